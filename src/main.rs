@@ -1,0 +1,2 @@
+//! dpmp.
+fn main() {}

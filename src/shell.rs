@@ -1,0 +1,3 @@
+//! Everything that touches the outside world: sockets, threads, clocks, files, signals.
+
+pub mod thread;

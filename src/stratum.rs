@@ -1,0 +1,10 @@
+//! Stratum v1 itself: messages, their form on the wire, reject codes, jobs and their hashes.
+//!
+//! Pure functions and data. Nothing here knows that there are two pools, or what time it is.
+
+pub mod message;
+
+pub mod codec;
+pub mod job;
+pub mod line;
+pub mod reject;

@@ -1,0 +1,179 @@
+//! What both directions of reading share: the JSON-RPC envelope and its parameters.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::stratum::message::RequestId;
+
+/// The longest request id that is echoed, in bytes of JSON.
+const LONGEST_ID: usize = 256;
+
+/// How much of a peer's text goes into messages and logs, in characters.
+const LONGEST_QUOTE: usize = 80;
+
+/// Why a line is no message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Not a JSON object; the parser's words.
+    NotJson(String),
+    /// An id that is neither number, string nor null, or is too long.
+    BadId,
+    /// A web browser, a proxy or a scanner speaks HTTP (QUIRKS Q26).
+    Http,
+}
+
+impl DecodeError {
+    /// Whether there is no point in reading on.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Http => true,
+            Self::NotJson(_) | Self::BadId => false,
+        }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson(problem) => write!(f, "not a JSON object: {problem}"),
+            Self::BadId => {
+                f.write_str("the id is neither a number, a string nor null, or is too long")
+            }
+            Self::Http => f.write_str("an HTTP request"),
+        }
+    }
+}
+
+/// A line taken apart, its values still raw.
+#[derive(Deserialize)]
+pub(super) struct Envelope<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+    /// Present in an answer.
+    #[serde(borrow, default)]
+    pub(super) result: Option<&'a RawValue>,
+    /// Present in an answer, null or missing if there is none.
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+    /// ckpool's reason for a refusal.
+    #[serde(borrow, default, rename = "reject-reason")]
+    pub(super) reject_reason: Option<&'a RawValue>,
+}
+
+impl<'a> Envelope<'a> {
+    pub(super) fn parse(line: &'a [u8]) -> Result<Self, DecodeError> {
+        if [
+            &b"GET "[..],
+            b"POST ",
+            b"HEAD ",
+            b"PUT ",
+            b"OPTIONS ",
+            b"CONNECT ",
+        ]
+        .iter()
+        .any(|verb| line.starts_with(verb))
+        {
+            return Err(DecodeError::Http);
+        }
+        // serde would read an array as the fields in their order.
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Err(DecodeError::NotJson(
+                "it does not begin with a brace".into(),
+            ));
+        }
+        serde_json::from_slice(line).map_err(|error| DecodeError::NotJson(error.to_string()))
+    }
+
+    /// The id as it stands, `null` if there is none.
+    pub(super) fn id(&self) -> Result<RequestId, DecodeError> {
+        let Some(id) = self.id else {
+            return Ok(RequestId("null".into()));
+        };
+        let id = id.get();
+        if id.len() > LONGEST_ID || id.starts_with(['{', '[', 't', 'f']) {
+            return Err(DecodeError::BadId);
+        }
+        Ok(RequestId(id.into()))
+    }
+
+    /// The id as one of our own counters; AntPool and others answer with the number in a string.
+    pub(super) fn counter(&self) -> Option<u64> {
+        self.id?.get().trim_matches('"').parse().ok()
+    }
+
+    /// The method's name; `None` in an answer.
+    pub(super) fn method(&self) -> Option<Cow<'a, str>> {
+        serde_json::from_str(self.method?.get()).ok()
+    }
+
+    /// The parameters; empty if there are none or they are no list.
+    pub(super) fn params(&self) -> Params {
+        let list = self
+            .params
+            .and_then(|params| serde_json::from_str(params.get()).ok());
+        Params(list.unwrap_or_default())
+    }
+}
+
+/// A list of parameters, with readers that say what is wrong.
+pub(super) struct Params(pub(super) Vec<Value>);
+
+impl Params {
+    pub(super) fn text(&self, index: usize, name: &str) -> Result<&str, String> {
+        match self.0.get(index) {
+            Some(Value::String(text)) => Ok(text),
+            Some(_) => Err(format!("{name} is no string")),
+            None => Err(format!("{name} is missing")),
+        }
+    }
+
+    /// Eight hex digits at most, as in ntime, nonce, version, nbits and masks.
+    pub(super) fn word(&self, index: usize, name: &str) -> Result<u32, String> {
+        let text = self.text(index, name)?;
+        parse_word(text).ok_or_else(|| format!("{name} is {:?}, not eight hex digits", quote(text)))
+    }
+
+    pub(super) fn bytes(&self, index: usize, name: &str) -> Result<Vec<u8>, String> {
+        hex::decode(self.text(index, name)?).map_err(|error| format!("{name} is not hex: {error}"))
+    }
+
+    /// A number, also where the peer wrote it as a string or put it into a list (QUIRKS Q5, Q22).
+    pub(super) fn number(&self, index: usize, name: &str) -> Result<f64, String> {
+        let value = match self.0.get(index) {
+            Some(Value::Array(inner)) => inner.first(),
+            other => other,
+        };
+        as_number(value).ok_or_else(|| format!("{name} is no number"))
+    }
+}
+
+/// A JSON number, or a string that holds one.
+pub(super) fn as_number(value: Option<&Value>) -> Option<f64> {
+    match value? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// One to eight hex digits, with or without `0x`.
+pub(super) fn parse_word(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    if digits.starts_with('+') {
+        return None;
+    }
+    u32::from_str_radix(digits, 16).ok()
+}
+
+/// A peer's text, cut to what a log line can bear.
+pub(super) fn quote(text: &str) -> String {
+    text.chars().take(LONGEST_QUOTE).collect()
+}

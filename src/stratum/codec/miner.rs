@@ -1,0 +1,240 @@
+//! Lines from miners.
+
+use serde_json::Value;
+
+use super::decode::{DecodeError, Envelope, Params, parse_word, quote};
+use crate::stratum::message::{Configure, FromMiner, MinerCall, Submit};
+use crate::units::{Difficulty, Extranonce2, JobId, VersionMask};
+
+/// The longest user name, password or user agent that is taken, in bytes (QUIRKS Q33).
+const LONGEST_NAME: usize = 512;
+
+/// How many extensions one `mining.configure` may ask for.
+const MOST_EXTENSIONS: usize = 16;
+
+pub(super) fn decode(line: &Envelope<'_>) -> Result<FromMiner, DecodeError> {
+    let Some(method) = line.method() else {
+        return Ok(FromMiner::NoAnswer);
+    };
+    let id = line.id()?;
+    let params = line.params();
+    let call = match method.as_ref() {
+        "mining.submit" => submit(&params).map_or_else(
+            |problem| MinerCall::UnreadableSubmit { problem },
+            MinerCall::Submit,
+        ),
+        "mining.configure" => valid("mining.configure", configure(&params)),
+        "mining.subscribe" => valid("mining.subscribe", Ok(subscribe(&params))),
+        "mining.authorize" => valid("mining.authorize", authorize(&params)),
+        "mining.extranonce.subscribe" => MinerCall::SubscribeExtranonce,
+        "mining.suggest_difficulty" => {
+            valid("mining.suggest_difficulty", suggest_difficulty(&params))
+        }
+        "mining.suggest_target" => valid("mining.suggest_target", suggest_target(&params)),
+        "mining.ping" => MinerCall::Ping,
+        // AxeOS answers a ping with this method (QUIRKS Q27).
+        "pong" | "mining.pong" => return Ok(FromMiner::NoAnswer),
+        other => MinerCall::Unknown {
+            method: quote(other),
+        },
+    };
+    Ok(FromMiner::Request { id, call })
+}
+
+fn valid(method: &'static str, call: Result<MinerCall, String>) -> MinerCall {
+    call.unwrap_or_else(|problem| MinerCall::Invalid { method, problem })
+}
+
+fn submit(params: &Params) -> Result<Submit, String> {
+    let e2 = params.text(2, "extranonce2")?;
+    Ok(Submit {
+        user: params.text(0, "worker")?.to_owned(),
+        job: job_id(params.text(1, "job id")?),
+        e2: Extranonce2::from_hex(e2)
+            .ok_or_else(|| format!("extranonce2 is {:?}, not hex of a usable size", quote(e2)))?,
+        ntime: params.word(3, "ntime")?,
+        nonce: params.word(4, "nonce")?,
+        version_bits: match params.0.get(5) {
+            None | Some(Value::Null) => None,
+            Some(_) => Some(params.word(5, "version bits")?),
+        },
+    })
+}
+
+/// Our own ids are plain hex; whatever is not cannot be one of ours.
+fn job_id(text: &str) -> Option<JobId> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| u64::from_str_radix(text, 16).ok().map(JobId))?
+}
+
+fn configure(params: &Params) -> Result<MinerCall, String> {
+    let Some(Value::Array(extensions)) = params.0.first() else {
+        return Err("the list of extensions is missing".into());
+    };
+    if extensions.len() > MOST_EXTENSIONS {
+        return Err(format!("more than {MOST_EXTENSIONS} extensions"));
+    }
+    let mut asked = Configure::default();
+    for extension in extensions.iter().filter_map(Value::as_str) {
+        match extension {
+            "version-rolling" => {
+                let mask = params
+                    .0
+                    .get(1)
+                    .and_then(|options| options.get("version-rolling.mask"));
+                // A miner that names no mask can roll whatever the pool allows.
+                let mask = mask
+                    .and_then(Value::as_str)
+                    .map_or(Some(u32::MAX), parse_word);
+                let mask = mask.ok_or("version-rolling.mask is not eight hex digits")?;
+                asked.version_rolling = Some(VersionMask(mask));
+            }
+            "subscribe-extranonce" => asked.subscribe_extranonce = true,
+            other => asked.unsupported.push(quote(other)),
+        }
+    }
+    Ok(MinerCall::Configure(asked))
+}
+
+fn subscribe(params: &Params) -> MinerCall {
+    let user_agent = params.0.first().and_then(Value::as_str);
+    MinerCall::Subscribe {
+        user_agent: user_agent.filter(|text| !text.is_empty()).map(quote),
+    }
+}
+
+fn authorize(params: &Params) -> Result<MinerCall, String> {
+    let user = params.text(0, "user name")?;
+    let password = params.0.get(1).and_then(Value::as_str).unwrap_or_default();
+    if user.len() > LONGEST_NAME || password.len() > LONGEST_NAME {
+        return Err(format!(
+            "user name or password longer than {LONGEST_NAME} bytes"
+        ));
+    }
+    Ok(MinerCall::Authorize {
+        user: user.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+fn suggest_difficulty(params: &Params) -> Result<MinerCall, String> {
+    let number = params.number(0, "difficulty")?;
+    let difficulty =
+        Difficulty::new(number).ok_or_else(|| format!("difficulty is {number}, not above 0"))?;
+    Ok(MinerCall::SuggestDifficulty(difficulty))
+}
+
+fn suggest_target(params: &Params) -> Result<MinerCall, String> {
+    let text = params.text(0, "target")?;
+    let mut hash = [0; 32];
+    hex::decode_to_slice(text, &mut hash).map_err(|_| "target is not 64 hex digits")?;
+    let difficulty = crate::stratum::job::BlockHash(hash).difficulty();
+    let difficulty = Difficulty::new(difficulty).ok_or("target is zero")?;
+    Ok(MinerCall::SuggestDifficulty(difficulty))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::stratum::codec::{DecodeError, decode_miner};
+    use crate::stratum::message::{FromMiner, MinerCall};
+
+    fn call(line: &str) -> MinerCall {
+        match decode_miner(line.as_bytes()) {
+            Ok(FromMiner::Request { call, .. }) => call,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_id_is_echoed_as_it_was() {
+        for id in ["1", "\"xnsub\"", "null", "-7", "1.50", "\"\\u00e4\""] {
+            let line = format!(r#"{{"id":{id},"method":"mining.ping","params":[]}}"#);
+            match decode_miner(line.as_bytes()) {
+                Ok(FromMiner::Request { id: found, .. }) => assert_eq!(found.as_json(), id),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(
+            decode_miner(br#"{"id":[1],"method":"x"}"#),
+            Err(DecodeError::BadId)
+        );
+        let long = format!(r#"{{"id":"{}","method":"x"}}"#, "a".repeat(300));
+        assert_eq!(decode_miner(long.as_bytes()), Err(DecodeError::BadId));
+    }
+
+    #[test]
+    fn shares_with_five_and_six_parameters() {
+        let share = |params: &str| {
+            call(&format!(
+                r#"{{"id":4,"method":"mining.submit","params":{params}}}"#
+            ))
+        };
+        let MinerCall::Submit(five) = share(r#"["w","1f","00000001","64a1b2c3","DEADBEEF"]"#)
+        else {
+            panic!()
+        };
+        assert_eq!(five.job.unwrap().to_string(), "1f");
+        assert_eq!(
+            (five.ntime, five.nonce, five.version_bits),
+            (0x64a1_b2c3, 0xdead_beef, None)
+        );
+        let MinerCall::Submit(six) = share(r#"["w","zz","00","1","2","1fffe000"]"#) else {
+            panic!()
+        };
+        assert_eq!((six.job, six.version_bits), (None, Some(0x1fff_e000)));
+        for bad in [
+            r#"[]"#,
+            r#"["w","1","00","1"]"#,
+            r#"["w","1","0","1","2"]"#,
+            r#"["w","1","00",1,2]"#,
+            r#"["w","1","00","123456789","2"]"#,
+            r#"["w","1","00","+1","2"]"#,
+            r#"{"a":1}"#,
+            "7",
+        ] {
+            assert!(
+                matches!(share(bad), MinerCall::UnreadableSubmit { .. }),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn rubbish_is_named_and_http_ends_the_conversation() {
+        for bad in [
+            "",
+            "[]",
+            "{ id: null }",
+            "{\"id\":1",
+            "\u{1}\u{2}",
+            "{\"id\":1}}",
+        ] {
+            let error = decode_miner(bad.as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, DecodeError::NotJson(_)) && !error.is_fatal(),
+                "{bad}: {error}"
+            );
+        }
+        assert!(decode_miner(b"GET / HTTP/1.0").unwrap_err().is_fatal());
+        assert!(decode_miner(b"\xff\xfe{}").is_err());
+        let deep = format!("{}{}", "{\"params\":", "[".repeat(100_000));
+        assert!(decode_miner(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn suggestions_come_in_many_forms() {
+        let suggested = |params: &str| {
+            let line =
+                format!(r#"{{"id":1,"method":"mining.suggest_difficulty","params":{params}}}"#);
+            match call(&line) {
+                MinerCall::SuggestDifficulty(difficulty) => Some(difficulty.get()),
+                _ => None,
+            }
+        };
+        assert_eq!(suggested("[1000]"), Some(1000.0));
+        assert_eq!(suggested("[\"512.5\"]"), Some(512.5));
+        assert_eq!(suggested("[[42]]"), Some(42.0));
+        assert_eq!(suggested("[0]"), None);
+        assert_eq!(suggested("[]"), None);
+    }
+}

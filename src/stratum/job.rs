@@ -1,0 +1,404 @@
+//! A pool's job, the header that a miner makes of it, and what the header's hash is worth.
+//!
+//! The coinbase is folded (DESIGN §3): the pool's extranonce1 and the front of its extranonce2 are
+//! part of what the miner takes for the first half of the coinbase, so that the miner's own
+//! extranonce1 and extranonce2 never change when the pool does:
+//!
+//! ```text
+//! pool rebuilds:  coinb1 | E1 | extranonce2 (n bytes)         | coinb2
+//! miner hashes:   coinb1 | E1 | zeros | e1 | its extranonce2  | coinb2
+//! ```
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::units::{Difficulty, Extranonce1, Extranonce2, MinerExtranonce, VersionMask};
+
+/// What a pool says in `mining.notify`, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// The pool's own id for the job; opaque, two pools may use the same.
+    pub job_id: String,
+    /// The hash of the block before, in the order of the wire (each four bytes reversed).
+    pub prevhash: [u8; 32],
+    /// The coinbase before extranonce1.
+    pub coinb1: Vec<u8>,
+    /// The coinbase after extranonce2.
+    pub coinb2: Vec<u8>,
+    /// The merkle branches, at most 32.
+    pub branches: Vec<[u8; 32]>,
+    /// The header's version.
+    pub version: u32,
+    /// The network target in its compact form.
+    pub nbits: u32,
+    /// The header's time, in seconds since 1970.
+    pub ntime: u32,
+    /// Whether all earlier jobs of this pool connection are stale now.
+    pub clean: bool,
+}
+
+/// A pool's job together with everything that was in force on the pool connection when it came.
+/// It never changes: what happens to the connection later concerns later jobs (QUIRKS Q40).
+#[derive(Clone)]
+pub struct PoolJob {
+    /// What the pool said.
+    pub notify: Notify,
+    /// The extranonce1 that the pool gave to this connection.
+    pub e1: Extranonce1,
+    /// The size of the extranonce2 that the pool expects, in bytes.
+    pub e2_size: u8,
+    /// The difficulty that a share of this job has to meet at the pool.
+    pub difficulty: Difficulty,
+    /// The version bits that the pool lets this connection change.
+    pub mask: VersionMask,
+    /// SHA-256 after `coinb1 | E1`: the same for every share of the job.
+    coinbase_start: Sha256,
+}
+
+impl fmt::Debug for PoolJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolJob")
+            .field("job_id", &self.notify.job_id)
+            .field("ntime", &self.notify.ntime)
+            .field("e1", &self.e1)
+            .field("e2_size", &self.e2_size)
+            .field("difficulty", &self.difficulty)
+            .field("mask", &self.mask)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for PoolJob {
+    fn eq(&self, other: &Self) -> bool {
+        self.same_work(other)
+            && self.notify == other.notify
+            && self.difficulty == other.difficulty
+            && self.mask == other.mask
+    }
+}
+
+/// What a miner varies to find a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Solution {
+    /// The miner's part of the extranonce2.
+    pub e2: Extranonce2,
+    /// The header's time.
+    pub ntime: u32,
+    /// The header's nonce.
+    pub nonce: u32,
+    /// The header's version, rolled bits included.
+    pub version: u32,
+}
+
+impl PoolJob {
+    /// Binds a pool's job to the connection it came on.
+    pub fn new(
+        notify: Notify,
+        e1: Extranonce1,
+        e2_size: u8,
+        difficulty: Difficulty,
+        mask: VersionMask,
+    ) -> Self {
+        let coinbase_start = Sha256::new()
+            .chain_update(&notify.coinb1)
+            .chain_update(e1.as_slice());
+        Self {
+            notify,
+            e1,
+            e2_size,
+            difficulty,
+            mask,
+            coinbase_start,
+        }
+    }
+
+    /// The same job under another difficulty.
+    pub fn with_difficulty(&self, difficulty: Difficulty) -> Self {
+        Self {
+            difficulty,
+            ..self.clone()
+        }
+    }
+
+    /// The same job under another version mask.
+    pub fn with_mask(&self, mask: VersionMask) -> Self {
+        Self {
+            mask,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a miner that starts its extranonce2 anew would find the same headers for both.
+    /// A pool may send one template under several job ids, or the same one after a reconnect with
+    /// an unchanged extranonce1 (QUIRKS Q54).
+    pub fn same_work(&self, other: &Self) -> bool {
+        let (mine, theirs) = (&self.notify, &other.notify);
+        mine.ntime == theirs.ntime
+            && mine.prevhash == theirs.prevhash
+            && mine.version == theirs.version
+            && mine.nbits == theirs.nbits
+            && self.e1 == other.e1
+            && self.e2_size == other.e2_size
+            && mine.coinb1 == theirs.coinb1
+            && mine.coinb2 == theirs.coinb2
+            && mine.branches == theirs.branches
+    }
+
+    /// How many zero bytes stand between the pool's extranonce1 and the miner's, or `None` if the
+    /// miner's extranonces do not fit into the pool's extranonce2.
+    pub fn padding(&self, miner: &MinerExtranonce) -> Option<usize> {
+        usize::from(self.e2_size).checked_sub(miner.size())
+    }
+
+    /// The extranonce2 that the pool has to be sent: zeros, the miner's extranonce1, its extranonce2.
+    pub fn pool_extranonce2(
+        &self,
+        miner: &MinerExtranonce,
+        e2: &Extranonce2,
+    ) -> Option<Extranonce2> {
+        let mut bytes = vec![0; self.padding(miner)?];
+        bytes.extend_from_slice(miner.e1.as_slice());
+        bytes.extend_from_slice(e2.as_slice());
+        Extranonce2::new(&bytes)
+    }
+
+    /// The hash of the header that a miner makes of this job, or `None` if its extranonces do not fit.
+    pub fn hash(&self, miner: &MinerExtranonce, solution: &Solution) -> Option<BlockHash> {
+        let zeros = [0u8; crate::units::MAX_EXTRANONCE];
+        let coinbase = self
+            .coinbase_start
+            .clone()
+            .chain_update(zeros.get(..self.padding(miner)?)?)
+            .chain_update(miner.e1.as_slice())
+            .chain_update(solution.e2.as_slice())
+            .chain_update(&self.notify.coinb2)
+            .finalize();
+        let root = self
+            .notify
+            .branches
+            .iter()
+            .fold(twice(coinbase), |root, branch| {
+                twice(
+                    Sha256::new()
+                        .chain_update(root)
+                        .chain_update(branch)
+                        .finalize(),
+                )
+            });
+        Some(header_hash(&header(
+            solution.version,
+            &self.notify.prevhash,
+            &root,
+            solution.ntime,
+            self.notify.nbits,
+            solution.nonce,
+        )))
+    }
+}
+
+/// Applies version bits as BIP 310 says: the masked bits are replaced, the others stay the job's.
+pub fn roll_version(job_version: u32, mask: VersionMask, bits: u32) -> u32 {
+    (job_version & !mask.0) | (bits & mask.0)
+}
+
+/// Puts a block header together. `prevhash` is in the order of the wire, `root` as SHA-256 gave it.
+pub fn header(
+    version: u32,
+    prevhash: &[u8; 32],
+    root: &[u8; 32],
+    ntime: u32,
+    nbits: u32,
+    nonce: u32,
+) -> [u8; 80] {
+    let mut header = [0; 80];
+    header[0..4].copy_from_slice(&version.to_le_bytes());
+    for (to, from) in header[4..36]
+        .chunks_exact_mut(4)
+        .zip(prevhash.chunks_exact(4))
+    {
+        to.copy_from_slice(from);
+        to.reverse();
+    }
+    header[36..68].copy_from_slice(root);
+    header[68..72].copy_from_slice(&ntime.to_le_bytes());
+    header[72..76].copy_from_slice(&nbits.to_le_bytes());
+    header[76..80].copy_from_slice(&nonce.to_le_bytes());
+    header
+}
+
+/// SHA-256 twice over a header.
+pub fn header_hash(header: &[u8; 80]) -> BlockHash {
+    let mut hash = twice(Sha256::digest(header));
+    hash.reverse();
+    BlockHash(hash)
+}
+
+/// The second round of a double SHA-256.
+fn twice(first: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(first.as_ref()).into()
+}
+
+/// A header's hash, most significant byte first, as block explorers show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BlockHash(pub [u8; 32]);
+
+impl BlockHash {
+    /// The difficulty that this hash would just meet. Infinite for a hash of zero.
+    pub fn difficulty(&self) -> f64 {
+        difficulty_of(&self.0)
+    }
+
+    /// Whether the hash is a block under this compact network target.
+    pub fn is_block(&self, nbits: u32) -> bool {
+        self.0 <= target(nbits)
+    }
+
+    /// Eight bytes that differ between any two shares (the least significant ones, which difficulty
+    /// leaves random).
+    pub fn key(&self) -> u64 {
+        self.0[24..]
+            .iter()
+            .fold(0, |key, byte| (key << 8) | u64::from(*byte))
+    }
+}
+
+impl fmt::Display for BlockHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BlockHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The difficulty of the network under a compact target; infinite if nothing can meet it.
+pub fn network_difficulty(nbits: u32) -> f64 {
+    difficulty_of(&target(nbits))
+}
+
+fn difficulty_of(value: &[u8; 32]) -> f64 {
+    let value = value
+        .iter()
+        .fold(0.0, |sum, byte| sum * 256.0 + f64::from(*byte));
+    // 0x00000000FFFF0000…: 0xFFFF followed by 26 zero bytes.
+    let one = 65535.0 * 2f64.powi(208);
+    one / value
+}
+
+/// Expands a compact target. What is negative or overflows gives zero, which no hash meets.
+fn target(nbits: u32) -> [u8; 32] {
+    let [exponent, high, middle, low] = nbits.to_be_bytes();
+    let mut target = [0; 32];
+    if high & 0x80 != 0 {
+        return target;
+    }
+    // The mantissa's lowest byte stands `exponent` - 3 bytes from the right end.
+    for (byte, from_right) in [(high, 1), (middle, 2), (low, 3)] {
+        let place = usize::from(exponent).checked_sub(from_right);
+        match place.map(|place| 31usize.checked_sub(place)) {
+            Some(Some(index)) => target[index] = byte,
+            Some(None) if byte != 0 => return [0; 32],
+            Some(None) | None => (),
+        }
+    }
+    target
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Block 100,000 of Bitcoin's main network.
+    fn block_100000() -> [u8; 80] {
+        let mut header = [0; 80];
+        let text = "0100000050120119172a610421a6c3011dd330d9df07b63616c2cc1f1cd00200000000006657a9252aacd5c0b2940996ecff952228c3067cc38d4885efb5a4ac4247e9f337221b4d4c86041b0f2b5710";
+        hex::decode_to_slice(text, &mut header).unwrap();
+        header
+    }
+
+    #[test]
+    fn a_real_block_hashes_to_its_id_and_meets_its_target() {
+        let hash = header_hash(&block_100000());
+        assert_eq!(
+            hash.to_string(),
+            "000000000003ba27aa200b1cecaad478d2b00432346c3f1f3986da1afd33e506"
+        );
+        assert!(hash.is_block(0x1b04_864c));
+        assert!(!hash.is_block(0x1a04_864c));
+        assert!((network_difficulty(0x1b04_864c) - 14484.1623612254).abs() < 1e-6);
+        assert!(hash.difficulty() > 14484.0);
+    }
+
+    #[test]
+    fn compact_targets_at_the_edges() {
+        assert_eq!(network_difficulty(0x1d00_ffff), 1.0);
+        assert_eq!(target(0x207f_ffff)[0], 0x7f);
+        assert_eq!(target(0x0180_0000), [0; 32], "negative");
+        assert_eq!(target(0xff12_3456), [0; 32], "overflow");
+        assert_eq!(
+            target(0x2200_00ff)[0],
+            0xff,
+            "leading zero bytes may stand outside"
+        );
+        assert_eq!(
+            target(0x0212_3456)[30..],
+            [0x12, 0x34],
+            "the low byte falls off"
+        );
+        assert_eq!(network_difficulty(0), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_header_is_the_one_that_the_pool_rebuilds() {
+        let notify = Notify {
+            job_id: "j".into(),
+            prevhash: std::array::from_fn(|i| u8::try_from(i).unwrap()),
+            coinb1: vec![1, 2, 3],
+            coinb2: vec![9, 8],
+            branches: vec![[7; 32], [5; 32]],
+            version: 0x2000_0000,
+            nbits: 0x1d00_ffff,
+            ntime: 1_700_000_000,
+            clean: true,
+        };
+        let e1 = Extranonce1::from_hex("aabbcc").unwrap();
+        let job = PoolJob::new(notify, e1, 8, Difficulty::ONE, VersionMask::BIP320);
+        let miner = MinerExtranonce {
+            e1: Extranonce1::from_hex("0102").unwrap(),
+            e2_size: 4,
+        };
+        let solution = Solution {
+            e2: Extranonce2::from_hex("deadbeef").unwrap(),
+            ntime: 1_700_000_005,
+            nonce: 0x1234_5678,
+            version: roll_version(0x2000_0000, job.mask, 0xffff_ffff),
+        };
+        let sent = job.pool_extranonce2(&miner, &solution.e2).unwrap();
+        assert_eq!(sent.to_string(), "00000102deadbeef");
+
+        let mut coinbase = vec![1, 2, 3, 0xaa, 0xbb, 0xcc];
+        coinbase.extend_from_slice(sent.as_slice());
+        coinbase.extend_from_slice(&[9, 8]);
+        let root = job
+            .notify
+            .branches
+            .iter()
+            .fold(twice(Sha256::digest(&coinbase)), |root, branch| {
+                twice(Sha256::digest([root, *branch].concat()))
+            });
+        let rebuilt = header(
+            0x3fff_e000,
+            &job.notify.prevhash,
+            &root,
+            1_700_000_005,
+            0x1d00_ffff,
+            0x1234_5678,
+        );
+        assert_eq!(job.hash(&miner, &solution), Some(header_hash(&rebuilt)));
+        assert_eq!(rebuilt[4..8], [3, 2, 1, 0]);
+    }
+}

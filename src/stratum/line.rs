@@ -1,0 +1,183 @@
+//! Bytes to lines: bounded, without losing what follows a line in the same packet.
+
+use std::fmt;
+use std::io::{self, Read};
+
+/// Where the buffer starts, and what it shrinks to after an unusually long line, in bytes.
+const USUAL_LINE: usize = 2048;
+
+/// The first byte of a TLS handshake; no JSON begins with it (QUIRKS Q60).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Reads lines from a peer, keeping at most one longest line in memory.
+#[derive(Debug)]
+pub struct LineReader<R> {
+    source: R,
+    /// `buffer[start..end]` was read and not handed out yet.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// How far from `start` there is no line end.
+    scanned: usize,
+    /// The longest line that is accepted, in bytes.
+    limit: usize,
+    /// Whether nothing was read so far.
+    fresh: bool,
+}
+
+/// Why there are no more lines.
+#[derive(Debug)]
+pub enum LineError {
+    /// The line is longer than the limit, in bytes.
+    TooLong(usize),
+    /// The peer speaks TLS on a port that does not.
+    Tls,
+    /// The socket failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(limit) => write!(f, "a line of more than {limit} bytes"),
+            Self::Tls => f.write_str("a TLS handshake on a plain-text port"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<R: Read> LineReader<R> {
+    /// Reads from `source` lines of at most `limit` bytes.
+    pub fn new(source: R, limit: usize) -> Self {
+        Self {
+            source,
+            buffer: vec![0; USUAL_LINE.min(limit + 1)],
+            start: 0,
+            end: 0,
+            scanned: 0,
+            limit,
+            fresh: true,
+        }
+    }
+
+    /// Calls `take` with the next line, without its end, and returns what it makes of it; `None` at
+    /// the end of the stream (what stands there without a line end is dropped: it may be cut off).
+    ///
+    /// # Errors
+    /// If the line is too long, the peer speaks TLS, or the source fails.
+    pub fn next_line<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, LineError> {
+        let length = loop {
+            let unread = &self.buffer[self.start..self.end];
+            let new = unread.get(self.scanned..).unwrap_or_default();
+            if let Some(at) = new.iter().position(|byte| *byte == b'\n') {
+                break self.scanned + at;
+            }
+            self.scanned = unread.len();
+            if self.scanned > self.limit {
+                return Err(LineError::TooLong(self.limit));
+            }
+            if self.fill()? == 0 {
+                return Ok(None);
+            }
+        };
+        if length > self.limit {
+            return Err(LineError::TooLong(self.limit));
+        }
+        let line = &self.buffer[self.start..self.start + length];
+        let taken = take(line.strip_suffix(b"\r").unwrap_or(line));
+        self.start += length + 1;
+        self.scanned = 0;
+        Ok(Some(taken))
+    }
+
+    /// Makes room and reads once; the number of bytes read.
+    fn fill(&mut self) -> Result<usize, LineError> {
+        let kept = self.end - self.start;
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, kept);
+        }
+        if kept < USUAL_LINE && self.buffer.len() > USUAL_LINE {
+            self.buffer.truncate(USUAL_LINE.min(self.limit + 1));
+            self.buffer.shrink_to_fit();
+        }
+        if kept == self.buffer.len() {
+            self.buffer.resize((kept * 2).min(self.limit + 1), 0);
+        }
+        let read = loop {
+            match self.source.read(&mut self.buffer[kept..]) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(LineError::Io(error)),
+            }
+        };
+        if self.fresh && read > 0 {
+            self.fresh = false;
+            if self.buffer[0] == TLS_HANDSHAKE {
+                return Err(LineError::Tls);
+            }
+        }
+        self.end += read;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out its text in pieces of a given size.
+    struct Pieces(Vec<u8>, usize);
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let size = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..size].copy_from_slice(&self.0[..size]);
+            self.0.drain(..size);
+            Ok(size)
+        }
+    }
+
+    fn lines(text: &[u8], piece: usize, limit: usize) -> (Vec<String>, Option<String>) {
+        let mut reader = LineReader::new(Pieces(text.to_vec(), piece), limit);
+        let mut lines = Vec::new();
+        loop {
+            match reader.next_line(|line| String::from_utf8_lossy(line).into_owned()) {
+                Ok(Some(line)) => lines.push(line),
+                Ok(None) => return (lines, None),
+                Err(error) => return (lines, Some(error.to_string())),
+            }
+        }
+    }
+
+    #[test]
+    fn lines_come_whole_however_they_are_cut() {
+        let long = "x".repeat(5000);
+        let text = format!("one\r\n\n{long}\ntwo\nthree\ncut of");
+        for piece in [1, 2, 7, 4096, 100_000] {
+            let (found, error) = lines(text.as_bytes(), piece, 16_384);
+            assert_eq!(found, ["one", "", &long, "two", "three"]);
+            assert_eq!(error, None);
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_at_the_limit() {
+        for piece in [1, 100, 100_000] {
+            let (found, error) = lines(&[b'a'; 10_000], piece, 4096);
+            assert!(found.is_empty());
+            assert_eq!(error.as_deref(), Some("a line of more than 4096 bytes"));
+            let exact = [vec![b'a'; 4096], vec![b'\n']].concat();
+            assert_eq!(lines(&exact, piece, 4096).0.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_tls_hello_is_known_by_its_first_byte() {
+        let (_, error) = lines(&[0x16, 3, 1, 2, 0], 100, 100);
+        assert_eq!(
+            error.as_deref(),
+            Some("a TLS handshake on a plain-text port")
+        );
+    }
+}

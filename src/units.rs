@@ -1,0 +1,399 @@
+//! Small types that carry a meaning: ids, pool slots, difficulties, masks and extranonces.
+//!
+//! Nothing here knows what a message, a socket or a scheduler is.
+
+use std::fmt;
+use std::ops::{Index, IndexMut};
+
+use serde::{Deserialize, Serialize};
+
+/// One of the two pools that the owner configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PoolSlot {
+    /// The first pool, `pools.A` in the config.
+    A,
+    /// The second pool, `pools.B` in the config.
+    B,
+}
+
+impl PoolSlot {
+    /// Both slots, A first.
+    pub const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// The slot that is not this one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// `"A"` or `"B"`, as it stands in config keys, metric labels and log fields.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+        }
+    }
+}
+
+impl fmt::Display for PoolSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One value for each pool.
+///
+/// It is indexed with a [`PoolSlot`], so that no code can name "the A field" where it means
+/// "the field of the pool at hand".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerPool<T> {
+    #[serde(rename = "A")]
+    first: T,
+    #[serde(rename = "B")]
+    second: T,
+}
+
+impl<T> PerPool<T> {
+    /// Calls `make` for A, then for B.
+    pub fn from_fn(mut make: impl FnMut(PoolSlot) -> T) -> Self {
+        Self {
+            first: make(PoolSlot::A),
+            second: make(PoolSlot::B),
+        }
+    }
+
+    /// The two values, turned into something else one by one.
+    pub fn map<U>(&self, mut f: impl FnMut(PoolSlot, &T) -> U) -> PerPool<U> {
+        PerPool::from_fn(|slot| f(slot, &self[slot]))
+    }
+
+    /// The two values with their slots, A first.
+    pub fn iter(&self) -> impl Iterator<Item = (PoolSlot, &T)> {
+        PoolSlot::ALL.into_iter().map(|slot| (slot, &self[slot]))
+    }
+
+    /// The two values to be changed, A first.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        [&mut self.first, &mut self.second].into_iter()
+    }
+}
+
+impl<T> Index<PoolSlot> for PerPool<T> {
+    type Output = T;
+    fn index(&self, slot: PoolSlot) -> &T {
+        match slot {
+            PoolSlot::A => &self.first,
+            PoolSlot::B => &self.second,
+        }
+    }
+}
+
+impl<T> IndexMut<PoolSlot> for PerPool<T> {
+    fn index_mut(&mut self, slot: PoolSlot) -> &mut T {
+        match slot {
+            PoolSlot::A => &mut self.first,
+            PoolSlot::B => &mut self.second,
+        }
+    }
+}
+
+/// A miner's connection. Counted up from 1 by the acceptor and never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MinerId(pub u64);
+
+impl fmt::Display for MinerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m{}", self.0)
+    }
+}
+
+/// On whose behalf a pool connection is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Client {
+    /// The proxy's own short look at a pool, which learns its [facts](crate::core::pool::PoolFacts).
+    Probe,
+    /// A miner.
+    Miner(MinerId),
+}
+
+/// One connection to a pool. A later connection for the same client and slot has a higher generation,
+/// so that whatever still arrives from an earlier one can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolConn {
+    /// Whom the connection serves.
+    pub client: Client,
+    /// The pool at its other end.
+    pub slot: PoolSlot,
+    /// Counted up from 1 for each client and slot.
+    pub generation: u32,
+}
+
+impl fmt::Display for PoolConn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.client {
+            Client::Probe => write!(f, "{}probe.{}", self.slot, self.generation),
+            Client::Miner(id) => write!(f, "{}{}.{}", self.slot, id.0, self.generation),
+        }
+    }
+}
+
+/// Any connection that the scheduler can write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkId {
+    /// The connection of a miner.
+    Miner(MinerId),
+    /// A connection to a pool.
+    Pool(PoolConn),
+}
+
+impl fmt::Display for LinkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Miner(id) => id.fmt(f),
+            Self::Pool(conn) => conn.fmt(f),
+        }
+    }
+}
+
+/// A job as the miner knows it: counted up from 1 on each miner connection, written in lower-case hex.
+///
+/// Unique on a connection, because some firmware ignores a job id that it has seen (QUIRKS Q37).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// How rare a hash has to be, in units of the Bitcoin difficulty 1 (`0x00000000FFFF0000…`, QUIRKS Q23).
+/// Always finite and above zero.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Difficulty(f64);
+
+impl Difficulty {
+    /// What holds on a connection whose pool has not said anything.
+    pub const ONE: Self = Self(1.0);
+
+    /// `None` if the value is not finite or not above zero.
+    pub fn new(value: f64) -> Option<Self> {
+        (value.is_finite() && value > 0.0).then_some(Self(value))
+    }
+
+    /// The bare number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// What a miner is told: from 1 on a whole number, rounded up, since much firmware truncates
+    /// (QUIRKS Q22) and a share above the pool's difficulty is always good; below 1 the value itself.
+    pub fn for_miner(self) -> Self {
+        if self.0 >= 1.0 {
+            Self(self.0.ceil())
+        } else {
+            self
+        }
+    }
+
+    /// The smaller of two.
+    pub fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
+    /// The larger of two.
+    pub fn max(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+}
+
+impl fmt::Display for Difficulty {
+    /// A JSON number; a whole number has no fraction, so that firmware without floats can read it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Up to here every whole number prints exactly and fits what firmware keeps in 64 bits.
+        const LARGEST_PLAIN: f64 = 1.8e19;
+        if self.0.fract() == 0.0 && self.0 < LARGEST_PLAIN {
+            write!(f, "{:.0}", self.0)
+        } else if self.0 < LARGEST_PLAIN && self.0 >= 1e-6 {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, "{:e}", self.0)
+        }
+    }
+}
+
+/// The header version bits that a miner may change (BIP 310, BIP 320). Zero: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VersionMask(pub u32);
+
+impl VersionMask {
+    /// No bit may be changed.
+    pub const NONE: Self = Self(0);
+    /// The sixteen bits that BIP 320 sets aside for miners.
+    pub const BIP320: Self = Self(0x1fff_e000);
+
+    /// The bits that both masks allow (QUIRKS Q12).
+    pub fn intersect(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether no bit may be changed.
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for VersionMask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+/// The longest extranonce that is accepted from a pool or a miner, in bytes.
+pub const MAX_EXTRANONCE: usize = 32;
+
+/// Up to [`MAX_EXTRANONCE`] bytes, kept without an allocation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+struct ShortBytes {
+    len: u8,
+    bytes: [u8; MAX_EXTRANONCE],
+}
+
+impl ShortBytes {
+    fn new(from: &[u8]) -> Option<Self> {
+        let mut bytes = [0; MAX_EXTRANONCE];
+        bytes.get_mut(..from.len())?.copy_from_slice(from);
+        Some(Self {
+            len: u8::try_from(from.len()).ok()?,
+            bytes,
+        })
+    }
+
+    fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; MAX_EXTRANONCE];
+        let len = text.len() / 2;
+        hex::decode_to_slice(text, bytes.get_mut(..len)?).ok()?;
+        Some(Self {
+            len: u8::try_from(len).ok()?,
+            bytes,
+        })
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+macro_rules! extranonce {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(ShortBytes);
+
+        impl $name {
+            /// `None` if there are more than [`MAX_EXTRANONCE`] bytes.
+            pub fn new(bytes: &[u8]) -> Option<Self> {
+                ShortBytes::new(bytes).map(Self)
+            }
+
+            /// `None` if the text is not hex or stands for more than [`MAX_EXTRANONCE`] bytes.
+            pub fn from_hex(text: &str) -> Option<Self> {
+                ShortBytes::from_hex(text).map(Self)
+            }
+
+            /// The bytes.
+            pub fn as_slice(&self) -> &[u8] {
+                self.0.as_slice()
+            }
+
+            /// How many bytes.
+            pub fn len(&self) -> usize {
+                usize::from(self.0.len)
+            }
+
+            /// Whether there are none, which some pools do (QUIRKS Q66).
+            pub fn is_empty(&self) -> bool {
+                self.0.len == 0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.as_slice().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+extranonce! {
+    /// The part of the coinbase that the server of a connection chooses.
+    Extranonce1
+}
+extranonce! {
+    /// The part of the coinbase that the client of a connection varies.
+    Extranonce2
+}
+
+/// The part of the coinbase that a miner gets for itself: the extranonce1 that it was given and the
+/// size of its extranonce2. Fixed for the life of its connection, whichever pool it works for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinerExtranonce {
+    /// What the miner was told as its extranonce1 (k bytes).
+    pub e1: Extranonce1,
+    /// The size of the extranonce2 that it sends (m bytes).
+    pub e2_size: u8,
+}
+
+impl MinerExtranonce {
+    /// How many bytes of a pool's extranonce2 it takes up (k + m).
+    pub fn size(&self) -> usize {
+        self.e1.len() + usize::from(self.e2_size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn difficulty_is_written_as_firmware_can_read_it() {
+        let text = |value: f64| Difficulty::new(value).unwrap().for_miner().to_string();
+        assert_eq!(text(1.0), "1");
+        assert_eq!(text(9427.960695338843), "9428");
+        assert_eq!(text(0.5), "0.5");
+        assert_eq!(text(0.0005), "0.0005");
+        assert_eq!(text(1e-9), "1e-9");
+        assert_eq!(text(4_294_967_296.0), "4294967296");
+        assert_eq!(text(1e30), "1e30");
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(Difficulty::new(bad), None);
+        }
+    }
+
+    #[test]
+    fn extranonces_keep_their_bytes_and_refuse_what_does_not_fit() {
+        let e1 = Extranonce1::from_hex("00ff10").unwrap();
+        assert_eq!(e1.to_string(), "00ff10");
+        assert_eq!(e1.len(), 3);
+        assert!(Extranonce1::from_hex("").unwrap().is_empty());
+        assert_eq!(Extranonce1::from_hex("0"), None);
+        assert_eq!(Extranonce1::from_hex("zz"), None);
+        assert_eq!(Extranonce2::from_hex(&"00".repeat(33)), None);
+    }
+
+    #[test]
+    fn per_pool_values_are_found_by_their_slot() {
+        let mut both = PerPool::from_fn(PoolSlot::name);
+        assert_eq!(both[PoolSlot::B], "B");
+        both[PoolSlot::B] = "x";
+        assert_eq!(both.iter().map(|(_, v)| *v).collect::<String>(), "Ax");
+    }
+}
