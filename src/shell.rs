@@ -1,3 +1,4 @@
 //! Everything that touches the outside world: sockets, threads, clocks, files, signals.
 
+pub mod files;
 pub mod thread;

@@ -1,0 +1,297 @@
+//! Files that are either the old ones or the new ones, whatever happens in between.
+//!
+//! What is in the files is not known here: the config and the state file both come as bytes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Whether the contents that are replaced are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backup {
+    /// They are gone.
+    None,
+    /// They become `<name>.bak`, in place of an earlier one.
+    KeepOne,
+}
+
+/// Replaces the contents of a file, or creates it.
+///
+/// They are written to a temporary file in the same folder, brought to the disk, and renamed, so that a crash or
+/// a full disk leaves the old file whole. A symbolic link stays one; its target is replaced. The file keeps its
+/// permission bits, and its owner as far as the system lets us; a new one is for its owner alone (0600), since
+/// there may be passwords in it. Contents that are the same are not written, and the backup stays as it is.
+///
+/// A file that is mounted on its own, as is common with containers, cannot be renamed over. It is then written in
+/// place, which is the one case that is not atomic.
+///
+/// # Errors
+/// With the path, if any step fails. Temporary files are removed.
+pub fn write_atomic(path: &Path, contents: &[u8], backup: Backup) -> anyhow::Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    replace(&target, contents, backup)
+        .with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// The name under which the contents are kept that [`write_atomic`] replaces.
+pub fn backup_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".bak")
+}
+
+fn replace(target: &Path, contents: &[u8], backup: Backup) -> anyhow::Result<()> {
+    let old = match fs::read(target) {
+        Ok(old) => Some(old),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).context("failed to read the present contents"),
+    };
+    if old.as_deref() == Some(contents) {
+        return Ok(());
+    }
+    if let (Some(old), Backup::KeepOne) = (&old, backup) {
+        let kept = backup_path(target);
+        put(&kept, old, target)
+            .with_context(|| format!("failed to keep a backup as {}", kept.display()))?;
+    }
+    put(target, contents, target)
+}
+
+/// Writes one file by way of a temporary one, with the permissions of `like` if that exists.
+fn put(target: &Path, contents: &[u8], like: &Path) -> anyhow::Result<()> {
+    let (temporary, mut file) =
+        create_beside(target).context("failed to create a temporary file")?;
+    let written = platform::copy_permissions(like, &file)
+        .and_then(|()| file.write_all(contents))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&temporary, target));
+    let written = match written {
+        Err(error) if cannot_be_renamed_over(&error) => {
+            write_in_place(target, contents).and_then(|()| fs::remove_file(&temporary))
+        }
+        other => other,
+    };
+    if let Err(error) = written {
+        // The temporary file is worthless now; that it may be stuck is not what the caller has to know.
+        // After a rename its name is free for other writers, so nothing is removed then.
+        let _ = fs::remove_file(&temporary);
+        return Err(error.into());
+    }
+    platform::sync_folder(target).context("failed to bring the folder to the disk")
+}
+
+/// Opens a new file in the same folder. No other writer can have the same one, and a link that someone else put
+/// there is not followed.
+fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
+    /// More can only be left over from as many crashes.
+    const TRIES: u32 = 100;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    platform::for_owner_alone(&mut options);
+    let mut last = io::ErrorKind::AlreadyExists.into();
+    for number in 0..TRIES {
+        let path = with_suffix(target, &format!(".{number}.tmp"));
+        match options.open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+fn cannot_be_renamed_over(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices
+    )
+}
+
+fn write_in_place(target: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).truncate(true).open(target)?;
+    file.write_all(contents)?;
+    file.sync_all()
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(unix)]
+mod platform {
+    //! What needs permission bits and folders that can be opened.
+
+    use std::fs::{self, File, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+    use std::path::Path;
+
+    pub(super) fn for_owner_alone(options: &mut OpenOptions) {
+        options.mode(0o600);
+    }
+
+    pub(super) fn copy_permissions(from: &Path, to: &File) -> io::Result<()> {
+        let Ok(like) = fs::metadata(from) else {
+            return Ok(());
+        };
+        let own = to.metadata()?;
+        if (like.uid(), like.gid()) != (own.uid(), own.gid()) {
+            // Only root may give a file away; anyone else's file then becomes ours.
+            let _ = fchown(to, Some(like.uid()), Some(like.gid()));
+        }
+        to.set_permissions(fs::Permissions::from_mode(like.mode() & 0o777))
+    }
+
+    pub(super) fn sync_folder(of: &Path) -> io::Result<()> {
+        let folder = match of.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            Some(_) | None => Path::new("."),
+        };
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            // Some network file systems have no such thing.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod platform {
+    //! Without permission bits a file is what its folder makes it.
+
+    use std::fs::{File, OpenOptions};
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn for_owner_alone(_: &mut OpenOptions) {}
+
+    pub(super) fn copy_permissions(_: &Path, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_last_contents_but_one_are_kept_if_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.json");
+        for text in ["one", "two", "three"] {
+            write_atomic(&path, text.as_bytes(), Backup::KeepOne).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three");
+        assert_eq!(fs::read_to_string(backup_path(&path)).unwrap(), "two");
+
+        // Saving the same again must not push the older contents out of the backup.
+        write_atomic(&path, b"three", Backup::KeepOne).unwrap();
+        assert_eq!(fs::read_to_string(backup_path(&path)).unwrap(), "two");
+
+        write_atomic(&path, b"four", Backup::None).unwrap();
+        assert_eq!(fs::read_to_string(backup_path(&path)).unwrap(), "two");
+        assert_eq!(names(folder.path()), ["c.json", "c.json.bak"]);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_names_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing").join("c.json");
+        let error = format!("{:#}", write_atomic(&path, b"x", Backup::None).unwrap_err());
+        assert!(error.contains("missing/c.json"), "{error}");
+
+        // A folder under the backup's name lets the backup fail, before the file is touched.
+        let path = folder.path().join("c.json");
+        write_atomic(&path, b"old", Backup::None).unwrap();
+        fs::create_dir(backup_path(&path)).unwrap();
+        let error = format!(
+            "{:#}",
+            write_atomic(&path, b"new", Backup::KeepOne).unwrap_err()
+        );
+        assert!(error.contains("c.json.bak"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(folder.path()), ["c.json", "c.json.bak"]);
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.json");
+        fs::write(folder.path().join("c.json.0.tmp"), "half a fi").unwrap();
+        write_atomic(&path, b"whole", Backup::None).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn writers_at_the_same_time_leave_one_whole_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.json");
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        let text = format!("{writer}-{round};").repeat(1000);
+                        write_atomic(path, text.as_bytes(), Backup::None).unwrap();
+                    }
+                });
+            }
+        });
+        let text = fs::read_to_string(&path).unwrap();
+        let first = text.split(';').next().unwrap();
+        assert_eq!(text, format!("{first};").repeat(1000));
+        assert_eq!(names(folder.path()), ["c.json"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_stay_and_new_files_are_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.json");
+        write_atomic(&path, b"new", Backup::KeepOne).unwrap();
+        assert_eq!(mode(&path), 0o600);
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        write_atomic(&path, b"newer", Backup::KeepOne).unwrap();
+        assert_eq!(mode(&path), 0o640);
+        assert_eq!(mode(&backup_path(&path)), 0o640);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real.json");
+        let link = folder.path().join("c.json");
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write_atomic(&link, b"new", Backup::KeepOne).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+        assert_eq!(fs::read_to_string(backup_path(&real)).unwrap(), "old");
+    }
+}
