@@ -10,6 +10,8 @@
 
 pub mod units;
 
+pub mod config;
+
 pub mod stratum;
 
 pub mod core {

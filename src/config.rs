@@ -1,0 +1,351 @@
+//! What the owner wants: one JSON file, read into a [`Config`] that holds only what is allowed.
+//!
+//! Two stages. `keys` is the one table of what can be said: path, meaning, default and range of every key;
+//! `raw` turns text into JSON and looks values up in it; `build` makes the [`Config`] of them. Every fault is
+//! found in one go. Past this module nobody looks at raw JSON, and nobody has to check a setting again.
+//!
+//! The sample, the reference in `docs/configuration.md` and the list of what a new config [changes] come from the
+//! same table. What is *not* here: applying a config to what is running.
+
+mod address;
+mod build;
+mod change;
+mod fault;
+mod file;
+mod keys;
+mod kind;
+mod raw;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::units::{Difficulty, PerPool, PoolSlot};
+
+pub use self::change::{Change, changes};
+pub use self::fault::{ConfigErrors, Fault};
+pub use self::file::{load_or_create, locate, sample, save};
+pub use self::keys::{KeyInfo, key_infos};
+
+/// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where and how miners are served.
+    pub listen: Listen,
+    /// The Prometheus endpoint; port 9210 by default.
+    pub metrics: Endpoint,
+    /// The web pages.
+    pub gui: Gui,
+    /// The pools. `None`: not set up yet, that is without a host or a wallet, or with the sample's.
+    pub pools: PerPool<Option<PoolConfig>>,
+    /// How work is split between the pools.
+    pub scheduler: Scheduling,
+    /// What share difficulty the miners are given while they work for a pool.
+    pub downstream_diff: PerPool<DifficultyLimits>,
+    /// What is logged, and where to.
+    pub logging: Logging,
+}
+
+impl Config {
+    /// Whether mining can begin: every pool with a weight above zero is set up.
+    pub fn is_set_up(&self) -> bool {
+        let weights = &self.scheduler.weights;
+        weights.iter().any(|(_, weight)| *weight > 0.0)
+            && self
+                .pools
+                .iter()
+                .all(|(slot, pool)| pool.is_some() || weights[slot] <= 0.0)
+    }
+
+    /// The part of the work that a pool is to get, from 0.0 to 1.0, whether or not it is set up. Both add up to 1.
+    pub fn share(&self, slot: PoolSlot) -> f64 {
+        let weights = &self.scheduler.weights;
+        let sum = weights[slot] + weights[slot.other()];
+        if sum > 0.0 { weights[slot] / sum } else { 0.0 }
+    }
+
+    /// A pool that is set up and has a weight above zero, so that it is to be connected to.
+    pub fn pool_in_use(&self, slot: PoolSlot) -> Option<&PoolConfig> {
+        self.pools[slot]
+            .as_ref()
+            .filter(|_| self.scheduler.weights[slot] > 0.0)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        build::build(&Value::Null).config
+    }
+}
+
+/// Where and how miners are served: `listen`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// The address to listen on; `0.0.0.0` (default): all of IPv4, `::`: IPv6 and IPv4. Needs a restart.
+    pub host: IpAddr,
+    /// The TCP port, from 1; 3351 by default. Needs a restart.
+    pub port: u16,
+    /// How many miners may be connected, 0 to 100 000; 2000 by default, 0: no limit.
+    pub max_miners: u32,
+    /// How many of them from one IP address, 0 to 100 000; 256 by default, 0: no limit.
+    pub max_miners_per_address: u32,
+    /// How long a miner may take to authorize, 1 to 600 s; 30 s by default. Key: `authorize_seconds`.
+    pub authorize: Duration,
+    /// How many submits of one connection are looked at in a second, 0 to 100 000; 100 by default, 0: no limit.
+    pub submits_per_second: u32,
+    /// The longest line that a miner may send, in bytes; 16 KiB by default. Key: `max_line_kib`, 1 to 1024.
+    pub max_line_bytes: usize,
+    /// The longest line that a pool may send, in bytes; 1 MiB by default. Key: `pool_max_line_kib`, 16 to 16384.
+    pub pool_max_line_bytes: usize,
+}
+
+/// A plain HTTP service: `metrics`. All of it needs a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Whether it is there at all; by default it is.
+    pub enabled: bool,
+    /// The address to listen on; `0.0.0.0` by default.
+    pub host: IpAddr,
+    /// The TCP port, from 1.
+    pub port: u16,
+}
+
+/// The web pages: `gui`. All of it needs a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gui {
+    /// Whether they are there at all; by default they are.
+    pub enabled: bool,
+    /// The address to listen on; `0.0.0.0` by default.
+    pub host: IpAddr,
+    /// The TCP port, from 1; 8855 by default.
+    pub port: u16,
+    /// Host names, in lower case, under which a browser may ask for them, besides IP addresses and the names that
+    /// are always allowed; none by default.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// A pool that is set up: `pools.A` or `pools.B`.
+#[derive(Clone, PartialEq)]
+pub struct PoolConfig {
+    /// What it is called in logs and pages, 1 to 64 characters; `Pool A` or `Pool B` by default.
+    pub name: String,
+    /// Its host name in lower case, or its IP address without brackets.
+    pub host: String,
+    /// Its TCP port, from 1; 3333 by default.
+    pub port: u16,
+    /// The first part of the user name that the pool sees, `<wallet>.<worker>`; 1 to 256 characters.
+    pub wallet: String,
+    /// The coin, in upper case, at most 16 characters; `BTC` by default. Only shown.
+    pub chain: String,
+    /// The password that the pool gets; `None` (default): the miner's own.
+    pub password: Option<String>,
+    /// A pool that sends nothing at all for so long is down, 5 to 3600 s; 120 s by default. Key: `stall_seconds`.
+    pub stall: Duration,
+    /// A pool that leaves a share unanswered for so long is down, 1 to 600 s; 30 s by default. Key:
+    /// `answer_seconds`.
+    pub answer: Duration,
+}
+
+impl PoolConfig {
+    /// `host:port`, an IPv6 address in brackets.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Debug for PoolConfig {
+    /// Everything but the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            host,
+            port,
+            wallet,
+            chain,
+            password,
+            stall,
+            answer,
+        } = self;
+        f.debug_struct("PoolConfig")
+            .field("name", name)
+            .field("host", host)
+            .field("port", port)
+            .field("wallet", wallet)
+            .field("chain", chain)
+            .field("password", &password.as_ref().map(|_| "(not shown)"))
+            .field("stall", stall)
+            .field("answer", answer)
+            .finish()
+    }
+}
+
+/// How work is split between the pools: `scheduler`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scheduling {
+    /// By what rule.
+    pub mode: Mode,
+    /// The pools' weights; 50 and 50 by default. Each is 0 (the pool is not even connected to), or from 0.000001
+    /// to 1 000 000; never are both 0. Only their ratio counts: see [`Config::share`].
+    pub weights: PerPool<f64>,
+    /// The shorter pool's turn, 1 to 3600 s and never below `min_switch`; 10 s by default. Key: `slice_seconds`.
+    pub slice: Duration,
+    /// The shortest turn of all, 0.1 to 3600 s; 1 s by default. Key: `min_switch_seconds`.
+    pub min_switch: Duration,
+    /// How far a pool that was down may catch up, 0 to 86 400 s; 600 s by default. Key: `catch_up_seconds`.
+    pub catch_up: Duration,
+    /// Whether every switch tells the miner to drop the work at hand; by default it does not.
+    pub clean_on_switch: bool,
+    /// A miner that no pool has work for is closed after so long, 1 to 86 400 s; 60 s by default, `None`: never.
+    /// Key: `no_work_seconds`, 0 for never.
+    pub no_work: Option<Duration>,
+}
+
+/// The rule by which work is split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Mining time in the ratio of the weights.
+    Ratio,
+}
+
+/// Bounds of the share difficulty that miners are given for one pool: `downstream_diff`, where `poolA_min` goes
+/// before `default_min`. `min` is never above `max`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DifficultyLimits {
+    /// Never lower than this; `None` (default): the pool's own.
+    pub min: Option<Difficulty>,
+    /// Never higher than this; `None` (default): the pool's own.
+    pub max: Option<Difficulty>,
+}
+
+/// What is logged, and where to: `logging`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logging {
+    /// What is less important than this is not logged; `Info` by default.
+    pub level: Level,
+    /// Only events of these names are logged; all if it is empty (default).
+    pub allow: Vec<String>,
+    /// Events of these names are not logged; none by default.
+    pub deny: Vec<String>,
+    /// The log files' folder as it was written, `logs` by default; `None`: no files. See
+    /// [`directory_beside`](Self::directory_beside). Needs a restart.
+    pub directory: Option<PathBuf>,
+    /// The size at which a new log file is begun, 1 to 10 000 MB; 50 MB by default. Needs a restart.
+    pub max_file_mb: u32,
+    /// How many full log files are kept, 0 to 100; 3 by default. Needs a restart.
+    pub keep_files: u32,
+    /// Whether wallets are written out in logs; by default they are shortened.
+    pub show_wallets: bool,
+}
+
+impl Logging {
+    /// The log files' folder: a relative one stands beside the config file.
+    pub fn directory_beside(&self, config_file: &Path) -> Option<PathBuf> {
+        let directory = self.directory.as_ref()?;
+        let folder = config_file.parent().unwrap_or(Path::new(""));
+        Some(folder.join(directory))
+    }
+}
+
+/// How important an event must be to be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing is.
+    Off,
+    /// What the owner has to act on.
+    Error,
+    /// What the owner should know.
+    Warn,
+    /// What happens.
+    Info,
+    /// Why it happens.
+    Debug,
+    /// Every message.
+    Trace,
+}
+
+impl Level {
+    /// All of them, the quietest first.
+    pub const ALL: [Self; 6] = [
+        Self::Off,
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
+    /// As it stands in the config, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl From<Level> for log::LevelFilter {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Off => Self::Off,
+            Level::Error => Self::Error,
+            Level::Warn => Self::Warn,
+            Level::Info => Self::Info,
+            Level::Debug => Self::Debug,
+            Level::Trace => Self::Trace,
+        }
+    }
+}
+
+/// A config that was read without a fault.
+#[derive(Clone, PartialEq)]
+pub struct Loaded {
+    /// What it means.
+    pub config: Config,
+    /// What the owner should know about it, a sentence each.
+    pub warnings: Vec<String>,
+    /// What was written, in its order and with the keys that mean nothing to us, so that a change of one value
+    /// can be saved without losing anything. It holds passwords.
+    pub raw: Value,
+}
+
+impl fmt::Debug for Loaded {
+    /// Without the raw JSON, since there are passwords in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("config", &self.config)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a config. What is missing or null has its default.
+///
+/// # Errors
+/// Every value that is not allowed, or where the text stops being JSON.
+pub fn parse(text: &str) -> Result<Loaded, ConfigErrors> {
+    let raw = raw::read(text)?;
+    let built = build::build(&raw);
+    if built.faults.is_empty() {
+        Ok(Loaded {
+            config: built.config,
+            warnings: built.warnings,
+            raw,
+        })
+    } else {
+        Err(ConfigErrors::new(built.faults))
+    }
+}
+
+#[cfg(test)]
+mod tests;

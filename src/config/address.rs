@@ -1,0 +1,339 @@
+//! Where a pool is: host names and addresses as owners paste them, and what only stands for one.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde_json::{Value, json};
+
+use super::kind::{Kind, parse_port};
+
+/// A pool's host, perhaps with its port. In the config it is text.
+pub(super) struct PoolHost {
+    /// A placeholder.
+    pub(super) default: &'static str,
+}
+
+/// A host as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostPort {
+    /// In lower case; an IPv6 address without brackets.
+    pub(super) host: String,
+    /// If there was one.
+    pub(super) port: Option<u16>,
+}
+
+impl Kind for PoolHost {
+    /// `None`: the owner has not said yet.
+    type Meaning = Option<HostPort>;
+
+    fn read(&self, value: &Value) -> Result<Self::Meaning, String> {
+        let text = value.as_str().ok_or_else(|| self.allowed())?.trim();
+        if is_host_placeholder(text) {
+            return Ok(None);
+        }
+        let rest = strip_scheme(text)?.trim_end_matches('/');
+        let found = split_port(rest).ok_or_else(|| self.allowed())?;
+        Ok((!is_host_placeholder(&found.host)).then_some(found))
+    }
+
+    fn allowed(&self) -> String {
+        "a host name or an IP address, with or without :port".to_owned()
+    }
+
+    fn default(&self) -> Self::Meaning {
+        None
+    }
+
+    fn default_json(&self) -> Value {
+        json!(self.default)
+    }
+}
+
+/// What the pool pays: the first part of the user name.
+pub(super) struct Wallet {
+    /// A placeholder.
+    pub(super) default: &'static str,
+    /// In characters.
+    pub(super) longest: usize,
+}
+
+impl Kind for Wallet {
+    /// `None`: the owner has not said yet.
+    type Meaning = Option<String>;
+
+    fn read(&self, value: &Value) -> Result<Self::Meaning, String> {
+        let text = value.as_str().ok_or_else(|| self.allowed())?.trim();
+        if is_wallet_placeholder(text) {
+            return Ok(None);
+        }
+        let odd = |c: char| c.is_control() || c.is_whitespace();
+        if text.chars().any(odd) || text.chars().count() > self.longest {
+            return Err(self.allowed());
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    fn allowed(&self) -> String {
+        format!(
+            "a wallet address or account name of at most {} characters, without spaces",
+            self.longest
+        )
+    }
+
+    fn default(&self) -> Self::Meaning {
+        None
+    }
+
+    fn default_json(&self) -> Value {
+        json!(self.default)
+    }
+}
+
+/// Text that is there to be replaced: ours, the Python version's, and what people write in examples.
+fn is_placeholder(text: &str) -> bool {
+    text.is_empty() || text.starts_with("YOUR_") || text.starts_with('<')
+}
+
+fn is_wallet_placeholder(text: &str) -> bool {
+    is_placeholder(text) || ["POOL_A_WALLET", "POOL_B_WALLET"].contains(&text)
+}
+
+/// Also the names that are set aside for examples (RFC 2606), under which no pool can be.
+fn is_host_placeholder(text: &str) -> bool {
+    let name = text.trim_end_matches('.').to_ascii_lowercase();
+    let example = ["example", "example.com", "example.org", "example.net"]
+        .iter()
+        .any(|end| {
+            name.strip_suffix(end)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        });
+    is_placeholder(text) || example || ["pool_a_host", "pool_b_host"].contains(&name.as_str())
+}
+
+/// Takes off what pools write in front of their address (QUIRKS Q51).
+fn strip_scheme(text: &str) -> Result<&str, String> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Ok(text);
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "stratum+tcp" | "stratum" | "tcp" => Ok(rest),
+        "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => Err(
+            "an unencrypted address (stratum+tcp://); encrypted pool connections are not supported yet".to_owned(),
+        ),
+        scheme if scheme.starts_with("stratum2") => {
+            Err("a Stratum v1 address (stratum+tcp://); Stratum v2 is not supported".to_owned())
+        }
+        _ => Err("a Stratum v1 address: host:port, or stratum+tcp://host:port".to_owned()),
+    }
+}
+
+/// `host`, `host:port`, `::1`, `[::1]` or `[::1]:port`.
+fn split_port(text: &str) -> Option<HostPort> {
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (host, port) = match bracketed {
+        Some((host, port)) => (ipv6(host)?, Some(port).filter(|port| !port.is_empty())),
+        None => match ipv6(text) {
+            Some(host) => (host, None),
+            None => {
+                let end = text.find(':').unwrap_or(text.len());
+                let (host, port) = text.split_at(end);
+                (
+                    name_or_ipv4(host)?,
+                    Some(port).filter(|port| !port.is_empty()),
+                )
+            }
+        },
+    };
+    let port = match port {
+        Some(port) => Some(parse_port(port.strip_prefix(':')?).filter(|port| *port > 0)?),
+        None => None,
+    };
+    Some(HostPort { host, port })
+}
+
+/// An IPv6 address, perhaps with a zone (QUIRKS Q50).
+fn ipv6(text: &str) -> Option<String> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let address: Ipv6Addr = address.parse().ok()?;
+    match zone {
+        None => Some(address.to_string()),
+        Some(zone) => is_label(zone).then(|| format!("{address}%{zone}")),
+    }
+}
+
+fn name_or_ipv4(text: &str) -> Option<String> {
+    /// Of a host name, in bytes (RFC 1035).
+    const LONGEST: usize = 253;
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let last = name.rsplit('.').next()?;
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        // No top-level domain is a number, so it must be an address, whole and right.
+        return name
+            .parse::<Ipv4Addr>()
+            .ok()
+            .map(|address| address.to_string());
+    }
+    let good = name.len() <= LONGEST && name.split('.').all(is_label);
+    good.then(|| name.to_ascii_lowercase())
+}
+
+/// A part of a host name. Underscores are against the rules, and in use.
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> String {
+        match (PoolHost { default: "" }).read(&json!(text)) {
+            Ok(None) => "not set up".to_owned(),
+            Ok(Some(HostPort { host, port: None })) => host,
+            Ok(Some(HostPort {
+                host,
+                port: Some(port),
+            })) => format!("{host} {port}"),
+            Err(allowed) => format!("! {allowed}"),
+        }
+    }
+
+    #[test]
+    fn hosts_are_taken_as_they_are_pasted() {
+        for (text, expected) in [
+            ("solo.ckpool.org", "solo.ckpool.org"),
+            ("Solo.CKPool.org.", "solo.ckpool.org"),
+            (" pool_1.my-lan ", "pool_1.my-lan"),
+            ("umbrel", "umbrel"),
+            ("solo.ckpool.org:3333", "solo.ckpool.org 3333"),
+            (
+                "stratum+tcp://solo.ckpool.org:3333/",
+                "solo.ckpool.org 3333",
+            ),
+            ("STRATUM+TCP://solo.ckpool.org", "solo.ckpool.org"),
+            ("tcp://1.2.3.4:5", "1.2.3.4 5"),
+            ("stratum://pool.com//", "pool.com"),
+            ("192.168.0.25", "192.168.0.25"),
+            ("::1", "::1"),
+            ("[::1]", "::1"),
+            ("[2001:DB8::1]:3333", "2001:db8::1 3333"),
+            ("stratum+tcp://[::1]:3333/", "::1 3333"),
+            ("fe80::1%eth0", "fe80::1%eth0"),
+            ("[fe80::1%eth0]:3333", "fe80::1%eth0 3333"),
+        ] {
+            assert_eq!(host(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_placeholder_is_no_host() {
+        for text in [
+            "",
+            "  ",
+            "YOUR_POOL",
+            "<host>",
+            "POOL_A_HOST",
+            "pool-a.example.com",
+            "example.org",
+            "stratum+tcp://Pool.Example.NET:3333",
+            "pool.example",
+            "example.com.",
+        ] {
+            assert_eq!(host(text), "not set up", "{text}");
+        }
+        assert_eq!(host("myexample.com"), "myexample.com");
+        assert_eq!(host("example.com.br"), "example.com.br");
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in [
+            "a b",
+            "host:",
+            "host:0",
+            "host:65536",
+            "host:+1",
+            "host:1:2",
+            "host/path",
+            "user@host",
+            "300.1.1.1",
+            "1.2.3",
+            "12345",
+            "a..b",
+            ".",
+            "bücher.de",
+            "[::1",
+            "[::1]x",
+            "[host]:1",
+            "fe80::1%",
+            "1::2::3",
+            "a\nb",
+            &"a".repeat(64),
+            &"a.".repeat(200),
+        ] {
+            assert!(
+                host(text).starts_with("! a host name or an IP address"),
+                "{text}"
+            );
+        }
+        assert!(PoolHost { default: "" }.read(&json!(5)).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_spoken_is_refused_by_name() {
+        for text in [
+            "stratum+ssl://p.com:443",
+            "Stratum+TLS://p.com",
+            "ssl://p.com",
+            "tls://p.com",
+        ] {
+            assert!(
+                host(text).contains("encrypted pool connections are not supported yet"),
+                "{text}"
+            );
+        }
+        assert!(host("stratum2+tcp://p.com:3336/key").contains("Stratum v2 is not supported"));
+        assert!(host("https://p.com").contains("a Stratum v1 address"));
+    }
+
+    #[test]
+    fn wallets() {
+        let wallet = Wallet {
+            default: "",
+            longest: 20,
+        };
+        for text in [
+            "",
+            " ",
+            "YOUR_BTC_WALLET_ADDRESS",
+            "<wallet>",
+            "POOL_B_WALLET",
+        ] {
+            assert_eq!(wallet.read(&json!(text)), Ok(None), "{text}");
+        }
+        for text in [
+            "bc1qxyz",
+            "bitcoincash:qqlldmm",
+            "account.name",
+            "Your_Farm",
+        ] {
+            assert_eq!(
+                wallet.read(&json!(format!(" {text} "))),
+                Ok(Some(text.to_owned()))
+            );
+        }
+        for value in [
+            json!("a b"),
+            json!("a\u{0}"),
+            json!("a".repeat(21)),
+            json!(5),
+        ] {
+            assert!(wallet.read(&value).is_err(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! From JSON to a [`Config`], with everything that is wrong in it.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::fault::{Fault, quote};
+use super::keys::{self, Key, diff, gui, listen, logging, metrics, scheduler};
+use super::kind::Kind;
+use super::raw::{join, lookup};
+use super::{
+    Config, DifficultyLimits, Endpoint, Gui, Listen, Logging, Mode, PoolConfig, Scheduling,
+};
+use crate::units::{Difficulty, PerPool, PoolSlot};
+
+/// How many unknown keys are named in the warning.
+const MOST_UNKNOWN: usize = 20;
+
+/// What became of some JSON.
+pub(super) struct Built {
+    /// Right if there is no fault. What is wrong has its default.
+    pub(super) config: Config,
+    pub(super) faults: Vec<Fault>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Makes a config of a JSON object. Null is as good as an empty one.
+pub(super) fn build(root: &Value) -> Built {
+    let mut reader = Reader {
+        root,
+        faults: Vec::new(),
+        warnings: Vec::new(),
+    };
+    reader.check_sections();
+    reader.warn_of_unknown_keys();
+    let config = Config {
+        listen: reader.listen(),
+        metrics: reader.metrics(),
+        gui: reader.gui(),
+        pools: PerPool::from_fn(|slot| reader.pool(slot)),
+        scheduler: reader.scheduler(),
+        downstream_diff: reader.downstream_diff(),
+        logging: reader.logging(),
+    };
+    reader.check_ports(&config);
+    reader.check_loops(&config);
+    Built {
+        config,
+        faults: reader.faults,
+        warnings: reader.warnings,
+    }
+}
+
+/// Goes through the JSON and takes notes.
+struct Reader<'a> {
+    root: &'a Value,
+    faults: Vec<Fault>,
+    warnings: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// The value of a key, or its default if there is none or a wrong one.
+    fn get<K: Kind>(&mut self, key: &Key<K>) -> K::Meaning {
+        self.given(key).unwrap_or_else(|| key.kind.default())
+    }
+
+    /// The value of a key if there is a right one.
+    fn given<K: Kind>(&mut self, key: &Key<K>) -> Option<K::Meaning> {
+        let value = lookup(self.root, key.path)?;
+        match key.kind.read(value) {
+            Ok(meaning) => Some(meaning),
+            Err(allowed) => {
+                self.refuse(key, allowed);
+                None
+            }
+        }
+    }
+
+    fn refuse<K: Kind>(&mut self, key: &Key<K>, allowed: String) {
+        let found = if keys::is_secret(key.path) {
+            "something else (not shown)".to_owned()
+        } else {
+            lookup(self.root, key.path).map_or("nothing".to_owned(), quote)
+        };
+        self.faults.push(Fault {
+            path: key.path.to_owned(),
+            found,
+            allowed,
+        });
+    }
+
+    fn listen(&mut self) -> Listen {
+        Listen {
+            host: self.get(&listen::HOST),
+            port: self.get(&listen::PORT),
+            max_miners: self.get(&listen::MAX_MINERS),
+            max_miners_per_address: self.get(&listen::MAX_MINERS_PER_ADDRESS),
+            authorize: self.get(&listen::AUTHORIZE),
+            submits_per_second: self.get(&listen::SUBMITS_PER_SECOND),
+            max_line_bytes: bytes(self.get(&listen::MAX_LINE)),
+            pool_max_line_bytes: bytes(self.get(&listen::POOL_MAX_LINE)),
+        }
+    }
+
+    fn metrics(&mut self) -> Endpoint {
+        Endpoint {
+            enabled: self.get(&metrics::ENABLED),
+            host: self.get(&metrics::HOST),
+            port: self.get(&metrics::PORT),
+        }
+    }
+
+    fn gui(&mut self) -> Gui {
+        let names = self.get(&gui::ALLOWED_HOSTS);
+        Gui {
+            enabled: self.get(&gui::ENABLED),
+            host: self.get(&gui::HOST),
+            port: self.get(&gui::PORT),
+            allowed_hosts: names.iter().map(|name| name.to_lowercase()).collect(),
+        }
+    }
+
+    fn pool(&mut self, slot: PoolSlot) -> Option<PoolConfig> {
+        let keys = keys::pool(slot);
+        // All of it is read, so that the faults of a pool that is not set up are known, too.
+        let name = self.get(&keys.name);
+        let place = self.get(&keys.host);
+        let port = self.given(&keys.port);
+        let wallet = self.get(&keys.wallet);
+        let chain = self.get(&keys.chain);
+        let password = self.get(&keys.password);
+        let stall = self.get(&keys.stall);
+        let answer = self.get(&keys.answer);
+
+        let place = place?;
+        let port = match (place.port, port) {
+            (Some(inside), Some(own)) if inside != own => {
+                let allowed = format!(
+                    "the same port as in {}, which is {own}, or none",
+                    keys.port.path
+                );
+                self.refuse(&keys.host, allowed);
+                return None;
+            }
+            (Some(inside), _) => inside,
+            (None, own) => own.unwrap_or_else(|| keys.port.kind.default()),
+        };
+        Some(PoolConfig {
+            name: if name.is_empty() {
+                keys.name.kind.default()
+            } else {
+                name
+            },
+            host: place.host,
+            port,
+            wallet: wallet?,
+            chain: chain.to_uppercase(),
+            password,
+            stall,
+            answer,
+        })
+    }
+
+    fn scheduler(&mut self) -> Scheduling {
+        let mode = self.get(&scheduler::MODE);
+        if !mode.eq_ignore_ascii_case(&scheduler::MODE.kind.default()) {
+            self.warnings.push(format!(
+                "{}: {} is not known and taken for \"ratio\"",
+                scheduler::MODE.path,
+                quote(&mode.into()),
+            ));
+        }
+        let min_switch = self.get(&scheduler::MIN_SWITCH);
+        let mut slice = self.get(&scheduler::SLICE);
+        if slice < min_switch {
+            self.warnings.push(format!(
+                "{}: {} is raised to {}, which is {}",
+                scheduler::SLICE.path,
+                slice.as_secs_f64(),
+                scheduler::MIN_SWITCH.path,
+                min_switch.as_secs_f64(),
+            ));
+            slice = min_switch;
+        }
+        Scheduling {
+            mode: Mode::Ratio,
+            weights: self.weights(),
+            slice,
+            min_switch,
+            catch_up: self.get(&scheduler::CATCH_UP),
+            clean_on_switch: self.get(&scheduler::CLEAN_ON_SWITCH),
+            no_work: self.get(&scheduler::NO_WORK),
+        }
+    }
+
+    fn weights(&mut self) -> PerPool<f64> {
+        let weights = PerPool::from_fn(|slot| match slot {
+            PoolSlot::A => self.get(&scheduler::WEIGHT_A),
+            PoolSlot::B => self.get(&scheduler::WEIGHT_B),
+        });
+        if weights.iter().all(|(_, weight)| *weight == 0.0) {
+            let allowed = format!("a weight above 0 here or in {}", scheduler::WEIGHT_B.path);
+            self.refuse(&scheduler::WEIGHT_A, allowed);
+        }
+        weights
+    }
+
+    fn downstream_diff(&mut self) -> PerPool<DifficultyLimits> {
+        let default_min = (&diff::DEFAULT_MIN, self.get(&diff::DEFAULT_MIN));
+        let default_max = (&diff::DEFAULT_MAX, self.get(&diff::DEFAULT_MAX));
+        let mut told = BTreeSet::new();
+        PerPool::from_fn(|slot| {
+            let (min_key, max_key) = diff::of(slot);
+            let own = |key, value: Option<Difficulty>, default| {
+                value.map_or(default, |value| (key, Some(value)))
+            };
+            let (min_key, min) = own(min_key, self.get(min_key), default_min);
+            let (max_key, max) = own(max_key, self.get(max_key), default_max);
+            if let (Some(low), Some(high)) = (min, max) {
+                // Of two defaults one word is enough.
+                if low > high && told.insert((min_key.path, max_key.path)) {
+                    let allowed = format!("at most {}, which is {}", max_key.path, high.get());
+                    self.refuse(min_key, allowed);
+                }
+            }
+            DifficultyLimits { min, max }
+        })
+    }
+
+    fn logging(&mut self) -> Logging {
+        let directory = self.get(&logging::DIRECTORY);
+        Logging {
+            level: self.get(&logging::LEVEL),
+            allow: self.get(&logging::ALLOW),
+            deny: self.get(&logging::DENY),
+            directory: (!directory.is_empty()).then(|| PathBuf::from(directory)),
+            max_file_mb: self.get(&logging::MAX_FILE),
+            keep_files: self.get(&logging::KEEP_FILES),
+            show_wallets: self.get(&logging::SHOW_WALLETS),
+        }
+    }
+
+    /// Two services cannot have one port.
+    fn check_ports(&mut self, config: &Config) {
+        let mut taken = vec![(listen::PORT.path, config.listen.host, config.listen.port)];
+        let others = [
+            (
+                &metrics::PORT,
+                config.metrics.enabled,
+                config.metrics.host,
+                config.metrics.port,
+            ),
+            (
+                &gui::PORT,
+                config.gui.enabled,
+                config.gui.host,
+                config.gui.port,
+            ),
+        ];
+        for (key, enabled, host, port) in others {
+            if !enabled {
+                continue;
+            }
+            let meet =
+                |other: IpAddr| other == host || other.is_unspecified() || host.is_unspecified();
+            if let Some((first, ..)) = taken
+                .iter()
+                .find(|(_, other, used)| *used == port && meet(*other))
+            {
+                self.faults.push(Fault {
+                    path: key.path.to_owned(),
+                    found: port.to_string(),
+                    allowed: format!("another port than that of {first}"),
+                });
+            }
+            taken.push((key.path, host, port));
+        }
+    }
+
+    /// A pool that is the proxy itself would make it connect to itself without end.
+    fn check_loops(&mut self, config: &Config) {
+        let own = |host: &str| {
+            let address = match host {
+                "localhost" => Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
+                other => other.parse().ok(),
+            };
+            let Some(address) = address else { return false };
+            let listening = config.listen.host;
+            let this_machine = address.is_loopback() || address.is_unspecified();
+            address == listening
+                || (this_machine && (listening.is_unspecified() || listening.is_loopback()))
+        };
+        for (slot, pool) in config.pools.iter() {
+            let Some(pool) = pool else { continue };
+            if pool.port == config.listen.port && own(&pool.host) {
+                let allowed = format!("a pool; port {} of this machine is DPMP itself", pool.port);
+                self.refuse(&keys::pool(slot).host, allowed);
+            }
+        }
+    }
+
+    /// Notes each section that is not an object. Its keys count as missing.
+    fn check_sections(&mut self) {
+        for path in sections() {
+            let Some(value) = lookup(self.root, path) else {
+                continue;
+            };
+            if !value.is_object() {
+                self.faults.push(Fault {
+                    path: path.to_owned(),
+                    found: quote(value),
+                    allowed: "an object, { … }".to_owned(),
+                });
+            }
+        }
+    }
+
+    fn warn_of_unknown_keys(&mut self) {
+        let known: BTreeSet<&str> = keys::all()
+            .iter()
+            .map(|key| key.info().path)
+            .chain(sections())
+            .collect();
+        let mut unknown = Vec::new();
+        collect_unknown(self.root, "", &known, &mut unknown);
+        if unknown.is_empty() {
+            return;
+        }
+        let more = unknown.len().saturating_sub(MOST_UNKNOWN);
+        unknown.truncate(MOST_UNKNOWN);
+        let mut warning = format!(
+            "keys without a meaning, kept as they are: {}",
+            unknown.join(", ")
+        );
+        if more > 0 {
+            warning.push_str(&format!(" and {more} more"));
+        }
+        self.warnings.push(warning);
+    }
+}
+
+/// The paths of everything that holds keys.
+fn sections() -> impl Iterator<Item = &'static str> {
+    let mut paths = Vec::new();
+    for key in keys::all() {
+        let path = key.info().path;
+        for (end, _) in path.match_indices('.') {
+            if !paths.contains(&&path[..end]) {
+                paths.push(&path[..end]);
+            }
+        }
+    }
+    paths.into_iter()
+}
+
+fn collect_unknown(value: &Value, path: &str, known: &BTreeSet<&str>, unknown: &mut Vec<String>) {
+    let Some(object) = value.as_object() else {
+        return;
+    };
+    for (key, value) in object {
+        let path = join(path, key);
+        if known.contains(path.as_str()) {
+            collect_unknown(value, &path, known, unknown);
+        } else {
+            unknown.push(path);
+        }
+    }
+}
+
+fn bytes(kib: u32) -> usize {
+    usize::try_from(kib)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(1024)
+}

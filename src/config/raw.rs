@@ -1,0 +1,227 @@
+//! From text to JSON, and to the values in it. What a value means is the business of [`kind`](super::kind).
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::fault::{ConfigErrors, Fault, quote, quote_key};
+
+/// More than any config needs, and little enough to be read without a thought. In bytes.
+pub(super) const LARGEST_FILE: usize = 1024 * 1024;
+
+/// Reads the one object that a config is. A byte order mark, as some editors write it, is skipped.
+pub(super) fn read(text: &str) -> Result<Value, ConfigErrors> {
+    if text.len() > LARGEST_FILE {
+        return Err(too_large());
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut twice = Vec::new();
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let reading = Reading {
+        path: String::new(),
+        twice: &mut twice,
+    };
+    let value = reading
+        .deserialize(&mut parser)
+        .and_then(|value| parser.end().map(|()| value))
+        .map_err(|error| {
+            ConfigErrors::of_file(format!("broken JSON: {error}"), "one JSON object")
+        })?;
+    if !value.is_object() {
+        return Err(ConfigErrors::of_file(
+            quote(&value),
+            "one JSON object, { … }",
+        ));
+    }
+    if twice.is_empty() {
+        Ok(value)
+    } else {
+        Err(ConfigErrors::new(twice))
+    }
+}
+
+/// What is said of a file that is too large to be read.
+pub(super) fn too_large() -> ConfigErrors {
+    ConfigErrors::of_file(
+        format!("more than {LARGEST_FILE} bytes"),
+        format!("at most {LARGEST_FILE} bytes"),
+    )
+}
+
+/// The value at a path, unless it is null or missing.
+pub(super) fn lookup<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.')
+        .try_fold(root, |value, key| value.get(key))
+        .filter(|value| !value.is_null())
+}
+
+/// A longer path.
+pub(super) fn join(path: &str, key: &str) -> String {
+    let key = quote_key(key);
+    if path.is_empty() {
+        key
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// Reads any JSON value. Unlike serde_json's own reader it notices a key that stands twice in one object: the
+/// owner sees the first wallet, and the second one gets the money.
+struct Reading<'a> {
+    path: String,
+    twice: &'a mut Vec<Fault>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reading<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(Reading {
+            path: join(&self.path, &list.len().to_string()),
+            twice: &mut *self.twice,
+        })? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let path = join(&self.path, &key);
+            let value = entries.next_value_seed(Reading {
+                path: path.clone(),
+                twice: &mut *self.twice,
+            })?;
+            if object.insert(key, value).is_some() {
+                self.twice.push(Fault {
+                    path,
+                    found: "the same key twice".to_owned(),
+                    allowed: "each key once in its section".to_owned(),
+                });
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn error(text: &str) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn any_json_is_read_as_serde_json_reads_it() {
+        for text in [
+            r#"{"a":{"b":[1,-2,3.5,1e300,"x",null,true,{}]},"c":18446744073709551615,"é\n":"\u00e9"}"#,
+            "{}",
+            " {\"a\" : []}\r\n",
+        ] {
+            assert_eq!(
+                read(text).unwrap(),
+                serde_json::from_str::<Value>(text).unwrap()
+            );
+        }
+        assert_eq!(read("\u{feff}{\"a\":1}").unwrap(), json!({"a": 1}));
+    }
+
+    #[test]
+    fn broken_json_has_a_line_and_a_column() {
+        for (text, place) in [
+            ("", "line 1 column 0"),
+            ("{\n  \"a\": 1,\n}", "line 3 column 1"),
+            ("{\"a\": NaN}", "line 1 column 7"),
+            ("{\"a\": 1e999}", "line 1 column 11"),
+            ("{} {}", "line 1 column 4"),
+            ("{'a': 1}", "line 1 column 2"),
+        ] {
+            let error = error(text);
+            assert!(
+                error.starts_with("the file: found broken JSON: "),
+                "{error}"
+            );
+            assert!(error.contains(place), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_config_is_refused() {
+        for (text, part) in [
+            ("[]", "found a list"),
+            ("\"a\"", "found \"a\""),
+            ("null", "found null"),
+            (&"[".repeat(100_000), "recursion limit"),
+            (&"{\"a\":".repeat(100_000), "recursion limit"),
+            (
+                &format!("{{\"a\":\"{}\"}}", "x".repeat(10_000_000)),
+                "more than 1048576 bytes",
+            ),
+        ] {
+            let error = error(text);
+            assert!(error.contains(part), "{error}");
+            assert!(error.len() < 300, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_named() {
+        let text = r#"{"pools":{"A":{"wallet":"a","wallet":"b"}},"x":[{"y":1,"y":1}],"pools":{}}"#;
+        let error = error(text);
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("pools.A.wallet: found the same key twice"));
+        assert!(lines[1].starts_with("x.0.y: "));
+        assert!(lines[2].starts_with("pools: "));
+    }
+
+    #[test]
+    fn null_is_as_good_as_missing() {
+        let root = json!({"a": {"b": 1, "c": null}, "d": 5});
+        assert_eq!(lookup(&root, "a.b"), Some(&json!(1)));
+        for path in ["a.c", "a.x", "d.e", "x.y"] {
+            assert_eq!(lookup(&root, path), None);
+        }
+    }
+}

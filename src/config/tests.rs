@@ -1,0 +1,550 @@
+//! What holds for the config as a whole. Kinds, addresses and files are tested where they are.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::units::PoolSlot::{A, B};
+
+/// As the Python version writes it, with keys that only that one knows.
+const PYTHON: &str = r#"{
+  "downstream_diff": { "default_min": 1, "poolA_min": 1024, "poolB_max": 65536.5 },
+  "listen": { "host": "0.0.0.0", "port": 3351 },
+  "listen_port": 3351,
+  "logging": { "allow": [], "deny": ["share_result", "pool_notify"], "json": true, "level": "INFO" },
+  "metrics": { "enabled": true, "host": "0.0.0.0", "port": 9210 },
+  "pools": {
+    "A": { "host": "192.168.0.25", "name": "BCH", "port": 3333, "wallet": "bitcoincash:qqabc", "chain": "bch" },
+    "B": { "host": "127.0.0.1", "name": "", "port": 2018, "wallet": "bc1qdef" }
+  },
+  "scheduler": {
+    "min_switch_seconds": 30, "mode": "ratio_time", "poolA_weight": 70, "poolB_weight": 30,
+    "slice_seconds": 10, "auto_balance": false, "oracle_url": "https://oracle.invalid/"
+  }
+}"#;
+
+fn config(value: &Value) -> Config {
+    loaded(value).config
+}
+
+fn loaded(value: &Value) -> Loaded {
+    parse(&value.to_string()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn errors(value: &Value) -> Vec<String> {
+    let errors = parse(&value.to_string()).unwrap_err();
+    errors.to_string().lines().map(str::to_owned).collect()
+}
+
+/// A config with two pools, to be changed.
+fn two_pools() -> Value {
+    json!({"pools": {
+        "A": {"host": "a.pool.com", "wallet": "wallet-a"},
+        "B": {"host": "b.pool.com", "wallet": "wallet-b"},
+    }})
+}
+
+fn set(value: &mut Value, path: &str, new: Value) {
+    *path.split('.').fold(value, |place, step| &mut place[step]) = new;
+}
+
+fn with(path: &str, new: Value) -> Value {
+    let mut value = two_pools();
+    set(&mut value, path, new);
+    value
+}
+
+#[test]
+fn an_empty_file_means_the_defaults() {
+    let config = config(&json!({}));
+    assert_eq!(config, Config::default());
+    assert_eq!(config.listen.host.to_string(), "0.0.0.0");
+    assert_eq!(config.listen.port, 3351);
+    assert_eq!(config.listen.max_miners, 2000);
+    assert_eq!(config.listen.max_miners_per_address, 256);
+    assert_eq!(config.listen.authorize, Duration::from_secs(30));
+    assert_eq!(config.listen.submits_per_second, 100);
+    assert_eq!(config.listen.max_line_bytes, 16 * 1024);
+    assert_eq!(config.listen.pool_max_line_bytes, 1024 * 1024);
+    assert!(config.metrics.enabled && config.gui.enabled);
+    assert_eq!((config.metrics.port, config.gui.port), (9210, 8855));
+    assert!(config.gui.allowed_hosts.is_empty());
+    assert_eq!(config.pools, PerPool::from_fn(|_| None));
+    assert_eq!(config.scheduler.weights, PerPool::from_fn(|_| 50.0));
+    assert_eq!(config.scheduler.slice, Duration::from_secs(10));
+    assert_eq!(config.scheduler.min_switch, Duration::from_secs(1));
+    assert_eq!(config.scheduler.catch_up, Duration::from_secs(600));
+    assert_eq!(config.scheduler.no_work, Some(Duration::from_secs(60)));
+    assert!(!config.scheduler.clean_on_switch);
+    assert_eq!(config.downstream_diff, PerPool::default());
+    assert_eq!(config.logging.level, Level::Info);
+    assert_eq!(config.logging.directory, Some("logs".into()));
+    assert_eq!(
+        (config.logging.max_file_mb, config.logging.keep_files),
+        (50, 3)
+    );
+    assert!(!config.logging.show_wallets);
+    assert!(!config.is_set_up());
+}
+
+#[test]
+fn the_python_versions_file_works_as_it_is() {
+    let Loaded {
+        config,
+        warnings,
+        raw,
+    } = parse(PYTHON).unwrap();
+    assert!(config.is_set_up());
+    assert_eq!(config.share(A), 0.7);
+    assert_eq!(config.scheduler.slice, Duration::from_secs(30));
+    assert_eq!(config.scheduler.mode, Mode::Ratio);
+    let (a, b) = (
+        config.pool_in_use(A).unwrap(),
+        config.pool_in_use(B).unwrap(),
+    );
+    assert_eq!(
+        (a.name.as_str(), a.chain.as_str(), a.wallet.as_str()),
+        ("BCH", "BCH", "bitcoincash:qqabc")
+    );
+    assert_eq!(
+        (a.address().as_str(), b.address().as_str()),
+        ("192.168.0.25:3333", "127.0.0.1:2018")
+    );
+    assert_eq!(
+        (b.name.as_str(), b.chain.as_str(), &b.password),
+        ("Pool B", "BTC", &None)
+    );
+    let limits = &config.downstream_diff;
+    assert_eq!(
+        (limits[A].min, limits[A].max),
+        (Difficulty::new(1024.0), None)
+    );
+    assert_eq!(
+        (limits[B].min, limits[B].max),
+        (Difficulty::new(1.0), Difficulty::new(65536.5))
+    );
+    assert_eq!(config.logging.deny, ["share_result", "pool_notify"]);
+    assert_eq!(
+        warnings,
+        [
+            "keys without a meaning, kept as they are: listen_port, logging.json, scheduler.auto_balance, \
+             scheduler.oracle_url",
+            "scheduler.mode: \"ratio_time\" is not known and taken for \"ratio\"",
+            "scheduler.slice_seconds: 10 is raised to scheduler.min_switch_seconds, which is 30",
+        ]
+    );
+    assert_eq!(raw["scheduler"]["oracle_url"], "https://oracle.invalid/");
+}
+
+#[test]
+fn the_python_versions_example_has_no_pools() {
+    let config = config(&json!({"pools": {
+        "A": {"host": "POOL_A_HOST", "name": "POOL_A", "port": 3333, "wallet": "POOL_A_WALLET"},
+        "B": {"host": "b.pool.com", "name": "POOL_B", "port": 3333, "wallet": "POOL_B_WALLET"},
+    }}));
+    assert_eq!(config.pools, PerPool::from_fn(|_| None));
+}
+
+#[test]
+fn a_pool_counts_if_it_is_set_up_and_has_a_weight() {
+    let both = config(&two_pools());
+    assert!(both.is_set_up() && both.pool_in_use(A).is_some() && both.pool_in_use(B).is_some());
+
+    let only_b = config(&with(
+        "scheduler",
+        json!({"poolA_weight": 0, "poolB_weight": 0.3}),
+    ));
+    assert!(only_b.is_set_up());
+    assert!(only_b.pools[A].is_some() && only_b.pool_in_use(A).is_none());
+    assert_eq!((only_b.share(A), only_b.share(B)), (0.0, 1.0));
+
+    let one_missing = config(&with("pools.B.wallet", json!("")));
+    assert!(!one_missing.is_set_up());
+    assert_eq!(one_missing.share(B), 0.5);
+    assert!(one_missing.pool_in_use(B).is_none());
+
+    let mut missing_without_weight = with("pools.B", Value::Null);
+    set(
+        &mut missing_without_weight,
+        "scheduler.poolB_weight",
+        json!(0),
+    );
+    assert!(config(&missing_without_weight).is_set_up());
+
+    let fractions = config(&with(
+        "scheduler",
+        json!({"poolA_weight": 0.7, "poolB_weight": 0.3}),
+    ));
+    assert!((fractions.share(A) - 0.7).abs() < 1e-12);
+    let far_apart = config(&with(
+        "scheduler",
+        json!({"poolA_weight": 1e6, "poolB_weight": 1e-6}),
+    ));
+    assert!(far_apart.share(B) > 0.0 && far_apart.share(A) < 1.0);
+}
+
+#[test]
+fn a_pools_port_comes_from_either_place() {
+    let port = |pool: Value| {
+        config(&with("pools.A", pool)).pools[A]
+            .as_ref()
+            .map(|pool| pool.port)
+    };
+    assert_eq!(port(json!({"host": "a.com", "wallet": "w"})), Some(3333));
+    assert_eq!(
+        port(json!({"host": "a.com:4444", "wallet": "w"})),
+        Some(4444)
+    );
+    assert_eq!(
+        port(json!({"host": "a.com:4444", "port": "4444", "wallet": "w"})),
+        Some(4444)
+    );
+    assert_eq!(
+        port(json!({"host": "a.com", "port": "5555", "wallet": "w"})),
+        Some(5555)
+    );
+    assert_eq!(
+        errors(&with(
+            "pools.A",
+            json!({"host": "a.com:4444", "port": 3333, "wallet": "w"})
+        )),
+        [
+            "pools.A.host: found \"a.com:4444\"; allowed: the same port as in pools.A.port, which is 3333, or none"
+        ]
+    );
+}
+
+#[test]
+fn an_ipv6_pool_is_written_in_brackets() {
+    let config = config(&with("pools.A.host", json!("[2001:db8::1]:3333")));
+    assert_eq!(
+        config.pools[A].as_ref().unwrap().address(),
+        "[2001:db8::1]:3333"
+    );
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let lines = errors(&json!({
+        "listen": {"port": "abc", "max_miners": -1},
+        "gui": [],
+        "pools": {"A": {"host": "stratum+ssl://a.com:443"}, "B": {"stall_seconds": 1, "password": 12345}},
+        "scheduler": {"poolA_weight": 0, "poolB_weight": 0, "clean_on_switch": "yes"},
+        "downstream_diff": {"default_max": 5, "poolA_min": 10},
+        "logging": {"level": "loud"},
+    }));
+    assert_eq!(
+        lines,
+        [
+            "gui: found a list; allowed: an object, { … }",
+            "listen.port: found \"abc\"; allowed: a port number from 1 to 65535",
+            "listen.max_miners: found -1; allowed: a whole number from 0 to 100000",
+            "pools.A.host: found \"stratum+ssl://a.com:443\"; allowed: an unencrypted address (stratum+tcp://); \
+             encrypted pool connections are not supported yet",
+            "pools.B.password: found something else (not shown); allowed: a text on one line of at most 256 characters",
+            "pools.B.stall_seconds: found 1; allowed: a number from 5 to 3600",
+            "scheduler.poolA_weight: found 0; allowed: a weight above 0 here or in scheduler.poolB_weight",
+            "scheduler.clean_on_switch: found \"yes\"; allowed: true or false",
+            "downstream_diff.poolA_min: found 10; allowed: at most downstream_diff.default_max, which is 5",
+            "logging.level: found \"loud\"; allowed: one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+        ]
+    );
+}
+
+#[test]
+fn difficulty_bounds_must_not_cross() {
+    let crossed = |diff: Value| errors(&json!({"downstream_diff": diff}));
+    assert_eq!(
+        crossed(json!({"default_min": 10, "default_max": 5})).len(),
+        1
+    );
+    assert_eq!(
+        crossed(json!({"default_min": 10, "poolA_max": 5, "poolB_max": 5})).len(),
+        2
+    );
+    let limits =
+        config(&json!({"downstream_diff": {"default_min": 10, "default_max": 10, "poolA_min": 0}}));
+    assert_eq!(limits.downstream_diff[A].min, Difficulty::new(10.0));
+}
+
+#[test]
+fn two_services_cannot_share_a_port() {
+    let lines =
+        errors(&json!({"metrics": {"port": 3351}, "gui": {"port": 3351, "host": "127.0.0.1"}}));
+    assert_eq!(
+        lines,
+        [
+            "metrics.port: found 3351; allowed: another port than that of listen.port",
+            "gui.port: found 3351; allowed: another port than that of listen.port",
+        ]
+    );
+    config(&json!({"metrics": {"port": 3351, "enabled": false}}));
+    config(&json!({"listen": {"host": "10.0.0.1"}, "gui": {"port": 3351, "host": "127.0.0.1"}}));
+}
+
+#[test]
+fn a_pool_is_not_the_proxy_itself() {
+    for host in ["localhost", "127.0.0.1", "[::1]", "0.0.0.0"] {
+        let mut value = with("pools.A.host", json!(host));
+        set(&mut value, "pools.A.port", json!(3351));
+        assert!(errors(&value)[0].contains("DPMP itself"), "{host}");
+        set(&mut value, "pools.A.port", json!(3333));
+        config(&value);
+    }
+    let mut elsewhere = with("pools.A.host", json!("localhost:3351"));
+    set(&mut elsewhere, "listen.host", json!("192.168.1.5"));
+    config(&elsewhere);
+}
+
+#[test]
+fn unknown_keys_are_named_up_to_a_number() {
+    let warnings = |value: Value| loaded(&value).warnings;
+    assert!(warnings(json!({"pools": {"A": {}, "B": null}})).is_empty());
+    assert_eq!(
+        warnings(
+            json!({"pools": {"C": {"host": "x"}}, "a\nb": 1, "listen": {"port": 1, "ports": 2}})
+        ),
+        ["keys without a meaning, kept as they are: pools.C, \"a\\nb\", listen.ports"]
+    );
+    let many: Value = (0..100)
+        .map(|i| (format!("k{i}"), json!(i)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let warning = warnings(many).remove(0);
+    assert!(warning.ends_with("k19 and 80 more"), "{warning}");
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    let loaded = loaded(&with("pools.A.password", json!("hunter2")));
+    assert_eq!(
+        loaded.config.pools[A].as_ref().unwrap().password.as_deref(),
+        Some("hunter2")
+    );
+    let other = config(&with("pools.A.password", json!("hunter3")));
+    let changes = changes(&loaded.config, &other);
+    assert_eq!((changes.len(), changes[0].new.as_str()), (1, "changed"));
+    for text in [
+        format!("{loaded:?}"),
+        format!("{:#?}", loaded.config),
+        format!("{changes:?}"),
+    ] {
+        assert!(!text.contains("hunter"), "{text}");
+    }
+    assert!(format!("{loaded:?}").contains("not shown"));
+    let too_long = errors(&with("pools.A.password", json!("hunter2".repeat(100))));
+    assert!(!too_long[0].contains("hunter"), "{too_long:?}");
+}
+
+#[test]
+fn log_files_stand_beside_the_config() {
+    let directory = |value: Value| {
+        let logging = config(&json!({"logging": {"directory": value}})).logging;
+        logging.directory_beside(Path::new("/data/config.json"))
+    };
+    assert_eq!(directory(Value::Null), Some("/data/logs".into()));
+    assert_eq!(
+        directory(json!("/var/log/dpmp")),
+        Some("/var/log/dpmp".into())
+    );
+    assert_eq!(directory(json!(" ")), None);
+    assert_eq!(
+        Config::default()
+            .logging
+            .directory_beside(Path::new("config.json")),
+        Some("logs".into())
+    );
+}
+
+#[test]
+fn a_change_of_any_key_is_seen() {
+    let old = config(&two_pools());
+    assert_eq!(changes(&old, &old), []);
+    for key in key_infos() {
+        let other = match (&key.default, key.path.rsplit('.').next().unwrap()) {
+            (_, "mode") => continue, // there is only one
+            (_, "host") if key.path.starts_with("pools") => json!("other.pool.com"),
+            (_, "host") => json!("127.0.0.1"),
+            (_, "level") => json!("debug"),
+            (Value::Bool(value), _) => json!(!value),
+            (Value::Number(value), _) => json!(value.as_u64().unwrap() + 1),
+            (Value::String(_), _) => json!("other"),
+            (Value::Array(_), _) => json!(["other"]),
+            (Value::Null, _) => json!(5),
+            (Value::Object(_), _) => panic!("{} has an object", key.path),
+        };
+        let new = config(&with(key.path, other));
+        let found = changes(&old, &new);
+        let paths: Vec<&str> = found.iter().map(|change| change.path).collect();
+        match key.path {
+            "downstream_diff.default_min" => {
+                assert_eq!(
+                    paths,
+                    ["downstream_diff.poolA_min", "downstream_diff.poolB_min"]
+                );
+            }
+            "downstream_diff.default_max" => {
+                assert_eq!(
+                    paths,
+                    ["downstream_diff.poolA_max", "downstream_diff.poolB_max"]
+                );
+            }
+            path => assert_eq!(paths, [path]),
+        }
+        assert!(
+            found.iter().all(|change| change.old != change.new),
+            "{found:?}"
+        );
+        assert!(
+            found
+                .iter()
+                .all(|change| change.needs_restart == key.needs_restart)
+        );
+    }
+}
+
+#[test]
+fn a_change_says_what_was_and_what_is() {
+    let old = config(&two_pools());
+    let mut new = with("scheduler.poolA_weight", json!(70));
+    set(&mut new, "listen.port", json!(3352));
+    set(&mut new, "pools.B.wallet", json!("wallet-c"));
+    let text: Vec<String> = changes(&old, &config(&new))
+        .into_iter()
+        .map(|c| format!("{} {} {} {}", c.path, c.old, c.new, c.needs_restart))
+        .collect();
+    assert_eq!(
+        text,
+        [
+            "listen.port 3351 3352 true",
+            "pools.B.wallet wallet-b wallet-c false",
+            "scheduler.poolA_weight 50 70 false",
+        ]
+    );
+}
+
+#[test]
+fn what_needs_a_restart_is_as_documented() {
+    for key in key_infos() {
+        let expected = ["metrics.", "gui."]
+            .iter()
+            .any(|section| key.path.starts_with(section))
+            || [
+                "listen.host",
+                "listen.port",
+                "logging.directory",
+                "logging.max_file_mb",
+                "logging.keep_files",
+            ]
+            .contains(&key.path);
+        assert_eq!(key.needs_restart, expected, "{}", key.path);
+    }
+}
+
+#[test]
+fn every_default_is_allowed_and_means_the_default() {
+    let loaded = parse(&sample()).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.config, Config::default());
+    let paths: BTreeSet<_> = key_infos().map(|key| key.path).collect();
+    assert_eq!(paths.len(), key_infos().count());
+}
+
+/// Any JSON, of a size that is quick to read.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0.0..200.0).prop_map(Value::from),
+        (0..100_000_u32).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "[a-z0-9.:%/\\[\\]]{0,20}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 20, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((any::<String>(), inner), 0..5).prop_map(|entries| entries
+                .into_iter()
+                .collect::<serde_json::Map<_, _>>()
+                .into()),
+        ]
+    })
+}
+
+/// A key, or the section that it is in, or something in it that should not be there.
+fn any_path() -> impl Strategy<Value = Vec<String>> {
+    let paths: Vec<&'static str> = key_infos().map(|key| key.path).collect();
+    (prop::sample::select(paths), 0..4_usize, any::<String>()).prop_map(|(path, cut, odd)| {
+        let mut steps: Vec<String> = path.split('.').map(str::to_owned).collect();
+        match cut {
+            0 => steps.truncate(1),
+            1 => steps.push(odd),
+            _ => (),
+        }
+        steps
+    })
+}
+
+/// Either good, and then again after a save, or refused with words for every fault.
+fn check(text: &str) {
+    match parse(text) {
+        Ok(loaded) => {
+            let again = parse(&format!("{:#}", loaded.raw)).unwrap();
+            assert_eq!(again.config, loaded.config);
+            assert_eq!(again.warnings, loaded.warnings);
+            let (config, default) = (loaded.config, Config::default());
+            assert_eq!(changes(&default, &config).is_empty(), config == default);
+            assert!((config.share(A) + config.share(B) - 1.0).abs() < 1e-9);
+            assert!(config.scheduler.slice >= config.scheduler.min_switch);
+        }
+        Err(errors) => {
+            assert!(!errors.faults.is_empty());
+            for Fault {
+                path,
+                found,
+                allowed,
+            } in &errors.faults
+            {
+                assert!(!path.is_empty() && !found.is_empty() && !allowed.is_empty());
+            }
+            let text = errors.to_string();
+            assert_eq!(text.lines().count(), errors.faults.len(), "{text}");
+            assert!(
+                !text.chars().any(|c| c.is_control() && c != '\n'),
+                "{text:?}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_json_is_too_odd(mutations in prop::collection::vec((any_path(), any_json()), 1..6)) {
+        let mut value: Value = serde_json::from_str(PYTHON).unwrap();
+        for (path, new) in mutations {
+            let mut place = &mut value;
+            for step in path {
+                if !place.is_object() {
+                    *place = json!({});
+                }
+                place = &mut place[step];
+            }
+            *place = new;
+        }
+        check(&value.to_string());
+    }
+
+    #[test]
+    fn no_text_is_too_odd(at in 0..PYTHON.len(), cut in 0..20_usize, new in any::<String>()) {
+        let mut text = PYTHON.to_owned();
+        text.replace_range(at..(at + cut).min(PYTHON.len()), &new);
+        check(&text);
+        check(&new);
+    }
+}
