@@ -453,6 +453,61 @@ fn every_default_is_allowed_and_means_the_default() {
     assert_eq!(paths.len(), key_infos().count());
 }
 
+/// Read at run time, so that the test can rewrite it.
+fn project_file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn the_committed_sample_is_up_to_date() {
+    assert!(
+        project_file("config.sample.json") == sample(),
+        "config.sample.json is to be:\n{}",
+        sample()
+    );
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    let reference = project_file("docs/configuration.md");
+    let rows: Vec<String> = key_infos()
+        .map(|key| {
+            let applies = if key.needs_restart {
+                "restart"
+            } else {
+                "at once"
+            };
+            let KeyInfo {
+                path,
+                meaning,
+                allowed,
+                default,
+                ..
+            } = key;
+            format!("| `{path}` | {meaning} | `{default}` | {allowed} | {applies} |\n")
+        })
+        .collect();
+    let missing: String = rows
+        .iter()
+        .filter(|row| !reference.contains(*row))
+        .cloned()
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/configuration.md is to have these rows:\n{missing}"
+    );
+    let keys = reference
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .count();
+    assert_eq!(
+        keys,
+        rows.len(),
+        "docs/configuration.md has keys that are not there"
+    );
+}
+
 /// Any JSON, of a size that is quick to read.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
