@@ -224,6 +224,14 @@ pub struct DifficultyLimits {
     pub max: Option<Difficulty>,
 }
 
+impl DifficultyLimits {
+    /// The pool's difficulty, brought within the limits.
+    pub fn hold(&self, difficulty: Difficulty) -> Difficulty {
+        let raised = self.min.map_or(difficulty, |min| difficulty.max(min));
+        self.max.map_or(raised, |max| raised.min(max))
+    }
+}
+
 /// What is logged, and where to: `logging`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logging {

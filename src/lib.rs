@@ -10,17 +10,10 @@
 
 pub mod units;
 
-pub mod config;
-
 pub mod stratum;
 
-pub mod core {
-    //! stub
-    pub mod pool {
-        //! stub
-        /// stub
-        pub struct PoolFacts;
-    }
-}
+pub mod config;
+
+pub mod core;
 
 pub mod shell;

@@ -71,8 +71,9 @@ impl fmt::Debug for PoolJob {
 
 impl PartialEq for PoolJob {
     fn eq(&self, other: &Self) -> bool {
-        self.same_work(other)
-            && self.notify == other.notify
+        self.notify == other.notify
+            && self.e1 == other.e1
+            && self.e2_size == other.e2_size
             && self.difficulty == other.difficulty
             && self.mask == other.mask
     }
@@ -129,13 +130,13 @@ impl PoolJob {
         }
     }
 
-    /// Whether a miner that starts its extranonce2 anew would find the same headers for both.
-    /// A pool may send one template under several job ids, or the same one after a reconnect with
-    /// an unchanged extranonce1 (QUIRKS Q54).
-    pub fn same_work(&self, other: &Self) -> bool {
+    /// Whether the two differ at most in their time and in their name at the pool. Under the same
+    /// time a miner that starts its extranonce2 anew would find the same shares for both. A pool
+    /// may send one template under several job ids, or the same one after a reconnect with an
+    /// unchanged extranonce1 (QUIRKS Q54).
+    pub fn same_template(&self, other: &Self) -> bool {
         let (mine, theirs) = (&self.notify, &other.notify);
-        mine.ntime == theirs.ntime
-            && mine.prevhash == theirs.prevhash
+        mine.prevhash == theirs.prevhash
             && mine.version == theirs.version
             && mine.nbits == theirs.nbits
             && self.e1 == other.e1

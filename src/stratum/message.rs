@@ -12,6 +12,11 @@ use crate::units::{Difficulty, Extranonce1, Extranonce2, JobId, MinerExtranonce,
 pub struct RequestId(pub(super) Box<str>);
 
 impl RequestId {
+    /// The id of an answer to what has none.
+    pub fn null() -> Self {
+        Self("null".into())
+    }
+
     /// The raw JSON.
     pub fn as_json(&self) -> &str {
         &self.0

@@ -1,0 +1,650 @@
+//! The core: a state machine that owns all routing state and decides everything.
+//!
+//! It has no sockets, no clock, no threads, no log: [`Core::handle`] takes an [`Event`] and the
+//! time and returns what to do as [`Action`]s. A day of mining with a hundred miners runs in a test
+//! in no time, the same way every time.
+
+pub mod action;
+pub mod event;
+pub mod fact;
+
+pub mod miner;
+pub mod session;
+pub mod share;
+
+pub mod schedule;
+
+pub mod jobs;
+pub mod pool;
+pub mod upstream;
+
+pub mod ledger;
+pub mod meter;
+pub mod snapshot;
+
+mod agenda;
+mod random;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::core::action::Action;
+use crate::core::agenda::Agenda;
+use crate::core::event::{Event, Now};
+use crate::core::fact::{Fact, TurnedAway};
+use crate::core::ledger::Ledger;
+use crate::core::miner::Miner;
+use crate::core::pool::{Pool, PoolFacts};
+use crate::core::random::Random;
+use crate::core::schedule::Rules;
+use crate::core::session::OWN_USER_AGENT;
+use crate::core::snapshot::Memory;
+use crate::core::upstream::{Heard, Identity, Loss, Open, Talk};
+use crate::stratum::message::FromPool;
+use crate::units::{Client, LinkId, MinerId, PerPool, PoolConn, PoolSlot};
+
+/// How long a stop may take, at most.
+const STOP_PATIENCE: Duration = Duration::from_secs(4);
+
+/// How many pools' facts are remembered.
+const MOST_FACTS: usize = 64;
+
+/// All routing state. One thread owns it.
+#[derive(Debug)]
+pub struct Core {
+    config: Arc<Config>,
+    miners: BTreeMap<MinerId, Miner>,
+    pools: PerPool<Pool>,
+    /// What is known of every pool that was ever reached, by address.
+    known: BTreeMap<String, PoolFacts>,
+    ledger: Ledger,
+    agenda: Agenda<Due>,
+    random: Random,
+    /// How many miners have connected so far.
+    admitted: u64,
+    started: Now,
+    stopping: Option<Stopping>,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    /// The miners are told to go; not later than this it is over.
+    Until(Instant),
+    /// Somebody did not go in time.
+    Over,
+}
+
+/// Whose deadline: a miner's, or a pool's probe's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Probe(PoolSlot),
+    Miner(MinerId),
+}
+
+/// What one miner may use while an event is handled.
+pub struct Turn<'a> {
+    now: Now,
+    config: &'a Config,
+    rules: Rules,
+    pools: &'a mut PerPool<Pool>,
+    ledger: &'a mut Ledger,
+    random: &'a mut Random,
+    out: &'a mut Vec<Action>,
+    /// A pool that has just come up: others that wait for it need not wait any longer.
+    came_up: Option<PoolSlot>,
+}
+
+impl Core {
+    /// Starts with what is remembered from earlier runs. `seed` decides all jitter.
+    pub fn new(
+        config: Arc<Config>,
+        memory: Memory,
+        seed: u64,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) -> Self {
+        let known = memory.pools;
+        let pools = PerPool::from_fn(|slot| Pool::new(slot, facts_of(&known, &config, slot), now));
+        let mut core = Self {
+            config,
+            miners: BTreeMap::new(),
+            pools,
+            known,
+            ledger: memory.ledger,
+            agenda: Agenda::default(),
+            random: Random::new(seed),
+            admitted: 0,
+            started: now,
+            stopping: None,
+        };
+        for slot in PoolSlot::ALL {
+            core.start_probe(slot, out);
+        }
+        core
+    }
+
+    /// Takes in one event. Call [`handle_deadline`](Self::handle_deadline) first if one is due.
+    pub fn handle(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
+        match event {
+            Event::MinerOpened { miner, peer } => self.on_miner_opened(miner, peer, now, out),
+            Event::MinerSent { miner, message } => {
+                self.with_miner(miner, now, out, |it, turn| it.on_message(message, turn));
+            }
+            Event::MinerMalformed { miner, error } => {
+                self.with_miner(miner, now, out, |it, turn| it.on_malformed(&error, turn));
+            }
+            Event::MinerClosed { miner, reason } => {
+                self.with_miner(miner, now, out, |it, turn| it.on_closed(&reason, turn));
+                self.miners.remove(&miner);
+                self.agenda.set(Due::Miner(miner), None);
+            }
+            Event::PoolOpened { conn } => {
+                self.pools[conn.slot].dial_ended(conn);
+                self.on_pool_opened(conn, now, out);
+            }
+            Event::PoolDialFailed { conn, error } => {
+                self.pools[conn.slot].dial_ended(conn);
+                match conn.client {
+                    Client::Probe => self.on_probe_lost(conn, &Loss::DialFailed(error), now, out),
+                    Client::Miner(id) => {
+                        self.with_miner(id, now, out, |it, turn| {
+                            it.on_dial_failed(conn, error, turn)
+                        });
+                    }
+                }
+            }
+            Event::PoolSent { conn, message } => match conn.client {
+                Client::Probe => self.on_probe_message(conn, message, now, out),
+                Client::Miner(id) => {
+                    self.with_miner(id, now, out, |it, turn| {
+                        it.on_pool_message(conn, message, turn)
+                    });
+                }
+            },
+            Event::PoolMalformed { conn, error } => {
+                out.push(Action::Report(Fact::PoolMessageBad {
+                    conn,
+                    problem: error.to_string(),
+                }));
+            }
+            Event::PoolClosed { conn, reason } => match conn.client {
+                Client::Probe => {
+                    self.on_probe_lost(conn, &Loss::Closed(reason.to_string()), now, out)
+                }
+                Client::Miner(id) => {
+                    self.with_miner(id, now, out, |it, turn| {
+                        it.on_pool_closed(conn, &reason, turn)
+                    });
+                }
+            },
+            Event::ConfigChanged(config) => self.on_config(config, now, out),
+            Event::ShutdownRequested => self.on_shutdown(now, out),
+        }
+        self.pump_dials(out);
+    }
+
+    /// Does everything whose time has come.
+    pub fn handle_deadline(&mut self, now: Now, out: &mut Vec<Action>) {
+        while let Some(who) = self.agenda.take_due(now.at) {
+            match who {
+                Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
+                Due::Probe(slot) => self.on_probe_deadline(slot, now, out),
+            }
+        }
+        if matches!(self.stopping, Some(Stopping::Until(deadline)) if deadline <= now.at) {
+            self.stopping = Some(Stopping::Over);
+        }
+        self.pump_dials(out);
+    }
+
+    /// When [`handle_deadline`](Self::handle_deadline) has to be called.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let stop = match self.stopping {
+            Some(Stopping::Until(deadline)) => Some(deadline),
+            Some(Stopping::Over) | None => None,
+        };
+        [self.agenda.next(), stop].into_iter().flatten().min()
+    }
+
+    /// Whether a stop was asked for and every miner is gone, or was given time enough.
+    pub fn is_finished(&self) -> bool {
+        match self.stopping {
+            None => false,
+            Some(Stopping::Until(_)) => self.miners.is_empty(),
+            Some(Stopping::Over) => true,
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    fn on_miner_opened(
+        &mut self,
+        id: MinerId,
+        peer: std::net::SocketAddr,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        out.push(Action::Report(Fact::MinerConnected { miner: id, peer }));
+        let index = self.admitted;
+        self.admitted += 1;
+        self.miners.insert(id, Miner::new(id, peer, index, now));
+        let refusal = if self.stopping.is_some() {
+            Some(TurnedAway::Stopping)
+        } else {
+            (!self.config.is_set_up()).then_some(TurnedAway::NotSetUp)
+        };
+        self.with_miner(id, now, out, |miner, turn| {
+            if let Some(reason) = refusal {
+                miner.turn_away(reason, turn);
+            }
+        });
+    }
+
+    fn on_pool_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        match conn.client {
+            Client::Probe => self.on_probe_opened(conn, now, out),
+            Client::Miner(id) if self.miners.contains_key(&id) => {
+                self.with_miner(id, now, out, |it, turn| it.on_pool_opened(conn, turn));
+            }
+            // The miner left while its pool was dialled.
+            Client::Miner(_) => out.push(Action::Abort {
+                link: LinkId::Pool(conn),
+            }),
+        }
+    }
+
+    /// Lets a miner act, brings it in line and notes its next deadline.
+    fn with_miner(
+        &mut self,
+        id: MinerId,
+        now: Now,
+        out: &mut Vec<Action>,
+        act: impl FnOnce(&mut Miner, &mut Turn<'_>),
+    ) {
+        let Some(miner) = self.miners.get_mut(&id) else {
+            return;
+        };
+        let mut turn = Turn {
+            now,
+            config: &self.config,
+            rules: Rules::of(&self.config),
+            pools: &mut self.pools,
+            ledger: &mut self.ledger,
+            random: &mut self.random,
+            out,
+            came_up: None,
+        };
+        act(miner, &mut turn);
+        miner.settle(&mut turn);
+        let (rules, came_up) = (turn.rules, turn.came_up);
+        self.agenda
+            .set(Due::Miner(id), miner.next_deadline(&self.config, &rules));
+        if let Some(slot) = came_up {
+            self.on_pool_up(slot, now);
+        }
+    }
+
+    /// A pool answers again: nobody sits out a long pause any more.
+    fn on_pool_up(&mut self, slot: PoolSlot, now: Now) {
+        let rules = Rules::of(&self.config);
+        for (id, miner) in &mut self.miners {
+            let pause = Duration::from_secs(1).mul_f64(self.random.unit());
+            miner.hurry(now.at.checked_add(pause).unwrap_or(now.at), Some(slot));
+            self.agenda
+                .set(Due::Miner(*id), miner.next_deadline(&self.config, &rules));
+        }
+    }
+
+    fn miner_ids(&self) -> Vec<MinerId> {
+        self.miners.keys().copied().collect()
+    }
+
+    /// Dials as many of those that wait as each pool's gate lets through.
+    fn pump_dials(&mut self, out: &mut Vec<Action>) {
+        for slot in PoolSlot::ALL {
+            while self.pools[slot].has_dials() {
+                let Some(conn) = self.pools[slot].next_dial() else {
+                    break;
+                };
+                let wanted = match conn.client {
+                    Client::Probe => self.pools[slot].probe.start_dial(conn),
+                    Client::Miner(id) => self
+                        .miners
+                        .get_mut(&id)
+                        .is_some_and(|miner| miner.start_dial(conn)),
+                };
+                let Some(pool) = self.config.pool_in_use(slot).filter(|_| wanted) else {
+                    continue;
+                };
+                self.pools[slot].dial_started(conn);
+                out.push(Action::Report(Fact::PoolDialing { conn }));
+                out.push(Action::Dial {
+                    conn,
+                    target: pool::target(pool),
+                });
+            }
+        }
+    }
+
+    fn on_config(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
+        let old = std::mem::replace(&mut self.config, Arc::clone(&config));
+        let mut renewed = PerPool::from_fn(|_| false);
+        for slot in PoolSlot::ALL {
+            if let Some(pool) = &old.pools[slot] {
+                self.known.insert(pool.address(), self.pools[slot].facts);
+            }
+            let (before, after) = (old.pool_in_use(slot), config.pool_in_use(slot));
+            let address =
+                |pool: Option<&crate::config::PoolConfig>| pool.map(|pool| pool.address());
+            if address(before) != address(after) {
+                self.pools[slot].facts = facts_of(&self.known, &config, slot);
+                self.pools[slot].probe_failed = false;
+                if let Some(open) = self.pools[slot].probe.drop_connection() {
+                    out.push(Action::Close {
+                        link: LinkId::Pool(open.conn),
+                    });
+                }
+                self.start_probe(slot, out);
+            }
+            renewed[slot] = match (before, after) {
+                (Some(before), Some(after)) => {
+                    before.address() != after.address()
+                        || before.wallet != after.wallet
+                        || before.password != after.password
+                }
+                (None, _) | (_, None) => false,
+            };
+        }
+        for id in self.miner_ids() {
+            self.with_miner(id, now, out, |miner, turn| {
+                for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
+                    miner.renew(slot, turn);
+                }
+            });
+        }
+        self.release_waiting(now, out);
+    }
+
+    fn on_shutdown(&mut self, now: Now, out: &mut Vec<Action>) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(Stopping::Until(
+            now.at.checked_add(STOP_PATIENCE).unwrap_or(now.at),
+        ));
+        out.push(Action::Report(Fact::Stopping));
+        out.push(Action::StopListening);
+        for slot in PoolSlot::ALL {
+            if let Some(open) = self.pools[slot].probe.drop_connection() {
+                out.push(Action::Close {
+                    link: LinkId::Pool(open.conn),
+                });
+            }
+            self.agenda.set(Due::Probe(slot), None);
+        }
+        for id in self.miner_ids() {
+            self.with_miner(id, now, out, |it, turn| {
+                it.turn_away(TurnedAway::Stopping, turn)
+            });
+        }
+    }
+}
+
+/// The probes: the proxy's own look at each pool, so that miners can be answered at once.
+impl Core {
+    fn start_probe(&mut self, slot: PoolSlot, out: &mut Vec<Action>) {
+        if self.config.pool_in_use(slot).is_some() && self.stopping.is_none() {
+            let conn = self.pools[slot].probe.want();
+            self.pools[slot].queue_dial(conn);
+            self.pump_dials(out);
+        }
+    }
+
+    fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        let pool = &mut self.pools[conn.slot];
+        let mut talk = Talk {
+            facts: &mut pool.facts,
+            now: now.at,
+            out,
+        };
+        if !pool.probe.opened(conn, probe_identity(), &mut talk) {
+            out.push(Action::Abort {
+                link: LinkId::Pool(conn),
+            });
+        }
+        self.note_probe_deadline(conn.slot);
+    }
+
+    fn on_probe_message(
+        &mut self,
+        conn: PoolConn,
+        message: FromPool,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[conn.slot];
+        let mut talk = Talk {
+            facts: &mut pool.facts,
+            now: now.at,
+            out,
+        };
+        let heard = pool.probe.heard(conn, message, &mut talk);
+        if let Heard::Lost(loss) = heard {
+            self.on_probe_lost(conn, &loss, now, out);
+        } else if self.pools[conn.slot].probe.is_ready() {
+            self.on_probe_done(conn, now, out);
+        }
+        self.note_probe_deadline(conn.slot);
+    }
+
+    fn on_probe_done(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        let pool = &mut self.pools[conn.slot];
+        pool.probe.drop_connection();
+        pool.reached(now);
+        out.push(Action::Close {
+            link: LinkId::Pool(conn),
+        });
+        self.remember(conn.slot, out);
+        self.release_waiting(now, out);
+    }
+
+    fn on_probe_lost(&mut self, conn: PoolConn, loss: &Loss, now: Now, out: &mut Vec<Action>) {
+        let pool = &mut self.pools[conn.slot];
+        if pool.probe.conn() != conn || pool.probe.is_idle() {
+            return;
+        }
+        let closed = matches!(loss, Loss::Closed(_));
+        if closed && pool.probe.open().is_some_and(Open::is_configuring) {
+            pool.facts.hung_up_on_configure();
+            pool.probe.reset(Duration::ZERO, now.at);
+        } else {
+            if pool.probe.open().is_some() && !closed {
+                out.push(Action::Abort {
+                    link: LinkId::Pool(conn),
+                });
+            }
+            pool.probe.fail(loss, now.at, &mut self.random);
+            pool.probe_failed = true;
+            out.push(Action::Report(Fact::PoolLost {
+                conn,
+                reason: loss.to_string(),
+                unanswered: 0,
+            }));
+            if pool.attempt_failed(now) {
+                let reason = loss.to_string();
+                out.push(Action::Report(Fact::PoolDown {
+                    slot: conn.slot,
+                    reason,
+                }));
+            }
+            if pool.facts.e2_size.is_some() {
+                // Known from before: miners find out for themselves when it is back.
+                pool.probe.drop_connection();
+            }
+        }
+        self.note_probe_deadline(conn.slot);
+        self.release_waiting(now, out);
+    }
+
+    fn on_probe_deadline(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+        let Some(limits) = self.config.pool_in_use(slot) else {
+            return;
+        };
+        let pool = &mut self.pools[slot];
+        let mut talk = Talk {
+            facts: &mut pool.facts,
+            now: now.at,
+            out,
+        };
+        if let Some(loss) = pool.probe.overdue(limits, &mut talk) {
+            let conn = pool.probe.conn();
+            self.on_probe_lost(conn, &loss, now, out);
+        } else if pool.probe.is_ready() {
+            let conn = pool.probe.conn();
+            self.on_probe_done(conn, now, out);
+        } else if pool.probe.pause_over(now.at) {
+            self.start_probe(slot, out);
+        }
+        self.note_probe_deadline(slot);
+    }
+
+    fn note_probe_deadline(&mut self, slot: PoolSlot) {
+        let limits = self.config.pool_in_use(slot);
+        let deadline = limits.and_then(|limits| self.pools[slot].probe.next_deadline(limits));
+        self.agenda.set(Due::Probe(slot), deadline);
+    }
+
+    /// Keeps what was learnt of a pool.
+    fn remember(&mut self, slot: PoolSlot, out: &mut Vec<Action>) {
+        let facts = self.pools[slot].facts;
+        let Some(pool) = self.config.pool_in_use(slot) else {
+            return;
+        };
+        let address = pool.address();
+        if self.known.get(&address) == Some(&facts) {
+            return;
+        }
+        if self.known.len() >= MOST_FACTS && !self.known.contains_key(&address) {
+            self.known.pop_first();
+        }
+        self.known.insert(address, facts);
+        if let Some(e2_size) = facts.e2_size {
+            out.push(Action::Report(Fact::PoolLearnt {
+                slot,
+                e2_size,
+                mask: facts.mask,
+            }));
+        }
+    }
+
+    /// Answers the miners that waited for the pools to be known.
+    fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
+        if !pools_known(&self.pools, &self.config) {
+            return;
+        }
+        let waiting = self
+            .miners
+            .iter()
+            .filter(|(_, miner)| miner.waits_for_pools());
+        let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        for id in waiting {
+            self.with_miner(id, now, out, Miner::on_pools_known);
+        }
+    }
+}
+
+impl Turn<'_> {
+    fn report(&mut self, fact: Fact) {
+        self.out.push(Action::Report(fact));
+    }
+
+    fn pools_known(&self) -> bool {
+        pools_known(self.pools, self.config)
+    }
+
+    /// Tells what a connection found out about its pool.
+    fn tell_learnt(&mut self, slot: PoolSlot, before: PoolFacts) {
+        let facts = self.pools[slot].facts;
+        if let Some(e2_size) = facts.e2_size.filter(|_| facts != before) {
+            self.report(Fact::PoolLearnt {
+                slot,
+                e2_size,
+                mask: facts.mask,
+            });
+        }
+    }
+
+    fn pool_ready(&mut self, slot: PoolSlot) {
+        if self.pools[slot].connection_ready(self.now) {
+            self.report(Fact::PoolUp { slot });
+            self.came_up = Some(slot);
+        }
+    }
+
+    /// A connection failed, or could not be made.
+    fn pool_failed(&mut self, slot: PoolSlot, was_ready: bool, loss: &Loss) {
+        let down = if was_ready {
+            self.pools[slot].connection_ended(true, self.now)
+        } else {
+            self.pools[slot].attempt_failed(self.now)
+        };
+        if down {
+            self.report(Fact::PoolDown {
+                slot,
+                reason: loss.to_string(),
+            });
+        }
+    }
+
+    /// A good connection is not needed any more.
+    fn pool_let_go(&mut self, slot: PoolSlot) {
+        self.pools[slot].connection_ended(false, self.now);
+    }
+
+    fn let_go(&mut self, open: &Open) {
+        if open.is_ready() {
+            self.pool_let_go(open.conn.slot);
+        }
+        self.close_pool(open.conn);
+    }
+
+    fn close_pool(&mut self, conn: PoolConn) {
+        self.out.push(Action::Close {
+            link: LinkId::Pool(conn),
+        });
+    }
+}
+
+/// Whether every pool in use was looked at, and one at least can be used.
+fn pools_known(pools: &PerPool<Pool>, config: &Config) -> bool {
+    let in_use = || {
+        pools
+            .iter()
+            .filter(|(slot, _)| config.pool_in_use(*slot).is_some())
+    };
+    in_use().all(|(_, pool)| pool.is_known())
+        && in_use().any(|(_, pool)| pool.facts.e2_size.is_some())
+}
+
+fn facts_of(known: &BTreeMap<String, PoolFacts>, config: &Config, slot: PoolSlot) -> PoolFacts {
+    let pool = config.pools[slot].as_ref();
+    pool.and_then(|pool| known.get(&pool.address()))
+        .copied()
+        .unwrap_or_default()
+}
+
+fn probe_identity() -> Identity {
+    Identity {
+        user_agent: OWN_USER_AGENT.to_owned(),
+        user: Arc::from(""),
+        password: String::new(),
+        version_rolling: true,
+        suggested: None,
+    }
+}

@@ -1,0 +1,83 @@
+//! Who has to be looked at when. Deadlines are data: no sleeping thread, no tick, nothing to cancel.
+//!
+//! Each entry is derived from its owner's state after every change, so that an entry can be
+//! outdated only by being too early, never too late.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// One deadline at most for each key.
+#[derive(Debug)]
+pub(super) struct Agenda<K> {
+    by_key: BTreeMap<K, Instant>,
+    by_time: BTreeSet<(Instant, K)>,
+}
+
+impl<K> Default for Agenda<K> {
+    fn default() -> Self {
+        Self {
+            by_key: BTreeMap::new(),
+            by_time: BTreeSet::new(),
+        }
+    }
+}
+
+impl<K: Copy + Ord> Agenda<K> {
+    /// Sets, moves or takes away the deadline of a key.
+    pub(super) fn set(&mut self, key: K, deadline: Option<Instant>) {
+        let before = match deadline {
+            Some(deadline) => self.by_key.insert(key, deadline),
+            None => self.by_key.remove(&key),
+        };
+        if before == deadline {
+            return;
+        }
+        if let Some(before) = before {
+            self.by_time.remove(&(before, key));
+        }
+        if let Some(deadline) = deadline {
+            self.by_time.insert((deadline, key));
+        }
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.by_time.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Takes out one key whose deadline has come.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<K> {
+        let (deadline, key) = *self.by_time.first()?;
+        if deadline > now {
+            return None;
+        }
+        self.set(key, None);
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn keys_come_out_in_the_order_of_their_latest_deadlines() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut agenda = Agenda::default();
+        agenda.set('a', Some(at(5)));
+        agenda.set('b', Some(at(3)));
+        agenda.set('a', Some(at(1)));
+        agenda.set('c', Some(at(2)));
+        agenda.set('c', None);
+        assert_eq!(agenda.next(), Some(at(1)));
+        assert_eq!(agenda.take_due(at(0)), None);
+        assert_eq!(agenda.take_due(at(9)), Some('a'));
+        assert_eq!(agenda.take_due(at(9)), Some('b'));
+        assert_eq!(agenda.take_due(at(9)), None);
+        assert_eq!(agenda.next(), None);
+    }
+}

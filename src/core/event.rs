@@ -1,0 +1,117 @@
+//! What can happen: everything that can change the core's state, as plain data.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::stratum::codec::DecodeError;
+use crate::stratum::message::{FromMiner, FromPool};
+use crate::units::{MinerId, PoolConn};
+
+/// The time of an event, on both clocks. The core never reads a clock itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// For everything that is measured or waited for.
+    pub at: Instant,
+    /// For what a person reads: milliseconds since 1970. It may jump.
+    pub unix_ms: u64,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A miner connected. The first event of its id.
+    MinerOpened {
+        /// Its new id.
+        miner: MinerId,
+        /// Where it comes from.
+        peer: SocketAddr,
+    },
+    /// A miner sent a line.
+    MinerSent {
+        /// Who.
+        miner: MinerId,
+        /// What.
+        message: FromMiner,
+    },
+    /// A miner sent a line that is no message.
+    MinerMalformed {
+        /// Who.
+        miner: MinerId,
+        /// What was wrong.
+        error: DecodeError,
+    },
+    /// A miner's connection ended. The last event of its id.
+    MinerClosed {
+        /// Who.
+        miner: MinerId,
+        /// Why, in words.
+        reason: CloseReason,
+    },
+    /// A dialled pool connection stands. The first event of the connection.
+    PoolOpened {
+        /// Which.
+        conn: PoolConn,
+    },
+    /// A dial came to nothing. The only event of the connection.
+    PoolDialFailed {
+        /// Which.
+        conn: PoolConn,
+        /// Why, in words.
+        error: String,
+    },
+    /// A pool sent a line.
+    PoolSent {
+        /// On which connection.
+        conn: PoolConn,
+        /// What.
+        message: FromPool,
+    },
+    /// A pool sent a line that is no message.
+    PoolMalformed {
+        /// On which connection.
+        conn: PoolConn,
+        /// What was wrong.
+        error: DecodeError,
+    },
+    /// A pool connection ended. The last event of the connection.
+    PoolClosed {
+        /// Which.
+        conn: PoolConn,
+        /// Why, in words.
+        reason: CloseReason,
+    },
+    /// The owner changed the configuration; it was validated before.
+    ConfigChanged(Arc<Config>),
+    /// The process is to stop.
+    ShutdownRequested,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer closed it.
+    ByPeer,
+    /// We closed it.
+    ByUs,
+    /// The socket failed; the system's words.
+    Failed(String),
+    /// The peer broke a bound or speaks another protocol; which.
+    Misbehaved(String),
+    /// The peer did not read what it was sent.
+    NotReading,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByPeer => f.write_str("closed by the peer"),
+            Self::ByUs => f.write_str("closed by the proxy"),
+            Self::Failed(error) => write!(f, "connection failed: {error}"),
+            Self::Misbehaved(what) => write!(f, "peer sent {what}"),
+            Self::NotReading => f.write_str("peer does not read"),
+        }
+    }
+}

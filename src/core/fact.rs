@@ -1,0 +1,422 @@
+//! What is worth telling: the one source of log lines, counters and figures.
+//!
+//! Names, fields and levels are a documented schema (`docs/events.md`). Durations are in
+//! milliseconds, difficulties in units of difficulty 1, addresses as text.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::stratum::job::BlockHash;
+use crate::stratum::reject::{Reject, RejectReason};
+use crate::units::{
+    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionMask,
+};
+
+/// One thing that happened and that somebody may want to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A miner connected.
+    MinerConnected {
+        /// Its id.
+        miner: MinerId,
+        /// Its address.
+        peer: SocketAddr,
+    },
+    /// A miner is authorized at a pool for the first time and begins to work.
+    MinerAuthorized {
+        /// Its id.
+        miner: MinerId,
+        /// Its address.
+        peer: SocketAddr,
+        /// The name of its worker.
+        worker: String,
+        /// Its software.
+        user_agent: Option<String>,
+        /// Its place in the coinbase.
+        extranonce: Option<MinerExtranonce>,
+        /// The bits that it wants to roll.
+        version_rolling: Option<VersionMask>,
+    },
+    /// Every pool that could be reached refused the miner's worker.
+    MinerRefused {
+        /// Its id.
+        miner: MinerId,
+        /// The name of its worker.
+        worker: String,
+        /// The last pool's words.
+        reject: Reject,
+    },
+    /// A miner was turned away or cut off by us.
+    MinerTurnedAway {
+        /// Its id.
+        miner: MinerId,
+        /// Its address.
+        peer: SocketAddr,
+        /// Why.
+        reason: TurnedAway,
+    },
+    /// A miner's connection ended.
+    MinerDisconnected {
+        /// Its id.
+        miner: MinerId,
+        /// Its address.
+        peer: SocketAddr,
+        /// The name of its worker, if it said one.
+        worker: Option<String>,
+        /// How it ended.
+        reason: String,
+        /// How long it stood.
+        connected: Duration,
+        /// Shares that the pools accepted.
+        accepted: u64,
+        /// Shares that were refused, by us or a pool.
+        rejected: u64,
+        /// Shares that were still waiting for a pool's answer.
+        unanswered: usize,
+    },
+    /// A miner sent something that could not be used.
+    MinerMessageBad {
+        /// Its id.
+        miner: MinerId,
+        /// What was wrong.
+        problem: String,
+    },
+    /// A limit of the configuration acted on a miner.
+    LimitReached {
+        /// The miner, or none if it was not even let in.
+        miner: Option<MinerId>,
+        /// Its address.
+        peer: SocketAddr,
+        /// Which limit.
+        limit: Limit,
+    },
+    /// A miner's place in the coinbase no longer fits a pool and was changed.
+    ExtranonceChanged {
+        /// Its id.
+        miner: MinerId,
+        /// The pool that made it necessary.
+        slot: PoolSlot,
+        /// The new place, or none if the miner has to subscribe anew.
+        extranonce: Option<MinerExtranonce>,
+    },
+    /// What a pool's probe, or a first connection, found out.
+    PoolLearnt {
+        /// Which pool.
+        slot: PoolSlot,
+        /// The size of its extranonce2, in bytes.
+        e2_size: u8,
+        /// The version bits that it lets miners roll.
+        mask: VersionMask,
+    },
+    /// A connection to a pool is being made.
+    PoolDialing {
+        /// Its name.
+        conn: PoolConn,
+    },
+    /// A miner is authorized at a pool.
+    PoolReady {
+        /// The connection.
+        conn: PoolConn,
+        /// As whom.
+        user: String,
+        /// What the pool gave it as extranonce1.
+        e1: Extranonce1,
+        /// The size of the pool's extranonce2, in bytes.
+        e2_size: u8,
+        /// From the socket's opening until the authorization.
+        took: Duration,
+    },
+    /// A connection to a pool ended or could not be made.
+    PoolLost {
+        /// The connection.
+        conn: PoolConn,
+        /// Why.
+        reason: String,
+        /// Shares that were waiting for an answer.
+        unanswered: usize,
+    },
+    /// A pool has an authorized connection again, or for the first time.
+    PoolUp {
+        /// Which pool.
+        slot: PoolSlot,
+    },
+    /// A pool is needed and has no authorized connection any more.
+    PoolDown {
+        /// Which pool.
+        slot: PoolSlot,
+        /// Why.
+        reason: String,
+    },
+    /// A pool sent something that could not be used.
+    PoolMessageBad {
+        /// The connection.
+        conn: PoolConn,
+        /// What was wrong.
+        problem: String,
+    },
+    /// A pool sent a text for people.
+    PoolMessage {
+        /// The connection.
+        conn: PoolConn,
+        /// The text.
+        text: String,
+    },
+    /// A pool asked for a reconnect, which is done at its configured address.
+    PoolReconnect {
+        /// The connection.
+        conn: PoolConn,
+        /// After this pause.
+        wait: Duration,
+    },
+    /// A pool asked for a reconnect to another host, which is the way to steal hashrate: not done.
+    PoolRedirectRefused {
+        /// The connection.
+        conn: PoolConn,
+        /// Where it wanted us to go.
+        host: String,
+    },
+    /// A pool sent a job.
+    JobReceived {
+        /// The connection.
+        conn: PoolConn,
+        /// The pool's name for it.
+        pool_job: String,
+        /// Whether earlier jobs are stale.
+        clean: bool,
+    },
+    /// A miner was sent a job.
+    JobForwarded {
+        /// Its id.
+        miner: MinerId,
+        /// The pool behind the job.
+        slot: PoolSlot,
+        /// The miner's name for it.
+        job: JobId,
+        /// The pool's name for it.
+        pool_job: String,
+        /// What the miner is asked for.
+        difficulty: Difficulty,
+        /// Whether the miner is to drop what it works on.
+        clean: bool,
+        /// From the pool's notify until now, if the job is sent for the first time.
+        delay: Option<Duration>,
+    },
+    /// A miner changed to another pool.
+    PoolSwitched {
+        /// Its id.
+        miner: MinerId,
+        /// Where it was.
+        from: Option<PoolSlot>,
+        /// Where it is.
+        to: PoolSlot,
+        /// Whether by the schedule or because a pool failed or came back.
+        cause: SwitchCause,
+        /// The miner's cumulative error, in seconds: above zero, A is ahead.
+        error: f64,
+    },
+    /// A miner has no pool with work.
+    MinerIdle {
+        /// Its id.
+        miner: MinerId,
+    },
+    /// A share got its answer.
+    ShareResult(Box<ShareResult>),
+    /// A hash meets the network's target: a block, if the pool agrees.
+    BlockFound {
+        /// The miner's id.
+        miner: MinerId,
+        /// Its worker.
+        worker: String,
+        /// The pool whose job it was.
+        slot: PoolSlot,
+        /// The block's hash.
+        hash: BlockHash,
+        /// What the hash is worth.
+        difficulty: f64,
+        /// Whether the pool's connection lives and the share was sent to it.
+        forwarded: bool,
+    },
+    /// The owner changed something that is in force now.
+    ConfigApplied {
+        /// What, one sentence each.
+        changes: Vec<String>,
+        /// Whether a wallet or a pool's address is among it: where the money goes.
+        payout: bool,
+    },
+    /// The configuration file was changed to something unusable; the old one stays in force.
+    ConfigRefused {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Something about the configuration that the owner should know.
+    ConfigWarning {
+        /// What.
+        text: String,
+    },
+    /// The program runs.
+    Started {
+        /// Its version.
+        version: &'static str,
+        /// Where miners connect.
+        listen: String,
+        /// Where metrics are served, if at all.
+        metrics: Option<String>,
+        /// The configuration file.
+        config: String,
+    },
+    /// The program was asked to stop.
+    Stopping,
+    /// The program ends.
+    Stopped {
+        /// How long it ran.
+        uptime: Duration,
+    },
+    /// The state file could not be read and was set aside, or could not be written.
+    StateProblem {
+        /// What happened.
+        problem: String,
+    },
+    /// Miners cannot be accepted at the moment.
+    AcceptFailed {
+        /// The system's words.
+        error: String,
+    },
+    /// The scheduler took unusually long for one event.
+    SlowTurn {
+        /// Which.
+        event: &'static str,
+        /// How long.
+        took: Duration,
+    },
+    /// Log lines were dropped, because the disk or terminal did not keep up.
+    LogDropped {
+        /// How many.
+        lines: u64,
+    },
+}
+
+/// The fate of one share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShareResult {
+    /// Who sent it.
+    pub miner: MinerId,
+    /// Its worker.
+    pub worker: String,
+    /// The pool whose job it was, if the job was known.
+    pub slot: Option<PoolSlot>,
+    /// The miner's name for the job, if it named one.
+    pub job: Option<JobId>,
+    /// What was answered.
+    pub outcome: ShareOutcome,
+    /// What the pool credits for it, if it was forwarded.
+    pub credit: Option<Difficulty>,
+    /// What the hash is worth, if it could be computed.
+    pub true_difficulty: Option<f64>,
+    /// From the miner's line until its answer, if it was forwarded.
+    pub latency: Option<Duration>,
+    /// Whether the hash meets the network's target.
+    pub block: bool,
+}
+
+/// How a share ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ShareOutcome {
+    /// The pool took it.
+    Accepted,
+    /// It was good enough for the miner's difficulty and not for the pool's: answered `true`, not forwarded.
+    BelowPool,
+    /// The pool refused it.
+    RejectedByPool(Reject),
+    /// We refused it; it was not forwarded.
+    RefusedHere(RejectReason),
+    /// It was forwarded, and no answer came.
+    Lost(RejectReason),
+}
+
+/// Why a miner changed to another pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwitchCause {
+    /// It begins.
+    Start,
+    /// Its turn was over.
+    Schedule,
+    /// The pool that it worked for has no work for it any more.
+    Failover,
+}
+
+/// Why a miner is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// The pools are not configured yet.
+    NotSetUp,
+    /// It did not authorize within `listen.authorize_seconds`.
+    NotAuthorized,
+    /// No pool had work for it for `scheduler.no_work_seconds`, so that it can use its own fallback.
+    NoWork,
+    /// Its extranonce does not fit a pool any more and it cannot be told another.
+    ExtranonceChanged,
+    /// It sent too many lines that were no messages.
+    TooMuchRubbish,
+    /// It spoke another protocol.
+    OtherProtocol(String),
+    /// The proxy stops.
+    Stopping,
+}
+
+impl TurnedAway {
+    /// In words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::NotSetUp => "the pools are not configured yet".into(),
+            Self::NotAuthorized => "no authorization within listen.authorize_seconds".into(),
+            Self::NoWork => "no pool had work for scheduler.no_work_seconds".into(),
+            Self::ExtranonceChanged => {
+                "a pool's extranonce2 became too small; the miner has to subscribe anew".into()
+            }
+            Self::TooMuchRubbish => "too many lines that are no messages".into(),
+            Self::OtherProtocol(what) => format!("it sent {what}"),
+            Self::Stopping => "the proxy stops".into(),
+        }
+    }
+
+    /// A short name for metric labels.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NotSetUp => "not_set_up",
+            Self::NotAuthorized => "not_authorized",
+            Self::NoWork => "no_work",
+            Self::ExtranonceChanged => "extranonce_changed",
+            Self::TooMuchRubbish => "rubbish",
+            Self::OtherProtocol(_) => "other_protocol",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// A limit of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// `listen.max_miners`.
+    Miners,
+    /// `listen.max_miners_per_address`.
+    MinersPerAddress,
+    /// `listen.submits_per_second`.
+    SubmitsPerSecond,
+    /// The queue of messages to a miner that does not read.
+    OutboxFull,
+    /// `listen.max_line_kib`.
+    LineLength,
+}
+
+impl Limit {
+    /// The key in the configuration, or a short name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Miners => "max_miners",
+            Self::MinersPerAddress => "max_miners_per_address",
+            Self::SubmitsPerSecond => "submits_per_second",
+            Self::OutboxFull => "outbox",
+            Self::LineLength => "line_length",
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The jobs that a pool connection holds, and the jobs that a miner was sent.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::stratum::job::{BlockHash, PoolJob};
+use crate::units::{Difficulty, JobId, MinerExtranonce, PoolConn, VersionMask};
+
+/// How many jobs of a pool connection are valid at a time; an older one counts as stale.
+const MOST_HELD: usize = 64;
+
+/// How many sent jobs a miner's shares are matched against.
+const MOST_SENT: usize = 160;
+
+/// How many shares of a pool connection are surely remembered, to find duplicates.
+const SURELY_SEEN: usize = 4096;
+
+/// How far a share's time may be after the time of the pool's job, in seconds (ckpool's limit;
+/// no pool seen is stricter).
+pub const NTIME_ROOM: u32 = 7000;
+
+/// How long a pool has to name a difficulty before its first job goes out under difficulty 1.
+const DIFFICULTY_GRACE: Duration = Duration::from_secs(1);
+
+/// Which job of a pool connection, counted up from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serial(u64);
+
+/// A job that is still good at its pool.
+#[derive(Clone, Debug)]
+struct Held {
+    serial: Serial,
+    job: Arc<PoolJob>,
+    received: Instant,
+    /// The time in the header when it was last sent, or when the same template was.
+    last_ntime: Option<u32>,
+    was_sent: bool,
+}
+
+/// A job that can be sent to a miner as work that it never had.
+#[derive(Clone, Debug)]
+pub struct FreshWork {
+    /// Which of the connection's jobs.
+    pub serial: Serial,
+    /// The job.
+    pub job: Arc<PoolJob>,
+    /// The time for the header.
+    pub ntime: u32,
+    /// How long ago the pool sent it, if it is sent on for the first time.
+    pub delay: Option<Duration>,
+}
+
+/// What a pool connection's jobs were made of, kept beyond the connection: a pool may offer the
+/// same work again on the next one (QUIRKS Q54).
+#[derive(Clone, Debug)]
+pub struct Template {
+    job: Arc<PoolJob>,
+    last_ntime: u32,
+}
+
+/// The valid jobs of one pool connection, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct HeldJobs {
+    jobs: VecDeque<Held>,
+    next: u64,
+}
+
+impl HeldJobs {
+    /// Takes in a job; a clean one makes all earlier ones stale. `before` is what an earlier
+    /// connection offered last.
+    pub fn push(&mut self, job: PoolJob, now: Instant, before: Option<&Template>) {
+        let last_ntime = self
+            .jobs
+            .back()
+            .and_then(|held| Some((&held.job, held.last_ntime?)))
+            .or(before.map(|template| (&template.job, template.last_ntime)))
+            .filter(|(sent, _)| job.same_template(sent))
+            .map(|(_, ntime)| ntime);
+        if job.notify.clean {
+            self.jobs.clear();
+        } else if self.jobs.len() == MOST_HELD {
+            self.jobs.pop_front();
+        }
+        let serial = Serial(self.next);
+        self.next += 1;
+        self.jobs.push_back(Held {
+            serial,
+            job: Arc::new(job),
+            received: now,
+            last_ntime,
+            was_sent: false,
+        });
+    }
+
+    /// Puts every held job under a changed condition, such as the connection's first difficulty.
+    pub fn change(&mut self, change: impl Fn(&PoolJob) -> PoolJob) {
+        for held in &mut self.jobs {
+            held.job = Arc::new(change(&held.job));
+        }
+    }
+
+    /// The newest job.
+    pub fn latest(&self) -> Option<&Arc<PoolJob>> {
+        self.jobs.back().map(|held| &held.job)
+    }
+
+    /// When the newest job came.
+    pub fn latest_received(&self) -> Option<Instant> {
+        self.jobs.back().map(|held| held.received)
+    }
+
+    /// Whether the pool still takes shares of a job.
+    pub fn holds(&self, serial: Serial) -> bool {
+        self.jobs
+            .binary_search_by_key(&serial, |held| held.serial)
+            .is_ok()
+    }
+
+    /// Until when the newest job waits for the connection's first difficulty.
+    pub fn patience(&self) -> Option<Instant> {
+        self.jobs
+            .back()
+            .and_then(|held| held.received.checked_add(DIFFICULTY_GRACE))
+    }
+
+    /// The time that the header of the newest job would get now, if there is one that can be sent:
+    /// the first time the pool's own; later ones advanced by the seconds since, and never the same
+    /// twice, so that a miner that starts its extranonce2 anew does not do the same work again.
+    fn fresh_ntime(&self, now: Instant) -> Option<u32> {
+        let held = self.jobs.back()?;
+        let own = held.job.notify.ntime;
+        let ntime = match held.last_ntime {
+            None => own,
+            Some(last) => {
+                let elapsed = now.saturating_duration_since(held.received).as_secs();
+                let advanced = own.checked_add(u32::try_from(elapsed).ok()?)?;
+                advanced.max(last.checked_add(1)?)
+            }
+        };
+        (ntime - own <= NTIME_ROOM).then_some(ntime)
+    }
+
+    /// Whether [`take_fresh`](Self::take_fresh) would yield something.
+    pub fn has_fresh(&self, now: Instant) -> bool {
+        self.fresh_ntime(now).is_some()
+    }
+
+    /// The newest job as work that was never sent before.
+    pub fn take_fresh(&mut self, now: Instant) -> Option<FreshWork> {
+        let ntime = self.fresh_ntime(now)?;
+        let held = self.jobs.back_mut()?;
+        held.last_ntime = Some(ntime);
+        let first_sent = !std::mem::replace(&mut held.was_sent, true);
+        Some(FreshWork {
+            serial: held.serial,
+            job: Arc::clone(&held.job),
+            ntime,
+            delay: first_sent.then(|| now.saturating_duration_since(held.received)),
+        })
+    }
+
+    /// What has to be remembered when the connection ends.
+    pub fn template(&self) -> Option<Template> {
+        let held = self.jobs.back()?;
+        Some(Template {
+            job: Arc::clone(&held.job),
+            last_ntime: held.last_ntime?,
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+}
+
+/// A job as it was sent to a miner: everything that decides about a share of it.
+#[derive(Clone, Debug)]
+pub struct SentJob {
+    /// The miner's name for it.
+    pub id: JobId,
+    /// The pool connection that owns it.
+    pub conn: PoolConn,
+    /// Which of that connection's jobs.
+    pub serial: Serial,
+    /// The pool's job.
+    pub job: Arc<PoolJob>,
+    /// The miner's place in the coinbase.
+    pub extranonce: MinerExtranonce,
+    /// The bits that the miner may roll in it.
+    pub mask: VersionMask,
+    /// The lowest difficulty that the miner was told since it got the job. Much software applies
+    /// a new difficulty to what it already works on.
+    pub lowest_told: Difficulty,
+}
+
+/// The jobs that a miner was sent, oldest first, bounded.
+#[derive(Clone, Debug, Default)]
+pub struct SentJobs {
+    jobs: VecDeque<SentJob>,
+    last_id: u64,
+}
+
+impl SentJobs {
+    /// The id for the next job, never given before.
+    pub fn next_id(&mut self) -> JobId {
+        self.last_id += 1;
+        JobId(self.last_id)
+    }
+
+    /// Remembers a job with an id from [`next_id`](Self::next_id).
+    pub fn push(&mut self, job: SentJob) {
+        if self.jobs.len() == MOST_SENT {
+            self.jobs.pop_front();
+        }
+        self.jobs.push_back(job);
+    }
+
+    /// The job with this id, if it is remembered.
+    pub fn get(&self, id: JobId) -> Option<&SentJob> {
+        let index = self.jobs.binary_search_by_key(&id, |sent| sent.id).ok()?;
+        self.jobs.get(index)
+    }
+
+    /// The job sent last.
+    pub fn last(&self) -> Option<&SentJob> {
+        self.jobs.back()
+    }
+
+    /// Notes that the miner was told another difficulty.
+    pub fn told(&mut self, difficulty: Difficulty) {
+        for sent in &mut self.jobs {
+            sent.lowest_told = sent.lowest_told.min(difficulty);
+        }
+    }
+}
+
+/// The shares that a pool connection was sent, by [`BlockHash::key`]: at least the last 4,096,
+/// in bounded memory.
+#[derive(Clone, Debug, Default)]
+pub struct SeenShares {
+    newer: HashSet<u64>,
+    older: HashSet<u64>,
+}
+
+impl SeenShares {
+    /// Whether the share was there before.
+    pub fn contains(&self, hash: &BlockHash) -> bool {
+        self.newer.contains(&hash.key()) || self.older.contains(&hash.key())
+    }
+
+    /// Remembers a share.
+    pub fn insert(&mut self, hash: &BlockHash) {
+        if self.newer.len() == SURELY_SEEN {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert(hash.key());
+    }
+
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.newer.len() + self.older.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.newer.is_empty() && self.older.is_empty()
+    }
+}

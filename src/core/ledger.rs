@@ -1,0 +1,154 @@
+//! The totals that outlive a restart: what each pool took, and each worker's best share.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::event::Now;
+use crate::core::fact::{ShareOutcome, ShareResult};
+use crate::stratum::reject::RejectClass;
+use crate::units::{PerPool, PoolSlot};
+
+/// How many workers are remembered; beyond it the one that was silent longest is forgotten.
+const MOST_WORKERS: usize = 4096;
+
+/// All totals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    /// By pool.
+    pub pools: PerPool<PoolTotals>,
+    /// By worker name.
+    pub workers: BTreeMap<String, WorkerTotals>,
+    /// Shares that were refused here, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// What became of a pool's shares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PoolTotals {
+    /// Shares that it took.
+    pub accepted: u64,
+    /// Shares that it refused, by [`RejectClass`].
+    pub rejected: BTreeMap<String, u64>,
+    /// Shares that it never answered.
+    pub lost: u64,
+    /// The sum of the difficulties that it credited.
+    pub difficulty_sum: f64,
+    /// Hashes that met the network's target.
+    pub blocks: u64,
+    /// Time that miners worked for it, in seconds, all miners together.
+    pub seconds: f64,
+    /// The best share.
+    pub best: Option<BestShare>,
+}
+
+/// One worker's totals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkerTotals {
+    /// Shares that pools took.
+    pub accepted: u64,
+    /// Shares that were refused, by us or a pool.
+    pub rejected: u64,
+    /// The sum of the difficulties that pools credited.
+    pub difficulty_sum: f64,
+    /// The best share.
+    pub best: Option<BestShare>,
+    /// When it last sent a share, in milliseconds since 1970.
+    pub last_share: u64,
+}
+
+/// A share that was better than all before.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestShare {
+    /// What its hash is worth.
+    pub difficulty: f64,
+    /// When it came, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The pool that it was for.
+    pub pool: PoolSlot,
+}
+
+impl Ledger {
+    /// Takes in the fate of a share.
+    pub fn record(&mut self, share: &ShareResult, now: Now) {
+        let credit = share.credit.map_or(0.0, |credit| credit.get());
+        let best = match &share.outcome {
+            ShareOutcome::Accepted | ShareOutcome::BelowPool => share.slot.and_then(|pool| {
+                let difficulty = share.true_difficulty.filter(|value| value.is_finite())?;
+                Some(BestShare {
+                    difficulty,
+                    unix_ms: now.unix_ms,
+                    pool,
+                })
+            }),
+            ShareOutcome::RejectedByPool(_)
+            | ShareOutcome::RefusedHere(_)
+            | ShareOutcome::Lost(_) => None,
+        };
+        self.record_worker(share, credit, best, now);
+        if let ShareOutcome::RefusedHere(reason) = share.outcome {
+            *self.refused.entry(reason.label().to_owned()).or_default() += 1;
+        }
+        let Some(slot) = share.slot else { return };
+        let pool = &mut self.pools[slot];
+        match &share.outcome {
+            ShareOutcome::Accepted => {
+                pool.accepted += 1;
+                pool.difficulty_sum += credit;
+            }
+            ShareOutcome::RejectedByPool(reject) => {
+                let class = RejectClass::of(reject).label().to_owned();
+                *pool.rejected.entry(class).or_default() += 1;
+            }
+            ShareOutcome::Lost(_) => pool.lost += 1,
+            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) => (),
+        }
+        pool.blocks += u64::from(share.block);
+        pool.best = better(pool.best, best);
+    }
+
+    fn record_worker(
+        &mut self,
+        share: &ShareResult,
+        credit: f64,
+        best: Option<BestShare>,
+        now: Now,
+    ) {
+        let known = self.workers.contains_key(&share.worker);
+        if !known && best.is_none() {
+            // A name is worth remembering once it has shown work.
+            return;
+        }
+        if !known && self.workers.len() >= MOST_WORKERS {
+            let silent = self
+                .workers
+                .iter()
+                .min_by_key(|(_, totals)| totals.last_share);
+            if let Some(name) = silent.map(|(name, _)| name.clone()) {
+                self.workers.remove(&name);
+            }
+        }
+        let worker = self.workers.entry(share.worker.clone()).or_default();
+        match &share.outcome {
+            ShareOutcome::Accepted => {
+                worker.accepted += 1;
+                worker.difficulty_sum += credit;
+            }
+            ShareOutcome::RejectedByPool(_) | ShareOutcome::RefusedHere(_) => worker.rejected += 1,
+            ShareOutcome::BelowPool | ShareOutcome::Lost(_) => (),
+        }
+        worker.last_share = now.unix_ms;
+        worker.best = better(worker.best, best);
+    }
+}
+
+fn better(before: Option<BestShare>, new: Option<BestShare>) -> Option<BestShare> {
+    match (before, new) {
+        (Some(before), Some(new)) if before.difficulty >= new.difficulty => Some(before),
+        (before, None) => before,
+        (_, new) => new,
+    }
+}

@@ -1,0 +1,103 @@
+//! How much work in the last minutes: sums of difficulty in a ring of fixed size.
+
+use std::time::{Duration, Instant};
+
+/// How many hashes a share of difficulty 1 takes on average.
+const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+
+/// The length of one bucket.
+const BUCKET: Duration = Duration::from_secs(15);
+
+/// How many buckets: ten minutes.
+const BUCKETS: usize = 40;
+
+/// Work, in units of difficulty, by the time at which it was shown.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    start: Instant,
+    /// The bucket that is being filled, counted from `start`.
+    current: u64,
+    buckets: [f64; BUCKETS],
+}
+
+impl Meter {
+    /// Begins to measure.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            start: now,
+            current: 0,
+            buckets: [0.0; BUCKETS],
+        }
+    }
+
+    /// Adds the difficulty of a share.
+    pub fn add(&mut self, difficulty: f64, now: Instant) {
+        self.turn_to(now);
+        let index = self.index(self.current);
+        self.buckets[index] += difficulty;
+    }
+
+    /// Hashes a second over the last `window` (at most ten minutes), or since the start if that is
+    /// shorter; `None` before there is anything to go by.
+    pub fn hashrate(&self, window: Duration, now: Instant) -> Option<f64> {
+        let age = now.saturating_duration_since(self.start);
+        let number = self.number(now);
+        let wanted =
+            (window.as_secs() / BUCKET.as_secs()).clamp(1, u64::try_from(BUCKETS - 1).unwrap_or(1));
+        let oldest = number.saturating_sub(wanted);
+        let sum: f64 = (oldest..=number.min(self.current))
+            .filter(|bucket| self.current - bucket < u64::try_from(BUCKETS).unwrap_or(0))
+            .map(|bucket| self.buckets[self.index(bucket)])
+            .sum();
+        let since = Duration::from_secs(oldest * BUCKET.as_secs());
+        let span = age.saturating_sub(since).as_secs_f64();
+        (span >= 1.0).then(|| sum * HASHES_PER_DIFFICULTY / span)
+    }
+
+    fn number(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_secs() / BUCKET.as_secs()
+    }
+
+    fn index(&self, bucket: u64) -> usize {
+        usize::try_from(bucket % 40).unwrap_or(0)
+    }
+
+    /// Empties the buckets between the last addition and now.
+    fn turn_to(&mut self, now: Instant) {
+        let number = self.number(now);
+        let first = (self.current + 1).max(number.saturating_sub(39));
+        for bucket in first..=number {
+            let index = self.index(bucket);
+            self.buckets[index] = 0.0;
+        }
+        self.current = self.current.max(number);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_rate_is_measured_and_an_end_noticed() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        assert_eq!(meter.hashrate(Duration::from_secs(60), start), None);
+        for second in 0..3600 {
+            meter.add(1.0, start + Duration::from_secs(second));
+        }
+        let at = |second| {
+            meter
+                .hashrate(
+                    Duration::from_secs(300),
+                    start + Duration::from_secs(second),
+                )
+                .unwrap()
+        };
+        assert!((at(3600) / HASHES_PER_DIFFICULTY - 1.0).abs() < 0.05);
+        assert!((at(3750) / HASHES_PER_DIFFICULTY - 0.5).abs() < 0.06);
+        assert_eq!(at(5000), 0.0);
+        assert_eq!(at(500_000), 0.0);
+    }
+}

@@ -1,0 +1,532 @@
+//! One miner's life, from its connection to its end: the handshake on its side, its two pool
+//! connections, and what ends it. Its work and its shares are in the files beside this one.
+
+mod pools;
+mod shares;
+mod work;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::core::Turn;
+use crate::core::action::Action;
+use crate::core::event::{CloseReason, Now};
+use crate::core::fact::{Fact, TurnedAway};
+use crate::core::jobs::SentJobs;
+use crate::core::ledger::BestShare;
+use crate::core::meter::Meter;
+use crate::core::pool::extranonce_sizes;
+use crate::core::schedule::{Rules, Schedule};
+use crate::core::session::{Authorization, Session};
+use crate::core::upstream::{Open, Upstream};
+use crate::stratum::codec::DecodeError;
+use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
+use crate::stratum::reject::{Reject, RejectReason};
+use crate::units::{
+    Client, Difficulty, Extranonce1, LinkId, MinerExtranonce, MinerId, PerPool, PoolSlot,
+    VersionMask,
+};
+
+/// After this many lines in a row that are no messages, a miner is cut off.
+const MOST_RUBBISH: u32 = 50;
+
+/// Without a job for this long, some miners give a pool up (QUIRKS Q65: the least patient after 90 s).
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a miner that has to go may wait for the answers to its shares.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// A miner's connection and everything that belongs to it.
+#[derive(Debug)]
+pub struct Miner {
+    pub(super) id: MinerId,
+    pub(super) peer: SocketAddr,
+    pub(super) opened: Now,
+    pub(super) session: Session,
+    pub(super) upstreams: PerPool<Upstream>,
+    /// Connections that were replaced and still answer for the shares and jobs they gave out.
+    retiring: Vec<Retiring>,
+    /// How the present attempt to authorize stands at each pool.
+    trials: PerPool<Trial>,
+    pub(super) schedule: Schedule,
+    sent: SentJobs,
+    /// What the miner was told last.
+    pub(super) told_difficulty: Option<Difficulty>,
+    told_mask: Option<VersionMask>,
+    /// Whether the next job has to bring a new extranonce.
+    owes_extranonce: bool,
+    last_work: Option<Instant>,
+    /// Since when no pool has work for it.
+    idle_since: Option<Instant>,
+    /// Submits that may come at once.
+    tokens: f64,
+    tokens_at: Instant,
+    limited: bool,
+    rubbish: u32,
+    /// It has to go, as soon as its shares are answered, at the latest then.
+    leaving: Option<Instant>,
+    /// Its connection is being closed; the end is awaited.
+    closing: bool,
+    pub(super) stats: MinerStats,
+}
+
+/// What a miner achieved on this connection.
+#[derive(Clone, Debug)]
+pub struct MinerStats {
+    /// Shares that a pool accepted, by pool.
+    pub accepted: PerPool<u64>,
+    /// Shares that were refused, by us or a pool.
+    pub rejected: u64,
+    /// Shares that no pool answered.
+    pub lost: u64,
+    /// Its work, by pool.
+    pub work: PerPool<Meter>,
+    /// The sum of the difficulties that each pool credited.
+    pub difficulty_sum: PerPool<f64>,
+    /// Its best share.
+    pub best: Option<BestShare>,
+    /// When it last sent a share, in milliseconds since 1970.
+    pub last_share: Option<u64>,
+}
+
+/// A replaced connection.
+#[derive(Debug)]
+struct Retiring {
+    open: Box<Open>,
+    until: Instant,
+}
+
+/// How one attempt to authorize the worker at a pool went.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Trial {
+    #[default]
+    Pending,
+    Unreachable,
+    Refused(Reject),
+}
+
+impl Miner {
+    /// A miner that has just connected. `index` counts the miners, for their places in the cycle.
+    pub fn new(id: MinerId, peer: SocketAddr, index: u64, now: Now) -> Self {
+        Self {
+            id,
+            peer,
+            opened: now,
+            session: Session::default(),
+            upstreams: PerPool::from_fn(|slot| Upstream::new(Client::Miner(id), slot)),
+            retiring: Vec::new(),
+            trials: PerPool::default(),
+            schedule: Schedule::new(index, now.at),
+            sent: SentJobs::default(),
+            told_difficulty: None,
+            told_mask: None,
+            owes_extranonce: false,
+            last_work: None,
+            idle_since: None,
+            // As much as the limit allows; it is cut to that at the first submit.
+            tokens: f64::INFINITY,
+            tokens_at: now.at,
+            limited: false,
+            rubbish: 0,
+            leaving: None,
+            closing: false,
+            stats: MinerStats {
+                accepted: PerPool::default(),
+                rejected: 0,
+                lost: 0,
+                work: PerPool::from_fn(|_| Meter::new(now.at)),
+                difficulty_sum: PerPool::default(),
+                best: None,
+                last_share: None,
+            },
+        }
+    }
+
+    /// Takes in a line of the miner.
+    pub fn on_message(&mut self, message: FromMiner, turn: &mut Turn<'_>) {
+        self.rubbish = 0;
+        if self.closing {
+            return;
+        }
+        match message {
+            FromMiner::Request { id, call } => {
+                // The answers to subscribe and configure follow from what is known of the pools.
+                if !turn.pools_known() || self.session.has_postponed() {
+                    self.postpone(id, call, turn);
+                } else {
+                    self.on_call(id, call, turn);
+                }
+            }
+            FromMiner::NoAnswer => (),
+        }
+    }
+
+    /// Goes through what waited for the pools to be known.
+    pub fn on_pools_known(&mut self, turn: &mut Turn<'_>) {
+        while let Some((id, call)) = self.session.next_postponed() {
+            self.on_call(id, call, turn);
+        }
+    }
+
+    /// Whether requests wait until the pools are known.
+    pub fn waits_for_pools(&self) -> bool {
+        self.session.has_postponed()
+    }
+
+    /// Takes in a line that is no message.
+    pub fn on_malformed(&mut self, error: &DecodeError, turn: &mut Turn<'_>) {
+        if self.closing {
+            return;
+        }
+        let problem = error.to_string();
+        if error.is_fatal() {
+            self.turn_away(TurnedAway::OtherProtocol(problem), turn);
+            return;
+        }
+        self.rubbish += 1;
+        turn.report(Fact::MinerMessageBad {
+            miner: self.id,
+            problem,
+        });
+        if self.rubbish >= MOST_RUBBISH {
+            self.turn_away(TurnedAway::TooMuchRubbish, turn);
+        } else {
+            self.reply(
+                RequestId::null(),
+                Reply::Rejected(RejectReason::Malformed.into()),
+                turn,
+            );
+        }
+    }
+
+    /// The connection is gone: lets go of everything.
+    pub fn on_closed(&mut self, reason: &CloseReason, turn: &mut Turn<'_>) {
+        self.closing = true;
+        self.schedule.set_turn(None, turn.now.at);
+        let mut unanswered = 0;
+        for slot in PoolSlot::ALL {
+            if let Some(open) = self.upstreams[slot].drop_connection() {
+                unanswered += open.pending().count();
+                turn.let_go(&open);
+            }
+        }
+        for retiring in std::mem::take(&mut self.retiring) {
+            unanswered += retiring.open.pending().count();
+            turn.close_pool(retiring.open.conn);
+        }
+        turn.report(Fact::MinerDisconnected {
+            miner: self.id,
+            peer: self.peer,
+            worker: self
+                .session
+                .has_user()
+                .then(|| self.session.worker().to_owned()),
+            reason: reason.to_string(),
+            connected: turn.now.at.saturating_duration_since(self.opened.at),
+            accepted: self.stats.accepted.iter().map(|(_, count)| count).sum(),
+            rejected: self.stats.rejected,
+            unanswered,
+        });
+    }
+
+    /// Does what is due.
+    pub fn on_deadline(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now.at;
+        self.tend_pools(turn);
+        if self.closing || self.leaving.is_some() {
+            return;
+        }
+        if self
+            .authorize_deadline(turn.config)
+            .is_some_and(|due| due <= now)
+        {
+            self.turn_away(TurnedAway::NotAuthorized, turn);
+        } else if self
+            .no_work_deadline(turn.config)
+            .is_some_and(|due| due <= now)
+        {
+            self.turn_away(TurnedAway::NoWork, turn);
+        }
+    }
+
+    /// Brings everything in line after any change: the connections, the answer to authorize, the
+    /// pool that the miner works for.
+    pub fn settle(&mut self, turn: &mut Turn<'_>) {
+        self.keep_connections(turn);
+        if self.closing {
+            return;
+        }
+        if let Some(deadline) = self.leaving {
+            self.leave(deadline, turn);
+            return;
+        }
+        self.answer_authorize(turn);
+        self.follow_schedule(turn);
+    }
+
+    /// When the miner has to be looked at.
+    pub fn next_deadline(&self, config: &Config, rules: &Rules) -> Option<Instant> {
+        let pools = PoolSlot::ALL
+            .into_iter()
+            .filter_map(|slot| self.upstreams[slot].next_deadline(config.pools[slot].as_ref()?));
+        let retiring = self.retiring.iter().map(|retiring| retiring.until);
+        let own = match (self.closing, self.leaving) {
+            (true, _) => None,
+            (false, Some(deadline)) => Some(deadline),
+            (false, None) => [
+                self.authorize_deadline(config),
+                self.no_work_deadline(config),
+                self.silence_deadline(),
+                self.schedule.next_deadline(rules),
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
+        };
+        pools.chain(retiring).chain(own).min()
+    }
+
+    /// Sends the miner away, once its shares are answered and what it is owed has been written.
+    pub fn turn_away(&mut self, reason: TurnedAway, turn: &mut Turn<'_>) {
+        if self.leaving.is_none() && !self.closing {
+            self.leaving = Some(turn.now.at.checked_add(LEAVE).unwrap_or(turn.now.at));
+            turn.report(Fact::MinerTurnedAway {
+                miner: self.id,
+                peer: self.peer,
+                reason,
+            });
+        }
+    }
+
+    /// Closes the connection of a miner that has to go, when nothing is left to wait for.
+    fn leave(&mut self, deadline: Instant, turn: &mut Turn<'_>) {
+        if self.waiting_shares() > 0 && turn.now.at < deadline {
+            return;
+        }
+        self.give_shares_up(turn);
+        self.closing = true;
+        turn.out.push(Action::Close {
+            link: LinkId::Miner(self.id),
+        });
+    }
+
+    fn authorize_deadline(&self, config: &Config) -> Option<Instant> {
+        if self.session.is_authorized() {
+            return None;
+        }
+        self.opened.at.checked_add(config.listen.authorize)
+    }
+
+    fn no_work_deadline(&self, config: &Config) -> Option<Instant> {
+        self.idle_since?.checked_add(config.scheduler.no_work?)
+    }
+
+    fn silence_deadline(&self) -> Option<Instant> {
+        self.schedule.on()?;
+        self.last_work?.checked_add(LONGEST_SILENCE)
+    }
+
+    fn postpone(&mut self, id: RequestId, call: MinerCall, turn: &mut Turn<'_>) {
+        let refused = id.clone();
+        if !self.session.postpone(id, call) {
+            self.reply(refused, Reply::Rejected(RejectReason::TooMany.into()), turn);
+        }
+    }
+
+    fn on_call(&mut self, id: RequestId, call: MinerCall, turn: &mut Turn<'_>) {
+        match call {
+            MinerCall::Submit(submit) => self.on_submit(id, &submit, turn),
+            MinerCall::UnreadableSubmit { problem } => self.on_unreadable_submit(id, problem, turn),
+            MinerCall::Configure(asked) => self.on_configure(id, asked, turn),
+            MinerCall::Subscribe { user_agent } => self.on_subscribe(id, user_agent, turn),
+            MinerCall::Authorize { user, password } => self.on_authorize(id, user, password, turn),
+            MinerCall::SubscribeExtranonce => {
+                self.session.takes_extranonce = true;
+                self.reply(id, Reply::True, turn);
+            }
+            MinerCall::SuggestDifficulty(difficulty) => self.on_suggest(id, difficulty, turn),
+            MinerCall::Ping => self.reply(id, Reply::Pong, turn),
+            MinerCall::Invalid { method, problem } => {
+                let problem = format!("{method}: {problem}");
+                let message = format!("{}: {problem}", RejectReason::Malformed.message()).into();
+                turn.report(Fact::MinerMessageBad {
+                    miner: self.id,
+                    problem,
+                });
+                let code = RejectReason::Malformed.code();
+                self.reply(id, Reply::Rejected(Reject { code, message }), turn);
+            }
+            MinerCall::Unknown { method } => {
+                let problem = format!("unknown method {method:?}");
+                turn.report(Fact::MinerMessageBad {
+                    miner: self.id,
+                    problem,
+                });
+                self.reply(
+                    id,
+                    Reply::Rejected(RejectReason::UnknownMethod.into()),
+                    turn,
+                );
+            }
+        }
+    }
+
+    fn on_configure(&mut self, id: RequestId, asked: Configure, turn: &mut Turn<'_>) {
+        let mut granted = VersionMask::NONE;
+        if let Some(wanted) = asked.version_rolling {
+            granted = self.offered_mask(wanted, turn);
+            // What a pool grants may change later; what the miner can roll does not.
+            self.session.rolling = (!granted.is_none()).then_some(wanted);
+            self.told_mask = self.session.rolling.map(|_| granted);
+        }
+        self.session.takes_extranonce |= asked.subscribe_extranonce;
+        self.reply(
+            id,
+            Reply::Configured {
+                asked,
+                mask: granted,
+            },
+            turn,
+        );
+        if self.session.rolling.is_some() {
+            self.renew_without_rolling(turn);
+        }
+    }
+
+    /// The mask of the pool that the miner will begin with, or of the other one if that has none:
+    /// some software never connects when it is told a mask of zero (QUIRKS Q64).
+    fn offered_mask(&self, wanted: VersionMask, turn: &Turn<'_>) -> VersionMask {
+        let first = self
+            .schedule
+            .on()
+            .unwrap_or_else(|| self.schedule.preferred_start());
+        let mask_of = |slot| {
+            let known = turn
+                .config
+                .pool_in_use(slot)
+                .map(|_| turn.pools[slot].facts.mask);
+            known.unwrap_or_default().intersect(wanted)
+        };
+        let mask: VersionMask = mask_of(first);
+        if mask.is_none() {
+            mask_of(first.other())
+        } else {
+            mask
+        }
+    }
+
+    fn on_subscribe(&mut self, id: RequestId, user_agent: Option<String>, turn: &mut Turn<'_>) {
+        self.session.user_agent = user_agent.or(self.session.user_agent.take());
+        let extranonce = match self.session.extranonce {
+            Some(extranonce) => extranonce,
+            None => self.new_extranonce(turn),
+        };
+        self.session.extranonce = Some(extranonce);
+        self.reply(id, Reply::Subscribed(extranonce), turn);
+        if let Some(slot) = self.schedule.on() {
+            // A second subscribe: the miner may have forgotten everything.
+            self.told_difficulty = None;
+            self.send_work(slot, turn);
+        }
+    }
+
+    /// A place in the coinbase that fits every pool in use. The miner's number makes it its own.
+    fn new_extranonce(&self, turn: &Turn<'_>) -> MinerExtranonce {
+        let (e1_size, e2_size) = extranonce_sizes(turn.pools, turn.config);
+        let number = self.id.0.to_be_bytes();
+        let own = number
+            .len()
+            .checked_sub(usize::from(e1_size))
+            .and_then(|start| number.get(start..));
+        let e1 = own.and_then(Extranonce1::new).unwrap_or_default();
+        MinerExtranonce { e1, e2_size }
+    }
+
+    fn on_authorize(&mut self, id: RequestId, user: String, password: String, turn: &mut Turn<'_>) {
+        if !self.session.add_user(user, password) {
+            self.reply(id, Reply::Refused(RejectReason::TooMany.into()), turn);
+            return;
+        }
+        match &mut self.session.authorization {
+            Authorization::Accepted => self.reply(id, Reply::True, turn),
+            Authorization::Asked(ids) if ids.len() < 16 => ids.push(id),
+            Authorization::Asked(_) => {
+                self.reply(id, Reply::Refused(RejectReason::TooMany.into()), turn);
+            }
+            Authorization::None => {
+                self.session.authorization = Authorization::Asked(vec![id]);
+                self.trials = PerPool::default();
+                self.hurry_pools(turn);
+            }
+        }
+    }
+
+    /// Answers `mining.authorize` once one pool has accepted, or all that could be reached have refused.
+    fn answer_authorize(&mut self, turn: &mut Turn<'_>) {
+        let Authorization::Asked(ids) = &mut self.session.authorization else {
+            return;
+        };
+        if PoolSlot::ALL
+            .into_iter()
+            .any(|slot| self.upstreams[slot].is_ready())
+        {
+            let ids = std::mem::take(ids);
+            self.session.authorization = Authorization::Accepted;
+            for id in ids {
+                self.reply(id, Reply::True, turn);
+            }
+            self.idle_since = Some(turn.now.at);
+            turn.report(Fact::MinerAuthorized {
+                miner: self.id,
+                peer: self.peer,
+                worker: self.session.worker().to_owned(),
+                user_agent: self.session.user_agent.clone(),
+                extranonce: self.session.extranonce,
+                version_rolling: self.session.rolling,
+            });
+            return;
+        }
+        let mut trials = PoolSlot::ALL
+            .into_iter()
+            .filter(|slot| turn.config.pool_in_use(*slot).is_some())
+            .map(|slot| &self.trials[slot]);
+        if trials.clone().any(|trial| *trial == Trial::Pending) {
+            return;
+        }
+        let refusal = trials.find_map(|trial| match trial {
+            Trial::Refused(reject) => Some(reject.clone()),
+            Trial::Pending | Trial::Unreachable => None,
+        });
+        let Some(reject) = refusal else { return };
+        let ids = std::mem::take(ids);
+        self.session.authorization = Authorization::None;
+        for id in ids {
+            self.reply(id, Reply::Refused(reject.clone()), turn);
+        }
+        let worker = self.session.worker().to_owned();
+        turn.report(Fact::MinerRefused {
+            miner: self.id,
+            worker,
+            reject,
+        });
+    }
+
+    fn on_suggest(&mut self, id: RequestId, difficulty: Difficulty, turn: &mut Turn<'_>) {
+        self.session.suggested = Some(difficulty);
+        for upstream in self.upstreams.values_mut() {
+            if let Some(open) = upstream.open_mut() {
+                open.suggest(difficulty, turn.out);
+            }
+        }
+        self.reply(id, Reply::True, turn);
+    }
+
+    fn reply(&self, id: RequestId, reply: Reply, turn: &mut Turn<'_>) {
+        let message = ToMiner::Reply { id, reply };
+        turn.out.push(Action::SendMiner {
+            miner: self.id,
+            message,
+        });
+    }
+}

@@ -1,0 +1,402 @@
+//! The miner's connections to the two pools: keeping them, losing them, replacing them.
+
+use std::time::{Duration, Instant};
+
+use super::{Miner, Retiring, Trial};
+use crate::core::Turn;
+use crate::core::action::Action;
+use crate::core::event::CloseReason;
+use crate::core::fact::{Fact, TurnedAway};
+use crate::core::pool::SMALLEST_E2;
+use crate::core::session::Authorization;
+use crate::core::upstream::{Heard, Loss, Open, Step, Talk};
+use crate::stratum::message::{Extranonces, FromPool};
+use crate::stratum::reject::RejectReason;
+use crate::units::{LinkId, PoolConn, PoolSlot};
+
+/// How long a replaced connection still takes the shares of its jobs.
+const RETIREMENT: Duration = Duration::from_secs(10);
+
+/// How many replaced connections are kept at a time.
+const MOST_RETIRING: usize = 4;
+
+/// A miner that asks again for authorization gets its pools dialled again after this long at the latest.
+const RETRY_SOON: Duration = Duration::from_secs(2);
+
+impl Miner {
+    /// Asks for the connections that are wanted and missing, and lets go of those that are not wanted.
+    pub(super) fn keep_connections(&mut self, turn: &mut Turn<'_>) {
+        let asked = !matches!(self.session.authorization, Authorization::None);
+        for slot in PoolSlot::ALL {
+            let upstream = &mut self.upstreams[slot];
+            if turn.config.pool_in_use(slot).is_none() {
+                if let Some(open) = upstream.drop_connection() {
+                    self.retire(open, turn);
+                }
+            } else if asked && upstream.is_idle() && !self.closing {
+                let conn = upstream.want();
+                turn.pools[slot].queue_dial(conn);
+            }
+        }
+    }
+
+    /// Dials soon where an attempt has failed.
+    pub(super) fn hurry_pools(&mut self, turn: &Turn<'_>) {
+        self.hurry(
+            turn.now.at.checked_add(RETRY_SOON).unwrap_or(turn.now.at),
+            None,
+        );
+    }
+
+    /// Dials until then at the latest where an attempt has failed; one pool, or both.
+    pub fn hurry(&mut self, until: Instant, slot: Option<PoolSlot>) {
+        for upstream in self.upstreams.values_mut() {
+            if slot.is_none_or(|slot| slot == upstream.conn().slot) {
+                upstream.hurry(until);
+            }
+        }
+    }
+
+    /// Whether a connection that waits at the gate may be dialled now; if so it counts as being dialled.
+    pub fn start_dial(&mut self, conn: PoolConn) -> bool {
+        !self.closing && self.upstreams[conn.slot].start_dial(conn)
+    }
+
+    /// A dialled connection stands.
+    pub fn on_pool_opened(&mut self, conn: PoolConn, turn: &mut Turn<'_>) {
+        let identity = turn
+            .config
+            .pool_in_use(conn.slot)
+            .map(|pool| self.session.identity(pool));
+        let begun = identity.is_some_and(|identity| {
+            let facts = &mut turn.pools[conn.slot].facts;
+            let mut talk = Talk {
+                facts,
+                now: turn.now.at,
+                out: turn.out,
+            };
+            self.upstreams[conn.slot].opened(conn, identity, &mut talk)
+        });
+        if !begun {
+            turn.out.push(Action::Abort {
+                link: LinkId::Pool(conn),
+            });
+        }
+    }
+
+    /// A dial came to nothing.
+    pub fn on_dial_failed(&mut self, conn: PoolConn, error: String, turn: &mut Turn<'_>) {
+        if self.upstreams[conn.slot].conn() == conn {
+            self.lose(conn.slot, &Loss::DialFailed(error), turn);
+        }
+    }
+
+    /// A pool sent a line.
+    pub fn on_pool_message(&mut self, conn: PoolConn, message: FromPool, turn: &mut Turn<'_>) {
+        let slot = conn.slot;
+        let before = turn.pools[slot].facts;
+        let mut talk = Talk {
+            facts: &mut turn.pools[slot].facts,
+            now: turn.now.at,
+            out: turn.out,
+        };
+        if self.upstreams[slot].conn() != conn {
+            if let Some(old) = self.retiring.iter_mut().find(|old| old.open.conn == conn) {
+                if let Heard::Answered(share, outcome) =
+                    old.open.on_message(message, None, &mut talk)
+                {
+                    self.on_answer(slot, share, outcome, turn);
+                }
+            }
+            return;
+        }
+        let heard = self.upstreams[slot].heard(conn, message, &mut talk);
+        turn.tell_learnt(slot, before);
+        match heard {
+            Heard::Nothing => (),
+            Heard::Subscribed(extranonces) => self.on_extranonces(conn, extranonces, turn),
+            Heard::Ready => self.on_ready(conn, turn),
+            Heard::Job => {
+                self.tell_job(conn, turn);
+                self.on_job(slot, turn);
+            }
+            Heard::JobChanged => self.on_job(slot, turn),
+            Heard::Answered(share, outcome) => self.on_answer(slot, share, outcome, turn),
+            Heard::Reconnect { host, port, wait } => {
+                self.on_reconnect(conn, host, port, wait, turn)
+            }
+            Heard::Message(text) => turn.report(Fact::PoolMessage { conn, text }),
+            Heard::Useless(problem) => turn.report(Fact::PoolMessageBad { conn, problem }),
+            Heard::Lost(loss) => self.lose(slot, &loss, turn),
+        }
+    }
+
+    /// A pool connection ended.
+    pub fn on_pool_closed(&mut self, conn: PoolConn, reason: &CloseReason, turn: &mut Turn<'_>) {
+        if self.upstreams[conn.slot]
+            .open()
+            .is_some_and(|open| open.conn == conn)
+        {
+            self.lose(conn.slot, &Loss::Closed(reason.to_string()), turn);
+        } else if let Some(index) = self.retiring.iter().position(|old| old.open.conn == conn) {
+            let old = self.retiring.swap_remove(index);
+            self.bury(old.open, RejectReason::PoolLost, turn);
+        }
+    }
+
+    /// Does what is due at the pools: dial again, give up a silent pool, end what is retired.
+    pub(super) fn tend_pools(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now.at;
+        for slot in PoolSlot::ALL {
+            let Some(limits) = turn.config.pool_in_use(slot) else {
+                continue;
+            };
+            let mut talk = Talk {
+                facts: &mut turn.pools[slot].facts,
+                now,
+                out: turn.out,
+            };
+            if let Some(loss) = self.upstreams[slot].overdue(limits, &mut talk) {
+                self.lose(slot, &loss, turn);
+            } else if self.upstreams[slot].pause_over(now) && !self.closing {
+                let conn = self.upstreams[slot].want();
+                turn.pools[slot].queue_dial(conn);
+            }
+        }
+        while let Some(index) = self.retiring.iter().position(|old| old.until <= now) {
+            let old = self.retiring.swap_remove(index);
+            turn.close_pool(old.open.conn);
+            self.bury(old.open, RejectReason::NoAnswer, turn);
+        }
+    }
+
+    /// The owner changed the pool's address or the payout: a new connection replaces the old one.
+    pub fn renew(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        if self.upstreams[slot].is_idle() {
+            return;
+        }
+        if let Some(open) = self.upstreams[slot].reset(Duration::ZERO, turn.now.at) {
+            self.retire(open, turn);
+        }
+    }
+
+    /// A miner that asks for version rolling after its pools were dialled gets them dialled again.
+    pub(super) fn renew_without_rolling(&mut self, turn: &mut Turn<'_>) {
+        for slot in PoolSlot::ALL {
+            let missing = self.upstreams[slot]
+                .open()
+                .is_some_and(|open| !open.asked_for_rolling());
+            let grants = !turn.pools[slot].facts.mask.is_none();
+            if missing && grants {
+                self.renew(slot, turn);
+            }
+        }
+    }
+
+    /// A standing connection by its name, also a retired one.
+    pub(super) fn open(&self, conn: PoolConn) -> Option<&Open> {
+        let current = self.upstreams[conn.slot]
+            .open()
+            .filter(|open| open.conn == conn);
+        current.or_else(|| {
+            self.retiring
+                .iter()
+                .map(|old| &*old.open)
+                .find(|open| open.conn == conn)
+        })
+    }
+
+    /// A standing connection by its name, to be changed.
+    pub(super) fn open_mut(&mut self, conn: PoolConn) -> Option<&mut Open> {
+        let current = self.upstreams[conn.slot]
+            .open_mut()
+            .filter(|open| open.conn == conn);
+        current.or_else(|| {
+            self.retiring
+                .iter_mut()
+                .map(|old| &mut *old.open)
+                .find(|open| open.conn == conn)
+        })
+    }
+
+    fn on_ready(&mut self, conn: PoolConn, turn: &mut Turn<'_>) {
+        let Some(open) = self.upstreams[conn.slot].open() else {
+            return;
+        };
+        let extranonces = open.extranonces();
+        turn.report(Fact::PoolReady {
+            conn,
+            user: open.user().to_string(),
+            e1: extranonces.map(|it| it.e1).unwrap_or_default(),
+            e2_size: extranonces.map_or(0, |it| it.e2_size),
+            took: open.age(turn.now.at),
+        });
+        turn.pool_ready(conn.slot);
+    }
+
+    /// The pool's extranonces are known or have changed: is there still room for the miner's?
+    fn on_extranonces(&mut self, conn: PoolConn, extranonces: Extranonces, turn: &mut Turn<'_>) {
+        if extranonces.e2_size < SMALLEST_E2 {
+            self.lose(
+                conn.slot,
+                &Loss::ExtranonceTooSmall(extranonces.e2_size),
+                turn,
+            );
+            return;
+        }
+        let Some(extranonce) = self.session.extranonce else {
+            return;
+        };
+        if extranonce.size() <= usize::from(extranonces.e2_size) {
+            return;
+        }
+        let new = self
+            .session
+            .takes_extranonce
+            .then(|| self.new_extranonce(turn));
+        let (miner, slot) = (self.id, conn.slot);
+        turn.report(Fact::ExtranonceChanged {
+            miner,
+            slot,
+            extranonce: new,
+        });
+        if new.is_some() {
+            self.session.extranonce = new;
+            self.owes_extranonce = true;
+        } else {
+            self.turn_away(TurnedAway::ExtranonceChanged, turn);
+        }
+    }
+
+    /// A pool may ask for a reconnect, but not send us elsewhere: that is how hashrate is stolen.
+    fn on_reconnect(
+        &mut self,
+        conn: PoolConn,
+        host: Option<String>,
+        port: Option<u16>,
+        wait: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(pool) = turn.config.pool_in_use(conn.slot) else {
+            return;
+        };
+        let same_host = host
+            .as_ref()
+            .is_none_or(|host| host.eq_ignore_ascii_case(&pool.host));
+        if !same_host || port.is_some_and(|port| port != pool.port) {
+            let host = format!(
+                "{}:{}",
+                host.unwrap_or_else(|| pool.host.clone()),
+                port.unwrap_or(pool.port)
+            );
+            turn.report(Fact::PoolRedirectRefused { conn, host });
+            return;
+        }
+        turn.report(Fact::PoolReconnect { conn, wait });
+        if let Some(open) = self.upstreams[conn.slot].reset(wait, turn.now.at) {
+            self.retire(open, turn);
+        }
+    }
+
+    fn tell_job(&self, conn: PoolConn, turn: &mut Turn<'_>) {
+        let latest = self.upstreams[conn.slot]
+            .open()
+            .and_then(|open| open.jobs.latest());
+        if let Some(job) = latest {
+            let (pool_job, clean) = (job.notify.job_id.clone(), job.notify.clean);
+            turn.report(Fact::JobReceived {
+                conn,
+                pool_job,
+                clean,
+            });
+        }
+    }
+
+    /// A connection has failed: its shares are answered, and it is made anew after a pause.
+    fn lose(&mut self, slot: PoolSlot, loss: &Loss, turn: &mut Turn<'_>) {
+        let now = turn.now.at;
+        let conn = self.upstreams[slot].conn();
+        let closed = matches!(loss, Loss::Closed(_));
+        let configuring = self.upstreams[slot]
+            .open()
+            .is_some_and(Open::is_configuring);
+        if closed && configuring {
+            // It hung up on mining.configure (QUIRKS Q52): once more, as the facts now say.
+            turn.pools[slot].facts.hung_up_on_configure();
+            self.upstreams[slot].reset(Duration::ZERO, now);
+            return;
+        }
+        self.trials[slot] = match loss {
+            Loss::Refused(Step::Authorize, reject) => Trial::Refused(reject.clone()),
+            Loss::Refused(..)
+            | Loss::Closed(_)
+            | Loss::DialFailed(_)
+            | Loss::NoAnswerTo(_)
+            | Loss::BadSubscription(_)
+            | Loss::ExtranonceTooSmall(_)
+            | Loss::Stalled
+            | Loss::Unanswered => Trial::Unreachable,
+        };
+        let open = self.upstreams[slot].fail(loss, now, turn.random);
+        turn.report(Fact::PoolLost {
+            conn,
+            reason: loss.to_string(),
+            unanswered: open.as_ref().map_or(0, |open| open.pending().count()),
+        });
+        turn.pool_failed(
+            slot,
+            open.as_ref().is_some_and(|open| open.is_ready()),
+            loss,
+        );
+        if let Some(open) = open {
+            if !closed {
+                turn.out.push(Action::Abort {
+                    link: LinkId::Pool(conn),
+                });
+            }
+            let reason = if *loss == Loss::Unanswered {
+                RejectReason::NoAnswer
+            } else {
+                RejectReason::PoolLost
+            };
+            self.bury(open, reason, turn);
+        }
+    }
+
+    /// Keeps a replaced connection for the shares of its jobs.
+    fn retire(&mut self, open: Box<Open>, turn: &mut Turn<'_>) {
+        if !open.is_ready() {
+            turn.close_pool(open.conn);
+            return;
+        }
+        turn.pool_let_go(open.conn.slot);
+        if self.retiring.len() == MOST_RETIRING {
+            let oldest = self.retiring.remove(0);
+            turn.close_pool(oldest.open.conn);
+            self.bury(oldest.open, RejectReason::PoolLost, turn);
+        }
+        let until = turn.now.at.checked_add(RETIREMENT).unwrap_or(turn.now.at);
+        self.retiring.push(Retiring { open, until });
+    }
+
+    /// Answers the shares that no pool has answered; their time is over.
+    pub(super) fn give_shares_up(&mut self, turn: &mut Turn<'_>) {
+        for slot in PoolSlot::ALL {
+            let current = self.upstreams[slot].open_mut();
+            let retired = self.retiring.iter_mut().map(|old| &mut *old.open);
+            let opens = current
+                .into_iter()
+                .chain(retired.filter(|open| open.conn.slot == slot));
+            for share in opens.flat_map(Open::take_pending).collect::<Vec<_>>() {
+                self.on_share_lost(slot, share, RejectReason::Stopping, turn);
+            }
+        }
+    }
+
+    /// Answers for a connection that cannot any more.
+    fn bury(&mut self, mut open: Box<Open>, reason: RejectReason, turn: &mut Turn<'_>) {
+        for share in open.take_pending() {
+            self.on_share_lost(open.conn.slot, share, reason, turn);
+        }
+    }
+}

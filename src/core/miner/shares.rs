@@ -1,0 +1,306 @@
+//! Shares: each submit gets exactly one answer, from the pool that owns its job or from here.
+
+use super::Miner;
+use crate::core::Turn;
+use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
+use crate::core::jobs::SentJob;
+use crate::core::ledger::BestShare;
+use crate::core::share::{Assessment, Surroundings, Verdict, assess};
+use crate::core::upstream::PendingShare;
+use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
+use crate::stratum::reject::{Reject, RejectReason};
+use crate::units::{JobId, PoolSlot};
+
+impl Miner {
+    /// Takes in a share.
+    pub(super) fn on_submit(&mut self, id: RequestId, submit: &Submit, turn: &mut Turn<'_>) {
+        let within_limit = self.take_token(turn);
+        let authorized = self.session.is_authorized() && self.session.knows_user(&submit.user);
+        let Some(sent) = submit.job.and_then(|job| self.sent.get(job)).cloned() else {
+            let reason = match (within_limit, authorized) {
+                (false, _) => RejectReason::TooMany,
+                (true, false) => RejectReason::Unauthorized,
+                (true, true) => RejectReason::UnknownJob,
+            };
+            self.refuse(id, reason, submit.job, None, turn);
+            return;
+        };
+        let surroundings = Surroundings {
+            authorized,
+            fresh: self.holds(&sent),
+        };
+        let open = self.open(sent.conn);
+        let mut found = assess(submit, &sent, surroundings, |hash| {
+            open.is_some_and(|open| open.seen.contains(hash))
+        });
+        let has_room = open.is_some_and(|open| open.is_ready() && open.has_room());
+        if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
+            found.verdict = Verdict::Refuse(RejectReason::TooMany);
+        }
+        if let (true, Some(hash)) = (found.block, found.hash) {
+            turn.report(Fact::BlockFound {
+                miner: self.id,
+                worker: self.session.worker().to_owned(),
+                slot: sent.conn.slot,
+                hash,
+                difficulty: hash.difficulty(),
+                forwarded: has_room,
+            });
+        }
+        match found.verdict {
+            // A block is worth more than any rule: the pool may judge it otherwise.
+            _ if found.block && has_room => self.forward(id, submit, &sent, &found, turn),
+            Verdict::Forward => self.forward(id, submit, &sent, &found, turn),
+            Verdict::BelowPool => self.keep(id, &sent, &found, turn),
+            Verdict::Refuse(reason) => {
+                self.refuse(id, reason, submit.job, Some((&sent, &found)), turn)
+            }
+        }
+    }
+
+    /// Takes in a share whose parameters cannot be read.
+    pub(super) fn on_unreadable_submit(
+        &mut self,
+        id: RequestId,
+        problem: String,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.report(Fact::MinerMessageBad {
+            miner: self.id,
+            problem: format!("mining.submit: {problem}"),
+        });
+        self.refuse(id, RejectReason::Malformed, None, None, turn);
+    }
+
+    /// Passes on what a pool answered.
+    pub(super) fn on_answer(
+        &mut self,
+        slot: PoolSlot,
+        share: PendingShare,
+        outcome: Outcome,
+        turn: &mut Turn<'_>,
+    ) {
+        let (reply, outcome) = match outcome {
+            Outcome::True => (Reply::True, ShareOutcome::Accepted),
+            Outcome::Rejected(reject) => (
+                Reply::Rejected(reject.clone()),
+                ShareOutcome::RejectedByPool(reject),
+            ),
+            Outcome::Subscribed(_) | Outcome::Configured(_) | Outcome::Other(_) => {
+                let message = "The pool's answer cannot be understood".into();
+                let reject = Reject { code: 20, message };
+                (
+                    Reply::Rejected(reject.clone()),
+                    ShareOutcome::RejectedByPool(reject),
+                )
+            }
+        };
+        self.reply(share.id.clone(), reply, turn);
+        self.conclude(slot, share, outcome, turn);
+    }
+
+    /// Answers a share whose pool will not.
+    pub(super) fn on_share_lost(
+        &mut self,
+        slot: PoolSlot,
+        share: PendingShare,
+        reason: RejectReason,
+        turn: &mut Turn<'_>,
+    ) {
+        self.reply(share.id.clone(), Reply::Rejected(reason.into()), turn);
+        self.conclude(slot, share, ShareOutcome::Lost(reason), turn);
+    }
+
+    /// How many shares wait for a pool's answer.
+    pub(super) fn waiting_shares(&self) -> usize {
+        let current = PoolSlot::ALL
+            .into_iter()
+            .filter_map(|slot| self.upstreams[slot].open());
+        let retiring = self.retiring.iter().map(|retiring| &*retiring.open);
+        current
+            .chain(retiring)
+            .map(|open| open.pending().count())
+            .sum()
+    }
+
+    fn forward(
+        &mut self,
+        id: RequestId,
+        submit: &Submit,
+        sent: &SentJob,
+        found: &Assessment,
+        turn: &mut Turn<'_>,
+    ) {
+        let hash = found.hash;
+        let e2 = sent.job.pool_extranonce2(&sent.extranonce, &submit.e2);
+        let (Some(hash), Some(e2), Some(open)) = (hash, e2, self.open_mut(sent.conn)) else {
+            // Only a share with a hash on a living connection gets here, and its job was sent
+            // because it fits.
+            self.refuse(id, RejectReason::Stale, submit.job, None, turn);
+            return;
+        };
+        open.seen.insert(&hash);
+        let share = PendingShare {
+            id,
+            job: sent.id,
+            difficulty: sent.job.difficulty,
+            told: sent.lowest_told,
+            true_difficulty: hash.difficulty(),
+            block: found.block.then_some(hash),
+            sent: turn.now.at,
+        };
+        let submit = PoolSubmit {
+            user: open.user(),
+            job_id: sent.job.notify.job_id.clone(),
+            e2,
+            ntime: submit.ntime,
+            nonce: submit.nonce,
+            version_bits: open.version_bits(found.version, sent.job.mask),
+        };
+        open.submit(submit, share, turn.out);
+        self.stats.last_share = Some(turn.now.unix_ms);
+    }
+
+    /// A share for the miner's own difficulty only.
+    fn keep(&mut self, id: RequestId, sent: &SentJob, found: &Assessment, turn: &mut Turn<'_>) {
+        if let (Some(hash), Some(open)) = (found.hash, self.open_mut(sent.conn)) {
+            open.seen.insert(&hash);
+        }
+        self.reply(id, Reply::True, turn);
+        self.stats.last_share = Some(turn.now.unix_ms);
+        self.tell_result(
+            ShareResult {
+                outcome: ShareOutcome::BelowPool,
+                true_difficulty: found.hash.map(|hash| hash.difficulty()),
+                ..self.result_of(Some(sent.conn.slot), Some(sent.id))
+            },
+            sent.lowest_told.get(),
+            turn,
+        );
+    }
+
+    fn refuse(
+        &mut self,
+        id: RequestId,
+        reason: RejectReason,
+        job: Option<JobId>,
+        known: Option<(&SentJob, &Assessment)>,
+        turn: &mut Turn<'_>,
+    ) {
+        self.reply(id, Reply::Rejected(reason.into()), turn);
+        let slot = known.map(|(sent, _)| sent.conn.slot);
+        let assessment = known.map(|(_, found)| found);
+        self.tell_result(
+            ShareResult {
+                outcome: ShareOutcome::RefusedHere(reason),
+                true_difficulty: assessment
+                    .and_then(|found| found.hash)
+                    .map(|hash| hash.difficulty()),
+                block: assessment.is_some_and(|found| found.block),
+                ..self.result_of(slot, job)
+            },
+            0.0,
+            turn,
+        );
+    }
+
+    fn conclude(
+        &mut self,
+        slot: PoolSlot,
+        share: PendingShare,
+        outcome: ShareOutcome,
+        turn: &mut Turn<'_>,
+    ) {
+        let told = share.told.get();
+        self.tell_result(
+            ShareResult {
+                outcome,
+                credit: Some(share.difficulty),
+                true_difficulty: Some(share.true_difficulty),
+                latency: Some(turn.now.at.saturating_duration_since(share.sent)),
+                block: share.block.is_some(),
+                ..self.result_of(Some(slot), Some(share.job))
+            },
+            told,
+            turn,
+        );
+    }
+
+    fn result_of(&self, slot: Option<PoolSlot>, job: Option<JobId>) -> ShareResult {
+        ShareResult {
+            miner: self.id,
+            worker: self.session.worker().to_owned(),
+            slot,
+            job,
+            outcome: ShareOutcome::Accepted,
+            credit: None,
+            true_difficulty: None,
+            latency: None,
+            block: false,
+        }
+    }
+
+    /// Counts a share everywhere. `work` is the difficulty that the miner was asked for.
+    fn tell_result(&mut self, result: ShareResult, work: f64, turn: &mut Turn<'_>) {
+        match (&result.outcome, result.slot) {
+            (ShareOutcome::Accepted, Some(slot)) => {
+                self.stats.accepted[slot] += 1;
+                self.stats.difficulty_sum[slot] += result.credit.map_or(0.0, |credit| credit.get());
+                self.stats.work[slot].add(work, turn.now.at);
+            }
+            (ShareOutcome::BelowPool, Some(slot)) => self.stats.work[slot].add(work, turn.now.at),
+            (ShareOutcome::RejectedByPool(_) | ShareOutcome::RefusedHere(_), _) => {
+                self.stats.rejected += 1
+            }
+            (ShareOutcome::Lost(_), _) => self.stats.lost += 1,
+            (ShareOutcome::Accepted | ShareOutcome::BelowPool, None) => (),
+        }
+        let good = matches!(
+            result.outcome,
+            ShareOutcome::Accepted | ShareOutcome::BelowPool
+        );
+        let worth = result
+            .true_difficulty
+            .filter(|worth| good && worth.is_finite());
+        if let (Some(difficulty), Some(pool)) = (worth, result.slot) {
+            if self
+                .stats
+                .best
+                .is_none_or(|best| best.difficulty < difficulty)
+            {
+                let unix_ms = turn.now.unix_ms;
+                self.stats.best = Some(BestShare {
+                    difficulty,
+                    unix_ms,
+                    pool,
+                });
+            }
+        }
+        turn.ledger.record(&result, turn.now);
+        turn.report(Fact::ShareResult(Box::new(result)));
+    }
+
+    /// Whether another submit is within `listen.submits_per_second` (two seconds' worth at once).
+    fn take_token(&mut self, turn: &mut Turn<'_>) -> bool {
+        let rate = f64::from(turn.config.listen.submits_per_second);
+        if rate == 0.0 {
+            return true;
+        }
+        let elapsed = turn.now.at.saturating_duration_since(self.tokens_at);
+        self.tokens_at = turn.now.at;
+        self.tokens = (self.tokens + rate * elapsed.as_secs_f64()).min(2.0 * rate);
+        let within = self.tokens >= 1.0;
+        if within {
+            self.tokens -= 1.0;
+            // Calm again only when there is some room, so that a flood is told once and not per share.
+            self.limited &= self.tokens < rate;
+        } else if !std::mem::replace(&mut self.limited, true) {
+            turn.report(Fact::LimitReached {
+                miner: Some(self.id),
+                peer: self.peer,
+                limit: Limit::SubmitsPerSecond,
+            });
+        }
+        within
+    }
+}

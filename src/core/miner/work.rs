@@ -1,0 +1,172 @@
+//! Which pool the miner works for, and sending it work.
+
+use super::Miner;
+use crate::core::Turn;
+use crate::core::action::Action;
+use crate::core::fact::{Fact, SwitchCause};
+use crate::core::jobs::SentJob;
+use crate::stratum::message::{ToMiner, Work};
+use crate::units::{PerPool, PoolConn, PoolSlot, VersionMask};
+
+impl Miner {
+    /// Takes the miner where the schedule wants it.
+    pub(super) fn follow_schedule(&mut self, turn: &mut Turn<'_>) {
+        if !self.session.takes_jobs() {
+            return;
+        }
+        let now = turn.now.at;
+        if let Some((slot, seconds)) = self.schedule.advance(now, &turn.rules) {
+            turn.ledger.pools[slot].seconds += seconds;
+        }
+        let available = PerPool::from_fn(|slot| self.has_work(slot, turn));
+        let before = self.schedule.on();
+        match self.schedule.choose(now, &turn.rules, available) {
+            Some(slot) if before == Some(slot) => self.break_silence(slot, turn),
+            Some(slot) => {
+                let cause = match before {
+                    None => SwitchCause::Start,
+                    Some(left) if available[left] => SwitchCause::Schedule,
+                    Some(_) => SwitchCause::Failover,
+                };
+                self.switch_to(slot, cause, turn);
+            }
+            None if before.is_some() => {
+                self.schedule.set_turn(None, now);
+                self.idle_since = Some(now);
+                turn.report(Fact::MinerIdle { miner: self.id });
+            }
+            None => (),
+        }
+    }
+
+    /// Some miners give a server up that has nothing new for them: the job that they have, as fresh work.
+    fn break_silence(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        if self
+            .silence_deadline()
+            .is_some_and(|due| due <= turn.now.at)
+        {
+            self.send_work(slot, turn);
+        }
+    }
+
+    /// Sends the newest job of the pool that the miner works for, if that is `slot`.
+    pub(super) fn on_job(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        if self.schedule.on() == Some(slot) && self.session.takes_jobs() && !self.closing {
+            self.send_work(slot, turn);
+        }
+    }
+
+    /// Whether a pool has work that the miner could be sent now.
+    fn has_work(&self, slot: PoolSlot, turn: &Turn<'_>) -> bool {
+        let fits = |open: &crate::core::upstream::Open| {
+            let job = open.jobs.latest();
+            let extranonce = self.session.extranonce;
+            job.zip(extranonce)
+                .is_some_and(|(job, extranonce)| job.padding(&extranonce).is_some())
+        };
+        turn.config.pool_in_use(slot).is_some()
+            && self.upstreams[slot]
+                .open()
+                .is_some_and(|open| open.has_work(turn.now.at) && fits(open))
+    }
+
+    fn switch_to(&mut self, slot: PoolSlot, cause: SwitchCause, turn: &mut Turn<'_>) {
+        let from = self.schedule.on();
+        self.schedule.set_turn(Some(slot), turn.now.at);
+        self.idle_since = None;
+        self.send_work(slot, turn);
+        turn.report(Fact::PoolSwitched {
+            miner: self.id,
+            from,
+            to: slot,
+            cause,
+            error: self.schedule.error(),
+        });
+    }
+
+    /// Sends the newest job of a pool as work that the miner never had.
+    pub(super) fn send_work(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        let Some(extranonce) = self.session.extranonce else {
+            return;
+        };
+        // Both are looked at before the new job is taken: what the miner leaves may be its predecessor.
+        let left = self.sent.last().map(|sent| (sent.conn, self.holds(sent)));
+        let Some(open) = self.upstreams[slot].open_mut() else {
+            return;
+        };
+        let conn = open.conn;
+        let fits = open
+            .jobs
+            .latest()
+            .is_some_and(|job| job.padding(&extranonce).is_some());
+        let Some(fresh) = fits.then(|| open.jobs.take_fresh(turn.now.at)).flatten() else {
+            return;
+        };
+
+        let job = fresh.job;
+        let told = turn.config.downstream_diff[slot]
+            .hold(job.difficulty)
+            .for_miner();
+        let mask = match self.session.rolling {
+            Some(wanted) => job.mask.intersect(wanted),
+            None => VersionMask::NONE,
+        };
+        let set_extranonce = std::mem::take(&mut self.owes_extranonce);
+        let clean = set_extranonce || must_drop(left, conn, turn.config.scheduler.clean_on_switch);
+        let id = self.sent.next_id();
+        let work = Work {
+            set_extranonce,
+            difficulty: (self.told_difficulty != Some(told)).then_some(told),
+            mask: (self.session.rolling.is_some() && self.told_mask != Some(mask)).then_some(mask),
+            job: id,
+            pool_job: job.clone(),
+            extranonce,
+            ntime: fresh.ntime,
+            clean,
+        };
+        if work.difficulty.is_some() {
+            self.sent.told(told);
+        }
+        turn.report(Fact::JobForwarded {
+            miner: self.id,
+            slot,
+            job: id,
+            pool_job: job.notify.job_id.clone(),
+            difficulty: told,
+            clean,
+            delay: fresh.delay,
+        });
+        self.sent.push(SentJob {
+            id,
+            conn,
+            serial: fresh.serial,
+            job,
+            extranonce,
+            mask,
+            lowest_told: told,
+        });
+        self.told_difficulty = Some(told);
+        self.told_mask = Some(mask);
+        self.last_work = Some(turn.now.at);
+        let message = ToMiner::Work(Box::new(work));
+        turn.out.push(Action::SendMiner {
+            miner: self.id,
+            message,
+        });
+    }
+
+    /// Whether the pool still takes shares of a job.
+    pub(super) fn holds(&self, sent: &SentJob) -> bool {
+        self.open(sent.conn)
+            .is_some_and(|open| open.is_ready() && open.jobs.holds(sent.serial))
+    }
+}
+
+/// The clean flag: set if the job that the miner leaves is stale (or there is none), so that a
+/// miner otherwise finishes what is in its pipeline; those shares still count at their pool.
+fn must_drop(left: Option<(PoolConn, bool)>, next: PoolConn, clean_on_switch: bool) -> bool {
+    match left {
+        None | Some((_, false)) => true,
+        Some((conn, true)) => clean_on_switch && conn.slot != next.slot,
+    }
+}

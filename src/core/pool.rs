@@ -1,0 +1,242 @@
+//! What is known of a pool as a whole: facts that outlive connections, the gate for dials, its health.
+//! One connection's life is in [`upstream`](super::upstream).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, PoolConfig};
+use crate::core::action::DialTarget;
+use crate::core::event::Now;
+use crate::core::upstream::Upstream;
+use crate::units::{Client, PerPool, PoolConn, PoolSlot, VersionMask};
+
+/// How many dials to one pool are under way at a time.
+const MOST_DIALS: usize = 16;
+
+/// The smallest extranonce2 that can be used, in bytes: below it work would repeat within
+/// minutes (QUIRKS Q35).
+pub const SMALLEST_E2: u8 = 2;
+
+/// The size that is assumed of a pool that was never reached, in bytes: no common pool has less,
+/// so that its first answer seldom forces a miner to subscribe anew.
+const ASSUMED_E2: u8 = 4;
+
+/// When a pool takes `mining.configure`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigureHabit {
+    /// Before subscribe, as BIP 310 says and Braiins demands (QUIRKS Q1). Assumed until known better.
+    #[default]
+    First,
+    /// Between subscribe and authorize: ckpool hangs up on it before (QUIRKS Q52).
+    AfterSubscribe,
+    /// Never: there it hangs up as well, or does not answer.
+    Never,
+}
+
+/// What was learnt of a pool and is remembered across restarts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PoolFacts {
+    /// The size of its extranonce2, in bytes; `None` if it was never reached.
+    pub e2_size: Option<u8>,
+    /// The version bits that it lets miners roll.
+    #[serde(with = "mask_as_number")]
+    pub mask: VersionMask,
+    /// When it takes `mining.configure`.
+    pub configure: ConfigureHabit,
+    /// How often in a row it hung up on `mining.configure`.
+    #[serde(skip)]
+    pub hang_ups: u8,
+}
+
+mod mask_as_number {
+    //! A version mask in the state file.
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::units::VersionMask;
+
+    pub(super) fn serialize<S: Serializer>(mask: &VersionMask, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_u32(mask.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<VersionMask, D::Error> {
+        u32::deserialize(from).map(VersionMask)
+    }
+}
+
+impl PoolFacts {
+    /// Notes that the pool closed a connection instead of answering `mining.configure`. Only the
+    /// second time in a row counts: the first may be chance.
+    pub fn hung_up_on_configure(&mut self) {
+        self.hang_ups += 1;
+        if self.hang_ups >= 2 {
+            self.hang_ups = 0;
+            self.configure = match self.configure {
+                ConfigureHabit::First => ConfigureHabit::AfterSubscribe,
+                ConfigureHabit::AfterSubscribe | ConfigureHabit::Never => ConfigureHabit::Never,
+            };
+        }
+    }
+}
+
+/// One of the two pools.
+#[derive(Debug)]
+pub struct Pool {
+    /// What is known of it.
+    pub facts: PoolFacts,
+    /// Whether a look at it has failed since its address was set; then nobody waits for it.
+    pub probe_failed: bool,
+    /// The proxy's own short connections to it.
+    pub probe: Upstream,
+    /// How many connections are authorized.
+    ready: usize,
+    /// Its state in words, and since when.
+    pub health: Health,
+    /// In milliseconds since 1970.
+    pub health_since: u64,
+    /// Dials that wait for their turn.
+    queue: VecDeque<PoolConn>,
+    /// Dials under way.
+    dialing: BTreeSet<PoolConn>,
+}
+
+/// A pool's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody needed it so far.
+    Unknown,
+    /// At least one connection is authorized.
+    Up,
+    /// It is needed and no connection is authorized.
+    Down,
+}
+
+impl Pool {
+    /// A pool of which `facts` are remembered.
+    pub fn new(slot: PoolSlot, facts: PoolFacts, now: Now) -> Self {
+        Self {
+            facts,
+            probe_failed: false,
+            probe: Upstream::new(Client::Probe, slot),
+            ready: 0,
+            health: Health::Unknown,
+            health_since: now.unix_ms,
+            queue: VecDeque::new(),
+            dialing: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a miner has to wait for this pool before it can be told its extranonce.
+    pub fn is_known(&self) -> bool {
+        self.facts.e2_size.is_some() || self.probe_failed
+    }
+
+    /// Puts a connection into the queue for the gate.
+    pub fn queue_dial(&mut self, conn: PoolConn) {
+        self.queue.push_back(conn);
+    }
+
+    /// The next connection that may be dialled; the caller says with
+    /// [`dial_started`](Self::dial_started) if it does.
+    pub fn next_dial(&mut self) -> Option<PoolConn> {
+        if self.dialing.len() >= MOST_DIALS {
+            return None;
+        }
+        self.queue.pop_front()
+    }
+
+    /// Takes a place in the gate.
+    pub fn dial_started(&mut self, conn: PoolConn) {
+        self.dialing.insert(conn);
+    }
+
+    /// Gives the place back.
+    pub fn dial_ended(&mut self, conn: PoolConn) {
+        self.dialing.remove(&conn);
+    }
+
+    /// Whether [`next_dial`](Self::next_dial) may yield something.
+    pub fn has_dials(&self) -> bool {
+        !self.queue.is_empty() && self.dialing.len() < MOST_DIALS
+    }
+
+    /// Notes that a connection became authorized; whether the pool is up only now.
+    pub fn connection_ready(&mut self, now: Now) -> bool {
+        self.ready += 1;
+        self.set_health(Health::Up, now)
+    }
+
+    /// Notes that an authorized connection ended, the pool's fault or not; whether the pool is down only now.
+    pub fn connection_ended(&mut self, by_fault: bool, now: Now) -> bool {
+        self.ready = self.ready.saturating_sub(1);
+        if self.ready > 0 {
+            return false;
+        }
+        self.set_health(
+            if by_fault {
+                Health::Down
+            } else {
+                Health::Unknown
+            },
+            now,
+        ) && by_fault
+    }
+
+    /// Notes that an attempt to reach it failed; whether the pool is down only now.
+    pub fn attempt_failed(&mut self, now: Now) -> bool {
+        self.ready == 0 && self.set_health(Health::Down, now)
+    }
+
+    /// Notes that a probe got through: whatever was wrong is not any more.
+    pub fn reached(&mut self, now: Now) {
+        if self.health == Health::Down {
+            self.set_health(Health::Unknown, now);
+        }
+    }
+
+    /// How many connections are authorized.
+    pub fn ready(&self) -> usize {
+        self.ready
+    }
+
+    fn set_health(&mut self, health: Health, now: Now) -> bool {
+        let changed = self.health != health;
+        if changed {
+            self.health = health;
+            self.health_since = now.unix_ms;
+        }
+        changed
+    }
+}
+
+/// Where a pool is to be dialled.
+pub fn target(config: &PoolConfig) -> Arc<DialTarget> {
+    Arc::new(DialTarget {
+        host: config.host.clone(),
+        port: config.port,
+    })
+}
+
+/// The sizes of a miner's own extranonce1 (k) and extranonce2 (m), in bytes, that fit into the
+/// extranonce2 of every pool in use (DESIGN §3).
+pub fn extranonce_sizes(pools: &PerPool<Pool>, config: &Config) -> (u8, u8) {
+    let smallest = pools
+        .iter()
+        .filter(|(slot, _)| config.pool_in_use(*slot).is_some())
+        .map(|(_, pool)| pool.facts.e2_size.unwrap_or(ASSUMED_E2))
+        // A pool with less cannot be used at all and says so in log and state.
+        .filter(|size| *size >= SMALLEST_E2)
+        .min();
+    match smallest.unwrap_or(ASSUMED_E2) {
+        0..=2 => (0, 2),
+        3 => (0, 3),
+        4 => (1, 3),
+        5 => (1, 4),
+        6 => (2, 4),
+        7 => (3, 4),
+        8.. => (4, 4),
+    }
+}

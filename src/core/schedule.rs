@@ -1,0 +1,357 @@
+//! Which pool one miner works for, and until when (DESIGN §4).
+//!
+//! One signed number decides: `error` = (time on A) − (share of A) × (time mining), in seconds.
+//! On A it grows, on B it falls, and a switch is due when it reaches ±h. It starts at zero and so
+//! *is* the miner's cumulative error, which therefore never exceeds h by more than the delay of a
+//! switch.
+
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::units::{PerPool, PoolSlot};
+
+/// The fractional part of the golden ratio: its multiples spread evenly over the unit interval.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
+/// The shortest first turn of a miner, in seconds.
+const SHORTEST_OPENING: f64 = 0.25;
+
+/// What the owner wants, in the form in which the arithmetic needs it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// The part of the time for each pool; both together are 1.
+    pub shares: PerPool<f64>,
+    /// The shortest turn that is aimed at, in seconds.
+    pub slice: f64,
+    /// No turn is shorter, except the first of a miner.
+    pub min_switch: Duration,
+    /// How much lost time a pool may catch up on after an outage, in seconds.
+    pub catch_up: f64,
+}
+
+impl Rules {
+    /// Takes them from the configuration.
+    pub fn of(config: &Config) -> Self {
+        let min_switch = config.scheduler.min_switch;
+        Self {
+            shares: PerPool::from_fn(|slot| config.share(slot)),
+            slice: config.scheduler.slice.max(min_switch).as_secs_f64(),
+            min_switch,
+            catch_up: config.scheduler.catch_up.as_secs_f64(),
+        }
+    }
+
+    /// The bound of the error, in seconds: h = slice × (larger share) / 2. With it the smaller
+    /// pool's turn is one slice long.
+    pub fn bound(&self) -> f64 {
+        let larger = self.shares[PoolSlot::A].max(self.shares[PoolSlot::B]);
+        self.slice * larger / 2.0
+    }
+}
+
+/// The state of one miner's schedule.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// The cumulative error, in seconds, at `since`.
+    error: f64,
+    /// Up to when `error` and `time_on` are reckoned.
+    since: Instant,
+    /// The pool that the miner works for, and since when.
+    turn: Option<(PoolSlot, Instant)>,
+    /// The first turn, which puts the miner at its own place in the cycle; `None` once it is over.
+    opening: Option<Opening>,
+    /// Which pools had work at the last look.
+    available: PerPool<bool>,
+    /// Seconds of work for each pool so far.
+    time_on: PerPool<f64>,
+}
+
+/// How a miner enters the cycle: on which pool, and at which part (0 to 1) of the bound its first turn ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Opening {
+    slot: PoolSlot,
+    part: f64,
+}
+
+impl Schedule {
+    /// A schedule for the `index`-th miner (from 0). The first works its first half turn on A; the
+    /// next ones start spread evenly over the cycle, so that a fleet as a whole is near the ratio
+    /// at once and does not switch all together.
+    pub fn new(index: u64, now: Instant) -> Self {
+        // A cycle passes an error of zero twice, so that half of the miners begin on each pool.
+        // The precision of a large index does not matter.
+        let index = f64::from(u32::try_from(index & 0xffff).unwrap_or(0));
+        let phase = (0.4999 + index * GOLDEN).fract();
+        let opening = if phase < 0.5 {
+            Opening {
+                slot: PoolSlot::A,
+                part: 2.0 * phase,
+            }
+        } else {
+            Opening {
+                slot: PoolSlot::B,
+                part: 2.0 * phase - 1.0,
+            }
+        };
+        Self {
+            error: 0.0,
+            since: now,
+            turn: None,
+            opening: Some(opening),
+            available: PerPool::default(),
+            time_on: PerPool::default(),
+        }
+    }
+
+    /// The pool that the miner works for.
+    pub fn on(&self) -> Option<PoolSlot> {
+        self.turn.map(|(slot, _)| slot)
+    }
+
+    /// The pool that the miner would begin with if both had work.
+    pub fn preferred_start(&self) -> PoolSlot {
+        self.opening.map_or(PoolSlot::A, |opening| opening.slot)
+    }
+
+    /// The cumulative error, in seconds, as of the last [`advance`](Self::advance).
+    pub fn error(&self) -> f64 {
+        self.error
+    }
+
+    /// Seconds of work for each pool, as of the last [`advance`](Self::advance).
+    pub fn time_on(&self) -> PerPool<f64> {
+        self.time_on
+    }
+
+    /// Reckons the time since the last call under the shares that held in it; returns that time in
+    /// seconds and the pool that it went to.
+    pub fn advance(&mut self, now: Instant, rules: &Rules) -> Option<(PoolSlot, f64)> {
+        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
+        self.since = self.since.max(now);
+        let slot = self.on()?;
+        self.time_on[slot] += elapsed;
+        self.error += elapsed * Self::rate(slot, rules);
+        Some((slot, elapsed))
+    }
+
+    /// How fast the error moves while the miner works for a pool.
+    fn rate(slot: PoolSlot, rules: &Rules) -> f64 {
+        match slot {
+            PoolSlot::A => rules.shares[PoolSlot::B],
+            PoolSlot::B => -rules.shares[PoolSlot::A],
+        }
+    }
+
+    /// The pool that the miner should work for now, of those that have work. Call
+    /// [`advance`](Self::advance) first.
+    pub fn choose(
+        &mut self,
+        now: Instant,
+        rules: &Rules,
+        available: PerPool<bool>,
+    ) -> Option<PoolSlot> {
+        let both = available[PoolSlot::A] && available[PoolSlot::B];
+        let before = std::mem::replace(&mut self.available, available);
+        if !both {
+            return PoolSlot::ALL.into_iter().find(|slot| available[*slot]);
+        }
+        if !(before[PoolSlot::A] && before[PoolSlot::B]) {
+            // A pool is back: what it missed is made up for within limits.
+            let most = rules.catch_up.max(rules.bound());
+            self.error = self.error.clamp(-most, most);
+        }
+        match self.turn {
+            None => Some(self.preferred_start()),
+            Some((slot, _)) if self.switch_due(rules).is_some_and(|due| due <= now) => {
+                Some(slot.other())
+            }
+            Some((slot, _)) => Some(slot),
+        }
+    }
+
+    /// Notes that the miner got work of a pool, or of none.
+    pub fn set_turn(&mut self, slot: Option<PoolSlot>, now: Instant) {
+        if self.on() != slot && self.on() == self.opening.map(|opening| opening.slot) {
+            self.opening = None;
+        }
+        self.turn = slot.map(|slot| (slot, now));
+    }
+
+    /// When the next switch is due, if both pools keep having work.
+    pub fn next_deadline(&self, rules: &Rules) -> Option<Instant> {
+        (self.available[PoolSlot::A] && self.available[PoolSlot::B])
+            .then(|| self.switch_due(rules))?
+    }
+
+    fn switch_due(&self, rules: &Rules) -> Option<Instant> {
+        let (slot, started) = self.turn?;
+        let rate = Self::rate(slot, rules).abs();
+        let progress = match slot {
+            PoolSlot::A => self.error,
+            PoolSlot::B => -self.error,
+        };
+        let bound = rules.bound();
+        let (limit, shortest) = match self.opening {
+            // Not where the opening wants it: only because the other pool had no work yet.
+            Some(opening) if opening.slot != slot => return started.checked_add(rules.min_switch),
+            Some(opening) => {
+                // It ends early on purpose; only not within a blink.
+                let least = (rate * SHORTEST_OPENING).min(bound);
+                ((opening.part * bound).max(least), Duration::ZERO)
+            }
+            None => (bound, rules.min_switch),
+        };
+        let left = (limit - progress).max(0.0) / rate;
+        // A rate of zero: the whole work goes to this pool. (0/0 is "never" as well.)
+        let left = Duration::try_from_secs_f64(left).ok()?;
+        Some(
+            self.since
+                .checked_add(left)?
+                .max(started.checked_add(shortest)?),
+        )
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+
+    fn rules(a: f64, slice: f64, min_switch: f64) -> Rules {
+        let mut shares = PerPool::default();
+        (shares[PoolSlot::A], shares[PoolSlot::B]) = (a, 1.0 - a);
+        let min_switch = Duration::from_secs_f64(min_switch);
+        Rules {
+            shares,
+            slice,
+            min_switch,
+            catch_up: 600.0,
+        }
+    }
+
+    fn both() -> PerPool<bool> {
+        PerPool::from_fn(|_| true)
+    }
+
+    /// Runs a schedule for `hours`, waking exactly at its deadlines; returns the turns.
+    fn run(index: u64, rules: &Rules, hours: u64) -> Vec<(PoolSlot, f64)> {
+        let start = Instant::now();
+        let mut now = start;
+        let mut schedule = Schedule::new(index, now);
+        let mut turns: Vec<(PoolSlot, f64)> = Vec::new();
+        while now < start + Duration::from_secs(hours * 3600) {
+            schedule.advance(now, rules);
+            assert!(
+                schedule.error().abs() <= rules.bound() + 1e-6,
+                "{}",
+                schedule.error()
+            );
+            let slot = schedule.choose(now, rules, both());
+            if slot != schedule.on() {
+                schedule.set_turn(slot, now);
+                turns.push((slot.unwrap(), 0.0));
+            }
+            let Some(next) = schedule.next_deadline(rules) else {
+                break;
+            };
+            assert!(next >= now);
+            turns.last_mut().unwrap().1 += (next - now).as_secs_f64();
+            now = next;
+        }
+        turns
+    }
+
+    #[test]
+    fn turns_are_as_long_as_the_design_says() {
+        for (share, a, b) in [
+            (0.5, 10.0, 10.0),
+            (0.7, 70.0 / 3.0, 10.0),
+            (0.1, 10.0, 90.0),
+        ] {
+            for index in 0..20 {
+                let turns = run(index, &rules(share, 10.0, 1.0), 3);
+                for (slot, length) in &turns[2..turns.len() - 1] {
+                    let expected = if *slot == PoolSlot::A { a } else { b };
+                    assert!((length - expected).abs() < 1e-3, "{share} {slot} {length}");
+                }
+                assert!(turns[0].1 <= a.max(b) / 2.0 + 1e-3);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fleet_is_spread_over_the_cycle() {
+        // In the long run the number of miners on A is near its share at every moment.
+        for share in [0.5, 0.7, 0.9] {
+            let rules = rules(share, 10.0, 1.0);
+            let start = Instant::now();
+            let mut fleet: Vec<_> = (0..100).map(|index| Schedule::new(index, start)).collect();
+            for tenth in 0..6000 {
+                let now = start + Duration::from_millis(100 * tenth);
+                for schedule in &mut fleet {
+                    schedule.advance(now, &rules);
+                    let slot = schedule.choose(now, &rules, both());
+                    if slot != schedule.on() {
+                        schedule.set_turn(slot, now);
+                    }
+                }
+                let on_a = fleet
+                    .iter()
+                    .filter(|schedule| schedule.on() == Some(PoolSlot::A))
+                    .count();
+                let on_a = f64::from(u32::try_from(on_a).unwrap()) / 100.0;
+                assert!(
+                    tenth < 1000 || (on_a - share).abs() < 0.08,
+                    "{share}: {on_a} at {tenth}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_outage_is_made_up_for_up_to_the_limit() {
+        let rules = rules(0.5, 10.0, 1.0);
+        let start = Instant::now();
+        let mut schedule = Schedule::new(0, start);
+        let only_a = PerPool::from_fn(|slot| slot == PoolSlot::A);
+        assert_eq!(schedule.choose(start, &rules, only_a), Some(PoolSlot::A));
+        schedule.set_turn(Some(PoolSlot::A), start);
+        let back = start + Duration::from_secs(7200);
+        schedule.advance(back, &rules);
+        assert_eq!(schedule.choose(back, &rules, both()), Some(PoolSlot::B));
+        assert_eq!(schedule.error(), 600.0);
+        schedule.set_turn(Some(PoolSlot::B), back);
+        let due = schedule.next_deadline(&rules).unwrap();
+        assert_eq!(due - back, Duration::from_secs(1205));
+    }
+
+    #[test]
+    fn a_share_of_nothing_never_gets_a_turn() {
+        let rules = rules(1.0, 10.0, 1.0);
+        let start = Instant::now();
+        let mut schedule = Schedule::new(0, start);
+        assert_eq!(schedule.choose(start, &rules, both()), Some(PoolSlot::A));
+        schedule.set_turn(Some(PoolSlot::A), start);
+        assert_eq!(schedule.next_deadline(&rules), None);
+    }
+
+    #[test]
+    fn turns_keep_the_minimum_when_the_weights_move() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(0, start);
+        let wide = rules(0.5, 100.0, 5.0);
+        schedule.choose(start, &wide, both());
+        schedule.set_turn(Some(PoolSlot::A), start);
+        let later = start + Duration::from_secs(40);
+        schedule.advance(later, &wide);
+        // Now the error of 20 s is far outside the bound of 5 s.
+        let narrow = rules(0.5, 10.0, 5.0);
+        assert_eq!(schedule.choose(later, &narrow, both()), Some(PoolSlot::B));
+        schedule.set_turn(Some(PoolSlot::B), later);
+        let soon = later + Duration::from_secs(2);
+        schedule.advance(soon, &narrow);
+        // Everything to A again: not before B has had its five seconds.
+        let all_a = rules(0.999, 10.0, 5.0);
+        assert_eq!(schedule.choose(soon, &all_a, both()), Some(PoolSlot::B));
+    }
+}

@@ -1,0 +1,175 @@
+//! What a miner said of itself: the downstream side of the handshake, in any order (DESIGN §3).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::config::PoolConfig;
+use crate::core::upstream::Identity;
+use crate::stratum::message::{MinerCall, RequestId};
+use crate::units::{Difficulty, MinerExtranonce, VersionMask};
+
+/// How many user names a connection may authorize.
+const MOST_USERS: usize = 16;
+
+/// How many requests wait until the pools are known.
+const MOST_WAITING: usize = 16;
+
+/// The longest worker name that a pool is told, in bytes (QUIRKS Q33).
+const LONGEST_WORKER: usize = 128;
+
+/// Our own name, for pools, where the miner does not say its.
+pub const OWN_USER_AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
+
+/// What a miner said so far, and what it was told.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// Its software.
+    pub user_agent: Option<String>,
+    /// Its place in the coinbase, once it subscribed.
+    pub extranonce: Option<MinerExtranonce>,
+    /// The bits that it can roll, if version rolling was agreed.
+    pub rolling: Option<VersionMask>,
+    /// Whether it can be told another extranonce.
+    pub takes_extranonce: bool,
+    /// What it suggested as difficulty.
+    pub suggested: Option<Difficulty>,
+    /// Where its authorization stands.
+    pub authorization: Authorization,
+    users: Vec<String>,
+    worker: Option<String>,
+    password: String,
+    waiting: VecDeque<(RequestId, MinerCall)>,
+}
+
+/// Where a miner's authorization stands.
+#[derive(Debug, Default)]
+pub enum Authorization {
+    /// Not asked for.
+    #[default]
+    None,
+    /// Asked for; these requests wait for the pools.
+    Asked(Vec<RequestId>),
+    /// At least one pool accepted.
+    Accepted,
+}
+
+impl Session {
+    /// Whether jobs may be sent.
+    pub fn takes_jobs(&self) -> bool {
+        self.extranonce.is_some() && self.is_authorized()
+    }
+
+    /// Whether a pool has accepted its worker.
+    pub fn is_authorized(&self) -> bool {
+        matches!(self.authorization, Authorization::Accepted)
+    }
+
+    /// Whether it said who it is.
+    pub fn has_user(&self) -> bool {
+        self.worker.is_some()
+    }
+
+    /// The worker's name: what follows the first dot of the user name, or the whole of it.
+    pub fn worker(&self) -> &str {
+        self.worker.as_deref().unwrap_or_default()
+    }
+
+    /// Whether shares may come under this name.
+    pub fn knows_user(&self, user: &str) -> bool {
+        self.users.iter().any(|known| known == user)
+    }
+
+    /// Takes in the names of a `mining.authorize`. The first one names the worker for the pools:
+    /// they want one name a connection (QUIRKS Q16, Q55). `false` if there are too many.
+    pub fn add_user(&mut self, user: String, password: String) -> bool {
+        if self.knows_user(&user) {
+            return true;
+        }
+        if self.users.len() >= MOST_USERS {
+            return false;
+        }
+        if self.worker.is_none() {
+            self.worker = Some(worker_of(&user));
+            self.password = password;
+        }
+        self.users.push(user);
+        true
+    }
+
+    /// As whom the miner is introduced to a pool.
+    pub fn identity(&self, pool: &PoolConfig) -> Identity {
+        let worker = self.worker();
+        let user = if worker.is_empty() {
+            pool.wallet.clone()
+        } else {
+            format!("{}.{worker}", pool.wallet)
+        };
+        Identity {
+            user_agent: self
+                .user_agent
+                .clone()
+                .unwrap_or_else(|| OWN_USER_AGENT.to_owned()),
+            user: Arc::from(user),
+            password: pool
+                .password
+                .clone()
+                .unwrap_or_else(|| self.password.clone()),
+            version_rolling: self.rolling.is_some(),
+            suggested: self.suggested,
+        }
+    }
+
+    /// Keeps a request until the pools are known; `false` if there are too many.
+    pub fn postpone(&mut self, id: RequestId, call: MinerCall) -> bool {
+        let room = self.waiting.len() < MOST_WAITING;
+        if room {
+            self.waiting.push_back((id, call));
+        }
+        room
+    }
+
+    /// Whether requests wait.
+    pub fn has_postponed(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next request that waited.
+    pub fn next_postponed(&mut self) -> Option<(RequestId, MinerCall)> {
+        self.waiting.pop_front()
+    }
+}
+
+fn worker_of(user: &str) -> String {
+    let worker = user.split_once('.').map_or(user, |(_, worker)| worker);
+    let mut end = worker.len().min(LONGEST_WORKER);
+    while !worker.is_char_boundary(end) {
+        end -= 1;
+    }
+    worker[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worker_is_what_follows_the_first_dot() {
+        assert_eq!(worker_of("wallet.rig.1"), "rig.1");
+        assert_eq!(worker_of("bitaxe"), "bitaxe");
+        assert_eq!(worker_of("wallet."), "");
+        assert_eq!(worker_of(&"ä".repeat(100)).len(), 128);
+    }
+
+    #[test]
+    fn the_first_name_stays_the_workers() {
+        let mut session = Session::default();
+        assert!(session.add_user("w.one".into(), "x".into()));
+        assert!(session.add_user("w.two".into(), "y".into()));
+        assert_eq!(session.worker(), "one");
+        assert!(session.knows_user("w.two") && !session.knows_user("one"));
+        for index in 0..100 {
+            session.add_user(format!("w{index}"), String::new());
+        }
+        assert!(!session.knows_user("w99"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Is this share good? The checks of DESIGN §3 in their order, as one pure function.
+
+use crate::core::jobs::{NTIME_ROOM, SentJob};
+use crate::stratum::job::{BlockHash, Solution, roll_version};
+use crate::stratum::message::Submit;
+use crate::stratum::reject::RejectReason;
+use crate::units::VersionMask;
+
+/// What is known about a share's surroundings, besides its job.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// Whether the user was authorized on this miner's connection.
+    pub authorized: bool,
+    /// Whether the pool still takes shares of the job.
+    pub fresh: bool,
+}
+
+/// What a share turned out to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assessment {
+    /// What is to be done with it.
+    pub verdict: Verdict,
+    /// The version of the header that was hashed.
+    pub version: u32,
+    /// The hash, unless the extranonce2 has the wrong size.
+    pub hash: Option<BlockHash>,
+    /// Whether the hash meets the network's target.
+    pub block: bool,
+}
+
+/// What is to be done with a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes to its pool.
+    Forward,
+    /// It met what the miner was told and not what the pool wants: answered `true`, not forwarded.
+    BelowPool,
+    /// It is answered with this reason.
+    Refuse(RejectReason),
+}
+
+/// Judges a share of a job that the miner was sent. `seen` tells whether the pool was sent a hash before.
+pub fn assess(
+    submit: &Submit,
+    sent: &SentJob,
+    surroundings: Surroundings,
+    seen: impl Fn(&BlockHash) -> bool,
+) -> Assessment {
+    let job_version = sent.job.notify.version;
+    let bits = submit.version_bits;
+    // What lies outside the mask may only repeat the job's own bits.
+    let outside = bits.map_or(0, |bits| bits & !sent.mask.0);
+    let bits_fit = outside == 0 || outside == job_version & !sent.mask.0;
+    let version = bits.map_or(job_version, |bits| {
+        roll_version(job_version, sent.mask, bits)
+    });
+    let size_fits = submit.e2.len() == usize::from(sent.extranonce.e2_size);
+    let hash_with = |version| {
+        let solution = Solution {
+            e2: submit.e2,
+            ntime: submit.ntime,
+            nonce: submit.nonce,
+            version,
+        };
+        sent.job.hash(&sent.extranonce, &solution)
+    };
+    let hash = if size_fits { hash_with(version) } else { None };
+    let nbits = sent.job.notify.nbits;
+    let mut found = Assessment {
+        verdict: Verdict::Forward,
+        version,
+        hash,
+        block: hash.is_some_and(|hash| hash.is_block(nbits)),
+    };
+    if let (false, Some(bits), false) = (bits_fit, bits, found.block) {
+        // Perhaps the miner rolled under the mask of the pool that it worked for before.
+        let widest = VersionMask(VersionMask::BIP320.0 | sent.mask.0 | outside);
+        let wide = roll_version(job_version, widest, bits);
+        if let Some(hash) = hash_with(wide).filter(|hash| size_fits && hash.is_block(nbits)) {
+            found = Assessment {
+                version: wide,
+                hash: Some(hash),
+                block: true,
+                ..found
+            };
+        }
+    }
+    found.verdict = verdict(submit, sent, surroundings, seen, bits_fit, &found);
+    found
+}
+
+fn verdict(
+    submit: &Submit,
+    sent: &SentJob,
+    surroundings: Surroundings,
+    seen: impl Fn(&BlockHash) -> bool,
+    bits_fit: bool,
+    found: &Assessment,
+) -> Verdict {
+    let job_ntime = sent.job.notify.ntime;
+    let ntime_fits = submit
+        .ntime
+        .checked_sub(job_ntime)
+        .is_some_and(|ahead| ahead <= NTIME_ROOM);
+    let checks = [
+        (surroundings.authorized, RejectReason::Unauthorized),
+        (surroundings.fresh, RejectReason::Stale),
+        (
+            !found.hash.is_some_and(|hash| seen(&hash)),
+            RejectReason::Duplicate,
+        ),
+        (bits_fit, RejectReason::VersionBits),
+        (ntime_fits, RejectReason::Ntime),
+        (found.hash.is_some(), RejectReason::ExtranonceSize),
+    ];
+    if let Some((_, reason)) = checks.into_iter().find(|(passed, _)| !passed) {
+        return Verdict::Refuse(reason);
+    }
+    let worth = found.hash.map_or(0.0, |hash| hash.difficulty());
+    if worth >= sent.job.difficulty.get() {
+        Verdict::Forward
+    } else if worth >= sent.lowest_told.get() {
+        Verdict::BelowPool
+    } else {
+        Verdict::Refuse(RejectReason::LowDifficulty)
+    }
+}

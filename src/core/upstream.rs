@@ -1,0 +1,847 @@
+//! One client's connection to one pool: dialling, the handshake one step at a time, the shares that
+//! wait for an answer, and when the pool has to be taken for dead (DESIGN §5).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::PoolConfig;
+use crate::core::action::Action;
+use crate::core::jobs::{HeldJobs, SeenShares, Template};
+use crate::core::pool::{ConfigureHabit, PoolFacts};
+use crate::core::random::Random;
+use crate::stratum::job::{BlockHash, Notify, PoolJob};
+use crate::stratum::message::{
+    Extranonces, FromPool, Outcome, PoolCall, PoolSubmit, RequestId, ToPool,
+};
+use crate::stratum::reject::Reject;
+use crate::units::{Client, Difficulty, JobId, PoolConn, PoolSlot, VersionMask};
+
+/// How long a pool may take for subscribe or authorize.
+const STEP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a pool may take for `mining.configure`, which some never answer (QUIRKS Q55).
+const CONFIGURE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest pause between two attempts.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// The pause after a refused authorization or an unusable extranonce: only the owner can mend it.
+const REFUSED_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// A connection that stood this long was good: the next pause is short again.
+const PROVEN: Duration = Duration::from_secs(30);
+
+/// The longest wait before a reconnect that a pool may ask for.
+const LONGEST_RECONNECT_WAIT: Duration = Duration::from_secs(60);
+
+/// How many shares may wait for an answer on one connection.
+const MOST_PENDING: usize = 4096;
+
+/// As whom the client speaks to the pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// The miner's software, or ours.
+    pub user_agent: String,
+    /// The wallet and the worker's name.
+    pub user: Arc<str>,
+    /// The configured password, or the miner's.
+    pub password: String,
+    /// Whether version rolling is to be negotiated.
+    pub version_rolling: bool,
+    /// What the miner suggested.
+    pub suggested: Option<Difficulty>,
+}
+
+/// What the handshake needs to know of its surroundings, and where it leaves its messages.
+#[derive(Debug)]
+pub struct Talk<'a> {
+    /// What is known of the pool; what is learnt is added.
+    pub facts: &'a mut PoolFacts,
+    /// The time.
+    pub now: Instant,
+    /// For messages to the pool.
+    pub out: &'a mut Vec<Action>,
+}
+
+/// The connection of one client to one pool, whether it stands or not.
+#[derive(Debug)]
+pub struct Upstream {
+    client: Client,
+    slot: PoolSlot,
+    /// Of the connection that stands or is dialled, or was last.
+    generation: u32,
+    state: State,
+    /// Attempts that failed since a connection proved good.
+    failures: u32,
+    /// What the last connection offered.
+    template: Option<Template>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not wanted.
+    Idle,
+    /// To be dialled again at this time.
+    Waiting(Instant),
+    /// Waits for its turn at the pool's gate.
+    Queued,
+    /// The shell dials.
+    Dialing,
+    /// The socket stands.
+    Open(Box<Open>),
+}
+
+/// A standing connection.
+#[derive(Debug)]
+pub struct Open {
+    /// Its name.
+    pub conn: PoolConn,
+    stage: Stage,
+    /// When the pool last said anything.
+    heard: Instant,
+    opened: Instant,
+    last_request: u64,
+    /// Whether `mining.configure` was sent, and whether version rolling was granted.
+    rolling: Rolling,
+    mask: VersionMask,
+    extranonces: Option<Extranonces>,
+    difficulty: Option<Difficulty>,
+    /// A job that came before the answer to subscribe (QUIRKS Q6).
+    early: Option<Box<Notify>>,
+    /// The jobs that the pool takes shares of.
+    pub jobs: HeldJobs,
+    /// The shares that it was sent.
+    pub seen: SeenShares,
+    pending: BTreeMap<u64, PendingShare>,
+    identity: Identity,
+    suggested: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rolling {
+    /// Version rolling was not asked for on this connection.
+    NotAsked,
+    /// Asked for, not granted.
+    Refused,
+    Granted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    /// A step of the handshake waits for its answer.
+    Asking {
+        step: Step,
+        request: u64,
+        deadline: Instant,
+    },
+    Ready {
+        since: Instant,
+    },
+}
+
+/// A step of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `mining.configure` before subscribe.
+    Configure,
+    /// `mining.subscribe`.
+    Subscribe,
+    /// `mining.configure` after subscribe.
+    ConfigureLate,
+    /// `mining.authorize`.
+    Authorize,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Configure | Self::ConfigureLate => "mining.configure",
+            Self::Subscribe => "mining.subscribe",
+            Self::Authorize => "mining.authorize",
+        })
+    }
+}
+
+/// A share that was sent to the pool and not answered yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingShare {
+    /// The miner's request.
+    pub id: RequestId,
+    /// The miner's name of the job.
+    pub job: JobId,
+    /// What the pool credits for it.
+    pub difficulty: Difficulty,
+    /// What the miner was asked for.
+    pub told: Difficulty,
+    /// What the hash is worth.
+    pub true_difficulty: f64,
+    /// The hash, if it meets the network's target.
+    pub block: Option<BlockHash>,
+    /// When it was forwarded.
+    pub sent: Instant,
+}
+
+/// What a pool's line means for the client.
+#[derive(Debug)]
+pub enum Heard {
+    /// Nothing that concerns it.
+    Nothing,
+    /// The extranonces are known now, or have changed.
+    Subscribed(Extranonces),
+    /// The connection is authorized.
+    Ready,
+    /// There is a new job.
+    Job,
+    /// The newest job is under other conditions now and has to be sent anew.
+    JobChanged,
+    /// A share was answered.
+    Answered(PendingShare, Outcome),
+    /// The pool wants a reconnect after a pause.
+    Reconnect {
+        /// Where to, if it says.
+        host: Option<String>,
+        /// At which port, if it says.
+        port: Option<u16>,
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// A text for people.
+    Message(String),
+    /// A line that was no use, and why.
+    Useless(String),
+    /// The connection cannot go on.
+    Lost(Loss),
+}
+
+/// Why a connection is given up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loss {
+    /// It ended; how.
+    Closed(String),
+    /// It could not be made; why.
+    DialFailed(String),
+    /// A step of the handshake was not answered.
+    NoAnswerTo(Step),
+    /// The pool answered a step with a refusal.
+    Refused(Step, Reject),
+    /// The pool's answer to subscribe makes no sense.
+    BadSubscription(String),
+    /// The pool's extranonce2 is smaller than [`SMALLEST_E2`](crate::core::pool::SMALLEST_E2); its size.
+    ExtranonceTooSmall(u8),
+    /// Nothing was heard for `stall_seconds`.
+    Stalled,
+    /// A share was not answered for `answer_seconds`.
+    Unanswered,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(how) => f.write_str(how),
+            Self::DialFailed(why) => write!(f, "could not connect: {why}"),
+            Self::NoAnswerTo(step) => write!(f, "no answer to {step}"),
+            Self::Refused(step, reject) => write!(f, "{step} refused: {reject}"),
+            Self::BadSubscription(what) => write!(f, "unusable answer to mining.subscribe: {what}"),
+            Self::ExtranonceTooSmall(size) => write!(
+                f,
+                "the pool leaves {size} bytes of extranonce2, at least 2 are needed"
+            ),
+            Self::Stalled => f.write_str("silent for too long"),
+            Self::Unanswered => f.write_str("a share was not answered in time"),
+        }
+    }
+}
+
+impl Upstream {
+    /// No connection yet, and none wanted.
+    pub fn new(client: Client, slot: PoolSlot) -> Self {
+        Self {
+            client,
+            slot,
+            generation: 0,
+            state: State::Idle,
+            failures: 0,
+            template: None,
+        }
+    }
+
+    /// The name of the present connection.
+    pub fn conn(&self) -> PoolConn {
+        PoolConn {
+            client: self.client,
+            slot: self.slot,
+            generation: self.generation,
+        }
+    }
+
+    /// The standing connection.
+    pub fn open(&self) -> Option<&Open> {
+        match &self.state {
+            State::Open(open) => Some(open),
+            State::Idle | State::Waiting(_) | State::Queued | State::Dialing => None,
+        }
+    }
+
+    /// The standing connection, to be changed.
+    pub fn open_mut(&mut self) -> Option<&mut Open> {
+        match &mut self.state {
+            State::Open(open) => Some(open),
+            State::Idle | State::Waiting(_) | State::Queued | State::Dialing => None,
+        }
+    }
+
+    /// Whether nothing was done yet to get a connection.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
+    }
+
+    /// Whether the connection is authorized.
+    pub fn is_ready(&self) -> bool {
+        self.open().is_some_and(Open::is_ready)
+    }
+
+    /// Its state in one word, for people.
+    pub fn state_name(&self) -> &'static str {
+        match &self.state {
+            State::Idle => "idle",
+            State::Waiting(_) => "waiting",
+            State::Queued | State::Dialing => "connecting",
+            State::Open(open) if open.is_ready() => "ready",
+            State::Open(_) => "handshake",
+        }
+    }
+
+    /// Asks for a connection; the caller queues the returned name at the pool's gate.
+    #[must_use]
+    pub fn want(&mut self) -> PoolConn {
+        self.generation += 1;
+        self.state = State::Queued;
+        self.conn()
+    }
+
+    /// Whether this connection waits at the gate; if so it counts as being dialled from now on.
+    pub fn start_dial(&mut self, conn: PoolConn) -> bool {
+        let starts = conn == self.conn() && matches!(self.state, State::Queued);
+        if starts {
+            self.state = State::Dialing;
+        }
+        starts
+    }
+
+    /// The dialled socket stands: begins the handshake. `false` if it is not wanted any more.
+    pub fn opened(&mut self, conn: PoolConn, identity: Identity, talk: &mut Talk<'_>) -> bool {
+        if conn != self.conn() || !matches!(self.state, State::Dialing) {
+            return false;
+        }
+        let mut open = Box::new(Open::new(conn, identity, talk.now));
+        if open.identity.version_rolling && talk.facts.configure == ConfigureHabit::First {
+            open.ask(Step::Configure, talk);
+        } else {
+            open.ask(Step::Subscribe, talk);
+        }
+        self.state = State::Open(open);
+        true
+    }
+
+    /// Takes in a line of the pool.
+    pub fn heard(&mut self, conn: PoolConn, message: FromPool, talk: &mut Talk<'_>) -> Heard {
+        let template = self.template.as_ref();
+        match &mut self.state {
+            State::Open(open) if open.conn == conn => {
+                open.heard = talk.now;
+                open.on_message(message, template, talk)
+            }
+            State::Open(_) | State::Idle | State::Waiting(_) | State::Queued | State::Dialing => {
+                Heard::Nothing
+            }
+        }
+    }
+
+    /// What is overdue on the connection.
+    pub fn overdue(&mut self, limits: &PoolConfig, talk: &mut Talk<'_>) -> Option<Loss> {
+        self.open_mut()?.overdue(limits, talk)
+    }
+
+    /// Whether the pause is over.
+    pub fn pause_over(&self, now: Instant) -> bool {
+        matches!(self.state, State::Waiting(until) if until <= now)
+    }
+
+    /// When something has to be looked at.
+    pub fn next_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        match &self.state {
+            State::Idle | State::Queued | State::Dialing => None,
+            State::Waiting(until) => Some(*until),
+            State::Open(open) => open.next_deadline(limits),
+        }
+    }
+
+    /// Gives the connection up after a failure and pauses; what stood is returned, so that its
+    /// shares can be answered.
+    pub fn fail(&mut self, loss: &Loss, now: Instant, random: &mut Random) -> Option<Box<Open>> {
+        let open = self.take_open();
+        let proven = open.as_ref().is_some_and(|open| open.is_proven(now));
+        self.failures = if proven {
+            0
+        } else {
+            self.failures.saturating_add(1)
+        };
+        let pause = match loss {
+            Loss::Refused(Step::Authorize, _) | Loss::ExtranonceTooSmall(_) => REFUSED_BACK_OFF,
+            Loss::Closed(_)
+            | Loss::DialFailed(_)
+            | Loss::NoAnswerTo(_)
+            | Loss::Refused(_, _)
+            | Loss::BadSubscription(_)
+            | Loss::Stalled
+            | Loss::Unanswered => {
+                let doubled = self.failures.saturating_sub(1).min(6);
+                (Duration::from_secs(1) * 2u32.pow(doubled)).min(LONGEST_BACK_OFF)
+            }
+        };
+        // A fifth more or less, so that a farm does not come back all at the same moment.
+        self.wait(pause.mul_f64(0.8 + 0.4 * random.unit()), now);
+        open
+    }
+
+    /// Lets the connection be made anew after a pause; what stood is returned.
+    pub fn reset(&mut self, pause: Duration, now: Instant) -> Option<Box<Open>> {
+        let open = self.take_open();
+        self.failures = 0;
+        self.wait(pause.min(LONGEST_RECONNECT_WAIT), now);
+        open
+    }
+
+    /// Wants no connection any more; what stood is returned.
+    pub fn drop_connection(&mut self) -> Option<Box<Open>> {
+        let open = self.take_open();
+        self.state = State::Idle;
+        self.failures = 0;
+        open
+    }
+
+    /// Shortens the pause: somebody else got through to the pool.
+    pub fn hurry(&mut self, until: Instant) {
+        if let State::Waiting(before) = &mut self.state {
+            *before = until.min(*before);
+        }
+    }
+
+    fn wait(&mut self, pause: Duration, now: Instant) {
+        self.state = State::Waiting(now.checked_add(pause).unwrap_or(now));
+    }
+
+    fn take_open(&mut self) -> Option<Box<Open>> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Open(open) => {
+                self.template = open.jobs.template().or(self.template.take());
+                Some(open)
+            }
+            State::Idle | State::Waiting(_) | State::Queued | State::Dialing => None,
+        }
+    }
+}
+
+impl Open {
+    fn new(conn: PoolConn, identity: Identity, now: Instant) -> Self {
+        Self {
+            conn,
+            stage: Stage::Ready { since: now },
+            heard: now,
+            opened: now,
+            last_request: 0,
+            rolling: Rolling::NotAsked,
+            mask: VersionMask::NONE,
+            extranonces: None,
+            difficulty: None,
+            early: None,
+            jobs: HeldJobs::default(),
+            seen: SeenShares::default(),
+            pending: BTreeMap::new(),
+            identity,
+            suggested: false,
+        }
+    }
+
+    /// Whether the connection is authorized.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready { .. })
+    }
+
+    /// Whether version rolling was asked for on this connection.
+    pub fn asked_for_rolling(&self) -> bool {
+        self.rolling != Rolling::NotAsked
+    }
+
+    /// The extranonces that the pool named last.
+    pub fn extranonces(&self) -> Option<Extranonces> {
+        self.extranonces
+    }
+
+    /// The difficulty that the pool named last.
+    pub fn difficulty(&self) -> Option<Difficulty> {
+        self.difficulty
+    }
+
+    /// How long ago the connection was made.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.opened)
+    }
+
+    /// Whether the newest job can be sent to a miner now.
+    pub fn has_work(&self, now: Instant) -> bool {
+        self.is_ready()
+            && (self.difficulty.is_some() || self.jobs.patience().is_some_and(|until| until <= now))
+            && self.jobs.has_fresh(now)
+    }
+
+    /// The shares that wait for an answer.
+    pub fn pending(&self) -> impl Iterator<Item = &PendingShare> {
+        self.pending.values()
+    }
+
+    /// Takes the shares that wait for an answer.
+    pub fn take_pending(&mut self) -> impl Iterator<Item = PendingShare> + use<> {
+        std::mem::take(&mut self.pending).into_values()
+    }
+
+    /// Whether another share can wait for an answer.
+    pub fn has_room(&self) -> bool {
+        self.pending.len() < MOST_PENDING
+    }
+
+    /// The name that was authorized.
+    pub fn user(&self) -> Arc<str> {
+        Arc::clone(&self.identity.user)
+    }
+
+    /// The version bits for a share whose header has this version: those that are under the pool's
+    /// mask, so that the pool rebuilds the same header; none where version rolling was not granted.
+    pub fn version_bits(&self, version: u32, pool_mask: VersionMask) -> Option<u32> {
+        (self.rolling == Rolling::Granted).then_some(version & pool_mask.0)
+    }
+
+    /// Forwards a share, which waits for its answer from now on.
+    pub fn submit(&mut self, submit: PoolSubmit, share: PendingShare, out: &mut Vec<Action>) {
+        let request = self.request(PoolCall::Submit(Box::new(submit)), out);
+        self.pending.insert(request, share);
+    }
+
+    /// Passes on what the miner suggests, once a connection (QUIRKS Q58).
+    pub fn suggest(&mut self, difficulty: Difficulty, out: &mut Vec<Action>) {
+        self.identity.suggested = Some(difficulty);
+        if !self.suggested && self.is_ready() {
+            self.suggested = true;
+            self.request(PoolCall::SuggestDifficulty(difficulty), out);
+        }
+    }
+
+    /// What is overdue: a step of the handshake, an answer, or any sign of life.
+    pub fn overdue(&mut self, limits: &PoolConfig, talk: &mut Talk<'_>) -> Option<Loss> {
+        let now = talk.now;
+        match self.stage {
+            Stage::Asking { step, deadline, .. } if deadline <= now => match step {
+                // Some never answer it: on without version rolling (QUIRKS Q55).
+                Step::Configure => {
+                    self.rolling = Rolling::Refused;
+                    self.ask(Step::Subscribe, talk);
+                    None
+                }
+                Step::ConfigureLate => {
+                    self.rolling = Rolling::Refused;
+                    self.ask(Step::Authorize, talk);
+                    None
+                }
+                Step::Subscribe | Step::Authorize => Some(Loss::NoAnswerTo(step)),
+            },
+            Stage::Ready { .. } if self.answer_deadline(limits).is_some_and(|due| due <= now) => {
+                Some(Loss::Unanswered)
+            }
+            Stage::Ready { .. } if self.stall_deadline(limits).is_some_and(|due| due <= now) => {
+                Some(Loss::Stalled)
+            }
+            Stage::Asking { .. } | Stage::Ready { .. } => None,
+        }
+    }
+
+    /// When something has to be looked at.
+    pub fn next_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        match self.stage {
+            Stage::Asking { deadline, .. } => Some(deadline),
+            Stage::Ready { .. } => {
+                let patience = if self.difficulty.is_none() {
+                    self.jobs.patience()
+                } else {
+                    None
+                };
+                [
+                    self.answer_deadline(limits),
+                    self.stall_deadline(limits),
+                    patience.filter(|until| *until > self.heard),
+                ]
+                .into_iter()
+                .flatten()
+                .min()
+            }
+        }
+    }
+
+    fn answer_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        self.pending
+            .values()
+            .next()
+            .and_then(|share| share.sent.checked_add(limits.answer))
+    }
+
+    fn stall_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        self.heard.checked_add(limits.stall)
+    }
+
+    fn is_proven(&self, now: Instant) -> bool {
+        matches!(self.stage, Stage::Ready { since } if now.saturating_duration_since(since) >= PROVEN)
+    }
+
+    /// Whether the pool was asked to configure and owes the answer.
+    pub fn is_configuring(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Asking {
+                step: Step::Configure | Step::ConfigureLate,
+                ..
+            }
+        )
+    }
+
+    fn request(&mut self, call: PoolCall, out: &mut Vec<Action>) -> u64 {
+        self.last_request += 1;
+        let id = self.last_request;
+        out.push(Action::SendPool {
+            conn: self.conn,
+            message: ToPool::Request { id, call },
+        });
+        id
+    }
+
+    fn ask(&mut self, step: Step, talk: &mut Talk<'_>) {
+        if self.conn.client == Client::Probe && step == Step::Authorize {
+            // A probe has learnt what it wanted and has no worker to introduce.
+            self.stage = Stage::Ready { since: talk.now };
+            return;
+        }
+        let identity = &self.identity;
+        let (call, patience) = match step {
+            Step::Configure | Step::ConfigureLate => {
+                self.rolling = Rolling::Refused;
+                (PoolCall::Configure(VersionMask::BIP320), CONFIGURE_PATIENCE)
+            }
+            Step::Subscribe => {
+                let user_agent = identity.user_agent.clone();
+                (PoolCall::Subscribe { user_agent }, STEP_PATIENCE)
+            }
+            Step::Authorize => {
+                let call = PoolCall::Authorize {
+                    user: identity.user.to_string(),
+                    password: identity.password.clone(),
+                };
+                (call, STEP_PATIENCE)
+            }
+        };
+        let request = self.request(call, talk.out);
+        let deadline = talk.now.checked_add(patience).unwrap_or(talk.now);
+        self.stage = Stage::Asking {
+            step,
+            request,
+            deadline,
+        };
+    }
+
+    /// Takes in a line of the pool. `template` is what an earlier connection offered last.
+    pub fn on_message(
+        &mut self,
+        message: FromPool,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match message {
+            FromPool::Response { id, outcome } => self.on_response(id, outcome, template, talk),
+            FromPool::Notify(notify) => self.on_notify(notify, template, talk.now),
+            FromPool::SetDifficulty(difficulty) => self.on_difficulty(difficulty),
+            FromPool::SetExtranonce(extranonces) => {
+                // Only what is spliced into later jobs; a held job keeps what it came with.
+                self.extranonces = Some(extranonces);
+                talk.facts.e2_size = Some(extranonces.e2_size);
+                Heard::Subscribed(extranonces)
+            }
+            FromPool::SetVersionMask(mask) => self.on_mask(mask),
+            FromPool::Reconnect {
+                host,
+                port,
+                wait_seconds,
+            } => Heard::Reconnect {
+                host,
+                port,
+                wait: Duration::from_secs(wait_seconds.into()),
+            },
+            FromPool::ShowMessage(text) => Heard::Message(text),
+            FromPool::GetVersion(id) => {
+                let message = ToPool::Version {
+                    id,
+                    user_agent: self.identity.user_agent.clone(),
+                };
+                talk.out.push(Action::SendPool {
+                    conn: self.conn,
+                    message,
+                });
+                Heard::Nothing
+            }
+            FromPool::Ping(id) => {
+                talk.out.push(Action::SendPool {
+                    conn: self.conn,
+                    message: ToPool::Pong { id },
+                });
+                Heard::Nothing
+            }
+            FromPool::Invalid { method, problem } => Heard::Useless(format!("{method}: {problem}")),
+            FromPool::Unknown { method } => Heard::Useless(format!("unknown method {method:?}")),
+        }
+    }
+
+    fn on_response(
+        &mut self,
+        id: u64,
+        outcome: Outcome,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match self.stage {
+            Stage::Asking { step, request, .. } if request == id => {
+                self.on_step(step, outcome, template, talk)
+            }
+            Stage::Asking { .. } | Stage::Ready { .. } => match self.pending.remove(&id) {
+                Some(share) => Heard::Answered(share, outcome),
+                // The answer to a suggestion, or one that came too late.
+                None => Heard::Nothing,
+            },
+        }
+    }
+
+    fn on_step(
+        &mut self,
+        step: Step,
+        outcome: Outcome,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match (step, outcome) {
+            (Step::Configure | Step::ConfigureLate, outcome) => {
+                // A refusal in any form means no version rolling, and no harm.
+                let granted = if let Outcome::Configured(mask) = outcome {
+                    mask
+                } else {
+                    None
+                };
+                self.mask = granted.unwrap_or_default();
+                self.rolling = if self.mask.is_none() {
+                    Rolling::Refused
+                } else {
+                    Rolling::Granted
+                };
+                talk.facts.mask = self.mask;
+                talk.facts.hang_ups = 0;
+                let next = if step == Step::Configure {
+                    Step::Subscribe
+                } else {
+                    Step::Authorize
+                };
+                self.ask(next, talk);
+                Heard::Nothing
+            }
+            (Step::Subscribe, Outcome::Subscribed(extranonces)) => {
+                talk.facts.e2_size = Some(extranonces.e2_size);
+                self.extranonces = Some(extranonces);
+                if let Some(early) = self.early.take() {
+                    self.on_notify(early, template, talk.now);
+                }
+                let late = self.identity.version_rolling
+                    && self.rolling == Rolling::NotAsked
+                    && talk.facts.configure == ConfigureHabit::AfterSubscribe;
+                self.ask(
+                    if late {
+                        Step::ConfigureLate
+                    } else {
+                        Step::Authorize
+                    },
+                    talk,
+                );
+                Heard::Subscribed(extranonces)
+            }
+            (Step::Authorize, Outcome::True) => {
+                self.stage = Stage::Ready { since: talk.now };
+                if let Some(difficulty) = self.identity.suggested {
+                    self.suggest(difficulty, talk.out);
+                }
+                Heard::Ready
+            }
+            (Step::Subscribe | Step::Authorize, Outcome::Rejected(reject)) => {
+                Heard::Lost(Loss::Refused(step, reject))
+            }
+            (Step::Subscribe, other) => Heard::Lost(Loss::BadSubscription(format!("{other:?}"))),
+            (Step::Authorize, other) => {
+                let message = format!("unexpected answer {other:?}").into();
+                Heard::Lost(Loss::Refused(step, Reject { code: 20, message }))
+            }
+        }
+    }
+
+    fn on_notify(
+        &mut self,
+        notify: Box<Notify>,
+        template: Option<&Template>,
+        now: Instant,
+    ) -> Heard {
+        let Some(extranonces) = self.extranonces else {
+            self.early = Some(notify);
+            return Heard::Nothing;
+        };
+        let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
+        if notify.clean {
+            self.seen = SeenShares::default();
+        }
+        let job = PoolJob::new(
+            *notify,
+            extranonces.e1,
+            extranonces.e2_size,
+            difficulty,
+            self.mask,
+        );
+        self.jobs.push(job, now, template);
+        Heard::Job
+    }
+
+    fn on_difficulty(&mut self, difficulty: Difficulty) -> Heard {
+        let first = self.difficulty.replace(difficulty).is_none();
+        if first && !self.jobs.is_empty() {
+            // The first one a pool names holds for what it has already sent: nothing else was in force.
+            self.jobs.change(|job| job.with_difficulty(difficulty));
+            return Heard::JobChanged;
+        }
+        Heard::Nothing
+    }
+
+    fn on_mask(&mut self, mask: VersionMask) -> Heard {
+        // Unasked, as Braiins does it (QUIRKS Q2), it means nothing; some pools grant only with it.
+        if self.rolling == Rolling::NotAsked || self.mask == mask {
+            return Heard::Nothing;
+        }
+        self.rolling = Rolling::Granted;
+        self.mask = mask;
+        self.jobs.change(|job| job.with_mask(mask));
+        if self.jobs.is_empty() {
+            Heard::Nothing
+        } else {
+            Heard::JobChanged
+        }
+    }
+}
