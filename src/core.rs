@@ -218,6 +218,11 @@ impl Core {
         }
     }
 
+    /// A miner's address.
+    pub fn peer(&self, miner: MinerId) -> Option<std::net::SocketAddr> {
+        self.miners.get(&miner).map(|miner| miner.peer)
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &Arc<Config> {
         &self.config

@@ -1,4 +1,14 @@
 //! Everything that touches the outside world: sockets, threads, clocks, files, signals.
+//! It carries out what the [core](crate::core) decides and decides nothing itself.
+
+pub mod thread;
+
+pub mod accept;
+pub mod connection;
+pub mod dial;
+pub mod link;
+pub mod scheduler;
 
 pub mod files;
-pub mod thread;
+pub mod store;
+pub mod watch;

@@ -1,0 +1,175 @@
+//! One connection, two threads: a reader that parses and announces, a writer that formats and writes.
+//!
+//! The reader is the connection's only voice in the scheduler's inbox: it announces the connection
+//! first and its end last, on every path, so that nothing overtakes.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::core::event::CloseReason;
+use crate::observe::metrics::{Metrics, Side};
+use crate::shell::link::{Link, Socket};
+use crate::shell::thread::{WRITER_STACK, spawn};
+use crate::stratum::codec::Encode;
+use crate::stratum::line::{LineError, LineReader};
+
+/// A write that makes no progress for this long means that the peer is gone.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Without any traffic the system asks the peer after this long whether it is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// And then this often.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// Sent data that the peer's system does not acknowledge for this long means that it is gone.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+
+/// How long a closed connection waits for the peer to close its side, so that what was written
+/// last is not lost with unread input.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A writer's buffer is given back down to this size after a large message, in bytes.
+const USUAL_MESSAGE: usize = 8 * 1024;
+
+/// What a reader is to do.
+pub struct Reading<'a> {
+    /// The connection.
+    pub socket: &'a Arc<Socket>,
+    /// The longest line, in bytes.
+    pub longest_line: usize,
+    /// The most lines in a second; the reader pauses beyond it, and so does the peer when its
+    /// socket is full. 0: no limit.
+    pub lines_per_second: u32,
+    /// For counting.
+    pub metrics: &'a Metrics,
+    /// Which side the peer is on.
+    pub side: Side,
+}
+
+/// Sets up a connected socket as both sides need it.
+///
+/// # Errors
+/// If the connection is already gone.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
+}
+
+/// Starts the writer of a connection. The returned guard belongs to the reader: when it is dropped,
+/// the writer need not wait for the reader any longer.
+///
+/// # Errors
+/// If there is no room for another thread.
+pub fn start_writer<M: Encode + Send + 'static>(
+    name: String,
+    socket: Arc<Socket>,
+    metrics: Arc<Metrics>,
+    side: Side,
+) -> io::Result<(Link<M>, ReaderGuard)> {
+    let (link, messages) = Link::new(Arc::clone(&socket));
+    let (guard, reader_gone) = bounded(0);
+    spawn(name, WRITER_STACK, move || write_all(&socket, &messages, &reader_gone, &metrics, side))?;
+    Ok((link, ReaderGuard(guard)))
+}
+
+/// Lives as long as a connection's reader.
+pub struct ReaderGuard(#[expect(dead_code, reason = "it is there to be dropped")] Sender<()>);
+
+fn write_all<M: Encode>(
+    socket: &Socket,
+    messages: &Receiver<Box<M>>,
+    reader_gone: &Receiver<()>,
+    metrics: &Metrics,
+    side: Side,
+) {
+    let mut buffer = Vec::new();
+    for message in messages {
+        buffer.clear();
+        message.encode(&mut buffer);
+        if let Err(error) = (&socket.stream).write_all(&buffer) {
+            socket.end(CloseReason::Failed(error.to_string()));
+            return;
+        }
+        metrics.line_written(side);
+        buffer.shrink_to(USUAL_MESSAGE);
+    }
+    // The scheduler has let go and everything is written.
+    socket.note(CloseReason::ByUs);
+    let _ = socket.stream.shutdown(Shutdown::Write);
+    // Nothing is ever sent on this channel: it ends with the reader, or it times out.
+    let _ = reader_gone.recv_timeout(LINGER);
+    let _ = socket.stream.shutdown(Shutdown::Both);
+}
+
+/// Reads a connection to its end; `take` gets each line and says whether to go on. Returns why it ended.
+pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) -> CloseReason {
+    let socket = reading.socket;
+    let mut lines = LineReader::new(SocketReader(socket), reading.longest_line);
+    let mut pace = Pace::new(reading.lines_per_second);
+    loop {
+        match lines.next_line(&mut take) {
+            Ok(Some(true)) => {
+                reading.metrics.line_read(reading.side);
+                pace.step();
+            }
+            // The scheduler is gone: so is the process.
+            Ok(Some(false)) => return CloseReason::ByUs,
+            Ok(None) => return socket.reason(CloseReason::ByPeer),
+            Err(LineError::Io(error)) => return socket.reason(CloseReason::Failed(error.to_string())),
+            Err(error @ (LineError::TooLong(_) | LineError::Tls)) => {
+                let reason = socket.reason(CloseReason::Misbehaved(error.to_string()));
+                socket.end(reason.clone());
+                return reason;
+            }
+        }
+    }
+}
+
+struct SocketReader<'a>(&'a Socket);
+
+impl Read for SocketReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.0.stream).read(buffer)
+    }
+}
+
+/// Keeps a flood from crowding everybody else out of the scheduler's inbox.
+struct Pace {
+    limit: u32,
+    count: u32,
+    since: Instant,
+}
+
+impl Pace {
+    #[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
+    fn new(limit: u32) -> Self {
+        Self { limit, count: 0, since: Instant::now() }
+    }
+
+    /// Counts a line and pauses for the rest of the second if there were too many in it.
+    #[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
+    fn step(&mut self) {
+        self.count += 1;
+        if self.limit == 0 || self.count < self.limit {
+            return;
+        }
+        let elapsed = self.since.elapsed();
+        if let Some(rest) = Duration::from_secs(1).checked_sub(elapsed) {
+            std::thread::sleep(rest);
+        }
+        self.count = 0;
+        self.since = Instant::now();
+    }
+}

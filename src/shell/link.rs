@@ -1,0 +1,85 @@
+//! The scheduler's end of a connection: a bounded queue to its writer, and the socket to cut it off.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, OnceLock};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::core::event::CloseReason;
+
+/// How many messages wait for a peer that does not read; the connection of one that lets them pile
+/// up is cut. What the system's socket buffers hold comes on top.
+const OUTBOX: usize = 128;
+
+/// A socket that two threads use, and who ended it first.
+#[derive(Debug)]
+pub struct Socket {
+    /// The connection.
+    pub stream: TcpStream,
+    ended: OnceLock<CloseReason>,
+}
+
+impl Socket {
+    /// Takes over a connected socket.
+    pub fn new(stream: TcpStream) -> Arc<Self> {
+        Arc::new(Self { stream, ended: OnceLock::new() })
+    }
+
+    /// Cuts the connection: a thread that reads or writes it returns at once.
+    pub fn end(&self, reason: CloseReason) {
+        self.note(reason);
+        // It fails only if the connection is gone already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Notes why the connection is about to end; the first reason counts.
+    pub fn note(&self, reason: CloseReason) {
+        let _ = self.ended.set(reason);
+    }
+
+    /// Why the connection ended: what was noted, or else `otherwise`.
+    pub fn reason(&self, otherwise: CloseReason) -> CloseReason {
+        self.ended.get().cloned().unwrap_or(otherwise)
+    }
+}
+
+/// What the scheduler holds of a connection. Dropping it lets the writer write what is queued and
+/// then shut the connection down.
+#[derive(Debug)]
+pub struct Link<M> {
+    outbox: Sender<Box<M>>,
+    socket: Arc<Socket>,
+}
+
+/// Why a message could not be queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// The peer does not read.
+    Full,
+    /// The connection is gone; its last event is on the way.
+    Gone,
+}
+
+impl<M> Link<M> {
+    /// A link and the receiver for the connection's writer.
+    pub fn new(socket: Arc<Socket>) -> (Self, Receiver<Box<M>>) {
+        let (outbox, messages) = bounded(OUTBOX);
+        (Self { outbox, socket }, messages)
+    }
+
+    /// Queues a message, never waiting.
+    ///
+    /// # Errors
+    /// If the queue is full or the connection gone.
+    pub fn send(&self, message: M) -> Result<(), NotSent> {
+        self.outbox.try_send(Box::new(message)).map_err(|error| match error {
+            TrySendError::Full(_) => NotSent::Full,
+            TrySendError::Disconnected(_) => NotSent::Gone,
+        })
+    }
+
+    /// Ends the connection at once.
+    pub fn abort(self, reason: CloseReason) {
+        self.socket.end(reason);
+    }
+}

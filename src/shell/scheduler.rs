@@ -1,0 +1,444 @@
+//! The one thread that decides: takes one input at a time, feeds the core, carries out its actions.
+//!
+//! It does no I/O and never waits for a peer: messages go into bounded queues, dials and files to
+//! threads of their own.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::RwLock;
+
+use crate::config::Config;
+use crate::core::Core;
+use crate::core::action::Action;
+use crate::core::event::{CloseReason, Event, Now};
+use crate::core::fact::{Fact, Limit};
+use crate::core::snapshot::Memory;
+use crate::observe::Observer;
+use crate::observe::published::Published;
+use crate::shell::accept::Door;
+use crate::shell::dial::dial;
+use crate::shell::link::{Link, NotSent};
+use crate::stratum::codec::DecodeError;
+use crate::stratum::message::{FromMiner, FromPool, ToMiner, ToPool};
+use crate::units::{LinkId, MinerId, PoolConn};
+
+/// How many inputs wait for the scheduler; readers pause when it is full, and so do their peers.
+const INBOX: usize = 4096;
+
+/// How often the state is published for readers outside, if anything happened.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// How often what must outlive a restart is handed to the store.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// A turn that takes longer is reported.
+const SLOW_TURN: Duration = Duration::from_millis(50);
+
+/// How long the end waits for pool connections to be closed in order.
+const LAST_WORDS: Duration = Duration::from_millis(1200);
+
+/// The configuration in force, for threads that read it now and then.
+#[derive(Clone, Debug)]
+pub struct Live(Arc<RwLock<Arc<Config>>>);
+
+impl Live {
+    /// Starts with this configuration.
+    pub fn new(config: Arc<Config>) -> Self {
+        Self(Arc::new(RwLock::new(config)))
+    }
+
+    /// The configuration in force.
+    pub fn get(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read())
+    }
+
+    fn set(&self, config: Arc<Config>) {
+        *self.0.write() = config;
+    }
+}
+
+/// What every thread of a connection shares.
+#[derive(Clone)]
+pub struct Context {
+    /// The scheduler's inbox.
+    pub inbox: Sender<Input>,
+    /// The configuration in force.
+    pub live: Live,
+    /// Metrics and log.
+    pub observer: Arc<Observer>,
+}
+
+/// What arrives in the scheduler's inbox.
+#[derive(Debug)]
+pub enum Input {
+    /// A miner connected.
+    MinerOpened {
+        /// Its id.
+        miner: MinerId,
+        /// Its address.
+        peer: SocketAddr,
+        /// For writing to it.
+        link: Link<ToMiner>,
+    },
+    /// A miner's line.
+    MinerLine {
+        /// Who.
+        miner: MinerId,
+        /// What it says.
+        line: Result<FromMiner, DecodeError>,
+        /// When it was read.
+        received: Instant,
+    },
+    /// A miner's last event.
+    MinerClosed {
+        /// Who.
+        miner: MinerId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A dialled connection stands.
+    PoolOpened {
+        /// Which.
+        conn: PoolConn,
+        /// For writing to it.
+        link: Link<ToPool>,
+    },
+    /// A dial came to nothing.
+    PoolDialFailed {
+        /// Which.
+        conn: PoolConn,
+        /// Why.
+        error: String,
+    },
+    /// A pool's line.
+    PoolLine {
+        /// On which connection.
+        conn: PoolConn,
+        /// What it says.
+        line: Result<FromPool, DecodeError>,
+        /// When it was read.
+        received: Instant,
+    },
+    /// A pool connection's last event.
+    PoolClosed {
+        /// Which.
+        conn: PoolConn,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The owner changed the configuration.
+    Config(Arc<Config>),
+    /// Something that another thread has to tell.
+    Report(Fact),
+    /// The process is to stop.
+    Stop,
+}
+
+/// Makes the scheduler's inbox.
+pub fn inbox() -> (Sender<Input>, Receiver<Input>) {
+    bounded(INBOX)
+}
+
+/// The time, for the moment at which something was received.
+#[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
+pub fn clock() -> Instant {
+    Instant::now()
+}
+
+/// The time on both clocks.
+#[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
+pub fn now() -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { at: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+}
+
+/// The scheduler thread's own state.
+pub struct Scheduler {
+    core: Core,
+    inbox: Receiver<Input>,
+    context: Context,
+    door: Option<Door>,
+    miners: HashMap<MinerId, Link<ToMiner>>,
+    pools: HashMap<PoolConn, Link<ToPool>>,
+    /// Pool connections whose last event has not come yet.
+    standing: HashSet<PoolConn>,
+    published: Arc<Published>,
+    store: Sender<Memory>,
+    actions: Vec<Action>,
+    publish_at: Instant,
+    save_at: Instant,
+    /// Whether anything happened since the last publication, and since the last save.
+    unpublished: bool,
+    unsaved: bool,
+}
+
+/// What a scheduler is made of.
+pub struct Parts {
+    /// The configuration to begin with.
+    pub config: Arc<Config>,
+    /// What is remembered.
+    pub memory: Memory,
+    /// Where inputs arrive.
+    pub inbox: Receiver<Input>,
+    /// What connections share.
+    pub context: Context,
+    /// The port for miners, closed at the stop.
+    pub door: Door,
+    /// Where the state is published.
+    pub published: Arc<Published>,
+    /// Where what must outlive a restart is sent.
+    pub store: Sender<Memory>,
+}
+
+impl Scheduler {
+    /// Puts it together and does what the core wants first.
+    pub fn new(parts: Parts) -> Self {
+        let now = now();
+        let mut actions = Vec::new();
+        let core = Core::new(parts.config, parts.memory, now.unix_ms, now, &mut actions);
+        Self {
+            core,
+            inbox: parts.inbox,
+            context: parts.context,
+            door: Some(parts.door),
+            miners: HashMap::new(),
+            pools: HashMap::new(),
+            standing: HashSet::new(),
+            published: parts.published,
+            store: parts.store,
+            actions,
+            publish_at: now.at,
+            save_at: now.at + SAVE_EVERY,
+            unpublished: true,
+            unsaved: false,
+        }
+    }
+
+    /// Runs until a stop is complete; what has to be kept is returned.
+    pub fn run(mut self) -> Memory {
+        self.perform(now());
+        while !self.core.is_finished() {
+            let input = self.wait();
+            let now = now();
+            // Looked at in every turn: on a busy inbox no wait ever times out.
+            if self.core.next_deadline().is_some_and(|due| due <= now.at) {
+                self.core.handle_deadline(now, &mut self.actions);
+                self.perform(now);
+                self.unpublished = true;
+            }
+            match input {
+                Some(input) => self.take(input, now),
+                None if self.inbox_is_dead() => break,
+                None => (),
+            }
+            self.publish(now);
+        }
+        self.last_words();
+        self.published.set(self.core.snapshot(now()));
+        self.core.memory()
+    }
+
+    /// Waits for an input or the next deadline.
+    fn wait(&self) -> Option<Input> {
+        let publish = self.unpublished.then_some(self.publish_at);
+        let save = self.unsaved.then_some(self.save_at);
+        let deadline = [self.core.next_deadline(), publish, save].into_iter().flatten().min();
+        match deadline {
+            None => self.inbox.recv().ok(),
+            Some(deadline) => match self.inbox.recv_deadline(deadline) {
+                Ok(input) => Some(input),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+            },
+        }
+    }
+
+    /// Never in practice: the scheduler itself holds a sender for the connections that it dials.
+    fn inbox_is_dead(&self) -> bool {
+        self.inbox.is_empty() && self.core.next_deadline().is_none() && !self.unpublished && !self.unsaved
+    }
+
+    fn take(&mut self, input: Input, now: Now) {
+        let (name, received) = (input.name(), input.received());
+        if let Some(event) = self.event_of(input, now) {
+            self.core.handle(event, now, &mut self.actions);
+            self.perform(now);
+        }
+        (self.unpublished, self.unsaved) = (true, true);
+        let took = clock().saturating_duration_since(now.at);
+        let lag = received.map(|received| now.at.saturating_duration_since(received));
+        self.context.observer.metrics.turn(took, lag.unwrap_or_default());
+        if took > SLOW_TURN {
+            self.tell(&Fact::SlowTurn { event: name, took }, now);
+        }
+    }
+
+    /// Keeps what the core must not see and passes on the rest.
+    fn event_of(&mut self, input: Input, now: Now) -> Option<Event> {
+        Some(match input {
+            Input::MinerOpened { miner, peer, link } => {
+                self.miners.insert(miner, link);
+                Event::MinerOpened { miner, peer }
+            }
+            Input::MinerLine { miner, line: Ok(message), .. } => Event::MinerSent { miner, message },
+            Input::MinerLine { miner, line: Err(error), .. } => Event::MinerMalformed { miner, error },
+            Input::MinerClosed { miner, reason } => {
+                self.miners.remove(&miner);
+                Event::MinerClosed { miner, reason }
+            }
+            Input::PoolOpened { conn, link } => {
+                self.pools.insert(conn, link);
+                self.standing.insert(conn);
+                Event::PoolOpened { conn }
+            }
+            Input::PoolDialFailed { conn, error } => Event::PoolDialFailed { conn, error },
+            Input::PoolLine { conn, line: Ok(message), .. } => Event::PoolSent { conn, message },
+            Input::PoolLine { conn, line: Err(error), .. } => Event::PoolMalformed { conn, error },
+            Input::PoolClosed { conn, reason } => {
+                self.pools.remove(&conn);
+                self.standing.remove(&conn);
+                Event::PoolClosed { conn, reason }
+            }
+            Input::Config(config) => {
+                self.context.live.set(Arc::clone(&config));
+                Event::ConfigChanged(config)
+            }
+            Input::Report(fact) => {
+                self.tell(&fact, now);
+                return None;
+            }
+            Input::Stop => Event::ShutdownRequested,
+        })
+    }
+
+    fn perform(&mut self, now: Now) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::SendMiner { miner, message } => self.send_miner(miner, message, now),
+                Action::SendPool { conn, message } => self.send_pool(conn, message),
+                Action::Dial { conn, target } => dial(conn, target, &self.context),
+                Action::Close { link } => self.close(link),
+                Action::Abort { link } => self.abort(link, CloseReason::ByUs),
+                Action::StopListening => {
+                    if let Some(door) = self.door.take() {
+                        door.stop();
+                    }
+                }
+                Action::Report(fact) => self.tell(&fact, now),
+            }
+        }
+        self.actions = actions;
+    }
+
+    fn send_miner(&mut self, miner: MinerId, message: ToMiner, now: Now) {
+        let Some(Err(NotSent::Full)) = self.miners.get(&miner).map(|link| link.send(message)) else {
+            return;
+        };
+        self.abort(LinkId::Miner(miner), CloseReason::NotReading);
+        let peer = self.core.peer(miner);
+        if let Some(peer) = peer {
+            let limit = Limit::OutboxFull;
+            self.tell(&Fact::LimitReached { miner: Some(miner), peer, limit }, now);
+        }
+    }
+
+    fn send_pool(&mut self, conn: PoolConn, message: ToPool) {
+        if let Some(Err(NotSent::Full)) = self.pools.get(&conn).map(|link| link.send(message)) {
+            self.abort(LinkId::Pool(conn), CloseReason::NotReading);
+        }
+    }
+
+    /// Dropping the link lets the writer finish.
+    fn close(&mut self, link: LinkId) {
+        match link {
+            LinkId::Miner(miner) => drop(self.miners.remove(&miner)),
+            LinkId::Pool(conn) => drop(self.pools.remove(&conn)),
+        }
+    }
+
+    fn abort(&mut self, link: LinkId, reason: CloseReason) {
+        match link {
+            LinkId::Miner(miner) => {
+                if let Some(link) = self.miners.remove(&miner) {
+                    link.abort(reason);
+                }
+            }
+            LinkId::Pool(conn) => {
+                if let Some(link) = self.pools.remove(&conn) {
+                    link.abort(reason);
+                }
+            }
+        }
+    }
+
+    fn tell(&self, fact: &Fact, now: Now) {
+        self.context.observer.observe(fact, now.unix_ms);
+    }
+
+    fn publish(&mut self, now: Now) {
+        if self.unpublished && self.publish_at <= now.at {
+            self.published.set(self.core.snapshot(now));
+            self.publish_at = now.at + PUBLISH_EVERY;
+            self.unpublished = false;
+        }
+        if self.unsaved && self.save_at <= now.at {
+            // A store that is still busy gets the next one.
+            let _ = self.store.try_send(self.core.memory());
+            self.save_at = now.at + SAVE_EVERY;
+            self.unsaved = false;
+        }
+    }
+
+    /// Lets the writers of pool connections write what is queued before the process ends.
+    fn last_words(&mut self) {
+        self.miners.clear();
+        self.pools.clear();
+        let until = clock() + LAST_WORDS;
+        while !self.standing.is_empty() {
+            match self.inbox.recv_deadline(until) {
+                Ok(Input::PoolClosed { conn, .. }) => {
+                    self.standing.remove(&conn);
+                }
+                Ok(_) => (),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+impl Input {
+    /// Its name, for the log.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::MinerOpened { .. } => "miner_opened",
+            Self::MinerLine { .. } => "miner_line",
+            Self::MinerClosed { .. } => "miner_closed",
+            Self::PoolOpened { .. } => "pool_opened",
+            Self::PoolDialFailed { .. } => "pool_dial_failed",
+            Self::PoolLine { .. } => "pool_line",
+            Self::PoolClosed { .. } => "pool_closed",
+            Self::Config(_) => "config",
+            Self::Report(_) => "report",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// When it was read from a socket, if it was.
+    fn received(&self) -> Option<Instant> {
+        match self {
+            Self::MinerLine { received, .. } | Self::PoolLine { received, .. } => Some(*received),
+            Self::MinerOpened { .. }
+            | Self::MinerClosed { .. }
+            | Self::PoolOpened { .. }
+            | Self::PoolDialFailed { .. }
+            | Self::PoolClosed { .. }
+            | Self::Config(_)
+            | Self::Report(_)
+            | Self::Stop => None,
+        }
+    }
+}

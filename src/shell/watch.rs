@@ -1,0 +1,82 @@
+//! Watches the configuration file and applies what the owner writes into it, without a restart.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+
+use crate::config::{self, Config};
+use crate::core::fact::Fact;
+use crate::shell::scheduler::{Context, Input};
+use crate::shell::thread::{SERVICE_STACK, spawn};
+
+/// How often the file is looked at. (A file that is replaced, as editors and container tools do,
+/// is lost to most notification interfaces.)
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What tells one version of the file from another without reading it.
+type Stamp = Option<(SystemTime, u64)>;
+
+/// Starts to watch; the thread ends when the returned sender is dropped.
+///
+/// # Errors
+/// If there is no room for the thread.
+pub fn start(path: PathBuf, context: Context) -> io::Result<(Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = bounded::<()>(0);
+    let mut seen = stamp(&path);
+    let mut text = fs::read(&path).ok();
+    let thread = spawn("config", SERVICE_STACK, move || {
+        while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            let now = stamp(&path);
+            if now == seen || now.is_none() {
+                continue;
+            }
+            seen = now;
+            let new = fs::read(&path).ok();
+            if new.is_some() && new != text {
+                text = new;
+                reload(&path, &context);
+            }
+        }
+    })?;
+    Ok((stop, thread))
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
+}
+
+/// Reads the file and hands it to the scheduler, or says why not.
+fn reload(path: &Path, context: &Context) {
+    let facts = match config::load_or_create(path) {
+        Err(error) => vec![Fact::ConfigRefused { problem: format!("{error:#}") }],
+        Ok(loaded) => apply(loaded.config, loaded.warnings, context),
+    };
+    for fact in facts {
+        let _ = context.inbox.send(Input::Report(fact));
+    }
+}
+
+/// Puts a configuration into force; what there is to tell about it is returned.
+fn apply(config: Config, warnings: Vec<String>, context: &Context) -> Vec<Fact> {
+    let changes = config::changes(&context.live.get(), &config);
+    let mut facts: Vec<_> = warnings.into_iter().map(|text| Fact::ConfigWarning { text }).collect();
+    if changes.is_empty() {
+        return facts;
+    }
+    let payout = changes.iter().any(|change| {
+        change.path.starts_with("pools.") && [".host", ".port", ".wallet"].iter().any(|key| change.path.ends_with(key))
+    });
+    let _ = context.inbox.send(Input::Config(Arc::new(config)));
+    let changes = changes.iter().map(|change| {
+        let when = if change.needs_restart { " (after a restart)" } else { "" };
+        format!("{}: {} -> {}{when}", change.path, change.old, change.new)
+    });
+    facts.push(Fact::ConfigApplied { changes: changes.collect(), payout });
+    facts
+}
