@@ -22,3 +22,5 @@ pub mod core {
 }
 
 pub mod shell;
+
+pub mod sim;
