@@ -15,3 +15,4 @@
 pub mod chain;
 pub mod rng;
 
+pub mod pool;
