@@ -15,4 +15,5 @@
 pub mod chain;
 pub mod rng;
 
+pub mod miner;
 pub mod pool;
