@@ -17,3 +17,5 @@ pub mod config;
 pub mod core;
 
 pub mod shell;
+
+pub mod sim;

@@ -1,2 +1,15 @@
-//! tests.
-fn main() {}
+//! The real binary over real sockets, between simulated pools and miners.
+//!
+//! Each file is about one behaviour; what they share is in `support`. `direct` tests the simulators
+//! against each other, without the proxy, so that a failure elsewhere is the proxy's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests fail by panicking, and they run in real time"
+)]
+
+mod support;
+
+mod direct;

@@ -1,0 +1,246 @@
+//! What a pool hands out and how it judges what comes back: jobs from a seed, hashes, shares. Pure.
+
+pub mod hash;
+pub mod judge;
+
+use crate::sim::rng::Rng;
+use crate::stratum::job::Notify;
+
+/// Where the tag of a simulated pool begins in the second half of the coinbase.
+const TAG_START: &[u8] = b"/sim:";
+
+/// The longest tag, in bytes; a real coinbase script has 100 bytes in all.
+const LONGEST_TAG: usize = 24;
+
+/// How a pool names its jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobIds {
+    /// Counted up from 1 in hex. Two such pools use the same names for different jobs.
+    Counter,
+    /// Text that no one else would use, and that is no hex number.
+    Random,
+}
+
+/// Makes one pool's jobs, each plausible and none like another.
+#[derive(Clone, Debug)]
+pub struct JobFactory {
+    rng: Rng,
+    tag: String,
+    made: u64,
+    height: u32,
+    prevhash: [u8; 32],
+    /// Whether no job of the present block was made yet.
+    fresh_block: bool,
+}
+
+/// What a pool says about the network for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The header's version.
+    pub version: u32,
+    /// The compact target.
+    pub nbits: u32,
+    /// The header's time, in seconds since 1970.
+    pub ntime: u32,
+}
+
+/// A job before it is made out to a connection.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// The pool's name for the job.
+    pub id: String,
+    /// Whether it is the first job of its block, which makes all others stale.
+    pub first_of_block: bool,
+    network: Network,
+    prevhash: [u8; 32],
+    branches: Vec<[u8; 32]>,
+    height: u32,
+    /// The pool's address in the coinbase, another one in every job.
+    payout: [u8; 20],
+    tag: String,
+}
+
+/// The place that a connection's extranonces take in the coinbase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// The size of extranonce1, in bytes.
+    pub e1_size: usize,
+    /// The size of extranonce2, in bytes.
+    pub e2_size: usize,
+    /// What tells the coinbases of connections apart where extranonce1 is empty and cannot.
+    pub salt: Option<u32>,
+}
+
+impl JobFactory {
+    /// A factory whose jobs carry this tag, so that [`tag_of`] tells whose they are.
+    pub fn new(seed: u64, tag: &str) -> Self {
+        let mut rng = Rng::new(seed);
+        let prevhash = plausible_prevhash(&mut rng);
+        Self {
+            rng,
+            tag: tag.chars().take(LONGEST_TAG).collect(),
+            made: 0,
+            height: 900_000,
+            prevhash,
+            fresh_block: true,
+        }
+    }
+
+    /// Somebody found a block: later jobs build on it.
+    pub fn new_block(&mut self) {
+        self.prevhash = plausible_prevhash(&mut self.rng);
+        self.height += 1;
+        self.fresh_block = true;
+    }
+
+    /// The next job.
+    pub fn next_job(&mut self, network: Network, ids: JobIds) -> Template {
+        self.made += 1;
+        let first_of_block = std::mem::take(&mut self.fresh_block);
+        // Pools often begin a block without transactions, then with up to a few thousand.
+        let branches = if first_of_block {
+            0
+        } else {
+            self.rng.below(13)
+        };
+        Template {
+            id: match ids {
+                JobIds::Counter => format!("{:x}", self.made),
+                JobIds::Random => {
+                    format!("0x{:08x}_{}", self.rng.next_u32(), self.rng.below(1000))
+                }
+            },
+            first_of_block,
+            network,
+            prevhash: self.prevhash,
+            branches: (0..branches).map(|_| self.rng.bytes()).collect(),
+            height: self.height,
+            payout: self.rng.bytes(),
+            tag: self.tag.clone(),
+        }
+    }
+}
+
+impl Template {
+    /// The job as a connection with this much room for extranonces gets it.
+    pub fn notify(&self, space: Space, clean: bool) -> Notify {
+        let height = self.height.to_le_bytes();
+        let salt = space.salt.map(u32::to_be_bytes);
+        let salt = salt.as_ref().map_or(&[][..], |salt| &salt[..]);
+        let tag = [TAG_START, self.tag.as_bytes(), b"/"].concat();
+        let script = 4 + salt.len() + space.e1_size + space.e2_size + tag.len();
+
+        let mut coinb1 = vec![2, 0, 0, 0, 1];
+        coinb1.extend([0; 32]);
+        coinb1.extend([0xff; 4]);
+        coinb1.push(u8::try_from(script).unwrap_or(u8::MAX));
+        coinb1.extend([3, height[0], height[1], height[2]]);
+        coinb1.extend(salt);
+
+        let mut coinb2 = tag;
+        coinb2.extend([0xff; 4]);
+        coinb2.push(1);
+        coinb2.extend(312_500_000u64.to_le_bytes());
+        coinb2.extend([22, 0, 20]);
+        coinb2.extend(self.payout);
+        coinb2.extend([0; 4]);
+
+        Notify {
+            job_id: self.id.clone(),
+            prevhash: self.prevhash,
+            coinb1,
+            coinb2,
+            branches: self.branches.clone(),
+            version: self.network.version,
+            nbits: self.network.nbits,
+            ntime: self.network.ntime,
+            clean,
+        }
+    }
+}
+
+/// The tag of the pool that made a job, if it was a simulated one.
+pub fn tag_of(coinb2: &[u8]) -> Option<String> {
+    let rest = coinb2.strip_prefix(TAG_START)?;
+    let end = rest.iter().position(|byte| *byte == b'/')?;
+    String::from_utf8(rest[..end].to_vec()).ok()
+}
+
+/// A hash that looks like a block's: in the order of the wire, its last four words hold the zeros.
+fn plausible_prevhash(rng: &mut Rng) -> [u8; 32] {
+    let mut hash: [u8; 32] = rng.bytes();
+    hash[24..].fill(0);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NETWORK: Network = Network {
+        version: 0x2000_0000,
+        nbits: 0x1702_3a04,
+        ntime: 1_790_000_000,
+    };
+
+    #[test]
+    fn jobs_are_the_same_for_a_seed_and_different_from_each_other() {
+        let run = || {
+            let mut factory = JobFactory::new(3, "A");
+            let mut jobs = Vec::new();
+            for _ in 0..20 {
+                jobs.push(
+                    factory
+                        .next_job(NETWORK, JobIds::Counter)
+                        .notify(Space::default(), true),
+                );
+            }
+            jobs
+        };
+        let jobs = run();
+        assert_eq!(jobs, run());
+        for (index, job) in jobs.iter().enumerate() {
+            assert!(
+                jobs[..index]
+                    .iter()
+                    .all(|former| former.coinb2 != job.coinb2)
+            );
+            assert_eq!(tag_of(&job.coinb2).as_deref(), Some("A"));
+        }
+        assert!(jobs.iter().any(|job| job.branches.len() > 5));
+    }
+
+    #[test]
+    fn the_length_of_the_coinbase_script_is_right() {
+        let space = Space {
+            e1_size: 4,
+            e2_size: 8,
+            salt: Some(9),
+        };
+        let job = JobFactory::new(1, "pool").next_job(NETWORK, JobIds::Random);
+        let notify = job.notify(space, true);
+        let script_start = 42;
+        let before = notify.coinb1.len() - script_start;
+        let tag_length = "/sim:pool/".len();
+        assert_eq!(
+            usize::from(notify.coinb1[script_start - 1]),
+            before + 12 + tag_length
+        );
+        assert_eq!(notify.coinb2[tag_length..][..4], [0xff; 4]);
+    }
+
+    #[test]
+    fn a_new_block_changes_the_prevhash_and_starts_afresh() {
+        let mut factory = JobFactory::new(5, "A");
+        let first = factory.next_job(NETWORK, JobIds::Random);
+        let second = factory.next_job(NETWORK, JobIds::Random);
+        factory.new_block();
+        let third = factory.next_job(NETWORK, JobIds::Random);
+        assert_eq!(
+            [&first, &second, &third].map(|job| job.first_of_block),
+            [true, false, true]
+        );
+        assert_eq!(first.prevhash, second.prevhash);
+        assert_ne!(first.prevhash, third.prevhash);
+    }
+}

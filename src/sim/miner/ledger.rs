@@ -1,0 +1,307 @@
+//! What a simulated miner saw, for whoever asks how it went.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// How many records of a kind are kept; counts go on for ever.
+const RECORDS_KEPT: usize = 20_000;
+
+/// A miner's records. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct MinerLedger {
+    records: Arc<Mutex<Records>>,
+}
+
+/// A line that the server sent.
+#[derive(Clone, Debug)]
+pub struct LineRecord {
+    /// The connection it came on, counted up from 1.
+    pub connection: u32,
+    /// When it came.
+    pub at: Instant,
+    /// The line without its end.
+    pub text: String,
+}
+
+/// A job that the server sent.
+#[derive(Clone, Debug)]
+pub struct JobRecord {
+    /// The connection it came on.
+    pub connection: u32,
+    /// When it came.
+    pub at: Instant,
+    /// The server's name for it.
+    pub id: String,
+    /// The tag of the simulated pool that made it.
+    pub tag: Option<String>,
+    /// Whether former jobs are void.
+    pub clean: bool,
+    /// The difficulty that was in force when it came.
+    pub difficulty: f64,
+    /// The version bits that were in force, if that was negotiated.
+    pub mask: Option<u32>,
+    /// The header's time.
+    pub ntime: u32,
+}
+
+/// A share that was submitted.
+#[derive(Clone, Debug)]
+pub struct SubmitRecord {
+    /// The connection it went over.
+    pub connection: u32,
+    /// When it was handed to the socket.
+    pub at: Instant,
+    /// The server's name for the job.
+    pub job_id: String,
+    /// The tag of the simulated pool that made the job.
+    pub tag: Option<String>,
+    /// Whether the job was not the latest one any more.
+    pub late: bool,
+    /// The header's hash, least significant byte first.
+    pub hash: [u8; 32],
+    /// The answer, if it came. Where ids are no different, answers are taken in their order.
+    pub answer: Option<AnswerRecord>,
+}
+
+/// The answer to a share.
+#[derive(Clone, Debug)]
+pub struct AnswerRecord {
+    /// When it came.
+    pub at: Instant,
+    /// Whether the share was accepted.
+    pub accepted: bool,
+    /// The error's code.
+    pub code: Option<i64>,
+    /// The error's text.
+    pub text: String,
+}
+
+/// A thing that a server must not do to a miner (QUIRKS Q59, DESIGN §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MinerViolation {
+    /// A method came before the subscription was answered.
+    BeforeSubscribeAnswer(String),
+    /// A method came between authorize and its answer.
+    BeforeAuthorizeAnswer(String),
+    /// Something else than a job came after a difficulty, a mask or an extranonce.
+    NotFollowedByJob(String),
+    /// An answer to a request that was not made, or was answered before.
+    UnknownAnswer(String),
+    /// A job id that was used on the connection before.
+    RepeatedJobId(String),
+    /// A line that is no JSON object.
+    NotJson(String),
+    /// An answer without `id`, `result` or `error`, or with an error that is no `[code, text, null]`.
+    OddAnswer(String),
+    /// A job or a setting that cannot be read.
+    OddNotification(String),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The server closed it.
+    ByServer,
+    /// The miner closed it.
+    ByMiner,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    lines: VecDeque<LineRecord>,
+    jobs: VecDeque<JobRecord>,
+    jobs_received: u64,
+    submits: VecDeque<SubmitRecord>,
+    /// How many submits are no longer in `submits`.
+    submits_dropped: u64,
+    submitted: u64,
+    accepted: u64,
+    rejected: u64,
+    violations: VecDeque<MinerViolation>,
+    set_extranonces: u64,
+    connections: u32,
+    endings: VecDeque<(Instant, Ending)>,
+    authorized: Option<bool>,
+    replies: VecDeque<LineRecord>,
+}
+
+impl MinerLedger {
+    /// Every line, oldest first.
+    pub fn lines(&self) -> Vec<LineRecord> {
+        self.records.lock().lines.iter().cloned().collect()
+    }
+
+    /// Every job, oldest first.
+    pub fn jobs(&self) -> Vec<JobRecord> {
+        self.records.lock().jobs.iter().cloned().collect()
+    }
+
+    /// The latest job.
+    pub fn last_job(&self) -> Option<JobRecord> {
+        self.records.lock().jobs.back().cloned()
+    }
+
+    /// How many jobs came.
+    pub fn jobs_received(&self) -> u64 {
+        self.records.lock().jobs_received
+    }
+
+    /// For each job the time until the next one, or until `now` or the end of its connection.
+    pub fn job_times(&self, now: Instant) -> Vec<(JobRecord, Duration)> {
+        let records = self.records.lock();
+        let jobs = records.jobs.iter();
+        let ends = jobs.clone().skip(1).map(|next| next.at).chain([now]);
+        let time = |(job, end): (&JobRecord, Instant)| {
+            let mut endings = records.endings.iter().map(|(at, _)| *at);
+            let cut = endings.find(|at| *at > job.at && *at < end).unwrap_or(end);
+            (job.clone(), cut.saturating_duration_since(job.at))
+        };
+        jobs.zip(ends).map(time).collect()
+    }
+
+    /// Every share, oldest first.
+    pub fn submits(&self) -> Vec<SubmitRecord> {
+        self.records.lock().submits.iter().cloned().collect()
+    }
+
+    /// How many shares were submitted.
+    pub fn submitted(&self) -> u64 {
+        self.records.lock().submitted
+    }
+
+    /// How many shares were accepted.
+    pub fn accepted(&self) -> u64 {
+        self.records.lock().accepted
+    }
+
+    /// How many shares were refused.
+    pub fn rejected(&self) -> u64 {
+        self.records.lock().rejected
+    }
+
+    /// The shares that were refused.
+    pub fn rejections(&self) -> Vec<SubmitRecord> {
+        let refused = |submit: &&SubmitRecord| {
+            let answer = submit.answer.as_ref();
+            answer.is_some_and(|answer| !answer.accepted)
+        };
+        let records = self.records.lock();
+        records.submits.iter().filter(refused).cloned().collect()
+    }
+
+    /// How many shares have no answer although they were submitted at least so long before `now`,
+    /// on whatever connection.
+    pub fn unanswered(&self, now: Instant, patience: Duration) -> usize {
+        let overdue = |submit: &&SubmitRecord| {
+            let age = now.saturating_duration_since(submit.at);
+            submit.answer.is_none() && age >= patience
+        };
+        self.records.lock().submits.iter().filter(overdue).count()
+    }
+
+    /// What the server did that it must not.
+    pub fn violations(&self) -> Vec<MinerViolation> {
+        self.records.lock().violations.iter().cloned().collect()
+    }
+
+    /// How many `mining.set_extranonce` came.
+    pub fn set_extranonces(&self) -> u64 {
+        self.records.lock().set_extranonces
+    }
+
+    /// How many connections were made.
+    pub fn connections(&self) -> u32 {
+        self.records.lock().connections
+    }
+
+    /// The ends of connections, oldest first.
+    pub fn endings(&self) -> Vec<(Instant, Ending)> {
+        self.records.lock().endings.iter().copied().collect()
+    }
+
+    /// The answer to the latest authorize.
+    pub fn authorized(&self) -> Option<bool> {
+        self.records.lock().authorized
+    }
+
+    /// The answers to everything but submits, injected lines included.
+    pub fn replies(&self) -> Vec<LineRecord> {
+        self.records.lock().replies.iter().cloned().collect()
+    }
+
+    pub(super) fn line(&self, line: LineRecord) {
+        keep(&mut self.records.lock().lines, line);
+    }
+
+    pub(super) fn reply(&self, line: LineRecord) {
+        keep(&mut self.records.lock().replies, line);
+    }
+
+    pub(super) fn job(&self, job: JobRecord) {
+        let mut records = self.records.lock();
+        records.jobs_received += 1;
+        keep(&mut records.jobs, job);
+    }
+
+    /// Records a share; its number, by which it is [answered](Self::answer).
+    pub(super) fn submit(&self, submit: SubmitRecord) -> u64 {
+        let mut records = self.records.lock();
+        let number = records.submitted;
+        records.submitted += 1;
+        if keep(&mut records.submits, submit) {
+            records.submits_dropped += 1;
+        }
+        number
+    }
+
+    pub(super) fn answer(&self, number: u64, answer: AnswerRecord) {
+        let mut records = self.records.lock();
+        if answer.accepted {
+            records.accepted += 1;
+        } else {
+            records.rejected += 1;
+        }
+        let index = number.checked_sub(records.submits_dropped);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        if let Some(submit) = index.and_then(|index| records.submits.get_mut(index)) {
+            submit.answer = Some(answer);
+        }
+    }
+
+    pub(super) fn violation(&self, violation: MinerViolation) {
+        keep(&mut self.records.lock().violations, violation);
+    }
+
+    pub(super) fn set_extranonce(&self) {
+        self.records.lock().set_extranonces += 1;
+    }
+
+    /// Records a connection; its number.
+    pub(super) fn connected(&self) -> u32 {
+        let mut records = self.records.lock();
+        records.connections += 1;
+        records.authorized = None;
+        records.connections
+    }
+
+    pub(super) fn ended(&self, now: Instant, ending: Ending) {
+        keep(&mut self.records.lock().endings, (now, ending));
+    }
+
+    pub(super) fn authorize_answered(&self, accepted: bool) {
+        self.records.lock().authorized = Some(accepted);
+    }
+}
+
+/// Appends a record; whether the oldest one had to go.
+fn keep<T>(records: &mut VecDeque<T>, record: T) -> bool {
+    let full = records.len() == RECORDS_KEPT;
+    if full {
+        records.pop_front();
+    }
+    records.push_back(record);
+    full
+}

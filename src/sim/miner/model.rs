@@ -1,0 +1,547 @@
+//! A miner without a socket: lines and time in, lines out.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::sim::chain::tag_of;
+use crate::sim::miner::handshake::{self, Call};
+use crate::sim::miner::ledger::{
+    AnswerRecord, Ending, JobRecord, LineRecord, MinerLedger, MinerViolation, SubmitRecord,
+};
+use crate::sim::miner::options::{Counter, DifficultyUse, Ids, MinerOptions, Pace};
+use crate::sim::miner::work::{self, Share, Work};
+
+/// How many headers are tried for one share at [`Pace::Shares`] before the miner gives it up.
+const MOST_TRIES: u32 = 50_000;
+
+/// The longest and the shortest time between two turns of work.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
+const SHORTEST_TURN: Duration = Duration::from_millis(2);
+
+/// A miner's state. Whoever drives it carries out its [outputs](MinerOutput) in their order.
+#[derive(Debug)]
+pub struct MinerModel {
+    options: MinerOptions,
+    ledger: MinerLedger,
+    conversation: Option<Conversation>,
+    last_turn: Instant,
+    /// Hashes or shares that time has earned and that were not tried yet.
+    credit: f64,
+    paused: bool,
+}
+
+/// What a miner does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MinerOutput {
+    /// Write these lines at once.
+    Write(String),
+    /// Close the connection.
+    HangUp,
+    /// Close the sending half.
+    CloseSending,
+    /// Do not read any more.
+    StopReading,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Conversation {
+    number: u32,
+    opened: Instant,
+    half_closed: bool,
+    /// The steps of the handshake that are left; each is one write.
+    plan: VecDeque<Vec<Call>>,
+    next_id: u64,
+    /// Requests of the handshake without an answer.
+    waiting: Vec<(Value, Call)>,
+    subscription: Option<(Vec<u8>, usize)>,
+    authorized: bool,
+    mask: Option<u32>,
+    /// The difficulty for the next job.
+    difficulty: f64,
+    current: Option<Job>,
+    /// The job before, while it is still worked on.
+    former: Option<(Job, Instant)>,
+    /// Whose turn it is when there are two jobs.
+    late_turn: bool,
+    /// Shares without an answer: the id and the number in the ledger.
+    pending: VecDeque<(Value, u64)>,
+    seen_jobs: HashSet<String>,
+    /// Ids of injected requests.
+    injected: Vec<Value>,
+    /// Whether a job has to follow what came last.
+    job_expected: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    work: Work,
+    difficulty: f64,
+    received: Instant,
+    tag: Option<String>,
+}
+
+impl MinerModel {
+    /// A miner that is not connected yet.
+    pub fn new(options: MinerOptions, now: Instant) -> Self {
+        Self {
+            options,
+            ledger: MinerLedger::default(),
+            conversation: None,
+            last_turn: now,
+            credit: 0.0,
+            paused: false,
+        }
+    }
+
+    /// The records.
+    pub fn ledger(&self) -> &MinerLedger {
+        &self.ledger
+    }
+
+    /// The habits.
+    pub fn options(&self) -> &MinerOptions {
+        &self.options
+    }
+
+    /// Stops or resumes work; a paused miner goes on listening.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// A connection stands.
+    pub fn connected(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
+        let number = self.ledger.connected();
+        self.credit = 0.0;
+        self.last_turn = now;
+        let mut conversation = Conversation::new(number, now);
+        conversation.plan = handshake::plan(&self.options);
+        conversation.next_step(&self.options, out);
+        self.conversation = Some(conversation);
+    }
+
+    /// The connection ended.
+    pub fn closed(&mut self, now: Instant, ending: Ending) {
+        if self.conversation.take().is_some() {
+            self.ledger.ended(now, ending);
+        }
+    }
+
+    /// Sends a line as it is. If it is a request, its answer goes to the
+    /// [replies](MinerLedger::replies).
+    pub fn inject(&mut self, line: &str, out: &mut Vec<MinerOutput>) {
+        if let Some(conversation) = &mut self.conversation {
+            let id = serde_json::from_str::<Value>(line)
+                .ok()
+                .and_then(|message| message.get("id").cloned());
+            conversation.injected.extend(id);
+            out.push(MinerOutput::Write(format!("{line}\n")));
+        }
+    }
+
+    /// The server sent a line, at `now`.
+    pub fn line(&mut self, line: &[u8], now: Instant, out: &mut Vec<MinerOutput>) {
+        let Some(conversation) = &mut self.conversation else {
+            return;
+        };
+        let text = String::from_utf8_lossy(line).into_owned();
+        let record = LineRecord {
+            connection: conversation.number,
+            at: now,
+            text,
+        };
+        self.ledger.line(record.clone());
+        let Ok(Value::Object(message)) = serde_json::from_slice(line) else {
+            return self.ledger.violation(MinerViolation::NotJson(record.text));
+        };
+        let mut turn = Turn {
+            options: &self.options,
+            ledger: &self.ledger,
+            now,
+            out,
+        };
+        match message.get("method").and_then(Value::as_str) {
+            Some(method) => conversation.notification(&mut turn, method, &message),
+            None => conversation.answer(&mut turn, record, &message),
+        }
+    }
+
+    /// Works for as long as it was not called.
+    pub fn turn(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
+        let passed = now.saturating_duration_since(self.last_turn);
+        self.last_turn = now;
+        let Some(conversation) = &mut self.conversation else {
+            return;
+        };
+        let mut turn = Turn {
+            options: &self.options,
+            ledger: &self.ledger,
+            now,
+            out,
+        };
+        conversation.half_close(&mut turn);
+        if self.paused || conversation.half_closed || !conversation.authorized {
+            return;
+        }
+        conversation.drop_former(now);
+        match self.options.pace {
+            Pace::Idle => (),
+            Pace::Shares(rate) => {
+                // Lost time is not made up for by a burst of shares.
+                self.credit = (self.credit + rate * passed.as_secs_f64()).min(2.0);
+                while self.credit >= 1.0 {
+                    self.credit -= 1.0;
+                    conversation.mine(&mut turn, MOST_TRIES);
+                }
+            }
+            Pace::Hashes(rate) => {
+                self.credit = (self.credit + rate * passed.as_secs_f64()).min(rate);
+                const BATCH: u32 = 16;
+                while self.credit >= f64::from(BATCH) {
+                    self.credit -= f64::from(BATCH);
+                    conversation.mine(&mut turn, BATCH);
+                }
+            }
+        }
+    }
+
+    /// When [`turn`](Self::turn) has something to do.
+    pub fn next_turn(&self) -> Instant {
+        let pause = match self.options.pace {
+            Pace::Shares(rate) if rate > 0.0 => Duration::try_from_secs_f64(1.0 / rate).ok(),
+            Pace::Hashes(_) => Some(LONGEST_TURN / 5),
+            Pace::Shares(_) | Pace::Idle => None,
+        };
+        let pause = pause.unwrap_or(LONGEST_TURN);
+        self.last_turn + pause.clamp(SHORTEST_TURN, LONGEST_TURN)
+    }
+}
+
+/// What a conversation works with in one turn.
+struct Turn<'a> {
+    options: &'a MinerOptions,
+    ledger: &'a MinerLedger,
+    now: Instant,
+    out: &'a mut Vec<MinerOutput>,
+}
+
+impl Turn<'_> {
+    fn hang_up(&mut self) {
+        self.out.push(MinerOutput::HangUp);
+    }
+}
+
+impl Conversation {
+    fn new(number: u32, opened: Instant) -> Self {
+        Self {
+            number,
+            opened,
+            half_closed: false,
+            plan: VecDeque::new(),
+            next_id: 1,
+            waiting: Vec::new(),
+            subscription: None,
+            authorized: false,
+            mask: None,
+            difficulty: 1.0,
+            current: None,
+            former: None,
+            late_turn: false,
+            pending: VecDeque::new(),
+            seen_jobs: HashSet::new(),
+            injected: Vec::new(),
+            job_expected: false,
+        }
+    }
+
+    /// Sends the next step of the handshake.
+    fn next_step(&mut self, options: &MinerOptions, out: &mut Vec<MinerOutput>) {
+        let Some(step) = self.plan.pop_front() else {
+            return;
+        };
+        let mut lines = String::new();
+        for call in step {
+            let id = self.take_id(options);
+            lines.push_str(&handshake::request(options, call, &id));
+            self.waiting.push((id, call));
+        }
+        out.push(MinerOutput::Write(lines));
+    }
+
+    fn take_id(&mut self, options: &MinerOptions) -> Value {
+        let id = self.next_id;
+        self.next_id += 1;
+        match options.ids {
+            Ids::Counted | Ids::SubmitsAreFour => id.into(),
+            Ids::Text => format!("r{id}").into(),
+        }
+    }
+
+    fn notification(&mut self, turn: &mut Turn<'_>, method: &str, message: &Map<String, Value>) {
+        self.check_order(turn, method);
+        let empty = Vec::new();
+        let params = message.get("params").and_then(Value::as_array);
+        let params = params.unwrap_or(&empty);
+        let understood = match method {
+            "mining.notify" => self.job(turn, params),
+            "mining.set_difficulty" => self.set_difficulty(params),
+            "mining.set_version_mask" => self.set_version_mask(turn, params),
+            "mining.set_extranonce" => self.set_extranonce(turn, params),
+            "client.reconnect" => {
+                turn.hang_up();
+                Some(())
+            }
+            "mining.ping" | "client.get_version" => {
+                let id = message.get("id").cloned().unwrap_or(Value::Null);
+                let reply = format!("{{\"id\":{id},\"result\":\"pong\",\"error\":null}}\n");
+                turn.out.push(MinerOutput::Write(reply));
+                Some(())
+            }
+            _ => Some(()),
+        };
+        if understood.is_none() {
+            let text = Value::Object(message.clone()).to_string();
+            let violation = MinerViolation::OddNotification(text);
+            turn.ledger.violation(violation);
+        }
+    }
+
+    fn check_order(&mut self, turn: &Turn<'_>, method: &str) {
+        let sets = matches!(
+            method,
+            "mining.set_difficulty" | "mining.set_version_mask" | "mining.set_extranonce"
+        );
+        let expected = std::mem::replace(&mut self.job_expected, sets);
+        let method = method.to_owned();
+        let authorizing = self
+            .waiting
+            .iter()
+            .any(|(_, call)| *call == Call::Authorize);
+        turn.ledger.violation(if self.subscription.is_none() {
+            MinerViolation::BeforeSubscribeAnswer(method)
+        } else if authorizing {
+            MinerViolation::BeforeAuthorizeAnswer(method)
+        } else if expected && !sets && method != "mining.notify" {
+            MinerViolation::NotFollowedByJob(method)
+        } else {
+            return;
+        });
+    }
+
+    fn job(&mut self, turn: &mut Turn<'_>, params: &[Value]) -> Option<()> {
+        let notify = work::read_notify(params)?;
+        let (e1, e2_size) = self.subscription.clone()?;
+        let tag = tag_of(&notify.coinb2);
+        turn.ledger.job(JobRecord {
+            connection: self.number,
+            at: turn.now,
+            id: notify.job_id.clone(),
+            tag: tag.clone(),
+            clean: notify.clean,
+            difficulty: self.difficulty,
+            mask: self.mask,
+            ntime: notify.ntime,
+        });
+        if !self.seen_jobs.insert(notify.job_id.clone()) {
+            let violation = MinerViolation::RepeatedJobId(notify.job_id.clone());
+            turn.ledger.violation(violation);
+            if turn.options.ignores_seen_jobs && !notify.clean {
+                return Some(());
+            }
+        }
+        let clean = notify.clean;
+        let mut work = Work::new(notify, e1, e2_size, self.mask);
+        if let (Counter::Continues, Some(job)) = (turn.options.counter, &self.current) {
+            work.first_e2 = job.work.next_e2();
+        }
+        let job = Job {
+            work,
+            difficulty: self.difficulty,
+            received: turn.now,
+            tag,
+        };
+        let former = self.current.replace(job);
+        self.former = match former {
+            Some(former) if !clean => Some((former, turn.now + turn.options.late)),
+            Some(_) | None => None,
+        };
+        if turn.options.stops_reading {
+            turn.out.push(MinerOutput::StopReading);
+        }
+        Some(())
+    }
+
+    fn set_difficulty(&mut self, params: &[Value]) -> Option<()> {
+        let difficulty = params.first()?.as_f64()?;
+        self.difficulty = difficulty;
+        Some(())
+    }
+
+    fn set_version_mask(&mut self, turn: &Turn<'_>, params: &[Value]) -> Option<()> {
+        let mask = u32::from_str_radix(params.first()?.as_str()?, 16).ok()?;
+        if let (Some(able), false) = (turn.options.rolling, turn.options.ignores_set_version_mask) {
+            self.mask = Some(mask & able);
+        }
+        Some(())
+    }
+
+    fn set_extranonce(&mut self, turn: &mut Turn<'_>, params: &[Value]) -> Option<()> {
+        turn.ledger.set_extranonce();
+        if turn.options.hangs_up_on_set_extranonce {
+            turn.hang_up();
+            return Some(());
+        }
+        // Who did not subscribe to it goes on with the old one (QUIRKS Q62).
+        if turn.options.extranonce_subscribe {
+            self.subscription = Some((
+                hex::decode(params.first()?.as_str()?).ok()?,
+                usize::try_from(params.get(1)?.as_u64()?).ok()?,
+            ));
+        }
+        Some(())
+    }
+
+    fn answer(&mut self, turn: &mut Turn<'_>, line: LineRecord, message: &Map<String, Value>) {
+        let text = &line.text;
+        if std::mem::take(&mut self.job_expected) {
+            let violation = MinerViolation::NotFollowedByJob(text.clone());
+            turn.ledger.violation(violation);
+        }
+        if !is_usual_answer(message) {
+            turn.ledger
+                .violation(MinerViolation::OddAnswer(text.clone()));
+        }
+        let id = message.get("id").cloned().unwrap_or(Value::Null);
+        let injected = self.injected.iter().position(|known| *known == id);
+        let asked = self.waiting.iter().position(|(known, _)| *known == id);
+        let submitted = self.pending.iter().position(|(known, _)| *known == id);
+        if let Some(index) = injected {
+            self.injected.remove(index);
+            turn.ledger.reply(line);
+        } else if let Some(index) = asked {
+            turn.ledger.reply(line);
+            let (_, call) = self.waiting.remove(index);
+            self.handshake_answer(turn, call, message);
+        } else if let Some((_, number)) = submitted.and_then(|index| self.pending.remove(index)) {
+            turn.ledger.answer(number, share_answer(message, turn.now));
+        } else {
+            turn.ledger
+                .violation(MinerViolation::UnknownAnswer(line.text));
+        }
+    }
+
+    fn handshake_answer(&mut self, turn: &mut Turn<'_>, call: Call, message: &Map<String, Value>) {
+        let result = message.get("result").unwrap_or(&Value::Null);
+        match call {
+            Call::Configure => {
+                let mask = handshake::granted_mask(result);
+                self.mask = turn.options.rolling.and_then(|able| Some(mask? & able));
+            }
+            Call::Subscribe => match handshake::subscription(result) {
+                Some(subscription) => self.subscription = Some(subscription),
+                None => return turn.hang_up(),
+            },
+            Call::Authorize => {
+                self.authorized = *result == Value::Bool(true);
+                turn.ledger.authorize_answered(self.authorized);
+                if !self.authorized {
+                    return turn.hang_up();
+                }
+            }
+            Call::SubscribeExtranonce | Call::SuggestDifficulty => (),
+        }
+        if self.waiting.is_empty() {
+            self.next_step(turn.options, turn.out);
+        }
+    }
+
+    fn drop_former(&mut self, now: Instant) {
+        if self.former.as_ref().is_some_and(|(_, until)| *until <= now) {
+            self.former = None;
+        }
+    }
+
+    /// Tries so many headers of the job, or in turns of the one before, and submits what it finds.
+    fn mine(&mut self, turn: &mut Turn<'_>, tries: u32) {
+        self.late_turn = !self.late_turn && self.former.is_some();
+        let newest = self.difficulty;
+        let late = self.late_turn;
+        let job = if late {
+            self.former.as_mut().map(|(job, _)| job)
+        } else {
+            self.current.as_mut()
+        };
+        let Some(job) = job else {
+            return;
+        };
+        let difficulty = match turn.options.difficulty_use {
+            DifficultyUse::NextJob => job.difficulty,
+            DifficultyUse::AtOnce => newest,
+        };
+        let mut ntime = job.work.notify.ntime;
+        if turn.options.rolls_ntime {
+            let worked = turn.now.saturating_duration_since(job.received).as_secs();
+            ntime = ntime.saturating_add(u32::try_from(worked).unwrap_or(0));
+        }
+        let found = job.work.search(|found| found >= difficulty, ntime, tries);
+        let tag = job.tag.clone();
+        if let Some(share) = found {
+            self.submit(turn, &share, tag, late);
+        }
+    }
+
+    fn submit(&mut self, turn: &mut Turn<'_>, share: &Share, tag: Option<String>, late: bool) {
+        let id = match turn.options.ids {
+            Ids::SubmitsAreFour => Value::from(4),
+            Ids::Counted | Ids::Text => self.take_id(turn.options),
+        };
+        let params = Value::from(share.params(&turn.options.user));
+        let line = format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}\n");
+        let number = turn.ledger.submit(SubmitRecord {
+            connection: self.number,
+            at: turn.now,
+            job_id: share.job_id.clone(),
+            tag,
+            late,
+            hash: share.hash,
+            answer: None,
+        });
+        self.pending.push_back((id, number));
+        turn.out.push(MinerOutput::Write(line));
+    }
+
+    fn half_close(&mut self, turn: &mut Turn<'_>) {
+        let age = turn.now.saturating_duration_since(self.opened);
+        let due = turn.options.half_close.is_some_and(|after| age >= after);
+        if due && !self.half_closed {
+            self.half_closed = true;
+            turn.out.push(MinerOutput::CloseSending);
+        }
+    }
+}
+
+/// Whether an answer has all three keys, and an error only as a list of code, text and null (QUIRKS Q20, Q21).
+fn is_usual_answer(message: &Map<String, Value>) -> bool {
+    let usual_error = match message.get("error") {
+        Some(Value::Null) => true,
+        Some(Value::Array(list)) => match &list[..] {
+            [code, text, _] => code.is_i64() && text.is_string(),
+            _ => false,
+        },
+        Some(_) | None => false,
+    };
+    usual_error && message.contains_key("id") && message.contains_key("result")
+}
+
+fn share_answer(message: &Map<String, Value>, now: Instant) -> AnswerRecord {
+    let error = message.get("error").unwrap_or(&Value::Null);
+    let text = error.get(1).and_then(Value::as_str);
+    AnswerRecord {
+        at: now,
+        accepted: message.get("result") == Some(&Value::Bool(true)) && error.is_null(),
+        code: error.get(0).and_then(Value::as_i64),
+        text: text.map_or_else(|| error.to_string(), str::to_owned),
+    }
+}

@@ -1,0 +1,134 @@
+//! What a simulated miner is like. Every habit in here was seen in real firmware (see QUIRKS).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The habits of a [`SimMiner`](super::SimMiner).
+#[derive(Clone, Debug)]
+pub struct MinerOptions {
+    /// Where it mines.
+    pub address: SocketAddr,
+    /// Its user name.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// Its software.
+    pub agent: String,
+
+    /// How it begins a conversation.
+    pub handshake: Handshake,
+    /// Whether it sends `mining.extranonce.subscribe`.
+    pub extranonce_subscribe: bool,
+    /// The difficulty that it suggests, if it does.
+    pub suggest: Option<f64>,
+    /// The version bits that it can roll, if it can.
+    pub rolling: Option<u32>,
+    /// What its requests' ids look like.
+    pub ids: Ids,
+
+    /// How fast it works.
+    pub pace: Pace,
+    /// Where its extranonce2 starts with a new job.
+    pub counter: Counter,
+    /// Whether it advances a job's time by the seconds that it works on it.
+    pub rolls_ntime: bool,
+    /// For how long it goes on with the job before, when a new one does not ask for clean work.
+    pub late: Duration,
+    /// To which work a new difficulty applies.
+    pub difficulty_use: DifficultyUse,
+    /// Whether it closes the connection on `mining.set_extranonce`.
+    pub hangs_up_on_set_extranonce: bool,
+    /// Whether `mining.set_version_mask` has no effect.
+    pub ignores_set_version_mask: bool,
+    /// Whether a job whose id it has seen is ignored (AxeOS, QUIRKS Q37).
+    pub ignores_seen_jobs: bool,
+
+    /// How long after the end of a connection it dials again, if it does.
+    pub reconnect: Option<Duration>,
+    /// Whether it stops reading after its first job, but not submitting.
+    pub stops_reading: bool,
+    /// After how long it closes its sending half and only listens.
+    pub half_close: Option<Duration>,
+}
+
+impl Default for MinerOptions {
+    fn default() -> Self {
+        Self {
+            address: (Ipv4Addr::LOCALHOST, 3351).into(),
+            user: "wallet.worker".into(),
+            password: "x".into(),
+            agent: "simminer/1.0".into(),
+            handshake: Handshake::Cgminer,
+            extranonce_subscribe: false,
+            suggest: None,
+            rolling: Some(0x1fff_e000),
+            ids: Ids::Counted,
+            pace: Pace::Shares(10.0),
+            counter: Counter::Restarts,
+            rolls_ntime: false,
+            late: Duration::from_millis(200),
+            difficulty_use: DifficultyUse::NextJob,
+            hangs_up_on_set_extranonce: false,
+            ignores_set_version_mask: false,
+            ignores_seen_jobs: false,
+            reconnect: Some(Duration::from_millis(200)),
+            stops_reading: false,
+            half_close: None,
+        }
+    }
+}
+
+/// How a miner begins a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// subscribe, authorize, each after the answer to the one before; no configure (cpuminer).
+    Cpuminer,
+    /// configure, subscribe, authorize, each after the answer to the one before (cgminer).
+    Cgminer,
+    /// configure, subscribe, authorize, suggest_difficulty in one write (AxeOS, QUIRKS Q3).
+    Axeos,
+    /// subscribe, configure, suggest_difficulty, authorize one by one (older AxeOS, QUIRKS Q4).
+    SubscribeFirst,
+    /// subscribe and authorize in one write, configure after that.
+    ConfigureLast,
+}
+
+/// What a miner's request ids look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// 1, 2, 3 …
+    Counted,
+    /// Counted too, but 4 for every submit (cpuminer, QUIRKS Q61).
+    SubmitsAreFour,
+    /// Counted, in strings.
+    Text,
+}
+
+/// How fast a miner works.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// So many hashes a second; what meets the difficulty is a share.
+    Hashes(f64),
+    /// So many shares a second, as long as the difficulty is so tiny that they are found at once.
+    Shares(f64),
+    /// Nothing: it only listens.
+    Idle,
+}
+
+/// Where a miner's extranonce2 starts with a new job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// At zero, as most do: the same work sent twice gives the same shares twice.
+    Restarts,
+    /// Where it was.
+    Continues,
+}
+
+/// To which work a new difficulty applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DifficultyUse {
+    /// To the jobs that come after it (QUIRKS Q40).
+    NextJob,
+    /// To everything.
+    AtOnce,
+}

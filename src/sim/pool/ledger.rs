@@ -1,0 +1,270 @@
+//! What a simulated pool saw, for whoever asks how it went.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::sim::chain::judge::{Judgement, Verdict};
+
+/// How many records of a kind are kept; counts go on for ever.
+const RECORDS_KEPT: usize = 50_000;
+
+/// A pool's records. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct PoolLedger {
+    records: Arc<Mutex<Records>>,
+}
+
+/// A client's connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionRecord {
+    /// Counted up from 1 in each pool.
+    pub id: u64,
+    /// When it was accepted.
+    pub opened: Instant,
+    /// When it ended, if it did.
+    pub closed: Option<Instant>,
+    /// The software that the client named.
+    pub agent: String,
+    /// The worker that was authorized first.
+    pub worker: Option<String>,
+    /// The password that it gave.
+    pub password: String,
+    /// The methods of its requests, in their order, submits left out.
+    pub methods: Vec<String>,
+}
+
+/// A share and what became of it.
+#[derive(Clone, Debug)]
+pub struct ShareRecord {
+    /// The connection it came on.
+    pub connection: u64,
+    /// The worker as submitted.
+    pub worker: String,
+    /// The job as submitted.
+    pub job_id: String,
+    /// When it came.
+    pub at: Instant,
+    /// What it was found to be worth.
+    pub judgement: Judgement,
+}
+
+/// A job that was written to a connection.
+#[derive(Clone, Debug)]
+pub struct JobRecord {
+    /// The connection it went to.
+    pub connection: u64,
+    /// The pool's name for it.
+    pub job_id: String,
+    /// The difficulty that holds for it.
+    pub difficulty: f64,
+    /// Whether former jobs are stale.
+    pub clean: bool,
+    /// When it was written.
+    pub written: Instant,
+}
+
+/// A thing that a client must not do to a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PoolViolation {
+    /// A request before the answer to a former one of the handshake (QUIRKS Q3).
+    Pipelined,
+    /// The id is null or missing (QUIRKS Q53).
+    NullId,
+    /// The id is text.
+    TextId,
+    /// The id is neither null, text nor a whole number from 0 on.
+    OddId,
+    /// The id was used before on the connection.
+    RepeatedId,
+    /// A submit before the worker was authorized.
+    SubmitBeforeAuthorize,
+    /// `mining.suggest_difficulty` before the worker was authorized (QUIRKS Q5).
+    EarlySuggestion,
+    /// A sixth parameter although version rolling was not negotiated (QUIRKS Q13).
+    UnwantedVersionBits,
+    /// No sixth parameter although version rolling was negotiated (QUIRKS Q53).
+    MissingVersionBits,
+    /// The extranonce2 has another size than announced.
+    ExtranonceSize,
+    /// A line of more than 1024 bytes (QUIRKS Q29).
+    LongLine,
+    /// A line that is no JSON object.
+    NotJson,
+    /// Parameters are missing or of the wrong form.
+    BadParameters,
+    /// A method that pools do not know.
+    UnknownMethod,
+    /// A method at a time when the pool does not take it.
+    WrongOrder,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    connections: VecDeque<ConnectionRecord>,
+    connections_opened: u64,
+    connections_closed: u64,
+    shares: VecDeque<ShareRecord>,
+    verdicts: BTreeMap<Verdict, u64>,
+    blocks: u64,
+    work: f64,
+    jobs: VecDeque<JobRecord>,
+    jobs_written: u64,
+    violations: VecDeque<(PoolViolation, String)>,
+    replies: VecDeque<String>,
+}
+
+impl PoolLedger {
+    /// Every connection, oldest first.
+    pub fn connections(&self) -> Vec<ConnectionRecord> {
+        self.records.lock().connections.iter().cloned().collect()
+    }
+
+    /// How many connections there were.
+    pub fn connections_opened(&self) -> u64 {
+        self.records.lock().connections_opened
+    }
+
+    /// How many connections there are.
+    pub fn connections_open(&self) -> u64 {
+        let records = self.records.lock();
+        records
+            .connections_opened
+            .saturating_sub(records.connections_closed)
+    }
+
+    /// Every share, oldest first.
+    pub fn shares(&self) -> Vec<ShareRecord> {
+        self.records.lock().shares.iter().cloned().collect()
+    }
+
+    /// How many shares got this verdict.
+    pub fn count(&self, verdict: Verdict) -> u64 {
+        let records = self.records.lock();
+        records.verdicts.get(&verdict).copied().unwrap_or(0)
+    }
+
+    /// How many shares were accepted.
+    pub fn accepted(&self) -> u64 {
+        self.count(Verdict::Accepted)
+    }
+
+    /// How many shares were refused.
+    pub fn refused(&self) -> u64 {
+        let records = self.records.lock();
+        let refused =
+            |(verdict, count): (&Verdict, &u64)| (*verdict != Verdict::Accepted).then_some(*count);
+        records.verdicts.iter().filter_map(refused).sum()
+    }
+
+    /// How many shares there were for each verdict, such as `Accepted 12, Stale 1`.
+    pub fn summary(&self) -> String {
+        let records = self.records.lock();
+        let each = |(verdict, count): (&Verdict, &u64)| format!("{verdict:?} {count}");
+        let parts: Vec<String> = records.verdicts.iter().map(each).collect();
+        parts.join(", ")
+    }
+
+    /// How many shares were blocks, refused ones included.
+    pub fn blocks(&self) -> u64 {
+        self.records.lock().blocks
+    }
+
+    /// The difficulties of the jobs whose shares were accepted, added up.
+    pub fn work(&self) -> f64 {
+        self.records.lock().work
+    }
+
+    /// Every job that was written, oldest first.
+    pub fn jobs(&self) -> Vec<JobRecord> {
+        self.records.lock().jobs.iter().cloned().collect()
+    }
+
+    /// How many jobs were written.
+    pub fn jobs_written(&self) -> u64 {
+        self.records.lock().jobs_written
+    }
+
+    /// What clients did that they must not, with the line or what was wrong with it.
+    pub fn violations(&self) -> Vec<(PoolViolation, String)> {
+        self.records.lock().violations.iter().cloned().collect()
+    }
+
+    /// What clients said that was no request: their answers to the pool.
+    pub fn replies(&self) -> Vec<String> {
+        self.records.lock().replies.iter().cloned().collect()
+    }
+
+    /// Records that a job has been written to its connection.
+    pub fn job_written(&self, job: JobRecord) {
+        let mut records = self.records.lock();
+        records.jobs_written += 1;
+        keep(&mut records.jobs, job);
+    }
+
+    pub(super) fn connection_opened(&self, id: u64, now: Instant) {
+        let mut records = self.records.lock();
+        records.connections_opened += 1;
+        let record = ConnectionRecord {
+            id,
+            opened: now,
+            closed: None,
+            agent: String::new(),
+            worker: None,
+            password: String::new(),
+            methods: Vec::new(),
+        };
+        keep(&mut records.connections, record);
+    }
+
+    pub(super) fn connection_closed(&self, id: u64, now: Instant) {
+        self.records.lock().connections_closed += 1;
+        self.change_connection(id, |connection| connection.closed = Some(now));
+    }
+
+    pub(super) fn change_connection(&self, id: u64, change: impl FnOnce(&mut ConnectionRecord)) {
+        let mut records = self.records.lock();
+        // Recent ones are asked for most.
+        if let Some(connection) = records.connections.iter_mut().rev().find(|c| c.id == id) {
+            change(connection);
+        }
+    }
+
+    pub(super) fn reply(&self, line: String) {
+        keep(&mut self.records.lock().replies, line);
+    }
+
+    pub(super) fn share(&self, share: ShareRecord) {
+        let mut records = self.records.lock();
+        *records.verdicts.entry(share.judgement.verdict).or_default() += 1;
+        records.blocks += u64::from(share.judgement.is_block);
+        if share.judgement.verdict == Verdict::Accepted {
+            records.work += share.judgement.job_difficulty.unwrap_or(0.0);
+        }
+        keep(&mut records.shares, share);
+    }
+
+    pub(super) fn violation(&self, violation: PoolViolation, what: impl fmt::Display) {
+        let what: String = what.to_string().chars().take(300).collect();
+        keep(&mut self.records.lock().violations, (violation, what));
+    }
+}
+
+impl ConnectionRecord {
+    /// How long it lasted, or has lasted until `now`.
+    pub fn age(&self, now: Instant) -> Duration {
+        self.closed
+            .unwrap_or(now)
+            .saturating_duration_since(self.opened)
+    }
+}
+
+fn keep<T>(records: &mut VecDeque<T>, record: T) {
+    if records.len() == RECORDS_KEPT {
+        records.pop_front();
+    }
+    records.push_back(record);
+}

@@ -1,0 +1,350 @@
+//! The sockets and threads of a simulated pool.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "here the simulated pool meets real time"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use parking_lot::Mutex;
+use socket2::{Domain, Socket, Type};
+
+use crate::shell::thread::{PARSER_STACK, WRITER_STACK, spawn};
+use crate::sim::pool::ledger::{JobRecord, PoolLedger};
+use crate::sim::pool::model::{PoolModel, PoolOutput};
+use crate::sim::pool::options::PoolOptions;
+
+/// How many lines wait for one client at most; when there are more, it is closed.
+const QUEUE: usize = 4096;
+
+/// How long one write may take before the client counts as stuck.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest line that is read at all, in bytes.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// How many clients may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// The threads of a pool, stopped and joined when this is dropped.
+#[derive(Debug)]
+pub(super) struct Net {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    acceptor: Mutex<Option<JoinHandle<()>>>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Whether the acceptor is to go on.
+    accepting: AtomicBool,
+    /// Wakes the ticker, whose next deadline may have changed; full if it will wake anyway.
+    wake: Sender<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    model: PoolModel,
+    links: BTreeMap<u64, Link>,
+    /// Connection threads that were started and not joined yet.
+    readers: Vec<JoinHandle<()>>,
+    stopping: bool,
+}
+
+/// The writing end of a connection.
+#[derive(Debug)]
+struct Link {
+    queue: Sender<Queued>,
+    stream: TcpStream,
+}
+
+impl State {
+    /// Forgets a connection, which ends its writer.
+    fn end(&mut self, connection: u64) {
+        self.links.remove(&connection);
+        self.model.closed(connection, Instant::now());
+    }
+}
+
+#[derive(Debug)]
+struct Queued {
+    line: String,
+    due: Instant,
+    job: Option<JobRecord>,
+}
+
+impl Net {
+    pub(super) fn start(options: PoolOptions) -> io::Result<Self> {
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let listener = listen_on(wanted)?;
+        let address = listener.local_addr()?;
+        let unix = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_secs());
+        let unix = u32::try_from(unix).unwrap_or(0);
+        let (wake, woken) = bounded(1);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                model: PoolModel::new(options, Instant::now(), unix),
+                links: BTreeMap::new(),
+                readers: Vec::new(),
+                stopping: false,
+            }),
+            accepting: AtomicBool::new(true),
+            wake,
+        });
+        let ticking = Arc::clone(&shared);
+        let ticker = spawn("simpool-tick", PARSER_STACK, move || tick(&ticking, &woken))?;
+        let net = Self {
+            shared,
+            address,
+            acceptor: Mutex::new(None),
+            ticker: Some(ticker),
+        };
+        net.accept_on(listener)?;
+        Ok(net)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets the model do something, and carries out what comes of it.
+    pub(super) fn drive<T>(
+        &self,
+        act: impl FnOnce(&mut PoolModel, Instant, &mut Vec<PoolOutput>) -> T,
+    ) -> T {
+        let result = drive(&mut self.shared.state.lock(), act);
+        let _ = self.shared.wake.try_send(());
+        result
+    }
+
+    pub(super) fn kill_connections(&self) {
+        for link in self.shared.state.lock().links.values() {
+            let _ = link.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(super) fn stop_listening(&self) {
+        let mut acceptor = self.acceptor.lock();
+        self.shared.accepting.store(false, Ordering::SeqCst);
+        if let Some(handle) = acceptor.take() {
+            // A connection to ourselves gets the acceptor out of its wait.
+            let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+            let _ = handle.join();
+        }
+    }
+
+    pub(super) fn listen(&self) -> io::Result<()> {
+        self.accept_on(listen_on(self.address)?)
+    }
+
+    fn accept_on(&self, listener: TcpListener) -> io::Result<()> {
+        let mut acceptor = self.acceptor.lock();
+        self.shared.accepting.store(true, Ordering::SeqCst);
+        let shared = Arc::clone(&self.shared);
+        let handle = spawn("simpool-accept", WRITER_STACK, move || {
+            accept(&shared, &listener);
+        })?;
+        *acceptor = Some(handle);
+        Ok(())
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        self.stop_listening();
+        let readers = {
+            let mut state = self.shared.state.lock();
+            state.stopping = true;
+            for link in state.links.values() {
+                let _ = link.stream.shutdown(Shutdown::Both);
+            }
+            std::mem::take(&mut state.readers)
+        };
+        let _ = self.shared.wake.try_send(());
+        for thread in readers.into_iter().chain(self.ticker.take()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Listens with a longer backlog than std's, since farms connect all at once.
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    loop {
+        let accepted = listener.accept();
+        if !shared.accepting.load(Ordering::SeqCst) {
+            return;
+        }
+        // Without a descriptor or a thread left for it, the client is closed.
+        let _ = accepted.and_then(|(stream, _)| begin(shared, stream));
+    }
+}
+
+/// Registers a connection, so that it is not missed when all are closed, and starts its threads.
+fn begin(shared: &Arc<Shared>, stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    let for_writing = stream.try_clone()?;
+    let for_closing = stream.try_clone()?;
+    let (queue, queued) = bounded(QUEUE);
+    let mut state = shared.state.lock();
+    state.readers.retain(|reader| !reader.is_finished());
+    let ledger = state.model.ledger().clone();
+    let connection = state.model.open(Instant::now());
+    let link = Link {
+        queue,
+        stream: for_closing,
+    };
+    state.links.insert(connection, link);
+    let started = spawn("simpool-tx", WRITER_STACK, move || {
+        write_lines(for_writing, &queued, &ledger);
+    })
+    .and_then(|writer| {
+        let shared = Arc::clone(shared);
+        spawn("simpool-rx", PARSER_STACK, move || {
+            read_lines(&shared, connection, &stream);
+            shared.state.lock().end(connection);
+            let _ = stream.shutdown(Shutdown::Both);
+            let _ = writer.join();
+        })
+    });
+    match started {
+        Ok(reader) => {
+            state.readers.push(reader);
+            Ok(())
+        }
+        Err(error) => {
+            state.end(connection);
+            Err(error)
+        }
+    }
+}
+
+fn tick(shared: &Shared, woken: &Receiver<()>) {
+    loop {
+        let next = {
+            let mut state = shared.state.lock();
+            if state.stopping {
+                return;
+            }
+            drive(&mut state, PoolModel::tick);
+            state.model.next_tick()
+        };
+        let wait = next.map_or(Duration::from_secs(60), |next| {
+            next.saturating_duration_since(Instant::now())
+        });
+        let _ = woken.recv_timeout(wait);
+    }
+}
+
+/// Hands lines to the model. All lines of one packet belong to one batch.
+fn read_lines(shared: &Shared, connection: u64, mut stream: &TcpStream) {
+    let mut buffer = vec![0; 16_384];
+    let mut pending: Vec<u8> = Vec::new();
+    for batch in 0.. {
+        let read = match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
+        pending.extend(&buffer[..read]);
+        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let rest = pending.split_off(end + 1);
+            let line = std::mem::replace(&mut pending, rest);
+            let line = line.trim_ascii_end();
+            drive(&mut shared.state.lock(), |model, now, out| {
+                model.line(connection, line, batch, now, out);
+            });
+        }
+        if pending.len() > LONGEST_LINE {
+            return;
+        }
+    }
+}
+
+/// Writes lines when they are due, in the order in which they fall due.
+fn write_lines(mut stream: TcpStream, queued: &Receiver<Queued>, ledger: &PoolLedger) {
+    let mut waiting: BTreeMap<(Instant, u64), Queued> = BTreeMap::new();
+    for number in 0.. {
+        while let Some(entry) = waiting.first_entry() {
+            let now = Instant::now();
+            if entry.key().0 > now {
+                break;
+            }
+            let line = entry.remove();
+            if stream.write_all(line.line.as_bytes()).is_err() {
+                let _ = stream.shutdown(Shutdown::Both);
+                return;
+            }
+            if let Some(job) = line.job {
+                ledger.job_written(JobRecord {
+                    written: now,
+                    ..job
+                });
+            }
+        }
+        let received = match waiting.keys().next() {
+            Some((due, _)) => queued.recv_deadline(*due),
+            None => queued.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(line) => {
+                waiting.insert((line.due, number), line);
+            }
+            Err(RecvTimeoutError::Timeout) => (),
+            // What is not due yet is lost with the connection, as on a real network.
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn drive<T>(
+    state: &mut State,
+    act: impl FnOnce(&mut PoolModel, Instant, &mut Vec<PoolOutput>) -> T,
+) -> T {
+    let mut out = Vec::new();
+    let result = act(&mut state.model, Instant::now(), &mut out);
+    for output in out {
+        match output {
+            PoolOutput::Write {
+                connection,
+                line,
+                due,
+                job,
+            } => {
+                let Some(link) = state.links.get(&connection) else {
+                    continue;
+                };
+                match link.queue.try_send(Queued { line, due, job }) {
+                    Ok(()) => (),
+                    Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                        let _ = link.stream.shutdown(Shutdown::Both);
+                    }
+                }
+            }
+            PoolOutput::Close { connection } => {
+                if let Some(link) = state.links.get(&connection) {
+                    let _ = link.stream.shutdown(Shutdown::Both);
+                }
+            }
+        }
+    }
+    result
+}

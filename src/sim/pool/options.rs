@@ -1,0 +1,233 @@
+//! What a simulated pool is like. Every habit in here was seen in a real one (see QUIRKS).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::sim::chain::JobIds;
+use crate::sim::chain::judge::{Rules, Verdict};
+
+/// The habits of a [`SimPool`](super::SimPool). All but `port` and `seed` can be changed while it
+/// runs; what concerns the handshake then holds for later connections.
+#[derive(Clone, Debug)]
+pub struct PoolOptions {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// What its jobs and extranonces are made from.
+    pub seed: u64,
+    /// Stands in every coinbase, so that [`tag_of`](crate::sim::chain::tag_of) tells whose job it is.
+    pub tag: String,
+
+    /// The size of extranonce1, in bytes (0 to 16).
+    pub e1_size: usize,
+    /// Whether connections that follow each other get the same extranonce1.
+    pub e1_reuse: ExtranonceReuse,
+    /// The size of extranonce2, in bytes.
+    pub e2_size: usize,
+
+    /// The difficulty of a connection's next job.
+    pub difficulty: f64,
+    /// How difficulties are written.
+    pub difficulty_form: DifficultyForm,
+    /// From where to where each connection's difficulty moves at random with its jobs, if it does.
+    pub wander: Option<(f64, f64)>,
+    /// Whether a change of difficulty is followed at once by a job with `clean_jobs` (public-pool).
+    pub clean_after_difficulty: bool,
+    /// Whether `mining.suggest_difficulty` is followed.
+    pub honours_suggestion: bool,
+
+    /// The version bits that may be rolled; `None`: as [`configure`](Self::configure) says.
+    pub mask: Option<u32>,
+    /// What happens to `mining.configure`.
+    pub configure: ConfigureHabit,
+    /// When `mining.configure` may come.
+    pub configure_order: ConfigureOrder,
+    /// Whether `mining.set_version_mask` is pushed unasked after `mining.configure` (Braiins).
+    pub pushes_mask: bool,
+
+    /// How many subscriptions are answered with the text "Initialising" before one is taken (ckpool).
+    pub initialising: u32,
+    /// How a subscription is answered.
+    pub subscription: SubscriptionForm,
+    /// Who may work.
+    pub authorize: AuthorizeRule,
+    /// When a connection gets its first job.
+    pub first_job: FirstJob,
+    /// Whether submits under another name than the first authorized one are refused, and a second
+    /// `mining.authorize` is not answered (ckpool).
+    pub one_worker: bool,
+
+    /// How jobs are named.
+    pub job_ids: JobIds,
+    /// How often there is a new job; `None`: on demand.
+    pub job_interval: Option<Duration>,
+    /// How often there is a new block; `None`: on demand.
+    pub block_interval: Option<Duration>,
+    /// The compact network target.
+    pub nbits: u32,
+    /// The header's version.
+    pub version: u32,
+    /// Fields in `mining.notify` before the last one (QUIRKS Q25).
+    pub extra_fields: Vec<Value>,
+    /// Whether messages carry `"jsonrpc":"2.0"` (Miningcore).
+    pub jsonrpc: bool,
+
+    /// How shares are judged.
+    pub rules: Rules,
+    /// How refused shares are answered.
+    pub reject_form: RejectForm,
+    /// Refuses every share with this verdict, whatever it is worth.
+    pub refuse_all: Option<Verdict>,
+    /// Whether shares are answered at all.
+    pub answers_shares: bool,
+    /// How long answers take; jobs are sent at once.
+    pub answer_latency: Duration,
+    /// Whether nothing at all is sent, with sockets open.
+    pub silent: bool,
+    /// The longest line that is taken, in bytes; a client that sends more is closed (ckpool: 1024).
+    pub longest_line: usize,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            seed: 1,
+            tag: "pool".into(),
+            e1_size: 4,
+            e1_reuse: ExtranonceReuse::Never,
+            e2_size: 8,
+            difficulty: 1e-9,
+            difficulty_form: DifficultyForm::Plain,
+            wander: None,
+            clean_after_difficulty: false,
+            honours_suggestion: false,
+            mask: Some(0x1fff_e000),
+            configure: ConfigureHabit::Answer,
+            configure_order: ConfigureOrder::Any,
+            pushes_mask: false,
+            initialising: 0,
+            subscription: SubscriptionForm::Usual,
+            authorize: AuthorizeRule::Everyone,
+            first_job: FirstJob::AfterAuthorize,
+            one_worker: false,
+            job_ids: JobIds::Counter,
+            job_interval: Some(Duration::from_secs(30)),
+            block_interval: None,
+            nbits: 0x1702_3a04,
+            version: 0x2000_0000,
+            extra_fields: Vec::new(),
+            jsonrpc: false,
+            rules: Rules::default(),
+            reject_form: RejectForm::Array,
+            refuse_all: None,
+            answers_shares: true,
+            answer_latency: Duration::ZERO,
+            silent: false,
+            longest_line: 65_536,
+        }
+    }
+}
+
+/// Which extranonce1 a new connection gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtranonceReuse {
+    /// One that no connection had before.
+    Never,
+    /// The one of the lowest free slot, so that a client that comes back has its old one (DATUM, QUIRKS Q54).
+    Slots,
+}
+
+/// How a difficulty is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DifficultyForm {
+    /// As short as possible: `512`, `0.5`.
+    Plain,
+    /// Always with a fraction: `512.0` (public-pool, QUIRKS Q22).
+    Float,
+    /// With more digits than a float has: `0.50000000000000001000` (ckpool).
+    Long,
+    /// In a string.
+    Text,
+}
+
+/// What a pool does with `mining.configure`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigureHabit {
+    /// Grants the mask, or `false` without one.
+    Answer,
+    /// Answers with an error: unknown method.
+    Error,
+    /// Does not answer.
+    Ignore,
+    /// Closes the connection.
+    HangUp,
+}
+
+/// When `mining.configure` may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigureOrder {
+    /// At any time.
+    Any,
+    /// Before `mining.subscribe`, else error 21 (Braiins, QUIRKS Q1).
+    BeforeSubscribe,
+    /// Between subscribe and authorize: earlier it closes the connection, later there is no answer
+    /// (ckpool, QUIRKS Q52, Q55).
+    AfterSubscribe,
+}
+
+/// How a subscription is answered (QUIRKS Q9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriptionForm {
+    /// `[[["mining.set_difficulty",s],["mining.notify",s]],e1,size]`.
+    Usual,
+    /// `[[["mining.notify",s]],e1,size]`.
+    NotifyOnly,
+    /// `[["mining.notify",s],e1,size]`: a list too few.
+    Flat,
+    /// `[null,e1,size]`.
+    Null,
+    /// `[e1,size]`.
+    Bare,
+    /// The size is a float.
+    FloatSize,
+}
+
+/// Who may work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthorizeRule {
+    /// Everyone.
+    Everyone,
+    /// Those whose name begins with this text.
+    Prefix(String),
+    /// No one.
+    NoOne,
+    /// Nobody gets an answer.
+    NoAnswer,
+}
+
+/// When a connection gets its first job (QUIRKS Q6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstJob {
+    /// After it authorized.
+    AfterAuthorize,
+    /// Right after the answer to its subscription.
+    AfterSubscribe,
+    /// Even before that answer.
+    BeforeSubscribeAnswer,
+}
+
+/// How a refused share is answered (QUIRKS Q21, Q56).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectForm {
+    /// `"result":null,"error":[code,text,null]`.
+    Array,
+    /// `"result":null,"error":{"code":code,"message":text}`.
+    Object,
+    /// `"result":false,"error":text`.
+    Text,
+    /// `"reject-reason":text,"result":false,"error":null`.
+    RejectReason,
+    /// `"result":false,"error":null`.
+    Bare,
+}

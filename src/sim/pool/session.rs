@@ -1,0 +1,508 @@
+//! One client's conversation with a simulated pool.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::sim::chain::judge::{Claim, Judgement, Terms, Verdict};
+use crate::sim::pool::ledger::{JobRecord, PoolViolation, ShareRecord};
+use crate::sim::pool::model::{PoolOutput, Shared};
+use crate::sim::pool::options::{AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob};
+use crate::sim::pool::wire;
+
+/// What ckpool takes at most, in bytes (QUIRKS Q29); longer lines are recorded.
+const USUAL_LINE: usize = 1024;
+
+/// How many methods of a connection are recorded, and how many of its request ids.
+const METHODS_KEPT: usize = 64;
+const IDS_KEPT: usize = 100_000;
+
+/// What a session works with in one turn.
+pub(super) struct Turn<'a> {
+    pub(super) shared: &'a mut Shared,
+    pub(super) now: Instant,
+    pub(super) out: &'a mut Vec<PoolOutput>,
+}
+
+/// One client's conversation.
+#[derive(Debug)]
+pub(super) struct Session {
+    id: u64,
+    subscription: Option<Subscription>,
+    /// The version bits that the client can roll.
+    asked_mask: Option<u32>,
+    /// The version bits that were agreed on.
+    mask: Option<u32>,
+    workers: Vec<String>,
+    /// What the client was told last; 1 if nothing.
+    difficulty: f64,
+    /// This connection's own difficulty, by suggestion or by wandering.
+    own_difficulty: Option<f64>,
+    /// Whether it gets jobs.
+    works: bool,
+    /// Ids of its requests.
+    ids: HashSet<u64>,
+    /// When the last request of the handshake is answered, and in which batch it came.
+    unanswered: Option<(Instant, u64)>,
+    /// When the answers of the handshake have been written.
+    settled: Option<Instant>,
+    /// When the answer to the request at hand is written.
+    answer_due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    slot: u32,
+    e1: Vec<u8>,
+    e2_size: usize,
+}
+
+impl Session {
+    pub(super) fn new(id: u64) -> Self {
+        Self {
+            id,
+            subscription: None,
+            asked_mask: None,
+            mask: None,
+            workers: Vec::new(),
+            difficulty: 1.0,
+            own_difficulty: None,
+            works: false,
+            ids: HashSet::new(),
+            unanswered: None,
+            settled: None,
+            answer_due: None,
+        }
+    }
+
+    pub(super) fn line(&mut self, turn: &mut Turn<'_>, line: &[u8], batch: u64) {
+        let text = String::from_utf8_lossy(line);
+        if line.len() > USUAL_LINE {
+            turn.shared.ledger.violation(PoolViolation::LongLine, &text);
+        }
+        if line.len() > turn.shared.options.longest_line {
+            return self.close(turn);
+        }
+        let Ok(Value::Object(message)) = serde_json::from_slice(line) else {
+            return turn.shared.ledger.violation(PoolViolation::NotJson, &text);
+        };
+        let Some(method) = message.get("method").and_then(Value::as_str) else {
+            return turn.shared.ledger.reply(text.into_owned());
+        };
+        let id = message.get("id").cloned().unwrap_or(Value::Null);
+        self.check_id(turn, &id, &text);
+        let handshake = matches!(
+            method,
+            "mining.configure" | "mining.subscribe" | "mining.authorize"
+        );
+        let pipelined = self
+            .unanswered
+            .is_some_and(|(until, former)| turn.now < until || former == batch);
+        if pipelined {
+            turn.shared
+                .ledger
+                .violation(PoolViolation::Pipelined, &text);
+        }
+        let none = Vec::new();
+        let params = message.get("params").and_then(Value::as_array);
+        let request = Request {
+            id,
+            params: params.unwrap_or(&none),
+            text: &text,
+        };
+        self.request(turn, method, &request);
+        let answered = self.answer_due.take().unwrap_or(turn.now);
+        if handshake {
+            self.unanswered = Some((answered, batch));
+            self.settled = Some(answered);
+        }
+    }
+
+    /// The connection ended: gives back what it held.
+    pub(super) fn end(self, shared: &mut Shared) {
+        if let Some(subscription) = self.subscription {
+            shared.free_slot(subscription.slot);
+        }
+    }
+
+    /// Sends the present job, with its difficulty before it if that is new.
+    pub(super) fn next_job(&mut self, turn: &mut Turn<'_>, clean: bool) {
+        let Some(subscription) = &self.subscription else {
+            return;
+        };
+        if !self.works || turn.shared.options.silent {
+            return;
+        }
+        let (e1, e2_size) = (subscription.e1.clone(), subscription.e2_size);
+        if let Some((low, high)) = turn.shared.options.wander {
+            if self.own_difficulty.is_none() || turn.shared.rng.below(2) == 0 {
+                self.own_difficulty = Some(turn.shared.rng.log_between(low, high));
+            }
+        }
+        self.announce_changes(turn);
+        let terms = Terms {
+            e1,
+            e2_size,
+            difficulty: self.difficulty,
+            mask: self.mask,
+        };
+        let (line, record) = turn.shared.give_job(self.id, terms, clean, turn.now);
+        self.push(turn, line, Some(record));
+    }
+
+    /// Tells the client of a difficulty or a mask that has changed, for its next job.
+    pub(super) fn announce_changes(&mut self, turn: &mut Turn<'_>) {
+        let offered = turn.shared.options.mask.unwrap_or(0);
+        let mask = self.asked_mask.map(|asked| asked & offered);
+        if self.mask.is_some() && mask != self.mask {
+            self.mask = mask;
+            self.push_mask(turn);
+        }
+        let difficulty = self
+            .own_difficulty
+            .unwrap_or(turn.shared.options.difficulty);
+        if self.works && difficulty != self.difficulty {
+            self.difficulty = difficulty;
+            let line = wire::set_difficulty(&turn.shared.options, difficulty);
+            self.push(turn, line, None);
+        }
+    }
+
+    /// Chooses a new extranonce1 for later jobs.
+    pub(super) fn set_extranonce(&mut self, turn: &mut Turn<'_>) {
+        let Some(former) = &self.subscription else {
+            return;
+        };
+        turn.shared.free_slot(former.slot);
+        let (slot, e1) = turn.shared.take_slot();
+        let e2_size = turn.shared.options.e2_size;
+        let params = json!([hex::encode(&e1), e2_size]).to_string();
+        self.subscription = Some(Subscription { slot, e1, e2_size });
+        let line = wire::push(&turn.shared.options, "mining.set_extranonce", &params);
+        self.push(turn, line, None);
+    }
+
+    /// Sends a text as it is.
+    pub(super) fn say(&mut self, turn: &mut Turn<'_>, text: String) {
+        self.push(turn, text, None);
+    }
+
+    fn check_id(&mut self, turn: &Turn<'_>, id: &Value, text: &str) {
+        let violation = match id {
+            Value::Null => PoolViolation::NullId,
+            Value::String(_) => PoolViolation::TextId,
+            Value::Number(number) => match number.as_u64() {
+                Some(number) => {
+                    if self.ids.len() == IDS_KEPT {
+                        self.ids.clear();
+                    }
+                    if self.ids.insert(number) {
+                        return;
+                    }
+                    PoolViolation::RepeatedId
+                }
+                None => PoolViolation::OddId,
+            },
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => PoolViolation::OddId,
+        };
+        turn.shared.ledger.violation(violation, text);
+    }
+
+    fn request(&mut self, turn: &mut Turn<'_>, method: &str, request: &Request<'_>) {
+        if method != "mining.submit" {
+            turn.shared.ledger.change_connection(self.id, |connection| {
+                if connection.methods.len() < METHODS_KEPT {
+                    connection.methods.push(method.to_owned());
+                }
+            });
+        }
+        match method {
+            "mining.configure" => self.configure(turn, request),
+            "mining.subscribe" => self.subscribe(turn, request),
+            "mining.authorize" => self.authorize(turn, request),
+            "mining.suggest_difficulty" => self.suggest_difficulty(turn, request),
+            "mining.extranonce.subscribe" => {
+                self.answer(turn, request, &Value::Bool(true));
+            }
+            "mining.submit" => self.submit(turn, request),
+            _ => {
+                let violation = PoolViolation::UnknownMethod;
+                turn.shared.ledger.violation(violation, request.text);
+                self.refuse(turn, request, &Value::Null, (20, "Unknown method"));
+            }
+        }
+    }
+
+    fn configure(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
+        let subscribed = self.subscription.is_some();
+        let authorized = !self.workers.is_empty();
+        match turn.shared.options.configure_order {
+            ConfigureOrder::Any => (),
+            ConfigureOrder::BeforeSubscribe if subscribed => {
+                let text = "ConfigurationOutOfOrder";
+                turn.shared
+                    .ledger
+                    .violation(PoolViolation::WrongOrder, request.text);
+                return self.refuse(turn, request, &Value::Null, (21, text));
+            }
+            ConfigureOrder::BeforeSubscribe => (),
+            ConfigureOrder::AfterSubscribe if !subscribed => return self.close(turn),
+            ConfigureOrder::AfterSubscribe if authorized => return,
+            ConfigureOrder::AfterSubscribe => (),
+        }
+        match turn.shared.options.configure {
+            ConfigureHabit::Answer => (),
+            ConfigureHabit::Error => {
+                return self.refuse(turn, request, &Value::Null, (-3, "Method not found"));
+            }
+            ConfigureHabit::Ignore => return,
+            ConfigureHabit::HangUp => return self.close(turn),
+        }
+        let asked = request
+            .params
+            .get(1)
+            .and_then(|options| options.get("version-rolling.mask"))
+            .and_then(Value::as_str)
+            .and_then(|mask| u32::from_str_radix(mask, 16).ok())
+            .unwrap_or(u32::MAX);
+        if request.params.len() < 2 {
+            turn.shared
+                .ledger
+                .violation(PoolViolation::BadParameters, request.text);
+        }
+        let granted = turn.shared.options.mask.unwrap_or(0) & asked;
+        let result = if granted == 0 {
+            json!({"version-rolling": false})
+        } else {
+            self.asked_mask = Some(asked);
+            self.mask = Some(granted);
+            let mask = format!("{granted:08x}");
+            json!({"version-rolling": true, "version-rolling.mask": mask})
+        };
+        self.answer(turn, request, &result);
+        if turn.shared.options.pushes_mask && granted != 0 {
+            self.push_mask(turn);
+        }
+    }
+
+    fn subscribe(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
+        if turn.shared.options.initialising > 0 {
+            turn.shared.options.initialising -= 1;
+            return self.answer(turn, request, &json!("Initialising"));
+        }
+        let agent = request.text(0).unwrap_or_default().to_owned();
+        turn.shared
+            .ledger
+            .change_connection(self.id, |connection| connection.agent = agent);
+        if let Some(former) = self.subscription.take() {
+            turn.shared.free_slot(former.slot);
+        }
+        let (slot, e1) = turn.shared.take_slot();
+        let e2_size = turn.shared.options.e2_size;
+        let result = wire::subscription(turn.shared.options.subscription, &e1, e2_size);
+        self.subscription = Some(Subscription { slot, e1, e2_size });
+        let first_job = turn.shared.options.first_job;
+        if first_job == FirstJob::BeforeSubscribeAnswer {
+            self.start_work(turn);
+        }
+        self.answer(turn, request, &result);
+        if first_job == FirstJob::AfterSubscribe {
+            self.start_work(turn);
+        }
+    }
+
+    fn authorize(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
+        let (Some(user), Some(password)) = (request.text(0), request.text(1)) else {
+            turn.shared
+                .ledger
+                .violation(PoolViolation::BadParameters, request.text);
+            return self.refuse(turn, request, &Value::Bool(false), (20, "Malformed"));
+        };
+        if turn.shared.options.one_worker && !self.workers.is_empty() {
+            return;
+        }
+        let accepted = match &turn.shared.options.authorize {
+            AuthorizeRule::Everyone => true,
+            AuthorizeRule::Prefix(prefix) => user.starts_with(prefix.as_str()),
+            AuthorizeRule::NoOne => false,
+            AuthorizeRule::NoAnswer => return,
+        };
+        if !accepted {
+            let text = "Unauthorized worker";
+            return self.refuse(turn, request, &Value::Bool(false), (24, text));
+        }
+        turn.shared.ledger.change_connection(self.id, |connection| {
+            if connection.worker.is_none() {
+                connection.worker = Some(user.to_owned());
+                connection.password = password.to_owned();
+            }
+        });
+        self.workers.push(user.to_owned());
+        self.answer(turn, request, &Value::Bool(true));
+        self.start_work(turn);
+    }
+
+    fn suggest_difficulty(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
+        if self.workers.is_empty() {
+            turn.shared
+                .ledger
+                .violation(PoolViolation::EarlySuggestion, request.text);
+        }
+        let difficulty = request.params.first().and_then(Value::as_f64);
+        self.answer(turn, request, &Value::Bool(true));
+        if turn.shared.options.honours_suggestion {
+            self.own_difficulty = difficulty.filter(|difficulty| *difficulty > 0.0);
+            self.announce_changes(turn);
+        }
+    }
+
+    fn submit(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
+        let judgement = self.judge(turn, request);
+        turn.shared.ledger.share(ShareRecord {
+            connection: self.id,
+            worker: request.text(0).unwrap_or_default().to_owned(),
+            job_id: request.text(1).unwrap_or_default().to_owned(),
+            at: turn.now,
+            judgement,
+        });
+        if !turn.shared.options.answers_shares {
+            return;
+        }
+        if judgement.verdict == Verdict::Accepted {
+            return self.answer(turn, request, &Value::Bool(true));
+        }
+        let line = wire::share_refusal(&turn.shared.options, &request.id, judgement.verdict);
+        self.respond(turn, line);
+    }
+
+    fn judge(&self, turn: &mut Turn<'_>, request: &Request<'_>) -> Judgement {
+        let violation = |violation| turn.shared.ledger.violation(violation, request.text);
+        if self.workers.is_empty() {
+            violation(PoolViolation::SubmitBeforeAuthorize);
+        }
+        if self.subscription.is_none() {
+            return Judgement::without_hash(Verdict::NotSubscribed);
+        }
+        let Some(claim) = request.claim() else {
+            violation(PoolViolation::BadParameters);
+            return Judgement::without_hash(Verdict::Malformed);
+        };
+        match (self.mask, claim.version_bits) {
+            (None, Some(_)) => violation(PoolViolation::UnwantedVersionBits),
+            (Some(_), None) => violation(PoolViolation::MissingVersionBits),
+            (None, None) | (Some(_), Some(_)) => (),
+        }
+        let worker = request.text(0).unwrap_or_default();
+        if !self.workers.iter().any(|known| known == worker) {
+            return Judgement::without_hash(if turn.shared.options.one_worker {
+                Verdict::WorkerMismatch
+            } else {
+                Verdict::Unauthorized
+            });
+        }
+        let rules = turn.shared.options.rules;
+        let mut judgement = turn.shared.judge.judge(self.id, &claim, rules, turn.now);
+        if judgement.verdict == Verdict::ExtranonceSize {
+            turn.shared
+                .ledger
+                .violation(PoolViolation::ExtranonceSize, request.text);
+        }
+        if let Some(verdict) = turn.shared.options.refuse_all {
+            judgement.verdict = verdict;
+        }
+        judgement
+    }
+
+    fn start_work(&mut self, turn: &mut Turn<'_>) {
+        if self.subscription.is_some() && !self.works {
+            self.works = true;
+            self.next_job(turn, true);
+        }
+    }
+
+    fn push_mask(&mut self, turn: &mut Turn<'_>) {
+        let params = format!("[\"{:08x}\"]", self.mask.unwrap_or(0));
+        let line = wire::push(&turn.shared.options, "mining.set_version_mask", &params);
+        self.push(turn, line, None);
+    }
+
+    fn answer(&mut self, turn: &mut Turn<'_>, request: &Request<'_>, result: &Value) {
+        let line = wire::answer(&turn.shared.options, &request.id, result);
+        self.respond(turn, line);
+    }
+
+    fn refuse(
+        &mut self,
+        turn: &mut Turn<'_>,
+        request: &Request<'_>,
+        result: &Value,
+        error: (i64, &str),
+    ) {
+        let line = wire::refusal(&turn.shared.options, &request.id, result, error);
+        self.respond(turn, line);
+    }
+
+    /// Sends an answer when its time has come.
+    fn respond(&mut self, turn: &mut Turn<'_>, line: String) {
+        let due = turn.now + turn.shared.options.answer_latency;
+        self.answer_due = Some(due);
+        self.write(turn, line, None, due);
+    }
+
+    /// Sends what was not asked for, without overtaking the answers of the handshake.
+    fn push(&mut self, turn: &mut Turn<'_>, line: String, job: Option<JobRecord>) {
+        let settled = self.answer_due.into_iter().chain(self.settled).max();
+        let due = settled.map_or(turn.now, |settled| settled.max(turn.now));
+        self.write(turn, line, job, due);
+    }
+
+    fn write(&self, turn: &mut Turn<'_>, line: String, job: Option<JobRecord>, due: Instant) {
+        if !turn.shared.options.silent {
+            turn.out.push(PoolOutput::Write {
+                connection: self.id,
+                line,
+                due,
+                job,
+            });
+        }
+    }
+
+    fn close(&self, turn: &mut Turn<'_>) {
+        turn.out.push(PoolOutput::Close {
+            connection: self.id,
+        });
+    }
+}
+
+/// A request of a client.
+struct Request<'a> {
+    id: Value,
+    params: &'a [Value],
+    /// The whole line.
+    text: &'a str,
+}
+
+impl Request<'_> {
+    fn text(&self, index: usize) -> Option<&str> {
+        self.params.get(index).and_then(Value::as_str)
+    }
+
+    /// The parameters of `mining.submit`.
+    fn claim(&self) -> Option<Claim> {
+        let word = |index| match self.text(index) {
+            Some(text) if text.len() == 8 => u32::from_str_radix(text, 16).ok(),
+            Some(_) | None => None,
+        };
+        Some(Claim {
+            job_id: self.text(1)?.to_owned(),
+            e2: hex::decode(self.text(2)?).ok()?,
+            ntime: word(3)?,
+            nonce: word(4)?,
+            version_bits: match self.params.get(5) {
+                None => None,
+                Some(_) => Some(word(5)?),
+            },
+        })
+    }
+}

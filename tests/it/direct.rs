@@ -1,0 +1,264 @@
+//! The simulators against each other, without the proxy: what one does wrong, the other must see.
+
+use std::time::{Duration, Instant};
+
+use dpmp::sim::chain::judge::{Rules, Verdict, VersionBits};
+use dpmp::sim::miner::SimMiner;
+use dpmp::sim::miner::ledger::{Ending, MinerLedger, MinerViolation};
+use dpmp::sim::miner::options::{Handshake, Ids, MinerOptions, Pace};
+use dpmp::sim::pool::SimPool;
+use dpmp::sim::pool::ledger::PoolViolation;
+use dpmp::sim::pool::options::{
+    ConfigureHabit, ExtranonceReuse, PoolOptions, RejectForm, SubscriptionForm,
+};
+
+use crate::support::{SOON, wait_until};
+
+fn pool(change: impl FnOnce(&mut PoolOptions)) -> SimPool {
+    let mut options = PoolOptions::default();
+    change(&mut options);
+    SimPool::start(options).unwrap()
+}
+
+fn miner(pool: &SimPool, change: impl FnOnce(&mut MinerOptions)) -> SimMiner {
+    let mut options = MinerOptions {
+        address: pool.address(),
+        pace: Pace::Shares(200.0),
+        ..MinerOptions::default()
+    };
+    change(&mut options);
+    SimMiner::start(options).unwrap()
+}
+
+fn wait_for_answers(ledger: &MinerLedger, count: u64) {
+    wait_until(SOON, "answers to shares", || {
+        ledger.accepted() + ledger.rejected() >= count
+    });
+}
+
+#[test]
+fn all_good_shares_are_accepted_whatever_the_pool_is_like() {
+    let habits: [fn(&mut PoolOptions); 6] = [
+        |_| (),
+        |pool| {
+            pool.e1_size = 0;
+            pool.e2_size = 3;
+            pool.mask = None;
+            pool.subscription = SubscriptionForm::Bare;
+        },
+        |pool| {
+            pool.e1_size = 16;
+            pool.e2_size = 12;
+            pool.rules.version_bits = VersionBits::Xor;
+            pool.wander = Some((1e-10, 1e-7));
+            pool.subscription = SubscriptionForm::Null;
+        },
+        |pool| {
+            pool.mask = Some(0x0000_e000);
+            pool.rules.version_bits = VersionBits::Or;
+            pool.jsonrpc = true;
+            pool.extra_fields = vec![7.into(), "x".into()];
+        },
+        |pool| {
+            pool.configure = ConfigureHabit::Error;
+            pool.answer_latency = Duration::from_millis(20);
+        },
+        |pool| {
+            pool.e1_reuse = ExtranonceReuse::Slots;
+            pool.clean_after_difficulty = true;
+        },
+    ];
+    for (number, habit) in habits.iter().enumerate() {
+        let pool = pool(|options| {
+            options.job_interval = Some(Duration::from_millis(40));
+            habit(options);
+        });
+        let miners = [1, 2].map(|_| miner(&pool, |_| ()));
+        for miner in &miners {
+            wait_for_answers(&miner.ledger(), 40);
+            miner.pause(true);
+        }
+        wait_until(SOON, "the last answers", || {
+            let unanswered =
+                |miner: &SimMiner| miner.ledger().unanswered(Instant::now(), Duration::ZERO);
+            miners.iter().map(unanswered).sum::<usize>() == 0
+        });
+        let ledger = pool.ledger();
+        assert_eq!(ledger.refused(), 0, "habit {number}: {}", ledger.summary());
+        assert_eq!(ledger.violations(), [], "habit {number}");
+        for miner in &miners {
+            let seen = miner.ledger();
+            assert_eq!(seen.violations(), [], "habit {number}");
+            assert_eq!(seen.rejected(), 0);
+            assert!(seen.jobs_received() > 1);
+        }
+        let shares: u64 = miners.iter().map(|miner| miner.ledger().accepted()).sum();
+        assert_eq!(ledger.accepted(), shares);
+    }
+}
+
+#[test]
+fn handshakes_of_all_styles_get_work() {
+    let styles = [
+        (Handshake::Cpuminer, Ids::SubmitsAreFour),
+        (Handshake::Cgminer, Ids::Counted),
+        (Handshake::Axeos, Ids::Counted),
+        (Handshake::SubscribeFirst, Ids::Text),
+        (Handshake::ConfigureLast, Ids::Counted),
+    ];
+    for (style, ids) in styles {
+        let pool = pool(|_| ());
+        let miner = miner(&pool, |options| {
+            options.handshake = style;
+            options.ids = ids;
+            options.suggest = Some(100.0);
+            options.extranonce_subscribe = true;
+        });
+        wait_for_answers(&miner.ledger(), 5);
+        assert_eq!(miner.ledger().authorized(), Some(true));
+        let violations = pool.ledger().violations();
+        let saw = |wanted| violations.iter().any(|(kind, _)| *kind == wanted);
+        // What a pool must not see is seen where it happens.
+        let pipelines = matches!(style, Handshake::Axeos | Handshake::ConfigureLast);
+        assert_eq!(saw(PoolViolation::Pipelined), pipelines, "{style:?}");
+        assert_eq!(saw(PoolViolation::TextId), ids == Ids::Text);
+        assert_eq!(saw(PoolViolation::RepeatedId), ids == Ids::SubmitsAreFour);
+    }
+}
+
+#[test]
+fn bad_shares_are_refused_in_every_form() {
+    for form in [
+        RejectForm::Array,
+        RejectForm::Object,
+        RejectForm::Text,
+        RejectForm::RejectReason,
+        RejectForm::Bare,
+    ] {
+        let pool = pool(|options| {
+            options.reject_form = form;
+            options.difficulty = 1e-10;
+        });
+        let miner = miner(&pool, |options| options.pace = Pace::Idle);
+        let ledger = miner.ledger();
+        wait_until(SOON, "a job", || ledger.jobs_received() == 1);
+        let line = |id: u32, job: &str, e2: &str, bits: &str| {
+            let ntime = ledger.jobs()[0].ntime;
+            let params =
+                format!(r#"["wallet.worker","{job}","{e2}","{ntime:08x}","00000000","{bits}"]"#);
+            format!(r#"{{"id":{id},"method":"mining.submit","params":{params}}}"#)
+        };
+        let e2 = "0000000000000000";
+        for (id, share) in [
+            line(100, "1", e2, "00000000"),
+            line(101, "1", e2, "00000000"),
+            line(102, "99", e2, "00000000"),
+            line(103, "1", "00", "00000000"),
+            line(104, "1", e2, "00000001"),
+        ]
+        .iter()
+        .enumerate()
+        {
+            miner.inject(share);
+            wait_until(SOON, "an answer", || ledger.replies().len() > id + 3);
+        }
+        pool.change(|options| options.difficulty = 1e12);
+        pool.new_block();
+        wait_until(SOON, "a harder job", || ledger.jobs_received() == 2);
+        miner.inject(&line(105, "1", e2, "00000000"));
+        miner.inject(&line(106, "2", e2, "00000000"));
+        wait_until(SOON, "all answers", || ledger.replies().len() == 10);
+        let verdicts: Vec<Verdict> = pool
+            .ledger()
+            .shares()
+            .iter()
+            .map(|share| share.judgement.verdict)
+            .collect();
+        assert_eq!(
+            verdicts,
+            [
+                Verdict::Accepted,
+                Verdict::Duplicate,
+                Verdict::UnknownJob,
+                Verdict::ExtranonceSize,
+                Verdict::VersionBits,
+                Verdict::Stale,
+                Verdict::LowDifficulty,
+            ]
+        );
+        let odd = ledger.violations().len();
+        let expected = if form == RejectForm::Array { 0 } else { 6 };
+        // An error that is only a `false` result still is a usual answer in form.
+        let bare = matches!(form, RejectForm::Bare | RejectForm::RejectReason);
+        assert_eq!(odd, if bare { 0 } else { expected }, "{form:?}");
+    }
+}
+
+#[test]
+fn the_miner_sees_what_a_server_must_not_do() {
+    let pool = pool(|options| options.job_interval = None);
+    let miner = miner(&pool, |options| {
+        options.reconnect = None;
+        options.hangs_up_on_set_extranonce = true;
+    });
+    let ledger = miner.ledger();
+    wait_for_answers(&ledger, 3);
+    assert_eq!(ledger.violations(), []);
+    miner.pause(true);
+    pool.change(|options| options.difficulty = 2e-9);
+    pool.say("{\"id\":77,\"result\":true,\"error\":null}\n");
+    wait_until(SOON, "violations", || ledger.violations().len() == 2);
+    assert!(matches!(
+        ledger.violations()[..],
+        [
+            MinerViolation::NotFollowedByJob(_),
+            MinerViolation::UnknownAnswer(_)
+        ]
+    ));
+    pool.set_extranonce(4, 4);
+    wait_until(SOON, "the miner to hang up", || {
+        ledger
+            .endings()
+            .iter()
+            .any(|(_, how)| *how == Ending::ByMiner)
+    });
+    wait_until(SOON, "the pool to notice", || {
+        pool.ledger().connections_open() == 0
+    });
+    assert_eq!(ledger.set_extranonces(), 1);
+}
+
+#[test]
+fn a_pool_goes_away_and_comes_back_and_a_block_makes_shares_stale() {
+    let pool = pool(|options| {
+        options.e1_reuse = ExtranonceReuse::Slots;
+        options.rules = Rules {
+            stale_grace: Duration::from_secs(5),
+            ..Rules::default()
+        };
+    });
+    let miner = miner(&pool, |_| ());
+    let ledger = miner.ledger();
+    wait_for_answers(&ledger, 5);
+    pool.new_block();
+    wait_until(SOON, "the new block", || ledger.jobs_received() == 2);
+    assert!(ledger.last_job().unwrap().clean);
+    pool.go_down();
+    wait_until(SOON, "the end", || ledger.endings().len() == 1);
+    let connections = ledger.connections();
+    pool.come_back().unwrap();
+    wait_until(SOON, "a new connection", || {
+        ledger.connections() > connections
+    });
+    wait_until(SOON, "its job", || {
+        ledger.last_job().is_some_and(|job| job.connection > 1)
+    });
+    let accepted = ledger.accepted();
+    pool.change(|options| options.silent = true);
+    std::thread::sleep(Duration::from_millis(100));
+    let silent_at = ledger.accepted();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(ledger.accepted(), silent_at);
+    assert!(silent_at >= accepted);
+    assert!(ledger.unanswered(Instant::now(), Duration::from_millis(50)) > 0);
+}
