@@ -7,9 +7,17 @@
     clippy::expect_used,
     clippy::disallowed_methods,
     clippy::wildcard_enum_match_arm,
-    reason = "tests fail by panicking, and they run in real time"
+    clippy::print_stdout,
+    reason = "tests fail by panicking, print what they measure, and run in real time"
 )]
 
 mod support;
 
 mod direct;
+
+mod failover;
+mod handshake;
+mod live;
+mod rubbish;
+mod shares;
+mod split;

@@ -1,6 +1,18 @@
-//! What the tests share: waiting, the proxy as a process, its config, its metrics, a raw client.
+//! What the tests share: waiting, ports, the config, HTTP. The proxy as a process is in `proxy`, a
+//! miner that does exactly what a test says in `client`.
 
+pub(crate) mod client;
+pub(crate) mod proxy;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+use dpmp::sim::miner::SimMiner;
+use dpmp::sim::miner::options::{MinerOptions, Pace};
+use dpmp::sim::pool::SimPool;
+use dpmp::sim::pool::options::PoolOptions;
 
 /// How long a test waits for what should happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -13,4 +25,85 @@ pub(crate) fn wait_until(patience: Duration, what: &str, mut holds: impl FnMut()
         assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A port of this machine that is free, outside the range from which the system takes those of
+/// outgoing connections, so that nobody else gets it before it is used.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let of_process = u16::try_from(std::process::id() % 180).unwrap() * 100;
+    loop {
+        let port = 12_000 + of_process + NEXT.fetch_add(1, Ordering::Relaxed) % 2000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+pub(crate) fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// A simulated pool whose jobs carry `tag`, with a fresh job several times a second.
+pub(crate) fn pool(tag: &str, change: impl FnOnce(&mut PoolOptions)) -> SimPool {
+    let mut options = PoolOptions {
+        port: free_port(),
+        tag: tag.into(),
+        seed: tag.bytes().map(u64::from).sum(),
+        job_interval: Some(Duration::from_millis(400)),
+        ..PoolOptions::default()
+    };
+    change(&mut options);
+    SimPool::start(options).unwrap()
+}
+
+/// A simulated miner, patient and well-behaved unless changed.
+pub(crate) fn miner(address: SocketAddr, change: impl FnOnce(&mut MinerOptions)) -> SimMiner {
+    let mut options = MinerOptions {
+        address,
+        pace: Pace::Shares(20.0),
+        ..MinerOptions::default()
+    };
+    change(&mut options);
+    SimMiner::start(options).unwrap()
+}
+
+/// The tag of the pool that a miner works for.
+pub(crate) fn tag(miner: &SimMiner) -> Option<String> {
+    miner.ledger().last_job()?.tag
+}
+
+/// Stops the miners' work and waits until all their shares are answered.
+#[track_caller]
+pub(crate) fn settle(miners: &[SimMiner]) {
+    for miner in miners {
+        miner.pause(true);
+    }
+    // A pause takes effect within a turn of the miner's thread.
+    let mut before = None;
+    wait_until(SOON, "the answers to all shares", || {
+        let count = |miner: &SimMiner| {
+            let unanswered = miner.ledger().unanswered(Instant::now(), Duration::ZERO);
+            (miner.ledger().submitted(), unanswered)
+        };
+        let counts: Vec<_> = miners.iter().map(count).collect();
+        let steady = before.as_ref() == Some(&counts);
+        let answered = counts.iter().all(|(_, unanswered)| *unanswered == 0);
+        before = Some(counts);
+        std::thread::sleep(Duration::from_millis(50));
+        steady && answered
+    });
+}
+
+/// An HTTP GET: the status and the body. `None` if nobody answers.
+pub(crate) fn http_get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, SOON).ok()?;
+    stream.set_read_timeout(Some(SOON)).ok()?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
 }

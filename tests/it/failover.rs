@@ -1,0 +1,239 @@
+//! Pools that die, hang and come back.
+
+use std::time::{Duration, Instant};
+
+use dpmp::sim::miner::SimMiner;
+use dpmp::sim::miner::ledger::MinerLedger;
+
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{SOON, miner, pool, tag, wait_until};
+
+fn farm(proxy: &Proxy, size: usize) -> Vec<SimMiner> {
+    let start = |number| {
+        miner(proxy.address(), |options| {
+            options.user = format!("x.rig{number}");
+            options.hangs_up_on_set_extranonce = true;
+        })
+    };
+    let miners: Vec<SimMiner> = (0..size).map(start).collect();
+    wait_until(SOON, "work from both pools", || {
+        miners.iter().all(|miner| {
+            let jobs = miner.ledger().jobs();
+            let from = |name| jobs.iter().any(|job| job.tag.as_deref() == Some(name));
+            from("A") && from("B")
+        })
+    });
+    miners
+}
+
+/// When a miner first got work of a pool after a moment.
+fn first_job_after(ledger: &MinerLedger, moment: Instant, pool: &str) -> Option<Instant> {
+    let jobs = ledger.jobs().into_iter();
+    jobs.filter(|job| job.tag.as_deref() == Some(pool))
+        .map(|job| job.at)
+        .find(|at| *at > moment)
+}
+
+#[test]
+fn miners_of_a_pool_that_dies_go_on_at_the_other_and_return() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).start();
+    let miners = farm(&proxy, 4);
+    wait_until(SOON, "two miners on A", || {
+        let on_a = |miner: &&SimMiner| tag(miner).as_deref() == Some("A");
+        miners.iter().filter(on_a).count() >= 2
+    });
+
+    let on_a: Vec<bool> = miners
+        .iter()
+        .map(|miner| tag(miner).as_deref() == Some("A"))
+        .collect();
+    let died = Instant::now();
+    a.go_down();
+    wait_until(SOON, "all miners on B", || {
+        miners
+            .iter()
+            .all(|miner| tag(miner).as_deref() == Some("B"))
+    });
+    for (miner, _) in miners.iter().zip(on_a).filter(|(_, on_a)| *on_a) {
+        let moved = first_job_after(&miner.ledger(), died, "B").unwrap() - died;
+        println!("new work {} ms after the pool died", moved.as_millis());
+        assert!(moved < Duration::from_secs(1), "{moved:?}");
+    }
+
+    a.come_back().unwrap();
+    let back = Instant::now();
+    wait_until(SOON, "work from A again", || {
+        let returned = |miner: &SimMiner| first_job_after(&miner.ledger(), back, "A").is_some();
+        miners.iter().all(returned)
+    });
+    println!(
+        "all back {} ms after it came back",
+        back.elapsed().as_millis()
+    );
+    for miner in &miners {
+        let ledger = miner.ledger();
+        assert_eq!(ledger.connections(), 1, "no miner has to notice");
+        assert_eq!(ledger.violations(), []);
+        assert_eq!(ledger.set_extranonces(), 0);
+        for refused in ledger.rejections() {
+            // What was on its way to the pool when it died, or was found before the new job came.
+            let code = refused.answer.as_ref().and_then(|answer| answer.code);
+            assert!(matches!(code, Some(20 | 21)), "{refused:?}");
+            assert!(refused.at < died + Duration::from_secs(1), "{refused:?}");
+        }
+    }
+    assert_eq!(b.ledger().refused(), 0, "{}", b.ledger().summary());
+    assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+}
+
+#[test]
+fn a_pool_that_falls_silent_is_found_out() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).set("pools.A.stall_seconds", 5).start();
+    let miners = farm(&proxy, 2);
+    a.change(|options| options.silent = true);
+    let fell_silent = Instant::now();
+    // Not yet found out, miners still take turns at it; afterwards they stay away.
+    wait_until(SOON, "A to be found out", || {
+        proxy.metric("dpmp_upstream_connections{pool=\"A\"}") == Some(0.0)
+    });
+    let found = fell_silent.elapsed();
+    println!("found out after {} ms", found.as_millis());
+    assert!(found > Duration::from_secs(4), "{found:?}");
+    assert!(found < Duration::from_secs(7), "{found:?}");
+    wait_until(SOON, "all miners on B", || {
+        miners
+            .iter()
+            .all(|miner| tag(miner).as_deref() == Some("B"))
+    });
+
+    a.change(|options| options.silent = false);
+    let speaks = Instant::now();
+    wait_until(SOON * 2, "work from A again", || {
+        let returned = |miner: &SimMiner| first_job_after(&miner.ledger(), speaks, "A").is_some();
+        miners.iter().all(returned)
+    });
+    for miner in &miners {
+        assert_eq!(miner.ledger().connections(), 1);
+        assert_eq!(miner.ledger().violations(), []);
+    }
+}
+
+#[test]
+fn shares_that_a_lost_pool_owes_an_answer_are_answered() {
+    let a = pool("A", |options| options.answers_shares = false);
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).set("scheduler.poolB_weight", 0).start();
+    let miner = miner(proxy.address(), |_| ());
+    let ledger = miner.ledger();
+    wait_until(SOON, "shares at the pool", || a.ledger().accepted() >= 5);
+    assert_eq!(ledger.accepted() + ledger.rejected(), 0);
+    miner.pause(true);
+    a.kill_connections();
+    wait_until(SOON, "answers", || {
+        ledger.unanswered(Instant::now(), Duration::ZERO) == 0
+    });
+    assert!(ledger.rejected() >= 5);
+    for refused in ledger.rejections() {
+        let answer = refused.answer.unwrap();
+        assert_eq!(answer.code, Some(20), "{}", answer.text);
+    }
+    assert_eq!(ledger.violations(), []);
+    assert_eq!(
+        b.ledger().connections_open(),
+        0,
+        "weight 0 is not connected"
+    );
+
+    a.change(|options| options.answers_shares = true);
+    miner.pause(false);
+    wait_until(SOON, "work after the reconnect", || ledger.accepted() > 0);
+    assert_eq!(ledger.connections(), 1);
+    assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+}
+
+#[test]
+fn a_pool_that_leaves_a_share_unanswered_is_down() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).set("pools.A.answer_seconds", 1).start();
+    let miners = farm(&proxy, 1);
+    let ledger = miners[0].ledger();
+    a.change(|options| options.answers_shares = false);
+    wait_until(SOON, "a share that was given up", || ledger.rejected() > 0);
+    for refused in ledger.rejections() {
+        let answer = refused.answer.unwrap();
+        assert_eq!(answer.code, Some(20), "{}", answer.text);
+        assert_eq!(refused.tag.as_deref(), Some("A"));
+        let waited = answer.at.saturating_duration_since(refused.at);
+        assert!(waited < Duration::from_secs(2), "{waited:?}");
+    }
+    let accepted = ledger.accepted();
+    wait_until(SOON, "shares at B", || ledger.accepted() > accepted + 5);
+    assert_eq!(ledger.connections(), 1);
+}
+
+#[test]
+fn a_reconnect_to_another_host_is_refused_and_to_the_same_is_made() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let thief = pool("T", |_| ());
+    let proxy = Setup::new(&a, &b).start();
+    let miners = farm(&proxy, 1);
+    let ledger = miners[0].ledger();
+    a.reconnect(&format!("[\"127.0.0.1\",{},0]", thief.port()));
+    a.reconnect("[\"pool.example.com\",3333,0]");
+    let asked = Instant::now();
+    wait_until(SOON, "both pools to go on", || {
+        let again = |name| first_job_after(&ledger, asked, name).is_some();
+        again("A") && again("B")
+    });
+    let opened = a.ledger().connections_opened();
+    a.reconnect("[]");
+    wait_until(SOON, "a new connection", || {
+        a.ledger().connections_opened() > opened
+    });
+    let asked = Instant::now();
+    wait_until(SOON, "work from A", || {
+        first_job_after(&ledger, asked, "A").is_some()
+    });
+    assert_eq!(thief.ledger().connections_opened(), 0);
+    assert_eq!(ledger.connections(), 1);
+    assert_eq!(a.ledger().refused() + b.ledger().refused(), 0);
+}
+
+#[test]
+fn a_pool_may_change_its_extranonce_under_the_miners() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).start();
+    let miners = farm(&proxy, 2);
+    for (e1_size, e2_size) in [(6, 8), (0, 9), (16, 12)] {
+        a.set_extranonce(e1_size, e2_size);
+        a.new_job();
+        let changed = Instant::now();
+        wait_until(SOON, "work under the new extranonce", || {
+            let at_a = |miner: &SimMiner| first_job_after(&miner.ledger(), changed, "A").is_some();
+            miners.iter().all(at_a)
+        });
+        let accepted = a.ledger().accepted();
+        wait_until(SOON, "shares under it", || {
+            a.ledger().accepted() > accepted + 3
+        });
+    }
+    assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+    assert_eq!(a.ledger().violations(), []);
+    for miner in &miners {
+        assert_eq!(miner.ledger().set_extranonces(), 0);
+        assert_eq!(miner.ledger().connections(), 1);
+        assert_eq!(
+            miner.ledger().rejected(),
+            0,
+            "{:?}",
+            miner.ledger().rejections()
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! Whatever comes in from either side: a clear answer or a clean close, and nobody else loses anything.
+
+use std::time::Duration;
+
+use dpmp::sim::miner::SimMiner;
+use dpmp::sim::miner::options::Pace;
+use dpmp::sim::pool::SimPool;
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{SOON, miner, pool, settle, wait_until};
+
+/// How soon the proxy has to give up on rubbish.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// The proxy with a well-behaved miner.
+struct Scene {
+    a: SimPool,
+    b: SimPool,
+    good: [SimMiner; 1],
+    proxy: Proxy,
+}
+
+impl Scene {
+    fn new(change: impl FnOnce(Setup) -> Setup) -> Self {
+        let a = pool("A", |_| ());
+        let b = pool("B", |_| ());
+        let proxy = change(Setup::new(&a, &b)).start();
+        let good = [miner(proxy.address(), |_| ())];
+        let scene = Self { a, b, good, proxy };
+        wait_until(SOON, "good shares", || {
+            scene.good[0].ledger().accepted() > 5
+        });
+        scene
+    }
+
+    /// The well-behaved miner has lost nothing, and goes on.
+    #[track_caller]
+    fn check(mut self) {
+        self.proxy.check_running();
+        let ledger = self.good[0].ledger();
+        let accepted = ledger.accepted();
+        wait_until(SOON, "more good shares", || {
+            ledger.accepted() > accepted + 10
+        });
+        settle(&self.good);
+        assert_eq!(ledger.rejected(), 0, "{:?}", ledger.rejections());
+        assert_eq!(ledger.violations(), []);
+        assert_eq!(ledger.connections(), 1);
+        for pool in [&self.a, &self.b] {
+            assert_eq!(pool.ledger().refused(), 0, "{}", pool.ledger().summary());
+            assert_eq!(pool.ledger().violations(), []);
+        }
+    }
+}
+
+#[test]
+fn other_protocols_are_closed_at_once() {
+    let scene = Scene::new(|setup| setup);
+    let hellos: [&[u8]; 5] = [
+        // A TLS ClientHello: bfgminer waits up to 20 s for an answer to it.
+        &[
+            0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03,
+        ],
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST / HTTP/1.0\r\n\r\n{\"id\":1}\r\n",
+        b"CONNECT example.com:443 HTTP/1.1\r\n\r\n",
+        &[b'a'; 200_000],
+    ];
+    for hello in hellos {
+        let mut client = Client::connect(scene.proxy.address());
+        client.send_bytes(hello);
+        let start = String::from_utf8_lossy(&hello[..5]).into_owned();
+        assert!(client.is_closed_within(AT_ONCE), "{start:?}");
+    }
+    scene.check();
+}
+
+#[test]
+fn lines_that_are_no_requests_get_an_error_and_harm_nobody() {
+    let scene = Scene::new(|setup| setup);
+    let (mut client, mut work) = Client::working(scene.proxy.address());
+    let deep = format!(
+        "{{\"id\":5,\"method\":\"x\",\"params\":{}",
+        "[".repeat(5000)
+    );
+    for line in [
+        "{ id: null, result: [], error: true }",
+        "{\"id\":1,\"method\":\"mining.submit\"",
+        "[1,2,3]",
+        "null",
+        "\u{fffd}\u{1}",
+        &deep,
+    ] {
+        client.send(line);
+        let answer = client.answer_to(&Value::Null);
+        assert_eq!(answer["error"][0], 20, "{line}: {answer}");
+    }
+    // In between all the rubbish it is still a miner.
+    let share = client.find(&mut work);
+    assert_eq!(client.submit(&share)["result"], true);
+    client.send_bytes(&[0xff, 0x00, 0xfe, b'\n'].repeat(200));
+    assert!(client.is_closed_within(AT_ONCE), "after so much rubbish");
+    scene.check();
+}
+
+#[test]
+fn half_open_handshakes_end() {
+    let scene = Scene::new(|setup| setup.set("listen.authorize_seconds", 1));
+    let mut clients: Vec<Client> = (0..20)
+        .map(|_| Client::connect(scene.proxy.address()))
+        .collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        match number % 4 {
+            0 => client.send_bytes(b"{\"id\":1,\"method\":\"mining.subscr"),
+            1 => client.send(r#"{"id":1,"method":"mining.subscribe","params":["x"]}"#),
+            2 => {
+                client.send(r#"{"id":1,"method":"mining.subscribe","params":["x"]}"#);
+                client.close_sending();
+            }
+            _ => (),
+        }
+    }
+    for client in &mut clients {
+        assert!(client.is_closed_within(AT_ONCE));
+    }
+    wait_until(SOON, "only the good miner to be left", || {
+        scene.proxy.metric("dpmp_downstream_connections") == Some(1.0)
+    });
+    scene.check();
+}
+
+#[test]
+fn a_miner_that_does_not_read_is_cut_off() {
+    let scene = Scene::new(|setup| setup.set("listen.submits_per_second", 0));
+    let mut stuck = Client::connect(scene.proxy.address());
+    stuck.subscribe();
+    stuck.authorize();
+    // Answers to these fill every buffer on the way, if nobody fetches them.
+    let flood = r#"{"id":"0123456789012345678901234567890123456789012345678901234567890123456789","method":"mining.unheard-of"}"#;
+    let flood = format!("{flood}\n").repeat(1000);
+    let connections = || scene.proxy.metric("dpmp_downstream_connections");
+    wait_until(SOON * 2, "the stuck miner to be cut off", || {
+        stuck.send_bytes(flood.as_bytes());
+        connections() == Some(1.0)
+    });
+    let slow = miner(scene.proxy.address(), |options| {
+        options.stops_reading = true;
+        options.reconnect = None;
+        options.pace = Pace::Shares(50.0);
+    });
+    wait_until(SOON, "shares of the miner that stops reading", || {
+        slow.ledger().submitted() > 20
+    });
+    drop(slow);
+    scene.check();
+}
+
+#[test]
+fn a_flood_of_submits_is_answered_and_not_passed_on() {
+    let scene = Scene::new(|setup| setup.set("listen.submits_per_second", 50));
+    let (mut client, work) = Client::working(scene.proxy.address());
+    let before = scene.a.ledger().shares().len() + scene.b.ledger().shares().len();
+    let params = json!([
+        client.user,
+        work.notify.job_id,
+        "00",
+        "00000000",
+        "00000000"
+    ]);
+    for id in 1000..1500 {
+        client.send(&json!({"id": id, "method": "mining.submit", "params": params}).to_string());
+    }
+    let mut texts = std::collections::BTreeMap::new();
+    for id in 1000..1500 {
+        let answer = client.answer_to(&json!(id));
+        assert_eq!(answer["error"][0], 20, "{answer}");
+        *texts.entry(answer["error"][1].to_string()).or_insert(0) += 1;
+    }
+    println!("{texts:?}");
+    assert!(texts.values().any(|count| *count >= 300), "{texts:?}");
+    let after = scene.a.ledger().shares().len() + scene.b.ledger().shares().len();
+    let good = scene.good[0].ledger().submitted();
+    assert!(u64::try_from(after - before).unwrap() <= good);
+    scene.check();
+}
+
+#[test]
+fn rubbish_from_a_pool_does_not_reach_the_miner() {
+    let scene = Scene::new(|setup| setup);
+    for rubbish in [
+        "{ id: null, result: [], error: true }\n",
+        "\n\n\u{1}\u{2}\n",
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "{\"id\":999999,\"result\":true,\"error\":null}\n",
+        "{\"id\":null,\"method\":\"mining.notify\",\"params\":[]}\n",
+        "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"1\",\"00\",\"\",\"\",[],\"\",\"\",\"\",true]}\n",
+        "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[0]}\n",
+        "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[\"much\"]}\n",
+        "{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":[\"xy\",-1]}\n",
+        "{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"hello\"]}\n",
+        "{\"id\":null,\"method\":\"mining.unheard-of\",\"params\":{}}\n",
+    ] {
+        scene.a.say(rubbish);
+    }
+    scene.a.say(&format!("{}\n", "[".repeat(100_000)));
+    scene
+        .a
+        .say("{\"id\":77,\"method\":\"client.get_version\",\"params\":[]}\n");
+    scene
+        .a
+        .say("{\"id\":\"p\",\"method\":\"mining.ping\",\"params\":[]}\n");
+    wait_until(SOON, "answers to the pool's questions", || {
+        scene.a.ledger().replies().len() == 2
+    });
+    scene.check();
+}
+
+#[test]
+fn an_endless_line_from_a_pool_costs_only_that_connection() {
+    let scene = Scene::new(|setup| setup);
+    let opened = scene.a.ledger().connections_opened();
+    for _ in 0..20 {
+        scene.a.say(&"x".repeat(100_000));
+    }
+    wait_until(SOON, "a new connection to the pool", || {
+        scene.a.ledger().connections_opened() > opened
+    });
+    let ledger = scene.good[0].ledger();
+    assert_eq!(ledger.connections(), 1);
+    wait_until(SOON, "shares after that", || {
+        let jobs = ledger.jobs();
+        let last = jobs.last().unwrap();
+        last.tag.as_deref() == Some("A") && scene.a.ledger().connections_open() == 1
+    });
+    assert_eq!(ledger.violations(), []);
+}

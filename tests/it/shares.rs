@@ -1,0 +1,255 @@
+//! Every share gets one answer, and the right one.
+
+use std::time::Duration;
+
+use dpmp::sim::chain::judge::{Rules, Verdict};
+use dpmp::sim::miner::work::{Share, Work};
+use dpmp::sim::pool::SimPool;
+use dpmp::sim::pool::options::{PoolOptions, RejectForm};
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{SOON, pool, wait_until};
+
+/// What makes a good share a bad one.
+type Change = fn(&mut Share);
+
+/// The proxy with only pool A in use, so that a miner stays where it is.
+fn only_a(change: impl FnOnce(&mut PoolOptions)) -> (SimPool, SimPool, Proxy) {
+    let a = pool("A", |options| {
+        options.job_interval = None;
+        // One hash in about 43 is a share.
+        options.difficulty = 1e-8;
+        change(options);
+    });
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).set("scheduler.poolB_weight", 0).start();
+    (a, b, proxy)
+}
+
+#[track_caller]
+fn assert_refused(answer: &Value, code: i64) {
+    assert_eq!(answer["error"][0], code, "{answer}");
+    assert!(answer["error"][1].is_string(), "{answer}");
+    assert!(answer["error"][2].is_null(), "{answer}");
+    assert_ne!(answer["result"], true, "{answer}");
+}
+
+#[track_caller]
+fn assert_accepted(answer: &Value) {
+    assert_eq!(answer["result"], true, "{answer}");
+    assert_eq!(answer["error"], Value::Null, "{answer}");
+}
+
+#[test]
+fn what_is_wrong_with_a_share_is_said_here() {
+    let (a, _b, proxy) = only_a(|_| ());
+    let (mut client, mut work) = Client::working(proxy.address());
+    let good = client.find(&mut work);
+    assert_accepted(&client.submit(&good));
+    assert_refused(&client.submit(&good), 22);
+
+    let cases: [(i64, Change); 6] = [
+        (21, |share| share.job_id = "ffff".into()),
+        (21, |share| share.job_id = "not-hex".into()),
+        (20, |share| share.version_bits = Some(0x8000_0001)),
+        (20, |share| share.ntime -= 1),
+        (20, |share| share.ntime += 7200),
+        (20, |share| share.e2.push(0)),
+    ];
+    for (number, (code, change)) in cases.into_iter().enumerate() {
+        let mut share = client.find(&mut work);
+        change(&mut share);
+        let answer = client.submit(&share);
+        assert_eq!(answer["error"][0], code, "case {number}: {answer}");
+    }
+    let difficulty = client.difficulty;
+    let low = client.find_where(&mut work, |found| found < difficulty / 2.0);
+    assert_refused(&client.submit(&low), 23);
+
+    for params in [
+        json!([]),
+        json!(["wallet.worker"]),
+        json!(["wallet.worker", "1", "zz", "00000000", "00000000"]),
+        json!(["wallet.worker", "1", "0000", 7, "00000000"]),
+        json!({"job": 1}),
+    ] {
+        assert_refused(&client.ask("mining.submit", &params), 20);
+    }
+    let stranger = client.find(&mut work);
+    client.user = "somebody.else".into();
+    assert_refused(&client.submit(&stranger), 24);
+    client.user = "wallet.worker".into();
+
+    let old = client.find(&mut work);
+    a.new_block();
+    let mut fresh = client.job_where("after the block", |work| work.notify.clean);
+    assert_refused(&client.submit(&old), 21);
+    let share = client.find(&mut fresh);
+    assert_accepted(&client.submit(&share));
+
+    // Of all these the pool saw only the two good ones.
+    assert_eq!(a.ledger().accepted(), 2, "{}", a.ledger().summary());
+    assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+    assert_eq!(a.ledger().violations(), []);
+}
+
+#[test]
+fn version_bits_are_passed_on_or_filled_in() {
+    let (a, _b, proxy) = only_a(|options| options.version = 0x2000_2000);
+    let (mut client, mut work) = Client::working(proxy.address());
+    assert_eq!(client.mask, Some(0x1fff_e000));
+    for _ in 0..5 {
+        let share = client.find(&mut work);
+        assert_accepted(&client.submit(&share));
+    }
+    // Five parameters: the job's own bits.
+    let mut plain = Work::new(work.notify.clone(), work.e1.clone(), work.e2_size, None);
+    plain.first_e2 = 77;
+    let share = client.find(&mut plain);
+    assert_eq!(share.version_bits, None);
+    assert_accepted(&client.submit(&share));
+    assert_eq!(a.ledger().violations(), []);
+}
+
+#[test]
+fn a_block_is_forwarded_whatever_else_is_wrong_with_it() {
+    let (a, _b, proxy) = only_a(|options| {
+        // Every second hash is a block.
+        options.nbits = 0x207f_ffff;
+        options.difficulty = 1e6;
+    });
+    let (mut client, mut work) = Client::working(proxy.address());
+    let is_block = |difficulty: f64| difficulty > 5e-10;
+    let below = client.find_where(&mut work, is_block);
+    let no_block = client.find_where(&mut work, |difficulty| difficulty < 2.4e-10);
+    let stale = client.find_where(&mut work, is_block);
+    let stale_no_block = client.find_where(&mut work, |difficulty| difficulty < 2.4e-10);
+
+    let answer = client.submit(&below);
+    assert_refused(&answer, 23);
+    assert_eq!(answer["error"][1], "Above target", "the pool's own words");
+    assert_eq!(client.submit(&no_block)["error"][0], 23);
+    a.new_block();
+    client.job_where("after the block", |work| work.notify.clean);
+    assert_refused(&client.submit(&stale), 21);
+    assert_refused(&client.submit(&stale_no_block), 21);
+
+    let shares = a.ledger().shares();
+    let verdicts: Vec<Verdict> = shares.iter().map(|share| share.judgement.verdict).collect();
+    assert_eq!(verdicts, [Verdict::LowDifficulty, Verdict::Stale]);
+    assert!(shares.iter().all(|share| share.judgement.is_block));
+}
+
+#[test]
+fn a_late_share_reaches_the_pool_that_owns_its_job() {
+    let a = pool("A", |options| options.job_interval = None);
+    let b = pool("B", |options| options.job_interval = None);
+    let proxy = Setup::new(&a, &b).start();
+    let (mut client, mut first) = Client::working(proxy.address());
+    for round in 1..=4_u64 {
+        let of_a = dpmp::sim::chain::tag_of(&first.notify.coinb2).as_deref() == Some("A");
+        let (owner, next) = if of_a { (&a, "B") } else { (&b, "A") };
+        let (before, difficulty) = (owner.ledger().accepted(), client.difficulty);
+        let mut second = client.job_of(next);
+        assert!(!second.notify.clean, "round {round}");
+        let late = client.find_where(&mut first, |found| found >= difficulty);
+        assert_accepted(&client.submit(&late));
+        assert_eq!(owner.ledger().accepted(), before + 1, "round {round}");
+        let present = client.find(&mut second);
+        assert_accepted(&client.submit(&present));
+        first = second;
+    }
+    assert_eq!(a.ledger().refused() + b.ledger().refused(), 0);
+}
+
+#[test]
+fn a_share_of_the_other_pools_old_block_is_stale() {
+    let a = pool("A", |options| options.job_interval = None);
+    let b = pool("B", |options| options.job_interval = None);
+    let proxy = Setup::new(&a, &b).start();
+    let (mut client, _) = Client::working(proxy.address());
+    let mut of_a = client.job_of("A");
+    let late = client.find(&mut of_a);
+    client.job_of("B");
+    a.new_block();
+    wait_until(SOON, "the block to reach the proxy", || {
+        let jobs = a.ledger().jobs();
+        jobs.iter().filter(|job| job.clean).count() >= 2
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    assert_refused(&client.submit(&late), 21);
+    assert_eq!(a.ledger().refused(), 0);
+}
+
+#[test]
+fn every_form_of_a_pools_refusal_becomes_a_list() {
+    // The code that a form has no room for is 20.
+    let forms = [
+        (RejectForm::Array, 21, "Stale"),
+        (RejectForm::Object, 21, "Stale"),
+        (RejectForm::Text, 20, "Stale"),
+        (RejectForm::RejectReason, 20, "Stale"),
+        (RejectForm::Bare, 20, ""),
+    ];
+    let (a, _b, proxy) = only_a(|options| options.refuse_all = Some(Verdict::Stale));
+    let (mut client, mut work) = Client::working(proxy.address());
+    for (form, code, text) in forms {
+        a.change(|options| options.reject_form = form);
+        let share = client.find(&mut work);
+        let answer = client.submit(&share);
+        assert_refused(&answer, code);
+        let said = answer["error"][1].as_str().unwrap();
+        assert!(said.contains(text), "{form:?}: {answer}");
+    }
+}
+
+#[test]
+fn difficulty_holds_for_the_next_job_only_and_comes_with_it() {
+    let (a, _b, proxy) = only_a(|options| {
+        options.rules = Rules {
+            stale_grace: Duration::from_secs(60),
+            ..Rules::default()
+        }
+    });
+    let (mut client, mut first) = Client::working(proxy.address());
+    let easy = client.difficulty;
+    assert_eq!(easy, 1e-8);
+    a.change(|options| options.difficulty = 1e-7);
+    let share = client.find(&mut first);
+    assert_accepted(&client.submit(&share));
+    assert_eq!(client.difficulty, easy, "not before the next job");
+    a.new_job();
+    let mut second = client.job();
+    assert_eq!(client.difficulty, 1e-7);
+    let old = client.find_where(&mut first, |found| found >= easy && found < 1e-7);
+    assert_accepted(&client.submit(&old));
+    let low = client.find_where(&mut second, |found| found < 9e-8);
+    assert_refused(&client.submit(&low), 23);
+    let good = client.find(&mut second);
+    assert_accepted(&client.submit(&good));
+    assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+}
+
+#[test]
+fn a_share_below_the_pools_difficulty_is_the_miners_own() {
+    let a = pool("A", |options| {
+        options.job_interval = None;
+        options.difficulty = 1e-6;
+    });
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b)
+        .set("scheduler.poolB_weight", 0)
+        .set("downstream_diff", json!({"poolA_max": 1e-8}))
+        .start();
+    let (mut client, mut work) = Client::working(proxy.address());
+    assert_eq!(client.difficulty, 1e-8);
+    let low = client.find_where(&mut work, |found| (1e-8..9e-7).contains(&found));
+    assert_accepted(&client.submit(&low));
+    assert_refused(&client.submit(&low), 22);
+    let high = client.find_where(&mut work, |found| found > 1e-6);
+    assert_accepted(&client.submit(&high));
+    assert_eq!(a.ledger().accepted(), 1);
+    assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+}

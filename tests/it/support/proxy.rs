@@ -1,0 +1,227 @@
+//! The real binary as a process in a folder of its own.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use dpmp::sim::pool::SimPool;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{SOON, free_port, http_get, local, wait_until};
+
+/// How long the proxy may take to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A config that is to be started.
+pub(crate) struct Setup {
+    pub(crate) config: Value,
+}
+
+impl Setup {
+    /// Two pools half and half, in turns of a second, with everything that is slow made quick.
+    pub(crate) fn new(a: &SimPool, b: &SimPool) -> Self {
+        let pool = |pool: &SimPool, name: &str| {
+            json!({
+                "name": name,
+                "host": "127.0.0.1",
+                "port": pool.port(),
+                "wallet": format!("wallet{name}"),
+                "chain": "BTC",
+            })
+        };
+        let mut setup = Self::bare();
+        setup.config["pools"] = json!({"A": pool(a, "A"), "B": pool(b, "B")});
+        setup.config["scheduler"] = json!({
+            "poolA_weight": 50,
+            "poolB_weight": 50,
+            "slice_seconds": 1,
+            "min_switch_seconds": 0.2,
+        });
+        setup
+    }
+
+    /// Only free ports and a place for the logs.
+    pub(crate) fn bare() -> Self {
+        let config = json!({
+            "listen": {"host": "127.0.0.1", "port": free_port()},
+            "metrics": {"enabled": true, "host": "127.0.0.1", "port": free_port()},
+            "gui": {"enabled": true, "host": "127.0.0.1", "port": free_port()},
+            "logging": {"level": "debug", "directory": "logs"},
+        });
+        Self { config }
+    }
+
+    /// Sets one value, such as `scheduler.slice_seconds`.
+    pub(crate) fn set(mut self, path: &str, value: impl Into<Value>) -> Self {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        if let Some(found) = self.config.pointer_mut(&pointer) {
+            *found = value.into();
+        } else {
+            let (parent, key) = path.rsplit_once('.').unwrap();
+            let pointer = format!("/{}", parent.replace('.', "/"));
+            self.config.pointer_mut(&pointer).unwrap()[key] = value.into();
+        }
+        self
+    }
+
+    /// Starts the binary and waits until it serves.
+    #[track_caller]
+    pub(crate) fn start(self) -> Proxy {
+        let mut proxy = Proxy::spawn(self.config);
+        wait_until(SOON, "the proxy to listen", || {
+            proxy.check_running();
+            http_get(proxy.metrics_address(), "/healthz").is_some()
+                && TcpStream::connect(proxy.address()).is_ok()
+        });
+        proxy
+    }
+}
+
+/// The running binary. When it is dropped it is stopped, and has to end well.
+pub(crate) struct Proxy {
+    child: Child,
+    folder: TempDir,
+    config: Value,
+    ended: bool,
+}
+
+impl Proxy {
+    fn spawn(config: Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        fs::write(&path, serde_json::to_string_pretty(&config).unwrap()).unwrap();
+        let output = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
+        let child = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+            .arg("--config")
+            .arg(&path)
+            .current_dir(folder.path())
+            .env_remove("DPMP_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(output("stdout"))
+            .stderr(output("stderr"))
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            folder,
+            config,
+            ended: false,
+        }
+    }
+
+    /// Where miners connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port_of("listen")
+    }
+
+    /// Where the metrics are.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.port_of("metrics")
+    }
+
+    /// The value of a metric, such as `dpmp_jobs_forwarded_total{pool="A"}`.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let (_, body) = http_get(self.metrics_address(), "/metrics")?;
+        let line = body.lines().find(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(' '))
+        })?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        self.output("stdout")
+    }
+
+    /// What a file of its folder holds.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a changed config in place of the old one, as editors do.
+    pub(crate) fn rewrite_config(&mut self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.config);
+        self.write_config(&serde_json::to_string_pretty(&self.config).unwrap());
+    }
+
+    /// Writes any text in place of the config.
+    pub(crate) fn write_config(&self, text: &str) {
+        let new = self.file("config.json.new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.file("config.json")).unwrap();
+    }
+
+    /// Fails if the process has ended.
+    #[track_caller]
+    pub(crate) fn check_running(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            self.ended = true;
+            panic!("the proxy ended with {status}: {}", self.tail());
+        }
+    }
+
+    /// Asks the process to stop; how long it took, and how it ended.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) -> (Duration, ExitStatus) {
+        let started = Instant::now();
+        self.signal("-TERM");
+        let status = self.wait_for_end(STOP_PATIENCE);
+        (started.elapsed(), status)
+    }
+
+    #[track_caller]
+    fn wait_for_end(&mut self, patience: Duration) -> ExitStatus {
+        let mut status = None;
+        wait_until(patience, "the proxy to stop", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        self.ended = true;
+        status.unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &id]).status();
+        assert!(sent.unwrap().success(), "kill {name} {id}");
+    }
+
+    fn port_of(&self, section: &str) -> SocketAddr {
+        let port = self.config[section]["port"].as_u64().unwrap();
+        local(u16::try_from(port).unwrap())
+    }
+
+    fn output(&self, name: &str) -> String {
+        let bytes = fs::read(self.file(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The end of what it wrote.
+    fn tail(&self) -> String {
+        let log = self.output("stdout");
+        let lines: Vec<&str> = log.lines().collect();
+        let from = lines.len().saturating_sub(60);
+        format!(
+            "stderr:\n{}\nend of the log:\n{}",
+            self.output("stderr"),
+            lines[from..].join("\n")
+        )
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            println!("{}", self.tail());
+        } else if !self.ended {
+            let (_, status) = self.stop();
+            assert!(status.success(), "{status}: {}", self.tail());
+        }
+    }
+}
