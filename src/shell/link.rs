@@ -22,7 +22,10 @@ pub struct Socket {
 impl Socket {
     /// Takes over a connected socket.
     pub fn new(stream: TcpStream) -> Arc<Self> {
-        Arc::new(Self { stream, ended: OnceLock::new() })
+        Arc::new(Self {
+            stream,
+            ended: OnceLock::new(),
+        })
     }
 
     /// Cuts the connection: a thread that reads or writes it returns at once.
@@ -72,10 +75,12 @@ impl<M> Link<M> {
     /// # Errors
     /// If the queue is full or the connection gone.
     pub fn send(&self, message: M) -> Result<(), NotSent> {
-        self.outbox.try_send(Box::new(message)).map_err(|error| match error {
-            TrySendError::Full(_) => NotSent::Full,
-            TrySendError::Disconnected(_) => NotSent::Gone,
-        })
+        self.outbox
+            .try_send(Box::new(message))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => NotSent::Full,
+                TrySendError::Disconnected(_) => NotSent::Gone,
+            })
     }
 
     /// Ends the connection at once.

@@ -34,7 +34,10 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
         Ok(()) => format!("set aside as {}", aside.display()),
         Err(error) => format!("it could not be set aside either: {error}"),
     };
-    let problem = format!("{} cannot be read ({problem}); {moved}; totals begin at zero", path.display());
+    let problem = format!(
+        "{} cannot be read ({problem}); {moved}; totals begin at zero",
+        path.display()
+    );
     (Memory::default(), Some(problem))
 }
 
@@ -72,7 +75,9 @@ pub fn start(
                 Ok(()) => in_trouble = false,
                 Err(error) if !in_trouble => {
                     in_trouble = true;
-                    report(Fact::StateProblem { problem: format!("{error:#}") });
+                    report(Fact::StateProblem {
+                        problem: format!("{error:#}"),
+                    });
                 }
                 Err(_) => (),
             }
