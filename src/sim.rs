@@ -17,3 +17,6 @@ pub mod rng;
 
 pub mod miner;
 pub mod pool;
+
+#[cfg(test)]
+mod tests;
