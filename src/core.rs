@@ -349,7 +349,7 @@ impl Core {
                 |pool: Option<&crate::config::PoolConfig>| pool.map(|pool| pool.address());
             if address(before) != address(after) {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
-                self.pools[slot].probe_failed = false;
+                self.pools[slot].probe_failures = 0;
                 if let Some(open) = self.pools[slot].probe.drop_connection() {
                     out.push(Action::Close {
                         link: LinkId::Pool(open.conn),
@@ -475,7 +475,7 @@ impl Core {
                 });
             }
             pool.probe.fail(loss, now.at, &mut self.random);
-            pool.probe_failed = true;
+            pool.probe_failures += 1;
             out.push(Action::Report(Fact::PoolLost {
                 conn,
                 reason: loss.to_string(),
