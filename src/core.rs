@@ -46,7 +46,7 @@ use crate::stratum::message::FromPool;
 use crate::units::{Client, LinkId, MinerId, PerPool, PoolConn, PoolSlot};
 
 /// How long a stop may take, at most.
-const STOP_PATIENCE: Duration = Duration::from_secs(4);
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How many pools' facts are remembered.
 const MOST_FACTS: usize = 64;
