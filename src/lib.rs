@@ -16,4 +16,6 @@ pub mod config;
 
 pub mod core;
 
+pub mod observe;
+
 pub mod shell;
