@@ -18,4 +18,6 @@ pub mod core;
 
 pub mod observe;
 
+pub mod web;
+
 pub mod shell;
