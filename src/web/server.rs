@@ -3,10 +3,19 @@
 //! `rouille::Server` does the work, with a small pool of threads for answers. `start_server` is not used, as it panics
 //! if the port is taken, nor `stoppable` and `poll_timeout`, which do not return while requests keep coming.
 //!
-//! What `tiny_http` beneath it does not bound: it has a thread for each connection, without a time limit, so whoever
-//! opens connections and says nothing holds a thread and a file descriptor for each, and whoever does not read his
-//! answer holds one of the threads for answers until the system gives the connection up. These ports are therefore for
-//! the home network and not for the Internet; miners are served by other threads and are not held up.
+//! What is left, since `tiny_http` 0.12 beneath it offers no way to set a limit. These ports are therefore for the home
+//! network and not for the Internet; miners are served by other threads and are not held up by any of it, as long as
+//! there are file descriptors.
+//!
+//! - It has a thread for each connection and no time limit: whoever opens connections and says nothing holds a thread
+//!   and a file descriptor for each until he closes them. Lines of a request's head have no limit either.
+//! - Whoever sends many requests and reads no answer holds the threads for answers, and with them the port, until the
+//!   system gives his connection up. A single answer fits into the socket's buffer and does not.
+//! - A client that resets its connection at once can make its thread panic (`peer_addr` is unwrapped). Its threads and
+//!   those for answers have no name, unlike all of ours: **a panic hook must not end the process for a thread without a
+//!   name**.
+//! - It stops accepting for good when accepting fails once, for example without file descriptors. That is seen in the
+//!   log as a `library_message`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
