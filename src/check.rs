@@ -22,7 +22,7 @@ use crate::core::upstream::{Heard, Identity, Talk, Upstream};
 use crate::shell::dial::connect;
 use crate::shell::scheduler::clock;
 use crate::stratum::codec::{Encode, decode_pool};
-use crate::stratum::job::network_difficulty;
+use crate::stratum::job::{Notify, network_difficulty};
 use crate::stratum::line::LineReader;
 use crate::stratum::message::{FromPool, Outcome, PoolCall, ToPool};
 use crate::units::{Client, MinerId, PoolConn, PoolSlot};
@@ -115,6 +115,7 @@ struct Visit<'a> {
     pool: &'a PoolConfig,
     upstream: Upstream,
     facts: PoolFacts,
+    latest: Option<Arc<Notify>>,
     identity: Identity,
     deadline: Instant,
     /// What was asked and when, by id.
@@ -127,6 +128,7 @@ impl<'a> Visit<'a> {
             pool,
             upstream: Upstream::new(Client::Miner(MinerId(0)), slot),
             facts: PoolFacts::default(),
+            latest: None,
             identity: Identity {
                 user_agent: OWN_USER_AGENT.to_owned(),
                 user: Arc::from(format!("{}.{WORKER}", pool.wallet)),
@@ -154,6 +156,7 @@ impl<'a> Visit<'a> {
         let mut out = Vec::new();
         let mut talk = Talk {
             facts: &mut self.facts,
+            latest: &mut self.latest,
             now: clock(),
             out: &mut out,
         };
@@ -211,6 +214,7 @@ impl<'a> Visit<'a> {
         let mut out = Vec::new();
         let mut talk = Talk {
             facts: &mut self.facts,
+            latest: &mut self.latest,
             now: clock(),
             out: &mut out,
         };

@@ -55,7 +55,7 @@ const MOST_FACTS: usize = 64;
 #[derive(Debug)]
 pub struct Core {
     config: Arc<Config>,
-    miners: BTreeMap<MinerId, Miner>,
+    miners: BTreeMap<MinerId, Box<Miner>>,
     pools: PerPool<Pool>,
     /// What is known of every pool that was ever reached, by address.
     known: BTreeMap<String, PoolFacts>,
@@ -240,7 +240,8 @@ impl Core {
         out.push(Action::Report(Fact::MinerConnected { miner: id, peer }));
         let index = self.admitted;
         self.admitted += 1;
-        self.miners.insert(id, Miner::new(id, peer, index, now));
+        self.miners
+            .insert(id, Box::new(Miner::new(id, peer, index, now)));
         let refusal = if self.stopping.is_some() {
             Some(TurnedAway::Stopping)
         } else {
@@ -421,6 +422,7 @@ impl Core {
         let pool = &mut self.pools[conn.slot];
         let mut talk = Talk {
             facts: &mut pool.facts,
+            latest: &mut pool.latest,
             now: now.at,
             out,
         };
@@ -442,6 +444,7 @@ impl Core {
         let pool = &mut self.pools[conn.slot];
         let mut talk = Talk {
             facts: &mut pool.facts,
+            latest: &mut pool.latest,
             now: now.at,
             out,
         };
@@ -510,6 +513,7 @@ impl Core {
         let pool = &mut self.pools[slot];
         let mut talk = Talk {
             facts: &mut pool.facts,
+            latest: &mut pool.latest,
             now: now.at,
             out,
         };

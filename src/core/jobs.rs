@@ -8,10 +8,10 @@ use crate::stratum::job::{BlockHash, PoolJob};
 use crate::units::{Difficulty, JobId, MinerExtranonce, PoolConn, VersionMask};
 
 /// How many jobs of a pool connection are valid at a time; an older one counts as stale.
-const MOST_HELD: usize = 64;
+const MOST_HELD: usize = 16;
 
 /// How many sent jobs a miner's shares are matched against.
-const MOST_SENT: usize = 160;
+const MOST_SENT: usize = 64;
 
 /// How many shares of a pool connection are surely remembered, to find duplicates.
 const SURELY_SEEN: usize = 4096;

@@ -10,6 +10,7 @@ use crate::config::{Config, PoolConfig};
 use crate::core::action::DialTarget;
 use crate::core::event::Now;
 use crate::core::upstream::Upstream;
+use crate::stratum::job::Notify;
 use crate::units::{Client, PerPool, PoolConn, PoolSlot, VersionMask};
 
 /// How many dials to one pool are under way at a time.
@@ -93,6 +94,8 @@ pub struct Pool {
     pub facts: PoolFacts,
     /// How often a look at it has failed since its address was set.
     pub probe_failures: u32,
+    /// Its latest job as it was told to some connection.
+    pub latest: Option<Arc<Notify>>,
     /// The proxy's own short connections to it.
     pub probe: Upstream,
     /// How many connections are authorized.
@@ -124,6 +127,7 @@ impl Pool {
         Self {
             facts,
             probe_failures: 0,
+            latest: None,
             probe: Upstream::new(Client::Probe, slot),
             ready: 0,
             health: Health::Unknown,

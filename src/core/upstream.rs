@@ -59,6 +59,8 @@ pub struct Identity {
 pub struct Talk<'a> {
     /// What is known of the pool; what is learnt is added.
     pub facts: &'a mut PoolFacts,
+    /// The pool's latest job as another connection was told it.
+    pub latest: &'a mut Option<Arc<Notify>>,
     /// The time.
     pub now: Instant,
     /// For messages to the pool.
@@ -666,7 +668,7 @@ impl Open {
     ) -> Heard {
         match message {
             FromPool::Response { id, outcome } => self.on_response(id, outcome, template, talk),
-            FromPool::Notify(notify) => self.on_notify(notify, template, talk.now),
+            FromPool::Notify(notify) => self.on_notify(notify, template, talk),
             FromPool::SetDifficulty(difficulty) => self.on_difficulty(difficulty),
             FromPool::SetExtranonce(extranonces) => {
                 // Only what is spliced into later jobs; a held job keeps what it came with.
@@ -764,7 +766,7 @@ impl Open {
                 talk.facts.e2_size = Some(extranonces.e2_size);
                 self.extranonces = Some(extranonces);
                 if let Some(early) = self.early.take() {
-                    self.on_notify(early, template, talk.now);
+                    self.on_notify(early, template, talk);
                 }
                 let late = self.identity.version_rolling
                     && self.rolling == Rolling::NotAsked
@@ -801,7 +803,7 @@ impl Open {
         &mut self,
         notify: Box<Notify>,
         template: Option<&Template>,
-        now: Instant,
+        talk: &mut Talk<'_>,
     ) -> Heard {
         let Some(extranonces) = self.extranonces else {
             self.early = Some(notify);
@@ -811,14 +813,14 @@ impl Open {
         if notify.clean {
             self.seen = SeenShares::default();
         }
-        let job = PoolJob::new(
-            *notify,
-            extranonces.e1,
-            extranonces.e2_size,
-            difficulty,
-            self.mask,
-        );
-        self.jobs.push(job, now, template);
+        // Most pools tell all connections the same: a farm needs it in memory once.
+        let notify = match talk.latest {
+            Some(latest) if **latest == *notify => Arc::clone(latest),
+            Some(_) | None => Arc::clone(talk.latest.insert(Arc::new(*notify))),
+        };
+        let (e1, e2_size) = (extranonces.e1, extranonces.e2_size);
+        let job = PoolJob::new(notify, e1, e2_size, difficulty, self.mask);
+        self.jobs.push(job, talk.now, template);
         Heard::Job
     }
 

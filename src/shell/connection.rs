@@ -44,7 +44,7 @@ const PACE_NAP: Duration = Duration::from_millis(50);
 const LARGEST_WRITE: usize = 64 * 1024;
 
 /// A writer's buffer is given back down to this size after a large message, in bytes.
-const USUAL_MESSAGE: usize = 8 * 1024;
+const USUAL_MESSAGE: usize = 1024;
 
 /// What a reader is to do.
 pub struct Reading<'a> {

@@ -10,6 +10,7 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -42,8 +43,8 @@ pub struct Notify {
 /// It never changes: what happens to the connection later concerns later jobs (QUIRKS Q40).
 #[derive(Clone)]
 pub struct PoolJob {
-    /// What the pool said.
-    pub notify: Notify,
+    /// What the pool said; shared by all connections that were told the same.
+    pub notify: Arc<Notify>,
     /// The extranonce1 that the pool gave to this connection.
     pub e1: Extranonce1,
     /// The size of the extranonce2 that the pool expects, in bytes.
@@ -95,7 +96,7 @@ pub struct Solution {
 impl PoolJob {
     /// Binds a pool's job to the connection it came on.
     pub fn new(
-        notify: Notify,
+        notify: Arc<Notify>,
         e1: Extranonce1,
         e2_size: u8,
         difficulty: Difficulty,
@@ -367,7 +368,13 @@ mod tests {
             clean: true,
         };
         let e1 = Extranonce1::from_hex("aabbcc").unwrap();
-        let job = PoolJob::new(notify, e1, 8, Difficulty::ONE, VersionMask::BIP320);
+        let job = PoolJob::new(
+            Arc::new(notify),
+            e1,
+            8,
+            Difficulty::ONE,
+            VersionMask::BIP320,
+        );
         let miner = MinerExtranonce {
             e1: Extranonce1::from_hex("0102").unwrap(),
             e2_size: 4,

@@ -69,9 +69,10 @@ impl Miner {
             .pool_in_use(conn.slot)
             .map(|pool| self.session.identity(pool));
         let begun = identity.is_some_and(|identity| {
-            let facts = &mut turn.pools[conn.slot].facts;
+            let pool = &mut turn.pools[conn.slot];
             let mut talk = Talk {
-                facts,
+                facts: &mut pool.facts,
+                latest: &mut pool.latest,
                 now: turn.now.at,
                 out: turn.out,
             };
@@ -95,8 +96,10 @@ impl Miner {
     pub fn on_pool_message(&mut self, conn: PoolConn, message: FromPool, turn: &mut Turn<'_>) {
         let slot = conn.slot;
         let before = turn.pools[slot].facts;
+        let pool = &mut turn.pools[slot];
         let mut talk = Talk {
-            facts: &mut turn.pools[slot].facts,
+            facts: &mut pool.facts,
+            latest: &mut pool.latest,
             now: turn.now.at,
             out: turn.out,
         };
@@ -151,8 +154,10 @@ impl Miner {
             let Some(limits) = turn.config.pool_in_use(slot) else {
                 continue;
             };
+            let pool = &mut turn.pools[slot];
             let mut talk = Talk {
-                facts: &mut turn.pools[slot].facts,
+                facts: &mut pool.facts,
+                latest: &mut pool.latest,
                 now,
                 out: turn.out,
             };

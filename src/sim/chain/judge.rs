@@ -423,7 +423,7 @@ mod tests {
         let notify = world.judge.jobs[&1][0].notify.clone();
         let mask = VersionMask(0x1fff_e000);
         let job = PoolJob::new(
-            notify.clone(),
+            std::sync::Arc::new(notify.clone()),
             Extranonce1::new(&world.terms.e1).unwrap(),
             4,
             Difficulty::ONE,

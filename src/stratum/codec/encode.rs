@@ -303,7 +303,7 @@ mod tests {
             mask: Some(VersionMask::BIP320),
             job: JobId(31),
             pool_job: Arc::new(PoolJob::new(
-                notify,
+                Arc::new(notify),
                 e1,
                 8,
                 Difficulty::ONE,
