@@ -262,3 +262,24 @@ fn a_pool_goes_away_and_comes_back_and_a_block_makes_shares_stale() {
     assert!(silent_at >= accepted);
     assert!(ledger.unanswered(Instant::now(), Duration::from_millis(50)) > 0);
 }
+
+#[test]
+fn a_farm_of_two_hundred_fits_into_one_process() {
+    let pool = pool(|_| ());
+    let start = |number| {
+        miner(&pool, |options| {
+            options.user = format!("x.{number}");
+            options.pace = Pace::Shares(2.0);
+        })
+    };
+    let miners: Vec<SimMiner> = (0..200).map(start).collect();
+    wait_until(SOON, "a share of each", || {
+        miners.iter().all(|miner| miner.ledger().accepted() > 0)
+    });
+    assert_eq!(pool.ledger().connections_open(), 200);
+    assert_eq!(pool.ledger().refused(), 0, "{}", pool.ledger().summary());
+    drop(miners);
+    wait_until(SOON, "all to be gone", || {
+        pool.ledger().connections_open() == 0
+    });
+}
