@@ -1,4 +1,10 @@
 //! DPMP: a Stratum v1 proxy between miners and two pools.
+//!
+//! The data's way through: a connection's reader turns bytes into a typed message
+//! ([`stratum`]), the scheduler thread feeds it to the state machine that decides everything
+//! ([`core`]) and carries out the actions that come back ([`shell`]); a connection's writer turns
+//! messages into bytes. What is worth telling leaves the core as facts, which become log lines and
+//! figures ([`observe`]) and pages ([`web`]). `ARCHITECTURE.md` has the map.
 #![cfg_attr(
     test,
     allow(
@@ -8,6 +14,7 @@
     )
 )]
 
+// In the order in which they are best read.
 pub mod units;
 
 pub mod stratum;
@@ -18,4 +25,32 @@ pub mod core;
 
 pub mod shell;
 
+pub mod observe;
+pub mod web;
+
+pub mod proxy;
+
+pub mod cli;
+
+pub mod check;
+pub mod demo;
+pub mod health;
+
 pub mod sim;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// If it cannot be done; the message names what failed and why.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        None => proxy::run(&config::locate(cli.config.config)),
+        Some(Command::Check(file)) => check::run(&config::locate(file.config)),
+        Some(Command::Demo { seconds }) => demo::run(seconds),
+        Some(Command::Healthcheck(file)) => health::run(&config::locate(file.config)),
+    }
+}

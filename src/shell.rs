@@ -3,7 +3,12 @@
 
 pub mod thread;
 
+pub mod accept;
+pub mod connection;
+pub mod dial;
 pub mod link;
+pub mod scheduler;
 
 pub mod files;
 pub mod store;
+pub mod watch;

@@ -288,6 +288,13 @@ pub enum Fact {
         /// How long.
         took: Duration,
     },
+    /// A thread failed, which ends the program.
+    Panicked {
+        /// Its name.
+        thread: String,
+        /// What it said, and where.
+        problem: String,
+    },
     /// Log lines were dropped, because the disk or terminal did not keep up.
     LogDropped {
         /// How many.

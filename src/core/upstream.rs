@@ -749,6 +749,8 @@ impl Open {
                     Rolling::Granted
                 };
                 talk.facts.mask = self.mask;
+                let mask = self.mask;
+                self.jobs.change(|job| job.with_mask(mask));
                 talk.facts.hang_ups = 0;
                 let next = if step == Step::Configure {
                     Step::Subscribe
@@ -837,11 +839,16 @@ impl Open {
         }
         self.rolling = Rolling::Granted;
         self.mask = mask;
-        self.jobs.change(|job| job.with_mask(mask));
-        if self.jobs.is_empty() {
-            Heard::Nothing
-        } else {
+        // Pools differ in whether it holds at once or from the next job on: what is sent again of
+        // the present jobs keeps to both masks.
+        let narrower = |job: &PoolJob| job.mask.intersect(mask) != job.mask;
+        let resend = self.jobs.latest().is_some_and(|job| narrower(job));
+        self.jobs
+            .change(|job| job.with_mask(job.mask.intersect(mask)));
+        if resend {
             Heard::JobChanged
+        } else {
+            Heard::Nothing
         }
     }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -29,6 +28,9 @@ const BACKLOG: i32 = 1024;
 /// How long to wait after a failed accept; it is usually a lack of descriptors.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
+/// How long our own connection, which wakes the acceptor up to its end, may take.
+const WAKE_UP: Duration = Duration::from_millis(100);
+
 /// The same refusal is reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
@@ -37,7 +39,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 pub struct Door {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
 }
 
 /// Opens the port for miners.
@@ -46,7 +47,11 @@ pub struct Door {
 /// If the port is taken or not allowed.
 pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let open = || -> io::Result<TcpListener> {
-        let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = RawSocket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         if let SocketAddr::V6(v6) = address {
             // "::" serves IPv4 as well.
             socket.set_only_v6(!v6.ip().is_unspecified())?;
@@ -57,7 +62,9 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
-    open().with_context(|| format!("failed to listen for miners on {address} (listen.host, listen.port)"))
+    open().with_context(|| {
+        format!("failed to listen for miners on {address} (listen.host, listen.port)")
+    })
 }
 
 impl Door {
@@ -66,12 +73,16 @@ impl Door {
     /// # Errors
     /// If there is no room for the thread.
     pub fn open(listener: TcpListener, shared: Shared) -> anyhow::Result<Self> {
-        let address = listener.local_addr().context("failed to read the listening address")?;
+        let address = listener
+            .local_addr()
+            .context("failed to read the listening address")?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = spawn("accept", SERVICE_STACK, move || accept(&listener, &stopped, &shared))
-            .context("failed to start the accept thread")?;
-        Ok(Self { address, stop, thread })
+        spawn("accept", SERVICE_STACK, move || {
+            accept(&listener, &stopped, &shared)
+        })
+        .context("failed to start the accept thread")?;
+        Ok(Self { address, stop })
     }
 
     /// Where miners connect.
@@ -79,7 +90,7 @@ impl Door {
         self.address
     }
 
-    /// Closes the port.
+    /// Closes the port. It does not wait for the thread, which may itself wait for the scheduler.
     pub fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
         // The thread waits in accept: a connection of our own wakes it up.
@@ -88,10 +99,7 @@ impl Door {
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
         };
-        let woken = TcpStream::connect_timeout(&SocketAddr::new(ip, self.address.port()), Duration::from_secs(1));
-        if woken.is_ok() {
-            let _ = self.thread.join();
-        }
+        let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, self.address.port()), WAKE_UP);
     }
 }
 
@@ -115,7 +123,9 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                report(Fact::AcceptFailed { error: error.to_string() });
+                report(Fact::AcceptFailed {
+                    error: error.to_string(),
+                });
                 std::thread::sleep(AFTER_FAILURE);
                 continue;
             }
@@ -125,7 +135,11 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
         let seat = match seats.take(peer.ip(), &config) {
             Ok(seat) => seat,
             Err(limit) => {
-                report(Fact::LimitReached { miner: None, peer, limit });
+                report(Fact::LimitReached {
+                    miner: None,
+                    peer,
+                    limit,
+                });
                 continue;
             }
         };
@@ -137,7 +151,9 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
             drop(seat);
         });
         if let Err(error) = started {
-            report(Fact::AcceptFailed { error: error.to_string() });
+            report(Fact::AcceptFailed {
+                error: error.to_string(),
+            });
             std::thread::sleep(AFTER_FAILURE);
         }
     }
@@ -152,14 +168,25 @@ fn serve(miner: MinerId, peer: SocketAddr, stream: TcpStream, config: &Config, s
     let socket = Socket::new(stream);
     let name = format!("{miner}-tx");
     let metrics = &shared.observer.metrics;
-    let (link, guard) = match start_writer(name, Arc::clone(&socket), Arc::clone(metrics), Side::Downstream) {
+    let (link, guard) = match start_writer(
+        name,
+        Arc::clone(&socket),
+        Arc::clone(metrics),
+        Side::Downstream,
+    ) {
         Ok(writer) => writer,
         Err(error) => {
-            let _ = shared.inbox.send(Input::Report(Fact::AcceptFailed { error: error.to_string() }));
+            let _ = shared.inbox.send(Input::Report(Fact::AcceptFailed {
+                error: error.to_string(),
+            }));
             return;
         }
     };
-    if shared.inbox.send(Input::MinerOpened { miner, peer, link }).is_err() {
+    if shared
+        .inbox
+        .send(Input::MinerOpened { miner, peer, link })
+        .is_err()
+    {
         return;
     }
     let reading = Reading {
@@ -172,11 +199,22 @@ fn serve(miner: MinerId, peer: SocketAddr, stream: TcpStream, config: &Config, s
     };
     let reason = read_lines(&reading, |line| {
         let line = decode_miner(line);
-        shared.inbox.send(Input::MinerLine { miner, line, received: crate::shell::scheduler::clock() }).is_ok()
+        shared
+            .inbox
+            .send(Input::MinerLine {
+                miner,
+                line,
+                received: crate::shell::scheduler::clock(),
+            })
+            .is_ok()
     });
     if let CloseReason::Misbehaved(_) = reason {
         let limit = Limit::LineLength;
-        let _ = shared.inbox.send(Input::Report(Fact::LimitReached { miner: Some(miner), peer, limit }));
+        let _ = shared.inbox.send(Input::Report(Fact::LimitReached {
+            miner: Some(miner),
+            peer,
+            limit,
+        }));
     }
     drop(guard);
     let _ = shared.inbox.send(Input::MinerClosed { miner, reason });
@@ -201,7 +239,10 @@ struct Seat {
 
 impl Seats {
     fn take(&self, address: IpAddr, config: &Config) -> Result<Seat, Limit> {
-        let (most, most_of_one) = (config.listen.max_miners, config.listen.max_miners_per_address);
+        let (most, most_of_one) = (
+            config.listen.max_miners,
+            config.listen.max_miners_per_address,
+        );
         let mut taken = self.0.lock();
         if most != 0 && taken.total >= most {
             return Err(Limit::Miners);
@@ -213,7 +254,10 @@ impl Seats {
         taken.total += 1;
         taken.by_address.insert(address, of_this + 1);
         drop(taken);
-        Ok(Seat { seats: self.clone(), address })
+        Ok(Seat {
+            seats: self.clone(),
+            address,
+        })
     }
 }
 
@@ -237,12 +281,18 @@ mod tests {
     #[test]
     fn seats_are_limited_in_all_and_by_address_and_given_back() {
         let mut config = Config::default();
-        (config.listen.max_miners, config.listen.max_miners_per_address) = (3, 2);
+        (
+            config.listen.max_miners,
+            config.listen.max_miners_per_address,
+        ) = (3, 2);
         let seats = Seats::default();
         let address = |last| IpAddr::from([10, 0, 0, last]);
         let first = seats.take(address(1), &config).unwrap();
         let _second = seats.take(address(1), &config).unwrap();
-        assert_eq!(seats.take(address(1), &config).unwrap_err(), Limit::MinersPerAddress);
+        assert_eq!(
+            seats.take(address(1), &config).unwrap_err(),
+            Limit::MinersPerAddress
+        );
         let _third = seats.take(address(2), &config).unwrap();
         assert_eq!(seats.take(address(3), &config).unwrap_err(), Limit::Miners);
         drop(first);

@@ -60,7 +60,9 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(WRITE_PATIENCE))?;
     let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
@@ -80,7 +82,9 @@ pub fn start_writer<M: Encode + Send + 'static>(
 ) -> io::Result<(Link<M>, ReaderGuard)> {
     let (link, messages) = Link::new(Arc::clone(&socket));
     let (guard, reader_gone) = bounded(0);
-    spawn(name, WRITER_STACK, move || write_all(&socket, &messages, &reader_gone, &metrics, side))?;
+    spawn(name, WRITER_STACK, move || {
+        write_all(&socket, &messages, &reader_gone, &metrics, side)
+    })?;
     Ok((link, ReaderGuard(guard)))
 }
 
@@ -127,7 +131,9 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
             // The scheduler is gone: so is the process.
             Ok(Some(false)) => return CloseReason::ByUs,
             Ok(None) => return socket.reason(CloseReason::ByPeer),
-            Err(LineError::Io(error)) => return socket.reason(CloseReason::Failed(error.to_string())),
+            Err(LineError::Io(error)) => {
+                return socket.reason(CloseReason::Failed(error.to_string()));
+            }
             Err(error @ (LineError::TooLong(_) | LineError::Tls)) => {
                 let reason = socket.reason(CloseReason::Misbehaved(error.to_string()));
                 socket.end(reason.clone());
@@ -155,7 +161,11 @@ struct Pace {
 impl Pace {
     #[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
     fn new(limit: u32) -> Self {
-        Self { limit, count: 0, since: Instant::now() }
+        Self {
+            limit,
+            count: 0,
+            since: Instant::now(),
+        }
     }
 
     /// Counts a line and pauses for the rest of the second if there were too many in it.

@@ -24,14 +24,15 @@ const MOST_ADDRESSES: usize = 6;
 const LINES_PER_SECOND: u32 = 5000;
 
 /// Starts the thread that dials and then reads. It reports `PoolOpened` or `PoolDialFailed`, once.
-pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) {
+///
+/// # Errors
+/// If there is no room for the thread; then nothing is reported.
+pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) -> io::Result<()> {
     let inside = context.clone();
-    let started = spawn(format!("{conn}-rx"), PARSER_STACK, move || run(conn, &target, &inside));
-    if let Err(error) = started {
-        // From the scheduler's own thread: it must not wait for its own inbox.
-        let error = format!("no thread for the connection: {error}");
-        let _ = context.inbox.try_send(Input::PoolDialFailed { conn, error });
-    }
+    spawn(format!("{conn}-rx"), PARSER_STACK, move || {
+        run(conn, &target, &inside)
+    })?;
+    Ok(())
 }
 
 /// Connects to the first of a name's addresses that answers.
@@ -39,7 +40,9 @@ pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) {
 /// # Errors
 /// If the name has no address or none of them answers; the last one's error.
 pub fn connect(target: &DialTarget) -> io::Result<TcpStream> {
-    let addresses: Vec<_> = (target.host.as_str(), target.port).to_socket_addrs()?.collect();
+    let addresses: Vec<_> = (target.host.as_str(), target.port)
+        .to_socket_addrs()?
+        .collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in in_turn(&addresses) {
         let connected = TcpStream::connect_timeout(&address, PATIENCE).and_then(|stream| {
@@ -58,14 +61,20 @@ pub fn connect(target: &DialTarget) -> io::Result<TcpStream> {
 /// and not all (QUIRKS Q50).
 fn in_turn(addresses: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> + use<> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut first, mut second): (Vec<_>, Vec<_>) =
-        addresses.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut first, mut second): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .copied()
+        .partition(|address| address.is_ipv6() == first_is_v6);
     first.reverse();
     second.reverse();
     let mut turn = false;
     std::iter::from_fn(move || {
         turn = !turn;
-        if turn { first.pop().or_else(|| second.pop()) } else { second.pop().or_else(|| first.pop()) }
+        if turn {
+            first.pop().or_else(|| second.pop())
+        } else {
+            second.pop().or_else(|| first.pop())
+        }
     })
     .take(MOST_ADDRESSES)
 }
@@ -81,11 +90,20 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
     let socket = Socket::new(stream);
     let metrics = &context.observer.metrics;
     let name = format!("{conn}-tx");
-    let (link, guard) = match start_writer(name, Arc::clone(&socket), Arc::clone(metrics), Side::Upstream) {
+    let (link, guard) = match start_writer(
+        name,
+        Arc::clone(&socket),
+        Arc::clone(metrics),
+        Side::Upstream,
+    ) {
         Ok(writer) => writer,
         Err(error) => return failed(format!("no thread for the connection: {error}")),
     };
-    if context.inbox.send(Input::PoolOpened { conn, link }).is_err() {
+    if context
+        .inbox
+        .send(Input::PoolOpened { conn, link })
+        .is_err()
+    {
         return;
     }
     let reading = Reading {
@@ -97,7 +115,14 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
     };
     let reason = read_lines(&reading, |line| {
         let line = decode_pool(line);
-        context.inbox.send(Input::PoolLine { conn, line, received: clock() }).is_ok()
+        context
+            .inbox
+            .send(Input::PoolLine {
+                conn,
+                line,
+                received: clock(),
+            })
+            .is_ok()
     });
     drop(guard);
     let _ = context.inbox.send(Input::PoolClosed { conn, reason });

@@ -152,8 +152,13 @@ pub fn clock() -> Instant {
 /// The time on both clocks.
 #[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
 pub fn now() -> Now {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now { at: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+    let unix = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        at: Instant::now(),
+        unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 /// The scheduler thread's own state.
@@ -246,7 +251,10 @@ impl Scheduler {
     fn wait(&self) -> Option<Input> {
         let publish = self.unpublished.then_some(self.publish_at);
         let save = self.unsaved.then_some(self.save_at);
-        let deadline = [self.core.next_deadline(), publish, save].into_iter().flatten().min();
+        let deadline = [self.core.next_deadline(), publish, save]
+            .into_iter()
+            .flatten()
+            .min();
         match deadline {
             None => self.inbox.recv().ok(),
             Some(deadline) => match self.inbox.recv_deadline(deadline) {
@@ -258,7 +266,10 @@ impl Scheduler {
 
     /// Never in practice: the scheduler itself holds a sender for the connections that it dials.
     fn inbox_is_dead(&self) -> bool {
-        self.inbox.is_empty() && self.core.next_deadline().is_none() && !self.unpublished && !self.unsaved
+        self.inbox.is_empty()
+            && self.core.next_deadline().is_none()
+            && !self.unpublished
+            && !self.unsaved
     }
 
     fn take(&mut self, input: Input, now: Now) {
@@ -270,7 +281,10 @@ impl Scheduler {
         (self.unpublished, self.unsaved) = (true, true);
         let took = clock().saturating_duration_since(now.at);
         let lag = received.map(|received| now.at.saturating_duration_since(received));
-        self.context.observer.metrics.turn(took, lag.unwrap_or_default());
+        self.context
+            .observer
+            .metrics
+            .turn(took, lag.unwrap_or_default());
         if took > SLOW_TURN {
             self.tell(&Fact::SlowTurn { event: name, took }, now);
         }
@@ -283,8 +297,16 @@ impl Scheduler {
                 self.miners.insert(miner, link);
                 Event::MinerOpened { miner, peer }
             }
-            Input::MinerLine { miner, line: Ok(message), .. } => Event::MinerSent { miner, message },
-            Input::MinerLine { miner, line: Err(error), .. } => Event::MinerMalformed { miner, error },
+            Input::MinerLine {
+                miner,
+                line: Ok(message),
+                ..
+            } => Event::MinerSent { miner, message },
+            Input::MinerLine {
+                miner,
+                line: Err(error),
+                ..
+            } => Event::MinerMalformed { miner, error },
             Input::MinerClosed { miner, reason } => {
                 self.miners.remove(&miner);
                 Event::MinerClosed { miner, reason }
@@ -295,8 +317,16 @@ impl Scheduler {
                 Event::PoolOpened { conn }
             }
             Input::PoolDialFailed { conn, error } => Event::PoolDialFailed { conn, error },
-            Input::PoolLine { conn, line: Ok(message), .. } => Event::PoolSent { conn, message },
-            Input::PoolLine { conn, line: Err(error), .. } => Event::PoolMalformed { conn, error },
+            Input::PoolLine {
+                conn,
+                line: Ok(message),
+                ..
+            } => Event::PoolSent { conn, message },
+            Input::PoolLine {
+                conn,
+                line: Err(error),
+                ..
+            } => Event::PoolMalformed { conn, error },
             Input::PoolClosed { conn, reason } => {
                 self.pools.remove(&conn);
                 self.standing.remove(&conn);
@@ -304,6 +334,7 @@ impl Scheduler {
             }
             Input::Config(config) => {
                 self.context.live.set(Arc::clone(&config));
+                self.context.observer.log.set_filter(&config.logging);
                 Event::ConfigChanged(config)
             }
             Input::Report(fact) => {
@@ -316,11 +347,19 @@ impl Scheduler {
 
     fn perform(&mut self, now: Now) {
         let mut actions = std::mem::take(&mut self.actions);
+        let mut failed = Vec::new();
         for action in actions.drain(..) {
             match action {
                 Action::SendMiner { miner, message } => self.send_miner(miner, message, now),
                 Action::SendPool { conn, message } => self.send_pool(conn, message),
-                Action::Dial { conn, target } => dial(conn, target, &self.context),
+                Action::Dial { conn, target } => {
+                    if let Err(error) = dial(conn, target, &self.context) {
+                        failed.push(Event::PoolDialFailed {
+                            conn,
+                            error: error.to_string(),
+                        });
+                    }
+                }
                 Action::Close { link } => self.close(link),
                 Action::Abort { link } => self.abort(link, CloseReason::ByUs),
                 Action::StopListening => {
@@ -332,17 +371,30 @@ impl Scheduler {
             }
         }
         self.actions = actions;
+        // The next attempt comes after a pause, so that this ends.
+        for event in failed {
+            self.core.handle(event, now, &mut self.actions);
+            self.perform(now);
+        }
     }
 
     fn send_miner(&mut self, miner: MinerId, message: ToMiner, now: Now) {
-        let Some(Err(NotSent::Full)) = self.miners.get(&miner).map(|link| link.send(message)) else {
+        let Some(Err(NotSent::Full)) = self.miners.get(&miner).map(|link| link.send(message))
+        else {
             return;
         };
         self.abort(LinkId::Miner(miner), CloseReason::NotReading);
         let peer = self.core.peer(miner);
         if let Some(peer) = peer {
             let limit = Limit::OutboxFull;
-            self.tell(&Fact::LimitReached { miner: Some(miner), peer, limit }, now);
+            self.tell(
+                &Fact::LimitReached {
+                    miner: Some(miner),
+                    peer,
+                    limit,
+                },
+                now,
+            );
         }
     }
 

@@ -54,7 +54,9 @@ fn stamp(path: &Path) -> Stamp {
 /// Reads the file and hands it to the scheduler, or says why not.
 fn reload(path: &Path, context: &Context) {
     let facts = match config::load_or_create(path) {
-        Err(error) => vec![Fact::ConfigRefused { problem: format!("{error:#}") }],
+        Err(error) => vec![Fact::ConfigRefused {
+            problem: format!("{error:#}"),
+        }],
         Ok(loaded) => apply(loaded.config, loaded.warnings, context),
     };
     for fact in facts {
@@ -65,18 +67,31 @@ fn reload(path: &Path, context: &Context) {
 /// Puts a configuration into force; what there is to tell about it is returned.
 fn apply(config: Config, warnings: Vec<String>, context: &Context) -> Vec<Fact> {
     let changes = config::changes(&context.live.get(), &config);
-    let mut facts: Vec<_> = warnings.into_iter().map(|text| Fact::ConfigWarning { text }).collect();
+    let mut facts: Vec<_> = warnings
+        .into_iter()
+        .map(|text| Fact::ConfigWarning { text })
+        .collect();
     if changes.is_empty() {
         return facts;
     }
     let payout = changes.iter().any(|change| {
-        change.path.starts_with("pools.") && [".host", ".port", ".wallet"].iter().any(|key| change.path.ends_with(key))
+        change.path.starts_with("pools.")
+            && [".host", ".port", ".wallet"]
+                .iter()
+                .any(|key| change.path.ends_with(key))
     });
     let _ = context.inbox.send(Input::Config(Arc::new(config)));
     let changes = changes.iter().map(|change| {
-        let when = if change.needs_restart { " (after a restart)" } else { "" };
+        let when = if change.needs_restart {
+            " (after a restart)"
+        } else {
+            ""
+        };
         format!("{}: {} -> {}{when}", change.path, change.old, change.new)
     });
-    facts.push(Fact::ConfigApplied { changes: changes.collect(), payout });
+    facts.push(Fact::ConfigApplied {
+        changes: changes.collect(),
+        payout,
+    });
     facts
 }

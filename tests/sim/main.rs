@@ -1,2 +1,17 @@
-//! tests.
-fn main() {}
+//! The core in simulated time: real pools and miners as models, real lines through the real codec,
+//! seeded faults, and after every step the promises that DPMP makes.
+//!
+//! One file a property; [`world`] is the clock and the network.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    reason = "tests may fail loudly and begin at any instant"
+)]
+
+mod world;
+
+mod faults;
+mod split;

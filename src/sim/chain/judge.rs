@@ -143,6 +143,14 @@ impl Judge {
         });
     }
 
+    /// Version rolling was negotiated only now, in the middle of the handshake: what was sent ahead
+    /// is under the mask as well.
+    pub fn grant(&mut self, connection: u64, mask: u32) {
+        for job in self.jobs.entry(connection).or_default() {
+            job.terms.mask.get_or_insert(mask);
+        }
+    }
+
     /// A block was found: headers of the block before the last cannot come again.
     pub fn new_block(&mut self) {
         self.seen_before = mem::take(&mut self.seen);

@@ -277,6 +277,7 @@ impl Session {
         } else {
             self.asked_mask = Some(asked);
             self.mask = Some(granted);
+            turn.shared.judge.grant(self.id, granted);
             let mask = format!("{granted:08x}");
             json!({"version-rolling": true, "version-rolling.mask": mask})
         };

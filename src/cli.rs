@@ -1,0 +1,40 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A Stratum proxy that splits each miner's work between two pools by weight.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; without it, run the proxy.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration file [default: $DPMP_CONFIG, else ./config.json]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check the configuration and talk to both pools, without mining
+    Check(ConfigFile),
+    /// Show everything at work: two simulated pools, the proxy and simulated miners in one process
+    Demo {
+        /// Stop after this many seconds [default: at Ctrl-C]
+        #[arg(long, value_name = "SECONDS")]
+        seconds: Option<u64>,
+    },
+    /// Ask a running proxy on this machine whether it can serve miners; for containers
+    Healthcheck(ConfigFile),
+}

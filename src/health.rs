@@ -1,0 +1,66 @@
+//! `dpmp healthcheck`: asks the running proxy whether it can serve miners. For containers.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::config;
+
+/// How long each step may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Exit code 0 if the proxy on this machine says that it is well.
+///
+/// # Errors
+/// If it does not answer, or says that it is not; with its own words.
+pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("failed to read {}", path.display()))?;
+    let config = config::parse(&text)
+        .map_err(|errors| anyhow::anyhow!("{}: {errors}", path.display()))?
+        .config;
+    if !config.metrics.enabled {
+        // There is no page to ask; at least the port for miners has to be open.
+        let address = local(config.listen.host, config.listen.port);
+        TcpStream::connect_timeout(&address, PATIENCE)
+            .with_context(|| format!("nobody listens for miners on {address}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let address = local(config.metrics.host, config.metrics.port);
+    let answer = get(address, "/healthz")
+        .with_context(|| format!("no answer from http://{address}/healthz"))?;
+    let body = answer
+        .split_once("\r\n\r\n")
+        .map_or("", |(_, body)| body)
+        .trim();
+    if !answer.starts_with("HTTP/1.1 200") && !answer.starts_with("HTTP/1.0 200") {
+        bail!("not healthy: {body}");
+    }
+    writeln!(std::io::stdout(), "{body}").context("failed to write")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How to reach a service of this machine that listens on `host`.
+fn local(host: IpAddr, port: u16) -> SocketAddr {
+    let host = match host {
+        IpAddr::V4(host) if host.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(host) if host.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        host @ (IpAddr::V4(_) | IpAddr::V6(_)) => host,
+    };
+    SocketAddr::new(host, port)
+}
+
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(64 * 1024).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

@@ -1,0 +1,41 @@
+//! Everything that is seen from outside: log lines and figures, both made of the same [`Fact`]s.
+//!
+//! [`event`] gives every fact its name, level and fields, [`log`] writes them, [`metrics`] counts them, and
+//! [`published`] holds the newest picture of the state. What is *not* here: deciding anything, or serving HTTP
+//! (see [`web`](crate::web)).
+
+pub mod event;
+pub mod log;
+pub mod metrics;
+pub mod published;
+
+mod time;
+mod wallet;
+
+#[cfg(test)]
+pub(crate) mod samples;
+
+use std::sync::Arc;
+
+use crate::core::fact::Fact;
+use crate::observe::log::LogHandle;
+use crate::observe::metrics::Metrics;
+
+/// Tells every fact to all who want to know. It never waits and does no I/O.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    /// Where lines are written.
+    pub log: LogHandle,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Observer {
+    /// Counts a fact and has it logged. `unix_ms`: when it happened, in milliseconds since 1970.
+    pub fn observe(&self, fact: &Fact, unix_ms: u64) {
+        self.metrics.record(fact);
+        if !self.log.tell(fact, unix_ms) {
+            self.metrics.line_dropped();
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Figures for Prometheus: counters that follow the facts, and gauges that are read off the published state when
+//! somebody asks.
+//!
+//! No label has values that a peer chooses. Every combination of labels is there from the start with 0, so that a rate
+//! sees the first event. The names are documented in `docs/metrics.md`; a test compares both.
+
+mod counters;
+mod gauges;
+mod make;
+mod process;
+
+use std::fmt;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+
+use self::counters::{Miners, Pools, Program, Shares, Traffic};
+use self::gauges::State;
+use self::make::Make;
+use self::process::Process;
+use crate::core::fact::Fact;
+use crate::core::snapshot::Snapshot;
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = TEXT_FORMAT;
+
+/// On which side of the proxy a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Miners.
+    Downstream,
+    /// Pools.
+    Upstream,
+}
+
+impl Side {
+    /// As it stands in the label `side`.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Downstream => "downstream",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// All figures of the process. Counting takes no lock.
+pub struct Metrics {
+    registry: Registry,
+    traffic: Traffic,
+    shares: Shares,
+    miners: Miners,
+    pools: Pools,
+    program: Program,
+    state: State,
+    /// `None` where the system does not tell.
+    process: Option<Process>,
+    /// Held while the gauges are set and read, so that two scrapes at once do not mix.
+    scrape: Mutex<()>,
+}
+
+impl Metrics {
+    /// All figures at zero.
+    ///
+    /// # Errors
+    /// Never, if the names below are valid and differ, which the tests see to.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let make = Make(&registry);
+        Ok(Self {
+            traffic: Traffic::new(&make)?,
+            shares: Shares::new(&make)?,
+            miners: Miners::new(&make)?,
+            pools: Pools::new(&make)?,
+            program: Program::new(&make)?,
+            state: State::new(&make)?,
+            process: Process::new(&make)?,
+            scrape: Mutex::new(()),
+            registry,
+        })
+    }
+
+    /// Counts a line that was read from a peer.
+    pub fn line_read(&self, side: Side) {
+        self.traffic.read.of(side).inc();
+    }
+
+    /// Counts a line that was written to a peer.
+    pub fn line_written(&self, side: Side) {
+        self.traffic.written.of(side).inc();
+    }
+
+    /// Counts a line that the log had no room for.
+    pub fn line_dropped(&self) {
+        self.program.log_dropped.inc();
+    }
+
+    /// Takes in how long the scheduler was busy with one input, and how long that had waited for it.
+    pub fn turn(&self, duration: Duration, lag: Duration) {
+        self.program.turn.observe(duration.as_secs_f64());
+        self.program.lag.observe(lag.as_secs_f64());
+    }
+
+    /// Counts a fact.
+    pub fn record(&self, fact: &Fact) {
+        match fact {
+            Fact::MinerConnected { .. } => self.miners.connected.inc(),
+            Fact::MinerRefused { .. } => self.miners.refused.inc(),
+            Fact::MinerTurnedAway { reason, .. } => self.miners.turned_away(reason).inc(),
+            Fact::MinerDisconnected { unanswered, .. } => {
+                let unanswered = u64::try_from(*unanswered).unwrap_or(u64::MAX);
+                self.shares.submitted.inc_by(unanswered);
+                self.shares.unanswered.inc_by(unanswered);
+            }
+            Fact::MinerMessageBad { .. } => self.traffic.malformed.of(Side::Downstream).inc(),
+            Fact::MinerIdle { .. } => self.miners.idle.inc(),
+            Fact::LimitReached { limit, .. } => self.miners.limit(*limit).inc(),
+            Fact::PoolLost { conn, .. } => self.pools.losses[conn.slot].inc(),
+            Fact::PoolDown { slot, .. } => self.pools.outages[*slot].inc(),
+            Fact::PoolMessageBad { .. } => self.traffic.malformed.of(Side::Upstream).inc(),
+            Fact::PoolRedirectRefused { conn, .. } => self.pools.redirects[conn.slot].inc(),
+            Fact::JobReceived { conn, .. } => self.pools.jobs_received[conn.slot].inc(),
+            Fact::JobForwarded { slot, delay, .. } => {
+                self.pools.jobs_forwarded[*slot].inc();
+                if let Some(delay) = delay {
+                    self.pools.job_delay.observe(delay.as_secs_f64());
+                }
+            }
+            Fact::PoolSwitched { to, cause, .. } => self.pools.switches[*to].of(*cause).inc(),
+            Fact::ShareResult(share) => self.shares.record(share),
+            Fact::BlockFound { slot, .. } => self.shares.blocks[*slot].inc(),
+            Fact::ConfigApplied { .. } => self.program.config_applied.inc(),
+            Fact::ConfigRefused { .. } => self.program.config_refused.inc(),
+            Fact::AcceptFailed { .. } => self.program.accept_failures.inc(),
+            Fact::StateProblem { .. } => self.program.state_problems.inc(),
+            // What these say is a gauge, a histogram, or counted where it happens.
+            Fact::MinerAuthorized { .. }
+            | Fact::ExtranonceChanged { .. }
+            | Fact::PoolLearnt { .. }
+            | Fact::PoolDialing { .. }
+            | Fact::PoolReady { .. }
+            | Fact::PoolUp { .. }
+            | Fact::PoolMessage { .. }
+            | Fact::PoolReconnect { .. }
+            | Fact::ConfigWarning { .. }
+            | Fact::Started { .. }
+            | Fact::Stopping
+            | Fact::Stopped { .. }
+            | Fact::SlowTurn { .. }
+            | Fact::Panicked { .. }
+            | Fact::LogDropped { .. } => (),
+        }
+    }
+
+    /// Everything, in the text format of Prometheus; `snapshot` is the newest state.
+    ///
+    /// # Errors
+    /// Never in practice: text is written into memory.
+    pub fn render(&self, snapshot: &Snapshot) -> prometheus::Result<String> {
+        let _scrape = self.scrape.lock();
+        self.state.show(snapshot);
+        if let Some(process) = &self.process {
+            process.refresh();
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! What is counted as it happens.
+
+use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Result};
+
+use super::Side;
+use super::make::Make;
+use crate::core::fact::{Limit, ShareOutcome, ShareResult, SwitchCause, TurnedAway};
+use crate::observe::event::cause_label;
+use crate::stratum::reject::{RejectClass, RejectReason};
+use crate::units::{PerPool, PoolSlot};
+
+/// How long answers of pools take, in seconds: 5 ms is a pool next door, 30 s is when a share is given up.
+const LATENCY: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// How long jobs are on their way through, in seconds. The upper ones are jobs that wait for their pool's turn.
+const JOB_DELAY: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// How long the scheduler takes for an input, and how long that waited for it, in seconds.
+const TURN: &[f64] = &[
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1.0,
+];
+
+/// One counter for each side of the proxy.
+pub(super) struct PerSide {
+    downstream: IntCounter,
+    upstream: IntCounter,
+}
+
+impl PerSide {
+    fn new(make: &Make<'_>, name: &str, help: &str) -> Result<Self> {
+        let counts = make.counts(name, help, &["side"])?;
+        let of = |side: Side| counts.with_label_values(&[side.label()]);
+        Ok(Self {
+            downstream: of(Side::Downstream),
+            upstream: of(Side::Upstream),
+        })
+    }
+
+    pub(super) fn of(&self, side: Side) -> &IntCounter {
+        match side {
+            Side::Downstream => &self.downstream,
+            Side::Upstream => &self.upstream,
+        }
+    }
+}
+
+/// Lines.
+pub(super) struct Traffic {
+    pub(super) read: PerSide,
+    pub(super) written: PerSide,
+    pub(super) malformed: PerSide,
+}
+
+impl Traffic {
+    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
+        Ok(Self {
+            read: PerSide::new(
+                make,
+                "dpmp_messages_rx_total",
+                "Lines read from miners and pools",
+            )?,
+            written: PerSide::new(
+                make,
+                "dpmp_messages_tx_total",
+                "Lines written to miners and pools",
+            )?,
+            malformed: PerSide::new(
+                make,
+                "dpmp_malformed_messages_total",
+                "Lines from miners and pools that could not be used",
+            )?,
+        })
+    }
+}
+
+/// Shares.
+pub(super) struct Shares {
+    pub(super) submitted: IntCounter,
+    pub(super) unanswered: IntCounter,
+    accepted: PerPool<IntCounter>,
+    difficulty: PerPool<Counter>,
+    below_pool: PerPool<IntCounter>,
+    rejected: PerPool<IntCounter>,
+    /// In the order of [`RejectClass::ALL`].
+    classes: PerPool<Vec<IntCounter>>,
+    /// In the order of [`RejectReason::ALL`].
+    refused: Vec<IntCounter>,
+    lost: PerPool<IntCounter>,
+    latency: PerPool<Histogram>,
+    pub(super) blocks: PerPool<IntCounter>,
+}
+
+impl Shares {
+    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
+        let classes = make.counts(
+            "dpmp_pool_rejects_total",
+            "Shares that a pool refused, by kind",
+            &["pool", "class"],
+        )?;
+        let refused = make.counts(
+            "dpmp_shares_refused_total",
+            "Shares that the proxy refused itself",
+            &["reason"],
+        )?;
+        Ok(Self {
+            submitted: make.count("dpmp_shares_submitted_total", "Shares submitted by miners")?,
+            unanswered: make.count(
+                "dpmp_shares_unanswered_total",
+                "Shares whose miner left before the pool answered",
+            )?,
+            accepted: make
+                .counts_by_pool("dpmp_shares_accepted_total", "Shares accepted by pools")?,
+            difficulty: make.sums_by_pool(
+                "dpmp_accepted_difficulty_sum",
+                "Sum of the difficulties that pools credited for accepted shares",
+            )?,
+            below_pool: make.counts_by_pool(
+                "dpmp_shares_below_pool_total",
+                "Shares that met the miner's difficulty and not the pool's, not forwarded",
+            )?,
+            rejected: make
+                .counts_by_pool("dpmp_shares_rejected_total", "Shares refused by pools")?,
+            classes: PerPool::from_fn(|slot| {
+                let class =
+                    |class: &RejectClass| classes.with_label_values(&[slot.name(), class.label()]);
+                RejectClass::ALL.iter().map(class).collect()
+            }),
+            refused: RejectReason::ALL
+                .iter()
+                .map(|reason| refused.with_label_values(&[reason.label()]))
+                .collect(),
+            lost: make.counts_by_pool(
+                "dpmp_shares_lost_total",
+                "Shares that were forwarded and that the pool never answered",
+            )?,
+            latency: make.histograms_by_pool(
+                "dpmp_share_latency_seconds",
+                "Time from a miner's share to the pool's answer",
+                LATENCY,
+            )?,
+            blocks: make.counts_by_pool(
+                "dpmp_blocks_found_total",
+                "Hashes that met the network's target",
+            )?,
+        })
+    }
+
+    pub(super) fn record(&self, share: &ShareResult) {
+        self.submitted.inc();
+        if let ShareOutcome::RefusedHere(reason) = share.outcome {
+            let index = RejectReason::ALL.iter().position(|other| *other == reason);
+            if let Some(count) = index.and_then(|index| self.refused.get(index)) {
+                count.inc();
+            }
+        }
+        let Some(slot) = share.slot else { return };
+        match &share.outcome {
+            ShareOutcome::Accepted => {
+                self.accepted[slot].inc();
+                let credit = share.credit.map_or(0.0, |credit| credit.get());
+                self.difficulty[slot].inc_by(credit);
+                self.observe_latency(share, slot);
+            }
+            ShareOutcome::RejectedByPool(reject) => {
+                self.rejected[slot].inc();
+                let class = RejectClass::of(reject);
+                let index = RejectClass::ALL.iter().position(|other| *other == class);
+                if let Some(count) = index.and_then(|index| self.classes[slot].get(index)) {
+                    count.inc();
+                }
+                self.observe_latency(share, slot);
+            }
+            ShareOutcome::BelowPool => self.below_pool[slot].inc(),
+            // There was no answer whose time could be taken.
+            ShareOutcome::Lost(_) => self.lost[slot].inc(),
+            ShareOutcome::RefusedHere(_) => (),
+        }
+    }
+
+    fn observe_latency(&self, share: &ShareResult, slot: PoolSlot) {
+        if let Some(latency) = share.latency {
+            self.latency[slot].observe(latency.as_secs_f64());
+        }
+    }
+}
+
+/// Miners that come, go and are held back.
+pub(super) struct Miners {
+    pub(super) connected: IntCounter,
+    pub(super) refused: IntCounter,
+    pub(super) idle: IntCounter,
+    turned_away: IntCounterVec,
+    limits: IntCounterVec,
+}
+
+impl Miners {
+    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
+        let turned_away = make.counts(
+            "dpmp_miners_turned_away_total",
+            "Miners that were turned away or cut off",
+            &["reason"],
+        )?;
+        let limits = make.counts(
+            "dpmp_limits_reached_total",
+            "How often a limit of the configuration acted",
+            &["limit"],
+        )?;
+        let miners = Self {
+            connected: make.count("dpmp_miners_connected_total", "Connections of miners")?,
+            refused: make.count(
+                "dpmp_miners_refused_total",
+                "Miners whose worker every reachable pool refused",
+            )?,
+            idle: make.count(
+                "dpmp_miners_idle_total",
+                "How often a miner was left without a pool that has work",
+            )?,
+            turned_away,
+            limits,
+        };
+        for reason in [
+            TurnedAway::NotSetUp,
+            TurnedAway::NotAuthorized,
+            TurnedAway::NoWork,
+            TurnedAway::ExtranonceChanged,
+            TurnedAway::TooMuchRubbish,
+            TurnedAway::OtherProtocol(String::new()),
+            TurnedAway::Stopping,
+        ] {
+            miners.turned_away(&reason);
+        }
+        for limit in [
+            Limit::Miners,
+            Limit::MinersPerAddress,
+            Limit::SubmitsPerSecond,
+            Limit::OutboxFull,
+            Limit::LineLength,
+        ] {
+            miners.limit(limit);
+        }
+        Ok(miners)
+    }
+
+    /// Looked up by its label each time: it is rare.
+    pub(super) fn turned_away(&self, reason: &TurnedAway) -> IntCounter {
+        self.turned_away.with_label_values(&[reason.label()])
+    }
+
+    /// Looked up by its label each time: it is rare.
+    pub(super) fn limit(&self, limit: Limit) -> IntCounter {
+        self.limits.with_label_values(&[limit.label()])
+    }
+}
+
+/// One counter for each cause of a switch.
+pub(super) struct PerCause {
+    start: IntCounter,
+    schedule: IntCounter,
+    failover: IntCounter,
+}
+
+impl PerCause {
+    pub(super) fn of(&self, cause: SwitchCause) -> &IntCounter {
+        match cause {
+            SwitchCause::Start => &self.start,
+            SwitchCause::Schedule => &self.schedule,
+            SwitchCause::Failover => &self.failover,
+        }
+    }
+}
+
+/// Pools, their jobs and the switches between them.
+pub(super) struct Pools {
+    pub(super) jobs_received: PerPool<IntCounter>,
+    pub(super) jobs_forwarded: PerPool<IntCounter>,
+    pub(super) job_delay: Histogram,
+    pub(super) switches: PerPool<PerCause>,
+    pub(super) losses: PerPool<IntCounter>,
+    pub(super) outages: PerPool<IntCounter>,
+    pub(super) redirects: PerPool<IntCounter>,
+}
+
+impl Pools {
+    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
+        let switches = make.counts(
+            "dpmp_switches_total",
+            "Changes of a miner to a pool",
+            &["pool", "cause"],
+        )?;
+        Ok(Self {
+            jobs_received: make.counts_by_pool("dpmp_jobs_received_total", "Jobs sent by pools")?,
+            jobs_forwarded: make
+                .counts_by_pool("dpmp_jobs_forwarded_total", "Jobs sent to miners")?,
+            job_delay: make.histogram(
+                "dpmp_job_delay_seconds",
+                "Time from a pool's job until it is first sent to the miner",
+                JOB_DELAY,
+            )?,
+            switches: PerPool::from_fn(|slot| {
+                let of = |cause| switches.with_label_values(&[slot.name(), cause_label(cause)]);
+                PerCause {
+                    start: of(SwitchCause::Start),
+                    schedule: of(SwitchCause::Schedule),
+                    failover: of(SwitchCause::Failover),
+                }
+            }),
+            losses: make.counts_by_pool(
+                "dpmp_pool_connection_losses_total",
+                "Connections to pools that ended or could not be made",
+            )?,
+            outages: make.counts_by_pool(
+                "dpmp_pool_outages_total",
+                "How often a needed pool lost its last connection",
+            )?,
+            redirects: make.counts_by_pool(
+                "dpmp_pool_redirects_refused_total",
+                "Requests of pools to reconnect to another host, none of which is followed",
+            )?,
+        })
+    }
+}
+
+/// The program itself.
+pub(super) struct Program {
+    pub(super) turn: Histogram,
+    pub(super) lag: Histogram,
+    pub(super) log_dropped: IntCounter,
+    pub(super) config_applied: IntCounter,
+    pub(super) config_refused: IntCounter,
+    pub(super) accept_failures: IntCounter,
+    pub(super) state_problems: IntCounter,
+}
+
+impl Program {
+    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
+        let reloads = make.counts(
+            "dpmp_config_reloads_total",
+            "Changes of the configuration",
+            &["result"],
+        )?;
+        let info = make.gauges(
+            "dpmp_build_info",
+            "Always 1; the label says which version",
+            "version",
+        )?;
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1.0);
+        Ok(Self {
+            turn: make.histogram(
+                "dpmp_scheduler_turn_seconds",
+                "Time that the scheduler takes for one input",
+                TURN,
+            )?,
+            lag: make.histogram(
+                "dpmp_scheduler_lag_seconds",
+                "Time that an input waits for the scheduler",
+                TURN,
+            )?,
+            log_dropped: make.count(
+                "dpmp_log_lines_dropped_total",
+                "Log lines that were lost because the disk or terminal did not keep up",
+            )?,
+            config_applied: reloads.with_label_values(&["applied"]),
+            config_refused: reloads.with_label_values(&["refused"]),
+            accept_failures: make.count(
+                "dpmp_accept_failures_total",
+                "How often miners could not be accepted",
+            )?,
+            state_problems: make.count(
+                "dpmp_state_problems_total",
+                "How often the state file could not be read or written",
+            )?,
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! What is read off the published state when somebody asks.
+
+use prometheus::{Gauge, Result};
+
+use super::make::Make;
+use crate::core::snapshot::{MinerView, Snapshot};
+use crate::units::{PerPool, PoolSlot};
+
+/// The gauges of the state.
+pub(super) struct State {
+    miners: Gauge,
+    difficulty: Gauge,
+    error: Gauge,
+    uptime: Gauge,
+    connections: PerPool<Gauge>,
+    active: PerPool<Gauge>,
+    active_miners: PerPool<Gauge>,
+    target_share: PerPool<Gauge>,
+    share: PerPool<Gauge>,
+    seconds: PerPool<Gauge>,
+    hashrate: PerPool<Gauge>,
+    best: PerPool<Gauge>,
+    up: PerPool<Gauge>,
+    down: PerPool<Gauge>,
+}
+
+impl State {
+    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
+        Ok(Self {
+            miners: make.gauge("dpmp_downstream_connections", "Connections of miners now")?,
+            difficulty: make.gauge(
+                "dpmp_downstream_difficulty",
+                "Mean difficulty that the connected miners are asked for",
+            )?,
+            error: make.gauge(
+                "dpmp_scheduler_error_seconds",
+                "Mining time of all connected miners by which pool A is ahead of its share",
+            )?,
+            uptime: make.gauge("dpmp_uptime_seconds", "How long the program has run")?,
+            connections: make.gauges_by_pool(
+                "dpmp_upstream_connections",
+                "Authorized connections to a pool now",
+            )?,
+            active: make.gauges_by_pool(
+                "dpmp_active_pool",
+                "1 if at least one miner works for the pool now",
+            )?,
+            active_miners: make
+                .gauges_by_pool("dpmp_active_miners", "Miners that work for the pool now")?,
+            target_share: make.gauges_by_pool(
+                "dpmp_target_share",
+                "The part of the work that a pool is to get, from 0 to 1",
+            )?,
+            share: make.gauges_by_pool(
+                "dpmp_scheduler_share",
+                "The part of their mining time that the connected miners gave a pool, from 0 to 1",
+            )?,
+            seconds: make.gauges_by_pool(
+                "dpmp_scheduler_time_sum",
+                "Seconds that miners worked for a pool, over restarts",
+            )?,
+            hashrate: make.gauges_by_pool(
+                "dpmp_hashrate_hashes_per_second",
+                "Hashrate for a pool over five minutes, by shares",
+            )?,
+            best: make.gauges_by_pool(
+                "dpmp_best_share_difficulty",
+                "Difficulty of the best share for a pool, over restarts",
+            )?,
+            up: make
+                .gauges_by_pool("dpmp_pool_up", "1 if the pool has an authorized connection")?,
+            down: make.gauges_by_pool(
+                "dpmp_pool_down",
+                "1 if the pool is needed and cannot be used",
+            )?,
+        })
+    }
+
+    /// Takes over what the state says now.
+    pub(super) fn show(&self, snapshot: &Snapshot) {
+        let miners = &snapshot.miners;
+        self.miners.set(number(miners.len()));
+        self.difficulty
+            .set(mean(miners.iter().filter_map(|miner| miner.difficulty)));
+        self.error
+            .set(miners.iter().map(|miner| miner.error_seconds).sum());
+        let uptime = u32::try_from(snapshot.uptime_seconds).unwrap_or(u32::MAX);
+        self.uptime.set(f64::from(uptime));
+        for (slot, pool) in snapshot.pools.iter() {
+            let best = pool.totals.best.map_or(0.0, |best| best.difficulty);
+            self.connections[slot].set(number(pool.connections));
+            self.active[slot].set(truth(pool.active_miners > 0));
+            self.active_miners[slot].set(number(pool.active_miners));
+            self.target_share[slot].set(pool.target_share);
+            self.share[slot].set(share(snapshot, slot));
+            self.seconds[slot].set(pool.totals.seconds);
+            self.hashrate[slot].set(pool.hashrate.unwrap_or(0.0));
+            self.best[slot].set(best);
+            self.up[slot].set(truth(pool.health == "up"));
+            self.down[slot].set(truth(pool.health == "down"));
+        }
+    }
+}
+
+/// A pool's part of the mining time: the mean over the connected miners, as every miner is split for itself. Without
+/// any it is the part of all the time that is remembered.
+fn share(snapshot: &Snapshot, slot: PoolSlot) -> f64 {
+    let part = |of: f64, other: f64| (of + other > 0.0).then(|| of / (of + other));
+    let of_miner = |miner: &MinerView| part(miner.seconds[slot], miner.seconds[slot.other()]);
+    let parts: Vec<_> = snapshot.miners.iter().filter_map(of_miner).collect();
+    if parts.is_empty() {
+        let seconds = |slot: PoolSlot| snapshot.pools[slot].totals.seconds;
+        part(seconds(slot), seconds(slot.other())).unwrap_or(0.0)
+    } else {
+        mean(parts.into_iter())
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    if count > 0.0 { sum / count } else { 0.0 }
+}
+
+fn truth(yes: bool) -> f64 {
+    if yes { 1.0 } else { 0.0 }
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}

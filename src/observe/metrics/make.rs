@@ -1,0 +1,77 @@
+//! Makes figures and enters them into the registry.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, Opts, Registry, Result,
+};
+
+use crate::units::{PerPool, PoolSlot};
+
+/// The registry, as a place where figures come from.
+pub(super) struct Make<'a>(pub(super) &'a Registry);
+
+impl Make<'_> {
+    pub(super) fn count(&self, name: &str, help: &str) -> Result<IntCounter> {
+        self.enter(IntCounter::new(name, help)?)
+    }
+
+    pub(super) fn counts(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+        self.enter(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    pub(super) fn counts_by_pool(&self, name: &str, help: &str) -> Result<PerPool<IntCounter>> {
+        let counts = self.counts(name, help, &["pool"])?;
+        Ok(by_pool(|pool| counts.with_label_values(&[pool])))
+    }
+
+    pub(super) fn sums_by_pool(&self, name: &str, help: &str) -> Result<PerPool<Counter>> {
+        let sums = self.enter(CounterVec::new(Opts::new(name, help), &["pool"])?)?;
+        Ok(by_pool(|pool| sums.with_label_values(&[pool])))
+    }
+
+    pub(super) fn sum(&self, name: &str, help: &str) -> Result<Counter> {
+        self.enter(Counter::new(name, help)?)
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<Gauge> {
+        self.enter(Gauge::new(name, help)?)
+    }
+
+    pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> Result<GaugeVec> {
+        self.enter(GaugeVec::new(Opts::new(name, help), &[label])?)
+    }
+
+    pub(super) fn gauges_by_pool(&self, name: &str, help: &str) -> Result<PerPool<Gauge>> {
+        let gauges = self.gauges(name, help, "pool")?;
+        Ok(by_pool(|pool| gauges.with_label_values(&[pool])))
+    }
+
+    pub(super) fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Result<Histogram> {
+        self.enter(Histogram::with_opts(options(name, help, bounds))?)
+    }
+
+    pub(super) fn histograms_by_pool(
+        &self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+    ) -> Result<PerPool<Histogram>> {
+        let histograms = self.enter(HistogramVec::new(options(name, help, bounds), &["pool"])?)?;
+        Ok(by_pool(|pool| histograms.with_label_values(&[pool])))
+    }
+
+    fn enter<C: Collector + Clone + 'static>(&self, figure: C) -> Result<C> {
+        self.0.register(Box::new(figure.clone()))?;
+        Ok(figure)
+    }
+}
+
+fn options(name: &str, help: &str, bounds: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(bounds.to_vec())
+}
+
+/// Looks both pools' figures up once and for all, so that counting is an addition and nothing else.
+fn by_pool<T>(find: impl Fn(&str) -> T) -> PerPool<T> {
+    PerPool::from_fn(|slot: PoolSlot| find(slot.name()))
+}

@@ -1,0 +1,272 @@
+//! Every fact is counted, nothing is missing at the start, and the docs list what there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::core::fact::ShareOutcome;
+use crate::core::ledger::BestShare;
+use crate::core::snapshot::MinerView;
+use crate::observe::samples::{samples, share};
+use crate::stratum::reject::{Reject, RejectClass, RejectReason};
+use crate::units::{PerPool, PoolSlot};
+
+const DOCS: &str = include_str!("../../../docs/metrics.md");
+
+/// The value of every series by its name and labels.
+fn values(metrics: &Metrics, snapshot: &Snapshot) -> BTreeMap<String, f64> {
+    let text = metrics.render(snapshot).unwrap();
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            (series.to_owned(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+fn counted(facts: &[Fact]) -> BTreeMap<String, f64> {
+    let metrics = Metrics::new().unwrap();
+    let before = values(&metrics, &Snapshot::default());
+    for fact in facts {
+        metrics.record(fact);
+    }
+    let mut after = values(&metrics, &Snapshot::default());
+    assert!(
+        after.keys().eq(before.keys()),
+        "a series was not there from the start"
+    );
+    after.retain(|series, value| before[series] != *value && !series.starts_with("process_"));
+    after
+}
+
+fn check(fact: Fact, expected: &[(&str, f64)]) {
+    let expected: BTreeMap<_, _> = expected
+        .iter()
+        .map(|(series, value)| ((*series).to_owned(), *value))
+        .collect();
+    let mut found = counted(std::slice::from_ref(&fact));
+    found.retain(|series, _| !series.contains("_bucket{"));
+    assert_eq!(found, expected, "{fact:?}");
+}
+
+#[test]
+fn shares_are_counted_by_their_fate() {
+    let submitted = ("dpmp_shares_submitted_total", 1.0);
+    let latency = ("dpmp_share_latency_seconds_sum{pool=\"A\"}", 0.04825);
+    let answers = ("dpmp_share_latency_seconds_count{pool=\"A\"}", 1.0);
+    check(
+        share(ShareOutcome::Accepted),
+        &[
+            submitted,
+            latency,
+            answers,
+            ("dpmp_shares_accepted_total{pool=\"A\"}", 1.0),
+            ("dpmp_accepted_difficulty_sum{pool=\"A\"}", 4096.0),
+        ],
+    );
+    check(
+        share(ShareOutcome::RejectedByPool(Reject {
+            code: 22,
+            message: "again?".into(),
+        })),
+        &[
+            submitted,
+            latency,
+            answers,
+            ("dpmp_shares_rejected_total{pool=\"A\"}", 1.0),
+            (
+                "dpmp_pool_rejects_total{class=\"duplicate\",pool=\"A\"}",
+                1.0,
+            ),
+        ],
+    );
+    check(
+        share(ShareOutcome::BelowPool),
+        &[submitted, ("dpmp_shares_below_pool_total{pool=\"A\"}", 1.0)],
+    );
+    check(
+        share(ShareOutcome::Lost(RejectReason::NoAnswer)),
+        &[submitted, ("dpmp_shares_lost_total{pool=\"A\"}", 1.0)],
+    );
+    for reason in RejectReason::ALL {
+        let refused = format!("dpmp_shares_refused_total{{reason=\"{}\"}}", reason.label());
+        check(
+            share(ShareOutcome::RefusedHere(reason)),
+            &[submitted, (&refused, 1.0)],
+        );
+    }
+}
+
+#[test]
+fn all_facts_together_leave_no_new_series() {
+    let counted = counted(&samples());
+    let get = |series: &str| counted.get(series).copied().unwrap_or(0.0);
+    assert_eq!(
+        get("dpmp_switches_total{cause=\"schedule\",pool=\"A\"}"),
+        1.0
+    );
+    assert_eq!(get("dpmp_job_delay_seconds_count"), 1.0);
+    assert_eq!(get("dpmp_blocks_found_total{pool=\"A\"}"), 1.0);
+    assert_eq!(get("dpmp_shares_unanswered_total"), 1.0);
+    assert_eq!(get("dpmp_shares_submitted_total"), 6.0);
+    assert_eq!(
+        get("dpmp_miners_turned_away_total{reason=\"other_protocol\"}"),
+        1.0
+    );
+    assert_eq!(get("dpmp_limits_reached_total{limit=\"max_miners\"}"), 1.0);
+    assert_eq!(get("dpmp_malformed_messages_total{side=\"upstream\"}"), 1.0);
+    assert_eq!(get("dpmp_config_reloads_total{result=\"applied\"}"), 2.0);
+    assert_eq!(get("dpmp_config_reloads_total{result=\"refused\"}"), 1.0);
+}
+
+#[test]
+fn lines_and_turns_are_counted() {
+    let metrics = Metrics::new().unwrap();
+    metrics.line_read(Side::Downstream);
+    metrics.line_read(Side::Upstream);
+    metrics.line_written(Side::Upstream);
+    metrics.line_dropped();
+    metrics.turn(Duration::from_millis(3), Duration::from_secs(2));
+    let values = values(&metrics, &Snapshot::default());
+    assert_eq!(values["dpmp_messages_rx_total{side=\"downstream\"}"], 1.0);
+    assert_eq!(values["dpmp_messages_rx_total{side=\"upstream\"}"], 1.0);
+    assert_eq!(values["dpmp_messages_tx_total{side=\"downstream\"}"], 0.0);
+    assert_eq!(values["dpmp_messages_tx_total{side=\"upstream\"}"], 1.0);
+    assert_eq!(values["dpmp_log_lines_dropped_total"], 1.0);
+    assert_eq!(values["dpmp_scheduler_turn_seconds_sum"], 0.003);
+    assert_eq!(values["dpmp_scheduler_lag_seconds_sum"], 2.0);
+}
+
+fn miner(seconds: [f64; 2]) -> MinerView {
+    let [a, b] = seconds;
+    MinerView {
+        id: 1,
+        peer: String::new(),
+        worker: "a name".into(),
+        user_agent: None,
+        pool: Some(PoolSlot::A),
+        connected_since: 0,
+        difficulty: Some(a),
+        error_seconds: 1.5,
+        seconds: PerPool::from_fn(|slot| if slot == PoolSlot::A { a } else { b }),
+        connections: PerPool::from_fn(|_| "ready"),
+        accepted: PerPool::default(),
+        rejected: 0,
+        lost: 0,
+        hashrate: PerPool::default(),
+        difficulty_sum: PerPool::default(),
+        best: None,
+        last_share: None,
+    }
+}
+
+#[test]
+fn gauges_show_the_state() {
+    let metrics = Metrics::new().unwrap();
+    let mut snapshot = Snapshot {
+        uptime_seconds: 77,
+        ..Snapshot::default()
+    };
+    let pool = &mut snapshot.pools[PoolSlot::A];
+    pool.health = "up";
+    pool.connections = 2;
+    pool.active_miners = 2;
+    pool.target_share = 0.7;
+    pool.hashrate = Some(1e12);
+    pool.totals.seconds = 30.0;
+    pool.totals.best = Some(BestShare {
+        difficulty: 5e6,
+        unix_ms: 1,
+        pool: PoolSlot::A,
+    });
+    snapshot.pools[PoolSlot::B].health = "down";
+    snapshot.pools[PoolSlot::B].totals.seconds = 10.0;
+    let show = |snapshot: &Snapshot| values(&metrics, snapshot);
+    let remembered = show(&snapshot);
+    assert_eq!(remembered["dpmp_scheduler_share{pool=\"A\"}"], 0.75);
+    snapshot.miners = vec![
+        miner([100.0, 100.0]),
+        miner([0.0, 0.0]),
+        miner([300.0, 100.0]),
+    ];
+    let values = show(&snapshot);
+    let expected = [
+        ("dpmp_downstream_connections", 3.0),
+        ("dpmp_downstream_difficulty", 400.0 / 3.0),
+        ("dpmp_scheduler_error_seconds", 4.5),
+        ("dpmp_uptime_seconds", 77.0),
+        ("dpmp_upstream_connections{pool=\"A\"}", 2.0),
+        ("dpmp_active_pool{pool=\"A\"}", 1.0),
+        ("dpmp_active_pool{pool=\"B\"}", 0.0),
+        ("dpmp_active_miners{pool=\"A\"}", 2.0),
+        ("dpmp_target_share{pool=\"A\"}", 0.7),
+        ("dpmp_scheduler_share{pool=\"A\"}", 0.625),
+        ("dpmp_scheduler_share{pool=\"B\"}", 0.375),
+        ("dpmp_scheduler_time_sum{pool=\"A\"}", 30.0),
+        ("dpmp_hashrate_hashes_per_second{pool=\"A\"}", 1e12),
+        ("dpmp_best_share_difficulty{pool=\"A\"}", 5e6),
+        ("dpmp_pool_up{pool=\"A\"}", 1.0),
+        ("dpmp_pool_up{pool=\"B\"}", 0.0),
+        ("dpmp_pool_down{pool=\"A\"}", 0.0),
+        ("dpmp_pool_down{pool=\"B\"}", 1.0),
+    ];
+    for (series, value) in expected {
+        assert!(
+            (values[series] - value).abs() < 1e-9,
+            "{series}: {}",
+            values[series]
+        );
+    }
+    assert!(!metrics.render(&snapshot).unwrap().contains("a name"));
+}
+
+#[test]
+fn the_process_is_measured_where_the_system_tells() {
+    let metrics = Metrics::new().unwrap();
+    let values = values(&metrics, &Snapshot::default());
+    if metrics.process.is_some() {
+        assert!(values["process_resident_memory_bytes"] > 1e6);
+        assert!(values["process_open_fds"] >= 3.0);
+        assert!(values["process_max_fds"] >= values["process_open_fds"]);
+        assert!(values["process_threads"] >= 1.0);
+        assert!(values["process_start_time_seconds"] > 1.6e9);
+        assert!(values["process_cpu_seconds_total"] >= 0.0);
+    }
+}
+
+/// The rows of the docs' tables: name and type.
+fn documented() -> BTreeSet<(String, String)> {
+    let rows = DOCS.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let (name, rest) = row.split_once('`').unwrap();
+        let kind = rest.split('|').nth(1).unwrap().trim();
+        (name.to_owned(), kind.to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn the_docs_list_every_metric_and_no_other() {
+    let metrics = Metrics::new().unwrap();
+    let text = metrics.render(&Snapshot::default()).unwrap();
+    let mut found: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect();
+    let mut documented = documented();
+    if metrics.process.is_none() {
+        found.retain(|(name, _)| !name.starts_with("process_"));
+        documented.retain(|(name, _)| !name.starts_with("process_"));
+    }
+    assert_eq!(documented, found);
+}
+
+#[test]
+fn the_docs_list_every_value_of_a_label() {
+    let reasons = RejectReason::ALL.iter().map(|reason| reason.label());
+    let classes = RejectClass::ALL.iter().map(|class| class.label());
+    for value in reasons.chain(classes) {
+        assert!(DOCS.contains(&format!("`{value}`")), "{value}");
+    }
+}

@@ -1,0 +1,207 @@
+//! One fact of every kind, for tests. A variant that is missing here fails the tests of `event`.
+
+use std::time::Duration;
+
+use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult, SwitchCause, TurnedAway};
+use crate::stratum::job::BlockHash;
+use crate::stratum::reject::{Reject, RejectReason};
+use crate::units::{
+    Client, Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot,
+    VersionMask,
+};
+
+/// A wallet that must not be seen in a line.
+pub(crate) const ADDRESS: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+
+/// A share with this fate.
+pub(crate) fn share(outcome: ShareOutcome) -> Fact {
+    Fact::ShareResult(Box::new(ShareResult {
+        miner: MinerId(3),
+        worker: "rig1".into(),
+        slot: Some(PoolSlot::A),
+        job: Some(JobId(0x2f)),
+        outcome,
+        credit: Difficulty::new(4096.0),
+        true_difficulty: Some(18231.5),
+        latency: Some(Duration::from_micros(48_250)),
+        block: false,
+    }))
+}
+
+/// A refusal by a pool that quotes the wallet.
+fn reject() -> Reject {
+    Reject {
+        code: 24,
+        message: format!("no such worker {ADDRESS}.rig1").into(),
+    }
+}
+
+/// One of every kind, and of those with several levels one of each.
+pub(crate) fn samples() -> Vec<Fact> {
+    let miner = MinerId(3);
+    let peer = "192.168.1.20:51234".parse().unwrap();
+    let slot = PoolSlot::A;
+    let conn = PoolConn {
+        client: Client::Miner(miner),
+        slot,
+        generation: 1,
+    };
+    let probe = PoolConn {
+        client: Client::Probe,
+        ..conn
+    };
+    let e1 = Extranonce1::from_hex("0000002a").unwrap();
+    let extranonce = Some(MinerExtranonce { e1, e2_size: 4 });
+    let mask = VersionMask::BIP320;
+    let worker = || ADDRESS.to_owned();
+    let text = || format!("about {ADDRESS}");
+    let difficulty = Difficulty::new(4096.0).unwrap();
+    let second = Duration::from_secs(1);
+    vec![
+        share(ShareOutcome::Accepted),
+        share(ShareOutcome::BelowPool),
+        share(ShareOutcome::RejectedByPool(reject())),
+        share(ShareOutcome::RefusedHere(RejectReason::Duplicate)),
+        share(ShareOutcome::Lost(RejectReason::PoolLost)),
+        Fact::MinerConnected { miner, peer },
+        Fact::MinerAuthorized {
+            miner,
+            peer,
+            worker: worker(),
+            user_agent: Some("bmminer/2.0.0".into()),
+            extranonce,
+            version_rolling: Some(mask),
+        },
+        Fact::MinerRefused {
+            miner,
+            worker: worker(),
+            reject: reject(),
+        },
+        Fact::MinerTurnedAway {
+            miner,
+            peer,
+            reason: TurnedAway::OtherProtocol("an HTTP request".into()),
+        },
+        Fact::MinerTurnedAway {
+            miner,
+            peer,
+            reason: TurnedAway::Stopping,
+        },
+        Fact::MinerDisconnected {
+            miner,
+            peer,
+            worker: Some(worker()),
+            reason: "closed by the peer".into(),
+            connected: Duration::from_secs(3600),
+            accepted: 812,
+            rejected: 2,
+            unanswered: 1,
+        },
+        Fact::MinerMessageBad {
+            miner,
+            problem: text(),
+        },
+        Fact::LimitReached {
+            miner: None,
+            peer,
+            limit: Limit::Miners,
+        },
+        Fact::ExtranonceChanged {
+            miner,
+            slot,
+            extranonce,
+        },
+        Fact::PoolLearnt {
+            slot,
+            e2_size: 8,
+            mask,
+        },
+        Fact::PoolDialing { conn: probe },
+        Fact::PoolReady {
+            conn,
+            user: format!("{ADDRESS}.rig1"),
+            e1,
+            e2_size: 8,
+            took: second,
+        },
+        Fact::PoolLost {
+            conn,
+            reason: text(),
+            unanswered: 0,
+        },
+        Fact::PoolUp { slot },
+        Fact::PoolDown {
+            slot,
+            reason: text(),
+        },
+        Fact::PoolMessageBad {
+            conn,
+            problem: text(),
+        },
+        Fact::PoolMessage { conn, text: text() },
+        Fact::PoolReconnect { conn, wait: second },
+        Fact::PoolRedirectRefused {
+            conn,
+            host: "pool.elsewhere.example".into(),
+        },
+        Fact::JobReceived {
+            conn,
+            pool_job: "68f1".into(),
+            clean: true,
+        },
+        Fact::JobForwarded {
+            miner,
+            slot,
+            job: JobId(0x2f),
+            pool_job: "68f1".into(),
+            difficulty,
+            clean: false,
+            delay: Some(Duration::from_micros(1234)),
+        },
+        Fact::PoolSwitched {
+            miner,
+            from: Some(PoolSlot::B),
+            to: slot,
+            cause: SwitchCause::Schedule,
+            error: -2.5,
+        },
+        Fact::MinerIdle { miner },
+        Fact::BlockFound {
+            miner,
+            worker: worker(),
+            slot,
+            hash: BlockHash([0; 32]),
+            difficulty: f64::INFINITY,
+            forwarded: true,
+        },
+        Fact::ConfigApplied {
+            changes: vec![format!("pools.A.wallet: nakamoto -> {ADDRESS}")],
+            payout: true,
+        },
+        Fact::ConfigApplied {
+            changes: vec!["scheduler.poolA_weight: 50 -> 70".into()],
+            payout: false,
+        },
+        Fact::ConfigRefused { problem: text() },
+        Fact::ConfigWarning { text: text() },
+        Fact::Started {
+            version: "0.1.0",
+            listen: "0.0.0.0:3351".into(),
+            metrics: Some("0.0.0.0:9210".into()),
+            config: "/data/config.json".into(),
+        },
+        Fact::Stopping,
+        Fact::Stopped { uptime: second },
+        Fact::StateProblem { problem: text() },
+        Fact::AcceptFailed { error: text() },
+        Fact::SlowTurn {
+            event: "miner_line",
+            took: second,
+        },
+        Fact::Panicked {
+            thread: "scheduler".into(),
+            problem: text(),
+        },
+        Fact::LogDropped { lines: 12 },
+    ]
+}

@@ -1,0 +1,250 @@
+//! The proxy as a whole: started from a configuration file, stopped in order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use crossbeam_channel::Sender;
+
+use crate::config::{self, Config};
+use crate::core::fact::Fact;
+use crate::core::snapshot::Memory;
+use crate::observe::Observer;
+use crate::observe::log::{self, LogGuard};
+use crate::observe::metrics::Metrics;
+use crate::observe::published::Published;
+use crate::shell::accept::{Door, listen};
+use crate::shell::scheduler::{self, Context, Input, Live, Parts, Scheduler};
+use crate::shell::thread::{SERVICE_STACK, spawn};
+use crate::shell::{store, watch};
+use crate::web::metrics as metrics_page;
+use crate::web::server::ServerHandle;
+
+/// How long the last log lines may take when the program fails.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The exit code after a panic, so that a supervisor starts the program again.
+const PANICKED: i32 = 70;
+
+/// A running proxy.
+pub struct Proxy {
+    inbox: Sender<Input>,
+    published: Arc<Published>,
+    observer: Arc<Observer>,
+    miners: SocketAddr,
+    metrics: Option<ServerHandle>,
+    scheduler: JoinHandle<Memory>,
+    state: PathBuf,
+    store: JoinHandle<()>,
+    watch: (Sender<()>, JoinHandle<()>),
+    started: Instant,
+    log: LogGuard,
+}
+
+/// Runs the proxy until it is told to stop.
+///
+/// # Errors
+/// If the configuration is unusable or a port is taken.
+pub fn run(config: &Path) -> anyhow::Result<ExitCode> {
+    let proxy = Proxy::start(config, true)?;
+    proxy.stop_on_signal()?;
+    proxy.exit_on_panic();
+    proxy.wait()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Proxy {
+    /// Starts everything. `log_to_stdout` is off where a person looks at the terminal.
+    ///
+    /// # Errors
+    /// If the configuration is unusable, a port is taken or the system has no room.
+    pub fn start(path: &Path, log_to_stdout: bool) -> anyhow::Result<Self> {
+        let loaded = config::load_or_create(path)?;
+        let config = Arc::new(loaded.config);
+        // Three descriptors a miner; the usual limit of 1,024 is soon reached.
+        let descriptors = rlimit::increase_nofile_limit(u64::MAX);
+        let listener = listen(SocketAddr::new(config.listen.host, config.listen.port))?;
+        let metrics = Arc::new(Metrics::new().context("failed to set up the metrics")?);
+        let published = Arc::new(Published::default());
+        let page = start_metrics_page(&config, &metrics, &published)?;
+        let (log, guard) =
+            log::start(&config.logging, path, log_to_stdout).context("failed to start the log")?;
+        let observer = Arc::new(Observer { log, metrics });
+        let tell = |fact: &Fact| observer.observe(fact, scheduler::now().unix_ms);
+        for text in loaded.warnings {
+            tell(&Fact::ConfigWarning { text });
+        }
+        for name in log::unknown_names(&config.logging) {
+            let text = format!("logging.allow or logging.deny names {name:?}, which no event has");
+            tell(&Fact::ConfigWarning { text });
+        }
+        warn_of_few_descriptors(&config, descriptors.ok(), tell);
+        let state = store::state_path(path);
+        let (memory, problem) = store::load(&state);
+        if let Some(problem) = problem {
+            tell(&Fact::StateProblem { problem });
+        }
+        let (inbox, inputs) = scheduler::inbox();
+        let context = Context {
+            inbox: inbox.clone(),
+            live: Live::new(Arc::clone(&config)),
+            observer: Arc::clone(&observer),
+        };
+        let door = Door::open(listener, context.clone())?;
+        let miners = door.address();
+        tell(&Fact::Started {
+            version: env!("CARGO_PKG_VERSION"),
+            listen: miners.to_string(),
+            metrics: page.as_ref().map(|page| page.address().to_string()),
+            config: path.display().to_string(),
+        });
+        let trouble = inbox.clone();
+        let report = move |fact| {
+            let _ = trouble.send(Input::Report(fact));
+        };
+        let (memories, store) =
+            store::start(state.clone(), report).context("failed to start the state thread")?;
+        let watch = watch::start(path.to_owned(), context.clone())
+            .context("failed to start the config thread")?;
+        let parts = Parts {
+            config,
+            memory,
+            inbox: inputs,
+            context,
+            door,
+            published: Arc::clone(&published),
+            store: memories,
+        };
+        let scheduler = spawn("scheduler", SERVICE_STACK, move || {
+            Scheduler::new(parts).run()
+        })
+        .context("failed to start the scheduler")?;
+        Ok(Self {
+            inbox,
+            published,
+            observer,
+            miners,
+            metrics: page,
+            scheduler,
+            state,
+            store,
+            watch,
+            started: scheduler::clock(),
+            log: guard,
+        })
+    }
+
+    /// Where miners connect.
+    pub fn miners_address(&self) -> SocketAddr {
+        self.miners
+    }
+
+    /// Where the metrics are served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(ServerHandle::address)
+    }
+
+    /// The state as it was last published.
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published)
+    }
+
+    /// A function that asks the proxy to stop; [`wait`](Self::wait) returns when it has.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static + use<> {
+        let inbox = self.inbox.clone();
+        move || {
+            let _ = inbox.send(Input::Stop);
+        }
+    }
+
+    /// The first SIGINT or SIGTERM stops in order, the second one at once.
+    ///
+    /// # Errors
+    /// If the handler cannot be set.
+    pub fn stop_on_signal(&self) -> anyhow::Result<()> {
+        let stop = self.stopper();
+        let mut asked = false;
+        ctrlc::set_handler(move || {
+            if std::mem::replace(&mut asked, true) {
+                std::process::exit(1);
+            }
+            stop();
+        })
+        .context("failed to set up the handling of signals")
+    }
+
+    /// A panic in any thread ends the process with a code that tells a supervisor to start it again:
+    /// a proxy that lacks one of its threads would be worse.
+    pub fn exit_on_panic(&self) {
+        let observer = Arc::clone(&self.observer);
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            usual(panic);
+            let thread = std::thread::current()
+                .name()
+                .unwrap_or("unnamed")
+                .to_owned();
+            let fact = Fact::Panicked {
+                thread,
+                problem: panic.to_string(),
+            };
+            observer.observe(&fact, scheduler::now().unix_ms);
+            observer.log.flush(LAST_LINES);
+            std::process::exit(PANICKED);
+        }));
+    }
+
+    /// Waits until the proxy has stopped, and saves what must outlive it.
+    ///
+    /// # Errors
+    /// If the scheduler failed or the state cannot be saved.
+    pub fn wait(self) -> anyhow::Result<()> {
+        let memory = self
+            .scheduler
+            .join()
+            .map_err(|_| anyhow!("the scheduler failed"))?;
+        let (stop_watch, watch) = self.watch;
+        drop(stop_watch);
+        // It may wait for the inbox, which nobody reads any more: its end is not awaited.
+        drop(watch);
+        // The scheduler held the only sender, so that the store has ended or is about to.
+        let _ = self.store.join();
+        let saved = store::save(&self.state, &memory);
+        if let Some(page) = self.metrics {
+            page.stop();
+        }
+        let uptime = self.started.elapsed();
+        self.observer
+            .observe(&Fact::Stopped { uptime }, scheduler::now().unix_ms);
+        drop(self.log);
+        saved
+    }
+}
+
+fn start_metrics_page(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    published: &Arc<Published>,
+) -> anyhow::Result<Option<ServerHandle>> {
+    if !config.metrics.enabled {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(config.metrics.host, config.metrics.port);
+    metrics_page::serve(address, Arc::clone(metrics), Arc::clone(published)).map(Some)
+}
+
+fn warn_of_few_descriptors(config: &Config, limit: Option<u64>, tell: impl Fn(&Fact)) {
+    // A miner and its two pools, and some for files and web pages.
+    let wanted = u64::from(config.listen.max_miners) * 3 + 64;
+    if let Some(limit) = limit.filter(|limit| *limit < wanted) {
+        let text = format!(
+            "the system allows {limit} open files, listen.max_miners {} may need {wanted}",
+            config.listen.max_miners
+        );
+        tell(&Fact::ConfigWarning { text });
+    }
+}

@@ -1,0 +1,217 @@
+//! Everything fails now and then: each promise holds after every step, in thousands of hours.
+
+use std::time::{Duration, Instant};
+
+use dpmp::sim::chain::judge::Verdict;
+use dpmp::sim::miner::ledger::{Ending, MinerLedger};
+use dpmp::sim::miner::options::{Handshake, Ids, MinerOptions, Pace};
+use dpmp::sim::pool::options::{ExtranonceReuse, PoolOptions};
+use dpmp::units::PoolSlot;
+
+use crate::world::{World, config};
+
+/// How long a share may wait: the pool's 30 s to answer, and the way there and back.
+const PATIENCE: Duration = Duration::from_secs(32);
+
+/// How long a line is on its way between a miner and the proxy, at most, there and back.
+const CROSSING: Duration = Duration::from_millis(10);
+
+fn options(seed: u64) -> [PoolOptions; 2] {
+    let base = PoolOptions {
+        block_interval: Some(Duration::from_secs(600)),
+        ..PoolOptions::default()
+    };
+    [
+        PoolOptions {
+            seed,
+            e1_reuse: ExtranonceReuse::Slots,
+            wander: Some((1e-10, 1e-8)),
+            ..base.clone()
+        },
+        PoolOptions {
+            seed: seed + 1,
+            e1_size: 3,
+            e2_size: 4,
+            ..base
+        },
+    ]
+}
+
+fn miner(index: u64) -> MinerOptions {
+    let styles = [
+        Handshake::Axeos,
+        Handshake::Cgminer,
+        Handshake::Cpuminer,
+        Handshake::SubscribeFirst,
+    ];
+    let ids = [Ids::Counted, Ids::Text, Ids::SubmitsAreFour, Ids::Counted];
+    let which = usize::try_from(index % 4).unwrap();
+    MinerOptions {
+        user: format!("wallet.rig{index}"),
+        handshake: styles[which],
+        ids: ids[which],
+        rolling: (which != 2).then_some(0x1fff_e000),
+        extranonce_subscribe: which == 3,
+        pace: Pace::Shares(0.1),
+        late: Duration::from_secs(2),
+        ..MinerOptions::default()
+    }
+}
+
+/// One fault or change, at random.
+fn trouble(world: &mut World, weights: &mut [f64; 2]) {
+    let slot = if world.rng.below(2) == 0 {
+        PoolSlot::A
+    } else {
+        PoolSlot::B
+    };
+    match world.rng.below(14) {
+        0 => world.take_down(slot),
+        1 | 2 => world.sites[slot].up = true,
+        3 => world.sites[slot].frozen = true,
+        4 | 5 => world.sites[slot].frozen = false,
+        6 => world.kill_connections(slot),
+        7 => {
+            let difficulty = world.rng.log_between(1e-10, 1e-8);
+            world.pool(slot, |pool, now, out| {
+                pool.change(|options| options.difficulty = difficulty, now, out)
+            });
+        }
+        8 => {
+            let mask = [0x1fff_e000, 0x00ff_e000, 0x1000_0000][world.rng.below(3) as usize];
+            world.pool(slot, |pool, now, out| {
+                pool.change(|options| options.mask = Some(mask), now, out)
+            });
+        }
+        9 => {
+            let e1_size = 1 + world.rng.below(8) as usize;
+            let e2_size = 4 + world.rng.below(5) as usize;
+            world.pool(slot, |pool, now, out| {
+                pool.set_extranonce(e1_size, e2_size, now, out);
+                pool.new_job(now, out);
+            });
+        }
+        10 => world.pool(slot, |pool, now, out| pool.new_block(now, out)),
+        11 => {
+            let index = world.rng.below(world.rigs.len() as u64) as usize;
+            world.hang_up(index);
+            world.connect(index);
+        }
+        12 => {
+            let choices = [
+                [50.0, 50.0],
+                [70.0, 30.0],
+                [5.0, 95.0],
+                [100.0, 0.0],
+                [0.0, 100.0],
+            ];
+            *weights = choices[world.rng.below(5) as usize];
+            world.configure(config(*weights, 10.0));
+        }
+        _ => world.pool(slot, |pool, now, out| pool.reconnect("[]", now, out)),
+    }
+}
+
+fn check(world: &mut World, seed: u64) {
+    // Looking at everything after each step would take longer than the steps.
+    if world.steps % 64 != 0 {
+        return;
+    }
+    let at = format!("seed {seed} after {:?}", world.elapsed());
+    for rig in &world.rigs {
+        let ledger = rig.model.ledger();
+        assert_eq!(ledger.violations(), [], "{at}");
+        let forgotten = forgotten(ledger, world.now);
+        assert_eq!(forgotten, 0, "{at}: {}", rig.model.options().user);
+    }
+    for slot in PoolSlot::ALL {
+        let ledger = world.sites[slot].model.ledger();
+        assert_eq!(ledger.violations(), [], "{at}: pool {slot}");
+        // Only a share that crosses a new block on its way may be refused.
+        let stale = ledger.count(Verdict::Stale);
+        assert_eq!(
+            ledger.refused(),
+            stale,
+            "{at}: pool {slot}: {}",
+            ledger.summary()
+        );
+    }
+    assert!(
+        world.links() <= world.rigs.len() * 7 + 2,
+        "{at}: {} links",
+        world.links()
+    );
+}
+
+/// Shares that should have had their answer. One that crosses the end of its connection cannot get it.
+fn forgotten(ledger: &MinerLedger, now: Instant) -> usize {
+    let endings = ledger.endings();
+    let waiting = ledger
+        .submits()
+        .into_iter()
+        .filter(|submit| submit.answer.is_none());
+    // Connections follow each other: the first end after a share is that of its connection.
+    let end_of = |sent: Instant| endings.iter().find(|(at, _)| *at >= sent);
+    waiting
+        .filter(|submit| match end_of(submit.at) {
+            Some((_, Ending::ByMiner)) => false,
+            Some((at, Ending::ByServer)) => *at - submit.at > CROSSING,
+            None => now - submit.at > PATIENCE,
+        })
+        .count()
+}
+
+fn run(seed: u64, hours: u64) {
+    let mut weights = [50.0, 50.0];
+    let mut world = World::new(config(weights, 10.0), options(seed), seed);
+    for index in 0..6 {
+        world.add_miner(miner(index), Duration::from_secs(10));
+    }
+    let end = Duration::from_secs(hours * 3600);
+    while world.elapsed() < end {
+        let quiet = Duration::from_secs_f64(world.rng.log_between(0.05, 600.0));
+        world.run(quiet, |world| check(world, seed));
+        trouble(&mut world, &mut weights);
+    }
+    // All is well again: so is every miner, within the time that a catch-up may take.
+    for slot in PoolSlot::ALL {
+        world.sites[slot].up = true;
+        world.sites[slot].frozen = false;
+    }
+    world.configure(config([50.0, 50.0], 10.0));
+    world.run(Duration::from_secs(3600), |world| check(world, seed));
+    let accepted: Vec<_> = world
+        .rigs
+        .iter()
+        .map(|rig| rig.model.ledger().accepted())
+        .collect();
+    world.run(Duration::from_secs(600), |world| check(world, seed));
+    let snapshot = world.core.snapshot(dpmp::core::event::Now {
+        at: world.now,
+        unix_ms: world.unix_ms(),
+    });
+    assert_eq!(snapshot.miners.len(), 6, "seed {seed}");
+    for miner in &snapshot.miners {
+        assert!(
+            miner.error_seconds.abs() <= 2.5 + 0.2,
+            "seed {seed}: {miner:?}"
+        );
+    }
+    for (rig, before) in world.rigs.iter().zip(accepted) {
+        assert!(
+            rig.model.ledger().accepted() > before + 50,
+            "seed {seed}: {}",
+            rig.model.options().user
+        );
+    }
+    world.shut_down();
+    world.run(Duration::from_secs(10), |_| ());
+    assert!(world.core.is_finished());
+}
+
+#[test]
+fn hours_of_trouble() {
+    for seed in 0..4 {
+        run(seed, 5);
+    }
+}
