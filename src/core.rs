@@ -46,7 +46,7 @@ use crate::stratum::message::FromPool;
 use crate::units::{Client, LinkId, MinerId, PerPool, PoolConn, PoolSlot};
 
 /// How long a stop may take, at most.
-const STOP_PATIENCE: Duration = Duration::from_secs(4);
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How many pools' facts are remembered.
 const MOST_FACTS: usize = 64;
@@ -349,7 +349,7 @@ impl Core {
                 |pool: Option<&crate::config::PoolConfig>| pool.map(|pool| pool.address());
             if address(before) != address(after) {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
-                self.pools[slot].probe_failed = false;
+                self.pools[slot].probe_failures = 0;
                 if let Some(open) = self.pools[slot].probe.drop_connection() {
                     out.push(Action::Close {
                         link: LinkId::Pool(open.conn),
@@ -475,7 +475,7 @@ impl Core {
                 });
             }
             pool.probe.fail(loss, now.at, &mut self.random);
-            pool.probe_failed = true;
+            pool.probe_failures += 1;
             out.push(Action::Report(Fact::PoolLost {
                 conn,
                 reason: loss.to_string(),

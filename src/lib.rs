@@ -23,6 +23,10 @@ pub mod config;
 
 pub mod core;
 
+pub mod observe;
+
+pub mod web;
+
 pub mod shell;
 
 pub mod observe;

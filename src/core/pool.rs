@@ -23,6 +23,10 @@ pub const SMALLEST_E2: u8 = 2;
 /// so that its first answer seldom forces a miner to subscribe anew.
 const ASSUMED_E2: u8 = 4;
 
+/// After so many failed looks at a pool that was never reached nobody waits for it. One failure may
+/// be a pool that has just started (QUIRKS Q8).
+const ENOUGH_PROBES: u32 = 2;
+
 /// When a pool takes `mining.configure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,8 +91,8 @@ impl PoolFacts {
 pub struct Pool {
     /// What is known of it.
     pub facts: PoolFacts,
-    /// Whether a look at it has failed since its address was set; then nobody waits for it.
-    pub probe_failed: bool,
+    /// How often a look at it has failed since its address was set.
+    pub probe_failures: u32,
     /// The proxy's own short connections to it.
     pub probe: Upstream,
     /// How many connections are authorized.
@@ -119,7 +123,7 @@ impl Pool {
     pub fn new(slot: PoolSlot, facts: PoolFacts, now: Now) -> Self {
         Self {
             facts,
-            probe_failed: false,
+            probe_failures: 0,
             probe: Upstream::new(Client::Probe, slot),
             ready: 0,
             health: Health::Unknown,
@@ -129,9 +133,10 @@ impl Pool {
         }
     }
 
-    /// Whether a miner has to wait for this pool before it can be told its extranonce.
+    /// Whether a miner need not wait for this pool before it is told its extranonce: it is known, or
+    /// was looked for in vain.
     pub fn is_known(&self) -> bool {
-        self.facts.e2_size.is_some() || self.probe_failed
+        self.facts.e2_size.is_some() || self.probe_failures >= ENOUGH_PROBES
     }
 
     /// Puts a connection into the queue for the gate.

@@ -49,13 +49,14 @@ pub fn start(
     to_stdout: bool,
 ) -> io::Result<(LogHandle, LogGuard)> {
     let directory = logging.directory_beside(config_file);
-    let outputs = Outputs::open(logging, directory, to_stdout);
+    let shared = Arc::new(Shared::new(logging));
+    let outputs = Outputs::open(logging, directory, to_stdout, Arc::clone(&shared));
     let backend = Backend::new(outputs);
     // Only the first log of a process gets what libraries say.
     if let Ok(()) = log::set_boxed_logger(Box::new(Arc::clone(&backend.logger))) {
         log::set_max_level(LevelFilter::Warn);
     }
-    start_thread(logging, backend)
+    start_thread(shared, backend)
 }
 
 /// The names in `logging.allow` and `logging.deny` that no event has: the owner should know, as a wrong name filters
@@ -146,6 +147,15 @@ struct Shared {
     dropped: AtomicU64,
 }
 
+impl Shared {
+    fn new(logging: &Logging) -> Self {
+        Self {
+            filter: Filter::new(logging),
+            dropped: AtomicU64::new(0),
+        }
+    }
+}
+
 /// What is logged. Reading it takes no lock; that its parts change one after another does no harm.
 #[derive(Debug)]
 struct Filter {
@@ -182,12 +192,12 @@ impl Filter {
     }
 
     fn passes(&self, fact: &Fact) -> bool {
-        let level = number(event::level(fact).to_level_filter());
-        level <= self.level.load(Ordering::Relaxed) && self.has(event::name(fact))
+        self.lets_pass(event::level(fact), event::name(fact))
     }
 
-    fn has(&self, name: Name) -> bool {
-        self.names.load(Ordering::Relaxed) & name.bit() != 0
+    fn lets_pass(&self, level: Level, name: Name) -> bool {
+        number(level.to_level_filter()) <= self.level.load(Ordering::Relaxed)
+            && self.names.load(Ordering::Relaxed) & name.bit() != 0
     }
 }
 
@@ -249,12 +259,8 @@ impl Backend {
     }
 }
 
-fn start_thread(logging: &Logging, backend: Backend) -> io::Result<(LogHandle, LogGuard)> {
+fn start_thread(shared: Arc<Shared>, backend: Backend) -> io::Result<(LogHandle, LogGuard)> {
     let (queue, items) = bounded(QUEUE);
-    let shared = Arc::new(Shared {
-        filter: Filter::new(logging),
-        dropped: AtomicU64::new(0),
-    });
     let for_thread = Arc::clone(&shared);
     let thread = spawn("log", SERVICE_STACK, move || {
         write_all(&items, &for_thread, &backend);
@@ -312,6 +318,7 @@ fn tell_dropped(unix_ms: u64, shared: &Shared, backend: &Backend) {
 struct Outputs {
     stdout: Option<Trouble>,
     file: Option<LogFile>,
+    shared: Arc<Shared>,
 }
 
 struct LogFile {
@@ -321,18 +328,24 @@ struct LogFile {
 }
 
 impl Outputs {
-    fn open(logging: &Logging, directory: Option<PathBuf>, to_stdout: bool) -> Self {
+    fn open(
+        logging: &Logging,
+        directory: Option<PathBuf>,
+        to_stdout: bool,
+        shared: Arc<Shared>,
+    ) -> Self {
         let file = directory.and_then(|directory| match LogFile::open(logging, &directory) {
             Ok(file) => Some(file),
             Err(error) => {
                 let directory = directory.display();
-                complain(&format!("dpmp: no log files in {directory}: {error}"));
+                complain(&format!("dpmp: no log files in {directory}: {error:#}"));
                 None
             }
         });
         Self {
             stdout: to_stdout.then(|| Trouble::new("standard output")),
             file,
+            shared,
         }
     }
 
@@ -350,7 +363,7 @@ impl Outputs {
 }
 
 impl LogFile {
-    fn open(logging: &Logging, directory: &Path) -> Result<Self, flexi_logger::FlexiLoggerError> {
+    fn open(logging: &Logging, directory: &Path) -> anyhow::Result<Self> {
         const MB: u64 = 1_000_000;
         let spec = FileSpec::default()
             .directory(directory)
@@ -376,13 +389,20 @@ impl LogFile {
     }
 }
 
+impl Outputs {
+    /// Whether what a library says is logged. Its chatter is not, whatever the configuration says of our own events.
+    fn wants(&self, level: Level) -> bool {
+        level <= Level::Warn && self.shared.filter.lets_pass(level, Name::LibraryMessage)
+    }
+}
+
 impl LogWriter for Outputs {
     fn write(&self, now: &mut DeferredNow, record: &Record<'_>) -> io::Result<()> {
         // The fact has its own time.
         let _ = now;
         if record.target() == OWN_TARGET {
             self.write_line(&format!("{}\n", record.args()));
-        } else if record.level() <= Level::Warn {
+        } else if self.wants(record.level()) {
             let text = record.args().to_string();
             let line = event::library_line(record.level(), record.target(), &text, unix_ms());
             self.write_line(&format!("{line}\n"));
@@ -634,7 +654,7 @@ mod tests {
             logger: Arc::new(Slow { lines, gate }),
             handle: None,
         };
-        let (log, guard) = start_thread(&logging(), backend).unwrap();
+        let (log, guard) = start_thread(Arc::new(Shared::new(&logging())), backend).unwrap();
         let told = QUEUE + 100;
         let lost = (0..told).filter(|_| !log.tell(&Fact::Stopping, 7)).count();
         assert!((99..=100).contains(&lost), "{lost}");
@@ -685,7 +705,12 @@ mod tests {
     #[test]
     fn what_libraries_say_is_json_too() {
         let folder = tempfile::tempdir().unwrap();
-        let outputs = Outputs::open(&logging(), Some(folder.path().join("logs")), false);
+        let outputs = Outputs::open(
+            &logging(),
+            Some(folder.path().join("logs")),
+            false,
+            Arc::new(Shared::new(&logging())),
+        );
         let backend = Backend::new(outputs);
         let say = |level, text: &str| {
             backend.logger.log(

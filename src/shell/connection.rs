@@ -34,6 +34,15 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 /// last is not lost with unread input.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The time in which a reader's lines are counted.
+const PACE_WINDOW: Duration = Duration::from_secs(1);
+
+/// How long a pausing reader sleeps before it looks whether its connection is over.
+const PACE_NAP: Duration = Duration::from_millis(50);
+
+/// Messages that wait together are written together up to this size, in bytes.
+const LARGEST_WRITE: usize = 64 * 1024;
+
 /// A writer's buffer is given back down to this size after a large message, in bytes.
 const USUAL_MESSAGE: usize = 8 * 1024;
 
@@ -102,11 +111,16 @@ fn write_all<M: Encode>(
     for message in messages {
         buffer.clear();
         message.encode(&mut buffer);
+        metrics.line_written(side);
+        // What has piled up meanwhile goes out with the same write.
+        while let (true, Ok(message)) = (buffer.len() < LARGEST_WRITE, messages.try_recv()) {
+            message.encode(&mut buffer);
+            metrics.line_written(side);
+        }
         if let Err(error) = (&socket.stream).write_all(&buffer) {
             socket.end(CloseReason::Failed(error.to_string()));
             return;
         }
-        metrics.line_written(side);
         buffer.shrink_to(USUAL_MESSAGE);
     }
     // The scheduler has let go and everything is written.
@@ -122,11 +136,11 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
     let socket = reading.socket;
     let mut lines = LineReader::new(SocketReader(socket), reading.longest_line);
     let mut pace = Pace::new(reading.lines_per_second);
-    loop {
+    while !socket.has_ended() {
         match lines.next_line(&mut take) {
             Ok(Some(true)) => {
                 reading.metrics.line_read(reading.side);
-                pace.step();
+                pace.step(socket);
             }
             // The scheduler is gone: so is the process.
             Ok(Some(false)) => return CloseReason::ByUs,
@@ -141,6 +155,10 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
             }
         }
     }
+    // Nobody wants to hear more; but what is left unread would make the system throw away what was
+    // written last.
+    let _ = io::copy(&mut SocketReader(socket), &mut io::sink());
+    socket.reason(CloseReason::ByUs)
 }
 
 struct SocketReader<'a>(&'a Socket);
@@ -170,14 +188,16 @@ impl Pace {
 
     /// Counts a line and pauses for the rest of the second if there were too many in it.
     #[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
-    fn step(&mut self) {
+    fn step(&mut self, socket: &Socket) {
         self.count += 1;
         if self.limit == 0 || self.count < self.limit {
             return;
         }
-        let elapsed = self.since.elapsed();
-        if let Some(rest) = Duration::from_secs(1).checked_sub(elapsed) {
-            std::thread::sleep(rest);
+        while let (Some(rest), false) = (
+            PACE_WINDOW.checked_sub(self.since.elapsed()),
+            socket.has_ended(),
+        ) {
+            std::thread::sleep(rest.min(PACE_NAP));
         }
         self.count = 0;
         self.since = Instant::now();

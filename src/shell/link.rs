@@ -3,13 +3,14 @@
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, OnceLock};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::core::event::CloseReason;
 
 /// How many messages wait for a peer that does not read; the connection of one that lets them pile
-/// up is cut. What the system's socket buffers hold comes on top.
-const OUTBOX: usize = 128;
+/// up is cut. What the system's socket buffers hold comes on top. It has to hold the answers to
+/// whatever a peer can pipeline before its writer gets to run.
+const OUTBOX: usize = 1024;
 
 /// A socket that two threads use, and who ended it first.
 #[derive(Debug)]
@@ -40,6 +41,11 @@ impl Socket {
         let _ = self.ended.set(reason);
     }
 
+    /// Whether the connection is over, or about to be.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get().is_some()
+    }
+
     /// Why the connection ended: what was noted, or else `otherwise`.
     pub fn reason(&self, otherwise: CloseReason) -> CloseReason {
         self.ended.get().cloned().unwrap_or(otherwise)
@@ -65,8 +71,12 @@ pub enum NotSent {
 
 impl<M> Link<M> {
     /// A link and the receiver for the connection's writer.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "send() bounds it; a bounded channel takes its whole memory at once, for each connection"
+    )]
     pub fn new(socket: Arc<Socket>) -> (Self, Receiver<Box<M>>) {
-        let (outbox, messages) = bounded(OUTBOX);
+        let (outbox, messages) = unbounded();
         (Self { outbox, socket }, messages)
     }
 
@@ -75,12 +85,13 @@ impl<M> Link<M> {
     /// # Errors
     /// If the queue is full or the connection gone.
     pub fn send(&self, message: M) -> Result<(), NotSent> {
+        // The scheduler is the only sender, so that nothing comes between the look and the sending.
+        if self.outbox.len() >= OUTBOX {
+            return Err(NotSent::Full);
+        }
         self.outbox
-            .try_send(Box::new(message))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => NotSent::Full,
-                TrySendError::Disconnected(_) => NotSent::Gone,
-            })
+            .send(Box::new(message))
+            .map_err(|_| NotSent::Gone)
     }
 
     /// Ends the connection at once.

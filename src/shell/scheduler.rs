@@ -39,7 +39,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(30);
 const SLOW_TURN: Duration = Duration::from_millis(50);
 
 /// How long the end waits for pool connections to be closed in order.
-const LAST_WORDS: Duration = Duration::from_millis(1200);
+const LAST_WORDS: Duration = Duration::from_millis(1100);
 
 /// The configuration in force, for threads that read it now and then.
 #[derive(Clone, Debug)]

@@ -1,21 +1,146 @@
-//! stub
-use crate::observe::metrics::Metrics;
-use crate::observe::published::Published;
-use crate::web::server::{ServerHandle, serve as http};
-use std::net::SocketAddr;
+//! The metrics port: figures for Prometheus and an answer to "can it serve miners?" for whoever restarts containers.
+
 use std::sync::Arc;
-/// stub
-pub fn serve(
-    address: SocketAddr,
+
+use rouille::{Request, Response};
+
+use crate::core::snapshot::Snapshot;
+use crate::observe::metrics::{CONTENT_TYPE, Metrics};
+use crate::observe::published::Published;
+
+/// What `/` says.
+const INDEX: &str =
+    "DPMP: /metrics (figures for Prometheus), /healthz (whether miners can be served)\n";
+
+/// The handler for [`serve`](super::server::serve).
+pub fn handler(
     metrics: Arc<Metrics>,
     published: Arc<Published>,
-) -> anyhow::Result<ServerHandle> {
-    http("metrics", address, move |request| {
-        match request.url().as_str() {
-            "/metrics" => {
-                rouille::Response::text(metrics.render(&published.get()).unwrap_or_default())
-            }
-            _ => rouille::Response::text("ok"),
+) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
+    move |request| {
+        if !matches!(request.method(), "GET" | "HEAD") {
+            return Response::text("only GET is served here\n")
+                .with_status_code(405)
+                .with_additional_header("Allow", "GET, HEAD");
         }
-    })
+        match request.url().as_str() {
+            "/metrics" => figures(&metrics, &published.get()),
+            "/healthz" => match health(&published.get()) {
+                Ok(()) => Response::text("ok\n"),
+                Err(problem) => Response::text(format!("{problem}\n")).with_status_code(503),
+            },
+            "/" => Response::text(INDEX),
+            _ => Response::text("not found\n").with_status_code(404),
+        }
+    }
+}
+
+fn figures(metrics: &Metrics, snapshot: &Snapshot) -> Response {
+    match metrics.render(snapshot) {
+        Ok(text) => Response::from_data(CONTENT_TYPE, text),
+        Err(error) => {
+            Response::text(format!("failed to write the figures: {error}\n")).with_status_code(500)
+        }
+    }
+}
+
+/// Whether miners can be served. Pools that were not tried yet, as after a start without miners, are no reason to say
+/// no.
+///
+/// # Errors
+/// The reason, in a sentence.
+pub fn health(snapshot: &Snapshot) -> Result<(), &'static str> {
+    let in_use = || {
+        snapshot
+            .pools
+            .iter()
+            .filter(|(_, pool)| pool.target_share > 0.0)
+    };
+    if snapshot.unix_ms == 0 {
+        Err("the proxy is starting")
+    } else if snapshot.stopping {
+        Err("the proxy is stopping, miners are not accepted any more")
+    } else if !snapshot.set_up {
+        Err(
+            "the pools are not set up yet: see the web pages, or pools.A and pools.B in the configuration",
+        )
+    } else if in_use().all(|(_, pool)| pool.health == "down") {
+        Err("no pool that is to get work can be used")
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::PoolSlot;
+    use crate::web::server::serve;
+    use crate::web::server::tests::{any_port, ask};
+
+    fn ready() -> Snapshot {
+        let mut snapshot = Snapshot {
+            unix_ms: 1,
+            set_up: true,
+            ..Snapshot::default()
+        };
+        for pool in snapshot.pools.values_mut() {
+            pool.target_share = 0.5;
+            pool.health = "unknown";
+        }
+        snapshot
+    }
+
+    #[test]
+    fn health_is_whether_miners_can_be_served() {
+        let with = |change: fn(&mut Snapshot)| {
+            let mut snapshot = ready();
+            change(&mut snapshot);
+            health(&snapshot).is_ok()
+        };
+        assert!(with(|_| ()));
+        assert!(with(|s| s.pools[PoolSlot::A].health = "down"));
+        assert!(!with(|s| s
+            .pools
+            .values_mut()
+            .for_each(|pool| pool.health = "down")));
+        assert!(!with(|s| {
+            s.pools[PoolSlot::A].health = "down";
+            s.pools[PoolSlot::B].target_share = 0.0;
+        }));
+        assert!(!with(|s| s.set_up = false));
+        assert!(!with(|s| s.stopping = true));
+        assert!(!with(|s| s.unix_ms = 0));
+    }
+
+    #[test]
+    fn the_port_answers_over_http() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let published = Arc::new(Published::default());
+        let server = serve(
+            "metrics",
+            any_port(),
+            handler(metrics, Arc::clone(&published)),
+        )
+        .unwrap();
+        let get = |path: &str| ask(server.addr(), &format!("GET {path}"));
+        let figures = get("/metrics");
+        assert!(figures.starts_with("HTTP/1.1 200"), "{figures}");
+        assert!(
+            figures.contains("Content-Type: text/plain; version=0.0.4"),
+            "{figures}"
+        );
+        assert!(
+            figures.contains("dpmp_downstream_connections 0"),
+            "{figures}"
+        );
+        assert!(get("/healthz").starts_with("HTTP/1.1 503"));
+        published.set(ready());
+        assert!(get("/healthz").starts_with("HTTP/1.1 200"));
+        assert!(get("/").contains("/metrics"));
+        assert!(get("/else").starts_with("HTTP/1.1 404"));
+        assert!(ask(server.addr(), "POST /metrics").starts_with("HTTP/1.1 405"));
+        assert!(ask(server.addr(), "HEAD /healthz").starts_with("HTTP/1.1 200"));
+        server.stop();
+    }
 }

@@ -15,7 +15,7 @@ use crate::stratum::reject::RejectReason;
 use crate::units::{LinkId, PoolConn, PoolSlot};
 
 /// How long a replaced connection still takes the shares of its jobs.
-const RETIREMENT: Duration = Duration::from_secs(10);
+const RETIREMENT: Duration = Duration::from_secs(5);
 
 /// How many replaced connections are kept at a time.
 const MOST_RETIRING: usize = 4;
