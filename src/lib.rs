@@ -23,10 +23,6 @@ pub mod config;
 
 pub mod core;
 
-pub mod observe;
-
-pub mod web;
-
 pub mod shell;
 
 pub mod observe;

@@ -21,7 +21,7 @@ use crate::shell::accept::{Door, listen};
 use crate::shell::scheduler::{self, Context, Input, Live, Parts, Scheduler};
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
-use crate::web::metrics as metrics_page;
+use crate::web;
 use crate::web::server::ServerHandle;
 
 /// How long the last log lines may take when the program fails.
@@ -99,7 +99,7 @@ impl Proxy {
         tell(&Fact::Started {
             version: env!("CARGO_PKG_VERSION"),
             listen: miners.to_string(),
-            metrics: page.as_ref().map(|page| page.address().to_string()),
+            metrics: page.as_ref().map(|page| page.addr().to_string()),
             config: path.display().to_string(),
         });
         let trouble = inbox.clone();
@@ -145,7 +145,7 @@ impl Proxy {
 
     /// Where the metrics are served.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(ServerHandle::address)
+        self.metrics.as_ref().map(ServerHandle::addr)
     }
 
     /// The state as it was last published.
@@ -234,7 +234,8 @@ fn start_metrics_page(
         return Ok(None);
     }
     let address = SocketAddr::new(config.metrics.host, config.metrics.port);
-    metrics_page::serve(address, Arc::clone(metrics), Arc::clone(published)).map(Some)
+    let handler = web::metrics::handler(Arc::clone(metrics), Arc::clone(published));
+    web::server::serve("metrics", address, handler).map(Some)
 }
 
 fn warn_of_few_descriptors(config: &Config, limit: Option<u64>, tell: impl Fn(&Fact)) {

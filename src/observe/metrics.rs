@@ -95,10 +95,13 @@ impl Metrics {
         self.program.log_dropped.inc();
     }
 
-    /// Takes in how long the scheduler was busy with one input, and how long that had waited for it.
-    pub fn turn(&self, duration: Duration, lag: Duration) {
+    /// Takes in how long the scheduler was busy with one input, and how long that had waited for it, if it was read
+    /// from a peer.
+    pub fn turn(&self, duration: Duration, lag: Option<Duration>) {
         self.program.turn.observe(duration.as_secs_f64());
-        self.program.lag.observe(lag.as_secs_f64());
+        if let Some(lag) = lag {
+            self.program.lag.observe(lag.as_secs_f64());
+        }
     }
 
     /// Counts a fact.

@@ -257,10 +257,7 @@ impl Scheduler {
             .min();
         match deadline {
             None => self.inbox.recv().ok(),
-            Some(deadline) => match self.inbox.recv_deadline(deadline) {
-                Ok(input) => Some(input),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(deadline) => self.inbox.recv_deadline(deadline).ok(),
         }
     }
 
@@ -281,10 +278,7 @@ impl Scheduler {
         (self.unpublished, self.unsaved) = (true, true);
         let took = clock().saturating_duration_since(now.at);
         let lag = received.map(|received| now.at.saturating_duration_since(received));
-        self.context
-            .observer
-            .metrics
-            .turn(took, lag.unwrap_or_default());
+        self.context.observer.metrics.turn(took, lag);
         if took > SLOW_TURN {
             self.tell(&Fact::SlowTurn { event: name, took }, now);
         }

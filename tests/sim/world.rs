@@ -21,7 +21,7 @@ use dpmp::stratum::codec::{Encode, decode_miner, decode_pool};
 use dpmp::units::{LinkId, MinerId, PerPool, PoolConn, PoolSlot};
 
 /// When the virtual world begins, in seconds since 1970.
-pub const UNIX_START: u32 = 1_790_000_000;
+pub(crate) const UNIX_START: u32 = 1_790_000_000;
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -45,33 +45,33 @@ enum Coming {
 }
 
 /// A miner and its present connection.
-pub struct Rig {
-    pub model: MinerModel,
-    pub id: Option<MinerId>,
+pub(crate) struct Rig {
+    pub(crate) model: MinerModel,
+    pub(crate) id: Option<MinerId>,
     /// Seconds between two turns of work.
-    pub pause: Duration,
-    pub wants_in: bool,
+    pub(crate) pause: Duration,
+    pub(crate) wants_in: bool,
 }
 
 /// A pool and who is connected to it.
-pub struct Site {
-    pub model: PoolModel,
-    pub up: bool,
+pub(crate) struct Site {
+    pub(crate) model: PoolModel,
+    pub(crate) up: bool,
     /// Connected, but nothing gets through in either direction.
-    pub frozen: bool,
+    pub(crate) frozen: bool,
     by_conn: BTreeMap<PoolConn, u64>,
     by_number: BTreeMap<u64, PoolConn>,
     batch: u64,
     tick: Option<Instant>,
 }
 
-pub struct World {
-    pub now: Instant,
+pub(crate) struct World {
+    pub(crate) now: Instant,
     start: Instant,
-    pub core: Core,
-    pub rigs: Vec<Rig>,
-    pub sites: PerPool<Site>,
-    pub rng: Rng,
+    pub(crate) core: Core,
+    pub(crate) rigs: Vec<Rig>,
+    pub(crate) sites: PerPool<Site>,
+    pub(crate) rng: Rng,
     queue: BTreeMap<(Instant, u64), Coming>,
     sequence: u64,
     last_miner: u64,
@@ -79,16 +79,16 @@ pub struct World {
     miners: BTreeMap<MinerId, usize>,
     open: BTreeSet<PoolConn>,
     /// What the core told, for the test to look at.
-    pub facts: Vec<Fact>,
-    pub keep_facts: bool,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) keep_facts: bool,
     actions: Vec<Action>,
-    pub steps: u64,
+    pub(crate) steps: u64,
     /// When the next message in each direction of a link may arrive: TCP keeps the order.
     order: BTreeMap<(LinkId, bool), Instant>,
 }
 
 impl World {
-    pub fn new(config: Config, pools: [PoolOptions; 2], seed: u64) -> Self {
+    pub(crate) fn new(config: Config, pools: [PoolOptions; 2], seed: u64) -> Self {
         let start = Instant::now() + Duration::from_secs(1000);
         let mut actions = Vec::new();
         let now = Now {
@@ -137,7 +137,7 @@ impl World {
         world
     }
 
-    pub fn add_miner(&mut self, options: MinerOptions, pause: Duration) -> usize {
+    pub(crate) fn add_miner(&mut self, options: MinerOptions, pause: Duration) -> usize {
         let index = self.rigs.len();
         let model = MinerModel::new(options, self.now);
         self.rigs.push(Rig {
@@ -151,11 +151,11 @@ impl World {
         index
     }
 
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.now - self.start
     }
 
-    pub fn unix_ms(&self) -> u64 {
+    pub(crate) fn unix_ms(&self) -> u64 {
         u64::from(UNIX_START) * 1000 + u64::try_from(self.elapsed().as_millis()).unwrap()
     }
 
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// Runs for a time, calling `check` after every step.
-    pub fn run(&mut self, time: Duration, mut check: impl FnMut(&mut Self)) {
+    pub(crate) fn run(&mut self, time: Duration, mut check: impl FnMut(&mut Self)) {
         let until = self.now + time;
         loop {
             let coming = self.queue.first_key_value().map(|((at, _), _)| *at);
@@ -367,7 +367,7 @@ impl World {
         }
     }
 
-    pub fn connect(&mut self, index: usize) {
+    pub(crate) fn connect(&mut self, index: usize) {
         let rig = &mut self.rigs[index];
         if rig.id.is_some() || !rig.wants_in {
             return;
@@ -388,7 +388,7 @@ impl World {
     }
 
     /// A miner vanishes.
-    pub fn hang_up(&mut self, index: usize) {
+    pub(crate) fn hang_up(&mut self, index: usize) {
         if let Some(miner) = self.rigs[index].id.take() {
             self.rigs[index].model.closed(self.now, Ending::ByMiner);
             self.miners.remove(&miner);
@@ -425,7 +425,7 @@ impl World {
     }
 
     /// Carries out what a pool does; the latency of its answers is left to the network.
-    pub fn pool_did(&mut self, slot: PoolSlot, out: Vec<PoolOutput>) {
+    pub(crate) fn pool_did(&mut self, slot: PoolSlot, out: Vec<PoolOutput>) {
         for output in out {
             match output {
                 PoolOutput::Write {
@@ -481,12 +481,12 @@ impl World {
     }
 
     /// A pool goes down: every connection is closed, none is accepted.
-    pub fn take_down(&mut self, slot: PoolSlot) {
+    pub(crate) fn take_down(&mut self, slot: PoolSlot) {
         self.sites[slot].up = false;
         self.kill_connections(slot);
     }
 
-    pub fn kill_connections(&mut self, slot: PoolSlot) {
+    pub(crate) fn kill_connections(&mut self, slot: PoolSlot) {
         let conns: Vec<_> = self.sites[slot].by_conn.keys().copied().collect();
         for conn in conns {
             self.cut(conn);
@@ -494,7 +494,7 @@ impl World {
     }
 
     /// Does something to a pool's model and carries out what it does then.
-    pub fn pool(
+    pub(crate) fn pool(
         &mut self,
         slot: PoolSlot,
         act: impl FnOnce(&mut PoolModel, Instant, &mut Vec<PoolOutput>),
@@ -505,22 +505,22 @@ impl World {
         self.plan_tick(slot);
     }
 
-    pub fn configure(&mut self, config: Config) {
+    pub(crate) fn configure(&mut self, config: Config) {
         self.handle(Event::ConfigChanged(Arc::new(config)));
     }
 
-    pub fn shut_down(&mut self) {
+    pub(crate) fn shut_down(&mut self) {
         self.handle(Event::ShutdownRequested);
     }
 
     /// How much the world holds, to see that it does not grow.
-    pub fn links(&self) -> usize {
+    pub(crate) fn links(&self) -> usize {
         self.miners.len() + self.open.len()
     }
 }
 
 /// A configuration with two usable pools.
-pub fn config(weights: [f64; 2], slice: f64) -> Config {
+pub(crate) fn config(weights: [f64; 2], slice: f64) -> Config {
     let text = serde_json::json!({
         "pools": {
             "A": {"name": "A", "host": "127.0.0.1", "port": 3333, "wallet": "walletA"},

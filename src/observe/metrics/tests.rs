@@ -126,7 +126,7 @@ fn lines_and_turns_are_counted() {
     metrics.line_read(Side::Upstream);
     metrics.line_written(Side::Upstream);
     metrics.line_dropped();
-    metrics.turn(Duration::from_millis(3), Duration::from_secs(2));
+    metrics.turn(Duration::from_millis(3), Some(Duration::from_secs(2)));
     let values = values(&metrics, &Snapshot::default());
     assert_eq!(values["dpmp_messages_rx_total{side=\"downstream\"}"], 1.0);
     assert_eq!(values["dpmp_messages_rx_total{side=\"upstream\"}"], 1.0);

@@ -210,7 +210,7 @@ fn reject(error: Option<Value>, reason: Option<Value>) -> Reject {
         value
             .and_then(Value::as_str)
             .filter(|text| !text.is_empty())
-            .map(str::to_owned)
+            .map(quote)
     };
     let (code, message) = match &error {
         Some(Value::Array(list)) => (list.first().and_then(Value::as_i64), text(list.get(1))),
