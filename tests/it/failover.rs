@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use dpmp::sim::miner::SimMiner;
 use dpmp::sim::miner::ledger::MinerLedger;
 
+use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{SOON, miner, pool, tag, wait_until};
 
@@ -98,7 +99,7 @@ fn a_pool_that_falls_silent_is_found_out() {
     let fell_silent = Instant::now();
     // Not yet found out, miners still take turns at it; afterwards they stay away.
     wait_until(SOON, "A to be found out", || {
-        proxy.metric("dpmp_upstream_connections{pool=\"A\"}") == Some(0.0)
+        proxy.logged("pool_down", "\"pool\":\"A\"")
     });
     let found = fell_silent.elapsed();
     println!("found out after {} ms", found.as_millis());
@@ -236,4 +237,27 @@ fn a_pool_may_change_its_extranonce_under_the_miners() {
             miner.ledger().rejections()
         );
     }
+}
+
+#[test]
+fn miners_that_do_not_go_when_they_are_told_hold_nobody_up() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b)
+        .set("scheduler.no_work_seconds", 1)
+        .start();
+    // They are closed about when their pools are due to be dialled again, and leave the socket open.
+    let mut stubborn: Vec<Client> = (0..10)
+        .map(|_| Client::working(proxy.address()).0)
+        .collect();
+    a.go_down();
+    b.go_down();
+    for client in &mut stubborn {
+        assert!(client.is_closed_within(SOON));
+    }
+    a.come_back().unwrap();
+    b.come_back().unwrap();
+    let (mut client, mut work) = Client::working(proxy.address());
+    let share = client.find(&mut work);
+    assert_eq!(client.submit(&share)["result"], true);
 }

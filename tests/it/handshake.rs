@@ -139,6 +139,19 @@ fn pools_that_answer_subscribe_oddly() {
 }
 
 #[test]
+fn a_pool_that_is_still_starting_is_waited_for() {
+    // Its extranonce2 is so small that a miner which was served without it would have to start over.
+    check_pools(
+        "Initialising",
+        |a| {
+            a.initialising = 1;
+            a.e2_size = 3;
+        },
+        |b| b.e2_size = 8,
+    );
+}
+
+#[test]
 fn the_worker_that_no_pool_wants_is_refused() {
     let refuse = |options: &mut PoolOptions| {
         options.authorize = AuthorizeRule::Prefix("wallet?".into());

@@ -18,7 +18,7 @@ use crate::support::{miner, pool, settle, wait_until};
 const DELAY: f64 = 0.2;
 
 /// How long each split is watched.
-const WATCH: Duration = Duration::from_secs(7);
+const WATCH: Duration = Duration::from_secs(6);
 
 #[test]
 fn half_and_half_with_extranonce2_of_8_and_4() {
@@ -70,7 +70,6 @@ fn half_and_half_with_extranonce2_of_3_and_12() {
             a.e2_size = 3;
             a.configure_order = ConfigureOrder::AfterSubscribe;
             a.one_worker = true;
-            a.initialising = 1;
             a.reject_form = RejectForm::RejectReason;
             a.e1_reuse = ExtranonceReuse::Slots;
             // Between two of its jobs the miners come back to it more than once.
