@@ -188,7 +188,9 @@ impl Core {
 
     /// Does everything whose time has come.
     pub fn handle_deadline(&mut self, now: Now, out: &mut Vec<Action>) {
-        while let Some(who) = self.agenda.take_due(now.at) {
+        // Each once: whoever were due again at once would otherwise keep everybody else waiting.
+        let due: Vec<Due> = std::iter::from_fn(|| self.agenda.take_due(now.at)).collect();
+        for who in due {
             match who {
                 Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
                 Due::Probe(slot) => self.on_probe_deadline(slot, now, out),
@@ -288,8 +290,10 @@ impl Core {
         act(miner, &mut turn);
         miner.settle(&mut turn);
         let (rules, came_up) = (turn.rules, turn.came_up);
-        self.agenda
-            .set(Due::Miner(id), miner.next_deadline(&self.config, &rules));
+        self.agenda.set(
+            Due::Miner(id),
+            miner.next_deadline(&self.config, &rules, now.at),
+        );
         if let Some(slot) = came_up {
             self.on_pool_up(slot, now);
         }
@@ -301,8 +305,10 @@ impl Core {
         for (id, miner) in &mut self.miners {
             let pause = Duration::from_secs(1).mul_f64(self.random.unit());
             miner.hurry(now.at.checked_add(pause).unwrap_or(now.at), Some(slot));
-            self.agenda
-                .set(Due::Miner(*id), miner.next_deadline(&self.config, &rules));
+            self.agenda.set(
+                Due::Miner(*id),
+                miner.next_deadline(&self.config, &rules, now.at),
+            );
         }
     }
 
@@ -423,7 +429,7 @@ impl Core {
                 link: LinkId::Pool(conn),
             });
         }
-        self.note_probe_deadline(conn.slot);
+        self.note_probe_deadline(conn.slot, now);
     }
 
     fn on_probe_message(
@@ -445,7 +451,7 @@ impl Core {
         } else if self.pools[conn.slot].probe.is_ready() {
             self.on_probe_done(conn, now, out);
         }
-        self.note_probe_deadline(conn.slot);
+        self.note_probe_deadline(conn.slot, now);
     }
 
     fn on_probe_done(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
@@ -493,7 +499,7 @@ impl Core {
                 pool.probe.drop_connection();
             }
         }
-        self.note_probe_deadline(conn.slot);
+        self.note_probe_deadline(conn.slot, now);
         self.release_waiting(now, out);
     }
 
@@ -516,12 +522,13 @@ impl Core {
         } else if pool.probe.pause_over(now.at) {
             self.start_probe(slot, out);
         }
-        self.note_probe_deadline(slot);
+        self.note_probe_deadline(slot, now);
     }
 
-    fn note_probe_deadline(&mut self, slot: PoolSlot) {
+    fn note_probe_deadline(&mut self, slot: PoolSlot, now: Now) {
         let limits = self.config.pool_in_use(slot);
-        let deadline = limits.and_then(|limits| self.pools[slot].probe.next_deadline(limits));
+        let deadline =
+            limits.and_then(|limits| self.pools[slot].probe.next_deadline(limits, now.at));
         self.agenda.set(Due::Probe(slot), deadline);
     }
 

@@ -204,17 +204,7 @@ impl Miner {
     pub fn on_closed(&mut self, reason: &CloseReason, turn: &mut Turn<'_>) {
         self.closing = true;
         self.schedule.set_turn(None, turn.now.at);
-        let mut unanswered = 0;
-        for slot in PoolSlot::ALL {
-            if let Some(open) = self.upstreams[slot].drop_connection() {
-                unanswered += open.pending().count();
-                turn.let_go(&open);
-            }
-        }
-        for retiring in std::mem::take(&mut self.retiring) {
-            unanswered += retiring.open.pending().count();
-            turn.close_pool(retiring.open.conn);
-        }
+        let unanswered = self.release_pools(turn);
         turn.report(Fact::MinerDisconnected {
             miner: self.id,
             peer: self.peer,
@@ -266,10 +256,10 @@ impl Miner {
     }
 
     /// When the miner has to be looked at.
-    pub fn next_deadline(&self, config: &Config, rules: &Rules) -> Option<Instant> {
-        let pools = PoolSlot::ALL
-            .into_iter()
-            .filter_map(|slot| self.upstreams[slot].next_deadline(config.pools[slot].as_ref()?));
+    pub fn next_deadline(&self, config: &Config, rules: &Rules, now: Instant) -> Option<Instant> {
+        let pools = PoolSlot::ALL.into_iter().filter_map(|slot| {
+            self.upstreams[slot].next_deadline(config.pools[slot].as_ref()?, now)
+        });
         let retiring = self.retiring.iter().map(|retiring| retiring.until);
         let own = match (self.closing, self.leaving) {
             (true, _) => None,
@@ -306,6 +296,7 @@ impl Miner {
         }
         self.give_shares_up(turn);
         self.closing = true;
+        self.release_pools(turn);
         turn.out.push(Action::Close {
             link: LinkId::Miner(self.id),
         });

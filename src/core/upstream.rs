@@ -370,11 +370,11 @@ impl Upstream {
     }
 
     /// When something has to be looked at.
-    pub fn next_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+    pub fn next_deadline(&self, limits: &PoolConfig, now: Instant) -> Option<Instant> {
         match &self.state {
             State::Idle | State::Queued | State::Dialing => None,
             State::Waiting(until) => Some(*until),
-            State::Open(open) => open.next_deadline(limits),
+            State::Open(open) => open.next_deadline(limits, now),
         }
     }
 
@@ -567,7 +567,7 @@ impl Open {
     }
 
     /// When something has to be looked at.
-    pub fn next_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+    pub fn next_deadline(&self, limits: &PoolConfig, now: Instant) -> Option<Instant> {
         match self.stage {
             Stage::Asking { deadline, .. } => Some(deadline),
             Stage::Ready { .. } => {
@@ -579,7 +579,7 @@ impl Open {
                 [
                     self.answer_deadline(limits),
                     self.stall_deadline(limits),
-                    patience.filter(|until| *until > self.heard),
+                    patience.filter(|until| *until > now),
                 ]
                 .into_iter()
                 .flatten()

@@ -169,6 +169,7 @@ impl World {
     /// Runs for a time, calling `check` after every step.
     pub(crate) fn run(&mut self, time: Duration, mut check: impl FnMut(&mut Self)) {
         let until = self.now + time;
+        let mut spins = 0;
         loop {
             let coming = self.queue.first_key_value().map(|((at, _), _)| *at);
             let deadline = self.core.next_deadline();
@@ -177,6 +178,12 @@ impl World {
                 self.now = until;
                 return;
             };
+            spins = if next > self.now { 0 } else { spins + 1 };
+            assert!(
+                spins < 10_000,
+                "the core is busy with nothing at {:?}",
+                self.elapsed()
+            );
             self.now = self.now.max(next);
             self.steps += 1;
             if deadline.is_some_and(|deadline| deadline <= self.now) {

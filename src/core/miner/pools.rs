@@ -379,6 +379,22 @@ impl Miner {
         self.retiring.push(Retiring { open, until });
     }
 
+    /// Lets go of every connection; how many shares were still waiting on them.
+    pub(super) fn release_pools(&mut self, turn: &mut Turn<'_>) -> usize {
+        let mut unanswered = 0;
+        for slot in PoolSlot::ALL {
+            if let Some(open) = self.upstreams[slot].drop_connection() {
+                unanswered += open.pending().count();
+                turn.let_go(&open);
+            }
+        }
+        for retiring in std::mem::take(&mut self.retiring) {
+            unanswered += retiring.open.pending().count();
+            turn.close_pool(retiring.open.conn);
+        }
+        unanswered
+    }
+
     /// Answers the shares that no pool has answered; their time is over.
     pub(super) fn give_shares_up(&mut self, turn: &mut Turn<'_>) {
         for slot in PoolSlot::ALL {
