@@ -283,3 +283,17 @@ fn a_farm_of_two_hundred_fits_into_one_process() {
         pool.ledger().connections_open() == 0
     });
 }
+
+#[test]
+fn a_miner_that_closes_its_sending_half_is_seen_to_go() {
+    let pool = pool(|_| ());
+    let miner = miner(&pool, |options| {
+        options.half_close = Some(Duration::from_millis(100));
+        options.reconnect = None;
+    });
+    wait_until(SOON, "the end", || miner.ledger().endings().len() == 1);
+    assert!(miner.ledger().accepted() > 0);
+    let ended = miner.ledger().endings()[0].1;
+    assert_eq!(ended, Ending::ByServer);
+    assert_eq!(pool.ledger().connections_open(), 0);
+}

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use dpmp::sim::miner::SimMiner;
 use dpmp::sim::miner::ledger::MinerLedger;
+use dpmp::sim::pool::options::ExtranonceReuse;
 
 use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
@@ -247,7 +248,7 @@ fn miners_that_do_not_go_when_they_are_told_hold_nobody_up() {
         .set("scheduler.no_work_seconds", 1)
         .start();
     // They are closed about when their pools are due to be dialled again, and leave the socket open.
-    let mut stubborn: Vec<Client> = (0..10)
+    let mut stubborn: Vec<Client> = (0..30)
         .map(|_| Client::working(proxy.address()).0)
         .collect();
     a.go_down();
@@ -260,4 +261,29 @@ fn miners_that_do_not_go_when_they_are_told_hold_nobody_up() {
     let (mut client, mut work) = Client::working(proxy.address());
     let share = client.find(&mut work);
     assert_eq!(client.submit(&share)["result"], true);
+}
+
+#[test]
+fn a_pool_that_offers_the_same_work_again_gets_no_share_twice() {
+    // As DATUM does it: who comes back has the extranonce1 and the job that it had before.
+    let a = pool("A", |options| {
+        options.e1_reuse = ExtranonceReuse::Slots;
+        options.job_interval = None;
+        options.difficulty = 1e-8;
+    });
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).set("scheduler.poolB_weight", 0).start();
+    let miner = miner(proxy.address(), |_| ());
+    let ledger = miner.ledger();
+    wait_until(SOON, "shares", || a.ledger().accepted() >= 10);
+    let opened = a.ledger().connections_opened();
+    a.kill_connections();
+    wait_until(SOON, "a new connection", || {
+        a.ledger().connections_opened() > opened
+    });
+    let accepted = a.ledger().accepted();
+    wait_until(SOON, "shares", || a.ledger().accepted() >= accepted + 10);
+    assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+    assert_eq!(ledger.connections(), 1);
+    assert_eq!(ledger.violations(), []);
 }

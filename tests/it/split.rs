@@ -118,6 +118,11 @@ fn split(
     let accepted: u64 = miners.iter().map(|miner| miner.ledger().accepted()).sum();
     let credited: u64 = pools.iter().map(|pool| pool.ledger().accepted()).sum();
     assert_eq!(accepted, credited);
+    for (pool, name) in pools.iter().zip(["A", "B"]) {
+        let metric = format!("dpmp_shares_accepted_total{{pool=\"{name}\"}}");
+        let shown = proxy.metric(&metric).unwrap_or_default();
+        assert_eq!(shown.to_string(), pool.ledger().accepted().to_string());
+    }
 }
 
 /// Miners of four kinds, as different as can be.
