@@ -188,7 +188,7 @@ fn pools_see_their_own_wallet_and_the_miners_worker() {
         let miner = miner(proxy.address(), |options| {
             options.user = user.into();
             options.password = "d=512".into();
-            options.agent = format!("soft/{worker}");
+            options.user_agent = format!("soft/{worker}");
         });
         (miner, worker)
     });
@@ -204,7 +204,7 @@ fn pools_see_their_own_wallet_and_the_miners_worker() {
                 .iter()
                 .find(|connection| connection.worker.as_deref() == Some(&user));
             let own = own.unwrap_or_else(|| panic!("no {user} in {connections:?}"));
-            assert_eq!(own.agent, format!("soft/{worker}"));
+            assert_eq!(own.user_agent, format!("soft/{worker}"));
             assert_eq!(own.password, password);
         }
     }
