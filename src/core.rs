@@ -470,10 +470,12 @@ impl Core {
 
     fn on_probe_lost(&mut self, conn: PoolConn, loss: &Loss, now: Now, out: &mut Vec<Action>) {
         let pool = &mut self.pools[conn.slot];
-        if pool.probe.conn() != conn || pool.probe.is_idle() {
+        let closed = matches!(loss, Loss::Closed(_));
+        // The end of a connection that was given up already is no news.
+        let over = closed && pool.probe.open().is_none();
+        if pool.probe.conn() != conn || pool.probe.is_idle() || over {
             return;
         }
-        let closed = matches!(loss, Loss::Closed(_));
         if closed && pool.probe.open().is_some_and(Open::is_configuring) {
             pool.facts.hung_up_on_configure();
             pool.probe.reset(Duration::ZERO, now.at);

@@ -120,7 +120,7 @@ fn miners(address: SocketAddr) -> Vec<MinerOptions> {
     vec![
         MinerOptions {
             user: "demo.bitaxe".into(),
-            agent: "bitaxe/sim".into(),
+            user_agent: "bitaxe/sim".into(),
             handshake: Handshake::Axeos,
             ignores_seen_jobs: true,
             pace: Pace::Hashes(120_000.0),
@@ -128,7 +128,7 @@ fn miners(address: SocketAddr) -> Vec<MinerOptions> {
         },
         MinerOptions {
             user: "demo.nerdqaxe".into(),
-            agent: "NerdQAxe/sim".into(),
+            user_agent: "NerdQAxe/sim".into(),
             handshake: Handshake::Axeos,
             hangs_up_on_set_extranonce: true,
             pace: Pace::Hashes(240_000.0),
@@ -136,14 +136,14 @@ fn miners(address: SocketAddr) -> Vec<MinerOptions> {
         },
         MinerOptions {
             user: "demo.avalon".into(),
-            agent: "cgminer/sim".into(),
+            user_agent: "cgminer/sim".into(),
             handshake: Handshake::Cgminer,
             pace: Pace::Hashes(80_000.0),
             ..base.clone()
         },
         MinerOptions {
             user: "demo.cpu".into(),
-            agent: "cpuminer/sim".into(),
+            user_agent: "cpuminer/sim".into(),
             handshake: Handshake::Cpuminer,
             ids: Ids::SubmitsAreFour,
             rolling: None,

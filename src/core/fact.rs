@@ -349,6 +349,8 @@ pub enum SwitchCause {
     Schedule,
     /// The pool that it worked for has no work for it any more.
     Failover,
+    /// The owner gave the pool that it worked for a weight of zero.
+    Config,
 }
 
 /// Why a miner is turned away.

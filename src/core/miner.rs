@@ -385,25 +385,24 @@ impl Miner {
         }
     }
 
-    /// The mask of the pool that the miner will begin with, or of the other one if that has none:
-    /// some software never connects when it is told a mask of zero (QUIRKS Q64).
+    /// What the miner is told at first: the bits that both pools allow, so that also one that takes
+    /// no notice of a later mask is good for both; or those of one pool if they have none in
+    /// common, since some software never connects when it is told a mask of zero (QUIRKS Q64).
     fn offered_mask(&self, wanted: VersionMask, turn: &Turn<'_>) -> VersionMask {
-        let first = self
-            .schedule
-            .on()
-            .unwrap_or_else(|| self.schedule.preferred_start());
-        let mask_of = |slot| {
-            let known = turn
-                .config
-                .pool_in_use(slot)
-                .map(|_| turn.pools[slot].facts.mask);
-            known.unwrap_or_default().intersect(wanted)
-        };
-        let mask: VersionMask = mask_of(first);
-        if mask.is_none() {
-            mask_of(first.other())
+        let masks = PoolSlot::ALL.into_iter().filter_map(|slot| {
+            turn.config.pool_in_use(slot)?;
+            Some(turn.pools[slot].facts.mask.intersect(wanted))
+        });
+        let common = masks
+            .clone()
+            .reduce(VersionMask::intersect)
+            .unwrap_or_default();
+        if common.is_none() {
+            masks
+                .max_by_key(|mask| mask.0.count_ones())
+                .unwrap_or_default()
         } else {
-            mask
+            common
         }
     }
 

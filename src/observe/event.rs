@@ -550,6 +550,7 @@ pub(super) fn cause_label(cause: SwitchCause) -> &'static str {
         SwitchCause::Start => "start",
         SwitchCause::Schedule => "schedule",
         SwitchCause::Failover => "failover",
+        SwitchCause::Config => "config",
     }
 }
 

@@ -27,8 +27,9 @@ type Stamp = Option<(SystemTime, u64)>;
 /// If there is no room for the thread.
 pub fn start(path: PathBuf, context: Context) -> io::Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = bounded::<()>(0);
-    let mut seen = stamp(&path);
-    let mut text = fs::read(&path).ok();
+    // Nothing was seen yet: what was written since the program read the file is not missed.
+    let mut seen = None;
+    let mut text = None;
     let thread = spawn("config", SERVICE_STACK, move || {
         while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             let now = stamp(&path);
@@ -67,13 +68,11 @@ fn reload(path: &Path, context: &Context) {
 /// Puts a configuration into force; what there is to tell about it is returned.
 fn apply(config: Config, warnings: Vec<String>, context: &Context) -> Vec<Fact> {
     let changes = config::changes(&context.live.get(), &config);
-    let mut facts: Vec<_> = warnings
-        .into_iter()
-        .map(|text| Fact::ConfigWarning { text })
-        .collect();
     if changes.is_empty() {
-        return facts;
+        return Vec::new();
     }
+    let warnings = warnings.into_iter();
+    let mut facts: Vec<_> = warnings.map(|text| Fact::ConfigWarning { text }).collect();
     let payout = changes.iter().any(|change| {
         change.path.starts_with("pools.")
             && [".host", ".port", ".wallet"]

@@ -8,6 +8,7 @@ pub mod model;
 pub mod options;
 pub mod work;
 
+mod answer;
 mod handshake;
 mod net;
 

@@ -34,7 +34,7 @@ impl Duet {
         };
         let mut out = Vec::new();
         duet.miner.connected(now, &mut out);
-        duet.deliver_to_pool(out);
+        duet.tell_pool(out);
         duet
     }
 
@@ -51,14 +51,14 @@ impl Duet {
             }
             let mut out = Vec::new();
             self.pool.tick(self.now, &mut out);
-            self.deliver_to_miner(out);
+            self.tell_miner(out);
             let mut out = Vec::new();
             self.miner.turn(self.now, &mut out);
-            self.deliver_to_pool(out);
+            self.tell_pool(out);
         }
     }
 
-    fn deliver_to_pool(&mut self, outputs: Vec<MinerOutput>) {
+    fn tell_pool(&mut self, outputs: Vec<MinerOutput>) {
         for output in outputs {
             let MinerOutput::Write(lines) = output else {
                 panic!("{output:?}");
@@ -70,11 +70,11 @@ impl Duet {
                 self.pool
                     .line(self.connection, line, batch, self.now, &mut out);
             }
-            self.deliver_to_miner(out);
+            self.tell_miner(out);
         }
     }
 
-    fn deliver_to_miner(&mut self, outputs: Vec<PoolOutput>) {
+    fn tell_miner(&mut self, outputs: Vec<PoolOutput>) {
         for output in outputs {
             let PoolOutput::Write { line, job, .. } = output else {
                 panic!("{output:?}");
@@ -85,7 +85,7 @@ impl Duet {
             let mut out = Vec::new();
             let line = line.trim_end().as_bytes();
             self.miner.line(line, self.now, &mut out);
-            self.deliver_to_pool(out);
+            self.tell_pool(out);
         }
     }
 }

@@ -262,3 +262,38 @@ fn a_pool_goes_away_and_comes_back_and_a_block_makes_shares_stale() {
     assert!(silent_at >= accepted);
     assert!(ledger.unanswered(Instant::now(), Duration::from_millis(50)) > 0);
 }
+
+#[test]
+fn a_farm_of_two_hundred_fits_into_one_process() {
+    let pool = pool(|_| ());
+    let start = |number| {
+        miner(&pool, |options| {
+            options.user = format!("x.{number}");
+            options.pace = Pace::Shares(2.0);
+        })
+    };
+    let miners: Vec<SimMiner> = (0..200).map(start).collect();
+    wait_until(SOON, "a share of each", || {
+        miners.iter().all(|miner| miner.ledger().accepted() > 0)
+    });
+    assert_eq!(pool.ledger().connections_open(), 200);
+    assert_eq!(pool.ledger().refused(), 0, "{}", pool.ledger().summary());
+    drop(miners);
+    wait_until(SOON, "all to be gone", || {
+        pool.ledger().connections_open() == 0
+    });
+}
+
+#[test]
+fn a_miner_that_closes_its_sending_half_is_seen_to_go() {
+    let pool = pool(|_| ());
+    let miner = miner(&pool, |options| {
+        options.half_close = Some(Duration::from_millis(100));
+        options.reconnect = None;
+    });
+    wait_until(SOON, "the end", || miner.ledger().endings().len() == 1);
+    assert!(miner.ledger().accepted() > 0);
+    let ended = miner.ledger().endings()[0].1;
+    assert_eq!(ended, Ending::ByServer);
+    assert_eq!(pool.ledger().connections_open(), 0);
+}

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use dpmp::sim::miner::SimMiner;
 use dpmp::sim::miner::ledger::MinerLedger;
+use dpmp::sim::pool::options::ExtranonceReuse;
 
+use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{SOON, miner, pool, tag, wait_until};
 
@@ -98,7 +100,7 @@ fn a_pool_that_falls_silent_is_found_out() {
     let fell_silent = Instant::now();
     // Not yet found out, miners still take turns at it; afterwards they stay away.
     wait_until(SOON, "A to be found out", || {
-        proxy.metric("dpmp_upstream_connections{pool=\"A\"}") == Some(0.0)
+        proxy.logged("pool_down", "\"pool\":\"A\"")
     });
     let found = fell_silent.elapsed();
     println!("found out after {} ms", found.as_millis());
@@ -236,4 +238,52 @@ fn a_pool_may_change_its_extranonce_under_the_miners() {
             miner.ledger().rejections()
         );
     }
+}
+
+#[test]
+fn miners_that_do_not_go_when_they_are_told_hold_nobody_up() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b)
+        .set("scheduler.no_work_seconds", 1)
+        .start();
+    // They are closed about when their pools are due to be dialled again, and leave the socket open.
+    let mut stubborn: Vec<Client> = (0..30)
+        .map(|_| Client::working(proxy.address()).0)
+        .collect();
+    a.go_down();
+    b.go_down();
+    for client in &mut stubborn {
+        assert!(client.is_closed_within(SOON));
+    }
+    a.come_back().unwrap();
+    b.come_back().unwrap();
+    let (mut client, mut work) = Client::working(proxy.address());
+    let share = client.find(&mut work);
+    assert_eq!(client.submit(&share)["result"], true);
+}
+
+#[test]
+fn a_pool_that_offers_the_same_work_again_gets_no_share_twice() {
+    // As DATUM does it: who comes back has the extranonce1 and the job that it had before.
+    let a = pool("A", |options| {
+        options.e1_reuse = ExtranonceReuse::Slots;
+        options.job_interval = None;
+        options.difficulty = 1e-8;
+    });
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).set("scheduler.poolB_weight", 0).start();
+    let miner = miner(proxy.address(), |_| ());
+    let ledger = miner.ledger();
+    wait_until(SOON, "shares", || a.ledger().accepted() >= 10);
+    let opened = a.ledger().connections_opened();
+    a.kill_connections();
+    wait_until(SOON, "a new connection", || {
+        a.ledger().connections_opened() > opened
+    });
+    let accepted = a.ledger().accepted();
+    wait_until(SOON, "shares", || a.ledger().accepted() >= accepted + 10);
+    assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+    assert_eq!(ledger.connections(), 1);
+    assert_eq!(ledger.violations(), []);
 }

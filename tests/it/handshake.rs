@@ -139,6 +139,19 @@ fn pools_that_answer_subscribe_oddly() {
 }
 
 #[test]
+fn a_pool_that_is_still_starting_is_waited_for() {
+    // Its extranonce2 is so small that a miner which was served without it would have to start over.
+    check_pools(
+        "Initialising",
+        |a| {
+            a.initialising = 1;
+            a.e2_size = 3;
+        },
+        |b| b.e2_size = 8,
+    );
+}
+
+#[test]
 fn the_worker_that_no_pool_wants_is_refused() {
     let refuse = |options: &mut PoolOptions| {
         options.authorize = AuthorizeRule::Prefix("wallet?".into());
@@ -175,7 +188,7 @@ fn pools_see_their_own_wallet_and_the_miners_worker() {
         let miner = miner(proxy.address(), |options| {
             options.user = user.into();
             options.password = "d=512".into();
-            options.agent = format!("soft/{worker}");
+            options.user_agent = format!("soft/{worker}");
         });
         (miner, worker)
     });
@@ -191,7 +204,7 @@ fn pools_see_their_own_wallet_and_the_miners_worker() {
                 .iter()
                 .find(|connection| connection.worker.as_deref() == Some(&user));
             let own = own.unwrap_or_else(|| panic!("no {user} in {connections:?}"));
-            assert_eq!(own.agent, format!("soft/{worker}"));
+            assert_eq!(own.user_agent, format!("soft/{worker}"));
             assert_eq!(own.password, password);
         }
     }

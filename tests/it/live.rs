@@ -65,7 +65,9 @@ fn new_weights_hold_without_a_reconnect() {
         config["scheduler"]["poolA_weight"] = json!(0);
         config["scheduler"]["poolB_weight"] = json!(1);
     });
-    wait_until(SOON, "nobody at A", || a.ledger().connections_open() == 0);
+    wait_until(SOON * 2, "nobody at A", || {
+        a.ledger().connections_open() == 0
+    });
     let accepted = b.ledger().accepted();
     wait_until(SOON, "shares at B", || {
         b.ledger().accepted() > accepted + 20

@@ -18,7 +18,7 @@ use crate::support::{miner, pool, settle, wait_until};
 const DELAY: f64 = 0.2;
 
 /// How long each split is watched.
-const WATCH: Duration = Duration::from_secs(7);
+const WATCH: Duration = Duration::from_secs(6);
 
 #[test]
 fn half_and_half_with_extranonce2_of_8_and_4() {
@@ -70,7 +70,6 @@ fn half_and_half_with_extranonce2_of_3_and_12() {
             a.e2_size = 3;
             a.configure_order = ConfigureOrder::AfterSubscribe;
             a.one_worker = true;
-            a.initialising = 1;
             a.reject_form = RejectForm::RejectReason;
             a.e1_reuse = ExtranonceReuse::Slots;
             // Between two of its jobs the miners come back to it more than once.
@@ -119,6 +118,11 @@ fn split(
     let accepted: u64 = miners.iter().map(|miner| miner.ledger().accepted()).sum();
     let credited: u64 = pools.iter().map(|pool| pool.ledger().accepted()).sum();
     assert_eq!(accepted, credited);
+    for (pool, name) in pools.iter().zip(["A", "B"]) {
+        let metric = format!("dpmp_shares_accepted_total{{pool=\"{name}\"}}");
+        let shown = proxy.metric(&metric).unwrap_or_default();
+        assert_eq!(shown.to_string(), pool.ledger().accepted().to_string());
+    }
 }
 
 /// Miners of four kinds, as different as can be.

@@ -6,6 +6,7 @@ pub(crate) mod proxy;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,11 +31,20 @@ pub(crate) fn wait_until(patience: Duration, what: &str, mut holds: impl FnMut()
 /// A port of this machine that is free, outside the range from which the system takes those of
 /// outgoing connections, so that nobody else gets it before it is used.
 pub(crate) fn free_port() -> u16 {
+    // Test processes that run at the same time share out the ports among them: who holds the first
+    // port of a block may use the rest of it.
+    static BLOCK: OnceLock<(TcpListener, u16)> = OnceLock::new();
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let of_process = u16::try_from(std::process::id() % 180).unwrap() * 100;
+    const SIZE: u16 = 500;
+    let (_, first) = BLOCK.get_or_init(|| {
+        let blocks = (12_000..32_000).step_by(usize::from(SIZE));
+        let mut held =
+            blocks.filter_map(|first| Some((TcpListener::bind(local(first)).ok()?, first)));
+        held.next().expect("a block of ports")
+    });
     loop {
-        let port = 12_000 + of_process + NEXT.fetch_add(1, Ordering::Relaxed) % 2000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let port = first + 1 + NEXT.fetch_add(1, Ordering::Relaxed) % (SIZE - 1);
+        if TcpListener::bind(local(port)).is_ok() {
             return port;
         }
     }

@@ -26,6 +26,7 @@ impl Miner {
                 let cause = match before {
                     None => SwitchCause::Start,
                     Some(left) if available[left] => SwitchCause::Schedule,
+                    Some(left) if turn.config.pool_in_use(left).is_none() => SwitchCause::Config,
                     Some(_) => SwitchCause::Failover,
                 };
                 self.switch_to(slot, cause, turn);

@@ -261,6 +261,7 @@ pub(super) struct PerCause {
     start: IntCounter,
     schedule: IntCounter,
     failover: IntCounter,
+    config: IntCounter,
 }
 
 impl PerCause {
@@ -269,6 +270,7 @@ impl PerCause {
             SwitchCause::Start => &self.start,
             SwitchCause::Schedule => &self.schedule,
             SwitchCause::Failover => &self.failover,
+            SwitchCause::Config => &self.config,
         }
     }
 }
@@ -306,6 +308,7 @@ impl Pools {
                     start: of(SwitchCause::Start),
                     schedule: of(SwitchCause::Schedule),
                     failover: of(SwitchCause::Failover),
+                    config: of(SwitchCause::Config),
                 }
             }),
             losses: make.counts_by_pool(

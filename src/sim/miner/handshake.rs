@@ -63,7 +63,7 @@ pub(super) fn request(options: &MinerOptions, call: Call, id: &Value) -> String 
             let wants = json!({"version-rolling.mask": mask, "version-rolling.min-bit-count": 2});
             ("mining.configure", json!([["version-rolling"], wants]))
         }
-        Call::Subscribe => ("mining.subscribe", json!([options.agent])),
+        Call::Subscribe => ("mining.subscribe", json!([options.user_agent])),
         Call::Authorize => ("mining.authorize", json!([options.user, options.password])),
         Call::SubscribeExtranonce => ("mining.extranonce.subscribe", json!([])),
         Call::SuggestDifficulty => (

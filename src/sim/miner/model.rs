@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::sim::chain::tag_of;
+use crate::sim::miner::answer::{is_usual_answer, share_answer};
 use crate::sim::miner::handshake::{self, Call};
 use crate::sim::miner::ledger::{
-    AnswerRecord, Ending, JobRecord, LineRecord, MinerLedger, MinerViolation, SubmitRecord,
+    Ending, JobRecord, LineRecord, MinerLedger, MinerViolation, SubmitRecord,
 };
 use crate::sim::miner::options::{Counter, DifficultyUse, Ids, MinerOptions, Pace};
 use crate::sim::miner::work::{self, Share, Work};
@@ -519,29 +520,5 @@ impl Conversation {
             self.half_closed = true;
             turn.out.push(MinerOutput::CloseSending);
         }
-    }
-}
-
-/// Whether an answer has all three keys, and an error only as a list of code, text and null (QUIRKS Q20, Q21).
-fn is_usual_answer(message: &Map<String, Value>) -> bool {
-    let usual_error = match message.get("error") {
-        Some(Value::Null) => true,
-        Some(Value::Array(list)) => match &list[..] {
-            [code, text, _] => code.is_i64() && text.is_string(),
-            _ => false,
-        },
-        Some(_) | None => false,
-    };
-    usual_error && message.contains_key("id") && message.contains_key("result")
-}
-
-fn share_answer(message: &Map<String, Value>, now: Instant) -> AnswerRecord {
-    let error = message.get("error").unwrap_or(&Value::Null);
-    let text = error.get(1).and_then(Value::as_str);
-    AnswerRecord {
-        at: now,
-        accepted: message.get("result") == Some(&Value::Bool(true)) && error.is_null(),
-        code: error.get(0).and_then(Value::as_i64),
-        text: text.map_or_else(|| error.to_string(), str::to_owned),
     }
 }

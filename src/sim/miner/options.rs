@@ -13,7 +13,7 @@ pub struct MinerOptions {
     /// Its password.
     pub password: String,
     /// Its software.
-    pub agent: String,
+    pub user_agent: String,
 
     /// How it begins a conversation.
     pub handshake: Handshake,
@@ -57,7 +57,7 @@ impl Default for MinerOptions {
             address: (Ipv4Addr::LOCALHOST, 3351).into(),
             user: "wallet.worker".into(),
             password: "x".into(),
-            agent: "simminer/1.0".into(),
+            user_agent: "simminer/1.0".into(),
             handshake: Handshake::Cgminer,
             extranonce_subscribe: false,
             suggest: None,

@@ -28,7 +28,7 @@ pub struct ConnectionRecord {
     /// When it ended, if it did.
     pub closed: Option<Instant>,
     /// The software that the client named.
-    pub agent: String,
+    pub user_agent: String,
     /// The worker that was authorized first.
     pub worker: Option<String>,
     /// The password that it gave.
@@ -212,7 +212,7 @@ impl PoolLedger {
             id,
             opened: now,
             closed: None,
-            agent: String::new(),
+            user_agent: String::new(),
             worker: None,
             password: String::new(),
             methods: Vec::new(),

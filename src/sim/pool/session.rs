@@ -292,10 +292,10 @@ impl Session {
             turn.shared.options.initialising -= 1;
             return self.answer(turn, request, &json!("Initialising"));
         }
-        let agent = request.text(0).unwrap_or_default().to_owned();
+        let user_agent = request.text(0).unwrap_or_default().to_owned();
         turn.shared
             .ledger
-            .change_connection(self.id, |connection| connection.agent = agent);
+            .change_connection(self.id, |connection| connection.user_agent = user_agent);
         if let Some(former) = self.subscription.take() {
             turn.shared.free_slot(former.slot);
         }

@@ -60,9 +60,8 @@ impl Setup {
         if let Some(found) = self.config.pointer_mut(&pointer) {
             *found = value.into();
         } else {
-            let (parent, key) = path.rsplit_once('.').unwrap();
-            let pointer = format!("/{}", parent.replace('.', "/"));
-            self.config.pointer_mut(&pointer).unwrap()[key] = value.into();
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            self.config.pointer_mut(parent).unwrap()[key] = value.into();
         }
         self
     }
@@ -137,7 +136,15 @@ impl Proxy {
         self.output("stdout")
     }
 
-    /// What a file of its folder holds.
+    /// Whether the log has an event with this text in it.
+    pub(crate) fn logged(&self, event: &str, text: &str) -> bool {
+        let event = format!("\"event\":\"{event}\"");
+        let log = self.log();
+        log.lines()
+            .any(|line| line.contains(&event) && line.contains(text))
+    }
+
+    /// The path of a file in its folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -175,13 +182,23 @@ impl Proxy {
 
     #[track_caller]
     fn wait_for_end(&mut self, patience: Duration) -> ExitStatus {
-        let mut status = None;
-        wait_until(patience, "the proxy to stop", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
+        let deadline = Instant::now() + patience;
         self.ended = true;
-        status.unwrap()
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            if Instant::now() >= deadline {
+                self.kill();
+                panic!("it did not stop within {patience:?}: {}", self.tail());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     fn signal(&self, name: &str) {
@@ -203,7 +220,8 @@ impl Proxy {
     /// The end of what it wrote.
     fn tail(&self) -> String {
         let log = self.output("stdout");
-        let lines: Vec<&str> = log.lines().collect();
+        let shares = "\"event\":\"share_result\"";
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains(shares)).collect();
         let from = lines.len().saturating_sub(60);
         format!(
             "stderr:\n{}\nend of the log:\n{}",
@@ -216,8 +234,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            self.kill();
             println!("{}", self.tail());
         } else if !self.ended {
             let (_, status) = self.stop();
