@@ -716,18 +716,18 @@ mod tests {
             backend.logger.log(
                 &Record::builder()
                     .level(level)
-                    .target("tiny_http")
+                    .target("http")
                     .args(format_args!("{text}"))
                     .build(),
             );
         };
-        say(Level::Error, "Error accepting \"new\" client");
+        say(Level::Error, "failed to accept \"new\" connection");
         say(Level::Debug, "noise");
         let lines = lines(folder.path());
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0]["event"], "library_message");
         assert_eq!(lines[0]["level"], "error");
-        assert_eq!(lines[0]["library"], "tiny_http");
-        assert_eq!(lines[0]["text"], "Error accepting \"new\" client");
+        assert_eq!(lines[0]["library"], "http");
+        assert_eq!(lines[0]["text"], "failed to accept \"new\" connection");
     }
 }

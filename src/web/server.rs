@@ -1,40 +1,105 @@
-//! An HTTP server on a thread of its own that can be stopped.
+//! An HTTP/1.1 server that can be stopped and that no client can hold up for long. `rouille` gives the types for
+//! requests and answers and is not asked to serve: beneath it there is no way to set a limit.
 //!
-//! `rouille::Server` does the work, with a small pool of threads for answers. `start_server` is not used, as it panics
-//! if the port is taken, nor `stoppable` and `poll_timeout`, which do not return while requests keep coming.
+//! Reading order: here the port, the seats and the stop; `connection` has one client's life, `head` the grammar of
+//! requests, `answer` how an answer is written.
 //!
-//! What is left, since `tiny_http` 0.12 beneath it offers no way to set a limit. These ports are therefore for the home
-//! network and not for the Internet; miners are served by other threads and are not held up by any of it, as long as
-//! there are file descriptors.
+//! - **Every client's share is bounded**, by `Limits`: how many connections, how long each step may take, how much
+//!   may be sent. Only an answer of unknown length may go on for ever, as long as each piece of it is taken in time.
+//! - **No thread looks round for work**: the acceptor waits in `accept`, a connection in `read` or `write`.
+//! - **A panic of a handler is our bug.** The client gets a 500 and its connection is closed; but where the proxy's
+//!   panic hook is set (`proxy.rs`), the process has ended before that, as for any other thread.
 //!
-//! - It has a thread for each connection and no time limit: whoever opens connections and says nothing holds a thread
-//!   and a file descriptor for each until he closes them. Lines of a request's head have no limit either.
-//! - Whoever sends many requests and reads no answer holds the threads for answers, and with them the port, until the
-//!   system gives his connection up. A single answer fits into the socket's buffer and does not.
-//! - A client that resets its connection at once can make its thread panic (`peer_addr` is unwrapped). Its threads and
-//!   those for answers have no name, unlike all of ours: **a panic hook must not end the process for a thread without a
-//!   name**.
-//! - It stops accepting for good when accepting fails once, for example without file descriptors. That is seen in the
-//!   log as a `library_message`.
+//! What a handler can do: answer with a body of unknown length (`ResponseBody::from_reader`) to stream. Each piece that
+//! its reader returns is sent at once. A reader that waits for news should return something now and then, as only a
+//! write shows that the client has gone, and must not wait for ever, as nothing can wake it at the stop.
+//!
+//! Not here: TLS, compression, request bodies in chunks (411), upgrades (`Response::upgrade` is ignored), and who may
+//! ask for what, which is the handler's to decide.
 
-use std::net::SocketAddr;
+mod answer;
+mod connection;
+mod head;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, sleep};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
-use rouille::{Request, Response, Server};
+use anyhow::Context;
+use parking_lot::{Condvar, Mutex};
+use rouille::{Request, Response};
+use socket2::SockRef;
 
+use crate::shell::scheduler::clock;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 
-/// How many requests are answered at a time.
-const ANSWERING: usize = 4;
+/// How long to wait after a failed accept; it is usually a lack of descriptors.
+const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// How often new requests are looked for: the delay of an answer, and of the stop.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Failures to accept are reported at most this often.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// Serves HTTP on `addr` until it is stopped. `name` is the thread's name and the section of the configuration.
+/// How long our own connection, which wakes the acceptor up to its end, may take.
+const WAKE_UP: Duration = Duration::from_millis(100);
+
+/// Makes the answer to a request.
+type Handler = dyn Fn(&Request) -> Response + Send + Sync;
+
+/// How much clients may take.
+#[derive(Clone, Debug)]
+struct Limits {
+    /// Connections at a time.
+    connections: usize,
+    /// Connections at a time from one address, so that one client cannot take them all.
+    per_address: usize,
+    /// For the head of a request from its first byte on, or from the connection's beginning.
+    head: Duration,
+    /// For the body of a request.
+    body: Duration,
+    /// For writing an answer of known length.
+    answer: Duration,
+    /// For writing a piece of an answer, of any answer.
+    write: Duration,
+    /// For the next request to begin.
+    idle: Duration,
+    /// For the client to close after we did, so that it can read what we wrote last.
+    linger: Duration,
+    /// For answers that are on the way when the server is stopped.
+    finish: Duration,
+    /// For threads to end after that.
+    end: Duration,
+    head_bytes: usize,
+    headers: usize,
+    body_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 32,
+            per_address: 8,
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            answer: Duration::from_secs(30),
+            write: Duration::from_secs(10),
+            idle: Duration::from_secs(15),
+            linger: Duration::from_secs(1),
+            finish: Duration::from_millis(300),
+            end: Duration::from_millis(500),
+            head_bytes: 16 * 1024,
+            headers: 100,
+            body_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// Serves HTTP on `addr` until it is stopped. `name` is the thread's name and the section of the configuration; a
+/// connection's thread is called `name-seat`.
 ///
 /// # Errors
 /// If the address cannot be listened on; it says which key of the configuration to look at.
@@ -43,32 +108,43 @@ pub fn serve(
     addr: SocketAddr,
     handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
 ) -> anyhow::Result<ServerHandle> {
-    let server = Server::new(addr, handler)
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(|| format!("failed to listen on {addr} ({name}.host, {name}.port)"))?
-        .pool_size(ANSWERING);
-    let addr = server.server_addr();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let thread = spawn(name, SERVICE_STACK, move || {
-        while !stopped.load(Ordering::Relaxed) {
-            server.poll();
-            sleep(LOOK_EVERY);
-        }
-    })
-    .with_context(|| format!("failed to start the thread {name}"))?;
+    serve_within(Limits::default(), name, addr, Arc::new(handler))
+}
+
+fn serve_within(
+    limits: Limits,
+    name: &'static str,
+    addr: SocketAddr,
+    handler: Arc<Handler>,
+) -> anyhow::Result<ServerHandle> {
+    let listener = TcpListener::bind(addr)
+        .with_context(|| format!("failed to listen on {addr} ({name}.host, {name}.port)"))?;
+    let addr = listener
+        .local_addr()
+        .context("failed to read the listening address")?;
+    let listener = Arc::new(listener);
+    let room = Arc::new(Room::new(limits));
+    let thread = {
+        let (listener, room) = (Arc::clone(&listener), Arc::clone(&room));
+        spawn(name, SERVICE_STACK, move || {
+            accept(name, &listener, &room, &handler);
+            room.close_door();
+        })
+        .with_context(|| format!("failed to start the thread {name}"))?
+    };
     Ok(ServerHandle {
         addr,
-        stop,
+        listener,
+        room,
         thread: Some(thread),
     })
 }
 
 /// A server that runs. Dropping it stops it.
-#[derive(Debug)]
 pub struct ServerHandle {
     addr: SocketAddr,
-    stop: Arc<AtomicBool>,
+    listener: Arc<TcpListener>,
+    room: Arc<Room>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -78,77 +154,211 @@ impl ServerHandle {
         self.addr
     }
 
-    /// Stops it and waits until its thread has ended. Answers that are being written are left to their threads, since
-    /// nobody knows whether they are read.
+    /// Stops it within a second. Answers that are on the way have a moment to be read, then their connections are cut.
+    /// Threads that are still in a handler or its reader after that are left to themselves.
     pub fn stop(self) {
         drop(self);
+    }
+
+    /// Gets the acceptor out of `accept`: on Linux by closing the port, which takes no descriptor, elsewhere by a
+    /// connection of our own.
+    fn wake(&self) {
+        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
+        let ip = match self.addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+        };
+        let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, self.addr.port()), WAKE_UP);
     }
 }
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        let finish = clock() + self.room.limits.finish;
+        self.room.begin_to_stop();
+        self.wake();
+        self.room.wait_until_empty(finish);
+        self.room.shut_down(Shutdown::Both);
+        let empty = self.room.wait_until_empty(clock() + self.room.limits.end);
+        if let (true, Some(thread)) = (empty, self.thread.take()) {
             let _ = thread.join();
         }
     }
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-    use std::time::Instant;
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
+    }
+}
 
-    use super::*;
+/// The acceptor: gives each connection a seat and a thread.
+fn accept(name: &'static str, listener: &TcpListener, room: &Arc<Room>, handler: &Arc<Handler>) {
+    let mut reported: Option<Instant> = None;
+    loop {
+        let started = listener
+            .accept()
+            .and_then(|(stream, peer)| start(name, stream, peer, room, handler));
+        if room.is_stopping() {
+            return;
+        }
+        if let Err(error) = started {
+            let now = clock();
+            if reported.is_none_or(|last| now.duration_since(last) >= REPORT_EVERY) {
+                reported = Some(now);
+                log::warn!(target: "http", "failed to accept a connection ({name}): {error}");
+            }
+            room.wait_for_change(AFTER_FAILURE);
+        }
+    }
+}
 
-    /// Sends a request and returns the whole answer.
-    pub(crate) fn ask(addr: SocketAddr, request_line: &str) -> String {
-        let mut stream = TcpStream::connect(addr).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        write!(
-            stream,
-            "{request_line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+/// Starts a connection's thread, or turns it away.
+fn start(
+    name: &'static str,
+    stream: TcpStream,
+    peer: SocketAddr,
+    room: &Arc<Room>,
+    handler: &Arc<Handler>,
+) -> std::io::Result<()> {
+    // An IPv4 client of a port that serves both is seen as what it is.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let stream = Arc::new(stream);
+    let Some(seat) = room.take(peer.ip(), &stream) else {
+        turn_away(&stream);
+        return Ok(());
+    };
+    let handler = Arc::clone(handler);
+    spawn(format!("{name}-{}", seat.index), SERVICE_STACK, move || {
+        connection::attend(&stream, peer, &seat.room.limits, &*handler);
+        // The connection ends before its seat is free again.
+        let _ = stream.shutdown(Shutdown::Both);
+        drop(seat);
+    })
+    .map(drop)
+}
+
+/// Tells a client that there is no seat, without waiting for anything: the answer fits into an empty socket's buffer.
+fn turn_away(mut stream: &TcpStream) {
+    if stream.set_nonblocking(true).is_ok() {
+        let _ = stream.write_all(answer::TOO_MANY);
+        let _ = stream.shutdown(Shutdown::Write);
+        // Closing with unread input would reset the connection, and the answer might be lost.
+        let _ = stream.read(&mut [0; 4096]);
+    }
+}
+
+/// The connections that are open, and whether there may be more.
+struct Room {
+    limits: Limits,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    seats: Vec<Option<Guest>>,
+    /// The acceptor has not ended.
+    door_open: bool,
+    stopping: bool,
+}
+
+struct Guest {
+    address: IpAddr,
+    /// To cut the connection at the stop.
+    stream: Arc<TcpStream>,
+}
+
+/// A place among the open connections; given back when dropped.
+struct Seat {
+    index: usize,
+    room: Arc<Room>,
+}
+
+impl Room {
+    fn new(limits: Limits) -> Self {
+        let mut seats = Vec::new();
+        seats.resize_with(limits.connections, || None);
+        Self {
+            limits,
+            state: Mutex::new(State {
+                seats,
+                door_open: true,
+                stopping: false,
+            }),
+            changed: Condvar::new(),
+        }
     }
 
-    pub(crate) fn any_port() -> SocketAddr {
-        "127.0.0.1:0".parse().unwrap()
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "the stop is timed")]
-    fn it_answers_and_stops_while_requests_keep_coming() {
-        let server = serve("metrics", any_port(), |request| {
-            Response::text(format!("you asked for {}", request.url()))
+    fn take(self: &Arc<Self>, address: IpAddr, stream: &Arc<TcpStream>) -> Option<Seat> {
+        let mut state = self.state.lock();
+        let of_this = state.guests().filter(|guest| guest.address == address);
+        if state.stopping || of_this.count() >= self.limits.per_address {
+            return None;
+        }
+        let index = state.seats.iter().position(Option::is_none)?;
+        state.seats[index] = Some(Guest {
+            address,
+            stream: Arc::clone(stream),
+        });
+        Some(Seat {
+            index,
+            room: Arc::clone(self),
         })
-        .unwrap();
-        let addr = server.addr();
-        assert!(ask(addr, "GET /here").ends_with("you asked for /here"));
-        // A connection that says nothing and one that says half a request.
-        let silent = TcpStream::connect(addr).unwrap();
-        let mut half = TcpStream::connect(addr).unwrap();
-        half.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
-        assert!(ask(addr, "GET /still").ends_with("you asked for /still"));
-        let begin = Instant::now();
-        server.stop();
-        assert!(begin.elapsed() < Duration::from_secs(5));
-        drop((silent, half));
     }
 
-    #[test]
-    fn a_port_that_is_taken_is_a_clear_error() {
-        let other = std::net::TcpListener::bind(any_port()).unwrap();
-        let addr = other.local_addr().unwrap();
-        let error = serve("metrics", addr, |_| Response::text("")).unwrap_err();
-        let text = format!("{error:#}");
-        assert!(text.contains(&addr.to_string()), "{text}");
-        assert!(text.contains("metrics.port"), "{text}");
+    /// No connection is let in from here on, and none is read any further: those that wait for a request end.
+    fn begin_to_stop(&self) {
+        self.state.lock().stopping = true;
+        self.changed.notify_all();
+        self.shut_down(Shutdown::Read);
+    }
+
+    fn shut_down(&self, how: Shutdown) {
+        for guest in self.state.lock().guests() {
+            let _ = guest.stream.shutdown(how);
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.state.lock().stopping
+    }
+
+    /// Waits, but not on if the server is to stop or a connection has ended.
+    fn wait_for_change(&self, patience: Duration) {
+        let mut state = self.state.lock();
+        if !state.stopping {
+            self.changed.wait_for(&mut state, patience);
+        }
+    }
+
+    fn close_door(&self) {
+        self.state.lock().door_open = false;
+        self.changed.notify_all();
+    }
+
+    /// Waits until neither the acceptor nor a connection is left; whether that is so.
+    fn wait_until_empty(&self, until: Instant) -> bool {
+        let mut state = self.state.lock();
+        let occupied = |state: &mut State| state.door_open || state.guests().next().is_some();
+        !self
+            .changed
+            .wait_while_until(&mut state, occupied, until)
+            .timed_out()
+    }
+}
+
+impl State {
+    fn guests(&self) -> impl Iterator<Item = &Guest> {
+        self.seats.iter().flatten()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.room.state.lock().seats[self.index] = None;
+        self.room.changed.notify_all();
     }
 }

@@ -1,0 +1,278 @@
+//! Writes an answer: its head, and its body as a length, in chunks or up to the connection's end.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use rouille::Response;
+
+use super::Limits;
+use super::head::{Version, is_field_value, is_token};
+use crate::shell::scheduler::clock;
+
+/// What a client gets for whom there is no seat.
+pub(super) const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+    Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
+
+/// How much of a body is read and written at a time, in bytes.
+const PIECE: usize = 16 * 1024;
+
+/// Headers that say how an answer is sent, which is not for the handler to say.
+const OURS: [&str; 6] = [
+    "Connection",
+    "Content-Length",
+    "Keep-Alive",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+];
+
+/// What of the request decides how its answer is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) version: Version,
+    /// Only the head is wanted.
+    pub(super) head_only: bool,
+    pub(super) keep_alive: bool,
+}
+
+/// How the client knows where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// This status has no body, nor a length of it.
+    Bodiless,
+    Length(usize),
+    Chunked,
+    UntilClose,
+}
+
+/// Writes an answer; whether the connection may be used for another one.
+///
+/// # Errors
+/// If the client is gone or too slow, or the body could not be read to its end.
+pub(super) fn write(
+    stream: &TcpStream,
+    limits: &Limits,
+    asked: Asked,
+    response: Response,
+) -> io::Result<bool> {
+    let total = clock() + limits.answer;
+    let Response {
+        status_code: status,
+        headers,
+        data,
+        upgrade: _,
+    } = response;
+    let (mut body, length) = data.into_reader_and_size();
+    let framing = match (status, length, asked.version) {
+        (204 | 304, _, _) => Framing::Bodiless,
+        (_, Some(length), _) => Framing::Length(length),
+        (_, None, Version::Http11) => Framing::Chunked,
+        (_, None, Version::Http10) => Framing::UntilClose,
+    };
+    let keep_alive = asked.keep_alive && (framing != Framing::UntilClose || asked.head_only);
+    let mut out = head(status, &headers, framing, asked.version, keep_alive);
+    let within_total = |limits: &Limits| total.min(clock() + limits.write);
+    match framing {
+        Framing::Length(length) if !asked.head_only => {
+            let mut left = length;
+            while left > 0 {
+                let piece = read(&mut body, left.min(PIECE), &mut out)?;
+                if piece == 0 {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
+                left -= piece;
+                write_all(stream, &out, within_total(limits))?;
+                out.clear();
+            }
+            write_all(stream, &out, within_total(limits))?;
+        }
+        Framing::Chunked | Framing::UntilClose if !asked.head_only => {
+            // The body's first piece may be long in coming.
+            write_all(stream, &out, clock() + limits.write)?;
+            stream_body(stream, limits, framing, &mut body)?;
+        }
+        Framing::Bodiless | Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {
+            write_all(stream, &out, within_total(limits))?;
+        }
+    }
+    Ok(keep_alive)
+}
+
+/// Each piece on its way before the next one is waited for, and no limit to them all.
+fn stream_body(
+    stream: &TcpStream,
+    limits: &Limits,
+    framing: Framing,
+    body: &mut impl Read,
+) -> io::Result<()> {
+    let (mut piece, mut out) = (Vec::new(), Vec::new());
+    loop {
+        piece.clear();
+        out.clear();
+        let length = read(body, PIECE, &mut piece)?;
+        if framing == Framing::Chunked {
+            // The last chunk is the one without content.
+            write!(out, "{length:x}\r\n")?;
+            piece.extend_from_slice(b"\r\n");
+        }
+        out.append(&mut piece);
+        write_all(stream, &out, clock() + limits.write)?;
+        if length == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// The head of an answer. Headers that would not be headers, by a line's end within or otherwise, are left out.
+fn head<V: AsRef<str>>(
+    status: u16,
+    headers: &[(V, V)],
+    framing: Framing,
+    version: Version,
+    keep_alive: bool,
+) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status:03} {}\r\n", reason(status));
+    let mut add = |name: &str, value: &str| {
+        head.extend([name, ": ", value, "\r\n"]);
+    };
+    for (name, value) in headers {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let ours = OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        if !ours && is_token(name.as_bytes()) && is_field_value(value.as_bytes()) {
+            add(name, value);
+        }
+    }
+    match framing {
+        Framing::Bodiless | Framing::UntilClose => {}
+        Framing::Length(length) => add("Content-Length", &length.to_string()),
+        Framing::Chunked => add("Transfer-Encoding", "chunked"),
+    }
+    match (keep_alive, version) {
+        (false, _) => add("Connection", "close"),
+        (true, Version::Http10) => add("Connection", "keep-alive"),
+        (true, Version::Http11) => {}
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
+}
+
+/// Appends what one read returns, at most `most` bytes; how many.
+fn read(body: &mut impl Read, most: usize, out: &mut Vec<u8>) -> io::Result<usize> {
+    let before = out.len();
+    out.resize(before + most, 0);
+    let piece = loop {
+        match body.read(&mut out[before..]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            piece => break piece?,
+        }
+    };
+    out.truncate(before + piece);
+    Ok(piece)
+}
+
+/// Writes all of it before a moment, however slowly the client reads.
+pub(super) fn write_all(
+    mut stream: &TcpStream,
+    mut bytes: &[u8],
+    until: Instant,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let left = until.saturating_duration_since(clock());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// For people who look at the traffic; clients go by the number.
+pub(super) fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_header_can_bring_another_one_in() {
+        let headers = [
+            ("X-Good", "caf\u{e9}\tb"),
+            ("X-Bad", "a\r\nSet-Cookie: b"),
+            ("X-Lf", "a\nb"),
+            ("X: Bad", "a"),
+            ("X\r\nBad", "a"),
+            ("", "a"),
+            ("content-length", "7"),
+            ("Transfer-Encoding", "chunked"),
+            ("Connection", "upgrade"),
+        ];
+        let head = head(200, &headers, Framing::Length(3), Version::Http11, true);
+        assert_eq!(
+            String::from_utf8(head).unwrap(),
+            "HTTP/1.1 200 OK\r\nX-Good: caf\u{e9}\tb\r\nContent-Length: 3\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn the_connections_future_is_told_as_the_version_needs() {
+        let says = |version, keep_alive| {
+            let head = head::<&str>(204, &[], Framing::Bodiless, version, keep_alive);
+            String::from_utf8(head).unwrap()
+        };
+        assert_eq!(
+            says(Version::Http11, true),
+            "HTTP/1.1 204 No Content\r\n\r\n"
+        );
+        assert!(says(Version::Http10, true).contains("Connection: keep-alive\r\n"));
+        assert!(says(Version::Http11, false).contains("Connection: close\r\n"));
+        assert!(says(Version::Http10, false).contains("Connection: close\r\n"));
+    }
+
+    #[test]
+    fn the_refusal_has_the_length_it_says() {
+        let text = std::str::from_utf8(TOO_MANY).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+    }
+}
