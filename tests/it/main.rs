@@ -21,3 +21,5 @@ mod live;
 mod rubbish;
 mod shares;
 mod split;
+
+mod tidy;

@@ -1,0 +1,337 @@
+//! The repository itself: who imports whom, what files begin with, and whether the documents tell the truth
+//! about names that a reader will look for.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which of our modules a module may name, and which parts of them. Modules that are not listed
+/// (the program, its commands) may name all.
+const MAY_NAME: [(&str, &[&str]); 8] = [
+    ("units", &[]),
+    ("stratum", &["units"]),
+    // Saving is atomic with the same function as the state file's.
+    ("config", &["units", "shell::files"]),
+    ("core", &["config", "stratum", "units"]),
+    (
+        "observe",
+        &[
+            "core::fact",
+            "core::ledger",
+            "core::snapshot",
+            "config",
+            "stratum",
+            "units",
+            "shell::thread",
+        ],
+    ),
+    ("shell", &["core", "observe", "config", "stratum", "units"]),
+    (
+        "web",
+        &[
+            "core::snapshot",
+            "observe",
+            "config",
+            "units",
+            "shell::thread",
+        ],
+    ),
+    // The judges share no protocol code with what they judge.
+    (
+        "sim",
+        &[
+            "stratum::job",
+            "stratum::message",
+            "stratum::reject",
+            "units",
+            "shell::thread",
+        ],
+    ),
+];
+
+/// What has no place in the core, outside its tests.
+const NOT_IN_CORE: [&str; 14] = [
+    "std::net::Tcp",
+    "TcpStream",
+    "TcpListener",
+    "std::thread",
+    "std::fs",
+    "std::io",
+    "crossbeam_channel",
+    "parking_lot",
+    "log::",
+    "prometheus",
+    "rouille",
+    "socket2",
+    "Instant::now",
+    "SystemTime",
+];
+
+/// How many quirks there are.
+const QUIRKS: usize = 66;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a folder of the repository, without what is built.
+fn files_below(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if ["target", ".git", "node_modules"].contains(&name.as_str()) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn with_extension(files: Vec<PathBuf>, extension: &str) -> Vec<PathBuf> {
+    let has = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
+    files.into_iter().filter(has).collect()
+}
+
+fn sources(folder: &str) -> Vec<PathBuf> {
+    let found = with_extension(files_below(folder), "rs");
+    assert!(!found.is_empty(), "no files in {folder}");
+    found
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+/// A path as it is called in the repository.
+fn name(path: &Path) -> String {
+    let inside = path.strip_prefix(root()).unwrap();
+    inside.to_string_lossy().replace('\\', "/")
+}
+
+/// The top module that a source file belongs to: `core` for `src/core.rs` and `src/core/pool.rs`.
+fn module(path: &Path) -> String {
+    let inside = name(path);
+    let inside = inside.trim_start_matches("src/");
+    let first = inside.split('/').next().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The lines of code, without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| !line.starts_with("//"))
+}
+
+/// What stands before the tests of a file.
+fn without_tests(text: &str) -> &str {
+    text.split("\n#[cfg(test)]").next().unwrap()
+}
+
+fn is_of_name(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// The paths that a line names after `crate::`, such as `core::fact::Fact` or `shell`.
+fn named_paths(line: &str) -> impl Iterator<Item = &str> {
+    line.split("crate::").skip(1).map(|rest| {
+        let end = rest.find(|next: char| !is_of_name(next) && next != ':');
+        rest[..end.unwrap_or(rest.len())].trim_end_matches(':')
+    })
+}
+
+/// Whether a path is a thing or lies in it.
+fn lies_in(path: &str, thing: &str) -> bool {
+    let rest = path.strip_prefix(thing);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for path in sources("src").into_iter().chain(sources("tests")) {
+        assert!(text(&path).starts_with("//! "), "{}", name(&path));
+    }
+}
+
+#[test]
+fn modules_name_only_what_they_may() {
+    let mut wrong = Vec::new();
+    for path in sources("src") {
+        let module = module(&path);
+        let rule = MAY_NAME.iter().find(|(of, _)| *of == module);
+        let Some((_, may_name)) = rule else { continue };
+        for line in code(&text(&path)) {
+            for named in named_paths(line) {
+                let allowed = lies_in(named, &module)
+                    || may_name.iter().any(|thing| lies_in(named, thing))
+                    // A list in braces names its parts on the next lines.
+                    || named.is_empty();
+                if !allowed {
+                    wrong.push(format!("{}: {line}", name(&path)));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn nobody_imports_a_list_of_modules_from_the_root() {
+    // `use crate::{a, b}` would pass by the rules.
+    for path in sources("src") {
+        let text = text(&path);
+        assert!(
+            code(&text).all(|line| !line.contains("crate::{")),
+            "{}",
+            name(&path)
+        );
+    }
+}
+
+#[test]
+fn only_the_shell_has_the_core() {
+    for path in sources("src") {
+        let module = module(&path);
+        let text = text(&path);
+        let has_core = code(&text)
+            .flat_map(named_paths)
+            .any(|named| lies_in(named, "core::Core"));
+        let may = ["core", "shell"].contains(&module.as_str());
+        assert!(!has_core || may, "{}", name(&path));
+    }
+}
+
+#[test]
+fn the_core_knows_no_socket_no_clock_no_thread_and_no_log() {
+    for path in sources("src") {
+        if module(&path) != "core" {
+            continue;
+        }
+        let text = text(&path);
+        for line in code(without_tests(&text)) {
+            for thing in NOT_IN_CORE {
+                let found = line.match_indices(thing).any(|(at, _)| {
+                    // Not the end of a longer name.
+                    !line[..at].ends_with(is_of_name)
+                });
+                assert!(!found, "{}: {line}", name(&path));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_protocol_knows_nothing_of_two_pools() {
+    for path in sources("src") {
+        let text = text(&path);
+        let speaks = |thing: &str| code(&text).any(|line| line.contains(thing));
+        let protocol = module(&path) == "stratum";
+        assert!(
+            !protocol || !(speaks("PoolSlot") || speaks("PerPool")),
+            "{}",
+            name(&path)
+        );
+    }
+}
+
+#[test]
+fn every_link_between_files_leads_somewhere() {
+    let mut count = 0;
+    for path in with_extension(files_below(""), "md") {
+        let folder = path.parent().unwrap();
+        for rest in text(&path).split("](").skip(1) {
+            let target = rest.split(')').next().unwrap();
+            let target = target.split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            count += 1;
+            assert!(folder.join(target).exists(), "{}: {target}", name(&path));
+        }
+    }
+    assert!(count > 10, "only {count} links were found");
+}
+
+/// The cells of the rows `| Q1 | … |` of the table of quirks.
+fn quirk_rows() -> Vec<(usize, Vec<String>)> {
+    let text = text(&root().join("docs/compatibility.md"));
+    let number = |line: &str| {
+        let rest = line.strip_prefix("| Q")?;
+        rest.split(' ').next()?.parse::<usize>().ok()
+    };
+    let cells = |line: &str| {
+        let inner = line.trim().trim_matches('|');
+        inner
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    };
+    text.lines()
+        .filter_map(|line| Some((number(line)?, cells(line))))
+        .collect()
+}
+
+#[test]
+fn every_quirk_has_a_row() {
+    let rows = quirk_rows();
+    let numbers: Vec<usize> = rows.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=QUIRKS).collect::<Vec<_>>());
+    for (number, cells) in rows {
+        assert_eq!(cells.len(), 4, "Q{number}");
+        assert!(cells.iter().all(|cell| !cell.is_empty()), "Q{number}");
+    }
+}
+
+#[test]
+fn the_table_of_quirks_names_tests_that_exist() {
+    let tests = all_tests();
+    for (number, cells) in quirk_rows() {
+        let cell = cells.last().unwrap();
+        let named: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        assert!(
+            !named.is_empty() || cell.contains("no test"),
+            "Q{number} says nothing of a test"
+        );
+        for test in named {
+            assert!(tests.contains(test), "Q{number}: there is no test {test}");
+        }
+    }
+}
+
+/// The names of all functions that are tests.
+fn all_tests() -> BTreeSet<String> {
+    let mut tests = BTreeSet::new();
+    for path in sources("src").into_iter().chain(sources("tests")) {
+        let mut is_test = false;
+        for line in text(&path).lines().map(str::trim) {
+            if line == "#[test]" {
+                is_test = true;
+            } else if let (true, Some(rest)) = (is_test, line.strip_prefix("fn ")) {
+                tests.insert(rest.split('(').next().unwrap().to_owned());
+                is_test = false;
+            }
+        }
+    }
+    tests
+}
+
+#[test]
+fn nothing_names_a_place_on_the_machine_it_was_written_on() {
+    // Put together, so that this file does not hold them itself.
+    let places = ["root", "work", "home"].map(|folder| format!("/{folder}/"));
+    for path in files_below("") {
+        let bytes = fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        for place in &places {
+            assert!(!text.contains(place), "{}: {place}", name(&path));
+        }
+    }
+}
