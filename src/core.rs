@@ -36,7 +36,7 @@ use crate::core::event::{Event, Now};
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::ledger::Ledger;
 use crate::core::miner::Miner;
-use crate::core::pool::{Pool, PoolFacts};
+use crate::core::pool::{ConfigureHabit, Health, Pool, PoolFacts};
 use crate::core::random::Random;
 use crate::core::schedule::Rules;
 use crate::core::session::OWN_USER_AGENT;
@@ -140,6 +140,7 @@ impl Core {
                 self.with_miner(miner, now, out, |it, turn| it.on_closed(&reason, turn));
                 self.miners.remove(&miner);
                 self.agenda.set(Due::Miner(miner), None);
+                self.look_at_lost_pools(out);
             }
             Event::PoolOpened { conn } => {
                 self.pools[conn.slot].dial_ended(conn);
@@ -348,9 +349,7 @@ impl Core {
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
         let mut renewed = PerPool::from_fn(|_| false);
         for slot in PoolSlot::ALL {
-            if let Some(pool) = &old.pools[slot] {
-                self.known.insert(pool.address(), self.pools[slot].facts);
-            }
+            self.remember(&old, slot);
             let (before, after) = (old.pool_in_use(slot), config.pool_in_use(slot));
             let address =
                 |pool: Option<&crate::config::PoolConfig>| pool.map(|pool| pool.address());
@@ -418,6 +417,19 @@ impl Core {
         }
     }
 
+    /// With no miner left nobody would find out that a pool is back: the probes do.
+    fn look_at_lost_pools(&mut self, out: &mut Vec<Action>) {
+        if !self.miners.is_empty() {
+            return;
+        }
+        for slot in PoolSlot::ALL {
+            let pool = &self.pools[slot];
+            if pool.health == Health::Down && pool.probe.is_idle() {
+                self.start_probe(slot, out);
+            }
+        }
+    }
+
     fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
         let pool = &mut self.pools[conn.slot];
         let mut talk = Talk {
@@ -464,7 +476,16 @@ impl Core {
         out.push(Action::Close {
             link: LinkId::Pool(conn),
         });
-        self.remember(conn.slot, out);
+        let config = Arc::clone(&self.config);
+        if self.remember(&config, conn.slot) {
+            let PoolFacts { e2_size, mask, .. } = self.pools[conn.slot].facts;
+            let (slot, e2_size) = (conn.slot, e2_size.unwrap_or_default());
+            out.push(Action::Report(Fact::PoolLearnt {
+                slot,
+                e2_size,
+                mask,
+            }));
+        }
         self.release_waiting(now, out);
     }
 
@@ -498,10 +519,6 @@ impl Core {
                     slot: conn.slot,
                     reason,
                 }));
-            }
-            if pool.facts.e2_size.is_some() {
-                // Known from before: miners find out for themselves when it is back.
-                pool.probe.drop_connection();
             }
         }
         self.note_probe_deadline(conn.slot, now);
@@ -538,27 +555,20 @@ impl Core {
         self.agenda.set(Due::Probe(slot), deadline);
     }
 
-    /// Keeps what was learnt of a pool.
-    fn remember(&mut self, slot: PoolSlot, out: &mut Vec<Action>) {
+    /// Keeps what was learnt of a pool, under the address that it has in `config`; whether it is news.
+    fn remember(&mut self, config: &Config, slot: PoolSlot) -> bool {
         let facts = self.pools[slot].facts;
-        let Some(pool) = self.config.pool_in_use(slot) else {
-            return;
+        let Some(pool) = config.pools[slot]
+            .as_ref()
+            .filter(|_| facts.e2_size.is_some())
+        else {
+            return false;
         };
         let address = pool.address();
-        if self.known.get(&address) == Some(&facts) {
-            return;
-        }
         if self.known.len() >= MOST_FACTS && !self.known.contains_key(&address) {
             self.known.pop_first();
         }
-        self.known.insert(address, facts);
-        if let Some(e2_size) = facts.e2_size {
-            out.push(Action::Report(Fact::PoolLearnt {
-                slot,
-                e2_size,
-                mask: facts.mask,
-            }));
-        }
+        self.known.insert(address, facts) != Some(facts)
     }
 
     /// Answers the miners that waited for the pools to be known.
@@ -651,10 +661,15 @@ fn pools_known(pools: &PerPool<Pool>, config: &Config) -> bool {
 }
 
 fn facts_of(known: &BTreeMap<String, PoolFacts>, config: &Config, slot: PoolSlot) -> PoolFacts {
-    let pool = config.pools[slot].as_ref();
-    pool.and_then(|pool| known.get(&pool.address()))
-        .copied()
-        .unwrap_or_default()
+    let address = config.pools[slot].as_ref().map(|pool| pool.address());
+    let mut facts = address
+        .and_then(|address| known.get(&address).copied())
+        .unwrap_or_default();
+    if facts.configure == ConfigureHabit::Never {
+        // Pools change: each start and each change of the address gives it another chance.
+        facts.configure = ConfigureHabit::First;
+    }
+    facts
 }
 
 fn probe_identity() -> Identity {

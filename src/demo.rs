@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::core::snapshot::Snapshot;
 use crate::proxy::Proxy;
-use crate::shell::scheduler::clock;
+use crate::shell::clock::clock;
 use crate::sim::miner::SimMiner;
 use crate::sim::miner::options::{Handshake, Ids, MinerOptions, Pace};
 use crate::sim::pool::SimPool;

@@ -18,6 +18,7 @@ use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
 use crate::observe::published::Published;
 use crate::shell::accept::{Door, listen};
+use crate::shell::clock::{clock, now};
 use crate::shell::scheduler::{self, Context, Input, Live, Parts, Scheduler};
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
@@ -26,6 +27,9 @@ use crate::web::server::ServerHandle;
 
 /// How long the last log lines may take when the program fails.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How long a request to stop may wait for the scheduler.
+const STOP_REQUEST: Duration = Duration::from_secs(1);
 
 /// The exit code after a panic, so that a supervisor starts the program again.
 const PANICKED: i32 = 70;
@@ -74,7 +78,7 @@ impl Proxy {
         let (log, guard) =
             log::start(&config.logging, path, log_to_stdout).context("failed to start the log")?;
         let observer = Arc::new(Observer { log, metrics });
-        let tell = |fact: &Fact| observer.observe(fact, scheduler::now().unix_ms);
+        let tell = |fact: &Fact| observer.observe(fact, now().unix_ms);
         for text in loaded.warnings {
             tell(&Fact::ConfigWarning { text });
         }
@@ -133,7 +137,7 @@ impl Proxy {
             state,
             store,
             watch,
-            started: scheduler::clock(),
+            started: clock(),
             log: guard,
         })
     }
@@ -153,12 +157,11 @@ impl Proxy {
         Arc::clone(&self.published)
     }
 
-    /// A function that asks the proxy to stop; [`wait`](Self::wait) returns when it has.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static + use<> {
+    /// A function that asks the proxy to stop; [`wait`](Self::wait) returns when it has. It says
+    /// whether the request got through.
+    pub fn stopper(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<> {
         let inbox = self.inbox.clone();
-        move || {
-            let _ = inbox.send(Input::Stop);
-        }
+        move || inbox.send_timeout(Input::Stop, STOP_REQUEST).is_ok()
     }
 
     /// The first SIGINT or SIGTERM stops in order, the second one at once.
@@ -169,10 +172,9 @@ impl Proxy {
         let stop = self.stopper();
         let mut asked = false;
         ctrlc::set_handler(move || {
-            if std::mem::replace(&mut asked, true) {
+            if std::mem::replace(&mut asked, true) || !stop() {
                 std::process::exit(1);
             }
-            stop();
         })
         .context("failed to set up the handling of signals")
     }
@@ -192,7 +194,7 @@ impl Proxy {
                 thread,
                 problem: panic.to_string(),
             };
-            observer.observe(&fact, scheduler::now().unix_ms);
+            observer.observe(&fact, now().unix_ms);
             observer.log.flush(LAST_LINES);
             std::process::exit(PANICKED);
         }));
@@ -219,7 +221,7 @@ impl Proxy {
         }
         let uptime = self.started.elapsed();
         self.observer
-            .observe(&Fact::Stopped { uptime }, scheduler::now().unix_ms);
+            .observe(&Fact::Stopped { uptime }, now().unix_ms);
         drop(self.log);
         saved
     }

@@ -1,6 +1,7 @@
 //! Everything that touches the outside world: sockets, threads, clocks, files, signals.
 //! It carries out what the [core](crate::core) decides and decides nothing itself.
 
+pub mod clock;
 pub mod thread;
 
 pub mod accept;

@@ -367,6 +367,7 @@ impl Miner {
         let mut granted = VersionMask::NONE;
         if let Some(wanted) = asked.version_rolling {
             granted = self.offered_mask(wanted, turn);
+            self.session.was_configured = true;
             // What a pool grants may change later; what the miner can roll does not.
             self.session.rolling = (!granted.is_none()).then_some(wanted);
             self.told_mask = self.session.rolling.map(|_| granted);

@@ -28,6 +28,9 @@ const ASSUMED_E2: u8 = 4;
 /// be a pool that has just started (QUIRKS Q8).
 const ENOUGH_PROBES: u32 = 2;
 
+/// After so many refusals of a late `mining.configure` the pool is not asked any more.
+const MOST_REFUSALS: u8 = 3;
+
 /// When a pool takes `mining.configure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +58,9 @@ pub struct PoolFacts {
     /// How often in a row it hung up on `mining.configure`.
     #[serde(skip)]
     pub hang_ups: u8,
+    /// How often it refused, after subscribe, what it had seemed not to take before.
+    #[serde(skip)]
+    pub refusals: u8,
 }
 
 mod mask_as_number {
@@ -73,6 +79,20 @@ mod mask_as_number {
 }
 
 impl PoolFacts {
+    /// Notes that the pool refused `mining.configure` after subscribe. Then it did not hang up on the
+    /// other order for its own sake: it was down for a moment. Whether to try that order again; a
+    /// pool that likes neither is not asked for ever.
+    pub fn refused_late_configure(&mut self) -> bool {
+        self.refusals = self.refusals.saturating_add(1);
+        let again = self.refusals < MOST_REFUSALS;
+        self.configure = if again {
+            ConfigureHabit::First
+        } else {
+            ConfigureHabit::Never
+        };
+        again
+    }
+
     /// Notes that the pool closed a connection instead of answering `mining.configure`. Only the
     /// second time in a row counts: the first may be chance.
     pub fn hung_up_on_configure(&mut self) {

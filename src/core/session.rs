@@ -29,6 +29,8 @@ pub struct Session {
     pub extranonce: Option<MinerExtranonce>,
     /// The bits that it can roll, if version rolling was agreed.
     pub rolling: Option<VersionMask>,
+    /// Whether it asked for version rolling, with whatever outcome.
+    pub was_configured: bool,
     /// Whether it can be told another extranonce.
     pub takes_extranonce: bool,
     /// What it suggested as difficulty.

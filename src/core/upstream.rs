@@ -332,9 +332,14 @@ impl Upstream {
         starts
     }
 
+    /// Whether this connection is being dialled.
+    pub fn is_dialing(&self, conn: PoolConn) -> bool {
+        conn == self.conn() && matches!(self.state, State::Dialing)
+    }
+
     /// The dialled socket stands: begins the handshake. `false` if it is not wanted any more.
     pub fn opened(&mut self, conn: PoolConn, identity: Identity, talk: &mut Talk<'_>) -> bool {
-        if conn != self.conn() || !matches!(self.state, State::Dialing) {
+        if !self.is_dialing(conn) {
             return false;
         }
         let mut open = Box::new(Open::new(conn, identity, talk.now));
@@ -737,6 +742,11 @@ impl Open {
         talk: &mut Talk<'_>,
     ) -> Heard {
         match (step, outcome) {
+            (Step::ConfigureLate, Outcome::Rejected(reject))
+                if talk.facts.refused_late_configure() =>
+            {
+                Heard::Lost(Loss::Refused(step, reject))
+            }
             (Step::Configure | Step::ConfigureLate, outcome) => {
                 // A refusal in any form means no version rolling, and no harm.
                 let granted = if let Outcome::Configured(mask) = outcome {
@@ -744,16 +754,7 @@ impl Open {
                 } else {
                     None
                 };
-                self.mask = granted.unwrap_or_default();
-                self.rolling = if self.mask.is_none() {
-                    Rolling::Refused
-                } else {
-                    Rolling::Granted
-                };
-                talk.facts.mask = self.mask;
-                let mask = self.mask;
-                self.jobs.change(|job| job.with_mask(mask));
-                talk.facts.hang_ups = 0;
+                self.on_configured(granted.unwrap_or_default(), talk.facts);
                 let next = if step == Step::Configure {
                     Step::Subscribe
                 } else {
@@ -797,6 +798,18 @@ impl Open {
                 Heard::Lost(Loss::Refused(step, Reject { code: 20, message }))
             }
         }
+    }
+
+    fn on_configured(&mut self, mask: VersionMask, facts: &mut PoolFacts) {
+        self.mask = mask;
+        self.rolling = if mask.is_none() {
+            Rolling::Refused
+        } else {
+            Rolling::Granted
+        };
+        // Some send a job before they are asked.
+        self.jobs.change(|job| job.with_mask(mask));
+        (facts.mask, facts.hang_ups) = (mask, 0);
     }
 
     fn on_notify(

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter, FileLogWriterHandle, LogWriter};
@@ -25,6 +25,7 @@ use log::{Level, LevelFilter, Log, Record};
 use crate::config::Logging;
 use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
+use crate::shell::clock;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 
 /// How many facts wait to be written. When it is full the newest is dropped and counted.
@@ -404,7 +405,8 @@ impl LogWriter for Outputs {
             self.write_line(&format!("{}\n", record.args()));
         } else if self.wants(record.level()) {
             let text = record.args().to_string();
-            let line = event::library_line(record.level(), record.target(), &text, unix_ms());
+            let line =
+                event::library_line(record.level(), record.target(), &text, clock::now().unix_ms);
             self.write_line(&format!("{line}\n"));
         }
         Ok(())
@@ -447,15 +449,6 @@ impl Trouble {
 /// Says something where the log cannot. Standard error may be closed, too, and that is no reason to panic.
 fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "{what}");
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what a library says has no time of its own"
-)]
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A logger that could not be built.

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, Limit};
 use crate::observe::metrics::Side;
+use crate::shell::clock::clock;
 use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::link::Socket;
 use crate::shell::scheduler::{Context as Shared, Input};
@@ -103,13 +104,12 @@ impl Door {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
 fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
     let seats = Seats::default();
     let mut next = 0;
     let mut reported: Option<Instant> = None;
     let mut report = |fact: Fact| {
-        let now = Instant::now();
+        let now = clock();
         if reported.is_none_or(|last| now.duration_since(last) >= REPORT_EVERY) {
             reported = Some(now);
             let _ = shared.inbox.send(Input::Report(fact));
@@ -204,7 +204,7 @@ fn serve(miner: MinerId, peer: SocketAddr, stream: TcpStream, config: &Config, s
             .send(Input::MinerLine {
                 miner,
                 line,
-                received: crate::shell::scheduler::clock(),
+                received: clock(),
             })
             .is_ok()
     });

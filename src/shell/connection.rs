@@ -13,6 +13,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::core::event::CloseReason;
 use crate::observe::metrics::{Metrics, Side};
+use crate::shell::clock::clock;
 use crate::shell::link::{Link, Socket};
 use crate::shell::thread::{WRITER_STACK, spawn};
 use crate::stratum::codec::Encode;
@@ -177,17 +178,15 @@ struct Pace {
 }
 
 impl Pace {
-    #[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
     fn new(limit: u32) -> Self {
         Self {
             limit,
             count: 0,
-            since: Instant::now(),
+            since: clock(),
         }
     }
 
     /// Counts a line and pauses for the rest of the second if there were too many in it.
-    #[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
     fn step(&mut self, socket: &Socket) {
         self.count += 1;
         if self.limit == 0 || self.count < self.limit {
@@ -200,6 +199,6 @@ impl Pace {
             std::thread::sleep(rest.min(PACE_NAP));
         }
         self.count = 0;
-        self.since = Instant::now();
+        self.since = clock();
     }
 }

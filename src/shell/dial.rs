@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::core::action::DialTarget;
 use crate::observe::metrics::Side;
+use crate::shell::clock::clock;
 use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::link::Socket;
-use crate::shell::scheduler::{Context, Input, clock};
+use crate::shell::scheduler::{Context, Input};
 use crate::shell::thread::{PARSER_STACK, spawn};
 use crate::stratum::codec::decode_pool;
 use crate::units::PoolConn;

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::RwLock;
@@ -20,6 +20,7 @@ use crate::core::snapshot::Memory;
 use crate::observe::Observer;
 use crate::observe::published::Published;
 use crate::shell::accept::Door;
+use crate::shell::clock::{clock, now};
 use crate::shell::dial::dial;
 use crate::shell::link::{Link, NotSent};
 use crate::stratum::codec::DecodeError;
@@ -141,24 +142,6 @@ pub enum Input {
 /// Makes the scheduler's inbox.
 pub fn inbox() -> (Sender<Input>, Receiver<Input>) {
     bounded(INBOX)
-}
-
-/// The time, for the moment at which something was received.
-#[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
-pub fn clock() -> Instant {
-    Instant::now()
-}
-
-/// The time on both clocks.
-#[expect(clippy::disallowed_methods, reason = "the shell reads the clock")]
-pub fn now() -> Now {
-    let unix = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Now {
-        at: Instant::now(),
-        unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
-    }
 }
 
 /// The scheduler thread's own state.

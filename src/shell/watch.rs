@@ -54,10 +54,15 @@ fn stamp(path: &Path) -> Stamp {
 
 /// Reads the file and hands it to the scheduler, or says why not.
 fn reload(path: &Path, context: &Context) {
-    let facts = match config::load_or_create(path) {
-        Err(error) => vec![Fact::ConfigRefused {
-            problem: format!("{error:#}"),
-        }],
+    // A file that has vanished meanwhile is not made anew: that would take the pools away.
+    let Ok(text) = fs::read(path) else { return };
+    let text = String::from_utf8(text).map_err(|error| error.to_string());
+    let loaded = text.and_then(|text| config::parse(&text).map_err(|errors| errors.to_string()));
+    let facts = match loaded {
+        Err(problem) => {
+            let problem = format!("{}: {problem}", path.display());
+            vec![Fact::ConfigRefused { problem }]
+        }
         Ok(loaded) => apply(loaded.config, loaded.warnings, context),
     };
     for fact in facts {

@@ -61,9 +61,7 @@ pub fn health(snapshot: &Snapshot) -> Result<(), &'static str> {
     } else if snapshot.stopping {
         Err("the proxy is stopping, miners are not accepted any more")
     } else if !snapshot.set_up {
-        Err(
-            "the pools are not set up yet: see the web pages, or pools.A and pools.B in the configuration",
-        )
+        Err("the pools are not set up yet: see pools.A and pools.B in the configuration")
     } else if in_use().all(|(_, pool)| pool.health == "down") {
         Err("no pool that is to get work can be used")
     } else {

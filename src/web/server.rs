@@ -35,7 +35,7 @@ use parking_lot::{Condvar, Mutex};
 use rouille::{Request, Response};
 use socket2::SockRef;
 
-use crate::shell::scheduler::clock;
+use crate::shell::clock::clock;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 
 /// How long to wait after a failed accept; it is usually a lack of descriptors.

@@ -8,10 +8,12 @@
     clippy::disallowed_methods,
     clippy::as_conversions,
     clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
     reason = "tests may fail loudly and begin at any instant"
 )]
 
 mod world;
 
 mod faults;
+mod quirks;
 mod split;

@@ -87,7 +87,7 @@ impl Miner {
 
     /// A dial came to nothing.
     pub fn on_dial_failed(&mut self, conn: PoolConn, error: String, turn: &mut Turn<'_>) {
-        if self.upstreams[conn.slot].conn() == conn {
+        if self.upstreams[conn.slot].is_dialing(conn) {
             self.lose(conn.slot, &Loss::DialFailed(error), turn);
         }
     }

@@ -9,7 +9,7 @@ use crate::core::share::{Assessment, Surroundings, Verdict, assess};
 use crate::core::upstream::PendingShare;
 use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::{Reject, RejectReason};
-use crate::units::{JobId, PoolSlot};
+use crate::units::{JobId, PoolSlot, VersionMask};
 
 impl Miner {
     /// Takes in a share.
@@ -19,12 +19,14 @@ impl Miner {
         let Some(sent) = submit.job.and_then(|job| self.sent.get(job)).cloned() else {
             let reason = match (within_limit, authorized) {
                 (false, _) => RejectReason::TooMany,
+                (true, false) if self.session.extranonce.is_none() => RejectReason::NotSubscribed,
                 (true, false) => RejectReason::Unauthorized,
                 (true, true) => RejectReason::UnknownJob,
             };
             self.refuse(id, reason, submit.job, None, turn);
             return;
         };
+        self.notice_rolling(submit, turn);
         let surroundings = Surroundings {
             authorized,
             fresh: self.holds(&sent),
@@ -55,6 +57,18 @@ impl Miner {
             Verdict::Refuse(reason) => {
                 self.refuse(id, reason, submit.job, Some((&sent, &found)), turn)
             }
+        }
+    }
+
+    /// Some hired machines roll the version without ever having asked (QUIRKS Q13): their pools are
+    /// dialled anew with version rolling, and their next jobs take it.
+    fn notice_rolling(&mut self, submit: &Submit, turn: &mut Turn<'_>) {
+        let rolls = submit
+            .version_bits
+            .is_some_and(|bits| bits & VersionMask::BIP320.0 != 0);
+        if rolls && self.session.rolling.is_none() && !self.session.was_configured {
+            self.session.rolling = Some(VersionMask::BIP320);
+            self.renew_without_rolling(turn);
         }
     }
 

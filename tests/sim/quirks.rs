@@ -1,0 +1,185 @@
+//! Single oddities of pools and miners, each as a short story in simulated time.
+
+use std::time::Duration;
+
+use dpmp::core::fact::{Fact, TurnedAway};
+use dpmp::sim::miner::options::{Handshake, MinerOptions, Pace};
+use dpmp::sim::pool::options::{ConfigureHabit, ConfigureOrder, PoolOptions};
+use dpmp::units::PoolSlot;
+
+use crate::world::{World, config};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn pools() -> [PoolOptions; 2] {
+    let pool = |seed| PoolOptions {
+        seed,
+        ..PoolOptions::default()
+    };
+    [pool(1), pool(2)]
+}
+
+fn miner() -> MinerOptions {
+    MinerOptions {
+        pace: Pace::Shares(0.5),
+        ..MinerOptions::default()
+    }
+}
+
+/// QUIRKS Q34, Q36: a pool that leaves less room than before.
+#[test]
+fn a_smaller_extranonce2_is_told_to_who_can_be_told_and_the_others_subscribe_anew() {
+    for told in [true, false] {
+        let mut world = World::new(config([50.0, 50.0], 10.0), pools(), 1);
+        let options = MinerOptions {
+            extranonce_subscribe: told,
+            ..miner()
+        };
+        world.add_miner(options, seconds(2));
+        world.run(seconds(60), |_| ());
+        world.pool(PoolSlot::B, |pool, now, out| {
+            pool.change(|options| options.e2_size = 3, now, out);
+        });
+        world.kill_connections(PoolSlot::B);
+        world.run(seconds(60), |_| ());
+        let ledger = world.rigs[0].model.ledger();
+        assert_eq!(ledger.violations(), [], "told: {told}");
+        assert_eq!(ledger.set_extranonces(), u64::from(told));
+        assert_eq!(ledger.connections(), if told { 1 } else { 2 });
+        if told {
+            let jobs = ledger.jobs();
+            let first = jobs.iter().rposition(|job| job.clean).unwrap();
+            assert!(first > 0, "the job with the new extranonce is a clean one");
+        }
+        for slot in PoolSlot::ALL {
+            let ledger = world.sites[slot].model.ledger();
+            assert_eq!(ledger.refused(), 0, "{}", ledger.summary());
+            assert!(ledger.accepted() > 20);
+        }
+    }
+}
+
+/// QUIRKS Q35: with less than two bytes work would repeat; the pool is not used, and that is said.
+#[test]
+fn a_pool_with_one_byte_of_extranonce2_is_not_used() {
+    let [a, b] = pools();
+    let mut world = World::new(
+        config([50.0, 50.0], 10.0),
+        [a, PoolOptions { e2_size: 1, ..b }],
+        2,
+    );
+    world.keep_facts = true;
+    world.add_miner(miner(), seconds(2));
+    world.run(seconds(100), |_| ());
+    assert!(world.sites[PoolSlot::A].model.ledger().accepted() > 40);
+    assert_eq!(world.sites[PoolSlot::B].model.ledger().accepted(), 0);
+    let said = world.facts.iter().any(|fact| match fact {
+        Fact::PoolLost { reason, .. } => reason.contains("1 bytes of extranonce2"),
+        _ => false,
+    });
+    assert!(said);
+}
+
+/// QUIRKS Q65: some miners give up a server that has nothing new for 90 seconds.
+#[test]
+fn a_silent_pools_job_is_sent_again_as_fresh_work() {
+    let [a, b] = pools();
+    let quiet = |pool| PoolOptions {
+        job_interval: None,
+        ..pool
+    };
+    let mut world = World::new(config([100.0, 0.0], 10.0), [quiet(a), b], 3);
+    world.add_miner(miner(), seconds(2));
+    world.run(seconds(600), |_| ());
+    let jobs = world.rigs[0].model.ledger().jobs();
+    assert!(jobs.len() >= 9, "{} jobs", jobs.len());
+    for pair in jobs.windows(2) {
+        assert!(pair[1].at - pair[0].at <= seconds(61));
+        assert!(pair[1].ntime > pair[0].ntime, "fresh work");
+        assert!(!pair[1].clean);
+    }
+    assert_eq!(world.sites[PoolSlot::A].model.ledger().refused(), 0);
+}
+
+/// QUIRKS Q64: some software never connects when it is told a mask of zero.
+#[test]
+fn the_mask_of_the_other_pool_is_offered_where_one_has_none() {
+    for without in [PoolSlot::A, PoolSlot::B] {
+        let [mut a, mut b] = pools();
+        if without == PoolSlot::A {
+            &mut a
+        } else {
+            &mut b
+        }
+        .configure = ConfigureHabit::Error;
+        let mut world = World::new(config([50.0, 50.0], 10.0), [a, b], 4);
+        world.add_miner(miner(), seconds(2));
+        world.run(seconds(120), |_| ());
+        let ledger = world.rigs[0].model.ledger();
+        assert_eq!(ledger.rejected(), 0, "{:?}", ledger.rejections());
+        let masks: Vec<_> = ledger.jobs().iter().map(|job| job.mask.unwrap()).collect();
+        assert!(
+            masks.contains(&0) && masks.contains(&0x1fff_e000),
+            "{masks:x?}"
+        );
+        for slot in PoolSlot::ALL {
+            let ledger = world.sites[slot].model.ledger();
+            assert_eq!(ledger.refused(), 0, "{}", ledger.summary());
+            assert_eq!(ledger.violations(), []);
+        }
+    }
+}
+
+/// QUIRKS Q1, Q52: a pool that was down for a moment is not taken for one that hangs up on configure.
+#[test]
+fn an_outage_during_configure_does_not_cost_version_rolling() {
+    let [a, b] = pools();
+    let braiins = PoolOptions {
+        configure_order: ConfigureOrder::BeforeSubscribe,
+        ..a
+    };
+    let mut world = World::new(config([50.0, 50.0], 10.0), [braiins, b], 5);
+    let options = MinerOptions {
+        handshake: Handshake::Axeos,
+        ..miner()
+    };
+    world.add_miner(options, seconds(2));
+    world.run(seconds(60), |_| ());
+    // Connections are accepted and closed at once, as by a front whose pool is being restarted.
+    for _ in 0..2000 {
+        world.run(Duration::from_millis(5), |_| ());
+        world.kill_connections(PoolSlot::A);
+    }
+    world.run(seconds(300), |_| ());
+    let ledger = world.rigs[0].model.ledger();
+    let on_a = ledger
+        .jobs()
+        .into_iter()
+        .rev()
+        .find(|job| job.tag.as_deref() == Some("A"));
+    assert_eq!(on_a.unwrap().mask, Some(0x1fff_e000));
+    assert_eq!(ledger.connections(), 1);
+}
+
+/// With no pool for a while the miner is let go, so that it can use its own fallback.
+#[test]
+fn a_miner_without_work_is_let_go_in_time() {
+    let mut world = World::new(config([50.0, 50.0], 10.0), pools(), 6);
+    world.keep_facts = true;
+    world.add_miner(miner(), seconds(2));
+    world.run(seconds(30), |_| ());
+    world.rigs[0].wants_in = false;
+    world.take_down(PoolSlot::A);
+    world.take_down(PoolSlot::B);
+    world.run(seconds(59), |_| ());
+    assert!(world.rigs[0].id.is_some());
+    world.run(seconds(3), |_| ());
+    assert!(world.rigs[0].id.is_none());
+    let reason = world.facts.iter().find_map(|fact| match fact {
+        Fact::MinerTurnedAway { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(reason, Some(TurnedAway::NoWork));
+}
