@@ -106,7 +106,7 @@ fn trouble(world: &mut World, weights: &mut [f64; 2], pace: Pace) {
         0 => world.take_down(slot),
         1 | 2 => world.sites[slot].up = true,
         3 => world.sites[slot].frozen = true,
-        4 | 5 => world.sites[slot].frozen = false,
+        4 | 5 => world.thaw(slot),
         6 => world.kill_connections(slot),
         7 => {
             let difficulty = world.rng.log_between(1e-10, 1e-8);
@@ -223,7 +223,7 @@ fn run(seed: u64, hours: u64, pace: Pace) {
     // All is well again: so is every miner, within the time that a catch-up may take.
     for slot in PoolSlot::ALL {
         world.sites[slot].up = true;
-        world.sites[slot].frozen = false;
+        world.thaw(slot);
     }
     world.configure(config([50.0, 50.0], pace.slice));
     world.run(Duration::from_secs(3600), |world| check(world, seed));

@@ -493,6 +493,13 @@ impl World {
         self.kill_connections(slot);
     }
 
+    /// A frozen pool answers again. What was lost meanwhile broke its connections: TCP delivers all or nothing.
+    pub(crate) fn thaw(&mut self, slot: PoolSlot) {
+        if std::mem::take(&mut self.sites[slot].frozen) {
+            self.kill_connections(slot);
+        }
+    }
+
     pub(crate) fn kill_connections(&mut self, slot: PoolSlot) {
         let conns: Vec<_> = self.sites[slot].by_conn.keys().copied().collect();
         for conn in conns {
