@@ -16,9 +16,11 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::config::{self, PoolConfig};
 use crate::core::action::Action;
-use crate::core::pool::{PoolFacts, SMALLEST_E2, target};
+use crate::core::pool::{SMALLEST_E2, target};
+use crate::core::pool_facts::PoolFacts;
 use crate::core::session::OWN_USER_AGENT;
-use crate::core::upstream::{Heard, Identity, Talk, Upstream};
+use crate::core::upstream::open::Heard;
+use crate::core::upstream::{Identity, Talk, Upstream};
 use crate::shell::clock::clock;
 use crate::shell::dial::connect;
 use crate::stratum::codec::{Encode, decode_pool};

@@ -16,6 +16,7 @@ pub mod schedule;
 
 pub mod jobs;
 pub mod pool;
+pub mod pool_facts;
 pub mod upstream;
 
 pub mod ledger;
@@ -23,7 +24,9 @@ pub mod meter;
 pub mod snapshot;
 
 mod agenda;
+mod probe;
 mod random;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,13 +39,13 @@ use crate::core::event::{Event, Now};
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::ledger::Ledger;
 use crate::core::miner::Miner;
-use crate::core::pool::{ConfigureHabit, Health, Pool, PoolFacts};
+use crate::core::pool::Pool;
+use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::random::Random;
 use crate::core::schedule::Rules;
-use crate::core::session::OWN_USER_AGENT;
 use crate::core::snapshot::Memory;
-use crate::core::upstream::{Heard, Identity, Loss, Open, Talk};
-use crate::stratum::message::FromPool;
+use crate::core::turn::Turn;
+use crate::core::upstream::Loss;
 use crate::units::{Client, LinkId, MinerId, PerPool, PoolConn, PoolSlot};
 
 /// How long a stop may take, at most.
@@ -82,19 +85,6 @@ enum Stopping {
 enum Due {
     Probe(PoolSlot),
     Miner(MinerId),
-}
-
-/// What one miner may use while an event is handled.
-pub struct Turn<'a> {
-    now: Now,
-    config: &'a Config,
-    rules: Rules,
-    pools: &'a mut PerPool<Pool>,
-    ledger: &'a mut Ledger,
-    random: &'a mut Random,
-    out: &'a mut Vec<Action>,
-    /// A pool that has just come up: others that wait for it need not wait any longer.
-    came_up: Option<PoolSlot>,
 }
 
 impl Core {
@@ -407,248 +397,6 @@ impl Core {
     }
 }
 
-/// The probes: the proxy's own look at each pool, so that miners can be answered at once.
-impl Core {
-    fn start_probe(&mut self, slot: PoolSlot, out: &mut Vec<Action>) {
-        if self.config.pool_in_use(slot).is_some() && self.stopping.is_none() {
-            let conn = self.pools[slot].probe.want();
-            self.pools[slot].queue_dial(conn);
-            self.pump_dials(out);
-        }
-    }
-
-    /// With no miner left nobody would find out that a pool is back: the probes do.
-    fn look_at_lost_pools(&mut self, out: &mut Vec<Action>) {
-        if !self.miners.is_empty() {
-            return;
-        }
-        for slot in PoolSlot::ALL {
-            let pool = &self.pools[slot];
-            if pool.health == Health::Down && pool.probe.is_idle() {
-                self.start_probe(slot, out);
-            }
-        }
-    }
-
-    fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
-        let pool = &mut self.pools[conn.slot];
-        let mut talk = Talk {
-            facts: &mut pool.facts,
-            latest: &mut pool.latest,
-            now: now.at,
-            out,
-        };
-        if !pool.probe.opened(conn, probe_identity(), &mut talk) {
-            out.push(Action::Abort {
-                link: LinkId::Pool(conn),
-            });
-        }
-        self.note_probe_deadline(conn.slot, now);
-    }
-
-    fn on_probe_message(
-        &mut self,
-        conn: PoolConn,
-        message: FromPool,
-        now: Now,
-        out: &mut Vec<Action>,
-    ) {
-        let pool = &mut self.pools[conn.slot];
-        let mut talk = Talk {
-            facts: &mut pool.facts,
-            latest: &mut pool.latest,
-            now: now.at,
-            out,
-        };
-        let heard = pool.probe.heard(conn, message, &mut talk);
-        if let Heard::Lost(loss) = heard {
-            self.on_probe_lost(conn, &loss, now, out);
-        } else if self.pools[conn.slot].probe.is_ready() {
-            self.on_probe_done(conn, now, out);
-        }
-        self.note_probe_deadline(conn.slot, now);
-    }
-
-    fn on_probe_done(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
-        let pool = &mut self.pools[conn.slot];
-        pool.probe.drop_connection();
-        pool.reached(now);
-        out.push(Action::Close {
-            link: LinkId::Pool(conn),
-        });
-        let config = Arc::clone(&self.config);
-        if self.remember(&config, conn.slot) {
-            let PoolFacts { e2_size, mask, .. } = self.pools[conn.slot].facts;
-            let (slot, e2_size) = (conn.slot, e2_size.unwrap_or_default());
-            out.push(Action::Report(Fact::PoolLearnt {
-                slot,
-                e2_size,
-                mask,
-            }));
-        }
-        self.release_waiting(now, out);
-    }
-
-    fn on_probe_lost(&mut self, conn: PoolConn, loss: &Loss, now: Now, out: &mut Vec<Action>) {
-        let pool = &mut self.pools[conn.slot];
-        let closed = matches!(loss, Loss::Closed(_));
-        // The end of a connection that was given up already is no news.
-        let over = closed && pool.probe.open().is_none();
-        if pool.probe.conn() != conn || pool.probe.is_idle() || over {
-            return;
-        }
-        if closed && pool.probe.open().is_some_and(Open::is_configuring) {
-            pool.facts.hung_up_on_configure();
-            pool.probe.reset(Duration::ZERO, now.at);
-        } else {
-            if pool.probe.open().is_some() && !closed {
-                out.push(Action::Abort {
-                    link: LinkId::Pool(conn),
-                });
-            }
-            pool.probe.fail(loss, now.at, &mut self.random);
-            pool.probe_failures += 1;
-            out.push(Action::Report(Fact::PoolLost {
-                conn,
-                reason: loss.to_string(),
-                unanswered: 0,
-            }));
-            if pool.attempt_failed(now) {
-                let reason = loss.to_string();
-                out.push(Action::Report(Fact::PoolDown {
-                    slot: conn.slot,
-                    reason,
-                }));
-            }
-        }
-        self.note_probe_deadline(conn.slot, now);
-        self.release_waiting(now, out);
-    }
-
-    fn on_probe_deadline(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
-        let Some(limits) = self.config.pool_in_use(slot) else {
-            return;
-        };
-        let pool = &mut self.pools[slot];
-        let mut talk = Talk {
-            facts: &mut pool.facts,
-            latest: &mut pool.latest,
-            now: now.at,
-            out,
-        };
-        if let Some(loss) = pool.probe.overdue(limits, &mut talk) {
-            let conn = pool.probe.conn();
-            self.on_probe_lost(conn, &loss, now, out);
-        } else if pool.probe.is_ready() {
-            let conn = pool.probe.conn();
-            self.on_probe_done(conn, now, out);
-        } else if pool.probe.pause_over(now.at) {
-            self.start_probe(slot, out);
-        }
-        self.note_probe_deadline(slot, now);
-    }
-
-    fn note_probe_deadline(&mut self, slot: PoolSlot, now: Now) {
-        let limits = self.config.pool_in_use(slot);
-        let deadline =
-            limits.and_then(|limits| self.pools[slot].probe.next_deadline(limits, now.at));
-        self.agenda.set(Due::Probe(slot), deadline);
-    }
-
-    /// Keeps what was learnt of a pool, under the address that it has in `config`; whether it is news.
-    fn remember(&mut self, config: &Config, slot: PoolSlot) -> bool {
-        let facts = self.pools[slot].facts;
-        let Some(pool) = config.pools[slot]
-            .as_ref()
-            .filter(|_| facts.e2_size.is_some())
-        else {
-            return false;
-        };
-        let address = pool.address();
-        if self.known.len() >= MOST_FACTS && !self.known.contains_key(&address) {
-            self.known.pop_first();
-        }
-        self.known.insert(address, facts) != Some(facts)
-    }
-
-    /// Answers the miners that waited for the pools to be known.
-    fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
-        if !pools_known(&self.pools, &self.config) {
-            return;
-        }
-        let waiting = self
-            .miners
-            .iter()
-            .filter(|(_, miner)| miner.waits_for_pools());
-        let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
-        for id in waiting {
-            self.with_miner(id, now, out, Miner::on_pools_known);
-        }
-    }
-}
-
-impl Turn<'_> {
-    fn report(&mut self, fact: Fact) {
-        self.out.push(Action::Report(fact));
-    }
-
-    fn pools_known(&self) -> bool {
-        pools_known(self.pools, self.config)
-    }
-
-    /// Tells what a connection found out about its pool.
-    fn tell_learnt(&mut self, slot: PoolSlot, before: PoolFacts) {
-        let facts = self.pools[slot].facts;
-        if let Some(e2_size) = facts.e2_size.filter(|_| facts != before) {
-            self.report(Fact::PoolLearnt {
-                slot,
-                e2_size,
-                mask: facts.mask,
-            });
-        }
-    }
-
-    fn pool_ready(&mut self, slot: PoolSlot) {
-        if self.pools[slot].connection_ready(self.now) {
-            self.report(Fact::PoolUp { slot });
-            self.came_up = Some(slot);
-        }
-    }
-
-    /// A connection failed, or could not be made.
-    fn pool_failed(&mut self, slot: PoolSlot, was_ready: bool, loss: &Loss) {
-        let down = if was_ready {
-            self.pools[slot].connection_ended(true, self.now)
-        } else {
-            self.pools[slot].attempt_failed(self.now)
-        };
-        if down {
-            self.report(Fact::PoolDown {
-                slot,
-                reason: loss.to_string(),
-            });
-        }
-    }
-
-    /// A good connection is not needed any more.
-    fn pool_let_go(&mut self, slot: PoolSlot) {
-        self.pools[slot].connection_ended(false, self.now);
-    }
-
-    fn let_go(&mut self, open: &Open) {
-        if open.is_ready() {
-            self.pool_let_go(open.conn.slot);
-        }
-        self.close_pool(open.conn);
-    }
-
-    fn close_pool(&mut self, conn: PoolConn) {
-        self.out.push(Action::Close {
-            link: LinkId::Pool(conn),
-        });
-    }
-}
-
 /// Whether every pool in use was looked at, and one at least can be used.
 fn pools_known(pools: &PerPool<Pool>, config: &Config) -> bool {
     let in_use = || {
@@ -670,14 +418,4 @@ fn facts_of(known: &BTreeMap<String, PoolFacts>, config: &Config, slot: PoolSlot
         facts.configure = ConfigureHabit::First;
     }
     facts
-}
-
-fn probe_identity() -> Identity {
-    Identity {
-        user_agent: OWN_USER_AGENT.to_owned(),
-        user: Arc::from(""),
-        password: String::new(),
-        version_rolling: true,
-        suggested: None,
-    }
 }

@@ -19,7 +19,8 @@ use crate::observe::metrics::Metrics;
 use crate::observe::published::Published;
 use crate::shell::accept::{Door, listen};
 use crate::shell::clock::{clock, now};
-use crate::shell::scheduler::{self, Context, Input, Live, Parts, Scheduler};
+use crate::shell::inbox::{self, Context, Input, Live};
+use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
@@ -92,7 +93,7 @@ impl Proxy {
         if let Some(problem) = problem {
             tell(&Fact::StateProblem { problem });
         }
-        let (inbox, inputs) = scheduler::inbox();
+        let (inbox, inputs) = inbox::inbox();
         let context = Context {
             inbox: inbox.clone(),
             live: Live::new(Arc::clone(&config)),

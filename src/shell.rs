@@ -7,6 +7,7 @@ pub mod thread;
 pub mod accept;
 pub mod connection;
 pub mod dial;
+pub mod inbox;
 pub mod link;
 pub mod scheduler;
 

@@ -112,7 +112,7 @@ impl fmt::Display for MinerId {
 /// On whose behalf a pool connection is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Client {
-    /// The proxy's own short look at a pool, which learns its [facts](crate::core::pool::PoolFacts).
+    /// The proxy's own short look at a pool, which learns its [facts](crate::core::pool_facts::PoolFacts).
     Probe,
     /// A miner.
     Miner(MinerId),

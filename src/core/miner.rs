@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::core::Turn;
 use crate::core::action::Action;
 use crate::core::event::{CloseReason, Now};
 use crate::core::fact::{Fact, TurnedAway};
@@ -19,7 +18,9 @@ use crate::core::meter::Meter;
 use crate::core::pool::extranonce_sizes;
 use crate::core::schedule::{Rules, Schedule};
 use crate::core::session::{Authorization, Session};
-use crate::core::upstream::{Open, Upstream};
+use crate::core::turn::Turn;
+use crate::core::upstream::Upstream;
+use crate::core::upstream::open::Open;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};

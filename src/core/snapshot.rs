@@ -9,7 +9,8 @@ use crate::core::Core;
 use crate::core::event::Now;
 use crate::core::ledger::{BestShare, Ledger, PoolTotals};
 use crate::core::miner::Miner;
-use crate::core::pool::{Health, PoolFacts};
+use crate::core::pool::Health;
+use crate::core::pool_facts::PoolFacts;
 use crate::core::schedule::Rules;
 use crate::units::{PerPool, PoolSlot};
 

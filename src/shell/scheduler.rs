@@ -4,12 +4,10 @@
 //! threads of their own.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::RwLock;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::config::Config;
 use crate::core::Core;
@@ -17,18 +15,14 @@ use crate::core::action::Action;
 use crate::core::event::{CloseReason, Event, Now};
 use crate::core::fact::{Fact, Limit};
 use crate::core::snapshot::Memory;
-use crate::observe::Observer;
 use crate::observe::published::Published;
 use crate::shell::accept::Door;
 use crate::shell::clock::{clock, now};
 use crate::shell::dial::dial;
+use crate::shell::inbox::{Context, Input};
 use crate::shell::link::{Link, NotSent};
-use crate::stratum::codec::DecodeError;
-use crate::stratum::message::{FromMiner, FromPool, ToMiner, ToPool};
+use crate::stratum::message::{ToMiner, ToPool};
 use crate::units::{LinkId, MinerId, PoolConn};
-
-/// How many inputs wait for the scheduler; readers pause when it is full, and so do their peers.
-const INBOX: usize = 4096;
 
 /// How often the state is published for readers outside, if anything happened.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -41,108 +35,6 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 
 /// How long the end waits for pool connections to be closed in order.
 const LAST_WORDS: Duration = Duration::from_millis(1100);
-
-/// The configuration in force, for threads that read it now and then.
-#[derive(Clone, Debug)]
-pub struct Live(Arc<RwLock<Arc<Config>>>);
-
-impl Live {
-    /// Starts with this configuration.
-    pub fn new(config: Arc<Config>) -> Self {
-        Self(Arc::new(RwLock::new(config)))
-    }
-
-    /// The configuration in force.
-    pub fn get(&self) -> Arc<Config> {
-        Arc::clone(&self.0.read())
-    }
-
-    fn set(&self, config: Arc<Config>) {
-        *self.0.write() = config;
-    }
-}
-
-/// What every thread of a connection shares.
-#[derive(Clone)]
-pub struct Context {
-    /// The scheduler's inbox.
-    pub inbox: Sender<Input>,
-    /// The configuration in force.
-    pub live: Live,
-    /// Metrics and log.
-    pub observer: Arc<Observer>,
-}
-
-/// What arrives in the scheduler's inbox.
-#[derive(Debug)]
-pub enum Input {
-    /// A miner connected.
-    MinerOpened {
-        /// Its id.
-        miner: MinerId,
-        /// Its address.
-        peer: SocketAddr,
-        /// For writing to it.
-        link: Link<ToMiner>,
-    },
-    /// A miner's line.
-    MinerLine {
-        /// Who.
-        miner: MinerId,
-        /// What it says.
-        line: Result<FromMiner, DecodeError>,
-        /// When it was read.
-        received: Instant,
-    },
-    /// A miner's last event.
-    MinerClosed {
-        /// Who.
-        miner: MinerId,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// A dialled connection stands.
-    PoolOpened {
-        /// Which.
-        conn: PoolConn,
-        /// For writing to it.
-        link: Link<ToPool>,
-    },
-    /// A dial came to nothing.
-    PoolDialFailed {
-        /// Which.
-        conn: PoolConn,
-        /// Why.
-        error: String,
-    },
-    /// A pool's line.
-    PoolLine {
-        /// On which connection.
-        conn: PoolConn,
-        /// What it says.
-        line: Result<FromPool, DecodeError>,
-        /// When it was read.
-        received: Instant,
-    },
-    /// A pool connection's last event.
-    PoolClosed {
-        /// Which.
-        conn: PoolConn,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// The owner changed the configuration.
-    Config(Arc<Config>),
-    /// Something that another thread has to tell.
-    Report(Fact),
-    /// The process is to stop.
-    Stop,
-}
-
-/// Makes the scheduler's inbox.
-pub fn inbox() -> (Sender<Input>, Receiver<Input>) {
-    bounded(INBOX)
-}
 
 /// The scheduler thread's own state.
 pub struct Scheduler {
@@ -435,39 +327,6 @@ impl Scheduler {
                 Ok(_) => (),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }
-        }
-    }
-}
-
-impl Input {
-    /// Its name, for the log.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::MinerOpened { .. } => "miner_opened",
-            Self::MinerLine { .. } => "miner_line",
-            Self::MinerClosed { .. } => "miner_closed",
-            Self::PoolOpened { .. } => "pool_opened",
-            Self::PoolDialFailed { .. } => "pool_dial_failed",
-            Self::PoolLine { .. } => "pool_line",
-            Self::PoolClosed { .. } => "pool_closed",
-            Self::Config(_) => "config",
-            Self::Report(_) => "report",
-            Self::Stop => "stop",
-        }
-    }
-
-    /// When it was read from a socket, if it was.
-    fn received(&self) -> Option<Instant> {
-        match self {
-            Self::MinerLine { received, .. } | Self::PoolLine { received, .. } => Some(*received),
-            Self::MinerOpened { .. }
-            | Self::MinerClosed { .. }
-            | Self::PoolOpened { .. }
-            | Self::PoolDialFailed { .. }
-            | Self::PoolClosed { .. }
-            | Self::Config(_)
-            | Self::Report(_)
-            | Self::Stop => None,
         }
     }
 }

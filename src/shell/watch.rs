@@ -11,7 +11,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::config::{self, Config};
 use crate::core::fact::Fact;
-use crate::shell::scheduler::{Context, Input};
+use crate::shell::inbox::{Context, Input};
 use crate::shell::thread::{SERVICE_STACK, spawn};
 
 /// How often the file is looked at. (A file that is replaced, as editors and container tools do,

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::{Miner, Retiring, Trial};
-use crate::core::Turn;
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::pool::SMALLEST_E2;
 use crate::core::session::Authorization;
-use crate::core::upstream::{Heard, Loss, Open, Step, Talk};
+use crate::core::turn::Turn;
+use crate::core::upstream::open::{Heard, Open, Step};
+use crate::core::upstream::{Loss, Talk};
 use crate::stratum::message::{Extranonces, FromPool};
 use crate::stratum::reject::RejectReason;
 use crate::units::{LinkId, PoolConn, PoolSlot};

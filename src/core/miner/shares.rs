@@ -1,12 +1,12 @@
 //! Shares: each submit gets exactly one answer, from the pool that owns its job or from here.
 
 use super::Miner;
-use crate::core::Turn;
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
 use crate::core::jobs::SentJob;
 use crate::core::ledger::BestShare;
 use crate::core::share::{Assessment, Surroundings, Verdict, assess};
-use crate::core::upstream::PendingShare;
+use crate::core::turn::Turn;
+use crate::core::upstream::open::PendingShare;
 use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{JobId, PoolSlot, VersionMask};

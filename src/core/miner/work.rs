@@ -1,10 +1,10 @@
 //! Which pool the miner works for, and sending it work.
 
 use super::Miner;
-use crate::core::Turn;
 use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
 use crate::core::jobs::SentJob;
+use crate::core::turn::Turn;
 use crate::stratum::message::{ToMiner, Work};
 use crate::units::{PerPool, PoolConn, PoolSlot, VersionMask};
 
@@ -59,7 +59,7 @@ impl Miner {
 
     /// Whether a pool has work that the miner could be sent now.
     fn has_work(&self, slot: PoolSlot, turn: &Turn<'_>) -> bool {
-        let fits = |open: &crate::core::upstream::Open| {
+        let fits = |open: &crate::core::upstream::open::Open| {
             let job = open.jobs.latest();
             let extranonce = self.session.extranonce;
             job.zip(extranonce)

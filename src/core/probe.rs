@@ -1,0 +1,213 @@
+//! The probes: the proxy's own short look at each pool, so that miners can be answered at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::core::action::Action;
+use crate::core::event::Now;
+use crate::core::fact::Fact;
+use crate::core::miner::Miner;
+use crate::core::pool::Health;
+use crate::core::pool_facts::PoolFacts;
+use crate::core::session::OWN_USER_AGENT;
+use crate::core::upstream::open::{Heard, Open};
+use crate::core::upstream::{Identity, Loss, Talk};
+use crate::core::{Core, Due, MOST_FACTS, pools_known};
+use crate::stratum::message::FromPool;
+use crate::units::{LinkId, PoolConn, PoolSlot};
+
+impl Core {
+    pub(super) fn start_probe(&mut self, slot: PoolSlot, out: &mut Vec<Action>) {
+        if self.config.pool_in_use(slot).is_some() && self.stopping.is_none() {
+            let conn = self.pools[slot].probe.want();
+            self.pools[slot].queue_dial(conn);
+            self.pump_dials(out);
+        }
+    }
+
+    /// With no miner left nobody would find out that a pool is back: the probes do.
+    pub(super) fn look_at_lost_pools(&mut self, out: &mut Vec<Action>) {
+        if !self.miners.is_empty() {
+            return;
+        }
+        for slot in PoolSlot::ALL {
+            let pool = &self.pools[slot];
+            if pool.health == Health::Down && pool.probe.is_idle() {
+                self.start_probe(slot, out);
+            }
+        }
+    }
+
+    pub(super) fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        let pool = &mut self.pools[conn.slot];
+        let mut talk = Talk {
+            facts: &mut pool.facts,
+            latest: &mut pool.latest,
+            now: now.at,
+            out,
+        };
+        if !pool.probe.opened(conn, probe_identity(), &mut talk) {
+            out.push(Action::Abort {
+                link: LinkId::Pool(conn),
+            });
+        }
+        self.note_probe_deadline(conn.slot, now);
+    }
+
+    pub(super) fn on_probe_message(
+        &mut self,
+        conn: PoolConn,
+        message: FromPool,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[conn.slot];
+        let mut talk = Talk {
+            facts: &mut pool.facts,
+            latest: &mut pool.latest,
+            now: now.at,
+            out,
+        };
+        let heard = pool.probe.heard(conn, message, &mut talk);
+        if let Heard::Lost(loss) = heard {
+            self.on_probe_lost(conn, &loss, now, out);
+        } else if self.pools[conn.slot].probe.is_ready() {
+            self.on_probe_done(conn, now, out);
+        }
+        self.note_probe_deadline(conn.slot, now);
+    }
+
+    pub(super) fn on_probe_done(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        let pool = &mut self.pools[conn.slot];
+        pool.probe.drop_connection();
+        pool.reached(now);
+        out.push(Action::Close {
+            link: LinkId::Pool(conn),
+        });
+        let config = Arc::clone(&self.config);
+        if self.remember(&config, conn.slot) {
+            let PoolFacts { e2_size, mask, .. } = self.pools[conn.slot].facts;
+            let (slot, e2_size) = (conn.slot, e2_size.unwrap_or_default());
+            out.push(Action::Report(Fact::PoolLearnt {
+                slot,
+                e2_size,
+                mask,
+            }));
+        }
+        self.release_waiting(now, out);
+    }
+
+    pub(super) fn on_probe_lost(
+        &mut self,
+        conn: PoolConn,
+        loss: &Loss,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[conn.slot];
+        let closed = matches!(loss, Loss::Closed(_));
+        // The end of a connection that was given up already is no news.
+        let over = closed && pool.probe.open().is_none();
+        if pool.probe.conn() != conn || pool.probe.is_idle() || over {
+            return;
+        }
+        if closed && pool.probe.open().is_some_and(Open::is_configuring) {
+            pool.facts.hung_up_on_configure();
+            pool.probe.reset(Duration::ZERO, now.at);
+        } else {
+            if pool.probe.open().is_some() && !closed {
+                out.push(Action::Abort {
+                    link: LinkId::Pool(conn),
+                });
+            }
+            pool.probe.fail(loss, now.at, &mut self.random);
+            pool.probe_failures += 1;
+            out.push(Action::Report(Fact::PoolLost {
+                conn,
+                reason: loss.to_string(),
+                unanswered: 0,
+            }));
+            if pool.attempt_failed(now) {
+                let reason = loss.to_string();
+                out.push(Action::Report(Fact::PoolDown {
+                    slot: conn.slot,
+                    reason,
+                }));
+            }
+        }
+        self.note_probe_deadline(conn.slot, now);
+        self.release_waiting(now, out);
+    }
+
+    pub(super) fn on_probe_deadline(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+        let Some(limits) = self.config.pool_in_use(slot) else {
+            return;
+        };
+        let pool = &mut self.pools[slot];
+        let mut talk = Talk {
+            facts: &mut pool.facts,
+            latest: &mut pool.latest,
+            now: now.at,
+            out,
+        };
+        if let Some(loss) = pool.probe.overdue(limits, &mut talk) {
+            let conn = pool.probe.conn();
+            self.on_probe_lost(conn, &loss, now, out);
+        } else if pool.probe.is_ready() {
+            let conn = pool.probe.conn();
+            self.on_probe_done(conn, now, out);
+        } else if pool.probe.pause_over(now.at) {
+            self.start_probe(slot, out);
+        }
+        self.note_probe_deadline(slot, now);
+    }
+
+    pub(super) fn note_probe_deadline(&mut self, slot: PoolSlot, now: Now) {
+        let limits = self.config.pool_in_use(slot);
+        let deadline =
+            limits.and_then(|limits| self.pools[slot].probe.next_deadline(limits, now.at));
+        self.agenda.set(Due::Probe(slot), deadline);
+    }
+
+    /// Keeps what was learnt of a pool, under the address that it has in `config`; whether it is news.
+    pub(super) fn remember(&mut self, config: &Config, slot: PoolSlot) -> bool {
+        let facts = self.pools[slot].facts;
+        let Some(pool) = config.pools[slot]
+            .as_ref()
+            .filter(|_| facts.e2_size.is_some())
+        else {
+            return false;
+        };
+        let address = pool.address();
+        if self.known.len() >= MOST_FACTS && !self.known.contains_key(&address) {
+            self.known.pop_first();
+        }
+        self.known.insert(address, facts) != Some(facts)
+    }
+
+    /// Answers the miners that waited for the pools to be known.
+    pub(super) fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
+        if !pools_known(&self.pools, &self.config) {
+            return;
+        }
+        let waiting = self
+            .miners
+            .iter()
+            .filter(|(_, miner)| miner.waits_for_pools());
+        let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        for id in waiting {
+            self.with_miner(id, now, out, Miner::on_pools_known);
+        }
+    }
+}
+
+fn probe_identity() -> Identity {
+    Identity {
+        user_agent: OWN_USER_AGENT.to_owned(),
+        user: Arc::from(""),
+        password: String::new(),
+        version_rolling: true,
+        suggested: None,
+    }
+}

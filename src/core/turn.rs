@@ -1,0 +1,90 @@
+//! What a miner may use while an event is handled: the time, the settings, the pools and the totals.
+
+use crate::config::Config;
+use crate::core::action::Action;
+use crate::core::event::Now;
+use crate::core::fact::Fact;
+use crate::core::ledger::Ledger;
+use crate::core::pool::Pool;
+use crate::core::pool_facts::PoolFacts;
+use crate::core::pools_known;
+use crate::core::random::Random;
+use crate::core::schedule::Rules;
+use crate::core::upstream::Loss;
+use crate::core::upstream::open::Open;
+use crate::units::{LinkId, PerPool, PoolConn, PoolSlot};
+
+/// What one miner may use while an event is handled.
+pub struct Turn<'a> {
+    pub(in crate::core) now: Now,
+    pub(in crate::core) config: &'a Config,
+    pub(in crate::core) rules: Rules,
+    pub(in crate::core) pools: &'a mut PerPool<Pool>,
+    pub(in crate::core) ledger: &'a mut Ledger,
+    pub(in crate::core) random: &'a mut Random,
+    pub(in crate::core) out: &'a mut Vec<Action>,
+    /// A pool that has just come up: others that wait for it need not wait any longer.
+    pub(in crate::core) came_up: Option<PoolSlot>,
+}
+
+impl Turn<'_> {
+    pub(in crate::core) fn report(&mut self, fact: Fact) {
+        self.out.push(Action::Report(fact));
+    }
+
+    pub(in crate::core) fn pools_known(&self) -> bool {
+        pools_known(self.pools, self.config)
+    }
+
+    /// Tells what a connection found out about its pool.
+    pub(in crate::core) fn tell_learnt(&mut self, slot: PoolSlot, before: PoolFacts) {
+        let facts = self.pools[slot].facts;
+        if let Some(e2_size) = facts.e2_size.filter(|_| facts != before) {
+            self.report(Fact::PoolLearnt {
+                slot,
+                e2_size,
+                mask: facts.mask,
+            });
+        }
+    }
+
+    pub(in crate::core) fn pool_ready(&mut self, slot: PoolSlot) {
+        if self.pools[slot].connection_ready(self.now) {
+            self.report(Fact::PoolUp { slot });
+            self.came_up = Some(slot);
+        }
+    }
+
+    /// A connection failed, or could not be made.
+    pub(in crate::core) fn pool_failed(&mut self, slot: PoolSlot, was_ready: bool, loss: &Loss) {
+        let down = if was_ready {
+            self.pools[slot].connection_ended(true, self.now)
+        } else {
+            self.pools[slot].attempt_failed(self.now)
+        };
+        if down {
+            self.report(Fact::PoolDown {
+                slot,
+                reason: loss.to_string(),
+            });
+        }
+    }
+
+    /// A good connection is not needed any more.
+    pub(in crate::core) fn pool_let_go(&mut self, slot: PoolSlot) {
+        self.pools[slot].connection_ended(false, self.now);
+    }
+
+    pub(in crate::core) fn let_go(&mut self, open: &Open) {
+        if open.is_ready() {
+            self.pool_let_go(open.conn.slot);
+        }
+        self.close_pool(open.conn);
+    }
+
+    pub(in crate::core) fn close_pool(&mut self, conn: PoolConn) {
+        self.out.push(Action::Close {
+            link: LinkId::Pool(conn),
+        });
+    }
+}

@@ -1,0 +1,572 @@
+//! A standing connection to a pool: the handshake one step at a time, jobs and shares, and what is overdue.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::PoolConfig;
+use crate::core::action::Action;
+use crate::core::jobs::{HeldJobs, SeenShares, Template};
+use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
+use crate::core::upstream::{Identity, Loss, Talk};
+use crate::stratum::job::{BlockHash, Notify, PoolJob};
+use crate::stratum::message::{
+    Extranonces, FromPool, Outcome, PoolCall, PoolSubmit, RequestId, ToPool,
+};
+use crate::stratum::reject::Reject;
+use crate::units::{Client, Difficulty, JobId, PoolConn, VersionMask};
+
+/// How long a pool may take for subscribe or authorize.
+const STEP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a pool may take for `mining.configure`, which some never answer (QUIRKS Q55).
+const CONFIGURE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection that stood this long was good: the next pause is short again.
+const PROVEN: Duration = Duration::from_secs(30);
+
+/// How many shares may wait for an answer on one connection.
+const MOST_PENDING: usize = 4096;
+
+/// A standing connection.
+#[derive(Debug)]
+pub struct Open {
+    /// Its name.
+    pub conn: PoolConn,
+    stage: Stage,
+    /// When the pool last said anything.
+    pub(super) heard: Instant,
+    opened: Instant,
+    last_request: u64,
+    /// Whether `mining.configure` was sent, and whether version rolling was granted.
+    rolling: Rolling,
+    mask: VersionMask,
+    extranonces: Option<Extranonces>,
+    difficulty: Option<Difficulty>,
+    /// A job that came before the answer to subscribe (QUIRKS Q6).
+    early: Option<Box<Notify>>,
+    /// The jobs that the pool takes shares of.
+    pub jobs: HeldJobs,
+    /// The shares that it was sent.
+    pub seen: SeenShares,
+    pending: BTreeMap<u64, PendingShare>,
+    pub(super) identity: Identity,
+    suggested: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rolling {
+    /// Version rolling was not asked for on this connection.
+    NotAsked,
+    /// Asked for, not granted.
+    Refused,
+    Granted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    /// A step of the handshake waits for its answer.
+    Asking {
+        step: Step,
+        request: u64,
+        deadline: Instant,
+    },
+    Ready {
+        since: Instant,
+    },
+}
+
+/// A step of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `mining.configure` before subscribe.
+    Configure,
+    /// `mining.subscribe`.
+    Subscribe,
+    /// `mining.configure` after subscribe.
+    ConfigureLate,
+    /// `mining.authorize`.
+    Authorize,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Configure | Self::ConfigureLate => "mining.configure",
+            Self::Subscribe => "mining.subscribe",
+            Self::Authorize => "mining.authorize",
+        })
+    }
+}
+
+/// A share that was sent to the pool and not answered yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingShare {
+    /// The miner's request.
+    pub id: RequestId,
+    /// The miner's name of the job.
+    pub job: JobId,
+    /// What the pool credits for it.
+    pub difficulty: Difficulty,
+    /// What the miner was asked for.
+    pub told: Difficulty,
+    /// What the hash is worth.
+    pub true_difficulty: f64,
+    /// The hash, if it meets the network's target.
+    pub block: Option<BlockHash>,
+    /// When it was forwarded.
+    pub sent: Instant,
+}
+
+/// What a pool's line means for the client.
+#[derive(Debug)]
+pub enum Heard {
+    /// Nothing that concerns it.
+    Nothing,
+    /// The extranonces are known now, or have changed.
+    Subscribed(Extranonces),
+    /// The connection is authorized.
+    Ready,
+    /// There is a new job.
+    Job,
+    /// The newest job is under other conditions now and has to be sent anew.
+    JobChanged,
+    /// A share was answered.
+    Answered(PendingShare, Outcome),
+    /// The pool wants a reconnect after a pause.
+    Reconnect {
+        /// Where to, if it says.
+        host: Option<String>,
+        /// At which port, if it says.
+        port: Option<u16>,
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// A text for people.
+    Message(String),
+    /// A line that was no use, and why.
+    Useless(String),
+    /// The connection cannot go on.
+    Lost(Loss),
+}
+
+impl Open {
+    /// A socket that has just been opened; nothing was said yet.
+    pub(super) fn new(conn: PoolConn, identity: Identity, now: Instant) -> Self {
+        Self {
+            conn,
+            stage: Stage::Ready { since: now },
+            heard: now,
+            opened: now,
+            last_request: 0,
+            rolling: Rolling::NotAsked,
+            mask: VersionMask::NONE,
+            extranonces: None,
+            difficulty: None,
+            early: None,
+            jobs: HeldJobs::default(),
+            seen: SeenShares::default(),
+            pending: BTreeMap::new(),
+            identity,
+            suggested: false,
+        }
+    }
+
+    /// Whether the connection is authorized.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready { .. })
+    }
+
+    /// Whether version rolling was asked for on this connection.
+    pub fn asked_for_rolling(&self) -> bool {
+        self.rolling != Rolling::NotAsked
+    }
+
+    /// The extranonces that the pool named last.
+    pub fn extranonces(&self) -> Option<Extranonces> {
+        self.extranonces
+    }
+
+    /// The difficulty that the pool named last.
+    pub fn difficulty(&self) -> Option<Difficulty> {
+        self.difficulty
+    }
+
+    /// How long ago the connection was made.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.opened)
+    }
+
+    /// Whether the newest job can be sent to a miner now.
+    pub fn has_work(&self, now: Instant) -> bool {
+        self.is_ready()
+            && (self.difficulty.is_some() || self.jobs.patience().is_some_and(|until| until <= now))
+            && self.jobs.has_fresh(now)
+    }
+
+    /// The shares that wait for an answer.
+    pub fn pending(&self) -> impl Iterator<Item = &PendingShare> {
+        self.pending.values()
+    }
+
+    /// Takes the shares that wait for an answer.
+    pub fn take_pending(&mut self) -> impl Iterator<Item = PendingShare> + use<> {
+        std::mem::take(&mut self.pending).into_values()
+    }
+
+    /// Whether another share can wait for an answer.
+    pub fn has_room(&self) -> bool {
+        self.pending.len() < MOST_PENDING
+    }
+
+    /// The name that was authorized.
+    pub fn user(&self) -> Arc<str> {
+        Arc::clone(&self.identity.user)
+    }
+
+    /// The version bits for a share whose header has this version: those that are under the pool's
+    /// mask, so that the pool rebuilds the same header; none where version rolling was not granted.
+    pub fn version_bits(&self, version: u32, pool_mask: VersionMask) -> Option<u32> {
+        (self.rolling == Rolling::Granted).then_some(version & pool_mask.0)
+    }
+
+    /// Forwards a share, which waits for its answer from now on.
+    pub fn submit(&mut self, submit: PoolSubmit, share: PendingShare, out: &mut Vec<Action>) {
+        let request = self.request(PoolCall::Submit(Box::new(submit)), out);
+        self.pending.insert(request, share);
+    }
+
+    /// Passes on what the miner suggests, once a connection (QUIRKS Q58).
+    pub fn suggest(&mut self, difficulty: Difficulty, out: &mut Vec<Action>) {
+        self.identity.suggested = Some(difficulty);
+        if !self.suggested && self.is_ready() {
+            self.suggested = true;
+            self.request(PoolCall::SuggestDifficulty(difficulty), out);
+        }
+    }
+
+    /// What is overdue: a step of the handshake, an answer, or any sign of life.
+    pub fn overdue(&mut self, limits: &PoolConfig, talk: &mut Talk<'_>) -> Option<Loss> {
+        let now = talk.now;
+        match self.stage {
+            Stage::Asking { step, deadline, .. } if deadline <= now => match step {
+                // Some never answer it: on without version rolling (QUIRKS Q55).
+                Step::Configure => {
+                    self.rolling = Rolling::Refused;
+                    self.ask(Step::Subscribe, talk);
+                    None
+                }
+                Step::ConfigureLate => {
+                    self.rolling = Rolling::Refused;
+                    self.ask(Step::Authorize, talk);
+                    None
+                }
+                Step::Subscribe | Step::Authorize => Some(Loss::NoAnswerTo(step)),
+            },
+            Stage::Ready { .. } if self.answer_deadline(limits).is_some_and(|due| due <= now) => {
+                Some(Loss::Unanswered)
+            }
+            Stage::Ready { .. } if self.stall_deadline(limits).is_some_and(|due| due <= now) => {
+                Some(Loss::Stalled)
+            }
+            Stage::Asking { .. } | Stage::Ready { .. } => None,
+        }
+    }
+
+    /// When something has to be looked at.
+    pub fn next_deadline(&self, limits: &PoolConfig, now: Instant) -> Option<Instant> {
+        match self.stage {
+            Stage::Asking { deadline, .. } => Some(deadline),
+            Stage::Ready { .. } => {
+                let patience = if self.difficulty.is_none() {
+                    self.jobs.patience()
+                } else {
+                    None
+                };
+                [
+                    self.answer_deadline(limits),
+                    self.stall_deadline(limits),
+                    patience.filter(|until| *until > now),
+                ]
+                .into_iter()
+                .flatten()
+                .min()
+            }
+        }
+    }
+
+    fn answer_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        self.pending
+            .values()
+            .next()
+            .and_then(|share| share.sent.checked_add(limits.answer))
+    }
+
+    fn stall_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        self.heard.checked_add(limits.stall)
+    }
+
+    /// Whether it was authorized for so long that it is good.
+    pub(super) fn is_proven(&self, now: Instant) -> bool {
+        matches!(self.stage, Stage::Ready { since } if now.saturating_duration_since(since) >= PROVEN)
+    }
+
+    /// Whether the pool was asked to configure and owes the answer.
+    pub fn is_configuring(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Asking {
+                step: Step::Configure | Step::ConfigureLate,
+                ..
+            }
+        )
+    }
+
+    fn request(&mut self, call: PoolCall, out: &mut Vec<Action>) -> u64 {
+        self.last_request += 1;
+        let id = self.last_request;
+        out.push(Action::SendPool {
+            conn: self.conn,
+            message: ToPool::Request { id, call },
+        });
+        id
+    }
+
+    /// Begins a step of the handshake.
+    pub(super) fn ask(&mut self, step: Step, talk: &mut Talk<'_>) {
+        if self.conn.client == Client::Probe && step == Step::Authorize {
+            // A probe has learnt what it wanted and has no worker to introduce.
+            self.stage = Stage::Ready { since: talk.now };
+            return;
+        }
+        let identity = &self.identity;
+        let (call, patience) = match step {
+            Step::Configure | Step::ConfigureLate => {
+                self.rolling = Rolling::Refused;
+                (PoolCall::Configure(VersionMask::BIP320), CONFIGURE_PATIENCE)
+            }
+            Step::Subscribe => {
+                let user_agent = identity.user_agent.clone();
+                (PoolCall::Subscribe { user_agent }, STEP_PATIENCE)
+            }
+            Step::Authorize => {
+                let call = PoolCall::Authorize {
+                    user: identity.user.to_string(),
+                    password: identity.password.clone(),
+                };
+                (call, STEP_PATIENCE)
+            }
+        };
+        let request = self.request(call, talk.out);
+        let deadline = talk.now.checked_add(patience).unwrap_or(talk.now);
+        self.stage = Stage::Asking {
+            step,
+            request,
+            deadline,
+        };
+    }
+
+    /// Takes in a line of the pool. `template` is what an earlier connection offered last.
+    pub fn on_message(
+        &mut self,
+        message: FromPool,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match message {
+            FromPool::Response { id, outcome } => self.on_response(id, outcome, template, talk),
+            FromPool::Notify(notify) => self.on_notify(notify, template, talk),
+            FromPool::SetDifficulty(difficulty) => self.on_difficulty(difficulty),
+            FromPool::SetExtranonce(extranonces) => {
+                // Only what is spliced into later jobs; a held job keeps what it came with.
+                self.extranonces = Some(extranonces);
+                talk.facts.e2_size = Some(extranonces.e2_size);
+                Heard::Subscribed(extranonces)
+            }
+            FromPool::SetVersionMask(mask) => self.on_mask(mask),
+            FromPool::Reconnect {
+                host,
+                port,
+                wait_seconds,
+            } => Heard::Reconnect {
+                host,
+                port,
+                wait: Duration::from_secs(wait_seconds.into()),
+            },
+            FromPool::ShowMessage(text) => Heard::Message(text),
+            FromPool::GetVersion(id) => {
+                let message = ToPool::Version {
+                    id,
+                    user_agent: self.identity.user_agent.clone(),
+                };
+                talk.out.push(Action::SendPool {
+                    conn: self.conn,
+                    message,
+                });
+                Heard::Nothing
+            }
+            FromPool::Ping(id) => {
+                talk.out.push(Action::SendPool {
+                    conn: self.conn,
+                    message: ToPool::Pong { id },
+                });
+                Heard::Nothing
+            }
+            FromPool::Invalid { method, problem } => Heard::Useless(format!("{method}: {problem}")),
+            FromPool::Unknown { method } => Heard::Useless(format!("unknown method {method:?}")),
+        }
+    }
+
+    fn on_response(
+        &mut self,
+        id: u64,
+        outcome: Outcome,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match self.stage {
+            Stage::Asking { step, request, .. } if request == id => {
+                self.on_step(step, outcome, template, talk)
+            }
+            Stage::Asking { .. } | Stage::Ready { .. } => match self.pending.remove(&id) {
+                Some(share) => Heard::Answered(share, outcome),
+                // The answer to a suggestion, or one that came too late.
+                None => Heard::Nothing,
+            },
+        }
+    }
+
+    fn on_step(
+        &mut self,
+        step: Step,
+        outcome: Outcome,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match (step, outcome) {
+            (Step::ConfigureLate, Outcome::Rejected(reject))
+                if talk.facts.refused_late_configure() =>
+            {
+                Heard::Lost(Loss::Refused(step, reject))
+            }
+            (Step::Configure | Step::ConfigureLate, outcome) => {
+                // A refusal in any form means no version rolling, and no harm.
+                let granted = if let Outcome::Configured(mask) = outcome {
+                    mask
+                } else {
+                    None
+                };
+                self.on_configured(granted.unwrap_or_default(), talk.facts);
+                let next = if step == Step::Configure {
+                    Step::Subscribe
+                } else {
+                    Step::Authorize
+                };
+                self.ask(next, talk);
+                Heard::Nothing
+            }
+            (Step::Subscribe, Outcome::Subscribed(extranonces)) => {
+                talk.facts.e2_size = Some(extranonces.e2_size);
+                self.extranonces = Some(extranonces);
+                if let Some(early) = self.early.take() {
+                    self.on_notify(early, template, talk);
+                }
+                let late = self.identity.version_rolling
+                    && self.rolling == Rolling::NotAsked
+                    && talk.facts.configure == ConfigureHabit::AfterSubscribe;
+                self.ask(
+                    if late {
+                        Step::ConfigureLate
+                    } else {
+                        Step::Authorize
+                    },
+                    talk,
+                );
+                Heard::Subscribed(extranonces)
+            }
+            (Step::Authorize, Outcome::True) => {
+                self.stage = Stage::Ready { since: talk.now };
+                if let Some(difficulty) = self.identity.suggested {
+                    self.suggest(difficulty, talk.out);
+                }
+                Heard::Ready
+            }
+            (Step::Subscribe | Step::Authorize, Outcome::Rejected(reject)) => {
+                Heard::Lost(Loss::Refused(step, reject))
+            }
+            (Step::Subscribe, other) => Heard::Lost(Loss::BadSubscription(format!("{other:?}"))),
+            (Step::Authorize, other) => {
+                let message = format!("unexpected answer {other:?}").into();
+                Heard::Lost(Loss::Refused(step, Reject { code: 20, message }))
+            }
+        }
+    }
+
+    fn on_configured(&mut self, mask: VersionMask, facts: &mut PoolFacts) {
+        self.mask = mask;
+        self.rolling = if mask.is_none() {
+            Rolling::Refused
+        } else {
+            Rolling::Granted
+        };
+        // Some send a job before they are asked.
+        self.jobs.change(|job| job.with_mask(mask));
+        (facts.mask, facts.hang_ups) = (mask, 0);
+    }
+
+    fn on_notify(
+        &mut self,
+        notify: Box<Notify>,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        let Some(extranonces) = self.extranonces else {
+            self.early = Some(notify);
+            return Heard::Nothing;
+        };
+        let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
+        if notify.clean {
+            self.seen = SeenShares::default();
+        }
+        // Most pools tell all connections the same: a farm needs it in memory once.
+        let notify = match talk.latest {
+            Some(latest) if **latest == *notify => Arc::clone(latest),
+            Some(_) | None => Arc::clone(talk.latest.insert(Arc::new(*notify))),
+        };
+        let (e1, e2_size) = (extranonces.e1, extranonces.e2_size);
+        let job = PoolJob::new(notify, e1, e2_size, difficulty, self.mask);
+        self.jobs.push(job, talk.now, template);
+        Heard::Job
+    }
+
+    fn on_difficulty(&mut self, difficulty: Difficulty) -> Heard {
+        let first = self.difficulty.replace(difficulty).is_none();
+        if first && !self.jobs.is_empty() {
+            // The first one a pool names holds for what it has already sent: nothing else was in force.
+            self.jobs.change(|job| job.with_difficulty(difficulty));
+            return Heard::JobChanged;
+        }
+        Heard::Nothing
+    }
+
+    fn on_mask(&mut self, mask: VersionMask) -> Heard {
+        // Unasked, as Braiins does it (QUIRKS Q2), it means nothing; some pools grant only with it.
+        if self.rolling == Rolling::NotAsked || self.mask == mask {
+            return Heard::Nothing;
+        }
+        self.rolling = Rolling::Granted;
+        self.mask = mask;
+        // Pools differ in whether it holds at once or from the next job on: what is sent again of
+        // the present jobs keeps to both masks.
+        let narrower = |job: &PoolJob| job.mask.intersect(mask) != job.mask;
+        let resend = self.jobs.latest().is_some_and(|job| narrower(job));
+        self.jobs
+            .change(|job| job.with_mask(job.mask.intersect(mask)));
+        if resend {
+            Heard::JobChanged
+        } else {
+            Heard::Nothing
+        }
+    }
+}
