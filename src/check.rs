@@ -55,6 +55,11 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     for slot in PoolSlot::ALL {
         let share = 100.0 * loaded.config.share(slot);
         match &loaded.config.pools[slot] {
+            None if share == 0.0 => {
+                say(format_args!(
+                    "pool {slot}: not set up, and not needed at weight 0"
+                ))?;
+            }
             None => {
                 say(format_args!(
                     "pool {slot}: not set up (host or wallet is missing or a placeholder)"

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// A Stratum proxy that splits each miner's work between two pools by weight.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = None, args_conflicts_with_subcommands = true)]
+#[command(version, about, long_about = None)]
 pub struct Cli {
     /// What to do; without it, run the proxy.
     #[command(subcommand)]
@@ -20,7 +20,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct ConfigFile {
     /// The configuration file [default: $DPMP_CONFIG, else ./config.json]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 }
 
@@ -28,7 +28,7 @@ pub struct ConfigFile {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check the configuration and talk to both pools, without mining
-    Check(ConfigFile),
+    Check,
     /// Show everything at work: two simulated pools, the proxy and simulated miners in one process
     Demo {
         /// Stop after this many seconds [default: at Ctrl-C]
@@ -36,5 +36,5 @@ pub enum Command {
         seconds: Option<u64>,
     },
     /// Ask a running proxy on this machine whether it can serve miners; for containers
-    Healthcheck(ConfigFile),
+    Healthcheck,
 }

@@ -47,10 +47,11 @@ use crate::cli::{Cli, Command};
 /// # Errors
 /// If it cannot be done; the message names what failed and why.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = || config::locate(cli.config.config);
     match cli.command {
-        None => proxy::run(&config::locate(cli.config.config)),
-        Some(Command::Check(file)) => check::run(&config::locate(file.config)),
+        None => proxy::run(&config()),
+        Some(Command::Check) => check::run(&config()),
         Some(Command::Demo { seconds }) => demo::run(seconds),
-        Some(Command::Healthcheck(file)) => health::run(&config::locate(file.config)),
+        Some(Command::Healthcheck) => health::run(&config()),
     }
 }

@@ -152,14 +152,32 @@ impl Miner {
         }
         match message {
             FromMiner::Request { id, call } => {
-                // The answers to subscribe and configure follow from what is known of the pools.
-                if !turn.pools_known() || self.session.has_postponed() {
+                if self.must_wait(&call, turn) {
                     self.postpone(id, call, turn);
                 } else {
                     self.on_call(id, call, turn);
                 }
             }
             FromMiner::NoAnswer => (),
+        }
+    }
+
+    /// The answers to subscribe and configure follow from what is known of the pools. What comes
+    /// behind one that waits is answered behind it; but never does a share wait for anything.
+    fn must_wait(&self, call: &MinerCall, turn: &Turn<'_>) -> bool {
+        match call {
+            MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. } => false,
+            MinerCall::Configure(_) => self.session.has_postponed() || !turn.pools_known(),
+            MinerCall::Subscribe { .. } if self.session.extranonce.is_none() => {
+                self.session.has_postponed() || !turn.pools_known()
+            }
+            MinerCall::Subscribe { .. }
+            | MinerCall::Authorize { .. }
+            | MinerCall::SubscribeExtranonce
+            | MinerCall::SuggestDifficulty(_)
+            | MinerCall::Ping
+            | MinerCall::Invalid { .. }
+            | MinerCall::Unknown { .. } => self.session.has_postponed(),
         }
     }
 

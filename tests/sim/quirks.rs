@@ -183,3 +183,65 @@ fn a_miner_without_work_is_let_go_in_time() {
     });
     assert_eq!(reason, Some(TurnedAway::NoWork));
 }
+
+/// A pool that is new to the proxy, and silent, must not keep shares for the other from their answers.
+#[test]
+fn shares_do_not_wait_for_a_pool_that_nobody_has_seen() {
+    let mut world = World::new(config([0.0, 100.0], 10.0), pools(), 7);
+    world.add_miner(miner(), seconds(2));
+    world.run(seconds(60), |_| ());
+    world.sites[PoolSlot::A].frozen = true;
+    world.configure(config([50.0, 50.0], 10.0));
+    let before = world.sites[PoolSlot::B].model.ledger().accepted();
+    world.run(seconds(30), |_| ());
+    let ledger = world.rigs[0].model.ledger();
+    assert_eq!(ledger.unanswered(world.now, seconds(1)), 0);
+    assert_eq!(ledger.rejected(), 0, "{:?}", ledger.rejections());
+    assert!(world.sites[PoolSlot::B].model.ledger().accepted() > before + 10);
+}
+
+/// The answers of a connection that is being let go still count.
+#[test]
+fn late_shares_of_a_pool_that_is_let_go_get_their_answers() {
+    for reconnect in [false, true] {
+        let mut world = World::new(config([50.0, 50.0], 10.0), pools(), 8);
+        let options = MinerOptions {
+            pace: Pace::Shares(20.0),
+            late: seconds(4),
+            ..miner()
+        };
+        world.add_miner(options, Duration::from_millis(50));
+        for round in 0..20 {
+            world.run(Duration::from_millis(9500 + 700 * round), |_| ());
+            if reconnect {
+                world.pool(PoolSlot::A, |pool, now, out| {
+                    pool.reconnect(r#"["",0,4]"#, now, out);
+                });
+            } else {
+                let weights = if round % 2 == 0 {
+                    [0.0, 1.0]
+                } else {
+                    [1.0, 1.0]
+                };
+                world.configure(config(weights, 10.0));
+            }
+        }
+        world.rigs[0].model.pause(true);
+        world.run(seconds(10), |_| ());
+        let ledger = world.rigs[0].model.ledger();
+        let lost = ledger.rejections();
+        let lost = lost.iter().filter(|share| {
+            share
+                .answer
+                .as_ref()
+                .is_some_and(|answer| answer.code == Some(20))
+        });
+        assert_eq!(lost.count(), 0, "reconnect: {reconnect}");
+        let accepted: u64 = PoolSlot::ALL
+            .into_iter()
+            .map(|slot| world.sites[slot].model.ledger().accepted())
+            .sum();
+        assert_eq!(ledger.unanswered(world.now, Duration::ZERO), 0);
+        assert_eq!(ledger.accepted(), accepted);
+    }
+}

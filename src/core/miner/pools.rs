@@ -104,13 +104,12 @@ impl Miner {
             now: turn.now.at,
             out: turn.out,
         };
-        if self.upstreams[slot].conn() != conn {
-            if let Some(old) = self.retiring.iter_mut().find(|old| old.open.conn == conn) {
-                if let Heard::Answered(share, outcome) =
-                    old.open.on_message(message, None, &mut talk)
-                {
-                    self.on_answer(slot, share, outcome, turn);
-                }
+        // A replaced connection first: until the next one is dialled it has the name of the present one.
+        let retired = self.retiring.iter_mut().find(|old| old.open.conn == conn);
+        if let Some(old) = retired {
+            let heard = old.open.on_message(message, None, &mut talk);
+            if let Heard::Answered(share, outcome) = heard {
+                self.on_answer(slot, share, outcome, turn);
             }
             return;
         }
