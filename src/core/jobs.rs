@@ -105,11 +105,6 @@ impl HeldJobs {
         self.jobs.back().map(|held| &held.job)
     }
 
-    /// When the newest job came.
-    pub fn latest_received(&self) -> Option<Instant> {
-        self.jobs.back().map(|held| held.received)
-    }
-
     /// Whether the pool still takes shares of a job.
     pub fn holds(&self, serial: Serial) -> bool {
         self.jobs
@@ -167,11 +162,6 @@ impl HeldJobs {
             job: Arc::clone(&held.job),
             last_ntime: held.last_ntime?,
         })
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.jobs.len()
     }
 
     /// Whether there are none.
@@ -261,15 +251,5 @@ impl SeenShares {
             self.older = std::mem::take(&mut self.newer);
         }
         self.newer.insert(hash.key());
-    }
-
-    /// How many are remembered.
-    pub fn len(&self) -> usize {
-        self.newer.len() + self.older.len()
-    }
-
-    /// Whether none is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.newer.is_empty() && self.older.is_empty()
     }
 }

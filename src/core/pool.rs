@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::config::{Config, PoolConfig};
-use crate::core::action::DialTarget;
+use crate::core::action::{Action, DialTarget};
 use crate::core::event::Now;
 use crate::core::pool_facts::PoolFacts;
-use crate::core::upstream::Upstream;
+use crate::core::upstream::{Talk, Upstream};
 use crate::stratum::job::Notify;
 use crate::units::{Client, PerPool, PoolConn, PoolSlot};
 
@@ -75,6 +75,21 @@ impl Pool {
             queue: VecDeque::new(),
             dialing: BTreeSet::new(),
         }
+    }
+
+    /// What a conversation with this pool needs, and the probe, which may be the one that talks.
+    pub fn talk<'a>(
+        &'a mut self,
+        now: Now,
+        out: &'a mut Vec<Action>,
+    ) -> (Talk<'a>, &'a mut Upstream) {
+        let talk = Talk {
+            facts: &mut self.facts,
+            latest: &mut self.latest,
+            now: now.at,
+            out,
+        };
+        (talk, &mut self.probe)
     }
 
     /// Whether a miner need not wait for this pool before it is told its extranonce: it is known, or

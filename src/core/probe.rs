@@ -12,7 +12,7 @@ use crate::core::pool::Health;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::session::OWN_USER_AGENT;
 use crate::core::upstream::open::{Heard, Open};
-use crate::core::upstream::{Identity, Loss, Talk};
+use crate::core::upstream::{Identity, Loss};
 use crate::core::{Core, Due, MOST_FACTS, pools_known};
 use crate::stratum::message::FromPool;
 use crate::units::{LinkId, PoolConn, PoolSlot};
@@ -40,14 +40,8 @@ impl Core {
     }
 
     pub(super) fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
-        let pool = &mut self.pools[conn.slot];
-        let mut talk = Talk {
-            facts: &mut pool.facts,
-            latest: &mut pool.latest,
-            now: now.at,
-            out,
-        };
-        if !pool.probe.opened(conn, probe_identity(), &mut talk) {
+        let (mut talk, probe) = self.pools[conn.slot].talk(now, out);
+        if !probe.opened(conn, probe_identity(), &mut talk) {
             out.push(Action::Abort {
                 link: LinkId::Pool(conn),
             });
@@ -62,14 +56,8 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        let pool = &mut self.pools[conn.slot];
-        let mut talk = Talk {
-            facts: &mut pool.facts,
-            latest: &mut pool.latest,
-            now: now.at,
-            out,
-        };
-        let heard = pool.probe.heard(conn, message, &mut talk);
+        let (mut talk, probe) = self.pools[conn.slot].talk(now, out);
+        let heard = probe.heard(conn, message, &mut talk);
         if let Heard::Lost(loss) = heard {
             self.on_probe_lost(conn, &loss, now, out);
         } else if self.pools[conn.slot].probe.is_ready() {
@@ -144,20 +132,14 @@ impl Core {
         let Some(limits) = self.config.pool_in_use(slot) else {
             return;
         };
-        let pool = &mut self.pools[slot];
-        let mut talk = Talk {
-            facts: &mut pool.facts,
-            latest: &mut pool.latest,
-            now: now.at,
-            out,
-        };
-        if let Some(loss) = pool.probe.overdue(limits, &mut talk) {
-            let conn = pool.probe.conn();
+        let (mut talk, probe) = self.pools[slot].talk(now, out);
+        if let Some(loss) = probe.overdue(limits, &mut talk) {
+            let conn = probe.conn();
             self.on_probe_lost(conn, &loss, now, out);
-        } else if pool.probe.is_ready() {
-            let conn = pool.probe.conn();
+        } else if probe.is_ready() {
+            let conn = probe.conn();
             self.on_probe_done(conn, now, out);
-        } else if pool.probe.pause_over(now.at) {
+        } else if probe.pause_over(now.at) {
             self.start_probe(slot, out);
         }
         self.note_probe_deadline(slot, now);

@@ -9,8 +9,8 @@ use crate::core::fact::{Fact, TurnedAway};
 use crate::core::pool::SMALLEST_E2;
 use crate::core::session::Authorization;
 use crate::core::turn::Turn;
+use crate::core::upstream::Loss;
 use crate::core::upstream::open::{Heard, Open, Step};
-use crate::core::upstream::{Loss, Talk};
 use crate::stratum::message::{Extranonces, FromPool};
 use crate::stratum::reject::RejectReason;
 use crate::units::{LinkId, PoolConn, PoolSlot};
@@ -70,13 +70,7 @@ impl Miner {
             .pool_in_use(conn.slot)
             .map(|pool| self.session.identity(pool));
         let begun = identity.is_some_and(|identity| {
-            let pool = &mut turn.pools[conn.slot];
-            let mut talk = Talk {
-                facts: &mut pool.facts,
-                latest: &mut pool.latest,
-                now: turn.now.at,
-                out: turn.out,
-            };
+            let (mut talk, _) = turn.pools[conn.slot].talk(turn.now, turn.out);
             self.upstreams[conn.slot].opened(conn, identity, &mut talk)
         });
         if !begun {
@@ -97,13 +91,7 @@ impl Miner {
     pub fn on_pool_message(&mut self, conn: PoolConn, message: FromPool, turn: &mut Turn<'_>) {
         let slot = conn.slot;
         let before = turn.pools[slot].facts;
-        let pool = &mut turn.pools[slot];
-        let mut talk = Talk {
-            facts: &mut pool.facts,
-            latest: &mut pool.latest,
-            now: turn.now.at,
-            out: turn.out,
-        };
+        let (mut talk, _) = turn.pools[slot].talk(turn.now, turn.out);
         // A replaced connection first: until the next one is dialled it has the name of the present one.
         let retired = self.retiring.iter_mut().find(|old| old.open.conn == conn);
         if let Some(old) = retired {
@@ -154,13 +142,7 @@ impl Miner {
             let Some(limits) = turn.config.pool_in_use(slot) else {
                 continue;
             };
-            let pool = &mut turn.pools[slot];
-            let mut talk = Talk {
-                facts: &mut pool.facts,
-                latest: &mut pool.latest,
-                now,
-                out: turn.out,
-            };
+            let (mut talk, _) = turn.pools[slot].talk(turn.now, turn.out);
             if let Some(loss) = self.upstreams[slot].overdue(limits, &mut talk) {
                 self.lose(slot, &loss, turn);
             } else if self.upstreams[slot].pause_over(now) && !self.closing {
