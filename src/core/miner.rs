@@ -163,10 +163,12 @@ impl Miner {
     }
 
     /// The answers to subscribe and configure follow from what is known of the pools. What comes
-    /// behind one that waits is answered behind it; but never does a share wait for anything.
+    /// behind one that waits is answered behind it; but a share of a miner that has work never waits.
     fn must_wait(&self, call: &MinerCall, turn: &Turn<'_>) -> bool {
         match call {
-            MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. } => false,
+            MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. } => {
+                self.session.has_postponed() && self.session.extranonce.is_none()
+            }
             MinerCall::Configure(_) => self.session.has_postponed() || !turn.pools_known(),
             MinerCall::Subscribe { .. } if self.session.extranonce.is_none() => {
                 self.session.has_postponed() || !turn.pools_known()

@@ -17,6 +17,8 @@ pub(crate) struct Client {
     last_id: u64,
     /// What came without being asked for, and was not looked at yet.
     pushed: Vec<Value>,
+    /// Answers that came before they were waited for: those of a pipeline may come in another order.
+    answers: Vec<Value>,
     e1: Vec<u8>,
     e2_size: usize,
     pub(crate) difficulty: f64,
@@ -34,6 +36,7 @@ impl Client {
             buffer: Vec::new(),
             last_id: 0,
             pushed: Vec::new(),
+            answers: Vec::new(),
             e1: Vec::new(),
             e2_size: 0,
             difficulty: 1.0,
@@ -152,12 +155,15 @@ impl Client {
     pub(crate) fn answer_to(&mut self, id: &Value) -> Value {
         let deadline = Instant::now() + SOON;
         loop {
+            if let Some(index) = self.answers.iter().position(|answer| answer["id"] == *id) {
+                return self.answers.remove(index);
+            }
             let message = self.read(deadline);
             let message = message.unwrap_or_else(|| panic!("no answer to {id}"));
             if message.get("method").is_some() {
                 self.pushed.push(message);
-            } else if message["id"] == *id {
-                return message;
+            } else {
+                self.answers.push(message);
             }
         }
     }
