@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,12 +33,15 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// How long a request to stop may wait for the scheduler.
 const STOP_REQUEST: Duration = Duration::from_secs(1);
 
+/// How soon a request to stop is tried again.
+const STOP_RETRY: Duration = Duration::from_millis(5);
+
 /// The exit code after a panic, so that a supervisor starts the program again.
 const PANICKED: i32 = 70;
 
 /// A running proxy.
 pub struct Proxy {
-    inbox: Sender<Input>,
+    inbox: SyncSender<Input>,
     published: Arc<Published>,
     observer: Arc<Observer>,
     miners: SocketAddr,
@@ -162,7 +166,7 @@ impl Proxy {
     /// whether the request got through.
     pub fn stopper(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<> {
         let inbox = self.inbox.clone();
-        move || inbox.send_timeout(Input::Stop, STOP_REQUEST).is_ok()
+        move || ask_to_stop(&inbox)
     }
 
     /// The first SIGINT or SIGTERM stops in order, the second one at once.
@@ -226,6 +230,18 @@ impl Proxy {
         drop(self.log);
         saved
     }
+}
+
+/// Whether the scheduler's inbox took the request; it is full only for moments.
+fn ask_to_stop(inbox: &SyncSender<Input>) -> bool {
+    let until = clock() + STOP_REQUEST;
+    while clock() < until {
+        match inbox.try_send(Input::Stop) {
+            Err(TrySendError::Full(_)) => std::thread::sleep(STOP_RETRY),
+            result => return result.is_ok(),
+        }
+    }
+    false
 }
 
 fn start_metrics_page(

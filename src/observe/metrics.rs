@@ -85,9 +85,9 @@ impl Metrics {
         self.traffic.read.of(side).inc();
     }
 
-    /// Counts a line that was written to a peer.
-    pub fn line_written(&self, side: Side) {
-        self.traffic.written.of(side).inc();
+    /// Counts lines that were written to a peer.
+    pub fn lines_written(&self, side: Side, count: u32) {
+        self.traffic.written.of(side).inc_by(count.into());
     }
 
     /// Counts a line that the log had no room for.

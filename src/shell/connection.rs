@@ -6,9 +6,9 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::core::event::CloseReason;
@@ -91,7 +91,7 @@ pub fn start_writer<M: Encode + Send + 'static>(
     side: Side,
 ) -> io::Result<(Link<M>, ReaderGuard)> {
     let (link, messages) = Link::new(Arc::clone(&socket));
-    let (guard, reader_gone) = bounded(0);
+    let (guard, reader_gone) = sync_channel(0);
     spawn(name, WRITER_STACK, move || {
         write_all(&socket, &messages, &reader_gone, &metrics, side)
     })?;
@@ -99,7 +99,7 @@ pub fn start_writer<M: Encode + Send + 'static>(
 }
 
 /// Lives as long as a connection's reader.
-pub struct ReaderGuard(#[expect(dead_code, reason = "it is there to be dropped")] Sender<()>);
+pub struct ReaderGuard(#[expect(dead_code, reason = "it is there to be dropped")] SyncSender<()>);
 
 fn write_all<M: Encode>(
     socket: &Socket,
@@ -112,16 +112,18 @@ fn write_all<M: Encode>(
     for message in messages {
         buffer.clear();
         message.encode(&mut buffer);
-        metrics.line_written(side);
+        let mut count: u32 = 1;
         // What has piled up meanwhile goes out with the same write.
         while let (true, Ok(message)) = (buffer.len() < LARGEST_WRITE, messages.try_recv()) {
             message.encode(&mut buffer);
-            metrics.line_written(side);
+            count += 1;
         }
+        metrics.lines_written(side, count);
         if let Err(error) = (&socket.stream).write_all(&buffer) {
             socket.end(CloseReason::Failed(error.to_string()));
             return;
         }
+        socket.written(count);
         buffer.shrink_to(USUAL_MESSAGE);
     }
     // The scheduler has let go and everything is written.

@@ -1,16 +1,16 @@
 //! The scheduler's end of a connection: a bounded queue to its writer, and the socket to cut it off.
 
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
-
-use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::core::event::CloseReason;
 
 /// How many messages wait for a peer that does not read; the connection of one that lets them pile
 /// up is cut. What the system's socket buffers hold comes on top. It has to hold the answers to
 /// whatever a peer can pipeline before its writer gets to run.
-const OUTBOX: usize = 1024;
+const OUTBOX: u32 = 1024;
 
 /// A socket that two threads use, and who ended it first.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Socket {
     /// The connection.
     pub stream: TcpStream,
     ended: OnceLock<CloseReason>,
+    /// Messages that were queued for the peer and are not written yet.
+    unwritten: AtomicU32,
 }
 
 impl Socket {
@@ -26,6 +28,7 @@ impl Socket {
         Arc::new(Self {
             stream,
             ended: OnceLock::new(),
+            unwritten: AtomicU32::new(0),
         })
     }
 
@@ -44,6 +47,11 @@ impl Socket {
     /// Whether the connection is over, or about to be.
     pub fn has_ended(&self) -> bool {
         self.ended.get().is_some()
+    }
+
+    /// Notes that so many queued messages were written.
+    pub fn written(&self, messages: u32) {
+        self.unwritten.fetch_sub(messages, Ordering::Relaxed);
     }
 
     /// Why the connection ended: what was noted, or else `otherwise`.
@@ -76,7 +84,7 @@ impl<M> Link<M> {
         reason = "send() bounds it; a bounded channel takes its whole memory at once, for each connection"
     )]
     pub fn new(socket: Arc<Socket>) -> (Self, Receiver<Box<M>>) {
-        let (outbox, messages) = unbounded();
+        let (outbox, messages) = channel();
         (Self { outbox, socket }, messages)
     }
 
@@ -86,9 +94,10 @@ impl<M> Link<M> {
     /// If the queue is full or the connection gone.
     pub fn send(&self, message: M) -> Result<(), NotSent> {
         // The scheduler is the only sender, so that nothing comes between the look and the sending.
-        if self.outbox.len() >= OUTBOX {
+        if self.socket.unwritten.load(Ordering::Relaxed) >= OUTBOX {
             return Err(NotSent::Full);
         }
+        self.socket.unwritten.fetch_add(1, Ordering::Relaxed);
         self.outbox
             .send(Box::new(message))
             .map_err(|_| NotSent::Gone)

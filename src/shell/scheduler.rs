@@ -5,9 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::Sender;
 
 use crate::config::Config;
 use crate::core::Core;
@@ -110,10 +111,8 @@ impl Scheduler {
                 self.perform(now);
                 self.unpublished = true;
             }
-            match input {
-                Some(input) => self.take(input, now),
-                None if self.inbox_is_dead() => break,
-                None => (),
+            if let Some(input) = input {
+                self.take(input, now);
             }
             self.publish(now);
         }
@@ -122,7 +121,8 @@ impl Scheduler {
         self.core.memory()
     }
 
-    /// Waits for an input or the next deadline.
+    /// Waits for an input or the next deadline. The inbox never ends: the scheduler itself holds a
+    /// sender for the connections that it dials.
     fn wait(&self) -> Option<Input> {
         let publish = self.unpublished.then_some(self.publish_at);
         let save = self.unsaved.then_some(self.save_at);
@@ -132,16 +132,11 @@ impl Scheduler {
             .min();
         match deadline {
             None => self.inbox.recv().ok(),
-            Some(deadline) => self.inbox.recv_deadline(deadline).ok(),
+            Some(deadline) => {
+                let patience = deadline.saturating_duration_since(clock());
+                self.inbox.recv_timeout(patience).ok()
+            }
         }
-    }
-
-    /// Never in practice: the scheduler itself holds a sender for the connections that it dials.
-    fn inbox_is_dead(&self) -> bool {
-        self.inbox.is_empty()
-            && self.core.next_deadline().is_none()
-            && !self.unpublished
-            && !self.unsaved
     }
 
     fn take(&mut self, input: Input, now: Now) {
@@ -320,12 +315,13 @@ impl Scheduler {
         self.pools.clear();
         let until = clock() + LAST_WORDS;
         while !self.standing.is_empty() {
-            match self.inbox.recv_deadline(until) {
+            let patience = until.saturating_duration_since(clock());
+            match self.inbox.recv_timeout(patience) {
                 Ok(Input::PoolClosed { conn, .. }) => {
                     self.standing.remove(&conn);
                 }
                 Ok(_) => (),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+                Err(_) => return,
             }
         }
     }

@@ -124,7 +124,7 @@ fn lines_and_turns_are_counted() {
     let metrics = Metrics::new().unwrap();
     metrics.line_read(Side::Downstream);
     metrics.line_read(Side::Upstream);
-    metrics.line_written(Side::Upstream);
+    metrics.lines_written(Side::Upstream, 1);
     metrics.line_dropped();
     metrics.turn(Duration::from_millis(3), Some(Duration::from_secs(2)));
     let values = values(&metrics, &Snapshot::default());
