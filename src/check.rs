@@ -138,7 +138,7 @@ impl<'a> Visit<'a> {
             latest: None,
             identity: Identity {
                 user_agent: OWN_USER_AGENT.to_owned(),
-                user: Arc::from(format!("{}.{WORKER}", pool.wallet)),
+                user: Arc::from(pool.user_name.of(&pool.wallet, WORKER, WORKER)),
                 password: pool.password.clone().unwrap_or_else(|| "x".to_owned()),
                 version_rolling: true,
                 suggested: None,

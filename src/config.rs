@@ -15,6 +15,7 @@ mod file;
 mod keys;
 mod kind;
 mod raw;
+mod user_name;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -29,6 +30,7 @@ pub use self::change::{Change, changes};
 pub use self::fault::{ConfigErrors, Fault};
 pub use self::file::{load_or_create, locate, sample, save};
 pub use self::keys::{KeyInfo, key_infos};
+pub use self::user_name::UserName;
 
 /// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,8 +138,10 @@ pub struct PoolConfig {
     pub host: String,
     /// Its TCP port, from 1; 3333 by default.
     pub port: u16,
-    /// The first part of the user name that the pool sees, `<wallet>.<worker>`; 1 to 256 characters.
+    /// The account that the pool credits; 1 to 256 characters.
     pub wallet: String,
+    /// The form of the user name that the pool sees; `{wallet}.{worker}` by default.
+    pub user_name: UserName,
     /// The coin, in upper case, at most 16 characters; `BTC` by default. Only shown.
     pub chain: String,
     /// The password that the pool gets; `None` (default): the miner's own.
@@ -169,6 +173,7 @@ impl fmt::Debug for PoolConfig {
             port,
             wallet,
             chain,
+            user_name,
             password,
             stall,
             answer,
@@ -179,6 +184,7 @@ impl fmt::Debug for PoolConfig {
             .field("port", port)
             .field("wallet", wallet)
             .field("chain", chain)
+            .field("user_name", user_name)
             .field("password", &password.as_ref().map(|_| "(not shown)"))
             .field("stall", stall)
             .field("answer", answer)

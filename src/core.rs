@@ -357,6 +357,7 @@ impl Core {
                 (Some(before), Some(after)) => {
                     before.address() != after.address()
                         || before.wallet != after.wallet
+                        || before.user_name != after.user_name
                         || before.password != after.password
                 }
                 (None, _) | (_, None) => false,

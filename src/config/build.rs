@@ -129,6 +129,7 @@ impl Reader<'_> {
         let place = self.get(&keys.host);
         let port = self.given(&keys.port);
         let wallet = self.get(&keys.wallet);
+        let user_name = self.get(&keys.user_name);
         let chain = self.get(&keys.chain);
         let password = self.get(&keys.password);
         let stall = self.get(&keys.stall);
@@ -157,6 +158,7 @@ impl Reader<'_> {
             port,
             wallet: wallet?,
             chain: chain.to_uppercase(),
+            user_name,
             password,
             stall,
             answer,

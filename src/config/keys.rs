@@ -10,6 +10,7 @@ use super::kind::{
     Bound, Flag, Kind, Listening, LogLevel, Names, Port, Seconds, SecondsOrNever, Secret, Text,
     Weight, Whole,
 };
+use super::user_name::UserNameForm;
 use super::{Config, Level, Mode, PoolConfig};
 use crate::units::{Difficulty, PoolSlot};
 
@@ -254,6 +255,7 @@ pub(super) struct PoolKeys {
     pub(super) port: Key<Port>,
     pub(super) wallet: Key<Wallet>,
     pub(super) chain: Key<Text>,
+    pub(super) user_name: Key<UserNameForm>,
     pub(super) password: Key<Secret>,
     pub(super) stall: Key<Seconds>,
     pub(super) answer: Key<Seconds>,
@@ -291,8 +293,15 @@ macro_rules! pool_keys {
                     longest: 256,
                 },
                 |c| of_pool(c, $slot, |pool| pool.wallet.clone()),
-                "The wallet or account to which the pool credits the work; the pool sees `<wallet>.<worker>`. \
+                "The wallet or account to which the pool credits the work. \
                  The default stands for none.",
+            ),
+            user_name: Key::live(
+                concat!($section, ".user_name"),
+                UserNameForm,
+                |c| of_pool(c, $slot, |pool| pool.user_name.to_string()),
+                "The user name that the pool sees: `{wallet}` is the wallet above, `{worker}` the miner's worker, \
+                 `{user}` the whole user name of the miner.",
             ),
             chain: Key::live(
                 concat!($section, ".chain"),
@@ -550,7 +559,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 52] {
+pub(super) fn all() -> [&'static dyn AnyKey; 54] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -571,6 +580,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 52] {
         &POOL_A.host,
         &POOL_A.port,
         &POOL_A.wallet,
+        &POOL_A.user_name,
         &POOL_A.chain,
         &POOL_A.password,
         &POOL_A.stall,
@@ -579,6 +589,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 52] {
         &POOL_B.host,
         &POOL_B.port,
         &POOL_B.wallet,
+        &POOL_B.user_name,
         &POOL_B.chain,
         &POOL_B.password,
         &POOL_B.stall,

@@ -427,7 +427,7 @@ fn whole(value: &Value) -> Option<u32> {
 }
 
 /// The text, if it has no more characters than that and none that would break a line of a log or of a protocol.
-fn one_line(text: &str, longest: usize) -> Option<&str> {
+pub(super) fn one_line(text: &str, longest: usize) -> Option<&str> {
     let fits = text.chars().count() <= longest && !text.chars().any(char::is_control);
     fits.then_some(text)
 }

@@ -100,12 +100,8 @@ impl Session {
 
     /// As whom the miner is introduced to a pool.
     pub fn identity(&self, pool: &PoolConfig) -> Identity {
-        let worker = self.worker();
-        let user = if worker.is_empty() {
-            pool.wallet.clone()
-        } else {
-            format!("{}.{worker}", pool.wallet)
-        };
+        let own = self.users.first().map_or("", String::as_str);
+        let user = pool.user_name.of(&pool.wallet, self.worker(), own);
         Identity {
             user_agent: self
                 .user_agent
@@ -141,8 +137,10 @@ impl Session {
     }
 }
 
+/// Without what no name should have, and not longer than pools take.
 fn worker_of(user: &str) -> String {
     let worker = user.split_once('.').map_or(user, |(_, worker)| worker);
+    let worker = worker.replace(char::is_control, "");
     let mut end = worker.len().min(LONGEST_WORKER);
     while !worker.is_char_boundary(end) {
         end -= 1;
@@ -159,6 +157,7 @@ mod tests {
         assert_eq!(worker_of("wallet.rig.1"), "rig.1");
         assert_eq!(worker_of("bitaxe"), "bitaxe");
         assert_eq!(worker_of("wallet."), "");
+        assert_eq!(worker_of("wallet.\u{1b}[2Jrig\n1"), "[2Jrig1");
         assert_eq!(worker_of(&"ä".repeat(100)).len(), 128);
     }
 

@@ -18,6 +18,9 @@ use crate::shell::thread::{SERVICE_STACK, spawn};
 /// is lost to most notification interfaces.)
 const EVERY: Duration = Duration::from_secs(1);
 
+/// After so many looks in vain the file is gone; one may fall between the steps of a replacement.
+const SURELY_MISSING: u32 = 2;
+
 /// What tells one version of the file from another without reading it.
 type Stamp = Option<(SystemTime, u64)>;
 
@@ -31,8 +34,16 @@ pub fn start(path: PathBuf, context: Context) -> io::Result<(Sender<()>, JoinHan
     let mut seen = None;
     let mut text = None;
     let thread = spawn("config", SERVICE_STACK, move || {
+        let mut missing: u32 = 0;
         while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             let now = stamp(&path);
+            missing = if now.is_none() { missing + 1 } else { 0 };
+            if missing == SURELY_MISSING {
+                let problem = format!("{} has vanished", path.display());
+                let _ = context
+                    .inbox
+                    .send(Input::Report(Fact::ConfigRefused { problem }));
+            }
             if now == seen || now.is_none() {
                 continue;
             }
@@ -80,7 +91,7 @@ fn apply(config: Config, warnings: Vec<String>, context: &Context) -> Vec<Fact> 
     let mut facts: Vec<_> = warnings.map(|text| Fact::ConfigWarning { text }).collect();
     let payout = changes.iter().any(|change| {
         change.path.starts_with("pools.")
-            && [".host", ".port", ".wallet"]
+            && [".host", ".port", ".wallet", ".user_name"]
                 .iter()
                 .any(|key| change.path.ends_with(key))
     });

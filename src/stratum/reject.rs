@@ -43,7 +43,7 @@ pub enum RejectReason {
     ExtranonceSize,
     /// The hash does not meet the lowest difficulty in force for the job.
     LowDifficulty,
-    /// More submits a second than `listen.submits_per_second`.
+    /// More submits a second than `listen.submits_per_second`, or more of anything than can wait.
     TooMany,
     /// The pool's connection was lost while the share waited for its answer.
     PoolLost,
@@ -108,7 +108,7 @@ impl RejectReason {
             Self::Ntime => "Ntime out of range",
             Self::ExtranonceSize => "Invalid size of extranonce2",
             Self::LowDifficulty => "Low difficulty share",
-            Self::TooMany => "Too many submits per second",
+            Self::TooMany => "Too many requests",
             Self::PoolLost => "Pool connection lost",
             Self::NoAnswer => "No answer from the pool",
             Self::Stopping => "Proxy is stopping",

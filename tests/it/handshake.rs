@@ -183,7 +183,10 @@ fn one_pool_that_accepts_is_enough() {
 fn pools_see_their_own_wallet_and_the_miners_worker() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
-    let proxy = Setup::new(&a, &b).set("pools.B.password", "secret").start();
+    let proxy = Setup::new(&a, &b)
+        .set("pools.B.password", "secret")
+        .set("pools.B.user_name", "{wallet}_{worker}")
+        .start();
     let miners = [("bc1q.rig.1", "rig.1"), ("plain", "plain")].map(|(user, worker)| {
         let miner = miner(proxy.address(), |options| {
             options.user = user.into();
@@ -197,8 +200,8 @@ fn pools_see_their_own_wallet_and_the_miners_worker() {
     });
     for (miner, worker) in &miners {
         assert_eq!(miner.ledger().rejected(), 0);
-        for (pool, wallet, password) in [(&a, "walletA", "d=512"), (&b, "walletB", "secret")] {
-            let user = format!("{wallet}.{worker}");
+        for (pool, account, password) in [(&a, "walletA.", "d=512"), (&b, "walletB_", "secret")] {
+            let user = format!("{account}{worker}");
             let connections = pool.ledger().connections();
             let own = connections
                 .iter()

@@ -152,9 +152,15 @@ fn a_config_with_a_fault_is_refused_and_the_old_one_goes_on() {
             a.ledger().accepted() > accepted[0] && b.ledger().accepted() > accepted[1]
         });
     }
-    check_undisturbed(&miners);
     let left = fs::read_to_string(proxy.file("config.json")).unwrap();
     assert!(left.contains("-50"), "the owner's file is not touched");
+    fs::remove_file(proxy.file("config.json")).unwrap();
+    wait_until(SOON, "the loss in the log", || {
+        proxy.log().contains("config.json has vanished")
+    });
+    proxy.check_running();
+    check_undisturbed(&miners);
+    assert!(!proxy.file("config.json").exists(), "it is not made anew");
 }
 
 #[test]

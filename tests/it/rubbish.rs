@@ -181,7 +181,7 @@ fn a_flood_of_submits_is_answered_and_not_passed_on() {
         }
     }
     println!("{texts:?}");
-    let refused = texts.get("\"Too many submits per second\"");
+    let refused = texts.get("\"Too many requests\"");
     assert!(refused.is_some_and(|count| *count >= 50), "{texts:?}");
     let after = scene.a.ledger().shares().len() + scene.b.ledger().shares().len();
     let good = scene.good[0].ledger().submitted();
