@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
-pub use self::change::{Change, changes};
+pub use self::change::{Change, changes, may_replace};
 pub use self::fault::{ConfigErrors, Fault};
 pub use self::file::{load_or_create, locate, sample, save};
 pub use self::keys::{KeyInfo, key_infos};

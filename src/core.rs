@@ -111,7 +111,7 @@ impl Core {
             stopping: None,
         };
         for slot in PoolSlot::ALL {
-            core.start_probe(slot, out);
+            core.start_probe(slot, now, out);
         }
         core
     }
@@ -130,7 +130,7 @@ impl Core {
                 self.with_miner(miner, now, out, |it, turn| it.on_closed(&reason, turn));
                 self.miners.remove(&miner);
                 self.agenda.set(Due::Miner(miner), None);
-                self.look_at_lost_pools(out);
+                self.look_at_lost_pools(now, out);
             }
             Event::PoolOpened { conn } => {
                 self.pools[conn.slot].dial_ended(conn);
@@ -346,12 +346,13 @@ impl Core {
             if address(before) != address(after) {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
                 self.pools[slot].probe_failures = 0;
+                self.pools[slot].sought = None;
                 if let Some(open) = self.pools[slot].probe.drop_connection() {
                     out.push(Action::Close {
                         link: LinkId::Pool(open.conn),
                     });
                 }
-                self.start_probe(slot, out);
+                self.start_probe(slot, now, out);
             }
             renewed[slot] = match (before, after) {
                 (Some(before), Some(after)) => {
@@ -399,13 +400,13 @@ impl Core {
 }
 
 /// Whether every pool in use was looked at, and one at least can be used.
-fn pools_known(pools: &PerPool<Pool>, config: &Config) -> bool {
+fn pools_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     let in_use = || {
         pools
             .iter()
             .filter(|(slot, _)| config.pool_in_use(*slot).is_some())
     };
-    in_use().all(|(_, pool)| pool.is_known())
+    in_use().all(|(_, pool)| pool.is_known(now.at))
         && in_use().any(|(_, pool)| pool.facts.e2_size.is_some())
 }
 

@@ -188,11 +188,12 @@ impl Difficulty {
         self.0
     }
 
-    /// What a miner is told: from 1 on a whole number, rounded up, since much firmware truncates
-    /// (QUIRKS Q22) and a share above the pool's difficulty is always good; below 1 the value itself.
+    /// What a miner is told: from 1 on a whole number, since much firmware truncates (QUIRKS Q22);
+    /// below 1 the value itself. It is rounded down: what the miner then sends too much is kept
+    /// here, while rounding up would have it throw away shares that the pool pays for.
     pub fn for_miner(self) -> Self {
         if self.0 >= 1.0 {
-            Self(self.0.ceil())
+            Self(self.0.floor())
         } else {
             self
         }
@@ -212,11 +213,9 @@ impl Difficulty {
 impl fmt::Display for Difficulty {
     /// A JSON number; a whole number has no fraction, so that firmware without floats can read it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Up to here every whole number prints exactly and fits what firmware keeps in 64 bits.
-        const LARGEST_PLAIN: f64 = 1.8e19;
-        if self.0.fract() == 0.0 && self.0 < LARGEST_PLAIN {
+        if self.0.fract() == 0.0 {
             write!(f, "{:.0}", self.0)
-        } else if self.0 < LARGEST_PLAIN && self.0 >= 1e-6 {
+        } else if self.0 >= 1e-6 {
             write!(f, "{}", self.0)
         } else {
             write!(f, "{:e}", self.0)
@@ -367,12 +366,13 @@ mod tests {
     fn difficulty_is_written_as_firmware_can_read_it() {
         let text = |value: f64| Difficulty::new(value).unwrap().for_miner().to_string();
         assert_eq!(text(1.0), "1");
-        assert_eq!(text(9427.960695338843), "9428");
+        assert_eq!(text(9427.960695338843), "9427");
+        assert_eq!(text(1.999), "1");
         assert_eq!(text(0.5), "0.5");
         assert_eq!(text(0.0005), "0.0005");
         assert_eq!(text(1e-9), "1e-9");
         assert_eq!(text(4_294_967_296.0), "4294967296");
-        assert_eq!(text(1e30), "1e30");
+        assert_eq!(text(1e30), "1000000000000000019884624838656");
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(Difficulty::new(bad), None);
         }

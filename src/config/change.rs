@@ -1,7 +1,8 @@
 //! What differs between two configs.
 
-use super::Config;
 use super::keys;
+use super::{Config, ConfigErrors, Fault};
+use crate::units::PoolSlot;
 
 /// One setting that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,4 +36,29 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
             needs_restart: key.needs_restart,
         })
         .collect()
+}
+
+/// Whether a config may take the place of one that is in force. A pool that is set up and mined for is not lost by a
+/// slip of the pen: whoever wants to do without it sets its weight to 0.
+///
+/// # Errors
+/// Names each pool that would have a weight and no host or wallet any more.
+pub fn may_replace(old: &Config, new: &Config) -> Result<(), ConfigErrors> {
+    let lost = |slot: &PoolSlot| {
+        old.pool_in_use(*slot).is_some() && new.pools[*slot].is_none() && new.share(*slot) > 0.0
+    };
+    let faults: Vec<_> = PoolSlot::ALL
+        .into_iter()
+        .filter(lost)
+        .map(|slot| Fault {
+            path: format!("pools.{slot}"),
+            found: "no host or no wallet, for a pool that is mined for".to_owned(),
+            allowed: format!("both, or scheduler.pool{slot}_weight 0 to do without it"),
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigErrors::new(faults))
+    }
 }

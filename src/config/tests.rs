@@ -603,3 +603,21 @@ proptest! {
         check(&new);
     }
 }
+
+#[test]
+fn a_pool_that_is_mined_for_is_not_lost_by_a_slip() {
+    let both = config(&two_pools());
+    let slip = config(&with("pools.A.wallet", json!("")));
+    let errors = may_replace(&both, &slip).unwrap_err().to_string();
+    assert_eq!(
+        errors,
+        "pools.A: found no host or no wallet, for a pool that is mined for; \
+         allowed: both, or scheduler.poolA_weight 0 to do without it"
+    );
+    let mut without = with("pools.A.wallet", json!(""));
+    set(&mut without, "scheduler.poolA_weight", json!(0));
+    assert_eq!(may_replace(&both, &config(&without)), Ok(()));
+    assert_eq!(may_replace(&slip, &both), Ok(()));
+    // What was never there cannot be lost.
+    assert_eq!(may_replace(&Config::default(), &slip), Ok(()));
+}

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::config::{Config, PoolConfig};
 use crate::core::action::{Action, DialTarget};
@@ -27,6 +28,9 @@ const ASSUMED_E2: u8 = 4;
 /// be a pool that has just started (QUIRKS Q8).
 const ENOUGH_PROBES: u32 = 2;
 
+/// Nobody waits longer for a pool that does not even refuse: miners give up soon.
+const LONGEST_SEARCH: Duration = Duration::from_secs(5);
+
 /// One of the two pools.
 #[derive(Debug)]
 pub struct Pool {
@@ -34,6 +38,8 @@ pub struct Pool {
     pub facts: PoolFacts,
     /// How often a look at it has failed since its address was set.
     pub probe_failures: u32,
+    /// Since when it is looked for, as long as nothing is known of it.
+    pub sought: Option<Instant>,
     /// Its latest job as it was told to some connection.
     pub latest: Option<Arc<Notify>>,
     /// The proxy's own short connections to it.
@@ -67,6 +73,7 @@ impl Pool {
         Self {
             facts,
             probe_failures: 0,
+            sought: None,
             latest: None,
             probe: Upstream::new(Client::Probe, slot),
             ready: 0,
@@ -94,8 +101,16 @@ impl Pool {
 
     /// Whether a miner need not wait for this pool before it is told its extranonce: it is known, or
     /// was looked for in vain.
-    pub fn is_known(&self) -> bool {
-        self.facts.e2_size.is_some() || self.probe_failures >= ENOUGH_PROBES
+    pub fn is_known(&self, now: Instant) -> bool {
+        self.facts.e2_size.is_some()
+            || self.probe_failures >= ENOUGH_PROBES
+            || self.given_up().is_some_and(|until| until <= now)
+    }
+
+    /// Until when miners wait for something to be known of it.
+    pub fn given_up(&self) -> Option<Instant> {
+        let sought = self.sought.filter(|_| self.facts.e2_size.is_none())?;
+        sought.checked_add(LONGEST_SEARCH)
     }
 
     /// Puts a connection into the queue for the gate.

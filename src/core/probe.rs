@@ -18,23 +18,25 @@ use crate::stratum::message::FromPool;
 use crate::units::{LinkId, PoolConn, PoolSlot};
 
 impl Core {
-    pub(super) fn start_probe(&mut self, slot: PoolSlot, out: &mut Vec<Action>) {
+    pub(super) fn start_probe(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         if self.config.pool_in_use(slot).is_some() && self.stopping.is_none() {
             let conn = self.pools[slot].probe.want();
             self.pools[slot].queue_dial(conn);
+            self.pools[slot].sought.get_or_insert(now.at);
+            self.note_probe_deadline(slot, now);
             self.pump_dials(out);
         }
     }
 
     /// With no miner left nobody would find out that a pool is back: the probes do.
-    pub(super) fn look_at_lost_pools(&mut self, out: &mut Vec<Action>) {
+    pub(super) fn look_at_lost_pools(&mut self, now: Now, out: &mut Vec<Action>) {
         if !self.miners.is_empty() {
             return;
         }
         for slot in PoolSlot::ALL {
             let pool = &self.pools[slot];
             if pool.health == Health::Down && pool.probe.is_idle() {
-                self.start_probe(slot, out);
+                self.start_probe(slot, now, out);
             }
         }
     }
@@ -140,15 +142,20 @@ impl Core {
             let conn = probe.conn();
             self.on_probe_done(conn, now, out);
         } else if probe.pause_over(now.at) {
-            self.start_probe(slot, out);
+            self.start_probe(slot, now, out);
         }
+        self.release_waiting(now, out);
         self.note_probe_deadline(slot, now);
     }
 
     pub(super) fn note_probe_deadline(&mut self, slot: PoolSlot, now: Now) {
         let limits = self.config.pool_in_use(slot);
-        let deadline =
-            limits.and_then(|limits| self.pools[slot].probe.next_deadline(limits, now.at));
+        let pool = &self.pools[slot];
+        let deadline = limits.and_then(|limits| {
+            let search = pool.given_up().filter(|until| *until > now.at);
+            let probe = pool.probe.next_deadline(limits, now.at);
+            [search, probe].into_iter().flatten().min()
+        });
         self.agenda.set(Due::Probe(slot), deadline);
     }
 
@@ -170,7 +177,7 @@ impl Core {
 
     /// Answers the miners that waited for the pools to be known.
     pub(super) fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
-        if !pools_known(&self.pools, &self.config) {
+        if !pools_known(&self.pools, &self.config, now) {
             return;
         }
         let waiting = self

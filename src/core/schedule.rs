@@ -23,7 +23,7 @@ pub struct Rules {
     pub shares: PerPool<f64>,
     /// The shortest turn that is aimed at, in seconds.
     pub slice: f64,
-    /// No turn is shorter, except the first of a miner.
+    /// No turn is shorter, except the first two of a miner and the first after a long outage.
     pub min_switch: Duration,
     /// How much lost time a pool may catch up on after an outage, in seconds.
     pub catch_up: f64,
@@ -58,15 +58,30 @@ pub struct Schedule {
     since: Instant,
     /// The pool that the miner works for, and since when.
     turn: Option<(PoolSlot, Instant)>,
-    /// The first turn, which puts the miner at its own place in the cycle; `None` once it is over.
-    opening: Option<Opening>,
+    /// The miner's own place in the cycle, from 0 to 1.
+    phase: f64,
+    /// How far it has come to that place.
+    entry: Entry,
     /// Which pools had work at the last look.
     available: PerPool<bool>,
     /// Seconds of work for each pool so far.
     time_on: PerPool<f64>,
 }
 
-/// How a miner enters the cycle: on which pool, and at which part (0 to 1) of the bound its first turn ends.
+/// How far a miner has entered the cycle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Entry {
+    /// Its first turn, which puts it at its own place.
+    Opening(Opening),
+    /// Its second, which begins within the bound and so may be short as well.
+    Second,
+    /// It was put at its place anew; the turn that it gets now may be short like a second one.
+    Forgiven,
+    /// It goes round.
+    Over,
+}
+
+/// A miner's first turn: on which pool, and at which part (0 to 1) of the bound it ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Opening {
     slot: PoolSlot,
@@ -97,7 +112,8 @@ impl Schedule {
             error: 0.0,
             since: now,
             turn: None,
-            opening: Some(opening),
+            phase,
+            entry: Entry::Opening(opening),
             available: PerPool::default(),
             time_on: PerPool::default(),
         }
@@ -110,7 +126,10 @@ impl Schedule {
 
     /// The pool that the miner would begin with if both had work.
     pub fn preferred_start(&self) -> PoolSlot {
-        self.opening.map_or(PoolSlot::A, |opening| opening.slot)
+        match self.entry {
+            Entry::Opening(opening) => opening.slot,
+            Entry::Second | Entry::Forgiven | Entry::Over => PoolSlot::A,
+        }
     }
 
     /// The cumulative error, in seconds, as of the last [`advance`](Self::advance).
@@ -158,7 +177,9 @@ impl Schedule {
         if !(before[PoolSlot::A] && before[PoolSlot::B]) {
             // A pool is back: what it missed is made up for within limits.
             let most = rules.catch_up.max(rules.bound());
-            self.error = self.error.clamp(-most, most);
+            if self.error.abs() > most {
+                return Some(self.forgive(most, rules));
+            }
         }
         match self.turn {
             None => Some(self.preferred_start()),
@@ -169,10 +190,38 @@ impl Schedule {
         }
     }
 
+    /// Brings the error back to `most`, and the pool to work for. After a long outage that would put
+    /// all miners at the same point, to switch in step for ever after. So this one is put where it
+    /// would be had it been there a part of a cycle ago, its own part.
+    fn forgive(&mut self, most: f64, rules: &Rules) -> PoolSlot {
+        let ahead = if self.error > 0.0 {
+            PoolSlot::A
+        } else {
+            PoolSlot::B
+        };
+        let behind = ahead.other();
+        let (falls, rises) = (rules.shares[ahead], rules.shares[behind]);
+        let (bound, turn_of) = (rules.bound(), |rate: f64| 2.0 * rules.bound() / rate);
+        let since = self.phase * (turn_of(falls) + turn_of(rises));
+        let until_switch = (most + bound) / falls;
+        let (size, slot) = if since < until_switch {
+            (most - falls * since, behind)
+        } else {
+            (rises * (since - until_switch) - bound, ahead)
+        };
+        self.error = size * self.error.signum();
+        self.entry = Entry::Forgiven;
+        slot
+    }
+
     /// Notes that the miner got work of a pool, or of none.
     pub fn set_turn(&mut self, slot: Option<PoolSlot>, now: Instant) {
-        if self.on() != slot && self.on() == self.opening.map(|opening| opening.slot) {
-            self.opening = None;
+        if self.on() != slot {
+            self.entry = match self.entry {
+                Entry::Opening(opening) if self.on() != Some(opening.slot) => self.entry,
+                Entry::Opening(_) | Entry::Forgiven => Entry::Second,
+                Entry::Second | Entry::Over => Entry::Over,
+            };
         }
         self.turn = slot.map(|slot| (slot, now));
     }
@@ -191,15 +240,18 @@ impl Schedule {
             PoolSlot::B => -self.error,
         };
         let bound = rules.bound();
-        let (limit, shortest) = match self.opening {
+        let (limit, shortest) = match self.entry {
             // Not where the opening wants it: only because the other pool had no work yet.
-            Some(opening) if opening.slot != slot => return started.checked_add(rules.min_switch),
-            Some(opening) => {
+            Entry::Opening(opening) if opening.slot != slot => {
+                return started.checked_add(rules.min_switch);
+            }
+            Entry::Opening(opening) => {
                 // It ends early on purpose; only not within a blink.
                 let least = (rate * SHORTEST_OPENING).min(bound);
                 ((opening.part * bound).max(least), Duration::ZERO)
             }
-            None => (bound, rules.min_switch),
+            Entry::Second | Entry::Forgiven => (bound, Duration::ZERO),
+            Entry::Over => (bound, rules.min_switch),
         };
         let left = (limit - progress).max(0.0) / rate;
         // A rate of zero: the whole work goes to this pool. (0/0 is "never" as well.)
@@ -261,6 +313,28 @@ mod tests {
         turns
     }
 
+    /// Has one schedule followed from one moment to another, waking at its deadlines.
+    fn run_to(
+        schedule: &mut Schedule,
+        mut now: Instant,
+        until: Instant,
+        rules: &Rules,
+        available: PerPool<bool>,
+    ) {
+        while now <= until {
+            schedule.advance(now, rules);
+            let slot = schedule.choose(now, rules, available);
+            if slot != schedule.on() {
+                schedule.set_turn(slot, now);
+            }
+            now = schedule
+                .next_deadline(rules)
+                .unwrap_or(until)
+                .max(now + Duration::from_nanos(1));
+        }
+        schedule.advance(until, rules);
+    }
+
     #[test]
     fn turns_are_as_long_as_the_design_says() {
         for (share, a, b) in [
@@ -319,10 +393,56 @@ mod tests {
         let back = start + Duration::from_secs(7200);
         schedule.advance(back, &rules);
         assert_eq!(schedule.choose(back, &rules, both()), Some(PoolSlot::B));
-        assert_eq!(schedule.error(), 600.0);
+        // Of the limit of 600 s half a cycle is over, in which B makes up for 5 s.
+        assert!((schedule.error() - 595.0).abs() < 0.01);
         schedule.set_turn(Some(PoolSlot::B), back);
         let due = schedule.next_deadline(&rules).unwrap();
-        assert_eq!(due - back, Duration::from_secs(1205));
+        assert!((due - back).abs_diff(Duration::from_secs(1195)) < Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_fleet_does_not_switch_in_step_after_an_outage() {
+        for (share, catch_up, lost) in [
+            (0.5, 0.0, PoolSlot::B),
+            (0.7, 30.0, PoolSlot::A),
+            (0.3, 600.0, PoolSlot::B),
+        ] {
+            let rules = Rules {
+                catch_up,
+                ..rules(share, 2.0, 1.0)
+            };
+            let start = Instant::now();
+            let mut fleet: Vec<_> = (0..100).map(|index| Schedule::new(index, start)).collect();
+            let mut follow = |from: Duration, to: Duration, available| {
+                let (from, to) = (start + from, start + to);
+                for schedule in &mut fleet {
+                    run_to(schedule, from, to, &rules, available);
+                }
+                let on_a = fleet.iter().filter(|it| it.on() == Some(PoolSlot::A));
+                f64::from(u32::try_from(on_a.count()).unwrap()) / 100.0
+            };
+            let at = Duration::from_millis;
+            follow(at(0), at(1_000), both());
+            follow(
+                at(1_000),
+                at(7_200_000),
+                PerPool::from_fn(|slot| slot != lost),
+            );
+            // Time enough to catch up.
+            follow(at(7_200_000), at(10_800_000), both());
+            for tenth in 108_000..108_600 {
+                let on_a = follow(at(100 * tenth), at(100 * tenth + 100), both());
+                assert!((on_a - share).abs() < 0.08, "{share}: {on_a} at {tenth}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_second_turn_keeps_the_bound_too() {
+        let rules = rules(0.7, 1.0, 1.0);
+        for index in 0..50 {
+            run(index, &rules, 1);
+        }
     }
 
     #[test]

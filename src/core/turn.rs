@@ -33,7 +33,7 @@ impl Turn<'_> {
     }
 
     pub(in crate::core) fn pools_known(&self) -> bool {
-        pools_known(self.pools, self.config)
+        pools_known(self.pools, self.config, self.now)
     }
 
     /// Tells what a connection found out about its pool.

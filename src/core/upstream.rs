@@ -24,9 +24,6 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 /// The pause after a refused authorization or an unusable extranonce: only the owner can mend it.
 const REFUSED_BACK_OFF: Duration = Duration::from_secs(60);
 
-/// The longest wait before a reconnect that a pool may ask for.
-const LONGEST_RECONNECT_WAIT: Duration = Duration::from_secs(60);
-
 /// As whom the client speaks to the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
@@ -283,7 +280,7 @@ impl Upstream {
     pub fn reset(&mut self, pause: Duration, now: Instant) -> Option<Box<Open>> {
         let open = self.take_open();
         self.failures = 0;
-        self.wait(pause.min(LONGEST_RECONNECT_WAIT), now);
+        self.wait(pause, now);
         open
     }
 

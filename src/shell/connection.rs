@@ -160,7 +160,10 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
     }
     // Nobody wants to hear more; but what is left unread would make the system throw away what was
     // written last.
-    let _ = io::copy(&mut SocketReader(socket), &mut io::sink());
+    while SocketReader(socket)
+        .read(&mut [0; 512])
+        .is_ok_and(|count| count > 0)
+    {}
     socket.reason(CloseReason::ByUs)
 }
 

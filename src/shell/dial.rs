@@ -21,8 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How many of a name's addresses are tried.
 const MOST_ADDRESSES: usize = 6;
 
-/// Far above what a pool sends on one connection; beyond it the reader pauses.
-const LINES_PER_SECOND: u32 = 5000;
+/// Far above what a pool sends on one connection; beyond it the reader pauses. A miner's queue holds
+/// two seconds of it, so that no burst of a pool costs a miner that reads its connection.
+const LINES_PER_SECOND: u32 = 500;
 
 /// Starts the thread that dials and then reads. It reports `PoolOpened` or `PoolDialFailed`, once.
 ///

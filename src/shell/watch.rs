@@ -74,7 +74,13 @@ fn reload(path: &Path, context: &Context) {
             let problem = format!("{}: {problem}", path.display());
             vec![Fact::ConfigRefused { problem }]
         }
-        Ok(loaded) => apply(loaded.config, loaded.warnings, context),
+        Ok(loaded) => match config::may_replace(&context.live.get(), &loaded.config) {
+            Ok(()) => apply(loaded.config, loaded.warnings, context),
+            Err(errors) => {
+                let problem = format!("{}: {errors}", path.display());
+                vec![Fact::ConfigRefused { problem }]
+            }
+        },
     };
     for fact in facts {
         let _ = context.inbox.send(Input::Report(fact));

@@ -138,6 +138,7 @@ fn a_config_with_a_fault_is_refused_and_the_old_one_goes_on() {
     for bad in [
         "{\"listen\": ",
         "[]",
+        &good.replace("\"walletB\"", "\"\""),
         &good.replace("\"poolA_weight\": 50", "\"poolA_weight\": -50"),
     ] {
         assert_ne!(bad, good);

@@ -200,6 +200,42 @@ fn shares_do_not_wait_for_a_pool_that_nobody_has_seen() {
     assert!(world.sites[PoolSlot::B].model.ledger().accepted() > before + 10);
 }
 
+/// At the very first start one pool accepts connections and says nothing.
+#[test]
+fn a_mute_pool_does_not_keep_a_new_farm_from_the_other() {
+    let [a, b] = pools();
+    let mute = PoolOptions { silent: true, ..a };
+    let mut world = World::new(config([50.0, 50.0], 10.0), [mute, b], 10);
+    world.add_miner(miner(), seconds(2));
+    world.run(seconds(8), |_| ());
+    assert!(!world.rigs[0].model.ledger().jobs().is_empty());
+    world.run(seconds(60), |_| ());
+    let ledger = world.rigs[0].model.ledger();
+    assert_eq!((ledger.rejected(), ledger.connections()), (0, 1));
+    assert!(world.sites[PoolSlot::B].model.ledger().accepted() > 20);
+}
+
+/// QUIRKS Q53: version rolling that is granted without a single bit is granted; the pool waits for
+/// the sixth parameter.
+#[test]
+fn a_mask_of_zero_is_a_mask() {
+    let [a, b] = pools();
+    let zero = PoolOptions { mask: Some(0), ..b };
+    let mut world = World::new(config([50.0, 50.0], 10.0), [a, zero], 11);
+    let options = MinerOptions {
+        handshake: Handshake::Axeos,
+        ..miner()
+    };
+    world.add_miner(options, seconds(2));
+    world.run(seconds(120), |_| ());
+    for slot in PoolSlot::ALL {
+        let ledger = world.sites[slot].model.ledger();
+        assert_eq!(ledger.refused(), 0, "{}", ledger.summary());
+        assert_eq!(ledger.violations(), []);
+        assert!(ledger.accepted() > 20, "{}", ledger.summary());
+    }
+}
+
 /// The answers of a connection that is being let go still count.
 #[test]
 fn late_shares_of_a_pool_that_is_let_go_get_their_answers() {

@@ -21,6 +21,9 @@ const RETIREMENT: Duration = Duration::from_secs(5);
 /// How many replaced connections are kept at a time.
 const MOST_RETIRING: usize = 4;
 
+/// The longest wait before a reconnect that a pool may ask for.
+const LONGEST_RECONNECT_WAIT: Duration = Duration::from_secs(60);
+
 /// A miner that asks again for authorization gets its pools dialled again after this long at the latest.
 const RETRY_SOON: Duration = Duration::from_secs(2);
 
@@ -279,6 +282,7 @@ impl Miner {
             turn.report(Fact::PoolRedirectRefused { conn, host });
             return;
         }
+        let wait = wait.min(LONGEST_RECONNECT_WAIT);
         turn.report(Fact::PoolReconnect { conn, wait });
         if let Some(open) = self.upstreams[conn.slot].reset(wait, turn.now.at) {
             self.retire(open, turn);

@@ -118,7 +118,11 @@ impl Miner {
         let work = Work {
             set_extranonce,
             difficulty: (self.told_difficulty != Some(told)).then_some(told),
-            mask: (self.session.rolling.is_some() && self.told_mask != Some(mask)).then_some(mask),
+            // Only who asked knows what to do with it (QUIRKS Q13, Q59).
+            mask: (self.session.was_configured
+                && self.session.rolling.is_some()
+                && self.told_mask != Some(mask))
+            .then_some(mask),
             job: id,
             pool_job: job.clone(),
             extranonce,

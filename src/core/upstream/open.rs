@@ -457,7 +457,7 @@ impl Open {
                 } else {
                     None
                 };
-                self.on_configured(granted.unwrap_or_default(), talk.facts);
+                self.on_configured(granted, talk.facts);
                 let next = if step == Step::Configure {
                     Step::Subscribe
                 } else {
@@ -503,13 +503,12 @@ impl Open {
         }
     }
 
-    fn on_configured(&mut self, mask: VersionMask, facts: &mut PoolFacts) {
+    fn on_configured(&mut self, granted: Option<VersionMask>, facts: &mut PoolFacts) {
+        let mask = granted.unwrap_or_default();
         self.mask = mask;
-        self.rolling = if mask.is_none() {
-            Rolling::Refused
-        } else {
-            Rolling::Granted
-        };
+        // Granted without a single bit it is granted all the same: the pool waits for the sixth
+        // parameter of a share (QUIRKS Q53).
+        self.rolling = granted.map_or(Rolling::Refused, |_| Rolling::Granted);
         // Some send a job before they are asked.
         self.jobs.change(|job| job.with_mask(mask));
         (facts.mask, facts.hang_ups) = (mask, 0);

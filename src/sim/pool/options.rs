@@ -36,7 +36,7 @@ pub struct PoolOptions {
     /// Whether `mining.suggest_difficulty` is followed.
     pub honours_suggestion: bool,
 
-    /// The version bits that may be rolled; `None`: as [`configure`](Self::configure) says.
+    /// The version bits that may be rolled; `None`: version rolling is not granted.
     pub mask: Option<u32>,
     /// What happens to `mining.configure`.
     pub configure: ConfigureHabit,

@@ -271,18 +271,18 @@ impl Session {
                 .ledger
                 .violation(PoolViolation::BadParameters, request.text);
         }
-        let granted = turn.shared.options.mask.unwrap_or(0) & asked;
-        let result = if granted == 0 {
-            json!({"version-rolling": false})
-        } else {
+        let granted = turn.shared.options.mask.map(|offered| offered & asked);
+        let result = if let Some(granted) = granted {
             self.asked_mask = Some(asked);
             self.mask = Some(granted);
             turn.shared.judge.grant(self.id, granted);
             let mask = format!("{granted:08x}");
             json!({"version-rolling": true, "version-rolling.mask": mask})
+        } else {
+            json!({"version-rolling": false})
         };
         self.answer(turn, request, &result);
-        if turn.shared.options.pushes_mask && granted != 0 {
+        if turn.shared.options.pushes_mask && granted.is_some_and(|mask| mask != 0) {
             self.push_mask(turn);
         }
     }
