@@ -139,8 +139,12 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
     let socket = reading.socket;
     let mut lines = LineReader::new(SocketReader(socket), reading.longest_line);
     let mut pace = Pace::new(reading.lines_per_second);
-    while !socket.has_ended() {
-        match lines.next_line(&mut take) {
+    loop {
+        // What comes after we have ended the connection is read on, though nobody wants to hear it:
+        // left unread it would make the system throw away what was written last.
+        let ended = socket.has_ended();
+        match lines.next_line(|line| ended || take(line)) {
+            Ok(Some(true)) if ended => (),
             Ok(Some(true)) => {
                 reading.metrics.line_read(reading.side);
                 pace.step(socket);
@@ -158,13 +162,6 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
             }
         }
     }
-    // Nobody wants to hear more; but what is left unread would make the system throw away what was
-    // written last.
-    while SocketReader(socket)
-        .read(&mut [0; 512])
-        .is_ok_and(|count| count > 0)
-    {}
-    socket.reason(CloseReason::ByUs)
 }
 
 struct SocketReader<'a>(&'a Socket);
