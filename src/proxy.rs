@@ -25,7 +25,8 @@ use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
-use crate::web::server::ServerHandle;
+use crate::web::gui::Pages;
+use crate::web::server::{Seats, ServerHandle};
 
 /// How long the last log lines may take when the program fails.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -35,6 +36,12 @@ const STOP_REQUEST: Duration = Duration::from_secs(1);
 
 /// How soon a request to stop is tried again.
 const STOP_RETRY: Duration = Duration::from_millis(5);
+
+/// A page keeps a connection or two open, and a household behind one address may have many pages open.
+const PAGE_SEATS: Seats = Seats {
+    connections: 256,
+    per_address: 128,
+};
 
 /// The exit code after a panic, so that a supervisor starts the program again.
 const PANICKED: i32 = 70;
@@ -46,6 +53,7 @@ pub struct Proxy {
     observer: Arc<Observer>,
     miners: SocketAddr,
     metrics: Option<ServerHandle>,
+    pages: Option<ServerHandle>,
     scheduler: JoinHandle<Memory>,
     state: PathBuf,
     store: JoinHandle<()>,
@@ -105,6 +113,14 @@ impl Proxy {
         };
         let door = Door::open(listener, context.clone())?;
         let miners = door.address();
+        let pages = Pages {
+            published: Arc::clone(&published),
+            context: context.clone(),
+            config_path: path.to_owned(),
+            started_with: Arc::clone(&config),
+            miners,
+        };
+        let gui = start_pages(&config, pages)?;
         tell(&Fact::Started {
             version: env!("CARGO_PKG_VERSION"),
             listen: miners.to_string(),
@@ -138,6 +154,7 @@ impl Proxy {
             observer,
             miners,
             metrics: page,
+            pages: gui,
             scheduler,
             state,
             store,
@@ -155,6 +172,11 @@ impl Proxy {
     /// Where the metrics are served.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(ServerHandle::addr)
+    }
+
+    /// Where the pages are served.
+    pub fn pages_address(&self) -> Option<SocketAddr> {
+        self.pages.as_ref().map(ServerHandle::addr)
     }
 
     /// The state as it was last published.
@@ -221,8 +243,8 @@ impl Proxy {
         // The scheduler held the only sender, so that the store has ended or is about to.
         let _ = self.store.join();
         let saved = store::save(&self.state, &memory);
-        if let Some(page) = self.metrics {
-            page.stop();
+        for port in [self.pages, self.metrics].into_iter().flatten() {
+            port.stop();
         }
         let uptime = self.started.elapsed();
         self.observer
@@ -254,7 +276,16 @@ fn start_metrics_page(
     }
     let address = SocketAddr::new(config.metrics.host, config.metrics.port);
     let handler = web::metrics::handler(Arc::clone(metrics), Arc::clone(published));
-    web::server::serve("metrics", address, handler).map(Some)
+    web::server::serve("metrics", address, Seats::default(), handler).map(Some)
+}
+
+fn start_pages(config: &Config, pages: Pages) -> anyhow::Result<Option<ServerHandle>> {
+    if !config.gui.enabled {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(config.gui.host, config.gui.port);
+    let handler = web::gui::handler(pages);
+    web::server::serve("gui", address, PAGE_SEATS, handler).map(Some)
 }
 
 fn warn_of_few_descriptors(config: &Config, limit: Option<u64>, tell: impl Fn(&Fact)) {

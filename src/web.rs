@@ -1,4 +1,6 @@
-//! HTTP: the server that all our ports share, and the metrics port.
+//! HTTP: the server that all our ports share, the metrics port, and the port of the pages with its API.
 
+pub mod api;
+pub mod gui;
 pub mod metrics;
 pub mod server;

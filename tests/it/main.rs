@@ -22,4 +22,6 @@ mod rubbish;
 mod shares;
 mod split;
 
+mod web_read;
+
 mod tidy;

@@ -36,6 +36,9 @@ const MAY_NAME: [(&str, &[&str]); 8] = [
             "units",
             "shell::clock",
             "shell::connection",
+            // The pages send commands to the scheduler and save the configuration.
+            "shell::files",
+            "shell::inbox",
             "shell::thread",
         ],
     ),

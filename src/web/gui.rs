@@ -1,0 +1,197 @@
+//! The pages' port: which method and path leads to which function, and what every answer has in common.
+//!
+//! Nothing is decided here but who is asked. What a function needs to know it gets from [`Pages`]; it reads the
+//! published picture of the state or sends the scheduler a command, and owns no routing state.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rouille::{Request, Response};
+
+use crate::config::Config;
+use crate::observe::published::Published;
+use crate::shell::inbox::Context;
+use crate::web::api;
+
+/// Everything that the functions behind the routes may use.
+pub struct Pages {
+    /// The newest picture of the state.
+    pub published: Arc<Published>,
+    /// The scheduler's inbox, the configuration in force, the log and the figures.
+    pub context: Context,
+    /// The configuration file.
+    pub config_path: PathBuf,
+    /// The configuration of the start: what needs a restart is still as it says.
+    pub started_with: Arc<Config>,
+    /// Where miners are served.
+    pub miners: SocketAddr,
+}
+
+/// What a route's function gets to know of the request.
+pub struct Call<'a> {
+    /// The request.
+    pub request: &'a Request,
+    /// What stood in the place of `{…}` in the route's path.
+    pub part: &'a str,
+}
+
+/// What may be asked for, in the order of the API's description (`docs/api.md`).
+#[rustfmt::skip]
+pub(super) const ROUTES: &[Route] = &[
+    Route::get("/api/v1/session", Access::Visitor, not_yet),
+    Route::post("/api/v1/login", Access::Guest, not_yet),
+    Route::post("/api/v1/logout", Access::Guest, not_yet),
+    Route::post("/api/v1/password", Access::Owner, not_yet),
+    Route::get("/api/v1/status", Access::Reader, not_yet),
+    Route::get("/api/v1/miners", Access::Reader, not_yet),
+    Route::get("/api/v1/miners/{id}", Access::Reader, not_yet),
+    Route::get("/api/v1/miners.csv", Access::Reader, not_yet),
+    Route::get("/api/v1/history", Access::Reader, not_yet),
+    Route::get("/api/v1/config", Access::Reader, not_yet),
+    Route::put("/api/v1/config", Access::Owner, not_yet),
+    Route::post("/api/v1/config/validate", Access::Owner, not_yet),
+    Route::get("/api/v1/config/backup", Access::Reader, not_yet),
+    Route::post("/api/v1/config/restore", Access::Owner, not_yet),
+    Route::put("/api/v1/weights", Access::Owner, not_yet),
+    Route::post("/api/v1/pool-test", Access::Owner, not_yet),
+    Route::get("/api/v1/events", Access::Reader, not_yet),
+    Route::get("/api/v1/logs/download", Access::Reader, not_yet),
+    Route::post("/api/v1/alerts/seen", Access::Owner, not_yet),
+    Route::get("/api/v1/openapi.json", Access::Visitor, not_yet),
+    Route::get("/healthz", Access::Anyone, not_yet),
+    Route::get("/widgets/stats", Access::Anyone, not_yet),
+];
+
+/// A method and a path, who may ask for it, and who answers.
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    /// The path; one part of it may be `{name}`, which stands for anything without a slash.
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    answer: fn(&Pages, &Call<'_>) -> Response,
+}
+
+/// Who may ask, each with what is asked of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Access {
+    /// Programs, too, that call us by a name that we do not know: nothing is told that could hurt.
+    Anyone,
+    /// Whoever calls us by one of our names.
+    Visitor,
+    /// With JSON, from a page of ours and with its token: something changes, but nobody has to be logged in.
+    Guest,
+    /// A visitor who is logged in, if there is a password.
+    Reader,
+    /// A guest who is logged in, if there is a password.
+    Owner,
+}
+
+impl Route {
+    const fn get(
+        path: &'static str,
+        access: Access,
+        answer: fn(&Pages, &Call<'_>) -> Response,
+    ) -> Self {
+        Self {
+            method: "GET",
+            path,
+            access,
+            answer,
+        }
+    }
+
+    const fn post(
+        path: &'static str,
+        access: Access,
+        answer: fn(&Pages, &Call<'_>) -> Response,
+    ) -> Self {
+        Self {
+            method: "POST",
+            path,
+            access,
+            answer,
+        }
+    }
+
+    const fn put(
+        path: &'static str,
+        access: Access,
+        answer: fn(&Pages, &Call<'_>) -> Response,
+    ) -> Self {
+        Self {
+            method: "PUT",
+            path,
+            access,
+            answer,
+        }
+    }
+
+    /// Whether this is the path; if so what stands in the place of its `{name}`, or nothing.
+    fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let Some((before, rest)) = self.path.split_once('{') else {
+            return (self.path == path).then_some("");
+        };
+        let after = rest.split_once('}').map_or("", |(_, after)| after);
+        let part = path.strip_prefix(before)?.strip_suffix(after)?;
+        (!part.is_empty() && !part.contains('/')).then_some(part)
+    }
+}
+
+/// The handler for [`serve`](super::server::serve).
+pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
+    move |request| {
+        let answer = answer(&pages, request);
+        HEADERS.into_iter().fold(answer, |answer, (name, value)| {
+            answer.with_unique_header(name, value)
+        })
+    }
+}
+
+/// What every answer carries. Nothing comes from another host, nothing runs that is not in a file of ours, and nobody
+/// may put our pages into a frame.
+const HEADERS: [(&str, &str); 4] = [
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+];
+
+fn answer(pages: &Pages, request: &Request) -> Response {
+    let path = request.url();
+    // A HEAD is a GET of which the server writes only the head.
+    let method = match request.method() {
+        "HEAD" => "GET",
+        other => other,
+    };
+    let found = || {
+        ROUTES
+            .iter()
+            .filter_map(|route| Some((route, route.matches(&path)?)))
+    };
+    if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
+        return (route.answer)(pages, &Call { request, part });
+    }
+    let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
+    if allowed.is_empty() {
+        return api::error(404, "not_found", "There is nothing here.");
+    }
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    api::error(
+        405,
+        "method_not_allowed",
+        "This is not asked for in this way.",
+    )
+    .with_additional_header("Allow", allowed.join(", "))
+}
+
+/// In place of what is to come.
+fn not_yet(_: &Pages, _: &Call<'_>) -> Response {
+    api::error(503, "unavailable", "This is not there yet.")
+}
