@@ -14,7 +14,7 @@ use crate::observe::Observer;
 use crate::shell::link::Link;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool, ToMiner, ToPool};
-use crate::units::{MinerId, PoolConn};
+use crate::units::{MinerId, PoolConn, PoolSlot};
 
 /// How many inputs wait for the scheduler; readers pause when it is full, and so do their peers.
 const INBOX: usize = 4096;
@@ -111,6 +111,8 @@ pub enum Input {
     },
     /// The owner changed the configuration.
     Config(Arc<Config>),
+    /// The owner has seen that a pool's earnings go elsewhere, since this time (milliseconds since 1970).
+    PayoutSeen(PoolSlot, u64),
     /// Something that another thread has to tell.
     Report(Fact),
     /// The process is to stop.
@@ -129,6 +131,7 @@ impl Input {
             Self::PoolLine { .. } => "pool_line",
             Self::PoolClosed { .. } => "pool_closed",
             Self::Config(_) => "config",
+            Self::PayoutSeen(..) => "payout_seen",
             Self::Report(_) => "report",
             Self::Stop => "stop",
         }
@@ -144,6 +147,7 @@ impl Input {
             | Self::PoolDialFailed { .. }
             | Self::PoolClosed { .. }
             | Self::Config(_)
+            | Self::PayoutSeen(..)
             | Self::Report(_)
             | Self::Stop => None,
         }

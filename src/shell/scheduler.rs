@@ -201,6 +201,7 @@ impl Scheduler {
                 self.context.observer.log.set_filter(&config.logging);
                 Event::ConfigChanged(config)
             }
+            Input::PayoutSeen(slot, changed) => Event::PayoutSeen { slot, changed },
             Input::Report(fact) => {
                 self.tell(&fact, now);
                 return None;
