@@ -1,6 +1,8 @@
-//! HTTP: the server that all our ports share, the metrics port, and the port of the pages with its API.
+//! HTTP: the server that all our ports share, the metrics port, and the web pages with their API.
 
 pub mod api;
+pub mod error;
 pub mod gui;
+pub mod json;
 pub mod metrics;
 pub mod server;
