@@ -1,4 +1,4 @@
-//! HTTP: the server that all our ports share, the metrics port, and the web pages with their API.
+//! HTTP: the server that all our ports share, the metrics port, and the port of the pages with its API.
 
 pub mod api;
 pub mod error;
