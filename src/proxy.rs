@@ -22,10 +22,12 @@ use crate::shell::accept::{Door, listen};
 use crate::shell::clock::{clock, now};
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::scheduler::{Parts, Scheduler};
+use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
 use crate::web::gui::Pages;
+use crate::web::login::Login;
 use crate::web::server::{Seats, ServerHandle};
 
 /// How long the last log lines may take when the program fails.
@@ -113,10 +115,12 @@ impl Proxy {
         };
         let door = Door::open(listener, context.clone())?;
         let miners = door.address();
+        let settings = Arc::new(Settings::new(path.to_owned(), context.clone()));
         let pages = Pages {
             published: Arc::clone(&published),
             context: context.clone(),
-            config_path: path.to_owned(),
+            settings: Arc::clone(&settings),
+            login: Login::new()?,
             started_with: Arc::clone(&config),
             miners,
         };
@@ -133,8 +137,8 @@ impl Proxy {
         };
         let (memories, store) =
             store::start(state.clone(), report).context("failed to start the state thread")?;
-        let watch = watch::start(path.to_owned(), context.clone())
-            .context("failed to start the config thread")?;
+        let watch =
+            watch::start(Arc::clone(&settings)).context("failed to start the config thread")?;
         let parts = Parts {
             config,
             memory,

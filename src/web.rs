@@ -2,7 +2,9 @@
 
 pub mod api;
 pub mod error;
+pub mod guard;
 pub mod gui;
 pub mod json;
+pub mod login;
 pub mod metrics;
 pub mod server;

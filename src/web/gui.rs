@@ -4,7 +4,6 @@
 //! published picture of the state or sends the scheduler a command, and owns no routing state.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rouille::{Request, Response};
@@ -12,7 +11,9 @@ use rouille::{Request, Response};
 use crate::config::Config;
 use crate::observe::published::Published;
 use crate::shell::inbox::Context;
-use crate::web::api;
+use crate::shell::settings::Settings;
+use crate::web::login::Login;
+use crate::web::{api, guard};
 
 /// Everything that the functions behind the routes may use.
 pub struct Pages {
@@ -20,8 +21,10 @@ pub struct Pages {
     pub published: Arc<Published>,
     /// The scheduler's inbox, the configuration in force, the log and the figures.
     pub context: Context,
-    /// The configuration file.
-    pub config_path: PathBuf,
+    /// The configuration file, and how it is changed.
+    pub settings: Arc<Settings>,
+    /// Who is logged in.
+    pub login: Login,
     /// The configuration of the start: what needs a restart is still as it says.
     pub started_with: Arc<Config>,
     /// Where miners are served.
@@ -174,7 +177,18 @@ fn answer(pages: &Pages, request: &Request) -> Response {
             .filter_map(|route| Some((route, route.matches(&path)?)))
     };
     if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
-        return (route.answer)(pages, &Call { request, part });
+        let config = pages.context.live.get();
+        let admitted = guard::admit(
+            request,
+            route.access,
+            &config.gui.allowed_hosts,
+            &pages.login,
+            config.gui.password_hash.as_deref(),
+        );
+        return match admitted {
+            Ok(()) => (route.answer)(pages, &Call { request, part }),
+            Err(error) => error.response(),
+        };
     }
     let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
     if allowed.is_empty() {
