@@ -26,6 +26,8 @@ pub mod core;
 pub mod shell;
 
 pub mod observe;
+
+pub mod visit;
 pub mod web;
 
 pub mod proxy;

@@ -5,6 +5,7 @@ pub mod error;
 pub mod guard;
 pub mod gui;
 pub mod json;
+pub mod limit;
 pub mod login;
 pub mod metrics;
 pub mod server;

@@ -378,7 +378,10 @@ fn a_hash_that_nothing_could_be_checked_against_is_a_fault_and_not_shown() {
     ] {
         let error = read(wrong).unwrap_err().to_string();
         assert!(error.starts_with("gui.password_hash: "), "{wrong}: {error}");
-        assert!(!error.contains("secret") && !error.contains("c29t"), "{error}");
+        assert!(
+            !error.contains("secret") && !error.contains("c29t"),
+            "{error}"
+        );
     }
 }
 
@@ -394,7 +397,11 @@ fn a_form_offers_what_is_allowed() {
                     // Whatever else may be wrong (two equal ports, two weights of 0), the number is not.
                     let refused = parse(&config).err().is_some_and(|errors| {
                         let of_key = |fault: &&Fault| fault.path == key.path;
-                        errors.faults.iter().filter(of_key).any(|fault| fault.allowed == key.allowed)
+                        errors
+                            .faults
+                            .iter()
+                            .filter(of_key)
+                            .any(|fault| fault.allowed == key.allowed)
                     });
                     assert!(!refused, "{}: {number}", key.path);
                 }

@@ -1,5 +1,12 @@
 //! The API under `/api/v1`, as `docs/api.md` describes it: a file for each group of routes.
 
+pub(super) mod config;
+pub(super) mod events;
+pub(super) mod logs;
+pub(super) mod pool_test;
+pub(super) mod session;
+pub(super) mod weights;
+
 use rouille::Response;
 use serde_json::json;
 

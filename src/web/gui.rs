@@ -12,8 +12,15 @@ use crate::config::Config;
 use crate::observe::published::Published;
 use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
+use crate::web::limit::Places;
 use crate::web::login::Login;
 use crate::web::{api, guard};
+
+/// How many tests of pools run at a time.
+pub const MOST_POOL_TESTS: usize = 2;
+
+/// How many archives of the log are made at a time.
+pub const MOST_DOWNLOADS: usize = 1;
 
 /// Everything that the functions behind the routes may use.
 pub struct Pages {
@@ -25,6 +32,10 @@ pub struct Pages {
     pub settings: Arc<Settings>,
     /// Who is logged in.
     pub login: Login,
+    /// Tests of pools that may run.
+    pub pool_tests: Places,
+    /// Downloads of the log that may run.
+    pub downloads: Places,
     /// The configuration of the start: what needs a restart is still as it says.
     pub started_with: Arc<Config>,
     /// Where miners are served.
@@ -42,24 +53,24 @@ pub struct Call<'a> {
 /// What may be asked for, in the order of the API's description (`docs/api.md`).
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/api/v1/session", Access::Visitor, not_yet),
-    Route::post("/api/v1/login", Access::Guest, not_yet),
-    Route::post("/api/v1/logout", Access::Guest, not_yet),
-    Route::post("/api/v1/password", Access::Owner, not_yet),
+    Route::get("/api/v1/session", Access::Visitor, api::session::show),
+    Route::post("/api/v1/login", Access::Guest, api::session::login),
+    Route::post("/api/v1/logout", Access::Guest, api::session::logout),
+    Route::post("/api/v1/password", Access::Owner, api::session::change_password),
     Route::get("/api/v1/status", Access::Reader, not_yet),
     Route::get("/api/v1/miners", Access::Reader, not_yet),
     Route::get("/api/v1/miners/{id}", Access::Reader, not_yet),
     Route::get("/api/v1/miners.csv", Access::Reader, not_yet),
     Route::get("/api/v1/history", Access::Reader, not_yet),
-    Route::get("/api/v1/config", Access::Reader, not_yet),
-    Route::put("/api/v1/config", Access::Owner, not_yet),
-    Route::post("/api/v1/config/validate", Access::Owner, not_yet),
-    Route::get("/api/v1/config/backup", Access::Reader, not_yet),
-    Route::post("/api/v1/config/restore", Access::Owner, not_yet),
-    Route::put("/api/v1/weights", Access::Owner, not_yet),
-    Route::post("/api/v1/pool-test", Access::Owner, not_yet),
-    Route::get("/api/v1/events", Access::Reader, not_yet),
-    Route::get("/api/v1/logs/download", Access::Reader, not_yet),
+    Route::get("/api/v1/config", Access::Reader, api::config::show),
+    Route::put("/api/v1/config", Access::Owner, api::config::save),
+    Route::post("/api/v1/config/validate", Access::Owner, api::config::validate),
+    Route::get("/api/v1/config/backup", Access::Reader, api::config::backup),
+    Route::post("/api/v1/config/restore", Access::Owner, api::config::restore),
+    Route::put("/api/v1/weights", Access::Owner, api::weights::set_weights),
+    Route::post("/api/v1/pool-test", Access::Owner, api::pool_test::run),
+    Route::get("/api/v1/events", Access::Reader, api::events::show),
+    Route::get("/api/v1/logs/download", Access::Reader, api::logs::download),
     Route::post("/api/v1/alerts/seen", Access::Owner, not_yet),
     Route::get("/api/v1/openapi.json", Access::Visitor, not_yet),
     Route::get("/healthz", Access::Anyone, not_yet),

@@ -39,7 +39,10 @@ const MAY_NAME: [(&str, &[&str]); 8] = [
             // The pages send commands to the scheduler and save the configuration.
             "shell::files",
             "shell::inbox",
+            "shell::settings",
             "shell::thread",
+            // The same visit to a pool that `dpmp check` makes.
+            "visit",
         ],
     ),
     // The judges share no protocol code with what they judge.
