@@ -14,6 +14,7 @@ use crossbeam_channel::Sender;
 use crate::config::{self, Config};
 use crate::core::fact::Fact;
 use crate::core::snapshot::Memory;
+use crate::history::{self, Keeper};
 use crate::observe::Observer;
 use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
@@ -58,6 +59,7 @@ pub struct Proxy {
     state: PathBuf,
     store: JoinHandle<()>,
     watch: (Sender<()>, JoinHandle<()>),
+    history: Keeper,
     started: Instant,
     log: LogGuard,
 }
@@ -113,7 +115,16 @@ impl Proxy {
         };
         let door = Door::open(listener, context.clone())?;
         let miners = door.address();
+        let trouble = inbox.clone();
+        let (history, keeper) = history::start(
+            history::path(path),
+            Arc::clone(&published),
+            move |problem| {
+                let _ = trouble.send(Input::Report(Fact::StateProblem { problem }));
+            },
+        )?;
         let pages = Pages {
+            history,
             published: Arc::clone(&published),
             context: context.clone(),
             config_path: path.to_owned(),
@@ -159,6 +170,7 @@ impl Proxy {
             state,
             store,
             watch,
+            history: keeper,
             started: clock(),
             log: guard,
         })
@@ -242,7 +254,7 @@ impl Proxy {
         drop(watch);
         // The scheduler held the only sender, so that the store has ended or is about to.
         let _ = self.store.join();
-        let saved = store::save(&self.state, &memory);
+        let saved = store::save(&self.state, &memory).and(self.history.stop());
         for port in [self.pages, self.metrics].into_iter().flatten() {
             port.stop();
         }

@@ -1,12 +1,1 @@
 //! The API under `/api/v1`, as `docs/api.md` describes it: a file for each group of routes.
-
-use rouille::Response;
-use serde_json::json;
-
-/// An error as the API tells it. `code` is for programs, `message` a sentence for people.
-pub(super) fn error(status: u16, code: &str, message: &str) -> Response {
-    let body = json!({"error": {"code": code, "message": message, "field": null}});
-    Response::from_data("application/json", body.to_string())
-        .with_status_code(status)
-        .with_additional_header("Cache-Control", "no-store")
-}

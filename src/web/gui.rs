@@ -10,14 +10,17 @@ use std::sync::Arc;
 use rouille::{Request, Response};
 
 use crate::config::Config;
+use crate::history::History;
 use crate::observe::published::Published;
 use crate::shell::inbox::Context;
-use crate::web::api;
+use crate::web::error::{Answer, ApiError, Code};
 
 /// Everything that the functions behind the routes may use.
 pub struct Pages {
     /// The newest picture of the state.
     pub published: Arc<Published>,
+    /// What was done in the last minutes, hours and days.
+    pub history: Arc<History>,
     /// The scheduler's inbox, the configuration in force, the log and the figures.
     pub context: Context,
     /// The configuration file.
@@ -39,28 +42,28 @@ pub struct Call<'a> {
 /// What may be asked for, in the order of the API's description (`docs/api.md`).
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/api/v1/session", Access::Visitor, not_yet),
-    Route::post("/api/v1/login", Access::Guest, not_yet),
-    Route::post("/api/v1/logout", Access::Guest, not_yet),
-    Route::post("/api/v1/password", Access::Owner, not_yet),
-    Route::get("/api/v1/status", Access::Reader, not_yet),
-    Route::get("/api/v1/miners", Access::Reader, not_yet),
-    Route::get("/api/v1/miners/{id}", Access::Reader, not_yet),
-    Route::get("/api/v1/miners.csv", Access::Reader, not_yet),
-    Route::get("/api/v1/history", Access::Reader, not_yet),
-    Route::get("/api/v1/config", Access::Reader, not_yet),
-    Route::put("/api/v1/config", Access::Owner, not_yet),
-    Route::post("/api/v1/config/validate", Access::Owner, not_yet),
-    Route::get("/api/v1/config/backup", Access::Reader, not_yet),
-    Route::post("/api/v1/config/restore", Access::Owner, not_yet),
-    Route::put("/api/v1/weights", Access::Owner, not_yet),
-    Route::post("/api/v1/pool-test", Access::Owner, not_yet),
-    Route::get("/api/v1/events", Access::Reader, not_yet),
-    Route::get("/api/v1/logs/download", Access::Reader, not_yet),
-    Route::post("/api/v1/alerts/seen", Access::Owner, not_yet),
-    Route::get("/api/v1/openapi.json", Access::Visitor, not_yet),
-    Route::get("/healthz", Access::Anyone, not_yet),
-    Route::get("/widgets/stats", Access::Anyone, not_yet),
+    Route::new("GET", "/api/v1/session", Access::Visitor, not_yet),
+    Route::new("POST", "/api/v1/login", Access::Guest, not_yet),
+    Route::new("POST", "/api/v1/logout", Access::Guest, not_yet),
+    Route::new("POST", "/api/v1/password", Access::Owner, not_yet),
+    Route::new("GET", "/api/v1/status", Access::Reader, not_yet),
+    Route::new("GET", "/api/v1/miners", Access::Reader, not_yet),
+    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, not_yet),
+    Route::new("GET", "/api/v1/miners.csv", Access::Reader, not_yet),
+    Route::new("GET", "/api/v1/history", Access::Reader, not_yet),
+    Route::new("GET", "/api/v1/config", Access::Reader, not_yet),
+    Route::new("PUT", "/api/v1/config", Access::Owner, not_yet),
+    Route::new("POST", "/api/v1/config/validate", Access::Owner, not_yet),
+    Route::new("GET", "/api/v1/config/backup", Access::Reader, not_yet),
+    Route::new("POST", "/api/v1/config/restore", Access::Owner, not_yet),
+    Route::new("PUT", "/api/v1/weights", Access::Owner, not_yet),
+    Route::new("POST", "/api/v1/pool-test", Access::Owner, not_yet),
+    Route::new("GET", "/api/v1/events", Access::Reader, not_yet),
+    Route::new("GET", "/api/v1/logs/download", Access::Reader, not_yet),
+    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, not_yet),
+    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, not_yet),
+    Route::new("GET", "/healthz", Access::Anyone, not_yet),
+    Route::new("GET", "/widgets/stats", Access::Anyone, not_yet),
 ];
 
 /// A method and a path, who may ask for it, and who answers.
@@ -69,8 +72,11 @@ pub(super) struct Route {
     /// The path; one part of it may be `{name}`, which stands for anything without a slash.
     pub(super) path: &'static str,
     pub(super) access: Access,
-    answer: fn(&Pages, &Call<'_>) -> Response,
+    answer: Handler,
 }
+
+/// What a route leads to.
+type Handler = fn(&Pages, &Call<'_>) -> Answer;
 
 /// Who may ask, each with what is asked of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,39 +94,14 @@ pub(super) enum Access {
 }
 
 impl Route {
-    const fn get(
+    const fn new(
+        method: &'static str,
         path: &'static str,
         access: Access,
-        answer: fn(&Pages, &Call<'_>) -> Response,
+        answer: Handler,
     ) -> Self {
         Self {
-            method: "GET",
-            path,
-            access,
-            answer,
-        }
-    }
-
-    const fn post(
-        path: &'static str,
-        access: Access,
-        answer: fn(&Pages, &Call<'_>) -> Response,
-    ) -> Self {
-        Self {
-            method: "POST",
-            path,
-            access,
-            answer,
-        }
-    }
-
-    const fn put(
-        path: &'static str,
-        access: Access,
-        answer: fn(&Pages, &Call<'_>) -> Response,
-    ) -> Self {
-        Self {
-            method: "PUT",
+            method,
             path,
             access,
             answer,
@@ -141,7 +122,7 @@ impl Route {
 /// The handler for [`serve`](super::server::serve).
 pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
-        let answer = answer(&pages, request);
+        let answer = answer(&pages, request).unwrap_or_else(|error| error.response());
         HEADERS.into_iter().fold(answer, |answer, (name, value)| {
             answer.with_unique_header(name, value)
         })
@@ -161,7 +142,7 @@ const HEADERS: [(&str, &str); 4] = [
     ("Referrer-Policy", "no-referrer"),
 ];
 
-fn answer(pages: &Pages, request: &Request) -> Response {
+fn answer(pages: &Pages, request: &Request) -> Answer {
     let path = request.url();
     // A HEAD is a GET of which the server writes only the head.
     let method = match request.method() {
@@ -178,20 +159,18 @@ fn answer(pages: &Pages, request: &Request) -> Response {
     }
     let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
     if allowed.is_empty() {
-        return api::error(404, "not_found", "There is nothing here.");
+        return Err(ApiError::not_found("There is nothing here."));
     }
     if allowed.contains(&"GET") {
         allowed.push("HEAD");
     }
-    api::error(
-        405,
-        "method_not_allowed",
-        "This is not asked for in this way.",
-    )
-    .with_additional_header("Allow", allowed.join(", "))
+    let error = ApiError::new(Code::MethodNotAllowed, "This is not asked for in this way.");
+    Ok(error
+        .response()
+        .with_additional_header("Allow", allowed.join(", ")))
 }
 
 /// In place of what is to come.
-fn not_yet(_: &Pages, _: &Call<'_>) -> Response {
-    api::error(503, "unavailable", "This is not there yet.")
+fn not_yet(_: &Pages, _: &Call<'_>) -> Answer {
+    Err(ApiError::new(Code::Unavailable, "This is not there yet."))
 }
