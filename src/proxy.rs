@@ -26,7 +26,7 @@ use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
-use crate::web::gui::Pages;
+use crate::web::gui::{Own, Pages};
 use crate::web::server::{Seats, ServerHandle};
 
 /// How long the last log lines may take when the program fails.
@@ -92,7 +92,11 @@ impl Proxy {
         let page = start_metrics_page(&config, &metrics, &published)?;
         let (log, guard) =
             log::start(&config.logging, path, log_to_stdout).context("failed to start the log")?;
-        let observer = Arc::new(Observer { log, metrics });
+        let observer = Arc::new(Observer {
+            log,
+            metrics,
+            notices: Arc::default(),
+        });
         let tell = |fact: &Fact| observer.observe(fact, now().unix_ms);
         for text in loaded.warnings {
             tell(&Fact::ConfigWarning { text });
@@ -130,6 +134,7 @@ impl Proxy {
             config_path: path.to_owned(),
             started_with: Arc::clone(&config),
             miners,
+            own: Own::default(),
         };
         let gui = start_pages(&config, pages)?;
         tell(&Fact::Started {

@@ -12,8 +12,13 @@ use rouille::{Request, Response};
 use crate::config::Config;
 use crate::history::History;
 use crate::observe::published::Published;
+use crate::shell::clock::now;
 use crate::shell::inbox::Context;
+use crate::web::api::alerts::{self, Grounds, Seen};
+use crate::web::api::{Moment, Shared, history, miners, status, widgets};
 use crate::web::error::{Answer, ApiError, Code};
+use crate::web::files::Files;
+use crate::web::json;
 
 /// Everything that the functions behind the routes may use.
 pub struct Pages {
@@ -29,6 +34,66 @@ pub struct Pages {
     pub started_with: Arc<Config>,
     /// Where miners are served.
     pub miners: SocketAddr,
+    /// What belongs to these pages alone.
+    pub own: Own,
+}
+
+/// What the pages keep for themselves.
+#[derive(Debug, Default)]
+pub struct Own {
+    files: Files,
+    /// Alerts that were dismissed.
+    seen: Seen,
+    /// Answers that all open pages ask for again and again.
+    status: Shared,
+    miners: Shared,
+}
+
+impl Pages {
+    /// Answers on the ground of what is true now.
+    fn at_this_moment<T>(&self, answer: impl FnOnce(&Moment<'_>) -> T) -> T {
+        let (snapshot, config) = (self.published.get(), self.context.live.get());
+        answer(&Moment {
+            snapshot: &snapshot,
+            config: &config,
+            now: now(),
+        })
+    }
+
+    fn grounds<'a>(&self, moment: &'a Moment<'a>) -> Grounds<'a> {
+        Grounds {
+            moment,
+            notices: self.context.observer.notices.all(),
+            lately: self.history.window(10, moment.snapshot, moment.now),
+            // There is none to set yet.
+            password_set: true,
+        }
+    }
+
+    fn status(&self) -> Response {
+        self.at_this_moment(|moment| {
+            let own = &self.own;
+            own.status.answer(moment, own.seen.version(), || {
+                let alerts = alerts::alerts(&self.grounds(moment), &own.seen);
+                status::status(moment, &self.history, self.miners, alerts)
+            })
+        })
+    }
+
+    fn all_miners(&self) -> Response {
+        self.at_this_moment(|moment| {
+            let make = || miners::miners(moment, &self.history);
+            self.own.miners.answer(moment, 0, make)
+        })
+    }
+
+    fn alert_seen(&self, request: &Request) -> Answer {
+        let body = json::read(request)?;
+        self.at_this_moment(|moment| {
+            let grounds = self.grounds(moment);
+            alerts::dismiss(body, &grounds, &self.own.seen, &self.context)
+        })
+    }
 }
 
 /// What a route's function gets to know of the request.
@@ -46,11 +111,11 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST", "/api/v1/login", Access::Guest, not_yet),
     Route::new("POST", "/api/v1/logout", Access::Guest, not_yet),
     Route::new("POST", "/api/v1/password", Access::Owner, not_yet),
-    Route::new("GET", "/api/v1/status", Access::Reader, not_yet),
-    Route::new("GET", "/api/v1/miners", Access::Reader, not_yet),
-    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, not_yet),
-    Route::new("GET", "/api/v1/miners.csv", Access::Reader, not_yet),
-    Route::new("GET", "/api/v1/history", Access::Reader, not_yet),
+    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| Ok(pages.status())),
+    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| Ok(pages.all_miners())),
+    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.at_this_moment(|moment| miners::one(moment, &pages.history, call.part))),
+    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| pages.at_this_moment(|moment| Ok(miners::csv(moment, &pages.history)))),
+    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| history::history(call.request, &pages.history, now().unix_ms)),
     Route::new("GET", "/api/v1/config", Access::Reader, not_yet),
     Route::new("PUT", "/api/v1/config", Access::Owner, not_yet),
     Route::new("POST", "/api/v1/config/validate", Access::Owner, not_yet),
@@ -60,10 +125,10 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST", "/api/v1/pool-test", Access::Owner, not_yet),
     Route::new("GET", "/api/v1/events", Access::Reader, not_yet),
     Route::new("GET", "/api/v1/logs/download", Access::Reader, not_yet),
-    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, not_yet),
-    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, not_yet),
-    Route::new("GET", "/healthz", Access::Anyone, not_yet),
-    Route::new("GET", "/widgets/stats", Access::Anyone, not_yet),
+    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
+    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| Ok(openapi())),
+    Route::new("GET", "/healthz", Access::Anyone, |pages, _| Ok(status::healthz(&pages.published.get()))),
+    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| pages.at_this_moment(|moment| Ok(json::respond(&widgets::stats(moment))))),
 ];
 
 /// A method and a path, who may ask for it, and who answers.
@@ -129,6 +194,9 @@ pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 's
     }
 }
 
+/// The description of the API, as OpenAPI 3.1 has it.
+const OPENAPI: &str = include_str!("openapi.json");
+
 /// What every answer carries. Nothing comes from another host, nothing runs that is not in a file of ours, and nobody
 /// may put our pages into a frame.
 const HEADERS: [(&str, &str); 4] = [
@@ -139,7 +207,7 @@ const HEADERS: [(&str, &str); 4] = [
     ),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
+    ("Referrer-Policy", "same-origin"),
 ];
 
 fn answer(pages: &Pages, request: &Request) -> Answer {
@@ -157,6 +225,12 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
     if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
         return (route.answer)(pages, &Call { request, part });
     }
+    if let Some(file) = pages.own.files.answer(&path, request) {
+        return match method {
+            "GET" => Ok(file),
+            _ => Ok(not_allowed(&["GET", "HEAD"])),
+        };
+    }
     let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
     if allowed.is_empty() {
         return Err(ApiError::not_found("There is nothing here."));
@@ -164,10 +238,19 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
     if allowed.contains(&"GET") {
         allowed.push("HEAD");
     }
-    let error = ApiError::new(Code::MethodNotAllowed, "This is not asked for in this way.");
-    Ok(error
+    Ok(not_allowed(&allowed))
+}
+
+fn not_allowed(methods: &[&str]) -> Response {
+    ApiError::new(Code::MethodNotAllowed, "This is not asked for in this way.")
         .response()
-        .with_additional_header("Allow", allowed.join(", ")))
+        .with_additional_header("Allow", methods.join(", "))
+}
+
+/// The description of the API for programs.
+fn openapi() -> Response {
+    Response::from_data("application/json; charset=utf-8", OPENAPI)
+        .with_unique_header("Cache-Control", "no-cache")
 }
 
 /// In place of what is to come.
