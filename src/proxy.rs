@@ -23,10 +23,12 @@ use crate::shell::accept::{Door, listen};
 use crate::shell::clock::{clock, now};
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::scheduler::{Parts, Scheduler};
+use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
 use crate::web::gui::{Own, Pages};
+use crate::web::login::Login;
 use crate::web::server::{Seats, ServerHandle};
 
 /// How long the last log lines may take when the program fails.
@@ -127,11 +129,13 @@ impl Proxy {
                 let _ = trouble.send(Input::Report(Fact::StateProblem { problem }));
             },
         )?;
+        let settings = Arc::new(Settings::new(path.to_owned(), context.clone()));
         let pages = Pages {
             history,
             published: Arc::clone(&published),
             context: context.clone(),
-            config_path: path.to_owned(),
+            settings: Arc::clone(&settings),
+            login: Login::new()?,
             started_with: Arc::clone(&config),
             miners,
             own: Own::default(),
@@ -149,8 +153,8 @@ impl Proxy {
         };
         let (memories, store) =
             store::start(state.clone(), report).context("failed to start the state thread")?;
-        let watch = watch::start(path.to_owned(), context.clone())
-            .context("failed to start the config thread")?;
+        let watch =
+            watch::start(Arc::clone(&settings)).context("failed to start the config thread")?;
         let parts = Parts {
             config,
             memory,

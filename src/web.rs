@@ -1,9 +1,11 @@
-//! HTTP: the server that all our ports share, the metrics port, and the web pages with their API.
+//! HTTP: the server that all our ports share, the metrics port, and the port of the pages with its API.
 
 pub mod api;
 pub mod error;
 mod files;
+pub mod guard;
 pub mod gui;
 pub mod json;
+pub mod login;
 pub mod metrics;
 pub mod server;

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::address::{PoolHost, Wallet};
 use super::kind::{
-    Bound, Flag, Kind, Listening, LogLevel, Names, Port, Seconds, SecondsOrNever, Secret, Text,
-    Weight, Whole,
+    Bound, Flag, Form, Kind, Listening, LogLevel, Names, PasswordHash, Port, Seconds,
+    SecondsOrNever, Secret, Text, Weight, Whole,
 };
 use super::{Config, Level, Mode, PoolConfig};
 use crate::units::{Difficulty, PoolSlot};
@@ -28,6 +28,8 @@ pub struct KeyInfo {
     pub needs_restart: bool,
     /// Whether the value must not be shown.
     pub is_secret: bool,
+    /// How it is asked for in a form.
+    pub form: Form,
 }
 
 /// Every key, in the order of the sample.
@@ -101,6 +103,7 @@ impl<K: Kind> AnyKey for Key<K> {
             default: self.kind.default_json(),
             needs_restart: self.applies == Applies::AfterRestart,
             is_secret: is_secret(self.path),
+            form: self.kind.form(),
         }
     }
 
@@ -236,7 +239,7 @@ pub(super) mod gui {
         |c| c.gui.port.to_string(),
         "TCP port on which the web pages are served.",
     );
-    pub(in crate::config) const ALLOWED_HOSTS: Key<Names> = Key::fixed(
+    pub(in crate::config) const ALLOWED_HOSTS: Key<Names> = Key::live(
         "gui.allowed_hosts",
         Names {
             most: 100,
@@ -244,6 +247,12 @@ pub(super) mod gui {
         },
         |c| names(&c.gui.allowed_hosts),
         "Further host names under which browsers may open the web pages, such as `dpmp.my-lan`.",
+    );
+    pub(in crate::config) const PASSWORD_HASH: Key<PasswordHash> = Key::live(
+        "gui.password_hash",
+        PasswordHash,
+        |c| c.gui.password_hash.clone().unwrap_or_default(),
+        "What the password of the web pages is checked against; the pages write it. If empty, none is asked for.",
     );
 }
 
@@ -266,6 +275,7 @@ macro_rules! pool_keys {
                 concat!($section, ".name"),
                 Text {
                     default: $name,
+                    choices: &[],
                     longest: 64,
                 },
                 |c| of_pool(c, $slot, |pool| pool.name.clone()),
@@ -298,6 +308,7 @@ macro_rules! pool_keys {
                 concat!($section, ".chain"),
                 Text {
                     default: "BTC",
+                    choices: &[],
                     longest: 16,
                 },
                 |c| of_pool(c, $slot, |pool| pool.chain.clone()),
@@ -352,6 +363,7 @@ pub(super) mod scheduler {
         "scheduler.mode",
         Text {
             default: "ratio",
+            choices: &["ratio"],
             longest: 64,
         },
         |c| match c.scheduler.mode {
@@ -506,6 +518,7 @@ pub(super) mod logging {
         "logging.directory",
         Text {
             default: "logs",
+            choices: &[],
             longest: 4096,
         },
         |c| {
@@ -550,7 +563,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 52] {
+pub(super) fn all() -> [&'static dyn AnyKey; 53] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -567,6 +580,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 52] {
         &gui::HOST,
         &gui::PORT,
         &gui::ALLOWED_HOSTS,
+        &gui::PASSWORD_HASH,
         &POOL_A.name,
         &POOL_A.host,
         &POOL_A.port,
@@ -609,7 +623,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 52] {
 
 /// Whether the value of a key must not be shown.
 pub(super) fn is_secret(path: &str) -> bool {
-    path.ends_with(".password")
+    path.ends_with(".password") || path.ends_with(".password_hash")
 }
 
 fn of_pool(config: &Config, slot: PoolSlot, shown: fn(&PoolConfig) -> String) -> String {

@@ -196,8 +196,11 @@ impl Scheduler {
                 self.standing.remove(&conn);
                 Event::PoolClosed { conn, reason }
             }
-            Input::Config(config) => {
-                self.context.live.set(Arc::clone(&config));
+            Input::Config { done } => {
+                // The core takes it over in this same turn, before anybody else is heard.
+                let config = self.context.live.put_into_force();
+                let _ = done.try_send(());
+                let config = config?;
                 self.context.observer.log.set_filter(&config.logging);
                 Event::ConfigChanged(config)
             }

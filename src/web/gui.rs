@@ -4,7 +4,6 @@
 //! published picture of the state or sends the scheduler a command, and owns no routing state.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rouille::{Request, Response};
@@ -14,11 +13,13 @@ use crate::history::History;
 use crate::observe::published::Published;
 use crate::shell::clock::now;
 use crate::shell::inbox::Context;
+use crate::shell::settings::Settings;
 use crate::web::api::alerts::{self, Grounds, Seen};
 use crate::web::api::{Moment, Shared, history, miners, status, widgets};
 use crate::web::error::{Answer, ApiError, Code};
 use crate::web::files::Files;
-use crate::web::json;
+use crate::web::login::Login;
+use crate::web::{guard, json};
 
 /// Everything that the functions behind the routes may use.
 pub struct Pages {
@@ -28,8 +29,10 @@ pub struct Pages {
     pub history: Arc<History>,
     /// The scheduler's inbox, the configuration in force, the log and the figures.
     pub context: Context,
-    /// The configuration file.
-    pub config_path: PathBuf,
+    /// The configuration file, and how it is changed.
+    pub settings: Arc<Settings>,
+    /// Who is logged in.
+    pub login: Login,
     /// The configuration of the start: what needs a restart is still as it says.
     pub started_with: Arc<Config>,
     /// Where miners are served.
@@ -50,6 +53,13 @@ pub struct Own {
 }
 
 impl Pages {
+    /// Lets a request pass, or says why not.
+    fn admit(&self, request: &Request, access: Access) -> Result<(), ApiError> {
+        let gui = &self.context.live.get().gui;
+        let password = gui.password_hash.as_deref();
+        guard::admit(request, access, &gui.allowed_hosts, &self.login, password)
+    }
+
     /// Answers on the ground of what is true now.
     fn at_this_moment<T>(&self, answer: impl FnOnce(&Moment<'_>) -> T) -> T {
         let (snapshot, config) = (self.published.get(), self.context.live.get());
@@ -65,8 +75,7 @@ impl Pages {
             moment,
             notices: self.context.observer.notices.all(),
             lately: self.history.window(10, moment.snapshot, moment.now),
-            // There is none to set yet.
-            password_set: true,
+            password_set: moment.config.gui.password_hash.is_some(),
         }
     }
 
@@ -148,7 +157,9 @@ type Handler = fn(&Pages, &Call<'_>) -> Answer;
 pub(super) enum Access {
     /// Programs, too, that call us by a name that we do not know: nothing is told that could hurt.
     Anyone,
-    /// Whoever calls us by one of our names.
+    /// Whoever calls us by one of our names, also by a link on another page: it gets files that hold no data.
+    Link,
+    /// Whoever calls us by one of our names and is not a page of another site.
     Visitor,
     /// With JSON, from a page of ours and with its token: something changes, but nobody has to be logged in.
     Guest,
@@ -223,17 +234,17 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
             .filter_map(|route| Some((route, route.matches(&path)?)))
     };
     if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
+        pages.admit(request, route.access)?;
         return (route.answer)(pages, &Call { request, part });
     }
-    if let Some(file) = pages.own.files.answer(&path, request) {
-        return match method {
-            "GET" => Ok(file),
-            _ => Ok(not_allowed(&["GET", "HEAD"])),
-        };
-    }
+    pages.admit(request, Access::Link)?;
+    let file = pages.own.files.answer(&path, request);
     let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
-    if allowed.is_empty() {
-        return Err(ApiError::not_found("There is nothing here."));
+    match file {
+        Some(file) if method == "GET" => return Ok(file),
+        Some(_) => allowed.push("GET"),
+        None if allowed.is_empty() => return Err(ApiError::not_found("There is nothing here.")),
+        None => (),
     }
     if allowed.contains(&"GET") {
         allowed.push("HEAD");
