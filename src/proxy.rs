@@ -14,6 +14,7 @@ use crossbeam_channel::Sender;
 use crate::config::{self, Config};
 use crate::core::fact::Fact;
 use crate::core::snapshot::Memory;
+use crate::history::{self, Keeper};
 use crate::observe::Observer;
 use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
@@ -26,7 +27,7 @@ use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
-use crate::web::gui::Pages;
+use crate::web::gui::{Own, Pages};
 use crate::web::limit::Places;
 use crate::web::login::Login;
 use crate::web::server::{Seats, ServerHandle};
@@ -61,6 +62,7 @@ pub struct Proxy {
     state: PathBuf,
     store: JoinHandle<()>,
     watch: (Sender<()>, JoinHandle<()>),
+    history: Keeper,
     started: Instant,
     log: LogGuard,
 }
@@ -93,7 +95,11 @@ impl Proxy {
         let page = start_metrics_page(&config, &metrics, &published)?;
         let (log, guard) =
             log::start(&config.logging, path, log_to_stdout).context("failed to start the log")?;
-        let observer = Arc::new(Observer { log, metrics });
+        let observer = Arc::new(Observer {
+            log,
+            metrics,
+            notices: Arc::default(),
+        });
         let tell = |fact: &Fact| observer.observe(fact, now().unix_ms);
         for text in loaded.warnings {
             tell(&Fact::ConfigWarning { text });
@@ -116,8 +122,17 @@ impl Proxy {
         };
         let door = Door::open(listener, context.clone())?;
         let miners = door.address();
+        let trouble = inbox.clone();
+        let (history, keeper) = history::start(
+            history::path(path),
+            Arc::clone(&published),
+            move |problem| {
+                let _ = trouble.send(Input::Report(Fact::StateProblem { problem }));
+            },
+        )?;
         let settings = Arc::new(Settings::new(path.to_owned(), context.clone()));
         let pages = Pages {
+            history,
             published: Arc::clone(&published),
             context: context.clone(),
             settings: Arc::clone(&settings),
@@ -126,6 +141,7 @@ impl Proxy {
             downloads: Places::new(web::gui::MOST_DOWNLOADS),
             started_with: Arc::clone(&config),
             miners,
+            own: Own::default(),
         };
         let gui = start_pages(&config, pages)?;
         tell(&Fact::Started {
@@ -166,6 +182,7 @@ impl Proxy {
             state,
             store,
             watch,
+            history: keeper,
             started: clock(),
             log: guard,
         })
@@ -249,7 +266,7 @@ impl Proxy {
         drop(watch);
         // The scheduler held the only sender, so that the store has ended or is about to.
         let _ = self.store.join();
-        let saved = store::save(&self.state, &memory);
+        let saved = store::save(&self.state, &memory).and(self.history.stop());
         // Pages that wait for news are not to hold up the stop.
         self.observer.log.tail().close();
         for port in [self.pages, self.metrics].into_iter().flatten() {

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod error;
+mod files;
 pub mod guard;
 pub mod gui;
 pub mod json;

@@ -13,7 +13,7 @@ const SHORTEST_ADDRESS: usize = 26;
 const SHORT_NAME: usize = 12;
 
 /// Shortens what is known to be a wallet or an account.
-pub(super) fn shorten(wallet: &str) -> String {
+pub(crate) fn shorten(wallet: &str) -> String {
     let length = wallet.chars().count();
     let (head, tail) = if length > SHORT_NAME { (4, 4) } else { (2, 0) };
     if length <= head + tail {

@@ -36,11 +36,14 @@ pub(super) fn admit(
         return Ok(());
     }
     let host = check_host(request.header("Host"), allowed_hosts)?;
+    if access == Access::Link {
+        return Ok(());
+    }
     check_origin(request.header("Origin"), host)?;
     check_site(request.header("Sec-Fetch-Site"))?;
     let changes = match access {
         Access::Guest | Access::Owner => true,
-        Access::Anyone | Access::Visitor | Access::Reader => false,
+        Access::Anyone | Access::Link | Access::Visitor | Access::Reader => false,
     };
     if changes {
         check_content_type(request.header("Content-Type"))?;
@@ -48,7 +51,7 @@ pub(super) fn admit(
     }
     let private = match access {
         Access::Reader | Access::Owner => true,
-        Access::Anyone | Access::Visitor | Access::Guest => false,
+        Access::Anyone | Access::Link | Access::Visitor | Access::Guest => false,
     };
     if private && !login.is_logged_in(request, password_hash) {
         return Err(ApiError::new(

@@ -9,12 +9,21 @@ use std::sync::Arc;
 use rouille::{Request, Response};
 
 use crate::config::Config;
+use crate::history::History;
 use crate::observe::published::Published;
+use crate::shell::clock::now;
 use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
+use crate::web::api::alerts::{self, Grounds, Seen};
+use crate::web::api::{
+    Moment, Shared, config, events, history, logs, miners, pool_test, session, status, weights,
+    widgets,
+};
+use crate::web::error::{Answer, ApiError, Code};
+use crate::web::files::Files;
 use crate::web::limit::Places;
 use crate::web::login::Login;
-use crate::web::{api, guard};
+use crate::web::{guard, json};
 
 /// How many tests of pools run at a time.
 pub const MOST_POOL_TESTS: usize = 2;
@@ -26,6 +35,8 @@ pub const MOST_DOWNLOADS: usize = 1;
 pub struct Pages {
     /// The newest picture of the state.
     pub published: Arc<Published>,
+    /// What was done in the last minutes, hours and days.
+    pub history: Arc<History>,
     /// The scheduler's inbox, the configuration in force, the log and the figures.
     pub context: Context,
     /// The configuration file, and how it is changed.
@@ -40,6 +51,72 @@ pub struct Pages {
     pub started_with: Arc<Config>,
     /// Where miners are served.
     pub miners: SocketAddr,
+    /// What belongs to these pages alone.
+    pub own: Own,
+}
+
+/// What the pages keep for themselves.
+#[derive(Debug, Default)]
+pub struct Own {
+    files: Files,
+    /// Alerts that were dismissed.
+    seen: Seen,
+    /// Answers that all open pages ask for again and again.
+    status: Shared,
+    miners: Shared,
+}
+
+impl Pages {
+    /// Lets a request pass, or says why not.
+    fn admit(&self, request: &Request, access: Access) -> Result<(), ApiError> {
+        let gui = &self.context.live.get().gui;
+        let password = gui.password_hash.as_deref();
+        guard::admit(request, access, &gui.allowed_hosts, &self.login, password)
+    }
+
+    /// Answers on the ground of what is true now.
+    fn at_this_moment<T>(&self, answer: impl FnOnce(&Moment<'_>) -> T) -> T {
+        let (snapshot, config) = (self.published.get(), self.context.live.get());
+        answer(&Moment {
+            snapshot: &snapshot,
+            config: &config,
+            now: now(),
+        })
+    }
+
+    fn grounds<'a>(&self, moment: &'a Moment<'a>) -> Grounds<'a> {
+        Grounds {
+            moment,
+            notices: self.context.observer.notices.all(),
+            lately: self.history.window(10, moment.snapshot, moment.now),
+            password_set: moment.config.gui.password_hash.is_some(),
+        }
+    }
+
+    fn status(&self) -> Response {
+        self.at_this_moment(|moment| {
+            let own = &self.own;
+            own.status.answer(moment, own.seen.version(), || {
+                let alerts = alerts::alerts(&self.grounds(moment), &own.seen);
+                status::status(moment, &self.history, self.miners, alerts)
+            })
+        })
+    }
+
+    fn all_miners(&self) -> Response {
+        self.at_this_moment(|moment| {
+            let make = || miners::miners(moment, &self.history);
+            self.own.miners.answer(moment, 0, make)
+        })
+    }
+
+    fn alert_seen(&self, request: &Request) -> Answer {
+        let body = json::read(request)?;
+        self.at_this_moment(|moment| {
+            let grounds = self.grounds(moment);
+            alerts::dismiss(body, &grounds, &self.own.seen, &self.context)
+        })
+    }
 }
 
 /// What a route's function gets to know of the request.
@@ -53,28 +130,28 @@ pub struct Call<'a> {
 /// What may be asked for, in the order of the API's description (`docs/api.md`).
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
-    Route::get("/api/v1/session", Access::Visitor, api::session::show),
-    Route::post("/api/v1/login", Access::Guest, api::session::login),
-    Route::post("/api/v1/logout", Access::Guest, api::session::logout),
-    Route::post("/api/v1/password", Access::Owner, api::session::change_password),
-    Route::get("/api/v1/status", Access::Reader, not_yet),
-    Route::get("/api/v1/miners", Access::Reader, not_yet),
-    Route::get("/api/v1/miners/{id}", Access::Reader, not_yet),
-    Route::get("/api/v1/miners.csv", Access::Reader, not_yet),
-    Route::get("/api/v1/history", Access::Reader, not_yet),
-    Route::get("/api/v1/config", Access::Reader, api::config::show),
-    Route::put("/api/v1/config", Access::Owner, api::config::save),
-    Route::post("/api/v1/config/validate", Access::Owner, api::config::validate),
-    Route::get("/api/v1/config/backup", Access::Reader, api::config::backup),
-    Route::post("/api/v1/config/restore", Access::Owner, api::config::restore),
-    Route::put("/api/v1/weights", Access::Owner, api::weights::set_weights),
-    Route::post("/api/v1/pool-test", Access::Owner, api::pool_test::run),
-    Route::get("/api/v1/events", Access::Reader, api::events::show),
-    Route::get("/api/v1/logs/download", Access::Reader, api::logs::download),
-    Route::post("/api/v1/alerts/seen", Access::Owner, not_yet),
-    Route::get("/api/v1/openapi.json", Access::Visitor, not_yet),
-    Route::get("/healthz", Access::Anyone, not_yet),
-    Route::get("/widgets/stats", Access::Anyone, not_yet),
+    Route::new("GET", "/api/v1/session", Access::Visitor, session::show),
+    Route::new("POST", "/api/v1/login", Access::Guest, session::login),
+    Route::new("POST", "/api/v1/logout", Access::Guest, session::logout),
+    Route::new("POST", "/api/v1/password", Access::Owner, session::change_password),
+    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| Ok(pages.status())),
+    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| Ok(pages.all_miners())),
+    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.at_this_moment(|moment| miners::one(moment, &pages.history, call.part))),
+    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| pages.at_this_moment(|moment| Ok(miners::csv(moment, &pages.history)))),
+    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| history::history(call.request, &pages.history, now().unix_ms)),
+    Route::new("GET", "/api/v1/config", Access::Reader, config::show),
+    Route::new("PUT", "/api/v1/config", Access::Owner, config::save),
+    Route::new("POST", "/api/v1/config/validate", Access::Owner, config::validate),
+    Route::new("GET", "/api/v1/config/backup", Access::Reader, config::backup),
+    Route::new("POST", "/api/v1/config/restore", Access::Owner, config::restore),
+    Route::new("PUT", "/api/v1/weights", Access::Owner, weights::set_weights),
+    Route::new("POST", "/api/v1/pool-test", Access::Owner, pool_test::run),
+    Route::new("GET", "/api/v1/events", Access::Reader, events::show),
+    Route::new("GET", "/api/v1/logs/download", Access::Reader, logs::download),
+    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
+    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| Ok(openapi())),
+    Route::new("GET", "/healthz", Access::Anyone, |pages, _| Ok(status::healthz(&pages.published.get()))),
+    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| pages.at_this_moment(|moment| Ok(json::respond(&widgets::stats(moment))))),
 ];
 
 /// A method and a path, who may ask for it, and who answers.
@@ -83,15 +160,20 @@ pub(super) struct Route {
     /// The path; one part of it may be `{name}`, which stands for anything without a slash.
     pub(super) path: &'static str,
     pub(super) access: Access,
-    answer: fn(&Pages, &Call<'_>) -> Response,
+    answer: Handler,
 }
+
+/// What a route leads to.
+type Handler = fn(&Pages, &Call<'_>) -> Answer;
 
 /// Who may ask, each with what is asked of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Access {
     /// Programs, too, that call us by a name that we do not know: nothing is told that could hurt.
     Anyone,
-    /// Whoever calls us by one of our names.
+    /// Whoever calls us by one of our names, also by a link on another page: it gets files that hold no data.
+    Link,
+    /// Whoever calls us by one of our names and is not a page of another site.
     Visitor,
     /// With JSON, from a page of ours and with its token: something changes, but nobody has to be logged in.
     Guest,
@@ -102,39 +184,14 @@ pub(super) enum Access {
 }
 
 impl Route {
-    const fn get(
+    const fn new(
+        method: &'static str,
         path: &'static str,
         access: Access,
-        answer: fn(&Pages, &Call<'_>) -> Response,
+        answer: Handler,
     ) -> Self {
         Self {
-            method: "GET",
-            path,
-            access,
-            answer,
-        }
-    }
-
-    const fn post(
-        path: &'static str,
-        access: Access,
-        answer: fn(&Pages, &Call<'_>) -> Response,
-    ) -> Self {
-        Self {
-            method: "POST",
-            path,
-            access,
-            answer,
-        }
-    }
-
-    const fn put(
-        path: &'static str,
-        access: Access,
-        answer: fn(&Pages, &Call<'_>) -> Response,
-    ) -> Self {
-        Self {
-            method: "PUT",
+            method,
             path,
             access,
             answer,
@@ -155,12 +212,15 @@ impl Route {
 /// The handler for [`serve`](super::server::serve).
 pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
-        let answer = answer(&pages, request);
+        let answer = answer(&pages, request).unwrap_or_else(|error| error.response());
         HEADERS.into_iter().fold(answer, |answer, (name, value)| {
             answer.with_unique_header(name, value)
         })
     }
 }
+
+/// The description of the API, as OpenAPI 3.1 has it.
+const OPENAPI: &str = include_str!("openapi.json");
 
 /// What every answer carries. Nothing comes from another host, nothing runs that is not in a file of ours, and nobody
 /// may put our pages into a frame.
@@ -172,10 +232,10 @@ const HEADERS: [(&str, &str); 4] = [
     ),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
+    ("Referrer-Policy", "same-origin"),
 ];
 
-fn answer(pages: &Pages, request: &Request) -> Response {
+fn answer(pages: &Pages, request: &Request) -> Answer {
     let path = request.url();
     // A HEAD is a GET of which the server writes only the head.
     let method = match request.method() {
@@ -188,35 +248,32 @@ fn answer(pages: &Pages, request: &Request) -> Response {
             .filter_map(|route| Some((route, route.matches(&path)?)))
     };
     if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
-        let config = pages.context.live.get();
-        let admitted = guard::admit(
-            request,
-            route.access,
-            &config.gui.allowed_hosts,
-            &pages.login,
-            config.gui.password_hash.as_deref(),
-        );
-        return match admitted {
-            Ok(()) => (route.answer)(pages, &Call { request, part }),
-            Err(error) => error.response(),
-        };
+        pages.admit(request, route.access)?;
+        return (route.answer)(pages, &Call { request, part });
     }
+    pages.admit(request, Access::Link)?;
+    let file = pages.own.files.answer(&path, request);
     let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
-    if allowed.is_empty() {
-        return api::error(404, "not_found", "There is nothing here.");
+    match file {
+        Some(file) if method == "GET" => return Ok(file),
+        Some(_) => allowed.push("GET"),
+        None if allowed.is_empty() => return Err(ApiError::not_found("There is nothing here.")),
+        None => (),
     }
     if allowed.contains(&"GET") {
         allowed.push("HEAD");
     }
-    api::error(
-        405,
-        "method_not_allowed",
-        "This is not asked for in this way.",
-    )
-    .with_additional_header("Allow", allowed.join(", "))
+    Ok(not_allowed(&allowed))
 }
 
-/// In place of what is to come.
-fn not_yet(_: &Pages, _: &Call<'_>) -> Response {
-    api::error(503, "unavailable", "This is not there yet.")
+fn not_allowed(methods: &[&str]) -> Response {
+    ApiError::new(Code::MethodNotAllowed, "This is not asked for in this way.")
+        .response()
+        .with_additional_header("Allow", methods.join(", "))
+}
+
+/// The description of the API for programs.
+fn openapi() -> Response {
+    Response::from_data("application/json; charset=utf-8", OPENAPI)
+        .with_unique_header("Cache-Control", "no-cache")
 }

@@ -10,37 +10,12 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{self, Change, ConfigErrors, KeyInfo, Loaded};
 use crate::shell::settings::{Saved, etag};
-use crate::web::error::{Answer, ApiError, Code, fault_json, response_of};
+use crate::web::error::{Answer, ApiError, Code, fault_json};
 use crate::web::gui::{Call, Pages};
 use crate::web::json;
 
 /// The one secret that is changed elsewhere, where the present password is asked for.
 const PASSWORD_HASH: &str = "gui.password_hash";
-
-/// `GET /api/v1/config`
-pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Response {
-    response_of(try_show(pages))
-}
-
-/// `POST /api/v1/config/validate`
-pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_validate(pages, call))
-}
-
-/// `PUT /api/v1/config`
-pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_save(pages, call))
-}
-
-/// `GET /api/v1/config/backup`
-pub(in crate::web) fn backup(pages: &Pages, _: &Call<'_>) -> Response {
-    response_of(try_backup(pages))
-}
-
-/// `POST /api/v1/config/restore`
-pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_restore(pages, call))
-}
 
 /// The file as it is, if it is valid.
 pub(super) struct Present {
@@ -70,7 +45,8 @@ pub(super) fn set(root: &mut Value, path: &str, value: Value) {
     }
 }
 
-fn try_show(pages: &Pages) -> Answer {
+/// `GET /api/v1/config`
+pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     let contents = read(pages)?;
     let text = text_of(&contents)?;
     let mut view = config::read_json(text).map_err(broken)?;
@@ -113,7 +89,8 @@ struct ConfigBody {
     config: Box<RawValue>,
 }
 
-fn try_validate(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `POST /api/v1/config/validate`
+pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: ConfigBody = json::read(call.request)?;
     let contents = read(pages)?;
     let invalid = |errors: ConfigErrors| {
@@ -143,7 +120,8 @@ struct SaveBody {
     config: Box<RawValue>,
 }
 
-fn try_save(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `PUT /api/v1/config`
+pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: SaveBody = json::read(call.request)?;
     let saved = pages.settings.change(|contents| {
         if etag(contents) != body.etag {
@@ -157,7 +135,8 @@ fn try_save(pages: &Pages, call: &Call<'_>) -> Answer {
     Ok(json::respond(&saved_json(&saved)))
 }
 
-fn try_backup(pages: &Pages) -> Answer {
+/// `GET /api/v1/config/backup`
+pub(in crate::web) fn backup(pages: &Pages, _: &Call<'_>) -> Answer {
     let contents = read(pages)?;
     Ok(Response::from_data("application/json", contents)
         .with_unique_header("Cache-Control", "no-store")
@@ -172,7 +151,8 @@ struct RestoreBody {
     text: String,
 }
 
-fn try_restore(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `POST /api/v1/config/restore`
+pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: RestoreBody = json::read(call.request)?;
     let mut kept_password = false;
     let mut saved = pages.settings.change(|contents| {

@@ -2,24 +2,18 @@
 
 use std::time::Duration;
 
-use rouille::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{self, Config, PoolConfig};
 use crate::units::PoolSlot;
 use crate::visit::{Failure, Found, Step, visit};
-use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::error::{Answer, ApiError};
 use crate::web::gui::{Call, Pages};
 use crate::web::json;
 
 /// How long a test may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// `POST /api/v1/pool-test`
-pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_run(pages, call))
-}
 
 #[derive(Deserialize)]
 struct Body {
@@ -31,7 +25,8 @@ struct Body {
     password: Option<Value>,
 }
 
-fn try_run(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `POST /api/v1/pool-test`
+pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: Body = json::read(call.request)?;
     let slot = PoolSlot::ALL
         .into_iter()
@@ -71,7 +66,10 @@ fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, Ap
             .and_then(|pool| pool.password.clone())
             .map(Value::from)
     });
-    let no_wallet = body.wallet.as_str().is_some_and(|text| text.trim().is_empty());
+    let no_wallet = body
+        .wallet
+        .as_str()
+        .is_some_and(|text| text.trim().is_empty());
     let text = json!({
         // Where we listen ourselves, since that can be no pool.
         "listen": {"host": config.listen.host, "port": config.listen.port},
