@@ -223,7 +223,7 @@ fn a_password_is_removed_by_who_knows_it() {
     shown["config"]["gui"]["password_hash"] = json!("");
     let save = json!({"etag": shown["etag"], "config": shown["config"]});
     let answer = owner.put("/api/v1/config", &save);
-    refused(&answer, 422, "invalid_value");
+    refused(&answer, 422, "invalid_config");
     assert_eq!(answer.json()["error"]["field"], "gui.password_hash");
     let old = fs::read_to_string(proxy.file("config.json.bak")).unwrap();
     assert!(!old.contains("argon2id"));

@@ -45,7 +45,7 @@ pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
     let problem = visited.err().map(|Failure { during, error }| {
         let problem = format!("{error:#}");
         // A refusal is the step's own outcome.
-        if !steps.last().is_some_and(|step: &Step| !step.ok) {
+        if steps.last().is_none_or(|step: &Step| step.ok) {
             add(&mut steps, failed(during, &problem));
         }
         problem
