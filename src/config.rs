@@ -28,8 +28,9 @@ use crate::units::{Difficulty, PerPool, PoolSlot};
 
 pub use self::change::{Change, changes, may_replace};
 pub use self::fault::{ConfigErrors, Fault};
-pub use self::file::{load_or_create, locate, sample, save};
+pub use self::file::{load_or_create, locate, sample, save, text};
 pub use self::keys::{KeyInfo, key_infos};
+pub use self::kind::{Form, FormKind};
 pub use self::user_name::UserName;
 
 /// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool.
@@ -115,18 +116,43 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// The web pages: `gui`. All of it needs a restart.
-#[derive(Clone, Debug, PartialEq)]
+/// The web pages: `gui`.
+#[derive(Clone, PartialEq)]
 pub struct Gui {
-    /// Whether they are there at all; by default they are.
+    /// Whether they are there at all; by default they are. Needs a restart.
     pub enabled: bool,
-    /// The address to listen on; `0.0.0.0` by default.
+    /// The address to listen on; `0.0.0.0` by default. Needs a restart.
     pub host: IpAddr,
-    /// The TCP port, from 1; 8855 by default.
+    /// The TCP port, from 1; 8855 by default. Needs a restart.
     pub port: u16,
     /// Host names, in lower case, under which a browser may ask for them, besides IP addresses and the names that
     /// are always allowed; none by default.
     pub allowed_hosts: Vec<String>,
+    /// The password as an argon2id hash in PHC form; `None` (default): no password is asked for.
+    pub password_hash: Option<String>,
+}
+
+impl fmt::Debug for Gui {
+    /// Everything but the hash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            enabled,
+            host,
+            port,
+            allowed_hosts,
+            password_hash,
+        } = self;
+        f.debug_struct("Gui")
+            .field("enabled", enabled)
+            .field("host", host)
+            .field("port", port)
+            .field("allowed_hosts", allowed_hosts)
+            .field(
+                "password_hash",
+                &password_hash.as_ref().map(|_| "(not shown)"),
+            )
+            .finish()
+    }
 }
 
 /// A pool that is set up: `pools.A` or `pools.B`.
@@ -359,6 +385,19 @@ pub fn parse(text: &str) -> Result<Loaded, ConfigErrors> {
     } else {
         Err(ConfigErrors::new(built.faults))
     }
+}
+
+/// Reads the JSON of a config, whatever it says; for those who change a part of it. It may hold passwords.
+///
+/// # Errors
+/// Where the text stops being one JSON object, and keys that stand twice.
+pub fn read_json(text: &str) -> Result<Value, ConfigErrors> {
+    raw::read(text)
+}
+
+/// The value at a path such as `pools.A.wallet`, unless it is null or missing.
+pub fn lookup<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
+    raw::lookup(json, path)
 }
 
 #[cfg(test)]

@@ -19,8 +19,11 @@ pub mod pool;
 pub mod pool_facts;
 pub mod upstream;
 
+pub mod departed;
 pub mod ledger;
 pub mod meter;
+pub mod payout;
+pub mod recent;
 pub mod snapshot;
 
 mod agenda;
@@ -35,10 +38,12 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::agenda::Agenda;
+use crate::core::departed::Departed;
 use crate::core::event::{Event, Now};
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::ledger::Ledger;
 use crate::core::miner::Miner;
+use crate::core::payout::Payout;
 use crate::core::pool::Pool;
 use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::random::Random;
@@ -63,6 +68,11 @@ pub struct Core {
     /// What is known of every pool that was ever reached, by address.
     known: BTreeMap<String, PoolFacts>,
     ledger: Ledger,
+    /// Where the earnings go, and whether the owner knows.
+    payouts: PerPool<Payout>,
+    departed: Departed,
+    /// Seconds of work for each pool before this start.
+    seconds_before: PerPool<f64>,
     agenda: Agenda<Due>,
     random: Random,
     /// How many miners have connected so far.
@@ -103,13 +113,17 @@ impl Core {
             miners: BTreeMap::new(),
             pools,
             known,
+            seconds_before: memory.ledger.pools.map(|_, pool| pool.seconds),
             ledger: memory.ledger,
+            payouts: memory.payouts,
+            departed: Departed::default(),
             agenda: Agenda::default(),
             random: Random::new(seed),
             admitted: 0,
             started: now,
             stopping: None,
         };
+        core.look_at_payouts(now);
         for slot in PoolSlot::ALL {
             core.start_probe(slot, now, out);
         }
@@ -128,7 +142,7 @@ impl Core {
             }
             Event::MinerClosed { miner, reason } => {
                 self.with_miner(miner, now, out, |it, turn| it.on_closed(&reason, turn));
-                self.miners.remove(&miner);
+                self.let_go(miner, now);
                 self.agenda.set(Due::Miner(miner), None);
                 self.look_at_lost_pools(now, out);
             }
@@ -172,6 +186,7 @@ impl Core {
                 }
             },
             Event::ConfigChanged(config) => self.on_config(config, now, out),
+            Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
             Event::ShutdownRequested => self.on_shutdown(now, out),
         }
         self.pump_dials(out);
@@ -255,6 +270,24 @@ impl Core {
             Client::Miner(_) => out.push(Action::Abort {
                 link: LinkId::Pool(conn),
             }),
+        }
+    }
+
+    /// Forgets a miner's connection. Those that never said who they are were no miners.
+    fn let_go(&mut self, id: MinerId, now: Now) {
+        let Some(miner) = self.miners.remove(&id) else {
+            return;
+        };
+        if miner.session.has_user() {
+            let view = miner.view(now, &Rules::of(&self.config), &self.ledger);
+            self.departed.push(view, now.unix_ms);
+        }
+    }
+
+    fn look_at_payouts(&mut self, now: Now) {
+        for slot in PoolSlot::ALL {
+            let pool = self.config.pools[slot].as_ref();
+            self.payouts[slot].update(pool, now.unix_ms);
         }
     }
 
@@ -345,8 +378,7 @@ impl Core {
                 |pool: Option<&crate::config::PoolConfig>| pool.map(|pool| pool.address());
             if address(before) != address(after) {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
-                self.pools[slot].probe_failures = 0;
-                self.pools[slot].sought = None;
+                self.pools[slot].forget_address();
                 if let Some(open) = self.pools[slot].probe.drop_connection() {
                     out.push(Action::Close {
                         link: LinkId::Pool(open.conn),
@@ -364,6 +396,10 @@ impl Core {
                 (None, _) | (_, None) => false,
             };
         }
+        for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
+            self.pools[slot].refusal = None;
+        }
+        self.look_at_payouts(now);
         for id in self.miner_ids() {
             self.with_miner(id, now, out, |miner, turn| {
                 for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {

@@ -4,7 +4,7 @@
 //! ([`stratum`]), the scheduler thread feeds it to the state machine that decides everything
 //! ([`core`]) and carries out the actions that come back ([`shell`]); a connection's writer turns
 //! messages into bytes. What is worth telling leaves the core as facts, which become log lines and
-//! figures ([`observe`]) and pages ([`web`]). `ARCHITECTURE.md` has the map.
+//! figures ([`observe`]), a record of the last month ([`history`]) and pages ([`web`]). `ARCHITECTURE.md` has the map.
 #![cfg_attr(
     test,
     allow(
@@ -25,7 +25,10 @@ pub mod core;
 
 pub mod shell;
 
+pub mod history;
 pub mod observe;
+
+pub mod visit;
 pub mod web;
 
 pub mod proxy;

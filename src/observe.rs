@@ -1,16 +1,18 @@
 //! Everything that is seen from outside: log lines and figures, both made of the same [`Fact`]s.
 //!
-//! [`event`] gives every fact its name, level and fields, [`log`] writes them, [`metrics`] counts them, and
-//! [`published`] holds the newest picture of the state. What is *not* here: deciding anything, or serving HTTP
-//! (see [`web`](crate::web)).
+//! [`event`] gives every fact its name, level and fields, [`log`] writes them, [`tail`] keeps the newest lines,
+//! [`metrics`] counts them, [`notices`] keeps what went wrong lately, and [`published`] holds the newest picture of
+//! the state. What is *not* here: deciding anything, or serving HTTP (see [`web`](crate::web)).
 
 pub mod event;
 pub mod log;
 pub mod metrics;
+pub mod notices;
 pub mod published;
+pub mod tail;
+pub mod wallet;
 
 mod time;
-mod wallet;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use crate::core::fact::Fact;
 use crate::observe::log::LogHandle;
 use crate::observe::metrics::Metrics;
+use crate::observe::notices::Notices;
 
 /// Tells every fact to all who want to know. It never waits and does no I/O.
 #[derive(Clone, Debug)]
@@ -28,12 +31,15 @@ pub struct Observer {
     pub log: LogHandle,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What went wrong lately.
+    pub notices: Arc<Notices>,
 }
 
 impl Observer {
     /// Counts a fact and has it logged. `unix_ms`: when it happened, in milliseconds since 1970.
     pub fn observe(&self, fact: &Fact, unix_ms: u64) {
         self.metrics.record(fact);
+        self.notices.note(fact, unix_ms);
         if !self.log.tell(fact, unix_ms) {
             self.metrics.line_dropped();
         }

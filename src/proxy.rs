@@ -14,6 +14,7 @@ use crossbeam_channel::Sender;
 use crate::config::{self, Config};
 use crate::core::fact::Fact;
 use crate::core::snapshot::Memory;
+use crate::history::{self, Keeper};
 use crate::observe::Observer;
 use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
@@ -22,10 +23,14 @@ use crate::shell::accept::{Door, listen};
 use crate::shell::clock::{clock, now};
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::scheduler::{Parts, Scheduler};
+use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
-use crate::web::server::ServerHandle;
+use crate::web::gui::{Own, Pages};
+use crate::web::limit::Places;
+use crate::web::login::Login;
+use crate::web::server::{Seats, ServerHandle};
 
 /// How long the last log lines may take when the program fails.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -35,6 +40,12 @@ const STOP_REQUEST: Duration = Duration::from_secs(1);
 
 /// How soon a request to stop is tried again.
 const STOP_RETRY: Duration = Duration::from_millis(5);
+
+/// A page keeps a connection or two open, and a household behind one address may have many pages open.
+const PAGE_SEATS: Seats = Seats {
+    connections: 256,
+    per_address: 128,
+};
 
 /// The exit code after a panic, so that a supervisor starts the program again.
 const PANICKED: i32 = 70;
@@ -46,10 +57,12 @@ pub struct Proxy {
     observer: Arc<Observer>,
     miners: SocketAddr,
     metrics: Option<ServerHandle>,
+    pages: Option<ServerHandle>,
     scheduler: JoinHandle<Memory>,
     state: PathBuf,
     store: JoinHandle<()>,
     watch: (Sender<()>, JoinHandle<()>),
+    history: Keeper,
     started: Instant,
     log: LogGuard,
 }
@@ -82,7 +95,11 @@ impl Proxy {
         let page = start_metrics_page(&config, &metrics, &published)?;
         let (log, guard) =
             log::start(&config.logging, path, log_to_stdout).context("failed to start the log")?;
-        let observer = Arc::new(Observer { log, metrics });
+        let observer = Arc::new(Observer {
+            log,
+            metrics,
+            notices: Arc::default(),
+        });
         let tell = |fact: &Fact| observer.observe(fact, now().unix_ms);
         for text in loaded.warnings {
             tell(&Fact::ConfigWarning { text });
@@ -105,6 +122,28 @@ impl Proxy {
         };
         let door = Door::open(listener, context.clone())?;
         let miners = door.address();
+        let trouble = inbox.clone();
+        let (history, keeper) = history::start(
+            history::path(path),
+            Arc::clone(&published),
+            move |problem| {
+                let _ = trouble.send(Input::Report(Fact::StateProblem { problem }));
+            },
+        )?;
+        let settings = Arc::new(Settings::new(path.to_owned(), context.clone()));
+        let pages = Pages {
+            history,
+            published: Arc::clone(&published),
+            context: context.clone(),
+            settings: Arc::clone(&settings),
+            login: Login::new()?,
+            pool_tests: Places::new(web::gui::MOST_POOL_TESTS),
+            downloads: Places::new(web::gui::MOST_DOWNLOADS),
+            started_with: Arc::clone(&config),
+            miners,
+            own: Own::default(),
+        };
+        let gui = start_pages(&config, pages)?;
         tell(&Fact::Started {
             version: env!("CARGO_PKG_VERSION"),
             listen: miners.to_string(),
@@ -117,8 +156,8 @@ impl Proxy {
         };
         let (memories, store) =
             store::start(state.clone(), report).context("failed to start the state thread")?;
-        let watch = watch::start(path.to_owned(), context.clone())
-            .context("failed to start the config thread")?;
+        let watch =
+            watch::start(Arc::clone(&settings)).context("failed to start the config thread")?;
         let parts = Parts {
             config,
             memory,
@@ -138,10 +177,12 @@ impl Proxy {
             observer,
             miners,
             metrics: page,
+            pages: gui,
             scheduler,
             state,
             store,
             watch,
+            history: keeper,
             started: clock(),
             log: guard,
         })
@@ -155,6 +196,11 @@ impl Proxy {
     /// Where the metrics are served.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(ServerHandle::addr)
+    }
+
+    /// Where the pages are served.
+    pub fn pages_address(&self) -> Option<SocketAddr> {
+        self.pages.as_ref().map(ServerHandle::addr)
     }
 
     /// The state as it was last published.
@@ -220,9 +266,11 @@ impl Proxy {
         drop(watch);
         // The scheduler held the only sender, so that the store has ended or is about to.
         let _ = self.store.join();
-        let saved = store::save(&self.state, &memory);
-        if let Some(page) = self.metrics {
-            page.stop();
+        let saved = store::save(&self.state, &memory).and(self.history.stop());
+        // Pages that wait for news are not to hold up the stop.
+        self.observer.log.tail().close();
+        for port in [self.pages, self.metrics].into_iter().flatten() {
+            port.stop();
         }
         let uptime = self.started.elapsed();
         self.observer
@@ -254,7 +302,16 @@ fn start_metrics_page(
     }
     let address = SocketAddr::new(config.metrics.host, config.metrics.port);
     let handler = web::metrics::handler(Arc::clone(metrics), Arc::clone(published));
-    web::server::serve("metrics", address, handler).map(Some)
+    web::server::serve("metrics", address, Seats::default(), handler).map(Some)
+}
+
+fn start_pages(config: &Config, pages: Pages) -> anyhow::Result<Option<ServerHandle>> {
+    if !config.gui.enabled {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(config.gui.host, config.gui.port);
+    let handler = web::gui::handler(pages);
+    web::server::serve("gui", address, PAGE_SEATS, handler).map(Some)
 }
 
 fn warn_of_few_descriptors(config: &Config, limit: Option<u64>, tell: impl Fn(&Fact)) {

@@ -12,5 +12,6 @@ pub mod link;
 pub mod scheduler;
 
 pub mod files;
+pub mod settings;
 pub mod store;
 pub mod watch;

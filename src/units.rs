@@ -56,6 +56,14 @@ pub struct PerPool<T> {
 }
 
 impl<T> PerPool<T> {
+    /// A value for A and one for B.
+    pub const fn new(a: T, b: T) -> Self {
+        Self {
+            first: a,
+            second: b,
+        }
+    }
+
     /// Calls `make` for A, then for B.
     pub fn from_fn(mut make: impl FnMut(PoolSlot) -> T) -> Self {
         Self {

@@ -1,4 +1,12 @@
-//! HTTP: the server that all our ports share, and the metrics port.
+//! HTTP: the server that all our ports share, the metrics port, and the port of the pages with its API.
 
+pub mod api;
+pub mod error;
+mod files;
+pub mod guard;
+pub mod gui;
+pub mod json;
+pub mod limit;
+pub mod login;
 pub mod metrics;
 pub mod server;

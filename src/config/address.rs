@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
-use super::kind::{Kind, parse_port};
+use super::kind::{Form, FormKind, Kind, parse_port};
 
 /// A pool's host, perhaps with its port. In the config it is text.
 pub(super) struct PoolHost {
@@ -46,6 +46,10 @@ impl Kind for PoolHost {
     fn default_json(&self) -> Value {
         json!(self.default)
     }
+
+    fn form(&self) -> Form {
+        Form::text(FormKind::Text, 300)
+    }
 }
 
 /// What the pool pays: the first part of the user name.
@@ -85,6 +89,10 @@ impl Kind for Wallet {
 
     fn default_json(&self) -> Value {
         json!(self.default)
+    }
+
+    fn form(&self) -> Form {
+        Form::text(FormKind::Text, self.longest)
     }
 }
 

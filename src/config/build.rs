@@ -119,6 +119,7 @@ impl Reader<'_> {
             host: self.get(&gui::HOST),
             port: self.get(&gui::PORT),
             allowed_hosts: names.iter().map(|name| name.to_lowercase()).collect(),
+            password_hash: self.get(&gui::PASSWORD_HASH),
         }
     }
 

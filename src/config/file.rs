@@ -60,7 +60,12 @@ pub fn load_or_create(path: &Path) -> anyhow::Result<Loaded> {
 /// # Errors
 /// With the path, if it cannot be written; the old file is then still there.
 pub fn save(path: &Path, raw: &Value) -> anyhow::Result<()> {
-    write_atomic(path, pretty(raw).as_bytes(), Backup::KeepOne)
+    write_atomic(path, text(raw).as_bytes(), Backup::KeepOne)
+}
+
+/// A config as it is saved.
+pub fn text(raw: &Value) -> String {
+    format!("{raw:#}\n")
 }
 
 /// A config with every key at its default and placeholders where the owner has to say something.
@@ -74,11 +79,7 @@ pub fn sample() -> String {
             .fold(&mut root, |place, step| &mut place[step]);
         *place = key.default;
     }
-    pretty(&root)
-}
-
-fn pretty(raw: &Value) -> String {
-    format!("{raw:#}\n")
+    text(&root)
 }
 
 /// `None` if there is no such file.

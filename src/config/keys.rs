@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::address::{PoolHost, Wallet};
 use super::kind::{
-    Bound, Flag, Kind, Listening, LogLevel, Names, Port, Seconds, SecondsOrNever, Secret, Text,
-    Weight, Whole,
+    Bound, Flag, Form, Kind, Listening, LogLevel, Names, PasswordHash, Port, Seconds,
+    SecondsOrNever, Secret, Text, Weight, Whole,
 };
 use super::user_name::UserNameForm;
 use super::{Config, Level, Mode, PoolConfig};
@@ -29,6 +29,8 @@ pub struct KeyInfo {
     pub needs_restart: bool,
     /// Whether the value must not be shown.
     pub is_secret: bool,
+    /// How it is asked for in a form.
+    pub form: Form,
 }
 
 /// Every key, in the order of the sample.
@@ -102,6 +104,7 @@ impl<K: Kind> AnyKey for Key<K> {
             default: self.kind.default_json(),
             needs_restart: self.applies == Applies::AfterRestart,
             is_secret: is_secret(self.path),
+            form: self.kind.form(),
         }
     }
 
@@ -237,7 +240,7 @@ pub(super) mod gui {
         |c| c.gui.port.to_string(),
         "TCP port on which the web pages are served.",
     );
-    pub(in crate::config) const ALLOWED_HOSTS: Key<Names> = Key::fixed(
+    pub(in crate::config) const ALLOWED_HOSTS: Key<Names> = Key::live(
         "gui.allowed_hosts",
         Names {
             most: 100,
@@ -245,6 +248,12 @@ pub(super) mod gui {
         },
         |c| names(&c.gui.allowed_hosts),
         "Further host names under which browsers may open the web pages, such as `dpmp.my-lan`.",
+    );
+    pub(in crate::config) const PASSWORD_HASH: Key<PasswordHash> = Key::live(
+        "gui.password_hash",
+        PasswordHash,
+        |c| c.gui.password_hash.clone().unwrap_or_default(),
+        "What the password of the web pages is checked against; the pages write it. If empty, none is asked for.",
     );
 }
 
@@ -268,6 +277,7 @@ macro_rules! pool_keys {
                 concat!($section, ".name"),
                 Text {
                     default: $name,
+                    choices: &[],
                     longest: 64,
                 },
                 |c| of_pool(c, $slot, |pool| pool.name.clone()),
@@ -307,6 +317,7 @@ macro_rules! pool_keys {
                 concat!($section, ".chain"),
                 Text {
                     default: "BTC",
+                    choices: &[],
                     longest: 16,
                 },
                 |c| of_pool(c, $slot, |pool| pool.chain.clone()),
@@ -361,6 +372,7 @@ pub(super) mod scheduler {
         "scheduler.mode",
         Text {
             default: "ratio",
+            choices: &["ratio"],
             longest: 64,
         },
         |c| match c.scheduler.mode {
@@ -515,6 +527,7 @@ pub(super) mod logging {
         "logging.directory",
         Text {
             default: "logs",
+            choices: &[],
             longest: 4096,
         },
         |c| {
@@ -559,7 +572,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 54] {
+pub(super) fn all() -> [&'static dyn AnyKey; 55] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -576,6 +589,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 54] {
         &gui::HOST,
         &gui::PORT,
         &gui::ALLOWED_HOSTS,
+        &gui::PASSWORD_HASH,
         &POOL_A.name,
         &POOL_A.host,
         &POOL_A.port,
@@ -620,7 +634,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 54] {
 
 /// Whether the value of a key must not be shown.
 pub(super) fn is_secret(path: &str) -> bool {
-    path.ends_with(".password")
+    path.ends_with(".password") || path.ends_with(".password_hash")
 }
 
 fn of_pool(config: &Config, slot: PoolSlot, shown: fn(&PoolConfig) -> String) -> String {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use argon2::{ARGON2ID_IDENT, Params};
 use serde_json::{Value, json};
 
 use super::Level;
@@ -24,6 +25,87 @@ pub(super) trait Kind {
 
     /// The same as the sample has it.
     fn default_json(&self) -> Value;
+
+    /// How it is asked for in a form.
+    fn form(&self) -> Form;
+}
+
+/// How a value is asked for in a form. It is a help: what is allowed is what [`parse`](super::parse) takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Form {
+    /// The kind of field.
+    pub kind: FormKind,
+    /// The smallest number, or the shortest text in characters.
+    pub min: Option<f64>,
+    /// The largest number, or the longest text in characters, or the most items of a list.
+    pub max: Option<f64>,
+    /// What can be chosen.
+    pub choices: Vec<&'static str>,
+    /// Whether null says something else than the default.
+    pub nullable: bool,
+}
+
+impl Form {
+    /// A field without limits.
+    pub(super) fn new(kind: FormKind) -> Self {
+        Self {
+            kind,
+            min: None,
+            max: None,
+            choices: Vec::new(),
+            nullable: false,
+        }
+    }
+
+    fn numbers(kind: FormKind, min: f64, max: f64) -> Self {
+        Self {
+            min: Some(min),
+            max: Some(max),
+            ..Self::new(kind)
+        }
+    }
+
+    /// Text of at most so many characters.
+    pub(super) fn text(kind: FormKind, longest: usize) -> Self {
+        Self {
+            max: u32::try_from(longest).ok().map(f64::from),
+            ..Self::new(kind)
+        }
+    }
+}
+
+/// The kinds of fields in a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormKind {
+    /// A number, fractions allowed.
+    Number,
+    /// A whole number.
+    Integer,
+    /// A line of text.
+    Text,
+    /// Yes or no.
+    Flag,
+    /// One of a few words.
+    Choice,
+    /// A list of texts.
+    List,
+    /// Text that is not shown.
+    Secret,
+}
+
+impl FormKind {
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Integer => "integer",
+            Self::Text => "text",
+            Self::Flag => "flag",
+            Self::Choice => "choice",
+            Self::List => "list",
+            Self::Secret => "secret",
+        }
+    }
 }
 
 /// A whole number in a range.
@@ -52,6 +134,10 @@ impl Kind for Whole {
 
     fn default_json(&self) -> Value {
         json!(self.default)
+    }
+
+    fn form(&self) -> Form {
+        Form::numbers(FormKind::Integer, self.min.into(), self.max.into())
     }
 }
 
@@ -82,6 +168,10 @@ impl Kind for Port {
 
     fn default_json(&self) -> Value {
         json!(self.0)
+    }
+
+    fn form(&self) -> Form {
+        Form::numbers(FormKind::Integer, 1.0, u16::MAX.into())
     }
 }
 
@@ -121,6 +211,10 @@ impl Kind for Seconds {
     fn default_json(&self) -> Value {
         json!(self.default)
     }
+
+    fn form(&self) -> Form {
+        Form::numbers(FormKind::Number, self.min, self.max.into())
+    }
 }
 
 /// A time in seconds, where 0 means never.
@@ -146,6 +240,13 @@ impl Kind for SecondsOrNever {
 
     fn default_json(&self) -> Value {
         self.0.default_json()
+    }
+
+    fn form(&self) -> Form {
+        Form {
+            min: Some(0.0),
+            ..self.0.form()
+        }
     }
 }
 
@@ -183,6 +284,10 @@ impl Kind for Weight {
     fn default_json(&self) -> Value {
         json!(self.0)
     }
+
+    fn form(&self) -> Form {
+        Form::numbers(FormKind::Number, 0.0, Self::LARGEST)
+    }
 }
 
 /// A bound of the share difficulty; there is none by default.
@@ -212,6 +317,14 @@ impl Kind for Bound {
     fn default_json(&self) -> Value {
         Value::Null
     }
+
+    fn form(&self) -> Form {
+        Form {
+            min: Some(0.0),
+            nullable: true,
+            ..Form::new(FormKind::Number)
+        }
+    }
 }
 
 /// Yes or no.
@@ -235,11 +348,17 @@ impl Kind for Flag {
     fn default_json(&self) -> Value {
         json!(self.0)
     }
+
+    fn form(&self) -> Form {
+        Form::new(FormKind::Flag)
+    }
 }
 
 /// Text on one line; spaces around it do not count.
 pub(super) struct Text {
     pub(super) default: &'static str,
+    /// If it is not just any text: what a form offers.
+    pub(super) choices: &'static [&'static str],
     /// In characters.
     pub(super) longest: usize,
 }
@@ -265,6 +384,16 @@ impl Kind for Text {
 
     fn default_json(&self) -> Value {
         json!(self.default)
+    }
+
+    fn form(&self) -> Form {
+        match self.choices {
+            [] => Form::text(FormKind::Text, self.longest),
+            choices => Form {
+                choices: choices.to_vec(),
+                ..Form::new(FormKind::Choice)
+            },
+        }
     }
 }
 
@@ -295,6 +424,61 @@ impl Kind for Secret {
 
     fn default_json(&self) -> Value {
         json!("")
+    }
+
+    fn form(&self) -> Form {
+        Form::text(FormKind::Secret, self.longest)
+    }
+}
+
+/// A password's argon2id hash in PHC form; none by default. What could not be checked against is refused, so that a
+/// slip never opens the pages to everybody.
+pub(super) struct PasswordHash;
+
+impl PasswordHash {
+    /// In characters; salts and hashes of any sensible size fit.
+    const LONGEST: usize = 256;
+    /// The most memory that a check may take, in KiB.
+    const MOST_MEMORY: u32 = 64 * 1024;
+    /// The most passes and lanes.
+    const MOST_WORK: u32 = 32;
+}
+
+impl Kind for PasswordHash {
+    type Meaning = Option<String>;
+
+    fn read(&self, value: &Value) -> Result<Option<String>, String> {
+        let text = value.as_str().ok_or_else(|| self.allowed())?.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let usable = || {
+            let hash = argon2::PasswordHash::new(text).ok()?;
+            let params = Params::try_from(&hash).ok()?;
+            let complete = hash.salt.is_some() && hash.hash.is_some();
+            let bounded = params.m_cost() <= Self::MOST_MEMORY
+                && params.t_cost() <= Self::MOST_WORK
+                && params.p_cost() <= Self::MOST_WORK;
+            (text.len() <= Self::LONGEST && hash.algorithm == ARGON2ID_IDENT && complete && bounded)
+                .then(|| text.to_owned())
+        };
+        usable().map(Some).ok_or_else(|| self.allowed())
+    }
+
+    fn allowed(&self) -> String {
+        "empty, or an argon2id hash as the web pages write it".to_owned()
+    }
+
+    fn default(&self) -> Option<String> {
+        None
+    }
+
+    fn default_json(&self) -> Value {
+        json!("")
+    }
+
+    fn form(&self) -> Form {
+        Form::text(FormKind::Secret, Self::LONGEST)
     }
 }
 
@@ -330,6 +514,10 @@ impl Kind for Names {
 
     fn default_json(&self) -> Value {
         json!([])
+    }
+
+    fn form(&self) -> Form {
+        Form::text(FormKind::List, self.most)
     }
 }
 
@@ -374,6 +562,10 @@ impl Kind for Listening {
     fn default_json(&self) -> Value {
         json!(self.0)
     }
+
+    fn form(&self) -> Form {
+        Form::new(FormKind::Text)
+    }
 }
 
 /// A log level, in any case and also by the names that Python has for it.
@@ -411,6 +603,13 @@ impl Kind for LogLevel {
 
     fn default_json(&self) -> Value {
         json!(self.0.name())
+    }
+
+    fn form(&self) -> Form {
+        Form {
+            choices: Level::ALL.map(Level::name).to_vec(),
+            ..Form::new(FormKind::Choice)
+        }
     }
 }
 
@@ -573,6 +772,7 @@ mod tests {
     #[test]
     fn texts() {
         let kind = Text {
+            choices: &[],
             default: "x",
             longest: 5,
         };

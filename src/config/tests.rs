@@ -359,6 +359,66 @@ fn log_files_stand_beside_the_config() {
     );
 }
 
+/// Of some password, with parameters that cost nothing.
+const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$LIo0ghBQpq6fXYAYPXjSuQ";
+
+#[test]
+fn a_hash_that_nothing_could_be_checked_against_is_a_fault_and_not_shown() {
+    let read = |hash: &str| parse(&with("gui.password_hash", json!(hash)).to_string());
+    assert!(read(HASH).is_ok());
+    assert_eq!(read("  ").unwrap().config.gui.password_hash, None);
+    for wrong in [
+        "secret password",
+        &HASH[..HASH.len() - 24],
+        "$argon2id$v=19$m=8,t=1,p=1",
+        &HASH.replace("argon2id", "argon2i"),
+        &HASH.replace("m=8,", "m=99999999,"),
+        &HASH.replace("t=1,", "t=9999,"),
+        &HASH.replace("argon2id", "scrypt"),
+    ] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("gui.password_hash: "), "{wrong}: {error}");
+        assert!(
+            !error.contains("secret") && !error.contains("c29t"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_form_offers_what_is_allowed() {
+    for key in key_infos() {
+        let form = &key.form;
+        match form.kind {
+            FormKind::Number | FormKind::Integer => {
+                let bounds = [form.min.unwrap(), form.max.unwrap_or(1e6)];
+                for number in bounds {
+                    let config = with(key.path, json!(number)).to_string();
+                    // Whatever else may be wrong (two equal ports, two weights of 0), the number is not.
+                    let refused = parse(&config).err().is_some_and(|errors| {
+                        let of_key = |fault: &&Fault| fault.path == key.path;
+                        errors
+                            .faults
+                            .iter()
+                            .filter(of_key)
+                            .any(|fault| fault.allowed == key.allowed)
+                    });
+                    assert!(!refused, "{}: {number}", key.path);
+                }
+            }
+            FormKind::Choice => {
+                for choice in &form.choices {
+                    assert!(parse(&with(key.path, json!(choice)).to_string()).is_ok());
+                }
+            }
+            FormKind::Flag => assert!(key.default.is_boolean(), "{}", key.path),
+            FormKind::List => assert!(key.default.is_array(), "{}", key.path),
+            FormKind::Text | FormKind::Secret => assert!(key.default.is_string(), "{}", key.path),
+        }
+        assert_eq!(form.kind == FormKind::Secret, key.is_secret, "{}", key.path);
+    }
+}
+
 #[test]
 fn a_change_of_any_key_is_seen() {
     let old = config(&two_pools());
@@ -369,6 +429,7 @@ fn a_change_of_any_key_is_seen() {
             (_, "host") if key.path.starts_with("pools") => json!("other.pool.com"),
             (_, "host") => json!("127.0.0.1"),
             (_, "level") => json!("debug"),
+            (_, "password_hash") => json!(HASH),
             (Value::Bool(value), _) => json!(!value),
             (Value::Number(value), _) => json!(value.as_u64().unwrap() + 1),
             (Value::String(_), _) => json!("other"),
@@ -429,10 +490,11 @@ fn a_change_says_what_was_and_what_is() {
 #[test]
 fn what_needs_a_restart_is_as_documented() {
     for key in key_infos() {
-        let expected = ["metrics.", "gui."]
-            .iter()
-            .any(|section| key.path.starts_with(section))
+        let expected = key.path.starts_with("metrics.")
             || [
+                "gui.enabled",
+                "gui.host",
+                "gui.port",
                 "listen.host",
                 "listen.port",
                 "logging.directory",

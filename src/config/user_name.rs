@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::kind::{Kind, one_line};
+use super::kind::{Form, FormKind, Kind, one_line};
 
 /// How most pools want it.
 const USUAL: &str = "{wallet}.{worker}";
@@ -116,6 +116,10 @@ impl Kind for UserNameForm {
 
     fn default_json(&self) -> Value {
         json!(USUAL)
+    }
+
+    fn form(&self) -> Form {
+        Form::text(FormKind::Text, LONGEST)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool};
-use crate::units::{MinerId, PoolConn};
+use crate::units::{MinerId, PoolConn, PoolSlot};
 
 /// The time of an event, on both clocks. The core never reads a clock itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,13 @@ pub enum Event {
     },
     /// The owner changed the configuration; it was validated before.
     ConfigChanged(Arc<Config>),
+    /// The owner has seen that a pool's earnings go elsewhere.
+    PayoutSeen {
+        /// Which pool.
+        slot: PoolSlot,
+        /// When the change was, as the [snapshot](crate::core::snapshot::PoolView) has it.
+        changed: u64,
+    },
     /// The process is to stop.
     ShutdownRequested,
 }

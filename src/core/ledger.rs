@@ -36,8 +36,15 @@ pub struct PoolTotals {
     pub lost: u64,
     /// The sum of the difficulties that it credited.
     pub difficulty_sum: f64,
+    /// The sum of the difficulties that miners were asked for, over the shares that it took and those that were good
+    /// enough for the miner only: what was worked for it.
+    pub work: f64,
+    /// The sum of the squares of the same, for the random error of the work.
+    pub work_squares: f64,
     /// Hashes that met the network's target.
     pub blocks: u64,
+    /// The last one of them.
+    pub last_block: Option<Block>,
     /// Time that miners worked for it, in seconds, all miners together.
     pub seconds: f64,
     /// The best share.
@@ -54,6 +61,8 @@ pub struct WorkerTotals {
     pub rejected: u64,
     /// The sum of the difficulties that pools credited.
     pub difficulty_sum: f64,
+    /// The sum of the difficulties that it was asked for, by pool.
+    pub work: PerPool<f64>,
     /// The best share.
     pub best: Option<BestShare>,
     /// When it last sent a share, in milliseconds since 1970.
@@ -71,9 +80,18 @@ pub struct BestShare {
     pub pool: PoolSlot,
 }
 
+/// A hash that met the network's target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// Whose it was.
+    pub worker: String,
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
 impl Ledger {
-    /// Takes in the fate of a share.
-    pub fn record(&mut self, share: &ShareResult, now: Now) {
+    /// Takes in the fate of a share. `work` is the difficulty that the miner was asked for.
+    pub fn record(&mut self, share: &ShareResult, work: f64, now: Now) {
         let credit = share.credit.map_or(0.0, |credit| credit.get());
         let best = match &share.outcome {
             ShareOutcome::Accepted | ShareOutcome::BelowPool => share.slot.and_then(|pool| {
@@ -88,7 +106,12 @@ impl Ledger {
             | ShareOutcome::RefusedHere(_)
             | ShareOutcome::Lost(_) => None,
         };
-        self.record_worker(share, credit, best, now);
+        let good = matches!(
+            share.outcome,
+            ShareOutcome::Accepted | ShareOutcome::BelowPool
+        );
+        let work = share.slot.filter(|_| good).map(|slot| (slot, work));
+        self.record_worker(share, credit, best, work, now);
         if let ShareOutcome::RefusedHere(reason) = share.outcome {
             *self.refused.entry(reason.label().to_owned()).or_default() += 1;
         }
@@ -106,7 +129,17 @@ impl Ledger {
             ShareOutcome::Lost(_) => pool.lost += 1,
             ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) => (),
         }
-        pool.blocks += u64::from(share.block);
+        if let Some((_, work)) = work {
+            pool.work += work;
+            pool.work_squares += work * work;
+        }
+        if share.block {
+            pool.blocks += 1;
+            pool.last_block = Some(Block {
+                worker: share.worker.clone(),
+                unix_ms: now.unix_ms,
+            });
+        }
         pool.best = better(pool.best, best);
     }
 
@@ -115,6 +148,7 @@ impl Ledger {
         share: &ShareResult,
         credit: f64,
         best: Option<BestShare>,
+        work: Option<(PoolSlot, f64)>,
         now: Now,
     ) {
         let known = self.workers.contains_key(&share.worker);
@@ -139,6 +173,9 @@ impl Ledger {
             }
             ShareOutcome::RejectedByPool(_) | ShareOutcome::RefusedHere(_) => worker.rejected += 1,
             ShareOutcome::BelowPool | ShareOutcome::Lost(_) => (),
+        }
+        if let Some((slot, work)) = work {
+            worker.work[slot] += work;
         }
         worker.last_share = now.unix_ms;
         worker.best = better(worker.best, best);

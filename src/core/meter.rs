@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// How many hashes a share of difficulty 1 takes on average.
-const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+pub const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
 /// The length of one bucket.
 const BUCKET: Duration = Duration::from_secs(15);
@@ -40,6 +40,11 @@ impl Meter {
     /// Hashes a second over the last `window` (at most ten minutes), or since the start if that is
     /// shorter; `None` before there is anything to go by.
     pub fn hashrate(&self, window: Duration, now: Instant) -> Option<f64> {
+        Some(self.per_second(window, now)? * HASHES_PER_DIFFICULTY)
+    }
+
+    /// As [`hashrate`](Self::hashrate), what was added and not the hashes that it stands for.
+    pub fn per_second(&self, window: Duration, now: Instant) -> Option<f64> {
         let age = now.saturating_duration_since(self.start);
         let number = self.number(now);
         let wanted =
@@ -51,7 +56,7 @@ impl Meter {
             .sum();
         let since = Duration::from_secs(oldest * BUCKET.as_secs());
         let span = age.saturating_sub(since).as_secs_f64();
-        (span >= 1.0).then(|| sum * HASHES_PER_DIFFICULTY / span)
+        (span >= 1.0).then(|| sum / span)
     }
 
     fn number(&self, now: Instant) -> u64 {

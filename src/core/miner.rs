@@ -5,7 +5,9 @@ mod pools;
 mod shares;
 mod work;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
@@ -16,6 +18,7 @@ use crate::core::jobs::SentJobs;
 use crate::core::ledger::BestShare;
 use crate::core::meter::Meter;
 use crate::core::pool::extranonce_sizes;
+use crate::core::recent::RecentShares;
 use crate::core::schedule::{Rules, Schedule};
 use crate::core::session::{Authorization, Session};
 use crate::core::turn::Turn;
@@ -79,12 +82,18 @@ pub struct MinerStats {
     pub accepted: PerPool<u64>,
     /// Shares that were refused, by us or a pool.
     pub rejected: u64,
+    /// The same by reason; shared with the pictures of the state until the next one comes.
+    pub rejected_by: Arc<BTreeMap<&'static str, u64>>,
     /// Shares that no pool answered.
     pub lost: u64,
     /// Its work, by pool.
     pub work: PerPool<Meter>,
     /// The sum of the difficulties that each pool credited.
     pub difficulty_sum: PerPool<f64>,
+    /// All its shares.
+    pub shares: Meter,
+    /// The last ones.
+    pub recent: RecentShares,
     /// Its best share.
     pub best: Option<BestShare>,
     /// When it last sent a share, in milliseconds since 1970.
@@ -135,13 +144,21 @@ impl Miner {
             stats: MinerStats {
                 accepted: PerPool::default(),
                 rejected: 0,
+                rejected_by: Arc::default(),
                 lost: 0,
                 work: PerPool::from_fn(|_| Meter::new(now.at)),
                 difficulty_sum: PerPool::default(),
+                shares: Meter::new(now.at),
+                recent: RecentShares::default(),
                 best: None,
                 last_share: None,
             },
         }
+    }
+
+    /// Whether the pool has refused the miner's worker and not accepted it since.
+    pub fn is_refused(&self, slot: PoolSlot) -> bool {
+        matches!(self.trials[slot], Trial::Refused(_)) && !self.upstreams[slot].is_ready()
     }
 
     /// Takes in a line of the miner.

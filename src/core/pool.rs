@@ -9,7 +9,8 @@ use crate::config::{Config, PoolConfig};
 use crate::core::action::{Action, DialTarget};
 use crate::core::event::Now;
 use crate::core::pool_facts::PoolFacts;
-use crate::core::upstream::{Talk, Upstream};
+use crate::core::upstream::open::Step;
+use crate::core::upstream::{Loss, Talk, Upstream};
 use crate::stratum::job::Notify;
 use crate::units::{Client, PerPool, PoolConn, PoolSlot};
 
@@ -31,6 +32,9 @@ const ENOUGH_PROBES: u32 = 2;
 /// Nobody waits longer for a pool that does not even refuse: miners give up soon.
 const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 
+/// How much a new answer weighs in the average of the latency.
+const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
+
 /// One of the two pools.
 #[derive(Debug)]
 pub struct Pool {
@@ -42,6 +46,12 @@ pub struct Pool {
     pub sought: Option<Instant>,
     /// Its latest job as it was told to some connection.
     pub latest: Option<Arc<Notify>>,
+    /// When it last sent a job on any connection, in milliseconds since 1970.
+    pub job_at: Option<u64>,
+    /// How long it takes to answer a share, in seconds: a moving average.
+    pub latency: Option<f64>,
+    /// Its words when it last refused to authorize a worker; `None` once it has accepted one.
+    pub refusal: Option<String>,
     /// The proxy's own short connections to it.
     pub probe: Upstream,
     /// How many connections are authorized.
@@ -50,6 +60,8 @@ pub struct Pool {
     pub health: Health,
     /// In milliseconds since 1970.
     pub health_since: u64,
+    /// Why it is down.
+    pub trouble: Option<String>,
     /// Dials that wait for their turn.
     queue: VecDeque<PoolConn>,
     /// Dials under way.
@@ -75,10 +87,14 @@ impl Pool {
             probe_failures: 0,
             sought: None,
             latest: None,
+            job_at: None,
+            latency: None,
+            refusal: None,
             probe: Upstream::new(Client::Probe, slot),
             ready: 0,
             health: Health::Unknown,
             health_since: now.unix_ms,
+            trouble: None,
             queue: VecDeque::new(),
             dialing: BTreeSet::new(),
         }
@@ -113,6 +129,23 @@ impl Pool {
         sought.checked_add(LONGEST_SEARCH)
     }
 
+    /// Another pool stands behind the name from now on.
+    pub fn forget_address(&mut self) {
+        self.probe_failures = 0;
+        self.sought = None;
+        self.latest = None;
+        self.job_at = None;
+        self.latency = None;
+        self.refusal = None;
+    }
+
+    /// Notes how long it took to answer a share.
+    pub fn answered_after(&mut self, latency: Duration) {
+        let latency = latency.as_secs_f64();
+        let before = self.latency.unwrap_or(latency);
+        self.latency = Some(before + (latency - before) * LATENCY_WEIGHT);
+    }
+
     /// Puts a connection into the queue for the gate.
     pub fn queue_dial(&mut self, conn: PoolConn) {
         self.queue.push_back(conn);
@@ -145,28 +178,32 @@ impl Pool {
     /// Notes that a connection became authorized; whether the pool is up only now.
     pub fn connection_ready(&mut self, now: Now) -> bool {
         self.ready += 1;
+        self.refusal = None;
         self.set_health(Health::Up, now)
     }
 
-    /// Notes that an authorized connection ended, the pool's fault or not; whether the pool is down only now.
-    pub fn connection_ended(&mut self, by_fault: bool, now: Now) -> bool {
+    /// Notes that an authorized connection ended, by the pool's fault if there is one; whether the pool is down only
+    /// now.
+    pub fn connection_ended(&mut self, fault: Option<&Loss>, now: Now) -> bool {
         self.ready = self.ready.saturating_sub(1);
         if self.ready > 0 {
             return false;
         }
-        self.set_health(
-            if by_fault {
-                Health::Down
-            } else {
-                Health::Unknown
-            },
-            now,
-        ) && by_fault
+        match fault {
+            Some(loss) => self.went_down(loss, now),
+            None => {
+                self.set_health(Health::Unknown, now);
+                false
+            }
+        }
     }
 
     /// Notes that an attempt to reach it failed; whether the pool is down only now.
-    pub fn attempt_failed(&mut self, now: Now) -> bool {
-        self.ready == 0 && self.set_health(Health::Down, now)
+    pub fn attempt_failed(&mut self, loss: &Loss, now: Now) -> bool {
+        if let Loss::Refused(Step::Authorize, reject) = loss {
+            self.refusal = Some(reject.message.to_string());
+        }
+        self.ready == 0 && self.went_down(loss, now)
     }
 
     /// Notes that a probe got through: whatever was wrong is not any more.
@@ -181,11 +218,18 @@ impl Pool {
         self.ready
     }
 
+    fn went_down(&mut self, loss: &Loss, now: Now) -> bool {
+        let changed = self.set_health(Health::Down, now);
+        self.trouble = Some(loss.to_string());
+        changed
+    }
+
     fn set_health(&mut self, health: Health, now: Now) -> bool {
         let changed = self.health != health;
         if changed {
             self.health = health;
             self.health_since = now.unix_ms;
+            self.trouble = None;
         }
         changed
     }

@@ -118,7 +118,7 @@ impl Core {
                 reason: loss.to_string(),
                 unanswered: 0,
             }));
-            if pool.attempt_failed(now) {
+            if pool.attempt_failed(loss, now) {
                 let reason = loss.to_string();
                 out.push(Action::Report(Fact::PoolDown {
                     slot: conn.slot,

@@ -1,5 +1,7 @@
 //! What a miner may use while an event is handled: the time, the settings, the pools and the totals.
 
+use std::sync::Arc;
+
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::Now;
@@ -12,6 +14,7 @@ use crate::core::random::Random;
 use crate::core::schedule::Rules;
 use crate::core::upstream::Loss;
 use crate::core::upstream::open::Open;
+use crate::stratum::job::Notify;
 use crate::units::{LinkId, PerPool, PoolConn, PoolSlot};
 
 /// What one miner may use while an event is handled.
@@ -48,6 +51,19 @@ impl Turn<'_> {
         }
     }
 
+    /// Notes when a pool sent a job: one that is new to all, or one that a connection was told.
+    pub(in crate::core) fn note_job(
+        &mut self,
+        slot: PoolSlot,
+        before: Option<&Arc<Notify>>,
+        is_job: bool,
+    ) {
+        let pool = &mut self.pools[slot];
+        if is_job || before.map(Arc::as_ptr) != pool.latest.as_ref().map(Arc::as_ptr) {
+            pool.job_at = Some(self.now.unix_ms);
+        }
+    }
+
     pub(in crate::core) fn pool_ready(&mut self, slot: PoolSlot) {
         if self.pools[slot].connection_ready(self.now) {
             self.report(Fact::PoolUp { slot });
@@ -58,9 +74,9 @@ impl Turn<'_> {
     /// A connection failed, or could not be made.
     pub(in crate::core) fn pool_failed(&mut self, slot: PoolSlot, was_ready: bool, loss: &Loss) {
         let down = if was_ready {
-            self.pools[slot].connection_ended(true, self.now)
+            self.pools[slot].connection_ended(Some(loss), self.now)
         } else {
-            self.pools[slot].attempt_failed(self.now)
+            self.pools[slot].attempt_failed(loss, self.now)
         };
         if down {
             self.report(Fact::PoolDown {
@@ -72,7 +88,7 @@ impl Turn<'_> {
 
     /// A good connection is not needed any more.
     pub(in crate::core) fn pool_let_go(&mut self, slot: PoolSlot) {
-        self.pools[slot].connection_ended(false, self.now);
+        self.pools[slot].connection_ended(None, self.now);
     }
 
     pub(in crate::core) fn let_go(&mut self, open: &Open) {

@@ -40,6 +40,19 @@ pub fn backup_path(path: &Path) -> PathBuf {
     with_suffix(path, ".bak")
 }
 
+/// Renames a file that cannot be read to `<name>.unreadable`, without overwriting what was set aside before, so that
+/// a new one can be begun and nothing is lost. What was done is returned, as the end of a sentence.
+pub fn set_aside(path: &Path) -> String {
+    let plain = with_suffix(path, ".unreadable");
+    let numbered = (2..1000).map(|number| with_suffix(path, &format!(".unreadable.{number}")));
+    let mut names = std::iter::once(plain.clone()).chain(numbered);
+    let aside = names.find(|name| !name.exists()).unwrap_or(plain);
+    match fs::rename(path, &aside) {
+        Ok(()) => format!("set aside as {}", aside.display()),
+        Err(error) => format!("it could not be set aside either: {error}"),
+    }
+}
+
 fn replace(target: &Path, contents: &[u8], backup: Backup) -> anyhow::Result<()> {
     let old = match fs::read(target) {
         Ok(old) => Some(old),

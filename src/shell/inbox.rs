@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
+use crossbeam_channel::Sender;
 use parking_lot::RwLock;
 
 use crate::config::Config;
@@ -14,29 +15,53 @@ use crate::observe::Observer;
 use crate::shell::link::Link;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool, ToMiner, ToPool};
-use crate::units::{MinerId, PoolConn};
+use crate::units::{MinerId, PoolConn, PoolSlot};
 
 /// How many inputs wait for the scheduler; readers pause when it is full, and so do their peers.
 const INBOX: usize = 4096;
 
-/// The configuration in force, for threads that read it now and then.
+/// The configuration in force, for threads that read it now and then, and the one that is to be in force next.
 #[derive(Clone, Debug)]
-pub struct Live(Arc<RwLock<Arc<Config>>>);
+pub struct Live(Arc<RwLock<Configs>>);
+
+#[derive(Debug)]
+struct Configs {
+    in_force: Arc<Config>,
+    wanted: Arc<Config>,
+}
 
 impl Live {
     /// Starts with this configuration.
     pub fn new(config: Arc<Config>) -> Self {
-        Self(Arc::new(RwLock::new(config)))
+        Self(Arc::new(RwLock::new(Configs {
+            in_force: Arc::clone(&config),
+            wanted: config,
+        })))
     }
 
     /// The configuration in force.
     pub fn get(&self) -> Arc<Config> {
-        Arc::clone(&self.0.read())
+        Arc::clone(&self.0.read().in_force)
     }
 
-    /// Puts another one into force.
-    pub fn set(&self, config: Arc<Config>) {
-        *self.0.write() = config;
+    /// The newest configuration, whether or not the scheduler has put it into force.
+    pub fn wanted(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read().wanted)
+    }
+
+    /// Makes another one the newest. It waits for [`Input::Config`].
+    pub fn want(&self, config: Arc<Config>) {
+        self.0.write().wanted = config;
+    }
+
+    /// Puts the newest one into force; it is returned if it was not so already. For the scheduler.
+    pub fn put_into_force(&self) -> Option<Arc<Config>> {
+        let mut configs = self.0.write();
+        if Arc::ptr_eq(&configs.in_force, &configs.wanted) {
+            return None;
+        }
+        configs.in_force = Arc::clone(&configs.wanted);
+        Some(Arc::clone(&configs.wanted))
     }
 }
 
@@ -109,8 +134,14 @@ pub enum Input {
         /// Why.
         reason: CloseReason,
     },
-    /// The owner changed the configuration.
-    Config(Arc<Config>),
+    /// The owner changed the configuration; the newest one is in [`Live`]. (It is not in here, so that the order in
+    /// which two changes arrive makes no difference.)
+    Config {
+        /// Where to answer when it is in force. There has to be room for the answer.
+        done: Sender<()>,
+    },
+    /// The owner has seen that a pool's earnings go elsewhere, since this time (milliseconds since 1970).
+    PayoutSeen(PoolSlot, u64),
     /// Something that another thread has to tell.
     Report(Fact),
     /// The process is to stop.
@@ -128,7 +159,8 @@ impl Input {
             Self::PoolDialFailed { .. } => "pool_dial_failed",
             Self::PoolLine { .. } => "pool_line",
             Self::PoolClosed { .. } => "pool_closed",
-            Self::Config(_) => "config",
+            Self::Config { .. } => "config",
+            Self::PayoutSeen(..) => "payout_seen",
             Self::Report(_) => "report",
             Self::Stop => "stop",
         }
@@ -143,7 +175,8 @@ impl Input {
             | Self::PoolOpened { .. }
             | Self::PoolDialFailed { .. }
             | Self::PoolClosed { .. }
-            | Self::Config(_)
+            | Self::Config { .. }
+            | Self::PayoutSeen(..)
             | Self::Report(_)
             | Self::Stop => None,
         }

@@ -196,11 +196,15 @@ impl Scheduler {
                 self.standing.remove(&conn);
                 Event::PoolClosed { conn, reason }
             }
-            Input::Config(config) => {
-                self.context.live.set(Arc::clone(&config));
+            Input::Config { done } => {
+                // The core takes it over in this same turn, before anybody else is heard.
+                let config = self.context.live.put_into_force();
+                let _ = done.try_send(());
+                let config = config?;
                 self.context.observer.log.set_filter(&config.logging);
                 Event::ConfigChanged(config)
             }
+            Input::PayoutSeen(slot, changed) => Event::PayoutSeen { slot, changed },
             Input::Report(fact) => {
                 self.tell(&fact, now);
                 return None;

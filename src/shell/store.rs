@@ -10,7 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use crate::core::fact::Fact;
 use crate::core::snapshot::Memory;
-use crate::shell::files::{Backup, write_atomic};
+use crate::shell::files::{Backup, set_aside, write_atomic};
 use crate::shell::thread::{SERVICE_STACK, spawn};
 
 /// The state file that belongs to a configuration file.
@@ -29,24 +29,12 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return (Memory::default(), None),
         Err(error) => error.to_string(),
     };
-    let aside = free_name(path);
-    let moved = match fs::rename(path, &aside) {
-        Ok(()) => format!("set aside as {}", aside.display()),
-        Err(error) => format!("it could not be set aside either: {error}"),
-    };
+    let moved = set_aside(path);
     let problem = format!(
         "{} cannot be read ({problem}); {moved}; totals begin at zero",
         path.display()
     );
     (Memory::default(), Some(problem))
-}
-
-/// A name that does not overwrite what was set aside before.
-fn free_name(path: &Path) -> PathBuf {
-    let plain = path.with_extension("json.unreadable");
-    let numbered = (2..1000).map(|number| path.with_extension(format!("json.unreadable.{number}")));
-    let mut names = std::iter::once(plain.clone()).chain(numbered);
-    names.find(|name| !name.exists()).unwrap_or(plain)
 }
 
 /// Writes the state.

@@ -73,8 +73,8 @@ pub fn health(snapshot: &Snapshot) -> Result<(), &'static str> {
 mod tests {
     use super::*;
     use crate::units::PoolSlot;
-    use crate::web::server::serve;
     use crate::web::server::tests::{any_port, ask};
+    use crate::web::server::{Seats, serve};
 
     fn ready() -> Snapshot {
         let mut snapshot = Snapshot {
@@ -118,6 +118,7 @@ mod tests {
         let server = serve(
             "metrics",
             any_port(),
+            Seats::default(),
             handler(metrics, Arc::clone(&published)),
         )
         .unwrap();

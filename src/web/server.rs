@@ -78,11 +78,31 @@ struct Limits {
     body_bytes: usize,
 }
 
-impl Default for Limits {
+/// How many clients a port serves at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Seats {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address, so that one client cannot take them all.
+    pub per_address: usize,
+}
+
+impl Default for Seats {
+    /// Enough for programs that ask now and then.
     fn default() -> Self {
         Self {
             connections: 32,
             per_address: 8,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seats = Seats::default();
+        Self {
+            connections: seats.connections,
+            per_address: seats.per_address,
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
             answer: Duration::from_secs(30),
@@ -106,9 +126,15 @@ impl Default for Limits {
 pub fn serve(
     name: &'static str,
     addr: SocketAddr,
+    seats: Seats,
     handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
 ) -> anyhow::Result<ServerHandle> {
-    serve_within(Limits::default(), name, addr, Arc::new(handler))
+    let limits = Limits {
+        connections: seats.connections,
+        per_address: seats.per_address,
+        ..Limits::default()
+    };
+    serve_within(limits, name, addr, Arc::new(handler))
 }
 
 fn serve_within(

@@ -22,4 +22,7 @@ mod rubbish;
 mod shares;
 mod split;
 
+mod web_read;
+mod web_write;
+
 mod tidy;

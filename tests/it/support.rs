@@ -1,7 +1,8 @@
 //! What the tests share: waiting, ports, the config, HTTP. The proxy as a process is in `proxy`, a
-//! miner that does exactly what a test says in `client`.
+//! miner that does exactly what a test says in `client`, a browser in `http`.
 
 pub(crate) mod client;
+pub(crate) mod http;
 pub(crate) mod proxy;
 
 use std::io::{Read, Write};

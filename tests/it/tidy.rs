@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Which of our modules a module may name, and which parts of them. Modules that are not listed
 /// (the program, its commands) may name all.
-const MAY_NAME: [(&str, &[&str]); 8] = [
+const MAY_NAME: [(&str, &[&str]); 9] = [
     ("units", &[]),
     ("stratum", &["units"]),
     // Saving is atomic with the same function as the state file's.
@@ -27,16 +27,39 @@ const MAY_NAME: [(&str, &[&str]); 8] = [
         ],
     ),
     ("shell", &["core", "observe", "config", "stratum", "units"]),
+    // It reads the published state and keeps a file of its own.
+    (
+        "history",
+        &[
+            "core::event",
+            "core::meter",
+            "core::snapshot",
+            "observe::published",
+            "units",
+            "shell::clock",
+            "shell::files",
+            "shell::thread",
+        ],
+    ),
     (
         "web",
         &[
+            "core::meter",
+            "core::recent",
             "core::snapshot",
+            "history",
             "observe",
             "config",
             "units",
             "shell::clock",
             "shell::connection",
+            // The pages send commands to the scheduler and save the configuration.
+            "shell::files",
+            "shell::inbox",
+            "shell::settings",
             "shell::thread",
+            // The same visit to a pool that `dpmp check` makes.
+            "visit",
         ],
     ),
     // The judges share no protocol code with what they judge.

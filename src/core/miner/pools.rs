@@ -104,8 +104,10 @@ impl Miner {
             }
             return;
         }
+        let had = talk.latest.clone();
         let heard = self.upstreams[slot].heard(conn, message, &mut talk);
         turn.tell_learnt(slot, before);
+        turn.note_job(slot, had.as_ref(), matches!(heard, Heard::Job));
         match heard {
             Heard::Nothing => (),
             Heard::Subscribed(extranonces) => self.on_extranonces(conn, extranonces, turn),

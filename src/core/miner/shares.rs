@@ -1,9 +1,12 @@
 //! Shares: each submit gets exactly one answer, from the pool that owns its job or from here.
 
+use std::sync::Arc;
+
 use super::Miner;
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
 use crate::core::jobs::SentJob;
 use crate::core::ledger::BestShare;
+use crate::core::recent::reason_label;
 use crate::core::share::{Assessment, Surroundings, Verdict, assess};
 use crate::core::turn::Turn;
 use crate::core::upstream::open::PendingShare;
@@ -290,7 +293,25 @@ impl Miner {
                 });
             }
         }
-        turn.ledger.record(&result, turn.now);
+        let refused = matches!(
+            result.outcome,
+            ShareOutcome::RejectedByPool(_) | ShareOutcome::RefusedHere(_)
+        );
+        if let Some(reason) = reason_label(&result.outcome).filter(|_| refused) {
+            *Arc::make_mut(&mut self.stats.rejected_by)
+                .entry(reason)
+                .or_default() += 1;
+        }
+        self.stats.shares.add(1.0, turn.now.at);
+        self.stats.recent.push(&result, turn.now);
+        if let (Some(slot), Some(latency), false) = (
+            result.slot,
+            result.latency,
+            matches!(result.outcome, ShareOutcome::Lost(_)),
+        ) {
+            turn.pools[slot].answered_after(latency);
+        }
+        turn.ledger.record(&result, work, turn.now);
         turn.report(Fact::ShareResult(Box::new(result)));
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::core::fact::ShareOutcome;
 use crate::core::ledger::BestShare;
-use crate::core::snapshot::MinerView;
+use crate::core::snapshot::{MinerView, sample_miner};
 use crate::observe::samples::{samples, share};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
@@ -140,23 +140,10 @@ fn lines_and_turns_are_counted() {
 fn miner(seconds: [f64; 2]) -> MinerView {
     let [a, b] = seconds;
     MinerView {
-        id: 1,
-        peer: String::new(),
-        worker: "a name".into(),
-        user_agent: None,
-        pool: Some(PoolSlot::A),
-        connected_since: 0,
         difficulty: Some(a),
         error_seconds: 1.5,
         seconds: PerPool::from_fn(|slot| if slot == PoolSlot::A { a } else { b }),
-        connections: PerPool::from_fn(|_| "ready"),
-        accepted: PerPool::default(),
-        rejected: 0,
-        lost: 0,
-        hashrate: PerPool::default(),
-        difficulty_sum: PerPool::default(),
-        best: None,
-        last_share: None,
+        ..sample_miner(1, "a name")
     }
 }
 

@@ -254,7 +254,7 @@ fn the_stop_does_not_wait_for_a_reader_that_waits() {
 fn a_port_that_is_taken_is_a_clear_error() {
     let other = TcpListener::bind(any_port()).unwrap();
     let addr = other.local_addr().unwrap();
-    let error = serve("metrics", addr, |_| Response::text("")).unwrap_err();
+    let error = serve("metrics", addr, Seats::default(), |_| Response::text("")).unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains(&addr.to_string()), "{text}");
     assert!(text.contains("metrics.port"), "{text}");

@@ -121,6 +121,11 @@ impl Proxy {
         self.port_of("metrics")
     }
 
+    /// Where the pages are.
+    pub(crate) fn pages_address(&self) -> SocketAddr {
+        self.port_of("gui")
+    }
+
     /// The value of a metric, such as `dpmp_jobs_forwarded_total{pool="A"}`.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let (_, body) = http_get(self.metrics_address(), "/metrics")?;

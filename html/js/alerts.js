@@ -1,0 +1,48 @@
+// What needs the owner's eye, in plain sentences with what to do.
+import * as api from "./api.js";
+import { clock } from "./format.js";
+import { button, h, icon, toast } from "./ui.js";
+
+/** Where an alert is dealt with, by the beginning of its id. */
+const PLACES = {
+  not_set_up: ["/setup", "Set up"],
+  no_password: ["/config", "Open Config"],
+  payout_changed: ["/config", "Open Config"],
+  pool_down: ["/logs", "Open Logs"],
+};
+
+export function alertList() {
+  const list = h("ul", { class: "alerts", "aria-label": "What needs your eye", "aria-live": "polite" });
+  let shown = "";
+  return {
+    element: list,
+    show({ alerts }) {
+      // Rebuilt only when something changed, so that it is read out once and the focus stays.
+      const now = JSON.stringify(alerts);
+      if (now === shown) return;
+      shown = now;
+      list.replaceChildren(...alerts.map(item));
+    },
+  };
+}
+
+function item(alert) {
+  const place = PLACES[alert.id.split(":")[0]];
+  const row = h(
+    "li",
+    { class: `notice ${alert.level}` },
+    icon(alert.level),
+    h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, alert.title, " ", h("time", {}, clock(alert.at_ms))), h("p", {}, alert.text, " ", alert.action)),
+    h("div", { class: "actions" }, place && h("a", { href: place[0], class: "button small" }, place[1]), alert.dismissable && button("Seen", () => seen(alert, row), { kind: "ghost small" })),
+  );
+  return row;
+}
+
+async function seen(alert, row) {
+  try {
+    await api.alertSeen(alert.id);
+    row.remove();
+  } catch (error) {
+    toast(error.message, { level: "error" });
+  }
+}

@@ -1,0 +1,122 @@
+// Talks to the server: the API of docs/api.md. One place for the token, for errors and for the
+// knowledge whether the server answers at all.
+
+const BASE = "/api/v1";
+
+/** What the server, or the lack of one, had to say against a request. */
+export class ApiError extends Error {
+  constructor(status, code, message, { field = null, details = [], retryAfter = null } = {}) {
+    super(message);
+    Object.assign(this, { status, code, field, details, retryAfter });
+  }
+}
+
+let token = null;
+let lastAnswerMs = Date.now();
+let online = true;
+const listeners = { connection: new Set(), login: new Set() };
+
+/** Calls `listener(online, lastAnswerMs)` when the server begins or ceases to answer. */
+export function onConnection(listener) {
+  listeners.connection.add(listener);
+}
+
+/** Calls `listener()` when the server wants a login. */
+export function onLoginRequired(listener) {
+  listeners.login.add(listener);
+}
+
+function setOnline(now) {
+  if (now) lastAnswerMs = Date.now();
+  if (now === online) return;
+  online = now;
+  listeners.connection.forEach((listener) => listener(online, lastAnswerMs));
+}
+
+async function send(method, path, body, { seconds = 10, signal } = {}) {
+  const headers = body === undefined ? {} : { "Content-Type": "application/json", "X-DPMP-Token": token ?? "" };
+  const timeout = AbortSignal.timeout(seconds * 1000);
+  const stopped = new AbortController();
+  const stop = () => stopped.abort();
+  timeout.addEventListener("abort", stop);
+  signal?.addEventListener("abort", stop);
+  if (signal?.aborted) stop();
+  try {
+    const answer = await fetch(BASE + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: stopped.signal, cache: "no-store" });
+    const text = await answer.text();
+    setOnline(true);
+    return { answer, data: parse(text) };
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    setOnline(false);
+    throw new ApiError(0, "no_answer", "DPMP does not answer. Is it running, and is this device in the same network?");
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function failed(answer, data) {
+  const error = data?.error ?? {};
+  return new ApiError(answer.status, error.code ?? "failed", error.message ?? `The server answered with status ${answer.status}.`, {
+    field: error.field,
+    details: error.details ?? [],
+    retryAfter: answer.headers.get("Retry-After"),
+  });
+}
+
+async function request(method, path, body, options = {}) {
+  if (body !== undefined && token === null) await session();
+  let { answer, data } = await send(method, path, body, options);
+  if (data?.error?.code === "bad_token") {
+    // The server was started anew since the page was loaded, and has another token now.
+    await session();
+    ({ answer, data } = await send(method, path, body, options));
+  }
+  if (answer.ok) return data;
+  const error = failed(answer, data);
+  if (error.code === "login_required") listeners.login.forEach((listener) => listener());
+  throw error;
+}
+
+const get = (path, options) => request("GET", path, undefined, options);
+const post = (path, body, options) => request("POST", path, body, options);
+const put = (path, body, options) => request("PUT", path, body, options);
+
+export async function session() {
+  const { answer, data } = await send("GET", "/session");
+  if (!answer.ok) throw failed(answer, data);
+  token = data.token;
+  return data;
+}
+
+export const login = (password) => post("/login", { password });
+export const logout = () => post("/logout", {});
+export const changePassword = (current, next) => post("/password", { current, new: next });
+export const status = () => get("/status");
+export const miners = () => get("/miners");
+export const miner = (id) => get(`/miners/${id}`);
+export const history = (range, worker) => get(`/history?range=${range}${worker ? `&worker=${encodeURIComponent(worker)}` : ""}`);
+export const config = () => get("/config");
+export const validate = (wanted, signal) => post("/config/validate", { config: wanted }, { signal });
+export const saveConfig = (etag, wanted) => put("/config", { etag, config: wanted });
+export const restore = (text) => post("/config/restore", { text });
+export const weights = (a, b) => put("/weights", { A: a, B: b });
+export const testPool = (pool) => post("/pool-test", pool, { seconds: 40 });
+export const alertSeen = (id) => post("/alerts/seen", { id });
+export const events = (after, wait, signal) => get(`/events?${after === null ? "limit=1000" : `after=${after}&wait=${wait}&limit=1000`}`, { seconds: wait + 10, signal });
+
+/** Addresses of what is downloaded rather than read. */
+export const downloads = {
+  minersCsv: `${BASE}/miners.csv`,
+  backup: `${BASE}/config/backup`,
+  logs: (wallets) => `${BASE}/logs/download?wallets=${wallets}`,
+  openapi: `${BASE}/openapi.json`,
+};

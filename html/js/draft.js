@@ -1,0 +1,76 @@
+// A draft of the configuration: what the server has, what the owner wants instead, and which inputs
+// hold something that cannot be used yet. Keys that no form knows are kept as they are.
+
+const COPY = (value) => JSON.parse(JSON.stringify(value));
+const isSection = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+export function read(config, path) {
+  return path.split(".").reduce((at, part) => (isSection(at) ? at[part] : undefined), config);
+}
+
+export function write(config, path, value) {
+  const parts = path.split(".");
+  const last = parts.pop();
+  const section = parts.reduce((at, part) => (isSection(at[part]) ? at[part] : (at[part] = {})), config);
+  if (value === undefined) delete section[last];
+  else section[last] = value;
+}
+
+/** Every setting of a configuration: [[path, value], …]. */
+function settings(config, front = "") {
+  return Object.entries(config).flatMap(([name, value]) => (isSection(value) && Object.keys(value).length ? settings(value, `${front}${name}.`) : [[front + name, value]]));
+}
+
+/** The paths at which two configurations differ. */
+export function differing(before, after) {
+  const paths = new Set([...settings(before), ...settings(after)].map(([path]) => path));
+  return [...paths].filter((path) => JSON.stringify(read(before, path)) !== JSON.stringify(read(after, path)));
+}
+
+export class Draft {
+  /** `answer`: what GET /config says. */
+  constructor(answer) {
+    this.take(answer);
+    this.wanted = COPY(answer.config);
+    /** Texts of inputs that cannot be used, by path. */
+    this.unusable = new Map();
+  }
+
+  take(answer) {
+    this.etag = answer.etag;
+    this.base = COPY(answer.config);
+    this.schema = answer.schema;
+    this.secretsSet = new Set(answer.secrets_set);
+    this.pendingRestart = answer.pending_restart;
+    this.warnings = answer.warnings;
+    this.path = answer.path;
+  }
+
+  /** A setting as it is wanted; the default if the file does not have it. */
+  value(key) {
+    return read(this.wanted, key.path) ?? key.default;
+  }
+
+  set(path, value) {
+    write(this.wanted, path, value);
+  }
+
+  changed() {
+    return differing(this.base, this.wanted);
+  }
+
+  dirty() {
+    return this.unusable.size > 0 || this.changed().length > 0;
+  }
+
+  /** Puts what the owner changed on top of a newer configuration; gives what both have changed. */
+  rebase(answer) {
+    const mine = this.changed();
+    const theirs = new Set(differing(this.base, answer.config));
+    const wanted = COPY(answer.config);
+    mine.forEach((path) => write(wanted, path, read(this.wanted, path)));
+    this.take(answer);
+    this.wanted = wanted;
+    return mine.filter((path) => theirs.has(path));
+  }
+}

@@ -1,0 +1,123 @@
+// Figures as people read them. Whatever is not known is null and stays null: the callers show it as
+// unknown, never as 0.
+
+const RATE_UNITS = ["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"];
+const SCALES = ["", "k", "M", "G", "T", "P", "E"];
+
+const missing = (value) => value === null || value === undefined || Number.isNaN(value);
+
+/** Three significant digits, without an exponent. */
+function digits(value) {
+  const places = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return value.toFixed(places);
+}
+
+function scaled(value, units) {
+  let step = 0;
+  // 999.5 would be written as 1000 with three digits.
+  while (value >= 999.5 && step < units.length - 1) {
+    value /= 1000;
+    step += 1;
+  }
+  return [digits(value), units[step]];
+}
+
+/** A hashrate as number and unit, to be shown in different sizes. */
+export function hashrateParts(value) {
+  return missing(value) ? null : value === 0 ? ["0", "H/s"] : scaled(value, RATE_UNITS);
+}
+
+export function hashrate(value) {
+  return hashrateParts(value)?.join(" ") ?? null;
+}
+
+/** A difficulty, or any large number: 842, 16.4 k, 8.42 G. */
+export function large(value) {
+  if (missing(value)) return null;
+  if (value < 1000) return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
+  return scaled(value, SCALES).join(" ");
+}
+
+export function count(value) {
+  return missing(value) ? null : Math.round(value).toLocaleString("en");
+}
+
+/** A part of 1 as percent: 0.7 is "70 %". */
+export function percent(part, places = 1) {
+  return missing(part) ? null : `${trimmed(part * 100, places)} %`;
+}
+
+/** At most so many decimals, and no zeros at the end. */
+export function trimmed(value, places = 2) {
+  return String(Number(value.toFixed(places)));
+}
+
+/** Two parts of a whole as a ratio: 0.7 is "70 : 30". */
+export function ratio(shareA, places = 1) {
+  return missing(shareA) ? null : `${trimmed(shareA * 100, places)} : ${trimmed(100 - shareA * 100, places)}`;
+}
+
+export function milliseconds(value) {
+  return missing(value) ? null : value < 10 ? `${value.toFixed(1)} ms` : value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
+}
+
+/** A duration in its two largest units: "3 d 4 h". */
+export function duration(seconds) {
+  if (missing(seconds)) return null;
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return s < 600 && s % 60 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 60)} min`;
+  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+}
+
+/** How long ago, in one unit, so that it changes seldom. */
+export function ago(atMs, nowMs) {
+  if (missing(atMs)) return null;
+  const s = Math.max(0, (nowMs - atMs) / 1000);
+  if (s < 5) return "just now";
+  if (s < 60) return `${Math.floor(s / 5) * 5} s ago`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ago`;
+  if (s < 86_400) return `${Math.floor(s / 3600)} h ago`;
+  return `${Math.floor(s / 86_400)} d ago`;
+}
+
+const dayOf = (date) => date.toDateString();
+const TIME = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const DAY = { day: "numeric", month: "short" };
+
+/** A time of today as "12:03", an earlier one as "24 Nov, 12:03". */
+export function clock(atMs, { seconds = false } = {}) {
+  if (missing(atMs)) return null;
+  const date = new Date(atMs);
+  const time = date.toLocaleTimeString("en-GB", seconds ? { ...TIME, second: "2-digit" } : TIME);
+  return dayOf(date) === dayOf(new Date()) ? time : `${date.toLocaleDateString("en-GB", DAY)}, ${time}`;
+}
+
+export function day(atMs) {
+  return new Date(atMs).toLocaleDateString("en-GB", { weekday: "short", day: "numeric" });
+}
+
+/** Reasons with their numbers: "27 stale, 4 duplicate". */
+export function reasons(by) {
+  return Object.entries(by ?? {})
+    .filter(([, n]) => n > 0)
+    .sort((x, y) => y[1] - x[1])
+    .map(([reason, n]) => `${count(n)} ${words(reason)}`)
+    .join(", ");
+}
+
+/** A name of the API in words: "low_difficulty" is "low difficulty". */
+export function words(name) {
+  return String(name).replaceAll("_", " ");
+}
+
+/** A value of the configuration as text. */
+export function setting(value) {
+  if (value === null || value === undefined) return "none";
+  if (value === true) return "on";
+  if (value === false) return "off";
+  if (value === "") return "empty";
+  if (Array.isArray(value)) return value.length ? value.join(", ") : "empty";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}

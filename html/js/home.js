@@ -1,0 +1,62 @@
+// Home: what needs the owner's eye, the total, the split, both pools and the past.
+import { alertList } from "./alerts.js";
+import { count, hashrateParts } from "./format.js";
+import { historyCard } from "./history.js";
+import { watchStatus } from "./live.js";
+import { measuredCard } from "./measured.js";
+import { poolCard } from "./pools.js";
+import { splitControl } from "./split.js";
+import { h, setFigure, setText, unknown } from "./ui.js";
+
+export const home = { title: "Home", mount };
+
+function mount(host) {
+  const alerts = alertList();
+  const total = totalHashrate();
+  const split = splitControl();
+  const pools = { A: poolCard("A"), B: poolCard("B") };
+  const measured = measuredCard();
+  const history = historyCard({ title: "Over time" });
+  host.append(
+    h("h1", { class: "sr-only", tabindex: "-1" }, "Home"),
+    alerts.element,
+    h("section", { class: "card hero", "aria-label": "Hashrate and split" }, total.element, split.element),
+    h("div", { class: "pair" }, pools.A.element, pools.B.element),
+    h("div", { class: "past" }, history.element, measured.element),
+  );
+  const stop = watchStatus((status) => {
+    alerts.show(status);
+    total.show(status);
+    split.show(status);
+    pools.A.show(status);
+    pools.B.show(status);
+    measured.show(status);
+    history.show(status);
+  });
+  return () => {
+    stop();
+    split.leave();
+    history.leave();
+  };
+}
+
+function totalHashrate() {
+  const number = h("span", { class: "huge" }, unknown());
+  const unit = h("span", { class: "unit" });
+  const miners = h("p", { class: "note" }, "…");
+  return {
+    element: h("div", { class: "total" }, h("h2", { class: "eyebrow" }, "Total hashrate"), h("p", { class: "huge-line" }, number, " ", unit), miners),
+    show(status) {
+      const parts = hashrateParts(status.hashrate);
+      setFigure(number, parts?.[0] ?? null);
+      setText(unit, parts?.[1] ?? "");
+      setText(miners, minersInWords(status));
+    },
+  };
+}
+
+function minersInWords({ miners_connected: connected, miners_working: working }) {
+  if (connected === 0) return "No miner is connected";
+  const noun = connected === 1 ? "miner" : "miners";
+  return connected === working ? `${count(connected)} ${noun} working` : `${count(working)} of ${count(connected)} ${noun} working`;
+}

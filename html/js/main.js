@@ -1,0 +1,122 @@
+// Starts the web interface: the frame with its navigation, the login if there is a password, the pages.
+import * as api from "./api.js";
+import { about } from "./about.js";
+import { config } from "./config.js";
+import { clock } from "./format.js";
+import { home } from "./home.js";
+import { endStatus, startStatus, watchStatus } from "./live.js";
+import { loginPage } from "./login.js";
+import { logs } from "./logs.js";
+import { miners } from "./miners.js";
+import { go, startRouter, stopRouter } from "./router.js";
+import { setup } from "./setup.js";
+import { themeSwitch } from "./theme.js";
+import { button, h, icon, setText, toast } from "./ui.js";
+
+const PAGES = { "/": home, "/miners": miners, "/config": config, "/logs": logs, "/about": about, "/setup": setup };
+const NAVIGATION = [
+  ["/", "home", "Home"],
+  ["/miners", "miners", "Miners"],
+  ["/config", "config", "Config"],
+  ["/logs", "logs", "Logs"],
+  ["/about", "about", "About"],
+];
+
+const app = document.getElementById("app");
+let ledToSetup = false;
+
+async function start() {
+  try {
+    const session = await api.session();
+    if (session.logged_in) showFrame(session);
+    else showLogin();
+  } catch (error) {
+    showNoServer(error);
+  }
+}
+
+function showLogin() {
+  endStatus();
+  stopRouter();
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+  app.replaceChildren(loginPage(start), toasts());
+  app.querySelector("input").focus();
+}
+
+function showNoServer(error) {
+  const retry = button("Try again", () => location.reload(), { kind: "primary" });
+  app.replaceChildren(h("main", { class: "lone" }, h("h1", {}, "DPMP does not answer"), h("p", {}, error.message), retry));
+  if (error.code === "no_answer") setTimeout(start, 3000);
+}
+
+function showFrame(session) {
+  const main = h("main", { id: "main" });
+  const links = NAVIGATION.map(([path, image, label]) => h("a", { href: path, class: "nav-link" }, icon(image), h("span", {}, label)));
+  const foot = h("div", { class: "side-foot" }, connectionLine(), themeSwitch(), session.password_set && button("Log out", logOut, { kind: "ghost", image: "lock" }));
+  app.replaceChildren(
+    h("a", { class: "skip", href: "#main" }, "Skip to the content"),
+    h("header", { class: "side" }, h("a", { href: "/", class: "brand", "aria-label": "DPMP, to Home" }, h("img", { src: "/icon.svg", alt: "", width: "28", height: "28" }), h("span", {}, "DPMP")), h("nav", { "aria-label": "Pages" }, ...links), foot),
+    h("div", { class: "content" }, offlineBanner(), main),
+    toasts(),
+  );
+  startRouter(PAGES, main, (path) => links.forEach((link) => markCurrent(link, path)));
+  watchStatus(leadToSetup);
+  startStatus();
+}
+
+function markCurrent(link, path) {
+  if (new URL(link.href).pathname === path) link.setAttribute("aria-current", "page");
+  else link.removeAttribute("aria-current");
+}
+
+/** Whoever comes to Home before the pools are set up is led to the set-up, once. */
+function leadToSetup(status) {
+  if (status.set_up || ledToSetup) return;
+  ledToSetup = true;
+  if (location.pathname === "/") go("/setup");
+}
+
+async function logOut() {
+  try {
+    await api.logout();
+    showLogin();
+  } catch (error) {
+    toast(error.message, { level: "error" });
+  }
+}
+
+function toasts() {
+  return h("div", { id: "toasts", role: "status", "aria-live": "polite" });
+}
+
+function connectionLine() {
+  const dot = h("span", { class: "dot", "aria-hidden": "true" });
+  const text = h("span", {}, "Connecting…");
+  const show = (kind, words) => {
+    dot.className = `dot ${kind}`;
+    setText(text, words);
+  };
+  watchStatus((status) => {
+    if (status.stopping) show("warning", "Stopping");
+    else if (!status.set_up) show("warning", "Not set up yet");
+    else if (!status.healthy) show("error", "Not working");
+    else show("good", "Working");
+  });
+  api.onConnection((online) => !online && show("error", "No answer"));
+  return h("p", { class: "connection" }, dot, text);
+}
+
+/** While the server does not answer, the page says so and its figures lose their colour. */
+function offlineBanner() {
+  const text = h("span", {});
+  const banner = h("div", { class: "offline", role: "alert", hidden: true }, icon("warning"), text);
+  api.onConnection((online, lastAnswerMs) => {
+    document.documentElement.toggleAttribute("data-stale", !online);
+    banner.hidden = online;
+    setText(text, online ? "" : `DPMP does not answer. What you see is from ${clock(lastAnswerMs, { seconds: true })}; trying again…`);
+  });
+  return banner;
+}
+
+api.onLoginRequired(showLogin);
+start();

@@ -1,0 +1,173 @@
+// The table of miners. Only the rows in sight exist, and they are updated in place, so that a
+// thousand miners every two seconds cost no more than twenty.
+import { ago, count, duration, hashrate, large, percent, ratio, reasons, trimmed } from "./format.js";
+import { h, poolBadge, setFigure, setText } from "./ui.js";
+
+/** Rows beyond the edges that exist already when one scrolls. */
+const SPARE = 6;
+const narrow = matchMedia("(max-width: 720px)");
+const rowHeight = () => (narrow.matches ? 112 : 52);
+
+/**
+ * The columns: `value` is what is sorted by (null: last), `text` what is shown, `more` a second line.
+ * Texts of null are shown as unknown. A column without `width` is only for sorting.
+ */
+export const COLUMNS = [
+  { key: "worker", title: "Worker", width: 210, value: (m) => m.worker.toLowerCase(), text: (m) => m.worker, more: (m) => (m.left_ms ? `left ${ago(m.left_ms, nowMs)}` : (m.software ?? "software not known")), upwards: true },
+  { key: "software", title: "Software", value: (m) => m.software?.toLowerCase() ?? null, upwards: true },
+  { key: "pool", title: "Pool now", width: 86, value: (m) => m.pool, upwards: true },
+  { key: "hashrate_5m", title: "5 min", width: 96, value: (m) => m.hashrate_5m, text: (m) => hashrate(m.hashrate_5m), number: true },
+  { key: "hashrate_1h", title: "1 h", width: 96, value: (m) => m.hashrate_1h, text: (m) => hashrate(m.hashrate_1h), number: true },
+  { key: "hashrate_24h", title: "24 h", width: 96, value: (m) => m.hashrate_24h, text: (m) => hashrate(m.hashrate_24h), number: true },
+  { key: "split", title: "Split by work", width: 116, value: (m) => m.share_a, text: (m) => ratio(m.share_a, 0), more: (m) => (m.time_share_a === null ? "" : `time ${ratio(m.time_share_a, 1)}`), number: true },
+  { key: "shares", title: "Shares/min", width: 96, value: (m) => m.shares_per_minute, text: (m) => (m.shares_per_minute === null ? null : trimmed(m.shares_per_minute, 1)), number: true },
+  { key: "difficulty", title: "Difficulty", width: 92, value: (m) => m.difficulty, text: (m) => large(m.difficulty), number: true },
+  { key: "accepted", title: "Accepted", width: 104, value: (m) => m.accepted.A + m.accepted.B, text: (m) => count(m.accepted.A + m.accepted.B), more: (m) => `A ${count(m.accepted.A)}, B ${count(m.accepted.B)}`, number: true },
+  { key: "rejected", title: "Rejected", width: 128, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), number: true },
+  { key: "best", title: "Best share", width: 112, value: (m) => m.best_share?.difficulty ?? null, text: (m) => large(m.best_share?.difficulty ?? null), more: (m) => (m.best_share ? `${m.best_share.pool}, ${ago(m.best_share.at_ms, nowMs)}` : ""), number: true },
+  { key: "last", title: "Last share", width: 96, value: (m) => m.last_share_ms, text: (m) => ago(m.last_share_ms, nowMs), number: true },
+  { key: "connected", title: "Connected", width: 104, value: (m) => m.connected_ms, text: (m) => duration(((m.left_ms ?? nowMs) - m.connected_ms) / 1000), number: true },
+  { key: "address", title: "Address", width: 176, value: (m) => addressKey(m.address), text: (m) => m.address, upwards: true },
+];
+const SHOWN = COLUMNS.filter((column) => column.width);
+const WIDTH = SHOWN.reduce((sum, column) => sum + column.width, 0);
+
+/** The server's clock at its last answer: ages are reckoned with it, since the browser's may be wrong. */
+let nowMs = 0;
+
+export function minerTable(open, sorted) {
+  const sort = { key: "worker", down: false };
+  let list = [];
+  const rows = [];
+  const body = h("tbody", { role: "rowgroup" });
+  const above = h("tr", { class: "spacer", "aria-hidden": "true" });
+  const below = h("tr", { class: "spacer", "aria-hidden": "true" });
+  const heads = SHOWN.map(headCell);
+  const table = h("table", { role: "table", "aria-label": "Miners", class: "miners" }, h("colgroup", {}, ...SHOWN.map((c) => h("col", { width: c.width }))), h("thead", { role: "rowgroup" }, h("tr", { role: "row", "aria-rowindex": "1" }, ...heads.map((head) => head.element))), body);
+  const region = h("div", { class: "table-region", role: "region", tabindex: "0", "aria-label": "Table of miners, scrolls by itself" }, table);
+  table.style.minWidth = `${WIDTH}px`;
+  body.append(above, below);
+
+  function headCell(column) {
+    const element = h("th", { role: "columnheader", scope: "col", class: column.number ? "number" : "" }, h("button", { type: "button", onclick: () => sortBy(column.key) }, column.title, h("span", { class: "sort-mark", "aria-hidden": "true" })));
+    return { element, column };
+  }
+
+  /** Sorts by a column; the same once more turns it round, unless a direction is given. */
+  function sortBy(key, turn = sort.key) {
+    sort.down = turn === key ? !sort.down : !COLUMNS.find((c) => c.key === key).upwards;
+    sort.key = key;
+    sorted(sort);
+    arrange();
+    region.scrollTop = 0;
+    render();
+  }
+
+  function arrange() {
+    const { value } = COLUMNS.find((c) => c.key === sort.key);
+    const direction = sort.down ? -1 : 1;
+    list.sort((x, y) => (x.left_ms === null ? 0 : 1) - (y.left_ms === null ? 0 : 1) || compare(value(x), value(y), direction) || x.id - y.id);
+    heads.forEach(({ element, column }) => {
+      if (column.key === sort.key) element.setAttribute("aria-sort", sort.down ? "descending" : "ascending");
+      else element.removeAttribute("aria-sort");
+    });
+  }
+
+  function render() {
+    const height = rowHeight();
+    const visible = Math.ceil(region.clientHeight / height) + 2 * SPARE;
+    const first = Math.max(0, Math.min(Math.floor(region.scrollTop / height) - SPARE, list.length - visible));
+    const shown = list.slice(first, first + visible);
+    while (rows.length < shown.length) rows.push(makeRow(open));
+    above.style.height = `${first * height}px`;
+    below.style.height = `${Math.max(0, list.length - first - shown.length) * height}px`;
+    rows.forEach((row, i) => {
+      if (i >= shown.length) return row.element.remove();
+      row.show(shown[i], first + i + 2);
+      if (!row.element.isConnected) below.before(row.element);
+    });
+    region.hidden = list.length === 0;
+  }
+
+  const onScroll = () => requestAnimationFrame(render);
+  region.addEventListener("scroll", onScroll, { passive: true });
+  const observer = new ResizeObserver(render);
+  observer.observe(region);
+
+  return {
+    element: region,
+    sort,
+    sortBy,
+    show(miners, now) {
+      nowMs = now;
+      list = miners;
+      table.setAttribute("aria-rowcount", String(list.length + 1));
+      region.hidden = list.length === 0;
+      arrange();
+      render();
+    },
+    leave: () => observer.disconnect(),
+  };
+}
+
+/** What is not known comes last, whichever way is sorted. */
+function compare(x, y, direction) {
+  if (x === y) return 0;
+  if (x === null) return 1;
+  if (y === null) return -1;
+  return (x < y ? -1 : 1) * direction;
+}
+
+/** An address that sorts by its numbers: 192.168.1.9 before 192.168.1.10. */
+function addressKey(address) {
+  return address.replace(/\d+/g, (digits) => digits.padStart(5, "0"));
+}
+
+function makeRow(open) {
+  let miner = null;
+  const cells = SHOWN.map((column) => makeCell(column, () => open(miner.id)));
+  const element = h("tr", { role: "row", onclick: (event) => !event.target.closest("button") && open(miner.id) }, ...cells.map((cell) => cell.element));
+  return {
+    element,
+    show(next, index) {
+      miner = next;
+      element.setAttribute("aria-rowindex", String(index));
+      element.classList.toggle("gone", miner.left_ms !== null);
+      cells.forEach((cell) => cell.show(miner));
+    },
+  };
+}
+
+function makeCell(column, open) {
+  if (column.key === "pool") return poolCell();
+  const isName = column.key === "worker";
+  const main = isName ? h("button", { type: "button", class: "link ellipsis", onclick: open }) : h("span", { class: "cell-main" });
+  const more = column.more ? h("span", { class: "cell-more ellipsis" }) : null;
+  const element = h(isName ? "th" : "td", { role: isName ? "rowheader" : "cell", scope: isName && "row", class: `${column.number ? "number" : ""} col-${column.key}`, "data-label": column.title }, main, more);
+  return {
+    element,
+    show(miner) {
+      setFigure(main, column.text(miner));
+      if (more) setText(more, column.more(miner));
+      if (more && column.key === "rejected") more.title = more.textContent;
+    },
+  };
+}
+
+function poolCell() {
+  const element = h("td", { role: "cell", class: "col-pool", "data-label": "Pool now" });
+  let shown;
+  return {
+    element,
+    show({ pool }) {
+      if (pool === shown) return;
+      shown = pool;
+      element.replaceChildren(poolBadge(pool));
+    },
+  };
+}
+
+function rejected(miner) {
+  const all = miner.accepted.A + miner.accepted.B + miner.rejected;
+  return miner.rejected > 0 ? `${count(miner.rejected)} (${percent(miner.rejected / all)})` : count(miner.rejected);
+}

@@ -1,0 +1,70 @@
+// The password of these pages: set, change, remove, and a warning if there is none.
+import * as api from "./api.js";
+import { button, card, h, loading, notice, setText, toast } from "./ui.js";
+
+const LEAST = 8;
+const MOST = 128;
+
+export function passwordCard() {
+  const body = h("div", {}, loading());
+  const show = (set) => body.replaceChildren(...(set ? [change(show)] : [notice("warning", "No password is set", "Everyone in your network can open these pages and change pools and wallets."), form(false, show)]));
+  api.session().then(
+    ({ password_set: set }) => show(set),
+    (error) => setText(body, error.message),
+  );
+  return card("Password of these pages", { id: "password-section", note: "It applies at once and is not part of the form above." }, body);
+}
+
+function change(show) {
+  const remove = async (current, fail) => {
+    try {
+      await api.changePassword(current, null);
+      toast("The password is removed.", { level: "warning" });
+      show(false);
+    } catch (error) {
+      fail(error);
+    }
+  };
+  return form(true, show, remove);
+}
+
+function form(set, show, remove) {
+  const current = field("password-current", "Present password", "current-password");
+  const next = field("password-new", set ? "New password" : "Password", "new-password");
+  const again = field("password-again", "The same once more", "new-password");
+  const submit = h("button", { type: "submit", class: "primary" }, set ? "Change the password" : "Set the password");
+  const fields = set ? [current, next, again] : [next, again];
+
+  async function save(event) {
+    event.preventDefault();
+    fields.forEach((f) => f.say(""));
+    if (next.input.value.length < LEAST || next.input.value.length > MOST) return next.say(`Enter ${LEAST} to ${MOST} characters.`);
+    if (next.input.value !== again.input.value) return again.say("This is not the same.");
+    try {
+      await api.changePassword(set ? current.input.value : null, next.input.value);
+      toast(set ? "The password is changed." : "The password is set.");
+      show(true);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  function fail(error) {
+    (set && error.code === "wrong_password" ? current : next).say(error.message);
+  }
+
+  const removal = remove && button("Remove the password", () => remove(current.input.value, fail), { kind: "danger" });
+  return h("form", { class: "password-form", onsubmit: save }, ...fields.map((f) => f.element), h("div", { class: "actions" }, submit, removal));
+}
+
+function field(id, label, autocomplete) {
+  const input = h("input", { id, type: "password", autocomplete, "aria-describedby": `${id}-error` });
+  const error = h("p", { class: "field-error", id: `${id}-error`, role: "alert" });
+  const say = (text) => {
+    setText(error, text);
+    if (text) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
+    if (text) input.focus();
+  };
+  return { element: h("div", { class: "field" }, h("div", { class: "field-label" }, h("label", { for: id }, label)), input, error), input, say };
+}

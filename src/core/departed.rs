@@ -1,0 +1,73 @@
+//! Miners that left: shown for a while, so that an owner sees who is missing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::core::snapshot::MinerView;
+
+/// How many are remembered.
+const MOST: usize = 200;
+
+/// For how long, in milliseconds.
+const LONGEST_MS: u64 = 24 * 3600 * 1000;
+
+/// The miners that left, in the order in which they did. A clone is the same list until it changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Departed(Arc<VecDeque<Arc<Left>>>);
+
+/// A miner that left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    /// What it was at its end.
+    pub miner: MinerView,
+    /// When it left, in milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+impl Departed {
+    /// Takes in a miner. It takes the place of an earlier connection of the same worker from the same host, so that
+    /// one that comes and goes does not push all others out.
+    pub fn push(&mut self, miner: MinerView, unix_ms: u64) {
+        let miners = Arc::make_mut(&mut self.0);
+        miners.retain(|left| !left.miner.is_same_rig(&miner));
+        if miners.len() >= MOST {
+            miners.pop_front();
+        }
+        miners.push_back(Arc::new(Left { miner, unix_ms }));
+    }
+
+    /// Forgets those that left long ago.
+    pub fn forget_old(&mut self, unix_ms: u64) {
+        let is_old = |left: &Arc<Left>| left.unix_ms.saturating_add(LONGEST_MS) < unix_ms;
+        while self.0.front().is_some_and(is_old) {
+            Arc::make_mut(&mut self.0).pop_front();
+        }
+    }
+
+    /// Those that left, the first one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Left> {
+        self.0.iter().map(|left| &**left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::snapshot::sample_miner;
+
+    #[test]
+    fn they_are_bounded_and_a_rig_that_comes_and_goes_is_there_once() {
+        let mut departed = Departed::default();
+        for id in 0..300 {
+            departed.push(sample_miner(id, "flapping"), id);
+        }
+        assert_eq!(departed.iter().count(), 1);
+        for id in 0..300 {
+            departed.push(sample_miner(id, &format!("rig{id}")), 1000 + id);
+        }
+        assert_eq!(departed.iter().count(), MOST);
+        assert_eq!(departed.iter().next().unwrap().miner.worker, "rig100");
+        departed.forget_old(1200 + LONGEST_MS);
+        assert_eq!(departed.iter().next().unwrap().miner.worker, "rig200");
+    }
+}

@@ -1,0 +1,93 @@
+//! Whether a pool's earnings still go where the owner has last seen them go.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::PoolConfig;
+
+/// Where one pool's earnings go. It is remembered across restarts, so that neither a restart nor a change while the
+/// program was stopped hides anything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Payout {
+    /// The address, the wallet and the form of the name that the owner has seen, or the first that there were.
+    known: Option<String>,
+    /// Those that are configured now.
+    present: Option<String>,
+    /// When they became others than the owner has seen, in milliseconds since 1970.
+    changed: Option<u64>,
+}
+
+impl Payout {
+    /// Takes in what is configured, at the start and after each change.
+    pub fn update(&mut self, pool: Option<&PoolConfig>, unix_ms: u64) {
+        let new = pool.map(|pool| format!("{} {} {}", pool.address(), pool.wallet, pool.user_name));
+        let is_news = self.present != new;
+        self.present = new;
+        if self.present.is_none() {
+            // Nothing goes anywhere; what comes next is measured against what was known.
+            self.changed = None;
+        } else if self.known.is_none() {
+            self.known.clone_from(&self.present);
+        } else if self.known == self.present {
+            self.changed = None;
+        } else if is_news || self.changed.is_none() {
+            // Never the same twice: what was seen must not stand for what came after it.
+            let after = self.changed.map_or(0, |changed| changed.saturating_add(1));
+            self.changed = Some(unix_ms.max(after));
+        }
+    }
+
+    /// The owner has seen the change of this time. If there was another one since, he has not seen that.
+    pub fn seen(&mut self, changed: u64) {
+        if self.changed == Some(changed) {
+            self.known.clone_from(&self.present);
+            self.changed = None;
+        }
+    }
+
+    /// When it became something that the owner has not seen yet, in milliseconds since 1970.
+    pub fn changed(&self) -> Option<u64> {
+        self.changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::PoolSlot;
+
+    fn pool(wallet: &str) -> PoolConfig {
+        let text = format!(r#"{{"pools":{{"A":{{"host":"pool","wallet":"{wallet}"}}}}}}"#);
+        let config = crate::config::parse(&text).unwrap().config;
+        config.pools[PoolSlot::A].clone().unwrap()
+    }
+
+    #[test]
+    fn a_change_is_news_until_it_is_seen() {
+        let mut payout = Payout::default();
+        payout.update(None, 1);
+        payout.update(Some(&pool("mine")), 2);
+        assert_eq!(payout.changed(), None, "the first one is the owner's");
+        payout.update(Some(&pool("other")), 3);
+        assert_eq!(payout.changed(), Some(3));
+        payout.update(Some(&pool("other")), 4);
+        assert_eq!(payout.changed(), Some(3), "nothing new");
+
+        // A second change before the first one was seen.
+        payout.update(Some(&pool("third")), 3);
+        assert_eq!(payout.changed(), Some(4));
+        payout.seen(3);
+        assert_eq!(payout.changed(), Some(4));
+        payout.seen(4);
+        assert_eq!(payout.changed(), None);
+
+        // Neither taking the pool away for a while nor a restart hides a change.
+        payout.update(None, 5);
+        let text = serde_json::to_string(&payout).unwrap();
+        let mut payout: Payout = serde_json::from_str(&text).unwrap();
+        payout.update(Some(&pool("mine")), 6);
+        assert_eq!(payout.changed(), Some(6));
+        payout.update(Some(&pool("third")), 7);
+        assert_eq!(payout.changed(), None, "back where it was");
+    }
+}

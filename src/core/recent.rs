@@ -1,0 +1,123 @@
+//! A miner's last shares, for whoever looks at it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::event::Now;
+use crate::core::fact::{ShareOutcome, ShareResult};
+use crate::stratum::reject::RejectClass;
+use crate::units::PoolSlot;
+
+/// How many shares are kept.
+const MOST: usize = 20;
+
+/// The last shares of a miner, oldest first. A clone is the same list until the next share comes, so that a picture
+/// of an idle miner costs nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecentShares(Arc<VecDeque<RecentShare>>);
+
+/// A share and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecentShare {
+    /// When it got its answer, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The pool whose job it was, if the job was known.
+    pub pool: Option<PoolSlot>,
+    /// `accepted`, `below_pool`, `rejected` (by the pool), `refused` (here) or `lost`.
+    pub outcome: &'static str,
+    /// Why it was not taken, in the words of the metrics' labels.
+    pub reason: Option<&'static str>,
+    /// What the pool credits for it, if it was forwarded.
+    pub difficulty: Option<f64>,
+    /// What its hash is worth, if it could be computed.
+    pub true_difficulty: Option<f64>,
+    /// How long the pool took to answer, if it did.
+    pub latency: Option<Duration>,
+    /// Whether its hash meets the network's target.
+    pub block: bool,
+}
+
+impl RecentShares {
+    /// Takes in a share; beyond twenty the oldest goes.
+    pub fn push(&mut self, share: &ShareResult, now: Now) {
+        let shares = Arc::make_mut(&mut self.0);
+        if shares.len() >= MOST {
+            shares.pop_front();
+        }
+        shares.push_back(RecentShare {
+            unix_ms: now.unix_ms,
+            pool: share.slot,
+            outcome: outcome_name(&share.outcome),
+            reason: reason_label(&share.outcome),
+            difficulty: share.credit.map(|credit| credit.get()),
+            true_difficulty: share.true_difficulty,
+            latency: share.latency,
+            block: share.block,
+        });
+    }
+
+    /// The shares, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &RecentShare> {
+        self.0.iter().rev()
+    }
+}
+
+/// Why a share was not taken, as a label of few values.
+pub fn reason_label(outcome: &ShareOutcome) -> Option<&'static str> {
+    match outcome {
+        ShareOutcome::Accepted | ShareOutcome::BelowPool => None,
+        ShareOutcome::RejectedByPool(reject) => Some(RejectClass::of(reject).label()),
+        ShareOutcome::RefusedHere(reason) | ShareOutcome::Lost(reason) => Some(reason.label()),
+    }
+}
+
+fn outcome_name(outcome: &ShareOutcome) -> &'static str {
+    match outcome {
+        ShareOutcome::Accepted => "accepted",
+        ShareOutcome::BelowPool => "below_pool",
+        ShareOutcome::RejectedByPool(_) => "rejected",
+        ShareOutcome::RefusedHere(_) => "refused",
+        ShareOutcome::Lost(_) => "lost",
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use super::*;
+    use crate::stratum::reject::RejectReason;
+    use crate::units::MinerId;
+
+    #[test]
+    fn the_last_twenty_are_kept_and_a_clone_stays_as_it_was() {
+        let mut shares = RecentShares::default();
+        let mut clone = shares.clone();
+        for unix_ms in 0..30 {
+            let at = std::time::Instant::now();
+            let share = ShareResult {
+                miner: MinerId(1),
+                worker: "w".into(),
+                slot: Some(PoolSlot::A),
+                job: None,
+                outcome: ShareOutcome::RefusedHere(RejectReason::Stale),
+                credit: None,
+                true_difficulty: None,
+                latency: None,
+                block: false,
+            };
+            if unix_ms == 25 {
+                clone = shares.clone();
+            }
+            shares.push(&share, Now { at, unix_ms });
+        }
+        let times = |shares: &RecentShares| {
+            let newest = shares.newest_first().map(|share| share.unix_ms);
+            newest.collect::<Vec<_>>()
+        };
+        assert_eq!(times(&shares), (10..30).rev().collect::<Vec<_>>());
+        assert_eq!(times(&clone), (5..25).rev().collect::<Vec<_>>());
+        let last = *shares.newest_first().next().unwrap();
+        assert_eq!((last.outcome, last.reason), ("refused", Some("stale")));
+    }
+}

@@ -1,0 +1,472 @@
+//! What was done in each minute of the last day and in each quarter of an hour of the last month, for the charts and
+//! for the split as it is measured.
+//!
+//! A thread looks at the published state once a minute and records how the totals have grown, in rings of fixed size
+//! ([`ring`]). They are saved beside the configuration ([`file`]), seldom enough for a memory card. A step of which
+//! nothing is known, because the program did not run, stays unknown; it is not zero.
+//!
+//! What is *not* here: asking the scheduler for anything.
+
+mod file;
+mod record;
+mod ring;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
+
+pub use self::file::path;
+
+use self::file::Pace;
+use self::record::{PoolStep, Step, Sums, Totals, WorkerStep};
+use self::ring::{Ring, Scale, Slot};
+use crate::core::event::Now;
+use crate::core::meter::HASHES_PER_DIFFICULTY;
+use crate::core::snapshot::Snapshot;
+use crate::observe::published::Published;
+use crate::shell::clock::now;
+use crate::shell::thread::{SERVICE_STACK, spawn};
+use crate::units::{PerPool, PoolSlot};
+
+/// A minute, for a day.
+const MINUTES: Scale = Scale {
+    step_ms: 60_000,
+    steps: 1440,
+};
+
+/// A quarter of an hour, for thirty days.
+const QUARTERS: Scale = Scale {
+    step_ms: 900_000,
+    steps: 2880,
+};
+
+/// How many workers have a history of their own.
+const MOST_WORKERS: usize = 256;
+
+/// From how many known seconds on an average over an hour says something.
+const LEAST_OF_HOUR: f64 = 600.0;
+
+/// From how many known seconds on an average over a day says something.
+const LEAST_OF_DAY: f64 = 3600.0;
+
+/// How soon to look again as long as no state was published.
+const BEFORE_THE_FIRST: Duration = Duration::from_millis(200);
+
+/// The history, for one thread that writes and many that read.
+#[derive(Debug, Default)]
+pub struct History(Mutex<Recorder>);
+
+/// All rings, and the totals of the last look.
+#[derive(Debug, Default)]
+struct Recorder {
+    rings: Rings,
+    last: Option<Totals>,
+}
+
+/// What is kept in the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Rings {
+    pools: Pair<Step>,
+    workers: BTreeMap<String, Pair<WorkerStep>>,
+}
+
+/// The same in two scales.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(bound = "T: serde::Serialize + serde::de::DeserializeOwned")]
+struct Pair<T> {
+    minutes: Ring<T>,
+    quarters: Ring<T>,
+}
+
+impl<T> Default for Pair<T> {
+    fn default() -> Self {
+        Self {
+            minutes: Ring::default(),
+            quarters: Ring::default(),
+        }
+    }
+}
+
+impl<T: Slot> Pair<T> {
+    fn add(&mut self, unix_ms: u64, value: T) {
+        self.minutes.add(MINUTES.number(unix_ms), value, MINUTES);
+        self.quarters.add(QUARTERS.number(unix_ms), value, QUARTERS);
+    }
+}
+
+/// How far back a chart goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// An hour, by minutes.
+    Hour,
+    /// A day, by minutes.
+    Day,
+    /// A week, by quarters of an hour.
+    Week,
+    /// Thirty days, by quarters of an hour.
+    Month,
+}
+
+impl Range {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Week, Self::Month];
+
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "1h",
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Month => "30d",
+        }
+    }
+
+    fn steps(self) -> u64 {
+        match self {
+            Self::Hour => 60,
+            Self::Day => 1440,
+            Self::Week => 672,
+            Self::Month => 2880,
+        }
+    }
+
+    fn scale(self) -> Scale {
+        match self {
+            Self::Hour | Self::Day => MINUTES,
+            Self::Week | Self::Month => QUARTERS,
+        }
+    }
+}
+
+/// A chart's data: a value for each step, `None` where nothing is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The length of a step, in seconds.
+    pub step_seconds: u64,
+    /// When the first step began, in milliseconds since 1970.
+    pub start_ms: u64,
+    /// Hashes a second, by shares.
+    pub hashrate: PerPool<Vec<Option<f64>>>,
+    /// The part of the miners' time that went to A; of a single worker it is not recorded.
+    pub time_share_a: Vec<Option<f64>>,
+    /// Shares that the pools refused; not of a single worker.
+    pub rejected: Option<PerPool<Vec<Option<f64>>>>,
+}
+
+/// What was measured over the last while.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Window {
+    /// How much of it is known, in seconds.
+    pub known_seconds: f64,
+    /// The part of the work that went to A, if there was any.
+    pub share_a: Option<f64>,
+    /// One standard deviation of luck for it.
+    pub expected_error: Option<f64>,
+    /// The part of the time that went to A, if miners worked.
+    pub time_share_a: Option<f64>,
+    /// Shares that each pool took.
+    pub accepted: PerPool<f64>,
+    /// Shares that each pool refused.
+    pub rejected: PerPool<f64>,
+    /// Shares that were refused here.
+    pub refused: f64,
+}
+
+/// A worker's hashrates, in hashes a second; `None` as long as too little is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Averages {
+    /// Over an hour.
+    pub hour: Option<f64>,
+    /// Over a day.
+    pub day: Option<f64>,
+}
+
+impl History {
+    /// Whether there was a state to look at.
+    fn has_begun(&self) -> bool {
+        self.0.lock().last.is_some()
+    }
+
+    /// Records what happened since the last look.
+    pub fn look(&self, snapshot: &Snapshot, at: Now) {
+        self.0.lock().look(snapshot, at);
+    }
+
+    /// A chart's data up to now, of all or of one worker; `None` if that worker is not known.
+    pub fn series(&self, range: Range, worker: Option<&str>, unix_ms: u64) -> Option<Series> {
+        self.0.lock().rings.series(range, worker, unix_ms)
+    }
+
+    /// What was measured over the last `minutes` and since the last full one.
+    pub fn window(&self, minutes: u64, snapshot: &Snapshot, at: Now) -> Window {
+        self.0.lock().window(minutes, snapshot, at)
+    }
+
+    /// The hashrates of all workers that have a history.
+    pub fn averages(&self, unix_ms: u64) -> BTreeMap<String, Averages> {
+        let recorder = self.0.lock();
+        let rings = &recorder.rings;
+        let average = |worker: &String| (worker.clone(), rings.averages(worker, unix_ms));
+        rings.workers.keys().map(average).collect()
+    }
+}
+
+impl Recorder {
+    fn look(&mut self, snapshot: &Snapshot, at: Now) {
+        if snapshot.unix_ms == 0 {
+            // Nothing was published yet.
+            return;
+        }
+        let totals = Totals::of(snapshot, self.last.as_ref(), at);
+        if let Some(before) = &self.last {
+            // The step that has just ended, if this is its end.
+            let unix_ms = at.unix_ms.saturating_sub(1);
+            self.rings
+                .pools
+                .add(unix_ms, totals.sums.since(&before.sums));
+            for (worker, step) in totals.workers_since(before) {
+                self.rings.add_worker(worker, unix_ms, step);
+            }
+        }
+        self.last = Some(totals);
+    }
+
+    fn window(&self, minutes: u64, snapshot: &Snapshot, at: Now) -> Window {
+        let present = MINUTES.number(at.unix_ms);
+        let ring = &self.rings.pools.minutes;
+        let oldest = present.saturating_sub(minutes).max(ring.first());
+        let mut sum = Step::UNKNOWN;
+        for number in oldest..=present {
+            sum.add(ring.get(number));
+        }
+        if let Some(last) = self.last.as_ref().filter(|_| snapshot.unix_ms > 0) {
+            sum.add(Sums::of(snapshot, at).since(&last.sums));
+        }
+        Window::of(&sum)
+    }
+}
+
+impl Window {
+    fn of(sum: &Step) -> Self {
+        let of = |value: fn(&PoolStep) -> f32| sum.pools.map(|_, pool| f64::from(value(pool)));
+        let work = of(|pool| pool.work);
+        let seconds = of(|pool| pool.seconds);
+        Self {
+            known_seconds: f64::from(sum.span),
+            share_a: part_of_a(work),
+            expected_error: expected_error(work, of(|pool| pool.work_squares)),
+            time_share_a: part_of_a(seconds),
+            accepted: of(|pool| pool.accepted),
+            rejected: of(|pool| pool.rejected),
+            refused: f64::from(sum.refused),
+        }
+    }
+}
+
+impl Rings {
+    fn add_worker(&mut self, worker: &str, unix_ms: u64, step: WorkerStep) {
+        if !self.workers.contains_key(worker) && !self.make_room(unix_ms) {
+            return;
+        }
+        let pair = self.workers.entry(worker.to_owned()).or_default();
+        pair.add(unix_ms, step);
+    }
+
+    /// Makes room for another worker in place of the one that was silent longest; whether there is room. Those that
+    /// were there a moment ago stay: more workers than places must not push each other out.
+    fn make_room(&mut self, unix_ms: u64) -> bool {
+        if self.workers.len() < MOST_WORKERS {
+            return true;
+        }
+        let silent = self
+            .workers
+            .iter()
+            .min_by_key(|(_, pair)| pair.quarters.end());
+        let Some((name, pair)) = silent else {
+            return true;
+        };
+        if pair.quarters.end() >= QUARTERS.number(unix_ms) {
+            return false;
+        }
+        let name = name.clone();
+        self.workers.remove(&name);
+        true
+    }
+
+    fn series(&self, range: Range, worker: Option<&str>, unix_ms: u64) -> Option<Series> {
+        let scale = range.scale();
+        let worker = match worker {
+            Some(name) => Some(self.workers.get(name)?),
+            None => None,
+        };
+        // The present minute is not looked at before it is over, the present quarter is.
+        let end = match range {
+            Range::Hour | Range::Day => scale.number(unix_ms),
+            Range::Week | Range::Month => scale.number(unix_ms) + 1,
+        };
+        let numbers = || end.saturating_sub(range.steps())..end;
+        let of = |number| match range {
+            Range::Hour | Range::Day => self.pools.minutes.get(number),
+            Range::Week | Range::Month => self.pools.quarters.get(number),
+        };
+        let of_worker = |pair: &Pair<WorkerStep>, number| match range {
+            Range::Hour | Range::Day => pair.minutes.get(number),
+            Range::Week | Range::Month => pair.quarters.get(number),
+        };
+        let work = |number, slot: PoolSlot| match worker {
+            None => Some(f64::from(of(number).pools[slot].work)),
+            Some(pair) => Some(of_worker(pair, number).known()?[slot]),
+        };
+        let known = |number| Some(of(number)).filter(|step| step.span > 0.0);
+        Some(Series {
+            step_seconds: scale.step_ms / 1000,
+            start_ms: numbers().start.saturating_mul(scale.step_ms),
+            hashrate: PerPool::from_fn(|slot| {
+                let rate = |number| {
+                    let span = f64::from(known(number)?.span);
+                    Some(work(number, slot)? * HASHES_PER_DIFFICULTY / span)
+                };
+                numbers().map(rate).collect()
+            }),
+            time_share_a: numbers()
+                .map(|number| {
+                    let step = known(number).filter(|_| worker.is_none())?;
+                    part_of_a(step.pools.map(|_, pool| f64::from(pool.seconds)))
+                })
+                .collect(),
+            rejected: worker.is_none().then(|| {
+                PerPool::from_fn(|slot| {
+                    let of_pool = |step: Step| f64::from(step.pools[slot].rejected);
+                    numbers().map(|number| known(number).map(of_pool)).collect()
+                })
+            }),
+        })
+    }
+
+    fn averages(&self, worker: &str, unix_ms: u64) -> Averages {
+        let Some(pair) = self.workers.get(worker) else {
+            return Averages::default();
+        };
+        let present = MINUTES.number(unix_ms);
+        // What the worker did, over the time that is known since it came: while it is away it hashes nothing.
+        let average = |minutes: u64, least: f64| {
+            let oldest = present.saturating_sub(minutes).max(pair.minutes.first());
+            let (mut work, mut span) = (0.0, 0.0);
+            for number in oldest..present {
+                span += f64::from(self.pools.minutes.get(number).span);
+                let step = pair.minutes.get(number).known().unwrap_or_default();
+                work += step[PoolSlot::A] + step[PoolSlot::B];
+            }
+            (span >= least && !pair.minutes.is_empty()).then(|| work * HASHES_PER_DIFFICULTY / span)
+        };
+        Averages {
+            hour: average(60, LEAST_OF_HOUR),
+            day: average(1440, LEAST_OF_DAY),
+        }
+    }
+}
+
+fn part_of_a(values: PerPool<f64>) -> Option<f64> {
+    let sum = values[PoolSlot::A] + values[PoolSlot::B];
+    (sum > 0.0).then(|| values[PoolSlot::A] / sum)
+}
+
+/// One standard deviation of the part of the work that goes to A, if shares come by chance: of independent shares the
+/// variance of a sum is the sum of the squares, and the quotient's follows from its derivatives. Of a pool without a
+/// share nothing can be said.
+fn expected_error(work: PerPool<f64>, squares: PerPool<f64>) -> Option<f64> {
+    let (a, b) = (work[PoolSlot::A], work[PoolSlot::B]);
+    let sum = a + b;
+    let variance = b * b * squares[PoolSlot::A] + a * a * squares[PoolSlot::B];
+    (a > 0.0 && b > 0.0).then(|| variance.sqrt() / (sum * sum))
+}
+
+/// The thread that records and saves.
+#[derive(Debug)]
+pub struct Keeper {
+    stop: Sender<()>,
+    thread: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Keeper {
+    /// Has it take a last look and save; waits for that.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn stop(self) -> anyhow::Result<()> {
+        drop(self.stop);
+        let ended = self.thread.join();
+        ended.unwrap_or_else(|_| Err(anyhow::anyhow!("the history's thread failed")))
+    }
+}
+
+/// Reads the history that belongs to a configuration file and starts the thread that goes on with it. `report` hears
+/// of trouble with the file, once until it is over.
+///
+/// # Errors
+/// If there is no room for the thread.
+pub fn start(
+    path: PathBuf,
+    published: Arc<Published>,
+    report: impl Fn(String) + Send + 'static,
+) -> anyhow::Result<(Arc<History>, Keeper)> {
+    let (rings, problem) = file::load(&path);
+    if let Some(problem) = problem {
+        report(problem);
+    }
+    let recorder = Recorder { rings, last: None };
+    let history = Arc::new(History(Mutex::new(recorder)));
+    let (stop, stopped) = bounded::<()>(0);
+    let for_thread = Arc::clone(&history);
+    let thread = spawn("history", SERVICE_STACK, move || {
+        let history = for_thread;
+        let mut pace = Pace::new(now().at);
+        let mut in_trouble = false;
+        loop {
+            history.look(&published.get(), now());
+            if pace.is_due(now().at) {
+                let saved = save(&history, &path, &mut pace);
+                match saved {
+                    Ok(()) => in_trouble = false,
+                    Err(error) => {
+                        if !std::mem::replace(&mut in_trouble, true) {
+                            report(format!("{error:#}"));
+                        }
+                    }
+                }
+            }
+            let pause = if history.has_begun() {
+                until_next_minute(now())
+            } else {
+                BEFORE_THE_FIRST
+            };
+            if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                break;
+            }
+        }
+        history.look(&published.get(), now());
+        save(&history, &path, &mut pace)
+    })
+    .context("failed to start the history thread")?;
+    Ok((history, Keeper { stop, thread }))
+}
+
+fn save(history: &History, path: &std::path::Path, pace: &mut Pace) -> anyhow::Result<()> {
+    // The lock is held for the formatting only: the disk may be slow.
+    let text = file::format(&history.0.lock().rings)?;
+    pace.saved(now().at, text.len());
+    file::save(path, &text)
+}
+
+fn until_next_minute(at: Now) -> Duration {
+    Duration::from_millis(MINUTES.step_ms - at.unix_ms % MINUTES.step_ms)
+}
+
+#[cfg(test)]
+mod tests;

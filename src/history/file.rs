@@ -1,0 +1,174 @@
+//! The history's file: read at the start, written now and then and at the stop.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::record::{Step, WorkerStep};
+use super::{MINUTES, MOST_WORKERS, Pair, QUARTERS, Rings};
+use crate::shell::files::{Backup, set_aside, write_atomic};
+
+/// What the numbers in the file mean.
+const FORMAT: u32 = 1;
+
+/// It is not written more often.
+const LEAST_PAUSE: Duration = Duration::from_secs(300);
+
+/// A large one, of many workers, less often still: on average not more than this is written in a second, in bytes, so
+/// that a memory card lasts.
+const BYTES_A_SECOND: usize = 2048;
+
+/// The file that belongs to a configuration file.
+pub fn path(config: &Path) -> PathBuf {
+    config.with_file_name("history.json")
+}
+
+/// The content of the file.
+#[derive(Deserialize)]
+struct Stored {
+    format: u32,
+    pools: Pair<Step>,
+    workers: BTreeMap<String, Pair<WorkerStep>>,
+}
+
+#[derive(Serialize)]
+struct Storing<'a> {
+    format: u32,
+    pools: &'a Pair<Step>,
+    workers: &'a BTreeMap<String, Pair<WorkerStep>>,
+}
+
+/// Reads the file. A missing one is an empty history; one that cannot be read is set aside, never overwritten, and
+/// what was wrong is returned as well.
+pub(super) fn load(path: &Path) -> (Rings, Option<String>) {
+    let problem = match fs::read(path) {
+        Ok(bytes) => match serde_json::from_slice::<Stored>(&bytes) {
+            Ok(stored) if stored.format == FORMAT => return (within_bounds(stored), None),
+            Ok(stored) => format!("format {} is not known", stored.format),
+            Err(error) => error.to_string(),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Rings::default(), None),
+        Err(error) => error.to_string(),
+    };
+    let moved = set_aside(path);
+    let problem = format!(
+        "{} cannot be read ({problem}); {moved}; the charts begin anew",
+        path.display()
+    );
+    (Rings::default(), Some(problem))
+}
+
+fn within_bounds(stored: Stored) -> Rings {
+    let mut rings = Rings {
+        pools: stored.pools,
+        workers: stored.workers.into_iter().take(MOST_WORKERS).collect(),
+    };
+    rings.pools.keep();
+    for pair in rings.workers.values_mut() {
+        pair.keep();
+    }
+    rings
+}
+
+impl<T: super::Slot> Pair<T> {
+    fn keep(&mut self) {
+        self.minutes.keep(MINUTES.steps);
+        self.quarters.keep(QUARTERS.steps);
+    }
+}
+
+/// The file's content.
+pub(super) fn format(rings: &Rings) -> anyhow::Result<Vec<u8>> {
+    serde_json::to_vec(&Storing {
+        format: FORMAT,
+        pools: &rings.pools,
+        workers: &rings.workers,
+    })
+    .context("failed to format the history")
+}
+
+/// Writes the file; a failure leaves the old one whole.
+pub(super) fn save(path: &Path, text: &[u8]) -> anyhow::Result<()> {
+    write_atomic(path, text, Backup::None)
+}
+
+/// When the file is to be written next.
+#[derive(Debug)]
+pub(super) struct Pace {
+    due: Instant,
+}
+
+impl Pace {
+    /// Not at once: there is nothing new at the start.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            due: now + LEAST_PAUSE,
+        }
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due <= now
+    }
+
+    /// Notes that so many bytes were written.
+    pub(super) fn saved(&mut self, now: Instant, bytes: usize) {
+        let seconds = u64::try_from(bytes / BYTES_A_SECOND).unwrap_or(u64::MAX);
+        self.due = now + LEAST_PAUSE.max(Duration::from_secs(seconds));
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+    use crate::history::ring::Slot;
+
+    #[test]
+    fn the_history_survives_and_an_unreadable_one_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(&folder.path().join("config.json"));
+        assert_eq!(load(&path), (Rings::default(), None));
+        let mut rings = Rings::default();
+        let mut step = Step::UNKNOWN;
+        (step.span, step.refused) = (60.0, 2.0);
+        for (index, pool) in step.pools.values_mut().enumerate() {
+            pool.work = if index == 0 { 1234.5 } else { 1e-5 };
+            pool.seconds = 7.0;
+        }
+        rings.pools.add(1_000_000_000, step);
+        rings.pools.add(1_000_200_000, step);
+        rings.add_worker("rig \"1\"", 1_000_000_000, WorkerStep([0.1, 3e20]));
+        rings.add_worker("rig \"1\"", 1_000_200_000, WorkerStep([0.1, 0.0]));
+        save(&path, &format(&rings).unwrap()).unwrap();
+        assert_eq!(load(&path), (rings.clone(), None));
+
+        let text = String::from_utf8(format(&rings).unwrap()).unwrap();
+        for (round, bad) in ["{", "{}", &text.replace("\"format\":1", "\"format\":2")]
+            .iter()
+            .enumerate()
+        {
+            fs::write(&path, bad).unwrap();
+            let (rings, problem) = load(&path);
+            assert_eq!(rings, Rings::default());
+            assert!(problem.unwrap().contains("set aside"));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), round + 1);
+        }
+    }
+
+    #[test]
+    fn a_file_is_written_seldom_and_a_large_one_more_seldom() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut pace = Pace::new(start);
+        assert!(!pace.is_due(after(299)) && pace.is_due(after(300)));
+        pace.saved(start, 100_000);
+        assert!(!pace.is_due(after(299)) && pace.is_due(after(300)));
+        pace.saved(start, 8 * 1024 * 1024);
+        assert!(!pace.is_due(after(4095)) && pace.is_due(after(4096)));
+    }
+}

@@ -1,0 +1,256 @@
+//! What is recorded of a step: work, shares and time, as sums that can be joined.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ring::Slot;
+use crate::core::event::Now;
+use crate::core::snapshot::Snapshot;
+use crate::units::{PerPool, PoolSlot};
+
+/// How many workers' totals are remembered from look to look.
+const MOST_REMEMBERED: usize = 4096;
+
+/// Nothing is larger, so that no sum over a month becomes infinite, which a file could not hold.
+const LARGEST: f64 = 1e30;
+
+/// What happened at both pools in a step, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f32; 12]", into = "[f32; 12]")]
+pub(super) struct Step {
+    /// How much of the step is known, in seconds.
+    pub(super) span: f32,
+    /// Shares that were refused here.
+    pub(super) refused: f32,
+    pub(super) pools: PerPool<PoolStep>,
+}
+
+/// What happened at one pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct PoolStep {
+    /// The sum of the difficulties that miners were asked for.
+    pub(super) work: f32,
+    /// The sum of their squares.
+    pub(super) work_squares: f32,
+    pub(super) accepted: f32,
+    /// Shares that the pool refused.
+    pub(super) rejected: f32,
+    /// Time that miners worked for it, all together.
+    pub(super) seconds: f32,
+}
+
+impl Slot for Step {
+    const UNKNOWN: Self = Self {
+        span: 0.0,
+        refused: 0.0,
+        pools: PerPool::new(PoolStep::NOTHING, PoolStep::NOTHING),
+    };
+
+    fn add(&mut self, other: Self) {
+        self.span += other.span;
+        self.refused += other.refused;
+        for (own, (_, other)) in self.pools.values_mut().zip(other.pools.iter()) {
+            own.work += other.work;
+            own.work_squares += other.work_squares;
+            own.accepted += other.accepted;
+            own.rejected += other.rejected;
+            own.seconds += other.seconds;
+        }
+    }
+}
+
+impl PoolStep {
+    const NOTHING: Self = Self {
+        work: 0.0,
+        work_squares: 0.0,
+        accepted: 0.0,
+        rejected: 0.0,
+        seconds: 0.0,
+    };
+}
+
+/// As it stands in the file: span, refused, and five numbers for each pool.
+impl From<[f32; 12]> for Step {
+    fn from(numbers: [f32; 12]) -> Self {
+        let [span, refused, of_a @ .., b1, b2, b3, b4, b5] = numbers;
+        let pool = |[work, work_squares, accepted, rejected, seconds]: [f32; 5]| PoolStep {
+            work,
+            work_squares,
+            accepted,
+            rejected,
+            seconds,
+        };
+        Self {
+            span,
+            refused,
+            pools: PerPool::new(pool(of_a), pool([b1, b2, b3, b4, b5])),
+        }
+    }
+}
+
+impl From<Step> for [f32; 12] {
+    fn from(step: Step) -> Self {
+        let (a, b) = (step.pools[PoolSlot::A], step.pools[PoolSlot::B]);
+        [
+            step.span,
+            step.refused,
+            a.work,
+            a.work_squares,
+            a.accepted,
+            a.rejected,
+            a.seconds,
+            b.work,
+            b.work_squares,
+            b.accepted,
+            b.rejected,
+            b.seconds,
+        ]
+    }
+}
+
+/// A worker's work for A and for B in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct WorkerStep(pub(super) [f32; 2]);
+
+impl Slot for WorkerStep {
+    /// JSON has no number for "unknown"; no work is below zero.
+    const UNKNOWN: Self = Self([-1.0, -1.0]);
+
+    fn add(&mut self, other: Self) {
+        let Self([a, b]) = self;
+        let Self([more_a, more_b]) = other;
+        (*a, *b) = (a.max(0.0) + more_a, b.max(0.0) + more_b);
+    }
+}
+
+impl WorkerStep {
+    /// The work for both pools; `None` if the worker was not there.
+    pub(super) fn known(self) -> Option<PerPool<f64>> {
+        let Self([a, b]) = self;
+        (a >= 0.0 && b >= 0.0).then(|| PerPool::new(f64::from(a), f64::from(b)))
+    }
+}
+
+/// The totals of the published state at a moment. What happened between two moments is their difference.
+#[derive(Clone, Debug)]
+pub(super) struct Totals {
+    pub(super) sums: Sums,
+    /// What each worker was asked for in all.
+    pub(super) workers: BTreeMap<String, PerPool<f64>>,
+    /// The workers that are connected, or left since the last look.
+    present: Vec<String>,
+}
+
+/// Those of the pools.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums {
+    at: Now,
+    refused: u64,
+    pools: PerPool<PoolSums>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PoolSums {
+    work: f64,
+    work_squares: f64,
+    accepted: u64,
+    rejected: u64,
+    seconds: f64,
+}
+
+impl Totals {
+    /// Reads the totals. `before`: of the last look, whose workers are remembered.
+    pub(super) fn of(snapshot: &Snapshot, before: Option<&Self>, at: Now) -> Self {
+        let mut workers = BTreeMap::new();
+        let since = before.map_or(u64::MAX, |before| before.sums.at.unix_ms);
+        let left = snapshot.left.iter().filter(|left| left.unix_ms >= since);
+        let miners = snapshot.miners.iter().chain(left.map(|left| &left.miner));
+        for miner in miners.filter(|miner| !miner.worker.is_empty()) {
+            let work = miner.worker_work.unwrap_or_default();
+            let known = workers.entry(miner.worker.clone()).or_insert(work);
+            // Of two connections of a worker one may have ended a while ago.
+            if work[PoolSlot::A] + work[PoolSlot::B] > known[PoolSlot::A] + known[PoolSlot::B] {
+                *known = work;
+            }
+        }
+        let present = workers.keys().cloned().collect();
+        // One that comes back goes on where it was.
+        let gone = before.into_iter().flat_map(|before| &before.workers);
+        for (worker, work) in gone {
+            if workers.len() < MOST_REMEMBERED && !workers.contains_key(worker) {
+                workers.insert(worker.clone(), *work);
+            }
+        }
+        Self {
+            sums: Sums::of(snapshot, at),
+            present,
+            workers,
+        }
+    }
+
+    /// What each worker that was there did since an earlier look. One that was not there then is left out: how much of
+    /// its total it did since is not known.
+    pub(super) fn workers_since<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'a str, WorkerStep)> {
+        self.present.iter().filter_map(|worker| {
+            let (now, old) = (self.workers.get(worker)?, before.workers.get(worker)?);
+            let work = |slot| single(now[slot] - old[slot]);
+            let step = WorkerStep([work(PoolSlot::A), work(PoolSlot::B)]);
+            Some((worker.as_str(), step))
+        })
+    }
+}
+
+impl Sums {
+    /// Reads them.
+    pub(super) fn of(snapshot: &Snapshot, at: Now) -> Self {
+        Self {
+            at,
+            refused: snapshot.refused.values().sum(),
+            pools: snapshot.pools.map(|_, pool| PoolSums {
+                work: pool.totals.work,
+                work_squares: pool.totals.work_squares,
+                accepted: pool.totals.accepted,
+                rejected: pool.totals.rejected.values().sum(),
+                seconds: pool.totals.seconds,
+            }),
+        }
+    }
+
+    /// What happened at the pools since an earlier look.
+    pub(super) fn since(&self, before: &Self) -> Step {
+        let span = self.at.at.saturating_duration_since(before.at.at);
+        Step {
+            span: span.as_secs_f32(),
+            refused: count(self.refused, before.refused),
+            pools: self.pools.map(|slot, sums| {
+                let old = before.pools[slot];
+                PoolStep {
+                    work: single(sums.work - old.work),
+                    work_squares: single(sums.work_squares - old.work_squares),
+                    accepted: count(sums.accepted, old.accepted),
+                    rejected: count(sums.rejected, old.rejected),
+                    seconds: single(sums.seconds - old.seconds),
+                }
+            }),
+        }
+    }
+}
+
+/// A difference as it is kept: seven digits are enough. It is never below zero; a total that shrank is one that was
+/// forgotten.
+#[expect(
+    clippy::as_conversions,
+    reason = "the standard library has no other way to round to f32"
+)]
+fn single(difference: f64) -> f32 {
+    difference.clamp(0.0, LARGEST) as f32
+}
+
+fn count(now: u64, before: u64) -> f32 {
+    let difference = u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX);
+    single(f64::from(difference))
+}

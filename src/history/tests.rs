@@ -1,0 +1,242 @@
+//! The history over days in no time.
+
+use std::time::Instant;
+
+use super::*;
+use crate::core::snapshot::sample_miner;
+
+/// A minute's beginning, which is a quarter's as well.
+const START: u64 = 1_800_000_000_000;
+
+/// A world in which work is done evenly.
+struct World {
+    start: Instant,
+    snapshot: Snapshot,
+    history: History,
+}
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+    fn new() -> Self {
+        let mut snapshot = Snapshot {
+            unix_ms: START,
+            ..Snapshot::default()
+        };
+        snapshot.miners = vec![sample_miner(1, "one"), sample_miner(2, "two")];
+        Self {
+            start: Instant::now(),
+            snapshot,
+            history: History::default(),
+        }
+    }
+
+    fn at(&self, seconds: u64) -> Now {
+        Now {
+            at: self.start + Duration::from_secs(seconds),
+            unix_ms: START + seconds * 1000,
+        }
+    }
+
+    /// Shares of difficulty 2, `count` for A and one for B; all by the first worker.
+    fn work(&mut self, count: u32) {
+        let count = f64::from(count);
+        let mut worker = self.snapshot.miners[0].worker_work.unwrap_or_default();
+        for (slot, count) in [(PoolSlot::A, count), (PoolSlot::B, 1.0)] {
+            let totals = &mut self.snapshot.pools[slot].totals;
+            totals.work += 2.0 * count;
+            totals.work_squares += 4.0 * count;
+            totals.seconds += 10.0 * count;
+            *totals.rejected.entry("stale".into()).or_default() += 1;
+            worker[slot] += 2.0 * count;
+        }
+        self.snapshot.miners[0].worker_work = Some(worker);
+    }
+
+    fn look(&self, seconds: u64) {
+        self.history.look(&self.snapshot, self.at(seconds));
+    }
+
+    fn series(&self, range: Range, worker: Option<&str>, seconds: u64) -> Series {
+        let unix_ms = self.at(seconds).unix_ms;
+        self.history.series(range, worker, unix_ms).unwrap()
+    }
+
+    /// Looks at the beginning of each of so many minutes, with work in between.
+    fn minutes(&mut self, from: u64, count: u64) {
+        self.look(from * 60);
+        for minute in from..from + count {
+            self.work(3);
+            self.look((minute + 1) * 60);
+        }
+    }
+}
+
+/// The hashrate of so much work in so many seconds.
+fn rate(work: f64, seconds: f64) -> Option<f64> {
+    Some(work * HASHES_PER_DIFFICULTY / seconds)
+}
+
+#[test]
+fn each_minute_has_what_was_done_in_it() {
+    let mut world = World::new();
+    world.minutes(0, 5);
+    let series = world.series(Range::Hour, None, 5 * 60 + 10);
+    assert_eq!(series.step_seconds, 60);
+    assert_eq!(series.start_ms, START + 5 * 60_000 - 3_600_000);
+    let of_a = &series.hashrate[PoolSlot::A];
+    assert_eq!(of_a.len(), 60);
+    assert_eq!(
+        of_a[54..],
+        [
+            None,
+            rate(6.0, 60.0),
+            rate(6.0, 60.0),
+            rate(6.0, 60.0),
+            rate(6.0, 60.0),
+            rate(6.0, 60.0)
+        ]
+    );
+    assert_eq!(series.hashrate[PoolSlot::B][59], rate(2.0, 60.0));
+    assert_eq!(series.time_share_a[59], Some(0.75));
+    assert_eq!(series.rejected.unwrap()[PoolSlot::B][59], Some(1.0));
+
+    let week = world.series(Range::Week, None, 5 * 60 + 10);
+    assert_eq!(
+        (week.step_seconds, week.hashrate[PoolSlot::A].len()),
+        (900, 672)
+    );
+    assert_eq!(week.hashrate[PoolSlot::A][671], rate(30.0, 300.0));
+    assert_eq!(week.hashrate[PoolSlot::A][670], None);
+}
+
+#[test]
+fn a_part_of_a_minute_counts_as_the_part_that_it_is() {
+    let mut world = World::new();
+    world.look(45);
+    world.work(3);
+    world.look(60);
+    let series = world.series(Range::Hour, None, 61);
+    assert_eq!(series.hashrate[PoolSlot::A][59], rate(6.0, 15.0));
+}
+
+#[test]
+fn the_time_while_it_did_not_run_is_unknown() {
+    let mut world = World::new();
+    world.minutes(0, 2);
+    // A restart: the rings come from the file, the totals do not.
+    let rings = world.history.0.lock().rings.clone();
+    world.history = History(Mutex::new(Recorder { rings, last: None }));
+    world.minutes(4, 1);
+    let series = world.series(Range::Hour, None, 5 * 60);
+    let known: Vec<_> = series.hashrate[PoolSlot::A][55..]
+        .iter()
+        .map(Option::is_some)
+        .collect();
+    assert_eq!(known, [true, true, false, false, true]);
+}
+
+#[test]
+fn a_worker_has_a_history_of_its_own() {
+    let mut world = World::new();
+    world.minutes(0, 5);
+    let series = world.series(Range::Hour, Some("one"), 5 * 60);
+    assert_eq!(series.hashrate[PoolSlot::A][59], rate(6.0, 60.0));
+    assert_eq!(series.time_share_a[59], None);
+    assert_eq!(series.rejected, None);
+    let idle = world.series(Range::Hour, Some("two"), 5 * 60);
+    assert_eq!(idle.hashrate[PoolSlot::B][59], Some(0.0));
+    assert_eq!(
+        world.history.series(Range::Hour, Some("three"), START),
+        None
+    );
+
+    // Ten minutes say something about an hour, and an hour about a day.
+    assert_eq!(
+        world.history.averages(world.at(300).unix_ms)["one"],
+        Averages::default()
+    );
+    world.minutes(5, 60);
+    let averages = world.history.averages(world.at(65 * 60).unix_ms);
+    assert_eq!(averages["one"].hour, rate(8.0, 60.0));
+    assert_eq!(averages["one"].day, rate(8.0, 60.0));
+
+    // While it is away it hashes nothing, but that is not shown as a measurement.
+    world.snapshot.miners.remove(0);
+    for minute in 66..=95 {
+        world.look(minute * 60);
+    }
+    let series = world.series(Range::Hour, Some("one"), 95 * 60);
+    assert_eq!(series.hashrate[PoolSlot::A][59], None);
+    let averages = world.history.averages(world.at(95 * 60).unix_ms);
+    assert_eq!(averages["one"].hour, rate(4.0, 60.0));
+}
+
+#[test]
+fn workers_are_bounded_and_do_not_push_each_other_out() {
+    let mut rings = Rings::default();
+    let step = WorkerStep([1.0, 1.0]);
+    for number in 0..300 {
+        rings.add_worker(&format!("rig{number}"), START, step);
+    }
+    assert_eq!(rings.workers.len(), MOST_WORKERS);
+    assert!(rings.workers.contains_key("rig0"));
+    // Later the one that was silent longest makes room.
+    for number in 1..256 {
+        rings.add_worker(&format!("rig{number}"), START + 3_600_000, step);
+    }
+    rings.add_worker("new", START + 3_600_000, step);
+    assert_eq!(rings.workers.len(), MOST_WORKERS);
+    assert!(rings.workers.contains_key("new"));
+    assert!(!rings.workers.contains_key("rig0"));
+}
+
+#[test]
+fn a_window_knows_the_split_and_how_much_of_it_is_luck() {
+    let mut world = World::new();
+    let empty = world.history.window(10, &world.snapshot, world.at(0));
+    assert_eq!(empty, Window::default());
+    world.minutes(0, 20);
+    // What came since the last look counts, too.
+    world.work(3);
+    let window = world
+        .history
+        .window(10, &world.snapshot, world.at(20 * 60 + 30));
+    assert_eq!(window.known_seconds, 630.0);
+    assert_eq!(window.share_a, Some(0.75));
+    assert_eq!(window.time_share_a, Some(0.75));
+    assert_eq!(window.rejected[PoolSlot::A], 11.0);
+    // 33 and 11 shares of difficulty 2: the error of the share is that of 44 throws of a coin.
+    let throws = (0.75f64 * 0.25 / 44.0).sqrt();
+    assert!((window.expected_error.unwrap() - throws).abs() < 1e-9);
+}
+
+#[test]
+fn a_full_history_is_small() {
+    let mut rings = Rings::default();
+    let step = WorkerStep([123_456.79, 98_765.43]);
+    let whole = Step {
+        span: 60.0,
+        refused: 0.0,
+        pools: PerPool::from_fn(|_| PoolStep {
+            work: 123_456.79,
+            work_squares: 1.234_567_9e12,
+            accepted: 12.0,
+            rejected: 0.0,
+            seconds: 42.123,
+        }),
+    };
+    for minute in 0..45_000 {
+        let unix_ms = START + minute * 60_000;
+        rings.pools.add(unix_ms, whole);
+        rings.add_worker("rig", unix_ms, step);
+    }
+    let (all, of_pools) = (
+        file::format(&rings).unwrap().len(),
+        serde_json::to_vec(&rings.pools).unwrap().len(),
+    );
+    println!(
+        "{of_pools} bytes for the pools, {} for a worker",
+        all - of_pools
+    );
+    assert!(of_pools < 600_000 && all - of_pools < 120_000);
+}

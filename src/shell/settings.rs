@@ -1,0 +1,222 @@
+//! The configuration file and what is in force: the one place through which either changes, whether the owner writes
+//! the file with an editor (see [`watch`](super::watch)) or saves it on a web page.
+//!
+//! Writers take turns. A change is saved first and then announced to the scheduler, which puts it into force; while
+//! somebody waits for the scheduler no lock is held.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use parking_lot::Mutex;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{self, Change, ConfigErrors};
+use crate::core::fact::Fact;
+use crate::shell::files::{Backup, write_atomic};
+use crate::shell::inbox::{Context, Input};
+
+/// How long a change that was saved may take to be in force. Usually it is a millisecond.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The configuration file, and who is told of its changes.
+pub struct Settings {
+    path: PathBuf,
+    context: Context,
+    /// The contents that were last applied or refused. Whoever holds this may write the file.
+    seen: Mutex<Option<Vec<u8>>>,
+}
+
+/// What a change did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    /// Of the file as it is now.
+    pub etag: String,
+    /// What is different now from what was in force.
+    pub changes: Vec<Change>,
+    /// What the owner should know about the configuration, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a change was not made.
+#[derive(Debug)]
+pub enum SaveError {
+    /// The configuration would not be valid; the file is as it was.
+    Invalid(ConfigErrors),
+    /// The file could not be read or written; it is as it was.
+    Failed(anyhow::Error),
+    /// It is saved, but the scheduler has not taken it over in time.
+    NotInForce,
+}
+
+impl Settings {
+    /// For this file.
+    pub fn new(path: PathBuf, context: Context) -> Self {
+        Self {
+            path,
+            context,
+            // Nothing was seen yet: what was written since the program read the file is not missed.
+            seen: Mutex::new(None),
+        }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's contents.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        fs::read(&self.path)
+    }
+
+    /// Replaces the configuration by what `edit` makes of the file's present contents, and waits until it is in
+    /// force. It tells the same facts as if the owner had written the file.
+    ///
+    /// # Errors
+    /// What `edit` says against it, or why it was not done.
+    pub fn change<E: From<SaveError>>(
+        &self,
+        edit: impl FnOnce(&[u8]) -> Result<Value, E>,
+    ) -> Result<Saved, E> {
+        let (saved, facts) = self.save(edit)?;
+        if !saved.changes.is_empty() {
+            let done = self.announce(facts).ok_or(SaveError::NotInForce)?;
+            done.recv_timeout(PATIENCE)
+                .map_err(|_| SaveError::NotInForce)?;
+        }
+        Ok(saved)
+    }
+
+    /// Takes over what the owner has written into the file, if anything.
+    pub fn reload(&self) {
+        if let Some(facts) = self.read_again() {
+            let _ = self.announce(facts);
+        }
+    }
+
+    /// Tells the owner that there is no file any more; what is in force stays so.
+    pub fn tell_loss(&self) {
+        let problem = format!("{} has vanished", self.path.display());
+        let fact = Fact::ConfigRefused { problem };
+        let _ = self.context.inbox.send(Input::Report(fact));
+    }
+
+    fn save<E: From<SaveError>>(
+        &self,
+        edit: impl FnOnce(&[u8]) -> Result<Value, E>,
+    ) -> Result<(Saved, Vec<Fact>), E> {
+        let mut seen = self.seen.lock();
+        let failed = |error: anyhow::Error| SaveError::Failed(error);
+        let present = self.read().map_err(|error| {
+            failed(
+                anyhow::Error::new(error)
+                    .context(format!("failed to read {}", self.path.display())),
+            )
+        })?;
+        let text = config::text(&edit(&present)?);
+        // What is judged is what will be read: the text.
+        let loaded = self.judge(&text).map_err(SaveError::Invalid)?;
+        write_atomic(&self.path, text.as_bytes(), Backup::KeepOne).map_err(failed)?;
+        let etag = etag(text.as_bytes());
+        *seen = Some(text.into_bytes());
+        let warnings = loaded.warnings.clone();
+        let (changes, facts) = self.adopt(loaded);
+        let saved = Saved {
+            etag,
+            changes,
+            warnings,
+        };
+        Ok((saved, facts))
+    }
+
+    /// What there is to tell about a file that has changed; `None` if it has not.
+    fn read_again(&self) -> Option<Vec<Fact>> {
+        let mut seen = self.seen.lock();
+        // A file that has vanished meanwhile is not made anew: that would take the pools away.
+        let bytes = self
+            .read()
+            .ok()
+            .filter(|bytes| seen.as_ref() != Some(bytes))?;
+        let loaded = std::str::from_utf8(&bytes)
+            .map_err(|error| error.to_string())
+            .and_then(|text| self.judge(text).map_err(|errors| errors.to_string()));
+        let facts = match loaded {
+            Err(problem) => {
+                let problem = format!("{}: {problem}", self.path.display());
+                vec![Fact::ConfigRefused { problem }]
+            }
+            Ok(loaded) => self.adopt(loaded).1,
+        };
+        *seen = Some(bytes);
+        Some(facts)
+    }
+
+    /// What a file would mean, if it may take the place of what is in force.
+    ///
+    /// # Errors
+    /// With all that is wrong with it.
+    pub fn judge(&self, text: &str) -> Result<config::Loaded, ConfigErrors> {
+        let loaded = config::parse(text)?;
+        config::may_replace(&self.context.live.wanted(), &loaded.config)?;
+        Ok(loaded)
+    }
+
+    /// Makes a configuration the one that the scheduler is to put into force next; what it changes, and what there
+    /// is to tell about it. Only for who holds the lock, so that the last one saved is the one that holds.
+    fn adopt(&self, loaded: config::Loaded) -> (Vec<Change>, Vec<Fact>) {
+        let changes = config::changes(&self.context.live.wanted(), &loaded.config);
+        if changes.is_empty() {
+            return (changes, Vec::new());
+        }
+        self.context.live.want(Arc::new(loaded.config));
+        let warnings = loaded.warnings.into_iter();
+        let mut facts: Vec<_> = warnings.map(|text| Fact::ConfigWarning { text }).collect();
+        facts.push(Fact::ConfigApplied {
+            changes: changes.iter().map(sentence).collect(),
+            payout: changes.iter().any(moves_money),
+        });
+        (changes, facts)
+    }
+
+    /// Has the scheduler put the wanted configuration into force; the answer comes when it is. `None` if there is no
+    /// scheduler any more.
+    fn announce(&self, facts: Vec<Fact>) -> Option<Receiver<()>> {
+        let (done, answer) = bounded(1);
+        let inputs =
+            std::iter::once(Input::Config { done }).chain(facts.into_iter().map(Input::Report));
+        for input in inputs {
+            self.context.inbox.send(input).ok()?;
+        }
+        Some(answer)
+    }
+}
+
+/// What tells one version of the file from another.
+pub fn etag(contents: &[u8]) -> String {
+    hex::encode(&Sha256::digest(contents)[..16])
+}
+
+/// Whether a change sends the earnings elsewhere.
+fn moves_money(change: &Change) -> bool {
+    change.path.starts_with("pools.")
+        && [".host", ".port", ".wallet", ".user_name"]
+            .iter()
+            .any(|key| change.path.ends_with(key))
+}
+
+fn sentence(change: &Change) -> String {
+    let when = if change.needs_restart {
+        " (after a restart)"
+    } else {
+        ""
+    };
+    format!("{}: {} -> {}{when}", change.path, change.old, change.new)
+}

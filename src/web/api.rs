@@ -1,0 +1,139 @@
+//! The API under `/api/v1`, as `docs/api.md` describes it: a file for each group of routes.
+//!
+//! What only tells something reads the newest picture of the state and nothing else, so that a hundred open pages do
+//! not concern the scheduler.
+
+pub mod alerts;
+pub(super) mod config;
+pub(super) mod events;
+pub mod history;
+pub(super) mod logs;
+pub mod miners;
+pub(super) mod pool_test;
+pub(super) mod session;
+pub mod status;
+pub(super) mod weights;
+pub mod widgets;
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rouille::{Response, ResponseBody};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::core::event::Now;
+use crate::core::snapshot::Snapshot;
+use crate::web::json;
+
+/// What is true at the moment of a request.
+pub struct Moment<'a> {
+    /// The newest picture of the state.
+    pub snapshot: &'a Arc<Snapshot>,
+    /// The configuration in force.
+    pub config: &'a Arc<Config>,
+    /// The time. The picture may be older: none is made while nothing happens.
+    pub now: Now,
+}
+
+/// An answer that many ask for at the same time: it is made once for a picture of the state and a second.
+#[derive(Debug, Default)]
+pub struct Shared(Mutex<Option<Made>>);
+
+#[derive(Debug)]
+struct Made {
+    of: (Arc<Snapshot>, Arc<Config>),
+    second: u64,
+    /// Counts what was dismissed, which changes an answer at once.
+    version: u64,
+    body: Arc<[u8]>,
+}
+
+impl Shared {
+    /// The answer of this moment. `make` is called if there is none yet; others wait for it meanwhile instead of
+    /// making their own.
+    pub fn answer<T: Serialize>(
+        &self,
+        moment: &Moment<'_>,
+        version: u64,
+        make: impl FnOnce() -> T,
+    ) -> Response {
+        let second = moment.now.unix_ms / 1000;
+        let is_of = |made: &Made| {
+            Arc::ptr_eq(&made.of.0, moment.snapshot)
+                && Arc::ptr_eq(&made.of.1, moment.config)
+                && (made.second, made.version) == (second, version)
+        };
+        let mut made = self.0.lock();
+        let body = match made.as_ref().filter(|made| is_of(made)) {
+            Some(made) => Arc::clone(&made.body),
+            None => match serde_json::to_vec(&make()) {
+                Ok(bytes) => {
+                    let body: Arc<[u8]> = bytes.into();
+                    *made = Some(Made {
+                        of: (Arc::clone(moment.snapshot), Arc::clone(moment.config)),
+                        second,
+                        version,
+                        body: Arc::clone(&body),
+                    });
+                    body
+                }
+                Err(error) => return Response::text(format!("{error}\n")).with_status_code(500),
+            },
+        };
+        drop(made);
+        let length = body.len();
+        Response {
+            data: ResponseBody::from_reader_and_size(Cursor::new(body), length),
+            ..json::respond(&())
+        }
+    }
+}
+
+/// The sum of two values of which one may be unknown; unknown if both are.
+fn sum(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    values.flatten().reduce(|a, b| a + b)
+}
+
+/// A part of a whole, if there is a whole.
+fn part(of: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| of / whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::clock::now;
+
+    #[test]
+    fn a_shared_answer_is_made_once_a_second() {
+        let shared = Shared::default();
+        let snapshot = Arc::new(Snapshot::default());
+        let config = Arc::new(Config::default());
+        let mut count = 0;
+        let mut now = now();
+        let mut ask = |now, version| {
+            let moment = Moment {
+                snapshot: &snapshot,
+                config: &config,
+                now,
+            };
+            let response = shared.answer(&moment, version, || {
+                count += 1;
+                count
+            });
+            let (mut body, _) = response.data.into_reader_and_size();
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut body, &mut text).unwrap();
+            text
+        };
+        now.unix_ms = 5000;
+        assert_eq!(ask(now, 0), "1");
+        now.unix_ms = 5999;
+        assert_eq!(ask(now, 0), "1");
+        assert_eq!(ask(now, 1), "2");
+        now.unix_ms = 6000;
+        assert_eq!(ask(now, 1), "3");
+    }
+}

@@ -1,0 +1,563 @@
+//! What needs the owner's eye, as sentences with what to do; and `POST /api/v1/alerts/seen`.
+//!
+//! Alerts follow from the state: nothing has to be switched off when it is over. Few are events, which stay until they
+//! are seen; that is remembered here, for changed payouts by the core.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Moment;
+use crate::core::snapshot::PoolView;
+use crate::history::Window;
+use crate::observe::notices::{Notice, Trouble};
+use crate::shell::inbox::{Context, Input};
+use crate::units::{PerPool, PoolSlot};
+use crate::web::error::{Answer, ApiError, Code};
+use crate::web::json;
+
+/// How long a found block is shown, in milliseconds.
+const BLOCK_SHOWN: u64 = 7 * 24 * 3600 * 1000;
+
+/// From how many refused shares on in ten minutes it is not chance.
+const MANY_REFUSED: f64 = 20.0;
+
+/// From which part of refused shares on something is wrong.
+const PART_REFUSED: f64 = 0.05;
+
+/// How many dismissed alerts are remembered.
+const MOST_SEEN: usize = 100;
+
+/// One alert.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alert {
+    /// Its name, which differs for another occasion of an event.
+    pub id: String,
+    /// How grave it is.
+    pub level: Level,
+    /// What is the matter, in a few words.
+    pub title: String,
+    /// More about it.
+    pub text: String,
+    /// What to do.
+    pub action: String,
+    /// Since when, in milliseconds since 1970, if that is known.
+    pub at_ms: Option<u64>,
+    /// Whether it can be dismissed.
+    pub dismissable: bool,
+}
+
+/// How grave an alert is, the gravest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Money is being lost, or may be.
+    Error,
+    /// Something is not as it should be.
+    Warning,
+    /// Something to be glad of.
+    Good,
+    /// Something to know.
+    Info,
+}
+
+/// What alerts follow from.
+pub struct Grounds<'a> {
+    /// State, configuration and time.
+    pub moment: &'a Moment<'a>,
+    /// What went wrong lately.
+    pub notices: BTreeMap<Trouble, Notice>,
+    /// The last ten minutes.
+    pub lately: Window,
+    /// Whether the pages ask for a password.
+    pub password_set: bool,
+}
+
+/// What was dismissed, until the program ends.
+#[derive(Debug, Default)]
+pub struct Seen {
+    ids: Mutex<BTreeSet<String>>,
+    version: AtomicU64,
+}
+
+impl Seen {
+    /// A number that changes with each dismissal.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    fn contains(&self, id: &str) -> bool {
+        self.ids.lock().contains(id)
+    }
+
+    fn insert(&self, id: String) {
+        let mut ids = self.ids.lock();
+        if ids.len() >= MOST_SEEN {
+            ids.pop_first();
+        }
+        ids.insert(id);
+        drop(ids);
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// All alerts that were not dismissed, the gravest first.
+pub fn alerts(grounds: &Grounds<'_>, seen: &Seen) -> Vec<Alert> {
+    let mut alerts = all(grounds);
+    alerts.retain(|alert| !(alert.dismissable && seen.contains(&alert.id)));
+    alerts.sort_by_key(|alert| alert.level);
+    alerts
+}
+
+/// The body of `POST /api/v1/alerts/seen`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenBody {
+    id: String,
+}
+
+/// Dismisses an alert. One that has another occasion meanwhile stays.
+///
+/// # Errors
+/// If there is no such alert that can be dismissed, or the proxy is stopping.
+pub fn dismiss(body: SeenBody, grounds: &Grounds<'_>, seen: &Seen, context: &Context) -> Answer {
+    let SeenBody { id } = body;
+    let alerts = all(grounds);
+    let exists = alerts
+        .iter()
+        .any(|alert| alert.id == id && alert.dismissable);
+    if !exists {
+        return Err(ApiError::not_found("There is no such alert (any more)."));
+    }
+    for (slot, pool) in grounds.moment.snapshot.pools.iter() {
+        let changed = pool.payout_changed.filter(|at| payout_id(slot, *at) == id);
+        if let Some(changed) = changed {
+            // The core remembers it over restarts.
+            let sent = context.inbox.try_send(Input::PayoutSeen(slot, changed));
+            sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
+        }
+    }
+    for (trouble, notice) in &grounds.notices {
+        if trouble_id(*trouble, notice) == id {
+            context.observer.notices.forget(*trouble);
+        }
+    }
+    seen.insert(id);
+    Ok(json::respond(&json!({"ok": true})))
+}
+
+fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    for slot in PoolSlot::ALL {
+        alerts.extend(not_set_up(grounds, slot));
+        alerts.extend(payout_changed(grounds, slot));
+        alerts.extend(pool_trouble(grounds, slot));
+        alerts.extend(mask_missing(grounds, slot));
+        alerts.extend(rejects(grounds, slot));
+        alerts.extend(block_found(grounds, slot));
+    }
+    alerts.extend(refusals(grounds));
+    alerts.extend(no_miner(grounds));
+    alerts.extend(no_password(grounds));
+    let notices = grounds.notices.iter();
+    alerts.extend(notices.map(|(trouble, notice)| of_notice(*trouble, notice)));
+    alerts
+}
+
+/// The pool as it is seen, if it is to get work.
+fn in_use<'a>(grounds: &'a Grounds<'_>, slot: PoolSlot) -> Option<&'a PoolView> {
+    grounds.moment.config.pool_in_use(slot)?;
+    Some(&grounds.moment.snapshot.pools[slot])
+}
+
+fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let config = grounds.moment.config;
+    let is_missing = config.pools[slot].is_none() && config.scheduler.weights[slot] > 0.0;
+    is_missing.then(|| Alert {
+        id: format!("not_set_up:{slot}"),
+        level: Level::Error,
+        title: format!("Pool {slot} is not set up"),
+        text: "As long as a pool that is to get work has no address or wallet, no miner is served."
+            .into(),
+        action: format!(
+            "Enter the pool's address and your wallet, or set the weight of pool {slot} to 0."
+        ),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+fn payout_changed(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let at = grounds.moment.snapshot.pools[slot].payout_changed?;
+    Some(Alert {
+        id: payout_id(slot, at),
+        level: Level::Warning,
+        title: format!("The wallet or the address of pool {slot} has changed"),
+        text: "What your miners earn there goes to another place than before.".into(),
+        action: "If that was you, dismiss this. If not, correct it now and set a password.".into(),
+        at_ms: Some(at),
+        dismissable: true,
+    })
+}
+
+fn payout_id(slot: PoolSlot, at: u64) -> String {
+    format!("payout_changed:{slot}:{at}")
+}
+
+/// A refused wallet is told instead of "down": it is the cause.
+fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot)?;
+    let is_up = pool.health == "up";
+    if let Some(words) = pool.refusal.as_ref().filter(|_| !is_up) {
+        return Some(Alert {
+            id: format!("wrong_wallet:{slot}"),
+            level: Level::Error,
+            title: format!("Pool {slot} does not accept your wallet"),
+            text: format!("It refused to authorize the last miner that asked. It says: {words}"),
+            action: format!(
+                "Check the wallet of pool {slot}: it has to be an address or account of this pool's coin."
+            ),
+            at_ms: Some(pool.health_since),
+            dismissable: false,
+        });
+    }
+    if pool.health == "down" {
+        let reason = pool.trouble.as_deref().unwrap_or("it cannot be used");
+        return Some(Alert {
+            id: format!("pool_down:{slot}"),
+            level: Level::Error,
+            title: format!("Pool {slot} is down"),
+            text: format!("Reason: {reason}. Your miners work for the other pool meanwhile, if that is up."),
+            action: "Nothing has to be done if the pool comes back. Otherwise test its address in the configuration.".into(),
+            at_ms: Some(pool.health_since),
+            dismissable: false,
+        });
+    }
+    (pool.refused_miners > 0).then(|| Alert {
+        id: format!("miners_refused:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} refuses {}", counted(pool.refused_miners, "miner")),
+        text: "It accepts others under the same wallet, so it is the worker's name that it does not like.".into(),
+        action: "See which miners it refuses. Some pools want each worker to be created in the account first.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+/// With one pool that lets miners roll the version and one that does not, miners lose time or shares at the latter.
+fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let has_mask = |slot| {
+        let pool = in_use(grounds, slot)?;
+        pool.e2_size?;
+        Some(pool.version_mask != "00000000")
+    };
+    let is_missing = has_mask(slot) == Some(false) && has_mask(slot.other()) == Some(true);
+    is_missing.then(|| Alert {
+        id: format!("mask_missing:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} does not allow version rolling"),
+        text: format!("Pool {} does. Miners that roll the version all the same have shares refused at pool {slot}.", slot.other()),
+        action: "If shares are refused for their version bits, use two pools that both allow it.".into(),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    in_use(grounds, slot)?;
+    let (accepted, rejected) = (grounds.lately.accepted[slot], grounds.lately.rejected[slot]);
+    spike(accepted, rejected).then(|| Alert {
+        id: format!("reject_spike:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} rejects many shares"),
+        text: format!("In the last ten minutes it was {rejected:.0} of {:.0}.", accepted + rejected),
+        action: "See the reasons beside the pool. Stale shares mean a slow network; others a miner or a pool at fault.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
+    let sum = |values: PerPool<f64>| values[PoolSlot::A] + values[PoolSlot::B];
+    let others = sum(grounds.lately.accepted) + sum(grounds.lately.rejected);
+    let refused = grounds.lately.refused;
+    spike(others, refused).then(|| Alert {
+        id: "refuse_spike".into(),
+        level: Level::Warning,
+        title: "Many shares are refused here".into(),
+        text: format!("In the last ten minutes it was {refused:.0} of {:.0}: they were no good and no pool would have taken them.", others + refused),
+        action: "See which miner sends them, and why. Often it is one miner whose software or hardware is at fault.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+fn spike(good: f64, bad: f64) -> bool {
+    bad >= MANY_REFUSED && bad > PART_REFUSED * (good + bad)
+}
+
+fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let block = grounds.moment.snapshot.pools[slot]
+        .totals
+        .last_block
+        .as_ref()?;
+    let age = grounds.moment.now.unix_ms.saturating_sub(block.unix_ms);
+    (age < BLOCK_SHOWN).then(|| Alert {
+        id: format!("block_found:{slot}:{}", block.unix_ms),
+        level: Level::Good,
+        title: format!("A block for pool {slot}!"),
+        text: format!(
+            "{} found a hash that meets the network's target.",
+            block.worker
+        ),
+        action: "See at the pool whether the network took it.".into(),
+        at_ms: Some(block.unix_ms),
+        dismissable: true,
+    })
+}
+
+fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
+    let snapshot = grounds.moment.snapshot;
+    (snapshot.unix_ms > 0 && snapshot.set_up && snapshot.miners.is_empty()).then(|| Alert {
+        id: "no_miner".into(),
+        level: Level::Warning,
+        title: "No miner is connected".into(),
+        text: "DPMP is ready and waits for miners.".into(),
+        action: "Enter DPMP's address and port as the pool in your miners.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+fn no_password(grounds: &Grounds<'_>) -> Option<Alert> {
+    (!grounds.password_set).then(|| Alert {
+        id: "no_password".into(),
+        level: Level::Warning,
+        title: "These pages have no password".into(),
+        text: "Whoever is in your network can change where your earnings go.".into(),
+        action:
+            "Set a password in the configuration, unless something in front of DPMP asks for one."
+                .into(),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+fn of_notice(trouble: Trouble, notice: &Notice) -> Alert {
+    let (level, title, action) = match trouble {
+        Trouble::State => (
+            Level::Warning,
+            "The totals or the charts could not be read or saved".to_owned(),
+            "See whether the disk is full or broken. Mining goes on.",
+        ),
+        Trouble::Log => (
+            Level::Info,
+            "Log lines were lost".to_owned(),
+            "The disk did not keep up. A quieter log level helps. Mining goes on.",
+        ),
+        Trouble::Accept => (
+            Level::Error,
+            "Miners could not be let in".to_owned(),
+            "Usually too many files are open: raise the system's limit or lower listen.max_miners.",
+        ),
+        Trouble::Config => (
+            Level::Warning,
+            "The configuration file was changed to something unusable".to_owned(),
+            "Correct the file. The settings before stay in force until then, but not over a restart.",
+        ),
+        Trouble::Redirect(slot) => (
+            Level::Warning,
+            format!("Pool {slot} wanted to send your miners elsewhere"),
+            "It was not done, as this is how hashrate is stolen. If it goes on, ask the pool or change it.",
+        ),
+    };
+    Alert {
+        id: trouble_id(trouble, notice),
+        level,
+        title,
+        text: notice.text.clone(),
+        action: action.to_owned(),
+        at_ms: Some(notice.unix_ms),
+        dismissable: true,
+    }
+}
+
+fn trouble_id(trouble: Trouble, notice: &Notice) -> String {
+    let name = match trouble {
+        Trouble::State => "state_trouble".into(),
+        Trouble::Log => "log_trouble".into(),
+        Trouble::Accept => "accept_trouble".into(),
+        Trouble::Config => "config_refused".into(),
+        Trouble::Redirect(slot) => format!("redirect_{slot}"),
+    };
+    format!("{name}:{}", notice.unix_ms)
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{Config, parse};
+    use crate::core::ledger::Block;
+    use crate::core::snapshot::{Snapshot, sample_miner};
+    use crate::shell::clock::now;
+
+    /// Two pools that are up, a miner, a password.
+    struct World {
+        snapshot: Snapshot,
+        config: Config,
+        lately: Window,
+        notices: BTreeMap<Trouble, Notice>,
+        password_set: bool,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let text = r#"{"pools": {"A": {"host": "a", "wallet": "x"}, "B": {"host": "b", "wallet": "y"}}}"#;
+            let mut snapshot = Snapshot {
+                unix_ms: 1,
+                set_up: true,
+                miners: vec![sample_miner(1, "one")],
+                ..Snapshot::default()
+            };
+            for pool in snapshot.pools.values_mut() {
+                pool.health = "up";
+                pool.e2_size = Some(8);
+                pool.version_mask = "1fffe000".into();
+            }
+            Self {
+                snapshot,
+                config: parse(text).unwrap().config,
+                lately: Window::default(),
+                notices: BTreeMap::new(),
+                password_set: true,
+            }
+        }
+
+        fn alerts(self) -> Vec<Alert> {
+            let (snapshot, config) = (Arc::new(self.snapshot), Arc::new(self.config));
+            let moment = Moment {
+                snapshot: &snapshot,
+                config: &config,
+                now: now(),
+            };
+            let grounds = Grounds {
+                moment: &moment,
+                notices: self.notices,
+                lately: self.lately,
+                password_set: self.password_set,
+            };
+            let mut alerts = alerts(&grounds, &Seen::default());
+            for alert in &mut alerts {
+                assert!(
+                    !alert.title.is_empty()
+                        && !alert.text.is_empty()
+                        && alert.action.ends_with('.')
+                );
+                // The time of an event is not what the tests are about.
+                let parts = alert.id.split(':');
+                let names = parts.filter(|part| part.parse::<u64>().is_err());
+                alert.id = names.collect::<Vec<_>>().join(":");
+            }
+            alerts
+        }
+    }
+
+    #[track_caller]
+    fn expect(change: impl FnOnce(&mut World), ids: &[&str]) {
+        let mut world = World::new();
+        change(&mut world);
+        let alerts = world.alerts();
+        let found: Vec<_> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+        assert_eq!(found, ids);
+    }
+
+    #[test]
+    fn there_is_an_alert_for_each_trouble_and_none_without() {
+        use PoolSlot::{A, B};
+        expect(|_| (), &[]);
+        expect(|it| it.password_set = false, &["no_password"]);
+        expect(|it| it.snapshot.miners.clear(), &["no_miner"]);
+        expect(|it| it.snapshot.pools[A].health = "down", &["pool_down:A"]);
+        // Nobody needs it.
+        let off = |it: &mut World| {
+            it.snapshot.pools[A].health = "down";
+            it.config.scheduler.weights[A] = 0.0;
+        };
+        expect(off, &[]);
+        let refused = |it: &mut World| {
+            it.snapshot.pools[B].health = "down";
+            it.snapshot.pools[B].refusal = Some("no such user".into());
+        };
+        expect(refused, &["wrong_wallet:B"]);
+        expect(
+            |it| it.snapshot.pools[B].refused_miners = 2,
+            &["miners_refused:B"],
+        );
+        expect(|it| it.config.pools[A] = None, &["not_set_up:A"]);
+        expect(
+            |it| it.snapshot.pools[A].payout_changed = Some(7),
+            &["payout_changed:A"],
+        );
+        expect(
+            |it| it.snapshot.pools[B].version_mask = "00000000".into(),
+            &["mask_missing:B"],
+        );
+        let neither = |it: &mut World| {
+            for pool in it.snapshot.pools.values_mut() {
+                pool.version_mask = "00000000".into();
+            }
+        };
+        expect(neither, &[]);
+        let block = |it: &mut World, age_ms: u64| {
+            it.snapshot.pools[A].totals.last_block = Some(Block {
+                worker: "lucky".into(),
+                unix_ms: now().unix_ms - age_ms,
+            });
+        };
+        expect(|it| block(it, 1000), &["block_found:A"]);
+        expect(|it| block(it, BLOCK_SHOWN + 1), &[]);
+        let notice = |it: &mut World| {
+            let text = "disk full".to_owned();
+            it.notices
+                .insert(Trouble::State, Notice { unix_ms: 1, text });
+        };
+        expect(notice, &["state_trouble"]);
+    }
+
+    #[test]
+    fn a_spike_is_many_and_a_large_part() {
+        use PoolSlot::A;
+        let with = |good: f64, bad: f64| {
+            move |it: &mut World| {
+                it.lately.accepted[A] = good;
+                it.lately.rejected[A] = bad;
+            }
+        };
+        expect(with(0.0, 19.0), &[]);
+        expect(with(0.0, 20.0), &["reject_spike:A"]);
+        expect(with(379.0, 20.0), &["reject_spike:A"]);
+        expect(with(380.0, 20.0), &[]);
+        expect(|it| it.lately.refused = 30.0, &["refuse_spike"]);
+    }
+
+    #[test]
+    fn the_gravest_comes_first() {
+        let several = |it: &mut World| {
+            it.password_set = false;
+            it.snapshot.pools[PoolSlot::B].health = "down";
+            let text = "5 lines".to_owned();
+            it.notices.insert(Trouble::Log, Notice { unix_ms: 1, text });
+        };
+        expect(several, &["pool_down:B", "no_password", "log_trouble"]);
+    }
+}

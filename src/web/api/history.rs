@@ -1,0 +1,41 @@
+//! `GET /api/v1/history`: the data of the charts.
+
+use rouille::Request;
+use serde_json::json;
+
+use crate::history::{History, Range};
+use crate::web::error::{Answer, ApiError};
+use crate::web::json;
+
+/// Which chart, if nothing is said.
+const USUAL: Range = Range::Day;
+
+/// Answers with a chart of all miners, or of the worker that is asked for.
+///
+/// # Errors
+/// If there is no such range, or no history of this worker.
+pub fn history(request: &Request, history: &History, now_ms: u64) -> Answer {
+    let range = match request.get_param("range") {
+        None => USUAL,
+        Some(name) => find(&name)?,
+    };
+    let worker = request.get_param("worker");
+    let series = history
+        .series(range, worker.as_deref(), now_ms)
+        .ok_or_else(|| ApiError::not_found("There is no history of this worker."))?;
+    Ok(json::respond(&json!({
+        "range": range.name(),
+        "step_seconds": series.step_seconds,
+        "start_ms": series.start_ms,
+        "hashrate": series.hashrate,
+        "time_share_a": series.time_share_a,
+        "rejected": series.rejected,
+    })))
+}
+
+fn find(name: &str) -> Result<Range, ApiError> {
+    let mut ranges = Range::ALL.into_iter();
+    ranges
+        .find(|range| range.name() == name)
+        .ok_or_else(|| ApiError::invalid_value("range", "The range is one of 1h, 24h, 7d and 30d."))
+}

@@ -1,0 +1,259 @@
+//! `GET /api/v1/status`: everything that Home shows, and `/healthz`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use rouille::Response;
+use serde::Serialize;
+
+use super::alerts::Alert;
+use super::{Moment, part, sum};
+use crate::core::snapshot::{PoolView, Snapshot};
+use crate::history::{History, Window};
+use crate::observe::wallet::shorten;
+use crate::units::{PerPool, PoolSlot};
+use crate::web::metrics::health;
+
+/// The windows over which the split is measured: minutes, and what they are called.
+const WINDOWS: [(u64, &str); 3] = [(10, "10 min"), (60, "1 hour"), (1440, "24 hours")];
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    version: &'static str,
+    now_ms: u64,
+    started_ms: u64,
+    uptime_seconds: u64,
+    set_up: bool,
+    stopping: bool,
+    healthy: bool,
+    health_problem: Option<&'static str>,
+    miners_connected: usize,
+    miners_working: usize,
+    listen: Listen,
+    hashrate: Option<f64>,
+    pools: PerPool<Pool>,
+    refused_here: BTreeMap<String, u64>,
+    split: Split,
+    alerts: Vec<Alert>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listen {
+    host: String,
+    port: u16,
+}
+
+#[derive(Debug, Serialize)]
+struct Pool {
+    configured: bool,
+    in_use: bool,
+    name: String,
+    chain: String,
+    address: String,
+    wallet_short: String,
+    state: &'static str,
+    state_since_ms: u64,
+    state_reason: Option<String>,
+    weight: f64,
+    target_share: f64,
+    connections_ready: usize,
+    miners_active: usize,
+    share_latency_ms: Option<f64>,
+    difficulty: Option<f64>,
+    difficulty_min: Option<f64>,
+    difficulty_max: Option<f64>,
+    job_age_seconds: Option<f64>,
+    network_difficulty: Option<f64>,
+    version_mask: Option<String>,
+    extranonce2_size: Option<u8>,
+    hashrate: Option<f64>,
+    accepted: u64,
+    rejected: u64,
+    rejected_by: BTreeMap<String, u64>,
+    lost: u64,
+    blocks: u64,
+    best_share: Option<Best>,
+}
+
+/// The best share of a pool. Whose it was is not remembered.
+#[derive(Debug, Serialize)]
+struct Best {
+    difficulty: f64,
+    at_ms: u64,
+    worker: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Split {
+    target: PerPool<f64>,
+    time: Time,
+    windows: Vec<Measured>,
+}
+
+#[derive(Debug, Serialize)]
+struct Time {
+    now: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Measured {
+    seconds: u64,
+    label: &'static str,
+    known_seconds: f64,
+    share_a: Option<f64>,
+    expected_error: Option<f64>,
+    shares: f64,
+    time_share_a: Option<f64>,
+}
+
+/// Puts the answer together. `miners`: where they are served.
+pub fn status(
+    moment: &Moment<'_>,
+    history: &History,
+    miners: SocketAddr,
+    alerts: Vec<Alert>,
+) -> Status {
+    let snapshot = &**moment.snapshot;
+    let problem = health(snapshot).err();
+    let now_ms = moment.now.unix_ms;
+    let windows = WINDOWS.map(|(minutes, label)| {
+        let window = history.window(minutes, snapshot, moment.now);
+        measured(minutes, label, &window)
+    });
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        now_ms,
+        started_ms: snapshot.started_ms,
+        uptime_seconds: now_ms.saturating_sub(snapshot.started_ms) / 1000,
+        set_up: snapshot.set_up,
+        stopping: snapshot.stopping,
+        healthy: problem.is_none(),
+        health_problem: problem,
+        miners_connected: snapshot.miners.len(),
+        miners_working: working(snapshot),
+        listen: Listen {
+            host: miners.ip().to_string(),
+            port: miners.port(),
+        },
+        hashrate: hashrate(snapshot),
+        pools: PerPool::from_fn(|slot| pool(slot, moment)),
+        refused_here: snapshot.refused.clone(),
+        split: Split {
+            target: PerPool::from_fn(|slot| moment.config.share(slot)),
+            time: Time {
+                now: time_share_a(snapshot),
+            },
+            windows: windows.into(),
+        },
+        alerts,
+    }
+}
+
+/// `GET /healthz`: for whoever restarts containers.
+pub fn healthz(snapshot: &Snapshot) -> Response {
+    let answer = match health(snapshot) {
+        Ok(()) => Response::text("ok\n"),
+        Err(problem) => Response::text(format!("{problem}\n")).with_status_code(503),
+    };
+    answer.with_unique_header("Cache-Control", "no-store")
+}
+
+/// Miners that have work now.
+pub(super) fn working(snapshot: &Snapshot) -> usize {
+    let works = |miner: &&crate::core::snapshot::MinerView| miner.pool.is_some();
+    snapshot.miners.iter().filter(works).count()
+}
+
+/// Hashes a second over five minutes, both pools together. Without a miner it is known to be zero.
+pub(super) fn hashrate(snapshot: &Snapshot) -> Option<f64> {
+    sum(PoolSlot::ALL
+        .into_iter()
+        .map(|slot| hashrate_of(snapshot, slot)))
+}
+
+fn hashrate_of(snapshot: &Snapshot, slot: PoolSlot) -> Option<f64> {
+    if snapshot.unix_ms > 0 && snapshot.miners.is_empty() {
+        Some(0.0)
+    } else {
+        snapshot.pools[slot].hashrate
+    }
+}
+
+/// The part of the miners' time since the start that went to A.
+pub(super) fn time_share_a(snapshot: &Snapshot) -> Option<f64> {
+    let (a, b) = (
+        snapshot.pools[PoolSlot::A].seconds,
+        snapshot.pools[PoolSlot::B].seconds,
+    );
+    part(a, a + b)
+}
+
+fn measured(minutes: u64, label: &'static str, window: &Window) -> Measured {
+    Measured {
+        seconds: minutes * 60,
+        label,
+        known_seconds: window.known_seconds,
+        share_a: window.share_a,
+        expected_error: window.expected_error,
+        shares: window.accepted[PoolSlot::A] + window.accepted[PoolSlot::B],
+        time_share_a: window.time_share_a,
+    }
+}
+
+fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
+    let snapshot = &**moment.snapshot;
+    let view = &snapshot.pools[slot];
+    let config = moment.config.pools[slot].as_ref();
+    let weight = moment.config.scheduler.weights[slot];
+    let state = if config.is_none() {
+        "not_set_up"
+    } else if weight <= 0.0 {
+        "off"
+    } else {
+        view.health
+    };
+    let is_tried = !matches!(state, "not_set_up" | "off");
+    Pool {
+        configured: config.is_some(),
+        in_use: moment.config.pool_in_use(slot).is_some(),
+        name: config.map_or_else(|| format!("Pool {slot}"), |pool| pool.name.clone()),
+        chain: config.map(|pool| pool.chain.clone()).unwrap_or_default(),
+        address: config.map(|pool| pool.address()).unwrap_or_default(),
+        wallet_short: config.map(|pool| shorten(&pool.wallet)).unwrap_or_default(),
+        state,
+        state_since_ms: view.health_since,
+        state_reason: view.trouble.clone().filter(|_| is_tried),
+        weight,
+        target_share: moment.config.share(slot),
+        connections_ready: view.connections,
+        miners_active: view.active_miners,
+        share_latency_ms: view.latency.map(|seconds| seconds * 1000.0),
+        difficulty: view.difficulty.map(|spread| spread.middle),
+        difficulty_min: view.difficulty.map(|spread| spread.min),
+        difficulty_max: view.difficulty.map(|spread| spread.max),
+        job_age_seconds: job_age(view, moment.now.unix_ms),
+        network_difficulty: view.network_difficulty,
+        // Both are learnt together.
+        version_mask: view.e2_size.map(|_| view.version_mask.clone()),
+        extranonce2_size: view.e2_size,
+        hashrate: hashrate_of(snapshot, slot),
+        accepted: view.totals.accepted,
+        rejected: view.totals.rejected.values().sum(),
+        rejected_by: view.totals.rejected.clone(),
+        lost: view.totals.lost,
+        blocks: view.totals.blocks,
+        best_share: view.totals.best.map(|best| Best {
+            difficulty: best.difficulty,
+            at_ms: best.unix_ms,
+            worker: None,
+        }),
+    }
+}
+
+/// How old the present job is, in seconds. A pool without a connection has no present job.
+fn job_age(view: &PoolView, now_ms: u64) -> Option<f64> {
+    let at = view.job_at.filter(|_| view.connections > 0)?;
+    let age = u32::try_from(now_ms.saturating_sub(at)).unwrap_or(u32::MAX);
+    Some(f64::from(age) / 1000.0)
+}

@@ -1,0 +1,297 @@
+//! Why a request to the API was not done, and how the client is told: one form for all of them,
+//! `{"error": {"code", "message", "field"}}`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use rouille::Response;
+use serde_json::{Value, json};
+
+use crate::config::Fault;
+use crate::shell::settings::SaveError;
+use crate::web::json;
+
+/// What a handler of the API returns.
+pub type Answer = Result<Response, ApiError>;
+
+/// What kind of refusal it is. Clients decide by the name, which never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The request cannot be understood.
+    BadRequest,
+    /// A password is set and this client has not given it.
+    LoginRequired,
+    /// The password is not the one that is set.
+    WrongPassword,
+    /// The page was asked for under a name that is not ours: a name has to be allowed.
+    BadHost,
+    /// Another web site is behind the request.
+    BadOrigin,
+    /// The token of `GET /api/v1/session` is missing or old.
+    BadToken,
+    /// There is no such thing.
+    NotFound,
+    /// It cannot be asked for in this way.
+    MethodNotAllowed,
+    /// What is to be changed is not what the client has seen.
+    Conflict,
+    /// The body is too long.
+    TooLarge,
+    /// The body is not called JSON.
+    NotJson,
+    /// The configuration would not be valid.
+    InvalidConfig,
+    /// A single value is not allowed.
+    InvalidValue,
+    /// Not so often, or not so many at a time.
+    TooMany,
+    /// It should have worked; the fault is on our side.
+    Failed,
+    /// Not at the moment.
+    Unavailable,
+}
+
+impl Code {
+    /// All of them, in the order of their status.
+    pub const ALL: [Self; 16] = [
+        Self::BadRequest,
+        Self::LoginRequired,
+        Self::WrongPassword,
+        Self::BadHost,
+        Self::BadOrigin,
+        Self::BadToken,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::NotJson,
+        Self::InvalidConfig,
+        Self::InvalidValue,
+        Self::TooMany,
+        Self::Failed,
+        Self::Unavailable,
+    ];
+
+    /// Its name in the answer.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::LoginRequired => "login_required",
+            Self::WrongPassword => "wrong_password",
+            Self::BadHost => "bad_host",
+            Self::BadOrigin => "bad_origin",
+            Self::BadToken => "bad_token",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+            Self::NotJson => "not_json",
+            Self::InvalidConfig => "invalid_config",
+            Self::InvalidValue => "invalid_value",
+            Self::TooMany => "too_many",
+            Self::Failed => "failed",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::LoginRequired | Self::WrongPassword => 401,
+            Self::BadHost | Self::BadOrigin | Self::BadToken => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::NotJson => 415,
+            Self::InvalidConfig | Self::InvalidValue => 422,
+            Self::TooMany => 429,
+            Self::Failed => 500,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// What kind of refusal it is.
+    pub code: Code,
+    /// A sentence for people, without secrets.
+    pub message: Cow<'static, str>,
+    /// The key of the configuration, or the field of the request, that is at fault.
+    pub field: Option<String>,
+    /// Every fault, if it is a configuration that was refused.
+    pub details: Vec<Fault>,
+    /// After how many seconds it may be tried again.
+    pub retry_after: Option<u64>,
+}
+
+impl ApiError {
+    /// A refusal with its reason.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            details: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// The request cannot be understood.
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::BadRequest, message)
+    }
+
+    /// There is no such thing.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::NotFound, message)
+    }
+
+    /// A field's value is not allowed.
+    pub fn invalid_value(field: impl Into<String>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            field: Some(field.into()),
+            ..Self::new(Code::InvalidValue, message)
+        }
+    }
+
+    /// A configuration was refused, for at least one reason.
+    pub fn invalid_config(faults: Vec<Fault>) -> Self {
+        let message = match faults.as_slice() {
+            [only] => format!("The configuration is not valid: {only}"),
+            more => format!("The configuration is not valid, in {} places.", more.len()),
+        };
+        Self {
+            field: faults.first().map(|fault| fault.path.clone()),
+            details: faults,
+            ..Self::new(Code::InvalidConfig, message)
+        }
+    }
+
+    /// Not before so many seconds have passed.
+    pub fn too_many(message: impl Into<Cow<'static, str>>, retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(Code::TooMany, message)
+        }
+    }
+
+    /// It failed on our side, with all causes.
+    pub fn failed(error: &anyhow::Error) -> Self {
+        Self::new(Code::Failed, format!("{error:#}"))
+    }
+
+    /// What the client gets.
+    pub fn response(&self) -> Response {
+        let mut error = json!({
+            "code": self.code.name(),
+            "message": self.message,
+            "field": self.field,
+        });
+        if !self.details.is_empty() {
+            error["details"] = self.details.iter().map(fault_json).collect();
+        }
+        let response =
+            json::respond(&json!({ "error": error })).with_status_code(self.code.status());
+        match self.retry_after {
+            Some(seconds) => response.with_additional_header("Retry-After", seconds.to_string()),
+            None => response,
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.name(), self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl From<SaveError> for ApiError {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Invalid(errors) => Self::invalid_config(errors.faults),
+            SaveError::Failed(error) => Self::failed(&error),
+            SaveError::NotInForce => Self::new(
+                Code::Unavailable,
+                "It is saved, but not in force yet: DPMP is stopping, or very busy.",
+            ),
+        }
+    }
+}
+
+/// A fault of a configuration as the API tells it.
+pub fn fault_json(fault: &Fault) -> Value {
+    json!({
+        "field": fault.path,
+        "found": fault.found,
+        "allowed": fault.allowed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(error: &ApiError) -> Value {
+        let (mut reader, _) = error.response().data.into_reader_and_size();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn names_are_all_different_and_statuses_are_errors() {
+        let mut names = Code::ALL.map(Code::name).to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!(
+            Code::ALL
+                .iter()
+                .all(|code| (400..600).contains(&code.status()))
+        );
+        assert!(Code::ALL.is_sorted_by_key(|code| code.status()));
+    }
+
+    #[test]
+    fn an_error_has_the_form_of_the_contract() {
+        let error = ApiError::invalid_value("A", "The weight must be a number.");
+        assert_eq!(error.response().status_code, 422);
+        assert_eq!(
+            body(&error),
+            json!({"error": {
+                "code": "invalid_value",
+                "message": "The weight must be a number.",
+                "field": "A",
+            }})
+        );
+        let error = ApiError::too_many("Too many wrong passwords.", 42);
+        let headers = error.response().headers;
+        assert!(
+            headers
+                .iter()
+                .any(|(name, value)| name == "Retry-After" && value == "42")
+        );
+    }
+
+    #[test]
+    fn every_fault_of_a_config_is_told() {
+        let fault = |path: &str| Fault {
+            path: path.into(),
+            found: "5".into(),
+            allowed: "a text".into(),
+        };
+        let error = ApiError::invalid_config(vec![fault("pools.A.wallet"), fault("listen.host")]);
+        let body = body(&error);
+        assert_eq!(body["error"]["field"], "pools.A.wallet");
+        assert_eq!(
+            body["error"]["details"][1],
+            json!({"field": "listen.host", "found": "5", "allowed": "a text"})
+        );
+    }
+}

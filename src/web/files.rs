@@ -1,0 +1,168 @@
+//! The files of the pages: everything in `html/`, embedded in the program, so that there is nothing to install and
+//! nothing that does not fit.
+
+use rouille::{Request, Response};
+use sha2::{Digest, Sha256};
+
+/// Under these paths the browser gets the one page, which shows what the path says.
+const PAGES: [&str; 6] = ["/", "/miners", "/config", "/logs", "/about", "/setup"];
+
+/// The file that they get.
+const INDEX: &str = "/index.html";
+
+/// The path and the content of each file; a test compares the list with the folder.
+macro_rules! embedded {
+    ($($path:literal,)*) => {
+        [$(($path, include_bytes!(concat!("../../html", $path)).as_slice()),)*]
+    };
+}
+
+/// All files.
+const FILES: &[(&str, &[u8])] = &embedded![
+    "/icon.svg",
+    "/index.html",
+    "/js/about.js",
+    "/js/alerts.js",
+    "/js/api.js",
+    "/js/backup.js",
+    "/js/changes.js",
+    "/js/chart.js",
+    "/js/config.js",
+    "/js/configform.js",
+    "/js/draft.js",
+    "/js/early.js",
+    "/js/fields.js",
+    "/js/format.js",
+    "/js/history.js",
+    "/js/home.js",
+    "/js/live.js",
+    "/js/login.js",
+    "/js/logs.js",
+    "/js/main.js",
+    "/js/measured.js",
+    "/js/miner.js",
+    "/js/miners.js",
+    "/js/minertable.js",
+    "/js/password.js",
+    "/js/pools.js",
+    "/js/pooltest.js",
+    "/js/router.js",
+    "/js/sentences.js",
+    "/js/setup.js",
+    "/js/split.js",
+    "/js/theme.js",
+    "/js/ui.js",
+];
+
+/// The files with what a browser needs to know of them.
+#[derive(Debug)]
+pub(super) struct Files(Vec<File>);
+
+#[derive(Debug)]
+struct File {
+    path: &'static str,
+    content: &'static [u8],
+    kind: &'static str,
+    /// Its name as a version: a browser that has it is not sent it again.
+    tag: String,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        let file = |(path, content): &(&'static str, &'static [u8])| File {
+            path,
+            content,
+            kind: kind(path),
+            tag: format!("\"{}\"", hex::encode(&Sha256::digest(content)[..8])),
+        };
+        Self(FILES.iter().map(file).collect())
+    }
+}
+
+impl Files {
+    /// The answer to a request for a file or a page, if there is one under this path.
+    pub(super) fn answer(&self, path: &str, request: &Request) -> Option<Response> {
+        let path = if PAGES.contains(&path) { INDEX } else { path };
+        let file = self.0.iter().find(|file| file.path == path)?;
+        let known = request.header("If-None-Match").unwrap_or_default();
+        let is_known = known.split(',').any(|tag| tag.trim() == file.tag);
+        let response = if is_known {
+            Response::text("").with_status_code(304)
+        } else {
+            Response::from_data(file.kind, file.content)
+        };
+        // It is asked each time whether the file is still the same, so that a new version is seen at once.
+        let response = response
+            .with_unique_header("Cache-Control", "no-cache")
+            .with_unique_header("ETag", file.tag.clone());
+        Some(response)
+    }
+}
+
+/// The content type by the name's end.
+fn kind(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, end)| end) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("json" | "webmanifest") => "application/json; charset=utf-8",
+        Some(_) | None => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// The paths of all files below a folder, as the browser calls them.
+    fn below(folder: &Path, root: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                below(&path, root, found);
+            } else {
+                let inside = path.strip_prefix(root).unwrap().to_string_lossy();
+                found.push(format!("/{}", inside.replace('\\', "/")));
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_is_embedded_and_they_are_small() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("html");
+        let mut found = Vec::new();
+        below(&root, &root, &mut found);
+        found.sort();
+        let mut embedded: Vec<_> = FILES.iter().map(|(path, _)| *path).collect();
+        embedded.sort_unstable();
+        assert_eq!(found, embedded);
+        assert!(FILES.iter().all(|(path, _)| kind(path) != kind("")));
+        let bytes: usize = FILES.iter().map(|(_, content)| content.len()).sum();
+        assert!(bytes < 200 * 1024, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_browser_that_has_a_file_is_not_sent_it_again() {
+        let files = Files::default();
+        let ask = |tag: Option<&str>| {
+            let tag = tag.map(|tag| ("If-None-Match".to_owned(), tag.to_owned()));
+            let request = Request::fake_http("GET", "/", tag.into_iter().collect(), vec![]);
+            files.answer("/miners", &request).unwrap()
+        };
+        let first = ask(None);
+        assert_eq!(first.status_code, 200);
+        let header = |name| first.headers.iter().find(|(known, _)| known == name);
+        let tag = header("ETag").unwrap().1.to_string();
+        assert_eq!(
+            header("Content-Type").unwrap().1,
+            "text/html; charset=utf-8"
+        );
+        assert_eq!(ask(Some(&tag)).status_code, 304);
+        assert_eq!(ask(Some(&format!("\"other\", {tag}"))).status_code, 304);
+        assert_eq!(ask(Some("\"other\"")).status_code, 200);
+    }
+}

@@ -1,0 +1,279 @@
+//! The pages' port: which method and path leads to which function, and what every answer has in common.
+//!
+//! Nothing is decided here but who is asked. What a function needs to know it gets from [`Pages`]; it reads the
+//! published picture of the state or sends the scheduler a command, and owns no routing state.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rouille::{Request, Response};
+
+use crate::config::Config;
+use crate::history::History;
+use crate::observe::published::Published;
+use crate::shell::clock::now;
+use crate::shell::inbox::Context;
+use crate::shell::settings::Settings;
+use crate::web::api::alerts::{self, Grounds, Seen};
+use crate::web::api::{
+    Moment, Shared, config, events, history, logs, miners, pool_test, session, status, weights,
+    widgets,
+};
+use crate::web::error::{Answer, ApiError, Code};
+use crate::web::files::Files;
+use crate::web::limit::Places;
+use crate::web::login::Login;
+use crate::web::{guard, json};
+
+/// How many tests of pools run at a time.
+pub const MOST_POOL_TESTS: usize = 2;
+
+/// How many archives of the log are made at a time.
+pub const MOST_DOWNLOADS: usize = 1;
+
+/// Everything that the functions behind the routes may use.
+pub struct Pages {
+    /// The newest picture of the state.
+    pub published: Arc<Published>,
+    /// What was done in the last minutes, hours and days.
+    pub history: Arc<History>,
+    /// The scheduler's inbox, the configuration in force, the log and the figures.
+    pub context: Context,
+    /// The configuration file, and how it is changed.
+    pub settings: Arc<Settings>,
+    /// Who is logged in.
+    pub login: Login,
+    /// Tests of pools that may run.
+    pub pool_tests: Places,
+    /// Downloads of the log that may run.
+    pub downloads: Places,
+    /// The configuration of the start: what needs a restart is still as it says.
+    pub started_with: Arc<Config>,
+    /// Where miners are served.
+    pub miners: SocketAddr,
+    /// What belongs to these pages alone.
+    pub own: Own,
+}
+
+/// What the pages keep for themselves.
+#[derive(Debug, Default)]
+pub struct Own {
+    files: Files,
+    /// Alerts that were dismissed.
+    seen: Seen,
+    /// Answers that all open pages ask for again and again.
+    status: Shared,
+    miners: Shared,
+}
+
+impl Pages {
+    /// Lets a request pass, or says why not.
+    fn admit(&self, request: &Request, access: Access) -> Result<(), ApiError> {
+        let gui = &self.context.live.get().gui;
+        let password = gui.password_hash.as_deref();
+        guard::admit(request, access, &gui.allowed_hosts, &self.login, password)
+    }
+
+    /// Answers on the ground of what is true now.
+    fn at_this_moment<T>(&self, answer: impl FnOnce(&Moment<'_>) -> T) -> T {
+        let (snapshot, config) = (self.published.get(), self.context.live.get());
+        answer(&Moment {
+            snapshot: &snapshot,
+            config: &config,
+            now: now(),
+        })
+    }
+
+    fn grounds<'a>(&self, moment: &'a Moment<'a>) -> Grounds<'a> {
+        Grounds {
+            moment,
+            notices: self.context.observer.notices.all(),
+            lately: self.history.window(10, moment.snapshot, moment.now),
+            password_set: moment.config.gui.password_hash.is_some(),
+        }
+    }
+
+    fn status(&self) -> Response {
+        self.at_this_moment(|moment| {
+            let own = &self.own;
+            own.status.answer(moment, own.seen.version(), || {
+                let alerts = alerts::alerts(&self.grounds(moment), &own.seen);
+                status::status(moment, &self.history, self.miners, alerts)
+            })
+        })
+    }
+
+    fn all_miners(&self) -> Response {
+        self.at_this_moment(|moment| {
+            let make = || miners::miners(moment, &self.history);
+            self.own.miners.answer(moment, 0, make)
+        })
+    }
+
+    fn alert_seen(&self, request: &Request) -> Answer {
+        let body = json::read(request)?;
+        self.at_this_moment(|moment| {
+            let grounds = self.grounds(moment);
+            alerts::dismiss(body, &grounds, &self.own.seen, &self.context)
+        })
+    }
+}
+
+/// What a route's function gets to know of the request.
+pub struct Call<'a> {
+    /// The request.
+    pub request: &'a Request,
+    /// What stood in the place of `{…}` in the route's path.
+    pub part: &'a str,
+}
+
+/// What may be asked for, in the order of the API's description (`docs/api.md`).
+#[rustfmt::skip]
+pub(super) const ROUTES: &[Route] = &[
+    Route::new("GET", "/api/v1/session", Access::Visitor, session::show),
+    Route::new("POST", "/api/v1/login", Access::Guest, session::login),
+    Route::new("POST", "/api/v1/logout", Access::Guest, session::logout),
+    Route::new("POST", "/api/v1/password", Access::Owner, session::change_password),
+    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| Ok(pages.status())),
+    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| Ok(pages.all_miners())),
+    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.at_this_moment(|moment| miners::one(moment, &pages.history, call.part))),
+    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| pages.at_this_moment(|moment| Ok(miners::csv(moment, &pages.history)))),
+    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| history::history(call.request, &pages.history, now().unix_ms)),
+    Route::new("GET", "/api/v1/config", Access::Reader, config::show),
+    Route::new("PUT", "/api/v1/config", Access::Owner, config::save),
+    Route::new("POST", "/api/v1/config/validate", Access::Owner, config::validate),
+    Route::new("GET", "/api/v1/config/backup", Access::Reader, config::backup),
+    Route::new("POST", "/api/v1/config/restore", Access::Owner, config::restore),
+    Route::new("PUT", "/api/v1/weights", Access::Owner, weights::set_weights),
+    Route::new("POST", "/api/v1/pool-test", Access::Owner, pool_test::run),
+    Route::new("GET", "/api/v1/events", Access::Reader, events::show),
+    Route::new("GET", "/api/v1/logs/download", Access::Reader, logs::download),
+    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
+    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| Ok(openapi())),
+    Route::new("GET", "/healthz", Access::Anyone, |pages, _| Ok(status::healthz(&pages.published.get()))),
+    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| pages.at_this_moment(|moment| Ok(json::respond(&widgets::stats(moment))))),
+];
+
+/// A method and a path, who may ask for it, and who answers.
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    /// The path; one part of it may be `{name}`, which stands for anything without a slash.
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    answer: Handler,
+}
+
+/// What a route leads to.
+type Handler = fn(&Pages, &Call<'_>) -> Answer;
+
+/// Who may ask, each with what is asked of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Access {
+    /// Programs, too, that call us by a name that we do not know: nothing is told that could hurt.
+    Anyone,
+    /// Whoever calls us by one of our names, also by a link on another page: it gets files that hold no data.
+    Link,
+    /// Whoever calls us by one of our names and is not a page of another site.
+    Visitor,
+    /// With JSON, from a page of ours and with its token: something changes, but nobody has to be logged in.
+    Guest,
+    /// A visitor who is logged in, if there is a password.
+    Reader,
+    /// A guest who is logged in, if there is a password.
+    Owner,
+}
+
+impl Route {
+    const fn new(
+        method: &'static str,
+        path: &'static str,
+        access: Access,
+        answer: Handler,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            access,
+            answer,
+        }
+    }
+
+    /// Whether this is the path; if so what stands in the place of its `{name}`, or nothing.
+    fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let Some((before, rest)) = self.path.split_once('{') else {
+            return (self.path == path).then_some("");
+        };
+        let after = rest.split_once('}').map_or("", |(_, after)| after);
+        let part = path.strip_prefix(before)?.strip_suffix(after)?;
+        (!part.is_empty() && !part.contains('/')).then_some(part)
+    }
+}
+
+/// The handler for [`serve`](super::server::serve).
+pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
+    move |request| {
+        let answer = answer(&pages, request).unwrap_or_else(|error| error.response());
+        HEADERS.into_iter().fold(answer, |answer, (name, value)| {
+            answer.with_unique_header(name, value)
+        })
+    }
+}
+
+/// The description of the API, as OpenAPI 3.1 has it.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// What every answer carries. Nothing comes from another host, nothing runs that is not in a file of ours, and nobody
+/// may put our pages into a frame.
+const HEADERS: [(&str, &str); 4] = [
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "same-origin"),
+];
+
+fn answer(pages: &Pages, request: &Request) -> Answer {
+    let path = request.url();
+    // A HEAD is a GET of which the server writes only the head.
+    let method = match request.method() {
+        "HEAD" => "GET",
+        other => other,
+    };
+    let found = || {
+        ROUTES
+            .iter()
+            .filter_map(|route| Some((route, route.matches(&path)?)))
+    };
+    if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
+        pages.admit(request, route.access)?;
+        return (route.answer)(pages, &Call { request, part });
+    }
+    pages.admit(request, Access::Link)?;
+    let file = pages.own.files.answer(&path, request);
+    let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
+    match file {
+        Some(file) if method == "GET" => return Ok(file),
+        Some(_) => allowed.push("GET"),
+        None if allowed.is_empty() => return Err(ApiError::not_found("There is nothing here.")),
+        None => (),
+    }
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    Ok(not_allowed(&allowed))
+}
+
+fn not_allowed(methods: &[&str]) -> Response {
+    ApiError::new(Code::MethodNotAllowed, "This is not asked for in this way.")
+        .response()
+        .with_additional_header("Allow", methods.join(", "))
+}
+
+/// The description of the API for programs.
+fn openapi() -> Response {
+    Response::from_data("application/json; charset=utf-8", OPENAPI)
+        .with_unique_header("Cache-Control", "no-cache")
+}
