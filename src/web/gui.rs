@@ -268,3 +268,67 @@ fn openapi() -> Response {
 fn not_yet(_: &Pages, _: &Call<'_>) -> Answer {
     Err(ApiError::new(Code::Unavailable, "This is not there yet."))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_path_may_have_a_part_that_is_anything() {
+        let route = Route::new("GET", "/miners/{id}", Access::Reader, not_yet);
+        assert_eq!(route.matches("/miners/7"), Some("7"));
+        for other in ["/miners/", "/miners/7/8", "/miners", "/miners.csv"] {
+            assert_eq!(route.matches(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_never_open_to_whoever_calls() {
+        for route in ROUTES {
+            let changes = matches!(route.access, Access::Guest | Access::Owner);
+            assert_eq!(changes, route.method != "GET", "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let routes: BTreeSet<_> = ROUTES
+            .iter()
+            .map(|route| (route.method.to_owned(), route.path.to_owned()))
+            .collect();
+        assert_eq!(routes.len(), ROUTES.len(), "one stands there twice");
+
+        let page = include_str!("../../docs/api.md");
+        let headings = page.lines().filter_map(|line| line.strip_prefix("## "));
+        let on_page: BTreeSet<_> = headings
+            .filter_map(|heading| heading.split_once(' '))
+            .filter(|(_, path)| path.starts_with('/'))
+            .map(|(method, path)| (method.to_owned(), path.to_owned()))
+            .collect();
+        assert_eq!(on_page, routes);
+
+        let description: Value = serde_json::from_str(OPENAPI).unwrap();
+        let paths = description["paths"].as_object().unwrap();
+        let described: BTreeSet<_> = paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                methods.map(|method| (method.to_uppercase(), path.clone()))
+            })
+            .collect();
+        assert_eq!(described, routes);
+    }
+
+    #[test]
+    fn every_reference_of_the_description_leads_somewhere() {
+        let description: Value = serde_json::from_str(OPENAPI).unwrap();
+        for rest in OPENAPI.split("\"$ref\":\"#").skip(1) {
+            let pointer = rest.split('"').next().unwrap();
+            assert!(description.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
+}
