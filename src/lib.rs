@@ -27,6 +27,8 @@ pub mod shell;
 
 pub mod history;
 pub mod observe;
+
+pub mod visit;
 pub mod web;
 
 pub mod proxy;

@@ -28,6 +28,7 @@ use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
 use crate::web::gui::{Own, Pages};
+use crate::web::limit::Places;
 use crate::web::login::Login;
 use crate::web::server::{Seats, ServerHandle};
 
@@ -136,6 +137,8 @@ impl Proxy {
             context: context.clone(),
             settings: Arc::clone(&settings),
             login: Login::new()?,
+            pool_tests: Places::new(web::gui::MOST_POOL_TESTS),
+            downloads: Places::new(web::gui::MOST_DOWNLOADS),
             started_with: Arc::clone(&config),
             miners,
             own: Own::default(),
@@ -265,6 +268,8 @@ impl Proxy {
         // The scheduler held the only sender, so that the store has ended or is about to.
         let _ = self.store.join();
         let saved = store::save(&self.state, &memory).and(self.history.stop());
+        // Pages that wait for news are not to hold up the stop.
+        self.observer.log.tail().close();
         for port in [self.pages, self.metrics].into_iter().flatten() {
             port.stop();
         }

@@ -6,6 +6,7 @@ mod files;
 pub mod guard;
 pub mod gui;
 pub mod json;
+pub mod limit;
 pub mod login;
 pub mod metrics;
 pub mod server;

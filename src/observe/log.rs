@@ -25,6 +25,7 @@ use log::{Level, LevelFilter, Log, Record};
 use crate::config::Logging;
 use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
+use crate::observe::tail::Tail;
 use crate::shell::clock;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 
@@ -104,6 +105,11 @@ impl LogHandle {
         self.ask(Item::Flush, patience)
     }
 
+    /// The newest lines that were written.
+    pub fn tail(&self) -> &Tail {
+        &self.shared.tail
+    }
+
     fn ask(&self, item: impl FnOnce(Sender<()>) -> Item, patience: Duration) -> bool {
         let (done, answer) = bounded(1);
         // Twice the patience at most: usually there is room at once.
@@ -146,6 +152,8 @@ struct Shared {
     filter: Filter,
     /// Lines that were lost since the last `log_dropped`.
     dropped: AtomicU64,
+    /// The newest lines.
+    tail: Tail,
 }
 
 impl Shared {
@@ -153,6 +161,7 @@ impl Shared {
         Self {
             filter: Filter::new(logging),
             dropped: AtomicU64::new(0),
+            tail: Tail::default(),
         }
     }
 }
@@ -350,7 +359,10 @@ impl Outputs {
         }
     }
 
-    fn write_line(&self, line: &str) {
+    /// Writes a line, which has no line end yet.
+    fn write_line(&self, mut line: String) {
+        self.shared.tail.push(&line);
+        line.push('\n');
         if let Some(trouble) = &self.stdout {
             let mut out = io::stdout().lock();
             // Standard output is buffered by lines, so that the end of the line is what writes it.
@@ -402,12 +414,12 @@ impl LogWriter for Outputs {
         // The fact has its own time.
         let _ = now;
         if record.target() == OWN_TARGET {
-            self.write_line(&format!("{}\n", record.args()));
+            self.write_line(record.args().to_string());
         } else if self.wants(record.level()) {
             let text = record.args().to_string();
             let line =
                 event::library_line(record.level(), record.target(), &text, clock::now().unix_ms);
-            self.write_line(&format!("{line}\n"));
+            self.write_line(line);
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 /// From so many letters and digits on, without anything between, a word is taken for an address. The shortest Bitcoin
 /// addresses have 26.
 const SHORTEST_ADDRESS: usize = 26;
@@ -48,11 +50,106 @@ pub(super) fn shorten_change(sentence: &str) -> Cow<'_, str> {
     }
 }
 
+/// Shortens the wallets in lines that are already written, perhaps when they were to be written out.
+#[derive(Clone, Debug, Default)]
+pub struct Redactor {
+    /// As they stand in JSON, the longest first, each with what stands in its place.
+    known: Vec<(String, String)>,
+}
+
+impl Redactor {
+    /// Knows these wallets, which may be short names of accounts; whatever looks like an address is found without.
+    pub fn new<'a>(wallets: impl IntoIterator<Item = &'a str>) -> Self {
+        let in_json = |text: &str| {
+            let quoted = Value::from(text).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        };
+        let mut known: Vec<_> = wallets
+            .into_iter()
+            .map(|wallet| (in_json(wallet), in_json(&shorten(wallet))))
+            .filter(|(wallet, short)| wallet != short)
+            .collect();
+        known.sort_by_key(|(wallet, _)| std::cmp::Reverse(wallet.len()));
+        known.dedup();
+        Self { known }
+    }
+
+    /// The line with every wallet shortened. What is no text is left as it is.
+    pub fn line<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        let Ok(text) = std::str::from_utf8(line) else {
+            return Cow::Borrowed(line);
+        };
+        let mut text = Cow::Borrowed(text);
+        for (wallet, short) in &self.known {
+            if text.contains(wallet.as_str()) {
+                text = Cow::Owned(replace_words(&text, wallet, short));
+            }
+        }
+        // A change of a wallet names an earlier one, too, which may be a short name.
+        if text.contains(".wallet: ") {
+            if let Some(redacted) = redact_changes(&text) {
+                text = Cow::Owned(redacted);
+            }
+        }
+        match text {
+            Cow::Borrowed(text) => match shorten_words_if(text, looks_like_an_address) {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            },
+            Cow::Owned(text) => {
+                let short = shorten_words_if(&text, looks_like_an_address).into_owned();
+                Cow::Owned(short.into_bytes())
+            }
+        }
+    }
+}
+
+/// Long hexadecimal numbers are hashes and parts of jobs; no form of address has only these digits.
+fn looks_like_an_address(word: &str) -> bool {
+    word.len() >= SHORTEST_ADDRESS && !word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Replaces a text where it stands by itself and not as a part of a longer word.
+fn replace_words(text: &str, word: &str, by: &str) -> String {
+    let is_of_word = |c: char| c.is_alphanumeric();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut before = None;
+    while let Some(at) = rest.find(word) {
+        let (head, after) = (&rest[..at], &rest[at + word.len()..]);
+        let before_it = head.chars().next_back().or(before);
+        let alone =
+            !before_it.is_some_and(is_of_word) && !after.chars().next().is_some_and(is_of_word);
+        out.push_str(head);
+        out.push_str(if alone { by } else { word });
+        before = word.chars().next_back();
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A line of `config_applied` with the values of changed wallets shortened.
+fn redact_changes(line: &str) -> Option<String> {
+    let mut event: Value = serde_json::from_str(line).ok()?;
+    for change in event.get_mut("changes")?.as_array_mut()? {
+        if let Some(sentence) = change.as_str() {
+            *change = shorten_change(sentence).into_owned().into();
+        }
+    }
+    let end = if line.ends_with('\n') { "\n" } else { "" };
+    Some(format!("{event}{end}"))
+}
+
 /// Shortens every run of ASCII letters and digits of at least `from`.
 fn shorten_words(text: &str, from: usize) -> Cow<'_, str> {
+    shorten_words_if(text, |word| word.len() >= from)
+}
+
+/// Shortens every run of ASCII letters and digits that is long in the sense of `is_long`.
+fn shorten_words_if(text: &str, is_long: impl Fn(&str) -> bool) -> Cow<'_, str> {
     let is_word = |c: char| c.is_ascii_alphanumeric();
-    let is_long = |word: &str| word.len() >= from;
-    if !text.split(|c| !is_word(c)).any(is_long) {
+    if !text.split(|c| !is_word(c)).any(&is_long) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -108,6 +205,42 @@ mod tests {
             text("über bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a ü"),
             "über bitcoincash:qpm2…dx6a ü"
         );
+    }
+
+    fn redacted(wallets: &[&str], line: &str) -> String {
+        let redactor = Redactor::new(wallets.iter().copied());
+        String::from_utf8(redactor.line(line.as_bytes()).into_owned()).unwrap()
+    }
+
+    #[test]
+    fn wallets_in_written_lines_are_shortened() {
+        let hash = "00ff".repeat(16);
+        let line = format!("{{\"user\":\"{ADDRESS}.rig\",\"hash\":\"{hash}\"}}\n");
+        assert_eq!(redacted(&[], &line), line.replace(ADDRESS, "bc1q…5mdq"));
+        // Short names only as whole words.
+        let line =
+            r#"{"user":"satoshi.rig1","worker":"satoshis","text":"satoshi satoshi, xsatoshi"}"#;
+        assert_eq!(
+            redacted(&["satoshi"], line),
+            r#"{"user":"sa….rig1","worker":"satoshis","text":"sa… sa…, xsatoshi"}"#
+        );
+        // As JSON writes them, and the longer one first.
+        let line = r#"{"user":"a\"bcdef.x","other":"a\"bcdef-ghi"}"#;
+        assert_eq!(
+            redacted(&["a\"bcdef", "a\"bcdef-ghi"], line),
+            r#"{"user":"a\"….x","other":"a\"…"}"#
+        );
+        assert_eq!(redacted(&["x"], line), line);
+        let redactor = Redactor::new(["abcd"]);
+        assert_eq!(&*redactor.line(b"abcd \xff"), b"abcd \xff");
+    }
+
+    #[test]
+    fn earlier_wallets_in_changes_are_shortened() {
+        let line = "{\"event\":\"config_applied\",\"changes\":[\"pools.A.wallet: satoshi -> nakamoto\"]}\n";
+        let short = "{\"event\":\"config_applied\",\"changes\":[\"pools.A.wallet: sa… -> na…\"]}\n";
+        assert_eq!(redacted(&["nakamoto"], line), short);
+        assert_eq!(redacted(&[], line), short);
     }
 
     #[test]

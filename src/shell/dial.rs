@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::action::DialTarget;
 use crate::observe::metrics::Side;
@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How many of a name's addresses are tried.
 const MOST_ADDRESSES: usize = 6;
 
+/// How long all of them together may take.
+const PATIENCE_FOR_ALL: Duration = Duration::from_secs(30);
+
 /// Far above what a pool sends on one connection; beyond it the reader pauses.
 const LINES_PER_SECOND: u32 = 5000;
 
@@ -36,17 +39,25 @@ pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) -> io::R
     Ok(())
 }
 
-/// Connects to the first of a name's addresses that answers.
+/// Connects to the first of a name's addresses that answers, before `until`.
 ///
 /// # Errors
-/// If the name has no address or none of them answers; the last one's error.
-pub fn connect(target: &DialTarget) -> io::Result<TcpStream> {
+/// If the name has no address or none of them answers in time; the last one's error.
+pub fn connect(target: &DialTarget, until: Instant) -> io::Result<TcpStream> {
     let addresses: Vec<_> = (target.host.as_str(), target.port)
         .to_socket_addrs()?
         .collect();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = if addresses.is_empty() {
+        io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+    } else {
+        io::Error::new(io::ErrorKind::TimedOut, "no time was left to connect")
+    };
     for address in in_turn(&addresses) {
-        let connected = TcpStream::connect_timeout(&address, PATIENCE).and_then(|stream| {
+        let patience = PATIENCE.min(until.saturating_duration_since(clock()));
+        if patience.is_zero() {
+            break;
+        }
+        let connected = TcpStream::connect_timeout(&address, patience).and_then(|stream| {
             prepare(&stream)?;
             Ok(stream)
         });
@@ -84,7 +95,7 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
     let failed = |error: String| {
         let _ = context.inbox.send(Input::PoolDialFailed { conn, error });
     };
-    let stream = match connect(target) {
+    let stream = match connect(target, clock() + PATIENCE_FOR_ALL) {
         Ok(stream) => stream,
         Err(error) => return failed(error.to_string()),
     };

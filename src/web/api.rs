@@ -4,9 +4,15 @@
 //! not concern the scheduler.
 
 pub mod alerts;
+pub(super) mod config;
+pub(super) mod events;
 pub mod history;
+pub(super) mod logs;
 pub mod miners;
+pub(super) mod pool_test;
+pub(super) mod session;
 pub mod status;
+pub(super) mod weights;
 pub mod widgets;
 
 use std::io::Cursor;

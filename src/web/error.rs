@@ -8,10 +8,16 @@ use rouille::Response;
 use serde_json::{Value, json};
 
 use crate::config::Fault;
+use crate::shell::settings::SaveError;
 use crate::web::json;
 
 /// What a handler of the API returns.
 pub type Answer = Result<Response, ApiError>;
+
+/// The answer, whichever it is.
+pub fn response_of(answer: Answer) -> Response {
+    answer.unwrap_or_else(|error| error.response())
+}
 
 /// What kind of refusal it is. Clients decide by the name, which never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +215,19 @@ impl fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+impl From<SaveError> for ApiError {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Invalid(errors) => Self::invalid_config(errors.faults),
+            SaveError::Failed(error) => Self::failed(&error),
+            SaveError::NotInForce => Self::new(
+                Code::Unavailable,
+                "It is saved, but not in force yet: DPMP is stopping, or very busy.",
+            ),
+        }
+    }
+}
 
 /// A fault of a configuration as the API tells it.
 pub fn fault_json(fault: &Fault) -> Value {

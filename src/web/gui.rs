@@ -14,12 +14,19 @@ use crate::observe::published::Published;
 use crate::shell::clock::now;
 use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
-use crate::web::api::alerts::{self, Grounds, Seen};
-use crate::web::api::{Moment, Shared, history, miners, status, widgets};
-use crate::web::error::{Answer, ApiError, Code};
+use crate::web::api::alerts::{Grounds, Seen};
+use crate::web::api::{self, Moment, Shared};
+use crate::web::error::{Answer, ApiError, Code, response_of};
 use crate::web::files::Files;
+use crate::web::limit::Places;
 use crate::web::login::Login;
 use crate::web::{guard, json};
+
+/// How many tests of pools run at a time.
+pub const MOST_POOL_TESTS: usize = 2;
+
+/// How many archives of the log are made at a time.
+pub const MOST_DOWNLOADS: usize = 1;
 
 /// Everything that the functions behind the routes may use.
 pub struct Pages {
@@ -33,6 +40,10 @@ pub struct Pages {
     pub settings: Arc<Settings>,
     /// Who is logged in.
     pub login: Login,
+    /// Tests of pools that may run.
+    pub pool_tests: Places,
+    /// Downloads of the log that may run.
+    pub downloads: Places,
     /// The configuration of the start: what needs a restart is still as it says.
     pub started_with: Arc<Config>,
     /// Where miners are served.
@@ -83,24 +94,40 @@ impl Pages {
         self.at_this_moment(|moment| {
             let own = &self.own;
             own.status.answer(moment, own.seen.version(), || {
-                let alerts = alerts::alerts(&self.grounds(moment), &own.seen);
-                status::status(moment, &self.history, self.miners, alerts)
+                let alerts = api::alerts::alerts(&self.grounds(moment), &own.seen);
+                api::status::status(moment, &self.history, self.miners, alerts)
             })
         })
     }
 
     fn all_miners(&self) -> Response {
         self.at_this_moment(|moment| {
-            let make = || miners::miners(moment, &self.history);
+            let make = || api::miners::miners(moment, &self.history);
             self.own.miners.answer(moment, 0, make)
         })
+    }
+
+    fn one_miner(&self, id: &str) -> Response {
+        response_of(self.at_this_moment(|moment| api::miners::one(moment, &self.history, id)))
+    }
+
+    fn table(&self) -> Response {
+        self.at_this_moment(|moment| api::miners::csv(moment, &self.history))
+    }
+
+    fn widget(&self) -> Response {
+        self.at_this_moment(|moment| json::respond(&api::widgets::stats(moment)))
+    }
+
+    fn chart(&self, request: &Request) -> Response {
+        response_of(api::history::history(request, &self.history, now().unix_ms))
     }
 
     fn alert_seen(&self, request: &Request) -> Answer {
         let body = json::read(request)?;
         self.at_this_moment(|moment| {
             let grounds = self.grounds(moment);
-            alerts::dismiss(body, &grounds, &self.own.seen, &self.context)
+            api::alerts::dismiss(body, &grounds, &self.own.seen, &self.context)
         })
     }
 }
@@ -116,28 +143,28 @@ pub struct Call<'a> {
 /// What may be asked for, in the order of the API's description (`docs/api.md`).
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
-    Route::new("GET", "/api/v1/session", Access::Visitor, not_yet),
-    Route::new("POST", "/api/v1/login", Access::Guest, not_yet),
-    Route::new("POST", "/api/v1/logout", Access::Guest, not_yet),
-    Route::new("POST", "/api/v1/password", Access::Owner, not_yet),
-    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| Ok(pages.status())),
-    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| Ok(pages.all_miners())),
-    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.at_this_moment(|moment| miners::one(moment, &pages.history, call.part))),
-    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| pages.at_this_moment(|moment| Ok(miners::csv(moment, &pages.history)))),
-    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| history::history(call.request, &pages.history, now().unix_ms)),
-    Route::new("GET", "/api/v1/config", Access::Reader, not_yet),
-    Route::new("PUT", "/api/v1/config", Access::Owner, not_yet),
-    Route::new("POST", "/api/v1/config/validate", Access::Owner, not_yet),
-    Route::new("GET", "/api/v1/config/backup", Access::Reader, not_yet),
-    Route::new("POST", "/api/v1/config/restore", Access::Owner, not_yet),
-    Route::new("PUT", "/api/v1/weights", Access::Owner, not_yet),
-    Route::new("POST", "/api/v1/pool-test", Access::Owner, not_yet),
-    Route::new("GET", "/api/v1/events", Access::Reader, not_yet),
-    Route::new("GET", "/api/v1/logs/download", Access::Reader, not_yet),
-    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
-    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| Ok(openapi())),
-    Route::new("GET", "/healthz", Access::Anyone, |pages, _| Ok(status::healthz(&pages.published.get()))),
-    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| pages.at_this_moment(|moment| Ok(json::respond(&widgets::stats(moment))))),
+    Route::new("GET", "/api/v1/session", Access::Visitor, api::session::show),
+    Route::new("POST", "/api/v1/login", Access::Guest, api::session::login),
+    Route::new("POST", "/api/v1/logout", Access::Guest, api::session::logout),
+    Route::new("POST", "/api/v1/password", Access::Owner, api::session::change_password),
+    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| pages.status()),
+    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| pages.all_miners()),
+    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.one_miner(call.part)),
+    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| pages.table()),
+    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| pages.chart(call.request)),
+    Route::new("GET", "/api/v1/config", Access::Reader, api::config::show),
+    Route::new("PUT", "/api/v1/config", Access::Owner, api::config::save),
+    Route::new("POST", "/api/v1/config/validate", Access::Owner, api::config::validate),
+    Route::new("GET", "/api/v1/config/backup", Access::Reader, api::config::backup),
+    Route::new("POST", "/api/v1/config/restore", Access::Owner, api::config::restore),
+    Route::new("PUT", "/api/v1/weights", Access::Owner, api::weights::set_weights),
+    Route::new("POST", "/api/v1/pool-test", Access::Owner, api::pool_test::run),
+    Route::new("GET", "/api/v1/events", Access::Reader, api::events::show),
+    Route::new("GET", "/api/v1/logs/download", Access::Reader, api::logs::download),
+    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| response_of(pages.alert_seen(call.request))),
+    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| openapi()),
+    Route::new("GET", "/healthz", Access::Anyone, |pages, _| api::status::healthz(&pages.published.get())),
+    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| pages.widget()),
 ];
 
 /// A method and a path, who may ask for it, and who answers.
@@ -150,7 +177,7 @@ pub(super) struct Route {
 }
 
 /// What a route leads to.
-type Handler = fn(&Pages, &Call<'_>) -> Answer;
+type Handler = fn(&Pages, &Call<'_>) -> Response;
 
 /// Who may ask, each with what is asked of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -198,7 +225,7 @@ impl Route {
 /// The handler for [`serve`](super::server::serve).
 pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
-        let answer = answer(&pages, request).unwrap_or_else(|error| error.response());
+        let answer = response_of(answer(&pages, request));
         HEADERS.into_iter().fold(answer, |answer, (name, value)| {
             answer.with_unique_header(name, value)
         })
@@ -235,7 +262,7 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
     };
     if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
         pages.admit(request, route.access)?;
-        return (route.answer)(pages, &Call { request, part });
+        return Ok((route.answer)(pages, &Call { request, part }));
     }
     pages.admit(request, Access::Link)?;
     let file = pages.own.files.answer(&path, request);
@@ -264,11 +291,6 @@ fn openapi() -> Response {
         .with_unique_header("Cache-Control", "no-cache")
 }
 
-/// In place of what is to come.
-fn not_yet(_: &Pages, _: &Call<'_>) -> Answer {
-    Err(ApiError::new(Code::Unavailable, "This is not there yet."))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -279,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_path_may_have_a_part_that_is_anything() {
-        let route = Route::new("GET", "/miners/{id}", Access::Reader, not_yet);
+        let route = Route::new("GET", "/miners/{id}", Access::Reader, |_, _| openapi());
         assert_eq!(route.matches("/miners/7"), Some("7"));
         for other in ["/miners/", "/miners/7/8", "/miners", "/miners.csv"] {
             assert_eq!(route.matches(other), None, "{other}");

@@ -60,6 +60,8 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
             "shell::inbox",
             "shell::settings",
             "shell::thread",
+            // The same visit to a pool that `dpmp check` makes.
+            "visit",
         ],
     ),
     // The judges share no protocol code with what they judge.

@@ -145,6 +145,16 @@ fn the_status_is_what_happens() {
     }
     assert!(pool["best_share"]["difficulty"].as_f64().unwrap() > 0.0);
     drop(miners);
+
+    // What is changed by a page is told at once, not when the next second has come.
+    let owner = http(&proxy).with_token();
+    for weight in [30, 60, 90] {
+        let weights = json!({"A": weight, "B": 10});
+        let answer = owner.put("/api/v1/weights", &weights);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let pools = self::status(&proxy)["pools"].clone();
+        assert_eq!(pools["A"]["weight"], f64::from(weight));
+    }
 }
 
 #[test]
@@ -290,11 +300,38 @@ fn alerts_say_what_is_wrong_and_go_when_it_is_over() {
     proxy.restart();
     wait_for_alert(&proxy, "payout_changed:B");
     assert!(!alerts(&proxy).contains(&"payout_changed:A".into()));
-    // Unless it goes back to where it was.
+    // The owner says that it was he.
+    let owner = http(&proxy).with_token();
+    let told = status(&proxy);
+    let told = told["alerts"].as_array().unwrap().iter();
+    let id = told
+        .map(|alert| alert["id"].as_str().unwrap())
+        .find(|id| id.starts_with("payout_changed:B"))
+        .unwrap()
+        .to_owned();
+    let other = json!({"id": "payout_changed:B:7"});
+    assert_eq!(owner.post("/api/v1/alerts/seen", &other).status, 404);
+    let stranger = http(&proxy);
+    let refused = stranger.post("/api/v1/alerts/seen", &json!({"id": id}));
+    assert_eq!(
+        (refused.status, refused.error_code()),
+        (403, "bad_token".into())
+    );
+    let seen = owner.post("/api/v1/alerts/seen", &json!({"id": id}));
+    assert_eq!(seen.status, 200, "{}", seen.text());
+    assert!(
+        !alerts(&proxy).contains(&"payout_changed:B".into()),
+        "at once"
+    );
+    proxy.restart();
+    assert!(
+        !alerts(&proxy).contains(&"payout_changed:B".into()),
+        "and for ever"
+    );
+
+    // Back is another change.
     proxy.rewrite_config(|config| config["pools"]["B"]["wallet"] = json!("walletB"));
-    wait_until(SOON, "the old wallet", || {
-        !alerts(&proxy).contains(&"payout_changed:B".into())
-    });
+    wait_for_alert(&proxy, "payout_changed:B");
 }
 
 #[test]

@@ -1,0 +1,352 @@
+//! A visit to a pool: the whole way to its first job, step by step, without mining anything.
+//!
+//! The conversation is held by the same [`Upstream`] that serves miners, so that what is found here is what a miner
+//! will find. Who wants to know is told of each step as it is done: `dpmp check` prints it, the web page shows it.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::Write;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::config::PoolConfig;
+use crate::core::action::Action;
+use crate::core::pool::{SMALLEST_E2, target};
+use crate::core::pool_facts::PoolFacts;
+use crate::core::session::OWN_USER_AGENT;
+use crate::core::upstream::open::Heard;
+use crate::core::upstream::{Identity, Talk, Upstream};
+use crate::shell::clock::clock;
+use crate::shell::dial::connect;
+use crate::stratum::codec::{Encode, decode_pool};
+use crate::stratum::job::{Notify, network_difficulty};
+use crate::stratum::line::LineReader;
+use crate::stratum::message::{FromPool, Outcome, PoolCall, ToPool};
+use crate::units::{Client, MinerId, PoolConn, PoolSlot};
+
+/// How often a pool may hang up on `mining.configure` before it is given up.
+const MOST_ATTEMPTS: usize = 6;
+
+/// The longest line that a pool may send, in bytes.
+const LONGEST_LINE: usize = 1024 * 1024;
+
+/// Under which name the pools see the visitor.
+const WORKER: &str = "check";
+
+/// What a visitor is told on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// A step is done.
+    Step(Step),
+    /// Something worth knowing between the steps.
+    Note(String),
+}
+
+/// A step on the way to the first job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// `resolve`, `connect`, `configure`, `subscribe`, `authorize` or `first job`.
+    pub name: &'static str,
+    /// Whether it went as it should.
+    pub ok: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it.
+    pub text: String,
+}
+
+/// Why a visit did not get to a job.
+#[derive(Debug)]
+pub struct Failure {
+    /// The step that it was at.
+    pub during: &'static str,
+    /// What happened.
+    pub error: anyhow::Error,
+}
+
+/// Visits a pool, for no longer than `patience` (but that a name server may take its own time).
+///
+/// # Errors
+/// What the pool did wrong, or an error of `tell`.
+pub fn visit(
+    slot: PoolSlot,
+    pool: &PoolConfig,
+    patience: Duration,
+    mut tell: impl FnMut(Found) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    let mut visit = Visit::new(slot, pool, patience, &mut tell);
+    visit.run().map_err(|error| Failure {
+        during: visit.during,
+        error,
+    })
+}
+
+/// One pool, visited until it has given a job.
+struct Visit<'a> {
+    pool: &'a PoolConfig,
+    upstream: Upstream,
+    facts: PoolFacts,
+    latest: Option<Arc<Notify>>,
+    identity: Identity,
+    began: Instant,
+    patience: Duration,
+    /// The step that is under way.
+    during: &'static str,
+    /// What was asked and when, by id.
+    asked: BTreeMap<u64, (&'static str, Instant)>,
+    tell: &'a mut dyn FnMut(Found) -> anyhow::Result<()>,
+}
+
+impl<'a> Visit<'a> {
+    fn new(
+        slot: PoolSlot,
+        pool: &'a PoolConfig,
+        patience: Duration,
+        tell: &'a mut dyn FnMut(Found) -> anyhow::Result<()>,
+    ) -> Self {
+        Self {
+            pool,
+            upstream: Upstream::new(Client::Miner(MinerId(0)), slot),
+            facts: PoolFacts::default(),
+            latest: None,
+            identity: Identity {
+                user_agent: OWN_USER_AGENT.to_owned(),
+                user: Arc::from(format!("{}.{WORKER}", pool.wallet)),
+                password: pool.password.clone().unwrap_or_else(|| "x".to_owned()),
+                version_rolling: true,
+                suggested: None,
+            },
+            began: clock(),
+            patience,
+            during: "resolve",
+            asked: BTreeMap::new(),
+            tell,
+        }
+    }
+
+    fn run(&mut self) -> anyhow::Result<()> {
+        let addresses: Vec<_> = (self.pool.host.as_str(), self.pool.port)
+            .to_socket_addrs()
+            .with_context(|| format!("the name {:?} cannot be resolved", self.pool.host))?
+            .map(|address| address.ip().to_string())
+            .collect();
+        self.step("resolve", true, self.began, addresses.join(", "))?;
+        for _ in 0..MOST_ATTEMPTS {
+            if self.attempt()? {
+                return Ok(());
+            }
+        }
+        bail!("it closes the connection whenever it is asked to configure")
+    }
+
+    fn step(
+        &mut self,
+        name: &'static str,
+        ok: bool,
+        began: Instant,
+        text: impl Display,
+    ) -> anyhow::Result<()> {
+        (self.tell)(Found::Step(Step {
+            name,
+            ok,
+            took: began.elapsed(),
+            text: text.to_string(),
+        }))
+    }
+
+    fn note(&mut self, text: impl Display) -> anyhow::Result<()> {
+        (self.tell)(Found::Note(text.to_string()))
+    }
+
+    /// One connection: whether a job came, or the pool hung up on `mining.configure` and wants to be
+    /// asked in another way.
+    fn attempt(&mut self) -> anyhow::Result<bool> {
+        let began = clock();
+        self.during = "connect";
+        let until = self.began + self.patience;
+        let stream = connect(&target(self.pool), until).context("could not connect")?;
+        let peer = stream
+            .peer_addr()
+            .map(|peer| peer.to_string())
+            .unwrap_or_default();
+        self.step("connect", true, began, peer)?;
+        let conn = self.upstream.want();
+        self.upstream.start_dial(conn);
+        let mut out = Vec::new();
+        let mut talk = Talk {
+            facts: &mut self.facts,
+            latest: &mut self.latest,
+            now: clock(),
+            out: &mut out,
+        };
+        self.upstream.opened(conn, self.identity.clone(), &mut talk);
+        self.send(&stream, out)?;
+        let mut lines = LineReader::new(&stream, LONGEST_LINE);
+        loop {
+            self.during = self.waiting_for();
+            let rest = until.saturating_duration_since(clock());
+            if rest.is_zero() {
+                bail!("no job within {} s", self.patience.as_secs());
+            }
+            stream
+                .set_read_timeout(Some(rest))
+                .context("failed to set a time limit")?;
+            match lines.next_line(decode_pool) {
+                Ok(Some(Ok(message))) => {
+                    if self.on_message(conn, message, &stream)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(Some(Err(error))) => {
+                    self.note(format_args!("a line that cannot be used: {error}"))?;
+                }
+                Ok(None)
+                    if self
+                        .upstream
+                        .open()
+                        .is_some_and(|open| open.is_configuring()) =>
+                {
+                    self.step(
+                        "configure",
+                        true,
+                        began,
+                        "the pool hung up; asking in another order",
+                    )?;
+                    self.facts.hung_up_on_configure();
+                    self.upstream.drop_connection();
+                    return Ok(false);
+                }
+                Ok(None) => bail!("the pool closed the connection"),
+                Err(error) => bail!("while waiting for {}: {error}", self.during),
+            }
+        }
+    }
+
+    /// Takes in a line; whether everything is known now.
+    fn on_message(
+        &mut self,
+        conn: PoolConn,
+        message: FromPool,
+        stream: &TcpStream,
+    ) -> anyhow::Result<bool> {
+        if let FromPool::Response { id, outcome } = &message {
+            if let Some((name, began)) = self.asked.remove(id) {
+                let ok = !matches!(outcome, Outcome::Rejected(_));
+                self.step(name, ok, began, describe(outcome))?;
+            }
+        }
+        let mut out = Vec::new();
+        let mut talk = Talk {
+            facts: &mut self.facts,
+            latest: &mut self.latest,
+            now: clock(),
+            out: &mut out,
+        };
+        let heard = self.upstream.heard(conn, message, &mut talk);
+        self.send(stream, out)?;
+        match heard {
+            Heard::Lost(loss) => bail!("{loss}"),
+            Heard::Subscribed(extranonces) if extranonces.e2_size < SMALLEST_E2 => {
+                self.during = "subscribe";
+                bail!(
+                    "the pool leaves {} bytes of extranonce2, at least {SMALLEST_E2} are needed",
+                    extranonces.e2_size
+                )
+            }
+            Heard::Reconnect {
+                host: Some(host), ..
+            } => {
+                self.note(format_args!(
+                    "the pool wants to send miners to {host}: DPMP will not go there"
+                ))?;
+            }
+            Heard::Message(text) => self.note(format_args!("the pool says: {text}"))?,
+            Heard::Useless(problem) => {
+                self.note(format_args!("a line that cannot be used: {problem}"))?;
+            }
+            Heard::Nothing
+            | Heard::Ready
+            | Heard::Job
+            | Heard::JobChanged
+            | Heard::Answered(..)
+            | Heard::Subscribed(_)
+            | Heard::Reconnect { host: None, .. } => (),
+        }
+        self.job_is_there(clock())
+    }
+
+    /// Whether there is a job that a miner could be sent; it is shown.
+    fn job_is_there(&mut self, now: Instant) -> anyhow::Result<bool> {
+        let Some(open) = self.upstream.open().filter(|open| open.has_work(now)) else {
+            return Ok(false);
+        };
+        let Some(job) = open.jobs.latest() else {
+            return Ok(false);
+        };
+        let difficulty = open
+            .difficulty()
+            .map_or("1 (not named)".into(), |it| it.to_string());
+        let text = format!(
+            "difficulty {difficulty}, network difficulty {:.4e}, {} merkle branches",
+            network_difficulty(job.notify.nbits),
+            job.notify.branches.len()
+        );
+        let took = open.age(now);
+        (self.tell)(Found::Step(Step {
+            name: "first job",
+            ok: true,
+            took,
+            text,
+        }))?;
+        Ok(true)
+    }
+
+    fn send(&mut self, mut stream: &TcpStream, out: Vec<Action>) -> anyhow::Result<()> {
+        let mut buffer = Vec::new();
+        for action in out {
+            if let Action::SendPool { message, .. } = action {
+                if let ToPool::Request { id, call } = &message {
+                    self.asked.insert(*id, (name_of(call), clock()));
+                }
+                message.encode(&mut buffer);
+            }
+        }
+        stream.write_all(&buffer).context("failed to send")
+    }
+
+    fn waiting_for(&self) -> &'static str {
+        self.asked
+            .values()
+            .next()
+            .map_or("the first job", |(name, _)| name)
+    }
+}
+
+fn name_of(call: &PoolCall) -> &'static str {
+    match call {
+        PoolCall::Configure(_) => "configure",
+        PoolCall::Subscribe { .. } => "subscribe",
+        PoolCall::Authorize { .. } => "authorize",
+        PoolCall::SuggestDifficulty(_) => "suggest",
+        PoolCall::Submit(_) => "submit",
+    }
+}
+
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::True => "accepted".into(),
+        Outcome::Rejected(reject) => format!("refused: {reject}"),
+        Outcome::Subscribed(extranonces) => format!(
+            "extranonce1 {} ({} bytes), extranonce2 {} bytes",
+            extranonces.e1,
+            extranonces.e1.len(),
+            extranonces.e2_size
+        ),
+        Outcome::Configured(Some(mask)) => format!("version rolling with mask {mask}"),
+        Outcome::Configured(None) => "no version rolling".into(),
+        Outcome::Other(text) => format!("an odd answer: {text}"),
+    }
+}

@@ -1,0 +1,467 @@
+//! `config`: the configuration file, read, checked, saved, backed up and restored.
+//!
+//! Secrets go in and do not come out, but in a backup. What is saved is what the client sent, with the secrets that it
+//! left out put back, in the order that the file had; keys that mean nothing to us stay as they are.
+
+use rouille::Response;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::config::{self, Change, ConfigErrors, KeyInfo, Loaded};
+use crate::shell::settings::{Saved, etag};
+use crate::web::error::{Answer, ApiError, Code, fault_json, response_of};
+use crate::web::gui::{Call, Pages};
+use crate::web::json;
+
+/// The one secret that is changed elsewhere, where the present password is asked for.
+const PASSWORD_HASH: &str = "gui.password_hash";
+
+/// `GET /api/v1/config`
+pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Response {
+    response_of(try_show(pages))
+}
+
+/// `POST /api/v1/config/validate`
+pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_validate(pages, call))
+}
+
+/// `PUT /api/v1/config`
+pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_save(pages, call))
+}
+
+/// `GET /api/v1/config/backup`
+pub(in crate::web) fn backup(pages: &Pages, _: &Call<'_>) -> Response {
+    response_of(try_backup(pages))
+}
+
+/// `POST /api/v1/config/restore`
+pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_restore(pages, call))
+}
+
+/// The file as it is, if it is valid.
+pub(super) struct Present {
+    /// What it says.
+    pub(super) loaded: Loaded,
+}
+
+/// Reads the file's contents, for those who change one value in it.
+///
+/// # Errors
+/// If it is not valid: then only a whole new one helps.
+pub(super) fn present(contents: &[u8]) -> Result<Present, ApiError> {
+    let loaded = config::parse(text_of(contents)?).map_err(|errors| {
+        ApiError::new(
+            Code::InvalidConfig,
+            format!("The configuration file was changed and is not valid now: {errors}"),
+        )
+    })?;
+    Ok(Present { loaded })
+}
+
+/// Sets a value, such as `scheduler.poolA_weight`, making the sections that it stands in. Where something else stands
+/// than a section nothing is done; such a configuration is not valid anyway.
+pub(super) fn set(root: &mut Value, path: &str, value: Value) {
+    if let Some((section, key)) = section_of(root, path) {
+        section.insert(key.to_owned(), value);
+    }
+}
+
+fn try_show(pages: &Pages) -> Answer {
+    let contents = read(pages)?;
+    let text = text_of(&contents)?;
+    let mut view = config::read_json(text).map_err(broken)?;
+    let mut secrets_set = Vec::new();
+    for path in secret_paths() {
+        if take(&mut view, path).is_some_and(|secret| !is_empty(&secret)) {
+            secrets_set.push(path);
+        }
+    }
+    let (warnings, pending) = match config::parse(text) {
+        Ok(loaded) => {
+            let changes = config::changes(&pages.started_with, &loaded.config);
+            (loaded.warnings, changes)
+        }
+        // The owner has written it and was told in the log; the form is where it can be mended.
+        Err(errors) => (
+            errors.faults.iter().map(ToString::to_string).collect(),
+            config::changes(&pages.started_with, &pages.context.live.get()),
+        ),
+    };
+    let pending: Vec<_> = pending
+        .iter()
+        .filter(|change| change.needs_restart)
+        .map(change_json)
+        .collect();
+    Ok(json::respond(&json!({
+        "etag": etag(&contents),
+        "path": pages.settings.path().display().to_string(),
+        "config": view,
+        "secrets_set": secrets_set,
+        "schema": config::key_infos().map(key_json).collect::<Vec<_>>(),
+        "warnings": warnings,
+        "pending_restart": pending,
+    })))
+}
+
+/// A configuration as text, so that a key that stands in it twice is noticed.
+#[derive(Deserialize)]
+struct ConfigBody {
+    config: Box<RawValue>,
+}
+
+fn try_validate(pages: &Pages, call: &Call<'_>) -> Answer {
+    let body: ConfigBody = json::read(call.request)?;
+    let contents = read(pages)?;
+    let invalid = |errors: ConfigErrors| {
+        let faults: Vec<_> = errors.faults.iter().map(fault_json).collect();
+        json::respond(&json!({"valid": false, "faults": faults}))
+    };
+    let loaded = match config::read_json(body.config.get()) {
+        Ok(new) => config::parse(&config::text(&completed(new, &contents)?)),
+        Err(errors) => Err(errors),
+    };
+    Ok(match loaded {
+        Ok(loaded) => {
+            let changes = config::changes(&pages.context.live.wanted(), &loaded.config);
+            json::respond(&json!({
+                "valid": true,
+                "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
+                "warnings": loaded.warnings,
+            }))
+        }
+        Err(errors) => invalid(errors),
+    })
+}
+
+#[derive(Deserialize)]
+struct SaveBody {
+    etag: String,
+    config: Box<RawValue>,
+}
+
+fn try_save(pages: &Pages, call: &Call<'_>) -> Answer {
+    let body: SaveBody = json::read(call.request)?;
+    let saved = pages.settings.change(|contents| {
+        if etag(contents) != body.etag {
+            return Err(ApiError::new(
+                Code::Conflict,
+                "The configuration has changed since this page read it. Load it again.",
+            ));
+        }
+        completed(read_json(body.config.get())?, contents)
+    })?;
+    Ok(json::respond(&saved_json(&saved)))
+}
+
+fn try_backup(pages: &Pages) -> Answer {
+    let contents = read(pages)?;
+    Ok(Response::from_data("application/json", contents)
+        .with_unique_header("Cache-Control", "no-store")
+        .with_additional_header(
+            "Content-Disposition",
+            "attachment; filename=\"dpmp-config.json\"",
+        ))
+}
+
+#[derive(Deserialize)]
+struct RestoreBody {
+    text: String,
+}
+
+fn try_restore(pages: &Pages, call: &Call<'_>) -> Answer {
+    let body: RestoreBody = json::read(call.request)?;
+    let mut kept_password = false;
+    let mut saved = pages.settings.change(|contents| {
+        let mut new = read_json(&body.text)?;
+        // A backup of a time without a password, or with another one, must not be a way round the present one.
+        if let Some(hash) = present_hash(contents) {
+            kept_password = config::lookup(&new, PASSWORD_HASH) != Some(&hash);
+            set(&mut new, PASSWORD_HASH, hash);
+        }
+        Ok::<_, ApiError>(new)
+    })?;
+    if kept_password {
+        let warning = "The password of these pages stays as it is; it is not restored.";
+        saved.warnings.push(warning.to_owned());
+    }
+    Ok(json::respond(&saved_json(&saved)))
+}
+
+/// What is to be saved when a client sends `new`: with the secrets that it left out, and in the file's order.
+///
+/// # Errors
+/// If it would change the password of the pages.
+fn completed(mut new: Value, contents: &[u8]) -> Result<Value, ApiError> {
+    // A file that cannot be read any more has nothing to keep.
+    let old = text_of(contents).and_then(read_json).unwrap_or_default();
+    let sent = config::lookup(&new, PASSWORD_HASH);
+    let kept = config::lookup(&old, PASSWORD_HASH).filter(|kept| !is_empty(kept));
+    if let Some(sent) = sent {
+        let same = match kept {
+            Some(kept) => kept == sent,
+            None => is_empty(sent),
+        };
+        if !same {
+            return Err(ApiError::invalid_value(
+                PASSWORD_HASH,
+                "The password of these pages is changed with its own form, which asks for the present one.",
+            ));
+        }
+    }
+    for path in secret_paths() {
+        if config::lookup(&new, path).is_none() {
+            if let Some(secret) = config::lookup(&old, path) {
+                set(&mut new, path, secret.clone());
+            }
+        }
+    }
+    Ok(in_order_of(&old, new))
+}
+
+/// The same JSON with its keys in the order of another one; what that does not have comes last.
+fn in_order_of(old: &Value, new: Value) -> Value {
+    match (old, new) {
+        (Value::Object(old), Value::Object(mut new)) => {
+            let mut ordered = Map::new();
+            for (key, old) in old {
+                if let Some(value) = new.shift_remove(key) {
+                    ordered.insert(key.clone(), in_order_of(old, value));
+                }
+            }
+            ordered.append(&mut new);
+            Value::Object(ordered)
+        }
+        (_, new) => new,
+    }
+}
+
+fn present_hash(contents: &[u8]) -> Option<Value> {
+    let old = config::read_json(std::str::from_utf8(contents).ok()?).ok()?;
+    let hash = config::lookup(&old, PASSWORD_HASH)?;
+    (!is_empty(hash)).then(|| hash.clone())
+}
+
+fn secret_paths() -> impl Iterator<Item = &'static str> {
+    config::key_infos()
+        .filter(|key| key.is_secret)
+        .map(|key| key.path)
+}
+
+fn is_empty(secret: &Value) -> bool {
+    secret.is_null() || secret.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// Removes a value; `None` if there is none.
+fn take(root: &mut Value, path: &str) -> Option<Value> {
+    let (section, key) = path.rsplit_once('.')?;
+    let section = section
+        .split('.')
+        .try_fold(root, |value, key| value.get_mut(key))?;
+    section.as_object_mut()?.shift_remove(key)
+}
+
+/// The section that a key stands in, made if there is none.
+fn section_of<'a, 'b>(
+    root: &'a mut Value,
+    path: &'b str,
+) -> Option<(&'a mut Map<String, Value>, &'b str)> {
+    let mut place = root;
+    let mut steps = path.split('.').peekable();
+    while let Some(step) = steps.next() {
+        if place.is_null() {
+            *place = Value::Object(Map::new());
+        }
+        let section = place.as_object_mut()?;
+        if steps.peek().is_none() {
+            return Some((section, step));
+        }
+        place = section.entry(step).or_insert(Value::Null);
+    }
+    None
+}
+
+fn read(pages: &Pages) -> Result<Vec<u8>, ApiError> {
+    pages.settings.read().map_err(|error| {
+        ApiError::new(
+            Code::Failed,
+            format!("The configuration file cannot be read: {error}"),
+        )
+    })
+}
+
+fn text_of(contents: &[u8]) -> Result<&str, ApiError> {
+    std::str::from_utf8(contents).map_err(|_| {
+        ApiError::new(
+            Code::Failed,
+            "The configuration file is no text in UTF-8. Restore a backup.",
+        )
+    })
+}
+
+fn read_json(text: &str) -> Result<Value, ApiError> {
+    config::read_json(text).map_err(|errors| ApiError::invalid_config(errors.faults))
+}
+
+fn broken(errors: ConfigErrors) -> ApiError {
+    ApiError::new(
+        Code::Failed,
+        format!("The configuration file was changed and cannot be read now: {errors}"),
+    )
+}
+
+fn saved_json(saved: &Saved) -> Value {
+    let restart_needed: Vec<_> = saved
+        .changes
+        .iter()
+        .filter(|change| change.needs_restart)
+        .map(|change| change.path)
+        .collect();
+    json!({
+        "etag": saved.etag,
+        "changes": saved.changes.iter().map(change_json).collect::<Vec<_>>(),
+        "restart_needed": restart_needed,
+        "warnings": saved.warnings,
+    })
+}
+
+fn change_json(change: &Change) -> Value {
+    json!({
+        "path": change.path,
+        "old": change.old,
+        "new": change.new,
+        "needs_restart": change.needs_restart,
+    })
+}
+
+fn key_json(key: KeyInfo) -> Value {
+    let form = key.form;
+    json!({
+        "path": key.path,
+        "meaning": key.meaning,
+        "allowed": key.allowed,
+        "default": key.default,
+        "needs_restart": key.needs_restart,
+        "secret": key.is_secret,
+        "kind": form.kind.name(),
+        "min": form.min,
+        "max": form.max,
+        "choices": (!form.choices.is_empty()).then_some(form.choices),
+        "nullable": form.nullable,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$LIo0ghBQpq6fXYAYPXjSuQ";
+
+    fn old() -> Value {
+        json!({
+            "z": 1,
+            "pools": {
+                "A": {"wallet": "w", "password": "secret-a", "host": "a"},
+                "B": {"password": "", "wallet": "v"},
+            },
+            "gui": {"password_hash": HASH, "port": 1},
+        })
+    }
+
+    fn complete(new: Value) -> Result<Value, ApiError> {
+        completed(new, old().to_string().as_bytes())
+    }
+
+    #[test]
+    fn secrets_that_are_left_out_stay_where_they_were() {
+        let mut sent = old();
+        for path in secret_paths() {
+            take(&mut sent, path);
+        }
+        assert!(!sent.to_string().contains("secret-a"));
+        assert!(!sent.to_string().contains("argon2"));
+        assert_eq!(complete(sent).unwrap().to_string(), old().to_string());
+        // null is as good as left out.
+        let sent = json!({"pools": {"A": {"password": null}}});
+        assert_eq!(
+            complete(sent).unwrap()["pools"]["A"]["password"],
+            "secret-a"
+        );
+        // A section that is left out comes back with its secret alone.
+        let kept = complete(json!({"x": 1})).unwrap();
+        assert_eq!(kept["pools"]["A"], json!({"password": "secret-a"}));
+    }
+
+    #[test]
+    fn secrets_can_be_set_and_cleared() {
+        for new in ["", "other"] {
+            let sent = json!({"pools": {"A": {"password": new}}});
+            assert_eq!(complete(sent).unwrap()["pools"]["A"]["password"], new);
+        }
+    }
+
+    #[test]
+    fn the_password_of_the_pages_is_not_changed_here() {
+        for new in [json!(""), json!("  "), json!("x"), json!(5)] {
+            let error = complete(json!({"gui": {"password_hash": new}})).unwrap_err();
+            assert_eq!(error.code, Code::InvalidValue);
+            assert_eq!(error.field.as_deref(), Some(PASSWORD_HASH));
+        }
+        let same = complete(json!({"gui": {"password_hash": HASH}})).unwrap();
+        assert_eq!(same["gui"]["password_hash"], HASH);
+        // Nor is one set.
+        let set = completed(json!({"gui": {"password_hash": HASH}}), b"{}");
+        assert!(set.is_err());
+        let none = completed(json!({"gui": {"password_hash": ""}}), b"{}");
+        assert!(none.is_ok());
+    }
+
+    #[test]
+    fn the_file_keeps_its_order_and_new_keys_come_last() {
+        let sent = json!({
+            "new": {"b": 1, "a": 2},
+            "gui": {"port": 2},
+            "pools": {"B": {"wallet": "v"}, "A": {"host": "a", "x": 1, "wallet": "w"}},
+            "z": 1,
+        });
+        assert_eq!(
+            complete(sent).unwrap().to_string(),
+            json!({
+                "z": 1,
+                "pools": {
+                    "A": {"wallet": "w", "password": "secret-a", "host": "a", "x": 1},
+                    "B": {"password": "", "wallet": "v"},
+                },
+                "gui": {"password_hash": HASH, "port": 2},
+                "new": {"b": 1, "a": 2},
+            })
+            .to_string()
+        );
+    }
+
+    #[test]
+    fn values_are_set_where_there_is_a_place_for_them() {
+        let mut root = json!({"a": null, "c": 5});
+        set(&mut root, "a.b", json!(1));
+        set(&mut root, "x.y.z", json!(2));
+        set(&mut root, "c.d", json!(3));
+        assert_eq!(root, json!({"a": {"b": 1}, "c": 5, "x": {"y": {"z": 2}}}));
+    }
+
+    #[test]
+    fn every_secret_key_is_taken_out() {
+        let paths: Vec<_> = secret_paths().collect();
+        assert_eq!(
+            paths,
+            [PASSWORD_HASH, "pools.A.password", "pools.B.password"]
+        );
+        assert!(
+            config::key_infos()
+                .filter(|key| key.path.contains("password") || key.path.contains("secret"))
+                .all(|key| key.is_secret)
+        );
+    }
+}

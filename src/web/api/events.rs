@@ -1,0 +1,81 @@
+//! `events`: the log as it is written, by long poll.
+
+use std::time::Duration;
+
+use rouille::{Request, Response};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::observe::tail::Excerpt;
+use crate::shell::clock::clock;
+use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::gui::{Call, Pages};
+use crate::web::json;
+
+/// How many events an answer has if the client does not say.
+const USUAL: usize = 200;
+
+/// How many it has at most.
+const MOST: usize = 1000;
+
+/// How long a client may wait for news, in seconds.
+const LONGEST_WAIT: u64 = 25;
+
+/// `GET /api/v1/events`
+pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_show(pages, call))
+}
+
+fn try_show(pages: &Pages, call: &Call<'_>) -> Answer {
+    let limit = number(call.request, "limit")?.map_or(USUAL, |limit| {
+        usize::try_from(limit).unwrap_or(MOST).clamp(1, MOST)
+    });
+    let wait = number(call.request, "wait")?.unwrap_or(0).min(LONGEST_WAIT);
+    let tail = pages.context.observer.log.tail();
+    let excerpt = match number(call.request, "after")? {
+        Some(after) => tail.from(after, limit, clock() + Duration::from_secs(wait)),
+        None => tail.newest(limit),
+    };
+    Ok(respond(&excerpt))
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    events: Vec<Event<'a>>,
+    next: u64,
+    missed: u64,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    seq: u64,
+    event: &'a RawValue,
+}
+
+fn respond(excerpt: &Excerpt) -> Response {
+    let events = (excerpt.first..).zip(&excerpt.lines);
+    json::respond(&Body {
+        // The lines of the log are JSON.
+        events: events
+            .filter_map(|(seq, line)| {
+                let event = serde_json::from_str(line).ok()?;
+                Some(Event { seq, event })
+            })
+            .collect(),
+        next: excerpt.next,
+        missed: excerpt.missed,
+    })
+}
+
+fn number(request: &Request, name: &str) -> Result<Option<u64>, ApiError> {
+    let Some(text) = request.get_param(name) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(ApiError::invalid_value(
+            name,
+            format!("{name} must be a whole number."),
+        )),
+    }
+}

@@ -1,0 +1,326 @@
+//! `logs/download`: all log files that are kept, as one compressed archive.
+//!
+//! It is made while it is sent: memory for one piece is enough, however much log there is.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rouille::{Response, ResponseBody};
+use tar::Header;
+
+use crate::observe::wallet::Redactor;
+use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::gui::{Call, Pages};
+use crate::web::limit::Place;
+
+/// How long the lines that are still to be written are waited for.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// What a tar archive is made of.
+const BLOCK: usize = 512;
+
+/// How much of a file is compressed at a time, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// A line that is longer than any of ours is dealt with in pieces of this size, in bytes.
+const LONGEST_LINE: u64 = 256 * 1024;
+
+/// `GET /api/v1/logs/download`
+pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_download(pages, call))
+}
+
+fn try_download(pages: &Pages, call: &Call<'_>) -> Answer {
+    let redactor = match call.request.get_param("wallets").as_deref() {
+        None | Some("short") => {
+            let config = pages.context.live.get();
+            let wallets = config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
+            Some(Redactor::new(wallets.map(|pool| pool.wallet.as_str())))
+        }
+        Some("full") => None,
+        Some(_) => {
+            let message = "wallets must be short or full.";
+            return Err(ApiError::invalid_value("wallets", message));
+        }
+    };
+    let logging = &pages.started_with.logging;
+    let folder = logging
+        .directory_beside(pages.settings.path())
+        .ok_or_else(|| {
+            ApiError::not_found("There are no log files: logging.directory is empty.")
+        })?;
+    let Some(place) = pages.downloads.take() else {
+        let message = "Another download is still running. Wait a moment.";
+        return Err(ApiError::too_many(message, 10));
+    };
+    pages.context.observer.log.flush(LAST_LINES);
+    let files = log_files(&folder).map_err(|error| {
+        ApiError::not_found(format!("The log's folder cannot be read: {error}"))
+    })?;
+    let archive = Archive::new(files, redactor, place);
+    Ok(Response {
+        data: ResponseBody::from_reader(archive),
+        ..Response::from_data("application/gzip", "")
+    }
+    .with_unique_header("Cache-Control", "no-store")
+    .with_additional_header(
+        "Content-Disposition",
+        "attachment; filename=\"dpmp-logs.tar.gz\"",
+    ))
+}
+
+/// The files that the log writes, the oldest first. Links are not followed, and nothing else in the folder is taken.
+fn log_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_ours = name
+            .to_str()
+            .is_some_and(|name| name.starts_with("dpmp_r") && name.ends_with(".log"));
+        if is_ours && entry.file_type()?.is_file() {
+            files.push(entry.path());
+        }
+    }
+    // Numbers come before `CURRENT`.
+    files.sort();
+    Ok(files)
+}
+
+/// A compressed archive in the making: a reader that makes what it is asked for.
+struct Archive {
+    /// Still to be put in, the next one last.
+    files: Vec<PathBuf>,
+    redactor: Option<Redactor>,
+    entry: Option<Entry>,
+    /// Compresses into memory; what it has made is given out at once.
+    packer: Option<GzEncoder<Vec<u8>>>,
+    ready: Vec<u8>,
+    given: usize,
+    _place: Place,
+}
+
+/// A file that is being put in.
+struct Entry {
+    lines: BufReader<io::Take<File>>,
+    /// What the archive's directory says is still to come, in bytes.
+    left: u64,
+    padding: usize,
+}
+
+impl Archive {
+    fn new(mut files: Vec<PathBuf>, redactor: Option<Redactor>, place: Place) -> Self {
+        files.reverse();
+        Self {
+            files,
+            redactor,
+            entry: None,
+            packer: Some(GzEncoder::new(Vec::new(), Compression::fast())),
+            ready: Vec::new(),
+            given: 0,
+            _place: place,
+        }
+    }
+
+    /// Compresses some more; false at the end of the archive.
+    fn go_on(&mut self) -> io::Result<bool> {
+        let Some(packer) = &mut self.packer else {
+            return Ok(false);
+        };
+        if let Some(entry) = &mut self.entry {
+            let piece = entry.next_piece(self.redactor.as_ref())?;
+            packer.write_all(&piece)?;
+            if entry.left == 0 {
+                packer.write_all(&[0; BLOCK][..entry.padding])?;
+                self.entry = None;
+            }
+        } else if let Some(path) = self.files.pop() {
+            match begin(&path, self.redactor.as_ref()) {
+                Ok((header, entry)) => {
+                    packer.write_all(header.as_bytes())?;
+                    self.entry = (entry.left > 0).then_some(entry);
+                }
+                // It was the oldest one and made room for a new one.
+                Err(error) if error.kind() == ErrorKind::NotFound => (),
+                Err(error) => return Err(error),
+            }
+        } else if let Some(mut packer) = self.packer.take() {
+            packer.write_all(&[0; 2 * BLOCK])?;
+            self.ready = packer.finish()?;
+            return Ok(true);
+        }
+        if let Some(packer) = &mut self.packer {
+            self.ready = std::mem::take(packer.get_mut());
+        }
+        Ok(true)
+    }
+}
+
+impl Read for Archive {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.ready.len() {
+            self.given = 0;
+            self.ready.clear();
+            if !self.go_on()? {
+                return Ok(0);
+            }
+        }
+        let length = buffer.len().min(self.ready.len() - self.given);
+        buffer[..length].copy_from_slice(&self.ready[self.given..self.given + length]);
+        self.given += length;
+        Ok(length)
+    }
+}
+
+/// Opens a file and makes its head in the archive. Its length there is what it has now: lines that are written from
+/// here on are not part of it.
+fn begin(path: &Path, redactor: Option<&Redactor>) -> io::Result<(Header, Entry)> {
+    let mut file = File::open(path)?;
+    let about = file.metadata()?;
+    let length = about.len();
+    let size = match redactor {
+        None => length,
+        // Redacted lines have another length, which has to be known beforehand: so they are made twice.
+        Some(redactor) => {
+            let mut lines = BufReader::with_capacity(PIECE, (&mut file).take(length));
+            let mut size = 0;
+            while let Some(line) = next_line(&mut lines)? {
+                size += u64::try_from(redactor.line(&line).len()).unwrap_or(0);
+            }
+            file.seek(SeekFrom::Start(0))?;
+            size
+        }
+    };
+    let mut header = Header::new_gnu();
+    let name = path.file_name().unwrap_or_default();
+    header.set_path(Path::new("dpmp-logs").join(name))?;
+    header.set_size(size);
+    header.set_mode(0o600);
+    let changed = about.modified().unwrap_or(UNIX_EPOCH);
+    header.set_mtime(
+        changed
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs(),
+    );
+    header.set_cksum();
+    let rest = usize::try_from(size % 512).unwrap_or(0);
+    let entry = Entry {
+        lines: BufReader::with_capacity(PIECE, file.take(length)),
+        left: size,
+        padding: (BLOCK - rest) % BLOCK,
+    };
+    Ok((header, entry))
+}
+
+impl Entry {
+    fn next_piece(&mut self, redactor: Option<&Redactor>) -> io::Result<Vec<u8>> {
+        let mut piece = Vec::new();
+        match redactor {
+            None => {
+                piece.extend_from_slice(self.lines.fill_buf()?);
+                self.lines.consume(piece.len());
+            }
+            Some(redactor) => {
+                while piece.len() < PIECE {
+                    let Some(line) = next_line(&mut self.lines)? else {
+                        break;
+                    };
+                    piece.extend_from_slice(&redactor.line(&line));
+                }
+            }
+        }
+        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        // A file that has become shorter: somebody else writes it. The client sees that the archive breaks off.
+        self.left = match self.left.checked_sub(length) {
+            Some(left) if length > 0 => left,
+            Some(_) | None => return Err(ErrorKind::UnexpectedEof.into()),
+        };
+        Ok(piece)
+    }
+}
+
+/// The next line with its end; `None` after the last one.
+fn next_line(lines: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    lines.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    Ok((!line.is_empty()).then_some(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::limit::Places;
+
+    const WALLET: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+
+    fn unpacked(folder: &Path, redactor: Option<Redactor>) -> Vec<(String, String)> {
+        let place = Places::new(1).take().unwrap();
+        let archive = Archive::new(log_files(folder).unwrap(), redactor, place);
+        let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+        tar.entries()
+            .unwrap()
+            .map(|entry| {
+                let mut entry = entry.unwrap();
+                let name = entry.path().unwrap().display().to_string();
+                let mut text = String::new();
+                entry.read_to_string(&mut text).unwrap();
+                (name, text)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_archive_has_every_file_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let line = format!(
+            "{{\"user\":\"{WALLET}.rig1\",\"hash\":\"{}\"}}\n",
+            "0a".repeat(32)
+        );
+        let long = line.repeat(5000);
+        write("dpmp_r00000.log", &long);
+        write("dpmp_r00001.log", "");
+        write("dpmp_rCURRENT.log", &line);
+        write("state.json", "not ours");
+        write("dpmp_r.txt", "not ours");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("dpmp_r9.log")).unwrap();
+        let full = unpacked(folder.path(), None);
+        let names: Vec<_> = full.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "dpmp-logs/dpmp_r00000.log",
+                "dpmp-logs/dpmp_r00001.log",
+                "dpmp-logs/dpmp_rCURRENT.log"
+            ]
+        );
+        assert_eq!(full[0].1, long);
+        assert_eq!(full[1].1, "");
+        assert_eq!(full[2].1, line);
+
+        let short = unpacked(folder.path(), Some(Redactor::new([])));
+        assert_eq!(short[0].1, long.replace(WALLET, "bc1q…5mdq"));
+        assert_eq!(short[2].1, line.replace(WALLET, "bc1q…5mdq"));
+    }
+
+    #[test]
+    fn a_line_may_be_longer_than_is_sensible() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "ab ".repeat(300_000);
+        fs::write(folder.path().join("dpmp_r0.log"), &long).unwrap();
+        let short = unpacked(folder.path(), Some(Redactor::new([])));
+        assert_eq!(short[0].1, long);
+    }
+
+    #[test]
+    fn an_empty_folder_is_an_empty_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(unpacked(folder.path(), None), []);
+    }
+}

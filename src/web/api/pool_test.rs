@@ -1,0 +1,201 @@
+//! `pool-test`: a visit to a pool before it is saved.
+
+use std::time::Duration;
+
+use rouille::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::{self, Config, PoolConfig};
+use crate::units::PoolSlot;
+use crate::visit::{Failure, Found, Step, visit};
+use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::gui::{Call, Pages};
+use crate::web::json;
+
+/// How long a test may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// `POST /api/v1/pool-test`
+pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_run(pages, call))
+}
+
+#[derive(Deserialize)]
+struct Body {
+    slot: String,
+    host: Value,
+    port: Value,
+    wallet: Value,
+    /// Null or left out: the one that is set.
+    password: Option<Value>,
+}
+
+fn try_run(pages: &Pages, call: &Call<'_>) -> Answer {
+    let body: Body = json::read(call.request)?;
+    let slot = PoolSlot::ALL
+        .into_iter()
+        .find(|slot| slot.to_string() == body.slot)
+        .ok_or_else(|| ApiError::invalid_value("slot", "The slot must be A or B."))?;
+    let pool = pool_of(slot, body, &pages.context.live.get())?;
+    let Some(_place) = pages.pool_tests.take() else {
+        let message = "Other tests are still running. Wait a moment.";
+        return Err(ApiError::too_many(message, PATIENCE.as_secs()));
+    };
+    let mut steps = Vec::new();
+    let visited = visit(slot, &pool, PATIENCE, |found| {
+        add(&mut steps, found);
+        Ok(())
+    });
+    let problem = visited.err().map(|Failure { during, error }| {
+        let problem = format!("{error:#}");
+        // A refusal is the step's own outcome.
+        if !steps.last().is_some_and(|step: &Step| !step.ok) {
+            add(&mut steps, failed(during, &problem));
+        }
+        problem
+    });
+    Ok(json::respond(&json!({
+        "ok": problem.is_none(),
+        "steps": steps.iter().map(step_json).collect::<Vec<_>>(),
+        "problem": problem,
+    })))
+}
+
+/// The pool as it would be in force if it were saved, judged by the configuration's own rules.
+fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, ApiError> {
+    let name = slot.to_string();
+    let stored = config.pools[slot].as_ref();
+    let password = body.password.or_else(|| {
+        stored
+            .and_then(|pool| pool.password.clone())
+            .map(Value::from)
+    });
+    let no_wallet = body
+        .wallet
+        .as_str()
+        .is_some_and(|text| text.trim().is_empty());
+    let text = json!({
+        // Where we listen ourselves, since that can be no pool.
+        "listen": {"host": config.listen.host, "port": config.listen.port},
+        "metrics": {"enabled": false},
+        "gui": {"enabled": false},
+        "pools": {&name: {
+            "host": body.host,
+            "port": body.port,
+            "wallet": body.wallet,
+            "password": password,
+        }},
+    })
+    .to_string();
+    let mut loaded = config::parse(&text).map_err(|errors| with_own_field(errors.faults))?;
+    loaded.config.pools[slot].take().ok_or_else(|| {
+        let field = if no_wallet { "wallet" } else { "host" };
+        ApiError::invalid_value(field, "Host and wallet must be filled in to be tested.")
+    })
+}
+
+/// The first fault, by the request's name of the field.
+fn with_own_field(faults: Vec<config::Fault>) -> ApiError {
+    let Some(fault) = faults.into_iter().next() else {
+        return ApiError::invalid_value("host", "This is no pool.");
+    };
+    let field = fault.path.rsplit('.').next().unwrap_or_default().to_owned();
+    let message = format!("found {}; allowed: {}", fault.found, fault.allowed);
+    ApiError::invalid_value(field, message)
+}
+
+fn add(steps: &mut Vec<Step>, found: Found) {
+    match (found, steps.last_mut()) {
+        (Found::Step(step), _) => steps.push(step),
+        (Found::Note(note), Some(last)) => {
+            last.text.push_str("; ");
+            last.text.push_str(&note);
+        }
+        (Found::Note(_), None) => (),
+    }
+}
+
+fn failed(during: &'static str, problem: &str) -> Found {
+    Found::Step(Step {
+        name: during,
+        ok: false,
+        took: Duration::ZERO,
+        text: problem.to_owned(),
+    })
+}
+
+fn step_json(step: &Step) -> Value {
+    json!({
+        "name": step.name,
+        "ok": step.ok,
+        "ms": (step.took.as_secs_f64() * 10_000.0).round() / 10.0,
+        "text": step.text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::error::Code;
+
+    fn body(host: &str, port: u16, wallet: &str) -> Body {
+        Body {
+            slot: "A".into(),
+            host: host.into(),
+            port: port.into(),
+            wallet: wallet.into(),
+            password: None,
+        }
+    }
+
+    fn refusal(body: Body) -> (Code, Option<String>) {
+        let error = pool_of(PoolSlot::A, body, &Config::default()).unwrap_err();
+        (error.code, error.field)
+    }
+
+    #[test]
+    fn values_are_judged_as_in_the_configuration() {
+        let good = pool_of(
+            PoolSlot::B,
+            body("stratum+tcp://Pool.Test.net:4444", 4444, " wallet "),
+            &Config::default(),
+        )
+        .unwrap();
+        assert_eq!(good.host, "pool.test.net");
+        assert_eq!((good.port, good.wallet.as_str()), (4444, "wallet"));
+        let invalid = |field: &str| (Code::InvalidValue, Some(field.to_owned()));
+        assert_eq!(refusal(body("a b", 3333, "w")), invalid("host"));
+        assert_eq!(refusal(body("a.test.net", 0, "w")), invalid("port"));
+        assert_eq!(refusal(body("a.test.net", 3333, "w w")), invalid("wallet"));
+        assert_eq!(refusal(body("a.test.net", 3333, "")), invalid("wallet"));
+        assert_eq!(refusal(body("", 3333, "w")), invalid("host"));
+        // Ourselves.
+        assert_eq!(refusal(body("127.0.0.1", 3351, "w")), invalid("host"));
+    }
+
+    #[test]
+    fn the_password_is_the_stored_one_unless_another_is_given() {
+        let text =
+            r#"{"pools": {"A": {"host": "a.test.net", "wallet": "w", "password": "stored"}}}"#;
+        let config = config::parse(text).unwrap().config;
+        let password = |given: Option<&str>| {
+            let mut body = body("a.test.net", 3333, "w");
+            body.password = given.map(Value::from);
+            pool_of(PoolSlot::A, body, &config).unwrap().password
+        };
+        assert_eq!(password(None).as_deref(), Some("stored"));
+        assert_eq!(password(Some("")), None);
+        assert_eq!(password(Some("new")).as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn notes_are_added_to_the_step_before() {
+        let mut steps = Vec::new();
+        add(&mut steps, Found::Note("lost".into()));
+        add(&mut steps, failed("connect", "no"));
+        add(&mut steps, Found::Note("hello".into()));
+        assert_eq!(steps.len(), 1);
+        assert_eq!(steps[0].text, "no; hello");
+    }
+}

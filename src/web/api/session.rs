@@ -1,0 +1,118 @@
+//! `session`, `login`, `logout`, `password`.
+
+use rouille::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::web::api::config::{present, set};
+use crate::web::error::{Answer, ApiError, Code, response_of};
+use crate::web::gui::{Call, Pages};
+use crate::web::json;
+
+/// The key that the hash stands under.
+const KEY: &str = "gui.password_hash";
+
+/// `GET /api/v1/session`: what a page needs to begin with.
+pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Response {
+    let hash = hash_in_force(pages);
+    json::respond(&json!({
+        "token": pages.login.token(),
+        "password_set": hash.is_some(),
+        "logged_in": pages.login.is_logged_in(call.request, hash.as_deref()),
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// `POST /api/v1/login`
+pub(in crate::web) fn login(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_login(pages, call))
+}
+
+/// `POST /api/v1/logout`
+pub(in crate::web) fn logout(pages: &Pages, call: &Call<'_>) -> Response {
+    let cookie = pages.login.end_session(call.request);
+    json::respond(&json!({"ok": true})).with_additional_header("Set-Cookie", cookie)
+}
+
+/// `POST /api/v1/password`
+pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_change_password(pages, call))
+}
+
+#[derive(Deserialize)]
+struct LoginBody {
+    password: String,
+}
+
+fn try_login(pages: &Pages, call: &Call<'_>) -> Answer {
+    let body: LoginBody = json::read(call.request)?;
+    let answer = json::respond(&json!({"ok": true}));
+    let Some(hash) = hash_in_force(pages) else {
+        // There is nothing to log in to.
+        return Ok(answer);
+    };
+    let from = call.request.remote_addr().ip();
+    pages.login.check_password(&body.password, &hash, from)?;
+    let cookie = pages.login.begin_session(&hash)?;
+    Ok(answer.with_additional_header("Set-Cookie", cookie))
+}
+
+#[derive(Deserialize)]
+struct PasswordBody {
+    current: Option<String>,
+    /// Has to be there: a password is not removed because of a slip in its name.
+    new: Value,
+}
+
+fn try_change_password(pages: &Pages, call: &Call<'_>) -> Answer {
+    let body: PasswordBody = json::read(call.request)?;
+    let old = hash_in_force(pages);
+    if let Some(hash) = &old {
+        let current = body.current.ok_or_else(|| {
+            ApiError::new(Code::WrongPassword, "The present password is missing.")
+        })?;
+        let from = call.request.remote_addr().ip();
+        pages.login.check_password(&current, hash, from)?;
+    }
+    let new = match &body.new {
+        Value::Null => None,
+        Value::String(password) => Some(pages.login.hash(password)?),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            return Err(ApiError::invalid_value(
+                "new",
+                "The password must be a text, or null for none.",
+            ));
+        }
+    };
+    pages.settings.change(|contents| {
+        let mut file = present(contents)?;
+        // Whoever set one meanwhile keeps it.
+        if file.loaded.config.gui.password_hash != old {
+            return Err(ApiError::new(
+                Code::Conflict,
+                "The password was changed meanwhile.",
+            ));
+        }
+        set(
+            &mut file.loaded.raw,
+            KEY,
+            new.clone().unwrap_or_default().into(),
+        );
+        Ok(file.loaded.raw)
+    })?;
+    let answer = json::respond(&json!({"password_set": new.is_some()}));
+    Ok(match new {
+        Some(hash) => {
+            let cookie = pages.login.begin_session(&hash)?;
+            answer.with_additional_header("Set-Cookie", cookie)
+        }
+        None => {
+            let cookie = pages.login.end_session(call.request);
+            answer.with_additional_header("Set-Cookie", cookie)
+        }
+    })
+}
+
+fn hash_in_force(pages: &Pages) -> Option<String> {
+    pages.context.live.get().gui.password_hash.clone()
+}

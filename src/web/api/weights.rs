@@ -1,0 +1,80 @@
+//! `weights`: the split, moved while miners work.
+
+use rouille::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::units::{PerPool, PoolSlot};
+use crate::web::api::config::{present, set};
+use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::gui::{Call, Pages};
+use crate::web::json;
+
+/// `PUT /api/v1/weights`
+pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Response {
+    response_of(try_set(pages, call))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct Body {
+    a: Value,
+    b: Value,
+}
+
+fn try_set(pages: &Pages, call: &Call<'_>) -> Answer {
+    let body: Body = json::read(call.request)?;
+    let new = PerPool::from_fn(|slot| match slot {
+        PoolSlot::A => body.a.clone(),
+        PoolSlot::B => body.b.clone(),
+    });
+    for (slot, weight) in new.iter() {
+        // Missing or null would mean the default.
+        if !weight.is_number() {
+            return Err(ApiError::invalid_value(
+                slot.to_string(),
+                "A weight must be a number.",
+            ));
+        }
+    }
+    let mut previous = None;
+    let changed = pages.settings.change(|contents| {
+        let mut loaded = present(contents)?.loaded;
+        previous = Some(loaded.config.scheduler.weights);
+        for (slot, weight) in new.iter() {
+            set(&mut loaded.raw, key(slot), weight.clone());
+        }
+        Ok(loaded.raw)
+    });
+    changed.map_err(with_own_fields)?;
+    Ok(json::respond(&json!({
+        "A": new[PoolSlot::A],
+        "B": new[PoolSlot::B],
+        "previous": previous.map(|weights| json!({
+            "A": weights[PoolSlot::A],
+            "B": weights[PoolSlot::B],
+        })),
+    })))
+}
+
+fn key(slot: PoolSlot) -> &'static str {
+    match slot {
+        PoolSlot::A => "scheduler.poolA_weight",
+        PoolSlot::B => "scheduler.poolB_weight",
+    }
+}
+
+/// The file was valid before, so that what is wrong with it now is the weights.
+fn with_own_fields(error: ApiError) -> ApiError {
+    let fault = PoolSlot::ALL.into_iter().find_map(|slot| {
+        let of_slot = |fault: &&crate::config::Fault| fault.path == key(slot);
+        Some((slot, error.details.iter().find(of_slot)?))
+    });
+    match fault {
+        Some((slot, fault)) => {
+            let message = format!("found {}; allowed: {}", fault.found, fault.allowed);
+            ApiError::invalid_value(slot.to_string(), message)
+        }
+        None => error,
+    }
+}
