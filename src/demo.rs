@@ -42,9 +42,12 @@ pub fn run(seconds: Option<u64>) -> anyhow::Result<ExitCode> {
     ];
     let folder = Folder::new()?;
     let config = folder.0.join("config.json");
-    let miners_port = free_port(3351)?;
-    let metrics_port = free_port(9210)?;
-    write_config(&config, &pools, miners_port, metrics_port)?;
+    let ports = Ports {
+        miners: free_port(3351)?,
+        metrics: free_port(9210)?,
+        pages: free_port(8855)?,
+    };
+    write_config(&config, &pools, &ports)?;
     let proxy = Proxy::start(&config, false)?;
     let (stop, stopped) = bounded::<()>(1);
     ctrlc::set_handler(move || {
@@ -153,12 +156,14 @@ fn miners(address: SocketAddr) -> Vec<MinerOptions> {
     ]
 }
 
-fn write_config(
-    path: &Path,
-    pools: &[SimPool; 2],
+/// Where the demo's proxy listens.
+struct Ports {
     miners: u16,
     metrics: u16,
-) -> anyhow::Result<()> {
+    pages: u16,
+}
+
+fn write_config(path: &Path, pools: &[SimPool; 2], ports: &Ports) -> anyhow::Result<()> {
     let pool = |pool: &SimPool, name: &str, chain: &str, wallet: &str| {
         json!({
             "name": name, "host": "127.0.0.1", "port": pool.port(), "wallet": wallet, "chain": chain,
@@ -166,9 +171,9 @@ fn write_config(
     };
     let [a, b] = pools;
     let config = json!({
-        "listen": {"host": "127.0.0.1", "port": miners},
-        "metrics": {"host": "127.0.0.1", "port": metrics},
-        "gui": {"enabled": false},
+        "listen": {"host": "127.0.0.1", "port": ports.miners},
+        "metrics": {"host": "127.0.0.1", "port": ports.metrics},
+        "gui": {"host": "127.0.0.1", "port": ports.pages},
         "pools": {
             "A": pool(a, "Simulated A", "BTC", "walletA"),
             "B": pool(b, "Simulated B", "BCH", "walletB"),
@@ -205,6 +210,9 @@ fn introduce(proxy: &Proxy, pools: &[SimPool; 2], config: &Path) -> io::Result<(
         "  miners     4 simulated ones, at {}",
         proxy.miners_address()
     )?;
+    if let Some(pages) = proxy.pages_address() {
+        writeln!(out, "  pages      http://{pages}/")?;
+    }
     if let Some(metrics) = proxy.metrics_address() {
         writeln!(out, "  metrics    http://{metrics}/metrics")?;
     }

@@ -148,6 +148,7 @@ impl Proxy {
             version: env!("CARGO_PKG_VERSION"),
             listen: miners.to_string(),
             metrics: page.as_ref().map(|page| page.addr().to_string()),
+            gui: gui.as_ref().map(|page| page.addr().to_string()),
             config: path.display().to_string(),
         });
         let trouble = inbox.clone();

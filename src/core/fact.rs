@@ -261,6 +261,8 @@ pub enum Fact {
         listen: String,
         /// Where metrics are served, if at all.
         metrics: Option<String>,
+        /// Where the pages are served, if at all.
+        gui: Option<String>,
         /// The configuration file.
         config: String,
     },

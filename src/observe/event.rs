@@ -446,11 +446,13 @@ impl Fields {
                 version,
                 listen,
                 metrics,
+                gui,
                 config,
             } => {
                 self.put("version", *version);
                 self.put("listen", listen.as_str());
                 self.put("metrics", metrics.as_deref());
+                self.put("gui", gui.as_deref());
                 self.put("config", config.as_str());
             }
             Fact::Stopping => (),

@@ -188,6 +188,7 @@ pub(crate) fn samples() -> Vec<Fact> {
             version: "0.1.0",
             listen: "0.0.0.0:3351".into(),
             metrics: Some("0.0.0.0:9210".into()),
+            gui: Some("0.0.0.0:8855".into()),
             config: "/data/config.json".into(),
         },
         Fact::Stopping,

@@ -14,11 +14,8 @@ use crate::observe::published::Published;
 use crate::shell::clock::now;
 use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
-use crate::web::api::alerts::{self, Grounds, Seen};
-use crate::web::api::{
-    Moment, Shared, config, events, history, logs, miners, pool_test, session, status, weights,
-    widgets,
-};
+use crate::web::api::alerts::{Grounds, Seen};
+use crate::web::api::{self, Moment, Shared};
 use crate::web::error::{Answer, ApiError, Code};
 use crate::web::files::Files;
 use crate::web::limit::Places;
@@ -97,24 +94,40 @@ impl Pages {
         self.at_this_moment(|moment| {
             let own = &self.own;
             own.status.answer(moment, own.seen.version(), || {
-                let alerts = alerts::alerts(&self.grounds(moment), &own.seen);
-                status::status(moment, &self.history, self.miners, alerts)
+                let alerts = api::alerts::alerts(&self.grounds(moment), &own.seen);
+                api::status::status(moment, &self.history, self.miners, alerts)
             })
         })
     }
 
     fn all_miners(&self) -> Response {
         self.at_this_moment(|moment| {
-            let make = || miners::miners(moment, &self.history);
+            let make = || api::miners::miners(moment, &self.history);
             self.own.miners.answer(moment, 0, make)
         })
+    }
+
+    fn one_miner(&self, id: &str) -> Answer {
+        self.at_this_moment(|moment| api::miners::one(moment, &self.history, id))
+    }
+
+    fn table(&self) -> Response {
+        self.at_this_moment(|moment| api::miners::csv(moment, &self.history))
+    }
+
+    fn widget(&self) -> Response {
+        self.at_this_moment(|moment| json::respond(&api::widgets::stats(moment)))
+    }
+
+    fn chart(&self, request: &Request) -> Answer {
+        api::history::history(request, &self.history, now().unix_ms)
     }
 
     fn alert_seen(&self, request: &Request) -> Answer {
         let body = json::read(request)?;
         self.at_this_moment(|moment| {
             let grounds = self.grounds(moment);
-            alerts::dismiss(body, &grounds, &self.own.seen, &self.context)
+            api::alerts::dismiss(body, &grounds, &self.own.seen, &self.context)
         })
     }
 }
@@ -130,28 +143,28 @@ pub struct Call<'a> {
 /// What may be asked for, in the order of the API's description (`docs/api.md`).
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
-    Route::new("GET", "/api/v1/session", Access::Visitor, session::show),
-    Route::new("POST", "/api/v1/login", Access::Guest, session::login),
-    Route::new("POST", "/api/v1/logout", Access::Guest, session::logout),
-    Route::new("POST", "/api/v1/password", Access::Owner, session::change_password),
+    Route::new("GET", "/api/v1/session", Access::Visitor, api::session::show),
+    Route::new("POST", "/api/v1/login", Access::Guest, api::session::login),
+    Route::new("POST", "/api/v1/logout", Access::Guest, api::session::logout),
+    Route::new("POST", "/api/v1/password", Access::Owner, api::session::change_password),
     Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| Ok(pages.status())),
     Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| Ok(pages.all_miners())),
-    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.at_this_moment(|moment| miners::one(moment, &pages.history, call.part))),
-    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| pages.at_this_moment(|moment| Ok(miners::csv(moment, &pages.history)))),
-    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| history::history(call.request, &pages.history, now().unix_ms)),
-    Route::new("GET", "/api/v1/config", Access::Reader, config::show),
-    Route::new("PUT", "/api/v1/config", Access::Owner, config::save),
-    Route::new("POST", "/api/v1/config/validate", Access::Owner, config::validate),
-    Route::new("GET", "/api/v1/config/backup", Access::Reader, config::backup),
-    Route::new("POST", "/api/v1/config/restore", Access::Owner, config::restore),
-    Route::new("PUT", "/api/v1/weights", Access::Owner, weights::set_weights),
-    Route::new("POST", "/api/v1/pool-test", Access::Owner, pool_test::run),
-    Route::new("GET", "/api/v1/events", Access::Reader, events::show),
-    Route::new("GET", "/api/v1/logs/download", Access::Reader, logs::download),
+    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.one_miner(call.part)),
+    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| Ok(pages.table())),
+    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| pages.chart(call.request)),
+    Route::new("GET", "/api/v1/config", Access::Reader, api::config::show),
+    Route::new("PUT", "/api/v1/config", Access::Owner, api::config::save),
+    Route::new("POST", "/api/v1/config/validate", Access::Owner, api::config::validate),
+    Route::new("GET", "/api/v1/config/backup", Access::Reader, api::config::backup),
+    Route::new("POST", "/api/v1/config/restore", Access::Owner, api::config::restore),
+    Route::new("PUT", "/api/v1/weights", Access::Owner, api::weights::set_weights),
+    Route::new("POST", "/api/v1/pool-test", Access::Owner, api::pool_test::run),
+    Route::new("GET", "/api/v1/events", Access::Reader, api::events::show),
+    Route::new("GET", "/api/v1/logs/download", Access::Reader, api::logs::download),
     Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
     Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| Ok(openapi())),
-    Route::new("GET", "/healthz", Access::Anyone, |pages, _| Ok(status::healthz(&pages.published.get()))),
-    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| pages.at_this_moment(|moment| Ok(json::respond(&widgets::stats(moment))))),
+    Route::new("GET", "/healthz", Access::Anyone, |pages, _| Ok(api::status::healthz(&pages.published.get()))),
+    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| Ok(pages.widget())),
 ];
 
 /// A method and a path, who may ask for it, and who answers.
@@ -276,4 +289,68 @@ fn not_allowed(methods: &[&str]) -> Response {
 fn openapi() -> Response {
     Response::from_data("application/json; charset=utf-8", OPENAPI)
         .with_unique_header("Cache-Control", "no-cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_path_may_have_a_part_that_is_anything() {
+        let route = Route::new("GET", "/miners/{id}", Access::Reader, |_, _| Ok(openapi()));
+        assert_eq!(route.matches("/miners/7"), Some("7"));
+        for other in ["/miners/", "/miners/7/8", "/miners", "/miners.csv"] {
+            assert_eq!(route.matches(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_never_open_to_whoever_calls() {
+        for route in ROUTES {
+            let changes = matches!(route.access, Access::Guest | Access::Owner);
+            assert_eq!(changes, route.method != "GET", "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let routes: BTreeSet<_> = ROUTES
+            .iter()
+            .map(|route| (route.method.to_owned(), route.path.to_owned()))
+            .collect();
+        assert_eq!(routes.len(), ROUTES.len(), "one stands there twice");
+
+        let page = include_str!("../../docs/api.md");
+        let headings = page.lines().filter_map(|line| line.strip_prefix("## "));
+        let on_page: BTreeSet<_> = headings
+            .filter_map(|heading| heading.split_once(' '))
+            .filter(|(_, path)| path.starts_with('/'))
+            .map(|(method, path)| (method.to_owned(), path.to_owned()))
+            .collect();
+        assert_eq!(on_page, routes);
+
+        let description: Value = serde_json::from_str(OPENAPI).unwrap();
+        let paths = description["paths"].as_object().unwrap();
+        let described: BTreeSet<_> = paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                methods.map(|method| (method.to_uppercase(), path.clone()))
+            })
+            .collect();
+        assert_eq!(described, routes);
+    }
+
+    #[test]
+    fn every_reference_of_the_description_leads_somewhere() {
+        let description: Value = serde_json::from_str(OPENAPI).unwrap();
+        for rest in OPENAPI.split("\"$ref\":\"#").skip(1) {
+            let pointer = rest.split('"').next().unwrap();
+            assert!(description.pointer(pointer).is_some(), "{pointer}");
+        }
+    }
 }

@@ -44,7 +44,9 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
     (
         "web",
         &[
-            "core::meter",
+            // What a snapshot is made of.
+            "core::event",
+            "core::ledger",
             "core::recent",
             "core::snapshot",
             "history",
@@ -53,7 +55,7 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
             "units",
             "shell::clock",
             "shell::connection",
-            // The pages send commands to the scheduler and save the configuration.
+            // The pages send commands to the scheduler and change the configuration.
             "shell::files",
             "shell::inbox",
             "shell::settings",

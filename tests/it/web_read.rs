@@ -1,21 +1,470 @@
-//! What the pages' port tells, over HTTP: status, miners, history, the files of the pages.
+//! What the pages' port tells, over HTTP: state, miners, charts, alerts, and the files of the pages.
 
+use std::fs;
+
+use dpmp::sim::pool::options::AuthorizeRule;
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
 use crate::support::http::Http;
-use crate::support::proxy::Setup;
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{SOON, miner, pool, wait_until};
+
+fn http(proxy: &Proxy) -> Http {
+    Http::new(proxy.pages_address())
+}
+
+#[track_caller]
+fn status(proxy: &Proxy) -> Value {
+    let answer = http(proxy).get("/api/v1/status");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+/// The name of each alert, without the time of the occasion.
+fn alerts(proxy: &Proxy) -> Vec<String> {
+    let status = status(proxy);
+    let ids = status["alerts"].as_array().unwrap().iter();
+    let name = |alert: &Value| {
+        let id = alert["id"].as_str().unwrap();
+        let parts = id.split(':').filter(|part| part.parse::<u64>().is_err());
+        parts.collect::<Vec<_>>().join(":")
+    };
+    ids.map(name).collect()
+}
+
+#[track_caller]
+fn wait_for_alert(proxy: &Proxy, id: &str) {
+    wait_until(SOON, id, || alerts(proxy).iter().any(|alert| alert == id));
+}
 
 #[test]
 fn what_is_not_there_is_an_error_in_the_form_of_the_api() {
     let proxy = Setup::bare().start();
-    let http = Http::new(proxy.pages_address());
+    let http = http(&proxy);
     let answer = http.get("/api/v1/nothing");
     assert_eq!(
         (answer.status, answer.error_code()),
         (404, "not_found".into())
     );
-    let answer = http.send("DELETE", "/api/v1/config", &[], b"");
+    let answer = http.get("/api/v1/miners/77");
     assert_eq!(
         (answer.status, answer.error_code()),
-        (405, "method_not_allowed".into())
+        (404, "not_found".into())
     );
+    let answer = http.send("DELETE", "/api/v1/config", &[], b"");
+    let code = "method_not_allowed".into();
+    assert_eq!((answer.status, answer.error_code()), (405, code));
     assert_eq!(answer.header("allow"), Some("GET, PUT, HEAD"));
+    let answer = http.get("/api/v1/history?range=1y");
+    assert_eq!(
+        (answer.status, answer.error_code()),
+        (422, "invalid_value".into())
+    );
+    let answer = http.get("/api/v1/history?range=1h&worker=nobody");
+    assert_eq!(
+        (answer.status, answer.error_code()),
+        (404, "not_found".into())
+    );
+}
+
+#[test]
+fn the_status_is_what_happens() {
+    let a = pool("A", |options| options.e2_size = 8);
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b)
+        .set("scheduler.poolA_weight", 75)
+        .set("scheduler.poolB_weight", 25)
+        .start();
+    let before = status(&proxy);
+    assert_eq!(before["miners_connected"], 0);
+    assert_eq!(before["hashrate"], 0.0, "without a miner it is known");
+    assert_eq!(before["split"]["windows"][0]["share_a"], Value::Null);
+    assert_eq!(before["pools"]["A"]["difficulty"], Value::Null);
+
+    let miners: Vec<_> = (0..2)
+        .map(|number| {
+            miner(proxy.address(), |options| {
+                options.user = format!("x.rig{number}");
+            })
+        })
+        .collect();
+    wait_until(SOON, "shares at both, and their sums", || {
+        let status = status(&proxy);
+        let accepted = |slot: &str| status["pools"][slot]["accepted"].as_u64().unwrap();
+        accepted("A") > 20
+            && accepted("B") > 5
+            && status["split"]["windows"][0]["expected_error"].is_f64()
+            // Known after a second.
+            && status["hashrate"].is_f64()
+    });
+    let status = status(&proxy);
+    println!("{status:#}");
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["set_up"], true);
+    assert_eq!(
+        (&status["healthy"], &status["health_problem"]),
+        (&json!(true), &json!(null))
+    );
+    assert_eq!(
+        (&status["miners_connected"], &status["miners_working"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(status["listen"]["port"], proxy.address().port());
+    assert!(status["hashrate"].as_f64().unwrap() > 0.0);
+    assert_eq!(status["split"]["target"], json!({"A": 0.75, "B": 0.25}));
+    assert!(status["split"]["time"]["now"].as_f64().unwrap() > 0.4);
+    let window = &status["split"]["windows"][0];
+    assert_eq!(
+        (&window["seconds"], &window["label"]),
+        (&json!(600), &json!("10 min"))
+    );
+    assert!(window["share_a"].as_f64().unwrap() > 0.4);
+    let pool = &status["pools"]["A"];
+    assert_eq!(
+        (&pool["state"], &pool["in_use"]),
+        (&json!("up"), &json!(true))
+    );
+    assert_eq!(
+        (&pool["name"], &pool["weight"]),
+        (&json!("A"), &json!(75.0))
+    );
+    assert_eq!(pool["wallet_short"], "wa…", "the wallet is shortened");
+    assert_eq!(pool["connections_ready"], 2);
+    assert_eq!(pool["extranonce2_size"], 8);
+    for known in [
+        "share_latency_ms",
+        "difficulty",
+        "difficulty_min",
+        "difficulty_max",
+        "job_age_seconds",
+        "network_difficulty",
+        "hashrate",
+    ] {
+        assert!(pool[known].is_number(), "{known}: {pool}");
+    }
+    assert!(pool["best_share"]["difficulty"].as_f64().unwrap() > 0.0);
+    drop(miners);
+
+    // What is changed by a page is told at once, not when the next second has come.
+    let owner = http(&proxy).with_token();
+    for weight in [30, 60, 90] {
+        let weights = json!({"A": weight, "B": 10});
+        let answer = owner.put("/api/v1/weights", &weights);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let pools = self::status(&proxy)["pools"].clone();
+        assert_eq!(pools["A"]["weight"], f64::from(weight));
+    }
+}
+
+#[test]
+fn each_miner_is_told_of_also_when_it_has_left() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).start();
+    let _busy = miner(proxy.address(), |options| options.user = "x.busy".into());
+    let (mut client, mut work) = Client::working(proxy.address());
+    let share = client.find(&mut work);
+    assert_eq!(client.submit(&share)["result"], true);
+    assert_eq!(client.submit(&share)["error"][0], 22, "a duplicate");
+
+    let http = http(&proxy);
+    let find = |list: &str, worker: &str| {
+        let miners = http.get("/api/v1/miners").json();
+        let found = miners[list].as_array().unwrap().iter();
+        found
+            .filter(|miner| miner["worker"] == worker)
+            .map(|miner| (miner["id"].as_u64().unwrap(), miner.clone()))
+            .next()
+    };
+    wait_until(SOON, "both miners and the two shares", || {
+        let client = find("miners", "worker");
+        find("miners", "busy").is_some() && client.is_some_and(|(_, miner)| miner["rejected"] == 1)
+    });
+    let (id, miner) = find("miners", "worker").unwrap();
+    println!("{miner:#}");
+    assert_eq!(miner["rejected_by"], json!({"duplicate": 1}));
+    assert_eq!(miner["software"], "client/1");
+    assert_eq!(miner["left_ms"], Value::Null);
+    assert_eq!(miner["hashrate_24h"], Value::Null, "not known so soon");
+    assert!(miner["best_share"]["difficulty"].is_number());
+    assert!(miner["last_share_ms"].is_number());
+
+    let detail = http.get(&format!("/api/v1/miners/{id}")).json();
+    assert_eq!(detail["miner"]["id"], id);
+    let recent = detail["recent"].as_array().unwrap();
+    assert_eq!(recent.len(), 2);
+    let newest = (&recent[0]["outcome"], &recent[0]["reason"]);
+    assert_eq!(newest, (&json!("refused"), &json!("duplicate")));
+    assert_eq!(recent[1]["outcome"], "accepted");
+    assert!(recent[1]["latency_ms"].as_f64().unwrap() > 0.0);
+
+    drop(client);
+    wait_until(SOON, "the miner to have left", || {
+        find("left", "worker").is_some()
+    });
+    let (_, miner) = find("left", "worker").unwrap();
+    assert!(miner["left_ms"].is_number() && miner["pool"].is_null());
+    assert_eq!(http.get(&format!("/api/v1/miners/{id}")).status, 200);
+    let csv = http.get("/api/v1/miners.csv");
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
+    assert!(
+        csv.header("content-disposition")
+            .unwrap()
+            .contains("attachment")
+    );
+    let names: Vec<_> = csv
+        .text()
+        .lines()
+        .map(|line| line.split(',').nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["worker", "busy", "worker"]);
+
+    // It comes back, and is not missing any more.
+    let _again = Client::working(proxy.address());
+    wait_until(SOON, "nobody to be missing", || {
+        find("left", "worker").is_none()
+    });
+}
+
+#[test]
+fn charts_say_what_is_not_known_and_survive_a_restart() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let mut proxy = Setup::new(&a, &b).start();
+    let _miner = miner(proxy.address(), |options| options.user = "x.rig".into());
+    wait_until(SOON, "shares", || a.ledger().accepted() > 10);
+    for (range, step, length) in [
+        ("1h", 60, 60),
+        ("24h", 60, 1440),
+        ("7d", 900, 672),
+        ("30d", 900, 2880),
+    ] {
+        let chart = http(&proxy)
+            .get(&format!("/api/v1/history?range={range}"))
+            .json();
+        assert_eq!(
+            (&chart["range"], &chart["step_seconds"]),
+            (&json!(range), &json!(step))
+        );
+        assert_eq!(chart["hashrate"]["A"].as_array().unwrap().len(), length);
+        assert_eq!(chart["time_share_a"].as_array().unwrap().len(), length);
+        assert_eq!(
+            chart["hashrate"]["A"][0],
+            Value::Null,
+            "it did not run then"
+        );
+    }
+    // The stop takes a last look and saves; the present quarter of an hour is known then.
+    proxy.restart();
+    assert!(proxy.file("history.json").exists());
+    let chart = http(&proxy).get("/api/v1/history?range=7d").json();
+    let last = &chart["hashrate"]["A"][671];
+    let before = &chart["hashrate"]["A"][670];
+    // Unless a quarter has ended in between.
+    assert!(last.as_f64().or(before.as_f64()).unwrap() > 0.0, "{last}");
+
+    // One that cannot be read is kept, and told of.
+    proxy.stop();
+    fs::write(proxy.file("history.json"), "{").unwrap();
+    proxy.start_again();
+    assert!(proxy.file("history.json.unreadable").exists());
+    wait_for_alert(&proxy, "state_trouble");
+}
+
+#[test]
+fn alerts_say_what_is_wrong_and_go_when_it_is_over() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let mut proxy = Setup::new(&a, &b).start();
+    wait_for_alert(&proxy, "no_miner");
+    assert!(alerts(&proxy).contains(&"no_password".to_owned()));
+    let _miner = miner(proxy.address(), |_| ());
+    wait_until(SOON, "the miner", || {
+        !alerts(&proxy).contains(&"no_miner".into())
+    });
+    a.go_down();
+    wait_for_alert(&proxy, "pool_down:A");
+    let down = status(&proxy);
+    assert_eq!(down["pools"]["A"]["state"], "down");
+    assert!(down["pools"]["A"]["state_reason"].is_string());
+    assert_eq!(down["pools"]["A"]["job_age_seconds"], Value::Null);
+    a.come_back().unwrap();
+    wait_until(SOON * 2, "the pool", || {
+        !alerts(&proxy).contains(&"pool_down:A".into())
+    });
+
+    // The money goes elsewhere: that is news, also after a restart.
+    proxy.rewrite_config(|config| config["pools"]["B"]["wallet"] = json!("other"));
+    wait_for_alert(&proxy, "payout_changed:B");
+    proxy.restart();
+    wait_for_alert(&proxy, "payout_changed:B");
+    assert!(!alerts(&proxy).contains(&"payout_changed:A".into()));
+    // The owner says that it was he.
+    let owner = http(&proxy).with_token();
+    let told = status(&proxy);
+    let told = told["alerts"].as_array().unwrap().iter();
+    let id = told
+        .map(|alert| alert["id"].as_str().unwrap())
+        .find(|id| id.starts_with("payout_changed:B"))
+        .unwrap()
+        .to_owned();
+    let other = json!({"id": "payout_changed:B:7"});
+    assert_eq!(owner.post("/api/v1/alerts/seen", &other).status, 404);
+    let stranger = http(&proxy);
+    let refused = stranger.post("/api/v1/alerts/seen", &json!({"id": id}));
+    assert_eq!(
+        (refused.status, refused.error_code()),
+        (403, "bad_token".into())
+    );
+    let seen = owner.post("/api/v1/alerts/seen", &json!({"id": id}));
+    assert_eq!(seen.status, 200, "{}", seen.text());
+    assert!(
+        !alerts(&proxy).contains(&"payout_changed:B".into()),
+        "at once"
+    );
+    proxy.restart();
+    assert!(
+        !alerts(&proxy).contains(&"payout_changed:B".into()),
+        "and for ever"
+    );
+
+    // Back is another change.
+    proxy.rewrite_config(|config| config["pools"]["B"]["wallet"] = json!("walletB"));
+    wait_for_alert(&proxy, "payout_changed:B");
+}
+
+#[test]
+fn a_wallet_that_the_pool_refuses_is_told_as_such() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |options| options.authorize = AuthorizeRule::NoOne);
+    let proxy = Setup::new(&a, &b).start();
+    let _miner = miner(proxy.address(), |_| ());
+    wait_for_alert(&proxy, "wrong_wallet:B");
+    assert!(!alerts(&proxy).contains(&"pool_down:B".into()));
+    let miners = http(&proxy).get("/api/v1/miners").json();
+    assert_eq!(
+        miners["miners"][0]["connections"],
+        json!({"A": "ready", "B": "refused"})
+    );
+}
+
+#[test]
+fn without_pools_it_says_so() {
+    let proxy = Setup::bare().start();
+    wait_until(SOON, "the first picture of the state", || {
+        status(&proxy)["started_ms"] != 0
+    });
+    let status = status(&proxy);
+    assert_eq!(
+        (&status["set_up"], &status["healthy"]),
+        (&json!(false), &json!(false))
+    );
+    for slot in ["A", "B"] {
+        assert_eq!(status["pools"][slot]["state"], "not_set_up");
+        assert_eq!(status["pools"][slot]["configured"], false);
+    }
+    let told = alerts(&proxy);
+    assert_eq!(told, ["not_set_up:A", "not_set_up:B", "no_password"]);
+    let health = http(&proxy).get("/healthz");
+    assert_eq!(health.status, 503);
+    assert!(health.text().contains("not set up"), "{}", health.text());
+}
+
+#[test]
+fn programs_that_call_by_any_name_get_health_and_widget_and_nothing_else() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).start();
+    let _miner = miner(proxy.address(), |_| ());
+    wait_until(SOON, "a miner at work", || {
+        status(&proxy)["miners_working"] == 1
+    });
+    let mut http = http(&proxy);
+    http.host = "dpmp_app_1:8855".into();
+    let health = http.get("/healthz");
+    assert_eq!((health.status, health.text().as_str()), (200, "ok\n"));
+    let widget = http.get("/widgets/stats").json();
+    assert_eq!(widget["type"], "four-stats");
+    let items = widget["items"].as_array().unwrap();
+    assert_eq!(items.len(), 4);
+    for item in items {
+        assert!(
+            ["title", "text", "subtext"]
+                .iter()
+                .all(|key| item[key].is_string())
+        );
+    }
+    for path in ["/", "/js/api.js", "/api/v1/status", "/api/v1/openapi.json"] {
+        let answer = http.get(path);
+        assert_eq!(
+            (answer.status, answer.error_code()),
+            (403, "bad_host".into()),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn the_pages_are_served_with_what_protects_them() {
+    let proxy = Setup::bare().start();
+    let http = http(&proxy);
+    let home = http.get("/");
+    assert_eq!(home.status, 200);
+    assert!(home.text().contains("<html"), "{}", home.text());
+    for page in ["/miners", "/config", "/logs", "/about", "/setup"] {
+        assert_eq!(http.get(page).body, home.body, "{page}");
+    }
+    let script = http.get("/js/api.js");
+    assert_eq!(
+        script.header("content-type"),
+        Some("text/javascript; charset=utf-8")
+    );
+    let tag = script.header("etag").unwrap();
+    let again = http.send("GET", "/js/api.js", &[("If-None-Match", tag)], b"");
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    for path in ["/", "/js/api.js", "/api/v1/status", "/nothing"] {
+        let answer = http.get(path);
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+    }
+    let head = http.send("HEAD", "/", &[], b"");
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(http.post("/", &json!({})).status, 405);
+    assert_eq!(http.get("/../Cargo.toml").status, 404);
+    assert_eq!(http.get("/js/../../Cargo.toml").status, 404);
+    // A link on another page leads here; its scripts get no data.
+    let from_elsewhere = [("Sec-Fetch-Site", "cross-site")];
+    assert_eq!(http.send("GET", "/", &from_elsewhere, b"").status, 200);
+    let refused = http.send("GET", "/api/v1/status", &from_elsewhere, b"");
+    assert_eq!(
+        (refused.status, refused.error_code()),
+        (403, "bad_origin".into())
+    );
+}
+
+#[test]
+fn a_hundred_open_pages_are_served_and_cost_the_miners_nothing() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).start();
+    let miner = miner(proxy.address(), |_| ());
+    wait_until(SOON, "shares", || miner.ledger().accepted() > 5);
+    let http = http(&proxy);
+    std::thread::scope(|scope| {
+        let pages: Vec<_> = (0..100)
+            .map(|_| scope.spawn(|| (0..10).all(|_| http.get("/api/v1/status").status == 200)))
+            .collect();
+        assert!(pages.into_iter().all(|page| page.join().unwrap()));
+    });
+    let before = miner.ledger().accepted();
+    wait_until(SOON, "shares", || miner.ledger().accepted() > before + 5);
+    assert_eq!(miner.ledger().rejected(), 0);
+    assert_eq!(miner.ledger().connections(), 1);
 }

@@ -31,7 +31,6 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-#[allow(dead_code, reason = "not every part of the API has its tests yet")]
 impl Http {
     /// Somebody who has asked for nothing yet.
     pub(crate) fn new(address: SocketAddr) -> Self {

@@ -70,11 +70,7 @@ impl Setup {
     #[track_caller]
     pub(crate) fn start(self) -> Proxy {
         let mut proxy = Proxy::spawn(self.config);
-        wait_until(SOON, "the proxy to listen", || {
-            proxy.check_running();
-            http_get(proxy.metrics_address(), "/healthz").is_some()
-                && TcpStream::connect(proxy.address()).is_ok()
-        });
+        proxy.wait_until_it_serves();
         proxy
     }
 }
@@ -92,23 +88,39 @@ impl Proxy {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         fs::write(&path, serde_json::to_string_pretty(&config).unwrap()).unwrap();
-        let output = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
-        let child = Command::new(env!("CARGO_BIN_EXE_dpmp"))
-            .arg("--config")
-            .arg(&path)
-            .current_dir(folder.path())
-            .env_remove("DPMP_CONFIG")
-            .stdin(Stdio::null())
-            .stdout(output("stdout"))
-            .stderr(output("stderr"))
-            .spawn()
-            .unwrap();
         Self {
-            child,
+            child: spawn_in(&folder),
             folder,
             config,
             ended: false,
         }
+    }
+
+    /// Stops the process, which has to end well, and starts it anew in the same folder.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        let (_, status) = self.stop();
+        assert!(status.success(), "{status}: {}", self.tail());
+        self.start_again();
+    }
+
+    /// Starts it anew in the same folder after it was stopped, and waits until it serves.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn_in(&self.folder);
+        self.ended = false;
+        self.wait_until_it_serves();
+    }
+
+    #[track_caller]
+    fn wait_until_it_serves(&mut self) {
+        wait_until(SOON, "the proxy to listen", || {
+            self.check_running();
+            http_get(self.metrics_address(), "/healthz").is_some()
+                && TcpStream::connect(self.address()).is_ok()
+                && (self.config["gui"]["enabled"] == false
+                    || TcpStream::connect(self.pages_address()).is_ok())
+        });
     }
 
     /// Where miners connect.
@@ -234,6 +246,20 @@ impl Proxy {
             lines[from..].join("\n")
         )
     }
+}
+
+fn spawn_in(folder: &TempDir) -> Child {
+    let output = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
+    Command::new(env!("CARGO_BIN_EXE_dpmp"))
+        .arg("--config")
+        .arg(folder.path().join("config.json"))
+        .current_dir(folder.path())
+        .env_remove("DPMP_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(output("stdout"))
+        .stderr(output("stderr"))
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Proxy {
