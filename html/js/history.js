@@ -20,7 +20,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
   let points = null;
   let stop = null;
 
-  const rate = areaChart({ label: "Hashrate of both pools", height: 190, tick: (v) => hashrate(v), say: sayRate });
+  const rate = areaChart({ label: "Hashrate of both pools", height: 190, tick: (v) => hashrate(v).replace(/\.0+ /, " "), say: sayRate });
   const split = areaChart({ label: "Split by time", height: 92, top: 1, tick: (v) => percent(v), say: saySplit });
   const about = h("p", { class: "note" });
   const problem = h("div", {});
@@ -31,7 +31,12 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
 
   function load() {
     stop?.();
-    stop = poll(() => api.history(range, worker), range === "1h" ? 15_000 : 60_000, take, (error) => problem.replaceChildren(failure(error)));
+    stop = poll(() => api.history(range, worker), range === "1h" ? 15_000 : 60_000, take, fail);
+  }
+
+  function fail(error) {
+    // A new worker has no past yet; that is no fault.
+    problem.replaceChildren(error.code === "not_found" ? h("p", { class: "note" }, "Nothing is known yet.") : failure(error));
   }
 
   function take(answer) {
@@ -79,7 +84,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
   }
 
   function legend() {
-    return h("p", { class: "legend" }, h("span", { class: "key a" }), h("span", { class: "name-a" }, names.A), h("span", { class: "key b" }), h("span", { class: "name-b" }, names.B));
+    return h("p", { class: "legend" }, ...["a", "b"].map((pool) => h("span", {}, h("span", { class: `key ${pool}` }), h("span", { class: `name-${pool} ellipsis` }))));
   }
 
   load();

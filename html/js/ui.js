@@ -18,7 +18,7 @@ function fill(element, props, children) {
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "value" || name === "checked" || name === "indeterminate") element[name] = value;
+    else if (name === "value" || name === "checked") element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
@@ -68,12 +68,16 @@ const ICONS = {
   play: "M8 5.500v13l10.500-6.500z",
   search: "M11 5a6 6 0 1 0 0 12a6 6 0 1 0 0-12M15.500 15.500 20 20",
   lock: "M6.500 11h11v8.500h-11zM9 11V8a3 3 0 0 1 6 0v3",
-  arrow: "M5 12h13M13 7l5 5-5 5",
 };
 
 /** An icon, hidden from screen readers: the text beside it says the same. */
 export function icon(name) {
   return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+}
+
+/** A text in which `code` stands between backticks. */
+export function marked(text) {
+  return text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
 }
 
 export function button(label, onclick, { kind = "", image = null, ...props } = {}) {
@@ -121,9 +125,10 @@ export function segmented(label, options, chosen, onchoose) {
 
 /** A select with a label. `options`: [[value, label], …]. */
 export function select(label, options, chosen, onchange) {
-  const box = h("select", { onchange: () => onchange(box.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
+  const id = `choose-${label.toLowerCase().replaceAll(" ", "-")}`;
+  const box = h("select", { id, onchange: () => onchange(box.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
   box.value = chosen;
-  return h("label", { class: "inline-field" }, h("span", {}, label), box);
+  return h("div", { class: "inline-field" }, h("label", { for: id }, label), box);
 }
 
 /** Tells what happened, at the foot of the page and to screen readers. */

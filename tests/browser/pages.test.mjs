@@ -1,0 +1,309 @@
+// The pages in a real browser against the real program, with the demo's pools and miners behind it.
+// SCREENSHOTS=folder also makes the pictures for the README there.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { closePage, firstJob, fits, openPage, scan, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
+
+const PAGES = { home: "/", miners: "/miners", config: "/config", logs: "/logs", about: "/about" };
+const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true };
+
+let browser;
+let demo;
+
+before(async () => {
+  browser = await startBrowser();
+  demo = await startDemo();
+});
+
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+const weights = async () => {
+  const { pools } = await demo.get("status");
+  return [pools.A.weight, pools.B.weight];
+};
+const weightsAre = (a, b) => until(`the weights ${a} : ${b}`, async () => String(await weights()) === String([a, b]));
+
+/** Opens one of the demo's pages and waits until it shows what it is for. */
+async function demoPage(path, options) {
+  const page = await openPage(browser, demo.base, options);
+  await page.goto(demo.base + path);
+  await page.locator("main h1, main .hero").first().waitFor();
+  return page;
+}
+
+/** When each page shows live figures. */
+const ALIVE = {
+  home: (page) => page.getByText("H/s").first().waitFor(),
+  miners: (page) => page.getByRole("button", { name: "bitaxe" }).waitFor(),
+  config: (page) => page.getByLabel("Length of a turn").waitFor(),
+  logs: (page) => page.locator(".log li").first().waitFor(),
+  about: (page) => page.getByText("MIT").first().waitFor(),
+};
+
+for (const theme of ["light", "dark"]) {
+  test(`every page is alive, accessible and fits a phone, ${theme}`, async () => {
+    for (const size of [{}, PHONE]) {
+      const page = await openPage(browser, demo.base, { colorScheme: theme, ...size });
+      for (const [name, path] of Object.entries(PAGES)) {
+        await page.goto(demo.base + path);
+        await ALIVE[name](page);
+        await fits(page, name);
+        await scan(page, `${name}, ${theme}`);
+      }
+      await closePage(page);
+    }
+  });
+}
+
+test("the slider, the field, swap and undo move the real split", async () => {
+  const before = await weights();
+  const page = await demoPage("/");
+  const slider = page.getByRole("slider", { name: /Part of the work for pool A/ });
+  await slider.waitFor();
+  const { x, y, width, height } = await slider.boundingBox();
+  await page.mouse.move(x + width * 0.7, y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(x + width * 0.4, y + height / 2, { steps: 5 });
+  const held = await slider.inputValue();
+  // While it is held, pictures of the state come and go and change nothing.
+  const polls = [1, 2, 3].map(() => page.waitForResponse(/status/));
+  await Promise.all(polls);
+  assert.equal(await slider.inputValue(), held);
+  assert.deepEqual(await weights(), before, "nothing is applied while it is held");
+  await page.mouse.up();
+  await weightsAre(Number(held), 100 - held);
+  await page.getByRole("button", { name: "Undo" }).first().click();
+  await weightsAre(...before);
+  await page.getByRole("button", { name: "Swap" }).click();
+  await weightsAre(before[1], before[0]);
+  const field = page.getByLabel("Percent for pool A");
+  await field.fill("66.6");
+  await page.waitForResponse(/status/);
+  assert.equal(await field.inputValue(), "66.6", "it does not revert while one types");
+  await field.press("Enter");
+  await weightsAre(66.6, 33.4);
+  await field.fill("much");
+  await page.getByText("Enter a number from 0 to 100.").waitFor();
+  await field.press("Escape");
+  assert.equal(await field.inputValue(), "66.6");
+  // It is the real split: the proxy works by it, without having dropped a miner.
+  const { miners, left } = await demo.get("miners");
+  assert.deepEqual([miners.length, left.length], [4, 0]);
+  const { split } = await demo.get("status");
+  assert.ok(Math.abs(split.target.A - 0.666) < 1e-9);
+  await slider.focus();
+  for (let press = 0; press < 3; press++) await page.keyboard.press("ArrowRight");
+  await until("the arrow keys to count", async () => (await weights())[0] > 68);
+  await closePage(page);
+});
+
+test("the miners' table finds, sorts, opens and exports", async () => {
+  const page = await demoPage("/miners");
+  const rows = page.locator(".miners tbody tr:not(.spacer)");
+  await until("all miners", async () => (await rows.count()) === 4);
+  await page.getByLabel("Find miners").fill("avalon");
+  await until("the one that is looked for", async () => (await rows.count()) === 1);
+  const name = page.getByRole("button", { name: "avalon" });
+  await name.focus();
+  await page.keyboard.press("Enter");
+  await page.getByText("Recent shares").waitFor();
+  await until("its shares", async () => (await page.locator("dialog table tbody tr").count()) > 0);
+  await scan(page, "a miner");
+  await page.keyboard.press("Escape");
+  await until("the focus to return", () => name.evaluate((button) => button === document.activeElement));
+  await page.getByLabel("Find miners").fill("");
+  await page.getByRole("button", { name: "5 min" }).click();
+  await page.locator("th[aria-sort=descending]").waitFor();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "CSV" }).click()]);
+  assert.match(download.suggestedFilename(), /\.csv$/);
+  await closePage(page);
+});
+
+test("a thousand miners stay fluent", async () => {
+  const page = await openPage(browser, demo.base);
+  const real = await demo.get("miners");
+  const many = Array.from({ length: 1000 }, (_, i) => ({ ...real.miners[i % 4], id: 1000 + i, worker: `rig-${String(i).padStart(4, "0")}` }));
+  await page.route(/\/api\/v1\/miners$/, (route) => route.fulfill({ json: { ...real, miners: many } }));
+  await page.goto(`${demo.base}/miners`);
+  await page.getByRole("button", { name: "rig-0000" }).waitFor();
+  const rows = await page.locator(".miners tbody tr:not(.spacer)").count();
+  assert.ok(rows < 100, `${rows} rows at once`);
+  const region = page.locator(".table-region");
+  await region.evaluate((element) => (element.scrollTop = element.scrollHeight / 2));
+  await page.getByRole("button", { name: "rig-0500" }).waitFor();
+  await page.getByLabel("Find miners").fill("rig-0987");
+  await page.getByRole("button", { name: "rig-0987" }).waitFor();
+  await closePage(page);
+});
+
+test("a wrong setting is refused at its field, a right one is saved and in force", async () => {
+  const page = await demoPage("/config");
+  const turn = page.getByLabel("Length of a turn");
+  await turn.fill("99999");
+  await page.getByText("Enter a number from 1 to 3600.").waitFor();
+  assert.equal(await turn.getAttribute("aria-invalid"), "true");
+  assert.ok(await page.getByRole("button", { name: "Review and save" }).isDisabled());
+  await turn.fill("2");
+  const host = page.getByLabel("Host", { exact: true }).first();
+  const good = await host.inputValue();
+  await host.fill("stratum+ssl://pool.test");
+  await page.getByText(/This cannot be "stratum\+ssl/).waitFor();
+  await host.fill(good);
+  await page.getByRole("button", { name: "Test this pool" }).first().click();
+  await page.getByText("This pool works").waitFor();
+  await scan(page, "a tested pool");
+  await page.getByRole("button", { name: "Review and save" }).click();
+  await scan(page, "the review");
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await until("the setting in the file", async () => (await demo.get("config")).config.scheduler.slice_seconds === 2);
+  assert.equal((await demo.get("miners")).left.length, 0, "no miner was dropped");
+  await closePage(page);
+});
+
+test("what somebody else changed meanwhile is not overwritten", async () => {
+  const page = await demoPage("/config", { forgive: /409/ });
+  const turn = page.getByLabel("Length of a turn");
+  await turn.fill("4");
+  const { token } = await demo.get("session");
+  const headers = { "Content-Type": "application/json", "X-DPMP-Token": token };
+  const other = await fetch(`${demo.base}/api/v1/weights`, { method: "PUT", headers, body: JSON.stringify({ A: 55, B: 45 }) });
+  assert.equal(other.status, 200);
+  await page.getByRole("button", { name: "Review and save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await page.getByText("The file has changed meanwhile").waitFor();
+  assert.equal(await turn.inputValue(), "4", "what was typed is still there");
+  await page.getByRole("button", { name: "Keep my changes" }).click();
+  await page.getByRole("button", { name: "Review and save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await until("both changes", async () => {
+    const { scheduler } = (await demo.get("config")).config;
+    return scheduler.slice_seconds === 4 && scheduler.poolA_weight === 55;
+  });
+  await closePage(page);
+});
+
+test("the log runs, can be filtered, stopped, opened and downloaded", async () => {
+  const page = await demoPage("/logs");
+  const lines = page.locator(".log li");
+  const some = await until("some lines", () => lines.count());
+  await until("more of them", async () => (await lines.count()) > some);
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByText(/Paused\. \d+ new/).waitFor();
+  await page.locator(".log summary").first().click();
+  assert.match(await page.locator(".log pre").first().innerText(), /"ts"/);
+  await scan(page, "the log");
+  await page.getByLabel("Event", { exact: true }).selectOption("pool_ready");
+  await until("only that event", async () => (await lines.count()) === (await lines.filter({ hasText: /pool/i }).count()));
+  for (const choice of ["short", "full"]) {
+    await page.getByRole("button", { name: choice === "full" ? "Wallets in full" : "Wallets shortened" }).click();
+    const link = page.getByRole("link", { name: "Download all logs" });
+    const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
+    const text = execFileSync("tar", ["-xzOf", await download.path()], { maxBuffer: 1 << 28 }).toString();
+    assert.match(text, /"event":"share_result"/);
+    assert.equal(/walletA\b/.test(text), false, "the log itself shortens wallets here");
+  }
+  await closePage(page);
+});
+
+test("from nothing to mining in the browser alone", async () => {
+  const dpmp = await startEmpty();
+  const page = await openPage(browser, dpmp.base);
+  await page.goto(dpmp.base);
+  await page.waitForURL(/\/setup$/);
+  const [host, port, wallet] = [page.getByLabel("Host", { exact: true }), page.getByLabel("Port", { exact: true }), page.getByLabel("Wallet or account")];
+  await host.waitFor();
+  await scan(page, "set-up");
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByText("This is needed.").first().waitFor();
+  for (const [slot, name] of ["A", "B"].entries()) {
+    await host.fill("127.0.0.1");
+    await port.fill(demo.pools[slot]);
+    await wallet.fill(`wallet${name}`);
+    await page.getByRole("button", { name: "Test this pool" }).click();
+    await page.getByText("This pool works").waitFor();
+    await page.getByRole("button", { name: "Go on" }).click();
+  }
+  await page.locator("#setup-percent").fill("80");
+  await scan(page, "the split");
+  await page.getByRole("button", { name: "Save and start" }).click();
+  await page.getByText(`stratum+tcp://127.0.0.1:${dpmp.listen}`).waitFor();
+  await scan(page, "the line for the miner");
+  const { hangUp } = await firstJob(dpmp.listen);
+  await page.getByText(/1 miner is connected/).waitFor();
+  await page.getByRole("link", { name: "To Home", exact: true }).click();
+  await until("it to count as set up", async () => {
+    const { set_up, pools } = await dpmp.get("status");
+    return set_up && pools.A.weight === 80 && pools.B.weight === 20;
+  });
+  hangUp();
+  await closePage(page);
+  await dpmp.stop();
+});
+
+test("a password keeps others out", async () => {
+  const dpmp = await startEmpty();
+  const owner = await openPage(browser, dpmp.base);
+  await owner.goto(`${dpmp.base}/config`);
+  await owner.getByLabel("New password").fill("short");
+  await owner.getByRole("button", { name: "Set the password" }).click();
+  await owner.getByText("Enter 8 to 128 characters.").waitFor();
+  await owner.getByLabel("New password").fill("correct horse");
+  await owner.getByLabel("The same once more").fill("correct horse");
+  await owner.getByRole("button", { name: "Set the password" }).click();
+  await until("the API to be closed", async () => (await fetch(`${dpmp.base}/api/v1/status`)).status === 401);
+  await owner.goto(`${dpmp.base}/logs`);
+  await owner.locator(".log li").first().waitFor();
+  await closePage(owner);
+  const stranger = await openPage(browser, dpmp.base, { forgive: /401/ });
+  await stranger.goto(`${dpmp.base}/config`);
+  const password = stranger.getByLabel("Password");
+  await password.waitFor();
+  await scan(stranger, "the login");
+  await password.fill("wrong");
+  await password.press("Enter");
+  await stranger.getByText("That is not the password.").waitFor();
+  await password.fill("correct horse");
+  await password.press("Enter");
+  await stranger.getByLabel("Length of a turn").waitFor();
+  await closePage(stranger);
+  await dpmp.stop();
+});
+
+test("a server that is gone is told, and found again", async () => {
+  const page = await demoPage("/", { forgive: /ERR_|Failed to load/ });
+  await page.route(/\/api\//, (route) => route.abort());
+  await page.getByText(/DPMP does not answer/).waitFor();
+  await page.unroute(/\/api\//);
+  await page.getByText(/DPMP does not answer/).waitFor({ state: "hidden" });
+  await closePage(page);
+});
+
+test("the theme follows the system until it is chosen, and is remembered", async () => {
+  const page = await demoPage("/about", { colorScheme: "dark" });
+  const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+  assert.equal(await theme(), "dark");
+  await page.getByRole("button", { name: /Theme/ }).click();
+  assert.equal(await theme(), "light");
+  await page.reload();
+  await page.locator("main h1").waitFor();
+  assert.equal(await theme(), "light");
+  await closePage(page);
+});
+
+test("pictures", { skip: !process.env.SCREENSHOTS }, async () => {
+  const folder = process.env.SCREENSHOTS;
+  mkdirSync(folder, { recursive: true });
+  const page = await openPage(browser, demo.base, { colorScheme: "light", deviceScaleFactor: 1 });
+  for (const [name, path] of Object.entries(PAGES)) {
+    await page.goto(demo.base + path);
+    await ALIVE[name](page);
+    writeFileSync(join(folder, `${name}.png`), await page.screenshot());
+  }
+  await closePage(page);
+});
