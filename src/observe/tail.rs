@@ -5,9 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+use crate::shell::clock::clock;
 
 /// How many lines are remembered.
 pub const MOST_LINES: usize = 2000;
@@ -15,11 +17,16 @@ pub const MOST_LINES: usize = 2000;
 /// How much of them, in bytes.
 const MOST_BYTES: usize = 1024 * 1024;
 
+/// How long lines are gathered for a reader that waits. A hundred open pages ask four times a second each at most, and
+/// not for each of hundreds of shares.
+pub const GATHER: Duration = Duration::from_millis(250);
+
 /// The newest lines. Each has a number, counted up from 0 at the start of the program.
 #[derive(Debug, Default)]
 pub struct Tail {
     state: Mutex<State>,
     news: Condvar,
+    end: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -69,8 +76,9 @@ impl Tail {
     }
 
     /// The lines from this number on, the oldest first and at most so many. If there is none yet it waits for one, but
-    /// not beyond `until`, nor on when the tail is closed. A number that is still far off is one of an earlier run of
-    /// the program and means all that is remembered.
+    /// not beyond `until`, nor on when the tail is closed; if it may wait it also waits for [`GATHER`], so that a reader
+    /// does not come for every line by itself. A number that is still far off is one of an earlier run of the program
+    /// and means all that is remembered.
     pub fn from(&self, number: u64, limit: usize, until: Instant) -> Excerpt {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let mut state = self.state.lock();
@@ -79,6 +87,12 @@ impl Tail {
         }
         let nothing_new = |state: &mut State| state.next <= number && !state.closed;
         self.news.wait_while_until(&mut state, nothing_new, until);
+        if state.next < number.saturating_add(limit) {
+            let gathered = until.min(clock() + GATHER);
+            // Not woken by every line.
+            let open = |state: &mut State| !state.closed;
+            self.end.wait_while_until(&mut state, open, gathered);
+        }
         let mut excerpt = state.excerpt(number.max(state.first()), limit);
         excerpt.missed = excerpt.first - number;
         excerpt
@@ -88,6 +102,7 @@ impl Tail {
     pub fn close(&self) {
         self.state.lock().closed = true;
         self.news.notify_all();
+        self.end.notify_all();
     }
 }
 
@@ -120,10 +135,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::shell::clock::clock;
     use crate::shell::thread::{SERVICE_STACK, spawn};
 
     fn numbered(from: u64, to: u64) -> Vec<Arc<str>> {
@@ -193,10 +205,11 @@ mod tests {
         let reader = wait(1);
         std::thread::sleep(Duration::from_millis(20));
         tail.push("line 1");
-        assert_eq!(reader.join().unwrap().lines, numbered(1, 2));
+        tail.push("line 2");
+        assert_eq!(reader.join().unwrap().lines, numbered(1, 3), "gathered");
         let soon = clock() + Duration::from_millis(20);
-        assert_eq!(tail.from(2, 10, soon).lines, numbered(0, 0));
-        let reader = wait(2);
+        assert_eq!(tail.from(3, 10, soon).lines, numbered(0, 0));
+        let reader = wait(3);
         tail.close();
         assert_eq!(reader.join().unwrap().lines, numbered(0, 0));
         assert!(clock() < long);

@@ -173,11 +173,12 @@ impl Settings {
     /// scheduler any more.
     fn announce(&self, facts: Vec<Fact>) -> Option<Receiver<()>> {
         let (done, answer) = bounded(1);
-        let mut sent = self.context.inbox.send(Input::Config { done });
-        for fact in facts {
-            sent = sent.and_then(|()| self.context.inbox.send(Input::Report(fact)));
+        let inputs =
+            std::iter::once(Input::Config { done }).chain(facts.into_iter().map(Input::Report));
+        for input in inputs {
+            self.context.inbox.send(input).ok()?;
         }
-        sent.ok().map(|()| answer)
+        Some(answer)
     }
 }
 

@@ -14,11 +14,6 @@ use crate::web::json;
 /// What a handler of the API returns.
 pub type Answer = Result<Response, ApiError>;
 
-/// The answer, whichever it is.
-pub fn response_of(answer: Answer) -> Response {
-    answer.unwrap_or_else(|error| error.response())
-}
-
 /// What kind of refusal it is. Clients decide by the name, which never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {

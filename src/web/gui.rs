@@ -16,7 +16,7 @@ use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
 use crate::web::api::alerts::{Grounds, Seen};
 use crate::web::api::{self, Moment, Shared};
-use crate::web::error::{Answer, ApiError, Code, response_of};
+use crate::web::error::{Answer, ApiError, Code};
 use crate::web::files::Files;
 use crate::web::limit::Places;
 use crate::web::login::Login;
@@ -107,8 +107,8 @@ impl Pages {
         })
     }
 
-    fn one_miner(&self, id: &str) -> Response {
-        response_of(self.at_this_moment(|moment| api::miners::one(moment, &self.history, id)))
+    fn one_miner(&self, id: &str) -> Answer {
+        self.at_this_moment(|moment| api::miners::one(moment, &self.history, id))
     }
 
     fn table(&self) -> Response {
@@ -119,8 +119,8 @@ impl Pages {
         self.at_this_moment(|moment| json::respond(&api::widgets::stats(moment)))
     }
 
-    fn chart(&self, request: &Request) -> Response {
-        response_of(api::history::history(request, &self.history, now().unix_ms))
+    fn chart(&self, request: &Request) -> Answer {
+        api::history::history(request, &self.history, now().unix_ms)
     }
 
     fn alert_seen(&self, request: &Request) -> Answer {
@@ -147,10 +147,10 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST", "/api/v1/login", Access::Guest, api::session::login),
     Route::new("POST", "/api/v1/logout", Access::Guest, api::session::logout),
     Route::new("POST", "/api/v1/password", Access::Owner, api::session::change_password),
-    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| pages.status()),
-    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| pages.all_miners()),
+    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| Ok(pages.status())),
+    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| Ok(pages.all_miners())),
     Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.one_miner(call.part)),
-    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| pages.table()),
+    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| Ok(pages.table())),
     Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| pages.chart(call.request)),
     Route::new("GET", "/api/v1/config", Access::Reader, api::config::show),
     Route::new("PUT", "/api/v1/config", Access::Owner, api::config::save),
@@ -161,10 +161,10 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST", "/api/v1/pool-test", Access::Owner, api::pool_test::run),
     Route::new("GET", "/api/v1/events", Access::Reader, api::events::show),
     Route::new("GET", "/api/v1/logs/download", Access::Reader, api::logs::download),
-    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| response_of(pages.alert_seen(call.request))),
-    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| openapi()),
-    Route::new("GET", "/healthz", Access::Anyone, |pages, _| api::status::healthz(&pages.published.get())),
-    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| pages.widget()),
+    Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
+    Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| Ok(openapi())),
+    Route::new("GET", "/healthz", Access::Anyone, |pages, _| Ok(api::status::healthz(&pages.published.get()))),
+    Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| Ok(pages.widget())),
 ];
 
 /// A method and a path, who may ask for it, and who answers.
@@ -177,7 +177,7 @@ pub(super) struct Route {
 }
 
 /// What a route leads to.
-type Handler = fn(&Pages, &Call<'_>) -> Response;
+type Handler = fn(&Pages, &Call<'_>) -> Answer;
 
 /// Who may ask, each with what is asked of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -225,7 +225,7 @@ impl Route {
 /// The handler for [`serve`](super::server::serve).
 pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
-        let answer = response_of(answer(&pages, request));
+        let answer = answer(&pages, request).unwrap_or_else(|error| error.response());
         HEADERS.into_iter().fold(answer, |answer, (name, value)| {
             answer.with_unique_header(name, value)
         })
@@ -262,7 +262,7 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
     };
     if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
         pages.admit(request, route.access)?;
-        return Ok((route.answer)(pages, &Call { request, part }));
+        return (route.answer)(pages, &Call { request, part });
     }
     pages.admit(request, Access::Link)?;
     let file = pages.own.files.answer(&path, request);
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_path_may_have_a_part_that_is_anything() {
-        let route = Route::new("GET", "/miners/{id}", Access::Reader, |_, _| openapi());
+        let route = Route::new("GET", "/miners/{id}", Access::Reader, |_, _| Ok(openapi()));
         assert_eq!(route.matches("/miners/7"), Some("7"));
         for other in ["/miners/", "/miners/7/8", "/miners", "/miners.csv"] {
             assert_eq!(route.matches(other), None, "{other}");

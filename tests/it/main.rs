@@ -23,5 +23,6 @@ mod shares;
 mod split;
 
 mod web_read;
+mod web_write;
 
 mod tidy;

@@ -8,39 +8,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::config::{self, Change, ConfigErrors, KeyInfo, Loaded};
+use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, Loaded};
 use crate::shell::settings::{Saved, etag};
-use crate::web::error::{Answer, ApiError, Code, fault_json, response_of};
+use crate::web::error::{Answer, ApiError, Code, fault_json};
 use crate::web::gui::{Call, Pages};
 use crate::web::json;
 
 /// The one secret that is changed elsewhere, where the present password is asked for.
 const PASSWORD_HASH: &str = "gui.password_hash";
-
-/// `GET /api/v1/config`
-pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Response {
-    response_of(try_show(pages))
-}
-
-/// `POST /api/v1/config/validate`
-pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_validate(pages, call))
-}
-
-/// `PUT /api/v1/config`
-pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_save(pages, call))
-}
-
-/// `GET /api/v1/config/backup`
-pub(in crate::web) fn backup(pages: &Pages, _: &Call<'_>) -> Response {
-    response_of(try_backup(pages))
-}
-
-/// `POST /api/v1/config/restore`
-pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_restore(pages, call))
-}
 
 /// The file as it is, if it is valid.
 pub(super) struct Present {
@@ -70,7 +45,8 @@ pub(super) fn set(root: &mut Value, path: &str, value: Value) {
     }
 }
 
-fn try_show(pages: &Pages) -> Answer {
+/// `GET /api/v1/config`
+pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     let contents = read(pages)?;
     let text = text_of(&contents)?;
     let mut view = config::read_json(text).map_err(broken)?;
@@ -113,28 +89,31 @@ struct ConfigBody {
     config: Box<RawValue>,
 }
 
-fn try_validate(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `POST /api/v1/config/validate`
+pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: ConfigBody = json::read(call.request)?;
     let contents = read(pages)?;
-    let invalid = |errors: ConfigErrors| {
-        let faults: Vec<_> = errors.faults.iter().map(fault_json).collect();
-        json::respond(&json!({"valid": false, "faults": faults}))
-    };
-    let loaded = match config::read_json(body.config.get()) {
-        Ok(new) => config::parse(&config::text(&completed(new, &contents)?)),
-        Err(errors) => Err(errors),
-    };
-    Ok(match loaded {
+    let loaded = read_json(body.config.get())
+        .and_then(|new| completed(new, &contents))
+        .and_then(|new| {
+            config::parse(&config::text(&new))
+                .map_err(|errors| ApiError::invalid_config(errors.faults))
+        });
+    match loaded {
         Ok(loaded) => {
             let changes = config::changes(&pages.context.live.wanted(), &loaded.config);
-            json::respond(&json!({
+            Ok(json::respond(&json!({
                 "valid": true,
                 "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
                 "warnings": loaded.warnings,
-            }))
+            })))
         }
-        Err(errors) => invalid(errors),
-    })
+        Err(error) if error.code == Code::InvalidConfig => {
+            let faults: Vec<_> = error.details.iter().map(fault_json).collect();
+            Ok(json::respond(&json!({"valid": false, "faults": faults})))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[derive(Deserialize)]
@@ -143,7 +122,8 @@ struct SaveBody {
     config: Box<RawValue>,
 }
 
-fn try_save(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `PUT /api/v1/config`
+pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: SaveBody = json::read(call.request)?;
     let saved = pages.settings.change(|contents| {
         if etag(contents) != body.etag {
@@ -157,7 +137,8 @@ fn try_save(pages: &Pages, call: &Call<'_>) -> Answer {
     Ok(json::respond(&saved_json(&saved)))
 }
 
-fn try_backup(pages: &Pages) -> Answer {
+/// `GET /api/v1/config/backup`
+pub(in crate::web) fn backup(pages: &Pages, _: &Call<'_>) -> Answer {
     let contents = read(pages)?;
     Ok(Response::from_data("application/json", contents)
         .with_unique_header("Cache-Control", "no-store")
@@ -172,22 +153,30 @@ struct RestoreBody {
     text: String,
 }
 
-fn try_restore(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `POST /api/v1/config/restore`
+pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: RestoreBody = json::read(call.request)?;
-    let mut kept_password = false;
+    let mut warning = None;
     let mut saved = pages.settings.change(|contents| {
         let mut new = read_json(&body.text)?;
-        // A backup of a time without a password, or with another one, must not be a way round the present one.
-        if let Some(hash) = present_hash(contents) {
-            kept_password = config::lookup(&new, PASSWORD_HASH) != Some(&hash);
-            set(&mut new, PASSWORD_HASH, hash);
+        let restored = config::lookup(&new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
+        match present_hash(contents) {
+            // A backup of a time without a password, or with another one, must not be a way round the present one.
+            Some(hash) => {
+                if restored != Some(&hash) {
+                    warning =
+                        Some("The password of these pages stays as it is; it is not restored.");
+                }
+                set(&mut new, PASSWORD_HASH, hash);
+            }
+            None if restored.is_some() => {
+                warning = Some("These pages have the password of the backup from now on.");
+            }
+            None => (),
         }
         Ok::<_, ApiError>(new)
     })?;
-    if kept_password {
-        let warning = "The password of these pages stays as it is; it is not restored.";
-        saved.warnings.push(warning.to_owned());
-    }
+    saved.warnings.extend(warning.map(str::to_owned));
     Ok(json::respond(&saved_json(&saved)))
 }
 
@@ -206,10 +195,12 @@ fn completed(mut new: Value, contents: &[u8]) -> Result<Value, ApiError> {
             None => is_empty(sent),
         };
         if !same {
-            return Err(ApiError::invalid_value(
-                PASSWORD_HASH,
-                "The password of these pages is changed with its own form, which asks for the present one.",
-            ));
+            return Err(ApiError::invalid_config(vec![Fault {
+                path: PASSWORD_HASH.to_owned(),
+                found: "another one (not shown)".to_owned(),
+                allowed: "what is there; the password has a form of its own, which asks for the present one"
+                    .to_owned(),
+            }]));
         }
     }
     for path in secret_paths() {
@@ -407,7 +398,7 @@ mod tests {
     fn the_password_of_the_pages_is_not_changed_here() {
         for new in [json!(""), json!("  "), json!("x"), json!(5)] {
             let error = complete(json!({"gui": {"password_hash": new}})).unwrap_err();
-            assert_eq!(error.code, Code::InvalidValue);
+            assert_eq!(error.code, Code::InvalidConfig);
             assert_eq!(error.field.as_deref(), Some(PASSWORD_HASH));
         }
         let same = complete(json!({"gui": {"password_hash": HASH}})).unwrap();

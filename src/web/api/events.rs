@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::observe::tail::Excerpt;
 use crate::shell::clock::clock;
-use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::error::{Answer, ApiError};
 use crate::web::gui::{Call, Pages};
 use crate::web::json;
 
@@ -22,11 +22,7 @@ const MOST: usize = 1000;
 const LONGEST_WAIT: u64 = 25;
 
 /// `GET /api/v1/events`
-pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_show(pages, call))
-}
-
-fn try_show(pages: &Pages, call: &Call<'_>) -> Answer {
+pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
     let limit = number(call.request, "limit")?.map_or(USUAL, |limit| {
         usize::try_from(limit).unwrap_or(MOST).clamp(1, MOST)
     });

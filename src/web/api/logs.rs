@@ -13,7 +13,7 @@ use rouille::{Response, ResponseBody};
 use tar::Header;
 
 use crate::observe::wallet::Redactor;
-use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::error::{Answer, ApiError};
 use crate::web::gui::{Call, Pages};
 use crate::web::limit::Place;
 
@@ -30,11 +30,7 @@ const PIECE: usize = 64 * 1024;
 const LONGEST_LINE: u64 = 256 * 1024;
 
 /// `GET /api/v1/logs/download`
-pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_download(pages, call))
-}
-
-fn try_download(pages: &Pages, call: &Call<'_>) -> Answer {
+pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Answer {
     let redactor = match call.request.get_param("wallets").as_deref() {
         None | Some("short") => {
             let config = pages.context.live.get();

@@ -2,24 +2,18 @@
 
 use std::time::Duration;
 
-use rouille::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{self, Config, PoolConfig};
 use crate::units::PoolSlot;
 use crate::visit::{Failure, Found, Step, visit};
-use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::error::{Answer, ApiError};
 use crate::web::gui::{Call, Pages};
 use crate::web::json;
 
 /// How long a test may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// `POST /api/v1/pool-test`
-pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_run(pages, call))
-}
 
 #[derive(Deserialize)]
 struct Body {
@@ -31,7 +25,8 @@ struct Body {
     password: Option<Value>,
 }
 
-fn try_run(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `POST /api/v1/pool-test`
+pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: Body = json::read(call.request)?;
     let slot = PoolSlot::ALL
         .into_iter()
@@ -50,7 +45,7 @@ fn try_run(pages: &Pages, call: &Call<'_>) -> Answer {
     let problem = visited.err().map(|Failure { during, error }| {
         let problem = format!("{error:#}");
         // A refusal is the step's own outcome.
-        if !steps.last().is_some_and(|step: &Step| !step.ok) {
+        if steps.last().is_none_or(|step: &Step| step.ok) {
             add(&mut steps, failed(during, &problem));
         }
         problem

@@ -1,11 +1,10 @@
 //! `session`, `login`, `logout`, `password`.
 
-use rouille::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::web::api::config::{present, set};
-use crate::web::error::{Answer, ApiError, Code, response_of};
+use crate::web::error::{Answer, ApiError, Code};
 use crate::web::gui::{Call, Pages};
 use crate::web::json;
 
@@ -13,30 +12,20 @@ use crate::web::json;
 const KEY: &str = "gui.password_hash";
 
 /// `GET /api/v1/session`: what a page needs to begin with.
-pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Response {
+pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
     let hash = hash_in_force(pages);
-    json::respond(&json!({
+    Ok(json::respond(&json!({
         "token": pages.login.token(),
         "password_set": hash.is_some(),
         "logged_in": pages.login.is_logged_in(call.request, hash.as_deref()),
         "version": env!("CARGO_PKG_VERSION"),
-    }))
-}
-
-/// `POST /api/v1/login`
-pub(in crate::web) fn login(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_login(pages, call))
+    })))
 }
 
 /// `POST /api/v1/logout`
-pub(in crate::web) fn logout(pages: &Pages, call: &Call<'_>) -> Response {
+pub(in crate::web) fn logout(pages: &Pages, call: &Call<'_>) -> Answer {
     let cookie = pages.login.end_session(call.request);
-    json::respond(&json!({"ok": true})).with_additional_header("Set-Cookie", cookie)
-}
-
-/// `POST /api/v1/password`
-pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_change_password(pages, call))
+    Ok(json::respond(&json!({"ok": true})).with_additional_header("Set-Cookie", cookie))
 }
 
 #[derive(Deserialize)]
@@ -44,7 +33,8 @@ struct LoginBody {
     password: String,
 }
 
-fn try_login(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `POST /api/v1/login`
+pub(in crate::web) fn login(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: LoginBody = json::read(call.request)?;
     let answer = json::respond(&json!({"ok": true}));
     let Some(hash) = hash_in_force(pages) else {
@@ -64,7 +54,8 @@ struct PasswordBody {
     new: Value,
 }
 
-fn try_change_password(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `POST /api/v1/password`
+pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: PasswordBody = json::read(call.request)?;
     let old = hash_in_force(pages);
     if let Some(hash) = &old {

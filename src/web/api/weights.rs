@@ -1,19 +1,13 @@
 //! `weights`: the split, moved while miners work.
 
-use rouille::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::units::{PerPool, PoolSlot};
 use crate::web::api::config::{present, set};
-use crate::web::error::{Answer, ApiError, response_of};
+use crate::web::error::{Answer, ApiError};
 use crate::web::gui::{Call, Pages};
 use crate::web::json;
-
-/// `PUT /api/v1/weights`
-pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Response {
-    response_of(try_set(pages, call))
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -22,7 +16,8 @@ struct Body {
     b: Value,
 }
 
-fn try_set(pages: &Pages, call: &Call<'_>) -> Answer {
+/// `PUT /api/v1/weights`
+pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: Body = json::read(call.request)?;
     let new = PerPool::from_fn(|slot| match slot {
         PoolSlot::A => body.a.clone(),

@@ -1,0 +1,750 @@
+//! What the pages' port changes, over HTTP: who is refused, the password, the configuration, weights, pool tests, the
+//! live log and its download.
+
+use std::fs;
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+use dpmp::sim::miner::SimMiner;
+use dpmp::sim::pool::options::AuthorizeRule;
+use serde_json::{Value, json};
+
+use crate::support::http::{Answer, Http};
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{SOON, free_port, miner, pool, tag, wait_until};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A page of this proxy.
+fn page(proxy: &Proxy) -> Http {
+    Http::new(proxy.pages_address()).with_token()
+}
+
+fn config_file(proxy: &Proxy) -> Value {
+    let text = fs::read_to_string(proxy.file("config.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[track_caller]
+fn ok(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, code: &str) {
+    let found = (answer.status, answer.error_code());
+    assert_eq!(found, (status, code.to_owned()), "{}", answer.text());
+}
+
+/// Logs in and takes the cookie.
+#[track_caller]
+fn take_cookie(page: &mut Http, answer: &Answer) {
+    ok(answer);
+    let set = answer.header("set-cookie").expect("a cookie").to_owned();
+    assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict"));
+    page.cookie = set.split(';').next().map(str::to_owned);
+}
+
+#[test]
+fn other_sites_and_foreign_names_change_nothing_and_read_nothing() {
+    let proxy = Setup::bare().start();
+    let before = fs::read(proxy.file("config.json")).unwrap();
+    let good = page(&proxy);
+    let change = json!({"A": 1, "B": 99});
+    let put = |page: &Http| page.put("/api/v1/weights", &change);
+
+    // DNS rebinding: a foreign name that leads here.
+    let mut foreign = good.clone();
+    foreign.host = "evil.example:8855".into();
+    foreign.origin = Some("http://evil.example:8855".into());
+    refused(&put(&foreign), 403, "bad_host");
+    for path in ["session", "config", "config/backup", "events", "status"] {
+        let answer = foreign.get(&format!("/api/v1/{path}"));
+        refused(&answer, 403, "bad_host");
+        assert!(!answer.text().contains("token\":"));
+    }
+
+    // A page of another site.
+    let mut cross = good.clone();
+    for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
+        cross.origin = Some(origin.into());
+        refused(&put(&cross), 403, "bad_origin");
+        refused(&cross.get("/api/v1/config/backup"), 403, "bad_origin");
+    }
+    let embedded = good.send(
+        "GET",
+        "/api/v1/logs/download",
+        &[("Sec-Fetch-Site", "cross-site")],
+        b"",
+    );
+    refused(&embedded, 403, "bad_origin");
+
+    // A form, and a page that never asked for the token.
+    let body = change.to_string();
+    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+        let headers = [("Content-Type", kind)];
+        let answer = good.send("PUT", "/api/v1/weights", &headers, body.as_bytes());
+        refused(&answer, 415, "not_json");
+    }
+    let mut bare = good.clone();
+    for token in [None, Some("0".repeat(64)), Some(String::new())] {
+        bare.token = token;
+        refused(&put(&bare), 403, "bad_token");
+    }
+    let paths = [
+        "login",
+        "logout",
+        "password",
+        "config/validate",
+        "config/restore",
+        "pool-test",
+        "alerts/seen",
+    ];
+    for path in paths {
+        let answer = bare.post(&format!("/api/v1/{path}"), &json!({}));
+        refused(&answer, 403, "bad_token");
+    }
+    assert_eq!(fs::read(proxy.file("config.json")).unwrap(), before);
+    ok(&put(&good));
+    assert_ne!(fs::read(proxy.file("config.json")).unwrap(), before);
+}
+
+#[test]
+fn a_password_shuts_the_pages_until_somebody_knows_it() {
+    let mut proxy = Setup::bare().start();
+    let mut owner = page(&proxy);
+    let session = ok(&owner.get("/api/v1/session"));
+    assert_eq!(
+        (&session["password_set"], &session["logged_in"]),
+        (&json!(false), &json!(true))
+    );
+    for bad in [json!("short"), json!("x".repeat(129)), json!(5)] {
+        let answer = owner.post("/api/v1/password", &json!({"current": null, "new": bad}));
+        refused(&answer, 422, "invalid_value");
+    }
+    let answer = owner.post("/api/v1/password", &json!({"current": null}));
+    refused(&answer, 400, "bad_request");
+    let set = owner.post(
+        "/api/v1/password",
+        &json!({"current": null, "new": PASSWORD}),
+    );
+    take_cookie(&mut owner, &set);
+    let hash = config_file(&proxy)["gui"]["password_hash"].clone();
+    assert!(hash.as_str().unwrap().starts_with("$argon2id$"), "{hash}");
+    let shown = ok(&owner.get("/api/v1/config"));
+    assert_eq!(shown["secrets_set"], json!(["gui.password_hash"]));
+    assert!(!shown.to_string().contains("$argon2id$v="));
+
+    // Everybody else stands outside.
+    let mut other = page(&proxy);
+    let session = ok(&other.get("/api/v1/session"));
+    assert_eq!(
+        (&session["password_set"], &session["logged_in"]),
+        (&json!(true), &json!(false))
+    );
+    for path in [
+        "status",
+        "miners",
+        "miners.csv",
+        "history?range=1h",
+        "config",
+        "config/backup",
+        "events",
+        "logs/download",
+    ] {
+        refused(
+            &other.get(&format!("/api/v1/{path}")),
+            401,
+            "login_required",
+        );
+    }
+    refused(
+        &other.put("/api/v1/weights", &json!({"A": 1, "B": 2})),
+        401,
+        "login_required",
+    );
+    other.cookie = Some("dpmp_session=0123".into());
+    refused(&other.get("/api/v1/config"), 401, "login_required");
+    let login =
+        |page: &Http, password: &str| page.post("/api/v1/login", &json!({"password": password}));
+    refused(&login(&other, "wrong"), 401, "wrong_password");
+    let right = login(&other, PASSWORD);
+    take_cookie(&mut other, &right);
+    ok(&other.get("/api/v1/config"));
+
+    // Who leaves is out; a new password puts everybody out.
+    let mut third = page(&proxy);
+    let right = login(&third, PASSWORD);
+    take_cookie(&mut third, &right);
+    ok(&third.post("/api/v1/logout", &json!({})));
+    refused(&third.get("/api/v1/config"), 401, "login_required");
+    let change = |current: &str, new: Value| json!({"current": current, "new": new});
+    refused(
+        &owner.post("/api/v1/password", &change("wrong", json!(null))),
+        401,
+        "wrong_password",
+    );
+    let changed = owner.post(
+        "/api/v1/password",
+        &change(PASSWORD, json!("another password")),
+    );
+    take_cookie(&mut owner, &changed);
+    refused(&other.get("/api/v1/config"), 401, "login_required");
+    ok(&owner.get("/api/v1/config"));
+
+    // Two were wrong before; after five nobody may try for a while, whoever he is.
+    for _ in 2..5 {
+        refused(&login(&third, "wrong"), 401, "wrong_password");
+    }
+    let answer = login(&third, "another password");
+    refused(&answer, 429, "too_many");
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=61).contains(&wait), "{wait}");
+
+    // The owner has the file: no password is needed for it.
+    proxy.rewrite_config(|config| config["gui"]["password_hash"] = json!(""));
+    wait_until(SOON, "the pages to be open", || {
+        page(&proxy).get("/api/v1/config").status == 200
+    });
+}
+
+#[test]
+fn a_password_is_removed_by_who_knows_it() {
+    let proxy = Setup::bare().start();
+    let mut owner = page(&proxy);
+    let set = owner.post(
+        "/api/v1/password",
+        &json!({"current": null, "new": PASSWORD}),
+    );
+    take_cookie(&mut owner, &set);
+    // Not by a configuration or a backup of a time without one.
+    let mut shown = ok(&owner.get("/api/v1/config"));
+    shown["config"]["gui"]["password_hash"] = json!("");
+    let save = json!({"etag": shown["etag"], "config": shown["config"]});
+    let answer = owner.put("/api/v1/config", &save);
+    refused(&answer, 422, "invalid_config");
+    assert_eq!(answer.json()["error"]["field"], "gui.password_hash");
+    let old = fs::read_to_string(proxy.file("config.json.bak")).unwrap();
+    assert!(!old.contains("argon2id"));
+    let restored = ok(&owner.post("/api/v1/config/restore", &json!({"text": old})));
+    assert!(
+        restored["warnings"].to_string().contains("password"),
+        "{restored}"
+    );
+    refused(&page(&proxy).get("/api/v1/config"), 401, "login_required");
+
+    let answer = owner.post("/api/v1/password", &json!({"current": null, "new": null}));
+    refused(&answer, 401, "wrong_password");
+    let removed = owner.post(
+        "/api/v1/password",
+        &json!({"current": PASSWORD, "new": null}),
+    );
+    assert_eq!(ok(&removed), json!({"password_set": false}));
+    ok(&page(&proxy).get("/api/v1/config"));
+}
+
+/// Two miners that work for both pools.
+fn farm(proxy: &Proxy) -> Vec<SimMiner> {
+    let start = |number| {
+        miner(proxy.address(), |options| {
+            options.user = format!("x.rig{number}");
+        })
+    };
+    (0..2).map(start).collect()
+}
+
+#[track_caller]
+fn check_undisturbed(miners: &[SimMiner]) {
+    for miner in miners {
+        assert_eq!(miner.ledger().connections(), 1);
+        assert_eq!(miner.ledger().violations(), []);
+    }
+}
+
+#[test]
+fn weights_move_the_split_and_drop_no_miner() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let proxy = Setup::new(&a, &b).start();
+    let miners = farm(&proxy);
+    wait_until(SOON, "shares at both", || {
+        a.ledger().accepted() > 10 && b.ledger().accepted() > 10
+    });
+    let page = page(&proxy);
+    let before = config_file(&proxy);
+    let set = ok(&page.put("/api/v1/weights", &json!({"A": 0, "B": 2.5})));
+    assert_eq!(
+        set,
+        json!({"A": 0, "B": 2.5, "previous": {"A": 50.0, "B": 50.0}})
+    );
+    // It is in force with the answer, and nothing else of the file has changed.
+    let mut expected = before;
+    expected["scheduler"]["poolA_weight"] = json!(0);
+    expected["scheduler"]["poolB_weight"] = json!(2.5);
+    assert_eq!(config_file(&proxy).to_string(), expected.to_string());
+    wait_until(SOON, "everybody at B", || {
+        miners
+            .iter()
+            .all(|miner| tag(miner).as_deref() == Some("B"))
+            && a.ledger().connections_open() == 0
+    });
+    check_undisturbed(&miners);
+
+    for (bad, field) in [
+        (json!({"A": -1, "B": 1}), "A"),
+        (json!({"A": 1, "B": 1e9}), "B"),
+        (json!({"A": 1, "B": null}), "B"),
+        (json!({"A": "50", "B": 1}), "A"),
+        (json!({"A": 0, "B": 0}), "A"),
+    ] {
+        let answer = page.put("/api/v1/weights", &bad);
+        refused(&answer, 422, "invalid_value");
+        assert_eq!(answer.json()["error"]["field"], field, "{bad}");
+    }
+    refused(
+        &page.put("/api/v1/weights", &json!({"A": 1})),
+        400,
+        "bad_request",
+    );
+    assert_eq!(config_file(&proxy).to_string(), expected.to_string());
+}
+
+#[test]
+fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let setup = Setup::new(&a, &b)
+        .set("pools.A.password", "secret")
+        .set("my_own_key", json!({"kept": [1, 2]}));
+    let proxy = setup.start();
+    let miners = farm(&proxy);
+    wait_until(SOON, "shares at both", || {
+        a.ledger().accepted() > 10 && b.ledger().accepted() > 10
+    });
+    let page = page(&proxy);
+    let shown = ok(&page.get("/api/v1/config"));
+    assert_eq!(shown["secrets_set"], json!(["pools.A.password"]));
+    assert_eq!(shown["pending_restart"], json!([]));
+    assert!(
+        !shown.to_string().contains("\"secret\"")
+            || shown["config"].to_string().find("secret").is_none()
+    );
+    assert!(shown["warnings"].to_string().contains("my_own_key"));
+    let schema = shown["schema"].as_array().unwrap();
+    let key = |path: &str| schema.iter().find(|key| key["path"] == path).unwrap();
+    assert_eq!(key("scheduler.slice_seconds")["max"], 3600.0);
+    assert_eq!(key("pools.A.password")["kind"], "secret");
+    assert_eq!(key("scheduler.mode")["choices"], json!(["ratio"]));
+
+    let mut new = shown["config"].clone();
+    new["pools"]["A"]["wallet"] = json!("otherwallet");
+    new["listen"]["port"] = json!(free_port());
+    let validated = ok(&page.post("/api/v1/config/validate", &json!({"config": new})));
+    assert_eq!(validated["valid"], true);
+    let paths = |changes: &Value| -> Vec<String> {
+        let paths = changes.as_array().unwrap().iter();
+        paths
+            .map(|change| change["path"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        paths(&validated["changes"]),
+        ["listen.port", "pools.A.wallet"]
+    );
+    let answer = page.put(
+        "/api/v1/config",
+        &json!({"etag": shown["etag"], "config": new}),
+    );
+    let saved = ok(&answer);
+    assert_eq!(paths(&saved["changes"]), ["listen.port", "pools.A.wallet"]);
+    assert_eq!(saved["restart_needed"], json!(["listen.port"]));
+    let file = config_file(&proxy);
+    assert_eq!(file["pools"]["A"]["password"], "secret");
+    assert_eq!(file["my_own_key"], json!({"kept": [1, 2]}));
+    let keys: Vec<_> = file.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(
+        keys,
+        [
+            "listen",
+            "metrics",
+            "gui",
+            "logging",
+            "pools",
+            "scheduler",
+            "my_own_key"
+        ]
+    );
+    wait_until(SOON, "the new wallet at A", || {
+        let shares = a.ledger().shares();
+        shares
+            .iter()
+            .any(|share| share.worker == "otherwallet.rig0")
+    });
+    check_undisturbed(&miners);
+
+    // The file's watcher sees the new file, too, and has nothing to add.
+    std::thread::sleep(Duration::from_millis(2500));
+    let log = proxy.log();
+    let applied: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("\"event\":\"config_applied\""))
+        .collect();
+    assert_eq!(applied.len(), 1, "{applied:#?}");
+    assert!(applied[0].contains("\"level\":\"warn\"") && applied[0].contains("\"payout\":true"));
+
+    // What was read before is out of date now.
+    let answer = page.put(
+        "/api/v1/config",
+        &json!({"etag": shown["etag"], "config": new}),
+    );
+    refused(&answer, 409, "conflict");
+    let now = ok(&page.get("/api/v1/config"));
+    assert_eq!(now["etag"], saved["etag"]);
+    assert_eq!(paths(&now["pending_restart"]), ["listen.port"]);
+    // Saving what is there changes nothing; "" clears a secret.
+    let mut same = now["config"].clone();
+    let again = ok(&page.put(
+        "/api/v1/config",
+        &json!({"etag": now["etag"], "config": same}),
+    ));
+    assert_eq!(
+        (&again["changes"], &again["etag"]),
+        (&json!([]), &now["etag"])
+    );
+    same["pools"]["A"]["password"] = json!("");
+    let cleared = ok(&page.put(
+        "/api/v1/config",
+        &json!({"etag": now["etag"], "config": same}),
+    ));
+    assert_eq!(paths(&cleared["changes"]), ["pools.A.password"]);
+    assert_eq!(ok(&page.get("/api/v1/config"))["secrets_set"], json!([]));
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_at_its_fields_and_nothing_is_touched() {
+    let proxy = Setup::bare().start();
+    let page = page(&proxy);
+    let before = fs::read(proxy.file("config.json")).unwrap();
+    let shown = ok(&page.get("/api/v1/config"));
+    let mut bad = shown["config"].clone();
+    bad["pools"] = json!({"A": {"host": "a b", "wallet": "w w"}});
+    bad["scheduler"] = json!({"slice_seconds": "x"});
+    let answer = page.put(
+        "/api/v1/config",
+        &json!({"etag": shown["etag"], "config": bad}),
+    );
+    refused(&answer, 422, "invalid_config");
+    let details = answer.json()["error"]["details"].clone();
+    let fields: Vec<_> = details
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault["field"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        fields,
+        ["pools.A.host", "pools.A.wallet", "scheduler.slice_seconds"]
+    );
+    let validated = ok(&page.post("/api/v1/config/validate", &json!({"config": bad})));
+    assert_eq!(
+        (&validated["valid"], &validated["faults"]),
+        (&json!(false), &details)
+    );
+
+    // Of two wallets the owner sees one, and the other gets the money.
+    let twice = format!(
+        r#"{{"etag": {}, "config": {{"pools": {{"A": {{"wallet": "mine", "wallet": "thine"}}}}}}}}"#,
+        shown["etag"]
+    );
+    let headers = [("Content-Type", "application/json")];
+    let answer = page.send("PUT", "/api/v1/config", &headers, twice.as_bytes());
+    refused(&answer, 422, "invalid_config");
+    assert!(
+        answer.text().contains("pools.A.wallet"),
+        "{}",
+        answer.text()
+    );
+    for wrong in [json!([]), json!(null), json!("x")] {
+        let answer = page.put(
+            "/api/v1/config",
+            &json!({"etag": shown["etag"], "config": wrong}),
+        );
+        refused(&answer, 422, "invalid_config");
+    }
+    let large = format!("{{\"text\": \"{}\"}}", "x".repeat(1024 * 1024));
+    let answer = page.send("POST", "/api/v1/config/restore", &headers, large.as_bytes());
+    assert_eq!(answer.status, 413);
+    assert_eq!(fs::read(proxy.file("config.json")).unwrap(), before);
+    assert!(!proxy.log().contains("config_refused"));
+}
+
+#[test]
+fn a_backup_restores_what_was_and_mends_a_broken_file() {
+    let setup = Setup::bare().set("listen.max_miners", 7);
+    let proxy = setup.start();
+    let page = page(&proxy);
+    let backup = page.get("/api/v1/config/backup");
+    assert_eq!(backup.body, fs::read(proxy.file("config.json")).unwrap());
+    assert!(
+        backup
+            .header("content-disposition")
+            .unwrap()
+            .contains("attachment")
+    );
+    ok(&page.put("/api/v1/weights", &json!({"A": 10, "B": 90})));
+    let restored = ok(&page.post("/api/v1/config/restore", &json!({"text": backup.text()})));
+    assert_eq!(restored["changes"].as_array().unwrap().len(), 2);
+    let as_it_was: Value = serde_json::from_slice(&backup.body).unwrap();
+    assert_eq!(config_file(&proxy), as_it_was);
+
+    proxy.write_config("{\"listen\": ");
+    wait_until(SOON, "the refusal", || {
+        proxy.log().contains("config_refused")
+    });
+    refused(&page.get("/api/v1/config"), 500, "failed");
+    refused(
+        &page.put("/api/v1/weights", &json!({"A": 1, "B": 2})),
+        422,
+        "invalid_config",
+    );
+    refused(
+        &page.post("/api/v1/config/restore", &json!({"text": "{"})),
+        422,
+        "invalid_config",
+    );
+    ok(&page.post("/api/v1/config/restore", &json!({"text": backup.text()})));
+    assert_eq!(config_file(&proxy), as_it_was);
+    ok(&page.get("/api/v1/config"));
+}
+
+#[test]
+fn pages_and_an_editor_that_write_at_the_same_time_agree_in_the_end() {
+    let proxy = Setup::bare().start();
+    let page = page(&proxy);
+    std::thread::scope(|scope| {
+        for writer in 1..=4 {
+            let page = page.clone();
+            scope.spawn(move || {
+                for round in 1..=10 {
+                    ok(&page.put("/api/v1/weights", &json!({"A": writer, "B": round})));
+                }
+            });
+        }
+    });
+    let file = config_file(&proxy)["scheduler"].clone();
+    let status = || ok(&page.get("/api/v1/status"));
+    let share = |value: &Value| {
+        let weight = |key: &str| value[key].as_f64().unwrap();
+        weight("poolA_weight") / (weight("poolA_weight") + weight("poolB_weight"))
+    };
+    wait_until(SOON, "what is in force to be what is saved", || {
+        let now = status()["pools"]["A"]["target_share"].as_f64().unwrap();
+        (now - share(&file)).abs() < 1e-9
+    });
+}
+
+#[test]
+fn a_pool_is_tested_before_it_is_saved() {
+    let good = pool("A", |_| ());
+    let strict = pool("B", |options| {
+        options.authorize = AuthorizeRule::Prefix("right".into())
+    });
+    let proxy = Setup::bare().start();
+    let page = page(&proxy);
+    let ask = |port: u16, wallet: &str| json!({"slot": "A", "host": "127.0.0.1", "port": port, "wallet": wallet, "password": null});
+    let names = |result: &Value| -> Vec<String> {
+        let steps = result["steps"].as_array().unwrap().iter();
+        steps
+            .map(|step| step["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let result = ok(&page.post("/api/v1/pool-test", &ask(good.port(), "w")));
+    assert_eq!(
+        (&result["ok"], &result["problem"]),
+        (&json!(true), &json!(null)),
+        "{result}"
+    );
+    assert_eq!(
+        names(&result),
+        [
+            "resolve",
+            "connect",
+            "configure",
+            "subscribe",
+            "authorize",
+            "first job"
+        ]
+    );
+    assert!(
+        result["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|step| step["ok"] == true)
+    );
+
+    let result = ok(&page.post("/api/v1/pool-test", &ask(strict.port(), "wrong")));
+    assert_eq!(result["ok"], false);
+    let last = result["steps"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&last["name"], &last["ok"]),
+        (&json!("authorize"), &json!(false)),
+        "{result}"
+    );
+    assert!(
+        result["problem"].as_str().unwrap().contains("authorize"),
+        "{result}"
+    );
+
+    let result = ok(&page.post("/api/v1/pool-test", &ask(free_port(), "w")));
+    assert_eq!(
+        (names(&result), &result["ok"]),
+        (vec!["resolve".into(), "connect".into()], &json!(false))
+    );
+    let own = ask(proxy.address().port(), "w");
+    refused(&page.post("/api/v1/pool-test", &own), 422, "invalid_value");
+    let mut none = ask(good.port(), "");
+    none["slot"] = json!("C");
+    refused(&page.post("/api/v1/pool-test", &none), 422, "invalid_value");
+
+    // Not too many at a time: a silent pool keeps a test busy.
+    let silent = pool("S", |options| options.silent = true);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let tests: Vec<_> = (0..3)
+            .map(|_| {
+                let page = page.clone();
+                let body = ask(silent.port(), "w");
+                scope.spawn(move || page.post("/api/v1/pool-test", &body))
+            })
+            .collect();
+        let mut statuses: Vec<_> = tests
+            .into_iter()
+            .map(|test| test.join().unwrap().status)
+            .collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 429]);
+    });
+    assert!(began.elapsed() < Duration::from_secs(25));
+    assert_eq!(
+        config_file(&proxy)["pools"],
+        Value::Null,
+        "a test saves nothing"
+    );
+}
+
+#[test]
+fn events_are_told_as_they_happen() {
+    let mut proxy = Setup::bare().start();
+    let page = page(&proxy);
+    let first = ok(&page.get("/api/v1/events"));
+    let started = |event: &&Value| event["event"]["event"] == "started";
+    assert!(
+        first["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(started)
+            .is_some()
+    );
+    assert_eq!(first["missed"], 0);
+    let next = first["next"].as_u64().unwrap();
+    let began = Instant::now();
+    let nothing = ok(&page.get(&format!("/api/v1/events?after={next}&wait=1")));
+    assert_eq!(
+        (&nothing["events"], &nothing["next"]),
+        (&json!([]), &json!(next))
+    );
+    assert!(began.elapsed() >= Duration::from_secs(1));
+
+    let news = std::thread::scope(|scope| {
+        let reader = page.clone();
+        let waiting =
+            scope.spawn(move || reader.get(&format!("/api/v1/events?after={next}&wait=25")));
+        std::thread::sleep(Duration::from_millis(300));
+        ok(&page.put("/api/v1/weights", &json!({"A": 1, "B": 3})));
+        waiting.join().unwrap()
+    });
+    let news = ok(&news);
+    assert_eq!(news["events"][0]["seq"], next);
+    assert_eq!(news["events"][0]["event"]["event"], "config_applied");
+    let one = ok(&page.get("/api/v1/events?after=0&limit=1"));
+    assert_eq!(
+        (one["events"].as_array().unwrap().len(), &one["next"]),
+        (1, &json!(1))
+    );
+    for bad in ["after=x", "wait=-1", "limit=1.5"] {
+        refused(
+            &page.get(&format!("/api/v1/events?{bad}")),
+            422,
+            "invalid_value",
+        );
+    }
+
+    // Whoever waits does not hold up the stop, even if it makes no news for him.
+    ok(&page.put("/api/v1/config", &{
+        let mut shown = ok(&page.get("/api/v1/config"));
+        shown["config"]["logging"]["level"] = json!("off");
+        json!({"etag": shown["etag"], "config": shown["config"]})
+    }));
+    let next = ok(&page.get("/api/v1/events"))["next"].clone();
+    let waiting = page.clone();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let began = Instant::now();
+            let path = format!("/api/v1/events?after={next}&wait=25");
+            (ok(&waiting.get(&path)), began.elapsed())
+        });
+        std::thread::sleep(Duration::from_millis(500));
+        let (took, status) = proxy.stop();
+        assert!(status.success());
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        let (answer, waited) = reader.join().unwrap();
+        assert_eq!(answer["events"], json!([]));
+        assert!(waited < Duration::from_secs(5), "{waited:?}");
+    });
+}
+
+/// The files in a compressed archive, as one text.
+fn unpacked(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), Some("application/gzip"));
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(answer.body.as_slice()));
+    let mut all = String::new();
+    for entry in archive.entries().unwrap() {
+        entry.unwrap().read_to_string(&mut all).unwrap();
+    }
+    all
+}
+
+#[test]
+fn the_log_is_downloaded_with_wallets_or_without() {
+    const WALLET: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let setup = Setup::new(&a, &b)
+        .set("logging.show_wallets", true)
+        .set("pools.A.wallet", WALLET);
+    let proxy = setup.start();
+    let _miners = farm(&proxy);
+    wait_until(SOON, "both wallets in the log", || {
+        let log = proxy.log();
+        log.contains(WALLET) && log.contains("walletB.rig0")
+    });
+    let page = page(&proxy);
+    let full = unpacked(&page.get("/api/v1/logs/download?wallets=full"));
+    assert!(full.contains(WALLET) && full.contains("walletB.rig0"));
+    for path in [
+        "/api/v1/logs/download?wallets=short",
+        "/api/v1/logs/download",
+    ] {
+        let short = unpacked(&page.get(path));
+        assert!(!short.contains(WALLET) && !short.contains("walletB"));
+        assert!(short.contains("bc1q…5mdq.rig0") && short.contains("wa….rig0"));
+        let lines = short.lines().map(serde_json::from_str::<Value>);
+        assert!(lines.into_iter().all(|line| line.is_ok()));
+    }
+    refused(
+        &page.get("/api/v1/logs/download?wallets=some"),
+        422,
+        "invalid_value",
+    );
+}
