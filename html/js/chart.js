@@ -46,7 +46,7 @@ export function areaChart({ label, height, say, tick, top = null }) {
 
   return {
     element: h("div", { class: "chart" }, readout, box),
-    /** `next`: { times: [ms], series: [{ name, values, lineValues? }], lines: [{ name, values }] }. */
+    /** `next`: { times: [ms], series: [{ name, values }], lines: [{ name, values }] }. */
     show(next) {
       data = next;
       box.setAttribute("aria-valuemax", String(Math.max(0, data.times.length - 1)));

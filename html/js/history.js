@@ -31,7 +31,12 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
 
   function load() {
     stop?.();
-    stop = poll(() => api.history(range, worker), range === "1h" ? 15_000 : 60_000, take, (error) => problem.replaceChildren(failure(error)));
+    stop = poll(() => api.history(range, worker), range === "1h" ? 15_000 : 60_000, take, fail);
+  }
+
+  function fail(error) {
+    // A new worker has no past yet; that is no fault.
+    problem.replaceChildren(error.code === "not_found" ? h("p", { class: "note" }, "Nothing is known yet.") : failure(error));
   }
 
   function take(answer) {
@@ -79,7 +84,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
   }
 
   function legend() {
-    return h("p", { class: "legend" }, h("span", { class: "key a" }), h("span", { class: "name-a" }, names.A), h("span", { class: "key b" }), h("span", { class: "name-b" }, names.B));
+    return h("p", { class: "legend" }, ...["a", "b"].map((pool) => h("span", {}, h("span", { class: `key ${pool}` }), h("span", { class: `name-${pool} ellipsis` }))));
   }
 
   load();

@@ -67,7 +67,7 @@ function mount(host) {
   function setPaused(now) {
     paused = now;
     whilePaused = 0;
-    pause.replaceChildren(icon(paused ? "play" : "pause"), h("span", {}, paused ? "Go on" : "Pause"));
+    pause.replaceChildren(icon(paused ? "play" : "pause"), h("span", {}, paused ? "Continue" : "Pause"));
     if (!paused) showAll();
     say();
   }

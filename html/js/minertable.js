@@ -6,7 +6,7 @@ import { h, poolBadge, setFigure, setText } from "./ui.js";
 /** Rows beyond the edges that exist already when one scrolls. */
 const SPARE = 6;
 const narrow = matchMedia("(max-width: 720px)");
-const rowHeight = () => (narrow.matches ? 112 : 52);
+const rowHeight = () => (narrow.matches ? 128 : 52);
 
 /**
  * The columns: `value` is what is sorted by (null: last), `text` what is shown, `more` a second line.

@@ -7,7 +7,7 @@ const STEPS = { resolve: "Address found", connect: "Connected", configure: "Abil
 const FAILED = { resolve: "Address not found", connect: "No connection", configure: "Abilities not agreed", subscribe: "Not subscribed", authorize: "Wallet refused", "first job": "No job came" };
 
 /** A button with its result. `pool()` gives what to test: { slot, host, port, wallet, password }. */
-export function poolTest(pool, done = () => {}) {
+export function poolTest(pool) {
   const result = h("div", { class: "pool-test-result", role: "status" });
   const start = button("Test this pool", run, { image: "play" });
   async function run() {
@@ -17,10 +17,8 @@ export function poolTest(pool, done = () => {}) {
     try {
       const answer = await api.testPool(pool());
       result.replaceChildren(report(answer));
-      done(answer.ok);
     } catch (error) {
       result.replaceChildren(notice("error", "The test could not be made", error.message));
-      done(false);
     }
     start.disabled = false;
     setText(start.lastChild, "Test again");

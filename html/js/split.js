@@ -16,7 +16,7 @@ export function splitControl() {
   let sending = false;
   let before = [];
 
-  const percentOf = (weights) => (100 * weights.A) / (weights.A + weights.B);
+  const percentOf = ({ A, B }) => (A + B > 0 ? (100 * A) / (A + B) : 50);
   const current = () => draft ?? (server ? percentOf(server) : null);
 
   function render() {

@@ -18,7 +18,7 @@ function fill(element, props, children) {
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "value" || name === "checked" || name === "indeterminate") element[name] = value;
+    else if (name === "value" || name === "checked") element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
@@ -68,7 +68,6 @@ const ICONS = {
   play: "M8 5.500v13l10.500-6.500z",
   search: "M11 5a6 6 0 1 0 0 12a6 6 0 1 0 0-12M15.500 15.500 20 20",
   lock: "M6.500 11h11v8.500h-11zM9 11V8a3 3 0 0 1 6 0v3",
-  arrow: "M5 12h13M13 7l5 5-5 5",
 };
 
 /** An icon, hidden from screen readers: the text beside it says the same. */
