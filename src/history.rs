@@ -208,6 +208,11 @@ impl History {
         self.0.lock().window(minutes, snapshot, at)
     }
 
+    /// The hashrates of one worker.
+    pub fn average(&self, worker: &str, unix_ms: u64) -> Averages {
+        self.0.lock().rings.averages(worker, unix_ms)
+    }
+
     /// The hashrates of all workers that have a history.
     pub fn averages(&self, unix_ms: u64) -> BTreeMap<String, Averages> {
         let recorder = self.0.lock();

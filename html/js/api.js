@@ -1,5 +1,4 @@
-// Talks to the server: the API of docs/api.md. One place for the token, for errors and for the
-// knowledge whether the server answers at all.
+// Talks to the server: the API of docs/api.md. One place for the token and for errors.
 
 const BASE = "/api/v1";
 
@@ -12,25 +11,16 @@ export class ApiError extends Error {
 }
 
 let token = null;
-let lastAnswerMs = Date.now();
-let online = true;
-const listeners = { connection: new Set(), login: new Set() };
+const listeners = { login: new Set(), password: new Set() };
 
-/** Calls `listener(online, lastAnswerMs)` when the server begins or ceases to answer. */
-export function onConnection(listener) {
-  listeners.connection.add(listener);
+/** Calls `listener(set)` when it is learnt whether a password is set. */
+export function onPassword(listener) {
+  listeners.password.add(listener);
 }
 
 /** Calls `listener()` when the server wants a login. */
 export function onLoginRequired(listener) {
   listeners.login.add(listener);
-}
-
-function setOnline(now) {
-  if (now) lastAnswerMs = Date.now();
-  if (now === online) return;
-  online = now;
-  listeners.connection.forEach((listener) => listener(online, lastAnswerMs));
 }
 
 async function send(method, path, body, { seconds = 10, signal } = {}) {
@@ -44,12 +34,10 @@ async function send(method, path, body, { seconds = 10, signal } = {}) {
   try {
     const answer = await fetch(BASE + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: stopped.signal, cache: "no-store" });
     const text = await answer.text();
-    setOnline(true);
     return { answer, data: parse(text) };
   } catch (error) {
     if (signal?.aborted) throw error;
-    setOnline(false);
-    throw new ApiError(0, "no_answer", "DPMP does not answer. Is it running, and is this device in the same network?");
+    throw new ApiError(0, "no_answer", "DPMP does not answer.");
   } finally {
     signal?.removeEventListener("abort", stop);
   }
@@ -94,12 +82,16 @@ export async function session() {
   const { answer, data } = await send("GET", "/session");
   if (!answer.ok) throw failed(answer, data);
   token = data.token;
+  listeners.password.forEach((listener) => listener(data.password_set));
   return data;
 }
 
 export const login = (password) => post("/login", { password });
 export const logout = () => post("/logout", {});
-export const changePassword = (current, next) => post("/password", { current, new: next });
+export async function changePassword(current, next) {
+  const { password_set: set } = await post("/password", { current, new: next });
+  listeners.password.forEach((listener) => listener(set));
+}
 export const status = () => get("/status");
 export const miners = () => get("/miners");
 export const miner = (id) => get(`/miners/${id}`);

@@ -100,17 +100,24 @@ function axes(scale, tick) {
   return parts;
 }
 
+const MINUTE = 60_000;
+const TICK_STEPS = [10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880].map((minutes) => minutes * MINUTE);
+
+/** Round times of the viewer's clock, and "now" at the end. */
 function timeTicks(scale) {
   const { times } = scale;
-  if (times.length < 2) return [];
-  const long = times.at(-1) - times[0] > 2 * 86_400_000;
-  const wanted = Math.max(2, Math.min(6, Math.floor(scale.width / 110)));
-  return Array.from({ length: wanted + 1 }, (_, k) => {
-    const i = Math.round((k / wanted) * (times.length - 1));
-    const now = k === wanted;
-    const text = now ? "now" : long ? day(times[i]) : clock(times[i]).split(", ").at(-1);
-    return { x: scale.x(i), text, anchor: k === 0 ? "start" : now ? "end" : "middle" };
-  });
+  const [start, end] = [times[0], times.at(-1)];
+  if (!(end > start)) return [];
+  const room = Math.max(2, Math.floor(scale.width / 90));
+  const step = TICK_STEPS.find((size) => (end - start) / size <= room) ?? TICK_STEPS.at(-1);
+  const offset = new Date(start).getTimezoneOffset() * MINUTE;
+  const ticks = [{ x: scale.x(times.length - 1), text: "now", anchor: "end" }];
+  for (let at = Math.ceil((start - offset) / step) * step + offset; at < end; at += step) {
+    const x = scale.x(((at - start) / (end - start)) * (times.length - 1));
+    if (x < 20 || ticks[0].x - x < 56) continue;
+    ticks.push({ x, text: step >= 1440 * MINUTE ? day(at) : clock(at).split(", ").at(-1), anchor: "middle" });
+  }
+  return ticks;
 }
 
 function areas(data, scale) {

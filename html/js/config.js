@@ -227,7 +227,7 @@ function jsonEditor(draft, changed) {
   const copy = button("Copy", async () => toast((await copyText(area.value)) ? "Copied." : "Copying is not possible here."), { image: "copy", kind: "small" });
   return {
     text: true,
-    element: h("section", { class: "card", "aria-labelledby": "json-label" }, h("header", { class: "card-head" }, h("label", { for: "json", id: "json-label" }, "Configuration as JSON"), h("div", { class: "actions" }, copy)), area, error, list, h("p", { class: "note", id: "json-help" }, "Passwords of pools are not shown. One that is left out stays as it is; \"\" removes it.")),
+    element: h("section", { class: "card" }, h("header", { class: "card-head" }, h("label", { for: "json" }, "Configuration as JSON"), h("div", { class: "actions" }, copy)), area, error, list, h("p", { class: "note", id: "json-help" }, "Passwords of pools are not shown. One that is left out stays as it is; \"\" removes it.")),
     faults(faults, { focus = false } = {}) {
       list.replaceChildren(...faults.map((f) => h("li", {}, h("code", {}, f.field), ` is ${f.found}. Allowed: ${f.allowed}.`)));
       if (faults.length) area.setAttribute("aria-invalid", "true");

@@ -26,7 +26,7 @@ export function configForm(draft, changed) {
   const others = h("div", {});
   const links = sections.map((section) => h("a", { href: `#${anchor(section)}` }, sectionTitle(section)));
   const cards = sections.map((section) => sectionCard(section, fields.filter((field) => sectionOf(field.key.path) === section), draft));
-  const observer = followScroll(cards, links);
+  const stopFollowing = followScroll(cards, links);
   return {
     element: h("div", { class: "config-form" }, h("nav", { class: "section-nav", "aria-label": "Sections" }, ...links, h("a", { href: "#password-section" }, "Password"), h("a", { href: "#backup-section" }, "Back-up")), h("div", { class: "sections" }, others, ...cards)),
     /** Shows the server's messages at their fields; those without a field at the top. */
@@ -40,7 +40,7 @@ export function configForm(draft, changed) {
       others.replaceChildren(...homeless.map((fault) => notice("error", fault.field, `It is ${fault.found}. Allowed: ${fault.allowed}.`)));
       if (focus) byPath.get(faults[0]?.field)?.input.focus();
     },
-    leave: () => observer.disconnect(),
+    leave: stopFollowing,
   };
 }
 
@@ -68,16 +68,13 @@ export function poolOf(slot, draft) {
   return { slot, host: value("host"), port: value("port"), wallet: value("wallet"), password };
 }
 
-/** Marks the section that is in sight. */
+/** Marks the section that is in sight: the last one that begins in the upper part of the window. */
 function followScroll(cards, links) {
-  const observer = new IntersectionObserver(
-    (entries) => {
-      const seen = entries.filter((entry) => entry.isIntersecting).at(-1);
-      if (!seen) return;
-      links.forEach((link, i) => link.toggleAttribute("data-current", cards[i] === seen.target));
-    },
-    { rootMargin: "-15% 0px -75% 0px" },
-  );
-  cards.forEach((element) => observer.observe(element));
-  return observer;
+  const mark = () => {
+    const begun = cards.filter((element) => element.getBoundingClientRect().top < innerHeight / 3).length;
+    links.forEach((link, i) => link.toggleAttribute("data-current", i === Math.max(0, begun - 1)));
+  };
+  addEventListener("scroll", mark, { passive: true });
+  requestAnimationFrame(mark);
+  return () => removeEventListener("scroll", mark);
 }

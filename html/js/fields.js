@@ -1,6 +1,6 @@
 // One setting as a labelled input with its meaning, default and limits, checked as one types.
 import { setting } from "./format.js";
-import { h, setText } from "./ui.js";
+import { h, marked, setText } from "./ui.js";
 
 /** Names for people; a key that is not here is called by its last part. */
 const LABELS = {
@@ -72,13 +72,16 @@ function parseNumber(key, text) {
   return { value };
 }
 
-/** An input for a key of the draft. `changed()` is called when the draft has changed. */
-export function settingField(key, draft, changed) {
+/**
+ * An input for a key of the draft. `changed()` is called when the draft has changed.
+ * `hint` takes the place of the full explanation.
+ */
+export function settingField(key, draft, changed, hint = null) {
   const id = `setting-${key.path.replaceAll(".", "-")}`;
   const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
   const input = makeInput(key, draft, id);
   input.setAttribute("aria-describedby", `${id}-error ${id}-help`);
-  const element = h("div", { class: `field kind-${key.kind}` }, label(key, id), withUnit(key, input), key.kind === "secret" && secretState(key, draft, input, changed), error, help(key, id));
+  const element = h("div", { class: `field kind-${key.kind}` }, label(key, id, hint), withUnit(key, input), key.kind === "secret" && secretState(key, draft, input, changed), error, hint === null ? help(key, id) : h("p", { class: "field-help", id: `${id}-help` }, hint));
 
   input.addEventListener("input", () => {
     const { value, fault } = parse(key, key.kind === "flag" ? input.checked : input.value);
@@ -95,6 +98,8 @@ export function settingField(key, draft, changed) {
     setText(error, text);
     if (text) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
+    // The message must not hide behind the bar at the foot.
+    if (text && input === document.activeElement) error.scrollIntoView({ block: "nearest" });
   }
 
   function mark() {
@@ -122,8 +127,8 @@ function choice(key, value, id) {
   return box;
 }
 
-function label(key, id) {
-  return h("div", { class: "field-label" }, h("label", { for: id }, labelOf(key.path)), key.needs_restart && h("span", { class: "chip", title: "A change waits for a restart" }, "restart"));
+function label(key, id, hint) {
+  return h("div", { class: "field-label" }, h("label", { for: id }, labelOf(key.path)), key.needs_restart && h("span", { class: "chip", title: "A change waits for a restart" }, "restart"), hint === null && h("code", {}, key.path));
 }
 
 function withUnit(key, input) {
@@ -134,7 +139,7 @@ function withUnit(key, input) {
 function help(key, id) {
   const list = key.kind === "list" ? " One a line." : "";
   const standard = key.secret ? "" : `Default: ${setting(key.default)}. `;
-  return h("div", { class: "field-help", id: `${id}-help` }, h("p", {}, key.meaning + list), h("p", { class: "limits" }, `${standard}Allowed: ${key.allowed}.`), h("code", {}, key.path));
+  return h("div", { class: "field-help", id: `${id}-help` }, h("p", {}, marked(key.meaning + list)), h("p", { class: "limits" }, marked(`${standard}Allowed: ${key.allowed}.`)));
 }
 
 /** A secret is never shown; one sees whether it is set, and can remove it. */

@@ -4,6 +4,9 @@
 const RATE_UNITS = ["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"];
 const SCALES = ["", "k", "M", "G", "T", "P", "E"];
 
+/** Made once: to make one for each figure would take most of a table's time. */
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
 const missing = (value) => value === null || value === undefined || Number.isNaN(value);
 
 /** Three significant digits, without an exponent. */
@@ -31,15 +34,16 @@ export function hashrate(value) {
   return hashrateParts(value)?.join(" ") ?? null;
 }
 
-/** A difficulty, or any large number: 842, 16.4 k, 8.42 G. */
+/** A difficulty, or any large number: 8,192, 16.4 k, 8.42 G. */
 export function large(value) {
   if (missing(value)) return null;
-  if (value < 1000) return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
+  if (value < 100) return String(Number(value.toPrecision(3)));
+  if (value < 10_000) return count(value);
   return scaled(value, SCALES).join(" ");
 }
 
 export function count(value) {
-  return missing(value) ? null : Math.round(value).toLocaleString("en");
+  return missing(value) ? null : whole.format(value);
 }
 
 /** A part of 1 as percent: 0.7 is "70 %". */

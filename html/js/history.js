@@ -20,7 +20,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
   let points = null;
   let stop = null;
 
-  const rate = areaChart({ label: "Hashrate of both pools", height: 190, tick: (v) => hashrate(v), say: sayRate });
+  const rate = areaChart({ label: "Hashrate of both pools", height: 190, tick: (v) => hashrate(v).replace(/\.0+ /, " "), say: sayRate });
   const split = areaChart({ label: "Split by time", height: 92, top: 1, tick: (v) => percent(v), say: saySplit });
   const about = h("p", { class: "note" });
   const problem = h("div", {});

@@ -1,42 +1,53 @@
 // Home: what needs the owner's eye, the total, the split, both pools and the past.
 import { alertList } from "./alerts.js";
-import { count, hashrateParts } from "./format.js";
+import { count, hashrateParts, reasons } from "./format.js";
 import { historyCard } from "./history.js";
 import { watchStatus } from "./live.js";
 import { measuredCard } from "./measured.js";
 import { poolCard } from "./pools.js";
 import { splitControl } from "./split.js";
-import { h, setFigure, setText, unknown } from "./ui.js";
+import { h, loading, setFigure, setText, unknown } from "./ui.js";
 
 export const home = { title: "Home", mount };
 
 function mount(host) {
+  let page = null;
+  host.append(h("h1", { class: "sr-only", tabindex: "-1" }, "Home"), loading());
+  const stop = watchStatus((status) => {
+    page ??= build(host);
+    page.show(status);
+  });
+  return () => {
+    stop();
+    page?.leave();
+  };
+}
+
+function build(host) {
   const alerts = alertList();
   const total = totalHashrate();
   const split = splitControl();
   const pools = { A: poolCard("A"), B: poolCard("B") };
   const measured = measuredCard();
   const history = historyCard({ title: "Over time" });
-  host.append(
-    h("h1", { class: "sr-only", tabindex: "-1" }, "Home"),
+  const refused = h("p", { class: "note refused" });
+  host.querySelector(".empty").replaceWith(
     alerts.element,
     h("section", { class: "card hero", "aria-label": "Hashrate and split" }, total.element, split.element),
     h("div", { class: "pair" }, pools.A.element, pools.B.element),
+    refused,
     h("div", { class: "past" }, history.element, measured.element),
   );
-  const stop = watchStatus((status) => {
-    alerts.show(status);
-    total.show(status);
-    split.show(status);
-    pools.A.show(status);
-    pools.B.show(status);
-    measured.show(status);
-    history.show(status);
-  });
-  return () => {
-    stop();
-    split.leave();
-    history.leave();
+  return {
+    show(status) {
+      [alerts, total, split, pools.A, pools.B, measured, history].forEach((part) => part.show(status));
+      const why = reasons(status.refused_here);
+      setText(refused, why ? `DPMP itself refused, before a pool had to: ${why}.` : "");
+    },
+    leave() {
+      split.leave();
+      history.leave();
+    },
   };
 }
 

@@ -29,8 +29,12 @@ export function poll(read, everyMs, show, fail = () => {}) {
   };
 }
 
+/** An answer that takes longer than this is told; the status is asked for every two seconds. */
+const SLOW_MS = 6000;
 const watchers = new Set();
+const troubled = new Set();
 let latest = null;
+let latestMs = null;
 let stopStatus = null;
 
 /** Gives the status to `show` now, if it is known, and whenever it is read; returns how to stop that. */
@@ -40,16 +44,38 @@ export function watchStatus(show) {
   return () => watchers.delete(show);
 }
 
+/**
+ * Calls `tell(problem, sinceMs)` when the status cannot be read, with a sentence and when it was read
+ * last, and `tell(null)` when it is read: what is shown must not grow old silently.
+ */
+export function watchTrouble(tell) {
+  troubled.add(tell);
+}
+
 /** Begins to read the status, for the frame and all pages together. */
 export function startStatus() {
-  stopStatus ??= poll(api.status, 2000, (status) => {
+  const tell = (problem) => troubled.forEach((listener) => listener(problem, latestMs));
+  const ask = async () => {
+    const slow = setTimeout(tell, SLOW_MS, "DPMP is slow to answer.");
+    try {
+      return await api.status();
+    } finally {
+      clearTimeout(slow);
+    }
+  };
+  const take = (status) => {
     latest = status;
+    latestMs = Date.now();
+    tell(null);
     watchers.forEach((show) => show(status));
-  });
+  };
+  stopStatus ??= poll(ask, 2000, take, (error) => tell(error.message));
 }
 
 export function endStatus() {
   stopStatus?.();
   stopStatus = null;
   latest = null;
+  watchers.clear();
+  troubled.clear();
 }

@@ -30,13 +30,12 @@ function mount(host) {
     "div",
     { class: "toolbar" },
     h("div", { class: "search" }, icon("search"), typed("text", "Text in the event", "Text")),
-    h("div", { class: "search narrow" }, typed("miner", "Miner: worker or number", "Worker or miner number")),
+    h("div", { class: "search narrow" }, typed("miner", "Miner: worker or number", "Worker or number")),
     select("Event", [["", "all"], ...EVENTS.map((name) => [name, name])], "", chosen("event")),
     select("Level", [["trace", "all"], ["info", "info and above"], ["warn", "warn and above"], ["error", "error"]], "info", chosen("level")),
     select("Pool", [["", "any"], ["A", "A"], ["B", "B"]], "", chosen("pool")),
-    pause,
   );
-  host.append(pageHead("Logs", "What happens, as it happens."), tools, found, list, downloadCard());
+  host.append(pageHead("Logs", "What happens, as it happens.", pause), tools, found, list, downloadCard());
 
   const fits = (entry) => matches(entry.event, filter);
 
@@ -73,7 +72,11 @@ function mount(host) {
     say();
   }
 
-  const stopStatus = watchStatus((status) => (names = { A: status.pools.A.name, B: status.pools.B.name }));
+  const stopStatus = watchStatus(({ pools }) => {
+    if (names.A === pools.A.name && names.B === pools.B.name) return;
+    names = { A: pools.A.name, B: pools.B.name };
+    if (!paused) showAll();
+  });
   const stopTail = tail((entries, missed) => {
     if (missed > 0) entries = [{ event: { ts: new Date().toISOString(), level: "warn", event: "log_dropped", lines: missed } }, ...entries];
     add(entries);

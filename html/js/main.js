@@ -4,7 +4,7 @@ import { about } from "./about.js";
 import { config } from "./config.js";
 import { clock } from "./format.js";
 import { home } from "./home.js";
-import { endStatus, startStatus, watchStatus } from "./live.js";
+import { endStatus, startStatus, watchStatus, watchTrouble } from "./live.js";
 import { loginPage } from "./login.js";
 import { logs } from "./logs.js";
 import { miners } from "./miners.js";
@@ -51,15 +51,19 @@ function showNoServer(error) {
 
 function showFrame(session) {
   const main = h("main", { id: "main" });
+  const leave = button("Log out", logOut, { kind: "ghost", image: "lock", "aria-label": "Log out" });
+  const showLeave = (set) => (leave.hidden = !set);
   const links = NAVIGATION.map(([path, image, label]) => h("a", { href: path, class: "nav-link" }, icon(image), h("span", {}, label)));
-  const foot = h("div", { class: "side-foot" }, connectionLine(), themeSwitch(), session.password_set && button("Log out", logOut, { kind: "ghost", image: "lock" }));
+  const foot = h("div", { class: "side-foot" }, connectionLine(), themeSwitch(), leave);
   app.replaceChildren(
     h("a", { class: "skip", href: "#main" }, "Skip to the content"),
-    h("header", { class: "side" }, h("a", { href: "/", class: "brand", "aria-label": "DPMP, to Home" }, h("img", { src: "/icon.svg", alt: "", width: "28", height: "28" }), h("span", {}, "DPMP")), h("nav", { "aria-label": "Pages" }, ...links), foot),
+    h("header", { class: "side" }, h("a", { href: "/", class: "brand" }, h("img", { src: "/icon.svg", alt: "", width: "28", height: "28" }), h("span", {}, "DPMP")), h("nav", { "aria-label": "Pages" }, ...links), foot),
     h("div", { class: "content" }, offlineBanner(), main),
     toasts(),
   );
   startRouter(PAGES, main, (path) => links.forEach((link) => markCurrent(link, path)));
+  api.onPassword(showLeave);
+  showLeave(session.password_set);
   watchStatus(leadToSetup);
   startStatus();
 }
@@ -102,18 +106,19 @@ function connectionLine() {
     else if (!status.healthy) show("error", "Not working");
     else show("good", "Working");
   });
-  api.onConnection((online) => !online && show("error", "No answer"));
+  watchTrouble((problem) => problem && show("error", "No answer"));
   return h("p", { class: "connection" }, dot, text);
 }
 
-/** While the server does not answer, the page says so and its figures lose their colour. */
+/** While the status cannot be read, the page says so and its figures lose their colour. */
 function offlineBanner() {
   const text = h("span", {});
   const banner = h("div", { class: "offline", role: "alert", hidden: true }, icon("warning"), text);
-  api.onConnection((online, lastAnswerMs) => {
-    document.documentElement.toggleAttribute("data-stale", !online);
-    banner.hidden = online;
-    setText(text, online ? "" : `DPMP does not answer. What you see is from ${clock(lastAnswerMs, { seconds: true })}; trying again…`);
+  watchTrouble((problem, sinceMs) => {
+    document.documentElement.toggleAttribute("data-stale", problem !== null);
+    banner.hidden = problem === null;
+    const age = sinceMs === null ? "" : ` What you see is from ${clock(sinceMs, { seconds: true })}.`;
+    setText(text, problem === null ? "" : `${problem}${age} Trying again…`);
   });
   return banner;
 }

@@ -28,8 +28,8 @@ const FACTS = [
   ["Connections", (m) => Object.entries(m.connections).map(([pool, state]) => `${pool} ${words(state)}`).join(", ") || null],
 ];
 
-/** Opens the sheet of a miner. */
-export function openMiner(id, status) {
+/** Opens the sheet of a miner of the table. */
+export function openMiner({ id, worker }, status) {
   const body = h("div", { class: "miner-sheet" }, loading());
   let view = null;
   const stop = poll(
@@ -41,7 +41,7 @@ export function openMiner(id, status) {
     },
     (error) => !view && body.replaceChildren(failure(error)),
   );
-  openDialog("Miner", body, {
+  openDialog(worker, body, {
     className: "sheet",
     onclose: () => {
       stop();
@@ -57,10 +57,10 @@ function build(body, miner, status) {
   const head = h("tr", {}, ...["When", "Pool", "Outcome", "Difficulty", "True difficulty", "Latency"].map((text) => h("th", { scope: "col" }, text)));
   if (status) history.show(status);
   body.replaceChildren(
-    h("div", { class: "miner-title" }, h("p", { class: "large" }, miner.worker), h("p", { class: "note" }, [miner.software ?? "software not known", miner.address].join(" · "))),
+    h("p", { class: "note" }, [miner.software ?? "software not known", miner.address].join(" · ")),
     h("dl", { class: "facts" }, ...facts.map((f) => h("div", {}, h("dt", {}, f.label), f.value))),
     history.element,
-    h("section", { class: "card", "aria-labelledby": "recent-shares" }, h("h3", { id: "recent-shares" }, "Recent shares"), h("div", { class: "scroll-x", role: "region", tabindex: "0", "aria-label": "Recent shares" }, h("table", { class: "plain" }, h("thead", {}, head), rows))),
+    h("section", { class: "card", "aria-labelledby": "recent-shares" }, h("h3", { id: "recent-shares" }, "Recent shares"), h("div", { class: "scroll-x", role: "region", tabindex: "0", "aria-label": "Table of recent shares" }, h("table", { class: "plain" }, h("thead", {}, head), rows))),
   );
   return {
     show({ miner: now, recent }) {

@@ -12,7 +12,7 @@ function mount(host) {
   let answer = null;
   let status = null;
   const filter = { text: "", show: "all", pool: "" };
-  const table = minerTable((id) => openMiner(id, status), sortChanged);
+  const table = minerTable((miner) => openMiner(miner, status), sortChanged);
   const totals = totalLine();
   const found = h("p", { class: "note", role: "status" });
   const problem = h("div", {});
@@ -34,11 +34,11 @@ function mount(host) {
     sortBox.querySelector("select").value = key;
   }
 
-  function refresh() {
+  function refresh({ keepOrder = false } = {}) {
     if (!answer) return;
     const all = [...answer.miners, ...answer.left];
     const shown = all.filter((miner) => fits(miner, filter));
-    table.show(shown, answer.now_ms);
+    table.show(shown, answer.now_ms, keepOrder);
     totals.show(answer);
     setText(found, all.length === 0 ? "No miner has connected yet. Enter this machine's address in your miner; Config and Set-up show the exact line." : shown.length === all.length ? `${count(all.length)} in the table` : `${count(shown.length)} of ${count(all.length)} fit`);
   }
@@ -51,7 +51,7 @@ function mount(host) {
       answer = now;
       waiting.remove();
       problem.replaceChildren();
-      refresh();
+      refresh({ keepOrder: true });
     },
     (error) => error.code !== "no_answer" && problem.replaceChildren(failure(error)),
   );
@@ -91,5 +91,5 @@ function sum(list, read) {
 }
 
 function rate(value) {
-  return value === null ? null : trimmed(value, value < 10 ? 1 : 0);
+  return value === null || value >= 10 ? count(value) : trimmed(value, 1);
 }

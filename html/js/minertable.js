@@ -15,16 +15,16 @@ const rowHeight = () => (narrow.matches ? 112 : 52);
 export const COLUMNS = [
   { key: "worker", title: "Worker", width: 210, value: (m) => m.worker.toLowerCase(), text: (m) => m.worker, more: (m) => (m.left_ms ? `left ${ago(m.left_ms, nowMs)}` : (m.software ?? "software not known")), upwards: true },
   { key: "software", title: "Software", value: (m) => m.software?.toLowerCase() ?? null, upwards: true },
-  { key: "pool", title: "Pool now", width: 86, value: (m) => m.pool, upwards: true },
+  { key: "pool", title: "Pool now", width: 84, value: (m) => m.pool, upwards: true },
   { key: "hashrate_5m", title: "5 min", width: 96, value: (m) => m.hashrate_5m, text: (m) => hashrate(m.hashrate_5m), number: true },
   { key: "hashrate_1h", title: "1 h", width: 96, value: (m) => m.hashrate_1h, text: (m) => hashrate(m.hashrate_1h), number: true },
   { key: "hashrate_24h", title: "24 h", width: 96, value: (m) => m.hashrate_24h, text: (m) => hashrate(m.hashrate_24h), number: true },
-  { key: "split", title: "Split by work", width: 116, value: (m) => m.share_a, text: (m) => ratio(m.share_a, 0), more: (m) => (m.time_share_a === null ? "" : `time ${ratio(m.time_share_a, 1)}`), number: true },
+  { key: "split", title: "Split by work", width: 128, value: (m) => m.share_a, text: (m) => ratio(m.share_a, 0), more: (m) => (m.time_share_a === null ? "" : `time ${ratio(m.time_share_a, 1)}`), number: true },
   { key: "shares", title: "Shares/min", width: 96, value: (m) => m.shares_per_minute, text: (m) => (m.shares_per_minute === null ? null : trimmed(m.shares_per_minute, 1)), number: true },
   { key: "difficulty", title: "Difficulty", width: 92, value: (m) => m.difficulty, text: (m) => large(m.difficulty), number: true },
-  { key: "accepted", title: "Accepted", width: 104, value: (m) => m.accepted.A + m.accepted.B, text: (m) => count(m.accepted.A + m.accepted.B), more: (m) => `A ${count(m.accepted.A)}, B ${count(m.accepted.B)}`, number: true },
-  { key: "rejected", title: "Rejected", width: 128, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), number: true },
-  { key: "best", title: "Best share", width: 112, value: (m) => m.best_share?.difficulty ?? null, text: (m) => large(m.best_share?.difficulty ?? null), more: (m) => (m.best_share ? `${m.best_share.pool}, ${ago(m.best_share.at_ms, nowMs)}` : ""), number: true },
+  { key: "accepted", title: "Accepted", width: 148, value: (m) => m.accepted.A + m.accepted.B, text: (m) => count(m.accepted.A + m.accepted.B), more: (m) => `A ${count(m.accepted.A)}, B ${count(m.accepted.B)}`, number: true },
+  { key: "rejected", title: "Rejected", width: 148, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), number: true },
+  { key: "best", title: "Best share", width: 118, value: (m) => m.best_share?.difficulty ?? null, text: (m) => large(m.best_share?.difficulty ?? null), more: (m) => (m.best_share ? `${m.best_share.pool}, ${ago(m.best_share.at_ms, nowMs)}` : ""), number: true },
   { key: "last", title: "Last share", width: 96, value: (m) => m.last_share_ms, text: (m) => ago(m.last_share_ms, nowMs), number: true },
   { key: "connected", title: "Connected", width: 104, value: (m) => m.connected_ms, text: (m) => duration(((m.left_ms ?? nowMs) - m.connected_ms) / 1000), number: true },
   { key: "address", title: "Address", width: 176, value: (m) => addressKey(m.address), text: (m) => m.address, upwards: true },
@@ -38,7 +38,10 @@ let nowMs = 0;
 export function minerTable(open, sorted) {
   const sort = { key: "worker", down: false };
   let list = [];
+  /** The rows that exist, one after the other from the index `from`, and those out of use. */
   const rows = [];
+  const spare = [];
+  let from = 0;
   const body = h("tbody", { role: "rowgroup" });
   const above = h("tr", { class: "spacer", "aria-hidden": "true" });
   const below = h("tr", { class: "spacer", "aria-hidden": "true" });
@@ -77,16 +80,35 @@ export function minerTable(open, sorted) {
     const height = rowHeight();
     const visible = Math.ceil(region.clientHeight / height) + 2 * SPARE;
     const first = Math.max(0, Math.min(Math.floor(region.scrollTop / height) - SPARE, list.length - visible));
-    const shown = list.slice(first, first + visible);
-    while (rows.length < shown.length) rows.push(makeRow(open));
+    const end = Math.min(list.length, first + visible);
+    moveRows(first, end);
+    rows.forEach((row, i) => row.show(list[from + i], from + i + 2));
     above.style.height = `${first * height}px`;
-    below.style.height = `${Math.max(0, list.length - first - shown.length) * height}px`;
-    rows.forEach((row, i) => {
-      if (i >= shown.length) return row.element.remove();
-      row.show(shown[i], first + i + 2);
-      if (!row.element.isConnected) below.before(row.element);
-    });
-    region.hidden = list.length === 0;
+    below.style.height = `${(list.length - end) * height}px`;
+  }
+
+  /** Lets rows exist from `first` to before `end`. Those that stay are not moved, or they would lose the focus. */
+  function moveRows(first, end) {
+    while (rows.length && (from < first || from >= end)) {
+      retire(rows.shift());
+      from += 1;
+    }
+    while (rows.length && from + rows.length > end) retire(rows.pop());
+    if (rows.length === 0) from = first;
+    while (from > first) {
+      rows.unshift(spare.pop() ?? makeRow(open));
+      above.after(rows[0].element);
+      from -= 1;
+    }
+    while (from + rows.length < end) {
+      rows.push(spare.pop() ?? makeRow(open));
+      below.before(rows.at(-1).element);
+    }
+  }
+
+  function retire(row) {
+    row.element.remove();
+    spare.push(row);
   }
 
   const onScroll = () => requestAnimationFrame(render);
@@ -98,16 +120,25 @@ export function minerTable(open, sorted) {
     element: region,
     sort,
     sortBy,
-    show(miners, now) {
+    /** `keepOrder`: these are the same miners a little later; their order rests while one points at them. */
+    show(miners, now, keepOrder) {
       nowMs = now;
-      list = miners;
+      const resting = keepOrder && region.matches(":focus-within, :hover");
+      list = resting ? inOrderOf(list, miners) : miners;
       table.setAttribute("aria-rowcount", String(list.length + 1));
       region.hidden = list.length === 0;
-      arrange();
+      if (!resting) arrange();
       render();
     },
     leave: () => observer.disconnect(),
   };
+}
+
+/** The miners of today in the order of yesterday; new ones at the end. */
+function inOrderOf(before, miners) {
+  const places = new Map(before.map((miner, i) => [miner.id, i]));
+  const place = (miner) => places.get(miner.id) ?? before.length;
+  return [...miners].sort((x, y) => place(x) - place(y));
 }
 
 /** What is not known comes last, whichever way is sorted. */
@@ -125,8 +156,8 @@ function addressKey(address) {
 
 function makeRow(open) {
   let miner = null;
-  const cells = SHOWN.map((column) => makeCell(column, () => open(miner.id)));
-  const element = h("tr", { role: "row", onclick: (event) => !event.target.closest("button") && open(miner.id) }, ...cells.map((cell) => cell.element));
+  const cells = SHOWN.map((column) => makeCell(column, () => open(miner)));
+  const element = h("tr", { role: "row", onclick: (event) => !event.target.closest("button") && open(miner) }, ...cells.map((cell) => cell.element));
   return {
     element,
     show(next, index) {
@@ -169,5 +200,5 @@ function poolCell() {
 
 function rejected(miner) {
   const all = miner.accepted.A + miner.accepted.B + miner.rejected;
-  return miner.rejected > 0 ? `${count(miner.rejected)} (${percent(miner.rejected / all)})` : count(miner.rejected);
+  return miner.rejected > 0 ? `${count(miner.rejected)} (${percent(miner.rejected / all, 2)})` : count(miner.rejected);
 }

@@ -23,6 +23,13 @@ const FACTS = [
   ["Lost", (p) => [count(p.lost), p.lost > 0 ? "sent, never answered" : ""]],
 ];
 
+/** What only few want to know. */
+const TECHNICAL = [
+  ["Version mask", (p) => [p.version_mask]],
+  ["Extranonce 2", (p) => [p.extranonce2_size === null ? null : `${p.extranonce2_size} bytes`]],
+  ["Network difficulty", (p) => [large(p.network_difficulty)]],
+];
+
 export function poolCard(slot) {
   const name = h("h2", { id: `pool-${slot}`, class: "ellipsis" }, `Pool ${slot}`);
   const coin = h("span", { class: "chip" });
@@ -33,14 +40,16 @@ export function poolCard(slot) {
   const number = h("span", { class: "large" }, unknown());
   const unit = h("span", { class: "unit" });
   const part = h("span", { class: "note" });
-  const facts = FACTS.map(([label, make]) => fact(label, make));
+  const facts = FACTS.map(fact);
+  const technical = TECHNICAL.map(fact);
   const element = h(
     "section",
     { class: `card pool pool-${slot.toLowerCase()}-edge`, "aria-labelledby": `pool-${slot}` },
-    h("header", { class: "pool-head" }, poolBadge(slot), h("div", { class: "pool-title" }, h("div", { class: "pool-name" }, name, coin), h("p", { class: "note pool-address" }, address, wallet)), state),
+    h("header", { class: "pool-head" }, poolBadge(slot), h("div", { class: "pool-name" }, name, coin), state, h("p", { class: "note pool-address" }, address, wallet)),
     reason,
     h("p", { class: "pool-rate" }, number, " ", unit, part),
     h("dl", { class: "facts" }, ...facts.map((f) => f.element)),
+    h("details", {}, h("summary", {}, "Technical"), h("dl", { class: "facts" }, ...technical.map((f) => f.element))),
   );
   return {
     element,
@@ -59,12 +68,12 @@ export function poolCard(slot) {
       setFigure(number, parts?.[0] ?? null);
       setText(unit, parts?.[1] ?? "");
       setText(part, `target ${percent(pool.target_share)}`);
-      facts.forEach((f) => f.show(pool, status.now_ms));
+      [...facts, ...technical].forEach((f) => f.show(pool, status.now_ms));
     },
   };
 }
 
-function fact(label, make) {
+function fact([label, make]) {
   const value = h("span", { class: "fact-value" }, unknown());
   const remark = h("span", { class: "fact-remark" });
   return {

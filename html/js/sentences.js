@@ -58,7 +58,7 @@ const SENTENCES = {
 export const EVENTS = Object.keys(SENTENCES).sort();
 
 export function sentence(event, names) {
-  const pool = event.pool ? (names[event.pool] ?? `pool ${event.pool}`) : "a pool";
-  const text = SENTENCES[event.event]?.(event, pool, names) ?? words(event.event);
-  return text[0].toUpperCase() + text.slice(1);
+  const pool = event.pool ? (names[event.pool] ?? `Pool ${event.pool}`) : "A pool";
+  // No capital is forced on the first letter, which may be that of a worker's or a pool's name.
+  return SENTENCES[event.event]?.(event, pool, names) ?? words(event.event);
 }

@@ -10,8 +10,17 @@ import { inWords, parsePercent } from "./split.js";
 import { button, copyField, failure, h, loading, notice, pageHead, poolBadge, setText } from "./ui.js";
 
 const STEPS = ["Pool A", "Pool B", "Split", "Miner"];
-const NEEDED = ["host", "port", "wallet"];
-const OPTIONAL = ["name", "chain", "user_name", "password"];
+const NEEDED = {
+  host: "Such as stratum.pool.com; it may be pasted with stratum+tcp:// in front.",
+  port: "The number after the colon.",
+  wallet: "Your payout address or the name of your account there.",
+};
+const OPTIONAL = {
+  name: "What you call it.",
+  chain: "Only shown, such as BTC.",
+  user_name: "How the pool names your miners. Most pools want {wallet}.{worker}.",
+  password: "Most pools need none.",
+};
 
 export const setup = { title: "Set-up", mount };
 
@@ -69,12 +78,12 @@ function forgetExamples(draft) {
 
 function poolStep(slot, draft, wizard, { back, next }) {
   const key = (name) => draft.schema.find((k) => k.path === `pools.${slot}.${name}`);
-  const make = (name) => key(name) && settingField(key(name), draft, () => {});
-  const needed = NEEDED.map(make);
-  const optional = OPTIONAL.map(make).filter(Boolean);
+  const make = ([name, hint]) => key(name) && settingField(key(name), draft, () => {}, hint);
+  const needed = Object.entries(NEEDED).map(make);
+  const optional = Object.entries(OPTIONAL).map(make).filter(Boolean);
   const problem = h("div", { role: "alert" });
   const onlyA = slot === "B" && h("input", { type: "checkbox", class: "switch", id: "only-a", checked: wizard.onlyA, onchange: () => ((wizard.onlyA = onlyA.checked), (form.hidden = wizard.onlyA)) });
-  const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));
+  const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));
 
   async function goOn() {
     problem.replaceChildren();

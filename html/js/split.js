@@ -55,7 +55,6 @@ export function splitControl() {
       toast(`The split is ${ratio(percentOf(server) / 100)} now. It takes effect with the miners' next turns.`, { action: back });
     } catch (error) {
       setText(view.error, `Not applied: ${error.message}`);
-      draft = draft === sent ? null : draft;
     }
     sending = false;
     view.root.removeAttribute("aria-busy");
@@ -189,5 +188,5 @@ function percentField(pool) {
 export function inWords(a, names) {
   if (a >= 100) return `All work goes to ${names.A}. ${names.B} is not connected to.`;
   if (a <= 0) return `All work goes to ${names.B}. ${names.A} is not connected to.`;
-  return "Of every miner's time, in short turns";
+  return `${trimmed(a, 1)} % of every miner's time goes to ${names.A}, in short turns`;
 }

@@ -76,6 +76,11 @@ export function icon(name) {
   return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 }
 
+/** A text in which `code` stands between backticks. */
+export function marked(text) {
+  return text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+}
+
 export function button(label, onclick, { kind = "", image = null, ...props } = {}) {
   return h("button", { type: "button", class: kind, onclick, ...props }, image && icon(image), h("span", {}, label));
 }
@@ -121,9 +126,10 @@ export function segmented(label, options, chosen, onchoose) {
 
 /** A select with a label. `options`: [[value, label], …]. */
 export function select(label, options, chosen, onchange) {
-  const box = h("select", { onchange: () => onchange(box.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
+  const id = `choose-${label.toLowerCase().replaceAll(" ", "-")}`;
+  const box = h("select", { id, onchange: () => onchange(box.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
   box.value = chosen;
-  return h("label", { class: "inline-field" }, h("span", {}, label), box);
+  return h("div", { class: "inline-field" }, h("label", { for: id }, label), box);
 }
 
 /** Tells what happened, at the foot of the page and to screen readers. */

@@ -189,3 +189,64 @@ fn better(before: Option<BestShare>, new: Option<BestShare>) -> Option<BestShare
         (_, new) => new,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use super::*;
+    use crate::stratum::reject::RejectReason;
+    use crate::units::{Difficulty, MinerId};
+
+    /// A share of difficulty 4 at pool A, for which the miner was asked for `work`.
+    fn record(ledger: &mut Ledger, outcome: ShareOutcome, work: f64) {
+        let share = ShareResult {
+            miner: MinerId(1),
+            worker: "rig".into(),
+            slot: Some(PoolSlot::A),
+            job: None,
+            block: matches!(outcome, ShareOutcome::RefusedHere(_)),
+            outcome,
+            credit: Difficulty::new(4.0),
+            true_difficulty: Some(5.0),
+            latency: None,
+        };
+        let now = Now {
+            at: std::time::Instant::now(),
+            unix_ms: 7,
+        };
+        ledger.record(&share, work, now);
+    }
+
+    #[test]
+    fn work_is_what_miners_were_asked_for_where_it_was_good_enough() {
+        let mut ledger = Ledger::default();
+        record(&mut ledger, ShareOutcome::Accepted, 4.0);
+        record(&mut ledger, ShareOutcome::BelowPool, 3.0);
+        record(&mut ledger, ShareOutcome::Lost(RejectReason::PoolLost), 4.0);
+        let stale = ShareOutcome::RefusedHere(RejectReason::Stale);
+        record(&mut ledger, stale, 0.0);
+        let pool = &ledger.pools[PoolSlot::A];
+        assert_eq!((pool.work, pool.work_squares), (7.0, 25.0));
+        assert_eq!(
+            pool.difficulty_sum, 4.0,
+            "what the pool credits is another thing"
+        );
+        assert_eq!(ledger.workers["rig"].work[PoolSlot::A], 7.0);
+        // A block is one whatever became of the share.
+        let block = pool.last_block.as_ref().unwrap();
+        assert_eq!(
+            (pool.blocks, block.worker.as_str(), block.unix_ms),
+            (1, "rig", 7)
+        );
+    }
+
+    #[test]
+    fn a_state_file_of_before_is_read() {
+        let text =
+            r#"{"pools": {"A": {"accepted": 3}, "B": {}}, "workers": {"rig": {"accepted": 3}}}"#;
+        let ledger: Ledger = serde_json::from_str(text).unwrap();
+        assert_eq!(ledger.pools[PoolSlot::A].accepted, 3);
+        assert_eq!(ledger.pools[PoolSlot::A].work, 0.0);
+        assert_eq!(ledger.workers["rig"].work[PoolSlot::B], 0.0);
+    }
+}

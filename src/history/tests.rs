@@ -219,7 +219,7 @@ fn a_full_history_is_small() {
         refused: 0.0,
         pools: PerPool::from_fn(|_| PoolStep {
             work: 123_456.79,
-            work_squares: 1.234_567_9e12,
+            work_squares: 1.234_567e12,
             accepted: 12.0,
             rejected: 0.0,
             seconds: 42.123,

@@ -16,7 +16,7 @@ pub(super) mod weights;
 pub mod widgets;
 
 use std::io::Cursor;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use rouille::{Response, ResponseBody};
@@ -43,11 +43,13 @@ pub struct Shared(Mutex<Option<Made>>);
 
 #[derive(Debug)]
 struct Made {
-    of: (Arc<Snapshot>, Arc<Config>),
+    /// What it was made of, without keeping a whole farm in memory when the last page is closed.
+    snapshot: Weak<Snapshot>,
+    config: Arc<Config>,
     second: u64,
     /// Counts what was dismissed, which changes an answer at once.
     version: u64,
-    body: Arc<[u8]>,
+    body: Arc<Vec<u8>>,
 }
 
 impl Shared {
@@ -61,33 +63,46 @@ impl Shared {
     ) -> Response {
         let second = moment.now.unix_ms / 1000;
         let is_of = |made: &Made| {
-            Arc::ptr_eq(&made.of.0, moment.snapshot)
-                && Arc::ptr_eq(&made.of.1, moment.config)
+            made.snapshot.as_ptr() == Arc::as_ptr(moment.snapshot)
+                && Arc::ptr_eq(&made.config, moment.config)
                 && (made.second, made.version) == (second, version)
         };
         let mut made = self.0.lock();
         let body = match made.as_ref().filter(|made| is_of(made)) {
             Some(made) => Arc::clone(&made.body),
-            None => match serde_json::to_vec(&make()) {
-                Ok(bytes) => {
-                    let body: Arc<[u8]> = bytes.into();
-                    *made = Some(Made {
-                        of: (Arc::clone(moment.snapshot), Arc::clone(moment.config)),
-                        second,
-                        version,
-                        body: Arc::clone(&body),
-                    });
-                    body
+            None => {
+                // The last one is given back first: memory for two is not needed, and the next is about as long.
+                let length = made.take().map_or(0, |made| made.body.len());
+                let mut bytes = Vec::with_capacity(length + length / 16);
+                if let Err(error) = serde_json::to_writer(&mut bytes, &make()) {
+                    return Response::text(format!("{error}\n")).with_status_code(500);
                 }
-                Err(error) => return Response::text(format!("{error}\n")).with_status_code(500),
-            },
+                let body = Arc::new(bytes);
+                *made = Some(Made {
+                    snapshot: Arc::downgrade(moment.snapshot),
+                    config: Arc::clone(moment.config),
+                    second,
+                    version,
+                    body: Arc::clone(&body),
+                });
+                body
+            }
         };
         drop(made);
         let length = body.len();
         Response {
-            data: ResponseBody::from_reader_and_size(Cursor::new(body), length),
+            data: ResponseBody::from_reader_and_size(Cursor::new(Bytes(body)), length),
             ..json::respond(&())
         }
+    }
+}
+
+/// A body that several answers share.
+struct Bytes(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -19,6 +19,7 @@ macro_rules! embedded {
 
 /// All files.
 const FILES: &[(&str, &[u8])] = &embedded![
+    "/app.css",
     "/icon.svg",
     "/index.html",
     "/js/about.js",

@@ -105,8 +105,7 @@ pub fn one(moment: &Moment<'_>, history: &History, id: &str) -> Answer {
         .chain(left)
         .find(|(view, _)| Some(view.id) == id)
         .ok_or_else(|| ApiError::not_found("There is no such miner (any more)."))?;
-    let averages = history.averages(moment.now.unix_ms);
-    let averages = averages.get(&view.worker).copied().unwrap_or_default();
+    let averages = history.average(&view.worker, moment.now.unix_ms);
     Ok(json::respond(&Detail {
         miner: miner(view, left_ms, averages),
         recent: view.recent.newest_first().map(share).collect(),
