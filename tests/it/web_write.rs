@@ -234,6 +234,14 @@ fn a_password_is_removed_by_who_knows_it() {
     );
     refused(&page(&proxy).get("/api/v1/config"), 401, "login_required");
 
+    // Nor by a file that was broken meanwhile.
+    proxy.write_config("{");
+    wait_until(SOON, "the refusal", || {
+        proxy.log().contains("config_refused")
+    });
+    ok(&owner.post("/api/v1/config/restore", &json!({"text": old})));
+    refused(&page(&proxy).get("/api/v1/config"), 401, "login_required");
+
     let answer = owner.post("/api/v1/password", &json!({"current": null, "new": null}));
     refused(&answer, 401, "wrong_password");
     let removed = owner.post(
