@@ -234,6 +234,14 @@ fn a_password_is_removed_by_who_knows_it() {
     );
     refused(&page(&proxy).get("/api/v1/config"), 401, "login_required");
 
+    // Nor by a file that was broken meanwhile.
+    proxy.write_config("{");
+    wait_until(SOON, "the refusal", || {
+        proxy.log().contains("config_refused")
+    });
+    ok(&owner.post("/api/v1/config/restore", &json!({"text": old})));
+    refused(&page(&proxy).get("/api/v1/config"), 401, "login_required");
+
     let answer = owner.post("/api/v1/password", &json!({"current": null, "new": null}));
     refused(&answer, 401, "wrong_password");
     let removed = owner.post(
@@ -636,15 +644,14 @@ fn a_pool_is_tested_before_it_is_saved() {
 fn events_are_told_as_they_happen() {
     let mut proxy = Setup::bare().start();
     let page = page(&proxy);
+    // Starting the proxy takes a connection to the miners' port, and its end is the last event for now.
+    wait_until(SOON, "quiet", || proxy.logged("miner_disconnected", ""));
     let first = ok(&page.get("/api/v1/events"));
-    let started = |event: &&Value| event["event"]["event"] == "started";
+    let events = first["events"].as_array().unwrap();
     assert!(
-        first["events"]
-            .as_array()
-            .unwrap()
+        events
             .iter()
-            .find(started)
-            .is_some()
+            .any(|event| event["event"]["event"] == "started")
     );
     assert_eq!(first["missed"], 0);
     let next = first["next"].as_u64().unwrap();

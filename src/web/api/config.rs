@@ -162,7 +162,7 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     let mut saved = pages.settings.change(|contents| {
         let mut new = read_json(&body.text)?;
         let restored = config::lookup(&new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
-        match present_hash(contents) {
+        match present_hash(contents, pages) {
             // A backup of a time without a password, or with another one, must not be a way round the present one.
             Some(hash) => {
                 if restored != Some(&hash) {
@@ -232,10 +232,17 @@ fn in_order_of(old: &Value, new: Value) -> Value {
     }
 }
 
-fn present_hash(contents: &[u8]) -> Option<Value> {
-    let old = config::read_json(std::str::from_utf8(contents).ok()?).ok()?;
-    let hash = config::lookup(&old, PASSWORD_HASH)?;
-    (!is_empty(hash)).then(|| hash.clone())
+/// The hash that the file has; of a file that cannot be read any more it is the one in force.
+fn present_hash(contents: &[u8], pages: &Pages) -> Option<Value> {
+    match text_of(contents).and_then(read_json) {
+        Ok(old) => config::lookup(&old, PASSWORD_HASH)
+            .filter(|hash| !is_empty(hash))
+            .cloned(),
+        Err(_) => {
+            let config = pages.context.live.wanted();
+            config.gui.password_hash.clone().map(Value::from)
+        }
+    }
 }
 
 fn secret_paths() -> impl Iterator<Item = &'static str> {
