@@ -25,6 +25,7 @@ const DOCUMENTS = [
   ["/docs/events.md", "Events", "every line of the log"],
   ["/docs/metrics.md", "Metrics", "every figure for Prometheus"],
   ["/docs/compatibility.md", "Compatibility", "what miners and pools do differently"],
+  ["/docs/api.md", "Web API", "how programs ask for what these pages show"],
   [downloads.openapi, "API", "the description of the API, as OpenAPI 3.1"],
 ];
 

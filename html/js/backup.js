@@ -45,7 +45,7 @@ export function backupCard(saved) {
 
   return card(
     "Back-up",
-    { id: "backup-section", note: "The whole file, with its passwords: keep it where nobody else reads it." },
+    { id: "backup-section", note: "The whole file but its passwords: a restored one keeps those that are set." },
     h("div", { class: "actions" }, h("a", { class: "button", href: api.downloads.backup, download: "" }, icon("download"), "Download"), button("Restore from a file", () => file.click(), { image: "upload" })),
     file,
     result,

@@ -12,7 +12,7 @@ const MARGIN = { left: 4, right: 56, top: 10, bottom: 24 };
 export function areaChart({ label, height, say, tick, top = null }) {
   const picture = svg("svg", { class: "chart-svg", height, width: "100%", "aria-hidden": "true" });
   const readout = h("p", { class: "chart-readout" });
-  const box = h("div", { class: "chart-box", tabindex: "0", role: "slider", "aria-label": `${label}: read with the arrow keys`, "aria-valuemin": "0" }, picture);
+  const box = h("div", { class: "chart-box", tabindex: "0", role: "slider", "aria-label": `${label}: read with the arrow keys`, "aria-valuemin": "0", "aria-valuenow": "0" }, picture);
   let data = null;
   let at = null;
 

@@ -65,7 +65,7 @@ export function poolOf(slot, draft) {
     return draft.unusable.get(key.path) ?? draft.value(key);
   };
   const password = draft.wanted.pools?.[slot]?.password ?? null;
-  return { slot, host: value("host"), port: value("port"), wallet: value("wallet"), password };
+  return { slot, host: value("host"), port: value("port"), wallet: value("wallet"), user_name: value("user_name"), password };
 }
 
 /** Marks the section that is in sight: the last one that begins in the upper part of the window. */

@@ -55,6 +55,21 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/ui.js",
 ];
 
+/// The documents that the pages lead to; they come with the program as well.
+const DOCUMENTS: &[(&str, &[u8])] = &[
+    ("/docs/api.md", include_bytes!("../../docs/api.md")),
+    (
+        "/docs/compatibility.md",
+        include_bytes!("../../docs/compatibility.md"),
+    ),
+    (
+        "/docs/configuration.md",
+        include_bytes!("../../docs/configuration.md"),
+    ),
+    ("/docs/events.md", include_bytes!("../../docs/events.md")),
+    ("/docs/metrics.md", include_bytes!("../../docs/metrics.md")),
+];
+
 /// The files with what a browser needs to know of them.
 #[derive(Debug)]
 pub(super) struct Files(Vec<File>);
@@ -76,7 +91,7 @@ impl Default for Files {
             kind: kind(path),
             tag: format!("\"{}\"", hex::encode(&Sha256::digest(content)[..8])),
         };
-        Self(FILES.iter().map(file).collect())
+        Self(FILES.iter().chain(DOCUMENTS).map(file).collect())
     }
 }
 
@@ -103,6 +118,7 @@ impl Files {
 /// The content type by the name's end.
 fn kind(path: &str) -> &'static str {
     match path.rsplit_once('.').map(|(_, end)| end) {
+        Some("md") => "text/plain; charset=utf-8",
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",

@@ -191,8 +191,9 @@ test("what somebody else changed meanwhile is not overwritten", async () => {
 test("the log runs, can be filtered, stopped, opened and downloaded", async () => {
   const page = await demoPage("/logs");
   const lines = page.locator(".log li");
-  const some = await until("some lines", () => lines.count());
-  await until("more of them", async () => (await lines.count()) > some);
+  const newest = () => lines.first().innerText();
+  const first = await newest();
+  await until("news", async () => (await newest()) !== first);
   await page.getByRole("button", { name: "Pause" }).click();
   await page.getByText(/Paused\. \d+ new/).waitFor();
   await page.locator(".log summary").first().click();
@@ -250,10 +251,10 @@ test("a password keeps others out", async () => {
   const dpmp = await startEmpty();
   const owner = await openPage(browser, dpmp.base);
   await owner.goto(`${dpmp.base}/config`);
-  await owner.getByLabel("New password").fill("short");
+  await owner.getByLabel("Password", { exact: true }).last().fill("short");
   await owner.getByRole("button", { name: "Set the password" }).click();
   await owner.getByText("Enter 8 to 128 characters.").waitFor();
-  await owner.getByLabel("New password").fill("correct horse");
+  await owner.getByLabel("Password", { exact: true }).last().fill("correct horse");
   await owner.getByLabel("The same once more").fill("correct horse");
   await owner.getByRole("button", { name: "Set the password" }).click();
   await until("the API to be closed", async () => (await fetch(`${dpmp.base}/api/v1/status`)).status === 401);

@@ -115,7 +115,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// The parameters; empty if there are none or they are no list.
-    pub(super) fn params(&self) -> Params {
+    pub(super) fn params(&self) -> Params<'a> {
         let list = self
             .params
             .and_then(|params| serde_json::from_str(params.get()).ok());
@@ -123,35 +123,55 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A list of parameters, with readers that say what is wrong.
-pub(super) struct Params(pub(super) Vec<Value>);
+/// A list of parameters as it stands in the line, with readers that say what is wrong. What is read
+/// in each share and job is read without a copy.
+pub(super) struct Params<'a>(pub(super) Vec<&'a RawValue>);
 
-impl Params {
-    pub(super) fn text(&self, index: usize, name: &str) -> Result<&str, String> {
-        match self.0.get(index) {
-            Some(Value::String(text)) => Ok(text),
-            Some(_) => Err(format!("{name} is no string")),
-            None => Err(format!("{name} is missing")),
-        }
+impl<'a> Params<'a> {
+    /// A parameter of any kind.
+    pub(super) fn value(&self, index: usize) -> Option<Value> {
+        serde_json::from_str(self.0.get(index)?.get()).ok()
+    }
+
+    pub(super) fn text(&self, index: usize, name: &str) -> Result<Cow<'a, str>, String> {
+        let raw = self
+            .0
+            .get(index)
+            .ok_or_else(|| format!("{name} is missing"))?;
+        text_of(raw).ok_or_else(|| format!("{name} is no string"))
     }
 
     /// Eight hex digits at most, as in ntime, nonce, version, nbits and masks.
     pub(super) fn word(&self, index: usize, name: &str) -> Result<u32, String> {
         let text = self.text(index, name)?;
-        parse_word(text).ok_or_else(|| format!("{name} is {:?}, not eight hex digits", quote(text)))
+        parse_word(&text)
+            .ok_or_else(|| format!("{name} is {:?}, not eight hex digits", quote(&text)))
     }
 
     pub(super) fn bytes(&self, index: usize, name: &str) -> Result<Vec<u8>, String> {
-        hex::decode(self.text(index, name)?).map_err(|error| format!("{name} is not hex: {error}"))
+        hex::decode(&*self.text(index, name)?)
+            .map_err(|error| format!("{name} is not hex: {error}"))
     }
 
     /// A number, also where the peer wrote it as a string or put it into a list (QUIRKS Q5, Q22).
     pub(super) fn number(&self, index: usize, name: &str) -> Result<f64, String> {
-        let value = match self.0.get(index) {
+        let value = self.value(index);
+        let value = match &value {
             Some(Value::Array(inner)) => inner.first(),
-            other => other,
+            other => other.as_ref(),
         };
         as_number(value).ok_or_else(|| format!("{name} is no number"))
+    }
+}
+
+/// What a JSON string says; `None` if it is none.
+pub(super) fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let json = raw.get();
+    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') {
+        serde_json::from_str(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inside))
     }
 }
 

@@ -45,17 +45,17 @@ fn valid(method: &'static str, call: Result<MinerCall, String>) -> MinerCall {
     call.unwrap_or_else(|problem| MinerCall::Invalid { method, problem })
 }
 
-fn submit(params: &Params) -> Result<Submit, String> {
+fn submit(params: &Params<'_>) -> Result<Submit, String> {
     let e2 = params.text(2, "extranonce2")?;
     Ok(Submit {
-        user: params.text(0, "worker")?.to_owned(),
-        job: job_id(params.text(1, "job id")?),
-        e2: Extranonce2::from_hex(e2)
-            .ok_or_else(|| format!("extranonce2 is {:?}, not hex of a usable size", quote(e2)))?,
+        user: params.text(0, "worker")?.into_owned(),
+        job: job_id(&params.text(1, "job id")?),
+        e2: Extranonce2::from_hex(&e2)
+            .ok_or_else(|| format!("extranonce2 is {:?}, not hex of a usable size", quote(&e2)))?,
         ntime: params.word(3, "ntime")?,
         nonce: params.word(4, "nonce")?,
-        version_bits: match params.0.get(5) {
-            None | Some(Value::Null) => None,
+        version_bits: match params.0.get(5).map(|raw| raw.get()) {
+            None | Some("null") => None,
             Some(_) => Some(params.word(5, "version bits")?),
         },
     })
@@ -67,20 +67,20 @@ fn job_id(text: &str) -> Option<JobId> {
     plain.then(|| u64::from_str_radix(text, 16).ok().map(JobId))?
 }
 
-fn configure(params: &Params) -> Result<MinerCall, String> {
-    let Some(Value::Array(extensions)) = params.0.first() else {
+fn configure(params: &Params<'_>) -> Result<MinerCall, String> {
+    let Some(Value::Array(extensions)) = params.value(0) else {
         return Err("the list of extensions is missing".into());
     };
     if extensions.len() > MOST_EXTENSIONS {
         return Err(format!("more than {MOST_EXTENSIONS} extensions"));
     }
+    let options = params.value(1);
     let mut asked = Configure::default();
     for extension in extensions.iter().filter_map(Value::as_str) {
         match extension {
             "version-rolling" => {
-                let mask = params
-                    .0
-                    .get(1)
+                let mask = options
+                    .as_ref()
                     .and_then(|options| options.get("version-rolling.mask"));
                 // A miner that names no mask can roll whatever the pool allows.
                 let mask = mask
@@ -96,38 +96,40 @@ fn configure(params: &Params) -> Result<MinerCall, String> {
     Ok(MinerCall::Configure(asked))
 }
 
-fn subscribe(params: &Params) -> MinerCall {
-    let user_agent = params.0.first().and_then(Value::as_str);
+fn subscribe(params: &Params<'_>) -> MinerCall {
+    let user_agent = params.text(0, "user agent").ok();
     MinerCall::Subscribe {
-        user_agent: user_agent.filter(|text| !text.is_empty()).map(quote),
+        user_agent: user_agent
+            .filter(|text| !text.is_empty())
+            .map(|text| quote(&text)),
     }
 }
 
-fn authorize(params: &Params) -> Result<MinerCall, String> {
+fn authorize(params: &Params<'_>) -> Result<MinerCall, String> {
     let user = params.text(0, "user name")?;
-    let password = params.0.get(1).and_then(Value::as_str).unwrap_or_default();
+    let password = params.text(1, "password").unwrap_or_default();
     if user.len() > LONGEST_NAME || password.len() > LONGEST_NAME {
         return Err(format!(
             "user name or password longer than {LONGEST_NAME} bytes"
         ));
     }
     Ok(MinerCall::Authorize {
-        user: user.to_owned(),
-        password: password.to_owned(),
+        user: user.into_owned(),
+        password: password.into_owned(),
     })
 }
 
-fn suggest_difficulty(params: &Params) -> Result<MinerCall, String> {
+fn suggest_difficulty(params: &Params<'_>) -> Result<MinerCall, String> {
     let number = params.number(0, "difficulty")?;
     let difficulty =
         Difficulty::new(number).ok_or_else(|| format!("difficulty is {number}, not above 0"))?;
     Ok(MinerCall::SuggestDifficulty(difficulty))
 }
 
-fn suggest_target(params: &Params) -> Result<MinerCall, String> {
+fn suggest_target(params: &Params<'_>) -> Result<MinerCall, String> {
     let text = params.text(0, "target")?;
     let mut hash = [0; 32];
-    hex::decode_to_slice(text, &mut hash).map_err(|_| "target is not 64 hex digits")?;
+    hex::decode_to_slice(&*text, &mut hash).map_err(|_| "target is not 64 hex digits")?;
     let difficulty = crate::stratum::job::BlockHash(hash).difficulty();
     let difficulty = Difficulty::new(difficulty).ok_or("target is zero")?;
     Ok(MinerCall::SuggestDifficulty(difficulty))

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::decode::{DecodeError, Envelope, Params, as_number, parse_word, quote};
+use super::decode::{DecodeError, Envelope, Params, as_number, parse_word, quote, text_of};
 use crate::stratum::job::Notify;
 use crate::stratum::message::{Extranonces, FromPool, Outcome};
 use crate::stratum::reject::Reject;
@@ -40,7 +40,7 @@ pub(super) fn decode(line: &Envelope<'_>) -> Result<FromPool, DecodeError> {
         "mining.set_version_mask" => valid("mining.set_version_mask", set_version_mask(&params)),
         "client.reconnect" => reconnect(&params),
         "client.show_message" => {
-            FromPool::ShowMessage(quote(params.text(0, "message").unwrap_or_default()))
+            FromPool::ShowMessage(quote(&params.text(0, "message").unwrap_or_default()))
         }
         "client.get_version" => FromPool::GetVersion(line.id()?),
         "mining.ping" => FromPool::Ping(line.id()?),
@@ -54,11 +54,14 @@ fn valid(method: &'static str, message: Result<FromPool, String>) -> FromPool {
     message.unwrap_or_else(|problem| FromPool::Invalid { method, problem })
 }
 
-fn notify(params: &Params) -> Result<FromPool, String> {
+fn notify(params: &Params<'_>) -> Result<FromPool, String> {
+    let is_number = |raw: &RawValue| {
+        raw.get()
+            .starts_with(|c: char| c == '-' || c.is_ascii_digit())
+    };
     let job_id = match params.0.first() {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        Some(_) | None => return Err("job id is no string".into()),
+        Some(raw) if is_number(raw) => raw.get().to_owned(),
+        Some(_) | None => params.text(0, "job id")?.into_owned(),
     };
     if job_id.len() > LONGEST_JOB_ID {
         return Err(format!("job id longer than {LONGEST_JOB_ID} bytes"));
@@ -69,15 +72,15 @@ fn notify(params: &Params) -> Result<FromPool, String> {
         }
         other => other,
     };
-    let Some(Value::Array(branches)) = params.0.get(4) else {
-        return Err("merkle branches are no list".into());
-    };
+    let branches = params.0.get(4).map_or("", |raw| raw.get());
+    let branches: Vec<&RawValue> =
+        serde_json::from_str(branches).map_err(|_| "merkle branches are no list")?;
     if branches.len() > MOST_BRANCHES {
         return Err(format!("more than {MOST_BRANCHES} merkle branches"));
     }
     let branches = branches
         .iter()
-        .map(|branch| hash(branch.as_str(), "merkle branch"));
+        .map(|branch| hash(text_of(branch), "merkle branch"));
     Ok(FromPool::Notify(Box::new(Notify {
         job_id,
         prevhash: hash(params.text(1, "prevhash").ok(), "prevhash")?,
@@ -91,44 +94,43 @@ fn notify(params: &Params) -> Result<FromPool, String> {
         clean: params
             .0
             .get(8..)
-            .and_then(<[Value]>::last)
-            .and_then(Value::as_bool)
-            .unwrap_or(true),
+            .and_then(|rest| rest.last())
+            .is_none_or(|flag| flag.get() != "false"),
     })))
 }
 
-fn hash(text: Option<&str>, name: &str) -> Result<[u8; 32], String> {
+fn hash(text: Option<Cow<'_, str>>, name: &str) -> Result<[u8; 32], String> {
     let mut hash = [0; 32];
     let text = text.ok_or_else(|| format!("{name} is no string"))?;
-    hex::decode_to_slice(text, &mut hash).map_err(|_| format!("{name} is not 64 hex digits"))?;
+    hex::decode_to_slice(&*text, &mut hash).map_err(|_| format!("{name} is not 64 hex digits"))?;
     Ok(hash)
 }
 
-fn set_difficulty(params: &Params) -> Result<FromPool, String> {
+fn set_difficulty(params: &Params<'_>) -> Result<FromPool, String> {
     let number = params.number(0, "difficulty")?;
     let difficulty =
         Difficulty::new(number).ok_or_else(|| format!("difficulty is {number}, not above 0"))?;
     Ok(FromPool::SetDifficulty(difficulty))
 }
 
-fn set_extranonce(params: &Params) -> Result<FromPool, String> {
-    extranonces(params.0.first(), params.0.get(1)).map(FromPool::SetExtranonce)
+fn set_extranonce(params: &Params<'_>) -> Result<FromPool, String> {
+    extranonces(params.value(0).as_ref(), params.value(1).as_ref()).map(FromPool::SetExtranonce)
 }
 
-fn set_version_mask(params: &Params) -> Result<FromPool, String> {
+fn set_version_mask(params: &Params<'_>) -> Result<FromPool, String> {
     params
         .word(0, "mask")
         .map(|mask| FromPool::SetVersionMask(VersionMask(mask)))
 }
 
-fn reconnect(params: &Params) -> FromPool {
-    let whole = |index: usize| as_number(params.0.get(index)).and_then(to_whole);
+fn reconnect(params: &Params<'_>) -> FromPool {
+    let whole = |index: usize| as_number(params.value(index).as_ref()).and_then(to_whole);
     FromPool::Reconnect {
         host: params
             .text(0, "host")
             .ok()
             .filter(|host| !host.is_empty())
-            .map(quote),
+            .map(|host| quote(&host)),
         port: whole(1)
             .and_then(|port| u16::try_from(port).ok())
             .filter(|port| *port != 0),

@@ -1,7 +1,7 @@
 //! `config`: the configuration file, read, checked, saved, backed up and restored.
 //!
-//! Secrets go in and do not come out, but in a backup. What is saved is what the client sent, with the secrets that it
-//! left out put back, in the order that the file had; keys that mean nothing to us stay as they are.
+//! Secrets go in and do not come out, not in a backup either. What is saved is what the client sent, with the secrets
+//! that it left out put back, in the order that the file had; keys that mean nothing to us stay as they are.
 
 use rouille::Response;
 use serde::Deserialize;
@@ -49,13 +49,7 @@ pub(super) fn set(root: &mut Value, path: &str, value: Value) {
 pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     let contents = read(pages)?;
     let text = text_of(&contents)?;
-    let mut view = config::read_json(text).map_err(broken)?;
-    let mut secrets_set = Vec::new();
-    for path in secret_paths() {
-        if take(&mut view, path).is_some_and(|secret| !is_empty(&secret)) {
-            secrets_set.push(path);
-        }
-    }
+    let (view, secrets_set) = without_secrets(text)?;
     let (warnings, pending) = match config::parse(text) {
         Ok(loaded) => {
             let changes = config::changes(&pages.started_with, &loaded.config);
@@ -94,7 +88,7 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: ConfigBody = json::read(call.request)?;
     let contents = read(pages)?;
     let loaded = read_json(body.config.get())
-        .and_then(|new| completed(new, &contents))
+        .and_then(|new| completed(new, &old_of(&contents, pages)))
         .and_then(|new| {
             pages
                 .settings
@@ -134,7 +128,7 @@ pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
                 "The configuration has changed since this page read it. Load it again.",
             ));
         }
-        completed(read_json(body.config.get())?, contents)
+        completed(read_json(body.config.get())?, &old_of(contents, pages))
     })?;
     Ok(json::respond(&saved_json(&saved)))
 }
@@ -142,7 +136,8 @@ pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
 /// `GET /api/v1/config/backup`
 pub(in crate::web) fn backup(pages: &Pages, _: &Call<'_>) -> Answer {
     let contents = read(pages)?;
-    Ok(Response::from_data("application/json", contents)
+    let (view, _) = without_secrets(text_of(&contents)?)?;
+    Ok(Response::from_data("application/json", config::text(&view))
         .with_unique_header("Cache-Control", "no-store")
         .with_additional_header(
             "Content-Disposition",
@@ -161,20 +156,22 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     let mut warning = None;
     let mut saved = pages.settings.change(|contents| {
         let mut new = read_json(&body.text)?;
-        let restored = config::lookup(&new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
-        match present_hash(contents, pages) {
-            // A backup of a time without a password, or with another one, must not be a way round the present one.
-            Some(hash) => {
-                if restored != Some(&hash) {
-                    warning =
-                        Some("The password of these pages stays as it is; it is not restored.");
-                }
-                set(&mut new, PASSWORD_HASH, hash);
+        let old = old_of(contents, pages);
+        let restored = take(&mut new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
+        let mut new = completed(new, &old)?;
+        match (
+            config::lookup(&new, PASSWORD_HASH).filter(|hash| !is_empty(hash)),
+            restored,
+        ) {
+            // A file of a time without a password, or with another one, must not be a way round the present one.
+            (Some(kept), restored) if restored.as_ref() != Some(kept) => {
+                warning = Some("The password of these pages stays as it is; it is not restored.");
             }
-            None if restored.is_some() => {
-                warning = Some("These pages have the password of the backup from now on.");
+            (None, Some(restored)) => {
+                set(&mut new, PASSWORD_HASH, restored);
+                warning = Some("These pages have the password of the restored file from now on.");
             }
-            None => (),
+            (Some(_) | None, _) => (),
         }
         Ok::<_, ApiError>(new)
     })?;
@@ -186,11 +183,9 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
 ///
 /// # Errors
 /// If it would change the password of the pages.
-fn completed(mut new: Value, contents: &[u8]) -> Result<Value, ApiError> {
-    // A file that cannot be read any more has nothing to keep.
-    let old = text_of(contents).and_then(read_json).unwrap_or_default();
+fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
     let sent = config::lookup(&new, PASSWORD_HASH);
-    let kept = config::lookup(&old, PASSWORD_HASH).filter(|kept| !is_empty(kept));
+    let kept = config::lookup(old, PASSWORD_HASH).filter(|kept| !is_empty(kept));
     if let Some(sent) = sent {
         let same = match kept {
             Some(kept) => kept == sent,
@@ -207,12 +202,12 @@ fn completed(mut new: Value, contents: &[u8]) -> Result<Value, ApiError> {
     }
     for path in secret_paths() {
         if config::lookup(&new, path).is_none() {
-            if let Some(secret) = config::lookup(&old, path) {
+            if let Some(secret) = config::lookup(old, path) {
                 set(&mut new, path, secret.clone());
             }
         }
     }
-    Ok(in_order_of(&old, new))
+    Ok(in_order_of(old, new))
 }
 
 /// The same JSON with its keys in the order of another one; what that does not have comes last.
@@ -232,17 +227,34 @@ fn in_order_of(old: &Value, new: Value) -> Value {
     }
 }
 
-/// The hash that the file has; of a file that cannot be read any more it is the one in force.
-fn present_hash(contents: &[u8], pages: &Pages) -> Option<Value> {
-    match text_of(contents).and_then(read_json) {
-        Ok(old) => config::lookup(&old, PASSWORD_HASH)
-            .filter(|hash| !is_empty(hash))
-            .cloned(),
-        Err(_) => {
-            let config = pages.context.live.wanted();
-            config.gui.password_hash.clone().map(Value::from)
+/// What the file says. Of one that cannot be read any more, the secrets that are in force.
+fn old_of(contents: &[u8], pages: &Pages) -> Value {
+    text_of(contents).and_then(read_json).unwrap_or_else(|_| {
+        let config = pages.context.live.wanted();
+        let mut secrets = Value::Null;
+        if let Some(hash) = &config.gui.password_hash {
+            set(&mut secrets, PASSWORD_HASH, hash.as_str().into());
         }
-    }
+        for (slot, pool) in config.pools.iter() {
+            if let Some(password) = pool.as_ref().and_then(|pool| pool.password.as_deref()) {
+                set(
+                    &mut secrets,
+                    &format!("pools.{slot}.password"),
+                    password.into(),
+                );
+            }
+        }
+        secrets
+    })
+}
+
+/// A file's JSON for a client, and where the secrets stood that it does not get.
+fn without_secrets(text: &str) -> Result<(Value, Vec<&'static str>), ApiError> {
+    let mut view = config::read_json(text).map_err(broken)?;
+    let taken =
+        secret_paths().filter(|path| take(&mut view, path).is_some_and(|it| !is_empty(&it)));
+    let taken = taken.collect();
+    Ok((view, taken))
 }
 
 fn secret_paths() -> impl Iterator<Item = &'static str> {
@@ -372,7 +384,7 @@ mod tests {
     }
 
     fn complete(new: Value) -> Result<Value, ApiError> {
-        completed(new, old().to_string().as_bytes())
+        completed(new, &old())
     }
 
     #[test]
@@ -413,9 +425,9 @@ mod tests {
         let same = complete(json!({"gui": {"password_hash": HASH}})).unwrap();
         assert_eq!(same["gui"]["password_hash"], HASH);
         // Nor is one set.
-        let set = completed(json!({"gui": {"password_hash": HASH}}), b"{}");
+        let set = completed(json!({"gui": {"password_hash": HASH}}), &json!({}));
         assert!(set.is_err());
-        let none = completed(json!({"gui": {"password_hash": ""}}), b"{}");
+        let none = completed(json!({"gui": {"password_hash": ""}}), &json!({}));
         assert!(none.is_ok());
     }
 

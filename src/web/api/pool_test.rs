@@ -22,6 +22,8 @@ struct Body {
     port: Value,
     wallet: Value,
     /// Null or left out: the one that is set.
+    user_name: Option<Value>,
+    /// Null or left out: the one that is set.
     password: Option<Value>,
 }
 
@@ -59,13 +61,7 @@ pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
 
 /// The pool as it would be in force if it were saved, judged by the configuration's own rules.
 fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, ApiError> {
-    let name = slot.to_string();
-    let stored = config.pools[slot].as_ref();
-    let password = body.password.or_else(|| {
-        stored
-            .and_then(|pool| pool.password.clone())
-            .map(Value::from)
-    });
+    let (no_form, no_password) = (body.user_name.is_none(), body.password.is_none());
     let no_wallet = body
         .wallet
         .as_str()
@@ -75,19 +71,30 @@ fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, Ap
         "listen": {"host": config.listen.host, "port": config.listen.port},
         "metrics": {"enabled": false},
         "gui": {"enabled": false},
-        "pools": {&name: {
+        "pools": {slot.to_string(): {
             "host": body.host,
             "port": body.port,
             "wallet": body.wallet,
-            "password": password,
+            "user_name": body.user_name,
+            "password": body.password,
         }},
     })
     .to_string();
     let mut loaded = config::parse(&text).map_err(|errors| with_own_field(errors.faults))?;
-    loaded.config.pools[slot].take().ok_or_else(|| {
+    let mut pool = loaded.config.pools[slot].take().ok_or_else(|| {
         let field = if no_wallet { "wallet" } else { "host" };
         ApiError::invalid_value(field, "Host and wallet must be filled in to be tested.")
-    })
+    })?;
+    if let Some(stored) = &config.pools[slot] {
+        if no_form {
+            pool.user_name.clone_from(&stored.user_name);
+        }
+        // What was stored for one pool is not told to another.
+        if no_password && stored.address() == pool.address() {
+            pool.password.clone_from(&stored.password);
+        }
+    }
+    Ok(pool)
 }
 
 /// The first fault, by the request's name of the field.
@@ -140,6 +147,7 @@ mod tests {
             host: host.into(),
             port: port.into(),
             wallet: wallet.into(),
+            user_name: None,
             password: None,
         }
     }
@@ -182,6 +190,8 @@ mod tests {
         assert_eq!(password(None).as_deref(), Some("stored"));
         assert_eq!(password(Some("")), None);
         assert_eq!(password(Some("new")).as_deref(), Some("new"));
+        let elsewhere = pool_of(PoolSlot::A, body("b.test.net", 3333, "w"), &config).unwrap();
+        assert_eq!(elsewhere.password, None, "it is not told to another pool");
     }
 
     #[test]
