@@ -159,6 +159,19 @@ pub struct Series {
     pub rejected: Option<PerPool<Vec<Option<f64>>>>,
 }
 
+impl Series {
+    /// The same steps without anything that is known.
+    pub fn unknown(self) -> Self {
+        let nothing = |values: Vec<Option<f64>>| vec![None; values.len()];
+        Self {
+            hashrate: self.hashrate.map(|_, values| vec![None; values.len()]),
+            time_share_a: nothing(self.time_share_a),
+            rejected: None,
+            ..self
+        }
+    }
+}
+
 /// What was measured over the last while.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Window {

@@ -120,7 +120,8 @@ impl Pages {
     }
 
     fn chart(&self, request: &Request) -> Answer {
-        api::history::history(request, &self.history, now().unix_ms)
+        let snapshot = self.published.get();
+        api::history::history(request, &self.history, &snapshot, now().unix_ms)
     }
 
     fn alert_seen(&self, request: &Request) -> Answer {

@@ -268,7 +268,7 @@ test("a password keeps others out", async () => {
   await scan(stranger, "the login");
   await password.fill("wrong");
   await password.press("Enter");
-  await stranger.getByText("That is not the password.").waitFor();
+  await stranger.locator("#login-error:not(:empty)").waitFor();
   await password.fill("correct horse");
   await password.press("Enter");
   await stranger.getByLabel("Length of a turn").waitFor();

@@ -3,6 +3,7 @@
 use rouille::Request;
 use serde_json::json;
 
+use crate::core::snapshot::Snapshot;
 use crate::history::{History, Range};
 use crate::web::error::{Answer, ApiError};
 use crate::web::json;
@@ -13,8 +14,8 @@ const USUAL: Range = Range::Day;
 /// Answers with a chart of all miners, or of the worker that is asked for.
 ///
 /// # Errors
-/// If there is no such range, or no history of this worker.
-pub fn history(request: &Request, history: &History, now_ms: u64) -> Answer {
+/// If there is no such range, or no such worker.
+pub fn history(request: &Request, history: &History, snapshot: &Snapshot, now_ms: u64) -> Answer {
     let range = match request.get_param("range") {
         None => USUAL,
         Some(name) => find(&name)?,
@@ -22,6 +23,13 @@ pub fn history(request: &Request, history: &History, now_ms: u64) -> Answer {
     let worker = request.get_param("worker");
     let series = history
         .series(range, worker.as_deref(), now_ms)
+        .or_else(|| {
+            // One that has just come has no history yet, which is no error.
+            let all = history.series(range, None, now_ms)?;
+            let name = worker.as_deref()?;
+            let is_here = snapshot.miners.iter().any(|miner| miner.worker == name);
+            is_here.then(|| all.unknown())
+        })
         .ok_or_else(|| ApiError::not_found("There is no history of this worker."))?;
     Ok(json::respond(&json!({
         "range": range.name(),
