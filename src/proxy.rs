@@ -27,9 +27,9 @@ use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
 use crate::shell::{store, watch};
 use crate::web;
-use crate::web::gui::{Own, Pages};
 use crate::web::limit::Places;
 use crate::web::login::Login;
+use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, Own, Pages};
 use crate::web::server::{Seats, ServerHandle};
 
 /// How long the last log lines may take when the program fails.
@@ -137,8 +137,8 @@ impl Proxy {
             context: context.clone(),
             settings: Arc::clone(&settings),
             login: Login::new()?,
-            pool_tests: Places::new(web::gui::MOST_POOL_TESTS),
-            downloads: Places::new(web::gui::MOST_DOWNLOADS),
+            pool_tests: Places::new(MOST_POOL_TESTS),
+            downloads: Places::new(MOST_DOWNLOADS),
             started_with: Arc::clone(&config),
             miners,
             own: Own::default(),

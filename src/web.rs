@@ -9,4 +9,5 @@ pub mod json;
 pub mod limit;
 pub mod login;
 pub mod metrics;
+pub mod pages;
 pub mod server;

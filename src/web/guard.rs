@@ -14,8 +14,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use rouille::Request;
 
 use crate::web::error::{ApiError, Code};
-use crate::web::gui::Access;
 use crate::web::login::{Login, same};
+use crate::web::pages::Access;
 
 /// The header with the token of `GET /api/v1/session`.
 const TOKEN: &str = "X-DPMP-Token";

@@ -3,65 +3,14 @@
 //! Nothing is decided here but who is asked. What a function needs to know it gets from [`Pages`]; it reads the
 //! published picture of the state or sends the scheduler a command, and owns no routing state.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use rouille::{Request, Response};
 
-use crate::config::Config;
-use crate::history::History;
-use crate::observe::published::Published;
 use crate::shell::clock::now;
-use crate::shell::inbox::Context;
-use crate::shell::settings::Settings;
-use crate::web::api::alerts::{Grounds, Seen};
-use crate::web::api::{self, Moment, Shared};
+use crate::web::api::alerts::Grounds;
+use crate::web::api::{self, Moment};
 use crate::web::error::{Answer, ApiError, Code};
-use crate::web::files::Files;
-use crate::web::limit::Places;
-use crate::web::login::Login;
+use crate::web::pages::{Access, Call, Pages};
 use crate::web::{guard, json};
-
-/// How many tests of pools run at a time.
-pub const MOST_POOL_TESTS: usize = 2;
-
-/// How many archives of the log are made at a time.
-pub const MOST_DOWNLOADS: usize = 1;
-
-/// Everything that the functions behind the routes may use.
-pub struct Pages {
-    /// The newest picture of the state.
-    pub published: Arc<Published>,
-    /// What was done in the last minutes, hours and days.
-    pub history: Arc<History>,
-    /// The scheduler's inbox, the configuration in force, the log and the figures.
-    pub context: Context,
-    /// The configuration file, and how it is changed.
-    pub settings: Arc<Settings>,
-    /// Who is logged in.
-    pub login: Login,
-    /// Tests of pools that may run.
-    pub pool_tests: Places,
-    /// Downloads of the log that may run.
-    pub downloads: Places,
-    /// The configuration of the start: what needs a restart is still as it says.
-    pub started_with: Arc<Config>,
-    /// Where miners are served.
-    pub miners: SocketAddr,
-    /// What belongs to these pages alone.
-    pub own: Own,
-}
-
-/// What the pages keep for themselves.
-#[derive(Debug, Default)]
-pub struct Own {
-    files: Files,
-    /// Alerts that were dismissed.
-    seen: Seen,
-    /// Answers that all open pages ask for again and again.
-    status: Shared,
-    miners: Shared,
-}
 
 impl Pages {
     /// Lets a request pass, or says why not.
@@ -133,14 +82,6 @@ impl Pages {
     }
 }
 
-/// What a route's function gets to know of the request.
-pub struct Call<'a> {
-    /// The request.
-    pub request: &'a Request,
-    /// What stood in the place of `{…}` in the route's path.
-    pub part: &'a str,
-}
-
 /// What may be asked for, in the order of the API's description (`docs/api.md`).
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
@@ -179,23 +120,6 @@ pub(super) struct Route {
 
 /// What a route leads to.
 type Handler = fn(&Pages, &Call<'_>) -> Answer;
-
-/// Who may ask, each with what is asked of the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Access {
-    /// Programs, too, that call us by a name that we do not know: nothing is told that could hurt.
-    Anyone,
-    /// Whoever calls us by one of our names, also by a link on another page: it gets files that hold no data.
-    Link,
-    /// Whoever calls us by one of our names and is not a page of another site.
-    Visitor,
-    /// With JSON, from a page of ours and with its token: something changes, but nobody has to be logged in.
-    Guest,
-    /// A visitor who is logged in, if there is a password.
-    Reader,
-    /// A guest who is logged in, if there is a password.
-    Owner,
-}
 
 impl Route {
     const fn new(

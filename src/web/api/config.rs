@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, Loaded};
 use crate::shell::settings::{Saved, etag};
 use crate::web::error::{Answer, ApiError, Code, fault_json};
-use crate::web::gui::{Call, Pages};
 use crate::web::json;
+use crate::web::pages::{Call, Pages};
 
 /// The one secret that is changed elsewhere, where the present password is asked for.
 const PASSWORD_HASH: &str = "gui.password_hash";

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use crate::observe::tail::Excerpt;
 use crate::shell::clock::clock;
 use crate::web::error::{Answer, ApiError};
-use crate::web::gui::{Call, Pages};
 use crate::web::json;
+use crate::web::pages::{Call, Pages};
 
 /// How many events an answer has if the client does not say.
 const USUAL: usize = 200;

@@ -14,8 +14,8 @@ use tar::Header;
 
 use crate::observe::wallet::Redactor;
 use crate::web::error::{Answer, ApiError};
-use crate::web::gui::{Call, Pages};
 use crate::web::limit::Place;
+use crate::web::pages::{Call, Pages};
 
 /// How long the lines that are still to be written are waited for.
 const LAST_LINES: Duration = Duration::from_secs(1);

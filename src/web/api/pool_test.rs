@@ -9,8 +9,8 @@ use crate::config::{self, Config, PoolConfig};
 use crate::units::PoolSlot;
 use crate::visit::{Failure, Found, Step, visit};
 use crate::web::error::{Answer, ApiError};
-use crate::web::gui::{Call, Pages};
 use crate::web::json;
+use crate::web::pages::{Call, Pages};
 
 /// How long a test may take.
 const PATIENCE: Duration = Duration::from_secs(20);

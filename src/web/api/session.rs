@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::web::api::config::{present, set};
 use crate::web::error::{Answer, ApiError, Code};
-use crate::web::gui::{Call, Pages};
 use crate::web::json;
+use crate::web::pages::{Call, Pages};
 
 /// The key that the hash stands under.
 const KEY: &str = "gui.password_hash";

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::units::{PerPool, PoolSlot};
 use crate::web::api::config::{present, set};
 use crate::web::error::{Answer, ApiError};
-use crate::web::gui::{Call, Pages};
 use crate::web::json;
+use crate::web::pages::{Call, Pages};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

@@ -1,0 +1,85 @@
+//! What the functions behind the routes may use, and what is known of who asks.
+//!
+//! Not here: which path leads to which function (see [`gui`](super::gui)).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rouille::Request;
+
+use crate::config::Config;
+use crate::history::History;
+use crate::observe::published::Published;
+use crate::shell::inbox::Context;
+use crate::shell::settings::Settings;
+use crate::web::api::Shared;
+use crate::web::api::alerts::Seen;
+use crate::web::files::Files;
+use crate::web::limit::Places;
+use crate::web::login::Login;
+
+/// How many tests of pools run at a time.
+pub const MOST_POOL_TESTS: usize = 2;
+
+/// How many archives of the log are made at a time.
+pub const MOST_DOWNLOADS: usize = 1;
+
+/// Everything that the functions behind the routes may use.
+pub struct Pages {
+    /// The newest picture of the state.
+    pub published: Arc<Published>,
+    /// What was done in the last minutes, hours and days.
+    pub history: Arc<History>,
+    /// The scheduler's inbox, the configuration in force, the log and the figures.
+    pub context: Context,
+    /// The configuration file, and how it is changed.
+    pub settings: Arc<Settings>,
+    /// Who is logged in.
+    pub login: Login,
+    /// Tests of pools that may run.
+    pub pool_tests: Places,
+    /// Downloads of the log that may run.
+    pub downloads: Places,
+    /// The configuration of the start: what needs a restart is still as it says.
+    pub started_with: Arc<Config>,
+    /// Where miners are served.
+    pub miners: SocketAddr,
+    /// What belongs to these pages alone.
+    pub own: Own,
+}
+
+/// What the pages keep for themselves.
+#[derive(Debug, Default)]
+pub struct Own {
+    pub(super) files: Files,
+    /// Alerts that were dismissed.
+    pub(super) seen: Seen,
+    /// Answers that all open pages ask for again and again.
+    pub(super) status: Shared,
+    pub(super) miners: Shared,
+}
+
+/// What a route's function gets to know of the request.
+pub struct Call<'a> {
+    /// The request.
+    pub request: &'a Request,
+    /// What stood in the place of `{…}` in the route's path.
+    pub part: &'a str,
+}
+
+/// Who may ask, each with what is asked of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Programs, too, that call us by a name that we do not know: nothing is told that could hurt.
+    Anyone,
+    /// Whoever calls us by one of our names, also by a link on another page: it gets files that hold no data.
+    Link,
+    /// Whoever calls us by one of our names and is not a page of another site.
+    Visitor,
+    /// With JSON, from a page of ours and with its token: something changes, but nobody has to be logged in.
+    Guest,
+    /// A visitor who is logged in, if there is a password.
+    Reader,
+    /// A guest who is logged in, if there is a password.
+    Owner,
+}
