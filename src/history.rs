@@ -2,7 +2,7 @@
 //! for the split as it is measured.
 //!
 //! A thread looks at the published state once a minute and records how the totals have grown, in rings of fixed size
-//! ([`ring`]). They are saved beside the configuration ([`file`]), seldom enough for a memory card. A step of which
+//! (`ring`). They are saved beside the configuration (`file`), seldom enough for a memory card. A step of which
 //! nothing is known, because the program did not run, stays unknown; it is not zero.
 //!
 //! What is *not* here: asking the scheduler for anything.
