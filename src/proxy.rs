@@ -38,6 +38,9 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// How long a request to stop may wait for the scheduler.
 const STOP_REQUEST: Duration = Duration::from_secs(1);
 
+/// Signals that come within this time of the first are one request.
+const SAME_REQUEST: Duration = Duration::from_millis(50);
+
 /// How soon a request to stop is tried again.
 const STOP_RETRY: Duration = Duration::from_millis(5);
 
@@ -222,10 +225,14 @@ impl Proxy {
     /// If the handler cannot be set.
     pub fn stop_on_signal(&self) -> anyhow::Result<()> {
         let stop = self.stopper();
-        let mut asked = false;
+        let mut asked: Option<Instant> = None;
         ctrlc::set_handler(move || {
-            if std::mem::replace(&mut asked, true) || !stop() {
-                std::process::exit(1);
+            let now = clock();
+            match asked {
+                None if stop() => asked = Some(now),
+                // A supervisor that tells the process and its group means one request.
+                Some(first) if now.duration_since(first) < SAME_REQUEST => (),
+                None | Some(_) => std::process::exit(1),
             }
         })
         .context("failed to set up the handling of signals")

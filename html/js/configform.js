@@ -1,6 +1,6 @@
 // The form of all settings, made from the server's schema: sections, fields, pool tests.
 import { sectionOf, sectionTitle } from "./changes.js";
-import { settingField } from "./fields.js";
+import { portFromHost, settingField } from "./fields.js";
 import { poolTest } from "./pooltest.js";
 import { card, h, notice, poolBadge } from "./ui.js";
 
@@ -54,6 +54,7 @@ const anchor = (section) => `section-${section.replace(".", "-").toLowerCase()}`
 function sectionCard(section, fields, draft) {
   const slot = section.startsWith("pools.") ? section.at(-1) : null;
   const actions = slot ? [poolBadge(slot)] : [];
+  if (slot) portFromHost(fields);
   const test = slot && poolTest(() => poolOf(slot, draft));
   return card(sectionTitle(section), { id: anchor(section), note: NOTES[section], actions, className: slot ? `pool-${slot.toLowerCase()}-edge` : "" }, h("div", { class: "fields" }, ...fields.map((field) => field.element)), test);
 }

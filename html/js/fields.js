@@ -111,6 +111,19 @@ export function settingField(key, draft, changed, hint = null) {
   return { key, element, input, say, mark };
 }
 
+/** Pools publish host and port as one; whoever pastes them so has named the port, too. */
+export function portFromHost(fields) {
+  const of = (name) => fields.find((field) => field.key.path.endsWith(`.${name}`))?.input;
+  const [host, port] = [of("host"), of("port")];
+  if (!host || !port) return;
+  host.addEventListener("input", () => {
+    const found = host.value.trim().match(/^(?:[a-z0-9+]+:\/\/)?(?:\[[^\]]+\]|[^:/\s]+):(\d{1,5})\/?$/i);
+    if (!found || found[1] === port.value) return;
+    port.value = found[1];
+    port.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}
+
 function makeInput(key, draft, id) {
   const value = draft.unusable.get(key.path) ?? draft.value(key);
   if (key.kind === "flag") return h("input", { id, type: "checkbox", class: "switch", checked: value === true });

@@ -1,6 +1,6 @@
 // Target against measured. Shares come by chance, so what is measured strays from the target; how far
 // luck alone explains it is drawn as a band and said in words, so that nobody takes luck for a fault.
-import { count, percent, ratio } from "./format.js";
+import { count, duration, percent, ratio } from "./format.js";
 import { card, h, setFigure, setText, svg } from "./ui.js";
 
 const LABELS = { 600: "10 minutes", 3600: "1 hour", 86400: "24 hours" };
@@ -41,6 +41,12 @@ function reference(window, target) {
   return window.time_share_a ?? target;
 }
 
+/** A figure of four minutes must not pass for one of a day. */
+function soFar({ seconds, known_seconds: known }) {
+  if (known === undefined || known > 0.95 * seconds) return "";
+  return `, ${duration(known)} of it known`;
+}
+
 function windowRow() {
   const label = h("span", { class: "window-label" });
   const value = h("span", { class: "window-value" });
@@ -56,7 +62,7 @@ function windowRow() {
       const x = (share) => `${Math.min(100, Math.max(0, 50 + (50 * (share - targetShare)) / span))}%`;
       const middle = reference(window, targetShare);
       const sigma = window.expected_error;
-      setText(label, LABELS[window.seconds] ?? window.label);
+      setText(label, (LABELS[window.seconds] ?? window.label) + soFar(window));
       setFigure(value, ratio(window.share_a));
       band.toggleAttribute("hidden", sigma === null);
       dot.toggleAttribute("hidden", window.share_a === null);

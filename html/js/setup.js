@@ -1,7 +1,7 @@
 // The set-up in three steps, from nothing to the line to type into the miner.
 import * as api from "./api.js";
 import { Draft } from "./draft.js";
-import { settingField } from "./fields.js";
+import { portFromHost, settingField } from "./fields.js";
 import { count, trimmed } from "./format.js";
 import { poolOf } from "./configform.js";
 import { watchStatus } from "./live.js";
@@ -81,6 +81,7 @@ function poolStep(slot, draft, wizard, { back, next }) {
   const make = ([name, hint]) => key(name) && settingField(key(name), draft, () => {}, hint);
   const needed = Object.entries(NEEDED).map(make);
   const optional = Object.entries(OPTIONAL).map(make).filter(Boolean);
+  portFromHost(needed);
   const problem = h("div", { role: "alert" });
   const onlyA = slot === "B" && h("input", { type: "checkbox", class: "switch", id: "only-a", checked: wizard.onlyA, onchange: () => ((wizard.onlyA = onlyA.checked), (form.hidden = wizard.onlyA)) });
   const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));

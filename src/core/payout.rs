@@ -28,10 +28,9 @@ impl Payout {
             self.changed = None;
         } else if self.known.is_none() {
             self.known.clone_from(&self.present);
-        } else if self.known == self.present {
-            self.changed = None;
-        } else if is_news || self.changed.is_none() {
-            // Never the same twice: what was seen must not stand for what came after it.
+        } else if self.known != self.present && (is_news || self.changed.is_none()) {
+            // Never the same twice: what was seen must not stand for what came after it. What was changed back is news
+            // all the same: meanwhile the earnings went elsewhere.
             let after = self.changed.map_or(0, |changed| changed.saturating_add(1));
             self.changed = Some(unix_ms.max(after));
         }
@@ -88,6 +87,12 @@ mod tests {
         payout.update(Some(&pool("mine")), 6);
         assert_eq!(payout.changed(), Some(6));
         payout.update(Some(&pool("third")), 7);
-        assert_eq!(payout.changed(), None, "back where it was");
+        assert_eq!(
+            payout.changed(),
+            Some(6),
+            "back where it was, but not always"
+        );
+        payout.seen(6);
+        assert_eq!(payout.changed(), None);
     }
 }

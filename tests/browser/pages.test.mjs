@@ -223,8 +223,9 @@ test("from nothing to mining in the browser alone", async () => {
   await page.getByRole("button", { name: "Go on" }).click();
   await page.getByText("This is needed.").first().waitFor();
   for (const [slot, name] of ["A", "B"].entries()) {
-    await host.fill("127.0.0.1");
-    await port.fill(demo.pools[slot]);
+    // As pools publish it: the port is taken from it.
+    await host.fill(`stratum+tcp://127.0.0.1:${demo.pools[slot]}`);
+    assert.equal(await port.inputValue(), demo.pools[slot]);
     await wallet.fill(`wallet${name}`);
     await page.getByRole("button", { name: "Test this pool" }).click();
     await page.getByText("This pool works").waitFor();

@@ -196,7 +196,9 @@ fn payout_changed(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         id: payout_id(slot, at),
         level: Level::Warning,
         title: format!("The wallet or the address of pool {slot} has changed"),
-        text: "What your miners earn there goes to another place than before.".into(),
+        text:
+            "What your miners earn there goes, or went for a while, to another place than before."
+                .into(),
         action: "If that was you, dismiss this. If not, correct it now and set a password.".into(),
         at_ms: Some(at),
         dismissable: true,
