@@ -46,8 +46,8 @@ const STOP_RETRY: Duration = Duration::from_millis(5);
 
 /// A page keeps a connection or two open, and a household behind one address may have many pages open.
 const PAGE_SEATS: Seats = Seats {
-    connections: 256,
-    per_address: 128,
+    connections: 512,
+    per_address: 256,
 };
 
 /// The exit code after a panic, so that a supervisor starts the program again.
