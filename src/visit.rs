@@ -175,15 +175,10 @@ impl<'a> Visit<'a> {
         self.step("connect", true, began, peer)?;
         let conn = self.upstream.want();
         self.upstream.start_dial(conn);
-        let mut out = Vec::new();
-        let mut talk = Talk {
-            facts: &mut self.facts,
-            latest: &mut self.latest,
-            now: clock(),
-            out: &mut out,
-        };
-        self.upstream.opened(conn, self.identity.clone(), &mut talk);
-        self.send(&stream, out)?;
+        let identity = self.identity.clone();
+        self.talk(&stream, |upstream, talk| {
+            upstream.opened(conn, identity, talk)
+        })?;
         let mut lines = LineReader::new(&stream, LONGEST_LINE);
         loop {
             self.during = self.waiting_for();
@@ -225,6 +220,24 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// Has the connection act, and sends what it says.
+    fn talk<T>(
+        &mut self,
+        stream: &TcpStream,
+        act: impl FnOnce(&mut Upstream, &mut Talk<'_>) -> T,
+    ) -> anyhow::Result<T> {
+        let mut out = Vec::new();
+        let mut talk = Talk {
+            facts: &mut self.facts,
+            latest: &mut self.latest,
+            now: clock(),
+            out: &mut out,
+        };
+        let done = act(&mut self.upstream, &mut talk);
+        self.send(stream, out)?;
+        Ok(done)
+    }
+
     /// Takes in a line; whether everything is known now.
     fn on_message(
         &mut self,
@@ -238,15 +251,7 @@ impl<'a> Visit<'a> {
                 self.step(name, ok, began, describe(outcome))?;
             }
         }
-        let mut out = Vec::new();
-        let mut talk = Talk {
-            facts: &mut self.facts,
-            latest: &mut self.latest,
-            now: clock(),
-            out: &mut out,
-        };
-        let heard = self.upstream.heard(conn, message, &mut talk);
-        self.send(stream, out)?;
+        let heard = self.talk(stream, |upstream, talk| upstream.heard(conn, message, talk))?;
         match heard {
             Heard::Lost(loss) => bail!("{loss}"),
             Heard::Subscribed(extranonces) if extranonces.e2_size < SMALLEST_E2 => {
