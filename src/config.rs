@@ -14,6 +14,7 @@ mod fault;
 mod file;
 mod keys;
 mod kind;
+mod network;
 mod raw;
 mod user_name;
 
@@ -22,6 +23,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::units::{Difficulty, PerPool, PoolSlot};
@@ -103,6 +105,10 @@ pub struct Listen {
     pub max_line_bytes: usize,
     /// The longest line that a pool may send, in bytes; 1 MiB by default. Key: `pool_max_line_kib`, 16 to 16384.
     pub pool_max_line_bytes: usize,
+    /// Load balancers, whose connections begin with a PROXY header that names the miner; none by default.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// Over how long the miners are let go at a stop, 0 to 3600 s; 0 by default: all at once. Key: `drain_seconds`.
+    pub drain: Duration,
 }
 
 /// A plain HTTP service: `metrics`. All of it needs a restart.

@@ -79,6 +79,8 @@ pub struct Core {
     admitted: u64,
     started: Now,
     stopping: Option<Stopping>,
+    /// Who is let go at a stop, and when, the first at the end.
+    parting: Vec<(Instant, MinerId)>,
 }
 
 /// How far a stop has come.
@@ -122,6 +124,7 @@ impl Core {
             admitted: 0,
             started: now,
             stopping: None,
+            parting: Vec::new(),
         };
         core.look_at_payouts(now);
         for slot in PoolSlot::ALL {
@@ -202,6 +205,17 @@ impl Core {
                 Due::Probe(slot) => self.on_probe_deadline(slot, now, out),
             }
         }
+        while let Some((_, id)) = self
+            .parting
+            .last()
+            .filter(|(due, _)| *due <= now.at)
+            .copied()
+        {
+            self.parting.pop();
+            self.with_miner(id, now, out, |it, turn| {
+                it.turn_away(TurnedAway::Stopping, turn)
+            });
+        }
         if matches!(self.stopping, Some(Stopping::Until(deadline)) if deadline <= now.at) {
             self.stopping = Some(Stopping::Over);
         }
@@ -214,7 +228,11 @@ impl Core {
             Some(Stopping::Until(deadline)) => Some(deadline),
             Some(Stopping::Over) | None => None,
         };
-        [self.agenda.next(), stop].into_iter().flatten().min()
+        let parting = self.parting.last().map(|(due, _)| *due);
+        [self.agenda.next(), stop, parting]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether a stop was asked for and every miner is gone, or was given time enough.
@@ -414,9 +432,9 @@ impl Core {
         if self.stopping.is_some() {
             return;
         }
-        self.stopping = Some(Stopping::Until(
-            now.at.checked_add(STOP_PATIENCE).unwrap_or(now.at),
-        ));
+        let drain = self.config.listen.drain;
+        let after = |time: Duration| now.at.checked_add(time).unwrap_or(now.at);
+        self.stopping = Some(Stopping::Until(after(drain + STOP_PATIENCE)));
         out.push(Action::Report(Fact::Stopping));
         out.push(Action::StopListening);
         for slot in PoolSlot::ALL {
@@ -427,11 +445,18 @@ impl Core {
             }
             self.agenda.set(Due::Probe(slot), None);
         }
-        for id in self.miner_ids() {
-            self.with_miner(id, now, out, |it, turn| {
-                it.turn_away(TurnedAway::Stopping, turn)
-            });
-        }
+        // Evenly, so that other instances are not stormed; with no time for it, all of them now.
+        let ids = self.miner_ids();
+        let each = drain / u32::try_from(ids.len()).unwrap_or(u32::MAX).max(1);
+        let mut due = drain;
+        self.parting = ids
+            .into_iter()
+            .map(|id| {
+                due = due.saturating_sub(each);
+                (after(due), id)
+            })
+            .collect();
+        self.handle_deadline(now, out);
     }
 }
 

@@ -12,6 +12,8 @@ const LABELS = {
   "listen.submits_per_second": "Most shares a second",
   "listen.max_line_kib": "Longest line of a miner",
   "listen.pool_max_line_kib": "Longest line of a pool",
+  "listen.proxy_protocol_from": "Load balancers in front",
+  "listen.drain_seconds": "Time to let miners go",
   "metrics.enabled": "Serve metrics",
   "metrics.host": "Address for metrics",
   "metrics.port": "Port for metrics",

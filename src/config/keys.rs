@@ -10,6 +10,7 @@ use super::kind::{
     Bound, Flag, Form, Kind, Listening, LogLevel, Names, PasswordHash, Port, Seconds,
     SecondsOrNever, Secret, Text, Weight, Whole,
 };
+use super::network::Networks;
 use super::user_name::UserNameForm;
 use super::{Config, Level, Mode, PoolConfig};
 use crate::units::{Difficulty, PoolSlot};
@@ -184,6 +185,25 @@ pub(super) mod listen {
         |c| (c.listen.pool_max_line_bytes / 1024).to_string(),
         "Longest line that a pool may send, in KiB; a longer one ends the connection to it. \
          For new connections.",
+    );
+
+    pub(in crate::config) const PROXY_PROTOCOL_FROM: Key<Networks> = Key::live(
+        "listen.proxy_protocol_from",
+        Networks { most: 100 },
+        |c| format!("{:?}", c.listen.proxy_protocol_from),
+        "Load balancers. A connection from one of them must begin with a PROXY header (version 1 or 2), \
+         whose address counts as the miner's.",
+    );
+    pub(in crate::config) const DRAIN: Key<Seconds> = Key::live(
+        "listen.drain_seconds",
+        Seconds {
+            default: 0,
+            min: 0.0,
+            max: 3600,
+        },
+        |c| seconds(c.listen.drain),
+        "Seconds over which the miners are let go one after the other at a stop, so that they do not all go to \
+         another instance at the same moment; 0: at once.",
     );
 
     /// A count without a limit at zero.
@@ -572,7 +592,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 55] {
+pub(super) fn all() -> [&'static dyn AnyKey; 57] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -582,6 +602,8 @@ pub(super) fn all() -> [&'static dyn AnyKey; 55] {
         &listen::SUBMITS_PER_SECOND,
         &listen::MAX_LINE,
         &listen::POOL_MAX_LINE,
+        &listen::PROXY_PROTOCOL_FROM,
+        &listen::DRAIN,
         &metrics::ENABLED,
         &metrics::HOST,
         &metrics::PORT,

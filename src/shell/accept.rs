@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -13,12 +14,13 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::config::Config;
 use crate::core::event::CloseReason;
-use crate::core::fact::{Fact, Limit};
+use crate::core::fact::{Fact, Limit, TurnedAway};
 use crate::observe::metrics::Side;
 use crate::shell::clock::clock;
 use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context as Shared, Input};
 use crate::shell::link::Socket;
+use crate::shell::proxy_header::{self, NoHeader};
 use crate::shell::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::stratum::codec::decode_miner;
 use crate::units::MinerId;
@@ -106,15 +108,8 @@ impl Door {
 
 fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
     let seats = Seats::default();
+    let reports = Reports::new(shared);
     let mut next = 0;
-    let mut reported: Option<Instant> = None;
-    let mut report = |fact: Fact| {
-        let now = clock();
-        if reported.is_none_or(|last| now.duration_since(last) >= REPORT_EVERY) {
-            reported = Some(now);
-            let _ = shared.inbox.send(Input::Report(fact));
-        }
-    };
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::SeqCst) {
@@ -123,7 +118,7 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                report(Fact::AcceptFailed {
+                reports.tell(Fact::AcceptFailed {
                     error: error.to_string(),
                 });
                 std::thread::sleep(AFTER_FAILURE);
@@ -132,26 +127,40 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
         };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let config = shared.live.get();
-        let seat = match seats.take(peer.ip(), &config) {
+        let balancers = &config.listen.proxy_protocol_from;
+        let from_balancer = balancers.iter().any(|own| own.contains(&peer.ip()));
+        let seat = seats.take(&config).and_then(|mut seat| {
+            // Who is behind a balancer has still to be read.
+            if !from_balancer {
+                seat.belongs_to(peer.ip(), &config)?;
+            }
+            Ok(seat)
+        });
+        let seat = match seat {
             Ok(seat) => seat,
             Err(limit) => {
-                report(Fact::LimitReached {
-                    miner: None,
-                    peer,
-                    limit,
-                });
+                reports.limit(peer, limit);
                 continue;
             }
         };
         next += 1;
-        let miner = MinerId(next);
-        let shared = shared.clone();
-        let started = spawn(format!("{miner}-rx"), PARSER_STACK, move || {
-            serve(miner, peer, stream, &config, &shared);
-            drop(seat);
+        let newcomer = Newcomer {
+            miner: MinerId(next),
+            peer,
+            stream,
+            seat,
+        };
+        let (shared, reporting) = (shared.clone(), reports.clone());
+        let name = format!("{}-rx", newcomer.miner);
+        let started = spawn(name, PARSER_STACK, move || {
+            if from_balancer {
+                newcomer.introduce(&config, &shared, &reporting);
+            } else {
+                newcomer.serve(&config, &shared);
+            }
         });
         if let Err(error) = started {
-            report(Fact::AcceptFailed {
+            reports.tell(Fact::AcceptFailed {
                 error: error.to_string(),
             });
             std::thread::sleep(AFTER_FAILURE);
@@ -159,65 +168,132 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
     }
 }
 
-/// A miner's reader, from the announcement of the connection to its end.
-fn serve(miner: MinerId, peer: SocketAddr, stream: TcpStream, config: &Config, shared: &Shared) {
-    if prepare(&stream).is_err() {
-        // It is gone before it has begun.
-        return;
-    }
-    let socket = Socket::new(stream);
-    let name = format!("{miner}-tx");
-    let metrics = &shared.observer.metrics;
-    let (link, guard) = match start_writer(
-        name,
-        Arc::clone(&socket),
-        Arc::clone(metrics),
-        Side::Downstream,
-    ) {
-        Ok(writer) => writer,
-        Err(error) => {
-            let _ = shared.inbox.send(Input::Report(Fact::AcceptFailed {
-                error: error.to_string(),
-            }));
-            return;
+/// What is reported of connections that are not let in: at most one line a second, whatever is tried.
+#[derive(Clone)]
+struct Reports {
+    inbox: SyncSender<Input>,
+    last: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Reports {
+    fn new(shared: &Shared) -> Self {
+        Self {
+            inbox: shared.inbox.clone(),
+            last: Arc::default(),
         }
-    };
-    if shared
-        .inbox
-        .send(Input::MinerOpened { miner, peer, link })
-        .is_err()
-    {
-        return;
     }
-    let reading = Reading {
-        socket: &socket,
-        longest_line: config.listen.max_line_bytes,
-        // Far above what a good miner sends; each line within it gets its answer.
-        lines_per_second: config.listen.submits_per_second.saturating_mul(4),
-        metrics,
-        side: Side::Downstream,
-    };
-    let reason = read_lines(&reading, |line| {
-        let line = decode_miner(line);
-        shared
-            .inbox
-            .send(Input::MinerLine {
-                miner,
-                line,
-                received: clock(),
-            })
-            .is_ok()
-    });
-    if let CloseReason::Misbehaved(_) = reason {
-        let limit = Limit::LineLength;
-        let _ = shared.inbox.send(Input::Report(Fact::LimitReached {
-            miner: Some(miner),
+
+    fn limit(&self, peer: SocketAddr, limit: Limit) {
+        self.tell(Fact::LimitReached {
+            miner: None,
             peer,
             limit,
-        }));
+        });
     }
-    drop(guard);
-    let _ = shared.inbox.send(Input::MinerClosed { miner, reason });
+
+    fn tell(&self, fact: Fact) {
+        let now = clock();
+        let mut last = self.last.lock();
+        if last.is_some_and(|last| now.duration_since(last) < REPORT_EVERY) {
+            return;
+        }
+        *last = Some(now);
+        drop(last);
+        let _ = self.inbox.send(Input::Report(fact));
+    }
+}
+
+/// A connection that was accepted, in its reader's hands.
+struct Newcomer {
+    miner: MinerId,
+    peer: SocketAddr,
+    stream: TcpStream,
+    /// Given back at the connection's end.
+    seat: Seat,
+}
+
+impl Newcomer {
+    /// Learns from the balancer who the miner is, and serves it.
+    fn introduce(mut self, config: &Config, shared: &Shared, reports: &Reports) {
+        match proxy_header::read(&self.stream) {
+            Ok(behind) => self.peer = behind.unwrap_or(self.peer),
+            Err(NoHeader::Empty) => return,
+            Err(NoHeader::Bad(what)) => {
+                return reports.tell(Fact::MinerTurnedAway {
+                    miner: self.miner,
+                    peer: self.peer,
+                    reason: TurnedAway::OtherProtocol(what),
+                });
+            }
+        }
+        match self.seat.belongs_to(self.peer.ip(), config) {
+            Ok(()) => self.serve(config, shared),
+            Err(limit) => reports.limit(self.peer, limit),
+        }
+    }
+
+    /// Announces the miner, reads its lines and announces its end.
+    fn serve(self, config: &Config, shared: &Shared) {
+        let (miner, peer) = (self.miner, self.peer);
+        if prepare(&self.stream).is_err() {
+            // It is gone before it has begun.
+            return;
+        }
+        let socket = Socket::new(self.stream);
+        let name = format!("{miner}-tx");
+        let metrics = &shared.observer.metrics;
+        let (link, guard) = match start_writer(
+            name,
+            Arc::clone(&socket),
+            Arc::clone(metrics),
+            Side::Downstream,
+        ) {
+            Ok(writer) => writer,
+            Err(error) => {
+                let _ = shared.inbox.send(Input::Report(Fact::AcceptFailed {
+                    error: error.to_string(),
+                }));
+                return;
+            }
+        };
+        if shared
+            .inbox
+            .send(Input::MinerOpened { miner, peer, link })
+            .is_err()
+        {
+            return;
+        }
+        let reading = Reading {
+            socket: &socket,
+            longest_line: config.listen.max_line_bytes,
+            // Far above what a good miner sends; each line within it gets its answer.
+            lines_per_second: config.listen.submits_per_second.saturating_mul(4),
+            metrics,
+            side: Side::Downstream,
+        };
+        let reason = read_lines(&reading, |line| {
+            let line = decode_miner(line);
+            shared
+                .inbox
+                .send(Input::MinerLine {
+                    miner,
+                    line,
+                    received: clock(),
+                })
+                .is_ok()
+        });
+        if let CloseReason::Misbehaved(_) = reason {
+            let limit = Limit::LineLength;
+            let _ = shared.inbox.send(Input::Report(Fact::LimitReached {
+                miner: Some(miner),
+                peer,
+                limit,
+            }));
+        }
+        drop(guard);
+        let _ = shared.inbox.send(Input::MinerClosed { miner, reason });
+        drop(self.seat);
+    }
 }
 
 /// Who is in, so that neither one address nor all together take too much.
@@ -234,30 +310,38 @@ struct Taken {
 #[derive(Debug)]
 struct Seat {
     seats: Seats,
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 impl Seats {
-    fn take(&self, address: IpAddr, config: &Config) -> Result<Seat, Limit> {
-        let (most, most_of_one) = (
-            config.listen.max_miners,
-            config.listen.max_miners_per_address,
-        );
+    /// A place for somebody whose address may still have to be learnt.
+    fn take(&self, config: &Config) -> Result<Seat, Limit> {
+        let most = config.listen.max_miners;
         let mut taken = self.0.lock();
         if most != 0 && taken.total >= most {
             return Err(Limit::Miners);
         }
-        let of_this = taken.by_address.get(&address).copied().unwrap_or(0);
-        if most_of_one != 0 && of_this >= most_of_one {
-            return Err(Limit::MinersPerAddress);
-        }
         taken.total += 1;
-        taken.by_address.insert(address, of_this + 1);
         drop(taken);
         Ok(Seat {
             seats: self.clone(),
-            address,
+            address: None,
         })
+    }
+}
+
+impl Seat {
+    /// Counts it among those of an address.
+    fn belongs_to(&mut self, address: IpAddr, config: &Config) -> Result<(), Limit> {
+        let most = config.listen.max_miners_per_address;
+        let mut taken = self.seats.0.lock();
+        let count = taken.by_address.get(&address).copied().unwrap_or(0);
+        if most != 0 && count >= most {
+            return Err(Limit::MinersPerAddress);
+        }
+        taken.by_address.insert(address, count + 1);
+        self.address = Some(address);
+        Ok(())
     }
 }
 
@@ -265,10 +349,11 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.0.lock();
         taken.total = taken.total.saturating_sub(1);
-        if let Some(count) = taken.by_address.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        if let Some(count) = taken.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                taken.by_address.remove(&self.address);
+                taken.by_address.remove(&address);
             }
         }
     }
@@ -286,17 +371,19 @@ mod tests {
             config.listen.max_miners_per_address,
         ) = (3, 2);
         let seats = Seats::default();
-        let address = |last| IpAddr::from([10, 0, 0, last]);
-        let first = seats.take(address(1), &config).unwrap();
-        let _second = seats.take(address(1), &config).unwrap();
-        assert_eq!(
-            seats.take(address(1), &config).unwrap_err(),
-            Limit::MinersPerAddress
-        );
-        let _third = seats.take(address(2), &config).unwrap();
-        assert_eq!(seats.take(address(3), &config).unwrap_err(), Limit::Miners);
+        let take = |last| -> Result<Seat, Limit> {
+            let mut seat = seats.take(&config)?;
+            seat.belongs_to(IpAddr::from([10, 0, 0, last]), &config)?;
+            Ok(seat)
+        };
+        let first = take(1).unwrap();
+        let _second = take(1).unwrap();
+        assert_eq!(take(1).unwrap_err(), Limit::MinersPerAddress);
+        let _third = take(2).unwrap();
+        assert_eq!(take(3).unwrap_err(), Limit::Miners);
         drop(first);
-        assert!(seats.take(address(1), &config).is_ok());
+        assert!(take(1).is_ok());
         assert_eq!(seats.0.lock().by_address.len(), 2);
+        assert_eq!(seats.0.lock().total, 2);
     }
 }

@@ -15,6 +15,7 @@ mod support;
 
 mod direct;
 
+mod balancer;
 mod failover;
 mod handshake;
 mod live;

@@ -281,3 +281,40 @@ fn late_shares_of_a_pool_that_is_let_go_get_their_answers() {
         assert_eq!(ledger.accepted(), accepted);
     }
 }
+
+/// Behind a load balancer, an instance that stops sends its miners to the others little by little.
+#[test]
+fn at_a_stop_miners_are_let_go_evenly_over_the_drain_time_and_mine_until_then() {
+    let mut slowly = config([50.0, 50.0], 10.0);
+    slowly.listen.drain = seconds(100);
+    let mut world = World::new(slowly, pools(), 1);
+    for _ in 0..10 {
+        world.add_miner(miner(), seconds(2));
+    }
+    world.run(seconds(60), |_| ());
+    for rig in &mut world.rigs {
+        rig.wants_in = false;
+    }
+    let accepted = |world: &World| -> u64 {
+        let ledgers = world.rigs.iter().map(|rig| rig.model.ledger());
+        ledgers.map(|ledger| ledger.accepted()).sum()
+    };
+    let before = accepted(&world);
+    world.shut_down();
+    for gone in 1..10 {
+        // The answers to the last shares take a moment.
+        world.run(seconds(5), |_| ());
+        assert_eq!(world.connected(), 10 - gone);
+        world.run(seconds(5), |_| ());
+        assert!(!world.core.is_finished());
+    }
+    world.run(seconds(5), |_| ());
+    assert!(world.core.is_finished());
+    let meanwhile = accepted(&world) - before;
+    assert!(meanwhile > 100, "{meanwhile} shares of about 225 expected");
+    for rig in &world.rigs {
+        let ledger = rig.model.ledger();
+        assert_eq!(ledger.violations(), []);
+        assert_eq!(ledger.rejected(), 0, "{:?}", ledger.rejections());
+    }
+}

@@ -527,6 +527,11 @@ impl World {
         self.handle(Event::ShutdownRequested);
     }
 
+    /// How many miners the proxy serves.
+    pub(crate) fn connected(&self) -> usize {
+        self.miners.len()
+    }
+
     /// How much the world holds, to see that it does not grow.
     pub(crate) fn links(&self) -> usize {
         self.miners.len() + self.open.len()

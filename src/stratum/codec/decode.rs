@@ -24,13 +24,15 @@ pub enum DecodeError {
     BadId,
     /// A web browser, a proxy or a scanner speaks HTTP (QUIRKS Q26).
     Http,
+    /// A load balancer's introduction, from an address that may not introduce anybody.
+    ProxyHeader,
 }
 
 impl DecodeError {
     /// Whether there is no point in reading on.
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Http => true,
+            Self::Http | Self::ProxyHeader => true,
             Self::NotJson(_) | Self::BadId => false,
         }
     }
@@ -44,6 +46,9 @@ impl fmt::Display for DecodeError {
                 f.write_str("the id is neither a number, a string nor null, or is too long")
             }
             Self::Http => f.write_str("an HTTP request"),
+            Self::ProxyHeader => f.write_str(
+                "a PROXY header, though its address is not in listen.proxy_protocol_from",
+            ),
         }
     }
 }
@@ -82,6 +87,10 @@ impl<'a> Envelope<'a> {
         .any(|verb| line.starts_with(verb))
         {
             return Err(DecodeError::Http);
+        }
+        // Version 1 of the header, and the third line of version 2's signature.
+        if line.starts_with(b"PROXY ") || line == b"\0" {
+            return Err(DecodeError::ProxyHeader);
         }
         // serde would read an array as the fields in their order.
         if !line.trim_ascii_start().starts_with(b"{") {

@@ -197,8 +197,14 @@ impl Proxy {
         (started.elapsed(), status)
     }
 
+    /// Asks the process to stop and goes on.
+    pub(crate) fn ask_to_stop(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Waits until the process has ended, and how.
     #[track_caller]
-    fn wait_for_end(&mut self, patience: Duration) -> ExitStatus {
+    pub(crate) fn wait_for_end(&mut self, patience: Duration) -> ExitStatus {
         let deadline = Instant::now() + patience;
         self.ended = true;
         loop {
