@@ -39,7 +39,7 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::agenda::Agenda;
 use crate::core::departed::Departed;
-use crate::core::event::{Event, Now};
+use crate::core::event::{Event, Now, Stop};
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::ledger::Ledger;
 use crate::core::miner::Miner;
@@ -190,7 +190,7 @@ impl Core {
             },
             Event::ConfigChanged(config) => self.on_config(config, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
-            Event::ShutdownRequested => self.on_shutdown(now, out),
+            Event::ShutdownRequested(how) => self.on_shutdown(how, now, out),
         }
         self.pump_dials(out);
     }
@@ -428,11 +428,14 @@ impl Core {
         self.release_waiting(now, out);
     }
 
-    fn on_shutdown(&mut self, now: Now, out: &mut Vec<Action>) {
+    fn on_shutdown(&mut self, how: Stop, now: Now, out: &mut Vec<Action>) {
         if self.stopping.is_some() {
             return;
         }
-        let drain = self.config.listen.drain;
+        let drain = match how {
+            Stop::Drained => self.config.listen.drain,
+            Stop::AtOnce => Duration::ZERO,
+        };
         let after = |time: Duration| now.at.checked_add(time).unwrap_or(now.at);
         self.stopping = Some(Stopping::Until(after(drain + STOP_PATIENCE)));
         out.push(Action::Report(Fact::Stopping));

@@ -54,7 +54,7 @@ pub fn run(seconds: Option<u64>) -> anyhow::Result<ExitCode> {
         let _ = stop.try_send(());
     })
     .context("failed to set up the handling of Ctrl-C")?;
-    proxy.exit_on_panic();
+    proxy.stop_on_panic();
 
     introduce(&proxy, &pools, &config)?;
     let address = SocketAddr::new(

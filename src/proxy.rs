@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow};
 use crossbeam_channel::Sender;
 
 use crate::config::{self, Config};
+use crate::core::event::Stop;
 use crate::core::fact::Fact;
 use crate::core::snapshot::Memory;
 use crate::history::{self, Keeper};
@@ -22,6 +23,7 @@ use crate::observe::published::Published;
 use crate::shell::accept::{Door, listen};
 use crate::shell::clock::{clock, now};
 use crate::shell::inbox::{self, Context, Input, Live};
+use crate::shell::panics::Panics;
 use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
@@ -31,9 +33,6 @@ use crate::web::limit::Places;
 use crate::web::login::Login;
 use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, Own, Pages};
 use crate::web::server::{Seats, ServerHandle};
-
-/// How long the last log lines may take when the program fails.
-const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// How long a request to stop may wait for the scheduler.
 const STOP_REQUEST: Duration = Duration::from_secs(1);
@@ -49,9 +48,6 @@ const PAGE_SEATS: Seats = Seats {
     connections: 512,
     per_address: 256,
 };
-
-/// The exit code after a panic, so that a supervisor starts the program again.
-const PANICKED: i32 = 70;
 
 /// A running proxy.
 pub struct Proxy {
@@ -76,10 +72,10 @@ pub struct Proxy {
 /// If the configuration is unusable or a port is taken.
 pub fn run(config: &Path) -> anyhow::Result<ExitCode> {
     let proxy = Proxy::start(config, true)?;
+    let panics = proxy.stop_on_panic();
     proxy.stop_on_signal()?;
-    proxy.exit_on_panic();
     proxy.wait()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(panics.exit_code().into())
 }
 
 impl Proxy {
@@ -216,7 +212,7 @@ impl Proxy {
     /// whether the request got through.
     pub fn stopper(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<> {
         let inbox = self.inbox.clone();
-        move || ask_to_stop(&inbox)
+        move || ask_to_stop(&inbox, Stop::Drained)
     }
 
     /// The first SIGINT or SIGTERM stops in order, the second one at once.
@@ -238,25 +234,13 @@ impl Proxy {
         .context("failed to set up the handling of signals")
     }
 
-    /// A panic in any thread ends the process with a code that tells a supervisor to start it again:
-    /// a proxy that lacks one of its threads would be worse.
-    pub fn exit_on_panic(&self) {
-        let observer = Arc::clone(&self.observer);
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            usual(panic);
-            let thread = std::thread::current()
-                .name()
-                .unwrap_or("unnamed")
-                .to_owned();
-            let fact = Fact::Panicked {
-                thread,
-                problem: panic.to_string(),
-            };
-            observer.observe(&fact, now().unix_ms);
-            observer.log.flush(LAST_LINES);
-            std::process::exit(PANICKED);
-        }));
+    /// A panic in any thread stops the proxy, so that its state is saved; what the process is to end with then is
+    /// said by what is returned.
+    pub fn stop_on_panic(&self) -> Panics {
+        let inbox = self.inbox.clone();
+        Panics::watch(Arc::clone(&self.observer), move || {
+            ask_to_stop(&inbox, Stop::AtOnce);
+        })
     }
 
     /// Waits until the proxy has stopped, and saves what must outlive it.
@@ -289,10 +273,10 @@ impl Proxy {
 }
 
 /// Whether the scheduler's inbox took the request; it is full only for moments.
-fn ask_to_stop(inbox: &SyncSender<Input>) -> bool {
+fn ask_to_stop(inbox: &SyncSender<Input>, how: Stop) -> bool {
     let until = clock() + STOP_REQUEST;
     while clock() < until {
-        match inbox.try_send(Input::Stop) {
+        match inbox.try_send(Input::Stop(how)) {
             Err(TrySendError::Full(_)) => std::thread::sleep(STOP_RETRY),
             result => return result.is_ok(),
         }

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod dial;
 pub mod inbox;
 pub mod link;
+pub mod panics;
 pub mod proxy_header;
 pub mod scheduler;
 

@@ -93,7 +93,16 @@ pub enum Event {
         changed: u64,
     },
     /// The process is to stop.
-    ShutdownRequested,
+    ShutdownRequested(Stop),
+}
+
+/// How the miners are let go at a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// One after the other, over `listen.drain_seconds`.
+    Drained,
+    /// All of them now.
+    AtOnce,
 }
 
 /// Why a connection ended.

@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 use parking_lot::RwLock;
 
 use crate::config::Config;
-use crate::core::event::CloseReason;
+use crate::core::event::{CloseReason, Stop};
 use crate::core::fact::Fact;
 use crate::observe::Observer;
 use crate::shell::link::Link;
@@ -145,7 +145,7 @@ pub enum Input {
     /// Something that another thread has to tell.
     Report(Fact),
     /// The process is to stop.
-    Stop,
+    Stop(Stop),
 }
 
 impl Input {
@@ -162,7 +162,7 @@ impl Input {
             Self::Config { .. } => "config",
             Self::PayoutSeen(..) => "payout_seen",
             Self::Report(_) => "report",
-            Self::Stop => "stop",
+            Self::Stop(_) => "stop",
         }
     }
 
@@ -178,7 +178,7 @@ impl Input {
             | Self::Config { .. }
             | Self::PayoutSeen(..)
             | Self::Report(_)
-            | Self::Stop => None,
+            | Self::Stop(_) => None,
         }
     }
 }

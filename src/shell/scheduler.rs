@@ -4,6 +4,7 @@
 //! threads of their own.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -99,8 +100,15 @@ impl Scheduler {
         }
     }
 
-    /// Runs until a stop is complete; what has to be kept is returned.
+    /// Runs until a stop is complete; what has to be kept is returned. After a panic here, which has been reported,
+    /// that is what was known up to then.
     pub fn run(mut self) -> Memory {
+        // What the panic may have left half done is at worst one event's part of the totals.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        self.core.memory()
+    }
+
+    fn serve(&mut self) {
         self.perform(now());
         while !self.core.is_finished() {
             let input = self.wait();
@@ -118,7 +126,6 @@ impl Scheduler {
         }
         self.last_words();
         self.published.set(self.core.snapshot(now()));
-        self.core.memory()
     }
 
     /// Waits for an input or the next deadline. The inbox never ends: the scheduler itself holds a
@@ -209,7 +216,7 @@ impl Scheduler {
                 self.tell(&fact, now);
                 return None;
             }
-            Input::Stop => Event::ShutdownRequested,
+            Input::Stop(how) => Event::ShutdownRequested(how),
         })
     }
 

@@ -8,7 +8,7 @@
 //!   may be sent. Only an answer of unknown length may go on for ever, as long as each piece of it is taken in time.
 //! - **No thread looks round for work**: the acceptor waits in `accept`, a connection in `read` or `write`.
 //! - **A panic of a handler is our bug.** The client gets a 500 and its connection is closed; but where the proxy's
-//!   panic hook is set (`proxy.rs`), the process has ended before that, as for any other thread.
+//!   panic hook is set (`proxy.rs`), the proxy stops, as after a panic in any other thread.
 //!
 //! What a handler can do: answer with a body of unknown length (`ResponseBody::from_reader`) to stream. Each piece that
 //! its reader returns is sent at once. A reader that waits for news should return something now and then, as only a

@@ -19,6 +19,7 @@ mod balancer;
 mod failover;
 mod handshake;
 mod live;
+mod panics;
 mod rubbish;
 mod shares;
 mod split;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dpmp::config::Config;
 use dpmp::core::Core;
 use dpmp::core::action::Action;
-use dpmp::core::event::{CloseReason, Event, Now};
+use dpmp::core::event::{CloseReason, Event, Now, Stop};
 use dpmp::core::fact::Fact;
 use dpmp::core::snapshot::Memory;
 use dpmp::sim::miner::ledger::Ending;
@@ -524,7 +524,7 @@ impl World {
     }
 
     pub(crate) fn shut_down(&mut self) {
-        self.handle(Event::ShutdownRequested);
+        self.handle(Event::ShutdownRequested(Stop::Drained));
     }
 
     /// How many miners the proxy serves.

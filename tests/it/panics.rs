@@ -1,0 +1,74 @@
+//! A panic in any thread: it is reported, nothing that was earned is forgotten, and a supervisor starts anew.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dpmp::proxy::Proxy;
+use dpmp::shell::thread::{WRITER_STACK, spawn};
+use serde_json::Value;
+
+use crate::support::proxy::Setup;
+use crate::support::{SOON, local, miner, pool, settle, wait_until};
+
+/// Names the folder of the child's configuration.
+const CHILD: &str = "DPMP_TEST_PANICS_IN";
+
+/// What the child does: runs the proxy as `dpmp` does, with one thread more, which panics when it is told to.
+fn child(folder: &Path) -> u8 {
+    let proxy = Proxy::start(&folder.join("config.json"), true).unwrap();
+    let panics = proxy.stop_on_panic();
+    let sign = folder.join("panic");
+    spawn("m7-rx", WRITER_STACK, move || {
+        wait_until(SOON * 6, "the sign to panic", || sign.exists());
+        panic!("a fault that nobody has foreseen");
+    })
+    .unwrap();
+    proxy.wait().unwrap();
+    panics.exit_code()
+}
+
+#[test]
+fn a_panic_is_logged_and_the_state_is_saved_before_the_process_ends_with_70() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        std::process::exit(child(Path::new(&folder)).into());
+    }
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let config = Setup::new(&a, &b).config;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("config.json"), config.to_string()).unwrap();
+    let log = std::fs::File::create(file("stdout")).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("panics::a_panic_is_logged_and_the_state_is_saved_before_the_process_ends_with_70")
+        .env(CHILD, folder.path())
+        .stdout(log)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let port = config["listen"]["port"].as_u64().unwrap();
+    let miners = [miner(local(u16::try_from(port).unwrap()), |_| ())];
+    let accepted = || a.ledger().accepted() + b.ledger().accepted();
+    wait_until(SOON, "shares", || accepted() > 10);
+    std::fs::write(file("panic"), "").unwrap();
+    let mut status = None;
+    wait_until(SOON, "the end", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(70));
+
+    let log = std::fs::read_to_string(file("stdout")).unwrap();
+    let said = log
+        .lines()
+        .find(|line| line.contains("\"panicked\""))
+        .expect(&log);
+    for part in ["m7-rx", "a fault that nobody has foreseen", "panics.rs"] {
+        assert!(said.contains(part), "{said}");
+    }
+    // Well before the half minute after which the state is written anyway.
+    let state: Value = serde_json::from_slice(&std::fs::read(file("state.json")).unwrap()).unwrap();
+    settle(&miners);
+    let saved = |pool: &str| state["ledger"]["pools"][pool]["accepted"].as_u64().unwrap();
+    assert_eq!(saved("A") + saved("B"), accepted(), "{state}");
+}
