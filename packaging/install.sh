@@ -41,4 +41,4 @@ run sed -i "s#^ExecStart=/usr/bin/dpmp#ExecStart=$program#" "$unit"
 run systemctl daemon-reload
 run systemctl enable --quiet dpmp.service
 run systemctl restart dpmp.service
-echo "Open http://$(uname -n):8855/ in a browser. Is it well: systemctl status dpmp. Its log: journalctl -u dpmp"
+[ "$dry" = yes ] || echo "Open http://$(uname -n):8855/ in a browser. Is it well: systemctl status dpmp. Its log: journalctl -u dpmp"
