@@ -1,5 +1,6 @@
 // Makes the pictures of the app store's gallery: node gallery.mjs FOLDER [MINUTES]
-// The demo runs for MINUTES first (10 if not said), so that the charts have something to show.
+// The demo runs for MINUTES first (10 if not said), so that the charts have something to show. Make them small before
+// they go into umbrel/dpmp-proxy/gallery: pngquant --strip --quality 70-95
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { closePage, openPage, startBrowser, startDemo, until } from "./support.mjs";
