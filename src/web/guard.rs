@@ -1,7 +1,8 @@
 //! Who may ask for what: the checks that keep other web sites out, before a request is looked at any closer.
 //!
 //! - **Host**: a hostile page can have its own name resolve to our address (DNS rebinding) and is then, to the
-//!   browser, of the same origin as we. But the browser still sends that name, and it is none of ours.
+//!   browser, of the same origin as we. But the browser still sends that name, and it is none of ours. Names that
+//!   nobody outside the home network can give to a page are taken as ours.
 //! - **Origin** and **Sec-Fetch-Site**: a page of another site can make a browser ask us, and the browser says who it
 //!   was.
 //! - **Content-Type** and **token**: a form of another site can send neither, whatever the browser.
@@ -62,7 +63,7 @@ pub(super) fn admit(
     Ok(())
 }
 
-/// The name by which we were called, if it is one of ours: an IP address, `localhost`, something in `.local`, or one
+/// The name by which we were called, if it is one of ours: an IP address, a name that cannot be an outsider's, or one
 /// of `allowed`.
 fn check_host<'a>(host: Option<&'a str>, allowed: &[String]) -> Result<&'a str, ApiError> {
     let refused = |message: String| ApiError::new(Code::BadHost, message);
@@ -74,10 +75,7 @@ fn check_host<'a>(host: Option<&'a str>, allowed: &[String]) -> Result<&'a str, 
     let known = name_of(host).is_some_and(|name| {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         is_address(&name)
-            || name == "localhost"
-            || name
-                .strip_suffix(".local")
-                .is_some_and(|rest| !rest.is_empty())
+            || is_of_this_network(&name)
             || allowed
                 .iter()
                 .any(|entry| name_of(entry).is_some_and(|entry| entry.eq_ignore_ascii_case(&name)))
@@ -175,6 +173,22 @@ fn is_address(name: &str) -> bool {
     }
 }
 
+/// Whether `name` is one that no outsider can have: a single word, such as `localhost` or `umbrel`, which a router or
+/// the machine itself knows; a name in `.local`, which only the network itself answers for; or a Tor service, whose
+/// name is its key.
+fn is_of_this_network(name: &str) -> bool {
+    let plain = |part: &str| {
+        let mut letters = part.bytes();
+        letters.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    match name.rsplit_once('.') {
+        None => plain(name),
+        Some((rest, "local" | "onion")) => !rest.is_empty(),
+        Some(_) => false,
+    }
+}
+
 /// Browsers leave out the port that goes without saying.
 fn without_usual_port<'a>(place: &'a str, scheme: &str) -> &'a str {
     let usual = if scheme == "https" { ":443" } else { ":80" };
@@ -200,6 +214,10 @@ mod tests {
             "umbrel.local",
             "Umbrel.Local:80",
             "a.b.local",
+            "umbrel",
+            "Umbrel:8855",
+            "dpmp-proxy_web_1:8855",
+            "abcdefghijklmnop.onion",
             "dpmp.my-lan",
             "DPMP.my-lan:443",
             "other.example",
@@ -211,11 +229,12 @@ mod tests {
             "",
             "evil.example",
             "evil.example:8855",
-            "local",
             ".local",
+            ".onion",
+            "umbrel.lan",
             "umbrel.local.evil.example",
-            "evil-local",
-            "notlocalhost",
+            "umbrel.onion.evil.example",
+            "evil.example.notlocal",
             "localhost.evil.example",
             "127.0.0.1.evil.example",
             "2130706433",

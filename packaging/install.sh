@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs DPMP as a service of systemd, from a program file that you have built or downloaded. As root:
+#
+#   install.sh [--dry-run] PROGRAM       install, or upgrade (the program before stays as dpmp.old)
+#   install.sh [--dry-run] --uninstall   remove program and service; configuration, totals and logs stay
+#
+# --dry-run shows every step and takes none. The configuration is never touched: DPMP itself makes it at its first
+# start, in /var/lib/dpmp, where its state and logs are, too.
+set -euo pipefail
+
+program=/usr/local/bin/dpmp
+unit=/etc/systemd/system/dpmp.service
+source_unit=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/dpmp.service
+
+fail() { echo "install.sh: $*" >&2; exit 1; }
+run() { echo "  $*"; if [ "$dry" = no ]; then "$@"; fi; }
+
+dry=no
+if [ "${1-}" = --dry-run ]; then dry=yes; shift; fi
+[ $# -eq 1 ] || fail "say which program file to install, or --uninstall (see the head of this file)"
+[ "$dry" = yes ] || [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0 $*"
+[ -d /run/systemd/system ] || fail "systemd does not run on this machine"
+[ ! -e /usr/bin/dpmp ] || fail "DPMP is installed as a Debian package; use apt, or remove it first: apt remove dpmp"
+
+if [ "$1" = --uninstall ]; then
+    [ ! -e "$unit" ] || run systemctl disable --now dpmp.service
+    run rm -f "$unit" "$program" "$program.old"
+    run systemctl daemon-reload
+    echo "DPMP is removed. What it knew stays in /var/lib/dpmp; to delete it: rm -r /var/lib/dpmp /var/lib/private/dpmp"
+    exit
+fi
+
+[ -f "$1" ] || fail "there is no file $1"
+[ -f "$source_unit" ] || fail "dpmp.service has to lie beside this script"
+run install -m 755 "$1" "$program.new"
+run "$program.new" --version || { rm -f "$program.new"; fail "$1 does not run on this machine"; }
+[ ! -e "$program" ] || run cp -p "$program" "$program.old"
+run mv "$program.new" "$program"
+run install -m 644 "$source_unit" "$unit"
+run sed -i "s#^ExecStart=/usr/bin/dpmp#ExecStart=$program#" "$unit"
+run systemctl daemon-reload
+run systemctl enable --quiet dpmp.service
+run systemctl restart dpmp.service
+[ "$dry" = yes ] || echo "Open http://$(uname -n):8855/ in a browser. Is it well: systemctl status dpmp. Its log: journalctl -u dpmp"

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Makes the community app store ready to be published, as a repository of its own: umbrelOS looks for
+# umbrel-app-store.yml at the root of the repository whose address is entered.
+#
+#   packaging/umbrel-store.sh OWNER FOLDER
+#
+# OWNER is the GitHub account with the repositories "dpmp" (the program) and "dpmp-store" (the store). FOLDER is a clone
+# of the latter, or a new folder; commit and push it afterwards. The image has to be pinned first; a release does that.
+set -euo pipefail
+
+owner=${1-} folder=${2-}
+[ $# -eq 2 ] || { echo "usage: umbrel-store.sh OWNER FOLDER" >&2; exit 1; }
+[[ $owner =~ ^[A-Za-z0-9-]+$ ]] || { echo "umbrel-store.sh: $owner cannot be a GitHub account" >&2; exit 1; }
+folder=$(realpath -m "$folder")
+cd "$(dirname "$0")/.."
+if grep -q '@sha256:0\{64\}' umbrel/*/docker-compose.yml; then
+    echo "umbrel-store.sh: the image in docker-compose.yml has no digest yet; make a release first" >&2
+    exit 1
+fi
+mkdir -p "$folder"
+cp -a umbrel/. "$folder"
+sed -i "s#/OWNER/#/$owner/#" "$folder"/*/umbrel-app.yml "$folder/README.md"
+echo "The store is in $folder. Publish it as the repository dpmp-store; its address is what goes into umbrelOS:"
+echo "  https://github.com/$owner/dpmp-store"
