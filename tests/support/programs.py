@@ -52,6 +52,7 @@ class Processes:
 
     def __enter__(self):
         self.running = []
+        self.ending = []
         return self
 
     def start(self, command, output):
@@ -60,9 +61,12 @@ class Processes:
         self.running.append((process, output))
         return process
 
+    def expect_end(self, process):
+        self.ending.append(process)
+
     def demand_all_run(self):
         for process, output in self.running:
-            demand(process.poll() is None, f"{process.args[0]} ended:\n{Path(output).read_text()}")
+            demand(process in self.ending or process.poll() is None, f"{process.args[0]} ended:\n{Path(output).read_text()}")
 
     def __exit__(self, *_):
         for process, _ in self.running:
@@ -128,3 +132,8 @@ class Prometheus:
             for labels, values in series
             if any(value not in ("NaN", "+Inf", "-Inf") for _, value in values)
         ]
+
+    def value(self, expression):
+        """The one value of an expression; None if there is none."""
+        result = self.get("/api/v1/query", query=expression)["result"]
+        return float(result[0]["value"][1]) if len(result) == 1 else None
