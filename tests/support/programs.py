@@ -66,7 +66,8 @@ class Processes:
 
     def demand_all_run(self):
         for process, output in self.running:
-            demand(process in self.ending or process.poll() is None, f"{process.args[0]} ended:\n{Path(output).read_text()}")
+            has_ended = process.poll() is not None and process not in self.ending
+            demand(not has_ended, f"{process.args[0]} ended:\n{Path(output).read_text()}")
 
     def __exit__(self, *_):
         for process, _ in self.running:
