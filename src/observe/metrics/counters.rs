@@ -348,7 +348,7 @@ impl Program {
         let info = make.gauges(
             "dpmp_build_info",
             "Always 1; the label says which version",
-            "version",
+            &["version"],
         )?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);

@@ -1,10 +1,16 @@
 //! What is read off the published state when somebody asks.
 
-use prometheus::{Gauge, Result};
+use std::collections::BTreeMap;
+
+use prometheus::{Gauge, GaugeVec, Result};
 
 use super::make::Make;
 use crate::core::snapshot::{MinerView, Snapshot};
+use crate::observe::wallet::shorten_addresses;
 use crate::units::{PerPool, PoolSlot};
+
+/// Most workers that have series of their own: names are chosen by miners, and every new one costs Prometheus memory.
+pub(super) const MAX_WORKERS: usize = 100;
 
 /// The gauges of the state.
 pub(super) struct State {
@@ -19,6 +25,7 @@ pub(super) struct State {
     share: PerPool<Gauge>,
     seconds: PerPool<Gauge>,
     hashrate: PerPool<Gauge>,
+    worker_hashrate: GaugeVec,
     best: PerPool<Gauge>,
     up: PerPool<Gauge>,
     down: PerPool<Gauge>,
@@ -63,6 +70,11 @@ impl State {
                 "dpmp_hashrate_hashes_per_second",
                 "Hashrate for a pool over five minutes, by shares",
             )?,
+            worker_hashrate: make.gauges(
+                "dpmp_worker_hashrate_hashes_per_second",
+                "Hashrate of a connected worker for a pool over five minutes, by shares",
+                &["worker", "pool"],
+            )?,
             best: make.gauges_by_pool(
                 "dpmp_best_share_difficulty",
                 "Difficulty of the best share for a pool, over restarts",
@@ -99,7 +111,35 @@ impl State {
             self.up[slot].set(truth(pool.health == "up"));
             self.down[slot].set(truth(pool.health == "down"));
         }
+        self.worker_hashrate.reset();
+        for (worker, hashrate) in worker_hashrates(miners) {
+            for (slot, hashrate) in hashrate.iter() {
+                self.worker_hashrate
+                    .with_label_values(&[worker.as_str(), slot.name()])
+                    .set(*hashrate);
+            }
+        }
     }
+}
+
+/// The hashrates of the first [`MAX_WORKERS`] workers, on all their connections together. A name that no pool has
+/// accepted a share of does not count, so that nobody fills the table with inventions.
+fn worker_hashrates(miners: &[MinerView]) -> BTreeMap<String, PerPool<f64>> {
+    let mut workers = BTreeMap::<String, PerPool<f64>>::new();
+    for miner in miners {
+        if miner.accepted.iter().all(|(_, accepted)| *accepted == 0) {
+            continue;
+        }
+        let name = shorten_addresses(&miner.worker).into_owned();
+        if workers.len() == MAX_WORKERS && !workers.contains_key(&name) {
+            continue;
+        }
+        let worker = workers.entry(name).or_default();
+        for (slot, hashrate) in miner.hashrate.iter() {
+            worker[slot] += hashrate.unwrap_or(0.0);
+        }
+    }
+    workers
 }
 
 /// A pool's part of the mining time: the mean over the connected miners, as every miner is split for itself. Without

@@ -38,12 +38,12 @@ impl Make<'_> {
         self.enter(Gauge::new(name, help)?)
     }
 
-    pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> Result<GaugeVec> {
-        self.enter(GaugeVec::new(Opts::new(name, help), &[label])?)
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
+        self.enter(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     pub(super) fn gauges_by_pool(&self, name: &str, help: &str) -> Result<PerPool<Gauge>> {
-        let gauges = self.gauges(name, help, "pool")?;
+        let gauges = self.gauges(name, help, &["pool"])?;
         Ok(by_pool(|pool| gauges.with_label_values(&[pool])))
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::gauges::MAX_WORKERS;
 use super::*;
 use crate::core::fact::ShareOutcome;
 use crate::core::ledger::BestShare;
 use crate::core::snapshot::{MinerView, sample_miner};
-use crate::observe::samples::{samples, share};
+use crate::observe::samples::{ADDRESS, samples, share};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
 
@@ -207,6 +208,66 @@ fn gauges_show_the_state() {
     assert!(!metrics.render(&snapshot).unwrap().contains("a name"));
 }
 
+fn worker(id: u64, name: &str, accepted: u64, hashrate: f64) -> MinerView {
+    MinerView {
+        accepted: PerPool::new(accepted, 0),
+        hashrate: PerPool::new(Some(hashrate), None),
+        ..sample_miner(id, name)
+    }
+}
+
+/// The series of workers' hashrates that are there.
+fn workers(metrics: &Metrics, snapshot: &Snapshot) -> BTreeMap<String, f64> {
+    let mut values = values(metrics, snapshot);
+    values.retain(|series, _| series.starts_with("dpmp_worker_hashrate"));
+    values
+}
+
+#[test]
+fn connected_workers_have_their_hashrate() {
+    let metrics = Metrics::new().unwrap();
+    let mut snapshot = Snapshot {
+        miners: vec![
+            worker(1, "rig \"1\"", 1, 5.0),
+            worker(2, "invented", 0, 7.0),
+            worker(3, "rig \"1\"", 1, 6.0),
+            worker(4, ADDRESS, 1, 1.0),
+        ],
+        ..Snapshot::default()
+    };
+    let series = |worker: &str, pool: &str| {
+        format!("dpmp_worker_hashrate_hashes_per_second{{pool=\"{pool}\",worker=\"{worker}\"}}")
+    };
+    let rig = r#"rig \"1\""#;
+    let expected = [
+        (series("bc1q…5mdq", "A"), 1.0),
+        (series("bc1q…5mdq", "B"), 0.0),
+        (series(rig, "A"), 11.0),
+        (series(rig, "B"), 0.0),
+    ];
+    assert_eq!(workers(&metrics, &snapshot), BTreeMap::from(expected));
+    // Who left has no series.
+    snapshot.miners.clear();
+    assert_eq!(workers(&metrics, &snapshot), BTreeMap::new());
+}
+
+#[test]
+fn there_is_a_bound_to_the_series_of_workers() {
+    let metrics = Metrics::new().unwrap();
+    let mut snapshot = Snapshot::default();
+    for id in 0..3 * MAX_WORKERS as u64 {
+        snapshot.miners.push(worker(id, &format!("w{id}"), 1, 1.0));
+    }
+    // Another connection of one that is in is counted still.
+    snapshot.miners.push(worker(9999, "w0", 1, 1.0));
+    let workers = workers(&metrics, &snapshot);
+    assert_eq!(workers.len(), 2 * MAX_WORKERS);
+    assert_eq!(
+        workers["dpmp_worker_hashrate_hashes_per_second{pool=\"A\",worker=\"w0\"}"],
+        2.0
+    );
+}
+
 #[test]
 fn the_process_is_measured_where_the_system_tells() {
     let metrics = Metrics::new().unwrap();
@@ -235,7 +296,11 @@ fn documented() -> BTreeSet<(String, String)> {
 #[test]
 fn the_docs_list_every_metric_and_no_other() {
     let metrics = Metrics::new().unwrap();
-    let text = metrics.render(&Snapshot::default()).unwrap();
+    let snapshot = Snapshot {
+        miners: vec![worker(1, "rig1", 1, 1.0)],
+        ..Snapshot::default()
+    };
+    let text = metrics.render(&snapshot).unwrap();
     let mut found: BTreeSet<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
