@@ -255,7 +255,7 @@ fn connected_workers_have_their_hashrate() {
 fn there_is_a_bound_to_the_series_of_workers() {
     let metrics = Metrics::new().unwrap();
     let mut snapshot = Snapshot::default();
-    for id in 0..3 * MAX_WORKERS as u64 {
+    for id in (0..).take(3 * MAX_WORKERS) {
         snapshot.miners.push(worker(id, &format!("w{id}"), 1, 1.0));
     }
     // Another connection of one that is in is counted still.
