@@ -50,7 +50,7 @@ case $image in
 esac
 [ -n "$dry" ] || [ -z "$(git status --porcelain)" ] || fail "there are changes that are not committed"
 revision=$(git rev-parse HEAD)
-base=${BASE_IMAGE:-docker.io/library/debian:trixie-slim}
+base=${BASE_IMAGE:-debian:trixie-slim}
 base_digest=${BASE_DIGEST-}
 if [ -z "${BASE_DIGEST+set}" ]; then
     if [ -n "$dry" ]; then

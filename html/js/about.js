@@ -21,6 +21,11 @@ const FIGURES = [
 ];
 
 const DOCUMENTS = [
+  ["/docs/miners.md", "Miners", "what to type into which miner"],
+  ["/docs/pools.md", "Pools", "what a pool needs, and why its page shows something else"],
+  ["/docs/troubleshooting.md", "Troubleshooting", "from symptoms to causes"],
+  ["/docs/security.md", "Security", "what is guarded, against whom, and what is not"],
+  ["/docs/install.md", "Installing and upgrading", "also from the Python version"],
   ["/docs/configuration.md", "Configuration", "every setting"],
   ["/docs/events.md", "Events", "every line of the log"],
   ["/docs/metrics.md", "Metrics", "every figure for Prometheus"],

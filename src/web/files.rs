@@ -66,8 +66,29 @@ const DOCUMENTS: &[(&str, &[u8])] = &[
         "/docs/configuration.md",
         include_bytes!("../../docs/configuration.md"),
     ),
+    (
+        "/docs/container.md",
+        include_bytes!("../../docs/container.md"),
+    ),
     ("/docs/events.md", include_bytes!("../../docs/events.md")),
+    ("/docs/install.md", include_bytes!("../../docs/install.md")),
     ("/docs/metrics.md", include_bytes!("../../docs/metrics.md")),
+    ("/docs/miners.md", include_bytes!("../../docs/miners.md")),
+    (
+        "/docs/monitoring.md",
+        include_bytes!("../../docs/monitoring.md"),
+    ),
+    ("/docs/pools.md", include_bytes!("../../docs/pools.md")),
+    ("/docs/scaling.md", include_bytes!("../../docs/scaling.md")),
+    (
+        "/docs/security.md",
+        include_bytes!("../../docs/security.md"),
+    ),
+    (
+        "/docs/troubleshooting.md",
+        include_bytes!("../../docs/troubleshooting.md"),
+    ),
+    ("/docs/upgrade.md", include_bytes!("../../docs/upgrade.md")),
 ];
 
 /// The files with what a browser needs to know of them.
