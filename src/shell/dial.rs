@@ -11,7 +11,8 @@ use crate::shell::clock::clock;
 use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::Socket;
-use crate::shell::thread::{PARSER_STACK, spawn};
+use crate::shell::thread::{PARSER_STACK, TLS_STACK, spawn};
+use crate::shell::tls::Tls;
 use crate::stratum::codec::decode_pool;
 use crate::units::PoolConn;
 
@@ -34,7 +35,11 @@ const LINES_PER_SECOND: u32 = 500;
 /// If there is no room for the thread; then nothing is reported.
 pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) -> io::Result<()> {
     let inside = context.clone();
-    spawn(format!("{conn}-rx"), PARSER_STACK, move || {
+    let stack = match target.tls {
+        None => PARSER_STACK,
+        Some(_) => TLS_STACK,
+    };
+    spawn(format!("{conn}-rx"), stack, move || {
         run(conn, &target, &inside)
     })?;
     Ok(())
@@ -70,6 +75,23 @@ pub fn connect(target: &DialTarget, until: Instant) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// Makes a new connection what the target asks for: encrypted, before `until`, or left as it is.
+///
+/// # Errors
+/// If the handshake fails, with the reason in words for the owner.
+pub fn secure(
+    stream: TcpStream,
+    target: &DialTarget,
+    tls: &Tls,
+    until: Instant,
+) -> io::Result<Arc<Socket>> {
+    let Some(trust) = target.tls else {
+        return Ok(Socket::new(stream));
+    };
+    let session = tls.begin(&stream, &target.host, trust, until)?;
+    Ok(Socket::encrypted(stream, session))
+}
+
 /// The addresses of both families in turn, so that a family without a route costs one attempt
 /// and not all (QUIRKS Q50).
 fn in_turn(addresses: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> + use<> {
@@ -96,11 +118,13 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
     let failed = |error: String| {
         let _ = context.inbox.send(Input::PoolDialFailed { conn, error });
     };
-    let stream = match connect(target, clock() + PATIENCE_FOR_ALL) {
-        Ok(stream) => stream,
+    let until = clock() + PATIENCE_FOR_ALL;
+    let connected =
+        connect(target, until).and_then(|stream| secure(stream, target, &context.tls, until));
+    let socket = match connected {
+        Ok(socket) => socket,
         Err(error) => return failed(error.to_string()),
     };
-    let socket = Socket::new(stream);
     let metrics = &context.observer.metrics;
     let name = format!("{conn}-tx");
     let (link, guard) = match start_writer(

@@ -6,6 +6,9 @@ use std::thread::{Builder, JoinHandle};
 /// Stack of a thread that parses what a peer sent, in bytes.
 pub const PARSER_STACK: usize = 256 * 1024;
 
+/// Stack of a thread that also shakes hands over TLS, in bytes.
+pub const TLS_STACK: usize = 512 * 1024;
+
 /// Stack of a thread that only formats and writes, in bytes.
 pub const WRITER_STACK: usize = 128 * 1024;
 
