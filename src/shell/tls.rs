@@ -490,3 +490,128 @@ fn roots_in(path: &Path) -> Option<RootCertStore> {
     store.add_parsable_certificates(certificates.filter_map(Result::ok));
     (!store.is_empty()).then_some(store)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ServerConfig, ServerConnection};
+
+    use super::*;
+    use crate::shell::thread::{TLS_STACK, WRITER_STACK, spawn};
+
+    /// How much goes through a connection in each direction, in bytes.
+    const LOAD: usize = 8 * 1024 * 1024;
+
+    /// The two ends of a connection; the pool's still has to shake hands.
+    fn pair() -> (TcpStream, TcpStream, ServerConnection) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (theirs, _) = listener.accept().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["pool".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let tls = ServerConnection::new(Arc::new(config)).unwrap();
+        (ours, theirs, tls)
+    }
+
+    fn begin(stream: &TcpStream) -> io::Result<Session> {
+        let until = clock() + Duration::from_secs(10);
+        Tls::default().begin(stream, "pool", Trust::Anyone, until)
+    }
+
+    /// Bytes that show if one is missing, twice there or out of place.
+    fn load() -> Vec<u8> {
+        let numbers = (0_u32..).flat_map(u32::to_be_bytes);
+        numbers.take(LOAD).collect()
+    }
+
+    /// Both directions at full speed, in pieces of all sizes, while the pool changes its keys again and again and asks
+    /// for ours. rustls on the other end fails at the first record that comes out of its order.
+    #[test]
+    fn records_reach_the_pool_in_the_order_in_which_they_were_made() {
+        let (ours, mut theirs, mut tls) = pair();
+        let pool = spawn("pool", TLS_STACK, move || {
+            while tls.is_handshaking() {
+                tls.complete_io(&mut theirs).unwrap();
+            }
+            let (sent, mut received) = (load(), Vec::new());
+            let mut pieces = sent.chunks(50_000);
+            let mut buffer = vec![0; 100_000];
+            let mut said_farewell = false;
+            while !said_farewell {
+                if let Some(piece) = pieces.next() {
+                    tls.writer().write_all(piece).unwrap();
+                    tls.refresh_traffic_keys().unwrap();
+                }
+                while tls.wants_write() {
+                    tls.write_tls(&mut theirs).unwrap();
+                }
+                tls.read_tls(&mut theirs).unwrap();
+                tls.process_new_packets().unwrap();
+                loop {
+                    match tls.reader().read(&mut buffer) {
+                        Ok(0) => {
+                            said_farewell = true;
+                            break;
+                        }
+                        Ok(read) => received.extend_from_slice(&buffer[..read]),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+            assert_eq!(pieces.len(), 0, "the pool had time for all of its own");
+            assert!(received == sent);
+        });
+        let session = Arc::new(begin(&ours).unwrap());
+        let (writing, stream) = (Arc::clone(&session), ours.try_clone().unwrap());
+        let writer = spawn("writer", WRITER_STACK, move || {
+            let (load, mut at) = (load(), 0);
+            for size in (1..3000).cycle() {
+                let piece = &load[at..load.len().min(at + size)];
+                (&stream).write_all(&writing.seal(piece).unwrap()).unwrap();
+                at += piece.len();
+                if at == load.len() {
+                    break;
+                }
+            }
+            (&stream).write_all(&writing.seal_end().unwrap()).unwrap();
+        });
+        let mut incoming = Incoming::new(&session, &ours);
+        let mut received = vec![0; LOAD];
+        incoming.read_exact(&mut received).unwrap();
+        assert!(received == load());
+        writer.unwrap().join().unwrap();
+        pool.unwrap().join().unwrap();
+        assert_eq!(incoming.read(&mut [0]).unwrap(), 0, "the end");
+    }
+
+    #[test]
+    fn a_server_is_named_as_its_host_is() {
+        for (host, expected) in [
+            ("pool.com", "pool.com"),
+            ("pool_1.my-lan", "pool_1.my-lan"),
+            ("umbrel", "umbrel"),
+            ("1.2.3.4", "1.2.3.4"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+        ] {
+            assert_eq!(server_name(host).unwrap().to_str(), expected);
+        }
+        assert!(server_name("a b").is_err());
+    }
+
+    #[test]
+    fn there_are_roots_without_any_file() {
+        let missing = Path::new("/nowhere/roots.pem");
+        assert!(roots_in(missing).is_none());
+        assert!(webpki_roots::TLS_SERVER_ROOTS.len() > 50);
+    }
+}
