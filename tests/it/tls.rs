@@ -104,7 +104,7 @@ fn certificates_that_prove_nothing_are_refused_with_the_reason() {
 fn a_pinned_certificate_is_taken_and_no_other() {
     let pool = pool("tlspin", |_| ());
     // It is for another name and has expired; its fingerprint is all that counts.
-    let own = Identity::self_signed();
+    let own = Identity::self_signed_and_expired();
     let front = Front::new(&own, pool.address());
     let old = Front::old(&own, pool.address());
     let good = Front::new(&Identity::good(), pool.address());

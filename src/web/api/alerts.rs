@@ -533,6 +533,11 @@ mod tests {
             |it| it.snapshot.pools[B].version_mask = "00000000".into(),
             &["mask_missing:B"],
         );
+        let any_certificate = |it: &mut World| {
+            let tls = &mut it.config.pools[B].as_mut().unwrap().tls;
+            (tls.enabled, tls.insecure) = (true, true);
+        };
+        expect(any_certificate, &["any_certificate:B"]);
         let neither = |it: &mut World| {
             for pool in it.snapshot.pools.values_mut() {
                 pool.version_mask = "00000000".into();

@@ -74,11 +74,20 @@ impl Identity {
         Self::issued_by(&new_issuer(), "localhost", |_| ())
     }
 
-    /// As people make one for themselves: signed with its own key, and an authority by name.
+    /// As people make one for themselves: signed with its own key, for some name, and an authority by its own word.
     pub(crate) fn self_signed() -> Self {
+        Self::signed_by_itself(|_| ())
+    }
+
+    /// The same, and it has expired.
+    pub(crate) fn self_signed_and_expired() -> Self {
+        Self::signed_by_itself(|params| params.not_after = date_time_ymd(2001, 1, 1))
+    }
+
+    fn signed_by_itself(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::new(vec!["some.pool".to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.not_after = date_time_ymd(2001, 1, 1);
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         Self {
             certificate: params.self_signed(&key).unwrap().der().clone(),
