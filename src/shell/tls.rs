@@ -57,7 +57,9 @@ const MOST_NAMES: usize = 3;
 
 /// Begins encrypted connections. What they have in common is made when it is first needed and shared.
 #[derive(Clone, Debug, Default)]
-pub struct Tls(Arc<Mutex<Vec<(Trust, Arc<ClientConfig>)>>>);
+pub struct Tls(Arc<Mutex<Configs>>);
+
+type Configs = Vec<(Trust, Arc<ClientConfig>)>;
 
 impl Tls {
     /// Shakes hands over a new connection, before `until`. It leaves the socket without a read timeout.
@@ -229,12 +231,10 @@ fn shake_hands(
         let read = match stream.read(&mut piece) {
             Ok(0) => return Err(hung_up()),
             Ok(read) => read,
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => continue,
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => return Err(too_slow()),
-                io::ErrorKind::ConnectionReset => return Err(hung_up()),
-                _ => return Err(error),
-            },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(too_slow()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(hung_up()),
+            Err(error) => return Err(error),
         };
         if fresh && !is_tls(piece[0]) {
             return Err(io::Error::other(
@@ -418,31 +418,36 @@ fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<
         return format!("the pool's certificate was not accepted: {error}");
     };
     let name = name.to_str();
-    match fault {
-        CertificateError::NotValidForName => {
-            format!("the pool's certificate is for another name than {name}")
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            // They come as `DnsName("pool.com")`.
-            let names = presented.iter().take(MOST_NAMES).map(|presented| {
-                let inner = presented.split_once('(').map_or("", |(_, inner)| inner);
-                inner.trim_end_matches(')').trim_matches('"')
-            });
-            let names = names.collect::<Vec<_>>().join(", ");
-            format!("the pool's certificate is for another name than {name}: {names}")
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "the pool's certificate has expired, or this machine's clock is wrong".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the pool's certificate is not valid yet, or this machine's clock is wrong".to_owned()
-        }
-        _ => format!(
-            "no known authority vouches for the pool's certificate ({fault}); if the pool made it itself, set \
-             tls_fingerprint to its SHA-256 fingerprint, which is {} if nobody is in between",
-            fingerprint(certificate)
-        ),
+    if let CertificateError::NotValidForNameContext { presented, .. } = fault {
+        // They come as `DnsName("pool.com")`.
+        let names = presented.iter().take(MOST_NAMES).map(|presented| {
+            let inner = presented.split_once('(').map_or("", |(_, inner)| inner);
+            inner.trim_end_matches(')').trim_matches('"')
+        });
+        let names = names.collect::<Vec<_>>().join(", ");
+        return format!("the pool's certificate is for another name than {name}: {names}");
     }
+    let expired = matches!(
+        fault,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. }
+    );
+    let early = matches!(
+        fault,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }
+    );
+    if expired || early {
+        let when = if expired {
+            "has expired"
+        } else {
+            "is not valid yet"
+        };
+        return format!("the pool's certificate {when}, or this machine's clock is wrong");
+    }
+    format!(
+        "no known authority vouches for the pool's certificate ({fault}); if the pool made it itself, set \
+         tls_fingerprint to its SHA-256 fingerprint, which is {} if nobody is in between",
+        fingerprint(certificate)
+    )
 }
 
 /// An error that keeps its words on its way through rustls.
