@@ -11,7 +11,7 @@ use crate::shell::clock::clock;
 use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::Socket;
-use crate::shell::thread::{PARSER_STACK, TLS_STACK, spawn};
+use crate::shell::thread::{PARSER_STACK, spawn};
 use crate::shell::tls::Tls;
 use crate::stratum::codec::decode_pool;
 use crate::units::PoolConn;
@@ -35,11 +35,7 @@ const LINES_PER_SECOND: u32 = 500;
 /// If there is no room for the thread; then nothing is reported.
 pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) -> io::Result<()> {
     let inside = context.clone();
-    let stack = match target.tls {
-        None => PARSER_STACK,
-        Some(_) => TLS_STACK,
-    };
-    spawn(format!("{conn}-rx"), stack, move || {
+    spawn(format!("{conn}-rx"), PARSER_STACK, move || {
         run(conn, &target, &inside)
     })?;
     Ok(())

@@ -3,11 +3,8 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Stack of a thread that parses what a peer sent, in bytes.
+/// Stack of a thread that parses what a peer sent, in bytes. A TLS handshake touches 32 KiB of it.
 pub const PARSER_STACK: usize = 256 * 1024;
-
-/// Stack of a thread that also shakes hands over TLS, in bytes.
-pub const TLS_STACK: usize = 512 * 1024;
 
 /// Stack of a thread that only formats and writes, in bytes.
 pub const WRITER_STACK: usize = 128 * 1024;

@@ -504,7 +504,7 @@ mod tests {
     use rustls::{ServerConfig, ServerConnection};
 
     use super::*;
-    use crate::shell::thread::{TLS_STACK, WRITER_STACK, spawn};
+    use crate::shell::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
     /// How much goes through a connection in each direction, in bytes.
     const LOAD: usize = 8 * 1024 * 1024;
@@ -542,7 +542,7 @@ mod tests {
     #[test]
     fn records_reach_the_pool_in_the_order_in_which_they_were_made() {
         let (ours, mut theirs, mut tls) = pair();
-        let pool = spawn("pool", TLS_STACK, move || {
+        let pool = spawn("pool", PARSER_STACK, move || {
             while tls.is_handshaking() {
                 tls.complete_io(&mut theirs).unwrap();
             }
