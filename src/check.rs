@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use crate::config::{self, PoolConfig};
+use crate::shell::tls::Tls;
 use crate::units::PoolSlot;
 use crate::visit::{Found, Step, visit};
 
@@ -29,6 +30,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
         say(format_args!("  warning: {warning}"))?;
     }
     let mut good = true;
+    let tls = Tls::default();
     for slot in PoolSlot::ALL {
         let share = 100.0 * loaded.config.share(slot);
         match &loaded.config.pools[slot] {
@@ -49,7 +51,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
                 say(format_args!(
                     "pool {slot}: {name}, {chain}, {address}, {share:.1} % of the work"
                 ))?;
-                if let Err(error) = check_pool(slot, pool) {
+                if let Err(error) = check_pool(slot, pool, &tls) {
                     say(format_args!("  FAILED: {error:#}"))?;
                     good = false;
                 }
@@ -72,7 +74,7 @@ fn say(line: impl Display) -> io::Result<()> {
     writeln!(io::stdout(), "{line}")
 }
 
-fn check_pool(slot: PoolSlot, pool: &PoolConfig) -> anyhow::Result<()> {
+fn check_pool(slot: PoolSlot, pool: &PoolConfig, tls: &Tls) -> anyhow::Result<()> {
     let show = |found| {
         match found {
             Found::Step(Step {
@@ -85,5 +87,5 @@ fn check_pool(slot: PoolSlot, pool: &PoolConfig) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    visit(slot, pool, PATIENCE, show).map_err(|failure| failure.error)
+    visit(slot, pool, tls, PATIENCE, show).map_err(|failure| failure.error)
 }

@@ -12,6 +12,7 @@ mod build;
 mod change;
 mod fault;
 mod file;
+mod fingerprint;
 mod keys;
 mod kind;
 mod network;
@@ -31,6 +32,7 @@ use crate::units::{Difficulty, PerPool, PoolSlot};
 pub use self::change::{Change, changes, may_replace};
 pub use self::fault::{ConfigErrors, Fault};
 pub use self::file::{load_or_create, locate, sample, save, text};
+pub use self::fingerprint::Fingerprint;
 pub use self::keys::{KeyInfo, key_infos};
 pub use self::kind::{Form, FormKind};
 pub use self::user_name::UserName;
@@ -170,6 +172,8 @@ pub struct PoolConfig {
     pub host: String,
     /// Its TCP port, from 1; 3333 by default.
     pub port: u16,
+    /// Whether and how the connection is encrypted.
+    pub tls: Tls,
     /// The account that the pool credits; 1 to 256 characters.
     pub wallet: String,
     /// The form of the user name that the pool sees; `{wallet}.{worker}` by default.
@@ -203,6 +207,7 @@ impl fmt::Debug for PoolConfig {
             name,
             host,
             port,
+            tls,
             wallet,
             chain,
             user_name,
@@ -214,6 +219,7 @@ impl fmt::Debug for PoolConfig {
             .field("name", name)
             .field("host", host)
             .field("port", port)
+            .field("tls", tls)
             .field("wallet", wallet)
             .field("chain", chain)
             .field("user_name", user_name)
@@ -222,6 +228,41 @@ impl fmt::Debug for PoolConfig {
             .field("answer", answer)
             .finish()
     }
+}
+
+/// Whether connections to a pool are encrypted, and which certificate of the pool is taken: `tls`, `tls_fingerprint`,
+/// `tls_insecure`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Whether they are encrypted; by default they are not. Also set by a host that begins with `stratum+ssl://`.
+    pub enabled: bool,
+    /// The one certificate that is taken; `None` (default): any that a known authority vouches for.
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether any certificate is taken if none is named; by default it is not.
+    pub insecure: bool,
+}
+
+impl Tls {
+    /// Which certificate is taken; `None` if connections are not encrypted.
+    pub fn trust(&self) -> Option<Trust> {
+        self.enabled
+            .then_some(match (self.fingerprint, self.insecure) {
+                (Some(fingerprint), _) => Trust::Pinned(fingerprint),
+                (None, false) => Trust::Authorities,
+                (None, true) => Trust::Anyone,
+            })
+    }
+}
+
+/// Which certificate is taken of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// One for its name that a known authority vouches for.
+    Authorities,
+    /// This one and no other, whatever name and dates are in it.
+    Pinned(Fingerprint),
+    /// Any.
+    Anyone,
 }
 
 /// How work is split between the pools: `scheduler`.

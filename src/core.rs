@@ -392,9 +392,7 @@ impl Core {
         for slot in PoolSlot::ALL {
             self.remember(&old, slot);
             let (before, after) = (old.pool_in_use(slot), config.pool_in_use(slot));
-            let address =
-                |pool: Option<&crate::config::PoolConfig>| pool.map(|pool| pool.address());
-            if address(before) != address(after) {
+            if before.map(pool::target) != after.map(pool::target) {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
                 self.pools[slot].forget_address();
                 if let Some(open) = self.pools[slot].probe.drop_connection() {
@@ -406,7 +404,7 @@ impl Core {
             }
             renewed[slot] = match (before, after) {
                 (Some(before), Some(after)) => {
-                    before.address() != after.address()
+                    pool::target(before) != pool::target(after)
                         || before.wallet != after.wallet
                         || before.user_name != after.user_name
                         || before.password != after.password

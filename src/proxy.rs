@@ -27,6 +27,7 @@ use crate::shell::panics::Panics;
 use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
+use crate::shell::tls::Tls;
 use crate::shell::{store, watch};
 use crate::web;
 use crate::web::limit::Places;
@@ -118,6 +119,7 @@ impl Proxy {
             inbox: inbox.clone(),
             live: Live::new(Arc::clone(&config)),
             observer: Arc::clone(&observer),
+            tls: Tls::default(),
         };
         let door = Door::open(listener, context.clone())?;
         let miners = door.address();

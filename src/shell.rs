@@ -12,6 +12,7 @@ pub mod link;
 pub mod panics;
 pub mod proxy_header;
 pub mod scheduler;
+pub mod tls;
 
 pub mod files;
 pub mod settings;

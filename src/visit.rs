@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io::Write;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,9 @@ use crate::core::session::OWN_USER_AGENT;
 use crate::core::upstream::open::Heard;
 use crate::core::upstream::{Identity, Talk, Upstream};
 use crate::shell::clock::clock;
-use crate::shell::dial::connect;
+use crate::shell::dial::{connect, secure};
+use crate::shell::link::Socket;
+use crate::shell::tls::Tls;
 use crate::stratum::codec::{Encode, decode_pool};
 use crate::stratum::job::{Notify, network_difficulty};
 use crate::stratum::line::LineReader;
@@ -48,7 +49,7 @@ pub enum Found {
 /// A step on the way to the first job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// `resolve`, `connect`, `configure`, `subscribe`, `authorize` or `first job`.
+    /// `resolve`, `connect`, `encrypt` (if it is), `configure`, `subscribe`, `authorize` or `first job`.
     pub name: &'static str,
     /// Whether it went as it should.
     pub ok: bool,
@@ -74,10 +75,11 @@ pub struct Failure {
 pub fn visit(
     slot: PoolSlot,
     pool: &PoolConfig,
+    tls: &Tls,
     patience: Duration,
     mut tell: impl FnMut(Found) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
-    let mut visit = Visit::new(slot, pool, patience, &mut tell);
+    let mut visit = Visit::new(slot, pool, tls, patience, &mut tell);
     visit.run().map_err(|error| Failure {
         during: visit.during,
         error,
@@ -87,6 +89,7 @@ pub fn visit(
 /// One pool, visited until it has given a job.
 struct Visit<'a> {
     pool: &'a PoolConfig,
+    tls: &'a Tls,
     upstream: Upstream,
     facts: PoolFacts,
     latest: Option<Arc<Notify>>,
@@ -104,11 +107,13 @@ impl<'a> Visit<'a> {
     fn new(
         slot: PoolSlot,
         pool: &'a PoolConfig,
+        tls: &'a Tls,
         patience: Duration,
         tell: &'a mut dyn FnMut(Found) -> anyhow::Result<()>,
     ) -> Self {
         Self {
             pool,
+            tls,
             upstream: Upstream::new(Client::Miner(MinerId(0)), slot),
             facts: PoolFacts::default(),
             latest: None,
@@ -167,31 +172,41 @@ impl<'a> Visit<'a> {
         let began = clock();
         self.during = "connect";
         let until = self.began + self.patience;
-        let stream = connect(&target(self.pool), until).context("could not connect")?;
+        let target = target(self.pool);
+        let stream = connect(&target, until).context("could not connect")?;
         let peer = stream
             .peer_addr()
             .map(|peer| peer.to_string())
             .unwrap_or_default();
         self.step("connect", true, began, peer)?;
+        let shaking = clock();
+        if target.tls.is_some() {
+            self.during = "encrypt";
+        }
+        let socket = secure(stream, &target, self.tls, until)?;
+        if let Some(how) = socket.encryption() {
+            self.step("encrypt", true, shaking, how)?;
+        }
         let conn = self.upstream.want();
         self.upstream.start_dial(conn);
         let identity = self.identity.clone();
-        self.talk(&stream, |upstream, talk| {
+        self.talk(&socket, |upstream, talk| {
             upstream.opened(conn, identity, talk)
         })?;
-        let mut lines = LineReader::new(&stream, LONGEST_LINE);
+        let mut lines = LineReader::new(socket.reader(), LONGEST_LINE);
         loop {
             self.during = self.waiting_for();
             let rest = until.saturating_duration_since(clock());
             if rest.is_zero() {
                 bail!("no job within {} s", self.patience.as_secs());
             }
-            stream
+            socket
+                .stream
                 .set_read_timeout(Some(rest))
                 .context("failed to set a time limit")?;
             match lines.next_line(decode_pool) {
                 Ok(Some(Ok(message))) => {
-                    if self.on_message(conn, message, &stream)? {
+                    if self.on_message(conn, message, &socket)? {
                         return Ok(true);
                     }
                 }
@@ -223,7 +238,7 @@ impl<'a> Visit<'a> {
     /// Has the connection act, and sends what it says.
     fn talk<T>(
         &mut self,
-        stream: &TcpStream,
+        socket: &Socket,
         act: impl FnOnce(&mut Upstream, &mut Talk<'_>) -> T,
     ) -> anyhow::Result<T> {
         let mut out = Vec::new();
@@ -234,7 +249,7 @@ impl<'a> Visit<'a> {
             out: &mut out,
         };
         let done = act(&mut self.upstream, &mut talk);
-        self.send(stream, out)?;
+        self.send(socket, out)?;
         Ok(done)
     }
 
@@ -243,7 +258,7 @@ impl<'a> Visit<'a> {
         &mut self,
         conn: PoolConn,
         message: FromPool,
-        stream: &TcpStream,
+        socket: &Socket,
     ) -> anyhow::Result<bool> {
         if let FromPool::Response { id, outcome } = &message {
             if let Some((name, began)) = self.asked.remove(id) {
@@ -251,7 +266,7 @@ impl<'a> Visit<'a> {
                 self.step(name, ok, began, describe(outcome))?;
             }
         }
-        let heard = self.talk(stream, |upstream, talk| upstream.heard(conn, message, talk))?;
+        let heard = self.talk(socket, |upstream, talk| upstream.heard(conn, message, talk))?;
         match heard {
             Heard::Lost(loss) => bail!("{loss}"),
             Heard::Subscribed(extranonces) if extranonces.e2_size < SMALLEST_E2 => {
@@ -309,7 +324,7 @@ impl<'a> Visit<'a> {
         Ok(true)
     }
 
-    fn send(&mut self, mut stream: &TcpStream, out: Vec<Action>) -> anyhow::Result<()> {
+    fn send(&mut self, socket: &Socket, out: Vec<Action>) -> anyhow::Result<()> {
         let mut buffer = Vec::new();
         for action in out {
             if let Action::SendPool { message, .. } = action {
@@ -319,7 +334,7 @@ impl<'a> Visit<'a> {
                 message.encode(&mut buffer);
             }
         }
-        stream.write_all(&buffer).context("failed to send")
+        socket.write(&buffer).context("failed to send")
     }
 
     fn waiting_for(&self) -> &'static str {

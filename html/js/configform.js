@@ -1,6 +1,6 @@
 // The form of all settings, made from the server's schema: sections, fields, pool tests.
 import { sectionOf, sectionTitle } from "./changes.js";
-import { portFromHost, settingField } from "./fields.js";
+import { fromHost, settingField } from "./fields.js";
 import { poolTest } from "./pooltest.js";
 import { card, h, notice, poolBadge } from "./ui.js";
 
@@ -54,7 +54,7 @@ const anchor = (section) => `section-${section.replace(".", "-").toLowerCase()}`
 function sectionCard(section, fields, draft) {
   const slot = section.startsWith("pools.") ? section.at(-1) : null;
   const actions = slot ? [poolBadge(slot)] : [];
-  if (slot) portFromHost(fields);
+  if (slot) fromHost(fields);
   const test = slot && poolTest(() => poolOf(slot, draft));
   return card(sectionTitle(section), { id: anchor(section), note: NOTES[section], actions, className: slot ? `pool-${slot.toLowerCase()}-edge` : "" }, h("div", { class: "fields" }, ...fields.map((field) => field.element)), test);
 }
@@ -66,7 +66,7 @@ export function poolOf(slot, draft) {
     return draft.unusable.get(key.path) ?? draft.value(key);
   };
   const password = draft.wanted.pools?.[slot]?.password ?? null;
-  return { slot, host: value("host"), port: value("port"), wallet: value("wallet"), user_name: value("user_name"), password };
+  return { slot, host: value("host"), port: value("port"), tls: value("tls"), tls_fingerprint: value("tls_fingerprint"), tls_insecure: value("tls_insecure"), wallet: value("wallet"), user_name: value("user_name"), password };
 }
 
 /** Marks the section that is in sight: the last one that begins in the upper part of the window. */

@@ -41,7 +41,7 @@ const LABELS = {
   "logging.keep_files": "Full files to keep",
   "logging.show_wallets": "Show whole wallets",
 };
-const LAST_PARTS = { host: "Host", port: "Port", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers" };
+const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers" };
 const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB" };
 
 export function labelOf(path) {
@@ -113,12 +113,16 @@ export function settingField(key, draft, changed, hint = null) {
   return { key, element, input, say, mark };
 }
 
-/** Pools publish host and port as one; whoever pastes them so has named the port, too. */
-export function portFromHost(fields) {
+/** Pools publish host and port as one; whoever pastes them so has named the port, too, and whether it is encrypted. */
+export function fromHost(fields) {
   const of = (name) => fields.find((field) => field.key.path.endsWith(`.${name}`))?.input;
-  const [host, port] = [of("host"), of("port")];
+  const [host, port, tls] = [of("host"), of("port"), of("tls")];
   if (!host || !port) return;
   host.addEventListener("input", () => {
+    if (tls && !tls.checked && /^\s*(stratum\+(ssl|tls)|stratums|ssl|tls):\/\//i.test(host.value)) {
+      tls.checked = true;
+      tls.dispatchEvent(new Event("input", { bubbles: true }));
+    }
     const found = host.value.trim().match(/^(?:[a-z0-9+]+:\/\/)?(?:\[[^\]]+\]|[^:/\s]+):(\d{1,5})\/?$/i);
     if (!found || found[1] === port.value) return;
     port.value = found[1];

@@ -3,8 +3,8 @@ import * as api from "./api.js";
 import { milliseconds } from "./format.js";
 import { button, h, icon, notice, setText } from "./ui.js";
 
-const STEPS = { resolve: "Address found", connect: "Connected", configure: "Abilities agreed", subscribe: "Subscribed", authorize: "Wallet accepted", "first job": "First job received" };
-const FAILED = { resolve: "Address not found", connect: "No connection", configure: "Abilities not agreed", subscribe: "Not subscribed", authorize: "Wallet refused", "first job": "No job came" };
+const STEPS = { resolve: "Address found", connect: "Connected", encrypt: "Encrypted", configure: "Abilities agreed", subscribe: "Subscribed", authorize: "Wallet accepted", "first job": "First job received" };
+const FAILED = { resolve: "Address not found", connect: "No connection", encrypt: "Not encrypted", configure: "Abilities not agreed", subscribe: "Not subscribed", authorize: "Wallet refused", "first job": "No job came" };
 
 /** A button with its result. `pool()` gives what to test: { slot, host, port, wallet, password }. */
 export function poolTest(pool) {

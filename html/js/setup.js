@@ -1,7 +1,7 @@
 // The set-up in three steps, from nothing to the line to type into the miner.
 import * as api from "./api.js";
 import { Draft } from "./draft.js";
-import { portFromHost, settingField } from "./fields.js";
+import { fromHost, settingField } from "./fields.js";
 import { count, trimmed } from "./format.js";
 import { poolOf } from "./configform.js";
 import { watchStatus } from "./live.js";
@@ -11,11 +11,13 @@ import { button, copyField, failure, h, loading, notice, pageHead, poolBadge, se
 
 const STEPS = ["Pool A", "Pool B", "Split", "Miner"];
 const NEEDED = {
-  host: "Such as stratum.pool.com; it may be pasted with stratum+tcp:// in front.",
+  host: "Such as stratum.pool.com; it may be pasted with stratum+tcp:// or stratum+ssl:// in front.",
   port: "The number after the colon.",
   wallet: "Your payout address or the name of your account there.",
 };
 const OPTIONAL = {
+  tls: "The port is one for encrypted connections.",
+  tls_fingerprint: "Only for a pool that made its certificate itself.",
   name: "What you call it.",
   chain: "Only shown, such as BTC.",
   user_name: "How the pool names your miners. Most pools want {wallet}.{worker}.",
@@ -81,10 +83,10 @@ function poolStep(slot, draft, wizard, { back, next }) {
   const make = ([name, hint]) => key(name) && settingField(key(name), draft, () => {}, hint);
   const needed = Object.entries(NEEDED).map(make);
   const optional = Object.entries(OPTIONAL).map(make).filter(Boolean);
-  portFromHost(needed);
+  fromHost([...needed, ...optional]);
   const problem = h("div", { role: "alert" });
   const onlyA = slot === "B" && h("input", { type: "checkbox", class: "switch", id: "only-a", checked: wizard.onlyA, onchange: () => ((wizard.onlyA = onlyA.checked), (form.hidden = wizard.onlyA)) });
-  const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));
+  const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));
 
   async function goOn() {
     problem.replaceChildren();

@@ -19,6 +19,8 @@ pub(super) struct HostPort {
     pub(super) host: String,
     /// If there was one.
     pub(super) port: Option<u16>,
+    /// Whether it began as those of encrypted ports do.
+    pub(super) tls: bool,
 }
 
 impl Kind for PoolHost {
@@ -30,8 +32,9 @@ impl Kind for PoolHost {
         if is_host_placeholder(text) {
             return Ok(None);
         }
-        let rest = strip_scheme(text)?.trim_end_matches('/');
-        let found = split_port(rest).ok_or_else(|| self.allowed())?;
+        let (tls, rest) = strip_scheme(text)?;
+        let (host, port) = split_port(rest.trim_end_matches('/')).ok_or_else(|| self.allowed())?;
+        let found = HostPort { host, port, tls };
         Ok((!is_host_placeholder(&found.host)).then_some(found))
     }
 
@@ -117,16 +120,14 @@ fn is_host_placeholder(text: &str) -> bool {
     is_placeholder(text) || example || ["pool_a_host", "pool_b_host"].contains(&name.as_str())
 }
 
-/// Takes off what pools write in front of their address (QUIRKS Q51).
-fn strip_scheme(text: &str) -> Result<&str, String> {
+/// Takes off what pools write in front of their address (QUIRKS Q51); whether it means an encrypted port.
+fn strip_scheme(text: &str) -> Result<(bool, &str), String> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Ok(text);
+        return Ok((false, text));
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "stratum+tcp" | "stratum" | "tcp" => Ok(rest),
-        "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => Err(
-            "an unencrypted address (stratum+tcp://); encrypted pool connections are not supported yet".to_owned(),
-        ),
+        "stratum+tcp" | "stratum" | "tcp" => Ok((false, rest)),
+        "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => Ok((true, rest)),
         scheme if scheme.starts_with("stratum2") => {
             Err("a Stratum v1 address (stratum+tcp://); Stratum v2 is not supported".to_owned())
         }
@@ -135,7 +136,7 @@ fn strip_scheme(text: &str) -> Result<&str, String> {
 }
 
 /// `host`, `host:port`, `::1`, `[::1]` or `[::1]:port`.
-fn split_port(text: &str) -> Option<HostPort> {
+fn split_port(text: &str) -> Option<(String, Option<u16>)> {
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let (host, port) = match bracketed {
         Some((host, port)) => (ipv6(host)?, Some(port).filter(|port| !port.is_empty())),
@@ -155,7 +156,7 @@ fn split_port(text: &str) -> Option<HostPort> {
         Some(port) => Some(parse_port(port.strip_prefix(':')?).filter(|port| *port > 0)?),
         None => None,
     };
-    Some(HostPort { host, port })
+    Some((host, port))
 }
 
 /// An IPv6 address, perhaps with a zone (QUIRKS Q50).
@@ -202,11 +203,10 @@ mod tests {
     fn host(text: &str) -> String {
         match (PoolHost { default: "" }).read(&json!(text)) {
             Ok(None) => "not set up".to_owned(),
-            Ok(Some(HostPort { host, port: None })) => host,
-            Ok(Some(HostPort {
-                host,
-                port: Some(port),
-            })) => format!("{host} {port}"),
+            Ok(Some(HostPort { host, port, tls })) => {
+                let port = port.map_or(String::new(), |port| format!(" {port}"));
+                format!("{host}{port}{}", if tls { " encrypted" } else { "" })
+            }
             Err(allowed) => format!("! {allowed}"),
         }
     }
@@ -231,6 +231,11 @@ mod tests {
             ("[::1]", "::1"),
             ("[2001:DB8::1]:3333", "2001:db8::1 3333"),
             ("stratum+tcp://[::1]:3333/", "::1 3333"),
+            ("stratum+ssl://Pool.com:443/", "pool.com 443 encrypted"),
+            ("Stratum+TLS://pool.com", "pool.com encrypted"),
+            ("stratums://pool.com", "pool.com encrypted"),
+            ("ssl://1.2.3.4:5", "1.2.3.4 5 encrypted"),
+            ("tls://[::1]:443", "::1 443 encrypted"),
             ("fe80::1%eth0", "fe80::1%eth0"),
             ("[fe80::1%eth0]:3333", "fe80::1%eth0 3333"),
         ] {
@@ -294,17 +299,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_spoken_is_refused_by_name() {
-        for text in [
-            "stratum+ssl://p.com:443",
-            "Stratum+TLS://p.com",
-            "ssl://p.com",
-            "tls://p.com",
-        ] {
-            assert!(
-                host(text).contains("encrypted pool connections are not supported yet"),
-                "{text}"
-            );
-        }
         assert!(host("stratum2+tcp://p.com:3336/key").contains("Stratum v2 is not supported"));
         assert!(host("https://p.com").contains("a Stratum v1 address"));
     }

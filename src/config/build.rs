@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::fault::{Fault, quote};
-use super::keys::{self, Key, diff, gui, listen, logging, metrics, scheduler};
+use super::keys::{self, Key, PoolKeys, diff, gui, listen, logging, metrics, scheduler};
 use super::kind::Kind;
 use super::raw::{join, lookup};
 use super::{
-    Config, DifficultyLimits, Endpoint, Gui, Listen, Logging, Mode, PoolConfig, Scheduling,
+    Config, DifficultyLimits, Endpoint, Gui, Listen, Logging, Mode, PoolConfig, Scheduling, Tls,
+    Trust,
 };
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
@@ -137,8 +138,15 @@ impl Reader<'_> {
         let password = self.get(&keys.password);
         let stall = self.get(&keys.stall);
         let answer = self.get(&keys.answer);
+        let tls = Tls {
+            // The sample has a false in each file, so that it cannot mean more than silence.
+            enabled: self.get(&keys.tls) || place.as_ref().is_some_and(|place| place.tls),
+            fingerprint: self.get(&keys.tls_fingerprint),
+            insecure: self.get(&keys.tls_insecure),
+        };
 
         let place = place?;
+        self.warn_of_tls(keys, tls);
         let port = match (place.port, port) {
             (Some(inside), Some(own)) if inside != own => {
                 let allowed = format!(
@@ -159,6 +167,7 @@ impl Reader<'_> {
             },
             host: place.host,
             port,
+            tls,
             wallet: wallet?,
             chain: chain.to_uppercase(),
             user_name,
@@ -166,6 +175,26 @@ impl Reader<'_> {
             stall,
             answer,
         })
+    }
+
+    fn warn_of_tls(&mut self, keys: &PoolKeys, tls: Tls) {
+        let (fingerprint, insecure) = (keys.tls_fingerprint.path, keys.tls_insecure.path);
+        if tls.trust() == Some(Trust::Anyone) {
+            self.warnings.push(format!(
+                "{insecure}: any certificate is taken; whoever is between here and the pool can pretend to be it \
+                 and take the work"
+            ));
+        }
+        if tls.fingerprint.is_some() && !tls.enabled {
+            let tls = keys.tls.path;
+            self.warnings.push(format!(
+                "{fingerprint}: it has no effect while {tls} is false"
+            ));
+        }
+        if tls.fingerprint.is_some() && tls.insecure {
+            self.warnings
+                .push(format!("{insecure}: it has no effect beside {fingerprint}"));
+        }
     }
 
     fn scheduler(&mut self) -> Scheduling {

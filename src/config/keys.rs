@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::address::{PoolHost, Wallet};
+use super::fingerprint::CertificateHash;
 use super::kind::{
     Bound, Flag, Form, Kind, Listening, LogLevel, Names, PasswordHash, Port, Seconds,
     SecondsOrNever, Secret, Text, Weight, Whole,
@@ -282,6 +283,9 @@ pub(super) struct PoolKeys {
     pub(super) name: Key<Text>,
     pub(super) host: Key<PoolHost>,
     pub(super) port: Key<Port>,
+    pub(super) tls: Key<Flag>,
+    pub(super) tls_fingerprint: Key<CertificateHash>,
+    pub(super) tls_insecure: Key<Flag>,
     pub(super) wallet: Key<Wallet>,
     pub(super) chain: Key<Text>,
     pub(super) user_name: Key<UserNameForm>,
@@ -307,14 +311,40 @@ macro_rules! pool_keys {
                 concat!($section, ".host"),
                 PoolHost { default: $host },
                 |c| of_pool(c, $slot, |pool| pool.host.clone()),
-                "The pool's host name or IP address; `stratum+tcp://` in front and `:port` behind are understood. \
-                 The default stands for none.",
+                "The pool's host name or IP address; `stratum+tcp://` or `stratum+ssl://` in front and `:port` behind \
+                 are understood. The default stands for none.",
             ),
             port: Key::live(
                 concat!($section, ".port"),
                 Port(3333),
                 |c| of_pool(c, $slot, |pool| pool.port.to_string()),
                 "The pool's TCP port.",
+            ),
+            tls: Key::live(
+                concat!($section, ".tls"),
+                Flag(false),
+                |c| of_pool(c, $slot, |pool| pool.tls.enabled.to_string()),
+                "Whether connections to the pool are encrypted (TLS 1.2 or 1.3); `stratum+ssl://` in front of the \
+                 host says the same. Pools have another port for it.",
+            ),
+            tls_fingerprint: Key::live(
+                concat!($section, ".tls_fingerprint"),
+                CertificateHash,
+                |c| {
+                    of_pool(c, $slot, |pool| {
+                        pool.tls
+                            .fingerprint
+                            .map_or(String::new(), |fingerprint| fingerprint.to_string())
+                    })
+                },
+                "SHA-256 fingerprint of the one certificate that the pool may show, for pools that made their own. \
+                 If empty, a known authority must vouch for it.",
+            ),
+            tls_insecure: Key::live(
+                concat!($section, ".tls_insecure"),
+                Flag(false),
+                |c| of_pool(c, $slot, |pool| pool.tls.insecure.to_string()),
+                "Whether any certificate is taken. Then whoever is between can pretend to be the pool.",
             ),
             wallet: Key::live(
                 concat!($section, ".wallet"),
@@ -592,7 +622,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 57] {
+pub(super) fn all() -> [&'static dyn AnyKey; 63] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -615,6 +645,9 @@ pub(super) fn all() -> [&'static dyn AnyKey; 57] {
         &POOL_A.name,
         &POOL_A.host,
         &POOL_A.port,
+        &POOL_A.tls,
+        &POOL_A.tls_fingerprint,
+        &POOL_A.tls_insecure,
         &POOL_A.wallet,
         &POOL_A.user_name,
         &POOL_A.chain,
@@ -624,6 +657,9 @@ pub(super) fn all() -> [&'static dyn AnyKey; 57] {
         &POOL_B.name,
         &POOL_B.host,
         &POOL_B.port,
+        &POOL_B.tls,
+        &POOL_B.tls_fingerprint,
+        &POOL_B.tls_insecure,
         &POOL_B.wallet,
         &POOL_B.user_name,
         &POOL_B.chain,

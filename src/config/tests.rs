@@ -218,6 +218,67 @@ fn a_pools_port_comes_from_either_place() {
 }
 
 #[test]
+fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
+    let loaded = |pool: Value| {
+        let mut pool = pool;
+        pool["wallet"] = json!("w");
+        loaded(&with("pools.A", pool))
+    };
+    let tls = |pool: Value| loaded(pool).config.pools[A].as_ref().unwrap().tls;
+    assert_eq!(tls(json!({"host": "a.com"})), Tls::default());
+    assert_eq!(tls(json!({"host": "a.com"})).trust(), None);
+    for pool in [
+        json!({"host": "a.com", "tls": true}),
+        json!({"host": "stratum+tcp://a.com", "tls": true}),
+        json!({"host": "stratum+ssl://a.com"}),
+        // As the sample has it when somebody pastes an address.
+        json!({"host": "stratum+ssl://a.com", "tls": false}),
+    ] {
+        assert_eq!(
+            tls(pool.clone()).trust(),
+            Some(Trust::Authorities),
+            "{pool}"
+        );
+    }
+    let (hex, pinned) = ("ab".repeat(32), Trust::Pinned(Fingerprint([0xab; 32])));
+    let quiet = loaded(json!({"host": "a.com", "tls": true, "tls_fingerprint": hex}));
+    assert!(quiet.warnings.is_empty(), "{:?}", quiet.warnings);
+    assert_eq!(
+        quiet.config.pools[A].as_ref().unwrap().tls.trust(),
+        Some(pinned)
+    );
+    for (pool, trust, warning) in [
+        (
+            json!({"host": "a.com", "tls": true, "tls_insecure": true}),
+            Some(Trust::Anyone),
+            "pools.A.tls_insecure: any certificate is taken",
+        ),
+        (
+            json!({"host": "a.com", "tls": true, "tls_insecure": true, "tls_fingerprint": hex}),
+            Some(pinned),
+            "pools.A.tls_insecure: it has no effect beside pools.A.tls_fingerprint",
+        ),
+        (
+            json!({"host": "a.com", "tls_fingerprint": hex}),
+            None,
+            "pools.A.tls_fingerprint: it has no effect while pools.A.tls is false",
+        ),
+    ] {
+        let Loaded {
+            config,
+            warnings,
+            raw,
+        } = loaded(pool.clone());
+        assert_eq!(config.pools[A].as_ref().unwrap().tls.trust(), trust);
+        assert!(warnings[0].starts_with(warning), "{warnings:?}");
+        assert_eq!(
+            raw["pools"]["A"]["host"], pool["host"],
+            "kept as it was written"
+        );
+    }
+}
+
+#[test]
 fn an_ipv6_pool_is_written_in_brackets() {
     let config = config(&with("pools.A.host", json!("[2001:db8::1]:3333")));
     assert_eq!(
@@ -231,7 +292,7 @@ fn all_faults_are_told_at_once() {
     let lines = errors(&json!({
         "listen": {"port": "abc", "max_miners": -1},
         "gui": [],
-        "pools": {"A": {"host": "stratum+ssl://a.com:443"}, "B": {"stall_seconds": 1, "password": 12345}},
+        "pools": {"A": {"host": "stratum2+tcp://a.com:443", "tls_fingerprint": "ab"}, "B": {"stall_seconds": 1, "password": 12345}},
         "scheduler": {"poolA_weight": 0, "poolB_weight": 0, "clean_on_switch": "yes"},
         "downstream_diff": {"default_max": 5, "poolA_min": 10},
         "logging": {"level": "loud"},
@@ -242,8 +303,10 @@ fn all_faults_are_told_at_once() {
             "gui: found a list; allowed: an object, { … }",
             "listen.port: found \"abc\"; allowed: a port number from 1 to 65535",
             "listen.max_miners: found -1; allowed: a whole number from 0 to 100000",
-            "pools.A.host: found \"stratum+ssl://a.com:443\"; allowed: an unencrypted address (stratum+tcp://); \
-             encrypted pool connections are not supported yet",
+            "pools.A.host: found \"stratum2+tcp://a.com:443\"; allowed: a Stratum v1 address (stratum+tcp://); \
+             Stratum v2 is not supported",
+            "pools.A.tls_fingerprint: found \"ab\"; allowed: empty, or a SHA-256 fingerprint: 64 hex digits, with or \
+             without colons",
             "pools.B.password: found something else (not shown); allowed: a text on one line of at most 256 characters",
             "pools.B.stall_seconds: found 1; allowed: a number from 5 to 3600",
             "scheduler.poolA_weight: found 0; allowed: a weight above 0 here or in scheduler.poolB_weight",
@@ -430,6 +493,7 @@ fn a_change_of_any_key_is_seen() {
             (_, "host") => json!("127.0.0.1"),
             (_, "level") => json!("debug"),
             (_, "password_hash") => json!(HASH),
+            (_, "tls_fingerprint") => json!("ab".repeat(32)),
             (Value::Bool(value), _) => json!(!value),
             (Value::Number(value), _) => json!(value.as_u64().unwrap() + 1),
             (Value::String(_), _) => json!("other"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::Trust;
 use crate::core::fact::Fact;
 use crate::stratum::message::{ToMiner, ToPool};
 use crate::units::{LinkId, MinerId, PoolConn};
@@ -53,4 +54,6 @@ pub struct DialTarget {
     pub host: String,
     /// The TCP port.
     pub port: u16,
+    /// Which certificate is taken, if the connection is to be encrypted.
+    pub tls: Option<Trust>,
 }

@@ -240,6 +240,7 @@ pub fn target(config: &PoolConfig) -> Arc<DialTarget> {
     Arc::new(DialTarget {
         host: config.host.clone(),
         port: config.port,
+        tls: config.tls.trust(),
     })
 }
 

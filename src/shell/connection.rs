@@ -3,7 +3,7 @@
 //! The reader is the connection's only voice in the scheduler's inbox: it announces the connection
 //! first and its end last, on every path, so that nothing overtakes.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -119,7 +119,7 @@ fn write_all<M: Encode>(
             count += 1;
         }
         metrics.lines_written(side, count);
-        if let Err(error) = (&socket.stream).write_all(&buffer) {
+        if let Err(error) = socket.write(&buffer) {
             socket.end(CloseReason::Failed(error.to_string()));
             return;
         }
@@ -128,7 +128,7 @@ fn write_all<M: Encode>(
     }
     // The scheduler has let go and everything is written.
     socket.note(CloseReason::ByUs);
-    let _ = socket.stream.shutdown(Shutdown::Write);
+    socket.finish();
     // Nothing is ever sent on this channel: it ends with the reader, or it times out.
     let _ = reader_gone.recv_timeout(LINGER);
     let _ = socket.stream.shutdown(Shutdown::Both);
@@ -137,7 +137,7 @@ fn write_all<M: Encode>(
 /// Reads a connection to its end; `take` gets each line and says whether to go on. Returns why it ended.
 pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) -> CloseReason {
     let socket = reading.socket;
-    let mut lines = LineReader::new(SocketReader(socket), reading.longest_line);
+    let mut lines = LineReader::new(socket.reader(), reading.longest_line);
     let mut pace = Pace::new(reading.lines_per_second);
     loop {
         // What comes after we have ended the connection is read on, though nobody wants to hear it:
@@ -155,20 +155,12 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
             Err(LineError::Io(error)) => {
                 return socket.reason(CloseReason::Failed(error.to_string()));
             }
-            Err(error @ (LineError::TooLong(_) | LineError::Tls)) => {
+            Err(error @ (LineError::TooLong(_) | LineError::Tls | LineError::TlsAlert)) => {
                 let reason = socket.reason(CloseReason::Misbehaved(error.to_string()));
                 socket.end(reason.clone());
                 return reason;
             }
         }
-    }
-}
-
-struct SocketReader<'a>(&'a Socket);
-
-impl Read for SocketReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.0.stream).read(buffer)
     }
 }
 

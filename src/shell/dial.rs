@@ -12,6 +12,7 @@ use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::Socket;
 use crate::shell::thread::{PARSER_STACK, spawn};
+use crate::shell::tls::Tls;
 use crate::stratum::codec::decode_pool;
 use crate::units::PoolConn;
 
@@ -70,6 +71,23 @@ pub fn connect(target: &DialTarget, until: Instant) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// Makes a new connection what the target asks for: encrypted, before `until`, or left as it is.
+///
+/// # Errors
+/// If the handshake fails, with the reason in words for the owner.
+pub fn secure(
+    stream: TcpStream,
+    target: &DialTarget,
+    tls: &Tls,
+    until: Instant,
+) -> io::Result<Arc<Socket>> {
+    let Some(trust) = target.tls else {
+        return Ok(Socket::new(stream));
+    };
+    let session = tls.begin(&stream, &target.host, trust, until)?;
+    Ok(Socket::encrypted(stream, session))
+}
+
 /// The addresses of both families in turn, so that a family without a route costs one attempt
 /// and not all (QUIRKS Q50).
 fn in_turn(addresses: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> + use<> {
@@ -96,11 +114,13 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
     let failed = |error: String| {
         let _ = context.inbox.send(Input::PoolDialFailed { conn, error });
     };
-    let stream = match connect(target, clock() + PATIENCE_FOR_ALL) {
-        Ok(stream) => stream,
+    let until = clock() + PATIENCE_FOR_ALL;
+    let connected =
+        connect(target, until).and_then(|stream| secure(stream, target, &context.tls, until));
+    let socket = match connected {
+        Ok(socket) => socket,
         Err(error) => return failed(error.to_string()),
     };
-    let socket = Socket::new(stream);
     let metrics = &context.observer.metrics;
     let name = format!("{conn}-tx");
     let (link, guard) = match start_writer(

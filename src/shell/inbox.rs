@@ -13,6 +13,7 @@ use crate::core::event::{CloseReason, Stop};
 use crate::core::fact::Fact;
 use crate::observe::Observer;
 use crate::shell::link::Link;
+use crate::shell::tls::Tls;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool, ToMiner, ToPool};
 use crate::units::{MinerId, PoolConn, PoolSlot};
@@ -74,6 +75,8 @@ pub struct Context {
     pub live: Live,
     /// Metrics and log.
     pub observer: Arc<Observer>,
+    /// For encrypted connections to pools.
+    pub tls: Tls,
 }
 
 /// What arrives in the scheduler's inbox.

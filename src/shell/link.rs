@@ -1,11 +1,13 @@
 //! The scheduler's end of a connection: a bounded queue to its writer, and the socket to cut it off.
 
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 
 use crate::core::event::CloseReason;
+use crate::shell::tls;
 
 /// How many messages wait for a peer that does not read; the connection of one that lets them pile
 /// up is cut. What the system's socket buffers hold comes on top. It has to hold the answers to
@@ -17,6 +19,8 @@ const OUTBOX: u32 = 1024;
 pub struct Socket {
     /// The connection.
     pub stream: TcpStream,
+    /// If it is encrypted.
+    tls: Option<Box<tls::Session>>,
     ended: OnceLock<CloseReason>,
     /// Messages that were queued for the peer and are not written yet.
     unwritten: AtomicU32,
@@ -25,11 +29,53 @@ pub struct Socket {
 impl Socket {
     /// Takes over a connected socket.
     pub fn new(stream: TcpStream) -> Arc<Self> {
+        Self::with(stream, None)
+    }
+
+    /// Takes over a connected socket after its handshake.
+    pub fn encrypted(stream: TcpStream, session: tls::Session) -> Arc<Self> {
+        Self::with(stream, Some(Box::new(session)))
+    }
+
+    fn with(stream: TcpStream, tls: Option<Box<tls::Session>>) -> Arc<Self> {
         Arc::new(Self {
             stream,
+            tls,
             ended: OnceLock::new(),
             unwritten: AtomicU32::new(0),
         })
+    }
+
+    /// Writes bytes. Only for one thread.
+    ///
+    /// # Errors
+    /// If the peer is gone or does not read.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match &self.tls {
+            None => (&self.stream).write_all(bytes),
+            Some(session) => (&self.stream).write_all(&session.seal(bytes)?),
+        }
+    }
+
+    /// Tells the peer that nothing more will come. Only for the thread that writes.
+    pub fn finish(&self) {
+        if let Some(Ok(farewell)) = self.tls.as_ref().map(|session| session.seal_end()) {
+            let _ = (&self.stream).write_all(&farewell);
+        }
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Reads what the peer writes. Only for one thread.
+    pub fn reader(&self) -> Incoming<'_> {
+        match &self.tls {
+            None => Incoming::Plain(&self.stream),
+            Some(session) => Incoming::Encrypted(tls::Incoming::new(session, &self.stream)),
+        }
+    }
+
+    /// How it is encrypted, if it is.
+    pub fn encryption(&self) -> Option<String> {
+        Some(self.tls.as_ref()?.describe())
     }
 
     /// Cuts the connection: a thread that reads or writes it returns at once.
@@ -57,6 +103,24 @@ impl Socket {
     /// Why the connection ended: what was noted, or else `otherwise`.
     pub fn reason(&self, otherwise: CloseReason) -> CloseReason {
         self.ended.get().cloned().unwrap_or(otherwise)
+    }
+}
+
+/// What is read of a socket.
+#[derive(Debug)]
+pub enum Incoming<'a> {
+    /// As it comes.
+    Plain(&'a TcpStream),
+    /// Decrypted.
+    Encrypted(tls::Incoming<'a>),
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Encrypted(incoming) => incoming.read(buffer),
+        }
     }
 }
 

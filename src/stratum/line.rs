@@ -9,6 +9,9 @@ const USUAL_LINE: usize = 2048;
 /// The first byte of a TLS handshake; no JSON begins with it (QUIRKS Q60).
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// The first byte of what a TLS server answers to plain text, if it answers.
+const TLS_ALERT: u8 = 0x15;
+
 /// Reads lines from a peer, keeping at most one longest line in memory.
 #[derive(Debug)]
 pub struct LineReader<R> {
@@ -32,6 +35,8 @@ pub enum LineError {
     TooLong(usize),
     /// The peer speaks TLS on a port that does not.
     Tls,
+    /// The peer speaks TLS and was spoken to without.
+    TlsAlert,
     /// The socket failed.
     Io(io::Error),
 }
@@ -41,6 +46,7 @@ impl fmt::Display for LineError {
         match self {
             Self::TooLong(limit) => write!(f, "a line of more than {limit} bytes"),
             Self::Tls => f.write_str("a TLS handshake on a plain-text port"),
+            Self::TlsAlert => f.write_str("a TLS alert: only TLS is spoken on this port"),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -113,8 +119,10 @@ impl<R: Read> LineReader<R> {
         };
         if self.fresh && read > 0 {
             self.fresh = false;
-            if self.buffer[0] == TLS_HANDSHAKE {
-                return Err(LineError::Tls);
+            match self.buffer[0] {
+                TLS_HANDSHAKE => return Err(LineError::Tls),
+                TLS_ALERT => return Err(LineError::TlsAlert),
+                _ => (),
             }
         }
         self.end += read;
@@ -178,6 +186,11 @@ mod tests {
         assert_eq!(
             error.as_deref(),
             Some("a TLS handshake on a plain-text port")
+        );
+        let (_, error) = lines(&[0x15, 3, 1, 0, 2, 2, 70], 100, 100);
+        assert_eq!(
+            error.as_deref(),
+            Some("a TLS alert: only TLS is spoken on this port")
         );
     }
 }

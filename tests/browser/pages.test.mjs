@@ -152,8 +152,15 @@ test("a wrong setting is refused at its field, a right one is saved and in force
   await turn.fill("2");
   const host = page.getByLabel("Host", { exact: true }).first();
   const good = await host.inputValue();
-  await host.fill("stratum+ssl://pool.test");
-  await page.getByText(/This cannot be "stratum\+ssl/).waitFor();
+  const goodPort = await page.getByLabel("Port", { exact: true }).first().inputValue();
+  await host.fill("stratum2+tcp://pool.test");
+  await page.getByText(/This cannot be "stratum2\+tcp/).waitFor();
+  const encrypted = page.getByLabel("Encrypted (TLS)", { exact: true }).first();
+  assert.ok(!(await encrypted.isChecked()));
+  await host.fill("stratum+ssl://pool.test:4430");
+  assert.ok(await encrypted.isChecked(), "an encrypted address says so");
+  await encrypted.uncheck();
+  await page.getByLabel("Port", { exact: true }).first().fill(goodPort);
   await host.fill(good);
   await page.getByRole("button", { name: "Test this pool" }).first().click();
   await page.getByText("This pool works").waitFor();

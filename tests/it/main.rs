@@ -23,6 +23,7 @@ mod panics;
 mod rubbish;
 mod shares;
 mod split;
+mod tls;
 
 mod web_read;
 mod web_write;

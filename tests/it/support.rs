@@ -4,6 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod proxy;
+pub(crate) mod tls;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

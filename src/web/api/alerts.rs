@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Moment;
+use crate::config::Trust;
 use crate::core::snapshot::PoolView;
 use crate::history::Window;
 use crate::observe::notices::{Notice, Trouble};
@@ -156,6 +157,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(payout_changed(grounds, slot));
         alerts.extend(pool_trouble(grounds, slot));
         alerts.extend(mask_missing(grounds, slot));
+        alerts.extend(any_certificate(grounds, slot));
         alerts.extend(rejects(grounds, slot));
         alerts.extend(block_found(grounds, slot));
     }
@@ -263,6 +265,23 @@ fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         title: format!("Pool {slot} does not allow version rolling"),
         text: format!("Pool {} does. Miners that roll the version all the same have shares refused at pool {slot}.", slot.other()),
         action: "If shares are refused for their version bits, use two pools that both allow it.".into(),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+fn any_certificate(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = grounds.moment.config.pool_in_use(slot)?;
+    (pool.tls.trust() == Some(Trust::Anyone)).then(|| Alert {
+        id: format!("any_certificate:{slot}"),
+        level: Level::Warning,
+        title: format!("Nobody checks who pool {slot} is"),
+        text: "Any certificate is taken of it. Whoever is between here and the pool can pretend to be the pool and take \
+               your work."
+            .into(),
+        action: format!(
+            "Set pools.{slot}.tls_insecure to false. If the pool made its certificate itself, enter its fingerprint."
+        ),
         at_ms: None,
         dismissable: true,
     })
@@ -514,6 +533,11 @@ mod tests {
             |it| it.snapshot.pools[B].version_mask = "00000000".into(),
             &["mask_missing:B"],
         );
+        let any_certificate = |it: &mut World| {
+            let tls = &mut it.config.pools[B].as_mut().unwrap().tls;
+            (tls.enabled, tls.insecure) = (true, true);
+        };
+        expect(any_certificate, &["any_certificate:B"]);
         let neither = |it: &mut World| {
             for pool in it.snapshot.pools.values_mut() {
                 pool.version_mask = "00000000".into();

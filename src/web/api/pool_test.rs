@@ -21,6 +21,10 @@ struct Body {
     host: Value,
     port: Value,
     wallet: Value,
+    /// Null or left out, as the two below: what it is by default.
+    tls: Option<Value>,
+    tls_fingerprint: Option<Value>,
+    tls_insecure: Option<Value>,
     /// Null or left out: the one that is set.
     user_name: Option<Value>,
     /// Null or left out: the one that is set.
@@ -40,7 +44,7 @@ pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
         return Err(ApiError::too_many(message, PATIENCE.as_secs()));
     };
     let mut steps = Vec::new();
-    let visited = visit(slot, &pool, PATIENCE, |found| {
+    let visited = visit(slot, &pool, &pages.context.tls, PATIENCE, |found| {
         add(&mut steps, found);
         Ok(())
     });
@@ -75,6 +79,9 @@ fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, Ap
             "host": body.host,
             "port": body.port,
             "wallet": body.wallet,
+            "tls": body.tls,
+            "tls_fingerprint": body.tls_fingerprint,
+            "tls_insecure": body.tls_insecure,
             "user_name": body.user_name,
             "password": body.password,
         }},
@@ -147,6 +154,9 @@ mod tests {
             host: host.into(),
             port: port.into(),
             wallet: wallet.into(),
+            tls: None,
+            tls_fingerprint: None,
+            tls_insecure: None,
             user_name: None,
             password: None,
         }

@@ -10,7 +10,7 @@ use dpmp::sim::pool::SimPool;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{SOON, free_port, http_get, local, wait_until};
+use super::{SOON, free_port, http_get, local, tls, wait_until};
 
 /// How long the proxy may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -261,6 +261,7 @@ fn spawn_in(folder: &TempDir) -> Child {
         .arg(folder.path().join("config.json"))
         .current_dir(folder.path())
         .env_remove("DPMP_CONFIG")
+        .env("SSL_CERT_FILE", tls::roots_file())
         .stdin(Stdio::null())
         .stdout(output("stdout"))
         .stderr(output("stderr"))

@@ -1,0 +1,315 @@
+//! Encrypted pools: certificates made for the test, and a front that speaks TLS before a simulated pool.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::local;
+
+/// How long one direction waits before it looks at the other.
+const NAP: Duration = Duration::from_millis(2);
+
+/// An authority that the proxy knows, in the file that it is started with.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+fn authority() -> &'static Authority {
+    static KNOWN: OnceLock<Authority> = OnceLock::new();
+    KNOWN.get_or_init(|| {
+        let issuer = new_issuer();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("roots.pem"), issuer.pem()).unwrap();
+        Authority { issuer, folder }
+    })
+}
+
+/// The known authorities' file.
+pub(crate) fn roots_file() -> PathBuf {
+    authority().folder.path().join("roots.pem")
+}
+
+fn new_issuer() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A certificate and its key.
+pub(crate) struct Identity {
+    certificate: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+impl Identity {
+    /// For `localhost` and 127.0.0.1, from the known authority.
+    pub(crate) fn good() -> Self {
+        Self::known(|_| ())
+    }
+
+    /// From the known authority, changed in some way.
+    pub(crate) fn known(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        Self::issued_by(&authority().issuer, "localhost", change)
+    }
+
+    /// For another name.
+    pub(crate) fn for_name(name: &str) -> Self {
+        Self::issued_by(&authority().issuer, name, |_| ())
+    }
+
+    /// From an authority that nobody knows.
+    pub(crate) fn unknown() -> Self {
+        Self::issued_by(&new_issuer(), "localhost", |_| ())
+    }
+
+    /// As people make one for themselves: signed with its own key, for some name, and an authority by its own word.
+    pub(crate) fn self_signed() -> Self {
+        Self::signed_by_itself(|_| ())
+    }
+
+    /// The same, and it has expired.
+    pub(crate) fn self_signed_and_expired() -> Self {
+        Self::signed_by_itself(|params| params.not_after = date_time_ymd(2001, 1, 1))
+    }
+
+    fn signed_by_itself(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = CertificateParams::new(vec!["some.pool".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        Self {
+            certificate: params.self_signed(&key).unwrap().der().clone(),
+            key,
+        }
+    }
+
+    fn issued_by(
+        issuer: &CertifiedIssuer<'static, KeyPair>,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let mut names = vec![name.to_owned()];
+        if name == "localhost" {
+            names.push("127.0.0.1".to_owned());
+        }
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        Self {
+            certificate: params.signed_by(&key, issuer).unwrap().der().clone(),
+            key,
+        }
+    }
+
+    /// In hex.
+    pub(crate) fn fingerprint(&self) -> String {
+        hex::encode(Sha256::digest(&self.certificate))
+    }
+
+    fn config(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+        let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], key);
+        Arc::new(config.unwrap())
+    }
+}
+
+/// What a front does with those that come.
+#[derive(Clone)]
+enum Manner {
+    Serve(Arc<ServerConfig>, SocketAddr),
+    /// Sends this and then nothing more.
+    Say(&'static [u8]),
+    HangUp,
+}
+
+/// A port that speaks TLS and passes everything on to a pool's plain port.
+pub(crate) struct Front {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stop: AtomicBool,
+    /// Connections so far.
+    count: AtomicUsize,
+    /// Connections that ended with a proper farewell of the client.
+    farewells: AtomicUsize,
+    /// A new key after each message, and the client has to follow suit.
+    new_keys: AtomicBool,
+    /// Raised to cut all connections.
+    cut: AtomicUsize,
+}
+
+impl Front {
+    /// In TLS 1.3 and 1.2.
+    pub(crate) fn new(identity: &Identity, pool: SocketAddr) -> Self {
+        Self::start(Manner::Serve(identity.config(&[&TLS13, &TLS12]), pool))
+    }
+
+    /// In TLS 1.2 only.
+    pub(crate) fn old(identity: &Identity, pool: SocketAddr) -> Self {
+        Self::start(Manner::Serve(identity.config(&[&TLS12]), pool))
+    }
+
+    /// In TLS 1.3 and with new keys after each message.
+    pub(crate) fn with_new_keys(identity: &Identity, pool: SocketAddr) -> Self {
+        let front = Self::start(Manner::Serve(identity.config(&[&TLS13]), pool));
+        front.state.new_keys.store(true, Ordering::SeqCst);
+        front
+    }
+
+    /// It says something to everybody, and nothing more.
+    pub(crate) fn saying(bytes: &'static [u8]) -> Self {
+        Self::start(Manner::Say(bytes))
+    }
+
+    /// It closes every connection when the first bytes come.
+    pub(crate) fn hanging_up() -> Self {
+        Self::start(Manner::HangUp)
+    }
+
+    fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind(local(0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if shared.stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                shared.count.fetch_add(1, Ordering::SeqCst);
+                let (manner, state) = (manner.clone(), Arc::clone(&shared));
+                std::thread::spawn(move || serve(stream.unwrap(), &manner, &state));
+            }
+        });
+        Self { address, state }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.state.count.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn farewells(&self) -> usize {
+        self.state.farewells.load(Ordering::SeqCst)
+    }
+
+    /// Cuts all connections.
+    pub(crate) fn cut(&self) {
+        self.state.cut.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.state.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(mut stream: TcpStream, manner: &Manner, state: &State) {
+    match manner {
+        Manner::Serve(config, pool) => {
+            let tls = ServerConnection::new(Arc::clone(config)).unwrap();
+            // How it ends makes no difference here.
+            let _ = pipe(tls, &mut stream, *pool, state);
+        }
+        Manner::Say(bytes) => {
+            let _ = stream.write_all(bytes);
+            while !state.stop.load(Ordering::SeqCst) {
+                std::thread::sleep(NAP);
+            }
+        }
+        Manner::HangUp => {
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pipe(
+    mut tls: ServerConnection,
+    client: &mut TcpStream,
+    pool: SocketAddr,
+    state: &State,
+) -> std::io::Result<()> {
+    client.set_nodelay(true)?;
+    while tls.is_handshaking() {
+        tls.complete_io(client)?;
+    }
+    let cut = state.cut.load(Ordering::SeqCst);
+    let mut pool = TcpStream::connect(pool)?;
+    pool.set_nodelay(true)?;
+    for stream in [&*client, &pool] {
+        stream.set_read_timeout(Some(NAP))?;
+    }
+    let mut buffer = [0; 16 * 1024];
+    while !state.stop.load(Ordering::SeqCst) && state.cut.load(Ordering::SeqCst) == cut {
+        match tls.read_tls(client) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {
+                tls.process_new_packets().map_err(std::io::Error::other)?;
+            }
+            Err(error) if is_nothing(&error) => (),
+            Err(error) => return Err(error),
+        }
+        loop {
+            match tls.reader().read(&mut buffer) {
+                Ok(0) => {
+                    // The client said farewell.
+                    state.farewells.fetch_add(1, Ordering::SeqCst);
+                    return Ok(());
+                }
+                Ok(read) => pool.write_all(&buffer[..read])?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        match pool.read(&mut buffer) {
+            Ok(0) => {
+                tls.send_close_notify();
+                while tls.wants_write() {
+                    tls.write_tls(client)?;
+                }
+                return Ok(());
+            }
+            Ok(read) => {
+                tls.writer().write_all(&buffer[..read])?;
+                if state.new_keys.load(Ordering::SeqCst) {
+                    tls.refresh_traffic_keys().map_err(std::io::Error::other)?;
+                }
+            }
+            Err(error) if is_nothing(&error) => (),
+            Err(error) => return Err(error),
+        }
+        while tls.wants_write() {
+            tls.write_tls(client)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_nothing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

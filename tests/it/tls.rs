@@ -1,0 +1,276 @@
+//! Encrypted connections to pools: whom they are opened to, what is said when they are not, and that they carry.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use dpmp::sim::miner::SimMiner;
+use dpmp::sim::pool::SimPool;
+use rcgen::date_time_ymd;
+use serde_json::{Value, json};
+
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::tls::{Front, Identity, roots_file};
+use crate::support::{SOON, miner, pool, settle, wait_until};
+
+/// What `dpmp check` says of pool A with these settings, and whether it liked it.
+fn check(settings: Value) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let mut pool = json!({"host": "localhost", "wallet": "w", "tls": true});
+    for (key, value) in settings.as_object().unwrap() {
+        pool[key] = value.clone();
+    }
+    let config = json!({"pools": {"A": pool}, "scheduler": {"poolB_weight": 0}});
+    std::fs::write(&path, config.to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+        .arg("--config")
+        .arg(&path)
+        .arg("check")
+        .env("SSL_CERT_FILE", roots_file())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.success(), text)
+}
+
+#[track_caller]
+fn check_good(settings: Value, expected: &str) {
+    let (good, text) = check(settings.clone());
+    assert!(good && text.contains(expected), "{settings}: {text}");
+}
+
+#[track_caller]
+fn check_refused(settings: Value, expected: &str) {
+    let (good, text) = check(settings.clone());
+    assert!(!good && text.contains(expected), "{settings}: {text}");
+}
+
+#[test]
+fn certificates_of_a_known_authority_for_the_right_name_are_taken() {
+    let pool = pool("tlsgood", |_| ());
+    let front = Front::new(&Identity::good(), pool.address());
+    let old = Front::old(&Identity::good(), pool.address());
+    check_good(
+        json!({"port": front.port()}),
+        "TLS 1.3, TLS13_AES_256_GCM_SHA384",
+    );
+    check_good(json!({"port": old.port()}), "TLS 1.2, TLS_ECDHE_");
+    check_good(
+        json!({"port": front.port(), "host": "127.0.0.1"}),
+        "both pools work",
+    );
+    let pasted = format!("stratum+ssl://LOCALHOST.:{}/", front.port());
+    check_good(json!({"host": pasted, "tls": false}), "TLS 1.3");
+}
+
+#[test]
+fn certificates_that_prove_nothing_are_refused_with_the_reason() {
+    let pool = pool("tlsbad", |_| ());
+    let refused = |identity: &Identity, expected: &str| {
+        let front = Front::new(identity, pool.address());
+        check_refused(json!({"port": front.port()}), expected);
+    };
+    refused(
+        &Identity::for_name("other.pool"),
+        "the pool's certificate is for another name than localhost: other.pool",
+    );
+    refused(
+        &Identity::known(|params| params.not_after = date_time_ymd(2001, 1, 1)),
+        "the pool's certificate has expired, or this machine's clock is wrong",
+    );
+    refused(
+        &Identity::known(|params| params.not_before = date_time_ymd(3000, 1, 1)),
+        "the pool's certificate is not valid yet, or this machine's clock is wrong",
+    );
+    for identity in [Identity::unknown(), Identity::self_signed()] {
+        let hint = format!(
+            "tls_fingerprint to its SHA-256 fingerprint, which is {}",
+            identity.fingerprint()
+        );
+        refused(
+            &identity,
+            "no known authority vouches for the pool's certificate",
+        );
+        refused(&identity, &hint);
+    }
+    assert_eq!(
+        pool.ledger().connections_opened(),
+        0,
+        "nothing was said to it"
+    );
+}
+
+#[test]
+fn a_pinned_certificate_is_taken_and_no_other() {
+    let pool = pool("tlspin", |_| ());
+    // It is for another name and has expired; its fingerprint is all that counts.
+    let own = Identity::self_signed_and_expired();
+    let front = Front::new(&own, pool.address());
+    let old = Front::old(&own, pool.address());
+    let good = Front::new(&Identity::good(), pool.address());
+    let pin = own.fingerprint();
+    let settings = |front: &Front| json!({"port": front.port(), "tls_fingerprint": pin});
+    check_good(settings(&front), "TLS 1.3");
+    check_good(settings(&old), "TLS 1.2");
+    check_refused(
+        settings(&good),
+        "the pool shows another certificate than the one of tls_fingerprint",
+    );
+    // Not even if it is to take any.
+    let mut both = settings(&good);
+    both["tls_insecure"] = true.into();
+    check_refused(both, "the pool shows another certificate");
+}
+
+#[test]
+fn any_certificate_is_taken_if_the_owner_wants_it_so() {
+    let pool = pool("tlsany", |_| ());
+    for identity in [Identity::self_signed(), Identity::unknown()] {
+        let front = Front::new(&identity, pool.address());
+        let settings = json!({"port": front.port(), "tls_insecure": true});
+        check_good(settings.clone(), "TLS 1.3");
+        check_good(
+            settings,
+            "warning: pools.A.tls_insecure: any certificate is taken",
+        );
+        let old = Front::old(&identity, pool.address());
+        check_good(json!({"port": old.port(), "tls_insecure": true}), "TLS 1.2");
+    }
+}
+
+#[test]
+fn what_speaks_no_tls_is_told_from_what_does() {
+    for (front, expected) in [
+        (
+            Front::saying(b"{\"id\":null}\n"),
+            "it answers in plain text",
+        ),
+        (
+            Front::saying(b"\x16\x03\x03\x00\x05hello"),
+            "TLS: received corrupt message",
+        ),
+        (
+            Front::saying(b"\x16\x03\x03\xff\xff"),
+            "TLS: received corrupt message",
+        ),
+        // The alerts "handshake failure" and "protocol version".
+        (
+            Front::saying(b"\x15\x03\x03\x00\x02\x02\x28"),
+            "the pool ended the TLS connection: HandshakeFailure",
+        ),
+        (
+            Front::saying(b"\x15\x03\x03\x00\x02\x02\x46"),
+            "the pool cannot do TLS 1.2 or 1.3",
+        ),
+        (
+            Front::hanging_up(),
+            "closed the connection in the TLS handshake; perhaps no TLS",
+        ),
+    ] {
+        check_refused(json!({"port": front.port()}), expected);
+    }
+    // The other way round: an unencrypted connection to such a port.
+    let pool = pool("tlsplain", |_| ());
+    let front = Front::new(&Identity::good(), pool.address());
+    let settings = json!({"port": front.port(), "tls": false});
+    check_refused(settings, "only TLS is spoken on this port");
+}
+
+#[test]
+fn a_pool_that_stalls_in_the_handshake_is_given_up() {
+    let front = Front::saying(b"\x16\x03\x03");
+    let started = Instant::now();
+    check_refused(
+        json!({"port": front.port()}),
+        "the TLS handshake takes too long",
+    );
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+fn start(a: &SimPool, b: &SimPool, fronts: [&Front; 2], pin: &str) -> Proxy {
+    Setup::new(a, b)
+        .set("pools.A.host", "localhost")
+        .set("pools.A.port", fronts[0].port())
+        .set("pools.A.tls", true)
+        .set(
+            "pools.B.host",
+            format!("stratum+ssl://127.0.0.1:{}", fronts[1].port()),
+        )
+        .set("pools.B.port", fronts[1].port())
+        .set("pools.B.tls_fingerprint", pin)
+        .start()
+}
+
+#[track_caller]
+fn wait_for_shares(pools: [&SimPool; 2], more: u64) {
+    let before = pools.map(|pool| pool.ledger().accepted());
+    wait_until(SOON * 3, "shares at both pools", || {
+        (0..2).all(|i| pools[i].ledger().accepted() >= before[i] + more)
+    });
+}
+
+#[track_caller]
+fn check_ledgers(pools: [&SimPool; 2], miners: &[SimMiner]) {
+    settle(miners);
+    for pool in pools {
+        assert_eq!(pool.ledger().violations(), []);
+    }
+    for miner in miners {
+        assert_eq!(miner.ledger().violations(), []);
+    }
+}
+
+#[test]
+fn miners_work_for_two_encrypted_pools_through_new_keys_and_cut_connections() {
+    let (a, b) = (pool("tlsA", |_| ()), pool("tlsB", |_| ()));
+    let own = Identity::self_signed();
+    let fronts = [
+        Front::with_new_keys(&Identity::good(), a.address()),
+        Front::old(&own, b.address()),
+    ];
+    let mut proxy = start(&a, &b, [&fronts[0], &fronts[1]], &own.fingerprint());
+    let miners = [0, 1, 2].map(|_| miner(proxy.address(), |_| ()));
+    wait_for_shares([&a, &b], 100);
+    for front in &fronts {
+        let before = front.connections();
+        front.cut();
+        wait_until(SOON * 2, "the connections anew", || {
+            front.connections() >= before + 3
+        });
+    }
+    wait_for_shares([&a, &b], 20);
+    check_ledgers([&a, &b], &miners);
+    proxy.check_running();
+    drop(miners);
+    // The end of each connection is said and not only done.
+    wait_until(SOON, "farewells", || {
+        fronts.iter().all(|front| front.farewells() >= 3)
+    });
+}
+
+#[test]
+fn the_log_and_the_page_say_why_an_encrypted_pool_is_down() {
+    let (a, b) = (pool("tlsdownA", |_| ()), pool("tlsdownB", |_| ()));
+    let own = Identity::self_signed();
+    let fronts = [
+        Front::new(&Identity::for_name("other.pool"), a.address()),
+        Front::new(&own, b.address()),
+    ];
+    let mut proxy = start(&a, &b, [&fronts[0], &fronts[1]], &own.fingerprint());
+    let _miner = miner(proxy.address(), |_| ());
+    let reason = "is for another name than localhost: other.pool";
+    wait_until(SOON, "the reason", || proxy.logged("pool_down", reason));
+    wait_until(SOON, "work for the other pool", || {
+        b.ledger().accepted() > 0
+    });
+    // Set right, it works without a restart; and a switch to any certificate is told.
+    proxy.rewrite_config(|config| config["pools"]["A"]["tls_insecure"] = true.into());
+    wait_until(SOON, "the warning", || {
+        proxy.logged(
+            "config_warning",
+            "pools.A.tls_insecure: any certificate is taken",
+        )
+    });
+    wait_until(SOON * 2, "work for the pool", || a.ledger().accepted() > 0);
+}
