@@ -148,6 +148,7 @@ impl Soak {
         self.world.reunite();
         let share = self.world.split(Duration::from_secs(6));
         self.shares = Some(self.world.settle_accounts(None));
+        self.world.reunite();
         let size = self.world.proxy.size();
         self.first = Some(size);
         println!("before: {}; split {:.1} %", in_words(size), share * 100.0);

@@ -85,7 +85,7 @@ pub(crate) fn config(ports: Ports) -> Value {
     let pool = |number: usize| {
         json!({
             "name": format!("Pool {number}"), "host": "127.0.0.1", "port": ports.pools[number],
-            "wallet": "wallet", "stall_seconds": 5, "answer_seconds": 4,
+            "wallet": "wallet", "stall_seconds": 10, "answer_seconds": 4,
         })
     };
     json!({
@@ -113,7 +113,7 @@ impl World {
                 port: ports.pools[number],
                 seed: rng.next_u64(),
                 tag: tag.into(),
-                job_interval: Some(Duration::from_secs(5)),
+                job_interval: Some(Duration::from_secs(3)),
                 block_interval: Some(Duration::from_secs(60)),
                 ..PoolOptions::default()
             };
@@ -321,7 +321,9 @@ impl World {
         // A miner's error lies within the same bound before and after; on a busy machine switches come late.
         let bound = f64::from(SLICE) * target / 2.0;
         let allowed = 2.0 * bound / quiet.as_secs_f64() + 0.03;
-        if !((share - target).abs() <= allowed) {
+        // No time at all is not right either.
+        let fits = (share - target).abs() <= allowed;
+        if !fits {
             self.violation(format!(
                 "{share:.3} of the time went to A in {quiet:?}, {target} ± {allowed:.3} is right"
             ));
