@@ -41,7 +41,7 @@ const FAULTS: [(&str, Fault); 25] = [
     ("pool answers late", pool_late),
     ("pool authorizes nobody", pool_locks_out),
     ("miners hang up", miners_hang_up),
-    ("log disk is full", log_disk_full),
+    ("disk is full", disk_full),
     ("state folder is read-only", folder_read_only),
     ("clock jumps", clock_jumps),
     ("weights change", weights_change),
@@ -342,25 +342,31 @@ fn miners_hang_up(world: &mut World) -> bool {
     true
 }
 
-fn log_disk_full(world: &mut World) -> bool {
+fn disk_full(world: &mut World) -> bool {
     if !world.proxy.disk.can_be_full() {
         return false;
     }
     world.proxy.disk.fill();
     world.disk_troubled();
-    world.end_later(|world, _| world.proxy.disk.make_room(), 0);
+    world.end_later(make_room, 0);
     true
+}
+
+fn make_room(world: &mut World, _: usize) {
+    world.proxy.disk.make_room();
+    world.disk_troubled();
 }
 
 fn folder_read_only(world: &mut World) -> bool {
     world.proxy.disk.set_writable(false);
     world.disk_troubled();
-    let end = |world: &mut World, _| {
-        world.proxy.disk.set_writable(true);
-        world.disk_troubled();
-    };
-    world.end_later(end, 0);
+    world.end_later(make_writable, 0);
     true
+}
+
+fn make_writable(world: &mut World, _: usize) {
+    world.proxy.disk.set_writable(true);
+    world.disk_troubled();
 }
 
 fn clock_jumps(world: &mut World) -> bool {
@@ -412,6 +418,8 @@ pub(crate) fn end_all(world: &mut World) {
     for (_, end, pool) in std::mem::take(&mut world.ends) {
         end(world, pool);
     }
+    // What could not be removed while the folder was read-only.
+    world.proxy.disk.make_room();
     world.stop_guests.store(true, Ordering::SeqCst);
     for guest in world.guests.drain(..) {
         let _ = guest.join();

@@ -49,15 +49,19 @@ impl Disk {
         self.mounted.len() == 2
     }
 
-    /// Fills the disk of the logs.
+    /// Fills the disks to the last byte.
     pub(crate) fn fill(&self) {
-        let mut ballast = File::create(self.ballast()).unwrap();
-        while ballast.write_all(&[0; 4096]).is_ok() {}
+        // One of them may be read-only already.
+        for mut ballast in self.ballast().iter().flat_map(File::create) {
+            while ballast.write_all(&[0; 4096]).is_ok() {}
+        }
     }
 
     /// Makes room again.
     pub(crate) fn make_room(&self) {
-        let _ = fs::remove_file(self.ballast());
+        for ballast in self.ballast() {
+            let _ = fs::remove_file(ballast);
+        }
     }
 
     /// Makes the folder of the state file read-only, or writable again.
@@ -79,8 +83,8 @@ impl Disk {
         }
     }
 
-    fn ballast(&self) -> PathBuf {
-        self.folder().join("logs/ballast")
+    fn ballast(&self) -> [PathBuf; 2] {
+        ["ballast", "logs/ballast"].map(|name| self.folder().join(name))
     }
 }
 

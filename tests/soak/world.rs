@@ -396,7 +396,7 @@ impl World {
         }
     }
 
-    /// A full disk under the logs is said once, shown, and stops nobody.
+    /// A full disk is said once, shown, and stops nobody.
     pub(crate) fn drill_full_disk(&mut self) {
         if !self.proxy.disk.can_be_full() {
             return;
@@ -423,6 +423,7 @@ impl World {
             ));
         }
         self.proxy.disk.make_room();
+        self.disk_troubled();
         if !comes_true(|| !self.has_alert("log_files")) {
             self.violation("the alert of a full disk does not go");
         }
