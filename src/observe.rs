@@ -17,12 +17,13 @@ mod time;
 #[cfg(test)]
 pub(crate) mod samples;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::fact::Fact;
 use crate::observe::log::LogHandle;
 use crate::observe::metrics::Metrics;
-use crate::observe::notices::Notices;
+use crate::observe::notices::{Notice, Notices, Trouble};
 
 /// Tells every fact to all who want to know. It never waits and does no I/O.
 #[derive(Clone, Debug)]
@@ -43,5 +44,13 @@ impl Observer {
         if !self.log.tell(fact, unix_ms) {
             self.metrics.line_dropped();
         }
+    }
+
+    /// What went wrong lately, and what still does.
+    pub fn troubles(&self) -> BTreeMap<Trouble, Notice> {
+        let mut troubles = self.notices.all();
+        let log_files = self.log.file_problem();
+        troubles.extend(log_files.map(|notice| (Trouble::LogFiles, notice)));
+        troubles
     }
 }

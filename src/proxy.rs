@@ -112,7 +112,7 @@ impl Proxy {
         let state = store::state_path(path);
         let (memory, problem) = store::load(&state);
         if let Some(problem) = problem {
-            tell(&Fact::StateProblem { problem });
+            tell(&state_problem(problem));
         }
         let (inbox, inputs) = inbox::inbox();
         let context = Context {
@@ -124,13 +124,11 @@ impl Proxy {
         let door = Door::open(listener, context.clone())?;
         let miners = door.address();
         let trouble = inbox.clone();
-        let (history, keeper) = history::start(
-            history::path(path),
-            Arc::clone(&published),
-            move |problem| {
-                let _ = trouble.send(Input::Report(Fact::StateProblem { problem }));
-            },
-        )?;
+        let report = move |problem| {
+            let _ = trouble.send(Input::Report(state_problem(problem)));
+        };
+        let (history, keeper) =
+            history::start(history::path(path), Arc::clone(&published), report.clone())?;
         let settings = Arc::new(Settings::new(path.to_owned(), context.clone()));
         let pages = Pages {
             history,
@@ -152,10 +150,6 @@ impl Proxy {
             gui: gui.as_ref().map(|page| page.addr().to_string()),
             config: path.display().to_string(),
         });
-        let trouble = inbox.clone();
-        let report = move |fact| {
-            let _ = trouble.send(Input::Report(fact));
-        };
         let (memories, store) =
             store::start(state.clone(), report).context("failed to start the state thread")?;
         let watch =
@@ -272,6 +266,12 @@ impl Proxy {
         drop(self.log);
         saved
     }
+}
+
+/// Trouble with what is remembered. Also said on standard error: the log may be on the same disk.
+fn state_problem(problem: String) -> Fact {
+    log::complain(&format!("dpmp: {problem}"));
+    Fact::StateProblem { problem }
 }
 
 /// Whether the scheduler's inbox took the request; it is full only for moments.

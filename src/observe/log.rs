@@ -21,10 +21,12 @@ use flexi_logger::{
     LoggerHandle, Naming,
 };
 use log::{Level, LevelFilter, Log, Record};
+use parking_lot::Mutex;
 
 use crate::config::Logging;
 use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
+use crate::observe::notices::Notice;
 use crate::observe::tail::Tail;
 use crate::shell::clock;
 use crate::shell::thread::{SERVICE_STACK, spawn};
@@ -105,6 +107,11 @@ impl LogHandle {
         self.ask(Item::Flush, patience)
     }
 
+    /// Why log files cannot be written, as long as they cannot.
+    pub fn file_problem(&self) -> Option<Notice> {
+        self.shared.file_problem.lock().clone()
+    }
+
     /// The newest lines that were written.
     pub fn tail(&self) -> &Tail {
         &self.shared.tail
@@ -152,6 +159,8 @@ struct Shared {
     filter: Filter,
     /// Lines that were lost since the last `log_dropped`.
     dropped: AtomicU64,
+    /// Why the files cannot be written, as long as they cannot.
+    file_problem: Mutex<Option<Notice>>,
     /// The newest lines.
     tail: Tail,
 }
@@ -161,8 +170,14 @@ impl Shared {
         Self {
             filter: Filter::new(logging),
             dropped: AtomicU64::new(0),
+            file_problem: Mutex::new(None),
             tail: Tail::default(),
         }
+    }
+
+    fn set_file_problem(&self, text: Option<String>) {
+        let unix_ms = clock::now().unix_ms;
+        *self.file_problem.lock() = text.map(|text| Notice { unix_ms, text });
     }
 }
 
@@ -350,7 +365,9 @@ impl Outputs {
             Ok(file) => Some(file),
             Err(error) => {
                 let directory = directory.display();
-                complain(&format!("dpmp: no log files in {directory}: {error:#}"));
+                let text = format!("no log files in {directory}: {error:#}");
+                complain(&format!("dpmp: {text}"));
+                shared.set_file_problem(Some(text));
                 None
             }
         });
@@ -368,11 +385,19 @@ impl Outputs {
         if let Some(trouble) = &self.stdout {
             let mut out = io::stdout().lock();
             // Standard output is buffered by lines, so that the end of the line is what writes it.
-            trouble.note(out.write_all(line.as_bytes()));
+            let _ = trouble.note(out.write_all(line.as_bytes()));
         }
         if let Some(file) = &self.file {
             let mut out = file.writer.clone();
-            file.trouble.note(out.write_all(line.as_bytes()));
+            self.note_file(file, out.write_all(line.as_bytes()));
+        }
+    }
+
+    fn note_file(&self, file: &LogFile, result: io::Result<()>) {
+        match file.trouble.note(result) {
+            Change::None => (),
+            Change::Begins(text) => self.shared.set_file_problem(Some(text)),
+            Change::Ends => self.shared.set_file_problem(None),
         }
     }
 }
@@ -428,10 +453,10 @@ impl LogWriter for Outputs {
 
     fn flush(&self) -> io::Result<()> {
         if let Some(trouble) = &self.stdout {
-            trouble.note(io::stdout().lock().flush());
+            let _ = trouble.note(io::stdout().lock().flush());
         }
         if let Some(file) = &self.file {
-            file.trouble.note(file.writer.clone().flush());
+            self.note_file(file, file.writer.clone().flush());
         }
         Ok(())
     }
@@ -451,17 +476,29 @@ impl Trouble {
         }
     }
 
-    fn note(&self, result: io::Result<()>) {
+    fn note(&self, result: io::Result<()>) -> Change {
         let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
-        if let (Err(error), false) = (result, failed_before) {
-            let output = &self.output;
-            complain(&format!("dpmp: {output}: cannot write log lines: {error}"));
+        match (result, failed_before) {
+            (Err(error), false) => {
+                let text = format!("{}: cannot write log lines: {error}", self.output);
+                complain(&format!("dpmp: {text}"));
+                Change::Begins(text)
+            }
+            (Ok(()), true) => Change::Ends,
+            (Err(_), true) | (Ok(()), false) => Change::None,
         }
     }
 }
 
+/// What a write means for a trouble.
+enum Change {
+    None,
+    Begins(String),
+    Ends,
+}
+
 /// Says something where the log cannot. Standard error may be closed, too, and that is no reason to panic.
-fn complain(what: &str) {
+pub fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "{what}");
 }
 
@@ -688,6 +725,8 @@ mod tests {
         let (log, guard) = open(&logging(), folder.path());
         assert!(log.tell(&Fact::Stopping, 0));
         assert!(log.flush(PATIENCE));
+        let problem = log.file_problem().unwrap().text;
+        assert!(problem.contains("no log files"), "{problem}");
         drop(guard);
     }
 
@@ -706,6 +745,8 @@ mod tests {
             assert!(log.tell(&Fact::Stopping, 0));
         }
         assert!(log.flush(PATIENCE));
+        let problem = log.file_problem().unwrap().text;
+        assert!(problem.contains("cannot write log lines"), "{problem}");
         drop(guard);
     }
 

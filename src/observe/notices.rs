@@ -14,6 +14,8 @@ pub enum Trouble {
     State,
     /// Log lines were dropped.
     Log,
+    /// Log files cannot be written.
+    LogFiles,
     /// Miners could not be accepted.
     Accept,
     /// The configuration file was changed to something unusable.

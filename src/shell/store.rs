@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use crossbeam_channel::{Sender, bounded};
 
-use crate::core::fact::Fact;
 use crate::core::snapshot::Memory;
 use crate::shell::files::{Backup, set_aside, write_atomic};
 use crate::shell::thread::{SERVICE_STACK, spawn};
@@ -53,7 +52,7 @@ pub fn save(path: &Path, memory: &Memory) -> anyhow::Result<()> {
 /// If there is no room for the thread.
 pub fn start(
     path: PathBuf,
-    report: impl Fn(Fact) + Send + 'static,
+    report: impl Fn(String) + Send + 'static,
 ) -> io::Result<(Sender<Memory>, JoinHandle<()>)> {
     let (sender, memories) = bounded::<Memory>(1);
     let thread = spawn("state", SERVICE_STACK, move || {
@@ -63,9 +62,7 @@ pub fn start(
                 Ok(()) => in_trouble = false,
                 Err(error) if !in_trouble => {
                     in_trouble = true;
-                    report(Fact::StateProblem {
-                        problem: format!("{error:#}"),
-                    });
+                    report(format!("{error:#}"));
                 }
                 Err(_) => (),
             }

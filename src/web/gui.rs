@@ -33,7 +33,7 @@ impl Pages {
     fn grounds<'a>(&self, moment: &'a Moment<'a>) -> Grounds<'a> {
         Grounds {
             moment,
-            notices: self.context.observer.notices.all(),
+            notices: self.context.observer.troubles(),
             lately: self.history.window(10, moment.snapshot, moment.now),
             password_set: moment.config.gui.password_hash.is_some(),
         }

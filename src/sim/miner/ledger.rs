@@ -232,6 +232,32 @@ impl MinerLedger {
         self.records.lock().replies.iter().cloned().collect()
     }
 
+    /// Drops the records of what is over, so that a run of days fits into memory; counts go on.
+    pub fn forget(&self) {
+        let mut records = self.records.lock();
+        records.lines.clear();
+        records.replies.clear();
+        records.endings.clear();
+        let over = records.jobs.len().saturating_sub(1);
+        records.jobs.drain(..over);
+        let present = records.connections;
+        let is_over =
+            |submit: &SubmitRecord| submit.answer.is_some() || submit.connection != present;
+        while records.submits.front().is_some_and(is_over) {
+            records.submits.pop_front();
+            records.submits_dropped += 1;
+        }
+    }
+
+    /// How many shares of the present connection have no answer.
+    pub fn open_submits(&self) -> usize {
+        let records = self.records.lock();
+        let present = records.connections;
+        let is_open =
+            |submit: &&SubmitRecord| submit.answer.is_none() && submit.connection == present;
+        records.submits.iter().filter(is_open).count()
+    }
+
     pub(super) fn line(&self, line: LineRecord) {
         keep(&mut self.records.lock().lines, line);
     }

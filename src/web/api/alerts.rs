@@ -379,6 +379,11 @@ fn of_notice(trouble: Trouble, notice: &Notice) -> Alert {
             "Log lines were lost".to_owned(),
             "The disk did not keep up. A quieter log level helps. Mining goes on.",
         ),
+        Trouble::LogFiles => (
+            Level::Warning,
+            "Log files cannot be written".to_owned(),
+            "See whether the disk is full or the folder may be written. Mining goes on.",
+        ),
         Trouble::Accept => (
             Level::Error,
             "Miners could not be let in".to_owned(),
@@ -410,6 +415,7 @@ fn trouble_id(trouble: Trouble, notice: &Notice) -> String {
     let name = match trouble {
         Trouble::State => "state_trouble".into(),
         Trouble::Log => "log_trouble".into(),
+        Trouble::LogFiles => "log_files".into(),
         Trouble::Accept => "accept_trouble".into(),
         Trouble::Config => "config_refused".into(),
         Trouble::Redirect(slot) => format!("redirect_{slot}"),

@@ -1,0 +1,305 @@
+//! The real program for hours, with hundreds of miners, while all that can go wrong does.
+//!
+//! ```text
+//! cargo test --test soak -- --minutes 120 --miners 300      [--seed N] [--round SECONDS]
+//! ```
+//!
+//! Not run by a plain `cargo test`. A run is made of rounds, an hour each if there is time for it. In a round faults
+//! are dealt from a deck ([`chaos`], [`guests`]) in an order that the seed decides; then all faults end, and what is
+//! left has to be as it was after the first quiet minute: threads and descriptors no more, memory within
+//! [`MOST_GROWTH`] of the same process's first round, every share answered once, the state file whole and its totals
+//! not less than before, the split on target, no panic. Every third round, beginning with the first, the process is
+//! killed with SIGKILL, too; then its totals may lack the last 30 s. Each round is a line on standard output; the exit
+//! code is 0 if nothing was violated.
+//!
+//! As root (a full disk needs a small `tmpfs`) and with `libfaketime` installed (the clock) it does everything;
+//! otherwise it says what it leaves out. What no program can do on the loopback interface is a peer whose packets
+//! vanish: peers here are silent, do not read, or reset.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may fail loudly, prints what it measures, and runs in real time"
+)]
+
+mod chaos;
+mod disk;
+mod guests;
+mod proxy;
+mod slow;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Parser;
+
+use chaos::{Deck, end_all};
+use proxy::Size;
+use world::{Shares, World, comes_true};
+
+/// By how much the resident memory may differ between two rounds' ends, in bytes for the whole and for each miner:
+/// the allocator keeps what a storm has needed, in an arena for each of a few threads, and a log of the latest events
+/// and the rings of the history fill up slowly.
+const MOST_GROWTH: (u64, u64) = (24 << 20, 32 << 10);
+
+/// The longest turn of the scheduler that is put down to a busy machine, in milliseconds.
+const SLOWEST_TURN: f64 = 3000.0;
+
+/// How many faults a round has at least.
+const FAULTS_A_ROUND: u32 = 30;
+
+/// The longest that a round waits between two faults, and that a fault lasts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const LONGEST_FAULT: Duration = Duration::from_secs(40);
+
+/// Runs DPMP between simulated pools and miners that misbehave.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How long, in minutes.
+    #[arg(long, default_value_t = 0)]
+    minutes: u64,
+    /// How long, in seconds, on top of the minutes.
+    #[arg(long, default_value_t = 0)]
+    seconds: u64,
+    /// How many well-behaved miners there are.
+    #[arg(long, default_value_t = 200)]
+    miners: u32,
+    /// What decides which fault comes when; the time of day if left out.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long a round's faults last, in seconds; a third of the whole, an hour at most, if left out.
+    #[arg(long)]
+    round: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let whole = Duration::from_secs(options.minutes * 60 + options.seconds);
+    if whole.is_zero() {
+        println!("soak: nothing to do; say how long, for example --minutes 120 --miners 300");
+        return ExitCode::SUCCESS;
+    }
+    let round = options.round.map(Duration::from_secs);
+    let round = round.unwrap_or((whole / 3).min(Duration::from_secs(3600)));
+    let random = SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(1, |time| time.as_secs());
+    let seed = options.seed.unwrap_or(random);
+    println!(
+        "soak: {} miners, {whole:?} in rounds of {round:?}, seed {seed}",
+        options.miners
+    );
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = Arc::clone(&stop);
+    ctrlc::set_handler(move || stopping.store(true, Ordering::SeqCst)).unwrap();
+
+    let longest = LONGEST_FAULT.min(round / 4);
+    let mut soak = Soak {
+        world: World::start(seed, options.miners, longest),
+        deck: Deck::new(seed),
+        first: None,
+        grown_from: None,
+        shares: None,
+        stop,
+    };
+    soak.say_what_is_left_out();
+    let end = Instant::now() + whole;
+    soak.quiet_round();
+    let mut number = 1;
+    while Instant::now() < end && !soak.stop.load(Ordering::SeqCst) {
+        soak.round(number, round);
+        number += 1;
+    }
+    soak.verdict(seed)
+}
+
+/// A run.
+struct Soak {
+    world: World,
+    deck: Deck,
+    /// The process's size before the first fault.
+    first: Option<Size>,
+    /// The resident bytes of this very process after its first round.
+    grown_from: Option<u64>,
+    /// The counts at the end of the last round; none after a SIGKILL.
+    shares: Option<Shares>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Soak {
+    fn say_what_is_left_out(&self) {
+        if !self.world.proxy.disk.can_be_full() {
+            println!("left out: full disks (only root can mount a small one)");
+        }
+        if !self.world.proxy.has_clock() {
+            println!("left out: clock jumps (libfaketime is not installed)");
+        }
+    }
+
+    /// No faults: what all that follows is compared with.
+    fn quiet_round(&mut self) {
+        self.world.reunite();
+        let share = self.world.split(Duration::from_secs(6));
+        self.shares = Some(self.world.settle_accounts(None));
+        self.world.reunite();
+        let size = self.world.proxy.size();
+        self.first = Some(size);
+        println!("before: {}; split {:.1} %", in_words(size), share * 100.0);
+    }
+
+    /// Faults, then the comparison.
+    fn round(&mut self, number: u64, length: Duration) {
+        let began = Instant::now();
+        let end = began + length;
+        let pause = LONGEST_PAUSE.min(length / FAULTS_A_ROUND);
+        let kills = number % 3 == 1;
+        let mut kill_at = kills.then(|| began + length.mul_f64(0.3 + 0.6 * self.world.rng.unit()));
+        let faults = |world: &World| world.faults.values().sum::<u64>();
+        let (faults_before, answered) = (faults(&self.world), self.world.answered());
+        while Instant::now() < end && !self.stop.load(Ordering::SeqCst) {
+            self.deck.deal(&mut self.world);
+            std::thread::sleep(pause);
+            self.world.end_due();
+            self.world.watch();
+            if kill_at.is_some_and(|at| at <= Instant::now()) {
+                kill_at = None;
+                self.world.kill();
+                *self.world.faults.entry("SIGKILL").or_default() += 1;
+                self.shares = None;
+                self.grown_from = None;
+            }
+        }
+        end_all(&mut self.world);
+        self.world.reunite();
+        self.world.drill_full_disk();
+        if length > Duration::from_secs(100) {
+            self.world.drill_read_only();
+        }
+        self.world.forget();
+        let quiet = (length / 10).clamp(Duration::from_secs(6), Duration::from_secs(60));
+        let share = self.world.split(quiet);
+        self.shares = Some(self.world.settle_accounts(self.shares));
+        let size = self.compare();
+        let saved = self.world.check_state();
+        let said = self.world.proxy.said.lock();
+        println!(
+            "round {number}: {} s, {} faults; {} shares answered, {saved} saved; {}; split {:.1} %; slow turns {}, the \
+             longest {:.0} ms; {} violations",
+            began.elapsed().as_secs(),
+            faults(&self.world) - faults_before,
+            self.world.answered() - answered,
+            in_words(size),
+            share * 100.0,
+            said.events.get("slow_turn").unwrap_or(&0),
+            said.slowest_ms,
+            self.world.violations.lock().len(),
+        );
+    }
+
+    /// Compares the process's size with what it was.
+    fn compare(&mut self) -> Size {
+        let proxy = &self.world.proxy;
+        let mut size = proxy.size();
+        let Some(first) = self.first else {
+            return size;
+        };
+        // Those who asked last may not have been taken leave of yet.
+        let fits = comes_true(|| {
+            size = proxy.size();
+            size.threads <= first.threads && size.descriptors <= first.descriptors
+        });
+        if !fits {
+            let (now, then) = (in_words(size), in_words(first));
+            self.world
+                .violation(format!("something is left over: {now}; it was: {then}"));
+        }
+        let miners = self.world.miners.len() as u64;
+        let allowed = MOST_GROWTH.0 + MOST_GROWTH.1 * miners;
+        let from = *self.grown_from.get_or_insert(size.resident);
+        if size.resident > from + allowed {
+            let text = format!(
+                "memory has grown from {} by more than {}",
+                mb(from),
+                mb(allowed)
+            );
+            self.world.violation(format!("{text}: {}", in_words(size)));
+        }
+        size
+    }
+
+    fn verdict(self, seed: u64) -> ExitCode {
+        let Self { world, .. } = self;
+        let World {
+            miners,
+            proxy,
+            faults,
+            violations,
+            pools,
+            ..
+        } = world;
+        let submitted: u64 = miners.iter().map(|miner| miner.ledger().submitted()).sum();
+        let (accepted, rejected) = miners.iter().fold((0, 0), |(accepted, rejected), miner| {
+            let ledger = miner.ledger();
+            (accepted + ledger.accepted(), rejected + ledger.rejected())
+        });
+        drop(miners);
+        let said = Arc::clone(&proxy.said);
+        let mut violations = std::mem::take(&mut *violations.lock());
+        violations.extend(proxy.stop().err());
+        let said = said.lock();
+        violations.extend(said.alarms.iter().cloned());
+        if said.slowest_ms > SLOWEST_TURN {
+            violations.push(format!(
+                "a turn of the scheduler took {:.0} ms",
+                said.slowest_ms
+            ));
+        }
+        drop(pools);
+        println!(
+            "shares: {submitted} sent, {accepted} accepted, {rejected} refused; the rest was under way when a connection ended"
+        );
+        for (name, count) in &faults {
+            println!("  {count:>5}  {name}");
+        }
+        let mut lines: Vec<&String> = said.errors.iter().collect();
+        lines.dedup();
+        println!(
+            "standard error: {} lines, for example {:?}",
+            said.errors.len(),
+            lines.iter().take(5).collect::<Vec<_>>()
+        );
+        violations.dedup();
+        if violations.is_empty() {
+            println!("verdict: nothing violated (seed {seed})");
+            return ExitCode::SUCCESS;
+        }
+        for text in &violations {
+            println!("VIOLATED: {text}");
+        }
+        println!("verdict: {} violations, seed {seed}", violations.len());
+        ExitCode::FAILURE
+    }
+}
+
+fn in_words(size: Size) -> String {
+    let Size {
+        threads,
+        descriptors,
+        resident,
+    } = size;
+    format!(
+        "threads {threads}, descriptors {descriptors}, memory {}",
+        mb(resident)
+    )
+}
+
+fn mb(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

@@ -1,0 +1,519 @@
+//! The proxy between its pools and miners, and what has to hold whenever nothing is done to it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use dpmp::sim::miner::SimMiner;
+use dpmp::sim::miner::options::{Counter, DifficultyUse, Handshake, Ids, MinerOptions, Pace};
+use dpmp::sim::pool::SimPool;
+use dpmp::sim::pool::options::PoolOptions;
+use dpmp::sim::rng::Rng;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::chaos::End;
+use super::disk::Disk;
+use super::proxy::{PATIENCE, Ports, Proxy};
+use super::slow::Slow;
+
+/// Shares a second of all miners together, and most of one.
+const RATE: f64 = 60.0;
+const MOST_OF_ONE: f64 = 2.0;
+
+/// The weights of the pools, and the smaller one's turn in seconds.
+pub(crate) const WEIGHTS: [u32; 2] = [60, 40];
+pub(crate) const SLICE: u32 = 1;
+
+/// How long miners and pools may need to be all together again: pool connections are made anew after a minute at most.
+const REUNION: Duration = Duration::from_secs(180);
+
+/// How long replaced pool connections are kept by the proxy, and some more.
+const RETIRING: Duration = Duration::from_secs(7);
+
+/// The totals of that long ago are on the disk at least: the state is written every 30 s.
+const SAVED_WITHIN: Duration = Duration::from_secs(45);
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) proxy: Proxy,
+    pub(crate) pools: [Pool; 2],
+    pub(crate) miners: Vec<SimMiner>,
+    pub(crate) guests: Vec<JoinHandle<()>>,
+    pub(crate) stop_guests: Arc<AtomicBool>,
+    /// What ends the faults that last, and when, with a pool's number.
+    pub(crate) ends: Vec<(Instant, End, usize)>,
+    /// How many faults there were of each kind.
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    pub(crate) violations: Arc<Mutex<Vec<String>>>,
+    /// The longest that a fault lasts.
+    longest: Duration,
+    /// Accepted shares by the proxy's own count, once in a while.
+    samples: VecDeque<(Instant, u64)>,
+    /// When the disk was last in trouble.
+    disk_trouble: Option<Instant>,
+    /// The totals that were last found in the state file.
+    saved: u64,
+}
+
+/// A simulated pool.
+pub(crate) struct Pool {
+    pub(crate) sim: SimPool,
+    /// The options that it has whenever nothing is done to it.
+    pub(crate) first: PoolOptions,
+    /// The pool at the end of the slow line, which stands in for the other.
+    pub(crate) behind: SimPool,
+    pub(crate) slow: Option<Slow>,
+    /// Whether a fault of it lasts.
+    pub(crate) busy: bool,
+}
+
+/// Shares by three counts: those that the pools took, those that the proxy knows they took, those that it gave up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shares {
+    taken: u64,
+    accepted: u64,
+    given_up: u64,
+}
+
+/// What the proxy is started with: everything that is slow is made quick.
+pub(crate) fn config(ports: Ports) -> Value {
+    let pool = |number: usize| {
+        json!({
+            "name": format!("Pool {number}"), "host": "127.0.0.1", "port": ports.pools[number],
+            "wallet": "wallet", "stall_seconds": 10, "answer_seconds": 4,
+        })
+    };
+    json!({
+        "listen": {
+            "host": "127.0.0.1", "port": ports.miners, "max_miners_per_address": 0, "authorize_seconds": 5,
+        },
+        "metrics": {"host": "127.0.0.1", "port": ports.metrics},
+        "gui": {"host": "127.0.0.1", "port": ports.pages},
+        "pools": {"A": pool(0), "B": pool(1)},
+        "scheduler": {
+            "poolA_weight": WEIGHTS[0], "poolB_weight": WEIGHTS[1], "slice_seconds": SLICE,
+            "min_switch_seconds": 0.2, "catch_up_seconds": 0, "no_work_seconds": 20,
+        },
+        "logging": {"directory": "logs", "max_file_mb": 1, "keep_files": 2},
+    })
+}
+
+impl World {
+    /// Starts it all.
+    pub(crate) fn start(seed: u64, miners: u32, longest: Duration) -> Self {
+        let mut rng = Rng::new(seed);
+        let ports = Ports::choose();
+        let pools = [("A", 0), ("B", 1)].map(|(tag, number)| {
+            let first = PoolOptions {
+                port: ports.pools[number],
+                seed: rng.next_u64(),
+                tag: tag.into(),
+                job_interval: Some(Duration::from_secs(3)),
+                block_interval: Some(Duration::from_secs(60)),
+                ..PoolOptions::default()
+            };
+            let behind = PoolOptions {
+                port: 0,
+                seed: rng.next_u64(),
+                ..first.clone()
+            };
+            Pool {
+                sim: SimPool::start(first.clone()).unwrap(),
+                first,
+                behind: SimPool::start(behind).unwrap(),
+                slow: None,
+                busy: false,
+            }
+        });
+        let proxy = Proxy::start(Disk::new(), ports, &config(ports));
+        let rate = (RATE / f64::from(miners)).min(MOST_OF_ONE);
+        let start = |number| SimMiner::start(miner(&proxy, number, rate)).unwrap();
+        let miners = (0..miners).map(start).collect();
+        Self {
+            rng,
+            proxy,
+            pools,
+            miners,
+            guests: Vec::new(),
+            stop_guests: Arc::default(),
+            ends: Vec::new(),
+            faults: BTreeMap::new(),
+            violations: Arc::default(),
+            longest,
+            samples: VecDeque::new(),
+            disk_trouble: None,
+            saved: 0,
+        }
+    }
+
+    /// Notes what must not be.
+    pub(crate) fn violation(&self, text: impl Into<String>) {
+        self.violations.lock().push(text.into());
+    }
+
+    /// How long a fault lasts.
+    pub(crate) fn a_while(&mut self) -> Duration {
+        self.longest.mul_f64(0.1 + 0.9 * self.rng.unit())
+    }
+
+    /// Has a fault end after a while.
+    pub(crate) fn end_later(&mut self, end: End, pool: usize) {
+        let at = Instant::now() + self.a_while();
+        self.ends.push((at, end, pool));
+    }
+
+    /// Ends what is due.
+    pub(crate) fn end_due(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.ends)
+            .into_iter()
+            .partition(|(at, ..)| *at <= now);
+        self.ends = later;
+        let due: Vec<(Instant, End, usize)> = due;
+        for (_, end, pool) in due {
+            end(self, pool);
+        }
+    }
+
+    pub(crate) fn disk_troubled(&mut self) {
+        self.disk_trouble = Some(Instant::now());
+    }
+
+    /// Looks whether the proxy lives, and takes note of its totals.
+    pub(crate) fn watch(&mut self) {
+        if let Some(end) = self.proxy.has_ended() {
+            self.violation(end);
+            self.proxy.start_again();
+        }
+        let status = self.proxy.status().unwrap_or_default();
+        self.samples.push_back((Instant::now(), accepted(&status)));
+        if self.samples.len() > 1000 {
+            self.samples.pop_front();
+        }
+        self.forget();
+    }
+
+    /// Has the simulated miners drop what they remember of the past, which would fill the memory.
+    pub(crate) fn forget(&self) {
+        for miner in &self.miners {
+            miner.ledger().forget();
+        }
+    }
+
+    /// SIGKILL, a look at what is on the disk, and a new start.
+    pub(crate) fn kill(&mut self) {
+        self.proxy.kill();
+        let now = Instant::now();
+        let is_old = |(at, _): &&(Instant, u64)| now.duration_since(*at) > SAVED_WITHIN;
+        let known = self
+            .samples
+            .iter()
+            .rev()
+            .find(is_old)
+            .map_or(0, |(_, total)| *total);
+        let disk_was_well = self
+            .disk_trouble
+            .is_none_or(|at| now.duration_since(at) > SAVED_WITHIN);
+        let saved = self.check_state();
+        if disk_was_well && saved < known {
+            self.violation(format!(
+                "after SIGKILL the state has {saved} accepted shares; {known} were known {SAVED_WITHIN:?} before"
+            ));
+        }
+        self.samples.clear();
+        self.proxy.start_again();
+        let first = accepted(&self.proxy.status().unwrap_or_default());
+        if first < saved {
+            self.violation(format!(
+                "it started with {first} accepted shares, {saved} were saved"
+            ));
+        }
+    }
+
+    /// Reads the state file: it is whole, and its totals have not become less. How many accepted shares it has.
+    pub(crate) fn check_state(&mut self) -> u64 {
+        let folder = self.proxy.disk.folder();
+        for name in ["state.json", "history.json"] {
+            let Ok(text) = fs::read_to_string(folder.join(name)) else {
+                continue;
+            };
+            match serde_json::from_str::<Value>(&text) {
+                Ok(state) if name == "state.json" => {
+                    let pools = &state["ledger"]["pools"];
+                    let of = |pool: &str| pools[pool]["accepted"].as_u64();
+                    let saved = of("A").zip(of("B")).map_or(0, |(a, b)| a + b);
+                    if saved < self.saved {
+                        let before = self.saved;
+                        self.violation(format!(
+                            "the state has {saved} accepted shares, after {before}"
+                        ));
+                    }
+                    self.saved = saved;
+                }
+                Ok(_) => (),
+                Err(error) => self.violation(format!("{name} is broken: {error}")),
+            }
+            if folder.join(format!("{name}.unreadable")).exists() {
+                self.violation(format!("{name} was set aside"));
+            }
+        }
+        self.saved
+    }
+
+    /// Waits until every miner is connected and works at both pools, and nothing else is left.
+    pub(crate) fn reunite(&self) -> bool {
+        let count = Some(self.miners.len() as u64);
+        let deadline = Instant::now() + REUNION;
+        let mut since = None;
+        while Instant::now() < deadline {
+            let status = self.proxy.status().unwrap_or_default();
+            let ready = |pool: &str| status["pools"][pool]["connections_ready"].as_u64();
+            let together = status["miners_connected"].as_u64() == count
+                && ready("A") == count
+                && ready("B") == count;
+            if !together {
+                since = None;
+            } else if since.get_or_insert_with(Instant::now).elapsed() > RETIRING {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let status = self.proxy.status().unwrap_or_default();
+        let pools = ["A", "B"].map(|pool| {
+            let pool = &status["pools"][pool];
+            format!(
+                "{} connections, {} ({})",
+                pool["connections_ready"], pool["state"], pool["state_reason"]
+            )
+        });
+        let connected = &status["miners_connected"];
+        self.violation(format!(
+            "not together again within {REUNION:?}: {connected} miners; {pools:?}"
+        ));
+        false
+    }
+
+    /// Watches the split for a while in which nothing is done: the part of the miners' time that went to pool A.
+    pub(crate) fn split(&self, quiet: Duration) -> f64 {
+        let from = Instant::now();
+        std::thread::sleep(quiet);
+        let now = Instant::now();
+        let (mut on_a, mut all) = (0.0, 0.0);
+        for miner in &self.miners {
+            for (job, time) in miner.ledger().job_times(now) {
+                let begin = job.at.max(from);
+                let seconds = (job.at + time)
+                    .saturating_duration_since(begin)
+                    .as_secs_f64();
+                all += seconds;
+                if job.tag.as_deref() == Some("A") {
+                    on_a += seconds;
+                }
+            }
+        }
+        let share = on_a / all;
+        let target = f64::from(WEIGHTS[0]) / f64::from(WEIGHTS[0] + WEIGHTS[1]);
+        // A miner's error lies within the same bound before and after; on a busy machine switches come late.
+        let bound = f64::from(SLICE) * target / 2.0;
+        let allowed = 2.0 * bound / quiet.as_secs_f64() + 0.03;
+        // No time at all is not right either.
+        let fits = (share - target).abs() <= allowed;
+        if !fits {
+            self.violation(format!(
+                "{share:.3} of the time went to A in {quiet:?}, {target} ± {allowed:.3} is right"
+            ));
+        }
+        share
+    }
+
+    /// Lets all miners rest until their shares are answered, and compares the counts; then they go on.
+    pub(crate) fn settle_accounts(&self, before: Option<Shares>) -> Shares {
+        self.miners.iter().for_each(|miner| miner.pause(true));
+        std::thread::sleep(Duration::from_millis(500));
+        let open = || {
+            self.miners
+                .iter()
+                .map(|miner| miner.ledger().open_submits())
+                .sum::<usize>()
+        };
+        if !comes_true(|| open() == 0) {
+            self.violation(format!("{} shares have no answer", open()));
+        }
+        let mut shares = self.shares();
+        let fits = |shares: &Shares| {
+            let before = before.unwrap_or(*shares);
+            let taken = shares.taken - before.taken;
+            let accepted = shares.accepted.saturating_sub(before.accepted);
+            accepted <= taken && taken <= accepted + shares.given_up.saturating_sub(before.given_up)
+        };
+        // The proxy publishes its figures once a second.
+        let fit = comes_true(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            shares = self.shares();
+            fits(&shares)
+        });
+        if !fit {
+            self.violation(format!(
+                "the counts do not fit: {before:?}, then {shares:?}"
+            ));
+        }
+        self.miners.iter().for_each(|miner| miner.pause(false));
+        self.check_manners();
+        shares
+    }
+
+    fn shares(&self) -> Shares {
+        let status = self.proxy.status().unwrap_or_default();
+        let lost = |pool: &str| status["pools"][pool]["lost"].as_u64().unwrap_or(0);
+        let left = self
+            .proxy
+            .metric("dpmp_shares_unanswered_total")
+            .unwrap_or(0.0);
+        let sims = self.pools.iter().flat_map(|pool| [&pool.sim, &pool.behind]);
+        Shares {
+            taken: sims.map(|sim| sim.ledger().accepted()).sum(),
+            accepted: accepted(&status),
+            given_up: lost("A") + lost("B") + left as u64,
+        }
+    }
+
+    /// What the simulators have on record against the proxy.
+    fn check_manners(&self) {
+        for miner in &self.miners {
+            if let Some(first) = miner.ledger().violations().first() {
+                self.violation(format!("to a miner: {first:?}"));
+            }
+        }
+        for pool in &self.pools {
+            if let Some(first) = pool.sim.ledger().violations().first() {
+                self.violation(format!("to a pool: {first:?}"));
+            }
+        }
+    }
+
+    /// A full disk is said once, shown, and stops nobody.
+    pub(crate) fn drill_full_disk(&mut self) {
+        if !self.proxy.disk.can_be_full() {
+            return;
+        }
+        let complaints = |world: &Self| {
+            let said = world.proxy.said.lock();
+            said.errors
+                .iter()
+                .filter(|line| line.contains("cannot write log lines"))
+                .count()
+        };
+        let before = (complaints(self), self.answered());
+        self.proxy.disk.fill();
+        if !comes_true(|| self.has_alert("log_files")) {
+            self.violation("a full disk is not among the alerts");
+        }
+        if !comes_true(|| self.answered() > before.1 + 20) {
+            self.violation("no shares while the disk is full");
+        }
+        if complaints(self) != before.0 + 1 {
+            let times = complaints(self) - before.0;
+            self.violation(format!(
+                "a full disk was said {times} times on standard error"
+            ));
+        }
+        self.proxy.disk.make_room();
+        self.disk_troubled();
+        if !comes_true(|| !self.has_alert("log_files")) {
+            self.violation("the alert of a full disk does not go");
+        }
+    }
+
+    /// A folder that cannot be written is said once, shown, and stops nobody. The state is written every 30 s.
+    pub(crate) fn drill_read_only(&mut self) {
+        let complaints = |world: &Self| {
+            let said = world.proxy.said.lock();
+            said.errors
+                .iter()
+                .filter(|line| line.contains("state.json"))
+                .count()
+        };
+        let before = (complaints(self), self.answered());
+        self.proxy.disk.set_writable(false);
+        if !comes_true(|| complaints(self) > before.0 && self.has_alert("state_trouble")) {
+            self.violation("a read-only folder is not told");
+        }
+        if !comes_true(|| self.answered() > before.1 + 20) {
+            self.violation("no shares while the folder is read-only");
+        }
+        self.proxy.disk.set_writable(true);
+        self.disk_troubled();
+        if complaints(self) != before.0 + 1 {
+            let times = complaints(self) - before.0;
+            self.violation(format!(
+                "a read-only folder was said {times} times on standard error"
+            ));
+        }
+    }
+
+    /// How many shares were answered to the miners.
+    pub(crate) fn answered(&self) -> u64 {
+        let answered = |miner: &SimMiner| miner.ledger().accepted() + miner.ledger().rejected();
+        self.miners.iter().map(answered).sum()
+    }
+
+    fn has_alert(&self, name: &str) -> bool {
+        let status = self.proxy.status().unwrap_or_default();
+        let alerts = status["alerts"].as_array().cloned().unwrap_or_default();
+        let is_it = |alert: &Value| alert["id"].as_str().is_some_and(|id| id.starts_with(name));
+        alerts.iter().any(is_it)
+    }
+}
+
+fn accepted(status: &Value) -> u64 {
+    let of = |pool: &str| status["pools"][pool]["accepted"].as_u64().unwrap_or(0);
+    of("A") + of("B")
+}
+
+/// Whether a condition holds within [`PATIENCE`].
+pub(crate) fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    true
+}
+
+/// Miners of all sorts.
+fn miner(proxy: &Proxy, number: u32, rate: f64) -> MinerOptions {
+    use Handshake::{Axeos, Cgminer, ConfigureLast, Cpuminer, SubscribeFirst};
+    let turn = |every: u32| number % every == 0;
+    let index = usize::try_from(number).unwrap();
+    MinerOptions {
+        address: proxy.miners_address(),
+        user: format!("wallet.rig{number}"),
+        handshake: [Cgminer, Axeos, Cpuminer, SubscribeFirst, ConfigureLast][index % 5],
+        ids: [Ids::Counted, Ids::Text, Ids::SubmitsAreFour][index % 3],
+        extranonce_subscribe: turn(4),
+        hangs_up_on_set_extranonce: turn(7),
+        ignores_seen_jobs: turn(2),
+        ignores_set_version_mask: turn(6),
+        rolls_ntime: turn(3),
+        counter: if turn(9) {
+            Counter::Continues
+        } else {
+            Counter::Restarts
+        },
+        difficulty_use: if turn(8) {
+            DifficultyUse::AtOnce
+        } else {
+            DifficultyUse::NextJob
+        },
+        pace: Pace::Shares(rate),
+        reconnect: Some(Duration::from_millis(500 + u64::from(number % 10) * 100)),
+        ..MinerOptions::default()
+    }
+}
