@@ -189,7 +189,7 @@ function minerStep(wizard) {
     h("p", { class: "note" }, "Enter this in the settings of each miner. What follows the dot in the user is the worker's name; give each miner its own."),
     lines,
     local && notice("warning", `Put this machine's address in place of ${location.hostname}`, "You opened this page on the machine itself. Your miners need its address in your network, such as 192.168.1.10."),
-    h("p", { class: "note" }, "If the miner has separate fields for host and port, put the number after the last colon into the port."),
+    h("p", { class: "note" }, "If the miner has separate fields for host and port, put the number after the last colon into the port. ", h("a", { href: "/docs/miners.md", target: "_blank", rel: "noopener" }, "What to type into which miner")),
     waiting,
     h("div", { class: "setup-foot" }, h("span", {}), h("a", { class: "button primary", href: "/" }, "To Home")),
   ].filter(Boolean);
