@@ -230,6 +230,8 @@ impl<'a> Visit<'a> {
                     return Ok(false);
                 }
                 Ok(None) => bail!("the pool closed the connection"),
+                // The time limit of the socket has struck, which it tells in words of its own.
+                Err(_) if clock() >= until => bail!("no job within {} s", self.patience.as_secs()),
                 Err(error) => bail!("while waiting for {}: {error}", self.during),
             }
         }

@@ -114,8 +114,10 @@ pub enum CloseReason {
     ByUs,
     /// The socket failed; the system's words.
     Failed(String),
-    /// The peer broke a bound or speaks another protocol; which.
+    /// The peer broke a bound; which.
     Misbehaved(String),
+    /// The peer speaks another protocol; which.
+    OtherProtocol(String),
     /// The peer did not read what it was sent.
     NotReading,
 }
@@ -126,7 +128,7 @@ impl fmt::Display for CloseReason {
             Self::ByPeer => f.write_str("closed by the peer"),
             Self::ByUs => f.write_str("closed by the proxy"),
             Self::Failed(error) => write!(f, "connection failed: {error}"),
-            Self::Misbehaved(what) => write!(f, "peer sent {what}"),
+            Self::Misbehaved(what) | Self::OtherProtocol(what) => write!(f, "peer sent {what}"),
             Self::NotReading => f.write_str("peer does not read"),
         }
     }

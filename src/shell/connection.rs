@@ -155,10 +155,11 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
             Err(LineError::Io(error)) => {
                 return socket.reason(CloseReason::Failed(error.to_string()));
             }
-            Err(error @ (LineError::TooLong(_) | LineError::Tls | LineError::TlsAlert)) => {
-                let reason = socket.reason(CloseReason::Misbehaved(error.to_string()));
-                socket.end(reason.clone());
-                return reason;
+            Err(error @ LineError::TooLong(_)) => {
+                return socket.cut_off(CloseReason::Misbehaved(error.to_string()));
+            }
+            Err(error @ (LineError::Tls | LineError::TlsAlert)) => {
+                return socket.cut_off(CloseReason::OtherProtocol(error.to_string()));
             }
         }
     }

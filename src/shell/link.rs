@@ -85,6 +85,12 @@ impl Socket {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Ends the connection from its reader's side; the reason that counts is returned.
+    pub fn cut_off(&self, reason: CloseReason) -> CloseReason {
+        self.end(reason.clone());
+        self.reason(reason)
+    }
+
     /// Notes why the connection is about to end; the first reason counts.
     pub fn note(&self, reason: CloseReason) {
         let _ = self.ended.set(reason);
