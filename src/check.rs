@@ -55,6 +55,13 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
                     say(format_args!("  FAILED: {error:#}"))?;
                     good = false;
                 }
+                for (index, backup) in pool.backups.iter().enumerate() {
+                    say(format_args!("  backup {}: {backup}", index + 1))?;
+                    if let Err(error) = check_pool(slot, &pool.at(index + 1), &tls) {
+                        say(format_args!("  FAILED: {error:#}"))?;
+                        good = false;
+                    }
+                }
             }
         }
     }

@@ -8,6 +8,7 @@
 //! same table. What is *not* here: applying a config to what is running.
 
 mod address;
+mod backup;
 mod build;
 mod change;
 mod fault;
@@ -29,6 +30,7 @@ use serde_json::Value;
 
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
+pub use self::backup::Backup;
 pub use self::change::{Change, changes, may_replace};
 pub use self::fault::{ConfigErrors, Fault};
 pub use self::file::{load_or_create, locate, sample, save, text};
@@ -174,6 +176,8 @@ pub struct PoolConfig {
     pub port: u16,
     /// Whether and how the connection is encrypted.
     pub tls: Tls,
+    /// Other addresses, tried in this order while this one fails; 8 at most, none by default.
+    pub backups: Vec<Backup>,
     /// The account that the pool credits; 1 to 256 characters.
     pub wallet: String,
     /// The form of the user name that the pool sees; `{wallet}.{worker}` by default.
@@ -200,6 +204,35 @@ impl PoolConfig {
     }
 }
 
+impl PoolConfig {
+    /// How many addresses there are: the first one and its backups.
+    pub fn sites(&self) -> usize {
+        1 + self.backups.len()
+    }
+
+    /// The pool as it is at one of its addresses; 0 is the first one, as is a number that there is not.
+    pub fn at(&self, site: usize) -> Self {
+        let backup = site
+            .checked_sub(1)
+            .and_then(|index| self.backups.get(index));
+        let Some(backup) = backup else {
+            return self.clone();
+        };
+        Self {
+            host: backup.host.clone(),
+            port: backup.port,
+            tls: Tls {
+                enabled: backup.tls,
+                // It is the certificate of the first address.
+                fingerprint: None,
+                insecure: self.tls.insecure,
+            },
+            wallet: backup.wallet.clone().unwrap_or_else(|| self.wallet.clone()),
+            ..self.clone()
+        }
+    }
+}
+
 impl fmt::Debug for PoolConfig {
     /// Everything but the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,6 +241,7 @@ impl fmt::Debug for PoolConfig {
             host,
             port,
             tls,
+            backups,
             wallet,
             chain,
             user_name,
@@ -220,6 +254,7 @@ impl fmt::Debug for PoolConfig {
             .field("host", host)
             .field("port", port)
             .field("tls", tls)
+            .field("backups", backups)
             .field("wallet", wallet)
             .field("chain", chain)
             .field("user_name", user_name)

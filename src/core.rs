@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod jobs;
 pub mod pool;
 pub mod pool_facts;
+pub mod sites;
 pub mod upstream;
 
 pub mod departed;
@@ -29,6 +30,7 @@ pub mod snapshot;
 mod agenda;
 mod probe;
 mod random;
+mod scout;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -62,6 +64,9 @@ const MOST_FACTS: usize = 64;
 /// All routing state. One thread owns it.
 #[derive(Debug)]
 pub struct Core {
+    /// What the owner wants.
+    wanted: Arc<Config>,
+    /// The same with each pool as it is at the address that is in use.
     config: Arc<Config>,
     miners: BTreeMap<MinerId, Box<Miner>>,
     pools: PerPool<Pool>,
@@ -96,6 +101,7 @@ enum Stopping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Probe(PoolSlot),
+    Sites(PoolSlot),
     Miner(MinerId),
 }
 
@@ -111,6 +117,7 @@ impl Core {
         let known = memory.pools;
         let pools = PerPool::from_fn(|slot| Pool::new(slot, facts_of(&known, &config, slot), now));
         let mut core = Self {
+            wanted: Arc::clone(&config),
             config,
             miners: BTreeMap::new(),
             pools,
@@ -157,6 +164,7 @@ impl Core {
                 self.pools[conn.slot].dial_ended(conn);
                 match conn.client {
                     Client::Probe => self.on_probe_lost(conn, &Loss::DialFailed(error), now, out),
+                    Client::Scout => self.on_scout_lost(conn, &Loss::DialFailed(error), now, out),
                     Client::Miner(id) => {
                         self.with_miner(id, now, out, |it, turn| {
                             it.on_dial_failed(conn, error, turn)
@@ -166,6 +174,7 @@ impl Core {
             }
             Event::PoolSent { conn, message } => match conn.client {
                 Client::Probe => self.on_probe_message(conn, message, now, out),
+                Client::Scout => self.on_scout_message(conn, message, now, out),
                 Client::Miner(id) => {
                     self.with_miner(id, now, out, |it, turn| {
                         it.on_pool_message(conn, message, turn)
@@ -182,16 +191,20 @@ impl Core {
                 Client::Probe => {
                     self.on_probe_lost(conn, &Loss::Closed(reason.to_string()), now, out)
                 }
+                Client::Scout => {
+                    self.on_scout_lost(conn, &Loss::Closed(reason.to_string()), now, out)
+                }
                 Client::Miner(id) => {
                     self.with_miner(id, now, out, |it, turn| {
                         it.on_pool_closed(conn, &reason, turn)
                     });
                 }
             },
-            Event::ConfigChanged(config) => self.on_config(config, now, out),
+            Event::ConfigChanged(config) => self.on_config_changed(config, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
             Event::ShutdownRequested(how) => self.on_shutdown(how, now, out),
         }
+        self.look_at_sites(now, out);
         self.pump_dials(out);
     }
 
@@ -203,6 +216,7 @@ impl Core {
             match who {
                 Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
                 Due::Probe(slot) => self.on_probe_deadline(slot, now, out),
+                Due::Sites(slot) => self.on_scout_deadline(slot, now, out),
             }
         }
         while let Some((_, id)) = self
@@ -219,6 +233,7 @@ impl Core {
         if matches!(self.stopping, Some(Stopping::Until(deadline)) if deadline <= now.at) {
             self.stopping = Some(Stopping::Over);
         }
+        self.look_at_sites(now, out);
         self.pump_dials(out);
     }
 
@@ -281,6 +296,7 @@ impl Core {
     fn on_pool_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
         match conn.client {
             Client::Probe => self.on_probe_opened(conn, now, out),
+            Client::Scout => self.on_scout_opened(conn, now, out),
             Client::Miner(id) if self.miners.contains_key(&id) => {
                 self.with_miner(id, now, out, |it, turn| it.on_pool_opened(conn, turn));
             }
@@ -304,7 +320,7 @@ impl Core {
 
     fn look_at_payouts(&mut self, now: Now) {
         for slot in PoolSlot::ALL {
-            let pool = self.config.pools[slot].as_ref();
+            let pool = self.wanted.pools[slot].as_ref();
             self.payouts[slot].update(pool, now.unix_ms);
         }
     }
@@ -368,12 +384,17 @@ impl Core {
                 };
                 let wanted = match conn.client {
                     Client::Probe => self.pools[slot].probe.start_dial(conn),
+                    Client::Scout => self.pools[slot].sites.scout.start_dial(conn),
                     Client::Miner(id) => self
                         .miners
                         .get_mut(&id)
                         .is_some_and(|miner| miner.start_dial(conn)),
                 };
-                let Some(pool) = self.config.pool_in_use(slot).filter(|_| wanted) else {
+                let config = match conn.client {
+                    Client::Scout => &self.wanted,
+                    Client::Probe | Client::Miner(_) => &self.config,
+                };
+                let Some(pool) = config.pool_in_use(slot).filter(|_| wanted) else {
                     continue;
                 };
                 self.pools[slot].dial_started(conn);
@@ -386,7 +407,15 @@ impl Core {
         }
     }
 
-    fn on_config(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
+    fn on_config_changed(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
+        let old = std::mem::replace(&mut self.wanted, config);
+        self.forget_changed_sites(&old, now, out);
+        self.apply(self.config_at_sites(), now, out);
+        self.look_at_payouts(now);
+    }
+
+    /// Has another configuration in force: what the owner has changed, or a pool's other address.
+    fn apply(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
         let mut renewed = PerPool::from_fn(|_| false);
         for slot in PoolSlot::ALL {
@@ -415,7 +444,6 @@ impl Core {
         for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
             self.pools[slot].refusal = None;
         }
-        self.look_at_payouts(now);
         for id in self.miner_ids() {
             self.with_miner(id, now, out, |miner, turn| {
                 for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
@@ -445,6 +473,8 @@ impl Core {
                 });
             }
             self.agenda.set(Due::Probe(slot), None);
+            self.drop_scout(slot, out);
+            self.agenda.set(Due::Sites(slot), None);
         }
         // Evenly, so that other instances are not stormed; with no time for it, all of them now.
         let ids = self.miner_ids();

@@ -122,6 +122,8 @@ impl fmt::Display for MinerId {
 pub enum Client {
     /// The proxy's own short look at a pool, which learns its [facts](crate::core::pool_facts::PoolFacts).
     Probe,
+    /// The proxy's own short look at a pool's first address while a backup is in use.
+    Scout,
     /// A miner.
     Miner(MinerId),
 }
@@ -142,6 +144,7 @@ impl fmt::Display for PoolConn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.client {
             Client::Probe => write!(f, "{}probe.{}", self.slot, self.generation),
+            Client::Scout => write!(f, "{}scout.{}", self.slot, self.generation),
             Client::Miner(id) => write!(f, "{}{}.{}", self.slot, id.0, self.generation),
         }
     }

@@ -9,6 +9,7 @@ const PLACES = {
   no_password: ["/config", "Open Config"],
   payout_changed: ["/config", "Open Config"],
   pool_down: ["/logs", "Open Logs"],
+  on_backup: ["/logs", "Open Logs"],
 };
 
 export function alertList() {

@@ -34,6 +34,7 @@ const SENTENCES = {
   pool_lost: (e, pool) => `A connection to ${pool} ended${whose(e)}${because(e.reason)}`,
   pool_up: (e, pool) => `${pool} works`,
   pool_down: (e, pool) => `${pool} is down${because(e.reason)}`,
+  pool_failover: (e, pool) => `${pool} is used at ${e.backup ? `its backup ${e.backup}` : "its first address"}, ${e.address}${because(e.reason)}`,
   pool_message: (e, pool) => `${pool} says: ${e.text}`,
   pool_message_bad: (e, pool) => `${pool} sent something unusable${because(e.problem)}`,
   pool_reconnect: (e, pool) => `${pool} asked for a new connection${whose(e)}`,

@@ -132,6 +132,7 @@ impl Reader<'_> {
         let name = self.get(&keys.name);
         let place = self.get(&keys.host);
         let port = self.given(&keys.port);
+        let backups = self.get(&keys.backups);
         let wallet = self.get(&keys.wallet);
         let user_name = self.get(&keys.user_name);
         let chain = self.get(&keys.chain);
@@ -168,6 +169,7 @@ impl Reader<'_> {
             host: place.host,
             port,
             tls,
+            backups,
             wallet: wallet?,
             chain: chain.to_uppercase(),
             user_name,
@@ -328,9 +330,20 @@ impl Reader<'_> {
         };
         for (slot, pool) in config.pools.iter() {
             let Some(pool) = pool else { continue };
+            let keys = keys::pool(slot);
+            let allowed = format!(
+                "a pool; port {} of this machine is DPMP itself",
+                config.listen.port
+            );
             if pool.port == config.listen.port && own(&pool.host) {
-                let allowed = format!("a pool; port {} of this machine is DPMP itself", pool.port);
-                self.refuse(&keys::pool(slot).host, allowed);
+                self.refuse(&keys.host, allowed.clone());
+            }
+            if pool
+                .backups
+                .iter()
+                .any(|backup| backup.port == config.listen.port && own(&backup.host))
+            {
+                self.refuse(&keys.backups, allowed);
             }
         }
     }

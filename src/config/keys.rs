@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::address::{PoolHost, Wallet};
+use super::backup::{Backup, Backups};
 use super::fingerprint::CertificateHash;
 use super::kind::{
     Bound, Flag, Form, Kind, Listening, LogLevel, Names, PasswordHash, Port, Seconds,
@@ -286,6 +287,7 @@ pub(super) struct PoolKeys {
     pub(super) tls: Key<Flag>,
     pub(super) tls_fingerprint: Key<CertificateHash>,
     pub(super) tls_insecure: Key<Flag>,
+    pub(super) backups: Key<Backups>,
     pub(super) wallet: Key<Wallet>,
     pub(super) chain: Key<Text>,
     pub(super) user_name: Key<UserNameForm>,
@@ -345,6 +347,13 @@ macro_rules! pool_keys {
                 Flag(false),
                 |c| of_pool(c, $slot, |pool| pool.tls.insecure.to_string()),
                 "Whether any certificate is taken. Then whoever is between can pretend to be the pool.",
+            ),
+            backups: Key::live(
+                concat!($section, ".backups"),
+                Backups,
+                |c| of_pool(c, $slot, |pool| backups(&pool.backups)),
+                "Other addresses, tried in their order while the one above cannot be used or rejects most shares; \
+                 when it answers again for a while it is used again.",
             ),
             wallet: Key::live(
                 concat!($section, ".wallet"),
@@ -622,7 +631,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 63] {
+pub(super) fn all() -> [&'static dyn AnyKey; 65] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -648,6 +657,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 63] {
         &POOL_A.tls,
         &POOL_A.tls_fingerprint,
         &POOL_A.tls_insecure,
+        &POOL_A.backups,
         &POOL_A.wallet,
         &POOL_A.user_name,
         &POOL_A.chain,
@@ -660,6 +670,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 63] {
         &POOL_B.tls,
         &POOL_B.tls_fingerprint,
         &POOL_B.tls_insecure,
+        &POOL_B.backups,
         &POOL_B.wallet,
         &POOL_B.user_name,
         &POOL_B.chain,
@@ -701,6 +712,11 @@ fn of_pool(config: &Config, slot: PoolSlot, shown: fn(&PoolConfig) -> String) ->
 
 fn seconds(time: Duration) -> String {
     time.as_secs_f64().to_string()
+}
+
+fn backups(list: &[Backup]) -> String {
+    let texts: Vec<_> = list.iter().map(Backup::to_string).collect();
+    names(&texts)
 }
 
 /// As JSON, since a name can have any character in it.

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::core::sites::Failover;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
@@ -146,6 +147,17 @@ pub enum Fact {
         slot: PoolSlot,
         /// Why.
         reason: String,
+    },
+    /// Another of a pool's addresses is used from now on.
+    PoolFailover {
+        /// Which pool.
+        slot: PoolSlot,
+        /// Which address; 0: the first one, n: the n-th backup.
+        backup: usize,
+        /// Host and port.
+        address: String,
+        /// Why.
+        why: Failover,
     },
     /// A pool sent something that could not be used.
     PoolMessageBad {

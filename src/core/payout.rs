@@ -20,7 +20,11 @@ pub struct Payout {
 impl Payout {
     /// Takes in what is configured, at the start and after each change.
     pub fn update(&mut self, pool: Option<&PoolConfig>, unix_ms: u64) {
-        let new = pool.map(|pool| format!("{} {} {}", pool.address(), pool.wallet, pool.user_name));
+        let new = pool.map(|pool| {
+            let first = format!("{} {} {}", pool.address(), pool.wallet, pool.user_name);
+            let backups = pool.backups.iter().map(|backup| format!(" {backup}"));
+            backups.fold(first, |all, backup| all + &backup)
+        });
         let is_news = self.present != new;
         self.present = new;
         if self.present.is_none() {

@@ -9,6 +9,7 @@ use crate::config::{Config, PoolConfig};
 use crate::core::action::{Action, DialTarget};
 use crate::core::event::Now;
 use crate::core::pool_facts::PoolFacts;
+use crate::core::sites::Sites;
 use crate::core::upstream::open::Step;
 use crate::core::upstream::{Loss, Talk, Upstream};
 use crate::stratum::job::Notify;
@@ -54,6 +55,8 @@ pub struct Pool {
     pub refusal: Option<String>,
     /// The proxy's own short connections to it.
     pub probe: Upstream,
+    /// Which of its addresses is in use.
+    pub sites: Sites,
     /// How many connections are authorized.
     ready: usize,
     /// Its state in words, and since when.
@@ -91,6 +94,7 @@ impl Pool {
             latency: None,
             refusal: None,
             probe: Upstream::new(Client::Probe, slot),
+            sites: Sites::new(slot, now.at),
             ready: 0,
             health: Health::Unknown,
             health_since: now.unix_ms,

@@ -43,7 +43,7 @@ impl Core {
 
     pub(super) fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
         let (mut talk, probe) = self.pools[conn.slot].talk(now, out);
-        if !probe.opened(conn, probe_identity(), &mut talk) {
+        if !probe.opened(conn, own_identity(), &mut talk) {
             out.push(Action::Abort {
                 link: LinkId::Pool(conn),
             });
@@ -191,7 +191,8 @@ impl Core {
     }
 }
 
-fn probe_identity() -> Identity {
+/// As whom the proxy speaks for itself.
+pub(super) fn own_identity() -> Identity {
     Identity {
         user_agent: OWN_USER_AGENT.to_owned(),
         user: Arc::from(""),

@@ -65,6 +65,8 @@ pub struct PoolView {
     pub name: String,
     /// Host and port.
     pub address: String,
+    /// Which of its addresses that is; 0: the first one, n: the n-th backup.
+    pub backup: usize,
     /// The coin.
     pub chain: String,
     /// The part of the work that it is to get, from 0 to 1.
@@ -243,6 +245,7 @@ impl Core {
         PoolView {
             name: config.map(|config| config.name.clone()).unwrap_or_default(),
             address: config.map(|config| config.address()).unwrap_or_default(),
+            backup: pool.sites.at(),
             chain: config
                 .map(|config| config.chain.clone())
                 .unwrap_or_default(),

@@ -61,6 +61,7 @@ names! {
     PoolLost "pool_lost",
     PoolUp "pool_up",
     PoolDown "pool_down",
+    PoolFailover "pool_failover",
     PoolMessage "pool_message",
     PoolMessageBad "pool_message_bad",
     PoolReconnect "pool_reconnect",
@@ -104,6 +105,7 @@ pub fn name(fact: &Fact) -> Name {
         Fact::PoolLost { .. } => Name::PoolLost,
         Fact::PoolUp { .. } => Name::PoolUp,
         Fact::PoolDown { .. } => Name::PoolDown,
+        Fact::PoolFailover { .. } => Name::PoolFailover,
         Fact::PoolMessageBad { .. } => Name::PoolMessageBad,
         Fact::PoolMessage { .. } => Name::PoolMessage,
         Fact::PoolReconnect { .. } => Name::PoolReconnect,
@@ -143,6 +145,7 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::ExtranonceChanged { .. }
         | Fact::PoolLost { .. }
         | Fact::PoolDown { .. }
+        | Fact::PoolFailover { .. }
         | Fact::PoolMessageBad { .. }
         | Fact::PoolRedirectRefused { .. }
         | Fact::BlockFound { .. }
@@ -354,6 +357,17 @@ impl Fields {
                 self.pool(*slot);
                 self.text("reason", reason);
             }
+            Fact::PoolFailover {
+                slot,
+                backup,
+                address,
+                why,
+            } => {
+                self.pool(*slot);
+                self.put("backup", *backup);
+                self.text("address", address);
+                self.text("reason", &why.text());
+            }
             Fact::PoolMessageBad { conn, problem } => {
                 self.conn(*conn);
                 self.text("problem", problem);
@@ -529,7 +543,7 @@ impl Fields {
             "miner",
             match conn.client {
                 Client::Miner(miner) => Some(miner.0),
-                Client::Probe => None,
+                Client::Probe | Client::Scout => None,
             },
         );
         self.put("connection", conn.generation);

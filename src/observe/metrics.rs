@@ -144,6 +144,7 @@ impl Metrics {
             | Fact::PoolDialing { .. }
             | Fact::PoolReady { .. }
             | Fact::PoolUp { .. }
+            | Fact::PoolFailover { .. }
             | Fact::PoolMessage { .. }
             | Fact::PoolReconnect { .. }
             | Fact::ConfigWarning { .. }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult, SwitchCause, TurnedAway};
+use crate::core::sites::Failover;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
@@ -133,6 +134,12 @@ pub(crate) fn samples() -> Vec<Fact> {
         Fact::PoolDown {
             slot,
             reason: text(),
+        },
+        Fact::PoolFailover {
+            slot,
+            backup: 1,
+            address: text(),
+            why: Failover::Unusable(text()),
         },
         Fact::PoolMessageBad {
             conn,

@@ -207,7 +207,7 @@ pub fn etag(contents: &[u8]) -> String {
 /// Whether a change sends the earnings elsewhere.
 fn moves_money(change: &Change) -> bool {
     change.path.starts_with("pools.")
-        && [".host", ".port", ".wallet", ".user_name"]
+        && [".host", ".port", ".backups", ".wallet", ".user_name"]
             .iter()
             .any(|key| change.path.ends_with(key))
 }

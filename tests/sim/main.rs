@@ -14,6 +14,7 @@
 
 mod world;
 
+mod backups;
 mod faults;
 mod quirks;
 mod split;

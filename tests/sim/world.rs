@@ -23,6 +23,9 @@ use dpmp::units::{LinkId, MinerId, PerPool, PoolConn, PoolSlot};
 /// When the virtual world begins, in seconds since 1970.
 pub(crate) const UNIX_START: u32 = 1_790_000_000;
 
+/// Where the pools are.
+pub(crate) const HOSTS: PerPool<&str> = PerPool::new("127.0.0.1", "127.0.0.2");
+
 /// Something that will happen.
 #[derive(Debug)]
 enum Coming {
@@ -78,6 +81,8 @@ pub(crate) struct World {
     /// Links that the proxy has not closed.
     miners: BTreeMap<MinerId, usize>,
     open: BTreeSet<PoolConn>,
+    /// Connections that were dialled to the other pool's address, since that is a backup.
+    elsewhere: BTreeSet<PoolConn>,
     /// What the core told, for the test to look at.
     pub(crate) facts: Vec<Fact>,
     pub(crate) keep_facts: bool,
@@ -124,6 +129,7 @@ impl World {
             last_miner: 0,
             miners: BTreeMap::new(),
             open: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
             facts: Vec::new(),
             keep_facts: false,
             actions,
@@ -247,7 +253,12 @@ impl World {
                         self.deliver(LinkId::Pool(conn), true, Coming::ToPool(conn, bytes));
                     }
                 }
-                Action::Dial { conn, .. } => self.dial(conn),
+                Action::Dial { conn, target } => {
+                    if target.host != HOSTS[conn.slot] {
+                        self.elsewhere.insert(conn);
+                    }
+                    self.dial(conn);
+                }
                 Action::Close { link } | Action::Abort { link } => self.close(link),
                 Action::StopListening => (),
                 Action::Report(fact) => {
@@ -259,8 +270,18 @@ impl World {
         }
     }
 
+    /// The pool at a connection's other end.
+    fn site_of(&self, conn: PoolConn) -> PoolSlot {
+        if self.elsewhere.contains(&conn) {
+            conn.slot.other()
+        } else {
+            conn.slot
+        }
+    }
+
     fn dial(&mut self, conn: PoolConn) {
-        let site = &mut self.sites[conn.slot];
+        let slot = self.site_of(conn);
+        let site = &mut self.sites[slot];
         let latency = Duration::from_micros(500 + self.rng.below(80_000));
         if !site.up {
             let event = Event::PoolDialFailed {
@@ -330,7 +351,8 @@ impl World {
                 }
             }
             Coming::ToPool(conn, bytes) => {
-                let site = &mut self.sites[conn.slot];
+                let slot = self.site_of(conn);
+                let site = &mut self.sites[slot];
                 let Some(number) = site.by_conn.get(&conn).copied().filter(|_| !site.frozen) else {
                     return;
                 };
@@ -343,7 +365,7 @@ impl World {
                     site.model
                         .line(number, line, site.batch, self.now, &mut out);
                 }
-                self.pool_did(conn.slot, out);
+                self.pool_did(slot, out);
             }
             Coming::PoolCut(conn) => self.forget(conn),
             Coming::MinerTurn(index) => {
@@ -480,7 +502,9 @@ impl World {
     }
 
     fn forget(&mut self, conn: PoolConn) {
-        let site = &mut self.sites[conn.slot];
+        let slot = self.site_of(conn);
+        self.elsewhere.remove(&conn);
+        let site = &mut self.sites[slot];
         if let Some(number) = site.by_conn.remove(&conn) {
             site.by_number.remove(&number);
             site.model.closed(number, self.now);
@@ -542,8 +566,8 @@ impl World {
 pub(crate) fn config(weights: [f64; 2], slice: f64) -> Config {
     let text = serde_json::json!({
         "pools": {
-            "A": {"name": "A", "host": "127.0.0.1", "port": 3333, "wallet": "walletA"},
-            "B": {"name": "B", "host": "127.0.0.2", "port": 3333, "wallet": "walletB"},
+            "A": {"name": "A", "host": HOSTS[PoolSlot::A], "port": 3333, "wallet": "walletA"},
+            "B": {"name": "B", "host": HOSTS[PoolSlot::B], "port": 3333, "wallet": "walletB"},
         },
         "scheduler": {"poolA_weight": weights[0], "poolB_weight": weights[1], "slice_seconds": slice},
     });

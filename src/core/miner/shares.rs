@@ -302,6 +302,14 @@ impl Miner {
                 .entry(reason)
                 .or_default() += 1;
         }
+        let verdict = match result.outcome {
+            ShareOutcome::Accepted => Some(true),
+            ShareOutcome::RejectedByPool(_) => Some(false),
+            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
+        };
+        if let (Some(slot), Some(accepted)) = (result.slot, verdict) {
+            turn.pools[slot].sites.answered(accepted, turn.now.at);
+        }
         self.stats.shares.add(1.0, turn.now.at);
         self.stats.recent.push(&result, turn.now);
         if let (Some(slot), Some(latency), false) = (

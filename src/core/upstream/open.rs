@@ -335,7 +335,8 @@ impl Open {
 
     /// Begins a step of the handshake.
     pub(super) fn ask(&mut self, step: Step, talk: &mut Talk<'_>) {
-        if self.conn.client == Client::Probe && step == Step::Authorize {
+        let is_own = matches!(self.conn.client, Client::Probe | Client::Scout);
+        if is_own && step == Step::Authorize {
             // A probe has learnt what it wanted and has no worker to introduce.
             self.stage = Stage::Ready { since: talk.now };
             return;

@@ -29,6 +29,7 @@ pub(super) struct State {
     best: PerPool<Gauge>,
     up: PerPool<Gauge>,
     down: PerPool<Gauge>,
+    backup: PerPool<Gauge>,
 }
 
 impl State {
@@ -85,6 +86,10 @@ impl State {
                 "dpmp_pool_down",
                 "1 if the pool is needed and cannot be used",
             )?,
+            backup: make.gauges_by_pool(
+                "dpmp_pool_backup",
+                "Which address of the pool is in use; 0: the first one, n: the n-th backup",
+            )?,
         })
     }
 
@@ -110,6 +115,7 @@ impl State {
             self.best[slot].set(best);
             self.up[slot].set(truth(pool.health == "up"));
             self.down[slot].set(truth(pool.health == "down"));
+            self.backup[slot].set(number(pool.backup));
         }
         self.worker_hashrate.reset();
         for (worker, hashrate) in worker_hashrates(miners) {

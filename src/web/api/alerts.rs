@@ -156,6 +156,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(not_set_up(grounds, slot));
         alerts.extend(payout_changed(grounds, slot));
         alerts.extend(pool_trouble(grounds, slot));
+        alerts.extend(on_backup(grounds, slot));
         alerts.extend(mask_missing(grounds, slot));
         alerts.extend(any_certificate(grounds, slot));
         alerts.extend(rejects(grounds, slot));
@@ -246,6 +247,23 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         title: format!("Pool {slot} refuses {}", counted(pool.refused_miners, "miner")),
         text: "It accepts others under the same wallet, so it is the worker's name that it does not like.".into(),
         action: "See which miners it refuses. Some pools want each worker to be created in the account first.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+fn on_backup(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot).filter(|pool| pool.backup > 0)?;
+    Some(Alert {
+        id: format!("on_backup:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} is replaced by its backup"),
+        text: format!(
+            "Its first address cannot be used or rejects most shares. The work goes to {} meanwhile.",
+            pool.address
+        ),
+        action: "Nothing has to be done if it comes back: five minutes later it is used again. Otherwise see the log."
+            .into(),
         at_ms: None,
         dismissable: false,
     })
@@ -531,6 +549,7 @@ mod tests {
             &["miners_refused:B"],
         );
         expect(|it| it.config.pools[A] = None, &["not_set_up:A"]);
+        expect(|it| it.snapshot.pools[A].backup = 1, &["on_backup:A"]);
         expect(
             |it| it.snapshot.pools[A].payout_changed = Some(7),
             &["payout_changed:A"],

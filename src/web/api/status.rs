@@ -51,6 +51,7 @@ struct Pool {
     name: String,
     chain: String,
     address: String,
+    backup: usize,
     wallet_short: String,
     state: &'static str,
     state_since_ms: u64,
@@ -219,7 +220,10 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
         in_use: moment.config.pool_in_use(slot).is_some(),
         name: config.map_or_else(|| format!("Pool {slot}"), |pool| pool.name.clone()),
         chain: config.map(|pool| pool.chain.clone()).unwrap_or_default(),
-        address: config.map(|pool| pool.address()).unwrap_or_default(),
+        address: config
+            .map(|pool| pool.at(view.backup).address())
+            .unwrap_or_default(),
+        backup: view.backup,
         wallet_short: config.map(|pool| shorten(&pool.wallet)).unwrap_or_default(),
         state,
         state_since_ms: view.health_since,

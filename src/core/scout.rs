@@ -1,0 +1,203 @@
+//! Backups at work: the move to another address of a pool, and the scout, which looks at the first one meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::core::action::Action;
+use crate::core::event::Now;
+use crate::core::fact::Fact;
+use crate::core::pool::{Health, Pool, target};
+use crate::core::probe::own_identity;
+use crate::core::sites::Failover;
+use crate::core::upstream::open::{Heard, Open};
+use crate::core::upstream::{Loss, Talk, Upstream};
+use crate::core::{Core, Due, facts_of};
+use crate::stratum::message::FromPool;
+use crate::units::{LinkId, PerPool, PoolConn, PoolSlot};
+
+impl Core {
+    /// The configuration with each pool as it is at the address that is in use.
+    pub(super) fn config_at_sites(&self) -> Arc<Config> {
+        if self.pools.iter().all(|(_, pool)| pool.sites.at() == 0) {
+            return Arc::clone(&self.wanted);
+        }
+        let pools = PerPool::from_fn(|slot| {
+            let pool = self.wanted.pools[slot].as_ref()?;
+            Some(pool.at(self.pools[slot].sites.at()))
+        });
+        Arc::new(Config {
+            pools,
+            ..(*self.wanted).clone()
+        })
+    }
+
+    /// Begins with the first address again where the owner has changed one of them.
+    pub(super) fn forget_changed_sites(&mut self, old: &Config, now: Now, out: &mut Vec<Action>) {
+        for slot in PoolSlot::ALL {
+            let addresses = |config: &Config| {
+                let pool = config.pools[slot].as_ref()?;
+                Some((target(pool), pool.backups.clone()))
+            };
+            if addresses(old) != addresses(&self.wanted) {
+                self.drop_scout(slot, out);
+                self.pools[slot].sites.reset(now.at);
+            }
+        }
+    }
+
+    /// Moves on to another address where the one in use fails, and back to the first one where that is well again.
+    pub(super) fn look_at_sites(&mut self, now: Now, out: &mut Vec<Action>) {
+        for slot in PoolSlot::ALL {
+            let count = self.wanted.pool_in_use(slot).map_or(0, |pool| pool.sites());
+            if count < 2 || self.stopping.is_some() {
+                continue;
+            }
+            let pool = &mut self.pools[slot];
+            pool.sites.note_down(pool.health == Health::Down, now.at);
+            if let Some((site, why)) = pool.sites.next(count, pool.trouble.as_deref(), now.at) {
+                self.move_to_site(slot, site, why, now, out);
+            }
+            if self.pools[slot].sites.wants_look(now.at) {
+                self.pools[slot].sites.facts = facts_of(&self.known, &self.wanted, slot);
+                let conn = self.pools[slot].sites.scout.want();
+                self.pools[slot].queue_dial(conn);
+            }
+            self.note_sites_deadline(slot, now);
+        }
+    }
+
+    fn move_to_site(
+        &mut self,
+        slot: PoolSlot,
+        site: usize,
+        why: Failover,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        self.drop_scout(slot, out);
+        self.pools[slot].sites.move_to(site, &why, now.at);
+        let config = self.config_at_sites();
+        let address = config.pools[slot].as_ref().map(|pool| pool.address());
+        out.push(Action::Report(Fact::PoolFailover {
+            slot,
+            backup: site,
+            address: address.unwrap_or_default(),
+            why,
+        }));
+        self.apply(config, now, out);
+    }
+
+    /// Ends a look at the first address that is under way.
+    pub(super) fn drop_scout(&mut self, slot: PoolSlot, out: &mut Vec<Action>) {
+        if let Some(open) = self.pools[slot].sites.scout.drop_connection() {
+            out.push(Action::Close {
+                link: LinkId::Pool(open.conn),
+            });
+        }
+    }
+
+    pub(super) fn on_scout_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        let pool = &mut self.pools[conn.slot];
+        let begun = talk(pool, now, out, |scout, talk| {
+            scout.opened(conn, own_identity(), talk)
+        });
+        if !begun {
+            out.push(Action::Abort {
+                link: LinkId::Pool(conn),
+            });
+        }
+        self.note_sites_deadline(conn.slot, now);
+    }
+
+    pub(super) fn on_scout_message(
+        &mut self,
+        conn: PoolConn,
+        message: FromPool,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[conn.slot];
+        let heard = talk(pool, now, out, |scout, talk| {
+            scout.heard(conn, message, talk)
+        });
+        if let Heard::Lost(loss) = heard {
+            self.on_scout_lost(conn, &loss, now, out);
+        } else if self.pools[conn.slot].sites.scout.is_ready() {
+            self.end_look(conn.slot, true, now, out);
+        }
+    }
+
+    pub(super) fn on_scout_lost(
+        &mut self,
+        conn: PoolConn,
+        loss: &Loss,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let sites = &mut self.pools[conn.slot].sites;
+        if sites.scout.conn() != conn || sites.scout.is_idle() {
+            return;
+        }
+        let hung_up = matches!(loss, Loss::Closed(_));
+        if hung_up && sites.scout.open().is_some_and(Open::is_configuring) {
+            // Once more, as the facts now say (QUIRKS Q52).
+            sites.facts.hung_up_on_configure();
+            sites.scout.reset(Duration::ZERO, now.at);
+            self.note_sites_deadline(conn.slot, now);
+        } else {
+            self.end_look(conn.slot, false, now, out);
+        }
+    }
+
+    pub(super) fn on_scout_deadline(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+        let Some(limits) = self.wanted.pool_in_use(slot) else {
+            return;
+        };
+        let pool = &mut self.pools[slot];
+        let overdue = talk(pool, now, out, |scout, talk| scout.overdue(limits, talk));
+        if overdue.is_some() {
+            self.end_look(slot, false, now, out);
+        } else if self.pools[slot].sites.scout.is_ready() {
+            self.end_look(slot, true, now, out);
+        } else if self.pools[slot].sites.scout.pause_over(now.at) {
+            let conn = self.pools[slot].sites.scout.want();
+            self.pools[slot].queue_dial(conn);
+        }
+        self.note_sites_deadline(slot, now);
+    }
+
+    fn end_look(&mut self, slot: PoolSlot, answers: bool, now: Now, out: &mut Vec<Action>) {
+        self.drop_scout(slot, out);
+        self.pools[slot].sites.looked(answers, now.at);
+        self.note_sites_deadline(slot, now);
+    }
+
+    fn note_sites_deadline(&mut self, slot: PoolSlot, now: Now) {
+        let limits = self.wanted.pool_in_use(slot);
+        let sites = &self.pools[slot].sites;
+        let deadline = limits.and_then(|limits| {
+            let own = sites.next_deadline(limits.sites());
+            let scout = sites.scout.next_deadline(limits, now.at);
+            [own, scout].into_iter().flatten().min()
+        });
+        self.agenda.set(Due::Sites(slot), deadline);
+    }
+}
+
+/// Has the scout act.
+fn talk<T>(
+    pool: &mut Pool,
+    now: Now,
+    out: &mut Vec<Action>,
+    act: impl FnOnce(&mut Upstream, &mut Talk<'_>) -> T,
+) -> T {
+    let sites = &mut pool.sites;
+    let mut talk = Talk {
+        facts: &mut sites.facts,
+        latest: &mut sites.latest,
+        now: now.at,
+        out,
+    };
+    act(&mut sites.scout, &mut talk)
+}

@@ -1,0 +1,265 @@
+//! Which of a pool's addresses is in use: the first, or a backup while the first one fails.
+//!
+//! An address fails if for a while no connection to it is authorized though one is wanted (it cannot be reached, is
+//! silent, refuses the wallet), or if it rejects most shares. Then the next one is used, and after the last the first
+//! again. While a backup is in use the first address is looked at now and then, and used again when it has answered
+//! for a while. One that fails again soon has to answer for longer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::core::pool_facts::PoolFacts;
+use crate::core::upstream::Upstream;
+use crate::stratum::job::Notify;
+use crate::units::{Client, PoolSlot};
+
+/// How long an address may be of no use before the next one is tried. The miners work for the other pool meanwhile,
+/// and the time is caught up on.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// If none can be used, each round through the list takes twice as long as the one before, up to so many doublings.
+const MOST_DOUBLINGS: u32 = 5;
+
+/// How long the first address has to answer before it is used again.
+const RECOVERY: Duration = Duration::from_secs(300);
+
+/// The same after it has failed again and again.
+const LONGEST_RECOVERY: Duration = Duration::from_secs(2 * 3600);
+
+/// A return was good if it has lasted so long.
+const PROVEN: Duration = Duration::from_secs(3600);
+
+/// How often the first address is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Over how long answers to shares are judged.
+const WINDOW: Duration = Duration::from_secs(600);
+
+/// With fewer answers nothing is said about an address.
+const ENOUGH_ANSWERS: u32 = 20;
+
+/// Why another address is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failover {
+    /// The one before could not be used; its last trouble.
+    Unusable(String),
+    /// It rejected so many of so many shares.
+    Rejects {
+        /// Shares that it rejected.
+        rejected: u32,
+        /// Shares that it answered.
+        answered: u32,
+    },
+    /// The first address has answered for a while.
+    Recovered,
+}
+
+impl Failover {
+    /// In words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Unusable(trouble) => trouble.clone(),
+            Self::Rejects { rejected, answered } => {
+                format!("it rejected {rejected} of {answered} shares")
+            }
+            Self::Recovered => "the first address answers again".into(),
+        }
+    }
+}
+
+/// The addresses of one pool, and what is known of the one in use.
+#[derive(Debug)]
+pub struct Sites {
+    /// 0: the first one; n: the n-th backup.
+    at: usize,
+    /// Since when the one in use cannot be used.
+    down_since: Option<Instant>,
+    answers: Answers,
+    /// Addresses that were left without having been good, one after the other.
+    in_vain: u32,
+    /// The proxy's own look at the first one while a backup is used.
+    pub scout: Upstream,
+    /// Since when the first one answers.
+    answering: Option<Instant>,
+    next_look: Instant,
+    /// How long it has to answer next time.
+    recovery: Duration,
+    /// When it was last used again.
+    recovered: Option<Instant>,
+    /// What the scout learns of it.
+    pub facts: PoolFacts,
+    /// The job that the scout is told.
+    pub latest: Option<Arc<Notify>>,
+}
+
+/// What became of the last shares.
+#[derive(Clone, Copy, Debug)]
+struct Answers {
+    since: Instant,
+    accepted: u32,
+    rejected: u32,
+}
+
+impl Sites {
+    /// The first address is in use.
+    pub fn new(slot: PoolSlot, now: Instant) -> Self {
+        Self {
+            at: 0,
+            down_since: None,
+            answers: Answers::none(now),
+            in_vain: 0,
+            scout: Upstream::new(Client::Scout, slot),
+            answering: None,
+            next_look: now,
+            recovery: RECOVERY,
+            recovered: None,
+            facts: PoolFacts::default(),
+            latest: None,
+        }
+    }
+
+    /// Which address is in use; 0: the first one.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Notes whether the address in use cannot be used at present.
+    pub fn note_down(&mut self, is_down: bool, now: Instant) {
+        if is_down {
+            self.down_since.get_or_insert(now);
+        } else {
+            self.down_since = None;
+        }
+    }
+
+    /// Notes what the pool said to a share.
+    pub fn answered(&mut self, accepted: bool, now: Instant) {
+        if now.saturating_duration_since(self.answers.since) >= WINDOW {
+            // Half of the past counts on, so that a judgement never begins from nothing.
+            self.answers.accepted /= 2;
+            self.answers.rejected /= 2;
+            self.answers.since = now;
+        }
+        if accepted {
+            self.answers.accepted = self.answers.accepted.saturating_add(1);
+            self.in_vain = 0;
+        } else {
+            self.answers.rejected = self.answers.rejected.saturating_add(1);
+        }
+    }
+
+    /// The address to be used next, of `count` in all, if another one than now is to be, and why. `trouble` is what
+    /// the pool's state says of the last failure.
+    pub fn next(
+        &self,
+        count: usize,
+        trouble: Option<&str>,
+        now: Instant,
+    ) -> Option<(usize, Failover)> {
+        if count < 2 {
+            return None;
+        }
+        let next = (self.at + 1) % count;
+        let has_passed = |since: Option<Instant>, time: Duration| {
+            since.is_some_and(|since| now.saturating_duration_since(since) >= time)
+        };
+        let Answers {
+            accepted, rejected, ..
+        } = self.answers;
+        let answered = accepted.saturating_add(rejected);
+        if has_passed(self.down_since, self.patience(count)) {
+            let trouble = trouble.unwrap_or("it could not be used").to_owned();
+            Some((next, Failover::Unusable(trouble)))
+        } else if answered >= ENOUGH_ANSWERS && rejected > accepted {
+            Some((next, Failover::Rejects { rejected, answered }))
+        } else if self.at > 0 && has_passed(self.answering, self.recovery) {
+            Some((0, Failover::Recovered))
+        } else {
+            None
+        }
+    }
+
+    /// Uses another address from now on.
+    pub fn move_to(&mut self, at: usize, why: &Failover, now: Instant) {
+        if *why == Failover::Recovered {
+            self.in_vain = 0;
+            self.recovered = Some(now);
+        } else {
+            self.in_vain = self.in_vain.saturating_add(1);
+        }
+        if self.at == 0 {
+            // Whether it has failed again soon after it was trusted again.
+            let soon = self
+                .recovered
+                .is_some_and(|recovered| now.saturating_duration_since(recovered) < PROVEN);
+            self.recovery = if soon {
+                (self.recovery * 2).min(LONGEST_RECOVERY)
+            } else {
+                RECOVERY
+            };
+        }
+        self.at = at;
+        self.down_since = None;
+        self.answers = Answers::none(now);
+        self.answering = None;
+        self.next_look = later(now, LOOK_EVERY);
+    }
+
+    /// The owner has changed the list: everything begins anew.
+    pub fn reset(&mut self, now: Instant) {
+        self.at = 0;
+        self.down_since = None;
+        self.answers = Answers::none(now);
+        self.in_vain = 0;
+        self.answering = None;
+        self.next_look = now;
+        self.recovery = RECOVERY;
+        self.recovered = None;
+    }
+
+    /// Whether it is time to look at the first address.
+    pub fn wants_look(&self, now: Instant) -> bool {
+        self.at > 0 && self.scout.is_idle() && self.next_look <= now
+    }
+
+    /// Notes what a look at the first address has shown.
+    pub fn looked(&mut self, answers: bool, now: Instant) {
+        if answers {
+            self.answering.get_or_insert(now);
+        } else {
+            self.answering = None;
+        }
+        self.next_look = later(now, LOOK_EVERY);
+    }
+
+    /// When [`next`](Self::next) or [`wants_look`](Self::wants_look) may say something new without an event.
+    pub fn next_deadline(&self, count: usize) -> Option<Instant> {
+        if count < 2 {
+            return None;
+        }
+        let after = |since: Option<Instant>, time: Duration| since?.checked_add(time);
+        let given_up = after(self.down_since, self.patience(count));
+        let look = (self.at > 0 && self.scout.is_idle()).then_some(self.next_look);
+        let back = after(self.answering, self.recovery).filter(|_| self.at > 0);
+        [given_up, look, back].into_iter().flatten().min()
+    }
+
+    fn patience(&self, count: usize) -> Duration {
+        let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        PATIENCE * 2u32.pow((self.in_vain / count).min(MOST_DOUBLINGS))
+    }
+}
+
+fn later(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now)
+}
+
+impl Answers {
+    fn none(now: Instant) -> Self {
+        Self {
+            since: now,
+            accepted: 0,
+            rejected: 0,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A pool with a backup, which here is the other pool's server: when it is used, and for how long.
+
+use std::time::Duration;
+
+use dpmp::config::Config;
+use dpmp::core::fact::Fact;
+use dpmp::sim::chain::judge::Verdict;
+use dpmp::sim::miner::options::{MinerOptions, Pace};
+use dpmp::sim::pool::options::{AuthorizeRule, PoolOptions};
+use dpmp::units::PoolSlot::{A, B};
+
+use crate::world::{HOSTS, World, config};
+
+const MINERS: usize = 3;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn with_backup() -> Config {
+    let mut config = config([50.0, 50.0], 10.0);
+    let text = format!(
+        r#"{{"pools": {{"A": {{"host": "{}", "wallet": "walletA", "backups": ["other@{}:3333"]}}}}}}"#,
+        HOSTS[A], HOSTS[B]
+    );
+    config.pools[A] = dpmp::config::parse(&text).unwrap().config.pools[A].clone();
+    config
+}
+
+fn world(first: PoolOptions) -> World {
+    let second = PoolOptions {
+        seed: 2,
+        ..PoolOptions::default()
+    };
+    let mut world = World::new(with_backup(), [first, second], 1);
+    world.keep_facts = true;
+    for _ in 0..MINERS {
+        let options = MinerOptions {
+            pace: Pace::Shares(0.5),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, seconds(2));
+    }
+    world
+}
+
+/// The moves so far: to which address, and why.
+fn moves(world: &World) -> Vec<(usize, String)> {
+    let moves = world.facts.iter().filter_map(|fact| match fact {
+        Fact::PoolFailover {
+            slot, backup, why, ..
+        } => {
+            assert_eq!(*slot, A, "B has no backup");
+            Some((*backup, why.text()))
+        }
+        _ => None,
+    });
+    moves.collect()
+}
+
+/// Every miner has a connection to both pools, wherever they are.
+fn check_whole(world: &mut World) {
+    let now = dpmp::core::event::Now {
+        at: world.now,
+        unix_ms: world.unix_ms(),
+    };
+    let snapshot = world.core.snapshot(now);
+    for slot in [A, B] {
+        assert_eq!(snapshot.pools[slot].connections, MINERS, "{slot}");
+    }
+    for rig in &world.rigs {
+        let ledger = rig.model.ledger();
+        assert_eq!(ledger.violations(), []);
+        assert_eq!(ledger.connections(), 1);
+    }
+}
+
+#[test]
+fn a_backup_is_used_while_the_first_address_is_down_and_five_minutes_longer() {
+    let mut world = world(PoolOptions::default());
+    world.run(seconds(60), |_| ());
+    world.take_down(A);
+    world.run(seconds(15), |_| ());
+    assert_eq!(moves(&world), [], "it may come back");
+    world.run(seconds(25), |_| ());
+    let first = moves(&world);
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0].0, 1);
+    check_whole(&mut world);
+    let before = world.sites[B].model.ledger().accepted();
+    world.run(seconds(600), |_| ());
+    // It gets all the work now: that of A, too.
+    let fresh = world.sites[B].model.ledger().accepted() - before;
+    assert!(fresh > 700, "{fresh} of about 900");
+
+    world.sites[A].up = true;
+    world.run(seconds(290), |_| ());
+    assert_eq!(moves(&world).len(), 1, "it has to prove itself");
+    world.run(seconds(60), |_| ());
+    let all = moves(&world);
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!(all[1], (0, "the first address answers again".into()));
+    let before = world.sites[A].model.ledger().accepted();
+    world.run(seconds(300), |_| ());
+    check_whole(&mut world);
+    assert!(world.sites[A].model.ledger().accepted() > before + 100);
+}
+
+#[test]
+fn an_address_that_refuses_the_wallet_or_most_shares_is_left() {
+    let refuses = PoolOptions {
+        authorize: AuthorizeRule::NoOne,
+        ..PoolOptions::default()
+    };
+    let mut with_refusals = world(refuses);
+    with_refusals.run(seconds(120), |_| ());
+    assert_eq!(moves(&with_refusals).len(), 1);
+    check_whole(&mut with_refusals);
+
+    let rejects = PoolOptions {
+        refuse_all: Some(Verdict::LowDifficulty),
+        ..PoolOptions::default()
+    };
+    let mut with_rejects = world(rejects);
+    with_rejects.run(seconds(120), |_| ());
+    let moves_made = moves(&with_rejects);
+    assert_eq!(moves_made.len(), 1, "{moves_made:?}");
+    assert!(
+        moves_made[0].1.starts_with("it rejected "),
+        "{moves_made:?}"
+    );
+    check_whole(&mut with_rejects);
+    // It answers, so that it is tried again, but each time it has to answer for twice as long.
+    with_rejects.run(seconds(6 * 3600), |_| ());
+    let moves_made = moves(&with_rejects);
+    assert!((6..=14).contains(&moves_made.len()), "{moves_made:?}");
+}
+
+#[test]
+fn the_owners_change_begins_with_the_first_address_again() {
+    let mut world = world(PoolOptions::default());
+    world.take_down(A);
+    world.run(seconds(60), |_| ());
+    assert_eq!(moves(&world).len(), 1);
+    // A change of something else leaves it where it is.
+    let mut config = with_backup();
+    config.scheduler.weights[A] = 70.0;
+    world.configure(config);
+    world.run(seconds(30), |_| ());
+    check_whole(&mut world);
+    // The backup is taken away.
+    let mut config = with_backup();
+    config.pools[A].as_mut().unwrap().backups.clear();
+    world.configure(config);
+    world.run(seconds(10), |_| ());
+    world.sites[A].up = true;
+    world.run(seconds(120), |_| ());
+    check_whole(&mut world);
+    assert_eq!(moves(&world).len(), 1);
+    let accepted = world.sites[A].model.ledger().accepted();
+    world.run(seconds(120), |_| ());
+    assert!(world.sites[A].model.ledger().accepted() > accepted);
+}
