@@ -452,11 +452,16 @@ impl LogWriter for Outputs {
     }
 
     fn flush(&self) -> io::Result<()> {
+        // With nothing left to write a flush succeeds on a full disk, too: only a line shows that the trouble is over.
         if let Some(trouble) = &self.stdout {
-            let _ = trouble.note(io::stdout().lock().flush());
+            if let Err(error) = io::stdout().lock().flush() {
+                let _ = trouble.note(Err(error));
+            }
         }
         if let Some(file) = &self.file {
-            self.note_file(file, file.writer.clone().flush());
+            if let Err(error) = file.writer.clone().flush() {
+                self.note_file(file, Err(error));
+            }
         }
         Ok(())
     }
