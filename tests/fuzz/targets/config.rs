@@ -7,7 +7,7 @@ use dpmp::config::{self, Config, changes, load_or_create, may_replace, parse};
 use dpmp::units::PoolSlot;
 
 /// What is told of a single wrong value, in bytes.
-const LONGEST_FAULT: usize = 2000;
+const LONGEST_FAULT: usize = 16 * 1024;
 
 pub fn run(data: &[u8]) {
     let read = std::str::from_utf8(data).ok().map(parse);

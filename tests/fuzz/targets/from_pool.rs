@@ -9,8 +9,8 @@ use dpmp::units::{Difficulty, Extranonce1, Extranonce2, JobId, MinerExtranonce, 
 
 use super::written;
 
-/// What is kept of a pool's text, in characters.
-const LONGEST_TEXT: usize = 80;
+/// More is not kept of a pool's text, escaped as it may be, in characters.
+const LONGEST_TEXT: usize = 1000;
 
 pub fn run(data: &[u8]) {
     let (mut difficulty, mut mask) = (Difficulty::ONE, VersionMask::NONE);
@@ -46,14 +46,14 @@ pub fn run(data: &[u8]) {
                 short(&host.unwrap_or_default());
                 assert_ne!(port, Some(0));
             }
-            Ok(FromPool::Invalid { problem, .. }) => assert!(problem.len() < 1000, "{problem}"),
+            Ok(FromPool::Invalid { problem, .. }) => short(&problem),
             Err(error) => assert!(error.to_string().len() < 500, "{error}"),
         }
     }
 }
 
 fn short(text: &str) {
-    assert!(text.chars().count() <= LONGEST_TEXT + 20, "{text:?}");
+    assert!(text.chars().count() <= LONGEST_TEXT, "{text:?}");
 }
 
 /// The job as a miner would get it, read back.

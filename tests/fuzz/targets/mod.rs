@@ -11,22 +11,25 @@ pub mod mutate;
 pub mod proxy_header;
 
 use dpmp::stratum::codec::Encode;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 /// The lines that a message is written as. Each must be one JSON object.
-pub fn written(message: &impl Encode) -> Vec<Value> {
+pub fn written(message: &impl Encode) -> Vec<String> {
     let mut bytes = Vec::new();
     message.encode(&mut bytes);
     let text = String::from_utf8(bytes).expect("we write UTF-8");
     assert!(text.ends_with('\n'), "{text:?} has no end");
-    text.lines().map(object).collect()
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    for line in &lines {
+        check_object(line);
+    }
+    lines
 }
 
-/// A line of ours, which must be a JSON object.
-pub fn object(line: &str) -> Value {
-    let value: Value = serde_json::from_str(line).unwrap_or_else(|error| {
+/// A line of ours must be a JSON object. (What a peer's id says in it is not looked at: it goes back as it came.)
+pub fn check_object(line: &str) {
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
         panic!("we wrote what is no JSON: {error}: {line:?}");
-    });
-    assert!(value.is_object(), "we wrote no object: {line:?}");
-    value
+    }
+    assert!(line.starts_with('{'), "we wrote no object: {line:?}");
 }
