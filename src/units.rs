@@ -181,7 +181,7 @@ impl fmt::Display for JobId {
 }
 
 /// How rare a hash has to be, in units of the Bitcoin difficulty 1 (`0x00000000FFFF0000…`, QUIRKS Q23).
-/// Always finite and above zero.
+/// Always above zero, and never more than any hash is worth, so that sums and squares of many stay finite.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Difficulty(f64);
 
@@ -189,9 +189,12 @@ impl Difficulty {
     /// What holds on a connection whose pool has not said anything.
     pub const ONE: Self = Self(1.0);
 
-    /// `None` if the value is not finite or not above zero.
+    /// What the smallest hash above zero is worth.
+    pub const HIGHEST: Self = Self(2.695953529101131e67);
+
+    /// `None` if the value is not above zero, or above [`HIGHEST`](Self::HIGHEST).
     pub fn new(value: f64) -> Option<Self> {
-        (value.is_finite() && value > 0.0).then_some(Self(value))
+        (value > 0.0 && value <= Self::HIGHEST.0).then_some(Self(value))
     }
 
     /// The bare number.
@@ -384,7 +387,7 @@ mod tests {
         assert_eq!(text(1e-9), "1e-9");
         assert_eq!(text(4_294_967_296.0), "4294967296");
         assert_eq!(text(1e30), "1000000000000000019884624838656");
-        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 2.7e67] {
             assert_eq!(Difficulty::new(bad), None);
         }
     }

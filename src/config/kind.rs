@@ -307,7 +307,7 @@ impl Kind for Bound {
     }
 
     fn allowed(&self) -> String {
-        "a number above 0, or null or 0 for no bound".to_owned()
+        "a number above 0 and up to 2.69e67, or null or 0 for no bound".to_owned()
     }
 
     fn default(&self) -> Option<Difficulty> {
@@ -762,7 +762,8 @@ mod tests {
                 ("0", "None"),
                 ("1024", "Some(Difficulty(1024.0))"),
                 ("0.5", "Some(Difficulty(0.5))"),
-                ("1e300", "Some(Difficulty(1e300))"),
+                ("1e60", "Some(Difficulty(1e60))"),
+                ("1e300", "-"),
                 ("-1", "-"),
                 ("\"1\"", "-"),
             ],

@@ -333,11 +333,21 @@ impl Miner {
             return;
         }
         self.give_shares_up(turn);
+        self.refuse_postponed_shares(turn);
         self.closing = true;
         self.release_pools(turn);
         turn.out.push(Action::Close {
             link: LinkId::Miner(self.id),
         });
+    }
+
+    /// Shares that came before the answer to subscribe waited for it in vain.
+    fn refuse_postponed_shares(&mut self, turn: &mut Turn<'_>) {
+        while let Some((id, call)) = self.session.next_postponed() {
+            if let MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. } = call {
+                self.on_call(id, call, turn);
+            }
+        }
     }
 
     fn authorize_deadline(&self, config: &Config) -> Option<Instant> {

@@ -67,7 +67,11 @@ impl Read for Patient<'_> {
     }
 }
 
-fn read_from(mut source: impl Read) -> Result<Option<SocketAddr>, NoHeader> {
+/// The same from anything that can be read: nothing behind the header is.
+///
+/// # Errors
+/// If it does not begin with a header.
+pub fn read_from(mut source: impl Read) -> Result<Option<SocketAddr>, NoHeader> {
     let mut start = [0; SHORTEST];
     let [first, rest @ ..] = &mut start;
     match source.read(std::slice::from_mut(first)) {

@@ -323,6 +323,14 @@ mod tests {
     }
 
     #[test]
+    fn no_hash_is_worth_more_than_the_highest_difficulty() {
+        let mut smallest = [0; 32];
+        smallest[31] = 1;
+        let highest = BlockHash(smallest).difficulty();
+        assert_eq!(highest, Difficulty::HIGHEST.get());
+    }
+
+    #[test]
     fn a_real_block_hashes_to_its_id_and_meets_its_target() {
         let hash = header_hash(&block_100000());
         assert_eq!(

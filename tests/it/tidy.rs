@@ -184,7 +184,7 @@ fn lies_in(path: &str, thing: &str) -> bool {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    for path in sources("src").into_iter().chain(sources("tests")) {
+    for path in ["src", "tests", "fuzz"].into_iter().flat_map(sources) {
         assert!(text(&path).starts_with("//! "), "{}", name(&path));
     }
 }

@@ -121,8 +121,8 @@ fn authorize(params: &Params<'_>) -> Result<MinerCall, String> {
 
 fn suggest_difficulty(params: &Params<'_>) -> Result<MinerCall, String> {
     let number = params.number(0, "difficulty")?;
-    let difficulty =
-        Difficulty::new(number).ok_or_else(|| format!("difficulty is {number}, not above 0"))?;
+    let difficulty = Difficulty::new(number)
+        .ok_or_else(|| format!("difficulty is {number:e}, not above 0 or too high"))?;
     Ok(MinerCall::SuggestDifficulty(difficulty))
 }
 

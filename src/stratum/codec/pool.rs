@@ -108,8 +108,8 @@ fn hash(text: Option<Cow<'_, str>>, name: &str) -> Result<[u8; 32], String> {
 
 fn set_difficulty(params: &Params<'_>) -> Result<FromPool, String> {
     let number = params.number(0, "difficulty")?;
-    let difficulty =
-        Difficulty::new(number).ok_or_else(|| format!("difficulty is {number}, not above 0"))?;
+    let difficulty = Difficulty::new(number)
+        .ok_or_else(|| format!("difficulty is {number:e}, not above 0 or too high"))?;
     Ok(FromPool::SetDifficulty(difficulty))
 }
 

@@ -1,0 +1,4 @@
+//! Fuzzes the configuration file.
+#![no_main]
+
+dpmp_fuzz::program!(config);

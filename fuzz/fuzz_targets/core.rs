@@ -1,0 +1,4 @@
+//! Fuzzes the core, a script of events.
+#![no_main]
+
+dpmp_fuzz::program!(core);

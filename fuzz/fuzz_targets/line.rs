@@ -1,0 +1,4 @@
+//! Fuzzes the line reader.
+#![no_main]
+
+dpmp_fuzz::program!(line);

@@ -1,0 +1,66 @@
+//! The configuration: the input is the file. It is read, saved, read again, compared with another one, and taken
+//! over from a `config_v2.json`.
+
+use std::fs;
+
+use dpmp::config::{self, Config, changes, load_or_create, may_replace, parse};
+use dpmp::units::PoolSlot;
+
+/// What is told of a single wrong value, in bytes.
+const LONGEST_FAULT: usize = 16 * 1024;
+
+pub fn run(data: &[u8]) {
+    let read = std::str::from_utf8(data).ok().map(parse);
+    match &read {
+        Some(Ok(loaded)) => good(&loaded.config, &config::text(&loaded.raw)),
+        Some(Err(errors)) => {
+            assert!(!errors.faults.is_empty());
+            for fault in &errors.faults {
+                assert!(fault.to_string().len() < LONGEST_FAULT, "{fault}");
+            }
+        }
+        None => (),
+    }
+    taken_over(data, read.and_then(Result::ok).map(|loaded| loaded.config));
+}
+
+/// What holds of every configuration that was read.
+fn good(config: &Config, text: &str) {
+    let again = parse(text).expect("what was read can be saved and read");
+    assert_eq!(again.config, *config);
+    assert_eq!(changes(config, config), []);
+    let default = Config::default();
+    assert_eq!(changes(&default, config).is_empty(), default == *config);
+    may_replace(config, config).expect("a configuration may follow itself");
+    let sum = config.share(PoolSlot::A) + config.share(PoolSlot::B);
+    assert!((sum - 1.0).abs() < 1e-9, "shares of {sum}");
+    assert!(config.scheduler.min_switch <= config.scheduler.slice);
+    for slot in PoolSlot::ALL {
+        let Some(pool) = &config.pools[slot] else {
+            continue;
+        };
+        assert!(!pool.wallet.is_empty() && !pool.host.is_empty() && pool.port > 0);
+        let user = pool.user_name.of(&pool.wallet, "rig", "user.rig");
+        assert!(!user.contains(['\n', '\r']), "{user:?}");
+    }
+}
+
+/// A program that finds only the Python version's file starts with it, or says what is wrong with it.
+fn taken_over(data: &[u8], expected: Option<Config>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (old, new) = (
+        folder.path().join("config_v2.json"),
+        folder.path().join("config.json"),
+    );
+    fs::write(&old, data).expect("the old file");
+    let found = load_or_create(&new).map(|loaded| loaded.config);
+    assert_eq!(found.as_ref().ok(), expected.as_ref(), "{found:?}");
+    assert_eq!(fs::read(&old).expect("it stays"), data);
+    assert_eq!(new.exists(), expected.is_some());
+    if expected.is_some() {
+        let again = load_or_create(&new)
+            .expect("what was taken over is good")
+            .config;
+        assert_eq!(Some(again), expected);
+    }
+}

@@ -1,0 +1,35 @@
+//! What the fuzz targets do with an input, and how inputs are changed. This folder is part of two programs:
+//! `cargo test` (`tests/fuzz/main.rs`) and cargo-fuzz (`fuzz/`). See `docs/fuzzing.md`.
+
+pub mod api;
+pub mod config;
+pub mod core;
+pub mod from_miner;
+pub mod from_pool;
+pub mod line;
+pub mod mutate;
+pub mod proxy_header;
+
+use dpmp::stratum::codec::Encode;
+use serde::de::IgnoredAny;
+
+/// The lines that a message is written as. Each must be one JSON object.
+pub fn written(message: &impl Encode) -> Vec<String> {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes);
+    let text = String::from_utf8(bytes).expect("we write UTF-8");
+    assert!(text.ends_with('\n'), "{text:?} has no end");
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    for line in &lines {
+        check_object(line);
+    }
+    lines
+}
+
+/// A line of ours must be a JSON object. (What a peer's id says in it is not looked at: it goes back as it came.)
+pub fn check_object(line: &str) {
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
+        panic!("we wrote what is no JSON: {error}: {line:?}");
+    }
+    assert!(line.starts_with('{'), "we wrote no object: {line:?}");
+}
