@@ -493,6 +493,8 @@ fn a_change_of_any_key_is_seen() {
             (_, "host") => json!("127.0.0.1"),
             (_, "level") => json!("debug"),
             (_, "password_hash") => json!(HASH),
+            (_, "proxy_protocol_from") => json!(["10.0.0.5"]),
+            (_, "backups") => json!(["other.pool.com:3333"]),
             (_, "tls_fingerprint") => json!("ab".repeat(32)),
             (Value::Bool(value), _) => json!(!value),
             (Value::Number(value), _) => json!(value.as_u64().unwrap() + 1),

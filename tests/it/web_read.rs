@@ -385,7 +385,7 @@ fn programs_that_call_by_any_name_get_health_and_widget_and_nothing_else() {
         status(&proxy)["miners_working"] == 1
     });
     let mut http = http(&proxy);
-    http.host = "dpmp_app_1:8855".into();
+    http.host = "dpmp.example.org:8855".into();
     let health = http.get("/healthz");
     assert_eq!((health.status, health.text().as_str()), (200, "ok\n"));
     let widget = http.get("/widgets/stats").json();
