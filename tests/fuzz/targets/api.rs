@@ -18,6 +18,7 @@ use dpmp::observe::metrics::Metrics;
 use dpmp::observe::published::Published;
 use dpmp::shell::inbox::{self, Context, Input, Live};
 use dpmp::shell::settings::{Settings, etag};
+use dpmp::shell::tls::Tls;
 use dpmp::web::error::Code;
 use dpmp::web::gui;
 use dpmp::web::limit::Places;
@@ -97,6 +98,7 @@ impl Stage {
                 metrics: Arc::new(Metrics::new().expect("metrics")),
                 notices: Arc::default(),
             }),
+            tls: Tls::default(),
         };
         let scheduler = live.clone();
         thread::spawn(move || {

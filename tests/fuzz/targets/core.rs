@@ -345,6 +345,7 @@ impl World {
         let is_meant = |client: Client| match (client, whom) {
             (_, "") => true,
             (Client::Probe, whom) => whom == "p",
+            (Client::Scout, whom) => whom == "s",
             (Client::Miner(MinerId(id)), whom) => whom.parse() == Ok(id),
         };
         let open = self.conns.iter().filter(|(_, state)| **state == Conn::Open);

@@ -15,6 +15,7 @@ enum End {
     Closed,
     TooLong(usize),
     Tls,
+    TlsAlert,
 }
 
 pub fn run(data: &[u8]) {
@@ -37,6 +38,7 @@ pub fn run(data: &[u8]) {
             Ok(None) => break End::Closed,
             Err(LineError::TooLong(limit)) => break End::TooLong(limit),
             Err(LineError::Tls) => break End::Tls,
+            Err(LineError::TlsAlert) => break End::TlsAlert,
             Err(LineError::Io(error)) => panic!("there was no error: {error}"),
         }
     };
@@ -45,8 +47,10 @@ pub fn run(data: &[u8]) {
 
 fn expected(stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, End) {
     let mut lines = Vec::new();
-    if stream.first() == Some(&0x16) {
-        return (lines, End::Tls);
+    match stream.first() {
+        Some(0x16) => return (lines, End::Tls),
+        Some(0x15) => return (lines, End::TlsAlert),
+        Some(_) | None => (),
     }
     let mut rest = stream;
     loop {
