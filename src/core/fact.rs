@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::sites::Failover;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
@@ -412,6 +411,35 @@ impl TurnedAway {
             Self::TooMuchRubbish => "rubbish",
             Self::OtherProtocol(_) => "other_protocol",
             Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// Why another address is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failover {
+    /// The one before could not be used; its last trouble.
+    Unusable(String),
+    /// It rejected so many of so many shares.
+    Rejects {
+        /// Shares that it rejected.
+        rejected: u32,
+        /// Shares that it answered.
+        answered: u32,
+    },
+    /// The first address has answered for a while.
+    Recovered,
+}
+
+impl Failover {
+    /// In words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Unusable(trouble) => trouble.clone(),
+            Self::Rejects { rejected, answered } => {
+                format!("it rejected {rejected} of {answered} shares")
+            }
+            Self::Recovered => "the first address answers again".into(),
         }
     }
 }

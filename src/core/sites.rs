@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::core::fact::Failover;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::upstream::Upstream;
 use crate::stratum::job::Notify;
@@ -37,35 +38,6 @@ const WINDOW: Duration = Duration::from_secs(600);
 
 /// With fewer answers nothing is said about an address.
 const ENOUGH_ANSWERS: u32 = 20;
-
-/// Why another address is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failover {
-    /// The one before could not be used; its last trouble.
-    Unusable(String),
-    /// It rejected so many of so many shares.
-    Rejects {
-        /// Shares that it rejected.
-        rejected: u32,
-        /// Shares that it answered.
-        answered: u32,
-    },
-    /// The first address has answered for a while.
-    Recovered,
-}
-
-impl Failover {
-    /// In words.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Unusable(trouble) => trouble.clone(),
-            Self::Rejects { rejected, answered } => {
-                format!("it rejected {rejected} of {answered} shares")
-            }
-            Self::Recovered => "the first address answers again".into(),
-        }
-    }
-}
 
 /// The addresses of one pool, and what is known of the one in use.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult, SwitchCause, TurnedAway};
-use crate::core::sites::Failover;
+use crate::core::fact::{
+    Fact, Failover, Limit, ShareOutcome, ShareResult, SwitchCause, TurnedAway,
+};
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{

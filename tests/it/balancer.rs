@@ -36,11 +36,15 @@ fn a_balancer_says_who_the_miner_is_and_limits_are_the_miners() {
     let mut work = first.job();
     let share = first.find(&mut work);
     assert_eq!(first.submit(&share)["result"], true);
-    assert!(proxy.logged("miner_connected", "10.9.8.7:4711"));
+    wait_until(SOON, "the address in the log", || {
+        proxy.logged("miner_connected", "10.9.8.7:4711")
+    });
 
     let mut second = behind(&proxy, &version_2([10, 9, 8, 6]));
     second.subscribe();
-    assert!(proxy.logged("miner_connected", "10.9.8.6:4711"));
+    wait_until(SOON, "the address in the log", || {
+        proxy.logged("miner_connected", "10.9.8.6:4711")
+    });
 
     let mut same = behind(&proxy, &version_2([10, 9, 8, 7]));
     assert!(same.is_closed_within(SOON));
@@ -51,7 +55,9 @@ fn a_balancer_says_who_the_miner_is_and_limits_are_the_miners() {
     // The balancer speaks for itself.
     let mut own = behind(&proxy, b"PROXY UNKNOWN\r\n");
     own.subscribe();
-    assert!(proxy.logged("miner_connected", "127.0.0.1:"));
+    wait_until(SOON, "the address in the log", || {
+        proxy.logged("miner_connected", "127.0.0.1:")
+    });
 }
 
 #[test]
