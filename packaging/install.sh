@@ -17,9 +17,10 @@ run() { echo "  $*"; if [ "$dry" = no ]; then "$@"; fi; }
 
 dry=no
 if [ "${1-}" = --dry-run ]; then dry=yes; shift; fi
+case ${1-} in -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit ;; esac
 [ $# -eq 1 ] || fail "say which program file to install, or --uninstall (see the head of this file)"
 [ "$dry" = yes ] || [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0 $*"
-[ -d /run/systemd/system ] || fail "systemd does not run on this machine"
+[ "$dry" = yes ] || [ -d /run/systemd/system ] || fail "systemd does not run on this machine"
 [ ! -e /usr/bin/dpmp ] || fail "DPMP is installed as a Debian package; use apt, or remove it first: apt remove dpmp"
 
 if [ "$1" = --uninstall ]; then
@@ -34,7 +35,7 @@ fi
 [ -f "$source_unit" ] || fail "dpmp.service has to lie beside this script"
 run install -m 755 "$1" "$program.new"
 run "$program.new" --version || { rm -f "$program.new"; fail "$1 does not run on this machine"; }
-[ ! -e "$program" ] || run cp -p "$program" "$program.old"
+[ ! -e "$program" ] || cmp -s "$1" "$program" || run cp -p "$program" "$program.old"
 run mv "$program.new" "$program"
 run install -m 644 "$source_unit" "$unit"
 run sed -i "s#^ExecStart=/usr/bin/dpmp#ExecStart=$program#" "$unit"

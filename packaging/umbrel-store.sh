@@ -18,6 +18,8 @@ if grep -q '@sha256:0\{64\}' umbrel/*/docker-compose.yml; then
     exit 1
 fi
 mkdir -p "$folder"
+# What has left the store leaves the published one, too.
+rm -rf "$folder"/dpmp-*
 cp -a umbrel/. "$folder"
 sed -i "s#/OWNER/#/$owner/#" "$folder"/*/umbrel-app.yml "$folder/README.md"
 echo "The store is in $folder. Publish it as the repository dpmp-store; its address is what goes into umbrelOS:"
