@@ -112,10 +112,11 @@ fn main() -> ExitCode {
     soak.say_what_is_left_out();
     let end = Instant::now() + whole;
     soak.quiet_round();
-    let mut number = 1;
-    while Instant::now() < end && !soak.stop.load(Ordering::SeqCst) {
+    for number in 1.. {
         soak.round(number, round);
-        number += 1;
+        if Instant::now() >= end || soak.stop.load(Ordering::SeqCst) {
+            break;
+        }
     }
     soak.verdict(seed)
 }
