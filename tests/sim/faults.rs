@@ -259,14 +259,12 @@ fn run(seed: u64, hours: u64, pace: Pace) {
 
 #[test]
 fn days_of_trouble() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         run(seed, 6, BUSY);
     }
 }
 
 #[test]
 fn months_of_trouble() {
-    for seed in 100..102 {
-        run(seed, 1000, SLOW);
-    }
+    run(100, 1000, SLOW);
 }

@@ -264,7 +264,7 @@ impl World {
     }
 
     fn miner_does(&mut self, id: MinerId, what: &str) {
-        if !self.miners.get(&id).is_some_and(|miner| !miner.closed) {
+        if self.miners.get(&id).is_none_or(|miner| miner.closed) {
             return;
         }
         if what == "leave" {
