@@ -421,19 +421,16 @@ impl Core {
         for slot in PoolSlot::ALL {
             self.remember(&old, slot);
             let (before, after) = (old.pool_in_use(slot), config.pool_in_use(slot));
-            if before.map(pool::target) != after.map(pool::target) {
+            let moved = before.map(pool::target) != after.map(pool::target);
+            if moved {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
                 self.pools[slot].forget_address();
-                if let Some(open) = self.pools[slot].probe.drop_connection() {
-                    out.push(Action::Close {
-                        link: LinkId::Pool(open.conn),
-                    });
-                }
+                self.pools[slot].probe.close(out);
                 self.start_probe(slot, now, out);
             }
             renewed[slot] = match (before, after) {
                 (Some(before), Some(after)) => {
-                    pool::target(before) != pool::target(after)
+                    moved
                         || before.wallet != after.wallet
                         || before.user_name != after.user_name
                         || before.password != after.password
@@ -467,13 +464,9 @@ impl Core {
         out.push(Action::Report(Fact::Stopping));
         out.push(Action::StopListening);
         for slot in PoolSlot::ALL {
-            if let Some(open) = self.pools[slot].probe.drop_connection() {
-                out.push(Action::Close {
-                    link: LinkId::Pool(open.conn),
-                });
-            }
+            self.pools[slot].probe.close(out);
             self.agenda.set(Due::Probe(slot), None);
-            self.drop_scout(slot, out);
+            self.pools[slot].sites.scout.close(out);
             self.agenda.set(Due::Sites(slot), None);
         }
         // Evenly, so that other instances are not stormed; with no time for it, all of them now.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::address::PoolHost;
-use super::kind::{Form, FormKind, Kind, one_line};
+use super::kind::{Form, FormKind, Kind, list, one_line};
 
 /// Another address of a pool, or another pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,18 +54,10 @@ impl Kind for Backups {
     type Meaning = Vec<Backup>;
 
     fn read(&self, value: &Value) -> Result<Vec<Backup>, String> {
-        value
-            .as_array()
-            .filter(|items| items.len() <= Self::MOST)
-            .ok_or_else(|| self.allowed())?
-            .iter()
-            .map(|item| {
-                item.as_str()
-                    .and_then(|text| one_line(text, Self::LONGEST))
-                    .and_then(|text| read_one(text.trim()))
-                    .ok_or_else(|| self.allowed())
-            })
-            .collect()
+        list(value, Self::MOST, |item| {
+            read_one(one_line(item.as_str()?, Self::LONGEST)?.trim())
+        })
+        .ok_or_else(|| self.allowed())
     }
 
     fn allowed(&self) -> String {

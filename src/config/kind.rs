@@ -482,6 +482,16 @@ impl Kind for PasswordHash {
     }
 }
 
+/// A list of at most `most` items, each read by `read_one`; `None` if it is not one.
+pub(super) fn list<T>(
+    value: &Value,
+    most: usize,
+    read_one: impl Fn(&Value) -> Option<T>,
+) -> Option<Vec<T>> {
+    let items = value.as_array().filter(|items| items.len() <= most)?;
+    items.iter().map(read_one).collect()
+}
+
 /// A list of names; empty by default.
 pub(super) struct Names {
     /// How many.
@@ -494,11 +504,7 @@ impl Kind for Names {
     type Meaning = Vec<String>;
 
     fn read(&self, value: &Value) -> Result<Vec<String>, String> {
-        value
-            .as_array()
-            .filter(|items| items.len() <= self.most)
-            .and_then(|items| items.iter().map(|item| self.read_one(item)).collect())
-            .ok_or_else(|| self.allowed())
+        list(value, self.most, |item| self.read_one(item)).ok_or_else(|| self.allowed())
     }
 
     fn allowed(&self) -> String {

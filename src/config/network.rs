@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::kind::{Form, FormKind, Kind};
+use super::kind::{Form, FormKind, Kind, list};
 
 /// A list of IP addresses and networks; empty by default.
 pub(super) struct Networks {
@@ -17,11 +17,7 @@ impl Kind for Networks {
     type Meaning = Vec<IpNet>;
 
     fn read(&self, value: &Value) -> Result<Vec<IpNet>, String> {
-        value
-            .as_array()
-            .filter(|items| items.len() <= self.most)
-            .and_then(|items| items.iter().map(read_one).collect())
-            .ok_or_else(|| self.allowed())
+        list(value, self.most, read_one).ok_or_else(|| self.allowed())
     }
 
     fn allowed(&self) -> String {

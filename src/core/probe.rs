@@ -70,11 +70,8 @@ impl Core {
 
     pub(super) fn on_probe_done(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
         let pool = &mut self.pools[conn.slot];
-        pool.probe.drop_connection();
+        pool.probe.close(out);
         pool.reached(now);
-        out.push(Action::Close {
-            link: LinkId::Pool(conn),
-        });
         let config = Arc::clone(&self.config);
         if self.remember(&config, conn.slot) {
             let PoolFacts { e2_size, mask, .. } = self.pools[conn.slot].facts;

@@ -39,7 +39,7 @@ impl Core {
                 Some((target(pool), pool.backups.clone()))
             };
             if addresses(old) != addresses(&self.wanted) {
-                self.drop_scout(slot, out);
+                self.pools[slot].sites.scout.close(out);
                 self.pools[slot].sites.reset(now.at);
             }
         }
@@ -74,7 +74,7 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        self.drop_scout(slot, out);
+        self.pools[slot].sites.scout.close(out);
         self.pools[slot].sites.move_to(site, &why, now.at);
         let config = self.config_at_sites();
         let address = config.pools[slot].as_ref().map(|pool| pool.address());
@@ -85,15 +85,6 @@ impl Core {
             why,
         }));
         self.apply(config, now, out);
-    }
-
-    /// Ends a look at the first address that is under way.
-    pub(super) fn drop_scout(&mut self, slot: PoolSlot, out: &mut Vec<Action>) {
-        if let Some(open) = self.pools[slot].sites.scout.drop_connection() {
-            out.push(Action::Close {
-                link: LinkId::Pool(open.conn),
-            });
-        }
     }
 
     pub(super) fn on_scout_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
@@ -167,7 +158,7 @@ impl Core {
     }
 
     fn end_look(&mut self, slot: PoolSlot, answers: bool, now: Now, out: &mut Vec<Action>) {
-        self.drop_scout(slot, out);
+        self.pools[slot].sites.scout.close(out);
         self.pools[slot].sites.looked(answers, now.at);
         self.note_sites_deadline(slot, now);
     }

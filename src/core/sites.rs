@@ -177,16 +177,11 @@ impl Sites {
         self.next_look = later(now, LOOK_EVERY);
     }
 
-    /// The owner has changed the list: everything begins anew.
+    /// The owner has changed the list: everything begins anew, but for the numbers of the scout's connections.
     pub fn reset(&mut self, now: Instant) {
-        self.at = 0;
-        self.down_since = None;
-        self.answers = Answers::none(now);
-        self.in_vain = 0;
-        self.answering = None;
-        self.next_look = now;
-        self.recovery = RECOVERY;
-        self.recovered = None;
+        let mut anew = Self::new(self.scout.conn().slot, now);
+        std::mem::swap(&mut anew.scout, &mut self.scout);
+        *self = anew;
     }
 
     /// Whether it is time to look at the first address.

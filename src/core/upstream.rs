@@ -16,7 +16,7 @@ use crate::core::upstream::open::{Heard, Open, Step};
 use crate::stratum::job::Notify;
 use crate::stratum::message::FromPool;
 use crate::stratum::reject::Reject;
-use crate::units::{Client, Difficulty, PoolConn, PoolSlot};
+use crate::units::{Client, Difficulty, LinkId, PoolConn, PoolSlot};
 
 /// The longest pause between two attempts.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
@@ -290,6 +290,15 @@ impl Upstream {
         self.state = State::Idle;
         self.failures = 0;
         open
+    }
+
+    /// Wants no connection any more and closes what stands, on which nobody waits for anything.
+    pub fn close(&mut self, out: &mut Vec<Action>) {
+        if let Some(open) = self.drop_connection() {
+            out.push(Action::Close {
+                link: LinkId::Pool(open.conn),
+            });
+        }
     }
 
     /// Shortens the pause: somebody else got through to the pool.
