@@ -155,6 +155,19 @@ impl HeldJobs {
         })
     }
 
+    /// Notes the time in the header of a share. A miner may move the time itself: the job is sent
+    /// again only with later times, so that no share can be found a second time. A miner that
+    /// moves it far ahead is not followed; the job could not be sent again for long.
+    pub fn tried(&mut self, serial: Serial, ntime: u32) {
+        let Some(held) = self.jobs.back_mut() else {
+            return;
+        };
+        let ahead = ntime.saturating_sub(held.job.notify.ntime);
+        if held.serial == serial && ahead <= NTIME_ROOM / 2 {
+            held.last_ntime = held.last_ntime.max(Some(ntime));
+        }
+    }
+
     /// What has to be remembered when the connection ends.
     pub fn template(&self) -> Option<Template> {
         let held = self.jobs.back()?;

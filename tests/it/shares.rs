@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dpmp::sim::chain::judge::{Rules, Verdict};
+use dpmp::sim::chain::tag_of;
 use dpmp::sim::miner::work::{Share, Work};
 use dpmp::sim::pool::SimPool;
 use dpmp::sim::pool::options::{PoolOptions, RejectForm};
@@ -96,6 +97,37 @@ fn what_is_wrong_with_a_share_is_said_here() {
 }
 
 #[test]
+fn a_job_comes_back_with_a_time_that_no_share_had_yet() {
+    let tag = |work: &Work| tag_of(&work.notify.coinb2);
+    let pools = ["A", "B"].map(|name| {
+        pool(name, |options| {
+            options.job_interval = None;
+            options.difficulty = 1e-8;
+        })
+    });
+    let proxy = Setup::new(&pools[0], &pools[1])
+        .set("scheduler.slice_seconds", 1)
+        .start();
+    let (mut client, mut work) = Client::working(proxy.address());
+    // The miner moves the time of its headers itself, once by little and once by very much.
+    for ahead in [40, 4000] {
+        let own = work.notify.ntime;
+        let pool = tag(&work);
+        let mut moved = work.clone();
+        moved.notify.ntime = own + ahead;
+        let share = client.find(&mut moved);
+        assert_accepted(&client.submit(&share));
+        client.job_where("from the other pool", |work| tag(work) != pool);
+        work = client.job_where("from the same pool", |work| tag(work) == pool);
+        let again = work.notify.ntime;
+        assert!(again > own, "{again} {own}");
+        // Who moves it very far is not followed: the pool's own limit would be reached too soon.
+        assert_eq!(again > own + ahead, ahead == 40, "{again} {own}");
+    }
+    assert_eq!(pools[0].ledger().refused() + pools[1].ledger().refused(), 0);
+}
+
+#[test]
 fn version_bits_are_passed_on_or_filled_in() {
     let (a, _b, proxy) = only_a(|options| options.version = 0x2000_2000);
     let (mut client, mut work) = Client::working(proxy.address());
@@ -149,7 +181,7 @@ fn a_late_share_reaches_the_pool_that_owns_its_job() {
     let proxy = Setup::new(&a, &b).start();
     let (mut client, mut first) = Client::working(proxy.address());
     for round in 1..=4_u64 {
-        let of_a = dpmp::sim::chain::tag_of(&first.notify.coinb2).as_deref() == Some("A");
+        let of_a = tag_of(&first.notify.coinb2).as_deref() == Some("A");
         let (owner, next) = if of_a { (&a, "B") } else { (&b, "A") };
         let (before, difficulty) = (owner.ledger().accepted(), client.difficulty);
         let mut second = client.job_of(next);

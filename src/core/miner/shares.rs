@@ -56,7 +56,7 @@ impl Miner {
             // A block is worth more than any rule: the pool may judge it otherwise.
             _ if found.block && has_room => self.forward(id, submit, &sent, &found, turn),
             Verdict::Forward => self.forward(id, submit, &sent, &found, turn),
-            Verdict::BelowPool => self.keep(id, &sent, &found, turn),
+            Verdict::BelowPool => self.keep(id, submit, &sent, &found, turn),
             Verdict::Refuse(reason) => {
                 self.refuse(id, reason, submit.job, Some((&sent, &found)), turn)
             }
@@ -156,7 +156,7 @@ impl Miner {
             self.refuse(id, RejectReason::Stale, submit.job, None, turn);
             return;
         };
-        open.seen.insert(&hash);
+        open.note_share(sent.serial, &hash, submit.ntime);
         let share = PendingShare {
             id,
             job: sent.id,
@@ -179,9 +179,16 @@ impl Miner {
     }
 
     /// A share for the miner's own difficulty only.
-    fn keep(&mut self, id: RequestId, sent: &SentJob, found: &Assessment, turn: &mut Turn<'_>) {
+    fn keep(
+        &mut self,
+        id: RequestId,
+        submit: &Submit,
+        sent: &SentJob,
+        found: &Assessment,
+        turn: &mut Turn<'_>,
+    ) {
         if let (Some(hash), Some(open)) = (found.hash, self.open_mut(sent.conn)) {
-            open.seen.insert(&hash);
+            open.note_share(sent.serial, &hash, submit.ntime);
         }
         self.reply(id, Reply::True, turn);
         self.stats.last_share = Some(turn.now.unix_ms);

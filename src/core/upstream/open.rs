@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
-use crate::core::jobs::{HeldJobs, SeenShares, Template};
+use crate::core::jobs::{HeldJobs, SeenShares, Serial, Template};
 use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::upstream::{Identity, Loss, Talk};
 use crate::stratum::job::{BlockHash, Notify, PoolJob};
@@ -235,6 +235,12 @@ impl Open {
     pub fn submit(&mut self, submit: PoolSubmit, share: PendingShare, out: &mut Vec<Action>) {
         let request = self.request(PoolCall::Submit(Box::new(submit)), out);
         self.pending.insert(request, share);
+    }
+
+    /// Remembers a share of one of this connection's jobs, so that it is not taken a second time.
+    pub fn note_share(&mut self, serial: Serial, hash: &BlockHash, ntime: u32) {
+        self.seen.insert(hash);
+        self.jobs.tried(serial, ntime);
     }
 
     /// Passes on what the miner suggests, once a connection (QUIRKS Q58).
