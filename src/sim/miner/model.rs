@@ -208,6 +208,19 @@ impl MinerModel {
         }
     }
 
+    /// Finds a share now, whatever its pace: for whoever paces many miners together.
+    pub fn find_one(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
+        if let Some(conversation) = &mut self.conversation {
+            let mut turn = Turn {
+                options: &self.options,
+                ledger: &self.ledger,
+                now,
+                out,
+            };
+            conversation.mine(&mut turn, MOST_TRIES);
+        }
+    }
+
     /// When [`turn`](Self::turn) has something to do.
     pub fn next_turn(&self) -> Instant {
         let pause = match self.options.pace {

@@ -1,0 +1,67 @@
+//! The core alone: what an event costs in time and in allocations, without threads, sockets and bytes.
+//!
+//! `cargo bench --bench core`; figures and how to read them are in `docs/performance.md`.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    reason = "a benchmark that cannot go on says so and ends"
+)]
+
+mod support;
+
+use std::cell::RefCell;
+
+use divan::counter::ItemsCount;
+use divan::{AllocProfiler, Bencher};
+use dpmp::units::PoolSlot;
+
+use crate::support::farm::Farm;
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+/// How many miners there are.
+const FARMS: [usize; 5] = [1, 10, 100, 1000, 4000];
+
+fn main() {
+    divan::main();
+}
+
+/// A share from a miner through the core to its pool, and the pool's answer back.
+#[divan::bench(args = FARMS)]
+fn share_and_answer(bencher: Bencher<'_, '_>, miners: usize) {
+    let farm = RefCell::new(Farm::new(miners));
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .with_inputs(|| farm.borrow_mut().share())
+        .bench_local_values(|share| farm.borrow_mut().round_trip(share));
+}
+
+/// A new block on one pool, whose connections all tell it: so many events, and a job for each miner that works there.
+#[divan::bench(args = FARMS)]
+fn new_block_to_all(bencher: Bencher<'_, '_>, miners: usize) {
+    let farm = RefCell::new(Farm::new(miners));
+    bencher
+        .counter(ItemsCount::new(miners))
+        .with_inputs(|| farm.borrow_mut().notifies(PoolSlot::A, true))
+        .bench_local_values(|events| {
+            let mut farm = farm.borrow_mut();
+            events
+                .into_iter()
+                .map(|event| farm.handle(event))
+                .sum::<usize>()
+        });
+}
+
+/// One miner's switch from one pool to the other when its turn is over.
+#[divan::bench(args = FARMS, sample_size = 4)]
+fn switch(bencher: Bencher<'_, '_>, miners: usize) {
+    let farm = RefCell::new(Farm::new(miners));
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .with_inputs(|| farm.borrow_mut().hear_from_all())
+        .bench_local_values(|()| farm.borrow_mut().switch());
+}

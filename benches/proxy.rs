@@ -1,0 +1,269 @@
+//! The program end to end: how much later a notify and a share arrive than on a direct connection to the pool, what a
+//! share costs in processor time, what a miner costs in memory and threads, and how soon all have work after a block.
+//!
+//! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`; figures and how to
+//! read them are in `docs/performance.md`. Pools and miners are those of `src/sim`: they hash and judge for real. They
+//! run in this process, on a thread each, and share the machine with the proxy.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::as_conversions,
+    reason = "a benchmark that cannot go on says so and ends"
+)]
+
+#[path = "support/hub.rs"]
+mod hub;
+#[path = "support/miners.rs"]
+mod miners;
+#[path = "support/pools.rs"]
+mod pools;
+#[path = "support/process.rs"]
+mod process;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use dpmp::units::{PerPool, PoolSlot};
+
+use crate::miners::Miners;
+use crate::pools::Pools;
+use crate::process::Proxy;
+
+/// How many miners there are if the command line does not say.
+const FARMS: [usize; 5] = [1, 10, 100, 1000, 4000];
+
+/// Shares a second while shares are measured, of all miners together and at most of one, and for how long.
+const SHARE_RATE: u32 = 200;
+const SHARE_RATE_OF_ONE: u32 = 50;
+const SHARE_TIME: Duration = Duration::from_secs(15);
+
+/// How many single notifies are measured at least, and the pause between two.
+const NOTIFIES: usize = 400;
+const NOTIFY_PAUSE: Duration = Duration::from_millis(4);
+
+/// How many new blocks are measured.
+const BLOCKS: usize = 9;
+
+/// How long anything may take that has to happen.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What was measured with so many miners on one way to the pools; times in milliseconds, sorted.
+struct Figures {
+    notify: Vec<f64>,
+    share: Vec<f64>,
+    block: Vec<f64>,
+    refused: Vec<String>,
+}
+
+/// What the proxy took for it.
+struct Cost {
+    memory_kib_a_miner: f64,
+    threads_a_miner: f64,
+    share_us: f64,
+}
+
+fn main() {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let asked: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|arg| arg.parse().ok())
+        .collect();
+    let farms = if asked.is_empty() {
+        FARMS.to_vec()
+    } else {
+        asked
+    };
+    println!(
+        "| miners | notify direct p50 / p99 | notify proxied p50 / p99 | share direct p50 / p99 | share proxied p50 / p99 \
+         | block to all direct | block to all proxied | CPU a share | memory a miner | threads a miner |"
+    );
+    println!("|{}", " --- |".repeat(10));
+    for miners in farms {
+        let direct = {
+            let pools = Pools::start().unwrap();
+            let farm = connect(miners, pools.addresses[PoolSlot::A]);
+            measure(&pools, &farm)
+        };
+        let (proxied, cost) = through_the_proxy(miners);
+        println!(
+            "| {miners} | {} | {} | {} | {} | {:.1} ms | {:.1} ms | {:.0} µs | {:.0} KiB | {:.1} |",
+            two(&direct.notify),
+            two(&proxied.notify),
+            two(&direct.share),
+            two(&proxied.share),
+            percentile(&direct.block, 0.5),
+            percentile(&proxied.block, 0.5),
+            cost.share_us,
+            cost.memory_kib_a_miner,
+            cost.threads_a_miner,
+        );
+        assert_eq!([direct.refused, proxied.refused].concat(), [""; 0]);
+    }
+}
+
+fn through_the_proxy(count: usize) -> (Figures, Cost) {
+    let pools = Pools::start().unwrap();
+    let proxy = Proxy::start(&pools.addresses).unwrap();
+    let empty = proxy.usage().unwrap();
+    let miners = connect(count, proxy.address);
+    wait_until("both pools to serve every miner", || {
+        pools
+            .ledgers
+            .iter()
+            .all(|(_, ledger)| ledger.connections_open() >= count as u64)
+    });
+    let (before, cpu) = (miners.submitted(), proxy.cpu().unwrap());
+    send_shares(&miners, SHARE_TIME);
+    let cpu = proxy.cpu().unwrap() - cpu;
+    let shares = miners.submitted() - before;
+    let figures = measure(&pools, &miners);
+    let full = proxy.usage().unwrap();
+    let a_miner = |full: u64, empty: u64| full.saturating_sub(empty) as f64 / count as f64;
+    let cost = Cost {
+        memory_kib_a_miner: a_miner(full.memory_kib, empty.memory_kib),
+        threads_a_miner: a_miner(full.threads, empty.threads),
+        share_us: cpu.as_secs_f64() * 1e6 / shares as f64,
+    };
+    (figures, cost)
+}
+
+fn connect(count: usize, address: std::net::SocketAddr) -> Miners {
+    let miners = Miners::start(count, address).unwrap();
+    wait_until("every miner to have work", || {
+        assert_eq!(miners.lost(), 0, "no miner loses its connection");
+        miners
+            .ledgers
+            .iter()
+            .all(|ledger| ledger.jobs_received() > 0)
+    });
+    miners
+}
+
+fn measure(pools: &Pools, miners: &Miners) -> Figures {
+    let count = miners.ledgers.len();
+    let mut notify = Vec::new();
+    for round in 0..NOTIFIES.div_ceil(count) {
+        // The first ones find cold caches and sleeping buffers.
+        let times = hand_out(miners, pools, |pools| pools.new_job(NOTIFY_PAUSE));
+        if round > 0 || count > 1 {
+            notify.extend(times);
+        }
+    }
+    let mut block = Vec::new();
+    for _ in 0..BLOCKS {
+        let times = hand_out(miners, pools, Pools::new_block);
+        block.push(times.into_iter().fold(0.0, f64::max));
+    }
+    let seen: Vec<usize> = miners
+        .ledgers
+        .iter()
+        .map(|ledger| ledger.submits().len())
+        .collect();
+    send_shares(miners, SHARE_TIME);
+    let mut share = Vec::new();
+    for (ledger, seen) in miners.ledgers.iter().zip(seen) {
+        let submits = ledger.submits().into_iter().skip(seen);
+        share
+            .extend(submits.filter_map(|submit| Some(milliseconds(submit.answer?.at - submit.at))));
+    }
+    for times in [&mut notify, &mut share, &mut block] {
+        times.sort_by(f64::total_cmp);
+    }
+    Figures {
+        notify,
+        share,
+        block,
+        refused: miners
+            .ledgers
+            .iter()
+            .flat_map(|ledger| ledger.rejections())
+            .filter_map(|share| Some(share.answer?.text))
+            .collect(),
+    }
+}
+
+/// Has the pools send jobs; the times from the pool's write to each miner's read, in milliseconds.
+fn hand_out(miners: &Miners, pools: &Pools, act: impl FnOnce(&Pools)) -> Vec<f64> {
+    let before: Vec<u64> = miners
+        .ledgers
+        .iter()
+        .map(|ledger| ledger.jobs_received())
+        .collect();
+    let begin = Instant::now();
+    act(pools);
+    wait_until("every miner to have the new job", || {
+        let ledgers = miners.ledgers.iter().zip(&before);
+        ledgers
+            .into_iter()
+            .all(|(ledger, before)| ledger.jobs_received() > *before)
+    });
+    let written = PerPool::from_fn(|slot| {
+        let ledger = &pools.ledgers[slot];
+        let workers = ledger.connections().into_iter();
+        let workers = workers.filter(|connection| connection.closed.is_none());
+        let workers: HashMap<u64, String> = workers
+            .filter_map(|connection| Some((connection.id, connection.worker?)))
+            .collect();
+        let jobs = ledger
+            .jobs()
+            .into_iter()
+            .rev()
+            .take_while(|job| job.written >= begin);
+        jobs.filter_map(|job| Some((workers.get(&job.connection)?.clone(), job.written)))
+            .collect::<HashMap<_, _>>()
+    });
+    let mut times = Vec::new();
+    for (number, ledger) in miners.ledgers.iter().enumerate() {
+        let job = ledger.last_job().unwrap();
+        let slot = PoolSlot::ALL
+            .into_iter()
+            .find(|slot| Some(slot.name()) == job.tag.as_deref());
+        let written = written[slot.unwrap()].get(&format!("wallet.m{number}"));
+        times.push(milliseconds(job.at.duration_since(*written.unwrap())));
+    }
+    // Until the other pool has written, too.
+    std::thread::sleep(Duration::from_millis(50));
+    times
+}
+
+fn send_shares(miners: &Miners, time: Duration) {
+    let count = u32::try_from(miners.ledgers.len()).unwrap();
+    miners.set_rate(SHARE_RATE.min(SHARE_RATE_OF_ONE * count));
+    std::thread::sleep(time);
+    miners.set_rate(0);
+    wait_until("every share to be answered", || {
+        miners
+            .ledgers
+            .iter()
+            .all(|ledger| ledger.open_submits() == 0)
+    });
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn percentile(sorted: &[f64], part: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted
+        .get((last as f64 * part).round() as usize)
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+fn two(sorted: &[f64]) -> String {
+    format!(
+        "{:.3} / {:.3} ms",
+        percentile(sorted, 0.5),
+        percentile(sorted, 0.99)
+    )
+}

@@ -1,0 +1,3 @@
+//! What the benchmarks of the core work on.
+
+pub(crate) mod farm;

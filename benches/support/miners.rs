@@ -1,0 +1,154 @@
+//! Many miners, driven by one thread.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use dpmp::sim::miner::ledger::MinerLedger;
+use dpmp::sim::miner::model::{MinerModel, MinerOutput};
+use dpmp::sim::miner::options::{MinerOptions, Pace};
+
+use crate::hub::{Heard, Hub};
+
+/// The longest time in which a change of pace is noticed.
+const NAP: Duration = Duration::from_millis(20);
+
+/// The running miners.
+pub(crate) struct Miners {
+    pub(crate) ledgers: Vec<MinerLedger>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Shares a second, of all together.
+    rate: AtomicU32,
+    stop: AtomicBool,
+    lost: AtomicUsize,
+}
+
+impl Miners {
+    /// Connects so many miners.
+    pub(crate) fn start(count: usize, address: SocketAddr) -> io::Result<Self> {
+        let (mut hub, _waker) = Hub::new()?;
+        let mut rigs = Vec::new();
+        for number in 0..count {
+            let options = MinerOptions {
+                address,
+                user: format!("wallet.m{number}"),
+                pace: Pace::Idle,
+                reconnect: None,
+                ..MinerOptions::default()
+            };
+            rigs.push(Rig {
+                model: MinerModel::new(options, Instant::now()),
+                peer: hub.connect(address)?,
+            });
+        }
+        let ledgers = rigs.iter().map(|rig| rig.model.ledger().clone()).collect();
+        let shared = Arc::new(Shared::default());
+        let by_peer = rigs.iter().enumerate().map(|(at, rig)| (rig.peer, at));
+        let mut driver = Driver {
+            by_peer: by_peer.collect(),
+            hub,
+            rigs,
+            shared: Arc::clone(&shared),
+        };
+        let thread = std::thread::spawn(move || driver.run());
+        Ok(Self {
+            ledgers,
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// From now on all together send so many shares a second.
+    pub(crate) fn set_rate(&self, shares_per_second: u32) {
+        self.shared.rate.store(shares_per_second, Ordering::SeqCst);
+    }
+
+    /// How many have lost their connection.
+    pub(crate) fn lost(&self) -> usize {
+        self.shared.lost.load(Ordering::SeqCst)
+    }
+
+    /// How many shares there were so far.
+    pub(crate) fn submitted(&self) -> u64 {
+        self.ledgers.iter().map(MinerLedger::submitted).sum()
+    }
+}
+
+impl Drop for Miners {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+struct Driver {
+    hub: Hub,
+    rigs: Vec<Rig>,
+    by_peer: HashMap<usize, usize>,
+    shared: Arc<Shared>,
+}
+
+struct Rig {
+    model: MinerModel,
+    peer: usize,
+}
+
+impl Driver {
+    fn run(&mut self) {
+        let mut out = Vec::new();
+        for at in 0..self.rigs.len() {
+            self.rigs[at].model.connected(Instant::now(), &mut out);
+            self.perform(at, &mut out);
+        }
+        let (mut heard, mut turn, mut next) = (Vec::new(), 0, Instant::now());
+        while !self.shared.stop.load(Ordering::SeqCst) {
+            let rate = self.shared.rate.load(Ordering::SeqCst);
+            let now = Instant::now();
+            let patience = match rate {
+                0 => NAP,
+                _ => next.saturating_duration_since(now).min(NAP),
+            };
+            self.hub.wait(patience, &mut heard).unwrap();
+            for heard in heard.drain(..) {
+                match heard {
+                    Heard::Line { peer, line, at } => {
+                        let rig = self.by_peer[&peer];
+                        self.rigs[rig].model.line(&line, at, &mut out);
+                        self.perform(rig, &mut out);
+                    }
+                    Heard::Closed { .. } => {
+                        self.shared.lost.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Heard::Accepted { .. } => unreachable!("nobody listens here"),
+                }
+            }
+            let now = Instant::now();
+            if rate == 0 {
+                next = now;
+            } else if next <= now {
+                // No burst makes up for lost time.
+                next = next.max(now - NAP) + Duration::from_secs(1) / rate;
+                turn = (turn + 1) % self.rigs.len();
+                self.rigs[turn].model.find_one(now, &mut out);
+                self.perform(turn, &mut out);
+            }
+        }
+    }
+
+    fn perform(&mut self, rig: usize, out: &mut Vec<MinerOutput>) {
+        for output in out.drain(..) {
+            if let MinerOutput::Write(lines) = output {
+                self.hub.write(self.rigs[rig].peer, lines.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Both pools, driven by one thread.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use dpmp::sim::pool::ledger::{JobRecord, PoolLedger};
+use dpmp::sim::pool::model::{PoolModel, PoolOutput};
+use dpmp::sim::pool::options::PoolOptions;
+use dpmp::units::{PerPool, PoolSlot};
+use mio::Waker;
+
+use crate::hub::{Heard, Hub};
+
+/// What the pools are told to do.
+enum Order {
+    /// A new job for every connection, one connection after the other with this pause between two.
+    Job {
+        pause: Duration,
+    },
+    /// A new block for every connection at once.
+    Block,
+    Stop,
+}
+
+/// The running pools.
+pub(crate) struct Pools {
+    pub(crate) addresses: PerPool<SocketAddr>,
+    pub(crate) ledgers: PerPool<PoolLedger>,
+    orders: Sender<Order>,
+    waker: Arc<Waker>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pools {
+    /// Starts both.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (mut hub, waker) = Hub::new()?;
+        let mut listeners = HashMap::new();
+        let mut addresses = Vec::new();
+        for slot in PoolSlot::ALL {
+            let (number, address) = hub.listen()?;
+            listeners.insert(number, slot);
+            addresses.push(address);
+        }
+        let unix = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let models = PerPool::from_fn(|slot| {
+            let options = PoolOptions {
+                tag: slot.name().into(),
+                seed: if slot == PoolSlot::A { 1 } else { 2 },
+                job_interval: None,
+                block_interval: None,
+                ..PoolOptions::default()
+            };
+            PoolModel::new(options, Instant::now(), u32::try_from(unix).unwrap())
+        });
+        let ledgers = models.map(|_, model| model.ledger().clone());
+        let (orders, received) = channel();
+        let mut driver = Driver {
+            hub,
+            listeners,
+            models,
+            peers: HashMap::new(),
+            connections: HashMap::new(),
+            planned: BTreeMap::new(),
+            batch: 0,
+        };
+        let thread = std::thread::spawn(move || driver.run(&received));
+        Ok(Self {
+            addresses: PerPool::new(addresses[0], addresses[1]),
+            ledgers,
+            orders,
+            waker,
+            thread: Some(thread),
+        })
+    }
+
+    /// Has each connection get a new job, one after the other.
+    pub(crate) fn new_job(&self, pause: Duration) {
+        self.order(Order::Job { pause });
+    }
+
+    /// Has each connection get a new block, all at once.
+    pub(crate) fn new_block(&self) {
+        self.order(Order::Block);
+    }
+
+    fn order(&self, order: Order) {
+        self.orders.send(order).unwrap();
+        self.waker.wake().unwrap();
+    }
+}
+
+impl Drop for Pools {
+    fn drop(&mut self) {
+        self.order(Order::Stop);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+struct Driver {
+    hub: Hub,
+    listeners: HashMap<usize, PoolSlot>,
+    models: PerPool<PoolModel>,
+    /// Whose connection a socket is, and the model's number for it.
+    peers: HashMap<usize, (PoolSlot, u64)>,
+    connections: HashMap<(PoolSlot, u64), usize>,
+    /// Jobs that are not due yet.
+    planned: BTreeMap<(Instant, u64), (usize, String, JobRecord)>,
+    batch: u64,
+}
+
+impl Driver {
+    fn run(&mut self, orders: &Receiver<Order>) {
+        let mut heard = Vec::new();
+        loop {
+            let patience = match self.planned.keys().next() {
+                Some((due, _)) => due.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(1),
+            };
+            self.hub.wait(patience, &mut heard).unwrap();
+            for heard in heard.drain(..) {
+                self.hear(heard);
+            }
+            while let Ok(order) = orders.try_recv() {
+                match order {
+                    Order::Job { pause } => self.everybody(pause, PoolModel::new_job),
+                    Order::Block => self.everybody(Duration::ZERO, PoolModel::new_block),
+                    Order::Stop => return,
+                }
+            }
+            while let Some(planned) = self.planned.first_entry() {
+                if planned.key().0 > Instant::now() {
+                    break;
+                }
+                let (peer, line, job) = planned.remove();
+                self.write_job(peer, &line, job);
+            }
+        }
+    }
+
+    fn everybody(
+        &mut self,
+        pause: Duration,
+        act: fn(&mut PoolModel, Instant, &mut Vec<PoolOutput>),
+    ) {
+        let now = Instant::now();
+        let mut due = now;
+        let mut out = PerPool::from_fn(|_| Vec::new());
+        for slot in PoolSlot::ALL {
+            act(&mut self.models[slot], now, &mut out[slot]);
+        }
+        for slot in PoolSlot::ALL {
+            for output in std::mem::take(&mut out[slot]) {
+                let PoolOutput::Write {
+                    connection,
+                    line,
+                    job: Some(job),
+                    ..
+                } = output
+                else {
+                    continue;
+                };
+                let peer = self.connections[&(slot, connection)];
+                if pause.is_zero() {
+                    self.write_job(peer, &line, job);
+                } else {
+                    due += pause;
+                    let number = self.planned.len() as u64;
+                    self.planned.insert((due, number), (peer, line, job));
+                }
+            }
+        }
+    }
+
+    fn write_job(&mut self, peer: usize, line: &str, job: JobRecord) {
+        let Some((slot, _)) = self.peers.get(&peer).copied() else {
+            return;
+        };
+        let written = Instant::now();
+        self.hub.write(peer, line.as_bytes());
+        self.models[slot]
+            .ledger()
+            .job_written(JobRecord { written, ..job });
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Accepted { listener, peer } => {
+                let slot = self.listeners[&listener];
+                let connection = self.models[slot].open(Instant::now());
+                self.peers.insert(peer, (slot, connection));
+                self.connections.insert((slot, connection), peer);
+            }
+            Heard::Line { peer, line, at } => {
+                let (slot, connection) = self.peers[&peer];
+                let mut out = Vec::new();
+                self.batch += 1;
+                self.models[slot].line(connection, &line, self.batch, at, &mut out);
+                for output in out {
+                    if let PoolOutput::Write { line, job, .. } = output {
+                        self.hub.write(peer, line.as_bytes());
+                        if let Some(job) = job {
+                            let written = at;
+                            self.models[slot]
+                                .ledger()
+                                .job_written(JobRecord { written, ..job });
+                        }
+                    }
+                }
+            }
+            Heard::Closed { peer } => {
+                if let Some((slot, connection)) = self.peers.remove(&peer) {
+                    self.connections.remove(&(slot, connection));
+                    self.models[slot].closed(connection, Instant::now());
+                }
+            }
+        }
+    }
+}

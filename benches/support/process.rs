@@ -1,0 +1,103 @@
+//! The release binary as a process, and what the system says about it (Linux).
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dpmp::units::{PerPool, PoolSlot};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// How long the proxy may take to listen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running proxy. It is stopped when this is dropped.
+pub(crate) struct Proxy {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    _folder: TempDir,
+}
+
+/// What a process takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Memory of its own that is resident, in KiB.
+    pub(crate) memory_kib: u64,
+    pub(crate) threads: u64,
+}
+
+impl Proxy {
+    /// Starts it between miners and these pools, half and half, in turns that outlast a measurement.
+    pub(crate) fn start(pools: &PerPool<SocketAddr>) -> io::Result<Self> {
+        let port = || Ok::<_, io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
+        let listen = port()?;
+        let pool = |slot: PoolSlot| json!({"host": "127.0.0.1", "port": pools[slot].port(), "wallet": "wallet"});
+        let config = json!({
+            "listen": {
+                "host": "127.0.0.1", "port": listen, "max_miners": 10_000, "max_miners_per_address": 0,
+            },
+            "metrics": {"host": "127.0.0.1", "port": port()?},
+            "gui": {"host": "127.0.0.1", "port": port()?},
+            "pools": {"A": pool(PoolSlot::A), "B": pool(PoolSlot::B)},
+            "scheduler": {"slice_seconds": 3600},
+        });
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("config.json");
+        fs::write(&path, config.to_string())?;
+        let child = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+            .arg("--config")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(folder.path().join("log"))?)
+            .spawn()?;
+        let proxy = Self {
+            child,
+            address: ([127, 0, 0, 1], listen).into(),
+            _folder: folder,
+        };
+        let started = Instant::now();
+        while TcpStream::connect(proxy.address).is_err() {
+            if started.elapsed() > PATIENCE {
+                return Err(io::Error::other("the proxy does not listen"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(proxy)
+    }
+
+    /// Memory and threads now.
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let number = |key: &str| {
+            let line = status.lines().find(|line| line.starts_with(key));
+            line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+                .ok_or_else(|| io::Error::other(format!("no {key} in /proc")))
+        };
+        Ok(Usage {
+            memory_kib: number("RssAnon:")?,
+            threads: number("Threads:")?,
+        })
+    }
+
+    /// How long its threads have run on a processor, all together.
+    pub(crate) fn cpu(&self) -> io::Result<Duration> {
+        let mut nanoseconds = 0;
+        for entry in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let text = fs::read_to_string(entry?.path().join("schedstat"))?;
+            let first = text.split_whitespace().next();
+            nanoseconds += first
+                .and_then(|first| first.parse::<u64>().ok())
+                .unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
