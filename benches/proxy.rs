@@ -2,8 +2,9 @@
 //! share costs in processor time, what a miner costs in memory and threads, and how soon all have work after a block.
 //!
 //! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`; figures and how to
-//! read them are in `docs/performance.md`. Pools and miners are those of `src/sim`: they hash and judge for real. They
-//! run in this process, on a thread each, and share the machine with the proxy.
+//! read them are in `docs/performance.md`. With `DPMP_PROGRAM` another build than this one is measured. Pools and miners
+//! are those of `src/sim`: they hash and judge for real. They run in this process, on a thread each, and share the machine
+//! with the proxy.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -190,8 +191,15 @@ fn hand_out(miners: &Miners, pools: &Pools, act: impl FnOnce(&Pools)) -> Vec<f64
         .iter()
         .map(|ledger| ledger.jobs_received())
         .collect();
+    let to_be_written = pools
+        .ledgers
+        .map(|_, ledger| ledger.jobs_written() + ledger.connections_open());
     let begin = Instant::now();
     act(pools);
+    wait_until("the pools to have written all", || {
+        let mut ledgers = pools.ledgers.iter();
+        ledgers.all(|(slot, ledger)| ledger.jobs_written() >= to_be_written[slot])
+    });
     wait_until("every miner to have the new job", || {
         let ledgers = miners.ledgers.iter().zip(&before);
         ledgers
@@ -222,8 +230,6 @@ fn hand_out(miners: &Miners, pools: &Pools, act: impl FnOnce(&Pools)) -> Vec<f64
         let written = written[slot.unwrap()].get(&format!("wallet.m{number}"));
         times.push(milliseconds(job.at.duration_since(*written.unwrap())));
     }
-    // Until the other pool has written, too.
-    std::thread::sleep(Duration::from_millis(50));
     times
 }
 

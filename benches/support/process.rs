@@ -1,5 +1,6 @@
 //! The release binary as a process, and what the system says about it (Linux).
 
+use std::env;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -46,7 +47,8 @@ impl Proxy {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("config.json");
         fs::write(&path, config.to_string())?;
-        let child = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+        let program = env::var_os("DPMP_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_dpmp").into());
+        let child = Command::new(program)
             .arg("--config")
             .arg(&path)
             .stdin(Stdio::null())
