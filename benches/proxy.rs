@@ -1,10 +1,10 @@
 //! The program end to end: how much later a notify and a share arrive than on a direct connection to the pool, what a
 //! share costs in processor time, what a miner costs in memory and threads, and how soon all have work after a block.
 //!
-//! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`; figures and how to
-//! read them are in `docs/performance.md`. With `DPMP_PROGRAM` another build than this one is measured. Pools and miners
-//! are those of `src/sim`: they hash and judge for real. They run in this process, on a thread each, and share the machine
-//! with the proxy.
+//! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`; figures and how
+//! to read them are in `docs/performance.md`. With `DPMP_PROGRAM` another build than this one is measured. Pools and
+//! miners are those of `src/sim`: they hash and judge for real. They run in this process, on a thread each, and share
+//! the machine with the proxy.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -23,13 +23,14 @@ mod pools;
 mod process;
 
 use std::collections::HashMap;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use dpmp::units::{PerPool, PoolSlot};
 
 use crate::miners::Miners;
 use crate::pools::Pools;
-use crate::process::Proxy;
+use crate::process::{Proxy, Usage};
 
 /// How many miners there are if the command line does not say.
 const FARMS: [usize; 5] = [1, 10, 100, 1000, 4000];
@@ -49,7 +50,9 @@ const BLOCKS: usize = 9;
 /// How long anything may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What was measured with so many miners on one way to the pools; times in milliseconds, sorted.
+/// What was measured with so many miners on one way to the pools; times in milliseconds, sorted. A notify's is from the
+/// pool's write to the miner's read, a share's from the miner's write to the answer, a block's from its beginning until
+/// the last miner has work on it.
 struct Figures {
     notify: Vec<f64>,
     share: Vec<f64>,
@@ -57,15 +60,19 @@ struct Figures {
     refused: Vec<String>,
 }
 
-/// What the proxy took for it.
+/// What the proxy took for it: before the first miner came, at the end, and of processor time for a share.
 struct Cost {
-    memory_kib_a_miner: f64,
-    threads_a_miner: f64,
+    empty: Usage,
+    full: Usage,
     share_us: f64,
 }
 
 fn main() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let (latency_us, cpu_us) = hop();
+    println!(
+        "one message from a thread to a sleeping one: {latency_us:.0} µs, {cpu_us:.0} µs of CPU\n"
+    );
     let asked: Vec<usize> = std::env::args()
         .skip(1)
         .filter_map(|arg| arg.parse().ok())
@@ -76,10 +83,10 @@ fn main() {
         asked
     };
     println!(
-        "| miners | notify direct p50 / p99 | notify proxied p50 / p99 | share direct p50 / p99 | share proxied p50 / p99 \
-         | block to all direct | block to all proxied | CPU a share | memory a miner | threads a miner |"
+        "| miners | notify direct | notify proxied | share direct | share proxied | block direct | block proxied |"
     );
-    println!("|{}", " --- |".repeat(10));
+    println!("|{}", " --- |".repeat(7));
+    let mut costs = Vec::new();
     for miners in farms {
         let direct = {
             let pools = Pools::start().unwrap();
@@ -88,19 +95,67 @@ fn main() {
         };
         let (proxied, cost) = through_the_proxy(miners);
         println!(
-            "| {miners} | {} | {} | {} | {} | {:.1} ms | {:.1} ms | {:.0} µs | {:.0} KiB | {:.1} |",
+            "| {miners} | {} | {} | {} | {} | {} | {} |",
             two(&direct.notify),
             two(&proxied.notify),
             two(&direct.share),
             two(&proxied.share),
-            percentile(&direct.block, 0.5),
-            percentile(&proxied.block, 0.5),
-            cost.share_us,
-            cost.memory_kib_a_miner,
-            cost.threads_a_miner,
+            two(&direct.block),
+            two(&proxied.block),
         );
         assert_eq!([direct.refused, proxied.refused].concat(), [""; 0]);
+        costs.push((miners, cost));
     }
+    println!(
+        "\nTimes in milliseconds: median / 99th percentile; of blocks the median and the longest of {BLOCKS}.\n"
+    );
+    println!("| miners | CPU a share | memory | memory a miner | threads |");
+    println!("|{}", " --- |".repeat(5));
+    for (miners, cost) in costs {
+        let Cost {
+            empty,
+            full,
+            share_us,
+        } = cost;
+        println!(
+            "| {miners} | {share_us:.0} µs | {:.1} MiB | {:.0} KiB | {} |",
+            full.memory_kib as f64 / 1024.0,
+            full.memory_kib.saturating_sub(empty.memory_kib) as f64 / miners as f64,
+            full.threads,
+        );
+    }
+}
+
+/// What this machine takes to hand a message to a thread that sleeps, and to have that go to sleep again: the proxy does
+/// it four times a share. Latency and processor time in microseconds.
+fn hop() -> (f64, f64) {
+    const THREADS: u32 = 20;
+    const MESSAGES: u32 = 400;
+    let (first, mut inbox) = mpsc::channel::<Instant>();
+    for _ in 0..THREADS {
+        let (sender, receiver) = mpsc::channel();
+        let before = std::mem::replace(&mut inbox, receiver);
+        std::thread::spawn(move || {
+            for message in before {
+                let _ = sender.send(message);
+            }
+        });
+    }
+    let cpu = process::cpu("self").unwrap();
+    let mut times = Vec::new();
+    for _ in 0..MESSAGES {
+        first.send(Instant::now()).unwrap();
+        let sent = inbox.recv().unwrap();
+        times.push(sent.elapsed().as_secs_f64() * 1e6 / f64::from(THREADS + 1));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let cpu = process::cpu("self").unwrap() - cpu;
+    times.sort_by(f64::total_cmp);
+    let hops = MESSAGES * (THREADS + 1);
+    (
+        percentile(&times, 0.5),
+        cpu.as_secs_f64() * 1e6 / f64::from(hops),
+    )
 }
 
 fn through_the_proxy(count: usize) -> (Figures, Cost) {
@@ -120,10 +175,9 @@ fn through_the_proxy(count: usize) -> (Figures, Cost) {
     let shares = miners.submitted() - before;
     let figures = measure(&pools, &miners);
     let full = proxy.usage().unwrap();
-    let a_miner = |full: u64, empty: u64| full.saturating_sub(empty) as f64 / count as f64;
     let cost = Cost {
-        memory_kib_a_miner: a_miner(full.memory_kib, empty.memory_kib),
-        threads_a_miner: a_miner(full.threads, empty.threads),
+        empty,
+        full,
         share_us: cpu.as_secs_f64() * 1e6 / shares as f64,
     };
     (figures, cost)
@@ -153,8 +207,11 @@ fn measure(pools: &Pools, miners: &Miners) -> Figures {
     }
     let mut block = Vec::new();
     for _ in 0..BLOCKS {
-        let times = hand_out(miners, pools, Pools::new_block);
-        block.push(times.into_iter().fold(0.0, f64::max));
+        let begin = Instant::now();
+        hand_out(miners, pools, Pools::new_block);
+        let last = miners.ledgers.iter().filter_map(|ledger| ledger.last_job());
+        let last = last.map(|job| job.at).max().unwrap();
+        block.push(milliseconds(last.duration_since(begin)));
     }
     let seen: Vec<usize> = miners
         .ledgers

@@ -85,16 +85,21 @@ impl Proxy {
 
     /// How long its threads have run on a processor, all together.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
-        let mut nanoseconds = 0;
-        for entry in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = fs::read_to_string(entry?.path().join("schedstat"))?;
-            let first = text.split_whitespace().next();
-            nanoseconds += first
-                .and_then(|first| first.parse::<u64>().ok())
-                .unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+        cpu(&self.child.id().to_string())
     }
+}
+
+/// How long the threads of a process (a number, or `self`) have run on a processor, all together.
+pub(crate) fn cpu(process: &str) -> io::Result<Duration> {
+    let mut nanoseconds = 0;
+    for entry in fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = fs::read_to_string(entry?.path().join("schedstat"))?;
+        let first = text.split_whitespace().next();
+        nanoseconds += first
+            .and_then(|first| first.parse::<u64>().ok())
+            .unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 impl Drop for Proxy {
