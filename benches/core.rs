@@ -10,7 +10,8 @@
     reason = "a benchmark that cannot go on says so and ends"
 )]
 
-mod support;
+#[path = "support/farm.rs"]
+mod farm;
 
 use std::cell::RefCell;
 
@@ -18,7 +19,7 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 use dpmp::units::PoolSlot;
 
-use crate::support::farm::Farm;
+use crate::farm::Farm;
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();

@@ -71,7 +71,7 @@ impl Farm {
             // Not all switch in the same moment.
             farm.pass(Duration::from_millis(10));
         }
-        farm.new_jobs(false);
+        farm.new_jobs();
         farm
     }
 
@@ -112,9 +112,12 @@ impl Farm {
     /// The core takes in an event; returns how many messages came of it.
     pub(crate) fn handle(&mut self, event: Event) -> usize {
         self.core.handle(event, self.now, &mut self.out);
-        let messages = self.out.iter().filter(|action| is_message(action)).count();
-        self.out.clear();
-        messages
+        self.count_messages()
+    }
+
+    /// How many messages the core wants sent, which nobody sends.
+    fn count_messages(&mut self) -> usize {
+        self.out.drain(..).filter(is_message).count()
     }
 
     /// A share on its way there and its answer on its way back.
@@ -141,9 +144,7 @@ impl Farm {
             let next = self.core.next_deadline().expect("somebody will switch");
             self.now.at = self.now.at.max(next);
             self.core.handle_deadline(self.now, &mut self.out);
-            let messages = self.out.iter().filter(|action| is_message(action)).count();
-            self.out.clear();
-            if messages > 0 {
+            if self.count_messages() > 0 {
                 return;
             }
         }
@@ -154,7 +155,7 @@ impl Farm {
         if self.now.at.duration_since(self.heard) < Duration::from_secs(20) {
             return;
         }
-        self.new_jobs(false);
+        self.new_jobs();
         for at in 0..self.miners.len() {
             let message = decode_miner(br#"{"id":5,"method":"mining.ping"}"#).unwrap();
             let miner = self.miners[at].id;
@@ -162,10 +163,10 @@ impl Farm {
         }
     }
 
-    fn new_jobs(&mut self, clean: bool) {
+    fn new_jobs(&mut self) {
         self.heard = self.now.at;
         for slot in PoolSlot::ALL {
-            for event in self.notifies(slot, clean) {
+            for event in self.notifies(slot, false) {
                 self.core.handle(event, self.now, &mut self.out);
             }
         }

@@ -76,11 +76,6 @@ impl Miners {
     pub(crate) fn lost(&self) -> usize {
         self.shared.lost.load(Ordering::SeqCst)
     }
-
-    /// How many shares there were so far.
-    pub(crate) fn submitted(&self) -> u64 {
-        self.ledgers.iter().map(MinerLedger::submitted).sum()
-    }
 }
 
 impl Drop for Miners {

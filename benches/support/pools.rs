@@ -110,7 +110,7 @@ struct Driver {
     peers: HashMap<usize, (PoolSlot, u64)>,
     connections: HashMap<(PoolSlot, u64), usize>,
     /// Jobs that are not due yet.
-    planned: BTreeMap<(Instant, u64), (usize, String, JobRecord)>,
+    planned: BTreeMap<(Instant, usize), (usize, String, JobRecord)>,
     batch: u64,
 }
 
@@ -150,12 +150,10 @@ impl Driver {
     ) {
         let now = Instant::now();
         let mut due = now;
-        let mut out = PerPool::from_fn(|_| Vec::new());
         for slot in PoolSlot::ALL {
-            act(&mut self.models[slot], now, &mut out[slot]);
-        }
-        for slot in PoolSlot::ALL {
-            for output in std::mem::take(&mut out[slot]) {
+            let mut out = Vec::new();
+            act(&mut self.models[slot], now, &mut out);
+            for output in out {
                 let PoolOutput::Write {
                     connection,
                     line,
@@ -166,13 +164,9 @@ impl Driver {
                     continue;
                 };
                 let peer = self.connections[&(slot, connection)];
-                if pause.is_zero() {
-                    self.write_job(peer, &line, job);
-                } else {
-                    due += pause;
-                    let number = self.planned.len() as u64;
-                    self.planned.insert((due, number), (peer, line, job));
-                }
+                due += pause;
+                let number = self.planned.len();
+                self.planned.insert((due, number), (peer, line, job));
             }
         }
     }
@@ -203,12 +197,9 @@ impl Driver {
                 self.models[slot].line(connection, &line, self.batch, at, &mut out);
                 for output in out {
                     if let PoolOutput::Write { line, job, .. } = output {
-                        self.hub.write(peer, line.as_bytes());
-                        if let Some(job) = job {
-                            let written = at;
-                            self.models[slot]
-                                .ledger()
-                                .job_written(JobRecord { written, ..job });
+                        match job {
+                            Some(job) => self.write_job(peer, &line, job),
+                            None => self.hub.write(peer, line.as_bytes()),
                         }
                     }
                 }

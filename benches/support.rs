@@ -1,3 +1,0 @@
-//! What the benchmarks of the core work on.
-
-pub(crate) mod farm;
