@@ -24,6 +24,7 @@ use crate::shell::accept::{Door, listen};
 use crate::shell::clock::{clock, now};
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::panics::Panics;
+use crate::shell::room::Room;
 use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
@@ -87,8 +88,9 @@ impl Proxy {
     pub fn start(path: &Path, log_to_stdout: bool) -> anyhow::Result<Self> {
         let loaded = config::load_or_create(path)?;
         let config = Arc::new(loaded.config);
-        // Three descriptors a miner; the usual limit of 1,024 is soon reached.
-        let descriptors = rlimit::increase_nofile_limit(u64::MAX);
+        // The usual limit of 1,024 files is soon reached.
+        let files = rlimit::increase_nofile_limit(u64::MAX);
+        let room = Room::of_this_system(files.ok());
         let listener = listen(SocketAddr::new(config.listen.host, config.listen.port))?;
         let metrics = Arc::new(Metrics::new().context("failed to set up the metrics")?);
         let published = Arc::new(Published::default());
@@ -108,7 +110,7 @@ impl Proxy {
             let text = format!("logging.allow or logging.deny names {name:?}, which no event has");
             tell(&Fact::ConfigWarning { text });
         }
-        warn_of_few_descriptors(&config, descriptors.ok(), tell);
+        warn_of_little_room(&config, room, tell);
         let state = store::state_path(path);
         let (memory, problem) = store::load(&state);
         if let Some(problem) = problem {
@@ -121,7 +123,7 @@ impl Proxy {
             observer: Arc::clone(&observer),
             tls: Tls::default(),
         };
-        let door = Door::open(listener, context.clone())?;
+        let door = Door::open(listener, room, context.clone())?;
         let miners = door.address();
         let trouble = inbox.clone();
         let report = move |problem| {
@@ -308,14 +310,11 @@ fn start_pages(config: &Config, pages: Pages) -> anyhow::Result<Option<ServerHan
     web::server::serve("gui", address, PAGE_SEATS, handler).map(Some)
 }
 
-fn warn_of_few_descriptors(config: &Config, limit: Option<u64>, tell: impl Fn(&Fact)) {
-    // A miner and its two pools, and some for files and web pages.
-    let wanted = u64::from(config.listen.max_miners) * 3 + 64;
-    if let Some(limit) = limit.filter(|limit| *limit < wanted) {
-        let text = format!(
-            "the system allows {limit} open files, listen.max_miners {} may need {wanted}",
-            config.listen.max_miners
-        );
+/// Only who asked for more miners than usual is told at once; all others when it matters.
+fn warn_of_little_room(config: &Config, room: Room, tell: impl Fn(&Fact)) {
+    let most = config.listen.max_miners;
+    if most > room.miners() && most != Config::default().listen.max_miners {
+        let text = format!("listen.max_miners is {most}, but {}", room.explain());
         tell(&Fact::ConfigWarning { text });
     }
 }

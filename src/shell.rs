@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod link;
 pub mod panics;
 pub mod proxy_header;
+pub mod room;
 pub mod scheduler;
 pub mod tls;
 

@@ -21,6 +21,7 @@ use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context as Shared, Input};
 use crate::shell::link::Socket;
 use crate::shell::proxy_header::{self, NoHeader};
+use crate::shell::room::Room;
 use crate::shell::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::stratum::codec::decode_miner;
 use crate::units::MinerId;
@@ -71,18 +72,18 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 impl Door {
-    /// Starts to accept.
+    /// Starts to accept; `room` is how many miners the system can bear.
     ///
     /// # Errors
     /// If there is no room for the thread.
-    pub fn open(listener: TcpListener, shared: Shared) -> anyhow::Result<Self> {
+    pub fn open(listener: TcpListener, room: Room, shared: Shared) -> anyhow::Result<Self> {
         let address = listener
             .local_addr()
             .context("failed to read the listening address")?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         spawn("accept", SERVICE_STACK, move || {
-            accept(&listener, &stopped, &shared)
+            accept(&listener, &stopped, room, &shared)
         })
         .context("failed to start the accept thread")?;
         Ok(Self { address, stop })
@@ -106,7 +107,7 @@ impl Door {
     }
 }
 
-fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
+fn accept(listener: &TcpListener, stop: &AtomicBool, room: Room, shared: &Shared) {
     let seats = Seats::default();
     let reports = Reports::new(shared);
     let mut next = 0;
@@ -127,6 +128,12 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Shared) {
         };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let config = shared.live.get();
+        if seats.taken() >= room.miners() {
+            reports.tell(Fact::AcceptFailed {
+                error: room.explain(),
+            });
+            continue;
+        }
         let balancers = &config.listen.proxy_protocol_from;
         let from_balancer = balancers.iter().any(|own| own.contains(&peer.ip()));
         let seat = seats.take(&config).and_then(|mut seat| {
@@ -314,6 +321,11 @@ struct Seat {
 }
 
 impl Seats {
+    /// How many are taken.
+    fn taken(&self) -> u32 {
+        self.0.lock().total
+    }
+
     /// A place for somebody whose address may still have to be learnt.
     fn take(&self, config: &Config) -> Result<Seat, Limit> {
         let most = config.listen.max_miners;
@@ -384,6 +396,6 @@ mod tests {
         drop(first);
         assert!(take(1).is_ok());
         assert_eq!(seats.0.lock().by_address.len(), 2);
-        assert_eq!(seats.0.lock().total, 2);
+        assert_eq!(seats.taken(), 2);
     }
 }

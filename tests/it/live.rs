@@ -171,7 +171,9 @@ fn without_pools_it_serves_its_pages_and_closes_miners() {
     for section in ["listen", "metrics", "gui", "logging"] {
         sample[section] = ports[section].clone();
     }
-    let mut proxy = Setup { config: sample }.start();
+    let mut setup = Setup::bare();
+    setup.config = sample;
+    let mut proxy = setup.start();
     let (status, _) = http_get(proxy.metrics_address(), "/healthz").unwrap();
     assert!((200..600).contains(&status));
     let (status, body) = http_get(proxy.metrics_address(), "/metrics").unwrap();

@@ -242,3 +242,30 @@ fn an_endless_line_from_a_pool_costs_only_that_connection() {
     });
     assert_eq!(ledger.violations(), []);
 }
+
+#[test]
+fn no_more_miners_get_in_than_the_system_has_room_for() {
+    // 60 files, less a tenth and the program's own, three a miner.
+    let scene = Scene::new(|setup| setup.open_files(60));
+    let mut crowd: Vec<Client> = (1..7)
+        .map(|_| Client::connect(scene.proxy.address()))
+        .collect();
+    for client in &mut crowd {
+        client.subscribe();
+        assert_eq!(client.authorize()["result"], true);
+        client.job();
+    }
+    let mut one_more = Client::connect(scene.proxy.address());
+    assert!(one_more.is_closed_within(SOON));
+    wait_until(SOON, "the reason in the log", || {
+        scene
+            .proxy
+            .logged("accept_failed", "this system has room for 7 miners")
+    });
+    drop(crowd);
+    wait_until(SOON, "a place", || {
+        let mut next = Client::connect(scene.proxy.address());
+        !next.is_closed_within(AT_ONCE / 10)
+    });
+    scene.check();
+}

@@ -405,7 +405,7 @@ fn of_notice(trouble: Trouble, notice: &Notice) -> Alert {
         Trouble::Accept => (
             Level::Error,
             "Miners could not be let in".to_owned(),
-            "Usually too many files are open: raise the system's limit or lower listen.max_miners.",
+            "Usually the system allows too few files or threads: raise what is named, or use several instances.",
         ),
         Trouble::Config => (
             Level::Warning,

@@ -18,6 +18,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// A config that is to be started.
 pub(crate) struct Setup {
     pub(crate) config: Value,
+    /// How many files the process may open, if not as many as we.
+    open_files: Option<u32>,
 }
 
 impl Setup {
@@ -51,7 +53,10 @@ impl Setup {
             "gui": {"enabled": true, "host": "127.0.0.1", "port": free_port()},
             "logging": {"level": "debug", "directory": "logs"},
         });
-        Self { config }
+        Self {
+            config,
+            open_files: None,
+        }
     }
 
     /// Sets one value, such as `scheduler.slice_seconds`.
@@ -66,10 +71,16 @@ impl Setup {
         self
     }
 
+    /// Lets the process open no more files than this.
+    pub(crate) fn open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
+        self
+    }
+
     /// Starts the binary and waits until it serves.
     #[track_caller]
     pub(crate) fn start(self) -> Proxy {
-        let mut proxy = Proxy::spawn(self.config);
+        let mut proxy = Proxy::spawn(self);
         proxy.wait_until_it_serves();
         proxy
     }
@@ -80,18 +91,21 @@ pub(crate) struct Proxy {
     child: Child,
     folder: TempDir,
     config: Value,
+    open_files: Option<u32>,
     ended: bool,
 }
 
 impl Proxy {
-    fn spawn(config: Value) -> Self {
+    fn spawn(setup: Setup) -> Self {
+        let Setup { config, open_files } = setup;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         fs::write(&path, serde_json::to_string_pretty(&config).unwrap()).unwrap();
         Self {
-            child: spawn_in(&folder),
+            child: spawn_in(&folder, open_files),
             folder,
             config,
+            open_files,
             ended: false,
         }
     }
@@ -107,7 +121,7 @@ impl Proxy {
     /// Starts it anew in the same folder after it was stopped, and waits until it serves.
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn_in(&self.folder);
+        self.child = spawn_in(&self.folder, self.open_files);
         self.ended = false;
         self.wait_until_it_serves();
     }
@@ -254,9 +268,13 @@ impl Proxy {
     }
 }
 
-fn spawn_in(folder: &TempDir) -> Child {
+fn spawn_in(folder: &TempDir, open_files: Option<u32>) -> Child {
     let output = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
-    Command::new(env!("CARGO_BIN_EXE_dpmp"))
+    let limit = open_files.map_or(String::new(), |most| format!("ulimit -n {most};"));
+    Command::new("sh")
+        .arg("-c")
+        .arg(format!("{limit} exec \"$0\" \"$@\""))
+        .arg(env!("CARGO_BIN_EXE_dpmp"))
         .arg("--config")
         .arg(folder.path().join("config.json"))
         .current_dir(folder.path())

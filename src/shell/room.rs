@@ -1,0 +1,158 @@
+//! How many miners the system has room for. Where it has none left, threads fail to start, and the standard library
+//! even panics in one whose stack has no room for a guard: so miners are turned away before.
+
+use std::fs;
+use std::path::Path;
+
+/// Where Linux tells what it allows. A service may be forbidden to look: the kernel's own default counts then.
+const PROC: &str = "/proc/sys";
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// What the system gives a process a limited number of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bound {
+    /// As it is told.
+    what: &'static str,
+    /// How many the process may have.
+    allowed: u64,
+    /// How many the program takes without a miner.
+    own: u64,
+    /// How many a miner takes with its two pool connections.
+    per_miner: u64,
+}
+
+impl Bound {
+    /// Each connection has a reader and a writer.
+    const fn threads(allowed: u64) -> Self {
+        Self {
+            what: "threads (pids.max of the container or TasksMax of the service, ulimit -u, kernel.pid_max, kernel.threads-max)",
+            allowed,
+            own: 64,
+            per_miner: 6,
+        }
+    }
+
+    /// Of each thread the kernel counts the stack, the stack for signals, and the guard before either.
+    const fn maps(allowed: u64) -> Self {
+        Self {
+            what: "memory areas (vm.max_map_count)",
+            allowed,
+            own: 512,
+            per_miner: 24,
+        }
+    }
+
+    const fn files(allowed: u64) -> Self {
+        Self {
+            what: "open files (ulimit -n)",
+            allowed,
+            own: 32,
+            per_miner: 3,
+        }
+    }
+
+    /// A tenth stays free for connections that are being replaced.
+    fn miners(&self) -> u64 {
+        (self.allowed - self.allowed / 10).saturating_sub(self.own) / self.per_miner
+    }
+}
+
+/// The bound that is reached first.
+#[derive(Clone, Copy, Debug)]
+pub struct Room(Bound);
+
+impl Room {
+    /// Asks the system. `files` is how many files the process may open.
+    pub fn of_this_system(files: Option<u64>) -> Self {
+        let maps = number(&Path::new(PROC).join("vm/max_map_count")).unwrap_or(65_530);
+        let threads = [
+            number(&Path::new(PROC).join("kernel/pid_max")),
+            number(&Path::new(PROC).join("kernel/threads-max")),
+            limit_of_user(),
+            limit_of_group(),
+        ];
+        Self::first_reached([
+            Some(Bound::maps(maps)),
+            threads.into_iter().flatten().min().map(Bound::threads),
+            files.map(Bound::files),
+        ])
+    }
+
+    fn first_reached(bounds: [Option<Bound>; 3]) -> Self {
+        let first = bounds.into_iter().flatten().min_by_key(Bound::miners);
+        Self(first.unwrap_or(Bound::maps(u64::MAX)))
+    }
+
+    /// How many miners may be connected at a time.
+    pub fn miners(&self) -> u32 {
+        self.0.miners().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// For the owner: how many, and because of what.
+    pub fn explain(&self) -> String {
+        let Bound {
+            what,
+            allowed,
+            per_miner,
+            ..
+        } = self.0;
+        format!(
+            "this system has room for {} miners, since it allows {allowed} {what}, of which a miner takes {per_miner}",
+            self.miners()
+        )
+    }
+}
+
+/// A file that holds a number; "max" is none.
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Linux counts a user's threads, except the administrator's.
+fn limit_of_user() -> Option<u64> {
+    rlimit::Resource::NPROC.get_soft().ok()
+}
+
+/// The least that the process's group and those around it allow.
+fn limit_of_group() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    // "0::/system.slice/dpmp.service"; in a container "0::/".
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Path::new(CGROUPS)
+        .join(own)
+        .ancestors()
+        .take_while(|group| group.starts_with(CGROUPS))
+        .filter_map(|group| number(&group.join("pids.max")))
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_that_is_reached_first_counts() {
+        let room = |maps, threads, files| {
+            Room::first_reached([
+                Some(Bound::maps(maps)),
+                Some(Bound::threads(threads)),
+                Some(Bound::files(files)),
+            ])
+        };
+        assert_eq!(room(65_530, 32_768, 65_536).miners(), 2_436);
+        assert_eq!(room(65_530, 2_048, 65_536).miners(), 296);
+        assert_eq!(
+            room(65_530, 32_768, 1_024).explain(),
+            "this system has room for 296 miners, since it allows 1024 open files (ulimit -n), of which a miner takes 3"
+        );
+        assert_eq!(room(u64::MAX, u64::MAX, u64::MAX).miners(), u32::MAX);
+        assert_eq!(room(65_530, 10, 1_024).miners(), 0);
+        assert_eq!(Room::first_reached([None, None, None]).miners(), u32::MAX);
+    }
+
+    #[test]
+    fn this_system_has_room() {
+        let room = Room::of_this_system(Some(1_024));
+        assert!((1..=296).contains(&room.miners()), "{}", room.explain());
+    }
+}
