@@ -15,6 +15,7 @@ mod support;
 
 mod direct;
 
+mod backups;
 mod balancer;
 mod failover;
 mod handshake;
