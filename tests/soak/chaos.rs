@@ -12,15 +12,16 @@ use dpmp::sim::pool::options::{
 };
 use dpmp::sim::rng::Rng;
 
-use super::guests::{ACTS, Guest};
+use super::guests::{ACTS, Act, Guest};
 use super::slow::Slow;
+use super::vanish::vanish;
 use super::world::{World, config};
 
 /// A fault: whether it could be done now.
 type Fault = fn(&mut World) -> bool;
 
 /// All faults but the guests' acts and SIGKILL.
-const FAULTS: [(&str, Fault); 25] = [
+const FAULTS: [(&str, Fault); 26] = [
     ("pool dies", pool_dies),
     ("pool takes no more connections", pool_closes_door),
     ("pool stalls", pool_stalls),
@@ -41,6 +42,7 @@ const FAULTS: [(&str, Fault); 25] = [
     ("pool answers late", pool_late),
     ("pool authorizes nobody", pool_locks_out),
     ("miners hang up", miners_hang_up),
+    ("miner vanishes", miner_vanishes),
     ("disk is full", disk_full),
     ("state folder is read-only", folder_read_only),
     ("clock jumps", clock_jumps),
@@ -76,7 +78,7 @@ impl Deck {
             Some((name, fault)) => (*name, fault(world)),
             None => (
                 ACTS[card - FAULTS.len()].0,
-                guest(world, card - FAULTS.len()),
+                guest(world, ACTS[card - FAULTS.len()].1),
             ),
         };
         if done {
@@ -86,7 +88,7 @@ impl Deck {
 }
 
 /// A guest comes.
-fn guest(world: &mut World, act: usize) -> bool {
+fn guest(world: &mut World, act: Act) -> bool {
     world.guests.retain(|guest| !guest.is_finished());
     let mut guest = Guest {
         miners: world.proxy.miners_address(),
@@ -99,7 +101,7 @@ fn guest(world: &mut World, act: usize) -> bool {
     world.stop_guests.store(false, Ordering::SeqCst);
     let run = move || {
         // Being cut off is what a guest has to expect.
-        let _ = ACTS[act].1(&mut guest);
+        let _ = act(&mut guest);
     };
     world.guests.push(std::thread::spawn(run));
     true
@@ -340,6 +342,10 @@ fn miners_hang_up(world: &mut World) -> bool {
         }
     }
     true
+}
+
+fn miner_vanishes(world: &mut World) -> bool {
+    world.miners_can_vanish && guest(world, vanish)
 }
 
 fn disk_full(world: &mut World) -> bool {

@@ -17,8 +17,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// How long a write may take before a guest gives up.
 const WRITE: Duration = Duration::from_secs(2);
 
-const SUBSCRIBE: &str = r#"{"id":1,"method":"mining.subscribe","params":["guest"]}"#;
-const AUTHORIZE: &str = r#"{"id":2,"method":"mining.authorize","params":["wallet.guest","x"]}"#;
+pub(crate) const SUBSCRIBE: &str = r#"{"id":1,"method":"mining.subscribe","params":["guest"]}"#;
+pub(crate) const AUTHORIZE: &str =
+    r#"{"id":2,"method":"mining.authorize","params":["wallet.guest","x"]}"#;
 
 /// What a guest does.
 pub(crate) type Act = fn(&mut Guest) -> std::io::Result<()>;
@@ -59,7 +60,7 @@ impl Guest {
         Ok(stream)
     }
 
-    fn stay(&self) {
+    pub(crate) fn stay(&self) {
         while self.goes_on() {
             std::thread::sleep(Duration::from_millis(100));
         }

@@ -12,9 +12,9 @@
 //! beginning with the first, the process is killed with SIGKILL, too; then its totals may lack the last 30 s. Each
 //! round is a line on standard output; the exit code is 0 if nothing was violated.
 //!
-//! As root (a full disk needs a small `tmpfs`) and with `libfaketime` installed (the clock) it does everything;
-//! otherwise it says what it leaves out. What no program can do on the loopback interface is a peer whose packets
-//! vanish: peers here are silent, do not read, or reset.
+//! As root (a full disk needs a small `tmpfs`, a miner that vanishes a network of its own) and with `libfaketime` and
+//! `iproute2` installed it does everything; otherwise it says what it leaves out. Pools do not vanish; they are
+//! silent, slow, or reset.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,6 +30,7 @@ mod disk;
 mod guests;
 mod proxy;
 mod slow;
+mod vanish;
 mod world;
 
 use std::process::ExitCode;
@@ -138,6 +139,9 @@ impl Soak {
     fn say_what_is_left_out(&self) {
         if !self.world.proxy.disk.can_be_full() {
             println!("left out: full disks (only root can mount a small one)");
+        }
+        if !self.world.miners_can_vanish {
+            println!("left out: miners that vanish (only root can make networks, with iproute2)");
         }
         if !self.world.proxy.has_clock() {
             println!("left out: clock jumps (libfaketime is not installed)");

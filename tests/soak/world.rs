@@ -19,6 +19,7 @@ use super::chaos::End;
 use super::disk::Disk;
 use super::proxy::{PATIENCE, Ports, Proxy};
 use super::slow::Slow;
+use super::vanish;
 
 /// Shares a second of all miners together, and most of one.
 const RATE: f64 = 60.0;
@@ -49,6 +50,8 @@ pub(crate) struct World {
     pub(crate) ends: Vec<(Instant, End, usize)>,
     /// How many faults there were of each kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
+    /// Whether networks can be made for miners.
+    pub(crate) miners_can_vanish: bool,
     pub(crate) violations: Arc<Mutex<Vec<String>>>,
     /// The longest that a fault lasts.
     longest: Duration,
@@ -90,7 +93,7 @@ pub(crate) fn config(ports: Ports) -> Value {
     };
     json!({
         "listen": {
-            "host": "127.0.0.1", "port": ports.miners, "max_miners_per_address": 0, "authorize_seconds": 5,
+            "host": "0.0.0.0", "port": ports.miners, "max_miners_per_address": 0, "authorize_seconds": 5,
         },
         "metrics": {"host": "127.0.0.1", "port": ports.metrics},
         "gui": {"host": "127.0.0.1", "port": ports.pages},
@@ -143,6 +146,7 @@ impl World {
             stop_guests: Arc::default(),
             ends: Vec::new(),
             faults: BTreeMap::new(),
+            miners_can_vanish: vanish::is_possible(),
             violations: Arc::default(),
             longest,
             samples: VecDeque::new(),
