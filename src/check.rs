@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use crate::config::{self, PoolConfig};
-use crate::shell::tls::Tls;
+use crate::shell::tls::pool::Tls;
 use crate::units::PoolSlot;
 use crate::visit::{Found, Step, visit};
 

@@ -111,8 +111,34 @@ pub struct Listen {
     pub pool_max_line_bytes: usize,
     /// Load balancers, whose connections begin with a PROXY header that names the miner; none by default.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// The TCP port for miners that encrypt, from 1; 3352 by default. It is open if there is a certificate. Needs a
+    /// restart.
+    pub tls_port: u16,
+    /// The file with the certificate (PEM) that they are shown; empty by default: none. Needs a restart.
+    pub tls_certificate: PathBuf,
+    /// The file with its key; empty by default: it is in the same file. Needs a restart.
+    pub tls_key: PathBuf,
     /// Over how long the miners are let go at a stop, 0 to 3600 s; 0 by default: all at once. Key: `drain_seconds`.
     pub drain: Duration,
+}
+
+impl Listen {
+    /// Whether miners may encrypt.
+    pub fn has_certificate(&self) -> bool {
+        !is_empty(&self.tls_certificate)
+    }
+
+    /// The files of the certificate and of its key, if miners may encrypt: relative ones stand beside the config file.
+    pub fn certificate_beside(&self, config_file: &Path) -> Option<(PathBuf, PathBuf)> {
+        let beside = |file: &Path| config_file.parent().unwrap_or(Path::new("")).join(file);
+        let certificate = Some(&self.tls_certificate).filter(|file| !is_empty(file))?;
+        let key = Some(&self.tls_key).filter(|file| !is_empty(file));
+        Some((beside(certificate), beside(key.unwrap_or(certificate))))
+    }
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// A plain HTTP service: `metrics`. All of it needs a restart.

@@ -20,7 +20,7 @@ use crate::observe::Observer;
 use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
 use crate::observe::published::Published;
-use crate::shell::accept::{Door, listen};
+use crate::shell::accept::{Door, Reception, listen};
 use crate::shell::clock::{clock, now};
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::panics::Panics;
@@ -28,7 +28,8 @@ use crate::shell::room::Room;
 use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::thread::{SERVICE_STACK, spawn};
-use crate::shell::tls::Tls;
+use crate::shell::tls::miner::Certificate;
+use crate::shell::tls::pool::Tls;
 use crate::shell::{store, watch};
 use crate::web;
 use crate::web::limit::Places;
@@ -91,7 +92,10 @@ impl Proxy {
         // The usual limit of 1,024 files is soon reached.
         let files = rlimit::increase_nofile_limit(u64::MAX);
         let room = Room::of_this_system(files.ok());
-        let listener = listen(SocketAddr::new(config.listen.host, config.listen.port))?;
+        let listener = listen(
+            SocketAddr::new(config.listen.host, config.listen.port),
+            "listen.port",
+        )?;
         let metrics = Arc::new(Metrics::new().context("failed to set up the metrics")?);
         let published = Arc::new(Published::default());
         let page = start_metrics_page(&config, &metrics, &published)?;
@@ -123,8 +127,21 @@ impl Proxy {
             observer: Arc::clone(&observer),
             tls: Tls::default(),
         };
-        let door = Door::open(listener, room, context.clone())?;
+        let reception = Reception::new(room, context.clone());
+        let certificate = open_certificate(&config, path, tell);
+        let tls_door = match certificate {
+            None => None,
+            Some(certificate) => {
+                let listener = listen(
+                    SocketAddr::new(config.listen.host, config.listen.tls_port),
+                    "listen.tls_port",
+                )?;
+                Some(Door::open(listener, Some(certificate), reception.clone())?)
+            }
+        };
+        let door = Door::open(listener, None, reception)?;
         let miners = door.address();
+        let tls_miners = tls_door.as_ref().map(Door::address);
         let trouble = inbox.clone();
         let report = move |problem| {
             let _ = trouble.send(Input::Report(state_problem(problem)));
@@ -148,6 +165,7 @@ impl Proxy {
         tell(&Fact::Started {
             version: env!("CARGO_PKG_VERSION"),
             listen: miners.to_string(),
+            listen_tls: tls_miners.map(|address| address.to_string()),
             metrics: page.as_ref().map(|page| page.addr().to_string()),
             gui: gui.as_ref().map(|page| page.addr().to_string()),
             config: path.display().to_string(),
@@ -161,7 +179,7 @@ impl Proxy {
             memory,
             inbox: inputs,
             context,
-            door,
+            doors: [door].into_iter().chain(tls_door).collect(),
             published: Arc::clone(&published),
             store: memories,
         };
@@ -308,6 +326,23 @@ fn start_pages(config: &Config, pages: Pages) -> anyhow::Result<Option<ServerHan
     let address = SocketAddr::new(config.gui.host, config.gui.port);
     let handler = web::gui::handler(pages);
     web::server::serve("gui", address, PAGE_SEATS, handler).map(Some)
+}
+
+/// What miners that encrypt are shown, if there is anything. The others are served without it, too.
+fn open_certificate(
+    config: &Config,
+    path: &Path,
+    tell: impl Fn(&Fact),
+) -> Option<Arc<Certificate>> {
+    let (certificate, key) = config.listen.certificate_beside(path)?;
+    match Certificate::load(certificate, key) {
+        Ok(certificate) => Some(Arc::new(certificate)),
+        Err(error) => {
+            let error = format!("listen.tls_port is not open: {error:#}");
+            tell(&Fact::AcceptFailed { error });
+            None
+        }
+    }
 }
 
 /// Only who asked for more miners than usual is told at once; all others when it matters.

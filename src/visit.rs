@@ -21,7 +21,7 @@ use crate::core::upstream::{Identity, Talk, Upstream};
 use crate::shell::clock::clock;
 use crate::shell::dial::{connect, secure};
 use crate::shell::link::Socket;
-use crate::shell::tls::Tls;
+use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::{Encode, decode_pool};
 use crate::stratum::job::{Notify, network_difficulty};
 use crate::stratum::line::LineReader;

@@ -104,6 +104,9 @@ impl Reader<'_> {
             pool_max_line_bytes: bytes(self.get(&listen::POOL_MAX_LINE)),
             proxy_protocol_from: self.get(&listen::PROXY_PROTOCOL_FROM),
             drain: self.get(&listen::DRAIN),
+            tls_port: self.get(&listen::TLS_PORT),
+            tls_certificate: self.get(&listen::TLS_CERTIFICATE).into(),
+            tls_key: self.get(&listen::TLS_KEY).into(),
         }
     }
 
@@ -283,6 +286,12 @@ impl Reader<'_> {
         let mut taken = vec![(listen::PORT.path, config.listen.host, config.listen.port)];
         let others = [
             (
+                &listen::TLS_PORT,
+                config.listen.has_certificate(),
+                config.listen.host,
+                config.listen.tls_port,
+            ),
+            (
                 &metrics::PORT,
                 config.metrics.enabled,
                 config.metrics.host,
@@ -317,33 +326,31 @@ impl Reader<'_> {
 
     /// A pool that is the proxy itself would make it connect to itself without end.
     fn check_loops(&mut self, config: &Config) {
-        let own = |host: &str| {
+        let listening = &config.listen;
+        let own = |host: &str, port: u16| {
+            let encrypts = listening.has_certificate() && port == listening.tls_port;
+            if port != listening.port && !encrypts {
+                return false;
+            }
             let address = match host {
                 "localhost" => Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
                 other => other.parse().ok(),
             };
             let Some(address) = address else { return false };
-            let listening = config.listen.host;
+            let served = listening.host;
             let this_machine = address.is_loopback() || address.is_unspecified();
-            address == listening
-                || (this_machine && (listening.is_unspecified() || listening.is_loopback()))
+            address == served || (this_machine && (served.is_unspecified() || served.is_loopback()))
         };
         for (slot, pool) in config.pools.iter() {
             let Some(pool) = pool else { continue };
             let keys = keys::pool(slot);
-            let allowed = format!(
-                "a pool; port {} of this machine is DPMP itself",
-                config.listen.port
-            );
-            if pool.port == config.listen.port && own(&pool.host) {
-                self.refuse(&keys.host, allowed.clone());
+            let allowed = |port: u16| format!("a pool; port {port} of this machine is DPMP itself");
+            if own(&pool.host, pool.port) {
+                self.refuse(&keys.host, allowed(pool.port));
             }
-            if pool
-                .backups
-                .iter()
-                .any(|backup| backup.port == config.listen.port && own(&backup.host))
-            {
-                self.refuse(&keys.backups, allowed);
+            let mut backups = pool.backups.iter();
+            if let Some(backup) = backups.find(|backup| own(&backup.host, backup.port)) {
+                self.refuse(&keys.backups, allowed(backup.port));
             }
         }
     }

@@ -208,6 +208,33 @@ pub(super) mod listen {
          another instance at the same moment; 0: at once.",
     );
 
+    pub(in crate::config) const TLS_PORT: Key<Port> = Key::fixed(
+        "listen.tls_port",
+        Port(3352),
+        |c| c.listen.tls_port.to_string(),
+        "TCP port on which miners are served that encrypt (TLS 1.2 or 1.3); open if there is a certificate.",
+    );
+    pub(in crate::config) const TLS_CERTIFICATE: Key<Text> = Key::fixed(
+        "listen.tls_certificate",
+        FILE,
+        |c| c.listen.tls_certificate.display().to_string(),
+        "File with the certificate that they are shown, and those between it and its authority (PEM); relative to the \
+         folder of this file. It is read anew when it changes.",
+    );
+    pub(in crate::config) const TLS_KEY: Key<Text> = Key::fixed(
+        "listen.tls_key",
+        FILE,
+        |c| c.listen.tls_key.display().to_string(),
+        "File with the certificate's private key (PEM); if empty, it is in the certificate's file.",
+    );
+
+    /// The name of a file, or none.
+    const FILE: Text = Text {
+        default: "",
+        choices: &[],
+        longest: 1024,
+    };
+
     /// A count without a limit at zero.
     const COUNT: Whole = Whole {
         default: 2000,
@@ -631,7 +658,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 65] {
+pub(super) fn all() -> [&'static dyn AnyKey; 68] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -643,6 +670,9 @@ pub(super) fn all() -> [&'static dyn AnyKey; 65] {
         &listen::POOL_MAX_LINE,
         &listen::PROXY_PROTOCOL_FROM,
         &listen::DRAIN,
+        &listen::TLS_PORT,
+        &listen::TLS_CERTIFICATE,
+        &listen::TLS_KEY,
         &metrics::ENABLED,
         &metrics::HOST,
         &metrics::PORT,

@@ -345,6 +345,12 @@ fn two_services_cannot_share_a_port() {
         ]
     );
     config(&json!({"metrics": {"port": 3351, "enabled": false}}));
+    let encrypted = json!({"listen": {"tls_port": 3351, "tls_certificate": "own.pem"}});
+    assert_eq!(
+        errors(&encrypted),
+        ["listen.tls_port: found 3351; allowed: another port than that of listen.port"]
+    );
+    config(&json!({"listen": {"tls_port": 3351}}));
     config(&json!({"listen": {"host": "10.0.0.1"}, "gui": {"port": 3351, "host": "127.0.0.1"}}));
 }
 
@@ -356,6 +362,13 @@ fn a_pool_is_not_the_proxy_itself() {
         assert!(errors(&value)[0].contains("DPMP itself"), "{host}");
         set(&mut value, "pools.A.port", json!(3333));
         config(&value);
+        set(&mut value, "listen.tls_port", json!(3333));
+        config(&value);
+        set(&mut value, "listen.tls_certificate", json!("own.pem"));
+        assert!(
+            errors(&value)[0].contains("port 3333 of this machine is DPMP itself"),
+            "{host}"
+        );
     }
     let mut elsewhere = with("pools.A.host", json!("localhost:3351"));
     set(&mut elsewhere, "listen.host", json!("192.168.1.5"));
@@ -563,6 +576,9 @@ fn what_needs_a_restart_is_as_documented() {
                 "gui.port",
                 "listen.host",
                 "listen.port",
+                "listen.tls_port",
+                "listen.tls_certificate",
+                "listen.tls_key",
                 "logging.directory",
                 "logging.max_file_mb",
                 "logging.keep_files",

@@ -270,6 +270,8 @@ pub enum Fact {
         version: &'static str,
         /// Where miners connect.
         listen: String,
+        /// Where miners connect that encrypt, if anywhere.
+        listen_tls: Option<String>,
         /// Where metrics are served, if at all.
         metrics: Option<String>,
         /// Where the pages are served, if at all.
@@ -381,6 +383,8 @@ pub enum TurnedAway {
     TooMuchRubbish,
     /// It spoke another protocol.
     OtherProtocol(String),
+    /// It came to the port for TLS, and the handshake failed.
+    TlsFailed(String),
     /// The proxy stops.
     Stopping,
 }
@@ -397,6 +401,7 @@ impl TurnedAway {
             }
             Self::TooMuchRubbish => "too many lines that are no messages".into(),
             Self::OtherProtocol(what) => format!("it sent {what}"),
+            Self::TlsFailed(why) => format!("TLS handshake: {why}"),
             Self::Stopping => "the proxy stops".into(),
         }
     }
@@ -410,6 +415,7 @@ impl TurnedAway {
             Self::ExtranonceChanged => "extranonce_changed",
             Self::TooMuchRubbish => "rubbish",
             Self::OtherProtocol(_) => "other_protocol",
+            Self::TlsFailed(_) => "tls_failed",
             Self::Stopping => "stopping",
         }
     }

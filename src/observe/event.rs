@@ -159,7 +159,8 @@ pub fn level(fact: &Fact) -> Level {
             | TurnedAway::NoWork
             | TurnedAway::ExtranonceChanged
             | TurnedAway::TooMuchRubbish
-            | TurnedAway::OtherProtocol(_) => Level::Warn,
+            | TurnedAway::OtherProtocol(_)
+            | TurnedAway::TlsFailed(_) => Level::Warn,
         },
         // Where the money goes: whoever did not change it has to see that somebody did.
         Fact::ConfigApplied { payout: true, .. } => Level::Warn,
@@ -459,12 +460,14 @@ impl Fields {
             Fact::Started {
                 version,
                 listen,
+                listen_tls,
                 metrics,
                 gui,
                 config,
             } => {
                 self.put("version", *version);
                 self.put("listen", listen.as_str());
+                self.put("listen_tls", listen_tls.as_deref());
                 self.put("metrics", metrics.as_deref());
                 self.put("gui", gui.as_deref());
                 self.put("config", config.as_str());

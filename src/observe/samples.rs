@@ -195,6 +195,7 @@ pub(crate) fn samples() -> Vec<Fact> {
         Fact::Started {
             version: "0.1.0",
             listen: "0.0.0.0:3351".into(),
+            listen_tls: Some("0.0.0.0:3352".into()),
             metrics: Some("0.0.0.0:9210".into()),
             gui: Some("0.0.0.0:8855".into()),
             config: "/data/config.json".into(),

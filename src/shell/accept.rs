@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ use crate::shell::link::Socket;
 use crate::shell::proxy_header::{self, NoHeader};
 use crate::shell::room::Room;
 use crate::shell::thread::{PARSER_STACK, SERVICE_STACK, spawn};
+use crate::shell::tls::Session;
+use crate::shell::tls::miner::Certificate;
 use crate::stratum::codec::decode_miner;
 use crate::units::MinerId;
 
@@ -45,11 +47,11 @@ pub struct Door {
     stop: Arc<AtomicBool>,
 }
 
-/// Opens the port for miners.
+/// Opens a port for miners, that of this key.
 ///
 /// # Errors
 /// If the port is taken or not allowed.
-pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     let open = || -> io::Result<TcpListener> {
         let socket = RawSocket::new(
             Domain::for_address(address),
@@ -66,24 +68,26 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
-    open().with_context(|| {
-        format!("failed to listen for miners on {address} (listen.host, listen.port)")
-    })
+    open().with_context(|| format!("failed to listen for miners on {address} (listen.host, {key})"))
 }
 
 impl Door {
-    /// Starts to accept; `room` is how many miners the system can bear.
+    /// Starts to accept; with a `certificate` from miners that encrypt.
     ///
     /// # Errors
     /// If there is no room for the thread.
-    pub fn open(listener: TcpListener, room: Room, shared: Shared) -> anyhow::Result<Self> {
+    pub fn open(
+        listener: TcpListener,
+        certificate: Option<Arc<Certificate>>,
+        reception: Reception,
+    ) -> anyhow::Result<Self> {
         let address = listener
             .local_addr()
             .context("failed to read the listening address")?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         spawn("accept", SERVICE_STACK, move || {
-            accept(&listener, &stopped, room, &shared)
+            accept(&listener, &stopped, certificate.as_ref(), &reception)
         })
         .context("failed to start the accept thread")?;
         Ok(Self { address, stop })
@@ -107,10 +111,76 @@ impl Door {
     }
 }
 
-fn accept(listener: &TcpListener, stop: &AtomicBool, room: Room, shared: &Shared) {
-    let seats = Seats::default();
-    let reports = Reports::new(shared);
-    let mut next = 0;
+/// Who is let in, whichever door it is.
+#[derive(Clone)]
+pub struct Reception {
+    room: Room,
+    seats: Seats,
+    next: Arc<AtomicU64>,
+    reports: Reports,
+    shared: Shared,
+}
+
+impl Reception {
+    /// For all doors; `room` is how many miners the system can bear.
+    pub fn new(room: Room, shared: Shared) -> Self {
+        Self {
+            room,
+            seats: Seats::default(),
+            next: Arc::new(AtomicU64::new(1)),
+            reports: Reports::new(&shared),
+            shared,
+        }
+    }
+
+    /// A connection that may stay; of one that may not is told why.
+    fn admit(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        from_balancer: bool,
+        config: &Config,
+    ) -> Option<Newcomer> {
+        if self.seats.taken() >= self.room.miners() {
+            self.reports.tell(Fact::AcceptFailed {
+                error: self.room.explain(),
+            });
+            return None;
+        }
+        let seat = self.seats.take(config).and_then(|mut seat| {
+            // Who is behind a balancer has still to be read.
+            if !from_balancer {
+                seat.belongs_to(peer.ip(), config)?;
+            }
+            Ok(seat)
+        });
+        match seat {
+            Ok(seat) => Some(Newcomer {
+                miner: MinerId(self.next.fetch_add(1, Ordering::Relaxed)),
+                peer,
+                stream,
+                seat,
+            }),
+            Err(limit) => {
+                self.reports.limit(peer, limit);
+                None
+            }
+        }
+    }
+}
+
+fn accept(
+    listener: &TcpListener,
+    stop: &AtomicBool,
+    certificate: Option<&Arc<Certificate>>,
+    reception: &Reception,
+) {
+    let failed = |error: io::Error| {
+        reception.reports.tell(Fact::AcceptFailed {
+            error: error.to_string(),
+        });
+        std::thread::sleep(AFTER_FAILURE);
+    };
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::SeqCst) {
@@ -119,58 +189,24 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, room: Room, shared: &Shared
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                reports.tell(Fact::AcceptFailed {
-                    error: error.to_string(),
-                });
-                std::thread::sleep(AFTER_FAILURE);
+                failed(error);
                 continue;
             }
         };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let config = shared.live.get();
-        if seats.taken() >= room.miners() {
-            reports.tell(Fact::AcceptFailed {
-                error: room.explain(),
-            });
-            continue;
-        }
+        let config = reception.shared.live.get();
         let balancers = &config.listen.proxy_protocol_from;
         let from_balancer = balancers.iter().any(|own| own.contains(&peer.ip()));
-        let seat = seats.take(&config).and_then(|mut seat| {
-            // Who is behind a balancer has still to be read.
-            if !from_balancer {
-                seat.belongs_to(peer.ip(), &config)?;
-            }
-            Ok(seat)
-        });
-        let seat = match seat {
-            Ok(seat) => seat,
-            Err(limit) => {
-                reports.limit(peer, limit);
-                continue;
-            }
+        let Some(newcomer) = reception.admit(stream, peer, from_balancer, &config) else {
+            continue;
         };
-        next += 1;
-        let newcomer = Newcomer {
-            miner: MinerId(next),
-            peer,
-            stream,
-            seat,
-        };
-        let (shared, reporting) = (shared.clone(), reports.clone());
+        let (certificate, reception) = (certificate.cloned(), reception.clone());
         let name = format!("{}-rx", newcomer.miner);
         let started = spawn(name, PARSER_STACK, move || {
-            if from_balancer {
-                newcomer.introduce(&config, &shared, &reporting);
-            } else {
-                newcomer.serve(&config, &shared);
-            }
+            newcomer.come_in(from_balancer, certificate.as_deref(), &config, &reception);
         });
         if let Err(error) = started {
-            reports.tell(Fact::AcceptFailed {
-                error: error.to_string(),
-            });
-            std::thread::sleep(AFTER_FAILURE);
+            failed(error);
         }
     }
 }
@@ -220,33 +256,57 @@ struct Newcomer {
 }
 
 impl Newcomer {
-    /// Learns from the balancer who the miner is, and serves it.
-    fn introduce(mut self, config: &Config, shared: &Shared, reports: &Reports) {
-        match proxy_header::read(&self.stream) {
-            Ok(behind) => self.peer = behind.unwrap_or(self.peer),
-            Err(NoHeader::Empty) => return,
-            Err(NoHeader::Bad(what)) => {
-                return reports.tell(Fact::MinerTurnedAway {
-                    miner: self.miner,
-                    peer: self.peer,
-                    reason: TurnedAway::OtherProtocol(what),
-                });
+    /// Takes the steps before the first line of Stratum, and serves the miner.
+    fn come_in(
+        mut self,
+        from_balancer: bool,
+        certificate: Option<&Certificate>,
+        config: &Config,
+        reception: &Reception,
+    ) {
+        let reports = &reception.reports;
+        if from_balancer {
+            match proxy_header::read(&self.stream) {
+                Ok(behind) => self.peer = behind.unwrap_or(self.peer),
+                Err(NoHeader::Empty) => return,
+                Err(NoHeader::Bad(what)) => {
+                    return self.turn_away(reports, TurnedAway::OtherProtocol(what));
+                }
+            }
+            if let Err(limit) = self.seat.belongs_to(self.peer.ip(), config) {
+                return reports.limit(self.peer, limit);
             }
         }
-        match self.seat.belongs_to(self.peer.ip(), config) {
-            Ok(()) => self.serve(config, shared),
-            Err(limit) => reports.limit(self.peer, limit),
-        }
-    }
-
-    /// Announces the miner, reads its lines and announces its end.
-    fn serve(self, config: &Config, shared: &Shared) {
-        let (miner, peer) = (self.miner, self.peer);
         if prepare(&self.stream).is_err() {
             // It is gone before it has begun.
             return;
         }
-        let socket = Socket::new(self.stream);
+        let session = certificate.map(|certificate| {
+            certificate.accept(&self.stream, |text| {
+                reports.tell(Fact::ConfigWarning { text });
+            })
+        });
+        match session.transpose() {
+            Ok(session) => self.serve(session, config, &reception.shared),
+            Err(why) => self.turn_away(reports, TurnedAway::TlsFailed(why)),
+        }
+    }
+
+    fn turn_away(&self, reports: &Reports, reason: TurnedAway) {
+        reports.tell(Fact::MinerTurnedAway {
+            miner: self.miner,
+            peer: self.peer,
+            reason,
+        });
+    }
+
+    /// Announces the miner, reads its lines and announces its end.
+    fn serve(self, session: Option<Session>, config: &Config, shared: &Shared) {
+        let (miner, peer) = (self.miner, self.peer);
+        let socket = match session {
+            Some(session) => Socket::encrypted(self.stream, session),
+            None => Socket::new(self.stream),
+        };
         let name = format!("{miner}-tx");
         let metrics = &shared.observer.metrics;
         let (link, guard) = match start_writer(

@@ -12,7 +12,7 @@ use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::Socket;
 use crate::shell::thread::{PARSER_STACK, spawn};
-use crate::shell::tls::Tls;
+use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::decode_pool;
 use crate::units::PoolConn;
 

@@ -13,7 +13,7 @@ use crate::core::event::{CloseReason, Stop};
 use crate::core::fact::Fact;
 use crate::observe::Observer;
 use crate::shell::link::Link;
-use crate::shell::tls::Tls;
+use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool, ToMiner, ToPool};
 use crate::units::{MinerId, PoolConn, PoolSlot};

@@ -43,7 +43,7 @@ pub struct Scheduler {
     core: Core,
     inbox: Receiver<Input>,
     context: Context,
-    door: Option<Door>,
+    doors: Vec<Door>,
     miners: HashMap<MinerId, Link<ToMiner>>,
     pools: HashMap<PoolConn, Link<ToPool>>,
     /// Pool connections whose last event has not come yet.
@@ -69,7 +69,7 @@ pub struct Parts {
     /// What connections share.
     pub context: Context,
     /// The port for miners, closed at the stop.
-    pub door: Door,
+    pub doors: Vec<Door>,
     /// Where the state is published.
     pub published: Arc<Published>,
     /// Where what must outlive a restart is sent.
@@ -86,7 +86,7 @@ impl Scheduler {
             core,
             inbox: parts.inbox,
             context: parts.context,
-            door: Some(parts.door),
+            doors: parts.doors,
             miners: HashMap::new(),
             pools: HashMap::new(),
             standing: HashSet::new(),
@@ -238,7 +238,7 @@ impl Scheduler {
                 Action::Close { link } => self.close(link),
                 Action::Abort { link } => self.abort(link, CloseReason::ByUs),
                 Action::StopListening => {
-                    if let Some(door) = self.door.take() {
+                    for door in self.doors.drain(..) {
                         door.stop();
                     }
                 }

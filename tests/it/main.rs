@@ -25,6 +25,7 @@ mod rubbish;
 mod shares;
 mod split;
 mod tls;
+mod tls_miners;
 
 mod web_read;
 mod web_write;

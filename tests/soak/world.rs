@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use dpmp::sim::miner::SimMiner;
 use dpmp::sim::miner::options::{Counter, DifficultyUse, Handshake, Ids, MinerOptions, Pace};
@@ -157,7 +157,9 @@ impl World {
 
     /// Notes what must not be.
     pub(crate) fn violation(&self, text: impl Into<String>) {
-        self.violations.lock().push(text.into());
+        let text = text.into();
+        println!("violated: {text}");
+        self.violations.lock().push(text);
     }
 
     /// How long a fault lasts.
@@ -442,6 +444,11 @@ impl World {
                 .filter(|line| line.contains("state.json"))
                 .count()
         };
+        // Trouble that is not over yet would not be told again.
+        let begin = SystemTime::now();
+        if !comes_true(|| self.saved_after(begin)) {
+            self.violation("the state is not written though it could be");
+        }
         let before = (complaints(self), self.answered());
         self.proxy.disk.set_writable(false);
         if !comes_true(|| complaints(self) > before.0 && self.has_alert("state_trouble")) {
@@ -458,6 +465,11 @@ impl World {
                 "a read-only folder was said {times} times on standard error"
             ));
         }
+    }
+
+    fn saved_after(&self, begin: SystemTime) -> bool {
+        let state = fs::metadata(self.proxy.disk.folder().join("state.json"));
+        state.is_ok_and(|file| file.modified().unwrap() > begin)
     }
 
     /// How many shares were answered to the miners.

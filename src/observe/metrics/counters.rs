@@ -229,6 +229,7 @@ impl Miners {
             TurnedAway::ExtranonceChanged,
             TurnedAway::TooMuchRubbish,
             TurnedAway::OtherProtocol(String::new()),
+            TurnedAway::TlsFailed(String::new()),
             TurnedAway::Stopping,
         ] {
             miners.turned_away(&reason);

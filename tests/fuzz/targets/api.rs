@@ -18,7 +18,7 @@ use dpmp::observe::metrics::Metrics;
 use dpmp::observe::published::Published;
 use dpmp::shell::inbox::{self, Context, Input, Live};
 use dpmp::shell::settings::{Settings, etag};
-use dpmp::shell::tls::Tls;
+use dpmp::shell::tls::pool::Tls;
 use dpmp::web::error::Code;
 use dpmp::web::gui;
 use dpmp::web::limit::Places;

@@ -1,4 +1,5 @@
-//! Encrypted pools: certificates made for the test, and a front that speaks TLS before a simulated pool.
+//! Encrypted connections: certificates made for the test, a front that speaks TLS before a simulated pool, and a
+//! tunnel through which simulated miners speak TLS.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,11 +8,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+    SupportedProtocolVersion,
+};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -49,7 +55,7 @@ fn new_issuer() -> CertifiedIssuer<'static, KeyPair> {
 
 /// A certificate and its key.
 pub(crate) struct Identity {
-    certificate: CertificateDer<'static>,
+    certificate: Certificate,
     key: KeyPair,
 }
 
@@ -90,7 +96,7 @@ impl Identity {
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         Self {
-            certificate: params.self_signed(&key).unwrap().der().clone(),
+            certificate: params.self_signed(&key).unwrap(),
             key,
         }
     }
@@ -108,14 +114,19 @@ impl Identity {
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         Self {
-            certificate: params.signed_by(&key, issuer).unwrap().der().clone(),
+            certificate: params.signed_by(&key, issuer).unwrap(),
             key,
         }
     }
 
     /// In hex.
     pub(crate) fn fingerprint(&self) -> String {
-        hex::encode(Sha256::digest(&self.certificate))
+        hex::encode(Sha256::digest(self.certificate.der()))
+    }
+
+    /// The certificate and its key, as in a file.
+    pub(crate) fn pem(&self) -> String {
+        self.certificate.pem() + &self.key.serialize_pem()
     }
 
     fn config(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
@@ -124,15 +135,61 @@ impl Identity {
             .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![self.certificate.clone()], key);
+            .with_single_cert(vec![self.certificate.der().clone()], key);
         Arc::new(config.unwrap())
     }
+}
+
+/// Trusts only the known authority.
+fn trusting() -> Arc<ClientConfig> {
+    trusting_in(authority().issuer.der())
+}
+
+/// Trusts only one that has nothing to do with it.
+fn distrusting() -> Arc<ClientConfig> {
+    trusting_in(new_issuer().der())
+}
+
+fn trusting_in(authority: &CertificateDer<'static>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+/// Shakes hands with a server at localhost.
+fn begin(config: Arc<ClientConfig>, stream: &mut TcpStream) -> std::io::Result<ClientConnection> {
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut tls = ClientConnection::new(config, name).unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(stream)?;
+    }
+    Ok(tls)
+}
+
+/// The fingerprint of the certificate that a server shows to one who trusts it.
+pub(crate) fn shown_fingerprint(server: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(server).unwrap();
+    let tls = begin(trusting(), &mut stream).unwrap();
+    hex::encode(Sha256::digest(&tls.peer_certificates().unwrap()[0]))
+}
+
+/// Comes to a server without trusting it.
+pub(crate) fn distrust(server: SocketAddr) {
+    let mut stream = TcpStream::connect(server).unwrap();
+    begin(distrusting(), &mut stream).unwrap_err();
 }
 
 /// What a front does with those that come.
 #[derive(Clone)]
 enum Manner {
     Serve(Arc<ServerConfig>, SocketAddr),
+    /// Sends the bytes as they are, and encrypts what follows.
+    Encrypt(&'static [u8], SocketAddr),
     /// Sends this and then nothing more.
     Say(&'static [u8]),
     HangUp,
@@ -175,6 +232,16 @@ impl Front {
         front
     }
 
+    /// The other way round: it takes plain text and has it encrypted, for the proxy's port for TLS.
+    pub(crate) fn tunnel(proxy: SocketAddr) -> Self {
+        Self::start(Manner::Encrypt(b"", proxy))
+    }
+
+    /// A tunnel that is a load balancer, too.
+    pub(crate) fn balancer(header: &'static [u8], proxy: SocketAddr) -> Self {
+        Self::start(Manner::Encrypt(header, proxy))
+    }
+
     /// It says something to everybody, and nothing more.
     pub(crate) fn saying(bytes: &'static [u8]) -> Self {
         Self::start(Manner::Say(bytes))
@@ -201,6 +268,10 @@ impl Front {
             }
         });
         Self { address, state }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -231,9 +302,11 @@ impl Drop for Front {
 fn serve(mut stream: TcpStream, manner: &Manner, state: &State) {
     match manner {
         Manner::Serve(config, pool) => {
-            let tls = ServerConnection::new(Arc::clone(config)).unwrap();
             // How it ends makes no difference here.
-            let _ = pipe(tls, &mut stream, *pool, state);
+            let _ = front(Arc::clone(config), &mut stream, *pool, state);
+        }
+        Manner::Encrypt(header, proxy) => {
+            let _ = tunnel(header, &mut stream, *proxy, state);
         }
         Manner::Say(bytes) => {
             let _ = stream.write_all(bytes);
@@ -248,25 +321,49 @@ fn serve(mut stream: TcpStream, manner: &Manner, state: &State) {
     }
 }
 
-fn pipe(
-    mut tls: ServerConnection,
+fn front(
+    config: Arc<ServerConfig>,
     client: &mut TcpStream,
     pool: SocketAddr,
     state: &State,
 ) -> std::io::Result<()> {
+    let mut tls = ServerConnection::new(config).unwrap();
     client.set_nodelay(true)?;
     while tls.is_handshaking() {
         tls.complete_io(client)?;
     }
-    let cut = state.cut.load(Ordering::SeqCst);
     let mut pool = TcpStream::connect(pool)?;
-    pool.set_nodelay(true)?;
-    for stream in [&*client, &pool] {
+    pipe(tls.into(), client, &mut pool, state)
+}
+
+fn tunnel(
+    header: &[u8],
+    miner: &mut TcpStream,
+    proxy: SocketAddr,
+    state: &State,
+) -> std::io::Result<()> {
+    let mut proxy = TcpStream::connect(proxy)?;
+    proxy.set_nodelay(true)?;
+    proxy.write_all(header)?;
+    let tls = begin(trusting(), &mut proxy)?;
+    pipe(tls.into(), &mut proxy, miner, state)
+}
+
+/// Carries what comes on either side over to the other.
+fn pipe(
+    mut tls: Connection,
+    encrypted: &mut TcpStream,
+    plain: &mut TcpStream,
+    state: &State,
+) -> std::io::Result<()> {
+    let cut = state.cut.load(Ordering::SeqCst);
+    for stream in [&*encrypted, &*plain] {
+        stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(NAP))?;
     }
     let mut buffer = [0; 16 * 1024];
     while !state.stop.load(Ordering::SeqCst) && state.cut.load(Ordering::SeqCst) == cut {
-        match tls.read_tls(client) {
+        match tls.read_tls(encrypted) {
             Ok(0) => return Ok(()),
             Ok(_) => {
                 tls.process_new_packets().map_err(std::io::Error::other)?;
@@ -277,20 +374,20 @@ fn pipe(
         loop {
             match tls.reader().read(&mut buffer) {
                 Ok(0) => {
-                    // The client said farewell.
+                    // The other end said farewell.
                     state.farewells.fetch_add(1, Ordering::SeqCst);
                     return Ok(());
                 }
-                Ok(read) => pool.write_all(&buffer[..read])?,
+                Ok(read) => plain.write_all(&buffer[..read])?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
         }
-        match pool.read(&mut buffer) {
+        match plain.read(&mut buffer) {
             Ok(0) => {
                 tls.send_close_notify();
                 while tls.wants_write() {
-                    tls.write_tls(client)?;
+                    tls.write_tls(encrypted)?;
                 }
                 return Ok(());
             }
@@ -304,7 +401,7 @@ fn pipe(
             Err(error) => return Err(error),
         }
         while tls.wants_write() {
-            tls.write_tls(client)?;
+            tls.write_tls(encrypted)?;
         }
     }
     Ok(())

@@ -1,0 +1,350 @@
+//! Encrypted connections to pools: how they begin, and whom they are opened to.
+
+use std::env;
+use std::fmt;
+use std::io;
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, IpAddr, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
+    Error, OtherError, RootCertStore, SignatureScheme,
+};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Fingerprint, Trust};
+use crate::shell::tls::{NoSession, Session};
+
+/// Where systems keep the certificates of known authorities, in one file.
+const SYSTEM_ROOTS: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Names such a file, which then takes the place of the system's.
+const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
+
+/// How many kinds of trust are remembered; two pools need two.
+const MOST_CONFIGS: usize = 8;
+
+/// How many of a certificate's names are told.
+const MOST_NAMES: usize = 3;
+
+/// Begins encrypted connections. What they have in common is made when it is first needed and shared.
+#[derive(Clone, Debug, Default)]
+pub struct Tls(Arc<Mutex<Configs>>);
+
+type Configs = Vec<(Trust, Arc<ClientConfig>)>;
+
+impl Tls {
+    /// Shakes hands over a new connection, before `until`. It leaves the socket without a read timeout.
+    ///
+    /// # Errors
+    /// With the reason in words for the owner.
+    pub fn begin(
+        &self,
+        stream: &TcpStream,
+        host: &str,
+        trust: Trust,
+        until: Instant,
+    ) -> io::Result<Session> {
+        let name = server_name(host)?;
+        let config = self.config(trust)?;
+        let tls = ClientConnection::new(config, name).map_err(explained)?;
+        Session::begin(tls.into(), stream, until).map_err(in_words)
+    }
+
+    fn config(&self, trust: Trust) -> io::Result<Arc<ClientConfig>> {
+        let mut configs = self.0.lock();
+        if let Some((_, config)) = configs.iter().find(|(of, _)| *of == trust) {
+            return Ok(Arc::clone(config));
+        }
+        let config = Arc::new(client_config(trust)?);
+        if configs.len() >= MOST_CONFIGS {
+            configs.clear();
+        }
+        configs.push((trust, Arc::clone(&config)));
+        Ok(config)
+    }
+}
+
+/// Why there is no session, in words for the owner.
+fn in_words(why: NoSession) -> io::Error {
+    match why {
+        NoSession::PlainText => io::Error::other(
+            "no TLS is spoken on this port: it answers in plain text (wrong port, or tls has to be false)",
+        ),
+        NoSession::TooSlow => io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the TLS handshake takes too long; perhaps no TLS is spoken on this port",
+        ),
+        NoSession::HungUp => io::Error::other(
+            "the pool closed the connection in the TLS handshake; perhaps no TLS is spoken on this port",
+        ),
+        NoSession::Refused(error) => explained(error),
+        NoSession::Failed(error) => error,
+    }
+}
+
+/// An error of rustls in words for the owner.
+fn explained(error: Error) -> io::Error {
+    let old = matches!(
+        error,
+        Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_)
+    );
+    let text =
+        if let Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) = &error {
+            reason.to_string()
+        } else if old {
+            format!("the pool cannot do TLS 1.2 or 1.3 with a cipher that is safe ({error})")
+        } else if let Error::AlertReceived(alert) = error {
+            format!("the pool ended the TLS connection: {alert:?}")
+        } else {
+            format!("TLS: {error}")
+        };
+    io::Error::other(text)
+}
+
+/// What the certificate has to be for. An IPv6 zone is nobody's business but this machine's.
+fn server_name(host: &str) -> io::Result<ServerName<'static>> {
+    let address = host.split('%').next().unwrap_or(host);
+    if let Ok(address) = address.parse::<std::net::IpAddr>() {
+        return Ok(ServerName::IpAddress(IpAddr::from(address)));
+    }
+    ServerName::try_from(host.to_owned())
+        .map_err(|_| io::Error::other(format!("no certificate can be for the name {host:?}")))
+}
+
+fn client_config(trust: Trust) -> io::Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Verifier::new(trust, &provider)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(explained)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    // A full handshake each time: the certificate is looked at each time, and nothing has to be kept.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// Judges certificates.
+#[derive(Debug)]
+struct Verifier {
+    by: Judge,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+#[derive(Debug)]
+enum Judge {
+    Authorities(Arc<WebPkiServerVerifier>),
+    Fingerprint(Fingerprint),
+    Nobody,
+}
+
+impl Verifier {
+    fn new(trust: Trust, provider: &Arc<CryptoProvider>) -> io::Result<Self> {
+        let by = match trust {
+            Trust::Authorities => {
+                let roots = Arc::new(roots()?);
+                let verifier =
+                    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
+                        .build()
+                        .map_err(io::Error::other)?;
+                Judge::Authorities(verifier)
+            }
+            Trust::Pinned(fingerprint) => Judge::Fingerprint(fingerprint),
+            Trust::Anyone => Judge::Nobody,
+        };
+        Ok(Self {
+            by,
+            algorithms: provider.signature_verification_algorithms,
+        })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match &self.by {
+            Judge::Authorities(authorities) => authorities
+                .verify_server_cert(certificate, intermediates, name, ocsp, now)
+                .map_err(|error| refused(objection(&error, name, certificate))),
+            Judge::Fingerprint(wanted) if fingerprint(certificate) == *wanted => {
+                Ok(ServerCertVerified::assertion())
+            }
+            Judge::Fingerprint(_) => Err(refused(format!(
+                "the pool shows another certificate than the one of tls_fingerprint; its SHA-256 fingerprint is {}",
+                fingerprint(certificate)
+            ))),
+            Judge::Nobody => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    // That the server has the certificate's key is proved by its signature, also of a pinned certificate.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.by {
+            Judge::Authorities(_) | Judge::Fingerprint(_) => {
+                verify_tls12_signature(message, certificate, signature, &self.algorithms)
+            }
+            Judge::Nobody => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.by {
+            Judge::Authorities(_) | Judge::Fingerprint(_) => {
+                verify_tls13_signature(message, certificate, signature, &self.algorithms)
+            }
+            Judge::Nobody => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
+    Fingerprint(Sha256::digest(certificate).into())
+}
+
+/// What is wrong with a certificate, in words for the owner.
+fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<'_>) -> String {
+    let Error::InvalidCertificate(fault) = error else {
+        return format!("the pool's certificate was not accepted: {error}");
+    };
+    let name = name.to_str();
+    if let CertificateError::NotValidForNameContext { presented, .. } = fault {
+        // They come as `DnsName("pool.com")`.
+        let names = presented.iter().take(MOST_NAMES).map(|presented| {
+            let inner = presented.split_once('(').map_or("", |(_, inner)| inner);
+            inner.trim_end_matches(')').trim_matches('"')
+        });
+        let names = names.collect::<Vec<_>>().join(", ");
+        return format!("the pool's certificate is for another name than {name}: {names}");
+    }
+    let expired = matches!(
+        fault,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. }
+    );
+    let early = matches!(
+        fault,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }
+    );
+    if expired || early {
+        let when = if expired {
+            "has expired"
+        } else {
+            "is not valid yet"
+        };
+        return format!("the pool's certificate {when}, or this machine's clock is wrong");
+    }
+    format!(
+        "no known authority vouches for the pool's certificate ({fault}); if the pool made it itself, set \
+         tls_fingerprint to its SHA-256 fingerprint, which is {} if nobody is in between",
+        fingerprint(certificate)
+    )
+}
+
+/// An error that keeps its words on its way through rustls.
+fn refused(reason: String) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Refused(
+        reason,
+    )))))
+}
+
+#[derive(Debug)]
+struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The known authorities: those of `SSL_CERT_FILE` if it is set, else the system's, else those that were built in.
+fn roots() -> io::Result<RootCertStore> {
+    if let Some(path) = env::var_os(ROOTS_VARIABLE).filter(|path| !path.is_empty()) {
+        let path = Path::new(&path);
+        return roots_in(path).ok_or_else(|| {
+            io::Error::other(format!(
+                "{ROOTS_VARIABLE} is {}, in which no certificate can be read",
+                path.display()
+            ))
+        });
+    }
+    let built_in = || RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let system = SYSTEM_ROOTS
+        .iter()
+        .find_map(|path| roots_in(Path::new(path)));
+    Ok(system.unwrap_or_else(built_in))
+}
+
+/// The certificates in a file; `None` if there is none.
+fn roots_in(path: &Path) -> Option<RootCertStore> {
+    let certificates = CertificateDer::pem_file_iter(path).ok()?;
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(certificates.filter_map(Result::ok));
+    (!store.is_empty()).then_some(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_as_its_host_is() {
+        for (host, expected) in [
+            ("pool.com", "pool.com"),
+            ("pool_1.my-lan", "pool_1.my-lan"),
+            ("umbrel", "umbrel"),
+            ("1.2.3.4", "1.2.3.4"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+        ] {
+            assert_eq!(server_name(host).unwrap().to_str(), expected);
+        }
+        assert!(server_name("a b").is_err());
+    }
+
+    #[test]
+    fn there_are_roots_without_any_file() {
+        let missing = Path::new("/nowhere/roots.pem");
+        assert!(roots_in(missing).is_none());
+        assert!(webpki_roots::TLS_SERVER_ROOTS.len() > 50);
+    }
+}

@@ -1,0 +1,141 @@
+//! Miners that encrypt: what they are shown, that nothing else changes for them, and what is said when it fails.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::client::Client;
+use crate::support::http::Http;
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::tls::{Front, Identity, distrust, shown_fingerprint};
+use crate::support::{SOON, free_port, local, miner, pool, settle, wait_until};
+
+/// A proxy with a certificate, and where its port for TLS is.
+fn encrypted(setup: Setup, folder: &TempDir, identity: &Identity) -> (Proxy, SocketAddr) {
+    let file = folder.path().join("own.pem");
+    std::fs::write(&file, identity.pem()).unwrap();
+    let port = free_port();
+    let setup = setup
+        .set("listen.tls_port", port)
+        .set("listen.tls_certificate", file.to_str().unwrap());
+    (setup.start(), local(port))
+}
+
+#[test]
+fn miners_may_encrypt_or_not_and_behind_a_balancer_too() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(&a, &b);
+    let (proxy, address) = encrypted(setup, &folder, &Identity::good());
+    let tunnel = Front::tunnel(address);
+    let miners = [
+        miner(tunnel.address(), |_| ()),
+        miner(tunnel.address(), |_| ()),
+        miner(proxy.address(), |_| ()),
+    ];
+    wait_until(SOON, "shares of all at both pools", || {
+        miners.iter().all(|miner| miner.ledger().accepted() > 20)
+            && [&a, &b].iter().all(|pool| pool.ledger().accepted() > 20)
+    });
+    settle(&miners);
+    for miner in &miners {
+        assert_eq!(miner.ledger().rejected(), 0);
+        assert_eq!(miner.ledger().violations(), []);
+        assert_eq!(miner.ledger().connections(), 1);
+    }
+    assert_eq!(a.ledger().refused() + b.ledger().refused(), 0);
+    let started = format!("\"listen_tls\":\"{address}\"");
+    assert!(proxy.logged("started", &started), "{}", proxy.log());
+    drop(proxy);
+    wait_until(SOON, "a proper farewell", || tunnel.farewells() == 2);
+}
+
+#[test]
+fn a_balancer_may_stand_before_it() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(&a, &b).set("listen.proxy_protocol_from", json!(["127.0.0.0/8"]));
+    let (proxy, address) = encrypted(setup, &folder, &Identity::good());
+    let header = b"PROXY TCP4 10.9.8.7 10.0.0.1 4711 3352\r\n";
+    let balancer = Front::balancer(header, address);
+    let (mut client, mut work) = Client::working(balancer.address());
+    let share = client.find(&mut work);
+    assert_eq!(client.submit(&share)["result"], true);
+    wait_until(SOON, "the address in the log", || {
+        proxy.logged("miner_connected", "10.9.8.7:4711")
+    });
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_without_a_restart() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (Identity::good(), Identity::good());
+    let (proxy, address) = encrypted(Setup::new(&a, &b), &folder, &first);
+    assert_eq!(shown_fingerprint(address), first.fingerprint());
+    let file = folder.path().join("own.pem");
+    std::fs::write(&file, "nothing of the kind").unwrap();
+    assert_eq!(shown_fingerprint(address), first.fingerprint());
+    wait_until(SOON, "a warning", || {
+        proxy.logged("config_warning", "the one before is still shown")
+    });
+    std::fs::write(&file, second.pem()).unwrap();
+    assert_eq!(shown_fingerprint(address), second.fingerprint());
+    // The key of another certificate.
+    let [mixed, key] = [&first, &second].map(Identity::pem);
+    let certificate = mixed.split_inclusive("-----END CERTIFICATE-----\n").next();
+    let key = key.split_inclusive("-----END CERTIFICATE-----\n").last();
+    std::fs::write(&file, format!("{}{}", certificate.unwrap(), key.unwrap())).unwrap();
+    assert_eq!(shown_fingerprint(address), second.fingerprint());
+}
+
+#[test]
+fn what_goes_wrong_is_told() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let folder = tempfile::tempdir().unwrap();
+    let (proxy, address) = encrypted(Setup::new(&a, &b), &folder, &Identity::good());
+    let refused = |text: &str| {
+        wait_until(SOON, text, || {
+            proxy.logged("miner_turned_away", "tls_failed")
+                && proxy.logged("miner_turned_away", text)
+        });
+    };
+    let mut plain = Client::connect(address);
+    plain.send_bytes(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n");
+    assert!(plain.is_closed_within(SOON));
+    refused("it speaks plain text on the port for TLS");
+    // The same kind of trouble is told once a second.
+    wait_until(SOON, "distrust to be told", || {
+        distrust(address);
+        proxy.logged(
+            "miner_turned_away",
+            "the miner does not trust the certificate",
+        )
+    });
+    let mut silent = Client::connect(address);
+    assert!(silent.is_closed_within(SOON * 2));
+    refused("it takes too long");
+    let counted = proxy.metric("dpmp_miners_turned_away_total{reason=\"tls_failed\"}");
+    assert!(counted >= Some(3.0), "{counted:?}");
+}
+
+#[test]
+fn without_a_usable_certificate_plain_text_goes_on() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let port = free_port();
+    let proxy = Setup::new(&a, &b)
+        .set("listen.tls_port", port)
+        .set("listen.tls_certificate", "nowhere.pem")
+        .start();
+    let why = "listen.tls_port is not open: listen.tls_certificate";
+    assert!(proxy.logged("accept_failed", why), "{}", proxy.log());
+    assert!(std::net::TcpStream::connect(local(port)).is_err());
+    let status = Http::new(proxy.pages_address())
+        .get("/api/v1/status")
+        .json();
+    assert!(status["alerts"].to_string().contains(why), "{status}");
+    let (mut client, mut work) = Client::working(proxy.address());
+    let share = client.find(&mut work);
+    assert_eq!(client.submit(&share)["result"], true);
+}
