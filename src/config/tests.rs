@@ -355,6 +355,24 @@ fn two_services_cannot_share_a_port() {
 }
 
 #[test]
+fn a_certificate_stands_beside_the_file_and_may_hold_its_key() {
+    let files = |listen: Value| {
+        let listen = config(&json!({ "listen": listen })).listen;
+        listen.certificate_beside(Path::new("/data/config.json"))
+    };
+    let path = |text: &str| text.into();
+    assert_eq!(files(json!({"tls_key": "own.key"})), None);
+    assert_eq!(
+        files(json!({"tls_certificate": "own.pem"})),
+        Some((path("/data/own.pem"), path("/data/own.pem")))
+    );
+    assert_eq!(
+        files(json!({"tls_certificate": "/etc/tls/own.pem", "tls_key": "tls/own.key"})),
+        Some((path("/etc/tls/own.pem"), path("/data/tls/own.key")))
+    );
+}
+
+#[test]
 fn a_pool_is_not_the_proxy_itself() {
     for host in ["localhost", "127.0.0.1", "[::1]", "0.0.0.0"] {
         let mut value = with("pools.A.host", json!(host));
