@@ -407,7 +407,8 @@ fn config_rubbish(world: &mut World) -> bool {
     true
 }
 
-fn restore_config(world: &mut World, _: usize) {
+/// Writes the first configuration again.
+pub(crate) fn restore_config(world: &mut World, _: usize) {
     let config = config(world.proxy.ports).to_string();
     write_config(world, &config);
 }

@@ -15,7 +15,7 @@ use dpmp::sim::rng::Rng;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::chaos::End;
+use super::chaos::{End, restore_config};
 use super::disk::Disk;
 use super::proxy::{PATIENCE, Ports, Proxy};
 use super::slow::Slow;
@@ -232,6 +232,13 @@ impl World {
             ));
         }
         self.samples.clear();
+        // It does not start with a configuration that it cannot read: its owner has to mend the file.
+        let config = fs::read_to_string(self.proxy.disk.folder().join("config.json"));
+        if !config.is_ok_and(|text| dpmp::config::parse(&text).is_ok()) {
+            self.proxy.disk.make_room();
+            self.proxy.disk.set_writable(true);
+            restore_config(self, 0);
+        }
         self.proxy.start_again();
         let first = accepted(&self.proxy.status().unwrap_or_default());
         if first < saved {
