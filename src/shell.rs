@@ -13,6 +13,7 @@ pub mod panics;
 pub mod proxy_header;
 pub mod room;
 pub mod scheduler;
+pub mod seats;
 pub mod tls;
 
 pub mod files;

@@ -1,6 +1,5 @@
 //! Lets miners in: counts them against the limits and hands each to its own reader.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use crate::shell::inbox::{Context as Shared, Input};
 use crate::shell::link::Socket;
 use crate::shell::proxy_header::{self, NoHeader};
 use crate::shell::room::Room;
+use crate::shell::seats::{Seat, Seats};
 use crate::shell::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::shell::tls::Session;
 use crate::shell::tls::miner::Certificate;
@@ -360,102 +360,5 @@ impl Newcomer {
         drop(guard);
         let _ = shared.inbox.send(Input::MinerClosed { miner, reason });
         drop(self.seat);
-    }
-}
-
-/// Who is in, so that neither one address nor all together take too much.
-#[derive(Clone, Debug, Default)]
-struct Seats(Arc<Mutex<Taken>>);
-
-#[derive(Debug, Default)]
-struct Taken {
-    total: u32,
-    by_address: HashMap<IpAddr, u32>,
-}
-
-/// A place among the connected miners; given back when dropped.
-#[derive(Debug)]
-struct Seat {
-    seats: Seats,
-    address: Option<IpAddr>,
-}
-
-impl Seats {
-    /// How many are taken.
-    fn taken(&self) -> u32 {
-        self.0.lock().total
-    }
-
-    /// A place for somebody whose address may still have to be learnt.
-    fn take(&self, config: &Config) -> Result<Seat, Limit> {
-        let most = config.listen.max_miners;
-        let mut taken = self.0.lock();
-        if most != 0 && taken.total >= most {
-            return Err(Limit::Miners);
-        }
-        taken.total += 1;
-        drop(taken);
-        Ok(Seat {
-            seats: self.clone(),
-            address: None,
-        })
-    }
-}
-
-impl Seat {
-    /// Counts it among those of an address.
-    fn belongs_to(&mut self, address: IpAddr, config: &Config) -> Result<(), Limit> {
-        let most = config.listen.max_miners_per_address;
-        let mut taken = self.seats.0.lock();
-        let count = taken.by_address.get(&address).copied().unwrap_or(0);
-        if most != 0 && count >= most {
-            return Err(Limit::MinersPerAddress);
-        }
-        taken.by_address.insert(address, count + 1);
-        self.address = Some(address);
-        Ok(())
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.seats.0.lock();
-        taken.total = taken.total.saturating_sub(1);
-        let Some(address) = self.address else { return };
-        if let Some(count) = taken.by_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                taken.by_address.remove(&address);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seats_are_limited_in_all_and_by_address_and_given_back() {
-        let mut config = Config::default();
-        (
-            config.listen.max_miners,
-            config.listen.max_miners_per_address,
-        ) = (3, 2);
-        let seats = Seats::default();
-        let take = |last| -> Result<Seat, Limit> {
-            let mut seat = seats.take(&config)?;
-            seat.belongs_to(IpAddr::from([10, 0, 0, last]), &config)?;
-            Ok(seat)
-        };
-        let first = take(1).unwrap();
-        let _second = take(1).unwrap();
-        assert_eq!(take(1).unwrap_err(), Limit::MinersPerAddress);
-        let _third = take(2).unwrap();
-        assert_eq!(take(3).unwrap_err(), Limit::Miners);
-        drop(first);
-        assert!(take(1).is_ok());
-        assert_eq!(seats.0.lock().by_address.len(), 2);
-        assert_eq!(seats.taken(), 2);
     }
 }
