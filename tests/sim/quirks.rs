@@ -236,6 +236,28 @@ fn a_mask_of_zero_is_a_mask() {
     }
 }
 
+/// QUIRKS Q53, Q55: a pool that grants version rolling when nobody waits for its answer any more has granted it.
+#[test]
+fn version_rolling_may_be_granted_late() {
+    let mut world = World::new(config([50.0, 50.0], 30.0), pools(), 13);
+    world.sites[PoolSlot::A].far = seconds(3);
+    let options = MinerOptions {
+        handshake: Handshake::Axeos,
+        ..miner()
+    };
+    world.add_miner(options, seconds(2));
+    world.run(seconds(300), |_| ());
+    let ledger = world.sites[PoolSlot::A].model.ledger();
+    assert_eq!(ledger.violations(), []);
+    assert!(ledger.accepted() > 20, "{}", ledger.summary());
+    let jobs = world.rigs[0].model.ledger().jobs();
+    let mut on_a = jobs
+        .iter()
+        .rev()
+        .filter(|job| job.tag.as_deref() == Some("A"));
+    assert_eq!(on_a.next().unwrap().mask, Some(0x1fff_e000));
+}
+
 /// The answers of a connection that is being let go still count.
 #[test]
 fn late_shares_of_a_pool_that_is_let_go_get_their_answers() {

@@ -62,6 +62,8 @@ pub(crate) struct Site {
     pub(crate) up: bool,
     /// Connected, but nothing gets through in either direction.
     pub(crate) frozen: bool,
+    /// How much longer its messages are under way than usual, and those to it.
+    pub(crate) far: Duration,
     by_conn: BTreeMap<PoolConn, u64>,
     by_number: BTreeMap<u64, PoolConn>,
     batch: u64,
@@ -111,6 +113,7 @@ impl World {
                 model: PoolModel::new(options, start, UNIX_START),
                 up: true,
                 frozen: false,
+                far: Duration::ZERO,
                 by_conn: BTreeMap::new(),
                 by_number: BTreeMap::new(),
                 batch: 0,
@@ -217,7 +220,10 @@ impl World {
         let latency = match link {
             // Constant, so that the miner's clock shows what the core meant; at home it is short.
             LinkId::Miner(_) => Duration::from_millis(1),
-            LinkId::Pool(_) => Duration::from_micros(200 + self.rng.below(40_000)),
+            LinkId::Pool(conn) => {
+                let far = self.sites[self.site_of(conn)].far;
+                far + Duration::from_micros(200 + self.rng.below(40_000))
+            }
         };
         let at = self.now + latency;
         let earliest = self.order.get(&(link, outward)).copied().unwrap_or(at);

@@ -438,8 +438,14 @@ impl Open {
             }
             Stage::Asking { .. } | Stage::Ready { .. } => match self.pending.remove(&id) {
                 Some(share) => Heard::Answered(share, outcome),
-                // The answer to a suggestion, or one that came too late.
-                None => Heard::Nothing,
+                None => {
+                    // All else is the answer to a suggestion, or comes too late to matter.
+                    if let Outcome::Configured(Some(mask)) = outcome {
+                        self.on_late_grant(mask, talk.facts)
+                    } else {
+                        Heard::Nothing
+                    }
+                }
             },
         }
     }
@@ -519,6 +525,16 @@ impl Open {
         // Some send a job before they are asked.
         self.jobs.change(|job| job.with_mask(mask));
         (facts.mask, facts.hang_ups) = (mask, 0);
+    }
+
+    /// The pool granted version rolling when nobody waited for it any more: for the pool it is granted all the same.
+    fn on_late_grant(&mut self, mask: VersionMask, facts: &mut PoolFacts) -> Heard {
+        if self.rolling == Rolling::NotAsked {
+            return Heard::Nothing;
+        }
+        facts.mask = mask;
+        self.rolling = Rolling::Granted;
+        self.on_mask(mask)
     }
 
     fn on_notify(

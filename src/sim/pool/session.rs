@@ -235,6 +235,10 @@ impl Session {
     }
 
     fn configure(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
+        if turn.shared.options.silent {
+            // What was never said was not granted.
+            return;
+        }
         let subscribed = self.subscription.is_some();
         let authorized = !self.workers.is_empty();
         match turn.shared.options.configure_order {
