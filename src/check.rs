@@ -1,4 +1,4 @@
-//! `dpmp check`: is the configuration good, and do both pools work? Nothing is mined.
+//! `dpmp check`: is the configuration good with what it names, and do both pools work? Nothing is mined.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use crate::config::{self, PoolConfig};
+use crate::shell::tls::miner::Certificate;
 use crate::shell::tls::pool::Tls;
 use crate::units::PoolSlot;
 use crate::visit::{Found, Step, visit};
@@ -30,6 +31,19 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
         say(format_args!("  warning: {warning}"))?;
     }
     let mut good = true;
+    if let Some((certificate, key)) = loaded.config.listen.certificate_beside(path) {
+        let port = loaded.config.listen.tls_port;
+        match Certificate::load(certificate, key) {
+            Ok(_) => say(format_args!(
+                "port {port}, for miners that encrypt: the certificate can be used"
+            ))?,
+            Err(error) => {
+                say(format_args!("port {port}, for miners that encrypt"))?;
+                say(format_args!("  FAILED: {error:#}"))?;
+                good = false;
+            }
+        }
+    }
     let tls = Tls::default();
     for slot in PoolSlot::ALL {
         let share = 100.0 * loaded.config.share(slot);

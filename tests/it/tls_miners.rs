@@ -1,6 +1,7 @@
 //! Miners that encrypt: what they are shown, that nothing else changes for them, and what is said when it fails.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -138,4 +139,36 @@ fn without_a_usable_certificate_plain_text_goes_on() {
     let (mut client, mut work) = Client::working(proxy.address());
     let share = client.find(&mut work);
     assert_eq!(client.submit(&share)["result"], true);
+}
+
+#[test]
+fn check_looks_at_the_certificate() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let check = |file: &str| {
+        let config = Setup::new(&a, &b)
+            .set("listen.tls_certificate", file)
+            .config;
+        std::fs::write(&path, config.to_string()).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+            .arg("--config")
+            .arg(&path)
+            .arg("check")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), text)
+    };
+    std::fs::write(folder.path().join("own.pem"), Identity::good().pem()).unwrap();
+    let (good, text) = check("own.pem");
+    assert!(
+        good && text.contains("port 3352, for miners that encrypt"),
+        "{text}"
+    );
+    let (good, text) = check("config.json");
+    assert!(
+        !good && text.contains("there is no certificate in it"),
+        "{text}"
+    );
 }
