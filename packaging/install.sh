@@ -18,7 +18,7 @@ run() { echo "  $*"; if [ "$dry" = no ]; then "$@"; fi; }
 dry=no
 if [ "${1-}" = --dry-run ]; then dry=yes; shift; fi
 case ${1-} in -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit ;; esac
-[ $# -eq 1 ] || fail "say which program file to install, or --uninstall (see the head of this file)"
+[ $# -eq 1 ] || fail "--dry-run comes first; then say which program file to install, or --uninstall (see the head of this file)"
 [ "$dry" = yes ] || [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0 $*"
 [ "$dry" = yes ] || [ -d /run/systemd/system ] || fail "systemd does not run on this machine"
 [ ! -e /usr/bin/dpmp ] || fail "DPMP is installed as a Debian package; use apt, or remove it first: apt remove dpmp"
@@ -27,7 +27,7 @@ if [ "$1" = --uninstall ]; then
     [ ! -e "$unit" ] || run systemctl disable --now dpmp.service
     run rm -f "$unit" "$program" "$program.old"
     run systemctl daemon-reload
-    echo "DPMP is removed. What it knew stays in /var/lib/dpmp; to delete it: rm -r /var/lib/dpmp /var/lib/private/dpmp"
+    [ "$dry" = yes ] || echo "DPMP is removed. What it knew stays in /var/lib/dpmp; to delete it: rm -r /var/lib/dpmp /var/lib/private/dpmp"
     exit
 fi
 
@@ -35,11 +35,23 @@ fi
 [ -f "$source_unit" ] || fail "dpmp.service has to lie beside this script"
 run install -m 755 "$1" "$program.new"
 run "$program.new" --version || { rm -f "$program.new"; fail "$1 does not run on this machine"; }
+[ "$dry" = yes ] || case $("$program.new" --version) in
+    "dpmp "*) ;;
+    *) rm -f "$program.new"; fail "$1 is not DPMP" ;;
+esac
+[ -e "$unit" ] && known=yes || known=no
 [ ! -e "$program" ] || cmp -s "$1" "$program" || run cp -p "$program" "$program.old"
 run mv "$program.new" "$program"
 run install -m 644 "$source_unit" "$unit"
 run sed -i "s#^ExecStart=/usr/bin/dpmp#ExecStart=$program#" "$unit"
 run systemctl daemon-reload
-run systemctl enable --quiet dpmp.service
-run systemctl restart dpmp.service
-[ "$dry" = yes ] || echo "Open http://$(uname -n):8855/ in a browser. Is it well: systemctl status dpmp. Its log: journalctl -u dpmp"
+if [ $known = no ]; then run systemctl enable --quiet dpmp.service; fi
+# A service that was switched off stays so.
+if [ $known = no ] || systemctl is-enabled --quiet dpmp.service; then run systemctl restart dpmp.service; fi
+[ "$dry" = yes ] && exit
+sleep 3
+if [ "$(systemctl show --property NRestarts --value dpmp.service)" != 0 ]; then
+    journalctl --unit dpmp --no-pager --lines 5 >&2
+    fail "DPMP is installed, but it does not start: see above"
+fi
+echo "Open http://$(uname -n):8855/ in a browser. Is it well: systemctl status dpmp. Its log: journalctl -u dpmp"

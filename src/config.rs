@@ -249,9 +249,9 @@ impl PoolConfig {
             port: backup.port,
             tls: Tls {
                 enabled: backup.tls,
-                // It is the certificate of the first address.
+                // Both are about the certificate of the first address.
                 fingerprint: None,
-                insecure: self.tls.insecure,
+                insecure: false,
             },
             wallet: backup.wallet.clone().unwrap_or_else(|| self.wallet.clone()),
             ..self.clone()

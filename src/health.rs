@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::config;
+use crate::config::{self, Config};
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -18,19 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// # Errors
 /// If it does not answer, or says that it is not; with its own words.
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("failed to read {}", path.display()))?;
-    let config = config::parse(&text)
-        .map_err(|errors| anyhow::anyhow!("{}: {errors}", path.display()))?
-        .config;
-    if !config.metrics.enabled {
+    let config = config_in_force(path);
+    let page = match (config.metrics.enabled, config.gui.enabled) {
+        (true, _) => Some((config.metrics.host, config.metrics.port)),
+        (false, true) => Some((config.gui.host, config.gui.port)),
+        (false, false) => None,
+    };
+    let Some((host, port)) = page else {
         // There is no page to ask; at least the port for miners has to be open.
         let address = local(config.listen.host, config.listen.port);
         TcpStream::connect_timeout(&address, PATIENCE)
             .with_context(|| format!("nobody listens for miners on {address}"))?;
         return Ok(ExitCode::SUCCESS);
-    }
-    let address = local(config.metrics.host, config.metrics.port);
+    };
+    let address = local(host, port);
     let answer = get(address, "/healthz")
         .with_context(|| format!("no answer from http://{address}/healthz"))?;
     let body = answer
@@ -42,6 +43,18 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     }
     writeln!(std::io::stdout(), "{body}").context("failed to write")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the running proxy most probably goes by. A file that cannot be used now was refused by it, and is no reason
+/// to call it ill: the one before is beside it, or its ports are the usual ones.
+fn config_in_force(path: &Path) -> Config {
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path).ok()?;
+        Some(config::parse(&text).ok()?.config)
+    };
+    read(path)
+        .or_else(|| read(&path.with_extension("json.bak")))
+        .unwrap_or_default()
 }
 
 /// How to reach a service of this machine that listens on `host`.

@@ -1,5 +1,6 @@
 //! The `dpmp` program: from the command line to an exit code.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,7 +11,8 @@ fn main() -> ExitCode {
     match dpmp::run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("dpmp: {error:#}");
+            // Where nobody can be told, the exit code still tells.
+            let _ = writeln!(io::stderr(), "dpmp: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::address::PoolHost;
+use super::address::{PoolHost, Wallet};
 use super::kind::{Form, FormKind, Kind, list, one_line};
 
 /// Another address of a pool, or another pool.
@@ -39,6 +39,12 @@ impl fmt::Display for Backup {
         }
     }
 }
+
+/// A wallet before an `@`.
+const WALLET: Wallet = Wallet {
+    default: "",
+    longest: 256,
+};
 
 /// A list of backups; empty by default.
 pub(super) struct Backups;
@@ -99,8 +105,9 @@ fn read_one(text: &str) -> Option<Backup> {
         port: place.port?,
         tls: place.tls,
         wallet: match wallet {
-            Some("") => return None,
-            wallet => wallet.map(str::to_owned),
+            // As that of a pool, and one that is there to be replaced is none.
+            Some(wallet) => Some(WALLET.read(&json!(wallet)).ok()??),
+            None => None,
         },
     })
 }
@@ -149,6 +156,9 @@ mod tests {
             json!(["pool.com"]),
             json!(["pool.com:0"]),
             json!(["@pool.com:3333"]),
+            json!(["YOUR_BTC_WALLET_ADDRESS@pool.com:3333"]),
+            json!(["two words@pool.com:3333"]),
+            json!([format!("{}@pool.com:3333", "w".repeat(257))]),
             json!(["pool-a.example.com:3333"]),
             json!(["stratum2+tcp://pool.com:3333"]),
             json!(["pool.com:3333\n"]),

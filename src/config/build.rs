@@ -196,6 +196,11 @@ impl Reader<'_> {
                 "{fingerprint}: it has no effect while {tls} is false"
             ));
         }
+        if tls.insecure && !tls.enabled {
+            let tls = keys.tls.path;
+            self.warnings
+                .push(format!("{insecure}: it has no effect while {tls} is false"));
+        }
         if tls.fingerprint.is_some() && tls.insecure {
             self.warnings
                 .push(format!("{insecure}: it has no effect beside {fingerprint}"));

@@ -259,6 +259,11 @@ fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
             "pools.A.tls_insecure: it has no effect beside pools.A.tls_fingerprint",
         ),
         (
+            json!({"host": "a.com", "tls_insecure": true}),
+            None,
+            "pools.A.tls_insecure: it has no effect while pools.A.tls is false",
+        ),
+        (
             json!({"host": "a.com", "tls_fingerprint": hex}),
             None,
             "pools.A.tls_fingerprint: it has no effect while pools.A.tls is false",

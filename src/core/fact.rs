@@ -443,7 +443,7 @@ impl Failover {
         match self {
             Self::Unusable(trouble) => trouble.clone(),
             Self::Rejects { rejected, answered } => {
-                format!("it rejected {rejected} of {answered} shares")
+                format!("it rejected {rejected} of {answered} shares, or did not answer them")
             }
             Self::Recovered => "the first address answers again".into(),
         }

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
 use crate::core::event::{CloseReason, Now};
 use crate::core::fact::{Fact, TurnedAway};
@@ -22,8 +22,8 @@ use crate::core::recent::RecentShares;
 use crate::core::schedule::{Rules, Schedule};
 use crate::core::session::{Authorization, Session};
 use crate::core::turn::Turn;
-use crate::core::upstream::Upstream;
 use crate::core::upstream::open::Open;
+use crate::core::upstream::{Identity, Upstream};
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};
@@ -154,6 +154,12 @@ impl Miner {
                 last_share: None,
             },
         }
+    }
+
+    /// As whom it is introduced to a pool, once it has been accepted.
+    pub fn introduction(&self, pool: &PoolConfig) -> Option<Identity> {
+        let accepted = self.session.is_authorized();
+        accepted.then(|| self.session.identity(pool))
     }
 
     /// Whether the pool has refused the miner's worker and not accepted it since.

@@ -59,6 +59,8 @@ pub struct Pool {
     pub sites: Sites,
     /// How many connections are authorized.
     ready: usize,
+    /// How many of them have got as far as work.
+    working: usize,
     /// Its state in words, and since when.
     pub health: Health,
     /// In milliseconds since 1970.
@@ -96,6 +98,7 @@ impl Pool {
             probe: Upstream::new(Client::Probe, slot),
             sites: Sites::new(slot, now.at),
             ready: 0,
+            working: 0,
             health: Health::Unknown,
             health_since: now.unix_ms,
             trouble: None,
@@ -214,6 +217,34 @@ impl Pool {
     pub fn reached(&mut self, now: Now) {
         if self.health == Health::Down {
             self.set_health(Health::Unknown, now);
+        }
+    }
+
+    /// Notes that an authorized connection has its first job.
+    pub fn work_begun(&mut self) {
+        self.working += 1;
+    }
+
+    /// Notes that a connection that had work ended.
+    pub fn work_ended(&mut self) {
+        self.working = self.working.saturating_sub(1);
+    }
+
+    /// Whether miners can work for it: `None` if nobody has tried since it was last reached.
+    pub fn is_useful(&self) -> Option<bool> {
+        match self.health {
+            Health::Up => Some(self.working > 0),
+            Health::Down => Some(false),
+            Health::Unknown => None,
+        }
+    }
+
+    /// Why it is of no use, in words.
+    pub fn why_useless(&self) -> String {
+        match (self.health, &self.trouble) {
+            (Health::Up, _) => "it gives no work".to_owned(),
+            (_, Some(trouble)) => trouble.clone(),
+            (_, None) => "it could not be used".to_owned(),
         }
     }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
 use crate::core::event::Now;
 use crate::core::fact::{Fact, Failover};
-use crate::core::pool::{Health, Pool, target};
+use crate::core::pool::{Pool, target};
 use crate::core::probe::own_identity;
 use crate::core::upstream::open::{Heard, Open};
-use crate::core::upstream::{Loss, Talk, Upstream};
+use crate::core::upstream::{Identity, Loss, Talk, Upstream};
 use crate::core::{Core, Due, facts_of};
 use crate::stratum::message::FromPool;
 use crate::units::{LinkId, PerPool, PoolConn, PoolSlot};
@@ -31,16 +31,23 @@ impl Core {
         })
     }
 
-    /// Begins with the first address again where the owner has changed one of them.
+    /// Begins with the first address again where the owner has changed it, or taken away the one in use.
     pub(super) fn forget_changed_sites(&mut self, old: &Config, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
-            let addresses = |config: &Config| {
-                let pool = config.pools[slot].as_ref()?;
-                Some((target(pool), pool.backups.clone()))
-            };
-            if addresses(old) != addresses(&self.wanted) {
-                self.pools[slot].sites.scout.close(out);
-                self.pools[slot].sites.reset(now.at);
+            let (before, wanted) = (old.pools[slot].as_ref(), self.wanted.pools[slot].as_ref());
+            let sites = &mut self.pools[slot].sites;
+            let first = |pool: Option<&PoolConfig>| pool.map(target);
+            let mut kept = None;
+            if let (Some(before), Some(wanted), true) =
+                (before, wanted, first(before) == first(wanted))
+            {
+                kept = place_of(before, sites.at(), wanted);
+            }
+            if let Some(at) = kept {
+                sites.renumber(at);
+            } else {
+                sites.scout.close(out);
+                sites.reset(now.at);
             }
         }
     }
@@ -53,8 +60,13 @@ impl Core {
                 continue;
             }
             let pool = &mut self.pools[slot];
-            pool.sites.note_down(pool.health == Health::Down, now.at);
-            if let Some((site, why)) = pool.sites.next(count, pool.trouble.as_deref(), now.at) {
+            // Where nobody has tried again since a probe got through, the clock runs on.
+            let useful = pool.is_useful().or(self.miners.is_empty().then_some(true));
+            if let Some(useful) = useful {
+                pool.sites.note_down(!useful, now.at);
+            }
+            let trouble = || pool.why_useless();
+            if let Some((site, why)) = pool.sites.next(count, trouble, now.at) {
                 self.move_to_site(slot, site, why, now, out);
             }
             if self.pools[slot].sites.wants_look(now.at) {
@@ -88,9 +100,10 @@ impl Core {
     }
 
     pub(super) fn on_scout_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        let identity = self.scout_identity(conn.slot);
         let pool = &mut self.pools[conn.slot];
         let begun = talk(pool, now, out, |scout, talk| {
-            scout.opened(conn, own_identity(), talk)
+            scout.opened(conn, identity, talk)
         });
         if !begun {
             out.push(Action::Abort {
@@ -113,9 +126,29 @@ impl Core {
         });
         if let Heard::Lost(loss) = heard {
             self.on_scout_lost(conn, &loss, now, out);
-        } else if self.pools[conn.slot].sites.scout.is_ready() {
+        } else if self.answers(conn.slot, now) {
             self.end_look(conn.slot, true, now, out);
+        } else {
+            self.note_sites_deadline(conn.slot, now);
         }
+    }
+
+    /// As one of the miners, so that a pool that refuses them is not taken for a good one; without a miner as the
+    /// proxy itself, which gets no further than the subscription.
+    fn scout_identity(&self, slot: PoolSlot) -> Identity {
+        let pool = self.wanted.pools[slot].as_ref();
+        let mut miners = self.miners.values();
+        pool.and_then(|pool| miners.find_map(|miner| miner.introduction(pool)))
+            .unwrap_or_else(own_identity)
+    }
+
+    /// Whether the scout has got as far as work.
+    fn answers(&self, slot: PoolSlot, now: Now) -> bool {
+        let scout = self.pools[slot].sites.scout.open();
+        scout.is_some_and(|open| {
+            let has_come_for_work = !open.user().is_empty();
+            open.is_ready() && (!has_come_for_work || open.has_work(now.at))
+        })
     }
 
     pub(super) fn on_scout_lost(
@@ -148,7 +181,7 @@ impl Core {
         let overdue = talk(pool, now, out, |scout, talk| scout.overdue(limits, talk));
         if overdue.is_some() {
             self.end_look(slot, false, now, out);
-        } else if self.pools[slot].sites.scout.is_ready() {
+        } else if self.answers(slot, now) {
             self.end_look(slot, true, now, out);
         } else if self.pools[slot].sites.scout.pause_over(now.at) {
             let conn = self.pools[slot].sites.scout.want();
@@ -173,6 +206,16 @@ impl Core {
         });
         self.agenda.set(Due::Sites(slot), deadline);
     }
+}
+
+/// Where the address that is in use stands in a changed list, if it is still there.
+fn place_of(before: &PoolConfig, at: usize, wanted: &PoolConfig) -> Option<usize> {
+    let Some(index) = at.checked_sub(1) else {
+        return Some(0);
+    };
+    let in_use = before.backups.get(index)?;
+    let place = wanted.backups.iter().position(|backup| backup == in_use)?;
+    Some(place + 1)
 }
 
 /// Has the scout act.

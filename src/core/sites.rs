@@ -33,7 +33,7 @@ const PROVEN: Duration = Duration::from_secs(3600);
 /// How often the first address is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Over how long answers to shares are judged.
+/// Over how long answers to shares are judged, if there are enough of them.
 const WINDOW: Duration = Duration::from_secs(600);
 
 /// With fewer answers nothing is said about an address.
@@ -106,8 +106,10 @@ impl Sites {
 
     /// Notes what the pool said to a share.
     pub fn answered(&mut self, accepted: bool, now: Instant) {
-        if now.saturating_duration_since(self.answers.since) >= WINDOW {
-            // Half of the past counts on, so that a judgement never begins from nothing.
+        let enough = self.answers.count() >= 2 * ENOUGH_ANSWERS;
+        if enough && now.saturating_duration_since(self.answers.since) >= WINDOW {
+            // Half of the past counts on, so that a judgement never begins from nothing. The answers of a small miner
+            // count for longer.
             self.answers.accepted /= 2;
             self.answers.rejected /= 2;
             self.answers.since = now;
@@ -120,12 +122,12 @@ impl Sites {
         }
     }
 
-    /// The address to be used next, of `count` in all, if another one than now is to be, and why. `trouble` is what
-    /// the pool's state says of the last failure.
+    /// The address to be used next, of `count` in all, if another one than now is to be, and why. `trouble` says why
+    /// the one in use is of no use.
     pub fn next(
         &self,
         count: usize,
-        trouble: Option<&str>,
+        trouble: impl FnOnce() -> String,
         now: Instant,
     ) -> Option<(usize, Failover)> {
         if count < 2 {
@@ -138,10 +140,9 @@ impl Sites {
         let Answers {
             accepted, rejected, ..
         } = self.answers;
-        let answered = accepted.saturating_add(rejected);
+        let answered = self.answers.count();
         if has_passed(self.down_since, self.patience(count)) {
-            let trouble = trouble.unwrap_or("it could not be used").to_owned();
-            Some((next, Failover::Unusable(trouble)))
+            Some((next, Failover::Unusable(trouble())))
         } else if answered >= ENOUGH_ANSWERS && rejected > accepted {
             Some((next, Failover::Rejects { rejected, answered }))
         } else if self.at > 0 && has_passed(self.answering, self.recovery) {
@@ -175,6 +176,11 @@ impl Sites {
         self.answers = Answers::none(now);
         self.answering = None;
         self.next_look = later(now, LOOK_EVERY);
+    }
+
+    /// The address in use has another place in the list now.
+    pub fn renumber(&mut self, at: usize) {
+        self.at = at;
     }
 
     /// The owner has changed the list: everything begins anew, but for the numbers of the scout's connections.
@@ -222,6 +228,10 @@ fn later(now: Instant, time: Duration) -> Instant {
 }
 
 impl Answers {
+    fn count(&self) -> u32 {
+        self.accepted.saturating_add(self.rejected)
+    }
+
     fn none(now: Instant) -> Self {
         Self {
             since: now,

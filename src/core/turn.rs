@@ -72,8 +72,16 @@ impl Turn<'_> {
     }
 
     /// A connection failed, or could not be made.
-    pub(in crate::core) fn pool_failed(&mut self, slot: PoolSlot, was_ready: bool, loss: &Loss) {
-        let down = if was_ready {
+    pub(in crate::core) fn pool_failed(
+        &mut self,
+        slot: PoolSlot,
+        open: Option<&Open>,
+        loss: &Loss,
+    ) {
+        if open.is_some_and(Open::has_worked) {
+            self.pools[slot].work_ended();
+        }
+        let down = if open.is_some_and(Open::is_ready) {
             self.pools[slot].connection_ended(Some(loss), self.now)
         } else {
             self.pools[slot].attempt_failed(loss, self.now)
@@ -87,13 +95,17 @@ impl Turn<'_> {
     }
 
     /// A good connection is not needed any more.
-    pub(in crate::core) fn pool_let_go(&mut self, slot: PoolSlot) {
-        self.pools[slot].connection_ended(None, self.now);
+    pub(in crate::core) fn pool_let_go(&mut self, open: &Open) {
+        let pool = &mut self.pools[open.conn.slot];
+        if open.has_worked() {
+            pool.work_ended();
+        }
+        pool.connection_ended(None, self.now);
     }
 
     pub(in crate::core) fn let_go(&mut self, open: &Open) {
         if open.is_ready() {
-            self.pool_let_go(open.conn.slot);
+            self.pool_let_go(open);
         }
         self.close_pool(open.conn);
     }

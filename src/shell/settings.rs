@@ -140,11 +140,18 @@ impl Settings {
     /// What there is to tell about a file that has changed; `None` if it has not.
     fn read_again(&self) -> Option<Vec<Fact>> {
         let mut seen = self.seen.lock();
-        // A file that has vanished meanwhile is not made anew: that would take the pools away.
-        let bytes = self
-            .read()
-            .ok()
-            .filter(|bytes| seen.as_ref() != Some(bytes))?;
+        let bytes = match self.read() {
+            Ok(bytes) => bytes,
+            // A file that has vanished meanwhile is not made anew: that would take the pools away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                let problem = format!("{} cannot be read: {error}", self.path.display());
+                return Some(vec![Fact::ConfigRefused { problem }]);
+            }
+        };
+        if seen.as_ref() == Some(&bytes) {
+            return None;
+        }
         let loaded = std::str::from_utf8(&bytes)
             .map_err(|error| error.to_string())
             .and_then(|text| self.judge(text).map_err(|errors| errors.to_string()));

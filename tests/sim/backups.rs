@@ -6,7 +6,7 @@ use dpmp::config::Config;
 use dpmp::core::fact::Fact;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{MinerOptions, Pace};
-use dpmp::sim::pool::options::{AuthorizeRule, PoolOptions};
+use dpmp::sim::pool::options::{AuthorizeRule, FirstJob, PoolOptions};
 use dpmp::units::PoolSlot::{A, B};
 
 use crate::world::{HOSTS, World, config};
@@ -116,6 +116,9 @@ fn an_address_that_refuses_the_wallet_or_most_shares_is_left() {
     with_refusals.run(seconds(120), |_| ());
     assert_eq!(moves(&with_refusals).len(), 1);
     check_whole(&mut with_refusals);
+    // It talks to whoever does not name a wallet; that is not enough to be trusted again.
+    with_refusals.run(seconds(3600), |_| ());
+    assert_eq!(moves(&with_refusals).len(), 1);
 
     let rejects = PoolOptions {
         refuse_all: Some(Verdict::LowDifficulty),
@@ -134,6 +137,82 @@ fn an_address_that_refuses_the_wallet_or_most_shares_is_left() {
     with_rejects.run(seconds(6 * 3600), |_| ());
     let moves_made = moves(&with_rejects);
     assert!((6..=14).contains(&moves_made.len()), "{moves_made:?}");
+}
+
+#[test]
+fn an_address_that_answers_no_share_or_gives_no_work_is_left() {
+    let mute = PoolOptions {
+        answers_shares: false,
+        ..PoolOptions::default()
+    };
+    let mut unanswered = world(mute);
+    unanswered.run(seconds(300), |_| ());
+    let made = moves(&unanswered);
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert!(made[0].1.starts_with("it rejected"), "{made:?}");
+    check_whole(&mut unanswered);
+
+    let idle = PoolOptions {
+        first_job: FirstJob::Never,
+        job_interval: None,
+        ..PoolOptions::default()
+    };
+    let mut without_work = world(idle);
+    without_work.run(seconds(40), |_| ());
+    let made = moves(&without_work);
+    assert_eq!(made, [(1, "it gives no work".to_owned())]);
+    without_work.run(seconds(3600), |_| ());
+    assert_eq!(
+        moves(&without_work).len(),
+        1,
+        "it gives none to a scout either"
+    );
+    check_whole(&mut without_work);
+}
+
+/// A share in 90 s: it takes half an hour, and not for ever, until there is enough to judge by.
+#[test]
+fn a_single_small_miner_leaves_an_address_that_rejects_its_shares() {
+    let rejects = PoolOptions {
+        refuse_all: Some(Verdict::LowDifficulty),
+        ..PoolOptions::default()
+    };
+    let second = PoolOptions {
+        seed: 2,
+        ..PoolOptions::default()
+    };
+    let mut world = World::new(with_backup(), [rejects, second], 1);
+    world.keep_facts = true;
+    let options = MinerOptions {
+        // Half of them go to the other pool.
+        pace: Pace::Shares(2.0 / 90.0),
+        ..MinerOptions::default()
+    };
+    world.add_miner(options, seconds(2));
+    world.run(seconds(4 * 3600), |_| ());
+    assert!(!moves(&world).is_empty());
+}
+
+#[test]
+fn an_address_that_stays_in_the_list_stays_in_use() {
+    let mut world = world(PoolOptions::default());
+    world.take_down(A);
+    world.run(seconds(60), |_| ());
+    assert_eq!(moves(&world).len(), 1);
+    let connections = world.sites[B].model.ledger().connections_opened();
+    let mut config = with_backup();
+    let backups = &mut config.pools[A].as_mut().unwrap().backups;
+    let mut more = backups[0].clone();
+    more.wallet = Some("another".into());
+    backups.insert(0, more);
+    world.configure(config);
+    world.run(seconds(30), |_| ());
+    assert_eq!(
+        world.sites[B].model.ledger().connections_opened(),
+        connections
+    );
+    assert_eq!(moves(&world).len(), 1);
+    check_whole(&mut world);
 }
 
 #[test]

@@ -108,6 +108,10 @@ impl Miner {
         let heard = self.upstreams[slot].heard(conn, message, &mut talk);
         turn.tell_learnt(slot, before);
         turn.note_job(slot, had.as_ref(), matches!(heard, Heard::Job));
+        let open = self.upstreams[slot].open_mut();
+        if open.is_some_and(Open::begins_to_work) {
+            turn.pools[slot].work_begun();
+        }
         match heard {
             Heard::Nothing => (),
             Heard::Subscribed(extranonces) => self.on_extranonces(conn, extranonces, turn),
@@ -336,11 +340,7 @@ impl Miner {
             reason: loss.to_string(),
             unanswered: open.as_ref().map_or(0, |open| open.pending().count()),
         });
-        turn.pool_failed(
-            slot,
-            open.as_ref().is_some_and(|open| open.is_ready()),
-            loss,
-        );
+        turn.pool_failed(slot, open.as_deref(), loss);
         if let Some(open) = open {
             if !closed {
                 turn.out.push(Action::Abort {
@@ -362,7 +362,7 @@ impl Miner {
             turn.close_pool(open.conn);
             return;
         }
-        turn.pool_let_go(open.conn.slot);
+        turn.pool_let_go(&open);
         if self.retiring.len() == MOST_RETIRING {
             let oldest = self.retiring.remove(0);
             turn.close_pool(oldest.open.conn);

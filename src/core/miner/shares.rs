@@ -311,7 +311,10 @@ impl Miner {
         }
         let verdict = match result.outcome {
             ShareOutcome::Accepted => Some(true),
-            ShareOutcome::RejectedByPool(_) => Some(false),
+            // A pool that does not answer pays as little.
+            ShareOutcome::RejectedByPool(_) | ShareOutcome::Lost(RejectReason::NoAnswer) => {
+                Some(false)
+            }
             ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
         };
         if let (Some(slot), Some(accepted)) = (result.slot, verdict) {

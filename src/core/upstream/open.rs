@@ -15,7 +15,7 @@ use crate::stratum::message::{
     Extranonces, FromPool, Outcome, PoolCall, PoolSubmit, RequestId, ToPool,
 };
 use crate::stratum::reject::Reject;
-use crate::units::{Client, Difficulty, JobId, PoolConn, VersionMask};
+use crate::units::{Difficulty, JobId, PoolConn, VersionMask};
 
 /// How long a pool may take for subscribe or authorize.
 const STEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -53,6 +53,8 @@ pub struct Open {
     pending: BTreeMap<u64, PendingShare>,
     pub(super) identity: Identity,
     suggested: bool,
+    /// Whether its pool counts it among those that have got as far as work.
+    works: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +172,20 @@ impl Open {
             pending: BTreeMap::new(),
             identity,
             suggested: false,
+            works: false,
         }
+    }
+
+    /// Whether it has got as far as work, an authorized worker and a job, since the last call.
+    pub fn begins_to_work(&mut self) -> bool {
+        let begins = !self.works && self.is_ready() && self.jobs.latest().is_some();
+        self.works |= begins;
+        begins
+    }
+
+    /// Whether it has ever got as far as work.
+    pub fn has_worked(&self) -> bool {
+        self.works
     }
 
     /// Whether the connection is authorized.
@@ -341,8 +356,7 @@ impl Open {
 
     /// Begins a step of the handshake.
     pub(super) fn ask(&mut self, step: Step, talk: &mut Talk<'_>) {
-        let is_own = matches!(self.conn.client, Client::Probe | Client::Scout);
-        if is_own && step == Step::Authorize {
+        if step == Step::Authorize && self.identity.user.is_empty() {
             // A probe has learnt what it wanted and has no worker to introduce.
             self.stage = Stage::Ready { since: talk.now };
             return;

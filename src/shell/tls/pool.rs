@@ -102,7 +102,9 @@ fn in_words(why: NoSession) -> io::Error {
 fn explained(error: Error) -> io::Error {
     let old = matches!(
         error,
-        Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_)
+        Error::AlertReceived(
+            AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure
+        ) | Error::PeerIncompatible(_)
     );
     let text =
         if let Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) = &error {
@@ -251,6 +253,9 @@ fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<
             inner.trim_end_matches(')').trim_matches('"')
         });
         let names = names.collect::<Vec<_>>().join(", ");
+        if names.is_empty() {
+            return format!("the pool's certificate names no host, so it is not for {name}");
+        }
         return format!("the pool's certificate is for another name than {name}: {names}");
     }
     let expired = matches!(
@@ -270,8 +275,9 @@ fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<
         return format!("the pool's certificate {when}, or this machine's clock is wrong");
     }
     format!(
-        "no known authority vouches for the pool's certificate ({fault}); if the pool made it itself, set \
-         tls_fingerprint to its SHA-256 fingerprint, which is {} if nobody is in between",
+        "no known authority vouches for the pool's certificate. If the pool made it itself, set tls_fingerprint to its \
+         SHA-256 fingerprint, which is {} if nobody is in between (not for a backup, which needs a known authority); \
+         if it has one of an authority, the pool does not send all of it (the intermediate certificates)",
         fingerprint(certificate)
     )
 }

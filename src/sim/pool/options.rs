@@ -215,6 +215,8 @@ pub enum FirstJob {
     AfterSubscribe,
     /// Even before that answer.
     BeforeSubscribeAnswer,
+    /// Not at all: its node has nothing to work on.
+    Never,
 }
 
 /// How a refused share is answered (QUIRKS Q21, Q56).

@@ -345,7 +345,9 @@ impl Session {
         });
         self.workers.push(user.to_owned());
         self.answer(turn, request, &Value::Bool(true));
-        self.start_work(turn);
+        if turn.shared.options.first_job != FirstJob::Never {
+            self.start_work(turn);
+        }
     }
 
     fn suggest_difficulty(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {

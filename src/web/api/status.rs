@@ -224,7 +224,9 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
             .map(|pool| pool.at(view.backup).address())
             .unwrap_or_default(),
         backup: view.backup,
-        wallet_short: config.map(|pool| shorten(&pool.wallet)).unwrap_or_default(),
+        wallet_short: config
+            .map(|pool| shorten(&pool.at(view.backup).wallet))
+            .unwrap_or_default(),
         state,
         state_since_ms: view.health_since,
         state_reason: view.trouble.clone().filter(|_| is_tried),
