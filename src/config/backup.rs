@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::address::{PoolHost, Wallet};
+use super::fault::quote;
 use super::kind::{Form, FormKind, Kind, list, one_line};
 
 /// Another address of a pool, or another pool.
@@ -60,10 +61,14 @@ impl Kind for Backups {
     type Meaning = Vec<Backup>;
 
     fn read(&self, value: &Value) -> Result<Vec<Backup>, String> {
-        list(value, Self::MOST, |item| {
-            read_one(one_line(item.as_str()?, Self::LONGEST)?.trim())
+        let read = |item: &Value| read_one(one_line(item.as_str()?, Self::LONGEST)?.trim());
+        list(value, Self::MOST, read).ok_or_else(|| {
+            let mut items = value.as_array().into_iter().flatten();
+            match items.find(|item| read(item).is_none()) {
+                Some(wrong) => format!("{}; {} is none", self.allowed(), quote(wrong)),
+                None => self.allowed(),
+            }
         })
-        .ok_or_else(|| self.allowed())
     }
 
     fn allowed(&self) -> String {

@@ -41,13 +41,35 @@ pub(super) fn shorten_addresses(text: &str) -> Cow<'_, str> {
 /// Shortens the values in a sentence about a changed setting if that setting is a wallet, which may be a short name.
 pub(super) fn shorten_change(sentence: &str) -> Cow<'_, str> {
     const KEY: &str = ".wallet";
-    match sentence.find(KEY) {
-        Some(at) => {
-            let (key, values) = sentence.split_at(at + KEY.len());
-            Cow::Owned(format!("{key}{}", shorten_words(values, 5)))
-        }
-        None => shorten_addresses(sentence),
+    if let Some(at) = sentence.find(KEY) {
+        let (key, values) = sentence.split_at(at + KEY.len());
+        return Cow::Owned(format!("{key}{}", shorten_words(values, 5)));
     }
+    if sentence.contains(".backups: ") {
+        return Cow::Owned(shorten_before_at(sentence));
+    }
+    shorten_addresses(sentence)
+}
+
+/// Shortens what stands between `://` and the last `@` of each address: a wallet, or the name of an account.
+fn shorten_before_at(sentence: &str) -> String {
+    let mut parts = sentence.split("://");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find('"').unwrap_or(part.len());
+        let (address, rest) = part.split_at(end);
+        out.push_str("://");
+        match address.rsplit_once('@') {
+            Some((wallet, place)) => {
+                out.push_str(&shorten_words(wallet, 5));
+                out.push('@');
+                out.push_str(place);
+            }
+            None => out.push_str(address),
+        }
+        out.push_str(rest);
+    }
+    out
 }
 
 /// Shortens the wallets in lines that are already written, perhaps when they were to be written out.
@@ -86,7 +108,7 @@ impl Redactor {
             }
         }
         // A change of a wallet names an earlier one, too, which may be a short name.
-        if text.contains(".wallet: ") {
+        if text.contains(".wallet: ") || text.contains(".backups: ") {
             if let Some(redacted) = redact_changes(&text) {
                 text = Cow::Owned(redacted);
             }
@@ -204,6 +226,16 @@ mod tests {
         assert_eq!(
             text("über bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a ü"),
             "über bitcoincash:qpm2…dx6a ü"
+        );
+    }
+
+    #[test]
+    fn wallets_of_backups_are_shortened() {
+        assert_eq!(
+            shorten_change(
+                r#"pools.A.backups: [] -> ["stratum+tcp://satoshi@pool.com:3333","stratum+ssl://nakamoto@mail.org@pool.com:443","stratum+tcp://longername.com:1"]"#
+            ),
+            r#"pools.A.backups: [] -> ["stratum+tcp://sa…@pool.com:3333","stratum+ssl://na…@mail.org@pool.com:443","stratum+tcp://longername.com:1"]"#
         );
     }
 

@@ -156,7 +156,7 @@ fn what_speaks_no_tls_is_told_from_what_does() {
         // The alerts "handshake failure" and "protocol version".
         (
             Front::saying(b"\x15\x03\x03\x00\x02\x02\x28"),
-            "the pool ended the TLS connection: HandshakeFailure",
+            "the pool cannot do TLS 1.2 or 1.3",
         ),
         (
             Front::saying(b"\x15\x03\x03\x00\x02\x02\x46"),

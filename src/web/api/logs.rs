@@ -34,8 +34,13 @@ pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Answer {
     let redactor = match call.request.get_param("wallets").as_deref() {
         None | Some("short") => {
             let config = pages.context.live.get();
-            let wallets = config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
-            Some(Redactor::new(wallets.map(|pool| pool.wallet.as_str())))
+            let pools = config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
+            let wallets = pools.flat_map(|pool| {
+                let backups = pool.backups.iter();
+                let others = backups.filter_map(|backup| backup.wallet.as_ref());
+                others.chain([&pool.wallet]).map(String::as_str)
+            });
+            Some(Redactor::new(wallets))
         }
         Some("full") => None,
         Some(_) => {
