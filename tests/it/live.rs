@@ -162,6 +162,11 @@ fn a_config_with_a_fault_is_refused_and_the_old_one_goes_on() {
     proxy.check_running();
     check_undisturbed(&miners);
     assert!(!proxy.file("config.json").exists(), "it is not made anew");
+    // As unreadable as a file of somebody else, also for root.
+    fs::create_dir(proxy.file("config.json")).unwrap();
+    wait_until(SOON, "the reason in the log", || {
+        proxy.logged("config_refused", "config.json cannot be read")
+    });
 }
 
 #[test]
