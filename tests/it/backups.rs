@@ -1,7 +1,6 @@
 //! A pool's other addresses: when they take over, and how the owner sees it. The return to the first address takes
 //! five minutes and is tested in simulated time.
 
-use std::process::Command;
 use std::time::Duration;
 
 use dpmp::sim::chain::judge::Verdict;
@@ -11,7 +10,7 @@ use dpmp::sim::pool::options::{AuthorizeRule, PoolOptions};
 use serde_json::json;
 
 use crate::support::http::Http;
-use crate::support::proxy::{Proxy, Setup};
+use crate::support::proxy::{self, Proxy, Setup};
 use crate::support::{SOON, miner, pool, settle, wait_until};
 
 /// An address that is of no use is left after 20 s.
@@ -156,16 +155,10 @@ fn check_tries_the_backups_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         std::fs::write(&path, config.to_string()).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
-            .arg("--config")
-            .arg(&path)
-            .arg("check")
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let (good, text) = proxy::check(&path);
         let named = format!("backup 1: stratum+tcp://{backup}");
         assert!(text.contains(&named), "{text}");
-        output.status.success()
+        good
     };
     assert!(run());
     spare.go_down();

@@ -1,6 +1,5 @@
 //! Encrypted connections to pools: whom they are opened to, what is said when they are not, and that they carry.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dpmp::sim::miner::SimMiner;
@@ -8,8 +7,8 @@ use dpmp::sim::pool::SimPool;
 use rcgen::date_time_ymd;
 use serde_json::{Value, json};
 
-use crate::support::proxy::{Proxy, Setup};
-use crate::support::tls::{Front, Identity, roots_file};
+use crate::support::proxy::{self, Proxy, Setup};
+use crate::support::tls::{Front, Identity};
 use crate::support::{SOON, miner, pool, settle, wait_until};
 
 /// What `dpmp check` says of pool A with these settings, and whether it liked it.
@@ -22,15 +21,7 @@ fn check(settings: Value) -> (bool, String) {
     }
     let config = json!({"pools": {"A": pool}, "scheduler": {"poolB_weight": 0}});
     std::fs::write(&path, config.to_string()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
-        .arg("--config")
-        .arg(&path)
-        .arg("check")
-        .env("SSL_CERT_FILE", roots_file())
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    (output.status.success(), text)
+    proxy::check(&path)
 }
 
 #[track_caller]

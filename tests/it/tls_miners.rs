@@ -1,14 +1,13 @@
 //! Miners that encrypt: what they are shown, that nothing else changes for them, and what is said when it fails.
 
 use std::net::SocketAddr;
-use std::process::Command;
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::client::Client;
 use crate::support::http::Http;
-use crate::support::proxy::{Proxy, Setup};
+use crate::support::proxy::{self, Proxy, Setup};
 use crate::support::tls::{Front, Identity, distrust, shown_fingerprint};
 use crate::support::{SOON, free_port, local, miner, pool, settle, wait_until};
 
@@ -151,14 +150,7 @@ fn check_looks_at_the_certificate() {
             .set("listen.tls_certificate", file)
             .config;
         std::fs::write(&path, config.to_string()).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
-            .arg("--config")
-            .arg(&path)
-            .arg("check")
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        (output.status.success(), text)
+        proxy::check(&path)
     };
     std::fs::write(folder.path().join("own.pem"), Identity::good().pem()).unwrap();
     let (good, text) = check("own.pem");

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,19 @@ use super::{SOON, free_port, http_get, local, tls, wait_until};
 
 /// How long the proxy may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What `dpmp check` says of a configuration file, and whether it liked it.
+pub(crate) fn check(path: &Path) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+        .arg("--config")
+        .arg(path)
+        .arg("check")
+        .env("SSL_CERT_FILE", tls::roots_file())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.success(), text)
+}
 
 /// A config that is to be started.
 pub(crate) struct Setup {
