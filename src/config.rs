@@ -130,11 +130,16 @@ impl Listen {
 
     /// The files of the certificate and of its key, if miners may encrypt: relative ones stand beside the config file.
     pub fn certificate_beside(&self, config_file: &Path) -> Option<(PathBuf, PathBuf)> {
-        let beside = |file: &Path| config_file.parent().unwrap_or(Path::new("")).join(file);
         let certificate = Some(&self.tls_certificate).filter(|file| !is_empty(file))?;
         let key = Some(&self.tls_key).filter(|file| !is_empty(file));
-        Some((beside(certificate), beside(key.unwrap_or(certificate))))
+        let key = key.unwrap_or(certificate);
+        Some((beside(config_file, certificate), beside(config_file, key)))
     }
+}
+
+/// A path as the config file means it: a relative one stands beside that file.
+fn beside(config_file: &Path, path: &Path) -> PathBuf {
+    config_file.parent().unwrap_or(Path::new("")).join(path)
 }
 
 fn is_empty(path: &Path) -> bool {
@@ -396,8 +401,7 @@ impl Logging {
     /// The log files' folder: a relative one stands beside the config file.
     pub fn directory_beside(&self, config_file: &Path) -> Option<PathBuf> {
         let directory = self.directory.as_ref()?;
-        let folder = config_file.parent().unwrap_or(Path::new(""));
-        Some(folder.join(directory))
+        Some(beside(config_file, directory))
     }
 }
 

@@ -63,6 +63,11 @@ pub(super) struct Wallet {
     pub(super) longest: usize,
 }
 
+impl Wallet {
+    /// The longest that any pool is given, in characters.
+    pub(super) const LONGEST: usize = 256;
+}
+
 impl Kind for Wallet {
     /// `None`: the owner has not said yet.
     type Meaning = Option<String>;

@@ -44,7 +44,7 @@ impl fmt::Display for Backup {
 /// A wallet before an `@`.
 const WALLET: Wallet = Wallet {
     default: "",
-    longest: 256,
+    longest: Wallet::LONGEST,
 };
 
 /// A list of backups; empty by default.

@@ -386,7 +386,7 @@ macro_rules! pool_keys {
                 concat!($section, ".wallet"),
                 Wallet {
                     default: "YOUR_BTC_WALLET_ADDRESS",
-                    longest: 256,
+                    longest: Wallet::LONGEST,
                 },
                 |c| of_pool(c, $slot, |pool| pool.wallet.clone()),
                 "The wallet or account to which the pool credits the work. \

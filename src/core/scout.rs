@@ -36,13 +36,12 @@ impl Core {
         for slot in PoolSlot::ALL {
             let (before, wanted) = (old.pools[slot].as_ref(), self.wanted.pools[slot].as_ref());
             let sites = &mut self.pools[slot].sites;
-            let first = |pool: Option<&PoolConfig>| pool.map(target);
-            let mut kept = None;
-            if let (Some(before), Some(wanted), true) =
-                (before, wanted, first(before) == first(wanted))
-            {
-                kept = place_of(before, sites.at(), wanted);
-            }
+            let kept = match (before, wanted) {
+                (Some(before), Some(wanted)) if target(before) == target(wanted) => {
+                    place_of(before, sites.at(), wanted)
+                }
+                _ => None,
+            };
             if let Some(at) = kept {
                 sites.renumber(at);
             } else {

@@ -40,7 +40,7 @@ impl Session {
     fn begin(mut tls: Connection, stream: &TcpStream, until: Instant) -> Result<Self, NoSession> {
         // What is written at once is bounded by the writer.
         tls.set_buffer_limit(None);
-        shake_hands(&mut tls, stream, until.min(clock() + PATIENCE))?;
+        shake_hands(&mut tls, stream, until)?;
         stream.set_read_timeout(None)?;
         Ok(Self(Mutex::new(tls)))
     }

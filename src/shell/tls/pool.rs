@@ -23,7 +23,8 @@ use rustls::{
 use sha2::{Digest, Sha256};
 
 use crate::config::{Fingerprint, Trust};
-use crate::shell::tls::{NoSession, Session};
+use crate::shell::clock::clock;
+use crate::shell::tls::{NoSession, PATIENCE, Session};
 
 /// Where systems keep the certificates of known authorities, in one file.
 const SYSTEM_ROOTS: [&str; 4] = [
@@ -63,6 +64,7 @@ impl Tls {
         let name = server_name(host)?;
         let config = self.config(trust)?;
         let tls = ClientConnection::new(config, name).map_err(explained)?;
+        let until = until.min(clock() + PATIENCE);
         Session::begin(tls.into(), stream, until).map_err(in_words)
     }
 
@@ -178,6 +180,19 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// That the server has the certificate's key is proved by its signature, also of a pinned certificate.
+    fn judge_signature(
+        &self,
+        verify: impl FnOnce(&WebPkiSupportedAlgorithms) -> Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.by {
+            Judge::Authorities(_) | Judge::Fingerprint(_) => verify(&self.algorithms),
+            Judge::Nobody => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -202,19 +217,15 @@ impl ServerCertVerifier for Verifier {
         }
     }
 
-    // That the server has the certificate's key is proved by its signature, also of a pinned certificate.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.by {
-            Judge::Authorities(_) | Judge::Fingerprint(_) => {
-                verify_tls12_signature(message, certificate, signature, &self.algorithms)
-            }
-            Judge::Nobody => Ok(HandshakeSignatureValid::assertion()),
-        }
+        self.judge_signature(|algorithms| {
+            verify_tls12_signature(message, certificate, signature, algorithms)
+        })
     }
 
     fn verify_tls13_signature(
@@ -223,12 +234,9 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.by {
-            Judge::Authorities(_) | Judge::Fingerprint(_) => {
-                verify_tls13_signature(message, certificate, signature, &self.algorithms)
-            }
-            Judge::Nobody => Ok(HandshakeSignatureValid::assertion()),
-        }
+        self.judge_signature(|algorithms| {
+            verify_tls13_signature(message, certificate, signature, algorithms)
+        })
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
