@@ -6,30 +6,31 @@
 //!
 //! It is also the process's logger for the `log` crate, so that what libraries say comes out as JSON lines, too.
 
-use std::fmt;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+mod filter;
+mod outputs;
+
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter, FileLogWriterHandle, LogWriter};
-use flexi_logger::{
-    Cleanup, Criterion, DeferredNow, ErrorChannel, FileSpec, LogSpecification, Logger,
-    LoggerHandle, Naming,
-};
-use log::{Level, LevelFilter, Log, Record};
+use log::LevelFilter;
 use parking_lot::Mutex;
 
-use crate::config::Logging;
+use crate::config::{Loaded, Logging};
 use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
 use crate::observe::notices::Notice;
 use crate::observe::tail::Tail;
 use crate::shell::clock;
 use crate::shell::thread::{SERVICE_STACK, spawn};
+
+use filter::Filter;
+pub use outputs::complain;
+use outputs::{Backend, Outputs};
 
 /// How many facts wait to be written. When it is full the newest is dropped and counted.
 const QUEUE: usize = 4096;
@@ -43,10 +44,6 @@ const LARGEST_WRITE: usize = 64 * 1024;
 
 /// How long the guard's end waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-/// The target of our own records for the `log` crate: their message is whole lines. No module path has it, so that
-/// nothing else is taken for one.
-const OWN_TARGET: &str = "dpmp:lines";
 
 /// Begins to log. With `to_stdout` false, standard output is left alone.
 ///
@@ -70,14 +67,18 @@ pub fn start(
     start_thread(shared, backend)
 }
 
-/// The names in `logging.allow` and `logging.deny` that no event has: the owner should know, as a wrong name filters
-/// nothing out, or everything.
-pub fn unknown_names(logging: &Logging) -> Vec<String> {
+/// Adds a warning for each name in `logging.allow` and `logging.deny` that no event has: the owner should know, as a
+/// wrong name filters nothing out, or everything. (What events there are is not known where configurations are read.)
+pub fn warn_of_unknown_names(loaded: &mut Loaded) {
+    let logging = &loaded.config.logging;
     let lists = logging.allow.iter().chain(&logging.deny);
-    lists
-        .filter(|wanted| Name::ALL.iter().all(|name| name.text() != wanted.as_str()))
-        .cloned()
-        .collect()
+    let unknown =
+        lists.filter(|wanted| Name::ALL.iter().all(|name| name.text() != wanted.as_str()));
+    loaded.warnings.extend(
+        unknown.map(|name| {
+            format!("logging.allow or logging.deny names {name:?}, which no event has")
+        }),
+    );
 }
 
 /// Where facts are told. Cheap to clone, and cheap to use.
@@ -188,112 +189,6 @@ impl Shared {
     }
 }
 
-/// What is logged. Reading it takes no lock; that its parts change one after another does no harm.
-#[derive(Debug)]
-struct Filter {
-    /// A [`LevelFilter`] as number.
-    level: AtomicUsize,
-    /// The [bits](Name::bit) of the names that are logged.
-    names: AtomicU64,
-    show_wallets: AtomicBool,
-}
-
-impl Filter {
-    fn new(logging: &Logging) -> Self {
-        let filter = Self {
-            level: AtomicUsize::new(0),
-            names: AtomicU64::new(0),
-            show_wallets: AtomicBool::new(false),
-        };
-        filter.set(logging);
-        filter
-    }
-
-    fn set(&self, logging: &Logging) {
-        let in_list = |list: &[String], name: &Name| list.iter().any(|text| text == name.text());
-        let names = Name::ALL
-            .iter()
-            .filter(|name| logging.allow.is_empty() || in_list(&logging.allow, name))
-            .filter(|name| !in_list(&logging.deny, name))
-            .fold(0, |names, name| names | name.bit());
-        self.level
-            .store(number(LevelFilter::from(logging.level)), Ordering::Relaxed);
-        self.names.store(names, Ordering::Relaxed);
-        self.show_wallets
-            .store(logging.show_wallets, Ordering::Relaxed);
-    }
-
-    fn passes(&self, fact: &Fact) -> bool {
-        // Where the earnings go is never changed in silence, whatever the filter says.
-        let moves_money = matches!(fact, Fact::ConfigApplied { payout: true, .. });
-        moves_money || self.lets_pass(event::level(fact), event::name(fact))
-    }
-
-    fn lets_pass(&self, level: Level, name: Name) -> bool {
-        number(level.to_level_filter()) <= self.level.load(Ordering::Relaxed)
-            && self.names.load(Ordering::Relaxed) & name.bit() != 0
-    }
-}
-
-/// A level's rank, the quietest first.
-fn number(level: LevelFilter) -> usize {
-    match level {
-        LevelFilter::Off => 0,
-        LevelFilter::Error => 1,
-        LevelFilter::Warn => 2,
-        LevelFilter::Info => 3,
-        LevelFilter::Debug => 4,
-        LevelFilter::Trace => 5,
-    }
-}
-
-/// What the thread writes with.
-struct Backend {
-    logger: Arc<dyn Log>,
-    /// Has to live as long as the logger is used.
-    handle: Option<LoggerHandle>,
-}
-
-impl Backend {
-    fn new(outputs: Outputs) -> Self {
-        let built = Logger::with(LogSpecification::trace())
-            .log_to_writer(Box::new(outputs))
-            // Outputs tells its troubles itself, once and not per line.
-            .error_channel(ErrorChannel::DevNull)
-            .build();
-        match built {
-            Ok((logger, handle)) => Self {
-                logger: Arc::from(logger),
-                handle: Some(handle),
-            },
-            Err(error) => {
-                complain(&format!("dpmp: no log: {error}"));
-                Self {
-                    logger: Arc::new(Silence),
-                    handle: None,
-                }
-            }
-        }
-    }
-
-    /// Writes whole lines. (Each has its level in it; that of the record means nothing.)
-    fn write(&self, lines: &str) {
-        self.logger.log(
-            &Record::builder()
-                .level(Level::Error)
-                .target(OWN_TARGET)
-                .args(format_args!("{lines}"))
-                .build(),
-        );
-    }
-
-    fn flush(&self) {
-        if let Some(handle) = &self.handle {
-            handle.flush();
-        }
-    }
-}
-
 fn start_thread(shared: Arc<Shared>, backend: Backend) -> io::Result<(LogHandle, LogGuard)> {
     let (queue, items) = bounded(QUEUE);
     let for_thread = Arc::clone(&shared);
@@ -352,7 +247,7 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, fact: &Fact, unix_ms: u64, shared: &Shared) {
-        let show_wallets = shared.filter.show_wallets.load(Ordering::Relaxed);
+        let show_wallets = shared.filter.shows_wallets();
         let line = event::line(fact, unix_ms, show_wallets);
         shared.tail.push(&line);
         self.lines.push_str(&line);
@@ -377,455 +272,5 @@ impl Batch {
     }
 }
 
-/// Where lines end up. A trouble with either is told once, until it works again.
-struct Outputs {
-    stdout: Option<Trouble>,
-    file: Option<LogFile>,
-    shared: Arc<Shared>,
-}
-
-struct LogFile {
-    writer: ArcFileLogWriter,
-    _handle: FileLogWriterHandle,
-    trouble: Trouble,
-}
-
-impl Outputs {
-    fn open(
-        logging: &Logging,
-        directory: Option<PathBuf>,
-        to_stdout: bool,
-        shared: Arc<Shared>,
-    ) -> Self {
-        let file = directory.and_then(|directory| match LogFile::open(logging, &directory) {
-            Ok(file) => Some(file),
-            Err(error) => {
-                let directory = directory.display();
-                let text = format!("no log files in {directory}: {error:#}");
-                complain(&format!("dpmp: {text}"));
-                shared.set_file_problem(Some(text));
-                None
-            }
-        });
-        Self {
-            stdout: to_stdout.then(|| Trouble::new("standard output")),
-            file,
-            shared,
-        }
-    }
-
-    /// Writes whole lines.
-    fn write_lines(&self, lines: &str) {
-        if let Some(trouble) = &self.stdout {
-            let mut out = io::stdout().lock();
-            // Standard output is buffered by lines, so that the end of the last line is what writes them.
-            let _ = trouble.note(out.write_all(lines.as_bytes()));
-        }
-        if let Some(file) = &self.file {
-            let mut out = file.writer.clone();
-            self.note_file(file, out.write_all(lines.as_bytes()));
-        }
-    }
-
-    fn note_file(&self, file: &LogFile, result: io::Result<()>) {
-        match file.trouble.note(result) {
-            Change::None => (),
-            Change::Begins(text) => self.shared.set_file_problem(Some(text)),
-            Change::Ends => self.shared.set_file_problem(None),
-        }
-    }
-}
-
-impl LogFile {
-    fn open(logging: &Logging, directory: &Path) -> anyhow::Result<Self> {
-        const MB: u64 = 1_000_000;
-        let spec = FileSpec::default()
-            .directory(directory)
-            .basename("dpmp")
-            .suffix("log")
-            .suppress_timestamp();
-        let keep = usize::try_from(logging.keep_files).unwrap_or(usize::MAX);
-        let (writer, handle) = FileLogWriter::builder(spec)
-            .append()
-            .rotate(
-                Criterion::Size(u64::from(logging.max_file_mb).saturating_mul(MB)),
-                Naming::Numbers,
-                Cleanup::KeepLogFiles(keep),
-            )
-            // We are on a thread of our own already.
-            .cleanup_in_background_thread(false)
-            .try_build_with_handle()?;
-        Ok(Self {
-            writer,
-            _handle: handle,
-            trouble: Trouble::new(&format!("log file in {}", directory.display())),
-        })
-    }
-}
-
-impl Outputs {
-    /// Whether what a library says is logged. Its chatter is not, whatever the configuration says of our own events.
-    fn wants(&self, level: Level) -> bool {
-        level <= Level::Warn && self.shared.filter.lets_pass(level, Name::LibraryMessage)
-    }
-}
-
-impl LogWriter for Outputs {
-    fn write(&self, now: &mut DeferredNow, record: &Record<'_>) -> io::Result<()> {
-        // The fact has its own time.
-        let _ = now;
-        if record.target() == OWN_TARGET {
-            self.write_lines(&record.args().to_string());
-        } else if self.wants(record.level()) {
-            let text = record.args().to_string();
-            let mut line =
-                event::library_line(record.level(), record.target(), &text, clock::now().unix_ms);
-            self.shared.tail.push(&line);
-            line.push('\n');
-            self.write_lines(&line);
-        }
-        Ok(())
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        // With nothing left to write a flush succeeds on a full disk, too: only a line shows that the trouble is over.
-        if let Some(trouble) = &self.stdout {
-            if let Err(error) = io::stdout().lock().flush() {
-                let _ = trouble.note(Err(error));
-            }
-        }
-        if let Some(file) = &self.file {
-            if let Err(error) = file.writer.clone().flush() {
-                self.note_file(file, Err(error));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether an output failed the last time, so that it is told only when it begins.
-struct Trouble {
-    output: String,
-    failing: AtomicBool,
-}
-
-impl Trouble {
-    fn new(output: &str) -> Self {
-        Self {
-            output: output.to_owned(),
-            failing: AtomicBool::new(false),
-        }
-    }
-
-    fn note(&self, result: io::Result<()>) -> Change {
-        let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
-        match (result, failed_before) {
-            (Err(error), false) => {
-                let text = format!("{}: cannot write log lines: {error}", self.output);
-                complain(&format!("dpmp: {text}"));
-                Change::Begins(text)
-            }
-            (Ok(()), true) => Change::Ends,
-            (Err(_), true) | (Ok(()), false) => Change::None,
-        }
-    }
-}
-
-/// What a write means for a trouble.
-enum Change {
-    None,
-    Begins(String),
-    Ends,
-}
-
-/// Says something where the log cannot. Standard error may be closed, too, and that is no reason to panic.
-pub fn complain(what: &str) {
-    let _ = writeln!(io::stderr(), "{what}");
-}
-
-/// A logger that could not be built.
-struct Silence;
-
-impl Log for Silence {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        false
-    }
-    fn log(&self, _: &Record<'_>) {}
-    fn flush(&self) {}
-}
-
-impl fmt::Debug for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backend").finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use serde_json::Value;
-
-    use super::*;
-    use crate::config::{self, Config};
-    use crate::core::fact::ShareOutcome;
-    use crate::observe::samples::{ADDRESS, samples, share};
-
-    const PATIENCE: Duration = Duration::from_secs(20);
-
-    fn logging() -> Logging {
-        Logging {
-            directory: Some("logs".into()),
-            ..Config::default().logging
-        }
-    }
-
-    /// A log beside a config file in `folder`, without standard output.
-    fn open(logging: &Logging, folder: &Path) -> (LogHandle, LogGuard) {
-        start(logging, &folder.join("config.json"), false).unwrap()
-    }
-
-    fn lines(folder: &Path) -> Vec<Value> {
-        let text = fs::read_to_string(folder.join("logs/dpmp_rCURRENT.log")).unwrap();
-        assert!(text.ends_with('\n'), "{text}");
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-
-    fn events(folder: &Path) -> Vec<String> {
-        let name = |line: &Value| line["event"].as_str().unwrap().to_owned();
-        lines(folder).iter().map(name).collect()
-    }
-
-    #[test]
-    fn every_fact_ends_up_in_the_file_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let logging = Logging {
-            level: config::Level::Debug,
-            ..logging()
-        };
-        let (log, guard) = open(&logging, folder.path());
-        for fact in samples() {
-            assert!(log.tell(&fact, 1_795_428_672_345));
-        }
-        drop(guard);
-        let told: Vec<_> = samples()
-            .iter()
-            .map(|fact| event::name(fact).to_string())
-            .collect();
-        assert_eq!(events(folder.path()), told);
-        assert!(
-            lines(folder.path())
-                .iter()
-                .all(|line| !line.to_string().contains(ADDRESS))
-        );
-        // After the end a line is lost, and nothing else happens.
-        assert!(!log.tell(&Fact::Stopping, 0));
-        assert!(!log.flush(Duration::from_millis(10)));
-    }
-
-    #[test]
-    fn the_filter_can_be_changed_while_it_runs() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut logging = logging();
-        let (log, _guard) = open(&logging, folder.path());
-        let connected = || {
-            samples()
-                .into_iter()
-                .find(|fact| event::name(fact) == Name::MinerConnected)
-        };
-        let dialing = samples()
-            .into_iter()
-            .find(|fact| event::name(fact) == Name::PoolDialing)
-            .unwrap();
-        let tell = || {
-            log.tell(&connected().unwrap(), 0);
-            log.tell(&share(ShareOutcome::Accepted), 0);
-            log.tell(&dialing, 0);
-            assert!(log.flush(PATIENCE));
-            let all = events(folder.path());
-            all.join(" ")
-        };
-        assert_eq!(tell(), "miner_connected share_result");
-        logging.deny = vec!["share_result".into()];
-        log.set_filter(&logging);
-        assert!(tell().ends_with("share_result miner_connected"));
-        logging.allow = vec![
-            "share_result".into(),
-            "pool_dialing".into(),
-            "old_name".into(),
-        ];
-        log.set_filter(&logging);
-        logging.level = config::Level::Debug;
-        log.set_filter(&logging);
-        assert!(tell().ends_with("miner_connected pool_dialing"));
-        let before = events(folder.path()).len();
-        logging.level = config::Level::Off;
-        log.set_filter(&logging);
-        tell();
-        assert_eq!(events(folder.path()).len(), before);
-        assert_eq!(unknown_names(&logging), ["old_name"]);
-    }
-
-    #[test]
-    fn wallets_are_shown_if_that_is_wanted() {
-        let folder = tempfile::tempdir().unwrap();
-        let logging = Logging {
-            show_wallets: true,
-            ..logging()
-        };
-        let (log, guard) = open(&logging, folder.path());
-        for fact in samples() {
-            log.tell(&fact, 0);
-        }
-        drop(guard);
-        assert!(
-            lines(folder.path())
-                .iter()
-                .any(|line| line.to_string().contains(ADDRESS))
-        );
-    }
-
-    #[test]
-    fn files_rotate_and_old_ones_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let logging = Logging {
-            max_file_mb: 1,
-            keep_files: 2,
-            ..logging()
-        };
-        let (log, guard) = open(&logging, folder.path());
-        let fact = Fact::ConfigWarning {
-            text: "abc ".repeat(125),
-        };
-        for _ in 0..9000 {
-            while !log.tell(&fact, 0) {
-                assert!(log.flush(PATIENCE));
-            }
-        }
-        drop(guard);
-        let mut files: Vec<_> = fs::read_dir(folder.path().join("logs"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        files.sort();
-        assert_eq!(files.len(), 3, "{files:?}");
-        assert_eq!(files[2], "dpmp_rCURRENT.log");
-    }
-
-    /// A backend that stands still until it is let go.
-    struct Slow {
-        arrived: Sender<()>,
-        lines: Sender<String>,
-        gate: Receiver<()>,
-    }
-
-    impl Log for Slow {
-        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-            true
-        }
-        fn log(&self, record: &Record<'_>) {
-            let _ = self.arrived.try_send(());
-            let _ = self.gate.recv();
-            let _ = self.lines.send(record.args().to_string());
-        }
-        fn flush(&self) {}
-    }
-
-    #[test]
-    fn a_full_queue_drops_lines_and_says_how_many() {
-        let (lines, written) = bounded(2 * QUEUE);
-        let (open, gate) = bounded::<()>(0);
-        let (arrived, busy) = bounded(1);
-        let backend = Backend {
-            logger: Arc::new(Slow {
-                arrived,
-                lines,
-                gate,
-            }),
-            handle: None,
-        };
-        let (log, guard) = start_thread(Arc::new(Shared::new(&logging())), backend).unwrap();
-        assert!(log.tell(&Fact::Stopping, 7));
-        busy.recv_timeout(PATIENCE).unwrap();
-        let told = QUEUE + 100;
-        let lost = (0..told).filter(|_| !log.tell(&Fact::Stopping, 7)).count();
-        assert_eq!(lost, 100);
-        assert!(!log.flush(Duration::from_millis(20)));
-        drop(open);
-        drop(guard);
-        let written: String = written.try_iter().collect();
-        let dropped: Vec<_> = written
-            .lines()
-            .filter(|line| line.contains("log_dropped"))
-            .collect();
-        assert_eq!(dropped.len(), 1);
-        assert!(
-            dropped[0].contains(&format!("\"lines\":{lost}")),
-            "{dropped:?}"
-        );
-        assert_eq!(written.lines().count(), 1 + told - lost + 1);
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_written_stops_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("logs"), "a file").unwrap();
-        let (log, guard) = open(&logging(), folder.path());
-        assert!(log.tell(&Fact::Stopping, 0));
-        assert!(log.flush(PATIENCE));
-        let problem = log.file_problem().unwrap().text;
-        assert!(problem.contains("no log files"), "{problem}");
-        drop(guard);
-    }
-
-    #[test]
-    fn a_full_disk_stops_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let logs = folder.path().join("logs");
-        fs::create_dir(&logs).unwrap();
-        if !Path::new("/dev/full").exists() {
-            return;
-        }
-        #[cfg(unix)]
-        std::os::unix::fs::symlink("/dev/full", logs.join("dpmp_rCURRENT.log")).unwrap();
-        let (log, guard) = open(&logging(), folder.path());
-        for _ in 0..10 {
-            assert!(log.tell(&Fact::Stopping, 0));
-        }
-        assert!(log.flush(PATIENCE));
-        let problem = log.file_problem().unwrap().text;
-        assert!(problem.contains("cannot write log lines"), "{problem}");
-        drop(guard);
-    }
-
-    #[test]
-    fn what_libraries_say_is_json_too() {
-        let folder = tempfile::tempdir().unwrap();
-        let outputs = Outputs::open(
-            &logging(),
-            Some(folder.path().join("logs")),
-            false,
-            Arc::new(Shared::new(&logging())),
-        );
-        let backend = Backend::new(outputs);
-        let say = |level, text: &str| {
-            backend.logger.log(
-                &Record::builder()
-                    .level(level)
-                    .target("http")
-                    .args(format_args!("{text}"))
-                    .build(),
-            );
-        };
-        say(Level::Error, "failed to accept \"new\" connection");
-        say(Level::Debug, "noise");
-        let lines = lines(folder.path());
-        assert_eq!(lines.len(), 1);
-        assert_eq!(lines[0]["event"], "library_message");
-        assert_eq!(lines[0]["level"], "error");
-        assert_eq!(lines[0]["library"], "http");
-        assert_eq!(lines[0]["text"], "failed to accept \"new\" connection");
-    }
-}
+mod tests;

@@ -1,0 +1,72 @@
+//! What is logged and what is not.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use log::{Level, LevelFilter};
+
+use crate::config::Logging;
+use crate::core::fact::Fact;
+use crate::observe::event::{self, Name};
+
+/// What is logged. Reading it takes no lock; that its parts change one after another does no harm.
+#[derive(Debug)]
+pub(super) struct Filter {
+    /// A [`LevelFilter`] as number.
+    level: AtomicUsize,
+    /// The [bits](Name::bit) of the names that are logged.
+    names: AtomicU64,
+    show_wallets: AtomicBool,
+}
+
+impl Filter {
+    pub(super) fn new(logging: &Logging) -> Self {
+        let filter = Self {
+            level: AtomicUsize::new(0),
+            names: AtomicU64::new(0),
+            show_wallets: AtomicBool::new(false),
+        };
+        filter.set(logging);
+        filter
+    }
+
+    pub(super) fn set(&self, logging: &Logging) {
+        let in_list = |list: &[String], name: &Name| list.iter().any(|text| text == name.text());
+        let names = Name::ALL
+            .iter()
+            .filter(|name| logging.allow.is_empty() || in_list(&logging.allow, name))
+            .filter(|name| !in_list(&logging.deny, name))
+            .fold(0, |names, name| names | name.bit());
+        self.level
+            .store(number(LevelFilter::from(logging.level)), Ordering::Relaxed);
+        self.names.store(names, Ordering::Relaxed);
+        self.show_wallets
+            .store(logging.show_wallets, Ordering::Relaxed);
+    }
+
+    pub(super) fn shows_wallets(&self) -> bool {
+        self.show_wallets.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn passes(&self, fact: &Fact) -> bool {
+        // Where the earnings go is never changed in silence, whatever the filter says.
+        let moves_money = matches!(fact, Fact::ConfigApplied { payout: true, .. });
+        moves_money || self.lets_pass(event::level(fact), event::name(fact))
+    }
+
+    pub(super) fn lets_pass(&self, level: Level, name: Name) -> bool {
+        number(level.to_level_filter()) <= self.level.load(Ordering::Relaxed)
+            && self.names.load(Ordering::Relaxed) & name.bit() != 0
+    }
+}
+
+/// A level's rank, the quietest first.
+fn number(level: LevelFilter) -> usize {
+    match level {
+        LevelFilter::Off => 0,
+        LevelFilter::Error => 1,
+        LevelFilter::Warn => 2,
+        LevelFilter::Info => 3,
+        LevelFilter::Debug => 4,
+        LevelFilter::Trace => 5,
+    }
+}

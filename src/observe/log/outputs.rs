@@ -1,0 +1,265 @@
+//! Where the lines end up: standard output, and files that rotate.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter, FileLogWriterHandle, LogWriter};
+use flexi_logger::{
+    Cleanup, Criterion, DeferredNow, ErrorChannel, FileSpec, LogSpecification, Logger,
+    LoggerHandle, Naming,
+};
+use log::{Level, Log, Record};
+
+use crate::config::Logging;
+use crate::observe::event::{self, Name};
+use crate::shell::clock;
+
+use super::Shared;
+
+/// The target of our own records for the `log` crate: their message is whole lines. No module path has it, so that
+/// nothing else is taken for one.
+const OWN_TARGET: &str = "dpmp:lines";
+
+/// The file that is written; when it is full it gets a number instead of the word.
+const CURRENT: &str = "dpmp_rCURRENT.log";
+const BASENAME: &str = "dpmp";
+const SUFFIX: &str = "log";
+
+/// What the thread writes with.
+pub(super) struct Backend {
+    pub(super) logger: Arc<dyn Log>,
+    /// Has to live as long as the logger is used.
+    pub(super) handle: Option<LoggerHandle>,
+}
+
+impl Backend {
+    pub(super) fn new(outputs: Outputs) -> Self {
+        let built = Logger::with(LogSpecification::trace())
+            .log_to_writer(Box::new(outputs))
+            // Outputs tells its troubles itself, once and not per line.
+            .error_channel(ErrorChannel::DevNull)
+            .build();
+        match built {
+            Ok((logger, handle)) => Self {
+                logger: Arc::from(logger),
+                handle: Some(handle),
+            },
+            Err(error) => {
+                complain(&format!("dpmp: no log: {error}"));
+                Self {
+                    logger: Arc::new(Silence),
+                    handle: None,
+                }
+            }
+        }
+    }
+
+    /// Writes whole lines. (Each has its level in it; that of the record means nothing.)
+    pub(super) fn write(&self, lines: &str) {
+        self.logger.log(
+            &Record::builder()
+                .level(Level::Error)
+                .target(OWN_TARGET)
+                .args(format_args!("{lines}"))
+                .build(),
+        );
+    }
+
+    pub(super) fn flush(&self) {
+        if let Some(handle) = &self.handle {
+            handle.flush();
+        }
+    }
+}
+
+/// Where lines end up. A trouble with either is told once, until it works again.
+pub(super) struct Outputs {
+    stdout: Option<Trouble>,
+    file: Option<LogFile>,
+    shared: Arc<Shared>,
+}
+
+struct LogFile {
+    folder: PathBuf,
+    writer: ArcFileLogWriter,
+    _handle: FileLogWriterHandle,
+    trouble: Trouble,
+}
+
+impl Outputs {
+    pub(super) fn open(
+        logging: &Logging,
+        directory: Option<PathBuf>,
+        to_stdout: bool,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let file = directory.and_then(|directory| match LogFile::open(logging, &directory) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                let directory = directory.display();
+                let text = format!("no log files in {directory}: {error:#}");
+                complain(&format!("dpmp: {text}"));
+                shared.set_file_problem(Some(text));
+                None
+            }
+        });
+        Self {
+            stdout: to_stdout.then(|| Trouble::new("standard output")),
+            file,
+            shared,
+        }
+    }
+
+    /// Writes whole lines.
+    fn write_lines(&self, lines: &str) {
+        if let Some(trouble) = &self.stdout {
+            let mut out = io::stdout().lock();
+            // Standard output is buffered by lines, so that the end of the last line is what writes them.
+            let _ = trouble.note(out.write_all(lines.as_bytes()));
+        }
+        if let Some(file) = &self.file {
+            self.note_file(file, file.write(lines));
+        }
+    }
+
+    fn note_file(&self, file: &LogFile, result: io::Result<()>) {
+        match file.trouble.note(result) {
+            Change::None => (),
+            Change::Begins(text) => self.shared.set_file_problem(Some(text)),
+            Change::Ends => self.shared.set_file_problem(None),
+        }
+    }
+}
+
+impl LogFile {
+    fn open(logging: &Logging, directory: &Path) -> anyhow::Result<Self> {
+        const MB: u64 = 1_000_000;
+        let spec = FileSpec::default()
+            .directory(directory)
+            .basename(BASENAME)
+            .suffix(SUFFIX)
+            .suppress_timestamp();
+        let keep = usize::try_from(logging.keep_files).unwrap_or(usize::MAX);
+        let (writer, handle) = FileLogWriter::builder(spec)
+            .append()
+            .rotate(
+                Criterion::Size(u64::from(logging.max_file_mb).saturating_mul(MB)),
+                Naming::Numbers,
+                Cleanup::KeepLogFiles(keep),
+            )
+            // We are on a thread of our own already.
+            .cleanup_in_background_thread(false)
+            .try_build_with_handle()?;
+        Ok(Self {
+            folder: directory.to_owned(),
+            writer,
+            _handle: handle,
+            trouble: Trouble::new(&format!("log file in {}", directory.display())),
+        })
+    }
+
+    fn write(&self, lines: &str) -> io::Result<()> {
+        // Who tidies up deletes a file that is written, or its folder. Lines would go on into nothing until the next
+        // rotation.
+        let current = fs::metadata(self.folder.join(CURRENT));
+        if current.is_err_and(|error| error.kind() != io::ErrorKind::PermissionDenied) {
+            fs::create_dir_all(&self.folder)?;
+            self.writer.reopen_outputfile().map_err(io::Error::other)?;
+        }
+        self.writer.clone().write_all(lines.as_bytes())
+    }
+}
+
+impl Outputs {
+    /// Whether what a library says is logged. Its chatter is not, whatever the configuration says of our own events.
+    fn wants(&self, level: Level) -> bool {
+        level <= Level::Warn && self.shared.filter.lets_pass(level, Name::LibraryMessage)
+    }
+}
+
+impl LogWriter for Outputs {
+    fn write(&self, now: &mut DeferredNow, record: &Record<'_>) -> io::Result<()> {
+        // The fact has its own time.
+        let _ = now;
+        if record.target() == OWN_TARGET {
+            self.write_lines(&record.args().to_string());
+        } else if self.wants(record.level()) {
+            let text = record.args().to_string();
+            let mut line =
+                event::library_line(record.level(), record.target(), &text, clock::now().unix_ms);
+            self.shared.tail.push(&line);
+            line.push('\n');
+            self.write_lines(&line);
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        // With nothing left to write a flush succeeds on a full disk, too: only a line shows that the trouble is over.
+        if let Some(trouble) = &self.stdout {
+            if let Err(error) = io::stdout().lock().flush() {
+                let _ = trouble.note(Err(error));
+            }
+        }
+        if let Some(file) = &self.file {
+            if let Err(error) = file.writer.clone().flush() {
+                self.note_file(file, Err(error));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an output failed the last time, so that it is told only when it begins.
+struct Trouble {
+    output: String,
+    failing: AtomicBool,
+}
+
+impl Trouble {
+    fn new(output: &str) -> Self {
+        Self {
+            output: output.to_owned(),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    fn note(&self, result: io::Result<()>) -> Change {
+        let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
+        match (result, failed_before) {
+            (Err(error), false) => {
+                let text = format!("{}: cannot write log lines: {error}", self.output);
+                complain(&format!("dpmp: {text}"));
+                Change::Begins(text)
+            }
+            (Ok(()), true) => Change::Ends,
+            (Err(_), true) | (Ok(()), false) => Change::None,
+        }
+    }
+}
+
+/// What a write means for a trouble.
+enum Change {
+    None,
+    Begins(String),
+    Ends,
+}
+
+/// Says something where the log cannot. Standard error may be closed, too, and that is no reason to panic.
+pub fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "{what}");
+}
+
+/// A logger that could not be built.
+struct Silence;
+
+impl Log for Silence {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        false
+    }
+    fn log(&self, _: &Record<'_>) {}
+    fn flush(&self) {}
+}
