@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use crate::config::{self, PoolConfig};
+use crate::observe::log::warn_of_unknown_names;
 use crate::shell::tls::miner::Certificate;
 use crate::shell::tls::pool::Tls;
 use crate::units::PoolSlot;
@@ -24,8 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("failed to read {}", path.display()))?;
-    let loaded = config::parse(&text)
+    let mut loaded = config::parse(&text)
         .map_err(|errors| anyhow!("{} is not valid:\n{errors}", path.display()))?;
+    warn_of_unknown_names(&mut loaded);
     say(format_args!("{}: valid", path.display()))?;
     for warning in &loaded.warnings {
         say(format_args!("  warning: {warning}"))?;

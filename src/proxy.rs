@@ -87,7 +87,8 @@ impl Proxy {
     /// # Errors
     /// If the configuration is unusable, a port is taken or the system has no room.
     pub fn start(path: &Path, log_to_stdout: bool) -> anyhow::Result<Self> {
-        let loaded = config::load_or_create(path)?;
+        let mut loaded = config::load_or_create(path)?;
+        log::warn_of_unknown_names(&mut loaded);
         let config = Arc::new(loaded.config);
         // The usual limit of 1,024 files is soon reached.
         let files = rlimit::increase_nofile_limit(u64::MAX);
@@ -108,10 +109,6 @@ impl Proxy {
         });
         let tell = |fact: &Fact| observer.observe(fact, now().unix_ms);
         for text in loaded.warnings {
-            tell(&Fact::ConfigWarning { text });
-        }
-        for name in log::unknown_names(&config.logging) {
-            let text = format!("logging.allow or logging.deny names {name:?}, which no event has");
             tell(&Fact::ConfigWarning { text });
         }
         warn_of_little_room(&config, room, tell);

@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
+use crate::core::event::CloseReason;
 use crate::core::pool::{SMALLEST_E2, target};
 use crate::core::pool_facts::PoolFacts;
 use crate::core::session::OWN_USER_AGENT;
@@ -24,7 +25,7 @@ use crate::shell::link::Socket;
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::{Encode, decode_pool};
 use crate::stratum::job::{Notify, network_difficulty};
-use crate::stratum::line::LineReader;
+use crate::stratum::line::{LineError, LineReader};
 use crate::stratum::message::{FromPool, Outcome, PoolCall, ToPool};
 use crate::units::{Client, MinerId, PoolConn, PoolSlot};
 
@@ -194,6 +195,7 @@ impl<'a> Visit<'a> {
             upstream.opened(conn, identity, talk)
         })?;
         let mut lines = LineReader::new(socket.reader(), LONGEST_LINE);
+        let mut heard = false;
         loop {
             self.during = self.waiting_for();
             let rest = until.saturating_duration_since(clock());
@@ -204,7 +206,10 @@ impl<'a> Visit<'a> {
                 .stream
                 .set_read_timeout(Some(rest))
                 .context("failed to set a time limit")?;
-            match lines.next_line(decode_pool) {
+            let line = lines.next_line(decode_pool);
+            heard |= matches!(line, Ok(Some(_)));
+            let ended = |reason: CloseReason| reason.of_pool(heard, target.tls.is_some());
+            match line {
                 Ok(Some(Ok(message))) => {
                     if self.on_message(conn, message, &socket)? {
                         return Ok(true);
@@ -229,9 +234,12 @@ impl<'a> Visit<'a> {
                     self.upstream.drop_connection();
                     return Ok(false);
                 }
-                Ok(None) => bail!("the pool closed the connection"),
+                Ok(None) => bail!("{}", ended(CloseReason::ByPeer)),
                 // The time limit of the socket has struck, which it tells in words of its own.
                 Err(_) if clock() >= until => bail!("no job within {} s", self.patience.as_secs()),
+                Err(LineError::Io(error)) => {
+                    bail!("{}", ended(CloseReason::Failed(error.to_string())))
+                }
                 Err(error) => bail!("while waiting for {}: {error}", self.during),
             }
         }

@@ -122,7 +122,7 @@ export function fromHost(fields) {
   const [host, port, tls] = [of("host"), of("port"), of("tls")];
   if (!host || !port) return;
   host.addEventListener("input", () => {
-    if (tls && !tls.checked && /^\s*(stratum\+(ssl|tls)|stratums|ssl|tls):\/\//i.test(host.value)) {
+    if (tls && !tls.checked && /^\s*(stratum\+(ssl|tls|tcps)|stratums|ssl|tls):\/\//i.test(host.value)) {
       tls.checked = true;
       tls.dispatchEvent(new Event("input", { bubbles: true }));
     }

@@ -132,11 +132,14 @@ fn strip_scheme(text: &str) -> Result<(bool, &str), String> {
     };
     match scheme.to_ascii_lowercase().as_str() {
         "stratum+tcp" | "stratum" | "tcp" => Ok((false, rest)),
-        "stratum+ssl" | "stratum+tls" | "stratums" | "ssl" | "tls" => Ok((true, rest)),
+        "stratum+ssl" | "stratum+tls" | "stratum+tcps" | "stratums" | "ssl" | "tls" => Ok((true, rest)),
         scheme if scheme.starts_with("stratum2") => {
             Err("a Stratum v1 address (stratum+tcp://); Stratum v2 is not supported".to_owned())
         }
-        _ => Err("a Stratum v1 address: host:port, or stratum+tcp://host:port".to_owned()),
+        _ => Err(
+            "a Stratum v1 address: host:port, stratum+tcp://host:port or, encrypted, stratum+ssl://host:port"
+                .to_owned(),
+        ),
     }
 }
 
@@ -238,6 +241,7 @@ mod tests {
             ("stratum+tcp://[::1]:3333/", "::1 3333"),
             ("stratum+ssl://Pool.com:443/", "pool.com 443 encrypted"),
             ("Stratum+TLS://pool.com", "pool.com encrypted"),
+            ("stratum+tcps://pool.com:443", "pool.com 443 encrypted"),
             ("stratums://pool.com", "pool.com encrypted"),
             ("ssl://1.2.3.4:5", "1.2.3.4 5 encrypted"),
             ("tls://[::1]:443", "::1 443 encrypted"),

@@ -163,7 +163,7 @@ impl Reader<'_> {
             (Some(inside), _) => inside,
             (None, own) => own.unwrap_or_else(|| keys.port.kind.default()),
         };
-        Some(PoolConfig {
+        let pool = PoolConfig {
             name: if name.is_empty() {
                 keys.name.kind.default()
             } else {
@@ -179,7 +179,29 @@ impl Reader<'_> {
             password,
             stall,
             answer,
-        })
+        };
+        self.warn_of_repeated(keys, &pool);
+        Some(pool)
+    }
+
+    fn warn_of_repeated(&mut self, keys: &PoolKeys, pool: &PoolConfig) {
+        let addresses: Vec<_> = (0..=pool.backups.len())
+            .map(|site| pool.at(site))
+            .map(|site| (site.host, site.port, site.wallet))
+            .collect();
+        for (index, address) in addresses.iter().enumerate() {
+            let earlier = addresses.iter().position(|it| it == address);
+            if let Some(earlier) = earlier.filter(|earlier| *earlier < index) {
+                let what = match earlier {
+                    0 => "the pool itself".to_owned(),
+                    earlier => format!("the same as number {earlier}"),
+                };
+                let path = keys.backups.path;
+                self.warnings.push(format!(
+                    "{path}: number {index} is {what}, and can be no help when that fails"
+                ));
+            }
+        }
     }
 
     fn warn_of_tls(&mut self, keys: &PoolKeys, tls: Tls) {

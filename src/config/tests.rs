@@ -399,6 +399,27 @@ fn a_pool_is_not_the_proxy_itself() {
 }
 
 #[test]
+fn backups_that_repeat_an_address_are_told() {
+    let warnings = |backups: Value| {
+        let pool = json!({"host": "one.com", "port": 3333, "wallet": "w", "backups": backups});
+        loaded(&json!({"pools": {"A": pool}})).warnings
+    };
+    let different = json!(["one.com:3334", "other@one.com:3333", "two.com:3333"]);
+    assert_eq!(warnings(different), [""; 0]);
+    assert_eq!(
+        warnings(json!([
+            "two.com:3333",
+            "w@One.com:3333",
+            "stratum+tcp://two.com:3333"
+        ])),
+        [
+            "pools.A.backups: number 2 is the pool itself, and can be no help when that fails",
+            "pools.A.backups: number 3 is the same as number 1, and can be no help when that fails",
+        ]
+    );
+}
+
+#[test]
 fn unknown_keys_are_named_up_to_a_number() {
     let warnings = |value: Value| loaded(&value).warnings;
     assert!(warnings(json!({"pools": {"A": {}, "B": null}})).is_empty());

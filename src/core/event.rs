@@ -120,6 +120,22 @@ pub enum CloseReason {
     OtherProtocol(String),
     /// The peer did not read what it was sent.
     NotReading,
+    /// A pool that was spoken to without TLS ended it before it said anything; how.
+    Unheard(Box<Self>),
+}
+
+impl CloseReason {
+    /// What the reason means on a pool's connection. Ports that are only for TLS end one without TLS before they say
+    /// anything, and an owner who forgot to set it should be told.
+    #[must_use]
+    pub fn of_pool(self, heard: bool, encrypted: bool) -> Self {
+        let theirs = matches!(self, Self::ByPeer | Self::Failed(_));
+        if theirs && !heard && !encrypted {
+            Self::Unheard(Box::new(self))
+        } else {
+            self
+        }
+    }
 }
 
 impl fmt::Display for CloseReason {
@@ -130,6 +146,10 @@ impl fmt::Display for CloseReason {
             Self::Failed(error) => write!(f, "connection failed: {error}"),
             Self::Misbehaved(what) | Self::OtherProtocol(what) => write!(f, "peer sent {what}"),
             Self::NotReading => f.write_str("peer does not read"),
+            Self::Unheard(how) => write!(
+                f,
+                "{how}, before it said anything; if only TLS is spoken on its port, set tls"
+            ),
         }
     }
 }

@@ -146,7 +146,9 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
         metrics,
         side: Side::Upstream,
     };
+    let mut heard = false;
     let reason = read_lines(&reading, |line| {
+        heard = true;
         let line = decode_pool(line);
         context
             .inbox
@@ -158,6 +160,7 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
             .is_ok()
     });
     drop(guard);
+    let reason = reason.of_pool(heard, target.tls.is_some());
     let _ = context.inbox.send(Input::PoolClosed { conn, reason });
 }
 

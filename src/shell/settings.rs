@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::{self, Change, ConfigErrors};
 use crate::core::fact::Fact;
+use crate::observe::log::warn_of_unknown_names;
 use crate::shell::files::{Backup, write_atomic};
 use crate::shell::inbox::{Context, Input};
 
@@ -171,7 +172,8 @@ impl Settings {
     /// # Errors
     /// With all that is wrong with it.
     pub fn judge(&self, text: &str) -> Result<config::Loaded, ConfigErrors> {
-        let loaded = config::parse(text)?;
+        let mut loaded = config::parse(text)?;
+        warn_of_unknown_names(&mut loaded);
         config::may_replace(&self.context.live.wanted(), &loaded.config)?;
         Ok(loaded)
     }

@@ -165,6 +165,9 @@ fn what_speaks_no_tls_is_told_from_what_does() {
     let front = Front::new(&Identity::good(), pool.address());
     let settings = json!({"port": front.port(), "tls": false});
     check_refused(settings, "only TLS is spoken on this port");
+    let front = Front::hanging_up();
+    let settings = json!({"port": front.port(), "tls": false});
+    check_refused(settings, "if only TLS is spoken on its port, set tls");
 }
 
 #[test]
@@ -264,4 +267,15 @@ fn the_log_and_the_page_say_why_an_encrypted_pool_is_down() {
         )
     });
     wait_until(SOON * 2, "work for the pool", || a.ledger().accepted() > 0);
+}
+
+#[test]
+fn the_log_hints_at_tls_if_a_pool_hangs_up_without_a_word() {
+    let (a, b) = (pool("tlshintA", |_| ()), pool("tlshintB", |_| ()));
+    let front = Front::hanging_up();
+    let proxy = Setup::new(&a, &b).set("pools.A.port", front.port()).start();
+    let _miner = miner(proxy.address(), |_| ());
+    wait_until(SOON, "the hint", || {
+        proxy.logged("pool_lost", "if only TLS is spoken on its port, set tls")
+    });
 }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, Loaded};
+use crate::observe::log::warn_of_unknown_names;
 use crate::shell::settings::{Saved, etag};
 use crate::web::error::{Answer, ApiError, Code, fault_json};
 use crate::web::json;
@@ -17,24 +18,17 @@ use crate::web::pages::{Call, Pages};
 /// The one secret that is changed elsewhere, where the present password is asked for.
 const PASSWORD_HASH: &str = "gui.password_hash";
 
-/// The file as it is, if it is valid.
-pub(super) struct Present {
-    /// What it says.
-    pub(super) loaded: Loaded,
-}
-
 /// Reads the file's contents, for those who change one value in it.
 ///
 /// # Errors
 /// If it is not valid: then only a whole new one helps.
-pub(super) fn present(contents: &[u8]) -> Result<Present, ApiError> {
-    let loaded = config::parse(text_of(contents)?).map_err(|errors| {
+pub(super) fn present(contents: &[u8]) -> Result<Loaded, ApiError> {
+    config::parse(text_of(contents)?).map_err(|errors| {
         ApiError::new(
             Code::InvalidConfig,
             format!("The configuration file was changed and is not valid now: {errors}"),
         )
-    })?;
-    Ok(Present { loaded })
+    })
 }
 
 /// Sets a value, such as `scheduler.poolA_weight`, making the sections that it stands in. Where something else stands
@@ -51,7 +45,8 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     let text = text_of(&contents)?;
     let (view, secrets_set) = without_secrets(text)?;
     let (warnings, pending) = match config::parse(text) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
+            warn_of_unknown_names(&mut loaded);
             let changes = config::changes(&pages.started_with, &loaded.config);
             (loaded.warnings, changes)
         }

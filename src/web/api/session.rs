@@ -78,18 +78,14 @@ pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer 
     pages.settings.change(|contents| {
         let mut file = present(contents)?;
         // Whoever set one meanwhile keeps it.
-        if file.loaded.config.gui.password_hash != old {
+        if file.config.gui.password_hash != old {
             return Err(ApiError::new(
                 Code::Conflict,
                 "The password was changed meanwhile.",
             ));
         }
-        set(
-            &mut file.loaded.raw,
-            KEY,
-            new.clone().unwrap_or_default().into(),
-        );
-        Ok(file.loaded.raw)
+        set(&mut file.raw, KEY, new.clone().unwrap_or_default().into());
+        Ok(file.raw)
     })?;
     let answer = json::respond(&json!({"password_set": new.is_some()}));
     Ok(match new {

@@ -34,7 +34,7 @@ pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Answer {
     }
     let mut previous = None;
     let changed = pages.settings.change(|contents| {
-        let mut loaded = present(contents)?.loaded;
+        let mut loaded = present(contents)?;
         previous = Some(loaded.config.scheduler.weights);
         for (slot, weight) in new.iter() {
             set(&mut loaded.raw, key(slot), weight.clone());
