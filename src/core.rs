@@ -41,7 +41,7 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::agenda::Agenda;
 use crate::core::departed::Departed;
-use crate::core::event::{Event, Now, Stop};
+use crate::core::event::{Event, Stop};
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::ledger::Ledger;
 use crate::core::miner::Miner;
@@ -53,7 +53,7 @@ use crate::core::schedule::Rules;
 use crate::core::snapshot::Memory;
 use crate::core::turn::Turn;
 use crate::core::upstream::Loss;
-use crate::units::{Client, LinkId, MinerId, PerPool, PoolConn, PoolSlot};
+use crate::units::{Client, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 
 /// How long a stop may take, at most.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);

@@ -15,11 +15,11 @@ use serde_json::json;
 
 use crate::core::snapshot::Snapshot;
 use crate::proxy::Proxy;
-use crate::shell::clock::clock;
 use crate::sim::miner::SimMiner;
 use crate::sim::miner::options::{Handshake, Ids, MinerOptions, Pace};
 use crate::sim::pool::SimPool;
 use crate::sim::pool::options::{ConfigureOrder, PoolOptions, RejectForm};
+use crate::system::clock::clock;
 use crate::units::PoolSlot;
 
 /// How often a status line appears.

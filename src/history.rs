@@ -26,13 +26,12 @@ pub use self::file::path;
 use self::file::Pace;
 use self::record::{PoolStep, Step, Sums, Totals, WorkerStep};
 use self::ring::{Ring, Scale, Slot};
-use crate::core::event::Now;
 use crate::core::meter::HASHES_PER_DIFFICULTY;
 use crate::core::snapshot::Snapshot;
 use crate::observe::published::Published;
-use crate::shell::clock::now;
-use crate::shell::thread::{SERVICE_STACK, spawn};
-use crate::units::{PerPool, PoolSlot};
+use crate::system::clock::now;
+use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::units::{Now, PerPool, PoolSlot};
 
 /// A minute, for a day.
 const MINUTES: Scale = Scale {

@@ -17,6 +17,8 @@
 // In the order in which they are best read.
 pub mod units;
 
+pub mod system;
+
 pub mod stratum;
 
 pub mod config;

@@ -1,8 +1,5 @@
-//! Everything that touches the outside world: sockets, threads, clocks, files, signals.
+//! Everything that touches the outside world: sockets, the threads that serve them, the files that change, signals.
 //! It carries out what the [core](crate::core) decides and decides nothing itself.
-
-pub mod clock;
-pub mod thread;
 
 pub mod accept;
 pub mod connection;
@@ -11,12 +8,10 @@ pub mod inbox;
 pub mod link;
 pub mod panics;
 pub mod proxy_header;
-pub mod room;
 pub mod scheduler;
 pub mod seats;
 pub mod tls;
 
-pub mod files;
 pub mod settings;
 pub mod store;
 pub mod watch;

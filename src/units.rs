@@ -1,11 +1,21 @@
-//! Small types that carry a meaning: ids, pool slots, difficulties, masks and extranonces.
+//! Small types that carry a meaning: times, ids, pool slots, difficulties, masks and extranonces.
 //!
 //! Nothing here knows what a message, a socket or a scheduler is.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+
+/// The time, on both clocks. The core is told it with each event and never reads a clock itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// For everything that is measured or waited for.
+    pub at: Instant,
+    /// For what a person reads: milliseconds since 1970. It may jump.
+    pub unix_ms: u64,
+}
 
 /// One of the two pools that the owner configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

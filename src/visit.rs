@@ -19,7 +19,6 @@ use crate::core::pool_facts::PoolFacts;
 use crate::core::session::OWN_USER_AGENT;
 use crate::core::upstream::open::Heard;
 use crate::core::upstream::{Identity, Talk, Upstream};
-use crate::shell::clock::clock;
 use crate::shell::dial::{connect, secure};
 use crate::shell::link::Socket;
 use crate::shell::tls::pool::Tls;
@@ -27,6 +26,7 @@ use crate::stratum::codec::{Encode, decode_pool};
 use crate::stratum::job::{Notify, network_difficulty};
 use crate::stratum::line::{LineError, LineReader};
 use crate::stratum::message::{FromPool, Outcome, PoolCall, ToPool};
+use crate::system::clock::clock;
 use crate::units::{Client, MinerId, PoolConn, PoolSlot};
 
 /// How often a pool may hang up on `mining.configure` before it is given up.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use dpmp::core::Core;
 use dpmp::core::action::Action;
-use dpmp::core::event::{Event, Now};
+use dpmp::core::event::Event;
 use dpmp::core::snapshot::Memory;
 use dpmp::sim::chain::{JobFactory, JobIds, Network};
 use dpmp::stratum::codec::decode_miner;
@@ -15,7 +15,7 @@ use dpmp::stratum::message::{
     Extranonces, FromMiner, FromPool, MinerCall, Outcome, PoolCall, Submit, ToMiner, ToPool,
 };
 use dpmp::units::{
-    Difficulty, Extranonce1, Extranonce2, JobId, MinerId, PerPool, PoolConn, PoolSlot,
+    Difficulty, Extranonce1, Extranonce2, JobId, MinerId, Now, PerPool, PoolConn, PoolSlot,
 };
 
 /// Every hash is a share: the lowest difficulty that a hash can have is 2⁻³².

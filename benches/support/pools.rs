@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use dpmp::sim::pool::ledger::{JobRecord, PoolLedger};
-use dpmp::sim::pool::model::{PoolModel, PoolOutput};
+use dpmp::sim::pool::model::PoolModel;
 use dpmp::sim::pool::options::PoolOptions;
+use dpmp::sim::pool::output::PoolOutput;
 use dpmp::units::{PerPool, PoolSlot};
 use mio::Waker;
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::keys::key_infos;
 use super::raw::{LARGEST_FILE, too_large};
 use super::{ConfigErrors, Loaded, parse};
-use crate::shell::files::{Backup, write_atomic};
+use crate::system::files::{Backup, write_atomic};
 
 /// What the Python version calls its config.
 const OLD_NAME: &str = "config_v2.json";

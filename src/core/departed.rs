@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::core::snapshot::MinerView;
+use crate::core::miner::view::MinerView;
 
 /// How many are remembered.
 const MOST: usize = 200;
@@ -53,7 +53,7 @@ impl Departed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::snapshot::sample_miner;
+    use crate::core::miner::view::sample_miner;
 
     #[test]
     fn they_are_bounded_and_a_rig_that_comes_and_goes_is_there_once() {

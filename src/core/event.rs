@@ -3,21 +3,11 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::config::Config;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool};
 use crate::units::{MinerId, PoolConn, PoolSlot};
-
-/// The time of an event, on both clocks. The core never reads a clock itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// For everything that is measured or waited for.
-    pub at: Instant,
-    /// For what a person reads: milliseconds since 1970. It may jump.
-    pub unix_ms: u64,
-}
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::event::Now;
 use crate::core::fact::{ShareOutcome, ShareResult};
 use crate::stratum::reject::RejectClass;
-use crate::units::{PerPool, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot};
 
 /// How many workers are remembered; beyond it the one that was silent longest is forgotten.
 const MOST_WORKERS: usize = 4096;

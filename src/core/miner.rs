@@ -3,6 +3,7 @@
 
 mod pools;
 mod shares;
+pub mod view;
 mod work;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
-use crate::core::event::{CloseReason, Now};
+use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::jobs::SentJobs;
 use crate::core::ledger::BestShare;
@@ -28,7 +29,7 @@ use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
-    Client, Difficulty, Extranonce1, LinkId, MinerExtranonce, MinerId, PerPool, PoolSlot,
+    Client, Difficulty, Extranonce1, LinkId, MinerExtranonce, MinerId, Now, PerPool, PoolSlot,
     VersionMask,
 };
 

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Config, PoolConfig};
 use crate::core::action::{Action, DialTarget};
-use crate::core::event::Now;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::sites::Sites;
 use crate::core::upstream::open::Step;
 use crate::core::upstream::{Loss, Talk, Upstream};
 use crate::stratum::job::Notify;
-use crate::units::{Client, PerPool, PoolConn, PoolSlot};
+use crate::units::{Client, Now, PerPool, PoolConn, PoolSlot};
 
 /// How many dials to one pool are under way at a time.
 const MOST_DIALS: usize = 16;

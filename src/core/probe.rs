@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::core::action::Action;
-use crate::core::event::Now;
 use crate::core::fact::Fact;
 use crate::core::miner::Miner;
 use crate::core::pool::Health;
@@ -15,7 +14,7 @@ use crate::core::upstream::open::{Heard, Open};
 use crate::core::upstream::{Identity, Loss};
 use crate::core::{Core, Due, MOST_FACTS, pools_known};
 use crate::stratum::message::FromPool;
-use crate::units::{LinkId, PoolConn, PoolSlot};
+use crate::units::{LinkId, Now, PoolConn, PoolSlot};
 
 impl Core {
     pub(super) fn start_probe(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {

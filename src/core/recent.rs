@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::event::Now;
 use crate::core::fact::{ShareOutcome, ShareResult};
 use crate::stratum::reject::RejectClass;
-use crate::units::PoolSlot;
+use crate::units::{Now, PoolSlot};
 
 /// How many shares are kept.
 const MOST: usize = 20;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
-use crate::core::event::Now;
 use crate::core::fact::{Fact, Failover};
 use crate::core::pool::{Pool, target};
 use crate::core::probe::own_identity;
@@ -13,7 +12,7 @@ use crate::core::upstream::open::{Heard, Open};
 use crate::core::upstream::{Identity, Loss, Talk, Upstream};
 use crate::core::{Core, Due, facts_of};
 use crate::stratum::message::FromPool;
-use crate::units::{LinkId, PerPool, PoolConn, PoolSlot};
+use crate::units::{LinkId, Now, PerPool, PoolConn, PoolSlot};
 
 impl Core {
     /// The configuration with each pool as it is at the address that is in use.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::core::action::Action;
-use crate::core::event::Now;
 use crate::core::fact::Fact;
 use crate::core::ledger::Ledger;
 use crate::core::pool::Pool;
@@ -15,7 +14,7 @@ use crate::core::schedule::Rules;
 use crate::core::upstream::Loss;
 use crate::core::upstream::open::Open;
 use crate::stratum::job::Notify;
-use crate::units::{LinkId, PerPool, PoolConn, PoolSlot};
+use crate::units::{LinkId, Now, PerPool, PoolConn, PoolSlot};
 
 /// What one miner may use while an event is handled.
 pub struct Turn<'a> {

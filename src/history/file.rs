@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Step, WorkerStep};
 use super::{MINUTES, MOST_WORKERS, Pair, QUARTERS, Rings};
-use crate::shell::files::{Backup, set_aside, write_atomic};
+use crate::system::files::{Backup, set_aside, write_atomic};
 
 /// What the numbers in the file mean.
 const FORMAT: u32 = 1;

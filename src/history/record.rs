@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ring::Slot;
-use crate::core::event::Now;
 use crate::core::snapshot::Snapshot;
-use crate::units::{PerPool, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot};
 
 /// How many workers' totals are remembered from look to look.
 const MOST_REMEMBERED: usize = 4096;

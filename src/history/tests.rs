@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::core::snapshot::sample_miner;
+use crate::core::miner::view::sample_miner;
 
 /// A minute's beginning, which is a quarter's as well.
 const START: u64 = 1_800_000_000_000;

@@ -25,8 +25,8 @@ use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
 use crate::observe::notices::Notice;
 use crate::observe::tail::Tail;
-use crate::shell::clock;
-use crate::shell::thread::{SERVICE_STACK, spawn};
+use crate::system::clock;
+use crate::system::thread::{SERVICE_STACK, spawn};
 
 use filter::Filter;
 pub use outputs::complain;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::shell::clock::clock;
+use crate::system::clock::clock;
 
 /// How many lines are remembered.
 pub const MOST_LINES: usize = 2000;
@@ -136,7 +136,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::thread::{SERVICE_STACK, spawn};
+    use crate::system::thread::{SERVICE_STACK, spawn};
 
     fn numbered(from: u64, to: u64) -> Vec<Arc<str>> {
         (from..to)

@@ -15,17 +15,17 @@ use crate::config::Config;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, Limit, TurnedAway};
 use crate::observe::metrics::Side;
-use crate::shell::clock::clock;
 use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context as Shared, Input};
 use crate::shell::link::Socket;
 use crate::shell::proxy_header::{self, NoHeader};
-use crate::shell::room::Room;
 use crate::shell::seats::{Seat, Seats};
-use crate::shell::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::shell::tls::Session;
 use crate::shell::tls::miner::Certificate;
 use crate::stratum::codec::decode_miner;
+use crate::system::clock::clock;
+use crate::system::room::Room;
+use crate::system::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::units::MinerId;
 
 /// How many connections the system may hold for us: a farm comes back all at once after a restart.

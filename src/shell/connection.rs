@@ -13,11 +13,11 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::core::event::CloseReason;
 use crate::observe::metrics::{Metrics, Side};
-use crate::shell::clock::clock;
 use crate::shell::link::{Link, Socket};
-use crate::shell::thread::{WRITER_STACK, spawn};
 use crate::stratum::codec::Encode;
 use crate::stratum::line::{LineError, LineReader};
+use crate::system::clock::clock;
+use crate::system::thread::{WRITER_STACK, spawn};
 
 /// A write that makes no progress for this long means that the peer is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::core::action::DialTarget;
 use crate::observe::metrics::Side;
-use crate::shell::clock::clock;
 use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::Socket;
-use crate::shell::thread::{PARSER_STACK, spawn};
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::decode_pool;
+use crate::system::clock::clock;
+use crate::system::thread::{PARSER_STACK, spawn};
 use crate::units::PoolConn;
 
 /// How long one address may take.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::core::fact::Fact;
 use crate::observe::Observer;
-use crate::shell::clock::now;
-use crate::shell::thread::{WRITER_STACK, spawn};
+use crate::system::clock::now;
+use crate::system::thread::{WRITER_STACK, spawn};
 
 /// The exit code after a panic.
 const PANICKED: u8 = 70;

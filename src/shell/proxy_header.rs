@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::shell::clock::clock;
+use crate::system::clock::clock;
 
 /// How long the whole header may take. A balancer sends it at once.
 const PATIENCE: Duration = Duration::from_secs(5);

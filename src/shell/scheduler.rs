@@ -14,17 +14,17 @@ use crossbeam_channel::Sender;
 use crate::config::Config;
 use crate::core::Core;
 use crate::core::action::Action;
-use crate::core::event::{CloseReason, Event, Now};
+use crate::core::event::{CloseReason, Event};
 use crate::core::fact::{Fact, Limit};
 use crate::core::snapshot::Memory;
 use crate::observe::published::Published;
 use crate::shell::accept::Door;
-use crate::shell::clock::{clock, now};
 use crate::shell::dial::dial;
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::{Link, NotSent};
 use crate::stratum::message::{ToMiner, ToPool};
-use crate::units::{LinkId, MinerId, PoolConn};
+use crate::system::clock::{clock, now};
+use crate::units::{LinkId, MinerId, Now, PoolConn};
 
 /// How often the state is published for readers outside, if anything happened.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);

@@ -18,8 +18,8 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{self, Change, ConfigErrors};
 use crate::core::fact::Fact;
 use crate::observe::log::warn_of_unknown_names;
-use crate::shell::files::{Backup, write_atomic};
 use crate::shell::inbox::{Context, Input};
+use crate::system::files::{Backup, write_atomic};
 
 /// How long a change that was saved may take to be in force. Usually it is a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -9,8 +9,8 @@ use anyhow::Context;
 use crossbeam_channel::{Sender, bounded};
 
 use crate::core::snapshot::Memory;
-use crate::shell::files::{Backup, set_aside, write_atomic};
-use crate::shell::thread::{SERVICE_STACK, spawn};
+use crate::system::files::{Backup, set_aside, write_atomic};
+use crate::system::thread::{SERVICE_STACK, spawn};
 
 /// The state file that belongs to a configuration file.
 pub fn state_path(config: &Path) -> PathBuf {

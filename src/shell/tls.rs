@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustls::{Connection, Error};
 
-use crate::shell::clock::clock;
+use crate::system::clock::clock;
 
 /// How long a peer may take for the handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -237,8 +237,8 @@ mod tests {
 
     use super::*;
     use crate::config::Trust;
-    use crate::shell::thread::{PARSER_STACK, WRITER_STACK, spawn};
     use crate::shell::tls::pool::Tls;
+    use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
     /// How much goes through a connection in each direction, in bytes.
     const LOAD: usize = 8 * 1024 * 1024;

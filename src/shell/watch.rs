@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::shell::settings::Settings;
-use crate::shell::thread::{SERVICE_STACK, spawn};
+use crate::system::thread::{SERVICE_STACK, spawn};
 
 /// How often the file is looked at. (A file that is replaced, as editors and container tools do,
 /// is lost to most notification interfaces.)

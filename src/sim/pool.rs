@@ -7,9 +7,11 @@
 pub mod ledger;
 pub mod model;
 pub mod options;
+pub mod output;
 
 mod net;
 mod session;
+mod shared;
 mod wire;
 
 use std::io;

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::sim::miner::model::{MinerModel, MinerOutput};
 use crate::sim::miner::options::{Counter, Handshake, MinerOptions, Pace};
-use crate::sim::pool::model::{PoolModel, PoolOutput};
+use crate::sim::pool::model::PoolModel;
 use crate::sim::pool::options::PoolOptions;
+use crate::sim::pool::output::PoolOutput;
 
 /// A pool, a miner, and a wire between them that takes no time.
 struct Duet {

@@ -23,8 +23,8 @@ use rouille::{Response, ResponseBody};
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::core::event::Now;
 use crate::core::snapshot::Snapshot;
+use crate::units::Now;
 use crate::web::json;
 
 /// What is true at the moment of a request.
@@ -119,7 +119,7 @@ fn part(of: f64, whole: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::clock::now;
+    use crate::system::clock::now;
 
     #[test]
     fn a_shared_answer_is_made_once_a_second() {

@@ -5,12 +5,12 @@
 
 use rouille::{Request, Response};
 
-use crate::shell::clock::now;
+use crate::system::clock::now;
 use crate::web::api::alerts::Grounds;
 use crate::web::api::{self, Moment};
 use crate::web::error::{Answer, ApiError, Code};
 use crate::web::pages::{Access, Call, Pages};
-use crate::web::{guard, json};
+use crate::web::{body, guard, json};
 
 impl Pages {
     /// Lets a request pass, or says why not.
@@ -74,7 +74,7 @@ impl Pages {
     }
 
     fn alert_seen(&self, request: &Request) -> Answer {
-        let body = json::read(request)?;
+        let body = body::read(request)?;
         self.at_this_moment(|moment| {
             let grounds = self.grounds(moment);
             api::alerts::dismiss(body, &grounds, &self.own.seen, &self.context)

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use rouille::Request;
 use sha2::{Digest as _, Sha256};
 
-use crate::shell::clock::clock;
+use crate::system::clock::clock;
 use crate::web::error::{ApiError, Code};
 
 /// The cookie that holds a session.

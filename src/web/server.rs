@@ -35,8 +35,8 @@ use parking_lot::{Condvar, Mutex};
 use rouille::{Request, Response};
 use socket2::SockRef;
 
-use crate::shell::clock::clock;
-use crate::shell::thread::{SERVICE_STACK, spawn};
+use crate::system::clock::clock;
+use crate::system::thread::{SERVICE_STACK, spawn};
 
 /// How long to wait after a failed accept; it is usually a lack of descriptors.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);

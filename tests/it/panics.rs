@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dpmp::proxy::Proxy;
-use dpmp::shell::thread::{WRITER_STACK, spawn};
+use dpmp::system::thread::{WRITER_STACK, spawn};
 use serde_json::Value;
 
 use crate::support::proxy::Setup;

@@ -7,38 +7,41 @@ use std::path::{Path, PathBuf};
 
 /// Which of our modules a module may name, and which parts of them. Modules that are not listed
 /// (the program, its commands) may name all.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 10] = [
     ("units", &[]),
+    ("system", &["units"]),
     ("stratum", &["units"]),
     // Saving is atomic with the same function as the state file's.
-    ("config", &["units", "shell::files"]),
+    ("config", &["units", "system::files"]),
     ("core", &["config", "stratum", "units"]),
     (
         "observe",
         &[
             "core::fact",
             "core::ledger",
+            "core::miner::view",
             "core::snapshot",
             "config",
             "stratum",
             "units",
-            "shell::clock",
-            "shell::thread",
+            "system",
         ],
     ),
-    ("shell", &["core", "observe", "config", "stratum", "units"]),
+    (
+        "shell",
+        &["core", "observe", "config", "stratum", "system", "units"],
+    ),
     // It reads the published state and keeps a file of its own.
     (
         "history",
         &[
             "core::event",
             "core::meter",
+            "core::miner::view",
             "core::snapshot",
             "observe::published",
             "units",
-            "shell::clock",
-            "shell::files",
-            "shell::thread",
+            "system",
         ],
     ),
     (
@@ -47,19 +50,18 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
             // What a snapshot is made of.
             "core::event",
             "core::ledger",
+            "core::miner::view",
             "core::recent",
             "core::snapshot",
             "history",
             "observe",
             "config",
             "units",
-            "shell::clock",
+            "system",
             "shell::connection",
             // The pages send commands to the scheduler and change the configuration.
-            "shell::files",
             "shell::inbox",
             "shell::settings",
-            "shell::thread",
             // The same visit to a pool that `dpmp check` makes.
             "visit",
         ],
@@ -72,7 +74,7 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
             "stratum::message",
             "stratum::reject",
             "units",
-            "shell::thread",
+            "system::thread",
         ],
     ),
 ];

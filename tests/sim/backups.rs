@@ -60,7 +60,7 @@ fn moves(world: &World) -> Vec<(usize, String)> {
 
 /// Every miner has a connection to both pools, wherever they are.
 fn check_whole(world: &mut World) {
-    let now = dpmp::core::event::Now {
+    let now = dpmp::units::Now {
         at: world.now,
         unix_ms: world.unix_ms(),
     };

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use dpmp::core::event::Now;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::ledger::{Ending, MinerLedger};
 use dpmp::sim::miner::options::{Handshake, Ids, MinerOptions, Pace as MinerPace};
 use dpmp::sim::pool::options::{ExtranonceReuse, PoolOptions};
-use dpmp::units::PoolSlot;
+use dpmp::units::{Now, PoolSlot};
 
 use crate::world::{World, config};
 

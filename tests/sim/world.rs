@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 use dpmp::config::Config;
 use dpmp::core::Core;
 use dpmp::core::action::Action;
-use dpmp::core::event::{CloseReason, Event, Now, Stop};
+use dpmp::core::event::{CloseReason, Event, Stop};
 use dpmp::core::fact::Fact;
 use dpmp::core::snapshot::Memory;
 use dpmp::sim::miner::ledger::Ending;
 use dpmp::sim::miner::model::{MinerModel, MinerOutput};
 use dpmp::sim::miner::options::MinerOptions;
-use dpmp::sim::pool::model::{PoolModel, PoolOutput};
+use dpmp::sim::pool::model::PoolModel;
 use dpmp::sim::pool::options::PoolOptions;
+use dpmp::sim::pool::output::PoolOutput;
 use dpmp::sim::rng::Rng;
 use dpmp::stratum::codec::{Encode, decode_miner, decode_pool};
-use dpmp::units::{LinkId, MinerId, PerPool, PoolConn, PoolSlot};
+use dpmp::units::{LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 
 /// When the virtual world begins, in seconds since 1970.
 pub(crate) const UNIX_START: u32 = 1_790_000_000;

@@ -15,7 +15,7 @@ use log::{Level, Log, Record};
 
 use crate::config::Logging;
 use crate::observe::event::{self, Name};
-use crate::shell::clock;
+use crate::system::clock;
 
 use super::Shared;
 

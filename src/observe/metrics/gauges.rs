@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use prometheus::{Gauge, GaugeVec, Result};
 
 use super::make::Make;
-use crate::core::snapshot::{MinerView, Snapshot};
+use crate::core::miner::view::MinerView;
+use crate::core::snapshot::Snapshot;
 use crate::observe::wallet::shorten_addresses;
 use crate::units::{PerPool, PoolSlot};
 

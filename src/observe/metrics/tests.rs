@@ -6,7 +6,7 @@ use super::gauges::MAX_WORKERS;
 use super::*;
 use crate::core::fact::ShareOutcome;
 use crate::core::ledger::BestShare;
-use crate::core::snapshot::{MinerView, sample_miner};
+use crate::core::miner::view::{MinerView, sample_miner};
 use crate::observe::samples::{ADDRESS, samples, share};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};

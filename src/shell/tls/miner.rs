@@ -14,8 +14,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::{AlertDescription, Error, ServerConfig, ServerConnection};
 
-use crate::shell::clock::clock;
 use crate::shell::tls::{NoSession, PATIENCE, Session};
+use crate::system::clock::clock;
 
 /// The certificate of `listen.tls_certificate`, with its key. It is read anew when a file has changed, since
 /// certificates are renewed more often than DPMP is started.

@@ -23,8 +23,8 @@ use rustls::{
 use sha2::{Digest, Sha256};
 
 use crate::config::{Fingerprint, Trust};
-use crate::shell::clock::clock;
 use crate::shell::tls::{NoSession, PATIENCE, Session};
+use crate::system::clock::clock;
 
 /// Where systems keep the certificates of known authorities, in one file.
 const SYSTEM_ROOTS: [&str; 4] = [

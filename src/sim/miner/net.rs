@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use socket2::{Domain, Socket, Type};
 
-use crate::shell::thread::{PARSER_STACK, WRITER_STACK, spawn};
 use crate::sim::miner::ledger::{Ending, MinerLedger};
 use crate::sim::miner::model::{MinerModel, MinerOutput};
 use crate::sim::miner::options::MinerOptions;
+use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
 /// How many lines wait for the working thread at most; then the reader waits.
 const QUEUE: usize = 256;

@@ -16,10 +16,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use parking_lot::Mutex;
 use socket2::{Domain, Socket, Type};
 
-use crate::shell::thread::{PARSER_STACK, WRITER_STACK, spawn};
 use crate::sim::pool::ledger::{JobRecord, PoolLedger};
-use crate::sim::pool::model::{PoolModel, PoolOutput};
+use crate::sim::pool::model::PoolModel;
 use crate::sim::pool::options::PoolOptions;
+use crate::sim::pool::output::PoolOutput;
+use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
 /// How many lines wait for one client at most; when there are more, it is closed.
 const QUEUE: usize = 4096;

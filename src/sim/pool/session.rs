@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::sim::chain::judge::{Claim, Judgement, Terms, Verdict};
 use crate::sim::pool::ledger::{JobRecord, PoolViolation, ShareRecord};
-use crate::sim::pool::model::{PoolOutput, Shared};
 use crate::sim::pool::options::{AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob};
+use crate::sim::pool::output::PoolOutput;
+use crate::sim::pool::shared::Shared;
 use crate::sim::pool::wire;
 
 /// What ckpool takes at most, in bytes (QUIRKS Q29); longer lines are recorded.

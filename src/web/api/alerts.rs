@@ -453,8 +453,9 @@ mod tests {
     use super::*;
     use crate::config::{Config, parse};
     use crate::core::ledger::Block;
-    use crate::core::snapshot::{Snapshot, sample_miner};
-    use crate::shell::clock::now;
+    use crate::core::miner::view::sample_miner;
+    use crate::core::snapshot::Snapshot;
+    use crate::system::clock::now;
 
     /// Two pools that are up, a miner, a password.
     struct World {

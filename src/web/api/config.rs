@@ -12,8 +12,8 @@ use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, Loaded};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::settings::{Saved, etag};
 use crate::web::error::{Answer, ApiError, Code, fault_json};
-use crate::web::json;
 use crate::web::pages::{Call, Pages};
+use crate::web::{body, json};
 
 /// The one secret that is changed elsewhere, where the present password is asked for.
 const PASSWORD_HASH: &str = "gui.password_hash";
@@ -80,7 +80,7 @@ struct ConfigBody {
 
 /// `POST /api/v1/config/validate`
 pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
-    let body: ConfigBody = json::read(call.request)?;
+    let body: ConfigBody = body::read(call.request)?;
     let contents = read(pages)?;
     let loaded = read_json(body.config.get())
         .and_then(|new| completed(new, &old_of(&contents, pages)))
@@ -115,7 +115,7 @@ struct SaveBody {
 
 /// `PUT /api/v1/config`
 pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
-    let body: SaveBody = json::read(call.request)?;
+    let body: SaveBody = body::read(call.request)?;
     let saved = pages.settings.change(|contents| {
         if etag(contents) != body.etag {
             return Err(ApiError::new(
@@ -147,7 +147,7 @@ struct RestoreBody {
 
 /// `POST /api/v1/config/restore`
 pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
-    let body: RestoreBody = json::read(call.request)?;
+    let body: RestoreBody = body::read(call.request)?;
     let mut warning = None;
     let mut saved = pages.settings.change(|contents| {
         let mut new = read_json(&body.text)?;

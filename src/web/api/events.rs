@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::observe::tail::Excerpt;
-use crate::shell::clock::clock;
+use crate::system::clock::clock;
 use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 use crate::web::pages::{Call, Pages};

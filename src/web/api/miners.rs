@@ -6,8 +6,9 @@ use rouille::Response;
 use serde::Serialize;
 
 use super::{Moment, part, sum};
+use crate::core::miner::view::MinerView;
 use crate::core::recent::RecentShare;
-use crate::core::snapshot::{MinerView, Snapshot};
+use crate::core::snapshot::Snapshot;
 use crate::history::{Averages, History};
 use crate::units::{PerPool, PoolSlot};
 use crate::web::error::{Answer, ApiError};
@@ -261,8 +262,8 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::core::snapshot::sample_miner;
-    use crate::shell::clock::now;
+    use crate::core::miner::view::sample_miner;
+    use crate::system::clock::now;
 
     fn body(response: Response) -> String {
         let (mut reader, _) = response.data.into_reader_and_size();

@@ -9,8 +9,8 @@ use crate::config::{self, Config, PoolConfig};
 use crate::units::PoolSlot;
 use crate::visit::{Failure, Found, Step, visit};
 use crate::web::error::{Answer, ApiError};
-use crate::web::json;
 use crate::web::pages::{Call, Pages};
+use crate::web::{body, json};
 
 /// How long a test may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,7 +33,7 @@ struct Body {
 
 /// `POST /api/v1/pool-test`
 pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
-    let body: Body = json::read(call.request)?;
+    let body: Body = body::read(call.request)?;
     let slot = PoolSlot::ALL
         .into_iter()
         .find(|slot| slot.to_string() == body.slot)

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::web::api::config::{present, set};
 use crate::web::error::{Answer, ApiError, Code};
-use crate::web::json;
 use crate::web::pages::{Call, Pages};
+use crate::web::{body, json};
 
 /// The key that the hash stands under.
 const KEY: &str = "gui.password_hash";
@@ -35,7 +35,7 @@ struct LoginBody {
 
 /// `POST /api/v1/login`
 pub(in crate::web) fn login(pages: &Pages, call: &Call<'_>) -> Answer {
-    let body: LoginBody = json::read(call.request)?;
+    let body: LoginBody = body::read(call.request)?;
     let answer = json::respond(&json!({"ok": true}));
     let Some(hash) = hash_in_force(pages) else {
         // There is nothing to log in to.
@@ -56,7 +56,7 @@ struct PasswordBody {
 
 /// `POST /api/v1/password`
 pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer {
-    let body: PasswordBody = json::read(call.request)?;
+    let body: PasswordBody = body::read(call.request)?;
     let old = hash_in_force(pages);
     if let Some(hash) = &old {
         let current = body.current.ok_or_else(|| {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::alerts::Alert;
 use super::{Moment, part, sum};
+use crate::core::miner::view::MinerView;
 use crate::core::snapshot::{PoolView, Snapshot};
 use crate::history::{History, Window};
 use crate::observe::wallet::shorten;
@@ -162,7 +163,7 @@ pub fn healthz(snapshot: &Snapshot) -> Response {
 
 /// Miners that have work now.
 pub(super) fn working(snapshot: &Snapshot) -> usize {
-    let works = |miner: &&crate::core::snapshot::MinerView| miner.pool.is_some();
+    let works = |miner: &&MinerView| miner.pool.is_some();
     snapshot.miners.iter().filter(works).count()
 }
 

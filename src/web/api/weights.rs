@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::units::{PerPool, PoolSlot};
 use crate::web::api::config::{present, set};
 use crate::web::error::{Answer, ApiError};
-use crate::web::json;
 use crate::web::pages::{Call, Pages};
+use crate::web::{body, json};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -18,7 +18,7 @@ struct Body {
 
 /// `PUT /api/v1/weights`
 pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Answer {
-    let body: Body = json::read(call.request)?;
+    let body: Body = body::read(call.request)?;
     let new = PerPool::from_fn(|slot| match slot {
         PoolSlot::A => body.a.clone(),
         PoolSlot::B => body.b.clone(),

@@ -8,7 +8,7 @@ use rouille::Response;
 
 use super::Limits;
 use super::head::{Version, is_field_value, is_token};
-use crate::shell::clock::clock;
+use crate::system::clock::clock;
 
 /// What a client gets for whom there is no seat.
 pub(super) const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\

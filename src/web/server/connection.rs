@@ -10,8 +10,8 @@ use rouille::{Request, Response};
 use super::answer::{self, Asked};
 use super::head::{self, Head, Refused, Version};
 use super::{Handler, Limits};
-use crate::shell::clock::clock;
 use crate::shell::connection::prepare;
+use crate::system::clock::clock;
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 8 * 1024;

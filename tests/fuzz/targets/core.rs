@@ -27,14 +27,14 @@ use std::time::{Duration, Instant};
 use dpmp::config::{self, Config};
 use dpmp::core::Core;
 use dpmp::core::action::Action;
-use dpmp::core::event::{CloseReason, Event, Now, Stop};
+use dpmp::core::event::{CloseReason, Event, Stop};
 use dpmp::core::snapshot::Memory;
 use dpmp::history::History;
 use dpmp::observe::event;
 use dpmp::observe::metrics::Metrics;
 use dpmp::stratum::codec::{decode_miner, decode_pool};
 use dpmp::stratum::message::{FromMiner, MinerCall, PoolCall, Reply, ToMiner, ToPool, Work};
-use dpmp::units::{Client, LinkId, MinerExtranonce, MinerId, PerPool, PoolConn, PoolSlot};
+use dpmp::units::{Client, LinkId, MinerExtranonce, MinerId, Now, PerPool, PoolConn, PoolSlot};
 use dpmp::web::api::{Moment, miners, status};
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::core::event::Now;
+use crate::units::Now;
 
 /// The time, for what is measured and waited for.
 #[expect(clippy::disallowed_methods, reason = "this is the place")]

@@ -1,0 +1,145 @@
+//! A miner as others may see it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::ledger::{BestShare, Ledger};
+use crate::core::miner::Miner;
+use crate::core::recent::RecentShares;
+use crate::core::schedule::Rules;
+use crate::units::{Now, PerPool, PoolSlot};
+
+/// Over how long the rates are taken.
+const WINDOW: Duration = Duration::from_secs(300);
+
+/// A miner at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MinerView {
+    /// Its id.
+    pub id: u64,
+    /// Its address.
+    pub peer: SocketAddr,
+    /// Its worker, empty before it said one.
+    pub worker: String,
+    /// Its software.
+    pub user_agent: Option<String>,
+    /// The pool that it works for.
+    pub pool: Option<PoolSlot>,
+    /// When it connected, in milliseconds since 1970.
+    pub connected_since: u64,
+    /// The difficulty that it was told last.
+    pub difficulty: Option<f64>,
+    /// Its cumulative error, in seconds: above zero, A is ahead.
+    pub error_seconds: f64,
+    /// Seconds of work for each pool.
+    pub seconds: PerPool<f64>,
+    /// The state of its pool connections: `idle`, `waiting`, `refused` (and waiting), `connecting`, `handshake` or
+    /// `ready`.
+    pub connections: PerPool<&'static str>,
+    /// Shares that each pool accepted.
+    pub accepted: PerPool<u64>,
+    /// Shares that were refused, by us or a pool.
+    pub rejected: u64,
+    /// The same by reason, in the words of the metrics' labels.
+    pub rejected_by: Arc<BTreeMap<&'static str, u64>>,
+    /// Shares that no pool answered.
+    pub lost: u64,
+    /// Hashes a second over five minutes for each pool.
+    pub hashrate: PerPool<Option<f64>>,
+    /// Shares a minute over five minutes, whatever became of them.
+    pub shares_per_minute: Option<f64>,
+    /// The sum of the difficulties that each pool credited.
+    pub difficulty_sum: PerPool<f64>,
+    /// What its worker was asked for in all, on all its connections and over restarts: a sum of difficulties by pool.
+    /// `None` before the worker has shown work.
+    pub worker_work: Option<PerPool<f64>>,
+    /// Its last shares.
+    pub recent: RecentShares,
+    /// Its best share on this connection.
+    pub best: Option<BestShare>,
+    /// When it last sent a share, in milliseconds since 1970.
+    pub last_share: Option<u64>,
+}
+
+impl MinerView {
+    /// Whether this is the same worker on the same host, so that it is most likely the same machine.
+    pub fn is_same_rig(&self, other: &Self) -> bool {
+        self.worker == other.worker && self.peer.ip() == other.peer.ip()
+    }
+}
+
+impl Miner {
+    /// What is to be shown of the miner.
+    pub fn view(&self, now: Now, rules: &Rules, ledger: &Ledger) -> MinerView {
+        let mut schedule = self.schedule.clone();
+        schedule.advance(now.at, rules);
+        MinerView {
+            id: self.id.0,
+            peer: self.peer,
+            worker: self.session.worker().to_owned(),
+            user_agent: self.session.user_agent.clone(),
+            pool: schedule.on(),
+            connected_since: self.opened.unix_ms,
+            difficulty: self.told_difficulty.map(|told| told.get()),
+            error_seconds: schedule.error(),
+            seconds: schedule.time_on(),
+            connections: self
+                .upstreams
+                .map(|slot, upstream| match upstream.state_name() {
+                    "waiting" if self.is_refused(slot) => "refused",
+                    name => name,
+                }),
+            accepted: self.stats.accepted,
+            rejected: self.stats.rejected,
+            rejected_by: Arc::clone(&self.stats.rejected_by),
+            lost: self.stats.lost,
+            hashrate: self
+                .stats
+                .work
+                .map(|_, meter| meter.hashrate(WINDOW, now.at)),
+            shares_per_minute: self
+                .stats
+                .shares
+                .per_second(WINDOW, now.at)
+                .map(|rate| rate * 60.0),
+            difficulty_sum: self.stats.difficulty_sum,
+            worker_work: ledger
+                .workers
+                .get(self.session.worker())
+                .map(|worker| worker.work),
+            recent: self.stats.recent.clone(),
+            best: self.stats.best,
+            last_share: self.stats.last_share,
+        }
+    }
+}
+
+/// A miner that works for A and has done nothing yet.
+#[cfg(test)]
+pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
+    MinerView {
+        id,
+        peer: SocketAddr::from(([192, 168, 1, 20], 50_000)),
+        worker: worker.to_owned(),
+        user_agent: Some("bitaxe/BM1370".to_owned()),
+        pool: Some(PoolSlot::A),
+        connected_since: 1000,
+        difficulty: None,
+        error_seconds: 0.0,
+        seconds: PerPool::default(),
+        connections: PerPool::from_fn(|_| "ready"),
+        accepted: PerPool::default(),
+        rejected: 0,
+        rejected_by: Arc::default(),
+        lost: 0,
+        hashrate: PerPool::default(),
+        shares_per_minute: None,
+        difficulty_sum: PerPool::default(),
+        worker_work: None,
+        recent: RecentShares::default(),
+        best: None,
+        last_share: None,
+    }
+}
