@@ -17,7 +17,7 @@ use crate::core::event::CloseReason;
 use crate::core::pool::{SMALLEST_E2, target};
 use crate::core::pool_facts::PoolFacts;
 use crate::core::session::OWN_USER_AGENT;
-use crate::core::upstream::open::Heard;
+use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::{Identity, Talk, Upstream};
 use crate::shell::dial::{connect, secure};
 use crate::shell::link::Socket;

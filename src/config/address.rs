@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
-use super::kind::{Form, FormKind, Kind, parse_port};
+use super::kind::number::parse_port;
+use super::kind::{Form, FormKind, Kind};
 
 /// A pool's host, perhaps with its port. In the config it is text.
 pub(super) struct PoolHost {

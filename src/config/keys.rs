@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::address::{PoolHost, Wallet};
 use super::backup::{Backup, Backups};
 use super::fingerprint::CertificateHash;
-use super::kind::{
-    Bound, Flag, Form, Kind, Listening, LogLevel, Names, PasswordHash, Port, Seconds,
-    SecondsOrNever, Secret, Text, Weight, Whole,
-};
-use super::network::Networks;
+use super::kind::choice::{Flag, LogLevel};
+use super::kind::number::{Bound, Port, Seconds, SecondsOrNever, Weight, Whole};
+use super::kind::text::{Names, PasswordHash, Secret, Text};
+use super::kind::{Form, Kind};
+use super::network::{Listening, Networks};
 use super::user_name::UserNameForm;
 use super::{Config, Level, Mode, PoolConfig};
 use crate::units::{Difficulty, PoolSlot};

@@ -1,11 +1,51 @@
-//! Lists of addresses and networks.
+//! Addresses of this machine, and lists of addresses and networks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::kind::{Form, FormKind, Kind, list};
+
+/// An address of this machine to listen on.
+pub(super) struct Listening(pub(super) Ipv4Addr);
+
+impl Kind for Listening {
+    type Meaning = IpAddr;
+
+    fn read(&self, value: &Value) -> Result<IpAddr, String> {
+        let text = value.as_str().ok_or_else(|| self.allowed())?.trim();
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        match text {
+            "" | "*" => Ok(Ipv4Addr::UNSPECIFIED.into()),
+            _ if text.eq_ignore_ascii_case("localhost") => Ok(Ipv4Addr::LOCALHOST.into()),
+            _ => match bare {
+                Some(bare) => bare.parse::<Ipv6Addr>().map(IpAddr::from),
+                None => text.parse(),
+            }
+            .map_err(|_| self.allowed()),
+        }
+    }
+
+    fn allowed(&self) -> String {
+        "an IP address of this machine, or \"0.0.0.0\" (all of IPv4) or \"::\" (IPv6 and IPv4)"
+            .to_owned()
+    }
+
+    fn default(&self) -> IpAddr {
+        self.0.into()
+    }
+
+    fn default_json(&self) -> Value {
+        json!(self.0)
+    }
+
+    fn form(&self) -> Form {
+        Form::new(FormKind::Text)
+    }
+}
 
 /// A list of IP addresses and networks; empty by default.
 pub(super) struct Networks {
@@ -79,5 +119,29 @@ mod tests {
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn addresses_to_listen_on() {
+        let read = |text: &str| {
+            let address = Listening(Ipv4Addr::UNSPECIFIED).read(&json!(text));
+            address.map_or("refused".to_owned(), |address| address.to_string())
+        };
+        for (text, expected) in [
+            ("0.0.0.0", "0.0.0.0"),
+            ("", "0.0.0.0"),
+            ("*", "0.0.0.0"),
+            ("localhost", "127.0.0.1"),
+            (" 192.168.1.5 ", "192.168.1.5"),
+            ("::", "::"),
+            ("[::1]", "::1"),
+            ("[1.2.3.4]", "refused"),
+            ("300.1.1.1", "refused"),
+            ("my.host", "refused"),
+            ("0.0.0.0:3351", "refused"),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        assert!(Listening(Ipv4Addr::UNSPECIFIED).read(&json!(0)).is_err());
     }
 }

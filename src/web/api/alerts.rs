@@ -327,7 +327,7 @@ fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
         id: "refuse_spike".into(),
         level: Level::Warning,
         title: "Many shares are refused here".into(),
-        text: format!("In the last ten minutes it was {refused:.0} of {:.0}: they were no good and no pool would have taken them.", others + refused),
+        text: format!("In the last ten minutes it was {refused:.0} of {:.0}: they were no good, or the pool that they were for was gone.", others + refused),
         action: "See which miner sends them, and why. Often it is one miner whose software or hardware is at fault.".into(),
         at_ms: None,
         dismissable: false,

@@ -1,0 +1,78 @@
+//! One of a few: yes or no, a log level.
+
+use serde_json::{Value, json};
+
+use super::{Form, FormKind, Kind};
+use crate::config::Level;
+
+/// Yes or no.
+pub(in crate::config) struct Flag(pub(in crate::config) bool);
+
+impl Kind for Flag {
+    type Meaning = bool;
+
+    fn read(&self, value: &Value) -> Result<bool, String> {
+        value.as_bool().ok_or_else(|| self.allowed())
+    }
+
+    fn allowed(&self) -> String {
+        "true or false".to_owned()
+    }
+
+    fn default(&self) -> bool {
+        self.0
+    }
+
+    fn default_json(&self) -> Value {
+        json!(self.0)
+    }
+
+    fn form(&self) -> Form {
+        Form::new(FormKind::Flag)
+    }
+}
+
+/// A log level, in any case and also by the names that Python has for it.
+pub(in crate::config) struct LogLevel(pub(in crate::config) Level);
+
+impl Kind for LogLevel {
+    type Meaning = Level;
+
+    fn read(&self, value: &Value) -> Result<Level, String> {
+        let name = value
+            .as_str()
+            .ok_or_else(|| self.allowed())?
+            .trim()
+            .to_ascii_lowercase();
+        let name = match name.as_str() {
+            "warning" => Level::Warn.name(),
+            "critical" | "fatal" => Level::Error.name(),
+            "notset" => Level::Trace.name(),
+            other => other,
+        };
+        Level::ALL
+            .into_iter()
+            .find(|level| level.name() == name)
+            .ok_or_else(|| self.allowed())
+    }
+
+    fn allowed(&self) -> String {
+        let names = Level::ALL.map(|level| format!("\"{}\"", level.name()));
+        format!("one of {}", names.join(", "))
+    }
+
+    fn default(&self) -> Level {
+        self.0
+    }
+
+    fn default_json(&self) -> Value {
+        json!(self.0.name())
+    }
+
+    fn form(&self) -> Form {
+        Form {
+            choices: Level::ALL.map(Level::name).to_vec(),
+            ..Form::new(FormKind::Choice)
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What a pool's lines do to a connection: the handshake one step at a time, jobs and their conditions, answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::action::Action;
+use crate::core::jobs::{SeenShares, Template};
+use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
+use crate::core::upstream::{Loss, Talk};
+use crate::stratum::job::{Notify, PoolJob};
+use crate::stratum::message::{Extranonces, FromPool, Outcome, ToPool};
+use crate::stratum::reject::Reject;
+use crate::units::{Difficulty, VersionMask};
+
+use super::{Open, PendingShare, Rolling, Stage, Step};
+
+/// What a pool's line means for the client.
+#[derive(Debug)]
+pub enum Heard {
+    /// Nothing that concerns it.
+    Nothing,
+    /// The extranonces are known now, or have changed.
+    Subscribed(Extranonces),
+    /// The connection is authorized.
+    Ready,
+    /// There is a new job.
+    Job,
+    /// The newest job is under other conditions now and has to be sent anew.
+    JobChanged,
+    /// A share was answered.
+    Answered(PendingShare, Outcome),
+    /// The pool wants a reconnect after a pause.
+    Reconnect {
+        /// Where to, if it says.
+        host: Option<String>,
+        /// At which port, if it says.
+        port: Option<u16>,
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// A text for people.
+    Message(String),
+    /// A line that was no use, and why.
+    Useless(String),
+    /// The connection cannot go on.
+    Lost(Loss),
+}
+
+impl Open {
+    /// Takes in a line of the pool. `template` is what an earlier connection offered last.
+    pub fn on_message(
+        &mut self,
+        message: FromPool,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match message {
+            FromPool::Response { id, outcome } => self.on_response(id, outcome, template, talk),
+            FromPool::Notify(notify) => self.on_notify(notify, template, talk),
+            FromPool::SetDifficulty(difficulty) => self.on_difficulty(difficulty),
+            FromPool::SetExtranonce(extranonces) => {
+                // Only what is spliced into later jobs; a held job keeps what it came with.
+                self.extranonces = Some(extranonces);
+                talk.facts.e2_size = Some(extranonces.e2_size);
+                Heard::Subscribed(extranonces)
+            }
+            FromPool::SetVersionMask(mask) => self.on_mask(mask),
+            FromPool::Reconnect {
+                host,
+                port,
+                wait_seconds,
+            } => Heard::Reconnect {
+                host,
+                port,
+                wait: Duration::from_secs(wait_seconds.into()),
+            },
+            FromPool::ShowMessage(text) => Heard::Message(text),
+            FromPool::GetVersion(id) => {
+                let message = ToPool::Version {
+                    id,
+                    user_agent: self.identity.user_agent.clone(),
+                };
+                talk.out.push(Action::SendPool {
+                    conn: self.conn,
+                    message,
+                });
+                Heard::Nothing
+            }
+            FromPool::Ping(id) => {
+                talk.out.push(Action::SendPool {
+                    conn: self.conn,
+                    message: ToPool::Pong { id },
+                });
+                Heard::Nothing
+            }
+            FromPool::Invalid { method, problem } => Heard::Useless(format!("{method}: {problem}")),
+            FromPool::Unknown { method } => Heard::Useless(format!("unknown method {method:?}")),
+        }
+    }
+
+    fn on_response(
+        &mut self,
+        id: u64,
+        outcome: Outcome,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match self.stage {
+            Stage::Asking { step, request, .. } if request == id => {
+                self.on_step(step, outcome, template, talk)
+            }
+            Stage::Asking { .. } | Stage::Ready { .. } => match self.pending.remove(&id) {
+                Some(share) => Heard::Answered(share, outcome),
+                None => {
+                    // All else is the answer to a suggestion, or comes too late to matter.
+                    if let Outcome::Configured(Some(mask)) = outcome {
+                        self.on_late_grant(mask, talk.facts)
+                    } else {
+                        Heard::Nothing
+                    }
+                }
+            },
+        }
+    }
+
+    fn on_step(
+        &mut self,
+        step: Step,
+        outcome: Outcome,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        match (step, outcome) {
+            (Step::ConfigureLate, Outcome::Rejected(reject))
+                if talk.facts.refused_late_configure() =>
+            {
+                Heard::Lost(Loss::Refused(step, reject))
+            }
+            (Step::Configure | Step::ConfigureLate, outcome) => {
+                // A refusal in any form means no version rolling, and no harm.
+                let granted = if let Outcome::Configured(mask) = outcome {
+                    mask
+                } else {
+                    None
+                };
+                self.on_configured(granted, talk.facts);
+                let next = if step == Step::Configure {
+                    Step::Subscribe
+                } else {
+                    Step::Authorize
+                };
+                self.ask(next, talk);
+                Heard::Nothing
+            }
+            (Step::Subscribe, Outcome::Subscribed(extranonces)) => {
+                talk.facts.e2_size = Some(extranonces.e2_size);
+                self.extranonces = Some(extranonces);
+                if let Some(early) = self.early.take() {
+                    self.on_notify(early, template, talk);
+                }
+                let late = self.identity.version_rolling
+                    && self.rolling == Rolling::NotAsked
+                    && talk.facts.configure == ConfigureHabit::AfterSubscribe;
+                self.ask(
+                    if late {
+                        Step::ConfigureLate
+                    } else {
+                        Step::Authorize
+                    },
+                    talk,
+                );
+                Heard::Subscribed(extranonces)
+            }
+            (Step::Authorize, Outcome::True) => {
+                self.stage = Stage::Ready { since: talk.now };
+                if let Some(difficulty) = self.identity.suggested {
+                    self.suggest(difficulty, talk.out);
+                }
+                Heard::Ready
+            }
+            (Step::Subscribe | Step::Authorize, Outcome::Rejected(reject)) => {
+                Heard::Lost(Loss::Refused(step, reject))
+            }
+            (Step::Subscribe, other) => Heard::Lost(Loss::BadSubscription(format!("{other:?}"))),
+            (Step::Authorize, other) => {
+                let message = format!("unexpected answer {other:?}").into();
+                Heard::Lost(Loss::Refused(step, Reject { code: 20, message }))
+            }
+        }
+    }
+
+    fn on_configured(&mut self, granted: Option<VersionMask>, facts: &mut PoolFacts) {
+        let mask = granted.unwrap_or_default();
+        self.mask = mask;
+        // Granted without a single bit it is granted all the same: the pool waits for the sixth
+        // parameter of a share (QUIRKS Q53).
+        self.rolling = granted.map_or(Rolling::Refused, |_| Rolling::Granted);
+        // Some send a job before they are asked.
+        self.jobs.change(|job| job.with_mask(mask));
+        (facts.mask, facts.hang_ups) = (mask, 0);
+    }
+
+    /// The pool granted version rolling when nobody waited for it any more: for the pool it is granted all the same.
+    fn on_late_grant(&mut self, mask: VersionMask, facts: &mut PoolFacts) -> Heard {
+        if self.rolling == Rolling::NotAsked {
+            return Heard::Nothing;
+        }
+        facts.mask = mask;
+        self.rolling = Rolling::Granted;
+        self.on_mask(mask)
+    }
+
+    fn on_notify(
+        &mut self,
+        notify: Box<Notify>,
+        template: Option<&Template>,
+        talk: &mut Talk<'_>,
+    ) -> Heard {
+        let Some(extranonces) = self.extranonces else {
+            self.early = Some(notify);
+            return Heard::Nothing;
+        };
+        let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
+        if notify.clean {
+            self.seen = SeenShares::default();
+        }
+        // Most pools tell all connections the same: a farm needs it in memory once.
+        let notify = match talk.latest {
+            Some(latest) if **latest == *notify => Arc::clone(latest),
+            Some(_) | None => Arc::clone(talk.latest.insert(Arc::new(*notify))),
+        };
+        let (e1, e2_size) = (extranonces.e1, extranonces.e2_size);
+        let job = PoolJob::new(notify, e1, e2_size, difficulty, self.mask);
+        self.jobs.push(job, talk.now, template);
+        Heard::Job
+    }
+
+    fn on_difficulty(&mut self, difficulty: Difficulty) -> Heard {
+        let first = self.difficulty.replace(difficulty).is_none();
+        if first && !self.jobs.is_empty() {
+            // The first one a pool names holds for what it has already sent: nothing else was in force.
+            self.jobs.change(|job| job.with_difficulty(difficulty));
+            return Heard::JobChanged;
+        }
+        Heard::Nothing
+    }
+
+    fn on_mask(&mut self, mask: VersionMask) -> Heard {
+        // Unasked, as Braiins does it (QUIRKS Q2), it means nothing; some pools grant only with it.
+        if self.rolling == Rolling::NotAsked || self.mask == mask {
+            return Heard::Nothing;
+        }
+        self.rolling = Rolling::Granted;
+        self.mask = mask;
+        // Pools differ in whether it holds at once or from the next job on: what is sent again of
+        // the present jobs keeps to both masks.
+        let narrower = |job: &PoolJob| job.mask.intersect(mask) != job.mask;
+        let resend = self.jobs.latest().is_some_and(|job| narrower(job));
+        self.jobs
+            .change(|job| job.with_mask(job.mask.intersect(mask)));
+        if resend {
+            Heard::JobChanged
+        } else {
+            Heard::Nothing
+        }
+    }
+}
