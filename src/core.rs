@@ -26,6 +26,7 @@ pub mod meter;
 pub mod payout;
 pub mod recent;
 pub mod snapshot;
+pub mod templates;
 
 mod agenda;
 mod probe;

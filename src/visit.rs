@@ -17,6 +17,7 @@ use crate::core::event::CloseReason;
 use crate::core::pool::{SMALLEST_E2, target};
 use crate::core::pool_facts::PoolFacts;
 use crate::core::session::OWN_USER_AGENT;
+use crate::core::templates::Templates;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::{Identity, Talk, Upstream};
 use crate::shell::dial::{connect, secure};
@@ -255,6 +256,7 @@ impl<'a> Visit<'a> {
         let mut talk = Talk {
             facts: &mut self.facts,
             latest: &mut self.latest,
+            templates: &Templates::default(),
             now: clock(),
             out: &mut out,
         };

@@ -51,37 +51,36 @@ pub struct FreshWork {
     pub delay: Option<Duration>,
 }
 
-/// What a pool connection's jobs were made of, kept beyond the connection: a pool may offer the
-/// same work again on the next one (QUIRKS Q54).
-#[derive(Clone, Debug)]
-pub struct Template {
-    job: Arc<PoolJob>,
-    last_ntime: u32,
-}
-
 /// The valid jobs of one pool connection, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct HeldJobs {
     jobs: VecDeque<Held>,
     next: u64,
+    /// When the connection's first one came.
+    first: Option<Instant>,
 }
 
 impl HeldJobs {
-    /// Takes in a job; a clean one makes all earlier ones stale. `before` is what an earlier
-    /// connection offered last.
-    pub fn push(&mut self, job: PoolJob, now: Instant, before: Option<&Template>) {
-        let last_ntime = self
-            .jobs
-            .back()
-            .and_then(|held| Some((&held.job, held.last_ntime?)))
-            .or(before.map(|template| (&template.job, template.last_ntime)))
-            .filter(|(sent, _)| job.same_template(sent))
-            .map(|(_, ntime)| ntime);
-        if job.notify.clean {
-            self.jobs.clear();
-        } else if self.jobs.len() == MOST_HELD {
+    /// Takes in a job; a clean one makes all earlier ones stale. `handed_out` is the latest time in the header with
+    /// which its work was handed out on any connection.
+    pub fn push(&mut self, job: PoolJob, now: Instant, handed_out: Option<u32>) {
+        let same_work = |held: &Held| held.job.template == job.template;
+        let here = self.jobs.iter().filter(|held| same_work(held));
+        let last_ntime = here.filter_map(|held| held.last_ntime).max();
+        let last_ntime = last_ntime.max(handed_out);
+        let name = &job.notify.job_id;
+        self.jobs.retain(|held| {
+            if held.job.notify.job_id == *name {
+                // The pool says that it is still good; or that the name stands for something else now.
+                same_work(held)
+            } else {
+                !job.notify.clean
+            }
+        });
+        if self.jobs.len() == MOST_HELD {
             self.jobs.pop_front();
         }
+        self.first.get_or_insert(now);
         let serial = Serial(self.next);
         self.next += 1;
         self.jobs.push_back(Held {
@@ -112,11 +111,9 @@ impl HeldJobs {
             .is_ok()
     }
 
-    /// Until when the newest job waits for the connection's first difficulty.
+    /// Until when jobs wait for the connection's first difficulty.
     pub fn patience(&self) -> Option<Instant> {
-        self.jobs
-            .back()
-            .and_then(|held| held.received.checked_add(DIFFICULTY_GRACE))
+        self.first?.checked_add(DIFFICULTY_GRACE)
     }
 
     /// The time that the header of the newest job would get now, if there is one that can be sent:
@@ -155,26 +152,29 @@ impl HeldJobs {
         })
     }
 
-    /// Notes the time in the header of a share. A miner may move the time itself: the job is sent
-    /// again only with later times, so that no share can be found a second time. A miner that
+    /// Notes the time in the header of a share; whether it has to be minded. A miner may move the time itself: the job
+    /// is sent again only with later times, so that no share can be found a second time. A miner that
     /// moves it far ahead is not followed; the job could not be sent again for long.
-    pub fn tried(&mut self, serial: Serial, ntime: u32) {
+    pub fn tried(&mut self, serial: Serial, ntime: u32) -> bool {
         let Some(held) = self.jobs.back_mut() else {
-            return;
+            return false;
         };
         let ahead = ntime.saturating_sub(held.job.notify.ntime);
-        if held.serial == serial && ahead <= NTIME_ROOM / 2 {
+        let minded = held.serial == serial && ahead <= NTIME_ROOM / 2;
+        if minded {
             held.last_ntime = held.last_ntime.max(Some(ntime));
         }
+        minded
     }
 
-    /// What has to be remembered when the connection ends.
-    pub fn template(&self) -> Option<Template> {
-        let held = self.jobs.back()?;
-        Some(Template {
-            job: Arc::clone(&held.job),
-            last_ntime: held.last_ntime?,
-        })
+    /// Takes no shares of them any more.
+    pub fn clear(&mut self) {
+        self.jobs.clear();
+    }
+
+    /// How many are valid.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
     }
 
     /// Whether there are none.

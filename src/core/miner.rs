@@ -105,7 +105,9 @@ pub struct MinerStats {
 #[derive(Debug)]
 struct Retiring {
     open: Box<Open>,
+    /// Until when it takes shares, or the first of those that wait is answered.
     until: Instant,
+    takes_no_more: bool,
 }
 
 /// How one attempt to authorize the worker at a pool went.
@@ -420,6 +422,7 @@ impl Miner {
 
     fn on_configure(&mut self, id: RequestId, asked: Configure, turn: &mut Turn<'_>) {
         let mut granted = VersionMask::NONE;
+        let may_roll = asked.version_rolling.is_some();
         if let Some(wanted) = asked.version_rolling {
             granted = self.offered_mask(wanted, turn);
             self.session.was_configured = true;
@@ -438,6 +441,10 @@ impl Miner {
         );
         if self.session.rolling.is_some() {
             self.renew_without_rolling(turn);
+        }
+        if let (true, Some(slot)) = (may_roll, self.schedule.on()) {
+            // It may roll at once: it needs a job that lets it, or says how far.
+            self.send_work(slot, turn);
         }
     }
 
@@ -547,6 +554,7 @@ impl Miner {
         let Some(reject) = refusal else { return };
         let ids = std::mem::take(ids);
         self.session.authorization = Authorization::None;
+        self.session.forget_users();
         for id in ids {
             self.reply(id, Reply::Refused(reject.clone()), turn);
         }

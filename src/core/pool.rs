@@ -9,6 +9,7 @@ use crate::config::{Config, PoolConfig};
 use crate::core::action::{Action, DialTarget};
 use crate::core::pool_facts::PoolFacts;
 use crate::core::sites::Sites;
+use crate::core::templates::Templates;
 use crate::core::upstream::open::Step;
 use crate::core::upstream::{Loss, Talk, Upstream};
 use crate::stratum::job::Notify;
@@ -46,6 +47,8 @@ pub struct Pool {
     pub sought: Option<Instant>,
     /// Its latest job as it was told to some connection.
     pub latest: Option<Arc<Notify>>,
+    /// Which of its work was handed out.
+    pub templates: Templates,
     /// When it last sent a job on any connection, in milliseconds since 1970.
     pub job_at: Option<u64>,
     /// How long it takes to answer a share, in seconds: a moving average.
@@ -91,6 +94,7 @@ impl Pool {
             probe_failures: 0,
             sought: None,
             latest: None,
+            templates: Templates::default(),
             job_at: None,
             latency: None,
             refusal: None,
@@ -115,6 +119,7 @@ impl Pool {
         let talk = Talk {
             facts: &mut self.facts,
             latest: &mut self.latest,
+            templates: &self.templates,
             now: now.at,
             out,
         };

@@ -56,6 +56,8 @@ impl Core {
         for slot in PoolSlot::ALL {
             let count = self.wanted.pool_in_use(slot).map_or(0, |pool| pool.sites());
             if count < 2 || self.stopping.is_some() {
+                // What was found out so far says nothing about the time when it is wanted again.
+                self.pools[slot].sites.rest(out);
                 continue;
             }
             let pool = &mut self.pools[slot];
@@ -228,6 +230,7 @@ fn talk<T>(
     let mut talk = Talk {
         facts: &mut sites.facts,
         latest: &mut sites.latest,
+        templates: &pool.templates,
         now: now.at,
         out,
     };

@@ -90,12 +90,17 @@ impl Session {
         if self.users.len() >= MOST_USERS {
             return false;
         }
-        if self.worker.is_none() {
+        if self.users.is_empty() {
             self.worker = Some(worker_of(&user));
             self.password = password;
         }
         self.users.push(user);
         true
+    }
+
+    /// No pool has accepted the names: the next one speaks for the miner.
+    pub fn forget_users(&mut self) {
+        self.users.clear();
     }
 
     /// As whom the miner is introduced to a pool.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::core::action::Action;
 use crate::core::fact::Failover;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::upstream::Upstream;
@@ -93,6 +94,12 @@ impl Sites {
     /// Which address is in use; 0: the first one.
     pub fn at(&self) -> usize {
         self.at
+    }
+
+    /// Nobody works for the pool, or it has no backups: forgets since when which address is good or bad.
+    pub fn rest(&mut self, out: &mut Vec<Action>) {
+        (self.down_since, self.answering) = (None, None);
+        self.scout.close(out);
     }
 
     /// Notes whether the address in use cannot be used at present.

@@ -13,7 +13,7 @@ use crate::core::random::Random;
 use crate::core::schedule::Rules;
 use crate::core::upstream::Loss;
 use crate::core::upstream::open::Open;
-use crate::stratum::job::Notify;
+use crate::stratum::job::{Notify, PoolJob};
 use crate::units::{LinkId, Now, PerPool, PoolConn, PoolSlot};
 
 /// What one miner may use while an event is handled.
@@ -61,6 +61,12 @@ impl Turn<'_> {
         if is_job || before.map(Arc::as_ptr) != pool.latest.as_ref().map(Arc::as_ptr) {
             pool.job_at = Some(self.now.unix_ms);
         }
+    }
+
+    /// Notes that a job's work was handed out with a time in the header.
+    pub(in crate::core) fn handed_out(&mut self, slot: PoolSlot, job: &PoolJob, ntime: u32) {
+        let templates = &mut self.pools[slot].templates;
+        templates.note(job.template, ntime, self.now.at);
     }
 
     pub(in crate::core) fn pool_ready(&mut self, slot: PoolSlot) {

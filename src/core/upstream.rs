@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
-use crate::core::jobs::Template;
 use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::random::Random;
+use crate::core::templates::Templates;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::open::{Open, Step};
 use crate::stratum::job::Notify;
@@ -47,6 +47,8 @@ pub struct Talk<'a> {
     pub facts: &'a mut PoolFacts,
     /// The pool's latest job as another connection was told it.
     pub latest: &'a mut Option<Arc<Notify>>,
+    /// Which of the pool's work was handed out.
+    pub templates: &'a Templates,
     /// The time.
     pub now: Instant,
     /// For messages to the pool.
@@ -63,8 +65,6 @@ pub struct Upstream {
     state: State,
     /// Attempts that failed since a connection proved good.
     failures: u32,
-    /// What the last connection offered.
-    template: Option<Template>,
 }
 
 #[derive(Debug)]
@@ -129,7 +129,6 @@ impl Upstream {
             generation: 0,
             state: State::Idle,
             failures: 0,
-            template: None,
         }
     }
 
@@ -218,11 +217,10 @@ impl Upstream {
 
     /// Takes in a line of the pool.
     pub fn heard(&mut self, conn: PoolConn, message: FromPool, talk: &mut Talk<'_>) -> Heard {
-        let template = self.template.as_ref();
         match &mut self.state {
             State::Open(open) if open.conn == conn => {
                 open.heard = talk.now;
-                open.on_message(message, template, talk)
+                open.on_message(message, talk)
             }
             State::Open(_) | State::Idle | State::Waiting(_) | State::Queued | State::Dialing => {
                 Heard::Nothing
@@ -315,10 +313,7 @@ impl Upstream {
 
     fn take_open(&mut self) -> Option<Box<Open>> {
         match std::mem::replace(&mut self.state, State::Idle) {
-            State::Open(open) => {
-                self.template = open.jobs.template().or(self.template.take());
-                Some(open)
-            }
+            State::Open(open) => Some(open),
             State::Idle | State::Waiting(_) | State::Queued | State::Dialing => None,
         }
     }

@@ -10,6 +10,7 @@
 //! ```
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -53,8 +54,25 @@ pub struct PoolJob {
     pub difficulty: Difficulty,
     /// The version bits that the pool lets this connection change.
     pub mask: VersionMask,
+    /// What the miners' work is made of.
+    pub template: TemplateKey,
     /// SHA-256 after `coinb1 | E1`: the same for every share of the job.
     coinbase_start: Sha256,
+}
+
+/// Stands for all that a job is made of but its time and its name at the pool. Under the same time a miner that starts
+/// its extranonce2 anew would find the same shares for two jobs that have it in common. A pool may send one template
+/// under several job ids, or the same one after a reconnect with an unchanged extranonce1 (QUIRKS Q54).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TemplateKey(u64);
+
+impl TemplateKey {
+    /// Of anything. That two different things have the same is possible and does no harm.
+    pub fn of(what: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 impl fmt::Debug for PoolJob {
@@ -105,7 +123,19 @@ impl PoolJob {
         let coinbase_start = Sha256::new()
             .chain_update(&notify.coinb1)
             .chain_update(e1.as_slice());
+        let Notify {
+            prevhash,
+            coinb1,
+            coinb2,
+            branches,
+            version,
+            nbits,
+            ..
+        } = &*notify;
+        let work = (prevhash, coinb1, coinb2, branches, version, nbits);
+        let template = TemplateKey::of((work, e1.as_slice(), e2_size));
         Self {
+            template,
             notify,
             e1,
             e2_size,
@@ -129,22 +159,6 @@ impl PoolJob {
             mask,
             ..self.clone()
         }
-    }
-
-    /// Whether the two differ at most in their time and in their name at the pool. Under the same
-    /// time a miner that starts its extranonce2 anew would find the same shares for both. A pool
-    /// may send one template under several job ids, or the same one after a reconnect with an
-    /// unchanged extranonce1 (QUIRKS Q54).
-    pub fn same_template(&self, other: &Self) -> bool {
-        let (mine, theirs) = (&self.notify, &other.notify);
-        mine.prevhash == theirs.prevhash
-            && mine.version == theirs.version
-            && mine.nbits == theirs.nbits
-            && self.e1 == other.e1
-            && self.e2_size == other.e2_size
-            && mine.coinb1 == theirs.coinb1
-            && mine.coinb2 == theirs.coinb2
-            && mine.branches == theirs.branches
     }
 
     /// How many zero bytes stand between the pool's extranonce1 and the miner's, or `None` if the

@@ -28,18 +28,22 @@ fn with_backup() -> Config {
 }
 
 fn world(first: PoolOptions) -> World {
+    world_of(MINERS, 0.5, first)
+}
+
+fn world_of(miners: usize, shares_a_second: f64, first: PoolOptions) -> World {
     let second = PoolOptions {
         seed: 2,
         ..PoolOptions::default()
     };
     let mut world = World::new(with_backup(), [first, second], 1);
     world.keep_facts = true;
-    for _ in 0..MINERS {
+    for _ in 0..miners {
         let options = MinerOptions {
-            pace: Pace::Shares(0.5),
+            pace: Pace::Shares(shares_a_second),
             ..MinerOptions::default()
         };
-        world.add_miner(options, seconds(2));
+        world.add_miner(options, Duration::from_secs_f64(1.0 / shares_a_second));
     }
     world
 }
@@ -239,4 +243,62 @@ fn the_owners_change_begins_with_the_first_address_again() {
     let accepted = world.sites[A].model.ledger().accepted();
     world.run(seconds(120), |_| ());
     assert!(world.sites[A].model.ledger().accepted() > accepted);
+}
+
+/// Many miners have shares under way when an address is left: what becomes of them is not the next one's fault.
+#[test]
+fn a_farm_leaves_an_address_that_rejects_its_shares_once() {
+    let rejects = PoolOptions {
+        refuse_all: Some(Verdict::LowDifficulty),
+        ..PoolOptions::default()
+    };
+    for (miners, shares_a_second, far) in [(40, 1.0, 0), (40, 1.0, 300), (200, 0.2, 200)] {
+        let mut world = world_of(miners, shares_a_second, rejects.clone());
+        world.sites[A].far = Duration::from_millis(far);
+        world.run(seconds(120), |_| ());
+        let all = moves(&world);
+        assert_eq!(all.len(), 1, "{miners} miners, {far} ms: {all:?}");
+    }
+}
+
+/// What was found out before the owner set a weight to 0 says nothing about the time when it is wanted again.
+#[test]
+fn a_pool_that_was_not_wanted_for_a_while_is_looked_at_anew() {
+    let weights = |a, b| {
+        let mut config = with_backup();
+        (config.scheduler.weights[A], config.scheduler.weights[B]) = (a, b);
+        config
+    };
+    let mut world = world(PoolOptions::default());
+    world.run(seconds(60), |_| ());
+    world.take_down(A);
+    world.run(seconds(5), |_| ());
+    world.configure(weights(0.0, 100.0));
+    world.run(seconds(600), |_| ());
+    world.sites[A].up = true;
+    world.run(seconds(3000), |_| ());
+    world.configure(weights(50.0, 50.0));
+    world.run(seconds(60), |_| ());
+    assert_eq!(
+        moves(&world),
+        [],
+        "it was down for five seconds, an hour ago"
+    );
+
+    world.take_down(A);
+    world.run(seconds(60), |_| ());
+    assert_eq!(moves(&world).len(), 1);
+    world.sites[A].up = true;
+    world.run(seconds(60), |_| ());
+    world.configure(weights(0.0, 100.0));
+    world.take_down(A);
+    world.run(seconds(3000), |_| ());
+    world.configure(weights(50.0, 50.0));
+    world.run(seconds(60), |_| ());
+    assert_eq!(
+        moves(&world).len(),
+        1,
+        "it answered for a minute, an hour ago"
+    );
+    check_whole(&mut world);
 }

@@ -1,7 +1,8 @@
 //! The core in simulated time: real pools and miners as models, real lines through the real codec,
 //! seeded faults, and after every step the promises that DPMP makes.
 //!
-//! One file a property; [`world`] is the clock and the network.
+//! One file a property; [`world`] is the clock and the network, [`script`] a world whose lines stand in
+//! the test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,9 +13,11 @@
     reason = "tests may fail loudly and begin at any instant"
 )]
 
+mod script;
 mod world;
 
 mod backups;
 mod faults;
+mod lines;
 mod quirks;
 mod split;

@@ -9,14 +9,14 @@ use crate::core::fact::{Fact, TurnedAway};
 use crate::core::pool::SMALLEST_E2;
 use crate::core::session::Authorization;
 use crate::core::turn::Turn;
-use crate::core::upstream::Loss;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::open::{Open, Step};
+use crate::core::upstream::{Loss, Talk};
 use crate::stratum::message::{Extranonces, FromPool};
 use crate::stratum::reject::RejectReason;
 use crate::units::{LinkId, PoolConn, PoolSlot};
 
-/// How long a replaced connection still takes the shares of its jobs.
+/// How long a replaced connection still takes the shares of its jobs. Their answers may take as long as any.
 const RETIREMENT: Duration = Duration::from_secs(5);
 
 /// How many replaced connections are kept at a time.
@@ -94,17 +94,13 @@ impl Miner {
     /// A pool sent a line.
     pub fn on_pool_message(&mut self, conn: PoolConn, message: FromPool, turn: &mut Turn<'_>) {
         let slot = conn.slot;
-        let before = turn.pools[slot].facts;
-        let (mut talk, _) = turn.pools[slot].talk(turn.now, turn.out);
         // A replaced connection first: until the next one is dialled it has the name of the present one.
-        let retired = self.retiring.iter_mut().find(|old| old.open.conn == conn);
-        if let Some(old) = retired {
-            let heard = old.open.on_message(message, None, &mut talk);
-            if let Heard::Answered(share, outcome) = heard {
-                self.on_answer(slot, share, outcome, turn);
-            }
+        if let Some(index) = self.retiring.iter().position(|old| old.open.conn == conn) {
+            self.on_retired_message(index, message, turn);
             return;
         }
+        let before = turn.pools[slot].facts;
+        let (mut talk, _) = turn.pools[slot].talk(turn.now, turn.out);
         let had = talk.latest.clone();
         let heard = self.upstreams[slot].heard(conn, message, &mut talk);
         turn.tell_learnt(slot, before);
@@ -129,6 +125,32 @@ impl Miner {
             Heard::Message(text) => turn.report(Fact::PoolMessage { conn, text }),
             Heard::Useless(problem) => turn.report(Fact::PoolMessageBad { conn, problem }),
             Heard::Lost(loss) => self.lose(slot, &loss, turn),
+        }
+    }
+
+    /// A replaced connection is heard for its answers only; the pool may be another one by now.
+    fn on_retired_message(&mut self, index: usize, message: FromPool, turn: &mut Turn<'_>) {
+        let Some(old) = self.retiring.get_mut(index) else {
+            return;
+        };
+        let slot = old.open.conn.slot;
+        let pool = &turn.pools[slot];
+        let (mut facts, mut latest) = (pool.facts, pool.latest.clone());
+        let mut talk = Talk {
+            facts: &mut facts,
+            latest: &mut latest,
+            templates: &pool.templates,
+            now: turn.now.at,
+            out: turn.out,
+        };
+        let heard = old.open.on_message(message, &mut talk);
+        let over = old.takes_no_more && old.open.pending().next().is_none();
+        if let Heard::Answered(share, outcome) = heard {
+            self.on_answer(slot, share, outcome, turn);
+        }
+        if over {
+            let old = self.retiring.swap_remove(index);
+            turn.close_pool(old.open.conn);
         }
     }
 
@@ -161,9 +183,25 @@ impl Miner {
             }
         }
         while let Some(index) = self.retiring.iter().position(|old| old.until <= now) {
-            let old = self.retiring.swap_remove(index);
-            turn.close_pool(old.open.conn);
-            self.bury(old.open, RejectReason::NoAnswer, turn);
+            let mut old = self.retiring.swap_remove(index);
+            let limits = turn.config.pools[old.open.conn.slot].as_ref();
+            let patience = limits.map_or(RETIREMENT, |pool| pool.answer);
+            match old.open.answer_due(patience) {
+                // The pool may have taken the shares, and the answers are on the way.
+                Some(due) if due > now => {
+                    old.open.end_work();
+                    let (until, takes_no_more) = (due, true);
+                    self.retiring.push(Retiring {
+                        until,
+                        takes_no_more,
+                        ..old
+                    });
+                }
+                Some(_) | None => {
+                    turn.close_pool(old.open.conn);
+                    self.bury(old.open, RejectReason::NoAnswer, turn);
+                }
+            }
         }
     }
 
@@ -358,19 +396,27 @@ impl Miner {
     }
 
     /// Keeps a replaced connection for the shares of its jobs.
-    fn retire(&mut self, open: Box<Open>, turn: &mut Turn<'_>) {
+    fn retire(&mut self, mut open: Box<Open>, turn: &mut Turn<'_>) {
         if !open.is_ready() {
             turn.close_pool(open.conn);
             return;
         }
         turn.pool_let_go(&open);
+        open.retire();
         if self.retiring.len() == MOST_RETIRING {
-            let oldest = self.retiring.remove(0);
-            turn.close_pool(oldest.open.conn);
-            self.bury(oldest.open, RejectReason::PoolLost, turn);
+            // One on which nobody waits, or the oldest.
+            let rank = |old: &Retiring| (old.open.pending().next().is_some(), old.until);
+            let first = (0..MOST_RETIRING).min_by_key(|index| self.retiring.get(*index).map(rank));
+            let old = self.retiring.swap_remove(first.unwrap_or(0));
+            turn.close_pool(old.open.conn);
+            self.bury(old.open, RejectReason::PoolLost, turn);
         }
         let until = turn.now.at.checked_add(RETIREMENT).unwrap_or(turn.now.at);
-        self.retiring.push(Retiring { open, until });
+        self.retiring.push(Retiring {
+            open,
+            until,
+            takes_no_more: false,
+        });
     }
 
     /// Lets go of every connection; how many shares were still waiting on them.

@@ -38,11 +38,13 @@ impl Miner {
         let mut found = assess(submit, &sent, surroundings, |hash| {
             open.is_some_and(|open| open.seen.contains(hash))
         });
-        let has_room = open.is_some_and(|open| open.is_ready() && open.has_room());
+        let has_room = open.is_some_and(|open| open.has_room(found.block));
+        // Once more would not help it.
+        let is_new = found.verdict != Verdict::Refuse(RejectReason::Duplicate);
         if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
             found.verdict = Verdict::Refuse(RejectReason::TooMany);
         }
-        if let (true, Some(hash)) = (found.block, found.hash) {
+        if let (true, true, Some(hash)) = (found.block, is_new, found.hash) {
             turn.report(Fact::BlockFound {
                 miner: self.id,
                 worker: self.session.worker().to_owned(),
@@ -54,7 +56,7 @@ impl Miner {
         }
         match found.verdict {
             // A block is worth more than any rule: the pool may judge it otherwise.
-            _ if found.block && has_room => self.forward(id, submit, &sent, &found, turn),
+            _ if found.block && is_new && has_room => self.forward(id, submit, &sent, &found, turn),
             Verdict::Forward => self.forward(id, submit, &sent, &found, turn),
             Verdict::BelowPool => self.keep(id, submit, &sent, &found, turn),
             Verdict::Refuse(reason) => {
@@ -156,7 +158,7 @@ impl Miner {
             self.refuse(id, RejectReason::Stale, submit.job, None, turn);
             return;
         };
-        open.note_share(sent.serial, &hash, submit.ntime);
+        let minded = open.note_share(sent.serial, &hash, submit.ntime);
         let share = PendingShare {
             id,
             job: sent.id,
@@ -165,6 +167,7 @@ impl Miner {
             true_difficulty: hash.difficulty(),
             block: found.block.then_some(hash),
             sent: turn.now.at,
+            outlived: false,
         };
         let submit = PoolSubmit {
             user: open.user(),
@@ -172,9 +175,13 @@ impl Miner {
             e2,
             ntime: submit.ntime,
             nonce: submit.nonce,
-            version_bits: open.version_bits(found.version, sent.job.mask),
+            version_bits: open.version_bits(found.version, &sent.job),
         };
+        let ntime = submit.ntime;
         open.submit(submit, share, turn.out);
+        if minded {
+            turn.handed_out(sent.conn.slot, &sent.job, ntime);
+        }
         self.stats.last_share = Some(turn.now.unix_ms);
     }
 
@@ -188,7 +195,9 @@ impl Miner {
         turn: &mut Turn<'_>,
     ) {
         if let (Some(hash), Some(open)) = (found.hash, self.open_mut(sent.conn)) {
-            open.note_share(sent.serial, &hash, submit.ntime);
+            if open.note_share(sent.serial, &hash, submit.ntime) {
+                turn.handed_out(sent.conn.slot, &sent.job, submit.ntime);
+            }
         }
         self.reply(id, Reply::True, turn);
         self.stats.last_share = Some(turn.now.unix_ms);
@@ -236,6 +245,9 @@ impl Miner {
         turn: &mut Turn<'_>,
     ) {
         let told = share.told.get();
+        if let (Some(accepted), false) = (speaks_for_pool(&outcome), share.outlived) {
+            turn.pools[slot].sites.answered(accepted, turn.now.at);
+        }
         self.tell_result(
             ShareResult {
                 outcome,
@@ -309,17 +321,6 @@ impl Miner {
                 .entry(reason)
                 .or_default() += 1;
         }
-        let verdict = match result.outcome {
-            ShareOutcome::Accepted => Some(true),
-            // A pool that does not answer pays as little.
-            ShareOutcome::RejectedByPool(_) | ShareOutcome::Lost(RejectReason::NoAnswer) => {
-                Some(false)
-            }
-            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
-        };
-        if let (Some(slot), Some(accepted)) = (result.slot, verdict) {
-            turn.pools[slot].sites.answered(accepted, turn.now.at);
-        }
         self.stats.shares.add(1.0, turn.now.at);
         self.stats.recent.push(&result, turn.now);
         if let (Some(slot), Some(latency), false) = (
@@ -355,5 +356,15 @@ impl Miner {
             });
         }
         within
+    }
+}
+
+/// Whether what became of a share speaks for its pool's address or against it.
+fn speaks_for_pool(outcome: &ShareOutcome) -> Option<bool> {
+    match outcome {
+        ShareOutcome::Accepted => Some(true),
+        // A pool that does not answer pays as little.
+        ShareOutcome::RejectedByPool(_) | ShareOutcome::Lost(RejectReason::NoAnswer) => Some(false),
+        ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
     }
 }

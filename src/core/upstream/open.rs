@@ -11,9 +11,9 @@ use crate::config::PoolConfig;
 use crate::core::action::Action;
 use crate::core::jobs::{HeldJobs, SeenShares, Serial};
 use crate::core::upstream::{Identity, Loss, Talk};
-use crate::stratum::job::{BlockHash, Notify};
+use crate::stratum::job::{BlockHash, Notify, PoolJob};
 use crate::stratum::message::{Extranonces, PoolCall, PoolSubmit, RequestId, ToPool};
-use crate::units::{Difficulty, JobId, PoolConn, VersionMask};
+use crate::units::{Client, Difficulty, JobId, PoolConn, VersionMask};
 
 /// How long a pool may take for subscribe or authorize.
 const STEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ const CONFIGURE_PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that stood this long was good: the next pause is short again.
 const PROVEN: Duration = Duration::from_secs(30);
 
-/// How many shares may wait for an answer on one connection.
+/// How many shares may wait for an answer on one connection; blocks find room beyond that.
 const MOST_PENDING: usize = 4096;
 
 /// A standing connection.
@@ -53,6 +53,7 @@ pub struct Open {
     suggested: bool,
     /// Whether its pool counts it among those that have got as far as work.
     works: bool,
+    retired: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +118,9 @@ pub struct PendingShare {
     pub block: Option<BlockHash>,
     /// When it was forwarded.
     pub sent: Instant,
+    /// Whether its connection was replaced meanwhile, so that what becomes of it says nothing about the pool's address
+    /// in use.
+    pub outlived: bool,
 }
 
 impl Open {
@@ -139,6 +143,7 @@ impl Open {
             identity,
             suggested: false,
             works: false,
+            retired: false,
         }
     }
 
@@ -196,9 +201,27 @@ impl Open {
         std::mem::take(&mut self.pending).into_values()
     }
 
-    /// Whether another share can wait for an answer.
-    pub fn has_room(&self) -> bool {
-        self.pending.len() < MOST_PENDING
+    /// Whether another share, or even a block, can wait for an answer.
+    pub fn has_room(&self, block: bool) -> bool {
+        let most = if block {
+            2 * MOST_PENDING
+        } else {
+            MOST_PENDING
+        };
+        self.is_ready() && self.pending.len() < most
+    }
+
+    /// Another connection takes its place: it lives on for the shares of its jobs.
+    pub fn retire(&mut self) {
+        self.retired = true;
+        for share in self.pending.values_mut() {
+            share.outlived = true;
+        }
+    }
+
+    /// Takes no shares any more: it only waits for the answers to those that it was sent.
+    pub fn end_work(&mut self) {
+        self.jobs.clear();
     }
 
     /// The name that was authorized.
@@ -206,22 +229,29 @@ impl Open {
         Arc::clone(&self.identity.user)
     }
 
-    /// The version bits for a share whose header has this version: those that are under the pool's
-    /// mask, so that the pool rebuilds the same header; none where version rolling was not granted.
-    pub fn version_bits(&self, version: u32, pool_mask: VersionMask) -> Option<u32> {
-        (self.rolling == Rolling::Granted).then_some(version & pool_mask.0)
+    /// The version bits for a share of a job whose header has this version: those that are under the job's mask, so
+    /// that the pool rebuilds the same header; none where version rolling was not granted. A block that was rolled
+    /// beyond that names all bits that it was rolled in: a pool that does not check rebuilds its header, and to one
+    /// that does it is no worse.
+    pub fn version_bits(&self, version: u32, job: &PoolJob) -> Option<u32> {
+        let mask = job.mask.0;
+        let beyond = (version ^ job.notify.version) & !mask;
+        (self.rolling == Rolling::Granted || beyond != 0).then_some(version & (mask | beyond))
     }
 
     /// Forwards a share, which waits for its answer from now on.
     pub fn submit(&mut self, submit: PoolSubmit, share: PendingShare, out: &mut Vec<Action>) {
         let request = self.request(PoolCall::Submit(Box::new(submit)), out);
-        self.pending.insert(request, share);
+        let outlived = self.retired;
+        self.pending
+            .insert(request, PendingShare { outlived, ..share });
     }
 
-    /// Remembers a share of one of this connection's jobs, so that it is not taken a second time.
-    pub fn note_share(&mut self, serial: Serial, hash: &BlockHash, ntime: u32) {
+    /// Remembers a share of one of this connection's jobs, so that it is not taken a second time; whether its time
+    /// has to be minded when the work is handed out again.
+    pub fn note_share(&mut self, serial: Serial, hash: &BlockHash, ntime: u32) -> bool {
         self.seen.insert(hash);
-        self.jobs.tried(serial, ntime);
+        self.jobs.tried(serial, ntime)
     }
 
     /// Passes on what the miner suggests, once a connection (QUIRKS Q58).
@@ -284,10 +314,15 @@ impl Open {
     }
 
     fn answer_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        self.answer_due(limits.answer)
+    }
+
+    /// When the first of the waiting shares has waited that long.
+    pub fn answer_due(&self, patience: Duration) -> Option<Instant> {
         self.pending
             .values()
             .next()
-            .and_then(|share| share.sent.checked_add(limits.answer))
+            .and_then(|share| share.sent.checked_add(patience))
     }
 
     fn stall_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
@@ -322,7 +357,8 @@ impl Open {
 
     /// Begins a step of the handshake.
     pub(super) fn ask(&mut self, step: Step, talk: &mut Talk<'_>) {
-        if step == Step::Authorize && self.identity.user.is_empty() {
+        let is_miner = matches!(self.conn.client, Client::Miner(_));
+        if step == Step::Authorize && !is_miner && self.identity.user.is_empty() {
             // A probe has learnt what it wanted and has no worker to introduce.
             self.stage = Stage::Ready { since: talk.now };
             return;

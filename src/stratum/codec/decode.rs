@@ -118,8 +118,12 @@ impl<'a> Envelope<'a> {
         self.id?.get().trim_matches('"').parse().ok()
     }
 
-    /// The method's name; `None` in an answer.
+    /// The method's name; `None` in an answer, also one that repeats the method of its request.
     pub(super) fn method(&self) -> Option<Cow<'a, str>> {
+        let answers = self.result.is_some() || self.error.is_some();
+        if answers && self.params.is_none() {
+            return None;
+        }
         serde_json::from_str(self.method?.get()).ok()
     }
 

@@ -55,7 +55,7 @@ fn submit(params: &Params<'_>) -> Result<Submit, String> {
         ntime: params.word(3, "ntime")?,
         nonce: params.word(4, "nonce")?,
         version_bits: match params.0.get(5).map(|raw| raw.get()) {
-            None | Some("null") => None,
+            None | Some("null" | "\"\"") => None,
             Some(_) => Some(params.word(5, "version bits")?),
         },
     })
@@ -184,6 +184,13 @@ mod tests {
             panic!()
         };
         assert_eq!((six.job, six.version_bits), (None, Some(0x1fff_e000)));
+        for none in ["null", r#""""#] {
+            let line = format!(r#"["w","zz","00","1","2",{none}]"#);
+            let MinerCall::Submit(six) = share(&line) else {
+                panic!("{line}")
+            };
+            assert_eq!(six.version_bits, None);
+        }
         for bad in [
             r#"[]"#,
             r#"["w","1","00","1"]"#,

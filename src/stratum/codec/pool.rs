@@ -282,6 +282,12 @@ mod tests {
         assert_eq!(refusal(r#""result":[],"error":true"#).0, 20);
         assert_eq!(answer(r#""result":true"#), Outcome::True);
         assert_eq!(answer(r#""result":true,"error":[]"#), Outcome::True);
+        assert_eq!(
+            answer(r#""method":"mining.submit","result":true,"error":null"#),
+            Outcome::True
+        );
+        let repeated = r#""method":"mining.submit","result":null,"error":[23,"Low",null]"#;
+        assert_eq!(refusal(repeated), low);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::action::Action;
-use crate::core::jobs::{SeenShares, Template};
+use crate::core::jobs::SeenShares;
 use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::upstream::{Loss, Talk};
 use crate::stratum::job::{Notify, PoolJob};
@@ -47,16 +47,11 @@ pub enum Heard {
 }
 
 impl Open {
-    /// Takes in a line of the pool. `template` is what an earlier connection offered last.
-    pub fn on_message(
-        &mut self,
-        message: FromPool,
-        template: Option<&Template>,
-        talk: &mut Talk<'_>,
-    ) -> Heard {
+    /// Takes in a line of the pool.
+    pub fn on_message(&mut self, message: FromPool, talk: &mut Talk<'_>) -> Heard {
         match message {
-            FromPool::Response { id, outcome } => self.on_response(id, outcome, template, talk),
-            FromPool::Notify(notify) => self.on_notify(notify, template, talk),
+            FromPool::Response { id, outcome } => self.on_response(id, outcome, talk),
+            FromPool::Notify(notify) => self.on_notify(notify, talk),
             FromPool::SetDifficulty(difficulty) => self.on_difficulty(difficulty),
             FromPool::SetExtranonce(extranonces) => {
                 // Only what is spliced into later jobs; a held job keeps what it came with.
@@ -98,16 +93,10 @@ impl Open {
         }
     }
 
-    fn on_response(
-        &mut self,
-        id: u64,
-        outcome: Outcome,
-        template: Option<&Template>,
-        talk: &mut Talk<'_>,
-    ) -> Heard {
+    fn on_response(&mut self, id: u64, outcome: Outcome, talk: &mut Talk<'_>) -> Heard {
         match self.stage {
             Stage::Asking { step, request, .. } if request == id => {
-                self.on_step(step, outcome, template, talk)
+                self.on_step(step, outcome, talk)
             }
             Stage::Asking { .. } | Stage::Ready { .. } => match self.pending.remove(&id) {
                 Some(share) => Heard::Answered(share, outcome),
@@ -123,13 +112,7 @@ impl Open {
         }
     }
 
-    fn on_step(
-        &mut self,
-        step: Step,
-        outcome: Outcome,
-        template: Option<&Template>,
-        talk: &mut Talk<'_>,
-    ) -> Heard {
+    fn on_step(&mut self, step: Step, outcome: Outcome, talk: &mut Talk<'_>) -> Heard {
         match (step, outcome) {
             (Step::ConfigureLate, Outcome::Rejected(reject))
                 if talk.facts.refused_late_configure() =>
@@ -156,7 +139,7 @@ impl Open {
                 talk.facts.e2_size = Some(extranonces.e2_size);
                 self.extranonces = Some(extranonces);
                 if let Some(early) = self.early.take() {
-                    self.on_notify(early, template, talk);
+                    self.on_notify(early, talk);
                 }
                 let late = self.identity.version_rolling
                     && self.rolling == Rolling::NotAsked
@@ -210,20 +193,13 @@ impl Open {
         self.on_mask(mask)
     }
 
-    fn on_notify(
-        &mut self,
-        notify: Box<Notify>,
-        template: Option<&Template>,
-        talk: &mut Talk<'_>,
-    ) -> Heard {
+    fn on_notify(&mut self, notify: Box<Notify>, talk: &mut Talk<'_>) -> Heard {
         let Some(extranonces) = self.extranonces else {
             self.early = Some(notify);
             return Heard::Nothing;
         };
         let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
-        if notify.clean {
-            self.seen = SeenShares::default();
-        }
+        let clean = notify.clean;
         // Most pools tell all connections the same: a farm needs it in memory once.
         let notify = match talk.latest {
             Some(latest) if **latest == *notify => Arc::clone(latest),
@@ -231,7 +207,12 @@ impl Open {
         };
         let (e1, e2_size) = (extranonces.e1, extranonces.e2_size);
         let job = PoolJob::new(notify, e1, e2_size, difficulty, self.mask);
-        self.jobs.push(job, talk.now, template);
+        let handed_out = talk.templates.last_ntime(job.template);
+        self.jobs.push(job, talk.now, handed_out);
+        if clean && self.jobs.len() == 1 {
+            // Nothing that came before can come again.
+            self.seen = SeenShares::default();
+        }
         Heard::Job
     }
 

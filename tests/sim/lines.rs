@@ -1,0 +1,214 @@
+//! Stories in which single lines of pools and miners decide about a share, each line written out.
+
+use std::time::Duration;
+
+use dpmp::units::PoolSlot::{A, B};
+use serde_json::{Value, json};
+
+use crate::script::{Script, job, job_at, u32_of};
+use crate::world::config;
+
+const RECONNECT: &str = "client.reconnect";
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn even() -> dpmp::config::Config {
+    config([50.0, 50.0], 10.0)
+}
+
+fn reconnect(script: &mut Script, wait: u64) {
+    let conn = script.conn(A);
+    script.pool_says(conn, &json!({"method": RECONNECT, "params": ["", 0, wait]}));
+}
+
+/// A pool without version rolling and one with a narrow mask: a miner that rolls on under the other pool's finds a block.
+#[test]
+fn a_block_rolled_beyond_the_mask_reaches_its_pool_as_it_was_found() {
+    for mask in [None, Some(0x00ff_e000)] {
+        let mut script = Script::new(even(), |pools| {
+            pools[B].mask = mask;
+            pools[B].job = job_at(B, "easy", true, "207fffff");
+        });
+        script.connect(true);
+        script.authorize(3, "w.rig");
+        let work = script.work_for(B);
+        let (own, bits) = (0x2000_0000, 0x1000_2000);
+        let as_masked = own | bits & mask.unwrap_or(0);
+        let nonce = script.block(&work, own | bits, as_masked);
+        script.submit(4, &work, nonce, Some(bits));
+        let [block] = script.forwarded.as_slice() else {
+            panic!("{:?}", script.forwarded)
+        };
+        // A pool that does not check puts them in place of its own.
+        assert_eq!(u32_of(&block.params[5]) & bits, bits);
+        assert_eq!(script.answer(4)["result"], true);
+        script.submit(5, &work, nonce, Some(bits));
+        assert_eq!(script.answer(5)["error"][0], 22);
+        assert_eq!(script.forwarded.len(), 1, "once is enough");
+    }
+}
+
+/// QUIRKS Q13: some ask for version rolling when they work already.
+#[test]
+fn a_miner_that_asks_for_version_rolling_at_work_can_roll_at_once() {
+    let mut script = Script::new(even(), |_| ());
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    script.configure(4);
+    assert_eq!(script.answer(4)["result"]["version-rolling"], true);
+    script.run(seconds(2));
+    for slot in [A, B] {
+        let work = script.work_for(slot);
+        let request = 10 + script.forwarded.len() as u64;
+        script.submit(request, &work, 7, Some(0x0000_2000));
+        assert_eq!(script.answer(request)["result"], true, "{slot}");
+    }
+    // And if the pools had granted it before.
+    let mut script = Script::new(even(), |pools| pools[A].mask = None);
+    script.connect(true);
+    script.authorize(3, "w.rig");
+    let jobs = script.jobs.len();
+    script.configure(4);
+    assert_eq!(
+        script.jobs.len(),
+        jobs + 1,
+        "a job under the new conditions"
+    );
+}
+
+#[test]
+fn answers_on_a_replaced_connection_may_take_as_long_as_any() {
+    let mut script = Script::new(even(), |pools| pools[A].answers = false);
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let work = script.work_for(A);
+    reconnect(&mut script, 0);
+    script.run(Duration::from_millis(4900));
+    script.submit(4, &work, 1, None);
+    script.run(seconds(20));
+    assert!(!script.is_answered(4));
+    script.submit(5, &work, 2, None);
+    assert_eq!(script.answer(5)["error"][0], 21, "its time is over");
+    let share = script.forwarded.pop().unwrap();
+    script.pool_says(
+        share.conn,
+        &json!({"id": share.request, "result": true, "error": null}),
+    );
+    assert_eq!(script.answer(4)["result"], true);
+    assert_ne!(script.conn(A), share.conn);
+    // One that is never answered is given up as everywhere.
+    let work = script.work_for(A);
+    script.submit(6, &work, 3, None);
+    reconnect(&mut script, 0);
+    script.run(seconds(29));
+    assert!(!script.is_answered(6));
+    script.run(seconds(3));
+    assert_eq!(script.answer(6)["error"][1], "No answer from the pool");
+}
+
+#[test]
+fn another_name_may_be_tried_after_a_refused_one() {
+    let only = |name| {
+        Script::new(even(), |pools| {
+            pools
+                .values_mut()
+                .for_each(|pool| pool.only_user = Some(name))
+        })
+    };
+    let mut script = only("walletA.good");
+    script.connect(false);
+    script.authorize(3, "w.bad");
+    assert_eq!(script.answer(3)["result"], false);
+    script.authorize(4, "w.good");
+    script.run(seconds(5));
+    assert_eq!(script.answer(4)["result"], true);
+}
+
+/// The name of a miner may be empty; only our own looks at a pool go without a worker.
+#[test]
+fn a_miner_without_a_name_is_authorized_by_its_pool() {
+    let mut config = even();
+    let text = r#"{"pools": {"A": {"host": "127.0.0.1", "wallet": "w", "user_name": "{user}"}}}"#;
+    config.pools[A] = dpmp::config::parse(text).unwrap().config.pools[A].clone();
+    config.scheduler.weights[B] = 0.0;
+    let mut script = Script::new(config, |pools| pools[A].only_user = Some("somebody"));
+    script.connect(false);
+    script.authorize(3, "");
+    assert_eq!(script.answer(3)["result"], false);
+}
+
+#[test]
+fn a_job_that_is_sent_again_stays_good_and_one_whose_name_is_taken_does_not() {
+    let mut script = Script::new(even(), |_| ());
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let first = script.work_for(A);
+    let conn = script.conn(A);
+    script.notify(conn, &job(A, "first", true));
+    let again = script.jobs.last().unwrap().clone();
+    assert_ne!(again[7], first[7], "the same work is not sent twice");
+    script.submit(4, &first, 1, None);
+    script.submit(5, &again, 1, None);
+    script.submit(6, &first, 1, None);
+    assert_eq!(script.answer(4)["result"], true);
+    assert_eq!(script.answer(5)["result"], true);
+    assert_eq!(script.answer(6)["error"][0], 22);
+
+    let mut other = job(A, "first", false);
+    other[3] = "eeee".into();
+    script.notify(conn, &other);
+    script.submit(7, &again, 2, None);
+    assert_eq!(
+        script.answer(7)["error"][0],
+        21,
+        "the pool would take it for the other"
+    );
+    let work = script.jobs.last().unwrap().clone();
+    script.submit(8, &work, 2, None);
+    assert_eq!(script.answer(8)["result"], true);
+}
+
+/// QUIRKS Q54: a pool may give out an extranonce1 again, and go on with the job that it had.
+#[test]
+fn work_is_not_handed_out_again_under_an_extranonce1_that_comes_back() {
+    let mut script = Script::new(even(), |pools| {
+        pools[A].e1 = |number| ["0a", "0b"][usize::from(number % 2 == 0)].to_owned();
+    });
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let mut sent: Vec<(Value, Value)> = Vec::new();
+    for _ in 0..6 {
+        let jobs = script.jobs.len();
+        reconnect(&mut script, 1);
+        script.run(seconds(30));
+        let of_a = |job: &&Value| job[2].as_str().unwrap().starts_with("01aa");
+        let new = script.jobs[jobs..].iter().filter(of_a);
+        sent.extend(new.map(|job| (job[2].clone(), job[7].clone())));
+    }
+    assert!(sent.len() >= 6, "{sent:?}");
+    for (index, work) in sent.iter().enumerate() {
+        assert!(!sent[..index].contains(work), "{work:?} twice: {sent:?}");
+    }
+}
+
+/// The owner has entered another address: what the old one says on meanwhile is not about it.
+#[test]
+fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
+    let mut script = Script::new(even(), |_| ());
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let old = script.conn(A);
+    let mut config = even();
+    config.pools[A].as_mut().unwrap().port = 4444;
+    script.use_config(config);
+    script.run(seconds(1));
+    assert_ne!(script.conn(A), old);
+    script.pool_says(
+        old,
+        &json!({"method": "mining.set_extranonce", "params": ["0c", 2]}),
+    );
+    let snapshot = script.snapshot();
+    assert_eq!(snapshot.pools[A].e2_size, Some(8));
+}
