@@ -48,6 +48,7 @@ mod tests {
     #[test]
     fn work_is_remembered_for_an_hour_and_not_for_ever() {
         let mut templates = Templates::default();
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let start = Instant::now();
         let [one, other] = [TemplateKey::of(1), TemplateKey::of(2)];
         templates.note(one, 7, start);
