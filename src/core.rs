@@ -52,6 +52,7 @@ use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::random::Random;
 use crate::core::schedule::Rules;
 use crate::core::snapshot::Memory;
+use crate::core::templates::Templates;
 use crate::core::turn::Turn;
 use crate::core::upstream::Loss;
 use crate::units::{Client, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
@@ -71,6 +72,8 @@ pub struct Core {
     config: Arc<Config>,
     miners: BTreeMap<MinerId, Box<Miner>>,
     pools: PerPool<Pool>,
+    /// Which work was handed out, whichever pool it is of: a pool may also be the other one's backup.
+    templates: Templates,
     /// What is known of every pool that was ever reached, by address.
     known: BTreeMap<String, PoolFacts>,
     ledger: Ledger,
@@ -122,6 +125,7 @@ impl Core {
             config,
             miners: BTreeMap::new(),
             pools,
+            templates: Templates::default(),
             known,
             seconds_before: memory.ledger.pools.map(|_, pool| pool.seconds),
             ledger: memory.ledger,
@@ -342,6 +346,7 @@ impl Core {
             config: &self.config,
             rules: Rules::of(&self.config),
             pools: &mut self.pools,
+            templates: &mut self.templates,
             ledger: &mut self.ledger,
             random: &mut self.random,
             out,

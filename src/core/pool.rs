@@ -47,8 +47,6 @@ pub struct Pool {
     pub sought: Option<Instant>,
     /// Its latest job as it was told to some connection.
     pub latest: Option<Arc<Notify>>,
-    /// Which of its work was handed out.
-    pub templates: Templates,
     /// When it last sent a job on any connection, in milliseconds since 1970.
     pub job_at: Option<u64>,
     /// How long it takes to answer a share, in seconds: a moving average.
@@ -94,7 +92,6 @@ impl Pool {
             probe_failures: 0,
             sought: None,
             latest: None,
-            templates: Templates::default(),
             job_at: None,
             latency: None,
             refusal: None,
@@ -113,13 +110,14 @@ impl Pool {
     /// What a conversation with this pool needs, and the probe, which may be the one that talks.
     pub fn talk<'a>(
         &'a mut self,
+        templates: &'a Templates,
         now: Now,
         out: &'a mut Vec<Action>,
     ) -> (Talk<'a>, &'a mut Upstream) {
         let talk = Talk {
             facts: &mut self.facts,
             latest: &mut self.latest,
-            templates: &self.templates,
+            templates,
             now: now.at,
             out,
         };

@@ -42,7 +42,7 @@ impl Core {
     }
 
     pub(super) fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
-        let (mut talk, probe) = self.pools[conn.slot].talk(now, out);
+        let (mut talk, probe) = self.pools[conn.slot].talk(&self.templates, now, out);
         if !probe.opened(conn, own_identity(), &mut talk) {
             out.push(Action::Abort {
                 link: LinkId::Pool(conn),
@@ -58,7 +58,7 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        let (mut talk, probe) = self.pools[conn.slot].talk(now, out);
+        let (mut talk, probe) = self.pools[conn.slot].talk(&self.templates, now, out);
         let heard = probe.heard(conn, message, &mut talk);
         if let Heard::Lost(loss) = heard {
             self.on_probe_lost(conn, &loss, now, out);
@@ -131,7 +131,7 @@ impl Core {
         let Some(limits) = self.config.pool_in_use(slot) else {
             return;
         };
-        let (mut talk, probe) = self.pools[slot].talk(now, out);
+        let (mut talk, probe) = self.pools[slot].talk(&self.templates, now, out);
         if let Some(loss) = probe.overdue(limits, &mut talk) {
             let conn = probe.conn();
             self.on_probe_lost(conn, &loss, now, out);

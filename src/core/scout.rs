@@ -8,6 +8,7 @@ use crate::core::action::Action;
 use crate::core::fact::{Fact, Failover};
 use crate::core::pool::{Pool, target};
 use crate::core::probe::own_identity;
+use crate::core::templates::Templates;
 use crate::core::upstream::open::Open;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::{Identity, Loss, Talk, Upstream};
@@ -103,7 +104,7 @@ impl Core {
     pub(super) fn on_scout_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
         let identity = self.scout_identity(conn.slot);
         let pool = &mut self.pools[conn.slot];
-        let begun = talk(pool, now, out, |scout, talk| {
+        let begun = talk(pool, &self.templates, now, out, |scout, talk| {
             scout.opened(conn, identity, talk)
         });
         if !begun {
@@ -122,7 +123,7 @@ impl Core {
         out: &mut Vec<Action>,
     ) {
         let pool = &mut self.pools[conn.slot];
-        let heard = talk(pool, now, out, |scout, talk| {
+        let heard = talk(pool, &self.templates, now, out, |scout, talk| {
             scout.heard(conn, message, talk)
         });
         if let Heard::Lost(loss) = heard {
@@ -179,7 +180,9 @@ impl Core {
             return;
         };
         let pool = &mut self.pools[slot];
-        let overdue = talk(pool, now, out, |scout, talk| scout.overdue(limits, talk));
+        let overdue = talk(pool, &self.templates, now, out, |scout, talk| {
+            scout.overdue(limits, talk)
+        });
         if overdue.is_some() {
             self.end_look(slot, false, now, out);
         } else if self.answers(slot, now) {
@@ -222,6 +225,7 @@ fn place_of(before: &PoolConfig, at: usize, wanted: &PoolConfig) -> Option<usize
 /// Has the scout act.
 fn talk<T>(
     pool: &mut Pool,
+    templates: &Templates,
     now: Now,
     out: &mut Vec<Action>,
     act: impl FnOnce(&mut Upstream, &mut Talk<'_>) -> T,
@@ -230,7 +234,7 @@ fn talk<T>(
     let mut talk = Talk {
         facts: &mut sites.facts,
         latest: &mut sites.latest,
-        templates: &pool.templates,
+        templates,
         now: now.at,
         out,
     };

@@ -14,7 +14,7 @@ const SURELY: Duration = Duration::from_secs(3600);
 /// How much of it at the most, twice.
 const MOST: usize = 65_536;
 
-/// The work that was handed out for one pool, and up to which time in the header. In bounded memory.
+/// The work that was handed out, and up to which time in the header. In bounded memory.
 #[derive(Clone, Debug, Default)]
 pub struct Templates {
     newer: HashMap<TemplateKey, u32>,

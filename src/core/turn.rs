@@ -11,6 +11,7 @@ use crate::core::pool_facts::PoolFacts;
 use crate::core::pools_known;
 use crate::core::random::Random;
 use crate::core::schedule::Rules;
+use crate::core::templates::Templates;
 use crate::core::upstream::Loss;
 use crate::core::upstream::open::Open;
 use crate::stratum::job::{Notify, PoolJob};
@@ -22,6 +23,7 @@ pub struct Turn<'a> {
     pub(in crate::core) config: &'a Config,
     pub(in crate::core) rules: Rules,
     pub(in crate::core) pools: &'a mut PerPool<Pool>,
+    pub(in crate::core) templates: &'a mut Templates,
     pub(in crate::core) ledger: &'a mut Ledger,
     pub(in crate::core) random: &'a mut Random,
     pub(in crate::core) out: &'a mut Vec<Action>,
@@ -64,9 +66,8 @@ impl Turn<'_> {
     }
 
     /// Notes that a job's work was handed out with a time in the header.
-    pub(in crate::core) fn handed_out(&mut self, slot: PoolSlot, job: &PoolJob, ntime: u32) {
-        let templates = &mut self.pools[slot].templates;
-        templates.note(job.template, ntime, self.now.at);
+    pub(in crate::core) fn handed_out(&mut self, job: &PoolJob, ntime: u32) {
+        self.templates.note(job.template, ntime, self.now.at);
     }
 
     pub(in crate::core) fn pool_ready(&mut self, slot: PoolSlot) {

@@ -47,7 +47,7 @@ pub struct Talk<'a> {
     pub facts: &'a mut PoolFacts,
     /// The pool's latest job as another connection was told it.
     pub latest: &'a mut Option<Arc<Notify>>,
-    /// Which of the pool's work was handed out.
+    /// Which work was handed out.
     pub templates: &'a Templates,
     /// The time.
     pub now: Instant,

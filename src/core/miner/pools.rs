@@ -74,7 +74,7 @@ impl Miner {
             .pool_in_use(conn.slot)
             .map(|pool| self.session.identity(pool));
         let begun = identity.is_some_and(|identity| {
-            let (mut talk, _) = turn.pools[conn.slot].talk(turn.now, turn.out);
+            let (mut talk, _) = turn.pools[conn.slot].talk(turn.templates, turn.now, turn.out);
             self.upstreams[conn.slot].opened(conn, identity, &mut talk)
         });
         if !begun {
@@ -100,7 +100,7 @@ impl Miner {
             return;
         }
         let before = turn.pools[slot].facts;
-        let (mut talk, _) = turn.pools[slot].talk(turn.now, turn.out);
+        let (mut talk, _) = turn.pools[slot].talk(turn.templates, turn.now, turn.out);
         let had = talk.latest.clone();
         let heard = self.upstreams[slot].heard(conn, message, &mut talk);
         turn.tell_learnt(slot, before);
@@ -139,7 +139,7 @@ impl Miner {
         let mut talk = Talk {
             facts: &mut facts,
             latest: &mut latest,
-            templates: &pool.templates,
+            templates: turn.templates,
             now: turn.now.at,
             out: turn.out,
         };
@@ -174,7 +174,7 @@ impl Miner {
             let Some(limits) = turn.config.pool_in_use(slot) else {
                 continue;
             };
-            let (mut talk, _) = turn.pools[slot].talk(turn.now, turn.out);
+            let (mut talk, _) = turn.pools[slot].talk(turn.templates, turn.now, turn.out);
             if let Some(loss) = self.upstreams[slot].overdue(limits, &mut talk) {
                 self.lose(slot, &loss, turn);
             } else if self.upstreams[slot].pause_over(now) && !self.closing {

@@ -180,7 +180,7 @@ impl Miner {
         let ntime = submit.ntime;
         open.submit(submit, share, turn.out);
         if minded {
-            turn.handed_out(sent.conn.slot, &sent.job, ntime);
+            turn.handed_out(&sent.job, ntime);
         }
         self.stats.last_share = Some(turn.now.unix_ms);
     }
@@ -196,7 +196,7 @@ impl Miner {
     ) {
         if let (Some(hash), Some(open)) = (found.hash, self.open_mut(sent.conn)) {
             if open.note_share(sent.serial, &hash, submit.ntime) {
-                turn.handed_out(sent.conn.slot, &sent.job, submit.ntime);
+                turn.handed_out(&sent.job, submit.ntime);
             }
         }
         self.reply(id, Reply::True, turn);

@@ -105,7 +105,7 @@ impl Miner {
         };
 
         let job = fresh.job;
-        turn.handed_out(slot, &job, fresh.ntime);
+        turn.handed_out(&job, fresh.ntime);
         let told = turn.config.downstream_diff[slot]
             .hold(job.difficulty)
             .for_miner();
