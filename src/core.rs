@@ -366,6 +366,9 @@ impl Core {
 
     /// A pool answers again: nobody sits out a long pause any more.
     fn on_pool_up(&mut self, slot: PoolSlot, now: Now) {
+        if !self.pools[slot].may_hurry(now.at) {
+            return;
+        }
         let rules = Rules::of(&self.config);
         for (id, miner) in &mut self.miners {
             let pause = Duration::from_secs(1).mul_f64(self.random.unit());

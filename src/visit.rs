@@ -219,20 +219,13 @@ impl<'a> Visit<'a> {
                 Ok(Some(Err(error))) => {
                     self.note(format_args!("a line that cannot be used: {error}"))?;
                 }
-                Ok(None)
-                    if self
-                        .upstream
-                        .open()
-                        .is_some_and(|open| open.is_configuring()) =>
-                {
+                Ok(None) if self.upstream.hung_up_on_configure(&mut self.facts, clock()) => {
                     self.step(
                         "configure",
                         true,
                         began,
                         "the pool hung up; asking in another order",
                     )?;
-                    self.facts.hung_up_on_configure();
-                    self.upstream.drop_connection();
                     return Ok(false);
                 }
                 Ok(None) => bail!("{}", ended(CloseReason::ByPeer)),

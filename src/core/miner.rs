@@ -427,8 +427,9 @@ impl Miner {
             granted = self.offered_mask(wanted, turn);
             self.session.was_configured = true;
             // What a pool grants may change later; what the miner can roll does not.
-            self.session.rolling = (!granted.is_none()).then_some(wanted);
-            self.told_mask = self.session.rolling.map(|_| granted);
+            self.session.rolling = (!wanted.is_none()).then_some(wanted);
+            // Some take no notice of a plain refusal (QUIRKS Q11): the first job then brings the mask, zero or not.
+            self.told_mask = (!granted.is_none()).then_some(granted);
         }
         self.session.takes_extranonce |= asked.subscribe_extranonce;
         self.reply(

@@ -33,6 +33,9 @@ const ENOUGH_PROBES: u32 = 2;
 /// Nobody waits longer for a pool that does not even refuse: miners give up soon.
 const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 
+/// How often those who wait for a pool are hurried when it is up again.
+const HURRY_EVERY: Duration = Duration::from_secs(60);
+
 /// How much a new answer weighs in the average of the latency.
 const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 
@@ -57,6 +60,8 @@ pub struct Pool {
     pub probe: Upstream,
     /// Which of its addresses is in use.
     pub sites: Sites,
+    /// When those who wait for it were last hurried.
+    hurried: Option<Instant>,
     /// How many connections are authorized.
     ready: usize,
     /// How many of them have got as far as work.
@@ -97,6 +102,7 @@ impl Pool {
             refusal: None,
             probe: Upstream::new(Client::Probe, slot),
             sites: Sites::new(slot, now.at),
+            hurried: None,
             ready: 0,
             working: 0,
             health: Health::Unknown,
@@ -189,6 +195,17 @@ impl Pool {
         self.ready += 1;
         self.refusal = None;
         self.set_health(Health::Up, now)
+    }
+
+    /// Whether those who wait for it may be hurried, now that it is up: not again soon, since a pool that lets
+    /// everybody in and closes is not helped by that.
+    pub fn may_hurry(&mut self, now: Instant) -> bool {
+        let lately = |last| now.saturating_duration_since(last) < HURRY_EVERY;
+        let may = !self.hurried.is_some_and(lately);
+        if may {
+            self.hurried = Some(now);
+        }
+        may
     }
 
     /// Notes that an authorized connection ended, by the pool's fault if there is one; whether the pool is down only

@@ -1,7 +1,6 @@
 //! The probes: the proxy's own short look at each pool, so that miners can be answered at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::Config;
 use crate::core::action::Action;
@@ -10,7 +9,6 @@ use crate::core::miner::Miner;
 use crate::core::pool::Health;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::session::OWN_USER_AGENT;
-use crate::core::upstream::open::Open;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::{Identity, Loss};
 use crate::core::{Core, Due, MOST_FACTS, pools_known};
@@ -99,10 +97,8 @@ impl Core {
         if pool.probe.conn() != conn || pool.probe.is_idle() || over {
             return;
         }
-        if closed && pool.probe.open().is_some_and(Open::is_configuring) {
-            pool.facts.hung_up_on_configure();
-            pool.probe.reset(Duration::ZERO, now.at);
-        } else {
+        let asked_wrongly = closed && pool.probe.hung_up_on_configure(&mut pool.facts, now.at);
+        if !asked_wrongly {
             if pool.probe.open().is_some() && !closed {
                 out.push(Action::Abort {
                     link: LinkId::Pool(conn),

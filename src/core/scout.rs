@@ -1,7 +1,6 @@
 //! Backups at work: the move to another address of a pool, and the scout, which looks at the first one meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
@@ -9,7 +8,6 @@ use crate::core::fact::{Fact, Failover};
 use crate::core::pool::{Pool, target};
 use crate::core::probe::own_identity;
 use crate::core::templates::Templates;
-use crate::core::upstream::open::Open;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::{Identity, Loss, Talk, Upstream};
 use crate::core::{Core, Due, facts_of};
@@ -165,10 +163,7 @@ impl Core {
             return;
         }
         let hung_up = matches!(loss, Loss::Closed(_));
-        if hung_up && sites.scout.open().is_some_and(Open::is_configuring) {
-            // Once more, as the facts now say (QUIRKS Q52).
-            sites.facts.hung_up_on_configure();
-            sites.scout.reset(Duration::ZERO, now.at);
+        if hung_up && sites.scout.hung_up_on_configure(&mut sites.facts, now.at) {
             self.note_sites_deadline(conn.slot, now);
         } else {
             self.end_look(conn.slot, false, now, out);

@@ -25,6 +25,9 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 /// The pause after a refused authorization or an unusable extranonce: only the owner can mend it.
 const REFUSED_BACK_OFF: Duration = Duration::from_secs(60);
 
+/// After so many failed attempts in a row a pool may have become another one.
+const ENOUGH_FAILURES: u32 = 5;
+
 /// As whom the client speaks to the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
@@ -94,6 +97,8 @@ pub enum Loss {
     Refused(Step, Reject),
     /// The pool's answer to subscribe makes no sense.
     BadSubscription(String),
+    /// It said something that cannot be read and cannot be passed over.
+    BadMessage(String),
     /// The pool's extranonce2 is smaller than [`SMALLEST_E2`](crate::core::pool::SMALLEST_E2); its size.
     ExtranonceTooSmall(u8),
     /// Nothing was heard for `stall_seconds`.
@@ -110,6 +115,7 @@ impl fmt::Display for Loss {
             Self::NoAnswerTo(step) => write!(f, "no answer to {step}"),
             Self::Refused(step, reject) => write!(f, "{step} refused: {reject}"),
             Self::BadSubscription(what) => write!(f, "unusable answer to mining.subscribe: {what}"),
+            Self::BadMessage(what) => f.write_str(what),
             Self::ExtranonceTooSmall(size) => write!(
                 f,
                 "the pool leaves {size} bytes of extranonce2, at least 2 are needed"
@@ -206,7 +212,8 @@ impl Upstream {
             return false;
         }
         let mut open = Box::new(Open::new(conn, identity, talk.now));
-        if open.identity.version_rolling && talk.facts.configure == ConfigureHabit::First {
+        let order = talk.facts.order(talk.now);
+        if open.identity.version_rolling && order == ConfigureHabit::First {
             open.ask(Step::Configure, talk);
         } else {
             open.ask(Step::Subscribe, talk);
@@ -264,14 +271,46 @@ impl Upstream {
             | Loss::NoAnswerTo(_)
             | Loss::Refused(_, _)
             | Loss::BadSubscription(_)
+            | Loss::BadMessage(_)
             | Loss::Stalled
-            | Loss::Unanswered => {
-                let doubled = self.failures.saturating_sub(1).min(6);
-                (Duration::from_secs(1) * 2u32.pow(doubled)).min(LONGEST_BACK_OFF)
-            }
+            | Loss::Unanswered => self.back_off(),
         };
         // A fifth more or less, so that a farm does not come back all at the same moment.
         self.wait(pause.mul_f64(0.8 + 0.4 * random.unit()), now);
+        open
+    }
+
+    /// The pool closed the connection. Whether that was its answer to `mining.configure` (QUIRKS Q52): then it is asked
+    /// once more, at once, as the facts now say.
+    pub fn hung_up_on_configure(&mut self, facts: &mut PoolFacts, now: Instant) -> bool {
+        let Some(order) = self.open().and_then(Open::is_configuring) else {
+            return false;
+        };
+        // What a pool has granted it does not hang up on, unless it has become another one.
+        if facts.granted && self.failures < ENOUGH_FAILURES {
+            return false;
+        }
+        facts.hung_up_on_configure(order, now);
+        self.reset(Duration::ZERO, now);
+        true
+    }
+
+    /// The pool wants the connection to be made anew after a pause; what stood is returned. One that wants it again and
+    /// again is a failing one.
+    pub fn sent_away(&mut self, pause: Duration, now: Instant) -> Option<Box<Open>> {
+        let open = self.take_open();
+        let proven = open.as_ref().is_some_and(|open| open.is_proven(now));
+        let least = if proven || self.failures == 0 {
+            Duration::ZERO
+        } else {
+            self.back_off()
+        };
+        self.failures = if proven {
+            0
+        } else {
+            self.failures.saturating_add(1)
+        };
+        self.wait(pause.max(least), now);
         open
     }
 
@@ -305,6 +344,12 @@ impl Upstream {
         if let State::Waiting(before) = &mut self.state {
             *before = until.min(*before);
         }
+    }
+
+    /// 1, 2, 4 … 60 s.
+    fn back_off(&self) -> Duration {
+        let doubled = self.failures.saturating_sub(1).min(6);
+        (Duration::from_secs(1) * 2u32.pow(doubled)).min(LONGEST_BACK_OFF)
     }
 
     fn wait(&mut self, pause: Duration, now: Instant) {

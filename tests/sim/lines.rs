@@ -212,3 +212,60 @@ fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
     let snapshot = script.snapshot();
     assert_eq!(snapshot.pools[A].e2_size, Some(8));
 }
+
+/// QUIRKS Q11: AxeOS takes no notice of a plain refusal.
+#[test]
+fn a_miner_that_is_refused_version_rolling_is_told_the_empty_mask() {
+    let mut script = Script::new(even(), |pools| {
+        pools.values_mut().for_each(|pool| pool.mask = None);
+    });
+    script.connect(true);
+    assert_eq!(script.answer(1)["result"]["version-rolling"], false);
+    script.authorize(3, "w.rig");
+    assert_eq!(script.masks, ["00000000"]);
+    script.work_for(A);
+    script.work_for(B);
+    assert_eq!(script.masks.len(), 1, "once");
+}
+
+/// QUIRKS Q13: hired machines send version bits and have never asked.
+#[test]
+fn a_miner_that_rolls_without_having_asked_can_from_its_second_share_on() {
+    let mut script = Script::new(even(), |_| ());
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let work = script.work_for(A);
+    script.submit(4, &work, 1, Some(0x0040_2000));
+    assert_eq!(script.answer(4)["error"][0], 20);
+    script.run(seconds(3));
+    for (request, slot) in [(5, A), (6, B), (7, A)] {
+        let work = script.work_for(slot);
+        script.submit(request, &work, 1, Some(0x0040_2000));
+        assert_eq!(script.answer(request)["result"], true);
+        let share = script.forwarded.last().unwrap();
+        assert_eq!(
+            (share.conn.slot, &share.params[5]),
+            (slot, &json!("00402000"))
+        );
+        script.run(seconds(3));
+    }
+    assert!(
+        script.masks.is_empty(),
+        "it would not know what to do with it"
+    );
+}
+
+/// QUIRKS Q24: whatever it wanted to say, shares under the old extranonce1 may be no good any more.
+#[test]
+fn an_extranonce_that_cannot_be_read_costs_a_reconnect() {
+    let mut script = Script::new(even(), |_| ());
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let old = script.conn(A);
+    script.pool_says(
+        old,
+        &json!({"method": "mining.set_extranonce", "params": ["0c0d"]}),
+    );
+    script.run(seconds(3));
+    assert_ne!(script.conn(A), old);
+}

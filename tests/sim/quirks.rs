@@ -7,7 +7,7 @@ use dpmp::sim::miner::options::{Handshake, MinerOptions, Pace};
 use dpmp::sim::pool::options::{ConfigureHabit, ConfigureOrder, PoolOptions};
 use dpmp::units::PoolSlot;
 
-use crate::world::{World, config};
+use crate::world::{Rig, World, config};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -132,35 +132,156 @@ fn the_mask_of_the_other_pool_is_offered_where_one_has_none() {
     }
 }
 
+/// The version mask of the last job that each miner got of A.
+fn masks_on_a(world: &World) -> Vec<Option<u32>> {
+    let of = |rig: &Rig| {
+        let mut jobs = rig.model.ledger().jobs().into_iter().rev();
+        let last = jobs.find(|job| job.tag.as_deref() == Some("A"));
+        last.unwrap().mask
+    };
+    world.rigs.iter().map(of).collect()
+}
+
+fn farm(miners: usize, order: ConfigureOrder) -> World {
+    let [a, b] = pools();
+    let a = PoolOptions {
+        configure_order: order,
+        ..a
+    };
+    let mut world = World::new(config([50.0, 50.0], 10.0), [a, b], 5);
+    for _ in 0..miners {
+        let options = MinerOptions {
+            handshake: Handshake::Axeos,
+            ..miner()
+        };
+        world.add_miner(options, seconds(2));
+    }
+    world
+}
+
+const FULL: Option<u32> = Some(0x1fff_e000);
+
 /// QUIRKS Q1, Q52: a pool that was down for a moment is not taken for one that hangs up on configure.
 #[test]
 fn an_outage_during_configure_does_not_cost_version_rolling() {
-    let [a, b] = pools();
-    let braiins = PoolOptions {
-        configure_order: ConfigureOrder::BeforeSubscribe,
-        ..a
-    };
-    let mut world = World::new(config([50.0, 50.0], 10.0), [braiins, b], 5);
-    let options = MinerOptions {
-        handshake: Handshake::Axeos,
-        ..miner()
-    };
-    world.add_miner(options, seconds(2));
-    world.run(seconds(60), |_| ());
-    // Connections are accepted and closed at once, as by a front whose pool is being restarted.
-    for _ in 0..2000 {
-        world.run(Duration::from_millis(5), |_| ());
-        world.kill_connections(PoolSlot::A);
+    for miners in [1, 30, 100] {
+        let mut world = farm(miners, ConfigureOrder::BeforeSubscribe);
+        world.run(seconds(60), |_| ());
+        // Connections are accepted and closed at once, as by a front whose pool is being restarted.
+        for cut in [5, 60] {
+            for _ in 0..20 {
+                world.run(Duration::from_millis(cut), |_| ());
+                world.kill_connections(PoolSlot::A);
+            }
+            world.run(seconds(300), |_| ());
+            assert_eq!(masks_on_a(&world), vec![FULL; miners], "every {cut} ms");
+        }
+        assert!(
+            world
+                .rigs
+                .iter()
+                .all(|rig| rig.model.ledger().connections() == 1)
+        );
     }
-    world.run(seconds(300), |_| ());
-    let ledger = world.rigs[0].model.ledger();
-    let on_a = ledger
-        .jobs()
-        .into_iter()
-        .rev()
-        .find(|job| job.tag.as_deref() == Some("A"));
-    assert_eq!(on_a.unwrap().mask, Some(0x1fff_e000));
-    assert_eq!(ledger.connections(), 1);
+    // Also not if it happens every day.
+    let mut world = farm(1, ConfigureOrder::BeforeSubscribe);
+    world.run(seconds(60), |_| ());
+    for day in 1..=5 {
+        for _ in 0..2000 {
+            world.run(Duration::from_millis(5), |_| ());
+            world.kill_connections(PoolSlot::A);
+        }
+        world.run(seconds(86_400), |_| ());
+        assert_eq!(masks_on_a(&world), [FULL], "day {day}");
+    }
+}
+
+/// QUIRKS Q52: a whole farm meets it at once, and finds out once.
+#[test]
+fn a_pool_that_hangs_up_on_an_early_configure_is_asked_after_subscribe_by_all() {
+    for miners in [1, 30, 100] {
+        let mut world = farm(0, ConfigureOrder::AfterSubscribe);
+        world.take_down(PoolSlot::A);
+        world.run(seconds(20), |_| ());
+        for _ in 0..miners {
+            let options = MinerOptions {
+                handshake: Handshake::Axeos,
+                ..miner()
+            };
+            world.add_miner(options, seconds(2));
+        }
+        world.run(seconds(30), |_| ());
+        world.sites[PoolSlot::A].up = true;
+        world.run(seconds(300), |_| ());
+        assert_eq!(masks_on_a(&world), vec![FULL; miners]);
+    }
+}
+
+/// QUIRKS Q11, Q55: the first look at the pool came at a bad moment.
+#[test]
+fn a_pool_that_does_not_answer_configure_once_is_asked_again() {
+    for habit in [ConfigureHabit::Ignore, ConfigureHabit::Error] {
+        let [a, b] = pools();
+        let a = PoolOptions {
+            configure: habit,
+            ..a
+        };
+        let mut world = World::new(config([100.0, 0.0], 10.0), [a, b], 13);
+        world.run(seconds(30), |_| ());
+        world.pool(PoolSlot::A, |pool, now, out| {
+            pool.change(
+                |options| options.configure = ConfigureHabit::Answer,
+                now,
+                out,
+            );
+        });
+        for _ in 0..2 {
+            let options = MinerOptions {
+                handshake: Handshake::Axeos,
+                ..miner()
+            };
+            world.add_miner(options, seconds(2));
+            world.run(seconds(600), |_| ());
+        }
+        assert_eq!(masks_on_a(&world), [FULL; 2]);
+    }
+}
+
+/// How many connections A gets in so many seconds, while `trouble` happens again and again.
+fn dials(
+    miners: usize,
+    every: Duration,
+    seconds_: u64,
+    mut trouble: impl FnMut(&mut World),
+) -> usize {
+    let mut world = World::new(config([50.0, 50.0], 10.0), pools(), 6);
+    for _ in 0..miners {
+        world.add_miner(miner(), seconds(2));
+    }
+    world.run(seconds(60), |_| ());
+    let opened = |world: &World| world.sites[PoolSlot::A].model.ledger().connections_opened();
+    let (before, end) = (opened(&world), world.elapsed() + seconds(seconds_));
+    while world.elapsed() < end {
+        world.run(every, |_| ());
+        trouble(&mut world);
+    }
+    usize::try_from(opened(&world) - before).unwrap()
+}
+
+/// QUIRKS Q18, Q41, Q46: pools ban who dials in a hurry.
+#[test]
+fn a_pool_that_lets_in_and_closes_or_sends_away_is_not_dialled_in_a_hurry() {
+    for miners in [1, 30] {
+        let half = Duration::from_millis(500);
+        let dialled = dials(miners, half, 300, |world| {
+            world.kill_connections(PoolSlot::A)
+        });
+        assert!(dialled <= 30 * miners, "{miners} miners: {dialled}");
+        let dialled = dials(miners, half / 5, 20, |world| {
+            world.pool(PoolSlot::A, |pool, now, out| pool.reconnect("[]", now, out));
+        });
+        assert!(dialled <= 8 * miners, "{miners} miners: {dialled}");
+    }
 }
 
 /// With no pool for a while the miner is let go, so that it can use its own fallback.

@@ -52,6 +52,8 @@ pub(crate) struct Script {
     pub(crate) forwarded: Vec<Forwarded>,
     /// The parameters of each job that the miner was sent.
     pub(crate) jobs: Vec<Value>,
+    /// Each mask that it was told without having asked just then.
+    pub(crate) masks: Vec<Value>,
     answers: BTreeMap<u64, Vec<Value>>,
     /// What the miner was told of its place in the coinbase.
     e1: String,
@@ -107,6 +109,7 @@ impl Script {
             connections: 0,
             forwarded: Vec::new(),
             jobs: Vec::new(),
+            masks: Vec::new(),
             answers: BTreeMap::new(),
             e1: String::new(),
             e2_size: 0,
@@ -304,6 +307,7 @@ impl Script {
         let params = &line["params"];
         match line["method"].as_str() {
             Some("mining.notify") => self.jobs.push(params.clone()),
+            Some("mining.set_version_mask") => self.masks.push(params[0].clone()),
             Some(_) => (),
             None => {
                 if let Some([_, e1, e2_size]) = line["result"].as_array().map(Vec::as_slice) {

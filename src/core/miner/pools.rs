@@ -329,7 +329,7 @@ impl Miner {
         }
         let wait = wait.min(LONGEST_RECONNECT_WAIT);
         turn.report(Fact::PoolReconnect { conn, wait });
-        if let Some(open) = self.upstreams[conn.slot].reset(wait, turn.now.at) {
+        if let Some(open) = self.upstreams[conn.slot].sent_away(wait, turn.now.at) {
             self.retire(open, turn);
         }
     }
@@ -353,13 +353,7 @@ impl Miner {
         let now = turn.now.at;
         let conn = self.upstreams[slot].conn();
         let closed = matches!(loss, Loss::Closed(_));
-        let configuring = self.upstreams[slot]
-            .open()
-            .is_some_and(Open::is_configuring);
-        if closed && configuring {
-            // It hung up on mining.configure (QUIRKS Q52): once more, as the facts now say.
-            turn.pools[slot].facts.hung_up_on_configure();
-            self.upstreams[slot].reset(Duration::ZERO, now);
+        if closed && self.upstreams[slot].hung_up_on_configure(&mut turn.pools[slot].facts, now) {
             return;
         }
         self.trials[slot] = match loss {
@@ -369,6 +363,7 @@ impl Miner {
             | Loss::DialFailed(_)
             | Loss::NoAnswerTo(_)
             | Loss::BadSubscription(_)
+            | Loss::BadMessage(_)
             | Loss::ExtranonceTooSmall(_)
             | Loss::Stalled
             | Loss::Unanswered => Trial::Unreachable,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::config::PoolConfig;
 use crate::core::action::Action;
 use crate::core::jobs::{HeldJobs, SeenShares, Serial};
+use crate::core::pool_facts::ConfigureHabit;
 use crate::core::upstream::{Identity, Loss, Talk};
 use crate::stratum::job::{BlockHash, Notify, PoolJob};
 use crate::stratum::message::{Extranonces, PoolCall, PoolSubmit, RequestId, ToPool};
@@ -89,6 +90,17 @@ pub enum Step {
     ConfigureLate,
     /// `mining.authorize`.
     Authorize,
+}
+
+impl Step {
+    /// In which order this asks to configure, if it does.
+    pub fn order(self) -> Option<ConfigureHabit> {
+        match self {
+            Self::Configure => Some(ConfigureHabit::First),
+            Self::ConfigureLate => Some(ConfigureHabit::AfterSubscribe),
+            Self::Subscribe | Self::Authorize => None,
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -334,15 +346,12 @@ impl Open {
         matches!(self.stage, Stage::Ready { since } if now.saturating_duration_since(since) >= PROVEN)
     }
 
-    /// Whether the pool was asked to configure and owes the answer.
-    pub fn is_configuring(&self) -> bool {
-        matches!(
-            self.stage,
-            Stage::Asking {
-                step: Step::Configure | Step::ConfigureLate,
-                ..
-            }
-        )
+    /// The order in which the pool was asked to configure, if it owes the answer.
+    pub fn is_configuring(&self) -> Option<ConfigureHabit> {
+        match self.stage {
+            Stage::Asking { step, .. } => step.order(),
+            Stage::Ready { .. } => None,
+        }
     }
 
     fn request(&mut self, call: PoolCall, out: &mut Vec<Action>) -> u64 {

@@ -88,6 +88,11 @@ impl Open {
                 });
                 Heard::Nothing
             }
+            // It may have changed them, and every share would be for another coinbase.
+            FromPool::Invalid {
+                method: method @ "mining.set_extranonce",
+                problem,
+            } => Heard::Lost(Loss::BadMessage(format!("{method}: {problem}"))),
             FromPool::Invalid { method, problem } => Heard::Useless(format!("{method}: {problem}")),
             FromPool::Unknown { method } => Heard::Useless(format!("unknown method {method:?}")),
         }
@@ -115,7 +120,7 @@ impl Open {
     fn on_step(&mut self, step: Step, outcome: Outcome, talk: &mut Talk<'_>) -> Heard {
         match (step, outcome) {
             (Step::ConfigureLate, Outcome::Rejected(reject))
-                if talk.facts.refused_late_configure() =>
+                if talk.facts.refused_late_configure(talk.now) =>
             {
                 Heard::Lost(Loss::Refused(step, reject))
             }
@@ -127,6 +132,9 @@ impl Open {
                     None
                 };
                 self.on_configured(granted, talk.facts);
+                if let Some(order) = step.order() {
+                    talk.facts.answered(order, granted.is_some());
+                }
                 let next = if step == Step::Configure {
                     Step::Subscribe
                 } else {
@@ -180,7 +188,7 @@ impl Open {
         self.rolling = granted.map_or(Rolling::Refused, |_| Rolling::Granted);
         // Some send a job before they are asked.
         self.jobs.change(|job| job.with_mask(mask));
-        (facts.mask, facts.hang_ups) = (mask, 0);
+        facts.mask = mask;
     }
 
     /// The pool granted version rolling when nobody waited for it any more: for the pool it is granted all the same.
