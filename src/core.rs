@@ -351,16 +351,21 @@ impl Core {
             random: &mut self.random,
             out,
             came_up: None,
+            seeks_pools: false,
         };
         act(miner, &mut turn);
         miner.settle(&mut turn);
-        let (rules, came_up) = (turn.rules, turn.came_up);
+        let (rules, came_up, seeks_pools) = (turn.rules, turn.came_up, turn.seeks_pools);
         self.agenda.set(
             Due::Miner(id),
             miner.next_deadline(&self.config, &rules, now.at),
         );
         if let Some(slot) = came_up {
             self.on_pool_up(slot, now);
+            self.release_waiting(now, out);
+        }
+        if seeks_pools {
+            self.seek_pools(now, out);
         }
     }
 
@@ -502,6 +507,19 @@ fn pools_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     };
     in_use().all(|(_, pool)| pool.is_known(now.at))
         && in_use().any(|(_, pool)| pool.facts.e2_size.is_some())
+        && !pools_gone(pools, config, now)
+}
+
+/// Whether no pool has been there for so long that miners are let go for it. An answer to their subscribe would lure
+/// them away from their fallback, where they have work (QUIRKS Q17).
+fn pools_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
+    let Some(patience) = config.scheduler.no_work else {
+        return false;
+    };
+    let mut in_use = pools
+        .iter()
+        .filter(|(slot, _)| config.pool_in_use(*slot).is_some());
+    in_use.all(|(_, pool)| pool.is_down_for(patience, now.at))
 }
 
 fn facts_of(known: &BTreeMap<String, PoolFacts>, config: &Config, slot: PoolSlot) -> PoolFacts {

@@ -179,6 +179,7 @@ impl Miner {
         match message {
             FromMiner::Request { id, call } => {
                 if self.must_wait(&call, turn) {
+                    turn.seek_pools();
                     self.postpone(id, call, turn);
                 } else {
                     self.on_call(id, call, turn);

@@ -62,6 +62,8 @@ pub struct Pool {
     pub sites: Sites,
     /// When those who wait for it were last hurried.
     hurried: Option<Instant>,
+    /// Since when it is down.
+    down_at: Option<Instant>,
     /// How many connections are authorized.
     ready: usize,
     /// How many of them have got as far as work.
@@ -103,6 +105,7 @@ impl Pool {
             probe: Upstream::new(Client::Probe, slot),
             sites: Sites::new(slot, now.at),
             hurried: None,
+            down_at: None,
             ready: 0,
             working: 0,
             health: Health::Unknown,
@@ -258,6 +261,12 @@ impl Pool {
         }
     }
 
+    /// Whether it has been down for so long; one that only refuses a worker may take the next one.
+    pub fn is_down_for(&self, time: Duration, now: Instant) -> bool {
+        let since = self.down_at.filter(|_| self.refusal.is_none());
+        since.is_some_and(|since| now.saturating_duration_since(since) >= time)
+    }
+
     /// Why it is of no use, in words.
     pub fn why_useless(&self) -> String {
         match (self.health, &self.trouble) {
@@ -283,6 +292,7 @@ impl Pool {
         if changed {
             self.health = health;
             self.health_since = now.unix_ms;
+            self.down_at = (health == Health::Down).then_some(now.at);
             self.trouble = None;
         }
         changed

@@ -1,6 +1,7 @@
 //! The probes: the proxy's own short look at each pool, so that miners can be answered at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::core::action::Action;
@@ -14,6 +15,9 @@ use crate::core::upstream::{Identity, Loss};
 use crate::core::{Core, Due, MOST_FACTS, pools_known};
 use crate::stratum::message::FromPool;
 use crate::units::{LinkId, Now, PoolConn, PoolSlot};
+
+/// How often the probes look for pools at the most, while miners come in vain.
+const SEEK_EVERY: Duration = Duration::from_secs(5);
 
 impl Core {
     pub(super) fn start_probe(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
@@ -35,6 +39,19 @@ impl Core {
             let pool = &self.pools[slot];
             if pool.health == Health::Down && pool.probe.is_idle() {
                 self.start_probe(slot, now, out);
+            }
+        }
+    }
+
+    /// Somebody is waiting for any of the pools: the probes look soon.
+    pub(super) fn seek_pools(&mut self, now: Now, out: &mut Vec<Action>) {
+        let soon = now.at.checked_add(SEEK_EVERY).unwrap_or(now.at);
+        for slot in PoolSlot::ALL {
+            if self.pools[slot].probe.is_idle() {
+                self.start_probe(slot, now, out);
+            } else {
+                self.pools[slot].probe.hurry(soon);
+                self.note_probe_deadline(slot, now);
             }
         }
     }
@@ -118,6 +135,10 @@ impl Core {
                     reason,
                 }));
             }
+        }
+        if self.miners.values().any(|miner| miner.waits_for_pools()) {
+            let soon = now.at.checked_add(SEEK_EVERY).unwrap_or(now.at);
+            self.pools[conn.slot].probe.hurry(soon);
         }
         self.note_probe_deadline(conn.slot, now);
         self.release_waiting(now, out);

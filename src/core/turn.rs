@@ -8,12 +8,12 @@ use crate::core::fact::Fact;
 use crate::core::ledger::Ledger;
 use crate::core::pool::Pool;
 use crate::core::pool_facts::PoolFacts;
-use crate::core::pools_known;
 use crate::core::random::Random;
 use crate::core::schedule::Rules;
 use crate::core::templates::Templates;
 use crate::core::upstream::Loss;
 use crate::core::upstream::open::Open;
+use crate::core::{pools_gone, pools_known};
 use crate::stratum::job::{Notify, PoolJob};
 use crate::units::{LinkId, Now, PerPool, PoolConn, PoolSlot};
 
@@ -29,6 +29,8 @@ pub struct Turn<'a> {
     pub(in crate::core) out: &'a mut Vec<Action>,
     /// A pool that has just come up: others that wait for it need not wait any longer.
     pub(in crate::core) came_up: Option<PoolSlot>,
+    /// A miner came that no pool can be found for: is one of them back?
+    pub(in crate::core) seeks_pools: bool,
 }
 
 impl Turn<'_> {
@@ -38,6 +40,11 @@ impl Turn<'_> {
 
     pub(in crate::core) fn pools_known(&self) -> bool {
         pools_known(self.pools, self.config, self.now)
+    }
+
+    /// A miner waits for its answer; if that is because no pool is there, they are looked for.
+    pub(in crate::core) fn seek_pools(&mut self) {
+        self.seeks_pools |= pools_gone(self.pools, self.config, self.now);
     }
 
     /// Tells what a connection found out about its pool.

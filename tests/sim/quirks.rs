@@ -305,6 +305,36 @@ fn a_miner_without_work_is_let_go_in_time() {
     assert_eq!(reason, Some(TurnedAway::NoWork));
 }
 
+/// QUIRKS Q17: AxeOS takes any answer to a subscribe as a sign that its first pool is back, and leaves its fallback.
+#[test]
+fn nobody_is_lured_from_a_fallback_while_no_pool_is_there() {
+    for keep in [false, true] {
+        let mut config = config([50.0, 50.0], 10.0);
+        if keep {
+            config.scheduler.no_work = None;
+        }
+        let mut world = World::new(config, pools(), 6);
+        world.add_miner(miner(), seconds(2));
+        world.run(seconds(30), |_| ());
+        for slot in PoolSlot::ALL {
+            world.take_down(slot);
+        }
+        world.run(seconds(600), |_| ());
+        let newcomer = world.add_miner(miner(), seconds(2));
+        world.run(seconds(15), |_| ());
+        let answers = world.rigs[newcomer].model.ledger().lines().len();
+        assert_eq!(
+            answers > 0,
+            keep,
+            "{answers} lines; the owner wants to keep miners: {keep}"
+        );
+        // And whoever waits has work soon after one is back.
+        world.sites[PoolSlot::A].up = true;
+        world.run(seconds(12), |_| ());
+        assert!(!world.rigs[newcomer].model.ledger().jobs().is_empty());
+    }
+}
+
 /// A pool that is new to the proxy, and silent, must not keep shares for the other from their answers.
 #[test]
 fn shares_do_not_wait_for_a_pool_that_nobody_has_seen() {

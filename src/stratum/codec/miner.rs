@@ -30,6 +30,11 @@ pub(super) fn decode(line: &Envelope<'_>) -> Result<FromMiner, DecodeError> {
         "mining.suggest_difficulty" => {
             valid("mining.suggest_difficulty", suggest_difficulty(&params))
         }
+        // ckpool takes the number there, too (QUIRKS Q5).
+        other if other.starts_with("mining.suggest_difficulty(") => valid(
+            "mining.suggest_difficulty",
+            suggested(other.split('(').nth(1).and_then(number_in)),
+        ),
         "mining.suggest_target" => valid("mining.suggest_target", suggest_target(&params)),
         "mining.ping" => MinerCall::Ping,
         // AxeOS answers a ping with this method (QUIRKS Q27).
@@ -120,7 +125,15 @@ fn authorize(params: &Params<'_>) -> Result<MinerCall, String> {
 }
 
 fn suggest_difficulty(params: &Params<'_>) -> Result<MinerCall, String> {
-    let number = params.number(0, "difficulty")?;
+    suggested(Some(params.number(0, "difficulty")?))
+}
+
+fn number_in(text: &str) -> Option<f64> {
+    text.trim_end_matches(')').trim().parse().ok()
+}
+
+fn suggested(number: Option<f64>) -> Result<MinerCall, String> {
+    let number = number.ok_or("difficulty is no number")?;
     let difficulty = Difficulty::new(number)
         .ok_or_else(|| format!("difficulty is {number:e}, not above 0 or too high"))?;
     Ok(MinerCall::SuggestDifficulty(difficulty))
@@ -245,5 +258,19 @@ mod tests {
         assert_eq!(suggested("[[42]]"), Some(42.0));
         assert_eq!(suggested("[0]"), None);
         assert_eq!(suggested("[]"), None);
+        for (method, expected) in [
+            ("(1024", Some(1024.0)),
+            ("(0.5)", Some(0.5)),
+            ("(x", None),
+            ("(", None),
+        ] {
+            let line =
+                format!(r#"{{"id":1,"method":"mining.suggest_difficulty{method}","params":[]}}"#);
+            let got = match call(&line) {
+                MinerCall::SuggestDifficulty(difficulty) => Some(difficulty.get()),
+                _ => None,
+            };
+            assert_eq!(got, expected, "{method}");
+        }
     }
 }
