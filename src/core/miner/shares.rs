@@ -35,12 +35,11 @@ impl Miner {
             fresh: self.holds(&sent),
         };
         let open = self.open(sent.conn);
-        let mut found = assess(submit, &sent, surroundings, |hash| {
-            open.is_some_and(|open| open.seen.contains(hash))
-        });
+        let seen = |hash: &_| open.is_some_and(|open| open.seen.contains(hash));
+        let mut found = assess(submit, &sent, surroundings, seen);
         let has_room = open.is_some_and(|open| open.has_room(found.block));
-        // Once more would not help it.
-        let is_new = found.verdict != Verdict::Refuse(RejectReason::Duplicate);
+        // To send a block once more would not help it.
+        let is_new = !found.hash.as_ref().is_some_and(seen);
         if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
             found.verdict = Verdict::Refuse(RejectReason::TooMany);
         }
