@@ -45,15 +45,19 @@ impl Core {
 
     /// Somebody is waiting for any of the pools: the probes look soon.
     pub(super) fn seek_pools(&mut self, now: Now, out: &mut Vec<Action>) {
-        let soon = now.at.checked_add(SEEK_EVERY).unwrap_or(now.at);
         for slot in PoolSlot::ALL {
             if self.pools[slot].probe.is_idle() {
                 self.start_probe(slot, now, out);
             } else {
-                self.pools[slot].probe.hurry(soon);
-                self.note_probe_deadline(slot, now);
+                self.hurry_probe(slot, now);
             }
         }
+    }
+
+    fn hurry_probe(&mut self, slot: PoolSlot, now: Now) {
+        let soon = now.at.checked_add(SEEK_EVERY).unwrap_or(now.at);
+        self.pools[slot].probe.hurry(soon);
+        self.note_probe_deadline(slot, now);
     }
 
     pub(super) fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
@@ -137,8 +141,7 @@ impl Core {
             }
         }
         if self.miners.values().any(|miner| miner.waits_for_pools()) {
-            let soon = now.at.checked_add(SEEK_EVERY).unwrap_or(now.at);
-            self.pools[conn.slot].probe.hurry(soon);
+            self.hurry_probe(conn.slot, now);
         }
         self.note_probe_deadline(conn.slot, now);
         self.release_waiting(now, out);
