@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::io::{self, Read};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use crate::core::templates::Templates;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::{Identity, Talk, Upstream};
 use crate::shell::dial::{connect, secure};
-use crate::shell::link::Socket;
+use crate::shell::link::{Incoming, Socket};
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::{Encode, decode_pool};
 use crate::stratum::job::{Notify, network_difficulty};
@@ -35,6 +36,9 @@ const MOST_ATTEMPTS: usize = 6;
 
 /// The longest line that a pool may send, in bytes.
 const LONGEST_LINE: usize = 1024 * 1024;
+
+/// How many lines that are no use, or texts for people, are told.
+const MOST_NOTES: u32 = 20;
 
 /// Under which name the pools see the visitor.
 const WORKER: &str = "check";
@@ -103,6 +107,25 @@ struct Visit<'a> {
     /// What was asked and when, by id.
     asked: BTreeMap<u64, (&'static str, Instant)>,
     tell: &'a mut dyn FnMut(Found) -> anyhow::Result<()>,
+    notes: u32,
+}
+
+/// Reads until a moment and no longer, however slowly bytes come.
+struct Patient<'a> {
+    socket: &'a Socket,
+    incoming: Incoming<'a>,
+    until: Instant,
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = self.until.saturating_duration_since(clock());
+        if rest.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.socket.stream.set_read_timeout(Some(rest))?;
+        self.incoming.read(buffer)
+    }
 }
 
 impl<'a> Visit<'a> {
@@ -131,6 +154,7 @@ impl<'a> Visit<'a> {
             during: "resolve",
             asked: BTreeMap::new(),
             tell,
+            notes: 0,
         }
     }
 
@@ -165,6 +189,10 @@ impl<'a> Visit<'a> {
     }
 
     fn note(&mut self, text: impl Display) -> anyhow::Result<()> {
+        self.notes += 1;
+        if self.notes > MOST_NOTES {
+            bail!("it sends too much that is no use; is it a Stratum port?");
+        }
         (self.tell)(Found::Note(text.to_string()))
     }
 
@@ -195,7 +223,14 @@ impl<'a> Visit<'a> {
         self.talk(&socket, |upstream, talk| {
             upstream.opened(conn, identity, talk)
         })?;
-        let mut lines = LineReader::new(socket.reader(), LONGEST_LINE);
+        let mut lines = LineReader::new(
+            Patient {
+                socket: &socket,
+                incoming: socket.reader(),
+                until,
+            },
+            LONGEST_LINE,
+        );
         let mut heard = false;
         loop {
             self.during = self.waiting_for();
@@ -203,10 +238,6 @@ impl<'a> Visit<'a> {
             if rest.is_zero() {
                 bail!("no job within {} s", self.patience.as_secs());
             }
-            socket
-                .stream
-                .set_read_timeout(Some(rest))
-                .context("failed to set a time limit")?;
             let line = lines.next_line(decode_pool);
             heard |= matches!(line, Ok(Some(_)));
             let ended = |reason: CloseReason| reason.of_pool(heard, target.tls.is_some());
