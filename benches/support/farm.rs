@@ -98,7 +98,6 @@ impl Farm {
             message: FromMiner::Request {
                 id: request_id(),
                 call: MinerCall::Submit(Submit {
-                    user: "wallet.worker".into(),
                     job: Some(job),
                     e2: Extranonce2::new(&vec![0; rig.e2_size]).unwrap(),
                     ntime,

@@ -76,8 +76,8 @@ impl Session {
         self.worker.as_deref().unwrap_or_default()
     }
 
-    /// Whether shares may come under this name.
-    pub fn knows_user(&self, user: &str) -> bool {
+    /// Whether this name was authorized before.
+    fn knows_user(&self, user: &str) -> bool {
         self.users.iter().any(|known| known == user)
     }
 

@@ -98,11 +98,9 @@ pub struct Configure {
     pub unsupported: Vec<String>,
 }
 
-/// A share as the miner sends it.
+/// A share as the miner sends it. The user name is left out: the pool is sent ours, so it decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {
-    /// The user name, as in `mining.authorize`.
-    pub user: String,
     /// The job, if the text is an id that this proxy could have given out.
     pub job: Option<JobId>,
     /// The miner's part of the extranonce2.

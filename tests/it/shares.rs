@@ -78,11 +78,6 @@ fn what_is_wrong_with_a_share_is_said_here() {
     ] {
         assert_refused(&client.ask("mining.submit", &params), 20);
     }
-    let stranger = client.find(&mut work);
-    client.user = "somebody.else".into();
-    assert_refused(&client.submit(&stranger), 24);
-    client.user = "wallet.worker".into();
-
     let old = client.find(&mut work);
     a.new_block();
     let mut fresh = client.job_where("after the block", |work| work.notify.clean);
@@ -94,6 +89,41 @@ fn what_is_wrong_with_a_share_is_said_here() {
     assert_eq!(a.ledger().accepted(), 2, "{}", a.ledger().summary());
     assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
     assert_eq!(a.ledger().violations(), []);
+}
+
+/// The pool is sent our name for the worker anyway, so the miner's share counts whatever name it comes under.
+#[test]
+fn the_name_in_a_submit_decides_nothing() {
+    let (a, _b, proxy) = only_a(|options| options.one_worker = true);
+    let (mut client, mut work) = Client::working(proxy.address());
+    let second = client.ask("mining.authorize", &json!(["wallet.second", "x"]));
+    assert_accepted(&second);
+    let names = [
+        json!("wallet.worker"),
+        json!("wallet.second"),
+        json!("WALLET.Worker"),
+        json!("other.wallet"),
+        json!(""),
+        json!("x".repeat(2000)),
+        json!(null),
+        json!(7),
+        json!({"name": "worker"}),
+    ];
+    for name in &names {
+        let mut params = client.find(&mut work).params("");
+        params[0] = name.clone();
+        let answer = client.ask("mining.submit", &Value::from(params));
+        assert_eq!(answer["result"], true, "{name}: {answer}");
+    }
+    let accepted = usize::try_from(a.ledger().accepted()).unwrap();
+    assert_eq!(accepted, names.len(), "{}", a.ledger().summary());
+    assert_eq!(a.ledger().violations(), []);
+
+    // Only a connection that never authorized is refused.
+    let mut stranger = Client::connect(proxy.address());
+    stranger.configure();
+    stranger.subscribe();
+    assert_refused(&stranger.submit(&client.find(&mut work)), 24);
 }
 
 #[test]

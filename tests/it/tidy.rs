@@ -313,7 +313,8 @@ fn quirk_rows() -> Vec<(usize, Vec<String>)> {
 fn every_quirk_has_a_row() {
     let rows = quirk_rows();
     let numbers: Vec<usize> = rows.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, (1..=QUIRKS).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=rows.len()).collect::<Vec<_>>());
+    assert!(rows.len() >= QUIRKS);
     for (number, cells) in rows {
         assert_eq!(cells.len(), 4, "Q{number}");
         assert!(cells.iter().all(|cell| !cell.is_empty()), "Q{number}");

@@ -18,7 +18,7 @@ impl Miner {
     /// Takes in a share.
     pub(super) fn on_submit(&mut self, id: RequestId, submit: &Submit, turn: &mut Turn<'_>) {
         let within_limit = self.take_token(turn);
-        let authorized = self.session.is_authorized() && self.session.knows_user(&submit.user);
+        let authorized = self.session.is_authorized();
         let Some(sent) = submit.job.and_then(|job| self.sent.get(job)).cloned() else {
             let reason = match (within_limit, authorized) {
                 (false, _) => RejectReason::TooMany,

@@ -52,8 +52,8 @@ fn valid(method: &'static str, call: Result<MinerCall, String>) -> MinerCall {
 
 fn submit(params: &Params<'_>) -> Result<Submit, String> {
     let e2 = params.text(2, "extranonce2")?;
+    // The user name in front decides nothing, so anything may stand there (compat Q67).
     Ok(Submit {
-        user: params.text(0, "worker")?.into_owned(),
         job: job_id(&params.text(1, "job id")?),
         e2: Extranonce2::from_hex(&e2)
             .ok_or_else(|| format!("extranonce2 is {:?}, not hex of a usable size", quote(&e2)))?,
@@ -203,6 +203,13 @@ mod tests {
                 panic!("{line}")
             };
             assert_eq!(six.version_bits, None);
+        }
+        for name in ["null", "7", "{}", "\"\"", "[\"w\"]", "true"] {
+            let line = format!(r#"[{name},"1f","00000001","64a1b2c3","DEADBEEF"]"#);
+            let MinerCall::Submit(named) = share(&line) else {
+                panic!("{line}")
+            };
+            assert_eq!(named, five, "{line}");
         }
         for bad in [
             r#"[]"#,

@@ -56,7 +56,7 @@ fn understood(id: &RequestId, call: MinerCall) {
         MinerCall::Submit(submit) => {
             let Some(job) = submit.job else { return };
             let again = PoolCall::Submit(Box::new(PoolSubmit {
-                user: submit.user.as_str().into(),
+                user: "wallet.worker".into(),
                 job_id: job.to_string(),
                 e2: submit.e2,
                 ntime: submit.ntime,
