@@ -21,6 +21,7 @@ use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
 use crate::observe::published::Published;
 use crate::shell::accept::{Door, Reception, listen};
+use crate::shell::dial::dial;
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::panics::Panics;
 use crate::shell::scheduler::{Parts, Scheduler};
@@ -176,6 +177,7 @@ impl Proxy {
             memory,
             inbox: inputs,
             context,
+            dial,
             doors: [door].into_iter().chain(tls_door).collect(),
             published: Arc::clone(&published),
             store: memories,

@@ -3,7 +3,8 @@
 //! It does no I/O and never waits for a peer: messages go into bounded queues, dials and files to
 //! threads of their own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -13,13 +14,12 @@ use crossbeam_channel::Sender;
 
 use crate::config::Config;
 use crate::core::Core;
-use crate::core::action::Action;
+use crate::core::action::{Action, DialTarget};
 use crate::core::event::{CloseReason, Event};
 use crate::core::fact::{Fact, Limit};
 use crate::core::snapshot::Memory;
 use crate::observe::published::Published;
 use crate::shell::accept::Door;
-use crate::shell::dial::dial;
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::{Link, NotSent};
 use crate::stratum::message::{ToMiner, ToPool};
@@ -38,11 +38,15 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 /// How long the end waits for pool connections to be closed in order.
 const LAST_WORDS: Duration = Duration::from_millis(1100);
 
+/// Starts to dial a pool without waiting for it: [`dial`](crate::shell::dial::dial).
+pub type Dial = fn(PoolConn, Arc<DialTarget>, &Context) -> io::Result<()>;
+
 /// The scheduler thread's own state.
 pub struct Scheduler {
     core: Core,
     inbox: Receiver<Input>,
     context: Context,
+    dial: Dial,
     doors: Vec<Door>,
     miners: HashMap<MinerId, Link<ToMiner>>,
     pools: HashMap<PoolConn, Link<ToPool>>,
@@ -68,6 +72,8 @@ pub struct Parts {
     pub inbox: Receiver<Input>,
     /// What connections share.
     pub context: Context,
+    /// How a pool is dialled.
+    pub dial: Dial,
     /// The port for miners, closed at the stop.
     pub doors: Vec<Door>,
     /// Where the state is published.
@@ -86,6 +92,7 @@ impl Scheduler {
             core,
             inbox: parts.inbox,
             context: parts.context,
+            dial: parts.dial,
             doors: parts.doors,
             miners: HashMap::new(),
             pools: HashMap::new(),
@@ -220,36 +227,44 @@ impl Scheduler {
         })
     }
 
+    /// Carries out what the core decided, and what it decides about dials that could not even be started. A loop: after
+    /// an outage each of thousands of dials may fail in the turn in which the one before has failed.
     fn perform(&mut self, now: Now) {
-        let mut actions = std::mem::take(&mut self.actions);
-        let mut failed = Vec::new();
-        for action in actions.drain(..) {
-            match action {
-                Action::SendMiner { miner, message } => self.send_miner(miner, message, now),
-                Action::SendPool { conn, message } => self.send_pool(conn, message),
-                Action::Dial { conn, target } => {
-                    if let Err(error) = dial(conn, target, &self.context) {
-                        failed.push(Event::PoolDialFailed {
-                            conn,
-                            error: error.to_string(),
-                        });
-                    }
-                }
-                Action::Close { link } => self.close(link),
-                Action::Abort { link } => self.abort(link, CloseReason::ByUs),
-                Action::StopListening => {
-                    for door in self.doors.drain(..) {
-                        door.stop();
-                    }
-                }
-                Action::Report(fact) => self.tell(&fact, now),
+        let mut failed = VecDeque::new();
+        loop {
+            let mut actions = std::mem::take(&mut self.actions);
+            for action in actions.drain(..) {
+                self.carry_out(action, &mut failed, now);
             }
-        }
-        self.actions = actions;
-        // The next attempt comes after a pause, so that this ends.
-        for event in failed {
+            self.actions = actions;
+            // The next attempt comes after a pause, so this ends.
+            let Some(event) = failed.pop_front() else {
+                return;
+            };
             self.core.handle(event, now, &mut self.actions);
-            self.perform(now);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, failed: &mut VecDeque<Event>, now: Now) {
+        match action {
+            Action::SendMiner { miner, message } => self.send_miner(miner, message, now),
+            Action::SendPool { conn, message } => self.send_pool(conn, message),
+            Action::Dial { conn, target } => {
+                if let Err(error) = (self.dial)(conn, target, &self.context) {
+                    failed.push_back(Event::PoolDialFailed {
+                        conn,
+                        error: error.to_string(),
+                    });
+                }
+            }
+            Action::Close { link } => self.close(link),
+            Action::Abort { link } => self.abort(link, CloseReason::ByUs),
+            Action::StopListening => {
+                for door in self.doors.drain(..) {
+                    door.stop();
+                }
+            }
+            Action::Report(fact) => self.tell(&fact, now),
         }
     }
 
@@ -335,5 +350,98 @@ impl Scheduler {
                 Err(_) => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::pool_facts::PoolFacts;
+    use crate::observe::Observer;
+    use crate::observe::metrics::Metrics;
+    use crate::shell::inbox::{Live, inbox};
+    use crate::stratum::codec::decode_miner;
+    use crate::system::thread::{SERVICE_STACK, spawn};
+    use crate::units::PoolSlot;
+
+    /// More of these, each in a call of the one before, than the scheduler's stack holds.
+    const MINERS: u64 = 5000;
+
+    fn scheduler(dial: Dial) -> Scheduler {
+        let pool =
+            |name| json!({"name": name, "host": "127.0.0.1", "port": 3333, "wallet": "wallet"});
+        let config = json!({
+            "pools": {"A": pool("A"), "B": pool("B")},
+            "logging": {"directory": "", "deny": ["pool_dialing", "pool_lost", "miner_connected"]},
+        });
+        let config = Arc::new(crate::config::parse(&config.to_string()).unwrap().config);
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("config.json");
+        let (log, _guard) = crate::observe::log::start(&config.logging, &place, false).unwrap();
+        let (inputs, receiver) = inbox();
+        let facts: PoolFacts = serde_json::from_value(json!({"e2_size": 8})).unwrap();
+        let address = config.pools[PoolSlot::A].as_ref().unwrap().address();
+        Scheduler::new(Parts {
+            config: Arc::clone(&config),
+            memory: Memory {
+                pools: [(address, facts)].into(),
+                ..Memory::default()
+            },
+            inbox: receiver,
+            context: Context {
+                inbox: inputs,
+                live: Live::new(config),
+                observer: Arc::new(Observer {
+                    log,
+                    metrics: Arc::new(Metrics::new().unwrap()),
+                    notices: Arc::default(),
+                }),
+                tls: crate::shell::tls::pool::Tls::default(),
+            },
+            dial,
+            doors: Vec::new(),
+            published: Arc::default(),
+            store: crossbeam_channel::bounded(1).0,
+        })
+    }
+
+    #[test]
+    fn thousands_of_dials_may_fail_in_one_turn() {
+        let run = || {
+            let mut it = scheduler(|_, _, _| Err(io::Error::other("no room for a thread")));
+            let start = now();
+            let later = |seconds| Now {
+                at: start.at + Duration::from_secs(seconds),
+                ..start
+            };
+            it.core.handle_deadline(later(10), &mut it.actions);
+            it.perform(later(10));
+            for miner in (1..=MINERS).map(MinerId) {
+                let peer = ([10, 0, 0, 1], 4000).into();
+                let mut events = vec![Event::MinerOpened { miner, peer }];
+                for (method, params) in [
+                    ("mining.subscribe", json!(["rig"])),
+                    ("mining.authorize", json!(["w.rig", "x"])),
+                ] {
+                    let line = json!({"id": 1, "method": method, "params": params}).to_string();
+                    let message = decode_miner(line.as_bytes()).unwrap();
+                    events.push(Event::MinerSent { miner, message });
+                }
+                for event in events {
+                    it.core.handle(event, later(10), &mut it.actions);
+                    it.perform(later(10));
+                }
+            }
+            // All pauses are over by now.
+            it.core.handle_deadline(later(15), &mut it.actions);
+            it.perform(later(15));
+            it.core.memory();
+        };
+        spawn("scheduler", SERVICE_STACK, run)
+            .unwrap()
+            .join()
+            .unwrap();
     }
 }
