@@ -21,6 +21,7 @@ pub mod sites;
 pub mod upstream;
 
 pub mod departed;
+pub mod fallback;
 pub mod ledger;
 pub mod meter;
 pub mod payout;
@@ -44,6 +45,7 @@ use crate::core::agenda::Agenda;
 use crate::core::departed::Departed;
 use crate::core::event::{Event, Stop};
 use crate::core::fact::{Fact, TurnedAway};
+use crate::core::fallback::Fallback;
 use crate::core::ledger::Ledger;
 use crate::core::miner::Miner;
 use crate::core::payout::Payout;
@@ -80,6 +82,7 @@ pub struct Core {
     /// Where the earnings go, and whether the owner knows.
     payouts: PerPool<Payout>,
     departed: Departed,
+    fallback: Fallback,
     /// Seconds of work for each pool before this start.
     seconds_before: PerPool<f64>,
     agenda: Agenda<Due>,
@@ -131,6 +134,7 @@ impl Core {
             ledger: memory.ledger,
             payouts: memory.payouts,
             departed: Departed::default(),
+            fallback: Fallback::default(),
             agenda: Agenda::default(),
             random: Random::new(seed),
             admitted: 0,
@@ -286,14 +290,22 @@ impl Core {
         self.admitted += 1;
         self.miners
             .insert(id, Box::new(Miner::new(id, peer, index, now)));
+        let gone = pools_gone(&self.pools, &self.config, now);
+        if !gone {
+            self.fallback.end();
+        }
         let refusal = if self.stopping.is_some() {
             Some(TurnedAway::Stopping)
+        } else if !self.config.is_set_up() {
+            Some(TurnedAway::NotSetUp)
         } else {
-            (!self.config.is_set_up()).then_some(TurnedAway::NotSetUp)
+            let hangs_up = gone && self.fallback.hangs_up(peer.ip(), now.at);
+            hangs_up.then_some(TurnedAway::NoWork)
         };
         self.with_miner(id, now, out, |miner, turn| {
             if let Some(reason) = refusal {
                 miner.turn_away(reason, turn);
+                turn.seek_pools();
             }
         });
     }
@@ -317,6 +329,9 @@ impl Core {
         let Some(miner) = self.miners.remove(&id) else {
             return;
         };
+        if miner.session.is_authorized() && pools_gone(&self.pools, &self.config, now) {
+            self.fallback.left(miner.peer.ip(), now.at);
+        }
         if miner.session.has_user() {
             let view = miner.view(now, &Rules::of(&self.config), &self.ledger);
             self.departed.push(view, now.unix_ms);

@@ -64,6 +64,8 @@ pub struct Miner {
     last_work: Option<Instant>,
     /// Since when no pool has work for it.
     idle_since: Option<Instant>,
+    /// Whether its last job is one that keeps it quiet while no pool has work.
+    parked: bool,
     /// Submits that may come at once.
     tokens: f64,
     tokens_at: Instant,
@@ -137,6 +139,7 @@ impl Miner {
             owes_extranonce: false,
             last_work: None,
             idle_since: None,
+            parked: false,
             // As much as the limit allows; it is cut to that at the first submit.
             tokens: f64::INFINITY,
             tokens_at: now.at,
@@ -279,7 +282,13 @@ impl Miner {
             .authorize_deadline(turn.config)
             .is_some_and(|due| due <= now)
         {
-            self.turn_away(TurnedAway::NotAuthorized, turn);
+            let waits = self.waits_for_pools() && turn.pools_gone();
+            let reason = if waits {
+                TurnedAway::NoWork
+            } else {
+                TurnedAway::NotAuthorized
+            };
+            self.turn_away(reason, turn);
         } else if self
             .no_work_deadline(turn.config)
             .is_some_and(|due| due <= now)
@@ -371,9 +380,13 @@ impl Miner {
         self.idle_since?.checked_add(config.scheduler.no_work?)
     }
 
+    /// When the miner needs a line with work again, new or not.
     fn silence_deadline(&self) -> Option<Instant> {
-        self.schedule.on()?;
         self.last_work?.checked_add(LONGEST_SILENCE)
+    }
+
+    fn is_silent_for_long(&self, now: Instant) -> bool {
+        self.silence_deadline().is_some_and(|due| due <= now)
     }
 
     fn postpone(&mut self, id: RequestId, call: MinerCall, turn: &mut Turn<'_>) {

@@ -42,9 +42,14 @@ impl Turn<'_> {
         pools_known(self.pools, self.config, self.now)
     }
 
+    /// Whether no pool has been there for so long that miners are let go.
+    pub(in crate::core) fn pools_gone(&self) -> bool {
+        pools_gone(self.pools, self.config, self.now)
+    }
+
     /// A miner waits for its answer; if that is because no pool is there, they are looked for.
     pub(in crate::core) fn seek_pools(&mut self) {
-        self.seeks_pools |= pools_gone(self.pools, self.config, self.now);
+        self.seeks_pools |= self.pools_gone();
     }
 
     /// Tells what a connection found out about its pool.

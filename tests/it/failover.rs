@@ -258,9 +258,13 @@ fn miners_that_do_not_go_when_they_are_told_hold_nobody_up() {
     }
     a.come_back().unwrap();
     b.come_back().unwrap();
-    let (mut client, mut work) = Client::working(proxy.address());
-    let share = client.find(&mut work);
-    assert_eq!(client.submit(&share)["result"], true);
+    // A newcomer may be sent to its fallback before it is known that the pools are back.
+    let miner = miner(proxy.address(), |options| {
+        options.reconnect = Some(Duration::from_millis(100));
+    });
+    wait_until(SOON, "a share of a newcomer", || {
+        miner.ledger().accepted() > 0
+    });
 }
 
 #[test]

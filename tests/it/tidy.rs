@@ -97,7 +97,7 @@ const NOT_IN_CORE: [&str; 14] = [
     "SystemTime",
 ];
 
-/// How many quirks there are.
+/// How many quirks there are at least.
 const QUIRKS: usize = 66;
 
 fn root() -> &'static Path {

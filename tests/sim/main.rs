@@ -19,5 +19,6 @@ mod world;
 mod backups;
 mod faults;
 mod lines;
+mod outages;
 mod quirks;
 mod split;

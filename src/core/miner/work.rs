@@ -1,12 +1,19 @@
 //! Which pool the miner works for, and sending it work.
 
+use std::sync::Arc;
+
 use super::Miner;
 use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
-use crate::core::jobs::SentJob;
+use crate::core::jobs::{NTIME_ROOM, SentJob};
 use crate::core::turn::Turn;
+use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
-use crate::units::{PerPool, PoolConn, PoolSlot, VersionMask};
+use crate::units::{Difficulty, PerPool, PoolConn, PoolSlot, VersionMask};
+
+/// The highest difficulty that a miner without work is told: the largest that firmware with a signed
+/// 32-bit field can hold. 200 TH/s find such a share in half a day.
+const PARKED_DIFFICULTY: f64 = 2_147_483_647.0;
 
 impl Miner {
     /// Takes the miner where the schedule wants it.
@@ -35,19 +42,55 @@ impl Miner {
                 self.schedule.set_turn(None, now);
                 self.idle_since = Some(now);
                 turn.report(Fact::MinerIdle { miner: self.id });
+                self.park(turn);
             }
-            None => (),
+            None => self.park(turn),
         }
     }
 
     /// Some miners give a server up that has nothing new for them: the job that they have, as fresh work.
     fn break_silence(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
-        if self
-            .silence_deadline()
-            .is_some_and(|due| due <= turn.now.at)
-        {
+        if self.is_silent_for_long(turn.now.at) {
             self.send_work(slot, turn);
         }
+    }
+
+    /// Keeps a miner quiet while no pool has work: it gets its last job once more, at a difficulty that
+    /// only a block meets. Nobody could credit its shares, and rejecting each of them drives some
+    /// software away: cpuminer-opt exits when more than half are rejected (compat Q68).
+    fn park(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now.at;
+        let silent = self.is_silent_for_long(now);
+        if self.parked && !silent {
+            return;
+        }
+        if silent {
+            // Even if there is nothing to send, the next look is due after the next silence only.
+            self.last_work = Some(now);
+        }
+        // The shares of a connection that was only replaced still count.
+        let last = self.sent.last().filter(|sent| !self.holds(sent)).cloned();
+        let Some((last, extranonce)) = last.zip(self.session.extranonce) else {
+            return;
+        };
+        let (own, template) = (last.job.notify.ntime, last.job.template);
+        let before = turn.templates.last_ntime(template).unwrap_or(own);
+        let ntime = before.saturating_add(1);
+        if ntime.saturating_sub(own) > NTIME_ROOM || last.job.padding(&extranonce).is_none() {
+            return;
+        }
+        turn.handed_out(&last.job, ntime);
+        let network = network_difficulty(last.job.notify.nbits).min(PARKED_DIFFICULTY);
+        let parked = Difficulty::new(network).unwrap_or(Difficulty::ONE);
+        let told = self.told_difficulty.map_or(parked, |now| now.max(parked));
+        let job = SentJob {
+            id: self.sent.next_id(),
+            extranonce,
+            lowest_told: told.for_miner(),
+            ..last
+        };
+        self.send(job, ntime, true, turn);
+        self.parked = true;
     }
 
     /// Sends the newest job of the pool that the miner works for, if that is `slot`.
@@ -113,44 +156,51 @@ impl Miner {
             Some(wanted) => job.mask.intersect(wanted),
             None => VersionMask::NONE,
         };
-        let set_extranonce = std::mem::take(&mut self.owes_extranonce);
-        let clean = set_extranonce || must_drop(left, conn, turn.config.scheduler.clean_on_switch);
-        let id = self.sent.next_id();
-        let work = Work {
-            set_extranonce,
-            difficulty: (self.told_difficulty != Some(told)).then_some(told),
-            // Only who asked knows what to do with it (QUIRKS Q13, Q59).
-            mask: (self.session.was_configured
-                && self.session.rolling.is_some()
-                && self.told_mask != Some(mask))
-            .then_some(mask),
-            job: id,
-            pool_job: job.clone(),
-            extranonce,
-            ntime: fresh.ntime,
-            clean,
-        };
-        if work.difficulty.is_some() {
-            self.sent.told(told);
-        }
-        turn.report(Fact::JobForwarded {
-            miner: self.id,
-            slot,
-            job: id,
-            pool_job: job.notify.job_id.clone(),
-            difficulty: told,
-            clean,
-            delay: fresh.delay,
-        });
-        self.sent.push(SentJob {
-            id,
+        let clean =
+            self.owes_extranonce || must_drop(left, conn, turn.config.scheduler.clean_on_switch);
+        let sent = SentJob {
+            id: self.sent.next_id(),
             conn,
             serial: fresh.serial,
             job,
             extranonce,
             mask,
             lowest_told: told,
+        };
+        turn.report(Fact::JobForwarded {
+            miner: self.id,
+            slot,
+            job: sent.id,
+            pool_job: sent.job.notify.job_id.clone(),
+            difficulty: told,
+            clean,
+            delay: fresh.delay,
         });
+        self.send(sent, fresh.ntime, clean, turn);
+        self.parked = false;
+    }
+
+    /// Sends a job, with what changes for the miner along with it.
+    fn send(&mut self, sent: SentJob, ntime: u32, clean: bool, turn: &mut Turn<'_>) {
+        let (told, mask) = (sent.lowest_told, sent.mask);
+        let work = Work {
+            set_extranonce: std::mem::take(&mut self.owes_extranonce),
+            difficulty: (self.told_difficulty != Some(told)).then_some(told),
+            // Only who asked knows what to do with it (QUIRKS Q13, Q59).
+            mask: (self.session.was_configured
+                && self.session.rolling.is_some()
+                && self.told_mask != Some(mask))
+            .then_some(mask),
+            job: sent.id,
+            pool_job: Arc::clone(&sent.job),
+            extranonce: sent.extranonce,
+            ntime,
+            clean,
+        };
+        if work.difficulty.is_some() {
+            self.sent.told(told);
+        }
+        self.sent.push(sent);
         self.told_difficulty = Some(told);
         self.told_mask = Some(mask);
         self.last_work = Some(turn.now.at);

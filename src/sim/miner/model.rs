@@ -17,6 +17,9 @@ use crate::sim::miner::work::{self, Share, Work};
 /// How many headers are tried for one share at [`Pace::Shares`] before the miner gives it up.
 const MOST_TRIES: u32 = 50_000;
 
+/// Above this difficulty a simulated miner finds nothing however long it tries, so it does not.
+const HOPELESS: f64 = 1e6;
+
 /// The longest and the shortest time between two turns of work.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
 const SHORTEST_TURN: Duration = Duration::from_millis(2);
@@ -494,6 +497,9 @@ impl Conversation {
             DifficultyUse::NextJob => job.difficulty,
             DifficultyUse::AtOnce => newest,
         };
+        if difficulty > HOPELESS {
+            return;
+        }
         let mut ntime = job.work.notify.ntime;
         if turn.options.rolls_ntime {
             let worked = turn.now.saturating_duration_since(job.received).as_secs();

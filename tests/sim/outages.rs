@@ -1,0 +1,133 @@
+//! No pool has work: what becomes of the miners until one is back.
+
+use std::time::Duration;
+
+use dpmp::core::fact::{Fact, TurnedAway};
+use dpmp::sim::miner::options::{MinerOptions, Pace};
+use dpmp::sim::pool::options::PoolOptions;
+use dpmp::units::PoolSlot;
+
+use crate::world::{World, config};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn world(no_work: Option<u64>, nbits: u32) -> World {
+    let pool = |seed| PoolOptions {
+        seed,
+        nbits,
+        ..PoolOptions::default()
+    };
+    let mut config = config([50.0, 50.0], 10.0);
+    config.scheduler.no_work = no_work.map(seconds);
+    let mut world = World::new(config, [pool(1), pool(2)], 11);
+    world.keep_facts = true;
+    world.add_miner(
+        MinerOptions {
+            pace: Pace::Shares(2.0),
+            ..MinerOptions::default()
+        },
+        seconds(1),
+    );
+    world.run(seconds(30), |_| ());
+    world
+}
+
+fn both_down(world: &mut World) {
+    PoolSlot::ALL
+        .into_iter()
+        .for_each(|slot| world.take_down(slot));
+}
+
+/// compat Q68: cpuminer-opt exits for good when more than half of its shares are rejected.
+#[test]
+fn a_miner_without_work_is_kept_quiet() {
+    for (no_work, outage) in [(Some(60), 20), (None, 300)] {
+        let mut world = world(no_work, 0x1702_3a04);
+        let ledger = world.rigs[0].model.ledger().clone();
+        let (before, jobs) = (ledger.accepted(), ledger.jobs_received());
+        assert!(before > 40, "{before}");
+        both_down(&mut world);
+        world.run(seconds(outage), |_| ());
+        assert!(ledger.rejected() <= 2, "{} rejected", ledger.rejected());
+        assert_eq!(ledger.connections(), 1);
+        let parked = ledger.last_job().unwrap();
+        assert_eq!(parked.difficulty, 2_147_483_647.0);
+        assert!(parked.clean, "what it has is worth nothing any more");
+        // compat Q65: some leave after 90 seconds without a line.
+        let sent = ledger.jobs_received() - jobs;
+        assert!(sent >= outage / 61 && sent <= outage / 60 + 3, "{sent}");
+
+        PoolSlot::ALL
+            .into_iter()
+            .for_each(|slot| world.sites[slot].up = true);
+        world.run(seconds(60), |_| ());
+        assert_eq!(ledger.connections(), 1);
+        assert!(ledger.last_job().unwrap().difficulty < 1.0);
+        let after = ledger.accepted() - before;
+        assert!(after > 50, "{after} shares after the outage");
+        assert_eq!(ledger.violations(), []);
+    }
+}
+
+/// The one share that counts in an outage is still asked for.
+#[test]
+fn a_miner_without_work_is_asked_for_blocks() {
+    // A network of difficulty 1/128: higher than what the pools ask for.
+    let mut world = world(Some(60), 0x1d7f_ff80);
+    both_down(&mut world);
+    world.run(seconds(5), |_| ());
+    let parked = world.rigs[0].model.ledger().last_job().unwrap();
+    assert!((parked.difficulty - 1.0 / 128.0).abs() < 1e-4, "{parked:?}");
+}
+
+/// compat Q69: AxeOS goes to its fallback after three connections that end without an answer.
+#[test]
+fn a_miner_that_comes_back_in_vain_finds_a_dead_server_and_then_waits() {
+    let mut world = world(Some(60), 0x1702_3a04);
+    world.facts.clear();
+    both_down(&mut world);
+    world.run(seconds(61), |_| ());
+    let ledger = world.rigs[0].model.ledger().clone();
+    let before = ledger.replies().len();
+    world.run(seconds(14), |_| ());
+    // It was let go, came back at once six times (its own three, and three for having been here), and is held now.
+    assert_eq!(ledger.connections(), 8);
+    assert_eq!(ledger.replies().len(), before, "not a word");
+    let turned_away = |world: &World| {
+        let reasons = world.facts.iter().filter_map(|fact| match fact {
+            Fact::MinerTurnedAway { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        reasons.collect::<Vec<_>>()
+    };
+    assert_eq!(turned_away(&world), vec![TurnedAway::NoWork; 7]);
+    world.sites[PoolSlot::A].up = true;
+    world.run(seconds(12), |_| ());
+    assert_eq!(ledger.connections(), 8, "whoever waits is served");
+    assert!(ledger.last_job().unwrap().difficulty < 1.0);
+}
+
+#[test]
+fn a_miner_that_was_held_in_vain_is_not_said_to_be_unauthorized() {
+    let mut world = world(Some(60), 0x1702_3a04);
+    both_down(&mut world);
+    world.run(seconds(75), |_| ());
+    world.facts.clear();
+    world.run(seconds(40), |_| ());
+    assert!(world.facts.iter().any(|fact| matches!(
+        fact,
+        Fact::MinerTurnedAway {
+            reason: TurnedAway::NoWork,
+            ..
+        }
+    )));
+    assert!(!world.facts.iter().any(|fact| matches!(
+        fact,
+        Fact::MinerTurnedAway {
+            reason: TurnedAway::NotAuthorized,
+            ..
+        }
+    )));
+}
