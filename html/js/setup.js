@@ -6,6 +6,7 @@ import { count, trimmed } from "./format.js";
 import { poolOf } from "./configform.js";
 import { watchStatus } from "./live.js";
 import { poolTest } from "./pooltest.js";
+import { percentSlider } from "./slider.js";
 import { inWords, parsePercent } from "./split.js";
 import { button, copyField, failure, h, loading, notice, pageHead, poolBadge, setText } from "./ui.js";
 
@@ -121,25 +122,26 @@ function splitStep(draft, wizard, { back, next }) {
   const problem = h("div", { role: "alert" });
   const words = h("p", { class: "note" });
   const big = h("p", { class: "huge-line setup-split" });
-  const slider = h("input", { type: "range", class: "split-slider", min: "0", max: "100", step: "1", "aria-label": "Part of the work for pool A, in percent" });
+  const edit = (percent) => ((wizard.percent = percent), show(false));
+  // A drag counts once it has ended in order.
+  let kept = wizard.percent;
+  const slider = percentSlider({ ondrag: edit, ondrop: () => (kept = wizard.percent), oncancel: () => edit(kept) });
   const field = h("input", { type: "text", inputmode: "decimal", class: "percent-field pool-a-edge", size: "5", id: "setup-percent" });
   const show = (typing) => {
     const a = wizard.onlyA ? 100 : wizard.percent;
     big.replaceChildren(h("span", { class: "huge text-a" }, trimmed(a, 1)), h("span", { class: "huge colon" }, ":"), h("span", { class: "huge text-b" }, trimmed(100 - a, 1)));
-    slider.value = a;
-    slider.style.setProperty("--share", `${a}%`);
-    slider.setAttribute("aria-valuetext", `${trimmed(a)} percent to ${names.A}, ${trimmed(100 - a)} percent to ${names.B}`);
+    slider.show(a, `${trimmed(a)} percent to ${names.A}, ${trimmed(100 - a)} percent to ${names.B}`);
     if (!typing) field.value = trimmed(a);
     setText(words, inWords(a, names));
   };
-  slider.addEventListener("input", () => ((wizard.percent = Number(slider.value)), show(false)));
+  slider.input.addEventListener("input", () => edit((kept = Number(slider.input.value))));
   field.addEventListener("input", () => {
     const value = parsePercent(field.value);
     field.setAttribute("aria-invalid", String(value === null));
-    if (value !== null) wizard.percent = value;
+    if (value !== null) wizard.percent = kept = value;
     show(true);
   });
-  slider.disabled = wizard.onlyA;
+  slider.input.disabled = wizard.onlyA;
   field.disabled = wizard.onlyA;
   show(false);
 
@@ -163,7 +165,7 @@ function splitStep(draft, wizard, { back, next }) {
     h("h2", { tabindex: "-1" }, "How the work is split"),
     h("p", { class: "note" }, "You can move this at any time on Home."),
     big,
-    h("div", { class: "split-control" }, h("div", { class: "split-names" }, h("span", { class: "text-a" }, poolBadge("A"), names.A), h("span", { class: "text-b" }, names.B, poolBadge("B"))), slider, h("div", { class: "split-tools" }, h("label", { for: "setup-percent" }, h("span", { class: "sr-only" }, "Percent for pool A"), field, h("span", { class: "note" }, "% to A")))),
+    h("div", { class: "split-control" }, h("div", { class: "split-names" }, h("span", { class: "text-a" }, poolBadge("A"), names.A), h("span", { class: "text-b" }, names.B, poolBadge("B"))), slider.element, h("div", { class: "split-tools" }, h("label", { for: "setup-percent" }, h("span", { class: "sr-only" }, "Percent for pool A"), field, h("span", { class: "note" }, "% to A")))),
     words,
     problem,
     foot(back, save),

@@ -1,18 +1,30 @@
-// The split: what is set, and the control that sets it live. While the owner drags, types or waits
-// for the answer, the control is his: what the server says meanwhile does not touch it.
+// The split: what is set, and the control that sets it live. While the owner drags, types or waits for the answer,
+// updates from the server do not touch the control.
+//
+// A split moves money, so nothing is applied by accident: a typed number and, on a touch screen, Swap and Undo are
+// only proposed until the owner presses Apply.
 import * as api from "./api.js";
 import { ratio, trimmed } from "./format.js";
-import { button, debounce, h, setText, toast } from "./ui.js";
+import { percentSlider } from "./slider.js";
+import { button, byTouch, debounce, h, setText, toast } from "./ui.js";
 
 /** Keys may be held down; the weights are sent when they rest. */
 const KEY_REST_MS = 500;
 
 export function splitControl() {
-  const view = build();
+  const view = build({
+    ondrag: (a) => ((held = true), edit(a)),
+    ondrop: () => ((held = false), commit()),
+    oncancel: () => ((held = false), release()),
+  });
   let server = null;
   let names = { A: "Pool A", B: "Pool B" };
-  /** What the owner is setting: the percent of pool A, or null if he is not. */
+  /** What the owner is setting: the percent of pool A, or null. */
   let draft = null;
+  /** Set while the draft waits for Apply; `undoing`: the weights to go back to, or null. */
+  let proposal = null;
+  /** Whether a pointer holds the thumb. */
+  let held = false;
   let sending = false;
   let before = [];
 
@@ -26,83 +38,103 @@ export function splitControl() {
     view.undo.disabled = before.length === 0 || sending;
     view.undo.title = before.length ? `Back to ${ratio(percentOf(before.at(-1)) / 100)}` : "Nothing to undo";
     view.swap.disabled = sending;
+    view.propose(proposal && !sending ? a : null);
   }
 
   function edit(a) {
     draft = a;
+    proposal = null;
     setText(view.error, "");
+    render();
+  }
+
+  /** Shows a split that the owner has to confirm. */
+  function propose(a, undoing = null) {
+    edit(a);
+    if (server && undoing === null && same(percentOf(server), a)) return release();
+    proposal = { undoing };
     render();
   }
 
   async function commit() {
     rest.cancel();
-    if (draft === null || sending) return;
-    const a = draft;
-    if (server && Math.abs(percentOf(server) - a) < 1e-9) return release();
+    if (draft === null || sending || held) return;
+    const undoing = proposal?.undoing ?? null;
+    if (undoing) return send(before.pop(), { undoing: true });
+    if (server && same(percentOf(server), draft)) return release();
     // Rounded so that 100 - 66.6 does not become 33.400000000000006.
-    await send({ A: a, B: Number((100 - a).toFixed(6)) });
+    await send({ A: draft, B: remainder(draft) });
   }
 
   async function send(weights, { undoing = false } = {}) {
     sending = true;
     const sent = draft;
+    render();
     view.root.setAttribute("aria-busy", "true");
     try {
       const answer = await api.weights(weights.A, weights.B);
       if (!undoing) before.push(answer.previous);
       server = { A: answer.A, B: answer.B };
-      const back = undoing ? null : { label: "Undo", run: undo };
+      const back = undoing ? null : { label: "Undo", run: pressedUndo };
       toast(`The split is ${ratio(percentOf(server) / 100)} now. It takes effect with the miners' next turns.`, { action: back });
     } catch (error) {
+      if (undoing) before.push(weights);
       setText(view.error, `Not applied: ${error.message}`);
     }
     sending = false;
     view.root.removeAttribute("aria-busy");
-    // Whoever went on dragging meanwhile keeps the control.
+    // If the owner has gone on dragging, the control stays with them.
     if (draft === sent) release();
-    else rest();
+    else if (proposal === null) rest();
+    else render();
   }
 
   function release() {
     draft = null;
+    proposal = null;
     render();
   }
 
-  async function undo() {
-    const weights = before.pop();
-    if (!weights || sending) return;
-    draft = percentOf(weights);
-    render();
-    await send(weights, { undoing: true });
+  function pressedUndo() {
+    if (before.length === 0 || sending) return;
+    propose(percentOf(before.at(-1)), before.at(-1));
+    // From a message that outlived this page there is nothing to confirm on.
+    if (!byTouch() || !view.root.isConnected) return commit();
+    view.root.scrollIntoView({ block: "nearest" });
   }
 
   const rest = debounce(commit, KEY_REST_MS);
-  let byKey = false;
-  view.slider.addEventListener("keydown", () => (byKey = true));
-  view.slider.addEventListener("pointerdown", () => (byKey = false));
+  // Only keys and screen readers reach the range input.
   view.slider.addEventListener("input", () => edit(Number(view.slider.value)));
-  view.slider.addEventListener("change", () => (byKey ? rest() : commit()));
-  view.slider.addEventListener("blur", commit);
+  view.slider.addEventListener("change", rest);
+  view.slider.addEventListener("blur", () => proposal === null && commit());
   for (const pool of ["A", "B"]) {
     const field = view.fields[pool];
     field.addEventListener("input", () => typed(pool, field.value));
     field.addEventListener("keydown", (event) => onFieldKey(event));
-    field.addEventListener("blur", () => (valid(field) ? commit() : abandon()));
+    field.addEventListener("blur", () => (valid(field) ? render() : abandon()));
   }
-  view.swap.addEventListener("click", () => (edit(Number((100 - current()).toFixed(6))), commit()));
-  view.undo.addEventListener("click", undo);
+  view.swap.addEventListener("click", () => {
+    propose(remainder(current()));
+    if (!byTouch()) commit();
+  });
+  view.undo.addEventListener("click", pressedUndo);
+  view.apply.addEventListener("click", commit);
+  view.cancel.addEventListener("click", abandon);
 
   function typed(pool, text) {
     const value = parsePercent(text);
     const field = view.fields[pool];
     field.setAttribute("aria-invalid", String(value === null));
-    // What cannot be used stays in the field, and the control stays the owner's.
+    // A number that cannot be used stays in the field until the owner leaves it.
     if (value === null) {
       draft = current();
+      proposal = null;
+      view.propose(null);
       setText(view.error, "Enter a number from 0 to 100.");
       return;
     }
-    edit(pool === "A" ? value : Number((100 - value).toFixed(6)));
+    propose(pool === "A" ? value : remainder(value));
   }
 
   function onFieldKey(event) {
@@ -113,7 +145,9 @@ export function splitControl() {
   function abandon() {
     setText(view.error, "");
     draft = null;
+    proposal = null;
     Object.values(view.fields).forEach((field) => field.removeAttribute("aria-invalid"));
+    view.propose(null);
     if (server) view.show(percentOf(server), names, { typing: null });
   }
 
@@ -128,6 +162,9 @@ export function splitControl() {
   };
 }
 
+const same = (a, b) => Math.abs(a - b) < 1e-9;
+const remainder = (a) => Number((100 - a).toFixed(6));
+
 const valid = (field) => parsePercent(field.value) !== null;
 
 /** A number from 0 to 100, with point or comma, or null. */
@@ -137,8 +174,8 @@ export function parsePercent(text) {
   return value;
 }
 
-function build() {
-  const slider = h("input", { type: "range", min: "0", max: "100", step: "1", class: "split-slider", "aria-label": "Part of the work for pool A, in percent" });
+function build(pointer) {
+  const slider = percentSlider(pointer);
   const fields = { A: percentField("A"), B: percentField("B") };
   const big = { A: h("span", { class: "huge text-a" }), B: h("span", { class: "huge text-b" }) };
   const labels = { A: h("span", { class: "ellipsis" }), B: h("span", { class: "ellipsis" }) };
@@ -146,6 +183,9 @@ function build() {
   const error = h("p", { class: "field-error", role: "alert" });
   const swap = button("Swap", null, { image: "swap" });
   const undo = button("Undo", null, { image: "undo" });
+  const apply = button("Apply", null, { kind: "primary" });
+  const cancel = button("Cancel", null);
+  const proposed = h("div", { class: "split-proposal", role: "status", hidden: true }, h("span", {}, "Not applied yet"), h("div", { class: "actions" }, apply, cancel));
   const root = h(
     "div",
     { class: "split" },
@@ -156,8 +196,9 @@ function build() {
       "div",
       { class: "split-control" },
       h("div", { class: "split-names" }, h("span", { class: "text-a" }, h("span", { class: "badge pool-a", "aria-hidden": "true" }, "A"), labels.A), h("span", { class: "text-b" }, labels.B, h("span", { class: "badge pool-b", "aria-hidden": "true" }, "B"))),
-      slider,
+      slider.element,
       h("div", { class: "split-tools" }, h("label", {}, h("span", { class: "sr-only" }, "Percent for pool A"), fields.A, h("span", { class: "note" }, "% to A")), h("div", { class: "actions" }, swap, undo), h("label", {}, h("span", { class: "sr-only" }, "Percent for pool B"), fields.B, h("span", { class: "note" }, "% to B"))),
+      proposed,
       error,
     ),
   );
@@ -168,16 +209,18 @@ function build() {
     setText(labels.A, names.A);
     setText(labels.B, names.B);
     setText(hint, inWords(a, names));
-    slider.value = a;
-    slider.style.setProperty("--share", `${a}%`);
-    slider.setAttribute("aria-valuetext", `${trimmed(a)} percent to ${names.A}, ${trimmed(b)} percent to ${names.B}`);
+    slider.show(a, `${trimmed(a)} percent to ${names.A}, ${trimmed(b)} percent to ${names.B}`);
     for (const [pool, value] of [["A", a], ["B", b]]) {
       if (fields[pool] === typing) continue;
       fields[pool].value = trimmed(value);
       fields[pool].removeAttribute("aria-invalid");
     }
   };
-  return { root, slider, fields, swap, undo, error, show };
+  const propose = (a) => {
+    proposed.hidden = a === null;
+    if (a !== null) setText(apply.querySelector("span"), `Apply ${trimmed(a)}:${trimmed(remainder(a))}`);
+  };
+  return { root, slider: slider.input, fields, swap, undo, apply, cancel, error, show, propose };
 }
 
 function percentField(pool) {
@@ -186,7 +229,7 @@ function percentField(pool) {
 
 /** What a split means for a miner. */
 export function inWords(a, names) {
-  if (a >= 100) return `All work goes to ${names.A}. ${names.B} is not connected to.`;
-  if (a <= 0) return `All work goes to ${names.B}. ${names.A} is not connected to.`;
-  return `${trimmed(a, 1)} % of every miner's time goes to ${names.A}, in short turns`;
+  if (a >= 100) return `All work goes to ${names.A}. DPMP is not connected to ${names.B}.`;
+  if (a <= 0) return `All work goes to ${names.B}. DPMP is not connected to ${names.A}.`;
+  return `${trimmed(a, 1)}% of every miner's time goes to ${names.A}, in short turns`;
 }

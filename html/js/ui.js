@@ -205,3 +205,10 @@ export function debounce(run, ms) {
   later.cancel = () => clearTimeout(timer);
   return later;
 }
+
+let touched = false;
+addEventListener("pointerdown", (event) => (touched = event.pointerType !== "mouse"), true);
+addEventListener("keydown", () => (touched = false), true);
+
+/** Whether the last press came from a finger or a pen, which hit things by mistake more often than a mouse does. */
+export const byTouch = () => touched;

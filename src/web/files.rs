@@ -50,6 +50,7 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/router.js",
     "/js/sentences.js",
     "/js/setup.js",
+    "/js/slider.js",
     "/js/split.js",
     "/js/theme.js",
     "/js/ui.js",

@@ -1,0 +1,226 @@
+// A phone's page is scrolled by fingers that land anywhere, also on what moves money. Real touches, at 360 px.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { closePage, openPage, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
+
+const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
+
+let browser;
+let demo;
+
+before(async () => {
+  browser = await startBrowser();
+  demo = await startDemo();
+});
+
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+const weights = async () => {
+  const { pools } = await demo.get("status");
+  return [pools.A.weight, pools.B.weight];
+};
+const weightsAre = (a, b) => until(`the weights ${a}:${b}`, async () => String(await weights()) === String([a, b]));
+
+/** Home on a phone, with hands for it. What is asked of the server to change is noted. */
+async function phone() {
+  const page = await openPage(browser, demo.base, PHONE);
+  const changes = [];
+  page.on("request", (request) => request.method() !== "GET" && changes.push(request.url()));
+  await page.goto(demo.base);
+  const slider = page.getByRole("slider", { name: /Part of the work for pool A/ });
+  await slider.waitFor();
+  const cdp = await page.context().newCDPSession(page);
+  const touch = (type, ...points) => cdp.send("Input.dispatchTouchEvent", { type, touchPoints: points.map(([x, y], id) => ({ x: Math.round(x), y: Math.round(y), id })) });
+  const hands = {
+    page,
+    slider,
+    changes,
+    touch,
+    /** Where the slider is on the screen: its thumb is at `x(percent)`. */
+    async place() {
+      await slider.scrollIntoViewIfNeeded();
+      const { x, y, width, height } = await slider.boundingBox();
+      return { x: (percent) => x + 18 + ((width - 36) * percent) / 100, y: y + height / 2 };
+    },
+    async swipe([x, y], [toX, toY], { steps = 12 } = {}) {
+      await touch("touchStart", [x, y]);
+      for (let step = 1; step <= steps; step++) await touch("touchMove", [x + ((toX - x) * step) / steps, y + ((toY - y) * step) / steps]);
+      await touch("touchEnd");
+    },
+    scrolled: () => page.evaluate(() => scrollY),
+    top: () => page.evaluate(() => scrollTo(0, 0)),
+    /** What the pages show is what is in force, also after a moment in which a late change would have been sent. */
+    async unmoved(what, [a, b]) {
+      const polls = [1, 2].map(() => page.waitForResponse(/status/));
+      await Promise.all(polls);
+      assert.deepEqual(changes, [], what);
+      assert.deepEqual(await weights(), [a, b], what);
+      assert.equal(Number(await slider.inputValue()), a, what);
+    },
+    async close() {
+      await cdp.detach();
+      await closePage(page);
+    },
+  };
+  return hands;
+}
+
+test("a finger that scrolls over the slider leaves the split as it is", async () => {
+  const before = await weights();
+  const hands = await phone();
+  for (const percent of [8, 35, before[0], 90]) {
+    await hands.top();
+    const at = await hands.place();
+    const from = await hands.scrolled();
+    await hands.swipe([at.x(percent), at.y], [at.x(percent) + 12, at.y - 250]);
+    await until("the page to scroll", async () => (await hands.scrolled()) > from + 50);
+    await hands.unmoved(`scrolled from ${percent}`, before);
+  }
+  // As the browser's own gesture, which is nearest to a real finger.
+  await hands.top();
+  const at = await hands.place();
+  const cdp = await hands.page.context().newCDPSession(hands.page);
+  await cdp.send("Input.synthesizeScrollGesture", { x: Math.round(at.x(20)), y: Math.round(at.y), yDistance: -300, gestureSourceType: "touch" });
+  await hands.unmoved("a scroll gesture", before);
+  await hands.close();
+});
+
+test("a tap on the slider's track, or beside the thumb, is no change", async () => {
+  const before = await weights();
+  const hands = await phone();
+  const at = await hands.place();
+  for (const percent of [5, before[0] - 25, before[0], 95]) {
+    await hands.page.touchscreen.tap(at.x(percent), at.y);
+    await hands.unmoved(`a tap at ${percent}`, before);
+  }
+  await hands.swipe([at.x(before[0]) - 90, at.y], [at.x(100), at.y]);
+  await hands.unmoved("a swipe along the track", before);
+  await hands.close();
+});
+
+test("what the browser takes away is put back", async () => {
+  const before = await weights();
+  const hands = await phone();
+  const at = await hands.place();
+  const thumb = [at.x(before[0]), at.y];
+  await hands.touch("touchStart", thumb);
+  for (let step = 1; step <= 8; step++) await hands.touch("touchMove", [thumb[0] - step * 10, thumb[1]]);
+  await until("the thumb to follow", async () => Number(await hands.slider.inputValue()) < before[0] - 10);
+  await hands.touch("touchCancel");
+  await hands.unmoved("a cancelled drag", before);
+  // A second finger: the owner wants to zoom.
+  await hands.touch("touchStart", thumb);
+  for (let step = 1; step <= 4; step++) await hands.touch("touchMove", [thumb[0] - step * 10, thumb[1]]);
+  await hands.touch("touchStart", [thumb[0] - 40, thumb[1]], [thumb[0] - 80, thumb[1]]);
+  await hands.touch("touchMove", [thumb[0] - 20, thumb[1]], [thumb[0] - 120, thumb[1]]);
+  await hands.touch("touchEnd");
+  await hands.unmoved("two fingers", before);
+  await hands.close();
+});
+
+test("a finger that drags the thumb sideways sets the split", async () => {
+  const before = await weights();
+  const hands = await phone();
+  const at = await hands.place();
+  await hands.swipe([at.x(before[0]), at.y], [at.x(before[0] - 30), at.y + 3]);
+  await until("the new split", async () => Math.abs((await weights())[0] - (before[0] - 30)) <= 1);
+  // By finger, undo and swap ask first.
+  const set = await weights();
+  const tap = (name) => hands.page.getByRole("button", { name, exact: true }).first().tap();
+  const quiet = hands.changes.length;
+  await tap("Swap");
+  await hands.page.getByText("Not applied yet").waitFor();
+  await Promise.all([1, 2].map(() => hands.page.waitForResponse(/status/)));
+  assert.equal(hands.changes.length, quiet, "a tap on Swap only asks");
+  assert.deepEqual(await weights(), set);
+  await tap("Cancel");
+  assert.equal(Number(await hands.slider.inputValue()), set[0]);
+  await tap("Swap");
+  await tap(`Apply ${set[1]}:${set[0]}`);
+  await weightsAre(set[1], set[0]);
+  for (const back of [set, before]) {
+    await hands.page.locator(".split-tools").getByRole("button", { name: "Undo" }).tap();
+    await tap(`Apply ${back[0]}:${back[1]}`);
+    await weightsAre(...back);
+  }
+  await hands.close();
+});
+
+test("a number is applied when it is confirmed, not when its field is left", async () => {
+  const before = await weights();
+  const hands = await phone();
+  const field = hands.page.getByLabel("Percent for pool A");
+  await field.tap();
+  // 70 was meant.
+  await field.fill("7");
+  await hands.page.getByRole("heading", { name: "Split", exact: true }).tap();
+  await field.evaluate((field) => field.blur());
+  await Promise.all([1, 2].map(() => hands.page.waitForResponse(/status/)));
+  assert.deepEqual([hands.changes, await weights()], [[], before]);
+  await hands.page.getByRole("button", { name: "Cancel" }).tap();
+  await hands.unmoved("after Cancel", before);
+  await field.fill("7");
+  await hands.page.getByRole("button", { name: "Apply 7:93" }).tap();
+  await weightsAre(7, 93);
+  await field.fill(String(before[0]));
+  await field.press("Enter");
+  await weightsAre(...before);
+  await hands.close();
+});
+
+test("scrolling with the wheel or the keys moves nothing that moves money", async () => {
+  const before = await weights();
+  const page = await openPage(browser, demo.base, { viewport: { width: 360, height: 740 } });
+  const changes = [];
+  page.on("request", (request) => request.method() !== "GET" && changes.push(request.url()));
+  await page.goto(demo.base);
+  const slider = page.getByRole("slider", { name: /Part of the work for pool A/ });
+  await slider.waitFor();
+  await slider.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await slider.boundingBox();
+  // A click on the thumb leaves no focus behind in which the next Page Down would be a change.
+  await page.mouse.click(x + 18 + ((width - 36) * before[0]) / 100, y + height / 2);
+  for (const key of ["PageDown", "PageUp", "ArrowDown", "End", "Home", " "]) await page.keyboard.press(key);
+  await slider.scrollIntoViewIfNeeded();
+  for (const target of [slider, page.getByLabel("Percent for pool A"), page.getByLabel("Percent for pool B")]) {
+    const box = await target.boundingBox();
+    if (target !== slider) await target.focus();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    for (const way of [60, -60]) await page.mouse.wheel(0, way);
+  }
+  await Promise.all([1, 2].map(() => page.waitForResponse(/status/)));
+  assert.deepEqual([changes, await weights()], [[], before]);
+  await closePage(page);
+});
+
+test("the slider of the set-up is as steady", async () => {
+  const dpmp = await startEmpty();
+  const page = await openPage(browser, dpmp.base, PHONE);
+  await page.goto(`${dpmp.base}/setup`);
+  for (const name of ["A", "B"]) {
+    await page.getByLabel("Host", { exact: true }).fill("127.0.0.1");
+    await page.getByLabel("Port", { exact: true }).fill("1");
+    await page.getByLabel("Wallet or account").fill(`wallet${name}`);
+    await page.locator(".setup-foot .primary").click();
+  }
+  const slider = page.getByRole("slider", { name: /Part of the work for pool A/ });
+  await slider.waitFor();
+  const { x, y, width, height } = await slider.boundingBox();
+  const at = (percent) => x + 18 + ((width - 36) * percent) / 100;
+  await page.touchscreen.tap(at(10), y + height / 2);
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send("Input.synthesizeScrollGesture", { x: Math.round(at(85)), y: Math.round(y + height / 2), yDistance: -150, gestureSourceType: "touch" });
+  assert.equal(await slider.inputValue(), "50");
+  const [box] = [await slider.boundingBox()];
+  const drag = (type, points) => cdp.send("Input.dispatchTouchEvent", { type, touchPoints: points });
+  const middle = { x: Math.round(at(50)), y: Math.round(box.y + height / 2) };
+  await drag("touchStart", [middle]);
+  for (let step = 1; step <= 10; step++) await drag("touchMove", [{ x: Math.round(middle.x + (step * (at(80) - at(50))) / 10), y: middle.y }]);
+  await drag("touchEnd", []);
+  await until("the drag to count", async () => Math.abs(Number(await slider.inputValue()) - 80) <= 1);
+  await closePage(page);
+  await dpmp.stop();
+});
