@@ -17,6 +17,7 @@ mod fingerprint;
 mod keys;
 mod kind;
 mod network;
+mod python;
 mod raw;
 mod user_name;
 
@@ -33,7 +34,7 @@ use crate::units::{Difficulty, PerPool, PoolSlot};
 pub use self::backup::Backup;
 pub use self::change::{Change, changes, may_replace};
 pub use self::fault::{ConfigErrors, Fault};
-pub use self::file::{load_or_create, locate, sample, save, text};
+pub use self::file::{imported, load_or_create, locate, sample, save, text};
 pub use self::fingerprint::Fingerprint;
 pub use self::keys::{KeyInfo, key_infos};
 pub use self::kind::{Form, FormKind};
@@ -497,6 +498,42 @@ pub fn parse(text: &str) -> Result<Loaded, ConfigErrors> {
     } else {
         Err(ConfigErrors::new(built.faults))
     }
+}
+
+/// The same for a start: a pool of which something is wrong is not set up, and the owner is told.
+///
+/// # Errors
+/// Every value that is not allowed, if one of them is of something else than a pool.
+fn parse_without_faulty_pools(text: &str) -> Result<Loaded, ConfigErrors> {
+    let raw = raw::read(text)?;
+    let build::Built {
+        mut config,
+        faults,
+        mut warnings,
+    } = build::build(&raw);
+    let of = |fault: &Fault, slot: PoolSlot| {
+        let section = format!("pools.{slot}");
+        let rest = fault.path.strip_prefix(&section);
+        fault.path == "pools" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let of_a_pool = |fault: &Fault| PoolSlot::ALL.into_iter().any(|slot| of(fault, slot));
+    if !faults.iter().all(of_a_pool) {
+        return Err(ConfigErrors::new(faults));
+    }
+    for slot in PoolSlot::ALL {
+        if faults.iter().any(|fault| of(fault, slot)) {
+            config.pools[slot] = None;
+        }
+    }
+    let told = faults
+        .iter()
+        .map(|fault| format!("{fault}. The pool is not used until this is put right."));
+    warnings.extend(told);
+    Ok(Loaded {
+        config,
+        warnings,
+        raw,
+    })
 }
 
 /// Reads the JSON of a config, whatever it says; for those who change a part of it. It may hold passwords.

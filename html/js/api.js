@@ -98,6 +98,7 @@ export const miner = (id) => get(`/miners/${id}`);
 export const history = (range, worker) => get(`/history?range=${range}${worker ? `&worker=${encodeURIComponent(worker)}` : ""}`);
 export const config = () => get("/config");
 export const validate = (wanted, signal) => post("/config/validate", { config: wanted }, { signal });
+export const validateRestore = (wanted) => post("/config/validate", { config: wanted, restore: true });
 export const saveConfig = (etag, wanted) => put("/config", { etag, config: wanted });
 export const restore = (text) => post("/config/restore", { text });
 export const weights = (a, b) => put("/weights", { A: a, B: b });

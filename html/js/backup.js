@@ -17,7 +17,7 @@ export function backupCard(saved) {
   async function offer(text) {
     result.replaceChildren();
     try {
-      const answer = await api.validate(JSON.parse(text));
+      const answer = await api.validateRestore(JSON.parse(text));
       if (!answer.valid) return refuse(answer.faults);
       if (answer.changes.length === 0) return toast("The file says what is set already.", { level: "info" });
       confirm(text, answer.changes);

@@ -24,6 +24,7 @@ const FACTS = [
   ["Rejected", (m) => reasons(m.rejected_by) || count(m.rejected)],
   ["Lost", (m) => count(m.lost)],
   ["Best share", (m, now) => (m.best_share ? `${large(m.best_share.difficulty)} for ${m.best_share.pool}, ${ago(m.best_share.at_ms, now)}` : null)],
+  ["Best share ever", (m) => large(m.best_share_ever)],
   ["Connected", (m, now) => `for ${duration(((m.left_ms ?? now) - m.connected_ms) / 1000)}`],
   ["Connections", (m) => Object.entries(m.connections).map(([pool, state]) => `${pool} ${words(state)}`).join(", ") || null],
 ];

@@ -423,7 +423,7 @@ impl Reader<'_> {
 }
 
 /// The paths of everything that holds keys.
-fn sections() -> impl Iterator<Item = &'static str> {
+pub(super) fn sections() -> impl Iterator<Item = &'static str> {
     let mut paths = Vec::new();
     for key in keys::all() {
         let path = key.info().path;

@@ -4,14 +4,17 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::Value;
 
+use super::fault::Fault;
 use super::keys::key_infos;
-use super::raw::{LARGEST_FILE, too_large};
-use super::{ConfigErrors, Loaded, parse};
+use super::python::{Beside, Converted, convert, has_python_key, may_be_python};
+use super::raw::{self, LARGEST_FILE, too_large};
+use super::{ConfigErrors, Loaded, parse, parse_without_faulty_pools};
 use crate::system::files::{Backup, write_atomic};
 
 /// What the Python version calls its config.
@@ -31,27 +34,188 @@ fn choose(cli: Option<PathBuf>, variable: Option<OsString>) -> PathBuf {
 /// Reads the config. If there is none, it is made: from the Python version's `config_v2.json` if that stands
 /// beside it, which then stays as it is, otherwise from the [sample]. Either is told in a warning.
 ///
+/// A pool of which something is wrong counts as not set up, so that the pages are there to put it right. A file of the
+/// Python version, also under our name, never keeps DPMP from starting: what cannot be used has its default.
+///
 /// # Errors
-/// With the path, if a file cannot be read, is not valid, or cannot be written.
+/// With the path, if a file cannot be read, is not valid in anything but a pool, or cannot be written.
 pub fn load_or_create(path: &Path) -> anyhow::Result<Loaded> {
-    if let Some(loaded) = load(path)? {
+    let bytes = match read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path),
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("failed to read the config {}", path.display()));
+        }
+    };
+    let strictly = text_of(&bytes).and_then(parse);
+    if let Some(loaded) = take_over(path, &bytes, strictly.is_ok()) {
         return Ok(loaded);
     }
-    let old = path.with_file_name(OLD_NAME);
-    let imported =
-        load(&old).with_context(|| format!("failed to import it as {}", path.display()))?;
-    let (mut loaded, origin) = match imported {
-        Some(loaded) => (loaded, format!("imported from {}", old.display())),
-        None => (
-            parse(&sample())?,
-            "made from the sample; it has no pool yet".to_owned(),
-        ),
+    let mut loaded = match strictly {
+        Ok(loaded) => loaded,
+        Err(_) => text_of(&bytes)
+            .and_then(parse_without_faulty_pools)
+            .with_context(|| format!("the config {} is not valid", path.display()))?,
     };
-    save(path, &loaded.raw)?;
-    loaded
-        .warnings
-        .insert(0, format!("{} is new, {origin}", path.display()));
+    let old = path.with_file_name(OLD_NAME);
+    let no_pool = loaded.config.pools.iter().all(|(_, pool)| pool.is_none());
+    if no_pool && old != path && old.exists() {
+        loaded.warnings.push(format!(
+            "{} is not imported, because there is a {} already. To import it, delete that one and start DPMP again.",
+            old.display(),
+            path.display(),
+        ));
+    }
     Ok(loaded)
+}
+
+/// Our settings for a file of the Python version, with what the owner should know about it, a sentence each; `None` if
+/// the file is none. For one that is restored on the web pages.
+pub fn imported(file: &Value) -> Option<(Value, Vec<String>)> {
+    if !may_be_python(file) || !has_python_key(file) {
+        return None;
+    }
+    let mut converted = convert(file, &Beside::default());
+    listen_here(&mut converted);
+    Some((converted.raw, converted.notes))
+}
+
+/// Makes a config where there is none.
+fn create(path: &Path) -> anyhow::Result<Loaded> {
+    let old = path.with_file_name(OLD_NAME);
+    let found = match read(&old) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut loaded = parse(&sample())?;
+            save(path, &loaded.raw)?;
+            loaded.warnings.insert(
+                0,
+                format!(
+                    "{} is new, made from the sample; it has no pool yet",
+                    path.display()
+                ),
+            );
+            return Ok(loaded);
+        }
+        found => found,
+    };
+    let converted = found
+        .map_err(|error| error.to_string())
+        .and_then(|bytes| import(&old, &bytes));
+    let (raw, origin, mut notes) = match converted {
+        Ok(Converted { raw, notes }) => (raw, format!("imported from {}", old.display()), notes),
+        Err(problem) => {
+            let note = format!(
+                "{} could not be imported: {problem}. Set up the pools on the web pages; or correct that file, \
+                 delete {} and start DPMP again.",
+                old.display(),
+                path.display()
+            );
+            let origin = "made from the sample; it has no pool yet".to_owned();
+            (serde_json::from_str(&sample())?, origin, vec![note])
+        }
+    };
+    let mut loaded = parse(&text(&raw))?;
+    notes.insert(0, format!("{} is new, {origin}", path.display()));
+    if let Err(error) = save(path, &loaded.raw) {
+        notes.push(format!(
+            "{error:#}; settings cannot be changed on the web pages"
+        ));
+    }
+    loaded.warnings.splice(0..0, notes);
+    Ok(loaded)
+}
+
+/// A file of the Python version that we are told to use as ours becomes ours, and is kept as it was under another name.
+/// `None` if it is none, or one that we understand as it is under a name of ours.
+fn take_over(path: &Path, bytes: &[u8], valid: bool) -> Option<Loaded> {
+    let text_there = String::from_utf8_lossy(bytes);
+    let (raw, _) = raw::read_any(&text_there).ok()?;
+    let old_name = path.file_name().is_some_and(|name| name == OLD_NAME);
+    if !may_be_python(&raw) || !(old_name || (has_python_key(&raw) && !valid)) {
+        return None;
+    }
+    let Converted { raw, mut notes } = import(path, bytes).ok()?;
+    let mut loaded = parse(&text(&raw)).ok()?;
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(".python");
+    let copy = PathBuf::from(copy);
+    let kept = if copy.exists() {
+        Ok(())
+    } else {
+        write_atomic(&copy, bytes, Backup::None)
+    };
+    match kept.and_then(|()| save(path, &loaded.raw)) {
+        Ok(()) => notes.insert(
+            0,
+            format!(
+                "{} was one of the Python version; it was imported, and is kept as it was in {}",
+                path.display(),
+                copy.display()
+            ),
+        ),
+        Err(error) => notes.insert(
+            0,
+            format!(
+                "{} is one of the Python version; what it means here could not be saved: {error:#}",
+                path.display()
+            ),
+        ),
+    }
+    loaded.warnings.splice(0..0, notes);
+    Some(loaded)
+}
+
+/// Makes our settings of a file of the Python version, and of what it kept beside it.
+///
+/// # Errors
+/// If it is no JSON object.
+fn import(old: &Path, bytes: &[u8]) -> Result<Converted, String> {
+    if bytes.len() > LARGEST_FILE {
+        return Err(too_large().to_string());
+    }
+    // As Python reads it.
+    let text = String::from_utf8_lossy(bytes);
+    let (raw, twice) = raw::read_any(&text).map_err(|errors| errors.to_string())?;
+    let beside = |name: &str| {
+        let bytes = read(&old.with_file_name(name)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    };
+    let mut converted = convert(
+        &raw,
+        &Beside {
+            weights: beside("weights_override.json"),
+            oracle: beside("oracle_mode.json"),
+            manual: beside("manual_mode.json"),
+            log_level: env::var("DPMP_LOG_LEVEL")
+                .ok()
+                .filter(|level| !level.trim().is_empty()),
+        },
+    );
+    for Fault { path, .. } in twice {
+        let note = format!("{path}: the key is there twice; the last one counts");
+        converted.notes.push(note);
+    }
+    listen_here(&mut converted);
+    Ok(converted)
+}
+
+/// An address that this machine does not have would prevent the start: the old file may come from another one.
+fn listen_here(converted: &mut Converted) {
+    for section in ["listen", "metrics"] {
+        let host = &mut converted.raw[section]["host"];
+        let Some(address) = host.as_str().and_then(|host| host.parse::<IpAddr>().ok()) else {
+            continue;
+        };
+        let bound = TcpListener::bind((address, 0));
+        if bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
+            *host = "0.0.0.0".into();
+            converted.notes.push(format!(
+                "{section}.host: this machine does not have the address {address}; it is \"0.0.0.0\" now, all of its \
+                 addresses"
+            ));
+        }
+    }
 }
 
 /// Writes a config, and keeps the one before as `<name>.bak`. Whether it is valid is for the caller to know, who
@@ -82,21 +246,6 @@ pub fn sample() -> String {
     text(&root)
 }
 
-/// `None` if there is no such file.
-fn load(path: &Path) -> anyhow::Result<Option<Loaded>> {
-    let bytes = match read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(error)
-                .with_context(|| format!("failed to read the config {}", path.display()));
-        }
-    };
-    understand(&bytes)
-        .map(Some)
-        .with_context(|| format!("the config {} is not valid", path.display()))
-}
-
 /// Reads no more than it takes to see that there is too much.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let limit = u64::try_from(LARGEST_FILE)
@@ -107,11 +256,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn understand(bytes: &[u8]) -> anyhow::Result<Loaded> {
+fn text_of(bytes: &[u8]) -> Result<&str, ConfigErrors> {
     if bytes.len() > LARGEST_FILE {
-        return Err(too_large().into());
+        return Err(too_large());
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
+    std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()]
             .iter()
             .filter(|byte| **byte == b'\n')
@@ -120,8 +269,7 @@ fn understand(bytes: &[u8]) -> anyhow::Result<Loaded> {
             format!("text that is not UTF-8, in line {line}"),
             "text in UTF-8",
         )
-    })?;
-    Ok(parse(text)?)
+    })
 }
 
 #[cfg(test)]
@@ -201,16 +349,56 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_old_config_is_neither_imported_nor_passed_over() {
+    fn a_broken_old_config_leads_to_the_set_up_and_stays_to_be_corrected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
-        fs::write(folder.path().join("config_v2.json"), "{").unwrap();
-        let error = error(&path);
-        assert!(
-            error.contains("failed to import") && error.contains("config_v2.json"),
-            "{error}"
-        );
-        assert!(!path.exists());
+        let old = folder.path().join("config_v2.json");
+        fs::write(&old, "{").unwrap();
+        let loaded = load_or_create(&path).unwrap();
+        assert!(loaded.warnings[1].contains("could not be imported"));
+        assert_eq!(fs::read_to_string(&old).unwrap(), "{");
+        fs::write(&old, OLD).unwrap();
+        let again = load_or_create(&path).unwrap();
+        assert!(again.warnings[0].contains("delete that one"), "{again:?}");
+        fs::remove_file(&path).unwrap();
+        assert!(load_or_create(&path).unwrap().config.pools[PoolSlot::A].is_some());
+    }
+
+    #[test]
+    fn a_pool_with_a_mistake_leads_to_the_set_up_and_any_other_mistake_ends_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        for (key, wrong, slot) in [
+            ("wallet", "\"two words\"", PoolSlot::A),
+            ("host", "7", PoolSlot::A),
+            ("port", "0", PoolSlot::B),
+            ("backups", "[\"pool.com\"]", PoolSlot::B),
+        ] {
+            let text = format!(
+                r#"{{"gui": {{"port": 8900}}, "pools": {{
+                    "{slot}": {{"host": "a.pool.com", "wallet": "w", "{key}": {wrong}}},
+                    "{}": {{"host": "b.pool.com", "wallet": "w"}}}}}}"#,
+                slot.other()
+            );
+            // Of a key that stands twice the last one is meant here.
+            let value: Value = serde_json::from_str(&text).unwrap();
+            fs::write(&path, value.to_string()).unwrap();
+            let loaded = load_or_create(&path).unwrap();
+            assert_eq!(loaded.config.pools[slot], None, "{key}");
+            assert!(loaded.config.pools[slot.other()].is_some());
+            assert_eq!(loaded.config.gui.port, 8900);
+            assert!(!loaded.config.is_set_up());
+            let told = format!("pools.{slot}.{key}: found ");
+            assert!(loaded.warnings[0].starts_with(&told), "{loaded:?}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), value.to_string());
+
+            fs::write(&path, value.to_string().replace("8900", "0")).unwrap();
+            let error = error(&path);
+            assert!(
+                error.contains("gui.port") && error.contains(&told),
+                "{error}"
+            );
+        }
     }
 
     #[test]

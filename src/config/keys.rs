@@ -94,6 +94,9 @@ impl<K> Key<K> {
 pub(super) trait AnyKey {
     fn info(&self) -> KeyInfo;
 
+    /// Whether a value that is neither missing nor null may be written; otherwise what is allowed instead.
+    fn check(&self, value: &Value) -> Result<(), String>;
+
     /// What it is set to, even if it is a secret: to be compared.
     fn setting(&self, config: &Config) -> String;
 }
@@ -109,6 +112,10 @@ impl<K: Kind> AnyKey for Key<K> {
             is_secret: is_secret(self.path),
             form: self.kind.form(),
         }
+    }
+
+    fn check(&self, value: &Value) -> Result<(), String> {
+        self.kind.read(value).map(|_| ())
     }
 
     fn setting(&self, config: &Config) -> String {

@@ -15,6 +15,16 @@ pub(super) fn read(text: &str) -> Result<Value, ConfigErrors> {
     if text.len() > LARGEST_FILE {
         return Err(too_large());
     }
+    let (value, twice) = read_any(text)?;
+    if twice.is_empty() {
+        Ok(value)
+    } else {
+        Err(ConfigErrors::new(twice))
+    }
+}
+
+/// The same, but of a key that stands twice the last one counts, as for Python; each is a fault to be told.
+pub(super) fn read_any(text: &str) -> Result<(Value, Vec<Fault>), ConfigErrors> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut twice = Vec::new();
     let mut parser = serde_json::Deserializer::from_str(text);
@@ -34,11 +44,7 @@ pub(super) fn read(text: &str) -> Result<Value, ConfigErrors> {
             "one JSON object, { … }",
         ));
     }
-    if twice.is_empty() {
-        Ok(value)
-    } else {
-        Err(ConfigErrors::new(twice))
-    }
+    Ok((value, twice))
 }
 
 /// What is said of a file that is too large to be read.

@@ -64,8 +64,18 @@ pub struct WorkerTotals {
     pub work: PerPool<f64>,
     /// The best share.
     pub best: Option<BestShare>,
+    /// The difficulty of the best share that the Python version had seen of it; when and for which pool is not known.
+    pub best_before: Option<f64>,
     /// When it last sent a share, in milliseconds since 1970.
     pub last_share: u64,
+}
+
+impl WorkerTotals {
+    /// The difficulty of the best share ever.
+    pub fn best_ever(&self) -> Option<f64> {
+        let best = self.best.map(|best| best.difficulty);
+        best.into_iter().chain(self.best_before).reduce(f64::max)
+    }
 }
 
 /// A share that was better than all before.
@@ -140,6 +150,19 @@ impl Ledger {
             });
         }
         pool.best = better(pool.best, best);
+    }
+
+    /// Takes over what another program has seen: the difficulty of each worker's best share. Workers beyond
+    /// [`MOST_WORKERS`] are left out.
+    pub fn remember_best(&mut self, shares: impl IntoIterator<Item = (String, f64)>) {
+        for (worker, difficulty) in shares {
+            if self.workers.len() >= MOST_WORKERS && !self.workers.contains_key(&worker) {
+                continue;
+            }
+            let worker = self.workers.entry(worker).or_default();
+            let best = worker.best_before.unwrap_or(0.0).max(difficulty);
+            worker.best_before = Some(best);
+        }
     }
 
     fn record_worker(
@@ -237,6 +260,18 @@ mod tests {
             (pool.blocks, block.worker.as_str(), block.unix_ms),
             (1, "rig", 7)
         );
+    }
+
+    #[test]
+    fn what_was_seen_before_us_counts_until_it_is_beaten() {
+        let mut ledger = Ledger::default();
+        ledger.remember_best([("rig".to_owned(), 4.5), ("other".to_owned(), 9.0)]);
+        assert_eq!(ledger.workers["rig"].best_ever(), Some(4.5));
+        record(&mut ledger, ShareOutcome::Accepted, 4.0);
+        assert_eq!(ledger.workers["rig"].best_ever(), Some(5.0));
+        assert_eq!(ledger.workers["other"].best_ever(), Some(9.0));
+        ledger.remember_best((0..2 * MOST_WORKERS).map(|number| (number.to_string(), 1.0)));
+        assert_eq!(ledger.workers.len(), MOST_WORKERS);
     }
 
     #[test]

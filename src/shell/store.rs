@@ -1,31 +1,44 @@
 //! The state file: what outlives a restart, read at the start, written every half minute and at the end.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
 use crossbeam_channel::{Sender, bounded};
+use serde_json::Value;
 
 use crate::core::snapshot::Memory;
 use crate::system::files::{Backup, set_aside, write_atomic};
 use crate::system::thread::{SERVICE_STACK, spawn};
+
+/// The longest name of a worker that is taken from there, in bytes; miners may send no longer one.
+const LONGEST_WORKER: usize = 512;
 
 /// The state file that belongs to a configuration file.
 pub fn state_path(config: &Path) -> PathBuf {
     config.with_file_name("state.json")
 }
 
-/// Reads the state. A missing file is an empty state; one that cannot be read is set aside as
-/// `state.json.unreadable`, never overwritten, and what was wrong is returned as well.
+/// What the Python version calls its file of workers' best shares.
+const OLD_BEST_SHARES: &str = "best_shares.json";
+
+/// Reads the state. A missing file is an empty state, but for the best shares that the Python version may have left
+/// beside it; one that cannot be read is set aside as `state.json.unreadable`, never overwritten, and what was wrong is
+/// returned as well.
 pub fn load(path: &Path) -> (Memory, Option<String>) {
     let problem = match fs::read_to_string(path) {
         Ok(text) => match serde_json::from_str(&text) {
             Ok(memory) => return (memory, None),
             Err(error) => error.to_string(),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Memory::default(), None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut memory = Memory::default();
+            let old = best_shares(&path.with_file_name(OLD_BEST_SHARES));
+            memory.ledger.remember_best(old);
+            return (memory, None);
+        }
         Err(error) => error.to_string(),
     };
     let moved = set_aside(path);
@@ -34,6 +47,26 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
         path.display()
     );
     (Memory::default(), Some(problem))
+}
+
+/// The difficulty of each worker's best share, as far as the file can be understood.
+fn best_shares(path: &Path) -> Vec<(String, f64)> {
+    /// In bytes; there are a few for each worker.
+    const LARGEST: u64 = 1024 * 1024;
+    let mut text = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
+    let found: serde_json::Map<String, Value> = match file {
+        Ok(_) => serde_json::from_slice(&text).unwrap_or_default(),
+        Err(_) => return Vec::new(),
+    };
+    found
+        .into_iter()
+        .filter_map(|(worker, difficulty)| {
+            let difficulty = difficulty.as_f64().filter(|value| *value > 0.0)?;
+            let usable = worker.len() <= LONGEST_WORKER && !worker.chars().any(char::is_control);
+            usable.then_some((worker, difficulty))
+        })
+        .collect()
 }
 
 /// Writes the state.
@@ -74,6 +107,31 @@ pub fn start(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn best_shares_of_the_python_version_are_taken_over_at_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let old = folder.path().join("best_shares.json");
+        for (text, expected) in [
+            (
+                r#"{"rig": 123.5, "b": "7", "c": -1, "d": null, "e\n": 1}"#,
+                Some(123.5),
+            ),
+            ("[]", None),
+            ("{", None),
+        ] {
+            fs::write(&old, text).unwrap();
+            let (memory, problem) = load(&path);
+            assert_eq!(problem, None);
+            let rig = memory.ledger.workers.get("rig");
+            assert_eq!(rig.and_then(|rig| rig.best_ever()), expected, "{text}");
+            assert_eq!(memory.ledger.workers.len(), usize::from(expected.is_some()));
+        }
+        fs::write(&old, r#"{"rig": 1}"#).unwrap();
+        save(&path, &Memory::default()).unwrap();
+        assert_eq!(load(&path), (Memory::default(), None));
+    }
 
     #[test]
     fn the_state_survives_and_an_unreadable_one_is_kept_aside() {

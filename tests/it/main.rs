@@ -19,6 +19,7 @@ mod backups;
 mod balancer;
 mod failover;
 mod handshake;
+mod import;
 mod live;
 mod panics;
 mod rubbish;

@@ -59,6 +59,8 @@ pub struct MinerView {
     pub recent: RecentShares,
     /// Its best share on this connection.
     pub best: Option<BestShare>,
+    /// The difficulty of its worker's best share, on all its connections and over restarts.
+    pub worker_best: Option<f64>,
     /// When it last sent a share, in milliseconds since 1970.
     pub last_share: Option<u64>,
 }
@@ -73,6 +75,7 @@ impl MinerView {
 impl Miner {
     /// What is to be shown of the miner.
     pub fn view(&self, now: Now, rules: &Rules, ledger: &Ledger) -> MinerView {
+        let worker = ledger.workers.get(self.session.worker());
         let mut schedule = self.schedule.clone();
         schedule.advance(now.at, rules);
         MinerView {
@@ -105,12 +108,10 @@ impl Miner {
                 .per_second(WINDOW, now.at)
                 .map(|rate| rate * 60.0),
             difficulty_sum: self.stats.difficulty_sum,
-            worker_work: ledger
-                .workers
-                .get(self.session.worker())
-                .map(|worker| worker.work),
+            worker_work: worker.map(|worker| worker.work),
             recent: self.stats.recent.clone(),
             best: self.stats.best,
+            worker_best: worker.and_then(|worker| worker.best_ever()),
             last_share: self.stats.last_share,
         }
     }
@@ -140,6 +141,7 @@ pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
         worker_work: None,
         recent: RecentShares::default(),
         best: None,
+        worker_best: None,
         last_share: None,
     }
 }

@@ -76,13 +76,24 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
 #[derive(Deserialize)]
 struct ConfigBody {
     config: Box<RawValue>,
+    /// Whether it is a file that is to be restored, which may be one of the Python version.
+    #[serde(default)]
+    restore: bool,
 }
 
 /// `POST /api/v1/config/validate`
 pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: ConfigBody = body::read(call.request)?;
     let contents = read(pages)?;
+    let mut notes = Vec::new();
     let loaded = read_json(body.config.get())
+        .map(|new| {
+            if body.restore {
+                imported(new, &mut notes)
+            } else {
+                new
+            }
+        })
         .and_then(|new| completed(new, &old_of(&contents, pages)))
         .and_then(|new| {
             pages
@@ -93,10 +104,11 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     match loaded {
         Ok(loaded) => {
             let changes = config::changes(&pages.context.live.wanted(), &loaded.config);
+            notes.extend(loaded.warnings);
             Ok(json::respond(&json!({
                 "valid": true,
                 "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
-                "warnings": loaded.warnings,
+                "warnings": notes,
             })))
         }
         Err(error) if error.code == Code::InvalidConfig => {
@@ -149,8 +161,9 @@ struct RestoreBody {
 pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: RestoreBody = body::read(call.request)?;
     let mut warning = None;
+    let mut notes = Vec::new();
     let mut saved = pages.settings.change(|contents| {
-        let mut new = read_json(&body.text)?;
+        let mut new = imported(read_json(&body.text)?, &mut notes);
         let old = old_of(contents, pages);
         let restored = take(&mut new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
         let mut new = completed(new, &old)?;
@@ -170,8 +183,21 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
         }
         Ok::<_, ApiError>(new)
     })?;
+    saved.warnings.splice(0..0, notes);
     saved.warnings.extend(warning.map(str::to_owned));
     Ok(json::respond(&saved_json(&saved)))
+}
+
+/// A file as it is to be restored: one of the Python version is made into ours, and what the owner should know of that
+/// is added to the notes.
+fn imported(file: Value, notes: &mut Vec<String>) -> Value {
+    match config::imported(&file) {
+        Some((ours, told)) => {
+            notes.extend(told);
+            ours
+        }
+        None => file,
+    }
 }
 
 /// What is to be saved when a client sends `new`: with the secrets that it left out, and in the file's order.

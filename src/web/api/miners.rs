@@ -45,6 +45,7 @@ struct Miner<'a> {
     rejected_by: &'a BTreeMap<&'static str, u64>,
     lost: u64,
     best_share: Option<Best>,
+    best_share_ever: Option<f64>,
     last_share_ms: Option<u64>,
 }
 
@@ -177,6 +178,7 @@ fn miner(view: &MinerView, left_ms: Option<u64>, averages: Averages) -> Miner<'_
             at_ms: best.unix_ms,
             pool: best.pool,
         }),
+        best_share_ever: view.worker_best,
         last_share_ms: view.last_share,
     }
 }

@@ -33,6 +33,10 @@ pub(crate) struct Setup {
     pub(crate) config: Value,
     /// How many files the process may open, if not as many as we.
     open_files: Option<u32>,
+    /// What the file of the config is called; the process looks for `config.json`.
+    named: &'static str,
+    /// Other files beside it, and what is in them.
+    files: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -69,7 +73,21 @@ impl Setup {
         Self {
             config,
             open_files: None,
+            named: "config.json",
+            files: Vec::new(),
         }
+    }
+
+    /// Gives the config's file another name.
+    pub(crate) fn named(mut self, name: &'static str) -> Self {
+        self.named = name;
+        self
+    }
+
+    /// Puts another file beside it.
+    pub(crate) fn file(mut self, name: &'static str, text: impl ToString) -> Self {
+        self.files.push((name, text.to_string()));
+        self
     }
 
     /// Sets one value, such as `scheduler.slice_seconds`.
@@ -110,10 +128,18 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     fn spawn(setup: Setup) -> Self {
-        let Setup { config, open_files } = setup;
+        let Setup {
+            config,
+            open_files,
+            named,
+            files,
+        } = setup;
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.json");
+        let path = folder.path().join(named);
         fs::write(&path, serde_json::to_string_pretty(&config).unwrap()).unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
         Self {
             child: spawn_in(&folder, open_files),
             folder,
