@@ -40,8 +40,10 @@ fn an_old_folder_is_mined_with_as_it_is() {
         [&a, &b].iter().all(|pool| pool.ledger().accepted() > 0)
     });
     let page = Http::new(proxy.pages_address()).with_token();
-    let shown = page.get("/api/v1/miners").json();
-    assert_eq!(shown["miners"][0]["best_share_ever"], 4.5e12, "{shown}");
+    wait_until(SOON, "the best share of before", || {
+        let shown = page.get("/api/v1/miners").json();
+        shown["miners"][0]["best_share_ever"] == 4.5e12
+    });
     let pools = page.get("/api/v1/status").json()["pools"].clone();
     assert_eq!(pools["A"]["target_share"], 0.2, "{pools}");
     assert!(proxy.logged("config_warning", "is new, imported from"));
@@ -62,8 +64,9 @@ fn a_pool_with_a_mistake_in_it_leads_to_the_set_up() {
     let mut proxy = setup.start();
     assert!(proxy.logged("config_warning", "pools.A.wallet: found"));
     let page = Http::new(proxy.pages_address()).with_token();
-    let pools = page.get("/api/v1/status").json()["pools"].clone();
-    assert_eq!(pools["A"]["state"], "not_set_up", "{pools}");
+    wait_until(SOON, "pool A to be shown as not set up", || {
+        page.get("/api/v1/status").json()["pools"]["A"]["state"] == "not_set_up"
+    });
     proxy.rewrite_config(|config| config["pools"]["A"]["wallet"] = json!("word"));
     let _rig = miner(proxy.address(), |_| ());
     wait_until(SOON, "both pools to accept shares", || {
