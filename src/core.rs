@@ -19,6 +19,7 @@ pub mod pool;
 pub mod pool_facts;
 pub mod sites;
 pub mod upstream;
+pub mod version_form;
 
 pub mod departed;
 pub mod fallback;

@@ -247,6 +247,34 @@ impl fmt::Display for Difficulty {
     }
 }
 
+/// How the version bits of a share are written where the job's version has some of its own (compat Q57).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionForm {
+    /// The header's bits under the mask, as BIP 310 says.
+    Bits,
+    /// Those in which the header differs from the job's version: AxeOS and NerdQAxe send it so, public-pool takes it so.
+    Delta,
+}
+
+impl VersionForm {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Bits => Self::Delta,
+            Self::Delta => Self::Bits,
+        }
+    }
+
+    /// The name in events.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Bits => "bits",
+            Self::Delta => "delta",
+        }
+    }
+}
+
 /// The header version bits that a miner may change (BIP 310, BIP 320). Zero: none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VersionMask(pub u32);

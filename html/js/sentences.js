@@ -39,6 +39,7 @@ const SENTENCES = {
   pool_message_bad: (e, pool) => `${pool} sent something unusable${because(e.problem)}`,
   pool_reconnect: (e, pool) => `${pool} asked for a new connection${whose(e)}`,
   pool_redirect_refused: (e, pool) => `${pool} wanted to send a miner to ${e.host}; that is not done`,
+  version_form: (e, pool) => (e.form === "none" ? `${pool} rejects shares whatever form their version bits have` : `${pool} takes version bits as ${words(e.form)}`),
   job_received: (e, pool) => `New job from ${pool}${whose(e)}`,
   job_forwarded: (e, pool) => `Job of ${pool} sent to miner ${e.miner}, difficulty ${large(e.difficulty) ?? "not known"}`,
   pool_switched: (e, _, names) => `Miner ${e.miner} works for ${names[e.to] ?? e.to} now: ${CAUSES[e.cause] ?? words(e.cause)}`,

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
-    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionMask,
+    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
+    VersionMask,
 };
 
 /// One thing that happened and that somebody may want to know.
@@ -185,6 +186,13 @@ pub enum Fact {
         conn: PoolConn,
         /// Where it wanted us to go.
         host: String,
+    },
+    /// It is known now in which form a pool takes version bits, where the job's version has some of its own.
+    VersionForm {
+        /// Which pool.
+        slot: PoolSlot,
+        /// The form; `None` if it takes neither.
+        form: Option<VersionForm>,
     },
     /// A pool sent a job.
     JobReceived {

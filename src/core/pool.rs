@@ -12,6 +12,7 @@ use crate::core::sites::Sites;
 use crate::core::templates::Templates;
 use crate::core::upstream::open::Step;
 use crate::core::upstream::{Loss, Talk, Upstream};
+use crate::core::version_form::Forms;
 use crate::stratum::job::Notify;
 use crate::units::{Client, Now, PerPool, PoolConn, PoolSlot};
 
@@ -44,6 +45,8 @@ const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 pub struct Pool {
     /// What is known of it.
     pub facts: PoolFacts,
+    /// How well the forms of version bits work at its address.
+    pub forms: Forms,
     /// How often a look at it has failed since its address was set.
     pub probe_failures: u32,
     /// Since when it is looked for, as long as nothing is known of it.
@@ -96,6 +99,7 @@ impl Pool {
     pub fn new(slot: PoolSlot, facts: PoolFacts, now: Now) -> Self {
         Self {
             facts,
+            forms: Forms::default(),
             probe_failures: 0,
             sought: None,
             latest: None,
@@ -149,6 +153,7 @@ impl Pool {
 
     /// Another pool stands behind the name from now on.
     pub fn forget_address(&mut self) {
+        self.forms = Forms::default();
         self.probe_failures = 0;
         self.sought = None;
         self.latest = None;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::version_form::KnownForms;
 use crate::units::VersionMask;
 
 /// After so many refusals of a late `mining.configure` the pool is not asked any more.
@@ -36,6 +37,8 @@ pub struct PoolFacts {
     pub mask: VersionMask,
     /// When it takes `mining.configure`.
     pub configure: ConfigureHabit,
+    /// In which form it takes version bits.
+    pub forms: KnownForms,
     /// How often in a row it hung up on `mining.configure`.
     #[serde(skip)]
     pub hang_ups: u8,

@@ -51,9 +51,6 @@ pub fn assess(
     // What lies outside the mask may only repeat the job's own bits.
     let outside = bits.map_or(0, |bits| bits & !sent.mask.0);
     let bits_fit = outside == 0 || outside == job_version & !sent.mask.0;
-    let version = bits.map_or(job_version, |bits| {
-        roll_version(job_version, sent.mask, bits)
-    });
     let size_fits = submit.e2.len() == usize::from(sent.extranonce.e2_size);
     let hash_with = |version| {
         let solution = Solution {
@@ -64,29 +61,61 @@ pub fn assess(
         };
         sent.job.hash(&sent.extranonce, &solution)
     };
-    let hash = if size_fits { hash_with(version) } else { None };
     let nbits = sent.job.notify.nbits;
+    let is_block = |hash: &BlockHash| hash.is_block(nbits);
+    let wanted = sent.lowest_told.min(sent.job.difficulty).get();
+    let mut tried = Vec::new();
+    for version in versions(job_version, sent.mask, bits) {
+        let Some(hash) = hash_with(version).filter(|_| size_fits) else {
+            break;
+        };
+        tried.push((version, hash));
+        if hash.difficulty() >= wanted {
+            break;
+        }
+    }
+    let good = tried
+        .last()
+        .filter(|(_, hash)| hash.difficulty() >= wanted)
+        .or_else(|| tried.iter().find(|(_, hash)| is_block(hash)))
+        .copied();
+    // Perhaps the miner rolled under the mask of the pool that it worked for before.
+    let wide = if bits_fit || good.is_some_and(|(_, hash)| is_block(&hash)) {
+        None
+    } else {
+        let widest = VersionMask(VersionMask::BIP320.0 | sent.mask.0 | outside);
+        versions(job_version, widest, bits)
+            .into_iter()
+            .filter_map(|version| Some((version, hash_with(version)?)))
+            .find(|(_, hash)| size_fits && is_block(hash))
+    };
+    let header = wide.or(good).or_else(|| tried.first().copied());
+    let version = header.map_or(job_version, |(version, _)| version);
+    let hash = header.map(|(_, hash)| hash);
     let mut found = Assessment {
         verdict: Verdict::Forward,
         version,
         hash,
-        block: hash.is_some_and(|hash| hash.is_block(nbits)),
+        block: hash.as_ref().is_some_and(is_block),
     };
-    if let (false, Some(bits), false) = (bits_fit, bits, found.block) {
-        // Perhaps the miner rolled under the mask of the pool that it worked for before.
-        let widest = VersionMask(VersionMask::BIP320.0 | sent.mask.0 | outside);
-        let wide = roll_version(job_version, widest, bits);
-        if let Some(hash) = hash_with(wide).filter(|hash| size_fits && hash.is_block(nbits)) {
-            found = Assessment {
-                version: wide,
-                hash: Some(hash),
-                block: true,
-                ..found
-            };
-        }
-    }
     found.verdict = verdict(submit, sent, surroundings, seen, bits_fit, &found);
     found
+}
+
+/// The versions of the header that a miner may mean with these bits: masked bits replaced, as BIP 310 says; added to
+/// the job's (cgminer); or those in which it differs from the job's (AxeOS, NerdQAxe). Compat Q57.
+fn versions(job_version: u32, mask: VersionMask, bits: Option<u32>) -> Vec<u32> {
+    let Some(bits) = bits else {
+        return vec![job_version];
+    };
+    let rolled = bits & mask.0;
+    let mut versions = vec![
+        roll_version(job_version, mask, bits),
+        job_version | rolled,
+        job_version ^ rolled,
+    ];
+    versions.dedup();
+    versions
 }
 
 fn verdict(

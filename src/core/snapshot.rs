@@ -83,6 +83,8 @@ pub struct PoolView {
     pub e2_size: Option<u8>,
     /// The version bits that it lets miners roll, in hex.
     pub version_mask: String,
+    /// Shares that were kept from it because of the form of their version bits, if there are any.
+    pub form_blocked: Option<FormBlocked>,
     /// How long it takes to answer a share, in seconds, if it has answered any.
     pub latency: Option<f64>,
     /// When it last sent a job, in milliseconds since 1970.
@@ -97,6 +99,17 @@ pub struct PoolView {
     pub seconds: f64,
     /// What became of its shares.
     pub totals: PoolTotals,
+}
+
+/// Shares that a pool takes in neither form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormBlocked {
+    /// How many.
+    pub shares: u64,
+    /// The first one, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// The last one, in milliseconds since 1970.
+    pub last_ms: u64,
 }
 
 /// How far some values reach.
@@ -207,6 +220,7 @@ impl Core {
                 .count(),
             e2_size: pool.facts.e2_size,
             version_mask: pool.facts.mask.to_string(),
+            form_blocked: pool.forms.blocked,
             latency: pool.latency,
             job_at: pool.job_at,
             difficulty: Spread::of(opens().filter_map(|open| Some(open.difficulty()?.get()))),

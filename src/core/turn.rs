@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::core::action::Action;
-use crate::core::fact::Fact;
+use crate::core::fact::{Fact, ShareOutcome};
 use crate::core::ledger::Ledger;
 use crate::core::pool::Pool;
 use crate::core::pool_facts::PoolFacts;
@@ -13,9 +13,11 @@ use crate::core::schedule::Rules;
 use crate::core::templates::Templates;
 use crate::core::upstream::Loss;
 use crate::core::upstream::open::Open;
+use crate::core::version_form::{Change, Kind, Sending, Ways};
 use crate::core::{pools_gone, pools_known};
 use crate::stratum::job::{Notify, PoolJob};
-use crate::units::{LinkId, Now, PerPool, PoolConn, PoolSlot};
+use crate::stratum::reject::RejectClass;
+use crate::units::{LinkId, Now, PerPool, PoolConn, PoolSlot, VersionForm};
 
 /// What one miner may use while an event is handled.
 pub struct Turn<'a> {
@@ -80,6 +82,49 @@ impl Turn<'_> {
     /// Notes that a job's work was handed out with a time in the header.
     pub(in crate::core) fn handed_out(&mut self, job: &PoolJob, ntime: u32) {
         self.templates.note(job.template, ntime, self.now.at);
+    }
+
+    /// How a share is to be sent whose version bits can be written in two forms.
+    pub(in crate::core) fn plan_version_form(
+        &mut self,
+        slot: PoolSlot,
+        ways: &Ways,
+        block: bool,
+    ) -> Sending {
+        let pool = &mut self.pools[slot];
+        let answer = self.config.pools[slot].as_ref().map(|pool| pool.answer);
+        let (answer, now) = (answer.unwrap_or_default(), self.now.at);
+        pool.forms.plan(ways, &pool.facts.forms, block, answer, now)
+    }
+
+    /// Learns from what became of a share that was sent in a form.
+    pub(in crate::core) fn learn_version_form(
+        &mut self,
+        slot: PoolSlot,
+        kind: Kind,
+        form: VersionForm,
+        outcome: &ShareOutcome,
+    ) {
+        let accepted = match outcome {
+            ShareOutcome::Accepted => true,
+            ShareOutcome::RejectedByPool(reject) => match RejectClass::of(reject) {
+                RejectClass::Stale | RejectClass::Duplicate => return,
+                RejectClass::LowDifficulty | RejectClass::Unauthorized | RejectClass::Other => {
+                    false
+                }
+            },
+            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => {
+                return;
+            }
+        };
+        let Pool { forms, facts, .. } = &mut self.pools[slot];
+        if let Some(change) = forms.answered(kind, form, accepted, &mut facts.forms) {
+            let form = match change {
+                Change::Learnt(form) => Some(form),
+                Change::Hopeless => None,
+            };
+            self.report(Fact::VersionForm { slot, form });
+        }
     }
 
     pub(in crate::core) fn pool_ready(&mut self, slot: PoolSlot) {

@@ -141,6 +141,7 @@ impl Metrics {
             Fact::MinerAuthorized { .. }
             | Fact::ExtranonceChanged { .. }
             | Fact::PoolLearnt { .. }
+            | Fact::VersionForm { .. }
             | Fact::PoolDialing { .. }
             | Fact::PoolReady { .. }
             | Fact::PoolUp { .. }

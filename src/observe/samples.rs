@@ -9,7 +9,7 @@ use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
     Client, Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot,
-    VersionMask,
+    VersionForm, VersionMask,
 };
 
 /// A wallet that must not be seen in a line.
@@ -151,6 +151,10 @@ pub(crate) fn samples() -> Vec<Fact> {
         Fact::PoolRedirectRefused {
             conn,
             host: "pool.elsewhere.example".into(),
+        },
+        Fact::VersionForm {
+            slot,
+            form: Some(VersionForm::Delta),
         },
         Fact::JobReceived {
             conn,

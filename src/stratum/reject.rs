@@ -37,6 +37,8 @@ pub enum RejectReason {
     Duplicate,
     /// Version bits outside the mask in force for the job.
     VersionBits,
+    /// The pool takes such version bits in no form (compat Q57).
+    VersionForm,
     /// The ntime is before the job's or too far after it.
     Ntime,
     /// The extranonce2 has not the announced size.
@@ -55,7 +57,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::UnknownMethod,
         Self::NotSubscribed,
@@ -64,6 +66,7 @@ impl RejectReason {
         Self::Stale,
         Self::Duplicate,
         Self::VersionBits,
+        Self::VersionForm,
         Self::Ntime,
         Self::ExtranonceSize,
         Self::LowDifficulty,
@@ -80,6 +83,7 @@ impl RejectReason {
             Self::Malformed
             | Self::UnknownMethod
             | Self::VersionBits
+            | Self::VersionForm
             | Self::Ntime
             | Self::ExtranonceSize
             | Self::TooMany
@@ -105,6 +109,7 @@ impl RejectReason {
             Self::Stale => "Stale share",
             Self::Duplicate => "Duplicate share",
             Self::VersionBits => "Version bits outside the mask",
+            Self::VersionForm => "The pool rejects these version bits",
             Self::Ntime => "Ntime out of range",
             Self::ExtranonceSize => "Invalid size of extranonce2",
             Self::LowDifficulty => "Low difficulty share",
@@ -126,6 +131,7 @@ impl RejectReason {
             Self::Stale => "stale",
             Self::Duplicate => "duplicate",
             Self::VersionBits => "version_bits",
+            Self::VersionForm => "version_form",
             Self::Ntime => "ntime",
             Self::ExtranonceSize => "extranonce_size",
             Self::LowDifficulty => "low_difficulty",

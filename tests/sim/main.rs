@@ -18,6 +18,7 @@ mod world;
 
 mod backups;
 mod faults;
+mod forms;
 mod lines;
 mod outages;
 mod quirks;

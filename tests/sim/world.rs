@@ -97,13 +97,23 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(config: Config, pools: [PoolOptions; 2], seed: u64) -> Self {
+        Self::remembering(Arc::new(config), pools, Memory::default(), seed)
+    }
+
+    /// The same after a restart.
+    pub(crate) fn remembering(
+        config: Arc<Config>,
+        pools: [PoolOptions; 2],
+        memory: Memory,
+        seed: u64,
+    ) -> Self {
         let start = Instant::now() + Duration::from_secs(1000);
         let mut actions = Vec::new();
         let now = Now {
             at: start,
             unix_ms: u64::from(UNIX_START) * 1000,
         };
-        let core = Core::new(Arc::new(config), Memory::default(), seed, now, &mut actions);
+        let core = Core::new(config, memory, seed, now, &mut actions);
         let mut pools = pools.into_iter();
         let sites = PerPool::from_fn(|slot| {
             let options = PoolOptions {
@@ -167,6 +177,10 @@ impl World {
 
     pub(crate) fn unix_ms(&self) -> u64 {
         u64::from(UNIX_START) * 1000 + u64::try_from(self.elapsed().as_millis()).unwrap()
+    }
+
+    pub(crate) fn clock(&self) -> Now {
+        self.stamp()
     }
 
     fn stamp(&self) -> Now {

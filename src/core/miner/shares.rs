@@ -10,6 +10,7 @@ use crate::core::recent::reason_label;
 use crate::core::share::{Assessment, Surroundings, Verdict, assess};
 use crate::core::turn::Turn;
 use crate::core::upstream::open::PendingShare;
+use crate::core::version_form::{Sending, Ways};
 use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{JobId, PoolSlot, VersionMask};
@@ -149,6 +150,20 @@ impl Miner {
         found: &Assessment,
         turn: &mut Turn<'_>,
     ) {
+        let slot = sent.conn.slot;
+        let ways = Ways::of(found.version, &sent.job, submit.version_bits);
+        let sending = ways.map(|ways| turn.plan_version_form(slot, &ways, found.block));
+        if sending == Some(Sending::Nowhere) {
+            turn.pools[slot].forms.note_blocked(turn.now.unix_ms);
+            let reason = RejectReason::VersionForm;
+            return self.refuse(id, reason, submit.job, Some((sent, found)), turn);
+        }
+        let (form, both) = match sending {
+            Some(Sending::In(form)) => (Some(form), false),
+            Some(Sending::Both(form)) => (Some(form), true),
+            Some(Sending::Nowhere) | None => (None, false),
+        };
+        let ways = ways.zip(form);
         let hash = found.hash;
         let e2 = sent.job.pool_extranonce2(&sent.extranonce, &submit.e2);
         let (Some(hash), Some(e2), Some(open)) = (hash, e2, self.open_mut(sent.conn)) else {
@@ -166,20 +181,28 @@ impl Miner {
             true_difficulty: hash.difficulty(),
             block: found.block.then_some(hash),
             sent: turn.now.at,
+            form: ways.map(|(ways, form)| (ways.kind, form)),
+            answers_due: 1,
             outlived: false,
         };
-        let submit = PoolSubmit {
+        let first = PoolSubmit {
             user: open.user(),
             job_id: sent.job.notify.job_id.clone(),
             e2,
             ntime: submit.ntime,
             nonce: submit.nonce,
-            version_bits: open.version_bits(found.version, &sent.job),
+            version_bits: match ways {
+                Some((ways, form)) => Some(ways.written(form)),
+                None => open.version_bits(found.version, &sent.job),
+            },
         };
-        let ntime = submit.ntime;
-        open.submit(submit, share, turn.out);
+        let second = ways.filter(|_| both).map(|(ways, form)| PoolSubmit {
+            version_bits: Some(ways.written(form.other())),
+            ..first.clone()
+        });
+        open.submit(first, second, share, turn.out);
         if minded {
-            turn.handed_out(&sent.job, ntime);
+            turn.handed_out(&sent.job, submit.ntime);
         }
         self.stats.last_share = Some(turn.now.unix_ms);
     }
@@ -246,6 +269,9 @@ impl Miner {
         let told = share.told.get();
         if let (Some(accepted), false) = (speaks_for_pool(&outcome), share.outlived) {
             turn.pools[slot].sites.answered(accepted, turn.now.at);
+        }
+        if let (Some((kind, form)), false) = (share.form, share.outlived) {
+            turn.learn_version_form(slot, kind, form, &outcome);
         }
         self.tell_result(
             ShareResult {

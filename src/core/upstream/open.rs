@@ -12,9 +12,10 @@ use crate::core::action::Action;
 use crate::core::jobs::{HeldJobs, SeenShares, Serial};
 use crate::core::pool_facts::ConfigureHabit;
 use crate::core::upstream::{Identity, Loss, Talk};
+use crate::core::version_form::Kind;
 use crate::stratum::job::{BlockHash, Notify, PoolJob};
-use crate::stratum::message::{Extranonces, PoolCall, PoolSubmit, RequestId, ToPool};
-use crate::units::{Client, Difficulty, JobId, PoolConn, VersionMask};
+use crate::stratum::message::{Extranonces, Outcome, PoolCall, PoolSubmit, RequestId, ToPool};
+use crate::units::{Client, Difficulty, JobId, PoolConn, VersionForm, VersionMask};
 
 /// How long a pool may take for subscribe or authorize.
 const STEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -50,6 +51,8 @@ pub struct Open {
     /// The shares that it was sent.
     pub seen: SeenShares,
     pending: BTreeMap<u64, PendingShare>,
+    /// Blocks that were sent in a second form, by that request; and the request of the first.
+    seconds: BTreeMap<u64, u64>,
     pub(super) identity: Identity,
     suggested: bool,
     /// Whether its pool counts it among those that have got as far as work.
@@ -130,6 +133,10 @@ pub struct PendingShare {
     pub block: Option<BlockHash>,
     /// When it was forwarded.
     pub sent: Instant,
+    /// How its version bits are written, and what its header made of the job's, where that matters.
+    pub form: Option<(Kind, VersionForm)>,
+    /// How many answers will come: two if it was sent in both forms.
+    pub answers_due: u8,
     /// Whether its connection was replaced meanwhile, so that what becomes of it says nothing about the pool's address
     /// in use.
     pub outlived: bool,
@@ -152,6 +159,7 @@ impl Open {
             jobs: HeldJobs::default(),
             seen: SeenShares::default(),
             pending: BTreeMap::new(),
+            seconds: BTreeMap::new(),
             identity,
             suggested: false,
             works: false,
@@ -210,6 +218,7 @@ impl Open {
 
     /// Takes the shares that wait for an answer.
     pub fn take_pending(&mut self) -> impl Iterator<Item = PendingShare> + use<> {
+        self.seconds.clear();
         std::mem::take(&mut self.pending).into_values()
     }
 
@@ -241,8 +250,8 @@ impl Open {
         Arc::clone(&self.identity.user)
     }
 
-    /// The version bits for a share of a job whose header has this version: those that are under the job's mask, so
-    /// that the pool rebuilds the same header; none where version rolling was not granted. A block that was rolled
+    /// The version bits for a share of a job whose header has this version, where it does not matter in which form (see
+    /// [`Ways`](crate::core::version_form::Ways)): those that are under the job's mask; none where version rolling was not granted. A block that was rolled
     /// beyond that names all bits that it was rolled in: a pool that does not check rebuilds its header, and to one
     /// that does it is no worse.
     pub fn version_bits(&self, version: u32, job: &PoolJob) -> Option<u32> {
@@ -251,12 +260,42 @@ impl Open {
         (self.rolling == Rolling::Granted || beyond != 0).then_some(version & (mask | beyond))
     }
 
-    /// Forwards a share, which waits for its answer from now on.
-    pub fn submit(&mut self, submit: PoolSubmit, share: PendingShare, out: &mut Vec<Action>) {
+    /// Forwards a share, which waits for its answer from now on; with a second request if it goes out in two forms.
+    pub fn submit(
+        &mut self,
+        submit: PoolSubmit,
+        second: Option<PoolSubmit>,
+        share: PendingShare,
+        out: &mut Vec<Action>,
+    ) {
         let request = self.request(PoolCall::Submit(Box::new(submit)), out);
-        let outlived = self.retired;
-        self.pending
-            .insert(request, PendingShare { outlived, ..share });
+        let share = PendingShare {
+            outlived: self.retired,
+            answers_due: 1 + u8::from(second.is_some()),
+            ..share
+        };
+        self.pending.insert(request, share);
+        if let Some(second) = second {
+            let again = self.request(PoolCall::Submit(Box::new(second)), out);
+            self.seconds.insert(again, request);
+        }
+    }
+
+    /// The share that a pool's answer settles. One that went out in two forms is settled by the first `true`, or else by
+    /// the second answer.
+    fn settle(&mut self, request: u64, outcome: &Outcome) -> Option<PendingShare> {
+        let first = self.seconds.get(&request).copied().unwrap_or(request);
+        let share = self.pending.get_mut(&first)?;
+        share.answers_due = share.answers_due.saturating_sub(1);
+        if *outcome != Outcome::True && share.answers_due > 0 {
+            return None;
+        }
+        self.seconds.retain(|_, of| *of != first);
+        let mut share = self.pending.remove(&first)?;
+        if request != first {
+            share.form = share.form.map(|(kind, form)| (kind, form.other()));
+        }
+        Some(share)
     }
 
     /// Remembers a share of one of this connection's jobs, so that it is not taken a second time; whether its time

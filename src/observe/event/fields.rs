@@ -9,7 +9,7 @@ use crate::core::fact::{Fact, ShareOutcome, ShareResult};
 use crate::observe::time::rfc3339;
 use crate::observe::wallet::{shorten_addresses, shorten_change, shorten_user};
 use crate::stratum::reject::{Reject, RejectClass};
-use crate::units::{Client, Difficulty, MinerExtranonce, MinerId, PoolConn, PoolSlot};
+use crate::units::{Client, Difficulty, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm};
 
 use super::name::{Name, cause_label};
 
@@ -196,6 +196,10 @@ impl Fields {
             Fact::PoolRedirectRefused { conn, host } => {
                 self.conn(*conn);
                 self.put("host", cut(host));
+            }
+            Fact::VersionForm { slot, form } => {
+                self.pool(*slot);
+                self.put("form", form.map_or("none", VersionForm::label));
             }
             Fact::JobReceived {
                 conn,

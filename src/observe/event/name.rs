@@ -55,6 +55,7 @@ names! {
     PoolMessageBad "pool_message_bad",
     PoolReconnect "pool_reconnect",
     PoolRedirectRefused "pool_redirect_refused",
+    VersionForm "version_form",
     JobReceived "job_received",
     JobForwarded "job_forwarded",
     PoolSwitched "pool_switched",
@@ -99,6 +100,7 @@ pub fn name(fact: &Fact) -> Name {
         Fact::PoolMessage { .. } => Name::PoolMessage,
         Fact::PoolReconnect { .. } => Name::PoolReconnect,
         Fact::PoolRedirectRefused { .. } => Name::PoolRedirectRefused,
+        Fact::VersionForm { .. } => Name::VersionForm,
         Fact::JobReceived { .. } => Name::JobReceived,
         Fact::JobForwarded { .. } => Name::JobForwarded,
         Fact::PoolSwitched { .. } => Name::PoolSwitched,
@@ -137,6 +139,7 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::PoolFailover { .. }
         | Fact::PoolMessageBad { .. }
         | Fact::PoolRedirectRefused { .. }
+        | Fact::VersionForm { form: None, .. }
         | Fact::BlockFound { .. }
         | Fact::ConfigWarning { .. }
         | Fact::SlowTurn { .. }
@@ -167,6 +170,7 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::PoolUp { .. }
         | Fact::PoolMessage { .. }
         | Fact::PoolReconnect { .. }
+        | Fact::VersionForm { form: Some(_), .. }
         | Fact::PoolSwitched { .. }
         | Fact::Started { .. }
         | Fact::Stopping

@@ -370,6 +370,7 @@ impl Conversation {
         }
         let clean = notify.clean;
         let mut work = Work::new(notify, e1, e2_size, self.mask);
+        work.style = turn.options.rolling_style;
         if let (Counter::Continues, Some(job)) = (turn.options.counter, &self.current) {
             work.first_e2 = job.work.next_e2();
         }

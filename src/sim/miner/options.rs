@@ -23,6 +23,8 @@ pub struct MinerOptions {
     pub suggest: Option<f64>,
     /// The version bits that it can roll, if it can.
     pub rolling: Option<u32>,
+    /// How it rolls them.
+    pub rolling_style: RollingStyle,
     /// What its requests' ids look like.
     pub ids: Ids,
 
@@ -62,6 +64,7 @@ impl Default for MinerOptions {
             extranonce_subscribe: false,
             suggest: None,
             rolling: Some(0x1fff_e000),
+            rolling_style: RollingStyle::Replace,
             ids: Ids::Counted,
             pace: Pace::Shares(10.0),
             counter: Counter::Restarts,
@@ -91,6 +94,21 @@ pub enum Handshake {
     SubscribeFirst,
     /// subscribe and authorize in one write, configure after that.
     ConfigureLast,
+}
+
+/// How a miner rolls version bits, and what it sends of them (QUIRKS Q57). It makes a difference where the job's version
+/// has bits of the mask set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RollingStyle {
+    /// The masked bits are replaced and sent, as BIP 310 says.
+    #[default]
+    Replace,
+    /// They are added to the job's, and sent is in what the header differs from the job (AxeOS, NerdQAxe).
+    Delta,
+    /// They are added to the job's, and sent is what was added (cgminer).
+    Add,
+    /// The job's own version is hashed, and nothing sent, though rolling was negotiated.
+    Never,
 }
 
 /// What a miner's request ids look like.

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::sim::chain::hash::{self, Header};
+use crate::sim::miner::options::RollingStyle;
 use crate::stratum::job::Notify;
 
 /// How many headers have the same version, and how many the same extranonce2. Real miners try far
@@ -22,6 +23,8 @@ pub struct Work {
     pub e2_size: usize,
     /// The version bits that may be changed, if that was negotiated.
     pub mask: Option<u32>,
+    /// How they are changed.
+    pub style: RollingStyle,
     /// The extranonce2 that is tried first.
     pub first_e2: u64,
     /// How many headers were tried.
@@ -53,6 +56,7 @@ impl Work {
             e1,
             e2_size,
             mask,
+            style: RollingStyle::Replace,
             first_e2: 0,
             tried: 0,
         }
@@ -86,7 +90,7 @@ impl Work {
                     e2: self.e2(number),
                     ntime,
                     nonce,
-                    version_bits: self.version_bits(number),
+                    version_bits: self.sent_bits(number),
                     hash: found,
                 });
             }
@@ -103,10 +107,8 @@ impl Work {
         let e2 = self.e2(number);
         let notify = &self.notify;
         let coinbase = [&notify.coinb1[..], &self.e1, &e2, &notify.coinb2].concat();
-        let bits = self.version_bits(number);
-        let mask = self.mask.unwrap_or(0);
         Header {
-            version: (notify.version & !mask) | bits.unwrap_or(0),
+            version: self.version(number),
             prevhash: notify.prevhash,
             root: hash::merkle_root(&coinbase, &notify.branches),
             ntime,
@@ -122,8 +124,28 @@ impl Work {
         e2
     }
 
+    fn version(&self, number: u64) -> u32 {
+        let own = self.notify.version;
+        let rolled = self.rolled_bits(number).unwrap_or(0);
+        match self.style {
+            RollingStyle::Replace => (own & !self.mask.unwrap_or(0)) | rolled,
+            RollingStyle::Delta | RollingStyle::Add => own | rolled,
+            RollingStyle::Never => own,
+        }
+    }
+
+    fn sent_bits(&self, number: u64) -> Option<u32> {
+        match self.style {
+            RollingStyle::Replace | RollingStyle::Add => self.rolled_bits(number),
+            RollingStyle::Delta => self
+                .mask
+                .map(|_| self.version(number) ^ self.notify.version),
+            RollingStyle::Never => None,
+        }
+    }
+
     /// Spreads a counter over the bits of the mask.
-    fn version_bits(&self, number: u64) -> Option<u32> {
+    fn rolled_bits(&self, number: u64) -> Option<u32> {
         let mask = self.mask?;
         let mut counter = number / HEADERS_A_VERSION;
         let mut bits = 0;

@@ -158,6 +158,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(pool_trouble(grounds, slot));
         alerts.extend(on_backup(grounds, slot));
         alerts.extend(mask_missing(grounds, slot));
+        alerts.extend(form_blocked(grounds, slot));
         alerts.extend(any_certificate(grounds, slot));
         alerts.extend(rejects(grounds, slot));
         alerts.extend(block_found(grounds, slot));
@@ -284,6 +285,34 @@ fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         text: format!("Pool {} does. Miners that roll the version all the same have shares refused at pool {slot}.", slot.other()),
         action: "If shares are refused for their version bits, use two pools that both allow it.".into(),
         at_ms: None,
+        dismissable: true,
+    })
+}
+
+/// For how long shares that were blocked for their version bits are spoken of, in milliseconds.
+const FORM_BLOCKED_SHOWN: u64 = 3600 * 1000;
+
+/// A pool that takes a miner's version bits in no form.
+fn form_blocked(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let blocked = in_use(grounds, slot)?.form_blocked?;
+    let quiet = grounds
+        .moment
+        .snapshot
+        .unix_ms
+        .saturating_sub(blocked.last_ms);
+    (quiet < FORM_BLOCKED_SHOWN).then(|| Alert {
+        id: format!("version_form:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} rejects the version bits of some shares"),
+        text: format!(
+            "Its jobs already set bits that your miners may roll, and it rejected both ways of writing them. DPMP has \
+             blocked {} since, and tries one share a minute.",
+            counted(usize::try_from(blocked.shares).unwrap_or(usize::MAX), "share")
+        ),
+        action: "Look on the page Miners for the miners whose shares are blocked as version_form. Tell the pool or the \
+                 firmware's authors, or have these miners work for the other pool."
+            .into(),
+        at_ms: Some(blocked.since_ms),
         dismissable: true,
     })
 }
@@ -454,7 +483,7 @@ mod tests {
     use crate::config::{Config, parse};
     use crate::core::ledger::Block;
     use crate::core::miner::view::sample_miner;
-    use crate::core::snapshot::Snapshot;
+    use crate::core::snapshot::{FormBlocked, Snapshot};
     use crate::system::clock::now;
 
     /// Two pools that are up, a miner, a password.
@@ -559,6 +588,16 @@ mod tests {
             |it| it.snapshot.pools[B].version_mask = "00000000".into(),
             &["mask_missing:B"],
         );
+        let form_blocked = |it: &mut World, age_ms: u64| {
+            it.snapshot.unix_ms = now().unix_ms;
+            it.snapshot.pools[A].form_blocked = Some(FormBlocked {
+                shares: 3,
+                since_ms: 1,
+                last_ms: now().unix_ms - age_ms,
+            });
+        };
+        expect(|it| form_blocked(it, 1000), &["version_form:A"]);
+        expect(|it| form_blocked(it, FORM_BLOCKED_SHOWN), &[]);
         let any_certificate = |it: &mut World| {
             let tls = &mut it.config.pools[B].as_mut().unwrap().tls;
             (tls.enabled, tls.insecure) = (true, true);

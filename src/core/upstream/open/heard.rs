@@ -103,7 +103,7 @@ impl Open {
             Stage::Asking { step, request, .. } if request == id => {
                 self.on_step(step, outcome, talk)
             }
-            Stage::Asking { .. } | Stage::Ready { .. } => match self.pending.remove(&id) {
+            Stage::Asking { .. } | Stage::Ready { .. } => match self.settle(id, &outcome) {
                 Some(share) => Heard::Answered(share, outcome),
                 None => {
                     // All else is the answer to a suggestion, or comes too late to matter.

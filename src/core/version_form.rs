@@ -1,0 +1,358 @@
+//! In which form a pool takes version bits, where the job's own version has bits inside the mask (compat Q57).
+//!
+//! BIP 310 wants the header's bits under the mask. Others want those in which the header differs from the job, or add
+//! what they get to the job's bits. It is all the same as long as the job has none of the bits set. Where it has, the
+//! form is learnt from what the pool accepts, and a wrong guess costs a few shares and no block.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::snapshot::FormBlocked;
+use crate::stratum::job::PoolJob;
+use crate::units::VersionForm;
+
+/// After so many rejects in a row the other form is tried.
+const ENOUGH_REJECTS: u32 = 3;
+
+/// How often the other form is tried.
+const TRY_EVERY: Duration = Duration::from_secs(60);
+
+/// What a header made of the job's bits. A pool that adds bits to the job's (ckpool, DATUM) takes both forms if they
+/// were kept, and neither if they were not: so what is learnt from the one says little of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It kept them all.
+    Kept,
+    /// It cleared some.
+    Cleared,
+}
+
+/// The version bits of a share for which the forms differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ways {
+    bits: u32,
+    delta: u32,
+    /// What became of the job's bits.
+    pub kind: Kind,
+    /// The form in which the miner sent them.
+    miners: VersionForm,
+}
+
+impl Ways {
+    /// Of a share with this header version, sent with these bits; `None` if both forms are the same. Bits that were
+    /// rolled outside the mask, as only a block's may be, count as if they were inside.
+    pub fn of(version: u32, job: &PoolJob, sent: Option<u32>) -> Option<Self> {
+        let own = job.notify.version;
+        let mask = job.mask.0 | (version ^ own);
+        let (bits, delta) = (version & mask, version ^ own);
+        let kept = version & own & mask == own & mask;
+        // What is neither (cgminer leaves out what the job has) only a pool that adds can read, and it can read `Bits`.
+        let sent_delta = sent.is_some_and(|sent| sent & mask == delta);
+        (bits != delta).then_some(Self {
+            bits,
+            delta,
+            kind: if kept { Kind::Kept } else { Kind::Cleared },
+            miners: if sent_delta {
+                VersionForm::Delta
+            } else {
+                VersionForm::Bits
+            },
+        })
+    }
+
+    /// What the pool is sent in a form.
+    pub fn written(&self, form: VersionForm) -> u32 {
+        match form {
+            VersionForm::Bits => self.bits,
+            VersionForm::Delta => self.delta,
+        }
+    }
+}
+
+/// The forms in which a pool has accepted shares, remembered across restarts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KnownForms {
+    kept: Option<VersionForm>,
+    cleared: Option<VersionForm>,
+}
+
+impl KnownForms {
+    /// The proven form.
+    fn proven(&self, kind: Kind) -> Option<VersionForm> {
+        match kind {
+            // A pool that takes a header that cleared bits does not add them.
+            Kind::Kept => self.kept.or(self.cleared),
+            Kind::Cleared => self.cleared,
+        }
+    }
+
+    fn best_guess(&self, ways: &Ways) -> VersionForm {
+        let known = self.proven(ways.kind).or(self.kept);
+        known.unwrap_or(ways.miners)
+    }
+
+    /// Notes an accepted share; whether that is news.
+    fn learn(&mut self, kind: Kind, form: VersionForm) -> bool {
+        let place = match kind {
+            Kind::Kept => &mut self.kept,
+            Kind::Cleared => &mut self.cleared,
+        };
+        place.replace(form) != Some(form)
+    }
+}
+
+/// How a share is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// In this form.
+    In(VersionForm),
+    /// In this form and then in the other one: a block is worth a reject.
+    Both(VersionForm),
+    /// Not at all: the pool rejects it in either form.
+    Nowhere,
+}
+
+/// What a pool's answer to a share changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is proven that the pool takes this form.
+    Learnt(VersionForm),
+    /// The pool takes neither form.
+    Hopeless,
+}
+
+/// How well the forms have worked at a pool's present address.
+#[derive(Clone, Debug, Default)]
+pub struct Forms {
+    kept: Rejects,
+    cleared: Rejects,
+    /// When a form was last tried that is not the best guess, and which.
+    tried: Option<(Instant, VersionForm)>,
+    /// Shares that were kept from the pool, as it would have rejected them.
+    pub blocked: Option<FormBlocked>,
+}
+
+/// Rejects since the last accepted share, by form.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rejects {
+    bits: u32,
+    delta: u32,
+}
+
+impl Rejects {
+    fn of(&mut self, form: VersionForm) -> &mut u32 {
+        match form {
+            VersionForm::Bits => &mut self.bits,
+            VersionForm::Delta => &mut self.delta,
+        }
+    }
+
+    /// Whether both forms were found wanting: one thoroughly, the other at least once.
+    fn is_hopeless(&self) -> bool {
+        self.bits.min(self.delta) >= 1 && self.bits.max(self.delta) >= ENOUGH_REJECTS
+    }
+}
+
+impl Forms {
+    fn rejects(&mut self, kind: Kind) -> &mut Rejects {
+        match kind {
+            Kind::Kept => &mut self.kept,
+            Kind::Cleared => &mut self.cleared,
+        }
+    }
+
+    /// How a share is to be sent now. `answer` is how long the pool may take to answer, so that no two trials are
+    /// under way at a time.
+    pub fn plan(
+        &mut self,
+        ways: &Ways,
+        known: &KnownForms,
+        block: bool,
+        answer: Duration,
+        now: Instant,
+    ) -> Sending {
+        let guess = known.best_guess(ways);
+        let mut rejects = *self.rejects(ways.kind);
+        if block {
+            let proven = known.proven(ways.kind).is_some() && *rejects.of(guess) == 0;
+            return if proven {
+                Sending::In(guess)
+            } else {
+                Sending::Both(guess)
+            };
+        }
+        if *rejects.of(guess) < ENOUGH_REJECTS && !rejects.is_hopeless() {
+            return Sending::In(guess);
+        }
+        let pause = TRY_EVERY.max(answer);
+        let may_try = self
+            .tried
+            .is_none_or(|(at, _)| now.saturating_duration_since(at) >= pause);
+        if may_try {
+            // In turns, once both have failed: what the pool takes may change.
+            let again = self.tried.filter(|_| rejects.is_hopeless());
+            let form = again.map_or(guess, |(_, form)| form).other();
+            self.tried = Some((now, form));
+            Sending::In(form)
+        } else if rejects.is_hopeless() {
+            Sending::Nowhere
+        } else {
+            Sending::In(guess)
+        }
+    }
+
+    /// Notes a share that was sent nowhere.
+    pub fn note_blocked(&mut self, unix_ms: u64) {
+        let blocked = self.blocked.get_or_insert(FormBlocked {
+            shares: 0,
+            since_ms: unix_ms,
+            last_ms: unix_ms,
+        });
+        blocked.shares += 1;
+        blocked.last_ms = unix_ms;
+    }
+
+    /// Notes what the pool said to a share that was sent in a form: accepted, or rejected for another reason than being
+    /// stale or a duplicate.
+    pub fn answered(
+        &mut self,
+        kind: Kind,
+        form: VersionForm,
+        accepted: bool,
+        known: &mut KnownForms,
+    ) -> Option<Change> {
+        let rejects = self.rejects(kind);
+        let was_hopeless = rejects.is_hopeless();
+        if accepted {
+            *rejects = Rejects::default();
+            if !self.kept.is_hopeless() && !self.cleared.is_hopeless() {
+                self.blocked = None;
+            }
+            let is_news = known.learn(kind, form);
+            return (is_news || was_hopeless).then_some(Change::Learnt(form));
+        }
+        let count = rejects.of(form);
+        *count = count.saturating_add(1);
+        (rejects.is_hopeless() && !was_hopeless).then_some(Change::Hopeless)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::stratum::job::Notify;
+    use crate::units::{Difficulty, Extranonce1, VersionMask};
+
+    fn job(version: u32) -> PoolJob {
+        let notify = Notify {
+            job_id: "j".into(),
+            prevhash: [0; 32],
+            coinb1: Vec::new(),
+            coinb2: Vec::new(),
+            branches: Vec::new(),
+            version,
+            nbits: 0x1702_3a04,
+            ntime: 0,
+            clean: true,
+        };
+        let mask = VersionMask::BIP320;
+        PoolJob::new(
+            Arc::new(notify),
+            Extranonce1::default(),
+            8,
+            Difficulty::ONE,
+            mask,
+        )
+    }
+
+    const ANSWER: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn forms_differ_only_where_the_job_has_bits_in_the_mask() {
+        assert_eq!(Ways::of(0x2000_6000, &job(0x2000_0000), Some(0x6000)), None);
+        let axeos = Ways::of(0x2080_6000, &job(0x2080_0000), Some(0x6000)).unwrap();
+        assert_eq!(axeos.written(VersionForm::Bits), 0x0080_6000);
+        assert_eq!(axeos.written(VersionForm::Delta), 0x6000);
+        assert_eq!((axeos.kind, axeos.miners), (Kind::Kept, VersionForm::Delta));
+        let bip = Ways::of(0x2000_6000, &job(0x2080_0000), Some(0x6000)).unwrap();
+        assert_eq!(bip.written(VersionForm::Delta), 0x0080_6000);
+        assert_eq!((bip.kind, bip.miners), (Kind::Cleared, VersionForm::Bits));
+        let silent = Ways::of(0x2080_0000, &job(0x2080_0000), None).unwrap();
+        assert_eq!(
+            (silent.kind, silent.miners),
+            (Kind::Kept, VersionForm::Bits)
+        );
+        assert_eq!(silent.written(VersionForm::Bits), 0x0080_0000);
+    }
+
+    #[test]
+    fn a_wrong_guess_costs_three_shares_and_a_trial_finds_the_other_form() {
+        let now = Instant::now();
+        let ways = Ways::of(0x2080_6000, &job(0x2080_0000), Some(0x6000)).unwrap();
+        let (mut forms, mut known) = (Forms::default(), KnownForms::default());
+        for _ in 0..ENOUGH_REJECTS {
+            let plan = forms.plan(&ways, &known, false, ANSWER, now);
+            assert_eq!(plan, Sending::In(VersionForm::Delta));
+            assert_eq!(
+                forms.plan(&ways, &known, true, ANSWER, now),
+                Sending::Both(VersionForm::Delta)
+            );
+            let change = forms.answered(ways.kind, VersionForm::Delta, false, &mut known);
+            assert_eq!(change, None);
+        }
+        let mut plan = || forms.plan(&ways, &known, false, ANSWER, now);
+        assert_eq!(plan(), Sending::In(VersionForm::Bits));
+        assert_eq!(
+            plan(),
+            Sending::In(VersionForm::Delta),
+            "one trial at a time"
+        );
+        let change = forms.answered(ways.kind, VersionForm::Bits, true, &mut known);
+        assert_eq!(change, Some(Change::Learnt(VersionForm::Bits)));
+        for block in [false, true] {
+            let plan = forms.plan(&ways, &known, block, ANSWER, now);
+            assert_eq!(plan, Sending::In(VersionForm::Bits));
+        }
+    }
+
+    #[test]
+    fn what_a_pool_takes_in_no_form_is_tried_once_a_minute_in_turns() {
+        let mut now = Instant::now();
+        let ways = Ways::of(0x2000_6000, &job(0x2080_0000), Some(0x6000)).unwrap();
+        let (mut forms, mut known) = (Forms::default(), KnownForms::default());
+        let mut sent = Vec::new();
+        let mut changes = Vec::new();
+        for _ in 0..600 {
+            match forms.plan(&ways, &known, false, ANSWER, now) {
+                Sending::In(form) => {
+                    sent.push(form);
+                    changes.extend(forms.answered(ways.kind, form, false, &mut known));
+                }
+                Sending::Both(_) => panic!("no block"),
+                Sending::Nowhere => forms.note_blocked(1),
+            }
+            now += Duration::from_secs(1);
+        }
+        use VersionForm::{Bits, Delta};
+        assert_eq!(sent[..7], [Bits, Bits, Bits, Delta, Bits, Delta, Bits]);
+        assert_eq!(sent.len(), 13, "{sent:?}");
+        assert_eq!(changes, [Change::Hopeless]);
+        assert_eq!(forms.blocked.unwrap().shares, 587);
+        // A block goes out all the same, and headers that keep the job's bits are not concerned.
+        let block = forms.plan(&ways, &known, true, ANSWER, now);
+        assert_eq!(block, Sending::Both(Bits));
+        let kept = Ways::of(0x2080_6000, &job(0x2080_0000), Some(0x6000)).unwrap();
+        let plan = forms.plan(&kept, &known, false, ANSWER, now);
+        assert_eq!(plan, Sending::In(Delta));
+        assert_eq!(
+            forms.answered(ways.kind, Bits, true, &mut known),
+            Some(Change::Learnt(Bits))
+        );
+        assert_eq!(forms.blocked, None);
+    }
+}
