@@ -22,6 +22,7 @@ pub mod upstream;
 pub mod version_form;
 
 pub mod departed;
+pub mod extras;
 pub mod fallback;
 pub mod ledger;
 pub mod meter;

@@ -583,9 +583,10 @@ impl Miner {
 
     fn on_suggest(&mut self, id: RequestId, difficulty: Difficulty, turn: &mut Turn<'_>) {
         self.session.suggested = Some(difficulty);
-        for upstream in self.upstreams.values_mut() {
-            if let Some(open) = upstream.open_mut() {
-                open.suggest(difficulty, turn.out);
+        for slot in PoolSlot::ALL {
+            if let Some(open) = self.upstreams[slot].open_mut() {
+                let facts = &mut turn.pools[slot].facts;
+                open.suggest(difficulty, facts, turn.now.at, turn.out);
             }
         }
         self.reply(id, Reply::True, turn);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::extras::HangsUpOn;
 use crate::core::version_form::KnownForms;
 use crate::units::VersionMask;
 
@@ -39,6 +40,8 @@ pub struct PoolFacts {
     pub configure: ConfigureHabit,
     /// In which form it takes version bits.
     pub forms: KnownForms,
+    /// What is left out, since it hangs up on it.
+    pub hangs_up_on: HangsUpOn,
     /// How often in a row it hung up on `mining.configure`.
     #[serde(skip)]
     pub hang_ups: u8,

@@ -138,8 +138,12 @@ impl Core {
     fn scout_identity(&self, slot: PoolSlot) -> Identity {
         let pool = self.wanted.pools[slot].as_ref();
         let mut miners = self.miners.values();
-        pool.and_then(|pool| miners.find_map(|miner| miner.introduction(pool)))
-            .unwrap_or_else(own_identity)
+        let identity = pool.and_then(|pool| miners.find_map(|miner| miner.introduction(pool)));
+        Identity {
+            // It leaves before it could find shares.
+            suggested: None,
+            ..identity.unwrap_or_else(own_identity)
+        }
     }
 
     /// Whether the scout has got as far as work.

@@ -57,7 +57,8 @@ impl Turn<'_> {
     /// Tells what a connection found out about its pool.
     pub(in crate::core) fn tell_learnt(&mut self, slot: PoolSlot, before: PoolFacts) {
         let facts = self.pools[slot].facts;
-        if let Some(e2_size) = facts.e2_size.filter(|_| facts != before) {
+        let news = (facts.e2_size, facts.mask) != (before.e2_size, before.mask);
+        if let Some(e2_size) = facts.e2_size.filter(|_| news) {
             self.report(Fact::PoolLearnt {
                 slot,
                 e2_size,

@@ -295,6 +295,13 @@ impl Upstream {
         true
     }
 
+    /// The pool closed the connection, which may be its answer to something that it could do without.
+    pub fn suspect_extras(&self, facts: &mut PoolFacts, now: Instant) {
+        if let Some(open) = self.open() {
+            open.suspect_extras(self.failures, facts, now);
+        }
+    }
+
     /// The pool wants the connection to be made anew after a pause; what stood is returned. One that wants it again and
     /// again is a failing one.
     pub fn sent_away(&mut self, pause: Duration, now: Instant) -> Option<Box<Open>> {

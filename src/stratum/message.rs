@@ -21,6 +21,11 @@ impl RequestId {
     pub fn as_json(&self) -> &str {
         &self.0
     }
+
+    /// The id as one of our own counters, also where the number is in a string.
+    pub fn as_counter(&self) -> Option<u64> {
+        self.0.trim_matches('"').parse().ok()
+    }
 }
 
 impl fmt::Debug for RequestId {

@@ -50,6 +50,8 @@ pub(crate) struct Script {
     open: BTreeSet<PoolConn>,
     connections: u32,
     pub(crate) forwarded: Vec<Forwarded>,
+    /// Everything that pools were sent.
+    pub(crate) heard: Vec<(PoolConn, Value)>,
     /// The parameters of each job that the miner was sent.
     pub(crate) jobs: Vec<Value>,
     /// Each mask that it was told without having asked just then.
@@ -108,6 +110,7 @@ impl Script {
             open: BTreeSet::new(),
             connections: 0,
             forwarded: Vec::new(),
+            heard: Vec::new(),
             jobs: Vec::new(),
             masks: Vec::new(),
             answers: BTreeMap::new(),
@@ -321,10 +324,13 @@ impl Script {
     }
 
     fn pool_hears(&mut self, conn: PoolConn, line: &Value) {
+        self.heard.push((conn, line.clone()));
         let Some(id) = line["id"].as_u64().filter(|_| self.open.contains(&conn)) else {
             return;
         };
-        let params = line["params"].as_array().unwrap();
+        let Some(params) = line["params"].as_array() else {
+            return;
+        };
         let habits = &self.pools[conn.slot];
         let good = |result: Value| json!({"id": id, "result": result, "error": null});
         let bad = |text: &str| json!({"id": id, "result": null, "error": [20, text, null]});

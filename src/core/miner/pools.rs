@@ -12,7 +12,7 @@ use crate::core::turn::Turn;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::open::{Open, Step};
 use crate::core::upstream::{Loss, Talk};
-use crate::stratum::message::{Extranonces, FromPool};
+use crate::stratum::message::{Extranonces, FromPool, Outcome};
 use crate::stratum::reject::RejectReason;
 use crate::units::{LinkId, PoolConn, PoolSlot};
 
@@ -175,7 +175,10 @@ impl Miner {
                 continue;
             };
             let (mut talk, _) = turn.pools[slot].talk(turn.templates, turn.now, turn.out);
-            if let Some(loss) = self.upstreams[slot].overdue(limits, &mut talk) {
+            let open = self.upstreams[slot].open_mut();
+            if let Some(share) = open.and_then(|open| open.held_answer(now)) {
+                self.on_answer(slot, share, Outcome::True, turn);
+            } else if let Some(loss) = self.upstreams[slot].overdue(limits, &mut talk) {
                 self.lose(slot, &loss, turn);
             } else if self.upstreams[slot].pause_over(now) && !self.closing {
                 let conn = self.upstreams[slot].want();
@@ -355,6 +358,9 @@ impl Miner {
         let closed = matches!(loss, Loss::Closed(_));
         if closed && self.upstreams[slot].hung_up_on_configure(&mut turn.pools[slot].facts, now) {
             return;
+        }
+        if closed {
+            self.upstreams[slot].suspect_extras(&mut turn.pools[slot].facts, now);
         }
         self.trials[slot] = match loss {
             Loss::Refused(Step::Authorize, reject) => Trial::Refused(reject.clone()),

@@ -2,15 +2,16 @@
 
 pub mod heard;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
+use crate::core::extras::{Extra, SUSPICIOUS};
 use crate::core::jobs::{HeldJobs, SeenShares, Serial};
-use crate::core::pool_facts::ConfigureHabit;
+use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::upstream::{Identity, Loss, Talk};
 use crate::core::version_form::Kind;
 use crate::stratum::job::{BlockHash, Notify, PoolJob};
@@ -22,6 +23,13 @@ const STEP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a pool may take for `mining.configure`, which some never answer (QUIRKS Q55).
 const CONFIGURE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A suggestion that a miner repeats is passed on if the pool was told nothing for this long: some miners keep their
+/// connection alive with it (compat Q81).
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// How long the answer to a share is held back while it may be the answer to something else.
+const TWO_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A connection that stood this long was good: the next pause is short again.
 const PROVEN: Duration = Duration::from_secs(30);
@@ -54,10 +62,36 @@ pub struct Open {
     /// Blocks that were sent in a second form, by that request; and the request of the first.
     seconds: BTreeMap<u64, u64>,
     pub(super) identity: Identity,
-    suggested: bool,
+    /// The request with which a difficulty was suggested last.
+    suggestion: Option<u64>,
+    /// When the pool was last sent anything.
+    said: Instant,
+    /// What it could do without and was sent, or not, within the last seconds.
+    extras: Vec<Offered>,
+    /// Numbers under which the pool asked us something while a request of ours had the same one: an answer with it may
+    /// be meant for either (compat Q82).
+    ambiguous: BTreeSet<u64>,
+    /// The answer to such a share, until a second one comes or not.
+    held: Option<Held>,
     /// Whether its pool counts it among those that have got as far as work.
     works: bool,
     retired: bool,
+}
+
+/// A message that a pool could do without.
+#[derive(Clone, Copy, Debug)]
+struct Offered {
+    extra: Extra,
+    at: Instant,
+    /// Whether it was sent, or left out.
+    sent: bool,
+}
+
+/// An answer that may be meant for a share or for something else.
+#[derive(Debug)]
+struct Held {
+    request: u64,
+    until: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +195,11 @@ impl Open {
             pending: BTreeMap::new(),
             seconds: BTreeMap::new(),
             identity,
-            suggested: false,
+            suggestion: None,
+            said: now,
+            extras: Vec::new(),
+            ambiguous: BTreeSet::new(),
+            held: None,
             works: false,
             retired: false,
         }
@@ -268,6 +306,7 @@ impl Open {
         share: PendingShare,
         out: &mut Vec<Action>,
     ) {
+        self.said = share.sent;
         let request = self.request(PoolCall::Submit(Box::new(submit)), out);
         let share = PendingShare {
             outlived: self.retired,
@@ -305,13 +344,82 @@ impl Open {
         self.jobs.tried(serial, ntime)
     }
 
-    /// Passes on what the miner suggests, once a connection (QUIRKS Q58).
-    pub fn suggest(&mut self, difficulty: Difficulty, out: &mut Vec<Action>) {
+    /// Passes on what the miner suggests: once (QUIRKS Q58), and again where that keeps a quiet connection alive.
+    pub fn suggest(
+        &mut self,
+        difficulty: Difficulty,
+        facts: &mut PoolFacts,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
         self.identity.suggested = Some(difficulty);
-        if !self.suggested && self.is_ready() {
-            self.suggested = true;
-            self.request(PoolCall::SuggestDifficulty(difficulty), out);
+        let quiet = now.saturating_duration_since(self.said) >= KEEP_ALIVE;
+        let due = self.suggestion.is_none() || quiet;
+        if due && self.is_ready() && self.offer(Extra::Suggestion, facts, now) {
+            self.suggestion = Some(self.request(PoolCall::SuggestDifficulty(difficulty), out));
         }
+    }
+
+    /// Whether the pool is to be sent something that it could do without.
+    pub(super) fn offer(&mut self, extra: Extra, facts: &mut PoolFacts, now: Instant) -> bool {
+        let sent = facts.hangs_up_on.of(extra).allows(now);
+        if sent {
+            self.said = now;
+        }
+        self.extras.retain(|offered| offered.extra != extra);
+        self.extras.push(Offered {
+            extra,
+            at: now,
+            sent,
+        });
+        sent
+    }
+
+    /// Notes what the connection has outlived.
+    pub(super) fn settle_extras(&mut self, facts: &mut PoolFacts, now: Instant) {
+        self.extras.retain(|offered| {
+            let outlived = now.saturating_duration_since(offered.at) >= SUSPICIOUS;
+            if outlived && offered.sent {
+                facts.hangs_up_on.of(offered.extra).outlived();
+            }
+            !outlived
+        });
+    }
+
+    /// The pool closed the connection: suspects what it was just sent, and no longer what it was not sent. `failures`:
+    /// attempts that failed in a row.
+    pub(super) fn suspect_extras(&self, failures: u32, facts: &mut PoolFacts, now: Instant) {
+        let late = |it: &&Offered| now.saturating_duration_since(it.at) < SUSPICIOUS;
+        for offered in self.extras.iter().filter(late) {
+            let tolerance = facts.hangs_up_on.of(offered.extra);
+            if offered.sent {
+                tolerance.hung_up(offered.at, failures, now);
+            } else {
+                tolerance.hung_up_without();
+            }
+        }
+    }
+
+    /// A request of the pool's own is answered under its number, which may be that of a share that waits.
+    pub(super) fn answers_request(&mut self, id: &RequestId) {
+        let Some(number) = id.as_counter() else {
+            return;
+        };
+        let asking = matches!(self.stage, Stage::Asking { request, .. } if request == number);
+        if asking || self.waits_for(number) {
+            self.ambiguous.insert(number);
+        }
+    }
+
+    /// Whether a share waits for the answer to this request.
+    fn waits_for(&self, request: u64) -> bool {
+        self.pending.contains_key(&request) || self.seconds.contains_key(&request)
+    }
+
+    /// A share whose answer was held back long enough: the pool has accepted it.
+    pub fn held_answer(&mut self, now: Instant) -> Option<PendingShare> {
+        let held = self.held.take_if(|held| held.until <= now)?;
+        self.settle(held.request, &Outcome::True)
     }
 
     /// What is overdue: a step of the handshake, an answer, or any sign of life.
@@ -352,7 +460,9 @@ impl Open {
                 } else {
                     None
                 };
+                let held = self.held.as_ref().map(|held| held.until);
                 [
+                    held,
                     self.answer_deadline(limits),
                     self.stall_deadline(limits),
                     patience.filter(|until| *until > now),
@@ -429,6 +539,7 @@ impl Open {
                 (call, STEP_PATIENCE)
             }
         };
+        self.said = talk.now;
         let request = self.request(call, talk.out);
         let deadline = talk.now.checked_add(patience).unwrap_or(talk.now);
         self.stage = Stage::Asking {

@@ -84,6 +84,8 @@ pub struct PoolOptions {
     pub answer_latency: Duration,
     /// Whether nothing at all is sent, with sockets open.
     pub silent: bool,
+    /// Methods on which it hangs up.
+    pub hangs_up_on: &'static [&'static str],
     /// The longest line that is taken, in bytes; a client that sends more is closed (ckpool: 1024).
     pub longest_line: usize,
 }
@@ -124,6 +126,7 @@ impl Default for PoolOptions {
             answers_shares: true,
             answer_latency: Duration::ZERO,
             silent: false,
+            hangs_up_on: &[],
             longest_line: 65_536,
         }
     }

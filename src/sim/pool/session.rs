@@ -218,6 +218,9 @@ impl Session {
                 }
             });
         }
+        if turn.shared.options.hangs_up_on.contains(&method) {
+            return self.close(turn);
+        }
         match method {
             "mining.configure" => self.configure(turn, request),
             "mining.subscribe" => self.subscribe(turn, request),

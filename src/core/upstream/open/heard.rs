@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::action::Action;
+use crate::core::extras::Extra;
 use crate::core::jobs::SeenShares;
 use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::upstream::{Loss, Talk};
@@ -12,7 +13,7 @@ use crate::stratum::message::{Extranonces, FromPool, Outcome, ToPool};
 use crate::stratum::reject::Reject;
 use crate::units::{Difficulty, VersionMask};
 
-use super::{Open, PendingShare, Rolling, Stage, Step};
+use super::{Held, Open, PendingShare, Rolling, Stage, Step, TWO_ANSWERS};
 
 /// What a pool's line means for the client.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub enum Heard {
 impl Open {
     /// Takes in a line of the pool.
     pub fn on_message(&mut self, message: FromPool, talk: &mut Talk<'_>) -> Heard {
+        self.settle_extras(talk.facts, talk.now);
         match message {
             FromPool::Response { id, outcome } => self.on_response(id, outcome, talk),
             FromPool::Notify(notify) => self.on_notify(notify, talk),
@@ -70,7 +72,11 @@ impl Open {
                 wait: Duration::from_secs(wait_seconds.into()),
             },
             FromPool::ShowMessage(text) => Heard::Message(text),
+            FromPool::GetVersion(_) if !self.offer(Extra::Version, talk.facts, talk.now) => {
+                Heard::Nothing
+            }
             FromPool::GetVersion(id) => {
+                self.answers_request(&id);
                 let message = ToPool::Version {
                     id,
                     user_agent: self.identity.user_agent.clone(),
@@ -81,7 +87,9 @@ impl Open {
                 });
                 Heard::Nothing
             }
+            FromPool::Ping(_) if !self.offer(Extra::Pong, talk.facts, talk.now) => Heard::Nothing,
             FromPool::Ping(id) => {
+                self.answers_request(&id);
                 talk.out.push(Action::SendPool {
                     conn: self.conn,
                     message: ToPool::Pong { id },
@@ -99,13 +107,27 @@ impl Open {
     }
 
     fn on_response(&mut self, id: u64, outcome: Outcome, talk: &mut Talk<'_>) -> Heard {
-        match self.stage {
+        let stage = self.stage;
+        match stage {
             Stage::Asking { step, request, .. } if request == id => {
+                // No pool answers these so: it is what it says to our answer to a request of its own.
+                let another = step != Step::Authorize && outcome == Outcome::True;
+                if another && self.ambiguous.remove(&id) {
+                    return Heard::Nothing;
+                }
                 self.on_step(step, outcome, talk)
+            }
+            Stage::Asking { .. } | Stage::Ready { .. }
+                if self.may_be_another(id, &outcome, talk) =>
+            {
+                Heard::Nothing
             }
             Stage::Asking { .. } | Stage::Ready { .. } => match self.settle(id, &outcome) {
                 Some(share) => Heard::Answered(share, outcome),
                 None => {
+                    if self.suggestion == Some(id) {
+                        talk.facts.hangs_up_on.of(Extra::Suggestion).outlived();
+                    }
                     // All else is the answer to a suggestion, or comes too late to matter.
                     if let Outcome::Configured(Some(mask)) = outcome {
                         self.on_late_grant(mask, talk.facts)
@@ -115,6 +137,20 @@ impl Open {
                 }
             },
         }
+    }
+
+    /// Whether this may be the answer to what we said under the pool's own number, and not to the share that has the same
+    /// one. A second answer tells: pools accept what we answered and do not refuse it.
+    fn may_be_another(&mut self, id: u64, outcome: &Outcome, talk: &Talk<'_>) -> bool {
+        let ambiguous = self.ambiguous.remove(&id) && self.waits_for(id);
+        let hold = ambiguous && *outcome == Outcome::True && self.held.is_none();
+        if hold {
+            let until = talk.now.checked_add(TWO_ANSWERS).unwrap_or(talk.now);
+            self.held = Some(Held { request: id, until });
+        } else {
+            self.held.take_if(|held| held.request == id);
+        }
+        hold
     }
 
     fn on_step(&mut self, step: Step, outcome: Outcome, talk: &mut Talk<'_>) -> Heard {
@@ -165,7 +201,7 @@ impl Open {
             (Step::Authorize, Outcome::True) => {
                 self.stage = Stage::Ready { since: talk.now };
                 if let Some(difficulty) = self.identity.suggested {
-                    self.suggest(difficulty, talk.out);
+                    self.suggest(difficulty, talk.facts, talk.now, talk.out);
                 }
                 Heard::Ready
             }
