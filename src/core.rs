@@ -193,10 +193,18 @@ impl Core {
                 }
             },
             Event::PoolMalformed { conn, error } => {
-                out.push(Action::Report(Fact::PoolMessageBad {
-                    conn,
-                    problem: error.to_string(),
-                }));
+                let problem = error.to_string();
+                match conn.client {
+                    // They are over soon.
+                    Client::Probe | Client::Scout => {
+                        out.push(Action::Report(Fact::PoolMessageBad { conn, problem }));
+                    }
+                    Client::Miner(id) => {
+                        self.with_miner(id, now, out, |it, turn| {
+                            it.on_useless(conn, problem, turn)
+                        });
+                    }
+                }
             }
             Event::PoolClosed { conn, reason } => match conn.client {
                 Client::Probe => {

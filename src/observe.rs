@@ -24,6 +24,7 @@ use crate::core::fact::Fact;
 use crate::observe::log::LogHandle;
 use crate::observe::metrics::Metrics;
 use crate::observe::notices::{Notice, Notices, Trouble};
+use crate::units::Now;
 
 /// Tells every fact to all who want to know. It never waits and does no I/O.
 #[derive(Clone, Debug)]
@@ -37,11 +38,11 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Counts a fact and has it logged. `unix_ms`: when it happened, in milliseconds since 1970.
-    pub fn observe(&self, fact: &Fact, unix_ms: u64) {
+    /// Counts a fact and has it logged, if there are not too many of its kind. `now`: when it happened.
+    pub fn observe(&self, fact: &Fact, now: Now) {
         self.metrics.record(fact);
-        self.notices.note(fact, unix_ms);
-        if !self.log.tell(fact, unix_ms) {
+        self.notices.note(fact, now.unix_ms);
+        if !self.log.tell(fact, now) {
             self.metrics.line_dropped();
         }
     }

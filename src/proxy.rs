@@ -108,7 +108,7 @@ impl Proxy {
             metrics,
             notices: Arc::default(),
         });
-        let tell = |fact: &Fact| observer.observe(fact, now().unix_ms);
+        let tell = |fact: &Fact| observer.observe(fact, now());
         for text in loaded.warnings {
             tell(&Fact::ConfigWarning { text });
         }
@@ -280,8 +280,7 @@ impl Proxy {
             port.stop();
         }
         let uptime = self.started.elapsed();
-        self.observer
-            .observe(&Fact::Stopped { uptime }, now().unix_ms);
+        self.observer.observe(&Fact::Stopped { uptime }, now());
         drop(self.log);
         saved
     }

@@ -17,6 +17,53 @@ pub struct Now {
     pub unix_ms: u64,
 }
 
+/// So many at once, and so many more as time passes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// How many at once, when there were none for long.
+    pub burst: f64,
+    /// How many more a second.
+    pub per_second: f64,
+}
+
+/// What is left of a [`Rate`].
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    left: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    /// Nothing was used yet.
+    pub fn full(rate: Rate, now: Instant) -> Self {
+        Self {
+            left: rate.burst,
+            at: now,
+        }
+    }
+
+    /// Uses one, if one is left; whether it was.
+    pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
+        self.left = self.left_at(rate, now);
+        self.at = now;
+        let within = self.left >= 1.0;
+        if within {
+            self.left -= 1.0;
+        }
+        within
+    }
+
+    /// Whether all is there again.
+    pub fn is_full(&self, rate: Rate, now: Instant) -> bool {
+        self.left_at(rate, now) >= rate.burst
+    }
+
+    fn left_at(&self, rate: Rate, now: Instant) -> f64 {
+        let elapsed = now.saturating_duration_since(self.at);
+        (self.left + rate.per_second * elapsed.as_secs_f64()).min(rate.burst)
+    }
+}
+
 /// One of the two pools that the owner configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PoolSlot {

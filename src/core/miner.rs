@@ -29,12 +29,16 @@ use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
-    Client, Difficulty, Extranonce1, LinkId, MinerExtranonce, MinerId, Now, PerPool, PoolSlot,
-    VersionMask,
+    Allowance, Client, Difficulty, Extranonce1, LinkId, MinerExtranonce, MinerId, Now, PerPool,
+    PoolSlot, Rate, VersionMask,
 };
 
-/// After this many lines in a row that are no messages, a miner is cut off.
-const MOST_RUBBISH: u32 = 50;
+/// How many lines that are no messages a miner may send before it is cut off. What it sends in between changes nothing,
+/// or a ping after each would do.
+const USELESS: Rate = Rate {
+    burst: 50.0,
+    per_second: 1.0,
+};
 
 /// Without a job for this long, some miners give a pool up (QUIRKS Q65: the least patient after 90 s).
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
@@ -70,7 +74,7 @@ pub struct Miner {
     tokens: f64,
     tokens_at: Instant,
     limited: bool,
-    rubbish: u32,
+    useless: Allowance,
     /// It has to go, as soon as its shares are answered, at the latest then.
     leaving: Option<Instant>,
     /// Its connection is being closed; the end is awaited.
@@ -144,7 +148,7 @@ impl Miner {
             tokens: f64::INFINITY,
             tokens_at: now.at,
             limited: false,
-            rubbish: 0,
+            useless: Allowance::full(USELESS, now.at),
             leaving: None,
             closing: false,
             stats: MinerStats {
@@ -175,7 +179,6 @@ impl Miner {
 
     /// Takes in a line of the miner.
     pub fn on_message(&mut self, message: FromMiner, turn: &mut Turn<'_>) {
-        self.rubbish = 0;
         if self.closing {
             return;
         }
@@ -235,19 +238,18 @@ impl Miner {
             self.turn_away(TurnedAway::OtherProtocol(problem), turn);
             return;
         }
-        self.rubbish += 1;
         turn.report(Fact::MinerMessageBad {
             miner: self.id,
             problem,
         });
-        if self.rubbish >= MOST_RUBBISH {
-            self.turn_away(TurnedAway::TooMuchRubbish, turn);
-        } else {
+        if self.useless.take(USELESS, turn.now.at) {
             self.reply(
                 RequestId::null(),
                 Reply::Rejected(RejectReason::Malformed.into()),
                 turn,
             );
+        } else {
+            self.turn_away(TurnedAway::TooMuchRubbish, turn);
         }
     }
 

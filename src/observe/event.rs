@@ -13,10 +13,14 @@ use fields::Fields;
 pub(super) use name::cause_label;
 pub use name::{Name, level, name};
 
-/// The line of a fact, without a line end. `unix_ms`: when it happened, in milliseconds since 1970.
-pub fn line(fact: &Fact, unix_ms: u64, show_wallets: bool) -> String {
+/// The line of a fact, without a line end. `unix_ms`: when it happened, in milliseconds since 1970. `count`: how many
+/// events it stands for, of which it is the newest.
+pub fn line(fact: &Fact, unix_ms: u64, count: u64, show_wallets: bool) -> String {
     let mut fields = Fields::new(name(fact), level(fact), unix_ms, show_wallets);
     fields.add_fact(fact);
+    if count > 1 {
+        fields.put("count", count);
+    }
     fields.into_line()
 }
 
@@ -41,7 +45,7 @@ mod tests {
     const DOCS: &str = include_str!("../../docs/events.md");
 
     fn parsed(fact: &Fact, show_wallets: bool) -> Map<String, Value> {
-        let line = line(fact, 1_795_428_672_345, show_wallets);
+        let line = line(fact, 1_795_428_672_345, 1, show_wallets);
         assert!(!line.contains('\n'), "{line}");
         match serde_json::from_str(&line).unwrap() {
             Value::Object(fields) => fields,
@@ -72,12 +76,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_for_several_events_says_how_many() {
+        let fact = Fact::Stopping;
+        assert!(!line(&fact, 0, 1, false).contains("count"));
+        assert!(line(&fact, 0, 300, false).ends_with(",\"count\":300}"));
+    }
+
+    #[test]
     fn no_sample_shows_a_wallet_unless_that_is_wanted() {
         let mut hidden = 0;
         for fact in samples() {
-            assert!(!line(&fact, 0, false).contains(ADDRESS), "{fact:?}");
-            assert!(!line(&fact, 0, false).contains("nakamoto"), "{fact:?}");
-            hidden += usize::from(line(&fact, 0, true).contains(ADDRESS));
+            assert!(!line(&fact, 0, 1, false).contains(ADDRESS), "{fact:?}");
+            assert!(!line(&fact, 0, 1, false).contains("nakamoto"), "{fact:?}");
+            hidden += usize::from(line(&fact, 0, 1, true).contains(ADDRESS));
         }
         assert!(hidden >= 5, "{hidden}");
         assert!(!library_line(Level::Warn, "x", ADDRESS, 0).contains(ADDRESS));
@@ -88,7 +99,7 @@ mod tests {
         let fact = Fact::ConfigWarning {
             text: "ä ".repeat(100_000),
         };
-        assert!(line(&fact, 0, true).len() < 2 * LONGEST_TEXT + 200);
+        assert!(line(&fact, 0, 1, true).len() < 2 * LONGEST_TEXT + 200);
     }
 
     /// The fields that the docs list for an event: the first words in backticks of its table's rows.
@@ -144,7 +155,7 @@ mod tests {
             .into_iter()
             .find(|fact| name(fact) == Name::ShareResult)
             .unwrap();
-        let example = line(&share, 1_795_428_672_345, false);
+        let example = line(&share, 1_795_428_672_345, 1, false);
         assert!(DOCS.contains(&example), "{example}");
     }
 }

@@ -7,6 +7,7 @@
 //! It is also the process's logger for the `log` crate, so that what libraries say comes out as JSON lines, too.
 
 mod filter;
+mod limiter;
 mod outputs;
 
 use std::io;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use log::LevelFilter;
 use parking_lot::Mutex;
 
@@ -27,8 +28,10 @@ use crate::observe::notices::Notice;
 use crate::observe::tail::Tail;
 use crate::system::clock;
 use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::units::Now;
 
 use filter::Filter;
+use limiter::{Limiter, Line};
 pub use outputs::complain;
 use outputs::{Backend, Outputs};
 
@@ -41,6 +44,9 @@ const REST: Duration = Duration::from_millis(25);
 
 /// Lines are written together up to this size, in bytes.
 const LARGEST_WRITE: usize = 64 * 1024;
+
+/// How often the thread looks for events that were counted and not written.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How long the guard's end waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -89,13 +95,21 @@ pub struct LogHandle {
 }
 
 impl LogHandle {
-    /// Has a fact written, if it passes the filter. `unix_ms`: when it happened, in milliseconds since 1970. It never
-    /// waits; false if there was no room and the line is lost.
-    pub fn tell(&self, fact: &Fact, unix_ms: u64) -> bool {
+    /// Has a fact written, if it passes the filter and there are not too many of its kind; those are counted, and told
+    /// later. `now` is when it happened. It never waits; false if there was no room and the line is lost.
+    pub fn tell(&self, fact: &Fact, now: Now) -> bool {
         if !self.shared.filter.passes(fact) {
             return true;
         }
-        match self.queue.try_send(Item::Fact(fact.clone(), unix_ms)) {
+        let Some(count) = self.shared.limiter.admit(fact, now) else {
+            return true;
+        };
+        let line = Line {
+            fact: fact.clone(),
+            unix_ms: now.unix_ms,
+            count,
+        };
+        match self.queue.try_send(Item::Line(line)) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -153,8 +167,8 @@ impl Drop for LogGuard {
 /// What waits in the queue.
 #[derive(Debug)]
 enum Item {
-    /// A fact, and when it happened.
-    Fact(Fact, u64),
+    /// A line.
+    Line(Line),
     /// Answer when all before this is written.
     Flush(Sender<()>),
     /// Answer and end.
@@ -165,6 +179,7 @@ enum Item {
 #[derive(Debug)]
 struct Shared {
     filter: Filter,
+    limiter: Limiter,
     /// Lines that were lost since the last `log_dropped`.
     dropped: AtomicU64,
     /// Why the files cannot be written, as long as they cannot.
@@ -177,6 +192,7 @@ impl Shared {
     fn new(logging: &Logging) -> Self {
         Self {
             filter: Filter::new(logging),
+            limiter: Limiter::default(),
             dropped: AtomicU64::new(0),
             file_problem: Mutex::new(None),
             tail: Tail::default(),
@@ -206,12 +222,18 @@ fn start_thread(shared: Arc<Shared>, backend: Backend) -> io::Result<(LogHandle,
 /// The thread's life.
 fn write_all(items: &Receiver<Item>, shared: &Shared, backend: &Backend) {
     let mut batch = Batch::default();
+    let mut look_at = clock::clock() + LOOK_EVERY;
     // The queue ends with its last handle; a rest is cut short by nothing, which is why it is short.
-    while let Ok(first) = items.recv() {
-        for item in std::iter::once(first).chain(items.try_iter()) {
+    loop {
+        let first = match items.recv_timeout(LOOK_EVERY) {
+            Ok(first) => Some(first),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        for item in first.into_iter().chain(items.try_iter()) {
             let (done, end) = match item {
-                Item::Fact(fact, unix_ms) => {
-                    batch.add(&fact, unix_ms, shared);
+                Item::Line(line) => {
+                    batch.add(&line, shared);
                     (None, false)
                 }
                 Item::Flush(done) => (Some(done), false),
@@ -220,6 +242,9 @@ fn write_all(items: &Receiver<Item>, shared: &Shared, backend: &Backend) {
             // Not before there is room again, or the news would come once per line.
             if done.is_some() || items.len() < QUEUE / 2 {
                 batch.add_dropped(shared);
+            }
+            if end {
+                batch.add_all(&shared.limiter.rest(clock::clock()), shared);
             }
             if done.is_some() || batch.lines.len() >= LARGEST_WRITE {
                 batch.write(backend);
@@ -231,6 +256,11 @@ fn write_all(items: &Receiver<Item>, shared: &Shared, backend: &Backend) {
             if end {
                 return;
             }
+        }
+        let now = clock::clock();
+        if look_at <= now {
+            look_at = now + LOOK_EVERY;
+            batch.add_all(&shared.limiter.due(now), shared);
         }
         batch.write(backend);
         std::thread::sleep(REST);
@@ -246,20 +276,39 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, fact: &Fact, unix_ms: u64, shared: &Shared) {
+    fn add(&mut self, told: &Line, shared: &Shared) {
+        let Line {
+            fact,
+            unix_ms,
+            count,
+        } = told;
         let show_wallets = shared.filter.shows_wallets();
-        let line = event::line(fact, unix_ms, show_wallets);
-        shared.tail.push(&line);
+        let line = event::line(fact, *unix_ms, *count, show_wallets);
+        shared
+            .tail
+            .push((event::name(fact), event::level(fact)), &line);
         self.lines.push_str(&line);
         self.lines.push('\n');
-        self.last_ms = unix_ms;
+        self.last_ms = *unix_ms;
+    }
+
+    fn add_all(&mut self, lines: &[Line], shared: &Shared) {
+        for line in lines {
+            self.add(line, shared);
+        }
     }
 
     fn add_dropped(&mut self, shared: &Shared) {
         let lines = shared.dropped.swap(0, Ordering::Relaxed);
         let fact = Fact::LogDropped { lines };
         if lines > 0 && shared.filter.passes(&fact) {
-            self.add(&fact, self.last_ms, shared);
+            let (unix_ms, count) = (self.last_ms, 1);
+            let line = Line {
+                fact,
+                unix_ms,
+                count,
+            };
+            self.add(&line, shared);
         }
     }
 

@@ -2,17 +2,28 @@
 //!
 //! The log's thread adds lines; readers take what is newer than what they have and wait for more if there is none.
 //! Neither holds the other up: the lock is held to move a line or to copy references.
+//!
+//! Of each kind of event the last few lines stay when newer ones of other kinds push them out, so that no flood hides
+//! a change of the configuration, a block or a pool that went down.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
 use parking_lot::{Condvar, Mutex};
 
+use crate::observe::event::Name;
 use crate::system::clock::clock;
 
-/// How many lines are remembered.
+/// How many lines are remembered, of whatever kind.
 pub const MOST_LINES: usize = 2000;
+
+/// How many older ones of each kind are.
+const MOST_OF_KIND: usize = 20;
+
+/// An answer with so many lines has room for one of each kind. There are fewer kinds.
+const ROOM_FOR_KINDS: usize = 50;
 
 /// How much of them, in bytes.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -20,6 +31,9 @@ const MOST_BYTES: usize = 1024 * 1024;
 /// How long lines are gathered for a reader that waits. A hundred open pages ask four times a second each at most, and
 /// not for each of hundreds of shares.
 pub const GATHER: Duration = Duration::from_millis(250);
+
+/// What a line is about, and how important it is: one name may stand for both.
+pub type Kind = (Name, Level);
 
 /// The newest lines. Each has a number, counted up from 0 at the start of the program.
 #[derive(Debug, Default)]
@@ -31,48 +45,91 @@ pub struct Tail {
 
 #[derive(Debug, Default)]
 struct State {
-    lines: VecDeque<Arc<str>>,
+    lines: VecDeque<Entry>,
     bytes: usize,
+    /// What is older than those, the last of each kind.
+    kept: BTreeMap<Kind, VecDeque<Entry>>,
     /// The number of the next line.
     next: u64,
     closed: bool,
 }
 
+#[derive(Clone, Debug)]
+struct Entry {
+    number: u64,
+    kind: Kind,
+    text: Arc<str>,
+}
+
 /// A part of the tail.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The number of its first line.
-    pub first: u64,
-    /// The lines, the oldest first, without line ends.
-    pub lines: Vec<Arc<str>>,
+    /// The lines with their numbers, the oldest first, without line ends.
+    pub lines: Vec<(u64, Arc<str>)>,
     /// The number that the line after the last one of these has or will have.
     pub next: u64,
-    /// How many lines came between what was asked for and the first of these and are not remembered any more.
+    /// How many lines that were asked for are not remembered any more.
     pub missed: u64,
 }
 
 impl Tail {
     /// Adds a line.
-    pub fn push(&self, line: &str) {
+    pub fn push(&self, kind: Kind, line: &str) {
         let mut state = self.state.lock();
         state.bytes += line.len();
-        state.lines.push_back(line.into());
+        let number = state.next;
+        let text = line.into();
+        state.lines.push_back(Entry { number, kind, text });
         state.next += 1;
         while state.lines.len() > MOST_LINES || state.bytes > MOST_BYTES {
             let Some(oldest) = state.lines.pop_front() else {
                 break;
             };
-            state.bytes -= oldest.len();
+            state.bytes -= oldest.text.len();
+            let kept = state.kept.entry(oldest.kind).or_default();
+            kept.push_back(oldest);
+            if kept.len() > MOST_OF_KIND {
+                kept.pop_front();
+            }
         }
         drop(state);
         self.news.notify_all();
     }
 
-    /// The newest lines, at most so many.
+    /// The newest lines, at most so many, and among them the last ones of each kind.
     pub fn newest(&self, limit: usize) -> Excerpt {
         let state = self.state.lock();
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        state.excerpt(state.next.saturating_sub(limit).max(state.first()), limit)
+        let all = state.from(0);
+        let of_each = (limit / ROOM_FOR_KINDS).min(MOST_OF_KIND);
+        let mut seen = BTreeMap::<Kind, usize>::new();
+        let last_of_kind: Vec<_> = all
+            .iter()
+            .rev()
+            .map(|entry| {
+                let seen = seen.entry(entry.kind).or_default();
+                *seen += 1;
+                *seen <= of_each
+            })
+            .collect();
+        let mut others = limit.saturating_sub(last_of_kind.iter().filter(|last| **last).count());
+        let mut lines: Vec<_> = all
+            .into_iter()
+            .rev()
+            .zip(last_of_kind)
+            .filter(|(_, last)| {
+                let other = !last && others > 0;
+                others -= usize::from(other);
+                *last || other
+            })
+            .map(|(entry, _)| (entry.number, Arc::clone(&entry.text)))
+            .take(limit)
+            .collect();
+        lines.reverse();
+        Excerpt {
+            lines,
+            next: state.next,
+            missed: 0,
+        }
     }
 
     /// The lines from this number on, the oldest first and at most so many. If there is none yet it waits for one, but
@@ -80,22 +137,22 @@ impl Tail {
     /// does not come for every line by itself. A number that is still far off is one of an earlier run of the program
     /// and means all that is remembered.
     pub fn from(&self, number: u64, limit: usize, until: Instant) -> Excerpt {
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let mut state = self.state.lock();
         if number > state.next {
-            return state.excerpt(state.first(), limit);
+            let mut excerpt = state.excerpt(0, limit);
+            excerpt.missed = 0;
+            return excerpt;
         }
         let nothing_new = |state: &mut State| state.next <= number && !state.closed;
         self.news.wait_while_until(&mut state, nothing_new, until);
-        if state.next < number.saturating_add(limit) {
+        let enough = number.saturating_add(u64::try_from(limit).unwrap_or(u64::MAX));
+        if state.next < enough {
             let gathered = until.min(clock() + GATHER);
             // Not woken by every line.
             let open = |state: &mut State| !state.closed;
             self.end.wait_while_until(&mut state, open, gathered);
         }
-        let mut excerpt = state.excerpt(number.max(state.first()), limit);
-        excerpt.missed = excerpt.first - number;
-        excerpt
+        state.excerpt(number, limit)
     }
 
     /// Nobody waits any more from here on.
@@ -107,28 +164,28 @@ impl Tail {
 }
 
 impl State {
-    /// The number of the oldest line.
-    fn first(&self) -> u64 {
-        self.next - u64::try_from(self.lines.len()).unwrap_or(0)
+    /// All that is remembered from a number on, the oldest first.
+    fn from(&self, number: u64) -> Vec<&Entry> {
+        let mut entries: Vec<_> = self.kept.values().flatten().collect();
+        entries.sort_by_key(|entry| entry.number);
+        entries.extend(&self.lines);
+        let first = entries.partition_point(|entry| entry.number < number);
+        entries.split_off(first)
     }
 
-    /// From a number on that is remembered or the next one.
-    fn excerpt(&self, first: u64, limit: u64) -> Excerpt {
-        let skipped = usize::try_from(first - self.first()).unwrap_or(usize::MAX);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let lines: Vec<_> = self
-            .lines
-            .iter()
-            .skip(skipped)
-            .take(limit)
-            .cloned()
-            .collect();
-        let next = first + u64::try_from(lines.len()).unwrap_or(0);
+    fn excerpt(&self, number: u64, limit: usize) -> Excerpt {
+        let mut entries = self.from(number);
+        let next = entries.get(limit).map_or(self.next, |entry| entry.number);
+        entries.truncate(limit);
+        let next = if limit == 0 { number } else { next };
+        let found = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         Excerpt {
-            first,
-            lines,
+            lines: entries
+                .into_iter()
+                .map(|entry| (entry.number, Arc::clone(&entry.text)))
+                .collect(),
             next,
-            missed: 0,
+            missed: (next - number).saturating_sub(found),
         }
     }
 }
@@ -138,16 +195,18 @@ mod tests {
     use super::*;
     use crate::system::thread::{SERVICE_STACK, spawn};
 
-    fn numbered(from: u64, to: u64) -> Vec<Arc<str>> {
+    const USUAL: Kind = (Name::ShareResult, Level::Info);
+
+    fn numbered(from: u64, to: u64) -> Vec<(u64, Arc<str>)> {
         (from..to)
-            .map(|number| format!("line {number}").into())
+            .map(|number| (number, format!("line {number}").into()))
             .collect()
     }
 
     fn filled(lines: u64) -> Tail {
         let tail = Tail::default();
-        for line in numbered(0, lines) {
-            tail.push(&line);
+        for (_, line) in numbered(0, lines) {
+            tail.push(USUAL, &line);
         }
         tail
     }
@@ -156,11 +215,11 @@ mod tests {
     fn a_reader_gets_every_line_once() {
         let tail = filled(10);
         let newest = tail.newest(3);
-        assert_eq!((newest.first, newest.next), (7, 10));
+        assert_eq!(newest.next, 10);
         assert_eq!(newest.lines, numbered(7, 10));
         let now = clock();
         assert_eq!(tail.from(10, 100, now).lines, numbered(0, 0));
-        tail.push("line 10");
+        tail.push(USUAL, "line 10");
         let more = tail.from(10, 100, now);
         assert_eq!(more.lines, numbered(10, 11));
         assert_eq!((more.next, more.missed), (11, 0));
@@ -175,23 +234,55 @@ mod tests {
     fn what_is_forgotten_is_counted() {
         let lines = u64::try_from(MOST_LINES).unwrap();
         let tail = filled(lines + 50);
+        // Thirty are gone, and of those that came after them the last of their kind are not.
         let excerpt = tail.from(20, 1, clock());
-        assert_eq!(excerpt.lines, numbered(50, 51));
-        assert_eq!((excerpt.first, excerpt.missed), (50, 30));
+        assert_eq!(excerpt.lines, numbered(30, 31));
+        assert_eq!((excerpt.next, excerpt.missed), (31, 10));
+        let page = tail.from(31, 1000, clock());
+        assert_eq!((page.lines.len(), page.missed), (1000, 0));
         // Of another run of the program.
         let excerpt = tail.from(1_000_000, 2, clock());
-        assert_eq!((excerpt.lines, excerpt.missed), (numbered(50, 52), 0));
+        assert_eq!((excerpt.lines, excerpt.missed), (numbered(30, 32), 0));
+    }
+
+    #[test]
+    fn a_flood_pushes_nothing_out_but_its_own_kind() {
+        let tail = filled(5);
+        let change: Kind = (Name::ConfigApplied, Level::Warn);
+        tail.push(change, "the wallet was changed");
+        for _ in 0..20_000 {
+            tail.push(
+                (Name::ConfigApplied, Level::Info),
+                "the weights were changed",
+            );
+            tail.push((Name::MinerMessageBad, Level::Warn), &"useless ".repeat(50));
+        }
+        let wallet = |excerpt: &Excerpt| {
+            let mut lines = excerpt.lines.iter();
+            lines.any(|(number, line)| (*number, &**line) == (5, "the wallet was changed"))
+        };
+        for limit in [50, 200, 1000] {
+            let newest = tail.newest(limit);
+            assert!(wallet(&newest), "{limit}");
+            assert_eq!((newest.lines.len(), newest.next), (limit, 40_006));
+            assert!(newest.lines.is_sorted_by_key(|(number, _)| *number));
+        }
+        assert_eq!(tail.newest(1).lines[0].0, 40_005);
+        let first = tail.from(0, 10, clock());
+        assert!(wallet(&first));
+        assert_eq!(first.lines[..5], numbered(0, 5));
     }
 
     #[test]
     fn memory_is_bounded() {
         let tail = Tail::default();
         for _ in 0..100 {
-            tail.push(&"x".repeat(100_000));
+            tail.push(USUAL, &"x".repeat(100_000));
         }
         let state = tail.state.lock();
         assert_eq!(state.lines.len(), 10);
         assert_eq!(state.bytes, 1_000_000);
+        assert_eq!(state.kept[&USUAL].len(), MOST_OF_KIND);
     }
 
     #[test]
@@ -204,8 +295,8 @@ mod tests {
         };
         let reader = wait(1);
         std::thread::sleep(Duration::from_millis(20));
-        tail.push("line 1");
-        tail.push("line 2");
+        tail.push(USUAL, "line 1");
+        tail.push(USUAL, "line 2");
         assert_eq!(reader.join().unwrap().lines, numbered(1, 3), "gathered");
         let soon = clock() + Duration::from_millis(20);
         assert_eq!(tail.from(3, 10, soon).lines, numbered(0, 0));

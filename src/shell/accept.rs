@@ -4,11 +4,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
-use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::config::Config;
@@ -23,7 +21,7 @@ use crate::shell::seats::{Seat, Seats};
 use crate::shell::tls::Session;
 use crate::shell::tls::miner::Certificate;
 use crate::stratum::codec::decode_miner;
-use crate::system::clock::clock;
+use crate::system::clock::{clock, now};
 use crate::system::room::Room;
 use crate::system::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::units::MinerId;
@@ -36,9 +34,6 @@ const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
 /// How long our own connection, which wakes the acceptor up to its end, may take.
 const WAKE_UP: Duration = Duration::from_millis(100);
-
-/// The same refusal is reported at most this often.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The open door. Dropping it does not close it: call [`stop`](Self::stop).
 #[derive(Debug)]
@@ -117,7 +112,6 @@ pub struct Reception {
     room: Room,
     seats: Seats,
     next: Arc<AtomicU64>,
-    reports: Reports,
     shared: Shared,
 }
 
@@ -128,7 +122,6 @@ impl Reception {
             room,
             seats: Seats::default(),
             next: Arc::new(AtomicU64::new(1)),
-            reports: Reports::new(&shared),
             shared,
         }
     }
@@ -142,7 +135,7 @@ impl Reception {
         config: &Config,
     ) -> Option<Newcomer> {
         if self.seats.taken() >= self.room.miners() {
-            self.reports.tell(Fact::AcceptFailed {
+            self.tell(&Fact::AcceptFailed {
                 error: self.room.explain(),
             });
             return None;
@@ -162,10 +155,23 @@ impl Reception {
                 seat,
             }),
             Err(limit) => {
-                self.reports.limit(peer, limit);
+                self.limit(peer, limit);
                 None
             }
         }
+    }
+
+    fn limit(&self, peer: SocketAddr, limit: Limit) {
+        self.tell(&Fact::LimitReached {
+            miner: None,
+            peer,
+            limit,
+        });
+    }
+
+    /// Connections that are not let in may come at any rate: the scheduler is spared them.
+    fn tell(&self, fact: &Fact) {
+        self.shared.observer.observe(fact, now());
     }
 }
 
@@ -176,7 +182,7 @@ fn accept(
     reception: &Reception,
 ) {
     let failed = |error: io::Error| {
-        reception.reports.tell(Fact::AcceptFailed {
+        reception.tell(&Fact::AcceptFailed {
             error: error.to_string(),
         });
         std::thread::sleep(AFTER_FAILURE);
@@ -211,41 +217,6 @@ fn accept(
     }
 }
 
-/// What is reported of connections that are not let in: at most one line a second, whatever is tried.
-#[derive(Clone)]
-struct Reports {
-    inbox: SyncSender<Input>,
-    last: Arc<Mutex<Option<Instant>>>,
-}
-
-impl Reports {
-    fn new(shared: &Shared) -> Self {
-        Self {
-            inbox: shared.inbox.clone(),
-            last: Arc::default(),
-        }
-    }
-
-    fn limit(&self, peer: SocketAddr, limit: Limit) {
-        self.tell(Fact::LimitReached {
-            miner: None,
-            peer,
-            limit,
-        });
-    }
-
-    fn tell(&self, fact: Fact) {
-        let now = clock();
-        let mut last = self.last.lock();
-        if last.is_some_and(|last| now.duration_since(last) < REPORT_EVERY) {
-            return;
-        }
-        *last = Some(now);
-        drop(last);
-        let _ = self.inbox.send(Input::Report(fact));
-    }
-}
-
 /// A connection that was accepted, in its reader's hands.
 struct Newcomer {
     miner: MinerId,
@@ -264,17 +235,16 @@ impl Newcomer {
         config: &Config,
         reception: &Reception,
     ) {
-        let reports = &reception.reports;
         if from_balancer {
             match proxy_header::read(&self.stream) {
                 Ok(behind) => self.peer = behind.unwrap_or(self.peer),
                 Err(NoHeader::Empty) => return,
                 Err(NoHeader::Bad(what)) => {
-                    return self.turn_away(reports, TurnedAway::OtherProtocol(what));
+                    return self.turn_away(reception, TurnedAway::OtherProtocol(what));
                 }
             }
             if let Err(limit) = self.seat.belongs_to(self.peer.ip(), config) {
-                return reports.limit(self.peer, limit);
+                return reception.limit(self.peer, limit);
             }
         }
         if prepare(&self.stream).is_err() {
@@ -283,17 +253,17 @@ impl Newcomer {
         }
         let session = certificate.map(|certificate| {
             certificate.accept(&self.stream, |text| {
-                reports.tell(Fact::ConfigWarning { text });
+                reception.tell(&Fact::ConfigWarning { text });
             })
         });
         match session.transpose() {
             Ok(session) => self.serve(session, config, &reception.shared),
-            Err(why) => self.turn_away(reports, TurnedAway::TlsFailed(why)),
+            Err(why) => self.turn_away(reception, TurnedAway::TlsFailed(why)),
         }
     }
 
-    fn turn_away(&self, reports: &Reports, reason: TurnedAway) {
-        reports.tell(Fact::MinerTurnedAway {
+    fn turn_away(&self, reception: &Reception, reason: TurnedAway) {
+        reception.tell(&Fact::MinerTurnedAway {
             miner: self.miner,
             peer: self.peer,
             reason,

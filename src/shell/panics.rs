@@ -37,7 +37,7 @@ impl Panics {
                 thread: thread.name().unwrap_or("unnamed").to_owned(),
                 problem: panic.to_string(),
             };
-            observer.observe(&fact, now().unix_ms);
+            observer.observe(&fact, now());
             observer.log.flush(LAST_LINES);
             if noted.0.swap(true, Ordering::SeqCst) {
                 // The end is under way.

@@ -318,7 +318,7 @@ impl Scheduler {
     }
 
     fn tell(&self, fact: &Fact, now: Now) {
-        self.context.observer.observe(fact, now.unix_ms);
+        self.context.observer.observe(fact, now);
     }
 
     fn publish(&mut self, now: Now) {

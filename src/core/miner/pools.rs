@@ -123,8 +123,22 @@ impl Miner {
                 self.on_reconnect(conn, host, port, wait, turn)
             }
             Heard::Message(text) => turn.report(Fact::PoolMessage { conn, text }),
-            Heard::Useless(problem) => turn.report(Fact::PoolMessageBad { conn, problem }),
+            Heard::Useless(problem) => self.on_useless(conn, problem, turn),
             Heard::Lost(loss) => self.lose(slot, &loss, turn),
+        }
+    }
+
+    /// Takes in a line of a pool that was no use. A pool that goes on like that is given up, however good its other
+    /// lines are: each costs the scheduler time that all miners wait for.
+    pub fn on_useless(&mut self, conn: PoolConn, problem: String, turn: &mut Turn<'_>) {
+        turn.report(Fact::PoolMessageBad { conn, problem });
+        let open = self.upstreams[conn.slot].open_mut();
+        let Some(open) = open.filter(|open| open.conn == conn) else {
+            return;
+        };
+        if !open.may_be_useless(turn.now.at) {
+            let why = "it sent too many lines that cannot be used".to_owned();
+            self.lose(conn.slot, &Loss::BadMessage(why), turn);
         }
     }
 

@@ -16,7 +16,9 @@ use crate::core::upstream::{Identity, Loss, Talk};
 use crate::core::version_form::Kind;
 use crate::stratum::job::{BlockHash, Notify, PoolJob};
 use crate::stratum::message::{Extranonces, Outcome, PoolCall, PoolSubmit, RequestId, ToPool};
-use crate::units::{Client, Difficulty, JobId, PoolConn, VersionForm, VersionMask};
+use crate::units::{
+    Allowance, Client, Difficulty, JobId, PoolConn, Rate, VersionForm, VersionMask,
+};
 
 /// How long a pool may take for subscribe or authorize.
 const STEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +38,13 @@ const PROVEN: Duration = Duration::from_secs(30);
 
 /// How many shares may wait for an answer on one connection; blocks find room beyond that.
 const MOST_PENDING: usize = 4096;
+
+/// How many lines that cannot be used a pool may send. Some send a kind of their own beside each job; none sends more of
+/// them than that.
+const USELESS: Rate = Rate {
+    burst: 200.0,
+    per_second: 2.0,
+};
 
 /// A standing connection.
 #[derive(Debug)]
@@ -76,6 +85,7 @@ pub struct Open {
     /// Whether its pool counts it among those that have got as far as work.
     works: bool,
     retired: bool,
+    useless: Allowance,
 }
 
 /// A message that a pool could do without.
@@ -202,7 +212,13 @@ impl Open {
             held: None,
             works: false,
             retired: false,
+            useless: Allowance::full(USELESS, now),
         }
+    }
+
+    /// Whether one more line that cannot be used is still borne.
+    pub fn may_be_useless(&mut self, now: Instant) -> bool {
+        self.useless.take(USELESS, now)
     }
 
     /// Whether it has got as far as work, an authorized worker and a job, since the last call.

@@ -190,7 +190,9 @@ impl LogWriter for Outputs {
             let text = record.args().to_string();
             let mut line =
                 event::library_line(record.level(), record.target(), &text, clock::now().unix_ms);
-            self.shared.tail.push(&line);
+            self.shared
+                .tail
+                .push((Name::LibraryMessage, record.level()), &line);
             line.push('\n');
             self.write_lines(&line);
         }

@@ -14,6 +14,12 @@ use crate::observe::samples::{ADDRESS, samples, share};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Now, under the name of another time.
+fn at(unix_ms: u64) -> Now {
+    let at = clock::clock();
+    Now { at, unix_ms }
+}
+
 fn logging() -> Logging {
     Logging {
         directory: Some("logs".into()),
@@ -48,7 +54,7 @@ fn every_fact_ends_up_in_the_file_in_order() {
     };
     let (log, guard) = open(&logging, folder.path());
     for fact in samples() {
-        assert!(log.tell(&fact, 1_795_428_672_345));
+        assert!(log.tell(&fact, at(1_795_428_672_345)));
     }
     drop(guard);
     let told: Vec<_> = samples()
@@ -62,7 +68,7 @@ fn every_fact_ends_up_in_the_file_in_order() {
             .all(|line| !line.to_string().contains(ADDRESS))
     );
     // After the end a line is lost, and nothing else happens.
-    assert!(!log.tell(&Fact::Stopping, 0));
+    assert!(!log.tell(&Fact::Stopping, at(0)));
     assert!(!log.flush(Duration::from_millis(10)));
 }
 
@@ -81,9 +87,9 @@ fn the_filter_can_be_changed_while_it_runs() {
         .find(|fact| event::name(fact) == Name::PoolDialing)
         .unwrap();
     let tell = || {
-        log.tell(&connected().unwrap(), 0);
-        log.tell(&share(ShareOutcome::Accepted), 0);
-        log.tell(&dialing, 0);
+        log.tell(&connected().unwrap(), at(0));
+        log.tell(&share(ShareOutcome::Accepted), at(0));
+        log.tell(&dialing, at(0));
         assert!(log.flush(PATIENCE));
         let all = events(folder.path());
         all.join(" ")
@@ -128,7 +134,7 @@ fn wallets_are_shown_if_that_is_wanted() {
     };
     let (log, guard) = open(&logging, folder.path());
     for fact in samples() {
-        log.tell(&fact, 0);
+        log.tell(&fact, at(0));
     }
     drop(guard);
     assert!(
@@ -151,7 +157,7 @@ fn files_rotate_and_old_ones_go() {
         text: "abc ".repeat(125),
     };
     for _ in 0..9000 {
-        while !log.tell(&fact, 0) {
+        while !log.tell(&fact, at(0)) {
             assert!(log.flush(PATIENCE));
         }
     }
@@ -198,10 +204,12 @@ fn a_full_queue_drops_lines_and_says_how_many() {
         handle: None,
     };
     let (log, guard) = start_thread(Arc::new(Shared::new(&logging())), backend).unwrap();
-    assert!(log.tell(&Fact::Stopping, 7));
+    assert!(log.tell(&Fact::Stopping, at(7)));
     busy.recv_timeout(PATIENCE).unwrap();
     let told = QUEUE + 100;
-    let lost = (0..told).filter(|_| !log.tell(&Fact::Stopping, 7)).count();
+    let lost = (0..told)
+        .filter(|_| !log.tell(&Fact::Stopping, at(7)))
+        .count();
     assert_eq!(lost, 100);
     assert!(!log.flush(Duration::from_millis(20)));
     drop(open);
@@ -224,7 +232,7 @@ fn a_folder_that_cannot_be_written_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("logs"), "a file").unwrap();
     let (log, guard) = open(&logging(), folder.path());
-    assert!(log.tell(&Fact::Stopping, 0));
+    assert!(log.tell(&Fact::Stopping, at(0)));
     assert!(log.flush(PATIENCE));
     let problem = log.file_problem().unwrap().text;
     assert!(problem.contains("no log files"), "{problem}");
@@ -243,7 +251,7 @@ fn a_full_disk_stops_nothing() {
     std::os::unix::fs::symlink("/dev/full", logs.join("dpmp_rCURRENT.log")).unwrap();
     let (log, guard) = open(&logging(), folder.path());
     for _ in 0..10 {
-        assert!(log.tell(&Fact::Stopping, 0));
+        assert!(log.tell(&Fact::Stopping, at(0)));
     }
     assert!(log.flush(PATIENCE));
     let problem = log.file_problem().unwrap().text;
@@ -256,7 +264,7 @@ fn files_that_are_deleted_are_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (log, _guard) = open(&logging(), folder.path());
     let tell = || {
-        assert!(log.tell(&Fact::Stopping, 0));
+        assert!(log.tell(&Fact::Stopping, at(0)));
         assert!(log.flush(PATIENCE));
         events(folder.path()).len()
     };
@@ -268,7 +276,7 @@ fn files_that_are_deleted_are_begun_anew() {
     // What stands in the way is told, and that it no longer does so is noticed.
     fs::remove_dir_all(folder.path().join("logs")).unwrap();
     fs::write(folder.path().join("logs"), "a file").unwrap();
-    assert!(log.tell(&Fact::Stopping, 0) && log.flush(PATIENCE));
+    assert!(log.tell(&Fact::Stopping, at(0)) && log.flush(PATIENCE));
     assert!(log.file_problem().is_some());
     fs::remove_file(folder.path().join("logs")).unwrap();
     assert_eq!(tell(), 1);

@@ -49,13 +49,14 @@ struct Event<'a> {
 }
 
 fn respond(excerpt: &Excerpt) -> Response {
-    let events = (excerpt.first..).zip(&excerpt.lines);
     json::respond(&Body {
         // The lines of the log are JSON.
-        events: events
+        events: excerpt
+            .lines
+            .iter()
             .filter_map(|(seq, line)| {
                 let event = serde_json::from_str(line).ok()?;
-                Some(Event { seq, event })
+                Some(Event { seq: *seq, event })
             })
             .collect(),
         next: excerpt.next,

@@ -523,7 +523,7 @@ impl World {
                 Action::StopListening => (),
                 Action::Report(fact) => {
                     METRICS.record(&fact);
-                    let line = event::line(&fact, self.stamp().unix_ms, false);
+                    let line = event::line(&fact, self.stamp().unix_ms, 1, false);
                     assert!(
                         !line.trim_end().contains(['\n', '\r', '\u{1b}']),
                         "{line:?}"

@@ -1,0 +1,414 @@
+//! Keeps what others can cause at will, from the miners' port or from a pool, from flooding the log.
+//!
+//! Each source has an [`Allowance`] of lines for each kind of event, and all sources together have one, too. What is
+//! beyond it is not written but counted, and the newest of it is written once a minute with the count of the events
+//! that it stands for. So no event is lost, but for its details. Memory is bounded: when too many sources are watched,
+//! further ones are counted together.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::core::fact::{Fact, ShareOutcome, TurnedAway};
+use crate::observe::event::{self, Name};
+use crate::stratum::reject::RejectClass;
+use crate::units::{Allowance, Client, MinerId, Now, PoolConn, PoolSlot, Rate};
+
+/// How often what was not written is summed up.
+const SUM_UP: Duration = Duration::from_secs(60);
+
+/// How many sources and kinds are watched by themselves.
+const MOST_WATCHED: usize = 4096;
+
+/// How many lines there may be of a kind of event.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// From one source.
+    each: Rate,
+    /// From all sources together.
+    all: Rate,
+}
+
+/// A farm may come back all at once, and it is no farm that goes on like that.
+const ALL: Rate = a_minute(2500.0, 60.0);
+
+/// For what a peer can repeat as often as it likes: a line at once, then one a minute.
+const ONE: Pace = Pace {
+    each: a_minute(1.0, 1.0),
+    all: ALL,
+};
+
+/// For what comes in small numbers when something is wrong.
+const FEW: Pace = Pace {
+    each: a_minute(20.0, 1.0),
+    all: ALL,
+};
+
+/// For what all miners behind one address may do at the same time.
+const CROWD: Pace = Pace {
+    each: a_minute(300.0, 6.0),
+    all: ALL,
+};
+
+/// For what goes on all the time for every miner.
+const STREAM: Pace = Pace {
+    each: a_minute(300.0, 120.0),
+    all: a_minute(100_000.0, 60_000.0),
+};
+
+const fn a_minute(burst: f64, per_minute: f64) -> Rate {
+    Rate {
+        burst,
+        per_second: per_minute / 60.0,
+    }
+}
+
+/// Who causes an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// A miner's connection.
+    Miner(MinerId),
+    /// A pool's connections for a client, one after the other.
+    Connection(Client, PoolSlot),
+    /// Whoever comes from an address.
+    Address(IpAddr),
+    /// A pool as a whole.
+    Pool(PoolSlot),
+    /// The program itself.
+    Program,
+    /// All that are not watched by themselves.
+    Others,
+}
+
+/// Events that are alike: the name, and what sets apart those of one name.
+type Kind = (Name, &'static str);
+
+/// A fact that is about to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Line {
+    pub(super) fact: Fact,
+    /// When it happened, in milliseconds since 1970.
+    pub(super) unix_ms: u64,
+    /// How many events it stands for.
+    pub(super) count: u64,
+}
+
+/// Decides about each line. All handles share it.
+#[derive(Debug, Default)]
+pub(super) struct Limiter(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    watched: BTreeMap<(Source, Kind), Watched>,
+    kinds: BTreeMap<Kind, Allowance>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    pace: Pace,
+    allowance: Allowance,
+    held: Option<Held>,
+}
+
+/// What was not written yet.
+#[derive(Debug)]
+struct Held {
+    line: Line,
+    since: Instant,
+}
+
+impl Limiter {
+    /// Whether a fact is to be written now, and for how many events it then stands. `None`: it is counted for later.
+    pub(super) fn admit(&self, fact: &Fact, now: Now) -> Option<u64> {
+        let Some((source, what, pace)) = limit(fact) else {
+            return Some(1);
+        };
+        let kind = (event::name(fact), what);
+        let mut state = self.0.lock();
+        let source = state.place(source, kind);
+        let watched = state.watch(source, kind, pace, now.at);
+        let within_own = watched.allowance.take(watched.pace.each, now.at);
+        if within_own && state.within_all(kind, pace, now.at) {
+            let held = state.watch(source, kind, pace, now.at).held.take();
+            return Some(held.map_or(0, |held| held.line.count) + 1);
+        }
+        let line = Line {
+            fact: fact.clone(),
+            unix_ms: now.unix_ms,
+            count: 1,
+        };
+        // Many sources with a line each are a flood, too, and are summed up in one.
+        let source = if within_own { Source::Others } else { source };
+        state.hold(source, kind, line, now.at);
+        None
+    }
+
+    /// What has waited for its minute to be over, the oldest first.
+    pub(super) fn due(&self, now: Instant) -> Vec<Line> {
+        self.take(now, |held| {
+            now.saturating_duration_since(held.since) >= SUM_UP
+        })
+    }
+
+    /// All that waits, at the end.
+    pub(super) fn rest(&self, now: Instant) -> Vec<Line> {
+        self.take(now, |_| true)
+    }
+
+    fn take(&self, now: Instant, is_due: impl Fn(&Held) -> bool) -> Vec<Line> {
+        let mut state = self.0.lock();
+        let mut taken = Vec::new();
+        for ((source, kind), watched) in &mut state.watched {
+            if let Some(held) = watched.held.take_if(|held| is_due(held)) {
+                watched.allowance.take(watched.pace.each, now);
+                taken.push((*source, *kind, watched.pace, held.line));
+            }
+        }
+        let mut lines = Vec::new();
+        for (source, kind, pace, line) in taken {
+            if source == Source::Others || state.within_all(kind, pace, now) {
+                lines.push(line);
+            } else {
+                state.hold(Source::Others, kind, line, now);
+            }
+        }
+        state.watched.retain(|_, watched| {
+            watched.held.is_some() || !watched.allowance.is_full(watched.pace.each, now)
+        });
+        lines.sort_by_key(|line| line.unix_ms);
+        lines
+    }
+}
+
+impl State {
+    /// Under which source an event is counted: its own if there is room.
+    fn place(&self, source: Source, kind: Kind) -> Source {
+        let full = self.watched.len() >= MOST_WATCHED;
+        if full && !self.watched.contains_key(&(source, kind)) {
+            return Source::Others;
+        }
+        source
+    }
+
+    fn watch(&mut self, source: Source, kind: Kind, pace: Pace, now: Instant) -> &mut Watched {
+        let pace = if source == Source::Others { ONE } else { pace };
+        self.watched
+            .entry((source, kind))
+            .or_insert_with(|| Watched {
+                pace,
+                allowance: Allowance::full(pace.each, now),
+                held: None,
+            })
+    }
+
+    /// There are as many kinds as the program knows.
+    fn within_all(&mut self, kind: Kind, pace: Pace, now: Instant) -> bool {
+        self.kinds
+            .entry(kind)
+            .or_insert_with(|| Allowance::full(pace.all, now))
+            .take(pace.all, now)
+    }
+
+    /// Counts an event, or several, for later.
+    fn hold(&mut self, source: Source, kind: Kind, line: Line, now: Instant) {
+        let held = &mut self.watch(source, kind, ONE, now).held;
+        let since = held.as_ref().map_or(now, |held| held.since);
+        let count = held.as_ref().map_or(0, |held| held.line.count) + line.count;
+        *held = Some(Held {
+            line: Line { count, ..line },
+            since,
+        });
+    }
+}
+
+/// Who causes a fact, what sets it apart from others of its name, and how many lines there may be of it. `None`: all
+/// are written, since nobody outside can cause them in numbers.
+fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
+    let miner = |id: &MinerId| Source::Miner(*id);
+    let pool = |conn: &PoolConn| Source::Connection(conn.client, conn.slot);
+    Some(match fact {
+        Fact::MinerConnected { peer, .. }
+        | Fact::MinerAuthorized { peer, .. }
+        | Fact::MinerDisconnected { peer, .. } => (Source::Address(peer.ip()), "", CROWD),
+        Fact::MinerTurnedAway { peer, reason, .. } => {
+            let pace = match reason {
+                TurnedAway::NoWork | TurnedAway::ExtranonceChanged | TurnedAway::Stopping => CROWD,
+                TurnedAway::NotSetUp
+                | TurnedAway::NotAuthorized
+                | TurnedAway::TooMuchRubbish
+                | TurnedAway::OtherProtocol(_)
+                | TurnedAway::TlsFailed(_) => ONE,
+            };
+            (Source::Address(peer.ip()), reason.label(), pace)
+        }
+        Fact::LimitReached {
+            miner: Some(id),
+            limit,
+            ..
+        } => (miner(id), limit.label(), ONE),
+        Fact::LimitReached {
+            miner: None,
+            peer,
+            limit,
+        } => (Source::Address(peer.ip()), limit.label(), ONE),
+        Fact::MinerRefused { miner: id, .. } | Fact::MinerMessageBad { miner: id, .. } => {
+            (miner(id), "", ONE)
+        }
+        Fact::ExtranonceChanged { miner: id, .. } | Fact::MinerIdle { miner: id } => {
+            (miner(id), "", FEW)
+        }
+        Fact::PoolMessageBad { conn, .. }
+        | Fact::PoolMessage { conn, .. }
+        | Fact::PoolReconnect { conn, .. }
+        | Fact::PoolRedirectRefused { conn, .. } => (pool(conn), conn.slot.name(), ONE),
+        Fact::PoolDialing { conn } | Fact::PoolReady { conn, .. } | Fact::PoolLost { conn, .. } => {
+            (pool(conn), conn.slot.name(), FEW)
+        }
+        Fact::PoolLearnt { slot, .. }
+        | Fact::PoolUp { slot }
+        | Fact::PoolDown { slot, .. }
+        | Fact::PoolFailover { slot, .. }
+        | Fact::VersionForm { slot, .. }
+        | Fact::BlockFound { slot, .. } => (Source::Pool(*slot), slot.name(), FEW),
+        Fact::JobReceived { conn, .. } => (pool(conn), "", STREAM),
+        Fact::JobForwarded { miner: id, .. } | Fact::PoolSwitched { miner: id, .. } => {
+            (miner(id), "", STREAM)
+        }
+        Fact::ShareResult(share) => {
+            let source = Source::Miner(share.miner);
+            match &share.outcome {
+                // Each is the work of a machine, and what the owner earns.
+                ShareOutcome::Accepted | ShareOutcome::BelowPool => return None,
+                ShareOutcome::RefusedHere(reason) => (source, reason.label(), ONE),
+                ShareOutcome::RejectedByPool(reject) => {
+                    (source, RejectClass::of(reject).label(), FEW)
+                }
+                ShareOutcome::Lost(_) => (source, "lost", FEW),
+            }
+        }
+        Fact::StateProblem { .. } | Fact::AcceptFailed { .. } | Fact::SlowTurn { .. } => {
+            (Source::Program, "", FEW)
+        }
+        Fact::ConfigApplied { .. }
+        | Fact::ConfigRefused { .. }
+        | Fact::ConfigWarning { .. }
+        | Fact::Started { .. }
+        | Fact::Stopping
+        | Fact::Stopped { .. }
+        | Fact::Panicked { .. }
+        | Fact::LogDropped { .. } => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::core::fact::Limit;
+    use crate::stratum::reject::RejectReason;
+    use crate::system::clock;
+
+    fn useless(miner: u64) -> Fact {
+        Fact::MinerMessageBad {
+            miner: MinerId(miner),
+            problem: "not JSON".into(),
+        }
+    }
+
+    fn later(now: Now, seconds: u64) -> Now {
+        Now {
+            at: now.at + Duration::from_secs(seconds),
+            unix_ms: now.unix_ms + 1000 * seconds,
+        }
+    }
+
+    /// How many lines and how many events these facts are.
+    fn written(limiter: &Limiter, facts: impl IntoIterator<Item = Fact>, now: Now) -> (u64, u64) {
+        let counts = facts
+            .into_iter()
+            .filter_map(|fact| limiter.admit(&fact, now));
+        counts.fold((0, 0), |(lines, events), count| (lines + 1, events + count))
+    }
+
+    fn summed_up(lines: &[Line]) -> Vec<u64> {
+        lines.iter().map(|line| line.count).collect()
+    }
+
+    #[test]
+    fn a_flood_is_a_line_at_once_and_one_a_minute_with_its_count() {
+        let limiter = Limiter::default();
+        let now = clock::now();
+        assert_eq!(written(&limiter, (0..500).map(|_| useless(1)), now), (1, 1));
+        assert_eq!(limiter.due(later(now, 59).at), []);
+        let minute = later(now, 60);
+        assert_eq!(summed_up(&limiter.due(minute.at)), [499]);
+        // It goes on: the line of this minute has been.
+        assert_eq!(limiter.admit(&useless(1), minute), None);
+        assert_eq!(summed_up(&limiter.due(later(now, 120).at)), [1]);
+        // Calm for a while, and it counts as new.
+        assert_eq!(limiter.admit(&useless(1), later(now, 300)), Some(1));
+        assert_eq!(limiter.rest(later(now, 300).at), []);
+    }
+
+    #[test]
+    fn kinds_and_sources_hide_nothing_of_each_other() {
+        let limiter = Limiter::default();
+        let now = clock::now();
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let limit = |limit| Fact::LimitReached {
+            miner: None,
+            peer,
+            limit,
+        };
+        let refused = |reason| crate::observe::samples::share(ShareOutcome::RefusedHere(reason));
+        for fact in [
+            useless(1),
+            useless(2),
+            limit(Limit::Miners),
+            limit(Limit::MinersPerAddress),
+            refused(RejectReason::Duplicate),
+            refused(RejectReason::TooMany),
+        ] {
+            assert_eq!(limiter.admit(&fact, now), Some(1), "{fact:?}");
+            assert_eq!(limiter.admit(&fact, now), None, "{fact:?}");
+        }
+        let all = limiter.rest(now.at);
+        assert_eq!(summed_up(&all), [1; 6]);
+    }
+
+    #[test]
+    fn however_many_sources_there_are_lines_and_memory_are_bounded_and_nothing_is_lost() {
+        let limiter = Limiter::default();
+        let start = clock::now();
+        let (mut lines, mut events, mut told) = (0, 0, 0);
+        for second in 0..600 {
+            let now = later(start, second);
+            let from = 1000 * second;
+            let new = (from..from + 1000).flat_map(|id| [useless(id), useless(id)]);
+            told += 2000;
+            let (more, of) = written(&limiter, new, now);
+            let due = limiter.due(now.at);
+            lines += more + u64::try_from(due.len()).unwrap();
+            events += of + summed_up(&due).iter().sum::<u64>();
+            assert!(limiter.0.lock().watched.len() <= MOST_WATCHED + 1);
+        }
+        // The first ones, and then as many as all together may have, and those that are counted together.
+        assert!(lines <= 2500 + 600 + 20, "{lines}");
+        let rest = limiter.rest(later(start, 600).at);
+        assert_eq!(events + summed_up(&rest).iter().sum::<u64>(), told);
+    }
+
+    #[test]
+    fn a_farm_that_comes_back_is_told_miner_by_miner() {
+        let limiter = Limiter::default();
+        let now = clock::now();
+        let connected = (1..=2000).map(|id: u32| Fact::MinerConnected {
+            miner: MinerId(id.into()),
+            peer: SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + id / 200), 1)),
+        });
+        assert_eq!(written(&limiter, connected, now), (2000, 2000));
+    }
+}

@@ -1,0 +1,146 @@
+//! Floods from outside: they fill no log, hide nothing that matters, and every event of them is counted.
+
+use std::net::TcpStream;
+
+use dpmp::sim::pool::SimPool;
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::http::Http;
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{SOON, pool, wait_until};
+
+fn scene() -> (SimPool, SimPool, Proxy) {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let proxy = Setup::new(&a, &b)
+        .set("listen.submits_per_second", 0)
+        .start();
+    (a, b, proxy)
+}
+
+fn lines_of(proxy: &Proxy, event: &str) -> usize {
+    let event = format!("\"event\":\"{event}\"");
+    proxy
+        .log()
+        .lines()
+        .filter(|line| line.contains(&event))
+        .count()
+}
+
+fn counted(proxy: &Proxy, name: &str, least: f64) {
+    wait_until(SOON, name, || {
+        proxy.metric(name).is_some_and(|count| count >= least)
+    });
+}
+
+#[test]
+fn a_miners_floods_are_a_line_each_and_counted() {
+    let (_a, _b, mut proxy) = scene();
+    let (mut client, mut work) = Client::working(proxy.address());
+    let share = client.find(&mut work);
+    assert_eq!(client.submit(&share)["result"], true);
+    for _ in 0..300 {
+        let answer = client.ask("mining.unheard-of", &json!([]));
+        assert_eq!(answer["error"][0], 20, "{answer}");
+        assert_eq!(client.submit(&share)["error"][0], 22);
+    }
+    counted(
+        &proxy,
+        "dpmp_malformed_messages_total{side=\"downstream\"}",
+        300.0,
+    );
+    counted(
+        &proxy,
+        "dpmp_shares_refused_total{reason=\"duplicate\"}",
+        300.0,
+    );
+    assert_eq!(lines_of(&proxy, "miner_message_bad"), 1);
+    let rejected = |log: &str| {
+        log.lines()
+            .filter(|line| line.contains("duplicate"))
+            .count()
+    };
+    assert_eq!(rejected(&proxy.log()), 1);
+    // What was not written is summed up, at the latest at the end.
+    proxy.stop();
+    assert_eq!(lines_of(&proxy, "miner_message_bad"), 2);
+    assert!(proxy.logged("miner_message_bad", "\"count\":299"));
+    assert!(
+        proxy.logged("share_result", "\"count\":299"),
+        "{}",
+        proxy.log()
+    );
+}
+
+#[test]
+fn pings_between_useless_lines_do_not_help() {
+    let (_a, _b, proxy) = scene();
+    let mut client = Client::connect(proxy.address());
+    for _ in 0..200 {
+        client.send("useless");
+        client.send(r#"{"id":1,"method":"mining.ping","params":[]}"#);
+    }
+    assert!(client.is_closed_within(SOON));
+    wait_until(SOON, "the reason", || {
+        proxy.logged("miner_turned_away", "\"rubbish\"")
+    });
+}
+
+#[test]
+fn a_pools_floods_hide_no_change_of_the_configuration() {
+    let (a, _b, mut proxy) = scene();
+    let page = Http::new(proxy.pages_address()).with_token();
+    let (_client, _) = Client::working(proxy.address());
+    let answer = page.put("/api/v1/weights", &json!({"A": 1, "B": 3}));
+    assert_eq!(answer.status, 200);
+    let message = json!({"id": null, "method": "client.show_message", "params": ["x".repeat(300)]});
+    a.say(&format!("{message}\n").repeat(5000));
+    let job = json!({"id": null, "method": "mining.unheard-of", "params": []});
+    a.say(&format!("{job}\n").repeat(150));
+    counted(
+        &proxy,
+        "dpmp_malformed_messages_total{side=\"upstream\"}",
+        150.0,
+    );
+    assert!(lines_of(&proxy, "pool_message") <= 2);
+    assert!(lines_of(&proxy, "pool_message_bad") <= 2);
+    let events = page.get("/api/v1/events").json();
+    let is_change = |event: &Value| event["event"]["event"] == "config_applied";
+    assert!(events["events"].as_array().unwrap().iter().any(is_change));
+    // One that goes on with it is given up.
+    let opened = a.ledger().connections_opened();
+    wait_until(SOON, "a new connection to the pool", || {
+        a.say(&"useless\n".repeat(100));
+        a.ledger().connections_opened() > opened
+    });
+    assert!(proxy.logged("pool_lost", "too many lines that cannot be used"));
+    proxy.check_running();
+}
+
+#[test]
+fn connections_that_come_and_go_are_counted_and_not_told_one_by_one() {
+    let (_a, _b, proxy) = scene();
+    for _ in 0..600 {
+        drop(TcpStream::connect(proxy.address()).unwrap());
+    }
+    counted(&proxy, "dpmp_miners_connected_total", 600.0);
+    let lines = lines_of(&proxy, "miner_connected");
+    assert!((300..=330).contains(&lines), "{lines}");
+}
+
+#[test]
+fn every_refusal_counts() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let proxy = Setup::new(&a, &b).set("listen.max_miners", 1).start();
+    let mut crowd = Vec::new();
+    wait_until(SOON, "refusals", || {
+        crowd.extend((0..50).map(|_| TcpStream::connect(proxy.address()).unwrap()));
+        crowd.len() > 300
+    });
+    counted(
+        &proxy,
+        "dpmp_limits_reached_total{limit=\"max_miners\"}",
+        300.0,
+    );
+    assert_eq!(lines_of(&proxy, "limit_reached"), 1);
+}
