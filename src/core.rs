@@ -124,13 +124,14 @@ impl Core {
         out: &mut Vec<Action>,
     ) -> Self {
         let known = memory.pools;
+        let unix = u32::try_from(now.unix_ms / 1000).unwrap_or(u32::MAX);
         let pools = PerPool::from_fn(|slot| Pool::new(slot, facts_of(&known, &config, slot), now));
         let mut core = Self {
             wanted: Arc::clone(&config),
             config,
             miners: BTreeMap::new(),
             pools,
-            templates: Templates::default(),
+            templates: Templates::remembering(memory.handed_out, unix),
             known,
             seconds_before: memory.ledger.pools.map(|_, pool| pool.seconds),
             ledger: memory.ledger,
@@ -455,6 +456,11 @@ impl Core {
 
     /// Has another configuration in force: what the owner has changed, or a pool's other address.
     fn apply(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
+        // What was worked until now was worked under the weights that held.
+        let rules = Rules::of(&self.config);
+        for miner in self.miners.values_mut() {
+            miner.account(now.at, &rules, &mut self.ledger);
+        }
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
         let mut renewed = PerPool::from_fn(|_| false);
         for slot in PoolSlot::ALL {

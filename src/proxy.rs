@@ -118,6 +118,7 @@ impl Proxy {
         if let Some(problem) = problem {
             tell(&state_problem(problem));
         }
+        store::mark_running(&state, &memory);
         let (inbox, inputs) = inbox::inbox();
         let context = Context {
             inbox: inbox.clone(),

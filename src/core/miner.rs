@@ -256,6 +256,7 @@ impl Miner {
     /// The connection is gone: lets go of everything.
     pub fn on_closed(&mut self, reason: &CloseReason, turn: &mut Turn<'_>) {
         self.closing = true;
+        self.account(turn.now.at, &turn.rules, turn.ledger);
         self.schedule.set_turn(None, turn.now.at);
         let unanswered = self.release_pools(turn);
         turn.report(Fact::MinerDisconnected {

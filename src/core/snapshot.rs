@@ -12,6 +12,7 @@ use crate::core::payout::Payout;
 use crate::core::pool::Health;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::schedule::Rules;
+use crate::core::templates::HandedOut;
 use crate::stratum::job::network_difficulty;
 use crate::units::{Now, PerPool, PoolSlot};
 
@@ -25,6 +26,9 @@ pub struct Memory {
     pub ledger: Ledger,
     /// Where each pool's earnings go, and whether the owner has seen it.
     pub payouts: PerPool<Payout>,
+    /// Which work was handed out. A file of an older version does not say.
+    #[serde(default = "HandedOut::unknown")]
+    pub handed_out: HandedOut,
 }
 
 /// The state at one moment.
@@ -172,6 +176,7 @@ impl Core {
             pools,
             ledger: self.ledger.clone(),
             payouts: self.payouts.clone(),
+            handed_out: self.templates.handed_out(self.is_finished()),
         }
     }
 

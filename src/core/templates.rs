@@ -1,43 +1,194 @@
 //! Which work was handed out lately, so that none is handed out twice.
 //!
 //! Some pools give an extranonce1 out again, to the same miner after a reconnect or to another one, and go on with the
-//! job that they had (QUIRKS Q54). With the same time in the header that would be the same work.
+//! job that they had (QUIRKS Q54). With the same time in the header that would be the same work, also after a restart of
+//! this program. So the latest times are remembered, and kept in the state file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::stratum::job::TemplateKey;
+use serde::{Deserialize, Serialize};
 
-/// For how long work is surely remembered. No pool keeps a job so long.
+use crate::core::jobs::NTIME_ROOM;
+use crate::stratum::job::{PoolJob, TemplateKey};
+
+/// For how long a pool's place is surely remembered. No pool keeps a job so long.
 const SURELY: Duration = Duration::from_secs(3600);
 
-/// How much of it at the most, twice.
-const MOST: usize = 65_536;
+/// How many places at the most, twice.
+const MOST_PLACES: usize = 16_384;
+
+/// How many templates of a place are remembered.
+const MOST_TEMPLATES: usize = 16;
+
+/// How many places, and templates of each, are kept over a restart.
+const MOST_KEPT: (usize, usize) = (1024, 4);
+
+/// How far ahead work begins, in seconds of header time, if what was handed out last is not known for certain. It covers
+/// what happens between two writes of the state file.
+const RESERVE: u32 = 60;
+
+/// A template whose time is so far after our start, in seconds, is newer, however the clocks differ.
+const CLOCKS_DIFFER: u32 = 60;
 
 /// The work that was handed out, and up to which time in the header. In bounded memory.
 #[derive(Clone, Debug, Default)]
 pub struct Templates {
-    newer: HashMap<TemplateKey, u32>,
-    older: HashMap<TemplateKey, u32>,
+    newer: Places,
+    older: Places,
     since: Option<Instant>,
+    /// How many times anything was noted.
+    count: u64,
+    /// When this program started, in seconds since 1970, if an earlier run may have handed out more than is known.
+    uncertain_before: Option<u32>,
+}
+
+/// What was handed out in each place of a coinbase, by [`TemplateKey::place`].
+type Places = HashMap<u64, Place>;
+
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// Each with the latest time in the header, the one that came last at the end.
+    templates: VecDeque<(u64, u32)>,
+    /// Which note was the last.
+    noted: u64,
+}
+
+impl Place {
+    fn get(&self, template: u64) -> Option<u32> {
+        let found = self.templates.iter().find(|(key, _)| *key == template);
+        found.map(|(_, ntime)| *ntime)
+    }
+}
+
+/// What the state file keeps of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HandedOut {
+    /// Whether nothing is missing: it was written at an orderly stop.
+    pub complete: bool,
+    /// Each place with its latest templates and their times.
+    pub places: Vec<(u64, Vec<(u64, u32)>)>,
+}
+
+impl Default for HandedOut {
+    /// Nothing was handed out, for certain.
+    fn default() -> Self {
+        Self {
+            complete: true,
+            places: Vec::new(),
+        }
+    }
+}
+
+impl HandedOut {
+    /// Nobody knows what was handed out.
+    pub fn unknown() -> Self {
+        Self {
+            complete: false,
+            places: Vec::new(),
+        }
+    }
 }
 
 impl Templates {
-    /// The latest time in the header with which this was handed out.
-    pub fn last_ntime(&self, key: TemplateKey) -> Option<u32> {
-        let [newer, older] = [&self.newer, &self.older].map(|known| known.get(&key).copied());
-        newer.max(older)
+    /// Goes on from what an earlier run has handed out. `unix` is the time now, in seconds since 1970.
+    pub fn remembering(handed_out: HandedOut, unix: u32) -> Self {
+        let places = handed_out.places.into_iter();
+        let places = places.take(MOST_PLACES).map(|(place, templates)| {
+            let templates = templates.into_iter().take(MOST_TEMPLATES).collect();
+            let noted = 0;
+            (place, Place { templates, noted })
+        });
+        Self {
+            older: places.collect(),
+            uncertain_before: (!handed_out.complete).then_some(unix),
+            ..Self::default()
+        }
     }
 
-    /// Notes that this was handed out with a time in the header.
+    /// The latest time in the header with which a job's work was handed out, or may have been.
+    pub fn last_ntime(&self, job: &PoolJob) -> Option<u32> {
+        self.last(job.template, job.notify.ntime)
+    }
+
+    fn last(&self, key: TemplateKey, own: u32) -> Option<u32> {
+        let of = |places: &Places| places.get(&key.place)?.get(key.template);
+        let (now, before) = (of(&self.newer), of(&self.older));
+        let started = self
+            .uncertain_before
+            .filter(|started| now.is_none() && own <= started.saturating_add(CLOCKS_DIFFER));
+        let Some(started) = started else {
+            return now.max(before);
+        };
+        // Work is handed out with the pool's time advanced by the seconds since: until the start, at the most. An old
+        // time in a new job says nothing about that.
+        let elapsed = started.saturating_sub(own);
+        let until = if elapsed <= NTIME_ROOM / 2 {
+            own.saturating_add(elapsed)
+        } else {
+            own
+        };
+        let latest = before.unwrap_or(own).max(until);
+        let reserved = latest.saturating_add(RESERVE);
+        if reserved.saturating_sub(own) < NTIME_ROOM {
+            Some(reserved)
+        } else {
+            before
+        }
+    }
+
+    /// Notes that a job's work was handed out with a time in the header.
     pub fn note(&mut self, key: TemplateKey, ntime: u32, now: Instant) {
         let since = *self.since.get_or_insert(now);
-        if self.newer.len() >= MOST || now.saturating_duration_since(since) >= SURELY {
+        if self.newer.len() >= MOST_PLACES || now.saturating_duration_since(since) >= SURELY {
             self.older = std::mem::take(&mut self.newer);
             self.since = Some(now);
         }
-        let last = self.newer.entry(key).or_insert(ntime);
-        *last = (*last).max(ntime);
+        if now.saturating_duration_since(since) >= SURELY {
+            self.uncertain_before = None;
+        }
+        let Self { newer, older, .. } = self;
+        let place = newer
+            .entry(key.place)
+            .or_insert_with(|| older.get(&key.place).cloned().unwrap_or_default());
+        self.count += 1;
+        place.noted = self.count;
+        if let Some((_, last)) = place
+            .templates
+            .iter_mut()
+            .find(|(template, _)| *template == key.template)
+        {
+            *last = (*last).max(ntime);
+            return;
+        }
+        if place.templates.len() >= MOST_TEMPLATES {
+            place.templates.pop_front();
+        }
+        place.templates.push_back((key.template, ntime));
+    }
+
+    /// What is to be kept over a restart. `over`: nothing more is handed out.
+    pub fn handed_out(&self, over: bool) -> HandedOut {
+        let (most_places, most_templates) = MOST_KEPT;
+        let older = self.older.iter();
+        let older = older.filter(|(place, _)| !self.newer.contains_key(place));
+        let mut places: Vec<_> = self.newer.iter().chain(older).collect();
+        let all = places.len() <= most_places;
+        // The latest first, and always in the same order.
+        places.sort_unstable_by_key(|(key, place)| (std::cmp::Reverse(place.noted), **key));
+        places.truncate(most_places);
+        let places = places.into_iter().map(|(key, place)| {
+            let skipped = place.templates.len().saturating_sub(most_templates);
+            (
+                *key,
+                place.templates.iter().skip(skipped).copied().collect(),
+            )
+        });
+        HandedOut {
+            complete: over && all && self.uncertain_before.is_none(),
+            places: places.collect(),
+        }
     }
 }
 
@@ -45,20 +196,88 @@ impl Templates {
 mod tests {
     use super::*;
 
+    fn start() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        Instant::now()
+    }
+
+    /// A pool's time in a job long ago.
+    const OWN: u32 = 1000;
+
     #[test]
     fn work_is_remembered_for_an_hour_and_not_for_ever() {
         let mut templates = Templates::default();
-        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
-        let start = Instant::now();
-        let [one, other] = [TemplateKey::of(1), TemplateKey::of(2)];
+        let start = start();
+        let [one, other] = [TemplateKey::of(1, 1), TemplateKey::of(2, 1)];
         templates.note(one, 7, start);
         templates.note(one, 5, start);
-        assert_eq!(templates.last_ntime(one), Some(7));
-        assert_eq!(templates.last_ntime(other), None);
+        assert_eq!(templates.last(one, 1), Some(7));
+        assert_eq!(templates.last(other, 1), None);
         templates.note(other, 1, start + SURELY);
-        assert_eq!(templates.last_ntime(one), Some(7));
+        assert_eq!(templates.last(one, 1), Some(7));
         templates.note(other, 2, start + 2 * SURELY);
-        assert_eq!(templates.last_ntime(one), None);
-        assert_eq!(templates.last_ntime(other), Some(2));
+        assert_eq!(templates.last(one, 1), None);
+        assert_eq!(templates.last(other, 1), Some(2));
+    }
+
+    #[test]
+    fn a_place_remembers_its_latest_templates() {
+        let mut templates = Templates::default();
+        for number in 0..100_u32 {
+            templates.note(TemplateKey::of(1, number), number, start());
+        }
+        let known = |number: u32| templates.last(TemplateKey::of(1, number), 0);
+        assert_eq!(known(83), None);
+        assert_eq!((known(84), known(99)), (Some(84), Some(99)));
+        for place in 0..5000 {
+            templates.note(TemplateKey::of(place, 1), 7, start());
+        }
+        let kept = templates.handed_out(true);
+        assert_eq!(kept.places.len(), MOST_KEPT.0);
+        assert!(!kept.complete, "most places are missing");
+        assert!(serde_json::to_string(&kept).unwrap().len() < 200_000);
+    }
+
+    #[test]
+    fn after_an_orderly_stop_work_goes_on_where_it_was() {
+        let mut templates = Templates::default();
+        let key = TemplateKey::of(1, 1);
+        templates.note(key, OWN + 5, start());
+        let kept = serde_json::to_string(&templates.handed_out(true)).unwrap();
+        let again = Templates::remembering(serde_json::from_str(&kept).unwrap(), OWN + 100);
+        assert_eq!(again.last(key, OWN), Some(OWN + 5));
+        assert_eq!(again.last(TemplateKey::of(1, 2), OWN), None);
+    }
+
+    #[test]
+    fn after_a_crash_work_begins_behind_all_that_may_have_been_handed_out() {
+        let mut templates = Templates::default();
+        let [key, unknown] = [TemplateKey::of(1, 1), TemplateKey::of(1, 2)];
+        templates.note(key, OWN + 300, start());
+        let kept = templates.handed_out(false);
+        let mut again = Templates::remembering(kept.clone(), OWN + 100);
+        assert_eq!(again.last(key, OWN), Some(OWN + 300 + RESERVE));
+        assert_eq!(again.last(unknown, OWN), Some(OWN + 100 + RESERVE));
+        let new = OWN + 100 + CLOCKS_DIFFER + 1;
+        assert_eq!(
+            again.last(unknown, new),
+            None,
+            "it was made after the start"
+        );
+        assert_eq!(
+            again.last(unknown, 1_000_000),
+            None,
+            "the clock is wrong, or it is new"
+        );
+        again.note(unknown, OWN + 161, start());
+        assert_eq!(again.last(unknown, OWN), Some(OWN + 161));
+        // A time long ago leaves room for the reserve only.
+        let late = Templates::remembering(kept.clone(), OWN + 1_000_000);
+        assert_eq!(late.last(unknown, OWN), Some(OWN + RESERVE));
+        // Nor is the room used up.
+        let mut full = Templates::default();
+        full.note(key, OWN + NTIME_ROOM - 10, start());
+        let full = Templates::remembering(full.handed_out(false), OWN);
+        assert_eq!(full.last(key, OWN), Some(OWN + NTIME_ROOM - 10));
     }
 }

@@ -10,6 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 use serde_json::Value;
 
 use crate::core::snapshot::Memory;
+use crate::core::templates::HandedOut;
 use crate::system::files::{Backup, set_aside, write_atomic};
 use crate::system::thread::{SERVICE_STACK, spawn};
 
@@ -46,7 +47,11 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
         "{} cannot be read ({problem}); {moved}; totals begin at zero",
         path.display()
     );
-    (Memory::default(), Some(problem))
+    let memory = Memory {
+        handed_out: HandedOut::unknown(),
+        ..Memory::default()
+    };
+    (memory, Some(problem))
 }
 
 /// The difficulty of each worker's best share, as far as the file can be understood.
@@ -76,6 +81,16 @@ fn best_shares(path: &Path) -> Vec<(String, f64)> {
 pub fn save(path: &Path, memory: &Memory) -> anyhow::Result<()> {
     let text = serde_json::to_vec(memory).context("failed to format the state")?;
     write_atomic(path, &text, Backup::None)
+}
+
+/// Notes in the file that work is handed out from now on: if this run does not end in order, the next one cannot know
+/// what it was. Trouble with the file is for the thread that writes to report.
+pub fn mark_running(path: &Path, memory: &Memory) {
+    if memory.handed_out.complete {
+        let mut running = memory.clone();
+        running.handed_out.complete = false;
+        let _ = save(path, &running);
+    }
 }
 
 /// Starts the thread that writes; it ends when the sender is dropped. `report` hears of trouble,
@@ -145,7 +160,8 @@ mod tests {
         for round in 1..=3 {
             fs::write(&path, "{").unwrap();
             let (memory, problem) = load(&path);
-            assert_eq!(memory, Memory::default());
+            assert_eq!(memory.handed_out, HandedOut::unknown());
+            assert_eq!(memory.ledger, Memory::default().ledger);
             assert!(problem.unwrap().contains("set aside"));
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), round);
         }

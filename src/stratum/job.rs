@@ -10,7 +10,7 @@
 //! ```
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -63,15 +63,45 @@ pub struct PoolJob {
 /// Stands for all that a job is made of but its time and its name at the pool. Under the same time a miner that starts
 /// its extranonce2 anew would find the same shares for two jobs that have it in common. A pool may send one template
 /// under several job ids, or the same one after a reconnect with an unchanged extranonce1 (QUIRKS Q54).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TemplateKey(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TemplateKey {
+    /// Stands for the pool's extranonce1 and the size of its extranonce2.
+    pub place: u64,
+    /// Stands for that and for all else.
+    pub template: u64,
+}
 
 impl TemplateKey {
-    /// Of anything. That two different things have the same is possible and does no harm.
-    pub fn of(what: impl Hash) -> Self {
-        let mut hasher = DefaultHasher::new();
+    /// Of anything, the same in every run of the program. That two different things have the same is possible and does
+    /// no harm.
+    pub fn of(place: impl Hash, what: impl Hash) -> Self {
+        let mut hasher = Fnv::default();
+        place.hash(&mut hasher);
+        let place = hasher.finish();
         what.hash(&mut hasher);
-        Self(hasher.finish())
+        let template = hasher.finish();
+        Self { place, template }
+    }
+}
+
+/// FNV-1a, 64 bits: what the standard library hashes with may change with its version.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
     }
 }
 
@@ -133,7 +163,7 @@ impl PoolJob {
             ..
         } = &*notify;
         let work = (prevhash, coinb1, coinb2, branches, version, nbits);
-        let template = TemplateKey::of((work, e1.as_slice(), e2_size));
+        let template = TemplateKey::of((e1.as_slice(), e2_size), work);
         Self {
             template,
             notify,

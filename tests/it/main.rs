@@ -23,6 +23,7 @@ mod handshake;
 mod import;
 mod live;
 mod panics;
+mod restart;
 mod rubbish;
 mod shares;
 mod split;

@@ -56,6 +56,43 @@ fn pool(seed: u64, e1_size: usize, e2_size: usize, mask: Option<u32>) -> PoolOpt
     }
 }
 
+/// What was worked before the weights changed was worked under the former ones.
+#[test]
+fn new_weights_do_not_apply_to_the_past() {
+    let quiet = |seed| PoolOptions {
+        job_interval: None,
+        ..pool(seed, 4, 8, None)
+    };
+    let mut world = World::new(config([50.0, 50.0], 100.0), [quiet(1), quiet(2)], 1);
+    let options = MinerOptions {
+        pace: Pace::Idle,
+        ..MinerOptions::default()
+    };
+    world.add_miner(options, Duration::from_secs(1000));
+    world.run(Duration::from_secs(45), |_| ());
+    world.configure(config([99.0, 1.0], 100.0));
+    let view = |world: &mut World| {
+        let snapshot = world.core.snapshot(world.clock());
+        (
+            snapshot.miners[0].clone(),
+            snapshot.pools[PoolSlot::A].seconds,
+        )
+    };
+    let (miner, seconds) = view(&mut world);
+    let worked = miner.seconds[PoolSlot::A];
+    assert!((43.0..45.0).contains(&worked), "{worked} s on A");
+    assert!(
+        (miner.error_seconds - worked / 2.0).abs() < 1e-6,
+        "{}",
+        miner.error_seconds
+    );
+    assert!((seconds - worked).abs() < 1e-6);
+    // From now on the new ones hold.
+    world.run(Duration::from_secs(10), |_| ());
+    let (later, _) = view(&mut world);
+    assert!((later.error_seconds - miner.error_seconds - 0.1).abs() < 1e-6);
+}
+
 /// Runs four miners for a time and checks everything that was promised.
 fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, seed: u64) {
     let config = config(weights, slice);

@@ -1,11 +1,14 @@
 //! Which pool the miner works for, and sending it work.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Miner;
 use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
 use crate::core::jobs::{NTIME_ROOM, SentJob};
+use crate::core::ledger::Ledger;
+use crate::core::schedule::Rules;
 use crate::core::turn::Turn;
 use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
@@ -22,9 +25,7 @@ impl Miner {
             return;
         }
         let now = turn.now.at;
-        if let Some((slot, seconds)) = self.schedule.advance(now, &turn.rules) {
-            turn.ledger.pools[slot].seconds += seconds;
-        }
+        self.account(now, &turn.rules, turn.ledger);
         let available = PerPool::from_fn(|slot| self.has_work(slot, turn));
         let before = self.schedule.on();
         match self.schedule.choose(now, &turn.rules, available) {
@@ -45,6 +46,13 @@ impl Miner {
                 self.park(turn);
             }
             None => self.park(turn),
+        }
+    }
+
+    /// Accounts the time since the last call, under the rules that held in it.
+    pub fn account(&mut self, now: Instant, rules: &Rules, ledger: &mut Ledger) {
+        if let Some((slot, seconds)) = self.schedule.advance(now, rules) {
+            ledger.pools[slot].seconds += seconds;
         }
     }
 
@@ -73,8 +81,8 @@ impl Miner {
         let Some((last, extranonce)) = last.zip(self.session.extranonce) else {
             return;
         };
-        let (own, template) = (last.job.notify.ntime, last.job.template);
-        let before = turn.templates.last_ntime(template).unwrap_or(own);
+        let own = last.job.notify.ntime;
+        let before = turn.templates.last_ntime(&last.job).unwrap_or(own);
         let ntime = before.saturating_add(1);
         if ntime.saturating_sub(own) > NTIME_ROOM || last.job.padding(&extranonce).is_none() {
             return;

@@ -272,6 +272,13 @@ impl Proxy {
         }
     }
 
+    /// Kills the process, as a power cut would end it, and starts it anew in the same folder.
+    #[track_caller]
+    pub(crate) fn crash(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
     fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -251,7 +251,7 @@ impl Open {
         };
         let (e1, e2_size) = (extranonces.e1, extranonces.e2_size);
         let job = PoolJob::new(notify, e1, e2_size, difficulty, self.mask);
-        let handed_out = talk.templates.last_ntime(job.template);
+        let handed_out = talk.templates.last_ntime(&job);
         self.jobs.push(job, talk.now, handed_out);
         if clean && self.jobs.len() == 1 {
             // Nothing that came before can come again.
