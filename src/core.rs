@@ -36,6 +36,7 @@ mod probe;
 mod random;
 mod scout;
 mod turn;
+pub mod verdict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,6 +60,7 @@ use crate::core::snapshot::Memory;
 use crate::core::templates::Templates;
 use crate::core::turn::Turn;
 use crate::core::upstream::Loss;
+use crate::core::verdict::{Answers, LastAnswers};
 use crate::units::{Client, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 
 /// How long a stop may take, at most.
@@ -111,6 +113,7 @@ enum Stopping {
 enum Due {
     Probe(PoolSlot),
     Sites(PoolSlot),
+    Verdict(PoolSlot),
     Miner(MinerId),
 }
 
@@ -224,6 +227,7 @@ impl Core {
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
             Event::ShutdownRequested(how) => self.on_shutdown(how, now, out),
         }
+        self.look_at_verdicts(now, out);
         self.look_at_sites(now, out);
         self.pump_dials(out);
     }
@@ -237,6 +241,8 @@ impl Core {
                 Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
                 Due::Probe(slot) => self.on_probe_deadline(slot, now, out),
                 Due::Sites(slot) => self.on_scout_deadline(slot, now, out),
+                // Looked at below, as after every event.
+                Due::Verdict(_) => (),
             }
         }
         while let Some((_, id)) = self
@@ -253,6 +259,7 @@ impl Core {
         if matches!(self.stopping, Some(Stopping::Until(deadline)) if deadline <= now.at) {
             self.stopping = Some(Stopping::Over);
         }
+        self.look_at_verdicts(now, out);
         self.look_at_sites(now, out);
         self.pump_dials(out);
     }
@@ -344,7 +351,7 @@ impl Core {
             self.fallback.left(miner.peer.ip(), now.at);
         }
         if miner.session.has_user() {
-            let view = miner.view(now, &Rules::of(&self.config), &self.ledger);
+            let view = miner.view(now, &self.rules(), &self.ledger);
             self.departed.push(view, now.unix_ms);
         }
     }
@@ -364,13 +371,14 @@ impl Core {
         out: &mut Vec<Action>,
         act: impl FnOnce(&mut Miner, &mut Turn<'_>),
     ) {
+        let rules = self.rules();
         let Some(miner) = self.miners.get_mut(&id) else {
             return;
         };
         let mut turn = Turn {
             now,
             config: &self.config,
-            rules: Rules::of(&self.config),
+            rules,
             pools: &mut self.pools,
             templates: &mut self.templates,
             ledger: &mut self.ledger,
@@ -400,7 +408,7 @@ impl Core {
         if !self.pools[slot].may_hurry(now.at) {
             return;
         }
-        let rules = Rules::of(&self.config);
+        let rules = self.rules();
         for (id, miner) in &mut self.miners {
             let pause = Duration::from_secs(1).mul_f64(self.random.unit());
             miner.hurry(now.at.checked_add(pause).unwrap_or(now.at), Some(slot));
@@ -408,6 +416,14 @@ impl Core {
                 Due::Miner(*id),
                 miner.next_deadline(&self.config, &rules, now.at),
             );
+        }
+    }
+
+    /// What decides about turns now.
+    fn rules(&self) -> Rules {
+        Rules {
+            frozen: self.pools.iter().any(|(_, pool)| pool.earns_nothing()),
+            ..Rules::of(&self.config)
         }
     }
 
@@ -457,7 +473,7 @@ impl Core {
     /// Has another configuration in force: what the owner has changed, or a pool's other address.
     fn apply(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
         // What was worked until now was worked under the weights that held.
-        let rules = Rules::of(&self.config);
+        let rules = self.rules();
         for miner in self.miners.values_mut() {
             miner.account(now.at, &rules, &mut self.ledger);
         }
@@ -485,10 +501,12 @@ impl Core {
         }
         for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
             self.pools[slot].refusal = None;
+            self.pools[slot].answers = Answers::default();
         }
         for id in self.miner_ids() {
             self.with_miner(id, now, out, |miner, turn| {
                 for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
+                    miner.last_answers[slot] = LastAnswers::default();
                     miner.renew(slot, turn);
                 }
             });

@@ -328,6 +328,7 @@ impl<'a> Visit<'a> {
             | Heard::Job
             | Heard::JobChanged
             | Heard::Answered(..)
+            | Heard::AnsweredLate(_)
             | Heard::Subscribed(_)
             | Heard::Reconnect { host: None, .. } => (),
         }

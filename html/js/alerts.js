@@ -9,6 +9,10 @@ const PLACES = {
   no_password: ["/config", "Open Config"],
   payout_changed: ["/config", "Open Config"],
   pool_down: ["/logs", "Open Logs"],
+  pool_mute: ["/logs", "Open Logs"],
+  pool_rejecting: ["/logs", "Open Logs"],
+  pool_no_job: ["/logs", "Open Logs"],
+  shares_lost: ["/logs", "Open Logs"],
   on_backup: ["/logs", "Open Logs"],
 };
 

@@ -46,17 +46,24 @@ impl Meter {
     /// As [`hashrate`](Self::hashrate), what was added and not the hashes that it stands for.
     pub fn per_second(&self, window: Duration, now: Instant) -> Option<f64> {
         let age = now.saturating_duration_since(self.start);
-        let number = self.number(now);
-        let wanted =
-            (window.as_secs() / BUCKET.as_secs()).clamp(1, u64::try_from(BUCKETS - 1).unwrap_or(1));
-        let oldest = number.saturating_sub(wanted);
-        let sum: f64 = (oldest..=number.min(self.current))
+        let since = Duration::from_secs(self.oldest(window, now) * BUCKET.as_secs());
+        let span = age.saturating_sub(since).as_secs_f64();
+        (span >= 1.0).then(|| self.sum(window, now) / span)
+    }
+
+    /// What was added in the last `window` (at most ten minutes).
+    pub fn sum(&self, window: Duration, now: Instant) -> f64 {
+        (self.oldest(window, now)..=self.number(now).min(self.current))
             .filter(|bucket| self.current - bucket < u64::try_from(BUCKETS).unwrap_or(0))
             .map(|bucket| self.buckets[self.index(bucket)])
-            .sum();
-        let since = Duration::from_secs(oldest * BUCKET.as_secs());
-        let span = age.saturating_sub(since).as_secs_f64();
-        (span >= 1.0).then(|| sum / span)
+            .sum()
+    }
+
+    /// The first bucket of a window that ends now.
+    fn oldest(&self, window: Duration, now: Instant) -> u64 {
+        let wanted =
+            (window.as_secs() / BUCKET.as_secs()).clamp(1, u64::try_from(BUCKETS - 1).unwrap_or(1));
+        self.number(now).saturating_sub(wanted)
     }
 
     fn number(&self, now: Instant) -> u64 {

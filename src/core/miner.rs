@@ -25,6 +25,7 @@ use crate::core::session::{Authorization, Session};
 use crate::core::turn::Turn;
 use crate::core::upstream::open::Open;
 use crate::core::upstream::{Identity, Upstream};
+use crate::core::verdict::LastAnswers;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};
@@ -59,6 +60,8 @@ pub struct Miner {
     /// How the present attempt to authorize stands at each pool.
     trials: PerPool<Trial>,
     pub(super) schedule: Schedule,
+    /// What each pool said to its last shares.
+    pub(super) last_answers: PerPool<LastAnswers>,
     sent: SentJobs,
     /// What the miner was told last.
     pub(super) told_difficulty: Option<Difficulty>,
@@ -137,6 +140,7 @@ impl Miner {
             retiring: Vec::new(),
             trials: PerPool::default(),
             schedule: Schedule::new(index, now.at),
+            last_answers: PerPool::default(),
             sent: SentJobs::default(),
             told_difficulty: None,
             told_mask: None,
@@ -175,6 +179,30 @@ impl Miner {
     /// Whether the pool has refused the miner's worker and not accepted it since.
     pub fn is_refused(&self, slot: PoolSlot) -> bool {
         matches!(self.trials[slot], Trial::Refused(_)) && !self.upstreams[slot].is_ready()
+    }
+
+    /// How many shares a second it would find at a pool, by what it found lately.
+    pub fn expected_shares(&self, slot: PoolSlot, now: Instant) -> f64 {
+        let window = Duration::from_secs(600);
+        let rate = |meter: &Meter| meter.per_second(window, now).unwrap_or(0.0);
+        let credited: f64 = self.stats.work.iter().map(|(_, meter)| rate(meter)).sum();
+        let told = self.told_difficulty.map_or(0.0, |told| told.get());
+        let work = credited.max(rate(&self.stats.shares) * told);
+        let open = self.upstreams[slot].open();
+        let asked = open
+            .and_then(Open::difficulty)
+            .map_or(1.0, |asked| asked.get());
+        work / asked
+    }
+
+    /// Whether it could work for a pool now.
+    pub fn can_work_for(&self, slot: PoolSlot, now: Instant) -> bool {
+        !self.closing
+            && self.leaving.is_none()
+            && self.session.takes_jobs()
+            && self.upstreams[slot]
+                .open()
+                .is_some_and(|open| open.has_work(now))
     }
 
     /// Takes in a line of the miner.

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Config, PoolConfig};
 use crate::core::action::{Action, DialTarget};
+use crate::core::meter::Meter;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::sites::Sites;
 use crate::core::templates::Templates;
 use crate::core::upstream::open::Step;
 use crate::core::upstream::{Loss, Talk, Upstream};
+use crate::core::verdict::{Answers, Flaw};
 use crate::core::version_form::Forms;
 use crate::stratum::job::Notify;
 use crate::units::{Client, Now, PerPool, PoolConn, PoolSlot};
@@ -63,6 +65,12 @@ pub struct Pool {
     pub probe: Upstream,
     /// Which of its addresses is in use.
     pub sites: Sites,
+    /// Shares that it answered in the last minutes.
+    pub answered: Meter,
+    /// Shares that were sent to it and got no answer, for whatever reason.
+    pub lost: Meter,
+    /// How it answers shares.
+    pub answers: Answers,
     /// When those who wait for it were last hurried.
     hurried: Option<Instant>,
     /// Since when it is down.
@@ -71,6 +79,8 @@ pub struct Pool {
     ready: usize,
     /// How many of them have got as far as work.
     working: usize,
+    /// Since when some are authorized and none has got as far, in milliseconds since 1970.
+    jobless_since: Option<u64>,
     /// Its state in words, and since when.
     pub health: Health,
     /// In milliseconds since 1970.
@@ -108,10 +118,14 @@ impl Pool {
             refusal: None,
             probe: Upstream::new(Client::Probe, slot),
             sites: Sites::new(slot, now.at),
+            answered: Meter::new(now.at),
+            lost: Meter::new(now.at),
+            answers: Answers::default(),
             hurried: None,
             down_at: None,
             ready: 0,
             working: 0,
+            jobless_since: None,
             health: Health::Unknown,
             health_since: now.unix_ms,
             trouble: None,
@@ -160,6 +174,7 @@ impl Pool {
         self.job_at = None;
         self.latency = None;
         self.refusal = None;
+        self.answers = Answers::default();
     }
 
     /// Notes how long it took to answer a share.
@@ -201,6 +216,9 @@ impl Pool {
     /// Notes that a connection became authorized; whether the pool is up only now.
     pub fn connection_ready(&mut self, now: Now) -> bool {
         self.ready += 1;
+        if self.working == 0 {
+            self.jobless_since.get_or_insert(now.unix_ms);
+        }
         self.refusal = None;
         self.set_health(Health::Up, now)
     }
@@ -220,6 +238,11 @@ impl Pool {
     /// now.
     pub fn connection_ended(&mut self, fault: Option<&Loss>, now: Now) -> bool {
         self.ready = self.ready.saturating_sub(1);
+        if self.ready == 0 {
+            self.jobless_since = None;
+        } else if self.working == 0 {
+            self.jobless_since.get_or_insert(now.unix_ms);
+        }
         if self.ready > 0 {
             return false;
         }
@@ -250,6 +273,7 @@ impl Pool {
     /// Notes that an authorized connection has its first job.
     pub fn work_begun(&mut self) {
         self.working += 1;
+        self.jobless_since = None;
     }
 
     /// Notes that a connection that had work ended.
@@ -260,10 +284,30 @@ impl Pool {
     /// Whether miners can work for it: `None` if nobody has tried since it was last reached.
     pub fn is_useful(&self) -> Option<bool> {
         match self.health {
-            Health::Up => Some(self.working > 0),
+            Health::Up => Some(self.working > 0 && !self.is_set_aside()),
             Health::Down => Some(false),
             Health::Unknown => None,
         }
+    }
+
+    /// Since when miners are authorized and have no job of it, in milliseconds since 1970.
+    pub fn jobless_since(&self) -> Option<u64> {
+        self.jobless_since.filter(|_| self.ready > 0)
+    }
+
+    /// What makes it no good though it can be reached and gives work, and since when.
+    pub fn flaw(&self) -> Option<(Flaw, Now)> {
+        self.answers.flaw()
+    }
+
+    /// Whether what is done for it earns nothing, so that nothing is missed at it.
+    pub fn earns_nothing(&self) -> bool {
+        self.answers.flaw().is_some()
+    }
+
+    /// Whether miners are to work for the other pool.
+    pub fn is_set_aside(&self) -> bool {
+        self.flaw().is_some()
     }
 
     /// Whether it has been down for so long; one that only refuses a worker may take the next one.
@@ -275,6 +319,9 @@ impl Pool {
     /// Why it is of no use, in words.
     pub fn why_useless(&self) -> String {
         match (self.health, &self.trouble) {
+            (Health::Up, _) if self.is_set_aside() => self
+                .flaw()
+                .map_or_else(String::new, |(flaw, _)| flaw.text().to_owned()),
             (Health::Up, _) => "it gives no work".to_owned(),
             (_, Some(trouble)) => trouble.clone(),
             (_, None) => "it could not be used".to_owned(),

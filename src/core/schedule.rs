@@ -27,6 +27,8 @@ pub struct Rules {
     pub min_switch: Duration,
     /// How much lost time a pool may catch up on after an outage, in seconds.
     pub catch_up: f64,
+    /// Whether the time now is not made up for: a pool answers no shares.
+    pub frozen: bool,
 }
 
 impl Rules {
@@ -38,6 +40,7 @@ impl Rules {
             slice: config.scheduler.slice.max(min_switch).as_secs_f64(),
             min_switch,
             catch_up: config.scheduler.catch_up.as_secs_f64(),
+            frozen: false,
         }
     }
 
@@ -149,7 +152,9 @@ impl Schedule {
         self.since = self.since.max(now);
         let slot = self.on()?;
         self.time_on[slot] += elapsed;
-        self.error += elapsed * Self::rate(slot, rules);
+        if !rules.frozen {
+            self.error += elapsed * Self::rate(slot, rules);
+        }
         Some((slot, elapsed))
     }
 
@@ -278,6 +283,7 @@ mod tests {
             slice,
             min_switch,
             catch_up: 600.0,
+            frozen: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Pictures of the state for readers outside the scheduler: immutable, complete, cheap to share.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,6 @@ use crate::core::miner::view::MinerView;
 use crate::core::payout::Payout;
 use crate::core::pool::Health;
 use crate::core::pool_facts::PoolFacts;
-use crate::core::schedule::Rules;
 use crate::core::templates::HandedOut;
 use crate::stratum::job::network_difficulty;
 use crate::units::{Now, PerPool, PoolSlot};
@@ -73,6 +73,12 @@ pub struct PoolView {
     pub health_since: u64,
     /// Why it is down.
     pub trouble: Option<String>,
+    /// What is wrong with it though it can be reached: the label of a [`Flaw`](crate::core::verdict::Flaw).
+    pub flaw: Option<&'static str>,
+    /// Since when connections are authorized and none was given a job, in milliseconds since 1970.
+    pub jobless_since: Option<u64>,
+    /// Shares that it answered in the last ten minutes, and shares sent to it that got no answer.
+    pub answered_and_lost: [f64; 2],
     /// Its words, if it refused to authorize the last worker that asked.
     pub refusal: Option<String>,
     /// Miners whose worker it refuses.
@@ -143,7 +149,7 @@ impl Core {
     /// What is to be shown.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         self.departed.forget_old(now.unix_ms);
-        let rules = Rules::of(&self.config);
+        let rules = self.rules();
         let miners: Vec<_> = self
             .miners
             .values()
@@ -155,7 +161,7 @@ impl Core {
             uptime_seconds: now.at.saturating_duration_since(self.started.at).as_secs(),
             set_up: self.config.is_set_up(),
             stopping: self.stopping.is_some(),
-            pools: PerPool::from_fn(|slot| self.pool_view(slot, &miners)),
+            pools: PerPool::from_fn(|slot| self.pool_view(slot, &miners, now)),
             refused: self.ledger.refused.clone(),
             left: self.departed.clone(),
             miners,
@@ -180,8 +186,10 @@ impl Core {
         }
     }
 
-    fn pool_view(&self, slot: PoolSlot, miners: &[MinerView]) -> PoolView {
+    fn pool_view(&self, slot: PoolSlot, miners: &[MinerView], now: Now) -> PoolView {
         let pool = &self.pools[slot];
+        // One that cannot even be reached has another trouble.
+        let flaw = pool.flaw().filter(|_| pool.health == Health::Up);
         let config = self.config.pools[slot].as_ref();
         let mut totals = self.ledger.pools[slot].clone();
         // The time since each miner was last looked at is not in the totals yet.
@@ -206,11 +214,19 @@ impl Core {
             target_share: self.config.share(slot),
             health: match pool.health {
                 Health::Unknown => "unknown",
+                Health::Up if flaw.is_some() => "down",
                 Health::Up => "up",
                 Health::Down => "down",
             },
-            health_since: pool.health_since,
-            trouble: pool.trouble.clone(),
+            health_since: flaw.map_or(pool.health_since, |(_, since)| since.unix_ms),
+            trouble: match flaw {
+                Some((flaw, _)) => Some(flaw.text().to_owned()),
+                None => pool.trouble.clone(),
+            },
+            flaw: flaw.map(|(flaw, _)| flaw.label()),
+            jobless_since: pool.jobless_since(),
+            answered_and_lost: [&pool.answered, &pool.lost]
+                .map(|meter| meter.sum(Duration::from_secs(600), now.at)),
             refusal: pool.refusal.clone(),
             refused_miners: self
                 .miners

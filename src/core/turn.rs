@@ -130,7 +130,9 @@ impl Turn<'_> {
 
     pub(in crate::core) fn pool_ready(&mut self, slot: PoolSlot) {
         if self.pools[slot].connection_ready(self.now) {
-            self.report(Fact::PoolUp { slot });
+            if !self.pools[slot].is_set_aside() {
+                self.report(Fact::PoolUp { slot });
+            }
             self.came_up = Some(slot);
         }
     }
@@ -150,7 +152,7 @@ impl Turn<'_> {
         } else {
             self.pools[slot].attempt_failed(loss, self.now)
         };
-        if down {
+        if down && !self.pools[slot].is_set_aside() {
             self.report(Fact::PoolDown {
                 slot,
                 reason: loss.to_string(),

@@ -29,6 +29,7 @@ mod shares;
 mod split;
 mod tls;
 mod tls_miners;
+mod verdicts;
 
 mod web_read;
 mod web_write;

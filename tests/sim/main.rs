@@ -24,3 +24,4 @@ mod lines;
 mod outages;
 mod quirks;
 mod split;
+mod verdicts;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Miner, Retiring, Trial};
+use crate::config::PoolConfig;
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, TurnedAway};
@@ -119,6 +120,7 @@ impl Miner {
             }
             Heard::JobChanged => self.on_job(slot, turn),
             Heard::Answered(share, outcome) => self.on_answer(slot, share, outcome, turn),
+            Heard::AnsweredLate(sent) => turn.pools[slot].answers.answered(sent, turn.now.at),
             Heard::Reconnect { host, port, wait } => {
                 self.on_reconnect(conn, host, port, wait, turn)
             }
@@ -188,11 +190,13 @@ impl Miner {
             let Some(limits) = turn.config.pool_in_use(slot) else {
                 continue;
             };
-            let (mut talk, _) = turn.pools[slot].talk(turn.templates, turn.now, turn.out);
             let open = self.upstreams[slot].open_mut();
             if let Some(share) = open.and_then(|open| open.held_answer(now)) {
                 self.on_answer(slot, share, Outcome::True, turn);
-            } else if let Some(loss) = self.upstreams[slot].overdue(limits, &mut talk) {
+            }
+            self.give_up_overdue_shares(slot, limits, turn);
+            let (mut talk, _) = turn.pools[slot].talk(turn.templates, turn.now, turn.out);
+            if let Some(loss) = self.upstreams[slot].overdue(limits, &mut talk) {
                 self.lose(slot, &loss, turn);
             } else if self.upstreams[slot].pause_over(now) && !self.closing {
                 let conn = self.upstreams[slot].want();
@@ -219,6 +223,42 @@ impl Miner {
                     self.bury(old.open, RejectReason::NoAnswer, turn);
                 }
             }
+        }
+    }
+
+    /// Answers the shares that the pool has not answered in time. A connection that leaves one after the other without
+    /// an answer is made anew, unless its pool does so on all of them: then the answers may still come.
+    fn give_up_overdue_shares(&mut self, slot: PoolSlot, limits: &PoolConfig, turn: &mut Turn<'_>) {
+        let Some(open) = self.upstreams[slot].open_mut() else {
+            return;
+        };
+        let overdue = open.take_overdue(limits, turn.now.at);
+        if overdue.is_empty() {
+            return;
+        }
+        let (dead, mut alive) = (open.unanswered_since(), Vec::new());
+        let dead = dead.map(|since| !open.has_spoken_since(since));
+        alive.extend(
+            overdue
+                .iter()
+                .map(|share| open.has_spoken_since(share.sent)),
+        );
+        for (share, alive) in overdue.into_iter().zip(alive) {
+            if alive {
+                turn.pools[slot].answers.unanswered(share.sent, turn.now);
+            }
+            self.on_share_lost(slot, share, RejectReason::NoAnswer, turn);
+        }
+        if dead.is_some_and(|dead| dead || !turn.pools[slot].answers.is_mute()) {
+            self.lose(slot, &Loss::Unanswered, turn);
+        }
+    }
+
+    /// A new connection where the present one leaves shares unanswered.
+    pub fn renew_unanswered(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        let open = self.upstreams[slot].open();
+        if open.is_some_and(|open| open.unanswered_since().is_some()) {
+            self.renew(slot, turn);
         }
     }
 
@@ -396,6 +436,9 @@ impl Miner {
         });
         turn.pool_failed(slot, open.as_deref(), loss);
         if let Some(open) = open {
+            if let Some(opened) = open.was_in_vain() {
+                turn.pools[slot].answers.ended_in_vain(opened, turn.now);
+            }
             if !closed {
                 turn.out.push(Action::Abort {
                     link: LinkId::Pool(conn),

@@ -1,6 +1,7 @@
 //! Shares: each submit gets exactly one answer, from the pool that owns its job or from here.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Miner;
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
@@ -12,7 +13,7 @@ use crate::core::turn::Turn;
 use crate::core::upstream::open::PendingShare;
 use crate::core::version_form::{Sending, Ways};
 use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
-use crate::stratum::reject::{Reject, RejectReason};
+use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{JobId, PoolSlot, VersionMask};
 
 impl Miner {
@@ -201,6 +202,9 @@ impl Miner {
             ..first.clone()
         });
         open.submit(first, second, share, turn.out);
+        turn.pools[sent.conn.slot]
+            .answers
+            .sent(self.id, turn.now.at);
         if minded {
             turn.handed_out(&sent.job, submit.ntime);
         }
@@ -273,6 +277,17 @@ impl Miner {
         if let (Some((kind, form)), false) = (share.form, share.outlived) {
             turn.learn_version_form(slot, kind, form, &outcome);
         }
+        match outcome {
+            ShareOutcome::Lost(RejectReason::Stopping) => (),
+            ShareOutcome::Lost(_) => turn.pools[slot].lost.add(1.0, turn.now.at),
+            ShareOutcome::Accepted
+            | ShareOutcome::RejectedByPool(_)
+            | ShareOutcome::BelowPool
+            | ShareOutcome::RefusedHere(_) => turn.pools[slot].answered.add(1.0, turn.now.at),
+        }
+        if !share.outlived {
+            self.judge_pool(slot, share.sent, &outcome, turn);
+        }
         self.tell_result(
             ShareResult {
                 outcome,
@@ -285,6 +300,35 @@ impl Miner {
             told,
             turn,
         );
+    }
+
+    /// What became of a share as it speaks of its pool.
+    fn judge_pool(
+        &mut self,
+        slot: PoolSlot,
+        sent: Instant,
+        outcome: &ShareOutcome,
+        turn: &mut Turn<'_>,
+    ) {
+        let accepted = match outcome {
+            ShareOutcome::Accepted => Some(true),
+            // It comes of a new block and a long way.
+            ShareOutcome::RejectedByPool(reject)
+                if RejectClass::of(reject) == RejectClass::Stale =>
+            {
+                None
+            }
+            ShareOutcome::RejectedByPool(_) => Some(false),
+            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => {
+                return;
+            }
+        };
+        let answers = &mut turn.pools[slot].answers;
+        answers.answered(sent, turn.now.at);
+        if let Some(accepted) = accepted {
+            self.last_answers[slot].push(accepted);
+            answers.judged(self.id, sent, accepted, turn.now.at);
+        }
     }
 
     fn result_of(&self, slot: Option<PoolSlot>, job: Option<JobId>) -> ShareResult {

@@ -10,6 +10,7 @@ use crate::core::jobs::{NTIME_ROOM, SentJob};
 use crate::core::ledger::Ledger;
 use crate::core::schedule::Rules;
 use crate::core::turn::Turn;
+use crate::core::verdict::choice;
 use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
 use crate::units::{Difficulty, PerPool, PoolConn, PoolSlot, VersionMask};
@@ -26,7 +27,8 @@ impl Miner {
         }
         let now = turn.now.at;
         self.account(now, &turn.rules, turn.ledger);
-        let available = PerPool::from_fn(|slot| self.has_work(slot, turn));
+        let has_work = PerPool::from_fn(|slot| self.has_work(slot, turn));
+        let available = choice(turn.pools, self.id, has_work);
         let before = self.schedule.on();
         match self.schedule.choose(now, &turn.rules, available) {
             Some(slot) if before == Some(slot) => self.break_silence(slot, turn),
@@ -125,6 +127,7 @@ impl Miner {
     fn switch_to(&mut self, slot: PoolSlot, cause: SwitchCause, turn: &mut Turn<'_>) {
         let from = self.schedule.on();
         self.schedule.set_turn(Some(slot), turn.now.at);
+        turn.pools[slot].answers.turn_began(self.id, turn.now.at);
         self.idle_since = None;
         self.send_work(slot, turn);
         turn.report(Fact::PoolSwitched {
@@ -164,8 +167,12 @@ impl Miner {
             Some(wanted) => job.mask.intersect(wanted),
             None => VersionMask::NONE,
         };
-        let clean =
-            self.owes_extranonce || must_drop(left, conn, turn.config.scheduler.clean_on_switch);
+        // What it leaves at a pool that was set aside is worth nothing.
+        let in_vain =
+            left.is_some_and(|(left, _)| left.slot != slot && turn.pools[left.slot].is_set_aside());
+        let clean = self.owes_extranonce
+            || in_vain
+            || must_drop(left, conn, turn.config.scheduler.clean_on_switch);
         let sent = SentJob {
             id: self.sent.next_id(),
             conn,

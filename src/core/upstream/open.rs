@@ -13,6 +13,7 @@ use crate::core::extras::{Extra, SUSPICIOUS};
 use crate::core::jobs::{HeldJobs, SeenShares, Serial};
 use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::upstream::{Identity, Loss, Talk};
+use crate::core::verdict::Silence;
 use crate::core::version_form::Kind;
 use crate::stratum::job::{BlockHash, Notify, PoolJob};
 use crate::stratum::message::{Extranonces, Outcome, PoolCall, PoolSubmit, RequestId, ToPool};
@@ -38,6 +39,9 @@ const PROVEN: Duration = Duration::from_secs(30);
 
 /// How many shares may wait for an answer on one connection; blocks find room beyond that.
 const MOST_PENDING: usize = 4096;
+
+/// How many shares that were given up are remembered, since their answers may still come.
+const MOST_GIVEN_UP: usize = 256;
 
 /// How many lines that cannot be used a pool may send. Some send a kind of their own beside each job; none sends more of
 /// them than that.
@@ -70,6 +74,11 @@ pub struct Open {
     pending: BTreeMap<u64, PendingShare>,
     /// Blocks that were sent in a second form, by that request; and the request of the first.
     seconds: BTreeMap<u64, u64>,
+    /// When the last shares were sent that were answered without the pool, by request.
+    given_up: BTreeMap<u64, Instant>,
+    /// How the pool answers on this connection.
+    silence: Silence,
+    sent_shares: bool,
     pub(super) identity: Identity,
     /// The request with which a difficulty was suggested last.
     suggestion: Option<u64>,
@@ -204,6 +213,9 @@ impl Open {
             seen: SeenShares::default(),
             pending: BTreeMap::new(),
             seconds: BTreeMap::new(),
+            given_up: BTreeMap::new(),
+            silence: Silence::default(),
+            sent_shares: false,
             identity,
             suggestion: None,
             said: now,
@@ -324,6 +336,7 @@ impl Open {
     ) {
         self.said = share.sent;
         let request = self.request(PoolCall::Submit(Box::new(submit)), out);
+        self.sent_shares = true;
         let share = PendingShare {
             outlived: self.retired,
             answers_due: 1 + u8::from(second.is_some()),
@@ -435,7 +448,9 @@ impl Open {
     /// A share whose answer was held back long enough: the pool has accepted it.
     pub fn held_answer(&mut self, now: Instant) -> Option<PendingShare> {
         let held = self.held.take_if(|held| held.until <= now)?;
-        self.settle(held.request, &Outcome::True)
+        let share = self.settle(held.request, &Outcome::True)?;
+        self.silence.answered(share.sent);
+        Some(share)
     }
 
     /// What is overdue: a step of the handshake, an answer, or any sign of life.
@@ -456,9 +471,6 @@ impl Open {
                 }
                 Step::Subscribe | Step::Authorize => Some(Loss::NoAnswerTo(step)),
             },
-            Stage::Ready { .. } if self.answer_deadline(limits).is_some_and(|due| due <= now) => {
-                Some(Loss::Unanswered)
-            }
             Stage::Ready { .. } if self.stall_deadline(limits).is_some_and(|due| due <= now) => {
                 Some(Loss::Stalled)
             }
@@ -488,6 +500,39 @@ impl Open {
                 .min()
             }
         }
+    }
+
+    /// Takes the shares that have waited for too long. Their answers may still come.
+    pub fn take_overdue(&mut self, limits: &PoolConfig, now: Instant) -> Vec<PendingShare> {
+        let mut overdue = Vec::new();
+        while self.answer_deadline(limits).is_some_and(|due| due <= now) {
+            let Some((request, share)) = self.pending.pop_first() else {
+                break;
+            };
+            self.seconds.retain(|_, of| *of != request);
+            self.silence.unanswered(share.sent);
+            if self.given_up.len() == MOST_GIVEN_UP {
+                self.given_up.pop_first();
+            }
+            self.given_up.insert(request, share.sent);
+            overdue.push(share);
+        }
+        overdue
+    }
+
+    /// Whether the pool has said anything since then.
+    pub fn has_spoken_since(&self, then: Instant) -> bool {
+        self.heard > then
+    }
+
+    /// Whether it leaves shares unanswered, one after the other; since when.
+    pub fn unanswered_since(&self) -> Option<Instant> {
+        self.silence.since().filter(|_| self.silence.is_long())
+    }
+
+    /// When it was opened, if it was sent shares and has answered none of them.
+    pub fn was_in_vain(&self) -> Option<Instant> {
+        (self.sent_shares && !self.silence.has_answered()).then_some(self.opened)
     }
 
     fn answer_deadline(&self, limits: &PoolConfig) -> Option<Instant> {

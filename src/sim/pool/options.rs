@@ -78,6 +78,8 @@ pub struct PoolOptions {
     pub reject_form: RejectForm,
     /// Refuses every share with this verdict, whatever it is worth.
     pub refuse_all: Option<Verdict>,
+    /// Refuses only those of users whose name ends so.
+    pub refuse_only: Option<String>,
     /// Whether shares are answered at all.
     pub answers_shares: bool,
     /// How long answers take; jobs are sent at once.
@@ -123,6 +125,7 @@ impl Default for PoolOptions {
             rules: Rules::default(),
             reject_form: RejectForm::Array,
             refuse_all: None,
+            refuse_only: None,
             answers_shares: true,
             answer_latency: Duration::ZERO,
             silent: false,

@@ -419,7 +419,10 @@ impl Session {
                 .ledger
                 .violation(PoolViolation::ExtranonceSize, request.text);
         }
-        if let Some(verdict) = turn.shared.options.refuse_all {
+        let options = &turn.shared.options;
+        let concerned = |end: &String| worker.ends_with(end.as_str());
+        let refused = options.refuse_only.as_ref().is_none_or(concerned);
+        if let Some(verdict) = options.refuse_all.filter(|_| refused) {
             judgement.verdict = verdict;
         }
         judgement

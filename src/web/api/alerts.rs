@@ -29,6 +29,15 @@ const MANY_REFUSED: f64 = 20.0;
 /// From which part of refused shares on something is wrong.
 const PART_REFUSED: f64 = 0.05;
 
+/// How long a pool may take miners and give them no job, in milliseconds, before it is an alert.
+const PATIENCE_FOR_JOB: u64 = 30_000;
+
+/// From how many shares without an answer on in ten minutes it is not chance.
+const MANY_LOST: f64 = 3.0;
+
+/// From which part of them on it is worth an alert.
+const PART_LOST: f64 = 0.02;
+
 /// How many dismissed alerts are remembered.
 const MOST_SEEN: usize = 100;
 
@@ -161,6 +170,8 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(form_blocked(grounds, slot));
         alerts.extend(any_certificate(grounds, slot));
         alerts.extend(rejects(grounds, slot));
+        alerts.extend(no_job(grounds, slot));
+        alerts.extend(shares_lost(grounds, slot));
         alerts.extend(block_found(grounds, slot));
     }
     alerts.extend(refusals(grounds));
@@ -230,6 +241,9 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
             dismissable: false,
         });
     }
+    if let Some(flaw) = pool.flaw {
+        return Some(of_flaw(grounds, slot, pool, flaw));
+    }
     if pool.health == "down" {
         let reason = pool.trouble.as_deref().unwrap_or("it cannot be used");
         return Some(Alert {
@@ -248,6 +262,67 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         title: format!("Pool {slot} refuses {}", counted(pool.refused_miners, "miner")),
         text: "It accepts others under the same wallet, so it is the worker's name that it does not like.".into(),
         action: "See which miners it refuses. Some pools want each worker to be created in the account first.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+/// A pool that can be reached and is no good.
+fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: &str) -> Alert {
+    let title = match flaw {
+        "mute" => format!("Pool {slot} does not answer shares"),
+        _ => format!("Pool {slot} rejects most shares"),
+    };
+    let other_works = in_use(grounds, slot.other()).is_some_and(|other| other.health == "up");
+    let text = if other_works {
+        "Your miners work for the other pool. DPMP tries this one with a few shares now and then, and goes back to it \
+         as soon as it is well."
+    } else {
+        "Your miners still work for it, because no other pool can be used."
+    };
+    Alert {
+        id: format!("pool_{flaw}:{slot}"),
+        level: Level::Error,
+        title,
+        text: text.into(),
+        action: "If it lasts, look at the pool's own page, or set up another pool or a backup."
+            .into(),
+        at_ms: Some(pool.health_since),
+        dismissable: false,
+    }
+}
+
+/// It takes miners and gives them nothing to do.
+fn no_job(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot)?;
+    let since = pool.jobless_since?;
+    let age = grounds.moment.now.unix_ms.saturating_sub(since);
+    (age >= PATIENCE_FOR_JOB).then(|| Alert {
+        id: format!("pool_no_job:{slot}"),
+        level: Level::Error,
+        title: format!("Pool {slot} gives no job"),
+        text: "It accepts your miners but sends them no work. They work for the other pool if that is up.".into(),
+        action: "Usually the pool's node is down or still starting. If it lasts, look at the pool's own page.".into(),
+        at_ms: Some(since),
+        dismissable: false,
+    })
+}
+
+/// Shares that were sent and never answered.
+fn shares_lost(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot)?;
+    let [answered, lost] = pool.answered_and_lost;
+    (lost >= MANY_LOST && lost > PART_LOST * (answered + lost)).then(|| Alert {
+        id: format!("shares_lost:{slot}"),
+        level: Level::Warning,
+        title: format!("Shares for pool {slot} got no answer"),
+        text: format!(
+            "{lost:.0} of {:.0} shares were never answered in the last 10 minutes. The pool may not pay for them.",
+            answered + lost
+        ),
+        action: "This happens when the connection to the pool breaks. If it goes on, check your Internet connection \
+                 and the pool's own page."
+            .into(),
         at_ms: None,
         dismissable: false,
     })
@@ -578,6 +653,28 @@ mod tests {
             |it| it.snapshot.pools[B].refused_miners = 2,
             &["miners_refused:B"],
         );
+        let mute = |it: &mut World| {
+            it.snapshot.pools[A].health = "down";
+            it.snapshot.pools[A].flaw = Some("mute");
+        };
+        expect(mute, &["pool_mute:A"]);
+        let rejecting = |it: &mut World| {
+            it.snapshot.pools[B].health = "down";
+            it.snapshot.pools[B].flaw = Some("rejecting");
+        };
+        expect(rejecting, &["pool_rejecting:B"]);
+        let jobless = |it: &mut World, for_ms: u64| {
+            it.snapshot.pools[A].jobless_since = Some(now().unix_ms - for_ms);
+        };
+        expect(|it| jobless(it, 31_000), &["pool_no_job:A"]);
+        expect(|it| jobless(it, 10_000), &[]);
+        let lost = |it: &mut World, answered: f64, lost: f64| {
+            it.snapshot.pools[B].answered_and_lost = [answered, lost];
+        };
+        expect(|it| lost(it, 100.0, 3.0), &["shares_lost:B"]);
+        expect(|it| lost(it, 0.0, 3.0), &["shares_lost:B"]);
+        expect(|it| lost(it, 10.0, 2.0), &[]);
+        expect(|it| lost(it, 1000.0, 9.0), &[]);
         expect(|it| it.config.pools[A] = None, &["not_set_up:A"]);
         expect(|it| it.snapshot.pools[A].backup = 1, &["on_backup:A"]);
         expect(

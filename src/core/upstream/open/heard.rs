@@ -1,7 +1,7 @@
 //! What a pool's lines do to a connection: the handshake one step at a time, jobs and their conditions, answers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::action::Action;
 use crate::core::extras::Extra;
@@ -30,6 +30,8 @@ pub enum Heard {
     JobChanged,
     /// A share was answered.
     Answered(PendingShare, Outcome),
+    /// A share that was given up has its answer all the same; it was sent then.
+    AnsweredLate(Instant),
     /// The pool wants a reconnect after a pause.
     Reconnect {
         /// Where to, if it says.
@@ -123,10 +125,17 @@ impl Open {
                 Heard::Nothing
             }
             Stage::Asking { .. } | Stage::Ready { .. } => match self.settle(id, &outcome) {
-                Some(share) => Heard::Answered(share, outcome),
+                Some(share) => {
+                    self.silence.answered(share.sent);
+                    Heard::Answered(share, outcome)
+                }
                 None => {
                     if self.suggestion == Some(id) {
                         talk.facts.hangs_up_on.of(Extra::Suggestion).outlived();
+                    }
+                    if let Some(sent) = self.given_up.remove(&id) {
+                        self.silence.settle(talk.now);
+                        return Heard::AnsweredLate(sent);
                     }
                     // All else is the answer to a suggestion, or comes too late to matter.
                     if let Outcome::Configured(Some(mask)) = outcome {

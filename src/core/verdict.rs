@@ -1,0 +1,703 @@
+//! Whether a pool is worth working for, judged by what it answers (DESIGN §5): a pool is up when it answers, not when
+//! it authorizes. Pure bookkeeping; [`enforce`] acts on it.
+//!
+//! A pool that answers no shares, or rejects most of them, is set aside: miners work for the other pool if that has
+//! work. Now and then one miner tries it with a few shares, until it is good again.
+
+mod enforce;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::units::{MinerId, Now, PerPool};
+
+use crate::core::pool::Pool;
+
+/// So many shares in a row without an answer are no accident.
+const ENOUGH_UNANSWERED: usize = 3;
+
+/// A pool is not judged by shares that come more seldom than this on average: trying it again would cost too much.
+const SELDOM: Duration = Duration::from_secs(600);
+
+/// So many connections in a row that were sent shares and answered none: the next one will not either.
+const ENOUGH_IN_VAIN: u32 = 2;
+
+/// How many answers a member of a pool is judged by, and the pool at the least.
+const LAST_ANSWERS: u32 = 20;
+
+/// How long most shares are rejected before a pool is set aside for members that have not been heard of yet.
+const HEARING: Duration = Duration::from_secs(60);
+
+/// How many miners are remembered that have tried a pool.
+const MOST_TRIED: usize = 64;
+
+/// How many shares a trial takes at the most.
+const TRIAL_SHARES: u32 = 3;
+
+/// How many of them have to be accepted where the pool rejected most.
+const TRIAL_MAJORITY: u32 = 2;
+
+/// The shortest and the longest pause before a trial.
+const PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(1800)];
+
+/// A pause lasts at least so many times as long as the miner's time that the last trial took.
+const PAUSE_PER_COST: u32 = 20;
+
+/// How long a trial waits for a connection with work.
+const TRIAL_CONNECTS: Duration = Duration::from_secs(60);
+
+/// How long a trial waits for a share.
+const TRIAL_FINDS: Duration = Duration::from_secs(1200);
+
+/// A pool that was good for so long begins with short pauses again.
+const PROVEN: Duration = Duration::from_secs(1800);
+
+/// What is wrong with a pool that can be reached and gives work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It leaves shares without an answer.
+    Mute,
+    /// It rejects most shares, stale ones aside.
+    Rejecting,
+}
+
+impl Flaw {
+    /// A short name, for the API.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Mute => "mute",
+            Self::Rejecting => "rejecting",
+        }
+    }
+
+    /// In words that follow "Pool A is down:".
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Mute => "it does not answer shares",
+            Self::Rejecting => "it rejects most shares",
+        }
+    }
+}
+
+/// Shares in a row that were left without an answer, in the order in which they were sent.
+#[derive(Clone, Debug, Default)]
+pub struct Silence {
+    /// When the latest share that was answered had been sent.
+    answered: Option<Instant>,
+    /// When those without an answer were sent that came after it; the last three.
+    unanswered: VecDeque<Instant>,
+}
+
+impl Silence {
+    /// A share that was sent then has its answer: what came before it and has none is a single loss.
+    pub fn answered(&mut self, sent: Instant) {
+        self.answered = self.answered.max(Some(sent));
+        self.unanswered.retain(|other| *other > sent);
+    }
+
+    /// A share that was sent then was given up.
+    pub fn unanswered(&mut self, sent: Instant) {
+        if self.answered.is_some_and(|answered| answered >= sent) {
+            return;
+        }
+        if self.unanswered.len() == ENOUGH_UNANSWERED {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back(sent);
+    }
+
+    /// The pool answers again: what was sent until now is settled.
+    pub fn settle(&mut self, now: Instant) {
+        self.answered = Some(now);
+        self.unanswered.clear();
+    }
+
+    /// Whether any share was ever answered.
+    pub fn has_answered(&self) -> bool {
+        self.answered.is_some()
+    }
+
+    /// Since when no share was answered, if any was given up since.
+    pub fn since(&self) -> Option<Instant> {
+        self.unanswered.front().copied()
+    }
+
+    /// Whether there are too many in a row.
+    pub fn is_long(&self) -> bool {
+        self.unanswered.len() == ENOUGH_UNANSWERED
+    }
+
+    fn is_seldom(&self) -> bool {
+        let ends = self.unanswered.front().zip(self.unanswered.back());
+        ends.is_some_and(|(first, last)| {
+            last.saturating_duration_since(*first) > SELDOM * (TRIAL_SHARES - 1)
+        })
+    }
+}
+
+/// What a pool said to a member's last shares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastAnswers {
+    /// One bit an answer, the newest lowest; 1: rejected.
+    rejected: u32,
+    count: u32,
+}
+
+impl LastAnswers {
+    /// Notes an answer.
+    pub fn push(&mut self, accepted: bool) {
+        let mask = (1 << LAST_ANSWERS) - 1;
+        self.rejected = ((self.rejected << 1) | u32::from(!accepted)) & mask;
+        self.count = (self.count + 1).min(LAST_ANSWERS);
+    }
+
+    /// Whether there are enough of them and most are rejects.
+    fn are_bad(self) -> bool {
+        self.count == LAST_ANSWERS && self.rejected.count_ones() * 2 > self.count
+    }
+
+    /// Whether nearly all are accepts.
+    fn are_good(self) -> bool {
+        self.count > 0 && self.rejected.count_ones() * 5 <= self.count
+    }
+}
+
+/// What all members of a pool say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    /// Nearly all is well for one of them at least: the others are at fault themselves.
+    Good,
+    /// Nothing was heard of some yet.
+    Unfinished,
+    /// All have rejects.
+    Bad,
+}
+
+fn hear(members: impl Iterator<Item = LastAnswers>) -> Hearing {
+    let mut hearing = Hearing::Bad;
+    for answers in members {
+        if answers.are_good() {
+            return Hearing::Good;
+        }
+        if answers.count == 0 {
+            hearing = Hearing::Unfinished;
+        }
+    }
+    hearing
+}
+
+/// What is known of how a pool answers shares, and whether it was set aside for it.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    silence: Silence,
+    /// When the last shares were answered, to tell whether they come often enough to judge by.
+    recent: VecDeque<Instant>,
+    /// Connections in a row that were sent shares and answered none, and when the last one ended.
+    in_vain: u32,
+    in_vain_at: Option<Instant>,
+    doubt: Option<Doubt>,
+    /// Trials that failed since the pool was good for long.
+    failed: u32,
+    /// When it was last found to be good again.
+    cleared: Option<Instant>,
+    /// What the pool said last, whosever the shares were.
+    last: LastAnswers,
+    /// Since when most of that are rejects.
+    suspect_since: Option<Instant>,
+    /// Whether they are since this was last looked at.
+    suspect: bool,
+    /// Whether it was set aside, or is not any more, since this was last taken.
+    changed: bool,
+}
+
+/// A pool that was set aside.
+#[derive(Clone, Debug)]
+struct Doubt {
+    flaw: Flaw,
+    since: Now,
+    next_trial: Instant,
+    trial: Option<Trial>,
+    /// Who has tried it in vain. A miner may be at fault itself, so that another one is next.
+    tried: VecDeque<MinerId>,
+}
+
+/// A miner that tries a pool that was set aside.
+#[derive(Clone, Debug)]
+struct Trial {
+    miner: MinerId,
+    chosen: Instant,
+    /// When it began to work for the pool.
+    began: Option<Instant>,
+    first_share: Option<Instant>,
+    /// When it had sent enough.
+    done: Option<Instant>,
+    shares: u32,
+    accepted: u32,
+    rejected: u32,
+}
+
+impl Answers {
+    /// What the pool was set aside for, and since when.
+    pub fn flaw(&self) -> Option<(Flaw, Now)> {
+        self.doubt.as_ref().map(|doubt| (doubt.flaw, doubt.since))
+    }
+
+    /// Whether it is set aside because it answers no shares.
+    pub fn is_mute(&self) -> bool {
+        self.flaw().is_some_and(|(flaw, _)| flaw == Flaw::Mute)
+    }
+
+    /// Whether this miner is to work for the pool all the same, to try it.
+    pub fn tries(&self, miner: MinerId) -> bool {
+        self.trial()
+            .is_some_and(|trial| trial.miner == miner && trial.done.is_none())
+    }
+
+    /// A share was sent to the pool.
+    pub fn sent(&mut self, miner: MinerId, now: Instant) {
+        if let Some(trial) = self.trial_mut().filter(|trial| trial.miner == miner) {
+            trial.began.get_or_insert(now);
+            trial.first_share.get_or_insert(now);
+            trial.shares += 1;
+            if trial.shares >= TRIAL_SHARES {
+                trial.done.get_or_insert(now);
+            }
+        }
+    }
+
+    /// A miner began to work for the pool.
+    pub fn turn_began(&mut self, miner: MinerId, now: Instant) {
+        if let Some(trial) = self.trial_mut().filter(|trial| trial.miner == miner) {
+            trial.began.get_or_insert(now);
+        }
+    }
+
+    /// The pool answered a share that was sent then, perhaps too late.
+    pub fn answered(&mut self, sent: Instant, now: Instant) {
+        self.silence.answered(sent);
+        self.in_vain = 0;
+        if self.recent.len() == usize::try_from(LAST_ANSWERS).unwrap_or(0) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(now);
+        if self.is_mute() {
+            self.clear(now);
+        }
+    }
+
+    /// What the answer to a miner's share said.
+    pub fn judged(&mut self, miner: MinerId, sent: Instant, accepted: bool, now: Instant) {
+        self.last.push(accepted);
+        if !self.last.are_bad() {
+            self.suspect_since = None;
+        } else if !accepted {
+            self.suspect_since.get_or_insert(now);
+            self.suspect = true;
+        }
+        let rejecting = matches!(&self.doubt, Some(doubt) if doubt.flaw == Flaw::Rejecting);
+        let trial = self.trial_mut().filter(|trial| {
+            trial.miner == miner && trial.first_share.is_some_and(|first| first <= sent)
+        });
+        let Some(trial) = trial.filter(|_| rejecting) else {
+            return;
+        };
+        if accepted {
+            trial.accepted += 1;
+        } else {
+            trial.rejected += 1;
+        }
+        if trial.accepted >= TRIAL_MAJORITY {
+            self.clear(now);
+        } else if trial.rejected >= TRIAL_MAJORITY {
+            self.trial_failed(now);
+        }
+    }
+
+    /// A share that was sent then was given up, though the pool was heard since.
+    pub fn unanswered(&mut self, sent: Instant, now: Now) {
+        self.silence.unanswered(sent);
+        if self.silence.is_long() && !self.silence.is_seldom() {
+            self.set_aside(Flaw::Mute, now);
+        }
+    }
+
+    /// A connection that was opened then ended; it was sent shares and answered none of them.
+    pub fn ended_in_vain(&mut self, opened: Instant, now: Now) {
+        // Those of a farm that end together are one occasion.
+        if self.in_vain_at.is_some_and(|last| opened <= last) && self.in_vain > 0 {
+            return;
+        }
+        let lately = |last| now.at.saturating_duration_since(last) <= SELDOM * ENOUGH_IN_VAIN;
+        if !self.in_vain_at.is_some_and(lately) {
+            self.in_vain = 0;
+        }
+        self.in_vain += 1;
+        self.in_vain_at = Some(now.at);
+        if self.in_vain >= ENOUGH_IN_VAIN {
+            self.set_aside(Flaw::Mute, now);
+        }
+    }
+
+    /// Whether most of the last answers were rejects, so that the members have to be heard.
+    pub fn take_suspect(&mut self) -> bool {
+        std::mem::take(&mut self.suspect)
+    }
+
+    /// Hears the members, each with what the pool said to it.
+    pub fn hear(&mut self, members: impl Iterator<Item = LastAnswers>, now: Now) {
+        let passed = |since: &Instant| now.at.saturating_duration_since(*since);
+        let often = self
+            .recent
+            .front()
+            .is_some_and(|first| passed(first) <= SELDOM * LAST_ANSWERS);
+        let long = self
+            .suspect_since
+            .is_some_and(|since| passed(&since) >= HEARING);
+        let bad = match hear(members) {
+            Hearing::Good => false,
+            Hearing::Unfinished => long,
+            Hearing::Bad => true,
+        };
+        if bad && often {
+            self.set_aside(Flaw::Rejecting, now);
+        }
+    }
+
+    /// Whether it is time for a trial.
+    pub fn wants_trial(&self, now: Instant) -> bool {
+        let doubt = self.doubt.as_ref();
+        doubt.is_some_and(|doubt| doubt.trial.is_none() && doubt.next_trial <= now)
+    }
+
+    /// A miner is to try the pool.
+    pub fn try_with(&mut self, miner: MinerId, now: Instant) {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.trial = Some(Trial {
+                miner,
+                chosen: now,
+                began: None,
+                first_share: None,
+                done: None,
+                shares: 0,
+                accepted: 0,
+                rejected: 0,
+            });
+        }
+    }
+
+    /// Nobody can try it now.
+    pub fn try_later(&mut self, now: Instant) {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.next_trial = later(now, PAUSES[0]);
+        }
+    }
+
+    /// Whether another miner is to try it first.
+    pub fn has_tried(&self, miner: MinerId) -> bool {
+        let doubt = self.doubt.as_ref();
+        doubt.is_some_and(|doubt| doubt.tried.contains(&miner))
+    }
+
+    /// Who tries the pool.
+    pub fn trier(&self) -> Option<MinerId> {
+        self.trial().map(|trial| trial.miner)
+    }
+
+    /// The miner that tried it has left.
+    pub fn trier_left(&mut self, now: Instant) {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.trial = None;
+            doubt.next_trial = now;
+        }
+    }
+
+    /// Ends a trial that has led to nothing. `patience`: how long a share may wait for its answer.
+    pub fn end_overdue_trial(&mut self, patience: Duration, now: Instant) {
+        let overdue = self.trial().map(|trial| trial.deadline(patience));
+        if overdue.is_some_and(|due| due <= now) {
+            self.trial_failed(now);
+        }
+    }
+
+    /// When the next trial begins or the present one is over.
+    pub fn next_deadline(&self, patience: Duration) -> Option<Instant> {
+        let doubt = self.doubt.as_ref()?;
+        Some(match &doubt.trial {
+            Some(trial) => trial.deadline(patience),
+            None => doubt.next_trial,
+        })
+    }
+
+    /// Whether it was set aside, or is not any more, since the last call.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn trial(&self) -> Option<&Trial> {
+        self.doubt.as_ref()?.trial.as_ref()
+    }
+
+    fn trial_mut(&mut self) -> Option<&mut Trial> {
+        self.doubt.as_mut()?.trial.as_mut()
+    }
+
+    fn set_aside(&mut self, flaw: Flaw, now: Now) {
+        if self.doubt.is_some() {
+            return;
+        }
+        let proven = self
+            .cleared
+            .is_none_or(|cleared| now.at.saturating_duration_since(cleared) >= PROVEN);
+        if proven {
+            self.failed = 0;
+        }
+        self.doubt = Some(Doubt {
+            flaw,
+            since: now,
+            next_trial: later(now.at, self.pause(Duration::ZERO)),
+            trial: None,
+            tried: VecDeque::new(),
+        });
+        self.failed = self.failed.saturating_add(1);
+        self.changed = true;
+    }
+
+    fn trial_failed(&mut self, now: Instant) {
+        let cost = self.trial().map_or(Duration::ZERO, |trial| {
+            let end = trial.done.unwrap_or(now);
+            let began = trial.began.unwrap_or(end);
+            end.saturating_duration_since(began)
+        });
+        let pause = self.pause(cost);
+        self.failed = self.failed.saturating_add(1);
+        if let Some(doubt) = &mut self.doubt {
+            if let (Flaw::Rejecting, Some(trial)) = (doubt.flaw, doubt.trial.take()) {
+                if doubt.tried.len() == MOST_TRIED {
+                    doubt.tried.pop_front();
+                }
+                doubt.tried.push_back(trial.miner);
+            }
+            doubt.trial = None;
+            doubt.next_trial = later(now, pause);
+        }
+    }
+
+    /// 1, 2, 4 … 30 minutes.
+    fn pause(&self, cost: Duration) -> Duration {
+        let doubled = PAUSES[0] * 2u32.pow(self.failed.min(5));
+        doubled.min(PAUSES[1]).max(cost * PAUSE_PER_COST)
+    }
+
+    fn clear(&mut self, now: Instant) {
+        self.doubt = None;
+        self.cleared = Some(now);
+        // What was sent before says nothing about what comes now.
+        self.silence.settle(now);
+        self.recent.clear();
+        (self.last, self.suspect_since, self.suspect) = (LastAnswers::default(), None, false);
+        self.in_vain = 0;
+        self.changed = true;
+    }
+}
+
+impl Trial {
+    fn deadline(&self, patience: Duration) -> Instant {
+        match (self.first_share, self.began) {
+            (Some(first), _) => later(first, patience),
+            (None, Some(began)) => later(began, TRIAL_FINDS),
+            (None, None) => later(self.chosen, TRIAL_CONNECTS),
+        }
+    }
+}
+
+/// For which of the pools that have work a miner may work: not for one that was set aside, unless no other one has
+/// work. One that tries a pool works for that.
+pub fn choice(pools: &PerPool<Pool>, miner: MinerId, has_work: PerPool<bool>) -> PerPool<bool> {
+    let tried = pools
+        .iter()
+        .find(|(slot, pool)| has_work[*slot] && pool.answers.tries(miner));
+    if let Some((tried, _)) = tried {
+        return PerPool::from_fn(|slot| slot == tried);
+    }
+    let good = PerPool::from_fn(|slot| has_work[slot] && !pools[slot].is_set_aside());
+    if good.iter().any(|(_, good)| *good) {
+        good
+    } else {
+        has_work
+    }
+}
+
+fn later(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+
+    const MINER: MinerId = MinerId(1);
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    struct Clock(Instant);
+
+    impl Clock {
+        fn at(&self, seconds: u64) -> Instant {
+            self.0 + Duration::from_secs(seconds)
+        }
+
+        fn now(&self, seconds: u64) -> Now {
+            Now {
+                at: self.at(seconds),
+                unix_ms: 1000 * seconds,
+            }
+        }
+    }
+
+    fn clock() -> Clock {
+        Clock(Instant::now())
+    }
+
+    /// Set aside at 33 s.
+    fn mute(clock: &Clock) -> Answers {
+        let mut answers = Answers::default();
+        for sent in 1..=3 {
+            answers.unanswered(clock.at(sent), clock.now(sent + 30));
+        }
+        assert!(answers.is_mute() && answers.take_changed());
+        answers
+    }
+
+    #[test]
+    fn only_shares_that_follow_each_other_count() {
+        let clock = clock();
+        let mut answers = Answers::default();
+        // Each third one has an answer, which is there before the others are given up.
+        for sent in (0..300).step_by(3) {
+            answers.answered(clock.at(sent + 2), clock.at(sent + 2));
+            answers.unanswered(clock.at(sent), clock.now(sent + 30));
+            answers.unanswered(clock.at(sent + 1), clock.now(sent + 31));
+        }
+        assert_eq!(answers.flaw(), None);
+        // Many were lost, but what was sent after them was answered.
+        answers.answered(clock.at(400), clock.at(401));
+        for sent in 301..400 {
+            answers.unanswered(clock.at(sent), clock.now(sent + 130));
+        }
+        assert_eq!(answers.flaw(), None);
+    }
+
+    #[test]
+    fn pauses_double_and_are_longer_after_a_trial_that_took_long() {
+        let clock = clock();
+        let mut answers = mute(&clock);
+        let mut now = 33;
+        for minutes in [1, 2, 4, 8, 16, 30, 30] {
+            let due = answers.next_deadline(PATIENCE).unwrap();
+            assert_eq!(due, clock.at(now + 60 * minutes));
+            now += 60 * minutes;
+            assert!(answers.wants_trial(clock.at(now)));
+            answers.try_with(MINER, clock.at(now));
+            assert!(answers.tries(MINER) && !answers.tries(MinerId(2)));
+            for _ in 0..3 {
+                answers.sent(MINER, clock.at(now));
+            }
+            assert!(!answers.tries(MINER), "three shares are enough");
+            now += 30;
+            answers.end_overdue_trial(PATIENCE, clock.at(now));
+        }
+        // Its only share came after five minutes, and the answer was waited for.
+        now += 1800;
+        answers.try_with(MINER, clock.at(now));
+        answers.turn_began(MINER, clock.at(now));
+        answers.sent(MINER, clock.at(now + 300));
+        assert!(answers.tries(MINER));
+        answers.end_overdue_trial(PATIENCE, clock.at(now + 330));
+        let due = answers.next_deadline(PATIENCE).unwrap();
+        assert_eq!(due, clock.at(now + 330 + 20 * 330));
+    }
+
+    #[test]
+    fn any_answer_makes_a_mute_pool_good_and_what_was_sent_before_does_not_count_any_more() {
+        let clock = clock();
+        let mut answers = mute(&clock);
+        answers.answered(clock.at(1), clock.at(41));
+        assert!(answers.flaw().is_none() && answers.take_changed());
+        for sent in 2..40 {
+            answers.unanswered(clock.at(sent), clock.now(sent + 45));
+        }
+        assert_eq!(answers.flaw(), None);
+        // Not for long: the next pause is the second one.
+        for sent in 50..53 {
+            answers.unanswered(clock.at(sent), clock.now(82));
+        }
+        assert_eq!(answers.next_deadline(PATIENCE), Some(clock.at(82 + 120)));
+    }
+
+    #[test]
+    fn a_trial_ends_without_a_connection_a_share_or_its_miner() {
+        let clock = clock();
+        let mut answers = mute(&clock);
+        answers.try_with(MINER, clock.at(93));
+        assert_eq!(answers.next_deadline(PATIENCE), Some(clock.at(153)));
+        answers.turn_began(MINER, clock.at(100));
+        assert_eq!(answers.next_deadline(PATIENCE), Some(clock.at(1300)));
+        answers.trier_left(clock.at(200));
+        assert!(answers.wants_trial(clock.at(200)));
+    }
+
+    #[test]
+    fn connections_of_a_farm_that_end_together_are_one_occasion() {
+        let clock = clock();
+        let mut answers = Answers::default();
+        for miner in 0..40 {
+            answers.ended_in_vain(clock.at(miner), clock.now(100 + miner));
+        }
+        assert_eq!(answers.flaw(), None);
+        answers.ended_in_vain(clock.at(150), clock.now(200));
+        assert!(answers.is_mute());
+        // With an answer between them they are no sign.
+        let mut answers = Answers::default();
+        for start in [0, 100, 200, 300] {
+            answers.ended_in_vain(clock.at(start), clock.now(start + 50));
+            answers.answered(clock.at(start + 60), clock.at(start + 60));
+        }
+        assert_eq!(answers.flaw(), None);
+    }
+
+    fn said(rejected: u32, accepted: u32) -> LastAnswers {
+        let mut answers = LastAnswers::default();
+        for _ in 0..rejected {
+            answers.push(false);
+        }
+        for _ in 0..accepted {
+            answers.push(true);
+        }
+        answers
+    }
+
+    #[test]
+    fn rejects_condemn_a_pool_only_if_nobody_speaks_for_it() {
+        let heard = |members: &[LastAnswers]| {
+            let clock = clock();
+            let mut answers = Answers::default();
+            for second in 0..20 {
+                answers.answered(clock.at(second), clock.at(second));
+                answers.judged(MINER, clock.at(second), second % 3 == 0, clock.at(second));
+            }
+            assert!(answers.take_suspect());
+            answers.hear(members.iter().copied(), clock.now(20));
+            let at_once = answers.flaw().is_some();
+            answers.hear(members.iter().copied(), clock.now(90));
+            (at_once, answers.flaw().is_some())
+        };
+        assert_eq!(heard(&[said(13, 7)]), (true, true));
+        assert_eq!(heard(&[said(20, 0), said(0, 1)]), (false, false));
+        assert_eq!(heard(&[said(20, 0), said(1, 0)]), (true, true));
+        assert_eq!(heard(&[said(20, 0), said(0, 0)]), (false, true));
+        assert_eq!(
+            heard(&[said(12, 8), said(11, 9), said(3, 17)]),
+            (false, false)
+        );
+    }
+}

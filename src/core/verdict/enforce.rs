@@ -1,0 +1,84 @@
+//! Verdicts at work: pools are set aside and taken again, and a miner is sent to try one.
+
+use crate::core::action::Action;
+use crate::core::fact::Fact;
+use crate::core::pool::Health;
+use crate::core::verdict::LastAnswers;
+use crate::core::{Core, Due};
+use crate::units::{MinerId, Now, PoolSlot};
+
+impl Core {
+    /// Does what follows from what the pools have answered.
+    pub(in crate::core) fn look_at_verdicts(&mut self, now: Now, out: &mut Vec<Action>) {
+        for slot in PoolSlot::ALL {
+            let Some(patience) = self.config.pool_in_use(slot).map(|pool| pool.answer) else {
+                self.agenda.set(Due::Verdict(slot), None);
+                continue;
+            };
+            if self.pools[slot].answers.take_suspect() {
+                let members = self.miners.values();
+                let members = members.filter(|miner| miner.can_work_for(slot, now.at));
+                let said = members.map(|miner| miner.last_answers[slot]);
+                self.pools[slot].answers.hear(said, now);
+            }
+            self.pools[slot].answers.end_overdue_trial(patience, now.at);
+            self.look_at_trial(slot, now, out);
+            if self.pools[slot].answers.take_changed() {
+                self.tell_verdict(slot, now, out);
+            }
+            let deadline = self.pools[slot].answers.next_deadline(patience);
+            self.agenda.set(Due::Verdict(slot), deadline);
+        }
+    }
+
+    /// Chooses the miner that tries a pool.
+    fn look_at_trial(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+        let trier = self.pools[slot].answers.trier();
+        if trier.is_some_and(|trier| !self.miners.contains_key(&trier)) {
+            self.pools[slot].answers.trier_left(now.at);
+        }
+        if !self.pools[slot].answers.wants_trial(now.at) {
+            return;
+        }
+        // Whoever finds shares soonest loses the least.
+        let expected = |id: &MinerId| {
+            let miner = self.miners.get(id);
+            miner.map_or(0.0, |miner| miner.expected_shares(slot, now.at))
+        };
+        let able = self.miners.iter();
+        let able = able.filter(|(_, miner)| miner.can_work_for(slot, now.at));
+        let answers = &self.pools[slot].answers;
+        let best = able
+            .map(|(id, _)| (!answers.has_tried(*id), expected(id), *id))
+            .max_by(|(fresh, a, _), (other, b, _)| fresh.cmp(other).then(a.total_cmp(b)));
+        let Some((_, _, miner)) = best else {
+            self.pools[slot].answers.try_later(now.at);
+            return;
+        };
+        self.pools[slot].answers.try_with(miner, now.at);
+        self.with_miner(miner, now, out, |it, turn| it.renew_unanswered(slot, turn));
+    }
+
+    /// Tells that a pool was set aside, or is not any more, and brings the miners in line.
+    fn tell_verdict(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+        let flaw = self.pools[slot].flaw();
+        let is_up = self.pools[slot].health == Health::Up;
+        match flaw {
+            Some((flaw, _)) => out.push(Action::Report(Fact::PoolDown {
+                slot,
+                reason: flaw.text().to_owned(),
+            })),
+            None if is_up => out.push(Action::Report(Fact::PoolUp { slot })),
+            None => (),
+        }
+        for id in self.miner_ids() {
+            self.with_miner(id, now, out, |miner, turn| {
+                if flaw.is_none() {
+                    miner.renew_unanswered(slot, turn);
+                } else {
+                    miner.last_answers[slot] = LastAnswers::default();
+                }
+            });
+        }
+    }
+}

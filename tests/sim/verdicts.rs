@@ -1,0 +1,370 @@
+//! Pools that can be reached and give work, and are no good: when miners stay away from them, and for how long.
+
+use std::time::Duration;
+
+use dpmp::core::fact::{Fact, ShareOutcome, SwitchCause};
+use dpmp::sim::chain::judge::Verdict;
+use dpmp::sim::miner::options::{MinerOptions, Pace};
+use dpmp::sim::pool::options::{FirstJob, PoolOptions};
+use dpmp::units::PoolSlot::{self, A, B};
+use dpmp::units::{Now, PerPool};
+
+use crate::world::{World, config};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+/// Miners that find so many shares a second each.
+fn world(miners: u64, rate: f64, a: PoolOptions) -> World {
+    world_with([50.0, 50.0], miners, rate, a)
+}
+
+fn world_with(weights: [f64; 2], miners: u64, rate: f64, a: PoolOptions) -> World {
+    let b = PoolOptions {
+        seed: 2,
+        ..PoolOptions::default()
+    };
+    let mut world = World::new(config(weights, 10.0), [a, b], 1);
+    world.keep_facts = true;
+    for number in 0..miners {
+        let options = MinerOptions {
+            user: format!("wallet.rig{number}"),
+            pace: Pace::Shares(rate),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_secs_f64((1.0 / rate).min(2.3)));
+    }
+    world
+}
+
+fn mute() -> PoolOptions {
+    PoolOptions {
+        answers_shares: false,
+        ..PoolOptions::default()
+    }
+}
+
+fn rejecting() -> PoolOptions {
+    PoolOptions {
+        refuse_all: Some(Verdict::LowDifficulty),
+        ..PoolOptions::default()
+    }
+}
+
+fn set_a(world: &mut World, change: impl FnOnce(&mut PoolOptions)) {
+    world.pool(A, |pool, now, out| pool.change(change, now, out));
+}
+
+/// What became of the shares: how many each pool accepted, rejected and lost.
+fn outcomes(world: &World) -> PerPool<[u64; 3]> {
+    let mut all = PerPool::<[u64; 3]>::default();
+    for fact in &world.facts {
+        let Fact::ShareResult(share) = fact else {
+            continue;
+        };
+        let Some(slot) = share.slot else { continue };
+        match share.outcome {
+            ShareOutcome::Accepted => all[slot][0] += 1,
+            ShareOutcome::RejectedByPool(_) => all[slot][1] += 1,
+            ShareOutcome::Lost(_) => all[slot][2] += 1,
+            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) => (),
+        }
+    }
+    all
+}
+
+/// How often a pool went down, and the last reason.
+fn downs(world: &World, slot: PoolSlot) -> (usize, Option<String>) {
+    let downs = world.facts.iter().filter_map(|fact| match fact {
+        Fact::PoolDown { slot: of, reason } if *of == slot => Some(reason.clone()),
+        _ => None,
+    });
+    let all: Vec<_> = downs.collect();
+    (all.len(), all.last().cloned())
+}
+
+fn health(world: &mut World, slot: PoolSlot) -> &'static str {
+    let now = Now {
+        at: world.now,
+        unix_ms: world.unix_ms(),
+    };
+    world.core.snapshot(now).pools[slot].health
+}
+
+#[track_caller]
+fn check_miners(world: &World) {
+    for rig in &world.rigs {
+        let ledger = rig.model.ledger();
+        assert_eq!(ledger.violations(), []);
+        assert_eq!(ledger.connections(), 1, "no miner has to notice");
+    }
+}
+
+#[test]
+fn a_pool_that_answers_no_share_gets_no_more_time() {
+    for (miners, rate) in [(1, 15.0), (1, 0.2), (30, 0.5)] {
+        let mut world = world(miners, rate, mute());
+        world.run(minutes(60), |_| ());
+        let [a, b] = [outcomes(&world)[A], outcomes(&world)[B]];
+        let all = miners as f64 * rate * 3600.0;
+        assert_eq!(a[..2], [0, 0]);
+        // Until it is found out half of the work is in vain, afterwards what the trials cost.
+        let found_out = 0.5 * miners as f64 * rate * 30.0;
+        let lost = a[2] as f64;
+        assert!(
+            lost > 2.0 && lost < found_out * 1.5 + 30.0,
+            "{miners} × {rate}: {a:?}"
+        );
+        assert!(b[0] as f64 > all * 0.95 - found_out, "{b:?} of {all}");
+        assert_eq!(b[1..], [0, 0]);
+        assert_eq!(
+            downs(&world, A),
+            (1, Some("it does not answer shares".into()))
+        );
+        assert_eq!(downs(&world, B).0, 0);
+        assert_eq!(health(&mut world, A), "down");
+        check_miners(&world);
+    }
+}
+
+#[test]
+fn a_mute_pool_is_taken_again_with_its_first_answer_and_its_time_is_not_made_up_for() {
+    let mut world = world(4, 0.5, PoolOptions::default());
+    world.run(minutes(10), |_| ());
+    set_a(&mut world, |options| options.answers_shares = false);
+    world.run(minutes(20), |_| ());
+    assert_eq!(health(&mut world, A), "down");
+    let before = outcomes(&world);
+    set_a(&mut world, |options| options.answers_shares = true);
+    // The longest pause by then is of 16 minutes.
+    world.run(minutes(17), |_| ());
+    assert_eq!(health(&mut world, A), "up");
+    world.facts.clear();
+    world.run(minutes(30), |_| ());
+    let after = outcomes(&world);
+    let (a, b) = (after[A][0] as f64, after[B][0] as f64);
+    assert!(
+        (a / (a + b) - 0.5).abs() < 0.03,
+        "{after:?} after {before:?}"
+    );
+    assert_eq!((after[A][1], after[A][2]), (0, 0));
+    check_miners(&world);
+}
+
+#[test]
+fn an_answer_that_comes_late_ends_the_verdict_at_once() {
+    let mut world = world(1, 2.0, PoolOptions::default());
+    world.run(seconds(60), |_| ());
+    // From now on an answer takes 44 s.
+    world.sites[A].far = seconds(22);
+    while health(&mut world, A) != "down" {
+        world.run(seconds(1), |_| ());
+    }
+    assert!(world.elapsed() < seconds(110), "{:?}", world.elapsed());
+    world.sites[A].far = Duration::ZERO;
+    world.run(seconds(18), |_| ());
+    assert_eq!(health(&mut world, A), "up", "long before the first trial");
+    assert_eq!(downs(&world, A).0, 1);
+    world.facts.clear();
+    world.run(minutes(5), |_| ());
+    let after = outcomes(&world);
+    assert!(after[A][0] > 200, "{after:?}");
+    assert_eq!(downs(&world, A).0, 0, "{after:?}");
+    check_miners(&world);
+}
+
+/// Every 40th share has no answer: each is lost, and that is all.
+#[test]
+fn a_share_that_is_lost_now_and_then_is_no_verdict() {
+    for rate in [10.0, 0.05] {
+        let mut world = world(1, rate, PoolOptions::default());
+        let mut next = seconds(100);
+        world.run(minutes(300), |world| {
+            let since = world.elapsed();
+            if since >= next {
+                // It swallows what comes within a moment.
+                let swallows = since < next + Duration::from_secs_f64(1.2 / rate);
+                if !swallows {
+                    next += Duration::from_secs_f64(60.0 / rate);
+                }
+                world.pool(A, |pool, now, out| {
+                    pool.change(|options| options.answers_shares = !swallows, now, out);
+                });
+            }
+        });
+        let all = outcomes(&world);
+        assert!(all[A][2] > 0, "{rate}: {all:?}");
+        assert_eq!(downs(&world, A).0, 0, "{rate}: {all:?}");
+        assert_eq!(
+            world.sites[A].model.ledger().connections_opened(),
+            2,
+            "and the probe's"
+        );
+        check_miners(&world);
+    }
+}
+
+/// Less than a share in ten minutes: it would cost too much to try it again.
+#[test]
+fn a_pool_that_gets_few_shares_is_not_judged() {
+    let mut world = world(1, 1.0 / 900.0, mute());
+    world.run(minutes(60 * 12), |_| ());
+    assert!(outcomes(&world)[A][2] >= 8, "{:?}", outcomes(&world));
+    assert_eq!(downs(&world, A), (0, None));
+    check_miners(&world);
+}
+
+#[test]
+fn the_last_pool_that_has_work_is_never_taken_away() {
+    let mut world = world_with([100.0, 0.0], 2, 0.5, mute());
+    world.run(minutes(30), |_| ());
+    let idle = |world: &World| {
+        world
+            .facts
+            .iter()
+            .filter(|fact| matches!(fact, Fact::MinerIdle { .. }))
+            .count()
+    };
+    let submitted = outcomes(&world)[A][2] as f64;
+    assert!(submitted > 0.9 * 0.5 * 2.0 * 1700.0, "{submitted}");
+    check_miners(&world);
+    set_a(&mut world, |options| options.answers_shares = true);
+    world.facts.clear();
+    world.run(minutes(2), |_| ());
+    assert_eq!(health(&mut world, A), "up", "every share tries it");
+    assert!(idle(&world) <= 1, "while the connection is made anew");
+
+    // Both are mute, then one of them is gone.
+    let mut world = self::world(2, 0.5, mute());
+    world.pool(B, |pool, now, out| {
+        pool.change(|options| options.answers_shares = false, now, out);
+    });
+    world.run(minutes(10), |_| ());
+    world.take_down(B);
+    world.facts.clear();
+    world.run(minutes(10), |_| ());
+    assert!(outcomes(&world)[A][2] > 500, "{:?}", outcomes(&world));
+    check_miners(&world);
+}
+
+#[test]
+fn answers_that_stop_while_jobs_go_on_are_noticed() {
+    let mut world = world(3, 0.5, PoolOptions::default());
+    world.run(minutes(10), |_| ());
+    set_a(&mut world, |options| options.answers_shares = false);
+    world.facts.clear();
+    world.run(minutes(10), |_| ());
+    let all = outcomes(&world);
+    assert!(all[A][2] < 50, "{all:?}");
+    assert_eq!(
+        downs(&world, A),
+        (1, Some("it does not answer shares".into()))
+    );
+    check_miners(&world);
+}
+
+/// It gives one job and then nothing but connections: they are given up, and that is noticed, too.
+#[test]
+fn a_pool_that_says_nothing_after_its_first_job_is_set_aside() {
+    let quiet = PoolOptions {
+        job_interval: None,
+        ..mute()
+    };
+    for (miners, rate) in [(1, 5.0), (20, 0.5)] {
+        let mut world = world(miners, rate, quiet.clone());
+        world.run(minutes(60), |_| ());
+        let all = outcomes(&world);
+        let two_rounds = miners as f64 * rate * 30.0 * 2.0;
+        assert!((all[A][2] as f64) < two_rounds, "{all:?}");
+        assert_eq!(health(&mut world, A), "down");
+        check_miners(&world);
+    }
+}
+
+#[test]
+fn a_pool_that_rejects_most_shares_is_set_aside_and_tried() {
+    for (miners, rate) in [(1, 2.0), (20, 0.2)] {
+        let mut world = world(miners, rate, rejecting());
+        world.run(minutes(60), |_| ());
+        let all = outcomes(&world);
+        assert_eq!(all[A][0], 0);
+        assert!(all[A][1] < 60, "{miners}: {all:?}");
+        assert_eq!(downs(&world, A), (1, Some("it rejects most shares".into())));
+        set_a(&mut world, |options| options.refuse_all = None);
+        world.run(minutes(31), |_| ());
+        assert_eq!(health(&mut world, A), "up");
+        world.facts.clear();
+        world.run(minutes(20), |_| ());
+        let all = outcomes(&world);
+        let part = all[A][0] as f64 / (all[A][0] + all[B][0]) as f64;
+        assert!((part - 0.5).abs() < 0.05, "{all:?}");
+        check_miners(&world);
+    }
+}
+
+/// Stale shares say nothing of a pool but that it is far away.
+#[test]
+fn stale_shares_are_no_verdict() {
+    let mut world = world(
+        2,
+        0.5,
+        PoolOptions {
+            refuse_all: Some(Verdict::Stale),
+            ..PoolOptions::default()
+        },
+    );
+    world.run(minutes(30), |_| ());
+    assert_eq!(downs(&world, A).0, 0);
+    assert!(outcomes(&world)[A][1] > 400);
+}
+
+#[test]
+fn a_pool_that_gives_no_job_is_not_worked_for() {
+    let idle = PoolOptions {
+        first_job: FirstJob::Never,
+        job_interval: None,
+        ..PoolOptions::default()
+    };
+    let mut world = world(2, 0.5, idle);
+    world.run(minutes(10), |_| ());
+    assert!(outcomes(&world)[B][0] > 550);
+    let failovers = world.facts.iter().filter(|fact| {
+        matches!(
+            fact,
+            Fact::PoolSwitched {
+                cause: SwitchCause::Failover,
+                ..
+            }
+        )
+    });
+    assert_eq!(failovers.count(), 0);
+    check_miners(&world);
+}
+
+/// Everything that one miner finds is rejected, by its own fault; it finds more than all others.
+#[test]
+fn a_broken_miner_does_not_condemn_a_pool_for_the_others() {
+    for good in [1, 3] {
+        let a = PoolOptions {
+            refuse_only: Some("rig-broken".into()),
+            ..rejecting()
+        };
+        let mut world = world(good, 0.043, a);
+        let options = MinerOptions {
+            user: "wallet.rig-broken".into(),
+            pace: Pace::Shares(2.0),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_secs_f64(0.5));
+        world.run(minutes(180), |_| ());
+        let all = outcomes(&world);
+        let expected = 0.5 * 0.043 * good as f64 * 180.0 * 60.0;
+        assert!(all[A][0] as f64 > 0.85 * expected, "{all:?} of {expected}");
+        check_miners(&world);
+    }
+}
