@@ -41,12 +41,12 @@ fn a_pool_that_answers_no_share_gets_no_time_until_an_answer_comes() {
 
 #[test]
 fn a_late_answer_brings_a_pool_back_at_once() {
-    let a = pool("A", |options| {
-        options.answer_latency = Duration::from_millis(3500);
-    });
+    let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).set("pools.A.answer_seconds", 2).start();
     let miner = miner(proxy.address(), |_| ());
+    wait_until(SOON, "shares at A", || a.ledger().accepted() > 5);
+    a.change(|options| options.answer_latency = Duration::from_millis(3500));
     wait_until(SOON, "the verdict", || {
         proxy.logged("pool_down", "\"pool\":\"A\"")
     });
