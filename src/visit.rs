@@ -3,6 +3,7 @@
 //! The conversation is held by the same [`Upstream`] that serves miners, so that what is found here is what a miner
 //! will find. Who wants to know is told of each step as it is done: `dpmp check` prints it, the web page shows it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Read};
@@ -20,7 +21,7 @@ use crate::core::pool_facts::PoolFacts;
 use crate::core::session::OWN_USER_AGENT;
 use crate::core::templates::Templates;
 use crate::core::upstream::open::heard::Heard;
-use crate::core::upstream::{Identity, Talk, Upstream};
+use crate::core::upstream::{Identity, Loss, Talk, Upstream};
 use crate::shell::dial::{connect, secure};
 use crate::shell::link::{Incoming, Socket};
 use crate::shell::tls::pool::Tls;
@@ -106,6 +107,7 @@ struct Visit<'a> {
     during: &'static str,
     /// What was asked and when, by id.
     asked: BTreeMap<u64, (&'static str, Instant)>,
+    progress: Progress,
     tell: &'a mut dyn FnMut(Found) -> anyhow::Result<()>,
     notes: u32,
 }
@@ -114,17 +116,79 @@ struct Visit<'a> {
 struct Patient<'a> {
     socket: &'a Socket,
     incoming: Incoming<'a>,
-    until: Instant,
+    /// The end of the visit, or earlier if something is due before.
+    until: &'a Cell<Instant>,
+    /// How many bytes came.
+    bytes: &'a Cell<u64>,
 }
 
 impl Read for Patient<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = self.until.saturating_duration_since(clock());
+        let rest = self.until.get().saturating_duration_since(clock());
         if rest.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         self.socket.stream.set_read_timeout(Some(rest))?;
-        self.incoming.read(buffer)
+        let read = self.incoming.read(buffer)?;
+        let more = u64::try_from(read).unwrap_or(u64::MAX);
+        self.bytes.set(self.bytes.get().saturating_add(more));
+        Ok(read)
+    }
+}
+
+/// How far a pool got on a connection: what is said of one that stops.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Whether the connection is encrypted.
+    encrypted: bool,
+    /// Complete lines.
+    lines: u64,
+    /// Complete lines that are Stratum.
+    messages: u64,
+    /// The last step that the pool has answered.
+    answered: Option<&'static str>,
+    /// What was wrong with the last job that could not be read.
+    bad_job: Option<String>,
+}
+
+impl Progress {
+    /// What there is to say of a pool that has not come to a job, where `waiting` is what it owes and `bytes` is how
+    /// many came.
+    fn describe(&self, waiting: &str, bytes: u64, patience: Duration) -> String {
+        let time = patience.as_secs();
+        if bytes == 0 && self.encrypted {
+            format!(
+                "The encrypted connection stands, but nothing came from the pool within {time} s. Check that this is \
+                 its Stratum port."
+            )
+        } else if bytes == 0 {
+            format!(
+                "The pool accepted the connection, but sent nothing within {time} s. Check that this is its Stratum \
+                 port. If the port is for TLS, turn on tls."
+            )
+        } else if self.lines == 0 {
+            format!(
+                "The pool sent {bytes} bytes within {time} s, but no complete line. Check that this is its Stratum port."
+            )
+        } else if self.messages == 0 {
+            let lines = self.lines;
+            format!(
+                "None of the {lines} lines that came within {time} s was Stratum. Check that this is the pool's \
+                 Stratum port."
+            )
+        } else if waiting != "first job" {
+            let so_far = match self.answered {
+                Some(step) => format!("The pool answered {step}, but not {waiting}"),
+                None => format!("The pool sent lines, but did not answer {waiting}"),
+            };
+            format!("{so_far}, within {time} s.")
+        } else if let Some(problem) = &self.bad_job {
+            format!("The pool accepted the wallet, but sent a job that cannot be used: {problem}.")
+        } else {
+            format!(
+                "The pool accepted the wallet, but sent no job within {time} s. Its node may not be ready."
+            )
+        }
     }
 }
 
@@ -153,6 +217,7 @@ impl<'a> Visit<'a> {
             patience,
             during: "resolve",
             asked: BTreeMap::new(),
+            progress: Progress::default(),
             tell,
             notes: 0,
         }
@@ -223,31 +288,46 @@ impl<'a> Visit<'a> {
         self.talk(&socket, |upstream, talk| {
             upstream.opened(conn, identity, talk)
         })?;
+        let (wake, bytes) = (Cell::new(until), Cell::new(0));
         let mut lines = LineReader::new(
             Patient {
                 socket: &socket,
                 incoming: socket.reader(),
-                until,
+                until: &wake,
+                bytes: &bytes,
             },
             LONGEST_LINE,
         );
-        let mut heard = false;
+        self.progress = Progress {
+            encrypted: target.tls.is_some(),
+            ..Progress::default()
+        };
         loop {
             self.during = self.waiting_for();
-            let rest = until.saturating_duration_since(clock());
-            if rest.is_zero() {
-                bail!("no job within {} s", self.patience.as_secs());
+            let now = clock();
+            if now >= until {
+                bail!(
+                    "{}",
+                    self.progress
+                        .describe(self.during, bytes.get(), self.patience)
+                );
             }
-            let line = lines.next_line(decode_pool);
-            heard |= matches!(line, Ok(Some(_)));
+            let due = self.upstream.next_deadline(self.pool, now);
+            wake.set(due.map_or(until, |due| due.min(until)));
+            let line = lines.next_line(|line| (!line.is_empty()).then(|| decode_pool(line)));
+            let heard = bytes.get() > 0;
             let ended = |reason: CloseReason| reason.of_pool(heard, target.tls.is_some());
             match line {
-                Ok(Some(Ok(message))) => {
+                // A blank one, to keep the connection alive.
+                Ok(Some(None)) => (),
+                Ok(Some(Some(Ok(message)))) => {
+                    self.progress.lines += 1;
                     if self.on_message(conn, message, &socket)? {
                         return Ok(true);
                     }
                 }
-                Ok(Some(Err(error))) => {
+                Ok(Some(Some(Err(error)))) => {
+                    self.progress.lines += 1;
                     self.note(format_args!("a line that cannot be used: {error}"))?;
                 }
                 Ok(None) if self.upstream.hung_up_on_configure(&mut self.facts, clock()) => {
@@ -259,15 +339,54 @@ impl<'a> Visit<'a> {
                     )?;
                     return Ok(false);
                 }
-                Ok(None) => bail!("{}", ended(CloseReason::ByPeer)),
+                Ok(None) if !heard => bail!("{}", ended(CloseReason::ByPeer)),
+                Ok(None) => bail!(
+                    "the pool closed the connection before {}",
+                    match self.during {
+                        "first job" => "the first job came".to_owned(),
+                        step => format!("it answered {step}"),
+                    }
+                ),
                 // The time limit of the socket has struck, which it tells in words of its own.
-                Err(_) if clock() >= until => bail!("no job within {} s", self.patience.as_secs()),
+                Err(LineError::Io(_)) if clock() >= wake.get() => {
+                    if self.something_is_due(&socket, bytes.get())? {
+                        return Ok(true);
+                    }
+                }
                 Err(LineError::Io(error)) => {
                     bail!("{}", ended(CloseReason::Failed(error.to_string())))
                 }
                 Err(error) => bail!("while waiting for {}: {error}", self.during),
             }
         }
+    }
+
+    /// Does what is due without a word of the pool, as it would be done for a miner: goes on without an answer to
+    /// configure, takes the difficulty of a first job for 1. Whether everything is known now.
+    fn something_is_due(&mut self, socket: &Socket, bytes: u64) -> anyhow::Result<bool> {
+        let pool = self.pool;
+        let waiting = self.during;
+        let loss = self.talk(socket, |upstream, talk| upstream.overdue(pool, talk))?;
+        match loss {
+            Some(Loss::NoAnswerTo(_) | Loss::Stalled) => {
+                let asked = self.asked.values().next();
+                let waited = asked.map_or(pool.stall, |(_, asked)| asked.elapsed());
+                bail!("{}", self.progress.describe(waiting, bytes, waited))
+            }
+            Some(loss) => bail!("{loss}"),
+            None if waiting == "configure" && self.asked.len() > 1 => {
+                // The next step was begun without it.
+                self.asked.retain(|_, (name, _)| *name != "configure");
+                self.step(
+                    "configure",
+                    true,
+                    self.began,
+                    "no answer; going on without version rolling",
+                )?;
+            }
+            None => (),
+        }
+        self.job_is_there(clock())
     }
 
     /// Has the connection act, and sends what it says.
@@ -296,14 +415,30 @@ impl<'a> Visit<'a> {
         message: FromPool,
         socket: &Socket,
     ) -> anyhow::Result<bool> {
+        if !matches!(message, FromPool::Unknown { .. }) {
+            self.progress.messages += 1;
+        }
+        if let FromPool::Invalid {
+            method: "mining.notify",
+            problem,
+        } = &message
+        {
+            self.progress.bad_job = Some(problem.clone());
+        }
+        let mut answer = String::new();
         if let FromPool::Response { id, outcome } = &message {
             if let Some((name, began)) = self.asked.remove(id) {
-                let ok = !matches!(outcome, Outcome::Rejected(_));
-                self.step(name, ok, began, describe(outcome))?;
+                self.progress.answered = Some(name);
+                answer = describe(outcome);
+                self.step(name, goes_on(name, outcome), began, &answer)?;
             }
         }
         let heard = self.talk(socket, |upstream, talk| upstream.heard(conn, message, talk))?;
         match heard {
+            Heard::Lost(Loss::BadSubscription(_)) => {
+                self.during = "subscribe";
+                bail!("the pool's answer to mining.subscribe names no extranonce: {answer}")
+            }
             Heard::Lost(loss) => bail!("{loss}"),
             Heard::Subscribed(extranonces) if extranonces.e2_size < SMALLEST_E2 => {
                 self.during = "subscribe";
@@ -378,7 +513,16 @@ impl<'a> Visit<'a> {
         self.asked
             .values()
             .next()
-            .map_or("the first job", |(name, _)| name)
+            .map_or("first job", |(name, _)| name)
+    }
+}
+
+/// Whether the handshake goes on after this answer: no pool has to agree to anything in configure.
+fn goes_on(step: &str, outcome: &Outcome) -> bool {
+    match step {
+        "subscribe" => matches!(outcome, Outcome::Subscribed(_)),
+        "authorize" => matches!(outcome, Outcome::True),
+        _ => true,
     }
 }
 

@@ -30,6 +30,7 @@ mod split;
 mod tls;
 mod tls_miners;
 mod verdicts;
+mod visit;
 
 mod web_read;
 mod web_write;

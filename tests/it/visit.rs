@@ -1,0 +1,228 @@
+//! A visit to a pool, as `dpmp check` and the pages make it: each place at which a pool can stop has its own sentence,
+//! and what works is not called a failure.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use dpmp::config;
+use dpmp::shell::tls::pool::Tls;
+use dpmp::units::PoolSlot;
+use dpmp::visit::{Found, visit};
+use serde_json::{Value, json};
+
+/// How long a visit may take here; more than a pool is given for configure.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+const CONFIGURED: &str =
+    r#"{"result": {"version-rolling": true, "version-rolling.mask": "1fffe000"}, "error": null}"#;
+const SUBSCRIBED: &str = r#"{"result": [[["mining.notify", "1"]], "08000002", 8], "error": null}"#;
+const AUTHORIZED: &str = r#"{"result": true, "error": null}"#;
+const DIFFICULTY: &str = r#"{"id": null, "method": "mining.set_difficulty", "params": [512]}"#;
+
+fn job() -> Value {
+    json!({"id": null, "method": "mining.notify", "params": [
+        "1", "00".repeat(32), "01", "02", [], "20000000", "1d00ffff", "65000000", true,
+    ]})
+}
+
+/// What a pool does.
+#[derive(Clone, Default)]
+struct Script {
+    /// Answers by the method's last part: configure, subscribe, authorize. What is not there is not answered.
+    answers: Vec<(&'static str, String)>,
+    /// What follows the answer to authorize.
+    then: Vec<String>,
+    /// What it says at once.
+    greeting: &'static str,
+    /// How often it says that, with a pause before each.
+    times: usize,
+    /// After which method it hangs up.
+    hangs_up_on: &'static str,
+}
+
+impl Script {
+    fn answering(answers: &[(&'static str, &str)]) -> Self {
+        Self {
+            answers: answers
+                .iter()
+                .map(|(method, answer)| (*method, (*answer).to_owned()))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    fn then(mut self, lines: &[String]) -> Self {
+        self.then = lines.to_vec();
+        self
+    }
+
+    fn play(&self, stream: TcpStream) {
+        let mut out = stream.try_clone().unwrap();
+        let (greeting, times) = (self.greeting, self.times);
+        std::thread::spawn(move || {
+            for _ in 0..times {
+                if out.write_all(greeting.as_bytes()).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let mut out = stream.try_clone().unwrap();
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            let request: Value = serde_json::from_str(&line).unwrap();
+            let method = request["method"].as_str().unwrap();
+            let method = method.strip_prefix("mining.").unwrap();
+            if method == self.hangs_up_on {
+                return;
+            }
+            let Some((_, answer)) = self.answers.iter().find(|(name, _)| *name == method) else {
+                continue;
+            };
+            let mut answer: Value = serde_json::from_str(answer).unwrap();
+            answer["id"] = request["id"].clone();
+            let mut lines = vec![answer.to_string()];
+            if method == "authorize" {
+                lines.extend(self.then.iter().cloned());
+            }
+            if out.write_all((lines.join("\n") + "\n").as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn serve(self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let script = self.clone();
+                std::thread::spawn(move || script.play(stream));
+            }
+        });
+        address
+    }
+}
+
+/// What comes of a visit: the text of its last step if it went well, else what went wrong.
+fn outcome(script: Script) -> Result<String, String> {
+    let address = script.serve();
+    let text =
+        json!({"pools": {"A": {"host": "127.0.0.1", "port": address.port(), "wallet": "w"}}});
+    let config = config::parse(&text.to_string()).unwrap().config;
+    let pool = config.pools[PoolSlot::A].as_ref().unwrap();
+    let mut last = String::new();
+    let visited = visit(PoolSlot::A, pool, &Tls::default(), PATIENCE, |found| {
+        if let Found::Step(step) = found {
+            last = step.text;
+        }
+        Ok(())
+    });
+    visited
+        .map(|()| last)
+        .map_err(|failure| format!("{}: {:#}", failure.during, failure.error))
+}
+
+#[test]
+fn each_place_where_a_pool_stops_has_its_own_sentence() {
+    let handshake = [
+        ("configure", CONFIGURED),
+        ("subscribe", SUBSCRIBED),
+        ("authorize", AUTHORIZED),
+    ];
+    let refused = r#"{"result": null, "error": [24, "Invalid address", null]}"#;
+    let odd = r#"{"result": "yes", "error": null}"#;
+    let greeting = |greeting, times| Script {
+        greeting,
+        times,
+        ..Script::default()
+    };
+    let hanging_up = |method| Script {
+        hangs_up_on: method,
+        ..Script::answering(&handshake)
+    };
+    let mut bad_job = job();
+    bad_job["params"][1] = json!("short");
+    let with = |replaced: &'static str, answer: &str| {
+        let mut answers = handshake;
+        let place = answers
+            .iter()
+            .position(|(name, _)| *name == replaced)
+            .unwrap();
+        answers[place].1 = answer;
+        Script::answering(&answers)
+    };
+    let cases: Vec<(Script, Result<&str, &str>)> = vec![
+        (Script::default(), Err("but sent nothing within")),
+        (greeting("x", 60), Err("but no complete line")),
+        (greeting("hello there\n", 3), Err("None of the 3 lines")),
+        (
+            Script::answering(&handshake[..1]),
+            Err("subscribe: The pool answered configure, but not subscribe"),
+        ),
+        (
+            Script::answering(&handshake[1..2]),
+            Err("authorize: The pool answered subscribe, but not authorize"),
+        ),
+        (
+            with("subscribe", refused),
+            Err("mining.subscribe refused: Invalid address"),
+        ),
+        (with("subscribe", odd), Err("names no extranonce: ")),
+        (
+            with("authorize", refused),
+            Err("mining.authorize refused: Invalid address"),
+        ),
+        (
+            Script::answering(&handshake[..2]),
+            Err("authorize: The pool answered subscribe, but not authorize"),
+        ),
+        (
+            Script::answering(&handshake),
+            Err("first job: The pool accepted the wallet, but sent no job within 9 s"),
+        ),
+        (
+            Script::answering(&handshake).then(&[DIFFICULTY.to_owned()]),
+            Err("but sent no job within 9 s"),
+        ),
+        (
+            Script::answering(&handshake).then(&[bad_job.to_string()]),
+            Err("sent a job that cannot be used: prevhash is not 64 hex digits"),
+        ),
+        (
+            hanging_up("subscribe"),
+            Err("closed the connection before it answered subscribe"),
+        ),
+        (
+            hanging_up("authorize"),
+            Err("closed the connection before it answered authorize"),
+        ),
+        // What works.
+        (
+            Script::answering(&handshake).then(&[DIFFICULTY.to_owned(), job().to_string()]),
+            Ok("difficulty 512,"),
+        ),
+        (
+            Script::answering(&handshake).then(&[job().to_string()]),
+            Ok("difficulty 1 (not named),"),
+        ),
+        (
+            Script::answering(&handshake[1..]).then(&[job().to_string()]),
+            Ok("difficulty 1 (not named),"),
+        ),
+    ];
+    std::thread::scope(|scope| {
+        let visits: Vec<_> = cases
+            .into_iter()
+            .map(|(script, expected)| (scope.spawn(move || outcome(script)), expected))
+            .collect();
+        for (visit, expected) in visits {
+            let found = visit.join().unwrap();
+            match (&found, expected) {
+                (Ok(text), Ok(part)) | (Err(text), Err(part)) if text.contains(part) => (),
+                _ => panic!("expected {expected:?}, found {found:?}"),
+            }
+        }
+    });
+}
