@@ -35,8 +35,13 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let mut good = true;
     if let Some((certificate, key)) = loaded.config.listen.certificate_beside(path) {
         let port = loaded.config.listen.tls_port;
-        match Certificate::load(certificate, key) {
-            Ok(_) => say(format_args!(
+        let usable = Certificate::load(certificate, key).and_then(|certificate| {
+            certificate
+                .out_of_date()
+                .map_or(Ok(()), |problem| Err(anyhow!(problem)))
+        });
+        match usable {
+            Ok(()) => say(format_args!(
                 "port {port}, for miners that encrypt: the certificate can be used"
             ))?,
             Err(error) => {

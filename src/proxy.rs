@@ -335,7 +335,12 @@ fn open_certificate(
 ) -> Option<Arc<Certificate>> {
     let (certificate, key) = config.listen.certificate_beside(path)?;
     match Certificate::load(certificate, key) {
-        Ok(certificate) => Some(Arc::new(certificate)),
+        Ok(certificate) => {
+            if let Some(text) = certificate.out_of_date() {
+                tell(&Fact::ConfigWarning { text });
+            }
+            Some(Arc::new(certificate))
+        }
         Err(error) => {
             let error = format!("listen.tls_port is not open: {error:#}");
             tell(&Fact::AcceptFailed { error });

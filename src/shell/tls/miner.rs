@@ -4,18 +4,21 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail};
 use parking_lot::Mutex;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoServerSessionStorage;
-use rustls::{AlertDescription, Error, ServerConfig, ServerConnection};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::{
+    AlertDescription, CertificateError, Error, RootCertStore, ServerConfig, ServerConnection,
+};
 
 use crate::shell::tls::{NoSession, PATIENCE, Session};
-use crate::system::clock::clock;
+use crate::system::clock::{clock, now};
 
 /// The certificate of `listen.tls_certificate`, with its key. It is read anew when a file has changed, since
 /// certificates are renewed more often than DPMP is started.
@@ -36,6 +39,8 @@ struct Loaded {
     /// When the files were last changed, as far as was known.
     changed: [Option<SystemTime>; 2],
     config: Arc<ServerConfig>,
+    /// The server's own certificate.
+    own: CertificateDer<'static>,
 }
 
 impl Certificate {
@@ -45,11 +50,20 @@ impl Certificate {
     /// If one of them cannot be used, with its name.
     pub fn load(certificate: PathBuf, key: PathBuf) -> anyhow::Result<Self> {
         let files = Files { certificate, key };
+        let changed = files.changed();
+        let (own, config) = files.read()?;
         let loaded = Mutex::new(Loaded {
-            changed: files.changed(),
-            config: files.read()?,
+            changed,
+            config,
+            own,
         });
         Ok(Self { files, loaded })
+    }
+
+    /// What is wrong with the time in which the certificate is valid, in words for the owner: miners that look at it
+    /// refuse such a certificate.
+    pub fn out_of_date(&self) -> Option<String> {
+        out_of_date(&self.loaded.lock().own, &self.files.certificate)
     }
 
     /// Shakes hands over a new connection. `complain` hears of it if a changed certificate cannot be
@@ -73,7 +87,12 @@ impl Certificate {
         if loaded.changed != changed {
             loaded.changed = changed;
             match self.files.read() {
-                Ok(config) => loaded.config = config,
+                Ok((own, config)) => {
+                    (loaded.own, loaded.config) = (own, config);
+                    if let Some(problem) = out_of_date(&loaded.own, &self.files.certificate) {
+                        complain(problem);
+                    }
+                }
                 Err(error) => complain(format!("{error:#}; the one before is still shown")),
             }
         }
@@ -87,44 +106,138 @@ impl Files {
         [changed(&self.certificate), changed(&self.key)]
     }
 
-    fn read(&self) -> anyhow::Result<Arc<ServerConfig>> {
+    /// The server's own certificate, and what connections are made with.
+    fn read(&self) -> anyhow::Result<(CertificateDer<'static>, Arc<ServerConfig>)> {
         let Self { certificate, key } = self;
-        let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect)
-            .map_err(in_file)
-            .and_then(|chain: Vec<_>| {
-                ensure!(!chain.is_empty(), "there is no certificate in it");
-                Ok(chain)
-            })
+        let chain = read_chain(certificate)
             .with_context(|| format!("listen.tls_certificate, {}", certificate.display()))?;
-        let secret = PrivateKeyDer::from_pem_file(key)
-            .map_err(in_file)
-            .with_context(|| format!("listen.tls_key, {}", key.display()))?;
+        let secret = read_key(key).with_context(|| format!("listen.tls_key, {}", key.display()))?;
+        let own = chain.first().cloned().unwrap_or_else(|| Vec::new().into());
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, secret)
+            .map_err(together)
             .with_context(|| {
                 format!(
-                    "listen.tls_certificate, {}, and listen.tls_key",
-                    certificate.display()
+                    "listen.tls_certificate, {}, and listen.tls_key, {}",
+                    certificate.display(),
+                    key.display()
                 )
             })?;
         // Nothing is kept of a miner that has gone.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Arc::new(config))
+        Ok((own, Arc::new(config)))
     }
 }
 
-/// What is wrong with a file, in words for the owner.
+/// What is wrong with a certificate's time, judged as a miner would.
+fn out_of_date(own: &CertificateDer<'_>, file: &Path) -> Option<String> {
+    const DAY: u64 = 86_400;
+    let certificate = ParsedCertificate::try_from(own).ok()?;
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(now().unix_ms));
+    let algorithms = ring::default_provider().signature_verification_algorithms;
+    // That no authority is known is what it ends with at best; the time is looked at before.
+    let judged = verify_server_cert_signed_by_trust_anchor(
+        &certificate,
+        &RootCertStore::empty(),
+        &[],
+        now,
+        algorithms.all,
+    );
+    let Err(Error::InvalidCertificate(fault)) = judged else {
+        return None;
+    };
+    let days = |from: UnixTime, to: UnixTime| to.as_secs().saturating_sub(from.as_secs()) / DAY;
+    let what = if let CertificateError::ExpiredContext { time, not_after } = fault {
+        format!("expired {} days ago", days(not_after, time))
+    } else if let CertificateError::NotValidYetContext { time, not_before } = fault {
+        format!(
+            "will not be valid for another {} days",
+            days(time, not_before)
+        )
+    } else {
+        return None;
+    };
+    Some(format!(
+        "listen.tls_certificate, {}: the certificate {what}. Miners that check it refuse to connect. Put a new one in \
+         its place, or set this machine's clock if it is wrong.",
+        file.display()
+    ))
+}
+
+fn read_chain(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let bytes = fs::read(file)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(in_file)?;
+    if chain.is_empty() {
+        bail!("there is no certificate in it{}", contents(&bytes));
+    }
+    Ok(chain)
+}
+
+fn read_key(file: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
+    let bytes = fs::read(file)?;
+    match PrivateKeyDer::from_pem_slice(&bytes) {
+        Ok(key) => Ok(key),
+        Err(pem::Error::NoItemsFound) => {
+            bail!(
+                "there is no private key in it that can be used{}",
+                contents(&bytes)
+            )
+        }
+        Err(error) => Err(in_file(error)),
+    }
+}
+
+/// What there is in a file instead of what is looked for, and what to do about it.
+fn contents(bytes: &[u8]) -> &'static str {
+    let text = String::from_utf8_lossy(bytes);
+    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        || text.contains("Proc-Type: 4,ENCRYPTED")
+    {
+        ", but one that is protected by a password. Write it to a file without one: openssl pkey -in OLD -out NEW"
+    } else if text.contains("-----BEGIN CERTIFICATE REQUEST-----")
+        || text.contains("-----BEGIN NEW CERTIFICATE REQUEST-----")
+    {
+        ", but a request for one. The authority that was asked gives you the certificate."
+    } else if text.contains("PRIVATE KEY-----") {
+        ", but a private key: that file belongs in listen.tls_key"
+    } else if text.contains("-----BEGIN CERTIFICATE-----") {
+        ", but a certificate: that file belongs in listen.tls_certificate"
+    } else if bytes.first() == Some(&0x30) {
+        ". It looks like DER; PEM is needed: openssl x509 -inform der -in OLD -out NEW, for a key openssl pkey"
+    } else if text.trim().is_empty() {
+        ": it is empty"
+    } else {
+        ". It should be a PEM file, which begins with -----BEGIN"
+    }
+}
+
+/// What is wrong with a PEM file, in words for the owner.
 fn in_file(error: pem::Error) -> anyhow::Error {
     if let pem::Error::Io(error) = error {
         error.into()
-    } else if let pem::Error::NoItemsFound = error {
-        anyhow!("there is no PEM block of this kind in it")
     } else {
-        anyhow!("it is no PEM file: {error}")
+        anyhow!("it is a damaged PEM file: {error}")
+    }
+}
+
+/// Why a certificate and a key cannot be used together, in words for the owner.
+fn together(error: Error) -> anyhow::Error {
+    if let Error::InconsistentKeys(_) = error {
+        anyhow!(
+            "the key belongs to another certificate. The first certificate in the file must be the one for this key; \
+             those of its authorities follow"
+        )
+    } else if let Error::InvalidCertificate(fault) = error {
+        anyhow!(
+            "the certificate cannot be used ({fault}). docs/configuration.md shows how to make one that can"
+        )
+    } else {
+        error.into()
     }
 }
 
