@@ -61,11 +61,22 @@ impl Kind for Backups {
     type Meaning = Vec<Backup>;
 
     fn read(&self, value: &Value) -> Result<Vec<Backup>, String> {
-        let read = |item: &Value| read_one(one_line(item.as_str()?, Self::LONGEST)?.trim());
-        list(value, Self::MOST, read).ok_or_else(|| {
-            let mut items = value.as_array().into_iter().flatten();
-            match items.find(|item| read(item).is_none()) {
-                Some(wrong) => format!("{}; {} is none", self.allowed(), quote(wrong)),
+        let read = |item: &Value| {
+            let text = item.as_str().and_then(|text| one_line(text, Self::LONGEST));
+            text.ok_or(Wrong::NoText)
+                .and_then(|text| read_one(text.trim()))
+        };
+        list(value, Self::MOST, |item| read(item).ok()).ok_or_else(|| {
+            let items = value.as_array().into_iter().flatten();
+            let wrong = items
+                .enumerate()
+                .find_map(|(index, item)| Some((index + 1, item, read(item).err()?)));
+            match wrong {
+                Some((number, item, wrong)) => format!(
+                    "{}; number {number}, {}, {wrong}",
+                    self.allowed(),
+                    quote(item)
+                ),
                 None => self.allowed(),
             }
         })
@@ -92,7 +103,33 @@ impl Kind for Backups {
     }
 }
 
-fn read_one(text: &str) -> Option<Backup> {
+/// Why an entry is no backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wrong {
+    NoText,
+    Host(String),
+    Placeholder,
+    NoPort,
+    Wallet(String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoText => write!(
+                f,
+                "is not a text on one line of at most {} characters",
+                Backups::LONGEST
+            ),
+            Self::Host(allowed) => write!(f, "does not have {allowed}"),
+            Self::Placeholder => f.write_str("only stands for an address"),
+            Self::NoPort => f.write_str("has no port, as in \"pool.com:3333\""),
+            Self::Wallet(allowed) => write!(f, "does not have {allowed} before the @"),
+        }
+    }
+}
+
+fn read_one(text: &str) -> Result<Backup, Wrong> {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text),
@@ -104,14 +141,20 @@ fn read_one(text: &str) -> Option<Backup> {
     };
     let place = PoolHost { default: "" }
         .read(&json!(format!("{scheme}{place}")))
-        .ok()??;
-    Some(Backup {
+        .map_err(Wrong::Host)?
+        .ok_or(Wrong::Placeholder)?;
+    Ok(Backup {
         host: place.host,
-        port: place.port?,
+        port: place.port.ok_or(Wrong::NoPort)?,
         tls: place.tls,
         wallet: match wallet {
             // As that of a pool, and one that is there to be replaced is none.
-            Some(wallet) => Some(WALLET.read(&json!(wallet)).ok()??),
+            Some(wallet) => Some(
+                WALLET
+                    .read(&json!(wallet))
+                    .map_err(Wrong::Wallet)?
+                    .ok_or(Wrong::Placeholder)?,
+            ),
             None => None,
         },
     })
@@ -170,6 +213,37 @@ mod tests {
             json!(vec!["pool.com:3333"; 9]),
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_entry_is_named_with_what_it_lacks() {
+        for (wrong, why) in [
+            (
+                json!(["a.com:1", "pool.com"]),
+                "number 2, \"pool.com\", has no port",
+            ),
+            (json!([7]), "number 1, 7, is not a text"),
+            (
+                json!(["a b:3333"]),
+                "does not have a host name or an IP address",
+            ),
+            (
+                json!(["https://pool.com:1"]),
+                "does not have a Stratum v1 address",
+            ),
+            (
+                json!(["pool-a.example.com:1"]),
+                "only stands for an address",
+            ),
+            (
+                json!(["a b@pool.com:1"]),
+                "characters, without spaces before the @",
+            ),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains(why), "{error}");
+            assert!(error.contains("such as \"pool.com:3333\""));
         }
     }
 }
