@@ -143,7 +143,8 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
         // What comes after we have ended the connection is read on, though nobody wants to hear it:
         // left unread it would make the system throw away what was written last.
         let ended = socket.has_ended();
-        match lines.next_line(|line| ended || take(line)) {
+        // An empty line keeps the connection alive, and says nothing.
+        match lines.next_line(|line| ended || line.is_empty() || take(line)) {
             Ok(Some(true)) if ended => (),
             Ok(Some(true)) => {
                 reading.metrics.line_read(reading.side);

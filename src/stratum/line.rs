@@ -66,8 +66,10 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Calls `take` with the next line, without its end, and returns what it makes of it; `None` at
-    /// the end of the stream (what stands there without a line end is dropped: it may be cut off).
+    /// Calls `take` with the next line, without its end and without the space around it, and returns what it makes of
+    /// it; `None` at the end of the stream (what stands there without a line end is dropped: it may be cut off).
+    /// Space is all that no JSON begins or ends with and peers put there: blanks, the NUL that C programs send behind
+    /// a line, a byte order mark. A line that is nothing else is empty: some peers send such to keep a connection alive.
     ///
     /// # Errors
     /// If the line is too long, the peer speaks TLS, or the source fails.
@@ -90,7 +92,7 @@ impl<R: Read> LineReader<R> {
             return Err(LineError::TooLong(self.limit));
         }
         let line = &self.buffer[self.start..self.start + length];
-        let taken = take(line.strip_suffix(b"\r").unwrap_or(line));
+        let taken = take(trim(line));
         self.start += length + 1;
         self.scanned = 0;
         Ok(Some(taken))
@@ -127,6 +129,20 @@ impl<R: Read> LineReader<R> {
         }
         self.end += read;
         Ok(read)
+    }
+}
+
+/// A line without the space around it.
+fn trim(mut line: &[u8]) -> &[u8] {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    loop {
+        line = match line {
+            [0..=b' ', rest @ ..] | [rest @ .., 0..=b' '] => rest,
+            _ => match line.strip_prefix(BYTE_ORDER_MARK) {
+                Some(rest) => rest,
+                None => return line,
+            },
+        }
     }
 }
 
@@ -167,6 +183,14 @@ mod tests {
             assert_eq!(found, ["one", "", &long, "two", "three"]);
             assert_eq!(error, None);
         }
+    }
+
+    #[test]
+    fn space_around_a_line_does_not_count() {
+        let text = b"\xef\xbb\xbf{a}\r\n\0{b}\n\0\n \t\n\r\r\n  {c} \0\r\n";
+        let (found, error) = lines(text, 3, 100);
+        assert_eq!(found, ["{a}", "{b}", "", "", "", "{c}"]);
+        assert_eq!(error, None);
     }
 
     #[test]

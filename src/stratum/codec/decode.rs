@@ -74,7 +74,8 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    pub(super) fn parse(line: &'a [u8]) -> Result<Self, DecodeError> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, DecodeError> {
+        let line = text.as_bytes();
         if [
             &b"GET "[..],
             b"POST ",
@@ -88,8 +89,8 @@ impl<'a> Envelope<'a> {
         {
             return Err(DecodeError::Http);
         }
-        // Version 1 of the header, and the third line of version 2's signature.
-        if line.starts_with(b"PROXY ") || line == b"\0" {
+        // Version 1 of the header, and what is not blank in version 2's signature.
+        if line.starts_with(b"PROXY ") || line == b"QUIT" {
             return Err(DecodeError::ProxyHeader);
         }
         // serde would read an array as the fields in their order.
@@ -98,7 +99,7 @@ impl<'a> Envelope<'a> {
                 "it does not begin with a brace".into(),
             ));
         }
-        serde_json::from_slice(line).map_err(|error| DecodeError::NotJson(error.to_string()))
+        serde_json::from_str(text).map_err(|error| DecodeError::NotJson(error.to_string()))
     }
 
     /// The id as it stands, `null` if there is none.
@@ -204,6 +205,44 @@ pub(super) fn parse_word(text: &str) -> Option<u32> {
         return None;
     }
     u32::from_str_radix(digits, 16).ok()
+}
+
+/// The text of a line. Names and messages that are not UTF-8 must not cost a peer its request: what is not is taken for
+/// Latin-1, as older firmware writes it, so that two names stay two.
+pub(super) fn readable(line: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(line) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(from_latin1(line)),
+    }
+}
+
+fn from_latin1(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len() + 16);
+    for chunk in line.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| match byte {
+            // Control characters, which no text has.
+            0..=0x9f => char::REPLACEMENT_CHARACTER,
+            letter => char::from(*letter),
+        }));
+    }
+    text
+}
+
+/// The same for text in GBK or another encoding of two bytes a character, of which the second one may be a backslash
+/// that is none: each such character is replaced.
+pub(super) fn without_double_bytes(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut bytes = line.iter();
+    while let Some(byte) = bytes.next() {
+        if byte.is_ascii() {
+            text.push(char::from(*byte));
+        } else {
+            bytes.next();
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
 }
 
 /// A peer's text, cut to what a log line can bear.

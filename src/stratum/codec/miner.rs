@@ -7,7 +7,7 @@ use crate::stratum::message::{Configure, FromMiner, MinerCall, Submit};
 use crate::units::{Difficulty, Extranonce2, JobId, VersionMask};
 
 /// The longest user name, password or user agent that is taken, in bytes (QUIRKS Q33).
-const LONGEST_NAME: usize = 512;
+pub(super) const LONGEST_NAME: usize = 512;
 
 /// How many extensions one `mining.configure` may ask for.
 const MOST_EXTENSIONS: usize = 16;
@@ -118,10 +118,14 @@ fn authorize(params: &Params<'_>) -> Result<MinerCall, String> {
             "user name or password longer than {LONGEST_NAME} bytes"
         ));
     }
-    Ok(MinerCall::Authorize {
-        user: user.into_owned(),
-        password: password.into_owned(),
-    })
+    Ok(authorize_as(&user, &password))
+}
+
+pub(super) fn authorize_as(user: &str, password: &str) -> MinerCall {
+    MinerCall::Authorize {
+        user: user.to_owned(),
+        password: password.to_owned(),
+    }
 }
 
 fn suggest_difficulty(params: &Params<'_>) -> Result<MinerCall, String> {
@@ -246,8 +250,33 @@ mod tests {
         }
         assert!(decode_miner(b"GET / HTTP/1.0").unwrap_err().is_fatal());
         assert!(decode_miner(b"\xff\xfe{}").is_err());
+        assert!(decode_miner(b"QUIT").unwrap_err().is_fatal());
         let deep = format!("{}{}", "{\"params\":", "[".repeat(100_000));
         assert!(decode_miner(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_are_understood() {
+        let user = |name: &[u8]| {
+            let line = [
+                &b"{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w."[..],
+                name,
+                b"\",\"x\"]}",
+            ];
+            match decode_miner(&line.concat()) {
+                Ok(FromMiner::Request {
+                    call: MinerCall::Authorize { user, .. },
+                    ..
+                }) => user,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(user("Büro".as_bytes()), "w.Büro");
+        assert_eq!(user(b"B\xfcro"), "w.Büro");
+        assert_eq!(user(b"caf\xe9"), "w.café");
+        assert_eq!(user(b"\x81\xff"), "w.\u{fffd}ÿ");
+        // GBK, where the second byte is a backslash that is none.
+        assert_eq!(user(b"\x81\\\x81\\"), "w.\u{fffd}\u{fffd}");
     }
 
     #[test]

@@ -62,9 +62,25 @@ fn expected(stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, End) {
         if at.is_none() {
             return (lines, End::Closed);
         }
-        let line = &rest[..length];
-        lines.push(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+        lines.push(trimmed(&rest[..length]));
         rest = &rest[length + 1..];
+    }
+}
+
+/// Without the space around it, byte by byte.
+fn trimmed(line: &[u8]) -> Vec<u8> {
+    let mut line = line.to_vec();
+    while line.last().is_some_and(|byte| *byte <= b' ') {
+        line.pop();
+    }
+    loop {
+        if line.first().is_some_and(|byte| *byte <= b' ') {
+            line.remove(0);
+        } else if line.starts_with("\u{feff}".as_bytes()) {
+            line.drain(..3);
+        } else {
+            return line;
+        }
     }
 }
 
