@@ -20,7 +20,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct ConfigFile {
     /// The configuration file [default: $DPMP_CONFIG, else ./config.json]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
@@ -28,7 +28,11 @@ pub struct ConfigFile {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check the configuration and talk to both pools, without mining
-    Check,
+    Check {
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Show everything at work: two simulated pools, the proxy and simulated miners in one process
     Demo {
         /// Stop after this many seconds [default: at Ctrl-C]
@@ -36,5 +40,38 @@ pub enum Command {
         seconds: Option<u64>,
     },
     /// Ask a running proxy on this machine whether it can serve miners; for containers
-    Healthcheck,
+    Healthcheck {
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_reads_a_configuration_takes_one() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        for line in [
+            "dpmp check --config a",
+            "dpmp --config a check",
+            "dpmp healthcheck --config a",
+            "dpmp --config a",
+        ] {
+            let cli = parse(line).unwrap();
+            let own = match cli.command {
+                Some(Command::Check { config } | Command::Healthcheck { config }) => config.config,
+                Some(Command::Demo { .. }) | None => None,
+            };
+            assert_eq!(
+                own.or(cli.config.config),
+                Some(PathBuf::from("a")),
+                "{line}"
+            );
+        }
+        assert!(parse("dpmp demo --config a").is_err());
+        assert!(parse("dpmp demo --seconds 3").is_ok());
+    }
 }

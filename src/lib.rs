@@ -52,11 +52,16 @@ use crate::cli::{Cli, Command};
 /// # Errors
 /// If it cannot be done; the message names what failed and why.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let config = || config::locate(cli.config.config);
+    let general = cli.config.config;
     match cli.command {
-        None => proxy::run(&config()),
-        Some(Command::Check) => check::run(&config()),
+        None => proxy::run(&config::locate(general)),
+        Some(Command::Check { config }) => check::run(&config::locate(config.config.or(general))),
+        Some(Command::Healthcheck { config }) => {
+            health::run(&config::locate(config.config.or(general)))
+        }
+        Some(Command::Demo { .. }) if general.is_some() => {
+            anyhow::bail!("the demo makes a configuration of its own; leave out --config")
+        }
         Some(Command::Demo { seconds }) => demo::run(seconds),
-        Some(Command::Healthcheck) => health::run(&config()),
     }
 }
