@@ -17,10 +17,33 @@ if grep -q '@sha256:0\{64\}' umbrel/*/docker-compose.yml; then
     echo "umbrel-store.sh: the image in docker-compose.yml has no digest yet; make a release first" >&2
     exit 1
 fi
+# A list of the apps that this script put there; nothing else is ever deleted.
+list=$folder/.dpmp-store
+if [ -e "$folder" ] && [ ! -f "$list" ] && [ ! -f "$folder/umbrel-app-store.yml" ] &&
+    [ -n "$(find "$folder" -mindepth 1 -maxdepth 1 ! -name '.*' ! -name 'README*' ! -name 'LICENSE*' -print -quit)" ]; then
+    echo "umbrel-store.sh: $folder has other things in it; name a new folder or a clone of the store" >&2
+    exit 1
+fi
+if [ -f "$folder/umbrel-app-store.yml" ] && ! grep -q '^id: "dpmp"$' "$folder/umbrel-app-store.yml"; then
+    echo "umbrel-store.sh: $folder is the store of somebody else" >&2
+    exit 1
+fi
 mkdir -p "$folder"
 # What has left the store leaves the published one, too.
-rm -rf "$folder"/dpmp-*
+if [ -f "$list" ]; then
+    while IFS= read -r app; do
+        if [[ $app =~ ^dpmp-[a-z0-9-]+$ ]] && [ -d "$folder/$app" ] && [ ! -L "$folder/$app" ]; then
+            rm -r "${folder:?}/$app"
+        fi
+    done <"$list"
+fi
 cp -a umbrel/. "$folder"
-sed -i "s#/OWNER/#/$owner/#" "$folder"/*/umbrel-app.yml "$folder/README.md"
+: >"$list"
+for manifest in umbrel/*/umbrel-app.yml; do
+    app=$(basename "$(dirname "$manifest")")
+    echo "$app" >>"$list"
+    sed -i "s#/OWNER/#/$owner/#" "$folder/$app/umbrel-app.yml"
+done
+sed -i "s#/OWNER/#/$owner/#" "$folder/README.md"
 echo "The store is in $folder. Publish it as the repository dpmp-store; its address is what goes into umbrelOS:"
 echo "  https://github.com/$owner/dpmp-store"
