@@ -13,7 +13,7 @@ import { chromium } from "playwright-core";
 const PROGRAM = process.env.DPMP ?? new URL("../../target/release/dpmp", import.meta.url).pathname;
 
 /** How long anything may take. It is long because nothing waits for it if all is well. */
-export const SOON = 20_000;
+export const SOON = 60_000;
 
 const BROWSER_FLAGS =
   "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking " +

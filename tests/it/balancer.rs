@@ -1,12 +1,10 @@
 //! Behind a load balancer: who a miner is, and how an instance is taken out of service.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{SOON, http_get, pool, wait_until};
+use crate::support::{AT_ONCE, SOON, http_get, pool, wait_until};
 
 /// A PROXY header of version 2 for a miner at this IPv4 address and port 4711.
 fn version_2(address: [u8; 4]) -> Vec<u8> {
@@ -47,7 +45,7 @@ fn a_balancer_says_who_the_miner_is_and_limits_are_the_miners() {
     });
 
     let mut same = behind(&proxy, &version_2([10, 9, 8, 7]));
-    assert!(same.is_closed_within(SOON));
+    assert!(same.is_closed_within(AT_ONCE));
     wait_until(SOON, "the limit in the log", || {
         proxy.logged("limit_reached", "10.9.8.7")
     });
@@ -70,7 +68,7 @@ fn a_header_counts_only_from_a_balancer_and_a_balancer_must_send_one() {
     ] {
         let mut spoofed = behind(&proxy, &header);
         spoofed.send(r#"{"id":1,"method":"mining.subscribe","params":[]}"#);
-        assert!(spoofed.is_closed_within(SOON));
+        assert!(spoofed.is_closed_within(AT_ONCE));
         assert!(!proxy.log().contains("10.9.8.7"));
     }
     wait_until(SOON, "the reason in the log", || {
@@ -86,7 +84,7 @@ fn a_header_counts_only_from_a_balancer_and_a_balancer_must_send_one() {
     });
     let mut without = Client::connect(proxy.address());
     without.send(r#"{"id":1,"method":"mining.subscribe","params":[]}"#);
-    assert!(without.is_closed_within(SOON));
+    assert!(without.is_closed_within(AT_ONCE));
     wait_until(SOON, "the reason in the log", || {
         proxy.logged("miner_turned_away", "no PROXY header")
     });
@@ -103,9 +101,9 @@ fn an_instance_that_drains_is_unhealthy_and_serves_until_it_lets_go() {
     wait_until(SOON, "the instance to be out of service", || {
         http_get(proxy.metrics_address(), "/healthz").is_some_and(|(status, _)| status == 503)
     });
-    assert!(goes.is_closed_within(SOON));
+    assert!(goes.is_closed_within(AT_ONCE));
     let share = stays.find(&mut work);
     assert_eq!(stays.submit(&share)["result"], true);
-    assert!(stays.is_closed_within(SOON));
-    assert!(proxy.wait_for_end(Duration::from_secs(8)).success());
+    assert!(stays.is_closed_within(AT_ONCE));
+    assert!(proxy.wait_for_end(SOON).success());
 }

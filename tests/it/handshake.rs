@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{SOON, miner, pool, wait_until};
+use crate::support::{AT_ONCE, SOON, miner, pool, wait_until};
 
 /// Starts the proxy between two pools, and waits until a miner has good shares at both.
 #[track_caller]
@@ -269,7 +269,7 @@ fn pools_are_not_bothered_by_who_does_not_authorize() {
     clients[1].configure();
     let before = opened();
     for client in &mut clients {
-        assert!(client.is_closed_within(Duration::from_secs(4)));
+        assert!(client.is_closed_within(AT_ONCE));
     }
     assert_eq!(opened(), before);
     let idle = miner(proxy.address(), |options| options.pace = Pace::Idle);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{SOON, http_get, miner, pool, settle, wait_until};
+use crate::support::{AT_ONCE, SOON, http_get, miner, pool, settle, wait_until};
 
 fn farm(proxy: &Proxy, size: usize) -> Vec<SimMiner> {
     let start = |number| {
@@ -186,7 +186,7 @@ fn without_pools_it_serves_its_pages_and_closes_miners() {
     assert!(body.contains("dpmp_"), "{body}");
     let mut client = Client::connect(proxy.address());
     client.send(r#"{"id":1,"method":"mining.subscribe","params":["x"]}"#);
-    assert!(client.is_closed_within(SOON));
+    assert!(client.is_closed_within(AT_ONCE));
 
     // The owner fills it in.
     let a = pool("A", |_| ());

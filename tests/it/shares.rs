@@ -10,8 +10,8 @@ use dpmp::sim::pool::options::{PoolOptions, RejectForm};
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
+use crate::support::pool;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{SOON, pool, wait_until};
 
 /// What makes a good share a bad one.
 type Change = fn(&mut Share);
@@ -236,11 +236,12 @@ fn a_share_of_the_other_pools_old_block_is_stale() {
     let late = client.find(&mut of_a);
     client.job_of("B");
     a.new_block();
-    wait_until(SOON, "the block to reach the proxy", || {
-        let jobs = a.ledger().jobs();
-        jobs.iter().filter(|job| job.clean).count() >= 2
+    // The proxy knows of the block when it sends work on it.
+    let before = of_a.notify.prevhash;
+    client.job_where("the new block", |work| {
+        tag_of(&work.notify.coinb2).as_deref() == Some("A") && work.notify.prevhash != before
     });
-    std::thread::sleep(Duration::from_millis(50));
+    client.job_of("B");
     assert_refused(&client.submit(&late), 21);
     assert_eq!(a.ledger().refused(), 0);
 }

@@ -17,8 +17,12 @@ use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::SimPool;
 use dpmp::sim::pool::options::PoolOptions;
 
-/// How long a test waits for what should happen at once.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// How long a test waits for what happens in a moment on a calm machine. Tests have to hold on one that does many
+/// other things as well, and only one that fails waits so long.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// The same for what one of the proxy's own time limits, 30 s or more, would bring about in the end.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// Waits until a condition holds, and fails with what was waited for if it does not within `patience`.
 #[track_caller]

@@ -1,7 +1,5 @@
 //! Encrypted connections to pools: whom they are opened to, what is said when they are not, and that they carry.
 
-use std::time::{Duration, Instant};
-
 use dpmp::sim::miner::SimMiner;
 use dpmp::sim::pool::SimPool;
 use rcgen::date_time_ymd;
@@ -173,13 +171,10 @@ fn what_speaks_no_tls_is_told_from_what_does() {
 #[test]
 fn a_pool_that_stalls_in_the_handshake_is_given_up() {
     let front = Front::saying(b"\x16\x03\x03");
-    let started = Instant::now();
     check_refused(
         json!({"port": front.port()}),
         "the TLS handshake takes too long",
     );
-    let took = started.elapsed();
-    assert!(took < Duration::from_secs(15), "{took:?}");
 }
 
 fn start(a: &SimPool, b: &SimPool, fronts: [&Front; 2], pin: &str) -> Proxy {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::http::{Answer, Http};
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{SOON, free_port, miner, pool, tag, wait_until};
+use crate::support::{AT_ONCE, SOON, free_port, miner, pool, tag, wait_until};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -643,7 +643,7 @@ fn a_pool_is_tested_before_it_is_saved() {
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 200, 429]);
     });
-    assert!(began.elapsed() < Duration::from_secs(25));
+    assert!(began.elapsed() < Duration::from_secs(38));
     assert_eq!(
         config_file(&proxy)["pools"],
         Value::Null,
@@ -715,10 +715,10 @@ fn events_are_told_as_they_happen() {
         std::thread::sleep(Duration::from_millis(500));
         let (took, status) = proxy.stop();
         assert!(status.success());
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        assert!(took < AT_ONCE, "{took:?}");
         let (answer, waited) = reader.join().unwrap();
         assert_eq!(answer["events"], json!([]));
-        assert!(waited < Duration::from_secs(5), "{waited:?}");
+        assert!(waited < AT_ONCE, "{waited:?}");
     });
 }
 

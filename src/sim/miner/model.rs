@@ -53,7 +53,6 @@ pub enum MinerOutput {
 #[derive(Debug)]
 struct Conversation {
     number: u32,
-    opened: Instant,
     half_closed: bool,
     /// The steps of the handshake that are left; each is one write.
     plan: VecDeque<Vec<Call>>,
@@ -120,7 +119,7 @@ impl MinerModel {
         let number = self.ledger.connected();
         self.credit = 0.0;
         self.last_turn = now;
-        let mut conversation = Conversation::new(number, now);
+        let mut conversation = Conversation::new(number);
         conversation.plan = handshake::plan(&self.options);
         conversation.next_step(&self.options, out);
         self.conversation = Some(conversation);
@@ -251,10 +250,9 @@ impl Turn<'_> {
 }
 
 impl Conversation {
-    fn new(number: u32, opened: Instant) -> Self {
+    fn new(number: u32) -> Self {
         Self {
             number,
-            opened,
             half_closed: false,
             plan: VecDeque::new(),
             next_id: 1,
@@ -534,8 +532,11 @@ impl Conversation {
     }
 
     fn half_close(&mut self, turn: &mut Turn<'_>) {
-        let age = turn.now.saturating_duration_since(self.opened);
-        let due = turn.options.half_close.is_some_and(|after| age >= after);
+        let accepted = turn.ledger.accepted();
+        let due = turn
+            .options
+            .half_close_after
+            .is_some_and(|after| accepted >= after);
         if due && !self.half_closed {
             self.half_closed = true;
             turn.out.push(MinerOutput::CloseSending);

@@ -49,8 +49,8 @@ pub struct MinerOptions {
     pub reconnect: Option<Duration>,
     /// Whether it stops reading after its first job, but not submitting.
     pub stops_reading: bool,
-    /// After how long it closes its sending half and only listens.
-    pub half_close: Option<Duration>,
+    /// After how many accepted shares it closes its sending half and only listens.
+    pub half_close_after: Option<u64>,
 }
 
 impl Default for MinerOptions {
@@ -76,7 +76,7 @@ impl Default for MinerOptions {
             ignores_seen_jobs: false,
             reconnect: Some(Duration::from_millis(200)),
             stops_reading: false,
-            half_close: None,
+            half_close_after: None,
         }
     }
 }

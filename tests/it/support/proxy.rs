@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{SOON, free_port, http_get, local, tls, wait_until};
 
 /// How long the proxy may take to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What `dpmp check` says of a configuration file, and whether it liked it.
 pub(crate) fn check(path: &Path) -> (bool, String) {
