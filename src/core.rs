@@ -32,6 +32,7 @@ pub mod snapshot;
 pub mod templates;
 
 mod agenda;
+mod dialer;
 mod probe;
 mod random;
 mod scout;
@@ -39,6 +40,7 @@ mod turn;
 pub mod verdict;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,6 +116,7 @@ enum Due {
     Probe(PoolSlot),
     Sites(PoolSlot),
     Verdict(PoolSlot),
+    Dialer(PoolSlot),
     Miner(MinerId),
 }
 
@@ -172,11 +175,11 @@ impl Core {
                 self.look_at_lost_pools(now, out);
             }
             Event::PoolOpened { conn } => {
-                self.pools[conn.slot].dial_ended(conn);
+                self.pools[conn.slot].dialer.dial_ended(conn);
                 self.on_pool_opened(conn, now, out);
             }
             Event::PoolDialFailed { conn, error } => {
-                self.pools[conn.slot].dial_ended(conn);
+                self.pools[conn.slot].dialer.dial_ended(conn);
                 match conn.client {
                     Client::Probe => self.on_probe_lost(conn, &Loss::DialFailed(error), now, out),
                     Client::Scout => self.on_scout_lost(conn, &Loss::DialFailed(error), now, out),
@@ -229,7 +232,7 @@ impl Core {
         }
         self.look_at_verdicts(now, out);
         self.look_at_sites(now, out);
-        self.pump_dials(out);
+        self.pump_dials(now, out);
     }
 
     /// Does everything whose time has come.
@@ -243,6 +246,8 @@ impl Core {
                 Due::Sites(slot) => self.on_scout_deadline(slot, now, out),
                 // Looked at below, as after every event.
                 Due::Verdict(_) => (),
+                // It is looked at in every turn.
+                Due::Dialer(_) => (),
             }
         }
         while let Some((_, id)) = self
@@ -261,7 +266,7 @@ impl Core {
         }
         self.look_at_verdicts(now, out);
         self.look_at_sites(now, out);
-        self.pump_dials(out);
+        self.pump_dials(now, out);
     }
 
     /// When [`handle_deadline`](Self::handle_deadline) has to be called.
@@ -384,18 +389,27 @@ impl Core {
             ledger: &mut self.ledger,
             random: &mut self.random,
             out,
-            came_up: None,
+            came_up: false,
+            opened: None,
             seeks_pools: false,
         };
         act(miner, &mut turn);
         miner.settle(&mut turn);
         let (rules, came_up, seeks_pools) = (turn.rules, turn.came_up, turn.seeks_pools);
+        let opened = turn.opened;
+        for slot in PoolSlot::ALL {
+            if miner.may_attempt(slot) {
+                self.pools[slot].dialer.call();
+            }
+        }
         self.agenda.set(
             Due::Miner(id),
             miner.next_deadline(&self.config, &rules, now.at),
         );
-        if let Some(slot) = came_up {
-            self.on_pool_up(slot, now);
+        if let Some(slot) = opened {
+            self.let_others_follow(slot, now, out);
+        }
+        if came_up {
             self.release_waiting(now, out);
         }
         if seeks_pools {
@@ -403,19 +417,22 @@ impl Core {
         }
     }
 
-    /// A pool answers again: nobody sits out a long pause any more.
-    fn on_pool_up(&mut self, slot: PoolSlot, now: Now) {
-        if !self.pools[slot].may_hurry(now.at) {
-            return;
-        }
+    /// Somebody has work: the others need not wait any longer.
+    fn let_others_follow(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+        let hurry = self.pools[slot].dialer.may_hurry(now.at);
         let rules = self.rules();
         for (id, miner) in &mut self.miners {
-            let pause = Duration::from_secs(1).mul_f64(self.random.unit());
-            miner.hurry(now.at.checked_add(pause).unwrap_or(now.at), Some(slot));
-            self.agenda.set(
-                Due::Miner(*id),
-                miner.next_deadline(&self.config, &rules, now.at),
-            );
+            if miner.stands_by(slot) || hurry && miner.may_attempt(slot) {
+                self.pools[slot].dialer.queue(miner.want(slot));
+                self.agenda.set(
+                    Due::Miner(*id),
+                    miner.next_deadline(&self.config, &rules, now.at),
+                );
+            }
+        }
+        if self.pools[slot].probe.stands_by() {
+            // What it would find out is known now.
+            self.pools[slot].probe.close(out);
         }
     }
 
@@ -432,34 +449,78 @@ impl Core {
     }
 
     /// Dials as many of those that wait as each pool's gate lets through.
-    fn pump_dials(&mut self, out: &mut Vec<Action>) {
+    fn pump_dials(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
-            while self.pools[slot].has_dials() {
-                let Some(conn) = self.pools[slot].next_dial() else {
-                    break;
-                };
-                let wanted = match conn.client {
-                    Client::Probe => self.pools[slot].probe.start_dial(conn),
-                    Client::Scout => self.pools[slot].sites.scout.start_dial(conn),
-                    Client::Miner(id) => self
-                        .miners
-                        .get_mut(&id)
-                        .is_some_and(|miner| miner.start_dial(conn)),
-                };
-                let config = match conn.client {
-                    Client::Scout => &self.wanted,
-                    Client::Probe | Client::Miner(_) => &self.config,
-                };
-                let Some(pool) = config.pool_in_use(slot).filter(|_| wanted) else {
-                    continue;
-                };
-                self.pools[slot].dial_started(conn);
-                out.push(Action::Report(Fact::PoolDialing { conn }));
-                out.push(Action::Dial {
-                    conn,
-                    target: pool::target(pool),
-                });
+            self.attempt(slot, now);
+            while let Some(conn) = self.pools[slot].dialer.next_dial() {
+                if self.starts(conn) {
+                    let config = match conn.client {
+                        Client::Scout => &self.wanted,
+                        Client::Probe | Client::Miner(_) => &self.config,
+                    };
+                    let Some(pool) = config.pool_in_use(slot) else {
+                        continue;
+                    };
+                    self.pools[slot].dialer.dial_started(conn);
+                    out.push(Action::Report(Fact::PoolDialing { conn }));
+                    out.push(Action::Dial {
+                        conn,
+                        target: pool::target(pool),
+                    });
+                }
             }
+            let deadline = self.pools[slot].dialer.next_deadline();
+            self.agenda.set(Due::Dialer(slot), deadline);
+        }
+    }
+
+    /// Whether a connection from the gate's queue is still wanted; if so it counts as being dialled. A miner's stands by
+    /// if all work has ended meanwhile.
+    fn starts(&mut self, conn: PoolConn) -> bool {
+        let pool = &mut self.pools[conn.slot];
+        match conn.client {
+            Client::Probe => pool.probe.start_dial(conn),
+            Client::Scout => pool.sites.scout.start_dial(conn),
+            Client::Miner(id) => {
+                let Some(miner) = self.miners.get_mut(&id) else {
+                    return false;
+                };
+                if pool.dialer.is_late(conn) {
+                    if miner.step_back(conn) {
+                        pool.dialer.call();
+                    }
+                    return false;
+                }
+                miner.start_dial(conn)
+            }
+        }
+    }
+
+    /// While nobody has work: one of those that wait tries when its time has come, each time another one.
+    fn attempt(&mut self, slot: PoolSlot, now: Now) {
+        if self.stopping.is_some() {
+            self.pools[slot].dialer.dismiss();
+        }
+        while self.pools[slot].dialer.may_attempt(now.at) {
+            let pool = &mut self.pools[slot];
+            let probes = pool.probe.may_attempt()
+                && (pool.dialer.is_sought()
+                    || self.miners.values().any(|miner| miner.waits_for_pools()));
+            if probes {
+                let conn = pool.probe.want();
+                pool.dialer.attempt(conn, None, now.at, &mut self.random);
+                continue;
+            }
+            let last = pool.dialer.last().unwrap_or(MinerId(0));
+            let after = (Bound::Excluded(last), Bound::Unbounded);
+            let mut in_turn = self.miners.range(after).chain(self.miners.range(..=last));
+            let next = in_turn.find_map(|(id, miner)| miner.may_attempt(slot).then_some(*id));
+            let Some(miner) = next.and_then(|id| self.miners.get_mut(&id)) else {
+                pool.dialer.dismiss();
+                return;
+            };
+            let conn = miner.want(slot);
+            pool.dialer.attempt(conn, next, now.at, &mut self.random);
         }
     }
 
@@ -502,6 +563,7 @@ impl Core {
         for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
             self.pools[slot].refusal = None;
             self.pools[slot].answers = Answers::default();
+            self.pools[slot].dialer.restart(now.at);
         }
         for id in self.miner_ids() {
             self.with_miner(id, now, out, |miner, turn| {

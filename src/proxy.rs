@@ -23,6 +23,7 @@ use crate::observe::published::Published;
 use crate::shell::accept::{Door, Reception, listen};
 use crate::shell::dial::dial;
 use crate::shell::inbox::{self, Context, Input, Live};
+use crate::shell::names::Names;
 use crate::shell::panics::Panics;
 use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
@@ -124,6 +125,7 @@ impl Proxy {
             inbox: inbox.clone(),
             live: Live::new(Arc::clone(&config)),
             observer: Arc::clone(&observer),
+            names: Names::default(),
             tls: Tls::default(),
         };
         let reception = Reception::new(room, context.clone());

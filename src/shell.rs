@@ -6,10 +6,12 @@ pub mod connection;
 pub mod dial;
 pub mod inbox;
 pub mod link;
+pub mod names;
 pub mod panics;
 pub mod proxy_header;
 pub mod scheduler;
 pub mod seats;
+pub mod standstill;
 pub mod tls;
 
 pub mod settings;

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Read};
-use std::net::ToSocketAddrs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,9 @@ use crate::core::session::OWN_USER_AGENT;
 use crate::core::templates::Templates;
 use crate::core::upstream::open::heard::Heard;
 use crate::core::upstream::{Identity, Loss, Talk, Upstream};
-use crate::shell::dial::{connect, secure};
+use crate::shell::dial::{connect, resolve, secure};
 use crate::shell::link::{Incoming, Socket};
+use crate::shell::names::Names;
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::{Encode, decode_pool};
 use crate::stratum::job::{Notify, network_difficulty};
@@ -75,7 +76,7 @@ pub struct Failure {
     pub error: anyhow::Error,
 }
 
-/// Visits a pool, for no longer than `patience` (but that a name server may take its own time).
+/// Visits a pool, for no longer than `patience`.
 ///
 /// # Errors
 /// What the pool did wrong, or an error of `tell`.
@@ -224,14 +225,12 @@ impl<'a> Visit<'a> {
     }
 
     fn run(&mut self) -> anyhow::Result<()> {
-        let addresses: Vec<_> = (self.pool.host.as_str(), self.pool.port)
-            .to_socket_addrs()
-            .with_context(|| format!("the name {:?} cannot be resolved", self.pool.host))?
-            .map(|address| address.ip().to_string())
-            .collect();
-        self.step("resolve", true, self.began, addresses.join(", "))?;
+        let until = self.began + self.patience;
+        let addresses = resolve(&target(self.pool), &Names::default(), until)?;
+        let texts: Vec<_> = addresses.iter().map(|it| it.ip().to_string()).collect();
+        self.step("resolve", true, self.began, texts.join(", "))?;
         for _ in 0..MOST_ATTEMPTS {
-            if self.attempt()? {
+            if self.attempt(&addresses)? {
                 return Ok(());
             }
         }
@@ -263,12 +262,12 @@ impl<'a> Visit<'a> {
 
     /// One connection: whether a job came, or the pool hung up on `mining.configure` and wants to be
     /// asked in another way.
-    fn attempt(&mut self) -> anyhow::Result<bool> {
+    fn attempt(&mut self, addresses: &[SocketAddr]) -> anyhow::Result<bool> {
         let began = clock();
         self.during = "connect";
         let until = self.began + self.patience;
         let target = target(self.pool);
-        let stream = connect(&target, until).context("could not connect")?;
+        let stream = connect(addresses, until).context("could not connect")?;
         let peer = stream
             .peer_addr()
             .map(|peer| peer.to_string())

@@ -9,6 +9,33 @@ use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool};
 use crate::units::{MinerId, PoolConn, PoolSlot};
 
+/// Why a dial came to nothing, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DialError {
+    /// Nobody could be reached at the address, or the name has none.
+    Unreachable(String),
+    /// Somebody was reached, but no encrypted connection could be made.
+    Unencrypted(String),
+    /// The certificate is not trusted. Only the owner, or the pool's, can change that.
+    Certificate(String),
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) | Self::Unencrypted(why) | Self::Certificate(why) => {
+                f.write_str(why)
+            }
+        }
+    }
+}
+
+impl From<&str> for DialError {
+    fn from(why: &str) -> Self {
+        Self::Unreachable(why.to_owned())
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -49,8 +76,8 @@ pub enum Event {
     PoolDialFailed {
         /// Which.
         conn: PoolConn,
-        /// Why, in words.
-        error: String,
+        /// Why.
+        error: DialError,
     },
     /// A pool sent a line.
     PoolSent {

@@ -18,7 +18,7 @@ use crate::core::fact::{Fact, TurnedAway};
 use crate::core::jobs::SentJobs;
 use crate::core::ledger::BestShare;
 use crate::core::meter::Meter;
-use crate::core::pool::extranonce_sizes;
+use crate::core::pool::{Health, extranonce_sizes};
 use crate::core::recent::RecentShares;
 use crate::core::schedule::{Rules, Schedule};
 use crate::core::session::{Authorization, Session};
@@ -589,7 +589,11 @@ impl Miner {
         let mut trials = PoolSlot::ALL
             .into_iter()
             .filter(|slot| turn.config.pool_in_use(*slot).is_some())
-            .map(|slot| &self.trials[slot]);
+            .map(|slot| match &self.trials[slot] {
+                // Others have tried in vain.
+                Trial::Pending if turn.pools[slot].health == Health::Down => &Trial::Unreachable,
+                trial @ (Trial::Pending | Trial::Unreachable | Trial::Refused(_)) => trial,
+            });
         if trials.clone().any(|trial| *trial == Trial::Pending) {
             return;
         }

@@ -1,14 +1,15 @@
 //! What is known of a pool as a whole: facts that outlive connections, the gate for dials, its health.
 //! One connection's life is in [`upstream`](super::upstream).
 
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, PoolConfig};
 use crate::core::action::{Action, DialTarget};
+use crate::core::dialer::Dialer;
 use crate::core::meter::Meter;
 use crate::core::pool_facts::PoolFacts;
+use crate::core::random::Random;
 use crate::core::sites::Sites;
 use crate::core::templates::Templates;
 use crate::core::upstream::open::Step;
@@ -16,10 +17,7 @@ use crate::core::upstream::{Loss, Talk, Upstream};
 use crate::core::verdict::{Answers, Flaw};
 use crate::core::version_form::Forms;
 use crate::stratum::job::Notify;
-use crate::units::{Client, Now, PerPool, PoolConn, PoolSlot};
-
-/// How many dials to one pool are under way at a time.
-const MOST_DIALS: usize = 16;
+use crate::units::{Client, Now, PerPool, PoolSlot};
 
 /// The smallest extranonce2 that can be used, in bytes: below it work would repeat within
 /// minutes (QUIRKS Q35).
@@ -35,9 +33,6 @@ const ENOUGH_PROBES: u32 = 2;
 
 /// Nobody waits longer for a pool that does not even refuse: miners give up soon.
 const LONGEST_SEARCH: Duration = Duration::from_secs(5);
-
-/// How often those who wait for a pool are hurried when it is up again.
-const HURRY_EVERY: Duration = Duration::from_secs(60);
 
 /// How much a new answer weighs in the average of the latency.
 const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
@@ -71,8 +66,6 @@ pub struct Pool {
     pub lost: Meter,
     /// How it answers shares.
     pub answers: Answers,
-    /// When those who wait for it were last hurried.
-    hurried: Option<Instant>,
     /// Since when it is down.
     down_at: Option<Instant>,
     /// How many connections are authorized.
@@ -87,10 +80,8 @@ pub struct Pool {
     pub health_since: u64,
     /// Why it is down.
     pub trouble: Option<String>,
-    /// Dials that wait for their turn.
-    queue: VecDeque<PoolConn>,
-    /// Dials under way.
-    dialing: BTreeSet<PoolConn>,
+    /// When it is dialled.
+    pub dialer: Dialer,
 }
 
 /// A pool's state.
@@ -121,7 +112,6 @@ impl Pool {
             answered: Meter::new(now.at),
             lost: Meter::new(now.at),
             answers: Answers::default(),
-            hurried: None,
             down_at: None,
             ready: 0,
             working: 0,
@@ -129,8 +119,7 @@ impl Pool {
             health: Health::Unknown,
             health_since: now.unix_ms,
             trouble: None,
-            queue: VecDeque::new(),
-            dialing: BTreeSet::new(),
+            dialer: Dialer::new(now.at),
         }
     }
 
@@ -184,35 +173,6 @@ impl Pool {
         self.latency = Some(before + (latency - before) * LATENCY_WEIGHT);
     }
 
-    /// Puts a connection into the queue for the gate.
-    pub fn queue_dial(&mut self, conn: PoolConn) {
-        self.queue.push_back(conn);
-    }
-
-    /// The next connection that may be dialled; the caller says with
-    /// [`dial_started`](Self::dial_started) if it does.
-    pub fn next_dial(&mut self) -> Option<PoolConn> {
-        if self.dialing.len() >= MOST_DIALS {
-            return None;
-        }
-        self.queue.pop_front()
-    }
-
-    /// Takes a place in the gate.
-    pub fn dial_started(&mut self, conn: PoolConn) {
-        self.dialing.insert(conn);
-    }
-
-    /// Gives the place back.
-    pub fn dial_ended(&mut self, conn: PoolConn) {
-        self.dialing.remove(&conn);
-    }
-
-    /// Whether [`next_dial`](Self::next_dial) may yield something.
-    pub fn has_dials(&self) -> bool {
-        !self.queue.is_empty() && self.dialing.len() < MOST_DIALS
-    }
-
     /// Notes that a connection became authorized; whether the pool is up only now.
     pub fn connection_ready(&mut self, now: Now) -> bool {
         self.ready += 1;
@@ -221,17 +181,6 @@ impl Pool {
         }
         self.refusal = None;
         self.set_health(Health::Up, now)
-    }
-
-    /// Whether those who wait for it may be hurried, now that it is up: not again soon, since a pool that lets
-    /// everybody in and closes is not helped by that.
-    pub fn may_hurry(&mut self, now: Instant) -> bool {
-        let lately = |last| now.saturating_duration_since(last) < HURRY_EVERY;
-        let may = !self.hurried.is_some_and(lately);
-        if may {
-            self.hurried = Some(now);
-        }
-        may
     }
 
     /// Notes that an authorized connection ended, by the pool's fault if there is one; whether the pool is down only
@@ -270,15 +219,23 @@ impl Pool {
         }
     }
 
-    /// Notes that an authorized connection has its first job.
-    pub fn work_begun(&mut self) {
+    /// Notes that an authorized connection has its first job; whether no other has one.
+    pub fn work_begun(&mut self, now: Now) -> bool {
         self.working += 1;
         self.jobless_since = None;
+        let first = self.working == 1;
+        if first {
+            self.dialer.opens(now.at);
+        }
+        first
     }
 
-    /// Notes that a connection that had work ended.
-    pub fn work_ended(&mut self) {
+    /// Notes that a connection that had work ended; `failed`: not because we let go of it.
+    pub fn work_ended(&mut self, failed: bool, now: Now, random: &mut Random) {
         self.working = self.working.saturating_sub(1);
+        if self.working == 0 {
+            self.dialer.closes(failed, now.at, random);
+        }
     }
 
     /// Whether miners can work for it: `None` if nobody has tried since it was last reached.

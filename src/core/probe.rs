@@ -1,10 +1,10 @@
 //! The probes: the proxy's own short look at each pool, so that miners can be answered at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::Config;
 use crate::core::action::Action;
+use crate::core::dialer::Ended;
 use crate::core::fact::Fact;
 use crate::core::miner::Miner;
 use crate::core::pool::Health;
@@ -16,17 +16,14 @@ use crate::core::{Core, Due, MOST_FACTS, pools_known};
 use crate::stratum::message::FromPool;
 use crate::units::{LinkId, Now, PoolConn, PoolSlot};
 
-/// How often the probes look for pools at the most, while miners come in vain.
-const SEEK_EVERY: Duration = Duration::from_secs(5);
-
 impl Core {
     pub(super) fn start_probe(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         if self.config.pool_in_use(slot).is_some() && self.stopping.is_none() {
             let conn = self.pools[slot].probe.want();
-            self.pools[slot].queue_dial(conn);
+            self.pools[slot].dialer.queue(conn);
             self.pools[slot].sought.get_or_insert(now.at);
             self.note_probe_deadline(slot, now);
-            self.pump_dials(out);
+            self.pump_dials(now, out);
         }
     }
 
@@ -37,7 +34,8 @@ impl Core {
         }
         for slot in PoolSlot::ALL {
             let pool = &self.pools[slot];
-            if pool.health == Health::Down && pool.probe.is_idle() {
+            let rests = pool.probe.is_idle() || pool.probe.stands_by();
+            if pool.health == Health::Down && rests {
                 self.start_probe(slot, now, out);
             }
         }
@@ -49,15 +47,9 @@ impl Core {
             if self.pools[slot].probe.is_idle() {
                 self.start_probe(slot, now, out);
             } else {
-                self.hurry_probe(slot, now);
+                self.pools[slot].dialer.seek();
             }
         }
-    }
-
-    fn hurry_probe(&mut self, slot: PoolSlot, now: Now) {
-        let soon = now.at.checked_add(SEEK_EVERY).unwrap_or(now.at);
-        self.pools[slot].probe.hurry(soon);
-        self.note_probe_deadline(slot, now);
     }
 
     pub(super) fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
@@ -91,6 +83,7 @@ impl Core {
         let pool = &mut self.pools[conn.slot];
         pool.probe.close(out);
         pool.reached(now);
+        pool.dialer.answered(conn, now.at);
         let config = Arc::clone(&self.config);
         if self.remember(&config, conn.slot) {
             let PoolFacts { e2_size, mask, .. } = self.pools[conn.slot].facts;
@@ -119,6 +112,12 @@ impl Core {
             return;
         }
         let asked_wrongly = closed && pool.probe.hung_up_on_configure(&mut pool.facts, now.at);
+        let how = if asked_wrongly {
+            Ended::Again
+        } else {
+            loss.ended()
+        };
+        pool.dialer.ended(conn, how, now.at);
         if !asked_wrongly {
             if pool.probe.open().is_some() && !closed {
                 out.push(Action::Abort {
@@ -141,7 +140,7 @@ impl Core {
             }
         }
         if self.miners.values().any(|miner| miner.waits_for_pools()) {
-            self.hurry_probe(conn.slot, now);
+            self.pools[conn.slot].dialer.call();
         }
         self.note_probe_deadline(conn.slot, now);
         self.release_waiting(now, out);
@@ -159,7 +158,12 @@ impl Core {
             let conn = probe.conn();
             self.on_probe_done(conn, now, out);
         } else if probe.pause_over(now.at) {
-            self.start_probe(slot, now, out);
+            if self.pools[slot].dialer.is_wanted() {
+                // A miner's attempt finds the same out.
+                self.pools[slot].probe.stand_by();
+            } else {
+                self.start_probe(slot, now, out);
+            }
         }
         self.release_waiting(now, out);
         self.note_probe_deadline(slot, now);

@@ -72,7 +72,7 @@ impl Core {
             if self.pools[slot].sites.wants_look(now.at) {
                 self.pools[slot].sites.facts = facts_of(&self.known, &self.wanted, slot);
                 let conn = self.pools[slot].sites.scout.want();
-                self.pools[slot].queue_dial(conn);
+                self.pools[slot].dialer.queue(conn);
             }
             self.note_sites_deadline(slot, now);
         }
@@ -188,7 +188,7 @@ impl Core {
             self.end_look(slot, true, now, out);
         } else if self.pools[slot].sites.scout.pause_over(now.at) {
             let conn = self.pools[slot].sites.scout.want();
-            self.pools[slot].queue_dial(conn);
+            self.pools[slot].dialer.queue(conn);
         }
         self.note_sites_deadline(slot, now);
     }

@@ -29,8 +29,10 @@ pub struct Turn<'a> {
     pub(in crate::core) ledger: &'a mut Ledger,
     pub(in crate::core) random: &'a mut Random,
     pub(in crate::core) out: &'a mut Vec<Action>,
-    /// A pool that has just come up: others that wait for it need not wait any longer.
-    pub(in crate::core) came_up: Option<PoolSlot>,
+    /// A pool that has just come up: miners that wait for their answer may get it.
+    pub(in crate::core) came_up: bool,
+    /// A pool for which nobody could work a moment ago: others that wait for it may follow.
+    pub(in crate::core) opened: Option<PoolSlot>,
     /// A miner came that no pool can be found for: is one of them back?
     pub(in crate::core) seeks_pools: bool,
 }
@@ -133,7 +135,7 @@ impl Turn<'_> {
             if !self.pools[slot].is_set_aside() {
                 self.report(Fact::PoolUp { slot });
             }
-            self.came_up = Some(slot);
+            self.came_up = true;
         }
     }
 
@@ -145,7 +147,7 @@ impl Turn<'_> {
         loss: &Loss,
     ) {
         if open.is_some_and(Open::has_worked) {
-            self.pools[slot].work_ended();
+            self.pools[slot].work_ended(true, self.now, self.random);
         }
         let down = if open.is_some_and(Open::is_ready) {
             self.pools[slot].connection_ended(Some(loss), self.now)
@@ -164,7 +166,7 @@ impl Turn<'_> {
     pub(in crate::core) fn pool_let_go(&mut self, open: &Open) {
         let pool = &mut self.pools[open.conn.slot];
         if open.has_worked() {
-            pool.work_ended();
+            pool.work_ended(false, self.now, self.random);
         }
         pool.connection_ended(None, self.now);
     }

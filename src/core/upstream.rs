@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
+use crate::core::dialer::Ended;
+use crate::core::event::DialError;
 use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
 use crate::core::random::Random;
 use crate::core::templates::Templates;
@@ -74,8 +76,10 @@ pub struct Upstream {
 enum State {
     /// Not wanted.
     Idle,
-    /// To be dialled again at this time.
-    Waiting(Instant),
+    /// To be dialled again at this time; not even earlier when the pool is back if that is `firm`.
+    Waiting { until: Instant, firm: bool },
+    /// To be dialled when others have work again, or to find out whether they would.
+    StandBy,
     /// Waits for its turn at the pool's gate.
     Queued,
     /// The shell dials.
@@ -90,7 +94,7 @@ pub enum Loss {
     /// It ended; how.
     Closed(String),
     /// It could not be made; why.
-    DialFailed(String),
+    DialFailed(DialError),
     /// A step of the handshake was not answered.
     NoAnswerTo(Step),
     /// The pool answered a step with a refusal.
@@ -105,6 +109,35 @@ pub enum Loss {
     Stalled,
     /// A share was not answered for `answer_seconds`.
     Unanswered,
+}
+
+impl Loss {
+    /// Whether only the owner, or the pool's, can mend it. It is of this worker: others may have more luck.
+    fn is_firm(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(Step::Authorize, _)
+                | Self::ExtranonceTooSmall(_)
+                | Self::DialFailed(DialError::Certificate(_))
+        )
+    }
+
+    /// What it says about the pool to those who wait for it.
+    pub fn ended(&self) -> Ended {
+        match self {
+            Self::DialFailed(DialError::Unreachable(_)) => Ended::Unreachable,
+            Self::Refused(Step::Authorize, _) => Ended::Refused,
+            Self::DialFailed(DialError::Unencrypted(_) | DialError::Certificate(_))
+            | Self::Closed(_)
+            | Self::NoAnswerTo(_)
+            | Self::Refused(..)
+            | Self::BadSubscription(_)
+            | Self::BadMessage(_)
+            | Self::ExtranonceTooSmall(_)
+            | Self::Stalled
+            | Self::Unanswered => Ended::Useless,
+        }
+    }
 }
 
 impl fmt::Display for Loss {
@@ -151,7 +184,11 @@ impl Upstream {
     pub fn open(&self) -> Option<&Open> {
         match &self.state {
             State::Open(open) => Some(open),
-            State::Idle | State::Waiting(_) | State::Queued | State::Dialing => None,
+            State::Idle
+            | State::Waiting { .. }
+            | State::StandBy
+            | State::Queued
+            | State::Dialing => None,
         }
     }
 
@@ -159,7 +196,11 @@ impl Upstream {
     pub fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.state {
             State::Open(open) => Some(open),
-            State::Idle | State::Waiting(_) | State::Queued | State::Dialing => None,
+            State::Idle
+            | State::Waiting { .. }
+            | State::StandBy
+            | State::Queued
+            | State::Dialing => None,
         }
     }
 
@@ -177,7 +218,7 @@ impl Upstream {
     pub fn state_name(&self) -> &'static str {
         match &self.state {
             State::Idle => "idle",
-            State::Waiting(_) => "waiting",
+            State::Waiting { .. } | State::StandBy => "waiting",
             State::Queued | State::Dialing => "connecting",
             State::Open(open) if open.is_ready() => "ready",
             State::Open(_) => "handshake",
@@ -229,9 +270,12 @@ impl Upstream {
                 open.heard = talk.now;
                 open.on_message(message, talk)
             }
-            State::Open(_) | State::Idle | State::Waiting(_) | State::Queued | State::Dialing => {
-                Heard::Nothing
-            }
+            State::Open(_)
+            | State::Idle
+            | State::Waiting { .. }
+            | State::StandBy
+            | State::Queued
+            | State::Dialing => Heard::Nothing,
         }
     }
 
@@ -242,14 +286,14 @@ impl Upstream {
 
     /// Whether the pause is over.
     pub fn pause_over(&self, now: Instant) -> bool {
-        matches!(self.state, State::Waiting(until) if until <= now)
+        matches!(self.state, State::Waiting { until, .. } if until <= now)
     }
 
     /// When something has to be looked at.
     pub fn next_deadline(&self, limits: &PoolConfig, now: Instant) -> Option<Instant> {
         match &self.state {
-            State::Idle | State::Queued | State::Dialing => None,
-            State::Waiting(until) => Some(*until),
+            State::Idle | State::StandBy | State::Queued | State::Dialing => None,
+            State::Waiting { until, .. } => Some(*until),
             State::Open(open) => open.next_deadline(limits, now),
         }
     }
@@ -264,19 +308,17 @@ impl Upstream {
         } else {
             self.failures.saturating_add(1)
         };
-        let pause = match loss {
-            Loss::Refused(Step::Authorize, _) | Loss::ExtranonceTooSmall(_) => REFUSED_BACK_OFF,
-            Loss::Closed(_)
-            | Loss::DialFailed(_)
-            | Loss::NoAnswerTo(_)
-            | Loss::Refused(_, _)
-            | Loss::BadSubscription(_)
-            | Loss::BadMessage(_)
-            | Loss::Stalled
-            | Loss::Unanswered => self.back_off(),
+        let pause = if loss.is_firm() {
+            REFUSED_BACK_OFF
+        } else {
+            self.back_off()
         };
         // A fifth more or less, so that a farm does not come back all at the same moment.
-        self.wait(pause.mul_f64(0.8 + 0.4 * random.unit()), now);
+        self.wait(
+            pause.mul_f64(0.8 + 0.4 * random.unit()),
+            loss.is_firm(),
+            now,
+        );
         open
     }
 
@@ -317,7 +359,8 @@ impl Upstream {
         } else {
             self.failures.saturating_add(1)
         };
-        self.wait(pause.max(least), now);
+        let pause = pause.max(least);
+        self.wait(pause, !pause.is_zero(), now);
         open
     }
 
@@ -325,7 +368,7 @@ impl Upstream {
     pub fn reset(&mut self, pause: Duration, now: Instant) -> Option<Box<Open>> {
         let open = self.take_open();
         self.failures = 0;
-        self.wait(pause, now);
+        self.wait(pause, false, now);
         open
     }
 
@@ -346,11 +389,39 @@ impl Upstream {
         }
     }
 
-    /// Shortens the pause: somebody else got through to the pool.
-    pub fn hurry(&mut self, until: Instant) {
-        if let State::Waiting(before) = &mut self.state {
-            *before = until.min(*before);
+    /// Shortens the pause: the miner asks again, perhaps with another name.
+    pub fn hurry(&mut self, soon: Instant) {
+        if let State::Waiting { until, firm } = &mut self.state {
+            *until = soon.min(*until);
+            *firm = false;
         }
+    }
+
+    /// Waits until others have work, or it is its turn to try.
+    pub fn stand_by(&mut self) {
+        self.state = State::StandBy;
+    }
+
+    /// Whether it waits until others have work.
+    pub fn stands_by(&self) -> bool {
+        matches!(self.state, State::StandBy)
+    }
+
+    /// Whether this connection waits at the gate; if so it stands by from now on.
+    pub fn step_back(&mut self, conn: PoolConn) -> bool {
+        let steps_back = conn == self.conn() && matches!(self.state, State::Queued);
+        if steps_back {
+            self.stand_by();
+        }
+        steps_back
+    }
+
+    /// Whether it may be the one that tries while nobody has work.
+    pub fn may_attempt(&self) -> bool {
+        matches!(
+            self.state,
+            State::StandBy | State::Waiting { firm: false, .. }
+        )
     }
 
     /// 1, 2, 4 … 60 s.
@@ -359,14 +430,19 @@ impl Upstream {
         (Duration::from_secs(1) * 2u32.pow(doubled)).min(LONGEST_BACK_OFF)
     }
 
-    fn wait(&mut self, pause: Duration, now: Instant) {
-        self.state = State::Waiting(now.checked_add(pause).unwrap_or(now));
+    fn wait(&mut self, pause: Duration, firm: bool, now: Instant) {
+        let until = now.checked_add(pause).unwrap_or(now);
+        self.state = State::Waiting { until, firm };
     }
 
     fn take_open(&mut self) -> Option<Box<Open>> {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Open(open) => Some(open),
-            State::Idle | State::Waiting(_) | State::Queued | State::Dialing => None,
+            State::Idle
+            | State::Waiting { .. }
+            | State::StandBy
+            | State::Queued
+            | State::Dialing => None,
         }
     }
 }

@@ -1,29 +1,40 @@
 //! Connects to a pool and then reads it, on one thread of the connection's own.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
+
 use crate::core::action::DialTarget;
+use crate::core::event::DialError;
 use crate::observe::metrics::Side;
 use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::Socket;
+use crate::shell::names::Names;
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::decode_pool;
 use crate::system::clock::clock;
-use crate::system::thread::{PARSER_STACK, spawn};
+use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 use crate::units::PoolConn;
 
-/// How long one address may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a look-up of the pool's name may take.
+const LOOK_UP: Duration = Duration::from_secs(4);
+
+/// How long a pool may take to accept a connection, at all its addresses together: a lost packet is sent again after 1
+/// and 3 s.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long the next address waits for the one before, which goes on meanwhile (RFC 8305 recommends this).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// How many of a name's addresses are tried.
 const MOST_ADDRESSES: usize = 6;
 
-/// How long all of them together may take.
-const PATIENCE_FOR_ALL: Duration = Duration::from_secs(30);
+/// How long a TLS handshake may take.
+const SHAKE_HANDS: Duration = Duration::from_secs(10);
 
 /// Far above what a pool sends on one connection; beyond it the reader pauses. A miner's queue holds
 /// two seconds of it, so that no burst of a pool costs a miner that reads its connection.
@@ -41,34 +52,68 @@ pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) -> io::R
     Ok(())
 }
 
-/// Connects to the first of a name's addresses that answers, before `until`.
+/// The addresses at which a pool may be, found before `until`.
 ///
 /// # Errors
-/// If the name has no address or none of them answers in time; the last one's error.
-pub fn connect(target: &DialTarget, until: Instant) -> io::Result<TcpStream> {
-    let addresses: Vec<_> = (target.host.as_str(), target.port)
-        .to_socket_addrs()?
-        .collect();
-    let mut last = if addresses.is_empty() {
-        io::Error::new(io::ErrorKind::NotFound, "the name has no address")
-    } else {
-        io::Error::new(io::ErrorKind::TimedOut, "no time was left to connect")
-    };
-    for address in in_turn(&addresses) {
-        let patience = PATIENCE.min(until.saturating_duration_since(clock()));
-        if patience.is_zero() {
-            break;
+/// If there is none, in words for the owner.
+pub fn resolve(target: &DialTarget, names: &Names, until: Instant) -> io::Result<Vec<SocketAddr>> {
+    let until = until.min(clock() + LOOK_UP);
+    names.look_up(&target.host, target.port, until)
+}
+
+/// Connects to the first of a name's addresses that answers, before `until`. Each gets a head start, so that one
+/// that swallows everything costs a moment and not the whole time (QUIRKS Q50).
+///
+/// # Errors
+/// If none of them answers in time; the last one's error.
+pub fn connect(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
+    let until = until.min(clock() + PATIENCE);
+    let mut waiting = in_turn(addresses);
+    if let [address] = addresses {
+        return connect_to(*address, until);
+    }
+    let (results, arrived) = bounded(MOST_ADDRESSES);
+    let mut under_way = 0;
+    let mut last = io::Error::new(io::ErrorKind::TimedOut, "no time was left to connect");
+    loop {
+        let next = waiting.next();
+        if let Some(address) = next {
+            let results = results.clone();
+            spawn("dial", WRITER_STACK, move || {
+                // Nobody waits for the second one that answers.
+                let _ = results.send(connect_to(address, until));
+            })?;
+            under_way += 1;
+        } else if under_way == 0 {
+            return Err(last);
         }
-        let connected = TcpStream::connect_timeout(&address, patience).and_then(|stream| {
-            prepare(&stream)?;
-            Ok(stream)
-        });
-        match connected {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
+        let head_start = match next {
+            Some(_) => clock() + HEAD_START,
+            // The threads keep to the time themselves.
+            None => until + HEAD_START,
+        };
+        match arrived.recv_deadline(head_start) {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => {
+                last = error;
+                under_way -= 1;
+            }
+            Err(_) if next.is_none() => return Err(last),
+            Err(_) => (),
         }
     }
-    Err(last)
+}
+
+fn connect_to(address: SocketAddr, until: Instant) -> io::Result<TcpStream> {
+    let patience = until.saturating_duration_since(clock());
+    let connected = if patience.is_zero() {
+        Err(io::ErrorKind::TimedOut.into())
+    } else {
+        TcpStream::connect_timeout(&address, patience)
+    };
+    connected
+        .and_then(|stream| prepare(&stream).map(|()| stream))
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
 }
 
 /// Makes a new connection what the target asks for: encrypted, before `until`, or left as it is.
@@ -110,16 +155,30 @@ fn in_turn(addresses: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> + use<>
     .take(MOST_ADDRESSES)
 }
 
+fn reach(target: &DialTarget, context: &Context) -> Result<Arc<Socket>, DialError> {
+    let until = clock() + LOOK_UP + PATIENCE;
+    let stream = resolve(target, &context.names, until)
+        .and_then(|addresses| connect(&addresses, until))
+        .map_err(|error| DialError::Unreachable(error.to_string()))?;
+    let until = clock() + SHAKE_HANDS;
+    secure(stream, target, &context.tls, until).map_err(|error| {
+        let text = error.to_string();
+        // Of all that goes wrong only this has a kind of its own: see tls::pool.
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            DialError::Certificate(text)
+        } else {
+            DialError::Unencrypted(text)
+        }
+    })
+}
+
 fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
-    let failed = |error: String| {
+    let failed = |error| {
         let _ = context.inbox.send(Input::PoolDialFailed { conn, error });
     };
-    let until = clock() + PATIENCE_FOR_ALL;
-    let connected =
-        connect(target, until).and_then(|stream| secure(stream, target, &context.tls, until));
-    let socket = match connected {
+    let socket = match reach(target, context) {
         Ok(socket) => socket,
-        Err(error) => return failed(error.to_string()),
+        Err(error) => return failed(error),
     };
     let metrics = &context.observer.metrics;
     let name = format!("{conn}-tx");
@@ -130,7 +189,10 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
         Side::Upstream,
     ) {
         Ok(writer) => writer,
-        Err(error) => return failed(format!("no thread for the connection: {error}")),
+        Err(error) => {
+            let text = format!("no thread for the connection: {error}");
+            return failed(DialError::Unreachable(text));
+        }
     };
     if context
         .inbox

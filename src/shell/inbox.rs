@@ -9,10 +9,11 @@ use crossbeam_channel::Sender;
 use parking_lot::RwLock;
 
 use crate::config::Config;
-use crate::core::event::{CloseReason, Stop};
+use crate::core::event::{CloseReason, DialError, Stop};
 use crate::core::fact::Fact;
 use crate::observe::Observer;
 use crate::shell::link::Link;
+use crate::shell::names::Names;
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool, ToMiner, ToPool};
@@ -75,6 +76,8 @@ pub struct Context {
     pub live: Live,
     /// Metrics and log.
     pub observer: Arc<Observer>,
+    /// For looking up where pools are.
+    pub names: Names,
     /// For encrypted connections to pools.
     pub tls: Tls,
 }
@@ -119,7 +122,7 @@ pub enum Input {
         /// Which.
         conn: PoolConn,
         /// Why.
-        error: String,
+        error: DialError,
     },
     /// A pool's line.
     PoolLine {

@@ -15,13 +15,14 @@ use crossbeam_channel::Sender;
 use crate::config::Config;
 use crate::core::Core;
 use crate::core::action::{Action, DialTarget};
-use crate::core::event::{CloseReason, Event};
+use crate::core::event::{CloseReason, DialError, Event};
 use crate::core::fact::{Fact, Limit};
 use crate::core::snapshot::Memory;
 use crate::observe::published::Published;
 use crate::shell::accept::Door;
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::{Link, NotSent};
+use crate::shell::standstill::Standstill;
 use crate::stratum::message::{ToMiner, ToPool};
 use crate::system::clock::{clock, now};
 use crate::units::{LinkId, MinerId, Now, PoolConn};
@@ -54,6 +55,7 @@ pub struct Scheduler {
     standing: HashSet<PoolConn>,
     published: Arc<Published>,
     store: Sender<Memory>,
+    standstill: Standstill,
     actions: Vec<Action>,
     publish_at: Instant,
     save_at: Instant,
@@ -99,6 +101,7 @@ impl Scheduler {
             standing: HashSet::new(),
             published: parts.published,
             store: parts.store,
+            standstill: Standstill::default(),
             actions,
             publish_at: now.at,
             save_at: now.at + SAVE_EVERY,
@@ -121,7 +124,9 @@ impl Scheduler {
             let input = self.wait();
             let now = now();
             // Looked at in every turn: on a busy inbox no wait ever times out.
-            if self.core.next_deadline().is_some_and(|due| due <= now.at) {
+            let due = self.core.next_deadline();
+            let heard = input.is_some();
+            if due.is_some_and(|due| self.standstill.may_judge(due, heard, now.at)) {
                 self.core.handle_deadline(now, &mut self.actions);
                 self.perform(now);
                 self.unpublished = true;
@@ -140,10 +145,11 @@ impl Scheduler {
     fn wait(&self) -> Option<Input> {
         let publish = self.unpublished.then_some(self.publish_at);
         let save = self.unsaved.then_some(self.save_at);
-        let deadline = [self.core.next_deadline(), publish, save]
-            .into_iter()
-            .flatten()
-            .min();
+        let core = self
+            .standstill
+            .next_deadline()
+            .or(self.core.next_deadline());
+        let deadline = [core, publish, save].into_iter().flatten().min();
         match deadline {
             None => self.inbox.recv().ok(),
             Some(deadline) => {
@@ -253,7 +259,7 @@ impl Scheduler {
                 if let Err(error) = (self.dial)(conn, target, &self.context) {
                     failed.push_back(Event::PoolDialFailed {
                         conn,
-                        error: error.to_string(),
+                        error: DialError::Unreachable(error.to_string()),
                     });
                 }
             }
@@ -398,6 +404,7 @@ mod tests {
                     metrics: Arc::new(Metrics::new().unwrap()),
                     notices: Arc::default(),
                 }),
+                names: crate::shell::names::Names::default(),
                 tls: crate::shell::tls::pool::Tls::default(),
             },
             dial,

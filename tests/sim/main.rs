@@ -17,6 +17,7 @@ mod script;
 mod world;
 
 mod backups;
+mod comeback;
 mod extras;
 mod faults;
 mod forms;

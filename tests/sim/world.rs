@@ -61,6 +61,10 @@ pub(crate) struct Rig {
 pub(crate) struct Site {
     pub(crate) model: PoolModel,
     pub(crate) up: bool,
+    /// Whether, while it is down, what is sent to it is swallowed instead of refused.
+    pub(crate) swallows: bool,
+    /// How often it was dialled.
+    pub(crate) dials: u64,
     /// Connected, but nothing gets through in either direction.
     pub(crate) frozen: bool,
     /// How much longer its messages are under way than usual, and those to it.
@@ -123,6 +127,8 @@ impl World {
             Site {
                 model: PoolModel::new(options, start, UNIX_START),
                 up: true,
+                swallows: false,
+                dials: 0,
                 frozen: false,
                 far: Duration::ZERO,
                 by_conn: BTreeMap::new(),
@@ -303,8 +309,12 @@ impl World {
     fn dial(&mut self, conn: PoolConn) {
         let slot = self.site_of(conn);
         let site = &mut self.sites[slot];
-        let latency = Duration::from_micros(500 + self.rng.below(80_000));
+        let mut latency = Duration::from_micros(500 + self.rng.below(80_000));
+        site.dials += 1;
         if !site.up {
+            if site.swallows {
+                latency += Duration::from_secs(4);
+            }
             let event = Event::PoolDialFailed {
                 conn,
                 error: "refused".into(),

@@ -1,11 +1,12 @@
 //! The miner's connections to the two pools: keeping them, losing them, replacing them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Miner, Retiring, Trial};
 use crate::config::PoolConfig;
 use crate::core::action::Action;
-use crate::core::event::CloseReason;
+use crate::core::dialer::Ended;
+use crate::core::event::{CloseReason, DialError};
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::pool::SMALLEST_E2;
 use crate::core::session::Authorization;
@@ -40,27 +41,47 @@ impl Miner {
                     self.retire(open, turn);
                 }
             } else if asked && upstream.is_idle() && !self.closing {
-                let conn = upstream.want();
-                turn.pools[slot].queue_dial(conn);
+                self.dial(slot, turn);
             }
         }
+    }
+
+    /// Goes to the pool's gate, or stands by while nobody has work there.
+    fn dial(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        let dialer = &mut turn.pools[slot].dialer;
+        if dialer.is_open() {
+            dialer.queue(self.upstreams[slot].want());
+        } else {
+            self.upstreams[slot].stand_by();
+        }
+    }
+
+    /// Whether the pool may be tried with this miner while nobody has work there.
+    pub fn may_attempt(&self, slot: PoolSlot) -> bool {
+        !self.closing && self.upstreams[slot].may_attempt()
+    }
+
+    /// Wants its connection now: it is the one that tries, or others have work. Its name.
+    pub fn want(&mut self, slot: PoolSlot) -> PoolConn {
+        self.upstreams[slot].want()
+    }
+
+    /// Whether it only waits until others have work.
+    pub fn stands_by(&self, slot: PoolSlot) -> bool {
+        !self.closing && self.upstreams[slot].stands_by()
     }
 
     /// Dials soon where an attempt has failed.
     pub(super) fn hurry_pools(&mut self, turn: &Turn<'_>) {
-        self.hurry(
-            turn.now.at.checked_add(RETRY_SOON).unwrap_or(turn.now.at),
-            None,
-        );
+        let soon = turn.now.at.checked_add(RETRY_SOON).unwrap_or(turn.now.at);
+        for upstream in self.upstreams.values_mut() {
+            upstream.hurry(soon);
+        }
     }
 
-    /// Dials until then at the latest where an attempt has failed; one pool, or both.
-    pub fn hurry(&mut self, until: Instant, slot: Option<PoolSlot>) {
-        for upstream in self.upstreams.values_mut() {
-            if slot.is_none_or(|slot| slot == upstream.conn().slot) {
-                upstream.hurry(until);
-            }
-        }
+    /// A connection that waits at the gate stands by, since nobody has work any more.
+    pub fn step_back(&mut self, conn: PoolConn) -> bool {
+        self.upstreams[conn.slot].step_back(conn)
     }
 
     /// Whether a connection that waits at the gate may be dialled now; if so it counts as being dialled.
@@ -86,7 +107,7 @@ impl Miner {
     }
 
     /// A dial came to nothing.
-    pub fn on_dial_failed(&mut self, conn: PoolConn, error: String, turn: &mut Turn<'_>) {
+    pub fn on_dial_failed(&mut self, conn: PoolConn, error: DialError, turn: &mut Turn<'_>) {
         if self.upstreams[conn.slot].is_dialing(conn) {
             self.lose(conn.slot, &Loss::DialFailed(error), turn);
         }
@@ -107,8 +128,8 @@ impl Miner {
         turn.tell_learnt(slot, before);
         turn.note_job(slot, had.as_ref(), matches!(heard, Heard::Job));
         let open = self.upstreams[slot].open_mut();
-        if open.is_some_and(Open::begins_to_work) {
-            turn.pools[slot].work_begun();
+        if open.is_some_and(Open::begins_to_work) && turn.pools[slot].work_begun(turn.now) {
+            turn.opened = Some(slot);
         }
         match heard {
             Heard::Nothing => (),
@@ -199,8 +220,7 @@ impl Miner {
             if let Some(loss) = self.upstreams[slot].overdue(limits, &mut talk) {
                 self.lose(slot, &loss, turn);
             } else if self.upstreams[slot].pause_over(now) && !self.closing {
-                let conn = self.upstreams[slot].want();
-                turn.pools[slot].queue_dial(conn);
+                self.dial(slot, turn);
             }
         }
         while let Some(index) = self.retiring.iter().position(|old| old.until <= now) {
@@ -411,8 +431,10 @@ impl Miner {
         let conn = self.upstreams[slot].conn();
         let closed = matches!(loss, Loss::Closed(_));
         if closed && self.upstreams[slot].hung_up_on_configure(&mut turn.pools[slot].facts, now) {
+            turn.pools[slot].dialer.ended(conn, Ended::Again, now);
             return;
         }
+        turn.pools[slot].dialer.ended(conn, loss.ended(), now);
         if closed {
             self.upstreams[slot].suspect_extras(&mut turn.pools[slot].facts, now);
         }
@@ -481,6 +503,10 @@ impl Miner {
     pub(super) fn release_pools(&mut self, turn: &mut Turn<'_>) -> usize {
         let mut unanswered = 0;
         for slot in PoolSlot::ALL {
+            let conn = self.upstreams[slot].conn();
+            turn.pools[slot]
+                .dialer
+                .ended(conn, Ended::Again, turn.now.at);
             if let Some(open) = self.upstreams[slot].drop_connection() {
                 unanswered += open.pending().count();
                 turn.let_go(&open);

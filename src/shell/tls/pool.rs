@@ -108,6 +108,12 @@ fn explained(error: Error) -> io::Error {
             AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure
         ) | Error::PeerIncompatible(_)
     );
+    // By this kind the certificate is told from all else that goes wrong.
+    let kind = if let Error::InvalidCertificate(_) = error {
+        io::ErrorKind::PermissionDenied
+    } else {
+        io::ErrorKind::Other
+    };
     let text =
         if let Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) = &error {
             reason.to_string()
@@ -118,7 +124,7 @@ fn explained(error: Error) -> io::Error {
         } else {
             format!("TLS: {error}")
         };
-    io::Error::other(text)
+    io::Error::new(kind, text)
 }
 
 /// What the certificate has to be for. An IPv6 zone is nobody's business but this machine's.

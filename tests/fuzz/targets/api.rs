@@ -17,6 +17,7 @@ use dpmp::observe::log;
 use dpmp::observe::metrics::Metrics;
 use dpmp::observe::published::Published;
 use dpmp::shell::inbox::{self, Context, Input, Live};
+use dpmp::shell::names::Names;
 use dpmp::shell::settings::{Settings, etag};
 use dpmp::shell::tls::pool::Tls;
 use dpmp::web::error::Code;
@@ -98,6 +99,7 @@ impl Stage {
                 metrics: Arc::new(Metrics::new().expect("metrics")),
                 notices: Arc::default(),
             }),
+            names: Names::default(),
             tls: Tls::default(),
         };
         let scheduler = live.clone();

@@ -1,0 +1,215 @@
+//! Where a pool's name leads. A look-up cannot be interrupted, so each is made on a thread of its own, once for all who
+//! ask for the same name at the same time, and nobody waits for it longer than they want.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
+
+use crate::system::clock::clock;
+use crate::system::thread::{WRITER_STACK, spawn};
+
+/// How many may wait for one look-up.
+const MOST_WAITING: usize = 256;
+
+/// Looks names up. Clones share their look-ups.
+#[derive(Clone, Debug, Default)]
+pub struct Names(Arc<Mutex<HashMap<String, Vec<Sender<Answer>>>>>);
+
+/// What came of a look-up: addresses, or the error's kind and text, so that several can have it.
+type Answer = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+
+impl Names {
+    /// The addresses at which a pool may be: an address as it is, or what a name leads to.
+    ///
+    /// # Errors
+    /// If there are none, or no answer comes before `until`, in words for the owner.
+    pub fn look_up(&self, host: &str, port: u16, until: Instant) -> io::Result<Vec<SocketAddr>> {
+        let found = match host.parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, port)],
+            Err(_) => self.ask(host, until)?,
+        };
+        let usable = usable(host, found)?;
+        let with_port = usable.into_iter().map(|mut address| {
+            address.set_port(port);
+            address
+        });
+        Ok(with_port.collect())
+    }
+
+    fn ask(&self, host: &str, until: Instant) -> io::Result<Vec<SocketAddr>> {
+        let (sender, answer) = bounded(1);
+        let mut look_ups = self.0.lock();
+        match look_ups.get_mut(host) {
+            Some(waiting) if waiting.len() >= MOST_WAITING => return Err(too_slow(host)),
+            Some(waiting) => waiting.push(sender),
+            None => {
+                let (names, name) = (self.clone(), host.to_owned());
+                spawn("name", WRITER_STACK, move || names.resolve(name))?;
+                look_ups.insert(host.to_owned(), vec![sender]);
+            }
+        }
+        drop(look_ups);
+        let patience = until.saturating_duration_since(clock());
+        match answer.recv_timeout(patience) {
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err((kind, text))) => Err(io::Error::new(kind, text)),
+            Err(_) => Err(too_slow(host)),
+        }
+    }
+
+    fn resolve(&self, name: String) {
+        let answer: Answer = match (name.as_str(), 0).to_socket_addrs() {
+            Ok(addresses) => Ok(addresses.collect()),
+            Err(error) => Err((
+                error.kind(),
+                format!("the name {name:?} cannot be resolved: {error}"),
+            )),
+        };
+        for waiting in self.0.lock().remove(&name).unwrap_or_default() {
+            // Whoever gave up is not there any more.
+            let _ = waiting.send(answer.clone());
+        }
+    }
+}
+
+fn too_slow(host: &str) -> io::Error {
+    let text = format!("the name {host:?} could not be resolved in time");
+    io::Error::new(io::ErrorKind::TimedOut, text)
+}
+
+/// Without the addresses at which no pool can be.
+fn usable(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
+    let unusable = |text| Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
+    let (usable, useless): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|address| !leads_nowhere(address));
+    let is_name = host.parse::<IpAddr>().is_err();
+    match useless.first().map(|address| address.ip().to_canonical()) {
+        _ if !usable.is_empty() => Ok(usable),
+        None => unusable(format!("the name {host:?} has no address")),
+        Some(IpAddr::V6(address)) if address.is_unicast_link_local() => unusable(format!(
+            "{address} is a link-local address, which needs the network interface, as in {address}%eth0"
+        )),
+        Some(address) if is_name => unusable(format!(
+            "the name {host:?} resolves to {address}, which is not a pool's address. Ad and DNS blockers answer like this: \
+             allow the name there"
+        )),
+        Some(address) => unusable(format!(
+            "{address} is not a pool's address. For a pool on this computer, use 127.0.0.1"
+        )),
+    }
+}
+
+/// Whether no pool can be there. The unspecified address means this very machine when it is dialled, where another pool
+/// may listen (compat Q83); a link-local one without its interface leads nowhere.
+fn leads_nowhere(address: &SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(address) => is_unspecified(*address.ip()),
+        SocketAddr::V6(address) => {
+            let ip = address.ip();
+            let [a, b, c, d, e, f, g, _] = ip.segments();
+            // 0.0.0.0 as it looks behind NAT64 (RFC 6052).
+            let translated = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0] && g < 0x100;
+            ip.is_unspecified()
+                || ip.to_ipv4_mapped().is_some_and(is_unspecified)
+                || translated
+                || ip.is_unicast_link_local() && address.scope_id() == 0
+        }
+    }
+}
+
+/// 0.0.0.0/8, "this network" (RFC 791).
+fn is_unspecified(address: Ipv4Addr) -> bool {
+    address.octets()[0] == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn found(host: &str, addresses: &[&str]) -> Result<Vec<String>, String> {
+        let parsed = addresses
+            .iter()
+            .map(|address| SocketAddr::new(address.parse().unwrap(), 0));
+        let usable = usable(host, parsed.collect()).map_err(|error| error.to_string())?;
+        Ok(usable.iter().map(|it| it.ip().to_string()).collect())
+    }
+
+    #[test]
+    fn addresses_that_mean_this_machine_are_left_out() {
+        let names = [
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "::ffff:0.0.0.0",
+            "::ffff:0.9.9.9",
+        ];
+        for address in names.into_iter().chain(["64:ff9b::", "64:ff9b::0.1.2.3"]) {
+            let error = found("stratum.pool.lab", &[address]).unwrap_err();
+            assert!(error.contains("blocker"), "{error}");
+            let error = found(address, &[address]).unwrap_err();
+            assert!(error.contains("not a pool's address"), "{error}");
+            let kept = found("stratum.pool.lab", &[address, "192.0.2.7", "::"]).unwrap();
+            assert_eq!(kept, ["192.0.2.7"]);
+        }
+        for good in [
+            "127.0.0.1",
+            "::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::192.0.2.1",
+            "1.0.0.0",
+        ] {
+            assert_eq!(found("x", &[good]).unwrap().len(), 1, "{good}");
+        }
+        assert!(found("x", &[]).unwrap_err().contains("no address"));
+    }
+
+    #[test]
+    fn a_link_local_address_needs_its_interface() {
+        let error = found("fe80::1", &["fe80::1"]).unwrap_err();
+        assert!(error.contains("fe80::1%eth0"), "{error}");
+        let SocketAddr::V6(mut with) = SocketAddr::new("fe80::1".parse().unwrap(), 0) else {
+            panic!()
+        };
+        with.set_scope_id(2);
+        assert_eq!(usable("fe80::1%eth0", vec![with.into()]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn those_who_ask_at_the_same_time_share_a_look_up() {
+        let names = Names::default();
+        let until = clock() + Duration::from_secs(30);
+        let ask = || names.look_up("localhost", 3333, until).unwrap();
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            for asked in asked {
+                let addresses = asked.join().unwrap();
+                assert!(
+                    addresses
+                        .iter()
+                        .all(|it| it.port() == 3333 && it.ip().is_loopback())
+                );
+            }
+        });
+        assert!(names.0.lock().is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_name_server_that_hangs() {
+        let names = Names::default();
+        // As if a look-up were under way that never ends.
+        names.0.lock().insert("hangs.example".into(), Vec::new());
+        for _ in 0..MOST_WAITING + 10 {
+            let error = names.look_up("hangs.example", 1, clock()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        }
+        assert_eq!(names.0.lock()["hangs.example"].len(), MOST_WAITING);
+    }
+}
