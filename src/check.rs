@@ -12,6 +12,7 @@ use crate::config::{self, PoolConfig};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::tls::miner::Certificate;
 use crate::shell::tls::pool::Tls;
+use crate::system::files;
 use crate::units::PoolSlot;
 use crate::visit::{Found, Step, visit};
 
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// # Errors
 /// If the file cannot be read or is not valid.
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
-    let text = std::fs::read_to_string(path)
+    let text = files::read_text(path, config::LARGEST_FILE)
         .with_context(|| format!("failed to read {}", path.display()))?;
     let mut loaded = config::parse(&text)
         .map_err(|errors| anyhow!("{} is not valid:\n{errors}", path.display()))?;

@@ -21,6 +21,7 @@ mod python;
 mod raw;
 mod user_name;
 
+use std::env;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub use self::file::{imported, load_or_create, locate, sample, save, text};
 pub use self::fingerprint::Fingerprint;
 pub use self::keys::{KeyInfo, key_infos};
 pub use self::kind::{Form, FormKind};
+pub(crate) use self::raw::LARGEST_FILE;
 pub use self::user_name::UserName;
 
 /// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool.
@@ -387,6 +389,9 @@ pub struct Logging {
     pub allow: Vec<String>,
     /// Events of these names are not logged; none by default.
     pub deny: Vec<String>,
+    /// What is less important than this is not written to standard output; `Trace` by default. See
+    /// [`stdout`](Self::stdout).
+    pub stdout: Level,
     /// The log files' folder as it was written, `logs` by default; `None`: no files. See
     /// [`directory_beside`](Self::directory_beside). Needs a restart.
     pub directory: Option<PathBuf>,
@@ -399,6 +404,14 @@ pub struct Logging {
 }
 
 impl Logging {
+    /// What is less important than this is not written to standard output. The environment variable `DPMP_LOG_STDOUT`
+    /// goes before the configuration: who starts a container knows whether somebody keeps what it prints.
+    pub fn stdout(&self) -> Level {
+        let wanted = env::var("DPMP_LOG_STDOUT").unwrap_or_default();
+        let wanted = Level::ALL.into_iter().find(|level| level.name() == wanted);
+        wanted.unwrap_or(self.stdout)
+    }
+
     /// The log files' folder: a relative one stands beside the config file.
     pub fn directory_beside(&self, config_file: &Path) -> Option<PathBuf> {
         let directory = self.directory.as_ref()?;

@@ -357,7 +357,7 @@ impl Core {
         }
         if miner.session.has_user() {
             let view = miner.view(now, &self.rules(), &self.ledger);
-            self.departed.push(view, now.unix_ms);
+            self.departed.push(view, now.into());
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::config::{self, Config};
+use crate::system::files;
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -49,7 +50,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
 /// to call it ill: the one before is beside it, or its ports are the usual ones.
 fn config_in_force(path: &Path) -> Config {
     let read = |path: &Path| {
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = files::read_text(path, config::LARGEST_FILE).ok()?;
         Some(config::parse(&text).ok()?.config)
     };
     read(path)

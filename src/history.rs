@@ -11,11 +11,11 @@ mod file;
 mod record;
 mod ring;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
@@ -54,6 +54,19 @@ const LEAST_OF_HOUR: f64 = 600.0;
 /// From how many known seconds on an average over a day says something.
 const LEAST_OF_DAY: f64 = 3600.0;
 
+/// Before this time, the beginning of 2025, no wall clock is right: a small computer without a clock of its own begins
+/// in 1970, and keeps to it until it has a network.
+const FIRST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
+
+/// By how many minutes the wall clock may be behind what is recorded already.
+const USUAL_CORRECTION: u64 = 5;
+
+/// A clock that would have much of the history forgotten is believed after this time.
+const DOUBT: Duration = Duration::from_secs(3600);
+
+/// How many steps wait for a clock that can be believed.
+const MOST_UNSETTLED: usize = 240;
+
 /// How soon to look again as long as no state was published.
 const BEFORE_THE_FIRST: Duration = Duration::from_millis(200);
 
@@ -66,6 +79,20 @@ pub struct History(Mutex<Recorder>);
 struct Recorder {
     rings: Rings,
     last: Option<Totals>,
+    /// Steps that are not in the rings yet, since the wall clock is doubted.
+    unsettled: VecDeque<Unsettled>,
+    /// Since when it is.
+    doubted: Option<Instant>,
+    /// Whether anything was recorded in this run of the program.
+    has_settled: bool,
+}
+
+/// What was done up to a moment that is only known by the clock that never jumps.
+#[derive(Debug)]
+struct Unsettled {
+    end: Instant,
+    step: Step,
+    workers: Vec<(String, WorkerStep)>,
 }
 
 /// What is kept in the file.
@@ -242,16 +269,59 @@ impl Recorder {
         }
         let totals = Totals::of(snapshot, self.last.as_ref(), at);
         if let Some(before) = &self.last {
-            // The step that has just ended, if this is its end.
-            let unix_ms = at.unix_ms.saturating_sub(1);
-            self.rings
-                .pools
-                .add(unix_ms, totals.sums.since(&before.sums));
-            for (worker, step) in totals.workers_since(before) {
-                self.rings.add_worker(worker, unix_ms, step);
+            let workers = totals.workers_since(before);
+            self.unsettled.push_back(Unsettled {
+                end: at.at,
+                step: totals.sums.since(&before.sums),
+                workers: workers
+                    .map(|(name, step)| (name.to_owned(), step))
+                    .collect(),
+            });
+            if self.doubts(at) {
+                if self.unsettled.len() > MOST_UNSETTLED {
+                    self.unsettled.pop_front();
+                }
+            } else {
+                self.settle(at);
             }
         }
         self.last = Some(totals);
+    }
+
+    /// Whether the wall clock says what is hard to believe: that it is long ago, or a time that would have a day's
+    /// minutes forgotten. (After a stop the latter is how long it took.)
+    fn doubts(&mut self, at: Now) -> bool {
+        if at.unix_ms < FIRST_PLAUSIBLE_MS {
+            return true;
+        }
+        let minutes = &self.rings.pools.minutes;
+        let number = MINUTES.number(at.unix_ms);
+        let far = u64::try_from(MINUTES.steps).unwrap_or(u64::MAX);
+        let jumped = !minutes.is_empty()
+            && (number.saturating_add(USUAL_CORRECTION) < minutes.end()
+                || number.saturating_sub(minutes.end()) >= far && self.has_settled);
+        if !jumped {
+            self.doubted = None;
+            return false;
+        }
+        let since = *self.doubted.get_or_insert(at.at);
+        at.at.saturating_duration_since(since) < DOUBT
+    }
+
+    /// Records what waited, each at the time that it was as the wall clock counts now.
+    fn settle(&mut self, at: Now) {
+        self.has_settled = true;
+        self.doubted = None;
+        for Unsettled { end, step, workers } in std::mem::take(&mut self.unsettled) {
+            let age = at.at.saturating_duration_since(end).as_millis();
+            let age = u64::try_from(age).unwrap_or(u64::MAX);
+            // The step that has just ended, if this is its end.
+            let unix_ms = at.unix_ms.saturating_sub(age).saturating_sub(1);
+            self.rings.pools.add(unix_ms, step);
+            for (worker, step) in workers {
+                self.rings.add_worker(&worker, unix_ms, step);
+            }
+        }
     }
 
     fn window(&self, minutes: u64, snapshot: &Snapshot, at: Now) -> Window {
@@ -261,6 +331,12 @@ impl Recorder {
         let mut sum = Step::UNKNOWN;
         for number in oldest..=present {
             sum.add(ring.get(number));
+        }
+        let length =
+            Duration::from_secs(60).saturating_mul(u32::try_from(minutes).unwrap_or(u32::MAX));
+        let recent = |it: &&Unsettled| at.at.saturating_duration_since(it.end) < length;
+        for unsettled in self.unsettled.iter().filter(recent) {
+            sum.add(unsettled.step);
         }
         if let Some(last) = self.last.as_ref().filter(|_| snapshot.unix_ms > 0) {
             sum.add(Sums::of(snapshot, at).since(&last.sums));
@@ -437,7 +513,10 @@ pub fn start(
     if let Some(problem) = problem {
         report(problem);
     }
-    let recorder = Recorder { rings, last: None };
+    let recorder = Recorder {
+        rings,
+        ..Recorder::default()
+    };
     let history = Arc::new(History(Mutex::new(recorder)));
     let (stop, stopped) = bounded::<()>(0);
     let for_thread = Arc::clone(&history);

@@ -110,7 +110,7 @@ impl Proxy {
             notices: Arc::default(),
         });
         let tell = |fact: &Fact| observer.observe(fact, now());
-        for text in loaded.warnings {
+        for text in loaded.warnings.clone() {
             tell(&Fact::ConfigWarning { text });
         }
         warn_of_little_room(&config, room, tell);
@@ -149,7 +149,11 @@ impl Proxy {
         };
         let (history, keeper) =
             history::start(history::path(path), Arc::clone(&published), report.clone())?;
-        let settings = Arc::new(Settings::new(path.to_owned(), context.clone()));
+        let settings = Arc::new(Settings::new(
+            path.to_owned(),
+            context.clone(),
+            loaded.warnings,
+        ));
         let pages = Pages {
             history,
             published: Arc::clone(&published),

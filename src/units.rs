@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,86 @@ pub struct Now {
     pub at: Instant,
     /// For what a person reads: milliseconds since 1970. It may jump.
     pub unix_ms: u64,
+}
+
+/// When something happened, for a person to read. A small computer without a clock of its own begins in 1970 and
+/// learns the time later: what happened before is shown at the time that it had really been.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
+pub struct When {
+    /// What the wall clock said, in milliseconds since 1970.
+    unix_ms: u64,
+    /// `None`: in an earlier run of the program.
+    at: Option<Instant>,
+}
+
+impl When {
+    /// By how much the wall clock is corrected little by little, in milliseconds. It jumps by more.
+    const SLEW_MS: i64 = 2000;
+
+    /// In milliseconds since 1970, as the wall clock counts now.
+    pub fn unix_ms(self, now: Now) -> u64 {
+        let Some(at) = self.at else {
+            return self.unix_ms;
+        };
+        let ms = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+        let since = now.at.saturating_duration_since(at).as_millis();
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        let by_wall = ms(now.unix_ms).saturating_sub(ms(self.unix_ms));
+        let jump = by_wall.saturating_sub(since);
+        if jump.abs() < Self::SLEW_MS {
+            return self.unix_ms;
+        }
+        // Whole seconds, so that it is the same each time when it is asked.
+        let jump = jump
+            .saturating_add(500)
+            .div_euclid(1000)
+            .saturating_mul(1000);
+        u64::try_from(ms(self.unix_ms).saturating_add(jump)).unwrap_or(0)
+    }
+
+    /// The same as the wall clock counts now, to be written down.
+    #[must_use]
+    pub fn corrected(self, now: Now) -> Self {
+        Self {
+            unix_ms: self.unix_ms(now),
+            at: None,
+        }
+    }
+
+    /// How long ago it was; `None`: it was in an earlier run.
+    pub fn age(self, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.at?))
+    }
+}
+
+impl From<Now> for When {
+    fn from(now: Now) -> Self {
+        Self {
+            unix_ms: now.unix_ms,
+            at: Some(now.at),
+        }
+    }
+}
+
+/// Of an earlier run.
+impl From<u64> for When {
+    fn from(unix_ms: u64) -> Self {
+        Self { unix_ms, at: None }
+    }
+}
+
+impl From<When> for u64 {
+    fn from(when: When) -> Self {
+        when.unix_ms
+    }
+}
+
+/// Two are the same if the wall clock said the same.
+impl PartialEq for When {
+    fn eq(&self, other: &Self) -> bool {
+        self.unix_ms == other.unix_ms
+    }
 }
 
 /// So many at once, and so many more as time passes.
@@ -460,6 +540,33 @@ impl MinerExtranonce {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn a_time_is_shown_as_the_wall_clock_counts_now() {
+        let start = Instant::now();
+        let at = |seconds: u64, unix_ms: u64| Now {
+            at: start + Duration::from_secs(seconds),
+            unix_ms,
+        };
+        // In 1970, a minute after the start.
+        let when = When::from(at(60, 60_000));
+        assert_eq!(when.unix_ms(at(100, 100_000)), 60_000);
+        // Corrected little by little it stays, after a jump it moves along.
+        assert_eq!(when.unix_ms(at(100, 101_500)), 60_000);
+        let now = at(100, 1_795_428_672_345);
+        assert_eq!(when.unix_ms(now), 1_795_428_632_000);
+        assert_eq!(when.unix_ms(at(101, 1_795_428_673_346)), 1_795_428_632_000);
+        assert_eq!(when.corrected(now).unix_ms(at(500, 7)), 1_795_428_632_000);
+        // And back, but not to before 1970.
+        let when = When::from(now);
+        assert_eq!(when.unix_ms(at(110, 1_794_000_010_000)), 1_794_000_000_345);
+        assert_eq!(when.unix_ms(at(200, 5)), 0);
+        assert_eq!(when.age(at(110, 7).at), Some(Duration::from_secs(10)));
+        // Of an earlier run nothing else is known.
+        assert_eq!(When::from(5).unix_ms(now), 5);
+        assert_eq!(When::from(5).age(now.at), None);
+    }
 
     #[test]
     fn difficulty_is_written_as_firmware_can_read_it() {

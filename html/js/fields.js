@@ -39,6 +39,7 @@ const LABELS = {
   "downstream_diff.poolB_max": "Highest, pool B",
   "logging.allow": "Only these events",
   "logging.deny": "Never these events",
+  "logging.stdout": "Standard output",
   "logging.directory": "Folder",
   "logging.max_file_mb": "Size of a file",
   "logging.keep_files": "Full files to keep",

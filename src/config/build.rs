@@ -301,6 +301,7 @@ impl Reader<'_> {
             level: self.get(&logging::LEVEL),
             allow: self.get(&logging::ALLOW),
             deny: self.get(&logging::DENY),
+            stdout: self.get(&logging::STDOUT),
             directory: (!directory.is_empty()).then(|| PathBuf::from(directory)),
             max_file_mb: self.get(&logging::MAX_FILE),
             keep_files: self.get(&logging::KEEP_FILES),

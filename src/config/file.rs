@@ -2,8 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -13,9 +12,9 @@ use serde_json::Value;
 use super::fault::Fault;
 use super::keys::key_infos;
 use super::python::{Beside, Converted, convert, has_python_key, may_be_python};
-use super::raw::{self, LARGEST_FILE, too_large};
+use super::raw::{self, LARGEST_FILE};
 use super::{ConfigErrors, Loaded, parse, parse_without_faulty_pools};
-use crate::system::files::{Backup, write_atomic};
+use crate::system::files::{self, Backup, write_atomic};
 
 /// What the Python version calls its config.
 const OLD_NAME: &str = "config_v2.json";
@@ -40,7 +39,7 @@ fn choose(cli: Option<PathBuf>, variable: Option<OsString>) -> PathBuf {
 /// # Errors
 /// With the path, if a file cannot be read, is not valid in anything but a pool, or cannot be written.
 pub fn load_or_create(path: &Path) -> anyhow::Result<Loaded> {
-    let bytes = match read(path) {
+    let bytes = match files::read(path, LARGEST_FILE) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path),
         Err(error) => {
@@ -84,7 +83,7 @@ pub fn imported(file: &Value) -> Option<(Value, Vec<String>)> {
 /// Makes a config where there is none.
 fn create(path: &Path) -> anyhow::Result<Loaded> {
     let old = path.with_file_name(OLD_NAME);
-    let found = match read(&old) {
+    let found = match files::read(&old, LARGEST_FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut loaded = parse(&sample())?;
             save(path, &loaded.raw)?;
@@ -171,14 +170,11 @@ fn take_over(path: &Path, bytes: &[u8], valid: bool) -> Option<Loaded> {
 /// # Errors
 /// If it is no JSON object.
 fn import(old: &Path, bytes: &[u8]) -> Result<Converted, String> {
-    if bytes.len() > LARGEST_FILE {
-        return Err(too_large().to_string());
-    }
     // As Python reads it.
     let text = String::from_utf8_lossy(bytes);
     let (raw, twice) = raw::read_any(&text).map_err(|errors| errors.to_string())?;
     let beside = |name: &str| {
-        let bytes = read(&old.with_file_name(name)).ok()?;
+        let bytes = files::read(&old.with_file_name(name), LARGEST_FILE).ok()?;
         serde_json::from_slice(&bytes).ok()
     };
     let mut converted = convert(
@@ -246,20 +242,7 @@ pub fn sample() -> String {
     text(&root)
 }
 
-/// Reads no more than it takes to see that there is too much.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let limit = u64::try_from(LARGEST_FILE)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn text_of(bytes: &[u8]) -> Result<&str, ConfigErrors> {
-    if bytes.len() > LARGEST_FILE {
-        return Err(too_large());
-    }
     std::str::from_utf8(bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()]
             .iter()
@@ -422,7 +405,6 @@ mod tests {
             (b"", "line 1 column 0"),
             (b"{\"a\":\n\"\xff\"}", "not UTF-8, in line 2"),
             (b"\xff\xfe{\0", "not UTF-8, in line 1"),
-            (&[b' '; LARGEST_FILE + 1], "more than 1048576 bytes"),
         ] {
             fs::write(&path, bytes).unwrap();
             let error = error(&path);
@@ -430,8 +412,14 @@ mod tests {
             assert!(error.contains(part), "{error}");
             assert_eq!(fs::read(&path).unwrap(), bytes);
         }
-        let error = error(folder.path());
-        assert!(error.starts_with("failed to read the config "), "{error}");
+        let unreadable = |path: &Path, why: &str| {
+            let error = error(path);
+            assert!(error.starts_with("failed to read the config "), "{error}");
+            assert!(error.ends_with(why), "{error}");
+        };
+        fs::write(&path, [b' '; LARGEST_FILE + 1]).unwrap();
+        unreadable(&path, "it is larger than 1 MiB, the limit for this file");
+        unreadable(folder.path(), "it is a folder, not a regular file");
     }
 
     #[test]

@@ -616,6 +616,12 @@ pub(super) mod logging {
         |c| names(&c.logging.deny),
         "Names of events that are not logged.",
     );
+    pub(in crate::config) const STDOUT: Key<LogLevel> = Key::live(
+        "logging.stdout",
+        LogLevel(Level::Trace),
+        |c| c.logging.stdout.name().to_owned(),
+        "Least importance that is also written to standard output; \"off\" for log files only.",
+    );
     pub(in crate::config) const DIRECTORY: Key<Text> = Key::fixed(
         "logging.directory",
         Text {
@@ -665,7 +671,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 68] {
+pub(super) fn all() -> [&'static dyn AnyKey; 69] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -731,6 +737,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 68] {
         &logging::LEVEL,
         &logging::ALLOW,
         &logging::DENY,
+        &logging::STDOUT,
         &logging::DIRECTORY,
         &logging::MAX_FILE,
         &logging::KEEP_FILES,

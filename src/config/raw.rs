@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::fault::{ConfigErrors, Fault, quote, quote_key};
 
 /// More than any config needs, and little enough to be read without a thought. In bytes.
-pub(super) const LARGEST_FILE: usize = 1024 * 1024;
+pub(crate) const LARGEST_FILE: usize = 1024 * 1024;
 
 /// Reads the one object that a config is. A byte order mark, as some editors write it, is skipped.
 pub(super) fn read(text: &str) -> Result<Value, ConfigErrors> {

@@ -548,7 +548,7 @@ fn a_change_of_any_key_is_seen() {
             (_, "mode") => continue, // there is only one
             (_, "host") if key.path.starts_with("pools") => json!("other.pool.com"),
             (_, "host") => json!("127.0.0.1"),
-            (_, "level") => json!("debug"),
+            (_, "level" | "stdout") => json!("debug"),
             (_, "password_hash") => json!(HASH),
             (_, "proxy_protocol_from") => json!(["10.0.0.5"]),
             (_, "backups") => json!(["other.pool.com:3333"]),

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::core::miner::view::MinerView;
+use crate::units::When;
 
 /// How many are remembered.
 const MOST: usize = 200;
 
-/// For how long, in milliseconds.
-const LONGEST_MS: u64 = 24 * 3600 * 1000;
+/// For how long.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The miners that left, in the order in which they did. A clone is the same list until it changes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,25 +22,25 @@ pub struct Departed(Arc<VecDeque<Arc<Left>>>);
 pub struct Left {
     /// What it was at its end.
     pub miner: MinerView,
-    /// When it left, in milliseconds since 1970.
-    pub unix_ms: u64,
+    /// When it left.
+    pub when: When,
 }
 
 impl Departed {
     /// Takes in a miner. It takes the place of an earlier connection of the same worker from the same host, so that
     /// one that comes and goes does not push all others out.
-    pub fn push(&mut self, miner: MinerView, unix_ms: u64) {
+    pub fn push(&mut self, miner: MinerView, when: When) {
         let miners = Arc::make_mut(&mut self.0);
         miners.retain(|left| !left.miner.is_same_rig(&miner));
         if miners.len() >= MOST {
             miners.pop_front();
         }
-        miners.push_back(Arc::new(Left { miner, unix_ms }));
+        miners.push_back(Arc::new(Left { miner, when }));
     }
 
     /// Forgets those that left long ago.
-    pub fn forget_old(&mut self, unix_ms: u64) {
-        let is_old = |left: &Arc<Left>| left.unix_ms.saturating_add(LONGEST_MS) < unix_ms;
+    pub fn forget_old(&mut self, now: Instant) {
+        let is_old = |left: &Arc<Left>| left.when.age(now).is_none_or(|age| age > LONGEST);
         while self.0.front().is_some_and(is_old) {
             Arc::make_mut(&mut self.0).pop_front();
         }
@@ -51,23 +53,34 @@ impl Departed {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
 mod tests {
     use super::*;
     use crate::core::miner::view::sample_miner;
+    use crate::units::Now;
 
     #[test]
     fn they_are_bounded_and_a_rig_that_comes_and_goes_is_there_once() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let when = |seconds| {
+            When::from(Now {
+                at: after(seconds),
+                unix_ms: 0,
+            })
+        };
         let mut departed = Departed::default();
         for id in 0..300 {
-            departed.push(sample_miner(id, "flapping"), id);
+            departed.push(sample_miner(id, "flapping"), when(id));
         }
         assert_eq!(departed.iter().count(), 1);
         for id in 0..300 {
-            departed.push(sample_miner(id, &format!("rig{id}")), 1000 + id);
+            departed.push(sample_miner(id, &format!("rig{id}")), when(1000 + id));
         }
         assert_eq!(departed.iter().count(), MOST);
         assert_eq!(departed.iter().next().unwrap().miner.worker, "rig100");
-        departed.forget_old(1200 + LONGEST_MS);
-        assert_eq!(departed.iter().next().unwrap().miner.worker, "rig200");
+        departed.forget_old(after(1200) + LONGEST + Duration::from_millis(1));
+        // Those up to 1200 are gone.
+        assert_eq!(departed.iter().next().unwrap().miner.worker, "rig201");
     }
 }

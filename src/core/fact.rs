@@ -267,6 +267,8 @@ pub enum Fact {
         /// What is wrong with it.
         problem: String,
     },
+    /// The configuration file can be used again, and changes nothing.
+    ConfigUsable,
     /// Something about the configuration that the owner should know.
     ConfigWarning {
         /// What.

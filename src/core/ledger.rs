@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::fact::{ShareOutcome, ShareResult};
 use crate::stratum::reject::RejectClass;
-use crate::units::{Now, PerPool, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot, When};
 
 /// How many workers are remembered; beyond it the one that was silent longest is forgotten.
 const MOST_WORKERS: usize = 4096;
@@ -66,8 +66,8 @@ pub struct WorkerTotals {
     pub best: Option<BestShare>,
     /// The difficulty of the best share that the Python version had seen of it; when and for which pool is not known.
     pub best_before: Option<f64>,
-    /// When it last sent a share, in milliseconds since 1970.
-    pub last_share: u64,
+    /// When it last sent a share.
+    pub last_share: When,
 }
 
 impl WorkerTotals {
@@ -83,8 +83,9 @@ impl WorkerTotals {
 pub struct BestShare {
     /// What its hash is worth.
     pub difficulty: f64,
-    /// When it came, in milliseconds since 1970.
-    pub unix_ms: u64,
+    /// When it came.
+    #[serde(rename = "unix_ms")]
+    pub when: When,
     /// The pool that it was for.
     pub pool: PoolSlot,
 }
@@ -94,8 +95,9 @@ pub struct BestShare {
 pub struct Block {
     /// Whose it was.
     pub worker: String,
-    /// When, in milliseconds since 1970.
-    pub unix_ms: u64,
+    /// When.
+    #[serde(rename = "unix_ms")]
+    pub when: When,
 }
 
 impl Ledger {
@@ -107,7 +109,7 @@ impl Ledger {
                 let difficulty = share.true_difficulty.filter(|value| value.is_finite())?;
                 Some(BestShare {
                     difficulty,
-                    unix_ms: now.unix_ms,
+                    when: now.into(),
                     pool,
                 })
             }),
@@ -146,7 +148,7 @@ impl Ledger {
             pool.blocks += 1;
             pool.last_block = Some(Block {
                 worker: share.worker.clone(),
-                unix_ms: now.unix_ms,
+                when: now.into(),
             });
         }
         pool.best = better(pool.best, best);
@@ -162,6 +164,25 @@ impl Ledger {
             let worker = self.workers.entry(worker).or_default();
             let best = worker.best_before.unwrap_or(0.0).max(difficulty);
             worker.best_before = Some(best);
+        }
+    }
+
+    /// Has all times as the wall clock counts now, to be written down.
+    pub fn correct(&mut self, now: Now) {
+        let correct_best = |best: &mut Option<BestShare>| {
+            if let Some(best) = best {
+                best.when = best.when.corrected(now);
+            }
+        };
+        for pool in self.pools.values_mut() {
+            correct_best(&mut pool.best);
+            if let Some(block) = &mut pool.last_block {
+                block.when = block.when.corrected(now);
+            }
+        }
+        for worker in self.workers.values_mut() {
+            correct_best(&mut worker.best);
+            worker.last_share = worker.last_share.corrected(now);
         }
     }
 
@@ -182,7 +203,7 @@ impl Ledger {
             let silent = self
                 .workers
                 .iter()
-                .min_by_key(|(_, totals)| totals.last_share);
+                .min_by_key(|(_, totals)| totals.last_share.unix_ms(now));
             if let Some(name) = silent.map(|(name, _)| name.clone()) {
                 self.workers.remove(&name);
             }
@@ -199,7 +220,7 @@ impl Ledger {
         if let Some((slot, work)) = work {
             worker.work[slot] += work;
         }
-        worker.last_share = now.unix_ms;
+        worker.last_share = now.into();
         worker.best = better(worker.best, best);
     }
 }
@@ -257,7 +278,7 @@ mod tests {
         // A block is one whatever became of the share.
         let block = pool.last_block.as_ref().unwrap();
         assert_eq!(
-            (pool.blocks, block.worker.as_str(), block.unix_ms),
+            (pool.blocks, block.worker.as_str(), u64::from(block.when)),
             (1, "rig", 7)
         );
     }

@@ -31,7 +31,7 @@ use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId,
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
     Allowance, Client, Difficulty, Extranonce1, LinkId, MinerExtranonce, MinerId, Now, PerPool,
-    PoolSlot, Rate, VersionMask,
+    PoolSlot, Rate, VersionMask, When,
 };
 
 /// How many lines that are no messages a miner may send before it is cut off. What it sends in between changes nothing,
@@ -106,8 +106,8 @@ pub struct MinerStats {
     pub recent: RecentShares,
     /// Its best share.
     pub best: Option<BestShare>,
-    /// When it last sent a share, in milliseconds since 1970.
-    pub last_share: Option<u64>,
+    /// When it last sent a share.
+    pub last_share: Option<When>,
 }
 
 /// A replaced connection.

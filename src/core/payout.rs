@@ -15,6 +15,9 @@ pub struct Payout {
     present: Option<String>,
     /// When they became others than the owner has seen, in milliseconds since 1970.
     changed: Option<u64>,
+    /// Whether the pool had to prove who it is when the owner last looked: without, whoever sits between may have the
+    /// miners work for another. `None` in a file of an earlier version.
+    known_proven: Option<bool>,
 }
 
 impl Payout {
@@ -25,14 +28,19 @@ impl Payout {
             let backups = pool.backups.iter().map(|backup| format!(" {backup}"));
             backups.fold(first, |all, backup| all + &backup)
         });
-        let is_news = self.present != new;
+        let proven = pool.map(|pool| pool.tls.enabled && !pool.tls.insecure);
+        let exposed = self.known_proven == Some(true) && proven == Some(false);
+        if proven.is_some() && !exposed {
+            self.known_proven = proven;
+        }
+        let is_news = self.present != new || exposed && self.changed.is_none();
         self.present = new;
         if self.present.is_none() {
             // Nothing goes anywhere; what comes next is measured against what was known.
             self.changed = None;
         } else if self.known.is_none() {
             self.known.clone_from(&self.present);
-        } else if self.known != self.present && (is_news || self.changed.is_none()) {
+        } else if (self.known != self.present || exposed) && (is_news || self.changed.is_none()) {
             // Never the same twice: what was seen must not stand for what came after it. What was changed back is news
             // all the same: meanwhile the earnings went elsewhere.
             let after = self.changed.map_or(0, |changed| changed.saturating_add(1));
@@ -44,6 +52,7 @@ impl Payout {
     pub fn seen(&mut self, changed: u64) {
         if self.changed == Some(changed) {
             self.known.clone_from(&self.present);
+            self.known_proven = None;
             self.changed = None;
         }
     }
@@ -63,6 +72,31 @@ mod tests {
         let text = format!(r#"{{"pools":{{"A":{{"host":"pool","wallet":"{wallet}"}}}}}}"#);
         let config = crate::config::parse(&text).unwrap().config;
         config.pools[PoolSlot::A].clone().unwrap()
+    }
+
+    #[test]
+    fn a_pool_that_need_not_prove_who_it_is_any_more_is_news() {
+        let mut proven = pool("mine");
+        proven.tls.enabled = true;
+        let mut insecure = proven.clone();
+        insecure.tls.insecure = true;
+        let plain = pool("mine");
+        for exposed in [&plain, &insecure] {
+            let mut payout = Payout::default();
+            payout.update(Some(&proven), 1);
+            payout.update(Some(exposed), 2);
+            assert_eq!(payout.changed(), Some(2));
+            payout.update(Some(exposed), 3);
+            assert_eq!(payout.changed(), Some(2), "nothing new");
+            payout.seen(2);
+            payout.update(Some(exposed), 4);
+            assert_eq!(payout.changed(), None);
+            // To become safer is nothing to be warned of.
+            payout.update(Some(&proven), 5);
+            assert_eq!(payout.changed(), None);
+            payout.update(Some(exposed), 6);
+            assert_eq!(payout.changed(), Some(6));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::core::upstream::{Loss, Talk, Upstream};
 use crate::core::verdict::{Answers, Flaw};
 use crate::core::version_form::Forms;
 use crate::stratum::job::Notify;
-use crate::units::{Client, Now, PerPool, PoolSlot};
+use crate::units::{Client, Now, PerPool, PoolSlot, When};
 
 /// The smallest extranonce2 that can be used, in bytes: below it work would repeat within
 /// minutes (QUIRKS Q35).
@@ -50,8 +50,8 @@ pub struct Pool {
     pub sought: Option<Instant>,
     /// Its latest job as it was told to some connection.
     pub latest: Option<Arc<Notify>>,
-    /// When it last sent a job on any connection, in milliseconds since 1970.
-    pub job_at: Option<u64>,
+    /// When it last sent a job on any connection.
+    pub job_at: Option<When>,
     /// How long it takes to answer a share, in seconds: a moving average.
     pub latency: Option<f64>,
     /// Its words when it last refused to authorize a worker; `None` once it has accepted one.
@@ -72,12 +72,12 @@ pub struct Pool {
     ready: usize,
     /// How many of them have got as far as work.
     working: usize,
-    /// Since when some are authorized and none has got as far, in milliseconds since 1970.
-    jobless_since: Option<u64>,
+    /// Since when some are authorized and none has got as far.
+    jobless_since: Option<When>,
     /// Its state in words, and since when.
     pub health: Health,
-    /// In milliseconds since 1970.
-    pub health_since: u64,
+    /// Since when.
+    pub health_since: When,
     /// Why it is down.
     pub trouble: Option<String>,
     /// When it is dialled.
@@ -117,7 +117,7 @@ impl Pool {
             working: 0,
             jobless_since: None,
             health: Health::Unknown,
-            health_since: now.unix_ms,
+            health_since: now.into(),
             trouble: None,
             dialer: Dialer::new(now.at),
         }
@@ -177,7 +177,7 @@ impl Pool {
     pub fn connection_ready(&mut self, now: Now) -> bool {
         self.ready += 1;
         if self.working == 0 {
-            self.jobless_since.get_or_insert(now.unix_ms);
+            self.jobless_since.get_or_insert(now.into());
         }
         self.refusal = None;
         self.set_health(Health::Up, now)
@@ -190,7 +190,7 @@ impl Pool {
         if self.ready == 0 {
             self.jobless_since = None;
         } else if self.working == 0 {
-            self.jobless_since.get_or_insert(now.unix_ms);
+            self.jobless_since.get_or_insert(now.into());
         }
         if self.ready > 0 {
             return false;
@@ -247,8 +247,8 @@ impl Pool {
         }
     }
 
-    /// Since when miners are authorized and have no job of it, in milliseconds since 1970.
-    pub fn jobless_since(&self) -> Option<u64> {
+    /// Since when miners are authorized and have no job of it.
+    pub fn jobless_since(&self) -> Option<When> {
         self.jobless_since.filter(|_| self.ready > 0)
     }
 
@@ -300,7 +300,7 @@ impl Pool {
         let changed = self.health != health;
         if changed {
             self.health = health;
-            self.health_since = now.unix_ms;
+            self.health_since = now.into();
             self.down_at = (health == Health::Down).then_some(now.at);
             self.trouble = None;
         }

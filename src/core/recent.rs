@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::fact::{ShareOutcome, ShareResult};
 use crate::stratum::reject::RejectClass;
-use crate::units::{Now, PoolSlot};
+use crate::units::{Now, PoolSlot, When};
 
 /// How many shares are kept.
 const MOST: usize = 20;
@@ -19,8 +19,8 @@ pub struct RecentShares(Arc<VecDeque<RecentShare>>);
 /// A share and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecentShare {
-    /// When it got its answer, in milliseconds since 1970.
-    pub unix_ms: u64,
+    /// When it got its answer.
+    pub when: When,
     /// The pool whose job it was, if the job was known.
     pub pool: Option<PoolSlot>,
     /// `accepted`, `below_pool`, `rejected` (by the pool), `refused` (here) or `lost`.
@@ -45,7 +45,7 @@ impl RecentShares {
             shares.pop_front();
         }
         shares.push_back(RecentShare {
-            unix_ms: now.unix_ms,
+            when: now.into(),
             pool: share.slot,
             outcome: outcome_name(&share.outcome),
             reason: reason_label(&share.outcome),
@@ -111,7 +111,7 @@ mod tests {
             shares.push(&share, Now { at, unix_ms });
         }
         let times = |shares: &RecentShares| {
-            let newest = shares.newest_first().map(|share| share.unix_ms);
+            let newest = shares.newest_first().map(|share| u64::from(share.when));
             newest.collect::<Vec<_>>()
         };
         assert_eq!(times(&shares), (10..30).rev().collect::<Vec<_>>());

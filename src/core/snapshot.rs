@@ -14,7 +14,7 @@ use crate::core::pool::Health;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::templates::HandedOut;
 use crate::stratum::job::network_difficulty;
-use crate::units::{Now, PerPool, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot, When};
 
 /// What must outlive a restart: the content of the state file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,15 @@ pub struct Memory {
     /// Which work was handed out. A file of an older version does not say.
     #[serde(default = "HandedOut::unknown")]
     pub handed_out: HandedOut,
+}
+
+impl Memory {
+    /// With all times as the wall clock counts now, to be written down.
+    #[must_use]
+    pub fn corrected(mut self, now: Now) -> Self {
+        self.ledger.correct(now);
+        self
+    }
 }
 
 /// The state at one moment.
@@ -148,7 +157,7 @@ impl Spread {
 impl Core {
     /// What is to be shown.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
-        self.departed.forget_old(now.unix_ms);
+        self.departed.forget_old(now.at);
         let rules = self.rules();
         let miners: Vec<_> = self
             .miners
@@ -157,7 +166,7 @@ impl Core {
             .collect();
         Snapshot {
             unix_ms: now.unix_ms,
-            started_ms: self.started.unix_ms,
+            started_ms: When::from(self.started).unix_ms(now),
             uptime_seconds: now.at.saturating_duration_since(self.started.at).as_secs(),
             set_up: self.config.is_set_up(),
             stopping: self.stopping.is_some(),
@@ -218,13 +227,15 @@ impl Core {
                 Health::Up => "up",
                 Health::Down => "down",
             },
-            health_since: flaw.map_or(pool.health_since, |(_, since)| since.unix_ms),
+            health_since: flaw
+                .map_or(pool.health_since, |(_, since)| since.into())
+                .unix_ms(now),
             trouble: match flaw {
                 Some((flaw, _)) => Some(flaw.text().to_owned()),
                 None => pool.trouble.clone(),
             },
             flaw: flaw.map(|(flaw, _)| flaw.label()),
-            jobless_since: pool.jobless_since(),
+            jobless_since: pool.jobless_since().map(|since| since.unix_ms(now)),
             answered_and_lost: [&pool.answered, &pool.lost]
                 .map(|meter| meter.sum(Duration::from_secs(600), now.at)),
             refusal: pool.refusal.clone(),
@@ -243,7 +254,7 @@ impl Core {
             version_mask: pool.facts.mask.to_string(),
             form_blocked: pool.forms.blocked,
             latency: pool.latency,
-            job_at: pool.job_at,
+            job_at: pool.job_at.map(|at| at.unix_ms(now)),
             difficulty: Spread::of(opens().filter_map(|open| Some(open.difficulty()?.get()))),
             network_difficulty: pool
                 .latest

@@ -78,7 +78,7 @@ impl Turn<'_> {
     ) {
         let pool = &mut self.pools[slot];
         if is_job || before.map(Arc::as_ptr) != pool.latest.as_ref().map(Arc::as_ptr) {
-            pool.job_at = Some(self.now.unix_ms);
+            pool.job_at = Some(self.now.into());
         }
     }
 

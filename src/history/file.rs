@@ -1,7 +1,6 @@
 //! The history's file: read at the start, written now and then and at the stop.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Step, WorkerStep};
 use super::{MINUTES, MOST_WORKERS, Pair, QUARTERS, Rings};
-use crate::system::files::{Backup, set_aside, write_atomic};
+use crate::system::files::{self, Backup, set_aside, write_atomic};
 
 /// What the numbers in the file mean.
 const FORMAT: u32 = 1;
@@ -46,7 +45,7 @@ struct Storing<'a> {
 /// Reads the file. A missing one is an empty history; one that cannot be read is set aside, never overwritten, and
 /// what was wrong is returned as well.
 pub(super) fn load(path: &Path) -> (Rings, Option<String>) {
-    let problem = match fs::read(path) {
+    let problem = match files::read(path, files::LARGEST_OWN) {
         Ok(bytes) => match serde_json::from_slice::<Stored>(&bytes) {
             Ok(stored) if stored.format == FORMAT => return (within_bounds(stored), None),
             Ok(stored) => format!("format {} is not known", stored.format),
@@ -125,6 +124,8 @@ impl Pace {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::history::ring::Slot;
 

@@ -162,8 +162,12 @@ impl Totals {
     /// Reads the totals. `before`: of the last look, whose workers are remembered.
     pub(super) fn of(snapshot: &Snapshot, before: Option<&Self>, at: Now) -> Self {
         let mut workers = BTreeMap::new();
-        let since = before.map_or(u64::MAX, |before| before.sums.at.unix_ms);
-        let left = snapshot.left.iter().filter(|left| left.unix_ms >= since);
+        let since = before.map(|before| at.at.saturating_duration_since(before.sums.at.at));
+        let left = snapshot.left.iter();
+        let left = left.filter(|left| {
+            let age = left.when.age(at.at);
+            age.zip(since).is_some_and(|(age, since)| age <= since)
+        });
         let miners = snapshot.miners.iter().chain(left.map(|left| &left.miner));
         for miner in miners.filter(|miner| !miner.worker.is_empty()) {
             let work = miner.worker_work.unwrap_or_default();

@@ -125,7 +125,10 @@ fn the_time_while_it_did_not_run_is_unknown() {
     world.minutes(0, 2);
     // A restart: the rings come from the file, the totals do not.
     let rings = world.history.0.lock().rings.clone();
-    world.history = History(Mutex::new(Recorder { rings, last: None }));
+    world.history = History(Mutex::new(Recorder {
+        rings,
+        ..Recorder::default()
+    }));
     world.minutes(4, 1);
     let series = world.series(Range::Hour, None, 5 * 60);
     let known: Vec<_> = series.hashrate[PoolSlot::A][55..]
@@ -133,6 +136,56 @@ fn the_time_while_it_did_not_run_is_unknown() {
         .map(Option::is_some)
         .collect();
     assert_eq!(known, [true, true, false, false, true]);
+}
+
+/// A board without a clock: it starts in 1970, gets the time, is two weeks behind for a while, and then years ahead.
+#[test]
+fn a_clock_that_jumps_costs_no_history() {
+    let mut world = World::new();
+    world.minutes(0, 5);
+    let rings = world.history.0.lock().rings.clone();
+    world.history = History(Mutex::new(Recorder {
+        rings,
+        ..Recorder::default()
+    }));
+    let wrong = |world: &mut World, minutes: std::ops::Range<u64>, unix_ms: u64| {
+        for minute in minutes {
+            world.work(3);
+            let at = world.at(minute * 60).at;
+            let unix_ms = unix_ms + minute * 60_000;
+            world.history.look(&world.snapshot, Now { at, unix_ms });
+        }
+    };
+    let known = |world: &World, minute: u64| {
+        let series = world.series(Range::Hour, None, minute * 60);
+        let of_a = &series.hashrate[PoolSlot::A];
+        of_a.iter()
+            .filter(|value| **value == rate(6.0, 60.0))
+            .count()
+    };
+    wrong(&mut world, 6..10, 60_000);
+    let window = world.history.window(3, &world.snapshot, world.at(9 * 60));
+    assert_eq!(
+        window.share_a,
+        Some(0.75),
+        "what is not settled counts, too"
+    );
+    world.work(3);
+    world.look(10 * 60);
+    // The first look after the start has nothing to compare with.
+    assert_eq!(known(&world, 10), 9);
+    wrong(&mut world, 11..20, START - 14 * 24 * 3_600_000);
+    world.work(3);
+    world.look(20 * 60);
+    assert_eq!(known(&world, 20), 19);
+    wrong(&mut world, 21..30, 2 * START);
+    world.work(3);
+    world.look(30 * 60);
+    assert_eq!(known(&world, 30), 29);
+    // One that stays is right.
+    wrong(&mut world, 31..100, START - 14 * 24 * 3_600_000);
+    let ring_end = world.history.0.lock().rings.pools.minutes.end();
+    assert!(ring_end < MINUTES.number(START), "{ring_end}");
 }
 
 #[test]

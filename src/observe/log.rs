@@ -271,6 +271,8 @@ fn write_all(items: &Receiver<Item>, shared: &Shared, backend: &Backend) {
 #[derive(Default)]
 struct Batch {
     lines: String,
+    /// Those of them that go to standard output as well.
+    printed: String,
     /// The time of the last fact.
     last_ms: u64,
 }
@@ -287,6 +289,10 @@ impl Batch {
         shared
             .tail
             .push((event::name(fact), event::level(fact)), &line);
+        if shared.filter.prints(event::level(fact)) {
+            self.printed.push_str(&line);
+            self.printed.push('\n');
+        }
         self.lines.push_str(&line);
         self.lines.push('\n');
         self.last_ms = *unix_ms;
@@ -314,9 +320,11 @@ impl Batch {
 
     fn write(&mut self, backend: &Backend) {
         if !self.lines.is_empty() {
-            backend.write(&self.lines);
-            self.lines.clear();
-            self.lines.shrink_to(LARGEST_WRITE);
+            backend.write(&self.lines, &self.printed);
+            for lines in [&mut self.lines, &mut self.printed] {
+                lines.clear();
+                lines.shrink_to(LARGEST_WRITE);
+            }
         }
     }
 }

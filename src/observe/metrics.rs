@@ -148,6 +148,7 @@ impl Metrics {
             | Fact::PoolFailover { .. }
             | Fact::PoolMessage { .. }
             | Fact::PoolReconnect { .. }
+            | Fact::ConfigUsable
             | Fact::ConfigWarning { .. }
             | Fact::Started { .. }
             | Fact::Stopping

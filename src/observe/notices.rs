@@ -40,7 +40,7 @@ pub struct Notices(Mutex<BTreeMap<Trouble, Notice>>);
 impl Notices {
     /// Takes note of a fact, if it is trouble, or the end of it.
     pub fn note(&self, fact: &Fact, unix_ms: u64) {
-        if matches!(fact, Fact::ConfigApplied { .. }) {
+        if matches!(fact, Fact::ConfigApplied { .. } | Fact::ConfigUsable) {
             self.forget(Trouble::Config);
         }
         let Some((trouble, text)) = trouble(fact) else {

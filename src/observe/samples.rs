@@ -195,6 +195,7 @@ pub(crate) fn samples() -> Vec<Fact> {
             payout: false,
         },
         Fact::ConfigRefused { problem: text() },
+        Fact::ConfigUsable,
         Fact::ConfigWarning { text: text() },
         Fact::Started {
             version: "0.1.0",

@@ -27,7 +27,7 @@ use crate::stratum::message::{ToMiner, ToPool};
 use crate::system::clock::{clock, now};
 use crate::units::{LinkId, MinerId, Now, PoolConn};
 
-/// How often the state is published for readers outside, if anything happened.
+/// How often the state is published for readers outside, also if nothing happened: rates and times change with time.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 /// How often what must outlive a restart is handed to the store.
@@ -59,8 +59,7 @@ pub struct Scheduler {
     actions: Vec<Action>,
     publish_at: Instant,
     save_at: Instant,
-    /// Whether anything happened since the last publication, and since the last save.
-    unpublished: bool,
+    /// Whether anything happened since the last save.
     unsaved: bool,
 }
 
@@ -105,7 +104,6 @@ impl Scheduler {
             actions,
             publish_at: now.at,
             save_at: now.at + SAVE_EVERY,
-            unpublished: true,
             unsaved: false,
         }
     }
@@ -115,7 +113,7 @@ impl Scheduler {
     pub fn run(mut self) -> Memory {
         // What the panic may have left half done is at worst one event's part of the totals.
         let _ = catch_unwind(AssertUnwindSafe(|| self.serve()));
-        self.core.memory()
+        self.core.memory().corrected(now())
     }
 
     fn serve(&mut self) {
@@ -129,7 +127,6 @@ impl Scheduler {
             if due.is_some_and(|due| self.standstill.may_judge(due, heard, now.at)) {
                 self.core.handle_deadline(now, &mut self.actions);
                 self.perform(now);
-                self.unpublished = true;
             }
             if let Some(input) = input {
                 self.take(input, now);
@@ -143,13 +140,15 @@ impl Scheduler {
     /// Waits for an input or the next deadline. The inbox never ends: the scheduler itself holds a
     /// sender for the connections that it dials.
     fn wait(&self) -> Option<Input> {
-        let publish = self.unpublished.then_some(self.publish_at);
         let save = self.unsaved.then_some(self.save_at);
         let core = self
             .standstill
             .next_deadline()
             .or(self.core.next_deadline());
-        let deadline = [core, publish, save].into_iter().flatten().min();
+        let deadline = [core, Some(self.publish_at), save]
+            .into_iter()
+            .flatten()
+            .min();
         match deadline {
             None => self.inbox.recv().ok(),
             Some(deadline) => {
@@ -165,7 +164,7 @@ impl Scheduler {
             self.core.handle(event, now, &mut self.actions);
             self.perform(now);
         }
-        (self.unpublished, self.unsaved) = (true, true);
+        self.unsaved = true;
         let took = clock().saturating_duration_since(now.at);
         let lag = received.map(|received| now.at.saturating_duration_since(received));
         self.context.observer.metrics.turn(took, lag);
@@ -328,14 +327,13 @@ impl Scheduler {
     }
 
     fn publish(&mut self, now: Now) {
-        if self.unpublished && self.publish_at <= now.at {
+        if self.publish_at <= now.at {
             self.published.set(self.core.snapshot(now));
             self.publish_at = now.at + PUBLISH_EVERY;
-            self.unpublished = false;
         }
         if self.unsaved && self.save_at <= now.at {
             // A store that is still busy gets the next one.
-            let _ = self.store.try_send(self.core.memory());
+            let _ = self.store.try_send(self.core.memory().corrected(now));
             self.save_at = now.at + SAVE_EVERY;
             self.unsaved = false;
         }

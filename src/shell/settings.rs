@@ -4,7 +4,6 @@
 //! Writers take turns. A change is saved first and then announced to the scheduler, which puts it into force; while
 //! somebody waits for the scheduler no lock is held.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::config::{self, Change, ConfigErrors};
 use crate::core::fact::Fact;
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::inbox::{Context, Input};
-use crate::system::files::{Backup, write_atomic};
+use crate::system::files::{self, Backup, write_atomic};
 
 /// How long a change that was saved may take to be in force. Usually it is a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,8 +27,46 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Settings {
     path: PathBuf,
     context: Context,
-    /// The contents that were last applied or refused. Whoever holds this may write the file.
-    seen: Mutex<Option<Vec<u8>>>,
+    /// What the file was like. Whoever holds this may write it.
+    seen: Mutex<Seen>,
+}
+
+/// What was last found in the file.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The contents that were last applied or refused. At first nothing: what was written since the program read the
+    /// file is not missed.
+    contents: Option<Vec<u8>>,
+    /// Whether they were refused.
+    refused: bool,
+    /// Whether the owner was told that the file cannot be used, and not yet that it can.
+    in_trouble: bool,
+    /// What the owner was told about the present contents.
+    warnings: Vec<String>,
+}
+
+impl Seen {
+    /// The warnings that the owner has not seen yet.
+    fn news(&mut self, warnings: &[String]) -> Vec<Fact> {
+        let new = warnings.iter().filter(|text| !self.warnings.contains(text));
+        let facts = new.map(|text| Fact::ConfigWarning { text: text.clone() });
+        let facts = facts.collect();
+        self.warnings = warnings.to_vec();
+        facts
+    }
+
+    /// The file can be used: what there is to tell if it could not before and if nothing changes.
+    fn recovered(&mut self, changes: bool) -> Option<Fact> {
+        self.refused = false;
+        let recovered = std::mem::take(&mut self.in_trouble);
+        (recovered && !changes).then_some(Fact::ConfigUsable)
+    }
+
+    /// The file cannot be used.
+    fn trouble(&mut self, problem: String) -> Vec<Fact> {
+        self.in_trouble = true;
+        vec![Fact::ConfigRefused { problem }]
+    }
 }
 
 /// What a change did.
@@ -55,13 +92,16 @@ pub enum SaveError {
 }
 
 impl Settings {
-    /// For this file.
-    pub fn new(path: PathBuf, context: Context) -> Self {
+    /// For this file. `warnings`: what the owner was told about it at the start.
+    pub fn new(path: PathBuf, context: Context, warnings: Vec<String>) -> Self {
+        let seen = Mutex::new(Seen {
+            warnings,
+            ..Seen::default()
+        });
         Self {
             path,
             context,
-            // Nothing was seen yet: what was written since the program read the file is not missed.
-            seen: Mutex::new(None),
+            seen,
         }
     }
 
@@ -75,7 +115,7 @@ impl Settings {
     /// # Errors
     /// If it cannot be read.
     pub fn read(&self) -> io::Result<Vec<u8>> {
-        fs::read(&self.path)
+        files::read(&self.path, config::LARGEST_FILE)
     }
 
     /// Replaces the configuration by what `edit` makes of the file's present contents, and waits until it is in
@@ -88,7 +128,9 @@ impl Settings {
         edit: impl FnOnce(&[u8]) -> Result<Value, E>,
     ) -> Result<Saved, E> {
         let (saved, facts) = self.save(edit)?;
-        if !saved.changes.is_empty() {
+        if saved.changes.is_empty() {
+            self.tell(facts);
+        } else {
             let done = self.announce(facts).ok_or(SaveError::NotInForce)?;
             done.recv_timeout(PATIENCE)
                 .map_err(|_| SaveError::NotInForce)?;
@@ -106,8 +148,8 @@ impl Settings {
     /// Tells the owner that there is no file any more; what is in force stays so.
     pub fn tell_loss(&self) {
         let problem = format!("{} has vanished", self.path.display());
-        let fact = Fact::ConfigRefused { problem };
-        let _ = self.context.inbox.send(Input::Report(fact));
+        let facts = self.seen.lock().trouble(problem);
+        self.tell(facts);
     }
 
     fn save<E: From<SaveError>>(
@@ -127,9 +169,9 @@ impl Settings {
         let loaded = self.judge(&text).map_err(SaveError::Invalid)?;
         write_atomic(&self.path, text.as_bytes(), Backup::KeepOne).map_err(failed)?;
         let etag = etag(text.as_bytes());
-        *seen = Some(text.into_bytes());
+        seen.contents = Some(text.into_bytes());
         let warnings = loaded.warnings.clone();
-        let (changes, facts) = self.adopt(loaded);
+        let (changes, facts) = self.adopt(loaded, &mut seen);
         let saved = Saved {
             etag,
             changes,
@@ -147,23 +189,27 @@ impl Settings {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 let problem = format!("{} cannot be read: {error}", self.path.display());
-                return Some(vec![Fact::ConfigRefused { problem }]);
+                return Some(seen.trouble(problem));
             }
         };
-        if seen.as_ref() == Some(&bytes) {
-            return None;
+        if seen.contents.as_ref() == Some(&bytes) {
+            // Put back as it was, it is as good, or as bad, as it was.
+            let usable = !seen.refused;
+            return usable
+                .then(|| seen.recovered(false).into_iter().collect())
+                .filter(|facts: &Vec<_>| !facts.is_empty());
         }
         let loaded = std::str::from_utf8(&bytes)
             .map_err(|error| error.to_string())
             .and_then(|text| self.judge(text).map_err(|errors| errors.to_string()));
         let facts = match loaded {
             Err(problem) => {
-                let problem = format!("{}: {problem}", self.path.display());
-                vec![Fact::ConfigRefused { problem }]
+                seen.refused = true;
+                seen.trouble(format!("{}: {problem}", self.path.display()))
             }
-            Ok(loaded) => self.adopt(loaded).1,
+            Ok(loaded) => self.adopt(loaded, &mut seen).1,
         };
-        *seen = Some(bytes);
+        seen.contents = Some(bytes);
         Some(facts)
     }
 
@@ -180,19 +226,25 @@ impl Settings {
 
     /// Makes a configuration the one that the scheduler is to put into force next; what it changes, and what there
     /// is to tell about it. Only for who holds the lock, so that the last one saved is the one that holds.
-    fn adopt(&self, loaded: config::Loaded) -> (Vec<Change>, Vec<Fact>) {
+    fn adopt(&self, loaded: config::Loaded, seen: &mut Seen) -> (Vec<Change>, Vec<Fact>) {
         let changes = config::changes(&self.context.live.wanted(), &loaded.config);
+        let mut facts = seen.news(&loaded.warnings);
+        facts.extend(seen.recovered(!changes.is_empty()));
         if changes.is_empty() {
-            return (changes, Vec::new());
+            return (changes, facts);
         }
         self.context.live.want(Arc::new(loaded.config));
-        let warnings = loaded.warnings.into_iter();
-        let mut facts: Vec<_> = warnings.map(|text| Fact::ConfigWarning { text }).collect();
         facts.push(Fact::ConfigApplied {
             changes: changes.iter().map(sentence).collect(),
             payout: changes.iter().any(moves_money),
         });
         (changes, facts)
+    }
+
+    fn tell(&self, facts: Vec<Fact>) {
+        for fact in facts {
+            let _ = self.context.inbox.send(Input::Report(fact));
+        }
     }
 
     /// Has the scheduler put the wanted configuration into force; the answer comes when it is. `None` if there is no
@@ -213,12 +265,16 @@ pub fn etag(contents: &[u8]) -> String {
     hex::encode(&Sha256::digest(contents)[..16])
 }
 
-/// Whether a change sends the earnings elsewhere.
+/// Whether a change sends the earnings elsewhere, or lets others on the way do so.
 fn moves_money(change: &Change) -> bool {
+    let is = |key: &str| change.path.ends_with(key);
     change.path.starts_with("pools.")
-        && [".host", ".port", ".backups", ".wallet", ".user_name"]
-            .iter()
-            .any(|key| change.path.ends_with(key))
+        && ([".host", ".port", ".backups", ".wallet", ".user_name"]
+            .into_iter()
+            .any(is)
+            || is(".tls_fingerprint")
+            || is(".tls") && change.new == "false"
+            || is(".tls_insecure") && change.new == "true")
 }
 
 fn sentence(change: &Change) -> String {

@@ -1,7 +1,6 @@
 //! The state file: what outlives a restart, read at the start, written every half minute and at the end.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use crate::core::snapshot::Memory;
 use crate::core::templates::HandedOut;
-use crate::system::files::{Backup, set_aside, write_atomic};
+use crate::system::files::{self, Backup, set_aside, write_atomic};
 use crate::system::thread::{SERVICE_STACK, spawn};
 
 /// The longest name of a worker that is taken from there, in bytes; miners may send no longer one.
@@ -29,7 +28,7 @@ const OLD_BEST_SHARES: &str = "best_shares.json";
 /// beside it; one that cannot be read is set aside as `state.json.unreadable`, never overwritten, and what was wrong is
 /// returned as well.
 pub fn load(path: &Path) -> (Memory, Option<String>) {
-    let problem = match fs::read_to_string(path) {
+    let problem = match files::read_text(path, files::LARGEST_OWN) {
         Ok(text) => match serde_json::from_str(&text) {
             Ok(memory) => return (memory, None),
             Err(error) => error.to_string(),
@@ -57,13 +56,9 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
 /// The difficulty of each worker's best share, as far as the file can be understood.
 fn best_shares(path: &Path) -> Vec<(String, f64)> {
     /// In bytes; there are a few for each worker.
-    const LARGEST: u64 = 1024 * 1024;
-    let mut text = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
-    let found: serde_json::Map<String, Value> = match file {
-        Ok(_) => serde_json::from_slice(&text).unwrap_or_default(),
-        Err(_) => return Vec::new(),
-    };
+    const LARGEST: usize = 1024 * 1024;
+    let text = files::read(path, LARGEST).unwrap_or_default();
+    let found: serde_json::Map<String, Value> = serde_json::from_slice(&text).unwrap_or_default();
     found
         .into_iter()
         .filter_map(|(worker, difficulty)| {
@@ -121,6 +116,8 @@ pub fn start(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

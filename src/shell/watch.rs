@@ -36,6 +36,8 @@ pub fn start(settings: Arc<Settings>) -> io::Result<(Sender<()>, JoinHandle<()>)
             missing = if now.is_none() { missing + 1 } else { 0 };
             if missing == SURELY_MISSING {
                 settings.tell_loss();
+                // Whatever comes back is to be looked at.
+                seen = None;
             }
             if now != seen && now.is_some() {
                 seen = now;

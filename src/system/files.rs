@@ -1,9 +1,12 @@
-//! Files that are either the old ones or the new ones, whatever happens in between.
+//! Files: read whole or not at all, and written so that they are either the old ones or the new ones, whatever happens
+//! in between.
 //!
-//! What is in the files is not known here: the config and the state file both come as bytes.
+//! What is in the files is not known here: the config and the state file both come as bytes. What stands under a file's
+//! name need not be one: to open a named pipe would wait for ever, and a device has no end. So only regular files are
+//! read, and no more of them than they may reasonably hold.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, FileType, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,6 +18,84 @@ pub enum Backup {
     None,
     /// They become `<name>.bak`, in place of an earlier one.
     KeepOne,
+}
+
+/// The most that is read of what the program has written itself (state, history), in bytes: several times what it writes.
+pub const LARGEST_OWN: usize = 64 * 1024 * 1024;
+
+/// The most that is read of certificates and keys, in bytes.
+pub const LARGEST_PEM: usize = 16 * 1024 * 1024;
+
+/// Reads a whole file of at most `limit` bytes. Links are followed.
+///
+/// # Errors
+/// If it is no regular file, holds more, or cannot be read; [`ErrorKind::NotFound`] if there is none.
+pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    open(path)?
+        .take(most.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(too_large(limit));
+    }
+    Ok(bytes)
+}
+
+/// The same of a text in UTF-8.
+///
+/// # Errors
+/// As [`read`], and if it is no UTF-8.
+pub fn read_text(path: &Path, limit: usize) -> io::Result<String> {
+    String::from_utf8(read(path, limit)?)
+        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not text in UTF-8"))
+}
+
+/// Opens a regular file to read it. It never waits, whatever stands under the name.
+///
+/// # Errors
+/// If it is no regular file or cannot be opened.
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    platform::without_waiting(&mut options);
+    let file = match options.open(path) {
+        Ok(file) => file,
+        // A socket cannot even be opened.
+        Err(error) => {
+            let found = fs::metadata(path).ok();
+            return Err(found
+                .and_then(|found| no_file(found.file_type()))
+                .unwrap_or(error));
+        }
+    };
+    // What was opened counts, and not what stands under its name by now.
+    match no_file(file.metadata()?.file_type()) {
+        Some(error) => Err(error),
+        None => Ok(file),
+    }
+}
+
+/// Why something cannot be used as a file; `None` if it is one.
+pub fn no_file(found: FileType) -> Option<io::Error> {
+    let what = if found.is_file() {
+        return None;
+    } else if found.is_dir() {
+        "a folder"
+    } else {
+        platform::special(found)
+    };
+    let text = format!("it is {what}, not a regular file");
+    Some(io::Error::new(ErrorKind::InvalidInput, text))
+}
+
+fn too_large(limit: usize) -> io::Error {
+    const MIB: usize = 1024 * 1024;
+    let text = format!(
+        "it is larger than {} MiB, the limit for this file",
+        limit / MIB
+    );
+    io::Error::new(ErrorKind::FileTooLarge, text)
 }
 
 /// Replaces the contents of a file, or creates it.
@@ -54,9 +135,11 @@ pub fn set_aside(path: &Path) -> String {
 }
 
 fn replace(target: &Path, contents: &[u8], backup: Backup) -> anyhow::Result<()> {
-    let old = match fs::read(target) {
+    let old = match read(target, LARGEST_OWN) {
         Ok(old) => Some(old),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        // Whatever it is, it is not what is to be written.
+        Err(error) if error.kind() == ErrorKind::FileTooLarge && backup == Backup::None => None,
         Err(error) => return Err(error).context("failed to read the present contents"),
     };
     if old.as_deref() == Some(contents) {
@@ -101,12 +184,12 @@ fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     platform::for_owner_alone(&mut options);
-    let mut last = io::ErrorKind::AlreadyExists.into();
+    let mut last = ErrorKind::AlreadyExists.into();
     for number in 0..TRIES {
         let path = with_suffix(target, &format!(".{number}.tmp"));
         match options.open(&path) {
             Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => last = error,
             Err(error) => return Err(error),
         }
     }
@@ -116,7 +199,7 @@ fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
 fn cannot_be_renamed_over(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices
+        ErrorKind::ResourceBusy | ErrorKind::CrossesDevices
     )
 }
 
@@ -136,13 +219,28 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 mod platform {
     //! What needs permission bits and folders that can be opened.
 
-    use std::fs::{self, File, OpenOptions};
+    use std::fs::{self, File, FileType, OpenOptions};
     use std::io;
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+    use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
     use std::path::Path;
 
     pub(super) fn for_owner_alone(options: &mut OpenOptions) {
         options.mode(0o600);
+    }
+
+    pub(super) fn without_waiting(options: &mut OpenOptions) {
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    }
+
+    /// What is neither a file nor a folder.
+    pub(super) fn special(found: FileType) -> &'static str {
+        if found.is_fifo() {
+            "a named pipe"
+        } else if found.is_socket() {
+            "a socket"
+        } else {
+            "a device"
+        }
     }
 
     pub(super) fn copy_permissions(from: &Path, to: &File) -> io::Result<()> {
@@ -181,11 +279,17 @@ mod platform {
 mod platform {
     //! Without permission bits a file is what its folder makes it.
 
-    use std::fs::{File, OpenOptions};
+    use std::fs::{File, FileType, OpenOptions};
     use std::io;
     use std::path::Path;
 
     pub(super) fn for_owner_alone(_: &mut OpenOptions) {}
+
+    pub(super) fn without_waiting(_: &mut OpenOptions) {}
+
+    pub(super) fn special(_: FileType) -> &'static str {
+        "something else"
+    }
 
     pub(super) fn copy_permissions(_: &Path, _: &File) -> io::Result<()> {
         Ok(())
@@ -276,6 +380,83 @@ mod tests {
         let first = text.split(';').next().unwrap();
         assert_eq!(text, format!("{first};").repeat(1000));
         assert_eq!(names(folder.path()), ["c.json"]);
+    }
+
+    /// What may stand under a file's name and is none.
+    #[cfg(unix)]
+    fn put_no_files(folder: &Path) -> Vec<(PathBuf, &'static str)> {
+        let at = |name: &str| folder.join(name);
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status();
+        assert!(made.unwrap().success());
+        std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        for (name, to) in [
+            ("zero", "/dev/zero"),
+            ("null", "/dev/null"),
+            ("link", "pipe"),
+        ] {
+            std::os::unix::fs::symlink(to, at(name)).unwrap();
+        }
+        vec![
+            (at("pipe"), "a named pipe"),
+            (at("link"), "a named pipe"),
+            (at("socket"), "a socket"),
+            (at("folder"), "a folder"),
+            (at("zero"), "a device"),
+            (at("null"), "a device"),
+        ]
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_neither_read_nor_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, what) in put_no_files(folder.path()) {
+            let error = read(&path, 100).unwrap_err().to_string();
+            assert_eq!(error, format!("it is {what}, not a regular file"));
+            for backup in [Backup::None, Backup::KeepOne] {
+                let error = format!("{:#}", write_atomic(&path, b"x", backup).unwrap_err());
+                assert!(error.contains(what), "{error}");
+            }
+        }
+        assert_eq!(names(folder.path()).len(), 6, "{:?}", names(folder.path()));
+    }
+
+    #[test]
+    fn no_more_is_read_than_a_file_may_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.json");
+        const MIB: usize = 1024 * 1024;
+        fs::write(&path, vec![b'x'; MIB]).unwrap();
+        assert_eq!(read(&path, MIB).unwrap().len(), MIB);
+        // A hole of a gigabyte.
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(1 << 30)
+            .unwrap();
+        let error = read(&path, MIB).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        assert_eq!(
+            error.to_string(),
+            "it is larger than 1 MiB, the limit for this file"
+        );
+        // It is not what is to be written, so it makes room, unless it would have to be kept.
+        assert!(write_atomic(&path, b"x", Backup::KeepOne).is_err());
+        write_atomic(&path, b"x", Backup::None).unwrap();
+        assert_eq!(read_text(&path, MIB).unwrap(), "x");
+        fs::write(&path, [0xff]).unwrap();
+        assert!(
+            read_text(&path, MIB)
+                .unwrap_err()
+                .to_string()
+                .contains("UTF-8")
+        );
+        let missing = read(&folder.path().join("missing"), MIB).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
     }
 
     #[cfg(unix)]

@@ -18,6 +18,7 @@ mod direct;
 mod backups;
 mod balancer;
 mod failover;
+mod files;
 mod floods;
 mod handshake;
 mod import;

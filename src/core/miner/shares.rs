@@ -208,7 +208,7 @@ impl Miner {
         if minded {
             turn.handed_out(&sent.job, submit.ntime);
         }
-        self.stats.last_share = Some(turn.now.unix_ms);
+        self.stats.last_share = Some(turn.now.into());
     }
 
     /// A share for the miner's own difficulty only.
@@ -226,7 +226,7 @@ impl Miner {
             }
         }
         self.reply(id, Reply::True, turn);
-        self.stats.last_share = Some(turn.now.unix_ms);
+        self.stats.last_share = Some(turn.now.into());
         self.tell_result(
             ShareResult {
                 outcome: ShareOutcome::BelowPool,
@@ -373,10 +373,10 @@ impl Miner {
                 .best
                 .is_none_or(|best| best.difficulty < difficulty)
             {
-                let unix_ms = turn.now.unix_ms;
+                let when = turn.now.into();
                 self.stats.best = Some(BestShare {
                     difficulty,
-                    unix_ms,
+                    when,
                     pool,
                 });
             }

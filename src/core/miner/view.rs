@@ -9,7 +9,7 @@ use crate::core::ledger::{BestShare, Ledger};
 use crate::core::miner::Miner;
 use crate::core::recent::RecentShares;
 use crate::core::schedule::Rules;
-use crate::units::{Now, PerPool, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot, When};
 
 /// Over how long the rates are taken.
 const WINDOW: Duration = Duration::from_secs(300);
@@ -27,8 +27,8 @@ pub struct MinerView {
     pub user_agent: Option<String>,
     /// The pool that it works for.
     pub pool: Option<PoolSlot>,
-    /// When it connected, in milliseconds since 1970.
-    pub connected_since: u64,
+    /// When it connected.
+    pub connected_since: When,
     /// The difficulty that it was told last.
     pub difficulty: Option<f64>,
     /// Its cumulative error, in seconds: above zero, A is ahead.
@@ -61,8 +61,8 @@ pub struct MinerView {
     pub best: Option<BestShare>,
     /// The difficulty of its worker's best share, on all its connections and over restarts.
     pub worker_best: Option<f64>,
-    /// When it last sent a share, in milliseconds since 1970.
-    pub last_share: Option<u64>,
+    /// When it last sent a share.
+    pub last_share: Option<When>,
 }
 
 impl MinerView {
@@ -84,7 +84,7 @@ impl Miner {
             worker: self.session.worker().to_owned(),
             user_agent: self.session.user_agent.clone(),
             pool: schedule.on(),
-            connected_since: self.opened.unix_ms,
+            connected_since: self.opened.into(),
             difficulty: self.told_difficulty.map(|told| told.get()),
             error_seconds: schedule.error(),
             seconds: schedule.time_on(),
@@ -126,7 +126,7 @@ pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
         worker: worker.to_owned(),
         user_agent: Some("bitaxe/BM1370".to_owned()),
         pool: Some(PoolSlot::A),
-        connected_since: 1000,
+        connected_since: 1000.into(),
         difficulty: None,
         error_seconds: 0.0,
         seconds: PerPool::default(),

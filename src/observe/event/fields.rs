@@ -288,7 +288,7 @@ impl Fields {
                 self.put("gui", gui.as_deref());
                 self.put("config", config.as_str());
             }
-            Fact::Stopping => (),
+            Fact::Stopping | Fact::ConfigUsable => (),
             Fact::Stopped { uptime } => self.put("uptime_ms", milliseconds(*uptime)),
             Fact::StateProblem { problem } => self.text("problem", problem),
             Fact::AcceptFailed { error } => self.text("problem", error),

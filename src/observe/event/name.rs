@@ -63,6 +63,7 @@ names! {
     BlockFound "block_found",
     ConfigApplied "config_applied",
     ConfigRefused "config_refused",
+    ConfigUsable "config_usable",
     ConfigWarning "config_warning",
     StateProblem "state_problem",
     AcceptFailed "accept_failed",
@@ -109,6 +110,7 @@ pub fn name(fact: &Fact) -> Name {
         Fact::BlockFound { .. } => Name::BlockFound,
         Fact::ConfigApplied { .. } => Name::ConfigApplied,
         Fact::ConfigRefused { .. } => Name::ConfigRefused,
+        Fact::ConfigUsable => Name::ConfigUsable,
         Fact::ConfigWarning { .. } => Name::ConfigWarning,
         Fact::Started { .. } => Name::Started,
         Fact::Stopping => Name::Stopping,
@@ -174,7 +176,8 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::PoolSwitched { .. }
         | Fact::Started { .. }
         | Fact::Stopping
-        | Fact::Stopped { .. } => Level::Info,
+        | Fact::Stopped { .. }
+        | Fact::ConfigUsable => Level::Info,
         Fact::PoolLearnt { .. }
         | Fact::PoolDialing { .. }
         | Fact::JobReceived { .. }

@@ -16,6 +16,8 @@ pub(super) struct Filter {
     /// The [bits](Name::bit) of the names that are logged.
     names: AtomicU64,
     show_wallets: AtomicBool,
+    /// A [`LevelFilter`] as number: what goes to standard output as well.
+    stdout: AtomicUsize,
 }
 
 impl Filter {
@@ -24,6 +26,7 @@ impl Filter {
             level: AtomicUsize::new(0),
             names: AtomicU64::new(0),
             show_wallets: AtomicBool::new(false),
+            stdout: AtomicUsize::new(0),
         };
         filter.set(logging);
         filter
@@ -39,12 +42,19 @@ impl Filter {
         self.level
             .store(number(LevelFilter::from(logging.level)), Ordering::Relaxed);
         self.names.store(names, Ordering::Relaxed);
+        let stdout = LevelFilter::from(logging.stdout());
+        self.stdout.store(number(stdout), Ordering::Relaxed);
         self.show_wallets
             .store(logging.show_wallets, Ordering::Relaxed);
     }
 
     pub(super) fn shows_wallets(&self) -> bool {
         self.show_wallets.load(Ordering::Relaxed)
+    }
+
+    /// Whether what is logged goes to standard output as well.
+    pub(super) fn prints(&self, level: Level) -> bool {
+        number(level.to_level_filter()) <= self.stdout.load(Ordering::Relaxed)
     }
 
     pub(super) fn passes(&self, fact: &Fact) -> bool {

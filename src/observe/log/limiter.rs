@@ -293,6 +293,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         }
         Fact::ConfigApplied { .. }
         | Fact::ConfigRefused { .. }
+        | Fact::ConfigUsable
         | Fact::ConfigWarning { .. }
         | Fact::Started { .. }
         | Fact::Stopping

@@ -1,7 +1,7 @@
 //! Where the lines end up: standard output, and files that rotate.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +16,14 @@ use log::{Level, Log, Record};
 use crate::config::Logging;
 use crate::observe::event::{self, Name};
 use crate::system::clock;
+use crate::system::files::{self, no_file};
 
 use super::Shared;
 
-/// The target of our own records for the `log` crate: their message is whole lines. No module path has it, so that
-/// nothing else is taken for one.
-const OWN_TARGET: &str = "dpmp:lines";
+/// The targets of our own records for the `log` crate: their message is whole lines, for the files or for standard
+/// output. No module path has them, so that nothing else is taken for one.
+pub(super) const FILE_TARGET: &str = "dpmp:lines";
+const STDOUT_TARGET: &str = "dpmp:stdout";
 
 /// The file that is written; when it is full it gets a number instead of the word.
 const CURRENT: &str = "dpmp_rCURRENT.log";
@@ -58,14 +60,18 @@ impl Backend {
     }
 
     /// Writes whole lines. (Each has its level in it; that of the record means nothing.)
-    pub(super) fn write(&self, lines: &str) {
-        self.logger.log(
-            &Record::builder()
-                .level(Level::Error)
-                .target(OWN_TARGET)
-                .args(format_args!("{lines}"))
-                .build(),
-        );
+    pub(super) fn write(&self, lines: &str, printed: &str) {
+        for (target, lines) in [(STDOUT_TARGET, printed), (FILE_TARGET, lines)] {
+            if !lines.is_empty() {
+                self.logger.log(
+                    &Record::builder()
+                        .level(Level::Error)
+                        .target(target)
+                        .args(format_args!("{lines}"))
+                        .build(),
+                );
+            }
+        }
     }
 
     pub(super) fn flush(&self) {
@@ -82,8 +88,27 @@ pub(super) struct Outputs {
     shared: Arc<Shared>,
 }
 
+/// What a log file's name leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    File,
+}
+
+#[cfg(unix)]
+fn takes_characters(found: fs::FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_char_device(&found)
+}
+
+#[cfg(not(unix))]
+fn takes_characters(_: fs::FileType) -> bool {
+    false
+}
+
 struct LogFile {
     folder: PathBuf,
+    /// Whether the last write broke off.
+    torn: AtomicBool,
     writer: ArcFileLogWriter,
     _handle: FileLogWriterHandle,
     trouble: Trouble,
@@ -113,13 +138,17 @@ impl Outputs {
         }
     }
 
-    /// Writes whole lines.
-    fn write_lines(&self, lines: &str) {
+    /// Writes whole lines to standard output.
+    fn print(&self, lines: &str) {
         if let Some(trouble) = &self.stdout {
             let mut out = io::stdout().lock();
             // Standard output is buffered by lines, so that the end of the last line is what writes them.
             let _ = trouble.note(out.write_all(lines.as_bytes()));
         }
+    }
+
+    /// Writes whole lines to the file.
+    fn write_lines(&self, lines: &str) {
         if let Some(file) = &self.file {
             self.note_file(file, file.write(lines));
         }
@@ -137,6 +166,7 @@ impl Outputs {
 impl LogFile {
     fn open(logging: &Logging, directory: &Path) -> anyhow::Result<Self> {
         const MB: u64 = 1_000_000;
+        Self::look_at(&directory.join(CURRENT))?;
         let spec = FileSpec::default()
             .directory(directory)
             .basename(BASENAME)
@@ -155,6 +185,8 @@ impl LogFile {
             .try_build_with_handle()?;
         Ok(Self {
             folder: directory.to_owned(),
+            // After a crash or a full disk the file may end in the middle of a line.
+            torn: AtomicBool::new(ends_torn(&directory.join(CURRENT))),
             writer,
             _handle: handle,
             trouble: Trouble::new(&format!("log file in {}", directory.display())),
@@ -164,13 +196,46 @@ impl LogFile {
     fn write(&self, lines: &str) -> io::Result<()> {
         // Who tidies up deletes a file that is written, or its folder. Lines would go on into nothing until the next
         // rotation.
-        let current = fs::metadata(self.folder.join(CURRENT));
-        if current.is_err_and(|error| error.kind() != io::ErrorKind::PermissionDenied) {
+        if Self::look_at(&self.folder.join(CURRENT))? == Found::Nothing {
             fs::create_dir_all(&self.folder)?;
             self.writer.reopen_outputfile().map_err(io::Error::other)?;
         }
-        self.writer.clone().write_all(lines.as_bytes())
+        let mut writer = self.writer.clone();
+        // A disk that was full took half a line. What comes next must not become a part of it.
+        if self.torn.load(Ordering::Relaxed) && ends_torn(&self.folder.join(CURRENT)) {
+            writer.write_all(b"\n")?;
+        }
+        let written = writer
+            .write_all(lines.as_bytes())
+            .and_then(|()| writer.flush());
+        self.torn.store(written.is_err(), Ordering::Relaxed);
+        written
     }
+
+    /// What stands under the name of the file that is written. To open a named pipe would wait for ever; a device that
+    /// takes characters takes lines as well.
+    fn look_at(path: &Path) -> io::Result<Found> {
+        match fs::metadata(path) {
+            Ok(found) => match no_file(found.file_type()) {
+                Some(error) if !takes_characters(found.file_type()) => Err(error),
+                Some(_) | None => Ok(Found::File),
+            },
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Found::File),
+            Err(_) => Ok(Found::Nothing),
+        }
+    }
+}
+
+/// Whether a file ends in the middle of a line.
+fn ends_torn(path: &Path) -> bool {
+    let last = || {
+        let mut file = files::open(path).ok()?;
+        file.seek(SeekFrom::End(-1)).ok()?;
+        let mut last = [0];
+        file.read_exact(&mut last).ok()?;
+        Some(last)
+    };
+    last().is_some_and(|last| last != *b"\n")
 }
 
 impl Outputs {
@@ -184,7 +249,9 @@ impl LogWriter for Outputs {
     fn write(&self, now: &mut DeferredNow, record: &Record<'_>) -> io::Result<()> {
         // The fact has its own time.
         let _ = now;
-        if record.target() == OWN_TARGET {
+        if record.target() == STDOUT_TARGET {
+            self.print(&record.args().to_string());
+        } else if record.target() == FILE_TARGET {
             self.write_lines(&record.args().to_string());
         } else if self.wants(record.level()) {
             let text = record.args().to_string();
@@ -194,6 +261,9 @@ impl LogWriter for Outputs {
                 .tail
                 .push((Name::LibraryMessage, record.level()), &line);
             line.push('\n');
+            if self.shared.filter.prints(record.level()) {
+                self.print(&line);
+            }
             self.write_lines(&line);
         }
         Ok(())

@@ -115,6 +115,23 @@ fn the_filter_can_be_changed_while_it_runs() {
 }
 
 #[test]
+fn standard_output_has_what_is_important_enough_for_it() {
+    let logging = Logging {
+        stdout: config::Level::Warn,
+        ..logging()
+    };
+    let filter = Filter::new(&logging);
+    assert!(filter.prints(Level::Warn) && !filter.prints(Level::Info));
+    assert!(filter.lets_pass(Level::Info, Name::Started));
+    let off = Logging {
+        stdout: config::Level::Off,
+        ..logging
+    };
+    filter.set(&off);
+    assert!(!filter.prints(Level::Error));
+}
+
+#[test]
 fn names_that_no_event_has_are_told() {
     let text = r#"{"logging": {"allow": ["share_result", "old_name"], "deny": ["pool_dialling"]}}"#;
     let mut loaded = config::parse(text).unwrap();
@@ -183,6 +200,9 @@ impl Log for Slow {
         true
     }
     fn log(&self, record: &Record<'_>) {
+        if record.target() != outputs::FILE_TARGET {
+            return;
+        }
         let _ = self.arrived.try_send(());
         let _ = self.gate.recv();
         let _ = self.lines.send(record.args().to_string());

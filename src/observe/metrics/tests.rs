@@ -164,7 +164,7 @@ fn gauges_show_the_state() {
     pool.totals.seconds = 30.0;
     pool.totals.best = Some(BestShare {
         difficulty: 5e6,
-        unix_ms: 1,
+        when: 1.into(),
         pool: PoolSlot::A,
     });
     snapshot.pools[PoolSlot::B].health = "down";

@@ -19,6 +19,7 @@ use rustls::{
 
 use crate::shell::tls::{NoSession, PATIENCE, Session};
 use crate::system::clock::{clock, now};
+use crate::system::files;
 
 /// The certificate of `listen.tls_certificate`, with its key. It is read anew when a file has changed, since
 /// certificates are renewed more often than DPMP is started.
@@ -168,7 +169,7 @@ fn out_of_date(own: &CertificateDer<'_>, file: &Path) -> Option<String> {
 }
 
 fn read_chain(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let bytes = fs::read(file)?;
+    let bytes = files::read(file, files::LARGEST_PEM)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<_, _>>()
         .map_err(in_file)?;
@@ -179,7 +180,7 @@ fn read_chain(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 }
 
 fn read_key(file: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    let bytes = fs::read(file)?;
+    let bytes = files::read(file, files::LARGEST_PEM)?;
     match PrivateKeyDer::from_pem_slice(&bytes) {
         Ok(key) => Ok(key),
         Err(pem::Error::NoItemsFound) => {

@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Fingerprint, Trust};
 use crate::shell::tls::{NoSession, PATIENCE, Session};
 use crate::system::clock::clock;
+use crate::system::files;
 
 /// Where systems keep the certificates of known authorities, in one file.
 const SYSTEM_ROOTS: [&str; 4] = [
@@ -336,7 +337,8 @@ fn roots() -> io::Result<RootCertStore> {
 
 /// The certificates in a file; `None` if there is none.
 fn roots_in(path: &Path) -> Option<RootCertStore> {
-    let certificates = CertificateDer::pem_file_iter(path).ok()?;
+    let pem = files::read(path, files::LARGEST_PEM).ok()?;
+    let certificates = CertificateDer::pem_slice_iter(&pem);
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(certificates.filter_map(Result::ok));
     (!store.is_empty()).then_some(store)

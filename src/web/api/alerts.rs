@@ -210,10 +210,10 @@ fn payout_changed(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     Some(Alert {
         id: payout_id(slot, at),
         level: Level::Warning,
-        title: format!("The wallet or the address of pool {slot} has changed"),
-        text:
-            "What your miners earn there goes, or went for a while, to another place than before."
-                .into(),
+        title: format!(
+            "The payout address, the address or the encryption of pool {slot} has changed"
+        ),
+        text: "What your miners earn there may go elsewhere now, or did for a while.".into(),
         action: "If that was you, dismiss this. If not, correct it now and set a password.".into(),
         at_ms: Some(at),
         dismissable: true,
@@ -447,9 +447,10 @@ fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         .totals
         .last_block
         .as_ref()?;
-    let age = grounds.moment.now.unix_ms.saturating_sub(block.unix_ms);
+    let at_ms = block.when.unix_ms(grounds.moment.now);
+    let age = grounds.moment.now.unix_ms.saturating_sub(at_ms);
     (age < BLOCK_SHOWN).then(|| Alert {
-        id: format!("block_found:{slot}:{}", block.unix_ms),
+        id: format!("block_found:{slot}:{at_ms}"),
         level: Level::Good,
         title: format!("A block for pool {slot}!"),
         text: format!(
@@ -457,7 +458,7 @@ fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
             block.worker
         ),
         action: "See at the pool whether the network took it.".into(),
-        at_ms: Some(block.unix_ms),
+        at_ms: Some(at_ms),
         dismissable: true,
     })
 }
@@ -709,7 +710,7 @@ mod tests {
         let block = |it: &mut World, age_ms: u64| {
             it.snapshot.pools[A].totals.last_block = Some(Block {
                 worker: "lucky".into(),
-                unix_ms: now().unix_ms - age_ms,
+                when: (now().unix_ms - age_ms).into(),
             });
         };
         expect(|it| block(it, 1000), &["block_found:A"]);

@@ -13,6 +13,7 @@ use rouille::{Response, ResponseBody};
 use tar::Header;
 
 use crate::observe::wallet::Redactor;
+use crate::system::files;
 use crate::web::error::{Answer, ApiError};
 use crate::web::limit::Place;
 use crate::web::pages::{Call, Pages};
@@ -180,7 +181,7 @@ impl Read for Archive {
 /// Opens a file and makes its head in the archive. Its length there is what it has now: lines that are written from
 /// here on are not part of it.
 fn begin(path: &Path, redactor: Option<&Redactor>) -> io::Result<(Header, Entry)> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let about = file.metadata()?;
     let length = about.len();
     let size = match redactor {

@@ -10,7 +10,7 @@ use crate::core::miner::view::MinerView;
 use crate::core::recent::RecentShare;
 use crate::core::snapshot::Snapshot;
 use crate::history::{Averages, History};
-use crate::units::{PerPool, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot, When};
 use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 
@@ -85,10 +85,10 @@ pub fn miners<'a>(moment: &Moment<'a>, history: &History) -> Miners<'a> {
         miners: snapshot
             .miners
             .iter()
-            .map(|view| miner(view, None, of(view)))
+            .map(|view| miner(view, None, of(view), moment.now))
             .collect(),
         left: missing(snapshot)
-            .map(|(view, left_ms)| miner(view, Some(left_ms), of(view)))
+            .map(|(view, left)| miner(view, Some(left), of(view), moment.now))
             .collect(),
     }
 }
@@ -102,15 +102,19 @@ pub fn one(moment: &Moment<'_>, history: &History, id: &str) -> Answer {
     let id: Option<u64> = id.parse().ok();
     let connected = snapshot.miners.iter().map(|view| (view, None));
     let left = snapshot.left.iter();
-    let left = left.map(|left| (&left.miner, Some(left.unix_ms)));
-    let (view, left_ms) = connected
+    let left = left.map(|left| (&left.miner, Some(left.when)));
+    let (view, left) = connected
         .chain(left)
         .find(|(view, _)| Some(view.id) == id)
         .ok_or_else(|| ApiError::not_found("There is no such miner (any more)."))?;
     let averages = history.average(&view.worker, moment.now.unix_ms);
     Ok(json::respond(&Detail {
-        miner: miner(view, left_ms, averages),
-        recent: view.recent.newest_first().map(share).collect(),
+        miner: miner(view, left, averages, moment.now),
+        recent: view
+            .recent
+            .newest_first()
+            .map(|recent| share(recent, moment.now))
+            .collect(),
     }))
 }
 
@@ -132,7 +136,7 @@ pub fn csv(moment: &Moment<'_>, history: &History) -> Response {
 }
 
 /// Those that left and whose machine has not come back.
-fn missing(snapshot: &Snapshot) -> impl Iterator<Item = (&MinerView, u64)> {
+fn missing(snapshot: &Snapshot) -> impl Iterator<Item = (&MinerView, When)> {
     let rigs: std::collections::BTreeSet<_> = snapshot
         .miners
         .iter()
@@ -142,23 +146,23 @@ fn missing(snapshot: &Snapshot) -> impl Iterator<Item = (&MinerView, u64)> {
         .left
         .iter()
         .filter(move |left| !rigs.contains(&(&left.miner.worker, left.miner.peer.ip())))
-        .map(|left| (&left.miner, left.unix_ms))
+        .map(|left| (&left.miner, left.when))
 }
 
-fn miner(view: &MinerView, left_ms: Option<u64>, averages: Averages) -> Miner<'_> {
+fn miner(view: &MinerView, left: Option<When>, averages: Averages, now: Now) -> Miner<'_> {
     let part_of_a = |values: PerPool<f64>| {
         let (a, b) = (values[PoolSlot::A], values[PoolSlot::B]);
         part(a, a + b)
     };
     // What has left has no pool, and its five minutes are over.
-    let is_here = left_ms.is_none();
+    let is_here = left.is_none();
     Miner {
         id: view.id,
         worker: &view.worker,
         address: view.peer.to_string(),
         software: view.user_agent.as_deref(),
-        connected_ms: view.connected_since,
-        left_ms,
+        connected_ms: view.connected_since.unix_ms(now),
+        left_ms: left.map(|left| left.unix_ms(now)),
         pool: view.pool.filter(|_| is_here),
         connections: view.connections,
         hashrate_5m: sum(view.hashrate.iter().map(|(_, rate)| *rate)).filter(|_| is_here),
@@ -175,17 +179,17 @@ fn miner(view: &MinerView, left_ms: Option<u64>, averages: Averages) -> Miner<'_
         lost: view.lost,
         best_share: view.best.map(|best| Best {
             difficulty: best.difficulty,
-            at_ms: best.unix_ms,
+            at_ms: best.when.unix_ms(now),
             pool: best.pool,
         }),
         best_share_ever: view.worker_best,
-        last_share_ms: view.last_share,
+        last_share_ms: view.last_share.map(|last| last.unix_ms(now)),
     }
 }
 
-fn share(share: &RecentShare) -> Share {
+fn share(share: &RecentShare, now: Now) -> Share {
     Share {
-        at_ms: share.unix_ms,
+        at_ms: share.when.unix_ms(now),
         pool: share.pool,
         outcome: share.outcome,
         reason: share.reason,
@@ -277,10 +281,12 @@ mod tests {
     #[test]
     fn a_machine_that_came_back_is_not_missing_any_more() {
         let mut snapshot = Snapshot::default();
-        snapshot.left.push(sample_miner(1, "back"), 5);
-        snapshot.left.push(sample_miner(2, "gone"), 6);
+        snapshot.left.push(sample_miner(1, "back"), 5.into());
+        snapshot.left.push(sample_miner(2, "gone"), 6.into());
         snapshot.miners.push(sample_miner(3, "back"));
-        let missing: Vec<_> = missing(&snapshot).map(|(view, at)| (view.id, at)).collect();
+        let missing: Vec<_> = missing(&snapshot)
+            .map(|(view, at)| (view.id, u64::from(at)))
+            .collect();
         assert_eq!(missing, [(2, 6)]);
     }
 

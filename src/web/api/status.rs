@@ -127,7 +127,7 @@ pub fn status(
         version: env!("CARGO_PKG_VERSION"),
         now_ms,
         started_ms: snapshot.started_ms,
-        uptime_seconds: now_ms.saturating_sub(snapshot.started_ms) / 1000,
+        uptime_seconds: snapshot.uptime_seconds,
         set_up: snapshot.set_up,
         stopping: snapshot.stopping,
         healthy: problem.is_none(),
@@ -252,7 +252,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
         blocks: view.totals.blocks,
         best_share: view.totals.best.map(|best| Best {
             difficulty: best.difficulty,
-            at_ms: best.unix_ms,
+            at_ms: best.when.unix_ms(moment.now),
             worker: None,
         }),
     }

@@ -116,7 +116,7 @@ impl Stage {
         let handler = gui::handler(Pages {
             published: Arc::new(Published::default()),
             history: Arc::new(History::default()),
-            settings: Arc::new(Settings::new(path.clone(), context.clone())),
+            settings: Arc::new(Settings::new(path.clone(), context.clone(), Vec::new())),
             context,
             login,
             // Nobody is to be visited.

@@ -1,0 +1,159 @@
+//! What stands under a file's name and is no file, or too large: it is named, and neither hangs nor kills anything.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::http::Http;
+use crate::support::proxy::{Proxy, Setup, check};
+use crate::support::{SOON, pool, wait_until};
+
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+type Put = fn(&Path);
+
+/// What may stand there instead of a file, and what is said of it.
+const NO_FILES: [(Put, &str); 4] = [
+    (pipe, "it is a named pipe, not a regular file"),
+    (
+        |path| symlink("/dev/zero", path).unwrap(),
+        "it is a device, not a regular file",
+    ),
+    (
+        |path| fs::create_dir(path).unwrap(),
+        "it is a folder, not a regular file",
+    ),
+    (
+        |path| File::create(path).unwrap().set_len(1 << 30).unwrap(),
+        "it is larger than",
+    ),
+];
+
+fn remove(path: &Path) {
+    if fs::symlink_metadata(path).unwrap().is_dir() {
+        fs::remove_dir(path).unwrap();
+    } else {
+        fs::remove_file(path).unwrap();
+    }
+}
+
+fn config_alert(page: &Http) -> bool {
+    let status = page.get("/api/v1/status").json();
+    let alerts = status["alerts"].as_array().unwrap();
+    let is_it = |alert: &Value| alert["id"].as_str().unwrap().starts_with("config_refused");
+    alerts.iter().any(is_it)
+}
+
+#[test]
+fn a_config_that_is_no_file_is_refused_until_it_is_one_again() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let mut proxy = Setup::new(&a, &b).start();
+    let page = Http::new(proxy.pages_address()).with_token();
+    let path = proxy.file("config.json");
+    let good = fs::read(&path).unwrap();
+    for (put, what) in NO_FILES {
+        fs::remove_file(&path).unwrap();
+        put(&path);
+        wait_until(SOON, what, || proxy.logged("config_refused", what));
+        wait_until(SOON, "the alert", || config_alert(&page));
+        // Nobody who wants to save waits for ever.
+        let answer = page.put("/api/v1/weights", &json!({"A": 1, "B": 3}));
+        assert_eq!(answer.status, 500, "{}", answer.text());
+        let (good_file, _) = check(&path);
+        assert!(!good_file);
+        remove(&path);
+        // The same bytes as before.
+        fs::write(&path, &good).unwrap();
+        wait_until(SOON, "the end of the alert", || !config_alert(&page));
+    }
+    assert!(proxy.logged("config_usable", ""));
+    // Moved away and back it has the time of before.
+    let aside = proxy.file("aside");
+    fs::rename(&path, &aside).unwrap();
+    wait_until(SOON, "the alert", || config_alert(&page));
+    fs::rename(&aside, &path).unwrap();
+    wait_until(SOON, "the end of the alert", || !config_alert(&page));
+    // A key that means nothing changes nothing, but its owner should know.
+    proxy.rewrite_config(|config| config["listen"]["prot"] = json!(1));
+    wait_until(SOON, "the warning", || {
+        proxy.logged("config_warning", "listen.prot")
+    });
+    let (_client, _) = Client::working(proxy.address());
+    proxy.check_running();
+}
+
+#[test]
+fn states_logs_and_certificates_that_are_no_files_do_not_keep_it_from_starting() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let mut proxy = Setup::new(&a, &b)
+        .set("listen.tls_port", 1)
+        .set("listen.tls_certificate", "pem")
+        .set("listen.tls_key", "pem")
+        .start();
+    for (put, what) in NO_FILES {
+        let (_, status) = proxy.stop();
+        assert!(status.success());
+        for name in [
+            "state.json",
+            "history.json",
+            "logs/dpmp_rCURRENT.log",
+            "pem",
+        ] {
+            let path = proxy.file(name);
+            if fs::symlink_metadata(&path).is_ok() {
+                remove(&path);
+            }
+            put(&path);
+        }
+        proxy.start_again();
+        wait_until(SOON, what, || {
+            proxy.logged("state_problem", "state.json cannot be read")
+                && proxy.logged("state_problem", "history.json cannot be read")
+                && proxy.logged("state_problem", what)
+                && proxy.logged("accept_failed", what)
+        });
+        let (_client, _) = Client::working(proxy.address());
+    }
+}
+
+#[test]
+fn a_config_that_is_no_file_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    for (put, what) in NO_FILES {
+        put(&path);
+        for command in [None, Some("check")] {
+            let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+                .arg("--config")
+                .arg(&path)
+                .args(command)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && said.contains(what), "{said}");
+        }
+        remove(&path);
+    }
+}
+
+/// A disk that was full leaves half a line.
+#[test]
+fn a_line_after_a_torn_one_begins_on_a_line_of_its_own() {
+    let mut proxy: Proxy = Setup::bare().start();
+    proxy.stop();
+    let log = proxy.file("logs/dpmp_rCURRENT.log");
+    let mut text = fs::read_to_string(&log).unwrap();
+    text.push_str("{\"ts\":\"2026-11-");
+    fs::write(&log, text).unwrap();
+    proxy.start_again();
+    wait_until(SOON, "the next line", || {
+        let text = fs::read_to_string(&log).unwrap();
+        text.contains("{\"ts\":\"2026-11-\n{\"ts\"")
+    });
+}
