@@ -112,6 +112,8 @@ pub struct Listen {
     pub max_line_bytes: usize,
     /// The longest line that a pool may send, in bytes; 1 MiB by default. Key: `pool_max_line_kib`, 16 to 16384.
     pub pool_max_line_bytes: usize,
+    /// The size of the miners' extranonce2, in bytes: 2, 3, 4 or 8; `None` (`"auto"`, default): by software and pools.
+    pub extranonce2_size: Option<u8>,
     /// Load balancers, whose connections begin with a PROXY header that names the miner; none by default.
     pub proxy_protocol_from: Vec<IpNet>,
     /// The TCP port for miners that encrypt, from 1; 3352 by default. It is open if there is a certificate. Needs a

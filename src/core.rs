@@ -14,6 +14,7 @@ pub mod share;
 
 pub mod schedule;
 
+pub mod extranonce;
 pub mod jobs;
 pub mod pool;
 pub mod pool_facts;
@@ -36,6 +37,7 @@ mod dialer;
 mod probe;
 mod random;
 mod scout;
+mod survey;
 mod turn;
 pub mod verdict;
 
@@ -49,6 +51,7 @@ use crate::core::action::Action;
 use crate::core::agenda::Agenda;
 use crate::core::departed::Departed;
 use crate::core::event::{Event, Stop};
+use crate::core::extranonce::{Seats, SizeHabits};
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::fallback::Fallback;
 use crate::core::ledger::Ledger;
@@ -82,6 +85,12 @@ pub struct Core {
     pools: PerPool<Pool>,
     /// Which work was handed out, whichever pool it is of: a pool may also be the other one's backup.
     templates: Templates,
+    /// Which extranonce1 is whose.
+    seats: Seats,
+    /// Whether some miner was seen to need all the room that the pools leave.
+    all_room_needed: bool,
+    /// Sizes of extranonce2 that miners use whatever they are told.
+    size_habits: SizeHabits,
     /// What is known of every pool that was ever reached, by address.
     known: BTreeMap<String, PoolFacts>,
     ledger: Ledger,
@@ -117,6 +126,7 @@ enum Due {
     Sites(PoolSlot),
     Verdict(PoolSlot),
     Dialer(PoolSlot),
+    Survey(PoolSlot),
     Miner(MinerId),
 }
 
@@ -138,6 +148,9 @@ impl Core {
             miners: BTreeMap::new(),
             pools,
             templates: Templates::remembering(memory.handed_out, unix),
+            seats: Seats::default(),
+            all_room_needed: false,
+            size_habits: memory.size_habits,
             known,
             seconds_before: memory.ledger.pools.map(|_, pool| pool.seconds),
             ledger: memory.ledger,
@@ -183,6 +196,9 @@ impl Core {
                 match conn.client {
                     Client::Probe => self.on_probe_lost(conn, &Loss::DialFailed(error), now, out),
                     Client::Scout => self.on_scout_lost(conn, &Loss::DialFailed(error), now, out),
+                    Client::Survey(_) => {
+                        self.on_survey_lost(conn, &Loss::DialFailed(error), now, out)
+                    }
                     Client::Miner(id) => {
                         self.with_miner(id, now, out, |it, turn| {
                             it.on_dial_failed(conn, error, turn)
@@ -193,6 +209,7 @@ impl Core {
             Event::PoolSent { conn, message } => match conn.client {
                 Client::Probe => self.on_probe_message(conn, message, now, out),
                 Client::Scout => self.on_scout_message(conn, message, now, out),
+                Client::Survey(_) => self.on_survey_message(conn, message, now, out),
                 Client::Miner(id) => {
                     self.with_miner(id, now, out, |it, turn| {
                         it.on_pool_message(conn, message, turn)
@@ -203,7 +220,7 @@ impl Core {
                 let problem = error.to_string();
                 match conn.client {
                     // They are over soon.
-                    Client::Probe | Client::Scout => {
+                    Client::Probe | Client::Scout | Client::Survey(_) => {
                         out.push(Action::Report(Fact::PoolMessageBad { conn, problem }));
                     }
                     Client::Miner(id) => {
@@ -219,6 +236,9 @@ impl Core {
                 }
                 Client::Scout => {
                     self.on_scout_lost(conn, &Loss::Closed(reason.to_string()), now, out)
+                }
+                Client::Survey(_) => {
+                    self.on_survey_lost(conn, &Loss::Closed(reason.to_string()), now, out)
                 }
                 Client::Miner(id) => {
                     self.with_miner(id, now, out, |it, turn| {
@@ -248,6 +268,7 @@ impl Core {
                 Due::Verdict(_) => (),
                 // It is looked at in every turn.
                 Due::Dialer(_) => (),
+                Due::Survey(slot) => self.on_survey_deadline(slot, now, out),
             }
         }
         while let Some((_, id)) = self
@@ -337,6 +358,7 @@ impl Core {
         match conn.client {
             Client::Probe => self.on_probe_opened(conn, now, out),
             Client::Scout => self.on_scout_opened(conn, now, out),
+            Client::Survey(_) => self.on_survey_opened(conn, now, out),
             Client::Miner(id) if self.miners.contains_key(&id) => {
                 self.with_miner(id, now, out, |it, turn| it.on_pool_opened(conn, turn));
             }
@@ -355,6 +377,7 @@ impl Core {
         if miner.session.is_authorized() && pools_gone(&self.pools, &self.config, now) {
             self.fallback.left(miner.peer.ip(), now.at);
         }
+        self.seats.leave(id);
         if miner.session.has_user() {
             let view = miner.view(now, &self.rules(), &self.ledger);
             self.departed.push(view, now.into());
@@ -384,19 +407,26 @@ impl Core {
             now,
             config: &self.config,
             rules,
+            wanted: &self.wanted,
+            known: &self.known,
             pools: &mut self.pools,
             templates: &mut self.templates,
+            seats: &mut self.seats,
+            size_habits: &mut self.size_habits,
             ledger: &mut self.ledger,
             random: &mut self.random,
             out,
             came_up: false,
             opened: None,
             seeks_pools: false,
+            subscribed: None,
+            needs_all_room: false,
         };
         act(miner, &mut turn);
         miner.settle(&mut turn);
         let (rules, came_up, seeks_pools) = (turn.rules, turn.came_up, turn.seeks_pools);
         let opened = turn.opened;
+        let (subscribed, needs_all_room) = (turn.subscribed, turn.needs_all_room);
         for slot in PoolSlot::ALL {
             if miner.may_attempt(slot) {
                 self.pools[slot].dialer.call();
@@ -408,6 +438,12 @@ impl Core {
         );
         if let Some(slot) = opened {
             self.let_others_follow(slot, now, out);
+        }
+        if let Some(conn) = subscribed {
+            self.look_for_repeated_e1(conn);
+        }
+        if needs_all_room && !std::mem::replace(&mut self.all_room_needed, true) {
+            self.survey_pools(now);
         }
         if came_up {
             self.release_waiting(now, out);
@@ -454,19 +490,19 @@ impl Core {
             self.attempt(slot, now);
             while let Some(conn) = self.pools[slot].dialer.next_dial() {
                 if self.starts(conn) {
-                    let config = match conn.client {
-                        Client::Scout => &self.wanted,
-                        Client::Probe | Client::Miner(_) => &self.config,
+                    let target = match conn.client {
+                        Client::Scout => self.wanted.pool_in_use(slot).map(pool::target),
+                        Client::Probe | Client::Miner(_) => {
+                            self.config.pool_in_use(slot).map(pool::target)
+                        }
+                        Client::Survey(_) => self.pools[slot].survey.target(),
                     };
-                    let Some(pool) = config.pool_in_use(slot) else {
+                    let Some(target) = target else {
                         continue;
                     };
                     self.pools[slot].dialer.dial_started(conn);
                     out.push(Action::Report(Fact::PoolDialing { conn }));
-                    out.push(Action::Dial {
-                        conn,
-                        target: pool::target(pool),
-                    });
+                    out.push(Action::Dial { conn, target });
                 }
             }
             let deadline = self.pools[slot].dialer.next_deadline();
@@ -481,6 +517,7 @@ impl Core {
         match conn.client {
             Client::Probe => pool.probe.start_dial(conn),
             Client::Scout => pool.sites.scout.start_dial(conn),
+            Client::Survey(_) => pool.survey.start_dial(conn),
             Client::Miner(id) => {
                 let Some(miner) = self.miners.get_mut(&id) else {
                     return false;
@@ -593,6 +630,8 @@ impl Core {
             self.agenda.set(Due::Probe(slot), None);
             self.pools[slot].sites.scout.close(out);
             self.agenda.set(Due::Sites(slot), None);
+            self.pools[slot].survey.close(out);
+            self.agenda.set(Due::Survey(slot), None);
         }
         // Evenly, so that other instances are not stormed; with no time for it, all of them now.
         let ids = self.miner_ids();
@@ -618,6 +657,7 @@ fn pools_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     };
     in_use().all(|(_, pool)| pool.is_known(now.at))
         && in_use().any(|(_, pool)| pool.facts.e2_size.is_some())
+        && !in_use().any(|(_, pool)| pool.survey.holds_up(now.at))
         && !pools_gone(pools, config, now)
 }
 
@@ -635,9 +675,13 @@ fn pools_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
 
 fn facts_of(known: &BTreeMap<String, PoolFacts>, config: &Config, slot: PoolSlot) -> PoolFacts {
     let address = config.pools[slot].as_ref().map(|pool| pool.address());
-    let mut facts = address
-        .and_then(|address| known.get(&address).copied())
-        .unwrap_or_default();
+    address.map_or_else(PoolFacts::default, |address| {
+        facts_of_address(known, &address)
+    })
+}
+
+fn facts_of_address(known: &BTreeMap<String, PoolFacts>, address: &str) -> PoolFacts {
+    let mut facts = known.get(address).copied().unwrap_or_default();
     if facts.configure == ConfigureHabit::Never {
         // Pools change: each start and each change of the address gives it another chance.
         facts.configure = ConfigureHabit::First;

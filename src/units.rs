@@ -261,6 +261,8 @@ pub enum Client {
     Probe,
     /// The proxy's own short look at a pool's first address while a backup is in use.
     Scout,
+    /// One of the two connections with which the proxy looks at all of a pool's addresses, backups included.
+    Survey(u8),
     /// A miner.
     Miner(MinerId),
 }
@@ -282,6 +284,9 @@ impl fmt::Display for PoolConn {
         match self.client {
             Client::Probe => write!(f, "{}probe.{}", self.slot, self.generation),
             Client::Scout => write!(f, "{}scout.{}", self.slot, self.generation),
+            Client::Survey(line) => {
+                write!(f, "{}survey{line}.{}", self.slot, self.generation)
+            }
             Client::Miner(id) => write!(f, "{}{}.{}", self.slot, id.0, self.generation),
         }
     }

@@ -12,6 +12,7 @@ const LABELS = {
   "listen.submits_per_second": "Most shares a second",
   "listen.max_line_kib": "Longest line of a miner",
   "listen.pool_max_line_kib": "Longest line of a pool",
+  "listen.extranonce2_size": "Extranonce2 size of miners",
   "listen.proxy_protocol_from": "Load balancers in front",
   "listen.drain_seconds": "Time to let miners go",
   "listen.tls_port": "Port for miners that encrypt",

@@ -102,6 +102,7 @@ impl Reader<'_> {
             submits_per_second: self.get(&listen::SUBMITS_PER_SECOND),
             max_line_bytes: bytes(self.get(&listen::MAX_LINE)),
             pool_max_line_bytes: bytes(self.get(&listen::POOL_MAX_LINE)),
+            extranonce2_size: self.get(&listen::EXTRANONCE2_SIZE),
             proxy_protocol_from: self.get(&listen::PROXY_PROTOCOL_FROM),
             drain: self.get(&listen::DRAIN),
             tls_port: self.get(&listen::TLS_PORT),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::address::{PoolHost, Wallet};
 use super::backup::{Backup, Backups};
 use super::fingerprint::CertificateHash;
-use super::kind::choice::{Flag, LogLevel};
+use super::kind::choice::{Extranonce2Size, Flag, LogLevel};
 use super::kind::number::{Bound, Port, Seconds, SecondsOrNever, Weight, Whole};
 use super::kind::text::{Names, PasswordHash, Secret, Text};
 use super::kind::{Form, Kind};
@@ -195,7 +195,18 @@ pub(super) mod listen {
         "Longest line that a pool may send, in KiB; a longer one ends the connection to it. \
          For new connections.",
     );
-
+    pub(in crate::config) const EXTRANONCE2_SIZE: Key<Extranonce2Size> = Key::live(
+        "listen.extranonce2_size",
+        Extranonce2Size,
+        |c| {
+            c.listen
+                .extranonce2_size
+                .map_or("auto".to_owned(), |size| size.to_string())
+        },
+        "Size of the miners' extranonce2, in bytes. \"auto\" picks what each miner's software needs. A size that \
+         leaves no room for an extranonce1 is used only where the pools give every connection its own. \
+         For new connections.",
+    );
     pub(in crate::config) const PROXY_PROTOCOL_FROM: Key<Networks> = Key::live(
         "listen.proxy_protocol_from",
         Networks { most: 100 },
@@ -671,7 +682,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 69] {
+pub(super) fn all() -> [&'static dyn AnyKey; 70] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -681,6 +692,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 69] {
         &listen::SUBMITS_PER_SECOND,
         &listen::MAX_LINE,
         &listen::POOL_MAX_LINE,
+        &listen::EXTRANONCE2_SIZE,
         &listen::PROXY_PROTOCOL_FROM,
         &listen::DRAIN,
         &listen::TLS_PORT,

@@ -100,6 +100,22 @@ pub enum Fact {
         /// The new place, or none if the miner has to subscribe anew.
         extranonce: Option<MinerExtranonce>,
     },
+    /// A miner sent shares with an extranonce2 of another size than it was told, three in a row. It is remembered for
+    /// its worker and software.
+    ExtranonceSizeLearnt {
+        /// Its id.
+        miner: MinerId,
+        /// The name of its worker.
+        worker: String,
+        /// Its software.
+        user_agent: Option<String>,
+        /// The size that it was told, in bytes.
+        told: u8,
+        /// The size that it sent, in bytes.
+        sent: u8,
+        /// Its new place in the coinbase, or none if the miner has to subscribe again.
+        extranonce: Option<MinerExtranonce>,
+    },
     /// What a pool's probe, or a first connection, found out.
     PoolLearnt {
         /// Which pool.
@@ -389,6 +405,8 @@ pub enum TurnedAway {
     NoWork,
     /// Its extranonce does not fit a pool any more and it cannot be told another.
     ExtranonceChanged,
+    /// It uses another size of extranonce2 than it was told, and gets that when it subscribes again.
+    ExtranonceSize,
     /// It sent too many lines that were no messages.
     TooMuchRubbish,
     /// It spoke another protocol.
@@ -409,6 +427,9 @@ impl TurnedAway {
             Self::ExtranonceChanged => {
                 "a pool's extranonce2 became too small; the miner has to subscribe anew".into()
             }
+            Self::ExtranonceSize => {
+                "it sends another extranonce2_size than DPMP offered; it gets that size when it reconnects".into()
+            }
             Self::TooMuchRubbish => "too many lines that are no messages".into(),
             Self::OtherProtocol(what) => format!("it sent {what}"),
             Self::TlsFailed(why) => format!("TLS handshake: {why}"),
@@ -423,6 +444,7 @@ impl TurnedAway {
             Self::NotAuthorized => "not_authorized",
             Self::NoWork => "no_work",
             Self::ExtranonceChanged => "extranonce_changed",
+            Self::ExtranonceSize => "extranonce_size",
             Self::TooMuchRubbish => "rubbish",
             Self::OtherProtocol(_) => "other_protocol",
             Self::TlsFailed(_) => "tls_failed",

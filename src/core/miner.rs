@@ -1,6 +1,7 @@
 //! One miner's life, from its connection to its end: the handshake on its side, its two pool
 //! connections, and what ends it. Its work and its shares are in the files beside this one.
 
+mod place;
 mod pools;
 mod shares;
 pub mod view;
@@ -18,7 +19,7 @@ use crate::core::fact::{Fact, TurnedAway};
 use crate::core::jobs::SentJobs;
 use crate::core::ledger::BestShare;
 use crate::core::meter::Meter;
-use crate::core::pool::{Health, extranonce_sizes};
+use crate::core::pool::Health;
 use crate::core::recent::RecentShares;
 use crate::core::schedule::{Rules, Schedule};
 use crate::core::session::{Authorization, Session};
@@ -30,8 +31,7 @@ use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
-    Allowance, Client, Difficulty, Extranonce1, LinkId, MinerExtranonce, MinerId, Now, PerPool,
-    PoolSlot, Rate, VersionMask, When,
+    Allowance, Client, Difficulty, LinkId, MinerId, Now, PerPool, PoolSlot, Rate, VersionMask, When,
 };
 
 /// How many lines that are no messages a miner may send before it is cut off. What it sends in between changes nothing,
@@ -68,6 +68,8 @@ pub struct Miner {
     told_mask: Option<VersionMask>,
     /// Whether the next job has to bring a new extranonce.
     owes_extranonce: bool,
+    /// The size of the last shares' extranonce2, where it is not what the miner was told, and how many there were.
+    other_size: Option<(u8, u32)>,
     last_work: Option<Instant>,
     /// Since when no pool has work for it.
     idle_since: Option<Instant>,
@@ -145,6 +147,7 @@ impl Miner {
             told_difficulty: None,
             told_mask: None,
             owes_extranonce: false,
+            other_size: None,
             last_work: None,
             idle_since: None,
             parked: false,
@@ -528,18 +531,6 @@ impl Miner {
             self.told_difficulty = None;
             self.send_work(slot, turn);
         }
-    }
-
-    /// A place in the coinbase that fits every pool in use. The miner's number makes it its own.
-    fn new_extranonce(&self, turn: &Turn<'_>) -> MinerExtranonce {
-        let (e1_size, e2_size) = extranonce_sizes(turn.pools, turn.config);
-        let number = self.id.0.to_be_bytes();
-        let own = number
-            .len()
-            .checked_sub(usize::from(e1_size))
-            .and_then(|start| number.get(start..));
-        let e1 = own.and_then(Extranonce1::new).unwrap_or_default();
-        MinerExtranonce { e1, e2_size }
     }
 
     fn on_authorize(&mut self, id: RequestId, user: String, password: String, turn: &mut Turn<'_>) {

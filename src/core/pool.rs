@@ -4,28 +4,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, PoolConfig};
+use crate::config::PoolConfig;
 use crate::core::action::{Action, DialTarget};
 use crate::core::dialer::Dialer;
 use crate::core::meter::Meter;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::random::Random;
 use crate::core::sites::Sites;
+use crate::core::survey::Survey;
 use crate::core::templates::Templates;
 use crate::core::upstream::open::Step;
 use crate::core::upstream::{Loss, Talk, Upstream};
 use crate::core::verdict::{Answers, Flaw};
 use crate::core::version_form::Forms;
 use crate::stratum::job::Notify;
-use crate::units::{Client, Now, PerPool, PoolSlot, When};
-
-/// The smallest extranonce2 that can be used, in bytes: below it work would repeat within
-/// minutes (QUIRKS Q35).
-pub const SMALLEST_E2: u8 = 2;
-
-/// The size that is assumed of a pool that was never reached, in bytes: no common pool has less,
-/// so that its first answer seldom forces a miner to subscribe anew.
-const ASSUMED_E2: u8 = 4;
+use crate::units::{Client, Now, PoolSlot, When};
 
 /// After so many failed looks at a pool that was never reached nobody waits for it. One failure may
 /// be a pool that has just started (QUIRKS Q8).
@@ -66,6 +59,8 @@ pub struct Pool {
     pub lost: Meter,
     /// How it answers shares.
     pub answers: Answers,
+    /// The proxy's own looks at all its addresses.
+    pub survey: Survey,
     /// Since when it is down.
     down_at: Option<Instant>,
     /// How many connections are authorized.
@@ -112,6 +107,7 @@ impl Pool {
             answered: Meter::new(now.at),
             lost: Meter::new(now.at),
             answers: Answers::default(),
+            survey: Survey::new(slot),
             down_at: None,
             ready: 0,
             working: 0,
@@ -315,25 +311,4 @@ pub fn target(config: &PoolConfig) -> Arc<DialTarget> {
         port: config.port,
         tls: config.tls.trust(),
     })
-}
-
-/// The sizes of a miner's own extranonce1 (k) and extranonce2 (m), in bytes, that fit into the
-/// extranonce2 of every pool in use (DESIGN §3).
-pub fn extranonce_sizes(pools: &PerPool<Pool>, config: &Config) -> (u8, u8) {
-    let smallest = pools
-        .iter()
-        .filter(|(slot, _)| config.pool_in_use(*slot).is_some())
-        .map(|(_, pool)| pool.facts.e2_size.unwrap_or(ASSUMED_E2))
-        // A pool with less cannot be used at all and says so in log and state.
-        .filter(|size| *size >= SMALLEST_E2)
-        .min();
-    match smallest.unwrap_or(ASSUMED_E2) {
-        0..=2 => (0, 2),
-        3 => (0, 3),
-        4 => (1, 3),
-        5 => (1, 4),
-        6 => (2, 4),
-        7 => (3, 4),
-        8.. => (4, 4),
-    }
 }

@@ -27,12 +27,27 @@ pub enum ConfigureHabit {
     Never,
 }
 
+/// Whether connections to a pool that stand at the same time have different extranonce1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum E1s {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// Two that were looked at had.
+    Differ,
+    /// Two had the same.
+    Repeat,
+}
+
 /// What was learnt of a pool and is remembered across restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PoolFacts {
     /// The size of its extranonce2, in bytes; `None` if it was never reached.
     pub e2_size: Option<u8>,
+    /// Whether its connections have different extranonce1.
+    pub e1s: E1s,
     /// The version bits that it lets miners roll.
     #[serde(with = "mask_as_number")]
     pub mask: VersionMask,

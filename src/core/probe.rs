@@ -190,6 +190,11 @@ impl Core {
             return false;
         };
         let address = pool.address();
+        self.keep_facts(address, facts)
+    }
+
+    /// Keeps what was learnt of an address; whether it is news.
+    pub(super) fn keep_facts(&mut self, address: String, facts: PoolFacts) -> bool {
         if self.known.len() >= MOST_FACTS && !self.known.contains_key(&address) {
             self.known.pop_first();
         }
@@ -198,6 +203,7 @@ impl Core {
 
     /// Answers the miners that waited for the pools to be known.
     pub(super) fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.survey_pools(now);
         if !pools_known(&self.pools, &self.config, now) {
             return;
         }

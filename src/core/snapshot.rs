@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
 use crate::core::departed::Departed;
+use crate::core::extranonce::SizeHabits;
 use crate::core::ledger::{Ledger, PoolTotals};
 use crate::core::miner::view::MinerView;
 use crate::core::payout::Payout;
@@ -22,6 +23,8 @@ use crate::units::{Now, PerPool, PoolSlot, When};
 pub struct Memory {
     /// What is known of each pool that was ever reached, by address.
     pub pools: BTreeMap<String, PoolFacts>,
+    /// Sizes of extranonce2 that miners use whatever they are told.
+    pub size_habits: SizeHabits,
     /// The totals.
     pub ledger: Ledger,
     /// Where each pool's earnings go, and whether the owner has seen it.
@@ -189,6 +192,7 @@ impl Core {
         }
         Memory {
             pools,
+            size_habits: self.size_habits.clone(),
             ledger: self.ledger.clone(),
             payouts: self.payouts.clone(),
             handed_out: self.templates.handed_out(self.is_finished()),

@@ -1,9 +1,11 @@
 //! What a miner may use while an event is handled: the time, the settings, the pools and the totals.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::core::action::Action;
+use crate::core::extranonce::{Room, Seats, SizeHabits};
 use crate::core::fact::{Fact, ShareOutcome};
 use crate::core::ledger::Ledger;
 use crate::core::pool::Pool;
@@ -23,9 +25,14 @@ use crate::units::{LinkId, Now, PerPool, PoolConn, PoolSlot, VersionForm};
 pub struct Turn<'a> {
     pub(in crate::core) now: Now,
     pub(in crate::core) config: &'a Config,
+    /// What the owner wants, with the pools at their first addresses.
+    pub(in crate::core) wanted: &'a Config,
+    pub(in crate::core) known: &'a BTreeMap<String, PoolFacts>,
     pub(in crate::core) rules: Rules,
     pub(in crate::core) pools: &'a mut PerPool<Pool>,
     pub(in crate::core) templates: &'a mut Templates,
+    pub(in crate::core) seats: &'a mut Seats,
+    pub(in crate::core) size_habits: &'a mut SizeHabits,
     pub(in crate::core) ledger: &'a mut Ledger,
     pub(in crate::core) random: &'a mut Random,
     pub(in crate::core) out: &'a mut Vec<Action>,
@@ -35,6 +42,10 @@ pub struct Turn<'a> {
     pub(in crate::core) opened: Option<PoolSlot>,
     /// A miner came that no pool can be found for: is one of them back?
     pub(in crate::core) seeks_pools: bool,
+    /// A pool has just told its extranonce1 to this connection.
+    pub(in crate::core) subscribed: Option<PoolConn>,
+    /// The miner needs all the room that the pools leave: can it do without an extranonce1 of its own?
+    pub(in crate::core) needs_all_room: bool,
 }
 
 impl Turn<'_> {
@@ -54,6 +65,11 @@ impl Turn<'_> {
     /// A miner waits for its answer; if that is because no pool is there, they are looked for.
     pub(in crate::core) fn seek_pools(&mut self) {
         self.seeks_pools |= self.pools_gone();
+    }
+
+    /// What all pools leave for the miner's own extranonces.
+    pub(in crate::core) fn room(&self) -> Room {
+        Room::of(self.wanted, self.pools, self.known)
     }
 
     /// Tells what a connection found out about its pool.

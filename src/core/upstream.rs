@@ -103,7 +103,7 @@ pub enum Loss {
     BadSubscription(String),
     /// It said something that cannot be read and cannot be passed over.
     BadMessage(String),
-    /// The pool's extranonce2 is smaller than [`SMALLEST_E2`](crate::core::pool::SMALLEST_E2); its size.
+    /// The pool's extranonce2 is smaller than [`SMALLEST_E2`](crate::core::extranonce::SMALLEST_E2); its size.
     ExtranonceTooSmall(u8),
     /// Nothing was heard for `stall_seconds`.
     Stalled,

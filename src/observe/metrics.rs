@@ -140,6 +140,7 @@ impl Metrics {
             // What these say is a gauge, a histogram, or counted where it happens.
             Fact::MinerAuthorized { .. }
             | Fact::ExtranonceChanged { .. }
+            | Fact::ExtranonceSizeLearnt { .. }
             | Fact::PoolLearnt { .. }
             | Fact::VersionForm { .. }
             | Fact::PoolDialing { .. }

@@ -113,6 +113,14 @@ pub(crate) fn samples() -> Vec<Fact> {
             slot,
             extranonce,
         },
+        Fact::ExtranonceSizeLearnt {
+            miner,
+            worker: "rig1".to_owned(),
+            user_agent: Some("oddminer/1".to_owned()),
+            told: 3,
+            sent: 4,
+            extranonce,
+        },
         Fact::PoolLearnt {
             slot,
             e2_size: 8,

@@ -18,6 +18,7 @@ mod world;
 
 mod backups;
 mod comeback;
+mod extranonce;
 mod extras;
 mod faults;
 mod forms;

@@ -1,4 +1,4 @@
-//! One of a few: yes or no, a log level.
+//! One of a few: yes or no, a log level, a size of extranonce2.
 
 use serde_json::{Value, json};
 
@@ -72,6 +72,52 @@ impl Kind for LogLevel {
     fn form(&self) -> Form {
         Form {
             choices: Level::ALL.map(Level::name).to_vec(),
+            ..Form::new(FormKind::Choice)
+        }
+    }
+}
+
+/// The size of the miners' extranonce2 in bytes, or `"auto"`: by their software and the pools.
+pub(in crate::config) struct Extranonce2Size;
+
+const SIZES: [(&str, u8); 4] = [("2", 2), ("3", 3), ("4", 4), ("8", 8)];
+
+impl Kind for Extranonce2Size {
+    /// `None`: automatic.
+    type Meaning = Option<u8>;
+
+    fn read(&self, value: &Value) -> Result<Option<u8>, String> {
+        let text = match value {
+            Value::String(text) => text.trim().to_ascii_lowercase(),
+            Value::Number(number) => number.to_string(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                return Err(self.allowed());
+            }
+        };
+        if text == "auto" {
+            return Ok(None);
+        }
+        let size = SIZES.into_iter().find(|(name, _)| *name == text);
+        size.map(|(_, size)| Some(size))
+            .ok_or_else(|| self.allowed())
+    }
+
+    fn allowed(&self) -> String {
+        "\"auto\", 2, 3, 4 or 8".to_owned()
+    }
+
+    fn default(&self) -> Option<u8> {
+        None
+    }
+
+    fn default_json(&self) -> Value {
+        json!("auto")
+    }
+
+    fn form(&self) -> Form {
+        let sizes = SIZES.into_iter().map(|(name, _)| name);
+        Form {
+            choices: std::iter::once("auto").chain(sizes).collect(),
             ..Form::new(FormKind::Choice)
         }
     }

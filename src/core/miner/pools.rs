@@ -7,8 +7,8 @@ use crate::config::PoolConfig;
 use crate::core::action::Action;
 use crate::core::dialer::Ended;
 use crate::core::event::{CloseReason, DialError};
+use crate::core::extranonce::SMALLEST_E2;
 use crate::core::fact::{Fact, TurnedAway};
-use crate::core::pool::SMALLEST_E2;
 use crate::core::session::Authorization;
 use crate::core::turn::Turn;
 use crate::core::upstream::open::heard::Heard;
@@ -356,28 +356,19 @@ impl Miner {
             );
             return;
         }
+        turn.subscribed = Some(conn);
         let Some(extranonce) = self.session.extranonce else {
             return;
         };
         if extranonce.size() <= usize::from(extranonces.e2_size) {
             return;
         }
-        let new = self
-            .session
-            .takes_extranonce
-            .then(|| self.new_extranonce(turn));
-        let (miner, slot) = (self.id, conn.slot);
+        let new = self.renew_extranonce(TurnedAway::ExtranonceChanged, turn);
         turn.report(Fact::ExtranonceChanged {
-            miner,
-            slot,
+            miner: self.id,
+            slot: conn.slot,
             extranonce: new,
         });
-        if new.is_some() {
-            self.session.extranonce = new;
-            self.owes_extranonce = true;
-        } else {
-            self.turn_away(TurnedAway::ExtranonceChanged, turn);
-        }
     }
 
     /// A pool may ask for a reconnect, but not send us elsewhere: that is how hashrate is stolen.

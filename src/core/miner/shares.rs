@@ -64,6 +64,7 @@ impl Miner {
                 self.refuse(id, reason, submit.job, Some((&sent, &found)), turn)
             }
         }
+        self.notice_size(submit, &sent, turn);
     }
 
     /// Some hired machines roll the version without ever having asked (QUIRKS Q13): their pools are

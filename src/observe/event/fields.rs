@@ -129,6 +129,21 @@ impl Fields {
                 self.pool(*slot);
                 self.extranonce(extranonce.as_ref());
             }
+            Fact::ExtranonceSizeLearnt {
+                miner,
+                worker,
+                user_agent,
+                told,
+                sent,
+                extranonce,
+            } => {
+                self.miner(*miner);
+                self.put("worker", worker.as_str());
+                self.text_if("user_agent", user_agent.as_deref());
+                self.put("told", *told);
+                self.put("sent", *sent);
+                self.extranonce(extranonce.as_ref());
+            }
             Fact::PoolLearnt {
                 slot,
                 e2_size,
@@ -362,7 +377,7 @@ impl Fields {
             "miner",
             match conn.client {
                 Client::Miner(miner) => Some(miner.0),
-                Client::Probe | Client::Scout => None,
+                Client::Probe | Client::Scout | Client::Survey(_) => None,
             },
         );
         self.put("connection", conn.generation);

@@ -44,6 +44,7 @@ names! {
     MinerMessageBad "miner_message_bad",
     LimitReached "limit_reached",
     ExtranonceChanged "extranonce_changed",
+    ExtranonceSizeLearnt "extranonce_size_learnt",
     PoolLearnt "pool_learnt",
     PoolDialing "pool_dialing",
     PoolReady "pool_ready",
@@ -90,6 +91,7 @@ pub fn name(fact: &Fact) -> Name {
         Fact::MinerMessageBad { .. } => Name::MinerMessageBad,
         Fact::LimitReached { .. } => Name::LimitReached,
         Fact::ExtranonceChanged { .. } => Name::ExtranonceChanged,
+        Fact::ExtranonceSizeLearnt { .. } => Name::ExtranonceSizeLearnt,
         Fact::PoolLearnt { .. } => Name::PoolLearnt,
         Fact::PoolDialing { .. } => Name::PoolDialing,
         Fact::PoolReady { .. } => Name::PoolReady,
@@ -136,6 +138,7 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::MinerIdle { .. }
         | Fact::LimitReached { .. }
         | Fact::ExtranonceChanged { .. }
+        | Fact::ExtranonceSizeLearnt { .. }
         | Fact::PoolLost { .. }
         | Fact::PoolDown { .. }
         | Fact::PoolFailover { .. }
@@ -152,6 +155,7 @@ pub fn level(fact: &Fact) -> Level {
             | TurnedAway::NotAuthorized
             | TurnedAway::NoWork
             | TurnedAway::ExtranonceChanged
+            | TurnedAway::ExtranonceSize
             | TurnedAway::TooMuchRubbish
             | TurnedAway::OtherProtocol(_)
             | TurnedAway::TlsFailed(_) => Level::Warn,

@@ -234,7 +234,10 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::MinerDisconnected { peer, .. } => (Source::Address(peer.ip()), "", CROWD),
         Fact::MinerTurnedAway { peer, reason, .. } => {
             let pace = match reason {
-                TurnedAway::NoWork | TurnedAway::ExtranonceChanged | TurnedAway::Stopping => CROWD,
+                TurnedAway::NoWork
+                | TurnedAway::ExtranonceChanged
+                | TurnedAway::ExtranonceSize
+                | TurnedAway::Stopping => CROWD,
                 TurnedAway::NotSetUp
                 | TurnedAway::NotAuthorized
                 | TurnedAway::TooMuchRubbish
@@ -256,9 +259,9 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         Fact::MinerRefused { miner: id, .. } | Fact::MinerMessageBad { miner: id, .. } => {
             (miner(id), "", ONE)
         }
-        Fact::ExtranonceChanged { miner: id, .. } | Fact::MinerIdle { miner: id } => {
-            (miner(id), "", FEW)
-        }
+        Fact::ExtranonceChanged { miner: id, .. }
+        | Fact::ExtranonceSizeLearnt { miner: id, .. }
+        | Fact::MinerIdle { miner: id } => (miner(id), "", FEW),
         Fact::PoolMessageBad { conn, .. }
         | Fact::PoolMessage { conn, .. }
         | Fact::PoolReconnect { conn, .. }

@@ -227,6 +227,7 @@ impl Miners {
             TurnedAway::NotAuthorized,
             TurnedAway::NoWork,
             TurnedAway::ExtranonceChanged,
+            TurnedAway::ExtranonceSize,
             TurnedAway::TooMuchRubbish,
             TurnedAway::OtherProtocol(String::new()),
             TurnedAway::TlsFailed(String::new()),

@@ -65,6 +65,8 @@ struct Conversation {
     /// The difficulty for the next job.
     difficulty: f64,
     current: Option<Job>,
+    /// The job that waits for the end of the present scan, and when that is at the latest.
+    next: Option<(Job, Instant)>,
     /// The job before, while it is still worked on.
     former: Option<(Job, Instant)>,
     /// Whose turn it is when there are two jobs.
@@ -83,6 +85,8 @@ struct Job {
     work: Work,
     difficulty: f64,
     received: Instant,
+    /// When the present scan of it began.
+    scanned: Instant,
     tag: Option<String>,
 }
 
@@ -189,6 +193,7 @@ impl MinerModel {
             return;
         }
         conversation.drop_former(now);
+        conversation.end_scan(now, false);
         match self.options.pace {
             Pace::Idle => (),
             Pace::Shares(rate) => {
@@ -262,6 +267,7 @@ impl Conversation {
             mask: None,
             difficulty: 1.0,
             current: None,
+            next: None,
             former: None,
             late_turn: false,
             pending: VecDeque::new(),
@@ -367,6 +373,7 @@ impl Conversation {
             }
         }
         let clean = notify.clean;
+        let e2_size = turn.options.e2_size.size(e2_size);
         let mut work = Work::new(notify, e1, e2_size, self.mask);
         work.style = turn.options.rolling_style;
         if let (Counter::Continues, Some(job)) = (turn.options.counter, &self.current) {
@@ -376,8 +383,19 @@ impl Conversation {
             work,
             difficulty: self.difficulty,
             received: turn.now,
+            scanned: turn.now,
             tag,
         };
+        if let (Some(scan), Some(current), false) = (turn.options.scan, &self.current, clean) {
+            let until = match &self.next {
+                Some((_, until)) => *until,
+                None => current.scanned + scan,
+            };
+            self.next = Some((job, until));
+            self.end_scan(turn.now, false);
+            return Some(());
+        }
+        self.next = None;
         let former = self.current.replace(job);
         self.former = match former {
             Some(former) if !clean => Some((former, turn.now + turn.options.late)),
@@ -456,6 +474,12 @@ impl Conversation {
                 self.mask = turn.options.rolling.and_then(|able| Some(mask? & able));
             }
             Call::Subscribe => match handshake::subscription(result) {
+                Some((e1, e2_size))
+                    if e2_size < turn.options.refuses.e2_below
+                        || (e1.is_empty() && turn.options.refuses.empty_e1) =>
+                {
+                    return turn.hang_up();
+                }
                 Some(subscription) => self.subscription = Some(subscription),
                 None => return turn.hang_up(),
             },
@@ -476,6 +500,20 @@ impl Conversation {
     fn drop_former(&mut self, now: Instant) {
         if self.former.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.former = None;
+        }
+    }
+
+    /// A scan is over when a share was found or its time is up: then the newest job is taken.
+    fn end_scan(&mut self, now: Instant, found: bool) {
+        if self
+            .next
+            .as_ref()
+            .is_some_and(|(_, until)| found || *until <= now)
+        {
+            self.current = self.next.take().map(|(job, _)| job);
+        }
+        if let Some(job) = self.current.as_mut().filter(|_| found) {
+            job.scanned = now;
         }
     }
 
@@ -508,6 +546,7 @@ impl Conversation {
         let tag = job.tag.clone();
         if let Some(share) = found {
             self.submit(turn, &share, tag, late);
+            self.end_scan(turn.now, true);
         }
     }
 

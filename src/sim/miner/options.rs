@@ -30,12 +30,18 @@ pub struct MinerOptions {
 
     /// How fast it works.
     pub pace: Pace,
+    /// The size of the extranonce2 that it sends.
+    pub e2_size: Extranonce2Use,
+    /// What it refuses in an answer to its subscription: then it closes the connection.
+    pub refuses: Refuses,
     /// Where its extranonce2 starts with a new job.
     pub counter: Counter,
     /// Whether it advances a job's time by the seconds that it works on it.
     pub rolls_ntime: bool,
     /// For how long it goes on with the job before, when a new one does not ask for clean work.
     pub late: Duration,
+    /// If set, a job that is not clean waits until the present one has given a share, or for so long (compat Q76).
+    pub scan: Option<Duration>,
     /// To which work a new difficulty applies.
     pub difficulty_use: DifficultyUse,
     /// Whether it closes the connection on `mining.set_extranonce`.
@@ -67,9 +73,12 @@ impl Default for MinerOptions {
             rolling_style: RollingStyle::Replace,
             ids: Ids::Counted,
             pace: Pace::Shares(10.0),
+            e2_size: Extranonce2Use::AsTold,
+            refuses: Refuses::default(),
             counter: Counter::Restarts,
             rolls_ntime: false,
             late: Duration::from_millis(200),
+            scan: None,
             difficulty_use: DifficultyUse::NextJob,
             hangs_up_on_set_extranonce: false,
             ignores_set_version_mask: false,
@@ -131,6 +140,38 @@ pub enum Pace {
     Shares(f64),
     /// Nothing: it only listens.
     Idle,
+}
+
+/// The size of the extranonce2 that a miner sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extranonce2Use {
+    /// What it was told.
+    AsTold,
+    /// Always so many bytes.
+    Always(usize),
+    /// What it was told if that is 2, 4 or 8, else 4 (NerdMiner, compat Q70).
+    TwoFourEight,
+}
+
+impl Extranonce2Use {
+    /// The size that is sent, in bytes.
+    pub fn size(self, told: usize) -> usize {
+        match self {
+            Self::AsTold => told,
+            Self::Always(size) => size,
+            Self::TwoFourEight if [2, 4, 8].contains(&told) => told,
+            Self::TwoFourEight => 4,
+        }
+    }
+}
+
+/// Extranonces that a miner does not work with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refuses {
+    /// An extranonce1 of no bytes (NerdMiner, compat Q70).
+    pub empty_e1: bool,
+    /// An extranonce2 of fewer bytes than this (hired hashrate, compat Q73).
+    pub e2_below: usize,
 }
 
 /// Where a miner's extranonce2 starts with a new job.

@@ -142,6 +142,8 @@ pub enum ExtranonceReuse {
     Never,
     /// The one of the lowest free slot, so that a client that comes back has its old one (DATUM, QUIRKS Q54).
     Slots,
+    /// The same for all.
+    Always,
 }
 
 /// How a difficulty is written.

@@ -51,6 +51,7 @@ impl Shared {
     /// Chooses an extranonce1 for a connection: its number, and its bytes.
     pub(super) fn take_slot(&mut self) -> (u32, Vec<u8>) {
         let slot = match self.options.e1_reuse {
+            ExtranonceReuse::Always => 1,
             ExtranonceReuse::Never => self.last_slot.wrapping_add(1),
             ExtranonceReuse::Slots => (1..=u32::MAX)
                 .find(|slot| !self.slots.contains(slot))

@@ -346,6 +346,7 @@ impl World {
             (_, "") => true,
             (Client::Probe, whom) => whom == "p",
             (Client::Scout, whom) => whom == "s",
+            (Client::Survey(_), whom) => whom == "y",
             (Client::Miner(MinerId(id)), whom) => whom.parse() == Ok(id),
         };
         let open = self.conns.iter().filter(|(_, state)| **state == Conn::Open);

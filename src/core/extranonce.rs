@@ -1,0 +1,442 @@
+//! Which part of the coinbase a miner gets for itself: the sizes of its extranonces, by software and by pool, and an
+//! extranonce1 that no other miner has.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::core::pool::Pool;
+use crate::core::pool_facts::{E1s, PoolFacts};
+use crate::units::{Extranonce1, MinerExtranonce, MinerId, PerPool};
+
+/// The smallest extranonce2 of a pool that can be used, in bytes: below it work would repeat within
+/// minutes (compat Q35).
+pub const SMALLEST_E2: u8 = 2;
+
+/// The size that is assumed of a pool that was never reached, in bytes: no common pool has less,
+/// so that its first answer seldom forces a miner to subscribe again.
+const ASSUMED_E2: u8 = 4;
+
+/// The longest extranonce1 that a miner is given, in bytes.
+const LONGEST_E1: u8 = 4;
+
+/// The longest extranonce2 that a miner is given, in bytes: cgminer and what is built on it take no more (compat Q74).
+pub const LONGEST_E2: u8 = 8;
+
+/// From this size on every miner has room for an extranonce1 of its own whatever its software needs, in bytes.
+pub const ROOMY_E2: u8 = 5;
+
+/// What a miner's software needs, beyond what Stratum says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Firmware {
+    /// Nothing is known: any size, but an empty extranonce1 only if there is no other way.
+    Unknown,
+    /// An empty extranonce1 was tried with it (compat Q66).
+    EmptyE1,
+    /// NerdMiner: 2, 4 or 8 bytes of extranonce2, and never an empty extranonce1 (compat Q70).
+    NerdMiner,
+    /// It always sends 4 bytes, or refuses a server that offers less (compat Q71, Q72, Q73).
+    FourBytes,
+}
+
+impl Firmware {
+    /// What is known of a software, by the name it gives itself.
+    pub fn of(user_agent: Option<&str>) -> Self {
+        let name = user_agent.unwrap_or_default().trim().to_ascii_lowercase();
+        let is_one_of = |names: &[&str]| names.iter().any(|known| name.starts_with(known));
+        if is_one_of(&["nerdminer", "han_solominer"]) {
+            Self::NerdMiner
+        } else if is_one_of(&["leafminer", "nicehash", "miningrigrentals", "mrr"])
+            || is_old_axeos(&name)
+        {
+            Self::FourBytes
+        } else if is_one_of(&["cpuminer", "minerd", "cgminer", "bfgminer"]) {
+            Self::EmptyE1
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// AxeOS before 2.5 (`bitaxe/BM1366/v2.4.1`) writes 4 bytes where it was told to write fewer.
+fn is_old_axeos(name: &str) -> bool {
+    let Some((_, version)) = name.strip_prefix("bitaxe").and_then(|rest| {
+        rest.rsplit_once(['/', ' '])
+            .filter(|(_, last)| last.starts_with('v'))
+    }) else {
+        return false;
+    };
+    let mut numbers = version
+        .trim_start_matches('v')
+        .split(|letter: char| !letter.is_ascii_digit())
+        .map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return false;
+    };
+    (major, minor) < (2, 5)
+}
+
+/// What all the pools leave for the miners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The smallest extranonce2 of the addresses that were ever reached, backups included, in bytes: with less than
+    /// that nothing has to change when a backup comes into use.
+    pub smallest: u8,
+    /// Whether each connection to each of them has an extranonce1 of its own. Only then can miners do without.
+    pub e1_differs: bool,
+}
+
+impl Room {
+    /// What the pools in `wanted` leave, as far as it is known: of the addresses in use from `pools`, of the others
+    /// from `known`.
+    pub fn of(wanted: &Config, pools: &PerPool<Pool>, known: &BTreeMap<String, PoolFacts>) -> Self {
+        let mut room = Self {
+            smallest: u8::MAX,
+            e1_differs: true,
+        };
+        for (slot, pool) in pools.iter() {
+            let Some(config) = wanted.pools[slot].as_ref() else {
+                continue;
+            };
+            for site in 0..config.sites() {
+                let in_use = site == pool.sites.at();
+                let facts = if in_use {
+                    Some(pool.facts)
+                } else {
+                    known.get(&config.at(site).address()).copied()
+                };
+                let size = facts.and_then(|facts| facts.e2_size);
+                let assumed = (in_use && wanted.pool_in_use(slot).is_some()).then_some(ASSUMED_E2);
+                // A pool with less than that cannot be used at all and says so in log and state.
+                if let Some(size) = size.or(assumed).filter(|size| *size >= SMALLEST_E2) {
+                    room.smallest = room.smallest.min(size);
+                }
+                // One that was never reached gives nobody any work yet.
+                if size.is_some() {
+                    room.e1_differs &= facts.is_some_and(|facts| facts.e1s == E1s::Differ);
+                }
+            }
+        }
+        if room.smallest == u8::MAX {
+            room.smallest = ASSUMED_E2;
+        }
+        room
+    }
+
+    /// Whether it matters that each connection has an extranonce1 of its own: some miner may be given an empty one.
+    pub fn may_do_without_e1(&self, wanted: Option<u8>) -> bool {
+        self.smallest < ROOMY_E2 || wanted == Some(self.smallest)
+    }
+}
+
+/// The sizes of a miner's own extranonce1 and extranonce2, in bytes.
+///
+/// `wanted` is a size of extranonce2 that the owner has set, or that the miner was seen to use; it is given where it
+/// fits. An empty extranonce1 is given only where each connection to a pool has one of its own.
+pub fn sizes(room: Room, firmware: Firmware, wanted: Option<u8>) -> (u8, u8) {
+    let Room {
+        smallest,
+        e1_differs,
+    } = room;
+    if let Some((e1, e2)) = wanted
+        .and_then(|size| Some((smallest.checked_sub(size)?.min(LONGEST_E1), size)))
+        .filter(|(e1, _)| *e1 > 0 || e1_differs)
+    {
+        return (e1, e2);
+    }
+    match (smallest, firmware) {
+        (8.., _) => (4, 4),
+        (7, _) => (3, 4),
+        (6, _) => (2, 4),
+        (5, _) => (1, 4),
+        (4, Firmware::FourBytes) if e1_differs => (0, 4),
+        (4, Firmware::NerdMiner) => (2, 2),
+        (4, _) => (1, 3),
+        (3, Firmware::EmptyE1) if e1_differs => (0, 3),
+        (3, _) => (1, 2),
+        (0..=2, _) => (0, 2),
+    }
+}
+
+/// Which extranonce1 is whose. A miner's extranonces together are a number, and it has a range of these to itself:
+/// those that begin with its extranonce1.
+#[derive(Clone, Debug, Default)]
+pub struct Seats {
+    /// By the first number of the range: the last one, and whose it is.
+    taken: BTreeMap<u128, (u128, MinerId)>,
+    by_miner: BTreeMap<MinerId, u128>,
+}
+
+impl Seats {
+    /// Gives a miner an extranonce1 of `e1_size` bytes that no other has, instead of the one it may have. If all are
+    /// taken it gets one that another has: then it depends on the pool whether their work differs.
+    pub fn take(&mut self, miner: MinerId, (e1_size, e2_size): (u8, u8)) -> MinerExtranonce {
+        self.leave(miner);
+        let e1_size = e1_size.min(LONGEST_E1);
+        let each = 1u128 << (8 * u32::from(e2_size.min(LONGEST_E2)));
+        let count = 1u128 << (8 * u32::from(e1_size));
+        // A miner that comes back gets another one than it had, as long as there are enough.
+        let own = u128::from(miner.0) % count;
+        let mut seat = own;
+        let mut left = count;
+        // Without an extranonce1 there is nothing to choose.
+        while e1_size > 0 && left > 0 {
+            let first = seat * each;
+            let Some(last_taken) = self.last_in_the_way(first, first + each - 1) else {
+                self.taken.insert(first, (first + each - 1, miner));
+                self.by_miner.insert(miner, first);
+                return extranonce(seat, e1_size, e2_size);
+            };
+            let next = last_taken / each + 1;
+            left = left.saturating_sub(next - seat);
+            seat = if next < count { next } else { 0 };
+        }
+        extranonce(own, e1_size, e2_size)
+    }
+
+    /// A miner has left.
+    pub fn leave(&mut self, miner: MinerId) {
+        if let Some(first) = self.by_miner.remove(&miner) {
+            self.taken.remove(&first);
+        }
+    }
+
+    /// The last number of a range that has something in common with this one.
+    fn last_in_the_way(&self, first: u128, last: u128) -> Option<u128> {
+        let (_, (taken_last, _)) = self.taken.range(..=last).next_back()?;
+        (*taken_last >= first).then_some(*taken_last)
+    }
+}
+
+fn extranonce(seat: u128, e1_size: u8, e2_size: u8) -> MinerExtranonce {
+    let number = seat.to_be_bytes();
+    let own = number
+        .len()
+        .checked_sub(usize::from(e1_size))
+        .and_then(|start| number.get(start..));
+    let e1 = own.and_then(Extranonce1::new).unwrap_or_default();
+    MinerExtranonce { e1, e2_size }
+}
+
+/// How many sizes that miners were seen to use are remembered.
+const MOST_HABITS: usize = 256;
+
+/// The longest name of a software that is remembered, in characters.
+const LONGEST_AGENT: usize = 80;
+
+/// A miner is not made to subscribe again more often than this, in milliseconds, however its sizes vary.
+const LEARN_EVERY_MS: u64 = 600_000;
+
+/// Sizes of extranonce2 that miners use whatever they are told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SizeHabits {
+    /// The latest last.
+    habits: Vec<SizeHabit>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SizeHabit {
+    agent: String,
+    worker: String,
+    /// In bytes.
+    size: u8,
+    /// In milliseconds since 1970.
+    learnt_ms: u64,
+}
+
+impl SizeHabits {
+    /// The size that a miner with this software was seen to use. Its worker has no name yet when it has to be told.
+    pub fn size(&self, user_agent: Option<&str>) -> Option<u8> {
+        let agent = agent_name(user_agent);
+        let habit = self.habits.iter().rfind(|habit| habit.agent == agent)?;
+        Some(habit.size).filter(|size| (1..=LONGEST_E2).contains(size))
+    }
+
+    /// Notes a size that a worker used; `false` if it was noted with another one a moment ago.
+    pub fn learn(&mut self, user_agent: Option<&str>, worker: &str, size: u8, now_ms: u64) -> bool {
+        let agent = agent_name(user_agent);
+        let known = self
+            .habits
+            .iter()
+            .position(|habit| habit.agent == agent && habit.worker == worker);
+        if let Some(known) = known {
+            let lately = |habit: &SizeHabit| now_ms.abs_diff(habit.learnt_ms) < LEARN_EVERY_MS;
+            if self.habits.get(known).is_some_and(lately) {
+                return false;
+            }
+            self.habits.remove(known);
+        }
+        if self.habits.len() >= MOST_HABITS {
+            self.habits.remove(0);
+        }
+        self.habits.push(SizeHabit {
+            agent,
+            worker: worker.to_owned(),
+            size,
+            learnt_ms: now_ms,
+        });
+        true
+    }
+}
+
+fn agent_name(user_agent: Option<&str>) -> String {
+    let name = user_agent.unwrap_or_default();
+    name.chars().take(LONGEST_AGENT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Firmware; 4] = [
+        Firmware::Unknown,
+        Firmware::EmptyE1,
+        Firmware::NerdMiner,
+        Firmware::FourBytes,
+    ];
+
+    fn room(smallest: u8, e1_differs: bool) -> Room {
+        Room {
+            smallest,
+            e1_differs,
+        }
+    }
+
+    #[test]
+    fn the_sizes_are_what_the_documents_say() {
+        // By the smallest extranonce2 from 2 to 9: unknown, empty extranonce1 tried, NerdMiner, always four bytes.
+        let differing = [
+            [(0, 2), (0, 2), (0, 2), (0, 2)],
+            [(1, 2), (0, 3), (1, 2), (1, 2)],
+            [(1, 3), (1, 3), (2, 2), (0, 4)],
+            [(1, 4); 4],
+            [(2, 4); 4],
+            [(3, 4); 4],
+            [(4, 4); 4],
+            [(4, 4); 4],
+        ];
+        for (smallest, row) in (2..).zip(differing) {
+            for (firmware, expected) in ALL.into_iter().zip(row) {
+                let found = sizes(room(smallest, true), firmware, None);
+                assert_eq!(found, expected, "{smallest} bytes, {firmware:?}");
+                // An empty extranonce1 is only for pools that tell connections apart, where there is a choice.
+                let (e1, e2) = sizes(room(smallest, false), firmware, None);
+                assert!(e1 > 0 || smallest == 2, "{smallest} bytes, {firmware:?}");
+                assert!(e1 + e2 <= smallest && e2 >= 2);
+            }
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_wanted_is_given_where_it_fits() {
+        let given = |smallest, size| sizes(room(smallest, true), Firmware::Unknown, Some(size));
+        assert_eq!(given(8, 2), (4, 2));
+        assert_eq!(given(8, 8), (0, 8));
+        assert_eq!(given(12, 8), (4, 8));
+        assert_eq!(given(7, 8), (3, 4));
+        assert_eq!(given(4, 4), (0, 4));
+        assert_eq!(given(4, 2), (2, 2));
+        assert_eq!(given(3, 4), (1, 2));
+        assert_eq!(given(2, 1), (1, 1));
+        let shared = |smallest, size| sizes(room(smallest, false), Firmware::Unknown, Some(size));
+        assert_eq!(shared(4, 4), (1, 3));
+        assert_eq!(shared(8, 8), (4, 4));
+        assert_eq!(shared(8, 3), (4, 3));
+    }
+
+    #[test]
+    fn software_is_known_by_its_name() {
+        for (agent, firmware) in [
+            ("NerdMinerV2", Firmware::NerdMiner),
+            ("HAN_SOLOminer", Firmware::NerdMiner),
+            ("LeafMiner/0.3.1", Firmware::FourBytes),
+            ("NiceHash/1.0.0", Firmware::FourBytes),
+            ("MiningRigRentals/1.0", Firmware::FourBytes),
+            ("bitaxe/BM1366/v2.4.1", Firmware::FourBytes),
+            ("bitaxe/BM1397/v1.0", Firmware::FourBytes),
+            ("bitaxe v2.2", Firmware::FourBytes),
+            ("bitaxe/BM1370/v2.5.0", Firmware::Unknown),
+            ("bitaxe/BM1370/v2.12.2-rc1", Firmware::Unknown),
+            ("bitaxe/BM1370/vX", Firmware::Unknown),
+            ("bitaxe", Firmware::Unknown),
+            ("bitaxe/v", Firmware::Unknown),
+            ("cgminer/4.11.1", Firmware::EmptyE1),
+            ("cpuminer/2.5.1", Firmware::EmptyE1),
+            ("NerdQAxe++/v1.0.30", Firmware::Unknown),
+            ("", Firmware::Unknown),
+        ] {
+            assert_eq!(Firmware::of(Some(agent)), firmware, "{agent}");
+        }
+        assert_eq!(Firmware::of(None), Firmware::Unknown);
+    }
+
+    /// The numbers that a miner's extranonces together can be.
+    fn range(extranonce: &MinerExtranonce) -> (u128, u128) {
+        let e1 = extranonce.e1.as_slice().iter();
+        let seat = e1.fold(0, |sum, byte| sum << 8 | u128::from(*byte));
+        let each = 1 << (8 * u32::from(extranonce.e2_size));
+        (seat * each, seat * each + each - 1)
+    }
+
+    #[test]
+    fn no_two_miners_have_a_number_in_common() {
+        let mut seats = Seats::default();
+        let mut held: BTreeMap<MinerId, (u128, u128)> = BTreeMap::new();
+        for number in 1..=600u64 {
+            let id = MinerId(number * 97);
+            let sizes = if number % 3 == 0 { (2, 2) } else { (1, 3) };
+            let given = range(&seats.take(id, sizes));
+            let free = held
+                .values()
+                .all(|other| given.1 < other.0 || other.1 < given.0);
+            assert!(free, "{number}");
+            held.insert(id, given);
+            // At most 150 at a time: the first ones leave.
+            if held.len() > 150 {
+                let (first, _) = held.pop_first().unwrap();
+                seats.leave(first);
+            }
+        }
+        assert_eq!(seats.taken.len(), held.len());
+    }
+
+    #[test]
+    fn all_of_256_seats_are_given_before_one_is_given_twice() {
+        let mut seats = Seats::default();
+        let mut e1s: Vec<_> = (0..256)
+            .map(|index| seats.take(MinerId(index * 256 + 7), (1, 3)).e1)
+            .collect();
+        e1s.sort_unstable();
+        e1s.dedup();
+        assert_eq!(e1s.len(), 256);
+        // The next one shares, and does not keep the seat from anybody when it leaves.
+        assert_eq!(seats.take(MinerId(9), (1, 3)).e1.to_string(), "09");
+        seats.leave(MinerId(9));
+        seats.leave(MinerId(7));
+        assert_eq!(seats.take(MinerId(3), (1, 3)).e1.to_string(), "07");
+        assert_eq!(seats.take(MinerId(3), (0, 4)).size(), 4);
+        assert_eq!(seats.taken.len(), 255);
+    }
+
+    #[test]
+    fn habits_are_remembered_by_software_and_worker_and_in_bounds() {
+        let mut habits = SizeHabits::default();
+        assert!(habits.learn(Some("odd/1"), "rig", 4, 1_000_000));
+        assert!(
+            !habits.learn(Some("odd/1"), "rig", 2, 1_500_000),
+            "too soon"
+        );
+        assert_eq!(habits.size(Some("odd/1")), Some(4));
+        assert_eq!(habits.size(Some("odd/2")), None);
+        assert!(habits.learn(Some("odd/1"), "rig", 2, 1_600_000));
+        assert_eq!(habits.size(Some("odd/1")), Some(2));
+        for number in 0..1000 {
+            habits.learn(None, &format!("rig{number}"), 3, 1);
+        }
+        assert_eq!(habits.habits.len(), MOST_HABITS);
+        assert_eq!(habits.size(None), Some(3));
+        assert_eq!(habits.size(Some("odd/1")), None);
+    }
+}

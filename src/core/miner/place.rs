@@ -1,0 +1,88 @@
+//! The miner's place in the coinbase: its extranonce1, and the size of its extranonce2.
+
+use super::Miner;
+use crate::core::extranonce::{Firmware, LONGEST_E2, sizes};
+use crate::core::fact::{Fact, TurnedAway};
+use crate::core::jobs::SentJob;
+use crate::core::turn::Turn;
+use crate::stratum::message::Submit;
+use crate::units::MinerExtranonce;
+
+/// After so many shares in a row with another size than it was told, a miner gets that size.
+const SURE_OF_SIZE: u32 = 3;
+
+impl Miner {
+    /// A place of its own that fits every pool, and its software.
+    pub(super) fn new_extranonce(&self, turn: &mut Turn<'_>) -> MinerExtranonce {
+        let seen = turn.size_habits.size(self.session.user_agent.as_deref());
+        let sizes = self.sizes(seen.or(turn.config.listen.extranonce2_size), turn);
+        turn.seats.take(self.id, sizes)
+    }
+
+    /// The sizes that it would be given if `wanted` fits.
+    fn sizes(&self, wanted: Option<u8>, turn: &Turn<'_>) -> (u8, u8) {
+        let firmware = Firmware::of(self.session.user_agent.as_deref());
+        sizes(turn.room(), firmware, wanted)
+    }
+
+    /// Gives the miner another place: with its next job if it can be told so, else it has to subscribe again.
+    pub(super) fn renew_extranonce(
+        &mut self,
+        reason: TurnedAway,
+        turn: &mut Turn<'_>,
+    ) -> Option<MinerExtranonce> {
+        if !self.session.takes_extranonce {
+            self.turn_away(reason, turn);
+            return None;
+        }
+        let new = self.new_extranonce(turn);
+        self.session.extranonce = Some(new);
+        self.owes_extranonce = true;
+        Some(new)
+    }
+
+    /// Some firmware uses one size of extranonce2 whatever it is told (compat Q71): it gets that size, where it fits.
+    pub(super) fn notice_size(&mut self, submit: &Submit, sent: &SentJob, turn: &mut Turn<'_>) {
+        let told = sent.extranonce.e2_size;
+        // Only what it is told now can be put right.
+        if self.session.extranonce != Some(sent.extranonce) || !self.session.is_authorized() {
+            return;
+        }
+        let size = u8::try_from(submit.e2.len()).ok();
+        let Some(size) = size.filter(|size| *size != told) else {
+            self.other_size = None;
+            return;
+        };
+        let before = self.other_size.filter(|(other, _)| *other == size);
+        let count = before.map_or(0, |(_, count)| count) + 1;
+        self.other_size = Some((size, count));
+        if count < SURE_OF_SIZE {
+            return;
+        }
+        self.other_size = None;
+        turn.needs_all_room |= turn.room().smallest == size;
+        let fits = (1..=LONGEST_E2).contains(&size) && self.sizes(Some(size), turn).1 == size;
+        let user_agent = self.session.user_agent.clone();
+        let worker = self.session.worker().to_owned();
+        let now_ms = turn.now.unix_ms;
+        if !fits
+            || !turn
+                .size_habits
+                .learn(user_agent.as_deref(), &worker, size, now_ms)
+        {
+            return;
+        }
+        let extranonce = self.renew_extranonce(TurnedAway::ExtranonceSize, turn);
+        turn.report(Fact::ExtranonceSizeLearnt {
+            miner: self.id,
+            worker,
+            user_agent,
+            told,
+            sent: size,
+            extranonce,
+        });
+        if let (Some(_), Some(slot)) = (extranonce, self.schedule.on()) {
+            self.send_work(slot, turn);
+        }
+    }
+}
