@@ -32,6 +32,7 @@ use serde_json::Value;
 
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
+pub use self::address::{is_link_local, leads_nowhere, why_nowhere};
 pub use self::backup::Backup;
 pub use self::change::{Change, changes, may_replace};
 pub use self::fault::{ConfigErrors, Fault};

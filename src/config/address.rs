@@ -1,6 +1,6 @@
 //! Where a pool is: host names and addresses as owners paste them, and what only stands for one.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
@@ -203,6 +203,45 @@ fn is_label(label: &str) -> bool {
         && label
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// Whether no pool can be there. The unspecified address means this very machine when it is dialled, where another pool
+/// may listen (compat Q83); a link-local one without its interface leads nowhere.
+pub fn leads_nowhere(address: &SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(address) => is_unspecified(*address.ip()),
+        SocketAddr::V6(address) => {
+            let ip = address.ip();
+            let [a, b, c, d, e, f, g, _] = ip.segments();
+            // 0.0.0.0 as it looks behind NAT64 (RFC 6052).
+            let translated = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0] && g < 0x100;
+            ip.is_unspecified()
+                || ip.to_ipv4_mapped().is_some_and(is_unspecified)
+                || translated
+                || ip.is_unicast_link_local() && address.scope_id() == 0
+        }
+    }
+}
+
+/// 0.0.0.0/8, "this network" (RFC 791).
+fn is_unspecified(address: Ipv4Addr) -> bool {
+    address.octets()[0] == 0
+}
+
+/// Why no pool can be at an address for which [`leads_nowhere`] holds, in words for the owner.
+pub fn why_nowhere(address: IpAddr) -> String {
+    if is_link_local(address) {
+        format!(
+            "{address} is a link-local address, which needs the network interface, as in {address}%eth0"
+        )
+    } else {
+        format!("{address} is not a pool's address. For a pool on this computer, use 127.0.0.1")
+    }
+}
+
+/// Whether an address is meant for one network only, and so may exist in each.
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! From JSON to a [`Config`], with everything that is wrong in it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::address::{leads_nowhere, why_nowhere};
 use super::fault::{Fault, quote};
 use super::keys::{self, Key, PoolKeys, diff, gui, listen, logging, metrics, scheduler};
 use super::kind::Kind;
@@ -152,6 +153,7 @@ impl Reader<'_> {
 
         let place = place?;
         self.warn_of_tls(keys, tls);
+        self.warn_of_host(keys.host.path, &place.host);
         let port = match (place.port, port) {
             (Some(inside), Some(own)) if inside != own => {
                 let allowed = format!(
@@ -202,6 +204,17 @@ impl Reader<'_> {
                     "{path}: number {index} is {what}, and can be no help when that fails"
                 ));
             }
+        }
+    }
+
+    /// The other pool goes on, so this is no reason not to start.
+    fn warn_of_host(&mut self, path: &str, host: &str) {
+        let Ok(address) = host.parse::<IpAddr>() else {
+            return;
+        };
+        if leads_nowhere(&SocketAddr::new(address, 0)) {
+            let why = why_nowhere(address);
+            self.warnings.push(format!("{path}: {why}"));
         }
     }
 

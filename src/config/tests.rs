@@ -810,3 +810,21 @@ fn a_pool_that_is_mined_for_is_not_lost_by_a_slip() {
     // What was never there cannot be lost.
     assert_eq!(may_replace(&Config::default(), &slip), Ok(()));
 }
+
+#[test]
+fn an_address_at_which_no_pool_can_be_is_warned_of_and_no_reason_not_to_start() {
+    for (host, why) in [
+        ("0.0.0.0", "not a pool's address"),
+        ("::", "not a pool's address"),
+        ("fe80::1", "fe80::1%eth0"),
+    ] {
+        let warnings = loaded(&json!({"pools": {"A": {"host": host}}})).warnings;
+        let said =
+            |warning: &String| warning.starts_with("pools.A.host: ") && warning.contains(why);
+        assert!(warnings.iter().any(said), "{warnings:?}");
+    }
+    for host in ["127.0.0.1", "fe80::1%eth0", "pool.example.com"] {
+        let warnings = loaded(&json!({"pools": {"A": {"host": host}}})).warnings;
+        assert_eq!(warnings, [""; 0]);
+    }
+}

@@ -230,6 +230,46 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
 mod tests {
     use super::*;
 
+    /// A place where connections are neither accepted nor refused, as behind a firewall: its queue is full.
+    #[cfg(target_os = "linux")]
+    fn swallower() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let patience = Duration::from_millis(300);
+        let filled = std::iter::from_fn(|| TcpStream::connect_timeout(&address, patience).ok());
+        (socket, filled.take(16).collect(), address)
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn addresses_that_swallow_everything_cost_a_moment_each() {
+        let swallowers = [swallower(), swallower(), swallower()];
+        let good = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut addresses: Vec<_> = swallowers.iter().map(|(_, _, address)| *address).collect();
+        addresses.push(good.local_addr().unwrap());
+        let began = clock();
+        let stream = connect(&addresses, began + PATIENCE).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        // With no other it ends in time.
+        addresses.pop();
+        let until = clock() + Duration::from_secs(1);
+        let error = connect(&addresses, until).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        // One that refuses does not keep the others from being tried.
+        let refusing = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let good = good.local_addr().unwrap();
+        let stream = connect(&[refusing, good], clock() + PATIENCE).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+    }
+
     #[test]
     fn both_families_are_tried_in_turn() {
         let parse = |text: &str| text.parse::<SocketAddr>().unwrap();

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
+use crate::config::{is_link_local, leads_nowhere, why_nowhere};
 use crate::system::clock::clock;
 use crate::system::thread::{WRITER_STACK, spawn};
 
@@ -92,40 +93,12 @@ fn usable(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
     match useless.first().map(|address| address.ip().to_canonical()) {
         _ if !usable.is_empty() => Ok(usable),
         None => unusable(format!("the name {host:?} has no address")),
-        Some(IpAddr::V6(address)) if address.is_unicast_link_local() => unusable(format!(
-            "{address} is a link-local address, which needs the network interface, as in {address}%eth0"
-        )),
-        Some(address) if is_name => unusable(format!(
+        Some(address) if is_name && !is_link_local(address) => unusable(format!(
             "the name {host:?} resolves to {address}, which is not a pool's address. Ad and DNS blockers answer like this: \
              allow the name there"
         )),
-        Some(address) => unusable(format!(
-            "{address} is not a pool's address. For a pool on this computer, use 127.0.0.1"
-        )),
+        Some(address) => unusable(why_nowhere(address)),
     }
-}
-
-/// Whether no pool can be there. The unspecified address means this very machine when it is dialled, where another pool
-/// may listen (compat Q83); a link-local one without its interface leads nowhere.
-fn leads_nowhere(address: &SocketAddr) -> bool {
-    match address {
-        SocketAddr::V4(address) => is_unspecified(*address.ip()),
-        SocketAddr::V6(address) => {
-            let ip = address.ip();
-            let [a, b, c, d, e, f, g, _] = ip.segments();
-            // 0.0.0.0 as it looks behind NAT64 (RFC 6052).
-            let translated = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0] && g < 0x100;
-            ip.is_unspecified()
-                || ip.to_ipv4_mapped().is_some_and(is_unspecified)
-                || translated
-                || ip.is_unicast_link_local() && address.scope_id() == 0
-        }
-    }
-}
-
-/// 0.0.0.0/8, "this network" (RFC 791).
-fn is_unspecified(address: Ipv4Addr) -> bool {
-    address.octets()[0] == 0
 }
 
 #[cfg(test)]

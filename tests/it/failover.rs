@@ -208,6 +208,67 @@ fn a_reconnect_to_another_host_is_refused_and_to_the_same_is_made() {
 }
 
 #[test]
+fn a_pool_that_was_away_is_worked_for_within_seconds() {
+    let a = pool("A", |_| ());
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).start();
+    let miners = farm(&proxy, 6);
+    let opened = a.ledger().connections_opened();
+    a.go_down();
+    // One of them tries now and then.
+    wait_until(SOON, "six attempts", || {
+        let log = proxy.log();
+        let failed = |line: &&str| line.contains("pool_lost") && line.contains("refused");
+        log.lines().filter(failed).count() >= 6
+    });
+    a.come_back().unwrap();
+    let back = Instant::now();
+    let first = || {
+        let firsts = miners.iter();
+        firsts
+            .filter_map(|miner| first_job_after(&miner.ledger(), back, "A"))
+            .min()
+    };
+    wait_until(SOON, "work from A", || first().is_some());
+    let took = first().unwrap() - back;
+    println!(
+        "the first has work {} ms after the pool's return",
+        took.as_millis()
+    );
+    // 6 s, and what a busy machine may add.
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    wait_until(SOON, "work from A for all", || {
+        let returned = |miner: &SimMiner| first_job_after(&miner.ledger(), back, "A").is_some();
+        miners.iter().all(returned)
+    });
+    assert_eq!(a.ledger().connections_opened() - opened, 6);
+}
+
+#[test]
+fn a_proxy_that_stood_still_reads_before_it_judges_silence() {
+    let often = |options: &mut dpmp::sim::pool::options::PoolOptions| {
+        options.job_interval = Some(Duration::from_secs(1));
+    };
+    let (a, b) = (pool("A", often), pool("B", often));
+    let proxy = Setup::new(&a, &b)
+        .set("pools.A.stall_seconds", 5)
+        .set("pools.B.stall_seconds", 5)
+        .set("pools.A.answer_seconds", 5)
+        .set("pools.B.answer_seconds", 5)
+        .start();
+    let miners = farm(&proxy, 2);
+    proxy.pause(Duration::from_secs(8));
+    let accepted = a.ledger().accepted() + b.ledger().accepted();
+    wait_until(SOON, "shares", || {
+        a.ledger().accepted() + b.ledger().accepted() > accepted + 20
+    });
+    assert!(!proxy.logged("pool_lost", ""));
+    for miner in &miners {
+        assert_eq!(miner.ledger().connections(), 1);
+    }
+}
+
+#[test]
 fn a_pool_may_change_its_extranonce_under_the_miners() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());

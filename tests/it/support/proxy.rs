@@ -255,6 +255,13 @@ impl Proxy {
         self.signal("-TERM");
     }
 
+    /// Lets the process stand still for a while, as a paused container does.
+    pub(crate) fn pause(&self, time: Duration) {
+        self.signal("-STOP");
+        std::thread::sleep(time);
+        self.signal("-CONT");
+    }
+
     /// Waits until the process has ended, and how.
     #[track_caller]
     pub(crate) fn wait_for_end(&mut self, patience: Duration) -> ExitStatus {
