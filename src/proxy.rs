@@ -25,6 +25,7 @@ use crate::shell::dial::dial;
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::names::Names;
 use crate::shell::panics::Panics;
+use crate::shell::running::{self, Running};
 use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::tls::miner::Certificate;
@@ -64,6 +65,7 @@ pub struct Proxy {
     pages: Option<ServerHandle>,
     scheduler: JoinHandle<Memory>,
     state: PathBuf,
+    running: (PathBuf, Arc<str>),
     store: JoinHandle<()>,
     watch: (Sender<()>, JoinHandle<()>),
     history: Keeper,
@@ -101,7 +103,8 @@ impl Proxy {
         )?;
         let metrics = Arc::new(Metrics::new().context("failed to set up the metrics")?);
         let published = Arc::new(Published::default());
-        let page = start_metrics_page(&config, &metrics, &published)?;
+        let instance: Arc<str> = running::new_instance()?.into();
+        let page = start_metrics_page(&config, &metrics, &published, &instance)?;
         let (log, guard) =
             log::start(&config.logging, path, log_to_stdout).context("failed to start the log")?;
         let observer = Arc::new(Observer {
@@ -164,6 +167,7 @@ impl Proxy {
             downloads: Places::new(MOST_DOWNLOADS),
             started_with: Arc::clone(&config),
             miners,
+            instance: Arc::clone(&instance),
             own: Own::default(),
         };
         let gui = start_pages(&config, pages)?;
@@ -175,6 +179,16 @@ impl Proxy {
             gui: gui.as_ref().map(|page| page.addr().to_string()),
             config: path.display().to_string(),
         });
+        let running = running::path(path);
+        let places = Running {
+            instance: instance.to_string(),
+            listen: miners,
+            metrics: page.as_ref().map(ServerHandle::addr),
+            gui: gui.as_ref().map(ServerHandle::addr),
+        };
+        if let Err(error) = running::write(&running, &places) {
+            tell(&state_problem(format!("{error:#}")));
+        }
         let (memories, store) =
             store::start(state.clone(), report).context("failed to start the state thread")?;
         let watch =
@@ -202,6 +216,7 @@ impl Proxy {
             pages: gui,
             scheduler,
             state,
+            running: (running, instance),
             store,
             watch,
             history: keeper,
@@ -280,6 +295,8 @@ impl Proxy {
         drop(watch);
         // The scheduler held the only sender, so that the store has ended or is about to.
         let _ = self.store.join();
+        let (running, instance) = self.running;
+        running::remove(&running, &instance);
         let saved = store::save(&self.state, &memory).and(self.history.stop());
         // Pages that wait for news are not to hold up the stop.
         self.observer.log.tail().close();
@@ -315,12 +332,17 @@ fn start_metrics_page(
     config: &Config,
     metrics: &Arc<Metrics>,
     published: &Arc<Published>,
+    instance: &Arc<str>,
 ) -> anyhow::Result<Option<ServerHandle>> {
     if !config.metrics.enabled {
         return Ok(None);
     }
     let address = SocketAddr::new(config.metrics.host, config.metrics.port);
-    let handler = web::metrics::handler(Arc::clone(metrics), Arc::clone(published));
+    let handler = web::metrics::handler(
+        Arc::clone(metrics),
+        Arc::clone(published),
+        Arc::clone(instance),
+    );
     web::server::serve("metrics", address, Seats::default(), handler).map(Some)
 }
 

@@ -14,6 +14,7 @@ pub mod seats;
 pub mod standstill;
 pub mod tls;
 
+pub mod running;
 pub mod settings;
 pub mod store;
 pub mod watch;

@@ -1,6 +1,7 @@
 //! HTTP: the server that all our ports share, the metrics port, and the port of the pages with its API.
 
 pub mod api;
+pub mod attempts;
 mod body;
 pub mod error;
 mod files;

@@ -86,10 +86,12 @@ export async function session() {
   return data;
 }
 
-export const login = (password) => post("/login", { password });
+/** Passwords wait for their turn while somebody else tries many. */
+const PASSWORD_SECONDS = { seconds: 60 };
+export const login = (password) => post("/login", { password }, PASSWORD_SECONDS);
 export const logout = () => post("/logout", {});
 export async function changePassword(current, next) {
-  const { password_set: set } = await post("/password", { current, new: next });
+  const { password_set: set } = await post("/password", { current, new: next }, PASSWORD_SECONDS);
   listeners.password.forEach((listener) => listener(set));
 }
 export const status = () => get("/status");

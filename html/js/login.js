@@ -10,6 +10,8 @@ export function loginPage(done) {
   const send = async (event) => {
     event.preventDefault();
     submit.disabled = true;
+    // While others try passwords this one has to wait for its turn.
+    const slow = setTimeout(() => setText(error, "This can take up to 45 seconds while others are trying passwords."), 2000);
     try {
       await api.login(input.value);
       done();
@@ -18,6 +20,7 @@ export function loginPage(done) {
       input.setAttribute("aria-invalid", "true");
       input.select();
     }
+    clearTimeout(slow);
     submit.disabled = false;
   };
   return h(
@@ -27,7 +30,7 @@ export function loginPage(done) {
     h("h1", {}, "DPMP"),
     h("p", { class: "note" }, "These pages are protected by a password."),
     h("form", { onsubmit: send }, h("label", { for: "password" }, "Password"), input, error, submit),
-    h("details", {}, h("summary", {}, "Password forgotten?"), h("p", {}, "Whoever can edit the file config.json can remove the line gui.password_hash from it. Then there is no password any more.")),
+    h("details", {}, h("summary", {}, "Password forgotten?"), h("p", {}, "Remove the line ", h("code", {}, "password_hash"), " in the section ", h("code", {}, "gui"), " of ", h("code", {}, "config.json"), ". Then there is no password, or the one that came with the app works again.")),
   );
 }
 

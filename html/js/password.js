@@ -7,25 +7,27 @@ const MOST = 128;
 
 export function passwordCard() {
   const body = h("div", {}, loading());
-  const show = (set) => body.replaceChildren(...(set ? [change(show)] : [notice("warning", "No password is set", "Everyone in your network can open these pages and change pools and wallets."), form(false, show)]));
-  api.session().then(
-    ({ password_set: set }) => show(set),
-    (error) => setText(body, error.message),
-  );
+  const show = async () => {
+    const { password_set: set, password_given: given } = await api.session();
+    if (!set) return body.replaceChildren(notice("warning", "No password is set", "Anyone on your network can open these pages and change pools and wallets."), form(false, show));
+    const origin = given && h("p", { class: "note" }, "This is the password that came with the app or container (", h("code", {}, "DPMP_PASSWORD"), "). You can set your own.");
+    body.replaceChildren(...[origin, change(show, given)].filter(Boolean));
+  };
+  show().catch((error) => setText(body, error.message));
   return card("Password of these pages", { id: "password-section", note: "It applies at once and is not part of the form above." }, body);
 }
 
-function change(show) {
+function change(show, given) {
   const remove = async (current, fail) => {
     try {
       await api.changePassword(current, null);
       toast("The password is removed.", { level: "warning" });
-      show(false);
+      await show();
     } catch (error) {
       fail(error);
     }
   };
-  return form(true, show, remove);
+  return form(true, show, given ? null : remove);
 }
 
 function form(set, show, remove) {
@@ -43,7 +45,7 @@ function form(set, show, remove) {
     try {
       await api.changePassword(set ? current.input.value : null, next.input.value);
       toast(set ? "The password is changed." : "The password is set.");
-      show(true);
+      await show();
     } catch (error) {
       fail(error);
     }

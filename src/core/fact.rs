@@ -3,7 +3,7 @@
 //! Names, fields and levels are a documented schema (`docs/events.md`). Durations are in
 //! milliseconds, difficulties in units of difficulty 1, addresses as text.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::stratum::job::BlockHash;
@@ -277,6 +277,8 @@ pub enum Fact {
         changes: Vec<String>,
         /// Whether a wallet or a pool's address is among it: where the money goes.
         payout: bool,
+        /// Who changed it.
+        source: Source,
     },
     /// The configuration file was changed to something unusable; the old one stays in force.
     ConfigRefused {
@@ -289,6 +291,16 @@ pub enum Fact {
     ConfigWarning {
         /// What.
         text: String,
+    },
+    /// Somebody gave the pages' password.
+    LoggedIn {
+        /// From where.
+        from: IpAddr,
+    },
+    /// Somebody gave a wrong password, or could not try one.
+    LoginRefused {
+        /// From where.
+        from: IpAddr,
     },
     /// The program runs.
     Started {
@@ -506,6 +518,36 @@ impl Limit {
             Self::SubmitsPerSecond => "submits_per_second",
             Self::OutboxFull => "outbox",
             Self::LineLength => "line_length",
+        }
+    }
+}
+
+/// Where a change of the configuration came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Somebody wrote the file.
+    File,
+    /// A page in a browser at this address.
+    Page(IpAddr),
+    /// Another program at this address, through the API.
+    Api(IpAddr),
+}
+
+impl Source {
+    /// What it is called in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Page(_) => "page",
+            Self::Api(_) => "api",
+        }
+    }
+
+    /// Whose address it is, if it came over the network.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::File => None,
+            Self::Page(from) | Self::Api(from) => Some(from),
         }
     }
 }

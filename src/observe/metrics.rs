@@ -151,6 +151,8 @@ impl Metrics {
             | Fact::PoolReconnect { .. }
             | Fact::ConfigUsable
             | Fact::ConfigWarning { .. }
+            | Fact::LoggedIn { .. }
+            | Fact::LoginRefused { .. }
             | Fact::Started { .. }
             | Fact::Stopping
             | Fact::Stopped { .. }

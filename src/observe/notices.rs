@@ -80,6 +80,7 @@ fn trouble(fact: &Fact) -> Option<(Trouble, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::fact::Source;
 
     #[test]
     fn trouble_stays_until_it_is_over_or_seen() {
@@ -93,9 +94,12 @@ mod tests {
         let all = notices.all();
         assert_eq!(all[&Trouble::Config].text, "not JSON");
         assert_eq!(all[&Trouble::Log].unix_ms, 4);
-        let changes = vec![];
-        let payout = false;
-        notices.note(&Fact::ConfigApplied { changes, payout }, 5);
+        let applied = Fact::ConfigApplied {
+            changes: vec![],
+            payout: false,
+            source: Source::File,
+        };
+        notices.note(&applied, 5);
         assert!(!notices.all().contains_key(&Trouble::Config));
         notices.forget(Trouble::Log);
         assert!(notices.all().is_empty());

@@ -1,9 +1,10 @@
 //! One fact of every kind, for tests. A variant that is missing here fails the tests of `event`.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::core::fact::{
-    Fact, Failover, Limit, ShareOutcome, ShareResult, SwitchCause, TurnedAway,
+    Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause, TurnedAway,
 };
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
@@ -197,10 +198,18 @@ pub(crate) fn samples() -> Vec<Fact> {
         Fact::ConfigApplied {
             changes: vec![format!("pools.A.wallet: nakamoto -> {ADDRESS}")],
             payout: true,
+            source: Source::Page(Ipv4Addr::LOCALHOST.into()),
         },
         Fact::ConfigApplied {
             changes: vec!["scheduler.poolA_weight: 50 -> 70".into()],
             payout: false,
+            source: Source::File,
+        },
+        Fact::LoggedIn {
+            from: Ipv4Addr::LOCALHOST.into(),
+        },
+        Fact::LoginRefused {
+            from: Ipv4Addr::LOCALHOST.into(),
         },
         Fact::ConfigRefused { problem: text() },
         Fact::ConfigUsable,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{self, Change, ConfigErrors};
-use crate::core::fact::Fact;
+use crate::core::fact::{Fact, Source};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::inbox::{Context, Input};
 use crate::system::files::{self, Backup, write_atomic};
@@ -125,9 +125,10 @@ impl Settings {
     /// What `edit` says against it, or why it was not done.
     pub fn change<E: From<SaveError>>(
         &self,
+        source: Source,
         edit: impl FnOnce(&[u8]) -> Result<Value, E>,
     ) -> Result<Saved, E> {
-        let (saved, facts) = self.save(edit)?;
+        let (saved, facts) = self.save(source, edit)?;
         if saved.changes.is_empty() {
             self.tell(facts);
         } else {
@@ -154,6 +155,7 @@ impl Settings {
 
     fn save<E: From<SaveError>>(
         &self,
+        source: Source,
         edit: impl FnOnce(&[u8]) -> Result<Value, E>,
     ) -> Result<(Saved, Vec<Fact>), E> {
         let mut seen = self.seen.lock();
@@ -171,7 +173,7 @@ impl Settings {
         let etag = etag(text.as_bytes());
         seen.contents = Some(text.into_bytes());
         let warnings = loaded.warnings.clone();
-        let (changes, facts) = self.adopt(loaded, &mut seen);
+        let (changes, facts) = self.adopt(loaded, source, &mut seen);
         let saved = Saved {
             etag,
             changes,
@@ -207,7 +209,7 @@ impl Settings {
                 seen.refused = true;
                 seen.trouble(format!("{}: {problem}", self.path.display()))
             }
-            Ok(loaded) => self.adopt(loaded, &mut seen).1,
+            Ok(loaded) => self.adopt(loaded, Source::File, &mut seen).1,
         };
         seen.contents = Some(bytes);
         Some(facts)
@@ -226,7 +228,12 @@ impl Settings {
 
     /// Makes a configuration the one that the scheduler is to put into force next; what it changes, and what there
     /// is to tell about it. Only for who holds the lock, so that the last one saved is the one that holds.
-    fn adopt(&self, loaded: config::Loaded, seen: &mut Seen) -> (Vec<Change>, Vec<Fact>) {
+    fn adopt(
+        &self,
+        loaded: config::Loaded,
+        source: Source,
+        seen: &mut Seen,
+    ) -> (Vec<Change>, Vec<Fact>) {
         let changes = config::changes(&self.context.live.wanted(), &loaded.config);
         let mut facts = seen.news(&loaded.warnings);
         facts.extend(seen.recovered(!changes.is_empty()));
@@ -237,6 +244,7 @@ impl Settings {
         facts.push(Fact::ConfigApplied {
             changes: changes.iter().map(sentence).collect(),
             payout: changes.iter().any(moves_money),
+            source,
         });
         (changes, facts)
     }

@@ -15,14 +15,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use rouille::Request;
 
 use crate::web::error::{ApiError, Code};
-use crate::web::login::{Login, same};
+use crate::web::login::{Login, Password, same};
 use crate::web::pages::Access;
 
 /// The header with the token of `GET /api/v1/session`.
 const TOKEN: &str = "X-DPMP-Token";
 
-/// Lets a request pass, or says why not. `allowed_hosts` is `gui.allowed_hosts`, `password_hash` is
-/// `gui.password_hash`.
+/// Lets a request pass, or says why not. `allowed_hosts` is `gui.allowed_hosts`, `password` the one in force.
 ///
 /// # Errors
 /// The first check that it fails.
@@ -31,7 +30,7 @@ pub(super) fn admit(
     access: Access,
     allowed_hosts: &[String],
     login: &Login,
-    password_hash: Option<&str>,
+    password: Option<&Password>,
 ) -> Result<(), ApiError> {
     if access == Access::Anyone {
         return Ok(());
@@ -54,7 +53,7 @@ pub(super) fn admit(
         Access::Reader | Access::Owner => true,
         Access::Anyone | Access::Link | Access::Visitor | Access::Guest => false,
     };
-    if private && !login.is_logged_in(request, password_hash) {
+    if private && !login.is_logged_in(request, password) {
         return Err(ApiError::new(
             Code::LoginRequired,
             "Log in first: these pages have a password.",
@@ -338,7 +337,8 @@ mod tests {
 
     fn refusal(access: Access, headers: &[(&str, &str)], hash: Option<&str>) -> Option<Code> {
         let login = Login::with_token("t");
-        let admitted = admit(&request(headers), access, &[], &login, hash);
+        let password = hash.map(|hash| Password::Hashed(hash.to_owned()));
+        let admitted = admit(&request(headers), access, &[], &login, password.as_ref());
         admitted.err().map(|error| error.code)
     }
 

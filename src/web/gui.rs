@@ -15,9 +15,10 @@ use crate::web::{body, guard, json};
 impl Pages {
     /// Lets a request pass, or says why not.
     fn admit(&self, request: &Request, access: Access) -> Result<(), ApiError> {
-        let gui = &self.context.live.get().gui;
-        let password = gui.password_hash.as_deref();
-        guard::admit(request, access, &gui.allowed_hosts, &self.login, password)
+        let config = self.context.live.get();
+        let password = self.login.password(&config);
+        let hosts = &config.gui.allowed_hosts;
+        guard::admit(request, access, hosts, &self.login, password.as_ref())
     }
 
     /// Answers on the ground of what is true now.
@@ -35,7 +36,8 @@ impl Pages {
             moment,
             notices: self.context.observer.troubles(),
             lately: self.history.window(10, moment.snapshot, moment.now),
-            password_set: moment.config.gui.password_hash.is_some(),
+            password_set: self.login.password(moment.config).is_some(),
+            wrong_passwords: self.login.wrong_lately(),
         }
     }
 
@@ -105,7 +107,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("GET", "/api/v1/logs/download", Access::Reader, api::logs::download),
     Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
     Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| Ok(openapi())),
-    Route::new("GET", "/healthz", Access::Anyone, |pages, _| Ok(api::status::healthz(&pages.published.get()))),
+    Route::new("GET", "/healthz", Access::Anyone, api::status::healthz),
     Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| Ok(pages.widget())),
 ];
 

@@ -1,11 +1,11 @@
-//! The password of the pages, if there is one: how it is hashed and checked, who is logged in, and how often one may
-//! try. All of it is in memory but the hash, which stands in the configuration (`gui.password_hash`).
+//! The password of the pages, if there is one: how it is hashed and checked, and who is logged in. How often one may
+//! try is decided in [`attempts`](super::attempts).
 //!
-//! A session belongs to the hash under which it began: whichever way the password is changed, by a page or in the
-//! file, all sessions of before have ended.
+//! It stands hashed in the configuration (`gui.password_hash`); where it does not, the environment may give one, as an
+//! app store does. A session belongs to the password under which it began: whichever way the password is changed, all
+//! earlier sessions have ended.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -15,7 +15,9 @@ use parking_lot::Mutex;
 use rouille::Request;
 use sha2::{Digest as _, Sha256};
 
+use crate::config::Config;
 use crate::system::clock::clock;
+use crate::web::attempts::{Attempts, Browser, Caller, Mark, WrongTries};
 use crate::web::error::{ApiError, Code};
 
 /// The cookie that holds a session.
@@ -27,14 +29,12 @@ const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How many sessions there are at a time; the oldest one makes room.
 const MOST_SESSIONS: usize = 100;
 
-/// The time over which wrong passwords are counted.
-const WINDOW: Duration = Duration::from_secs(60);
+/// The cookie by which a browser is known again, and how long it lasts: as long as browsers allow.
+const BROWSER: &str = "dpmp_browser";
+const BROWSER_LASTS: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// How many wrong passwords one address has in it.
-const TRIES_OF_ONE: usize = 5;
-
-/// How many wrong passwords all have in it together.
-const TRIES_OF_ALL: usize = 20;
+/// The environment variable that may give a password.
+pub const VARIABLE: &str = "DPMP_PASSWORD";
 
 /// How long a password may be, in characters.
 const SHORTEST: usize = 8;
@@ -48,39 +48,89 @@ const LANES: u32 = 1;
 /// Who is logged in, and what a page needs to change anything.
 pub struct Login {
     token: String,
+    /// What the environment gives.
+    given: Option<String>,
     sessions: Mutex<VecDeque<Session>>,
-    attempts: Mutex<Attempts>,
-    /// Hashes are made one at a time: each takes some memory.
-    hashing: Mutex<()>,
+    attempts: Attempts,
+    /// Of this run of the program: signs the cookies of visitors.
+    secret: Digest,
+}
+
+/// The password in force.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Password {
+    /// Of the configuration, as a hash in PHC form.
+    Hashed(String),
+    /// Of the environment.
+    Given(String),
+}
+
+impl Password {
+    /// What tells it from others.
+    fn mark(&self) -> Digest {
+        match self {
+            Self::Hashed(hash) => digest(hash),
+            Self::Given(password) => digest(digest(password)),
+        }
+    }
+
+    fn is(&self, password: &str) -> bool {
+        match self {
+            Self::Hashed(hash) => is_password(password, hash),
+            Self::Given(given) => same(given.as_bytes(), password.as_bytes()),
+        }
+    }
 }
 
 /// Somebody who is logged in.
 struct Session {
     /// Of the secret in the cookie, which is thus compared without telling anything by the time it takes.
     id: Digest,
-    /// Of the password's hash at the login.
+    /// Of the password at the login.
     password: Digest,
     ends: Instant,
 }
 
-type Digest = [u8; 32];
+type Digest = Mark;
 
 impl Login {
-    /// Nobody is logged in.
+    /// Nobody is logged in. The environment may give a password.
     ///
     /// # Errors
     /// If the system has no random numbers.
     pub fn new() -> anyhow::Result<Self> {
-        Ok(Self::with_token(&random_hex()?))
+        let given = std::env::var(VARIABLE).ok();
+        Ok(Self {
+            given: given.filter(|password| !password.is_empty()),
+            secret: random()?,
+            ..Self::with_token(&random_hex()?)
+        })
     }
 
     pub(super) fn with_token(token: &str) -> Self {
         Self {
             token: token.to_owned(),
+            given: None,
             sessions: Mutex::default(),
-            attempts: Mutex::default(),
-            hashing: Mutex::default(),
+            attempts: Attempts::default(),
+            secret: Digest::default(),
         }
+    }
+
+    /// The password in force: the configuration's own, else the environment's.
+    pub fn password(&self, config: &Config) -> Option<Password> {
+        let own = config.gui.password_hash.clone().map(Password::Hashed);
+        own.or_else(|| self.given.clone().map(Password::Given))
+    }
+
+    /// What is left if the configuration's own password is removed.
+    pub fn has_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// The wrong passwords of the last hour, if any.
+    pub fn wrong_lately(&self) -> Option<WrongTries> {
+        self.attempts.wrong_lately()
     }
 
     /// What a page has to send with whatever changes something. It holds until the program ends.
@@ -88,77 +138,115 @@ impl Login {
         &self.token
     }
 
-    /// Whether this client may see and change what is the owner's. `password_hash`: the present one.
-    pub fn is_logged_in(&self, request: &Request, password_hash: Option<&str>) -> bool {
-        let Some(hash) = password_hash else {
-            return true;
-        };
-        let (password, now) = (digest(hash), clock());
-        session_ids(request).any(|id| {
+    /// Whether this client may see and change what is the owner's. `password`: the one in force.
+    pub fn is_logged_in(&self, request: &Request, password: Option<&Password>) -> bool {
+        password.is_none_or(|password| self.session(request, password).is_some())
+    }
+
+    /// The client's session, if it has one under this password.
+    fn session(&self, request: &Request, password: &Password) -> Option<Digest> {
+        let (password, now) = (password.mark(), clock());
+        marks(request, COOKIE).find(|id| {
             let sessions = self.sessions.lock();
             sessions.iter().any(|session| {
-                session.id == id && session.password == password && session.ends > now
+                session.id == *id && session.password == password && session.ends > now
             })
         })
     }
 
-    /// Begins a session; the value of its `Set-Cookie`. `password_hash`: the present one.
+    /// Begins a session; the values of its `Set-Cookie`. `password`: the one in force.
     ///
     /// # Errors
     /// If the system has no random numbers.
-    pub fn begin_session(&self, password_hash: &str) -> Result<String, ApiError> {
-        let secret = random_hex().map_err(|error| ApiError::failed(&error))?;
+    pub fn begin_session(&self, password: &Password) -> Result<[String; 2], ApiError> {
+        let failed = |error| ApiError::failed(&error);
+        let secret = random_hex().map_err(failed)?;
         let now = clock();
         let session = Session {
             id: digest(&secret),
-            password: digest(password_hash),
+            password: password.mark(),
             ends: now + SESSION,
         };
+        let known = signed_cookie(&known_key(password)).map_err(failed)?;
         let mut sessions = self.sessions.lock();
         sessions.retain(|known| known.ends > now && known.password == session.password);
         if sessions.len() >= MOST_SESSIONS {
             sessions.pop_front();
         }
         sessions.push_back(session);
-        Ok(cookie(&secret, SESSION))
+        Ok([cookie(COOKIE, &secret, SESSION), known])
+    }
+
+    /// The `Set-Cookie` for a browser that opened the pages and has none by which it is known.
+    pub fn greet(&self, request: &Request, password: &Password) -> Option<String> {
+        match self.browser(request, password) {
+            Browser::Known(_) | Browser::Visitor(_) => None,
+            Browser::Unknown => signed_cookie(&self.secret).ok(),
+        }
+    }
+
+    fn browser(&self, request: &Request, password: &Password) -> Browser {
+        if let Some(session) = self.session(request, password) {
+            return Browser::Known(session);
+        }
+        let known = known_key(password);
+        let mut visitor = Browser::Unknown;
+        for (_, value) in rouille::input::cookies(request)
+            .filter(|it| it.0 == BROWSER)
+            .take(4)
+        {
+            let signed_by = |key| is_signed(value, key);
+            if signed_by(&known) {
+                return Browser::Known(digest(value));
+            }
+            if signed_by(&self.secret) {
+                visitor = Browser::Visitor(digest(value));
+            }
+        }
+        visitor
     }
 
     /// Ends the client's session; the value of the `Set-Cookie` that removes it.
     pub fn end_session(&self, request: &Request) -> String {
-        for id in session_ids(request) {
+        for id in marks(request, COOKIE) {
             self.sessions.lock().retain(|session| session.id != id);
         }
-        cookie("", Duration::ZERO)
+        cookie(COOKIE, "", Duration::ZERO)
     }
 
-    /// Checks a password against the present hash.
+    /// Checks a password against the one in force, when it is this client's turn.
     ///
     /// # Errors
-    /// `wrong_password`, or `too_many` if this address, or all together, were wrong too often.
+    /// `wrong_password`; or `too_many` if too many wait for their turn.
     pub fn check_password(
         &self,
-        password: &str,
-        password_hash: &str,
-        from: IpAddr,
+        sent: &str,
+        password: &Password,
+        request: &Request,
     ) -> Result<(), ApiError> {
-        // Counted before it is checked, so that many at a time are not more than many one after the other.
-        let attempt =
-            self.attempts.lock().begin(from, clock()).map_err(|wait| {
-                ApiError::too_many("Too many wrong passwords. Wait a moment.", wait)
-            })?;
-        let right = {
-            let _one_at_a_time = self.hashing.lock();
-            // What is longer than any password need not be hashed.
-            password.chars().count() <= LONGEST && is_password(password, password_hash)
+        let caller = Caller {
+            from: request.remote_addr().ip(),
+            browser: self.browser(request, password),
         };
-        if !right {
-            return Err(ApiError::new(
-                Code::WrongPassword,
-                "This is not the password.",
-            ));
+        let turn = self.attempts.wait_for_turn(caller).map_err(|wait| {
+            ApiError::too_many(
+                "Too many passwords are being tried. Try again in a moment.",
+                wait,
+            )
+        })?;
+        // What is longer than any password need not be hashed.
+        let fits = match password {
+            Password::Hashed(_) => sent.chars().count() <= LONGEST,
+            Password::Given(_) => true,
+        };
+        if fits && password.is(sent) {
+            return Ok(());
         }
-        self.attempts.lock().forget(attempt);
-        Ok(())
+        turn.was_wrong();
+        Err(ApiError::new(
+            Code::WrongPassword,
+            "This is not the password.",
+        ))
     }
 
     /// The hash of a new password, in PHC form.
@@ -172,7 +260,6 @@ impl Login {
                 format!("The password must have {SHORTEST} to {LONGEST} characters."),
             ));
         }
-        let _one_at_a_time = self.hashing.lock();
         hash(password).map_err(|error| ApiError::failed(&error))
     }
 }
@@ -182,69 +269,54 @@ pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     digest(one) == digest(other)
 }
 
-/// The wrong passwords of late, the oldest first. They are never more than `TRIES_OF_ALL`.
-#[derive(Default)]
-struct Attempts {
-    recent: VecDeque<(Instant, IpAddr)>,
-}
-
-/// An attempt whose outcome is not known yet.
-#[derive(Debug, PartialEq)]
-struct Attempt(Instant, IpAddr);
-
-impl Attempts {
-    /// Counts an attempt as wrong until it is forgotten; or in how many seconds there may be another one.
-    fn begin(&mut self, from: IpAddr, now: Instant) -> Result<Attempt, u64> {
-        let from = household(from);
-        self.recent
-            .retain(|(at, _)| now.saturating_duration_since(*at) < WINDOW);
-        let of_this = self.recent.iter().filter(|(_, address)| *address == from);
-        // Of those that are too many, the oldest has to go by.
-        let blocking = if self.recent.len() >= TRIES_OF_ALL {
-            self.recent.front()
-        } else if of_this.clone().count() >= TRIES_OF_ONE {
-            of_this.clone().next()
-        } else {
-            None
-        };
-        if let Some((at, _)) = blocking {
-            let left = WINDOW.saturating_sub(now.saturating_duration_since(*at));
-            return Err(left.as_secs() + 1);
-        }
-        self.recent.push_back((now, from));
-        Ok(Attempt(now, from))
-    }
-
-    /// It was right after all.
-    fn forget(&mut self, Attempt(at, from): Attempt) {
-        if let Some(index) = self.recent.iter().position(|known| *known == (at, from)) {
-            self.recent.remove(index);
-        }
-    }
-}
-
-/// Whoever has one IPv6 address has 2^64 of them.
-fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
-/// The digests of the client's session cookies. There may be several, of which one is right, if another program of
+/// The digests of the client's cookies of this name. There may be several, of which one is right, if another program of
 /// this machine sets one.
-fn session_ids(request: &Request) -> impl Iterator<Item = Digest> {
+fn marks<'a>(request: &'a Request, name: &'static str) -> impl Iterator<Item = Digest> + 'a {
     rouille::input::cookies(request)
-        .filter(|(name, value)| *name == COOKIE && !value.is_empty())
+        .filter(move |(found, value)| *found == name && !value.is_empty())
         .map(|(_, value)| digest(value))
         .take(4)
 }
 
 /// Not for scripts, and not sent along when another site links or posts to us.
-fn cookie(value: &str, lasts: Duration) -> String {
+fn cookie(name: &str, value: &str, lasts: Duration) -> String {
     format!(
-        "{COOKIE}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict",
+        "{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict",
         lasts.as_secs()
+    )
+}
+
+/// What signs the cookies of browsers that gave this password: the same after a restart, another with a new password.
+fn known_key(password: &Password) -> Digest {
+    let mut text = b"known browser ".to_vec();
+    text.extend(password.mark());
+    digest(text)
+}
+
+/// A cookie for a browser, with a name of its own: a random number and its signature.
+fn signed_cookie(key: &Digest) -> anyhow::Result<String> {
+    let id = random_hex()?;
+    let value = format!("{id}.{}", hex::encode(signature(&id, key)));
+    Ok(cookie(BROWSER, &value, BROWSER_LASTS))
+}
+
+fn is_signed(value: &str, key: &Digest) -> bool {
+    value.split_once('.').is_some_and(|(id, signed)| {
+        same(
+            hex::encode(signature(id, key)).as_bytes(),
+            signed.as_bytes(),
+        )
+    })
+}
+
+/// The outer digest keeps anybody from continuing a signed text.
+fn signature(id: &str, key: &Digest) -> Digest {
+    digest(
+        [
+            key.as_slice(),
+            &digest([key.as_slice(), id.as_bytes()].concat()),
+        ]
+        .concat(),
     )
 }
 
@@ -293,8 +365,8 @@ mod tests {
 
     const PASSWORD: &str = "correct horse";
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn hashed(hash: &str) -> Password {
+        Password::Hashed(hash.to_owned())
     }
 
     fn with_cookie(set_cookie: &str) -> Request {
@@ -335,102 +407,113 @@ mod tests {
         let login = Login::new().unwrap();
         let nobody = Request::fake_http("GET", "/", vec![], Vec::new());
         assert!(login.is_logged_in(&nobody, None));
-        assert!(!login.is_logged_in(&nobody, Some("hash")));
-        let cookie = login.begin_session("hash").unwrap();
+        let (hash, another) = (hashed("hash"), hashed("another hash"));
+        assert!(!login.is_logged_in(&nobody, Some(&hash)));
+        let [cookie, _] = login.begin_session(&hash).unwrap();
         assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict"));
         let client = with_cookie(&cookie);
-        assert!(login.is_logged_in(&client, Some("hash")));
-        assert!(!login.is_logged_in(&client, Some("another hash")));
-        assert!(!login.is_logged_in(&with_cookie("dpmp_session=; x"), Some("hash")));
-        assert!(!login.is_logged_in(&with_cookie("dpmp_session=00; x"), Some("hash")));
+        assert!(login.is_logged_in(&client, Some(&hash)));
+        assert!(!login.is_logged_in(&client, Some(&another)));
+        assert!(!login.is_logged_in(&with_cookie("dpmp_session=; x"), Some(&hash)));
+        assert!(!login.is_logged_in(&with_cookie("dpmp_session=00; x"), Some(&hash)));
         let removed = login.end_session(&client);
         assert!(removed.starts_with("dpmp_session=; ") && removed.contains("Max-Age=0"));
-        assert!(!login.is_logged_in(&client, Some("hash")));
+        assert!(!login.is_logged_in(&client, Some(&hash)));
     }
 
     #[test]
     fn sessions_are_bounded() {
         let login = Login::new().unwrap();
-        let first = with_cookie(&login.begin_session("hash").unwrap());
+        let hash = hashed("hash");
+        let first = with_cookie(&login.begin_session(&hash).unwrap()[0]);
         for _ in 1..MOST_SESSIONS {
-            login.begin_session("hash").unwrap();
+            login.begin_session(&hash).unwrap();
         }
-        assert!(login.is_logged_in(&first, Some("hash")));
-        login.begin_session("hash").unwrap();
-        assert!(!login.is_logged_in(&first, Some("hash")));
+        assert!(login.is_logged_in(&first, Some(&hash)));
+        login.begin_session(&hash).unwrap();
+        assert!(!login.is_logged_in(&first, Some(&hash)));
         assert_eq!(login.sessions.lock().len(), MOST_SESSIONS);
         // A new password ends them all.
-        login.begin_session("new").unwrap();
+        login.begin_session(&hashed("new")).unwrap();
         assert_eq!(login.sessions.lock().len(), 1);
     }
 
     #[test]
-    fn an_address_has_five_tries_a_minute() {
-        let mut attempts = Attempts::default();
-        let start = clock();
-        let (one, other) = (address("10.0.0.1"), address("10.0.0.2"));
-        for second in 0..5 {
-            assert!(
-                attempts
-                    .begin(one, start + Duration::from_secs(second))
-                    .is_ok()
+    fn a_browser_is_known_by_a_cookie_that_only_the_password_gives() {
+        let login = Login::with_token("t");
+        let password = hashed("hash");
+        let nobody = Request::fake_http("GET", "/", vec![], Vec::new());
+        assert_eq!(login.browser(&nobody, &password), Browser::Unknown);
+        let greeted = with_cookie(&login.greet(&nobody, &password).unwrap());
+        assert!(matches!(
+            login.browser(&greeted, &password),
+            Browser::Visitor(_)
+        ));
+        assert_eq!(login.greet(&greeted, &password), None);
+        let [session, known] = login.begin_session(&password).unwrap();
+        let known = with_cookie(&known);
+        assert!(matches!(
+            login.browser(&with_cookie(&session), &password),
+            Browser::Known(_)
+        ));
+        assert!(matches!(
+            login.browser(&known, &password),
+            Browser::Known(_)
+        ));
+        assert!(!login.is_logged_in(&known, Some(&password)));
+        // Known also after a restart, but not under another password.
+        let restarted = Login::with_token("u");
+        assert!(matches!(
+            restarted.browser(&known, &password),
+            Browser::Known(_)
+        ));
+        assert_eq!(
+            restarted.browser(&known, &hashed("another")),
+            Browser::Unknown
+        );
+        for made_up in [
+            "dpmp_browser=a.b",
+            "dpmp_browser=",
+            "dpmp_browser=.",
+            "dpmp_browser=x",
+        ] {
+            assert_eq!(
+                login.browser(&with_cookie(made_up), &password),
+                Browser::Unknown
             );
         }
-        let now = start + Duration::from_secs(10);
-        assert_eq!(attempts.begin(one, now), Err(51));
-        assert_eq!(attempts.begin(address("::ffff:10.0.0.1"), now), Err(51));
-        assert!(attempts.begin(other, now).is_ok());
-        // The first one is forgotten, and there is room for one more.
-        assert!(attempts.begin(one, start + WINDOW).is_ok());
-        assert_eq!(attempts.begin(one, start + WINDOW), Err(2));
     }
 
     #[test]
-    fn all_addresses_have_twenty_together() {
-        let mut attempts = Attempts::default();
-        let now = clock();
-        for last in 0..20 {
-            assert!(
-                attempts
-                    .begin(address(&format!("10.0.1.{last}")), now)
-                    .is_ok()
-            );
-        }
-        assert!(attempts.begin(address("10.9.9.9"), now).is_err());
-        assert_eq!(attempts.recent.len(), TRIES_OF_ALL);
+    fn the_configurations_password_goes_before_the_environments() {
+        let login = Login {
+            given: Some("of the app".into()),
+            ..Login::with_token("t")
+        };
+        let mut config = Config::default();
+        let given = login.password(&config).unwrap();
+        assert!(given.is("of the app") && !given.is("of the app ") && !given.is(""));
+        config.gui.password_hash = Some(hash(PASSWORD).unwrap());
+        let own = login.password(&config).unwrap();
+        assert!(own.is(PASSWORD) && !own.is("of the app"));
+        assert!(
+            Login::with_token("t")
+                .password(&Config::default())
+                .is_none()
+        );
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_address() {
-        let mut attempts = Attempts::default();
-        let now = clock();
-        for last in 0..5 {
-            let from = address(&format!("2001:db8::{last}"));
-            assert!(attempts.begin(from, now).is_ok());
-        }
-        assert!(attempts.begin(address("2001:db8::ff"), now).is_err());
-        assert!(attempts.begin(address("2001:db8:0:1::1"), now).is_ok());
-    }
-
-    #[test]
-    fn right_passwords_do_not_count() {
-        let login = Login::new().unwrap();
-        let hash = login.hash(PASSWORD).unwrap();
-        let from = address("10.0.0.1");
-        for _ in 0..4 {
-            let error = login.check_password("wrong", &hash, from).unwrap_err();
+    fn the_right_password_is_let_in_after_any_number_of_wrong_ones() {
+        let login = Login::with_token("t");
+        let password = hashed(&hash(PASSWORD).unwrap());
+        let nobody = Request::fake_http("POST", "/", vec![], Vec::new());
+        let wrong = ["wrong".to_owned(), "x".repeat(1000)];
+        for wrong in wrong.iter().cycle().take(8) {
+            let error = login.check_password(wrong, &password, &nobody).unwrap_err();
             assert_eq!(error.code, Code::WrongPassword);
         }
-        for _ in 0..3 {
-            assert_eq!(login.check_password(PASSWORD, &hash, from), Ok(()));
-        }
-        assert!(
-            login
-                .check_password(&"x".repeat(1000), &hash, from)
-                .is_err()
-        );
-        let error = login.check_password(PASSWORD, &hash, from).unwrap_err();
-        assert_eq!(error.code, Code::TooMany);
-        assert!(error.retry_after.is_some_and(|seconds| seconds <= 61));
+        assert_eq!(login.check_password(PASSWORD, &password, &nobody), Ok(()));
+        assert_eq!(login.wrong_lately().unwrap().count, 8);
     }
 }

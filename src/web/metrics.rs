@@ -7,6 +7,7 @@ use rouille::{Request, Response};
 use crate::core::snapshot::Snapshot;
 use crate::observe::metrics::{CONTENT_TYPE, Metrics};
 use crate::observe::published::Published;
+use crate::shell::running::HEADER;
 
 /// What `/` says.
 const INDEX: &str =
@@ -16,6 +17,7 @@ const INDEX: &str =
 pub fn handler(
     metrics: Arc<Metrics>,
     published: Arc<Published>,
+    instance: Arc<str>,
 ) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
         if !matches!(request.method(), "GET" | "HEAD") {
@@ -25,10 +27,7 @@ pub fn handler(
         }
         match request.url().as_str() {
             "/metrics" => figures(&metrics, &published.get()),
-            "/healthz" => match health(&published.get()) {
-                Ok(()) => Response::text("ok\n"),
-                Err(problem) => Response::text(format!("{problem}\n")).with_status_code(503),
-            },
+            "/healthz" => healthz(&published.get(), &instance),
             "/" => Response::text(INDEX),
             _ => Response::text("not found\n").with_status_code(404),
         }
@@ -42,6 +41,15 @@ fn figures(metrics: &Metrics, snapshot: &Snapshot) -> Response {
             Response::text(format!("failed to write the figures: {error}\n")).with_status_code(500)
         }
     }
+}
+
+/// The answer to `/healthz`, with the number by which this instance is known.
+pub(super) fn healthz(snapshot: &Snapshot, instance: &str) -> Response {
+    let answer = match health(snapshot) {
+        Ok(()) => Response::text("ok\n"),
+        Err(problem) => Response::text(format!("{problem}\n")).with_status_code(503),
+    };
+    answer.with_unique_header(HEADER, instance.to_owned())
 }
 
 /// Whether miners can be served. Pools that were not tried yet, as after a start without miners, are no reason to say
@@ -119,7 +127,7 @@ mod tests {
             "metrics",
             any_port(),
             Seats::default(),
-            handler(metrics, Arc::clone(&published)),
+            handler(metrics, Arc::clone(&published), "7".into()),
         )
         .unwrap();
         let get = |path: &str| ask(server.addr(), &format!("GET {path}"));
@@ -134,6 +142,7 @@ mod tests {
             "{figures}"
         );
         assert!(get("/healthz").starts_with("HTTP/1.1 503"));
+        assert!(get("/healthz").contains("X-DPMP-Instance: 7\r\n"));
         published.set(ready());
         assert!(get("/healthz").starts_with("HTTP/1.1 200"));
         assert!(get("/").contains("/metrics"));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rouille::Request;
 
 use crate::config::Config;
+use crate::core::fact::Source;
 use crate::history::History;
 use crate::observe::published::Published;
 use crate::shell::inbox::Context;
@@ -44,6 +45,8 @@ pub struct Pages {
     pub started_with: Arc<Config>,
     /// Where miners are served.
     pub miners: SocketAddr,
+    /// By what this run of the program is known.
+    pub instance: Arc<str>,
     /// What belongs to these pages alone.
     pub own: Own,
 }
@@ -65,6 +68,19 @@ pub struct Call<'a> {
     pub request: &'a Request,
     /// What stood in the place of `{…}` in the route's path.
     pub part: &'a str,
+}
+
+impl Call<'_> {
+    /// Who is behind a change: a browser names the page that a request comes from, other programs do not.
+    pub(super) fn source(&self) -> Source {
+        let from = self.request.remote_addr().ip();
+        let names_page = |header| self.request.header(header).is_some();
+        if names_page("Origin") || names_page("Sec-Fetch-Site") {
+            Source::Page(from)
+        } else {
+            Source::Api(from)
+        }
+    }
 }
 
 /// Who may ask, each with what is asked of the one before.

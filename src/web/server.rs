@@ -5,7 +5,8 @@
 //! requests, `answer` how an answer is written.
 //!
 //! - **Every client's share is bounded**, by `Limits`: how many connections, how long each step may take, how much
-//!   may be sent. Only an answer of unknown length may go on for ever, as long as each piece of it is taken in time.
+//!   may be sent. Where all seats are taken, the client that has been without a complete request for longest gives up
+//!   its own. Only an answer of unknown length may go on for ever, as long as each piece of it is taken in time.
 //! - **No thread looks round for work**: the acceptor waits in `accept`, a connection in `read` or `write`.
 //! - **A panic of a handler is our bug.** The client gets a 500 and its connection is closed; but where the proxy's
 //!   panic hook is set (`proxy.rs`), the proxy stops, as after a panic in any other thread.
@@ -44,6 +45,9 @@ const AFTER_FAILURE: Duration = Duration::from_millis(200);
 /// Failures to accept are reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a connection that has to give up its seat may take.
+const GIVE_UP: Duration = Duration::from_millis(200);
+
 /// How long our own connection, which wakes the acceptor up to its end, may take.
 const WAKE_UP: Duration = Duration::from_millis(100);
 
@@ -69,6 +73,8 @@ struct Limits {
     idle: Duration,
     /// For the client to close after we did, so that it can read what we wrote last.
     linger: Duration,
+    /// For a client that has no request complete, if another one waits for its seat.
+    spare: Duration,
     /// For answers that are on the way when the server is stopped.
     finish: Duration,
     /// For threads to end after that.
@@ -109,6 +115,7 @@ impl Default for Limits {
             write: Duration::from_secs(10),
             idle: Duration::from_secs(15),
             linger: Duration::from_secs(1),
+            spare: Duration::from_millis(500),
             finish: Duration::from_millis(300),
             end: Duration::from_millis(500),
             head_bytes: 16 * 1024,
@@ -253,13 +260,18 @@ fn start(
     // An IPv4 client of a port that serves both is seen as what it is.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let stream = Arc::new(stream);
-    let Some(seat) = room.take(peer.ip(), &stream) else {
+    let seat = room.take(peer.ip(), &stream).or_else(|| {
+        // Half a request, or none, must not keep others out.
+        room.free_a_seat(peer.ip(), clock()).then_some(())?;
+        room.take(peer.ip(), &stream)
+    });
+    let Some(seat) = seat else {
         turn_away(&stream);
         return Ok(());
     };
     let handler = Arc::clone(handler);
     spawn(format!("{name}-{}", seat.index), SERVICE_STACK, move || {
-        connection::attend(&stream, peer, &seat.room.limits, &*handler);
+        connection::attend(&stream, peer, &seat, &*handler);
         // The connection ends before its seat is free again.
         let _ = stream.shutdown(Shutdown::Both);
         drop(seat);
@@ -295,6 +307,8 @@ struct Guest {
     address: IpAddr,
     /// To cut the connection at the stop.
     stream: Arc<TcpStream>,
+    /// Since when it has no request complete; `None` while it is answered.
+    waiting: Option<Instant>,
 }
 
 /// A place among the open connections; given back when dropped.
@@ -328,11 +342,38 @@ impl Room {
         state.seats[index] = Some(Guest {
             address,
             stream: Arc::clone(stream),
+            waiting: Some(clock()),
         });
         Some(Seat {
             index,
             room: Arc::clone(self),
         })
+    }
+
+    /// Cuts the connection that has been without a complete request for longest, and waits until it has gone. If this
+    /// address has as many as it may, it has to be one of its own. Whether there may be a seat now.
+    fn free_a_seat(&self, address: IpAddr, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let of_this = state.guests().filter(|guest| guest.address == address);
+        let only_own = of_this.count() >= self.limits.per_address;
+        let longest = state
+            .guests()
+            .filter(|guest| !only_own || guest.address == address)
+            .filter_map(|guest| Some((guest.waiting?, guest)))
+            .min_by_key(|(since, _)| *since);
+        match longest {
+            Some((since, guest)) if now.saturating_duration_since(since) >= self.limits.spare => {
+                let _ = guest.stream.shutdown(Shutdown::Both);
+            }
+            Some(_) | None => return false,
+        }
+        let before = state.guests().count();
+        let is_full = |state: &mut State| !state.stopping && state.guests().count() >= before;
+        let until = now + GIVE_UP;
+        !self
+            .changed
+            .wait_while_until(&mut state, is_full, until)
+            .timed_out()
     }
 
     /// No connection is let in from here on, and none is read any further: those that wait for a request end.
@@ -379,6 +420,20 @@ impl Room {
 impl State {
     fn guests(&self) -> impl Iterator<Item = &Guest> {
         self.seats.iter().flatten()
+    }
+}
+
+impl Seat {
+    fn limits(&self) -> &Limits {
+        &self.room.limits
+    }
+
+    /// Says whether the client waits for an answer, or has yet to send its request.
+    fn set_answering(&self, answering: bool) {
+        let waiting = (!answering).then(clock);
+        if let Some(guest) = &mut self.room.state.lock().seats[self.index] {
+            guest.waiting = waiting;
+        }
     }
 }
 

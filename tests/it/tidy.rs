@@ -49,6 +49,8 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
         &[
             // What a snapshot is made of.
             "core::event",
+            // What the pages have to tell.
+            "core::fact",
             "core::ledger",
             "core::miner::view",
             "core::recent",
@@ -61,6 +63,7 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
             "shell::connection",
             // The pages send commands to the scheduler and change the configuration.
             "shell::inbox",
+            "shell::running",
             "shell::settings",
             // The same visit to a pool that `dpmp check` makes.
             "visit",

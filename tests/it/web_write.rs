@@ -193,14 +193,11 @@ fn a_password_shuts_the_pages_until_somebody_knows_it() {
     refused(&other.get("/api/v1/config"), 401, "login_required");
     ok(&owner.get("/api/v1/config"));
 
-    // Two were wrong before; after five nobody may try for a while, whoever he is.
-    for _ in 2..5 {
+    // However often somebody was wrong: the right one is let in.
+    for _ in 2..6 {
         refused(&login(&third, "wrong"), 401, "wrong_password");
     }
-    let answer = login(&third, "another password");
-    refused(&answer, 429, "too_many");
-    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=61).contains(&wait), "{wait}");
+    ok(&login(&third, "another password"));
 
     // The owner has the file: no password is needed for it.
     proxy.rewrite_config(|config| config["gui"]["password_hash"] = json!(""));

@@ -272,7 +272,11 @@ impl Fields {
                 self.put("difficulty", *difficulty);
                 self.put("forwarded", *forwarded);
             }
-            Fact::ConfigApplied { changes, payout } => {
+            Fact::ConfigApplied {
+                changes,
+                payout,
+                source,
+            } => {
                 let sentences: Vec<_> = changes
                     .iter()
                     .map(|change| {
@@ -285,6 +289,11 @@ impl Fields {
                     .collect();
                 self.put("changes", sentences);
                 self.put("payout", *payout);
+                self.put("source", source.name());
+                self.put("address", source.address().map(|from| from.to_string()));
+            }
+            Fact::LoggedIn { from } | Fact::LoginRefused { from } => {
+                self.put("address", from.to_string());
             }
             Fact::ConfigRefused { problem } => self.text("problem", problem),
             Fact::ConfigWarning { text } => self.text("text", text),

@@ -66,6 +66,8 @@ names! {
     ConfigRefused "config_refused",
     ConfigUsable "config_usable",
     ConfigWarning "config_warning",
+    LoggedIn "login",
+    LoginRefused "login_refused",
     StateProblem "state_problem",
     AcceptFailed "accept_failed",
     SlowTurn "slow_turn",
@@ -114,6 +116,8 @@ pub fn name(fact: &Fact) -> Name {
         Fact::ConfigRefused { .. } => Name::ConfigRefused,
         Fact::ConfigUsable => Name::ConfigUsable,
         Fact::ConfigWarning { .. } => Name::ConfigWarning,
+        Fact::LoggedIn { .. } => Name::LoggedIn,
+        Fact::LoginRefused { .. } => Name::LoginRefused,
         Fact::Started { .. } => Name::Started,
         Fact::Stopping => Name::Stopping,
         Fact::Stopped { .. } => Name::Stopped,
@@ -147,6 +151,7 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::VersionForm { form: None, .. }
         | Fact::BlockFound { .. }
         | Fact::ConfigWarning { .. }
+        | Fact::LoginRefused { .. }
         | Fact::SlowTurn { .. }
         | Fact::LogDropped { .. } => Level::Warn,
         Fact::MinerTurnedAway { reason, .. } => match reason {
@@ -178,6 +183,7 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::PoolReconnect { .. }
         | Fact::VersionForm { form: Some(_), .. }
         | Fact::PoolSwitched { .. }
+        | Fact::LoggedIn { .. }
         | Fact::Started { .. }
         | Fact::Stopping
         | Fact::Stopped { .. }

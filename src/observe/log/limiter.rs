@@ -294,6 +294,8 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         Fact::StateProblem { .. } | Fact::AcceptFailed { .. } | Fact::SlowTurn { .. } => {
             (Source::Program, "", FEW)
         }
+        Fact::LoginRefused { from } => (Source::Address(*from), "", ONE),
+        Fact::LoggedIn { from } => (Source::Address(*from), "", FEW),
         Fact::ConfigApplied { .. }
         | Fact::ConfigRefused { .. }
         | Fact::ConfigUsable

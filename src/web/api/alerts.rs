@@ -17,6 +17,7 @@ use crate::history::Window;
 use crate::observe::notices::{Notice, Trouble};
 use crate::shell::inbox::{Context, Input};
 use crate::units::{PerPool, PoolSlot};
+use crate::web::attempts::WrongTries;
 use crate::web::error::{Answer, ApiError, Code};
 use crate::web::json;
 
@@ -37,6 +38,9 @@ const MANY_LOST: f64 = 3.0;
 
 /// From which part of them on it is worth an alert.
 const PART_LOST: f64 = 0.02;
+
+/// From how many wrong passwords on in an hour it is not the owner who mistypes.
+const MANY_WRONG: usize = 20;
 
 /// How many dismissed alerts are remembered.
 const MOST_SEEN: usize = 100;
@@ -84,6 +88,8 @@ pub struct Grounds<'a> {
     pub lately: Window,
     /// Whether the pages ask for a password.
     pub password_set: bool,
+    /// Wrong passwords of the last hour.
+    pub wrong_passwords: Option<WrongTries>,
 }
 
 /// What was dismissed, until the program ends.
@@ -177,6 +183,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     alerts.extend(refusals(grounds));
     alerts.extend(no_miner(grounds));
     alerts.extend(no_password(grounds));
+    alerts.extend(wrong_passwords(grounds));
     let notices = grounds.notices.iter();
     alerts.extend(notices.map(|(trouble, notice)| of_notice(*trouble, notice)));
     alerts
@@ -481,12 +488,30 @@ fn no_password(grounds: &Grounds<'_>) -> Option<Alert> {
         id: "no_password".into(),
         level: Level::Warning,
         title: "These pages have no password".into(),
-        text: "Whoever is in your network can change where your earnings go.".into(),
-        action:
-            "Set a password in the configuration, unless something in front of DPMP asks for one."
-                .into(),
+        text: "Anyone on your network can redirect your earnings.".into(),
+        action: "Set a password on the page Config.".into(),
         at_ms: None,
         dismissable: true,
+    })
+}
+
+fn wrong_passwords(grounds: &Grounds<'_>) -> Option<Alert> {
+    let tries = grounds
+        .wrong_passwords
+        .filter(|it| it.count >= MANY_WRONG)?;
+    let now = grounds.moment.now;
+    let ago = now.at.saturating_duration_since(tries.last).as_millis();
+    Some(Alert {
+        id: "wrong_passwords".into(),
+        level: Level::Warning,
+        title: "Many wrong passwords for these pages".into(),
+        text: format!(
+            "{} wrong passwords were entered in the last hour, the last one from {}.",
+            tries.count, tries.from
+        ),
+        action: "Find the device with this address. If your password is short or also used elsewhere, change it.".into(),
+        at_ms: Some(now.unix_ms.saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX))),
+        dismissable: false,
     })
 }
 
@@ -569,6 +594,7 @@ mod tests {
         lately: Window,
         notices: BTreeMap<Trouble, Notice>,
         password_set: bool,
+        wrong_passwords: usize,
     }
 
     impl World {
@@ -591,6 +617,7 @@ mod tests {
                 lately: Window::default(),
                 notices: BTreeMap::new(),
                 password_set: true,
+                wrong_passwords: 0,
             }
         }
 
@@ -606,6 +633,11 @@ mod tests {
                 notices: self.notices,
                 lately: self.lately,
                 password_set: self.password_set,
+                wrong_passwords: Some(WrongTries {
+                    count: self.wrong_passwords,
+                    from: std::net::Ipv4Addr::LOCALHOST.into(),
+                    last: moment.now.at,
+                }),
             };
             let mut alerts = alerts(&grounds, &Seen::default());
             for alert in &mut alerts {
@@ -637,6 +669,8 @@ mod tests {
         use PoolSlot::{A, B};
         expect(|_| (), &[]);
         expect(|it| it.password_set = false, &["no_password"]);
+        expect(|it| it.wrong_passwords = 5, &[]);
+        expect(|it| it.wrong_passwords = 20, &["wrong_passwords"]);
         expect(|it| it.snapshot.miners.clear(), &["no_miner"]);
         expect(|it| it.snapshot.pools[A].health = "down", &["pool_down:A"]);
         // Nobody needs it.

@@ -128,7 +128,7 @@ struct SaveBody {
 /// `PUT /api/v1/config`
 pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: SaveBody = body::read(call.request)?;
-    let saved = pages.settings.change(|contents| {
+    let saved = pages.settings.change(call.source(), |contents| {
         if etag(contents) != body.etag {
             return Err(ApiError::new(
                 Code::Conflict,
@@ -162,7 +162,7 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: RestoreBody = body::read(call.request)?;
     let mut warning = None;
     let mut notes = Vec::new();
-    let mut saved = pages.settings.change(|contents| {
+    let mut saved = pages.settings.change(call.source(), |contents| {
         let mut new = imported(read_json(&body.text)?, &mut notes);
         let old = old_of(contents, pages);
         let restored = take(&mut new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
@@ -173,6 +173,10 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
         ) {
             // A file of a time without a password, or with another one, must not be a way round the present one.
             (Some(kept), restored) if restored.as_ref() != Some(kept) => {
+                warning = Some("The password of these pages stays as it is; it is not restored.");
+            }
+            // Nor round one that the environment gives.
+            (None, Some(_)) if pages.login.has_given() => {
                 warning = Some("The password of these pages stays as it is; it is not restored.");
             }
             (None, Some(restored)) => {

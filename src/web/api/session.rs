@@ -1,10 +1,14 @@
 //! `session`, `login`, `logout`, `password`.
 
+use rouille::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::core::fact::Fact;
+use crate::system::clock::now;
 use crate::web::api::config::{present, set};
 use crate::web::error::{Answer, ApiError, Code};
+use crate::web::login::{Password, VARIABLE};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
 
@@ -13,13 +17,23 @@ const KEY: &str = "gui.password_hash";
 
 /// `GET /api/v1/session`: what a page needs to begin with.
 pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
-    let hash = hash_in_force(pages);
-    Ok(json::respond(&json!({
+    let password = in_force(pages);
+    let logged_in = pages.login.is_logged_in(call.request, password.as_ref());
+    let answer = json::respond(&json!({
         "token": pages.login.token(),
-        "password_set": hash.is_some(),
-        "logged_in": pages.login.is_logged_in(call.request, hash.as_deref()),
+        "password_set": password.is_some(),
+        "password_given": matches!(password, Some(Password::Given(_))),
+        "logged_in": logged_in,
         "version": env!("CARGO_PKG_VERSION"),
-    })))
+    }));
+    // A browser that waits at the login does not wait behind programs that flood it.
+    let greeting = password
+        .filter(|_| !logged_in)
+        .and_then(|password| pages.login.greet(call.request, &password));
+    Ok(match greeting {
+        Some(cookie) => answer.with_additional_header("Set-Cookie", cookie),
+        None => answer,
+    })
 }
 
 /// `POST /api/v1/logout`
@@ -37,14 +51,35 @@ struct LoginBody {
 pub(in crate::web) fn login(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: LoginBody = body::read(call.request)?;
     let answer = json::respond(&json!({"ok": true}));
-    let Some(hash) = hash_in_force(pages) else {
+    let Some(password) = in_force(pages) else {
         // There is nothing to log in to.
         return Ok(answer);
     };
+    check(pages, call, &body.password, &password)?;
     let from = call.request.remote_addr().ip();
-    pages.login.check_password(&body.password, &hash, from)?;
-    let cookie = pages.login.begin_session(&hash)?;
-    Ok(answer.with_additional_header("Set-Cookie", cookie))
+    tell(pages, &Fact::LoggedIn { from });
+    with_session(pages, answer, &password)
+}
+
+/// Checks a password when it is the client's turn, and tells of a refusal.
+fn check(pages: &Pages, call: &Call<'_>, sent: &str, password: &Password) -> Result<(), ApiError> {
+    let checked = pages.login.check_password(sent, password, call.request);
+    let from = call.request.remote_addr().ip();
+    if checked.is_err() {
+        tell(pages, &Fact::LoginRefused { from });
+    }
+    checked
+}
+
+fn tell(pages: &Pages, fact: &Fact) {
+    pages.context.observer.observe(fact, now());
+}
+
+fn with_session(pages: &Pages, answer: Response, password: &Password) -> Answer {
+    let cookies = pages.login.begin_session(password)?;
+    Ok(cookies.into_iter().fold(answer, |answer, cookie| {
+        answer.with_additional_header("Set-Cookie", cookie)
+    }))
 }
 
 #[derive(Deserialize)]
@@ -57,15 +92,23 @@ struct PasswordBody {
 /// `POST /api/v1/password`
 pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: PasswordBody = body::read(call.request)?;
-    let old = hash_in_force(pages);
-    if let Some(hash) = &old {
+    let old = in_force(pages);
+    if let Some(old) = &old {
         let current = body.current.ok_or_else(|| {
             ApiError::new(Code::WrongPassword, "The present password is missing.")
         })?;
-        let from = call.request.remote_addr().ip();
-        pages.login.check_password(&current, hash, from)?;
+        check(pages, call, &current, old)?;
     }
     let new = match &body.new {
+        Value::Null if matches!(old, Some(Password::Given(_))) => {
+            return Err(ApiError::invalid_value(
+                "new",
+                format!(
+                    "This password comes from the environment variable {VARIABLE}. Remove it there, \
+                     or set another password here."
+                ),
+            ));
+        }
         Value::Null => None,
         Value::String(password) => Some(pages.login.hash(password)?),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
@@ -75,31 +118,29 @@ pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer 
             ));
         }
     };
-    pages.settings.change(|contents| {
+    pages.settings.change(call.source(), |contents| {
         let mut file = present(contents)?;
-        // Whoever set one meanwhile keeps it.
-        if file.config.gui.password_hash != old {
+        // If somebody else has set one in the meantime, theirs stays.
+        if pages.login.password(&file.config) != old {
             return Err(ApiError::new(
                 Code::Conflict,
-                "The password was changed meanwhile.",
+                "Somebody else has just changed the password. Load the page again.",
             ));
         }
         set(&mut file.raw, KEY, new.clone().unwrap_or_default().into());
         Ok(file.raw)
     })?;
-    let answer = json::respond(&json!({"password_set": new.is_some()}));
-    Ok(match new {
-        Some(hash) => {
-            let cookie = pages.login.begin_session(&hash)?;
-            answer.with_additional_header("Set-Cookie", cookie)
-        }
+    let password_set = new.is_some() || pages.login.has_given();
+    let answer = json::respond(&json!({"password_set": password_set}));
+    match new {
+        Some(hash) => with_session(pages, answer, &Password::Hashed(hash)),
         None => {
             let cookie = pages.login.end_session(call.request);
-            answer.with_additional_header("Set-Cookie", cookie)
+            Ok(answer.with_additional_header("Set-Cookie", cookie))
         }
-    })
+    }
 }
 
-fn hash_in_force(pages: &Pages) -> Option<String> {
-    pages.context.live.get().gui.password_hash.clone()
+fn in_force(pages: &Pages) -> Option<Password> {
+    pages.login.password(&pages.context.live.get())
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use rouille::Response;
 use serde::Serialize;
 
 use super::alerts::Alert;
@@ -13,7 +12,9 @@ use crate::core::snapshot::{PoolView, Snapshot};
 use crate::history::{History, Window};
 use crate::observe::wallet::shorten;
 use crate::units::{PerPool, PoolSlot};
+use crate::web::error::Answer;
 use crate::web::metrics::health;
+use crate::web::pages::{Call, Pages};
 
 /// The windows over which the split is measured: minutes, and what they are called.
 const WINDOWS: [(u64, &str); 3] = [(10, "10 min"), (60, "1 hour"), (1440, "24 hours")];
@@ -153,12 +154,9 @@ pub fn status(
 }
 
 /// `GET /healthz`: for whoever restarts containers.
-pub fn healthz(snapshot: &Snapshot) -> Response {
-    let answer = match health(snapshot) {
-        Ok(()) => Response::text("ok\n"),
-        Err(problem) => Response::text(format!("{problem}\n")).with_status_code(503),
-    };
-    answer.with_unique_header("Cache-Control", "no-store")
+pub(in crate::web) fn healthz(pages: &Pages, _: &Call<'_>) -> Answer {
+    let answer = crate::web::metrics::healthz(&pages.published.get(), &pages.instance);
+    Ok(answer.with_unique_header("Cache-Control", "no-store"))
 }
 
 /// Miners that have work now.

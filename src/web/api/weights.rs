@@ -33,7 +33,7 @@ pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Answer {
         }
     }
     let mut previous = None;
-    let changed = pages.settings.change(|contents| {
+    let changed = pages.settings.change(call.source(), |contents| {
         let mut loaded = present(contents)?;
         previous = Some(loaded.config.scheduler.weights);
         for (slot, weight) in new.iter() {

@@ -9,7 +9,7 @@ use rouille::{Request, Response};
 
 use super::answer::{self, Asked};
 use super::head::{self, Head, Refused, Version};
-use super::{Handler, Limits};
+use super::{Handler, Limits, Seat};
 use crate::shell::connection::prepare;
 use crate::system::clock::clock;
 
@@ -17,7 +17,8 @@ use crate::system::clock::clock;
 const PIECE: usize = 8 * 1024;
 
 /// Serves a client until one of the two has had enough.
-pub(super) fn attend(stream: &TcpStream, peer: SocketAddr, limits: &Limits, handler: &Handler) {
+pub(super) fn attend(stream: &TcpStream, peer: SocketAddr, seat: &Seat, handler: &Handler) {
+    let limits = seat.limits();
     if prepare(stream).is_err() {
         // It is gone before it has begun.
         return;
@@ -26,6 +27,7 @@ pub(super) fn attend(stream: &TcpStream, peer: SocketAddr, limits: &Limits, hand
         stream,
         peer,
         limits,
+        seat,
         ahead: Vec::new(),
     };
     let mut patience = limits.head;
@@ -46,6 +48,7 @@ struct Client<'a> {
     stream: &'a TcpStream,
     peer: SocketAddr,
     limits: &'a Limits,
+    seat: &'a Seat,
     /// What was read and not yet used: a part of a request, or requests sent before they were asked for.
     ahead: Vec<u8>,
 }
@@ -75,6 +78,7 @@ impl Client<'_> {
     fn turn(&mut self, patience: Duration, handler: &Handler) -> Result<bool, End> {
         let head = self.read_head(patience)?;
         let body = self.read_body(&head)?;
+        self.seat.set_answering(true);
         let mut asked = Asked {
             version: head.version,
             head_only: head.method == "HEAD",
@@ -93,7 +97,9 @@ impl Client<'_> {
                 in_words(500)
             }
         };
-        Ok(answer::write(self.stream, self.limits, asked, response)?)
+        let goes_on = answer::write(self.stream, self.limits, asked, response)?;
+        self.seat.set_answering(false);
+        Ok(goes_on)
     }
 
     fn read_head(&mut self, patience: Duration) -> Result<Head, End> {

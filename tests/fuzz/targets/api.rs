@@ -124,6 +124,7 @@ impl Stage {
             downloads: Places::new(1),
             started_with: config,
             miners: SocketAddr::from(([127, 0, 0, 1], 3351)),
+            instance: "fuzz".into(),
             own: Own::default(),
         });
         Self {

@@ -140,6 +140,13 @@ impl Answer {
         Some(answer)
     }
 
+    /// All values of a header.
+    pub(crate) fn all_headers(&self, name: &str) -> Vec<&str> {
+        let named = self.headers.iter();
+        let named = named.filter(|(header, _)| header.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// A header by its name in lower case; the first one.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(known, _)| known == name);

@@ -1,0 +1,96 @@
+//! `running.json`, beside the configuration while the program runs: where its ports really are, and a number by which
+//! its answers are told from another program's. `dpmp healthcheck` reads it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use serde::{Deserialize, Serialize};
+
+use crate::system::files::{self, Backup, write_atomic};
+
+/// More than it is ever long, in bytes.
+const MOST_BYTES: usize = 4096;
+
+/// A program that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// Another one at each start; `/healthz` answers with it.
+    pub instance: String,
+    /// Where miners connect.
+    pub listen: SocketAddr,
+    /// Where metrics are served, if at all.
+    pub metrics: Option<SocketAddr>,
+    /// Where the pages are served, if at all.
+    pub gui: Option<SocketAddr>,
+}
+
+/// The header in which `/healthz` says which instance answers.
+pub const HEADER: &str = "X-DPMP-Instance";
+
+/// A number for a program that starts.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn new_instance() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    Ok(hex::encode(bytes))
+}
+
+/// Where it is for this configuration file.
+pub fn path(config: &Path) -> PathBuf {
+    config.with_file_name("running.json")
+}
+
+/// Writes it.
+///
+/// # Errors
+/// If the folder cannot be written to.
+pub fn write(path: &Path, running: &Running) -> anyhow::Result<()> {
+    write_atomic(path, &serde_json::to_vec(running)?, Backup::None)
+}
+
+/// Reads it; `None` if there is none that can be used.
+pub fn read(path: &Path) -> Option<Running> {
+    let text = files::read(path, MOST_BYTES).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Removes it, if it is still of this instance: another one may have begun in the meantime.
+pub fn remove(path: &Path, instance: &str) {
+    if read(path).is_some_and(|running| running.instance == instance) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_written_and_removed_by_its_own_instance() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(&folder.path().join("config.json"));
+        assert_eq!(read(&path), None);
+        let running = Running {
+            instance: "7".into(),
+            listen: "0.0.0.0:3351".parse().unwrap(),
+            metrics: None,
+            gui: Some("[::]:8855".parse().unwrap()),
+        };
+        write(&path, &running).unwrap();
+        assert_eq!(read(&path), Some(running));
+        remove(&path, "8");
+        assert!(path.exists());
+        remove(&path, "7");
+        assert!(!path.exists());
+        for useless in ["", "{", "[]", &"x".repeat(10_000)] {
+            fs::write(&path, useless).unwrap();
+            assert_eq!(read(&path), None);
+        }
+        assert_eq!(read(folder.path()), None, "a folder");
+    }
+}

@@ -1,0 +1,476 @@
+//! Who may try a password next. The right one is always let in: nobody is locked out. What is bounded is how many
+//! wrong ones can be tried.
+//!
+//! - **Passwords are checked one at a time**, which bounds the memory and the processor time that a flood can take.
+//! - **Wrong ones slow down what follows** from the same address, from a quarter of a second up to two, and all
+//!   addresses together by an eighth of that. A try waits for its turn, it is not refused.
+//! - **A browser that was logged in before**, or is now, is known by a cookie that cannot be made without the password.
+//!   It waits for no stranger, only for its own wrong tries.
+//! - **Among strangers** those go first whose browser had the fewest wrong tries, so that whoever opened the login page
+//!   does not wait for a program that only posts.
+//!
+//! Memory is bounded: by the numbers of tries that wait, of wrong ones that are remembered, and of who is remembered.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::system::clock::clock;
+
+/// For how long wrong tries are remembered.
+const MEMORY: Duration = Duration::from_secs(3600);
+
+/// How many wrong tries slow nothing down: everybody mistypes.
+const FREE: usize = 5;
+
+/// How long the next try has to wait after more wrong ones, for each of them, and between which limits.
+const PACE: Duration = Duration::from_micros(2500);
+const SHORTEST_PACE: Duration = Duration::from_millis(250);
+const LONGEST_PACE: Duration = Duration::from_secs(2);
+
+/// All strangers together may try so many times as often as one address.
+const ALL_OF_THEM: u32 = 8;
+
+/// How many wrong tries are remembered of each: more make nothing slower.
+const MOST_WRONG: usize = 1000;
+
+/// Of how many addresses and browsers wrong tries are remembered.
+const MOST_TALLIES: usize = 1000;
+
+/// How many tries may wait: of strangers in all, of one address, and of a known browser.
+const MOST_WAITING: usize = 192;
+const MOST_WAITING_OF_ONE: usize = 96;
+const MOST_WAITING_OF_KNOWN: usize = 4;
+
+/// How long a try may wait for its turn.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// What stands for a cookie's value.
+pub(super) type Mark = [u8; 32];
+
+/// Who tries a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) from: IpAddr,
+    pub(super) browser: Browser,
+}
+
+/// What is known of the browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Browser {
+    /// It has given the right password before.
+    Known(Mark),
+    /// It has opened the pages.
+    Visitor(Mark),
+    /// Nothing.
+    Unknown,
+}
+
+/// Wrong passwords of the last hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongTries {
+    /// How many; many of them are not all counted.
+    pub count: usize,
+    /// Where the last one came from.
+    pub from: IpAddr,
+    /// When it came.
+    pub last: Instant,
+}
+
+/// Tries that wait, and wrong ones of late.
+#[derive(Default)]
+pub(super) struct Attempts {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// A password is being checked.
+    busy: bool,
+    next: u64,
+    waiting: Vec<Waiting>,
+    wrong: BTreeMap<Key, Tally>,
+    last_from: Option<IpAddr>,
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    ticket: u64,
+    caller: Caller,
+}
+
+/// Whose wrong tries are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Strangers,
+    Address(IpAddr),
+    Visitor(Mark),
+    Known(Mark),
+}
+
+/// When there were wrong tries, the oldest first.
+type Tally = VecDeque<Instant>;
+
+/// The turn of a try; the next one has its turn when this is dropped.
+pub(super) struct Turn<'a> {
+    attempts: &'a Attempts,
+    caller: Caller,
+}
+
+impl Attempts {
+    /// Waits until this caller's password may be checked.
+    ///
+    /// # Errors
+    /// If too many wait already, or it took too long: in how many seconds to try again.
+    pub(super) fn wait_for_turn(&self, caller: Caller) -> Result<Turn<'_>, u64> {
+        let caller = Caller {
+            from: household(caller.from),
+            ..caller
+        };
+        let until = clock() + PATIENCE;
+        let mut state = self.state.lock();
+        let Some(ticket) = state.queue(caller) else {
+            return Err(LONGEST_PACE.as_secs());
+        };
+        loop {
+            let now = clock();
+            let wake = match state.next_turn(now) {
+                _ if now >= until => {
+                    state.leave(ticket);
+                    return Err(LONGEST_PACE.as_secs());
+                }
+                Ok(next) if next == ticket => {
+                    state.leave(ticket);
+                    state.busy = true;
+                    return Ok(Turn {
+                        attempts: self,
+                        caller,
+                    });
+                }
+                // Its own thread knows of it when it wakes up.
+                Ok(_) => until,
+                Err(due) => due.unwrap_or(until).min(until),
+            };
+            self.changed.wait_until(&mut state, wake);
+        }
+    }
+
+    /// The wrong passwords of the last hour, if any.
+    pub(super) fn wrong_lately(&self) -> Option<WrongTries> {
+        let now = clock();
+        let mut state = self.state.lock();
+        let from = state.last_from?;
+        let (count, last) = state.wrong_of(Key::Strangers, now);
+        Some(WrongTries {
+            count,
+            from,
+            last: last?,
+        })
+    }
+}
+
+impl Turn<'_> {
+    /// The password was wrong.
+    pub(super) fn was_wrong(&self) {
+        self.attempts.state.lock().count_wrong(self.caller, clock());
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.attempts.state.lock().busy = false;
+        self.attempts.changed.notify_all();
+    }
+}
+
+impl State {
+    /// Has a try wait; `None` if there are too many.
+    fn queue(&mut self, caller: Caller) -> Option<u64> {
+        let is_known = |caller: &Caller| matches!(caller.browser, Browser::Known(_));
+        let alike = |other: &&Waiting| match caller.browser {
+            Browser::Known(_) => other.caller.browser == caller.browser,
+            Browser::Visitor(_) | Browser::Unknown => {
+                !is_known(&other.caller) && other.caller.from == caller.from
+            }
+        };
+        let alike = self.waiting.iter().filter(alike).count();
+        let full = if is_known(&caller) {
+            alike >= MOST_WAITING_OF_KNOWN
+        } else {
+            let strangers = self.waiting.iter().filter(|it| !is_known(&it.caller));
+            alike >= MOST_WAITING_OF_ONE || strangers.count() >= MOST_WAITING
+        };
+        if full {
+            return None;
+        }
+        let ticket = self.next;
+        self.next += 1;
+        self.waiting.push(Waiting { ticket, caller });
+        Some(ticket)
+    }
+
+    fn leave(&mut self, ticket: u64) {
+        self.waiting.retain(|waiting| waiting.ticket != ticket);
+    }
+
+    /// Whose turn it is; if nobody's, when it will be somebody's.
+    fn next_turn(&mut self, now: Instant) -> Result<u64, Option<Instant>> {
+        if self.busy {
+            return Err(None);
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut best: Option<((bool, usize, u64), u64)> = None;
+        let mut soonest: Option<Instant> = None;
+        for Waiting { ticket, caller } in &waiting {
+            let due = self.due(*caller, now);
+            if due > now {
+                soonest = Some(soonest.map_or(due, |soonest| soonest.min(due)));
+                continue;
+            }
+            let (stranger, key) = match caller.browser {
+                Browser::Known(mark) => (false, Key::Known(mark)),
+                Browser::Visitor(mark) => (true, Key::Visitor(mark)),
+                Browser::Unknown => (true, Key::Address(caller.from)),
+            };
+            let rank = (stranger, self.wrong_of(key, now).0, *ticket);
+            if best.is_none_or(|(best, _)| rank < best) {
+                best = Some((rank, *ticket));
+            }
+        }
+        self.waiting = waiting;
+        best.map(|(_, ticket)| ticket).ok_or(soonest)
+    }
+
+    /// From when on a caller's password may be checked.
+    fn due(&mut self, caller: Caller, now: Instant) -> Instant {
+        let mut after = |key, divisor| {
+            let (count, last) = self.wrong_of(key, now);
+            last.map_or(now, |last| last + pace(count) / divisor)
+        };
+        match caller.browser {
+            Browser::Known(mark) => after(Key::Known(mark), 1),
+            Browser::Visitor(_) | Browser::Unknown => {
+                after(Key::Address(caller.from), 1).max(after(Key::Strangers, ALL_OF_THEM))
+            }
+        }
+    }
+
+    fn count_wrong(&mut self, caller: Caller, now: Instant) {
+        self.last_from = Some(caller.from);
+        let keys = match caller.browser {
+            Browser::Known(mark) => [Some(Key::Known(mark)), None],
+            Browser::Visitor(mark) => [Some(Key::Visitor(mark)), Some(Key::Address(caller.from))],
+            Browser::Unknown => [Some(Key::Address(caller.from)), None],
+        };
+        for key in keys.into_iter().flatten().chain([Key::Strangers]) {
+            let wrong = self.tally(key, now);
+            if wrong.len() >= MOST_WRONG {
+                wrong.pop_front();
+            }
+            wrong.push_back(now);
+        }
+    }
+
+    /// How many wrong tries there were lately, and when the last one was.
+    fn wrong_of(&mut self, key: Key, now: Instant) -> (usize, Option<Instant>) {
+        let Some(tally) = self.wrong.get_mut(&key) else {
+            return (0, None);
+        };
+        let old = |at: &Instant| now.saturating_duration_since(*at) >= MEMORY;
+        while tally.front().is_some_and(old) {
+            tally.pop_front();
+        }
+        (tally.len(), tally.back().copied())
+    }
+
+    fn tally(&mut self, key: Key, now: Instant) -> &mut Tally {
+        if !self.wrong.contains_key(&key) && self.wrong.len() >= MOST_TALLIES {
+            let is_old = |tally: &Tally| {
+                let last = tally.back();
+                last.is_none_or(|last| now.saturating_duration_since(*last) >= MEMORY)
+            };
+            self.wrong.retain(|_, tally| !is_old(tally));
+            // Those of one wrong try, if need be: many addresses are slowed down together.
+            if self.wrong.len() >= MOST_TALLIES {
+                let fewest = self.wrong.iter().filter(|(key, _)| **key != Key::Strangers);
+                let fewest = fewest.min_by_key(|(_, tally)| tally.len());
+                if let Some(key) = fewest.map(|(key, _)| *key) {
+                    self.wrong.remove(&key);
+                }
+            }
+        }
+        self.wrong.entry(key).or_default()
+    }
+}
+
+/// How long after the last of so many wrong tries the next one has its turn.
+fn pace(wrong: usize) -> Duration {
+    if wrong < FREE {
+        return Duration::ZERO;
+    }
+    let wrong = u32::try_from(wrong).unwrap_or(u32::MAX);
+    PACE.saturating_mul(wrong)
+        .clamp(SHORTEST_PACE, LONGEST_PACE)
+}
+
+/// Whoever has one IPv6 address has 2^64 of them.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(from: &str, browser: Browser) -> Caller {
+        let from = household(from.parse().unwrap());
+        Caller { from, browser }
+    }
+
+    /// The order in which callers have their turns, each a wrong try; and how long they took.
+    fn order(state: &mut State, callers: &[Caller], mut now: Instant) -> (Vec<usize>, Duration) {
+        let start = now;
+        let tickets: Vec<_> = callers.iter().map(|it| state.queue(*it).unwrap()).collect();
+        let mut order = Vec::new();
+        while !state.waiting.is_empty() {
+            match state.next_turn(now) {
+                Ok(ticket) => {
+                    let index = tickets.iter().position(|it| *it == ticket).unwrap();
+                    state.leave(ticket);
+                    state.count_wrong(callers[index], now);
+                    order.push(index);
+                }
+                Err(due) => now = due.unwrap(),
+            }
+        }
+        (order, now - start)
+    }
+
+    #[test]
+    fn nobody_is_locked_out_and_wrong_tries_slow_down_what_follows() {
+        let mut state = State::default();
+        let one = caller("10.0.0.1", Browser::Unknown);
+        let start = clock();
+        assert_eq!(order(&mut state, &[one; 5], start).1, Duration::ZERO);
+        let (_, took) = order(&mut state, &[one; 10], start);
+        assert_eq!(took, SHORTEST_PACE * 10);
+        // A day of it, as fast as it goes.
+        let mut now = start + took;
+        let mut tries = 0;
+        while now < start + MEMORY * 24 {
+            now += order(&mut state, &[one], now)
+                .1
+                .max(Duration::from_millis(1));
+            tries += 1;
+        }
+        assert!((40_000..45_000).contains(&tries), "{tries}");
+        // An hour later all is forgotten.
+        assert_eq!(order(&mut state, &[one; 5], now + MEMORY).1, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_known_browser_waits_for_no_stranger() {
+        let mut state = State::default();
+        let stranger = caller("10.0.0.1", Browser::Unknown);
+        let known = caller("10.0.0.1", Browser::Known([1; 32]));
+        let now = clock();
+        order(&mut state, &[stranger; 50], now);
+        assert_eq!(state.due(known, now), now);
+        let mut all = vec![stranger; 20];
+        all.push(known);
+        assert_eq!(order(&mut state, &all, now + SHORTEST_PACE).0[0], 20);
+        // Nor does a stranger's number keep it from waiting in line.
+        for _ in 0..MOST_WAITING_OF_ONE {
+            assert!(state.queue(stranger).is_some());
+        }
+        assert!(state.queue(stranger).is_none());
+        for _ in 0..MOST_WAITING_OF_KNOWN {
+            assert!(state.queue(known).is_some());
+        }
+        assert!(state.queue(known).is_none(), "its own number is bounded");
+    }
+
+    #[test]
+    fn a_browser_that_opened_the_page_goes_before_programs_that_post() {
+        let mut state = State::default();
+        let program = caller("10.0.0.1", Browser::Unknown);
+        let visitor = caller("10.0.0.1", Browser::Visitor([1; 32]));
+        let now = clock();
+        order(&mut state, &[program; 20], now);
+        let mut all = vec![program; 20];
+        all.push(visitor);
+        let (order, _) = order(&mut state, &all, now + SHORTEST_PACE);
+        assert_eq!(order[0], 20);
+    }
+
+    #[test]
+    fn an_address_without_wrong_tries_goes_before_others() {
+        let mut state = State::default();
+        let flood = caller("10.0.0.1", Browser::Unknown);
+        let other = caller("10.0.0.2", Browser::Unknown);
+        let now = clock();
+        order(&mut state, &[flood; 20], now);
+        let mut all = vec![flood; 20];
+        all.push(other);
+        assert_eq!(order(&mut state, &all, now + LONGEST_PACE).0[0], 20);
+    }
+
+    #[test]
+    fn many_addresses_are_slowed_down_together() {
+        let mut state = State::default();
+        let now = clock();
+        let all: Vec<_> = (0..100)
+            .map(|last| caller(&format!("10.0.1.{last}"), Browser::Unknown))
+            .collect();
+        let (_, took) = order(&mut state, &all, now);
+        assert!(took >= SHORTEST_PACE / ALL_OF_THEM * 95, "{took:?}");
+        // A network of IPv6 is one address.
+        let neighbor = |last: u32| caller(&format!("2001:db8::{last}"), Browser::Unknown);
+        assert_eq!(neighbor(1), neighbor(2));
+        assert_ne!(neighbor(1), caller("2001:db8:0:1::1", Browser::Unknown));
+        assert_eq!(
+            caller("::ffff:10.0.0.1", Browser::Unknown),
+            caller("10.0.0.1", Browser::Unknown)
+        );
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut state = State::default();
+        let now = clock();
+        for n in 0..3000_u32 {
+            let from = Ipv6Addr::from_bits(u128::from(n) << 64).into();
+            let mut mark = [0; 32];
+            mark[..4].copy_from_slice(&n.to_be_bytes());
+            let browser = Browser::Visitor(mark);
+            state.count_wrong(Caller { from, browser }, now);
+        }
+        assert!(state.wrong.len() <= MOST_TALLIES);
+        assert_eq!(state.wrong_of(Key::Strangers, now).0, MOST_WRONG);
+    }
+
+    #[test]
+    fn one_is_checked_at_a_time() {
+        let attempts = Attempts::default();
+        let me = caller("10.0.0.1", Browser::Unknown);
+        let turn = attempts.wait_for_turn(me).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| {
+                let _turn = attempts.wait_for_turn(me).unwrap();
+                clock()
+            });
+            while attempts.state.lock().waiting.is_empty() {
+                std::thread::yield_now();
+            }
+            let ended = clock();
+            drop(turn);
+            assert!(second.join().unwrap() >= ended);
+        });
+    }
+}

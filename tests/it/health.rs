@@ -1,0 +1,115 @@
+//! `dpmp healthcheck`: it asks the proxy that runs, and nobody else.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{SOON, pool, wait_until};
+
+/// Whether it says that the proxy of this configuration is well, and its words.
+fn healthcheck(config: &Path) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+        .arg("--config")
+        .arg(config)
+        .arg("healthcheck")
+        .output()
+        .unwrap();
+    let words = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(words).unwrap())
+}
+
+#[track_caller]
+fn is_well(proxy: &Proxy) {
+    let mut said = String::new();
+    wait_until(SOON, "it to be well", || {
+        let (well, words) = healthcheck(&proxy.file("config.json"));
+        said = words;
+        well
+    });
+    assert_eq!(said, "ok\n");
+}
+
+/// Another program that calls itself well.
+fn impostor() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nok\n");
+        }
+    });
+    address
+}
+
+#[test]
+fn half_requests_do_not_make_the_proxy_ill() {
+    let (a, b) = (pool("a", |_| ()), pool("b", |_| ()));
+    // With and without another port to ask.
+    for gui in [false, true] {
+        let proxy = Setup::new(&a, &b).set("gui.enabled", gui).start();
+        is_well(&proxy);
+        let mut half = Vec::new();
+        for _ in 0..100 {
+            let mut stream = TcpStream::connect(proxy.metrics_address()).unwrap();
+            let _ = stream.write_all(b"GET /metr");
+            half.push(stream);
+        }
+        // A seat is given up once its client had half a second for its request.
+        wait_until(SOON, "it to be well", || {
+            healthcheck(&proxy.file("config.json")).0
+        });
+    }
+}
+
+#[test]
+fn it_asks_where_the_proxy_is_and_not_where_the_file_says() {
+    let (a, b) = (pool("a", |_| ()), pool("b", |_| ()));
+    let mut proxy = Setup::new(&a, &b).start();
+    let file = proxy.file("config.json");
+    let right = fs::read_to_string(&file).unwrap();
+    // Ports that wait for a restart, and a file that cannot be used.
+    let nowhere = crate::support::free_port();
+    let elsewhere = right.replace(
+        &proxy.metrics_address().port().to_string(),
+        &nowhere.to_string(),
+    );
+    for text in [elsewhere.as_str(), "{", ""] {
+        proxy.write_config(text);
+        is_well(&proxy);
+    }
+    proxy.write_config(&right);
+    let (_, status) = proxy.stop();
+    assert!(status.success());
+    assert!(!proxy.file("running.json").exists());
+    let (well, words) = healthcheck(&file);
+    assert!(!well, "{words}");
+}
+
+#[test]
+fn another_program_does_not_speak_for_the_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let other = impostor();
+    let text =
+        json!({"metrics": {"host": "127.0.0.1", "port": other.port()}, "gui": {"enabled": false}});
+    fs::write(&config, text.to_string()).unwrap();
+    let (well, words) = healthcheck(&config);
+    assert!(!well && words.contains("not from the DPMP"), "{words}");
+    // Nor another DPMP, after this one was killed.
+    let running = json!({"instance": "0", "listen": other, "metrics": other, "gui": null});
+    fs::write(folder.path().join("running.json"), running.to_string()).unwrap();
+    let (well, words) = healthcheck(&config);
+    assert!(!well && words.contains("not from the DPMP"), "{words}");
+    // Where nothing says which port to ask none is asked.
+    fs::remove_file(folder.path().join("running.json")).unwrap();
+    fs::write(&config, "{").unwrap();
+    let (well, words) = healthcheck(&config);
+    assert!(!well && words.contains("running.json"), "{words}");
+}
