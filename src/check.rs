@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use crate::config::{self, PoolConfig};
+use crate::config::{self, ConfigErrors, Loaded, PoolConfig};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::tls::miner::Certificate;
 use crate::shell::tls::pool::Tls;
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let text = files::read_text(path, config::LARGEST_FILE)
         .with_context(|| format!("failed to read {}", path.display()))?;
-    let mut loaded = config::parse(&text)
+    let mut loaded = understand(&text)
         .map_err(|errors| anyhow!("{} is not valid:\n{errors}", path.display()))?;
     warn_of_unknown_names(&mut loaded);
     say(format_args!("{}: valid", path.display()))?;
@@ -97,6 +97,20 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The configuration, also if it is one of the Python version, which is converted at a start.
+fn understand(text: &str) -> Result<Loaded, ConfigErrors> {
+    let read = config::parse(text);
+    let Err(errors) = read else { return read };
+    let raw = config::read_json(text).ok();
+    let Some((raw, mut notes)) = raw.and_then(|raw| config::imported(&raw)) else {
+        return Err(errors);
+    };
+    let mut loaded = config::parse(&config::text(&raw))?;
+    notes.append(&mut loaded.warnings);
+    loaded.warnings = notes;
+    Ok(loaded)
 }
 
 fn say(line: impl Display) -> io::Result<()> {
