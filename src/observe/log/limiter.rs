@@ -244,7 +244,15 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
                 | TurnedAway::OtherProtocol(_)
                 | TurnedAway::TlsFailed(_) => ONE,
             };
-            (Source::Address(peer.ip()), reason.label(), pace)
+            // The owner's setting is at fault, not the peer: other protocols that it spoke must not hide that.
+            let expected = "no PROXY header";
+            let what = if matches!(reason, TurnedAway::OtherProtocol(what) if what.starts_with(expected))
+            {
+                "no_proxy_header"
+            } else {
+                reason.label()
+            };
+            (Source::Address(peer.ip()), what, pace)
         }
         Fact::LimitReached {
             miner: Some(id),
@@ -369,10 +377,17 @@ mod tests {
             peer,
             limit,
         };
+        let turned_away = |what: &str| Fact::MinerTurnedAway {
+            miner: MinerId(1),
+            peer,
+            reason: TurnedAway::OtherProtocol(what.to_owned()),
+        };
         let refused = |reason| crate::observe::samples::share(ShareOutcome::RefusedHere(reason));
         for fact in [
             useless(1),
             useless(2),
+            turned_away("an HTTP request"),
+            turned_away("no PROXY header, though its address is in listen.proxy_protocol_from"),
             limit(Limit::Miners),
             limit(Limit::MinersPerAddress),
             refused(RejectReason::Duplicate),
@@ -382,7 +397,7 @@ mod tests {
             assert_eq!(limiter.admit(&fact, now), None, "{fact:?}");
         }
         let all = limiter.rest(now.at);
-        assert_eq!(summed_up(&all), [1; 6]);
+        assert_eq!(summed_up(&all), [1; 8]);
     }
 
     #[test]
