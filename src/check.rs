@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use crate::config::{self, ConfigErrors, Loaded, PoolConfig};
+use crate::config::{self, ConfigErrors, DifficultyLimits, Loaded, PoolConfig};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::tls::miner::Certificate;
 use crate::shell::tls::pool::Tls;
@@ -55,6 +55,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let tls = Tls::default();
     for slot in PoolSlot::ALL {
         let share = 100.0 * loaded.config.share(slot);
+        let limits = &loaded.config.downstream_diff[slot];
         match &loaded.config.pools[slot] {
             None if share == 0.0 => {
                 say(format_args!(
@@ -73,13 +74,13 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
                 say(format_args!(
                     "pool {slot}: {name}, {chain}, {address}, {share:.1} % of the work"
                 ))?;
-                if let Err(error) = check_pool(slot, pool, &tls) {
+                if let Err(error) = check_pool(slot, pool, limits, &tls) {
                     say(format_args!("  FAILED: {error:#}"))?;
                     good = false;
                 }
                 for (index, backup) in pool.backups.iter().enumerate() {
                     say(format_args!("  backup {}: {backup}", index + 1))?;
-                    if let Err(error) = check_pool(slot, &pool.at(index + 1), &tls) {
+                    if let Err(error) = check_pool(slot, &pool.at(index + 1), limits, &tls) {
                         say(format_args!("  FAILED: {error:#}"))?;
                         good = false;
                     }
@@ -117,7 +118,12 @@ fn say(line: impl Display) -> io::Result<()> {
     writeln!(io::stdout(), "{line}")
 }
 
-fn check_pool(slot: PoolSlot, pool: &PoolConfig, tls: &Tls) -> anyhow::Result<()> {
+fn check_pool(
+    slot: PoolSlot,
+    pool: &PoolConfig,
+    limits: &DifficultyLimits,
+    tls: &Tls,
+) -> anyhow::Result<()> {
     let show = |found| {
         match found {
             Found::Step(Step {
@@ -130,5 +136,5 @@ fn check_pool(slot: PoolSlot, pool: &PoolConfig, tls: &Tls) -> anyhow::Result<()
         }
         Ok(())
     };
-    visit(slot, pool, tls, PATIENCE, show).map_err(|failure| failure.error)
+    visit(slot, pool, limits, tls, PATIENCE, show).map_err(|failure| failure.error)
 }

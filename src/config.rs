@@ -381,6 +381,13 @@ impl DifficultyLimits {
         let raised = self.min.map_or(difficulty, |min| difficulty.max(min));
         self.max.map_or(raised, |max| raised.min(max))
     }
+
+    /// The part of a miner's work, from 0 to 1, that a pool with this difficulty does not pay: it credits each share
+    /// with its own difficulty, and never sees those below the minimum here.
+    pub fn unpaid(&self, pool: Difficulty) -> f64 {
+        let told = self.hold(pool).for_miner();
+        (1.0 - pool.get() / told.get()).max(0.0)
+    }
 }
 
 /// What is logged, and where to: `logging`.

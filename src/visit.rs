@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::config::PoolConfig;
+use crate::config::{DifficultyLimits, PoolConfig};
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::extranonce::SMALLEST_E2;
@@ -32,7 +32,7 @@ use crate::stratum::job::{Notify, network_difficulty};
 use crate::stratum::line::{LineError, LineReader};
 use crate::stratum::message::{FromPool, Outcome, PoolCall, ToPool};
 use crate::system::clock::clock;
-use crate::units::{Client, MinerId, PoolConn, PoolSlot};
+use crate::units::{Client, Difficulty, MinerId, PoolConn, PoolSlot};
 
 /// How often a pool may hang up on `mining.configure` before it is given up.
 const MOST_ATTEMPTS: usize = 6;
@@ -84,11 +84,13 @@ pub struct Failure {
 pub fn visit(
     slot: PoolSlot,
     pool: &PoolConfig,
+    limits: &DifficultyLimits,
     tls: &Tls,
     patience: Duration,
     mut tell: impl FnMut(Found) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     let mut visit = Visit::new(slot, pool, tls, patience, &mut tell);
+    visit.limits = *limits;
     visit.run().map_err(|error| Failure {
         during: visit.during,
         error,
@@ -98,6 +100,8 @@ pub fn visit(
 /// One pool, visited until it has given a job.
 struct Visit<'a> {
     pool: &'a PoolConfig,
+    /// What miners are given of the pool's difficulty.
+    limits: DifficultyLimits,
     tls: &'a Tls,
     upstream: Upstream,
     facts: PoolFacts,
@@ -204,6 +208,7 @@ impl<'a> Visit<'a> {
     ) -> Self {
         Self {
             pool,
+            limits: DifficultyLimits::default(),
             tls,
             upstream: Upstream::new(Client::Miner(MinerId(0)), slot),
             facts: PoolFacts::default(),
@@ -493,6 +498,16 @@ impl<'a> Visit<'a> {
             took,
             text,
         }))?;
+        let asked = open.difficulty().unwrap_or(Difficulty::ONE);
+        let unpaid: f64 = self.limits.unpaid(asked);
+        if unpaid > 0.0 {
+            let told = self.limits.hold(asked).for_miner();
+            (self.tell)(Found::Note(format!(
+                "WARNING: the pool asks for difficulty {asked}, but downstream_diff gives miners at least {told}. {:.0}% of \
+                 the work would not be paid; clear the minimum",
+                (100.0 * unpaid).clamp(1.0, 99.0)
+            )))?;
+        }
         Ok(true)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::DifficultyLimits;
 use crate::core::Core;
 use crate::core::departed::Departed;
 use crate::core::extranonce::SizeHabits;
@@ -14,8 +15,9 @@ use crate::core::payout::Payout;
 use crate::core::pool::Health;
 use crate::core::pool_facts::PoolFacts;
 use crate::core::templates::HandedOut;
+use crate::core::upstream::open::Open;
 use crate::stratum::job::network_difficulty;
-use crate::units::{Now, PerPool, PoolSlot, When};
+use crate::units::{Difficulty, Now, PerPool, PoolSlot, When};
 
 /// What must outlive a restart: the content of the state file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -113,6 +115,8 @@ pub struct PoolView {
     pub job_at: Option<u64>,
     /// The difficulties that it asks of its connections, if it has named any.
     pub difficulty: Option<Spread>,
+    /// Miners that are given a higher difficulty than it asks for, if there are any.
+    pub raised: Option<Raised>,
     /// The network's difficulty, as its last job has it.
     pub network_difficulty: Option<f64>,
     /// Hashes a second over five minutes, if there is anything to go by.
@@ -132,6 +136,34 @@ pub struct FormBlocked {
     pub since_ms: u64,
     /// The last one, in milliseconds since 1970.
     pub last_ms: u64,
+}
+
+/// Miners that `downstream_diff` gives a higher difficulty than their pool asks for: what they keep to themselves in
+/// between is not paid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Raised {
+    /// How many miners.
+    pub miners: usize,
+    /// What the pool asks of the one in the middle.
+    pub asked: f64,
+    /// What that one is given.
+    pub told: f64,
+    /// The part of its work that is not paid, from 0 to 1.
+    pub unpaid: f64,
+}
+
+impl Raised {
+    fn of(limits: &DifficultyLimits, asked: impl Iterator<Item = Difficulty>) -> Option<Self> {
+        let mut asked: Vec<_> = asked.filter(|asked| limits.unpaid(*asked) > 0.0).collect();
+        asked.sort_unstable_by(|a, b| a.get().total_cmp(&b.get()));
+        let middle = *asked.get(asked.len() / 2)?;
+        Some(Self {
+            miners: asked.len(),
+            asked: middle.get(),
+            told: limits.hold(middle).for_miner().get(),
+            unpaid: limits.unpaid(middle),
+        })
+    }
 }
 
 /// How far some values reach.
@@ -260,6 +292,10 @@ impl Core {
             latency: pool.latency,
             job_at: pool.job_at.map(|at| at.unix_ms(now)),
             difficulty: Spread::of(opens().filter_map(|open| Some(open.difficulty()?.get()))),
+            raised: Raised::of(
+                &self.config.downstream_diff[slot],
+                opens().filter_map(Open::difficulty),
+            ),
             network_difficulty: pool
                 .latest
                 .as_ref()

@@ -10,8 +10,9 @@ use dpmp::sim::pool::options::{PoolOptions, RejectForm};
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
-use crate::support::pool;
-use crate::support::proxy::{Proxy, Setup};
+use crate::support::http::Http;
+use crate::support::proxy::{Proxy, Setup, check};
+use crate::support::{pool, wait_until};
 
 /// What makes a good share a bad one.
 type Change = fn(&mut Share);
@@ -315,4 +316,25 @@ fn a_share_below_the_pools_difficulty_is_the_miners_own() {
     assert_accepted(&client.submit(&high));
     assert_eq!(a.ledger().accepted(), 1);
     assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
+}
+
+/// A pool credits its own difficulty, so a higher one here costs income; that is said with the number.
+#[test]
+fn a_minimum_above_what_the_pool_asks_for_is_told() {
+    let pools = ["A", "B"].map(|name| pool(name, |options| options.difficulty = 1e-9));
+    let proxy = Setup::new(&pools[0], &pools[1])
+        .set("downstream_diff", json!({"poolB_min": 1e-8}))
+        .start();
+    let _miner = crate::support::miner(proxy.address(), |_| ());
+    let pages = Http::new(proxy.pages_address());
+    wait_until(SOON, "an alert", || {
+        let status = pages.get("/api/v1/status").json();
+        let alerts = status["alerts"].as_array().unwrap().clone();
+        let alert = alerts.iter().find(|alert| alert["id"] == "unpaid_work:B");
+        alert.is_some_and(|alert| alert["title"].to_string().contains("90%"))
+            && !alerts.iter().any(|alert| alert["id"] == "unpaid_work:A")
+    });
+    let (_, text) = check(&proxy.file("config.json"));
+    assert_eq!(text.matches("would not be paid").count(), 1, "{text}");
+    assert!(text.contains("90% of the work"), "{text}");
 }

@@ -174,6 +174,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(on_backup(grounds, slot));
         alerts.extend(mask_missing(grounds, slot));
         alerts.extend(form_blocked(grounds, slot));
+        alerts.extend(unpaid(grounds, slot));
         alerts.extend(any_certificate(grounds, slot));
         alerts.extend(rejects(grounds, slot));
         alerts.extend(no_job(grounds, slot));
@@ -366,6 +367,37 @@ fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         title: format!("Pool {slot} does not allow version rolling"),
         text: format!("Pool {} does. Miners that roll the version all the same have shares refused at pool {slot}.", slot.other()),
         action: "If shares are refused for their version bits, use two pools that both allow it.".into(),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+/// A minimum difficulty above the pool's own costs income.
+fn unpaid(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let raised = in_use(grounds, slot)?.raised?;
+    Some(Alert {
+        id: format!("unpaid_work:{slot}"),
+        level: Level::Error,
+        title: format!(
+            "Pool {slot} does not pay {:.0}% of {} work",
+            (100.0 * raised.unpaid).clamp(1.0, 99.0),
+            if raised.miners == 1 {
+                "a miner's"
+            } else {
+                "your miners'"
+            }
+        ),
+        text: format!(
+            "The pool asks for difficulty {} and pays for that. downstream_diff gives {} a minimum of {}, so the shares in \
+             between are never sent.",
+            raised.asked,
+            counted(raised.miners, "miner"),
+            raised.told
+        ),
+        action: format!(
+            "Open the page Config and clear the minimum difficulty: downstream_diff.pool{slot}_min, or default_min if that \
+             is empty."
+        ),
         at_ms: None,
         dismissable: true,
     })
@@ -584,7 +616,7 @@ mod tests {
     use crate::config::{Config, parse};
     use crate::core::ledger::Block;
     use crate::core::miner::view::sample_miner;
-    use crate::core::snapshot::{FormBlocked, Snapshot};
+    use crate::core::snapshot::{FormBlocked, Raised, Snapshot};
     use crate::system::clock::now;
 
     /// Two pools that are up, a miner, a password.
@@ -720,6 +752,15 @@ mod tests {
             |it| it.snapshot.pools[B].version_mask = "00000000".into(),
             &["mask_missing:B"],
         );
+        let raised = |it: &mut World| {
+            it.snapshot.pools[B].raised = Some(Raised {
+                miners: 2,
+                asked: 1024.0,
+                told: 8192.0,
+                unpaid: 0.875,
+            });
+        };
+        expect(raised, &["unpaid_work:B"]);
         let form_blocked = |it: &mut World, age_ms: u64| {
             it.snapshot.unix_ms = now().unix_ms;
             it.snapshot.pools[A].form_blocked = Some(FormBlocked {

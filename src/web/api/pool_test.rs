@@ -38,13 +38,15 @@ pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
         .into_iter()
         .find(|slot| slot.to_string() == body.slot)
         .ok_or_else(|| ApiError::invalid_value("slot", "The slot must be A or B."))?;
-    let pool = pool_of(slot, body, &pages.context.live.get())?;
+    let config = pages.context.live.get();
+    let pool = pool_of(slot, body, &config)?;
+    let limits = &config.downstream_diff[slot];
     let Some(_place) = pages.pool_tests.take() else {
         let message = "Other tests are still running. Wait a moment.";
         return Err(ApiError::too_many(message, PATIENCE.as_secs()));
     };
     let mut steps = Vec::new();
-    let visited = visit(slot, &pool, &pages.context.tls, PATIENCE, |found| {
+    let visited = visit(slot, &pool, limits, &pages.context.tls, PATIENCE, |found| {
         add(&mut steps, found);
         Ok(())
     });
