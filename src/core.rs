@@ -22,6 +22,7 @@ pub mod sites;
 pub mod upstream;
 pub mod version_form;
 
+pub mod blocks;
 pub mod departed;
 pub mod extras;
 pub mod fallback;

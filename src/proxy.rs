@@ -30,7 +30,7 @@ use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::tls::miner::Certificate;
 use crate::shell::tls::pool::Tls;
-use crate::shell::{store, watch};
+use crate::shell::{blocks, store, watch};
 use crate::system::clock::{clock, now};
 use crate::system::room::Room;
 use crate::system::thread::{SERVICE_STACK, spawn};
@@ -67,6 +67,7 @@ pub struct Proxy {
     state: PathBuf,
     running: (PathBuf, Arc<str>),
     store: JoinHandle<()>,
+    blocks: JoinHandle<()>,
     watch: (Sender<()>, JoinHandle<()>),
     history: Keeper,
     started: Instant,
@@ -189,8 +190,10 @@ impl Proxy {
         if let Err(error) = running::write(&running, &places) {
             tell(&state_problem(format!("{error:#}")));
         }
-        let (memories, store) =
-            store::start(state.clone(), report).context("failed to start the state thread")?;
+        let (memories, store) = store::start(state.clone(), report.clone())
+            .context("failed to start the state thread")?;
+        let (candidates, blocks) = blocks::start(blocks::folder(path), report)
+            .context("failed to start the blocks thread")?;
         let watch =
             watch::start(Arc::clone(&settings)).context("failed to start the config thread")?;
         let parts = Parts {
@@ -202,6 +205,7 @@ impl Proxy {
             doors: [door].into_iter().chain(tls_door).collect(),
             published: Arc::clone(&published),
             store: memories,
+            blocks: candidates,
         };
         let scheduler = spawn("scheduler", SERVICE_STACK, move || {
             Scheduler::new(parts).run()
@@ -218,6 +222,7 @@ impl Proxy {
             state,
             running: (running, instance),
             store,
+            blocks,
             watch,
             history: keeper,
             started: clock(),
@@ -297,6 +302,7 @@ impl Proxy {
         let _ = self.store.join();
         let (running, instance) = self.running;
         running::remove(&running, &instance);
+        let _ = self.blocks.join();
         let saved = store::save(&self.state, &memory).and(self.history.stop());
         // Pages that wait for news are not to hold up the stop.
         self.observer.log.tail().close();

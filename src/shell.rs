@@ -2,6 +2,7 @@
 //! It carries out what the [core](crate::core) decides and decides nothing itself.
 
 pub mod accept;
+pub mod blocks;
 pub mod connection;
 pub mod dial;
 pub mod inbox;

@@ -45,6 +45,7 @@ const SENTENCES = {
   pool_switched: (e, _, names) => `Miner ${e.miner} works for ${names[e.to] ?? e.to} now: ${CAUSES[e.cause] ?? words(e.cause)}`,
   share_result: (e, pool) => `${e.block ? "A block! " : ""}${(OUTCOMES[e.outcome] ?? (() => `${who(e)}: share ${words(e.outcome)}`))(e, pool)}`,
   block_found: (e, pool) => `${who(e)} found a block for ${pool}: ${e.hash}`,
+  kept_block: (e, pool) => `${who(e)}: the block ${e.hash} went to ${pool} after all: ${e.answer}`,
   config_applied: (e) => `The configuration was changed: ${(e.changes ?? []).join("; ")}`,
   config_refused: (e) => `The configuration file was refused${because(e.problem)}`,
   config_warning: (e) => `About the configuration: ${e.text}`,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::config::Trust;
+use crate::core::blocks::Candidate;
 use crate::core::fact::Fact;
+use crate::stratum::job::BlockHash;
 use crate::stratum::message::{ToMiner, ToPool};
 use crate::units::{LinkId, MinerId, PoolConn};
 
@@ -40,6 +42,15 @@ pub enum Action {
     Abort {
         /// Which.
         link: LinkId,
+    },
+    /// Keep a block candidate.
+    KeepBlock(Arc<Candidate>),
+    /// Keep what became of it.
+    KeepAnswer {
+        /// Its hash.
+        hash: BlockHash,
+        /// In words.
+        answer: String,
     },
     /// Accept no more miners.
     StopListening,

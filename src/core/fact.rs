@@ -271,6 +271,17 @@ pub enum Fact {
         /// Whether the pool's connection lives and the share was sent to it.
         forwarded: bool,
     },
+    /// A block candidate that could not reach its pool at first was sent when the pool was back, and answered.
+    KeptBlock {
+        /// The pool.
+        slot: PoolSlot,
+        /// The worker that found it.
+        worker: String,
+        /// The block's hash.
+        hash: BlockHash,
+        /// What became of it, in words.
+        answer: String,
+    },
     /// The owner changed something that is in force now.
     ConfigApplied {
         /// What, one sentence each.

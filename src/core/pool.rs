@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::{Action, DialTarget};
+use crate::core::blocks::HeldBlocks;
 use crate::core::dialer::Dialer;
 use crate::core::meter::Meter;
 use crate::core::pool_facts::PoolFacts;
@@ -37,6 +38,8 @@ pub struct Pool {
     pub facts: PoolFacts,
     /// How well the forms of version bits work at its address.
     pub forms: Forms,
+    /// Block candidates that wait for it to come back.
+    pub blocks: HeldBlocks,
     /// How often a look at it has failed since its address was set.
     pub probe_failures: u32,
     /// Since when it is looked for, as long as nothing is known of it.
@@ -96,6 +99,7 @@ impl Pool {
         Self {
             facts,
             forms: Forms::default(),
+            blocks: HeldBlocks::default(),
             probe_failures: 0,
             sought: None,
             latest: None,

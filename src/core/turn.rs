@@ -14,7 +14,7 @@ use crate::core::random::Random;
 use crate::core::schedule::Rules;
 use crate::core::templates::Templates;
 use crate::core::upstream::Loss;
-use crate::core::upstream::open::Open;
+use crate::core::upstream::open::{Open, PendingShare};
 use crate::core::version_form::{Change, Kind, Sending, Ways};
 use crate::core::{pools_gone, pools_known};
 use crate::stratum::job::{Notify, PoolJob};
@@ -143,6 +143,36 @@ impl Turn<'_> {
                 Change::Hopeless => None,
             };
             self.report(Fact::VersionForm { slot, form });
+        }
+    }
+
+    /// Notes what became of a block candidate; one that no answer came to waits for its pool, once.
+    pub(in crate::core) fn block_ended(&mut self, share: &PendingShare, outcome: &ShareOutcome) {
+        let Some(candidate) = &share.block else {
+            return;
+        };
+        let answer = match outcome {
+            ShareOutcome::Accepted | ShareOutcome::BelowPool => "accepted".to_owned(),
+            ShareOutcome::RejectedByPool(reject) => format!("rejected: {reject}"),
+            ShareOutcome::RefusedHere(reason) | ShareOutcome::Lost(reason) => {
+                format!("no answer: {}", reason.message())
+            }
+        };
+        let hash = candidate.hash;
+        self.out.push(Action::KeepAnswer {
+            hash,
+            answer: answer.clone(),
+        });
+        if share.id.is_none() {
+            self.report(Fact::KeptBlock {
+                slot: candidate.slot,
+                worker: candidate.worker.clone(),
+                hash,
+                answer,
+            });
+        } else if matches!(outcome, ShareOutcome::Lost(_)) {
+            let blocks = &mut self.pools[candidate.slot].blocks;
+            blocks.hold(Arc::clone(candidate), self.now.at);
         }
     }
 

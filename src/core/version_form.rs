@@ -114,6 +114,16 @@ pub enum Sending {
     Nowhere,
 }
 
+impl Sending {
+    /// The form in which it goes out first.
+    pub fn first(self) -> Option<VersionForm> {
+        match self {
+            Self::In(form) | Self::Both(form) => Some(form),
+            Self::Nowhere => None,
+        }
+    }
+}
+
 /// What a pool's answer to a share changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {

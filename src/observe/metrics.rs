@@ -143,6 +143,7 @@ impl Metrics {
             | Fact::ExtranonceSizeLearnt { .. }
             | Fact::PoolLearnt { .. }
             | Fact::VersionForm { .. }
+            | Fact::KeptBlock { .. }
             | Fact::PoolDialing { .. }
             | Fact::PoolReady { .. }
             | Fact::PoolUp { .. }

@@ -187,6 +187,12 @@ pub(crate) fn samples() -> Vec<Fact> {
             error: -2.5,
         },
         Fact::MinerIdle { miner },
+        Fact::KeptBlock {
+            slot,
+            worker: text(),
+            hash: BlockHash([0; 32]),
+            answer: text(),
+        },
         Fact::BlockFound {
             miner,
             worker: worker(),

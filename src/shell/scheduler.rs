@@ -20,6 +20,7 @@ use crate::core::fact::{Fact, Limit};
 use crate::core::snapshot::Memory;
 use crate::observe::published::Published;
 use crate::shell::accept::Door;
+use crate::shell::blocks::Note;
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::{Link, NotSent};
 use crate::shell::standstill::Standstill;
@@ -56,6 +57,7 @@ pub struct Scheduler {
     published: Arc<Published>,
     store: Sender<Memory>,
     standstill: Standstill,
+    blocks: Sender<Note>,
     actions: Vec<Action>,
     publish_at: Instant,
     save_at: Instant,
@@ -81,6 +83,8 @@ pub struct Parts {
     pub published: Arc<Published>,
     /// Where what must outlive a restart is sent.
     pub store: Sender<Memory>,
+    /// Where block candidates are sent.
+    pub blocks: Sender<Note>,
 }
 
 impl Scheduler {
@@ -101,6 +105,7 @@ impl Scheduler {
             published: parts.published,
             store: parts.store,
             standstill: Standstill::default(),
+            blocks: parts.blocks,
             actions,
             publish_at: now.at,
             save_at: now.at + SAVE_EVERY,
@@ -264,6 +269,12 @@ impl Scheduler {
             }
             Action::Close { link } => self.close(link),
             Action::Abort { link } => self.abort(link, CloseReason::ByUs),
+            Action::KeepBlock(candidate) => self.keep_block(Note::Found(candidate)),
+            Action::KeepAnswer { hash, answer } => self.keep_block(Note::Answered {
+                hash,
+                unix_ms: now.unix_ms,
+                answer,
+            }),
             Action::StopListening => {
                 for door in self.doors.drain(..) {
                     door.stop();
@@ -271,6 +282,11 @@ impl Scheduler {
             }
             Action::Report(fact) => self.tell(&fact, now),
         }
+    }
+
+    /// A disk that is too slow for a test network's blocks misses some.
+    fn keep_block(&self, note: Note) {
+        let _ = self.blocks.try_send(note);
     }
 
     fn send_miner(&mut self, miner: MinerId, message: ToMiner, now: Now) {
@@ -409,6 +425,7 @@ mod tests {
             doors: Vec::new(),
             published: Arc::default(),
             store: crossbeam_channel::bounded(1).0,
+            blocks: crossbeam_channel::bounded(1).0,
         })
     }
 

@@ -211,6 +211,11 @@ impl PoolJob {
 
     /// The hash of the header that a miner makes of this job, or `None` if its extranonces do not fit.
     pub fn hash(&self, miner: &MinerExtranonce, solution: &Solution) -> Option<BlockHash> {
+        self.header(miner, solution).as_ref().map(header_hash)
+    }
+
+    /// The header that a miner makes of this job, or `None` if its extranonces do not fit.
+    pub fn header(&self, miner: &MinerExtranonce, solution: &Solution) -> Option<[u8; 80]> {
         let zeros = [0u8; crate::units::MAX_EXTRANONCE];
         let coinbase = self
             .coinbase_start
@@ -232,14 +237,26 @@ impl PoolJob {
                         .finalize(),
                 )
             });
-        Some(header_hash(&header(
+        Some(header(
             solution.version,
             &self.notify.prevhash,
             &root,
             solution.ntime,
             self.notify.nbits,
             solution.nonce,
-        )))
+        ))
+    }
+
+    /// The coinbase with an extranonce2 as the pool gets it.
+    pub fn coinbase(&self, e2: &Extranonce2) -> Vec<u8> {
+        let notify = &self.notify;
+        let parts = [
+            &notify.coinb1,
+            self.e1.as_slice(),
+            e2.as_slice(),
+            &notify.coinb2,
+        ];
+        parts.concat()
     }
 }
 

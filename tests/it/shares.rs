@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::client::Client;
 use crate::support::http::Http;
 use crate::support::proxy::{Proxy, Setup, check};
-use crate::support::{pool, wait_until};
+use crate::support::{SOON, pool, wait_until};
 
 /// What makes a good share a bad one.
 type Change = fn(&mut Share);
@@ -337,4 +337,31 @@ fn a_minimum_above_what_the_pool_asks_for_is_told() {
     let (_, text) = check(&proxy.file("config.json"));
     assert_eq!(text.matches("would not be paid").count(), 1, "{text}");
     assert!(text.contains("90% of the work"), "{text}");
+}
+
+/// Each block candidate stays on the disk, with what its pool said.
+#[test]
+fn a_block_is_kept_as_a_file_with_the_pools_answer() {
+    let (_a, _b, proxy) = only_a(|options| options.nbits = 0x207f_ffff);
+    let (mut client, mut work) = Client::working(proxy.address());
+    let share = client.find(&mut work);
+    assert_accepted(&client.submit(&share));
+    let folder = proxy.file("blocks");
+    let mut hash = share.hash;
+    hash.reverse();
+    wait_until(SOON, "the answer in a file", || {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            return false;
+        };
+        let mut files = entries.map(|entry| entry.unwrap().path());
+        let path = files.find(|path| {
+            path.to_string_lossy()
+                .ends_with(&format!("-{}.json", hex::encode(hash)))
+        });
+        let block = path.and_then(|path| std::fs::read(path).ok());
+        let block: Value = block.map_or(Value::Null, |bytes| {
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null)
+        });
+        block["answer"] == "accepted" && block["worker"] == "worker" && block["pool"] == "A"
+    });
 }

@@ -113,12 +113,19 @@ fn outcome(script: Script) -> Result<String, String> {
     let config = config::parse(&text.to_string()).unwrap().config;
     let pool = config.pools[PoolSlot::A].as_ref().unwrap();
     let mut last = String::new();
-    let visited = visit(PoolSlot::A, pool, &Tls::default(), PATIENCE, |found| {
-        if let Found::Step(step) = found {
-            last = step.text;
-        }
-        Ok(())
-    });
+    let visited = visit(
+        PoolSlot::A,
+        pool,
+        &config::DifficultyLimits::default(),
+        &Tls::default(),
+        PATIENCE,
+        |found| {
+            if let Found::Step(step) = found {
+                last = step.text;
+            }
+            Ok(())
+        },
+    );
     visited
         .map(|()| last)
         .map_err(|failure| format!("{}: {:#}", failure.during, failure.error))

@@ -17,6 +17,7 @@ mod script;
 mod world;
 
 mod backups;
+mod blocks;
 mod comeback;
 mod extranonce;
 mod extras;

@@ -301,7 +301,10 @@ impl Script {
                     }
                 }
                 Action::Close { .. } | Action::Abort { .. } => panic!("the miner is sent away"),
-                Action::StopListening | Action::Report(_) => (),
+                Action::StopListening
+                | Action::Report(_)
+                | Action::KeepBlock(_)
+                | Action::KeepAnswer { .. } => (),
             }
         }
     }

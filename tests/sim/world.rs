@@ -287,7 +287,7 @@ impl World {
                     self.dial(conn);
                 }
                 Action::Close { link } | Action::Abort { link } => self.close(link),
-                Action::StopListening => (),
+                Action::StopListening | Action::KeepBlock(_) | Action::KeepAnswer { .. } => (),
                 Action::Report(fact) => {
                     if self.keep_facts {
                         self.facts.push(fact);

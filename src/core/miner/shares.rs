@@ -4,17 +4,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Miner;
+use crate::config::PoolConfig;
+use crate::core::action::Action;
+use crate::core::blocks::Candidate;
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
 use crate::core::jobs::SentJob;
 use crate::core::ledger::BestShare;
 use crate::core::recent::reason_label;
 use crate::core::share::{Assessment, Surroundings, Verdict, assess};
 use crate::core::turn::Turn;
-use crate::core::upstream::open::PendingShare;
+use crate::core::upstream::open::{Open, PendingShare};
 use crate::core::version_form::{Sending, Ways};
+use crate::stratum::job::Solution;
 use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
-use crate::units::{JobId, PoolSlot, VersionMask};
+use crate::units::{JobId, PoolConn, PoolSlot, VersionMask};
 
 impl Miner {
     /// Takes in a share.
@@ -45,7 +49,18 @@ impl Miner {
         if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
             found.verdict = Verdict::Refuse(RejectReason::TooMany);
         }
-        if let (true, true, Some(hash)) = (found.block, is_new, found.hash) {
+        let slot = sent.conn.slot;
+        let is_held = |hash: &_| turn.pools[slot].blocks.contains(hash);
+        let hash = found
+            .hash
+            .filter(|hash| found.block && is_new && !is_held(hash));
+        let mut candidate = None;
+        if let Some(hash) = hash {
+            candidate = self.keep_candidate(submit, &sent, &found, turn);
+            if let Some(candidate) = candidate.as_ref().filter(|_| !has_room) {
+                let blocks = &mut turn.pools[slot].blocks;
+                blocks.hold(Arc::clone(candidate), turn.now.at);
+            }
             turn.report(Fact::BlockFound {
                 miner: self.id,
                 worker: self.session.worker().to_owned(),
@@ -57,8 +72,10 @@ impl Miner {
         }
         match found.verdict {
             // A block is worth more than any rule: the pool may judge it otherwise.
-            _ if found.block && is_new && has_room => self.forward(id, submit, &sent, &found, turn),
-            Verdict::Forward => self.forward(id, submit, &sent, &found, turn),
+            _ if found.block && is_new && has_room => {
+                self.forward(id, submit, &sent, &found, candidate, turn)
+            }
+            Verdict::Forward => self.forward(id, submit, &sent, &found, None, turn),
             Verdict::BelowPool => self.keep(id, submit, &sent, &found, turn),
             Verdict::Refuse(reason) => {
                 self.refuse(id, reason, submit.job, Some((&sent, &found)), turn)
@@ -116,8 +133,7 @@ impl Miner {
                 )
             }
         };
-        self.reply(share.id.clone(), reply, turn);
-        self.conclude(slot, share, outcome, turn);
+        self.answer(slot, share, reply, outcome, turn);
     }
 
     /// Answers a share whose pool will not.
@@ -128,8 +144,24 @@ impl Miner {
         reason: RejectReason,
         turn: &mut Turn<'_>,
     ) {
-        self.reply(share.id.clone(), Reply::Rejected(reason.into()), turn);
-        self.conclude(slot, share, ShareOutcome::Lost(reason), turn);
+        let reply = Reply::Rejected(reason.into());
+        self.answer(slot, share, reply, ShareOutcome::Lost(reason), turn);
+    }
+
+    fn answer(
+        &mut self,
+        slot: PoolSlot,
+        share: PendingShare,
+        reply: Reply,
+        outcome: ShareOutcome,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.block_ended(&share, &outcome);
+        // A block that was kept had its answer when it was found, and was counted then.
+        if let Some(id) = share.id.clone() {
+            self.reply(id, reply, turn);
+            self.conclude(slot, share, outcome, turn);
+        }
     }
 
     /// How many shares wait for a pool's answer.
@@ -150,6 +182,7 @@ impl Miner {
         submit: &Submit,
         sent: &SentJob,
         found: &Assessment,
+        candidate: Option<Arc<Candidate>>,
         turn: &mut Turn<'_>,
     ) {
         let slot = sent.conn.slot;
@@ -160,15 +193,11 @@ impl Miner {
             let reason = RejectReason::VersionForm;
             return self.refuse(id, reason, submit.job, Some((sent, found)), turn);
         }
-        let (form, both) = match sending {
-            Some(Sending::In(form)) => (Some(form), false),
-            Some(Sending::Both(form)) => (Some(form), true),
-            Some(Sending::Nowhere) | None => (None, false),
-        };
-        let ways = ways.zip(form);
-        let hash = found.hash;
-        let e2 = sent.job.pool_extranonce2(&sent.extranonce, &submit.e2);
-        let (Some(hash), Some(e2), Some(open)) = (hash, e2, self.open_mut(sent.conn)) else {
+        let form = ways.zip(sending.and_then(Sending::first));
+        let composed = self.compose(submit, sent, found, sending);
+        let (Some(hash), Some((first, second)), Some(open)) =
+            (found.hash, composed, self.open_mut(sent.conn))
+        else {
             // Only a share with a hash on a living connection gets here, and its job was sent
             // because it fits.
             self.refuse(id, RejectReason::Stale, submit.job, None, turn);
@@ -176,32 +205,17 @@ impl Miner {
         };
         let minded = open.note_share(sent.serial, &hash, submit.ntime);
         let share = PendingShare {
-            id,
+            id: Some(id),
             job: sent.id,
             difficulty: sent.job.difficulty,
             told: sent.lowest_told,
             true_difficulty: hash.difficulty(),
-            block: found.block.then_some(hash),
+            block: candidate,
             sent: turn.now.at,
-            form: ways.map(|(ways, form)| (ways.kind, form)),
+            form: form.map(|(ways, form)| (ways.kind, form)),
             answers_due: 1,
             outlived: false,
         };
-        let first = PoolSubmit {
-            user: open.user(),
-            job_id: sent.job.notify.job_id.clone(),
-            e2,
-            ntime: submit.ntime,
-            nonce: submit.nonce,
-            version_bits: match ways {
-                Some((ways, form)) => Some(ways.written(form)),
-                None => open.version_bits(found.version, &sent.job),
-            },
-        };
-        let second = ways.filter(|_| both).map(|(ways, form)| PoolSubmit {
-            version_bits: Some(ways.written(form.other())),
-            ..first.clone()
-        });
         open.submit(first, second, share, turn.out);
         turn.pools[sent.conn.slot]
             .answers
@@ -210,6 +224,110 @@ impl Miner {
             turn.handed_out(&sent.job, submit.ntime);
         }
         self.stats.last_share = Some(turn.now.into());
+    }
+
+    /// What the pool is sent of a share: once, or a second time in the other form of version bits.
+    fn compose(
+        &self,
+        submit: &Submit,
+        sent: &SentJob,
+        found: &Assessment,
+        sending: Option<Sending>,
+    ) -> Option<(PoolSubmit, Option<PoolSubmit>)> {
+        let (job, open) = (&sent.job, self.open(sent.conn));
+        let ways = Ways::of(found.version, job, submit.version_bits);
+        let in_form = |form| ways.map(|ways| ways.written(form));
+        let form = sending.and_then(Sending::first);
+        let first = PoolSubmit {
+            user: open.map(Open::user).unwrap_or_default(),
+            job_id: job.notify.job_id.clone(),
+            e2: job.pool_extranonce2(&sent.extranonce, &submit.e2)?,
+            ntime: submit.ntime,
+            nonce: submit.nonce,
+            version_bits: match (form, open) {
+                (Some(form), _) => in_form(form),
+                (None, Some(open)) => open.version_bits(found.version, job),
+                (None, None) => (!job.mask.is_none()).then_some(found.version & job.mask.0),
+            },
+        };
+        let second = match sending {
+            Some(Sending::Both(form)) => Some(PoolSubmit {
+                version_bits: in_form(form.other()),
+                ..first.clone()
+            }),
+            Some(Sending::In(_) | Sending::Nowhere) | None => None,
+        };
+        Some((first, second))
+    }
+
+    /// Keeps a block candidate on the disk.
+    fn keep_candidate(
+        &self,
+        submit: &Submit,
+        sent: &SentJob,
+        found: &Assessment,
+        turn: &mut Turn<'_>,
+    ) -> Option<Arc<Candidate>> {
+        let slot = sent.conn.slot;
+        let ways = Ways::of(found.version, &sent.job, submit.version_bits);
+        let sending = ways.map(|ways| turn.plan_version_form(slot, &ways, true));
+        let (first, second) = self.compose(submit, sent, found, sending)?;
+        let solution = Solution {
+            e2: submit.e2,
+            ntime: submit.ntime,
+            nonce: submit.nonce,
+            version: found.version,
+        };
+        let pool = turn.config.pools[slot].as_ref();
+        let candidate = Arc::new(Candidate {
+            hash: found.hash?,
+            slot,
+            address: pool.map(PoolConfig::address).unwrap_or_default(),
+            worker: self.session.worker().to_owned(),
+            unix_ms: turn.now.unix_ms,
+            header: sent.job.header(&sent.extranonce, &solution)?,
+            coinbase: sent.job.coinbase(&first.e2),
+            job: Arc::clone(&sent.job),
+            submit: first,
+            second,
+        });
+        turn.out.push(Action::KeepBlock(Arc::clone(&candidate)));
+        Some(candidate)
+    }
+
+    /// The pool is back: it gets the block candidates that it could not be sent, or did not answer.
+    pub(super) fn send_held_blocks(&mut self, conn: PoolConn, turn: &mut Turn<'_>) {
+        let slot = conn.slot;
+        let address = turn.config.pools[slot].as_ref().map(PoolConfig::address);
+        let Some((address, open)) = address.zip(self.upstreams[slot].open_mut()) else {
+            return;
+        };
+        let Some(extranonces) = open.extranonces() else {
+            return;
+        };
+        let blocks = &mut turn.pools[slot].blocks;
+        for candidate in blocks.take_for(&address, extranonces, turn.now.at) {
+            let user = open.user();
+            let with_user = |submit: &PoolSubmit| PoolSubmit {
+                user: Arc::clone(&user),
+                ..submit.clone()
+            };
+            let (first, second) = (&candidate.submit, candidate.second.as_ref());
+            let (first, second) = (with_user(first), second.map(with_user));
+            let share = PendingShare {
+                id: None,
+                job: JobId(0),
+                difficulty: candidate.job.difficulty,
+                told: candidate.job.difficulty,
+                true_difficulty: candidate.hash.difficulty(),
+                block: Some(candidate),
+                sent: turn.now.at,
+                form: None,
+                answers_due: 1,
+                outlived: false,
+            };
+            open.submit(first, second, share, turn.out);
+        }
     }
 
     /// A share for the miner's own difficulty only.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
+use crate::core::blocks::Candidate;
 use crate::core::extras::{Extra, SUSPICIOUS};
 use crate::core::jobs::{HeldJobs, SeenShares, Serial};
 use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
@@ -172,8 +173,8 @@ impl fmt::Display for Step {
 /// A share that was sent to the pool and not answered yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingShare {
-    /// The miner's request.
-    pub id: RequestId,
+    /// The miner's request; `None` for a block that was kept while the pool was away: nobody waits for its answer.
+    pub id: Option<RequestId>,
     /// The miner's name of the job.
     pub job: JobId,
     /// What the pool credits for it.
@@ -182,8 +183,8 @@ pub struct PendingShare {
     pub told: Difficulty,
     /// What the hash is worth.
     pub true_difficulty: f64,
-    /// The hash, if it meets the network's target.
-    pub block: Option<BlockHash>,
+    /// What it is, if it meets the network's target.
+    pub block: Option<Arc<Candidate>>,
     /// When it was forwarded.
     pub sent: Instant,
     /// How its version bits are written, and what its header made of the job's, where that matters.

@@ -257,6 +257,17 @@ impl Fields {
             }
             Fact::MinerIdle { miner } => self.miner(*miner),
             Fact::ShareResult(share) => self.share(share),
+            Fact::KeptBlock {
+                slot,
+                worker,
+                hash,
+                answer,
+            } => {
+                self.pool(*slot);
+                self.text("worker", worker);
+                self.put("hash", hash.to_string());
+                self.text("answer", answer);
+            }
             Fact::BlockFound {
                 miner,
                 worker,

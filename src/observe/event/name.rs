@@ -62,6 +62,7 @@ names! {
     PoolSwitched "pool_switched",
     ShareResult "share_result",
     BlockFound "block_found",
+    KeptBlock "kept_block",
     ConfigApplied "config_applied",
     ConfigRefused "config_refused",
     ConfigUsable "config_usable",
@@ -112,6 +113,7 @@ pub fn name(fact: &Fact) -> Name {
         Fact::MinerIdle { .. } => Name::MinerIdle,
         Fact::ShareResult(_) => Name::ShareResult,
         Fact::BlockFound { .. } => Name::BlockFound,
+        Fact::KeptBlock { .. } => Name::KeptBlock,
         Fact::ConfigApplied { .. } => Name::ConfigApplied,
         Fact::ConfigRefused { .. } => Name::ConfigRefused,
         Fact::ConfigUsable => Name::ConfigUsable,
@@ -150,6 +152,7 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::PoolRedirectRefused { .. }
         | Fact::VersionForm { form: None, .. }
         | Fact::BlockFound { .. }
+        | Fact::KeptBlock { .. }
         | Fact::ConfigWarning { .. }
         | Fact::LoginRefused { .. }
         | Fact::SlowTurn { .. }

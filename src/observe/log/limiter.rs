@@ -282,6 +282,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::PoolDown { slot, .. }
         | Fact::PoolFailover { slot, .. }
         | Fact::VersionForm { slot, .. }
+        | Fact::KeptBlock { slot, .. }
         | Fact::BlockFound { slot, .. } => (Source::Pool(*slot), slot.name(), FEW),
         Fact::JobReceived { conn, .. } => (pool(conn), "", STREAM),
         Fact::JobForwarded { miner: id, .. } | Fact::PoolSwitched { miner: id, .. } => {

@@ -521,7 +521,7 @@ impl World {
                     }
                     LinkId::Pool(conn) => self.ends(conn, CloseReason::ByUs),
                 },
-                Action::StopListening => (),
+                Action::StopListening | Action::KeepBlock(_) | Action::KeepAnswer { .. } => (),
                 Action::Report(fact) => {
                     METRICS.record(&fact);
                     let line = event::line(&fact, self.stamp().unix_ms, 1, false);

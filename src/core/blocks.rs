@@ -1,0 +1,84 @@
+//! Block candidates: all of one that is worth keeping, and those that wait for their pool to come back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::stratum::job::{BlockHash, PoolJob};
+use crate::stratum::message::{Extranonces, PoolSubmit};
+use crate::units::PoolSlot;
+
+/// How many wait for one pool.
+const MOST_HELD: usize = 16;
+
+/// After this long another block has surely taken its place.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// A share that meets the network's target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its hash.
+    pub hash: BlockHash,
+    /// The pool whose job it was.
+    pub slot: PoolSlot,
+    /// That pool's host and port.
+    pub address: String,
+    /// The worker that found it.
+    pub worker: String,
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The header that was hashed.
+    pub header: [u8; 80],
+    /// The coinbase, as it was hashed.
+    pub coinbase: Vec<u8>,
+    /// The pool's job, with the merkle branches.
+    pub job: Arc<PoolJob>,
+    /// What the pool is sent.
+    pub submit: PoolSubmit,
+    /// The same in the other form of version bits, if it is not known which one the pool takes.
+    pub second: Option<PoolSubmit>,
+}
+
+/// Candidates that could not be sent to their pool, or were not answered.
+#[derive(Clone, Debug, Default)]
+pub struct HeldBlocks(Vec<(Instant, Arc<Candidate>)>);
+
+impl HeldBlocks {
+    /// Whether this one waits already.
+    pub fn contains(&self, hash: &BlockHash) -> bool {
+        self.0.iter().any(|(_, held)| held.hash == *hash)
+    }
+
+    /// Keeps one until its pool is back.
+    pub fn hold(&mut self, candidate: Arc<Candidate>, now: Instant) {
+        if self.contains(&candidate.hash) {
+            return;
+        }
+        if self.0.len() == MOST_HELD {
+            self.0.remove(0);
+        }
+        self.0.push((now, candidate));
+    }
+
+    /// Takes those that a new connection to `address` can send. With another extranonce the pool would rebuild another
+    /// coinbase, and so another hash.
+    pub fn take_for(
+        &mut self,
+        address: &str,
+        extranonces: Extranonces,
+        now: Instant,
+    ) -> Vec<Arc<Candidate>> {
+        self.0
+            .retain(|(since, _)| now.saturating_duration_since(*since) < LONGEST_WAIT);
+        let fits = |held: &Candidate| {
+            held.address == address
+                && held.job.e1 == extranonces.e1
+                && held.job.e2_size == extranonces.e2_size
+        };
+        let (taken, left) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|(_, held)| fits(held));
+        self.0 = left;
+        let taken: Vec<(Instant, Arc<Candidate>)> = taken;
+        taken.into_iter().map(|(_, held)| held).collect()
+    }
+}

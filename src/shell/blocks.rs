@@ -1,0 +1,254 @@
+//! The folder `blocks/` beside the configuration: a file for each block candidate, with all that is needed to show later
+//! what was found and what the pool said.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use crossbeam_channel::{Sender, bounded};
+use serde_json::{Value, json};
+
+use crate::core::blocks::Candidate;
+use crate::stratum::job::BlockHash;
+use crate::system::files::{Backup, write_atomic};
+use crate::system::thread::{SERVICE_STACK, spawn};
+
+/// How many are kept; the oldest make room. Only a test network has more of them.
+const MOST_FILES: usize = 200;
+
+/// How many notes may wait for the disk. The next ones are dropped: a test network may find them faster than a disk
+/// takes them.
+const MOST_WAITING: usize = 64;
+
+/// The largest file that is read, in bytes; a coinbase of the largest size takes a quarter of it.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// Something about a candidate that is to be kept.
+#[derive(Debug)]
+pub enum Note {
+    /// It was found.
+    Found(Arc<Candidate>),
+    /// What became of it.
+    Answered {
+        /// Which one.
+        hash: BlockHash,
+        /// When, in milliseconds since 1970.
+        unix_ms: u64,
+        /// In words.
+        answer: String,
+    },
+}
+
+/// The folder that belongs to a configuration file.
+pub fn folder(config: &Path) -> PathBuf {
+    config.with_file_name("blocks")
+}
+
+/// Starts the thread that writes; it ends when the sender is dropped. `report` hears of trouble, once until it is over.
+///
+/// # Errors
+/// If there is no room for the thread.
+pub fn start(
+    folder: PathBuf,
+    report: impl Fn(String) + Send + 'static,
+) -> io::Result<(Sender<Note>, JoinHandle<()>)> {
+    let (sender, notes) = bounded::<Note>(MOST_WAITING);
+    let thread = spawn("blocks", SERVICE_STACK, move || {
+        let mut in_trouble = false;
+        for note in notes {
+            match keep(&folder, &note) {
+                Ok(()) => in_trouble = false,
+                Err(error) if !in_trouble => {
+                    in_trouble = true;
+                    report(format!("a block candidate was not kept: {error:#}"));
+                }
+                Err(_) => (),
+            }
+        }
+    })?;
+    Ok((sender, thread))
+}
+
+fn keep(folder: &Path, note: &Note) -> anyhow::Result<()> {
+    match note {
+        Note::Found(candidate) => {
+            create(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+            let name = format!("{:013}-{}.json", candidate.unix_ms, candidate.hash);
+            write(&folder.join(name), &describe(candidate))?;
+            forget_oldest(folder)
+        }
+        Note::Answered {
+            hash,
+            unix_ms,
+            answer,
+        } => {
+            let end = format!("-{hash}.json");
+            // It may have made room already.
+            let Some(path) = files(folder)?.into_iter().rev().find(|path| {
+                let name = path.file_name().unwrap_or_default();
+                name.to_string_lossy().ends_with(&end)
+            }) else {
+                return Ok(());
+            };
+            let mut text = Vec::new();
+            File::open(&path)?
+                .take(LARGEST_FILE)
+                .read_to_end(&mut text)?;
+            let mut block: Value = serde_json::from_slice(&text)?;
+            block["answer"] = json!(answer);
+            block["answered_ms"] = json!(unix_ms);
+            write(&path, &block)
+        }
+    }
+}
+
+fn describe(candidate: &Candidate) -> Value {
+    let job = &candidate.job;
+    let submit = &candidate.submit;
+    json!({
+        "hash": candidate.hash.to_string(),
+        "found_ms": candidate.unix_ms,
+        "pool": candidate.slot.to_string(),
+        "address": candidate.address,
+        "worker": candidate.worker,
+        "header": hex::encode(candidate.header),
+        "coinbase": hex::encode(&candidate.coinbase),
+        "branches": job.notify.branches.iter().map(hex::encode).collect::<Vec<_>>(),
+        "job_id": submit.job_id,
+        "extranonce1": hex::encode(job.e1.as_slice()),
+        "extranonce2": submit.e2.to_string(),
+        "ntime": format!("{:08x}", submit.ntime),
+        "nonce": format!("{:08x}", submit.nonce),
+        "version_bits": submit.version_bits.map(|bits| format!("{bits:08x}")),
+        "answer": Value::Null,
+        "answered_ms": Value::Null,
+    })
+}
+
+fn write(path: &Path, block: &Value) -> anyhow::Result<()> {
+    write_atomic(path, &serde_json::to_vec_pretty(block)?, Backup::None)
+}
+
+/// The files of candidates, oldest first.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_ours = name.ends_with(".json") && name.starts_with(|c: char| c.is_ascii_digit());
+        if is_ours {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn forget_oldest(folder: &Path) -> anyhow::Result<()> {
+    let files = files(folder)?;
+    let excess = files.len().saturating_sub(MOST_FILES);
+    for path in files.into_iter().take(excess) {
+        fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// For its owner alone.
+fn create(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stratum::job::{Notify, PoolJob};
+    use crate::stratum::message::PoolSubmit;
+    use crate::units::{Difficulty, Extranonce1, Extranonce2, PoolSlot, VersionMask};
+
+    fn candidate(number: u8, unix_ms: u64) -> Arc<Candidate> {
+        let notify = Notify {
+            job_id: "j".into(),
+            prevhash: [0; 32],
+            coinb1: vec![1],
+            coinb2: vec![2],
+            branches: vec![[7; 32]],
+            version: 0x2000_0000,
+            nbits: 0x207f_ffff,
+            ntime: 0,
+            clean: true,
+        };
+        let e1 = Extranonce1::from_hex("aabb").unwrap();
+        let (difficulty, mask) = (Difficulty::ONE, VersionMask::BIP320);
+        let job = PoolJob::new(Arc::new(notify), e1, 4, difficulty, mask);
+        let e2 = Extranonce2::from_hex("00112233").unwrap();
+        Arc::new(Candidate {
+            hash: BlockHash([number; 32]),
+            slot: PoolSlot::A,
+            address: "pool:3333".into(),
+            worker: "rig\n\"1\"".into(),
+            unix_ms,
+            header: [3; 80],
+            coinbase: job.coinbase(&e2),
+            job: Arc::new(job),
+            submit: PoolSubmit {
+                user: "wallet.rig".into(),
+                job_id: "j".into(),
+                e2,
+                ntime: 1,
+                nonce: 2,
+                version_bits: None,
+            },
+            second: None,
+        })
+    }
+
+    #[test]
+    fn candidates_are_kept_with_their_answers_and_the_oldest_make_room() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("blocks");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("notes.txt"), "mine").unwrap();
+        let (notes, thread) = start(folder.clone(), |problem| panic!("{problem}")).unwrap();
+        for number in 0..u8::try_from(MOST_FILES + 9).unwrap() {
+            let unix_ms = 1_790_000_000_000 + u64::from(number);
+            notes.send(Note::Found(candidate(number, unix_ms))).unwrap();
+        }
+        let answered = |number: u8| Note::Answered {
+            hash: BlockHash([number; 32]),
+            unix_ms: 5,
+            answer: "accepted".into(),
+        };
+        // One that has made room, and the last one.
+        notes.send(answered(0)).unwrap();
+        notes.send(answered(208)).unwrap();
+        drop(notes);
+        thread.join().unwrap();
+        let files = files(&folder).unwrap();
+        assert_eq!(files.len(), MOST_FILES);
+        assert!(folder.join("notes.txt").exists());
+        let read =
+            |path: &PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+        let (first, last) = (read(&files[0]), read(&files[MOST_FILES - 1]));
+        assert_eq!(first["found_ms"], 1_790_000_000_009_u64);
+        assert_eq!(first["answer"], Value::Null);
+        assert_eq!(
+            (&last["answer"], &last["answered_ms"]),
+            (&json!("accepted"), &json!(5))
+        );
+        assert_eq!(last["coinbase"], "01aabb0011223302");
+        assert_eq!(last["branches"][0], "07".repeat(32));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&files[0]), 0o600);
+        }
+    }
+}
