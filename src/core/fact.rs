@@ -100,6 +100,11 @@ pub enum Fact {
         /// The new place, or none if the miner has to subscribe anew.
         extranonce: Option<MinerExtranonce>,
     },
+    /// A miner goes on with the work of the pool before for long after a switch: its switches are clean from now on.
+    MinerLags {
+        /// Its id.
+        miner: MinerId,
+    },
     /// A miner sent shares with an extranonce2 of another size than it was told, three in a row. It is remembered for
     /// its worker and software.
     ExtranonceSizeLearnt {

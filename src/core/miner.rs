@@ -1,6 +1,7 @@
 //! One miner's life, from its connection to its end: the handshake on its side, its two pool
 //! connections, and what ends it. Its work and its shares are in the files beside this one.
 
+mod follow;
 mod place;
 mod pools;
 mod shares;
@@ -70,6 +71,8 @@ pub struct Miner {
     owes_extranonce: bool,
     /// The size of the last shares' extranonce2, where it is not what the miner was told, and how many there were.
     other_size: Option<(u8, u32)>,
+    /// How it follows its switches.
+    follow: follow::Follow,
     last_work: Option<Instant>,
     /// Since when no pool has work for it.
     idle_since: Option<Instant>,
@@ -148,6 +151,7 @@ impl Miner {
             told_mask: None,
             owes_extranonce: false,
             other_size: None,
+            follow: follow::Follow::default(),
             last_work: None,
             idle_since: None,
             parked: false,
@@ -520,6 +524,7 @@ impl Miner {
 
     fn on_subscribe(&mut self, id: RequestId, user_agent: Option<String>, turn: &mut Turn<'_>) {
         self.session.user_agent = user_agent.or(self.session.user_agent.take());
+        self.follow.subscribed(self.session.user_agent.as_deref());
         let extranonce = match self.session.extranonce {
             Some(extranonce) => extranonce,
             None => self.new_extranonce(turn),

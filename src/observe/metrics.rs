@@ -141,6 +141,7 @@ impl Metrics {
             Fact::MinerAuthorized { .. }
             | Fact::ExtranonceChanged { .. }
             | Fact::ExtranonceSizeLearnt { .. }
+            | Fact::MinerLags { .. }
             | Fact::PoolLearnt { .. }
             | Fact::VersionForm { .. }
             | Fact::KeptBlock { .. }

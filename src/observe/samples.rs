@@ -114,6 +114,7 @@ pub(crate) fn samples() -> Vec<Fact> {
             slot,
             extranonce,
         },
+        Fact::MinerLags { miner },
         Fact::ExtranonceSizeLearnt {
             miner,
             worker: "rig1".to_owned(),

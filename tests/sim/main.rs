@@ -22,6 +22,7 @@ mod comeback;
 mod extranonce;
 mod extras;
 mod faults;
+mod follow;
 mod forms;
 mod lines;
 mod outages;

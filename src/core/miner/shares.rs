@@ -82,6 +82,9 @@ impl Miner {
             }
         }
         self.notice_size(submit, &sent, turn);
+        if self.follow.shared(sent.id, turn.now.at) {
+            turn.report(Fact::MinerLags { miner: self.id });
+        }
     }
 
     /// Some hired machines roll the version without ever having asked (QUIRKS Q13): their pools are

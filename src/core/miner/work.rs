@@ -172,7 +172,11 @@ impl Miner {
             left.is_some_and(|(left, _)| left.slot != slot && turn.pools[left.slot].is_set_aside());
         let clean = self.owes_extranonce
             || in_vain
-            || must_drop(left, conn, turn.config.scheduler.clean_on_switch);
+            || must_drop(
+                left,
+                conn,
+                turn.config.scheduler.clean_on_switch || self.follow.lags(),
+            );
         let sent = SentJob {
             id: self.sent.next_id(),
             conn,
@@ -182,6 +186,9 @@ impl Miner {
             mask,
             lowest_told: told,
         };
+        if left.is_some_and(|(left, _)| left.slot != slot) {
+            self.follow.switched(sent.id, clean, turn.now.at);
+        }
         turn.report(Fact::JobForwarded {
             miner: self.id,
             slot,
@@ -233,8 +240,8 @@ impl Miner {
     }
 }
 
-/// The clean flag: set if the job that the miner leaves is stale (or there is none), so that a
-/// miner otherwise finishes what is in its pipeline; those shares still count at their pool.
+/// The clean flag: set if the job that the miner leaves is stale (or there is none), or if a switch has to be clean;
+/// a miner otherwise finishes what is in its pipeline; those shares still count at their pool.
 fn must_drop(left: Option<(PoolConn, bool)>, next: PoolConn, clean_on_switch: bool) -> bool {
     match left {
         None | Some((_, false)) => true,

@@ -129,6 +129,7 @@ impl Fields {
                 self.pool(*slot);
                 self.extranonce(extranonce.as_ref());
             }
+            Fact::MinerLags { miner } => self.miner(*miner),
             Fact::ExtranonceSizeLearnt {
                 miner,
                 worker,

@@ -45,6 +45,7 @@ names! {
     LimitReached "limit_reached",
     ExtranonceChanged "extranonce_changed",
     ExtranonceSizeLearnt "extranonce_size_learnt",
+    MinerLags "miner_lags",
     PoolLearnt "pool_learnt",
     PoolDialing "pool_dialing",
     PoolReady "pool_ready",
@@ -95,6 +96,7 @@ pub fn name(fact: &Fact) -> Name {
         Fact::LimitReached { .. } => Name::LimitReached,
         Fact::ExtranonceChanged { .. } => Name::ExtranonceChanged,
         Fact::ExtranonceSizeLearnt { .. } => Name::ExtranonceSizeLearnt,
+        Fact::MinerLags { .. } => Name::MinerLags,
         Fact::PoolLearnt { .. } => Name::PoolLearnt,
         Fact::PoolDialing { .. } => Name::PoolDialing,
         Fact::PoolReady { .. } => Name::PoolReady,
@@ -178,6 +180,7 @@ pub fn level(fact: &Fact) -> Level {
             | ShareOutcome::Lost(_) => Level::Warn,
         },
         Fact::MinerConnected { .. }
+        | Fact::MinerLags { .. }
         | Fact::MinerAuthorized { .. }
         | Fact::MinerDisconnected { .. }
         | Fact::PoolReady { .. }

@@ -269,6 +269,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         }
         Fact::ExtranonceChanged { miner: id, .. }
         | Fact::ExtranonceSizeLearnt { miner: id, .. }
+        | Fact::MinerLags { miner: id }
         | Fact::MinerIdle { miner: id } => (miner(id), "", FEW),
         Fact::PoolMessageBad { conn, .. }
         | Fact::PoolMessage { conn, .. }

@@ -1,0 +1,138 @@
+//! Whether the miner follows a switch. Some software finishes its scan first, until it has found a share or a minute
+//! is over, unless the new job asks for clean work (compat Q76). Then its work goes by share and not by time, and the
+//! pool with the higher difficulty gets more than its part. Such a miner is sent clean jobs at its switches.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::units::JobId;
+
+/// A share that was found so long after its pool's turn was not in the pipeline of an ASIC, in which work stays for a
+/// few seconds, nor late because of the network.
+const LATE: Duration = Duration::from_secs(5);
+
+/// After so many turns that ended with such a share, of the last [`RECENT_TURNS`], it is no chance.
+const SURE: usize = 3;
+
+/// How many turns are looked at.
+const RECENT_TURNS: usize = 40;
+
+/// What is known of how a miner follows its switches.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Follow {
+    /// The last switches to another pool, oldest first.
+    switches: VecDeque<Switch>,
+    lags: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Switch {
+    /// The first job of the turn that it began.
+    job: JobId,
+    at: Instant,
+    /// Whether work on the turn before it came in late.
+    late: bool,
+}
+
+impl Follow {
+    /// Whether the miner has to be sent clean jobs at its switches.
+    pub(super) fn lags(&self) -> bool {
+        self.lags
+    }
+
+    /// It is known by its software.
+    pub(super) fn subscribed(&mut self, user_agent: Option<&str>) {
+        self.lags |= is_known_to_lag(user_agent.unwrap_or_default());
+    }
+
+    /// A job of another pool than before was sent; whether it was a clean one.
+    pub(super) fn switched(&mut self, job: JobId, clean: bool, now: Instant) {
+        // A clean job is no test of whether it follows.
+        if clean {
+            self.switches.clear();
+            return;
+        }
+        if self.switches.len() == RECENT_TURNS {
+            self.switches.pop_front();
+        }
+        self.switches.push_back(Switch {
+            job,
+            at: now,
+            late: false,
+        });
+    }
+
+    /// A share of this job came in; whether it is clear only now that the miner lags.
+    pub(super) fn shared(&mut self, job: JobId, now: Instant) -> bool {
+        // The switch at which the job's turn ended.
+        let ended = self.switches.iter_mut().find(|switch| job < switch.job);
+        let Some(switch) = ended else {
+            return false;
+        };
+        switch.late |= now.saturating_duration_since(switch.at) >= LATE;
+        let late = self.switches.iter().filter(|switch| switch.late).count();
+        late >= SURE && !std::mem::replace(&mut self.lags, true)
+    }
+}
+
+/// pooler's minerd and what was made of it: `restart_threads` only for clean jobs. cpuminer-opt follows every job.
+fn is_known_to_lag(user_agent: &str) -> bool {
+    let name = user_agent.trim().to_ascii_lowercase();
+    ["cpuminer/", "cpuminer-multi", "ccminer"]
+        .iter()
+        .any(|known| name.starts_with(known))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+
+    /// Turns of 10 s; in each a share of the turn before comes so many seconds after its end.
+    fn lags_after(turns: u64, late: impl Fn(u64) -> f64) -> bool {
+        let start = Instant::now();
+        let mut follow = Follow::default();
+        for turn in 1..=turns {
+            let began = start + Duration::from_secs(10 * turn);
+            follow.switched(JobId(2 * turn), false, began);
+            let lag = Duration::from_secs_f64(late(turn));
+            follow.shared(JobId(2 * turn - 1), began + lag);
+        }
+        follow.lags()
+    }
+
+    #[test]
+    fn a_miner_that_goes_on_with_the_turn_before_is_found_out() {
+        assert!(lags_after(3, |_| 6.0));
+        assert!(!lags_after(2, |_| 6.0), "twice may be chance");
+        // Only after turns on one of the pools, whose shares take longer.
+        assert!(lags_after(6, |turn| if turn % 2 == 0 { 8.0 } else { 0.2 }));
+    }
+
+    #[test]
+    fn pipelines_latency_and_a_network_that_hangs_are_not_taken_for_it() {
+        assert!(!lags_after(10_000, |_| 4.0));
+        assert!(!lags_after(10_000, |turn| if turn % 30 == 0 {
+            9.0
+        } else {
+            1.0
+        }));
+    }
+
+    #[test]
+    fn known_software_needs_no_proof() {
+        for (agent, lags) in [
+            ("cpuminer/2.5.1", true),
+            ("cpuminer-multi/1.3.7", true),
+            ("ccminer/2.3.1", true),
+            ("cpuminer-opt-23.5-x64L", false),
+            ("NerdMinerV2", false),
+            ("cgminer/4.11.1", false),
+            ("", false),
+        ] {
+            let mut follow = Follow::default();
+            follow.subscribed(Some(agent));
+            assert_eq!(follow.lags(), lags, "{agent}");
+        }
+    }
+}
