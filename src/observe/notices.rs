@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::core::fact::Fact;
+use crate::core::fact::{Fact, Limit, ShareOutcome};
+use crate::stratum::reject::RejectReason;
 use crate::units::PoolSlot;
 
 /// A kind of trouble that an owner has to know of.
@@ -22,6 +23,12 @@ pub enum Trouble {
     Config,
     /// A pool wanted to send miners elsewhere.
     Redirect(PoolSlot),
+    /// Miners were turned away since there were too many from one address.
+    MinersPerAddress,
+    /// Miners were turned away since there were too many in all.
+    Miners,
+    /// A pool's first address is not used.
+    Backup(PoolSlot),
 }
 
 /// The last time that it happened.
@@ -33,9 +40,19 @@ pub struct Notice {
     pub text: String,
 }
 
-/// The last trouble of each kind, until it is over or was seen.
+/// For how many minutes it is remembered why shares were refused here.
+const MINUTES: u64 = 10;
+
+/// Shares that were refused here in a minute, by reason.
+type Refused = BTreeMap<RejectReason, u64>;
+
+/// The last trouble of each kind, until it is over or was seen; and why shares were refused here lately.
 #[derive(Debug, Default)]
-pub struct Notices(Mutex<BTreeMap<Trouble, Notice>>);
+pub struct Notices {
+    troubles: Mutex<BTreeMap<Trouble, Notice>>,
+    /// By the minute, counted from 1970.
+    refused: Mutex<BTreeMap<u64, Refused>>,
+}
 
 impl Notices {
     /// Takes note of a fact, if it is trouble, or the end of it.
@@ -43,20 +60,64 @@ impl Notices {
         if matches!(fact, Fact::ConfigApplied { .. } | Fact::ConfigUsable) {
             self.forget(Trouble::Config);
         }
+        if let Fact::PoolFailover {
+            slot, backup: 0, ..
+        } = fact
+        {
+            self.forget(Trouble::Backup(*slot));
+            return;
+        }
+        if let Fact::ShareResult(share) = fact {
+            if let ShareOutcome::RefusedHere(reason) = share.outcome {
+                self.count_refused(reason, unix_ms);
+            }
+            return;
+        }
         let Some((trouble, text)) = trouble(fact) else {
             return;
         };
-        self.0.lock().insert(trouble, Notice { unix_ms, text });
+        self.troubles
+            .lock()
+            .insert(trouble, Notice { unix_ms, text });
     }
 
     /// All of them.
     pub fn all(&self) -> BTreeMap<Trouble, Notice> {
-        self.0.lock().clone()
+        self.troubles.lock().clone()
+    }
+
+    fn count_refused(&self, reason: RejectReason, unix_ms: u64) {
+        let minute = unix_ms / 60_000;
+        let mut refused = self.refused.lock();
+        *refused
+            .entry(minute)
+            .or_default()
+            .entry(reason)
+            .or_default() += 1;
+        // Also those that a clock which was wrong has put into the future.
+        refused.retain(|at, _| at.abs_diff(minute) < MINUTES);
+    }
+
+    /// Shares that were refused here in the last ten minutes, by reason.
+    pub fn refused_lately(&self, unix_ms: u64) -> BTreeMap<RejectReason, u64> {
+        let minute = unix_ms / 60_000;
+        let mut sum = Refused::new();
+        for (_, by_reason) in self
+            .refused
+            .lock()
+            .iter()
+            .filter(|it| it.0.abs_diff(minute) < MINUTES)
+        {
+            for (reason, count) in by_reason {
+                *sum.entry(*reason).or_default() += count;
+            }
+        }
+        sum
     }
 
     /// Somebody has seen it.
     pub fn forget(&self, trouble: Trouble) {
-        self.0.lock().remove(&trouble);
+        self.troubles.lock().remove(&trouble);
     }
 }
 
@@ -72,6 +133,15 @@ fn trouble(fact: &Fact) -> Option<(Trouble, String)> {
     } else if let Fact::PoolRedirectRefused { conn, host } = fact {
         let trouble = Trouble::Redirect(conn.slot);
         Some((trouble, format!("to {host}")))
+    } else if let Fact::PoolFailover { slot, why, .. } = fact {
+        Some((Trouble::Backup(*slot), why.text()))
+    } else if let Fact::LimitReached { peer, limit, .. } = fact {
+        let trouble = match limit {
+            Limit::Miners => Trouble::Miners,
+            Limit::MinersPerAddress => Trouble::MinersPerAddress,
+            Limit::SubmitsPerSecond | Limit::OutboxFull | Limit::LineLength => return None,
+        };
+        Some((trouble, peer.ip().to_string()))
     } else {
         None
     }
@@ -81,6 +151,7 @@ fn trouble(fact: &Fact) -> Option<(Trouble, String)> {
 mod tests {
     use super::*;
     use crate::core::fact::Source;
+    use crate::observe::samples;
 
     #[test]
     fn trouble_stays_until_it_is_over_or_seen() {
@@ -103,5 +174,22 @@ mod tests {
         assert!(!notices.all().contains_key(&Trouble::Config));
         notices.forget(Trouble::Log);
         assert!(notices.all().is_empty());
+    }
+
+    #[test]
+    fn it_is_remembered_why_shares_were_refused_here_lately() {
+        let notices = Notices::default();
+        let refused = |reason| samples::share(ShareOutcome::RefusedHere(reason));
+        for minute in 0..100 {
+            notices.note(&refused(RejectReason::Stale), minute * 60_000);
+        }
+        notices.note(&refused(RejectReason::TooMany), 99 * 60_000);
+        notices.note(&samples::share(ShareOutcome::Accepted), 99 * 60_000);
+        let lately = notices.refused_lately(99 * 60_000);
+        assert_eq!(
+            lately,
+            [(RejectReason::Stale, 10), (RejectReason::TooMany, 1)].into()
+        );
+        assert!(notices.refused_lately(200 * 60_000).is_empty());
     }
 }

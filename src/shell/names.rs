@@ -68,7 +68,10 @@ impl Names {
             Ok(addresses) => Ok(addresses.collect()),
             Err(error) => Err((
                 error.kind(),
-                format!("the name {name:?} cannot be resolved: {error}"),
+                format!(
+                    "the name {name:?} cannot be resolved: {error}{}",
+                    hint(&name)
+                ),
             )),
         };
         for waiting in self.0.lock().remove(&name).unwrap_or_default() {
@@ -98,6 +101,19 @@ fn usable(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
              allow the name there"
         )),
         Some(address) => unusable(why_nowhere(address)),
+    }
+}
+
+/// Multicast DNS is not known in containers, and on many systems neither.
+fn hint(name: &str) -> &'static str {
+    let is_local = name
+        .trim_end_matches('.')
+        .to_ascii_lowercase()
+        .ends_with(".local");
+    if is_local {
+        ". Names in .local often do not work inside a container; use the IP address instead"
+    } else {
+        ""
     }
 }
 

@@ -25,6 +25,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::core::snapshot::Snapshot;
 use crate::units::Now;
+use crate::web::error::ApiError;
 use crate::web::json;
 
 /// What is true at the moment of a request.
@@ -75,7 +76,7 @@ impl Shared {
                 let length = made.take().map_or(0, |made| made.body.len());
                 let mut bytes = Vec::with_capacity(length + length / 16);
                 if let Err(error) = serde_json::to_writer(&mut bytes, &make()) {
-                    return Response::text(format!("{error}\n")).with_status_code(500);
+                    return ApiError::failed(&error.into()).response();
                 }
                 let body = Arc::new(bytes);
                 *made = Some(Made {

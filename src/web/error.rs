@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use rouille::Response;
+use rouille::{Request, Response};
 use serde_json::{Value, json};
 
 use crate::config::Fault;
@@ -184,6 +184,40 @@ impl ApiError {
         Self::new(Code::Failed, format!("{error:#}"))
     }
 
+    /// What the client gets: a page if a browser wants to show one, else JSON.
+    pub fn response_to(&self, request: &Request) -> Response {
+        let wants_page = request
+            .header("Accept")
+            .is_some_and(|kinds| kinds.contains("text/html"));
+        if wants_page {
+            self.page()
+        } else {
+            self.response()
+        }
+    }
+
+    /// The refusal in words. It needs no other file, which would be refused, too.
+    fn page(&self) -> Response {
+        let message = self
+            .message
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        let page = format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width\"><title>DPMP</title></head>\n<body><h1>DPMP cannot show this \
+             page</h1>\n<p>{message}</p></body></html>\n"
+        );
+        let plain = self.response();
+        let Response { headers, .. } = plain;
+        let retry = headers
+            .into_iter()
+            .filter(|(name, _)| name == "Retry-After");
+        let mut response = Response::html(page).with_status_code(self.code.status());
+        response.headers.extend(retry);
+        response.with_unique_header("Cache-Control", "no-store")
+    }
+
     /// What the client gets.
     pub fn response(&self) -> Response {
         let mut error = json!({
@@ -277,6 +311,28 @@ mod tests {
                 .iter()
                 .any(|(name, value)| name == "Retry-After" && value == "42")
         );
+    }
+
+    #[test]
+    fn a_browser_gets_a_page_in_words_and_a_program_json() {
+        let error = ApiError::new(Code::BadHost, "Not <b>here</b>, \"you\" & me.");
+        let asks = |accept: &str| {
+            let headers = vec![("Accept".to_owned(), accept.to_owned())];
+            let response = error.response_to(&Request::fake_http("GET", "/", headers, Vec::new()));
+            let kind = response.headers.iter().find(|it| it.0 == "Content-Type");
+            let kind = kind.unwrap().1.to_string();
+            let (mut reader, _) = response.data.into_reader_and_size();
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+            (response.status_code, kind, text)
+        };
+        let (status, kind, page) = asks("text/html,application/xhtml+xml,*/*;q=0.8");
+        assert_eq!(status, 403);
+        assert!(kind.starts_with("text/html"), "{kind}");
+        assert!(page.contains("Not &lt;b&gt;here&lt;/b&gt;"), "{page}");
+        let (status, kind, _) = asks("*/*");
+        assert_eq!(status, 403);
+        assert!(kind.starts_with("application/json"), "{kind}");
     }
 
     #[test]

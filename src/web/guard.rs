@@ -83,7 +83,8 @@ fn check_host<'a>(host: Option<&'a str>, allowed: &[String]) -> Result<&'a str, 
         Ok(host)
     } else {
         Err(refused(format!(
-            "{:?} is not a name of this machine that is known. Add it to gui.allowed_hosts, or use the IP address.",
+            "DPMP is not known by the name {:?}, so it does not answer to it. Use this computer's IP address instead, such \
+             as http://192.168.1.10:8855/, or add the name to gui.allowed_hosts in config.json.",
             host.chars().take(100).collect::<String>()
         )))
     }
@@ -172,19 +173,36 @@ fn is_address(name: &str) -> bool {
     }
 }
 
+/// Domains that do not exist in the public DNS, so that no outsider can have a name in them: those of multicast DNS and
+/// of Tor, those that are reserved for homes and companies (RFC 8375, ICANN's `internal`), and those that routers use.
+/// A router maker's own domain (`fritz.box`) or a VPN's (`ts.net`) is public, and names in it can be had.
+const PRIVATE_DOMAINS: [&str; 8] = [
+    "local",
+    "onion",
+    "localhost",
+    "home.arpa",
+    "internal",
+    "lan",
+    "home",
+    "localdomain",
+];
+
 /// Whether `name` is one that no outsider can have: a single word, such as `localhost` or `umbrel`, which a router or
-/// the machine itself knows; a name in `.local`, which only the network itself answers for; or a Tor service, whose
-/// name is its key.
+/// the machine itself knows, or a name in a private domain.
 fn is_of_this_network(name: &str) -> bool {
     let plain = |part: &str| {
         let mut letters = part.bytes();
         letters.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             && part.bytes().any(|byte| byte.is_ascii_alphabetic())
     };
-    match name.rsplit_once('.') {
-        None => plain(name),
-        Some((rest, "local" | "onion")) => !rest.is_empty(),
-        Some(_) => false,
+    let in_domain = |domain: &&str| {
+        let rest = name.strip_suffix(*domain).unwrap_or_default();
+        rest.len() > 1 && rest.ends_with('.')
+    };
+    if name.contains('.') {
+        PRIVATE_DOMAINS.iter().any(in_domain)
+    } else {
+        plain(name)
     }
 }
 
@@ -217,6 +235,12 @@ mod tests {
             "Umbrel:8855",
             "dpmp-proxy_web_1:8855",
             "abcdefghijklmnop.onion",
+            "dpmp.lan:8855",
+            "DPMP.Home.Arpa",
+            "dpmp.internal",
+            "umbrel.home",
+            "raspberrypi.localdomain:8855",
+            "dpmp.localhost",
             "dpmp.my-lan",
             "DPMP.my-lan:443",
             "other.example",
@@ -230,7 +254,14 @@ mod tests {
             "evil.example:8855",
             ".local",
             ".onion",
-            "umbrel.lan",
+            ".lan",
+            "home.arpa",
+            "evilhome.arpa",
+            "dpmp.arpa",
+            "dpmp.fritz.box",
+            "dpmp.tail1234.ts.net",
+            "dpmp.lan.evil.example",
+            "evil.notlan",
             "umbrel.local.evil.example",
             "umbrel.onion.evil.example",
             "evil.example.notlocal",

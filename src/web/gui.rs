@@ -35,6 +35,11 @@ impl Pages {
         Grounds {
             moment,
             notices: self.context.observer.troubles(),
+            refused_by: self
+                .context
+                .observer
+                .notices
+                .refused_lately(moment.now.unix_ms),
             lately: self.history.window(10, moment.snapshot, moment.now),
             password_set: self.login.password(moment.config).is_some(),
             wrong_passwords: self.login.wrong_lately(),
@@ -152,7 +157,7 @@ impl Route {
 /// The handler for [`serve`](super::server::serve).
 pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
-        let answer = answer(&pages, request).unwrap_or_else(|error| error.response());
+        let answer = answer(&pages, request).unwrap_or_else(|error| error.response_to(request));
         HEADERS.into_iter().fold(answer, |answer, (name, value)| {
             answer.with_unique_header(name, value)
         })

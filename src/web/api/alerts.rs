@@ -15,7 +15,9 @@ use crate::config::Trust;
 use crate::core::snapshot::PoolView;
 use crate::history::Window;
 use crate::observe::notices::{Notice, Trouble};
+use crate::observe::wallet::shorten;
 use crate::shell::inbox::{Context, Input};
+use crate::stratum::reject::RejectReason;
 use crate::units::{PerPool, PoolSlot};
 use crate::web::attempts::WrongTries;
 use crate::web::error::{Answer, ApiError, Code};
@@ -41,6 +43,9 @@ const PART_LOST: f64 = 0.02;
 
 /// From how many wrong passwords on in an hour it is not the owner who mistypes.
 const MANY_WRONG: usize = 20;
+
+/// For how long miners that were turned away are shown, in milliseconds: they try again within minutes.
+const TURNED_AWAY_SHOWN: u64 = 10 * 60 * 1000;
 
 /// How many dismissed alerts are remembered.
 const MOST_SEEN: usize = 100;
@@ -86,6 +91,8 @@ pub struct Grounds<'a> {
     pub notices: BTreeMap<Trouble, Notice>,
     /// The last ten minutes.
     pub lately: Window,
+    /// Shares that were refused here in the last ten minutes, by reason.
+    pub refused_by: BTreeMap<RejectReason, u64>,
     /// Whether the pages ask for a password.
     pub password_set: bool,
     /// Wrong passwords of the last hour.
@@ -182,11 +189,13 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(block_found(grounds, slot));
     }
     alerts.extend(refusals(grounds));
+    alerts.extend(too_many_miners(grounds, Trouble::MinersPerAddress));
+    alerts.extend(too_many_miners(grounds, Trouble::Miners));
     alerts.extend(no_miner(grounds));
     alerts.extend(no_password(grounds));
     alerts.extend(wrong_passwords(grounds));
     let notices = grounds.notices.iter();
-    alerts.extend(notices.map(|(trouble, notice)| of_notice(*trouble, notice)));
+    alerts.extend(notices.filter_map(|(trouble, notice)| of_notice(*trouble, notice)));
     alerts
 }
 
@@ -338,17 +347,29 @@ fn shares_lost(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
 
 fn on_backup(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let pool = in_use(grounds, slot).filter(|pool| pool.backup > 0)?;
+    let config = grounds.moment.config.pools[slot].as_ref()?;
+    let why = grounds.notices.get(&Trouble::Backup(slot));
+    let reason = why.map_or(String::new(), |why| {
+        format!(" The first address, {}: {}.", config.address(), why.text)
+    });
+    let (usual, now) = (&config.wallet, &config.at(pool.backup).wallet);
+    let payout = if usual == now {
+        String::new()
+    } else {
+        format!(
+            " It pays another address: {} instead of {}.",
+            shorten(now),
+            shorten(usual)
+        )
+    };
     Some(Alert {
         id: format!("on_backup:{slot}"),
         level: Level::Warning,
-        title: format!("Pool {slot} is replaced by its backup"),
-        text: format!(
-            "Its first address cannot be used or rejects most shares. The work goes to {} meanwhile.",
-            pool.address
-        ),
-        action: "Nothing has to be done if it comes back: five minutes later it is used again. Otherwise see the log."
+        title: format!("Pool {slot} is on its backup"),
+        text: format!("The work goes to {}.{payout}{reason}", pool.address),
+        action: "DPMP returns to the first address once it has worked for five minutes. If that takes long, test the address on the page Config."
             .into(),
-        at_ms: None,
+        at_ms: why.map(|why| why.unix_ms),
         dismissable: false,
     })
 }
@@ -466,13 +487,111 @@ fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
     let sum = |values: PerPool<f64>| values[PoolSlot::A] + values[PoolSlot::B];
     let others = sum(grounds.lately.accepted) + sum(grounds.lately.rejected);
     let refused = grounds.lately.refused;
+    let (main, count) = grounds
+        .refused_by
+        .iter()
+        .max_by_key(|(_, count)| **count)
+        .map_or((None, 0), |(reason, count)| (Some(*reason), *count));
     spike(others, refused).then(|| Alert {
         id: "refuse_spike".into(),
         level: Level::Warning,
-        title: "Many shares are refused here".into(),
-        text: format!("In the last ten minutes it was {refused:.0} of {:.0}: they were no good, or the pool that they were for was gone.", others + refused),
-        action: "See which miner sends them, and why. Often it is one miner whose software or hardware is at fault.".into(),
+        title: "DPMP blocks many shares".into(),
+        text: format!(
+            "DPMP blocked {refused:.0} of {:.0} shares in the last 10 minutes.{}",
+            others + refused,
+            main.map_or(String::new(), |reason| format!(
+                " The most frequent reason: {} ({count}).",
+                reason_in_words(reason)
+            ))
+        ),
+        action: advice(main).into(),
         at_ms: None,
+        dismissable: false,
+    })
+}
+
+fn reason_in_words(reason: RejectReason) -> &'static str {
+    match reason {
+        RejectReason::Malformed => "the share was incomplete or malformed",
+        RejectReason::UnknownMethod => "the request is none that DPMP knows",
+        RejectReason::NotSubscribed => "the miner had not subscribed",
+        RejectReason::Unauthorized => "the worker was not authorized",
+        RejectReason::UnknownJob => "the job is not known on this connection",
+        RejectReason::Stale => "the share was stale",
+        RejectReason::Duplicate => "the same share came before",
+        RejectReason::VersionBits => "it had version bits that the pool does not allow",
+        RejectReason::VersionForm => "the pool accepts such version bits in no form",
+        RejectReason::Ntime => "its time was out of range",
+        RejectReason::ExtranonceSize => "its extranonce2 had the wrong size",
+        RejectReason::LowDifficulty => "its difficulty was too low",
+        RejectReason::TooMany => "more than DPMP accepts from one miner at a time",
+        RejectReason::PoolLost => "the connection to the pool was lost",
+        RejectReason::NoAnswer => "the pool did not answer",
+        RejectReason::Stopping => "DPMP was stopping",
+    }
+}
+
+/// What to do, by the reason that most shares were blocked for.
+fn advice(reason: Option<RejectReason>) -> &'static str {
+    match reason {
+        Some(RejectReason::TooMany) => {
+            "This is DPMP's own limit. Raise listen.submits_per_second, or downstream_diff.default_min so that miners \
+             send fewer shares."
+        }
+        Some(RejectReason::PoolLost | RejectReason::NoAnswer) => {
+            "See which pool it is and why on the page Logs. The miners are not at fault."
+        }
+        Some(RejectReason::Stopping) => "Nothing has to be done.",
+        Some(RejectReason::Stale | RejectReason::UnknownJob) => {
+            "See on the page Miners whether one miner or all of them send stale shares. If it is all, check the pools and \
+             the network."
+        }
+        Some(RejectReason::VersionForm) => {
+            "Use a pool that allows version rolling, or turn it off in the miner."
+        }
+        Some(
+            RejectReason::Malformed
+            | RejectReason::UnknownMethod
+            | RejectReason::NotSubscribed
+            | RejectReason::Unauthorized
+            | RejectReason::Duplicate
+            | RejectReason::VersionBits
+            | RejectReason::Ntime
+            | RejectReason::ExtranonceSize
+            | RejectReason::LowDifficulty,
+        )
+        | None => {
+            "See on the page Miners which miner sends them, and update or restart that miner."
+        }
+    }
+}
+
+/// Miners that are turned away at the door, as long as they come back.
+fn too_many_miners(grounds: &Grounds<'_>, trouble: Trouble) -> Option<Alert> {
+    let notice = grounds.notices.get(&trouble)?;
+    let age = grounds.moment.now.unix_ms.saturating_sub(notice.unix_ms);
+    let listen = &grounds.moment.config.listen;
+    let per_address = trouble == Trouble::MinersPerAddress;
+    (age < TURNED_AWAY_SHOWN).then(|| Alert {
+        id: if per_address { "miners_per_address" } else { "max_miners" }.into(),
+        level: Level::Warning,
+        title: "Miners are turned away".into(),
+        text: if per_address {
+            format!(
+                "More than {} miners want to connect from the address {}.",
+                listen.max_miners_per_address, notice.text
+            )
+        } else {
+            format!("More than {} miners want to connect.", listen.max_miners)
+        },
+        action: if per_address {
+            "If they are yours, raise listen.max_miners_per_address: behind a router or a container's network all miners \
+             have one address."
+        } else {
+            "If they are yours, raise listen.max_miners."
+        }
+        .into(),
+        at_ms: Some(notice.unix_ms),
         dismissable: false,
     })
 }
@@ -547,7 +666,7 @@ fn wrong_passwords(grounds: &Grounds<'_>) -> Option<Alert> {
     })
 }
 
-fn of_notice(trouble: Trouble, notice: &Notice) -> Alert {
+fn of_notice(trouble: Trouble, notice: &Notice) -> Option<Alert> {
     let (level, title, action) = match trouble {
         Trouble::State => (
             Level::Warning,
@@ -579,8 +698,10 @@ fn of_notice(trouble: Trouble, notice: &Notice) -> Alert {
             format!("Pool {slot} wanted to send your miners elsewhere"),
             "It was not done, as this is how hashrate is stolen. If it goes on, ask the pool or change it.",
         ),
+        // Told with what is true now.
+        Trouble::MinersPerAddress | Trouble::Miners | Trouble::Backup(_) => return None,
     };
-    Alert {
+    Some(Alert {
         id: trouble_id(trouble, notice),
         level,
         title,
@@ -588,7 +709,7 @@ fn of_notice(trouble: Trouble, notice: &Notice) -> Alert {
         action: action.to_owned(),
         at_ms: Some(notice.unix_ms),
         dismissable: true,
-    }
+    })
 }
 
 fn trouble_id(trouble: Trouble, notice: &Notice) -> String {
@@ -599,6 +720,9 @@ fn trouble_id(trouble: Trouble, notice: &Notice) -> String {
         Trouble::Accept => "accept_trouble".into(),
         Trouble::Config => "config_refused".into(),
         Trouble::Redirect(slot) => format!("redirect_{slot}"),
+        Trouble::MinersPerAddress => "miners_per_address".into(),
+        Trouble::Miners => "max_miners".into(),
+        Trouble::Backup(slot) => format!("backup_{slot}"),
     };
     format!("{name}:{}", notice.unix_ms)
 }
@@ -627,6 +751,7 @@ mod tests {
         notices: BTreeMap<Trouble, Notice>,
         password_set: bool,
         wrong_passwords: usize,
+        refused_by: BTreeMap<RejectReason, u64>,
     }
 
     impl World {
@@ -650,6 +775,7 @@ mod tests {
                 notices: BTreeMap::new(),
                 password_set: true,
                 wrong_passwords: 0,
+                refused_by: BTreeMap::new(),
             }
         }
 
@@ -664,6 +790,7 @@ mod tests {
                 moment: &moment,
                 notices: self.notices,
                 lately: self.lately,
+                refused_by: self.refused_by,
                 password_set: self.password_set,
                 wrong_passwords: Some(WrongTries {
                     count: self.wrong_passwords,
@@ -823,5 +950,88 @@ mod tests {
             it.notices.insert(Trouble::Log, Notice { unix_ms: 1, text });
         };
         expect(several, &["pool_down:B", "no_password", "log_trouble"]);
+    }
+
+    #[track_caller]
+    fn only(change: impl FnOnce(&mut World)) -> Alert {
+        let mut world = World::new();
+        change(&mut world);
+        let mut alerts = world.alerts();
+        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        alerts.remove(0)
+    }
+
+    #[test]
+    fn blocked_shares_are_told_with_the_true_reason() {
+        let because = |reason| {
+            let alert = only(|it| {
+                it.lately.refused = 100.0;
+                it.refused_by = [(RejectReason::Duplicate, 3), (reason, 97)].into();
+            });
+            (alert.text, alert.action)
+        };
+        let (text, action) = because(RejectReason::TooMany);
+        assert!(
+            text.contains("100 of 100 shares") && text.contains("(97)"),
+            "{text}"
+        );
+        assert!(action.contains("listen.submits_per_second"), "{action}");
+        assert!(because(RejectReason::PoolLost).1.contains("not at fault"));
+        assert!(
+            because(RejectReason::LowDifficulty)
+                .1
+                .contains("which miner")
+        );
+        let sentences = RejectReason::ALL.map(reason_in_words);
+        let different: BTreeSet<_> = sentences.iter().collect();
+        assert_eq!(different.len(), sentences.len());
+    }
+
+    #[test]
+    fn a_backup_is_told_with_its_reason_and_its_payout() {
+        let on_backup = |backup: &str, why: Option<&str>| {
+            only(|it| {
+                let text = format!(
+                    r#"{{"pools": {{"A": {{"host": "a", "wallet": "firstwallet123", "backups": [{backup:?}]}}, "B": {{"host": "b", "wallet": "y"}}}}}}"#
+                );
+                it.config = parse(&text).unwrap().config;
+                it.snapshot.pools[PoolSlot::A].backup = 1;
+                it.snapshot.pools[PoolSlot::A].address = "c:3333".into();
+                let notice = why.map(|why| Notice { unix_ms: 1, text: why.into() });
+                it.notices.extend(notice.map(|notice| (Trouble::Backup(PoolSlot::A), notice)));
+            })
+            .text
+        };
+        let plain = on_backup("c:3333", None);
+        assert!(
+            plain.contains("c:3333") && !plain.contains("pays"),
+            "{plain}"
+        );
+        let text = on_backup("otherwallet456@c:3333", Some("it rejected 40 of 50 shares"));
+        assert!(text.contains("pays another address"), "{text}");
+        assert!(
+            text.contains("a:3333: it rejected 40 of 50 shares"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn miners_that_are_turned_away_are_told_with_the_key() {
+        let turned_away = |trouble, unix_ms| {
+            let mut world = World::new();
+            let text = "172.17.0.1".to_owned();
+            world.notices.insert(trouble, Notice { unix_ms, text });
+            world.alerts()
+        };
+        let now = now().unix_ms;
+        let alerts = turned_away(Trouble::MinersPerAddress, now);
+        assert!(alerts[0].text.contains("172.17.0.1") && alerts[0].text.contains("256"));
+        assert!(alerts[0].action.contains("listen.max_miners_per_address"));
+        assert!(
+            turned_away(Trouble::Miners, now)[0]
+                .action
+                .contains("listen.max_miners")
+        );
+        assert!(turned_away(Trouble::MinersPerAddress, 1).is_empty());
     }
 }

@@ -12,7 +12,8 @@ use crate::system::clock::clock;
 
 /// What a client gets for whom there is no seat.
 pub(super) const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
-    Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
+    Content-Type: application/json; charset=utf-8\r\nContent-Length: 112\r\nConnection: close\r\n\r\n\
+    {\"error\":{\"code\":\"unavailable\",\"message\":\"Too many connections are open. Try again in a second.\",\"field\":null}}\n";
 
 /// How much of a body is read and written at a time, in bytes.
 const PIECE: usize = 16 * 1024;

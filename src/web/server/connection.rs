@@ -6,12 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use rouille::{Request, Response};
+use serde_json::json;
 
 use super::answer::{self, Asked};
 use super::head::{self, Head, Refused, Version};
 use super::{Handler, Limits, Seat};
 use crate::shell::connection::prepare;
 use crate::system::clock::clock;
+use crate::web::json;
 
 /// How much is read at a time, in bytes.
 const PIECE: usize = 8 * 1024;
@@ -177,9 +179,29 @@ impl Client<'_> {
     }
 }
 
-/// An answer of our own.
+/// An answer of our own, in the form of all errors.
 fn in_words(status: u16) -> Response {
-    Response::text(format!("{status} {}\n", answer::reason(status))).with_status_code(status)
+    let (code, message) = match status {
+        408 => ("too_slow", "The request took too long to arrive."),
+        411 => (
+            "length_required",
+            "A request with a body needs a Content-Length.",
+        ),
+        413 => ("too_large", "The body is larger than 1 MiB."),
+        417 => (
+            "bad_request",
+            "The only expectation that is understood is 100-continue.",
+        ),
+        431 => (
+            "head_too_large",
+            "The request's headers are too large or too many.",
+        ),
+        500 => ("failed", "DPMP failed to answer. The log says why."),
+        505 => ("bad_request", "Only HTTP/1.0 and HTTP/1.1 are understood."),
+        _ => ("bad_request", "This is not a valid HTTP request."),
+    };
+    let error = json!({"code": code, "message": message, "field": null});
+    json::respond(&json!({ "error": error })).with_status_code(status)
 }
 
 /// Reads what is there, waiting no longer than until then; too late is always [`ErrorKind::TimedOut`].
