@@ -168,7 +168,8 @@ fn a_flood_of_submits_is_answered_and_not_passed_on() {
     let params = json!([
         client.user,
         work.notify.job_id,
-        "00",
+        "00".repeat(work.e2_size),
+        // Out of range.
         "00000000",
         "00000000"
     ]);

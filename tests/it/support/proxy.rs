@@ -173,7 +173,20 @@ impl Proxy {
                 && TcpStream::connect(self.address()).is_ok()
                 && (self.config["gui"]["enabled"] == false
                     || TcpStream::connect(self.pages_address()).is_ok())
+                && self.minds_signals()
         });
+    }
+
+    /// Whether it has begun to wait for signals, which it does last. Before that one ends it at once.
+    fn minds_signals(&self) -> bool {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else {
+            // Not Linux: there is no telling.
+            return true;
+        };
+        let names = threads.flatten().map(|thread| thread.path().join("comm"));
+        names
+            .filter_map(|name| fs::read_to_string(name).ok())
+            .any(|name| name.trim() == "ctrl-c")
     }
 
     /// Where miners connect.
