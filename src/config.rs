@@ -228,6 +228,9 @@ pub struct PoolConfig {
     /// A pool that leaves a share unanswered for so long is down, 1 to 600 s; 30 s by default. Key:
     /// `answer_seconds`.
     pub answer: Duration,
+    /// A pool that gives nothing new for so long, though it used to, is not worked for, 5 to 86,400 s; 900 s by
+    /// default. Key: `job_seconds`.
+    pub job: Duration,
 }
 
 impl PoolConfig {
@@ -285,6 +288,7 @@ impl fmt::Debug for PoolConfig {
             password,
             stall,
             answer,
+            job,
         } = self;
         f.debug_struct("PoolConfig")
             .field("name", name)
@@ -298,6 +302,7 @@ impl fmt::Debug for PoolConfig {
             .field("password", &password.as_ref().map(|_| "(not shown)"))
             .field("stall", stall)
             .field("answer", answer)
+            .field("job", job)
             .finish()
     }
 }

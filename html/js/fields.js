@@ -46,7 +46,7 @@ const LABELS = {
   "logging.keep_files": "Full files to keep",
   "logging.show_wallets": "Show whole wallets",
 };
-const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", backups: "Backups", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers" };
+const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", backups: "Backups", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers", job_seconds: "New job timeout" };
 const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB" };
 
 export function labelOf(path) {

@@ -144,6 +144,7 @@ impl Reader<'_> {
         let password = self.get(&keys.password);
         let stall = self.get(&keys.stall);
         let answer = self.get(&keys.answer);
+        let job = self.get(&keys.job);
         let tls = Tls {
             // The sample has a false in each file, so that it cannot mean more than silence.
             enabled: self.get(&keys.tls) || place.as_ref().is_some_and(|place| place.tls),
@@ -182,6 +183,7 @@ impl Reader<'_> {
             password,
             stall,
             answer,
+            job,
         };
         self.warn_of_repeated(keys, &pool);
         Some(pool)

@@ -339,6 +339,7 @@ pub(super) struct PoolKeys {
     pub(super) password: Key<Secret>,
     pub(super) stall: Key<Seconds>,
     pub(super) answer: Key<Seconds>,
+    pub(super) job: Key<Seconds>,
 }
 
 macro_rules! pool_keys {
@@ -451,7 +452,18 @@ macro_rules! pool_keys {
                     max: 600,
                 },
                 |c| of_pool(c, $slot, |pool| seconds(pool.answer)),
-                "Seconds without the answer to a share after which a connection to the pool counts as dead.",
+                "Seconds after which a share without an answer is lost. After three in a row the pool counts as down.",
+            ),
+            job: Key::live(
+                concat!($section, ".job_seconds"),
+                Seconds {
+                    default: 900,
+                    min: 5.0,
+                    max: 86_400,
+                },
+                |c| of_pool(c, $slot, |pool| seconds(pool.job)),
+                "Seconds without a new job after which miners work for the other pool. It applies only to pools that \
+                 usually send new jobs more often.",
             ),
         }
     };
@@ -682,7 +694,7 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 70] {
+pub(super) fn all() -> [&'static dyn AnyKey; 72] {
     [
         &listen::HOST,
         &listen::PORT,
@@ -719,6 +731,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 70] {
         &POOL_A.password,
         &POOL_A.stall,
         &POOL_A.answer,
+        &POOL_A.job,
         &POOL_B.name,
         &POOL_B.host,
         &POOL_B.port,
@@ -732,6 +745,7 @@ pub(super) fn all() -> [&'static dyn AnyKey; 70] {
         &POOL_B.password,
         &POOL_B.stall,
         &POOL_B.answer,
+        &POOL_B.job,
         &scheduler::MODE,
         &scheduler::WEIGHT_A,
         &scheduler::WEIGHT_B,

@@ -16,6 +16,7 @@ use crate::core::survey::Survey;
 use crate::core::templates::Templates;
 use crate::core::upstream::open::Step;
 use crate::core::upstream::{Loss, Talk, Upstream};
+use crate::core::verdict::news::{Left, News};
 use crate::core::verdict::{Answers, Flaw};
 use crate::core::version_form::Forms;
 use crate::stratum::job::Notify;
@@ -62,6 +63,12 @@ pub struct Pool {
     pub lost: Meter,
     /// How it answers shares.
     pub answers: Answers,
+    /// Its jobs as they came.
+    pub news: News,
+    /// Since when the other pool has left the block that its jobs stand on.
+    pub left: Option<Left>,
+    /// What it was said to be set aside for.
+    pub told_flaw: Option<Flaw>,
     /// The proxy's own looks at all its addresses.
     pub survey: Survey,
     /// Since when it is down.
@@ -111,6 +118,9 @@ impl Pool {
             answered: Meter::new(now.at),
             lost: Meter::new(now.at),
             answers: Answers::default(),
+            news: News::default(),
+            left: None,
+            told_flaw: None,
             survey: Survey::new(slot),
             down_at: None,
             ready: 0,
@@ -164,6 +174,7 @@ impl Pool {
         self.latency = None;
         self.refusal = None;
         self.answers = Answers::default();
+        self.news = News::default();
     }
 
     /// Notes how long it took to answer a share.
@@ -254,12 +265,12 @@ impl Pool {
 
     /// What makes it no good though it can be reached and gives work, and since when.
     pub fn flaw(&self) -> Option<(Flaw, Now)> {
-        self.answers.flaw()
+        self.answers.flaw().or(self.news.flaw())
     }
 
     /// Whether what is done for it earns nothing, so that nothing is missed at it.
     pub fn earns_nothing(&self) -> bool {
-        self.answers.flaw().is_some()
+        self.flaw().is_some_and(|(flaw, _)| flaw.earns_nothing())
     }
 
     /// Whether miners are to work for the other pool.

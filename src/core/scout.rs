@@ -126,6 +126,8 @@ impl Core {
         });
         if let Heard::Lost(loss) = heard {
             self.on_scout_lost(conn, &loss, now, out);
+        } else if self.offers_old_work(conn.slot, now) {
+            self.end_look(conn.slot, false, now, out);
         } else if self.answers(conn.slot, now) {
             self.end_look(conn.slot, true, now, out);
         } else {
@@ -153,6 +155,13 @@ impl Core {
             let has_come_for_work = !open.user().is_empty();
             open.is_ready() && (!has_come_for_work || open.has_work(now.at))
         })
+    }
+
+    /// Whether it has got as far as work that is of no use.
+    fn offers_old_work(&self, slot: PoolSlot, now: Now) -> bool {
+        let scout = self.pools[slot].sites.scout.open();
+        let job = scout.and_then(|open| open.jobs.latest());
+        job.is_some_and(|job| self.is_old(&job.notify, now))
     }
 
     pub(super) fn on_scout_lost(

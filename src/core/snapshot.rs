@@ -91,6 +91,8 @@ pub struct PoolView {
     pub flaw: Option<&'static str>,
     /// Since when connections are authorized and none was given a job, in milliseconds since 1970.
     pub jobless_since: Option<u64>,
+    /// Since when the other pool has left the block that its jobs stand on, in milliseconds since 1970.
+    pub left_since: Option<u64>,
     /// Shares that it answered in the last ten minutes, and shares sent to it that got no answer.
     pub answered_and_lost: [f64; 2],
     /// Its words, if it refused to authorize the last worker that asked.
@@ -271,6 +273,7 @@ impl Core {
                 None => pool.trouble.clone(),
             },
             flaw: flaw.map(|(flaw, _)| flaw.label()),
+            left_since: pool.left.map(|left| When::from(left.since).unix_ms(now)),
             jobless_since: pool.jobless_since().map(|since| since.unix_ms(now)),
             answered_and_lost: [&pool.answered, &pool.lost]
                 .map(|meter| meter.sum(Duration::from_secs(600), now.at)),

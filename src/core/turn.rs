@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Config;
 use crate::core::action::Action;
@@ -91,9 +92,13 @@ impl Turn<'_> {
         slot: PoolSlot,
         before: Option<&Arc<Notify>>,
         is_job: bool,
+        opened: Instant,
     ) {
         let pool = &mut self.pools[slot];
         if is_job || before.map(Arc::as_ptr) != pool.latest.as_ref().map(Arc::as_ptr) {
+            if let Some(job) = &pool.latest {
+                pool.news.hear(job, opened, self.now);
+            }
             pool.job_at = Some(self.now.into());
         }
     }

@@ -5,6 +5,7 @@
 //! work. Now and then one miner tries it with a few shares, until it is good again.
 
 mod enforce;
+pub mod news;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -59,6 +60,10 @@ pub enum Flaw {
     Mute,
     /// It rejects most shares, stale ones aside.
     Rejecting,
+    /// Its jobs stand on a block that the other pool has left.
+    Behind,
+    /// It gives no new job, though it used to.
+    WithoutNews,
 }
 
 impl Flaw {
@@ -67,6 +72,16 @@ impl Flaw {
         match self {
             Self::Mute => "mute",
             Self::Rejecting => "rejecting",
+            Self::Behind => "behind",
+            Self::WithoutNews => "without_news",
+        }
+    }
+
+    /// Whether what is done for the pool earns nothing, so that nothing is missed at it.
+    pub fn earns_nothing(self) -> bool {
+        match self {
+            Self::Mute | Self::Rejecting => true,
+            Self::Behind | Self::WithoutNews => false,
         }
     }
 
@@ -75,6 +90,8 @@ impl Flaw {
         match self {
             Self::Mute => "it does not answer shares",
             Self::Rejecting => "it rejects most shares",
+            Self::Behind => "its jobs are for an old block",
+            Self::WithoutNews => "it gives no new job",
         }
     }
 }
@@ -206,8 +223,6 @@ pub struct Answers {
     suspect_since: Option<Instant>,
     /// Whether they are since this was last looked at.
     suspect: bool,
-    /// Whether it was set aside, or is not any more, since this was last taken.
-    changed: bool,
 }
 
 /// A pool that was set aside.
@@ -428,11 +443,6 @@ impl Answers {
         })
     }
 
-    /// Whether it was set aside, or is not any more, since the last call.
-    pub fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
-    }
-
     fn trial(&self) -> Option<&Trial> {
         self.doubt.as_ref()?.trial.as_ref()
     }
@@ -459,7 +469,6 @@ impl Answers {
             tried: VecDeque::new(),
         });
         self.failed = self.failed.saturating_add(1);
-        self.changed = true;
     }
 
     fn trial_failed(&mut self, now: Instant) {
@@ -496,7 +505,6 @@ impl Answers {
         self.recent.clear();
         (self.last, self.suspect_since, self.suspect) = (LastAnswers::default(), None, false);
         self.in_vain = 0;
-        self.changed = true;
     }
 }
 
@@ -520,11 +528,12 @@ pub fn choice(pools: &PerPool<Pool>, miner: MinerId, has_work: PerPool<bool>) ->
         return PerPool::from_fn(|slot| slot == tried);
     }
     let good = PerPool::from_fn(|slot| has_work[slot] && !pools[slot].is_set_aside());
-    if good.iter().any(|(_, good)| *good) {
-        good
-    } else {
-        has_work
-    }
+    // Work on an old block may still be paid.
+    let paid = PerPool::from_fn(|slot| has_work[slot] && !pools[slot].earns_nothing());
+    let best = [good, paid]
+        .into_iter()
+        .find(|best| best.iter().any(|(_, yes)| *yes));
+    best.unwrap_or(has_work)
 }
 
 fn later(now: Instant, time: Duration) -> Instant {
@@ -564,7 +573,7 @@ mod tests {
         for sent in 1..=3 {
             answers.unanswered(clock.at(sent), clock.now(sent + 30));
         }
-        assert!(answers.is_mute() && answers.take_changed());
+        assert!(answers.is_mute());
         answers
     }
 
@@ -622,7 +631,7 @@ mod tests {
         let clock = clock();
         let mut answers = mute(&clock);
         answers.answered(clock.at(1), clock.at(41));
-        assert!(answers.flaw().is_none() && answers.take_changed());
+        assert_eq!(answers.flaw(), None);
         for sent in 2..40 {
             answers.unanswered(clock.at(sent), clock.now(sent + 45));
         }

@@ -40,6 +40,30 @@ pub struct Notify {
     pub clean: bool,
 }
 
+impl Notify {
+    /// The hash of the block before.
+    pub fn previous(&self) -> BlockHash {
+        let mut hash = [0; 32];
+        let words = self.prevhash.chunks_exact(4).rev();
+        for (to, from) in hash.chunks_exact_mut(4).zip(words) {
+            to.copy_from_slice(from);
+        }
+        BlockHash(hash)
+    }
+
+    /// The height of the block to be, if the coinbase begins with it (BIP 34).
+    pub fn height(&self) -> Option<u64> {
+        // Version, number of inputs, and the empty outpoint.
+        let script = self.coinb1.get(4 + 1 + 36..)?;
+        let (_, push) = script.split_first()?;
+        let (size, data) = push.split_first()?;
+        let size = usize::from(*size);
+        let bytes = data.get(..size).filter(|_| (1..=8).contains(&size))?;
+        let number = bytes.iter().rev();
+        Some(number.fold(0, |height, byte| (height << 8) | u64::from(*byte)))
+    }
+}
+
 /// A pool's job together with everything that was in force on the pool connection when it came.
 /// It never changes: what happens to the connection later concerns later jobs (QUIRKS Q40).
 #[derive(Clone)]
@@ -381,6 +405,40 @@ mod tests {
         let text = "0100000050120119172a610421a6c3011dd330d9df07b63616c2cc1f1cd00200000000006657a9252aacd5c0b2940996ecff952228c3067cc38d4885efb5a4ac4247e9f337221b4d4c86041b0f2b5710";
         hex::decode_to_slice(text, &mut header).unwrap();
         header
+    }
+
+    #[test]
+    fn the_block_before_and_the_height_are_read_from_a_job() {
+        let mut prevhash = [0; 32];
+        // The wire has the hash of block 99,999 with its words in reverse order.
+        let hash = "000000000002d01c1fccc21636b607dfd930d31d01c3a62104612a1719011250";
+        let bytes = hex::decode(hash).unwrap();
+        for (to, from) in prevhash
+            .chunks_exact_mut(4)
+            .zip(bytes.chunks_exact(4).rev())
+        {
+            to.copy_from_slice(from);
+        }
+        let start =
+            "02000000010000000000000000000000000000000000000000000000000000000000000000ffffffff";
+        let mut notify = Notify {
+            job_id: "1".into(),
+            prevhash,
+            coinb1: hex::decode(format!("{start}170336eb0c5075")).unwrap(),
+            coinb2: Vec::new(),
+            branches: Vec::new(),
+            version: 1,
+            nbits: 0x1b04_864c,
+            ntime: 0,
+            clean: true,
+        };
+        assert_eq!(notify.previous().to_string(), hash);
+        assert!(notify.previous().is_block(notify.nbits));
+        assert_eq!(notify.height(), Some(0x0c_eb36));
+        for coinb1 in ["", "0200", &format!("{start}17"), &format!("{start}1709aa")] {
+            notify.coinb1 = hex::decode(coinb1).unwrap();
+            assert_eq!(notify.height(), None, "{coinb1}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod faults;
 mod follow;
 mod forms;
 mod lines;
+mod news;
 mod outages;
 mod quirks;
 mod split;

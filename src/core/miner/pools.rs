@@ -126,7 +126,9 @@ impl Miner {
         let had = talk.latest.clone();
         let heard = self.upstreams[slot].heard(conn, message, &mut talk);
         turn.tell_learnt(slot, before);
-        turn.note_job(slot, had.as_ref(), matches!(heard, Heard::Job));
+        let open = self.upstreams[slot].open_mut();
+        let opened = open.as_ref().map_or(turn.now.at, |open| open.opened());
+        turn.note_job(slot, had.as_ref(), matches!(heard, Heard::Job), opened);
         let open = self.upstreams[slot].open_mut();
         if open.is_some_and(Open::begins_to_work) && turn.pools[slot].work_begun(turn.now) {
             turn.opened = Some(slot);

@@ -266,6 +266,11 @@ impl Open {
         self.difficulty
     }
 
+    /// When the connection was made.
+    pub fn opened(&self) -> Instant {
+        self.opened
+    }
+
     /// How long ago the connection was made.
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.opened)

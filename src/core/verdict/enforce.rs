@@ -1,10 +1,15 @@
 //! Verdicts at work: pools are set aside and taken again, and a miner is sent to try one.
 
+use std::time::Instant;
+
 use crate::core::action::Action;
 use crate::core::fact::Fact;
 use crate::core::pool::Health;
-use crate::core::verdict::LastAnswers;
+use crate::core::schedule::Rules;
+use crate::core::verdict::news::Proof;
+use crate::core::verdict::{Flaw, LastAnswers};
 use crate::core::{Core, Due};
+use crate::stratum::job::Notify;
 use crate::units::{MinerId, Now, PoolSlot};
 
 impl Core {
@@ -23,12 +28,33 @@ impl Core {
             }
             self.pools[slot].answers.end_overdue_trial(patience, now.at);
             self.look_at_trial(slot, now, out);
-            if self.pools[slot].answers.take_changed() {
-                self.tell_verdict(slot, now, out);
+            let news = self.look_at_news(slot, now);
+            let flaw = self.pools[slot].flaw().map(|(flaw, _)| flaw);
+            if flaw.is_some() != self.pools[slot].told_flaw.is_some() {
+                self.tell_verdict(slot, flaw, now, out);
             }
-            let deadline = self.pools[slot].answers.next_deadline(patience);
-            self.agenda.set(Due::Verdict(slot), deadline);
+            let trial = self.pools[slot].answers.next_deadline(patience);
+            self.agenda
+                .set(Due::Verdict(slot), trial.into_iter().chain(news).min());
         }
+    }
+
+    /// Compares the jobs of both pools; when that may have another result.
+    fn look_at_news(&mut self, slot: PoolSlot, now: Now) -> Option<Instant> {
+        let config = self.config.pool_in_use(slot)?;
+        let (proof, patience) = (Proof::of_chain(&config.chain), config.job);
+        let other = &self.pools[slot.other()].news;
+        let left = self.pools[slot].news.left_by(other, proof);
+        let pool = &mut self.pools[slot];
+        pool.left = left;
+        pool.news.judge(left, patience, now);
+        pool.news.next_deadline(left, patience, now.at)
+    }
+
+    /// Whether a job stands on a block that one of the pools has left.
+    pub(in crate::core) fn is_old(&self, job: &Notify, now: Now) -> bool {
+        let mut pools = self.pools.iter();
+        pools.any(|(_, pool)| pool.news.has_left(job.previous(), now.at))
     }
 
     /// Chooses the miner that tries a pool.
@@ -60,11 +86,26 @@ impl Core {
     }
 
     /// Tells that a pool was set aside, or is not any more, and brings the miners in line.
-    fn tell_verdict(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
-        let flaw = self.pools[slot].flaw();
+    fn tell_verdict(
+        &mut self,
+        slot: PoolSlot,
+        flaw: Option<Flaw>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        // What was worked until now counts as it did until now.
+        let before = std::mem::replace(&mut self.pools[slot].told_flaw, flaw);
+        let rules = Rules {
+            frozen: before.is_some_and(Flaw::earns_nothing)
+                || self.pools[slot.other()].earns_nothing(),
+            ..self.rules()
+        };
+        for miner in self.miners.values_mut() {
+            miner.account(now.at, &rules, &mut self.ledger);
+        }
         let is_up = self.pools[slot].health == Health::Up;
         match flaw {
-            Some((flaw, _)) => out.push(Action::Report(Fact::PoolDown {
+            Some(flaw) => out.push(Action::Report(Fact::PoolDown {
                 slot,
                 reason: flaw.text().to_owned(),
             })),

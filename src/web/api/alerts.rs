@@ -184,6 +184,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(unpaid(grounds, slot));
         alerts.extend(any_certificate(grounds, slot));
         alerts.extend(rejects(grounds, slot));
+        alerts.extend(left_behind(grounds, slot));
         alerts.extend(no_job(grounds, slot));
         alerts.extend(shares_lost(grounds, slot));
         alerts.extend(block_found(grounds, slot));
@@ -288,10 +289,15 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
 fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: &str) -> Alert {
     let title = match flaw {
         "mute" => format!("Pool {slot} does not answer shares"),
+        "behind" => format!("Pool {slot} works on an old block"),
+        "without_news" => format!("Pool {slot} gives no new job"),
         _ => format!("Pool {slot} rejects most shares"),
     };
     let other_works = in_use(grounds, slot.other()).is_some_and(|other| other.health == "up");
-    let text = if other_works {
+    let listens = matches!(flaw, "behind" | "without_news");
+    let text = if other_works && listens {
+        "Your miners work for the other pool until this one sends a new job. Work on an old job cannot find a block."
+    } else if other_works {
         "Your miners work for the other pool. DPMP tries this one with a few shares now and then, and goes back to it \
          as soon as it is well."
     } else {
@@ -307,6 +313,25 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: &str) -
         at_ms: Some(pool.health_since),
         dismissable: false,
     }
+}
+
+/// The other pool has gone on to a newer block.
+fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot).filter(|pool| pool.flaw.is_none() && pool.health == "up")?;
+    let since = pool.left_since?;
+    let age = grounds.moment.now.unix_ms.saturating_sub(since);
+    (age >= PATIENCE_FOR_JOB).then(|| Alert {
+        id: format!("pool_old_block:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} gives no new job"),
+        text: format!(
+            "Its jobs are for an old block: pool {} has gone on to a newer one.",
+            slot.other()
+        ),
+        action: "Usually the pool's node hangs. If it lasts, look at the pool's own page.".into(),
+        at_ms: Some(since),
+        dismissable: false,
+    })
 }
 
 /// It takes miners and gives them nothing to do.
@@ -857,6 +882,17 @@ mod tests {
             it.snapshot.pools[B].flaw = Some("rejecting");
         };
         expect(rejecting, &["pool_rejecting:B"]);
+        let flawed = |it: &mut World, flaw| {
+            it.snapshot.pools[B].health = "down";
+            it.snapshot.pools[B].flaw = Some(flaw);
+        };
+        expect(|it| flawed(it, "behind"), &["pool_behind:B"]);
+        expect(|it| flawed(it, "without_news"), &["pool_without_news:B"]);
+        let left = |it: &mut World, for_ms: u64| {
+            it.snapshot.pools[A].left_since = Some(now().unix_ms - for_ms);
+        };
+        expect(|it| left(it, 31_000), &["pool_old_block:A"]);
+        expect(|it| left(it, 10_000), &[]);
         let jobless = |it: &mut World, for_ms: u64| {
             it.snapshot.pools[A].jobless_since = Some(now().unix_ms - for_ms);
         };
