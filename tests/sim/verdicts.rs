@@ -158,7 +158,11 @@ fn a_mute_pool_is_taken_again_with_its_first_answer_and_its_time_is_not_made_up_
 
 #[test]
 fn an_answer_that_comes_late_ends_the_verdict_at_once() {
-    let mut world = world(1, 2.0, PoolOptions::default());
+    let speaks = PoolOptions {
+        job_interval: Some(seconds(10)),
+        ..PoolOptions::default()
+    };
+    let mut world = world(1, 2.0, speaks);
     world.run(seconds(60), |_| ());
     // From now on an answer takes 44 s.
     world.sites[A].far = seconds(22);
