@@ -164,8 +164,8 @@ fn an_answer_that_comes_late_ends_the_verdict_at_once() {
     };
     let mut world = world(1, 2.0, speaks);
     world.run(seconds(60), |_| ());
-    // From now on an answer takes 44 s.
-    world.sites[A].far = seconds(22);
+    // From now on an answer takes 36 s.
+    world.sites[A].far = seconds(18);
     while health(&mut world, A) != "down" {
         world.run(seconds(1), |_| ());
     }
