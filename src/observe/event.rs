@@ -25,10 +25,19 @@ pub fn line(fact: &Fact, unix_ms: u64, count: u64, show_wallets: bool) -> String
 }
 
 /// The line of what a library says. It is not one of our facts, but it must not spoil the log's form either.
-pub(super) fn library_line(level: Level, target: &str, text: &str, unix_ms: u64) -> String {
+pub(super) fn library_line(
+    level: Level,
+    target: &str,
+    text: &str,
+    unix_ms: u64,
+    count: u64,
+) -> String {
     let mut fields = Fields::new(Name::LibraryMessage, level, unix_ms, false);
     fields.put("library", target);
     fields.text("text", text);
+    if count > 1 {
+        fields.put("count", count);
+    }
     fields.into_line()
 }
 
@@ -91,7 +100,7 @@ mod tests {
             hidden += usize::from(line(&fact, 0, 1, true).contains(ADDRESS));
         }
         assert!(hidden >= 5, "{hidden}");
-        assert!(!library_line(Level::Warn, "x", ADDRESS, 0).contains(ADDRESS));
+        assert!(!library_line(Level::Warn, "x", ADDRESS, 0, 1).contains(ADDRESS));
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Bound {
         Self {
             what: "KiB of address space (ulimit -v)",
             allowed,
-            own: 256 * 1024,
+            own: 160 * 1024,
             per_miner: 2048,
         }
     }
@@ -177,7 +177,7 @@ mod tests {
         let memory = Room::first_reached([Some(Bound::memory(128 * 1024)), None]);
         assert_eq!(memory.miners(), 532);
         let addresses = Room::first_reached([Some(Bound::addresses(1024 * 1024))]);
-        assert_eq!(addresses.miners(), 332);
+        assert_eq!(addresses.miners(), 380);
         assert_eq!(room(65_530, 10, 1_024).miners(), 0);
         assert_eq!(Room::first_reached([None, None, None]).miners(), u32::MAX);
     }

@@ -97,7 +97,18 @@ pub(super) struct Line {
 
 /// Decides about each line. All handles share it.
 #[derive(Debug, Default)]
-pub(super) struct Limiter(Mutex<State>);
+pub(super) struct Limiter {
+    state: Mutex<State>,
+    library: Mutex<Library>,
+}
+
+/// What libraries say, whatever it is.
+#[derive(Debug, Default)]
+struct Library {
+    allowance: Option<Allowance>,
+    /// Since the last line.
+    held: u64,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -126,7 +137,7 @@ impl Limiter {
             return Some(1);
         };
         let kind = (event::name(fact), what);
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let source = state.place(source, kind);
         let watched = state.watch(source, kind, pace, now.at);
         let within_own = watched.allowance.take(watched.pace.each, now.at);
@@ -145,6 +156,17 @@ impl Limiter {
         None
     }
 
+    /// For how many messages of libraries a line is to be written now; `None`: it is counted for the next one.
+    pub(super) fn admit_library(&self, now: Instant) -> Option<u64> {
+        let mut library = self.library.lock();
+        let Library { allowance, held } = &mut *library;
+        *held += 1;
+        allowance
+            .get_or_insert_with(|| Allowance::full(FEW.each, now))
+            .take(FEW.each, now)
+            .then(|| std::mem::take(held))
+    }
+
     /// What has waited for its minute to be over, the oldest first.
     pub(super) fn due(&self, now: Instant) -> Vec<Line> {
         self.take(now, |held| {
@@ -158,7 +180,7 @@ impl Limiter {
     }
 
     fn take(&self, now: Instant, is_due: impl Fn(&Held) -> bool) -> Vec<Line> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let mut taken = Vec::new();
         for ((source, kind), watched) in &mut state.watched {
             if let Some(held) = watched.held.take_if(|held| is_due(held)) {
@@ -301,9 +323,8 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
                 ShareOutcome::Lost(_) => (source, "lost", FEW),
             }
         }
-        Fact::StateProblem { .. } | Fact::AcceptFailed { .. } | Fact::SlowTurn { .. } => {
-            (Source::Program, "", FEW)
-        }
+        Fact::AcceptFailed { .. } => (Source::Program, "", ONE),
+        Fact::StateProblem { .. } | Fact::SlowTurn { .. } => (Source::Program, "", FEW),
         Fact::LoginRefused { from } => (Source::Address(*from), "", ONE),
         Fact::LoggedIn { from } => (Source::Address(*from), "", FEW),
         Fact::ConfigApplied { .. }
@@ -416,12 +437,21 @@ mod tests {
             let due = limiter.due(now.at);
             lines += more + u64::try_from(due.len()).unwrap();
             events += of + summed_up(&due).iter().sum::<u64>();
-            assert!(limiter.0.lock().watched.len() <= MOST_WATCHED + 1);
+            assert!(limiter.state.lock().watched.len() <= MOST_WATCHED + 1);
         }
         // The first ones, and then as many as all together may have, and those that are counted together.
         assert!(lines <= 2500 + 600 + 20, "{lines}");
         let rest = limiter.rest(later(start, 600).at);
         assert_eq!(events + summed_up(&rest).iter().sum::<u64>(), told);
+    }
+
+    #[test]
+    fn libraries_are_bounded_too() {
+        let limiter = Limiter::default();
+        let now = clock::now();
+        let lines = (0..100).filter(|_| limiter.admit_library(now.at).is_some());
+        assert_eq!(lines.count(), 20);
+        assert_eq!(limiter.admit_library(later(now, 60).at), Some(81));
     }
 
     #[test]

@@ -254,9 +254,13 @@ impl LogWriter for Outputs {
         } else if record.target() == FILE_TARGET {
             self.write_lines(&record.args().to_string());
         } else if self.wants(record.level()) {
+            let now = clock::now();
+            let Some(count) = self.shared.limiter.admit_library(now.at) else {
+                return Ok(());
+            };
             let text = record.args().to_string();
-            let mut line =
-                event::library_line(record.level(), record.target(), &text, clock::now().unix_ms);
+            let (level, target) = (record.level(), record.target());
+            let mut line = event::library_line(level, target, &text, now.unix_ms, count);
             self.shared
                 .tail
                 .push((Name::LibraryMessage, record.level()), &line);
