@@ -22,7 +22,9 @@ export function measuredCard() {
       const span = commonSpan(split);
       split.windows.forEach((window, i) => rows[i]?.show(window, split.target.A, span));
       const exact = ratio(split.time.now);
-      setText(time, exact ? `By time, which is exact: ${exact} since the start.` : "");
+      const { by, share_a: share, seconds } = split.measured ?? {};
+      if (by === "work") setText(time, `By work: ${ratio(share)} in the last ${LABELS[seconds] ?? duration(seconds)}. Time was split ${exact} since the start, but the shares differ from that by more than luck.`);
+      else setText(time, exact ? `By time, which is exact: ${exact} since the start.` : "");
     },
   };
 }

@@ -91,7 +91,17 @@ struct Best {
 struct Split {
     target: PerPool<f64>,
     time: Time,
+    measured: Shown,
     windows: Vec<Measured>,
+}
+
+/// The split to be shown: by time, or by work where the two differ by more than chance.
+#[derive(Debug, PartialEq, Serialize)]
+struct Shown {
+    share_a: Option<f64>,
+    by: &'static str,
+    /// Over how long, in seconds; `None`: since the start.
+    seconds: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -144,6 +154,7 @@ pub fn status(
         refused_here: snapshot.refused.clone(),
         split: Split {
             target: PerPool::from_fn(|slot| moment.config.share(slot)),
+            measured: shown(&windows, time_share_a(snapshot)),
             time: Time {
                 now: time_share_a(snapshot),
             },
@@ -187,6 +198,27 @@ pub(super) fn time_share_a(snapshot: &Snapshot) -> Option<f64> {
         snapshot.pools[PoolSlot::B].seconds,
     );
     part(a, a + b)
+}
+
+/// By work as far back as it differs from the time by more than three standard deviations, and by more than a point.
+fn shown(windows: &[Measured], time: Option<f64>) -> Shown {
+    let differs =
+        |window: &&Measured| match (window.share_a, window.time_share_a, window.expected_error) {
+            (Some(work), Some(time), Some(error)) => (work - time).abs() > (3.0 * error).max(0.01),
+            _ => false,
+        };
+    match windows.iter().rev().find(differs) {
+        Some(window) => Shown {
+            share_a: window.share_a,
+            by: "work",
+            seconds: Some(window.seconds),
+        },
+        None => Shown {
+            share_a: time,
+            by: "time",
+            seconds: None,
+        },
+    }
 }
 
 fn measured(minutes: u64, label: &'static str, window: &Window) -> Measured {
@@ -261,4 +293,33 @@ fn job_age(view: &PoolView, now_ms: u64) -> Option<f64> {
     let at = view.job_at.filter(|_| view.connections > 0)?;
     let age = u32::try_from(now_ms.saturating_sub(at)).unwrap_or(u32::MAX);
     Some(f64::from(age) / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_split_is_shown_by_work_where_it_differs_from_time_by_more_than_chance() {
+        let window = |seconds, work: f64, error: f64| Measured {
+            seconds,
+            label: "",
+            known_seconds: 600.0,
+            share_a: Some(work),
+            expected_error: Some(error),
+            shares: 100.0,
+            time_share_a: Some(0.5),
+        };
+        let by_time = shown(&[window(600, 0.62, 0.05)], Some(0.5));
+        assert_eq!((by_time.by, by_time.share_a), ("time", Some(0.5)));
+        let unlike = [
+            window(600, 0.62, 0.05),
+            window(3600, 0.81, 0.02),
+            window(86400, 0.51, 0.02),
+        ];
+        let by_work = shown(&unlike, Some(0.5));
+        let expected = ("work", Some(0.81), Some(3600));
+        assert_eq!((by_work.by, by_work.share_a, by_work.seconds), expected);
+        assert_eq!(shown(&[], None).by, "time");
+    }
 }
