@@ -62,6 +62,8 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
             "system",
             "shell::connection",
             // The pages send commands to the scheduler and change the configuration.
+            // Why shares were refused.
+            "stratum::reject",
             "shell::inbox",
             "shell::running",
             "shell::settings",
