@@ -61,9 +61,9 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
             "units",
             "system",
             "shell::connection",
-            // The pages send commands to the scheduler and change the configuration.
             // Why shares were refused.
             "stratum::reject",
+            // The pages send commands to the scheduler and change the configuration.
             "shell::inbox",
             "shell::running",
             "shell::settings",
