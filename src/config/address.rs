@@ -206,7 +206,7 @@ fn is_label(label: &str) -> bool {
 }
 
 /// Whether no pool can be there. The unspecified address means this very machine when it is dialled, where another pool
-/// may listen (compat Q83); a link-local one without its interface leads nowhere.
+/// may listen (compat Q80); a link-local one without its interface leads nowhere.
 pub fn leads_nowhere(address: &SocketAddr) -> bool {
     match address {
         SocketAddr::V4(address) => is_unspecified(*address.ip()),

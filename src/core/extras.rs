@@ -1,6 +1,6 @@
 //! What a pool is sent although it could do without: a suggested difficulty, the answer to its ping, our version.
 //!
-//! Some pools hang up on such a message (compat Q80). A pool that closes a connection right after one, twice in a row, is
+//! Some pools hang up on such a message (compat Q77). A pool that closes a connection right after one, twice in a row, is
 //! not sent it any more. It may have been down or restarting instead, so the suspicion is dropped when it also closes a
 //! connection on which the message was left out, and the message is tried again after a while.
 

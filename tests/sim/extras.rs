@@ -42,7 +42,7 @@ fn opened(world: &World) -> u64 {
     world.sites[PoolSlot::A].model.ledger().connections_opened()
 }
 
-/// compat Q80 (Miningcore, MiningRigRentals).
+/// compat Q77 (Miningcore, MiningRigRentals).
 #[test]
 fn a_pool_that_hangs_up_on_suggestions_is_worked_for_without() {
     for miners in [1, 30] {
@@ -103,7 +103,7 @@ fn heard(script: &Script, slot: PoolSlot, method: &str) -> usize {
         .count()
 }
 
-/// compat Q81: NerdMiner's keep-alive, and pools that hear from a miner once in hours.
+/// compat Q78: NerdMiner's keep-alive, and pools that hear from a miner once in hours.
 #[test]
 fn a_repeated_suggestion_keeps_both_connections_alive() {
     let mut script = Script::new(config([50.0, 50.0], 60.0), |_| ());
@@ -128,7 +128,7 @@ fn a_repeated_suggestion_keeps_both_connections_alive() {
     }
 }
 
-/// compat Q82: a pool's own request has the number of a share that waits.
+/// compat Q79: a pool's own request has the number of a share that waits.
 #[test]
 fn what_a_pool_says_to_our_answer_is_not_the_answer_to_a_share() {
     let ack = |id: u64| json!({"id": id, "result": true, "error": null});

@@ -29,7 +29,7 @@ const STEP_PATIENCE: Duration = Duration::from_secs(10);
 const CONFIGURE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A suggestion that a miner repeats is passed on if the pool was told nothing for this long: some miners keep their
-/// connection alive with it (compat Q81).
+/// connection alive with it (compat Q78).
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// How long the answer to a share is held back while it may be the answer to something else.
@@ -88,7 +88,7 @@ pub struct Open {
     /// What it could do without and was sent, or not, within the last seconds.
     extras: Vec<Offered>,
     /// Numbers under which the pool asked us something while a request of ours had the same one: an answer with it may
-    /// be meant for either (compat Q82).
+    /// be meant for either (compat Q79).
     ambiguous: BTreeSet<u64>,
     /// The answer to such a share, until a second one comes or not.
     held: Option<Held>,
