@@ -440,7 +440,7 @@ pub enum TurnedAway {
     /// It spoke another protocol.
     OtherProtocol(String),
     /// It came to the port for TLS, and the handshake failed.
-    TlsFailed(String),
+    TlsFailed(TlsFault),
     /// The proxy stops.
     Stopping,
 }
@@ -460,7 +460,7 @@ impl TurnedAway {
             }
             Self::TooMuchRubbish => "too many lines that are no messages".into(),
             Self::OtherProtocol(what) => format!("it sent {what}"),
-            Self::TlsFailed(why) => format!("TLS handshake: {why}"),
+            Self::TlsFailed(fault) => format!("TLS handshake: {}", fault.text),
             Self::Stopping => "the proxy stops".into(),
         }
     }
@@ -479,6 +479,15 @@ impl TurnedAway {
             Self::Stopping => "stopping",
         }
     }
+}
+
+/// Why a TLS handshake with a miner failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFault {
+    /// A short name. Faults of different kinds do not hide each other in the log.
+    pub kind: &'static str,
+    /// In words for the owner.
+    pub text: String,
 }
 
 /// Why another address is used.

@@ -106,7 +106,6 @@ fn what_goes_wrong_is_told() {
     plain.send_bytes(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n");
     assert!(plain.is_closed_within(AT_ONCE));
     refused("it speaks plain text on the port for TLS");
-    // The same kind of trouble is told once a second.
     wait_until(SOON, "distrust to be told", || {
         distrust(address);
         proxy.logged(

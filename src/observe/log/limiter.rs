@@ -268,11 +268,17 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
             };
             // The owner's setting is at fault, not the peer: other protocols that it spoke must not hide that.
             let expected = "no PROXY header";
-            let what = if matches!(reason, TurnedAway::OtherProtocol(what) if what.starts_with(expected))
-            {
-                "no_proxy_header"
-            } else {
-                reason.label()
+            let what = match reason {
+                TurnedAway::OtherProtocol(what) if what.starts_with(expected) => "no_proxy_header",
+                TurnedAway::TlsFailed(fault) => fault.kind,
+                TurnedAway::NotSetUp
+                | TurnedAway::NotAuthorized
+                | TurnedAway::NoWork
+                | TurnedAway::ExtranonceChanged
+                | TurnedAway::ExtranonceSize
+                | TurnedAway::TooMuchRubbish
+                | TurnedAway::OtherProtocol(_)
+                | TurnedAway::Stopping => reason.label(),
             };
             (Source::Address(peer.ip()), what, pace)
         }

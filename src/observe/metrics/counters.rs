@@ -4,7 +4,7 @@ use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Result};
 
 use super::Side;
 use super::make::Make;
-use crate::core::fact::{Limit, ShareOutcome, ShareResult, SwitchCause, TurnedAway};
+use crate::core::fact::{Limit, ShareOutcome, ShareResult, SwitchCause, TlsFault, TurnedAway};
 use crate::observe::event::cause_label;
 use crate::stratum::reject::{RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
@@ -230,7 +230,10 @@ impl Miners {
             TurnedAway::ExtranonceSize,
             TurnedAway::TooMuchRubbish,
             TurnedAway::OtherProtocol(String::new()),
-            TurnedAway::TlsFailed(String::new()),
+            TurnedAway::TlsFailed(TlsFault {
+                kind: "",
+                text: String::new(),
+            }),
             TurnedAway::Stopping,
         ] {
             miners.turned_away(&reason);

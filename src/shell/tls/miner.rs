@@ -17,6 +17,7 @@ use rustls::{
     AlertDescription, CertificateError, Error, RootCertStore, ServerConfig, ServerConnection,
 };
 
+use crate::core::fact::TlsFault;
 use crate::shell::tls::{NoSession, PATIENCE, Session};
 use crate::system::clock::{clock, now};
 use crate::system::files;
@@ -76,10 +77,11 @@ impl Certificate {
         &self,
         stream: &TcpStream,
         complain: impl FnOnce(String),
-    ) -> Result<Session, String> {
+    ) -> Result<Session, TlsFault> {
         let config = self.config(complain);
-        let tls = ServerConnection::new(config).map_err(|error| error.to_string())?;
-        Session::begin(tls.into(), stream, clock() + PATIENCE).map_err(in_words)
+        let tls =
+            ServerConnection::new(config).map_err(|error| fault(NoSession::Refused(error)))?;
+        Session::begin(tls.into(), stream, clock() + PATIENCE).map_err(fault)
     }
 
     fn config(&self, complain: impl FnOnce(String)) -> Arc<ServerConfig> {
@@ -243,13 +245,14 @@ fn together(error: Error) -> anyhow::Error {
 }
 
 /// Why there is no session, in words for the owner.
-fn in_words(why: NoSession) -> String {
-    match why {
+fn fault(why: NoSession) -> TlsFault {
+    let (kind, text) = match why {
         NoSession::PlainText => {
-            "it speaks plain text on the port for TLS; it has to use listen.port, or to switch TLS on".to_owned()
+            let text = "it speaks plain text on the port for TLS; it has to use listen.port, or to switch TLS on";
+            ("plain_text", text.to_owned())
         }
-        NoSession::TooSlow => "it takes too long".to_owned(),
-        NoSession::HungUp => "the miner closed the connection".to_owned(),
+        NoSession::TooSlow => ("too_slow", "it takes too long".to_owned()),
+        NoSession::HungUp => ("closed", "the miner closed the connection".to_owned()),
         NoSession::Refused(Error::AlertReceived(
             alert @ (AlertDescription::UnknownCA
             | AlertDescription::BadCertificate
@@ -257,8 +260,14 @@ fn in_words(why: NoSession) -> String {
             | AlertDescription::CertificateExpired
             | AlertDescription::DecryptError
             | AlertDescription::UnsupportedCertificate),
-        )) => format!("the miner does not trust the certificate of listen.tls_certificate ({alert:?})"),
-        NoSession::Refused(error) => error.to_string(),
-        NoSession::Failed(error) => error.to_string(),
-    }
+        )) => {
+            let text = format!(
+                "the miner does not trust the certificate of listen.tls_certificate ({alert:?})"
+            );
+            ("distrust", text)
+        }
+        NoSession::Refused(error) => ("refused", error.to_string()),
+        NoSession::Failed(error) => ("failed", error.to_string()),
+    };
+    TlsFault { kind, text }
 }
