@@ -214,6 +214,7 @@ impl<'a> Visit<'a> {
             facts: PoolFacts::default(),
             latest: None,
             identity: Identity {
+                address: Arc::from(pool.address()),
                 user_agent: OWN_USER_AGENT.to_owned(),
                 user: Arc::from(pool.user_name.of(&pool.wallet, WORKER, WORKER)),
                 password: pool.password.clone().unwrap_or_else(|| "x".to_owned()),

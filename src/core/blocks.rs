@@ -21,7 +21,7 @@ pub struct Candidate {
     /// The pool whose job it was.
     pub slot: PoolSlot,
     /// That pool's host and port.
-    pub address: String,
+    pub address: Arc<str>,
     /// The worker that found it.
     pub worker: String,
     /// When, in milliseconds since 1970.
@@ -43,6 +43,11 @@ pub struct Candidate {
 pub struct HeldBlocks(Vec<(Instant, Arc<Candidate>)>);
 
 impl HeldBlocks {
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this one waits already.
     pub fn contains(&self, hash: &BlockHash) -> bool {
         self.0.iter().any(|(_, held)| held.hash == *hash)
@@ -70,7 +75,7 @@ impl HeldBlocks {
         self.0
             .retain(|(since, _)| now.saturating_duration_since(*since) < LONGEST_WAIT);
         let fits = |held: &Candidate| {
-            held.address == address
+            *held.address == *address
                 && held.job.e1 == extranonces.e1
                 && held.job.e2_size == extranonces.e2_size
         };

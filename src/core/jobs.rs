@@ -190,6 +190,8 @@ pub struct SentJob {
     pub id: JobId,
     /// The pool connection that owns it.
     pub conn: PoolConn,
+    /// The host and port of that connection.
+    pub address: Arc<str>,
     /// Which of that connection's jobs.
     pub serial: Serial,
     /// The pool's job.

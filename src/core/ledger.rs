@@ -155,7 +155,7 @@ impl Ledger {
     }
 
     /// Takes over what another program has seen: the difficulty of each worker's best share. Workers beyond
-    /// [`MOST_WORKERS`] are left out.
+    /// `MOST_WORKERS` are left out.
     pub fn remember_best(&mut self, shares: impl IntoIterator<Item = (String, f64)>) {
         for (worker, difficulty) in shares {
             if self.workers.len() >= MOST_WORKERS && !self.workers.contains_key(&worker) {

@@ -347,6 +347,7 @@ impl Miner {
             return;
         }
         self.answer_authorize(turn);
+        self.send_held_blocks(turn);
         self.follow_schedule(turn);
     }
 

@@ -249,6 +249,11 @@ impl Pool {
         }
     }
 
+    /// Whether a connection has got as far as work.
+    pub fn has_work(&self) -> bool {
+        self.working > 0
+    }
+
     /// Whether miners can work for it: `None` if nobody has tried since it was last reached.
     pub fn is_useful(&self) -> Option<bool> {
         match self.health {

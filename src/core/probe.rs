@@ -221,6 +221,7 @@ impl Core {
 /// As whom the proxy speaks for itself.
 pub(super) fn own_identity() -> Identity {
     Identity {
+        address: Arc::from(""),
         user_agent: OWN_USER_AGENT.to_owned(),
         user: Arc::from(""),
         password: String::new(),

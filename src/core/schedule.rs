@@ -233,8 +233,9 @@ impl Schedule {
 
     /// When the next switch is due, if both pools keep having work.
     pub fn next_deadline(&self, rules: &Rules) -> Option<Instant> {
-        (self.available[PoolSlot::A] && self.available[PoolSlot::B])
-            .then(|| self.switch_due(rules))?
+        // While time counts for nothing the error stands still.
+        let moves = self.available[PoolSlot::A] && self.available[PoolSlot::B] && !rules.frozen;
+        moves.then(|| self.switch_due(rules))?
     }
 
     fn switch_due(&self, rules: &Rules) -> Option<Instant> {

@@ -108,6 +108,7 @@ impl Session {
         let own = self.users.first().map_or("", String::as_str);
         let user = pool.user_name.of(&pool.wallet, self.worker(), own);
         Identity {
+            address: Arc::from(pool.address()),
             user_agent: self
                 .user_agent
                 .clone()

@@ -32,6 +32,8 @@ const MOST_LOOKS: usize = 256;
 pub struct Survey {
     lines: [Upstream; 2],
     look: Option<Look>,
+    /// When the present round of looks began, one after the other.
+    since: Option<Instant>,
     /// The addresses that were looked at since the start, and whether with two connections.
     looked: BTreeSet<(String, bool)>,
 }
@@ -42,7 +44,6 @@ struct Look {
     address: String,
     target: Arc<DialTarget>,
     pair: bool,
-    since: Instant,
     facts: PoolFacts,
     latest: Option<Arc<Notify>>,
 }
@@ -53,6 +54,7 @@ impl Survey {
         Self {
             lines: [0, 1].map(|line| Upstream::new(Client::Survey(line), slot)),
             look: None,
+            since: None,
             looked: BTreeSet::new(),
         }
     }
@@ -82,7 +84,8 @@ impl Survey {
     }
 
     fn patience_ends(&self) -> Option<Instant> {
-        self.look.as_ref()?.since.checked_add(PATIENCE)
+        self.look.as_ref()?;
+        self.since?.checked_add(PATIENCE)
     }
 
     fn line_mut(&mut self, conn: PoolConn) -> Option<&mut Upstream> {
@@ -133,10 +136,13 @@ impl Core {
         if self.stopping.is_some() || self.pools[slot].survey.look.is_some() {
             return;
         }
-        let Some(look) = self.next_look(slot, pool, &config, now.at) else {
+        let look = self.next_look(slot, pool, &config);
+        let survey = &mut self.pools[slot].survey;
+        let Some(look) = look else {
+            survey.since = None;
             return;
         };
-        let survey = &mut self.pools[slot].survey;
+        survey.since.get_or_insert(now.at);
         if survey.looked.len() >= MOST_LOOKS {
             survey.looked.clear();
         }
@@ -155,13 +161,7 @@ impl Core {
         self.note_survey_deadline(slot, now);
     }
 
-    fn next_look(
-        &self,
-        slot: PoolSlot,
-        pool: &PoolConfig,
-        config: &Config,
-        now: Instant,
-    ) -> Option<Look> {
+    fn next_look(&self, slot: PoolSlot, pool: &PoolConfig, config: &Config) -> Option<Look> {
         let room = Room::of(config, &self.pools, &self.known);
         let pair = self.all_room_needed || room.may_do_without_e1(config.listen.extranonce2_size);
         let at = self.pools[slot].sites.at();
@@ -182,7 +182,6 @@ impl Core {
                 address,
                 target: target(&place),
                 pair,
-                since: now,
                 facts,
                 latest: None,
             })

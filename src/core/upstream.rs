@@ -33,6 +33,8 @@ const ENOUGH_FAILURES: u32 = 5;
 /// As whom the client speaks to the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
+    /// The pool's host and port.
+    pub address: Arc<str>,
     /// The miner's software, or ours.
     pub user_agent: String,
     /// The wallet and the worker's name.

@@ -1,5 +1,5 @@
 //! Whether a pool is worth working for, judged by what it answers (DESIGN §5): a pool is up when it answers, not when
-//! it authorizes. Pure bookkeeping; [`enforce`] acts on it.
+//! it authorizes. Pure bookkeeping; `enforce` acts on it.
 //!
 //! A pool that answers no shares, or rejects most of them, is set aside: miners work for the other pool if that has
 //! work. Now and then one miner tries it with a few shares, until it is good again.
@@ -191,16 +191,21 @@ enum Hearing {
 }
 
 fn hear(members: impl Iterator<Item = LastAnswers>) -> Hearing {
-    let mut hearing = Hearing::Bad;
+    // Without anybody to hear nothing is certain.
+    let mut hearing = Hearing::Unfinished;
+    let mut unheard = false;
     for answers in members {
         if answers.are_good() {
             return Hearing::Good;
         }
-        if answers.count == 0 {
-            hearing = Hearing::Unfinished;
-        }
+        unheard |= answers.count == 0;
+        hearing = Hearing::Bad;
     }
-    hearing
+    if unheard {
+        Hearing::Unfinished
+    } else {
+        hearing
+    }
 }
 
 /// What is known of how a pool answers shares, and whether it was set aside for it.
@@ -428,7 +433,7 @@ impl Answers {
 
     /// Ends a trial that has led to nothing. `patience`: how long a share may wait for its answer.
     pub fn end_overdue_trial(&mut self, patience: Duration, now: Instant) {
-        let overdue = self.trial().map(|trial| trial.deadline(patience));
+        let overdue = self.trial_ends(patience);
         if overdue.is_some_and(|due| due <= now) {
             self.trial_failed(now);
         }
@@ -436,11 +441,14 @@ impl Answers {
 
     /// When the next trial begins or the present one is over.
     pub fn next_deadline(&self, patience: Duration) -> Option<Instant> {
+        let next = self.doubt.as_ref().map(|doubt| doubt.next_trial);
+        self.trial_ends(patience).or(next)
+    }
+
+    /// When the present trial is over.
+    fn trial_ends(&self, patience: Duration) -> Option<Instant> {
         let doubt = self.doubt.as_ref()?;
-        Some(match &doubt.trial {
-            Some(trial) => trial.deadline(patience),
-            None => doubt.next_trial,
-        })
+        Some(doubt.trial.as_ref()?.deadline(doubt.flaw, patience))
     }
 
     fn trial(&self) -> Option<&Trial> {
@@ -509,11 +517,16 @@ impl Answers {
 }
 
 impl Trial {
-    fn deadline(&self, patience: Duration) -> Instant {
-        match (self.first_share, self.began) {
-            (Some(first), _) => later(first, patience),
-            (None, Some(began)) => later(began, TRIAL_FINDS),
-            (None, None) => later(self.chosen, TRIAL_CONNECTS),
+    fn deadline(&self, flaw: Flaw, patience: Duration) -> Instant {
+        match (flaw, self.first_share, self.began) {
+            (Flaw::Mute, Some(first), _) => later(first, patience),
+            // One answer says little, and the next share of a small miner may be long in coming.
+            (_, Some(_), Some(began)) => match self.done {
+                Some(done) => later(done, patience),
+                None => later(began, TRIAL_FINDS * TRIAL_MAJORITY),
+            },
+            (_, _, Some(began)) => later(began, TRIAL_FINDS),
+            (_, _, None) => later(self.chosen, TRIAL_CONNECTS),
         }
     }
 }

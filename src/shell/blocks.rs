@@ -112,7 +112,7 @@ fn describe(candidate: &Candidate) -> Value {
         "hash": candidate.hash.to_string(),
         "found_ms": candidate.unix_ms,
         "pool": candidate.slot.to_string(),
-        "address": candidate.address,
+        "address": *candidate.address,
         "worker": candidate.worker,
         "header": hex::encode(candidate.header),
         "coinbase": hex::encode(&candidate.coinbase),

@@ -129,7 +129,7 @@ impl Scheduler {
             // Looked at in every turn: on a busy inbox no wait ever times out.
             let due = self.core.next_deadline();
             let heard = input.is_some();
-            if due.is_some_and(|due| self.standstill.may_judge(due, heard, now.at)) {
+            if self.standstill.may_judge(due, heard, now.at) {
                 self.core.handle_deadline(now, &mut self.actions);
                 self.perform(now);
             }

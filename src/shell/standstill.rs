@@ -24,28 +24,26 @@ struct Reading {
 }
 
 impl Standstill {
-    /// Whether what was due at `due` may be judged now; `heard`: something has just come.
-    pub fn may_judge(&mut self, due: Instant, heard: bool, now: Instant) -> bool {
-        if due > now {
-            return false;
-        }
-        let late = now.saturating_duration_since(due) >= LATE;
-        let reading = match &mut self.0 {
-            None if !late => return true,
-            None => self.0.insert(Reading {
+    /// Whether what is due first, at `due`, may be judged now; `heard`: something has just come. To be asked in every
+    /// turn: what comes may move the deadlines, and the reading has to end all the same.
+    pub fn may_judge(&mut self, due: Option<Instant>, heard: bool, now: Instant) -> bool {
+        let due = due.filter(|due| *due <= now);
+        if let Some(reading) = &mut self.0 {
+            if heard {
+                reading.heard = now;
+            }
+            if Self::over(*reading) > now {
+                return false;
+            }
+            self.0 = None;
+        } else if due.is_some_and(|due| now.saturating_duration_since(due) >= LATE) {
+            self.0 = Some(Reading {
                 heard: now,
                 until: now.checked_add(LONGEST).unwrap_or(now),
-            }),
-            Some(reading) => reading,
-        };
-        if heard {
-            reading.heard = now;
+            });
+            return false;
         }
-        let over = Self::over(*reading) <= now;
-        if over {
-            self.0 = None;
-        }
-        over
+        due.is_some()
     }
 
     /// When to ask again, if the process has just stood still.
@@ -64,24 +62,44 @@ mod tests {
     use super::*;
     use crate::system::clock::clock;
 
+    fn at(milliseconds: u64, start: Instant) -> Instant {
+        start + Duration::from_millis(milliseconds)
+    }
+
     #[test]
     fn what_waits_is_read_before_anything_is_judged() {
         let start = clock();
-        let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let mut it = Standstill::default();
-        assert!(!it.may_judge(at(10), false, at(0)), "not due");
-        assert!(it.may_judge(at(10), false, at(900)));
+        let mut may_judge = |due, heard, now| {
+            let may = it.may_judge(Some(at(due, start)), heard, at(now, start));
+            (may, it.next_deadline())
+        };
+        assert_eq!(may_judge(10, false, 0), (false, None), "not due");
+        assert_eq!(may_judge(10, false, 900), (true, None));
         // It stood still for 40 s.
-        assert!(!it.may_judge(at(1000), true, at(41_000)));
-        assert!(!it.may_judge(at(1000), true, at(41_200)));
-        assert!(!it.may_judge(at(1000), false, at(41_400)));
-        assert_eq!(it.next_deadline(), Some(at(41_450)));
-        assert!(it.may_judge(at(1000), false, at(41_450)));
-        assert_eq!(it.next_deadline(), None);
+        assert!(!may_judge(1000, true, 41_000).0);
+        assert!(!may_judge(1000, true, 41_200).0);
+        let again = Some(at(41_450, start));
+        assert_eq!(may_judge(1000, false, 41_400), (false, again));
+        assert_eq!(may_judge(1000, false, 41_450), (true, None));
         // Peers that never stop talking do not keep it from judging.
-        assert!(!it.may_judge(at(42_000), true, at(50_000)));
+        assert!(!may_judge(42_000, true, 50_000).0);
         let asked = (0..100).map(|step| 50_000 + step * 100);
-        let judged = asked.filter(|now| it.may_judge(at(42_000), true, at(*now)));
+        let judged = asked.filter(|now| may_judge(42_000, true, *now).0);
         assert_eq!(judged.take(1).collect::<Vec<_>>(), [53_000]);
+    }
+
+    /// What is read moves the deadlines, or ends the connections that they belong to.
+    #[test]
+    fn the_reading_ends_though_nothing_is_due_any_more() {
+        let start = clock();
+        for due in [None, Some(at(90_000, start))] {
+            let mut it = Standstill::default();
+            assert!(!it.may_judge(Some(start), true, at(40_000, start)));
+            assert!(!it.may_judge(due, true, at(40_100, start)));
+            assert_eq!(it.next_deadline(), Some(at(40_350, start)));
+            assert!(!it.may_judge(due, false, at(40_350, start)));
+            assert_eq!(it.next_deadline(), None, "no deadline is left in the past");
+        }
     }
 }

@@ -269,3 +269,24 @@ fn an_extranonce_that_cannot_be_read_costs_a_reconnect() {
     script.run(seconds(3));
     assert_ne!(script.conn(A), old);
 }
+
+/// compat Q54: a pool that gives the same extranonce1 again can use a block whose own connection is gone.
+#[test]
+fn a_block_of_a_replaced_connection_goes_out_on_its_successor() {
+    let mut script = Script::new(even(), |pools| {
+        pools[A].e1 = |_| "aabbccdd".to_owned();
+        pools[A].job = job_at(A, "easy", true, "207fffff");
+    });
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let work = script.work_for(A);
+    let first = script.conn(A);
+    reconnect(&mut script, 0);
+    script.run(seconds(10));
+    let nonce = script.block(&work, 0x2000_0000, 0x2000_0001);
+    script.submit(4, &work, nonce, None);
+    let block = script.forwarded.last().expect("the block was sent");
+    assert_ne!(block.conn, first);
+    assert_eq!(block.conn, script.conn(A));
+    assert_eq!(script.answer(4)["error"][0], 21);
+}

@@ -373,3 +373,35 @@ fn a_broken_miner_does_not_condemn_a_pool_for_the_others() {
         check_miners(&world);
     }
 }
+
+/// The second share of a small miner comes minutes after the first.
+#[test]
+fn a_pool_that_rejected_everything_is_taken_again_by_a_small_miner() {
+    let mut world = world(1, 1.0 / 120.0, rejecting());
+    world.run(minutes(120), |_| ());
+    assert_ne!(health(&mut world, A), "up");
+    set_a(&mut world, |options| options.refuse_all = None);
+    world.run(minutes(90), |_| ());
+    let accepted = outcomes(&world)[A][0];
+    assert_eq!(health(&mut world, A), "up");
+    assert!(accepted >= 2, "{accepted}");
+}
+
+/// With no miner connected nobody hears a pool's jobs, which says nothing about the pool.
+#[test]
+fn a_pool_that_nobody_listens_to_is_not_judged() {
+    let mut world = world(1, 0.5, PoolOptions::default());
+    for slot in PoolSlot::ALL {
+        world.pool(slot, |pool, now, out| {
+            pool.change(|options| options.job_interval = Some(seconds(30)), now, out);
+        });
+    }
+    world.run(minutes(20), |_| ());
+    world.rigs[0].wants_in = false;
+    world.hang_up(0);
+    world.facts.clear();
+    world.run(minutes(120), |_| ());
+    for slot in PoolSlot::ALL {
+        assert_eq!(downs(&world, slot), (0, None));
+    }
+}

@@ -61,7 +61,7 @@ impl Miner {
         }
         self.other_size = None;
         turn.needs_all_room |= turn.room().smallest == size;
-        let fits = (1..=LONGEST_E2).contains(&size) && self.sizes(Some(size), turn).1 == size;
+        let fits = (2..=LONGEST_E2).contains(&size) && self.sizes(Some(size), turn).1 == size;
         let user_agent = self.session.user_agent.clone();
         let worker = self.session.worker().to_owned();
         let now_ms = turn.now.unix_ms;

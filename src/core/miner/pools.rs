@@ -346,7 +346,6 @@ impl Miner {
             took: open.age(turn.now.at),
         });
         turn.pool_ready(conn.slot);
-        self.send_held_blocks(conn, turn);
     }
 
     /// The pool's extranonces are known or have changed: is there still room for the miner's?

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Miner;
-use crate::config::PoolConfig;
 use crate::core::action::Action;
 use crate::core::blocks::Candidate;
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
@@ -18,7 +17,7 @@ use crate::core::version_form::{Sending, Ways};
 use crate::stratum::job::Solution;
 use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
-use crate::units::{JobId, PoolConn, PoolSlot, VersionMask};
+use crate::units::{JobId, PoolSlot, VersionMask};
 
 impl Miner {
     /// Takes in a share.
@@ -281,11 +280,10 @@ impl Miner {
             nonce: submit.nonce,
             version: found.version,
         };
-        let pool = turn.config.pools[slot].as_ref();
         let candidate = Arc::new(Candidate {
             hash: found.hash?,
             slot,
-            address: pool.map(PoolConfig::address).unwrap_or_default(),
+            address: Arc::clone(&sent.address),
             worker: self.session.worker().to_owned(),
             unix_ms: turn.now.unix_ms,
             header: sent.job.header(&sent.extranonce, &solution)?,
@@ -298,17 +296,25 @@ impl Miner {
         Some(candidate)
     }
 
-    /// The pool is back: it gets the block candidates that it could not be sent, or did not answer.
-    pub(super) fn send_held_blocks(&mut self, conn: PoolConn, turn: &mut Turn<'_>) {
-        let slot = conn.slot;
-        let address = turn.config.pools[slot].as_ref().map(PoolConfig::address);
-        let Some((address, open)) = address.zip(self.upstreams[slot].open_mut()) else {
+    /// Pools that are back, or have other connections, get the block candidates that they could not be sent, or did not
+    /// answer.
+    pub(super) fn send_held_blocks(&mut self, turn: &mut Turn<'_>) {
+        for slot in PoolSlot::ALL {
+            if !turn.pools[slot].blocks.is_empty() {
+                self.send_blocks_to(slot, turn);
+            }
+        }
+    }
+
+    fn send_blocks_to(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        let open = self.upstreams[slot].open_mut();
+        let Some(open) = open.filter(|open| open.is_ready()) else {
             return;
         };
         let Some(extranonces) = open.extranonces() else {
             return;
         };
-        let blocks = &mut turn.pools[slot].blocks;
+        let (address, blocks) = (open.address(), &mut turn.pools[slot].blocks);
         for candidate in blocks.take_for(&address, extranonces, turn.now.at) {
             let user = open.user();
             let with_user = |submit: &PoolSubmit| PoolSubmit {

@@ -149,7 +149,7 @@ impl Miner {
         let Some(open) = self.upstreams[slot].open_mut() else {
             return;
         };
-        let conn = open.conn;
+        let (conn, address) = (open.conn, open.address());
         let fits = open
             .jobs
             .latest()
@@ -180,6 +180,7 @@ impl Miner {
         let sent = SentJob {
             id: self.sent.next_id(),
             conn,
+            address,
             serial: fresh.serial,
             job,
             extranonce,

@@ -322,6 +322,11 @@ impl Open {
         Arc::clone(&self.identity.user)
     }
 
+    /// The host and port that it was dialed at.
+    pub fn address(&self) -> Arc<str> {
+        Arc::clone(&self.identity.address)
+    }
+
     /// The version bits for a share of a job whose header has this version, where it does not matter in which form (see
     /// [`Ways`](crate::core::version_form::Ways)): those that are under the job's mask; none where version rolling was not granted. A block that was rolled
     /// beyond that names all bits that it was rolled in: a pool that does not check rebuilds its header, and to one

@@ -18,6 +18,7 @@ impl Core {
         for slot in PoolSlot::ALL {
             let Some(patience) = self.config.pool_in_use(slot).map(|pool| pool.answer) else {
                 self.agenda.set(Due::Verdict(slot), None);
+                self.pools[slot].told_flaw = None;
                 continue;
             };
             if self.pools[slot].answers.take_suspect() {
@@ -30,7 +31,7 @@ impl Core {
             self.look_at_trial(slot, now, out);
             let news = self.look_at_news(slot, now);
             let flaw = self.pools[slot].flaw().map(|(flaw, _)| flaw);
-            if flaw.is_some() != self.pools[slot].told_flaw.is_some() {
+            if flaw != self.pools[slot].told_flaw {
                 self.tell_verdict(slot, flaw, now, out);
             }
             let trial = self.pools[slot].answers.next_deadline(patience);
@@ -47,6 +48,10 @@ impl Core {
         let left = self.pools[slot].news.left_by(other, proof);
         let pool = &mut self.pools[slot];
         pool.left = left;
+        // A pool that nobody listens to cannot be expected to say anything.
+        if !pool.has_work() {
+            return None;
+        }
         pool.news.judge(left, patience, now);
         pool.news.next_deadline(left, patience, now.at)
     }
