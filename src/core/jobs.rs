@@ -200,9 +200,23 @@ pub struct SentJob {
     pub extranonce: MinerExtranonce,
     /// The bits that the miner may roll in it.
     pub mask: VersionMask,
+    /// The difficulty that came with it. A share that meets it stands for so much work, whether or not the miner applies
+    /// a lower one, told later, to it: weaker shares then stand for none.
+    pub told: Difficulty,
     /// The lowest difficulty that the miner was told since it got the job. Much software applies
     /// a new difficulty to what it already works on.
     pub lowest_told: Difficulty,
+}
+
+impl SentJob {
+    /// The work that a share of this difficulty stands for, as a difficulty.
+    pub fn work(&self, share: f64) -> f64 {
+        if share >= self.told.get() {
+            self.told.get()
+        } else {
+            0.0
+        }
+    }
 }
 
 /// The jobs that a miner was sent, oldest first, bounded.

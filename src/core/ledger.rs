@@ -98,6 +98,35 @@ pub struct Block {
     /// When.
     #[serde(rename = "unix_ms")]
     pub when: When,
+    /// What became of it.
+    #[serde(default)]
+    pub fate: BlockFate,
+}
+
+/// What became of a block candidate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockFate {
+    /// Found by a version that did not note it.
+    #[default]
+    Unknown,
+    /// It could not be sent to its pool, or got no answer.
+    Undelivered,
+    /// The pool accepted it.
+    Accepted,
+    /// The pool rejected it; its words.
+    Rejected(String),
+}
+
+impl BlockFate {
+    /// As the outcome of its share says.
+    pub fn of(outcome: &ShareOutcome) -> Self {
+        match outcome {
+            ShareOutcome::Accepted | ShareOutcome::BelowPool => Self::Accepted,
+            ShareOutcome::RejectedByPool(reject) => Self::Rejected(reject.message.to_string()),
+            ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => Self::Undelivered,
+        }
+    }
 }
 
 impl Ledger {
@@ -149,9 +178,17 @@ impl Ledger {
             pool.last_block = Some(Block {
                 worker: share.worker.clone(),
                 when: now.into(),
+                fate: BlockFate::of(&share.outcome),
             });
         }
         pool.best = better(pool.best, best);
+    }
+
+    /// A pool answered a block that had waited for it.
+    pub fn block_answered(&mut self, slot: PoolSlot, outcome: &ShareOutcome) {
+        if let Some(block) = &mut self.pools[slot].last_block {
+            block.fate = BlockFate::of(outcome);
+        }
     }
 
     /// Takes over what another program has seen: the difficulty of each worker's best share. Workers beyond

@@ -169,6 +169,7 @@ impl Turn<'_> {
             answer: answer.clone(),
         });
         if share.id.is_none() {
+            self.ledger.block_answered(candidate.slot, outcome);
             self.report(Fact::KeptBlock {
                 slot: candidate.slot,
                 worker: candidate.worker.clone(),

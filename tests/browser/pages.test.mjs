@@ -204,7 +204,7 @@ test("the log runs, can be filtered, stopped, opened and downloaded", async () =
   await page.getByRole("button", { name: "Pause" }).click();
   await page.getByText(/Paused\. \d+ new/).waitFor();
   await page.locator(".log summary").first().click();
-  assert.match(await page.locator(".log pre").first().innerText(), /"ts"/);
+  await until("the whole line", async () => /"ts"/.test(await page.locator(".log pre").first().innerText()));
   await scan(page, "the log");
   await page.getByLabel("Event", { exact: true }).selectOption("pool_ready");
   await until("only that event", async () => (await lines.count()) === (await lines.filter({ hasText: /pool/i }).count()));
@@ -232,7 +232,7 @@ test("from nothing to mining in the browser alone", async () => {
   for (const [slot, name] of ["A", "B"].entries()) {
     // As pools publish it: the port is taken from it.
     await host.fill(`stratum+tcp://127.0.0.1:${demo.pools[slot]}`);
-    assert.equal(await port.inputValue(), demo.pools[slot]);
+    await until("the port", async () => (await port.inputValue()) === demo.pools[slot]);
     await wallet.fill(`wallet${name}`);
     await page.getByRole("button", { name: "Test this pool" }).click();
     await page.getByText("This pool works").waitFor();

@@ -290,3 +290,24 @@ fn a_block_of_a_replaced_connection_goes_out_on_its_successor() {
     assert_eq!(block.conn, script.conn(A));
     assert_eq!(script.answer(4)["error"][0], 21);
 }
+
+/// Found before the switch and sent after it: it stands for the work of its own pool's difficulty, though the miner has
+/// been told a lower one since.
+#[test]
+fn a_share_that_comes_after_a_switch_counts_with_the_difficulty_of_its_job() {
+    let mut script = Script::new(even(), |_| ());
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let conn = script.conn(A);
+    script.pool_says(
+        conn,
+        &json!({"method": "mining.set_difficulty", "params": [1e-11]}),
+    );
+    script.notify(conn, &job(A, "second", true));
+    let work = script.work_for(A);
+    script.work_for(B);
+    script.submit(4, &work, 1, None);
+    assert_eq!(script.answer(4)["result"], true);
+    let totals = script.snapshot().pools[A].totals.clone();
+    assert!((totals.work / 1e-11 - 1.0).abs() < 1e-6, "{}", totals.work);
+}

@@ -210,7 +210,7 @@ impl Miner {
             id: Some(id),
             job: sent.id,
             difficulty: sent.job.difficulty,
-            told: sent.lowest_told,
+            work: sent.work(hash.difficulty()),
             true_difficulty: hash.difficulty(),
             block: candidate,
             sent: turn.now.at,
@@ -327,7 +327,7 @@ impl Miner {
                 id: None,
                 job: JobId(0),
                 difficulty: candidate.job.difficulty,
-                told: candidate.job.difficulty,
+                work: candidate.job.difficulty.get(),
                 true_difficulty: candidate.hash.difficulty(),
                 block: Some(candidate),
                 sent: turn.now.at,
@@ -361,7 +361,7 @@ impl Miner {
                 true_difficulty: found.hash.map(|hash| hash.difficulty()),
                 ..self.result_of(Some(sent.conn.slot), Some(sent.id))
             },
-            sent.lowest_told.get(),
+            sent.work(found.hash.map_or(0.0, |hash| hash.difficulty())),
             turn,
         );
     }
@@ -398,7 +398,7 @@ impl Miner {
         outcome: ShareOutcome,
         turn: &mut Turn<'_>,
     ) {
-        let told = share.told.get();
+        let work = share.work;
         if let (Some(accepted), false) = (speaks_for_pool(&outcome), share.outlived) {
             turn.pools[slot].sites.answered(accepted, turn.now.at);
         }
@@ -416,16 +416,20 @@ impl Miner {
         if !share.outlived {
             self.judge_pool(slot, share.sent, &outcome, turn);
         }
+        let result = self.result_of(Some(slot), Some(share.job));
+        // One that was kept was found earlier, perhaps by another miner, and is counted already.
+        let kept = share.block.as_ref().filter(|_| share.id.is_none());
         self.tell_result(
             ShareResult {
+                worker: kept.map_or(result.worker, |candidate| candidate.worker.clone()),
                 outcome,
                 credit: Some(share.difficulty),
                 true_difficulty: Some(share.true_difficulty),
                 latency: Some(turn.now.at.saturating_duration_since(share.sent)),
-                block: share.block.is_some(),
-                ..self.result_of(Some(slot), Some(share.job))
+                block: share.block.is_some() && kept.is_none(),
+                ..result
             },
-            told,
+            work,
             turn,
         );
     }

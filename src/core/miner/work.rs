@@ -96,6 +96,7 @@ impl Miner {
         let job = SentJob {
             id: self.sent.next_id(),
             extranonce,
+            told: told.for_miner(),
             lowest_told: told.for_miner(),
             ..last
         };
@@ -185,6 +186,7 @@ impl Miner {
             job,
             extranonce,
             mask,
+            told,
             lowest_told: told,
         };
         if left.is_some_and(|(left, _)| left.slot != slot) {
@@ -205,7 +207,7 @@ impl Miner {
 
     /// Sends a job, with what changes for the miner along with it.
     fn send(&mut self, sent: SentJob, ntime: u32, clean: bool, turn: &mut Turn<'_>) {
-        let (told, mask) = (sent.lowest_told, sent.mask);
+        let (told, mask) = (sent.told, sent.mask);
         let work = Work {
             set_extranonce: std::mem::take(&mut self.owes_extranonce),
             difficulty: (self.told_difficulty != Some(told)).then_some(told),

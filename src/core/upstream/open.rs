@@ -179,8 +179,8 @@ pub struct PendingShare {
     pub job: JobId,
     /// What the pool credits for it.
     pub difficulty: Difficulty,
-    /// What the miner was asked for.
-    pub told: Difficulty,
+    /// The work that it stands for: [`SentJob::work`](crate::core::jobs::SentJob::work).
+    pub work: f64,
     /// What the hash is worth.
     pub true_difficulty: f64,
     /// What it is, if it meets the network's target.

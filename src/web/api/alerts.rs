@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::Moment;
 use crate::config::Trust;
+use crate::core::ledger::BlockFate;
 use crate::core::snapshot::PoolView;
 use crate::history::Window;
 use crate::observe::notices::{Notice, Trouble};
@@ -264,12 +265,24 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     }
     if pool.health == "down" {
         let reason = pool.trouble.as_deref().unwrap_or("it cannot be used");
+        let (consequence, action) = if works(grounds, slot.other()) {
+            (
+                "Your miners work for the other pool.",
+                "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
+            )
+        } else {
+            (
+                "Nothing is being mined, because no other pool can be used.",
+                "Check your Internet connection, then test the pool's address on the page Config. Miners with a fallback \
+                 pool use that until a pool is back.",
+            )
+        };
         return Some(Alert {
             id: format!("pool_down:{slot}"),
             level: Level::Error,
             title: format!("Pool {slot} is down"),
-            text: format!("Reason: {reason}. Your miners work for the other pool meanwhile, if that is up."),
-            action: "Nothing has to be done if the pool comes back. Otherwise test its address in the configuration.".into(),
+            text: format!("Reason: {reason}. {consequence}"),
+            action: action.into(),
             at_ms: Some(pool.health_since),
             dismissable: false,
         });
@@ -285,6 +298,11 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     })
 }
 
+/// Whether miners can work for a pool.
+fn works(grounds: &Grounds<'_>, slot: PoolSlot) -> bool {
+    in_use(grounds, slot).is_some_and(|pool| pool.health == "up" && pool.flaw.is_none())
+}
+
 /// A pool that can be reached and is no good.
 fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: &str) -> Alert {
     let title = match flaw {
@@ -293,7 +311,7 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: &str) -
         "without_news" => format!("Pool {slot} gives no new job"),
         _ => format!("Pool {slot} rejects most shares"),
     };
-    let other_works = in_use(grounds, slot.other()).is_some_and(|other| other.health == "up");
+    let other_works = works(grounds, slot.other());
     let listens = matches!(flaw, "behind" | "without_news");
     let text = if other_works && listens {
         "Your miners work for the other pool until this one sends a new job. Work on an old job cannot find a block."
@@ -560,8 +578,8 @@ fn reason_in_words(reason: RejectReason) -> &'static str {
 fn advice(reason: Option<RejectReason>) -> &'static str {
     match reason {
         Some(RejectReason::TooMany) => {
-            "This is DPMP's own limit. Raise listen.submits_per_second, or downstream_diff.default_min so that miners \
-             send fewer shares."
+            "This is DPMP's own limit. Raise listen.submits_per_second on the page Config. If the pool's difficulty is \
+             far too low for the miner, suggest a higher one in the miner's settings."
         }
         Some(RejectReason::PoolLost | RejectReason::NoAnswer) => {
             "See which pool it is and why on the page Logs. The miners are not at fault."
@@ -632,15 +650,48 @@ fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         .as_ref()?;
     let at_ms = block.when.unix_ms(grounds.moment.now);
     let age = grounds.moment.now.unix_ms.saturating_sub(at_ms);
-    (age < BLOCK_SHOWN).then(|| Alert {
-        id: format!("block_found:{slot}:{at_ms}"),
-        level: Level::Good,
-        title: format!("A block for pool {slot}!"),
-        text: format!(
-            "{} found a hash that meets the network's target.",
-            block.worker
+    if age >= BLOCK_SHOWN {
+        return None;
+    }
+    let found = format!("{} found a block for pool {slot}", block.worker);
+    let (kind, level, title, text, action) = match &block.fate {
+        BlockFate::Accepted => (
+            "found",
+            Level::Good,
+            format!("A block for pool {slot}!"),
+            format!("{found}, and the pool accepted it."),
+            "See on the pool's page whether the network accepted it, too.",
         ),
-        action: "See at the pool whether the network took it.".into(),
+        BlockFate::Unknown => (
+            "found",
+            Level::Good,
+            format!("A block for pool {slot}!"),
+            format!("{found}."),
+            "See on the pool's page whether the network accepted it.",
+        ),
+        BlockFate::Rejected(reason) => (
+            "rejected",
+            Level::Warning,
+            format!("Pool {slot} rejected a block"),
+            format!("{found}, and the pool rejected it: {reason}."),
+            "Look on the pool's page whether the block counts all the same. If not, the file in the folder \"blocks\" shows the \
+             pool's support what was found.",
+        ),
+        BlockFate::Undelivered => (
+            "undelivered",
+            Level::Warning,
+            format!("A block did not reach pool {slot}"),
+            format!("{found} while the pool was away or did not answer."),
+            "DPMP sends it if the pool comes back within an hour and can still use it. It is also kept as a file in the \
+             folder \"blocks\".",
+        ),
+    };
+    Some(Alert {
+        id: format!("block_{kind}:{slot}:{at_ms}"),
+        level,
+        title,
+        text,
+        action: action.into(),
         at_ms: Some(at_ms),
         dismissable: true,
     })
@@ -648,6 +699,13 @@ fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
 
 fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
     let snapshot = grounds.moment.snapshot;
+    // Miners that were let go because no pool can be used are not missing.
+    let mut used = PoolSlot::ALL
+        .into_iter()
+        .filter_map(|slot| in_use(grounds, slot));
+    if used.all(|pool| pool.health == "down") {
+        return None;
+    }
     (snapshot.unix_ms > 0 && snapshot.set_up && snapshot.miners.is_empty()).then(|| Alert {
         id: "no_miner".into(),
         level: Level::Warning,
@@ -945,14 +1003,38 @@ mod tests {
             }
         };
         expect(neither, &[]);
-        let block = |it: &mut World, age_ms: u64| {
+        let block = |it: &mut World, age_ms: u64, fate: BlockFate| {
             it.snapshot.pools[A].totals.last_block = Some(Block {
                 worker: "lucky".into(),
                 when: (now().unix_ms - age_ms).into(),
+                fate,
             });
         };
-        expect(|it| block(it, 1000), &["block_found:A"]);
-        expect(|it| block(it, BLOCK_SHOWN + 1), &[]);
+        expect(
+            |it| block(it, 1000, BlockFate::Accepted),
+            &["block_found:A"],
+        );
+        expect(|it| block(it, 1000, BlockFate::Unknown), &["block_found:A"]);
+        let rejected = BlockFate::Rejected("Job not found".into());
+        expect(
+            |it| block(it, 1000, rejected.clone()),
+            &["block_rejected:A"],
+        );
+        expect(
+            |it| block(it, 1000, BlockFate::Undelivered),
+            &["block_undelivered:A"],
+        );
+        expect(|it| block(it, BLOCK_SHOWN + 1, BlockFate::Accepted), &[]);
+        expect(
+            |it| {
+                it.snapshot.miners.clear();
+                it.snapshot
+                    .pools
+                    .values_mut()
+                    .for_each(|pool| pool.health = "down");
+            },
+            &["pool_down:A", "pool_down:B"],
+        );
         let notice = |it: &mut World| {
             let text = "disk full".to_owned();
             it.notices
