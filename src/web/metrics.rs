@@ -8,10 +8,10 @@ use crate::core::snapshot::Snapshot;
 use crate::observe::metrics::{CONTENT_TYPE, Metrics};
 use crate::observe::published::Published;
 use crate::shell::running::HEADER;
+use crate::web::error::{ApiError, Code};
 
 /// What `/` says.
-const INDEX: &str =
-    "DPMP: /metrics (figures for Prometheus), /healthz (whether miners can be served)\n";
+const INDEX: &str = "DPMP: /metrics for Prometheus, /healthz for whatever restarts containers\n";
 
 /// The handler for [`serve`](super::server::serve).
 pub fn handler(
@@ -21,15 +21,20 @@ pub fn handler(
 ) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
         if !matches!(request.method(), "GET" | "HEAD") {
-            return Response::text("only GET is served here\n")
-                .with_status_code(405)
+            let refused = ApiError::new(
+                Code::MethodNotAllowed,
+                "This port answers GET requests only.",
+            );
+            return refused
+                .response_to(request)
                 .with_additional_header("Allow", "GET, HEAD");
         }
         match request.url().as_str() {
             "/metrics" => figures(&metrics, &published.get()),
             "/healthz" => healthz(&published.get(), &instance),
             "/" => Response::text(INDEX),
-            _ => Response::text("not found\n").with_status_code(404),
+            _ => ApiError::not_found("This port has only /metrics and /healthz.")
+                .response_to(request),
         }
     }
 }

@@ -621,11 +621,11 @@ fn too_many_miners(grounds: &Grounds<'_>, trouble: Trouble) -> Option<Alert> {
         title: "Miners are turned away".into(),
         text: if per_address {
             format!(
-                "More than {} miners want to connect from the address {}.",
+                "In the last 10 minutes more than {} miners wanted to connect from the address {}.",
                 listen.max_miners_per_address, notice.text
             )
         } else {
-            format!("More than {} miners want to connect.", listen.max_miners)
+            format!("In the last 10 minutes more than {} miners wanted to connect.", listen.max_miners)
         },
         action: if per_address {
             "If they are yours, raise listen.max_miners_per_address: behind a router or a container's network all miners \
