@@ -41,12 +41,12 @@ function item(alert) {
     { class: `notice ${alert.level}` },
     icon(alert.level),
     h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, alert.title, " ", h("time", {}, clock(alert.at_ms))), h("p", {}, alert.text, " ", alert.action)),
-    h("div", { class: "actions" }, place && h("a", { href: place[0], class: "button small" }, place[1]), alert.dismissable && button("Seen", () => seen(alert, row), { kind: "ghost small" })),
+    h("div", { class: "actions" }, place && h("a", { href: place[0], class: "button small" }, place[1]), alert.dismissable && button("Dismiss", () => dismiss(alert, row), { kind: "ghost small" })),
   );
   return row;
 }
 
-async function seen(alert, row) {
+async function dismiss(alert, row) {
   try {
     await api.alertSeen(alert.id);
     row.remove();

@@ -56,9 +56,9 @@ export function trimmed(value, places = 2) {
   return String(Number(value.toFixed(places)));
 }
 
-/** Two parts of a whole as a ratio: 0.7 is "70 : 30". */
+/** Two parts of a whole as a ratio: 0.7 is "70:30". */
 export function ratio(shareA, places = 1) {
-  return missing(shareA) ? null : `${trimmed(shareA * 100, places)} : ${trimmed(100 - shareA * 100, places)}`;
+  return missing(shareA) ? null : `${trimmed(shareA * 100, places)}:${trimmed(100 - shareA * 100, places)}`;
 }
 
 export function milliseconds(value) {

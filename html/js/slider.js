@@ -1,24 +1,32 @@
 // The slider that splits the work. Browsers move a range input at the first touch, even when the finger only scrolls
 // the page, so touches and the mouse are handled here. Keys and screen readers use the range input, which no pointer
 // reaches.
+//
+// A finger drags only while it moves clearly sideways. With `touch-action: pan-y`, browsers send diagonal swipes here
+// instead of scrolling, although their owner may well want to scroll.
 import { h } from "./ui.js";
 
 /** Width of the thumb in pixels, as in app.css. */
 const THUMB_PX = 36;
 /** A finger on the thumb may miss it by this many pixels. */
 const REACH_PX = 8;
-/** A finger has to move sideways by this many pixels before it drags; less is a tap. */
-const DRAG_PX = 8;
+/** A finger that moves by fewer pixels than this taps. */
+const DRAG_PX = 10;
+/** A drag needs more than this many pixels sideways for each pixel up or down. */
+const FLAT = 2;
+/** A drag is canceled this many pixels above or below its start, however far it went sideways. */
+const LEAVE_PX = 40;
 
 /**
  * @param ondrag called with a whole percent while a pointer drags the thumb
- * @param ondrop called when the pointer lets go of the thumb
- * @param oncancel called when the browser takes the pointer away, for example to scroll the page
+ * @param ondrop called when the pointer lets go of the thumb, with `{ byMouse }`
+ * @param oncancel called when a drag is canceled: the finger moved up or down, a second finger touched the slider,
+ *   or the browser took over the pointer
  */
 export function percentSlider({ ondrag, ondrop, oncancel }) {
   const input = h("input", { type: "range", min: "0", max: "100", step: "1", class: "split-slider", "aria-label": "Part of the work for pool A, in percent" });
   const element = h("div", { class: "slider" }, input);
-  /** What the pointer does: { id, x, y, from, dragging }, or null. */
+  /** What the pointer does: { id, byMouse, x, y, from, dragging, furthest }, or null. */
   let grip = null;
 
   const track = () => {
@@ -32,9 +40,11 @@ export function percentSlider({ ondrag, ondrop, oncancel }) {
     if (input.disabled || event.button !== 0) return;
     // A second finger pinches or scrolls.
     if (grip) return end(oncancel);
+    if (!event.isPrimary) return;
     const percent = Number(input.value);
-    const start = { id: event.pointerId, x: event.clientX, y: event.clientY };
-    if (event.pointerType === "mouse") {
+    const byMouse = event.pointerType === "mouse";
+    const start = { id: event.pointerId, byMouse, x: event.clientX, y: event.clientY, furthest: 0 };
+    if (byMouse) {
       event.preventDefault();
       const onThumb = Math.abs(event.clientX - thumbX(percent)) <= THUMB_PX / 2;
       grip = { ...start, from: onThumb ? percent : percentAt(event.clientX), dragging: true };
@@ -47,10 +57,13 @@ export function percentSlider({ ondrag, ondrop, oncancel }) {
 
   element.addEventListener("pointermove", (event) => {
     if (event.pointerId !== grip?.id) return;
-    const [sideways, along] = [event.clientX - grip.x, event.clientY - grip.y];
-    if (!grip.dragging) {
-      if (Math.max(Math.abs(sideways), Math.abs(along)) < DRAG_PX) return;
-      if (Math.abs(along) >= Math.abs(sideways)) return (grip = null);
+    const sideways = event.clientX - grip.x;
+    if (!grip.byMouse) {
+      const [across, upOrDown] = [Math.abs(sideways), Math.abs(event.clientY - grip.y)];
+      if (!grip.dragging && Math.max(across, upOrDown) < DRAG_PX) return;
+      grip.furthest = Math.max(grip.furthest, across);
+      const level = grip.dragging ? upOrDown <= Math.min(LEAVE_PX, Math.max(DRAG_PX, grip.furthest / FLAT)) : across > FLAT * upOrDown;
+      if (!level) return end(oncancel);
       grip.dragging = true;
     }
     ondrag(percentAt(thumbX(grip.from) + sideways));
@@ -62,9 +75,9 @@ export function percentSlider({ ondrag, ondrop, oncancel }) {
   }
 
   function end(then) {
-    const { dragging } = grip;
+    const { dragging, byMouse } = grip;
     grip = null;
-    if (dragging) then();
+    if (dragging) then({ byMouse });
   }
 
   return {

@@ -1,8 +1,8 @@
 // The split: what is set, and the control that sets it live. While the owner drags, types or waits for the answer,
 // updates from the server do not touch the control.
 //
-// A split moves money, so nothing is applied by accident: a typed number and, on a touch screen, Swap and Undo are
-// only proposed until the owner presses Apply.
+// A split moves money, so nothing is applied by accident: a typed number and, on a touch screen, the slider, Swap and
+// Undo only propose a split until the owner presses Apply.
 import * as api from "./api.js";
 import { ratio, trimmed } from "./format.js";
 import { percentSlider } from "./slider.js";
@@ -13,9 +13,22 @@ const KEY_REST_MS = 500;
 
 export function splitControl() {
   const view = build({
-    ondrag: (a) => ((held = true), edit(a)),
-    ondrop: () => ((held = false), commit()),
-    oncancel: () => ((held = false), release()),
+    ondrag: (a) => {
+      held ??= { proposal, a: draft };
+      edit(a);
+    },
+    ondrop: ({ byMouse }) => {
+      held = null;
+      if (byMouse) return commit();
+      propose(draft);
+      view.proposed.scrollIntoView({ block: "nearest" });
+    },
+    oncancel: () => {
+      const earlier = held;
+      held = null;
+      if (earlier.proposal && !sending) propose(earlier.a, earlier.proposal.undoing);
+      else release();
+    },
   });
   let server = null;
   let names = { A: "Pool A", B: "Pool B" };
@@ -23,8 +36,8 @@ export function splitControl() {
   let draft = null;
   /** Set while the draft waits for Apply; `undoing`: the weights to go back to, or null. */
   let proposal = null;
-  /** Whether a pointer holds the thumb. */
-  let held = false;
+  /** While a pointer holds the thumb: what was proposed before, as { proposal, a }. Otherwise null. */
+  let held = null;
   let sending = false;
   let before = [];
 
@@ -50,6 +63,7 @@ export function splitControl() {
 
   /** Shows a split that the owner has to confirm. */
   function propose(a, undoing = null) {
+    rest.cancel();
     edit(a);
     if (server && undoing === null && same(percentOf(server), a)) return release();
     proposal = { undoing };
@@ -76,7 +90,7 @@ export function splitControl() {
       if (!undoing) before.push(answer.previous);
       server = { A: answer.A, B: answer.B };
       const back = undoing ? null : { label: "Undo", run: pressedUndo };
-      toast(`The split is ${ratio(percentOf(server) / 100)} now. It takes effect with the miners' next turns.`, { action: back });
+      toast(`The split is now ${ratio(percentOf(server) / 100)}. It takes effect at each miner's next turn.`, { action: back });
     } catch (error) {
       if (undoing) before.push(weights);
       setText(view.error, `Not applied: ${error.message}`);
@@ -84,7 +98,7 @@ export function splitControl() {
     sending = false;
     view.root.removeAttribute("aria-busy");
     // If the owner has gone on dragging, the control stays with them.
-    if (draft === sent) release();
+    if (draft === sent && !held) release();
     else if (proposal === null) rest();
     else render();
   }
@@ -103,7 +117,8 @@ export function splitControl() {
     view.root.scrollIntoView({ block: "nearest" });
   }
 
-  const rest = debounce(commit, KEY_REST_MS);
+  // What waits for Apply is never applied by a timer.
+  const rest = debounce(() => proposal === null && commit(), KEY_REST_MS);
   // Only keys and screen readers reach the range input.
   view.slider.addEventListener("input", () => edit(Number(view.slider.value)));
   view.slider.addEventListener("change", rest);
@@ -220,7 +235,7 @@ function build(pointer) {
     proposed.hidden = a === null;
     if (a !== null) setText(apply.querySelector("span"), `Apply ${trimmed(a)}:${trimmed(remainder(a))}`);
   };
-  return { root, slider: slider.input, fields, swap, undo, apply, cancel, error, show, propose };
+  return { root, slider: slider.input, fields, swap, undo, apply, cancel, proposed, error, show, propose };
 }
 
 function percentField(pool) {

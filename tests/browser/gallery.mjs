@@ -27,7 +27,7 @@ try {
     await page.goto(demo.base + path);
     await complete(page);
     // The warning that the pages have no password; umbrelOS asks for its own.
-    const seen = page.getByRole("button", { name: "Seen" });
+    const seen = page.getByRole("button", { name: "Dismiss" });
     if (await seen.isVisible()) {
       await seen.click();
       await seen.waitFor({ state: "hidden" });

@@ -27,7 +27,7 @@ const weights = async () => {
   const { pools } = await demo.get("status");
   return [pools.A.weight, pools.B.weight];
 };
-const weightsAre = (a, b) => until(`the weights ${a} : ${b}`, async () => String(await weights()) === String([a, b]));
+const weightsAre = (a, b) => until(`the weights ${a}:${b}`, async () => String(await weights()) === String([a, b]));
 
 /** Opens one of the demo's pages and waits until it shows what it is for. */
 async function demoPage(path, options) {

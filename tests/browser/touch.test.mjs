@@ -1,9 +1,12 @@
 // A phone's page is scrolled by fingers that land anywhere, also on what moves money. Real touches, at 360 px.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { closePage, openPage, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
+import { closePage, openPage, scan, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
 
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
+/** Touch events for each straight line: of a swipe, and of a flick. */
+const STEPS = 12;
+const FLICK = 3;
 
 let browser;
 let demo;
@@ -23,6 +26,14 @@ const weights = async () => {
   return [pools.A.weight, pools.B.weight];
 };
 const weightsAre = (a, b) => until(`the weights ${a}:${b}`, async () => String(await weights()) === String([a, b]));
+
+/** Sets the split as another browser would. */
+async function setWeights([A, B]) {
+  const { token } = await demo.get("session");
+  const headers = { "Content-Type": "application/json", "X-DPMP-Token": token };
+  const answer = await fetch(`${demo.base}/api/v1/weights`, { method: "PUT", headers, body: JSON.stringify({ A, B }) });
+  assert.equal(answer.status, 200);
+}
 
 /** Home on a phone, with hands for it. What is asked of the server to change is noted. */
 async function phone() {
@@ -45,9 +56,15 @@ async function phone() {
       const { x, y, width, height } = await slider.boundingBox();
       return { x: (percent) => x + 18 + ((width - 36) * percent) / 100, y: y + height / 2 };
     },
-    async swipe([x, y], [toX, toY], { steps = 12 } = {}) {
-      await touch("touchStart", [x, y]);
-      for (let step = 1; step <= steps; step++) await touch("touchMove", [x + ((toX - x) * step) / steps, y + ((toY - y) * step) / steps]);
+    /** Puts a finger down, moves it through all the points in straight lines, and lifts it. */
+    swipe: (start, ...points) => hands.move(STEPS, start, points),
+    async move(steps, start, points) {
+      await touch("touchStart", start);
+      let [x, y] = start;
+      for (const [toX, toY] of points) {
+        for (let step = 1; step <= steps; step++) await touch("touchMove", [x + ((toX - x) * step) / steps, y + ((toY - y) * step) / steps]);
+        [x, y] = [toX, toY];
+      }
       await touch("touchEnd");
     },
     scrolled: () => page.evaluate(() => scrollY),
@@ -59,6 +76,7 @@ async function phone() {
       assert.deepEqual(changes, [], what);
       assert.deepEqual(await weights(), [a, b], what);
       assert.equal(Number(await slider.inputValue()), a, what);
+      assert.equal(await page.getByText("Not applied yet").isVisible(), false, what);
     },
     async close() {
       await cdp.detach();
@@ -85,6 +103,53 @@ test("a finger that scrolls over the slider leaves the split as it is", async ()
   const cdp = await hands.page.context().newCDPSession(hands.page);
   await cdp.send("Input.synthesizeScrollGesture", { x: Math.round(at.x(20)), y: Math.round(at.y), yDistance: -300, gestureSourceType: "touch" });
   await hands.unmoved("a scroll gesture", before);
+  await hands.close();
+});
+
+test("a flick that starts on the thumb and is not clearly sideways changes and proposes nothing", async () => {
+  const before = await weights();
+  // Each gesture's moves, one after the other, in pixels to the right and down.
+  const gestures = [
+    ["up and left at 45 degrees", 60, [-104, -96]],
+    ["40 px sideways and 20 px up, then up", 60, [40, -20], [0, -180]],
+    ["16 px sideways, then up", 60, [16, 0], [0, -180]],
+    ["right and up in a flat line", 70, [150, -90]],
+    ["left and down in a flat line", 70, [-150, 90]],
+    ["sideways, then down by more than the thumb's height", 60, [-90, 0], [0, 60]],
+    ["a short way sideways, then a little up", 60, [14, 0], [0, -24]],
+  ];
+  const hands = await phone();
+  for (const [what, percent, ...moves] of gestures) {
+    await setWeights([percent, 100 - percent]);
+    await until("the split on the page", async () => Number(await hands.slider.inputValue()) === percent);
+    for (const steps of [STEPS, FLICK]) {
+      await hands.top();
+      const at = await hands.place();
+      let point = [at.x(percent), at.y];
+      const path = moves.map(([right, down]) => (point = [point[0] + right, point[1] + down]));
+      await hands.move(steps, [at.x(percent), at.y], path);
+      await hands.unmoved(`${what}, ${steps} steps`, [percent, 100 - percent]);
+    }
+  }
+  await hands.close();
+  await setWeights(before);
+});
+
+test("a canceled drag keeps the split that was proposed before it", async () => {
+  const before = await weights();
+  const hands = await phone();
+  const at = await hands.place();
+  const apply = (a) => hands.page.getByRole("button", { name: `Apply ${a}:${100 - a}`, exact: true });
+  await hands.swipe([at.x(before[0]), at.y], [at.x(25), at.y]);
+  const proposed = Number(await hands.slider.inputValue());
+  await apply(proposed).waitFor();
+  const { x, y } = await hands.place();
+  await hands.swipe([x(proposed), y], [x(proposed) + 60, y], [x(proposed) + 60, y - 120]);
+  await apply(proposed).waitFor();
+  assert.equal(Number(await hands.slider.inputValue()), proposed);
+  // By mouse: Chromium takes a tap right after a flick for the end of its momentum.
+  await hands.page.getByRole("button", { name: "Cancel" }).click();
+  await hands.unmoved("after Cancel", before);
   await hands.close();
 });
 
@@ -121,13 +186,24 @@ test("what the browser takes away is put back", async () => {
   await hands.close();
 });
 
-test("a finger that drags the thumb sideways sets the split", async () => {
+test("a finger that drags the thumb sideways proposes a split, and Apply sets it", async () => {
   const before = await weights();
   const hands = await phone();
   const at = await hands.place();
-  await hands.swipe([at.x(before[0]), at.y], [at.x(before[0] - 30), at.y + 3]);
-  await until("the new split", async () => Math.abs((await weights())[0] - (before[0] - 30)) <= 1);
-  // By finger, undo and swap ask first.
+  // Back and forth, with the wobble of a real finger.
+  await hands.swipe([at.x(before[0]), at.y], [at.x(before[0] - 40), at.y + 6], [at.x(before[0] - 30), at.y + 12]);
+  await hands.page.getByText("Not applied yet").waitFor();
+  await Promise.all([1, 2].map(() => hands.page.waitForResponse(/status/)));
+  assert.deepEqual([hands.changes, await weights()], [[], before], "a drag only proposes");
+  const dragged = Number(await hands.slider.inputValue());
+  assert.ok(Math.abs(dragged - (before[0] - 30)) <= 1, `dragged to ${dragged}`);
+  await scan(hands.page, "a proposed split");
+  const apply = hands.page.getByRole("button", { name: `Apply ${dragged}:${100 - dragged}`, exact: true });
+  await apply.tap();
+  await weightsAre(dragged, 100 - dragged);
+  await hands.page.getByText(`The split is now ${dragged}:${100 - dragged}.`).waitFor();
+  await apply.waitFor({ state: "hidden" });
+  // By finger, undo and swap ask first, too.
   const set = await weights();
   const tap = (name) => hands.page.getByRole("button", { name, exact: true }).first().tap();
   const quiet = hands.changes.length;
@@ -165,6 +241,7 @@ test("a number is applied when it is confirmed, not when its field is left", asy
   await field.fill("7");
   await hands.page.getByRole("button", { name: "Apply 7:93" }).tap();
   await weightsAre(7, 93);
+  await hands.page.getByText("The split is now 7:93.").waitFor();
   await field.fill(String(before[0]));
   await field.press("Enter");
   await weightsAre(...before);
