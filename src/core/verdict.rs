@@ -6,6 +6,7 @@
 
 mod enforce;
 pub mod news;
+mod record;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::units::{MinerId, Now, PerPool};
 
 use crate::core::pool::Pool;
+use record::Record;
 
 /// So many shares in a row without an answer are no accident.
 const ENOUGH_UNANSWERED: usize = 3;
@@ -35,7 +37,7 @@ const MOST_TRIED: usize = 64;
 /// How many shares a trial takes at the most.
 const TRIAL_SHARES: u32 = 3;
 
-/// How many of them have to be accepted where the pool rejected most.
+/// How many of them have to be answered where the pool left most unanswered, and accepted where it rejected most.
 const TRIAL_MAJORITY: u32 = 2;
 
 /// The shortest and the longest pause before a trial.
@@ -56,7 +58,7 @@ const PROVEN: Duration = Duration::from_secs(1800);
 /// What is wrong with a pool that can be reached and gives work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// It leaves shares without an answer.
+    /// It leaves all or most shares without an answer.
     Mute,
     /// It rejects most shares, stale ones aside.
     Rejecting,
@@ -132,6 +134,11 @@ impl Silence {
     /// Whether any share was ever answered.
     pub fn has_answered(&self) -> bool {
         self.answered.is_some()
+    }
+
+    /// Whether a share that was sent after that time was answered.
+    pub fn has_answered_since(&self, sent: Instant) -> bool {
+        self.answered.is_some_and(|answered| answered > sent)
     }
 
     /// Since when no share was answered, if any was given up since.
@@ -212,6 +219,8 @@ fn hear(members: impl Iterator<Item = LastAnswers>) -> Hearing {
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     silence: Silence,
+    /// How many it answers.
+    record: Record,
     /// When the last shares were answered, to tell whether they come often enough to judge by.
     recent: VecDeque<Instant>,
     /// Connections in a row that were sent shares and answered none, and when the last one ended.
@@ -234,6 +243,8 @@ pub struct Answers {
 #[derive(Clone, Debug)]
 struct Doubt {
     flaw: Flaw,
+    /// Whether a single answer ends it: the pool has answered nothing, and not for the second time in short.
+    one_is_enough: bool,
     since: Now,
     next_trial: Instant,
     trial: Option<Trial>,
@@ -252,6 +263,7 @@ struct Trial {
     /// When it had sent enough.
     done: Option<Instant>,
     shares: u32,
+    answered: u32,
     accepted: u32,
     rejected: u32,
 }
@@ -292,15 +304,38 @@ impl Answers {
         }
     }
 
-    /// The pool answered a share that was sent then, perhaps too late.
-    pub fn answered(&mut self, sent: Instant, now: Instant) {
+    /// The pool answered a miner's share that was sent then.
+    pub fn answered(&mut self, miner: MinerId, sent: Instant, now: Instant) {
+        self.record.answered(sent);
+        self.heard_answer(miner, sent, now);
+    }
+
+    /// The pool answered a miner's share that was sent then and had been given up.
+    pub fn answered_late(&mut self, miner: MinerId, sent: Instant, now: Instant) {
+        self.record.answered_late(sent);
+        self.heard_answer(miner, sent, now);
+    }
+
+    fn heard_answer(&mut self, miner: MinerId, sent: Instant, now: Instant) {
         self.silence.answered(sent);
         self.in_vain = 0;
         if self.recent.len() == usize::try_from(LAST_ANSWERS).unwrap_or(0) {
             self.recent.pop_front();
         }
         self.recent.push_back(now);
-        if self.is_mute() {
+        if let Some(trial) = self.trial_mut().filter(|trial| trial.miner == miner) {
+            let is_of_trial = trial.first_share.is_some_and(|first| first <= sent)
+                && trial.done.is_none_or(|done| sent <= done);
+            trial.answered += u32::from(is_of_trial);
+        }
+        let Some(doubt) = self.doubt.as_ref().filter(|doubt| doubt.flaw == Flaw::Mute) else {
+            return;
+        };
+        let passed = doubt
+            .trial
+            .as_ref()
+            .is_some_and(|trial| trial.answered >= TRIAL_MAJORITY);
+        if doubt.one_is_enough || passed || self.record.is_good() {
             self.clear(now);
         }
     }
@@ -333,11 +368,16 @@ impl Answers {
         }
     }
 
-    /// A share that was sent then was given up, though the pool was heard since.
-    pub fn unanswered(&mut self, sent: Instant, now: Now) {
+    /// A share that was sent then was given up, though the pool was heard since. `patience`: how long a share may wait
+    /// for its answer.
+    pub fn unanswered(&mut self, sent: Instant, patience: Duration, now: Now) {
         self.silence.unanswered(sent);
-        if self.silence.is_long() && !self.silence.is_seldom() {
-            self.set_aside(Flaw::Mute, now);
+        self.record.lost(sent);
+        let is_silent = self.silence.is_long() && !self.silence.is_seldom();
+        if self.record.is_bad(patience, now.at) {
+            self.set_aside(Flaw::Mute, false, now);
+        } else if is_silent {
+            self.set_aside(Flaw::Mute, true, now);
         }
     }
 
@@ -354,7 +394,7 @@ impl Answers {
         self.in_vain += 1;
         self.in_vain_at = Some(now.at);
         if self.in_vain >= ENOUGH_IN_VAIN {
-            self.set_aside(Flaw::Mute, now);
+            self.set_aside(Flaw::Mute, true, now);
         }
     }
 
@@ -379,7 +419,7 @@ impl Answers {
             Hearing::Bad => true,
         };
         if bad && often {
-            self.set_aside(Flaw::Rejecting, now);
+            self.set_aside(Flaw::Rejecting, false, now);
         }
     }
 
@@ -399,6 +439,7 @@ impl Answers {
                 first_share: None,
                 done: None,
                 shares: 0,
+                answered: 0,
                 accepted: 0,
                 rejected: 0,
             });
@@ -448,7 +489,12 @@ impl Answers {
     /// When the present trial is over.
     fn trial_ends(&self, patience: Duration) -> Option<Instant> {
         let doubt = self.doubt.as_ref()?;
-        Some(doubt.trial.as_ref()?.deadline(doubt.flaw, patience))
+        Some(
+            doubt
+                .trial
+                .as_ref()?
+                .deadline(doubt.one_is_enough, patience),
+        )
     }
 
     fn trial(&self) -> Option<&Trial> {
@@ -459,7 +505,8 @@ impl Answers {
         self.doubt.as_mut()?.trial.as_mut()
     }
 
-    fn set_aside(&mut self, flaw: Flaw, now: Now) {
+    /// `silent`: because it has answered nothing.
+    fn set_aside(&mut self, flaw: Flaw, silent: bool, now: Now) {
         if self.doubt.is_some() {
             return;
         }
@@ -471,11 +518,14 @@ impl Answers {
         }
         self.doubt = Some(Doubt {
             flaw,
+            // One that answers now and then is silent in between.
+            one_is_enough: silent && proven,
             since: now,
             next_trial: later(now.at, self.pause(Duration::ZERO)),
             trial: None,
             tried: VecDeque::new(),
         });
+        self.record.restart(now.at);
         self.failed = self.failed.saturating_add(1);
     }
 
@@ -510,6 +560,7 @@ impl Answers {
         self.cleared = Some(now);
         // What was sent before says nothing about what comes now.
         self.silence.settle(now);
+        self.record.restart(now);
         self.recent.clear();
         (self.last, self.suspect_since, self.suspect) = (LastAnswers::default(), None, false);
         self.in_vain = 0;
@@ -517,9 +568,9 @@ impl Answers {
 }
 
 impl Trial {
-    fn deadline(&self, flaw: Flaw, patience: Duration) -> Instant {
-        match (flaw, self.first_share, self.began) {
-            (Flaw::Mute, Some(first), _) => later(first, patience),
+    fn deadline(&self, one_is_enough: bool, patience: Duration) -> Instant {
+        match (one_is_enough, self.first_share, self.began) {
+            (true, Some(first), _) => later(first, patience),
             // One answer says little, and the next share of a small miner may be long in coming.
             (_, Some(_), Some(began)) => match self.done {
                 Some(done) => later(done, patience),
@@ -584,7 +635,7 @@ mod tests {
     fn mute(clock: &Clock) -> Answers {
         let mut answers = Answers::default();
         for sent in 1..=3 {
-            answers.unanswered(clock.at(sent), clock.now(sent + 30));
+            answers.unanswered(clock.at(sent), PATIENCE, clock.now(sent + 30));
         }
         assert!(answers.is_mute());
         answers
@@ -596,15 +647,18 @@ mod tests {
         let mut answers = Answers::default();
         // Each third one has an answer, which is there before the others are given up.
         for sent in (0..300).step_by(3) {
-            answers.answered(clock.at(sent + 2), clock.at(sent + 2));
-            answers.unanswered(clock.at(sent), clock.now(sent + 30));
-            answers.unanswered(clock.at(sent + 1), clock.now(sent + 31));
+            answers.answered(MINER, clock.at(sent + 2), clock.at(sent + 2));
+            answers.unanswered(clock.at(sent), PATIENCE, clock.now(sent + 30));
+            answers.unanswered(clock.at(sent + 1), PATIENCE, clock.now(sent + 31));
         }
         assert_eq!(answers.flaw(), None);
-        // Many were lost, but what was sent after them was answered.
-        answers.answered(clock.at(400), clock.at(401));
-        for sent in 301..400 {
-            answers.unanswered(clock.at(sent), clock.now(sent + 130));
+        // Many were lost, but what was sent before and after them was answered.
+        let mut answers = Answers::default();
+        for sent in (0..371).chain([400]) {
+            answers.answered(MINER, clock.at(sent), clock.at(sent));
+        }
+        for sent in 371..400 {
+            answers.unanswered(clock.at(sent), PATIENCE, clock.now(sent + 30));
         }
         assert_eq!(answers.flaw(), None);
     }
@@ -643,15 +697,15 @@ mod tests {
     fn any_answer_makes_a_mute_pool_good_and_what_was_sent_before_does_not_count_any_more() {
         let clock = clock();
         let mut answers = mute(&clock);
-        answers.answered(clock.at(1), clock.at(41));
+        answers.answered(MINER, clock.at(1), clock.at(41));
         assert_eq!(answers.flaw(), None);
         for sent in 2..40 {
-            answers.unanswered(clock.at(sent), clock.now(sent + 45));
+            answers.unanswered(clock.at(sent), PATIENCE, clock.now(sent + 45));
         }
         assert_eq!(answers.flaw(), None);
         // Not for long: the next pause is the second one.
         for sent in 50..53 {
-            answers.unanswered(clock.at(sent), clock.now(82));
+            answers.unanswered(clock.at(sent), PATIENCE, clock.now(82));
         }
         assert_eq!(answers.next_deadline(PATIENCE), Some(clock.at(82 + 120)));
     }
@@ -682,7 +736,7 @@ mod tests {
         let mut answers = Answers::default();
         for start in [0, 100, 200, 300] {
             answers.ended_in_vain(clock.at(start), clock.now(start + 50));
-            answers.answered(clock.at(start + 60), clock.at(start + 60));
+            answers.answered(MINER, clock.at(start + 60), clock.at(start + 60));
         }
         assert_eq!(answers.flaw(), None);
     }
@@ -704,7 +758,7 @@ mod tests {
             let clock = clock();
             let mut answers = Answers::default();
             for second in 0..20 {
-                answers.answered(clock.at(second), clock.at(second));
+                answers.answered(MINER, clock.at(second), clock.at(second));
                 answers.judged(MINER, clock.at(second), second % 3 == 0, clock.at(second));
             }
             assert!(answers.take_suspect());

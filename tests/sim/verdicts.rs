@@ -182,6 +182,97 @@ fn an_answer_that_comes_late_ends_the_verdict_at_once() {
     check_miners(&world);
 }
 
+/// It answers some shares, which would be a new start each time.
+#[test]
+fn a_pool_that_answers_few_shares_gets_little_time() {
+    for (one_in, miners, rate, answer_seconds) in [
+        (5, 1, 2.0, 30),
+        (5, 1, 0.2, 30),
+        (5, 20, 1.0, 30),
+        (20, 1, 2.0, 5),
+        (20, 1, 0.2, 30),
+        (20, 20, 1.0, 5),
+    ] {
+        let a = PoolOptions {
+            answered_part: 1.0 / f64::from(one_in),
+            ..PoolOptions::default()
+        };
+        let mut world = world(miners, rate, a);
+        let mut config = config([50.0, 50.0], 10.0);
+        for pool in config.pools.values_mut().flatten() {
+            pool.answer = seconds(answer_seconds);
+        }
+        world.configure(config);
+        // 20 shares of half the time, and two `answer_seconds`.
+        world.run(
+            seconds(180).max(Duration::from_secs_f64(80.0 / rate)),
+            |_| (),
+        );
+        let case = format!("1 in {one_in}, {miners} × {rate}");
+        assert_eq!(health(&mut world, A), "down", "{case}");
+        world.facts.clear();
+        world.run(minutes(120), |_| ());
+        let all = outcomes(&world);
+        let found = miners as f64 * rate * 7200.0;
+        let lost = all[A][2] as f64;
+        assert!(lost < 0.03 * found + 20.0, "{case}: {all:?}");
+        assert!(
+            all[B][0] as f64 > 0.95 * found,
+            "{case}: {all:?} of {found}"
+        );
+        assert_eq!(downs(&world, B).0, 0, "{case}");
+        set_a(&mut world, |options| options.answered_part = 1.0);
+        world.run(minutes(45), |_| ());
+        assert_eq!(health(&mut world, A), "up", "{case}");
+        world.facts.clear();
+        world.run(minutes(30), |_| ());
+        let all = outcomes(&world);
+        let part = all[A][0] as f64 / (all[A][0] + all[B][0]) as f64;
+        assert!((part - 0.5).abs() < 0.1, "{case}: {all:?}");
+        assert_eq!(all[A][2], 0, "{case}");
+        check_miners(&world);
+    }
+}
+
+#[test]
+fn a_pool_that_loses_every_fifth_share_keeps_its_part() {
+    for (miners, rate) in [(1, 2.0), (1, 0.2), (20, 0.5)] {
+        let a = PoolOptions {
+            answered_part: 0.8,
+            ..PoolOptions::default()
+        };
+        let mut world = world(miners, rate, a);
+        world.run(minutes(240), |_| ());
+        let all = outcomes(&world);
+        assert!(all[A][2] > 100, "{all:?}");
+        assert_eq!(downs(&world, A).0, 0, "{miners} × {rate}: {all:?}");
+        check_miners(&world);
+    }
+}
+
+/// Every answer takes longer than shares are waited for.
+#[test]
+fn a_slow_pool_is_taken_again_with_its_late_answers() {
+    let slow = PoolOptions {
+        answered_part: 0.3,
+        ..PoolOptions::default()
+    };
+    let mut world = world(1, 2.0, slow);
+    world.run(minutes(3), |_| ());
+    assert_eq!(health(&mut world, A), "down");
+    set_a(&mut world, |options| {
+        options.answered_part = 1.0;
+        options.answer_latency = seconds(40);
+    });
+    world.run(minutes(90), |_| ());
+    set_a(&mut world, |options| {
+        options.answer_latency = Duration::ZERO
+    });
+    world.run(minutes(45), |_| ());
+    assert_eq!(health(&mut world, A), "up");
+    check_miners(&world);
+}
+
 /// Every 40th share has no answer: each is lost, and that is all.
 #[test]
 fn a_share_that_is_lost_now_and_then_is_no_verdict() {

@@ -143,7 +143,10 @@ impl Miner {
             }
             Heard::JobChanged => self.on_job(slot, turn),
             Heard::Answered(share, outcome) => self.on_answer(slot, share, outcome, turn),
-            Heard::AnsweredLate(sent) => turn.pools[slot].answers.answered(sent, turn.now.at),
+            Heard::AnsweredLate(sent) => {
+                let answers = &mut turn.pools[slot].answers;
+                answers.answered_late(self.id, sent, turn.now.at);
+            }
             Heard::Reconnect { host, port, wait } => {
                 self.on_reconnect(conn, host, port, wait, turn)
             }
@@ -267,12 +270,28 @@ impl Miner {
         );
         for (share, alive) in overdue.into_iter().zip(alive) {
             if alive {
-                turn.pools[slot].answers.unanswered(share.sent, turn.now);
+                turn.pools[slot]
+                    .answers
+                    .unanswered(share.sent, limits.answer, turn.now);
             }
             self.on_share_lost(slot, share, RejectReason::NoAnswer, turn);
         }
         if dead.is_some_and(|dead| dead || !turn.pools[slot].answers.is_mute()) {
             self.lose(slot, &Loss::Unanswered, turn);
+        }
+    }
+
+    /// Notes the shares without an answer on a connection that is given up because it does not answer shares. Those
+    /// after the last answer may still have been answered.
+    fn note_passed_over(&self, slot: PoolSlot, open: &Open, loss: &Loss, turn: &mut Turn<'_>) {
+        let patience = turn.config.pool_in_use(slot).map(|pool| pool.answer);
+        let Some(patience) = patience.filter(|_| *loss == Loss::Unanswered) else {
+            return;
+        };
+        let pending = open.pending().map(|share| share.sent);
+        for sent in pending.filter(|sent| open.has_answered_since(*sent)) {
+            let answers = &mut turn.pools[slot].answers;
+            answers.unanswered(sent, patience, turn.now);
         }
     }
 
@@ -454,6 +473,7 @@ impl Miner {
             if let Some(opened) = open.was_in_vain() {
                 turn.pools[slot].answers.ended_in_vain(opened, turn.now);
             }
+            self.note_passed_over(slot, &open, loss, turn);
             if !closed {
                 turn.out.push(Action::Abort {
                     link: LinkId::Pool(conn),

@@ -456,7 +456,7 @@ impl Miner {
             }
         };
         let answers = &mut turn.pools[slot].answers;
-        answers.answered(sent, turn.now.at);
+        answers.answered(self.id, sent, turn.now.at);
         if let Some(accepted) = accepted {
             self.last_answers[slot].push(accepted);
             answers.judged(self.id, sent, accepted, turn.now.at);

@@ -541,6 +541,11 @@ impl Open {
         self.silence.since().filter(|_| self.silence.is_long())
     }
 
+    /// Whether it has answered a share that was sent after that time.
+    pub fn has_answered_since(&self, sent: Instant) -> bool {
+        self.silence.has_answered_since(sent)
+    }
+
     /// When it was opened, if it was sent shares and has answered none of them.
     pub fn was_in_vain(&self) -> Option<Instant> {
         (self.sent_shares && !self.silence.has_answered()).then_some(self.opened)

@@ -82,6 +82,8 @@ pub struct PoolOptions {
     pub refuse_only: Option<String>,
     /// Whether shares are answered at all.
     pub answers_shares: bool,
+    /// What part of the shares is answered, picked at random, if shares are answered at all.
+    pub answered_part: f64,
     /// How long answers take; jobs are sent at once.
     pub answer_latency: Duration,
     /// Whether nothing at all is sent, with sockets open.
@@ -127,6 +129,7 @@ impl Default for PoolOptions {
             refuse_all: None,
             refuse_only: None,
             answers_shares: true,
+            answered_part: 1.0,
             answer_latency: Duration::ZERO,
             silent: false,
             hangs_up_on: &[],

@@ -377,7 +377,9 @@ impl Session {
             at: turn.now,
             judgement,
         });
-        if !turn.shared.options.answers_shares {
+        let part = turn.shared.options.answered_part;
+        let passes_over = part < 1.0 && turn.shared.rng.unit() >= part;
+        if !turn.shared.options.answers_shares || passes_over {
             return;
         }
         if judgement.verdict == Verdict::Accepted {
