@@ -19,6 +19,7 @@ mod kind;
 mod network;
 mod python;
 mod raw;
+mod start;
 mod user_name;
 
 use std::env;
@@ -41,6 +42,7 @@ pub use self::fingerprint::Fingerprint;
 pub use self::keys::{KeyInfo, key_infos};
 pub use self::kind::{Form, FormKind};
 pub(crate) use self::raw::LARGEST_FILE;
+pub use self::start::parse_for_start;
 pub use self::user_name::UserName;
 
 /// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool.
@@ -495,9 +497,20 @@ pub struct Loaded {
     pub config: Config,
     /// What the owner should know about it, a sentence each.
     pub warnings: Vec<String>,
+    /// Those of the warnings that keep something of the config, or an old one, from being used. Only at a start.
+    pub troubles: Vec<StartTrouble>,
     /// What was written, in its order and with the keys that mean nothing to us, so that a change of one value
     /// can be saved without losing anything. It holds passwords.
     pub raw: Value,
+}
+
+/// Something that could not be used at a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartTrouble {
+    /// The pool that is not used because of it, if any.
+    pub pool: Option<PoolSlot>,
+    /// What is wrong with which key.
+    pub text: String,
 }
 
 impl fmt::Debug for Loaded {
@@ -521,47 +534,12 @@ pub fn parse(text: &str) -> Result<Loaded, ConfigErrors> {
         Ok(Loaded {
             config: built.config,
             warnings: built.warnings,
+            troubles: Vec::new(),
             raw,
         })
     } else {
         Err(ConfigErrors::new(built.faults))
     }
-}
-
-/// The same for a start: a pool of which something is wrong is not set up, and the owner is told.
-///
-/// # Errors
-/// Every value that is not allowed, if one of them is of something else than a pool.
-fn parse_without_faulty_pools(text: &str) -> Result<Loaded, ConfigErrors> {
-    let raw = raw::read(text)?;
-    let build::Built {
-        mut config,
-        faults,
-        mut warnings,
-    } = build::build(&raw);
-    let of = |fault: &Fault, slot: PoolSlot| {
-        let section = format!("pools.{slot}");
-        let rest = fault.path.strip_prefix(&section);
-        fault.path == "pools" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let of_a_pool = |fault: &Fault| PoolSlot::ALL.into_iter().any(|slot| of(fault, slot));
-    if !faults.iter().all(of_a_pool) {
-        return Err(ConfigErrors::new(faults));
-    }
-    for slot in PoolSlot::ALL {
-        if faults.iter().any(|fault| of(fault, slot)) {
-            config.pools[slot] = None;
-        }
-    }
-    let told = faults
-        .iter()
-        .map(|fault| format!("{fault}. The pool is not used until this is put right."));
-    warnings.extend(told);
-    Ok(Loaded {
-        config,
-        warnings,
-        raw,
-    })
 }
 
 /// Reads the JSON of a config, whatever it says; for those who change a part of it. It may hold passwords.

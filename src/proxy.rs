@@ -117,6 +117,7 @@ impl Proxy {
         for text in loaded.warnings.clone() {
             tell(&Fact::ConfigWarning { text });
         }
+        observer.notices.note_start(&loaded.troubles, now().unix_ms);
         warn_of_little_room(&config, room, tell);
         let state = store::state_path(path);
         let (memory, problem) = store::load(&state);

@@ -52,7 +52,9 @@ pub(super) struct Backups;
 
 impl Backups {
     /// How many.
-    const MOST: usize = 8;
+    pub(super) const MOST: usize = 8;
+    /// What one may be.
+    pub(super) const ONE: &str = "an address with its port, such as \"pool.com:3333\"";
     /// Each, in characters.
     const LONGEST: usize = 600;
 }
@@ -61,16 +63,11 @@ impl Kind for Backups {
     type Meaning = Vec<Backup>;
 
     fn read(&self, value: &Value) -> Result<Vec<Backup>, String> {
-        let read = |item: &Value| {
-            let text = item.as_str().and_then(|text| one_line(text, Self::LONGEST));
-            text.ok_or(Wrong::NoText)
-                .and_then(|text| read_one(text.trim()))
-        };
-        list(value, Self::MOST, |item| read(item).ok()).ok_or_else(|| {
+        list(value, Self::MOST, |item| read_item(item).ok()).ok_or_else(|| {
             let items = value.as_array().into_iter().flatten();
             let wrong = items
                 .enumerate()
-                .find_map(|(index, item)| Some((index + 1, item, read(item).err()?)));
+                .find_map(|(index, item)| Some((index + 1, item, read_item(item).err()?)));
             match wrong {
                 Some((number, item, wrong)) => format!(
                     "{}; number {number}, {}, {wrong}",
@@ -105,9 +102,10 @@ impl Kind for Backups {
 
 /// Why an entry is no backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Wrong {
+pub(super) enum Wrong {
     NoText,
     Host(String),
+    NoHost,
     Placeholder,
     NoPort,
     Wallet(String),
@@ -122,11 +120,21 @@ impl fmt::Display for Wrong {
                 Backups::LONGEST
             ),
             Self::Host(allowed) => write!(f, "does not have {allowed}"),
+            Self::NoHost => f.write_str("has no host"),
             Self::Placeholder => f.write_str("only stands for an address"),
             Self::NoPort => f.write_str("has no port, as in \"pool.com:3333\""),
             Self::Wallet(allowed) => write!(f, "does not have {allowed} before the @"),
         }
     }
+}
+
+/// One of the list.
+pub(super) fn read_item(item: &Value) -> Result<Backup, Wrong> {
+    let text = item
+        .as_str()
+        .and_then(|text| one_line(text, Backups::LONGEST));
+    text.ok_or(Wrong::NoText)
+        .and_then(|text| read_one(text.trim()))
 }
 
 fn read_one(text: &str) -> Result<Backup, Wrong> {
@@ -139,6 +147,9 @@ fn read_one(text: &str) -> Result<Backup, Wrong> {
         Some((wallet, place)) => (Some(wallet.trim()), place),
         None => (None, rest),
     };
+    if place.trim().is_empty() {
+        return Err(Wrong::NoHost);
+    }
     let place = PoolHost { default: "" }
         .read(&json!(format!("{scheme}{place}")))
         .map_err(Wrong::Host)?

@@ -429,7 +429,7 @@ impl Reader<'_> {
         let more = unknown.len().saturating_sub(MOST_UNKNOWN);
         unknown.truncate(MOST_UNKNOWN);
         let mut warning = format!(
-            "keys without a meaning, kept as they are: {}",
+            "unknown keys (ignored, kept in the file): {}",
             unknown.join(", ")
         );
         if more > 0 {

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::keys::key_infos;
 use super::python::{Beside, Converted, convert, has_python_key, may_be_python};
 use super::raw::{self, LARGEST_FILE};
-use super::{ConfigErrors, Loaded, parse, parse_without_faulty_pools};
+use super::{ConfigErrors, Loaded, StartTrouble, parse, parse_for_start};
 use crate::system::files::{self, Backup, write_atomic};
 
 /// What the Python version calls its config.
@@ -33,7 +33,7 @@ fn choose(cli: Option<PathBuf>, variable: Option<OsString>) -> PathBuf {
 /// Reads the config. If there is none, it is made: from the Python version's `config_v2.json` if that stands
 /// beside it, which then stays as it is, otherwise from the [sample]. Either is told in a warning.
 ///
-/// A pool of which something is wrong counts as not set up, so that the pages are there to put it right. A file of the
+/// Something wrong in a pool does not end the start, see [`parse_for_start`]. A file of the
 /// Python version, also under our name, never keeps DPMP from starting: what cannot be used has its default.
 ///
 /// # Errors
@@ -48,13 +48,13 @@ pub fn load_or_create(path: &Path) -> anyhow::Result<Loaded> {
         }
     };
     let strictly = text_of(&bytes).and_then(parse);
-    if let Some(loaded) = take_over(path, &bytes, strictly.is_ok()) {
+    if let Some(loaded) = take_over(path, &bytes) {
         return Ok(loaded);
     }
     let mut loaded = match strictly {
         Ok(loaded) => loaded,
         Err(_) => text_of(&bytes)
-            .and_then(parse_without_faulty_pools)
+            .and_then(parse_for_start)
             .with_context(|| format!("the config {} is not valid", path.display()))?,
     };
     let old = path.with_file_name(OLD_NAME);
@@ -101,6 +101,7 @@ fn create(path: &Path) -> anyhow::Result<Loaded> {
     let converted = found
         .map_err(|error| error.to_string())
         .and_then(|bytes| import(&old, &bytes));
+    let mut troubles = Vec::new();
     let (raw, origin, mut notes) = match converted {
         Ok(Converted { raw, notes }) => (raw, format!("imported from {}", old.display()), notes),
         Err(problem) => {
@@ -110,6 +111,10 @@ fn create(path: &Path) -> anyhow::Result<Loaded> {
                 old.display(),
                 path.display()
             );
+            troubles.push(StartTrouble {
+                pool: None,
+                text: note.clone(),
+            });
             let origin = "made from the sample; it has no pool yet".to_owned();
             (serde_json::from_str(&sample())?, origin, vec![note])
         }
@@ -122,16 +127,17 @@ fn create(path: &Path) -> anyhow::Result<Loaded> {
         ));
     }
     loaded.warnings.splice(0..0, notes);
+    loaded.troubles = troubles;
     Ok(loaded)
 }
 
 /// A file of the Python version that we are told to use as ours becomes ours, and is kept as it was under another name.
-/// `None` if it is none, or one that we understand as it is under a name of ours.
-fn take_over(path: &Path, bytes: &[u8], valid: bool) -> Option<Loaded> {
+/// `None` if it is none.
+fn take_over(path: &Path, bytes: &[u8]) -> Option<Loaded> {
     let text_there = String::from_utf8_lossy(bytes);
     let (raw, _) = raw::read_any(&text_there).ok()?;
     let old_name = path.file_name().is_some_and(|name| name == OLD_NAME);
-    if !may_be_python(&raw) || !(old_name || (has_python_key(&raw) && !valid)) {
+    if !may_be_python(&raw) || !(old_name || has_python_key(&raw)) {
         return None;
     }
     let Converted { raw, mut notes } = import(path, bytes).ok()?;
@@ -347,25 +353,25 @@ mod tests {
         assert!(load_or_create(&path).unwrap().config.pools[PoolSlot::A].is_some());
     }
 
+    /// Two good pools, with this instead in one of them, as JSON text; its own pages are on port 8900.
+    fn with(slot: PoolSlot, key: &str, value: &Value) -> String {
+        let mut config = serde_json::json!({"gui": {"port": 8900}, "pools": {
+            "A": {"host": "a.pool.com", "wallet": "w"}, "B": {"host": "b.pool.com", "wallet": "w"}}});
+        config["pools"][slot.name()][key] = value.clone();
+        config.to_string()
+    }
+
     #[test]
     fn a_pool_with_a_mistake_leads_to_the_set_up_and_any_other_mistake_ends_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         for (key, wrong, slot) in [
-            ("wallet", "\"two words\"", PoolSlot::A),
-            ("host", "7", PoolSlot::A),
-            ("port", "0", PoolSlot::B),
-            ("backups", "[\"pool.com\"]", PoolSlot::B),
+            ("wallet", "two words".into(), PoolSlot::A),
+            ("host", 7.into(), PoolSlot::A),
+            ("port", 0.into(), PoolSlot::B),
         ] {
-            let text = format!(
-                r#"{{"gui": {{"port": 8900}}, "pools": {{
-                    "{slot}": {{"host": "a.pool.com", "wallet": "w", "{key}": {wrong}}},
-                    "{}": {{"host": "b.pool.com", "wallet": "w"}}}}}}"#,
-                slot.other()
-            );
-            // Of a key that stands twice the last one is meant here.
-            let value: Value = serde_json::from_str(&text).unwrap();
-            fs::write(&path, value.to_string()).unwrap();
+            let text = with(slot, key, &wrong);
+            fs::write(&path, &text).unwrap();
             let loaded = load_or_create(&path).unwrap();
             assert_eq!(loaded.config.pools[slot], None, "{key}");
             assert!(loaded.config.pools[slot.other()].is_some());
@@ -373,15 +379,135 @@ mod tests {
             assert!(!loaded.config.is_set_up());
             let told = format!("pools.{slot}.{key}: found ");
             assert!(loaded.warnings[0].starts_with(&told), "{loaded:?}");
-            assert_eq!(fs::read_to_string(&path).unwrap(), value.to_string());
+            assert_eq!(loaded.troubles[0].pool, Some(slot));
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
 
-            fs::write(&path, value.to_string().replace("8900", "0")).unwrap();
+            fs::write(&path, text.replace("8900", "0")).unwrap();
             let error = error(&path);
             assert!(
                 error.contains("gui.port") && error.contains(&told),
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn backups_that_cannot_be_used_are_left_out_at_a_start() {
+        use serde_json::json;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let good = |number: usize| format!("b{number}.pool.com:3333");
+        let nine: Vec<_> = (1..=9).map(good).collect();
+        for (wrong, kept, told) in [
+            (
+                json!(["pool.com"]),
+                0,
+                "number 1: found \"pool.com\", which has no port",
+            ),
+            (
+                json!([good(1), "bc1q@", good(2)]),
+                2,
+                "number 2: found \"bc1q@\", which has no host",
+            ),
+            (
+                json!([good(1), 7]),
+                1,
+                "number 2: found 7, which is not a text",
+            ),
+            (
+                json!([good(1), {"host": "a"}]),
+                1,
+                "number 2: found an object",
+            ),
+            (
+                json!(["localhost:3351", good(1)]),
+                1,
+                "number 1: found \"localhost:3351\"; allowed: a pool",
+            ),
+            (json!(nine), 8, "found 9 backups; allowed: at most 8"),
+            (
+                json!("b1.pool.com:3333"),
+                0,
+                "found \"b1.pool.com:3333\"; allowed: a list",
+            ),
+            (json!(5), 0, "found 5; allowed: a list"),
+            (json!({"a": 1}), 0, "found an object; allowed: a list"),
+        ] {
+            for slot in PoolSlot::ALL {
+                let text = with(slot, "backups", &wrong);
+                fs::write(&path, &text).unwrap();
+                let loaded = load_or_create(&path).unwrap();
+                assert!(loaded.config.is_set_up(), "{wrong}");
+                let pool = loaded.config.pools[slot].as_ref().unwrap();
+                assert_eq!(pool.backups.len(), kept, "{wrong}: {:?}", pool.backups);
+                assert_eq!(
+                    pool.host,
+                    format!("{}.pool.com", slot.name().to_lowercase())
+                );
+                let told = format!("pools.{slot}.backups: {told}");
+                assert_eq!(loaded.troubles.len(), 1, "{:?}", loaded.troubles);
+                assert!(
+                    loaded.troubles[0].text.starts_with(&told),
+                    "{:?}",
+                    loaded.troubles
+                );
+                assert_eq!(loaded.troubles[0].text, loaded.warnings[0]);
+                assert!(loaded.troubles[0].pool.is_none());
+                assert_eq!(
+                    fs::read_to_string(&path).unwrap(),
+                    text,
+                    "the file is the owner's"
+                );
+                // Saved or written while DPMP runs, it is refused as ever.
+                assert!(parse(&text).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_an_optional_setting_of_a_pool_stops_no_mining() {
+        use serde_json::json;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        for (key, wrong) in [
+            ("name", json!(5)),
+            ("chain", json!([])),
+            ("user_name", json!("{nobody}")),
+            ("password", json!(7)),
+            ("tls", json!("yes")),
+            ("tls_insecure", json!("no")),
+            ("tls_fingerprint", json!("abc")),
+            ("stall_seconds", json!(-1)),
+            ("answer_seconds", json!("x")),
+            ("job_seconds", json!("x")),
+        ] {
+            let text = with(PoolSlot::A, key, &wrong);
+            assert!(parse(&text).is_err(), "{key}");
+            fs::write(&path, &text).unwrap();
+            let loaded = load_or_create(&path).unwrap();
+            assert!(loaded.config.is_set_up(), "{key}");
+            let told = format!("pools.A.{key}: found ");
+            assert!(
+                loaded.troubles[0].text.starts_with(&told),
+                "{:?}",
+                loaded.troubles
+            );
+            let pool = loaded.config.pools[PoolSlot::A].as_ref().unwrap();
+            assert_eq!(
+                pool.tls.enabled,
+                key == "tls",
+                "nothing goes out in the clear by a slip"
+            );
+        }
+        // A pin that cannot be read does not open the door to every certificate.
+        let mut config: Value =
+            serde_json::from_str(&with(PoolSlot::A, "tls_fingerprint", &json!("abc"))).unwrap();
+        config["pools"]["A"]["tls"] = true.into();
+        config["pools"]["A"]["tls_insecure"] = true.into();
+        fs::write(&path, config.to_string()).unwrap();
+        let loaded = load_or_create(&path).unwrap();
+        let tls = loaded.config.pools[PoolSlot::A].as_ref().unwrap().tls;
+        assert!(tls.enabled && !tls.insecure);
     }
 
     #[test]

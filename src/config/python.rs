@@ -78,6 +78,9 @@ const SHARED_SCHEDULER: [&str; 3] = [
     "scheduler.poolB_weight",
 ];
 
+/// Levels that only the Python version has.
+const PYTHON_LEVELS: [&str; 4] = ["normal", "full", "none", "quiet"];
+
 /// Where its page kept the keys that stand in a section now.
 const MOVED: [(&str, &str); 5] = [
     ("listen_host", listen::HOST.path),
@@ -119,9 +122,12 @@ pub(super) fn may_be_python(raw: &Value) -> bool {
         && lookup(raw, "gui").is_none()
 }
 
-/// Whether a key stands in it that only the Python version has.
+/// Whether there is a key in it that only the Python version has, or one of the levels that its page wrote.
 pub(super) fn has_python_key(raw: &Value) -> bool {
+    let level = lookup(raw, logging::LEVEL.path).and_then(Value::as_str);
+    let level = level.map(|level| level.trim().to_lowercase());
     ONLY_PYTHON.iter().any(|path| lookup(raw, path).is_some())
+        || level.is_some_and(|level| PYTHON_LEVELS.contains(&level.as_str()))
 }
 
 /// Makes our settings of the Python version's, whatever stands there.
@@ -348,8 +354,10 @@ impl Conversion {
         {
             let found = [a, b].map(|path| self.old(path).map_or("nothing".to_owned(), quote));
             self.note(format!(
-                "{a} and {b}: {} and {} cannot be used, only numbers from 0, not both 0; the split is 50:50 now",
-                found[0], found[1]
+                "{a} and {b}: {} and {} cannot be used. Allowed: {}, not both 0; the split is 50:50 now",
+                found[0],
+                found[1],
+                scheduler::WEIGHT_A.kind.allowed()
             ));
             weights = [Some(json!(50)), Some(json!(50))];
         } else if let Some(slider) = self.slider(beside, &weights) {
@@ -440,7 +448,7 @@ impl Conversion {
         keep_unknown(&self.old, &mut self.new, "", &known, &sections);
         if text(&self.new).len() > LARGEST_FILE {
             self.new = before;
-            self.note("keys without a meaning: not imported, because there is too much of them");
+            self.note("unknown keys: not imported, because there are too many");
         }
     }
 

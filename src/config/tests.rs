@@ -96,6 +96,7 @@ fn the_python_versions_file_works_as_it_is() {
         config,
         warnings,
         raw,
+        ..
     } = parse(PYTHON).unwrap();
     assert!(config.is_set_up());
     assert_eq!(config.share(A), 0.7);
@@ -130,7 +131,7 @@ fn the_python_versions_file_works_as_it_is() {
     assert_eq!(
         warnings,
         [
-            "keys without a meaning, kept as they are: listen_port, logging.json, scheduler.auto_balance, \
+            "unknown keys (ignored, kept in the file): listen_port, logging.json, scheduler.auto_balance, \
              scheduler.oracle_url",
             "scheduler.mode: \"ratio_time\" is not known and taken for \"ratio\"",
             "scheduler.slice_seconds: 10 is raised to scheduler.min_switch_seconds, which is 30",
@@ -273,6 +274,7 @@ fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
             config,
             warnings,
             raw,
+            ..
         } = loaded(pool.clone());
         assert_eq!(config.pools[A].as_ref().unwrap().tls.trust(), trust);
         assert!(warnings[0].starts_with(warning), "{warnings:?}");
@@ -427,7 +429,7 @@ fn unknown_keys_are_named_up_to_a_number() {
         warnings(
             json!({"pools": {"C": {"host": "x"}}, "a\nb": 1, "listen": {"port": 1, "ports": 2}})
         ),
-        ["keys without a meaning, kept as they are: pools.C, \"a\\nb\", listen.ports"]
+        ["unknown keys (ignored, kept in the file): pools.C, \"a\\nb\", listen.ports"]
     );
     let many: Value = (0..100)
         .map(|i| (format!("k{i}"), json!(i)))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
+use crate::config::StartTrouble;
 use crate::core::fact::{Fact, Limit, ShareOutcome};
 use crate::stratum::reject::RejectReason;
 use crate::units::PoolSlot;
@@ -21,6 +22,10 @@ pub enum Trouble {
     Accept,
     /// The configuration file was changed to something unusable.
     Config,
+    /// Something could not be used at the start, and DPMP does without it.
+    Start,
+    /// A pool is not used, because a setting of it could not be used at the start.
+    PoolSetting(PoolSlot),
     /// A pool wanted to send miners elsewhere.
     Redirect(PoolSlot),
     /// Miners were turned away since there were too many from one address.
@@ -58,7 +63,14 @@ impl Notices {
     /// Takes note of a fact, if it is trouble, or the end of it.
     pub fn note(&self, fact: &Fact, unix_ms: u64) {
         if matches!(fact, Fact::ConfigApplied { .. } | Fact::ConfigUsable) {
-            self.forget(Trouble::Config);
+            for over in [
+                Trouble::Config,
+                Trouble::Start,
+                Trouble::PoolSetting(PoolSlot::A),
+                Trouble::PoolSetting(PoolSlot::B),
+            ] {
+                self.forget(over);
+            }
         }
         if let Fact::PoolFailover {
             slot, backup: 0, ..
@@ -79,6 +91,24 @@ impl Notices {
         self.troubles
             .lock()
             .insert(trouble, Notice { unix_ms, text });
+    }
+
+    /// Takes note of what could not be used at the start.
+    pub fn note_start(&self, troubles: &[StartTrouble], unix_ms: u64) {
+        let mut noted = self.troubles.lock();
+        for StartTrouble { pool, text } in troubles {
+            let trouble = pool.map_or(Trouble::Start, Trouble::PoolSetting);
+            noted
+                .entry(trouble)
+                .and_modify(|notice| {
+                    notice.text.push(' ');
+                    notice.text.push_str(text);
+                })
+                .or_insert_with(|| Notice {
+                    unix_ms,
+                    text: text.clone(),
+                });
+        }
     }
 
     /// All of them.

@@ -205,6 +205,12 @@ impl Settings {
             .map_err(|error| error.to_string())
             .and_then(|text| self.judge(text).map_err(|errors| errors.to_string()));
         let facts = match loaded {
+            // The owner was told at the start what is wrong with it.
+            Err(_) if seen.contents.is_none() && self.started_with(&bytes) => {
+                seen.refused = true;
+                seen.in_trouble = true;
+                Vec::new()
+            }
             Err(problem) => {
                 seen.refused = true;
                 seen.trouble(format!("{}: {problem}", self.path.display()))
@@ -213,6 +219,14 @@ impl Settings {
         };
         seen.contents = Some(bytes);
         Some(facts)
+    }
+
+    /// Whether a start with this file gives what is in force.
+    fn started_with(&self, bytes: &[u8]) -> bool {
+        std::str::from_utf8(bytes)
+            .ok()
+            .and_then(|text| config::parse_for_start(text).ok())
+            .is_some_and(|loaded| loaded.config == *self.context.live.wanted())
     }
 
     /// What a file would mean, if it may take the place of what is in force.

@@ -67,11 +67,46 @@ fn a_pool_with_a_mistake_in_it_leads_to_the_set_up() {
     wait_until(SOON, "pool A to be shown as not set up", || {
         page.get("/api/v1/status").json()["pools"]["A"]["state"] == "not_set_up"
     });
+    let alerts = page.get("/api/v1/status").json()["alerts"].to_string();
+    assert!(alerts.contains("pools.A.wallet: found"), "{alerts}");
+    assert!(!alerts.contains("not_set_up:A"), "{alerts}");
     proxy.rewrite_config(|config| config["pools"]["A"]["wallet"] = json!("word"));
     let _rig = miner(proxy.address(), |_| ());
     wait_until(SOON, "both pools to accept shares", || {
         [&a, &b].iter().all(|pool| pool.ledger().accepted() > 0)
     });
+}
+
+#[test]
+fn a_start_does_without_a_backup_it_cannot_use() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let setup = Setup::new(&a, &b).set("pools.A.backups", json!(["pool.com"]));
+    let mut proxy = setup.start();
+    let _rig = miner(proxy.address(), |_| ());
+    wait_until(SOON, "both pools to accept shares", || {
+        [&a, &b].iter().all(|pool| pool.ledger().accepted() > 0)
+    });
+    let wrong = "pools.A.backups: number 1: found \"pool.com\"";
+    assert!(proxy.log().contains("pools.A.backups: number 1: found"));
+    let page = Http::new(proxy.pages_address()).with_token();
+    let alert = || {
+        let status = page.get("/api/v1/status").json();
+        let alerts = status["alerts"].as_array().unwrap();
+        let is_it = |alert: &&Value| alert["text"].as_str().unwrap().starts_with(wrong);
+        alerts.iter().any(|alert| is_it(&alert))
+    };
+    assert!(alert());
+    // Whoever saves or edits it now is told as ever, and a good file ends it.
+    proxy.rewrite_config(|config| config["gui"]["allowed_hosts"] = json!(5));
+    wait_until(SOON, "the refusal of another mistake", || {
+        proxy.log().contains("config_refused")
+    });
+    assert!(!proxy.log().contains("not_set_up"));
+    proxy.rewrite_config(|config| {
+        config["gui"]["allowed_hosts"] = json!([]);
+        config["pools"]["A"]["backups"] = json!([]);
+    });
+    wait_until(SOON, "the alert to go", || !alert());
 }
 
 #[test]

@@ -362,9 +362,10 @@ fn under_any_name_it_becomes_ours_once_and_is_kept() {
 fn a_file_of_ours_is_none_of_the_python_versions() {
     let ours: Value = serde_json::from_str(&sample()).unwrap();
     assert!(!may_be_python(&ours));
-    // Our name, keys of theirs that were kept at an earlier import, and nothing wrong: it is as the owner left it.
+    // Their keys beside one that is ours alone: it is as the owner left it.
     let mut kept = version_3();
     kept["scheduler"]["min_switch_seconds"] = json!(7);
+    kept["gui"] = json!({"port": 8855});
     let loaded = start(
         "config.json",
         &[("config.json", kept.to_string().as_bytes())],
@@ -376,6 +377,39 @@ fn a_file_of_ours_is_none_of_the_python_versions() {
             "{key}"
         );
     }
+}
+
+#[test]
+fn its_file_under_our_name_is_imported_also_if_each_value_is_allowed_here() {
+    // Nothing in it is wrong here, and what it says means something else there.
+    let old = version_3();
+    assert!(parse(&old.to_string()).is_ok());
+    let slider = br#"{"poolA_weight": 20, "poolB_weight": 80}"#;
+    let loaded = start(
+        "config.json",
+        &[
+            ("config.json", old.to_string().as_bytes()),
+            ("weights_override.json", slider),
+        ],
+    );
+    assert_eq!(loaded.config.scheduler.min_switch.as_secs(), 1);
+    assert_eq!(loaded.config.logging.deny, [""; 0]);
+    assert_eq!(loaded.config.share(A), 0.2);
+
+    for level in PYTHON_LEVELS {
+        let old = json!({"pools": {"A": {"host": "a.pool.com", "wallet": "w"}}, "logging": {"level": level}});
+        let loaded = start(
+            "config.json",
+            &[("config.json", old.to_string().as_bytes())],
+        );
+        assert!(loaded.config.pools[A].is_some());
+    }
+}
+
+#[test]
+fn a_weight_that_is_too_large_is_told_with_the_limit() {
+    let loaded = imported(&with("scheduler.poolA_weight", json!(1e300)));
+    warned(&loaded, "1000000");
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

@@ -210,7 +210,26 @@ fn in_use<'a>(grounds: &'a Grounds<'_>, slot: PoolSlot) -> Option<&'a PoolView> 
 fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let config = grounds.moment.config;
     let is_missing = config.pools[slot].is_none() && config.scheduler.weights[slot] > 0.0;
-    is_missing.then(|| Alert {
+    if !is_missing {
+        return None;
+    }
+    if let Some(wrong) = grounds.notices.get(&Trouble::PoolSetting(slot)) {
+        return Some(Alert {
+            id: format!("pool_setting:{slot}"),
+            level: Level::Error,
+            title: format!("Pool {slot} is not used, because a setting of it is wrong"),
+            text: format!(
+                "{} No miner is served while a pool with a weight above 0 cannot be used.",
+                wrong.text
+            ),
+            action: format!(
+                "Correct it on the page Config, or set the weight of pool {slot} to 0."
+            ),
+            at_ms: Some(wrong.unix_ms),
+            dismissable: false,
+        });
+    }
+    Some(Alert {
         id: format!("not_set_up:{slot}"),
         level: Level::Error,
         title: format!("Pool {slot} is not set up"),
@@ -776,13 +795,21 @@ fn of_notice(trouble: Trouble, notice: &Notice) -> Option<Alert> {
             "The configuration file was changed to something unusable".to_owned(),
             "Correct the file. The settings before stay in force until then, but not over a restart.",
         ),
+        Trouble::Start => (
+            Level::Warning,
+            "DPMP started without something it could not use".to_owned(),
+            "Correct what is named. The page Config has the settings.",
+        ),
         Trouble::Redirect(slot) => (
             Level::Warning,
             format!("Pool {slot} wanted to send your miners elsewhere"),
             "It was not done, as this is how hashrate is stolen. If it goes on, ask the pool or change it.",
         ),
         // Told with what is true now.
-        Trouble::MinersPerAddress | Trouble::Miners | Trouble::Backup(_) => return None,
+        Trouble::MinersPerAddress
+        | Trouble::Miners
+        | Trouble::Backup(_)
+        | Trouble::PoolSetting(_) => return None,
     };
     Some(Alert {
         id: trouble_id(trouble, notice),
@@ -802,6 +829,8 @@ fn trouble_id(trouble: Trouble, notice: &Notice) -> String {
         Trouble::LogFiles => "log_files".into(),
         Trouble::Accept => "accept_trouble".into(),
         Trouble::Config => "config_refused".into(),
+        Trouble::Start => "start_trouble".into(),
+        Trouble::PoolSetting(slot) => format!("pool_setting_{slot}"),
         Trouble::Redirect(slot) => format!("redirect_{slot}"),
         Trouble::MinersPerAddress => "miners_per_address".into(),
         Trouble::Miners => "max_miners".into(),
@@ -964,6 +993,19 @@ mod tests {
         expect(|it| lost(it, 10.0, 2.0), &[]);
         expect(|it| lost(it, 1000.0, 9.0), &[]);
         expect(|it| it.config.pools[A] = None, &["not_set_up:A"]);
+        let wrong_setting = |it: &mut World| {
+            it.config.pools[A] = None;
+            let text = "pools.A.wallet: found 5.".to_owned();
+            let notice = Notice { unix_ms: 1, text };
+            it.notices.insert(Trouble::PoolSetting(A), notice);
+        };
+        expect(wrong_setting, &["pool_setting:A"]);
+        let left_out = |it: &mut World| {
+            let text = "pools.A.backups: found 5.".to_owned();
+            it.notices
+                .insert(Trouble::Start, Notice { unix_ms: 1, text });
+        };
+        expect(left_out, &["start_trouble"]);
         expect(|it| it.snapshot.pools[A].backup = 1, &["on_backup:A"]);
         expect(
             |it| it.snapshot.pools[A].payout_changed = Some(7),

@@ -1,0 +1,154 @@
+//! Reading the config at a start. There are no settings to go on with, so a mistake in a pool's settings must not stop
+//! the mining where it can go on without that setting.
+
+use serde_json::Value;
+
+use super::backup::{self, Backups};
+use super::build::{Built, build};
+use super::fault::{Fault, quote};
+use super::keys::{self, PoolKeys};
+use super::raw::{self, lookup};
+use super::{ConfigErrors, Loaded, StartTrouble};
+use crate::units::PoolSlot;
+
+/// Each round of mending takes away a key, and a pool has fewer.
+const ROUNDS: usize = 64;
+
+/// Reads a config for a start. Wrong backups are left out, and the other optional settings of a pool have their
+/// defaults. A pool of which the host, port or wallet is wrong counts as not set up. The owner is told of each.
+///
+/// # Errors
+/// Every value that is not allowed, if one of them is of something else than a pool.
+pub fn parse_for_start(text: &str) -> Result<Loaded, ConfigErrors> {
+    let raw = raw::read(text)?;
+    let mut mended = raw.clone();
+    let mut troubles = Vec::new();
+    let mut built = build(&mended);
+    for _ in 0..ROUNDS {
+        let found = built.faults.iter().find_map(|fault| {
+            let keys = pool_without(&fault.path)?;
+            Some((keys, fault.clone()))
+        });
+        let Some((keys, fault)) = found else {
+            break;
+        };
+        let told = if fault.path == keys.backups.path {
+            leave_out_backups(&mut mended, keys, &fault)
+        } else if fault.path == keys.tls.path {
+            // Work must not go out in the clear because of a slip.
+            set(&mut mended, &fault.path, true.into());
+            vec![format!(
+                "{fault}. The connection is encrypted until this is corrected."
+            )]
+        } else {
+            set(&mut mended, &fault.path, Value::Null);
+            if fault.path == keys.tls_fingerprint.path {
+                // It has no effect beside a fingerprint, and must not get one now.
+                set(&mut mended, keys.tls_insecure.path, Value::Null);
+            }
+            vec![format!(
+                "{fault}. The default is used until this is corrected."
+            )]
+        };
+        troubles.extend(
+            told.into_iter()
+                .map(|text| StartTrouble { pool: None, text }),
+        );
+        built = build(&mended);
+    }
+    let Built {
+        mut config,
+        faults,
+        mut warnings,
+    } = built;
+    if !faults
+        .iter()
+        .all(|fault| PoolSlot::ALL.into_iter().any(|slot| is_of(fault, slot)))
+    {
+        return Err(ConfigErrors::new(build(&raw).faults));
+    }
+    for slot in PoolSlot::ALL {
+        for fault in faults.iter().filter(|fault| is_of(fault, slot)) {
+            config.pools[slot] = None;
+            troubles.push(StartTrouble {
+                pool: Some(slot),
+                text: format!("{fault}. Pool {slot} is not used until this is corrected."),
+            });
+        }
+    }
+    warnings.splice(0..0, troubles.iter().map(|trouble| trouble.text.clone()));
+    Ok(Loaded {
+        config,
+        warnings,
+        troubles,
+        raw,
+    })
+}
+
+fn is_of(fault: &Fault, slot: PoolSlot) -> bool {
+    let rest = fault.path.strip_prefix(&format!("pools.{slot}"));
+    fault.path == "pools" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The keys of the pool that can do without this one.
+fn pool_without(path: &str) -> Option<&'static PoolKeys> {
+    PoolSlot::ALL.into_iter().find_map(|slot| {
+        let keys = keys::pool(slot);
+        let needed = [keys.host.path, keys.port.path, keys.wallet.path];
+        let its_own = path.starts_with(&format!("pools.{slot}."));
+        (its_own && !needed.contains(&path)).then_some(keys)
+    })
+}
+
+/// Takes out the backups that cannot be used; a sentence about each.
+fn leave_out_backups(root: &mut Value, keys: &PoolKeys, fault: &Fault) -> Vec<String> {
+    let path = keys.backups.path;
+    let Some(Value::Array(items)) = lookup(root, path).cloned() else {
+        set(root, path, Value::Null);
+        return vec![format!(
+            "{fault}. No backup is used until this is corrected."
+        )];
+    };
+    let mut told = Vec::new();
+    let mut kept = Vec::new();
+    for (index, item) in items.iter().take(Backups::MOST).enumerate() {
+        let number = index + 1;
+        let found = quote(item);
+        let why = match backup::read_item(item) {
+            Err(wrong) => format!("found {found}, which {wrong}; allowed: {}", Backups::ONE),
+            Ok(_) => {
+                // A backup that can be read may still be DPMP itself.
+                set(root, path, Value::Array(vec![item.clone()]));
+                match build(root)
+                    .faults
+                    .into_iter()
+                    .find(|fault| fault.path == path)
+                {
+                    None => {
+                        kept.push(item.clone());
+                        continue;
+                    }
+                    Some(fault) => format!("found {found}; allowed: {}", fault.allowed),
+                }
+            }
+        };
+        told.push(format!(
+            "{path}: number {number}: {why}. It is left out until this is corrected."
+        ));
+    }
+    if items.len() > Backups::MOST {
+        told.push(format!(
+            "{path}: found {} backups; allowed: at most {most}. Those after number {most} are left out until this is \
+             corrected.",
+            items.len(),
+            most = Backups::MOST
+        ));
+    }
+    set(root, path, Value::Array(kept));
+    told
+}
+
+fn set(root: &mut Value, path: &str, value: Value) {
+    // A fault of this key has been found, so its sections are objects.
+    *path.split('.').fold(root, |place, step| &mut place[step]) = value;
+}
