@@ -135,7 +135,10 @@ fn create(path: &Path) -> anyhow::Result<Loaded> {
 /// `None` if it is none.
 fn take_over(path: &Path, bytes: &[u8]) -> Option<Loaded> {
     let text_there = String::from_utf8_lossy(bytes);
-    let (raw, _) = raw::read_any(&text_there).ok()?;
+    let raw = match raw::read_any(&text_there) {
+        Ok((raw, _)) => raw,
+        Err(errors) => return start_anew(path, bytes, &errors),
+    };
     let old_name = path.file_name().is_some_and(|name| name == OLD_NAME);
     if !may_be_python(&raw) || !(old_name || has_python_key(&raw)) {
         return None;
@@ -171,6 +174,29 @@ fn take_over(path: &Path, bytes: &[u8]) -> Option<Loaded> {
     Some(loaded)
 }
 
+/// The old file that we are told to use is no JSON: it is kept under another name, and the pools have to be set up.
+/// `None` if its name is ours, or if it became ours before.
+fn start_anew(path: &Path, bytes: &[u8], errors: &ConfigErrors) -> Option<Loaded> {
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(".python");
+    let copy = PathBuf::from(copy);
+    if path.file_name().is_none_or(|name| name != OLD_NAME) || copy.exists() {
+        return None;
+    }
+    let mut loaded = parse(&sample()).ok()?;
+    write_atomic(&copy, bytes, Backup::None).ok()?;
+    save(path, &loaded.raw).ok()?;
+    let text = format!(
+        "{path} could not be imported: {errors}. It is kept as {copy}. Set up the pools on the web pages; or correct \
+         {copy}, copy it to {path} and start DPMP again.",
+        path = path.display(),
+        copy = copy.display(),
+    );
+    loaded.warnings.insert(0, text.clone());
+    loaded.troubles.push(StartTrouble { pool: None, text });
+    Some(loaded)
+}
+
 /// Makes our settings of a file of the Python version, and of what it kept beside it.
 ///
 /// # Errors
@@ -179,10 +205,27 @@ fn import(old: &Path, bytes: &[u8]) -> Result<Converted, String> {
     // As Python reads it.
     let text = String::from_utf8_lossy(bytes);
     let (raw, twice) = raw::read_any(&text).map_err(|errors| errors.to_string())?;
-    let beside = |name: &str| {
-        let bytes = files::read(&old.with_file_name(name), LARGEST_FILE).ok()?;
-        serde_json::from_slice(&bytes).ok()
+    let mut unusable = Vec::new();
+    let mut beside = |name: &str| {
+        let read = match files::read(&old.with_file_name(name), LARGEST_FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => Err(error.to_string()),
+            Ok(bytes) => {
+                raw::read_any(&String::from_utf8_lossy(&bytes)).map_err(|errors| errors.to_string())
+            }
+        };
+        match read {
+            Ok((value, _)) => Some(value),
+            Err(problem) => {
+                unusable.push(format!(
+                    "{name}: not imported, because it cannot be used: {problem}"
+                ));
+                None
+            }
+        }
     };
+    // Imported with the totals, but here is where the owner is told of a bad one.
+    beside("best_shares.json");
     let mut converted = convert(
         &raw,
         &Beside {
@@ -194,6 +237,7 @@ fn import(old: &Path, bytes: &[u8]) -> Result<Converted, String> {
                 .filter(|level| !level.trim().is_empty()),
         },
     );
+    converted.notes.extend(unusable);
     for Fault { path, .. } in twice {
         let note = format!("{path}: the key is there twice; the last one counts");
         converted.notes.push(note);

@@ -406,14 +406,29 @@ impl Conversion {
                 forms(file.get(key)?).find(|form| scheduler::WEIGHT_A.kind.read(form).is_ok())?;
             Some(form)
         });
-        let (a, b) = (a?, b?);
+        let (Some(a), Some(b)) = (a, b) else {
+            self.note_slider(file);
+            return None;
+        };
         if a.as_f64() == Some(0.0) && b.as_f64() == Some(0.0) {
+            self.note_slider(file);
             return None;
         }
         self.note(format!(
             "weights_override.json: the split is {a}:{b}, as the slider of the Python version had it"
         ));
         Some([a, b])
+    }
+
+    fn note_slider(&mut self, file: &Value) {
+        let found = ["poolA_weight", "poolB_weight"]
+            .map(|key| file.get(key).map_or("nothing".to_owned(), quote));
+        self.note(format!(
+            "weights_override.json: not imported, because {} and {} cannot be used. Allowed: {}, not both 0",
+            found[0],
+            found[1],
+            scheduler::WEIGHT_A.kind.allowed()
+        ));
     }
 
     /// A bound that is above what the pool asks for costs money.

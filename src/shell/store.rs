@@ -58,7 +58,9 @@ fn best_shares(path: &Path) -> Vec<(String, f64)> {
     /// In bytes; there are a few for each worker.
     const LARGEST: usize = 1024 * 1024;
     let text = files::read(path, LARGEST).unwrap_or_default();
-    let found: serde_json::Map<String, Value> = serde_json::from_slice(&text).unwrap_or_default();
+    let found: serde_json::Map<String, Value> =
+        serde_json::from_slice(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text))
+            .unwrap_or_default();
     found
         .into_iter()
         .filter_map(|(worker, difficulty)| {

@@ -313,11 +313,27 @@ fn the_slider_beside_it_counts_unless_the_oracle_had_it() {
         br#"{"poolA_weight": -1, "poolB_weight": 5}"#,
         br#"{"poolA_weight": 0, "poolB_weight": 0}"#,
     ] {
-        assert_eq!(
-            share(&version_307(), &[("weights_override.json", wrong)]),
-            0.7
+        let old = version_307().to_string();
+        let loaded = start(
+            "config.json",
+            &[
+                ("config_v2.json", old.as_bytes()),
+                ("weights_override.json", wrong),
+                ("best_shares.json", b"["),
+            ],
         );
+        assert_eq!(loaded.config.share(A), 0.7);
+        warned(&loaded, "weights_override.json: not imported");
+        warned(&loaded, "best_shares.json: not imported");
     }
+    let marked = "\u{feff}{\"poolA_weight\": 20, \"poolB_weight\": 80}";
+    assert_eq!(
+        share(
+            &version_307(),
+            &[("weights_override.json", marked.as_bytes())]
+        ),
+        0.2
+    );
 }
 
 #[test]
@@ -356,6 +372,21 @@ fn under_any_name_it_becomes_ours_once_and_is_kept() {
         let copy = folder.path().join(format!("{name}.python"));
         assert_eq!(fs::read_to_string(copy).unwrap(), old);
     }
+}
+
+#[test]
+fn a_broken_file_under_the_old_name_leads_to_the_set_up_and_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let loaded = start_in(folder.path(), "config_v2.json", &[("config_v2.json", b"{")]);
+    assert_eq!(loaded.config, Config::default());
+    assert!(loaded.troubles[0].text.contains("could not be imported"));
+    let copy = folder.path().join("config_v2.json.python");
+    assert_eq!(fs::read_to_string(copy).unwrap(), "{");
+    // Once it is ours, a slip of the pen does not take the settings away.
+    let path = folder.path().join("config_v2.json");
+    fs::write(&path, "{").unwrap();
+    assert!(load_or_create(&path).is_err());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{");
 }
 
 #[test]
