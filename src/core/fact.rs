@@ -169,6 +169,13 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// A pool has authorized miners and sent none of them a job.
+    PoolNoJob {
+        /// Which pool.
+        slot: PoolSlot,
+        /// For how many seconds.
+        seconds: u64,
+    },
     /// Another of a pool's addresses is used from now on.
     PoolFailover {
         /// Which pool.

@@ -29,6 +29,9 @@ const ENOUGH_PROBES: u32 = 2;
 /// Nobody waits longer for a pool that does not even refuse: miners give up soon.
 const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 
+/// How long a pool that has authorized miners may take to give the first job.
+const PATIENCE_FOR_JOB: Duration = Duration::from_secs(30);
+
 /// How much a new answer weighs in the average of the latency.
 const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 
@@ -78,7 +81,9 @@ pub struct Pool {
     /// How many of them have got as far as work.
     working: usize,
     /// Since when some are authorized and none has got as far.
-    jobless_since: Option<When>,
+    jobless_since: Option<Now>,
+    /// The one of these times that the log has told of.
+    told_jobless: Option<Instant>,
     /// Its state in words, and since when.
     pub health: Health,
     /// Since when.
@@ -126,6 +131,7 @@ impl Pool {
             ready: 0,
             working: 0,
             jobless_since: None,
+            told_jobless: None,
             health: Health::Unknown,
             health_since: now.into(),
             trouble: None,
@@ -188,7 +194,7 @@ impl Pool {
     pub fn connection_ready(&mut self, now: Now) -> bool {
         self.ready += 1;
         if self.working == 0 {
-            self.jobless_since.get_or_insert(now.into());
+            self.jobless_since.get_or_insert(now);
         }
         self.refusal = None;
         self.set_health(Health::Up, now)
@@ -201,7 +207,7 @@ impl Pool {
         if self.ready == 0 {
             self.jobless_since = None;
         } else if self.working == 0 {
-            self.jobless_since.get_or_insert(now.into());
+            self.jobless_since.get_or_insert(now);
         }
         if self.ready > 0 {
             return false;
@@ -264,8 +270,28 @@ impl Pool {
     }
 
     /// Since when miners are authorized and have no job of it.
-    pub fn jobless_since(&self) -> Option<When> {
+    pub fn jobless_since(&self) -> Option<Now> {
         self.jobless_since.filter(|_| self.ready > 0)
+    }
+
+    /// Since when, if that is too long.
+    pub fn gives_no_job(&self, now: Instant) -> Option<Now> {
+        let due = |since: &Now| now.saturating_duration_since(since.at) >= PATIENCE_FOR_JOB;
+        self.jobless_since().filter(due)
+    }
+
+    /// How long it has given no job, if that is too long and was not told yet.
+    pub fn take_no_job(&mut self, now: Instant) -> Option<Duration> {
+        let since = self.gives_no_job(now)?.at;
+        let told = self.told_jobless.replace(since);
+        (told != Some(since)).then(|| now.saturating_duration_since(since))
+    }
+
+    /// When it will have given no job for too long.
+    pub fn next_job_due(&self) -> Option<Instant> {
+        let since = self.jobless_since().map(|since| since.at);
+        let since = since.filter(|since| self.told_jobless != Some(*since))?;
+        since.checked_add(PATIENCE_FOR_JOB)
     }
 
     /// What makes it no good though it can be reached and gives work, and since when.

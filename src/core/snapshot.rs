@@ -237,6 +237,7 @@ impl Core {
         let pool = &self.pools[slot];
         // One that cannot even be reached has another trouble.
         let flaw = pool.flaw().filter(|_| pool.health == Health::Up);
+        let no_job = pool.gives_no_job(now.at);
         let config = self.config.pools[slot].as_ref();
         let mut totals = self.ledger.pools[slot].clone();
         // The time since each miner was last looked at is not in the totals yet.
@@ -261,20 +262,25 @@ impl Core {
             target_share: self.config.share(slot),
             health: match pool.health {
                 Health::Unknown => "unknown",
-                Health::Up if flaw.is_some() => "down",
+                Health::Up if flaw.is_some() || no_job.is_some() => "down",
                 Health::Up => "up",
                 Health::Down => "down",
             },
             health_since: flaw
-                .map_or(pool.health_since, |(_, since)| since.into())
+                .map(|(_, since)| since)
+                .or(no_job)
+                .map_or(pool.health_since, When::from)
                 .unix_ms(now),
             trouble: match flaw {
                 Some((flaw, _)) => Some(flaw.text().to_owned()),
+                None if no_job.is_some() => Some("it gives no job".to_owned()),
                 None => pool.trouble.clone(),
             },
             flaw: flaw.map(|(flaw, _)| flaw.label()),
             left_since: pool.left.map(|left| When::from(left.since).unix_ms(now)),
-            jobless_since: pool.jobless_since().map(|since| since.unix_ms(now)),
+            jobless_since: pool
+                .jobless_since()
+                .map(|since| When::from(since).unix_ms(now)),
             answered_and_lost: [&pool.answered, &pool.lost]
                 .map(|meter| meter.sum(Duration::from_secs(600), now.at)),
             refusal: pool.refusal.clone(),

@@ -148,6 +148,7 @@ impl Metrics {
             | Fact::PoolDialing { .. }
             | Fact::PoolReady { .. }
             | Fact::PoolUp { .. }
+            | Fact::PoolNoJob { .. }
             | Fact::PoolFailover { .. }
             | Fact::PoolMessage { .. }
             | Fact::PoolReconnect { .. }

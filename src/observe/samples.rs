@@ -146,6 +146,7 @@ pub(crate) fn samples() -> Vec<Fact> {
             slot,
             reason: text(),
         },
+        Fact::PoolNoJob { slot, seconds: 30 },
         Fact::PoolFailover {
             slot,
             backup: 1,

@@ -427,7 +427,27 @@ fn a_pool_that_gives_no_job_is_not_worked_for() {
         ..PoolOptions::default()
     };
     let mut world = world(2, 0.5, idle);
-    world.run(minutes(10), |_| ());
+    let told = |world: &World| -> Vec<_> {
+        let told = world.facts.iter().filter_map(|fact| match fact {
+            Fact::PoolNoJob { slot, seconds } => Some((*slot, *seconds)),
+            _ => None,
+        });
+        told.collect()
+    };
+    world.run(seconds(25), |_| ());
+    assert_eq!((told(&world), health(&mut world, A)), (vec![], "up"));
+    world.run(seconds(20), |_| ());
+    assert_eq!(told(&world), [(A, 30)]);
+    let now = Now {
+        at: world.now,
+        unix_ms: world.unix_ms(),
+    };
+    let pool = world.core.snapshot(now).pools[A].clone();
+    assert_eq!(
+        (pool.health, pool.trouble.as_deref()),
+        ("down", Some("it gives no job"))
+    );
+    world.run(minutes(9), |_| ());
     assert!(outcomes(&world)[B][0] > 550);
     let failovers = world.facts.iter().filter(|fact| {
         matches!(

@@ -34,9 +34,13 @@ impl Core {
             if flaw != self.pools[slot].told_flaw {
                 self.tell_verdict(slot, flaw, now, out);
             }
+            if let Some(time) = self.pools[slot].take_no_job(now.at) {
+                let seconds = time.as_secs();
+                out.push(Action::Report(Fact::PoolNoJob { slot, seconds }));
+            }
+            let news = news.into_iter().chain(self.pools[slot].next_job_due());
             let trial = self.pools[slot].answers.next_deadline(patience);
-            self.agenda
-                .set(Due::Verdict(slot), trial.into_iter().chain(news).min());
+            self.agenda.set(Due::Verdict(slot), news.chain(trial).min());
         }
     }
 

@@ -186,6 +186,10 @@ impl Fields {
                 self.pool(*slot);
                 self.text("reason", reason);
             }
+            Fact::PoolNoJob { slot, seconds } => {
+                self.pool(*slot);
+                self.put("seconds", *seconds);
+            }
             Fact::PoolFailover {
                 slot,
                 backup,

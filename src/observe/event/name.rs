@@ -52,6 +52,7 @@ names! {
     PoolLost "pool_lost",
     PoolUp "pool_up",
     PoolDown "pool_down",
+    PoolNoJob "pool_no_job",
     PoolFailover "pool_failover",
     PoolMessage "pool_message",
     PoolMessageBad "pool_message_bad",
@@ -103,6 +104,7 @@ pub fn name(fact: &Fact) -> Name {
         Fact::PoolLost { .. } => Name::PoolLost,
         Fact::PoolUp { .. } => Name::PoolUp,
         Fact::PoolDown { .. } => Name::PoolDown,
+        Fact::PoolNoJob { .. } => Name::PoolNoJob,
         Fact::PoolFailover { .. } => Name::PoolFailover,
         Fact::PoolMessageBad { .. } => Name::PoolMessageBad,
         Fact::PoolMessage { .. } => Name::PoolMessage,
@@ -149,6 +151,7 @@ pub fn level(fact: &Fact) -> Level {
         | Fact::ExtranonceSizeLearnt { .. }
         | Fact::PoolLost { .. }
         | Fact::PoolDown { .. }
+        | Fact::PoolNoJob { .. }
         | Fact::PoolFailover { .. }
         | Fact::PoolMessageBad { .. }
         | Fact::PoolRedirectRefused { .. }

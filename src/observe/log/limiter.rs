@@ -309,6 +309,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         Fact::PoolLearnt { slot, .. }
         | Fact::PoolUp { slot }
         | Fact::PoolDown { slot, .. }
+        | Fact::PoolNoJob { slot, .. }
         | Fact::PoolFailover { slot, .. }
         | Fact::VersionForm { slot, .. }
         | Fact::KeptBlock { slot, .. }

@@ -81,8 +81,10 @@ impl State {
                 "dpmp_best_share_difficulty",
                 "Difficulty of the best share for a pool, over restarts",
             )?,
-            up: make
-                .gauges_by_pool("dpmp_pool_up", "1 if the pool has an authorized connection")?,
+            up: make.gauges_by_pool(
+                "dpmp_pool_up",
+                "1 if the pool has an authorized connection and can be used",
+            )?,
             down: make.gauges_by_pool(
                 "dpmp_pool_down",
                 "1 if the pool is needed and cannot be used",

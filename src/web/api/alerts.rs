@@ -282,7 +282,7 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     if let Some(flaw) = pool.flaw {
         return Some(of_flaw(grounds, slot, pool, flaw));
     }
-    if pool.health == "down" {
+    if pool.health == "down" && no_job(grounds, slot).is_none() {
         let reason = pool.trouble.as_deref().unwrap_or("it cannot be used");
         let (consequence, action) = if works(grounds, slot.other()) {
             (
@@ -399,8 +399,8 @@ fn shares_lost(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
             "{lost:.0} of {:.0} shares were never answered in the last 10 minutes. The pool may not pay for them.",
             answered + lost
         ),
-        action: "This happens when the connection to the pool breaks. If it goes on, check your Internet connection \
-                 and the pool's own page."
+        action: "If it goes on, see the log: `pool_lost` says why a connection ended. If the connection holds, ask the \
+                 pool why it leaves shares unanswered."
             .into(),
         at_ms: None,
         dismissable: false,
