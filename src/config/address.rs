@@ -34,7 +34,16 @@ impl Kind for PoolHost {
             return Ok(None);
         }
         let (tls, rest) = strip_scheme(text)?;
-        let (host, port) = split_port(rest.trim_end_matches('/')).ok_or_else(|| self.allowed())?;
+        let rest = rest.trim_end_matches('/');
+        let (host, port) = split_port(rest).ok_or_else(|| {
+            let number = |c: char| c.is_ascii_digit() || c == '.';
+            if rest.contains(|c: char| c.is_ascii_digit()) && rest.chars().all(number) {
+                "a host name or an IP address of four numbers from 0 to 255, such as 192.168.1.20"
+                    .to_owned()
+            } else {
+                self.allowed()
+            }
+        })?;
         let found = HostPort { host, port, tls };
         Ok((!is_host_placeholder(&found.host)).then_some(found))
     }
@@ -247,6 +256,14 @@ pub fn is_link_local(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_not_whole_is_told_what_it_lacks() {
+        for text in ["0", "0.0", "1.2.3.456"] {
+            assert!(host(text).contains("four numbers"), "{}", host(text));
+        }
+        assert!(!host("a b").contains("four numbers"));
+    }
 
     fn host(text: &str) -> String {
         match (PoolHost { default: "" }).read(&json!(text)) {

@@ -146,9 +146,10 @@ pub(super) fn convert(old: &Value, beside: &Beside) -> Converted {
         conversion.pool(slot);
     }
     conversion.scheduler(beside);
-    conversion.downstream_diff();
     conversion.other_keys();
     conversion.mend();
+    // Only of the bounds that are kept.
+    conversion.downstream_diff();
     Converted {
         raw: conversion.new,
         notes: conversion.notes,

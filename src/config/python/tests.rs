@@ -262,6 +262,20 @@ fn a_minimum_above_one_is_warned_about() {
 }
 
 #[test]
+fn a_minimum_that_is_not_kept_is_not_warned_about() {
+    let mut old = with("downstream_diff.poolA_min", json!(8192));
+    old["downstream_diff"]["poolA_max"] = json!(1);
+    old["downstream_diff"]["poolB_min"] = Value::Null;
+    let loaded = imported(&old);
+    assert_eq!(
+        loaded.config.downstream_diff[A].min.map(|min| min.get()),
+        Some(1.0)
+    );
+    let told = |warning: &String| warning.contains("at least 8192");
+    assert!(!loaded.warnings.iter().any(told), "{:#?}", loaded.warnings);
+}
+
+#[test]
 fn what_stays_behind_is_told() {
     let mut old = version_307();
     old["scheduler"]["auto_balance"] = json!(true);
