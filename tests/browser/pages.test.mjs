@@ -230,6 +230,7 @@ test("from nothing to mining in the browser alone", async () => {
   await page.getByRole("button", { name: "Go on" }).click();
   await page.getByText("This is needed.").first().waitFor();
   for (const [slot, name] of ["A", "B"].entries()) {
+    await page.getByRole("heading", { name: name === "A" ? /first pool/ : /second pool/ }).waitFor();
     // As pools publish it: the port is taken from it.
     await host.fill(`stratum+tcp://127.0.0.1:${demo.pools[slot]}`);
     await until("the port", async () => (await port.inputValue()) === demo.pools[slot]);
