@@ -255,30 +255,20 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::MinerAuthorized { peer, .. }
         | Fact::MinerDisconnected { peer, .. } => (Source::Address(peer.ip()), "", CROWD),
         Fact::MinerTurnedAway { peer, reason, .. } => {
-            let pace = match reason {
+            let (what, pace) = match reason {
                 TurnedAway::NoWork
                 | TurnedAway::ExtranonceChanged
                 | TurnedAway::ExtranonceSize
-                | TurnedAway::Stopping => CROWD,
+                | TurnedAway::Stopping => (reason.label(), CROWD),
+                // The owner's setting is at fault, not the peer: other protocols that it spoke must not hide that.
+                TurnedAway::OtherProtocol(what) if what.starts_with("no PROXY header") => {
+                    ("no_proxy_header", ONE)
+                }
+                TurnedAway::TlsFailed(fault) => (fault.kind, ONE),
                 TurnedAway::NotSetUp
                 | TurnedAway::NotAuthorized
                 | TurnedAway::TooMuchRubbish
-                | TurnedAway::OtherProtocol(_)
-                | TurnedAway::TlsFailed(_) => ONE,
-            };
-            // The owner's setting is at fault, not the peer: other protocols that it spoke must not hide that.
-            let expected = "no PROXY header";
-            let what = match reason {
-                TurnedAway::OtherProtocol(what) if what.starts_with(expected) => "no_proxy_header",
-                TurnedAway::TlsFailed(fault) => fault.kind,
-                TurnedAway::NotSetUp
-                | TurnedAway::NotAuthorized
-                | TurnedAway::NoWork
-                | TurnedAway::ExtranonceChanged
-                | TurnedAway::ExtranonceSize
-                | TurnedAway::TooMuchRubbish
-                | TurnedAway::OtherProtocol(_)
-                | TurnedAway::Stopping => reason.label(),
+                | TurnedAway::OtherProtocol(_) => (reason.label(), ONE),
             };
             (Source::Address(peer.ip()), what, pace)
         }
