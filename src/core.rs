@@ -9,38 +9,17 @@ pub mod event;
 pub mod fact;
 
 pub mod miner;
-pub mod session;
-pub mod share;
-
-pub mod schedule;
-
-pub mod extranonce;
-pub mod jobs;
 pub mod pool;
-pub mod pool_facts;
-pub mod sites;
-pub mod upstream;
-pub mod version_form;
+pub mod split;
+pub mod stats;
+pub mod work;
 
-pub mod blocks;
-pub mod departed;
-pub mod extras;
-pub mod fallback;
-pub mod ledger;
-pub mod meter;
 pub mod payout;
-pub mod recent;
 pub mod snapshot;
-pub mod templates;
 
-mod agenda;
-mod dialer;
-mod probe;
 mod random;
-mod scout;
-mod survey;
+mod timers;
 mod turn;
-pub mod verdict;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -49,24 +28,24 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::core::action::Action;
-use crate::core::agenda::Agenda;
-use crate::core::departed::Departed;
 use crate::core::event::{Event, Stop};
-use crate::core::extranonce::{Seats, SizeHabits};
 use crate::core::fact::{Fact, TurnedAway};
-use crate::core::fallback::Fallback;
-use crate::core::ledger::Ledger;
 use crate::core::miner::Miner;
+use crate::core::miner::fallback::Fallback;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
-use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
+use crate::core::pool::connection::Loss;
+use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
+use crate::core::pool::verdict::{Answers, LastAnswers};
 use crate::core::random::Random;
-use crate::core::schedule::Rules;
 use crate::core::snapshot::Memory;
-use crate::core::templates::Templates;
+use crate::core::split::schedule::Rules;
+use crate::core::stats::departed::Departed;
+use crate::core::stats::totals::Ledger;
+use crate::core::timers::Agenda;
 use crate::core::turn::Turn;
-use crate::core::upstream::Loss;
-use crate::core::verdict::{Answers, LastAnswers};
+use crate::core::work::extranonce::{Seats, SizeHabits};
+use crate::core::work::handed_out::Templates;
 use crate::units::{Client, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 
 /// How long a stop may take, at most.
@@ -663,7 +642,7 @@ fn pools_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
 }
 
 /// Whether no pool has been there for so long that miners are let go for it. An answer to their subscribe would lure
-/// them away from their fallback, where they have work (QUIRKS Q17).
+/// them away from their fallback, where they have work (compat Q17).
 fn pools_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     let Some(patience) = config.scheduler.no_work else {
         return false;

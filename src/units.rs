@@ -257,7 +257,7 @@ impl fmt::Display for MinerId {
 /// On whose behalf a pool connection is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Client {
-    /// The proxy's own short look at a pool, which learns its [facts](crate::core::pool_facts::PoolFacts).
+    /// The proxy's own short look at a pool, which learns its [facts](crate::core::pool::facts::PoolFacts).
     Probe,
     /// The proxy's own short look at a pool's first address while a backup is in use.
     Scout,
@@ -312,7 +312,7 @@ impl fmt::Display for LinkId {
 
 /// A job as the miner knows it: counted up from 1 on each miner connection, written in lower-case hex.
 ///
-/// Unique on a connection, because some firmware ignores a job id that it has seen (QUIRKS Q37).
+/// Unique on a connection, because some firmware ignores a job id that it has seen (compat Q37).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
 
@@ -322,7 +322,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// How rare a hash has to be, in units of the Bitcoin difficulty 1 (`0x00000000FFFF0000…`, QUIRKS Q23).
+/// How rare a hash has to be, in units of the Bitcoin difficulty 1 (`0x00000000FFFF0000…`, compat Q23).
 /// Always above zero, and never more than any hash is worth, so that sums and squares of many stay finite.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Difficulty(f64);
@@ -344,7 +344,7 @@ impl Difficulty {
         self.0
     }
 
-    /// What a miner is told: from 1 on a whole number, since much firmware truncates (QUIRKS Q22);
+    /// What a miner is told: from 1 on a whole number, since much firmware truncates (compat Q22);
     /// below 1 the value itself. It is rounded down: what the miner then sends too much is kept
     /// here, while rounding up would have it throw away shares that the pool pays for.
     pub fn for_miner(self) -> Self {
@@ -417,7 +417,7 @@ impl VersionMask {
     /// The sixteen bits that BIP 320 sets aside for miners.
     pub const BIP320: Self = Self(0x1fff_e000);
 
-    /// The bits that both masks allow (QUIRKS Q12).
+    /// The bits that both masks allow (compat Q12).
     pub fn intersect(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
@@ -496,7 +496,7 @@ macro_rules! extranonce {
                 usize::from(self.0.len)
             }
 
-            /// Whether there are none, which some pools do (QUIRKS Q66).
+            /// Whether there are none, which some pools do (compat Q66).
             pub fn is_empty(&self) -> bool {
                 self.0.len == 0
             }

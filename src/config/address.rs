@@ -135,7 +135,7 @@ fn is_host_placeholder(text: &str) -> bool {
     is_placeholder(text) || example || ["pool_a_host", "pool_b_host"].contains(&name.as_str())
 }
 
-/// Takes off what pools write in front of their address (QUIRKS Q51); whether it means an encrypted port.
+/// Takes off what pools write in front of their address (compat Q51); whether it means an encrypted port.
 fn strip_scheme(text: &str) -> Result<(bool, &str), String> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Ok((false, text));
@@ -177,7 +177,7 @@ fn split_port(text: &str) -> Option<(String, Option<u16>)> {
     Some((host, port))
 }
 
-/// An IPv6 address, perhaps with a zone (QUIRKS Q50).
+/// An IPv6 address, perhaps with a zone (compat Q50).
 fn ipv6(text: &str) -> Option<String> {
     let (address, zone) = match text.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),

@@ -1,4 +1,4 @@
-//! How the user name that a pool sees is made. Pools separate account and worker in different ways (QUIRKS Q45).
+//! How the user name that a pool sees is made. Pools separate account and worker in different ways (compat Q45).
 
 use std::fmt;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::config::Trust;
-use crate::core::blocks::Candidate;
 use crate::core::fact::Fact;
+use crate::core::pool::blocks::Candidate;
 use crate::stratum::job::BlockHash;
 use crate::stratum::message::{ToMiner, ToPool};
 use crate::units::{LinkId, MinerId, PoolConn};

@@ -1,9 +1,11 @@
 //! One miner's life, from its connection to its end: the handshake on its side, its two pool
 //! connections, and what ends it. Its work and its shares are in the files beside this one.
 
+pub mod fallback;
 mod follow;
 mod place;
 mod pools;
+pub mod session;
 mod shares;
 pub mod view;
 mod work;
@@ -17,17 +19,17 @@ use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, TurnedAway};
-use crate::core::jobs::SentJobs;
-use crate::core::ledger::BestShare;
-use crate::core::meter::Meter;
+use crate::core::miner::session::{Authorization, Session};
 use crate::core::pool::Health;
-use crate::core::recent::RecentShares;
-use crate::core::schedule::{Rules, Schedule};
-use crate::core::session::{Authorization, Session};
+use crate::core::pool::connection::open::Open;
+use crate::core::pool::connection::{Identity, Upstream};
+use crate::core::pool::verdict::LastAnswers;
+use crate::core::split::schedule::{Rules, Schedule};
+use crate::core::stats::meter::Meter;
+use crate::core::stats::recent::RecentShares;
+use crate::core::stats::totals::BestShare;
 use crate::core::turn::Turn;
-use crate::core::upstream::open::Open;
-use crate::core::upstream::{Identity, Upstream};
-use crate::core::verdict::LastAnswers;
+use crate::core::work::jobs::SentJobs;
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};
@@ -42,7 +44,7 @@ const USELESS: Rate = Rate {
     per_second: 1.0,
 };
 
-/// Without a job for this long, some miners give a pool up (QUIRKS Q65: the least patient after 90 s).
+/// Without a job for this long, some miners give a pool up (compat Q65: the least patient after 90 s).
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// How long a miner that has to go may wait for the answers to its shares.
@@ -481,7 +483,7 @@ impl Miner {
             self.session.was_configured = true;
             // What a pool grants may change later; what the miner can roll does not.
             self.session.rolling = (!wanted.is_none()).then_some(wanted);
-            // Some take no notice of a plain refusal (QUIRKS Q11): the first job then brings the mask, zero or not.
+            // Some take no notice of a plain refusal (compat Q11): the first job then brings the mask, zero or not.
             self.told_mask = (!granted.is_none()).then_some(granted);
         }
         self.session.takes_extranonce |= asked.subscribe_extranonce;
@@ -504,7 +506,7 @@ impl Miner {
 
     /// What the miner is told at first: the bits that both pools allow, so that also one that takes
     /// no notice of a later mask is good for both; or those of one pool if they have none in
-    /// common, since some software never connects when it is told a mask of zero (QUIRKS Q64).
+    /// common, since some software never connects when it is told a mask of zero (compat Q64).
     fn offered_mask(&self, wanted: VersionMask, turn: &Turn<'_>) -> VersionMask {
         let masks = PoolSlot::ALL.into_iter().filter_map(|slot| {
             turn.config.pool_in_use(slot)?;

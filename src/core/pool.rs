@@ -1,29 +1,41 @@
 //! What is known of a pool as a whole: facts that outlive connections, the gate for dials, its health.
-//! One connection's life is in [`upstream`](super::upstream).
+//! One connection's life is in [`connection`].
+
+pub mod addresses;
+pub mod blocks;
+pub mod connection;
+pub mod dialer;
+pub mod extras;
+pub mod facts;
+pub mod probe;
+mod scout;
+pub mod survey;
+pub mod verdict;
+pub mod version_form;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::{Action, DialTarget};
-use crate::core::blocks::HeldBlocks;
-use crate::core::dialer::Dialer;
-use crate::core::meter::Meter;
-use crate::core::pool_facts::PoolFacts;
+use crate::core::pool::addresses::Sites;
+use crate::core::pool::blocks::HeldBlocks;
+use crate::core::pool::connection::open::Step;
+use crate::core::pool::connection::{Loss, Talk, Upstream};
+use crate::core::pool::dialer::Dialer;
+use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::survey::Survey;
+use crate::core::pool::verdict::news::{Left, News};
+use crate::core::pool::verdict::{Answers, Flaw};
+use crate::core::pool::version_form::Forms;
 use crate::core::random::Random;
-use crate::core::sites::Sites;
-use crate::core::survey::Survey;
-use crate::core::templates::Templates;
-use crate::core::upstream::open::Step;
-use crate::core::upstream::{Loss, Talk, Upstream};
-use crate::core::verdict::news::{Left, News};
-use crate::core::verdict::{Answers, Flaw};
-use crate::core::version_form::Forms;
+use crate::core::stats::meter::Meter;
+use crate::core::work::handed_out::Templates;
 use crate::stratum::job::Notify;
 use crate::units::{Client, Now, PoolSlot, When};
 
 /// After so many failed looks at a pool that was never reached nobody waits for it. One failure may
-/// be a pool that has just started (QUIRKS Q8).
+/// be a pool that has just started (compat Q8).
 const ENOUGH_PROBES: u32 = 2;
 
 /// Nobody waits longer for a pool that does not even refuse: miners give up soon.

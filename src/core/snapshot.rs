@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::DifficultyLimits;
 use crate::core::Core;
-use crate::core::departed::Departed;
-use crate::core::extranonce::SizeHabits;
-use crate::core::ledger::{Ledger, PoolTotals};
 use crate::core::miner::view::MinerView;
 use crate::core::payout::Payout;
 use crate::core::pool::Health;
-use crate::core::pool_facts::PoolFacts;
-use crate::core::templates::HandedOut;
-use crate::core::upstream::open::Open;
+use crate::core::pool::connection::open::Open;
+use crate::core::pool::facts::PoolFacts;
+use crate::core::stats::departed::Departed;
+use crate::core::stats::totals::{Ledger, PoolTotals};
+use crate::core::work::extranonce::SizeHabits;
+use crate::core::work::handed_out::HandedOut;
 use crate::stratum::job::network_difficulty;
 use crate::units::{Difficulty, Now, PerPool, PoolSlot, When};
 
@@ -87,7 +87,7 @@ pub struct PoolView {
     pub health_since: u64,
     /// Why it is down.
     pub trouble: Option<String>,
-    /// What is wrong with it though it can be reached: the label of a [`Flaw`](crate::core::verdict::Flaw).
+    /// What is wrong with it though it can be reached: the label of a [`Flaw`](crate::core::pool::verdict::Flaw).
     pub flaw: Option<&'static str>,
     /// Since when connections are authorized and none was given a job, in milliseconds since 1970.
     pub jobless_since: Option<u64>,

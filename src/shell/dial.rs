@@ -62,7 +62,7 @@ pub fn resolve(target: &DialTarget, names: &Names, until: Instant) -> io::Result
 }
 
 /// Connects to the first of a name's addresses that answers, before `until`. Each gets a head start, so that one
-/// that swallows everything costs a moment and not the whole time (QUIRKS Q50).
+/// that swallows everything costs a moment and not the whole time (compat Q50).
 ///
 /// # Errors
 /// If none of them answers in time; the last one's error.
@@ -134,7 +134,7 @@ pub fn secure(
 }
 
 /// The addresses of both families in turn, so that a family without a route costs one attempt
-/// and not all (QUIRKS Q50).
+/// and not all (compat Q50).
 fn in_turn(addresses: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> + use<> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut first, mut second): (Vec<_>, Vec<_>) = addresses

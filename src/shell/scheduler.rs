@@ -378,7 +378,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::core::pool_facts::PoolFacts;
+    use crate::core::pool::facts::PoolFacts;
     use crate::observe::Observer;
     use crate::observe::metrics::Metrics;
     use crate::shell::inbox::{Live, inbox};

@@ -9,7 +9,7 @@ use crossbeam_channel::{Sender, bounded};
 use serde_json::Value;
 
 use crate::core::snapshot::Memory;
-use crate::core::templates::HandedOut;
+use crate::core::work::handed_out::HandedOut;
 use crate::system::files::{self, Backup, set_aside, write_atomic};
 use crate::system::thread::{SERVICE_STACK, spawn};
 

@@ -1,5 +1,5 @@
 //! Lines to messages and messages to lines. Pure, and forgiving in what it reads as far as
-//! `QUIRKS` show that real software needs it.
+//! docs/compatibility.md shows that real software needs it.
 
 mod decode;
 mod encode;

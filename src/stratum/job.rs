@@ -1,6 +1,6 @@
 //! A pool's job, the header that a miner makes of it, and what the header's hash is worth.
 //!
-//! The coinbase is folded (DESIGN §3): the pool's extranonce1 and the front of its extranonce2 are
+//! The coinbase is folded: the pool's extranonce1 and the front of its extranonce2 are
 //! part of what the miner takes for the first half of the coinbase, so that the miner's own
 //! extranonce1 and extranonce2 never change when the pool does:
 //!
@@ -65,7 +65,7 @@ impl Notify {
 }
 
 /// A pool's job together with everything that was in force on the pool connection when it came.
-/// It never changes: what happens to the connection later concerns later jobs (QUIRKS Q40).
+/// It never changes: what happens to the connection later concerns later jobs (compat Q40).
 #[derive(Clone)]
 pub struct PoolJob {
     /// What the pool said; shared by all connections that were told the same.
@@ -86,7 +86,7 @@ pub struct PoolJob {
 
 /// Stands for all that a job is made of but its time and its name at the pool. Under the same time a miner that starts
 /// its extranonce2 anew would find the same shares for two jobs that have it in common. A pool may send one template
-/// under several job ids, or the same one after a reconnect with an unchanged extranonce1 (QUIRKS Q54).
+/// under several job ids, or the same one after a reconnect with an unchanged extranonce1 (compat Q54).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TemplateKey {
     /// Stands for the pool's extranonce1 and the size of its extranonce2.

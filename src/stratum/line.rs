@@ -6,7 +6,7 @@ use std::io::{self, Read};
 /// Where the buffer starts, and what it shrinks to after an unusually long line, in bytes.
 const USUAL_LINE: usize = 2048;
 
-/// The first byte of a TLS handshake; no JSON begins with it (QUIRKS Q60).
+/// The first byte of a TLS handshake; no JSON begins with it (compat Q60).
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// The first byte of what a TLS server answers to plain text, if it answers.

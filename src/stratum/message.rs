@@ -7,7 +7,7 @@ use crate::stratum::job::{Notify, PoolJob};
 use crate::stratum::reject::Reject;
 use crate::units::{Difficulty, Extranonce1, Extranonce2, JobId, MinerExtranonce, VersionMask};
 
-/// A request's id exactly as the peer wrote it: a number, a string or null (QUIRKS Q15, Q61).
+/// A request's id exactly as the peer wrote it: a number, a string or null (compat Q15, Q61).
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestId(pub(super) Box<str>);
 
@@ -44,7 +44,7 @@ pub enum FromMiner {
         /// What is asked.
         call: MinerCall,
     },
-    /// Something that wants none: an answer to us, or AxeOS's method `pong` (QUIRKS Q27).
+    /// Something that wants none: an answer to us, or AxeOS's method `pong` (compat Q27).
     NoAnswer,
 }
 
@@ -99,7 +99,7 @@ pub struct Configure {
     pub version_rolling: Option<VersionMask>,
     /// `subscribe-extranonce`.
     pub subscribe_extranonce: bool,
-    /// Every other extension; each is answered with `false` (QUIRKS Q10).
+    /// Every other extension; each is answered with `false` (compat Q10).
     pub unsupported: Vec<String>,
 }
 
@@ -227,13 +227,13 @@ pub enum FromPool {
 pub enum Outcome {
     /// `"result": true`.
     True,
-    /// An error in any of its forms (QUIRKS Q21), or `"result": false`.
+    /// An error in any of its forms (compat Q21), or `"result": false`.
     Rejected(Reject),
     /// The result of `mining.subscribe`.
     Subscribed(Extranonces),
     /// The result of `mining.configure`: the mask, if version rolling was granted.
     Configured(Option<VersionMask>),
-    /// Anything else, such as ckpool's `"Initialising"` (QUIRKS Q8), shortened for the log.
+    /// Anything else, such as ckpool's `"Initialising"` (compat Q8), shortened for the log.
     Other(String),
 }
 
@@ -246,7 +246,7 @@ pub struct Extranonces {
     pub e2_size: u8,
 }
 
-/// A message to a pool. Ids are counters of the connection, never null (QUIRKS Q53).
+/// A message to a pool. Ids are counters of the connection, never null (compat Q53).
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToPool {
     /// A request that gets an answer.
@@ -287,7 +287,7 @@ pub enum PoolCall {
         /// The configured password, or the miner's.
         password: String,
     },
-    /// `mining.suggest_difficulty`, a bare number (QUIRKS Q58).
+    /// `mining.suggest_difficulty`, a bare number (compat Q58).
     SuggestDifficulty(Difficulty),
     /// `mining.submit`.
     Submit(Box<PoolSubmit>),

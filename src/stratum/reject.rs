@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A refusal as it goes to a miner: `[code, "message", null]`, whatever form a pool gave it (QUIRKS Q21, Q56).
+/// A refusal as it goes to a miner: `[code, "message", null]`, whatever form a pool gave it (compat Q21, Q56).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
     /// The Stratum error code.

@@ -1,5 +1,5 @@
 //! Version bits where the job's version has bits inside the mask: every style of miner at every form of pool, alone and
-//! between two pools of different forms (QUIRKS Q57).
+//! between two pools of different forms (compat Q57).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -128,7 +128,7 @@ fn every_style_of_miner_at_every_form_of_pool() {
     }
 }
 
-/// QUIRKS Q57: AxeOS and others in turns between two pools that differ, one of them without version rolling at times.
+/// compat Q57: AxeOS and others in turns between two pools that differ, one of them without version rolling at times.
 #[test]
 fn miners_of_all_styles_between_pools_of_different_forms() {
     for a in POOLS {

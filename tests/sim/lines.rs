@@ -50,7 +50,7 @@ fn a_block_rolled_beyond_the_mask_reaches_its_pool_as_it_was_found() {
     }
 }
 
-/// QUIRKS Q13: some ask for version rolling when they work already.
+/// compat Q13: some ask for version rolling when they work already.
 #[test]
 fn a_miner_that_asks_for_version_rolling_at_work_can_roll_at_once() {
     let mut script = Script::new(even(), |_| ());
@@ -170,7 +170,7 @@ fn a_job_that_is_sent_again_stays_good_and_one_whose_name_is_taken_does_not() {
     assert_eq!(script.answer(8)["result"], true);
 }
 
-/// QUIRKS Q54: a pool may give out an extranonce1 again, and go on with the job that it had.
+/// compat Q54: a pool may give out an extranonce1 again, and go on with the job that it had.
 #[test]
 fn work_is_not_handed_out_again_under_an_extranonce1_that_comes_back() {
     let mut script = Script::new(even(), |pools| {
@@ -213,7 +213,7 @@ fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
     assert_eq!(snapshot.pools[A].e2_size, Some(8));
 }
 
-/// QUIRKS Q11: AxeOS takes no notice of a plain refusal.
+/// compat Q11: AxeOS takes no notice of a plain refusal.
 #[test]
 fn a_miner_that_is_refused_version_rolling_is_told_the_empty_mask() {
     let mut script = Script::new(even(), |pools| {
@@ -228,7 +228,7 @@ fn a_miner_that_is_refused_version_rolling_is_told_the_empty_mask() {
     assert_eq!(script.masks.len(), 1, "once");
 }
 
-/// QUIRKS Q13: hired machines send version bits and have never asked.
+/// compat Q13: hired machines send version bits and have never asked.
 #[test]
 fn a_miner_that_rolls_without_having_asked_can_from_its_second_share_on() {
     let mut script = Script::new(even(), |_| ());
@@ -255,7 +255,7 @@ fn a_miner_that_rolls_without_having_asked_can_from_its_second_share_on() {
     );
 }
 
-/// QUIRKS Q24: whatever it wanted to say, shares under the old extranonce1 may be no good any more.
+/// compat Q24: whatever it wanted to say, shares under the old extranonce1 may be no good any more.
 #[test]
 fn an_extranonce_that_cannot_be_read_costs_a_reconnect() {
     let mut script = Script::new(even(), |_| ());

@@ -28,7 +28,7 @@ fn miner() -> MinerOptions {
     }
 }
 
-/// QUIRKS Q34, Q36: a pool that leaves less room than before.
+/// compat Q34, Q36: a pool that leaves less room than before.
 #[test]
 fn a_smaller_extranonce2_is_told_to_who_can_be_told_and_the_others_subscribe_anew() {
     for told in [true, false] {
@@ -61,7 +61,7 @@ fn a_smaller_extranonce2_is_told_to_who_can_be_told_and_the_others_subscribe_ane
     }
 }
 
-/// QUIRKS Q35: with less than two bytes work would repeat; the pool is not used, and that is said.
+/// compat Q35: with less than two bytes work would repeat; the pool is not used, and that is said.
 #[test]
 fn a_pool_with_one_byte_of_extranonce2_is_not_used() {
     let [a, b] = pools();
@@ -82,7 +82,7 @@ fn a_pool_with_one_byte_of_extranonce2_is_not_used() {
     assert!(said);
 }
 
-/// QUIRKS Q65: some miners give up a server that has nothing new for 90 seconds.
+/// compat Q65: some miners give up a server that has nothing new for 90 seconds.
 #[test]
 fn a_silent_pools_job_is_sent_again_as_fresh_work() {
     let [a, b] = pools();
@@ -103,7 +103,7 @@ fn a_silent_pools_job_is_sent_again_as_fresh_work() {
     assert_eq!(world.sites[PoolSlot::A].model.ledger().refused(), 0);
 }
 
-/// QUIRKS Q64: some software never connects when it is told a mask of zero.
+/// compat Q64: some software never connects when it is told a mask of zero.
 #[test]
 fn the_mask_of_the_other_pool_is_offered_where_one_has_none() {
     for without in [PoolSlot::A, PoolSlot::B] {
@@ -161,7 +161,7 @@ fn farm(miners: usize, order: ConfigureOrder) -> World {
 
 const FULL: Option<u32> = Some(0x1fff_e000);
 
-/// QUIRKS Q1, Q52: a pool that was down for a moment is not taken for one that hangs up on configure.
+/// compat Q1, Q52: a pool that was down for a moment is not taken for one that hangs up on configure.
 #[test]
 fn an_outage_during_configure_does_not_cost_version_rolling() {
     for miners in [1, 30, 100] {
@@ -196,7 +196,7 @@ fn an_outage_during_configure_does_not_cost_version_rolling() {
     }
 }
 
-/// QUIRKS Q52: a whole farm meets it at once, and finds out once.
+/// compat Q52: a whole farm meets it at once, and finds out once.
 #[test]
 fn a_pool_that_hangs_up_on_an_early_configure_is_asked_after_subscribe_by_all() {
     for miners in [1, 30, 100] {
@@ -217,7 +217,7 @@ fn a_pool_that_hangs_up_on_an_early_configure_is_asked_after_subscribe_by_all() 
     }
 }
 
-/// QUIRKS Q11, Q55: the first look at the pool came at a bad moment.
+/// compat Q11, Q55: the first look at the pool came at a bad moment.
 #[test]
 fn a_pool_that_does_not_answer_configure_once_is_asked_again() {
     for habit in [ConfigureHabit::Ignore, ConfigureHabit::Error] {
@@ -268,7 +268,7 @@ fn dials(
     usize::try_from(opened(&world) - before).unwrap()
 }
 
-/// QUIRKS Q18, Q41, Q46: pools ban who dials in a hurry.
+/// compat Q18, Q41, Q46: pools ban who dials in a hurry.
 #[test]
 fn a_pool_that_lets_in_and_closes_or_sends_away_is_not_dialled_in_a_hurry() {
     for miners in [1, 30] {
@@ -305,7 +305,7 @@ fn a_miner_without_work_is_let_go_in_time() {
     assert_eq!(reason, Some(TurnedAway::NoWork));
 }
 
-/// QUIRKS Q17: AxeOS takes any answer to a subscribe as a sign that its first pool is back, and leaves its fallback.
+/// compat Q17: AxeOS takes any answer to a subscribe as a sign that its first pool is back, and leaves its fallback.
 #[test]
 fn nobody_is_lured_from_a_fallback_while_no_pool_is_there() {
     for keep in [false, true] {
@@ -366,7 +366,7 @@ fn a_mute_pool_does_not_keep_a_new_farm_from_the_other() {
     assert!(world.sites[PoolSlot::B].model.ledger().accepted() > 20);
 }
 
-/// QUIRKS Q53: version rolling that is granted without a single bit is granted; the pool waits for
+/// compat Q53: version rolling that is granted without a single bit is granted; the pool waits for
 /// the sixth parameter.
 #[test]
 fn a_mask_of_zero_is_a_mask() {
@@ -387,7 +387,7 @@ fn a_mask_of_zero_is_a_mask() {
     }
 }
 
-/// QUIRKS Q53, Q55: a pool that grants version rolling when nobody waits for its answer any more has granted it.
+/// compat Q53, Q55: a pool that grants version rolling when nobody waits for its answer any more has granted it.
 #[test]
 fn version_rolling_may_be_granted_late() {
     let mut world = World::new(config([50.0, 50.0], 30.0), pools(), 13);

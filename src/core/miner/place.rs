@@ -1,10 +1,10 @@
 //! The miner's place in the coinbase: its extranonce1, and the size of its extranonce2.
 
 use super::Miner;
-use crate::core::extranonce::{Firmware, LONGEST_E2, sizes};
 use crate::core::fact::{Fact, TurnedAway};
-use crate::core::jobs::SentJob;
 use crate::core::turn::Turn;
+use crate::core::work::extranonce::{Firmware, LONGEST_E2, sizes};
+use crate::core::work::jobs::SentJob;
 use crate::stratum::message::Submit;
 use crate::units::MinerExtranonce;
 

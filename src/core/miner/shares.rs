@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use super::Miner;
 use crate::core::action::Action;
-use crate::core::blocks::Candidate;
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
-use crate::core::jobs::SentJob;
-use crate::core::ledger::BestShare;
-use crate::core::recent::reason_label;
-use crate::core::share::{Assessment, Surroundings, Verdict, assess};
+use crate::core::pool::blocks::Candidate;
+use crate::core::pool::connection::open::{Open, PendingShare};
+use crate::core::pool::version_form::{Sending, Ways};
+use crate::core::stats::recent::reason_label;
+use crate::core::stats::totals::BestShare;
 use crate::core::turn::Turn;
-use crate::core::upstream::open::{Open, PendingShare};
-use crate::core::version_form::{Sending, Ways};
+use crate::core::work::jobs::SentJob;
+use crate::core::work::judge::{Assessment, Surroundings, Verdict, assess};
 use crate::stratum::job::Solution;
 use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
@@ -86,7 +86,7 @@ impl Miner {
         }
     }
 
-    /// Some hired machines roll the version without ever having asked (QUIRKS Q13): their pools are
+    /// Some hired machines roll the version without ever having asked (compat Q13): their pools are
     /// dialled anew with version rolling, and their next jobs take it.
     fn notice_rolling(&mut self, submit: &Submit, turn: &mut Turn<'_>) {
         let rolls = submit

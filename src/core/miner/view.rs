@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::ledger::{BestShare, Ledger};
 use crate::core::miner::Miner;
-use crate::core::recent::RecentShares;
-use crate::core::schedule::Rules;
+use crate::core::split::schedule::Rules;
+use crate::core::stats::recent::RecentShares;
+use crate::core::stats::totals::{BestShare, Ledger};
 use crate::units::{Now, PerPool, PoolSlot, When};
 
 /// Over how long the rates are taken.

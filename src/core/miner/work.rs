@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::Miner;
 use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
-use crate::core::jobs::{NTIME_ROOM, SentJob};
-use crate::core::ledger::Ledger;
-use crate::core::schedule::Rules;
+use crate::core::pool::verdict::choice;
+use crate::core::split::schedule::Rules;
+use crate::core::stats::totals::Ledger;
 use crate::core::turn::Turn;
-use crate::core::verdict::choice;
+use crate::core::work::jobs::{NTIME_ROOM, SentJob};
 use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
 use crate::units::{Difficulty, PerPool, PoolConn, PoolSlot, VersionMask};
@@ -113,7 +113,7 @@ impl Miner {
 
     /// Whether a pool has work that the miner could be sent now.
     fn has_work(&self, slot: PoolSlot, turn: &Turn<'_>) -> bool {
-        let fits = |open: &crate::core::upstream::open::Open| {
+        let fits = |open: &crate::core::pool::connection::open::Open| {
             let job = open.jobs.latest();
             let extranonce = self.session.extranonce;
             job.zip(extranonce)
@@ -211,7 +211,7 @@ impl Miner {
         let work = Work {
             set_extranonce: std::mem::take(&mut self.owes_extranonce),
             difficulty: (self.told_difficulty != Some(told)).then_some(told),
-            // Only who asked knows what to do with it (QUIRKS Q13, Q59).
+            // Only who asked knows what to do with it (compat Q13, Q59).
             mask: (self.session.was_configured
                 && self.session.rolling.is_some()
                 && self.told_mask != Some(mask))

@@ -65,7 +65,7 @@ pub fn difficulty_of(hash: &[u8; 32]) -> f64 {
         .iter()
         .rev()
         .fold(0.0, |value, byte| value * 256.0 + f64::from(*byte));
-    // Difficulty 1 is 0x00000000FFFF0000…, not 2^224 (QUIRKS Q23).
+    // Difficulty 1 is 0x00000000FFFF0000…, not 2^224 (compat Q23).
     f64::from(0xffff_u16) * 2.0_f64.powi(208) / value
 }
 

@@ -23,7 +23,7 @@ pub struct Judge {
     seen_before: HashSet<[u8; 32]>,
 }
 
-/// What holds for a job on a connection. It never changes, whatever is agreed later (QUIRKS Q40).
+/// What holds for a job on a connection. It never changes, whatever is agreed later (compat Q40).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Terms {
     /// The extranonce1 of the connection.
@@ -36,7 +36,7 @@ pub struct Terms {
     pub mask: Option<u32>,
 }
 
-/// How a pool applies version bits to a job's version (QUIRKS Q57).
+/// How a pool applies version bits to a job's version (compat Q57).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VersionBits {
     /// The masked bits are replaced, as BIP 310 says.
@@ -264,7 +264,7 @@ impl Job {
         }
     }
 
-    /// A sixth parameter where it was negotiated, none elsewhere (QUIRKS Q13, Q53).
+    /// A sixth parameter where it was negotiated, none elsewhere (compat Q13, Q53).
     fn version_bits_allowed(&self, bits: Option<u32>) -> bool {
         match (self.terms.mask, bits) {
             (None, None) => true,

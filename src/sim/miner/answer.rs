@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::sim::miner::ledger::AnswerRecord;
 
-/// Whether an answer has all three keys, and an error only as a list of code, text and null (QUIRKS Q20, Q21).
+/// Whether an answer has all three keys, and an error only as a list of code, text and null (compat Q20, Q21).
 pub(super) fn is_usual_answer(message: &Map<String, Value>) -> bool {
     let usual_error = match message.get("error") {
         Some(Value::Null) => true,

@@ -79,7 +79,7 @@ pub struct AnswerRecord {
     pub text: String,
 }
 
-/// A thing that a server must not do to a miner (QUIRKS Q59, DESIGN §3).
+/// A thing that a server must not do to a miner (compat Q59).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MinerViolation {
     /// A method came before the subscription was answered.

@@ -427,7 +427,7 @@ impl Conversation {
             turn.hang_up();
             return Some(());
         }
-        // Who did not subscribe to it goes on with the old one (QUIRKS Q62).
+        // Who did not subscribe to it goes on with the old one (compat Q62).
         if turn.options.extranonce_subscribe {
             self.subscription = Some((
                 hex::decode(params.first()?.as_str()?).ok()?,

@@ -1,4 +1,4 @@
-//! What a simulated miner is like. Every habit in here was seen in real firmware (see QUIRKS).
+//! What a simulated miner is like. Every habit in here was seen in real firmware (docs/compatibility.md).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct MinerOptions {
     pub hangs_up_on_set_extranonce: bool,
     /// Whether `mining.set_version_mask` has no effect.
     pub ignores_set_version_mask: bool,
-    /// Whether a job whose id it has seen is ignored (AxeOS, QUIRKS Q37).
+    /// Whether a job whose id it has seen is ignored (AxeOS, compat Q37).
     pub ignores_seen_jobs: bool,
 
     /// How long after the end of a connection it dials again, if it does.
@@ -97,15 +97,15 @@ pub enum Handshake {
     Cpuminer,
     /// configure, subscribe, authorize, each after the answer to the one before (cgminer).
     Cgminer,
-    /// configure, subscribe, authorize, suggest_difficulty in one write (AxeOS, QUIRKS Q3).
+    /// configure, subscribe, authorize, suggest_difficulty in one write (AxeOS, compat Q3).
     Axeos,
-    /// subscribe, configure, suggest_difficulty, authorize one by one (older AxeOS, QUIRKS Q4).
+    /// subscribe, configure, suggest_difficulty, authorize one by one (older AxeOS, compat Q4).
     SubscribeFirst,
     /// subscribe and authorize in one write, configure after that.
     ConfigureLast,
 }
 
-/// How a miner rolls version bits, and what it sends of them (QUIRKS Q57). It makes a difference where the job's version
+/// How a miner rolls version bits, and what it sends of them (compat Q57). It makes a difference where the job's version
 /// has bits of the mask set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RollingStyle {
@@ -125,7 +125,7 @@ pub enum RollingStyle {
 pub enum Ids {
     /// 1, 2, 3 …
     Counted,
-    /// Counted too, but 4 for every submit (cpuminer, QUIRKS Q61).
+    /// Counted too, but 4 for every submit (cpuminer, compat Q61).
     SubmitsAreFour,
     /// Counted, in strings.
     Text,
@@ -186,7 +186,7 @@ pub enum Counter {
 /// To which work a new difficulty applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DifficultyUse {
-    /// To the jobs that come after it (QUIRKS Q40).
+    /// To the jobs that come after it (compat Q40).
     NextJob,
     /// To everything.
     AtOnce,

@@ -177,7 +177,7 @@ impl Share {
     }
 }
 
-/// Reads the parameters of `mining.notify` as strictly as cpuminer does (QUIRKS Q25).
+/// Reads the parameters of `mining.notify` as strictly as cpuminer does (compat Q25).
 pub fn read_notify(params: &[Value]) -> Option<Notify> {
     let text = |index: usize| params.get(index).and_then(Value::as_str);
     let bytes = |index| hex::decode(text(index)?).ok();

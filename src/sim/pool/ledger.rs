@@ -70,9 +70,9 @@ pub struct JobRecord {
 /// A thing that a client must not do to a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PoolViolation {
-    /// A request before the answer to a former one of the handshake (QUIRKS Q3).
+    /// A request before the answer to a former one of the handshake (compat Q3).
     Pipelined,
-    /// The id is null or missing (QUIRKS Q53).
+    /// The id is null or missing (compat Q53).
     NullId,
     /// The id is text.
     TextId,
@@ -82,15 +82,15 @@ pub enum PoolViolation {
     RepeatedId,
     /// A submit before the worker was authorized.
     SubmitBeforeAuthorize,
-    /// `mining.suggest_difficulty` before the worker was authorized (QUIRKS Q5).
+    /// `mining.suggest_difficulty` before the worker was authorized (compat Q5).
     EarlySuggestion,
-    /// A sixth parameter although version rolling was not negotiated (QUIRKS Q13).
+    /// A sixth parameter although version rolling was not negotiated (compat Q13).
     UnwantedVersionBits,
-    /// No sixth parameter although version rolling was negotiated (QUIRKS Q53).
+    /// No sixth parameter although version rolling was negotiated (compat Q53).
     MissingVersionBits,
     /// The extranonce2 has another size than announced.
     ExtranonceSize,
-    /// A line of more than 1024 bytes (QUIRKS Q29).
+    /// A line of more than 1024 bytes (compat Q29).
     LongLine,
     /// A line that is no JSON object.
     NotJson,

@@ -1,4 +1,4 @@
-//! What a simulated pool is like. Every habit in here was seen in a real one (see QUIRKS).
+//! What a simulated pool is like. Every habit in here was seen in a real one (docs/compatibility.md).
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub struct PoolOptions {
     pub nbits: u32,
     /// The header's version.
     pub version: u32,
-    /// Fields in `mining.notify` before the last one (QUIRKS Q25).
+    /// Fields in `mining.notify` before the last one (compat Q25).
     pub extra_fields: Vec<Value>,
     /// Whether messages carry `"jsonrpc":"2.0"` (Miningcore).
     pub jsonrpc: bool,
@@ -143,7 +143,7 @@ impl Default for PoolOptions {
 pub enum ExtranonceReuse {
     /// One that no connection had before.
     Never,
-    /// The one of the lowest free slot, so that a client that comes back has its old one (DATUM, QUIRKS Q54).
+    /// The one of the lowest free slot, so that a client that comes back has its old one (DATUM, compat Q54).
     Slots,
     /// The same for all.
     Always,
@@ -154,7 +154,7 @@ pub enum ExtranonceReuse {
 pub enum DifficultyForm {
     /// As short as possible: `512`, `0.5`.
     Plain,
-    /// Always with a fraction: `512.0` (public-pool, QUIRKS Q22).
+    /// Always with a fraction: `512.0` (public-pool, compat Q22).
     Float,
     /// With more digits than a float has: `0.50000000000000001000` (ckpool).
     Long,
@@ -180,14 +180,14 @@ pub enum ConfigureHabit {
 pub enum ConfigureOrder {
     /// At any time.
     Any,
-    /// Before `mining.subscribe`, else error 21 (Braiins, QUIRKS Q1).
+    /// Before `mining.subscribe`, else error 21 (Braiins, compat Q1).
     BeforeSubscribe,
     /// Between subscribe and authorize: earlier it closes the connection, later there is no answer
-    /// (ckpool, QUIRKS Q52, Q55).
+    /// (ckpool, compat Q52, Q55).
     AfterSubscribe,
 }
 
-/// How a subscription is answered (QUIRKS Q9).
+/// How a subscription is answered (compat Q9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubscriptionForm {
     /// `[[["mining.set_difficulty",s],["mining.notify",s]],e1,size]`.
@@ -217,7 +217,7 @@ pub enum AuthorizeRule {
     NoAnswer,
 }
 
-/// When a connection gets its first job (QUIRKS Q6).
+/// When a connection gets its first job (compat Q6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstJob {
     /// After it authorized.
@@ -230,7 +230,7 @@ pub enum FirstJob {
     Never,
 }
 
-/// How a refused share is answered (QUIRKS Q21, Q56).
+/// How a refused share is answered (compat Q21, Q56).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectForm {
     /// `"result":null,"error":[code,text,null]`.

@@ -12,7 +12,7 @@ use crate::sim::pool::output::PoolOutput;
 use crate::sim::pool::shared::Shared;
 use crate::sim::pool::wire;
 
-/// What ckpool takes at most, in bytes (QUIRKS Q29); longer lines are recorded.
+/// What ckpool takes at most, in bytes (compat Q29); longer lines are recorded.
 const USUAL_LINE: usize = 1024;
 
 /// How many methods of a connection are recorded, and how many of its request ids.

@@ -22,7 +22,7 @@ pub enum DecodeError {
     NotJson(String),
     /// An id that is neither number, string nor null, or is too long.
     BadId,
-    /// A web browser, a proxy or a scanner speaks HTTP (QUIRKS Q26).
+    /// A web browser, a proxy or a scanner speaks HTTP (compat Q26).
     Http,
     /// A load balancer's introduction, from an address that may not introduce anybody.
     ProxyHeader,
@@ -167,7 +167,7 @@ impl<'a> Params<'a> {
             .map_err(|error| format!("{name} is not hex: {error}"))
     }
 
-    /// A number, also where the peer wrote it as a string or put it into a list (QUIRKS Q5, Q22).
+    /// A number, also where the peer wrote it as a string or put it into a list (compat Q5, Q22).
     pub(super) fn number(&self, index: usize, name: &str) -> Result<f64, String> {
         let value = self.value(index);
         let value = match &value {

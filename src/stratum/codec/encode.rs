@@ -15,7 +15,7 @@ impl Encode for ToMiner {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Reply { id, reply } => {
-                // All three keys always: some firmware needs them (QUIRKS Q20).
+                // All three keys always: some firmware needs them (compat Q20).
                 put(out, format_args!("{{\"id\":{},\"result\":", id.as_json()));
                 encode_reply(reply, out);
                 out.extend_from_slice(b"}\n");

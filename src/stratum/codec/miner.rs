@@ -6,7 +6,7 @@ use super::decode::{DecodeError, Envelope, Params, parse_word, quote};
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Submit};
 use crate::units::{Difficulty, Extranonce2, JobId, VersionMask};
 
-/// The longest user name, password or user agent that is taken, in bytes (QUIRKS Q33).
+/// The longest user name, password or user agent that is taken, in bytes (compat Q33).
 pub(super) const LONGEST_NAME: usize = 512;
 
 /// How many extensions one `mining.configure` may ask for.
@@ -30,14 +30,14 @@ pub(super) fn decode(line: &Envelope<'_>) -> Result<FromMiner, DecodeError> {
         "mining.suggest_difficulty" => {
             valid("mining.suggest_difficulty", suggest_difficulty(&params))
         }
-        // ckpool takes the number there, too (QUIRKS Q5).
+        // ckpool takes the number there, too (compat Q5).
         other if other.starts_with("mining.suggest_difficulty(") => valid(
             "mining.suggest_difficulty",
             suggested(other.split('(').nth(1).and_then(number_in)),
         ),
         "mining.suggest_target" => valid("mining.suggest_target", suggest_target(&params)),
         "mining.ping" => MinerCall::Ping,
-        // AxeOS answers a ping with this method (QUIRKS Q27).
+        // AxeOS answers a ping with this method (compat Q27).
         "pong" | "mining.pong" => return Ok(FromMiner::NoAnswer),
         other => MinerCall::Unknown {
             method: quote(other),

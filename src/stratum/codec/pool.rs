@@ -11,10 +11,10 @@ use crate::stratum::message::{Extranonces, FromPool, Outcome};
 use crate::stratum::reject::Reject;
 use crate::units::{Difficulty, Extranonce1, MAX_EXTRANONCE, VersionMask};
 
-/// More merkle branches than this no miner can take (QUIRKS Q30); a block has fewer.
+/// More merkle branches than this no miner can take (compat Q30); a block has fewer.
 const MOST_BRANCHES: usize = 32;
 
-/// The longest coinbase half that is taken, in bytes (QUIRKS Q32: the largest seen have 16 KB).
+/// The longest coinbase half that is taken, in bytes (compat Q32: the largest seen have 16 KB).
 const LONGEST_COINBASE: usize = 65_536;
 
 /// The longest job id that is taken, in bytes.
@@ -90,7 +90,7 @@ fn notify(params: &Params<'_>) -> Result<FromPool, String> {
         version: params.word(5, "version")?,
         nbits: params.word(6, "nbits")?,
         ntime: params.word(7, "ntime")?,
-        // Further fields may stand before it (QUIRKS Q25).
+        // Further fields may stand before it (compat Q25).
         clean: params
             .0
             .get(8..)
@@ -148,7 +148,7 @@ fn extranonces(e1: Option<&Value>, e2_size: Option<&Value>) -> Result<Extranonce
             quote(text)
         )
     })?;
-    // Lumerin writes it as a float, others negative or huge (QUIRKS Q24).
+    // Lumerin writes it as a float, others negative or huge (compat Q24).
     let size = as_number(e2_size).ok_or("the size of extranonce2 is no number")?;
     let e2_size = to_whole(size)
         .and_then(|size| u8::try_from(size).ok())
@@ -188,7 +188,7 @@ fn has_content(error: Option<&Value>) -> bool {
     }
 }
 
-/// `[subscriptions, extranonce1, size]`; some pools leave the subscriptions out (QUIRKS Q9).
+/// `[subscriptions, extranonce1, size]`; some pools leave the subscriptions out (compat Q9).
 fn subscription(list: &[Value]) -> Outcome {
     let [.., e1, e2_size] = list else {
         return Outcome::Other(format!("a list of {}", list.len()));
@@ -206,7 +206,7 @@ fn granted_mask(granted: &serde_json::Map<String, Value>) -> Option<VersionMask>
     rolling.then_some(VersionMask(mask))
 }
 
-/// An error as array, object, string or ckpool's `reject-reason` (QUIRKS Q21, Q56).
+/// An error as array, object, string or ckpool's `reject-reason` (compat Q21, Q56).
 fn reject(error: Option<Value>, reason: Option<Value>) -> Reject {
     let text = |value: Option<&Value>| {
         value

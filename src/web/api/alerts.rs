@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::Moment;
 use crate::config::Trust;
-use crate::core::ledger::BlockFate;
 use crate::core::snapshot::PoolView;
+use crate::core::stats::totals::BlockFate;
 use crate::history::Window;
 use crate::observe::notices::{Notice, Trouble};
 use crate::observe::wallet::shorten;
@@ -850,9 +850,9 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, parse};
-    use crate::core::ledger::Block;
     use crate::core::miner::view::sample_miner;
     use crate::core::snapshot::{FormBlocked, Raised, Snapshot};
+    use crate::core::stats::totals::Block;
     use crate::system::clock::now;
 
     /// Two pools that are up, a miner, a password.

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Moment, part, sum};
 use crate::core::miner::view::MinerView;
-use crate::core::recent::RecentShare;
 use crate::core::snapshot::Snapshot;
+use crate::core::stats::recent::RecentShare;
 use crate::history::{Averages, History};
 use crate::units::{Now, PerPool, PoolSlot, When};
 use crate::web::error::{Answer, ApiError};

@@ -1,10 +1,10 @@
-//! What a miner said of itself: the downstream side of the handshake, in any order (DESIGN §3).
+//! What a miner said of itself: the downstream side of the handshake, in any order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::PoolConfig;
-use crate::core::upstream::Identity;
+use crate::core::pool::connection::Identity;
 use crate::stratum::message::{MinerCall, RequestId};
 use crate::units::{Difficulty, MinerExtranonce, VersionMask};
 
@@ -14,7 +14,7 @@ const MOST_USERS: usize = 16;
 /// How many requests wait until the pools are known.
 const MOST_WAITING: usize = 16;
 
-/// The longest worker name that a pool is told, in bytes (QUIRKS Q33).
+/// The longest worker name that a pool is told, in bytes (compat Q33).
 const LONGEST_WORKER: usize = 128;
 
 /// Our own name, for pools, where the miner does not say its.
@@ -82,7 +82,7 @@ impl Session {
     }
 
     /// Takes in the names of a `mining.authorize`. The first one names the worker for the pools:
-    /// they want one name a connection (QUIRKS Q16, Q55). `false` if there are too many.
+    /// they want one name a connection (compat Q16, Q55). `false` if there are too many.
     pub fn add_user(&mut self, user: String, password: String) -> bool {
         if self.knows_user(&user) {
             return true;

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Config, PoolConfig};
 use crate::core::action::{Action, DialTarget};
-use crate::core::extranonce::Room;
 use crate::core::miner::Miner;
+use crate::core::pool::connection::open::received::Heard;
+use crate::core::pool::connection::{Loss, Talk, Upstream};
+use crate::core::pool::facts::{E1s, PoolFacts};
+use crate::core::pool::probe::own_identity;
 use crate::core::pool::{Pool, target};
-use crate::core::pool_facts::{E1s, PoolFacts};
-use crate::core::probe::own_identity;
-use crate::core::templates::Templates;
-use crate::core::upstream::open::heard::Heard;
-use crate::core::upstream::{Loss, Talk, Upstream};
+use crate::core::work::extranonce::Room;
+use crate::core::work::handed_out::Templates;
 use crate::core::{Core, Due, facts_of_address};
 use crate::stratum::job::Notify;
 use crate::stratum::message::FromPool;
@@ -116,7 +116,7 @@ impl Survey {
 impl Core {
     /// Looks at the addresses of which not enough is known, once the probes have found out how much room the pools
     /// leave.
-    pub(super) fn survey_pools(&mut self, now: Now) {
+    pub(in crate::core) fn survey_pools(&mut self, now: Now) {
         let is_open = |slot: &PoolSlot| {
             self.wanted.pool_in_use(*slot).is_some() && !self.pools[*slot].is_known(now.at)
         };
@@ -188,7 +188,12 @@ impl Core {
         })
     }
 
-    pub(super) fn on_survey_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn on_survey_opened(
+        &mut self,
+        conn: PoolConn,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let pool = &mut self.pools[conn.slot];
         let begun = talk(pool, &self.templates, conn, now, out, |line, talk| {
             line.opened(conn, own_identity(), talk)
@@ -201,7 +206,7 @@ impl Core {
         self.note_survey_deadline(conn.slot, now);
     }
 
-    pub(super) fn on_survey_message(
+    pub(in crate::core) fn on_survey_message(
         &mut self,
         conn: PoolConn,
         message: FromPool,
@@ -220,7 +225,7 @@ impl Core {
     }
 
     /// A connection of the survey ended: nothing more is found out, unless it was asked wrongly.
-    pub(super) fn on_survey_lost(
+    pub(in crate::core) fn on_survey_lost(
         &mut self,
         conn: PoolConn,
         loss: &Loss,
@@ -241,7 +246,12 @@ impl Core {
         }
     }
 
-    pub(super) fn on_survey_deadline(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn on_survey_deadline(
+        &mut self,
+        slot: PoolSlot,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let Some(limits) = self.wanted.pool_in_use(slot).cloned() else {
             self.pools[slot].survey.close(out);
             return;
@@ -304,7 +314,7 @@ impl Core {
     }
 
     /// Two miners may have been given the same extranonce1: those that come later must not do without one of their own.
-    pub(super) fn look_for_repeated_e1(&mut self, conn: PoolConn) {
+    pub(in crate::core) fn look_for_repeated_e1(&mut self, conn: PoolConn) {
         let slot = conn.slot;
         if self.pools[slot].facts.e1s != E1s::Differ {
             return;

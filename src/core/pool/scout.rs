@@ -5,18 +5,18 @@ use std::sync::Arc;
 use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
 use crate::core::fact::{Fact, Failover};
+use crate::core::pool::connection::open::received::Heard;
+use crate::core::pool::connection::{Identity, Loss, Talk, Upstream};
+use crate::core::pool::probe::own_identity;
 use crate::core::pool::{Pool, target};
-use crate::core::probe::own_identity;
-use crate::core::templates::Templates;
-use crate::core::upstream::open::heard::Heard;
-use crate::core::upstream::{Identity, Loss, Talk, Upstream};
+use crate::core::work::handed_out::Templates;
 use crate::core::{Core, Due, facts_of};
 use crate::stratum::message::FromPool;
 use crate::units::{LinkId, Now, PerPool, PoolConn, PoolSlot};
 
 impl Core {
     /// The configuration with each pool as it is at the address that is in use.
-    pub(super) fn config_at_sites(&self) -> Arc<Config> {
+    pub(in crate::core) fn config_at_sites(&self) -> Arc<Config> {
         if self.pools.iter().all(|(_, pool)| pool.sites.at() == 0) {
             return Arc::clone(&self.wanted);
         }
@@ -31,7 +31,12 @@ impl Core {
     }
 
     /// Begins with the first address again where the owner has changed it, or taken away the one in use.
-    pub(super) fn forget_changed_sites(&mut self, old: &Config, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn forget_changed_sites(
+        &mut self,
+        old: &Config,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         for slot in PoolSlot::ALL {
             let (before, wanted) = (old.pools[slot].as_ref(), self.wanted.pools[slot].as_ref());
             let sites = &mut self.pools[slot].sites;
@@ -51,7 +56,7 @@ impl Core {
     }
 
     /// Moves on to another address where the one in use fails, and back to the first one where that is well again.
-    pub(super) fn look_at_sites(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn look_at_sites(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let count = self.wanted.pool_in_use(slot).map_or(0, |pool| pool.sites());
             if count < 2 || self.stopping.is_some() {
@@ -99,7 +104,12 @@ impl Core {
         self.apply(config, now, out);
     }
 
-    pub(super) fn on_scout_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn on_scout_opened(
+        &mut self,
+        conn: PoolConn,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let identity = self.scout_identity(conn.slot);
         let pool = &mut self.pools[conn.slot];
         let begun = talk(pool, &self.templates, now, out, |scout, talk| {
@@ -113,7 +123,7 @@ impl Core {
         self.note_sites_deadline(conn.slot, now);
     }
 
-    pub(super) fn on_scout_message(
+    pub(in crate::core) fn on_scout_message(
         &mut self,
         conn: PoolConn,
         message: FromPool,
@@ -164,7 +174,7 @@ impl Core {
         job.is_some_and(|job| self.is_old(&job.notify, now))
     }
 
-    pub(super) fn on_scout_lost(
+    pub(in crate::core) fn on_scout_lost(
         &mut self,
         conn: PoolConn,
         loss: &Loss,
@@ -183,7 +193,12 @@ impl Core {
         }
     }
 
-    pub(super) fn on_scout_deadline(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn on_scout_deadline(
+        &mut self,
+        slot: PoolSlot,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let Some(limits) = self.wanted.pool_in_use(slot) else {
             return;
         };

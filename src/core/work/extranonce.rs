@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::core::pool::Pool;
-use crate::core::pool_facts::{E1s, PoolFacts};
+use crate::core::pool::facts::{E1s, PoolFacts};
 use crate::units::{Extranonce1, MinerExtranonce, MinerId, PerPool};
 
 /// The smallest extranonce2 of a pool that can be used, in bytes: below it work would repeat within

@@ -1,6 +1,6 @@
 //! A standing connection to a pool: what it holds, what the pool is asked and sent, and what is overdue.
 
-pub mod heard;
+pub mod received;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
-use crate::core::blocks::Candidate;
-use crate::core::extras::{Extra, SUSPICIOUS};
-use crate::core::jobs::{HeldJobs, SeenShares, Serial};
-use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
-use crate::core::upstream::{Identity, Loss, Talk};
-use crate::core::verdict::Silence;
-use crate::core::version_form::Kind;
+use crate::core::pool::blocks::Candidate;
+use crate::core::pool::connection::{Identity, Loss, Talk};
+use crate::core::pool::extras::{Extra, SUSPICIOUS};
+use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
+use crate::core::pool::verdict::Silence;
+use crate::core::pool::version_form::Kind;
+use crate::core::work::jobs::{HeldJobs, SeenShares, Serial};
 use crate::stratum::job::{BlockHash, Notify, PoolJob};
 use crate::stratum::message::{Extranonces, Outcome, PoolCall, PoolSubmit, RequestId, ToPool};
 use crate::units::{
@@ -25,7 +25,7 @@ use crate::units::{
 /// How long a pool may take for subscribe or authorize.
 const STEP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a pool may take for `mining.configure`, which some never answer (QUIRKS Q55).
+/// How long a pool may take for `mining.configure`, which some never answer (compat Q55).
 const CONFIGURE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A suggestion that a miner repeats is passed on if the pool was told nothing for this long: some miners keep their
@@ -66,7 +66,7 @@ pub struct Open {
     mask: VersionMask,
     extranonces: Option<Extranonces>,
     difficulty: Option<Difficulty>,
-    /// A job that came before the answer to subscribe (QUIRKS Q6).
+    /// A job that came before the answer to subscribe (compat Q6).
     early: Option<Box<Notify>>,
     /// The jobs that the pool takes shares of.
     pub jobs: HeldJobs,
@@ -179,7 +179,7 @@ pub struct PendingShare {
     pub job: JobId,
     /// What the pool credits for it.
     pub difficulty: Difficulty,
-    /// The work that it stands for: [`SentJob::work`](crate::core::jobs::SentJob::work).
+    /// The work that it stands for: [`SentJob::work`](crate::core::work::jobs::SentJob::work).
     pub work: f64,
     /// What the hash is worth.
     pub true_difficulty: f64,
@@ -328,7 +328,7 @@ impl Open {
     }
 
     /// The version bits for a share of a job whose header has this version, where it does not matter in which form (see
-    /// [`Ways`](crate::core::version_form::Ways)): those that are under the job's mask; none where version rolling was not granted. A block that was rolled
+    /// [`Ways`](crate::core::pool::version_form::Ways)): those that are under the job's mask; none where version rolling was not granted. A block that was rolled
     /// beyond that names all bits that it was rolled in: a pool that does not check rebuilds its header, and to one
     /// that does it is no worse.
     pub fn version_bits(&self, version: u32, job: &PoolJob) -> Option<u32> {
@@ -384,7 +384,7 @@ impl Open {
         self.jobs.tried(serial, ntime)
     }
 
-    /// Passes on what the miner suggests: once (QUIRKS Q58), and again where that keeps a quiet connection alive.
+    /// Passes on what the miner suggests: once (compat Q58), and again where that keeps a quiet connection alive.
     pub fn suggest(
         &mut self,
         difficulty: Difficulty,
@@ -469,7 +469,7 @@ impl Open {
         let now = talk.now;
         match self.stage {
             Stage::Asking { step, deadline, .. } if deadline <= now => match step {
-                // Some never answer it: on without version rolling (QUIRKS Q55).
+                // Some never answer it: on without version rolling (compat Q55).
                 Step::Configure => {
                     self.rolling = Rolling::Refused;
                     self.ask(Step::Subscribe, talk);

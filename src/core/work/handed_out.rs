@@ -1,7 +1,7 @@
 //! Which work was handed out lately, so that none is handed out twice.
 //!
 //! Some pools give an extranonce1 out again, to the same miner after a reconnect or to another one, and go on with the
-//! job that they had (QUIRKS Q54). With the same time in the header that would be the same work, also after a restart of
+//! job that they had (compat Q54). With the same time in the header that would be the same work, also after a restart of
 //! this program. So the latest times are remembered, and kept in the state file.
 
 use std::collections::{HashMap, VecDeque};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::jobs::NTIME_ROOM;
+use crate::core::work::jobs::NTIME_ROOM;
 use crate::stratum::job::{PoolJob, TemplateKey};
 
 /// For how long a pool's place is surely remembered. No pool keeps a job so long.

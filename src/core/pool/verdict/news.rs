@@ -1,4 +1,4 @@
-//! Whether a pool's jobs are still worth working on: a job is good while the chain stands where it stood (DESIGN §5).
+//! Whether a pool's jobs are still worth working on: a job is good while the chain stands where it stood.
 //!
 //! A pool whose node hangs goes on to answer shares, and gives no new job. Two things show it: the other pool has left
 //! the block that its jobs stand on, or it gives nothing new though it used to.

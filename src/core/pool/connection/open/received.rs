@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::core::action::Action;
-use crate::core::extras::Extra;
-use crate::core::jobs::SeenShares;
-use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
-use crate::core::upstream::{Loss, Talk};
+use crate::core::pool::connection::{Loss, Talk};
+use crate::core::pool::extras::Extra;
+use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
+use crate::core::work::jobs::SeenShares;
 use crate::stratum::job::{Notify, PoolJob};
 use crate::stratum::message::{Extranonces, FromPool, Outcome, ToPool};
 use crate::stratum::reject::Reject;
@@ -229,7 +229,7 @@ impl Open {
         let mask = granted.unwrap_or_default();
         self.mask = mask;
         // Granted without a single bit it is granted all the same: the pool waits for the sixth
-        // parameter of a share (QUIRKS Q53).
+        // parameter of a share (compat Q53).
         self.rolling = granted.map_or(Rolling::Refused, |_| Rolling::Granted);
         // Some send a job before they are asked.
         self.jobs.change(|job| job.with_mask(mask));
@@ -280,7 +280,7 @@ impl Open {
     }
 
     fn on_mask(&mut self, mask: VersionMask) -> Heard {
-        // Unasked, as Braiins does it (QUIRKS Q2), it means nothing; some pools grant only with it.
+        // Unasked, as Braiins does it (compat Q2), it means nothing; some pools grant only with it.
         if self.rolling == Rolling::NotAsked || self.mask == mask {
             return Heard::Nothing;
         }

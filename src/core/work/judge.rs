@@ -1,6 +1,6 @@
-//! Is this share good? The checks of DESIGN §3 in their order, as one pure function.
+//! Is this share good? The checks in their order, as one pure function.
 
-use crate::core::jobs::{NTIME_ROOM, SentJob};
+use crate::core::work::jobs::{NTIME_ROOM, SentJob};
 use crate::stratum::job::{BlockHash, Solution, roll_version};
 use crate::stratum::message::Submit;
 use crate::stratum::reject::RejectReason;

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
-use crate::core::dialer::Ended;
 use crate::core::event::DialError;
-use crate::core::pool_facts::{ConfigureHabit, PoolFacts};
+use crate::core::pool::connection::open::received::Heard;
+use crate::core::pool::connection::open::{Open, Step};
+use crate::core::pool::dialer::Ended;
+use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
 use crate::core::random::Random;
-use crate::core::templates::Templates;
-use crate::core::upstream::open::heard::Heard;
-use crate::core::upstream::open::{Open, Step};
+use crate::core::work::handed_out::Templates;
 use crate::stratum::job::Notify;
 use crate::stratum::message::FromPool;
 use crate::stratum::reject::Reject;
@@ -105,7 +105,7 @@ pub enum Loss {
     BadSubscription(String),
     /// It said something that cannot be read and cannot be passed over.
     BadMessage(String),
-    /// The pool's extranonce2 is smaller than [`SMALLEST_E2`](crate::core::extranonce::SMALLEST_E2); its size.
+    /// The pool's extranonce2 is smaller than [`SMALLEST_E2`](crate::core::work::extranonce::SMALLEST_E2); its size.
     ExtranonceTooSmall(u8),
     /// Nothing was heard for `stall_seconds`.
     Stalled,
@@ -324,7 +324,7 @@ impl Upstream {
         open
     }
 
-    /// The pool closed the connection. Whether that was its answer to `mining.configure` (QUIRKS Q52): then it is asked
+    /// The pool closed the connection. Whether that was its answer to `mining.configure` (compat Q52): then it is asked
     /// once more, at once, as the facts now say.
     pub fn hung_up_on_configure(&mut self, facts: &mut PoolFacts, now: Instant) -> bool {
         let Some(order) = self.open().and_then(Open::is_configuring) else {

@@ -1,4 +1,4 @@
-//! Which pool one miner works for, and until when (DESIGN §4).
+//! Which pool one miner works for, and until when.
 //!
 //! One signed number decides: `error` = (time on A) − (share of A) × (time mining), in seconds.
 //! On A it grows, on B it falls, and a switch is due when it reaches ±h. It starts at zero and so

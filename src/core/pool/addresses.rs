@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::core::action::Action;
 use crate::core::fact::Failover;
-use crate::core::pool_facts::PoolFacts;
-use crate::core::upstream::Upstream;
+use crate::core::pool::connection::Upstream;
+use crate::core::pool::facts::PoolFacts;
 use crate::stratum::job::Notify;
 use crate::units::{Client, PoolSlot};
 

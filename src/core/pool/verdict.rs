@@ -1,4 +1,4 @@
-//! Whether a pool is worth working for, judged by what it answers (DESIGN §5): a pool is up when it answers, not when
+//! Whether a pool is worth working for, judged by what it answers: a pool is up when it answers, not when
 //! it authorizes. Pure bookkeeping; `enforce` acts on it.
 //!
 //! A pool that answers no shares, or rejects most of them, is set aside: miners work for the other pool if that has

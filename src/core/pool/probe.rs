@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::core::action::Action;
-use crate::core::dialer::Ended;
 use crate::core::fact::Fact;
 use crate::core::miner::Miner;
+use crate::core::miner::session::OWN_USER_AGENT;
 use crate::core::pool::Health;
-use crate::core::pool_facts::PoolFacts;
-use crate::core::session::OWN_USER_AGENT;
-use crate::core::upstream::open::heard::Heard;
-use crate::core::upstream::{Identity, Loss};
+use crate::core::pool::connection::open::received::Heard;
+use crate::core::pool::connection::{Identity, Loss};
+use crate::core::pool::dialer::Ended;
+use crate::core::pool::facts::PoolFacts;
 use crate::core::{Core, Due, MOST_FACTS, pools_known};
 use crate::stratum::message::FromPool;
 use crate::units::{LinkId, Now, PoolConn, PoolSlot};
 
 impl Core {
-    pub(super) fn start_probe(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn start_probe(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         if self.config.pool_in_use(slot).is_some() && self.stopping.is_none() {
             let conn = self.pools[slot].probe.want();
             self.pools[slot].dialer.queue(conn);
@@ -28,7 +28,7 @@ impl Core {
     }
 
     /// With no miner left nobody would find out that a pool is back: the probes do.
-    pub(super) fn look_at_lost_pools(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn look_at_lost_pools(&mut self, now: Now, out: &mut Vec<Action>) {
         if !self.miners.is_empty() {
             return;
         }
@@ -42,7 +42,7 @@ impl Core {
     }
 
     /// Somebody is waiting for any of the pools: the probes look soon.
-    pub(super) fn seek_pools(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn seek_pools(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             if self.pools[slot].probe.is_idle() {
                 self.start_probe(slot, now, out);
@@ -52,7 +52,12 @@ impl Core {
         }
     }
 
-    pub(super) fn on_probe_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn on_probe_opened(
+        &mut self,
+        conn: PoolConn,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let (mut talk, probe) = self.pools[conn.slot].talk(&self.templates, now, out);
         if !probe.opened(conn, own_identity(), &mut talk) {
             out.push(Action::Abort {
@@ -62,7 +67,7 @@ impl Core {
         self.note_probe_deadline(conn.slot, now);
     }
 
-    pub(super) fn on_probe_message(
+    pub(in crate::core) fn on_probe_message(
         &mut self,
         conn: PoolConn,
         message: FromPool,
@@ -79,7 +84,12 @@ impl Core {
         self.note_probe_deadline(conn.slot, now);
     }
 
-    pub(super) fn on_probe_done(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn on_probe_done(
+        &mut self,
+        conn: PoolConn,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let pool = &mut self.pools[conn.slot];
         pool.probe.close(out);
         pool.reached(now);
@@ -97,7 +107,7 @@ impl Core {
         self.release_waiting(now, out);
     }
 
-    pub(super) fn on_probe_lost(
+    pub(in crate::core) fn on_probe_lost(
         &mut self,
         conn: PoolConn,
         loss: &Loss,
@@ -146,7 +156,12 @@ impl Core {
         self.release_waiting(now, out);
     }
 
-    pub(super) fn on_probe_deadline(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn on_probe_deadline(
+        &mut self,
+        slot: PoolSlot,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let Some(limits) = self.config.pool_in_use(slot) else {
             return;
         };
@@ -169,7 +184,7 @@ impl Core {
         self.note_probe_deadline(slot, now);
     }
 
-    pub(super) fn note_probe_deadline(&mut self, slot: PoolSlot, now: Now) {
+    pub(in crate::core) fn note_probe_deadline(&mut self, slot: PoolSlot, now: Now) {
         let limits = self.config.pool_in_use(slot);
         let pool = &self.pools[slot];
         let deadline = limits.and_then(|limits| {
@@ -181,7 +196,7 @@ impl Core {
     }
 
     /// Keeps what was learnt of a pool, under the address that it has in `config`; whether it is news.
-    pub(super) fn remember(&mut self, config: &Config, slot: PoolSlot) -> bool {
+    pub(in crate::core) fn remember(&mut self, config: &Config, slot: PoolSlot) -> bool {
         let facts = self.pools[slot].facts;
         let Some(pool) = config.pools[slot]
             .as_ref()
@@ -194,7 +209,7 @@ impl Core {
     }
 
     /// Keeps what was learnt of an address; whether it is news.
-    pub(super) fn keep_facts(&mut self, address: String, facts: PoolFacts) -> bool {
+    pub(in crate::core) fn keep_facts(&mut self, address: String, facts: PoolFacts) -> bool {
         if self.known.len() >= MOST_FACTS && !self.known.contains_key(&address) {
             self.known.pop_first();
         }
@@ -202,7 +217,7 @@ impl Core {
     }
 
     /// Answers the miners that waited for the pools to be known.
-    pub(super) fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
         self.survey_pools(now);
         if !pools_known(&self.pools, &self.config, now) {
             return;
@@ -219,7 +234,7 @@ impl Core {
 }
 
 /// As whom the proxy speaks for itself.
-pub(super) fn own_identity() -> Identity {
+pub(in crate::core) fn own_identity() -> Identity {
     Identity {
         address: Arc::from(""),
         user_agent: OWN_USER_AGENT.to_owned(),

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::extras::HangsUpOn;
-use crate::core::version_form::KnownForms;
+use crate::core::pool::extras::HangsUpOn;
+use crate::core::pool::version_form::KnownForms;
 use crate::units::VersionMask;
 
 /// After so many refusals of a late `mining.configure` the pool is not asked any more.
@@ -18,10 +18,10 @@ const REST: Duration = Duration::from_secs(3600);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigureHabit {
-    /// Before subscribe, as BIP 310 says and Braiins demands (QUIRKS Q1). Assumed until known better.
+    /// Before subscribe, as BIP 310 says and Braiins demands (compat Q1). Assumed until known better.
     #[default]
     First,
-    /// Between subscribe and authorize: ckpool hangs up on it before (QUIRKS Q52).
+    /// Between subscribe and authorize: ckpool hangs up on it before (compat Q52).
     AfterSubscribe,
     /// Not for now: there it hangs up as well, or refuses.
     Never,

@@ -1,0 +1,3 @@
+//! How the work is split between the pools.
+
+pub mod schedule;

@@ -1,0 +1,6 @@
+//! What was achieved: counts, rates and totals.
+
+pub mod departed;
+pub mod meter;
+pub mod recent;
+pub mod totals;
