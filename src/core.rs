@@ -17,7 +17,6 @@ pub mod work;
 pub mod payout;
 pub mod snapshot;
 
-mod random;
 mod timers;
 mod turn;
 
@@ -37,7 +36,6 @@ use crate::core::pool::Pool;
 use crate::core::pool::connection::Loss;
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
 use crate::core::pool::verdict::{Answers, LastAnswers};
-use crate::core::random::Random;
 use crate::core::snapshot::Memory;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::departed::Departed;
@@ -46,7 +44,8 @@ use crate::core::timers::Agenda;
 use crate::core::turn::Turn;
 use crate::core::work::extranonce::{Seats, SizeHabits};
 use crate::core::work::handed_out::Templates;
-use crate::units::{Client, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
+use crate::random::Random;
+use crate::units::{Client, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot, later};
 
 /// How long a stop may take, at most.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
@@ -601,8 +600,7 @@ impl Core {
             Stop::Drained => self.config.listen.drain,
             Stop::AtOnce => Duration::ZERO,
         };
-        let after = |time: Duration| now.at.checked_add(time).unwrap_or(now.at);
-        self.stopping = Some(Stopping::Until(after(drain + STOP_PATIENCE)));
+        self.stopping = Some(Stopping::Until(later(now.at, drain + STOP_PATIENCE)));
         out.push(Action::Report(Fact::Stopping));
         out.push(Action::StopListening);
         for slot in PoolSlot::ALL {
@@ -621,7 +619,7 @@ impl Core {
             .into_iter()
             .map(|id| {
                 due = due.saturating_sub(each);
-                (after(due), id)
+                (later(now.at, due), id)
             })
             .collect();
         self.handle_deadline(now, out);

@@ -15,6 +15,7 @@
 )]
 
 // In the order in which they are best read.
+pub mod random;
 pub mod units;
 
 pub mod system;

@@ -13,7 +13,6 @@
 //! only plain data. They print nothing, never panic and stop when they are dropped.
 
 pub mod chain;
-pub mod rng;
 
 pub mod miner;
 pub mod pool;

@@ -17,6 +17,12 @@ pub struct Now {
     pub unix_ms: u64,
 }
 
+/// The time after a while, or the same if a clock cannot tell it.
+#[must_use]
+pub fn later(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now)
+}
+
 /// When something happened, for a person to read. A small computer without a clock of its own begins in 1970 and
 /// learns the time later: what happened before is shown at the time that it had really been.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]

@@ -4,11 +4,11 @@
 #[path = "../../tests/fuzz/targets/mod.rs"]
 pub mod targets;
 
-use dpmp::sim::rng::Rng;
+use dpmp::random::Random;
 
 /// Changes the input in `data[..size]`, in our way or in libFuzzer's; the length of the new one.
 pub fn mutate(data: &mut [u8], size: usize, longest: usize, seed: u32) -> usize {
-    let mut rng = Rng::new(seed.into());
+    let mut rng = Random::new(seed.into());
     if rng.below(2) == 0 {
         return libfuzzer_sys::fuzzer_mutate(data, size, longest);
     }

@@ -34,7 +34,8 @@ use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
-    Allowance, Client, Difficulty, LinkId, MinerId, Now, PerPool, PoolSlot, Rate, VersionMask, When,
+    Allowance, Client, Difficulty, LinkId, MinerId, Now, PerPool, PoolSlot, Rate, VersionMask,
+    When, later,
 };
 
 /// How many lines that are no messages a miner may send before it is cut off. What it sends in between changes nothing,
@@ -378,7 +379,7 @@ impl Miner {
     /// Sends the miner away, once its shares are answered and what it is owed has been written.
     pub fn turn_away(&mut self, reason: TurnedAway, turn: &mut Turn<'_>) {
         if self.leaving.is_none() && !self.closing {
-            self.leaving = Some(turn.now.at.checked_add(LEAVE).unwrap_or(turn.now.at));
+            self.leaving = Some(later(turn.now.at, LEAVE));
             turn.report(Fact::MinerTurnedAway {
                 miner: self.id,
                 peer: self.peer,

@@ -28,9 +28,9 @@ use crate::core::pool::survey::Survey;
 use crate::core::pool::verdict::news::{Left, News};
 use crate::core::pool::verdict::{Answers, Flaw};
 use crate::core::pool::version_form::Forms;
-use crate::core::random::Random;
 use crate::core::stats::meter::Meter;
 use crate::core::work::handed_out::Templates;
+use crate::random::Random;
 use crate::stratum::job::Notify;
 use crate::units::{Client, Now, PoolSlot, When};
 

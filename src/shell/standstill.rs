@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::units::later;
+
 /// A deadline that is looked at this late means that the process stood still.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -39,7 +41,7 @@ impl Standstill {
         } else if due.is_some_and(|due| now.saturating_duration_since(due) >= LATE) {
             self.0 = Some(Reading {
                 heard: now,
-                until: now.checked_add(LONGEST).unwrap_or(now),
+                until: later(now, LONGEST),
             });
             return false;
         }

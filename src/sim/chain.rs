@@ -3,7 +3,7 @@
 pub mod hash;
 pub mod judge;
 
-use crate::sim::rng::Rng;
+use crate::random::Random;
 use crate::stratum::job::Notify;
 
 /// Where the tag of a simulated pool begins in the second half of the coinbase.
@@ -24,7 +24,7 @@ pub enum JobIds {
 /// Makes one pool's jobs, each plausible and none like another.
 #[derive(Clone, Debug)]
 pub struct JobFactory {
-    rng: Rng,
+    rng: Random,
     tag: String,
     made: u64,
     height: u32,
@@ -74,7 +74,7 @@ pub struct Space {
 impl JobFactory {
     /// A factory whose jobs carry this tag, so that [`tag_of`] tells whose they are.
     pub fn new(seed: u64, tag: &str) -> Self {
-        let mut rng = Rng::new(seed);
+        let mut rng = Random::new(seed);
         let prevhash = plausible_prevhash(&mut rng);
         Self {
             rng,
@@ -167,7 +167,7 @@ pub fn tag_of(coinb2: &[u8]) -> Option<String> {
 }
 
 /// A hash that looks like a block's: in the order of the wire, its last four words hold the zeros.
-fn plausible_prevhash(rng: &mut Rng) -> [u8; 32] {
+fn plausible_prevhash(rng: &mut Random) -> [u8; 32] {
     let mut hash: [u8; 32] = rng.bytes();
     hash[24..].fill(0);
     hash

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dpmp::sim::rng::Rng;
+use dpmp::random::Random;
 
 /// How long inputs are made for each target, if `DPMP_FUZZ_SECONDS` does not say.
 const USUAL_TIME: Duration = Duration::from_millis(1000);
@@ -74,7 +74,7 @@ fn check(target: &str, run: fn(&[u8])) {
     let (begin, mut count) = (Instant::now(), 0);
     while begin.elapsed() < time {
         let seed = first.wrapping_add(count);
-        let mut rng = Rng::new(seed);
+        let mut rng = Random::new(seed);
         let mut pick = || &known[rng.below(known.len() as u64) as usize].1;
         let (one, other) = (pick(), pick());
         let input = targets::mutate::mutate(one, other, &mut rng);

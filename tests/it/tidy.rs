@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// Which of our modules a module may name, and which parts of them. Modules that are not listed
 /// (the program, its commands) may name all.
-const MAY_NAME: [(&str, &[&str]); 10] = [
+const MAY_NAME: [(&str, &[&str]); 11] = [
     ("units", &[]),
+    ("random", &[]),
     ("system", &["units"]),
     ("stratum", &["units"]),
     // Saving is atomic with the same function as the state file's.
     ("config", &["units", "system::files"]),
-    ("core", &["config", "stratum", "units"]),
+    ("core", &["config", "random", "stratum", "units"]),
     (
         "observe",
         &[
@@ -75,6 +76,7 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
     (
         "sim",
         &[
+            "random",
             "stratum::job",
             "stratum::message",
             "stratum::reject",

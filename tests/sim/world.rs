@@ -11,13 +11,13 @@ use dpmp::core::action::Action;
 use dpmp::core::event::{CloseReason, Event, Stop};
 use dpmp::core::fact::Fact;
 use dpmp::core::snapshot::Memory;
+use dpmp::random::Random;
 use dpmp::sim::miner::ledger::Ending;
 use dpmp::sim::miner::model::{MinerModel, MinerOutput};
 use dpmp::sim::miner::options::MinerOptions;
 use dpmp::sim::pool::model::PoolModel;
 use dpmp::sim::pool::options::PoolOptions;
 use dpmp::sim::pool::output::PoolOutput;
-use dpmp::sim::rng::Rng;
 use dpmp::stratum::codec::{Encode, decode_miner, decode_pool};
 use dpmp::units::{LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 
@@ -81,7 +81,7 @@ pub(crate) struct World {
     pub(crate) core: Core,
     pub(crate) rigs: Vec<Rig>,
     pub(crate) sites: PerPool<Site>,
-    pub(crate) rng: Rng,
+    pub(crate) rng: Random,
     queue: BTreeMap<(Instant, u64), Coming>,
     sequence: u64,
     last_miner: u64,
@@ -143,7 +143,7 @@ impl World {
             core,
             rigs: Vec::new(),
             sites,
-            rng: Rng::new(seed ^ 0x5eed),
+            rng: Random::new(seed ^ 0x5eed),
             queue: BTreeMap::new(),
             sequence: 0,
             last_miner: 0,

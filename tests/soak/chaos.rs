@@ -4,13 +4,13 @@ use std::fs;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use dpmp::random::Random;
 use dpmp::sim::chain::JobIds;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::pool::options::{
     AuthorizeRule, ConfigureHabit, ConfigureOrder, DifficultyForm, ExtranonceReuse, FirstJob,
     PoolOptions, RejectForm, SubscriptionForm,
 };
-use dpmp::sim::rng::Rng;
 
 use super::guests::{ACTS, Act, Guest};
 use super::slow::Slow;
@@ -55,14 +55,14 @@ pub(crate) type End = fn(&mut World, usize);
 
 /// The names of all faults, dealt like cards: each comes once before any comes again.
 pub(crate) struct Deck {
-    rng: Rng,
+    rng: Random,
     left: Vec<usize>,
 }
 
 impl Deck {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            rng: Rng::new(seed),
+            rng: Random::new(seed),
             left: Vec::new(),
         }
     }
@@ -95,7 +95,7 @@ fn guest(world: &mut World, act: Act) -> bool {
         web: [world.proxy.ports.metrics, world.proxy.ports.pages].map(super::proxy::local),
         until: Instant::now() + world.a_while(),
         stop: world.stop_guests.clone(),
-        rng: Rng::new(world.rng.next_u64()),
+        rng: Random::new(world.rng.next_u64()),
         complaints: world.violations.clone(),
     };
     world.stop_guests.store(false, Ordering::SeqCst);
@@ -282,7 +282,8 @@ fn pool_wander(world: &mut World) -> bool {
 
 fn pool_extranonce(world: &mut World) -> bool {
     at_once(world, |world, pool| {
-        let size = |rng: &mut Rng, from, to| usize::try_from(from + rng.below(to - from)).unwrap();
+        let size =
+            |rng: &mut Random, from, to| usize::try_from(from + rng.below(to - from)).unwrap();
         let (e1, e2) = (size(&mut world.rng, 0, 9), size(&mut world.rng, 2, 9));
         world.pools[pool].sim.set_extranonce(e1, e2);
     })
@@ -441,6 +442,6 @@ pub(crate) fn end_all(world: &mut World) {
     }
 }
 
-fn one<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
+fn one<T: Copy>(rng: &mut Random, of: &[T]) -> T {
     of[usize::try_from(rng.below(of.len() as u64)).unwrap()]
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dpmp::sim::rng::Rng;
+use dpmp::random::Random;
 use parking_lot::Mutex;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
@@ -44,7 +44,7 @@ pub(crate) struct Guest {
     pub(crate) web: [SocketAddr; 2],
     pub(crate) until: Instant,
     pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) rng: Rng,
+    pub(crate) rng: Random,
     /// What the proxy did wrong.
     pub(crate) complaints: Arc<Mutex<Vec<String>>>,
 }

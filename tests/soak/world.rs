@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use dpmp::random::Random;
 use dpmp::sim::miner::SimMiner;
 use dpmp::sim::miner::options::{Counter, DifficultyUse, Handshake, Ids, MinerOptions, Pace};
 use dpmp::sim::pool::SimPool;
 use dpmp::sim::pool::ledger::PoolViolation;
 use dpmp::sim::pool::options::PoolOptions;
-use dpmp::sim::rng::Rng;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ const SAVED_WITHIN: Duration = Duration::from_secs(45);
 
 /// Everything.
 pub(crate) struct World {
-    pub(crate) rng: Rng,
+    pub(crate) rng: Random,
     pub(crate) proxy: Proxy,
     pub(crate) pools: [Pool; 2],
     pub(crate) miners: Vec<SimMiner>,
@@ -110,7 +110,7 @@ pub(crate) fn config(ports: Ports) -> Value {
 impl World {
     /// Starts it all.
     pub(crate) fn start(seed: u64, miners: u32, longest: Duration) -> Self {
-        let mut rng = Rng::new(seed);
+        let mut rng = Random::new(seed);
         let ports = Ports::choose();
         let pools = [("A", 0), ("B", 1)].map(|(tag, number)| {
             let first = PoolOptions {

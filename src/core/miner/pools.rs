@@ -16,7 +16,7 @@ use crate::core::turn::Turn;
 use crate::core::work::extranonce::SMALLEST_E2;
 use crate::stratum::message::{Extranonces, FromPool, Outcome};
 use crate::stratum::reject::RejectReason;
-use crate::units::{LinkId, PoolConn, PoolSlot};
+use crate::units::{LinkId, PoolConn, PoolSlot, later};
 
 /// How long a replaced connection still takes the shares of its jobs. Their answers may take as long as any.
 const RETIREMENT: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ impl Miner {
 
     /// Dials soon where an attempt has failed.
     pub(super) fn hurry_pools(&mut self, turn: &Turn<'_>) {
-        let soon = turn.now.at.checked_add(RETRY_SOON).unwrap_or(turn.now.at);
+        let soon = later(turn.now.at, RETRY_SOON);
         for upstream in self.upstreams.values_mut() {
             upstream.hurry(soon);
         }
@@ -504,7 +504,7 @@ impl Miner {
             turn.close_pool(old.open.conn);
             self.bury(old.open, RejectReason::PoolLost, turn);
         }
-        let until = turn.now.at.checked_add(RETIREMENT).unwrap_or(turn.now.at);
+        let until = later(turn.now.at, RETIREMENT);
         self.retiring.push(Retiring {
             open,
             until,

@@ -13,7 +13,7 @@ use crate::core::fact::Failover;
 use crate::core::pool::connection::Upstream;
 use crate::core::pool::facts::PoolFacts;
 use crate::stratum::job::Notify;
-use crate::units::{Client, PoolSlot};
+use crate::units::{Client, PoolSlot, later};
 
 /// How long an address may be of no use before the next one is tried. The miners work for the other pool meanwhile,
 /// and the time is caught up on.
@@ -228,10 +228,6 @@ impl Sites {
         let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
         PATIENCE * 2u32.pow((self.in_vain / count).min(MOST_DOUBLINGS))
     }
-}
-
-fn later(now: Instant, time: Duration) -> Instant {
-    now.checked_add(time).unwrap_or(now)
 }
 
 impl Answers {

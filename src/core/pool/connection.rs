@@ -14,12 +14,12 @@ use crate::core::pool::connection::open::received::Heard;
 use crate::core::pool::connection::open::{Open, Step};
 use crate::core::pool::dialer::Ended;
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
-use crate::core::random::Random;
 use crate::core::work::handed_out::Templates;
+use crate::random::Random;
 use crate::stratum::job::Notify;
 use crate::stratum::message::FromPool;
 use crate::stratum::reject::Reject;
-use crate::units::{Client, Difficulty, LinkId, PoolConn, PoolSlot};
+use crate::units::{Client, Difficulty, LinkId, PoolConn, PoolSlot, later};
 
 /// The longest pause between two attempts.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
@@ -433,7 +433,7 @@ impl Upstream {
     }
 
     fn wait(&mut self, pause: Duration, firm: bool, now: Instant) {
-        let until = now.checked_add(pause).unwrap_or(now);
+        let until = later(now, pause);
         self.state = State::Waiting { until, firm };
     }
 

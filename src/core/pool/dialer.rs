@@ -9,8 +9,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::core::random::Random;
-use crate::units::{MinerId, PoolConn};
+use crate::random::Random;
+use crate::units::{MinerId, PoolConn, later};
 
 /// How many dials to one pool are under way at a time.
 const MOST_DIALS: usize = 16;
@@ -303,8 +303,4 @@ impl Dialer {
 
 fn over(attempt: &Attempt) -> Option<Instant> {
     attempt.started.checked_add(ATTEMPT)
-}
-
-fn later(now: Instant, time: Duration) -> Instant {
-    now.checked_add(time).unwrap_or(now)
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::later;
+
 /// A pool that closes a connection this soon after a message may have done so because of it.
 pub const SUSPICIOUS: Duration = Duration::from_secs(5);
 
@@ -92,10 +94,10 @@ impl Tolerance {
         if !self.hangs_up {
             return true;
         }
-        let next = now.checked_add(REST);
-        let due = *self.retry.get_or_insert(next.unwrap_or(now)) <= now;
+        let next = later(now, REST);
+        let due = *self.retry.get_or_insert(next) <= now;
         if due {
-            self.retry = next;
+            self.retry = Some(next);
         }
         due
     }
@@ -122,7 +124,7 @@ impl Tolerance {
         if self.suspicions >= ENOUGH {
             self.hangs_up = true;
             self.suspicions = 0;
-            self.retry = now.checked_add(REST);
+            self.retry = Some(later(now, REST));
         }
     }
 

@@ -11,7 +11,7 @@ mod record;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::units::{MinerId, Now, PerPool};
+use crate::units::{MinerId, Now, PerPool, later};
 
 use crate::core::pool::Pool;
 use record::Record;
@@ -598,10 +598,6 @@ pub fn choice(pools: &PerPool<Pool>, miner: MinerId, has_work: PerPool<bool>) ->
         .into_iter()
         .find(|best| best.iter().any(|(_, yes)| *yes));
     best.unwrap_or(has_work)
-}
-
-fn later(now: Instant, time: Duration) -> Instant {
-    now.checked_add(time).unwrap_or(now)
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn it_agrees_with_the_code_that_it_judges() {
-        let mut rng = crate::sim::rng::Rng::new(1);
+        let mut rng = crate::random::Random::new(1);
         for _ in 0..200 {
             let header = Header {
                 version: rng.next_u32(),

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use crate::random::Random;
 use crate::sim::chain::judge::{Judge, Terms};
 use crate::sim::chain::{JobFactory, Network, Space, Template};
 use crate::sim::pool::ledger::{JobRecord, PoolLedger};
 use crate::sim::pool::options::{ExtranonceReuse, PoolOptions};
 use crate::sim::pool::wire;
-use crate::sim::rng::Rng;
 
 /// What all connections of a pool have in common.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Shared {
     pub(super) options: PoolOptions,
     pub(super) ledger: PoolLedger,
     pub(super) judge: Judge,
-    pub(super) rng: Rng,
+    pub(super) rng: Random,
     factory: JobFactory,
     template: Template,
     /// The beginning, and its time in seconds since 1970.
@@ -31,7 +31,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Of a pool that starts now; `unix` are the seconds since 1970.
     pub(super) fn new(options: PoolOptions, now: Instant, unix: u32) -> Self {
-        let mut rng = Rng::new(options.seed);
+        let mut rng = Random::new(options.seed);
         let mut factory = JobFactory::new(rng.next_u64(), &options.tag);
         let template = factory.next_job(network(&options, unix), options.job_ids);
         Self {

@@ -1,6 +1,6 @@
 //! Changes an input a little: in its lines (our inputs are dialogues), in its words and numbers, in its bytes.
 
-use dpmp::sim::rng::Rng;
+use dpmp::random::Random;
 
 /// The longest input that is made, in bytes.
 pub const LONGEST: usize = 64 * 1024;
@@ -35,7 +35,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// Another input, made of one and sometimes a part of a second one.
-pub fn mutate(input: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
+pub fn mutate(input: &[u8], other: &[u8], rng: &mut Random) -> Vec<u8> {
     let mut made = input.to_vec();
     for _ in 0..=rng.below(4) {
         change(&mut made, other, rng);
@@ -44,7 +44,7 @@ pub fn mutate(input: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
     made
 }
 
-fn change(input: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
+fn change(input: &mut Vec<u8>, other: &[u8], rng: &mut Random) {
     match rng.below(8) {
         0 => {
             let at = place(input, rng);
@@ -80,7 +80,7 @@ fn change(input: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
 }
 
 /// Puts another number in the place of one.
-fn number(input: &mut Vec<u8>, rng: &mut Rng) {
+fn number(input: &mut Vec<u8>, rng: &mut Random) {
     let from = place(input, rng);
     let digit = |byte: &u8| byte.is_ascii_digit();
     let Some(start) = input[from..].iter().position(digit) else {
@@ -98,7 +98,7 @@ fn number(input: &mut Vec<u8>, rng: &mut Rng) {
 }
 
 /// Removes, repeats, moves or takes over a line.
-fn lines(input: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
+fn lines(input: &mut Vec<u8>, other: &[u8], rng: &mut Random) {
     let split = |bytes: &[u8]| -> Vec<Vec<u8>> {
         bytes
             .split(|byte| *byte == b'\n')
@@ -121,16 +121,16 @@ fn lines(input: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
     *input = lines.join(&b'\n');
 }
 
-fn place(input: &[u8], rng: &mut Rng) -> usize {
+fn place(input: &[u8], rng: &mut Random) -> usize {
     below(input.len() + 1, rng)
 }
 
-fn range(length: usize, longest: usize, rng: &mut Rng) -> (usize, usize) {
+fn range(length: usize, longest: usize, rng: &mut Random) -> (usize, usize) {
     let start = below(length + 1, rng);
     let end = start + below((length - start).min(longest) + 1, rng);
     (start, end)
 }
 
-fn below(end: usize, rng: &mut Rng) -> usize {
+fn below(end: usize, rng: &mut Random) -> usize {
     rng.below(end as u64) as usize
 }

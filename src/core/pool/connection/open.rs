@@ -19,7 +19,7 @@ use crate::core::work::jobs::{HeldJobs, SeenShares, Serial};
 use crate::stratum::job::{BlockHash, Notify, PoolJob};
 use crate::stratum::message::{Extranonces, Outcome, PoolCall, PoolSubmit, RequestId, ToPool};
 use crate::units::{
-    Allowance, Client, Difficulty, JobId, PoolConn, Rate, VersionForm, VersionMask,
+    Allowance, Client, Difficulty, JobId, PoolConn, Rate, VersionForm, VersionMask, later,
 };
 
 /// How long a pool may take for subscribe or authorize.
@@ -618,7 +618,7 @@ impl Open {
         };
         self.said = talk.now;
         let request = self.request(call, talk.out);
-        let deadline = talk.now.checked_add(patience).unwrap_or(talk.now);
+        let deadline = later(talk.now, patience);
         self.stage = Stage::Asking {
             step,
             request,

@@ -11,7 +11,7 @@ use crate::core::work::jobs::SeenShares;
 use crate::stratum::job::{Notify, PoolJob};
 use crate::stratum::message::{Extranonces, FromPool, Outcome, ToPool};
 use crate::stratum::reject::Reject;
-use crate::units::{Difficulty, VersionMask};
+use crate::units::{Difficulty, VersionMask, later};
 
 use super::{Held, Open, PendingShare, Rolling, Stage, Step, TWO_ANSWERS};
 
@@ -154,7 +154,7 @@ impl Open {
         let ambiguous = self.ambiguous.remove(&id) && self.waits_for(id);
         let hold = ambiguous && *outcome == Outcome::True && self.held.is_none();
         if hold {
-            let until = talk.now.checked_add(TWO_ANSWERS).unwrap_or(talk.now);
+            let until = later(talk.now, TWO_ANSWERS);
             self.held = Some(Held { request: id, until });
         } else {
             self.held.take_if(|held| held.request == id);

@@ -1,10 +1,11 @@
-//! Random numbers that are the same for the same seed on every machine.
+//! Random numbers that are the same for the same seed on every machine: jitter for the core, everything for the
+//! simulators and tests.
 
-/// SplitMix64: small, fast, and good enough for everything but secrets.
+/// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and good enough for everything but secrets.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct Random(u64);
 
-impl Rng {
+impl Random {
     /// Starts the sequence of a seed. Neighbouring seeds give unrelated sequences.
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_numbers_within_their_bounds() {
-        let (mut a, mut b) = (Rng::new(7), Rng::new(7));
+        let (mut a, mut b) = (Random::new(7), Random::new(7));
         assert_eq!(a.bytes::<33>(), b.bytes::<33>());
         for _ in 0..1000 {
             assert!(a.below(10) < 10);
@@ -66,6 +67,6 @@ mod tests {
             assert!((0.9e-9..1.1e-6).contains(&difficulty));
         }
         assert_eq!(a.below(0), 0);
-        assert_ne!(Rng::new(1).next_u64(), Rng::new(2).next_u64());
+        assert_ne!(Random::new(1).next_u64(), Random::new(2).next_u64());
     }
 }
