@@ -1,10 +1,11 @@
 //! The log: JSON lines to standard output and to files that rotate, written by a thread of its own.
 //!
 //! Whoever has something to tell hands the fact to a bounded queue and goes on; the thread `log` makes the line and
-//! writes it through `flexi_logger`. Nothing that goes wrong here stops the program: a line for which the queue has no
-//! room is dropped and counted, and what cannot be written is told once on standard error.
+//! writes it with `flexi_logger`'s file writer. Nothing that goes wrong here stops the program: a line for which the
+//! queue has no room is dropped and counted, and what cannot be written is told once on standard error.
 //!
-//! It is also the process's logger for the `log` crate, so that what libraries say comes out as JSON lines, too.
+//! It is also the process's logger for the `log` crate: what libraries say comes out as JSON lines, too, and goes through
+//! the same queue, so that a library that logs never waits for a file.
 
 mod filter;
 mod limiter;
@@ -17,23 +18,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use log::LevelFilter;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use log::{Level, Log, Metadata, Record};
 use parking_lot::Mutex;
 
 use crate::config::{Loaded, Logging};
 use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
 use crate::observe::notices::Notice;
-use crate::observe::tail::Tail;
+use crate::observe::tail::{Kind, Tail};
 use crate::system::clock;
 use crate::system::thread::{SERVICE_STACK, spawn};
 use crate::units::Now;
 
 use filter::Filter;
 use limiter::{Limiter, Line};
+use outputs::Outputs;
 pub use outputs::complain;
-use outputs::{Backend, Outputs};
 
 /// How many facts wait to be written. When it is full the newest is dropped and counted.
 const QUEUE: usize = 4096;
@@ -51,6 +52,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How long the guard's end waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
+/// Libraries' chatter below this is not logged, whatever the configuration says of our own events.
+const LOUDEST_OF_LIBRARIES: Level = Level::Warn;
+
 /// Begins to log. With `to_stdout` false, standard output is left alone.
 ///
 /// A folder that cannot be written is told on standard error, and there are no files then.
@@ -64,13 +68,14 @@ pub fn start(
 ) -> io::Result<(LogHandle, LogGuard)> {
     let directory = logging.directory_beside(config_file);
     let shared = Arc::new(Shared::new(logging));
-    let outputs = Outputs::open(logging, directory, to_stdout, Arc::clone(&shared));
-    let backend = Backend::new(outputs);
+    let mut outputs = Outputs::open(logging, directory, to_stdout, Arc::clone(&shared));
+    let write = move |lines: &str, printed: &str| outputs.write(lines, printed);
+    let (log, guard) = start_thread(shared, write)?;
     // Only the first log of a process gets what libraries say.
-    if let Ok(()) = log::set_boxed_logger(Box::new(Arc::clone(&backend.logger))) {
-        log::set_max_level(LevelFilter::Warn);
+    if let Ok(()) = log::set_boxed_logger(Box::new(log.clone())) {
+        log::set_max_level(LOUDEST_OF_LIBRARIES.to_level_filter());
     }
-    start_thread(shared, backend)
+    Ok((log, guard))
 }
 
 /// Adds a warning for each name in `logging.allow` and `logging.deny` that no event has: the owner should know, as a
@@ -109,13 +114,7 @@ impl LogHandle {
             unix_ms: now.unix_ms,
             count,
         };
-        match self.queue.try_send(Item::Line(line)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-        }
+        self.enqueue(Item::Line(line))
     }
 
     /// Applies `level`, `allow`, `deny` and `show_wallets` of a new configuration; they hold for the facts told from
@@ -139,12 +138,50 @@ impl LogHandle {
         &self.shared.tail
     }
 
+    /// Never waits; false if there was no room.
+    fn enqueue(&self, item: Item) -> bool {
+        let queued = self.queue.try_send(item).is_ok();
+        if !queued {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        queued
+    }
+
     fn ask(&self, item: impl FnOnce(Sender<()>) -> Item, patience: Duration) -> bool {
         let (done, answer) = bounded(1);
         // Twice the patience at most: usually there is room at once.
         self.queue.send_timeout(item(done), patience).is_ok()
             && answer.recv_timeout(patience).is_ok()
     }
+}
+
+/// What libraries say.
+impl Log for LogHandle {
+    fn enabled(&self, about: &Metadata<'_>) -> bool {
+        let level = about.level();
+        level <= LOUDEST_OF_LIBRARIES && self.shared.filter.lets_pass(level, Name::LibraryMessage)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let now = clock::now();
+        let Some(count) = self.shared.limiter.admit_library(now.at) else {
+            return;
+        };
+        let (level, unix_ms) = (record.level(), now.unix_ms);
+        let text = record.args().to_string();
+        let line = event::library_line(level, record.target(), &text, unix_ms, count);
+        self.enqueue(Item::OfLibrary {
+            level,
+            line,
+            unix_ms,
+        });
+    }
+
+    /// It would wait.
+    fn flush(&self) {}
 }
 
 /// Sees to an orderly end: when it is dropped, the last lines are written, within two seconds.
@@ -169,6 +206,12 @@ impl Drop for LogGuard {
 enum Item {
     /// A line.
     Line(Line),
+    /// What a library says, as a line.
+    OfLibrary {
+        level: Level,
+        line: String,
+        unix_ms: u64,
+    },
     /// Answer when all before this is written.
     Flush(Sender<()>),
     /// Answer and end.
@@ -205,11 +248,15 @@ impl Shared {
     }
 }
 
-fn start_thread(shared: Arc<Shared>, backend: Backend) -> io::Result<(LogHandle, LogGuard)> {
+/// `write` is given whole lines, and those of them that are for standard output, too.
+fn start_thread(
+    shared: Arc<Shared>,
+    mut write: impl FnMut(&str, &str) + Send + 'static,
+) -> io::Result<(LogHandle, LogGuard)> {
     let (queue, items) = bounded(QUEUE);
     let for_thread = Arc::clone(&shared);
     let thread = spawn("log", SERVICE_STACK, move || {
-        write_all(&items, &for_thread, &backend);
+        write_all(&items, &for_thread, &mut write);
     })?;
     let log = LogHandle { queue, shared };
     let guard = LogGuard {
@@ -220,7 +267,7 @@ fn start_thread(shared: Arc<Shared>, backend: Backend) -> io::Result<(LogHandle,
 }
 
 /// The thread's life.
-fn write_all(items: &Receiver<Item>, shared: &Shared, backend: &Backend) {
+fn write_all(items: &Receiver<Item>, shared: &Shared, write: &mut impl FnMut(&str, &str)) {
     let mut batch = Batch::default();
     let mut look_at = clock::clock() + LOOK_EVERY;
     // The queue ends with its last handle; a rest is cut short by nothing, which is why it is short.
@@ -236,6 +283,14 @@ fn write_all(items: &Receiver<Item>, shared: &Shared, backend: &Backend) {
                     batch.add(&line, shared);
                     (None, false)
                 }
+                Item::OfLibrary {
+                    level,
+                    line,
+                    unix_ms,
+                } => {
+                    batch.push((Name::LibraryMessage, level), &line, unix_ms, shared);
+                    (None, false)
+                }
                 Item::Flush(done) => (Some(done), false),
                 Item::End(done) => (Some(done), true),
             };
@@ -247,10 +302,9 @@ fn write_all(items: &Receiver<Item>, shared: &Shared, backend: &Backend) {
                 batch.add_all(&shared.limiter.rest(clock::clock()), shared);
             }
             if done.is_some() || batch.lines.len() >= LARGEST_WRITE {
-                batch.write(backend);
+                batch.write(write);
             }
             if let Some(done) = done {
-                backend.flush();
                 let _ = done.try_send(());
             }
             if end {
@@ -262,7 +316,7 @@ fn write_all(items: &Receiver<Item>, shared: &Shared, backend: &Backend) {
             look_at = now + LOOK_EVERY;
             batch.add_all(&shared.limiter.due(now), shared);
         }
-        batch.write(backend);
+        batch.write(write);
         std::thread::sleep(REST);
     }
 }
@@ -273,7 +327,7 @@ struct Batch {
     lines: String,
     /// Those of them that go to standard output as well.
     printed: String,
-    /// The time of the last fact.
+    /// The time of the last of them.
     last_ms: u64,
 }
 
@@ -286,16 +340,23 @@ impl Batch {
         } = told;
         let show_wallets = shared.filter.shows_wallets();
         let line = event::line(fact, *unix_ms, *count, show_wallets);
-        shared
-            .tail
-            .push((event::name(fact), event::level(fact)), &line);
-        if shared.filter.prints(event::level(fact)) {
-            self.printed.push_str(&line);
-            self.printed.push('\n');
+        self.push(
+            (event::name(fact), event::level(fact)),
+            &line,
+            *unix_ms,
+            shared,
+        );
+    }
+
+    fn push(&mut self, kind: Kind, line: &str, unix_ms: u64, shared: &Shared) {
+        shared.tail.push(kind, line);
+        let (_, level) = kind;
+        let printed = shared.filter.prints(level).then_some(&mut self.printed);
+        for lines in printed.into_iter().chain([&mut self.lines]) {
+            lines.push_str(line);
+            lines.push('\n');
         }
-        self.lines.push_str(&line);
-        self.lines.push('\n');
-        self.last_ms = *unix_ms;
+        self.last_ms = unix_ms;
     }
 
     fn add_all(&mut self, lines: &[Line], shared: &Shared) {
@@ -318,9 +379,9 @@ impl Batch {
         }
     }
 
-    fn write(&mut self, backend: &Backend) {
+    fn write(&mut self, write: &mut impl FnMut(&str, &str)) {
         if !self.lines.is_empty() {
-            backend.write(&self.lines, &self.printed);
+            write(&self.lines, &self.printed);
             for lines in [&mut self.lines, &mut self.printed] {
                 lines.clear();
                 lines.shrink_to(LARGEST_WRITE);

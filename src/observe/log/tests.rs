@@ -4,9 +4,6 @@ use std::fs;
 
 use serde_json::Value;
 
-use log::{Level, Log, Record};
-
-use super::outputs::{Backend, Outputs};
 use super::*;
 use crate::config::{self, Config};
 use crate::core::fact::ShareOutcome;
@@ -30,6 +27,13 @@ fn logging() -> Logging {
 /// A log beside a config file in `folder`, without standard output.
 fn open(logging: &Logging, folder: &Path) -> (LogHandle, LogGuard) {
     start(logging, &folder.join("config.json"), false).unwrap()
+}
+
+/// What a library would say.
+fn say(log: &LogHandle, level: Level, text: &str) {
+    let mut record = Record::builder();
+    record.level(level).target("http");
+    log.log(&record.args(format_args!("{text}")).build());
 }
 
 fn lines(folder: &Path) -> Vec<Value> {
@@ -188,42 +192,18 @@ fn files_rotate_and_old_ones_go() {
     assert_eq!(files[2], "dpmp_rCURRENT.log");
 }
 
-/// A backend that stands still until it is let go.
-struct Slow {
-    arrived: Sender<()>,
-    lines: Sender<String>,
-    gate: Receiver<()>,
-}
-
-impl Log for Slow {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-    fn log(&self, record: &Record<'_>) {
-        if record.target() != outputs::FILE_TARGET {
-            return;
-        }
-        let _ = self.arrived.try_send(());
-        let _ = self.gate.recv();
-        let _ = self.lines.send(record.args().to_string());
-    }
-    fn flush(&self) {}
-}
-
 #[test]
 fn a_full_queue_drops_lines_and_says_how_many() {
-    let (lines, written) = bounded(2 * QUEUE);
+    let (sender, written) = bounded(2 * QUEUE);
     let (open, gate) = bounded::<()>(0);
     let (arrived, busy) = bounded(1);
-    let backend = Backend {
-        logger: Arc::new(Slow {
-            arrived,
-            lines,
-            gate,
-        }),
-        handle: None,
+    // It stands still until it is let go.
+    let write = move |lines: &str, _: &str| {
+        let _ = arrived.try_send(());
+        let _ = gate.recv();
+        let _ = sender.send(lines.to_owned());
     };
-    let (log, guard) = start_thread(Arc::new(Shared::new(&logging())), backend).unwrap();
+    let (log, guard) = start_thread(Arc::new(Shared::new(&logging())), write).unwrap();
     assert!(log.tell(&Fact::Stopping, at(7)));
     busy.recv_timeout(PATIENCE).unwrap();
     let told = QUEUE + 100;
@@ -231,6 +211,8 @@ fn a_full_queue_drops_lines_and_says_how_many() {
         .filter(|_| !log.tell(&Fact::Stopping, at(7)))
         .count();
     assert_eq!(lost, 100);
+    // A library does not wait either.
+    say(&log, Level::Error, "no room");
     assert!(!log.flush(Duration::from_millis(20)));
     drop(open);
     drop(guard);
@@ -241,7 +223,7 @@ fn a_full_queue_drops_lines_and_says_how_many() {
         .collect();
     assert_eq!(dropped.len(), 1);
     assert!(
-        dropped[0].contains(&format!("\"lines\":{lost}")),
+        dropped[0].contains(&format!("\"lines\":{}", lost + 1)),
         "{dropped:?}"
     );
     assert_eq!(written.lines().count(), 1 + told - lost + 1);
@@ -306,24 +288,10 @@ fn files_that_are_deleted_are_begun_anew() {
 #[test]
 fn what_libraries_say_is_json_too() {
     let folder = tempfile::tempdir().unwrap();
-    let outputs = Outputs::open(
-        &logging(),
-        Some(folder.path().join("logs")),
-        false,
-        Arc::new(Shared::new(&logging())),
-    );
-    let backend = Backend::new(outputs);
-    let say = |level, text: &str| {
-        backend.logger.log(
-            &Record::builder()
-                .level(level)
-                .target("http")
-                .args(format_args!("{text}"))
-                .build(),
-        );
-    };
-    say(Level::Error, "failed to accept \"new\" connection");
-    say(Level::Debug, "noise");
+    let (log, _guard) = open(&logging(), folder.path());
+    say(&log, Level::Error, "failed to accept \"new\" connection");
+    say(&log, Level::Info, "noise");
+    assert!(log.flush(PATIENCE));
     let lines = lines(folder.path());
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["event"], "library_message");
