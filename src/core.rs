@@ -39,7 +39,7 @@ use crate::core::pool::verdict::{Answers, LastAnswers};
 use crate::core::snapshot::Memory;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::departed::Departed;
-use crate::core::stats::totals::Ledger;
+use crate::core::stats::totals::Totals;
 use crate::core::timers::Agenda;
 use crate::core::turn::Turn;
 use crate::core::work::extranonce::{Seats, SizeHabits};
@@ -72,7 +72,7 @@ pub struct Core {
     size_habits: SizeHabits,
     /// What is known of every pool that was ever reached, by address.
     known: BTreeMap<String, PoolFacts>,
-    ledger: Ledger,
+    totals: Totals,
     /// Where the earnings go, and whether the owner knows.
     payouts: PerPool<Payout>,
     departed: Departed,
@@ -131,8 +131,8 @@ impl Core {
             all_room_needed: false,
             size_habits: memory.size_habits,
             known,
-            seconds_before: memory.ledger.pools.map(|_, pool| pool.seconds),
-            ledger: memory.ledger,
+            seconds_before: memory.totals.pools.map(|_, pool| pool.seconds),
+            totals: memory.totals,
             payouts: memory.payouts,
             departed: Departed::default(),
             fallback: Fallback::default(),
@@ -358,7 +358,7 @@ impl Core {
         }
         self.seats.leave(id);
         if miner.session.has_user() {
-            let view = miner.view(now, &self.rules(), &self.ledger);
+            let view = miner.view(now, &self.rules(), &self.totals);
             self.departed.push(view, now.into());
         }
     }
@@ -392,7 +392,7 @@ impl Core {
             templates: &mut self.templates,
             seats: &mut self.seats,
             size_habits: &mut self.size_habits,
-            ledger: &mut self.ledger,
+            totals: &mut self.totals,
             random: &mut self.random,
             out,
             came_up: false,
@@ -552,7 +552,7 @@ impl Core {
         // What was worked until now was worked under the weights that held.
         let rules = self.rules();
         for miner in self.miners.values_mut() {
-            miner.account(now.at, &rules, &mut self.ledger);
+            miner.account(now.at, &rules, &mut self.totals);
         }
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
         let mut renewed = PerPool::from_fn(|_| false);

@@ -250,8 +250,8 @@ fn status(snapshot: &Snapshot, began: Instant) -> io::Result<()> {
         .iter()
         .filter_map(|(_, pool)| pool.hashrate)
         .sum();
-    let accepted = |slot: PoolSlot| snapshot.pools[slot].totals.accepted;
-    let rejected = sum(&|pool| pool.totals.rejected.values().sum());
+    let accepted = |slot: PoolSlot| snapshot.pools[slot].totals.shares.accepted;
+    let rejected = sum(&|pool| pool.totals.shares.rejected.values().sum());
     let refused: u64 = snapshot.refused.values().sum();
     writeln!(
         io::stdout(),
@@ -265,7 +265,7 @@ fn status(snapshot: &Snapshot, began: Instant) -> io::Result<()> {
         WEIGHTS.1,
         accepted(PoolSlot::A),
         accepted(PoolSlot::B),
-        sum(&|pool| pool.totals.lost),
+        sum(&|pool| pool.totals.shares.lost),
     )
 }
 
@@ -286,7 +286,7 @@ fn finish(proxy: Proxy, miners: Vec<SimMiner>, pools: [SimPool; 2]) -> anyhow::R
             out,
             "  pool {slot}: {} (the proxy counted {} accepted)",
             ledger.summary(),
-            snapshot.pools[slot].totals.accepted
+            snapshot.pools[slot].totals.shares.accepted
         )?;
     }
     let answered: u64 = ledgers

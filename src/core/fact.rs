@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::stratum::job::BlockHash;
-use crate::stratum::reject::{Reject, RejectReason};
+use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{
     Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
     VersionMask,
@@ -391,6 +391,8 @@ pub struct ShareResult {
     pub job: Option<JobId>,
     /// What was answered.
     pub outcome: ShareOutcome,
+    /// The difficulty that the miner was asked for; 0 if the share was refused here.
+    pub asked: f64,
     /// What the pool credits for it, if it was forwarded.
     pub credit: Option<Difficulty>,
     /// What the hash is worth, if it could be computed.
@@ -399,6 +401,17 @@ pub struct ShareResult {
     pub latency: Option<Duration>,
     /// Whether the hash meets the network's target.
     pub block: bool,
+}
+
+impl ShareResult {
+    /// What the miner worked for it, as a difficulty: what it was asked for if the share was good enough for that.
+    pub fn work(&self) -> f64 {
+        if self.outcome.is_good() {
+            self.asked
+        } else {
+            0.0
+        }
+    }
 }
 
 /// How a share ended.
@@ -414,6 +427,41 @@ pub enum ShareOutcome {
     RefusedHere(RejectReason),
     /// It was forwarded, and no answer came.
     Lost(RejectReason),
+}
+
+impl ShareOutcome {
+    /// The name in events and in the API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::BelowPool => "below_pool",
+            Self::RejectedByPool(_) => "rejected",
+            Self::RefusedHere(_) => "refused",
+            Self::Lost(_) => "lost",
+        }
+    }
+
+    /// Why it was not accepted, as a label of few values.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Accepted | Self::BelowPool => None,
+            Self::RejectedByPool(reject) => Some(RejectClass::of(reject).label()),
+            Self::RefusedHere(reason) | Self::Lost(reason) => Some(reason.label()),
+        }
+    }
+
+    /// Whether it was good enough for what the miner was asked for.
+    pub fn is_good(&self) -> bool {
+        self.reason().is_none()
+    }
+
+    /// The pool's own words, if it rejected the share.
+    pub fn reject(&self) -> Option<&Reject> {
+        match self {
+            Self::RejectedByPool(reject) => Some(reject),
+            Self::Accepted | Self::BelowPool | Self::RefusedHere(_) | Self::Lost(_) => None,
+        }
+    }
 }
 
 /// Why a miner changed to another pool.

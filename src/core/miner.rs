@@ -10,7 +10,6 @@ mod shares;
 pub mod view;
 mod work;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
-use crate::core::fact::{Fact, TurnedAway};
+use crate::core::fact::{Fact, ShareResult, TurnedAway};
 use crate::core::miner::session::{Authorization, Session};
 use crate::core::pool::Health;
 use crate::core::pool::connection::open::Open;
@@ -27,7 +26,7 @@ use crate::core::pool::verdict::LastAnswers;
 use crate::core::split::schedule::{Rules, Schedule};
 use crate::core::stats::meter::Meter;
 use crate::core::stats::recent::RecentShares;
-use crate::core::stats::totals::BestShare;
+use crate::core::stats::tally::{ByReason, Tally};
 use crate::core::turn::Turn;
 use crate::core::work::jobs::SentJobs;
 use crate::stratum::codec::DecodeError;
@@ -96,26 +95,30 @@ pub struct Miner {
 /// What a miner achieved on this connection.
 #[derive(Clone, Debug)]
 pub struct MinerStats {
-    /// Shares that a pool accepted, by pool.
-    pub accepted: PerPool<u64>,
-    /// Shares that were refused, by us or a pool.
-    pub rejected: u64,
-    /// The same by reason; shared with the pictures of the state until the next one comes.
-    pub rejected_by: Arc<BTreeMap<&'static str, u64>>,
-    /// Shares that no pool answered.
-    pub lost: u64,
+    /// All its shares.
+    pub all: Tally<Arc<ByReason>>,
+    /// Those for each pool's jobs.
+    pub by_pool: PerPool<Tally<u64>>,
     /// Its work, by pool.
     pub work: PerPool<Meter>,
-    /// The sum of the difficulties that each pool credited.
-    pub difficulty_sum: PerPool<f64>,
-    /// All its shares.
+    /// All its shares, whatever became of them.
     pub shares: Meter,
     /// The last ones.
     pub recent: RecentShares,
-    /// Its best share.
-    pub best: Option<BestShare>,
     /// When it last sent a share.
     pub last_share: Option<When>,
+}
+
+impl MinerStats {
+    fn add(&mut self, share: &ShareResult, now: Now) {
+        self.all.add(share, now);
+        if let Some(slot) = share.slot {
+            self.by_pool[slot].add(share, now);
+            self.work[slot].add(share.work(), now.at);
+        }
+        self.shares.add(1.0, now.at);
+        self.recent.push(share, now);
+    }
 }
 
 /// A replaced connection.
@@ -166,15 +169,11 @@ impl Miner {
             leaving: None,
             closing: false,
             stats: MinerStats {
-                accepted: PerPool::default(),
-                rejected: 0,
-                rejected_by: Arc::default(),
-                lost: 0,
+                all: Tally::default(),
+                by_pool: PerPool::default(),
                 work: PerPool::from_fn(|_| Meter::new(now.at)),
-                difficulty_sum: PerPool::default(),
                 shares: Meter::new(now.at),
                 recent: RecentShares::default(),
-                best: None,
                 last_share: None,
             },
         }
@@ -294,7 +293,7 @@ impl Miner {
     /// The connection is gone: lets go of everything.
     pub fn on_closed(&mut self, reason: &CloseReason, turn: &mut Turn<'_>) {
         self.closing = true;
-        self.account(turn.now.at, &turn.rules, turn.ledger);
+        self.account(turn.now.at, &turn.rules, turn.totals);
         self.schedule.set_turn(None, turn.now.at);
         let unanswered = self.release_pools(turn);
         turn.report(Fact::MinerDisconnected {
@@ -306,8 +305,8 @@ impl Miner {
                 .then(|| self.session.worker().to_owned()),
             reason: reason.to_string(),
             connected: turn.now.at.saturating_duration_since(self.opened.at),
-            accepted: self.stats.accepted.iter().map(|(_, count)| count).sum(),
-            rejected: self.stats.rejected,
+            accepted: self.stats.all.accepted,
+            rejected: self.stats.all.rejected.values().sum(),
             unanswered,
         });
     }

@@ -13,7 +13,7 @@ use crate::core::pool::Health;
 use crate::core::pool::connection::open::Open;
 use crate::core::pool::facts::PoolFacts;
 use crate::core::stats::departed::Departed;
-use crate::core::stats::totals::{Ledger, PoolTotals};
+use crate::core::stats::totals::{PoolTotals, Totals};
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::HandedOut;
 use crate::stratum::job::network_difficulty;
@@ -28,7 +28,8 @@ pub struct Memory {
     /// Sizes of extranonce2 that miners use whatever they are told.
     pub size_habits: SizeHabits,
     /// The totals.
-    pub ledger: Ledger,
+    #[serde(rename = "ledger")]
+    pub totals: Totals,
     /// Where each pool's earnings go, and whether the owner has seen it.
     pub payouts: PerPool<Payout>,
     /// Which work was handed out. A file of an older version does not say.
@@ -40,7 +41,7 @@ impl Memory {
     /// With all times as the wall clock counts now, to be written down.
     #[must_use]
     pub fn corrected(mut self, now: Now) -> Self {
-        self.ledger.correct(now);
+        self.totals.correct(now);
         self
     }
 }
@@ -199,7 +200,7 @@ impl Core {
         let miners: Vec<_> = self
             .miners
             .values()
-            .map(|miner| miner.view(now, &rules, &self.ledger))
+            .map(|miner| miner.view(now, &rules, &self.totals))
             .collect();
         Snapshot {
             unix_ms: now.unix_ms,
@@ -208,7 +209,7 @@ impl Core {
             set_up: self.config.is_set_up(),
             stopping: self.stopping.is_some(),
             pools: PerPool::from_fn(|slot| self.pool_view(slot, &miners, now)),
-            refused: self.ledger.refused.clone(),
+            refused: self.totals.refused.clone(),
             left: self.departed.clone(),
             miners,
         }
@@ -227,7 +228,7 @@ impl Core {
         Memory {
             pools,
             size_habits: self.size_habits.clone(),
-            ledger: self.ledger.clone(),
+            totals: self.totals.clone(),
             payouts: self.payouts.clone(),
             handed_out: self.templates.handed_out(self.is_finished()),
         }
@@ -239,7 +240,7 @@ impl Core {
         let flaw = pool.flaw().filter(|_| pool.health == Health::Up);
         let no_job = pool.gives_no_job(now.at);
         let config = self.config.pools[slot].as_ref();
-        let mut totals = self.ledger.pools[slot].clone();
+        let mut totals = self.totals.pools[slot].clone();
         // The time since each miner was last looked at is not in the totals yet.
         totals.seconds += self
             .miners

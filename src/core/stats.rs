@@ -3,4 +3,5 @@
 pub mod departed;
 pub mod meter;
 pub mod recent;
+pub mod tally;
 pub mod totals;

@@ -13,7 +13,7 @@ use crate::core::pool::connection::open::{Open, PendingShare};
 use crate::core::pool::facts::PoolFacts;
 use crate::core::pool::version_form::{Change, Kind, Sending, Ways};
 use crate::core::split::schedule::Rules;
-use crate::core::stats::totals::Ledger;
+use crate::core::stats::totals::Totals;
 use crate::core::work::extranonce::{Room, Seats, SizeHabits};
 use crate::core::work::handed_out::Templates;
 use crate::core::{pools_gone, pools_known};
@@ -34,7 +34,7 @@ pub struct Turn<'a> {
     pub(in crate::core) templates: &'a mut Templates,
     pub(in crate::core) seats: &'a mut Seats,
     pub(in crate::core) size_habits: &'a mut SizeHabits,
-    pub(in crate::core) ledger: &'a mut Ledger,
+    pub(in crate::core) totals: &'a mut Totals,
     pub(in crate::core) random: &'a mut Random,
     pub(in crate::core) out: &'a mut Vec<Action>,
     /// A pool that has just come up: miners that wait for their answer may get it.
@@ -169,7 +169,7 @@ impl Turn<'_> {
             answer: answer.clone(),
         });
         if share.id.is_none() {
-            self.ledger.block_answered(candidate.slot, outcome);
+            self.totals.block_answered(candidate.slot, outcome);
             self.report(Fact::KeptBlock {
                 slot: candidate.slot,
                 worker: candidate.worker.clone(),

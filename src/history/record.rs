@@ -216,8 +216,8 @@ impl Sums {
             pools: snapshot.pools.map(|_, pool| PoolSums {
                 work: pool.totals.work,
                 work_squares: pool.totals.work_squares,
-                accepted: pool.totals.accepted,
-                rejected: pool.totals.rejected.values().sum(),
+                accepted: pool.totals.shares.accepted,
+                rejected: pool.totals.shares.rejected.values().sum(),
                 seconds: pool.totals.seconds,
             }),
         }

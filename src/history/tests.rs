@@ -46,7 +46,7 @@ impl World {
             totals.work += 2.0 * count;
             totals.work_squares += 4.0 * count;
             totals.seconds += 10.0 * count;
-            *totals.rejected.entry("stale".into()).or_default() += 1;
+            *totals.shares.rejected.entry("stale".into()).or_default() += 1;
             worker[slot] += 2.0 * count;
         }
         self.snapshot.miners[0].worker_work = Some(worker);

@@ -24,6 +24,7 @@ pub(crate) fn share(outcome: ShareOutcome) -> Fact {
         slot: Some(PoolSlot::A),
         job: Some(JobId(0x2f)),
         outcome,
+        asked: 4096.0,
         credit: Difficulty::new(4096.0),
         true_difficulty: Some(18231.5),
         latency: Some(Duration::from_micros(48_250)),

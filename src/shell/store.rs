@@ -36,7 +36,7 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut memory = Memory::default();
             let old = best_shares(&path.with_file_name(OLD_BEST_SHARES));
-            memory.ledger.remember_best(old);
+            memory.totals.remember_best(old);
             return (memory, None);
         }
         Err(error) => error.to_string(),
@@ -138,9 +138,9 @@ mod tests {
             fs::write(&old, text).unwrap();
             let (memory, problem) = load(&path);
             assert_eq!(problem, None);
-            let rig = memory.ledger.workers.get("rig");
+            let rig = memory.totals.workers.get("rig");
             assert_eq!(rig.and_then(|rig| rig.best_ever()), expected, "{text}");
-            assert_eq!(memory.ledger.workers.len(), usize::from(expected.is_some()));
+            assert_eq!(memory.totals.workers.len(), usize::from(expected.is_some()));
         }
         fs::write(&old, r#"{"rig": 1}"#).unwrap();
         save(&path, &Memory::default()).unwrap();
@@ -153,14 +153,16 @@ mod tests {
         let path = folder.path().join("state.json");
         assert_eq!(load(&path), (Memory::default(), None));
         let mut memory = Memory::default();
-        memory.ledger.pools[crate::units::PoolSlot::B].accepted = 7;
+        memory.totals.pools[crate::units::PoolSlot::B]
+            .shares
+            .accepted = 7;
         save(&path, &memory).unwrap();
         assert_eq!(load(&path), (memory, None));
         for round in 1..=3 {
             fs::write(&path, "{").unwrap();
             let (memory, problem) = load(&path);
             assert_eq!(memory.handed_out, HandedOut::unknown());
-            assert_eq!(memory.ledger, Memory::default().ledger);
+            assert_eq!(memory.totals, Memory::default().totals);
             assert!(problem.unwrap().contains("set aside"));
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), round);
         }

@@ -19,7 +19,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
         "observe",
         &[
             "core::fact",
-            "core::stats::totals",
+            "core::stats::tally",
             "core::miner::view",
             "core::snapshot",
             "config",
@@ -52,6 +52,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
             "core::event",
             // What the pages have to tell.
             "core::fact",
+            "core::stats::tally",
             "core::stats::totals",
             "core::miner::view",
             "core::stats::recent",

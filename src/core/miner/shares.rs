@@ -9,8 +9,6 @@ use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
 use crate::core::pool::blocks::Candidate;
 use crate::core::pool::connection::open::{Open, PendingShare};
 use crate::core::pool::version_form::{Sending, Ways};
-use crate::core::stats::recent::reason_label;
-use crate::core::stats::totals::BestShare;
 use crate::core::turn::Turn;
 use crate::core::work::jobs::SentJob;
 use crate::core::work::judge::{Assessment, Surroundings, Verdict, assess};
@@ -359,9 +357,9 @@ impl Miner {
             ShareResult {
                 outcome: ShareOutcome::BelowPool,
                 true_difficulty: found.hash.map(|hash| hash.difficulty()),
+                asked: sent.work(found.hash.map_or(0.0, |hash| hash.difficulty())),
                 ..self.result_of(Some(sent.conn.slot), Some(sent.id))
             },
-            sent.work(found.hash.map_or(0.0, |hash| hash.difficulty())),
             turn,
         );
     }
@@ -386,7 +384,6 @@ impl Miner {
                 block: assessment.is_some_and(|found| found.block),
                 ..self.result_of(slot, job)
             },
-            0.0,
             turn,
         );
     }
@@ -398,7 +395,6 @@ impl Miner {
         outcome: ShareOutcome,
         turn: &mut Turn<'_>,
     ) {
-        let work = share.work;
         if let (Some(accepted), false) = (speaks_for_pool(&outcome), share.outlived) {
             turn.pools[slot].sites.answered(accepted, turn.now.at);
         }
@@ -423,13 +419,13 @@ impl Miner {
             ShareResult {
                 worker: kept.map_or(result.worker, |candidate| candidate.worker.clone()),
                 outcome,
+                asked: share.work,
                 credit: Some(share.difficulty),
                 true_difficulty: Some(share.true_difficulty),
                 latency: Some(turn.now.at.saturating_duration_since(share.sent)),
                 block: share.block.is_some() && kept.is_none(),
                 ..result
             },
-            work,
             turn,
         );
     }
@@ -470,6 +466,7 @@ impl Miner {
             slot,
             job,
             outcome: ShareOutcome::Accepted,
+            asked: 0.0,
             credit: None,
             true_difficulty: None,
             latency: None,
@@ -477,61 +474,14 @@ impl Miner {
         }
     }
 
-    /// Counts a share everywhere. `work` is the difficulty that the miner was asked for.
-    fn tell_result(&mut self, result: ShareResult, work: f64, turn: &mut Turn<'_>) {
-        match (&result.outcome, result.slot) {
-            (ShareOutcome::Accepted, Some(slot)) => {
-                self.stats.accepted[slot] += 1;
-                self.stats.difficulty_sum[slot] += result.credit.map_or(0.0, |credit| credit.get());
-                self.stats.work[slot].add(work, turn.now.at);
-            }
-            (ShareOutcome::BelowPool, Some(slot)) => self.stats.work[slot].add(work, turn.now.at),
-            (ShareOutcome::RejectedByPool(_) | ShareOutcome::RefusedHere(_), _) => {
-                self.stats.rejected += 1
-            }
-            (ShareOutcome::Lost(_), _) => self.stats.lost += 1,
-            (ShareOutcome::Accepted | ShareOutcome::BelowPool, None) => (),
-        }
-        let good = matches!(
-            result.outcome,
-            ShareOutcome::Accepted | ShareOutcome::BelowPool
-        );
-        let worth = result
-            .true_difficulty
-            .filter(|worth| good && worth.is_finite());
-        if let (Some(difficulty), Some(pool)) = (worth, result.slot) {
-            if self
-                .stats
-                .best
-                .is_none_or(|best| best.difficulty < difficulty)
-            {
-                let when = turn.now.into();
-                self.stats.best = Some(BestShare {
-                    difficulty,
-                    when,
-                    pool,
-                });
-            }
-        }
-        let refused = matches!(
-            result.outcome,
-            ShareOutcome::RejectedByPool(_) | ShareOutcome::RefusedHere(_)
-        );
-        if let Some(reason) = reason_label(&result.outcome).filter(|_| refused) {
-            *Arc::make_mut(&mut self.stats.rejected_by)
-                .entry(reason)
-                .or_default() += 1;
-        }
-        self.stats.shares.add(1.0, turn.now.at);
-        self.stats.recent.push(&result, turn.now);
-        if let (Some(slot), Some(latency), false) = (
-            result.slot,
-            result.latency,
-            matches!(result.outcome, ShareOutcome::Lost(_)),
-        ) {
+    /// Counts a share everywhere.
+    fn tell_result(&mut self, result: ShareResult, turn: &mut Turn<'_>) {
+        self.stats.add(&result, turn.now);
+        turn.totals.add(&result, turn.now);
+        let was_lost = matches!(result.outcome, ShareOutcome::Lost(_));
+        if let (Some(slot), Some(latency), false) = (result.slot, result.latency, was_lost) {
             turn.pools[slot].answered_after(latency);
         }
-        turn.ledger.record(&result, work, turn.now);
         turn.report(Fact::ShareResult(Box::new(result)));
     }
 

@@ -1,6 +1,5 @@
 //! A miner as others may see it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,8 @@ use std::time::Duration;
 use crate::core::miner::Miner;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::recent::RecentShares;
-use crate::core::stats::totals::{BestShare, Ledger};
+use crate::core::stats::tally::{BestShare, ByReason};
+use crate::core::stats::totals::Totals;
 use crate::units::{Now, PerPool, PoolSlot, When};
 
 /// Over how long the rates are taken.
@@ -43,7 +43,7 @@ pub struct MinerView {
     /// Shares that were refused, by us or a pool.
     pub rejected: u64,
     /// The same by reason, in the words of the metrics' labels.
-    pub rejected_by: Arc<BTreeMap<&'static str, u64>>,
+    pub rejected_by: Arc<ByReason>,
     /// Shares that no pool answered.
     pub lost: u64,
     /// Hashes a second over five minutes for each pool.
@@ -74,10 +74,11 @@ impl MinerView {
 
 impl Miner {
     /// What is to be shown of the miner.
-    pub fn view(&self, now: Now, rules: &Rules, ledger: &Ledger) -> MinerView {
-        let worker = ledger.workers.get(self.session.worker());
+    pub fn view(&self, now: Now, rules: &Rules, totals: &Totals) -> MinerView {
+        let worker = totals.workers.get(self.session.worker());
         let mut schedule = self.schedule.clone();
         schedule.advance(now.at, rules);
+        let (all, by_pool) = (&self.stats.all, &self.stats.by_pool);
         MinerView {
             id: self.id.0,
             peer: self.peer,
@@ -94,10 +95,10 @@ impl Miner {
                     "waiting" if self.is_refused(slot) => "refused",
                     name => name,
                 }),
-            accepted: self.stats.accepted,
-            rejected: self.stats.rejected,
-            rejected_by: Arc::clone(&self.stats.rejected_by),
-            lost: self.stats.lost,
+            accepted: by_pool.map(|_, tally| tally.accepted),
+            rejected: all.rejected.values().sum(),
+            rejected_by: Arc::clone(&all.rejected),
+            lost: all.lost,
             hashrate: self
                 .stats
                 .work
@@ -107,10 +108,10 @@ impl Miner {
                 .shares
                 .per_second(WINDOW, now.at)
                 .map(|rate| rate * 60.0),
-            difficulty_sum: self.stats.difficulty_sum,
+            difficulty_sum: by_pool.map(|_, tally| tally.difficulty_sum),
             worker_work: worker.map(|worker| worker.work),
             recent: self.stats.recent.clone(),
-            best: self.stats.best,
+            best: all.best,
             worker_best: worker.and_then(|worker| worker.best_ever()),
             last_share: self.stats.last_share,
         }

@@ -8,7 +8,7 @@ use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
 use crate::core::pool::verdict::choice;
 use crate::core::split::schedule::Rules;
-use crate::core::stats::totals::Ledger;
+use crate::core::stats::totals::Totals;
 use crate::core::turn::Turn;
 use crate::core::work::jobs::{NTIME_ROOM, SentJob};
 use crate::stratum::job::network_difficulty;
@@ -26,7 +26,7 @@ impl Miner {
             return;
         }
         let now = turn.now.at;
-        self.account(now, &turn.rules, turn.ledger);
+        self.account(now, &turn.rules, turn.totals);
         let has_work = PerPool::from_fn(|slot| self.has_work(slot, turn));
         let available = choice(turn.pools, self.id, has_work);
         let before = self.schedule.on();
@@ -52,9 +52,9 @@ impl Miner {
     }
 
     /// Accounts the time since the last call, under the rules that held in it.
-    pub fn account(&mut self, now: Instant, rules: &Rules, ledger: &mut Ledger) {
+    pub fn account(&mut self, now: Instant, rules: &Rules, totals: &mut Totals) {
         if let Some((slot, seconds)) = self.schedule.advance(now, rules) {
-            ledger.pools[slot].seconds += seconds;
+            totals.pools[slot].seconds += seconds;
         }
     }
 

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::fact::{ShareOutcome, ShareResult};
-use crate::stratum::reject::RejectClass;
+use crate::core::fact::ShareResult;
 use crate::units::{Now, PoolSlot, When};
 
 /// How many shares are kept.
@@ -23,9 +22,9 @@ pub struct RecentShare {
     pub when: When,
     /// The pool whose job it was, if the job was known.
     pub pool: Option<PoolSlot>,
-    /// `accepted`, `below_pool`, `rejected` (by the pool), `refused` (here) or `lost`.
+    /// [`ShareOutcome::name`](crate::core::fact::ShareOutcome::name).
     pub outcome: &'static str,
-    /// Why it was not taken, in the words of the metrics' labels.
+    /// [`ShareOutcome::reason`](crate::core::fact::ShareOutcome::reason).
     pub reason: Option<&'static str>,
     /// What the pool credits for it, if it was forwarded.
     pub difficulty: Option<f64>,
@@ -47,8 +46,8 @@ impl RecentShares {
         shares.push_back(RecentShare {
             when: now.into(),
             pool: share.slot,
-            outcome: outcome_name(&share.outcome),
-            reason: reason_label(&share.outcome),
+            outcome: share.outcome.name(),
+            reason: share.outcome.reason(),
             difficulty: share.credit.map(|credit| credit.get()),
             true_difficulty: share.true_difficulty,
             latency: share.latency,
@@ -62,29 +61,11 @@ impl RecentShares {
     }
 }
 
-/// Why a share was not taken, as a label of few values.
-pub fn reason_label(outcome: &ShareOutcome) -> Option<&'static str> {
-    match outcome {
-        ShareOutcome::Accepted | ShareOutcome::BelowPool => None,
-        ShareOutcome::RejectedByPool(reject) => Some(RejectClass::of(reject).label()),
-        ShareOutcome::RefusedHere(reason) | ShareOutcome::Lost(reason) => Some(reason.label()),
-    }
-}
-
-fn outcome_name(outcome: &ShareOutcome) -> &'static str {
-    match outcome {
-        ShareOutcome::Accepted => "accepted",
-        ShareOutcome::BelowPool => "below_pool",
-        ShareOutcome::RejectedByPool(_) => "rejected",
-        ShareOutcome::RefusedHere(_) => "refused",
-        ShareOutcome::Lost(_) => "lost",
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "any instant will do")]
 mod tests {
     use super::*;
+    use crate::core::fact::ShareOutcome;
     use crate::stratum::reject::RejectReason;
     use crate::units::MinerId;
 
@@ -100,6 +81,7 @@ mod tests {
                 slot: Some(PoolSlot::A),
                 job: None,
                 outcome: ShareOutcome::RefusedHere(RejectReason::Stale),
+                asked: 0.0,
                 credit: None,
                 true_difficulty: None,
                 latency: None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::fact::{ShareOutcome, ShareResult};
-use crate::stratum::reject::RejectClass;
+use crate::core::stats::tally::{BestShare, ByReason, Rejects, Tally};
 use crate::units::{Now, PerPool, PoolSlot, When};
 
 /// How many workers are remembered; beyond it the one that was silent longest is forgotten.
@@ -14,27 +14,23 @@ const MOST_WORKERS: usize = 4096;
 /// All totals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Ledger {
+pub struct Totals {
     /// By pool.
     pub pools: PerPool<PoolTotals>,
     /// By worker name.
     pub workers: BTreeMap<String, WorkerTotals>,
     /// Shares that were refused here, by reason.
-    pub refused: BTreeMap<String, u64>,
+    pub refused: ByReason,
 }
 
 /// What became of a pool's shares.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PoolTotals {
-    /// Shares that it took.
-    pub accepted: u64,
-    /// Shares that it refused, by [`RejectClass`].
-    pub rejected: BTreeMap<String, u64>,
-    /// Shares that it never answered.
-    pub lost: u64,
-    /// The sum of the difficulties that it credited.
-    pub difficulty_sum: f64,
+    /// The shares that it was sent or that were good enough for the miner only; those that it rejected by
+    /// [`RejectClass`](crate::stratum::reject::RejectClass).
+    #[serde(flatten)]
+    pub shares: Tally<ByReason>,
     /// The sum of the difficulties that miners were asked for, over the shares that it took and those that were good
     /// enough for the miner only: what was worked for it.
     pub work: f64,
@@ -46,24 +42,17 @@ pub struct PoolTotals {
     pub last_block: Option<Block>,
     /// Time that miners worked for it, in seconds, all miners together.
     pub seconds: f64,
-    /// The best share.
-    pub best: Option<BestShare>,
 }
 
 /// One worker's totals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkerTotals {
-    /// Shares that pools took.
-    pub accepted: u64,
-    /// Shares that were refused, by us or a pool.
-    pub rejected: u64,
-    /// The sum of the difficulties that pools credited.
-    pub difficulty_sum: f64,
+    /// All its shares.
+    #[serde(flatten)]
+    pub shares: Tally<u64>,
     /// The sum of the difficulties that it was asked for, by pool.
     pub work: PerPool<f64>,
-    /// The best share.
-    pub best: Option<BestShare>,
     /// The difficulty of the best share that the Python version had seen of it; when and for which pool is not known.
     pub best_before: Option<f64>,
     /// When it last sent a share.
@@ -73,21 +62,9 @@ pub struct WorkerTotals {
 impl WorkerTotals {
     /// The difficulty of the best share ever.
     pub fn best_ever(&self) -> Option<f64> {
-        let best = self.best.map(|best| best.difficulty);
+        let best = self.shares.best.map(|best| best.difficulty);
         best.into_iter().chain(self.best_before).reduce(f64::max)
     }
-}
-
-/// A share that was better than all before.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BestShare {
-    /// What its hash is worth.
-    pub difficulty: f64,
-    /// When it came.
-    #[serde(rename = "unix_ms")]
-    pub when: When,
-    /// The pool that it was for.
-    pub pool: PoolSlot,
 }
 
 /// A hash that met the network's target.
@@ -129,50 +106,28 @@ impl BlockFate {
     }
 }
 
-impl Ledger {
-    /// Takes in the fate of a share. `work` is the difficulty that the miner was asked for.
-    pub fn record(&mut self, share: &ShareResult, work: f64, now: Now) {
-        let credit = share.credit.map_or(0.0, |credit| credit.get());
-        let best = match &share.outcome {
-            ShareOutcome::Accepted | ShareOutcome::BelowPool => share.slot.and_then(|pool| {
-                let difficulty = share.true_difficulty.filter(|value| value.is_finite())?;
-                Some(BestShare {
-                    difficulty,
-                    when: now.into(),
-                    pool,
-                })
-            }),
-            ShareOutcome::RejectedByPool(_)
-            | ShareOutcome::RefusedHere(_)
-            | ShareOutcome::Lost(_) => None,
-        };
-        let good = matches!(
-            share.outcome,
-            ShareOutcome::Accepted | ShareOutcome::BelowPool
-        );
-        let work = share.slot.filter(|_| good).map(|slot| (slot, work));
-        self.record_worker(share, credit, best, work, now);
-        if let ShareOutcome::RefusedHere(reason) = share.outcome {
-            *self.refused.entry(reason.label().to_owned()).or_default() += 1;
+impl Totals {
+    /// Takes in the fate of a share.
+    pub fn add(&mut self, share: &ShareResult, now: Now) {
+        if let Some(worker) = self.worker(share, now) {
+            worker.shares.add(share, now);
+            worker.last_share = now.into();
+            if let Some(slot) = share.slot {
+                worker.work[slot] += share.work();
+            }
+        }
+        // The pool never saw a share that was refused here.
+        let refused = matches!(share.outcome, ShareOutcome::RefusedHere(_));
+        if refused {
+            self.refused.add(share.outcome.reason().unwrap_or_default());
         }
         let Some(slot) = share.slot else { return };
         let pool = &mut self.pools[slot];
-        match &share.outcome {
-            ShareOutcome::Accepted => {
-                pool.accepted += 1;
-                pool.difficulty_sum += credit;
-            }
-            ShareOutcome::RejectedByPool(reject) => {
-                let class = RejectClass::of(reject).label().to_owned();
-                *pool.rejected.entry(class).or_default() += 1;
-            }
-            ShareOutcome::Lost(_) => pool.lost += 1,
-            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) => (),
+        if !refused {
+            pool.shares.add(share, now);
         }
-        if let Some((_, work)) = work {
-            pool.work += work;
-            pool.work_squares += work * work;
-        }
+        pool.work += share.work();
+        pool.work_squares += share.work().powi(2);
         if share.block {
             pool.blocks += 1;
             pool.last_block = Some(Block {
@@ -181,7 +136,6 @@ impl Ledger {
                 fate: BlockFate::of(&share.outcome),
             });
         }
-        pool.best = better(pool.best, best);
     }
 
     /// A pool answered a block that had waited for it.
@@ -212,61 +166,33 @@ impl Ledger {
             }
         };
         for pool in self.pools.values_mut() {
-            correct_best(&mut pool.best);
+            correct_best(&mut pool.shares.best);
             if let Some(block) = &mut pool.last_block {
                 block.when = block.when.corrected(now);
             }
         }
         for worker in self.workers.values_mut() {
-            correct_best(&mut worker.best);
+            correct_best(&mut worker.shares.best);
             worker.last_share = worker.last_share.corrected(now);
         }
     }
 
-    fn record_worker(
-        &mut self,
-        share: &ShareResult,
-        credit: f64,
-        best: Option<BestShare>,
-        work: Option<(PoolSlot, f64)>,
-        now: Now,
-    ) {
-        let known = self.workers.contains_key(&share.worker);
-        if !known && best.is_none() {
+    /// Whose totals the share counts in, if its worker is remembered.
+    fn worker(&mut self, share: &ShareResult, now: Now) -> Option<&mut WorkerTotals> {
+        if !self.workers.contains_key(&share.worker) {
             // A name is worth remembering once it has shown work.
-            return;
-        }
-        if !known && self.workers.len() >= MOST_WORKERS {
-            let silent = self
-                .workers
-                .iter()
-                .min_by_key(|(_, totals)| totals.last_share.unix_ms(now));
-            if let Some(name) = silent.map(|(name, _)| name.clone()) {
-                self.workers.remove(&name);
+            BestShare::of(share, now)?;
+            if self.workers.len() >= MOST_WORKERS {
+                let silent = self
+                    .workers
+                    .iter()
+                    .min_by_key(|(_, totals)| totals.last_share.unix_ms(now));
+                if let Some(name) = silent.map(|(name, _)| name.clone()) {
+                    self.workers.remove(&name);
+                }
             }
         }
-        let worker = self.workers.entry(share.worker.clone()).or_default();
-        match &share.outcome {
-            ShareOutcome::Accepted => {
-                worker.accepted += 1;
-                worker.difficulty_sum += credit;
-            }
-            ShareOutcome::RejectedByPool(_) | ShareOutcome::RefusedHere(_) => worker.rejected += 1,
-            ShareOutcome::BelowPool | ShareOutcome::Lost(_) => (),
-        }
-        if let Some((slot, work)) = work {
-            worker.work[slot] += work;
-        }
-        worker.last_share = now.into();
-        worker.best = better(worker.best, best);
-    }
-}
-
-fn better(before: Option<BestShare>, new: Option<BestShare>) -> Option<BestShare> {
-    match (before, new) {
-        (Some(before), Some(new)) if before.difficulty >= new.difficulty => Some(before),
-        (before, None) => before,
-        (_, new) => new,
+        Some(self.workers.entry(share.worker.clone()).or_default())
     }
 }
 
@@ -278,7 +204,7 @@ mod tests {
     use crate::units::{Difficulty, MinerId};
 
     /// A share of difficulty 4 at pool A, for which the miner was asked for `work`.
-    fn record(ledger: &mut Ledger, outcome: ShareOutcome, work: f64) {
+    fn add(totals: &mut Totals, outcome: ShareOutcome, work: f64) {
         let share = ShareResult {
             miner: MinerId(1),
             worker: "rig".into(),
@@ -286,6 +212,7 @@ mod tests {
             job: None,
             block: matches!(outcome, ShareOutcome::RefusedHere(_)),
             outcome,
+            asked: work,
             credit: Difficulty::new(4.0),
             true_difficulty: Some(5.0),
             latency: None,
@@ -294,24 +221,24 @@ mod tests {
             at: std::time::Instant::now(),
             unix_ms: 7,
         };
-        ledger.record(&share, work, now);
+        totals.add(&share, now);
     }
 
     #[test]
     fn work_is_what_miners_were_asked_for_where_it_was_good_enough() {
-        let mut ledger = Ledger::default();
-        record(&mut ledger, ShareOutcome::Accepted, 4.0);
-        record(&mut ledger, ShareOutcome::BelowPool, 3.0);
-        record(&mut ledger, ShareOutcome::Lost(RejectReason::PoolLost), 4.0);
+        let mut totals = Totals::default();
+        add(&mut totals, ShareOutcome::Accepted, 4.0);
+        add(&mut totals, ShareOutcome::BelowPool, 3.0);
+        add(&mut totals, ShareOutcome::Lost(RejectReason::PoolLost), 4.0);
         let stale = ShareOutcome::RefusedHere(RejectReason::Stale);
-        record(&mut ledger, stale, 0.0);
-        let pool = &ledger.pools[PoolSlot::A];
+        add(&mut totals, stale, 0.0);
+        let pool = &totals.pools[PoolSlot::A];
         assert_eq!((pool.work, pool.work_squares), (7.0, 25.0));
         assert_eq!(
-            pool.difficulty_sum, 4.0,
+            pool.shares.difficulty_sum, 4.0,
             "what the pool credits is another thing"
         );
-        assert_eq!(ledger.workers["rig"].work[PoolSlot::A], 7.0);
+        assert_eq!(totals.workers["rig"].work[PoolSlot::A], 7.0);
         // A block is one whatever became of the share.
         let block = pool.last_block.as_ref().unwrap();
         assert_eq!(
@@ -322,23 +249,48 @@ mod tests {
 
     #[test]
     fn what_was_seen_before_us_counts_until_it_is_beaten() {
-        let mut ledger = Ledger::default();
-        ledger.remember_best([("rig".to_owned(), 4.5), ("other".to_owned(), 9.0)]);
-        assert_eq!(ledger.workers["rig"].best_ever(), Some(4.5));
-        record(&mut ledger, ShareOutcome::Accepted, 4.0);
-        assert_eq!(ledger.workers["rig"].best_ever(), Some(5.0));
-        assert_eq!(ledger.workers["other"].best_ever(), Some(9.0));
-        ledger.remember_best((0..2 * MOST_WORKERS).map(|number| (number.to_string(), 1.0)));
-        assert_eq!(ledger.workers.len(), MOST_WORKERS);
+        let mut totals = Totals::default();
+        totals.remember_best([("rig".to_owned(), 4.5), ("other".to_owned(), 9.0)]);
+        assert_eq!(totals.workers["rig"].best_ever(), Some(4.5));
+        add(&mut totals, ShareOutcome::Accepted, 4.0);
+        assert_eq!(totals.workers["rig"].best_ever(), Some(5.0));
+        assert_eq!(totals.workers["other"].best_ever(), Some(9.0));
+        totals.remember_best((0..2 * MOST_WORKERS).map(|number| (number.to_string(), 1.0)));
+        assert_eq!(totals.workers.len(), MOST_WORKERS);
     }
 
     #[test]
-    fn a_state_file_of_before_is_read() {
-        let text =
-            r#"{"pools": {"A": {"accepted": 3}, "B": {}}, "workers": {"rig": {"accepted": 3}}}"#;
-        let ledger: Ledger = serde_json::from_str(text).unwrap();
-        assert_eq!(ledger.pools[PoolSlot::A].accepted, 3);
-        assert_eq!(ledger.pools[PoolSlot::A].work, 0.0);
-        assert_eq!(ledger.workers["rig"].work[PoolSlot::B], 0.0);
+    fn a_state_file_of_before_is_read_and_keeps_its_form() {
+        let text = r#"{
+            "pools": {
+                "A": {
+                    "accepted": 3, "rejected": {"stale": 2, "other": 1}, "lost": 4, "difficulty_sum": 12.5, "work": 14.0,
+                    "work_squares": 70.0, "blocks": 1,
+                    "last_block": {"worker": "rig", "unix_ms": 5, "fate": {"rejected": "high-hash"}}, "seconds": 6.5,
+                    "best": {"difficulty": 9.5, "unix_ms": 8, "pool": "A"}
+                },
+                "B": {}
+            },
+            "workers": {
+                "rig": {
+                    "accepted": 3, "rejected": 5, "difficulty_sum": 12.0, "work": {"A": 14.0, "B": 2.0},
+                    "best": {"difficulty": 9.5, "unix_ms": 8, "pool": "A"}, "best_before": 10.5, "last_share": 9
+                },
+                "older": {"accepted": 1}
+            },
+            "refused": {"duplicate": 2}
+        }"#;
+        let totals: Totals = serde_json::from_str(text).unwrap();
+        assert_eq!(totals.pools[PoolSlot::A].shares.rejected["stale"], 2);
+        assert_eq!(totals.pools[PoolSlot::B], PoolTotals::default());
+        assert_eq!(totals.workers["rig"].shares.rejected, 5);
+        assert_eq!(totals.workers["older"].work[PoolSlot::B], 0.0);
+        let read: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut written = serde_json::to_value(&totals).unwrap();
+        assert_eq!(written["pools"]["A"], read["pools"]["A"]);
+        let rig = written["workers"]["rig"].as_object_mut().unwrap();
+        assert_eq!(rig.remove("lost"), Some(0.into()), "older files lack it");
+        assert_eq!(written["workers"]["rig"], read["workers"]["rig"]);
+        assert_eq!(written["refused"], read["refused"]);
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use ::log::Level;
 use serde_json::{Map, Value, json};
 
-use crate::core::fact::{Fact, ShareOutcome, ShareResult};
+use crate::core::fact::{Fact, ShareResult};
 use crate::observe::time::rfc3339;
 use crate::observe::wallet::{shorten_addresses, shorten_change, shorten_user};
-use crate::stratum::reject::{Reject, RejectClass};
+use crate::stratum::reject::Reject;
 use crate::units::{Client, Difficulty, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm};
 
 use super::name::{Name, cause_label};
@@ -345,23 +345,13 @@ impl Fields {
     }
 
     fn share(&mut self, share: &ShareResult) {
-        let (outcome, reason, reject) = match &share.outcome {
-            ShareOutcome::Accepted => ("accepted", None, None),
-            ShareOutcome::BelowPool => ("below_pool", None, None),
-            ShareOutcome::RejectedByPool(reject) => {
-                let class = RejectClass::of(reject).label();
-                ("rejected", Some(class), Some(reject))
-            }
-            ShareOutcome::RefusedHere(reason) => ("refused", Some(reason.label()), None),
-            ShareOutcome::Lost(reason) => ("lost", Some(reason.label()), None),
-        };
         self.miner(share.miner);
         self.text("worker", &share.worker);
         self.put("pool", share.slot.map(PoolSlot::name));
         self.put("job", share.job.map(|job| job.to_string()));
-        self.put("outcome", outcome);
-        self.put("reason", reason);
-        self.reject(reject);
+        self.put("outcome", share.outcome.name());
+        self.put("reason", share.outcome.reason());
+        self.reject(share.outcome.reject());
         self.put("difficulty", share.credit.map(Difficulty::get));
         self.put("true_difficulty", share.true_difficulty);
         self.put("latency_ms", share.latency.map(milliseconds));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ::log::Level;
 
-use crate::core::fact::{Fact, ShareOutcome, SwitchCause, TurnedAway};
+use crate::core::fact::{Fact, SwitchCause, TurnedAway};
 
 macro_rules! names {
     ($($name:ident $text:literal,)*) => {
@@ -176,12 +176,8 @@ pub fn level(fact: &Fact) -> Level {
         // Where the money goes: whoever did not change it has to see that somebody did.
         Fact::ConfigApplied { payout: true, .. } => Level::Warn,
         Fact::ConfigApplied { payout: false, .. } => Level::Info,
-        Fact::ShareResult(share) => match share.outcome {
-            ShareOutcome::Accepted | ShareOutcome::BelowPool => Level::Info,
-            ShareOutcome::RejectedByPool(_)
-            | ShareOutcome::RefusedHere(_)
-            | ShareOutcome::Lost(_) => Level::Warn,
-        },
+        Fact::ShareResult(share) if share.outcome.is_good() => Level::Info,
+        Fact::ShareResult(_) => Level::Warn,
         Fact::MinerConnected { .. }
         | Fact::MinerLags { .. }
         | Fact::MinerAuthorized { .. }

@@ -85,10 +85,8 @@ pub(super) struct Shares {
     difficulty: PerPool<Counter>,
     below_pool: PerPool<IntCounter>,
     rejected: PerPool<IntCounter>,
-    /// In the order of [`RejectClass::ALL`].
-    classes: PerPool<Vec<IntCounter>>,
-    /// In the order of [`RejectReason::ALL`].
-    refused: Vec<IntCounter>,
+    classes: IntCounterVec,
+    refused: IntCounterVec,
     lost: PerPool<IntCounter>,
     latency: PerPool<Histogram>,
     pub(super) blocks: PerPool<IntCounter>,
@@ -106,6 +104,15 @@ impl Shares {
             "Shares that the proxy refused itself",
             &["reason"],
         )?;
+        // So that all are there from the start.
+        for class in RejectClass::ALL {
+            for slot in PoolSlot::ALL {
+                classes.with_label_values(&[slot.name(), class.label()]);
+            }
+        }
+        for reason in RejectReason::ALL {
+            refused.with_label_values(&[reason.label()]);
+        }
         Ok(Self {
             submitted: make.count("dpmp_shares_submitted_total", "Shares submitted by miners")?,
             unanswered: make.count(
@@ -124,15 +131,8 @@ impl Shares {
             )?,
             rejected: make
                 .counts_by_pool("dpmp_shares_rejected_total", "Shares refused by pools")?,
-            classes: PerPool::from_fn(|slot| {
-                let class =
-                    |class: &RejectClass| classes.with_label_values(&[slot.name(), class.label()]);
-                RejectClass::ALL.iter().map(class).collect()
-            }),
-            refused: RejectReason::ALL
-                .iter()
-                .map(|reason| refused.with_label_values(&[reason.label()]))
-                .collect(),
+            classes,
+            refused,
             lost: make.counts_by_pool(
                 "dpmp_shares_lost_total",
                 "Shares that were forwarded and that the pool never answered",
@@ -151,11 +151,9 @@ impl Shares {
 
     pub(super) fn record(&self, share: &ShareResult) {
         self.submitted.inc();
-        if let ShareOutcome::RefusedHere(reason) = share.outcome {
-            let index = RejectReason::ALL.iter().position(|other| *other == reason);
-            if let Some(count) = index.and_then(|index| self.refused.get(index)) {
-                count.inc();
-            }
+        let reason = share.outcome.reason().unwrap_or_default();
+        if let ShareOutcome::RefusedHere(_) = share.outcome {
+            self.refused.with_label_values(&[reason]).inc();
         }
         let Some(slot) = share.slot else { return };
         match &share.outcome {
@@ -163,25 +161,16 @@ impl Shares {
                 self.accepted[slot].inc();
                 let credit = share.credit.map_or(0.0, |credit| credit.get());
                 self.difficulty[slot].inc_by(credit);
-                self.observe_latency(share, slot);
             }
-            ShareOutcome::RejectedByPool(reject) => {
+            ShareOutcome::RejectedByPool(_) => {
                 self.rejected[slot].inc();
-                let class = RejectClass::of(reject);
-                let index = RejectClass::ALL.iter().position(|other| *other == class);
-                if let Some(count) = index.and_then(|index| self.classes[slot].get(index)) {
-                    count.inc();
-                }
-                self.observe_latency(share, slot);
+                self.classes.with_label_values(&[slot.name(), reason]).inc();
             }
-            ShareOutcome::BelowPool => self.below_pool[slot].inc(),
             // There was no answer whose time could be taken.
-            ShareOutcome::Lost(_) => self.lost[slot].inc(),
-            ShareOutcome::RefusedHere(_) => (),
+            ShareOutcome::BelowPool => return self.below_pool[slot].inc(),
+            ShareOutcome::Lost(_) => return self.lost[slot].inc(),
+            ShareOutcome::RefusedHere(_) => return,
         }
-    }
-
-    fn observe_latency(&self, share: &ShareResult, slot: PoolSlot) {
         if let Some(latency) = share.latency {
             self.latency[slot].observe(latency.as_secs_f64());
         }

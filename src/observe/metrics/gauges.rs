@@ -107,7 +107,7 @@ impl State {
         let uptime = u32::try_from(snapshot.uptime_seconds).unwrap_or(u32::MAX);
         self.uptime.set(f64::from(uptime));
         for (slot, pool) in snapshot.pools.iter() {
-            let best = pool.totals.best.map_or(0.0, |best| best.difficulty);
+            let best = pool.totals.shares.best.map_or(0.0, |best| best.difficulty);
             self.connections[slot].set(number(pool.connections));
             self.active[slot].set(truth(pool.active_miners > 0));
             self.active_miners[slot].set(number(pool.active_miners));

@@ -6,7 +6,7 @@ use super::gauges::MAX_WORKERS;
 use super::*;
 use crate::core::fact::ShareOutcome;
 use crate::core::miner::view::{MinerView, sample_miner};
-use crate::core::stats::totals::BestShare;
+use crate::core::stats::tally::BestShare;
 use crate::observe::samples::{ADDRESS, samples, share};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
@@ -162,7 +162,7 @@ fn gauges_show_the_state() {
     pool.target_share = 0.7;
     pool.hashrate = Some(1e12);
     pool.totals.seconds = 30.0;
-    pool.totals.best = Some(BestShare {
+    pool.totals.shares.best = Some(BestShare {
         difficulty: 5e6,
         when: 1.into(),
         pool: PoolSlot::A,

@@ -1,7 +1,5 @@
 //! `GET /api/v1/miners`, one miner with its last shares, and the table as CSV.
 
-use std::collections::BTreeMap;
-
 use rouille::Response;
 use serde::Serialize;
 
@@ -9,6 +7,7 @@ use super::{Moment, part, sum};
 use crate::core::miner::view::MinerView;
 use crate::core::snapshot::Snapshot;
 use crate::core::stats::recent::RecentShare;
+use crate::core::stats::tally::ByReason;
 use crate::history::{Averages, History};
 use crate::units::{Now, PerPool, PoolSlot, When};
 use crate::web::error::{Answer, ApiError};
@@ -42,7 +41,7 @@ struct Miner<'a> {
     difficulty: Option<f64>,
     accepted: PerPool<u64>,
     rejected: u64,
-    rejected_by: &'a BTreeMap<&'static str, u64>,
+    rejected_by: &'a ByReason,
     lost: u64,
     best_share: Option<Best>,
     best_share_ever: Option<f64>,

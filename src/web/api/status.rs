@@ -1,6 +1,5 @@
 //! `GET /api/v1/status`: everything that Home shows, and `/healthz`.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -9,6 +8,7 @@ use super::alerts::Alert;
 use super::{Moment, part, sum};
 use crate::core::miner::view::MinerView;
 use crate::core::snapshot::{PoolView, Snapshot};
+use crate::core::stats::tally::ByReason;
 use crate::history::{History, Window};
 use crate::observe::wallet::shorten;
 use crate::units::{PerPool, PoolSlot};
@@ -35,7 +35,7 @@ pub struct Status {
     listen: Listen,
     hashrate: Option<f64>,
     pools: PerPool<Pool>,
-    refused_here: BTreeMap<String, u64>,
+    refused_here: ByReason,
     split: Split,
     alerts: Vec<Alert>,
 }
@@ -73,7 +73,7 @@ struct Pool {
     hashrate: Option<f64>,
     accepted: u64,
     rejected: u64,
-    rejected_by: BTreeMap<String, u64>,
+    rejected_by: ByReason,
     lost: u64,
     blocks: u64,
     best_share: Option<Best>,
@@ -275,12 +275,12 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
         version_mask: view.e2_size.map(|_| view.version_mask.clone()),
         extranonce2_size: view.e2_size,
         hashrate: hashrate_of(snapshot, slot),
-        accepted: view.totals.accepted,
-        rejected: view.totals.rejected.values().sum(),
-        rejected_by: view.totals.rejected.clone(),
-        lost: view.totals.lost,
+        accepted: view.totals.shares.accepted,
+        rejected: view.totals.shares.rejected.values().sum(),
+        rejected_by: view.totals.shares.rejected.clone(),
+        lost: view.totals.shares.lost,
         blocks: view.totals.blocks,
-        best_share: view.totals.best.map(|best| Best {
+        best_share: view.totals.shares.best.map(|best| Best {
             difficulty: best.difficulty,
             at_ms: best.when.unix_ms(moment.now),
             worker: None,

@@ -110,7 +110,7 @@ impl Core {
             ..self.rules()
         };
         for miner in self.miners.values_mut() {
-            miner.account(now.at, &rules, &mut self.ledger);
+            miner.account(now.at, &rules, &mut self.totals);
         }
         let is_up = self.pools[slot].health == Health::Up;
         match flaw {
