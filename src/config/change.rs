@@ -1,6 +1,6 @@
 //! What differs between two configs.
 
-use super::keys;
+use super::keys::{self, AnyKey};
 use super::{Config, ConfigErrors, Fault};
 use crate::units::PoolSlot;
 
@@ -10,32 +10,50 @@ pub struct Change {
     /// The key, such as `scheduler.poolA_weight`. Of `downstream_diff` only the keys of the pools are named: a
     /// changed default is a change of every pool that follows it.
     pub path: &'static str,
-    /// What it was, in the unit of the key; empty if there was none. Nothing is said of a password.
-    pub old: String,
-    /// What it is to be; `changed` for a password.
-    pub new: String,
+    /// What it was and what it is to be, in the unit of the key; the first is empty if there was none. `None` for a
+    /// secret.
+    pub values: Option<[String; 2]>,
     /// Whether it waits for a restart.
     pub needs_restart: bool,
 }
 
+impl Change {
+    /// What it was and what it is to be, for people: of a secret only that it changed.
+    pub fn shown(&self) -> [&str; 2] {
+        match &self.values {
+            Some([before, after]) => [before, after],
+            None => ["", "changed"],
+        }
+    }
+
+    /// Whether it sends the earnings elsewhere, or lets others on the way do so.
+    pub fn moves_money(&self) -> bool {
+        let is = |key: &str| self.path.ends_with(key);
+        let [_, after] = self.shown();
+        self.path.starts_with("pools.")
+            && ([".host", ".port", ".backups", ".wallet", ".user_name"]
+                .into_iter()
+                .any(is)
+                || is(".tls_fingerprint")
+                || is(".tls") && after == "false"
+                || is(".tls_insecure") && after == "true")
+    }
+}
+
 /// Every setting that differs, in the order of the reference. Empty if and only if the configs are equal.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
-    let differs = keys::all().into_iter().filter_map(|key| {
-        let (before, after) = (key.setting(old), key.setting(new));
-        (before != after).then(|| (key.info(), before, after))
-    });
-    differs
-        .map(|(key, before, after)| Change {
-            path: key.path,
-            old: if key.is_secret { String::new() } else { before },
-            new: if key.is_secret {
-                "changed".to_owned()
-            } else {
-                after
-            },
-            needs_restart: key.needs_restart,
+    let change = |key: &dyn AnyKey| {
+        let values = [key.setting(old), key.setting(new)];
+        (values[0] != values[1]).then(|| {
+            let info = key.info();
+            Change {
+                path: info.path,
+                values: (!info.is_secret).then_some(values),
+                needs_restart: info.needs_restart,
+            }
         })
-        .collect()
+    };
+    keys::all().into_iter().filter_map(change).collect()
 }
 
 /// Whether a config may take the place of one that is in force. A pool that is set up and mined for is not lost by a

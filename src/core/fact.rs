@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::config::Change;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{
@@ -296,10 +297,8 @@ pub enum Fact {
     },
     /// The owner changed something that is in force now.
     ConfigApplied {
-        /// What, one sentence each.
-        changes: Vec<String>,
-        /// Whether a wallet or a pool's address is among it: where the money goes.
-        payout: bool,
+        /// What.
+        changes: Vec<Change>,
         /// Who changed it.
         source: Source,
     },

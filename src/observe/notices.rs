@@ -197,7 +197,6 @@ mod tests {
         assert_eq!(all[&Trouble::Log].unix_ms, 4);
         let applied = Fact::ConfigApplied {
             changes: vec![],
-            payout: false,
             source: Source::File,
         };
         notices.note(&applied, 5);

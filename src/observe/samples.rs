@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::config::Change;
 use crate::core::fact::{
     Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause, TurnedAway,
 };
@@ -30,6 +31,14 @@ pub(crate) fn share(outcome: ShareOutcome) -> Fact {
         latency: Some(Duration::from_micros(48_250)),
         block: false,
     }))
+}
+
+fn change(path: &'static str, values: [&str; 2]) -> Change {
+    Change {
+        path,
+        values: Some(values.map(str::to_owned)),
+        needs_restart: false,
+    }
 }
 
 /// A refusal by a pool that quotes the wallet.
@@ -205,13 +214,11 @@ pub(crate) fn samples() -> Vec<Fact> {
             forwarded: true,
         },
         Fact::ConfigApplied {
-            changes: vec![format!("pools.A.wallet: nakamoto -> {ADDRESS}")],
-            payout: true,
+            changes: vec![change("pools.A.wallet", ["nakamoto", ADDRESS])],
             source: Source::Page(Ipv4Addr::LOCALHOST.into()),
         },
         Fact::ConfigApplied {
-            changes: vec!["scheduler.poolA_weight: 50 -> 70".into()],
-            payout: false,
+            changes: vec![change("scheduler.poolA_weight", ["50", "70"])],
             source: Source::File,
         },
         Fact::LoggedIn {

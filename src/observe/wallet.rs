@@ -38,22 +38,20 @@ pub(super) fn shorten_addresses(text: &str) -> Cow<'_, str> {
     shorten_words(text, SHORTEST_ADDRESS)
 }
 
-/// Shortens the values in a sentence about a changed setting if that setting is a wallet, which may be a short name.
-pub(super) fn shorten_change(sentence: &str) -> Cow<'_, str> {
-    const KEY: &str = ".wallet";
-    if let Some(at) = sentence.find(KEY) {
-        let (key, values) = sentence.split_at(at + KEY.len());
-        return Cow::Owned(format!("{key}{}", shorten_words(values, 5)));
+/// Shortens the wallets in the value of a setting, which may be short names if the setting is for wallets.
+pub(super) fn shorten_setting<'a>(path: &str, value: &'a str) -> Cow<'a, str> {
+    if path.ends_with(".wallet") {
+        shorten_words(value, 5)
+    } else if path.ends_with(".backups") {
+        Cow::Owned(shorten_before_at(value))
+    } else {
+        shorten_addresses(value)
     }
-    if sentence.contains(".backups: ") {
-        return Cow::Owned(shorten_before_at(sentence));
-    }
-    shorten_addresses(sentence)
 }
 
 /// Shortens what stands between `://` and the last `@` of each address: a wallet, or the name of an account.
-fn shorten_before_at(sentence: &str) -> String {
-    let mut parts = sentence.split("://");
+fn shorten_before_at(value: &str) -> String {
+    let mut parts = value.split("://");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let end = part.find('"').unwrap_or(part.len());
@@ -155,8 +153,8 @@ fn replace_words(text: &str, word: &str, by: &str) -> String {
 fn redact_changes(line: &str) -> Option<String> {
     let mut event: Value = serde_json::from_str(line).ok()?;
     for change in event.get_mut("changes")?.as_array_mut()? {
-        if let Some(sentence) = change.as_str() {
-            *change = shorten_change(sentence).into_owned().into();
+        if let Some((path, values)) = change.as_str().and_then(|text| text.split_once(": ")) {
+            *change = format!("{path}: {}", shorten_setting(path, values)).into();
         }
     }
     let end = if line.ends_with('\n') { "\n" } else { "" };
@@ -232,10 +230,11 @@ mod tests {
     #[test]
     fn wallets_of_backups_are_shortened() {
         assert_eq!(
-            shorten_change(
-                r#"pools.A.backups: [] -> ["stratum+tcp://satoshi@pool.com:3333","stratum+ssl://nakamoto@mail.org@pool.com:443","stratum+tcp://longername.com:1"]"#
+            shorten_setting(
+                "pools.A.backups",
+                r#"["stratum+tcp://satoshi@pool.com:3333","stratum+ssl://nakamoto@mail.org@pool.com:443","stratum+tcp://longername.com:1"]"#
             ),
-            r#"pools.A.backups: [] -> ["stratum+tcp://sa…@pool.com:3333","stratum+ssl://na…@mail.org@pool.com:443","stratum+tcp://longername.com:1"]"#
+            r#"["stratum+tcp://sa…@pool.com:3333","stratum+ssl://na…@mail.org@pool.com:443","stratum+tcp://longername.com:1"]"#
         );
     }
 
@@ -276,14 +275,9 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_a_wallet_shows_neither_value() {
-        assert_eq!(
-            shorten_change("pools.A.wallet: satoshi -> nakamoto"),
-            "pools.A.wallet: sa… -> na…"
-        );
-        assert_eq!(
-            shorten_change("pools.A.port: 3333 -> 3334"),
-            "pools.A.port: 3333 -> 3334"
-        );
+    fn a_setting_shows_no_wallet() {
+        assert_eq!(shorten_setting("pools.A.wallet", "satoshi"), "sa…");
+        assert_eq!(shorten_setting("pools.A.name", "satoshi"), "satoshi");
+        assert_eq!(shorten_setting("pools.A.user_name", ADDRESS), "bc1q…5mdq");
     }
 }

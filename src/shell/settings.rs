@@ -256,8 +256,7 @@ impl Settings {
         }
         self.context.live.want(Arc::new(loaded.config));
         facts.push(Fact::ConfigApplied {
-            changes: changes.iter().map(sentence).collect(),
-            payout: changes.iter().any(moves_money),
+            changes: changes.clone(),
             source,
         });
         (changes, facts)
@@ -285,25 +284,4 @@ impl Settings {
 /// What tells one version of the file from another.
 pub fn etag(contents: &[u8]) -> String {
     hex::encode(&Sha256::digest(contents)[..16])
-}
-
-/// Whether a change sends the earnings elsewhere, or lets others on the way do so.
-fn moves_money(change: &Change) -> bool {
-    let is = |key: &str| change.path.ends_with(key);
-    change.path.starts_with("pools.")
-        && ([".host", ".port", ".backups", ".wallet", ".user_name"]
-            .into_iter()
-            .any(is)
-            || is(".tls_fingerprint")
-            || is(".tls") && change.new == "false"
-            || is(".tls_insecure") && change.new == "true")
-}
-
-fn sentence(change: &Change) -> String {
-    let when = if change.needs_restart {
-        " (after a restart)"
-    } else {
-        ""
-    };
-    format!("{}: {} -> {}{when}", change.path, change.old, change.new)
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use ::log::Level;
 use serde_json::{Map, Value, json};
 
+use crate::config::Change;
 use crate::core::fact::{Fact, ShareResult};
 use crate::observe::time::rfc3339;
-use crate::observe::wallet::{shorten_addresses, shorten_change, shorten_user};
+use crate::observe::wallet::{shorten_addresses, shorten_setting, shorten_user};
 use crate::stratum::reject::Reject;
 use crate::units::{Client, Difficulty, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm};
 
@@ -288,23 +289,10 @@ impl Fields {
                 self.put("difficulty", *difficulty);
                 self.put("forwarded", *forwarded);
             }
-            Fact::ConfigApplied {
-                changes,
-                payout,
-                source,
-            } => {
-                let sentences: Vec<_> = changes
-                    .iter()
-                    .map(|change| {
-                        if self.show_wallets {
-                            cut(change)
-                        } else {
-                            cut(&shorten_change(change))
-                        }
-                    })
-                    .collect();
+            Fact::ConfigApplied { changes, source } => {
+                let sentences: Vec<_> = changes.iter().map(|change| self.change(change)).collect();
                 self.put("changes", sentences);
-                self.put("payout", *payout);
+                self.put("payout", changes.iter().any(Change::moves_money));
                 self.put("source", source.name());
                 self.put("address", source.address().map(|from| from.to_string()));
             }
@@ -342,6 +330,23 @@ impl Fields {
             }
             Fact::LogDropped { lines } => self.put("lines", *lines),
         }
+    }
+
+    /// A change of a setting as a sentence.
+    fn change(&self, change: &Change) -> String {
+        let [before, after] = change.shown().map(|value| {
+            if self.show_wallets {
+                value.into()
+            } else {
+                shorten_setting(change.path, value)
+            }
+        });
+        let when = if change.needs_restart {
+            " (after a restart)"
+        } else {
+            ""
+        };
+        cut(&format!("{}: {before} -> {after}{when}", change.path))
     }
 
     fn share(&mut self, share: &ShareResult) {

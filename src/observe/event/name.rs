@@ -4,6 +4,7 @@ use std::fmt;
 
 use ::log::Level;
 
+use crate::config::Change;
 use crate::core::fact::{Fact, SwitchCause, TurnedAway};
 
 macro_rules! names {
@@ -174,8 +175,10 @@ pub fn level(fact: &Fact) -> Level {
             | TurnedAway::TlsFailed(_) => Level::Warn,
         },
         // Where the money goes: whoever did not change it has to see that somebody did.
-        Fact::ConfigApplied { payout: true, .. } => Level::Warn,
-        Fact::ConfigApplied { payout: false, .. } => Level::Info,
+        Fact::ConfigApplied { changes, .. } if changes.iter().any(Change::moves_money) => {
+            Level::Warn
+        }
+        Fact::ConfigApplied { .. } => Level::Info,
         Fact::ShareResult(share) if share.outcome.is_good() => Level::Info,
         Fact::ShareResult(_) => Level::Warn,
         Fact::MinerConnected { .. }

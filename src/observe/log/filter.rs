@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use log::{Level, LevelFilter};
 
-use crate::config::Logging;
+use crate::config::{Change, Logging};
 use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
 
@@ -59,7 +59,7 @@ impl Filter {
 
     pub(super) fn passes(&self, fact: &Fact) -> bool {
         // Where the earnings go is never changed in silence, whatever the filter says.
-        let moves_money = matches!(fact, Fact::ConfigApplied { payout: true, .. });
+        let moves_money = matches!(fact, Fact::ConfigApplied { changes, .. } if changes.iter().any(Change::moves_money));
         moves_money || self.lets_pass(event::level(fact), event::name(fact))
     }
 

@@ -366,10 +366,11 @@ fn saved_json(saved: &Saved) -> Value {
 }
 
 fn change_json(change: &Change) -> Value {
+    let [old, new] = change.shown();
     json!({
         "path": change.path,
-        "old": change.old,
-        "new": change.new,
+        "old": old,
+        "new": new,
         "needs_restart": change.needs_restart,
     })
 }
