@@ -4,7 +4,7 @@
 //! and how its answers are known. Another program may have its ports, or ports that it does not have.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use anyhow::{Context, anyhow, bail};
 use crate::config;
 use crate::shell::running::{self, HEADER, Running};
 use crate::system::files::{self, backup_path};
+use crate::system::net::local;
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -137,16 +138,6 @@ fn answer_of(address: SocketAddr, instance: Option<&str>) -> anyhow::Result<Heal
     } else {
         Health::Ill(words)
     })
-}
-
-/// How to reach a service of this machine that listens on this address.
-fn local(address: SocketAddr) -> SocketAddr {
-    let host = match address.ip() {
-        IpAddr::V4(host) if host.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(host) if host.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        host @ (IpAddr::V4(_) | IpAddr::V6(_)) => host,
-    };
-    SocketAddr::new(host, address.port())
 }
 
 fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {

@@ -1,6 +1,7 @@
-//! What is taken of the system beneath: the time, threads, files, and how much there is of it.
+//! What is taken of the system beneath: the time, threads, sockets, files, and how much there is of it.
 
 pub mod clock;
 pub mod files;
+pub mod net;
 pub mod room;
 pub mod thread;

@@ -32,6 +32,7 @@ use crate::stratum::job::{Notify, network_difficulty};
 use crate::stratum::line::{LineError, LineReader};
 use crate::stratum::message::{FromPool, Outcome, PoolCall, ToPool};
 use crate::system::clock::clock;
+use crate::system::net::Deadline;
 use crate::units::{Client, Difficulty, MinerId, PoolConn, PoolSlot};
 
 /// How often a pool may hang up on `mining.configure` before it is given up.
@@ -130,11 +131,8 @@ struct Patient<'a> {
 
 impl Read for Patient<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = self.until.get().saturating_duration_since(clock());
-        if rest.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.socket.stream.set_read_timeout(Some(rest))?;
+        let left = Deadline(self.until.get()).left()?;
+        self.socket.stream.set_read_timeout(Some(left))?;
         let read = self.incoming.read(buffer)?;
         let more = u64::try_from(read).unwrap_or(u64::MAX);
         self.bytes.set(self.bytes.get().saturating_add(more));

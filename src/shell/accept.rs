@@ -1,13 +1,11 @@
 //! Lets miners in: counts them against the limits and hands each to its own reader.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::config::Config;
 use crate::core::event::CloseReason;
@@ -22,48 +20,22 @@ use crate::shell::tls::Session;
 use crate::shell::tls::miner::Certificate;
 use crate::stratum::codec::decode_miner;
 use crate::system::clock::{clock, now};
+use crate::system::net::{AFTER_FAILURE, Port};
 use crate::system::room::Room;
 use crate::system::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::units::MinerId;
 
-/// How many connections the system may hold for us: a farm comes back all at once after a restart.
-const BACKLOG: i32 = 1024;
-
-/// How long to wait after a failed accept; it is usually a lack of descriptors.
-const AFTER_FAILURE: Duration = Duration::from_millis(200);
-
-/// How long our own connection, which wakes the acceptor up to its end, may take.
-const WAKE_UP: Duration = Duration::from_millis(100);
-
 /// The open door. Dropping it does not close it: call [`stop`](Self::stop).
 #[derive(Debug)]
-pub struct Door {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-}
+pub struct Door(Port);
 
 /// Opens a port for miners, that of this key.
 ///
 /// # Errors
 /// If the port is taken or not allowed.
-pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    let open = || -> io::Result<TcpListener> {
-        let socket = RawSocket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        if let SocketAddr::V6(v6) = address {
-            // "::" serves IPv4 as well.
-            socket.set_only_v6(!v6.ip().is_unspecified())?;
-        }
-        // So that a restart need not wait for old connections to be forgotten.
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    open().with_context(|| format!("failed to listen for miners on {address} (listen.host, {key})"))
+pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<Port> {
+    Port::open(address)
+        .with_context(|| format!("failed to listen for miners on {address} (listen.host, {key})"))
 }
 
 impl Door {
@@ -72,37 +44,26 @@ impl Door {
     /// # Errors
     /// If there is no room for the thread.
     pub fn open(
-        listener: TcpListener,
+        port: Port,
         certificate: Option<Arc<Certificate>>,
         reception: Reception,
     ) -> anyhow::Result<Self> {
-        let address = listener
-            .local_addr()
-            .context("failed to read the listening address")?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let door = Self(port.clone());
         spawn("accept", SERVICE_STACK, move || {
-            accept(&listener, &stopped, certificate.as_ref(), &reception)
+            accept(&port, certificate.as_ref(), &reception)
         })
         .context("failed to start the accept thread")?;
-        Ok(Self { address, stop })
+        Ok(door)
     }
 
     /// Where miners connect.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Closes the port. It does not wait for the thread, which may itself wait for the scheduler.
     pub fn stop(self) {
-        self.stop.store(true, Ordering::SeqCst);
-        // The thread waits in accept: a connection of our own wakes it up.
-        let ip = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-        };
-        let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, self.address.port()), WAKE_UP);
+        self.0.stop();
     }
 }
 
@@ -175,23 +136,14 @@ impl Reception {
     }
 }
 
-fn accept(
-    listener: &TcpListener,
-    stop: &AtomicBool,
-    certificate: Option<&Arc<Certificate>>,
-    reception: &Reception,
-) {
+fn accept(port: &Port, certificate: Option<&Arc<Certificate>>, reception: &Reception) {
     let failed = |error: io::Error| {
         reception.tell(&Fact::AcceptFailed {
             error: error.to_string(),
         });
         std::thread::sleep(AFTER_FAILURE);
     };
-    loop {
-        let accepted = listener.accept();
-        if stop.load(Ordering::SeqCst) {
-            return;
-        }
+    while let Some(accepted) = port.accept() {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -199,7 +151,6 @@ fn accept(
                 continue;
             }
         };
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let config = reception.shared.live.get();
         let balancers = &config.listen.proxy_protocol_from;
         let from_balancer = balancers.iter().any(|own| own.contains(&peer.ip()));

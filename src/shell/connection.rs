@@ -9,27 +9,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use socket2::{SockRef, TcpKeepalive};
-
 use crate::core::event::CloseReason;
 use crate::observe::metrics::{Metrics, Side};
 use crate::shell::link::{Link, Socket};
 use crate::stratum::codec::Encode;
 use crate::stratum::line::{LineError, LineReader};
 use crate::system::clock::clock;
+use crate::system::net;
 use crate::system::thread::{WRITER_STACK, spawn};
 
 /// A write that makes no progress for this long means that the peer is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Without any traffic the system asks the peer after this long whether it is still there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-
-/// And then this often.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
-
-/// Sent data that the peer's system does not acknowledge for this long means that it is gone.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// How long a closed connection waits for the peer to close its side, so that what was written
 /// last is not lost with unread input.
@@ -67,16 +57,8 @@ pub struct Reading<'a> {
 /// # Errors
 /// If the connection is already gone.
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WRITE_PATIENCE))?;
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_EVERY);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    Ok(())
+    net::prepare(stream)?;
+    stream.set_write_timeout(Some(WRITE_PATIENCE))
 }
 
 /// Starts the writer of a connection. The returned guard belongs to the reader: when it is dropped,

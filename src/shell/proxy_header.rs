@@ -5,9 +5,9 @@
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::system::clock::clock;
+use crate::system::net::Deadline;
 
 /// How long the whole header may take. A balancer sends it at once.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ pub enum NoHeader {
 pub fn read(stream: &TcpStream) -> Result<Option<SocketAddr>, NoHeader> {
     let source = Patient {
         stream,
-        until: clock() + PATIENCE,
+        until: Deadline::after(PATIENCE),
     };
     let header = read_from(source);
     // A reader of lines waits as long as it takes.
@@ -52,18 +52,12 @@ pub fn read(stream: &TcpStream) -> Result<Option<SocketAddr>, NoHeader> {
 /// A connection that is not waited for beyond some time.
 struct Patient<'a> {
     stream: &'a TcpStream,
-    until: Instant,
+    until: Deadline,
 }
 
 impl Read for Patient<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.until.saturating_duration_since(clock());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        let mut stream = self.stream;
-        stream.read(buffer)
+        self.until.read(self.stream, buffer)
     }
 }
 
@@ -170,8 +164,7 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> Result<(), NoHeader> {
 }
 
 fn cut_short(error: &io::Error) -> NoHeader {
-    let late = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock].contains(&error.kind());
-    bad(if late {
+    bad(if error.kind() == io::ErrorKind::TimedOut {
         "no whole PROXY header in five seconds"
     } else {
         "no whole PROXY header before its end"

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustls::{Connection, Error};
 
-use crate::system::clock::clock;
+use crate::system::net::Deadline;
 
 /// How long a peer may take for the handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ impl Session {
     fn begin(mut tls: Connection, stream: &TcpStream, until: Instant) -> Result<Self, NoSession> {
         // What is written at once is bounded by the writer.
         tls.set_buffer_limit(None);
-        shake_hands(&mut tls, stream, until)?;
+        shake_hands(&mut tls, stream, Deadline(until))?;
         stream.set_read_timeout(None)?;
         Ok(Self(Mutex::new(tls)))
     }
@@ -162,8 +162,9 @@ enum NoSession {
 
 impl From<io::Error> for NoSession {
     fn from(error: io::Error) -> Self {
-        use io::ErrorKind::{BrokenPipe, ConnectionReset, WouldBlock};
-        if error.kind() == WouldBlock {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, WouldBlock};
+        // The second is that of a write.
+        if matches!(error.kind(), TimedOut | WouldBlock) {
             Self::TooSlow
         } else if matches!(error.kind(), ConnectionReset | BrokenPipe) {
             Self::HungUp
@@ -185,7 +186,7 @@ fn take_out(tls: &mut Connection) -> io::Result<Vec<u8>> {
 fn shake_hands(
     tls: &mut Connection,
     mut stream: &TcpStream,
-    until: Instant,
+    until: Deadline,
 ) -> Result<(), NoSession> {
     let mut piece = [0; PIECE];
     let mut fresh = true;
@@ -194,17 +195,10 @@ fn shake_hands(
         if !tls.is_handshaking() {
             return Ok(());
         }
-        let rest = until.saturating_duration_since(clock());
-        if rest.is_zero() {
-            return Err(NoSession::TooSlow);
+        let read = until.read(stream, &mut piece)?;
+        if read == 0 {
+            return Err(NoSession::HungUp);
         }
-        stream.set_read_timeout(Some(rest))?;
-        let read = match stream.read(&mut piece) {
-            Ok(0) => return Err(NoSession::HungUp),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
-        };
         if fresh && !is_tls(piece[0]) {
             return Err(NoSession::PlainText);
         }
@@ -238,6 +232,7 @@ mod tests {
     use super::*;
     use crate::config::Trust;
     use crate::shell::tls::pool::Tls;
+    use crate::system::clock::clock;
     use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
     /// How much goes through a connection in each direction, in bytes.

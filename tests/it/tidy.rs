@@ -82,6 +82,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
             "stratum::message",
             "stratum::reject",
             "units",
+            "system::net",
             "system::thread",
         ],
     ),

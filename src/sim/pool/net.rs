@@ -6,20 +6,19 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
-use socket2::{Domain, Socket, Type};
 
 use crate::sim::pool::ledger::{JobRecord, PoolLedger};
 use crate::sim::pool::model::PoolModel;
 use crate::sim::pool::options::PoolOptions;
 use crate::sim::pool::output::PoolOutput;
+use crate::system::net::Port;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
 /// How many lines wait for one client at most; when there are more, it is closed.
@@ -31,23 +30,18 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest line that is read at all, in bytes.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// How many clients may wait to be accepted.
-const BACKLOG: i32 = 1024;
-
 /// The threads of a pool, stopped and joined when this is dropped.
 #[derive(Debug)]
 pub(super) struct Net {
     shared: Arc<Shared>,
     address: SocketAddr,
-    acceptor: Mutex<Option<JoinHandle<()>>>,
+    acceptor: Mutex<Option<(Port, JoinHandle<()>)>>,
     ticker: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Whether the acceptor is to go on.
-    accepting: AtomicBool,
     /// Wakes the ticker, whose next deadline may have changed; full if it will wake anyway.
     wake: Sender<()>,
 }
@@ -86,8 +80,7 @@ struct Queued {
 impl Net {
     pub(super) fn start(options: PoolOptions) -> io::Result<Self> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-        let listener = listen_on(wanted)?;
-        let address = listener.local_addr()?;
+        let port = Port::open(wanted)?;
         let unix = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_secs());
         let unix = u32::try_from(unix).unwrap_or(0);
         let (wake, woken) = bounded(1);
@@ -98,18 +91,17 @@ impl Net {
                 readers: Vec::new(),
                 stopping: false,
             }),
-            accepting: AtomicBool::new(true),
             wake,
         });
         let ticking = Arc::clone(&shared);
         let ticker = spawn("simpool-tick", PARSER_STACK, move || tick(&ticking, &woken))?;
         let net = Self {
             shared,
-            address,
+            address: port.address(),
             acceptor: Mutex::new(None),
             ticker: Some(ticker),
         };
-        net.accept_on(listener)?;
+        net.accept_on(port)?;
         Ok(net)
     }
 
@@ -134,27 +126,25 @@ impl Net {
     }
 
     pub(super) fn stop_listening(&self) {
-        let mut acceptor = self.acceptor.lock();
-        self.shared.accepting.store(false, Ordering::SeqCst);
-        if let Some(handle) = acceptor.take() {
-            // A connection to ourselves gets the acceptor out of its wait.
-            let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
-            let _ = handle.join();
+        if let Some((port, acceptor)) = self.acceptor.lock().take() {
+            port.stop();
+            let _ = acceptor.join();
         }
     }
 
     pub(super) fn listen(&self) -> io::Result<()> {
-        self.accept_on(listen_on(self.address)?)
+        self.accept_on(Port::open(self.address)?)
     }
 
-    fn accept_on(&self, listener: TcpListener) -> io::Result<()> {
-        let mut acceptor = self.acceptor.lock();
-        self.shared.accepting.store(true, Ordering::SeqCst);
-        let shared = Arc::clone(&self.shared);
-        let handle = spawn("simpool-accept", WRITER_STACK, move || {
-            accept(&shared, &listener);
+    fn accept_on(&self, port: Port) -> io::Result<()> {
+        let (shared, accepting) = (Arc::clone(&self.shared), port.clone());
+        let acceptor = spawn("simpool-accept", WRITER_STACK, move || {
+            while let Some(accepted) = accepting.accept() {
+                // Without a descriptor or a thread left for it, the client is closed.
+                let _ = accepted.and_then(|(stream, _)| begin(&shared, stream));
+            }
         })?;
-        *acceptor = Some(handle);
+        *self.acceptor.lock() = Some((port, acceptor));
         Ok(())
     }
 }
@@ -174,26 +164,6 @@ impl Drop for Net {
         for thread in readers.into_iter().chain(self.ticker.take()) {
             let _ = thread.join();
         }
-    }
-}
-
-/// Listens with a longer backlog than std's, since farms connect all at once.
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
-    loop {
-        let accepted = listener.accept();
-        if !shared.accepting.load(Ordering::SeqCst) {
-            return;
-        }
-        // Without a descriptor or a thread left for it, the client is closed.
-        let _ = accepted.and_then(|(stream, _)| begin(shared, stream));
     }
 }
 

@@ -1,0 +1,237 @@
+//! Sockets as all parts of the program want them: ports that can be stopped, peers that vanish and are noticed, and
+//! reads and writes that end in time.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::system::clock::clock;
+use crate::units::later;
+
+/// How long to wait after a failed accept; it is usually a lack of descriptors.
+pub const AFTER_FAILURE: Duration = Duration::from_millis(200);
+
+/// How many connections the system may hold for us: a farm comes back all at once after a restart.
+const BACKLOG: i32 = 1024;
+
+/// How long our own connection, which ends the wait in accept, may take.
+const WAKE_UP: Duration = Duration::from_millis(100);
+
+/// Without any traffic the system asks the peer after this long whether it is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// And then this often.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// Sent data that the peer's system does not acknowledge for this long means that it is gone.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+
+/// An open port. A clone is the same port, which closes with the last one.
+#[derive(Clone, Debug)]
+pub struct Port {
+    listener: Arc<TcpListener>,
+    address: SocketAddr,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Port {
+    /// Opens a port.
+    ///
+    /// # Errors
+    /// If it is taken or not allowed.
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        if let SocketAddr::V6(v6) = address {
+            // "::" serves IPv4 as well.
+            socket.set_only_v6(!v6.ip().is_unspecified())?;
+        }
+        // So that a restart need not wait for old connections to be forgotten.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from(socket);
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener: Arc::new(listener),
+            stopped: Arc::default(),
+        })
+    }
+
+    /// Where it listens; the port is the real one if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for the next connection; `None` once the port is stopped. An IPv4 peer of a port that serves both is seen
+    /// as what it is.
+    pub fn accept(&self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        let accepted = self.listener.accept();
+        if self.stopped.load(Ordering::SeqCst) {
+            return None;
+        }
+        Some(accepted.map(|(stream, peer)| {
+            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+            (stream, peer)
+        }))
+    }
+
+    /// Lets nobody in any more, and ends the wait of whoever accepts.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // On Linux this is enough, and it waits for nothing; elsewhere a connection of our own ends the wait.
+        let closed = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
+        let linux = cfg!(any(target_os = "linux", target_os = "android"));
+        if !(linux && closed.is_ok()) {
+            let _ = TcpStream::connect_timeout(&local(self.address), WAKE_UP);
+        }
+    }
+}
+
+/// How to reach a port of this machine that is open on this address.
+pub fn local(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Has a new connection send without delay, and end if its peer has vanished.
+///
+/// # Errors
+/// If the connection is gone.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
+}
+
+/// When something has to be done, in however small steps a peer lets us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(pub Instant);
+
+impl Deadline {
+    /// So long from now on.
+    pub fn after(patience: Duration) -> Self {
+        Self(later(clock(), patience))
+    }
+
+    /// How much time is left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] if none is.
+    pub fn left(self) -> io::Result<Duration> {
+        let left = self.0.saturating_duration_since(clock());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        Ok(left)
+    }
+
+    /// Reads what is there, or waits for it. It leaves the connection with a read timeout.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] if nothing comes in time, or what the connection fails with.
+    pub fn read(self, mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            stream.set_read_timeout(Some(self.left()?))?;
+            match stream.read(buffer) {
+                Err(error) if passes(&error) => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Writes all of it. It leaves the connection with a write timeout.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] if the peer does not take it in time, or what the connection fails with.
+    pub fn write_all(self, mut stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            stream.set_write_timeout(Some(self.left()?))?;
+            match stream.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if passes(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether to try again: a signal came in between, or the time may be over, which the clock decides.
+fn passes(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::thread::{WRITER_STACK, spawn};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn any_port() -> Port {
+        Port::open((Ipv4Addr::LOCALHOST, 0).into()).unwrap()
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_for_a_connection() {
+        for host in [
+            IpAddr::from(Ipv4Addr::LOCALHOST),
+            Ipv4Addr::UNSPECIFIED.into(),
+        ] {
+            let port = Port::open((host, 0).into()).unwrap();
+            let client = TcpStream::connect(local(port.address())).unwrap();
+            let (_, peer) = port.accept().unwrap().unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+            let accepting = port.clone();
+            let ended = move || accepting.accept().is_none();
+            let acceptor = spawn("acceptor", WRITER_STACK, ended).unwrap();
+            port.stop();
+            assert!(acceptor.join().unwrap());
+        }
+    }
+
+    #[test]
+    fn reads_and_writes_end_in_time() {
+        let port = any_port();
+        let client = TcpStream::connect(port.address()).unwrap();
+        let (server, _) = port.accept().unwrap().unwrap();
+        let mut buffer = [0; 4];
+        let late = |result: io::Result<()>| result.unwrap_err().kind() == ErrorKind::TimedOut;
+        assert!(late(
+            Deadline::after(SHORT).read(&client, &mut buffer).map(drop)
+        ));
+        Deadline::after(PATIENCE)
+            .write_all(&server, b"abc")
+            .unwrap();
+        assert_eq!(
+            Deadline::after(PATIENCE)
+                .read(&client, &mut buffer)
+                .unwrap(),
+            3
+        );
+        // Nobody reads it.
+        let much = vec![0; 64 << 20];
+        assert!(late(Deadline::after(SHORT).write_all(&client, &much)));
+        assert!(late(Deadline(clock()).write_all(&client, b"x")));
+    }
+}
