@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Trust;
-use crate::core::fact::Fact;
+use crate::core::fact::{Fact, ShareOutcome};
 use crate::core::pool::blocks::Candidate;
 use crate::stratum::job::BlockHash;
 use crate::stratum::message::{ToMiner, ToPool};
@@ -49,8 +49,8 @@ pub enum Action {
     KeepAnswer {
         /// Its hash.
         hash: BlockHash,
-        /// In words.
-        answer: String,
+        /// How its share ended.
+        outcome: ShareOutcome,
     },
     /// Accept no more miners.
     StopListening,

@@ -7,6 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::Change;
+use crate::core::event::CloseReason;
+use crate::core::pool::connection::Loss;
+use crate::core::pool::health::Outage;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{
@@ -66,7 +69,7 @@ pub enum Fact {
         /// The name of its worker, if it said one.
         worker: Option<String>,
         /// How it ended.
-        reason: String,
+        reason: CloseReason,
         /// How long it stood.
         connected: Duration,
         /// Shares that the pools accepted.
@@ -154,7 +157,7 @@ pub enum Fact {
         /// The connection.
         conn: PoolConn,
         /// Why.
-        reason: String,
+        reason: Loss,
         /// Shares that were waiting for an answer.
         unanswered: usize,
     },
@@ -168,7 +171,7 @@ pub enum Fact {
         /// Which pool.
         slot: PoolSlot,
         /// Why.
-        reason: String,
+        reason: Outage,
     },
     /// A pool has authorized miners and sent none of them a job.
     PoolNoJob {
@@ -292,8 +295,8 @@ pub enum Fact {
         worker: String,
         /// The block's hash.
         hash: BlockHash,
-        /// What became of it, in words.
-        answer: String,
+        /// What became of it.
+        outcome: ShareOutcome,
     },
     /// The owner changed something that is in force now.
     ConfigApplied {
@@ -449,6 +452,17 @@ impl ShareOutcome {
         }
     }
 
+    /// The answer to a block candidate, in words.
+    pub fn answer(&self) -> String {
+        match self {
+            Self::Accepted | Self::BelowPool => "accepted".to_owned(),
+            Self::RejectedByPool(reject) => format!("rejected: {reject}"),
+            Self::RefusedHere(reason) | Self::Lost(reason) => {
+                format!("no answer: {}", reason.message())
+            }
+        }
+    }
+
     /// Whether it was good enough for what the miner was asked for.
     pub fn is_good(&self) -> bool {
         self.reason().is_none()
@@ -545,10 +559,10 @@ pub struct TlsFault {
 }
 
 /// Why another address is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Failover {
     /// The one before could not be used; its last trouble.
-    Unusable(String),
+    Unusable(Outage),
     /// It rejected so many of so many shares.
     Rejects {
         /// Shares that it rejected.
@@ -564,7 +578,7 @@ impl Failover {
     /// In words.
     pub fn text(&self) -> String {
         match self {
-            Self::Unusable(trouble) => trouble.clone(),
+            Self::Unusable(trouble) => trouble.to_string(),
             Self::Rejects { rejected, answered } => {
                 format!("it rejected {rejected} of {answered} shares, or did not answer them")
             }

@@ -19,9 +19,9 @@ use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, ShareResult, TurnedAway};
 use crate::core::miner::session::{Authorization, Session};
-use crate::core::pool::Health;
 use crate::core::pool::connection::open::Open;
 use crate::core::pool::connection::{Identity, Upstream};
+use crate::core::pool::health::Health;
 use crate::core::pool::verdict::LastAnswers;
 use crate::core::split::schedule::{Rules, Schedule};
 use crate::core::stats::meter::Meter;
@@ -303,7 +303,7 @@ impl Miner {
                 .session
                 .has_user()
                 .then(|| self.session.worker().to_owned()),
-            reason: reason.to_string(),
+            reason: reason.clone(),
             connected: turn.now.at.saturating_duration_since(self.opened.at),
             accepted: self.stats.all.accepted,
             rejected: self.stats.all.rejected.values().sum(),

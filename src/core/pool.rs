@@ -7,6 +7,7 @@ pub mod connection;
 pub mod dialer;
 pub mod extras;
 pub mod facts;
+pub mod health;
 pub mod probe;
 mod scout;
 pub mod survey;
@@ -24,6 +25,7 @@ use crate::core::pool::connection::open::Step;
 use crate::core::pool::connection::{Loss, Talk, Upstream};
 use crate::core::pool::dialer::Dialer;
 use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::health::{Health, Outage};
 use crate::core::pool::survey::Survey;
 use crate::core::pool::verdict::news::{Left, News};
 use crate::core::pool::verdict::{Answers, Flaw};
@@ -101,20 +103,9 @@ pub struct Pool {
     /// Since when.
     pub health_since: When,
     /// Why it is down.
-    pub trouble: Option<String>,
+    pub trouble: Option<Loss>,
     /// When it is dialled.
     pub dialer: Dialer,
-}
-
-/// A pool's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Nobody needed it so far.
-    Unknown,
-    /// At least one connection is authorized.
-    Up,
-    /// It is needed and no connection is authorized.
-    Down,
 }
 
 impl Pool {
@@ -327,15 +318,13 @@ impl Pool {
         since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
-    /// Why it is of no use, in words.
-    pub fn why_useless(&self) -> String {
-        match (self.health, &self.trouble) {
-            (Health::Up, _) if self.is_set_aside() => self
-                .flaw()
-                .map_or_else(String::new, |(flaw, _)| flaw.text().to_owned()),
-            (Health::Up, _) => "it gives no work".to_owned(),
-            (_, Some(trouble)) => trouble.clone(),
-            (_, None) => "it could not be used".to_owned(),
+    /// Why it is of no use.
+    pub fn why_useless(&self) -> Outage {
+        match (self.health, self.flaw(), &self.trouble) {
+            (Health::Up, Some((flaw, _)), _) => Outage::Flaw(flaw),
+            (Health::Up, None, _) => Outage::NoWork,
+            (Health::Unknown | Health::Down, _, Some(loss)) => Outage::Lost(loss.clone()),
+            (Health::Unknown | Health::Down, _, None) => Outage::Unknown,
         }
     }
 
@@ -346,7 +335,7 @@ impl Pool {
 
     fn went_down(&mut self, loss: &Loss, now: Now) -> bool {
         let changed = self.set_health(Health::Down, now);
-        self.trouble = Some(loss.to_string());
+        self.trouble = Some(loss.clone());
         changed
     }
 

@@ -9,15 +9,16 @@ use crate::config::DifficultyLimits;
 use crate::core::Core;
 use crate::core::miner::view::MinerView;
 use crate::core::payout::Payout;
-use crate::core::pool::Health;
 use crate::core::pool::connection::open::Open;
 use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::health::{Health, Outage};
+use crate::core::pool::verdict::Flaw;
 use crate::core::stats::departed::Departed;
 use crate::core::stats::totals::{PoolTotals, Totals};
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::HandedOut;
 use crate::stratum::job::network_difficulty;
-use crate::units::{Difficulty, Now, PerPool, PoolSlot, When};
+use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
 
 /// What must outlive a restart: the content of the state file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -82,14 +83,12 @@ pub struct PoolView {
     pub chain: String,
     /// The part of the work that it is to get, from 0 to 1.
     pub target_share: f64,
-    /// `unknown`, `up` or `down`.
-    pub health: &'static str,
+    /// Whether it can be used; one that is up and no good is down here.
+    pub health: Health,
     /// Since when, in milliseconds since 1970.
     pub health_since: u64,
     /// Why it is down.
-    pub trouble: Option<String>,
-    /// What is wrong with it though it can be reached: the label of a [`Flaw`](crate::core::pool::verdict::Flaw).
-    pub flaw: Option<&'static str>,
+    pub outage: Option<Outage>,
     /// Since when connections are authorized and none was given a job, in milliseconds since 1970.
     pub jobless_since: Option<u64>,
     /// Since when the other pool has left the block that its jobs stand on, in milliseconds since 1970.
@@ -108,8 +107,8 @@ pub struct PoolView {
     pub active_miners: usize,
     /// The size of its extranonce2, in bytes, if known.
     pub e2_size: Option<u8>,
-    /// The version bits that it lets miners roll, in hex.
-    pub version_mask: String,
+    /// The version bits that it lets miners roll.
+    pub version_mask: VersionMask,
     /// Shares that were kept from it because of the form of their version bits, if there are any.
     pub form_blocked: Option<FormBlocked>,
     /// How long it takes to answer a share, in seconds, if it has answered any.
@@ -128,6 +127,16 @@ pub struct PoolView {
     pub seconds: f64,
     /// What became of its shares.
     pub totals: PoolTotals,
+}
+
+impl PoolView {
+    /// What is wrong with it though it can be reached.
+    pub fn flaw(&self) -> Option<Flaw> {
+        match self.outage {
+            Some(Outage::Flaw(flaw)) => Some(flaw),
+            Some(Outage::Lost(_) | Outage::NoJob | Outage::NoWork | Outage::Unknown) | None => None,
+        }
+    }
 }
 
 /// Shares that a pool takes in neither form.
@@ -262,22 +271,19 @@ impl Core {
                 .unwrap_or_default(),
             target_share: self.config.share(slot),
             health: match pool.health {
-                Health::Unknown => "unknown",
-                Health::Up if flaw.is_some() || no_job.is_some() => "down",
-                Health::Up => "up",
-                Health::Down => "down",
+                Health::Up if flaw.is_some() || no_job.is_some() => Health::Down,
+                health @ (Health::Unknown | Health::Up | Health::Down) => health,
             },
             health_since: flaw
                 .map(|(_, since)| since)
                 .or(no_job)
                 .map_or(pool.health_since, When::from)
                 .unix_ms(now),
-            trouble: match flaw {
-                Some((flaw, _)) => Some(flaw.text().to_owned()),
-                None if no_job.is_some() => Some("it gives no job".to_owned()),
-                None => pool.trouble.clone(),
+            outage: match flaw {
+                Some((flaw, _)) => Some(Outage::Flaw(flaw)),
+                None if no_job.is_some() => Some(Outage::NoJob),
+                None => pool.trouble.clone().map(Outage::Lost),
             },
-            flaw: flaw.map(|(flaw, _)| flaw.label()),
             left_since: pool.left.map(|left| When::from(left.since).unix_ms(now)),
             jobless_since: pool
                 .jobless_since()
@@ -297,7 +303,7 @@ impl Core {
                 .filter(|miner| miner.pool == Some(slot))
                 .count(),
             e2_size: pool.facts.e2_size,
-            version_mask: pool.facts.mask.to_string(),
+            version_mask: pool.facts.mask,
             form_blocked: pool.forms.blocked,
             latency: pool.latency,
             job_at: pool.job_at.map(|at| at.unix_ms(now)),

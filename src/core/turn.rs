@@ -11,6 +11,7 @@ use crate::core::pool::Pool;
 use crate::core::pool::connection::Loss;
 use crate::core::pool::connection::open::{Open, PendingShare};
 use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::health::Outage;
 use crate::core::pool::version_form::{Change, Kind, Sending, Ways};
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
@@ -156,17 +157,10 @@ impl Turn<'_> {
         let Some(candidate) = &share.block else {
             return;
         };
-        let answer = match outcome {
-            ShareOutcome::Accepted | ShareOutcome::BelowPool => "accepted".to_owned(),
-            ShareOutcome::RejectedByPool(reject) => format!("rejected: {reject}"),
-            ShareOutcome::RefusedHere(reason) | ShareOutcome::Lost(reason) => {
-                format!("no answer: {}", reason.message())
-            }
-        };
         let hash = candidate.hash;
         self.out.push(Action::KeepAnswer {
             hash,
-            answer: answer.clone(),
+            outcome: outcome.clone(),
         });
         if share.id.is_none() {
             self.totals.block_answered(candidate.slot, outcome);
@@ -174,7 +168,7 @@ impl Turn<'_> {
                 slot: candidate.slot,
                 worker: candidate.worker.clone(),
                 hash,
-                answer,
+                outcome: outcome.clone(),
             });
         } else if matches!(outcome, ShareOutcome::Lost(_)) {
             let blocks = &mut self.pools[candidate.slot].blocks;
@@ -209,7 +203,7 @@ impl Turn<'_> {
         if down && !self.pools[slot].is_set_aside() {
             self.report(Fact::PoolDown {
                 slot,
-                reason: loss.to_string(),
+                reason: Outage::Lost(loss.clone()),
             });
         }
     }

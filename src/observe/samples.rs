@@ -4,9 +4,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::config::Change;
+use crate::core::event::CloseReason;
 use crate::core::fact::{
     Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause, TurnedAway,
 };
+use crate::core::pool::connection::Loss;
+use crate::core::pool::health::Outage;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
@@ -68,6 +71,7 @@ pub(crate) fn samples() -> Vec<Fact> {
     let mask = VersionMask::BIP320;
     let worker = || ADDRESS.to_owned();
     let text = || format!("about {ADDRESS}");
+    let outage = Outage::Lost(Loss::BadMessage(text()));
     let difficulty = Difficulty::new(4096.0).unwrap();
     let second = Duration::from_secs(1);
     vec![
@@ -104,7 +108,7 @@ pub(crate) fn samples() -> Vec<Fact> {
             miner,
             peer,
             worker: Some(worker()),
-            reason: "closed by the peer".into(),
+            reason: CloseReason::ByPeer,
             connected: Duration::from_secs(3600),
             accepted: 812,
             rejected: 2,
@@ -148,20 +152,20 @@ pub(crate) fn samples() -> Vec<Fact> {
         },
         Fact::PoolLost {
             conn,
-            reason: text(),
+            reason: Loss::BadMessage(text()),
             unanswered: 0,
         },
         Fact::PoolUp { slot },
         Fact::PoolDown {
             slot,
-            reason: text(),
+            reason: outage.clone(),
         },
         Fact::PoolNoJob { slot, seconds: 30 },
         Fact::PoolFailover {
             slot,
             backup: 1,
             address: text(),
-            why: Failover::Unusable(text()),
+            why: Failover::Unusable(outage),
         },
         Fact::PoolMessageBad {
             conn,
@@ -203,7 +207,7 @@ pub(crate) fn samples() -> Vec<Fact> {
             slot,
             worker: text(),
             hash: BlockHash([0; 32]),
-            answer: text(),
+            outcome: ShareOutcome::RejectedByPool(reject()),
         },
         Fact::BlockFound {
             miner,

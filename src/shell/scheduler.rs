@@ -270,10 +270,10 @@ impl Scheduler {
             Action::Close { link } => self.close(link),
             Action::Abort { link } => self.abort(link, CloseReason::ByUs),
             Action::KeepBlock(candidate) => self.keep_block(Note::Found(candidate)),
-            Action::KeepAnswer { hash, answer } => self.keep_block(Note::Answered {
+            Action::KeepAnswer { hash, outcome } => self.keep_block(Note::Answered {
                 hash,
                 unix_ms: now.unix_ms,
-                answer,
+                answer: outcome.answer(),
             }),
             Action::StopListening => {
                 for door in self.doors.drain(..) {

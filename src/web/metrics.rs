@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rouille::{Request, Response};
 
+use crate::core::pool::health::Health;
 use crate::core::snapshot::Snapshot;
 use crate::observe::metrics::{CONTENT_TYPE, Metrics};
 use crate::observe::published::Published;
@@ -75,7 +76,7 @@ pub fn health(snapshot: &Snapshot) -> Result<(), &'static str> {
         Err("the proxy is stopping, miners are not accepted any more")
     } else if !snapshot.set_up {
         Err("the pools are not set up yet: see pools.A and pools.B in the configuration")
-    } else if in_use().all(|(_, pool)| pool.health == "down") {
+    } else if in_use().all(|(_, pool)| pool.health == Health::Down) {
         Err("no pool that is to get work can be used")
     } else {
         Ok(())
@@ -97,7 +98,7 @@ mod tests {
         };
         for pool in snapshot.pools.values_mut() {
             pool.target_share = 0.5;
-            pool.health = "unknown";
+            pool.health = Health::Unknown;
         }
         snapshot
     }
@@ -110,13 +111,13 @@ mod tests {
             health(&snapshot).is_ok()
         };
         assert!(with(|_| ()));
-        assert!(with(|s| s.pools[PoolSlot::A].health = "down"));
+        assert!(with(|s| s.pools[PoolSlot::A].health = Health::Down));
         assert!(!with(|s| s
             .pools
             .values_mut()
-            .for_each(|pool| pool.health = "down")));
+            .for_each(|pool| pool.health = Health::Down)));
         assert!(!with(|s| {
-            s.pools[PoolSlot::A].health = "down";
+            s.pools[PoolSlot::A].health = Health::Down;
             s.pools[PoolSlot::B].target_share = 0.0;
         }));
         assert!(!with(|s| s.set_up = false));

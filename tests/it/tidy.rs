@@ -19,6 +19,9 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
         "observe",
         &[
             "core::fact",
+            "core::event::CloseReason",
+            "core::pool::connection::Loss",
+            "core::pool::health",
             "core::stats::tally",
             "core::miner::view",
             "core::snapshot",
@@ -52,6 +55,8 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
             "core::event",
             // What the pages have to tell.
             "core::fact",
+            "core::pool::health",
+            "core::pool::verdict::Flaw",
             "core::stats::tally",
             "core::stats::totals",
             "core::miner::view",

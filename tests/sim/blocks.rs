@@ -79,7 +79,7 @@ fn a_pool_that_comes_back_gets_the_blocks_found_meanwhile() {
         let told = world
             .facts
             .iter()
-            .filter(|fact| matches!(fact, Fact::KeptBlock { answer, .. } if answer == "accepted"));
+            .filter(|fact| matches!(fact, Fact::KeptBlock { outcome, .. } if outcome.is_good()));
         if comes {
             // The latest 16 are kept.
             assert_eq!(taken.intersection(&found).count(), found.len().min(16));

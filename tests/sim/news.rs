@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use dpmp::config::Config;
+use dpmp::core::pool::health::Health;
+use dpmp::core::pool::verdict::Flaw;
 use dpmp::core::snapshot::PoolView;
 use dpmp::units::PoolSlot::{self, A, B};
 use serde_json::Value;
@@ -68,15 +70,15 @@ fn a_pool_that_stays_on_an_old_block_is_not_worked_for_until_it_goes_on() {
     let mut script = started(config([50.0, 50.0], 10.0));
     goes_on(&mut script, B, 2);
     assert_eq!(jobs_in(&mut script, seconds(80)), (true, true));
-    assert_eq!(view(&mut script, A).flaw, None);
+    assert_eq!(view(&mut script, A).flaw(), None);
     assert!(
         view(&mut script, A).left_since.is_some(),
         "it is told before"
     );
     script.run(seconds(15));
-    assert_eq!(view(&mut script, A).flaw, Some("behind"));
-    assert_eq!(view(&mut script, A).health, "down");
-    assert_eq!(view(&mut script, B).flaw, None);
+    assert_eq!(view(&mut script, A).flaw(), Some(Flaw::Behind));
+    assert_eq!(view(&mut script, A).health, Health::Down);
+    assert_eq!(view(&mut script, B).flaw(), None);
     assert_eq!(jobs_in(&mut script, seconds(100)), (false, true));
 
     // It brings the same job on a new connection, and with a later time in the header.
@@ -94,7 +96,7 @@ fn a_pool_that_stays_on_an_old_block_is_not_worked_for_until_it_goes_on() {
     assert_eq!(view(&mut script, A).connections, 1, "it is heard");
 
     goes_on(&mut script, A, 2);
-    assert_eq!(view(&mut script, A).flaw, None);
+    assert_eq!(view(&mut script, A).flaw(), None);
     assert!(jobs_in(&mut script, seconds(60)).0);
 }
 
@@ -103,7 +105,7 @@ fn the_last_pool_with_work_is_kept_though_it_is_behind() {
     let mut script = started(config([50.0, 50.0], 10.0));
     goes_on(&mut script, B, 2);
     script.run(seconds(100));
-    assert_eq!(view(&mut script, A).flaw, Some("behind"));
+    assert_eq!(view(&mut script, A).flaw(), Some(Flaw::Behind));
     script.use_config(config([100.0, 0.0], 10.0));
     assert_eq!(jobs_in(&mut script, seconds(100)), (true, false));
 }
@@ -120,8 +122,8 @@ fn pools_that_speak_only_at_new_blocks_may_be_silent_for_hours() {
     // As long as the header's time may be moved.
     for _ in 0..68 {
         script.run(seconds(100));
-        assert_eq!(view(&mut script, A).flaw, None);
-        assert_eq!(view(&mut script, B).flaw, None);
+        assert_eq!(view(&mut script, A).flaw(), None);
+        assert_eq!(view(&mut script, B).flaw(), None);
         assert_eq!(view(&mut script, A).left_since, None);
     }
     assert_eq!(jobs_in(&mut script, seconds(60)), (true, true));
@@ -151,7 +153,7 @@ fn another_coin_and_a_race_are_no_verdict() {
     goes_on(&mut script, A, 22);
     script.run(seconds(200));
     for slot in PoolSlot::ALL {
-        assert_eq!(view(&mut script, slot).flaw, None);
+        assert_eq!(view(&mut script, slot).flaw(), None);
     }
 }
 
@@ -179,7 +181,7 @@ fn a_pool_that_gave_new_jobs_every_so_often_and_gives_none_is_not_worked_for() {
         refresh(&mut script, B, number);
     }
     script.run(seconds(5));
-    assert_eq!(view(&mut script, A).flaw, Some("without_news"));
+    assert_eq!(view(&mut script, A).flaw(), Some(Flaw::WithoutNews));
     assert_eq!(jobs_in(&mut script, seconds(60)), (false, true));
     refresh(&mut script, A, 40);
     assert!(jobs_in(&mut script, seconds(60)).0);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dpmp::core::fact::{Fact, ShareOutcome, SwitchCause};
+use dpmp::core::pool::health::{Health, Outage};
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::options::{FirstJob, PoolOptions};
@@ -81,14 +82,14 @@ fn outcomes(world: &World) -> PerPool<[u64; 3]> {
 /// How often a pool went down, and the last reason.
 fn downs(world: &World, slot: PoolSlot) -> (usize, Option<String>) {
     let downs = world.facts.iter().filter_map(|fact| match fact {
-        Fact::PoolDown { slot: of, reason } if *of == slot => Some(reason.clone()),
+        Fact::PoolDown { slot: of, reason } if *of == slot => Some(reason.to_string()),
         _ => None,
     });
     let all: Vec<_> = downs.collect();
     (all.len(), all.last().cloned())
 }
 
-fn health(world: &mut World, slot: PoolSlot) -> &'static str {
+fn health(world: &mut World, slot: PoolSlot) -> Health {
     let now = Now {
         at: world.now,
         unix_ms: world.unix_ms(),
@@ -127,7 +128,7 @@ fn a_pool_that_answers_no_share_gets_no_more_time() {
             (1, Some("it does not answer shares".into()))
         );
         assert_eq!(downs(&world, B).0, 0);
-        assert_eq!(health(&mut world, A), "down");
+        assert_eq!(health(&mut world, A), Health::Down);
         check_miners(&world);
     }
 }
@@ -138,12 +139,12 @@ fn a_mute_pool_is_taken_again_with_its_first_answer_and_its_time_is_not_made_up_
     world.run(minutes(10), |_| ());
     set_a(&mut world, |options| options.answers_shares = false);
     world.run(minutes(20), |_| ());
-    assert_eq!(health(&mut world, A), "down");
+    assert_eq!(health(&mut world, A), Health::Down);
     let before = outcomes(&world);
     set_a(&mut world, |options| options.answers_shares = true);
     // The longest pause by then is of 16 minutes.
     world.run(minutes(17), |_| ());
-    assert_eq!(health(&mut world, A), "up");
+    assert_eq!(health(&mut world, A), Health::Up);
     world.facts.clear();
     world.run(minutes(30), |_| ());
     let after = outcomes(&world);
@@ -166,13 +167,17 @@ fn an_answer_that_comes_late_ends_the_verdict_at_once() {
     world.run(seconds(60), |_| ());
     // From now on an answer takes 36 s.
     world.sites[A].far = seconds(18);
-    while health(&mut world, A) != "down" {
+    while health(&mut world, A) != Health::Down {
         world.run(seconds(1), |_| ());
     }
     assert!(world.elapsed() < seconds(110), "{:?}", world.elapsed());
     world.sites[A].far = Duration::ZERO;
     world.run(seconds(18), |_| ());
-    assert_eq!(health(&mut world, A), "up", "long before the first trial");
+    assert_eq!(
+        health(&mut world, A),
+        Health::Up,
+        "long before the first trial"
+    );
     assert_eq!(downs(&world, A).0, 1);
     world.facts.clear();
     world.run(minutes(5), |_| ());
@@ -209,7 +214,7 @@ fn a_pool_that_answers_few_shares_gets_little_time() {
             |_| (),
         );
         let case = format!("1 in {one_in}, {miners} × {rate}");
-        assert_eq!(health(&mut world, A), "down", "{case}");
+        assert_eq!(health(&mut world, A), Health::Down, "{case}");
         world.facts.clear();
         world.run(minutes(120), |_| ());
         let all = outcomes(&world);
@@ -223,7 +228,7 @@ fn a_pool_that_answers_few_shares_gets_little_time() {
         assert_eq!(downs(&world, B).0, 0, "{case}");
         set_a(&mut world, |options| options.answered_part = 1.0);
         world.run(minutes(45), |_| ());
-        assert_eq!(health(&mut world, A), "up", "{case}");
+        assert_eq!(health(&mut world, A), Health::Up, "{case}");
         world.facts.clear();
         world.run(minutes(30), |_| ());
         let all = outcomes(&world);
@@ -259,7 +264,7 @@ fn a_slow_pool_is_taken_again_with_its_late_answers() {
     };
     let mut world = world(1, 2.0, slow);
     world.run(minutes(3), |_| ());
-    assert_eq!(health(&mut world, A), "down");
+    assert_eq!(health(&mut world, A), Health::Down);
     set_a(&mut world, |options| {
         options.answered_part = 1.0;
         options.answer_latency = seconds(40);
@@ -269,7 +274,7 @@ fn a_slow_pool_is_taken_again_with_its_late_answers() {
         options.answer_latency = Duration::ZERO
     });
     world.run(minutes(45), |_| ());
-    assert_eq!(health(&mut world, A), "up");
+    assert_eq!(health(&mut world, A), Health::Up);
     check_miners(&world);
 }
 
@@ -332,7 +337,7 @@ fn the_last_pool_that_has_work_is_never_taken_away() {
     set_a(&mut world, |options| options.answers_shares = true);
     world.facts.clear();
     world.run(minutes(2), |_| ());
-    assert_eq!(health(&mut world, A), "up", "every share tries it");
+    assert_eq!(health(&mut world, A), Health::Up, "every share tries it");
     assert!(idle(&world) <= 1, "while the connection is made anew");
 
     // Both are mute, then one of them is gone.
@@ -377,7 +382,7 @@ fn a_pool_that_says_nothing_after_its_first_job_is_set_aside() {
         let all = outcomes(&world);
         let two_rounds = miners as f64 * rate * 30.0 * 2.0;
         assert!((all[A][2] as f64) < two_rounds, "{all:?}");
-        assert_eq!(health(&mut world, A), "down");
+        assert_eq!(health(&mut world, A), Health::Down);
         check_miners(&world);
     }
 }
@@ -393,7 +398,7 @@ fn a_pool_that_rejects_most_shares_is_set_aside_and_tried() {
         assert_eq!(downs(&world, A), (1, Some("it rejects most shares".into())));
         set_a(&mut world, |options| options.refuse_all = None);
         world.run(minutes(31), |_| ());
-        assert_eq!(health(&mut world, A), "up");
+        assert_eq!(health(&mut world, A), Health::Up);
         world.facts.clear();
         world.run(minutes(20), |_| ());
         let all = outcomes(&world);
@@ -435,7 +440,7 @@ fn a_pool_that_gives_no_job_is_not_worked_for() {
         told.collect()
     };
     world.run(seconds(25), |_| ());
-    assert_eq!((told(&world), health(&mut world, A)), (vec![], "up"));
+    assert_eq!((told(&world), health(&mut world, A)), (vec![], Health::Up));
     world.run(seconds(20), |_| ());
     assert_eq!(told(&world), [(A, 30)]);
     let now = Now {
@@ -444,8 +449,8 @@ fn a_pool_that_gives_no_job_is_not_worked_for() {
     };
     let pool = world.core.snapshot(now).pools[A].clone();
     assert_eq!(
-        (pool.health, pool.trouble.as_deref()),
-        ("down", Some("it gives no job"))
+        (pool.health, pool.outage.clone()),
+        (Health::Down, Some(Outage::NoJob))
     );
     world.run(minutes(9), |_| ());
     assert!(outcomes(&world)[B][0] > 550);
@@ -490,11 +495,11 @@ fn a_broken_miner_does_not_condemn_a_pool_for_the_others() {
 fn a_pool_that_rejected_everything_is_taken_again_by_a_small_miner() {
     let mut world = world(1, 1.0 / 120.0, rejecting());
     world.run(minutes(120), |_| ());
-    assert_ne!(health(&mut world, A), "up");
+    assert_ne!(health(&mut world, A), Health::Up);
     set_a(&mut world, |options| options.refuse_all = None);
     world.run(minutes(90), |_| ());
     let accepted = outcomes(&world)[A][0];
-    assert_eq!(health(&mut world, A), "up");
+    assert_eq!(health(&mut world, A), Health::Up);
     assert!(accepted >= 2, "{accepted}");
 }
 

@@ -465,7 +465,7 @@ impl Miner {
         let open = self.upstreams[slot].fail(loss, now, turn.random);
         turn.report(Fact::PoolLost {
             conn,
-            reason: loss.to_string(),
+            reason: loss.clone(),
             unanswered: open.as_ref().map_or(0, |open| open.pending().count()),
         });
         turn.pool_failed(slot, open.as_deref(), loss);

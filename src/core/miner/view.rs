@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::miner::Miner;
+use crate::core::pool::health::Stage;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::recent::RecentShares;
 use crate::core::stats::tally::{BestShare, ByReason};
@@ -35,9 +36,8 @@ pub struct MinerView {
     pub error_seconds: f64,
     /// Seconds of work for each pool.
     pub seconds: PerPool<f64>,
-    /// The state of its pool connections: `idle`, `waiting`, `refused` (and waiting), `connecting`, `handshake` or
-    /// `ready`.
-    pub connections: PerPool<&'static str>,
+    /// How far its pool connections are.
+    pub connections: PerPool<Stage>,
     /// Shares that each pool accepted.
     pub accepted: PerPool<u64>,
     /// Shares that were refused, by us or a pool.
@@ -91,10 +91,7 @@ impl Miner {
             seconds: schedule.time_on(),
             connections: self
                 .upstreams
-                .map(|slot, upstream| match upstream.state_name() {
-                    "waiting" if self.is_refused(slot) => "refused",
-                    name => name,
-                }),
+                .map(|slot, upstream| upstream.stage(self.is_refused(slot))),
             accepted: by_pool.map(|_, tally| tally.accepted),
             rejected: all.rejected.values().sum(),
             rejected_by: Arc::clone(&all.rejected),
@@ -131,7 +128,7 @@ pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
         difficulty: None,
         error_seconds: 0.0,
         seconds: PerPool::default(),
-        connections: PerPool::from_fn(|_| "ready"),
+        connections: PerPool::from_fn(|_| Stage::Ready),
         accepted: PerPool::default(),
         rejected: 0,
         rejected_by: Arc::default(),

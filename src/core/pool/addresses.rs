@@ -12,6 +12,7 @@ use crate::core::action::Action;
 use crate::core::fact::Failover;
 use crate::core::pool::connection::Upstream;
 use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::health::Outage;
 use crate::stratum::job::Notify;
 use crate::units::{Client, PoolSlot, later};
 
@@ -134,7 +135,7 @@ impl Sites {
     pub fn next(
         &self,
         count: usize,
-        trouble: impl FnOnce() -> String,
+        trouble: impl FnOnce() -> Outage,
         now: Instant,
     ) -> Option<(usize, Failover)> {
         if count < 2 {

@@ -14,6 +14,7 @@ use crate::core::pool::connection::open::received::Heard;
 use crate::core::pool::connection::open::{Open, Step};
 use crate::core::pool::dialer::Ended;
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
+use crate::core::pool::health::Stage;
 use crate::core::work::handed_out::Templates;
 use crate::random::Random;
 use crate::stratum::job::Notify;
@@ -216,14 +217,15 @@ impl Upstream {
         self.open().is_some_and(Open::is_ready)
     }
 
-    /// Its state in one word, for people.
-    pub fn state_name(&self) -> &'static str {
+    /// How far it is. `refused`: whether the pool refused to authorize the worker.
+    pub fn stage(&self, refused: bool) -> Stage {
         match &self.state {
-            State::Idle => "idle",
-            State::Waiting { .. } | State::StandBy => "waiting",
-            State::Queued | State::Dialing => "connecting",
-            State::Open(open) if open.is_ready() => "ready",
-            State::Open(_) => "handshake",
+            State::Idle => Stage::Idle,
+            State::Waiting { .. } | State::StandBy if refused => Stage::Refused,
+            State::Waiting { .. } | State::StandBy => Stage::Waiting,
+            State::Queued | State::Dialing => Stage::Connecting,
+            State::Open(open) if open.is_ready() => Stage::Ready,
+            State::Open(_) => Stage::Handshake,
         }
     }
 

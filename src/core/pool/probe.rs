@@ -7,11 +7,11 @@ use crate::core::action::Action;
 use crate::core::fact::Fact;
 use crate::core::miner::Miner;
 use crate::core::miner::session::OWN_USER_AGENT;
-use crate::core::pool::Health;
 use crate::core::pool::connection::open::received::Heard;
 use crate::core::pool::connection::{Identity, Loss};
 use crate::core::pool::dialer::Ended;
 use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::health::{Health, Outage};
 use crate::core::{Core, Due, MOST_FACTS, pools_known};
 use crate::stratum::message::FromPool;
 use crate::units::{LinkId, Now, PoolConn, PoolSlot};
@@ -138,14 +138,13 @@ impl Core {
             pool.probe_failures += 1;
             out.push(Action::Report(Fact::PoolLost {
                 conn,
-                reason: loss.to_string(),
+                reason: loss.clone(),
                 unanswered: 0,
             }));
             if pool.attempt_failed(loss, now) {
-                let reason = loss.to_string();
                 out.push(Action::Report(Fact::PoolDown {
                     slot: conn.slot,
-                    reason,
+                    reason: Outage::Lost(loss.clone()),
                 }));
             }
         }

@@ -106,7 +106,7 @@ impl Fields {
                 self.miner(*miner);
                 self.put("peer", peer.to_string());
                 self.text_if("worker", worker.as_deref());
-                self.text("reason", reason);
+                self.text("reason", &reason.to_string());
                 self.put("connected_ms", milliseconds(*connected));
                 self.put("accepted", *accepted);
                 self.put("rejected", *rejected);
@@ -179,13 +179,13 @@ impl Fields {
                 unanswered,
             } => {
                 self.conn(*conn);
-                self.text("reason", reason);
+                self.text("reason", &reason.to_string());
                 self.put("unanswered", *unanswered);
             }
             Fact::PoolUp { slot } => self.pool(*slot),
             Fact::PoolDown { slot, reason } => {
                 self.pool(*slot);
-                self.text("reason", reason);
+                self.text("reason", &reason.to_string());
             }
             Fact::PoolNoJob { slot, seconds } => {
                 self.pool(*slot);
@@ -267,12 +267,12 @@ impl Fields {
                 slot,
                 worker,
                 hash,
-                answer,
+                outcome,
             } => {
                 self.pool(*slot);
                 self.text("worker", worker);
                 self.put("hash", hash.to_string());
-                self.text("answer", answer);
+                self.text("answer", &outcome.answer());
             }
             Fact::BlockFound {
                 miner,

@@ -6,6 +6,7 @@ use prometheus::{Gauge, GaugeVec, Result};
 
 use super::make::Make;
 use crate::core::miner::view::MinerView;
+use crate::core::pool::health::Health;
 use crate::core::snapshot::Snapshot;
 use crate::observe::wallet::shorten_addresses;
 use crate::units::{PerPool, PoolSlot};
@@ -116,8 +117,8 @@ impl State {
             self.seconds[slot].set(pool.totals.seconds);
             self.hashrate[slot].set(pool.hashrate.unwrap_or(0.0));
             self.best[slot].set(best);
-            self.up[slot].set(truth(pool.health == "up"));
-            self.down[slot].set(truth(pool.health == "down"));
+            self.up[slot].set(truth(pool.health == Health::Up));
+            self.down[slot].set(truth(pool.health == Health::Down));
             self.backup[slot].set(number(pool.backup));
         }
         self.worker_hashrate.reset();

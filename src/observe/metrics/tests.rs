@@ -6,6 +6,7 @@ use super::gauges::MAX_WORKERS;
 use super::*;
 use crate::core::fact::ShareOutcome;
 use crate::core::miner::view::{MinerView, sample_miner};
+use crate::core::pool::health::Health;
 use crate::core::stats::tally::BestShare;
 use crate::observe::samples::{ADDRESS, samples, share};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
@@ -156,7 +157,7 @@ fn gauges_show_the_state() {
         ..Snapshot::default()
     };
     let pool = &mut snapshot.pools[PoolSlot::A];
-    pool.health = "up";
+    pool.health = Health::Up;
     pool.connections = 2;
     pool.active_miners = 2;
     pool.target_share = 0.7;
@@ -167,7 +168,7 @@ fn gauges_show_the_state() {
         when: 1.into(),
         pool: PoolSlot::A,
     });
-    snapshot.pools[PoolSlot::B].health = "down";
+    snapshot.pools[PoolSlot::B].health = Health::Down;
     snapshot.pools[PoolSlot::B].totals.seconds = 10.0;
     let show = |snapshot: &Snapshot| values(&metrics, snapshot);
     let remembered = show(&snapshot);

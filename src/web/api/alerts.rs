@@ -12,6 +12,8 @@ use serde_json::json;
 
 use super::Moment;
 use crate::config::Trust;
+use crate::core::pool::health::{Health, Outage};
+use crate::core::pool::verdict::Flaw;
 use crate::core::snapshot::PoolView;
 use crate::core::stats::totals::BlockFate;
 use crate::history::Window;
@@ -265,7 +267,7 @@ fn payout_id(slot: PoolSlot, at: u64) -> String {
 /// A refused wallet is told instead of "down": it is the cause.
 fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let pool = in_use(grounds, slot)?;
-    let is_up = pool.health == "up";
+    let is_up = pool.health == Health::Up;
     if let Some(words) = pool.refusal.as_ref().filter(|_| !is_up) {
         return Some(Alert {
             id: format!("wrong_wallet:{slot}"),
@@ -279,11 +281,14 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
             dismissable: false,
         });
     }
-    if let Some(flaw) = pool.flaw {
+    if let Some(flaw) = pool.flaw() {
         return Some(of_flaw(grounds, slot, pool, flaw));
     }
-    if pool.health == "down" && no_job(grounds, slot).is_none() {
-        let reason = pool.trouble.as_deref().unwrap_or("it cannot be used");
+    if pool.health == Health::Down && no_job(grounds, slot).is_none() {
+        let reason = pool
+            .outage
+            .as_ref()
+            .map_or_else(|| "it cannot be used".to_owned(), Outage::to_string);
         let (consequence, action) = if works(grounds, slot.other()) {
             (
                 "Your miners work for the other pool.",
@@ -319,20 +324,19 @@ fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
 
 /// Whether miners can work for a pool.
 fn works(grounds: &Grounds<'_>, slot: PoolSlot) -> bool {
-    in_use(grounds, slot).is_some_and(|pool| pool.health == "up" && pool.flaw.is_none())
+    in_use(grounds, slot).is_some_and(|pool| pool.health == Health::Up && pool.flaw().is_none())
 }
 
 /// A pool that can be reached and is no good.
-fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: &str) -> Alert {
+fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -> Alert {
     let title = match flaw {
-        "mute" => format!("Pool {slot} does not answer shares"),
-        "behind" => format!("Pool {slot} works on an old block"),
-        "without_news" => format!("Pool {slot} gives no new job"),
-        _ => format!("Pool {slot} rejects most shares"),
+        Flaw::Mute => format!("Pool {slot} does not answer shares"),
+        Flaw::Rejecting => format!("Pool {slot} rejects most shares"),
+        Flaw::Behind => format!("Pool {slot} works on an old block"),
+        Flaw::WithoutNews => format!("Pool {slot} gives no new job"),
     };
     let other_works = works(grounds, slot.other());
-    let listens = matches!(flaw, "behind" | "without_news");
-    let text = if other_works && listens {
+    let text = if other_works && !flaw.earns_nothing() {
         "Your miners work for the other pool until this one sends a new job. Work on an old job cannot find a block."
     } else if other_works {
         "Your miners work for the other pool. DPMP tries this one with a few shares now and then, and goes back to it \
@@ -341,7 +345,7 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: &str) -
         "Your miners still work for it, because no other pool can be used."
     };
     Alert {
-        id: format!("pool_{flaw}:{slot}"),
+        id: format!("pool_{}:{slot}", flaw.label()),
         level: Level::Error,
         title,
         text: text.into(),
@@ -354,7 +358,8 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: &str) -
 
 /// The other pool has gone on to a newer block.
 fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
-    let pool = in_use(grounds, slot).filter(|pool| pool.flaw.is_none() && pool.health == "up")?;
+    let pool =
+        in_use(grounds, slot).filter(|pool| pool.flaw().is_none() && pool.health == Health::Up)?;
     let since = pool.left_since?;
     let age = grounds.moment.now.unix_ms.saturating_sub(since);
     (age >= PATIENCE_FOR_JOB).then(|| Alert {
@@ -441,7 +446,7 @@ fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let has_mask = |slot| {
         let pool = in_use(grounds, slot)?;
         pool.e2_size?;
-        Some(pool.version_mask != "00000000")
+        Some(!pool.version_mask.is_none())
     };
     let is_missing = has_mask(slot) == Some(false) && has_mask(slot.other()) == Some(true);
     is_missing.then(|| Alert {
@@ -722,7 +727,7 @@ fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
     let mut used = PoolSlot::ALL
         .into_iter()
         .filter_map(|slot| in_use(grounds, slot));
-    if used.all(|pool| pool.health == "down") {
+    if used.all(|pool| pool.health == Health::Down) {
         return None;
     }
     (snapshot.unix_ms > 0 && snapshot.set_up && snapshot.miners.is_empty()).then(|| Alert {
@@ -854,6 +859,7 @@ mod tests {
     use crate::core::snapshot::{FormBlocked, Raised, Snapshot};
     use crate::core::stats::totals::Block;
     use crate::system::clock::now;
+    use crate::units::VersionMask;
 
     /// Two pools that are up, a miner, a password.
     struct World {
@@ -876,9 +882,9 @@ mod tests {
                 ..Snapshot::default()
             };
             for pool in snapshot.pools.values_mut() {
-                pool.health = "up";
+                pool.health = Health::Up;
                 pool.e2_size = Some(8);
-                pool.version_mask = "1fffe000".into();
+                pool.version_mask = VersionMask::BIP320;
             }
             Self {
                 snapshot,
@@ -943,15 +949,18 @@ mod tests {
         expect(|it| it.wrong_passwords = 5, &[]);
         expect(|it| it.wrong_passwords = 20, &["wrong_passwords"]);
         expect(|it| it.snapshot.miners.clear(), &["no_miner"]);
-        expect(|it| it.snapshot.pools[A].health = "down", &["pool_down:A"]);
+        expect(
+            |it| it.snapshot.pools[A].health = Health::Down,
+            &["pool_down:A"],
+        );
         // Nobody needs it.
         let off = |it: &mut World| {
-            it.snapshot.pools[A].health = "down";
+            it.snapshot.pools[A].health = Health::Down;
             it.config.scheduler.weights[A] = 0.0;
         };
         expect(off, &[]);
         let refused = |it: &mut World| {
-            it.snapshot.pools[B].health = "down";
+            it.snapshot.pools[B].health = Health::Down;
             it.snapshot.pools[B].refusal = Some("no such user".into());
         };
         expect(refused, &["wrong_wallet:B"]);
@@ -960,21 +969,21 @@ mod tests {
             &["miners_refused:B"],
         );
         let mute = |it: &mut World| {
-            it.snapshot.pools[A].health = "down";
-            it.snapshot.pools[A].flaw = Some("mute");
+            it.snapshot.pools[A].health = Health::Down;
+            it.snapshot.pools[A].outage = Some(Outage::Flaw(Flaw::Mute));
         };
         expect(mute, &["pool_mute:A"]);
         let rejecting = |it: &mut World| {
-            it.snapshot.pools[B].health = "down";
-            it.snapshot.pools[B].flaw = Some("rejecting");
+            it.snapshot.pools[B].health = Health::Down;
+            it.snapshot.pools[B].outage = Some(Outage::Flaw(Flaw::Rejecting));
         };
         expect(rejecting, &["pool_rejecting:B"]);
         let flawed = |it: &mut World, flaw| {
-            it.snapshot.pools[B].health = "down";
-            it.snapshot.pools[B].flaw = Some(flaw);
+            it.snapshot.pools[B].health = Health::Down;
+            it.snapshot.pools[B].outage = Some(Outage::Flaw(flaw));
         };
-        expect(|it| flawed(it, "behind"), &["pool_behind:B"]);
-        expect(|it| flawed(it, "without_news"), &["pool_without_news:B"]);
+        expect(|it| flawed(it, Flaw::Behind), &["pool_behind:B"]);
+        expect(|it| flawed(it, Flaw::WithoutNews), &["pool_without_news:B"]);
         let left = |it: &mut World, for_ms: u64| {
             it.snapshot.pools[A].left_since = Some(now().unix_ms - for_ms);
         };
@@ -1012,7 +1021,7 @@ mod tests {
             &["payout_changed:A"],
         );
         expect(
-            |it| it.snapshot.pools[B].version_mask = "00000000".into(),
+            |it| it.snapshot.pools[B].version_mask = VersionMask::NONE,
             &["mask_missing:B"],
         );
         let raised = |it: &mut World| {
@@ -1041,7 +1050,7 @@ mod tests {
         expect(any_certificate, &["any_certificate:B"]);
         let neither = |it: &mut World| {
             for pool in it.snapshot.pools.values_mut() {
-                pool.version_mask = "00000000".into();
+                pool.version_mask = VersionMask::NONE;
             }
         };
         expect(neither, &[]);
@@ -1073,7 +1082,7 @@ mod tests {
                 it.snapshot
                     .pools
                     .values_mut()
-                    .for_each(|pool| pool.health = "down");
+                    .for_each(|pool| pool.health = Health::Down);
             },
             &["pool_down:A", "pool_down:B"],
         );
@@ -1105,7 +1114,7 @@ mod tests {
     fn the_gravest_comes_first() {
         let several = |it: &mut World| {
             it.password_set = false;
-            it.snapshot.pools[PoolSlot::B].health = "down";
+            it.snapshot.pools[PoolSlot::B].health = Health::Down;
             let text = "5 lines".to_owned();
             it.notices.insert(Trouble::Log, Notice { unix_ms: 1, text });
         };

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::alerts::Alert;
 use super::{Moment, part, sum};
 use crate::core::miner::view::MinerView;
+use crate::core::pool::health::Outage;
 use crate::core::snapshot::{PoolView, Snapshot};
 use crate::core::stats::tally::ByReason;
 use crate::history::{History, Window};
@@ -243,7 +244,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
     } else if weight <= 0.0 {
         "off"
     } else {
-        view.health
+        view.health.label()
     };
     let is_tried = !matches!(state, "not_set_up" | "off");
     Pool {
@@ -260,7 +261,11 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
             .unwrap_or_default(),
         state,
         state_since_ms: view.health_since,
-        state_reason: view.trouble.clone().filter(|_| is_tried),
+        state_reason: view
+            .outage
+            .as_ref()
+            .filter(|_| is_tried)
+            .map(Outage::to_string),
         weight,
         target_share: moment.config.share(slot),
         connections_ready: view.connections,
@@ -272,7 +277,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
         job_age_seconds: job_age(view, moment.now.unix_ms),
         network_difficulty: view.network_difficulty,
         // Both are learnt together.
-        version_mask: view.e2_size.map(|_| view.version_mask.clone()),
+        version_mask: view.e2_size.map(|_| view.version_mask.to_string()),
         extranonce2_size: view.e2_size,
         hashrate: hashrate_of(snapshot, slot),
         accepted: view.totals.shares.accepted,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Moment;
 use super::status::{hashrate, time_share_a, working};
+use crate::core::pool::health::Health;
 use crate::core::snapshot::Snapshot;
 use crate::units::PoolSlot;
 
@@ -38,7 +39,9 @@ fn pools(snapshot: &Snapshot) -> Value {
         let pools = snapshot.pools.iter();
         pools.filter(|(_, pool)| pool.target_share > 0.0)
     };
-    let up = in_use().filter(|(_, pool)| pool.health == "up").count();
+    let up = in_use()
+        .filter(|(_, pool)| pool.health == Health::Up)
+        .count();
     let subtext = format!("of {} up", in_use().count());
     json!({"title": "Pools", "text": up.to_string(), "subtext": subtext})
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::core::action::Action;
 use crate::core::fact::Fact;
-use crate::core::pool::Health;
+use crate::core::pool::health::{Health, Outage};
 use crate::core::pool::verdict::news::Proof;
 use crate::core::pool::verdict::{Flaw, LastAnswers};
 use crate::core::split::schedule::Rules;
@@ -116,7 +116,7 @@ impl Core {
         match flaw {
             Some(flaw) => out.push(Action::Report(Fact::PoolDown {
                 slot,
-                reason: flaw.text().to_owned(),
+                reason: Outage::Flaw(flaw),
             })),
             None if is_up => out.push(Action::Report(Fact::PoolUp { slot })),
             None => (),
