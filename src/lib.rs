@@ -32,6 +32,8 @@ pub mod history;
 pub mod observe;
 
 pub mod visit;
+
+pub mod http;
 pub mod web;
 
 pub mod proxy;

@@ -16,6 +16,7 @@ use crate::core::event::Stop;
 use crate::core::fact::Fact;
 use crate::core::snapshot::Memory;
 use crate::history::{self, Keeper};
+use crate::http::{Seats, ServerHandle, serve};
 use crate::observe::Observer;
 use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
@@ -35,10 +36,10 @@ use crate::system::clock::{clock, now};
 use crate::system::room::Room;
 use crate::system::thread::{SERVICE_STACK, spawn};
 use crate::web;
+use crate::web::error::refusal;
 use crate::web::limit::Places;
 use crate::web::login::Login;
 use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, Own, Pages};
-use crate::web::server::{Seats, ServerHandle};
 
 /// How long a request to stop may wait for the scheduler.
 const STOP_REQUEST: Duration = Duration::from_secs(1);
@@ -350,7 +351,7 @@ fn start_metrics_page(
         Arc::clone(published),
         Arc::clone(instance),
     );
-    web::server::serve("metrics", address, Seats::default(), handler).map(Some)
+    serve("metrics", address, Seats::default(), refusal, handler).map(Some)
 }
 
 fn start_pages(config: &Config, pages: Pages) -> anyhow::Result<Option<ServerHandle>> {
@@ -359,7 +360,7 @@ fn start_pages(config: &Config, pages: Pages) -> anyhow::Result<Option<ServerHan
     }
     let address = SocketAddr::new(config.gui.host, config.gui.port);
     let handler = web::gui::handler(pages);
-    web::server::serve("gui", address, PAGE_SEATS, handler).map(Some)
+    serve("gui", address, PAGE_SEATS, refusal, handler).map(Some)
 }
 
 /// What miners that encrypt are shown, if there is anything. The others are served without it, too.

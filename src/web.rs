@@ -1,4 +1,4 @@
-//! HTTP: the server that all our ports share, the metrics port, and the port of the pages with its API.
+//! What is served over HTTP: the metrics port, and the port of the pages with its API.
 
 pub mod api;
 pub mod attempts;
@@ -12,4 +12,3 @@ pub mod limit;
 pub mod login;
 pub mod metrics;
 pub mod pages;
-pub mod server;

@@ -237,6 +237,39 @@ impl ApiError {
     }
 }
 
+/// The answer in the same form to what is no request that the API could be asked.
+pub fn refusal(status: u16) -> Response {
+    let (code, message) = match status {
+        408 => ("too_slow", "The request took too long to arrive."),
+        411 => (
+            "length_required",
+            "A request with a body needs a Content-Length.",
+        ),
+        413 => ("too_large", "The body is larger than 1 MiB."),
+        417 => (
+            "bad_request",
+            "The only expectation that is understood is 100-continue.",
+        ),
+        431 => (
+            "head_too_large",
+            "The request's headers are too large or too many.",
+        ),
+        500 => ("failed", "DPMP failed to answer. The log says why."),
+        503 => (
+            "unavailable",
+            "Too many connections are open. Try again in a second.",
+        ),
+        505 => ("bad_request", "Only HTTP/1.0 and HTTP/1.1 are understood."),
+        _ => ("bad_request", "This is not a valid HTTP request."),
+    };
+    let error = json!({"code": code, "message": message, "field": null});
+    let response = json::respond(&json!({ "error": error })).with_status_code(status);
+    if status == 503 {
+        return response.with_additional_header("Retry-After", "1");
+    }
+    response
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code.name(), self.message)
@@ -271,8 +304,8 @@ pub fn fault_json(fault: &Fault) -> Value {
 mod tests {
     use super::*;
 
-    fn body(error: &ApiError) -> Value {
-        let (mut reader, _) = error.response().data.into_reader_and_size();
+    fn body(response: Response) -> Value {
+        let (mut reader, _) = response.data.into_reader_and_size();
         let mut text = String::new();
         std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
         serde_json::from_str(&text).unwrap()
@@ -297,7 +330,7 @@ mod tests {
         let error = ApiError::invalid_value("A", "The weight must be a number.");
         assert_eq!(error.response().status_code, 422);
         assert_eq!(
-            body(&error),
+            body(error.response()),
             json!({"error": {
                 "code": "invalid_value",
                 "message": "The weight must be a number.",
@@ -311,6 +344,21 @@ mod tests {
                 .iter()
                 .any(|(name, value)| name == "Retry-After" && value == "42")
         );
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_in_the_same_form() {
+        for status in [400, 408, 411, 413, 417, 431, 500, 503, 505] {
+            let response = refusal(status);
+            assert_eq!(response.status_code, status);
+            let may_retry = response
+                .headers
+                .iter()
+                .any(|(name, _)| name == "Retry-After");
+            assert_eq!(may_retry, status == 503);
+            let error = body(response);
+            assert!(error["error"]["code"].is_string() && error["error"]["field"].is_null());
+        }
     }
 
     #[test]
@@ -343,7 +391,7 @@ mod tests {
             allowed: "a text".into(),
         };
         let error = ApiError::invalid_config(vec![fault("pools.A.wallet"), fault("listen.host")]);
-        let body = body(&error);
+        let body = body(error.response());
         assert_eq!(body["error"]["field"], "pools.A.wallet");
         assert_eq!(
             body["error"]["details"][1],

@@ -154,7 +154,7 @@ impl Route {
     }
 }
 
-/// The handler for [`serve`](super::server::serve).
+/// The handler for [`serve`](crate::http::serve).
 pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
         let answer = answer(&pages, request).unwrap_or_else(|error| error.response_to(request));

@@ -14,7 +14,7 @@ use crate::web::error::{ApiError, Code};
 /// What `/` says.
 const INDEX: &str = "DPMP: /metrics for Prometheus, /healthz for whatever restarts containers\n";
 
-/// The handler for [`serve`](super::server::serve).
+/// The handler for [`serve`](crate::http::serve).
 pub fn handler(
     metrics: Arc<Metrics>,
     published: Arc<Published>,
@@ -86,9 +86,9 @@ pub fn health(snapshot: &Snapshot) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::tests::{any_port, ask, refusal};
+    use crate::http::{Seats, serve};
     use crate::units::PoolSlot;
-    use crate::web::server::tests::{any_port, ask};
-    use crate::web::server::{Seats, serve};
 
     fn ready() -> Snapshot {
         let mut snapshot = Snapshot {
@@ -133,6 +133,7 @@ mod tests {
             "metrics",
             any_port(),
             Seats::default(),
+            refusal,
             handler(metrics, Arc::clone(&published), "7".into()),
         )
         .unwrap();

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// Which of our modules a module may name, and which parts of them. Modules that are not listed
 /// (the program, its commands) may name all.
-const MAY_NAME: [(&str, &[&str]); 11] = [
+const MAY_NAME: [(&str, &[&str]); 12] = [
     ("units", &[]),
     ("random", &[]),
     ("system", &["units"]),
+    ("http", &["system"]),
     ("stratum", &["units"]),
     // Saving is atomic with the same function as the state file's.
     ("config", &["units", "system::files"]),
@@ -67,7 +68,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
             "config",
             "units",
             "system",
-            "shell::connection",
+            "http",
             // Why shares were refused.
             "stratum::reject",
             // The pages send commands to the scheduler and change the configuration.

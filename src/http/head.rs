@@ -1,5 +1,7 @@
-//! The grammar of a request's head, which is read more strictly than some do: what two programs could understand in two
-//! ways is refused, so that nobody smuggles a request past another program in between, or a line into a header.
+//! A request's head, taken apart by `httparse` and read more strictly than by some: what two programs could understand in
+//! two ways is refused, so that nobody smuggles a request past another program in between, or a line into a header.
+
+use httparse::{EMPTY_HEADER, Error, Request};
 
 use super::Limits;
 
@@ -59,16 +61,38 @@ pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Refused> {
 /// # Errors
 /// If it is not one, or asks for what is not offered here.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head, Refused> {
-    // CR is checked within the parts: none of them may have it.
-    let mut lines = bytes.split(|byte| *byte == b'\n').map(without_end);
-    let (method, target, version) = request_line(lines.next().unwrap_or_default())?;
-    let mut headers = Vec::new();
-    for line in lines.take_while(|line| !line.is_empty()) {
-        if headers.len() == limits.headers {
-            return Err(Refused(431));
-        }
-        headers.push(header(line)?);
+    let mut headers = vec![EMPTY_HEADER; limits.headers];
+    let mut request = Request::new(&mut headers);
+    match request.parse(bytes) {
+        Ok(_) => (),
+        Err(Error::TooManyHeaders) => return Err(Refused(431)),
+        Err(Error::Version) if is_version(bytes) => return Err(Refused(505)),
+        Err(_) => return Err(Refused(400)),
     }
+    // What is missing was not there to its end.
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    else {
+        return Err(Refused(400));
+    };
+    // It lets pass what is no ASCII.
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Refused(400));
+    }
+    let (method, target) = (method.to_owned(), target.to_owned());
+    let version = match minor {
+        0 => Version::Http10,
+        _ => Version::Http11,
+    };
+    let headers: Vec<_> = request
+        .headers
+        .iter()
+        .map(|header| {
+            (
+                header.name.to_owned(),
+                String::from_utf8_lossy(header.value).into_owned(),
+            )
+        })
+        .collect();
     let target = origin_form(target, single(&headers, "Host")?, &method)?;
     if version == Version::Http11 && single(&headers, "Host")?.is_none() {
         return Err(Refused(400));
@@ -95,40 +119,14 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head, Refused> {
     })
 }
 
-fn without_end(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// One space between the parts and no other.
-fn request_line(line: &[u8]) -> Result<(String, String, Version), Refused> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Refused(400));
-    };
-    let version = match version {
-        b"HTTP/1.1" => Version::Http11,
-        b"HTTP/1.0" => Version::Http10,
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => return Err(Refused(505)),
-        _ => return Err(Refused(400)),
-    };
-    if !is_token(method) || target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
-        return Err(Refused(400));
-    }
-    Ok((text(method), text(target), version))
-}
-
-fn header(line: &[u8]) -> Result<(String, String), Refused> {
-    // A continued line begins with a space, which no name has.
-    let colon = line.iter().position(|byte| *byte == b':');
-    let (name, value) = line.split_at(colon.ok_or(Refused(400))?);
-    let value = &value[1..];
-    if !is_token(name) || !is_field_value(value) {
-        return Err(Refused(400));
-    }
-    let value = text(value).trim_matches([' ', '\t']).to_owned();
-    Ok((text(name), value))
+/// Whether a request line ends with a version of the protocol, which is not one of ours.
+fn is_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| *byte == b'\r').next();
+    let version = line.and_then(|line| line.rsplit(|byte| *byte == b' ').next());
+    matches!(
+        version,
+        Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
+    )
 }
 
 /// The path of a target that is a whole address, too, if it is the one in the header `Host`: who looks at that header
@@ -196,10 +194,6 @@ pub(super) fn is_field_value(bytes: &[u8]) -> bool {
     bytes
         .iter()
         .all(|byte| *byte == b'\t' || !byte.is_ascii_control())
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -2,18 +2,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
 
 use rouille::Response;
 
 use super::Limits;
 use super::head::{Version, is_field_value, is_token};
-use crate::system::clock::clock;
-
-/// What a client gets for whom there is no seat.
-pub(super) const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
-    Content-Type: application/json; charset=utf-8\r\nContent-Length: 112\r\nConnection: close\r\n\r\n\
-    {\"error\":{\"code\":\"unavailable\",\"message\":\"Too many connections are open. Try again in a second.\",\"field\":null}}\n";
+use crate::system::net::Deadline;
 
 /// How much of a body is read and written at a time, in bytes.
 const PIECE: usize = 16 * 1024;
@@ -47,6 +41,19 @@ enum Framing {
     UntilClose,
 }
 
+/// Writes the answer to what was not understood, after which there is no other one.
+///
+/// # Errors
+/// If the client is gone or too slow.
+pub(super) fn refuse(stream: &TcpStream, limits: &Limits, response: Response) -> io::Result<()> {
+    let asked = Asked {
+        version: Version::Http11,
+        head_only: false,
+        keep_alive: false,
+    };
+    write(stream, limits, asked, response).map(drop)
+}
+
 /// Writes an answer; whether the connection may be used for another one.
 ///
 /// # Errors
@@ -57,7 +64,7 @@ pub(super) fn write(
     asked: Asked,
     response: Response,
 ) -> io::Result<bool> {
-    let total = clock() + limits.answer;
+    let total = Deadline::after(limits.answer);
     let Response {
         status_code: status,
         headers,
@@ -73,7 +80,7 @@ pub(super) fn write(
     };
     let keep_alive = asked.keep_alive && (framing != Framing::UntilClose || asked.head_only);
     let mut out = head(status, &headers, framing, asked.version, keep_alive);
-    let within_total = |limits: &Limits| total.min(clock() + limits.write);
+    let within_total = |limits: &Limits| total.min(Deadline::after(limits.write));
     match framing {
         Framing::Length(length) if !asked.head_only => {
             let mut left = length;
@@ -83,18 +90,18 @@ pub(super) fn write(
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
                 left -= piece;
-                write_all(stream, &out, within_total(limits))?;
+                within_total(limits).write_all(stream, &out)?;
                 out.clear();
             }
-            write_all(stream, &out, within_total(limits))?;
+            within_total(limits).write_all(stream, &out)?;
         }
         Framing::Chunked | Framing::UntilClose if !asked.head_only => {
             // The body's first piece may be long in coming.
-            write_all(stream, &out, clock() + limits.write)?;
+            Deadline::after(limits.write).write_all(stream, &out)?;
             stream_body(stream, limits, framing, &mut body)?;
         }
         Framing::Bodiless | Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {
-            write_all(stream, &out, within_total(limits))?;
+            within_total(limits).write_all(stream, &out)?;
         }
     }
     Ok(keep_alive)
@@ -118,7 +125,7 @@ fn stream_body(
             piece.extend_from_slice(b"\r\n");
         }
         out.append(&mut piece);
-        write_all(stream, &out, clock() + limits.write)?;
+        Deadline::after(limits.write).write_all(stream, &out)?;
         if length == 0 {
             return Ok(());
         }
@@ -172,30 +179,8 @@ fn read(body: &mut impl Read, most: usize, out: &mut Vec<u8>) -> io::Result<usiz
     Ok(piece)
 }
 
-/// Writes all of it before a moment, however slowly the client reads.
-pub(super) fn write_all(
-    mut stream: &TcpStream,
-    mut bytes: &[u8],
-    until: Instant,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let left = until.saturating_duration_since(clock());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        stream.set_write_timeout(Some(left))?;
-        match stream.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 /// For people who look at the traffic; clients go by the number.
-pub(super) fn reason(status: u16) -> &'static str {
+fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
@@ -268,12 +253,5 @@ mod tests {
         assert!(says(Version::Http10, true).contains("Connection: keep-alive\r\n"));
         assert!(says(Version::Http11, false).contains("Connection: close\r\n"));
         assert!(says(Version::Http10, false).contains("Connection: close\r\n"));
-    }
-
-    #[test]
-    fn the_refusal_has_the_length_it_says() {
-        let text = std::str::from_utf8(TOO_MANY).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
     }
 }

@@ -1,8 +1,8 @@
-//! An HTTP/1.1 server that can be stopped and that no client can hold up for long. `rouille` gives the types for
-//! requests and answers and is not asked to serve: beneath it there is no way to set a limit.
+//! An HTTP/1.1 server that can be stopped and that no client can hold up for long. Requests and answers are `rouille`'s
+//! types, and heads are read with `httparse`; `rouille` is not asked to serve, since it has no way to set a limit.
 //!
-//! Reading order: here the port, the seats and the stop; `connection` has one client's life, `head` the grammar of
-//! requests, `answer` how an answer is written.
+//! Reading order: here the port, the seats and the stop; `connection` has one client's life, `head` what is read of a
+//! request, `answer` how an answer is written.
 //!
 //! - **Every client's share is bounded**, by `Limits`: how many connections, how long each step may take, how much
 //!   may be sent. Where all seats are taken, the client that has been without a complete request for longest gives up
@@ -25,8 +25,8 @@ mod head;
 pub(crate) mod tests;
 
 use std::fmt;
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::Read;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,13 +34,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use parking_lot::{Condvar, Mutex};
 use rouille::{Request, Response};
-use socket2::SockRef;
 
 use crate::system::clock::clock;
+use crate::system::net::{AFTER_FAILURE, Port};
 use crate::system::thread::{SERVICE_STACK, spawn};
-
-/// How long to wait after a failed accept; it is usually a lack of descriptors.
-const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
 /// Failures to accept are reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -48,11 +45,13 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// How long a connection that has to give up its seat may take.
 const GIVE_UP: Duration = Duration::from_millis(200);
 
-/// How long our own connection, which wakes the acceptor up to its end, may take.
-const WAKE_UP: Duration = Duration::from_millis(100);
-
-/// Makes the answer to a request.
-type Handler = dyn Fn(&Request) -> Response + Send + Sync;
+/// What clients are answered.
+struct Answers {
+    /// Makes the answer to a request.
+    handler: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+    /// Makes the answer where none is asked of the handler, or where it fails; with this status.
+    refusal: fn(u16) -> Response,
+}
 
 /// How much clients may take.
 #[derive(Clone, Debug)]
@@ -126,7 +125,7 @@ impl Default for Limits {
 }
 
 /// Serves HTTP on `addr` until it is stopped. `name` is the thread's name and the section of the configuration; a
-/// connection's thread is called `name-seat`.
+/// connection's thread is called `name-seat`. `refusal` words the answer with a status to what never reaches the handler.
 ///
 /// # Errors
 /// If the address cannot be listened on; it says which key of the configuration to look at.
@@ -134,6 +133,7 @@ pub fn serve(
     name: &'static str,
     addr: SocketAddr,
     seats: Seats,
+    refusal: fn(u16) -> Response,
     handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
 ) -> anyhow::Result<ServerHandle> {
     let limits = Limits {
@@ -141,33 +141,32 @@ pub fn serve(
         per_address: seats.per_address,
         ..Limits::default()
     };
-    serve_within(limits, name, addr, Arc::new(handler))
+    let answers = Answers {
+        handler: Box::new(handler),
+        refusal,
+    };
+    serve_within(limits, name, addr, answers)
 }
 
 fn serve_within(
     limits: Limits,
     name: &'static str,
     addr: SocketAddr,
-    handler: Arc<Handler>,
+    answers: Answers,
 ) -> anyhow::Result<ServerHandle> {
-    let listener = TcpListener::bind(addr)
+    let port = Port::open(addr)
         .with_context(|| format!("failed to listen on {addr} ({name}.host, {name}.port)"))?;
-    let addr = listener
-        .local_addr()
-        .context("failed to read the listening address")?;
-    let listener = Arc::new(listener);
     let room = Arc::new(Room::new(limits));
     let thread = {
-        let (listener, room) = (Arc::clone(&listener), Arc::clone(&room));
+        let (port, room) = (port.clone(), Arc::clone(&room));
         spawn(name, SERVICE_STACK, move || {
-            accept(name, &listener, &room, &handler);
+            accept(name, &port, &room, &Arc::new(answers));
             room.close_door();
         })
         .with_context(|| format!("failed to start the thread {name}"))?
     };
     Ok(ServerHandle {
-        addr,
-        listener,
+        port,
         room,
         thread: Some(thread),
     })
@@ -175,8 +174,7 @@ fn serve_within(
 
 /// A server that runs. Dropping it stops it.
 pub struct ServerHandle {
-    addr: SocketAddr,
-    listener: Arc<TcpListener>,
+    port: Port,
     room: Arc<Room>,
     thread: Option<JoinHandle<()>>,
 }
@@ -184,7 +182,7 @@ pub struct ServerHandle {
 impl ServerHandle {
     /// Where it listens; the port is the real one if 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.port.address()
     }
 
     /// Stops it within a second. Answers that are on the way have a moment to be read, then their connections are cut.
@@ -192,25 +190,13 @@ impl ServerHandle {
     pub fn stop(self) {
         drop(self);
     }
-
-    /// Gets the acceptor out of `accept`: on Linux by closing the port, which takes no descriptor, elsewhere by a
-    /// connection of our own.
-    fn wake(&self) {
-        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
-        let ip = match self.addr.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-        };
-        let _ = TcpStream::connect_timeout(&SocketAddr::new(ip, self.addr.port()), WAKE_UP);
-    }
 }
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
         let finish = clock() + self.room.limits.finish;
         self.room.begin_to_stop();
-        self.wake();
+        self.port.stop();
         self.room.wait_until_empty(finish);
         self.room.shut_down(Shutdown::Both);
         let empty = self.room.wait_until_empty(clock() + self.room.limits.end);
@@ -223,21 +209,16 @@ impl Drop for ServerHandle {
 impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerHandle")
-            .field("addr", &self.addr)
+            .field("port", &self.port)
             .finish_non_exhaustive()
     }
 }
 
 /// The acceptor: gives each connection a seat and a thread.
-fn accept(name: &'static str, listener: &TcpListener, room: &Arc<Room>, handler: &Arc<Handler>) {
+fn accept(name: &'static str, port: &Port, room: &Arc<Room>, answers: &Arc<Answers>) {
     let mut reported: Option<Instant> = None;
-    loop {
-        let started = listener
-            .accept()
-            .and_then(|(stream, peer)| start(name, stream, peer, room, handler));
-        if room.is_stopping() {
-            return;
-        }
+    while let Some(accepted) = port.accept() {
+        let started = accepted.and_then(|(stream, peer)| start(name, stream, peer, room, answers));
         if let Err(error) = started {
             let now = clock();
             if reported.is_none_or(|last| now.duration_since(last) >= REPORT_EVERY) {
@@ -255,10 +236,8 @@ fn start(
     stream: TcpStream,
     peer: SocketAddr,
     room: &Arc<Room>,
-    handler: &Arc<Handler>,
+    answers: &Arc<Answers>,
 ) -> std::io::Result<()> {
-    // An IPv4 client of a port that serves both is seen as what it is.
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let stream = Arc::new(stream);
     let seat = room.take(peer.ip(), &stream).or_else(|| {
         // Half a request, or none, must not keep others out.
@@ -266,12 +245,12 @@ fn start(
         room.take(peer.ip(), &stream)
     });
     let Some(seat) = seat else {
-        turn_away(&stream);
+        turn_away(&stream, &room.limits, answers);
         return Ok(());
     };
-    let handler = Arc::clone(handler);
+    let answers = Arc::clone(answers);
     spawn(format!("{name}-{}", seat.index), SERVICE_STACK, move || {
-        connection::attend(&stream, peer, &seat, &*handler);
+        connection::attend(&stream, peer, &seat, &answers);
         // The connection ends before its seat is free again.
         let _ = stream.shutdown(Shutdown::Both);
         drop(seat);
@@ -279,12 +258,12 @@ fn start(
     .map(drop)
 }
 
-/// Tells a client that there is no seat, without waiting for anything: the answer fits into an empty socket's buffer.
-fn turn_away(mut stream: &TcpStream) {
+/// Tells a client that there is no seat. It waits for nothing: the answer fits into an empty socket's buffer.
+fn turn_away(mut stream: &TcpStream, limits: &Limits, answers: &Answers) {
+    let _ = answer::refuse(stream, limits, (answers.refusal)(503));
+    let _ = stream.shutdown(Shutdown::Write);
+    // Closing with unread input would reset the connection, and the answer might be lost.
     if stream.set_nonblocking(true).is_ok() {
-        let _ = stream.write_all(answer::TOO_MANY);
-        let _ = stream.shutdown(Shutdown::Write);
-        // Closing with unread input would reset the connection, and the answer might be lost.
         let _ = stream.read(&mut [0; 4096]);
     }
 }
@@ -387,10 +366,6 @@ impl Room {
         for guest in self.state.lock().guests() {
             let _ = guest.stream.shutdown(how);
         }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.state.lock().stopping
     }
 
     /// Waits, but not on if the server is to stop or a connection has ended.

@@ -1,11 +1,13 @@
 //! The server over real sockets. Deadlines are shortened where a test waits for one; everything else waits for what
 //! happens, with a generous limit.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rouille::ResponseBody;
+use socket2::SockRef;
 
 use super::*;
 
@@ -28,6 +30,10 @@ pub(crate) fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
+pub(crate) fn refusal(status: u16) -> Response {
+    Response::text("").with_status_code(status)
+}
+
 /// A server whose limits are changed.
 fn server(
     change: impl FnOnce(&mut Limits),
@@ -35,7 +41,11 @@ fn server(
 ) -> ServerHandle {
     let mut limits = Limits::default();
     change(&mut limits);
-    serve_within(limits, "web", any_port(), Arc::new(handler)).unwrap()
+    let answers = Answers {
+        handler: Box::new(handler),
+        refusal,
+    };
+    serve_within(limits, "web", any_port(), answers).unwrap()
 }
 
 /// Answers with what was asked for.
@@ -217,7 +227,7 @@ fn the_stop_lets_an_answer_be_read() {
     std::thread::scope(|scope| {
         scope.spawn(|| stop(server));
         let until = clock() + PATIENCE;
-        while !room.is_stopping() {
+        while !room.state.lock().stopping {
             room.wait_for_change(SHORT);
             assert!(clock() < until);
         }
@@ -254,7 +264,10 @@ fn the_stop_does_not_wait_for_a_reader_that_waits() {
 fn a_port_that_is_taken_is_a_clear_error() {
     let other = TcpListener::bind(any_port()).unwrap();
     let addr = other.local_addr().unwrap();
-    let error = serve("metrics", addr, Seats::default(), |_| Response::text("")).unwrap_err();
+    let error = serve("metrics", addr, Seats::default(), refusal, |_| {
+        Response::text("")
+    })
+    .unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains(&addr.to_string()), "{text}");
     assert!(text.contains("metrics.port"), "{text}");
