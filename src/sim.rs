@@ -6,6 +6,7 @@
 //! pool          the same behind a listening socket              threads
 //! miner::model  a miner's protocol and its hashing              pure, time is an argument
 //! miner         the same over a socket                          threads
+//! world         the proxy's core among such peers               pure, time is its own
 //! ```
 //!
 //! The simulators judge the proxy, so they share no protocol code with it: JSON is taken apart with
@@ -16,6 +17,7 @@ pub mod chain;
 
 pub mod miner;
 pub mod pool;
+pub mod world;
 
 #[cfg(test)]
 mod tests;

@@ -96,11 +96,9 @@ fn an_outage_is_not_blamed_on_suggestions() {
     }
 }
 
-fn heard(script: &Script, slot: PoolSlot, method: &str) -> usize {
-    let lines = script.heard.iter();
-    lines
-        .filter(|(conn, line)| conn.slot == slot && line["method"] == method)
-        .count()
+fn heard(script: &mut Script, slot: PoolSlot, method: &str) -> usize {
+    let lines = script.pool(slot).heard.iter();
+    lines.filter(|(_, line)| line["method"] == method).count()
 }
 
 /// compat Q78: NerdMiner's keep-alive, and pools that hear from a miner once in hours.
@@ -114,7 +112,7 @@ fn a_repeated_suggestion_keeps_both_connections_alive() {
         script.run(seconds(30));
     }
     for slot in PoolSlot::ALL {
-        let sent = heard(&script, slot, SUGGEST);
+        let sent = heard(&mut script, slot, SUGGEST);
         assert!((58..=60).contains(&sent), "{slot}: {sent}");
     }
     // A flood is not passed on.
@@ -123,7 +121,7 @@ fn a_repeated_suggestion_keeps_both_connections_alive() {
         script.run(Duration::from_millis(100));
     }
     for slot in PoolSlot::ALL {
-        let sent = heard(&script, slot, SUGGEST);
+        let sent = heard(&mut script, slot, SUGGEST);
         assert!((68..=73).contains(&sent), "{slot}: {sent}");
     }
 }
@@ -136,13 +134,13 @@ fn what_a_pool_says_to_our_answer_is_not_the_answer_to_a_share() {
     for method in ["mining.ping", "client.get_version"] {
         for verdict in [None, Some(true), Some(false)] {
             let mut script = Script::new(config([100.0, 0.0], 10.0), |pools| {
-                pools[PoolSlot::A].answers = false;
+                pools[PoolSlot::A].model.answers = false;
             });
             script.connect(false);
             script.authorize(3, "w.rig");
             let job = script.work_for(PoolSlot::A);
             script.submit(4, &job, 1, None);
-            let share = script.forwarded.pop().unwrap();
+            let share = script.forwarded(PoolSlot::A).pop().unwrap();
             let id = share.request;
             script.pool_says(
                 share.conn,
@@ -160,7 +158,7 @@ fn what_a_pool_says_to_our_answer_is_not_the_answer_to_a_share() {
             assert_eq!(accepted, verdict != Some(false), "{method}");
             // The next one is as usual.
             script.submit(5, &job, 2, None);
-            let share = script.forwarded.pop().unwrap();
+            let share = script.forwarded(PoolSlot::A).pop().unwrap();
             script.pool_says(share.conn, &refusal(share.request));
             assert_eq!(script.answer(5)["error"][0], 23);
         }

@@ -49,7 +49,6 @@ fn run(user_agent: &str, scan: Option<Duration>, clean: bool) -> (f64, bool) {
     let after = work(&world);
     let (a, b) = (after.0 - before.0, after.1 - before.1);
     let ledger = world.rigs[0].model.ledger();
-    assert_eq!(ledger.violations(), []);
     assert_eq!(ledger.rejected(), 0, "{:?}", ledger.rejections());
     let lags = world
         .facts

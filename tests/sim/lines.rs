@@ -28,8 +28,8 @@ fn reconnect(script: &mut Script, wait: u64) {
 fn a_block_rolled_beyond_the_mask_reaches_its_pool_as_it_was_found() {
     for mask in [None, Some(0x00ff_e000)] {
         let mut script = Script::new(even(), |pools| {
-            pools[B].mask = mask;
-            pools[B].job = job_at(B, "easy", true, "207fffff");
+            pools[B].model.mask = mask;
+            pools[B].model.job = job_at(B, "easy", true, "207fffff");
         });
         script.connect(true);
         script.authorize(3, "w.rig");
@@ -38,15 +38,16 @@ fn a_block_rolled_beyond_the_mask_reaches_its_pool_as_it_was_found() {
         let as_masked = own | bits & mask.unwrap_or(0);
         let nonce = script.block(&work, own | bits, as_masked);
         script.submit(4, &work, nonce, Some(bits));
-        let [block] = script.forwarded.as_slice() else {
-            panic!("{:?}", script.forwarded)
+        let forwarded = script.forwarded(B);
+        let [block] = forwarded.as_slice() else {
+            panic!("{forwarded:?}")
         };
         // A pool that does not check puts them in place of its own.
         assert_eq!(u32_of(&block.params[5]) & bits, bits);
         assert_eq!(script.answer(4)["result"], true);
         script.submit(5, &work, nonce, Some(bits));
         assert_eq!(script.answer(5)["error"][0], 22);
-        assert_eq!(script.forwarded.len(), 1, "once is enough");
+        assert_eq!(script.forwarded(B).len(), 1, "once is enough");
     }
 }
 
@@ -61,18 +62,18 @@ fn a_miner_that_asks_for_version_rolling_at_work_can_roll_at_once() {
     script.run(seconds(2));
     for slot in [A, B] {
         let work = script.work_for(slot);
-        let request = 10 + script.forwarded.len() as u64;
+        let request = 10 + slot as u64;
         script.submit(request, &work, 7, Some(0x0000_2000));
         assert_eq!(script.answer(request)["result"], true, "{slot}");
     }
     // And if the pools had granted it before.
-    let mut script = Script::new(even(), |pools| pools[A].mask = None);
+    let mut script = Script::new(even(), |pools| pools[A].model.mask = None);
     script.connect(true);
     script.authorize(3, "w.rig");
-    let jobs = script.jobs.len();
+    let jobs = script.jobs().len();
     script.configure(4);
     assert_eq!(
-        script.jobs.len(),
+        script.jobs().len(),
         jobs + 1,
         "a job under the new conditions"
     );
@@ -80,7 +81,7 @@ fn a_miner_that_asks_for_version_rolling_at_work_can_roll_at_once() {
 
 #[test]
 fn answers_on_a_replaced_connection_may_take_as_long_as_any() {
-    let mut script = Script::new(even(), |pools| pools[A].answers = false);
+    let mut script = Script::new(even(), |pools| pools[A].model.answers = false);
     script.connect(false);
     script.authorize(3, "w.rig");
     let work = script.work_for(A);
@@ -91,7 +92,7 @@ fn answers_on_a_replaced_connection_may_take_as_long_as_any() {
     assert!(!script.is_answered(4));
     script.submit(5, &work, 2, None);
     assert_eq!(script.answer(5)["error"][0], 21, "its time is over");
-    let share = script.forwarded.pop().unwrap();
+    let share = script.forwarded(A).pop().unwrap();
     script.pool_says(
         share.conn,
         &json!({"id": share.request, "result": true, "error": null}),
@@ -114,7 +115,7 @@ fn another_name_may_be_tried_after_a_refused_one() {
         Script::new(even(), |pools| {
             pools
                 .values_mut()
-                .for_each(|pool| pool.only_user = Some(name))
+                .for_each(|pool| pool.model.only_user = Some(name))
         })
     };
     let mut script = only("walletA.good");
@@ -133,7 +134,7 @@ fn a_miner_without_a_name_is_authorized_by_its_pool() {
     let text = r#"{"pools": {"A": {"host": "127.0.0.1", "wallet": "w", "user_name": "{user}"}}}"#;
     config.pools[A] = dpmp::config::parse(text).unwrap().config.pools[A].clone();
     config.scheduler.weights[B] = 0.0;
-    let mut script = Script::new(config, |pools| pools[A].only_user = Some("somebody"));
+    let mut script = Script::new(config, |pools| pools[A].model.only_user = Some("somebody"));
     script.connect(false);
     script.authorize(3, "");
     assert_eq!(script.answer(3)["result"], false);
@@ -147,7 +148,7 @@ fn a_job_that_is_sent_again_stays_good_and_one_whose_name_is_taken_does_not() {
     let first = script.work_for(A);
     let conn = script.conn(A);
     script.notify(conn, &job(A, "first", true));
-    let again = script.jobs.last().unwrap().clone();
+    let again = script.jobs().last().unwrap().clone();
     assert_ne!(again[7], first[7], "the same work is not sent twice");
     script.submit(4, &first, 1, None);
     script.submit(5, &again, 1, None);
@@ -165,7 +166,7 @@ fn a_job_that_is_sent_again_stays_good_and_one_whose_name_is_taken_does_not() {
         21,
         "the pool would take it for the other"
     );
-    let work = script.jobs.last().unwrap().clone();
+    let work = script.jobs().last().unwrap().clone();
     script.submit(8, &work, 2, None);
     assert_eq!(script.answer(8)["result"], true);
 }
@@ -174,17 +175,17 @@ fn a_job_that_is_sent_again_stays_good_and_one_whose_name_is_taken_does_not() {
 #[test]
 fn work_is_not_handed_out_again_under_an_extranonce1_that_comes_back() {
     let mut script = Script::new(even(), |pools| {
-        pools[A].e1 = |number| ["0a", "0b"][usize::from(number % 2 == 0)].to_owned();
+        pools[A].model.e1 = |number| ["0a", "0b"][usize::from(number % 2 == 0)].to_owned();
     });
     script.connect(false);
     script.authorize(3, "w.rig");
     let mut sent: Vec<(Value, Value)> = Vec::new();
     for _ in 0..6 {
-        let jobs = script.jobs.len();
+        let jobs = script.jobs().len();
         reconnect(&mut script, 1);
         script.run(seconds(30));
         let of_a = |job: &&Value| job[2].as_str().unwrap().starts_with("01aa");
-        let new = script.jobs[jobs..].iter().filter(of_a);
+        let new = script.jobs()[jobs..].iter().filter(of_a);
         sent.extend(new.map(|job| (job[2].clone(), job[7].clone())));
     }
     assert!(sent.len() >= 6, "{sent:?}");
@@ -217,15 +218,15 @@ fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
 #[test]
 fn a_miner_that_is_refused_version_rolling_is_told_the_empty_mask() {
     let mut script = Script::new(even(), |pools| {
-        pools.values_mut().for_each(|pool| pool.mask = None);
+        pools.values_mut().for_each(|pool| pool.model.mask = None);
     });
     script.connect(true);
     assert_eq!(script.answer(1)["result"]["version-rolling"], false);
     script.authorize(3, "w.rig");
-    assert_eq!(script.masks, ["00000000"]);
+    assert_eq!(script.masks(), ["00000000"]);
     script.work_for(A);
     script.work_for(B);
-    assert_eq!(script.masks.len(), 1, "once");
+    assert_eq!(script.masks().len(), 1, "once");
 }
 
 /// compat Q13: hired machines send version bits and have never asked.
@@ -240,17 +241,17 @@ fn a_miner_that_rolls_without_having_asked_can_from_its_second_share_on() {
     script.run(seconds(3));
     for (request, slot) in [(5, A), (6, B), (7, A)] {
         let work = script.work_for(slot);
-        script.submit(request, &work, 1, Some(0x0040_2000));
+        script.submit(request, &work, request as u32, Some(0x0040_2000));
         assert_eq!(script.answer(request)["result"], true);
-        let share = script.forwarded.last().unwrap();
+        let share = script.forwarded(slot).pop().unwrap();
         assert_eq!(
-            (share.conn.slot, &share.params[5]),
-            (slot, &json!("00402000"))
+            share.params[4..],
+            [format!("{request:08x}"), "00402000".into()]
         );
         script.run(seconds(3));
     }
     assert!(
-        script.masks.is_empty(),
+        script.masks().is_empty(),
         "it would not know what to do with it"
     );
 }
@@ -274,8 +275,8 @@ fn an_extranonce_that_cannot_be_read_costs_a_reconnect() {
 #[test]
 fn a_block_of_a_replaced_connection_goes_out_on_its_successor() {
     let mut script = Script::new(even(), |pools| {
-        pools[A].e1 = |_| "aabbccdd".to_owned();
-        pools[A].job = job_at(A, "easy", true, "207fffff");
+        pools[A].model.e1 = |_| "aabbccdd".to_owned();
+        pools[A].model.job = job_at(A, "easy", true, "207fffff");
     });
     script.connect(false);
     script.authorize(3, "w.rig");
@@ -285,7 +286,7 @@ fn a_block_of_a_replaced_connection_goes_out_on_its_successor() {
     script.run(seconds(10));
     let nonce = script.block(&work, 0x2000_0000, 0x2000_0001);
     script.submit(4, &work, nonce, None);
-    let block = script.forwarded.last().expect("the block was sent");
+    let block = script.forwarded(A).pop().expect("the block was sent");
     assert_ne!(block.conn, first);
     assert_eq!(block.conn, script.conn(A));
     assert_eq!(script.answer(4)["error"][0], 21);

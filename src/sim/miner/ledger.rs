@@ -167,6 +167,13 @@ impl MinerLedger {
         self.records.lock().submits.iter().cloned().collect()
     }
 
+    /// The hashes of the last shares, so many at most.
+    pub fn last_hashes(&self, most: usize) -> Vec<[u8; 32]> {
+        let records = self.records.lock();
+        let last = records.submits.iter().rev().take(most);
+        last.map(|submit| submit.hash).collect()
+    }
+
     /// How many shares were submitted.
     pub fn submitted(&self) -> u64 {
         self.records.lock().submitted

@@ -141,6 +141,11 @@ impl PoolLedger {
         self.records.lock().shares.iter().cloned().collect()
     }
 
+    /// The hash that the last share was found to have.
+    pub fn last_hash(&self) -> Option<[u8; 32]> {
+        self.records.lock().shares.back()?.judgement.hash
+    }
+
     /// How many shares got this verdict.
     pub fn count(&self, verdict: Verdict) -> u64 {
         let records = self.records.lock();

@@ -1,0 +1,856 @@
+//! The world around one [`Core`] in virtual time: a clock, a network, pools and miners, and the loop that feeds the core
+//! and carries out its actions. The peers are [models](model), which mine for real, or [scripted](script) by a test.
+//!
+//! Every run is watched by [`Promises`]: the world panics where the core breaks one. A pool connection's name is a key
+//! here and nothing more.
+
+mod model;
+mod promises;
+pub mod script;
+
+use std::collections::{BTreeMap, HashSet};
+use std::mem;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::core::Core;
+use crate::core::action::{Action, DialTarget};
+use crate::core::event::{CloseReason, Event, Stop};
+use crate::core::fact::Fact;
+use crate::core::snapshot::Memory;
+use crate::random::Random;
+use crate::sim::miner::ledger::Ending;
+use crate::sim::miner::model::MinerOutput;
+use crate::sim::pool::ledger::JobRecord;
+use crate::sim::pool::output::PoolOutput;
+use crate::sim::world::promises::Promises;
+use crate::stratum::codec::{Encode, decode_miner, decode_pool};
+use crate::stratum::message::{PoolCall, ToMiner, ToPool};
+use crate::units::{LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
+
+/// When the virtual world begins, in seconds since 1970.
+pub const UNIX_START: u32 = 1_790_000_000;
+
+/// Where the pools are; all other hosts are one with the pool that is dialled.
+pub const HOSTS: PerPool<&str> = PerPool::new("127.0.0.1", "127.0.0.2");
+
+/// How often the world moves on without time passing before that counts as endless.
+const MOST_SPINS: u64 = 100_000;
+
+/// After how many steps it is looked whether anything is overdue.
+const LOOK_EVERY: u64 = 64;
+
+/// A pool as the world drives it: lines in, lines out.
+pub trait PoolPeer {
+    /// A connection was accepted; the pool's number for it.
+    fn open(&mut self, conn: PoolConn, now: Instant) -> u64;
+    /// The proxy sent a line. Those of one write have the same `batch`.
+    fn line(
+        &mut self,
+        number: u64,
+        line: &[u8],
+        batch: u64,
+        now: Instant,
+        out: &mut Vec<PoolOutput>,
+    );
+    /// A connection ended.
+    fn closed(&mut self, number: u64, now: Instant);
+    /// When [`tick`](Self::tick) has something to do.
+    fn next_tick(&self) -> Option<Instant> {
+        None
+    }
+    /// Does what is due.
+    fn tick(&mut self, _now: Instant, _out: &mut Vec<PoolOutput>) {}
+    /// A line with a job is on its way.
+    fn job_written(&mut self, _job: JobRecord) {}
+    /// The first thing that the proxy did to it and must not.
+    fn violation(&self) -> Option<String> {
+        None
+    }
+    /// The hash of the header that it rebuilt from the last share, if a miner must have hashed just that.
+    fn rebuilt(&self) -> Option<[u8; 32]> {
+        None
+    }
+}
+
+/// A miner as the world drives it: lines in, lines out.
+pub trait MinerPeer {
+    /// A connection stands.
+    fn connected(&mut self, now: Instant, out: &mut Vec<MinerOutput>);
+    /// The proxy sent a line.
+    fn line(&mut self, line: &[u8], now: Instant, out: &mut Vec<MinerOutput>);
+    /// The connection ended.
+    fn closed(&mut self, now: Instant, ending: Ending);
+    /// Works for as long as it was not called.
+    fn turn(&mut self, _now: Instant, _out: &mut Vec<MinerOutput>) {}
+    /// The first thing that the proxy did to it and must not.
+    fn violation(&self) -> Option<String> {
+        None
+    }
+    /// The hashes of the last shares that it sent, so many at most.
+    fn mined(&self, _most: usize) -> Vec<[u8; 32]> {
+        Vec::new()
+    }
+}
+
+/// How long things are under way, in microseconds; where it is a range, at random.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// A line between a miner and the proxy. Constant, so that the miner's clock shows what the core meant.
+    pub miner: u64,
+    /// A line between the proxy and a pool.
+    pub pool: Range<u64>,
+    /// The attempt to connect to a pool.
+    pub dial: Range<u64>,
+}
+
+impl Network {
+    /// Miners at home, pools somewhere on the internet.
+    pub const HOME: Self = Self {
+        miner: 1000,
+        pool: 200..40_200,
+        dial: 500..80_500,
+    };
+    /// Everything is there at once.
+    pub const NONE: Self = Self {
+        miner: 0,
+        pool: 0..0,
+        dial: 0..0,
+    };
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Coming {
+    /// To the core.
+    Core(Event),
+    /// A message reaches a miner.
+    ToMiner(usize, MinerId, ToMiner),
+    /// The proxy's close reaches a miner.
+    MinerCut(usize, MinerId),
+    /// A message reaches a pool.
+    ToPool(PoolConn, ToPool),
+    /// The proxy's close reaches a pool.
+    PoolCut(PoolConn),
+    /// A miner works.
+    MinerTurn(usize),
+    /// A pool has something to do.
+    PoolTick(PoolSlot),
+    /// A miner (re)connects.
+    Connect(usize),
+}
+
+/// A miner and its present connection.
+#[derive(Debug)]
+pub struct Rig<M> {
+    /// The miner.
+    pub model: M,
+    /// Its connection, while it has one.
+    pub id: Option<MinerId>,
+    /// The time between two turns of work.
+    pub pause: Duration,
+    /// Whether it comes back after the end of a connection.
+    pub wants_in: bool,
+}
+
+/// A pool and how it can be reached.
+#[derive(Debug)]
+pub struct Site<P> {
+    /// The pool.
+    pub model: P,
+    /// Whether it accepts connections.
+    pub up: bool,
+    /// While it is down: whether a dial fails only after a while.
+    pub swallows: bool,
+    /// Whether dials are left without an answer, until [`World::answer_dials`].
+    pub holds: bool,
+    /// How often it was dialled.
+    pub dials: u64,
+    /// Connected, but nothing gets through in either direction.
+    pub frozen: bool,
+    /// How much longer its messages are under way than usual, and those to it.
+    pub far: Duration,
+    held: Vec<PoolConn>,
+    by_number: BTreeMap<u64, PoolConn>,
+    batch: u64,
+    tick: Option<Instant>,
+}
+
+/// A connection to a pool.
+#[derive(Debug)]
+struct PoolLink {
+    site: PoolSlot,
+    /// The pool's number for it, until the pool has seen its end.
+    number: Option<u64>,
+    pipe: Pipe,
+}
+
+/// A connection as the network sees it.
+#[derive(Debug)]
+struct Pipe {
+    /// Whether the core was told of it, and whether it was told of its end.
+    opened: bool,
+    ended: bool,
+    /// Whether one side has ended it.
+    over: bool,
+    /// When the next message to the core and from it may arrive: TCP keeps the order.
+    earliest: [Instant; 2],
+}
+
+/// The core, its peers, and what is under way between them.
+#[derive(Debug)]
+pub struct World<P, M> {
+    /// The present moment.
+    pub now: Instant,
+    start: Instant,
+    /// What it all turns around.
+    pub core: Core,
+    /// The miners, in the order in which they were added.
+    pub rigs: Vec<Rig<M>>,
+    /// The pools.
+    pub sites: PerPool<Site<P>>,
+    /// For the network and whoever else needs chance in this world.
+    pub rng: Random,
+    /// What the core told while `keep_facts` was set.
+    pub facts: Vec<Fact>,
+    /// Whether [`facts`](Self::facts) are kept.
+    pub keep_facts: bool,
+    /// How often anything happened.
+    pub steps: u64,
+    network: Network,
+    queue: BTreeMap<(Instant, u64), Coming>,
+    sequence: u64,
+    last_miner: u64,
+    miners: BTreeMap<MinerId, (usize, Pipe)>,
+    pools: BTreeMap<PoolConn, PoolLink>,
+    /// What the core has promised so far.
+    pub promises: Promises,
+    /// The hashes of all shares that miners sent.
+    mined: HashSet<[u8; 32]>,
+    actions: Vec<Action>,
+}
+
+impl<P: PoolPeer, M: MinerPeer> World<P, M> {
+    /// A core with this memory between two pools, and no miner yet.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "any moment will do as the start of virtual time"
+    )]
+    pub fn with(
+        config: Arc<Config>,
+        memory: Memory,
+        mut pool: impl FnMut(PoolSlot, Instant) -> P,
+        network: Network,
+        seed: u64,
+    ) -> Self {
+        // Some room for what is reckoned back.
+        let start = Instant::now() + Duration::from_secs(1000);
+        let mut actions = Vec::new();
+        let now = Now {
+            at: start,
+            unix_ms: u64::from(UNIX_START) * 1000,
+        };
+        let core = Core::new(config, memory, seed, now, &mut actions);
+        let mut world = Self {
+            now: start,
+            start,
+            core,
+            rigs: Vec::new(),
+            sites: PerPool::from_fn(|slot| Site {
+                model: pool(slot, start),
+                up: true,
+                swallows: false,
+                holds: false,
+                dials: 0,
+                frozen: false,
+                far: Duration::ZERO,
+                held: Vec::new(),
+                by_number: BTreeMap::new(),
+                batch: 0,
+                tick: None,
+            }),
+            rng: Random::new(seed ^ 0x5eed),
+            facts: Vec::new(),
+            keep_facts: false,
+            steps: 0,
+            network,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            last_miner: 0,
+            miners: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            promises: Promises::default(),
+            mined: HashSet::new(),
+            actions,
+        };
+        world.perform();
+        for slot in PoolSlot::ALL {
+            world.plan_tick(slot);
+        }
+        world
+    }
+
+    /// Adds a miner, which is not connected yet; its place among the rigs.
+    pub fn add(&mut self, model: M) -> usize {
+        self.rigs.push(Rig {
+            model,
+            id: None,
+            pause: Duration::ZERO,
+            wants_in: false,
+        });
+        self.rigs.len() - 1
+    }
+
+    /// How much time has passed.
+    pub fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    /// The present moment as the core is told it.
+    pub fn clock(&self) -> Now {
+        let passed = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Now {
+            at: self.now,
+            unix_ms: u64::from(UNIX_START) * 1000 + passed,
+        }
+    }
+
+    /// Runs for a time, calling `check` after every step.
+    pub fn run(&mut self, time: Duration, mut check: impl FnMut(&mut Self)) {
+        let until = self.now + time;
+        let mut spins = 0;
+        loop {
+            let coming = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let deadline = self.core.next_deadline();
+            let next = [coming, deadline].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next <= until) else {
+                self.now = until;
+                return;
+            };
+            spins = if next > self.now { 0 } else { spins + 1 };
+            let at = self.elapsed();
+            assert!(
+                spins < MOST_SPINS,
+                "the core is busy with nothing at {at:?}"
+            );
+            self.now = self.now.max(next);
+            self.steps += 1;
+            if deadline.is_some_and(|deadline| deadline <= self.now) {
+                let now = self.clock();
+                self.core.handle_deadline(now, &mut self.actions);
+                self.perform();
+            } else if let Some((_, coming)) = self.queue.pop_first() {
+                self.happen(coming);
+            }
+            if self.steps % LOOK_EVERY == 0 {
+                self.look();
+            }
+            check(self);
+        }
+    }
+
+    /// Every submit is answered in time, also if its pool does not.
+    fn look(&self) {
+        let pools = self.core.config().pools.iter();
+        let answer = pools
+            .filter_map(|(_, pool)| Some(pool.as_ref()?.answer))
+            .max();
+        let patience = answer.unwrap_or_default() + Duration::from_secs(2);
+        let overdue = self.promises.overdue(self.now, patience);
+        assert_eq!(overdue, 0, "no answer in time after {:?}", self.elapsed());
+    }
+
+    fn plan(&mut self, after: Duration, coming: Coming) {
+        self.plan_at(self.now + after, coming);
+    }
+
+    fn plan_at(&mut self, at: Instant, coming: Coming) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), coming);
+    }
+
+    fn draw(&mut self, range: &Range<u64>) -> Duration {
+        let random = self.rng.below(range.end - range.start);
+        Duration::from_micros(range.start + random)
+    }
+
+    /// Delivers over a link: in order, after its latency.
+    fn deliver(&mut self, link: LinkId, outward: bool, coming: Coming) {
+        let (latency, pipe) = match link {
+            LinkId::Miner(miner) => {
+                let latency = Duration::from_micros(self.network.miner);
+                let link = self.miners.get_mut(&miner);
+                (latency, link.map(|(_, pipe)| pipe))
+            }
+            LinkId::Pool(conn) => {
+                let latency = self.draw(&self.network.pool.clone());
+                let link = self.pools.get_mut(&conn);
+                let far = link.as_ref().map(|link| self.sites[link.site].far);
+                (
+                    latency + far.unwrap_or_default(),
+                    link.map(|link| &mut link.pipe),
+                )
+            }
+        };
+        // The core has seen its end.
+        let Some(pipe) = pipe else { return };
+        let earliest = &mut pipe.earliest[usize::from(outward)];
+        *earliest = (self.now + latency).max(*earliest);
+        let at = *earliest;
+        self.plan_at(at, coming);
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.promises.before(&event, self.now);
+        let now = self.clock();
+        self.core.handle(event, now, &mut self.actions);
+        self.perform();
+    }
+
+    fn perform(&mut self) {
+        for action in mem::take(&mut self.actions) {
+            self.promises.after(&action);
+            match action {
+                Action::SendMiner { miner, message } => {
+                    if let Some((index, pipe)) = self.miners.get(&miner) {
+                        if !pipe.over {
+                            let coming = Coming::ToMiner(*index, miner, message);
+                            self.deliver(LinkId::Miner(miner), true, coming);
+                        }
+                    }
+                }
+                Action::SendPool { conn, message } => {
+                    if self.pools.get(&conn).is_some_and(|link| !link.pipe.over) {
+                        let coming = Coming::ToPool(conn, message);
+                        self.deliver(LinkId::Pool(conn), true, coming);
+                    }
+                }
+                Action::Dial { conn, target } => self.dial(conn, &target),
+                Action::Close { link } | Action::Abort { link } => self.close(link),
+                Action::StopListening | Action::KeepBlock(_) | Action::KeepAnswer { .. } => (),
+                Action::Report(fact) => {
+                    if self.keep_facts {
+                        self.facts.push(fact);
+                    }
+                }
+            }
+        }
+    }
+
+    fn dial(&mut self, conn: PoolConn, target: &DialTarget) {
+        let other = conn.slot.other();
+        // A backup may lead from one to the other.
+        let slot = if target.host == HOSTS[other] {
+            other
+        } else {
+            conn.slot
+        };
+        self.sites[slot].dials += 1;
+        if self.sites[slot].holds {
+            self.sites[slot].held.push(conn);
+        } else {
+            self.answer_dial(slot, conn);
+        }
+    }
+
+    /// Answers the dials that a pool was holding.
+    pub fn answer_dials(&mut self, slot: PoolSlot) {
+        for conn in mem::take(&mut self.sites[slot].held) {
+            self.answer_dial(slot, conn);
+        }
+    }
+
+    fn answer_dial(&mut self, slot: PoolSlot, conn: PoolConn) {
+        let mut latency = self.draw(&self.network.dial.clone());
+        let site = &mut self.sites[slot];
+        if !site.up {
+            if site.swallows {
+                latency += Duration::from_secs(4);
+            }
+            let error = "refused".into();
+            return self.plan(latency, Coming::Core(Event::PoolDialFailed { conn, error }));
+        }
+        let number = site.model.open(conn, self.now);
+        site.by_number.insert(number, conn);
+        let link = PoolLink {
+            site: slot,
+            number: Some(number),
+            pipe: Pipe::new(self.now),
+        };
+        self.pools.insert(conn, link);
+        let coming = Coming::Core(Event::PoolOpened { conn });
+        self.deliver(LinkId::Pool(conn), false, coming);
+    }
+
+    /// The core ends a connection. One that it was not told of yet goes on: it will be told.
+    fn close(&mut self, link: LinkId) {
+        let reason = CloseReason::ByUs;
+        let (cut, event) = match link {
+            LinkId::Miner(miner) => {
+                let Some((index, pipe)) = self.miners.get_mut(&miner) else {
+                    return;
+                };
+                if mem::replace(&mut pipe.over, true) {
+                    return;
+                }
+                let cut = Coming::MinerCut(*index, miner);
+                (cut, Event::MinerClosed { miner, reason })
+            }
+            LinkId::Pool(conn) => {
+                let link = self.pools.get_mut(&conn);
+                let Some(link) = link.filter(|link| link.pipe.opened) else {
+                    return;
+                };
+                if mem::replace(&mut link.pipe.over, true) {
+                    return;
+                }
+                (Coming::PoolCut(conn), Event::PoolClosed { conn, reason })
+            }
+        };
+        self.deliver(link, true, cut);
+        self.deliver(link, false, Coming::Core(event));
+    }
+
+    fn happen(&mut self, coming: Coming) {
+        match coming {
+            Coming::Core(event) => {
+                if self.arrives(&event) {
+                    self.handle(event);
+                }
+            }
+            Coming::ToMiner(index, miner, message) => {
+                if self.rigs[index].id != Some(miner) {
+                    return;
+                }
+                let mut out = Vec::new();
+                for line in lines(&message) {
+                    let model = &mut self.rigs[index].model;
+                    model.line(line.as_bytes(), self.now, &mut out);
+                    let violation = model.violation();
+                    assert_eq!(violation, None, "miner {index} after {:?}", self.elapsed());
+                }
+                self.miner_did(index, out);
+            }
+            Coming::MinerCut(index, miner) => {
+                let rig = &mut self.rigs[index];
+                if rig.id == Some(miner) {
+                    rig.id = None;
+                    rig.model.closed(self.now, Ending::ByServer);
+                    self.plan(Duration::from_millis(500), Coming::Connect(index));
+                }
+            }
+            Coming::ToPool(conn, message) => self.pool_hears(conn, &message),
+            Coming::PoolCut(conn) => self.forget(conn),
+            Coming::MinerTurn(index) => {
+                let mut out = Vec::new();
+                let rig = &mut self.rigs[index];
+                rig.model.turn(self.now, &mut out);
+                let pause = rig.pause;
+                self.miner_did(index, out);
+                self.plan(pause, Coming::MinerTurn(index));
+            }
+            Coming::PoolTick(slot) => {
+                let site = &mut self.sites[slot];
+                if site.tick.is_some_and(|tick| tick <= self.now) {
+                    site.tick = None;
+                    self.pool(slot, PoolPeer::tick);
+                }
+            }
+            Coming::Connect(index) => {
+                if self.rigs[index].wants_in {
+                    self.connect(index);
+                }
+            }
+        }
+    }
+
+    /// Keeps the state of the links; whether the core hears of it: after a connection's end it hears nothing.
+    fn arrives(&mut self, event: &Event) -> bool {
+        match event {
+            Event::MinerSent { miner, .. } | Event::MinerMalformed { miner, .. } => {
+                self.miners.contains_key(miner)
+            }
+            Event::MinerClosed { miner, .. } => self.miners.remove(miner).is_some(),
+            Event::PoolSent { conn, .. } | Event::PoolMalformed { conn, .. } => {
+                let link = self.pools.get(conn);
+                link.is_some_and(|link| !link.pipe.ended)
+            }
+            Event::PoolOpened { conn } => {
+                if let Some(link) = self.pools.get_mut(conn) {
+                    link.pipe.opened = true;
+                }
+                true
+            }
+            Event::PoolClosed { conn, .. } => {
+                if let Some(link) = self.pools.get_mut(conn) {
+                    link.pipe.ended = true;
+                    if link.number.is_none() {
+                        self.pools.remove(conn);
+                    }
+                }
+                true
+            }
+            Event::MinerOpened { .. }
+            | Event::PoolDialFailed { .. }
+            | Event::ConfigChanged(_)
+            | Event::PayoutSeen { .. }
+            | Event::ShutdownRequested(_) => true,
+        }
+    }
+
+    fn pool_hears(&mut self, conn: PoolConn, message: &ToPool) {
+        let Some(link) = self.pools.get(&conn) else {
+            return;
+        };
+        let (slot, site) = (link.site, &mut self.sites[link.site]);
+        let Some(number) = link.number.filter(|_| !site.frozen) else {
+            return;
+        };
+        let mut out = Vec::new();
+        site.batch += 1;
+        for line in lines(message) {
+            let line = line.as_bytes();
+            site.model
+                .line(number, line, site.batch, self.now, &mut out);
+        }
+        let at = self.now - self.start;
+        assert_eq!(site.model.violation(), None, "pool {slot} after {at:?}");
+        let is_share = matches!(
+            message,
+            ToPool::Request {
+                call: PoolCall::Submit(_),
+                ..
+            }
+        );
+        if let Some(hash) = site.model.rebuilt().filter(|_| is_share) {
+            let known = self.mined.contains(&hash);
+            assert!(
+                known,
+                "{conn} after {at:?}: no miner hashed what pool {slot} rebuilt"
+            );
+        }
+        self.pool_did(slot, out);
+    }
+
+    fn plan_tick(&mut self, slot: PoolSlot) {
+        if let Some(next) = self.sites[slot].model.next_tick() {
+            let next = next.max(self.now);
+            self.sites[slot].tick = Some(next);
+            self.plan_at(next, Coming::PoolTick(slot));
+        }
+    }
+
+    /// A miner connects, unless it is.
+    pub fn connect(&mut self, index: usize) {
+        if self.rigs[index].id.is_some() {
+            return;
+        }
+        self.last_miner += 1;
+        let miner = MinerId(self.last_miner);
+        self.rigs[index].id = Some(miner);
+        self.miners.insert(miner, (index, Pipe::new(self.now)));
+        let peer = SocketAddr::from(([10, 0, 0, 1], 40_000));
+        let coming = Coming::Core(Event::MinerOpened { miner, peer });
+        self.deliver(LinkId::Miner(miner), false, coming);
+        let mut out = Vec::new();
+        self.rigs[index].model.connected(self.now, &mut out);
+        self.miner_did(index, out);
+    }
+
+    /// A miner vanishes.
+    pub fn hang_up(&mut self, index: usize) {
+        let Some(miner) = self.rigs[index].id.take() else {
+            return;
+        };
+        self.rigs[index].model.closed(self.now, Ending::ByMiner);
+        let Some((_, pipe)) = self.miners.get_mut(&miner) else {
+            return;
+        };
+        if !mem::replace(&mut pipe.over, true) {
+            let reason = CloseReason::ByPeer;
+            let coming = Coming::Core(Event::MinerClosed { miner, reason });
+            self.deliver(LinkId::Miner(miner), false, coming);
+        }
+    }
+
+    /// A miner sends a line.
+    pub fn miner_says(&mut self, index: usize, line: &str) {
+        let Some(miner) = self.rigs[index].id else {
+            return;
+        };
+        let event = match decode_miner(line.as_bytes()) {
+            Ok(message) => Event::MinerSent { miner, message },
+            Err(error) => Event::MinerMalformed { miner, error },
+        };
+        self.deliver(LinkId::Miner(miner), false, Coming::Core(event));
+    }
+
+    fn miner_did(&mut self, index: usize, out: Vec<MinerOutput>) {
+        self.mined.extend(self.rigs[index].model.mined(out.len()));
+        for output in out {
+            match output {
+                MinerOutput::Write(text) => {
+                    for line in text.lines() {
+                        self.miner_says(index, line);
+                    }
+                }
+                MinerOutput::HangUp => {
+                    self.hang_up(index);
+                    self.plan(Duration::from_secs(1), Coming::Connect(index));
+                    return;
+                }
+                MinerOutput::CloseSending | MinerOutput::StopReading => (),
+            }
+        }
+    }
+
+    /// Does something to a pool and carries out what it does then; the latency of its answers is left to the network.
+    pub fn pool(
+        &mut self,
+        slot: PoolSlot,
+        act: impl FnOnce(&mut P, Instant, &mut Vec<PoolOutput>),
+    ) {
+        let mut out = Vec::new();
+        act(&mut self.sites[slot].model, self.now, &mut out);
+        self.pool_did(slot, out);
+        self.plan_tick(slot);
+    }
+
+    /// A pool sends lines on a connection.
+    pub fn pool_says(&mut self, conn: PoolConn, text: &str) {
+        for line in text.lines() {
+            let event = match decode_pool(line.as_bytes()) {
+                Ok(message) => Event::PoolSent { conn, message },
+                Err(error) => Event::PoolMalformed { conn, error },
+            };
+            self.deliver(LinkId::Pool(conn), false, Coming::Core(event));
+        }
+    }
+
+    fn pool_did(&mut self, slot: PoolSlot, out: Vec<PoolOutput>) {
+        for output in out {
+            match output {
+                PoolOutput::Write {
+                    connection,
+                    line,
+                    job,
+                    ..
+                } => {
+                    let Some(conn) = self.sites[slot].by_number.get(&connection).copied() else {
+                        continue;
+                    };
+                    if let Some(job) = job {
+                        self.sites[slot].model.job_written(job);
+                    }
+                    if !self.sites[slot].frozen {
+                        self.pool_says(conn, &line);
+                    }
+                }
+                PoolOutput::Close { connection } => {
+                    if let Some(conn) = self.sites[slot].by_number.get(&connection).copied() {
+                        self.cut(conn);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A pool closes a connection.
+    pub fn cut(&mut self, conn: PoolConn) {
+        let link = self.pools.get_mut(&conn);
+        let was_over = link.is_none_or(|link| mem::replace(&mut link.pipe.over, true));
+        if !was_over {
+            let reason = CloseReason::ByPeer;
+            let coming = Coming::Core(Event::PoolClosed { conn, reason });
+            self.deliver(LinkId::Pool(conn), false, coming);
+        }
+        self.forget(conn);
+    }
+
+    /// A pool has seen a connection's end.
+    fn forget(&mut self, conn: PoolConn) {
+        let Some(link) = self.pools.get_mut(&conn) else {
+            return;
+        };
+        let (number, slot) = (link.number.take(), link.site);
+        if link.pipe.ended {
+            self.pools.remove(&conn);
+        }
+        if let Some(number) = number {
+            self.sites[slot].by_number.remove(&number);
+            self.sites[slot].model.closed(number, self.now);
+        }
+    }
+
+    /// A pool goes down: every connection is closed, none is accepted.
+    pub fn take_down(&mut self, slot: PoolSlot) {
+        self.sites[slot].up = false;
+        self.kill_connections(slot);
+    }
+
+    /// A frozen pool answers again. What was lost meanwhile broke its connections: TCP delivers all or nothing.
+    pub fn thaw(&mut self, slot: PoolSlot) {
+        if mem::take(&mut self.sites[slot].frozen) {
+            self.kill_connections(slot);
+        }
+    }
+
+    /// A pool closes all its connections.
+    pub fn kill_connections(&mut self, slot: PoolSlot) {
+        let mut conns: Vec<_> = self.sites[slot].by_number.values().copied().collect();
+        conns.sort_unstable();
+        for conn in conns {
+            self.cut(conn);
+        }
+    }
+
+    /// The connections that stand at a pool, the oldest first.
+    pub fn standing(&self, slot: PoolSlot) -> impl DoubleEndedIterator<Item = PoolConn> {
+        self.sites[slot].by_number.values().copied()
+    }
+
+    /// The owner changes the configuration.
+    pub fn configure(&mut self, config: Config) {
+        self.handle(Event::ConfigChanged(Arc::new(config)));
+    }
+
+    /// The proxy is asked to stop.
+    pub fn shut_down(&mut self) {
+        self.handle(Event::ShutdownRequested(Stop::Drained));
+    }
+
+    /// How many miners the proxy serves.
+    pub fn connected(&self) -> usize {
+        let links = self.miners.values();
+        links.filter(|(_, pipe)| !pipe.over).count()
+    }
+
+    /// How many connections stand, to see that they do not grow in number.
+    pub fn links(&self) -> usize {
+        let links = self.pools.values();
+        self.connected() + links.filter(|link| !link.pipe.over).count()
+    }
+}
+
+impl Pipe {
+    fn new(now: Instant) -> Self {
+        Self {
+            opened: false,
+            ended: false,
+            over: false,
+            earliest: [now; 2],
+        }
+    }
+}
+
+/// The lines that a message is written as.
+fn lines(message: &impl Encode) -> Vec<String> {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.ends_with('\n'), "{text:?} has no end");
+    text.lines().map(str::to_owned).collect()
+}
