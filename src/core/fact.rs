@@ -490,6 +490,21 @@ pub enum SwitchCause {
     Config,
 }
 
+impl SwitchCause {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [Self::Start, Self::Schedule, Self::Failover, Self::Config];
+
+    /// The name in events and metric labels.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Schedule => "schedule",
+            Self::Failover => "failover",
+            Self::Config => "config",
+        }
+    }
+}
+
 /// Why a miner is turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TurnedAway {
@@ -550,7 +565,7 @@ impl TurnedAway {
 }
 
 /// Why a TLS handshake with a miner failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFault {
     /// A short name. Faults of different kinds do not hide each other in the log.
     pub kind: &'static str,
@@ -603,6 +618,15 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// Every limit.
+    pub const ALL: [Self; 5] = [
+        Self::Miners,
+        Self::MinersPerAddress,
+        Self::SubmitsPerSecond,
+        Self::OutboxFull,
+        Self::LineLength,
+    ];
+
     /// The key in the configuration, or a short name.
     pub fn label(self) -> &'static str {
         match self {

@@ -10,7 +10,6 @@ use ::log::Level;
 use crate::core::fact::Fact;
 
 use fields::Fields;
-pub(super) use name::cause_label;
 pub use name::{Name, level, name};
 
 /// The line of a fact, without a line end. `unix_ms`: when it happened, in milliseconds since 1970. `count`: how many

@@ -45,7 +45,7 @@ impl Side {
     }
 }
 
-/// All figures of the process. Counting takes no lock.
+/// All figures of the process. Counting what is frequent takes no lock.
 pub struct Metrics {
     registry: Registry,
     traffic: Traffic,
@@ -130,7 +130,7 @@ impl Metrics {
                     self.pools.job_delay.observe(delay.as_secs_f64());
                 }
             }
-            Fact::PoolSwitched { to, cause, .. } => self.pools.switches[*to].of(*cause).inc(),
+            Fact::PoolSwitched { to, cause, .. } => self.pools.switched(*to, *cause),
             Fact::ShareResult(share) => self.shares.record(share),
             Fact::BlockFound { slot, .. } => self.shares.blocks[*slot].inc(),
             Fact::ConfigApplied { .. } => self.program.config_applied.inc(),

@@ -12,7 +12,7 @@ use crate::observe::wallet::{shorten_addresses, shorten_setting, shorten_user};
 use crate::stratum::reject::Reject;
 use crate::units::{Client, Difficulty, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm};
 
-use super::name::{Name, cause_label};
+use super::name::Name;
 
 /// The longest text of a peer in a line, in characters.
 pub(super) const LONGEST_TEXT: usize = 500;
@@ -258,7 +258,7 @@ impl Fields {
                 self.miner(*miner);
                 self.put("from", from.map(PoolSlot::name));
                 self.put("to", to.name());
-                self.put("cause", cause_label(*cause));
+                self.put("cause", cause.label());
                 self.put("error_seconds", rounded(*error));
             }
             Fact::MinerIdle { miner } => self.miner(*miner),

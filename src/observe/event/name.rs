@@ -5,22 +5,29 @@ use std::fmt;
 use ::log::Level;
 
 use crate::config::Change;
-use crate::core::fact::{Fact, SwitchCause, TurnedAway};
+use crate::core::fact::{Fact, TurnedAway};
 
-macro_rules! names {
-    ($($name:ident $text:literal,)*) => {
+macro_rules! events {
+    ($($name:ident $text:literal $level:ident,)*) => {
         /// The name of an event, by which lines are found and filtered.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[expect(missing_docs, reason = "each is documented in docs/events.md, which a test compares")]
-        pub enum Name { $($name,)* }
+        pub enum Name {
+            $($name,)*
+            /// What a library says, which is no fact of ours.
+            LibraryMessage,
+        }
 
         impl Name {
             /// All of them, in the order of the docs.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            pub const ALL: &'static [Self] = &[$(Self::$name,)* Self::LibraryMessage];
 
             /// As it stands in a line and in `logging.allow` and `logging.deny`.
             pub fn text(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
+                match self {
+                    $(Self::$name => $text,)*
+                    Self::LibraryMessage => "library_message",
+                }
             }
 
             /// The bit that stands for this name in a set of names.
@@ -29,55 +36,65 @@ macro_rules! names {
                 place.map_or(0, |place| 1 << place)
             }
         }
+
+        /// The name of a fact.
+        pub fn name(fact: &Fact) -> Name {
+            match fact { $(Fact::$name { .. } => Name::$name,)* }
+        }
+
+        fn usual_level(fact: &Fact) -> Level {
+            match fact { $(Fact::$name { .. } => Level::$level,)* }
+        }
     };
 }
 
-names! {
-    Started "started",
-    Stopping "stopping",
-    Stopped "stopped",
-    MinerConnected "miner_connected",
-    MinerAuthorized "miner_authorized",
-    MinerRefused "miner_refused",
-    MinerTurnedAway "miner_turned_away",
-    MinerDisconnected "miner_disconnected",
-    MinerIdle "miner_idle",
-    MinerMessageBad "miner_message_bad",
-    LimitReached "limit_reached",
-    ExtranonceChanged "extranonce_changed",
-    ExtranonceSizeLearnt "extranonce_size_learnt",
-    MinerLags "miner_lags",
-    PoolLearnt "pool_learnt",
-    PoolDialing "pool_dialing",
-    PoolReady "pool_ready",
-    PoolLost "pool_lost",
-    PoolUp "pool_up",
-    PoolDown "pool_down",
-    PoolNoJob "pool_no_job",
-    PoolFailover "pool_failover",
-    PoolMessage "pool_message",
-    PoolMessageBad "pool_message_bad",
-    PoolReconnect "pool_reconnect",
-    PoolRedirectRefused "pool_redirect_refused",
-    VersionForm "version_form",
-    JobReceived "job_received",
-    JobForwarded "job_forwarded",
-    PoolSwitched "pool_switched",
-    ShareResult "share_result",
-    BlockFound "block_found",
-    KeptBlock "kept_block",
-    ConfigApplied "config_applied",
-    ConfigRefused "config_refused",
-    ConfigUsable "config_usable",
-    ConfigWarning "config_warning",
-    LoggedIn "login",
-    LoginRefused "login_refused",
-    StateProblem "state_problem",
-    AcceptFailed "accept_failed",
-    SlowTurn "slow_turn",
-    Panicked "panicked",
-    LogDropped "log_dropped",
-    LibraryMessage "library_message",
+// The name, how it is written, and how important it usually is: error, what the owner has to act on; warn, what they
+// should know; info, what happens; debug, why it happens.
+events! {
+    Started "started" Info,
+    Stopping "stopping" Info,
+    Stopped "stopped" Info,
+    MinerConnected "miner_connected" Info,
+    MinerAuthorized "miner_authorized" Info,
+    MinerRefused "miner_refused" Warn,
+    MinerTurnedAway "miner_turned_away" Warn,
+    MinerDisconnected "miner_disconnected" Info,
+    MinerIdle "miner_idle" Warn,
+    MinerMessageBad "miner_message_bad" Warn,
+    LimitReached "limit_reached" Warn,
+    ExtranonceChanged "extranonce_changed" Warn,
+    ExtranonceSizeLearnt "extranonce_size_learnt" Warn,
+    MinerLags "miner_lags" Info,
+    PoolLearnt "pool_learnt" Debug,
+    PoolDialing "pool_dialing" Debug,
+    PoolReady "pool_ready" Info,
+    PoolLost "pool_lost" Warn,
+    PoolUp "pool_up" Info,
+    PoolDown "pool_down" Warn,
+    PoolNoJob "pool_no_job" Warn,
+    PoolFailover "pool_failover" Warn,
+    PoolMessage "pool_message" Info,
+    PoolMessageBad "pool_message_bad" Warn,
+    PoolReconnect "pool_reconnect" Info,
+    PoolRedirectRefused "pool_redirect_refused" Warn,
+    VersionForm "version_form" Info,
+    JobReceived "job_received" Debug,
+    JobForwarded "job_forwarded" Debug,
+    PoolSwitched "pool_switched" Info,
+    ShareResult "share_result" Info,
+    BlockFound "block_found" Warn,
+    KeptBlock "kept_block" Warn,
+    ConfigApplied "config_applied" Info,
+    ConfigRefused "config_refused" Error,
+    ConfigUsable "config_usable" Info,
+    ConfigWarning "config_warning" Warn,
+    LoggedIn "login" Info,
+    LoginRefused "login_refused" Warn,
+    StateProblem "state_problem" Error,
+    AcceptFailed "accept_failed" Error,
+    SlowTurn "slow_turn" Warn,
+    Panicked "panicked" Error,
+    LogDropped "log_dropped" Warn,
 }
 
 impl fmt::Display for Name {
@@ -86,129 +103,18 @@ impl fmt::Display for Name {
     }
 }
 
-/// The name of a fact.
-pub fn name(fact: &Fact) -> Name {
-    match fact {
-        Fact::MinerConnected { .. } => Name::MinerConnected,
-        Fact::MinerAuthorized { .. } => Name::MinerAuthorized,
-        Fact::MinerRefused { .. } => Name::MinerRefused,
-        Fact::MinerTurnedAway { .. } => Name::MinerTurnedAway,
-        Fact::MinerDisconnected { .. } => Name::MinerDisconnected,
-        Fact::MinerMessageBad { .. } => Name::MinerMessageBad,
-        Fact::LimitReached { .. } => Name::LimitReached,
-        Fact::ExtranonceChanged { .. } => Name::ExtranonceChanged,
-        Fact::ExtranonceSizeLearnt { .. } => Name::ExtranonceSizeLearnt,
-        Fact::MinerLags { .. } => Name::MinerLags,
-        Fact::PoolLearnt { .. } => Name::PoolLearnt,
-        Fact::PoolDialing { .. } => Name::PoolDialing,
-        Fact::PoolReady { .. } => Name::PoolReady,
-        Fact::PoolLost { .. } => Name::PoolLost,
-        Fact::PoolUp { .. } => Name::PoolUp,
-        Fact::PoolDown { .. } => Name::PoolDown,
-        Fact::PoolNoJob { .. } => Name::PoolNoJob,
-        Fact::PoolFailover { .. } => Name::PoolFailover,
-        Fact::PoolMessageBad { .. } => Name::PoolMessageBad,
-        Fact::PoolMessage { .. } => Name::PoolMessage,
-        Fact::PoolReconnect { .. } => Name::PoolReconnect,
-        Fact::PoolRedirectRefused { .. } => Name::PoolRedirectRefused,
-        Fact::VersionForm { .. } => Name::VersionForm,
-        Fact::JobReceived { .. } => Name::JobReceived,
-        Fact::JobForwarded { .. } => Name::JobForwarded,
-        Fact::PoolSwitched { .. } => Name::PoolSwitched,
-        Fact::MinerIdle { .. } => Name::MinerIdle,
-        Fact::ShareResult(_) => Name::ShareResult,
-        Fact::BlockFound { .. } => Name::BlockFound,
-        Fact::KeptBlock { .. } => Name::KeptBlock,
-        Fact::ConfigApplied { .. } => Name::ConfigApplied,
-        Fact::ConfigRefused { .. } => Name::ConfigRefused,
-        Fact::ConfigUsable => Name::ConfigUsable,
-        Fact::ConfigWarning { .. } => Name::ConfigWarning,
-        Fact::LoggedIn { .. } => Name::LoggedIn,
-        Fact::LoginRefused { .. } => Name::LoginRefused,
-        Fact::Started { .. } => Name::Started,
-        Fact::Stopping => Name::Stopping,
-        Fact::Stopped { .. } => Name::Stopped,
-        Fact::StateProblem { .. } => Name::StateProblem,
-        Fact::AcceptFailed { .. } => Name::AcceptFailed,
-        Fact::SlowTurn { .. } => Name::SlowTurn,
-        Fact::Panicked { .. } => Name::Panicked,
-        Fact::LogDropped { .. } => Name::LogDropped,
-    }
-}
-
-/// How important a fact is: error, what the owner has to act on; warn, what he should know; info, what happens;
-/// debug, why it happens.
+/// How important a fact is.
 pub fn level(fact: &Fact) -> Level {
-    match fact {
-        Fact::ConfigRefused { .. }
-        | Fact::StateProblem { .. }
-        | Fact::AcceptFailed { .. }
-        | Fact::Panicked { .. } => Level::Error,
-        Fact::MinerRefused { .. }
-        | Fact::MinerMessageBad { .. }
-        | Fact::MinerIdle { .. }
-        | Fact::LimitReached { .. }
-        | Fact::ExtranonceChanged { .. }
-        | Fact::ExtranonceSizeLearnt { .. }
-        | Fact::PoolLost { .. }
-        | Fact::PoolDown { .. }
-        | Fact::PoolNoJob { .. }
-        | Fact::PoolFailover { .. }
-        | Fact::PoolMessageBad { .. }
-        | Fact::PoolRedirectRefused { .. }
-        | Fact::VersionForm { form: None, .. }
-        | Fact::BlockFound { .. }
-        | Fact::KeptBlock { .. }
-        | Fact::ConfigWarning { .. }
-        | Fact::LoginRefused { .. }
-        | Fact::SlowTurn { .. }
-        | Fact::LogDropped { .. } => Level::Warn,
-        Fact::MinerTurnedAway { reason, .. } => match reason {
-            TurnedAway::Stopping => Level::Info,
-            TurnedAway::NotSetUp
-            | TurnedAway::NotAuthorized
-            | TurnedAway::NoWork
-            | TurnedAway::ExtranonceChanged
-            | TurnedAway::ExtranonceSize
-            | TurnedAway::TooMuchRubbish
-            | TurnedAway::OtherProtocol(_)
-            | TurnedAway::TlsFailed(_) => Level::Warn,
-        },
+    let stops = |reason: &TurnedAway| *reason == TurnedAway::Stopping;
+    if matches!(fact, Fact::MinerTurnedAway { reason, .. } if stops(reason)) {
+        Level::Info
+    } else if matches!(fact, Fact::VersionForm { form: None, .. })
+        || matches!(fact, Fact::ShareResult(share) if !share.outcome.is_good())
         // Where the money goes: whoever did not change it has to see that somebody did.
-        Fact::ConfigApplied { changes, .. } if changes.iter().any(Change::moves_money) => {
-            Level::Warn
-        }
-        Fact::ConfigApplied { .. } => Level::Info,
-        Fact::ShareResult(share) if share.outcome.is_good() => Level::Info,
-        Fact::ShareResult(_) => Level::Warn,
-        Fact::MinerConnected { .. }
-        | Fact::MinerLags { .. }
-        | Fact::MinerAuthorized { .. }
-        | Fact::MinerDisconnected { .. }
-        | Fact::PoolReady { .. }
-        | Fact::PoolUp { .. }
-        | Fact::PoolMessage { .. }
-        | Fact::PoolReconnect { .. }
-        | Fact::VersionForm { form: Some(_), .. }
-        | Fact::PoolSwitched { .. }
-        | Fact::LoggedIn { .. }
-        | Fact::Started { .. }
-        | Fact::Stopping
-        | Fact::Stopped { .. }
-        | Fact::ConfigUsable => Level::Info,
-        Fact::PoolLearnt { .. }
-        | Fact::PoolDialing { .. }
-        | Fact::JobReceived { .. }
-        | Fact::JobForwarded { .. } => Level::Debug,
-    }
-}
-
-/// The name of a cause, also in metric labels.
-pub(in crate::observe) fn cause_label(cause: SwitchCause) -> &'static str {
-    match cause {
-        SwitchCause::Start => "start",
-        SwitchCause::Schedule => "schedule",
-        SwitchCause::Failover => "failover",
-        SwitchCause::Config => "config",
+        || matches!(fact, Fact::ConfigApplied { changes, .. } if changes.iter().any(Change::moves_money))
+    {
+        Level::Warn
+    } else {
+        usual_level(fact)
     }
 }

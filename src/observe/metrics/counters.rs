@@ -5,7 +5,6 @@ use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Result};
 use super::Side;
 use super::make::Make;
 use crate::core::fact::{Limit, ShareOutcome, ShareResult, SwitchCause, TlsFault, TurnedAway};
-use crate::observe::event::cause_label;
 use crate::stratum::reject::{RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
 
@@ -94,25 +93,6 @@ pub(super) struct Shares {
 
 impl Shares {
     pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        let classes = make.counts(
-            "dpmp_pool_rejects_total",
-            "Shares that a pool refused, by kind",
-            &["pool", "class"],
-        )?;
-        let refused = make.counts(
-            "dpmp_shares_refused_total",
-            "Shares that the proxy refused itself",
-            &["reason"],
-        )?;
-        // So that all are there from the start.
-        for class in RejectClass::ALL {
-            for slot in PoolSlot::ALL {
-                classes.with_label_values(&[slot.name(), class.label()]);
-            }
-        }
-        for reason in RejectReason::ALL {
-            refused.with_label_values(&[reason.label()]);
-        }
         Ok(Self {
             submitted: make.count("dpmp_shares_submitted_total", "Shares submitted by miners")?,
             unanswered: make.count(
@@ -131,8 +111,18 @@ impl Shares {
             )?,
             rejected: make
                 .counts_by_pool("dpmp_shares_rejected_total", "Shares refused by pools")?,
-            classes,
-            refused,
+            classes: make.counts_by_pool_and(
+                "class",
+                "dpmp_pool_rejects_total",
+                "Shares that a pool refused, by kind",
+                RejectClass::ALL.map(RejectClass::label),
+            )?,
+            refused: make.counts_by(
+                "reason",
+                "dpmp_shares_refused_total",
+                "Shares that the proxy refused itself",
+                RejectReason::ALL.map(RejectReason::label),
+            )?,
             lost: make.counts_by_pool(
                 "dpmp_shares_lost_total",
                 "Shares that were forwarded and that the pool never answered",
@@ -188,17 +178,7 @@ pub(super) struct Miners {
 
 impl Miners {
     pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        let turned_away = make.counts(
-            "dpmp_miners_turned_away_total",
-            "Miners that were turned away or cut off",
-            &["reason"],
-        )?;
-        let limits = make.counts(
-            "dpmp_limits_reached_total",
-            "How often a limit of the configuration acted",
-            &["limit"],
-        )?;
-        let miners = Self {
+        Ok(Self {
             connected: make.count("dpmp_miners_connected_total", "Connections of miners")?,
             refused: make.count(
                 "dpmp_miners_refused_total",
@@ -208,64 +188,39 @@ impl Miners {
                 "dpmp_miners_idle_total",
                 "How often a miner was left without a pool that has work",
             )?,
-            turned_away,
-            limits,
-        };
-        for reason in [
-            TurnedAway::NotSetUp,
-            TurnedAway::NotAuthorized,
-            TurnedAway::NoWork,
-            TurnedAway::ExtranonceChanged,
-            TurnedAway::ExtranonceSize,
-            TurnedAway::TooMuchRubbish,
-            TurnedAway::OtherProtocol(String::new()),
-            TurnedAway::TlsFailed(TlsFault {
-                kind: "",
-                text: String::new(),
-            }),
-            TurnedAway::Stopping,
-        ] {
-            miners.turned_away(&reason);
-        }
-        for limit in [
-            Limit::Miners,
-            Limit::MinersPerAddress,
-            Limit::SubmitsPerSecond,
-            Limit::OutboxFull,
-            Limit::LineLength,
-        ] {
-            miners.limit(limit);
-        }
-        Ok(miners)
+            turned_away: make.counts_by(
+                "reason",
+                "dpmp_miners_turned_away_total",
+                "Miners that were turned away or cut off",
+                [
+                    TurnedAway::NotSetUp,
+                    TurnedAway::NotAuthorized,
+                    TurnedAway::NoWork,
+                    TurnedAway::ExtranonceChanged,
+                    TurnedAway::ExtranonceSize,
+                    TurnedAway::TooMuchRubbish,
+                    TurnedAway::OtherProtocol(String::new()),
+                    TurnedAway::TlsFailed(TlsFault::default()),
+                    TurnedAway::Stopping,
+                ]
+                .map(|reason| reason.label()),
+            )?,
+            limits: make.counts_by(
+                "limit",
+                "dpmp_limits_reached_total",
+                "How often a limit of the configuration acted",
+                Limit::ALL.map(Limit::label),
+            )?,
+        })
     }
 
-    /// Looked up by its label each time: it is rare.
+    /// Looked up by its label each time, since it is rare.
     pub(super) fn turned_away(&self, reason: &TurnedAway) -> IntCounter {
         self.turned_away.with_label_values(&[reason.label()])
     }
 
-    /// Looked up by its label each time: it is rare.
     pub(super) fn limit(&self, limit: Limit) -> IntCounter {
         self.limits.with_label_values(&[limit.label()])
-    }
-}
-
-/// One counter for each cause of a switch.
-pub(super) struct PerCause {
-    start: IntCounter,
-    schedule: IntCounter,
-    failover: IntCounter,
-    config: IntCounter,
-}
-
-impl PerCause {
-    pub(super) fn of(&self, cause: SwitchCause) -> &IntCounter {
-        match cause {
-            SwitchCause::Start => &self.start,
-            SwitchCause::Schedule => &self.schedule,
-            SwitchCause::Failover => &self.failover,
-            SwitchCause::Config => &self.config,
-        }
     }
 }
 
@@ -274,7 +229,7 @@ pub(super) struct Pools {
     pub(super) jobs_received: PerPool<IntCounter>,
     pub(super) jobs_forwarded: PerPool<IntCounter>,
     pub(super) job_delay: Histogram,
-    pub(super) switches: PerPool<PerCause>,
+    switches: IntCounterVec,
     pub(super) losses: PerPool<IntCounter>,
     pub(super) outages: PerPool<IntCounter>,
     pub(super) redirects: PerPool<IntCounter>,
@@ -282,11 +237,6 @@ pub(super) struct Pools {
 
 impl Pools {
     pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        let switches = make.counts(
-            "dpmp_switches_total",
-            "Changes of a miner to a pool",
-            &["pool", "cause"],
-        )?;
         Ok(Self {
             jobs_received: make.counts_by_pool("dpmp_jobs_received_total", "Jobs sent by pools")?,
             jobs_forwarded: make
@@ -296,15 +246,12 @@ impl Pools {
                 "Time from a pool's job until it is first sent to the miner",
                 JOB_DELAY,
             )?,
-            switches: PerPool::from_fn(|slot| {
-                let of = |cause| switches.with_label_values(&[slot.name(), cause_label(cause)]);
-                PerCause {
-                    start: of(SwitchCause::Start),
-                    schedule: of(SwitchCause::Schedule),
-                    failover: of(SwitchCause::Failover),
-                    config: of(SwitchCause::Config),
-                }
-            }),
+            switches: make.counts_by_pool_and(
+                "cause",
+                "dpmp_switches_total",
+                "Changes of a miner to a pool",
+                SwitchCause::ALL.map(SwitchCause::label),
+            )?,
             losses: make.counts_by_pool(
                 "dpmp_pool_connection_losses_total",
                 "Connections to pools that ended or could not be made",
@@ -318,6 +265,11 @@ impl Pools {
                 "Requests of pools to reconnect to another host, none of which is followed",
             )?,
         })
+    }
+
+    pub(super) fn switched(&self, to: PoolSlot, cause: SwitchCause) {
+        let labels = [to.name(), cause.label()];
+        self.switches.with_label_values(&labels).inc();
     }
 }
 

@@ -20,6 +20,36 @@ impl Make<'_> {
         self.enter(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
+    /// With a series for each of the values from the start.
+    pub(super) fn counts_by<const N: usize>(
+        &self,
+        label: &str,
+        name: &str,
+        help: &str,
+        values: [&str; N],
+    ) -> Result<IntCounterVec> {
+        let counts = self.counts(name, help, &[label])?;
+        for value in values {
+            counts.with_label_values(&[value]);
+        }
+        Ok(counts)
+    }
+
+    /// With a series for each pool and each of the values from the start.
+    pub(super) fn counts_by_pool_and<const N: usize>(
+        &self,
+        label: &str,
+        name: &str,
+        help: &str,
+        values: [&str; N],
+    ) -> Result<IntCounterVec> {
+        let counts = self.counts(name, help, &["pool", label])?;
+        for value in values {
+            by_pool(|pool| counts.with_label_values(&[pool, value]));
+        }
+        Ok(counts)
+    }
+
     pub(super) fn counts_by_pool(&self, name: &str, help: &str) -> Result<PerPool<IntCounter>> {
         let counts = self.counts(name, help, &["pool"])?;
         Ok(by_pool(|pool| counts.with_label_values(&[pool])))
