@@ -22,7 +22,9 @@ use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
 use crate::observe::published::Published;
 use crate::shell::accept::{Door, Reception, listen};
+use crate::shell::connection::WRITE_PATIENCE;
 use crate::shell::dial::dial;
+use crate::shell::flush::Flush;
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::names::Names;
 use crate::shell::panics::Panics;
@@ -204,6 +206,7 @@ impl Proxy {
             inbox: inputs,
             context,
             dial,
+            flush: Flush::start(WRITE_PATIENCE).context("failed to start the flush thread")?,
             doors: [door].into_iter().chain(tls_door).collect(),
             published: Arc::clone(&published),
             store: memories,

@@ -5,6 +5,8 @@ pub mod accept;
 pub mod blocks;
 pub mod connection;
 pub mod dial;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub mod flush;
 pub mod inbox;
 pub mod link;
 pub mod names;
@@ -19,3 +21,30 @@ pub mod running;
 pub mod settings;
 pub mod store;
 pub mod watch;
+
+/// Elsewhere every connection has a writer of its own.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub mod flush {
+    use std::io;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use crate::shell::link::Socket;
+
+    /// Nothing.
+    #[derive(Debug)]
+    pub struct Flush;
+
+    impl Flush {
+        /// Starts nothing.
+        ///
+        /// # Errors
+        /// Never.
+        pub fn start(_patience: Duration) -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        /// Nothing is ever added.
+        pub fn add(&self, _socket: Arc<Socket>) {}
+    }
+}

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, Limit, TurnedAway};
 use crate::observe::metrics::Side;
-use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
+use crate::shell::connection::{Reading, open_link, prepare, read_lines};
 use crate::shell::inbox::{Context as Shared, Input};
 use crate::shell::link::Socket;
 use crate::shell::proxy_header::{self, NoHeader};
@@ -158,7 +158,7 @@ fn accept(port: &Port, certificate: Option<&Arc<Certificate>>, reception: &Recep
             continue;
         };
         let (certificate, reception) = (certificate.cloned(), reception.clone());
-        let name = format!("{}-rx", newcomer.miner);
+        let name = newcomer.miner.to_string();
         let started = spawn(name, PARSER_STACK, move || {
             newcomer.come_in(from_balancer, certificate.as_deref(), &config, &reception);
         });
@@ -208,7 +208,7 @@ impl Newcomer {
             })
         });
         match session.transpose() {
-            Ok(session) => self.serve(session, config, &reception.shared),
+            Ok(session) => self.serve(session, config, reception),
             Err(why) => self.turn_away(reception, TurnedAway::TlsFailed(why)),
         }
     }
@@ -222,26 +222,17 @@ impl Newcomer {
     }
 
     /// Announces the miner, reads its lines and announces its end.
-    fn serve(self, session: Option<Session>, config: &Config, shared: &Shared) {
-        let (miner, peer) = (self.miner, self.peer);
+    fn serve(self, session: Option<Session>, config: &Config, reception: &Reception) {
+        let (miner, peer, shared) = (self.miner, self.peer, &reception.shared);
         let socket = match session {
             Some(session) => Socket::encrypted(self.stream, session),
             None => Socket::new(self.stream),
         };
-        let name = format!("{miner}-tx");
-        let metrics = &shared.observer.metrics;
-        let (link, guard) = match start_writer(
-            name,
-            Arc::clone(&socket),
-            Arc::clone(metrics),
-            Side::Downstream,
-        ) {
-            Ok(writer) => writer,
+        let link = match open_link(&miner.to_string(), &socket) {
+            Ok(link) => link,
             Err(error) => {
-                let _ = shared.inbox.send(Input::Report(Fact::AcceptFailed {
-                    error: error.to_string(),
-                }));
-                return;
+                let error = error.to_string();
+                return reception.tell(&Fact::AcceptFailed { error });
             }
         };
         if shared
@@ -256,7 +247,7 @@ impl Newcomer {
             longest_line: config.listen.max_line_bytes,
             // Far above what a good miner sends; each line within it gets its answer.
             lines_per_second: config.listen.submits_per_second.saturating_mul(4),
-            metrics,
+            metrics: &shared.observer.metrics,
             side: Side::Downstream,
         };
         let reason = read_lines(&reading, |line| {
@@ -278,7 +269,6 @@ impl Newcomer {
                 limit,
             }));
         }
-        drop(guard);
         let _ = shared.inbox.send(Input::MinerClosed { miner, reason });
         drop(self.seat);
     }

@@ -1,41 +1,29 @@
-//! One connection, two threads: a reader that parses and announces, a writer that formats and writes.
+//! One connection, one thread: a reader, which parses and announces. An encrypted connection has a writer besides.
 //!
 //! The reader is the connection's only voice in the scheduler's inbox: it announces the connection
 //! first and its end last, on every path, so that nothing overtakes.
 
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::core::event::CloseReason;
 use crate::observe::metrics::{Metrics, Side};
 use crate::shell::link::{Link, Socket};
-use crate::stratum::codec::Encode;
 use crate::stratum::line::{LineError, LineReader};
 use crate::system::clock::clock;
 use crate::system::net;
 use crate::system::thread::{WRITER_STACK, spawn};
 
 /// A write that makes no progress for this long means that the peer is gone.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a closed connection waits for the peer to close its side, so that what was written
-/// last is not lost with unread input.
-const LINGER: Duration = Duration::from_secs(1);
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The time in which a reader's lines are counted.
 const PACE_WINDOW: Duration = Duration::from_secs(1);
 
 /// How long a pausing reader sleeps before it looks whether its connection is over.
 const PACE_NAP: Duration = Duration::from_millis(50);
-
-/// Messages that wait together are written together up to this size, in bytes.
-const LARGEST_WRITE: usize = 64 * 1024;
-
-/// A writer's buffer is given back down to this size after a large message, in bytes.
-const USUAL_MESSAGE: usize = 1024;
 
 /// What a reader is to do.
 pub struct Reading<'a> {
@@ -61,59 +49,20 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_write_timeout(Some(WRITE_PATIENCE))
 }
 
-/// Starts the writer of a connection. The returned guard belongs to the reader: when it is dropped,
-/// the writer need not wait for the reader any longer.
+/// The scheduler's end of a connection. If the connection needs a writer, that is started, with `-tx` behind its name.
 ///
 /// # Errors
 /// If there is no room for another thread.
-pub fn start_writer<M: Encode + Send + 'static>(
-    name: String,
-    socket: Arc<Socket>,
-    metrics: Arc<Metrics>,
-    side: Side,
-) -> io::Result<(Link<M>, ReaderGuard)> {
-    let (link, messages) = Link::new(Arc::clone(&socket));
-    let (guard, reader_gone) = sync_channel(0);
-    spawn(name, WRITER_STACK, move || {
-        write_all(&socket, &messages, &reader_gone, &metrics, side)
-    })?;
-    Ok((link, ReaderGuard(guard)))
-}
-
-/// Lives as long as a connection's reader.
-pub struct ReaderGuard(#[expect(dead_code, reason = "it is there to be dropped")] SyncSender<()>);
-
-fn write_all<M: Encode>(
-    socket: &Socket,
-    messages: &Receiver<Box<M>>,
-    reader_gone: &Receiver<()>,
-    metrics: &Metrics,
-    side: Side,
-) {
-    let mut buffer = Vec::new();
-    for message in messages {
-        buffer.clear();
-        message.encode(&mut buffer);
-        let mut count: u32 = 1;
-        // What has piled up meanwhile goes out with the same write.
-        while let (true, Ok(message)) = (buffer.len() < LARGEST_WRITE, messages.try_recv()) {
-            message.encode(&mut buffer);
-            count += 1;
-        }
-        metrics.lines_written(side, count);
-        if let Err(error) = socket.write(&buffer) {
-            socket.end(CloseReason::Failed(error.to_string()));
-            return;
-        }
-        socket.written(count);
-        buffer.shrink_to(USUAL_MESSAGE);
+pub fn open_link(name: &str, socket: &Arc<Socket>) -> io::Result<Link> {
+    if socket.needs_writer() {
+        let socket = Arc::clone(socket);
+        spawn(format!("{name}-tx"), WRITER_STACK, move || {
+            if let Err(error) = socket.write_all() {
+                socket.end(CloseReason::Failed(error.to_string()));
+            }
+        })?;
     }
-    // The scheduler has let go and everything is written.
-    socket.note(CloseReason::ByUs);
-    socket.finish();
-    // Nothing is ever sent on this channel: it ends with the reader, or it times out.
-    let _ = reader_gone.recv_timeout(LINGER);
-    let _ = socket.stream.shutdown(Shutdown::Both);
+    Ok(Link::new(Arc::clone(socket)))
 }
 
 /// Reads a connection to its end; `take` gets each line and says whether to go on. Returns why it ended.
@@ -122,6 +71,10 @@ pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) ->
     let mut lines = LineReader::new(socket.reader(), reading.longest_line);
     let mut pace = Pace::new(reading.lines_per_second);
     loop {
+        if reading.side == Side::Downstream {
+            // A miner that does not read is not heard either: so it cannot pile up answers.
+            socket.wait_until_written();
+        }
         // What comes after we have ended the connection is read on, though nobody wants to hear it:
         // left unread it would make the system throw away what was written last.
         let ended = socket.has_ended();

@@ -10,7 +10,7 @@ use crossbeam_channel::bounded;
 use crate::core::action::DialTarget;
 use crate::core::event::DialError;
 use crate::observe::metrics::Side;
-use crate::shell::connection::{Reading, prepare, read_lines, start_writer};
+use crate::shell::connection::{Reading, open_link, prepare, read_lines};
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::Socket;
 use crate::shell::names::Names;
@@ -36,8 +36,7 @@ const MOST_ADDRESSES: usize = 6;
 /// How long a TLS handshake may take.
 const SHAKE_HANDS: Duration = Duration::from_secs(10);
 
-/// Far above what a pool sends on one connection; beyond it the reader pauses. A miner's queue holds
-/// two seconds of it, so that no burst of a pool costs a miner that reads its connection.
+/// Far above what a pool sends on one connection; beyond it the reader pauses.
 const LINES_PER_SECOND: u32 = 500;
 
 /// Starts the thread that dials and then reads. It reports `PoolOpened` or `PoolDialFailed`, once.
@@ -46,7 +45,7 @@ const LINES_PER_SECOND: u32 = 500;
 /// If there is no room for the thread; then nothing is reported.
 pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) -> io::Result<()> {
     let inside = context.clone();
-    spawn(format!("{conn}-rx"), PARSER_STACK, move || {
+    spawn(conn.to_string(), PARSER_STACK, move || {
         run(conn, &target, &inside)
     })?;
     Ok(())
@@ -180,15 +179,8 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
         Ok(socket) => socket,
         Err(error) => return failed(error),
     };
-    let metrics = &context.observer.metrics;
-    let name = format!("{conn}-tx");
-    let (link, guard) = match start_writer(
-        name,
-        Arc::clone(&socket),
-        Arc::clone(metrics),
-        Side::Upstream,
-    ) {
-        Ok(writer) => writer,
+    let link = match open_link(&conn.to_string(), &socket) {
+        Ok(link) => link,
         Err(error) => {
             let text = format!("no thread for the connection: {error}");
             return failed(DialError::Unreachable(text));
@@ -205,7 +197,7 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
         socket: &socket,
         longest_line: context.live.get().listen.pool_max_line_bytes,
         lines_per_second: LINES_PER_SECOND,
-        metrics,
+        metrics: &context.observer.metrics,
         side: Side::Upstream,
     };
     let mut heard = false;
@@ -221,7 +213,6 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
             })
             .is_ok()
     });
-    drop(guard);
     let reason = reason.of_pool(heard, target.tls.is_some());
     let _ = context.inbox.send(Input::PoolClosed { conn, reason });
 }

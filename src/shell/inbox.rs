@@ -16,7 +16,7 @@ use crate::shell::link::Link;
 use crate::shell::names::Names;
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::DecodeError;
-use crate::stratum::message::{FromMiner, FromPool, ToMiner, ToPool};
+use crate::stratum::message::{FromMiner, FromPool};
 use crate::units::{MinerId, PoolConn, PoolSlot};
 
 /// How many inputs wait for the scheduler; readers pause when it is full, and so do their peers.
@@ -92,7 +92,7 @@ pub enum Input {
         /// Its address.
         peer: SocketAddr,
         /// For writing to it.
-        link: Link<ToMiner>,
+        link: Link,
     },
     /// A miner's line.
     MinerLine {
@@ -115,7 +115,7 @@ pub enum Input {
         /// Which.
         conn: PoolConn,
         /// For writing to it.
-        link: Link<ToPool>,
+        link: Link,
     },
     /// A dial came to nothing.
     PoolDialFailed {

@@ -1,20 +1,45 @@
-//! The scheduler's end of a connection: a bounded queue to its writer, and the socket to cut it off.
+//! The scheduler's end of a connection: a message is written at once as far as the socket takes it, and the rest waits
+//! in the connection's outbox until another thread has written it.
+//!
+//! - Only the scheduler fills an outbox, and it writes to the socket itself only while the outbox is empty. Only one
+//!   other thread writes what waits there: [`flush`](crate::shell::flush), or the connection's own writer
+//!   ([`connection`](crate::shell::connection)) if the connection is encrypted or the system is not Linux. It takes
+//!   bytes out after they are written. So no message is torn or overtaken.
+//! - No lock is held while bytes are written.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use socket2::SockRef;
 
 use crate::core::event::CloseReason;
+use crate::shell::flush::Flush;
 use crate::shell::tls;
+use crate::units::later;
 
-/// How many messages wait for a peer that does not read; the connection of one that lets them pile
-/// up is cut. What the system's socket buffers hold comes on top. It has to hold the answers to
-/// whatever a peer can pipeline before its writer gets to run.
-const OUTBOX: u32 = 1024;
+/// How much waits for a peer that does not read, in bytes; the connection of a peer that lets more pile up is cut. What
+/// the system's socket buffer holds comes on top.
+const OUTBOX: usize = 256 * 1024;
 
-/// A socket that two threads use, and who ended it first.
+/// The system's buffer for what we send on a connection, in bytes. (Linux takes twice that, and on its own would let the
+/// buffer grow to megabytes for a peer that never reads.)
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// How much of an outbox is written at once, in bytes.
+const PIECE: usize = 32 * 1024;
+
+/// The buffer of a connection's own writer is given back down to this size, in bytes.
+const USUAL_MESSAGE: usize = 1024;
+
+/// How long a closed connection waits for what is owed to be written and for the peer to close its side, so that what
+/// was written last is not lost with unread input.
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// A connection that several threads use, and which of them ended it first.
 #[derive(Debug)]
 pub struct Socket {
     /// The connection.
@@ -22,8 +47,17 @@ pub struct Socket {
     /// If it is encrypted.
     tls: Option<Box<tls::Session>>,
     ended: OnceLock<CloseReason>,
-    /// Messages that were queued for the peer and are not written yet.
-    unwritten: AtomicU32,
+    outbox: Mutex<Outbox>,
+    /// Bytes came into an empty outbox, or the outbox became empty, or nothing more will be sent.
+    changed: Condvar,
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    /// Nothing more will be sent.
+    closing: bool,
 }
 
 impl Socket {
@@ -38,15 +72,24 @@ impl Socket {
     }
 
     fn with(stream: TcpStream, tls: Option<Box<tls::Session>>) -> Arc<Self> {
+        // It fails only if the connection is gone already.
+        let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         Arc::new(Self {
             stream,
             tls,
             ended: OnceLock::new(),
-            unwritten: AtomicU32::new(0),
+            outbox: Mutex::default(),
+            changed: Condvar::new(),
         })
     }
 
-    /// Writes bytes. Only for one thread.
+    /// Whether a thread of the connection's own has to write all. The lock of an encrypted connection may be held by its
+    /// reader, and elsewhere than on Linux a write may wait though it is told not to.
+    pub fn needs_writer(&self) -> bool {
+        self.tls.is_some() || !cfg!(any(target_os = "linux", target_os = "android"))
+    }
+
+    /// Writes bytes, and waits until the system has taken all of them. Only for one thread.
     ///
     /// # Errors
     /// If the peer is gone or does not read.
@@ -57,12 +100,109 @@ impl Socket {
         }
     }
 
+    /// Writes what the system takes without waiting, of a connection that needs no writer; how many bytes that is.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        use rustix::io::Errno;
+        use rustix::net::{SendFlags, send};
+        loop {
+            match send(
+                &self.stream,
+                bytes,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => (),
+                sent => return Ok(sent?),
+            }
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn write_now(&self, _bytes: &[u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    /// Writes what waits, as far as the system takes it without waiting; whether nothing waits any more. Only for the
+    /// thread `flush`, whose buffer `piece` is.
+    ///
+    /// # Errors
+    /// If the peer is gone.
+    pub fn write_rest(&self, piece: &mut Vec<u8>) -> io::Result<bool> {
+        self.outbox.lock().copy_piece(piece);
+        let written = self.write_now(piece)?;
+        Ok(self.written(written))
+    }
+
+    /// Writes what waits, and waits for more, until nothing more will be sent. Only for a connection's own writer.
+    ///
+    /// # Errors
+    /// If the peer is gone or does not read.
+    pub fn write_all(&self) -> io::Result<()> {
+        let mut piece = Vec::new();
+        loop {
+            let mut outbox = self.outbox.lock();
+            while outbox.bytes.is_empty() && !outbox.closing {
+                self.changed.wait(&mut outbox);
+            }
+            outbox.copy_piece(&mut piece);
+            drop(outbox);
+            if piece.is_empty() {
+                self.finish();
+                return Ok(());
+            }
+            self.write(&piece)?;
+            self.written(piece.len());
+            piece.clear();
+            piece.shrink_to(USUAL_MESSAGE);
+        }
+    }
+
+    /// Takes bytes that were written out of the outbox; whether it is empty now.
+    fn written(&self, bytes: usize) -> bool {
+        let mut outbox = self.outbox.lock();
+        outbox.bytes.drain(..bytes);
+        if !outbox.bytes.is_empty() {
+            return false;
+        }
+        // The memory is given back: few connections ever need it again.
+        outbox.bytes = Vec::new();
+        let closing = outbox.closing;
+        drop(outbox);
+        if closing && !self.needs_writer() {
+            self.finish();
+        }
+        self.changed.notify_all();
+        true
+    }
+
+    /// Waits until nothing waits to be written, or the connection is over.
+    pub fn wait_until_written(&self) {
+        let mut outbox = self.outbox.lock();
+        while !outbox.bytes.is_empty() && !self.has_ended() {
+            self.changed.wait(&mut outbox);
+        }
+    }
+
     /// Tells the peer that nothing more will come. Only for the thread that writes.
-    pub fn finish(&self) {
+    fn finish(&self) {
         if let Some(Ok(farewell)) = self.tls.as_ref().map(|session| session.seal_end()) {
             let _ = (&self.stream).write_all(&farewell);
         }
         let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Nothing more will be sent: what waits is written, and then the peer is told.
+    fn close(&self) {
+        self.note(CloseReason::ByUs);
+        let mut outbox = self.outbox.lock();
+        outbox.closing = true;
+        let written = outbox.bytes.is_empty();
+        drop(outbox);
+        if written && !self.needs_writer() {
+            self.finish();
+        }
+        self.changed.notify_all();
     }
 
     /// Reads what the peer writes. Only for one thread.
@@ -83,6 +223,9 @@ impl Socket {
         self.note(reason);
         // It fails only if the connection is gone already.
         let _ = self.stream.shutdown(Shutdown::Both);
+        // Under the lock, so that nobody who has just looked misses it.
+        drop(self.outbox.lock());
+        self.changed.notify_all();
     }
 
     /// Ends the connection from its reader's side; the reason that counts is returned.
@@ -92,7 +235,7 @@ impl Socket {
     }
 
     /// Notes why the connection is about to end; the first reason counts.
-    pub fn note(&self, reason: CloseReason) {
+    fn note(&self, reason: CloseReason) {
         let _ = self.ended.set(reason);
     }
 
@@ -101,14 +244,17 @@ impl Socket {
         self.ended.get().is_some()
     }
 
-    /// Notes that so many queued messages were written.
-    pub fn written(&self, messages: u32) {
-        self.unwritten.fetch_sub(messages, Ordering::Relaxed);
-    }
-
     /// Why the connection ended: what was noted, or else `otherwise`.
     pub fn reason(&self, otherwise: CloseReason) -> CloseReason {
         self.ended.get().cloned().unwrap_or(otherwise)
+    }
+}
+
+impl Outbox {
+    /// Replaces a buffer's contents by what is to be written next.
+    fn copy_piece(&self, piece: &mut Vec<u8>) {
+        piece.clear();
+        piece.extend_from_slice(&self.bytes[..self.bytes.len().min(PIECE)]);
     }
 }
 
@@ -130,51 +276,97 @@ impl Read for Incoming<'_> {
     }
 }
 
-/// What the scheduler holds of a connection. Dropping it lets the writer write what is queued and
-/// then shut the connection down.
+/// What the scheduler holds of a connection. Dropping it lets what waits be written and then shuts the connection down
+/// for writing; the peer is to close its side, and [`Linger`] cuts it off if it does not.
 #[derive(Debug)]
-pub struct Link<M> {
-    outbox: Sender<Box<M>>,
-    socket: Arc<Socket>,
-}
+pub struct Link(Arc<Socket>);
 
-/// Why a message could not be queued.
+/// The peer does not read, and too much waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotSent {
-    /// The peer does not read.
-    Full,
-    /// The connection is gone; its last event is on the way.
-    Gone,
-}
+pub struct OutboxFull;
 
-impl<M> Link<M> {
-    /// A link and the receiver for the connection's writer.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "send() bounds it; a bounded channel takes its whole memory at once, for each connection"
-    )]
-    pub fn new(socket: Arc<Socket>) -> (Self, Receiver<Box<M>>) {
-        let (outbox, messages) = channel();
-        (Self { outbox, socket }, messages)
+impl Link {
+    /// For a connection whose writer has been started, if it [needs one](Socket::needs_writer).
+    pub fn new(socket: Arc<Socket>) -> Self {
+        Self(socket)
     }
 
-    /// Queues a message, never waiting.
+    /// Writes messages, never waiting: what the socket does not take now waits in the outbox. A connection that fails is
+    /// ended, so that its reader announces the end.
     ///
     /// # Errors
-    /// If the queue is full or the connection gone.
-    pub fn send(&self, message: M) -> Result<(), NotSent> {
-        // The scheduler is the only sender, so that nothing comes between the look and the sending.
-        if self.socket.unwritten.load(Ordering::Relaxed) >= OUTBOX {
-            return Err(NotSent::Full);
+    /// If too much waits. Messages of any length are taken when nothing does.
+    pub fn send(&self, messages: &[u8], flush: &Flush) -> Result<(), OutboxFull> {
+        let socket = &self.0;
+        if socket.has_ended() {
+            return Ok(());
         }
-        self.socket.unwritten.fetch_add(1, Ordering::Relaxed);
-        self.outbox
-            .send(Box::new(message))
-            .map_err(|_| NotSent::Gone)
+        let mut rest = messages;
+        // Nobody else fills the outbox: if it is empty now it stays so.
+        if !socket.needs_writer() && socket.outbox.lock().bytes.is_empty() {
+            match socket.write_now(messages) {
+                Ok(written) => rest = &messages[written..],
+                Err(error) => {
+                    socket.end(CloseReason::Failed(error.to_string()));
+                    return Ok(());
+                }
+            }
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let mut outbox = socket.outbox.lock();
+        let begins = outbox.bytes.is_empty();
+        if !begins && outbox.bytes.len() + rest.len() > OUTBOX {
+            return Err(OutboxFull);
+        }
+        outbox.bytes.extend_from_slice(rest);
+        drop(outbox);
+        if begins && socket.needs_writer() {
+            socket.changed.notify_all();
+        } else if begins {
+            flush.add(Arc::clone(socket));
+        }
+        Ok(())
     }
 
     /// Ends the connection at once.
     pub fn abort(self, reason: CloseReason) {
-        self.socket.end(reason);
+        self.0.end(reason);
     }
 }
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Connections that are being closed: each is cut off [a while](LINGER) later, unless it is over by then.
+#[derive(Debug, Default)]
+pub struct Linger(VecDeque<(Instant, Weak<Socket>)>);
+
+impl Linger {
+    /// Closes a connection.
+    pub fn close(&mut self, link: Link, now: Instant) {
+        let until = later(now, LINGER);
+        self.0.push_back((until, Arc::downgrade(&link.0)));
+    }
+
+    /// When one has to be cut off next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        Some(self.0.front()?.0)
+    }
+
+    /// Cuts off those whose time is over.
+    pub fn cut_off(&mut self, now: Instant) {
+        while self.next_deadline().is_some_and(|until| until <= now) {
+            if let Some(socket) = self.0.pop_front().and_then(|(_, socket)| socket.upgrade()) {
+                socket.end(CloseReason::ByUs);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The one thread that decides: takes one input at a time, feeds the core, carries out its actions.
 //!
-//! It does no I/O and never waits for a peer: messages go into bounded queues, dials and files to
-//! threads of their own.
+//! It never waits. Messages are written as far as the sockets take them ([`link`](crate::shell::link)); dials and files
+//! go to threads of their own.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -18,15 +18,17 @@ use crate::core::action::{Action, DialTarget};
 use crate::core::event::{CloseReason, DialError, Event};
 use crate::core::fact::{Fact, Limit};
 use crate::core::snapshot::Memory;
+use crate::observe::metrics::Side;
 use crate::observe::published::Published;
 use crate::shell::accept::Door;
 use crate::shell::blocks::Note;
+use crate::shell::flush::Flush;
 use crate::shell::inbox::{Context, Input};
-use crate::shell::link::{Link, NotSent};
+use crate::shell::link::{LINGER, Linger, Link, OutboxFull};
 use crate::shell::standstill::Standstill;
-use crate::stratum::message::{ToMiner, ToPool};
+use crate::stratum::codec::Encode;
 use crate::system::clock::{clock, now};
-use crate::units::{LinkId, MinerId, Now, PoolConn};
+use crate::units::{LinkId, Now, PoolConn};
 
 /// How often the state is published for readers outside, also if nothing happened: rates and times change with time.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -37,8 +39,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(30);
 /// A turn that takes longer is reported.
 const SLOW_TURN: Duration = Duration::from_millis(50);
 
-/// How long the end waits for pool connections to be closed in order.
-const LAST_WORDS: Duration = Duration::from_millis(1100);
+/// The buffer for what is written is given back down to this size, in bytes.
+const USUAL_WRITE: usize = 64 * 1024;
 
 /// Starts to dial a pool without waiting for it: [`dial`](crate::shell::dial::dial).
 pub type Dial = fn(PoolConn, Arc<DialTarget>, &Context) -> io::Result<()>;
@@ -50,8 +52,10 @@ pub struct Scheduler {
     context: Context,
     dial: Dial,
     doors: Vec<Door>,
-    miners: HashMap<MinerId, Link<ToMiner>>,
-    pools: HashMap<PoolConn, Link<ToPool>>,
+    links: HashMap<LinkId, Link>,
+    linger: Linger,
+    flush: Flush,
+    outgoing: Outgoing,
     /// Pool connections whose last event has not come yet.
     standing: HashSet<PoolConn>,
     published: Arc<Published>,
@@ -63,6 +67,14 @@ pub struct Scheduler {
     save_at: Instant,
     /// Whether anything happened since the last save.
     unsaved: bool,
+}
+
+/// Messages of one event for one peer, which are written together.
+#[derive(Default)]
+struct Outgoing {
+    to: Option<LinkId>,
+    bytes: Vec<u8>,
+    messages: u32,
 }
 
 /// What a scheduler is made of.
@@ -77,6 +89,8 @@ pub struct Parts {
     pub context: Context,
     /// How a pool is dialled.
     pub dial: Dial,
+    /// What writes the rest of what sockets do not take.
+    pub flush: Flush,
     /// The port for miners, closed at the stop.
     pub doors: Vec<Door>,
     /// Where the state is published.
@@ -99,8 +113,10 @@ impl Scheduler {
             context: parts.context,
             dial: parts.dial,
             doors: parts.doors,
-            miners: HashMap::new(),
-            pools: HashMap::new(),
+            links: HashMap::new(),
+            linger: Linger::default(),
+            flush: parts.flush,
+            outgoing: Outgoing::default(),
             standing: HashSet::new(),
             published: parts.published,
             store: parts.store,
@@ -136,6 +152,7 @@ impl Scheduler {
             if let Some(input) = input {
                 self.take(input, now);
             }
+            self.linger.cut_off(now.at);
             self.publish(now);
         }
         self.last_words();
@@ -150,7 +167,8 @@ impl Scheduler {
             .standstill
             .next_deadline()
             .or(self.core.next_deadline());
-        let deadline = [core, Some(self.publish_at), save]
+        let linger = self.linger.next_deadline();
+        let deadline = [core, Some(self.publish_at), save, linger]
             .into_iter()
             .flatten()
             .min();
@@ -182,7 +200,7 @@ impl Scheduler {
     fn event_of(&mut self, input: Input, now: Now) -> Option<Event> {
         Some(match input {
             Input::MinerOpened { miner, peer, link } => {
-                self.miners.insert(miner, link);
+                self.links.insert(LinkId::Miner(miner), link);
                 Event::MinerOpened { miner, peer }
             }
             Input::MinerLine {
@@ -196,11 +214,11 @@ impl Scheduler {
                 ..
             } => Event::MinerMalformed { miner, error },
             Input::MinerClosed { miner, reason } => {
-                self.miners.remove(&miner);
+                self.close(LinkId::Miner(miner), now);
                 Event::MinerClosed { miner, reason }
             }
             Input::PoolOpened { conn, link } => {
-                self.pools.insert(conn, link);
+                self.links.insert(LinkId::Pool(conn), link);
                 self.standing.insert(conn);
                 Event::PoolOpened { conn }
             }
@@ -216,7 +234,7 @@ impl Scheduler {
                 ..
             } => Event::PoolMalformed { conn, error },
             Input::PoolClosed { conn, reason } => {
-                self.pools.remove(&conn);
+                self.close(LinkId::Pool(conn), now);
                 self.standing.remove(&conn);
                 Event::PoolClosed { conn, reason }
             }
@@ -246,6 +264,7 @@ impl Scheduler {
             for action in actions.drain(..) {
                 self.carry_out(action, &mut failed, now);
             }
+            self.write(now);
             self.actions = actions;
             // The next attempt comes after a pause, so this ends.
             let Some(event) = failed.pop_front() else {
@@ -257,8 +276,10 @@ impl Scheduler {
 
     fn carry_out(&mut self, action: Action, failed: &mut VecDeque<Event>, now: Now) {
         match action {
-            Action::SendMiner { miner, message } => self.send_miner(miner, message, now),
-            Action::SendPool { conn, message } => self.send_pool(conn, message),
+            Action::SendMiner { miner, message } => {
+                self.send(LinkId::Miner(miner), &message, now);
+            }
+            Action::SendPool { conn, message } => self.send(LinkId::Pool(conn), &message, now),
             Action::Dial { conn, target } => {
                 if let Err(error) = (self.dial)(conn, target, &self.context) {
                     failed.push_back(Event::PoolDialFailed {
@@ -267,8 +288,14 @@ impl Scheduler {
                     });
                 }
             }
-            Action::Close { link } => self.close(link),
-            Action::Abort { link } => self.abort(link, CloseReason::ByUs),
+            Action::Close { link } => {
+                self.write(now);
+                self.close(link, now);
+            }
+            Action::Abort { link } => {
+                self.write(now);
+                self.abort(link, CloseReason::ByUs);
+            }
             Action::KeepBlock(candidate) => self.keep_block(Note::Found(candidate)),
             Action::KeepAnswer { hash, outcome } => self.keep_block(Note::Answered {
                 hash,
@@ -289,14 +316,49 @@ impl Scheduler {
         let _ = self.blocks.try_send(note);
     }
 
-    fn send_miner(&mut self, miner: MinerId, message: ToMiner, now: Now) {
-        let Some(Err(NotSent::Full)) = self.miners.get(&miner).map(|link| link.send(message))
-        else {
+    /// Has a message written, together with those before and after it for the same peer.
+    fn send(&mut self, link: LinkId, message: &impl Encode, now: Now) {
+        if self.outgoing.to != Some(link) {
+            self.write(now);
+            self.outgoing.to = Some(link);
+        }
+        message.encode(&mut self.outgoing.bytes);
+        self.outgoing.messages += 1;
+    }
+
+    /// Writes what there is to write.
+    fn write(&mut self, now: Now) {
+        let Outgoing {
+            to,
+            bytes,
+            messages,
+        } = &mut self.outgoing;
+        let (Some(id), count) = (to.take(), std::mem::take(messages)) else {
             return;
         };
-        self.abort(LinkId::Miner(miner), CloseReason::NotReading);
-        let peer = self.core.peer(miner);
-        if let Some(peer) = peer {
+        let side = match id {
+            LinkId::Miner(_) => Side::Downstream,
+            LinkId::Pool(_) => Side::Upstream,
+        };
+        let sent = self
+            .links
+            .get(&id)
+            .map(|link| link.send(bytes, &self.flush));
+        bytes.clear();
+        bytes.shrink_to(USUAL_WRITE);
+        match sent {
+            Some(Ok(())) => self.context.observer.metrics.lines_written(side, count),
+            Some(Err(OutboxFull)) => self.cut_off(id, now),
+            // Its last event has been heard.
+            None => (),
+        }
+    }
+
+    /// Ends the connection of a peer that does not read.
+    fn cut_off(&mut self, link: LinkId, now: Now) {
+        self.abort(link, CloseReason::NotReading);
+        let LinkId::Miner(miner) = link else { return };
+        if let Some(peer) = self.core.peer(miner) {
             let limit = Limit::OutboxFull;
             self.tell(
                 &Fact::LimitReached {
@@ -309,32 +371,15 @@ impl Scheduler {
         }
     }
 
-    fn send_pool(&mut self, conn: PoolConn, message: ToPool) {
-        if let Some(Err(NotSent::Full)) = self.pools.get(&conn).map(|link| link.send(message)) {
-            self.abort(LinkId::Pool(conn), CloseReason::NotReading);
-        }
-    }
-
-    /// Dropping the link lets the writer finish.
-    fn close(&mut self, link: LinkId) {
-        match link {
-            LinkId::Miner(miner) => drop(self.miners.remove(&miner)),
-            LinkId::Pool(conn) => drop(self.pools.remove(&conn)),
+    fn close(&mut self, link: LinkId, now: Now) {
+        if let Some(link) = self.links.remove(&link) {
+            self.linger.close(link, now.at);
         }
     }
 
     fn abort(&mut self, link: LinkId, reason: CloseReason) {
-        match link {
-            LinkId::Miner(miner) => {
-                if let Some(link) = self.miners.remove(&miner) {
-                    link.abort(reason);
-                }
-            }
-            LinkId::Pool(conn) => {
-                if let Some(link) = self.pools.remove(&conn) {
-                    link.abort(reason);
-                }
-            }
+        if let Some(link) = self.links.remove(&link) {
+            link.abort(reason);
         }
     }
 
@@ -355,11 +400,10 @@ impl Scheduler {
         }
     }
 
-    /// Lets the writers of pool connections write what is queued before the process ends.
+    /// Closes all connections, and waits a moment for the pools to have read what they were sent last.
     fn last_words(&mut self) {
-        self.miners.clear();
-        self.pools.clear();
-        let until = clock() + LAST_WORDS;
+        self.links.clear();
+        let until = clock() + LINGER;
         while !self.standing.is_empty() {
             let patience = until.saturating_duration_since(clock());
             match self.inbox.recv_timeout(patience) {
@@ -381,10 +425,11 @@ mod tests {
     use crate::core::pool::facts::PoolFacts;
     use crate::observe::Observer;
     use crate::observe::metrics::Metrics;
+    use crate::shell::connection::WRITE_PATIENCE;
     use crate::shell::inbox::{Live, inbox};
     use crate::stratum::codec::decode_miner;
     use crate::system::thread::{SERVICE_STACK, spawn};
-    use crate::units::PoolSlot;
+    use crate::units::{MinerId, PoolSlot};
 
     /// More of these, each in a call of the one before, than the scheduler's stack holds.
     const MINERS: u64 = 5000;
@@ -422,6 +467,7 @@ mod tests {
                 tls: crate::shell::tls::pool::Tls::default(),
             },
             dial,
+            flush: Flush::start(WRITE_PATIENCE).unwrap(),
             doors: Vec::new(),
             published: Arc::default(),
             store: crossbeam_channel::bounded(1).0,

@@ -221,7 +221,7 @@ fn is_tls(first: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::{Ipv4Addr, TcpListener};
     use std::sync::Arc;
 
@@ -238,11 +238,8 @@ mod tests {
     /// How much goes through a connection in each direction, in bytes.
     const LOAD: usize = 8 * 1024 * 1024;
 
-    /// The two ends of a connection; the pool's still has to shake hands.
-    fn pair() -> (TcpStream, TcpStream, ServerConnection) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (theirs, _) = listener.accept().unwrap();
+    /// A pool's end of a connection, which still has to shake hands.
+    pub(in crate::shell) fn server() -> ServerConnection {
         let made = rcgen::generate_simple_self_signed(vec!["pool".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -251,11 +248,10 @@ mod tests {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
-        let tls = ServerConnection::new(Arc::new(config)).unwrap();
-        (ours, theirs, tls)
+        ServerConnection::new(Arc::new(config)).unwrap()
     }
 
-    fn begin(stream: &TcpStream) -> io::Result<Session> {
+    pub(in crate::shell) fn begin(stream: &TcpStream) -> io::Result<Session> {
         let until = clock() + Duration::from_secs(10);
         Tls::default().begin(stream, "pool", Trust::Anyone, until)
     }
@@ -270,7 +266,10 @@ mod tests {
     /// for ours. rustls on the other end fails at the first record that comes out of its order.
     #[test]
     fn records_reach_the_pool_in_the_order_in_which_they_were_made() {
-        let (ours, mut theirs, mut tls) = pair();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut theirs, _) = listener.accept().unwrap();
+        let mut tls = server();
         let pool = spawn("pool", PARSER_STACK, move || {
             while tls.is_handshaking() {
                 tls.complete_io(&mut theirs).unwrap();

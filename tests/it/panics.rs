@@ -18,7 +18,7 @@ fn child(folder: &Path) -> u8 {
     let proxy = Proxy::start(&folder.join("config.json"), true).unwrap();
     let panics = proxy.stop_on_panic();
     let sign = folder.join("panic");
-    spawn("m7-rx", WRITER_STACK, move || {
+    spawn("m7", WRITER_STACK, move || {
         wait_until(SOON * 6, "the sign to panic", || sign.exists());
         panic!("a fault that nobody has foreseen");
     })
@@ -65,7 +65,7 @@ fn a_panic_is_logged_and_the_state_is_saved_before_the_process_ends_with_70() {
         .lines()
         .find(|line| line.contains("\"panicked\""))
         .expect(&log);
-    for part in ["m7-rx", "a fault that nobody has foreseen", "panics.rs"] {
+    for part in ["m7", "a fault that nobody has foreseen", "panics.rs"] {
         assert!(said.contains(part), "{said}");
     }
     // Well before the half minute after which the state is written anyway.
