@@ -31,7 +31,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::units::{Difficulty, PerPool, PoolSlot};
+use crate::units::{Difficulty, PerPool, PoolSlot, named};
 
 pub use self::address::{is_link_local, leads_nowhere, why_nowhere};
 pub use self::backup::Backup;
@@ -436,44 +436,22 @@ impl Logging {
     }
 }
 
-/// How important an event must be to be logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nothing is.
-    Off,
-    /// What the owner has to act on.
-    Error,
-    /// What the owner should know.
-    Warn,
-    /// What happens.
-    Info,
-    /// Why it happens.
-    Debug,
-    /// Every message.
-    Trace,
-}
-
-impl Level {
-    /// All of them, the quietest first.
-    pub const ALL: [Self; 6] = [
-        Self::Off,
-        Self::Error,
-        Self::Warn,
-        Self::Info,
-        Self::Debug,
-        Self::Trace,
-    ];
-
-    /// As it stands in the config, in lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
+named! {
+    /// How important an event must be to be logged.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Level {
+        /// Nothing is.
+        Off = "off",
+        /// What the owner has to act on.
+        Error = "error",
+        /// What the owner should know.
+        Warn = "warn",
+        /// What happens.
+        Info = "info",
+        /// Why it happens.
+        Debug = "debug",
+        /// Every message.
+        Trace = "trace",
     }
 }
 

@@ -31,7 +31,7 @@ use crate::core::stats::meter::HASHES_PER_DIFFICULTY;
 use crate::observe::published::Published;
 use crate::system::clock::now;
 use crate::system::thread::{SERVICE_STACK, spawn};
-use crate::units::{Now, PerPool, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot, named};
 
 /// A minute, for a day.
 const MINUTES: Scale = Scale {
@@ -126,33 +126,22 @@ impl<T: Slot> Pair<T> {
     }
 }
 
-/// How far back a chart goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Range {
-    /// An hour, by minutes.
-    Hour,
-    /// A day, by minutes.
-    Day,
-    /// A week, by quarters of an hour.
-    Week,
-    /// Thirty days, by quarters of an hour.
-    Month,
+named! {
+    /// How far back a chart goes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Range {
+        /// An hour, by minutes.
+        Hour = "1h",
+        /// A day, by minutes.
+        Day = "24h",
+        /// A week, by quarters of an hour.
+        Week = "7d",
+        /// Thirty days, by quarters of an hour.
+        Month = "30d",
+    }
 }
 
 impl Range {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Hour, Self::Day, Self::Week, Self::Month];
-
-    /// Its name in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hour => "1h",
-            Self::Day => "24h",
-            Self::Week => "7d",
-            Self::Month => "30d",
-        }
-    }
-
     fn steps(self) -> u64 {
         match self {
             Self::Hour => 60,

@@ -8,6 +8,25 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+/// Makes an enum whose values have names for programs: in log, metrics, API and files.
+macro_rules! named {
+    ($(#[$about:meta])* pub enum $type:ident { $($(#[$doc:meta])* $value:ident = $name:literal,)* }) => {
+        $(#[$about])*
+        pub enum $type { $($(#[$doc])* $value,)* }
+
+        impl $type {
+            /// All of them, in this order.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$value),*];
+
+            /// The name for programs, which never changes.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$value => $name,)* }
+            }
+        }
+    };
+}
+pub(crate) use named;
+
 /// The time, on both clocks. The core is told it with each event and never reads a clock itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -385,14 +404,16 @@ impl fmt::Display for Difficulty {
     }
 }
 
-/// How the version bits of a share are written where the job's version has some of its own (compat Q57).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VersionForm {
-    /// The header's bits under the mask, as BIP 310 says.
-    Bits,
-    /// Those in which the header differs from the job's version: AxeOS and NerdQAxe send it so, public-pool takes it so.
-    Delta,
+named! {
+    /// How the version bits of a share are written where the job's version has some of its own (compat Q57).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum VersionForm {
+        /// The header's bits under the mask, as BIP 310 says.
+        Bits = "bits",
+        /// Those in which the header differs from the job's version: AxeOS and NerdQAxe send it so, public-pool takes it so.
+        Delta = "delta",
+    }
 }
 
 impl VersionForm {
@@ -401,14 +422,6 @@ impl VersionForm {
         match self {
             Self::Bits => Self::Delta,
             Self::Delta => Self::Bits,
-        }
-    }
-
-    /// The name in events.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Bits => "bits",
-            Self::Delta => "delta",
         }
     }
 }

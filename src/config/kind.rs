@@ -6,6 +6,8 @@ pub(super) mod text;
 
 use serde_json::Value;
 
+use crate::units::named;
+
 /// A kind of value.
 pub(super) trait Kind {
     /// What it means to the program.
@@ -71,37 +73,24 @@ impl Form {
     }
 }
 
-/// The kinds of fields in a form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FormKind {
-    /// A number, fractions allowed.
-    Number,
-    /// A whole number.
-    Integer,
-    /// A line of text.
-    Text,
-    /// Yes or no.
-    Flag,
-    /// One of a few words.
-    Choice,
-    /// A list of texts.
-    List,
-    /// Text that is not shown.
-    Secret,
-}
-
-impl FormKind {
-    /// Its name in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Number => "number",
-            Self::Integer => "integer",
-            Self::Text => "text",
-            Self::Flag => "flag",
-            Self::Choice => "choice",
-            Self::List => "list",
-            Self::Secret => "secret",
-        }
+named! {
+    /// The kinds of fields in a form.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum FormKind {
+        /// A number, fractions allowed.
+        Number = "number",
+        /// A whole number.
+        Integer = "integer",
+        /// A line of text.
+        Text = "text",
+        /// Yes or no.
+        Flag = "flag",
+        /// One of a few words.
+        Choice = "choice",
+        /// A list of texts.
+        List = "list",
+        /// Text that is not shown.
+        Secret = "secret",
     }
 }
 

@@ -14,7 +14,7 @@ use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{
     Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
-    VersionMask,
+    VersionMask, named,
 };
 
 /// One thing that happened and that somebody may want to know.
@@ -447,8 +447,8 @@ impl ShareOutcome {
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Accepted | Self::BelowPool => None,
-            Self::RejectedByPool(reject) => Some(RejectClass::of(reject).label()),
-            Self::RefusedHere(reason) | Self::Lost(reason) => Some(reason.label()),
+            Self::RejectedByPool(reject) => Some(RejectClass::of(reject).name()),
+            Self::RefusedHere(reason) | Self::Lost(reason) => Some(reason.name()),
         }
     }
 
@@ -465,7 +465,7 @@ impl ShareOutcome {
 
     /// Whether it was good enough for what the miner was asked for.
     pub fn is_good(&self) -> bool {
-        self.reason().is_none()
+        matches!(self, Self::Accepted | Self::BelowPool)
     }
 
     /// The pool's own words, if it rejected the share.
@@ -477,31 +477,18 @@ impl ShareOutcome {
     }
 }
 
-/// Why a miner changed to another pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SwitchCause {
-    /// It begins.
-    Start,
-    /// Its turn was over.
-    Schedule,
-    /// The pool that it worked for has no work for it any more.
-    Failover,
-    /// The owner gave the pool that it worked for a weight of zero.
-    Config,
-}
-
-impl SwitchCause {
-    /// Every cause.
-    pub const ALL: [Self; 4] = [Self::Start, Self::Schedule, Self::Failover, Self::Config];
-
-    /// The name in events and metric labels.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Schedule => "schedule",
-            Self::Failover => "failover",
-            Self::Config => "config",
-        }
+named! {
+    /// Why a miner changed to another pool.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum SwitchCause {
+        /// It begins.
+        Start = "start",
+        /// Its turn was over.
+        Schedule = "schedule",
+        /// The pool that it worked for has no work for it any more.
+        Failover = "failover",
+        /// The owner gave the pool that it worked for a weight of zero.
+        Config = "config",
     }
 }
 
@@ -602,40 +589,20 @@ impl Failover {
     }
 }
 
-/// A limit of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// `listen.max_miners`.
-    Miners,
-    /// `listen.max_miners_per_address`.
-    MinersPerAddress,
-    /// `listen.submits_per_second`.
-    SubmitsPerSecond,
-    /// The queue of messages to a miner that does not read.
-    OutboxFull,
-    /// `listen.max_line_kib`.
-    LineLength,
-}
-
-impl Limit {
-    /// Every limit.
-    pub const ALL: [Self; 5] = [
-        Self::Miners,
-        Self::MinersPerAddress,
-        Self::SubmitsPerSecond,
-        Self::OutboxFull,
-        Self::LineLength,
-    ];
-
-    /// The key in the configuration, or a short name.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Miners => "max_miners",
-            Self::MinersPerAddress => "max_miners_per_address",
-            Self::SubmitsPerSecond => "submits_per_second",
-            Self::OutboxFull => "outbox",
-            Self::LineLength => "line_length",
-        }
+named! {
+    /// A limit of the configuration.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Limit {
+        /// `listen.max_miners`.
+        Miners = "max_miners",
+        /// `listen.max_miners_per_address`.
+        MinersPerAddress = "max_miners_per_address",
+        /// `listen.submits_per_second`.
+        SubmitsPerSecond = "submits_per_second",
+        /// The queue of messages to a miner that does not read.
+        OutboxFull = "outbox",
+        /// `listen.max_line_kib`.
+        LineLength = "line_length",
     }
 }
 

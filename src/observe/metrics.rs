@@ -22,26 +22,19 @@ use self::make::Make;
 use self::process::Process;
 use crate::core::fact::Fact;
 use crate::core::snapshot::Snapshot;
+use crate::units::named;
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = TEXT_FORMAT;
 
-/// On which side of the proxy a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Miners.
-    Downstream,
-    /// Pools.
-    Upstream,
-}
-
-impl Side {
-    /// As it stands in the label `side`.
-    fn label(self) -> &'static str {
-        match self {
-            Self::Downstream => "downstream",
-            Self::Upstream => "upstream",
-        }
+named! {
+    /// On which side of the proxy a connection is.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Side {
+        /// Miners.
+        Downstream = "downstream",
+        /// Pools.
+        Upstream = "upstream",
     }
 }
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::units::named;
+
 /// A refusal as it goes to a miner: `[code, "message", null]`, whatever form a pool gave it (compat Q21, Q56).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
@@ -18,64 +20,46 @@ impl fmt::Display for Reject {
     }
 }
 
-/// Why this proxy itself refuses something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RejectReason {
-    /// The request lacks a parameter or has one of the wrong form.
-    Malformed,
-    /// The method is none that this proxy knows.
-    UnknownMethod,
-    /// The miner has not subscribed yet.
-    NotSubscribed,
-    /// The worker was not authorized on this connection.
-    Unauthorized,
-    /// The job was never sent on this connection, or so long ago that it is forgotten.
-    UnknownJob,
-    /// The job's pool has replaced it, or the connection it came from is gone.
-    Stale,
-    /// The same work was submitted before.
-    Duplicate,
-    /// Version bits outside the mask in force for the job.
-    VersionBits,
-    /// The pool takes such version bits in no form (compat Q57).
-    VersionForm,
-    /// The ntime is before the job's or too far after it.
-    Ntime,
-    /// The extranonce2 has not the announced size.
-    ExtranonceSize,
-    /// The hash does not meet the lowest difficulty in force for the job.
-    LowDifficulty,
-    /// More submits a second than `listen.submits_per_second`, or more of anything than can wait.
-    TooMany,
-    /// The pool's connection was lost while the share waited for its answer.
-    PoolLost,
-    /// The pool did not answer within `pools.X.answer_seconds`.
-    NoAnswer,
-    /// The proxy is about to stop.
-    Stopping,
+named! {
+    /// Why this proxy itself refuses something.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum RejectReason {
+        /// The request lacks a parameter or has one of the wrong form.
+        Malformed = "malformed",
+        /// The method is none that this proxy knows.
+        UnknownMethod = "unknown_method",
+        /// The miner has not subscribed yet.
+        NotSubscribed = "not_subscribed",
+        /// The worker was not authorized on this connection.
+        Unauthorized = "unauthorized",
+        /// The job was never sent on this connection, or so long ago that it is forgotten.
+        UnknownJob = "unknown_job",
+        /// The job's pool has replaced it, or the connection it came from is gone.
+        Stale = "stale",
+        /// The same work was submitted before.
+        Duplicate = "duplicate",
+        /// Version bits outside the mask in force for the job.
+        VersionBits = "version_bits",
+        /// The pool takes such version bits in no form (compat Q57).
+        VersionForm = "version_form",
+        /// The ntime is before the job's or too far after it.
+        Ntime = "ntime",
+        /// The extranonce2 has not the announced size.
+        ExtranonceSize = "extranonce_size",
+        /// The hash does not meet the lowest difficulty in force for the job.
+        LowDifficulty = "low_difficulty",
+        /// More submits a second than `listen.submits_per_second`, or more of anything than can wait.
+        TooMany = "too_many",
+        /// The pool's connection was lost while the share waited for its answer.
+        PoolLost = "pool_lost",
+        /// The pool did not answer within `pools.X.answer_seconds`.
+        NoAnswer = "no_answer",
+        /// The proxy is about to stop.
+        Stopping = "stopping",
+    }
 }
 
 impl RejectReason {
-    /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 16] = [
-        Self::Malformed,
-        Self::UnknownMethod,
-        Self::NotSubscribed,
-        Self::Unauthorized,
-        Self::UnknownJob,
-        Self::Stale,
-        Self::Duplicate,
-        Self::VersionBits,
-        Self::VersionForm,
-        Self::Ntime,
-        Self::ExtranonceSize,
-        Self::LowDifficulty,
-        Self::TooMany,
-        Self::PoolLost,
-        Self::NoAnswer,
-        Self::Stopping,
-    ];
-
     /// The Stratum error code: 20 other, 21 job not found, 22 duplicate, 23 low difficulty,
     /// 24 unauthorized, 25 not subscribed.
     pub fn code(self) -> i64 {
@@ -119,28 +103,6 @@ impl RejectReason {
             Self::Stopping => "Proxy is stopping",
         }
     }
-
-    /// The name in metric labels, events and the state file.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownMethod => "unknown_method",
-            Self::NotSubscribed => "not_subscribed",
-            Self::Unauthorized => "unauthorized",
-            Self::UnknownJob => "unknown_job",
-            Self::Stale => "stale",
-            Self::Duplicate => "duplicate",
-            Self::VersionBits => "version_bits",
-            Self::VersionForm => "version_form",
-            Self::Ntime => "ntime",
-            Self::ExtranonceSize => "extranonce_size",
-            Self::LowDifficulty => "low_difficulty",
-            Self::TooMany => "too_many",
-            Self::PoolLost => "pool_lost",
-            Self::NoAnswer => "no_answer",
-            Self::Stopping => "stopping",
-        }
-    }
 }
 
 impl From<RejectReason> for Reject {
@@ -152,32 +114,25 @@ impl From<RejectReason> for Reject {
     }
 }
 
-/// What a pool's refusal comes down to: the metric label under which it is counted.
-/// Pools word the same thing in many ways, and a label must not have unbounded values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RejectClass {
-    /// The pool does not know the job or has replaced it.
-    Stale,
-    /// The pool has seen the share before.
-    Duplicate,
-    /// The hash is not good enough for the pool.
-    LowDifficulty,
-    /// The pool does not know the worker.
-    Unauthorized,
-    /// Anything else.
-    Other,
+named! {
+    /// What a pool's refusal comes down to: the metric label under which it is counted.
+    /// Pools word the same thing in many ways, and a label must not have unbounded values.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum RejectClass {
+        /// The pool does not know the job or has replaced it.
+        Stale = "stale",
+        /// The pool has seen the share before.
+        Duplicate = "duplicate",
+        /// The hash is not good enough for the pool.
+        LowDifficulty = "low_difficulty",
+        /// The pool does not know the worker.
+        Unauthorized = "unauthorized",
+        /// Anything else.
+        Other = "other",
+    }
 }
 
 impl RejectClass {
-    /// Every class, in the order of the docs.
-    pub const ALL: [Self; 5] = [
-        Self::Stale,
-        Self::Duplicate,
-        Self::LowDifficulty,
-        Self::Unauthorized,
-        Self::Other,
-    ];
-
     /// Sorts a pool's refusal by its code, or by its words where the code says nothing.
     pub fn of(reject: &Reject) -> Self {
         match reject.code {
@@ -205,17 +160,6 @@ impl RejectClass {
             Self::Unauthorized
         } else {
             Self::Other
-        }
-    }
-
-    /// The name in metric labels, events and the state file.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Stale => "stale",
-            Self::Duplicate => "duplicate",
-            Self::LowDifficulty => "low_difficulty",
-            Self::Unauthorized => "unauthorized",
-            Self::Other => "other",
         }
     }
 }

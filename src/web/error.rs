@@ -9,91 +9,52 @@ use serde_json::{Value, json};
 
 use crate::config::Fault;
 use crate::shell::settings::SaveError;
+use crate::units::named;
 use crate::web::json;
 
 /// What a handler of the API returns.
 pub type Answer = Result<Response, ApiError>;
 
-/// What kind of refusal it is. Clients decide by the name, which never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// The request cannot be understood.
-    BadRequest,
-    /// A password is set and this client has not given it.
-    LoginRequired,
-    /// The password is not the one that is set.
-    WrongPassword,
-    /// The page was asked for under a name that is not ours: a name has to be allowed.
-    BadHost,
-    /// Another web site is behind the request.
-    BadOrigin,
-    /// The token of `GET /api/v1/session` is missing or old.
-    BadToken,
-    /// There is no such thing.
-    NotFound,
-    /// It cannot be asked for in this way.
-    MethodNotAllowed,
-    /// What is to be changed is not what the client has seen.
-    Conflict,
-    /// The body is too long.
-    TooLarge,
-    /// The body is not called JSON.
-    NotJson,
-    /// The configuration would not be valid.
-    InvalidConfig,
-    /// A single value is not allowed.
-    InvalidValue,
-    /// Not so often, or not so many at a time.
-    TooMany,
-    /// It should have worked; the fault is on our side.
-    Failed,
-    /// Not at the moment.
-    Unavailable,
+named! {
+    /// What kind of refusal it is. Clients decide by the name, which never changes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Code {
+        /// The request cannot be understood.
+        BadRequest = "bad_request",
+        /// A password is set and this client has not given it.
+        LoginRequired = "login_required",
+        /// The password is not the one that is set.
+        WrongPassword = "wrong_password",
+        /// The page was asked for under a name that is not ours: a name has to be allowed.
+        BadHost = "bad_host",
+        /// Another web site is behind the request.
+        BadOrigin = "bad_origin",
+        /// The token of `GET /api/v1/session` is missing or old.
+        BadToken = "bad_token",
+        /// There is no such thing.
+        NotFound = "not_found",
+        /// It cannot be asked for in this way.
+        MethodNotAllowed = "method_not_allowed",
+        /// What is to be changed is not what the client has seen.
+        Conflict = "conflict",
+        /// The body is too long.
+        TooLarge = "too_large",
+        /// The body is not called JSON.
+        NotJson = "not_json",
+        /// The configuration would not be valid.
+        InvalidConfig = "invalid_config",
+        /// A single value is not allowed.
+        InvalidValue = "invalid_value",
+        /// Not so often, or not so many at a time.
+        TooMany = "too_many",
+        /// It should have worked; the fault is on our side.
+        Failed = "failed",
+        /// Not at the moment.
+        Unavailable = "unavailable",
+    }
 }
 
 impl Code {
-    /// All of them, in the order of their status.
-    pub const ALL: [Self; 16] = [
-        Self::BadRequest,
-        Self::LoginRequired,
-        Self::WrongPassword,
-        Self::BadHost,
-        Self::BadOrigin,
-        Self::BadToken,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::Conflict,
-        Self::TooLarge,
-        Self::NotJson,
-        Self::InvalidConfig,
-        Self::InvalidValue,
-        Self::TooMany,
-        Self::Failed,
-        Self::Unavailable,
-    ];
-
-    /// Its name in the answer.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::LoginRequired => "login_required",
-            Self::WrongPassword => "wrong_password",
-            Self::BadHost => "bad_host",
-            Self::BadOrigin => "bad_origin",
-            Self::BadToken => "bad_token",
-            Self::NotFound => "not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::Conflict => "conflict",
-            Self::TooLarge => "too_large",
-            Self::NotJson => "not_json",
-            Self::InvalidConfig => "invalid_config",
-            Self::InvalidValue => "invalid_value",
-            Self::TooMany => "too_many",
-            Self::Failed => "failed",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {

@@ -4,27 +4,19 @@ use std::fmt;
 
 use crate::core::pool::connection::Loss;
 use crate::core::pool::verdict::Flaw;
+use crate::units::named;
 
-/// A pool's state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Health {
-    /// Nobody needed it so far.
-    #[default]
-    Unknown,
-    /// At least one connection is authorized.
-    Up,
-    /// It is needed and no connection is authorized.
-    Down,
-}
-
-impl Health {
-    /// The name in the API.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Up => "up",
-            Self::Down => "down",
-        }
+named! {
+    /// A pool's state.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum Health {
+        /// Nobody needed it so far.
+        #[default]
+        Unknown = "unknown",
+        /// At least one connection is authorized.
+        Up = "up",
+        /// It is needed and no connection is authorized.
+        Down = "down",
     }
 }
 
@@ -55,21 +47,23 @@ impl fmt::Display for Outage {
     }
 }
 
-/// How far a connection to a pool has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// None is wanted.
-    Idle,
-    /// It will be made after a pause, or when others have work.
-    Waiting,
-    /// The same, because the pool refused to authorize the worker.
-    Refused,
-    /// It is being made.
-    Connecting,
-    /// The handshake has begun.
-    Handshake,
-    /// It is authorized.
-    Ready,
+named! {
+    /// How far a connection to a pool has got.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Stage {
+        /// None is wanted.
+        Idle = "idle",
+        /// It will be made after a pause, or when others have work.
+        Waiting = "waiting",
+        /// The same, because the pool refused to authorize the worker.
+        Refused = "refused",
+        /// It is being made.
+        Connecting = "connecting",
+        /// The handshake has begun.
+        Handshake = "handshake",
+        /// It is authorized.
+        Ready = "ready",
+    }
 }
 
 impl Stage {

@@ -119,7 +119,7 @@ impl Fields {
             Fact::LimitReached { miner, peer, limit } => {
                 self.put("miner", miner.map(|miner| miner.0));
                 self.put("peer", peer.to_string());
-                self.put("limit", limit.label());
+                self.put("limit", limit.name());
             }
             Fact::ExtranonceChanged {
                 miner,
@@ -220,7 +220,7 @@ impl Fields {
             }
             Fact::VersionForm { slot, form } => {
                 self.pool(*slot);
-                self.put("form", form.map_or("none", VersionForm::label));
+                self.put("form", form.map_or("none", VersionForm::name));
             }
             Fact::JobReceived {
                 conn,
@@ -258,7 +258,7 @@ impl Fields {
                 self.miner(*miner);
                 self.put("from", from.map(PoolSlot::name));
                 self.put("to", to.name());
-                self.put("cause", cause.label());
+                self.put("cause", cause.name());
                 self.put("error_seconds", rounded(*error));
             }
             Fact::MinerIdle { miner } => self.miner(*miner),

@@ -276,12 +276,12 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
             miner: Some(id),
             limit,
             ..
-        } => (miner(id), limit.label(), ONE),
+        } => (miner(id), limit.name(), ONE),
         Fact::LimitReached {
             miner: None,
             peer,
             limit,
-        } => (Source::Address(peer.ip()), limit.label(), ONE),
+        } => (Source::Address(peer.ip()), limit.name(), ONE),
         Fact::MinerRefused { miner: id, .. } | Fact::MinerMessageBad { miner: id, .. } => {
             (miner(id), "", ONE)
         }
@@ -313,9 +313,9 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
             match &share.outcome {
                 // Each is the work of a machine, and what the owner earns.
                 ShareOutcome::Accepted | ShareOutcome::BelowPool => return None,
-                ShareOutcome::RefusedHere(reason) => (source, reason.label(), ONE),
+                ShareOutcome::RefusedHere(reason) => (source, reason.name(), ONE),
                 ShareOutcome::RejectedByPool(reject) => {
-                    (source, RejectClass::of(reject).label(), FEW)
+                    (source, RejectClass::of(reject).name(), FEW)
                 }
                 ShareOutcome::Lost(_) => (source, "lost", FEW),
             }

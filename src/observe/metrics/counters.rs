@@ -32,7 +32,7 @@ pub(super) struct PerSide {
 impl PerSide {
     fn new(make: &Make<'_>, name: &str, help: &str) -> Result<Self> {
         let counts = make.counts(name, help, &["side"])?;
-        let of = |side: Side| counts.with_label_values(&[side.label()]);
+        let of = |side: Side| counts.with_label_values(&[side.name()]);
         Ok(Self {
             downstream: of(Side::Downstream),
             upstream: of(Side::Upstream),
@@ -115,13 +115,13 @@ impl Shares {
                 "class",
                 "dpmp_pool_rejects_total",
                 "Shares that a pool refused, by kind",
-                RejectClass::ALL.map(RejectClass::label),
+                RejectClass::ALL.map(RejectClass::name),
             )?,
             refused: make.counts_by(
                 "reason",
                 "dpmp_shares_refused_total",
                 "Shares that the proxy refused itself",
-                RejectReason::ALL.map(RejectReason::label),
+                RejectReason::ALL.map(RejectReason::name),
             )?,
             lost: make.counts_by_pool(
                 "dpmp_shares_lost_total",
@@ -209,7 +209,7 @@ impl Miners {
                 "limit",
                 "dpmp_limits_reached_total",
                 "How often a limit of the configuration acted",
-                Limit::ALL.map(Limit::label),
+                Limit::ALL.map(Limit::name),
             )?,
         })
     }
@@ -220,7 +220,7 @@ impl Miners {
     }
 
     pub(super) fn limit(&self, limit: Limit) -> IntCounter {
-        self.limits.with_label_values(&[limit.label()])
+        self.limits.with_label_values(&[limit.name()])
     }
 }
 
@@ -250,7 +250,7 @@ impl Pools {
                 "cause",
                 "dpmp_switches_total",
                 "Changes of a miner to a pool",
-                SwitchCause::ALL.map(SwitchCause::label),
+                SwitchCause::ALL.map(SwitchCause::name),
             )?,
             losses: make.counts_by_pool(
                 "dpmp_pool_connection_losses_total",
@@ -268,7 +268,7 @@ impl Pools {
     }
 
     pub(super) fn switched(&self, to: PoolSlot, cause: SwitchCause) {
-        let labels = [to.name(), cause.label()];
+        let labels = [to.name(), cause.name()];
         self.switches.with_label_values(&labels).inc();
     }
 }

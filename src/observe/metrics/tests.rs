@@ -91,7 +91,7 @@ fn shares_are_counted_by_their_fate() {
         &[submitted, ("dpmp_shares_lost_total{pool=\"A\"}", 1.0)],
     );
     for reason in RejectReason::ALL {
-        let refused = format!("dpmp_shares_refused_total{{reason=\"{}\"}}", reason.label());
+        let refused = format!("dpmp_shares_refused_total{{reason=\"{}\"}}", reason.name());
         check(
             share(ShareOutcome::RefusedHere(reason)),
             &[submitted, (&refused, 1.0)],
@@ -317,8 +317,8 @@ fn the_docs_list_every_metric_and_no_other() {
 
 #[test]
 fn the_docs_list_every_value_of_a_label() {
-    let reasons = RejectReason::ALL.iter().map(|reason| reason.label());
-    let classes = RejectClass::ALL.iter().map(|class| class.label());
+    let reasons = RejectReason::ALL.iter().map(|reason| reason.name());
+    let classes = RejectClass::ALL.iter().map(|class| class.name());
     for value in reasons.chain(classes) {
         assert!(DOCS.contains(&format!("`{value}`")), "{value}");
     }

@@ -163,7 +163,7 @@ fn miner(view: &MinerView, left: Option<When>, averages: Averages, now: Now) -> 
         connected_ms: view.connected_since.unix_ms(now),
         left_ms: left.map(|left| left.unix_ms(now)),
         pool: view.pool.filter(|_| is_here),
-        connections: view.connections.map(|_, stage| stage.label()),
+        connections: view.connections.map(|_, stage| stage.name()),
         hashrate_5m: sum(view.hashrate.iter().map(|(_, rate)| *rate)).filter(|_| is_here),
         hashrate_1h: averages.hour,
         hashrate_24h: averages.day,

@@ -244,7 +244,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
     } else if weight <= 0.0 {
         "off"
     } else {
-        view.health.label()
+        view.health.name()
     };
     let is_tried = !matches!(state, "not_set_up" | "off");
     Pool {
