@@ -1,16 +1,22 @@
 //! Encrypted connections to pools: whom they are opened to, what is said when they are not, and that they carry.
 
+use std::path::Path;
+
 use dpmp::sim::miner::SimMiner;
 use dpmp::sim::pool::SimPool;
 use rcgen::date_time_ymd;
 use serde_json::{Value, json};
 
 use crate::support::proxy::{self, Proxy, Setup};
-use crate::support::tls::{Front, Identity};
+use crate::support::tls::{self, Front, Identity};
 use crate::support::{SOON, miner, pool, settle, wait_until};
 
 /// What `dpmp check` says of pool A with these settings, and whether it liked it.
 fn check(settings: Value) -> (bool, String) {
+    check_with(settings, &tls::roots_file())
+}
+
+fn check_with(settings: Value, roots: &Path) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
     let mut pool = json!({"host": "localhost", "wallet": "w", "tls": true});
@@ -19,7 +25,7 @@ fn check(settings: Value) -> (bool, String) {
     }
     let config = json!({"pools": {"A": pool}, "scheduler": {"poolB_weight": 0}});
     std::fs::write(&path, config.to_string()).unwrap();
-    proxy::check(&path)
+    proxy::check_with(&path, roots)
 }
 
 #[track_caller]
@@ -50,6 +56,21 @@ fn certificates_of_a_known_authority_for_the_right_name_are_taken() {
     );
     let pasted = format!("stratum+ssl://LOCALHOST.:{}/", front.port());
     check_good(json!({"host": pasted, "tls": false}), "TLS 1.3");
+}
+
+#[test]
+fn authorities_that_cannot_be_read_are_told() {
+    let pool = pool("tlsroots", |_| ());
+    let front = Front::new(&Identity::good(), pool.address());
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    for roots in [Path::new("/nowhere/roots.pem"), empty.path()] {
+        let (good, text) = check_with(json!({"port": front.port()}), roots);
+        let expected = format!(
+            "SSL_CERT_FILE is {}, in which no certificate can be read",
+            roots.display()
+        );
+        assert!(!good && text.contains(&expected), "{text}");
+    }
 }
 
 #[test]

@@ -14,28 +14,19 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, IpAddr, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct,
     Error, OtherError, RootCertStore, SignatureScheme,
 };
+use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Fingerprint, Trust};
 use crate::shell::tls::{NoSession, PATIENCE, Session};
 use crate::system::clock::clock;
-use crate::system::files;
 
-/// Where systems keep the certificates of known authorities, in one file.
-const SYSTEM_ROOTS: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// Names such a file, which then takes the place of the system's.
+/// Names a file of certificates, which then takes the place of the system's.
 const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// How many kinds of trust are remembered; two pools need two.
@@ -317,31 +308,24 @@ impl std::error::Error for Refused {}
 
 /// The known authorities: those of `SSL_CERT_FILE` if it is set, else the system's, else those that were built in.
 fn roots() -> io::Result<RootCertStore> {
-    if let Some(path) = env::var_os(ROOTS_VARIABLE).filter(|path| !path.is_empty()) {
-        let path = Path::new(&path);
-        return roots_in(path).ok_or_else(|| {
-            io::Error::other(format!(
-                "{ROOTS_VARIABLE} is {}, in which no certificate can be read",
-                path.display()
-            ))
-        });
-    }
-    let built_in = || RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    let named = env::var_os(ROOTS_VARIABLE).filter(|path| !path.is_empty());
+    let found = match &named {
+        Some(path) => load_certs_from_paths(Some(Path::new(path)), None),
+        None => load_native_certs(),
     };
-    let system = SYSTEM_ROOTS
-        .iter()
-        .find_map(|path| roots_in(Path::new(path)));
-    Ok(system.unwrap_or_else(built_in))
-}
-
-/// The certificates in a file; `None` if there is none.
-fn roots_in(path: &Path) -> Option<RootCertStore> {
-    let pem = files::read(path, files::LARGEST_PEM).ok()?;
-    let certificates = CertificateDer::pem_slice_iter(&pem);
     let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(certificates.filter_map(Result::ok));
-    (!store.is_empty()).then_some(store)
+    store.add_parsable_certificates(found.certs);
+    match named {
+        Some(path) if store.is_empty() => {
+            return Err(io::Error::other(format!(
+                "{ROOTS_VARIABLE} is {}, in which no certificate can be read",
+                Path::new(&path).display()
+            )));
+        }
+        None if store.is_empty() => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(_) | None => (),
+    }
+    Ok(store)
 }
 
 #[cfg(test)]
@@ -365,8 +349,6 @@ mod tests {
 
     #[test]
     fn there_are_roots_without_any_file() {
-        let missing = Path::new("/nowhere/roots.pem");
-        assert!(roots_in(missing).is_none());
         assert!(webpki_roots::TLS_SERVER_ROOTS.len() > 50);
     }
 }

@@ -17,11 +17,16 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What `dpmp check` says of a configuration file, and whether it liked it.
 pub(crate) fn check(path: &Path) -> (bool, String) {
+    check_with(path, &tls::roots_file())
+}
+
+/// The same where this file has the known authorities.
+pub(crate) fn check_with(path: &Path, roots: &Path) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
         .arg("--config")
         .arg(path)
         .arg("check")
-        .env("SSL_CERT_FILE", tls::roots_file())
+        .env("SSL_CERT_FILE", roots)
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
