@@ -8,18 +8,18 @@
 mod counters;
 mod gauges;
 mod make;
-mod process;
 
 use std::fmt;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+#[cfg(target_os = "linux")]
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
 use self::counters::{Miners, Pools, Program, Shares, Traffic};
 use self::gauges::State;
 use self::make::Make;
-use self::process::Process;
 use crate::core::fact::Fact;
 use crate::core::snapshot::Snapshot;
 use crate::units::named;
@@ -48,7 +48,6 @@ pub struct Metrics {
     program: Program,
     state: State,
     /// `None` where the system does not tell.
-    process: Option<Process>,
     /// Held while the gauges are set and read, so that two scrapes at once do not mix.
     scrape: Mutex<()>,
 }
@@ -60,6 +59,9 @@ impl Metrics {
     /// Never, if the names below are valid and differ, which the tests see to.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
+        // What the process takes up. Only Linux tells it.
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let make = Make(&registry);
         Ok(Self {
             traffic: Traffic::new(&make)?,
@@ -68,7 +70,6 @@ impl Metrics {
             pools: Pools::new(&make)?,
             program: Program::new(&make)?,
             state: State::new(&make)?,
-            process: Process::new(&make)?,
             scrape: Mutex::new(()),
             registry,
         })
@@ -165,9 +166,6 @@ impl Metrics {
     pub fn render(&self, snapshot: &Snapshot) -> prometheus::Result<String> {
         let _scrape = self.scrape.lock();
         self.state.show(snapshot);
-        if let Some(process) = &self.process {
-            process.refresh();
-        }
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

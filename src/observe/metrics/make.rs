@@ -60,10 +60,6 @@ impl Make<'_> {
         Ok(by_pool(|pool| sums.with_label_values(&[pool])))
     }
 
-    pub(super) fn sum(&self, name: &str, help: &str) -> Result<Counter> {
-        self.enter(Counter::new(name, help)?)
-    }
-
     pub(super) fn gauge(&self, name: &str, help: &str) -> Result<Gauge> {
         self.enter(Gauge::new(name, help)?)
     }
