@@ -16,6 +16,7 @@
 pub mod chain;
 
 pub mod miner;
+pub mod peer;
 pub mod pool;
 pub mod world;
 

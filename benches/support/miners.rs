@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use dpmp::sim::miner::ledger::MinerLedger;
 use dpmp::sim::miner::model::{MinerModel, MinerOutput};
 use dpmp::sim::miner::options::{MinerOptions, Pace};
+use dpmp::sim::peer::MinerPeer;
 
 use crate::hub::{Heard, Hub};
 

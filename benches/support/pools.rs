@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use dpmp::sim::peer::PoolPeer;
 use dpmp::sim::pool::ledger::{JobRecord, PoolLedger};
 use dpmp::sim::pool::model::PoolModel;
 use dpmp::sim::pool::options::PoolOptions;

@@ -1,10 +1,9 @@
 //! The world around one [`Core`] in virtual time: a clock, a network, pools and miners, and the loop that feeds the core
-//! and carries out its actions. The peers are [models](model), which mine for real, or [scripted](script) by a test.
+//! and carries out its actions. The peers are models, which mine for real, or [scripted](script) by a test.
 //!
 //! Every run is watched by [`Promises`]: the world panics where the core breaks one. A pool connection's name is a key
 //! here and nothing more.
 
-mod model;
 mod promises;
 pub mod script;
 
@@ -23,8 +22,11 @@ use crate::core::fact::Fact;
 use crate::core::snapshot::Memory;
 use crate::random::Random;
 use crate::sim::miner::ledger::Ending;
-use crate::sim::miner::model::MinerOutput;
-use crate::sim::pool::ledger::JobRecord;
+use crate::sim::miner::model::{MinerModel, MinerOutput};
+use crate::sim::miner::options::MinerOptions;
+use crate::sim::peer::{MinerPeer, PoolPeer};
+use crate::sim::pool::model::PoolModel;
+use crate::sim::pool::options::PoolOptions;
 use crate::sim::pool::output::PoolOutput;
 use crate::sim::world::promises::Promises;
 use crate::stratum::codec::{Encode, decode_miner, decode_pool};
@@ -42,59 +44,6 @@ const MOST_SPINS: u64 = 100_000;
 
 /// After how many steps it is looked whether anything is overdue.
 const LOOK_EVERY: u64 = 64;
-
-/// A pool as the world drives it: lines in, lines out.
-pub trait PoolPeer {
-    /// A connection was accepted; the pool's number for it.
-    fn open(&mut self, conn: PoolConn, now: Instant) -> u64;
-    /// The proxy sent a line. Those of one write have the same `batch`.
-    fn line(
-        &mut self,
-        number: u64,
-        line: &[u8],
-        batch: u64,
-        now: Instant,
-        out: &mut Vec<PoolOutput>,
-    );
-    /// A connection ended.
-    fn closed(&mut self, number: u64, now: Instant);
-    /// When [`tick`](Self::tick) has something to do.
-    fn next_tick(&self) -> Option<Instant> {
-        None
-    }
-    /// Does what is due.
-    fn tick(&mut self, _now: Instant, _out: &mut Vec<PoolOutput>) {}
-    /// A line with a job is on its way.
-    fn job_written(&mut self, _job: JobRecord) {}
-    /// The first thing that the proxy did to it and must not.
-    fn violation(&self) -> Option<String> {
-        None
-    }
-    /// The hash of the header that it rebuilt from the last share, if a miner must have hashed just that.
-    fn rebuilt(&self) -> Option<[u8; 32]> {
-        None
-    }
-}
-
-/// A miner as the world drives it: lines in, lines out.
-pub trait MinerPeer {
-    /// A connection stands.
-    fn connected(&mut self, now: Instant, out: &mut Vec<MinerOutput>);
-    /// The proxy sent a line.
-    fn line(&mut self, line: &[u8], now: Instant, out: &mut Vec<MinerOutput>);
-    /// The connection ended.
-    fn closed(&mut self, now: Instant, ending: Ending);
-    /// Works for as long as it was not called.
-    fn turn(&mut self, _now: Instant, _out: &mut Vec<MinerOutput>) {}
-    /// The first thing that the proxy did to it and must not.
-    fn violation(&self) -> Option<String> {
-        None
-    }
-    /// The hashes of the last shares that it sent, so many at most.
-    fn mined(&self, _most: usize) -> Vec<[u8; 32]> {
-        Vec::new()
-    }
-}
 
 /// How long things are under way, in microseconds; where it is a range, at random.
 #[derive(Clone, Debug)]
@@ -131,10 +80,10 @@ enum Coming {
     ToMiner(usize, MinerId, ToMiner),
     /// The proxy's close reaches a miner.
     MinerCut(usize, MinerId),
-    /// A message reaches a pool.
-    ToPool(PoolConn, ToPool),
+    /// A message reaches a pool, on the connection that has this number there.
+    ToPool(PoolSlot, u64, ToPool),
     /// The proxy's close reaches a pool.
-    PoolCut(PoolConn),
+    PoolCut(PoolSlot, u64),
     /// A miner works.
     MinerTurn(usize),
     /// A pool has something to do.
@@ -179,26 +128,8 @@ pub struct Site<P> {
     tick: Option<Instant>,
 }
 
-/// A connection to a pool.
-#[derive(Debug)]
-struct PoolLink {
-    site: PoolSlot,
-    /// The pool's number for it, until the pool has seen its end.
-    number: Option<u64>,
-    pipe: Pipe,
-}
-
-/// A connection as the network sees it.
-#[derive(Debug)]
-struct Pipe {
-    /// Whether the core was told of it, and whether it was told of its end.
-    opened: bool,
-    ended: bool,
-    /// Whether one side has ended it.
-    over: bool,
-    /// When the next message to the core and from it may arrive: TCP keeps the order.
-    earliest: [Instant; 2],
-}
+/// When the next message to the core and from it may arrive on a connection: TCP keeps the order.
+type Order = [Instant; 2];
 
 /// The core, its peers, and what is under way between them.
 #[derive(Debug)]
@@ -224,8 +155,9 @@ pub struct World<P, M> {
     queue: BTreeMap<(Instant, u64), Coming>,
     sequence: u64,
     last_miner: u64,
-    miners: BTreeMap<MinerId, (usize, Pipe)>,
-    pools: BTreeMap<PoolConn, PoolLink>,
+    /// The connections that nobody has ended.
+    miners: BTreeMap<MinerId, (usize, Order)>,
+    pools: BTreeMap<PoolConn, (PoolSlot, u64, Order)>,
     /// What the core has promised so far.
     pub promises: Promises,
     /// The hashes of all shares that miners sent.
@@ -372,70 +304,64 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         self.queue.insert((at, self.sequence), coming);
     }
 
-    fn draw(&mut self, range: &Range<u64>) -> Duration {
+    fn draw(&mut self, range: Range<u64>) -> Duration {
         let random = self.rng.below(range.end - range.start);
         Duration::from_micros(range.start + random)
     }
 
     /// Delivers over a link: in order, after its latency.
     fn deliver(&mut self, link: LinkId, outward: bool, coming: Coming) {
-        let (latency, pipe) = match link {
+        let (latency, order) = match link {
             LinkId::Miner(miner) => {
-                let latency = Duration::from_micros(self.network.miner);
                 let link = self.miners.get_mut(&miner);
-                (latency, link.map(|(_, pipe)| pipe))
+                let latency = Duration::from_micros(self.network.miner);
+                (latency, link.map(|(_, order)| order))
             }
             LinkId::Pool(conn) => {
-                let latency = self.draw(&self.network.pool.clone());
-                let link = self.pools.get_mut(&conn);
-                let far = link.as_ref().map(|link| self.sites[link.site].far);
-                (
-                    latency + far.unwrap_or_default(),
-                    link.map(|link| &mut link.pipe),
-                )
+                let latency = self.draw(self.network.pool.clone());
+                match self.pools.get_mut(&conn) {
+                    Some((slot, _, order)) => (latency + self.sites[*slot].far, Some(order)),
+                    None => return,
+                }
             }
         };
-        // The core has seen its end.
-        let Some(pipe) = pipe else { return };
-        let earliest = &mut pipe.earliest[usize::from(outward)];
+        let Some(order) = order else { return };
+        let earliest = &mut order[usize::from(outward)];
         *earliest = (self.now + latency).max(*earliest);
         let at = *earliest;
         self.plan_at(at, coming);
     }
 
     fn handle(&mut self, event: Event) {
-        self.promises.before(&event, self.now);
-        let now = self.clock();
-        self.core.handle(event, now, &mut self.actions);
-        self.perform();
+        if self.promises.before(&event, self.now) {
+            let now = self.clock();
+            self.core.handle(event, now, &mut self.actions);
+            self.perform();
+        }
     }
 
     fn perform(&mut self) {
         for action in mem::take(&mut self.actions) {
-            self.promises.after(&action);
+            if !self.promises.after(&action) {
+                continue;
+            }
             match action {
                 Action::SendMiner { miner, message } => {
-                    if let Some((index, pipe)) = self.miners.get(&miner) {
-                        if !pipe.over {
-                            let coming = Coming::ToMiner(*index, miner, message);
-                            self.deliver(LinkId::Miner(miner), true, coming);
-                        }
+                    if let Some((index, _)) = self.miners.get(&miner) {
+                        let coming = Coming::ToMiner(*index, miner, message);
+                        self.deliver(LinkId::Miner(miner), true, coming);
                     }
                 }
                 Action::SendPool { conn, message } => {
-                    if self.pools.get(&conn).is_some_and(|link| !link.pipe.over) {
-                        let coming = Coming::ToPool(conn, message);
+                    if let Some((slot, number, _)) = self.pools.get(&conn) {
+                        let coming = Coming::ToPool(*slot, *number, message);
                         self.deliver(LinkId::Pool(conn), true, coming);
                     }
                 }
                 Action::Dial { conn, target } => self.dial(conn, &target),
                 Action::Close { link } | Action::Abort { link } => self.close(link),
                 Action::StopListening | Action::KeepBlock(_) | Action::KeepAnswer { .. } => (),
-                Action::Report(fact) => {
-                    if self.keep_facts {
-                        self.facts.push(fact);
-                    }
-                }
+                Action::Report(fact) => self.facts.extend(self.keep_facts.then_some(fact)),
             }
         }
     }
@@ -464,7 +390,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
     }
 
     fn answer_dial(&mut self, slot: PoolSlot, conn: PoolConn) {
-        let mut latency = self.draw(&self.network.dial.clone());
+        let mut latency = self.draw(self.network.dial.clone());
         let site = &mut self.sites[slot];
         if !site.up {
             if site.swallows {
@@ -473,54 +399,49 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
             let error = "refused".into();
             return self.plan(latency, Coming::Core(Event::PoolDialFailed { conn, error }));
         }
-        let number = site.model.open(conn, self.now);
+        let number = site.model.open(self.now);
+        site.model.named(number, conn);
         site.by_number.insert(number, conn);
-        let link = PoolLink {
-            site: slot,
-            number: Some(number),
-            pipe: Pipe::new(self.now),
-        };
-        self.pools.insert(conn, link);
+        self.pools.insert(conn, (slot, number, [self.now; 2]));
         let coming = Coming::Core(Event::PoolOpened { conn });
         self.deliver(LinkId::Pool(conn), false, coming);
     }
 
-    /// The core ends a connection. One that it was not told of yet goes on: it will be told.
+    /// The core ends a connection.
     fn close(&mut self, link: LinkId) {
         let reason = CloseReason::ByUs;
-        let (cut, event) = match link {
+        match link {
             LinkId::Miner(miner) => {
-                let Some((index, pipe)) = self.miners.get_mut(&miner) else {
-                    return;
-                };
-                if mem::replace(&mut pipe.over, true) {
-                    return;
+                if let Some((index, _)) = self.miners.get(&miner) {
+                    self.deliver(link, true, Coming::MinerCut(*index, miner));
+                    self.end_miner(miner, reason);
                 }
-                let cut = Coming::MinerCut(*index, miner);
-                (cut, Event::MinerClosed { miner, reason })
             }
             LinkId::Pool(conn) => {
-                let link = self.pools.get_mut(&conn);
-                let Some(link) = link.filter(|link| link.pipe.opened) else {
-                    return;
-                };
-                if mem::replace(&mut link.pipe.over, true) {
-                    return;
+                if let Some((slot, number, _)) = self.pools.get(&conn) {
+                    self.deliver(link, true, Coming::PoolCut(*slot, *number));
+                    self.end_pool(conn, reason);
                 }
-                (Coming::PoolCut(conn), Event::PoolClosed { conn, reason })
             }
-        };
-        self.deliver(link, true, cut);
-        self.deliver(link, false, Coming::Core(event));
+        }
+    }
+
+    /// A miner's connection was ended, which the core is told.
+    fn end_miner(&mut self, miner: MinerId, reason: CloseReason) {
+        let coming = Coming::Core(Event::MinerClosed { miner, reason });
+        self.deliver(LinkId::Miner(miner), false, coming);
+        self.miners.remove(&miner);
+    }
+
+    fn end_pool(&mut self, conn: PoolConn, reason: CloseReason) {
+        let coming = Coming::Core(Event::PoolClosed { conn, reason });
+        self.deliver(LinkId::Pool(conn), false, coming);
+        self.pools.remove(&conn);
     }
 
     fn happen(&mut self, coming: Coming) {
         match coming {
-            Coming::Core(event) => {
-                if self.arrives(&event) {
-                    self.handle(event);
-                }
-            }
+            Coming::Core(event) => self.handle(event),
             Coming::ToMiner(index, miner, message) => {
                 if self.rigs[index].id != Some(miner) {
                     return;
@@ -542,8 +463,8 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                     self.plan(Duration::from_millis(500), Coming::Connect(index));
                 }
             }
-            Coming::ToPool(conn, message) => self.pool_hears(conn, &message),
-            Coming::PoolCut(conn) => self.forget(conn),
+            Coming::ToPool(slot, number, message) => self.pool_hears(slot, number, &message),
+            Coming::PoolCut(slot, number) => self.forget(slot, number),
             Coming::MinerTurn(index) => {
                 let mut out = Vec::new();
                 let rig = &mut self.rigs[index];
@@ -567,48 +488,11 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         }
     }
 
-    /// Keeps the state of the links; whether the core hears of it: after a connection's end it hears nothing.
-    fn arrives(&mut self, event: &Event) -> bool {
-        match event {
-            Event::MinerSent { miner, .. } | Event::MinerMalformed { miner, .. } => {
-                self.miners.contains_key(miner)
-            }
-            Event::MinerClosed { miner, .. } => self.miners.remove(miner).is_some(),
-            Event::PoolSent { conn, .. } | Event::PoolMalformed { conn, .. } => {
-                let link = self.pools.get(conn);
-                link.is_some_and(|link| !link.pipe.ended)
-            }
-            Event::PoolOpened { conn } => {
-                if let Some(link) = self.pools.get_mut(conn) {
-                    link.pipe.opened = true;
-                }
-                true
-            }
-            Event::PoolClosed { conn, .. } => {
-                if let Some(link) = self.pools.get_mut(conn) {
-                    link.pipe.ended = true;
-                    if link.number.is_none() {
-                        self.pools.remove(conn);
-                    }
-                }
-                true
-            }
-            Event::MinerOpened { .. }
-            | Event::PoolDialFailed { .. }
-            | Event::ConfigChanged(_)
-            | Event::PayoutSeen { .. }
-            | Event::ShutdownRequested(_) => true,
+    fn pool_hears(&mut self, slot: PoolSlot, number: u64, message: &ToPool) {
+        let site = &mut self.sites[slot];
+        if site.frozen || !site.by_number.contains_key(&number) {
+            return;
         }
-    }
-
-    fn pool_hears(&mut self, conn: PoolConn, message: &ToPool) {
-        let Some(link) = self.pools.get(&conn) else {
-            return;
-        };
-        let (slot, site) = (link.site, &mut self.sites[link.site]);
-        let Some(number) = link.number.filter(|_| !site.frozen) else {
-            return;
-        };
         let mut out = Vec::new();
         site.batch += 1;
         for line in lines(message) {
@@ -629,7 +513,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
             let known = self.mined.contains(&hash);
             assert!(
                 known,
-                "{conn} after {at:?}: no miner hashed what pool {slot} rebuilt"
+                "no miner hashed what pool {slot} rebuilt after {at:?}"
             );
         }
         self.pool_did(slot, out);
@@ -651,7 +535,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         self.last_miner += 1;
         let miner = MinerId(self.last_miner);
         self.rigs[index].id = Some(miner);
-        self.miners.insert(miner, (index, Pipe::new(self.now)));
+        self.miners.insert(miner, (index, [self.now; 2]));
         let peer = SocketAddr::from(([10, 0, 0, 1], 40_000));
         let coming = Coming::Core(Event::MinerOpened { miner, peer });
         self.deliver(LinkId::Miner(miner), false, coming);
@@ -666,14 +550,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
             return;
         };
         self.rigs[index].model.closed(self.now, Ending::ByMiner);
-        let Some((_, pipe)) = self.miners.get_mut(&miner) else {
-            return;
-        };
-        if !mem::replace(&mut pipe.over, true) {
-            let reason = CloseReason::ByPeer;
-            let coming = Coming::Core(Event::MinerClosed { miner, reason });
-            self.deliver(LinkId::Miner(miner), false, coming);
-        }
+        self.end_miner(miner, CloseReason::ByPeer);
     }
 
     /// A miner sends a line.
@@ -760,28 +637,23 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
 
     /// A pool closes a connection.
     pub fn cut(&mut self, conn: PoolConn) {
-        let link = self.pools.get_mut(&conn);
-        let was_over = link.is_none_or(|link| mem::replace(&mut link.pipe.over, true));
-        if !was_over {
-            let reason = CloseReason::ByPeer;
-            let coming = Coming::Core(Event::PoolClosed { conn, reason });
-            self.deliver(LinkId::Pool(conn), false, coming);
+        let sites = self.sites.iter();
+        let link = sites.flat_map(|(slot, site)| {
+            let mut numbers = site.by_number.iter();
+            let found = numbers.find(|(_, of)| **of == conn);
+            found.map(|(number, _)| (slot, *number))
+        });
+        if let Some((slot, number)) = link.last() {
+            self.end_pool(conn, CloseReason::ByPeer);
+            self.forget(slot, number);
         }
-        self.forget(conn);
     }
 
     /// A pool has seen a connection's end.
-    fn forget(&mut self, conn: PoolConn) {
-        let Some(link) = self.pools.get_mut(&conn) else {
-            return;
-        };
-        let (number, slot) = (link.number.take(), link.site);
-        if link.pipe.ended {
-            self.pools.remove(&conn);
-        }
-        if let Some(number) = number {
-            self.sites[slot].by_number.remove(&number);
-            self.sites[slot].model.closed(number, self.now);
+    fn forget(&mut self, slot: PoolSlot, number: u64) {
+        let site = &mut self.sites[slot];
+        if site.by_number.remove(&number).is_some() {
+            site.model.closed(number, self.now);
         }
     }
 
@@ -824,25 +696,47 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
 
     /// How many miners the proxy serves.
     pub fn connected(&self) -> usize {
-        let links = self.miners.values();
-        links.filter(|(_, pipe)| !pipe.over).count()
+        self.miners.len()
     }
 
     /// How many connections stand, to see that they do not grow in number.
     pub fn links(&self) -> usize {
-        let links = self.pools.values();
-        self.connected() + links.filter(|link| !link.pipe.over).count()
+        self.miners.len() + self.pools.len()
     }
 }
 
-impl Pipe {
-    fn new(now: Instant) -> Self {
-        Self {
-            opened: false,
-            ended: false,
-            over: false,
-            earliest: [now; 2],
-        }
+impl World<PoolModel, MinerModel> {
+    /// A core that knows nothing yet between two pools.
+    pub fn new(config: Config, pools: [PoolOptions; 2], seed: u64) -> Self {
+        Self::remembering(Arc::new(config), pools, Memory::default(), seed)
+    }
+
+    /// The same after a restart.
+    pub fn remembering(
+        config: Arc<Config>,
+        pools: [PoolOptions; 2],
+        memory: Memory,
+        seed: u64,
+    ) -> Self {
+        let mut pools = pools.into_iter();
+        let pool = |slot: PoolSlot, now| {
+            let options = PoolOptions {
+                tag: slot.name().into(),
+                ..pools.next().unwrap_or_default()
+            };
+            PoolModel::new(options, now, UNIX_START)
+        };
+        Self::with(config, memory, pool, Network::HOME, seed)
+    }
+
+    /// Adds a miner that connects now and works after each pause; its place among the rigs.
+    pub fn add_miner(&mut self, options: MinerOptions, pause: Duration) -> usize {
+        let index = self.add(MinerModel::new(options, self.now));
+        self.rigs[index].pause = pause;
+        self.rigs[index].wants_in = true;
+        self.plan(Duration::from_millis(1), Coming::Connect(index));
+        self.plan(pause, Coming::MinerTurn(index));
+        index
     }
 }
 

@@ -13,6 +13,7 @@ use crate::sim::miner::ledger::{
 };
 use crate::sim::miner::options::{Counter, DifficultyUse, Ids, MinerOptions, Pace};
 use crate::sim::miner::work::{self, Share, Work};
+use crate::sim::peer::MinerPeer;
 
 /// How many headers are tried for one share at [`Pace::Shares`] before the miner gives it up.
 const MOST_TRIES: u32 = 50_000;
@@ -24,7 +25,7 @@ const HOPELESS: f64 = 1e6;
 const LONGEST_TURN: Duration = Duration::from_millis(100);
 const SHORTEST_TURN: Duration = Duration::from_millis(2);
 
-/// A miner's state. Whoever drives it carries out its [outputs](MinerOutput) in their order.
+/// A miner's state.
 #[derive(Debug)]
 pub struct MinerModel {
     options: MinerOptions,
@@ -118,24 +119,6 @@ impl MinerModel {
         self.paused = paused;
     }
 
-    /// A connection stands.
-    pub fn connected(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
-        let number = self.ledger.connected();
-        self.credit = 0.0;
-        self.last_turn = now;
-        let mut conversation = Conversation::new(number);
-        conversation.plan = handshake::plan(&self.options);
-        conversation.next_step(&self.options, out);
-        self.conversation = Some(conversation);
-    }
-
-    /// The connection ended.
-    pub fn closed(&mut self, now: Instant, ending: Ending) {
-        if self.conversation.take().is_some() {
-            self.ledger.ended(now, ending);
-        }
-    }
-
     /// Sends a line as it is. If it is a request, its answer goes to the
     /// [replies](MinerLedger::replies).
     pub fn inject(&mut self, line: &str, out: &mut Vec<MinerOutput>) {
@@ -148,8 +131,43 @@ impl MinerModel {
         }
     }
 
-    /// The server sent a line, at `now`.
-    pub fn line(&mut self, line: &[u8], now: Instant, out: &mut Vec<MinerOutput>) {
+    /// Finds a share now, whatever its pace: for whoever paces many miners together.
+    pub fn find_one(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
+        if let Some(conversation) = &mut self.conversation {
+            let mut turn = Turn {
+                options: &self.options,
+                ledger: &self.ledger,
+                now,
+                out,
+            };
+            conversation.mine(&mut turn, MOST_TRIES);
+        }
+    }
+
+    /// When [`turn`](MinerPeer::turn) has something to do.
+    pub fn next_turn(&self) -> Instant {
+        let pause = match self.options.pace {
+            Pace::Shares(rate) if rate > 0.0 => Duration::try_from_secs_f64(1.0 / rate).ok(),
+            Pace::Hashes(_) => Some(LONGEST_TURN / 5),
+            Pace::Shares(_) | Pace::Idle => None,
+        };
+        let pause = pause.unwrap_or(LONGEST_TURN);
+        self.last_turn + pause.clamp(SHORTEST_TURN, LONGEST_TURN)
+    }
+}
+
+impl MinerPeer for MinerModel {
+    fn connected(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
+        let number = self.ledger.connected();
+        self.credit = 0.0;
+        self.last_turn = now;
+        let mut conversation = Conversation::new(number);
+        conversation.plan = handshake::plan(&self.options);
+        conversation.next_step(&self.options, out);
+        self.conversation = Some(conversation);
+    }
+
+    fn line(&mut self, line: &[u8], now: Instant, out: &mut Vec<MinerOutput>) {
         let Some(conversation) = &mut self.conversation else {
             return;
         };
@@ -175,8 +193,13 @@ impl MinerModel {
         }
     }
 
-    /// Works for as long as it was not called.
-    pub fn turn(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
+    fn closed(&mut self, now: Instant, ending: Ending) {
+        if self.conversation.take().is_some() {
+            self.ledger.ended(now, ending);
+        }
+    }
+
+    fn turn(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
         let passed = now.saturating_duration_since(self.last_turn);
         self.last_turn = now;
         let Some(conversation) = &mut self.conversation else {
@@ -215,28 +238,13 @@ impl MinerModel {
         }
     }
 
-    /// Finds a share now, whatever its pace: for whoever paces many miners together.
-    pub fn find_one(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
-        if let Some(conversation) = &mut self.conversation {
-            let mut turn = Turn {
-                options: &self.options,
-                ledger: &self.ledger,
-                now,
-                out,
-            };
-            conversation.mine(&mut turn, MOST_TRIES);
-        }
+    fn violation(&self) -> Option<String> {
+        let violations = self.ledger.violations();
+        violations.first().map(|violation| format!("{violation:?}"))
     }
 
-    /// When [`turn`](Self::turn) has something to do.
-    pub fn next_turn(&self) -> Instant {
-        let pause = match self.options.pace {
-            Pace::Shares(rate) if rate > 0.0 => Duration::try_from_secs_f64(1.0 / rate).ok(),
-            Pace::Hashes(_) => Some(LONGEST_TURN / 5),
-            Pace::Shares(_) | Pace::Idle => None,
-        };
-        let pause = pause.unwrap_or(LONGEST_TURN);
-        self.last_turn + pause.clamp(SHORTEST_TURN, LONGEST_TURN)
+    fn mined(&self, most: usize) -> Vec<[u8; 32]> {
+        self.ledger.last_hashes(most)
     }
 }
 

@@ -17,6 +17,7 @@ use socket2::{Domain, Socket, Type};
 use crate::sim::miner::ledger::{Ending, MinerLedger};
 use crate::sim::miner::model::{MinerModel, MinerOutput};
 use crate::sim::miner::options::MinerOptions;
+use crate::sim::peer::MinerPeer;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
 /// How many lines wait for the working thread at most; then the reader waits.

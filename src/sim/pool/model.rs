@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::sim::pool::ledger::PoolLedger;
+use crate::sim::peer::PoolPeer;
+use crate::sim::pool::ledger::{JobRecord, PoolLedger};
 use crate::sim::pool::options::PoolOptions;
 use crate::sim::pool::output::PoolOutput;
 use crate::sim::pool::session::{Session, Turn};
 use crate::sim::pool::shared::Shared;
 use crate::sim::pool::wire;
+use crate::units::VersionMask;
 
-/// A pool's state. Whoever drives it carries out its [outputs](PoolOutput) in their order.
+/// A pool's state.
 #[derive(Debug)]
 pub struct PoolModel {
     shared: Shared,
@@ -40,55 +42,6 @@ impl PoolModel {
     /// The habits.
     pub fn options(&self) -> &PoolOptions {
         &self.shared.options
-    }
-
-    /// A client connected; the connection's number.
-    pub fn open(&mut self, now: Instant) -> u64 {
-        self.last_connection += 1;
-        let id = self.last_connection;
-        self.shared.ledger.connection_opened(id, now);
-        self.sessions.insert(id, Session::new(id));
-        id
-    }
-
-    /// A client sent a line. Lines that were read from the socket together have the same `batch`
-    /// number, by which pipelined requests are known.
-    pub fn line(
-        &mut self,
-        connection: u64,
-        line: &[u8],
-        batch: u64,
-        now: Instant,
-        out: &mut Vec<PoolOutput>,
-    ) {
-        if let Some(session) = self.sessions.get_mut(&connection) {
-            let shared = &mut self.shared;
-            session.line(&mut Turn { shared, now, out }, line, batch);
-        }
-    }
-
-    /// A connection ended.
-    pub fn closed(&mut self, connection: u64, now: Instant) {
-        if let Some(session) = self.sessions.remove(&connection) {
-            session.end(&mut self.shared);
-            self.shared.judge.forget(connection);
-            self.shared.ledger.connection_closed(connection, now);
-        }
-    }
-
-    /// Does what is due.
-    pub fn tick(&mut self, now: Instant, out: &mut Vec<PoolOutput>) {
-        if self.next_block().is_some_and(|due| due <= now) {
-            self.new_block(now, out);
-        }
-        if self.next_job().is_some_and(|due| due <= now) {
-            self.new_job(now, out);
-        }
-    }
-
-    /// When [`tick`](Self::tick) has something to do.
-    pub fn next_tick(&self) -> Option<Instant> {
-        self.next_block().into_iter().chain(self.next_job()).min()
     }
 
     /// Gives all clients a new job.
@@ -179,5 +132,65 @@ impl PoolModel {
         for session in self.sessions.values_mut() {
             session.next_job(&mut turn, clean);
         }
+    }
+}
+
+impl PoolPeer for PoolModel {
+    fn open(&mut self, now: Instant) -> u64 {
+        self.last_connection += 1;
+        let id = self.last_connection;
+        self.shared.ledger.connection_opened(id, now);
+        self.sessions.insert(id, Session::new(id));
+        id
+    }
+
+    fn line(
+        &mut self,
+        connection: u64,
+        line: &[u8],
+        batch: u64,
+        now: Instant,
+        out: &mut Vec<PoolOutput>,
+    ) {
+        if let Some(session) = self.sessions.get_mut(&connection) {
+            let shared = &mut self.shared;
+            session.line(&mut Turn { shared, now, out }, line, batch);
+        }
+    }
+
+    fn closed(&mut self, connection: u64, now: Instant) {
+        if let Some(session) = self.sessions.remove(&connection) {
+            session.end(&mut self.shared);
+            self.shared.judge.forget(connection);
+            self.shared.ledger.connection_closed(connection, now);
+        }
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Vec<PoolOutput>) {
+        if self.next_block().is_some_and(|due| due <= now) {
+            self.new_block(now, out);
+        }
+        if self.next_job().is_some_and(|due| due <= now) {
+            self.new_job(now, out);
+        }
+    }
+
+    fn next_tick(&self) -> Option<Instant> {
+        self.next_block().into_iter().chain(self.next_job()).min()
+    }
+
+    fn job_written(&mut self, job: JobRecord) {
+        self.shared.ledger.job_written(job);
+    }
+
+    fn violation(&self) -> Option<String> {
+        let violations = self.shared.ledger.violations();
+        violations.first().map(|violation| format!("{violation:?}"))
+    }
+
+    /// Where the job's version has bits that may be rolled, miners mean different headers (compat Q57).
+    fn rebuilt(&self) -> Option<[u8; 32]> {
+        let plain = self.shared.options.version & VersionMask::BIP320.0 == 0;
+        self.shared.ledger.last_hash().filter(|_| plain)
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 
+use crate::sim::peer::PoolPeer;
 use crate::sim::pool::ledger::{JobRecord, PoolLedger};
 use crate::sim::pool::model::PoolModel;
 use crate::sim::pool::options::PoolOptions;

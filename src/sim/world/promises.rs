@@ -57,8 +57,8 @@ enum Conn {
 }
 
 impl Promises {
-    /// The core is about to be told of something.
-    pub fn before(&mut self, event: &Event, now: Instant) {
+    /// The core is about to be told of something; whether it may be: after a connection's end nothing comes from it.
+    pub fn before(&mut self, event: &Event, now: Instant) -> bool {
         self.submitter = None;
         self.malformed = false;
         match event {
@@ -66,14 +66,18 @@ impl Promises {
                 self.miners.insert(*miner, Miner::default());
             }
             Event::MinerSent { miner, message } => {
-                if let (FromMiner::Request { id, call }, Some(it)) =
-                    (message, self.miners.get_mut(miner))
-                {
+                let Some(it) = self.miners.get_mut(miner) else {
+                    return false;
+                };
+                if let FromMiner::Request { id, call } = message {
                     it.asks(id.as_json(), call, now);
                     self.submitter = matches!(call, MinerCall::Submit(_)).then_some(*miner);
                 }
             }
-            Event::MinerMalformed { .. } => self.malformed = true,
+            Event::MinerMalformed { miner, .. } => {
+                self.malformed = self.miners.contains_key(miner);
+                return self.malformed;
+            }
             Event::MinerClosed { miner, .. } => {
                 self.miners.remove(miner);
                 for conn in self.conns.values_mut() {
@@ -88,16 +92,17 @@ impl Promises {
             Event::PoolDialFailed { conn, .. } | Event::PoolClosed { conn, .. } => {
                 self.conns.remove(conn);
             }
-            Event::PoolSent { .. }
-            | Event::PoolMalformed { .. }
-            | Event::ConfigChanged(_)
-            | Event::PayoutSeen { .. }
-            | Event::ShutdownRequested(_) => (),
+            Event::PoolSent { conn, .. } | Event::PoolMalformed { conn, .. } => {
+                return self.conns.contains_key(conn);
+            }
+            Event::ConfigChanged(_) | Event::PayoutSeen { .. } | Event::ShutdownRequested(_) => (),
         }
+        true
     }
 
-    /// The core wants something done.
-    pub fn after(&mut self, action: &Action) {
+    /// The core wants something done; whether there is anything to do: a connection that was not opened yet cannot be
+    /// ended.
+    pub fn after(&mut self, action: &Action) -> bool {
         match action {
             Action::SendMiner { miner, message } => {
                 let Some(it) = self.miners.get_mut(miner).filter(|it| !it.sent_away) else {
@@ -110,10 +115,9 @@ impl Promises {
                     ToMiner::Reply { id, reply } => it.answered(id.as_json(), reply),
                     ToMiner::Work(work) => {
                         it.work(work);
-                        let key = work.pool_job.template;
-                        let e1 = work.extranonce.e1;
-                        let work = (key.place, key.template, e1, work.ntime);
-                        assert!(self.work.insert(work), "{miner} is given work again");
+                        let (key, e1) = (work.pool_job.template, work.extranonce.e1);
+                        let is_new = self.work.insert((key.place, key.template, e1, work.ntime));
+                        assert!(is_new, "{miner} is given work again");
                     }
                 }
             }
@@ -121,18 +125,17 @@ impl Promises {
                 let Some(Conn::Open(members)) = self.conns.get_mut(conn) else {
                     panic!("{message:?} to {conn}, which does not stand");
                 };
-                if let ToPool::Request {
-                    call: PoolCall::Submit(submit),
-                    ..
-                } = message
+                let miner = self
+                    .submitter
+                    .and_then(|id| Some((id, self.miners.get(&id)?.extranonce?)));
+                if let (
+                    ToPool::Request {
+                        call: PoolCall::Submit(submit),
+                        ..
+                    },
+                    Some((id, extranonce)),
+                ) = (message, miner)
                 {
-                    let miner = self
-                        .submitter
-                        .and_then(|id| Some((id, self.miners.get(&id)?)));
-                    let Some((id, it)) = miner else { return };
-                    let Some(extranonce) = it.extranonce else {
-                        return;
-                    };
                     let e2 = submit.e2.as_slice();
                     let own = e2.len().saturating_sub(extranonce.e2_size.into());
                     let range = e2[..own].to_vec();
@@ -147,15 +150,16 @@ impl Promises {
                 assert!(self.dialled.insert(*conn), "{conn} is dialled again");
                 self.conns.insert(*conn, Conn::Dialling);
             }
-            Action::Close { link } | Action::Abort { link } => self.ended(*link),
+            Action::Close { link } | Action::Abort { link } => return self.ended(*link),
             Action::KeepBlock(_)
             | Action::KeepAnswer { .. }
             | Action::StopListening
             | Action::Report(_) => (),
         }
+        true
     }
 
-    fn ended(&mut self, link: LinkId) {
+    fn ended(&mut self, link: LinkId) -> bool {
         match link {
             LinkId::Miner(id) => {
                 let Some(miner) = self.miners.get_mut(&id).filter(|it| !it.sent_away) else {
@@ -165,11 +169,15 @@ impl Promises {
                 let mut owed = miner.owed.values();
                 let all_answered = owed.all(|owed| owed.submits.is_empty());
                 assert!(all_answered, "{id} is sent away without {:?}", miner.owed);
+                true
             }
             LinkId::Pool(conn) => {
-                if let Some(state @ Conn::Open(_)) = self.conns.get_mut(&conn) {
-                    *state = Conn::Ended;
-                }
+                let state = self.conns.get_mut(&conn);
+                let Some(state @ Conn::Open(_)) = state else {
+                    return false;
+                };
+                *state = Conn::Ended;
+                true
             }
         }
     }
@@ -253,5 +261,187 @@ impl Miner {
         self.extranonce = Some(work.extranonce);
         assert!(work.job.0 > self.last_job, "a job's id is used again");
         self.last_job = work.job.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::event::CloseReason;
+    use crate::sim::chain::{JobFactory, JobIds, Network as Chain, Space};
+    use crate::sim::world::script::{ScriptMiner, ScriptPool};
+    use crate::sim::world::{Network, World};
+    use crate::stratum::codec::decode_miner;
+    use crate::stratum::job::PoolJob;
+    use crate::stratum::message::PoolSubmit;
+    use crate::units::{Difficulty, Extranonce2, JobId, VersionMask};
+
+    const SUBMIT: &str = r#"{"id":9,"method":"mining.submit","params":["w","1","0000","0","0"]}"#;
+
+    /// A run in which all is well so far: two miners are at work, on the same connection for all that is known.
+    fn kept() -> (Promises, PoolConn, Instant) {
+        let text = r#"{"pools": {"A": {"host": "a.test", "port": 1, "wallet": "w"}}, "scheduler": {"poolB_weight": 0}}"#;
+        let config = Arc::new(crate::config::parse(text).unwrap().config);
+        let prevhash = "11".repeat(32);
+        let job = json!([
+            "j",
+            prevhash,
+            "01",
+            "02",
+            [],
+            "20000000",
+            "1702a1b2",
+            "6ab00000",
+            true
+        ]);
+        let pool = |_, _| ScriptPool::new(job.clone());
+        let mut world = World::with(config, Default::default(), pool, Network::NONE, 1);
+        for (index, user) in ["w.one", "w.two"].into_iter().enumerate() {
+            world.add(ScriptMiner::default());
+            world.connect(index);
+            world.miner_says(index, r#"{"id":1,"method":"mining.subscribe","params":[]}"#);
+            let authorize =
+                format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#);
+            world.miner_says(index, &authorize);
+            world.run(Duration::from_secs(2), |_| ());
+        }
+        assert_eq!(world.promises.owed(), []);
+        let conn = world.standing(PoolSlot::A).last().unwrap();
+        (world.promises, conn, world.now)
+    }
+
+    fn says(promises: &mut Promises, miner: u64, line: &str, now: Instant) {
+        let message = decode_miner(line.as_bytes()).unwrap();
+        let miner = MinerId(miner);
+        assert!(promises.before(&Event::MinerSent { miner, message }, now));
+    }
+
+    fn answer(request: &str) -> Action {
+        let line = format!(r#"{{"id":{request},"method":"mining.ping"}}"#);
+        let FromMiner::Request { id, .. } = decode_miner(line.as_bytes()).unwrap() else {
+            panic!("no request");
+        };
+        Action::SendMiner {
+            miner: MinerId(1),
+            message: ToMiner::Reply {
+                id,
+                reply: Reply::True,
+            },
+        }
+    }
+
+    fn work(promises: &Promises, job: u64, ntime: u32) -> Action {
+        let network = Chain {
+            version: 0x2000_0000,
+            nbits: 0x1702_3a04,
+            ntime,
+        };
+        let template = JobFactory::new(1, "A").next_job(network, JobIds::Counter);
+        let notify = Arc::new(template.notify(Space::default(), true));
+        let e1 = Extranonce1::new(&[7; 4]).unwrap();
+        let pool_job = PoolJob::new(notify, e1, 8, Difficulty::ONE, VersionMask::NONE);
+        Action::SendMiner {
+            miner: MinerId(1),
+            message: ToMiner::Work(Box::new(Work {
+                set_extranonce: false,
+                difficulty: None,
+                mask: None,
+                job: JobId(job),
+                pool_job: Arc::new(pool_job),
+                extranonce: promises.miners[&MinerId(1)].extranonce.unwrap(),
+                ntime,
+                clean: true,
+            })),
+        }
+    }
+
+    fn share(conn: PoolConn) -> Action {
+        let submit = PoolSubmit {
+            user: "w.x".into(),
+            job_id: "1".into(),
+            e2: Extranonce2::new(&[0; 8]).unwrap(),
+            ntime: 0,
+            nonce: 0,
+            version_bits: None,
+        };
+        let call = PoolCall::Submit(Box::new(submit));
+        let message = ToPool::Request { id: 50, call };
+        Action::SendPool { conn, message }
+    }
+
+    /// Whether it is noticed when the core ends with the last of these actions, and only then.
+    fn is_noticed(steps: impl FnOnce(&mut Promises, PoolConn, Instant) -> Action) -> bool {
+        let (mut promises, conn, now) = kept();
+        let wrong = steps(&mut promises, conn, now);
+        catch_unwind(AssertUnwindSafe(|| promises.after(&wrong))).is_err()
+    }
+
+    #[test]
+    fn every_broken_promise_is_noticed() {
+        let miner = LinkId::Miner(MinerId(1));
+        assert!(is_noticed(|promises, _, now| {
+            says(promises, 1, SUBMIT, now);
+            assert!(promises.after(&answer("9")));
+            answer("9")
+        }));
+        assert!(is_noticed(|promises, _, now| {
+            says(promises, 1, SUBMIT, now);
+            assert_eq!(
+                promises.overdue(now + Duration::from_secs(9), Duration::from_secs(8)),
+                1
+            );
+            Action::Close { link: miner }
+        }));
+        assert!(is_noticed(|promises, _, now| {
+            let (miner, reason) = (MinerId(1), CloseReason::ByPeer);
+            promises.before(&Event::MinerClosed { miner, reason }, now);
+            work(&kept().0, 100, 5)
+        }));
+        assert!(is_noticed(|promises, _, _| {
+            promises.after(&Action::Close { link: miner });
+            work(promises, 100, 5)
+        }));
+        assert!(is_noticed(|promises, _, _| {
+            promises.after(&work(promises, 100, 5));
+            work(promises, 101, 5)
+        }));
+        assert!(is_noticed(|promises, _, _| {
+            promises.after(&work(promises, 100, 5));
+            work(promises, 100, 6)
+        }));
+        assert!(is_noticed(|promises, _, _| {
+            promises.miners.get_mut(&MinerId(1)).unwrap().authorized = false;
+            work(promises, 100, 5)
+        }));
+        assert!(is_noticed(|promises, conn, now| {
+            for miner in [1, 2] {
+                let extranonce = promises.miners[&MinerId(1)].extranonce;
+                promises.miners.get_mut(&MinerId(miner)).unwrap().extranonce = extranonce;
+            }
+            says(promises, 1, SUBMIT, now);
+            promises.after(&share(conn));
+            says(promises, 2, SUBMIT, now);
+            share(conn)
+        }));
+        assert!(is_noticed(|promises, conn, _| {
+            let link = LinkId::Pool(conn);
+            assert!(promises.after(&Action::Abort { link }));
+            share(conn)
+        }));
+        // And what is right is right.
+        assert!(!is_noticed(|promises, _, now| {
+            says(promises, 1, SUBMIT, now);
+            answer("9")
+        }));
+        assert!(!is_noticed(|promises, _, _| work(promises, 100, 5)));
+        assert!(!is_noticed(|promises, conn, now| {
+            says(promises, 1, SUBMIT, now);
+            share(conn)
+        }));
     }
 }

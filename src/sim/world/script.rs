@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::sim::miner::ledger::Ending;
 use crate::sim::miner::model::MinerOutput;
+use crate::sim::peer::{MinerPeer, PoolPeer};
 use crate::sim::pool::output::PoolOutput;
-use crate::sim::world::{MinerPeer, PoolPeer};
 use crate::units::PoolConn;
 
 /// A pool of fixed habits. Everything can be changed at any time.
@@ -112,10 +112,13 @@ impl ScriptPool {
 }
 
 impl PoolPeer for ScriptPool {
-    fn open(&mut self, conn: PoolConn, _: Instant) -> u64 {
+    fn open(&mut self, _: Instant) -> u64 {
         self.connections += 1;
-        self.open.insert(self.connections, conn);
         self.connections
+    }
+
+    fn named(&mut self, number: u64, conn: PoolConn) {
+        self.open.insert(number, conn);
     }
 
     fn line(&mut self, number: u64, line: &[u8], _: u64, now: Instant, out: &mut Vec<PoolOutput>) {

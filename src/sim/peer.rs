@@ -1,0 +1,66 @@
+//! What drives a simulated pool or miner, whether it mines for real or says what a test says: lines in, lines out, time
+//! is an argument. Whoever drives it carries out its outputs in their order.
+
+use std::time::Instant;
+
+use crate::sim::miner::ledger::Ending;
+use crate::sim::miner::model::MinerOutput;
+use crate::sim::pool::ledger::JobRecord;
+use crate::sim::pool::output::PoolOutput;
+use crate::units::PoolConn;
+
+/// A pool without sockets.
+pub trait PoolPeer {
+    /// A client connected; the connection's number.
+    fn open(&mut self, now: Instant) -> u64;
+    /// What the proxy calls the connection, if a test is to know.
+    fn named(&mut self, _number: u64, _conn: PoolConn) {}
+    /// A client sent a line. Lines that were read from the socket together have the same `batch` number, by which
+    /// pipelined requests are known.
+    fn line(
+        &mut self,
+        connection: u64,
+        line: &[u8],
+        batch: u64,
+        now: Instant,
+        out: &mut Vec<PoolOutput>,
+    );
+    /// A connection ended.
+    fn closed(&mut self, connection: u64, now: Instant);
+    /// Does what is due.
+    fn tick(&mut self, _now: Instant, _out: &mut Vec<PoolOutput>) {}
+    /// When [`tick`](Self::tick) has something to do.
+    fn next_tick(&self) -> Option<Instant> {
+        None
+    }
+    /// A line with a job is on its way.
+    fn job_written(&mut self, _job: JobRecord) {}
+    /// The first thing that a client did and must not.
+    fn violation(&self) -> Option<String> {
+        None
+    }
+    /// The hash of the header that it rebuilt from the last share, if a miner must have hashed just that.
+    fn rebuilt(&self) -> Option<[u8; 32]> {
+        None
+    }
+}
+
+/// A miner without a socket.
+pub trait MinerPeer {
+    /// A connection stands.
+    fn connected(&mut self, now: Instant, out: &mut Vec<MinerOutput>);
+    /// The server sent a line.
+    fn line(&mut self, line: &[u8], now: Instant, out: &mut Vec<MinerOutput>);
+    /// The connection ended.
+    fn closed(&mut self, now: Instant, ending: Ending);
+    /// Works for as long as it was not called.
+    fn turn(&mut self, _now: Instant, _out: &mut Vec<MinerOutput>) {}
+    /// The first thing that the server did and must not.
+    fn violation(&self) -> Option<String> {
+        None
+    }
+    /// The hashes of the last shares that it sent, so many at most.
+    fn mined(&self, _most: usize) -> Vec<[u8; 32]> {
+        Vec::new()
+    }
+}
