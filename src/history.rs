@@ -80,7 +80,7 @@ struct Recorder {
     rings: Rings,
     last: Option<Totals>,
     /// Steps that are not in the rings yet, since the wall clock is doubted.
-    unsettled: VecDeque<Unsettled>,
+    unsettled: VecDeque<Backlog>,
     /// Since when it is.
     doubted: Option<Instant>,
     /// Whether anything was recorded in this run of the program.
@@ -89,7 +89,7 @@ struct Recorder {
 
 /// What was done up to a moment that is only known by the clock that never jumps.
 #[derive(Debug)]
-struct Unsettled {
+struct Backlog {
     end: Instant,
     step: Step,
     workers: Vec<(String, WorkerStep)>,
@@ -259,7 +259,7 @@ impl Recorder {
         let totals = Totals::of(snapshot, self.last.as_ref(), at);
         if let Some(before) = &self.last {
             let workers = totals.workers_since(before);
-            self.unsettled.push_back(Unsettled {
+            self.unsettled.push_back(Backlog {
                 end: at.at,
                 step: totals.sums.since(&before.sums),
                 workers: workers
@@ -301,7 +301,7 @@ impl Recorder {
     fn settle(&mut self, at: Now) {
         self.has_settled = true;
         self.doubted = None;
-        for Unsettled { end, step, workers } in std::mem::take(&mut self.unsettled) {
+        for Backlog { end, step, workers } in std::mem::take(&mut self.unsettled) {
             let age = at.at.saturating_duration_since(end).as_millis();
             let age = u64::try_from(age).unwrap_or(u64::MAX);
             // The step that has just ended, if this is its end.
@@ -323,7 +323,7 @@ impl Recorder {
         }
         let length =
             Duration::from_secs(60).saturating_mul(u32::try_from(minutes).unwrap_or(u32::MAX));
-        let recent = |it: &&Unsettled| at.at.saturating_duration_since(it.end) < length;
+        let recent = |it: &&Backlog| at.at.saturating_duration_since(it.end) < length;
         for unsettled in self.unsettled.iter().filter(recent) {
             sum.add(unsettled.step);
         }

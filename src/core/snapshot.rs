@@ -110,7 +110,7 @@ pub struct PoolView {
     /// The version bits that it lets miners roll.
     pub version_mask: VersionMask,
     /// Shares that were kept from it because of the form of their version bits, if there are any.
-    pub form_blocked: Option<FormBlocked>,
+    pub form_blocked: Option<BlockedShares>,
     /// How long it takes to answer a share, in seconds, if it has answered any.
     pub latency: Option<f64>,
     /// When it last sent a job, in milliseconds since 1970.
@@ -118,7 +118,7 @@ pub struct PoolView {
     /// The difficulties that it asks of its connections, if it has named any.
     pub difficulty: Option<Spread>,
     /// Miners that are given a higher difficulty than it asks for, if there are any.
-    pub raised: Option<Raised>,
+    pub raised: Option<UnpaidWork>,
     /// The network's difficulty, as its last job has it.
     pub network_difficulty: Option<f64>,
     /// Hashes a second over five minutes, if there is anything to go by.
@@ -141,7 +141,7 @@ impl PoolView {
 
 /// Shares that a pool takes in neither form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FormBlocked {
+pub struct BlockedShares {
     /// How many.
     pub shares: u64,
     /// The first one, in milliseconds since 1970.
@@ -153,7 +153,7 @@ pub struct FormBlocked {
 /// Miners that `downstream_diff` gives a higher difficulty than their pool asks for: what they keep to themselves in
 /// between is not paid.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Raised {
+pub struct UnpaidWork {
     /// How many miners.
     pub miners: usize,
     /// What the pool asks of the one in the middle.
@@ -164,7 +164,7 @@ pub struct Raised {
     pub unpaid: f64,
 }
 
-impl Raised {
+impl UnpaidWork {
     fn of(limits: &DifficultyLimits, asked: impl Iterator<Item = Difficulty>) -> Option<Self> {
         let mut asked: Vec<_> = asked.filter(|asked| limits.unpaid(*asked) > 0.0).collect();
         asked.sort_unstable_by(|a, b| a.get().total_cmp(&b.get()));
@@ -308,7 +308,7 @@ impl Core {
             latency: pool.latency,
             job_at: pool.job_at.map(|at| at.unix_ms(now)),
             difficulty: Spread::of(opens().filter_map(|open| Some(open.difficulty()?.get()))),
-            raised: Raised::of(
+            raised: UnpaidWork::of(
                 &self.config.downstream_diff[slot],
                 opens().filter_map(Open::difficulty),
             ),

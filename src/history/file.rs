@@ -28,25 +28,20 @@ pub fn path(config: &Path) -> PathBuf {
 }
 
 /// The content of the file.
-#[derive(Deserialize)]
-struct Stored {
+#[derive(Serialize, Deserialize)]
+struct Content<P, W> {
     format: u32,
-    pools: Pair<Step>,
-    workers: BTreeMap<String, Pair<WorkerStep>>,
+    pools: P,
+    workers: W,
 }
 
-#[derive(Serialize)]
-struct Storing<'a> {
-    format: u32,
-    pools: &'a Pair<Step>,
-    workers: &'a BTreeMap<String, Pair<WorkerStep>>,
-}
+type OwnContent = Content<Pair<Step>, BTreeMap<String, Pair<WorkerStep>>>;
 
 /// Reads the file. A missing one is an empty history; one that cannot be read is set aside, never overwritten, and
 /// what was wrong is returned as well.
 pub(super) fn load(path: &Path) -> (Rings, Option<String>) {
     let problem = match files::read(path, files::LARGEST_OWN) {
-        Ok(bytes) => match serde_json::from_slice::<Stored>(&bytes) {
+        Ok(bytes) => match serde_json::from_slice::<OwnContent>(&bytes) {
             Ok(stored) if stored.format == FORMAT => return (within_bounds(stored), None),
             Ok(stored) => format!("format {} is not known", stored.format),
             Err(error) => error.to_string(),
@@ -62,7 +57,7 @@ pub(super) fn load(path: &Path) -> (Rings, Option<String>) {
     (Rings::default(), Some(problem))
 }
 
-fn within_bounds(stored: Stored) -> Rings {
+fn within_bounds(stored: OwnContent) -> Rings {
     let mut rings = Rings {
         pools: stored.pools,
         workers: stored.workers.into_iter().take(MOST_WORKERS).collect(),
@@ -83,7 +78,7 @@ impl<T: super::Slot> Pair<T> {
 
 /// The file's content.
 pub(super) fn format(rings: &Rings) -> anyhow::Result<Vec<u8>> {
-    serde_json::to_vec(&Storing {
+    serde_json::to_vec(&Content {
         format: FORMAT,
         pools: &rings.pools,
         workers: &rings.workers,

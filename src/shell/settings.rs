@@ -28,12 +28,12 @@ pub struct Settings {
     path: PathBuf,
     context: Context,
     /// What the file was like. Whoever holds this may write it.
-    seen: Mutex<Seen>,
+    seen: Mutex<FileRecord>,
 }
 
 /// What was last found in the file.
 #[derive(Debug, Default)]
-struct Seen {
+struct FileRecord {
     /// The contents that were last applied or refused. At first nothing: what was written since the program read the
     /// file is not missed.
     contents: Option<Vec<u8>>,
@@ -45,7 +45,7 @@ struct Seen {
     warnings: Vec<String>,
 }
 
-impl Seen {
+impl FileRecord {
     /// The warnings that the owner has not seen yet.
     fn news(&mut self, warnings: &[String]) -> Vec<Fact> {
         let new = warnings.iter().filter(|text| !self.warnings.contains(text));
@@ -71,7 +71,7 @@ impl Seen {
 
 /// What a change did.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Saved {
+pub struct SaveReport {
     /// Of the file as it is now.
     pub etag: String,
     /// What is different now from what was in force.
@@ -94,9 +94,9 @@ pub enum SaveError {
 impl Settings {
     /// For this file. `warnings`: what the owner was told about it at the start.
     pub fn new(path: PathBuf, context: Context, warnings: Vec<String>) -> Self {
-        let seen = Mutex::new(Seen {
+        let seen = Mutex::new(FileRecord {
             warnings,
-            ..Seen::default()
+            ..FileRecord::default()
         });
         Self {
             path,
@@ -127,7 +127,7 @@ impl Settings {
         &self,
         source: Source,
         edit: impl FnOnce(&[u8]) -> Result<Value, E>,
-    ) -> Result<Saved, E> {
+    ) -> Result<SaveReport, E> {
         let (saved, facts) = self.save(source, edit)?;
         if saved.changes.is_empty() {
             self.tell(facts);
@@ -157,7 +157,7 @@ impl Settings {
         &self,
         source: Source,
         edit: impl FnOnce(&[u8]) -> Result<Value, E>,
-    ) -> Result<(Saved, Vec<Fact>), E> {
+    ) -> Result<(SaveReport, Vec<Fact>), E> {
         let mut seen = self.seen.lock();
         let failed = |error: anyhow::Error| SaveError::Failed(error);
         let present = self.read().map_err(|error| {
@@ -174,7 +174,7 @@ impl Settings {
         seen.contents = Some(text.into_bytes());
         let warnings = loaded.warnings.clone();
         let (changes, facts) = self.adopt(loaded, source, &mut seen);
-        let saved = Saved {
+        let saved = SaveReport {
             etag,
             changes,
             warnings,
@@ -246,7 +246,7 @@ impl Settings {
         &self,
         loaded: config::Loaded,
         source: Source,
-        seen: &mut Seen,
+        seen: &mut FileRecord,
     ) -> (Vec<Change>, Vec<Fact>) {
         let changes = config::changes(&self.context.live.wanted(), &loaded.config);
         let mut facts = seen.news(&loaded.warnings);

@@ -40,10 +40,10 @@ pub struct Moment<'a> {
 
 /// An answer that many ask for at the same time: it is made once for a picture of the state and a second.
 #[derive(Debug, Default)]
-pub struct Shared(Mutex<Option<Made>>);
+pub struct SharedAnswer(Mutex<Option<CachedAnswer>>);
 
 #[derive(Debug)]
-struct Made {
+struct CachedAnswer {
     /// What it was made of, without keeping a whole farm in memory when the last page is closed.
     snapshot: Weak<Snapshot>,
     config: Arc<Config>,
@@ -53,7 +53,7 @@ struct Made {
     body: Arc<Vec<u8>>,
 }
 
-impl Shared {
+impl SharedAnswer {
     /// The answer of this moment. `make` is called if there is none yet; others wait for it meanwhile instead of
     /// making their own.
     pub fn answer<T: Serialize>(
@@ -63,7 +63,7 @@ impl Shared {
         make: impl FnOnce() -> T,
     ) -> Response {
         let second = moment.now.unix_ms / 1000;
-        let is_of = |made: &Made| {
+        let is_of = |made: &CachedAnswer| {
             made.snapshot.as_ptr() == Arc::as_ptr(moment.snapshot)
                 && Arc::ptr_eq(&made.config, moment.config)
                 && (made.second, made.version) == (second, version)
@@ -79,7 +79,7 @@ impl Shared {
                     return ApiError::failed(&error.into()).response();
                 }
                 let body = Arc::new(bytes);
-                *made = Some(Made {
+                *made = Some(CachedAnswer {
                     snapshot: Arc::downgrade(moment.snapshot),
                     config: Arc::clone(moment.config),
                     second,
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_shared_answer_is_made_once_a_second() {
-        let shared = Shared::default();
+        let shared = SharedAnswer::default();
         let snapshot = Arc::new(Snapshot::default());
         let config = Arc::new(Config::default());
         let mut count = 0;

@@ -3,7 +3,7 @@
 //!
 //! - **Passwords are checked one at a time**, which bounds the memory and the processor time that a flood can take.
 //! - **Wrong ones slow down what follows** from the same address, from a quarter of a second up to two, and all
-//!   addresses together by an eighth of that. A try waits for its turn, it is not refused.
+//!   addresses together by an eighth of that. A try waits until it may be made, it is not refused.
 //! - **A browser that was logged in before**, or is now, is known by a cookie that cannot be made without the password.
 //!   It waits for no stranger, only for its own wrong tries.
 //! - **Among strangers** those go first whose browser had the fewest wrong tries, so that whoever opened the login page
@@ -44,7 +44,7 @@ const MOST_WAITING: usize = 192;
 const MOST_WAITING_OF_ONE: usize = 96;
 const MOST_WAITING_OF_KNOWN: usize = 4;
 
-/// How long a try may wait for its turn.
+/// How long a try may wait.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// What stands for a cookie's value.
@@ -91,13 +91,13 @@ struct State {
     /// A password is being checked.
     busy: bool,
     next: u64,
-    waiting: Vec<Waiting>,
-    wrong: BTreeMap<Key, Tally>,
+    waiting: Vec<Entry>,
+    wrong: BTreeMap<Key, Tries>,
     last_from: Option<IpAddr>,
 }
 
 #[derive(Clone, Copy)]
-struct Waiting {
+struct Entry {
     ticket: u64,
     caller: Caller,
 }
@@ -112,10 +112,10 @@ enum Key {
 }
 
 /// When there were wrong tries, the oldest first.
-type Tally = VecDeque<Instant>;
+type Tries = VecDeque<Instant>;
 
-/// The turn of a try; the next one has its turn when this is dropped.
-pub(super) struct Turn<'a> {
+/// Permits one try; the next one may be made when this is dropped.
+pub(super) struct Permit<'a> {
     attempts: &'a Attempts,
     caller: Caller,
 }
@@ -125,7 +125,7 @@ impl Attempts {
     ///
     /// # Errors
     /// If too many wait already, or it took too long: in how many seconds to try again.
-    pub(super) fn wait_for_turn(&self, caller: Caller) -> Result<Turn<'_>, u64> {
+    pub(super) fn wait(&self, caller: Caller) -> Result<Permit<'_>, u64> {
         let caller = Caller {
             from: household(caller.from),
             ..caller
@@ -137,7 +137,7 @@ impl Attempts {
         };
         loop {
             let now = clock();
-            let wake = match state.next_turn(now) {
+            let wake = match state.next(now) {
                 _ if now >= until => {
                     state.leave(ticket);
                     return Err(LONGEST_PACE.as_secs());
@@ -145,7 +145,7 @@ impl Attempts {
                 Ok(next) if next == ticket => {
                     state.leave(ticket);
                     state.busy = true;
-                    return Ok(Turn {
+                    return Ok(Permit {
                         attempts: self,
                         caller,
                     });
@@ -172,14 +172,14 @@ impl Attempts {
     }
 }
 
-impl Turn<'_> {
+impl Permit<'_> {
     /// The password was wrong.
     pub(super) fn was_wrong(&self) {
         self.attempts.state.lock().count_wrong(self.caller, clock());
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.attempts.state.lock().busy = false;
         self.attempts.changed.notify_all();
@@ -190,7 +190,7 @@ impl State {
     /// Has a try wait; `None` if there are too many.
     fn queue(&mut self, caller: Caller) -> Option<u64> {
         let is_known = |caller: &Caller| matches!(caller.browser, Browser::Known(_));
-        let alike = |other: &&Waiting| match caller.browser {
+        let alike = |other: &&Entry| match caller.browser {
             Browser::Known(_) => other.caller.browser == caller.browser,
             Browser::Visitor(_) | Browser::Unknown => {
                 !is_known(&other.caller) && other.caller.from == caller.from
@@ -208,7 +208,7 @@ impl State {
         }
         let ticket = self.next;
         self.next += 1;
-        self.waiting.push(Waiting { ticket, caller });
+        self.waiting.push(Entry { ticket, caller });
         Some(ticket)
     }
 
@@ -216,15 +216,15 @@ impl State {
         self.waiting.retain(|waiting| waiting.ticket != ticket);
     }
 
-    /// Whose turn it is; if nobody's, when it will be somebody's.
-    fn next_turn(&mut self, now: Instant) -> Result<u64, Option<Instant>> {
+    /// Who may try now; if nobody, when somebody may.
+    fn next(&mut self, now: Instant) -> Result<u64, Option<Instant>> {
         if self.busy {
             return Err(None);
         }
         let waiting = std::mem::take(&mut self.waiting);
         let mut best: Option<((bool, usize, u64), u64)> = None;
         let mut soonest: Option<Instant> = None;
-        for Waiting { ticket, caller } in &waiting {
+        for Entry { ticket, caller } in &waiting {
             let due = self.due(*caller, now);
             if due > now {
                 soonest = Some(soonest.map_or(due, |soonest| soonest.min(due)));
@@ -266,7 +266,7 @@ impl State {
             Browser::Unknown => [Some(Key::Address(caller.from)), None],
         };
         for key in keys.into_iter().flatten().chain([Key::Strangers]) {
-            let wrong = self.tally(key, now);
+            let wrong = self.tries(key, now);
             if wrong.len() >= MOST_WRONG {
                 wrong.pop_front();
             }
@@ -276,27 +276,27 @@ impl State {
 
     /// How many wrong tries there were lately, and when the last one was.
     fn wrong_of(&mut self, key: Key, now: Instant) -> (usize, Option<Instant>) {
-        let Some(tally) = self.wrong.get_mut(&key) else {
+        let Some(tries) = self.wrong.get_mut(&key) else {
             return (0, None);
         };
         let old = |at: &Instant| now.saturating_duration_since(*at) >= MEMORY;
-        while tally.front().is_some_and(old) {
-            tally.pop_front();
+        while tries.front().is_some_and(old) {
+            tries.pop_front();
         }
-        (tally.len(), tally.back().copied())
+        (tries.len(), tries.back().copied())
     }
 
-    fn tally(&mut self, key: Key, now: Instant) -> &mut Tally {
+    fn tries(&mut self, key: Key, now: Instant) -> &mut Tries {
         if !self.wrong.contains_key(&key) && self.wrong.len() >= MOST_TALLIES {
-            let is_old = |tally: &Tally| {
-                let last = tally.back();
+            let is_old = |tries: &Tries| {
+                let last = tries.back();
                 last.is_none_or(|last| now.saturating_duration_since(*last) >= MEMORY)
             };
-            self.wrong.retain(|_, tally| !is_old(tally));
+            self.wrong.retain(|_, tries| !is_old(tries));
             // Those of one wrong try, if need be: many addresses are slowed down together.
             if self.wrong.len() >= MOST_TALLIES {
                 let fewest = self.wrong.iter().filter(|(key, _)| **key != Key::Strangers);
-                let fewest = fewest.min_by_key(|(_, tally)| tally.len());
+                let fewest = fewest.min_by_key(|(_, tries)| tries.len());
                 if let Some(key) = fewest.map(|(key, _)| *key) {
                     self.wrong.remove(&key);
                 }
@@ -306,7 +306,7 @@ impl State {
     }
 }
 
-/// How long after the last of so many wrong tries the next one has its turn.
+/// How long after the last of so many wrong tries the next one may be made.
 fn pace(wrong: usize) -> Duration {
     if wrong < FREE {
         return Duration::ZERO;
@@ -339,7 +339,7 @@ mod tests {
         let tickets: Vec<_> = callers.iter().map(|it| state.queue(*it).unwrap()).collect();
         let mut order = Vec::new();
         while !state.waiting.is_empty() {
-            match state.next_turn(now) {
+            match state.next(now) {
                 Ok(ticket) => {
                     let index = tickets.iter().position(|it| *it == ticket).unwrap();
                     state.leave(ticket);
@@ -459,17 +459,17 @@ mod tests {
     fn one_is_checked_at_a_time() {
         let attempts = Attempts::default();
         let me = caller("10.0.0.1", Browser::Unknown);
-        let turn = attempts.wait_for_turn(me).unwrap();
+        let permit = attempts.wait(me).unwrap();
         std::thread::scope(|scope| {
             let second = scope.spawn(|| {
-                let _turn = attempts.wait_for_turn(me).unwrap();
+                let _permit = attempts.wait(me).unwrap();
                 clock()
             });
             while attempts.state.lock().waiting.is_empty() {
                 std::thread::yield_now();
             }
             let ended = clock();
-            drop(turn);
+            drop(permit);
             assert!(second.join().unwrap() >= ended);
         });
     }

@@ -214,10 +214,10 @@ impl Login {
         cookie(COOKIE, "", Duration::ZERO)
     }
 
-    /// Checks a password against the one in force, when it is this client's turn.
+    /// Checks a password against the one in force, once this client may try.
     ///
     /// # Errors
-    /// `wrong_password`; or `too_many` if too many wait for their turn.
+    /// `wrong_password`; or `too_many` if too many wait already.
     pub fn check_password(
         &self,
         sent: &str,
@@ -228,7 +228,7 @@ impl Login {
             from: request.remote_addr().ip(),
             browser: self.browser(request, password),
         };
-        let turn = self.attempts.wait_for_turn(caller).map_err(|wait| {
+        let permit = self.attempts.wait(caller).map_err(|wait| {
             ApiError::too_many(
                 "Too many passwords are being tried. Try again in a moment.",
                 wait,
@@ -242,7 +242,7 @@ impl Login {
         if fits && password.is(sent) {
             return Ok(());
         }
-        turn.was_wrong();
+        permit.was_wrong();
         Err(ApiError::new(
             Code::WrongPassword,
             "This is not the password.",

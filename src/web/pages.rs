@@ -13,8 +13,8 @@ use crate::history::History;
 use crate::observe::published::Published;
 use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
-use crate::web::api::Shared;
-use crate::web::api::alerts::Seen;
+use crate::web::api::SharedAnswer;
+use crate::web::api::alerts::Dismissals;
 use crate::web::files::Files;
 use crate::web::limit::Places;
 use crate::web::login::Login;
@@ -56,10 +56,10 @@ pub struct Pages {
 pub struct Own {
     pub(super) files: Files,
     /// Alerts that were dismissed.
-    pub(super) seen: Seen,
+    pub(super) seen: Dismissals,
     /// Answers that all open pages ask for again and again.
-    pub(super) status: Shared,
-    pub(super) miners: Shared,
+    pub(super) status: SharedAnswer,
+    pub(super) miners: SharedAnswer,
 }
 
 /// What a route's function gets to know of the request.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::snapshot::FormBlocked;
+use crate::core::snapshot::BlockedShares;
 use crate::stratum::job::PoolJob;
 use crate::units::VersionForm;
 
@@ -141,7 +141,7 @@ pub struct Forms {
     /// When a form was last tried that is not the best guess, and which.
     tried: Option<(Instant, VersionForm)>,
     /// Shares that were kept from the pool, as it would have rejected them.
-    pub blocked: Option<FormBlocked>,
+    pub blocked: Option<BlockedShares>,
 }
 
 /// Rejects since the last accepted share, by form.
@@ -215,7 +215,7 @@ impl Forms {
 
     /// Notes a share that was sent nowhere.
     pub fn note_blocked(&mut self, unix_ms: u64) {
-        let blocked = self.blocked.get_or_insert(FormBlocked {
+        let blocked = self.blocked.get_or_insert(BlockedShares {
             shares: 0,
             since_ms: unix_ms,
             last_ms: unix_ms,

@@ -15,11 +15,11 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The miners that left, in the order in which they did. A clone is the same list until it changes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Departed(Arc<VecDeque<Arc<Left>>>);
+pub struct Departed(Arc<VecDeque<Arc<FormerMiner>>>);
 
 /// A miner that left.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Left {
+pub struct FormerMiner {
     /// What it was at its end.
     pub miner: MinerView,
     /// When it left.
@@ -35,19 +35,19 @@ impl Departed {
         if miners.len() >= MOST {
             miners.pop_front();
         }
-        miners.push_back(Arc::new(Left { miner, when }));
+        miners.push_back(Arc::new(FormerMiner { miner, when }));
     }
 
     /// Forgets those that left long ago.
     pub fn forget_old(&mut self, now: Instant) {
-        let is_old = |left: &Arc<Left>| left.when.age(now).is_none_or(|age| age > LONGEST);
+        let is_old = |left: &Arc<FormerMiner>| left.when.age(now).is_none_or(|age| age > LONGEST);
         while self.0.front().is_some_and(is_old) {
             Arc::make_mut(&mut self.0).pop_front();
         }
     }
 
     /// Those that left, the first one first.
-    pub fn iter(&self) -> impl Iterator<Item = &Left> {
+    pub fn iter(&self) -> impl Iterator<Item = &FormerMiner> {
         self.0.iter().map(|left| &**left)
     }
 }

@@ -104,12 +104,12 @@ pub struct Grounds<'a> {
 
 /// What was dismissed, until the program ends.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Dismissals {
     ids: Mutex<BTreeSet<String>>,
     version: AtomicU64,
 }
 
-impl Seen {
+impl Dismissals {
     /// A number that changes with each dismissal.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Relaxed)
@@ -131,7 +131,7 @@ impl Seen {
 }
 
 /// All alerts that were not dismissed, the gravest first.
-pub fn alerts(grounds: &Grounds<'_>, seen: &Seen) -> Vec<Alert> {
+pub fn alerts(grounds: &Grounds<'_>, seen: &Dismissals) -> Vec<Alert> {
     let mut alerts = all(grounds);
     alerts.retain(|alert| !(alert.dismissable && seen.contains(&alert.id)));
     alerts.sort_by_key(|alert| alert.level);
@@ -141,7 +141,7 @@ pub fn alerts(grounds: &Grounds<'_>, seen: &Seen) -> Vec<Alert> {
 /// The body of `POST /api/v1/alerts/seen`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SeenBody {
+pub struct DismissBody {
     id: String,
 }
 
@@ -149,8 +149,13 @@ pub struct SeenBody {
 ///
 /// # Errors
 /// If there is no such alert that can be dismissed, or the proxy is stopping.
-pub fn dismiss(body: SeenBody, grounds: &Grounds<'_>, seen: &Seen, context: &Context) -> Answer {
-    let SeenBody { id } = body;
+pub fn dismiss(
+    body: DismissBody,
+    grounds: &Grounds<'_>,
+    seen: &Dismissals,
+    context: &Context,
+) -> Answer {
+    let DismissBody { id } = body;
     let alerts = all(grounds);
     let exists = alerts
         .iter()
@@ -856,7 +861,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, parse};
     use crate::core::miner::view::sample_miner;
-    use crate::core::snapshot::{FormBlocked, Raised, Snapshot};
+    use crate::core::snapshot::{BlockedShares, Snapshot, UnpaidWork};
     use crate::core::stats::totals::Block;
     use crate::system::clock::now;
     use crate::units::VersionMask;
@@ -916,7 +921,7 @@ mod tests {
                     last: moment.now.at,
                 }),
             };
-            let mut alerts = alerts(&grounds, &Seen::default());
+            let mut alerts = alerts(&grounds, &Dismissals::default());
             for alert in &mut alerts {
                 assert!(
                     !alert.title.is_empty()
@@ -1025,7 +1030,7 @@ mod tests {
             &["mask_missing:B"],
         );
         let raised = |it: &mut World| {
-            it.snapshot.pools[B].raised = Some(Raised {
+            it.snapshot.pools[B].raised = Some(UnpaidWork {
                 miners: 2,
                 asked: 1024.0,
                 told: 8192.0,
@@ -1035,7 +1040,7 @@ mod tests {
         expect(raised, &["unpaid_work:B"]);
         let form_blocked = |it: &mut World, age_ms: u64| {
             it.snapshot.unix_ms = now().unix_ms;
-            it.snapshot.pools[A].form_blocked = Some(FormBlocked {
+            it.snapshot.pools[A].form_blocked = Some(BlockedShares {
                 shares: 3,
                 since_ms: 1,
                 last_ms: now().unix_ms - age_ms,

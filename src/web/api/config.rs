@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, Loaded};
 use crate::observe::log::warn_of_unknown_names;
-use crate::shell::settings::{Saved, etag};
+use crate::shell::settings::{SaveReport, etag};
 use crate::web::error::{Answer, ApiError, Code, fault_json};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
@@ -350,7 +350,7 @@ fn broken(errors: ConfigErrors) -> ApiError {
     )
 }
 
-fn saved_json(saved: &Saved) -> Value {
+fn saved_json(saved: &SaveReport) -> Value {
     let restart_needed: Vec<_> = saved
         .changes
         .iter()

@@ -92,13 +92,13 @@ struct Best {
 struct Split {
     target: PerPool<f64>,
     time: Time,
-    measured: Shown,
-    windows: Vec<Measured>,
+    measured: SplitSummary,
+    windows: Vec<SplitWindow>,
 }
 
 /// The split to be shown: by time, or by work where the two differ by more than chance.
 #[derive(Debug, PartialEq, Serialize)]
-struct Shown {
+struct SplitSummary {
     share_a: Option<f64>,
     by: &'static str,
     /// Over how long, in seconds; `None`: since the start.
@@ -111,7 +111,7 @@ struct Time {
 }
 
 #[derive(Debug, Serialize)]
-struct Measured {
+struct SplitWindow {
     seconds: u64,
     label: &'static str,
     known_seconds: f64,
@@ -202,19 +202,22 @@ pub(super) fn time_share_a(snapshot: &Snapshot) -> Option<f64> {
 }
 
 /// By work as far back as it differs from the time by more than three standard deviations, and by more than a point.
-fn shown(windows: &[Measured], time: Option<f64>) -> Shown {
-    let differs =
-        |window: &&Measured| match (window.share_a, window.time_share_a, window.expected_error) {
-            (Some(work), Some(time), Some(error)) => (work - time).abs() > (3.0 * error).max(0.01),
-            _ => false,
-        };
+fn shown(windows: &[SplitWindow], time: Option<f64>) -> SplitSummary {
+    let differs = |window: &&SplitWindow| match (
+        window.share_a,
+        window.time_share_a,
+        window.expected_error,
+    ) {
+        (Some(work), Some(time), Some(error)) => (work - time).abs() > (3.0 * error).max(0.01),
+        _ => false,
+    };
     match windows.iter().rev().find(differs) {
-        Some(window) => Shown {
+        Some(window) => SplitSummary {
             share_a: window.share_a,
             by: "work",
             seconds: Some(window.seconds),
         },
-        None => Shown {
+        None => SplitSummary {
             share_a: time,
             by: "time",
             seconds: None,
@@ -222,8 +225,8 @@ fn shown(windows: &[Measured], time: Option<f64>) -> Shown {
     }
 }
 
-fn measured(minutes: u64, label: &'static str, window: &Window) -> Measured {
-    Measured {
+fn measured(minutes: u64, label: &'static str, window: &Window) -> SplitWindow {
+    SplitWindow {
         seconds: minutes * 60,
         label,
         known_seconds: window.known_seconds,
@@ -306,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_split_is_shown_by_work_where_it_differs_from_time_by_more_than_chance() {
-        let window = |seconds, work: f64, error: f64| Measured {
+        let window = |seconds, work: f64, error: f64| SplitWindow {
             seconds,
             label: "",
             known_seconds: 600.0,
