@@ -1,0 +1,261 @@
+//! Alerts about a pool: whether it is set up and up, who it is, and what it pays to.
+
+use super::{Alert, Grounds, Level, counted, in_use};
+use crate::config::Trust;
+use crate::core::pool::health::{Health, Outage};
+use crate::core::pool::verdict::Flaw;
+use crate::core::snapshot::PoolView;
+use crate::observe::notices::Trouble;
+use crate::observe::wallet::shorten;
+use crate::units::PoolSlot;
+
+/// How long a pool may take miners and give them no job, in milliseconds, before it is an alert.
+const PATIENCE_FOR_JOB: u64 = 30_000;
+
+pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let config = grounds.moment.config;
+    let is_missing = config.pools[slot].is_none() && config.scheduler.weights[slot] > 0.0;
+    if !is_missing {
+        return None;
+    }
+    if let Some(wrong) = grounds.notices.get(&Trouble::PoolSetting(slot)) {
+        return Some(Alert {
+            id: format!("pool_setting:{slot}"),
+            level: Level::Error,
+            title: format!("Pool {slot} is not used, because a setting of it is wrong"),
+            text: format!(
+                "{} No miner is served while a pool with a weight above 0 cannot be used.",
+                wrong.text
+            ),
+            action: format!(
+                "Correct it on the page Config, or set the weight of pool {slot} to 0."
+            ),
+            at_ms: Some(wrong.unix_ms),
+            dismissable: false,
+        });
+    }
+    Some(Alert {
+        id: format!("not_set_up:{slot}"),
+        level: Level::Error,
+        title: format!("Pool {slot} is not set up"),
+        text: "As long as a pool that is to get work has no address or wallet, no miner is served."
+            .into(),
+        action: format!(
+            "Enter the pool's address and your wallet, or set the weight of pool {slot} to 0."
+        ),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+pub(super) fn payout_changed(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let at = grounds.moment.snapshot.pools[slot].payout_changed?;
+    Some(Alert {
+        id: payout_id(slot, at),
+        level: Level::Warning,
+        title: format!(
+            "The payout address, the address or the encryption of pool {slot} has changed"
+        ),
+        text: "What your miners earn there may go elsewhere now, or did for a while.".into(),
+        action: "If that was you, dismiss this. If not, correct it now and set a password.".into(),
+        at_ms: Some(at),
+        dismissable: true,
+    })
+}
+
+pub(super) fn payout_id(slot: PoolSlot, at: u64) -> String {
+    format!("payout_changed:{slot}:{at}")
+}
+
+/// A refused wallet is told instead of "down": it is the cause.
+pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot)?;
+    let is_up = pool.health == Health::Up;
+    if let Some(words) = pool.refusal.as_ref().filter(|_| !is_up) {
+        return Some(Alert {
+            id: format!("wrong_wallet:{slot}"),
+            level: Level::Error,
+            title: format!("Pool {slot} does not accept your wallet"),
+            text: format!("It refused to authorize the last miner that asked. It says: {words}"),
+            action: format!(
+                "Check the wallet of pool {slot}: it has to be an address or account of this pool's coin."
+            ),
+            at_ms: Some(pool.health_since),
+            dismissable: false,
+        });
+    }
+    if let Some(flaw) = pool.flaw() {
+        return Some(of_flaw(grounds, slot, pool, flaw));
+    }
+    if pool.health == Health::Down && no_job(grounds, slot).is_none() {
+        let reason = pool
+            .outage
+            .as_ref()
+            .map_or_else(|| "it cannot be used".to_owned(), Outage::to_string);
+        let (consequence, action) = if works(grounds, slot.other()) {
+            (
+                "Your miners work for the other pool.",
+                "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
+            )
+        } else {
+            (
+                "Nothing is being mined, because no other pool can be used.",
+                "Check your Internet connection, then test the pool's address on the page Config. Miners with a fallback \
+                 pool use that until a pool is back.",
+            )
+        };
+        return Some(Alert {
+            id: format!("pool_down:{slot}"),
+            level: Level::Error,
+            title: format!("Pool {slot} is down"),
+            text: format!("Reason: {reason}. {consequence}"),
+            action: action.into(),
+            at_ms: Some(pool.health_since),
+            dismissable: false,
+        });
+    }
+    (pool.refused_miners > 0).then(|| Alert {
+        id: format!("miners_refused:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} refuses {}", counted(pool.refused_miners, "miner")),
+        text: "It accepts others under the same wallet, so it is the worker's name that it does not like.".into(),
+        action: "See which miners it refuses. Some pools want each worker to be created in the account first.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+/// Whether miners can work for a pool.
+fn works(grounds: &Grounds<'_>, slot: PoolSlot) -> bool {
+    in_use(grounds, slot).is_some_and(|pool| pool.health == Health::Up && pool.flaw().is_none())
+}
+
+/// A pool that can be reached and is no good.
+fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -> Alert {
+    let title = match flaw {
+        Flaw::Mute => format!("Pool {slot} does not answer shares"),
+        Flaw::Rejecting => format!("Pool {slot} rejects most shares"),
+        Flaw::Behind => format!("Pool {slot} works on an old block"),
+        Flaw::WithoutNews => format!("Pool {slot} gives no new job"),
+    };
+    let other_works = works(grounds, slot.other());
+    let text = if other_works && !flaw.earns_nothing() {
+        "Your miners work for the other pool until this one sends a new job. Work on an old job cannot find a block."
+    } else if other_works {
+        "Your miners work for the other pool. DPMP tries this one with a few shares now and then, and goes back to it \
+         as soon as it is well."
+    } else {
+        "Your miners still work for it, because no other pool can be used."
+    };
+    Alert {
+        id: format!("pool_{}:{slot}", flaw.label()),
+        level: Level::Error,
+        title,
+        text: text.into(),
+        action: "If it lasts, look at the pool's own page, or set up another pool or a backup."
+            .into(),
+        at_ms: Some(pool.health_since),
+        dismissable: false,
+    }
+}
+
+/// The other pool has gone on to a newer block.
+pub(super) fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool =
+        in_use(grounds, slot).filter(|pool| pool.flaw().is_none() && pool.health == Health::Up)?;
+    let since = pool.left_since?;
+    let age = grounds.moment.now.unix_ms.saturating_sub(since);
+    (age >= PATIENCE_FOR_JOB).then(|| Alert {
+        id: format!("pool_old_block:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} gives no new job"),
+        text: format!(
+            "Its jobs are for an old block: pool {} has gone on to a newer one.",
+            slot.other()
+        ),
+        action: "Usually the pool's node hangs. If it lasts, look at the pool's own page.".into(),
+        at_ms: Some(since),
+        dismissable: false,
+    })
+}
+
+/// It takes miners and gives them nothing to do.
+pub(super) fn no_job(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot)?;
+    let since = pool.jobless_since?;
+    let age = grounds.moment.now.unix_ms.saturating_sub(since);
+    (age >= PATIENCE_FOR_JOB).then(|| Alert {
+        id: format!("pool_no_job:{slot}"),
+        level: Level::Error,
+        title: format!("Pool {slot} gives no job"),
+        text: "It accepts your miners but sends them no work. They work for the other pool if that is up.".into(),
+        action: "Usually the pool's node is down or still starting. If it lasts, look at the pool's own page.".into(),
+        at_ms: Some(since),
+        dismissable: false,
+    })
+}
+
+pub(super) fn on_backup(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot).filter(|pool| pool.backup > 0)?;
+    let config = grounds.moment.config.pools[slot].as_ref()?;
+    let why = grounds.notices.get(&Trouble::Backup(slot));
+    let reason = why.map_or(String::new(), |why| {
+        format!(" The first address, {}: {}.", config.address(), why.text)
+    });
+    let (usual, now) = (&config.wallet, &config.at(pool.backup).wallet);
+    let payout = if usual == now {
+        String::new()
+    } else {
+        format!(
+            " It pays another address: {} instead of {}.",
+            shorten(now),
+            shorten(usual)
+        )
+    };
+    Some(Alert {
+        id: format!("on_backup:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} is on its backup"),
+        text: format!("The work goes to {}.{payout}{reason}", pool.address),
+        action: "DPMP returns to the first address once it has worked for five minutes. If that takes long, test the address on the page Config."
+            .into(),
+        at_ms: why.map(|why| why.unix_ms),
+        dismissable: false,
+    })
+}
+
+/// With one pool that lets miners roll the version and one that does not, miners lose time or shares at the latter.
+pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let has_mask = |slot| {
+        let pool = in_use(grounds, slot)?;
+        pool.e2_size?;
+        Some(!pool.version_mask.is_none())
+    };
+    let is_missing = has_mask(slot) == Some(false) && has_mask(slot.other()) == Some(true);
+    is_missing.then(|| Alert {
+        id: format!("mask_missing:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} does not allow version rolling"),
+        text: format!("Pool {} does. Miners that roll the version all the same have shares refused at pool {slot}.", slot.other()),
+        action: "If shares are refused for their version bits, use two pools that both allow it.".into(),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+pub(super) fn any_certificate(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = grounds.moment.config.pool_in_use(slot)?;
+    (pool.tls.trust() == Some(Trust::Anyone)).then(|| Alert {
+        id: format!("any_certificate:{slot}"),
+        level: Level::Warning,
+        title: format!("Nobody checks who pool {slot} is"),
+        text: "Any certificate is taken of it. Whoever is between here and the pool can pretend to be the pool and take \
+               your work."
+            .into(),
+        action: format!(
+            "Set pools.{slot}.tls_insecure to false. If the pool made its certificate itself, enter its fingerprint."
+        ),
+        at_ms: None,
+        dismissable: true,
+    })
+}

@@ -1,0 +1,155 @@
+//! Alerts about miners as a whole, the pages, and what went wrong in the program or around it.
+
+use super::{Alert, Grounds, Level, in_use};
+use crate::core::pool::health::Health;
+use crate::observe::notices::{Notice, Trouble};
+use crate::units::PoolSlot;
+
+/// From how many wrong passwords on in an hour it is not the owner who mistypes.
+const MANY_WRONG: usize = 20;
+
+/// For how long miners that were turned away are shown, in milliseconds: they try again within minutes.
+const TURNED_AWAY_SHOWN: u64 = 10 * 60 * 1000;
+
+pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
+    let snapshot = grounds.moment.snapshot;
+    // Miners that were let go because no pool can be used are not missing.
+    let mut used = PoolSlot::ALL
+        .into_iter()
+        .filter_map(|slot| in_use(grounds, slot));
+    if used.all(|pool| pool.health == Health::Down) {
+        return None;
+    }
+    (snapshot.unix_ms > 0 && snapshot.set_up && snapshot.miners.is_empty()).then(|| Alert {
+        id: "no_miner".into(),
+        level: Level::Warning,
+        title: "No miner is connected".into(),
+        text: "DPMP is ready and waits for miners.".into(),
+        action: "Enter DPMP's address and port as the pool in your miners.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+/// Miners that are turned away at the door, as long as they come back.
+pub(super) fn too_many_miners(grounds: &Grounds<'_>, trouble: Trouble) -> Option<Alert> {
+    let notice = grounds.notices.get(&trouble)?;
+    let age = grounds.moment.now.unix_ms.saturating_sub(notice.unix_ms);
+    let listen = &grounds.moment.config.listen;
+    let per_address = trouble == Trouble::MinersPerAddress;
+    (age < TURNED_AWAY_SHOWN).then(|| Alert {
+        id: if per_address { "miners_per_address" } else { "max_miners" }.into(),
+        level: Level::Warning,
+        title: "Miners are turned away".into(),
+        text: if per_address {
+            format!(
+                "In the last 10 minutes more than {} miners wanted to connect from the address {}.",
+                listen.max_miners_per_address, notice.text
+            )
+        } else {
+            format!("In the last 10 minutes more than {} miners wanted to connect.", listen.max_miners)
+        },
+        action: if per_address {
+            "If they are yours, raise listen.max_miners_per_address: behind a router or a container's network all miners \
+             have one address."
+        } else {
+            "If they are yours, raise listen.max_miners."
+        }
+        .into(),
+        at_ms: Some(notice.unix_ms),
+        dismissable: false,
+    })
+}
+
+pub(super) fn no_password(grounds: &Grounds<'_>) -> Option<Alert> {
+    (!grounds.password_set).then(|| Alert {
+        id: "no_password".into(),
+        level: Level::Warning,
+        title: "These pages have no password".into(),
+        text: "Anyone on your network can redirect your earnings.".into(),
+        action: "Set a password on the page Config.".into(),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+pub(super) fn wrong_passwords(grounds: &Grounds<'_>) -> Option<Alert> {
+    let tries = grounds
+        .wrong_passwords
+        .filter(|it| it.count >= MANY_WRONG)?;
+    let now = grounds.moment.now;
+    let ago = now.at.saturating_duration_since(tries.last).as_millis();
+    Some(Alert {
+        id: "wrong_passwords".into(),
+        level: Level::Warning,
+        title: "Many wrong passwords for these pages".into(),
+        text: format!(
+            "{} wrong passwords were entered in the last hour, the last one from {}.",
+            tries.count, tries.from
+        ),
+        action: "Find the device with this address. If your password is short or also used elsewhere, change it.".into(),
+        at_ms: Some(now.unix_ms.saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX))),
+        dismissable: false,
+    })
+}
+
+pub(super) fn of_notice(trouble: Trouble, notice: &Notice) -> Option<Alert> {
+    let (name, level, title, action) = match trouble {
+        Trouble::State => (
+            "state_trouble".to_owned(),
+            Level::Warning,
+            "The totals or the charts could not be read or saved".to_owned(),
+            "See whether the disk is full or broken. Mining goes on.",
+        ),
+        Trouble::Log => (
+            "log_trouble".to_owned(),
+            Level::Info,
+            "Log lines were lost".to_owned(),
+            "The disk did not keep up. A quieter log level helps. Mining goes on.",
+        ),
+        Trouble::LogFiles => (
+            "log_files".to_owned(),
+            Level::Warning,
+            "Log files cannot be written".to_owned(),
+            "See whether the disk is full or the folder may be written. Mining goes on.",
+        ),
+        Trouble::Accept => (
+            "accept_trouble".to_owned(),
+            Level::Error,
+            "Miners could not be let in".to_owned(),
+            "Usually the system allows too few files or threads: raise what is named, or use several instances.",
+        ),
+        Trouble::Config => (
+            "config_refused".to_owned(),
+            Level::Warning,
+            "The configuration file was changed to something unusable".to_owned(),
+            "Correct the file. The settings before stay in force until then, but not over a restart.",
+        ),
+        Trouble::Start => (
+            "start_trouble".to_owned(),
+            Level::Warning,
+            "DPMP started without something it could not use".to_owned(),
+            "Correct what is named. The page Config has the settings.",
+        ),
+        Trouble::Redirect(slot) => (
+            format!("redirect_{slot}"),
+            Level::Warning,
+            format!("Pool {slot} wanted to send your miners elsewhere"),
+            "It was not done, as this is how hashrate is stolen. If it goes on, ask the pool or change it.",
+        ),
+        // Told with what is true now.
+        Trouble::MinersPerAddress
+        | Trouble::Miners
+        | Trouble::Backup(_)
+        | Trouble::PoolSetting(_) => return None,
+    };
+    Some(Alert {
+        id: format!("{name}:{}", notice.unix_ms),
+        level,
+        title,
+        text: notice.text.clone(),
+        action: action.to_owned(),
+        at_ms: Some(notice.unix_ms),
+        dismissable: true,
+    })
+}

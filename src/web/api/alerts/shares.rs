@@ -1,0 +1,255 @@
+//! Alerts about shares: rejected, blocked, unpaid or lost; and blocks.
+
+use super::{Alert, Grounds, Level, counted, in_use};
+use crate::core::stats::totals::BlockFate;
+use crate::stratum::reject::RejectReason;
+use crate::units::{PerPool, PoolSlot};
+
+/// How long a found block is shown, in milliseconds.
+pub(super) const BLOCK_SHOWN: u64 = 7 * 24 * 3600 * 1000;
+
+/// From how many refused shares on in ten minutes it is not chance.
+const MANY_REFUSED: f64 = 20.0;
+
+/// From which part of refused shares on something is wrong.
+const PART_REFUSED: f64 = 0.05;
+
+/// From how many shares without an answer on in ten minutes it is not chance.
+const MANY_LOST: f64 = 3.0;
+
+/// From which part of them on it is worth an alert.
+const PART_LOST: f64 = 0.02;
+
+/// For how long shares that were blocked for their version bits are spoken of, in milliseconds.
+pub(super) const FORM_BLOCKED_SHOWN: u64 = 3600 * 1000;
+
+pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    in_use(grounds, slot)?;
+    let (accepted, rejected) = (grounds.lately.accepted[slot], grounds.lately.rejected[slot]);
+    spike(accepted, rejected).then(|| Alert {
+        id: format!("reject_spike:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} rejects many shares"),
+        text: format!("In the last ten minutes it was {rejected:.0} of {:.0}.", accepted + rejected),
+        action: "See the reasons beside the pool. Stale shares mean a slow network; others a miner or a pool at fault.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+pub(super) fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
+    let sum = |values: PerPool<f64>| values[PoolSlot::A] + values[PoolSlot::B];
+    let others = sum(grounds.lately.accepted) + sum(grounds.lately.rejected);
+    let refused = grounds.lately.refused;
+    let (main, count) = grounds
+        .refused_by
+        .iter()
+        .max_by_key(|(_, count)| **count)
+        .map_or((None, 0), |(reason, count)| (Some(*reason), *count));
+    spike(others, refused).then(|| Alert {
+        id: "refuse_spike".into(),
+        level: Level::Warning,
+        title: "DPMP blocks many shares".into(),
+        text: format!(
+            "DPMP blocked {refused:.0} of {:.0} shares in the last 10 minutes.{}",
+            others + refused,
+            main.map_or(String::new(), |reason| format!(
+                " The most frequent reason: {} ({count}).",
+                reason_in_words(reason)
+            ))
+        ),
+        action: advice(main).into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+pub(super) fn reason_in_words(reason: RejectReason) -> &'static str {
+    match reason {
+        RejectReason::Malformed => "the share was incomplete or malformed",
+        RejectReason::UnknownMethod => "the request is none that DPMP knows",
+        RejectReason::NotSubscribed => "the miner had not subscribed",
+        RejectReason::Unauthorized => "the worker was not authorized",
+        RejectReason::UnknownJob => "the job is not known on this connection",
+        RejectReason::Stale => "the share was stale",
+        RejectReason::Duplicate => "the same share came before",
+        RejectReason::VersionBits => "it had version bits that the pool does not allow",
+        RejectReason::VersionForm => "the pool accepts such version bits in no form",
+        RejectReason::Ntime => "its time was out of range",
+        RejectReason::ExtranonceSize => "its extranonce2 had the wrong size",
+        RejectReason::LowDifficulty => "its difficulty was too low",
+        RejectReason::TooMany => "more than DPMP accepts from one miner at a time",
+        RejectReason::PoolLost => "the connection to the pool was lost",
+        RejectReason::NoAnswer => "the pool did not answer",
+        RejectReason::Stopping => "DPMP was stopping",
+    }
+}
+
+/// What to do, by the reason that most shares were blocked for.
+fn advice(reason: Option<RejectReason>) -> &'static str {
+    match reason {
+        Some(RejectReason::TooMany) => {
+            "This is DPMP's own limit. Raise listen.submits_per_second on the page Config. If the pool's difficulty is \
+             far too low for the miner, suggest a higher one in the miner's settings."
+        }
+        Some(RejectReason::PoolLost | RejectReason::NoAnswer) => {
+            "See which pool it is and why on the page Logs. The miners are not at fault."
+        }
+        Some(RejectReason::Stopping) => "Nothing has to be done.",
+        Some(RejectReason::Stale | RejectReason::UnknownJob) => {
+            "See on the page Miners whether one miner or all of them send stale shares. If it is all, check the pools and \
+             the network."
+        }
+        Some(RejectReason::VersionForm) => {
+            "Use a pool that allows version rolling, or turn it off in the miner."
+        }
+        Some(
+            RejectReason::Malformed
+            | RejectReason::UnknownMethod
+            | RejectReason::NotSubscribed
+            | RejectReason::Unauthorized
+            | RejectReason::Duplicate
+            | RejectReason::VersionBits
+            | RejectReason::Ntime
+            | RejectReason::ExtranonceSize
+            | RejectReason::LowDifficulty,
+        )
+        | None => {
+            "See on the page Miners which miner sends them, and update or restart that miner."
+        }
+    }
+}
+
+fn spike(good: f64, bad: f64) -> bool {
+    bad >= MANY_REFUSED && bad > PART_REFUSED * (good + bad)
+}
+
+/// Shares that were sent and never answered.
+pub(super) fn shares_lost(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot)?;
+    let [answered, lost] = pool.answered_and_lost;
+    (lost >= MANY_LOST && lost > PART_LOST * (answered + lost)).then(|| Alert {
+        id: format!("shares_lost:{slot}"),
+        level: Level::Warning,
+        title: format!("Shares for pool {slot} got no answer"),
+        text: format!(
+            "{lost:.0} of {:.0} shares were never answered in the last 10 minutes. The pool may not pay for them.",
+            answered + lost
+        ),
+        action: "If it goes on, see the log: `pool_lost` says why a connection ended. If the connection holds, ask the \
+                 pool why it leaves shares unanswered."
+            .into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
+/// A minimum difficulty above the pool's own costs income.
+pub(super) fn unpaid(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let raised = in_use(grounds, slot)?.raised?;
+    Some(Alert {
+        id: format!("unpaid_work:{slot}"),
+        level: Level::Error,
+        title: format!(
+            "Pool {slot} does not pay {:.0}% of {} work",
+            (100.0 * raised.unpaid).clamp(1.0, 99.0),
+            if raised.miners == 1 {
+                "a miner's"
+            } else {
+                "your miners'"
+            }
+        ),
+        text: format!(
+            "The pool asks for difficulty {} and pays for that. downstream_diff gives {} a minimum of {}, so the shares in \
+             between are never sent.",
+            raised.asked,
+            counted(raised.miners, "miner"),
+            raised.told
+        ),
+        action: format!(
+            "Open the page Config and clear the minimum difficulty: downstream_diff.pool{slot}_min, or default_min if that \
+             is empty."
+        ),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+/// A pool that takes a miner's version bits in no form.
+pub(super) fn form_blocked(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let blocked = in_use(grounds, slot)?.form_blocked?;
+    let quiet = grounds
+        .moment
+        .snapshot
+        .unix_ms
+        .saturating_sub(blocked.last_ms);
+    (quiet < FORM_BLOCKED_SHOWN).then(|| Alert {
+        id: format!("version_form:{slot}"),
+        level: Level::Warning,
+        title: format!("Pool {slot} rejects the version bits of some shares"),
+        text: format!(
+            "Its jobs already set bits that your miners may roll, and it rejected both ways of writing them. DPMP has \
+             blocked {} since, and tries one share a minute.",
+            counted(usize::try_from(blocked.shares).unwrap_or(usize::MAX), "share")
+        ),
+        action: "Look on the page Miners for the miners whose shares are blocked as version_form. Tell the pool or the \
+                 firmware's authors, or have these miners work for the other pool."
+            .into(),
+        at_ms: Some(blocked.since_ms),
+        dismissable: true,
+    })
+}
+
+pub(super) fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let block = grounds.moment.snapshot.pools[slot]
+        .totals
+        .last_block
+        .as_ref()?;
+    let at_ms = block.when.unix_ms(grounds.moment.now);
+    let age = grounds.moment.now.unix_ms.saturating_sub(at_ms);
+    if age >= BLOCK_SHOWN {
+        return None;
+    }
+    let found = format!("{} found a block for pool {slot}", block.worker);
+    let (kind, level, title, text, action) = match &block.fate {
+        BlockFate::Accepted => (
+            "found",
+            Level::Good,
+            format!("A block for pool {slot}!"),
+            format!("{found}, and the pool accepted it."),
+            "See on the pool's page whether the network accepted it, too.",
+        ),
+        BlockFate::Unknown => (
+            "found",
+            Level::Good,
+            format!("A block for pool {slot}!"),
+            format!("{found}."),
+            "See on the pool's page whether the network accepted it.",
+        ),
+        BlockFate::Rejected(reason) => (
+            "rejected",
+            Level::Warning,
+            format!("Pool {slot} rejected a block"),
+            format!("{found}, and the pool rejected it: {reason}."),
+            "Look on the pool's page whether the block counts all the same. If not, the file in the folder \"blocks\" shows the \
+             pool's support what was found.",
+        ),
+        BlockFate::Undelivered => (
+            "undelivered",
+            Level::Warning,
+            format!("A block did not reach pool {slot}"),
+            format!("{found} while the pool was away or did not answer."),
+            "DPMP sends it if the pool comes back within an hour and can still use it. It is also kept as a file in the \
+             folder \"blocks\".",
+        ),
+    };
+    Some(Alert {
+        id: format!("block_{kind}:{slot}:{at_ms}"),
+        level,
+        title,
+        text,
+        action: action.into(),
+        at_ms: Some(at_ms),
+        dismissable: true,
+    })
+}

@@ -1,0 +1,343 @@
+//! Tests of the alerts.
+
+use std::sync::Arc;
+
+use super::shares::{BLOCK_SHOWN, FORM_BLOCKED_SHOWN, reason_in_words};
+use super::*;
+use crate::config::{Config, parse};
+use crate::core::miner::view::sample_miner;
+use crate::core::pool::health::{Health, Outage};
+use crate::core::pool::verdict::Flaw;
+use crate::core::snapshot::{BlockedShares, Snapshot, UnpaidWork};
+use crate::core::stats::totals::{Block, BlockFate};
+use crate::system::clock::now;
+use crate::units::VersionMask;
+
+/// Two pools that are up, a miner, a password.
+struct World {
+    snapshot: Snapshot,
+    config: Config,
+    lately: Window,
+    notices: BTreeMap<Trouble, Notice>,
+    password_set: bool,
+    wrong_passwords: usize,
+    refused_by: BTreeMap<RejectReason, u64>,
+}
+
+impl World {
+    fn new() -> Self {
+        let text =
+            r#"{"pools": {"A": {"host": "a", "wallet": "x"}, "B": {"host": "b", "wallet": "y"}}}"#;
+        let mut snapshot = Snapshot {
+            unix_ms: 1,
+            set_up: true,
+            miners: vec![sample_miner(1, "one")],
+            ..Snapshot::default()
+        };
+        for pool in snapshot.pools.values_mut() {
+            pool.health = Health::Up;
+            pool.e2_size = Some(8);
+            pool.version_mask = VersionMask::BIP320;
+        }
+        Self {
+            snapshot,
+            config: parse(text).unwrap().config,
+            lately: Window::default(),
+            notices: BTreeMap::new(),
+            password_set: true,
+            wrong_passwords: 0,
+            refused_by: BTreeMap::new(),
+        }
+    }
+
+    fn notice(&mut self, trouble: Trouble, text: &str, unix_ms: u64) {
+        let text = text.to_owned();
+        self.notices.insert(trouble, Notice { unix_ms, text });
+    }
+
+    fn alerts(self) -> Vec<Alert> {
+        let (snapshot, config) = (Arc::new(self.snapshot), Arc::new(self.config));
+        let moment = Moment {
+            snapshot: &snapshot,
+            config: &config,
+            now: now(),
+        };
+        let grounds = Grounds {
+            moment: &moment,
+            notices: self.notices,
+            lately: self.lately,
+            refused_by: self.refused_by,
+            password_set: self.password_set,
+            wrong_passwords: Some(WrongTries {
+                count: self.wrong_passwords,
+                from: std::net::Ipv4Addr::LOCALHOST.into(),
+                last: moment.now.at,
+            }),
+        };
+        let mut alerts = alerts(&grounds, &Dismissals::default());
+        for alert in &mut alerts {
+            assert!(
+                !alert.title.is_empty() && !alert.text.is_empty() && alert.action.ends_with('.')
+            );
+            // The time of an event is not what the tests are about.
+            let parts = alert.id.split(':');
+            let names = parts.filter(|part| part.parse::<u64>().is_err());
+            alert.id = names.collect::<Vec<_>>().join(":");
+        }
+        alerts
+    }
+}
+
+#[track_caller]
+fn expect(change: impl FnOnce(&mut World), ids: &[&str]) {
+    let mut world = World::new();
+    change(&mut world);
+    let alerts = world.alerts();
+    let found: Vec<_> = alerts.iter().map(|alert| alert.id.as_str()).collect();
+    assert_eq!(found, ids);
+}
+
+#[test]
+fn there_is_an_alert_for_each_trouble_and_none_without() {
+    use PoolSlot::{A, B};
+    expect(|_| (), &[]);
+    expect(|it| it.password_set = false, &["no_password"]);
+    expect(|it| it.wrong_passwords = 5, &[]);
+    expect(|it| it.wrong_passwords = 20, &["wrong_passwords"]);
+    expect(|it| it.snapshot.miners.clear(), &["no_miner"]);
+    expect(
+        |it| it.snapshot.pools[A].health = Health::Down,
+        &["pool_down:A"],
+    );
+    // Nobody needs it.
+    let off = |it: &mut World| {
+        it.snapshot.pools[A].health = Health::Down;
+        it.config.scheduler.weights[A] = 0.0;
+    };
+    expect(off, &[]);
+    let refused = |it: &mut World| {
+        it.snapshot.pools[B].health = Health::Down;
+        it.snapshot.pools[B].refusal = Some("no such user".into());
+    };
+    expect(refused, &["wrong_wallet:B"]);
+    expect(
+        |it| it.snapshot.pools[B].refused_miners = 2,
+        &["miners_refused:B"],
+    );
+    for flaw in [Flaw::Mute, Flaw::Rejecting, Flaw::Behind, Flaw::WithoutNews] {
+        let flawed = |it: &mut World| {
+            it.snapshot.pools[B].health = Health::Down;
+            it.snapshot.pools[B].outage = Some(Outage::Flaw(flaw));
+        };
+        expect(flawed, &[&format!("pool_{}:B", flaw.label())]);
+    }
+    let left = |it: &mut World, for_ms: u64| {
+        it.snapshot.pools[A].left_since = Some(now().unix_ms - for_ms);
+    };
+    expect(|it| left(it, 31_000), &["pool_old_block:A"]);
+    expect(|it| left(it, 10_000), &[]);
+    let jobless = |it: &mut World, for_ms: u64| {
+        it.snapshot.pools[A].jobless_since = Some(now().unix_ms - for_ms);
+    };
+    expect(|it| jobless(it, 31_000), &["pool_no_job:A"]);
+    expect(|it| jobless(it, 10_000), &[]);
+    let lost = |it: &mut World, answered: f64, lost: f64| {
+        it.snapshot.pools[B].answered_and_lost = [answered, lost];
+    };
+    expect(|it| lost(it, 100.0, 3.0), &["shares_lost:B"]);
+    expect(|it| lost(it, 0.0, 3.0), &["shares_lost:B"]);
+    expect(|it| lost(it, 10.0, 2.0), &[]);
+    expect(|it| lost(it, 1000.0, 9.0), &[]);
+    expect(|it| it.config.pools[A] = None, &["not_set_up:A"]);
+    let wrong_setting = |it: &mut World| {
+        it.config.pools[A] = None;
+        it.notice(Trouble::PoolSetting(A), "pools.A.wallet: found 5.", 1);
+    };
+    expect(wrong_setting, &["pool_setting:A"]);
+    let left_out = "pools.A.backups: found 5.";
+    expect(
+        |it| it.notice(Trouble::Start, left_out, 1),
+        &["start_trouble"],
+    );
+    expect(|it| it.snapshot.pools[A].backup = 1, &["on_backup:A"]);
+    expect(
+        |it| it.snapshot.pools[A].payout_changed = Some(7),
+        &["payout_changed:A"],
+    );
+    expect(
+        |it| it.snapshot.pools[B].version_mask = VersionMask::NONE,
+        &["mask_missing:B"],
+    );
+    let raised = |it: &mut World| {
+        it.snapshot.pools[B].raised = Some(UnpaidWork {
+            miners: 2,
+            asked: 1024.0,
+            told: 8192.0,
+            unpaid: 0.875,
+        });
+    };
+    expect(raised, &["unpaid_work:B"]);
+    let form_blocked = |it: &mut World, age_ms: u64| {
+        it.snapshot.unix_ms = now().unix_ms;
+        it.snapshot.pools[A].form_blocked = Some(BlockedShares {
+            shares: 3,
+            since_ms: 1,
+            last_ms: now().unix_ms - age_ms,
+        });
+    };
+    expect(|it| form_blocked(it, 1000), &["version_form:A"]);
+    expect(|it| form_blocked(it, FORM_BLOCKED_SHOWN), &[]);
+    let any_certificate = |it: &mut World| {
+        let tls = &mut it.config.pools[B].as_mut().unwrap().tls;
+        (tls.enabled, tls.insecure) = (true, true);
+    };
+    expect(any_certificate, &["any_certificate:B"]);
+    let neither = |it: &mut World| {
+        for pool in it.snapshot.pools.values_mut() {
+            pool.version_mask = VersionMask::NONE;
+        }
+    };
+    expect(neither, &[]);
+    let block = |it: &mut World, age_ms: u64, fate: BlockFate| {
+        it.snapshot.pools[A].totals.last_block = Some(Block {
+            worker: "lucky".into(),
+            when: (now().unix_ms - age_ms).into(),
+            fate,
+        });
+    };
+    for (fate, id) in [
+        (BlockFate::Accepted, "block_found:A"),
+        (BlockFate::Unknown, "block_found:A"),
+        (
+            BlockFate::Rejected("Job not found".into()),
+            "block_rejected:A",
+        ),
+        (BlockFate::Undelivered, "block_undelivered:A"),
+    ] {
+        expect(|it| block(it, 1000, fate), &[id]);
+    }
+    expect(|it| block(it, BLOCK_SHOWN + 1, BlockFate::Accepted), &[]);
+    expect(
+        |it| {
+            it.snapshot.miners.clear();
+            it.snapshot
+                .pools
+                .values_mut()
+                .for_each(|pool| pool.health = Health::Down);
+        },
+        &["pool_down:A", "pool_down:B"],
+    );
+    expect(
+        |it| it.notice(Trouble::State, "disk full", 1),
+        &["state_trouble"],
+    );
+}
+
+#[test]
+fn a_spike_is_many_and_a_large_part() {
+    use PoolSlot::A;
+    let with = |good: f64, bad: f64| {
+        move |it: &mut World| {
+            it.lately.accepted[A] = good;
+            it.lately.rejected[A] = bad;
+        }
+    };
+    expect(with(0.0, 19.0), &[]);
+    expect(with(0.0, 20.0), &["reject_spike:A"]);
+    expect(with(379.0, 20.0), &["reject_spike:A"]);
+    expect(with(380.0, 20.0), &[]);
+    expect(|it| it.lately.refused = 30.0, &["refuse_spike"]);
+}
+
+#[test]
+fn the_gravest_comes_first() {
+    let several = |it: &mut World| {
+        it.password_set = false;
+        it.snapshot.pools[PoolSlot::B].health = Health::Down;
+        it.notice(Trouble::Log, "5 lines", 1);
+    };
+    expect(several, &["pool_down:B", "no_password", "log_trouble"]);
+}
+
+#[track_caller]
+fn only(change: impl FnOnce(&mut World)) -> Alert {
+    let mut world = World::new();
+    change(&mut world);
+    let mut alerts = world.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    alerts.remove(0)
+}
+
+#[test]
+fn blocked_shares_are_told_with_the_true_reason() {
+    let because = |reason| {
+        let alert = only(|it| {
+            it.lately.refused = 100.0;
+            it.refused_by = [(RejectReason::Duplicate, 3), (reason, 97)].into();
+        });
+        (alert.text, alert.action)
+    };
+    let (text, action) = because(RejectReason::TooMany);
+    assert!(
+        text.contains("100 of 100 shares") && text.contains("(97)"),
+        "{text}"
+    );
+    assert!(action.contains("listen.submits_per_second"), "{action}");
+    assert!(because(RejectReason::PoolLost).1.contains("not at fault"));
+    assert!(
+        because(RejectReason::LowDifficulty)
+            .1
+            .contains("which miner")
+    );
+    let sentences = RejectReason::ALL.map(reason_in_words);
+    let different: BTreeSet<_> = sentences.iter().collect();
+    assert_eq!(different.len(), sentences.len());
+}
+
+#[test]
+fn a_backup_is_told_with_its_reason_and_its_payout() {
+    let on_backup = |backup: &str, why: Option<&str>| {
+        only(|it| {
+            let text = format!(
+                r#"{{"pools": {{"A": {{"host": "a", "wallet": "firstwallet123", "backups": [{backup:?}]}}, "B": {{"host": "b", "wallet": "y"}}}}}}"#
+            );
+            it.config = parse(&text).unwrap().config;
+            it.snapshot.pools[PoolSlot::A].backup = 1;
+            it.snapshot.pools[PoolSlot::A].address = "c:3333".into();
+            if let Some(why) = why {
+                it.notice(Trouble::Backup(PoolSlot::A), why, 1);
+            }
+        })
+        .text
+    };
+    let plain = on_backup("c:3333", None);
+    assert!(
+        plain.contains("c:3333") && !plain.contains("pays"),
+        "{plain}"
+    );
+    let text = on_backup("otherwallet456@c:3333", Some("it rejected 40 of 50 shares"));
+    assert!(text.contains("pays another address"), "{text}");
+    assert!(
+        text.contains("a:3333: it rejected 40 of 50 shares"),
+        "{text}"
+    );
+}
+
+#[test]
+fn miners_that_are_turned_away_are_told_with_the_key() {
+    let turned_away = |trouble, unix_ms| {
+        let mut world = World::new();
+        world.notice(trouble, "172.17.0.1", unix_ms);
+        world.alerts()
+    };
+    let now = now().unix_ms;
+    let alerts = turned_away(Trouble::MinersPerAddress, now);
+    assert!(alerts[0].text.contains("172.17.0.1") && alerts[0].text.contains("256"));
+    assert!(alerts[0].action.contains("listen.max_miners_per_address"));
+    assert!(
+        turned_away(Trouble::Miners, now)[0]
+            .action
+            .contains("listen.max_miners")
+    );
+    assert!(turned_away(Trouble::MinersPerAddress, 1).is_empty());
+}
