@@ -10,6 +10,7 @@ use rouille::ResponseBody;
 use socket2::SockRef;
 
 use super::*;
+use crate::system::net::tests::loopback;
 
 /// Nothing takes that long unless it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -576,8 +577,7 @@ fn seats_are_counted_by_address_and_in_all() {
         per_address: 2,
         ..Limits::default()
     }));
-    let listener = TcpListener::bind(any_port()).unwrap();
-    let stream = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+    let stream = Arc::new(loopback(None).0);
     let take = |last| room.take(IpAddr::from([10, 0, 0, last]), &stream);
     let first = take(1).unwrap();
     let _second = take(1).unwrap();

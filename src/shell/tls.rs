@@ -222,7 +222,6 @@ fn is_tls(first: u8) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
     use std::sync::Arc;
 
     use rustls::crypto::ring;
@@ -233,6 +232,7 @@ pub(super) mod tests {
     use crate::config::Trust;
     use crate::shell::tls::pool::Tls;
     use crate::system::clock::clock;
+    use crate::system::net::tests::loopback;
     use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
     /// How much goes through a connection in each direction, in bytes.
@@ -266,9 +266,7 @@ pub(super) mod tests {
     /// for ours. rustls on the other end fails at the first record that comes out of its order.
     #[test]
     fn records_reach_the_pool_in_the_order_in_which_they_were_made() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (mut theirs, _) = listener.accept().unwrap();
+        let (ours, mut theirs) = loopback(None);
         let mut tls = server();
         let pool = spawn("pool", PARSER_STACK, move || {
             while tls.is_handshaking() {

@@ -181,15 +181,23 @@ fn passes(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::system::thread::{WRITER_STACK, spawn};
 
     const PATIENCE: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(50);
 
-    fn any_port() -> Port {
-        Port::open((Ipv4Addr::LOCALHOST, 0).into()).unwrap()
+    /// The two ends of a connection; the second receives into a buffer of so many bytes, if that is said.
+    pub(crate) fn loopback(receives: Option<usize>) -> (TcpStream, TcpStream) {
+        let port = Port::open((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        if let Some(bytes) = receives {
+            let socket = SockRef::from(&*port.listener);
+            socket.set_recv_buffer_size(bytes).unwrap();
+        }
+        let ours = TcpStream::connect(port.address()).unwrap();
+        let (theirs, _) = port.accept().unwrap().unwrap();
+        (ours, theirs)
     }
 
     #[test]
@@ -212,9 +220,7 @@ mod tests {
 
     #[test]
     fn reads_and_writes_end_in_time() {
-        let port = any_port();
-        let client = TcpStream::connect(port.address()).unwrap();
-        let (server, _) = port.accept().unwrap().unwrap();
+        let (client, server) = loopback(None);
         let mut buffer = [0; 4];
         let late = |result: io::Result<()>| result.unwrap_err().kind() == ErrorKind::TimedOut;
         assert!(late(

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{SOON, pool, wait_until};
+use crate::support::{SOON, pool, serve, wait_until};
 
 /// Whether it says that the proxy of this configuration is well, and its words.
 fn healthcheck(config: &Path) -> (bool, String) {
@@ -36,16 +36,11 @@ fn is_well(proxy: &Proxy) {
 
 /// Another program that calls itself well.
 fn impostor() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 1024]);
-            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nok\n");
-        }
+    let port = serve(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nok\n");
     });
-    address
+    port.address()
 }
 
 #[test]

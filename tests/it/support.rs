@@ -16,6 +16,7 @@ use dpmp::sim::miner::SimMiner;
 use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::SimPool;
 use dpmp::sim::pool::options::PoolOptions;
+use dpmp::system::net::Port;
 
 /// How long a test waits for what happens in a moment on a calm machine. Tests have to hold on one that does many
 /// other things as well, and only one that fails waits so long.
@@ -58,6 +59,19 @@ pub(crate) fn free_port() -> u16 {
 
 pub(crate) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// A port of this machine on which each connection has a thread of its own, until the port is stopped.
+pub(crate) fn serve(handle: impl Fn(TcpStream) + Clone + Send + 'static) -> Port {
+    let port = Port::open(local(0)).unwrap();
+    let accepting = port.clone();
+    std::thread::spawn(move || {
+        while let Some(accepted) = accepting.accept() {
+            let (handle, (stream, _)) = (handle.clone(), accepted.unwrap());
+            std::thread::spawn(move || handle(stream));
+        }
+    });
+    port
 }
 
 /// A simulated pool whose jobs carry `tag`, with a fresh job several times a second.

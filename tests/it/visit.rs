@@ -2,7 +2,7 @@
 //! and what works is not called a failure.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use dpmp::config;
@@ -10,6 +10,8 @@ use dpmp::shell::tls::pool::Tls;
 use dpmp::units::PoolSlot;
 use dpmp::visit::{Found, visit};
 use serde_json::{Value, json};
+
+use crate::support::serve;
 
 /// How long a visit may take here; more than a pool is given for configure.
 const PATIENCE: Duration = Duration::from_secs(9);
@@ -93,15 +95,7 @@ impl Script {
     }
 
     fn serve(self) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let script = self.clone();
-                std::thread::spawn(move || script.play(stream));
-            }
-        });
-        address
+        serve(move |stream| self.play(stream)).address()
     }
 }
 

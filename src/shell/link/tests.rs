@@ -2,7 +2,6 @@
 
 use std::io::BufRead;
 use std::io::BufReader;
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc::RecvTimeoutError::Timeout;
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -12,6 +11,7 @@ use super::*;
 use crate::observe::metrics::{Metrics, Side};
 use crate::shell::connection::{Reading, open_link, read_lines};
 use crate::system::clock::clock;
+use crate::system::net::tests::loopback;
 use crate::system::thread::{PARSER_STACK, spawn};
 
 /// Longer than anything here takes.
@@ -21,11 +21,8 @@ const LONG: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 50;
 
 /// The two ends of a connection whose buffers are as small as the system allows.
-fn loopback() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (theirs, _) = listener.accept().unwrap();
+fn tight() -> (TcpStream, TcpStream) {
+    let (ours, theirs) = loopback(Some(4096));
     theirs.set_read_timeout(Some(LONG)).unwrap();
     (ours, theirs)
 }
@@ -38,7 +35,7 @@ fn squeeze(socket: &Socket) {
 
 /// A connection, and its peer's end.
 fn plain() -> (Arc<Socket>, Link, TcpStream) {
-    let (ours, theirs) = loopback();
+    let (ours, theirs) = tight();
     let socket = Socket::new(ours);
     squeeze(&socket);
     let link = open_link("m1", &socket).unwrap();
@@ -112,7 +109,7 @@ fn lines_stay_whole_and_in_order_when_writing_passes_on_and_back() {
 
 #[test]
 fn encrypted_lines_stay_whole_and_in_order() {
-    let (ours, theirs) = loopback();
+    let (ours, theirs) = tight();
     let mut tls = tls::tests::server();
     let peer = spawn("peer", PARSER_STACK, move || {
         while tls.is_handshaking() {

@@ -1,11 +1,12 @@
 //! A miner that does exactly what a test says, one step after the other.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use dpmp::sim::chain::tag_of;
 use dpmp::sim::miner::work::{Share, Work, read_notify};
+use dpmp::system::net::Deadline;
 use serde_json::{Value, json};
 
 use super::SOON;
@@ -183,23 +184,13 @@ impl Client {
 
     /// Whether the server closes the connection within `patience`; what it says before is dropped.
     pub(crate) fn is_closed_within(&mut self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+        let deadline = Deadline::after(patience);
         let mut bytes = [0; 4096];
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            self.stream.set_read_timeout(Some(left)).unwrap();
-            match self.stream.read(&mut bytes) {
+            match deadline.read(&self.stream, &mut bytes) {
                 Ok(0) => return true,
                 Ok(_) => (),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    return false;
-                }
-                Err(_) => return true,
+                Err(error) => return error.kind() != ErrorKind::TimedOut,
             }
         }
     }
@@ -211,13 +202,8 @@ impl Client {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return Some(serde_json::from_slice(&line).unwrap());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            self.stream.set_read_timeout(Some(left)).unwrap();
             let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes) {
+            match Deadline(deadline).read(&self.stream, &mut bytes) {
                 Ok(0) | Err(_) => return None,
                 Ok(count) => self.buffer.extend(&bytes[..count]),
             }

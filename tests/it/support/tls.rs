@@ -2,12 +2,13 @@
 //! tunnel through which simulated miners speak TLS.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use dpmp::system::net::Port;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
 };
@@ -20,8 +21,6 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-
-use super::local;
 
 /// How long one direction waits before it looks at the other.
 const NAP: Duration = Duration::from_millis(2);
@@ -197,7 +196,7 @@ enum Manner {
 
 /// A port that speaks TLS and passes everything on to a pool's plain port.
 pub(crate) struct Front {
-    address: SocketAddr,
+    door: Port,
     state: Arc<State>,
 }
 
@@ -253,29 +252,21 @@ impl Front {
     }
 
     fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind(local(0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if shared.stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                shared.count.fetch_add(1, Ordering::SeqCst);
-                let (manner, state) = (manner.clone(), Arc::clone(&shared));
-                std::thread::spawn(move || serve(stream.unwrap(), &manner, &state));
-            }
+        let door = super::serve(move |stream| {
+            shared.count.fetch_add(1, Ordering::SeqCst);
+            serve(stream, &manner, &shared);
         });
-        Self { address, state }
+        Self { door, state }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.door.address()
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.address().port()
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -295,7 +286,7 @@ impl Front {
 impl Drop for Front {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
+        self.door.stop();
     }
 }
 
