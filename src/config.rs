@@ -45,12 +45,13 @@ pub(crate) use self::raw::LARGEST_FILE;
 pub use self::start::parse_for_start;
 pub use self::user_name::UserName;
 
-/// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool.
+/// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool. The default and the
+/// range of each setting stand in the table of keys, [`key_infos`], and nowhere else.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where and how miners are served.
     pub listen: Listen,
-    /// The Prometheus endpoint; port 9210 by default.
+    /// The Prometheus endpoint.
     pub metrics: Endpoint,
     /// The web pages.
     pub gui: Gui,
@@ -99,34 +100,33 @@ impl Default for Config {
 /// Where and how miners are served: `listen`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listen {
-    /// The address to listen on; `0.0.0.0` (default): all of IPv4, `::`: IPv6 and IPv4. Needs a restart.
+    /// The address to listen on; `0.0.0.0`: all of IPv4, `::`: IPv6 and IPv4. Needs a restart.
     pub host: IpAddr,
-    /// The TCP port, from 1; 3351 by default. Needs a restart.
+    /// The TCP port. Needs a restart.
     pub port: u16,
-    /// How many miners may be connected, 0 to 100 000; 2000 by default, 0: no limit.
+    /// How many miners may be connected; 0: no limit.
     pub max_miners: u32,
-    /// How many of them from one IP address, 0 to 100 000; 256 by default, 0: no limit.
+    /// How many of them from one IP address; 0: no limit.
     pub max_miners_per_address: u32,
-    /// How long a miner may take to authorize, 1 to 600 s; 30 s by default. Key: `authorize_seconds`.
+    /// How long a miner may take to authorize. Key: `authorize_seconds`.
     pub authorize: Duration,
-    /// How many submits of one connection are looked at in a second, 0 to 100 000; 100 by default, 0: no limit.
+    /// How many submits of one connection are looked at in a second; 0: no limit.
     pub submits_per_second: u32,
-    /// The longest line that a miner may send, in bytes; 16 KiB by default. Key: `max_line_kib`, 1 to 1024.
+    /// The longest line that a miner may send, in bytes. Key: `max_line_kib`.
     pub max_line_bytes: usize,
-    /// The longest line that a pool may send, in bytes; 1 MiB by default. Key: `pool_max_line_kib`, 16 to 16384.
+    /// The longest line that a pool may send, in bytes. Key: `pool_max_line_kib`.
     pub pool_max_line_bytes: usize,
-    /// The size of the miners' extranonce2, in bytes: 2, 3, 4 or 8; `None` (`"auto"`, default): by software and pools.
+    /// The size of the miners' extranonce2, in bytes; `None` (`"auto"`): by software and pools.
     pub extranonce2_size: Option<u8>,
-    /// Load balancers, whose connections begin with a PROXY header that names the miner; none by default.
+    /// Load balancers, whose connections begin with a PROXY header that names the miner.
     pub proxy_protocol_from: Vec<IpNet>,
-    /// The TCP port for miners that encrypt, from 1; 3352 by default. It is open if there is a certificate. Needs a
-    /// restart.
+    /// The TCP port for miners that encrypt. It is open if there is a certificate. Needs a restart.
     pub tls_port: u16,
-    /// The file with the certificate (PEM) that they are shown; empty by default: none. Needs a restart.
+    /// The file with the certificate (PEM) that they are shown; empty: none. Needs a restart.
     pub tls_certificate: PathBuf,
-    /// The file with its key; empty by default: it is in the same file. Needs a restart.
+    /// The file with its key; empty: it is in the same file. Needs a restart.
     pub tls_key: PathBuf,
-    /// Over how long the miners are let go at a stop, 0 to 3600 s; 0 by default: all at once. Key: `drain_seconds`.
+    /// Over how long the miners are let go at a stop; 0: all at once. Key: `drain_seconds`.
     pub drain: Duration,
 }
 
@@ -157,27 +157,27 @@ fn is_empty(path: &Path) -> bool {
 /// A plain HTTP service: `metrics`. All of it needs a restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
-    /// Whether it is there at all; by default it is.
+    /// Whether it is there at all.
     pub enabled: bool,
-    /// The address to listen on; `0.0.0.0` by default.
+    /// The address to listen on.
     pub host: IpAddr,
-    /// The TCP port, from 1.
+    /// The TCP port.
     pub port: u16,
 }
 
 /// The web pages: `gui`.
 #[derive(Clone, PartialEq)]
 pub struct Gui {
-    /// Whether they are there at all; by default they are. Needs a restart.
+    /// Whether they are there at all. Needs a restart.
     pub enabled: bool,
-    /// The address to listen on; `0.0.0.0` by default. Needs a restart.
+    /// The address to listen on. Needs a restart.
     pub host: IpAddr,
-    /// The TCP port, from 1; 8855 by default. Needs a restart.
+    /// The TCP port. Needs a restart.
     pub port: u16,
     /// Host names, in lower case, under which a browser may ask for them, besides IP addresses and the names that
-    /// are always allowed; none by default.
+    /// are always allowed.
     pub allowed_hosts: Vec<String>,
-    /// The password as an argon2id hash in PHC form; `None` (default): no password is asked for.
+    /// The password as an argon2id hash in PHC form; `None`: no password is asked for.
     pub password_hash: Option<String>,
 }
 
@@ -207,31 +207,29 @@ impl fmt::Debug for Gui {
 /// A pool that is set up: `pools.A` or `pools.B`.
 #[derive(Clone, PartialEq)]
 pub struct PoolConfig {
-    /// What it is called in logs and pages, 1 to 64 characters; `Pool A` or `Pool B` by default.
+    /// What it is called in logs and pages; never empty.
     pub name: String,
     /// Its host name in lower case, or its IP address without brackets.
     pub host: String,
-    /// Its TCP port, from 1; 3333 by default.
+    /// Its TCP port.
     pub port: u16,
     /// Whether and how the connection is encrypted.
     pub tls: Tls,
-    /// Other addresses, tried in this order while this one fails; 8 at most, none by default.
+    /// Other addresses, tried in this order while this one fails.
     pub backups: Vec<Backup>,
-    /// The account that the pool credits; 1 to 256 characters.
+    /// The account that the pool credits; never empty.
     pub wallet: String,
-    /// The form of the user name that the pool sees; `{wallet}.{worker}` by default.
+    /// The form of the user name that the pool sees.
     pub user_name: UserName,
-    /// The coin, in upper case, at most 16 characters; `BTC` by default. Only shown.
+    /// The coin, in upper case. Only shown.
     pub chain: String,
-    /// The password that the pool gets; `None` (default): the miner's own.
+    /// The password that the pool gets; `None`: the miner's own.
     pub password: Option<String>,
-    /// A pool that sends nothing at all for so long is down, 5 to 3600 s; 120 s by default. Key: `stall_seconds`.
+    /// A pool that sends nothing at all for so long is down. Key: `stall_seconds`.
     pub stall: Duration,
-    /// A pool that leaves a share unanswered for so long is down, 1 to 600 s; 30 s by default. Key:
-    /// `answer_seconds`.
+    /// A pool that leaves a share unanswered for so long is down. Key: `answer_seconds`.
     pub answer: Duration,
-    /// A pool that gives nothing new for so long, though it used to, is not worked for, 5 to 86,400 s; 900 s by
-    /// default. Key: `job_seconds`.
+    /// A pool that gives nothing new for so long, though it used to, is not worked for. Key: `job_seconds`.
     pub job: Duration,
 }
 
@@ -313,11 +311,11 @@ impl fmt::Debug for PoolConfig {
 /// `tls_insecure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// Whether they are encrypted; by default they are not. Also set by a host that begins with `stratum+ssl://`.
+    /// Whether they are encrypted. Also set by a host that begins with `stratum+ssl://`.
     pub enabled: bool,
-    /// The one certificate that is taken; `None` (default): any that a known authority vouches for.
+    /// The one certificate that is taken; `None`: any that a known authority vouches for.
     pub fingerprint: Option<Fingerprint>,
-    /// Whether any certificate is taken if none is named; by default it is not.
+    /// Whether any certificate is taken if none is named.
     pub insecure: bool,
 }
 
@@ -349,19 +347,18 @@ pub enum Trust {
 pub struct Scheduling {
     /// By what rule.
     pub mode: Mode,
-    /// The pools' weights; 50 and 50 by default. Each is 0 (the pool is not even connected to), or from 0.000001
-    /// to 1 000 000; never are both 0. Only their ratio counts: see [`Config::share`].
+    /// The pools' weights; 0: the pool is not even connected to, and never are both 0. Only their ratio counts: see
+    /// [`Config::share`].
     pub weights: PerPool<f64>,
-    /// The shorter pool's turn, 1 to 3600 s and never below `min_switch`; 10 s by default. Key: `slice_seconds`.
+    /// The shorter pool's turn, never below `min_switch`. Key: `slice_seconds`.
     pub slice: Duration,
-    /// The shortest turn of all, 0.1 to 3600 s; 1 s by default. Key: `min_switch_seconds`.
+    /// The shortest turn of all. Key: `min_switch_seconds`.
     pub min_switch: Duration,
-    /// How far a pool that was down may catch up, 0 to 86 400 s; 600 s by default. Key: `catch_up_seconds`.
+    /// How far a pool that was down may catch up. Key: `catch_up_seconds`.
     pub catch_up: Duration,
-    /// Whether every switch tells the miner to drop the work at hand; by default it does not.
+    /// Whether every switch tells the miner to drop the work at hand.
     pub clean_on_switch: bool,
-    /// A miner that no pool has work for is closed after so long, 1 to 86 400 s; 60 s by default, `None`: never.
-    /// Key: `no_work_seconds`, 0 for never.
+    /// A miner that no pool has work for is closed after so long; `None`: never. Key: `no_work_seconds`, 0 for never.
     pub no_work: Option<Duration>,
 }
 
@@ -376,9 +373,9 @@ pub enum Mode {
 /// before `default_min`. `min` is never above `max`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DifficultyLimits {
-    /// Never lower than this; `None` (default): the pool's own.
+    /// Never lower than this; `None`: the pool's own.
     pub min: Option<Difficulty>,
-    /// Never higher than this; `None` (default): the pool's own.
+    /// Never higher than this; `None`: the pool's own.
     pub max: Option<Difficulty>,
 }
 
@@ -400,23 +397,22 @@ impl DifficultyLimits {
 /// What is logged, and where to: `logging`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logging {
-    /// What is less important than this is not logged; `Info` by default.
+    /// What is less important than this is not logged.
     pub level: Level,
-    /// Only events of these names are logged; all if it is empty (default).
+    /// Only events of these names are logged; all if it is empty.
     pub allow: Vec<String>,
-    /// Events of these names are not logged; none by default.
+    /// Events of these names are not logged.
     pub deny: Vec<String>,
-    /// What is less important than this is not written to standard output; `Trace` by default. See
-    /// [`stdout`](Self::stdout).
+    /// What is less important than this is not written to standard output. See [`stdout`](Self::stdout).
     pub stdout: Level,
-    /// The log files' folder as it was written, `logs` by default; `None`: no files. See
-    /// [`directory_beside`](Self::directory_beside). Needs a restart.
+    /// The log files' folder as it was written; `None`: no files. See [`directory_beside`](Self::directory_beside).
+    /// Needs a restart.
     pub directory: Option<PathBuf>,
-    /// The size at which a new log file is begun, 1 to 10 000 MB; 50 MB by default. Needs a restart.
+    /// The size at which a new log file is begun, in MB. Needs a restart.
     pub max_file_mb: u32,
-    /// How many full log files are kept, 0 to 100; 3 by default. Needs a restart.
+    /// How many full log files are kept. Needs a restart.
     pub keep_files: u32,
-    /// Whether wallets are written out in logs; by default they are shortened.
+    /// Whether wallets are written out in logs, and not shortened.
     pub show_wallets: bool,
 }
 

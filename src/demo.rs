@@ -13,6 +13,7 @@ use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use serde_json::json;
 
+use crate::config::Config;
 use crate::core::snapshot::Snapshot;
 use crate::proxy::Proxy;
 use crate::sim::miner::SimMiner;
@@ -42,10 +43,11 @@ pub fn run(seconds: Option<u64>) -> anyhow::Result<ExitCode> {
     ];
     let folder = Folder::new()?;
     let config = folder.0.join("config.json");
+    let usual = Config::default();
     let ports = Ports {
-        miners: free_port(3351)?,
-        metrics: free_port(9210)?,
-        pages: free_port(8855)?,
+        miners: free_port(usual.listen.port)?,
+        metrics: free_port(usual.metrics.port)?,
+        pages: free_port(usual.gui.port)?,
     };
     write_config(&config, &pools, &ports)?;
     let proxy = Proxy::start(&config, false)?;
