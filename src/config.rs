@@ -231,6 +231,8 @@ pub struct PoolConfig {
     pub answer: Duration,
     /// A pool that gives nothing new for so long, though it used to, is not worked for. Key: `job_seconds`.
     pub job: Duration,
+    /// How many miners share a connection at the most; 1: each has its own.
+    pub members: usize,
 }
 
 impl PoolConfig {
@@ -246,7 +248,7 @@ impl PoolConfig {
 
 impl PoolConfig {
     /// How many addresses there are: the first one and its backups.
-    pub fn sites(&self) -> usize {
+    pub fn addresses(&self) -> usize {
         1 + self.backups.len()
     }
 
@@ -289,6 +291,7 @@ impl fmt::Debug for PoolConfig {
             stall,
             answer,
             job,
+            members,
         } = self;
         f.debug_struct("PoolConfig")
             .field("name", name)
@@ -303,6 +306,7 @@ impl fmt::Debug for PoolConfig {
             .field("stall", stall)
             .field("answer", answer)
             .field("job", job)
+            .field("members", members)
             .finish()
     }
 }

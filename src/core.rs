@@ -14,14 +14,19 @@ pub mod split;
 pub mod stats;
 pub mod work;
 
+pub mod groups;
 pub mod payout;
 pub mod snapshot;
 
+mod connections;
+mod looks;
+mod moment;
+mod pools;
 mod timers;
 mod turn;
+mod verdicts;
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,12 +34,15 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::{Event, Stop};
 use crate::core::fact::{Fact, TurnedAway};
+use crate::core::groups::Groups;
 use crate::core::miner::Miner;
 use crate::core::miner::fallback::Fallback;
+use crate::core::moment::Moment;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
-use crate::core::pool::connection::Loss;
+use crate::core::pool::dialer::Dial;
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
+use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::verdict::{Answers, LastAnswers};
 use crate::core::snapshot::Memory;
 use crate::core::split::schedule::Rules;
@@ -42,10 +50,10 @@ use crate::core::stats::departed::Departed;
 use crate::core::stats::totals::Totals;
 use crate::core::timers::Agenda;
 use crate::core::turn::Turn;
-use crate::core::work::extranonce::{Seats, SizeHabits};
-use crate::core::work::handed_out::Templates;
+use crate::core::work::extranonce::SizeHabits;
+use crate::core::work::handed_out::HandedOut;
 use crate::random::Random;
-use crate::units::{Client, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot, later};
+use crate::units::{LineId, MinerId, Now, PerPool, PoolSlot, later};
 
 /// How long a stop may take, at most.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
@@ -63,9 +71,9 @@ pub struct Core {
     miners: BTreeMap<MinerId, Box<Miner>>,
     pools: PerPool<Pool>,
     /// Which work was handed out, whichever pool it is of: a pool may also be the other one's backup.
-    templates: Templates,
-    /// Which extranonce1 is whose.
-    seats: Seats,
+    handed_out: HandedOut,
+    /// Who shares connections, and which extranonce1 is whose.
+    groups: Groups,
     /// Whether some miner was seen to need all the room that the pools leave.
     all_room_needed: bool,
     /// Sizes of extranonce2 that miners use whatever they are told.
@@ -98,14 +106,20 @@ enum Stopping {
     Over,
 }
 
-/// Whose deadline: a miner's, or a pool's probe's.
+/// Whose deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    Probe(PoolSlot),
-    Sites(PoolSlot),
+    /// Nobody waits any longer for a pool to be found.
+    Sought(PoolSlot),
+    /// Another address of the pool may be due.
+    Addresses(PoolSlot),
+    /// A verdict about the pool may be due.
     Verdict(PoolSlot),
+    /// The pool may be dialled again.
     Dialer(PoolSlot),
+    /// Nobody waits any longer for the looks at all addresses.
     Survey(PoolSlot),
+    Line(PoolSlot, LineId),
     Miner(MinerId),
 }
 
@@ -126,8 +140,8 @@ impl Core {
             config,
             miners: BTreeMap::new(),
             pools,
-            templates: Templates::remembering(memory.handed_out, unix),
-            seats: Seats::default(),
+            handed_out: HandedOut::remembering(memory.handed_out, unix),
+            groups: Groups::default(),
             all_room_needed: false,
             size_habits: memory.size_habits,
             known,
@@ -145,7 +159,7 @@ impl Core {
         };
         core.look_at_payouts(now);
         for slot in PoolSlot::ALL {
-            core.start_probe(slot, now, out);
+            core.look_for(slot, now, out);
         }
         core
     }
@@ -164,74 +178,22 @@ impl Core {
                 self.with_miner(miner, now, out, |it, turn| it.on_closed(&reason, turn));
                 self.let_go(miner, now);
                 self.agenda.set(Due::Miner(miner), None);
-                self.look_at_lost_pools(now, out);
+                self.look_for_lost_pools(now, out);
             }
-            Event::PoolOpened { conn } => {
-                self.pools[conn.slot].dialer.dial_ended(conn);
-                self.on_pool_opened(conn, now, out);
-            }
-            Event::PoolDialFailed { conn, error } => {
-                self.pools[conn.slot].dialer.dial_ended(conn);
-                match conn.client {
-                    Client::Probe => self.on_probe_lost(conn, &Loss::DialFailed(error), now, out),
-                    Client::Scout => self.on_scout_lost(conn, &Loss::DialFailed(error), now, out),
-                    Client::Survey(_) => {
-                        self.on_survey_lost(conn, &Loss::DialFailed(error), now, out)
-                    }
-                    Client::Miner(id) => {
-                        self.with_miner(id, now, out, |it, turn| {
-                            it.on_dial_failed(conn, error, turn)
-                        });
-                    }
-                }
-            }
-            Event::PoolSent { conn, message } => match conn.client {
-                Client::Probe => self.on_probe_message(conn, message, now, out),
-                Client::Scout => self.on_scout_message(conn, message, now, out),
-                Client::Survey(_) => self.on_survey_message(conn, message, now, out),
-                Client::Miner(id) => {
-                    self.with_miner(id, now, out, |it, turn| {
-                        it.on_pool_message(conn, message, turn)
-                    });
-                }
-            },
+            Event::PoolOpened { conn } => self.on_pool_opened(conn, now, out),
+            Event::PoolDialFailed { conn, error } => self.on_dial_failed(conn, error, now, out),
+            Event::PoolSent { conn, message } => self.on_pool_message(conn, message, now, out),
             Event::PoolMalformed { conn, error } => {
-                let problem = error.to_string();
-                match conn.client {
-                    // They are over soon.
-                    Client::Probe | Client::Scout | Client::Survey(_) => {
-                        out.push(Action::Report(Fact::PoolMessageBad { conn, problem }));
-                    }
-                    Client::Miner(id) => {
-                        self.with_miner(id, now, out, |it, turn| {
-                            it.on_useless(conn, problem, turn)
-                        });
-                    }
-                }
+                self.on_useless(conn, error.to_string(), now, out);
             }
-            Event::PoolClosed { conn, reason } => match conn.client {
-                Client::Probe => {
-                    self.on_probe_lost(conn, &Loss::Closed(reason.to_string()), now, out)
-                }
-                Client::Scout => {
-                    self.on_scout_lost(conn, &Loss::Closed(reason.to_string()), now, out)
-                }
-                Client::Survey(_) => {
-                    self.on_survey_lost(conn, &Loss::Closed(reason.to_string()), now, out)
-                }
-                Client::Miner(id) => {
-                    self.with_miner(id, now, out, |it, turn| {
-                        it.on_pool_closed(conn, &reason, turn)
-                    });
-                }
-            },
+            Event::PoolClosed { conn, reason } => {
+                self.on_pool_closed(conn, reason.to_string(), now, out);
+            }
             Event::ConfigChanged(config) => self.on_config_changed(config, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
             Event::ShutdownRequested(how) => self.on_shutdown(how, now, out),
         }
-        self.look_at_verdicts(now, out);
-        self.look_at_sites(now, out);
-        self.pump_dials(now, out);
+        self.wrap_up(now, out);
     }
 
     /// Does everything whose time has come.
@@ -241,13 +203,10 @@ impl Core {
         for who in due {
             match who {
                 Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
-                Due::Probe(slot) => self.on_probe_deadline(slot, now, out),
-                Due::Sites(slot) => self.on_scout_deadline(slot, now, out),
+                Due::Line(slot, line) => self.on_line_deadline(slot, line, now, out),
+                Due::Sought(_) | Due::Survey(_) => self.release_waiting(now, out),
                 // Looked at below, as after every event.
-                Due::Verdict(_) => (),
-                // It is looked at in every turn.
-                Due::Dialer(_) => (),
-                Due::Survey(slot) => self.on_survey_deadline(slot, now, out),
+                Due::Verdict(_) | Due::Addresses(_) | Due::Dialer(_) => (),
             }
         }
         while let Some((_, id)) = self
@@ -264,8 +223,23 @@ impl Core {
         if matches!(self.stopping, Some(Stopping::Until(deadline)) if deadline <= now.at) {
             self.stopping = Some(Stopping::Over);
         }
+        self.wrap_up(now, out);
+    }
+
+    /// Does what follows from any event.
+    fn wrap_up(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.settle_orphans(now, out);
         self.look_at_verdicts(now, out);
-        self.look_at_sites(now, out);
+        self.look_at_addresses(now, out);
+        for slot in PoolSlot::ALL {
+            let mut moment = Moment {
+                now,
+                random: &mut self.random,
+                out,
+            };
+            self.pools[slot].send_held_blocks(&mut moment);
+        }
+        self.settle_orphans(now, out);
         self.pump_dials(now, out);
     }
 
@@ -313,7 +287,7 @@ impl Core {
         self.admitted += 1;
         self.miners
             .insert(id, Box::new(Miner::new(id, peer, index, now)));
-        let gone = pools_gone(&self.pools, &self.config, now);
+        let gone = pools::are_gone(&self.pools, &self.config, now);
         if !gone {
             self.fallback.end();
         }
@@ -333,32 +307,17 @@ impl Core {
         });
     }
 
-    fn on_pool_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
-        match conn.client {
-            Client::Probe => self.on_probe_opened(conn, now, out),
-            Client::Scout => self.on_scout_opened(conn, now, out),
-            Client::Survey(_) => self.on_survey_opened(conn, now, out),
-            Client::Miner(id) if self.miners.contains_key(&id) => {
-                self.with_miner(id, now, out, |it, turn| it.on_pool_opened(conn, turn));
-            }
-            // The miner left while its pool was dialled.
-            Client::Miner(_) => out.push(Action::Abort {
-                link: LinkId::Pool(conn),
-            }),
-        }
-    }
-
     /// Forgets a miner's connection. Those that never said who they are were no miners.
     fn let_go(&mut self, id: MinerId, now: Now) {
         let Some(miner) = self.miners.remove(&id) else {
             return;
         };
-        if miner.session.is_authorized() && pools_gone(&self.pools, &self.config, now) {
+        if miner.session.is_authorized() && pools::are_gone(&self.pools, &self.config, now) {
             self.fallback.left(miner.peer.ip(), now.at);
         }
-        self.seats.leave(id);
+        self.groups.leave(id);
         if miner.session.has_user() {
-            let view = miner.view(now, &self.rules(), &self.totals);
+            let view = miner.view(now, &self.rules(), &self.pools, &self.totals);
             self.departed.push(view, now.into());
         }
     }
@@ -389,43 +348,29 @@ impl Core {
             wanted: &self.wanted,
             known: &self.known,
             pools: &mut self.pools,
-            templates: &mut self.templates,
-            seats: &mut self.seats,
+            handed_out: &mut self.handed_out,
+            groups: &mut self.groups,
             size_habits: &mut self.size_habits,
             totals: &mut self.totals,
             random: &mut self.random,
             out,
-            came_up: false,
-            opened: None,
             seeks_pools: false,
-            subscribed: None,
             needs_all_room: false,
         };
         act(miner, &mut turn);
         miner.settle(&mut turn);
-        let (rules, came_up, seeks_pools) = (turn.rules, turn.came_up, turn.seeks_pools);
-        let opened = turn.opened;
-        let (subscribed, needs_all_room) = (turn.subscribed, turn.needs_all_room);
-        for slot in PoolSlot::ALL {
-            if miner.may_attempt(slot) {
-                self.pools[slot].dialer.call();
+        let rules = turn.rules;
+        let (seeks_pools, needs_all_room) = (turn.seeks_pools, turn.needs_all_room);
+        let due = miner.next_deadline(&self.config, &rules);
+        let lines = miner.lines;
+        self.agenda.no_later(Due::Miner(id), due);
+        for (slot, line) in lines.iter() {
+            if let Some(line) = line {
+                self.note_line(slot, *line, now);
             }
-        }
-        self.agenda.set(
-            Due::Miner(id),
-            miner.next_deadline(&self.config, &rules, now.at),
-        );
-        if let Some(slot) = opened {
-            self.let_others_follow(slot, now, out);
-        }
-        if let Some(conn) = subscribed {
-            self.look_for_repeated_e1(conn);
         }
         if needs_all_room && !std::mem::replace(&mut self.all_room_needed, true) {
             self.survey_pools(now);
-        }
-        if came_up {
-            self.release_waiting(now, out);
         }
         if seeks_pools {
             self.seek_pools(now, out);
@@ -434,20 +379,19 @@ impl Core {
 
     /// Somebody has work: the others need not wait any longer.
     fn let_others_follow(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
-        let hurry = self.pools[slot].dialer.may_hurry(now.at);
-        let rules = self.rules();
-        for (id, miner) in &mut self.miners {
-            if miner.stands_by(slot) || hurry && miner.may_attempt(slot) {
-                self.pools[slot].dialer.queue(miner.want(slot));
-                self.agenda.set(
-                    Due::Miner(*id),
-                    miner.next_deadline(&self.config, &rules, now.at),
-                );
-            }
+        let pool = &mut self.pools[slot];
+        let hurry = pool.dialer.may_hurry(now.at);
+        let follows = |line: &Line| {
+            let waits = line.stands_by() || hurry && line.may_attempt();
+            waits && line.purpose == Purpose::Mining
+        };
+        let lines = pool.lines.iter().filter(|(_, line)| follows(line));
+        for line in lines.map(|(id, _)| *id).collect::<Vec<_>>() {
+            pool.queue(line);
         }
-        if self.pools[slot].probe.stands_by() {
+        if pool.lines.get(&pool.reach).is_some_and(Line::stands_by) {
             // What it would find out is known now.
-            self.pools[slot].probe.close(out);
+            self.close_look(Look::Reach, slot, now, out);
         }
     }
 
@@ -467,20 +411,16 @@ impl Core {
     fn pump_dials(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             self.attempt(slot, now);
-            while let Some(conn) = self.pools[slot].dialer.next_dial() {
-                if self.starts(conn) {
-                    let target = match conn.client {
-                        Client::Scout => self.wanted.pool_in_use(slot).map(pool::target),
-                        Client::Probe | Client::Miner(_) => {
-                            self.config.pool_in_use(slot).map(pool::target)
-                        }
-                        Client::Survey(_) => self.pools[slot].survey.target(),
-                    };
-                    let Some(target) = target else {
-                        continue;
-                    };
-                    self.pools[slot].dialer.dial_started(conn);
-                    out.push(Action::Report(Fact::PoolDialing { conn }));
+            while let Some(dial) = self.pools[slot].dialer.next_dial() {
+                if !self.starts(slot, dial) {
+                    continue;
+                }
+                let pool = &mut self.pools[slot];
+                let config = self.config.pool_in_use(slot);
+                if let Some(target) = pool.target_of(dial.line, config) {
+                    let (conn, miner) = (dial.conn, pool.whose(dial.line));
+                    pool.dialer.dial_started(dial);
+                    out.push(Action::Report(Fact::PoolDialing { conn, miner }));
                     out.push(Action::Dial { conn, target });
                 }
             }
@@ -489,27 +429,20 @@ impl Core {
         }
     }
 
-    /// Whether a connection from the gate's queue is still wanted; if so it counts as being dialled. A miner's stands by
-    /// if all work has ended meanwhile.
-    fn starts(&mut self, conn: PoolConn) -> bool {
-        let pool = &mut self.pools[conn.slot];
-        match conn.client {
-            Client::Probe => pool.probe.start_dial(conn),
-            Client::Scout => pool.sites.scout.start_dial(conn),
-            Client::Survey(_) => pool.survey.start_dial(conn),
-            Client::Miner(id) => {
-                let Some(miner) = self.miners.get_mut(&id) else {
-                    return false;
-                };
-                if pool.dialer.is_late(conn) {
-                    if miner.step_back(conn) {
-                        pool.dialer.call();
-                    }
-                    return false;
-                }
-                miner.start_dial(conn)
+    /// Whether a connection from the gate's queue is still wanted; if so it counts as being dialled. Members stand by if
+    /// all work has ended meanwhile.
+    fn starts(&mut self, slot: PoolSlot, Dial { conn, line }: Dial) -> bool {
+        let pool = &mut self.pools[slot];
+        let Some(line) = pool.lines.get_mut(&line) else {
+            return false;
+        };
+        if line.purpose == Purpose::Mining && pool.dialer.is_late(conn) {
+            if line.step_back(conn) {
+                pool.dialer.call();
             }
+            return false;
         }
+        line.start_dial(conn)
     }
 
     /// While nobody has work: one of those that wait tries when its time has come, each time another one.
@@ -519,31 +452,25 @@ impl Core {
         }
         while self.pools[slot].dialer.may_attempt(now.at) {
             let pool = &mut self.pools[slot];
-            let probes = pool.probe.may_attempt()
-                && (pool.dialer.is_sought()
-                    || self.miners.values().any(|miner| miner.waits_for_pools()));
-            if probes {
-                let conn = pool.probe.want();
-                pool.dialer.attempt(conn, None, now.at, &mut self.random);
-                continue;
-            }
-            let last = pool.dialer.last().unwrap_or(MinerId(0));
-            let after = (Bound::Excluded(last), Bound::Unbounded);
-            let mut in_turn = self.miners.range(after).chain(self.miners.range(..=last));
-            let next = in_turn.find_map(|(id, miner)| miner.may_attempt(slot).then_some(*id));
-            let Some(miner) = next.and_then(|id| self.miners.get_mut(&id)) else {
+            let looks = pool.lines.get(&pool.reach).is_some_and(Line::may_attempt)
+                && (pool.dialer.is_sought() || self.miners.values().any(|it| it.waits_for_pools()));
+            let next = if looks {
+                Some(pool.reach)
+            } else {
+                pool.next_to_attempt()
+            };
+            let Some(dial) = next.and_then(|line| pool.want(line)) else {
                 pool.dialer.dismiss();
                 return;
             };
-            let conn = miner.want(slot);
-            pool.dialer.attempt(conn, next, now.at, &mut self.random);
+            pool.dialer.attempt(dial, looks, now.at, &mut self.random);
         }
     }
 
     fn on_config_changed(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
         let old = std::mem::replace(&mut self.wanted, config);
-        self.forget_changed_sites(&old, now, out);
-        self.apply(self.config_at_sites(), now, out);
+        self.forget_changed_addresses(&old, now, out);
+        self.apply(self.config_in_use(), now, out);
         self.look_at_payouts(now);
     }
 
@@ -563,8 +490,8 @@ impl Core {
             if moved {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
                 self.pools[slot].forget_address();
-                self.pools[slot].probe.close(out);
-                self.start_probe(slot, now, out);
+                self.close_look(Look::Reach, slot, now, out);
+                self.look_for(slot, now, out);
             }
             renewed[slot] = match (before, after) {
                 (Some(before), Some(after)) => {
@@ -581,11 +508,25 @@ impl Core {
             self.pools[slot].answers = Answers::default();
             self.pools[slot].dialer.restart(now.at);
         }
+        for slot in PoolSlot::ALL {
+            for line in self.pools[slot].mining_lines() {
+                let mut moment = Moment {
+                    now,
+                    random: &mut self.random,
+                    out,
+                };
+                if config.pool_in_use(slot).is_none() {
+                    self.pools[slot].dismiss(line, &mut moment);
+                } else if renewed[slot] {
+                    self.pools[slot].renew(line, &mut moment);
+                }
+                self.note_line(slot, line, now);
+            }
+        }
         for id in self.miner_ids() {
-            self.with_miner(id, now, out, |miner, turn| {
+            self.with_miner(id, now, out, |miner, _| {
                 for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
                     miner.last_answers[slot] = LastAnswers::default();
-                    miner.renew(slot, turn);
                 }
             });
         }
@@ -604,12 +545,9 @@ impl Core {
         out.push(Action::Report(Fact::Stopping));
         out.push(Action::StopListening);
         for slot in PoolSlot::ALL {
-            self.pools[slot].probe.close(out);
-            self.agenda.set(Due::Probe(slot), None);
-            self.pools[slot].sites.scout.close(out);
-            self.agenda.set(Due::Sites(slot), None);
-            self.pools[slot].survey.close(out);
-            self.agenda.set(Due::Survey(slot), None);
+            for look in [Look::Reach, Look::Return, Look::Survey] {
+                self.close_look(look, slot, now, out);
+            }
         }
         // Evenly, so that other instances are not stormed; with no time for it, all of them now.
         let ids = self.miner_ids();
@@ -624,31 +562,6 @@ impl Core {
             .collect();
         self.handle_deadline(now, out);
     }
-}
-
-/// Whether every pool in use was looked at, and one at least can be used.
-fn pools_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
-    let in_use = || {
-        pools
-            .iter()
-            .filter(|(slot, _)| config.pool_in_use(*slot).is_some())
-    };
-    in_use().all(|(_, pool)| pool.is_known(now.at))
-        && in_use().any(|(_, pool)| pool.facts.e2_size.is_some())
-        && !in_use().any(|(_, pool)| pool.survey.holds_up(now.at))
-        && !pools_gone(pools, config, now)
-}
-
-/// Whether no pool has been there for so long that miners are let go for it. An answer to their subscribe would lure
-/// them away from their fallback, where they have work (compat Q17).
-fn pools_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
-    let Some(patience) = config.scheduler.no_work else {
-        return false;
-    };
-    let mut in_use = pools
-        .iter()
-        .filter(|(slot, _)| config.pool_in_use(*slot).is_some());
-    in_use.all(|(_, pool)| pool.is_down_for(patience, now.at))
 }
 
 fn facts_of(known: &BTreeMap<String, PoolFacts>, config: &Config, slot: PoolSlot) -> PoolFacts {

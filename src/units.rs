@@ -279,41 +279,23 @@ impl fmt::Display for MinerId {
     }
 }
 
-/// On whose behalf a pool connection is held.
+/// A line to a pool: what brings its members to one connection after the other. Counted up for each pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Client {
-    /// The proxy's own short look at a pool, which learns its [facts](crate::core::pool::facts::PoolFacts).
-    Probe,
-    /// The proxy's own short look at a pool's first address while a backup is in use.
-    Scout,
-    /// One of the two connections with which the proxy looks at all of a pool's addresses, backups included.
-    Survey(u8),
-    /// A miner.
-    Miner(MinerId),
-}
+pub struct LineId(pub u64);
 
-/// One connection to a pool. A later connection for the same client and slot has a higher generation,
-/// so that whatever still arrives from an earlier one can be told apart.
+/// One connection to a pool. Its number is never used again, so that whatever still arrives from an earlier one can be
+/// told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolConn {
-    /// Whom the connection serves.
-    pub client: Client,
     /// The pool at its other end.
     pub slot: PoolSlot,
-    /// Counted up from 1 for each client and slot.
-    pub generation: u32,
+    /// Counted up from 1 for each pool.
+    pub number: u64,
 }
 
 impl fmt::Display for PoolConn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.client {
-            Client::Probe => write!(f, "{}probe.{}", self.slot, self.generation),
-            Client::Scout => write!(f, "{}scout.{}", self.slot, self.generation),
-            Client::Survey(line) => {
-                write!(f, "{}survey{line}.{}", self.slot, self.generation)
-            }
-            Client::Miner(id) => write!(f, "{}{}.{}", self.slot, id.0, self.generation),
-        }
+        write!(f, "{}{}", self.slot, self.number)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A visit to a pool: the whole way to its first job, step by step, without mining anything.
 //!
-//! The conversation is held by the same [`Upstream`] that serves miners, so that what is found here is what a miner
+//! The conversation is held by the same [`Connection`] that serves miners, so that what is found here is what a miner
 //! will find. Who wants to know is told of each step as it is done: `dpmp check` prints it, the web page shows it.
 
 use std::cell::Cell;
@@ -17,12 +17,12 @@ use crate::config::{DifficultyLimits, PoolConfig};
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::miner::session::OWN_USER_AGENT;
-use crate::core::pool::connection::open::received::Heard;
-use crate::core::pool::connection::{Identity, Loss, Talk, Upstream};
+use crate::core::pool::connection::received::Heard;
+use crate::core::pool::connection::{Connection, Identity, Talk};
 use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::loss::Loss;
 use crate::core::pool::target;
 use crate::core::work::extranonce::SMALLEST_E2;
-use crate::core::work::handed_out::Templates;
 use crate::shell::dial::{connect, resolve, secure};
 use crate::shell::link::{Incoming, Socket};
 use crate::shell::names::Names;
@@ -33,7 +33,7 @@ use crate::stratum::line::{LineError, LineReader};
 use crate::stratum::message::{FromPool, Outcome, PoolCall, ToPool};
 use crate::system::clock::clock;
 use crate::system::net::Deadline;
-use crate::units::{Client, Difficulty, MinerId, PoolConn, PoolSlot};
+use crate::units::{Difficulty, LineId, PoolConn, PoolSlot};
 
 /// How often a pool may hang up on `mining.configure` before it is given up.
 const MOST_ATTEMPTS: usize = 6;
@@ -104,7 +104,9 @@ struct Visit<'a> {
     /// What miners are given of the pool's difficulty.
     limits: DifficultyLimits,
     tls: &'a Tls,
-    upstream: Upstream,
+    slot: PoolSlot,
+    /// How many connections were made.
+    connections: u64,
     facts: PoolFacts,
     latest: Option<Arc<Notify>>,
     identity: Identity,
@@ -208,13 +210,15 @@ impl<'a> Visit<'a> {
             pool,
             limits: DifficultyLimits::default(),
             tls,
-            upstream: Upstream::new(Client::Miner(MinerId(0)), slot),
+            slot,
+            connections: 0,
             facts: PoolFacts::default(),
             latest: None,
             identity: Identity {
                 address: Arc::from(pool.address()),
                 user_agent: OWN_USER_AGENT.to_owned(),
                 user: Arc::from(pool.user_name.of(&pool.wallet, WORKER, WORKER)),
+                has_worker: true,
                 password: pool.password.clone().unwrap_or_else(|| "x".to_owned()),
                 version_rolling: true,
                 suggested: None,
@@ -286,11 +290,11 @@ impl<'a> Visit<'a> {
         if let Some(how) = socket.encryption() {
             self.step("encrypt", true, shaking, how)?;
         }
-        let conn = self.upstream.want();
-        self.upstream.start_dial(conn);
+        self.connections += 1;
+        let (slot, number) = (self.slot, self.connections);
         let identity = self.identity.clone();
-        self.talk(&socket, |upstream, talk| {
-            upstream.opened(conn, identity, talk)
+        let connection = &mut self.talk(&socket, |talk| {
+            Connection::begin(PoolConn { slot, number }, LineId(0), identity, talk)
         })?;
         let (wake, bytes) = (Cell::new(until), Cell::new(0));
         let mut lines = LineReader::new(
@@ -316,7 +320,7 @@ impl<'a> Visit<'a> {
                         .describe(self.during, bytes.get(), self.patience)
                 );
             }
-            let due = self.upstream.next_deadline(self.pool, now);
+            let due = connection.next_deadline(self.pool, now);
             wake.set(due.map_or(until, |due| due.min(until)));
             let line = lines.next_line(|line| (!line.is_empty()).then(|| decode_pool(line)));
             let heard = bytes.get() > 0;
@@ -326,7 +330,7 @@ impl<'a> Visit<'a> {
                 Ok(Some(None)) => (),
                 Ok(Some(Some(Ok(message)))) => {
                     self.progress.lines += 1;
-                    if self.on_message(conn, message, &socket)? {
+                    if self.on_message(connection, message, &socket)? {
                         return Ok(true);
                     }
                 }
@@ -334,7 +338,7 @@ impl<'a> Visit<'a> {
                     self.progress.lines += 1;
                     self.note(format_args!("a line that cannot be used: {error}"))?;
                 }
-                Ok(None) if self.upstream.hung_up_on_configure(&mut self.facts, clock()) => {
+                Ok(None) if connection.hung_up_on_configure(0, &mut self.facts, clock()) => {
                     self.step(
                         "configure",
                         true,
@@ -353,7 +357,7 @@ impl<'a> Visit<'a> {
                 ),
                 // The time limit of the socket has struck, which it tells in words of its own.
                 Err(LineError::Io(_)) if clock() >= wake.get() => {
-                    if self.something_is_due(&socket, bytes.get())? {
+                    if self.something_is_due(connection, &socket, bytes.get())? {
                         return Ok(true);
                     }
                 }
@@ -367,10 +371,15 @@ impl<'a> Visit<'a> {
 
     /// Does what is due without a word of the pool, as it would be done for a miner: goes on without an answer to
     /// configure, takes the difficulty of a first job for 1. Whether everything is known now.
-    fn something_is_due(&mut self, socket: &Socket, bytes: u64) -> anyhow::Result<bool> {
+    fn something_is_due(
+        &mut self,
+        connection: &mut Connection,
+        socket: &Socket,
+        bytes: u64,
+    ) -> anyhow::Result<bool> {
         let pool = self.pool;
         let waiting = self.during;
-        let loss = self.talk(socket, |upstream, talk| upstream.overdue(pool, talk))?;
+        let loss = self.talk(socket, |talk| connection.overdue(pool, talk))?;
         match loss {
             Some(Loss::NoAnswerTo(_) | Loss::Stalled) => {
                 let asked = self.asked.values().next();
@@ -390,24 +399,23 @@ impl<'a> Visit<'a> {
             }
             None => (),
         }
-        self.job_is_there(clock())
+        self.job_is_there(connection, clock())
     }
 
     /// Has the connection act, and sends what it says.
     fn talk<T>(
         &mut self,
         socket: &Socket,
-        act: impl FnOnce(&mut Upstream, &mut Talk<'_>) -> T,
+        act: impl FnOnce(&mut Talk<'_>) -> T,
     ) -> anyhow::Result<T> {
         let mut out = Vec::new();
         let mut talk = Talk {
             facts: &mut self.facts,
             latest: &mut self.latest,
-            templates: &Templates::default(),
             now: clock(),
             out: &mut out,
         };
-        let done = act(&mut self.upstream, &mut talk);
+        let done = act(&mut talk);
         self.send(socket, out)?;
         Ok(done)
     }
@@ -415,7 +423,7 @@ impl<'a> Visit<'a> {
     /// Takes in a line; whether everything is known now.
     fn on_message(
         &mut self,
-        conn: PoolConn,
+        connection: &mut Connection,
         message: FromPool,
         socket: &Socket,
     ) -> anyhow::Result<bool> {
@@ -437,7 +445,7 @@ impl<'a> Visit<'a> {
                 self.step(name, goes_on(name, outcome), began, &answer)?;
             }
         }
-        let heard = self.talk(socket, |upstream, talk| upstream.heard(conn, message, talk))?;
+        let heard = self.talk(socket, |talk| connection.on_message(message, talk))?;
         match heard {
             Heard::Lost(Loss::BadSubscription(_)) => {
                 self.during = "subscribe";
@@ -467,22 +475,20 @@ impl<'a> Visit<'a> {
             | Heard::Job
             | Heard::JobChanged
             | Heard::Answered(..)
-            | Heard::AnsweredLate(_)
+            | Heard::AnsweredLate(..)
             | Heard::Subscribed(_)
             | Heard::Reconnect { host: None, .. } => (),
         }
-        self.job_is_there(clock())
+        self.job_is_there(connection, clock())
     }
 
     /// Whether there is a job that a miner could be sent; it is shown.
-    fn job_is_there(&mut self, now: Instant) -> anyhow::Result<bool> {
-        let Some(open) = self.upstream.open().filter(|open| open.has_work(now)) else {
+    fn job_is_there(&mut self, connection: &Connection, now: Instant) -> anyhow::Result<bool> {
+        let job = connection.jobs.latest();
+        let Some(job) = job.filter(|_| connection.has_work(now)) else {
             return Ok(false);
         };
-        let Some(job) = open.jobs.latest() else {
-            return Ok(false);
-        };
-        let difficulty = open
+        let difficulty = connection
             .difficulty()
             .map_or("1 (not named)".into(), |it| it.to_string());
         let text = format!(
@@ -490,14 +496,14 @@ impl<'a> Visit<'a> {
             network_difficulty(job.notify.nbits),
             job.notify.branches.len()
         );
-        let took = open.age(now);
+        let took = connection.age(now);
         (self.tell)(Found::Step(Step {
             name: "first job",
             ok: true,
             took,
             text,
         }))?;
-        let asked = open.difficulty().unwrap_or(Difficulty::ONE);
+        let asked = connection.difficulty().unwrap_or(Difficulty::ONE);
         let unpaid: f64 = self.limits.unpaid(asked);
         if unpaid > 0.0 {
             let told = self.limits.hold(asked).for_miner();

@@ -184,6 +184,7 @@ impl Reader<'_> {
             stall,
             answer,
             job,
+            members: 1,
         };
         self.warn_of_repeated(keys, &pool);
         Some(pool)

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::config::Change;
 use crate::core::event::CloseReason;
-use crate::core::pool::connection::Loss;
 use crate::core::pool::health::Outage;
+use crate::core::pool::loss::Loss;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{
@@ -138,11 +138,15 @@ pub enum Fact {
     PoolDialing {
         /// Its name.
         conn: PoolConn,
+        /// Whose it is, if it is one miner's alone.
+        miner: Option<MinerId>,
     },
     /// A miner is authorized at a pool.
     PoolReady {
         /// The connection.
         conn: PoolConn,
+        /// Whose it is, if it is one miner's alone.
+        miner: Option<MinerId>,
         /// As whom.
         user: String,
         /// What the pool gave it as extranonce1.
@@ -156,6 +160,8 @@ pub enum Fact {
     PoolLost {
         /// The connection.
         conn: PoolConn,
+        /// Whose it is, if it is one miner's alone.
+        miner: Option<MinerId>,
         /// Why.
         reason: Loss,
         /// Shares that were waiting for an answer.
@@ -195,6 +201,8 @@ pub enum Fact {
     PoolMessageBad {
         /// The connection.
         conn: PoolConn,
+        /// Whose it is, if it is one miner's alone.
+        miner: Option<MinerId>,
         /// What was wrong.
         problem: String,
     },
@@ -202,6 +210,8 @@ pub enum Fact {
     PoolMessage {
         /// The connection.
         conn: PoolConn,
+        /// Whose it is, if it is one miner's alone.
+        miner: Option<MinerId>,
         /// The text.
         text: String,
     },
@@ -209,6 +219,8 @@ pub enum Fact {
     PoolReconnect {
         /// The connection.
         conn: PoolConn,
+        /// Whose it is, if it is one miner's alone.
+        miner: Option<MinerId>,
         /// After this pause.
         wait: Duration,
     },
@@ -216,6 +228,8 @@ pub enum Fact {
     PoolRedirectRefused {
         /// The connection.
         conn: PoolConn,
+        /// Whose it is, if it is one miner's alone.
+        miner: Option<MinerId>,
         /// Where it wanted us to go.
         host: String,
     },
@@ -230,6 +244,8 @@ pub enum Fact {
     JobReceived {
         /// The connection.
         conn: PoolConn,
+        /// Whose it is, if it is one miner's alone.
+        miner: Option<MinerId>,
         /// The pool's name for it.
         pool_job: String,
         /// Whether earlier jobs are stale.

@@ -1,10 +1,10 @@
-//! One miner's life, from its connection to its end: the handshake on its side, its two pool
-//! connections, and what ends it. Its work and its shares are in the files beside this one.
+//! One miner's life, from its connection to its end: the handshake on its side, and what ends it. Its lines to the
+//! pools, its work and its shares are in the files beside this one.
 
 pub mod fallback;
 mod follow;
+mod lines;
 mod place;
-mod pools;
 pub mod session;
 mod shares;
 pub mod view;
@@ -14,13 +14,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, PoolConfig};
+use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, ShareResult, TurnedAway};
+use crate::core::groups::GroupId;
 use crate::core::miner::session::{Authorization, Session};
-use crate::core::pool::connection::open::Open;
-use crate::core::pool::connection::{Identity, Upstream};
+use crate::core::pool::connection::Connection;
 use crate::core::pool::health::Health;
 use crate::core::pool::verdict::LastAnswers;
 use crate::core::split::schedule::{Rules, Schedule};
@@ -28,13 +28,13 @@ use crate::core::stats::meter::Meter;
 use crate::core::stats::recent::RecentShares;
 use crate::core::stats::tally::{ByReason, Tally};
 use crate::core::turn::Turn;
-use crate::core::work::jobs::SentJobs;
+use crate::core::work::jobs::{SeenShares, SentJobs, Serial};
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
-    Allowance, Client, Difficulty, LinkId, MinerId, Now, PerPool, PoolSlot, Rate, VersionMask,
-    When, later,
+    Allowance, Difficulty, LineId, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot, Rate,
+    VersionMask, When, later,
 };
 
 /// How many lines that are no messages a miner may send before it is cut off. What it sends in between changes nothing,
@@ -57,15 +57,20 @@ pub struct Miner {
     pub(super) peer: SocketAddr,
     pub(super) opened: Now,
     pub(super) session: Session,
-    pub(super) upstreams: PerPool<Upstream>,
-    /// Connections that were replaced and still answer for the shares and jobs they gave out.
-    retiring: Vec<Retiring>,
+    /// What leads it to each pool, once it has asked to be authorized.
+    pub(super) lines: PerPool<Option<LineId>>,
+    /// With whom it shares these, where pools are shared.
+    group: Option<GroupId>,
     /// How the present attempt to authorize stands at each pool.
-    trials: PerPool<Trial>,
+    pub(super) trials: PerPool<Trial>,
     pub(super) schedule: Schedule,
     /// What each pool said to its last shares.
     pub(super) last_answers: PerPool<LastAnswers>,
     sent: SentJobs,
+    /// The newest job of each pool that it was sent.
+    newest: PerPool<Option<(PoolConn, Serial)>>,
+    /// Its shares, to find duplicates.
+    seen: PerPool<SeenShares>,
     /// What the miner was told last.
     pub(super) told_difficulty: Option<Difficulty>,
     told_mask: Option<VersionMask>,
@@ -77,18 +82,13 @@ pub struct Miner {
     follow: follow::Follow,
     last_work: Option<Instant>,
     /// Since when no pool has work for it.
-    idle_since: Option<Instant>,
-    /// Whether its last job is one that keeps it quiet while no pool has work.
-    parked: bool,
+    idle: Option<Idle>,
     /// Submits that may come at once.
     tokens: f64,
     tokens_at: Instant,
     limited: bool,
     useless: Allowance,
-    /// It has to go, as soon as its shares are answered, at the latest then.
-    leaving: Option<Instant>,
-    /// Its connection is being closed; the end is awaited.
-    closing: bool,
+    pub(super) life: Life,
     pub(super) stats: MinerStats,
 }
 
@@ -121,22 +121,41 @@ impl MinerStats {
     }
 }
 
-/// A replaced connection.
-#[derive(Debug)]
-struct Retiring {
-    open: Box<Open>,
-    /// Until when it takes shares, or the first of those that wait is answered.
-    until: Instant,
-    takes_no_more: bool,
+/// How far a miner's life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It is served.
+    Here,
+    /// It has to go, as soon as its shares are answered, at the latest then.
+    Leaving(Instant),
+    /// Its connection is closed; only the end is awaited.
+    Gone,
+}
+
+/// A time without work.
+#[derive(Clone, Copy, Debug)]
+struct Idle {
+    since: Instant,
+    /// Whether its last job is one that keeps it quiet meanwhile.
+    parked: bool,
 }
 
 /// How one attempt to authorize the worker at a pool went.
 #[derive(Clone, Debug, Default, PartialEq)]
-enum Trial {
+pub(super) enum Trial {
     #[default]
     Pending,
     Unreachable,
     Refused(Reject),
+}
+
+impl Idle {
+    fn since(since: Instant) -> Self {
+        Self {
+            since,
+            parked: false,
+        }
+    }
 }
 
 impl Miner {
@@ -147,27 +166,27 @@ impl Miner {
             peer,
             opened: now,
             session: Session::default(),
-            upstreams: PerPool::from_fn(|slot| Upstream::new(Client::Miner(id), slot)),
-            retiring: Vec::new(),
+            lines: PerPool::default(),
+            group: None,
             trials: PerPool::default(),
             schedule: Schedule::new(index, now.at),
             last_answers: PerPool::default(),
             sent: SentJobs::default(),
+            newest: PerPool::default(),
+            seen: PerPool::default(),
             told_difficulty: None,
             told_mask: None,
             owes_extranonce: false,
             other_size: None,
             follow: follow::Follow::default(),
             last_work: None,
-            idle_since: None,
-            parked: false,
+            idle: None,
             // As much as the limit allows; it is cut to that at the first submit.
             tokens: f64::INFINITY,
             tokens_at: now.at,
             limited: false,
             useless: Allowance::full(USELESS, now.at),
-            leaving: None,
-            closing: false,
+            life: Life::Here,
             stats: MinerStats {
                 all: Tally::default(),
                 by_pool: PerPool::default(),
@@ -179,44 +198,9 @@ impl Miner {
         }
     }
 
-    /// As whom it is introduced to a pool, once it has been accepted.
-    pub fn introduction(&self, pool: &PoolConfig) -> Option<Identity> {
-        let accepted = self.session.is_authorized();
-        accepted.then(|| self.session.identity(pool))
-    }
-
-    /// Whether the pool has refused the miner's worker and not accepted it since.
-    pub fn is_refused(&self, slot: PoolSlot) -> bool {
-        matches!(self.trials[slot], Trial::Refused(_)) && !self.upstreams[slot].is_ready()
-    }
-
-    /// How many shares a second it would find at a pool, by what it found lately.
-    pub fn expected_shares(&self, slot: PoolSlot, now: Instant) -> f64 {
-        let window = Duration::from_secs(600);
-        let rate = |meter: &Meter| meter.per_second(window, now).unwrap_or(0.0);
-        let credited: f64 = self.stats.work.iter().map(|(_, meter)| rate(meter)).sum();
-        let told = self.told_difficulty.map_or(0.0, |told| told.get());
-        let work = credited.max(rate(&self.stats.shares) * told);
-        let open = self.upstreams[slot].open();
-        let asked = open
-            .and_then(Open::difficulty)
-            .map_or(1.0, |asked| asked.get());
-        work / asked
-    }
-
-    /// Whether it could work for a pool now.
-    pub fn can_work_for(&self, slot: PoolSlot, now: Instant) -> bool {
-        !self.closing
-            && self.leaving.is_none()
-            && self.session.takes_jobs()
-            && self.upstreams[slot]
-                .open()
-                .is_some_and(|open| open.has_work(now))
-    }
-
     /// Takes in a line of the miner.
     pub fn on_message(&mut self, message: FromMiner, turn: &mut Turn<'_>) {
-        if self.closing {
+        if self.life == Life::Gone {
             return;
         }
         match message {
@@ -267,7 +251,7 @@ impl Miner {
 
     /// Takes in a line that is no message.
     pub fn on_malformed(&mut self, error: &DecodeError, turn: &mut Turn<'_>) {
-        if self.closing {
+        if self.life == Life::Gone {
             return;
         }
         let problem = error.to_string();
@@ -292,10 +276,10 @@ impl Miner {
 
     /// The connection is gone: lets go of everything.
     pub fn on_closed(&mut self, reason: &CloseReason, turn: &mut Turn<'_>) {
-        self.closing = true;
+        self.life = Life::Gone;
         self.account(turn.now.at, &turn.rules, turn.totals);
         self.schedule.set_turn(None, turn.now.at);
-        let unanswered = self.release_pools(turn);
+        let unanswered = self.leave_pools(turn);
         turn.report(Fact::MinerDisconnected {
             miner: self.id,
             peer: self.peer,
@@ -314,8 +298,7 @@ impl Miner {
     /// Does what is due.
     pub fn on_deadline(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now.at;
-        self.tend_pools(turn);
-        if self.closing || self.leaving.is_some() {
+        if self.life != Life::Here {
             return;
         }
         if self
@@ -340,29 +323,23 @@ impl Miner {
     /// Brings everything in line after any change: the connections, the answer to authorize, the
     /// pool that the miner works for.
     pub fn settle(&mut self, turn: &mut Turn<'_>) {
-        self.keep_connections(turn);
-        if self.closing {
-            return;
+        self.join_pools(turn);
+        match self.life {
+            Life::Here => {
+                self.answer_authorize(turn);
+                self.follow_schedule(turn);
+            }
+            Life::Leaving(deadline) => self.leave(deadline, turn),
+            Life::Gone => (),
         }
-        if let Some(deadline) = self.leaving {
-            self.leave(deadline, turn);
-            return;
-        }
-        self.answer_authorize(turn);
-        self.send_held_blocks(turn);
-        self.follow_schedule(turn);
     }
 
     /// When the miner has to be looked at.
-    pub fn next_deadline(&self, config: &Config, rules: &Rules, now: Instant) -> Option<Instant> {
-        let pools = PoolSlot::ALL.into_iter().filter_map(|slot| {
-            self.upstreams[slot].next_deadline(config.pools[slot].as_ref()?, now)
-        });
-        let retiring = self.retiring.iter().map(|retiring| retiring.until);
-        let own = match (self.closing, self.leaving) {
-            (true, _) => None,
-            (false, Some(deadline)) => Some(deadline),
-            (false, None) => [
+    pub fn next_deadline(&self, config: &Config, rules: &Rules) -> Option<Instant> {
+        match self.life {
+            Life::Gone => None,
+            Life::Leaving(deadline) => Some(deadline),
+            Life::Here => [
                 self.authorize_deadline(config),
                 self.no_work_deadline(config),
                 self.silence_deadline(),
@@ -371,14 +348,13 @@ impl Miner {
             .into_iter()
             .flatten()
             .min(),
-        };
-        pools.chain(retiring).chain(own).min()
+        }
     }
 
     /// Sends the miner away, once its shares are answered and what it is owed has been written.
     pub fn turn_away(&mut self, reason: TurnedAway, turn: &mut Turn<'_>) {
-        if self.leaving.is_none() && !self.closing {
-            self.leaving = Some(later(turn.now.at, LEAVE));
+        if self.life == Life::Here {
+            self.life = Life::Leaving(later(turn.now.at, LEAVE));
             turn.report(Fact::MinerTurnedAway {
                 miner: self.id,
                 peer: self.peer,
@@ -389,13 +365,13 @@ impl Miner {
 
     /// Closes the connection of a miner that has to go, when nothing is left to wait for.
     fn leave(&mut self, deadline: Instant, turn: &mut Turn<'_>) {
-        if self.waiting_shares() > 0 && turn.now.at < deadline {
+        if self.waiting_shares(turn) > 0 && turn.now.at < deadline {
             return;
         }
         self.give_shares_up(turn);
         self.refuse_postponed_shares(turn);
-        self.closing = true;
-        self.release_pools(turn);
+        self.life = Life::Gone;
+        self.leave_pools(turn);
         turn.out.push(Action::Close {
             link: LinkId::Miner(self.id),
         });
@@ -418,7 +394,7 @@ impl Miner {
     }
 
     fn no_work_deadline(&self, config: &Config) -> Option<Instant> {
-        self.idle_since?.checked_add(config.scheduler.no_work?)
+        self.idle?.since.checked_add(config.scheduler.no_work?)
     }
 
     /// When the miner needs a line with work again, new or not.
@@ -562,19 +538,21 @@ impl Miner {
 
     /// Answers `mining.authorize` once one pool has accepted, or all that could be reached have refused.
     fn answer_authorize(&mut self, turn: &mut Turn<'_>) {
+        let ready = |slot: PoolSlot| {
+            let connection = self.connection(&turn.pools[slot]);
+            connection.is_some_and(Connection::is_ready)
+        };
+        let accepted = PoolSlot::ALL.into_iter().any(ready);
         let Authorization::Asked(ids) = &mut self.session.authorization else {
             return;
         };
-        if PoolSlot::ALL
-            .into_iter()
-            .any(|slot| self.upstreams[slot].is_ready())
-        {
+        if accepted {
             let ids = std::mem::take(ids);
             self.session.authorization = Authorization::Accepted;
             for id in ids {
                 self.reply(id, Reply::True, turn);
             }
-            self.idle_since = Some(turn.now.at);
+            self.idle = Some(Idle::since(turn.now.at));
             turn.report(Fact::MinerAuthorized {
                 miner: self.id,
                 peer: self.peer,
@@ -618,9 +596,11 @@ impl Miner {
     fn on_suggest(&mut self, id: RequestId, difficulty: Difficulty, turn: &mut Turn<'_>) {
         self.session.suggested = Some(difficulty);
         for slot in PoolSlot::ALL {
-            if let Some(open) = self.upstreams[slot].open_mut() {
-                let facts = &mut turn.pools[slot].facts;
-                open.suggest(difficulty, facts, turn.now.at, turn.out);
+            let (pool, mut moment) = turn.pool(slot);
+            // What one member suggests is not for the others.
+            let own = self.lines[slot].filter(|line| pool.whose(*line) == Some(self.id));
+            if let Some(conn) = own.and_then(|line| pool.standing(line)).map(|it| it.conn) {
+                pool.talk(conn, &mut moment, |it, talk| it.suggest(difficulty, talk));
             }
         }
         self.reply(id, Reply::True, turn);

@@ -1,5 +1,7 @@
-//! What is known of a pool as a whole: facts that outlive connections, the gate for dials, its health.
-//! One connection's life is in [`connection`].
+//! One of the two pools: what is known of it, its health, its lines and the connections on them.
+//!
+//! A [line](line) brings its members to one connection after the other; a [connection] stands for a while. The pool
+//! owns both, with dials, back-off and verdicts; a miner only knows its line.
 
 pub mod addresses;
 pub mod blocks;
@@ -8,37 +10,43 @@ pub mod dialer;
 pub mod extras;
 pub mod facts;
 pub mod health;
-pub mod probe;
-mod scout;
-pub mod survey;
+pub mod line;
+pub mod look;
+pub mod loss;
+pub mod shares;
 pub mod verdict;
 pub mod version_form;
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
-use crate::core::action::{Action, DialTarget};
-use crate::core::pool::addresses::Sites;
+use crate::core::action::DialTarget;
+use crate::core::fact::Fact;
+use crate::core::moment::Moment;
+use crate::core::pool::addresses::Addresses;
 use crate::core::pool::blocks::HeldBlocks;
-use crate::core::pool::connection::open::Step;
-use crate::core::pool::connection::{Loss, Talk, Upstream};
-use crate::core::pool::dialer::Dialer;
+use crate::core::pool::connection::{Connection, Identity, Talk, WaitingShare};
+use crate::core::pool::dialer::{Dial, Dialer, Ended};
 use crate::core::pool::facts::PoolFacts;
-use crate::core::pool::health::{Health, Outage};
-use crate::core::pool::survey::Survey;
+use crate::core::pool::health::{Health, Outage, Stage};
+use crate::core::pool::line::{Line, Look, MOST_RETIRED, Purpose};
+use crate::core::pool::look::{AddressLook, Survey};
+use crate::core::pool::loss::{Loss, Step};
 use crate::core::pool::verdict::news::{Left, News};
 use crate::core::pool::verdict::{Answers, Flaw};
 use crate::core::pool::version_form::Forms;
 use crate::core::stats::meter::Meter;
-use crate::core::work::handed_out::Templates;
 use crate::random::Random;
 use crate::stratum::job::Notify;
-use crate::units::{Client, Now, PoolSlot, When};
+use crate::stratum::reject::RejectReason;
+use crate::units::{LineId, MinerId, Now, PoolConn, PoolSlot, When, later};
 
 /// After so many failed looks at a pool that was never reached nobody waits for it. One failure may
 /// be a pool that has just started (compat Q8).
-const ENOUGH_PROBES: u32 = 2;
+const ENOUGH_LOOKS: u32 = 2;
 
 /// Nobody waits longer for a pool that does not even refuse: miners give up soon.
 const LONGEST_SEARCH: Duration = Duration::from_secs(5);
@@ -46,12 +54,28 @@ const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 /// How long a pool that has authorized miners may take to give the first job.
 const PATIENCE_FOR_JOB: Duration = Duration::from_secs(30);
 
+/// How long a replaced connection still takes the shares of its jobs. Their answers may take as long as any.
+const RETIREMENT: Duration = Duration::from_secs(5);
+
 /// How much a new answer weighs in the average of the latency.
 const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 
 /// One of the two pools.
 #[derive(Debug)]
 pub struct Pool {
+    slot: PoolSlot,
+    /// What leads to connections.
+    pub lines: BTreeMap<LineId, Line>,
+    /// The connections that stand, replaced ones too.
+    pub connections: BTreeMap<PoolConn, Box<Connection>>,
+    last_line: u64,
+    last_connection: u64,
+    /// Shares on connections that were given up, which are to be answered.
+    pub orphans: Vec<(WaitingShare, RejectReason)>,
+    /// The proxy's own line to the address in use: whether it can be reached.
+    pub reach: LineId,
+    /// The look at the first address while a backup is in use.
+    pub return_look: Option<AddressLook>,
     /// What is known of it.
     pub facts: PoolFacts,
     /// How well the forms of version bits work at its address.
@@ -59,7 +83,7 @@ pub struct Pool {
     /// Block candidates that wait for it to come back.
     pub blocks: HeldBlocks,
     /// How often a look at it has failed since its address was set.
-    pub probe_failures: u32,
+    pub failed_looks: u32,
     /// Since when it is looked for, as long as nothing is known of it.
     pub sought: Option<Instant>,
     /// Its latest job as it was told to some connection.
@@ -70,10 +94,8 @@ pub struct Pool {
     pub latency: Option<f64>,
     /// Its words when it last refused to authorize a worker; `None` once it has accepted one.
     pub refusal: Option<String>,
-    /// The proxy's own short connections to it.
-    pub probe: Upstream,
     /// Which of its addresses is in use.
-    pub sites: Sites,
+    pub addresses: Addresses,
     /// Shares that it answered in the last minutes.
     pub answered: Meter,
     /// Shares that were sent to it and got no answer, for whatever reason.
@@ -111,25 +133,33 @@ pub struct Pool {
 impl Pool {
     /// A pool of which `facts` are remembered.
     pub fn new(slot: PoolSlot, facts: PoolFacts, now: Now) -> Self {
+        let reach = LineId(1);
         Self {
+            slot,
+            lines: BTreeMap::from([(reach, Line::new(Purpose::Look(Look::Reach)))]),
+            connections: BTreeMap::new(),
+            last_line: reach.0,
+            last_connection: 0,
+            orphans: Vec::new(),
+            reach,
+            return_look: None,
             facts,
             forms: Forms::default(),
             blocks: HeldBlocks::default(),
-            probe_failures: 0,
+            failed_looks: 0,
             sought: None,
             latest: None,
             job_at: None,
             latency: None,
             refusal: None,
-            probe: Upstream::new(Client::Probe, slot),
-            sites: Sites::new(slot, now.at),
+            addresses: Addresses::new(now.at),
             answered: Meter::new(now.at),
             lost: Meter::new(now.at),
             answers: Answers::default(),
             news: News::default(),
             left: None,
             told_flaw: None,
-            survey: Survey::new(slot),
+            survey: Survey::default(),
             down_at: None,
             ready: 0,
             working: 0,
@@ -142,28 +172,422 @@ impl Pool {
         }
     }
 
-    /// What a conversation with this pool needs, and the probe, which may be the one that talks.
-    pub fn talk<'a>(
-        &'a mut self,
-        templates: &'a Templates,
-        now: Now,
-        out: &'a mut Vec<Action>,
-    ) -> (Talk<'a>, &'a mut Upstream) {
-        let talk = Talk {
+    /// A new line without members.
+    pub fn add_line(&mut self, purpose: Purpose) -> LineId {
+        self.last_line += 1;
+        let id = LineId(self.last_line);
+        self.lines.insert(id, Line::new(purpose));
+        id
+    }
+
+    /// The lines that have members.
+    pub fn mining_lines(&self) -> Vec<LineId> {
+        let lines = self.lines.iter();
+        let lines = lines.filter(|(_, line)| line.purpose == Purpose::Mining);
+        lines.map(|(id, _)| *id).collect()
+    }
+
+    /// The line that tries next while nobody has work, each time another one.
+    pub fn next_to_attempt(&self) -> Option<LineId> {
+        let last = self.dialer.last().unwrap_or(LineId(0));
+        let after = (Bound::Excluded(last), Bound::Unbounded);
+        let mut in_turn = self.lines.range(after).chain(self.lines.range(..=last));
+        let may = |line: &Line| line.purpose == Purpose::Mining && line.may_attempt();
+        in_turn.find_map(|(id, line)| may(line).then_some(*id))
+    }
+
+    /// Which of the two it is.
+    pub fn slot(&self) -> PoolSlot {
+        self.slot
+    }
+
+    /// Lets a miner join its group's line, or gives it one of its own.
+    pub fn join(&mut self, miner: MinerId, of_group: Option<&mut Option<LineId>>) -> LineId {
+        let known = of_group.as_deref().copied().flatten();
+        let known = known.filter(|line| self.lines.contains_key(line));
+        let id = known.unwrap_or_else(|| self.add_line(Purpose::Mining));
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.members.insert(miner);
+        }
+        if let Some(of_group) = of_group {
+            *of_group = Some(id);
+        }
+        id
+    }
+
+    /// Asks for a connection at the pool's gate.
+    pub fn queue(&mut self, line: LineId) {
+        if let Some(dial) = self.want(line) {
+            self.dialer.queue(dial);
+        }
+    }
+
+    /// Has a line want a connection; its name, for the gate.
+    pub fn want(&mut self, line: LineId) -> Option<Dial> {
+        let state = self.lines.get_mut(&line)?;
+        self.last_connection += 1;
+        let (slot, number) = (self.slot, self.last_connection);
+        let conn = PoolConn { slot, number };
+        state.queue(conn);
+        Some(Dial { conn, line })
+    }
+
+    /// Goes to the pool's gate, or stands by while nobody has work there.
+    pub fn dial(&mut self, line: LineId) {
+        if self.dialer.is_open() {
+            self.queue(line);
+        } else if let Some(line) = self.lines.get_mut(&line) {
+            line.stand_by();
+        }
+    }
+
+    /// The connection that a line stands on.
+    pub fn standing(&self, line: LineId) -> Option<&Connection> {
+        let conn = self.lines.get(&line)?.standing()?;
+        self.connections.get(&conn).map(|it| &**it)
+    }
+
+    /// The connection that a line stands on, to be changed.
+    pub fn standing_mut(&mut self, line: LineId) -> Option<&mut Connection> {
+        let conn = self.lines.get(&line)?.standing()?;
+        self.connections.get_mut(&conn).map(|it| &mut **it)
+    }
+
+    /// Whether a line stands on an authorized connection.
+    pub fn is_ready(&self, line: LineId) -> bool {
+        self.standing(line).is_some_and(|it| it.is_ready())
+    }
+
+    /// How far a line's connection is. `refused`: whether the pool refused to authorize the worker.
+    pub fn stage(&self, line: Option<LineId>, refused: bool) -> Stage {
+        let Some((id, line)) = line.and_then(|id| Some((id, self.lines.get(&id)?))) else {
+            return Stage::Idle;
+        };
+        if line.is_idle() {
+            return Stage::Idle;
+        }
+        if line.waits() {
+            return if refused {
+                Stage::Refused
+            } else {
+                Stage::Waiting
+            };
+        }
+        match self.standing(id) {
+            None => Stage::Connecting,
+            Some(connection) if connection.is_ready() => Stage::Ready,
+            Some(_) => Stage::Handshake,
+        }
+    }
+
+    /// Whose line it is, if it is one miner's alone.
+    pub fn whose(&self, line: LineId) -> Option<MinerId> {
+        let members = &self.lines.get(&line)?.members;
+        members.first().filter(|_| members.len() == 1).copied()
+    }
+
+    /// The connections on which a line's members have jobs, replaced ones too.
+    pub fn connections_of(&self, line: LineId) -> impl Iterator<Item = PoolConn> + use<> {
+        let line = self.lines.get(&line);
+        let retired = line.map(|line| line.retired.clone()).unwrap_or_default();
+        let standing = line.and_then(Line::standing);
+        standing.into_iter().chain(retired)
+    }
+
+    /// The connection has been made: the handshake begins. `false` if it is not wanted any more.
+    pub fn begin(
+        &mut self,
+        Dial { conn, line }: Dial,
+        identity: Identity,
+        moment: &mut Moment<'_>,
+    ) -> bool {
+        let wanted = self.lines.get_mut(&line).is_some_and(|it| it.stands(conn));
+        if wanted {
+            let purpose = self.lines.get(&line).map(|line| line.purpose);
+            let (return_look, survey) = (&mut self.return_look, &mut self.survey);
+            let own = Place {
+                facts: &mut self.facts,
+                latest: &mut self.latest,
+            };
+            let mut talk = place(purpose, own, return_look, survey).talk(moment);
+            let connection = Connection::begin(conn, line, identity, &mut talk);
+            self.connections.insert(conn, Box::new(connection));
+        }
+        wanted
+    }
+
+    /// Has a connection act. A replaced one teaches nothing: the pool may be another one by now.
+    pub fn talk<T>(
+        &mut self,
+        conn: PoolConn,
+        moment: &mut Moment<'_>,
+        act: impl FnOnce(&mut Connection, &mut Talk<'_>) -> T,
+    ) -> Option<T> {
+        let connection = self.connections.get_mut(&conn)?;
+        if connection.is_retired() {
+            let (mut facts, mut latest) = (self.facts, self.latest.clone());
+            let place = Place {
+                facts: &mut facts,
+                latest: &mut latest,
+            };
+            return Some(act(connection, &mut place.talk(moment)));
+        }
+        let purpose = self.lines.get(&connection.line).map(|line| line.purpose);
+        let own = Place {
             facts: &mut self.facts,
             latest: &mut self.latest,
-            templates,
-            now: now.at,
-            out,
         };
-        (talk, &mut self.probe)
+        let place = place(purpose, own, &mut self.return_look, &mut self.survey);
+        Some(act(connection, &mut place.talk(moment)))
+    }
+
+    /// Where a line's connections are dialled; `config` is the pool at the address in use.
+    pub fn target_of(&self, line: LineId, config: Option<&PoolConfig>) -> Option<Arc<DialTarget>> {
+        let look = match self.lines.get(&line)?.purpose {
+            Purpose::Look(Look::Return) => &self.return_look,
+            Purpose::Look(Look::Survey) => &self.survey.look,
+            Purpose::Look(Look::Reach) | Purpose::Mining => return config.map(target),
+        };
+        look.as_ref().map(|look| Arc::clone(&look.target))
+    }
+
+    /// Ends a connection that is not needed any more; how many shares wait on it.
+    fn release(&mut self, conn: PoolConn, moment: &mut Moment<'_>) -> usize {
+        let Some(connection) = self.connections.remove(&conn) else {
+            return 0;
+        };
+        if !connection.is_retired() {
+            self.let_go(&connection, moment);
+        }
+        moment.close(conn);
+        connection.pending().count()
+    }
+
+    /// A good connection is not needed any more.
+    fn let_go(&mut self, connection: &Connection, moment: &mut Moment<'_>) {
+        let line = self.lines.get(&connection.line);
+        if !connection.is_ready() || line.is_none_or(|line| line.purpose != Purpose::Mining) {
+            return;
+        }
+        if connection.has_worked() {
+            self.work_ended(false, moment.now, moment.random);
+        }
+        self.connection_ended(None, moment.now);
+    }
+
+    /// Wants no connection on a line any more and closes what stands; how many shares wait on that.
+    pub fn rest(&mut self, line: LineId, moment: &mut Moment<'_>) -> usize {
+        let Some(state) = self.lines.get_mut(&line) else {
+            return 0;
+        };
+        let (conn, standing) = (state.conn(), state.standing());
+        state.rest();
+        if let Some(conn) = conn {
+            self.dialer.ended(conn, Ended::Again, moment.now.at);
+        }
+        standing.map_or(0, |conn| self.release(conn, moment))
+    }
+
+    /// Closes all connections of a line and forgets it; how many shares wait on them.
+    pub fn remove_line(&mut self, line: LineId, moment: &mut Moment<'_>) -> usize {
+        let mut waiting = self.rest(line, moment);
+        let removed = self.lines.remove(&line);
+        for conn in removed.map(|line| line.retired).unwrap_or_default() {
+            waiting += self.release(conn, moment);
+        }
+        waiting
+    }
+
+    /// A miner has left. A line on which nobody works is closed; how many of the miner's shares wait for an answer.
+    pub fn leave(&mut self, line: LineId, miner: MinerId, moment: &mut Moment<'_>) -> usize {
+        let Some(state) = self.lines.get_mut(&line) else {
+            return 0;
+        };
+        state.members.remove(&miner);
+        if state.members.is_empty() {
+            return self.remove_line(line, moment);
+        }
+        let connections = self.connections_of(line);
+        let connections = connections.filter_map(|conn| self.connections.get(&conn));
+        connections.map(|it| it.pending_of(miner).count()).sum()
+    }
+
+    /// Has a new connection replace the present one, which is kept for the shares of its jobs.
+    pub fn renew(&mut self, line: LineId, moment: &mut Moment<'_>) {
+        let Some(state) = self.lines.get_mut(&line).filter(|line| !line.is_idle()) else {
+            return;
+        };
+        let standing = state.standing();
+        state.reset(Duration::ZERO, moment.now.at);
+        self.retire(line, standing, moment);
+    }
+
+    /// Nobody is to work for the pool any more: what stands is kept for the shares of its jobs.
+    pub fn dismiss(&mut self, line: LineId, moment: &mut Moment<'_>) {
+        let Some(state) = self.lines.get_mut(&line) else {
+            return;
+        };
+        let standing = state.standing();
+        state.rest();
+        self.retire(line, standing, moment);
+    }
+
+    /// The pool wants a line's connection to be made anew after a pause.
+    pub fn sent_away(&mut self, line: LineId, pause: Duration, moment: &mut Moment<'_>) {
+        let now = moment.now.at;
+        let proven = self.standing(line).is_some_and(|it| it.is_proven(now));
+        let Some(state) = self.lines.get_mut(&line) else {
+            return;
+        };
+        let standing = state.standing();
+        state.sent_away(pause, proven, now);
+        self.retire(line, standing, moment);
+    }
+
+    /// Keeps a replaced connection for the shares of its jobs.
+    fn retire(&mut self, line: LineId, conn: Option<PoolConn>, moment: &mut Moment<'_>) {
+        let Some(mut connection) = conn.and_then(|conn| self.connections.remove(&conn)) else {
+            return;
+        };
+        let conn = connection.conn;
+        if !connection.is_ready() {
+            moment.close(conn);
+            return;
+        }
+        self.let_go(&connection, moment);
+        connection.retire(later(moment.now.at, RETIREMENT));
+        self.connections.insert(conn, connection);
+        let Some(state) = self.lines.get_mut(&line) else {
+            return;
+        };
+        state.retired.push(conn);
+        if state.retired.len() > MOST_RETIRED {
+            // One on which nobody waits, or the oldest.
+            let idle = |conn: &PoolConn| {
+                let connection = self.connections.get(conn);
+                connection.is_none_or(|it| it.pending().next().is_none())
+            };
+            let older = state.retired.iter().take(MOST_RETIRED);
+            let index = older.clone().position(idle).unwrap_or(0);
+            let old = state.retired.remove(index);
+            self.bury(old, RejectReason::PoolLost);
+            moment.close(old);
+        }
+    }
+
+    /// A replaced connection is over: what still waits on it is not answered any more.
+    pub fn end_retired(&mut self, conn: PoolConn, reason: RejectReason) {
+        let line = self.connections.get(&conn).map(|it| it.line);
+        if let Some(line) = line.and_then(|line| self.lines.get_mut(&line)) {
+            line.retired.retain(|other| *other != conn);
+        }
+        self.bury(conn, reason);
+    }
+
+    /// Forgets a connection that is gone; its shares are to be answered.
+    pub fn bury(&mut self, conn: PoolConn, reason: RejectReason) {
+        if let Some(mut connection) = self.connections.remove(&conn) {
+            let shares = connection.take_pending().into_iter();
+            self.orphans.extend(shares.map(|share| (share, reason)));
+        }
+    }
+
+    /// A line's connection failed, or could not be made.
+    pub fn fail(&mut self, line: LineId, conn: PoolConn, loss: &Loss, moment: &mut Moment<'_>) {
+        let now = moment.now.at;
+        self.dialer.ended(conn, loss.ended(), now);
+        let failures = self.lines.get(&line).map_or(0, Line::failures);
+        if matches!(loss, Loss::Closed(_)) {
+            self.talk(conn, moment, |it, talk| {
+                it.suspect_extras(failures, talk.facts, now)
+            });
+        }
+        let connection = self.connections.get(&conn);
+        let proven = connection.is_some_and(|it| it.is_proven(now));
+        let unanswered = connection.map_or(0, |it| it.pending().count());
+        if let Some(line) = self.lines.get_mut(&line) {
+            line.fail(loss, proven, now, moment.random);
+        }
+        moment.report(Fact::PoolLost {
+            conn,
+            miner: self.whose(line),
+            reason: loss.clone(),
+            unanswered,
+        });
+        self.tell_failed(conn, loss, moment);
+    }
+
+    /// Tells what a connection found out about the pool.
+    pub fn tell_learnt(&self, before: PoolFacts, moment: &mut Moment<'_>) {
+        let facts = self.facts;
+        let news = (facts.e2_size, facts.mask) != (before.e2_size, before.mask);
+        if let Some(e2_size) = facts.e2_size.filter(|_| news) {
+            moment.report(Fact::PoolLearnt {
+                slot: self.slot,
+                e2_size,
+                mask: facts.mask,
+            });
+        }
+    }
+
+    /// Notes when a pool sent a job: one that is new to all, or one that a connection was told.
+    pub fn note_job(
+        &mut self,
+        conn: PoolConn,
+        before: Option<&Arc<Notify>>,
+        is_job: bool,
+        now: Now,
+    ) {
+        if is_job || before.map(Arc::as_ptr) != self.latest.as_ref().map(Arc::as_ptr) {
+            if let Some(job) = &self.latest {
+                let opened = self.connections.get(&conn).map_or(now.at, |it| it.opened());
+                self.news.hear(job, opened, now);
+            }
+            self.job_at = Some(now.into());
+        }
+    }
+
+    /// Sends block candidates that could not be sent before, or were not answered, on connections that can take them.
+    pub fn send_held_blocks(&mut self, moment: &mut Moment<'_>) {
+        if !self.blocks.take_stirred() {
+            return;
+        }
+        for connection in self.connections.values_mut() {
+            let mining = self.lines.get(&connection.line);
+            let mining = mining.is_some_and(|line| line.purpose == Purpose::Mining);
+            if mining && connection.is_ready() && !connection.is_retired() {
+                connection.submit_held(&mut self.blocks, moment.now.at, moment.out);
+            }
+        }
+    }
+
+    /// A new connection where the present one leaves shares unanswered.
+    pub fn renew_unanswered(&mut self, line: LineId, moment: &mut Moment<'_>) {
+        let standing = self.standing(line);
+        if standing.is_some_and(|it| it.unanswered_since().is_some()) {
+            self.renew(line, moment);
+        }
+    }
+
+    /// When something has to be looked at on a line.
+    pub fn line_deadline(
+        &self,
+        line: LineId,
+        limits: &PoolConfig,
+        now: Instant,
+    ) -> Option<Instant> {
+        let pause = self.lines.get(&line)?.next_deadline();
+        let connections = self.connections_of(line);
+        let connections = connections.filter_map(|conn| self.connections.get(&conn));
+        let due = connections.filter_map(|it| it.next_deadline(limits, now));
+        due.chain(pause).min()
     }
 
     /// Whether a miner need not wait for this pool before it is told its extranonce: it is known, or
     /// was looked for in vain.
     pub fn is_known(&self, now: Instant) -> bool {
         self.facts.e2_size.is_some()
-            || self.probe_failures >= ENOUGH_PROBES
+            || self.failed_looks >= ENOUGH_LOOKS
             || self.given_up().is_some_and(|until| until <= now)
     }
 
@@ -176,7 +600,7 @@ impl Pool {
     /// Another pool stands behind the name from now on.
     pub fn forget_address(&mut self) {
         self.forms = Forms::default();
-        self.probe_failures = 0;
+        self.failed_looks = 0;
         self.sought = None;
         self.latest = None;
         self.job_at = None;
@@ -193,8 +617,39 @@ impl Pool {
         self.latency = Some(before + (latency - before) * LATENCY_WEIGHT);
     }
 
+    /// Notes that a connection became authorized, and tells it if the pool is up only now.
+    pub fn tell_ready(&mut self, moment: &mut Moment<'_>) -> bool {
+        self.blocks.stir();
+        let came_up = self.connection_ready(moment.now);
+        if came_up && !self.is_set_aside() {
+            moment.report(Fact::PoolUp { slot: self.slot });
+        }
+        came_up
+    }
+
+    /// Notes that a connection failed or could not be made, and tells it if the pool is down only now.
+    fn tell_failed(&mut self, conn: PoolConn, loss: &Loss, moment: &mut Moment<'_>) {
+        let connection = self.connections.get(&conn);
+        let (worked, ready) =
+            connection.map_or((false, false), |it| (it.has_worked(), it.is_ready()));
+        if worked {
+            self.work_ended(true, moment.now, moment.random);
+        }
+        let down = if ready {
+            self.connection_ended(Some(loss), moment.now)
+        } else {
+            self.attempt_failed(loss, moment.now)
+        };
+        if down && !self.is_set_aside() {
+            moment.report(Fact::PoolDown {
+                slot: self.slot,
+                reason: Outage::Lost(loss.clone()),
+            });
+        }
+    }
+
     /// Notes that a connection became authorized; whether the pool is up only now.
-    pub fn connection_ready(&mut self, now: Now) -> bool {
+    fn connection_ready(&mut self, now: Now) -> bool {
         self.ready += 1;
         if self.working == 0 {
             self.jobless_since.get_or_insert(now);
@@ -205,7 +660,7 @@ impl Pool {
 
     /// Notes that an authorized connection ended, by the pool's fault if there is one; whether the pool is down only
     /// now.
-    pub fn connection_ended(&mut self, fault: Option<&Loss>, now: Now) -> bool {
+    fn connection_ended(&mut self, fault: Option<&Loss>, now: Now) -> bool {
         self.ready = self.ready.saturating_sub(1);
         if self.ready == 0 {
             self.jobless_since = None;
@@ -225,7 +680,7 @@ impl Pool {
     }
 
     /// Notes that an attempt to reach it failed; whether the pool is down only now.
-    pub fn attempt_failed(&mut self, loss: &Loss, now: Now) -> bool {
+    fn attempt_failed(&mut self, loss: &Loss, now: Now) -> bool {
         if let Loss::Refused(Step::Authorize, reject) = loss {
             self.refusal = Some(reject.message.to_string());
         }
@@ -251,7 +706,7 @@ impl Pool {
     }
 
     /// Notes that a connection that had work ended; `failed`: not because we let go of it.
-    pub fn work_ended(&mut self, failed: bool, now: Now, random: &mut Random) {
+    fn work_ended(&mut self, failed: bool, now: Now, random: &mut Random) {
         self.working = self.working.saturating_sub(1);
         if self.working == 0 {
             self.dialer.closes(failed, now.at, random);
@@ -348,6 +803,47 @@ impl Pool {
             self.trouble = None;
         }
         changed
+    }
+}
+
+/// What is known of the address that a line leads to. `own`: of the one in use.
+fn place<'a>(
+    purpose: Option<Purpose>,
+    own: Place<'a>,
+    return_look: &'a mut Option<AddressLook>,
+    survey: &'a mut Survey,
+) -> Place<'a> {
+    let look = match purpose {
+        Some(Purpose::Look(Look::Return)) => return_look.as_mut(),
+        Some(Purpose::Look(Look::Survey)) => survey.look.as_mut(),
+        Some(Purpose::Look(Look::Reach) | Purpose::Mining) | None => None,
+    };
+    match look {
+        Some(look) => Place {
+            facts: &mut look.facts,
+            latest: &mut look.latest,
+        },
+        None => own,
+    }
+}
+
+/// What is known of one address.
+struct Place<'a> {
+    facts: &'a mut PoolFacts,
+    latest: &'a mut Option<Arc<Notify>>,
+}
+
+impl<'a> Place<'a> {
+    fn talk<'b>(self, moment: &'b mut Moment<'_>) -> Talk<'b>
+    where
+        'a: 'b,
+    {
+        Talk {
+            facts: self.facts,
+            latest: self.latest,
+            now: moment.now.at,
+            out: moment.out,
+        }
     }
 }
 

@@ -9,14 +9,13 @@ use crate::config::DifficultyLimits;
 use crate::core::Core;
 use crate::core::miner::view::MinerView;
 use crate::core::payout::Payout;
-use crate::core::pool::connection::open::Open;
 use crate::core::pool::facts::PoolFacts;
 use crate::core::pool::health::{Health, Outage};
 use crate::core::pool::verdict::Flaw;
 use crate::core::stats::departed::Departed;
 use crate::core::stats::totals::{PoolTotals, Totals};
 use crate::core::work::extranonce::SizeHabits;
-use crate::core::work::handed_out::HandedOut;
+use crate::core::work::handed_out::KeptWork;
 use crate::stratum::job::network_difficulty;
 use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
 
@@ -34,8 +33,8 @@ pub struct Memory {
     /// Where each pool's earnings go, and whether the owner has seen it.
     pub payouts: PerPool<Payout>,
     /// Which work was handed out. A file of an older version does not say.
-    #[serde(default = "HandedOut::unknown")]
-    pub handed_out: HandedOut,
+    #[serde(default = "KeptWork::unknown")]
+    pub handed_out: KeptWork,
 }
 
 impl Memory {
@@ -209,7 +208,7 @@ impl Core {
         let miners: Vec<_> = self
             .miners
             .values()
-            .map(|miner| miner.view(now, &rules, &self.totals))
+            .map(|miner| miner.view(now, &rules, &self.pools, &self.totals))
             .collect();
         Snapshot {
             unix_ms: now.unix_ms,
@@ -239,7 +238,7 @@ impl Core {
             size_habits: self.size_habits.clone(),
             totals: self.totals.clone(),
             payouts: self.payouts.clone(),
-            handed_out: self.templates.handed_out(self.is_finished()),
+            handed_out: self.handed_out.kept(self.is_finished()),
         }
     }
 
@@ -257,15 +256,15 @@ impl Core {
             .zip(miners)
             .map(|(miner, view)| view.seconds[slot] - miner.schedule.time_on()[slot])
             .sum::<f64>();
-        let opens = || {
-            self.miners
-                .values()
-                .filter_map(|miner| miner.upstreams[slot].open())
+        let difficulties = || {
+            let lines = pool.lines.values().filter(|line| !line.members.is_empty());
+            let standing = lines.filter_map(|line| pool.connections.get(&line.standing()?));
+            standing.filter_map(|connection| connection.difficulty())
         };
         PoolView {
             name: config.map(|config| config.name.clone()).unwrap_or_default(),
             address: config.map(|config| config.address()).unwrap_or_default(),
-            backup: pool.sites.at(),
+            backup: pool.addresses.at(),
             chain: config
                 .map(|config| config.chain.clone())
                 .unwrap_or_default(),
@@ -294,7 +293,7 @@ impl Core {
             refused_miners: self
                 .miners
                 .values()
-                .filter(|miner| miner.is_refused(slot))
+                .filter(|miner| miner.is_refused(pool))
                 .count(),
             payout_changed: self.payouts[slot].changed(),
             connections: pool.ready(),
@@ -307,11 +306,8 @@ impl Core {
             form_blocked: pool.forms.blocked,
             latency: pool.latency,
             job_at: pool.job_at.map(|at| at.unix_ms(now)),
-            difficulty: Spread::of(opens().filter_map(|open| Some(open.difficulty()?.get()))),
-            raised: UnpaidWork::of(
-                &self.config.downstream_diff[slot],
-                opens().filter_map(Open::difficulty),
-            ),
+            difficulty: Spread::of(difficulties().map(|difficulty| difficulty.get())),
+            raised: UnpaidWork::of(&self.config.downstream_diff[slot], difficulties()),
             network_difficulty: pool
                 .latest
                 .as_ref()

@@ -40,6 +40,15 @@ impl<K: Copy + Ord> Agenda<K> {
         }
     }
 
+    /// Has a key come out no later than this, perhaps earlier: whoever is looked at too early does no harm, and the many
+    /// deadlines that move on with each event cost nothing.
+    pub(super) fn no_later(&mut self, key: K, deadline: Option<Instant>) {
+        let before = self.by_key.get(&key).copied();
+        if deadline.is_some_and(|deadline| before.is_none_or(|before| deadline < before)) {
+            self.set(key, deadline);
+        }
+    }
+
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(deadline, _)| *deadline)

@@ -160,7 +160,7 @@ fn trouble(fact: &Fact) -> Option<(Trouble, String)> {
         Some((Trouble::Accept, error.clone()))
     } else if let Fact::ConfigRefused { problem } = fact {
         Some((Trouble::Config, problem.clone()))
-    } else if let Fact::PoolRedirectRefused { conn, host } = fact {
+    } else if let Fact::PoolRedirectRefused { conn, host, .. } = fact {
         let trouble = Trouble::Redirect(conn.slot);
         Some((trouble, format!("to {host}")))
     } else if let Fact::PoolFailover { slot, why, .. } = fact {

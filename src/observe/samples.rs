@@ -8,13 +8,13 @@ use crate::core::event::CloseReason;
 use crate::core::fact::{
     Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause, TurnedAway,
 };
-use crate::core::pool::connection::Loss;
 use crate::core::pool::health::Outage;
+use crate::core::pool::loss::Loss;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
-    Client, Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot,
-    VersionForm, VersionMask,
+    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
+    VersionMask,
 };
 
 /// A wallet that must not be seen in a line.
@@ -57,15 +57,8 @@ pub(crate) fn samples() -> Vec<Fact> {
     let miner = MinerId(3);
     let peer = "192.168.1.20:51234".parse().unwrap();
     let slot = PoolSlot::A;
-    let conn = PoolConn {
-        client: Client::Miner(miner),
-        slot,
-        generation: 1,
-    };
-    let probe = PoolConn {
-        client: Client::Probe,
-        ..conn
-    };
+    let conn = PoolConn { slot, number: 1 };
+    let own = Some(miner);
     let e1 = Extranonce1::from_hex("0000002a").unwrap();
     let extranonce = Some(MinerExtranonce { e1, e2_size: 4 });
     let mask = VersionMask::BIP320;
@@ -142,9 +135,10 @@ pub(crate) fn samples() -> Vec<Fact> {
             e2_size: 8,
             mask,
         },
-        Fact::PoolDialing { conn: probe },
+        Fact::PoolDialing { conn, miner: None },
         Fact::PoolReady {
             conn,
+            miner: own,
             user: format!("{ADDRESS}.rig1"),
             e1,
             e2_size: 8,
@@ -152,6 +146,7 @@ pub(crate) fn samples() -> Vec<Fact> {
         },
         Fact::PoolLost {
             conn,
+            miner: own,
             reason: Loss::BadMessage(text()),
             unanswered: 0,
         },
@@ -169,12 +164,22 @@ pub(crate) fn samples() -> Vec<Fact> {
         },
         Fact::PoolMessageBad {
             conn,
+            miner: own,
             problem: text(),
         },
-        Fact::PoolMessage { conn, text: text() },
-        Fact::PoolReconnect { conn, wait: second },
+        Fact::PoolMessage {
+            conn,
+            miner: own,
+            text: text(),
+        },
+        Fact::PoolReconnect {
+            conn,
+            miner: own,
+            wait: second,
+        },
         Fact::PoolRedirectRefused {
             conn,
+            miner: own,
             host: "pool.elsewhere.example".into(),
         },
         Fact::VersionForm {
@@ -183,6 +188,7 @@ pub(crate) fn samples() -> Vec<Fact> {
         },
         Fact::JobReceived {
             conn,
+            miner: own,
             pool_job: "68f1".into(),
             clean: true,
         },

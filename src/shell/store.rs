@@ -9,7 +9,7 @@ use crossbeam_channel::{Sender, bounded};
 use serde_json::Value;
 
 use crate::core::snapshot::Memory;
-use crate::core::work::handed_out::HandedOut;
+use crate::core::work::handed_out::KeptWork;
 use crate::system::files::{self, Backup, set_aside, write_atomic};
 use crate::system::thread::{SERVICE_STACK, spawn};
 
@@ -47,7 +47,7 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
         path.display()
     );
     let memory = Memory {
-        handed_out: HandedOut::unknown(),
+        handed_out: KeptWork::unknown(),
         ..Memory::default()
     };
     (memory, Some(problem))
@@ -161,7 +161,7 @@ mod tests {
         for round in 1..=3 {
             fs::write(&path, "{").unwrap();
             let (memory, problem) = load(&path);
-            assert_eq!(memory.handed_out, HandedOut::unknown());
+            assert_eq!(memory.handed_out, KeptWork::unknown());
             assert_eq!(memory.totals, Memory::default().totals);
             assert!(problem.unwrap().contains("set aside"));
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), round);

@@ -78,24 +78,24 @@ pub struct PoolJob {
     pub difficulty: Difficulty,
     /// The version bits that the pool lets this connection change.
     pub mask: VersionMask,
-    /// What the miners' work is made of.
-    pub template: TemplateKey,
+    /// Stands for the template and the pool's extranonces: the same work under another name has the same.
+    pub template: u64,
     /// SHA-256 after `coinb1 | E1`: the same for every share of the job.
     coinbase_start: Sha256,
 }
 
-/// Stands for all that a job is made of but its time and its name at the pool. Under the same time a miner that starts
-/// its extranonce2 anew would find the same shares for two jobs that have it in common. A pool may send one template
-/// under several job ids, or the same one after a reconnect with an unchanged extranonce1 (compat Q54).
+/// What a miner's work is made of but the header's time. Under the same time a miner that starts its extranonce2 anew
+/// would find the same shares for two jobs that have it in common. A pool may send one template under several job ids,
+/// or the same one after a reconnect with an unchanged extranonce1 (compat Q54).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TemplateKey {
-    /// Stands for the pool's extranonce1 and the size of its extranonce2.
+pub struct WorkKey {
+    /// Stands for all that comes before the miner's extranonce2: the pool's extranonce1, zeros, the miner's extranonce1.
     pub place: u64,
-    /// Stands for that and for all else.
+    /// Stands for all else, and the pool's extranonces.
     pub template: u64,
 }
 
-impl TemplateKey {
+impl WorkKey {
     /// Of anything, the same in every run of the program. That two different things have the same is possible and does
     /// no harm.
     pub fn of(place: impl Hash, what: impl Hash) -> Self {
@@ -187,7 +187,7 @@ impl PoolJob {
             ..
         } = &*notify;
         let work = (prevhash, coinb1, coinb2, branches, version, nbits);
-        let template = TemplateKey::of((e1.as_slice(), e2_size), work);
+        let template = WorkKey::of((e1.as_slice(), e2_size), work).template;
         Self {
             template,
             notify,
@@ -219,6 +219,16 @@ impl PoolJob {
     /// miner's extranonces do not fit into the pool's extranonce2.
     pub fn padding(&self, miner: &MinerExtranonce) -> Option<usize> {
         usize::from(self.e2_size).checked_sub(miner.size())
+    }
+
+    /// What a miner's work on this job is made of.
+    pub fn work_of(&self, miner: &MinerExtranonce) -> WorkKey {
+        let pool = (self.e1.as_slice(), self.e2_size);
+        let own = (miner.e1.as_slice(), miner.e2_size);
+        WorkKey {
+            template: self.template,
+            ..WorkKey::of((pool, own), ())
+        }
     }
 
     /// The extranonce2 that the pool has to be sent: zeros, the miner's extranonce1, its extranonce2.

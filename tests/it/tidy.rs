@@ -21,7 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "core::fact",
             "core::event::CloseReason",
-            "core::pool::connection::Loss",
+            "core::pool::loss::Loss",
             "core::pool::health",
             "core::stats::tally",
             "core::miner::view",

@@ -6,17 +6,36 @@ use crate::core::turn::Turn;
 use crate::core::work::extranonce::{Firmware, LONGEST_E2, sizes};
 use crate::core::work::jobs::SentJob;
 use crate::stratum::message::Submit;
-use crate::units::MinerExtranonce;
+use crate::units::{MinerExtranonce, PoolSlot};
 
 /// After so many shares in a row with another size than it was told, a miner gets that size.
 const SURE_OF_SIZE: u32 = 3;
 
 impl Miner {
     /// A place of its own that fits every pool, and its software.
-    pub(super) fn new_extranonce(&self, turn: &mut Turn<'_>) -> MinerExtranonce {
+    pub(super) fn new_extranonce(&mut self, turn: &mut Turn<'_>) -> MinerExtranonce {
         let seen = turn.size_habits.size(self.session.user_agent.as_deref());
         let sizes = self.sizes(seen.or(turn.config.listen.extranonce2_size), turn);
-        turn.seats.take(self.id, sizes)
+        let shared = turn
+            .config
+            .pools
+            .iter()
+            .filter_map(|(_, pool)| pool.as_ref());
+        let most = shared
+            .map(|pool| pool.members)
+            .filter(|members| *members > 1)
+            .min();
+        let (extranonce, group) = turn.groups.take(self.id, sizes, most);
+        if group != self.group {
+            // It works with others from now on.
+            self.group = group;
+            for slot in PoolSlot::ALL {
+                if turn.is_shared(slot) {
+                    self.leave_pool(slot, turn);
+                }
+            }
+        }
+        extranonce
     }
 
     /// The sizes that it would be given if `wanted` fits.

@@ -38,7 +38,7 @@ pub struct Session {
     /// Where its authorization stands.
     pub authorization: Authorization,
     users: Vec<String>,
-    worker: Option<String>,
+    worker: Option<Arc<str>>,
     password: String,
     waiting: VecDeque<(RequestId, MinerCall)>,
 }
@@ -76,6 +76,11 @@ impl Session {
         self.worker.as_deref().unwrap_or_default()
     }
 
+    /// The same, to be kept.
+    pub fn worker_name(&self) -> Arc<str> {
+        self.worker.clone().unwrap_or_default()
+    }
+
     /// Whether this name was authorized before.
     fn knows_user(&self, user: &str) -> bool {
         self.users.iter().any(|known| known == user)
@@ -91,7 +96,7 @@ impl Session {
             return false;
         }
         if self.users.is_empty() {
-            self.worker = Some(worker_of(&user));
+            self.worker = Some(worker_of(&user).into());
             self.password = password;
         }
         self.users.push(user);
@@ -114,6 +119,7 @@ impl Session {
                 .clone()
                 .unwrap_or_else(|| OWN_USER_AGENT.to_owned()),
             user: Arc::from(user),
+            has_worker: true,
             password: pool
                 .password
                 .clone()

@@ -1,20 +1,21 @@
 //! Shares: each submit gets exactly one answer, from the pool that owns its job or from here.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::Miner;
+use super::work::holds;
 use crate::core::action::Action;
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
 use crate::core::pool::blocks::Candidate;
-use crate::core::pool::connection::open::{Open, PendingShare};
+use crate::core::pool::connection::{Asker, Connection, WaitingShare};
+use crate::core::pool::shares::judged;
 use crate::core::pool::version_form::{Sending, Ways};
 use crate::core::turn::Turn;
 use crate::core::work::jobs::SentJob;
 use crate::core::work::judge::{Assessment, Surroundings, Verdict, assess};
 use crate::stratum::job::Solution;
-use crate::stratum::message::{Outcome, PoolSubmit, Reply, RequestId, Submit};
-use crate::stratum::reject::{Reject, RejectClass, RejectReason};
+use crate::stratum::message::{PoolSubmit, Reply, RequestId, Submit};
+use crate::stratum::reject::RejectReason;
 use crate::units::{JobId, PoolSlot, VersionMask};
 
 impl Miner {
@@ -35,18 +36,18 @@ impl Miner {
         self.notice_rolling(submit, turn);
         let surroundings = Surroundings {
             authorized,
-            fresh: self.holds(&sent),
+            fresh: holds(turn.pools, &sent),
         };
-        let open = self.open(sent.conn);
-        let seen = |hash: &_| open.is_some_and(|open| open.seen.contains(hash));
+        let slot = sent.conn.slot;
+        let connection = turn.pools[slot].connections.get(&sent.conn);
+        let seen = |hash: &_| self.seen[slot].contains(hash);
         let mut found = assess(submit, &sent, surroundings, seen);
-        let has_room = open.is_some_and(|open| open.has_room(found.block));
+        let has_room = connection.is_some_and(|it| it.has_room(found.block));
         // To send a block once more would not help it.
         let is_new = !found.hash.as_ref().is_some_and(seen);
         if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
             found.verdict = Verdict::Refuse(RejectReason::TooMany);
         }
-        let slot = sent.conn.slot;
         let is_held = |hash: &_| turn.pools[slot].blocks.contains(hash);
         let hash = found
             .hash
@@ -110,70 +111,37 @@ impl Miner {
         self.refuse(id, RejectReason::Malformed, None, None, turn);
     }
 
-    /// Passes on what a pool answered.
-    pub(super) fn on_answer(
-        &mut self,
-        slot: PoolSlot,
-        share: PendingShare,
-        outcome: Outcome,
-        turn: &mut Turn<'_>,
-    ) {
-        let (reply, outcome) = match outcome {
-            Outcome::True => (Reply::True, ShareOutcome::Accepted),
-            Outcome::Rejected(reject) => (
-                Reply::Rejected(reject.clone()),
-                ShareOutcome::RejectedByPool(reject),
-            ),
-            Outcome::Subscribed(_) | Outcome::Configured(_) | Outcome::Other(_) => {
-                let message = "The pool's answer cannot be understood".into();
-                let reject = Reject { code: 20, message };
-                (
-                    Reply::Rejected(reject.clone()),
-                    ShareOutcome::RejectedByPool(reject),
-                )
-            }
-        };
-        self.answer(slot, share, reply, outcome, turn);
-    }
-
     /// Answers a share whose pool will not.
     pub(super) fn on_share_lost(
         &mut self,
         slot: PoolSlot,
-        share: PendingShare,
+        share: WaitingShare,
         reason: RejectReason,
         turn: &mut Turn<'_>,
     ) {
-        let reply = Reply::Rejected(reason.into());
-        self.answer(slot, share, reply, ShareOutcome::Lost(reason), turn);
+        let (pool, mut moment) = turn.pool(slot);
+        let outcome = ShareOutcome::Lost(reason);
+        pool.share_ended(&share, &outcome, &mut moment);
+        self.on_settled(slot, share, Reply::Rejected(reason.into()), outcome, turn);
     }
 
-    fn answer(
+    /// Passes on what became of a share that was sent to a pool.
+    pub fn on_settled(
         &mut self,
         slot: PoolSlot,
-        share: PendingShare,
+        share: WaitingShare,
         reply: Reply,
         outcome: ShareOutcome,
         turn: &mut Turn<'_>,
     ) {
-        turn.block_ended(&share, &outcome);
-        // A block that was kept had its answer when it was found, and was counted then.
-        if let Some(id) = share.id.clone() {
-            self.reply(id, reply, turn);
-            self.conclude(slot, share, outcome, turn);
+        let Some(Asker { id, .. }) = share.asker.clone() else {
+            return;
+        };
+        self.reply(id, reply, turn);
+        if let (Some(accepted), false) = (judged(&outcome), share.outlived) {
+            self.last_answers[slot].push(accepted);
         }
-    }
-
-    /// How many shares wait for a pool's answer.
-    pub(super) fn waiting_shares(&self) -> usize {
-        let current = PoolSlot::ALL
-            .into_iter()
-            .filter_map(|slot| self.upstreams[slot].open());
-        let retiring = self.retiring.iter().map(|retiring| &*retiring.open);
-        current
-            .chain(retiring)
-            .map(|open| open.pending().count())
-            .sum()
+        self.tell_result(share.result(self.id, slot, outcome, turn.now.at), turn);
     }
 
     fn forward(
@@ -194,18 +162,29 @@ impl Miner {
             return self.refuse(id, reason, submit.job, Some((sent, found)), turn);
         }
         let form = ways.zip(sending.and_then(Sending::first));
-        let composed = self.compose(submit, sent, found, sending);
-        let (Some(hash), Some((first, second)), Some(open)) =
-            (found.hash, composed, self.open_mut(sent.conn))
+        let pool = &mut turn.pools[slot];
+        let connection = pool.connections.get_mut(&sent.conn);
+        let composed = compose(
+            submit,
+            sent,
+            found,
+            sending,
+            connection.as_ref().map(|it| &***it),
+        );
+        let (Some(hash), Some((first, second)), Some(connection)) =
+            (found.hash, composed, connection)
         else {
             // Only a share with a hash on a living connection gets here, and its job was sent
             // because it fits.
             self.refuse(id, RejectReason::Stale, submit.job, None, turn);
             return;
         };
-        let minded = open.note_share(sent.serial, &hash, submit.ntime);
-        let share = PendingShare {
-            id: Some(id),
+        self.seen[slot].insert(&hash);
+        let minded = connection.jobs.minds(sent.serial, submit.ntime);
+        let miner = self.id;
+        let share = WaitingShare {
+            asker: Some(Asker { miner, id }),
+            worker: self.session.worker_name(),
             job: sent.id,
             difficulty: sent.job.difficulty,
             work: sent.work(hash.difficulty()),
@@ -216,48 +195,12 @@ impl Miner {
             answers_due: 1,
             outlived: false,
         };
-        open.submit(first, second, share, turn.out);
-        turn.pools[sent.conn.slot]
-            .answers
-            .sent(self.id, turn.now.at);
+        connection.submit(first, second, share, turn.out);
+        pool.answers.sent(self.id, turn.now.at);
         if minded {
-            turn.handed_out(&sent.job, submit.ntime);
+            turn.handed_out(&sent.job, &sent.extranonce, submit.ntime);
         }
         self.stats.last_share = Some(turn.now.into());
-    }
-
-    /// What the pool is sent of a share: once, or a second time in the other form of version bits.
-    fn compose(
-        &self,
-        submit: &Submit,
-        sent: &SentJob,
-        found: &Assessment,
-        sending: Option<Sending>,
-    ) -> Option<(PoolSubmit, Option<PoolSubmit>)> {
-        let (job, open) = (&sent.job, self.open(sent.conn));
-        let ways = Ways::of(found.version, job, submit.version_bits);
-        let in_form = |form| ways.map(|ways| ways.written(form));
-        let form = sending.and_then(Sending::first);
-        let first = PoolSubmit {
-            user: open.map(Open::user).unwrap_or_default(),
-            job_id: job.notify.job_id.clone(),
-            e2: job.pool_extranonce2(&sent.extranonce, &submit.e2)?,
-            ntime: submit.ntime,
-            nonce: submit.nonce,
-            version_bits: match (form, open) {
-                (Some(form), _) => in_form(form),
-                (None, Some(open)) => open.version_bits(found.version, job),
-                (None, None) => (!job.mask.is_none()).then_some(found.version & job.mask.0),
-            },
-        };
-        let second = match sending {
-            Some(Sending::Both(form)) => Some(PoolSubmit {
-                version_bits: in_form(form.other()),
-                ..first.clone()
-            }),
-            Some(Sending::In(_) | Sending::Nowhere) | None => None,
-        };
-        Some((first, second))
     }
 
     /// Keeps a block candidate on the disk.
@@ -271,7 +214,8 @@ impl Miner {
         let slot = sent.conn.slot;
         let ways = Ways::of(found.version, &sent.job, submit.version_bits);
         let sending = ways.map(|ways| turn.plan_version_form(slot, &ways, true));
-        let (first, second) = self.compose(submit, sent, found, sending)?;
+        let connection = turn.pools[slot].connections.get(&sent.conn).map(|it| &**it);
+        let (first, second) = compose(submit, sent, found, sending, connection)?;
         let solution = Solution {
             e2: submit.e2,
             ntime: submit.ntime,
@@ -294,49 +238,6 @@ impl Miner {
         Some(candidate)
     }
 
-    /// Pools that are back, or have other connections, get the block candidates that they could not be sent, or did not
-    /// answer.
-    pub(super) fn send_held_blocks(&mut self, turn: &mut Turn<'_>) {
-        for slot in PoolSlot::ALL {
-            if !turn.pools[slot].blocks.is_empty() {
-                self.send_blocks_to(slot, turn);
-            }
-        }
-    }
-
-    fn send_blocks_to(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
-        let open = self.upstreams[slot].open_mut();
-        let Some(open) = open.filter(|open| open.is_ready()) else {
-            return;
-        };
-        let Some(extranonces) = open.extranonces() else {
-            return;
-        };
-        let (address, blocks) = (open.address(), &mut turn.pools[slot].blocks);
-        for candidate in blocks.take_for(&address, extranonces, turn.now.at) {
-            let user = open.user();
-            let with_user = |submit: &PoolSubmit| PoolSubmit {
-                user: Arc::clone(&user),
-                ..submit.clone()
-            };
-            let (first, second) = (&candidate.submit, candidate.second.as_ref());
-            let (first, second) = (with_user(first), second.map(with_user));
-            let share = PendingShare {
-                id: None,
-                job: JobId(0),
-                difficulty: candidate.job.difficulty,
-                work: candidate.job.difficulty.get(),
-                true_difficulty: candidate.hash.difficulty(),
-                block: Some(candidate),
-                sent: turn.now.at,
-                form: None,
-                answers_due: 1,
-                outlived: false,
-            };
-            open.submit(first, second, share, turn.out);
-        }
-    }
-
     /// A share for the miner's own difficulty only.
     fn keep(
         &mut self,
@@ -346,10 +247,12 @@ impl Miner {
         found: &Assessment,
         turn: &mut Turn<'_>,
     ) {
-        if let (Some(hash), Some(open)) = (found.hash, self.open_mut(sent.conn)) {
-            if open.note_share(sent.serial, &hash, submit.ntime) {
-                turn.handed_out(&sent.job, submit.ntime);
-            }
+        if let Some(hash) = found.hash {
+            self.seen[sent.conn.slot].insert(&hash);
+        }
+        let connection = turn.pools[sent.conn.slot].connections.get(&sent.conn);
+        if connection.is_some_and(|it| it.jobs.minds(sent.serial, submit.ntime)) {
+            turn.handed_out(&sent.job, &sent.extranonce, submit.ntime);
         }
         self.reply(id, Reply::True, turn);
         self.stats.last_share = Some(turn.now.into());
@@ -386,77 +289,6 @@ impl Miner {
             },
             turn,
         );
-    }
-
-    fn conclude(
-        &mut self,
-        slot: PoolSlot,
-        share: PendingShare,
-        outcome: ShareOutcome,
-        turn: &mut Turn<'_>,
-    ) {
-        if let (Some(accepted), false) = (speaks_for_pool(&outcome), share.outlived) {
-            turn.pools[slot].sites.answered(accepted, turn.now.at);
-        }
-        if let (Some((kind, form)), false) = (share.form, share.outlived) {
-            turn.learn_version_form(slot, kind, form, &outcome);
-        }
-        match outcome {
-            ShareOutcome::Lost(RejectReason::Stopping) => (),
-            ShareOutcome::Lost(_) => turn.pools[slot].lost.add(1.0, turn.now.at),
-            ShareOutcome::Accepted
-            | ShareOutcome::RejectedByPool(_)
-            | ShareOutcome::BelowPool
-            | ShareOutcome::RefusedHere(_) => turn.pools[slot].answered.add(1.0, turn.now.at),
-        }
-        if !share.outlived {
-            self.judge_pool(slot, share.sent, &outcome, turn);
-        }
-        let result = self.result_of(Some(slot), Some(share.job));
-        // One that was kept was found earlier, perhaps by another miner, and is counted already.
-        let kept = share.block.as_ref().filter(|_| share.id.is_none());
-        self.tell_result(
-            ShareResult {
-                worker: kept.map_or(result.worker, |candidate| candidate.worker.clone()),
-                outcome,
-                asked: share.work,
-                credit: Some(share.difficulty),
-                true_difficulty: Some(share.true_difficulty),
-                latency: Some(turn.now.at.saturating_duration_since(share.sent)),
-                block: share.block.is_some() && kept.is_none(),
-                ..result
-            },
-            turn,
-        );
-    }
-
-    /// What became of a share as it speaks of its pool.
-    fn judge_pool(
-        &mut self,
-        slot: PoolSlot,
-        sent: Instant,
-        outcome: &ShareOutcome,
-        turn: &mut Turn<'_>,
-    ) {
-        let accepted = match outcome {
-            ShareOutcome::Accepted => Some(true),
-            // It comes of a new block and a long way.
-            ShareOutcome::RejectedByPool(reject)
-                if RejectClass::of(reject) == RejectClass::Stale =>
-            {
-                None
-            }
-            ShareOutcome::RejectedByPool(_) => Some(false),
-            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => {
-                return;
-            }
-        };
-        let answers = &mut turn.pools[slot].answers;
-        answers.answered(self.id, sent, turn.now.at);
-        if let Some(accepted) = accepted {
-            self.last_answers[slot].push(accepted);
-            answers.judged(self.id, sent, accepted, turn.now.at);
-        }
     }
 
     fn result_of(&self, slot: Option<PoolSlot>, job: Option<JobId>) -> ShareResult {
@@ -510,12 +342,36 @@ impl Miner {
     }
 }
 
-/// Whether what became of a share speaks for its pool's address or against it.
-fn speaks_for_pool(outcome: &ShareOutcome) -> Option<bool> {
-    match outcome {
-        ShareOutcome::Accepted => Some(true),
-        // A pool that does not answer pays as little.
-        ShareOutcome::RejectedByPool(_) | ShareOutcome::Lost(RejectReason::NoAnswer) => Some(false),
-        ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
-    }
+/// What the pool is sent of a share: once, or a second time in the other form of version bits.
+fn compose(
+    submit: &Submit,
+    sent: &SentJob,
+    found: &Assessment,
+    sending: Option<Sending>,
+    connection: Option<&Connection>,
+) -> Option<(PoolSubmit, Option<PoolSubmit>)> {
+    let job = &sent.job;
+    let ways = Ways::of(found.version, job, submit.version_bits);
+    let in_form = |form| ways.map(|ways| ways.written(form));
+    let form = sending.and_then(Sending::first);
+    let first = PoolSubmit {
+        user: connection.map(Connection::user).unwrap_or_default(),
+        job_id: job.notify.job_id.clone(),
+        e2: job.pool_extranonce2(&sent.extranonce, &submit.e2)?,
+        ntime: submit.ntime,
+        nonce: submit.nonce,
+        version_bits: match (form, connection) {
+            (Some(form), _) => in_form(form),
+            (None, Some(connection)) => connection.version_bits(found.version, job),
+            (None, None) => (!job.mask.is_none()).then_some(found.version & job.mask.0),
+        },
+    };
+    let second = match sending {
+        Some(Sending::Both(form)) => Some(PoolSubmit {
+            version_bits: in_form(form.other()),
+            ..first.clone()
+        }),
+        Some(Sending::In(_) | Sending::Nowhere) | None => None,
+    };
+    Some((first, second))
 }

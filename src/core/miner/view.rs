@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::miner::Miner;
+use crate::core::pool::Pool;
 use crate::core::pool::health::Stage;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::recent::RecentShares;
@@ -74,7 +75,13 @@ impl MinerView {
 
 impl Miner {
     /// What is to be shown of the miner.
-    pub fn view(&self, now: Now, rules: &Rules, totals: &Totals) -> MinerView {
+    pub fn view(
+        &self,
+        now: Now,
+        rules: &Rules,
+        pools: &PerPool<Pool>,
+        totals: &Totals,
+    ) -> MinerView {
         let worker = totals.workers.get(self.session.worker());
         let mut schedule = self.schedule.clone();
         schedule.advance(now.at, rules);
@@ -89,9 +96,10 @@ impl Miner {
             difficulty: self.told_difficulty.map(|told| told.get()),
             error_seconds: schedule.error(),
             seconds: schedule.time_on(),
-            connections: self
-                .upstreams
-                .map(|slot, upstream| upstream.stage(self.is_refused(slot))),
+            connections: PerPool::from_fn(|slot| {
+                let pool = &pools[slot];
+                pool.stage(self.lines[slot], self.is_refused(pool))
+            }),
             accepted: by_pool.map(|_, tally| tally.accepted),
             rejected: all.rejected.values().sum(),
             rejected_by: Arc::clone(&all.rejected),

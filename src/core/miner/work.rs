@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Miner;
+use super::{Idle, Life, Miner};
 use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
-use crate::core::pool::verdict::choice;
+use crate::core::pool::Pool;
+use crate::core::pool::connection::Connection;
+use crate::core::pools;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
 use crate::core::turn::Turn;
-use crate::core::work::jobs::{NTIME_ROOM, SentJob};
+use crate::core::work::handed_out::HandedOut;
+use crate::core::work::jobs::{FreshWork, NTIME_ROOM, SentJob};
 use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
 use crate::units::{Difficulty, PerPool, PoolConn, PoolSlot, VersionMask};
@@ -28,7 +31,7 @@ impl Miner {
         let now = turn.now.at;
         self.account(now, &turn.rules, turn.totals);
         let has_work = PerPool::from_fn(|slot| self.has_work(slot, turn));
-        let available = choice(turn.pools, self.id, has_work);
+        let available = pools::choice(turn.pools, self.id, has_work);
         let before = self.schedule.on();
         match self.schedule.choose(now, &turn.rules, available) {
             Some(slot) if before == Some(slot) => self.break_silence(slot, turn),
@@ -43,7 +46,7 @@ impl Miner {
             }
             None if before.is_some() => {
                 self.schedule.set_turn(None, now);
-                self.idle_since = Some(now);
+                self.idle = Some(Idle::since(now));
                 turn.report(Fact::MinerIdle { miner: self.id });
                 self.park(turn);
             }
@@ -71,7 +74,7 @@ impl Miner {
     fn park(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now.at;
         let silent = self.is_silent_for_long(now);
-        if self.parked && !silent {
+        if !silent && self.idle.is_some_and(|idle| idle.parked) {
             return;
         }
         if silent {
@@ -79,17 +82,21 @@ impl Miner {
             self.last_work = Some(now);
         }
         // The shares of a connection that was only replaced still count.
-        let last = self.sent.last().filter(|sent| !self.holds(sent)).cloned();
+        let last = self.sent.last();
+        let last = last.filter(|sent| !holds(turn.pools, sent)).cloned();
         let Some((last, extranonce)) = last.zip(self.session.extranonce) else {
             return;
         };
         let own = last.job.notify.ntime;
-        let before = turn.templates.last_ntime(&last.job).unwrap_or(own);
+        let before = turn
+            .handed_out
+            .last_ntime(&last.job, &extranonce)
+            .unwrap_or(own);
         let ntime = before.saturating_add(1);
         if ntime.saturating_sub(own) > NTIME_ROOM || last.job.padding(&extranonce).is_none() {
             return;
         }
-        turn.handed_out(&last.job, ntime);
+        turn.handed_out(&last.job, &extranonce, ntime);
         let network = network_difficulty(last.job.notify.nbits).min(PARKED_DIFFICULTY);
         let parked = Difficulty::new(network).unwrap_or(Difficulty::ONE);
         let told = self.told_difficulty.map_or(parked, |now| now.max(parked));
@@ -101,35 +108,57 @@ impl Miner {
             ..last
         };
         self.send(job, ntime, true, turn);
-        self.parked = true;
+        if let Some(idle) = &mut self.idle {
+            idle.parked = true;
+        }
     }
 
     /// Sends the newest job of the pool that the miner works for, if that is `slot`.
-    pub(super) fn on_job(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
-        if self.schedule.on() == Some(slot) && self.session.takes_jobs() && !self.closing {
+    pub fn on_job(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        if self.schedule.on() == Some(slot) && self.session.takes_jobs() && self.life == Life::Here
+        {
             self.send_work(slot, turn);
         }
     }
 
     /// Whether a pool has work that the miner could be sent now.
     fn has_work(&self, slot: PoolSlot, turn: &Turn<'_>) -> bool {
-        let fits = |open: &crate::core::pool::connection::open::Open| {
-            let job = open.jobs.latest();
-            let extranonce = self.session.extranonce;
-            job.zip(extranonce)
-                .is_some_and(|(job, extranonce)| job.padding(&extranonce).is_some())
-        };
+        let pool = &turn.pools[slot];
         turn.config.pool_in_use(slot).is_some()
-            && self.upstreams[slot]
-                .open()
-                .is_some_and(|open| open.has_work(turn.now.at) && fits(open))
+            && self
+                .fresh_work(pool, turn.handed_out, turn.now.at)
+                .is_some()
+    }
+
+    /// A pool's newest job as work that the miner never had.
+    pub(super) fn fresh_work(
+        &self,
+        pool: &Pool,
+        handed_out: &HandedOut,
+        now: Instant,
+    ) -> Option<FreshWork> {
+        let connection = self.connection(pool).filter(|it| it.has_work(now))?;
+        self.fresh_of(connection, handed_out, now)
+    }
+
+    fn fresh_of(
+        &self,
+        connection: &Connection,
+        handed_out: &HandedOut,
+        now: Instant,
+    ) -> Option<FreshWork> {
+        let extranonce = self.session.extranonce?;
+        let job = connection.jobs.latest()?;
+        job.padding(&extranonce)?;
+        let before = handed_out.last_ntime(job, &extranonce);
+        connection.jobs.fresh(before, now)
     }
 
     fn switch_to(&mut self, slot: PoolSlot, cause: SwitchCause, turn: &mut Turn<'_>) {
         let from = self.schedule.on();
         self.schedule.set_turn(Some(slot), turn.now.at);
         turn.pools[slot].answers.turn_began(self.id, turn.now.at);
-        self.idle_since = None;
+        self.idle = None;
         self.send_work(slot, turn);
         turn.report(Fact::PoolSwitched {
             miner: self.id,
@@ -145,22 +174,21 @@ impl Miner {
         let Some(extranonce) = self.session.extranonce else {
             return;
         };
-        // Both are looked at before the new job is taken: what the miner leaves may be its predecessor.
-        let left = self.sent.last().map(|sent| (sent.conn, self.holds(sent)));
-        let Some(open) = self.upstreams[slot].open_mut() else {
+        let left = self.sent.last();
+        let left = left.map(|sent| (sent.conn, holds(turn.pools, sent)));
+        let Some(connection) = self.connection(&turn.pools[slot]) else {
             return;
         };
-        let (conn, address) = (open.conn, open.address());
-        let fits = open
-            .jobs
-            .latest()
-            .is_some_and(|job| job.padding(&extranonce).is_some());
-        let Some(fresh) = fits.then(|| open.jobs.take_fresh(turn.now.at)).flatten() else {
+        let (conn, address) = (connection.conn, connection.address());
+        let Some(fresh) = self.fresh_of(connection, turn.handed_out, turn.now.at) else {
             return;
         };
+        let before = self.newest[slot].replace((conn, fresh.serial));
+        // Later it is not the pool's delay any more.
+        let delay = (before != self.newest[slot]).then_some(fresh.age);
 
         let job = fresh.job;
-        turn.handed_out(&job, fresh.ntime);
+        turn.handed_out(&job, &extranonce, fresh.ntime);
         let told = turn.config.downstream_diff[slot]
             .hold(job.difficulty)
             .for_miner();
@@ -199,10 +227,9 @@ impl Miner {
             pool_job: sent.job.notify.job_id.clone(),
             difficulty: told,
             clean,
-            delay: fresh.delay,
+            delay,
         });
         self.send(sent, fresh.ntime, clean, turn);
-        self.parked = false;
     }
 
     /// Sends a job, with what changes for the miner along with it.
@@ -235,12 +262,12 @@ impl Miner {
             message,
         });
     }
+}
 
-    /// Whether the pool still takes shares of a job.
-    pub(super) fn holds(&self, sent: &SentJob) -> bool {
-        self.open(sent.conn)
-            .is_some_and(|open| open.is_ready() && open.jobs.holds(sent.serial))
-    }
+/// Whether the pool still takes shares of a job.
+pub(super) fn holds(pools: &PerPool<Pool>, sent: &SentJob) -> bool {
+    let connection = pools[sent.conn.slot].connections.get(&sent.conn);
+    connection.is_some_and(|it| it.is_ready() && it.jobs.holds(sent.serial))
 }
 
 /// The clean flag: set if the job that the miner leaves is stale (or there is none), or if a switch has to be clean;

@@ -5,16 +5,12 @@
 //! again. While a backup is in use the first address is looked at now and then, and used again when it has answered
 //! for a while. One that fails again soon has to answer for longer.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::core::action::Action;
 use crate::core::fact::Failover;
-use crate::core::pool::connection::Upstream;
-use crate::core::pool::facts::PoolFacts;
 use crate::core::pool::health::Outage;
-use crate::stratum::job::Notify;
-use crate::units::{Client, PoolSlot, later};
+
+use crate::units::later;
 
 /// How long an address may be of no use before the next one is tried. The miners work for the other pool meanwhile,
 /// and the time is caught up on.
@@ -43,7 +39,7 @@ const ENOUGH_ANSWERS: u32 = 20;
 
 /// The addresses of one pool, and what is known of the one in use.
 #[derive(Debug)]
-pub struct Sites {
+pub struct Addresses {
     /// 0: the first one; n: the n-th backup.
     at: usize,
     /// Since when the one in use cannot be used.
@@ -51,8 +47,6 @@ pub struct Sites {
     answers: Answers,
     /// Addresses that were left without having been good, one after the other.
     in_vain: u32,
-    /// The proxy's own look at the first one while a backup is used.
-    pub scout: Upstream,
     /// Since when the first one answers.
     answering: Option<Instant>,
     next_look: Instant,
@@ -60,10 +54,6 @@ pub struct Sites {
     recovery: Duration,
     /// When it was last used again.
     recovered: Option<Instant>,
-    /// What the scout learns of it.
-    pub facts: PoolFacts,
-    /// The job that the scout is told.
-    pub latest: Option<Arc<Notify>>,
 }
 
 /// What became of the last shares.
@@ -74,21 +64,18 @@ struct Answers {
     rejected: u32,
 }
 
-impl Sites {
+impl Addresses {
     /// The first address is in use.
-    pub fn new(slot: PoolSlot, now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
             at: 0,
             down_since: None,
             answers: Answers::none(now),
             in_vain: 0,
-            scout: Upstream::new(Client::Scout, slot),
             answering: None,
             next_look: now,
             recovery: RECOVERY,
             recovered: None,
-            facts: PoolFacts::default(),
-            latest: None,
         }
     }
 
@@ -98,9 +85,8 @@ impl Sites {
     }
 
     /// Nobody works for the pool, or it has no backups: forgets since when which address is good or bad.
-    pub fn rest(&mut self, out: &mut Vec<Action>) {
+    pub fn rest(&mut self) {
         (self.down_since, self.answering) = (None, None);
-        self.scout.close(out);
     }
 
     /// Notes whether the address in use cannot be used at present.
@@ -191,16 +177,14 @@ impl Sites {
         self.at = at;
     }
 
-    /// The owner has changed the list: everything begins anew, but for the numbers of the scout's connections.
+    /// The owner has changed the list: everything begins anew.
     pub fn reset(&mut self, now: Instant) {
-        let mut anew = Self::new(self.scout.conn().slot, now);
-        std::mem::swap(&mut anew.scout, &mut self.scout);
-        *self = anew;
+        *self = Self::new(now);
     }
 
     /// Whether it is time to look at the first address.
     pub fn wants_look(&self, now: Instant) -> bool {
-        self.at > 0 && self.scout.is_idle() && self.next_look <= now
+        self.at > 0 && self.next_look <= now
     }
 
     /// Notes what a look at the first address has shown.
@@ -213,14 +197,15 @@ impl Sites {
         self.next_look = later(now, LOOK_EVERY);
     }
 
-    /// When [`next`](Self::next) or [`wants_look`](Self::wants_look) may say something new without an event.
-    pub fn next_deadline(&self, count: usize) -> Option<Instant> {
+    /// When [`next`](Self::next) or [`wants_look`](Self::wants_look) may say something new without an event. `looks`: a
+    /// look is under way.
+    pub fn next_deadline(&self, count: usize, looks: bool) -> Option<Instant> {
         if count < 2 {
             return None;
         }
         let after = |since: Option<Instant>, time: Duration| since?.checked_add(time);
         let given_up = after(self.down_since, self.patience(count));
-        let look = (self.at > 0 && self.scout.is_idle()).then_some(self.next_look);
+        let look = (self.at > 0 && !looks).then_some(self.next_look);
         let back = after(self.answering, self.recovery).filter(|_| self.at > 0);
         [given_up, look, back].into_iter().flatten().min()
     }

@@ -40,17 +40,26 @@ pub struct Candidate {
 
 /// Candidates that could not be sent to their pool, or were not answered.
 #[derive(Clone, Debug, Default)]
-pub struct HeldBlocks(Vec<(Instant, Arc<Candidate>)>);
+pub struct HeldBlocks {
+    held: Vec<(Instant, Arc<Candidate>)>,
+    /// Whether something has changed since connections were last looked at for one that can take them.
+    stirred: bool,
+}
 
 impl HeldBlocks {
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// A connection may take what waits.
+    pub fn stir(&mut self) {
+        self.stirred = true;
+    }
+
+    /// Whether connections have to be looked at for one that takes what waits.
+    pub fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred) && !self.held.is_empty()
     }
 
     /// Whether this one waits already.
     pub fn contains(&self, hash: &BlockHash) -> bool {
-        self.0.iter().any(|(_, held)| held.hash == *hash)
+        self.held.iter().any(|(_, held)| held.hash == *hash)
     }
 
     /// Keeps one until its pool is back.
@@ -58,10 +67,11 @@ impl HeldBlocks {
         if self.contains(&candidate.hash) {
             return;
         }
-        if self.0.len() == MOST_HELD {
-            self.0.remove(0);
+        if self.held.len() == MOST_HELD {
+            self.held.remove(0);
         }
-        self.0.push((now, candidate));
+        self.held.push((now, candidate));
+        self.stir();
     }
 
     /// Takes those that a new connection to `address` can send. With another extranonce the pool would rebuild another
@@ -72,17 +82,17 @@ impl HeldBlocks {
         extranonces: Extranonces,
         now: Instant,
     ) -> Vec<Arc<Candidate>> {
-        self.0
+        self.held
             .retain(|(since, _)| now.saturating_duration_since(*since) < LONGEST_WAIT);
         let fits = |held: &Candidate| {
             *held.address == *address
                 && held.job.e1 == extranonces.e1
                 && held.job.e2_size == extranonces.e2_size
         };
-        let (taken, left) = std::mem::take(&mut self.0)
+        let (taken, left) = std::mem::take(&mut self.held)
             .into_iter()
             .partition(|(_, held)| fits(held));
-        self.0 = left;
+        self.held = left;
         let taken: Vec<(Instant, Arc<Candidate>)> = taken;
         taken.into_iter().map(|(_, held)| held).collect()
     }

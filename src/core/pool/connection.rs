@@ -1,37 +1,61 @@
-//! One client's connection to one pool, whether it stands or not: dialled, lost, made again after a
-//! pause. What happens while it stands is in [`open`].
+//! A connection to a pool while it stands: what it holds, what the pool is asked and sent, and what is overdue. It
+//! serves the members of its [line](crate::core::pool::line): each waiting share knows whose it is.
 
-pub mod open;
+pub mod received;
 
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
-use crate::core::event::DialError;
-use crate::core::pool::connection::open::received::Heard;
-use crate::core::pool::connection::open::{Open, Step};
-use crate::core::pool::dialer::Ended;
+use crate::core::pool::blocks::{Candidate, HeldBlocks};
+use crate::core::pool::extras::{Extra, SUSPICIOUS};
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
-use crate::core::pool::health::Stage;
-use crate::core::work::handed_out::Templates;
-use crate::random::Random;
-use crate::stratum::job::Notify;
-use crate::stratum::message::FromPool;
-use crate::stratum::reject::Reject;
-use crate::units::{Client, Difficulty, LinkId, PoolConn, PoolSlot, later};
+use crate::core::pool::loss::{Loss, Step};
+use crate::core::pool::verdict::Silence;
+use crate::core::pool::version_form::Kind;
+use crate::core::work::jobs::HeldJobs;
+use crate::stratum::job::{Notify, PoolJob};
+use crate::stratum::message::{Extranonces, Outcome, PoolCall, PoolSubmit, RequestId, ToPool};
+use crate::units::{
+    Allowance, Difficulty, Extranonce1, JobId, LineId, MinerId, PoolConn, Rate, VersionForm,
+    VersionMask, later,
+};
 
-/// The longest pause between two attempts.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+/// How long a pool may take for subscribe or authorize.
+const STEP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The pause after a refused authorization or an unusable extranonce: only the owner can mend it.
-const REFUSED_BACK_OFF: Duration = Duration::from_secs(60);
+/// How long a pool may take for `mining.configure`, which some never answer (compat Q55).
+const CONFIGURE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A suggestion that a miner repeats is passed on if the pool was told nothing for this long: some miners keep their
+/// connection alive with it (compat Q78).
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// How long the answer to a share is held back while it may be the answer to something else.
+const TWO_ANSWERS: Duration = Duration::from_secs(2);
+
+/// A connection that stood this long was good: the next pause is short again.
+const PROVEN: Duration = Duration::from_secs(30);
 
 /// After so many failed attempts in a row a pool may have become another one.
 const ENOUGH_FAILURES: u32 = 5;
 
-/// As whom the client speaks to the pool.
+/// How many shares may wait for an answer on one connection; blocks find room beyond that.
+const MOST_PENDING: usize = 4096;
+
+/// How many shares that were given up are remembered, since their answers may still come.
+const MOST_GIVEN_UP: usize = 256;
+
+/// How many lines that cannot be used a pool may send. Some send a kind of their own beside each job; none sends more of
+/// them than that.
+const USELESS: Rate = Rate {
+    burst: 200.0,
+    per_second: 2.0,
+};
+
+/// As whom a line's members are introduced to the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     /// The pool's host and port.
@@ -40,6 +64,8 @@ pub struct Identity {
     pub user_agent: String,
     /// The wallet and the worker's name.
     pub user: Arc<str>,
+    /// Whether that is to be authorized; a look at a pool may be over before.
+    pub has_worker: bool,
     /// The configured password, or the miner's.
     pub password: String,
     /// Whether version rolling is to be negotiated.
@@ -48,405 +74,680 @@ pub struct Identity {
     pub suggested: Option<Difficulty>,
 }
 
-/// What the handshake needs to know of its surroundings, and where it leaves its messages.
+/// What a conversation needs to know of its surroundings, and where it leaves its messages.
 #[derive(Debug)]
 pub struct Talk<'a> {
     /// What is known of the pool; what is learnt is added.
     pub facts: &'a mut PoolFacts,
     /// The pool's latest job as another connection was told it.
     pub latest: &'a mut Option<Arc<Notify>>,
-    /// Which work was handed out.
-    pub templates: &'a Templates,
     /// The time.
     pub now: Instant,
     /// For messages to the pool.
     pub out: &'a mut Vec<Action>,
 }
 
-/// The connection of one client to one pool, whether it stands or not.
+/// A standing connection.
 #[derive(Debug)]
-pub struct Upstream {
-    client: Client,
-    slot: PoolSlot,
-    /// Of the connection that stands or is dialled, or was last.
-    generation: u32,
-    state: State,
-    /// Attempts that failed since a connection proved good.
-    failures: u32,
+pub struct Connection {
+    /// Its name.
+    pub conn: PoolConn,
+    /// The line that it serves.
+    pub line: LineId,
+    stage: Stage,
+    /// When the pool last said anything.
+    pub(super) heard: Instant,
+    opened: Instant,
+    last_request: u64,
+    /// Whether `mining.configure` was sent, and whether version rolling was granted.
+    rolling: Rolling,
+    mask: VersionMask,
+    extranonces: Option<Extranonces>,
+    difficulty: Option<Difficulty>,
+    /// A job that came before the answer to subscribe (compat Q6).
+    early: Option<Box<Notify>>,
+    /// The jobs that the pool takes shares of.
+    pub jobs: HeldJobs,
+    pending: BTreeMap<u64, WaitingShare>,
+    /// Blocks that were sent in a second form, by that request; and the request of the first.
+    seconds: BTreeMap<u64, u64>,
+    /// Whose the last shares were that were answered without the pool, and when they were sent, by request.
+    given_up: BTreeMap<u64, (Option<MinerId>, Instant)>,
+    /// How the pool answers on this connection.
+    silence: Silence,
+    sent_shares: bool,
+    pub(super) identity: Identity,
+    /// The request with which a difficulty was suggested last.
+    suggestion: Option<u64>,
+    /// When the pool was last sent anything.
+    said: Instant,
+    /// What it could do without and was sent, or not, within the last seconds.
+    extras: Vec<Offered>,
+    /// Numbers under which the pool asked us something while a request of ours had the same one: an answer with it may
+    /// be meant for either (compat Q79).
+    ambiguous: BTreeSet<u64>,
+    /// The answer to such a share, until a second one comes or not.
+    held: Option<Held>,
+    /// Whether its pool counts it among those that have got as far as work.
+    works: bool,
+    retired: Option<Retirement>,
+    useless: Allowance,
 }
 
-#[derive(Debug)]
-enum State {
-    /// Not wanted.
-    Idle,
-    /// To be dialled again at this time; not even earlier when the pool is back if that is `firm`.
-    Waiting { until: Instant, firm: bool },
-    /// To be dialled when others have work again, or to find out whether they would.
-    StandBy,
-    /// Waits for its turn at the pool's gate.
-    Queued,
-    /// The shell dials.
-    Dialing,
-    /// The socket stands.
-    Open(Box<Open>),
+/// What a replaced connection still does.
+#[derive(Clone, Copy, Debug)]
+struct Retirement {
+    /// Until when it takes shares, or the first of those that wait is answered.
+    until: Instant,
+    takes_shares: bool,
 }
 
-/// Why a connection is given up.
+/// A message that a pool could do without.
+#[derive(Clone, Copy, Debug)]
+struct Offered {
+    extra: Extra,
+    at: Instant,
+    /// Whether it was sent, or left out.
+    sent: bool,
+}
+
+/// An answer that may be meant for a share or for something else.
+#[derive(Debug)]
+struct Held {
+    request: u64,
+    until: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rolling {
+    /// Version rolling was not asked for on this connection.
+    NotAsked,
+    /// Asked for, not granted.
+    Refused,
+    Granted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    /// A step of the handshake waits for its answer.
+    Asking {
+        step: Step,
+        request: u64,
+        deadline: Instant,
+    },
+    Ready {
+        since: Instant,
+    },
+}
+
+/// A share that was sent to the pool and not answered yet.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Loss {
-    /// It ended; how.
-    Closed(String),
-    /// It could not be made; why.
-    DialFailed(DialError),
-    /// A step of the handshake was not answered.
-    NoAnswerTo(Step),
-    /// The pool answered a step with a refusal.
-    Refused(Step, Reject),
-    /// The pool's answer to subscribe makes no sense.
-    BadSubscription(String),
-    /// It said something that cannot be read and cannot be passed over.
-    BadMessage(String),
-    /// The pool's extranonce2 is smaller than [`SMALLEST_E2`](crate::core::work::extranonce::SMALLEST_E2); its size.
-    ExtranonceTooSmall(u8),
-    /// Nothing was heard for `stall_seconds`.
-    Stalled,
-    /// A share was not answered for `answer_seconds`.
-    Unanswered,
+pub struct WaitingShare {
+    /// Who is to be answered; `None` for a block that was kept while the pool was away.
+    pub asker: Option<Asker>,
+    /// The worker that found it, for which it counts also when its miner has left.
+    pub worker: Arc<str>,
+    /// The miner's name of the job.
+    pub job: JobId,
+    /// What the pool credits for it.
+    pub difficulty: Difficulty,
+    /// The work that it stands for: [`SentJob::work`](crate::core::work::jobs::SentJob::work).
+    pub work: f64,
+    /// What the hash is worth.
+    pub true_difficulty: f64,
+    /// What it is, if it meets the network's target.
+    pub block: Option<Arc<Candidate>>,
+    /// When it was forwarded.
+    pub sent: Instant,
+    /// How its version bits are written, and what its header made of the job's, where that matters.
+    pub form: Option<(Kind, VersionForm)>,
+    /// How many answers will come: two if it was sent in both forms.
+    pub answers_due: u8,
+    /// Whether its connection was replaced meanwhile, so that what becomes of it says nothing about the pool's address
+    /// in use.
+    pub outlived: bool,
 }
 
-impl Loss {
-    /// Whether only the owner, or the pool's, can mend it. It is of this worker: others may have more luck.
-    fn is_firm(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused(Step::Authorize, _)
-                | Self::ExtranonceTooSmall(_)
-                | Self::DialFailed(DialError::Certificate(_))
-        )
+impl WaitingShare {
+    /// Whether a miner waits for its answer.
+    fn is_of(&self, miner: MinerId) -> bool {
+        self.asker.as_ref().is_some_and(|it| it.miner == miner)
     }
+}
 
-    /// What it says about the pool to those who wait for it.
-    pub fn ended(&self) -> Ended {
-        match self {
-            Self::DialFailed(DialError::Unreachable(_)) => Ended::Unreachable,
-            Self::Refused(Step::Authorize, _) => Ended::Refused,
-            Self::DialFailed(DialError::Unencrypted(_) | DialError::Certificate(_))
-            | Self::Closed(_)
-            | Self::NoAnswerTo(_)
-            | Self::Refused(..)
-            | Self::BadSubscription(_)
-            | Self::BadMessage(_)
-            | Self::ExtranonceTooSmall(_)
-            | Self::Stalled
-            | Self::Unanswered => Ended::Useless,
+/// Who waits for the answer to a share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asker {
+    /// The miner.
+    pub miner: MinerId,
+    /// Its request.
+    pub id: RequestId,
+}
+
+impl Connection {
+    /// A connection that has just been made: the handshake begins.
+    pub fn begin(conn: PoolConn, line: LineId, identity: Identity, talk: &mut Talk<'_>) -> Self {
+        let mut connection = Self::new(conn, line, identity, talk.now);
+        let order = talk.facts.order(talk.now);
+        if connection.identity.version_rolling && order == ConfigureHabit::First {
+            connection.ask(Step::Configure, talk);
+        } else {
+            connection.ask(Step::Subscribe, talk);
         }
+        connection
     }
-}
 
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(how) => f.write_str(how),
-            Self::DialFailed(why) => write!(f, "could not connect: {why}"),
-            Self::NoAnswerTo(step) => write!(f, "no answer to {step}"),
-            Self::Refused(step, reject) => write!(f, "{step} refused: {reject}"),
-            Self::BadSubscription(what) => write!(f, "unusable answer to mining.subscribe: {what}"),
-            Self::BadMessage(what) => f.write_str(what),
-            Self::ExtranonceTooSmall(size) => write!(
-                f,
-                "the pool leaves {size} bytes of extranonce2, at least 2 are needed"
-            ),
-            Self::Stalled => f.write_str("silent for too long"),
-            Self::Unanswered => f.write_str("a share was not answered in time"),
-        }
-    }
-}
-
-impl Upstream {
-    /// No connection yet, and none wanted.
-    pub fn new(client: Client, slot: PoolSlot) -> Self {
+    fn new(conn: PoolConn, line: LineId, identity: Identity, now: Instant) -> Self {
         Self {
-            client,
-            slot,
-            generation: 0,
-            state: State::Idle,
-            failures: 0,
+            conn,
+            line,
+            stage: Stage::Ready { since: now },
+            heard: now,
+            opened: now,
+            last_request: 0,
+            rolling: Rolling::NotAsked,
+            mask: VersionMask::NONE,
+            extranonces: None,
+            difficulty: None,
+            early: None,
+            jobs: HeldJobs::default(),
+            pending: BTreeMap::new(),
+            seconds: BTreeMap::new(),
+            given_up: BTreeMap::new(),
+            silence: Silence::default(),
+            sent_shares: false,
+            identity,
+            suggestion: None,
+            said: now,
+            extras: Vec::new(),
+            ambiguous: BTreeSet::new(),
+            held: None,
+            works: false,
+            retired: None,
+            useless: Allowance::full(USELESS, now),
         }
     }
 
-    /// The name of the present connection.
-    pub fn conn(&self) -> PoolConn {
-        PoolConn {
-            client: self.client,
-            slot: self.slot,
-            generation: self.generation,
-        }
+    /// Whether one more line that cannot be used is still borne.
+    pub fn may_be_useless(&mut self, now: Instant) -> bool {
+        self.useless.take(USELESS, now)
     }
 
-    /// The standing connection.
-    pub fn open(&self) -> Option<&Open> {
-        match &self.state {
-            State::Open(open) => Some(open),
-            State::Idle
-            | State::Waiting { .. }
-            | State::StandBy
-            | State::Queued
-            | State::Dialing => None,
-        }
+    /// Whether it has got as far as work, an authorized worker and a job, since the last call.
+    pub fn begins_to_work(&mut self) -> bool {
+        let begins = !self.works && self.is_ready() && self.jobs.latest().is_some();
+        self.works |= begins;
+        begins
     }
 
-    /// The standing connection, to be changed.
-    pub fn open_mut(&mut self) -> Option<&mut Open> {
-        match &mut self.state {
-            State::Open(open) => Some(open),
-            State::Idle
-            | State::Waiting { .. }
-            | State::StandBy
-            | State::Queued
-            | State::Dialing => None,
-        }
-    }
-
-    /// Whether nothing was done yet to get a connection.
-    pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle)
+    /// Whether it has ever got as far as work.
+    pub fn has_worked(&self) -> bool {
+        self.works
     }
 
     /// Whether the connection is authorized.
     pub fn is_ready(&self) -> bool {
-        self.open().is_some_and(Open::is_ready)
+        matches!(self.stage, Stage::Ready { .. })
     }
 
-    /// How far it is. `refused`: whether the pool refused to authorize the worker.
-    pub fn stage(&self, refused: bool) -> Stage {
-        match &self.state {
-            State::Idle => Stage::Idle,
-            State::Waiting { .. } | State::StandBy if refused => Stage::Refused,
-            State::Waiting { .. } | State::StandBy => Stage::Waiting,
-            State::Queued | State::Dialing => Stage::Connecting,
-            State::Open(open) if open.is_ready() => Stage::Ready,
-            State::Open(_) => Stage::Handshake,
+    /// Whether version rolling was asked for on this connection.
+    pub fn asked_for_rolling(&self) -> bool {
+        self.rolling != Rolling::NotAsked
+    }
+
+    /// The extranonces that the pool named last.
+    pub fn extranonces(&self) -> Option<Extranonces> {
+        self.extranonces
+    }
+
+    /// The difficulty that the pool named last.
+    pub fn difficulty(&self) -> Option<Difficulty> {
+        self.difficulty
+    }
+
+    /// When the connection was made.
+    pub fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Whether it has come to work, and not only to look.
+    pub fn has_worker(&self) -> bool {
+        self.identity.has_worker
+    }
+
+    /// How long ago the connection was made.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.opened)
+    }
+
+    /// Whether miners can be sent its newest job now.
+    pub fn has_work(&self, now: Instant) -> bool {
+        self.is_ready()
+            && (self.difficulty.is_some() || self.jobs.patience().is_some_and(|until| until <= now))
+            && self.jobs.fresh(None, now).is_some()
+    }
+
+    /// The shares that wait for an answer.
+    pub fn pending(&self) -> impl Iterator<Item = &WaitingShare> {
+        self.pending.values()
+    }
+
+    /// The shares of one miner that wait for an answer.
+    pub fn pending_of(&self, miner: MinerId) -> impl Iterator<Item = &WaitingShare> {
+        let is_its = move |share: &&WaitingShare| share.is_of(miner);
+        self.pending.values().filter(is_its)
+    }
+
+    /// Takes the shares that wait for an answer.
+    pub fn take_pending(&mut self) -> Vec<WaitingShare> {
+        self.seconds.clear();
+        std::mem::take(&mut self.pending).into_values().collect()
+    }
+
+    /// Takes the shares of one miner that wait for an answer.
+    pub fn take_pending_of(&mut self, miner: MinerId) -> Vec<WaitingShare> {
+        let its = self.pending.iter().filter(|(_, share)| share.is_of(miner));
+        let requests: Vec<u64> = its.map(|(request, _)| *request).collect();
+        self.seconds.retain(|_, of| !requests.contains(of));
+        let taken = requests
+            .iter()
+            .filter_map(|request| self.pending.remove(request));
+        taken.collect()
+    }
+
+    /// Whether another share, or even a block, can wait for an answer.
+    pub fn has_room(&self, block: bool) -> bool {
+        let most = if block {
+            2 * MOST_PENDING
+        } else {
+            MOST_PENDING
+        };
+        self.is_ready() && self.pending.len() < most
+    }
+
+    /// Another connection takes its place: it lives on for the shares of its jobs.
+    pub fn retire(&mut self, until: Instant) {
+        self.retired = Some(Retirement {
+            until,
+            takes_shares: true,
+        });
+        for share in self.pending.values_mut() {
+            share.outlived = true;
         }
     }
 
-    /// Asks for a connection; the caller queues the returned name at the pool's gate.
-    #[must_use]
-    pub fn want(&mut self) -> PoolConn {
-        self.generation += 1;
-        self.state = State::Queued;
-        self.conn()
+    /// Whether another one has taken its place.
+    pub fn is_retired(&self) -> bool {
+        self.retired.is_some()
     }
 
-    /// Whether this connection waits at the gate; if so it counts as being dialled from now on.
-    pub fn start_dial(&mut self, conn: PoolConn) -> bool {
-        let starts = conn == self.conn() && matches!(self.state, State::Queued);
-        if starts {
-            self.state = State::Dialing;
+    /// Whether a replaced connection has nothing left to wait for but shares that it does not take any more.
+    pub fn is_over(&self) -> bool {
+        self.retired.is_some_and(|it| !it.takes_shares) && self.pending.is_empty()
+    }
+
+    /// Whether the time of a replaced connection is over. It then still waits for the answers to what it was sent,
+    /// since the pool may have taken that: each `patience` long.
+    pub fn retirement_over(&mut self, patience: Duration, now: Instant) -> bool {
+        let due = self.answer_due(patience).filter(|due| *due > now);
+        let Some(retirement) = self.retired.as_mut().filter(|it| it.until <= now) else {
+            return false;
+        };
+        if let Some(due) = due {
+            *retirement = Retirement {
+                until: due,
+                takes_shares: false,
+            };
+            self.jobs.clear();
         }
-        starts
+        due.is_none()
     }
 
-    /// Whether this connection is being dialled.
-    pub fn is_dialing(&self, conn: PoolConn) -> bool {
-        conn == self.conn() && matches!(self.state, State::Dialing)
-    }
-
-    /// The dialled socket stands: begins the handshake. `false` if it is not wanted any more.
-    pub fn opened(&mut self, conn: PoolConn, identity: Identity, talk: &mut Talk<'_>) -> bool {
-        if !self.is_dialing(conn) {
+    /// The pool closed it: whether that was its answer to `mining.configure` (compat Q52), so that it is asked once more,
+    /// as the facts now say. `failures`: attempts that failed in a row.
+    pub fn hung_up_on_configure(&self, failures: u32, facts: &mut PoolFacts, now: Instant) -> bool {
+        let Some(order) = self.is_configuring() else {
+            return false;
+        };
+        // What a pool has granted it does not hang up on, unless it has become another one.
+        if facts.granted && failures < ENOUGH_FAILURES {
             return false;
         }
-        let mut open = Box::new(Open::new(conn, identity, talk.now));
-        let order = talk.facts.order(talk.now);
-        if open.identity.version_rolling && order == ConfigureHabit::First {
-            open.ask(Step::Configure, talk);
-        } else {
-            open.ask(Step::Subscribe, talk);
-        }
-        self.state = State::Open(open);
+        facts.hung_up_on_configure(order, now);
         true
     }
 
-    /// Takes in a line of the pool.
-    pub fn heard(&mut self, conn: PoolConn, message: FromPool, talk: &mut Talk<'_>) -> Heard {
-        match &mut self.state {
-            State::Open(open) if open.conn == conn => {
-                open.heard = talk.now;
-                open.on_message(message, talk)
-            }
-            State::Open(_)
-            | State::Idle
-            | State::Waiting { .. }
-            | State::StandBy
-            | State::Queued
-            | State::Dialing => Heard::Nothing,
+    /// The name that was authorized.
+    pub fn user(&self) -> Arc<str> {
+        Arc::clone(&self.identity.user)
+    }
+
+    /// The host and port that it was dialed at.
+    pub fn address(&self) -> Arc<str> {
+        Arc::clone(&self.identity.address)
+    }
+
+    /// The version bits for a share of a job whose header has this version, where it does not matter in which form (see
+    /// [`Ways`](crate::core::pool::version_form::Ways)): those that are under the job's mask; none where version rolling was not granted. A block that was rolled
+    /// beyond that names all bits that it was rolled in: a pool that does not check rebuilds its header, and to one
+    /// that does it is no worse.
+    pub fn version_bits(&self, version: u32, job: &PoolJob) -> Option<u32> {
+        let mask = job.mask.0;
+        let beyond = (version ^ job.notify.version) & !mask;
+        (self.rolling == Rolling::Granted || beyond != 0).then_some(version & (mask | beyond))
+    }
+
+    /// Forwards a share, which waits for its answer from now on; with a second request if it goes out in two forms.
+    pub fn submit(
+        &mut self,
+        submit: PoolSubmit,
+        second: Option<PoolSubmit>,
+        share: WaitingShare,
+        out: &mut Vec<Action>,
+    ) {
+        self.said = share.sent;
+        let request = self.request(PoolCall::Submit(Box::new(submit)), out);
+        self.sent_shares = true;
+        let share = WaitingShare {
+            outlived: self.retired.is_some(),
+            answers_due: 1 + u8::from(second.is_some()),
+            ..share
+        };
+        self.pending.insert(request, share);
+        if let Some(second) = second {
+            let again = self.request(PoolCall::Submit(Box::new(second)), out);
+            self.seconds.insert(again, request);
         }
     }
 
-    /// What is overdue on the connection.
-    pub fn overdue(&mut self, limits: &PoolConfig, talk: &mut Talk<'_>) -> Option<Loss> {
-        self.open_mut()?.overdue(limits, talk)
+    /// Sends the block candidates that waited for a connection like this.
+    pub fn submit_held(&mut self, blocks: &mut HeldBlocks, now: Instant, out: &mut Vec<Action>) {
+        let Some(extranonces) = self.extranonces else {
+            return;
+        };
+        for candidate in blocks.take_for(&self.address(), extranonces, now) {
+            let user = self.user();
+            let with_user = |submit: &PoolSubmit| PoolSubmit {
+                user: Arc::clone(&user),
+                ..submit.clone()
+            };
+            let (first, second) = (&candidate.submit, candidate.second.as_ref());
+            let (first, second) = (with_user(first), second.map(with_user));
+            let share = WaitingShare {
+                asker: None,
+                worker: Arc::from(candidate.worker.as_str()),
+                job: JobId(0),
+                difficulty: candidate.job.difficulty,
+                work: candidate.job.difficulty.get(),
+                true_difficulty: candidate.hash.difficulty(),
+                block: Some(candidate),
+                sent: now,
+                form: None,
+                answers_due: 1,
+                outlived: false,
+            };
+            self.submit(first, second, share, out);
+        }
     }
 
-    /// Whether the pause is over.
-    pub fn pause_over(&self, now: Instant) -> bool {
-        matches!(self.state, State::Waiting { until, .. } if until <= now)
+    /// Whether the pool has given it this extranonce1.
+    pub fn works_with(&self, e1: Option<Extranonce1>) -> bool {
+        self.extranonces.map(|it| it.e1) == e1 && self.retired.is_none()
+    }
+
+    /// The share that a pool's answer settles. One that went out in two forms is settled by the first `true`, or else by
+    /// the second answer.
+    fn settle(&mut self, request: u64, outcome: &Outcome) -> Option<WaitingShare> {
+        let first = self.seconds.get(&request).copied().unwrap_or(request);
+        let share = self.pending.get_mut(&first)?;
+        share.answers_due = share.answers_due.saturating_sub(1);
+        if *outcome != Outcome::True && share.answers_due > 0 {
+            return None;
+        }
+        self.seconds.retain(|_, of| *of != first);
+        let mut share = self.pending.remove(&first)?;
+        if request != first {
+            share.form = share.form.map(|(kind, form)| (kind, form.other()));
+        }
+        Some(share)
+    }
+
+    /// Passes on what the miner suggests: once (compat Q58), and again where that keeps a quiet connection alive.
+    pub fn suggest(&mut self, difficulty: Difficulty, talk: &mut Talk<'_>) {
+        self.identity.suggested = Some(difficulty);
+        let quiet = talk.now.saturating_duration_since(self.said) >= KEEP_ALIVE;
+        let due = self.suggestion.is_none() || quiet;
+        if due && self.is_ready() && self.offer(Extra::Suggestion, talk.facts, talk.now) {
+            self.suggestion = Some(self.request(PoolCall::SuggestDifficulty(difficulty), talk.out));
+        }
+    }
+
+    /// Whether the pool is to be sent something that it could do without.
+    pub(super) fn offer(&mut self, extra: Extra, facts: &mut PoolFacts, now: Instant) -> bool {
+        let sent = facts.hangs_up_on.of(extra).allows(now);
+        if sent {
+            self.said = now;
+        }
+        self.extras.retain(|offered| offered.extra != extra);
+        self.extras.push(Offered {
+            extra,
+            at: now,
+            sent,
+        });
+        sent
+    }
+
+    /// Notes what the connection has outlived.
+    pub(super) fn settle_extras(&mut self, facts: &mut PoolFacts, now: Instant) {
+        self.extras.retain(|offered| {
+            let outlived = now.saturating_duration_since(offered.at) >= SUSPICIOUS;
+            if outlived && offered.sent {
+                facts.hangs_up_on.of(offered.extra).outlived();
+            }
+            !outlived
+        });
+    }
+
+    /// The pool closed the connection: suspects what it was just sent, and no longer what it was not sent. `failures`:
+    /// attempts that failed in a row.
+    pub fn suspect_extras(&self, failures: u32, facts: &mut PoolFacts, now: Instant) {
+        let late = |it: &&Offered| now.saturating_duration_since(it.at) < SUSPICIOUS;
+        for offered in self.extras.iter().filter(late) {
+            let tolerance = facts.hangs_up_on.of(offered.extra);
+            if offered.sent {
+                tolerance.hung_up(offered.at, failures, now);
+            } else {
+                tolerance.hung_up_without();
+            }
+        }
+    }
+
+    /// A request of the pool's own is answered under its number, which may be that of a share that waits.
+    pub(super) fn answers_request(&mut self, id: &RequestId) {
+        let Some(number) = id.as_counter() else {
+            return;
+        };
+        let asking = matches!(self.stage, Stage::Asking { request, .. } if request == number);
+        if asking || self.waits_for(number) {
+            self.ambiguous.insert(number);
+        }
+    }
+
+    /// Whether a share waits for the answer to this request.
+    fn waits_for(&self, request: u64) -> bool {
+        self.pending.contains_key(&request) || self.seconds.contains_key(&request)
+    }
+
+    /// A share whose answer was held back long enough: the pool has accepted it.
+    pub fn held_answer(&mut self, now: Instant) -> Option<WaitingShare> {
+        let held = self.held.take_if(|held| held.until <= now)?;
+        let share = self.settle(held.request, &Outcome::True)?;
+        self.silence.answered(share.sent);
+        Some(share)
+    }
+
+    /// What is overdue: a step of the handshake, an answer, or any sign of life.
+    pub fn overdue(&mut self, limits: &PoolConfig, talk: &mut Talk<'_>) -> Option<Loss> {
+        let now = talk.now;
+        match self.stage {
+            Stage::Asking { step, deadline, .. } if deadline <= now => match step {
+                // Some never answer it: on without version rolling (compat Q55).
+                Step::Configure => {
+                    self.rolling = Rolling::Refused;
+                    self.ask(Step::Subscribe, talk);
+                    None
+                }
+                Step::ConfigureLate => {
+                    self.rolling = Rolling::Refused;
+                    self.ask(Step::Authorize, talk);
+                    None
+                }
+                Step::Subscribe | Step::Authorize => Some(Loss::NoAnswerTo(step)),
+            },
+            Stage::Ready { .. } if self.stall_deadline(limits).is_some_and(|due| due <= now) => {
+                Some(Loss::Stalled)
+            }
+            Stage::Asking { .. } | Stage::Ready { .. } => None,
+        }
     }
 
     /// When something has to be looked at.
     pub fn next_deadline(&self, limits: &PoolConfig, now: Instant) -> Option<Instant> {
-        match &self.state {
-            State::Idle | State::StandBy | State::Queued | State::Dialing => None,
-            State::Waiting { until, .. } => Some(*until),
-            State::Open(open) => open.next_deadline(limits, now),
+        if let Some(retirement) = &self.retired {
+            return Some(retirement.until);
+        }
+        match self.stage {
+            Stage::Asking { deadline, .. } => Some(deadline),
+            Stage::Ready { .. } => {
+                let patience = if self.difficulty.is_none() {
+                    self.jobs.patience()
+                } else {
+                    None
+                };
+                let held = self.held.as_ref().map(|held| held.until);
+                [
+                    held,
+                    self.answer_deadline(limits),
+                    self.stall_deadline(limits),
+                    patience.filter(|until| *until > now),
+                ]
+                .into_iter()
+                .flatten()
+                .min()
+            }
         }
     }
 
-    /// Gives the connection up after a failure and pauses; what stood is returned, so that its
-    /// shares can be answered.
-    pub fn fail(&mut self, loss: &Loss, now: Instant, random: &mut Random) -> Option<Box<Open>> {
-        let open = self.take_open();
-        let proven = open.as_ref().is_some_and(|open| open.is_proven(now));
-        self.failures = if proven {
-            0
-        } else {
-            self.failures.saturating_add(1)
+    /// Takes the shares that have waited for too long. Their answers may still come.
+    pub fn take_overdue(&mut self, limits: &PoolConfig, now: Instant) -> Vec<WaitingShare> {
+        let mut overdue = Vec::new();
+        while self.answer_deadline(limits).is_some_and(|due| due <= now) {
+            let Some((request, share)) = self.pending.pop_first() else {
+                break;
+            };
+            self.seconds.retain(|_, of| *of != request);
+            self.silence.unanswered(share.sent);
+            if self.given_up.len() == MOST_GIVEN_UP {
+                self.given_up.pop_first();
+            }
+            let miner = share.asker.as_ref().map(|it| it.miner);
+            self.given_up.insert(request, (miner, share.sent));
+            overdue.push(share);
+        }
+        overdue
+    }
+
+    /// Whether the pool has said anything since then.
+    pub fn has_spoken_since(&self, then: Instant) -> bool {
+        self.heard > then
+    }
+
+    /// Whether it leaves shares unanswered, one after the other; since when.
+    pub fn unanswered_since(&self) -> Option<Instant> {
+        self.silence.since().filter(|_| self.silence.is_long())
+    }
+
+    /// Whether it has answered a share that was sent after that time.
+    pub fn has_answered_since(&self, sent: Instant) -> bool {
+        self.silence.has_answered_since(sent)
+    }
+
+    /// When it was opened, if it was sent shares and has answered none of them.
+    pub fn was_in_vain(&self) -> Option<Instant> {
+        (self.sent_shares && !self.silence.has_answered()).then_some(self.opened)
+    }
+
+    fn answer_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        self.answer_due(limits.answer)
+    }
+
+    /// When the first of the waiting shares has waited that long.
+    pub fn answer_due(&self, patience: Duration) -> Option<Instant> {
+        self.pending
+            .values()
+            .next()
+            .and_then(|share| share.sent.checked_add(patience))
+    }
+
+    fn stall_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
+        self.heard.checked_add(limits.stall)
+    }
+
+    /// Whether it was authorized for so long that it is good.
+    pub fn is_proven(&self, now: Instant) -> bool {
+        matches!(self.stage, Stage::Ready { since } if now.saturating_duration_since(since) >= PROVEN)
+    }
+
+    /// The order in which the pool was asked to configure, if it owes the answer.
+    fn is_configuring(&self) -> Option<ConfigureHabit> {
+        match self.stage {
+            Stage::Asking { step, .. } => step.order(),
+            Stage::Ready { .. } => None,
+        }
+    }
+
+    fn request(&mut self, call: PoolCall, out: &mut Vec<Action>) -> u64 {
+        self.last_request += 1;
+        let id = self.last_request;
+        out.push(Action::SendPool {
+            conn: self.conn,
+            message: ToPool::Request { id, call },
+        });
+        id
+    }
+
+    /// Begins a step of the handshake.
+    pub(super) fn ask(&mut self, step: Step, talk: &mut Talk<'_>) {
+        if step == Step::Authorize && !self.identity.has_worker {
+            // A look has learnt what it wanted and has no worker to introduce.
+            self.stage = Stage::Ready { since: talk.now };
+            return;
+        }
+        let identity = &self.identity;
+        let (call, patience) = match step {
+            Step::Configure | Step::ConfigureLate => {
+                self.rolling = Rolling::Refused;
+                (PoolCall::Configure(VersionMask::BIP320), CONFIGURE_PATIENCE)
+            }
+            Step::Subscribe => {
+                let user_agent = identity.user_agent.clone();
+                (PoolCall::Subscribe { user_agent }, STEP_PATIENCE)
+            }
+            Step::Authorize => {
+                let call = PoolCall::Authorize {
+                    user: identity.user.to_string(),
+                    password: identity.password.clone(),
+                };
+                (call, STEP_PATIENCE)
+            }
         };
-        let pause = if loss.is_firm() {
-            REFUSED_BACK_OFF
-        } else {
-            self.back_off()
+        self.said = talk.now;
+        let request = self.request(call, talk.out);
+        let deadline = later(talk.now, patience);
+        self.stage = Stage::Asking {
+            step,
+            request,
+            deadline,
         };
-        // A fifth more or less, so that a farm does not come back all at the same moment.
-        self.wait(
-            pause.mul_f64(0.8 + 0.4 * random.unit()),
-            loss.is_firm(),
-            now,
-        );
-        open
-    }
-
-    /// The pool closed the connection. Whether that was its answer to `mining.configure` (compat Q52): then it is asked
-    /// once more, at once, as the facts now say.
-    pub fn hung_up_on_configure(&mut self, facts: &mut PoolFacts, now: Instant) -> bool {
-        let Some(order) = self.open().and_then(Open::is_configuring) else {
-            return false;
-        };
-        // What a pool has granted it does not hang up on, unless it has become another one.
-        if facts.granted && self.failures < ENOUGH_FAILURES {
-            return false;
-        }
-        facts.hung_up_on_configure(order, now);
-        self.reset(Duration::ZERO, now);
-        true
-    }
-
-    /// The pool closed the connection, which may be its answer to something that it could do without.
-    pub fn suspect_extras(&self, facts: &mut PoolFacts, now: Instant) {
-        if let Some(open) = self.open() {
-            open.suspect_extras(self.failures, facts, now);
-        }
-    }
-
-    /// The pool wants the connection to be made anew after a pause; what stood is returned. One that wants it again and
-    /// again is a failing one.
-    pub fn sent_away(&mut self, pause: Duration, now: Instant) -> Option<Box<Open>> {
-        let open = self.take_open();
-        let proven = open.as_ref().is_some_and(|open| open.is_proven(now));
-        let least = if proven || self.failures == 0 {
-            Duration::ZERO
-        } else {
-            self.back_off()
-        };
-        self.failures = if proven {
-            0
-        } else {
-            self.failures.saturating_add(1)
-        };
-        let pause = pause.max(least);
-        self.wait(pause, !pause.is_zero(), now);
-        open
-    }
-
-    /// Lets the connection be made anew after a pause; what stood is returned.
-    pub fn reset(&mut self, pause: Duration, now: Instant) -> Option<Box<Open>> {
-        let open = self.take_open();
-        self.failures = 0;
-        self.wait(pause, false, now);
-        open
-    }
-
-    /// Wants no connection any more; what stood is returned.
-    pub fn drop_connection(&mut self) -> Option<Box<Open>> {
-        let open = self.take_open();
-        self.state = State::Idle;
-        self.failures = 0;
-        open
-    }
-
-    /// Wants no connection any more and closes what stands, on which nobody waits for anything.
-    pub fn close(&mut self, out: &mut Vec<Action>) {
-        if let Some(open) = self.drop_connection() {
-            out.push(Action::Close {
-                link: LinkId::Pool(open.conn),
-            });
-        }
-    }
-
-    /// Shortens the pause: the miner asks again, perhaps with another name.
-    pub fn hurry(&mut self, soon: Instant) {
-        if let State::Waiting { until, firm } = &mut self.state {
-            *until = soon.min(*until);
-            *firm = false;
-        }
-    }
-
-    /// Waits until others have work, or it is its turn to try.
-    pub fn stand_by(&mut self) {
-        self.state = State::StandBy;
-    }
-
-    /// Whether it waits until others have work.
-    pub fn stands_by(&self) -> bool {
-        matches!(self.state, State::StandBy)
-    }
-
-    /// Whether this connection waits at the gate; if so it stands by from now on.
-    pub fn step_back(&mut self, conn: PoolConn) -> bool {
-        let steps_back = conn == self.conn() && matches!(self.state, State::Queued);
-        if steps_back {
-            self.stand_by();
-        }
-        steps_back
-    }
-
-    /// Whether it may be the one that tries while nobody has work.
-    pub fn may_attempt(&self) -> bool {
-        matches!(
-            self.state,
-            State::StandBy | State::Waiting { firm: false, .. }
-        )
-    }
-
-    /// 1, 2, 4 … 60 s.
-    fn back_off(&self) -> Duration {
-        let doubled = self.failures.saturating_sub(1).min(6);
-        (Duration::from_secs(1) * 2u32.pow(doubled)).min(LONGEST_BACK_OFF)
-    }
-
-    fn wait(&mut self, pause: Duration, firm: bool, now: Instant) {
-        let until = later(now, pause);
-        self.state = State::Waiting { until, firm };
-    }
-
-    fn take_open(&mut self) -> Option<Box<Open>> {
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Open(open) => Some(open),
-            State::Idle
-            | State::Waiting { .. }
-            | State::StandBy
-            | State::Queued
-            | State::Dialing => None,
-        }
     }
 }

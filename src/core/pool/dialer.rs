@@ -1,16 +1,16 @@
 //! When a pool is dialled, and how many dials are under way.
 //!
 //! While no connection to the pool has work, one knocks and the others wait: an attempt starts after 1, 2, 4 and then
-//! every 5 s, less up to a fifth, and each is another miner's. So a pool that is gone sees one attempt in 4 s or fewer,
+//! every 5 s, less up to a fifth, and each is another line's. So a pool that is gone sees one attempt in 4 s or fewer,
 //! not a farm's, and the first miner works again within seconds of its return, however long it was away. Attempts that
 //! reach the pool but get no work from it become as rare as every 30 s. As soon as one connection has work the others
 //! follow through the gate.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::random::Random;
-use crate::units::{MinerId, PoolConn, later};
+use crate::units::{LineId, PoolConn, later};
 
 /// How many dials to one pool are under way at a time.
 const MOST_DIALS: usize = 16;
@@ -49,13 +49,22 @@ pub enum Ended {
     Again,
 }
 
+/// A connection to be, and the line that it will serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Its name.
+    pub conn: PoolConn,
+    /// Its line.
+    pub line: LineId,
+}
+
 /// The dials to one pool.
 #[derive(Debug)]
 pub struct Dialer {
     /// Connections that wait at the gate.
-    queue: VecDeque<PoolConn>,
-    /// Dials under way.
-    dialing: BTreeSet<PoolConn>,
+    queue: VecDeque<Dial>,
+    /// Dials under way, and whose they are.
+    dialing: BTreeMap<PoolConn, LineId>,
     /// Whether some connection has work: then the gate is open.
     open: bool,
     /// Since when.
@@ -73,7 +82,7 @@ pub struct Dialer {
     /// When the next attempt may start.
     next: Instant,
     /// Who tried last.
-    last: Option<MinerId>,
+    last: Option<LineId>,
     hurried: Option<Instant>,
 }
 
@@ -90,7 +99,7 @@ impl Dialer {
     pub fn new(now: Instant) -> Self {
         Self {
             queue: VecDeque::new(),
-            dialing: BTreeSet::new(),
+            dialing: BTreeMap::new(),
             open: false,
             opened: now,
             wanted: false,
@@ -155,30 +164,27 @@ impl Dialer {
     }
 
     /// Who tried last, so that the next attempt is another one's.
-    pub fn last(&self) -> Option<MinerId> {
+    pub fn last(&self) -> Option<LineId> {
         self.last
     }
 
-    /// An attempt starts, of a miner or of the proxy itself.
-    pub fn attempt(
-        &mut self,
-        conn: PoolConn,
-        miner: Option<MinerId>,
-        now: Instant,
-        random: &mut Random,
-    ) {
+    /// An attempt starts; `look`: of the proxy itself, not of a miner.
+    pub fn attempt(&mut self, dial: Dial, look: bool, now: Instant, random: &mut Random) {
         self.in_a_row = self.in_a_row.saturating_add(1);
-        self.last = miner.or(self.last);
-        self.sought &= miner.is_some();
+        if look {
+            self.sought = false;
+        } else {
+            self.last = Some(dial.line);
+        }
         let attempt = Attempt {
-            conn,
+            conn: dial.conn,
             started: now,
             part: 0.8 + 0.2 * random.unit(),
         };
         self.attempts.push(attempt);
         self.next = later(now, self.pause().mul_f64(attempt.part));
         // Whoever waits at the gate since the time when others had work need not be waited for.
-        self.queue.push_front(conn);
+        self.queue.push_front(dial);
     }
 
     /// An attempt ended without work; a connection that was none changes nothing.
@@ -255,12 +261,12 @@ impl Dialer {
     }
 
     /// Puts a connection into the queue for the gate.
-    pub fn queue(&mut self, conn: PoolConn) {
-        self.queue.push_back(conn);
+    pub fn queue(&mut self, dial: Dial) {
+        self.queue.push_back(dial);
     }
 
     /// The next connection that may be dialled; the caller says with [`dial_started`](Self::dial_started) if it does.
-    pub fn next_dial(&mut self) -> Option<PoolConn> {
+    pub fn next_dial(&mut self) -> Option<Dial> {
         if self.dialing.len() >= MOST_DIALS {
             return None;
         }
@@ -273,13 +279,13 @@ impl Dialer {
     }
 
     /// Takes a place in the gate.
-    pub fn dial_started(&mut self, conn: PoolConn) {
-        self.dialing.insert(conn);
+    pub fn dial_started(&mut self, dial: Dial) {
+        self.dialing.insert(dial.conn, dial.line);
     }
 
-    /// Gives the place back.
-    pub fn dial_ended(&mut self, conn: PoolConn) {
-        self.dialing.remove(&conn);
+    /// Gives the place back; whose it was.
+    pub fn dial_ended(&mut self, conn: PoolConn) -> Option<LineId> {
+        self.dialing.remove(&conn)
     }
 
     fn forget_slow(&mut self, now: Instant) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::core::pool::connection::Loss;
+use crate::core::pool::loss::Loss;
 use crate::core::pool::verdict::Flaw;
 use crate::units::named;
 

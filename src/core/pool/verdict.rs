@@ -1,19 +1,17 @@
 //! Whether a pool is worth working for, judged by what it answers: a pool is up when it answers, not when
-//! it authorizes. Pure bookkeeping; `enforce` acts on it.
+//! it authorizes. Pure bookkeeping; [`core::verdicts`](crate::core) acts on it.
 //!
 //! A pool that answers no shares, or rejects most of them, is set aside: miners work for the other pool if that has
 //! work. Now and then one miner tries it with a few shares, until it is good again.
 
-mod enforce;
 pub mod news;
 mod record;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::units::{MinerId, Now, PerPool, later};
+use crate::units::{MinerId, Now, later};
 
-use crate::core::pool::Pool;
 use record::Record;
 
 /// So many shares in a row without an answer are no accident.
@@ -580,24 +578,6 @@ impl Trial {
             (_, _, None) => later(self.chosen, TRIAL_CONNECTS),
         }
     }
-}
-
-/// For which of the pools that have work a miner may work: not for one that was set aside, unless no other one has
-/// work. One that tries a pool works for that.
-pub fn choice(pools: &PerPool<Pool>, miner: MinerId, has_work: PerPool<bool>) -> PerPool<bool> {
-    let tried = pools
-        .iter()
-        .find(|(slot, pool)| has_work[*slot] && pool.answers.tries(miner));
-    if let Some((tried, _)) = tried {
-        return PerPool::from_fn(|slot| slot == tried);
-    }
-    let good = PerPool::from_fn(|slot| has_work[slot] && !pools[slot].is_set_aside());
-    // Work on an old block may still be paid.
-    let paid = PerPool::from_fn(|slot| has_work[slot] && !pools[slot].earns_nothing());
-    let best = [good, paid]
-        .into_iter()
-        .find(|best| best.iter().any(|(_, yes)| *yes));
-    best.unwrap_or(has_work)
 }
 
 #[cfg(test)]

@@ -1,14 +1,6 @@
-//! Which part of the coinbase a miner gets for itself: the sizes of its extranonces, by software and by pool, and an
-//! extranonce1 that no other miner has.
-
-use std::collections::BTreeMap;
+//! Which part of the coinbase a miner gets for itself: the sizes of its extranonces, by software and by pool.
 
 use serde::{Deserialize, Serialize};
-
-use crate::config::Config;
-use crate::core::pool::Pool;
-use crate::core::pool::facts::{E1s, PoolFacts};
-use crate::units::{Extranonce1, MinerExtranonce, MinerId, PerPool};
 
 /// The smallest extranonce2 of a pool that can be used, in bytes: below it work would repeat within
 /// minutes (compat Q35).
@@ -16,10 +8,10 @@ pub const SMALLEST_E2: u8 = 2;
 
 /// The size that is assumed of a pool that was never reached, in bytes: no common pool has less,
 /// so that its first answer seldom forces a miner to subscribe again.
-const ASSUMED_E2: u8 = 4;
+pub const ASSUMED_E2: u8 = 4;
 
 /// The longest extranonce1 that a miner is given, in bytes.
-const LONGEST_E1: u8 = 4;
+pub const LONGEST_E1: u8 = 4;
 
 /// The longest extranonce2 that a miner is given, in bytes: cgminer and what is built on it take no more (compat Q74).
 pub const LONGEST_E2: u8 = 8;
@@ -88,42 +80,6 @@ pub struct Room {
 }
 
 impl Room {
-    /// What the pools in `wanted` leave, as far as it is known: of the addresses in use from `pools`, of the others
-    /// from `known`.
-    pub fn of(wanted: &Config, pools: &PerPool<Pool>, known: &BTreeMap<String, PoolFacts>) -> Self {
-        let mut room = Self {
-            smallest: u8::MAX,
-            e1_differs: true,
-        };
-        for (slot, pool) in pools.iter() {
-            let Some(config) = wanted.pools[slot].as_ref() else {
-                continue;
-            };
-            for site in 0..config.sites() {
-                let in_use = site == pool.sites.at();
-                let facts = if in_use {
-                    Some(pool.facts)
-                } else {
-                    known.get(&config.at(site).address()).copied()
-                };
-                let size = facts.and_then(|facts| facts.e2_size);
-                let assumed = (in_use && wanted.pool_in_use(slot).is_some()).then_some(ASSUMED_E2);
-                // A pool with less than that cannot be used at all and says so in log and state.
-                if let Some(size) = size.or(assumed).filter(|size| *size >= SMALLEST_E2) {
-                    room.smallest = room.smallest.min(size);
-                }
-                // One that was never reached gives nobody any work yet.
-                if size.is_some() {
-                    room.e1_differs &= facts.is_some_and(|facts| facts.e1s == E1s::Differ);
-                }
-            }
-        }
-        if room.smallest == u8::MAX {
-            room.smallest = ASSUMED_E2;
-        }
-        room
-    }
-
     /// Whether it matters that each connection has an extranonce1 of its own: some miner may be given an empty one.
     pub fn may_do_without_e1(&self, wanted: Option<u8>) -> bool {
         self.smallest < ROOMY_E2 || wanted == Some(self.smallest)
@@ -157,66 +113,6 @@ pub fn sizes(room: Room, firmware: Firmware, wanted: Option<u8>) -> (u8, u8) {
         (3, _) => (1, 2),
         (0..=2, _) => (0, 2),
     }
-}
-
-/// Which extranonce1 is whose. A miner's extranonces together are a number, and it has a range of these to itself:
-/// those that begin with its extranonce1.
-#[derive(Clone, Debug, Default)]
-pub struct Seats {
-    /// By the first number of the range: the last one, and whose it is.
-    taken: BTreeMap<u128, (u128, MinerId)>,
-    by_miner: BTreeMap<MinerId, u128>,
-}
-
-impl Seats {
-    /// Gives a miner an extranonce1 of `e1_size` bytes that no other has, instead of the one it may have. If all are
-    /// taken it gets one that another has: then it depends on the pool whether their work differs.
-    pub fn take(&mut self, miner: MinerId, (e1_size, e2_size): (u8, u8)) -> MinerExtranonce {
-        self.leave(miner);
-        let e1_size = e1_size.min(LONGEST_E1);
-        let each = 1u128 << (8 * u32::from(e2_size.min(LONGEST_E2)));
-        let count = 1u128 << (8 * u32::from(e1_size));
-        // A miner that comes back gets another one than it had, as long as there are enough.
-        let own = u128::from(miner.0) % count;
-        let mut seat = own;
-        let mut left = count;
-        // Without an extranonce1 there is nothing to choose.
-        while e1_size > 0 && left > 0 {
-            let first = seat * each;
-            let Some(last_taken) = self.last_in_the_way(first, first + each - 1) else {
-                self.taken.insert(first, (first + each - 1, miner));
-                self.by_miner.insert(miner, first);
-                return extranonce(seat, e1_size, e2_size);
-            };
-            let next = last_taken / each + 1;
-            left = left.saturating_sub(next - seat);
-            seat = if next < count { next } else { 0 };
-        }
-        extranonce(own, e1_size, e2_size)
-    }
-
-    /// A miner has left.
-    pub fn leave(&mut self, miner: MinerId) {
-        if let Some(first) = self.by_miner.remove(&miner) {
-            self.taken.remove(&first);
-        }
-    }
-
-    /// The last number of a range that has something in common with this one.
-    fn last_in_the_way(&self, first: u128, last: u128) -> Option<u128> {
-        let (_, (taken_last, _)) = self.taken.range(..=last).next_back()?;
-        (*taken_last >= first).then_some(*taken_last)
-    }
-}
-
-fn extranonce(seat: u128, e1_size: u8, e2_size: u8) -> MinerExtranonce {
-    let number = seat.to_be_bytes();
-    let own = number
-        .len()
-        .checked_sub(usize::from(e1_size))
-        .and_then(|start| number.get(start..));
-    let e1 = own.and_then(Extranonce1::new).unwrap_or_default();
-    MinerExtranonce { e1, e2_size }
 }
 
 /// How many sizes that miners were seen to use are remembered.
@@ -370,54 +266,6 @@ mod tests {
             assert_eq!(Firmware::of(Some(agent)), firmware, "{agent}");
         }
         assert_eq!(Firmware::of(None), Firmware::Unknown);
-    }
-
-    /// The numbers that a miner's extranonces together can be.
-    fn range(extranonce: &MinerExtranonce) -> (u128, u128) {
-        let e1 = extranonce.e1.as_slice().iter();
-        let seat = e1.fold(0, |sum, byte| sum << 8 | u128::from(*byte));
-        let each = 1 << (8 * u32::from(extranonce.e2_size));
-        (seat * each, seat * each + each - 1)
-    }
-
-    #[test]
-    fn no_two_miners_have_a_number_in_common() {
-        let mut seats = Seats::default();
-        let mut held: BTreeMap<MinerId, (u128, u128)> = BTreeMap::new();
-        for number in 1..=600u64 {
-            let id = MinerId(number * 97);
-            let sizes = if number % 3 == 0 { (2, 2) } else { (1, 3) };
-            let given = range(&seats.take(id, sizes));
-            let free = held
-                .values()
-                .all(|other| given.1 < other.0 || other.1 < given.0);
-            assert!(free, "{number}");
-            held.insert(id, given);
-            // At most 150 at a time: the first ones leave.
-            if held.len() > 150 {
-                let (first, _) = held.pop_first().unwrap();
-                seats.leave(first);
-            }
-        }
-        assert_eq!(seats.taken.len(), held.len());
-    }
-
-    #[test]
-    fn all_of_256_seats_are_given_before_one_is_given_twice() {
-        let mut seats = Seats::default();
-        let mut e1s: Vec<_> = (0..256)
-            .map(|index| seats.take(MinerId(index * 256 + 7), (1, 3)).e1)
-            .collect();
-        e1s.sort_unstable();
-        e1s.dedup();
-        assert_eq!(e1s.len(), 256);
-        // The next one shares, and does not keep the seat from anybody when it leaves.
-        assert_eq!(seats.take(MinerId(9), (1, 3)).e1.to_string(), "09");
-        seats.leave(MinerId(9));
-        seats.leave(MinerId(7));
-        assert_eq!(seats.take(MinerId(3), (1, 3)).e1.to_string(), "07");
-        assert_eq!(seats.take(MinerId(3), (0, 4)).size(), 4);
-        assert_eq!(seats.taken.len(), 255);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Which work was handed out lately, so that none is handed out twice.
 //!
-//! Some pools give an extranonce1 out again, to the same miner after a reconnect or to another one, and go on with the
-//! job that they had (compat Q54). With the same time in the header that would be the same work, also after a restart of
-//! this program. So the latest times are remembered, and kept in the state file.
+//! Work has its place in the coinbase: the pool's extranonce1 and what stands before the miner's own extranonce2. Some
+//! pools give an extranonce1 out again, to the same miner after a reconnect or to another one, and go on with the job
+//! that they had (compat Q54). With the same time in the header that would be the same work, also after a restart of
+//! this program. So the latest times of each place are remembered, and kept in the state file.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -10,13 +11,14 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::core::work::jobs::NTIME_ROOM;
-use crate::stratum::job::{PoolJob, TemplateKey};
+use crate::stratum::job::{PoolJob, WorkKey};
+use crate::units::MinerExtranonce;
 
 /// For how long a pool's place is surely remembered. No pool keeps a job so long.
 const SURELY: Duration = Duration::from_secs(3600);
 
 /// How many places at the most, twice.
-const MOST_PLACES: usize = 16_384;
+const MOST_PLACES: usize = 32_768;
 
 /// How many templates of a place are remembered.
 const MOST_TEMPLATES: usize = 16;
@@ -33,7 +35,7 @@ const CLOCKS_DIFFER: u32 = 60;
 
 /// The work that was handed out, and up to which time in the header. In bounded memory.
 #[derive(Clone, Debug, Default)]
-pub struct Templates {
+pub struct HandedOut {
     newer: Places,
     older: Places,
     since: Option<Instant>,
@@ -43,7 +45,7 @@ pub struct Templates {
     uncertain_before: Option<u32>,
 }
 
-/// What was handed out in each place of a coinbase, by [`TemplateKey::place`].
+/// What was handed out in each place of a coinbase, by [`WorkKey::place`].
 type Places = HashMap<u64, Place>;
 
 #[derive(Clone, Debug, Default)]
@@ -64,14 +66,17 @@ impl Place {
 /// What the state file keeps of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct HandedOut {
-    /// Whether nothing is missing: it was written at an orderly stop.
+pub struct KeptWork {
+    /// Whether nothing is missing: it was written at an orderly stop. Earlier versions had places of another kind, under
+    /// another name.
+    #[serde(rename = "whole", default)]
     pub complete: bool,
     /// Each place with its latest templates and their times.
+    #[serde(rename = "slots")]
     pub places: Vec<(u64, Vec<(u64, u32)>)>,
 }
 
-impl Default for HandedOut {
+impl Default for KeptWork {
     /// Nothing was handed out, for certain.
     fn default() -> Self {
         Self {
@@ -81,7 +86,7 @@ impl Default for HandedOut {
     }
 }
 
-impl HandedOut {
+impl KeptWork {
     /// Nobody knows what was handed out.
     pub fn unknown() -> Self {
         Self {
@@ -91,9 +96,9 @@ impl HandedOut {
     }
 }
 
-impl Templates {
+impl HandedOut {
     /// Goes on from what an earlier run has handed out. `unix` is the time now, in seconds since 1970.
-    pub fn remembering(handed_out: HandedOut, unix: u32) -> Self {
+    pub fn remembering(handed_out: KeptWork, unix: u32) -> Self {
         let places = handed_out.places.into_iter();
         let places = places.take(MOST_PLACES).map(|(place, templates)| {
             let templates = templates.into_iter().take(MOST_TEMPLATES).collect();
@@ -107,12 +112,12 @@ impl Templates {
         }
     }
 
-    /// The latest time in the header with which a job's work was handed out, or may have been.
-    pub fn last_ntime(&self, job: &PoolJob) -> Option<u32> {
-        self.last(job.template, job.notify.ntime)
+    /// The latest time in the header with which a job's work was handed out, or may have been, in a miner's place.
+    pub fn last_ntime(&self, job: &PoolJob, miner: &MinerExtranonce) -> Option<u32> {
+        self.last(job.work_of(miner), job.notify.ntime)
     }
 
-    fn last(&self, key: TemplateKey, own: u32) -> Option<u32> {
+    fn last(&self, key: WorkKey, own: u32) -> Option<u32> {
         let of = |places: &Places| places.get(&key.place)?.get(key.template);
         let (now, before) = (of(&self.newer), of(&self.older));
         let started = self
@@ -138,8 +143,12 @@ impl Templates {
         }
     }
 
-    /// Notes that a job's work was handed out with a time in the header.
-    pub fn note(&mut self, key: TemplateKey, ntime: u32, now: Instant) {
+    /// Notes that a job's work was handed out, or tried, with a time in the header, in a miner's place.
+    pub fn note(&mut self, job: &PoolJob, miner: &MinerExtranonce, ntime: u32, now: Instant) {
+        self.note_key(job.work_of(miner), ntime, now);
+    }
+
+    fn note_key(&mut self, key: WorkKey, ntime: u32, now: Instant) {
         let since = *self.since.get_or_insert(now);
         if self.newer.len() >= MOST_PLACES || now.saturating_duration_since(since) >= SURELY {
             self.older = std::mem::take(&mut self.newer);
@@ -169,7 +178,7 @@ impl Templates {
     }
 
     /// What is to be kept over a restart. `over`: nothing more is handed out.
-    pub fn handed_out(&self, over: bool) -> HandedOut {
+    pub fn kept(&self, over: bool) -> KeptWork {
         let (most_places, most_templates) = MOST_KEPT;
         let older = self.older.iter();
         let older = older.filter(|(place, _)| !self.newer.contains_key(place));
@@ -185,7 +194,7 @@ impl Templates {
                 place.templates.iter().skip(skipped).copied().collect(),
             )
         });
-        HandedOut {
+        KeptWork {
             complete: over && all && self.uncertain_before.is_none(),
             places: places.collect(),
         }
@@ -206,33 +215,33 @@ mod tests {
 
     #[test]
     fn work_is_remembered_for_an_hour_and_not_for_ever() {
-        let mut templates = Templates::default();
+        let mut templates = HandedOut::default();
         let start = start();
-        let [one, other] = [TemplateKey::of(1, 1), TemplateKey::of(2, 1)];
-        templates.note(one, 7, start);
-        templates.note(one, 5, start);
+        let [one, other] = [WorkKey::of(1, 1), WorkKey::of(2, 1)];
+        templates.note_key(one, 7, start);
+        templates.note_key(one, 5, start);
         assert_eq!(templates.last(one, 1), Some(7));
         assert_eq!(templates.last(other, 1), None);
-        templates.note(other, 1, start + SURELY);
+        templates.note_key(other, 1, start + SURELY);
         assert_eq!(templates.last(one, 1), Some(7));
-        templates.note(other, 2, start + 2 * SURELY);
+        templates.note_key(other, 2, start + 2 * SURELY);
         assert_eq!(templates.last(one, 1), None);
         assert_eq!(templates.last(other, 1), Some(2));
     }
 
     #[test]
     fn a_place_remembers_its_latest_templates() {
-        let mut templates = Templates::default();
+        let mut templates = HandedOut::default();
         for number in 0..100_u32 {
-            templates.note(TemplateKey::of(1, number), number, start());
+            templates.note_key(WorkKey::of(1, number), number, start());
         }
-        let known = |number: u32| templates.last(TemplateKey::of(1, number), 0);
+        let known = |number: u32| templates.last(WorkKey::of(1, number), 0);
         assert_eq!(known(83), None);
         assert_eq!((known(84), known(99)), (Some(84), Some(99)));
         for place in 0..5000 {
-            templates.note(TemplateKey::of(place, 1), 7, start());
+            templates.note_key(WorkKey::of(place, 1), 7, start());
         }
-        let kept = templates.handed_out(true);
+        let kept = templates.kept(true);
         assert_eq!(kept.places.len(), MOST_KEPT.0);
         assert!(!kept.complete, "most places are missing");
         assert!(serde_json::to_string(&kept).unwrap().len() < 200_000);
@@ -240,22 +249,22 @@ mod tests {
 
     #[test]
     fn after_an_orderly_stop_work_goes_on_where_it_was() {
-        let mut templates = Templates::default();
-        let key = TemplateKey::of(1, 1);
-        templates.note(key, OWN + 5, start());
-        let kept = serde_json::to_string(&templates.handed_out(true)).unwrap();
-        let again = Templates::remembering(serde_json::from_str(&kept).unwrap(), OWN + 100);
+        let mut templates = HandedOut::default();
+        let key = WorkKey::of(1, 1);
+        templates.note_key(key, OWN + 5, start());
+        let kept = serde_json::to_string(&templates.kept(true)).unwrap();
+        let again = HandedOut::remembering(serde_json::from_str(&kept).unwrap(), OWN + 100);
         assert_eq!(again.last(key, OWN), Some(OWN + 5));
-        assert_eq!(again.last(TemplateKey::of(1, 2), OWN), None);
+        assert_eq!(again.last(WorkKey::of(1, 2), OWN), None);
     }
 
     #[test]
     fn after_a_crash_work_begins_behind_all_that_may_have_been_handed_out() {
-        let mut templates = Templates::default();
-        let [key, unknown] = [TemplateKey::of(1, 1), TemplateKey::of(1, 2)];
-        templates.note(key, OWN + 300, start());
-        let kept = templates.handed_out(false);
-        let mut again = Templates::remembering(kept.clone(), OWN + 100);
+        let mut templates = HandedOut::default();
+        let [key, unknown] = [WorkKey::of(1, 1), WorkKey::of(1, 2)];
+        templates.note_key(key, OWN + 300, start());
+        let kept = templates.kept(false);
+        let mut again = HandedOut::remembering(kept.clone(), OWN + 100);
         assert_eq!(again.last(key, OWN), Some(OWN + 300 + RESERVE));
         assert_eq!(again.last(unknown, OWN), Some(OWN + 100 + RESERVE));
         let new = OWN + 100 + CLOCKS_DIFFER + 1;
@@ -269,15 +278,15 @@ mod tests {
             None,
             "the clock is wrong, or it is new"
         );
-        again.note(unknown, OWN + 161, start());
+        again.note_key(unknown, OWN + 161, start());
         assert_eq!(again.last(unknown, OWN), Some(OWN + 161));
         // A time long ago leaves room for the reserve only.
-        let late = Templates::remembering(kept.clone(), OWN + 1_000_000);
+        let late = HandedOut::remembering(kept.clone(), OWN + 1_000_000);
         assert_eq!(late.last(unknown, OWN), Some(OWN + RESERVE));
         // Nor is the room used up.
-        let mut full = Templates::default();
-        full.note(key, OWN + NTIME_ROOM - 10, start());
-        let full = Templates::remembering(full.handed_out(false), OWN);
+        let mut full = HandedOut::default();
+        full.note_key(key, OWN + NTIME_ROOM - 10, start());
+        let full = HandedOut::remembering(full.kept(false), OWN);
         assert_eq!(full.last(key, OWN), Some(OWN + NTIME_ROOM - 10));
     }
 }

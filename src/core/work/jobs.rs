@@ -13,7 +13,7 @@ const MOST_HELD: usize = 16;
 /// How many sent jobs a miner's shares are matched against.
 const MOST_SENT: usize = 64;
 
-/// How many shares of a pool connection are surely remembered, to find duplicates.
+/// How many shares of a miner are surely remembered, to find duplicates.
 const SURELY_SEEN: usize = 4096;
 
 /// How far a share's time may be after the time of the pool's job, in seconds (ckpool's limit;
@@ -33,9 +33,6 @@ struct Held {
     serial: Serial,
     job: Arc<PoolJob>,
     received: Instant,
-    /// The time in the header when it was last sent, or when the same template was.
-    last_ntime: Option<u32>,
-    was_sent: bool,
 }
 
 /// A job that can be sent to a miner as work that it never had.
@@ -47,8 +44,8 @@ pub struct FreshWork {
     pub job: Arc<PoolJob>,
     /// The time for the header.
     pub ntime: u32,
-    /// How long ago the pool sent it, if it is sent on for the first time.
-    pub delay: Option<Duration>,
+    /// How long ago the pool sent it.
+    pub age: Duration,
 }
 
 /// The valid jobs of one pool connection, oldest first.
@@ -61,13 +58,9 @@ pub struct HeldJobs {
 }
 
 impl HeldJobs {
-    /// Takes in a job; a clean one makes all earlier ones stale. `handed_out` is the latest time in the header with
-    /// which its work was handed out on any connection.
-    pub fn push(&mut self, job: PoolJob, now: Instant, handed_out: Option<u32>) {
+    /// Takes in a job; a clean one makes all earlier ones stale.
+    pub fn push(&mut self, job: PoolJob, now: Instant) {
         let same_work = |held: &Held| held.job.template == job.template;
-        let here = self.jobs.iter().filter(|held| same_work(held));
-        let last_ntime = here.filter_map(|held| held.last_ntime).max();
-        let last_ntime = last_ntime.max(handed_out);
         let name = &job.notify.job_id;
         self.jobs.retain(|held| {
             if held.job.notify.job_id == *name {
@@ -87,8 +80,6 @@ impl HeldJobs {
             serial,
             job: Arc::new(job),
             received: now,
-            last_ntime,
-            was_sent: false,
         });
     }
 
@@ -116,55 +107,36 @@ impl HeldJobs {
         self.first?.checked_add(DIFFICULTY_GRACE)
     }
 
-    /// The time that the header of the newest job would get now, if there is one that can be sent:
-    /// the first time the pool's own; later ones advanced by the seconds since, and never the same
-    /// twice, so that a miner that starts its extranonce2 anew does not do the same work again.
-    fn fresh_ntime(&self, now: Instant) -> Option<u32> {
+    /// The newest job as work that was never handed out in a place where that happened until `handed_out`, a time in
+    /// the header: the first time with the pool's own; later ones advanced by the seconds since, and never the same twice,
+    /// so that a miner that starts its extranonce2 anew does not do the same work again.
+    pub fn fresh(&self, handed_out: Option<u32>, now: Instant) -> Option<FreshWork> {
         let held = self.jobs.back()?;
         let own = held.job.notify.ntime;
-        let ntime = match held.last_ntime {
+        let age = now.saturating_duration_since(held.received);
+        let ntime = match handed_out {
             None => own,
             Some(last) => {
-                let elapsed = now.saturating_duration_since(held.received).as_secs();
-                let advanced = own.checked_add(u32::try_from(elapsed).ok()?)?;
+                let advanced = own.checked_add(u32::try_from(age.as_secs()).ok()?)?;
                 advanced.max(last.checked_add(1)?)
             }
         };
-        (ntime - own <= NTIME_ROOM).then_some(ntime)
-    }
-
-    /// Whether [`take_fresh`](Self::take_fresh) would yield something.
-    pub fn has_fresh(&self, now: Instant) -> bool {
-        self.fresh_ntime(now).is_some()
-    }
-
-    /// The newest job as work that was never sent before.
-    pub fn take_fresh(&mut self, now: Instant) -> Option<FreshWork> {
-        let ntime = self.fresh_ntime(now)?;
-        let held = self.jobs.back_mut()?;
-        held.last_ntime = Some(ntime);
-        let first_sent = !std::mem::replace(&mut held.was_sent, true);
-        Some(FreshWork {
+        (ntime - own <= NTIME_ROOM).then(|| FreshWork {
             serial: held.serial,
             job: Arc::clone(&held.job),
             ntime,
-            delay: first_sent.then(|| now.saturating_duration_since(held.received)),
+            age,
         })
     }
 
-    /// Notes the time in the header of a share; whether it has to be minded. A miner may move the time itself: the job
-    /// is sent again only with later times, so that no share can be found a second time. A miner that
-    /// moves it far ahead is not followed; the job could not be sent again for long.
-    pub fn tried(&mut self, serial: Serial, ntime: u32) -> bool {
-        let Some(held) = self.jobs.back_mut() else {
-            return false;
-        };
-        let ahead = ntime.saturating_sub(held.job.notify.ntime);
-        let minded = held.serial == serial && ahead <= NTIME_ROOM / 2;
-        if minded {
-            held.last_ntime = held.last_ntime.max(Some(ntime));
-        }
-        minded
+    /// Whether the time in the header of a share has to be minded. A miner may move the time itself: the job is sent
+    /// again only with later times, so that no share can be found a second time. A miner that moves it far ahead is not
+    /// followed; the job could not be sent again for long.
+    pub fn minds(&self, serial: Serial, ntime: u32) -> bool {
+        self.jobs.back().is_some_and(|held| {
+            let ahead = ntime.saturating_sub(held.job.notify.ntime);
+            held.serial == serial && ahead <= NTIME_ROOM / 2
+        })
     }
 
     /// Takes no shares of them any more.
@@ -260,7 +232,7 @@ impl SentJobs {
     }
 }
 
-/// The shares that a pool connection was sent, by [`BlockHash::key`]: at least the last 4,096,
+/// The shares that a miner sent, by [`BlockHash::key`]: at least the last 4,096,
 /// in bounded memory.
 #[derive(Clone, Debug, Default)]
 pub struct SeenShares {
@@ -274,10 +246,15 @@ impl SeenShares {
         self.newer.contains(&hash.key()) || self.older.contains(&hash.key())
     }
 
+    /// There is a new block: what was found before the one before can hardly come again.
+    pub fn age(&mut self) {
+        self.older = std::mem::take(&mut self.newer);
+    }
+
     /// Remembers a share.
     pub fn insert(&mut self, hash: &BlockHash) {
         if self.newer.len() == SURELY_SEEN {
-            self.older = std::mem::take(&mut self.newer);
+            self.age();
         }
         self.newer.insert(hash.key());
     }

@@ -10,7 +10,7 @@ use crate::core::fact::{Fact, ShareResult};
 use crate::observe::time::rfc3339;
 use crate::observe::wallet::{shorten_addresses, shorten_setting, shorten_user};
 use crate::stratum::reject::Reject;
-use crate::units::{Client, Difficulty, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm};
+use crate::units::{Difficulty, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm};
 
 use super::name::Name;
 
@@ -155,15 +155,16 @@ impl Fields {
                 self.put("extranonce2_size", *e2_size);
                 self.put("version_mask", mask.to_string());
             }
-            Fact::PoolDialing { conn } => self.conn(*conn),
+            Fact::PoolDialing { conn, miner } => self.conn(*conn, *miner),
             Fact::PoolReady {
                 conn,
+                miner,
                 user,
                 e1,
                 e2_size,
                 took,
             } => {
-                self.conn(*conn);
+                self.conn(*conn, *miner);
                 if self.show_wallets {
                     self.put("user", cut(user));
                 } else {
@@ -175,10 +176,11 @@ impl Fields {
             }
             Fact::PoolLost {
                 conn,
+                miner,
                 reason,
                 unanswered,
             } => {
-                self.conn(*conn);
+                self.conn(*conn, *miner);
                 self.text("reason", &reason.to_string());
                 self.put("unanswered", *unanswered);
             }
@@ -202,20 +204,24 @@ impl Fields {
                 self.text("address", address);
                 self.text("reason", &why.text());
             }
-            Fact::PoolMessageBad { conn, problem } => {
-                self.conn(*conn);
+            Fact::PoolMessageBad {
+                conn,
+                miner,
+                problem,
+            } => {
+                self.conn(*conn, *miner);
                 self.text("problem", problem);
             }
-            Fact::PoolMessage { conn, text } => {
-                self.conn(*conn);
+            Fact::PoolMessage { conn, miner, text } => {
+                self.conn(*conn, *miner);
                 self.text("text", text);
             }
-            Fact::PoolReconnect { conn, wait } => {
-                self.conn(*conn);
+            Fact::PoolReconnect { conn, miner, wait } => {
+                self.conn(*conn, *miner);
                 self.put("wait_ms", milliseconds(*wait));
             }
-            Fact::PoolRedirectRefused { conn, host } => {
-                self.conn(*conn);
+            Fact::PoolRedirectRefused { conn, miner, host } => {
+                self.conn(*conn, *miner);
                 self.put("host", cut(host));
             }
             Fact::VersionForm { slot, form } => {
@@ -224,10 +230,11 @@ impl Fields {
             }
             Fact::JobReceived {
                 conn,
+                miner,
                 pool_job,
                 clean,
             } => {
-                self.conn(*conn);
+                self.conn(*conn, *miner);
                 self.put("pool_job", cut(pool_job));
                 self.put("clean", *clean);
             }
@@ -391,16 +398,10 @@ impl Fields {
         self.put("pool", slot.name());
     }
 
-    fn conn(&mut self, conn: PoolConn) {
+    fn conn(&mut self, conn: PoolConn, miner: Option<MinerId>) {
         self.pool(conn.slot);
-        self.put(
-            "miner",
-            match conn.client {
-                Client::Miner(miner) => Some(miner.0),
-                Client::Probe | Client::Scout | Client::Survey(_) => None,
-            },
-        );
-        self.put("connection", conn.generation);
+        self.put("miner", miner.map(|miner| miner.0));
+        self.put("connection", conn.number);
     }
 
     fn extranonce(&mut self, extranonce: Option<&MinerExtranonce>) {

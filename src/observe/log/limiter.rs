@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::core::fact::{Fact, ShareOutcome, TurnedAway};
 use crate::observe::event::{self, Name};
 use crate::stratum::reject::RejectClass;
-use crate::units::{Allowance, Client, MinerId, Now, PoolConn, PoolSlot, Rate};
+use crate::units::{Allowance, MinerId, Now, PoolConn, PoolSlot, Rate};
 
 /// How often what was not written is summed up.
 const SUM_UP: Duration = Duration::from_secs(60);
@@ -70,8 +70,8 @@ const fn a_minute(burst: f64, per_minute: f64) -> Rate {
 enum Source {
     /// A miner's connection.
     Miner(MinerId),
-    /// A pool's connections for a client, one after the other.
-    Connection(Client, PoolSlot),
+    /// A miner's connections to a pool, one after the other, or those that are no single miner's.
+    Connection(Option<MinerId>, PoolSlot),
     /// Whoever comes from an address.
     Address(IpAddr),
     /// A pool as a whole.
@@ -249,7 +249,7 @@ impl State {
 /// are written, since nobody outside can cause them in numbers.
 fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
     let miner = |id: &MinerId| Source::Miner(*id);
-    let pool = |conn: &PoolConn| Source::Connection(conn.client, conn.slot);
+    let pool = |conn: &PoolConn, miner: &Option<MinerId>| Source::Connection(*miner, conn.slot);
     Some(match fact {
         Fact::MinerConnected { peer, .. }
         | Fact::MinerAuthorized { peer, .. }
@@ -289,13 +289,15 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::ExtranonceSizeLearnt { miner: id, .. }
         | Fact::MinerLags { miner: id }
         | Fact::MinerIdle { miner: id } => (miner(id), "", FEW),
-        Fact::PoolMessageBad { conn, .. }
-        | Fact::PoolMessage { conn, .. }
-        | Fact::PoolReconnect { conn, .. }
-        | Fact::PoolRedirectRefused { conn, .. } => (pool(conn), conn.slot.name(), ONE),
-        Fact::PoolDialing { conn } | Fact::PoolReady { conn, .. } | Fact::PoolLost { conn, .. } => {
-            (pool(conn), conn.slot.name(), FEW)
+        Fact::PoolMessageBad { conn, miner, .. }
+        | Fact::PoolMessage { conn, miner, .. }
+        | Fact::PoolReconnect { conn, miner, .. }
+        | Fact::PoolRedirectRefused { conn, miner, .. } => {
+            (pool(conn, miner), conn.slot.name(), ONE)
         }
+        Fact::PoolDialing { conn, miner }
+        | Fact::PoolReady { conn, miner, .. }
+        | Fact::PoolLost { conn, miner, .. } => (pool(conn, miner), conn.slot.name(), FEW),
         Fact::PoolLearnt { slot, .. }
         | Fact::PoolUp { slot }
         | Fact::PoolDown { slot, .. }
@@ -304,7 +306,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::VersionForm { slot, .. }
         | Fact::KeptBlock { slot, .. }
         | Fact::BlockFound { slot, .. } => (Source::Pool(*slot), slot.name(), FEW),
-        Fact::JobReceived { conn, .. } => (pool(conn), "", STREAM),
+        Fact::JobReceived { conn, miner, .. } => (pool(conn, miner), "", STREAM),
         Fact::JobForwarded { miner: id, .. } | Fact::PoolSwitched { miner: id, .. } => {
             (miner(id), "", STREAM)
         }

@@ -115,9 +115,10 @@ impl Promises {
                     ToMiner::Reply { id, reply } => it.answered(id.as_json(), reply),
                     ToMiner::Work(work) => {
                         it.work(work);
-                        let (key, e1) = (work.pool_job.template, work.extranonce.e1);
-                        let is_new = self.work.insert((key.place, key.template, e1, work.ntime));
-                        assert!(is_new, "{miner} is given work again");
+                        let key = work.pool_job.work_of(&work.extranonce);
+                        let e1 = work.extranonce.e1;
+                        let work = (key.place, key.template, e1, work.ntime);
+                        assert!(self.work.insert(work), "{miner} is given work again");
                     }
                 }
             }

@@ -14,7 +14,7 @@ use crate::units::{MinerId, Now, PoolSlot};
 
 impl Core {
     /// Does what follows from what the pools have answered.
-    pub(in crate::core) fn look_at_verdicts(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn look_at_verdicts(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let Some(patience) = self.config.pool_in_use(slot).map(|pool| pool.answer) else {
                 self.agenda.set(Due::Verdict(slot), None);
@@ -22,10 +22,12 @@ impl Core {
                 continue;
             };
             if self.pools[slot].answers.take_suspect() {
+                let pool = &self.pools[slot];
                 let members = self.miners.values();
-                let members = members.filter(|miner| miner.can_work_for(slot, now.at));
-                let said = members.map(|miner| miner.last_answers[slot]);
-                self.pools[slot].answers.hear(said, now);
+                let members =
+                    members.filter(|miner| miner.can_work_for(pool, &self.handed_out, now.at));
+                let said: Vec<_> = members.map(|miner| miner.last_answers[slot]).collect();
+                self.pools[slot].answers.hear(said.into_iter(), now);
             }
             self.pools[slot].answers.end_overdue_trial(patience, now.at);
             self.look_at_trial(slot, now, out);
@@ -61,7 +63,7 @@ impl Core {
     }
 
     /// Whether a job stands on a block that one of the pools has left.
-    pub(in crate::core) fn is_old(&self, job: &Notify, now: Now) -> bool {
+    pub(super) fn is_old(&self, job: &Notify, now: Now) -> bool {
         let mut pools = self.pools.iter();
         pools.any(|(_, pool)| pool.news.has_left(job.previous(), now.at))
     }
@@ -75,14 +77,15 @@ impl Core {
         if !self.pools[slot].answers.wants_trial(now.at) {
             return;
         }
+        let pool = &self.pools[slot];
         // Whoever finds shares soonest loses the least.
         let expected = |id: &MinerId| {
             let miner = self.miners.get(id);
-            miner.map_or(0.0, |miner| miner.expected_shares(slot, now.at))
+            miner.map_or(0.0, |miner| miner.expected_shares(pool, now.at))
         };
         let able = self.miners.iter();
-        let able = able.filter(|(_, miner)| miner.can_work_for(slot, now.at));
-        let answers = &self.pools[slot].answers;
+        let able = able.filter(|(_, miner)| miner.can_work_for(pool, &self.handed_out, now.at));
+        let answers = &pool.answers;
         let best = able
             .map(|(id, _)| (!answers.has_tried(*id), expected(id), *id))
             .max_by(|(fresh, a, _), (other, b, _)| fresh.cmp(other).then(a.total_cmp(b)));

@@ -4,18 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::core::action::Action;
-use crate::core::pool::connection::{Loss, Talk};
 use crate::core::pool::extras::Extra;
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
-use crate::core::work::jobs::SeenShares;
+use crate::core::pool::loss::{Loss, Step};
 use crate::stratum::job::{Notify, PoolJob};
 use crate::stratum::message::{Extranonces, FromPool, Outcome, ToPool};
 use crate::stratum::reject::Reject;
-use crate::units::{Difficulty, VersionMask, later};
+use crate::units::{Difficulty, MinerId, VersionMask, later};
 
-use super::{Held, Open, PendingShare, Rolling, Stage, Step, TWO_ANSWERS};
+use super::{Connection, Held, Rolling, Stage, TWO_ANSWERS, Talk, WaitingShare};
 
-/// What a pool's line means for the client.
+/// What a pool's line means for the members.
 #[derive(Debug)]
 pub enum Heard {
     /// Nothing that concerns it.
@@ -29,9 +28,9 @@ pub enum Heard {
     /// The newest job is under other conditions now and has to be sent anew.
     JobChanged,
     /// A share was answered.
-    Answered(PendingShare, Outcome),
-    /// A share that was given up has its answer all the same; it was sent then.
-    AnsweredLate(Instant),
+    Answered(WaitingShare, Outcome),
+    /// A share that was given up has its answer all the same; whose it was, and when it was sent.
+    AnsweredLate(Option<MinerId>, Instant),
     /// The pool wants a reconnect after a pause.
     Reconnect {
         /// Where to, if it says.
@@ -49,9 +48,10 @@ pub enum Heard {
     Lost(Loss),
 }
 
-impl Open {
+impl Connection {
     /// Takes in a line of the pool.
     pub fn on_message(&mut self, message: FromPool, talk: &mut Talk<'_>) -> Heard {
+        self.heard = talk.now;
         self.settle_extras(talk.facts, talk.now);
         match message {
             FromPool::Response { id, outcome } => self.on_response(id, outcome, talk),
@@ -133,9 +133,9 @@ impl Open {
                     if self.suggestion == Some(id) {
                         talk.facts.hangs_up_on.of(Extra::Suggestion).outlived();
                     }
-                    if let Some(sent) = self.given_up.remove(&id) {
+                    if let Some((miner, sent)) = self.given_up.remove(&id) {
                         self.silence.settle(talk.now);
-                        return Heard::AnsweredLate(sent);
+                        return Heard::AnsweredLate(miner, sent);
                     }
                     // All else is the answer to a suggestion, or comes too late to matter.
                     if let Outcome::Configured(Some(mask)) = outcome {
@@ -210,7 +210,7 @@ impl Open {
             (Step::Authorize, Outcome::True) => {
                 self.stage = Stage::Ready { since: talk.now };
                 if let Some(difficulty) = self.identity.suggested {
-                    self.suggest(difficulty, talk.facts, talk.now, talk.out);
+                    self.suggest(difficulty, talk);
                 }
                 Heard::Ready
             }
@@ -252,7 +252,6 @@ impl Open {
             return Heard::Nothing;
         };
         let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
-        let clean = notify.clean;
         // Most pools tell all connections the same: a farm needs it in memory once.
         let notify = match talk.latest {
             Some(latest) if **latest == *notify => Arc::clone(latest),
@@ -260,12 +259,7 @@ impl Open {
         };
         let (e1, e2_size) = (extranonces.e1, extranonces.e2_size);
         let job = PoolJob::new(notify, e1, e2_size, difficulty, self.mask);
-        let handed_out = talk.templates.last_ntime(&job);
-        self.jobs.push(job, talk.now, handed_out);
-        if clean && self.jobs.len() == 1 {
-            // Nothing that came before can come again.
-            self.seen = SeenShares::default();
-        }
+        self.jobs.push(job, talk.now);
         Heard::Job
     }
 

@@ -1,0 +1,679 @@
+//! What happens on pool connections, and what follows for the members: a job goes to each of them, an answer to the one
+//! that asked, a loss makes them work elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::PoolConfig;
+use crate::core::action::Action;
+use crate::core::event::DialError;
+use crate::core::fact::{Fact, ShareOutcome};
+use crate::core::miner::session::OWN_USER_AGENT;
+use crate::core::moment::Moment;
+use crate::core::pool::connection::received::Heard;
+use crate::core::pool::connection::{Identity, WaitingShare};
+use crate::core::pool::dialer::{Dial, Ended};
+use crate::core::pool::facts::E1s;
+use crate::core::pool::line::{Look, Purpose};
+use crate::core::pool::loss::Loss;
+use crate::core::work::extranonce::SMALLEST_E2;
+use crate::core::{Core, Due};
+use crate::stratum::message::{Extranonces, FromPool, Outcome, Reply};
+use crate::stratum::reject::{Reject, RejectReason};
+use crate::units::{LineId, LinkId, MinerId, Now, PoolConn, PoolSlot};
+
+/// The longest wait before a reconnect that a pool may ask for.
+const LONGEST_RECONNECT_WAIT: Duration = Duration::from_secs(60);
+
+impl Core {
+    /// A dialled connection stands.
+    pub(super) fn on_pool_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        let slot = conn.slot;
+        let line = self.pools[slot].dialer.dial_ended(conn);
+        let identity = line.and_then(|line| Some((line, self.identity(slot, line)?)));
+        let mut moment = Moment {
+            now,
+            random: &mut self.random,
+            out,
+        };
+        let begun = identity.is_some_and(|(line, identity)| {
+            self.pools[slot].begin(Dial { conn, line }, identity, &mut moment)
+        });
+        if begun {
+            line.inspect(|line| self.note_line(slot, *line, now));
+        } else {
+            moment.abort(conn);
+        }
+    }
+
+    /// A dial came to nothing.
+    pub(super) fn on_dial_failed(
+        &mut self,
+        conn: PoolConn,
+        error: DialError,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[conn.slot];
+        let line = pool.dialer.dial_ended(conn);
+        let is_wanted = |line: &LineId| pool.lines.get(line).is_some_and(|it| it.is_dialing(conn));
+        if let Some(line) = line.filter(is_wanted) {
+            self.lose(conn.slot, line, &Loss::DialFailed(error), now, out);
+        }
+    }
+
+    /// A pool sent a line.
+    pub(super) fn on_pool_message(
+        &mut self,
+        conn: PoolConn,
+        message: FromPool,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let slot = conn.slot;
+        let pool = &mut self.pools[slot];
+        let Some(connection) = pool.connections.get(&conn) else {
+            return;
+        };
+        let (line, is_retired) = (connection.line, connection.is_retired());
+        let Some(purpose) = pool.lines.get(&line).map(|line| line.purpose) else {
+            return;
+        };
+        let (before, had) = (pool.facts, pool.latest.clone());
+        let mut moment = Moment {
+            now,
+            random: &mut self.random,
+            out,
+        };
+        let heard = pool.talk(conn, &mut moment, |it, talk| it.on_message(message, talk));
+        let heard = heard.unwrap_or(Heard::Nothing);
+        match purpose {
+            _ if is_retired => self.on_retired_heard(conn, heard, now, out),
+            Purpose::Mining => {
+                pool.tell_learnt(before, &mut moment);
+                pool.note_job(conn, had.as_ref(), matches!(heard, Heard::Job), now);
+                let begins = pool.connections.get_mut(&conn);
+                let begins = begins.is_some_and(|it| it.begins_to_work());
+                let opens = begins && pool.work_begun(now);
+                self.on_heard(conn, line, heard, now, out);
+                if opens {
+                    self.let_others_follow(slot, now, out);
+                }
+            }
+            Purpose::Look(look) => self.on_look_heard(look, slot, line, heard, now, out),
+        }
+        self.note_line(slot, line, now);
+    }
+
+    /// What a pool's line means for the members.
+    fn on_heard(
+        &mut self,
+        conn: PoolConn,
+        line: LineId,
+        heard: Heard,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let slot = conn.slot;
+        match heard {
+            Heard::Nothing => (),
+            Heard::Subscribed(extranonces) => {
+                self.on_extranonces(conn, line, extranonces, now, out)
+            }
+            Heard::Ready => self.on_ready(conn, line, now, out),
+            Heard::Job => {
+                self.tell_job(conn, line, out);
+                self.with_members(slot, line, now, out, |it, turn| it.on_job(slot, turn));
+            }
+            Heard::JobChanged => {
+                self.with_members(slot, line, now, out, |it, turn| it.on_job(slot, turn));
+            }
+            Heard::Answered(share, outcome) => self.on_answer(slot, share, outcome, now, out),
+            Heard::AnsweredLate(miner, sent) => {
+                let answers = &mut self.pools[slot].answers;
+                miner.inspect(|miner| answers.answered_late(*miner, sent, now.at));
+            }
+            Heard::Reconnect { host, port, wait } => {
+                self.on_reconnect(conn, line, (host, port), wait, now, out)
+            }
+            Heard::Message(text) => {
+                let miner = self.pools[slot].whose(line);
+                out.push(Action::Report(Fact::PoolMessage { conn, miner, text }));
+            }
+            Heard::Useless(problem) => self.on_useless(conn, problem, now, out),
+            Heard::Lost(loss) => self.lose(slot, line, &loss, now, out),
+        }
+    }
+
+    /// A pool sent a line that was no use. A pool that goes on like that is given up, however good its other lines are:
+    /// each costs the scheduler time that all miners wait for.
+    pub(super) fn on_useless(
+        &mut self,
+        conn: PoolConn,
+        problem: String,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[conn.slot];
+        let connection = pool.connections.get_mut(&conn);
+        let line = connection.as_ref().map(|it| it.line);
+        let borne = connection.is_none_or(|it| it.is_retired() || it.may_be_useless(now.at));
+        let miner = line.and_then(|line| pool.whose(line));
+        out.push(Action::Report(Fact::PoolMessageBad {
+            conn,
+            miner,
+            problem,
+        }));
+        if let (false, Some(line)) = (borne, line) {
+            let why = "it sent too many lines that cannot be used".to_owned();
+            self.lose(conn.slot, line, &Loss::BadMessage(why), now, out);
+        }
+    }
+
+    /// A replaced connection is heard for its answers only.
+    fn on_retired_heard(&mut self, conn: PoolConn, heard: Heard, now: Now, out: &mut Vec<Action>) {
+        if let Heard::Answered(share, outcome) = heard {
+            self.on_answer(conn.slot, share, outcome, now, out);
+        }
+        let pool = &mut self.pools[conn.slot];
+        if pool.connections.get(&conn).is_some_and(|it| it.is_over()) {
+            pool.end_retired(conn, RejectReason::PoolLost);
+            let link = LinkId::Pool(conn);
+            out.push(Action::Close { link });
+        }
+    }
+
+    /// A pool connection ended.
+    pub(super) fn on_pool_closed(
+        &mut self,
+        conn: PoolConn,
+        reason: String,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[conn.slot];
+        let Some(connection) = pool.connections.get(&conn) else {
+            return;
+        };
+        if connection.is_retired() {
+            pool.end_retired(conn, RejectReason::PoolLost);
+        } else {
+            let line = connection.line;
+            self.lose(conn.slot, line, &Loss::Closed(reason), now, out);
+        }
+    }
+
+    /// Does what is due on a line: dials again, gives up a silent pool, ends what was replaced.
+    pub(super) fn on_line_deadline(
+        &mut self,
+        slot: PoolSlot,
+        line: LineId,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let config = Arc::clone(&self.config);
+        let Some(purpose) = self.pools[slot].lines.get(&line).map(|it| it.purpose) else {
+            return;
+        };
+        if let Some(limits) = config.pool_in_use(slot).filter(|_| self.stopping.is_none()) {
+            match purpose {
+                Purpose::Mining => self.tend_line(slot, line, limits, now, out),
+                Purpose::Look(look) => self.tend_look(look, slot, line, limits, now, out),
+            }
+        }
+        let patience = config.pools[slot]
+            .as_ref()
+            .map_or(Duration::ZERO, |it| it.answer);
+        let pool = &mut self.pools[slot];
+        for conn in pool.connections_of(line).collect::<Vec<_>>() {
+            let connection = pool.connections.get_mut(&conn);
+            if connection.is_some_and(|it| it.retirement_over(patience, now.at)) {
+                let link = LinkId::Pool(conn);
+                out.push(Action::Close { link });
+                pool.end_retired(conn, RejectReason::NoAnswer);
+            }
+        }
+        self.note_line(slot, line, now);
+    }
+
+    fn tend_line(
+        &mut self,
+        slot: PoolSlot,
+        line: LineId,
+        limits: &PoolConfig,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let held = self.pools[slot].standing_mut(line);
+        if let Some(share) = held.and_then(|it| it.held_answer(now.at)) {
+            self.on_answer(slot, share, Outcome::True, now, out);
+        }
+        self.give_up_overdue_shares(slot, line, limits, now, out);
+        let pool = &mut self.pools[slot];
+        let conn = pool.standing(line).map(|it| it.conn);
+        let mut moment = Moment {
+            now,
+            random: &mut self.random,
+            out,
+        };
+        let overdue =
+            conn.and_then(|conn| pool.talk(conn, &mut moment, |it, talk| it.overdue(limits, talk)));
+        if let Some(loss) = overdue.flatten() {
+            self.lose(slot, line, &loss, now, out);
+        } else if pool
+            .lines
+            .get(&line)
+            .is_some_and(|it| it.pause_over(now.at))
+        {
+            pool.dial(line);
+        } else {
+            // Its first job may have waited for a difficulty until now.
+            self.with_members(slot, line, now, out, |_, _| ());
+        }
+    }
+
+    /// Answers the shares that the pool has not answered in time. A connection that leaves one after the other without
+    /// an answer is made anew, unless its pool does so on all of them: then the answers may still come.
+    fn give_up_overdue_shares(
+        &mut self,
+        slot: PoolSlot,
+        line: LineId,
+        limits: &PoolConfig,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[slot];
+        let Some(connection) = pool.standing_mut(line) else {
+            return;
+        };
+        let overdue = connection.take_overdue(limits, now.at);
+        if overdue.is_empty() {
+            return;
+        }
+        let dead = connection.unanswered_since();
+        let dead = dead.map(|since| !connection.has_spoken_since(since));
+        let alive = overdue
+            .iter()
+            .map(|share| connection.has_spoken_since(share.sent));
+        let alive: Vec<bool> = alive.collect();
+        for (share, alive) in overdue.into_iter().zip(alive) {
+            if alive {
+                let answers = &mut self.pools[slot].answers;
+                answers.unanswered(share.sent, limits.answer, now);
+            }
+            self.lose_share(slot, share, RejectReason::NoAnswer, now, out);
+        }
+        if dead.is_some_and(|dead| dead || !self.pools[slot].answers.is_mute()) {
+            self.lose(slot, line, &Loss::Unanswered, now, out);
+        }
+    }
+
+    /// Passes on what a pool answered.
+    fn on_answer(
+        &mut self,
+        slot: PoolSlot,
+        share: WaitingShare,
+        outcome: Outcome,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let (reply, outcome) = match outcome {
+            Outcome::True => (Reply::True, ShareOutcome::Accepted),
+            Outcome::Rejected(reject) => (
+                Reply::Rejected(reject.clone()),
+                ShareOutcome::RejectedByPool(reject),
+            ),
+            Outcome::Subscribed(_) | Outcome::Configured(_) | Outcome::Other(_) => {
+                let message = "The pool's answer cannot be understood".into();
+                let reject = Reject { code: 20, message };
+                (
+                    Reply::Rejected(reject.clone()),
+                    ShareOutcome::RejectedByPool(reject),
+                )
+            }
+        };
+        self.settle_share(slot, share, reply, outcome, now, out);
+    }
+
+    /// Answers a share whose pool will not.
+    fn lose_share(
+        &mut self,
+        slot: PoolSlot,
+        share: WaitingShare,
+        reason: RejectReason,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let outcome = ShareOutcome::Lost(reason);
+        self.settle_share(
+            slot,
+            share,
+            Reply::Rejected(reason.into()),
+            outcome,
+            now,
+            out,
+        );
+    }
+
+    fn settle_share(
+        &mut self,
+        slot: PoolSlot,
+        share: WaitingShare,
+        reply: Reply,
+        outcome: ShareOutcome,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let mut moment = Moment {
+            now,
+            random: &mut self.random,
+            out,
+        };
+        self.pools[slot].share_ended(&share, &outcome, &mut moment);
+        match share.asker.as_ref().map(|asker| asker.miner) {
+            None => self.totals.block_answered(slot, &outcome),
+            Some(miner) if self.miners.contains_key(&miner) => {
+                self.with_miner(miner, now, out, |it, turn| {
+                    it.on_settled(slot, share, reply, outcome, turn);
+                });
+            }
+            // It has left; its worker's work counts.
+            Some(miner) => {
+                let result = share.result(miner, slot, outcome, now.at);
+                self.totals.add(&result, now);
+                out.push(Action::Report(Fact::ShareResult(Box::new(result))));
+            }
+        }
+    }
+
+    /// Answers the shares on connections that were given up.
+    pub(super) fn settle_orphans(&mut self, now: Now, out: &mut Vec<Action>) {
+        for slot in PoolSlot::ALL {
+            while !self.pools[slot].orphans.is_empty() {
+                for (share, reason) in std::mem::take(&mut self.pools[slot].orphans) {
+                    self.lose_share(slot, share, reason, now, out);
+                }
+            }
+        }
+    }
+
+    fn on_ready(&mut self, conn: PoolConn, line: LineId, now: Now, out: &mut Vec<Action>) {
+        let pool = &mut self.pools[conn.slot];
+        let Some(connection) = pool.connections.get(&conn) else {
+            return;
+        };
+        let extranonces = connection.extranonces();
+        out.push(Action::Report(Fact::PoolReady {
+            conn,
+            miner: pool.whose(line),
+            user: connection.user().to_string(),
+            e1: extranonces.map(|it| it.e1).unwrap_or_default(),
+            e2_size: extranonces.map_or(0, |it| it.e2_size),
+            took: connection.age(now.at),
+        }));
+        let mut moment = Moment {
+            now,
+            random: &mut self.random,
+            out,
+        };
+        let came_up = pool.tell_ready(&mut moment);
+        self.with_members(conn.slot, line, now, out, |_, _| ());
+        if came_up {
+            self.release_waiting(now, out);
+        }
+    }
+
+    /// The pool's extranonces are known or have changed: is there still room for the members'?
+    fn on_extranonces(
+        &mut self,
+        conn: PoolConn,
+        line: LineId,
+        extranonces: Extranonces,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let (slot, e2_size) = (conn.slot, extranonces.e2_size);
+        if e2_size < SMALLEST_E2 {
+            self.lose(slot, line, &Loss::ExtranonceTooSmall(e2_size), now, out);
+            return;
+        }
+        self.look_for_repeated_e1(conn, extranonces);
+        self.pools[slot].blocks.stir();
+        self.with_members(slot, line, now, out, |it, turn| {
+            it.on_extranonces(slot, e2_size, turn);
+        });
+    }
+
+    /// Two miners may have been given the same extranonce1: those that come later must not do without one of their own.
+    fn look_for_repeated_e1(&mut self, conn: PoolConn, extranonces: Extranonces) {
+        let pool = &mut self.pools[conn.slot];
+        if pool.facts.e1s != E1s::Differ {
+            return;
+        }
+        let e1 = Some(extranonces.e1);
+        let mut others = pool.connections.values();
+        if others.any(|it| it.conn != conn && it.works_with(e1)) {
+            pool.facts.e1s = E1s::Repeat;
+        }
+    }
+
+    /// A pool may ask for a reconnect, but not send us elsewhere: that is how hashrate is stolen.
+    fn on_reconnect(
+        &mut self,
+        conn: PoolConn,
+        line: LineId,
+        (host, port): (Option<String>, Option<u16>),
+        wait: Duration,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(config) = self.config.pool_in_use(conn.slot) else {
+            return;
+        };
+        let pool = &mut self.pools[conn.slot];
+        let miner = pool.whose(line);
+        let mut moment = Moment {
+            now,
+            random: &mut self.random,
+            out,
+        };
+        let same_host = host
+            .as_ref()
+            .is_none_or(|host| host.eq_ignore_ascii_case(&config.host));
+        if !same_host || port.is_some_and(|port| port != config.port) {
+            let host = host.unwrap_or_else(|| config.host.clone());
+            let host = format!("{host}:{}", port.unwrap_or(config.port));
+            return moment.report(Fact::PoolRedirectRefused { conn, miner, host });
+        }
+        let wait = wait.min(LONGEST_RECONNECT_WAIT);
+        moment.report(Fact::PoolReconnect { conn, miner, wait });
+        pool.sent_away(line, wait, &mut moment);
+        self.with_members(conn.slot, line, now, out, |_, _| ());
+    }
+
+    fn tell_job(&self, conn: PoolConn, line: LineId, out: &mut Vec<Action>) {
+        let pool = &self.pools[conn.slot];
+        let latest = pool.connections.get(&conn).and_then(|it| it.jobs.latest());
+        if let Some(job) = latest {
+            out.push(Action::Report(Fact::JobReceived {
+                conn,
+                miner: pool.whose(line),
+                pool_job: job.notify.job_id.clone(),
+                clean: job.notify.clean,
+            }));
+        }
+    }
+
+    /// A line's connection has failed: its shares are answered, and it is made anew after a pause.
+    pub(super) fn lose(
+        &mut self,
+        slot: PoolSlot,
+        line: LineId,
+        loss: &Loss,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[slot];
+        let Some(state) = pool.lines.get(&line) else {
+            return;
+        };
+        let Some(conn) = state.conn() else {
+            return;
+        };
+        let (purpose, failures) = (state.purpose, state.failures());
+        let mut moment = Moment {
+            now,
+            random: &mut self.random,
+            out,
+        };
+        let closed = matches!(loss, Loss::Closed(_));
+        let asked_wrongly = closed
+            && pool
+                .talk(conn, &mut moment, |it, talk| {
+                    it.hung_up_on_configure(failures, talk.facts, talk.now)
+                })
+                .unwrap_or(false);
+        if asked_wrongly {
+            pool.dialer.ended(conn, Ended::Again, now.at);
+            pool.connections.remove(&conn);
+            if let Some(line) = pool.lines.get_mut(&line) {
+                line.reset(Duration::ZERO, now.at);
+            }
+            self.note_line(slot, line, now);
+            return;
+        }
+        match purpose {
+            Purpose::Mining => self.lose_work(slot, line, conn, loss, now, out),
+            Purpose::Look(look) => self.lose_look(look, slot, line, loss, now, out),
+        }
+        self.note_line(slot, line, now);
+    }
+
+    fn lose_work(
+        &mut self,
+        slot: PoolSlot,
+        line: LineId,
+        conn: PoolConn,
+        loss: &Loss,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let patience = self.config.pool_in_use(slot).map(|pool| pool.answer);
+        let pool = &mut self.pools[slot];
+        let mut moment = Moment {
+            now,
+            random: &mut self.random,
+            out,
+        };
+        pool.fail(line, conn, loss, &mut moment);
+        if let Some(connection) = pool.connections.get(&conn) {
+            if let Some(opened) = connection.was_in_vain() {
+                pool.answers.ended_in_vain(opened, now);
+            }
+            // On a connection that is given up because it does not answer shares, those after the last answer may still
+            // have been answered.
+            if let Some(patience) = patience.filter(|_| *loss == Loss::Unanswered) {
+                let pending = connection.pending().map(|share| share.sent);
+                for sent in pending.filter(|sent| connection.has_answered_since(*sent)) {
+                    pool.answers.unanswered(sent, patience, now);
+                }
+            }
+            if !matches!(loss, Loss::Closed(_)) {
+                moment.abort(conn);
+            }
+        }
+        let reason = if *loss == Loss::Unanswered {
+            RejectReason::NoAnswer
+        } else {
+            RejectReason::PoolLost
+        };
+        pool.bury(conn, reason);
+        self.settle_orphans(now, out);
+        self.with_members(slot, line, now, out, |it, _| it.on_pool_lost(slot, loss));
+    }
+
+    /// As whom a line's members are introduced to its pool.
+    fn identity(&self, slot: PoolSlot, line: LineId) -> Option<Identity> {
+        let pool = &self.pools[slot];
+        let line = pool.lines.get(&line)?;
+        let of = |miner: &MinerId| self.miners.get(miner).map(|miner| &miner.session);
+        match line.purpose {
+            Purpose::Mining => {
+                let config = self.config.pool_in_use(slot)?;
+                if config.members > 1 {
+                    return Some(shared_identity(config));
+                }
+                let session = line.members.first().and_then(of)?;
+                Some(session.identity(config))
+            }
+            // As one of the miners, so that a pool that refuses them is not taken for a good one; without a miner as
+            // the proxy itself, which gets no further than the subscription.
+            Purpose::Look(Look::Return) => {
+                let config = self.wanted.pools[slot].as_ref()?;
+                let mut sessions = self.miners.values().map(|miner| &miner.session);
+                let session = sessions.find(|session| session.is_authorized());
+                Some(session.map_or_else(own_identity, |session| Identity {
+                    // It leaves before it could find shares.
+                    suggested: None,
+                    ..session.identity(config)
+                }))
+            }
+            Purpose::Look(Look::Reach | Look::Survey) => Some(own_identity()),
+        }
+    }
+
+    /// Lets all members of a line act.
+    pub(super) fn with_members(
+        &mut self,
+        slot: PoolSlot,
+        line: LineId,
+        now: Now,
+        out: &mut Vec<Action>,
+        mut act: impl FnMut(&mut crate::core::miner::Miner, &mut crate::core::turn::Turn<'_>),
+    ) {
+        let members = self.pools[slot].lines.get(&line).map(|line| &line.members);
+        let members: Vec<_> = members.into_iter().flatten().copied().collect();
+        for member in members {
+            self.with_miner(member, now, out, &mut act);
+        }
+    }
+
+    /// Notes when a line has to be looked at.
+    pub(super) fn note_line(&mut self, slot: PoolSlot, line: LineId, now: Now) {
+        let pool = &mut self.pools[slot];
+        let Some(state) = pool.lines.get(&line) else {
+            return;
+        };
+        if state.purpose == Purpose::Mining && state.may_attempt() {
+            pool.dialer.call();
+        }
+        if let Some(limits) = self.config.pools[slot].as_ref() {
+            let due = pool.line_deadline(line, limits, now.at);
+            self.agenda.no_later(Due::Line(slot, line), due);
+        }
+    }
+}
+
+/// As whom the proxy speaks for itself.
+fn own_identity() -> Identity {
+    Identity {
+        address: Arc::from(""),
+        user_agent: OWN_USER_AGENT.to_owned(),
+        user: Arc::from(""),
+        has_worker: false,
+        password: String::new(),
+        version_rolling: true,
+        suggested: None,
+    }
+}
+
+/// As whom many miners work on one connection.
+fn shared_identity(pool: &PoolConfig) -> Identity {
+    Identity {
+        address: Arc::from(pool.address()),
+        user: Arc::from(pool.user_name.of(&pool.wallet, "", "")),
+        has_worker: true,
+        password: pool.password.clone().unwrap_or_default(),
+        ..own_identity()
+    }
+}

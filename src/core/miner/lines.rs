@@ -1,0 +1,197 @@
+//! The miner's lines to the two pools: joined when it authorizes, left when it goes.
+
+use std::time::{Duration, Instant};
+
+use super::{Life, Miner, Trial};
+use crate::core::fact::{Fact, TurnedAway};
+use crate::core::miner::session::Authorization;
+use crate::core::pool::Pool;
+use crate::core::pool::connection::Connection;
+use crate::core::pool::line::Line;
+use crate::core::pool::loss::{Loss, Step};
+use crate::core::stats::meter::Meter;
+use crate::core::turn::Turn;
+use crate::core::work::handed_out::HandedOut;
+use crate::stratum::reject::RejectReason;
+use crate::units::{LineId, MinerExtranonce, PoolSlot, later};
+
+/// A miner that asks again for authorization gets its pools dialled again after this long at the latest.
+const RETRY_SOON: Duration = Duration::from_secs(2);
+
+impl Miner {
+    /// Joins the lines to the pools that are in use, and has them dialled.
+    pub(super) fn join_pools(&mut self, turn: &mut Turn<'_>) {
+        let asked = !matches!(self.session.authorization, Authorization::None);
+        if !asked || self.life == Life::Gone {
+            return;
+        }
+        for slot in PoolSlot::ALL {
+            if turn.config.pool_in_use(slot).is_none() {
+                continue;
+            }
+            let Some(line) = self.lines[slot].or_else(|| self.join(slot, turn)) else {
+                continue;
+            };
+            let pool = &mut turn.pools[slot];
+            if pool.lines.get(&line).is_some_and(Line::is_idle) {
+                pool.dial(line);
+            }
+        }
+    }
+
+    /// Joins a line: that of its group where the pool is shared, else one of its own.
+    fn join(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) -> Option<LineId> {
+        let shares = turn.is_shared(slot);
+        if shares && self.session.extranonce.is_none() {
+            // Its group follows from its extranonces.
+            return None;
+        }
+        let lines = self
+            .group
+            .filter(|_| shares)
+            .and_then(|it| turn.groups.lines(it));
+        let pool = &mut turn.pools[slot];
+        let line = pool.join(self.id, lines.map(|lines| &mut lines[slot]));
+        self.lines[slot] = Some(line);
+        Some(line)
+    }
+
+    /// The connection to a pool that stands.
+    pub(super) fn connection<'a>(&self, pool: &'a Pool) -> Option<&'a Connection> {
+        pool.standing(self.lines[pool.slot()]?)
+    }
+
+    /// Whether the pool has refused the miner's worker and not accepted it since.
+    pub fn is_refused(&self, pool: &Pool) -> bool {
+        let ready = self.connection(pool).is_some_and(Connection::is_ready);
+        matches!(self.trials[pool.slot()], Trial::Refused(_)) && !ready
+    }
+
+    /// How many shares a second it would find at a pool, by what it found lately.
+    pub fn expected_shares(&self, pool: &Pool, now: Instant) -> f64 {
+        let window = Duration::from_secs(600);
+        let rate = |meter: &Meter| meter.per_second(window, now).unwrap_or(0.0);
+        let credited: f64 = self.stats.work.iter().map(|(_, meter)| rate(meter)).sum();
+        let told = self.told_difficulty.map_or(0.0, |told| told.get());
+        let work = credited.max(rate(&self.stats.shares) * told);
+        let asked = self.connection(pool).and_then(Connection::difficulty);
+        work / asked.map_or(1.0, |asked| asked.get())
+    }
+
+    /// Whether it could work for a pool now.
+    pub fn can_work_for(&self, pool: &Pool, handed_out: &HandedOut, now: Instant) -> bool {
+        self.life == Life::Here
+            && self.session.takes_jobs()
+            && self.fresh_work(pool, handed_out, now).is_some()
+    }
+
+    /// A pool's extranonces are known or have changed: is there still room for the miner's?
+    pub fn on_extranonces(&mut self, slot: PoolSlot, e2_size: u8, turn: &mut Turn<'_>) {
+        let fits = |own: MinerExtranonce| own.size() <= usize::from(e2_size);
+        if self.session.extranonce.is_none_or(fits) || self.life != Life::Here {
+            return;
+        }
+        let new = self.renew_extranonce(TurnedAway::ExtranonceChanged, turn);
+        turn.report(Fact::ExtranonceChanged {
+            miner: self.id,
+            slot,
+            extranonce: new,
+        });
+    }
+
+    /// Its connection to a pool was lost.
+    pub fn on_pool_lost(&mut self, slot: PoolSlot, loss: &Loss) {
+        self.trials[slot] = match loss {
+            Loss::Refused(Step::Authorize, reject) => Trial::Refused(reject.clone()),
+            Loss::Refused(..)
+            | Loss::Closed(_)
+            | Loss::DialFailed(_)
+            | Loss::NoAnswerTo(_)
+            | Loss::BadSubscription(_)
+            | Loss::BadMessage(_)
+            | Loss::ExtranonceTooSmall(_)
+            | Loss::Stalled
+            | Loss::Unanswered => Trial::Unreachable,
+        };
+    }
+
+    /// Dials soon where an attempt has failed.
+    pub(super) fn hurry_pools(&mut self, turn: &mut Turn<'_>) {
+        let soon = later(turn.now.at, RETRY_SOON);
+        for slot in PoolSlot::ALL {
+            let lines = &mut turn.pools[slot].lines;
+            if let Some(line) = self.lines[slot].and_then(|line| lines.get_mut(&line)) {
+                line.hurry(soon);
+            }
+        }
+    }
+
+    /// Has a new connection where the present one leaves shares unanswered.
+    pub fn renew_unanswered(&self, slot: PoolSlot, turn: &mut Turn<'_>) {
+        if let Some(line) = self.lines[slot] {
+            let (pool, mut moment) = turn.pool(slot);
+            pool.renew_unanswered(line, &mut moment);
+        }
+    }
+
+    /// A miner that asks for version rolling after its pools were dialled gets them dialled again.
+    pub(super) fn renew_without_rolling(&mut self, turn: &mut Turn<'_>) {
+        for slot in PoolSlot::ALL {
+            let (pool, mut moment) = turn.pool(slot);
+            let missing = self
+                .connection(pool)
+                .is_some_and(|it| !it.asked_for_rolling());
+            let grants = !pool.facts.mask.is_none();
+            if let (true, true, Some(line)) = (missing, grants, self.lines[slot]) {
+                pool.renew(line, &mut moment);
+            }
+        }
+    }
+
+    /// Lets go of its lines; how many of its shares were still waiting on them.
+    pub(super) fn leave_pools(&mut self, turn: &mut Turn<'_>) -> usize {
+        let slots = PoolSlot::ALL.into_iter();
+        slots.map(|slot| self.leave_pool(slot, turn)).sum()
+    }
+
+    pub(super) fn leave_pool(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) -> usize {
+        let Some(line) = self.lines[slot].take() else {
+            return 0;
+        };
+        let (pool, mut moment) = turn.pool(slot);
+        pool.leave(line, self.id, &mut moment)
+    }
+
+    /// Answers its shares that no pool has answered; their time is over.
+    pub(super) fn give_shares_up(&mut self, turn: &mut Turn<'_>) {
+        for slot in PoolSlot::ALL {
+            let Some(line) = self.lines[slot] else {
+                continue;
+            };
+            let pool = &mut turn.pools[slot];
+            let connections: Vec<_> = pool.connections_of(line).collect();
+            let shares: Vec<_> = connections
+                .iter()
+                .filter_map(|conn| Some(pool.connections.get_mut(conn)?.take_pending_of(self.id)))
+                .flatten()
+                .collect();
+            for share in shares {
+                self.on_share_lost(slot, share, RejectReason::Stopping, turn);
+            }
+        }
+    }
+
+    /// How many of its shares wait for a pool's answer.
+    pub(super) fn waiting_shares(&self, turn: &Turn<'_>) -> usize {
+        let of_pool = |slot: PoolSlot| {
+            let pool = &turn.pools[slot];
+            let connections = self.lines[slot].map(|line| pool.connections_of(line));
+            let connections = connections.into_iter().flatten();
+            let connections = connections.filter_map(|conn| pool.connections.get(&conn));
+            connections
+                .map(|it| it.pending_of(self.id).count())
+                .sum::<usize>()
+        };
+        PoolSlot::ALL.into_iter().map(of_pool).sum()
+    }
+}

@@ -1,0 +1,35 @@
+//! What is at hand while an event is handled: the time, repeatable randomness, and the list of what is to be done.
+
+use crate::core::action::Action;
+use crate::core::fact::Fact;
+use crate::random::Random;
+use crate::units::{LinkId, Now, PoolConn};
+
+/// One event's time, and where its actions go.
+pub struct Moment<'a> {
+    /// The time.
+    pub now: Now,
+    /// For jitter.
+    pub random: &'a mut Random,
+    /// What is to be done, in order.
+    pub out: &'a mut Vec<Action>,
+}
+
+impl Moment<'_> {
+    /// Tells the owner.
+    pub fn report(&mut self, fact: Fact) {
+        self.out.push(Action::Report(fact));
+    }
+
+    /// Ends a pool connection after what is owed has been written.
+    pub fn close(&mut self, conn: PoolConn) {
+        let link = LinkId::Pool(conn);
+        self.out.push(Action::Close { link });
+    }
+
+    /// Ends a pool connection at once.
+    pub fn abort(&mut self, conn: PoolConn) {
+        let link = LinkId::Pool(conn);
+        self.out.push(Action::Abort { link });
+    }
+}

@@ -1,0 +1,255 @@
+//! A line to a pool: what brings its members to a connection, and to the next one when that is lost. It is dialled when
+//! the pool's [dialer](crate::core::pool::dialer) lets it, and waits after a failure. What stands is in
+//! [`connection`](crate::core::pool::connection).
+//!
+//! A line without members is a look at the pool: nobody works on it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::core::pool::loss::Loss;
+use crate::random::Random;
+use crate::units::{MinerId, PoolConn, later};
+
+/// The longest pause between two attempts.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// The pause after a refused authorization or an unusable extranonce: only the owner can mend it.
+const REFUSED_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// How many replaced connections a line keeps for the shares of their jobs.
+pub const MOST_RETIRED: usize = 4;
+
+/// What a line is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its members work on it.
+    Mining,
+    /// The proxy looks at the pool itself.
+    Look(Look),
+}
+
+/// Why the proxy looks at a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Whether the address in use can be reached, and what it is like, so that miners can be answered at once.
+    Reach,
+    /// Whether the first address is well again while a backup is in use.
+    Return,
+    /// What an address is like that nobody has worked at yet.
+    Survey,
+}
+
+/// What brings its members to a connection to a pool.
+#[derive(Debug)]
+pub struct Line {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The miners that work on it.
+    pub members: BTreeSet<MinerId>,
+    /// Connections that were replaced and still answer for the shares and jobs they gave out, oldest first.
+    pub retired: Vec<PoolConn>,
+    state: State,
+    /// Attempts that failed since a connection proved good.
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No connection is wanted.
+    Idle,
+    /// To be dialled again at this time; not even earlier when the pool is back if that is `firm`.
+    Waiting { until: Instant, firm: bool },
+    /// To be dialled when others have work again, or to find out whether they would.
+    StandBy,
+    /// Waits for its turn at the pool's gate.
+    Queued(PoolConn),
+    /// The shell dials.
+    Dialing(PoolConn),
+    /// The connection stands.
+    Standing(PoolConn),
+}
+
+impl Line {
+    /// No connection yet, and none wanted.
+    pub fn new(purpose: Purpose) -> Self {
+        Self {
+            purpose,
+            members: BTreeSet::new(),
+            retired: Vec::new(),
+            state: State::Idle,
+            failures: 0,
+        }
+    }
+
+    /// The connection that stands.
+    pub fn standing(&self) -> Option<PoolConn> {
+        match self.state {
+            State::Standing(conn) => Some(conn),
+            State::Idle
+            | State::Waiting { .. }
+            | State::StandBy
+            | State::Queued(_)
+            | State::Dialing(_) => None,
+        }
+    }
+
+    /// The connection that stands or is to be.
+    pub fn conn(&self) -> Option<PoolConn> {
+        match self.state {
+            State::Queued(conn) | State::Dialing(conn) | State::Standing(conn) => Some(conn),
+            State::Idle | State::Waiting { .. } | State::StandBy => None,
+        }
+    }
+
+    /// Whether nothing was done yet to get a connection.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle)
+    }
+
+    /// Whether it pauses, or waits for others.
+    pub fn waits(&self) -> bool {
+        matches!(self.state, State::Waiting { .. } | State::StandBy)
+    }
+
+    /// Waits at the pool's gate for a connection of this name.
+    pub fn queue(&mut self, conn: PoolConn) {
+        self.state = State::Queued(conn);
+    }
+
+    /// Whether this connection waits at the gate; if so it counts as being dialled from now on.
+    pub fn start_dial(&mut self, conn: PoolConn) -> bool {
+        let starts = matches!(self.state, State::Queued(queued) if queued == conn);
+        if starts {
+            self.state = State::Dialing(conn);
+        }
+        starts
+    }
+
+    /// Whether this connection is being dialled.
+    pub fn is_dialing(&self, conn: PoolConn) -> bool {
+        matches!(self.state, State::Dialing(dialed) if dialed == conn)
+    }
+
+    /// The dialled connection stands. `false` if it is not wanted any more.
+    pub fn stands(&mut self, conn: PoolConn) -> bool {
+        let wanted = self.is_dialing(conn);
+        if wanted {
+            self.state = State::Standing(conn);
+        }
+        wanted
+    }
+
+    /// Whether the pause is over.
+    pub fn pause_over(&self, now: Instant) -> bool {
+        matches!(self.state, State::Waiting { until, .. } if until <= now)
+    }
+
+    /// When the pause is over.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting { until, .. } => Some(until),
+            State::Idle
+            | State::StandBy
+            | State::Queued(_)
+            | State::Dialing(_)
+            | State::Standing(_) => None,
+        }
+    }
+
+    /// How many attempts failed since a connection proved good.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Pauses after a failure of a connection that was `proven` good before or not.
+    pub fn fail(&mut self, loss: &Loss, proven: bool, now: Instant, random: &mut Random) {
+        self.count_failure(proven);
+        let pause = if loss.is_firm() {
+            REFUSED_BACK_OFF
+        } else {
+            self.back_off()
+        };
+        // A fifth more or less, so that a farm does not come back all at the same moment.
+        let pause = pause.mul_f64(0.8 + 0.4 * random.unit());
+        self.wait(pause, loss.is_firm(), now);
+    }
+
+    /// The pool wants the connection to be made anew after a pause. One that wants it again and again is a failing one.
+    pub fn sent_away(&mut self, pause: Duration, proven: bool, now: Instant) {
+        let least = if proven || self.failures == 0 {
+            Duration::ZERO
+        } else {
+            self.back_off()
+        };
+        self.count_failure(proven);
+        let pause = pause.max(least);
+        self.wait(pause, !pause.is_zero(), now);
+    }
+
+    /// Lets the connection be made anew after a pause.
+    pub fn reset(&mut self, pause: Duration, now: Instant) {
+        self.failures = 0;
+        self.wait(pause, false, now);
+    }
+
+    /// Wants no connection any more.
+    pub fn rest(&mut self) {
+        self.state = State::Idle;
+        self.failures = 0;
+    }
+
+    /// Shortens the pause: a member asks again, perhaps with another name.
+    pub fn hurry(&mut self, soon: Instant) {
+        if let State::Waiting { until, firm } = &mut self.state {
+            *until = soon.min(*until);
+            *firm = false;
+        }
+    }
+
+    /// Waits until others have work, or it is its turn to try.
+    pub fn stand_by(&mut self) {
+        self.state = State::StandBy;
+    }
+
+    /// Whether it waits until others have work.
+    pub fn stands_by(&self) -> bool {
+        matches!(self.state, State::StandBy)
+    }
+
+    /// Whether this connection waits at the gate; if so the line stands by from now on.
+    pub fn step_back(&mut self, conn: PoolConn) -> bool {
+        let steps_back = matches!(self.state, State::Queued(queued) if queued == conn);
+        if steps_back {
+            self.stand_by();
+        }
+        steps_back
+    }
+
+    /// Whether it may be the one that tries while nobody has work.
+    pub fn may_attempt(&self) -> bool {
+        matches!(
+            self.state,
+            State::StandBy | State::Waiting { firm: false, .. }
+        )
+    }
+
+    fn count_failure(&mut self, proven: bool) {
+        self.failures = if proven {
+            0
+        } else {
+            self.failures.saturating_add(1)
+        };
+    }
+
+    /// 1, 2, 4 … 60 s.
+    fn back_off(&self) -> Duration {
+        let doubled = self.failures.saturating_sub(1).min(6);
+        (Duration::from_secs(1) * 2u32.pow(doubled)).min(LONGEST_BACK_OFF)
+    }
+
+    fn wait(&mut self, pause: Duration, firm: bool, now: Instant) {
+        let until = later(now, pause);
+        self.state = State::Waiting { until, firm };
+    }
+}

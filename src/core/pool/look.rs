@@ -1,0 +1,77 @@
+//! Looks at a pool's addresses: short connections on which nobody works. One look at an address takes one connection, or
+//! two at once where it matters whether they are given different extranonce1.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::core::action::DialTarget;
+use crate::core::pool::facts::PoolFacts;
+use crate::stratum::job::Notify;
+use crate::units::LineId;
+
+/// How long miners wait for the survey before they are told their extranonces.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many looks are remembered; with more, addresses that were looked at long ago may be looked at again.
+const MOST_LOOKS: usize = 256;
+
+/// A look at one address that is under way.
+#[derive(Debug)]
+pub struct AddressLook {
+    /// Host and port.
+    pub address: String,
+    /// Where its connections are dialled.
+    pub target: Arc<DialTarget>,
+    /// The lines of its connections.
+    pub lines: Vec<LineId>,
+    /// What is known of the address.
+    pub facts: PoolFacts,
+    /// Its latest job.
+    pub latest: Option<Arc<Notify>>,
+}
+
+/// The looks at all of a pool's addresses, backups included, one after the other.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The one under way.
+    pub look: Option<AddressLook>,
+    /// When the present round of looks began.
+    since: Option<Instant>,
+    /// The addresses that were looked at since the start, and whether with two connections.
+    looked: BTreeSet<(String, bool)>,
+}
+
+impl Survey {
+    /// Whether miners that subscribe now are better answered a moment later.
+    pub fn holds_up(&self, now: Instant) -> bool {
+        self.patience_ends().is_some_and(|until| now < until)
+    }
+
+    /// Until when they wait.
+    pub fn patience_ends(&self) -> Option<Instant> {
+        self.look.as_ref()?;
+        self.since?.checked_add(PATIENCE)
+    }
+
+    /// Whether an address was looked at in this way.
+    pub fn has_looked(&self, address: &str, pair: bool) -> bool {
+        self.looked.contains(&(address.to_owned(), pair))
+    }
+
+    /// A look begins.
+    pub fn begin(&mut self, look: AddressLook, now: Instant) {
+        self.since.get_or_insert(now);
+        if self.looked.len() >= MOST_LOOKS {
+            self.looked.clear();
+        }
+        self.looked
+            .insert((look.address.clone(), look.lines.len() > 1));
+        self.look = Some(look);
+    }
+
+    /// The round is over.
+    pub fn rest(&mut self) {
+        self.since = None;
+    }
+}

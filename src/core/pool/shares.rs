@@ -1,0 +1,162 @@
+//! What became of a share, as it speaks of its pool: for its address and against it, for a form of version bits, for a
+//! block.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::core::action::Action;
+use crate::core::fact::{Fact, ShareOutcome, ShareResult};
+use crate::core::moment::Moment;
+use crate::core::pool::Pool;
+use crate::core::pool::connection::WaitingShare;
+use crate::core::pool::version_form::Change;
+use crate::stratum::reject::{RejectClass, RejectReason};
+use crate::units::{MinerId, PoolSlot};
+
+impl Pool {
+    /// A share that was sent to the pool has its answer, or is given up.
+    pub fn share_ended(
+        &mut self,
+        share: &WaitingShare,
+        outcome: &ShareOutcome,
+        moment: &mut Moment<'_>,
+    ) {
+        self.block_ended(share, outcome, moment);
+        // A block that was kept had its answer when it was found, and was counted then.
+        let Some(asker) = &share.asker else {
+            return;
+        };
+        let now = moment.now.at;
+        match outcome {
+            ShareOutcome::Lost(RejectReason::Stopping) => (),
+            ShareOutcome::Lost(_) => self.lost.add(1.0, now),
+            ShareOutcome::Accepted
+            | ShareOutcome::RejectedByPool(_)
+            | ShareOutcome::BelowPool
+            | ShareOutcome::RefusedHere(_) => self.answered.add(1.0, now),
+        }
+        if share.outlived {
+            return;
+        }
+        if let Some(accepted) = speaks_for_address(outcome) {
+            self.addresses.answered(accepted, now);
+        }
+        self.learn_version_form(share, outcome, moment);
+        if matches!(
+            outcome,
+            ShareOutcome::Accepted | ShareOutcome::RejectedByPool(_)
+        ) {
+            self.answers.answered(asker.miner, share.sent, now);
+        }
+        if let Some(accepted) = judged(outcome) {
+            self.answers.judged(asker.miner, share.sent, accepted, now);
+        }
+    }
+
+    /// A block that no answer came to waits for its pool, once.
+    fn block_ended(
+        &mut self,
+        share: &WaitingShare,
+        outcome: &ShareOutcome,
+        moment: &mut Moment<'_>,
+    ) {
+        let Some(candidate) = &share.block else {
+            return;
+        };
+        let hash = candidate.hash;
+        moment.out.push(Action::KeepAnswer {
+            hash,
+            outcome: outcome.clone(),
+        });
+        if share.asker.is_none() {
+            moment.report(Fact::KeptBlock {
+                slot: candidate.slot,
+                worker: candidate.worker.clone(),
+                hash,
+                outcome: outcome.clone(),
+            });
+        } else if matches!(outcome, ShareOutcome::Lost(_)) {
+            self.blocks.hold(Arc::clone(candidate), moment.now.at);
+        }
+    }
+
+    /// Learns from what became of a share that was sent in a form.
+    fn learn_version_form(
+        &mut self,
+        share: &WaitingShare,
+        outcome: &ShareOutcome,
+        moment: &mut Moment<'_>,
+    ) {
+        let Some((kind, form)) = share.form else {
+            return;
+        };
+        let accepted = match outcome {
+            ShareOutcome::Accepted => true,
+            ShareOutcome::RejectedByPool(reject) => match RejectClass::of(reject) {
+                RejectClass::Stale | RejectClass::Duplicate => return,
+                RejectClass::LowDifficulty | RejectClass::Unauthorized | RejectClass::Other => {
+                    false
+                }
+            },
+            ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => {
+                return;
+            }
+        };
+        let learnt = self
+            .forms
+            .answered(kind, form, accepted, &mut self.facts.forms);
+        if let Some(change) = learnt {
+            let form = match change {
+                Change::Learnt(form) => Some(form),
+                Change::Hopeless => None,
+            };
+            let slot = self.slot();
+            moment.report(Fact::VersionForm { slot, form });
+        }
+    }
+}
+
+impl WaitingShare {
+    /// What is counted of it.
+    pub fn result(
+        &self,
+        miner: MinerId,
+        slot: PoolSlot,
+        outcome: ShareOutcome,
+        now: Instant,
+    ) -> ShareResult {
+        ShareResult {
+            miner,
+            worker: self.worker.to_string(),
+            slot: Some(slot),
+            job: Some(self.job),
+            outcome,
+            asked: self.work,
+            credit: Some(self.difficulty),
+            true_difficulty: Some(self.true_difficulty),
+            latency: Some(now.saturating_duration_since(self.sent)),
+            block: self.block.is_some(),
+        }
+    }
+}
+
+/// Whether a pool has accepted or rejected a share; stale ones say nothing: they come of a new block and a long way.
+pub fn judged(outcome: &ShareOutcome) -> Option<bool> {
+    match outcome {
+        ShareOutcome::Accepted => Some(true),
+        ShareOutcome::RejectedByPool(reject) => {
+            (RejectClass::of(reject) != RejectClass::Stale).then_some(false)
+        }
+        ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
+    }
+}
+
+/// Whether what became of a share speaks for its pool's address or against it.
+fn speaks_for_address(outcome: &ShareOutcome) -> Option<bool> {
+    match outcome {
+        ShareOutcome::Accepted => Some(true),
+        // A pool that does not answer pays as little.
+        ShareOutcome::RejectedByPool(_) | ShareOutcome::Lost(RejectReason::NoAnswer) => Some(false),
+        ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
+    }
+}
