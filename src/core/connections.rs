@@ -215,11 +215,13 @@ impl Core {
         let Some(purpose) = self.pools[slot].lines.get(&line).map(|it| it.purpose) else {
             return;
         };
-        if let Some(limits) = config.pool_in_use(slot).filter(|_| self.stopping.is_none()) {
-            match purpose {
-                Purpose::Mining => self.tend_line(slot, line, limits, now, out),
-                Purpose::Look(look) => self.tend_look(look, slot, line, limits, now, out),
+        match (config.pool_in_use(slot), purpose) {
+            (Some(limits), Purpose::Mining) => self.tend_line(slot, line, limits, now, out),
+            (Some(limits), Purpose::Look(look)) => {
+                self.tend_look(look, slot, line, limits, now, out);
             }
+            (None, Purpose::Mining) => (),
+            (None, Purpose::Look(look)) => self.close_look(look, slot, now, out),
         }
         let patience = config.pools[slot]
             .as_ref()
