@@ -175,12 +175,8 @@ impl Core {
         if let Heard::Answered(share, outcome) = heard {
             self.on_answer(conn.slot, share, outcome, now, out);
         }
-        let pool = &mut self.pools[conn.slot];
-        if pool.connections.get(&conn).is_some_and(|it| it.is_over()) {
-            pool.end_retired(conn, RejectReason::PoolLost);
-            let link = LinkId::Pool(conn);
-            out.push(Action::Close { link });
-        }
+        let config = Arc::clone(&self.config);
+        self.tend_retired(conn, config.pools[conn.slot].as_ref(), now, out);
     }
 
     /// A pool connection ended.
@@ -223,19 +219,35 @@ impl Core {
             (None, Purpose::Mining) => (),
             (None, Purpose::Look(look)) => self.close_look(look, slot, now, out),
         }
-        let patience = config.pools[slot]
-            .as_ref()
-            .map_or(Duration::ZERO, |it| it.answer);
-        let pool = &mut self.pools[slot];
-        for conn in pool.connections_of(line).collect::<Vec<_>>() {
-            let connection = pool.connections.get_mut(&conn);
-            if connection.is_some_and(|it| it.retirement_over(patience, now.at)) {
-                let link = LinkId::Pool(conn);
-                out.push(Action::Close { link });
-                pool.end_retired(conn, RejectReason::NoAnswer);
-            }
+        for conn in self.pools[slot].retired_of(line) {
+            self.tend_retired(conn, config.pools[slot].as_ref(), now, out);
         }
         self.note_line(slot, line, now);
+    }
+
+    /// Does what is due on a replaced connection.
+    fn tend_retired(
+        &mut self,
+        conn: PoolConn,
+        limits: Option<&PoolConfig>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let pool = &mut self.pools[conn.slot];
+        let connection = pool.connections.get_mut(&conn);
+        let overdue = connection
+            .zip(limits)
+            .map(|(it, limits)| it.take_overdue(limits, now.at));
+        for share in overdue.into_iter().flatten() {
+            self.lose_share(conn.slot, share, RejectReason::NoAnswer, now, out);
+        }
+        let pool = &mut self.pools[conn.slot];
+        let connection = pool.connections.get_mut(&conn);
+        if limits.is_none() || connection.is_some_and(|it| it.is_over(now.at)) {
+            pool.end_retired(conn, RejectReason::NoAnswer);
+            let link = LinkId::Pool(conn);
+            out.push(Action::Close { link });
+        }
     }
 
     fn tend_line(
@@ -649,10 +661,12 @@ impl Core {
         if state.purpose == Purpose::Mining && state.may_attempt() {
             pool.dialer.call();
         }
-        if let Some(limits) = self.config.pools[slot].as_ref() {
-            let due = pool.line_deadline(line, limits, now.at);
-            self.agenda.no_later(Due::Line(slot, line), due);
-        }
+        let due = match self.config.pools[slot].as_ref() {
+            Some(limits) => pool.line_deadline(line, limits, now.at),
+            // Whatever was replaced there has nothing to wait for.
+            None => (!pool.retired_of(line).is_empty()).then_some(now.at),
+        };
+        self.agenda.no_later(Due::Line(slot, line), due);
     }
 }
 

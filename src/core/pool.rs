@@ -286,12 +286,16 @@ impl Pool {
         members.first().filter(|_| members.len() == 1).copied()
     }
 
+    /// A line's connections that were replaced.
+    pub fn retired_of(&self, line: LineId) -> Vec<PoolConn> {
+        let line = self.lines.get(&line);
+        line.map(|line| line.retired.clone()).unwrap_or_default()
+    }
+
     /// The connections on which a line's members have jobs, replaced ones too.
     pub fn connections_of(&self, line: LineId) -> impl Iterator<Item = PoolConn> + use<> {
-        let line = self.lines.get(&line);
-        let retired = line.map(|line| line.retired.clone()).unwrap_or_default();
-        let standing = line.and_then(Line::standing);
-        standing.into_iter().chain(retired)
+        let standing = self.lines.get(&line).and_then(Line::standing);
+        standing.into_iter().chain(self.retired_of(line))
     }
 
     /// The connection has been made: the handshake begins. `false` if it is not wanted any more.

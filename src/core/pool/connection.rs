@@ -130,16 +130,9 @@ pub struct Connection {
     held: Option<Held>,
     /// Whether its pool counts it among those that have got as far as work.
     works: bool,
-    retired: Option<Retirement>,
+    /// If another one has taken its place: until when it takes shares.
+    retired: Option<Instant>,
     useless: Allowance,
-}
-
-/// What a replaced connection still does.
-#[derive(Clone, Copy, Debug)]
-struct Retirement {
-    /// Until when it takes shares, or the first of those that wait is answered.
-    until: Instant,
-    takes_shares: bool,
 }
 
 /// A message that a pool could do without.
@@ -367,10 +360,7 @@ impl Connection {
 
     /// Another connection takes its place: it lives on for the shares of its jobs.
     pub fn retire(&mut self, until: Instant) {
-        self.retired = Some(Retirement {
-            until,
-            takes_shares: true,
-        });
+        self.retired = Some(until);
         for share in self.pending.values_mut() {
             share.outlived = true;
         }
@@ -381,26 +371,14 @@ impl Connection {
         self.retired.is_some()
     }
 
-    /// Whether a replaced connection has nothing left to wait for but shares that it does not take any more.
-    pub fn is_over(&self) -> bool {
-        self.retired.is_some_and(|it| !it.takes_shares) && self.pending.is_empty()
-    }
-
-    /// Whether the time of a replaced connection is over. It then still waits for the answers to what it was sent,
-    /// since the pool may have taken that: each `patience` long.
-    pub fn retirement_over(&mut self, patience: Duration, now: Instant) -> bool {
-        let due = self.answer_due(patience).filter(|due| *due > now);
-        let Some(retirement) = self.retired.as_mut().filter(|it| it.until <= now) else {
-            return false;
-        };
-        if let Some(due) = due {
-            *retirement = Retirement {
-                until: due,
-                takes_shares: false,
-            };
+    /// Whether a replaced connection is over. When its time has come it takes no shares any more; then it only waits
+    /// for the answers to those that it was sent, which the pool may have taken.
+    pub fn is_over(&mut self, now: Instant) -> bool {
+        let over = self.retired.is_some_and(|until| until <= now);
+        if over {
             self.jobs.clear();
         }
-        due.is_none()
+        over && self.pending.is_empty()
     }
 
     /// The pool closed it: whether that was its answer to `mining.configure` (compat Q52), so that it is asked once more,
@@ -613,8 +591,12 @@ impl Connection {
 
     /// When something has to be looked at.
     pub fn next_deadline(&self, limits: &PoolConfig, now: Instant) -> Option<Instant> {
-        if let Some(retirement) = &self.retired {
-            return Some(retirement.until);
+        if let Some(until) = self.retired {
+            let until = Some(until).filter(|until| *until > now || self.pending.is_empty());
+            return [until, self.answer_deadline(limits)]
+                .into_iter()
+                .flatten()
+                .min();
         }
         match self.stage {
             Stage::Asking { deadline, .. } => Some(deadline),

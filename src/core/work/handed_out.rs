@@ -50,7 +50,7 @@ type Places = HashMap<u64, Place>;
 
 #[derive(Clone, Debug, Default)]
 struct Place {
-    /// Each with the latest time in the header, the one that came last at the end.
+    /// Each with the latest time in the header, the one that was used last at the end.
     templates: VecDeque<(u64, u32)>,
     /// Which note was the last.
     noted: u64,
@@ -58,7 +58,7 @@ struct Place {
 
 impl Place {
     fn get(&self, template: u64) -> Option<u32> {
-        let found = self.templates.iter().find(|(key, _)| *key == template);
+        let found = self.templates.iter().find(|(known, _)| *known == template);
         found.map(|(_, ntime)| *ntime)
     }
 }
@@ -163,18 +163,17 @@ impl HandedOut {
             .or_insert_with(|| older.get(&key.place).cloned().unwrap_or_default());
         self.count += 1;
         place.noted = self.count;
-        if let Some((_, last)) = place
+        let template = key.template;
+        let known = place
             .templates
-            .iter_mut()
-            .find(|(template, _)| *template == key.template)
-        {
-            *last = (*last).max(ntime);
-            return;
-        }
+            .iter()
+            .position(|(known, _)| *known == template);
+        let before = known.and_then(|index| place.templates.remove(index));
+        let ntime = before.map_or(ntime, |(_, before)| before.max(ntime));
         if place.templates.len() >= MOST_TEMPLATES {
             place.templates.pop_front();
         }
-        place.templates.push_back((key.template, ntime));
+        place.templates.push_back((template, ntime));
     }
 
     /// What is to be kept over a restart. `over`: nothing more is handed out.
