@@ -8,7 +8,10 @@ use dpmp::core::action::Action;
 use dpmp::core::event::Event;
 use dpmp::core::snapshot::Memory;
 use dpmp::sim::chain::{JobFactory, JobIds, Network as Chain};
-use dpmp::sim::world::script::{ScriptMiner, ScriptPool};
+use dpmp::sim::miner::ledger::Ending;
+use dpmp::sim::miner::model::MinerOutput;
+use dpmp::sim::peer::MinerPeer;
+use dpmp::sim::world::script::ScriptPool;
 use dpmp::sim::world::{Network, World};
 use dpmp::stratum::codec::decode_miner;
 use dpmp::stratum::job::Notify;
@@ -24,12 +27,20 @@ const BRANCHES: usize = 12;
 
 /// A core among its peers.
 pub(crate) struct Farm {
-    world: World<ScriptPool, ScriptMiner>,
+    world: World<ScriptPool, Rig>,
     out: Vec<Action>,
     factories: PerPool<JobFactory>,
     nonce: u32,
     /// When the pools last had a new job.
     heard: Instant,
+}
+
+/// A miner that remembers its last job and no more, so that what the core remembers lies together as in the program.
+#[derive(Default)]
+struct Rig {
+    job: String,
+    ntime: String,
+    e2_size: usize,
 }
 
 impl Farm {
@@ -77,12 +88,13 @@ impl Farm {
         self.nonce += 1;
         let turn = usize::try_from(self.nonce).unwrap() % self.world.rigs.len();
         let rig = &self.world.rigs[turn];
-        let job = rig.model.jobs.last().unwrap();
-        let (e2, nonce) = (
-            "00".repeat(rig.model.extranonce.1),
-            format!("{:08x}", self.nonce),
-        );
-        let params = json!(["w.rig", job[0], e2, job[7], nonce, "00002000"]);
+        let Rig {
+            job,
+            ntime,
+            e2_size,
+        } = &rig.model;
+        let (e2, nonce) = ("00".repeat(*e2_size), format!("{:08x}", self.nonce));
+        let params = json!(["w.rig", job, e2, ntime, nonce, "00002000"]);
         let line = json!({"id": 4, "method": "mining.submit", "params": params});
         Event::MinerSent {
             miner: rig.id.unwrap(),
@@ -156,10 +168,6 @@ impl Farm {
             self.world.sites[slot].model.job = job;
         }
         self.pass(Duration::ZERO);
-        for rig in &mut self.world.rigs {
-            let over = rig.model.jobs.len().saturating_sub(1);
-            rig.model.jobs.drain(..over);
-        }
     }
 
     fn notify(&mut self, slot: PoolSlot, clean: bool) -> Notify {
@@ -175,7 +183,7 @@ impl Farm {
     }
 
     fn connect(&mut self) {
-        let index = self.world.add(ScriptMiner::default());
+        let index = self.world.add(Rig::default());
         self.world.connect(index);
         let rolling = json!([["version-rolling"], {"version-rolling.mask": "1fffe000"}]);
         self.say(index, "mining.configure", &rolling);
@@ -193,7 +201,26 @@ impl Farm {
 
     fn pass(&mut self, time: Duration) {
         self.world.run(time, |_| ());
+        let sites = self.world.sites.values_mut();
+        sites.for_each(|site| site.model.heard.clear());
     }
+}
+
+impl MinerPeer for Rig {
+    fn connected(&mut self, _: Instant, _: &mut Vec<MinerOutput>) {}
+
+    fn line(&mut self, line: &[u8], _: Instant, _: &mut Vec<MinerOutput>) {
+        let line: Value = serde_json::from_slice(line).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        if line["method"] == "mining.notify" {
+            self.job = text(&line["params"][0]);
+            self.ntime = text(&line["params"][7]);
+        } else if let Some(size) = line["result"][2].as_u64() {
+            self.e2_size = size.try_into().unwrap();
+        }
+    }
+
+    fn closed(&mut self, _: Instant, _: Ending) {}
 }
 
 /// The parameters of `mining.notify`.

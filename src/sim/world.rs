@@ -243,10 +243,11 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
 
     /// The present moment as the core is told it.
     pub fn clock(&self) -> Now {
-        let passed = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let passed = self.elapsed();
+        let seconds = u64::from(UNIX_START) + passed.as_secs();
         Now {
             at: self.now,
-            unix_ms: u64::from(UNIX_START) * 1000 + passed,
+            unix_ms: seconds * 1000 + u64::from(passed.subsec_millis()),
         }
     }
 
