@@ -150,3 +150,74 @@ fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     stream.take(64 * 1024).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::system::thread::{SERVICE_STACK, spawn};
+
+    const OURS: &str = "1";
+
+    /// A page that answers everybody so.
+    fn page(status: &'static str, instance: &'static str, words: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 1024]);
+                let answer = format!("HTTP/1.0 {status}\r\n{HEADER}: {instance}\r\n\r\n{words}\n");
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        };
+        spawn("page", SERVICE_STACK, answer).unwrap();
+        address
+    }
+
+    /// A port at which nobody listens.
+    fn closed() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+    }
+
+    fn said(listen: SocketAddr, pages: &[SocketAddr]) -> Result<String, String> {
+        let place = Place {
+            listen,
+            pages: pages.to_vec(),
+            instance: Some(OURS.to_owned()),
+        };
+        ask(&place).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn the_first_page_of_the_right_proxy_decides() {
+        let well = page("200 OK", OURS, "ok");
+        let ill = page("503 Service Unavailable", OURS, "no pool works");
+        let other = page("200 OK", "2", "ok");
+        assert_eq!(said(closed(), &[well, ill]), Ok("ok".into()));
+        let not_healthy = Err("not healthy: no pool works".to_owned());
+        assert_eq!(said(closed(), &[ill, well]), not_healthy);
+        // One that cannot be reached, or is somebody else's, has nothing to say.
+        assert_eq!(said(closed(), &[closed(), other, well]), Ok("ok".into()));
+        let problems = said(closed(), &[closed(), other]).unwrap_err();
+        assert!(problems.contains("no answer from http"), "{problems}");
+        assert!(problems.contains("not from the DPMP"), "{problems}");
+    }
+
+    #[test]
+    fn without_pages_the_miners_port_has_to_be_open() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = port.local_addr().unwrap();
+        // Where it listens on every address, this machine's own is asked.
+        let everywhere = SocketAddr::new([0, 0, 0, 0].into(), address.port());
+        for listen in [address, everywhere] {
+            assert_eq!(said(listen, &[]), Ok("ok".into()));
+        }
+        drop(port);
+        let problem = said(address, &[]).unwrap_err();
+        assert!(problem.contains("nobody listens for miners"), "{problem}");
+    }
+}

@@ -197,3 +197,29 @@ impl Input {
 pub fn inbox() -> (SyncSender<Input>, Receiver<Input>) {
     sync_channel(INBOX)
 }
+
+#[cfg(test)]
+impl Context {
+    /// What threads share in a test, with the other end of the inbox. Nothing is logged.
+    pub(crate) fn for_tests(config: Arc<Config>) -> (Self, Receiver<Input>) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut logging = config.logging.clone();
+        logging.directory = None;
+        let place = folder.path().join("config.json");
+        let (log, _) = crate::observe::log::start(&logging, &place, false).unwrap();
+        let (inbox, inputs) = inbox();
+        let observer = Observer {
+            log,
+            metrics: Arc::new(crate::observe::metrics::Metrics::new().unwrap()),
+            notices: Arc::default(),
+        };
+        let context = Self {
+            inbox,
+            live: Live::new(config),
+            observer: Arc::new(observer),
+            names: Names::default(),
+            tls: Tls::default(),
+        };
+        (context, inputs)
+    }
+}

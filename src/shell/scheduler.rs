@@ -423,10 +423,7 @@ mod tests {
 
     use super::*;
     use crate::core::pool::facts::PoolFacts;
-    use crate::observe::Observer;
-    use crate::observe::metrics::Metrics;
     use crate::shell::connection::WRITE_PATIENCE;
-    use crate::shell::inbox::{Live, inbox};
     use crate::stratum::codec::decode_miner;
     use crate::system::thread::{SERVICE_STACK, spawn};
     use crate::units::{MinerId, PoolSlot};
@@ -442,30 +439,17 @@ mod tests {
             "logging": {"directory": "", "deny": ["pool_dialing", "pool_lost", "miner_connected"]},
         });
         let config = Arc::new(crate::config::parse(&config.to_string()).unwrap().config);
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("config.json");
-        let (log, _guard) = crate::observe::log::start(&config.logging, &place, false).unwrap();
-        let (inputs, receiver) = inbox();
+        let (context, receiver) = Context::for_tests(Arc::clone(&config));
         let facts: PoolFacts = serde_json::from_value(json!({"e2_size": 8})).unwrap();
         let address = config.pools[PoolSlot::A].as_ref().unwrap().address();
         Scheduler::new(Parts {
-            config: Arc::clone(&config),
+            config,
             memory: Memory {
                 pools: [(address, facts)].into(),
                 ..Memory::default()
             },
             inbox: receiver,
-            context: Context {
-                inbox: inputs,
-                live: Live::new(config),
-                observer: Arc::new(Observer {
-                    log,
-                    metrics: Arc::new(Metrics::new().unwrap()),
-                    notices: Arc::default(),
-                }),
-                names: crate::shell::names::Names::default(),
-                tls: crate::shell::tls::pool::Tls::default(),
-            },
+            context,
             dial,
             flush: Flush::start(WRITE_PATIENCE).unwrap(),
             doors: Vec::new(),

@@ -285,3 +285,166 @@ impl Settings {
 pub fn etag(contents: &[u8]) -> String {
     hex::encode(&Sha256::digest(contents)[..16])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// Settings of a file in a folder of its own, and what the scheduler is told.
+    struct Rig {
+        settings: Settings,
+        inputs: mpsc::Receiver<Input>,
+        folder: tempfile::TempDir,
+    }
+
+    fn text(weight: i64) -> String {
+        let pool = |host| json!({"host": host, "port": 1, "wallet": "w"});
+        let config = json!({
+            "pools": {"A": pool("a.test"), "B": pool("b.test")}, "scheduler": {"poolA_weight": weight},
+        });
+        config.to_string()
+    }
+
+    fn parsed(text: &str) -> Arc<Config> {
+        Arc::new(config::parse(text).unwrap().config)
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("config.json");
+            fs::write(&path, text(50)).unwrap();
+            let (context, inputs) = Context::for_tests(parsed(&text(50)));
+            Self {
+                settings: Settings::new(path, context, Vec::new()),
+                inputs,
+                folder,
+            }
+        }
+
+        fn write(&self, text: impl AsRef<[u8]>) {
+            fs::write(self.settings.path(), text).unwrap();
+        }
+
+        /// Saves a configuration while a scheduler is there.
+        fn change(&self, to: &str) -> Result<Saved, SaveError> {
+            std::thread::scope(|scope| {
+                let settings = &self.settings;
+                let (source, to) = (Source::File, serde_json::from_str(to).unwrap());
+                let saving = scope.spawn(move || settings.change(source, |_| Ok(to)));
+                while !saving.is_finished() {
+                    if let Ok(Input::Config { done }) = self.inputs.try_recv() {
+                        settings.context.live.put_into_force().unwrap();
+                        done.send(()).unwrap();
+                    }
+                    std::thread::yield_now();
+                }
+                saving.join().unwrap()
+            })
+        }
+
+        /// Reads what the owner has written; the names of the facts that are told, or `config` where a configuration is
+        /// announced.
+        fn reload(&self) -> Vec<&'static str> {
+            self.settings.reload();
+            self.told()
+        }
+
+        fn told(&self) -> Vec<&'static str> {
+            let name = |input| match input {
+                Input::Config { .. } => "config",
+                Input::Report(Fact::ConfigApplied { .. }) => "applied",
+                Input::Report(Fact::ConfigRefused { .. }) => "refused",
+                Input::Report(Fact::ConfigUsable) => "usable",
+                Input::Report(Fact::ConfigWarning { .. }) => "warning",
+                other => panic!("{other:?}"),
+            };
+            self.inputs.try_iter().map(name).collect()
+        }
+    }
+
+    #[test]
+    fn a_change_is_saved_and_in_force_when_it_is_done() {
+        let rig = Rig::new();
+        let saved = rig.change(&text(70)).unwrap();
+        assert_eq!(saved.changes.len(), 1, "{:?}", saved.changes);
+        assert_eq!(*rig.settings.context.live.get(), *parsed(&text(70)));
+        let contents = rig.settings.read().unwrap();
+        assert_eq!(saved.etag, etag(&contents));
+        let again = config::parse(std::str::from_utf8(&contents).unwrap());
+        assert_eq!(again.unwrap().config, *parsed(&text(70)));
+        // Its own writing is no news, and the same once more is no change.
+        rig.told();
+        assert_eq!(rig.reload(), [""; 0]);
+        let same = rig.change(&text(70)).unwrap();
+        assert_eq!((same.changes, same.etag), (Vec::new(), saved.etag));
+    }
+
+    #[test]
+    fn what_is_not_valid_leaves_the_file_as_it_was() {
+        let rig = Rig::new();
+        let error = rig.change(&text(-1));
+        assert!(matches!(error, Err(SaveError::Invalid(_))), "{error:?}");
+        assert_eq!(rig.settings.read().unwrap(), text(50).into_bytes());
+        assert_eq!(rig.told(), [""; 0]);
+        // Nor does an edit that is given up, or a file that is gone.
+        let given_up = |_: &[u8]| Err(SaveError::NotInForce);
+        let error = rig.settings.change(Source::File, given_up);
+        assert!(matches!(error, Err(SaveError::NotInForce)), "{error:?}");
+        fs::remove_file(rig.settings.path()).unwrap();
+        let error = rig.change(&text(60));
+        assert!(matches!(error, Err(SaveError::Failed(_))), "{error:?}");
+        assert!(!rig.settings.path().exists(), "it is not made anew");
+    }
+
+    #[test]
+    fn a_change_that_no_scheduler_takes_over_is_saved_and_not_in_force() {
+        let Rig {
+            settings,
+            inputs,
+            folder,
+        } = Rig::new();
+        drop(inputs);
+        let to = serde_json::from_str(&text(70)).unwrap();
+        let error = settings.change(Source::File, |_| Ok::<_, SaveError>(to));
+        assert!(matches!(error, Err(SaveError::NotInForce)), "{error:?}");
+        assert_eq!(*settings.context.live.get(), *parsed(&text(50)));
+        let saved = fs::read_to_string(folder.path().join("config.json")).unwrap();
+        assert_eq!(parsed(&saved), parsed(&text(70)));
+    }
+
+    #[test]
+    fn what_the_owner_writes_is_told_once() {
+        let rig = Rig::new();
+        assert_eq!(rig.reload(), ["config"], "nothing to tell at the start");
+        rig.write(text(60));
+        assert_eq!(rig.reload(), ["config", "applied"]);
+        assert_eq!(rig.reload(), [""; 0]);
+        for bad in ["{".as_bytes(), b"\xff", text(-1).as_bytes()] {
+            rig.write(bad);
+            assert_eq!(rig.reload(), ["config", "refused"]);
+            assert_eq!(rig.reload(), [""; 0]);
+        }
+        assert_eq!(*rig.settings.context.live.wanted(), *parsed(&text(60)));
+        // As it was before: all is well again, and nothing changes.
+        rig.write(text(60));
+        assert_eq!(rig.reload(), ["config", "usable"]);
+        let unknown = text(60).replacen('{', r#"{"unknown": 1, "#, 1);
+        rig.write(&unknown);
+        assert_eq!(rig.reload(), ["config", "warning"]);
+        rig.write(unknown.replace("60", "80"));
+        assert_eq!(rig.reload(), ["config", "applied"], "the warning is known");
+        fs::remove_file(rig.settings.path()).unwrap();
+        assert_eq!(rig.reload(), [""; 0], "it may be on its way back");
+        rig.settings.tell_loss();
+        assert_eq!(rig.told(), ["refused"]);
+        rig.write(unknown.replace("60", "80"));
+        assert_eq!(rig.reload(), ["config", "usable"]);
+    }
+}

@@ -22,33 +22,97 @@ const SURELY_MISSING: u32 = 2;
 /// What tells one version of the file from another without reading it.
 type Stamp = Option<(SystemTime, u64)>;
 
+/// What was seen of the file.
+#[derive(Default)]
+struct Watch {
+    seen: Stamp,
+    /// How often in a row it was not there.
+    missing: u32,
+}
+
 /// Starts to watch; the thread ends when the returned sender is dropped.
 ///
 /// # Errors
 /// If there is no room for the thread.
 pub fn start(settings: Arc<Settings>) -> io::Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = bounded::<()>(0);
-    let mut seen = None;
+    let mut watch = Watch::default();
     let thread = spawn("config", SERVICE_STACK, move || {
-        let mut missing: u32 = 0;
         while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-            let now = stamp(settings.path());
-            missing = if now.is_none() { missing + 1 } else { 0 };
-            if missing == SURELY_MISSING {
-                settings.tell_loss();
-                // Whatever comes back is to be looked at.
-                seen = None;
-            }
-            if now != seen && now.is_some() {
-                seen = now;
-                settings.reload();
-            }
+            watch.look(&settings);
         }
     })?;
     Ok((stop, thread))
 }
 
+impl Watch {
+    fn look(&mut self, settings: &Settings) {
+        let now = stamp(settings.path());
+        self.missing = if now.is_none() {
+            self.missing.saturating_add(1)
+        } else {
+            0
+        };
+        if self.missing == SURELY_MISSING {
+            settings.tell_loss();
+            // Whatever comes back is to be looked at.
+            self.seen = None;
+        }
+        if now != self.seen && now.is_some() {
+            self.seen = now;
+            settings.reload();
+        }
+    }
+}
+
 fn stamp(path: &Path) -> Stamp {
     let meta = fs::metadata(path).ok()?;
     Some((meta.modified().ok()?, meta.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::inbox::{Context, Input};
+
+    const POOLS: &str = r#"{"pools": {"A": {"host": "a.test", "port": 1, "wallet": "w"},
+        "B": {"host": "b.test", "port": 1, "wallet": "w"}}}"#;
+
+    #[test]
+    fn each_version_is_read_once_and_a_loss_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let config = Arc::new(crate::config::parse(POOLS).unwrap().config);
+        let (context, inputs) = Context::for_tests(config);
+        let settings = Settings::new(path.clone(), context, Vec::new());
+        let mut watch = Watch::default();
+        let mut look = || {
+            watch.look(&settings);
+            let reports = inputs
+                .try_iter()
+                .filter(|input| matches!(input, Input::Report(_)));
+            reports.count()
+        };
+        fs::write(&path, POOLS).unwrap();
+        assert_eq!(look(), 0);
+        let other = POOLS.replace("a.test", "other.test");
+        fs::write(&path, &other).unwrap();
+        assert_eq!([look(), look()], [1, 0], "applied, once");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(look(), 0, "it may be on its way");
+        assert_eq!([look(), look()], [1, 0], "it has vanished");
+        // Also if it comes back just as it was, to the moment.
+        fs::write(&path, &other).unwrap();
+        assert_eq!([look(), look()], [1, 0], "all is well");
+    }
+
+    #[test]
+    fn it_ends_when_it_is_told_to() {
+        let config = Arc::new(crate::config::parse(POOLS).unwrap().config);
+        let (context, _inputs) = Context::for_tests(config);
+        let nowhere = Settings::new("nowhere.json".into(), context, Vec::new());
+        let (stop, thread) = start(Arc::new(nowhere)).unwrap();
+        drop(stop);
+        thread.join().unwrap();
+    }
 }
