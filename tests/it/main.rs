@@ -17,6 +17,7 @@ mod direct;
 
 mod backups;
 mod balancer;
+mod check;
 mod extranonce;
 mod failover;
 mod files;

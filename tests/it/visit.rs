@@ -99,30 +99,53 @@ impl Script {
     }
 }
 
-/// What comes of a visit: the text of its last step if it went well, else what went wrong.
-fn outcome(script: Script) -> Result<String, String> {
-    let address = script.serve();
-    let text =
-        json!({"pools": {"A": {"host": "127.0.0.1", "port": address.port(), "wallet": "w"}}});
+/// What is told on a visit to a pool at this port, and what went wrong.
+fn told(port: u16, settings: Value) -> (Vec<Found>, Result<(), String>) {
+    let mut text = json!({"pools": {"A": {"host": "127.0.0.1", "port": port, "wallet": "w"}}});
+    for (key, value) in settings.as_object().into_iter().flatten() {
+        text[key] = value.clone();
+    }
     let config = config::parse(&text.to_string()).unwrap().config;
     let pool = config.pools[PoolSlot::A].as_ref().unwrap();
-    let mut last = String::new();
+    let limits = &config.downstream_diff[PoolSlot::A];
+    let mut all = Vec::new();
     let visited = visit(
         PoolSlot::A,
         pool,
-        &config::DifficultyLimits::default(),
+        limits,
         &Tls::default(),
         PATIENCE,
         |found| {
-            if let Found::Step(step) = found {
-                last = step.text;
-            }
+            all.push(found);
             Ok(())
         },
     );
-    visited
-        .map(|()| last)
-        .map_err(|failure| format!("{}: {:#}", failure.during, failure.error))
+    let visited = visited.map_err(|failure| format!("{}: {:#}", failure.during, failure.error));
+    (all, visited)
+}
+
+/// What comes of a visit: the text of its last step if it went well, else what went wrong.
+fn outcome(script: Script) -> Result<String, String> {
+    let (all, visited) = told(script.serve().port(), Value::Null);
+    visited?;
+    Ok(steps(&all).pop().unwrap().1)
+}
+
+/// The names and texts of the steps that were told.
+fn steps(all: &[Found]) -> Vec<(&'static str, String)> {
+    let step = |found: &Found| match found {
+        Found::Step(step) => Some((step.name, step.text.clone())),
+        Found::Note(_) => None,
+    };
+    all.iter().filter_map(step).collect()
+}
+
+fn notes(all: &[Found]) -> Vec<&str> {
+    let note = |found| match found {
+        &Found::Note(ref text) => Some(text.as_str()),
+        Found::Step(_) => None,
+    };
+    all.iter().filter_map(note).collect()
 }
 
 #[test]
@@ -226,4 +249,113 @@ fn each_place_where_a_pool_stops_has_its_own_sentence() {
             }
         }
     });
+}
+
+const HANDSHAKE: [(&str, &str); 3] = [
+    ("configure", CONFIGURED),
+    ("subscribe", SUBSCRIBED),
+    ("authorize", AUTHORIZED),
+];
+
+#[test]
+fn the_steps_are_told_as_they_are_done() {
+    let script = Script::answering(&HANDSHAKE).then(&[DIFFICULTY.to_owned(), job().to_string()]);
+    let (all, visited) = told(script.serve().port(), Value::Null);
+    assert_eq!((visited, notes(&all).len()), (Ok(()), 0), "{all:?}");
+    let steps = steps(&all);
+    let names: Vec<_> = steps.iter().map(|(name, _)| *name).collect();
+    let expected = [
+        "resolve",
+        "connect",
+        "configure",
+        "subscribe",
+        "authorize",
+        "first job",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(steps[0].1, "127.0.0.1");
+    assert_eq!(steps[2].1, "version rolling with mask 1fffe000");
+    assert_eq!(
+        steps[3].1,
+        "extranonce1 08000002 (4 bytes), extranonce2 8 bytes"
+    );
+    // Nobody at home.
+    let (all, visited) = told(crate::support::free_port(), Value::Null);
+    assert!(
+        visited
+            .unwrap_err()
+            .starts_with("connect: could not connect"),
+        "{all:?}"
+    );
+}
+
+/// compat Q52: what hangs up on configure is asked in another order, and not for ever.
+#[test]
+fn a_pool_that_hangs_up_on_configure_is_asked_again() {
+    let script = Script {
+        hangs_up_on: "configure",
+        ..Script::answering(&HANDSHAKE[1..])
+    };
+    let (all, visited) = told(script.serve().port(), Value::Null);
+    let steps = steps(&all);
+    let asked = steps
+        .iter()
+        .filter(|(name, _)| *name == "configure")
+        .count();
+    let told = steps
+        .iter()
+        .any(|(_, text)| text.contains("asking in another order"));
+    assert!(told && asked >= 2, "{steps:?}: {visited:?}");
+}
+
+#[test]
+fn what_else_a_pool_says_is_told_too() {
+    let with = |lines: &[Value], settings: Value| {
+        let mut then: Vec<String> = lines.iter().map(Value::to_string).collect();
+        then.extend([DIFFICULTY.to_owned(), job().to_string()]);
+        told(
+            Script::answering(&HANDSHAKE).then(&then).serve().port(),
+            settings,
+        )
+    };
+    let message = json!({"method": "client.show_message", "params": ["hello"]});
+    let away = json!({"method": "client.reconnect", "params": ["other.test", 1, 0]});
+    let useless = json!({"method": "mining.set_difficulty", "params": ["much"]});
+    let (all, visited) = with(&[message, away, useless.clone()], Value::Null);
+    assert_eq!(visited, Ok(()));
+    let notes_ = notes(&all);
+    let parts = [
+        "the pool says: hello",
+        "send miners to other.test",
+        "cannot be used",
+    ];
+    let are_told = notes_
+        .iter()
+        .zip(parts)
+        .all(|(note, part)| note.contains(part));
+    assert!(notes_.len() == 3 && are_told, "{notes_:?}");
+    let (_, visited) = with(&vec![useless; 21], Value::Null);
+    assert!(visited.unwrap_err().contains("too much that is no use"));
+    // A minimum above what the pool asks for is work that nobody pays.
+    let limits = json!({"downstream_diff": {"poolA_min": 2048}});
+    let (all, visited) = with(&[], limits);
+    assert_eq!(visited, Ok(()));
+    assert!(
+        notes(&all)
+            .concat()
+            .contains("WARNING: the pool asks for difficulty 512"),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn a_pool_that_leaves_no_room_for_extranonces_is_refused() {
+    let subscribed = SUBSCRIBED.replace("8]", "1]");
+    let answers = [
+        HANDSHAKE[0],
+        ("subscribe", subscribed.as_str()),
+        HANDSHAKE[2],
+    ];
+    let found = outcome(Script::answering(&answers));
+    assert!(found.unwrap_err().contains("leaves 1 bytes of extranonce2"));
 }
