@@ -333,7 +333,7 @@ mod tests {
         }
 
         /// Saves a configuration while a scheduler is there.
-        fn change(&self, to: &str) -> Result<Saved, SaveError> {
+        fn change(&self, to: &str) -> Result<SaveReport, SaveError> {
             std::thread::scope(|scope| {
                 let settings = &self.settings;
                 let (source, to) = (Source::File, serde_json::from_str(to).unwrap());
