@@ -83,11 +83,18 @@ fn a_backup_has_to_work_too() {
         json!({"pools": {"A": first}, "scheduler": {"poolB_weight": 0}})
     };
     let (good, nowhere) = (b.address().port(), free_port());
-    says(&with(good), true, &[&format!("backup 1: 127.0.0.1:{good}")]);
+    says(
+        &with(good),
+        true,
+        &[&format!("backup 1: stratum+tcp://127.0.0.1:{good}")],
+    );
     says(
         &with(nowhere),
         false,
-        &[&format!("backup 1: 127.0.0.1:{nowhere}"), "FAILED"],
+        &[
+            &format!("backup 1: stratum+tcp://127.0.0.1:{nowhere}"),
+            "FAILED",
+        ],
     );
 }
 
@@ -97,10 +104,8 @@ fn what_is_odd_is_a_warning_and_what_is_wrong_ends_it() {
     let mut config =
         json!({"pools": {"A": at(a.address().port())}, "scheduler": {"poolB_weight": 0}});
     config["unknown"] = json!(1);
-    config["listen"] = json!({"tls_port": 0});
     says(&config, true, &["config.json: valid", "warning: "]);
-    config["listen"] =
-        json!({"tls_port": 3352, "tls_certificate": "none.pem", "tls_key": "none.pem"});
+    config["listen"] = json!({"tls_certificate": "none.pem", "tls_key": "none.pem"});
     says(&config, false, &["for miners that encrypt", "FAILED: "]);
     config["listen"] = json!({"port": "many"});
     let (good, text) = check(&config.to_string());

@@ -101,6 +101,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "config",
             "random",
             "stratum::codec",
+            "stratum::job",
             "stratum::message",
             "units",
         ],
