@@ -141,11 +141,13 @@ fn steps(all: &[Found]) -> Vec<(&'static str, String)> {
 }
 
 fn notes(all: &[Found]) -> Vec<&str> {
-    let note = |found| match found {
-        &Found::Note(ref text) => Some(text.as_str()),
-        Found::Step(_) => None,
-    };
-    all.iter().filter_map(note).collect()
+    let mut notes = Vec::new();
+    for found in all {
+        if let Found::Note(text) = found {
+            notes.push(text.as_str());
+        }
+    }
+    notes
 }
 
 #[test]
