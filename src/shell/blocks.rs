@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::Sender;
 use serde_json::{Value, json};
 
 use crate::core::pool::blocks::Candidate;
 use crate::stratum::job::BlockHash;
 use crate::system::files::{Backup, write_atomic};
-use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::system::thread::spawn_writer;
 
 /// How many are kept; the oldest make room. Only a test network has more of them.
 const MOST_FILES: usize = 200;
@@ -55,21 +55,8 @@ pub fn start(
     folder: PathBuf,
     report: impl Fn(String) + Send + 'static,
 ) -> io::Result<(Sender<Note>, JoinHandle<()>)> {
-    let (sender, notes) = bounded::<Note>(MOST_WAITING);
-    let thread = spawn("blocks", SERVICE_STACK, move || {
-        let mut in_trouble = false;
-        for note in notes {
-            match keep(&folder, &note) {
-                Ok(()) => in_trouble = false,
-                Err(error) if !in_trouble => {
-                    in_trouble = true;
-                    report(format!("a block candidate was not kept: {error:#}"));
-                }
-                Err(_) => (),
-            }
-        }
-    })?;
-    Ok((sender, thread))
+    let write = move |note| keep(&folder, &note).context("a block candidate was not kept");
+    spawn_writer("blocks", MOST_WAITING, write, report)
 }
 
 fn keep(folder: &Path, note: &Note) -> anyhow::Result<()> {

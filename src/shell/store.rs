@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::Sender;
 use serde_json::Value;
 
 use crate::core::snapshot::Memory;
 use crate::core::work::handed_out::KeptWork;
 use crate::system::files::{self, Backup, set_aside, write_atomic};
-use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::system::thread::spawn_writer;
 
 /// The longest name of a worker that is taken from there, in bytes; miners may send no longer one.
 const LONGEST_WORKER: usize = 512;
@@ -99,21 +99,8 @@ pub fn start(
     path: PathBuf,
     report: impl Fn(String) + Send + 'static,
 ) -> io::Result<(Sender<Memory>, JoinHandle<()>)> {
-    let (sender, memories) = bounded::<Memory>(1);
-    let thread = spawn("state", SERVICE_STACK, move || {
-        let mut in_trouble = false;
-        for memory in memories {
-            match save(&path, &memory) {
-                Ok(()) => in_trouble = false,
-                Err(error) if !in_trouble => {
-                    in_trouble = true;
-                    report(format!("{error:#}"));
-                }
-                Err(_) => (),
-            }
-        }
-    })?;
-    Ok((sender, thread))
+    let write = move |memory| save(&path, &memory);
+    spawn_writer("state", 1, write, report)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
+use crossbeam_channel::{Sender, bounded};
+
 /// Stack of a thread that parses what a peer sent, in bytes. A TLS handshake touches 32 KiB of it.
 pub const PARSER_STACK: usize = 256 * 1024;
 
@@ -25,4 +27,29 @@ pub fn spawn<T: Send + 'static>(
         .name(name.into())
         .stack_size(stack_bytes)
         .spawn(run)
+}
+
+/// Starts a thread that writes what it is sent, of which so many may wait; it ends when the sender is dropped. `report`
+/// hears of trouble, once until it is over.
+///
+/// # Errors
+/// If the system has no room for another thread.
+pub fn spawn_writer<T: Send + 'static>(
+    name: &str,
+    waiting: usize,
+    write: impl Fn(T) -> anyhow::Result<()> + Send + 'static,
+    report: impl Fn(String) + Send + 'static,
+) -> io::Result<(Sender<T>, JoinHandle<()>)> {
+    let (sender, sent) = bounded(waiting);
+    let thread = spawn(name, SERVICE_STACK, move || {
+        let mut in_trouble = false;
+        for it in sent {
+            let trouble = write(it).err();
+            let was_in_trouble = std::mem::replace(&mut in_trouble, trouble.is_some());
+            if let (Some(error), false) = (trouble, was_in_trouble) {
+                report(format!("{error:#}"));
+            }
+        }
+    })?;
+    Ok((sender, thread))
 }

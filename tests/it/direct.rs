@@ -12,7 +12,7 @@ use dpmp::sim::pool::options::{
     ConfigureHabit, ExtranonceReuse, PoolOptions, RejectForm, SubscriptionForm,
 };
 
-use crate::support::{SOON, wait_until};
+use crate::support::{SOON, STYLES, wait_until};
 
 fn pool(change: impl FnOnce(&mut PoolOptions)) -> SimPool {
     let mut options = PoolOptions::default();
@@ -99,14 +99,7 @@ fn all_good_shares_are_accepted_whatever_the_pool_is_like() {
 
 #[test]
 fn handshakes_of_all_styles_get_work() {
-    let styles = [
-        (Handshake::Cpuminer, Ids::SubmitsAreFour),
-        (Handshake::Cgminer, Ids::Counted),
-        (Handshake::Axeos, Ids::Counted),
-        (Handshake::SubscribeFirst, Ids::Text),
-        (Handshake::ConfigureLast, Ids::Counted),
-    ];
-    for (style, ids) in styles {
+    for (style, ids) in STYLES {
         let pool = pool(|_| ());
         let miner = miner(&pool, |options| {
             options.handshake = style;

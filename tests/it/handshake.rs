@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dpmp::sim::miner::SimMiner;
-use dpmp::sim::miner::options::{Handshake, Ids, Pace};
+use dpmp::sim::miner::options::Pace;
 use dpmp::sim::pool::SimPool;
 use dpmp::sim::pool::options::{
     AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob, PoolOptions, SubscriptionForm,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{AT_ONCE, SOON, miner, pool, wait_until};
+use crate::support::{AT_ONCE, SOON, STYLES, miner, pool, wait_until};
 
 /// Starts the proxy between two pools, and waits until a miner has good shares at both.
 #[track_caller]
@@ -75,14 +75,7 @@ fn miners_of_every_style_between_braiins_and_ckpool() {
         }),
     ];
     let proxy = Setup::new(&pools[0], &pools[1]).start();
-    let styles = [
-        (Handshake::Cpuminer, Ids::SubmitsAreFour),
-        (Handshake::Cgminer, Ids::Counted),
-        (Handshake::Axeos, Ids::Counted),
-        (Handshake::SubscribeFirst, Ids::Text),
-        (Handshake::ConfigureLast, Ids::Counted),
-    ];
-    let miners = styles.map(|(style, ids)| {
+    let miners = STYLES.map(|(style, ids)| {
         miner(proxy.address(), |options| {
             options.user = format!("x.{style:?}");
             options.handshake = style;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use dpmp::sim::miner::SimMiner;
-use dpmp::sim::miner::options::{MinerOptions, Pace};
+use dpmp::sim::miner::options::{Handshake, Ids, MinerOptions, Pace};
 use dpmp::sim::pool::SimPool;
 use dpmp::sim::pool::options::PoolOptions;
 use dpmp::system::net::Port;
@@ -86,6 +86,15 @@ pub(crate) fn pool(tag: &str, change: impl FnOnce(&mut PoolOptions)) -> SimPool 
     change(&mut options);
     SimPool::start(options).unwrap()
 }
+
+/// How miners begin, and how they number their requests.
+pub(crate) const STYLES: [(Handshake, Ids); 5] = [
+    (Handshake::Cpuminer, Ids::SubmitsAreFour),
+    (Handshake::Cgminer, Ids::Counted),
+    (Handshake::Axeos, Ids::Counted),
+    (Handshake::SubscribeFirst, Ids::Text),
+    (Handshake::ConfigureLast, Ids::Counted),
+];
 
 /// A simulated miner, patient and well-behaved unless changed.
 pub(crate) fn miner(address: SocketAddr, change: impl FnOnce(&mut MinerOptions)) -> SimMiner {
