@@ -342,6 +342,27 @@ pub(super) struct PoolKeys {
     pub(super) job: Key<Seconds>,
 }
 
+impl PoolKeys {
+    fn all(&self) -> [&dyn AnyKey; 14] {
+        [
+            &self.name,
+            &self.host,
+            &self.port,
+            &self.tls,
+            &self.tls_fingerprint,
+            &self.tls_insecure,
+            &self.backups,
+            &self.wallet,
+            &self.user_name,
+            &self.chain,
+            &self.password,
+            &self.stall,
+            &self.answer,
+            &self.job,
+        ]
+    }
+}
+
 macro_rules! pool_keys {
     ($slot:expr, $section:literal, $name:literal, $host:literal) => {
         PoolKeys {
@@ -694,8 +715,8 @@ pub(super) mod logging {
 }
 
 /// Every key, in the order of the sample.
-pub(super) fn all() -> [&'static dyn AnyKey; 72] {
-    [
+pub(super) fn all() -> Vec<&'static dyn AnyKey> {
+    let before: [&dyn AnyKey; 22] = [
         &listen::HOST,
         &listen::PORT,
         &listen::MAX_MINERS,
@@ -718,34 +739,8 @@ pub(super) fn all() -> [&'static dyn AnyKey; 72] {
         &gui::PORT,
         &gui::ALLOWED_HOSTS,
         &gui::PASSWORD_HASH,
-        &POOL_A.name,
-        &POOL_A.host,
-        &POOL_A.port,
-        &POOL_A.tls,
-        &POOL_A.tls_fingerprint,
-        &POOL_A.tls_insecure,
-        &POOL_A.backups,
-        &POOL_A.wallet,
-        &POOL_A.user_name,
-        &POOL_A.chain,
-        &POOL_A.password,
-        &POOL_A.stall,
-        &POOL_A.answer,
-        &POOL_A.job,
-        &POOL_B.name,
-        &POOL_B.host,
-        &POOL_B.port,
-        &POOL_B.tls,
-        &POOL_B.tls_fingerprint,
-        &POOL_B.tls_insecure,
-        &POOL_B.backups,
-        &POOL_B.wallet,
-        &POOL_B.user_name,
-        &POOL_B.chain,
-        &POOL_B.password,
-        &POOL_B.stall,
-        &POOL_B.answer,
-        &POOL_B.job,
+    ];
+    let after: [&dyn AnyKey; 22] = [
         &scheduler::MODE,
         &scheduler::WEIGHT_A,
         &scheduler::WEIGHT_B,
@@ -768,7 +763,9 @@ pub(super) fn all() -> [&'static dyn AnyKey; 72] {
         &logging::MAX_FILE,
         &logging::KEEP_FILES,
         &logging::SHOW_WALLETS,
-    ]
+    ];
+    let pools = POOL_A.all().into_iter().chain(POOL_B.all());
+    before.into_iter().chain(pools).chain(after).collect()
 }
 
 /// Whether the value of a key must not be shown.
