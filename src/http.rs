@@ -156,18 +156,18 @@ fn serve_within(
 ) -> anyhow::Result<ServerHandle> {
     let port = Port::open(addr)
         .with_context(|| format!("failed to listen on {addr} ({name}.host, {name}.port)"))?;
-    let room = Arc::new(Room::new(limits));
+    let hall = Arc::new(Hall::new(limits));
     let thread = {
-        let (port, room) = (port.clone(), Arc::clone(&room));
+        let (port, hall) = (port.clone(), Arc::clone(&hall));
         spawn(name, SERVICE_STACK, move || {
-            accept(name, &port, &room, &Arc::new(answers));
-            room.close_door();
+            accept(name, &port, &hall, &Arc::new(answers));
+            hall.close_door();
         })
         .with_context(|| format!("failed to start the thread {name}"))?
     };
     Ok(ServerHandle {
         port,
-        room,
+        hall,
         thread: Some(thread),
     })
 }
@@ -175,7 +175,7 @@ fn serve_within(
 /// A server that runs. Dropping it stops it.
 pub struct ServerHandle {
     port: Port,
-    room: Arc<Room>,
+    hall: Arc<Hall>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -194,12 +194,12 @@ impl ServerHandle {
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
-        let finish = clock() + self.room.limits.finish;
-        self.room.begin_to_stop();
+        let finish = clock() + self.hall.limits.finish;
+        self.hall.begin_to_stop();
         self.port.stop();
-        self.room.wait_until_empty(finish);
-        self.room.shut_down(Shutdown::Both);
-        let empty = self.room.wait_until_empty(clock() + self.room.limits.end);
+        self.hall.wait_until_empty(finish);
+        self.hall.shut_down(Shutdown::Both);
+        let empty = self.hall.wait_until_empty(clock() + self.hall.limits.end);
         if let (true, Some(thread)) = (empty, self.thread.take()) {
             let _ = thread.join();
         }
@@ -215,17 +215,17 @@ impl fmt::Debug for ServerHandle {
 }
 
 /// The acceptor: gives each connection a seat and a thread.
-fn accept(name: &'static str, port: &Port, room: &Arc<Room>, answers: &Arc<Answers>) {
+fn accept(name: &'static str, port: &Port, hall: &Arc<Hall>, answers: &Arc<Answers>) {
     let mut reported: Option<Instant> = None;
     while let Some(accepted) = port.accept() {
-        let started = accepted.and_then(|(stream, peer)| start(name, stream, peer, room, answers));
+        let started = accepted.and_then(|(stream, peer)| start(name, stream, peer, hall, answers));
         if let Err(error) = started {
             let now = clock();
             if reported.is_none_or(|last| now.duration_since(last) >= REPORT_EVERY) {
                 reported = Some(now);
                 log::warn!(target: "http", "failed to accept a connection ({name}): {error}");
             }
-            room.wait_for_change(AFTER_FAILURE);
+            hall.wait_for_change(AFTER_FAILURE);
         }
     }
 }
@@ -235,17 +235,17 @@ fn start(
     name: &'static str,
     stream: TcpStream,
     peer: SocketAddr,
-    room: &Arc<Room>,
+    hall: &Arc<Hall>,
     answers: &Arc<Answers>,
 ) -> std::io::Result<()> {
     let stream = Arc::new(stream);
-    let seat = room.take(peer.ip(), &stream).or_else(|| {
+    let seat = hall.take(peer.ip(), &stream).or_else(|| {
         // Half a request, or none, must not keep others out.
-        room.free_a_seat(peer.ip(), clock()).then_some(())?;
-        room.take(peer.ip(), &stream)
+        hall.free_a_seat(peer.ip(), clock()).then_some(())?;
+        hall.take(peer.ip(), &stream)
     });
     let Some(seat) = seat else {
-        turn_away(&stream, &room.limits, answers);
+        turn_away(&stream, &hall.limits, answers);
         return Ok(());
     };
     let answers = Arc::clone(answers);
@@ -269,7 +269,7 @@ fn turn_away(mut stream: &TcpStream, limits: &Limits, answers: &Answers) {
 }
 
 /// The connections that are open, and whether there may be more.
-struct Room {
+struct Hall {
     limits: Limits,
     state: Mutex<State>,
     changed: Condvar,
@@ -293,10 +293,10 @@ struct Guest {
 /// A place among the open connections; given back when dropped.
 struct Seat {
     index: usize,
-    room: Arc<Room>,
+    hall: Arc<Hall>,
 }
 
-impl Room {
+impl Hall {
     fn new(limits: Limits) -> Self {
         let mut seats = Vec::new();
         seats.resize_with(limits.connections, || None);
@@ -325,7 +325,7 @@ impl Room {
         });
         Some(Seat {
             index,
-            room: Arc::clone(self),
+            hall: Arc::clone(self),
         })
     }
 
@@ -400,13 +400,13 @@ impl State {
 
 impl Seat {
     fn limits(&self) -> &Limits {
-        &self.room.limits
+        &self.hall.limits
     }
 
     /// Says whether the client waits for an answer, or has yet to send its request.
     fn set_answering(&self, answering: bool) {
         let waiting = (!answering).then(clock);
-        if let Some(guest) = &mut self.room.state.lock().seats[self.index] {
+        if let Some(guest) = &mut self.hall.state.lock().seats[self.index] {
             guest.waiting = waiting;
         }
     }
@@ -414,7 +414,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.room.state.lock().seats[self.index] = None;
-        self.room.changed.notify_all();
+        self.hall.state.lock().seats[self.index] = None;
+        self.hall.changed.notify_all();
     }
 }

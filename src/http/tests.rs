@@ -175,10 +175,10 @@ impl Answer {
 
 /// Waits until no more than so many are connected.
 fn wait_until_left(server: &ServerHandle, left: usize) {
-    let mut state = server.room.state.lock();
+    let mut state = server.hall.state.lock();
     let until = clock() + PATIENCE;
     while state.guests().count() > left {
-        let waited = server.room.changed.wait_until(&mut state, until);
+        let waited = server.hall.changed.wait_until(&mut state, until);
         assert!(!waited.timed_out(), "too many connections are left");
     }
 }
@@ -224,12 +224,12 @@ fn the_stop_lets_an_answer_be_read() {
     let mut client = Client::new(server.addr());
     client.get("/");
     in_handler.recv_timeout(PATIENCE).unwrap();
-    let room = Arc::clone(&server.room);
+    let hall = Arc::clone(&server.hall);
     std::thread::scope(|scope| {
         scope.spawn(|| stop(server));
         let until = clock() + PATIENCE;
-        while !room.state.lock().stopping {
-            room.wait_for_change(SHORT);
+        while !hall.state.lock().stopping {
+            hall.wait_for_change(SHORT);
             assert!(clock() < until);
         }
         release.send(()).unwrap();
@@ -572,13 +572,13 @@ fn one_too_many_is_turned_away_until_somebody_leaves() {
 
 #[test]
 fn seats_are_counted_by_address_and_in_all() {
-    let room = Arc::new(Room::new(Limits {
+    let hall = Arc::new(Hall::new(Limits {
         connections: 3,
         per_address: 2,
         ..Limits::default()
     }));
     let stream = Arc::new(loopback(None).0);
-    let take = |last| room.take(IpAddr::from([10, 0, 0, last]), &stream);
+    let take = |last| hall.take(IpAddr::from([10, 0, 0, last]), &stream);
     let first = take(1).unwrap();
     let _second = take(1).unwrap();
     assert!(take(1).is_none());
@@ -586,7 +586,7 @@ fn seats_are_counted_by_address_and_in_all() {
     assert!(take(3).is_none());
     drop(first);
     assert_eq!(take(3).unwrap().index, 0);
-    room.begin_to_stop();
+    hall.begin_to_stop();
     assert!(take(3).is_none());
 }
 
