@@ -26,17 +26,18 @@ use std::collections::HashMap;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use dpmp::sim::miner::ledger::MinerLedger;
 use dpmp::units::{PerPool, PoolSlot};
 
 use crate::miners::Miners;
 use crate::pools::Pools;
 use crate::process::{Proxy, Usage};
 
-/// How many miners there are if the command line does not say. More than about 2,700 need wider bounds of the kernel.
+/// How many miners there are if the command line does not say. More than about 4,800 need wider bounds of the kernel.
 const FARMS: [usize; 4] = [1, 10, 100, 1000];
 
 /// Shares a second while shares are measured, of all miners together and at most of one, and for how long.
-const SHARE_RATE: u32 = 200;
+const SHARE_RATES: [u32; 2] = [250, 500];
 const SHARE_RATE_OF_ONE: u32 = 50;
 const SHARE_TIME: Duration = Duration::from_secs(15);
 
@@ -52,19 +53,23 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What was measured with so many miners on one way to the pools; times in milliseconds, sorted. A notify's is from the
 /// pool's write to the miner's read, a share's from the miner's write to the answer, a block's from its beginning until
-/// the last miner has work on it.
+/// the last miner that works for the pool has work on it.
 struct Figures {
     notify: Vec<f64>,
+    /// At the lowest rate.
     share: Vec<f64>,
-    block: Vec<f64>,
+    /// One pool's, and both pools' at once.
+    block: [Vec<f64>; 2],
+    /// Of processor time for a share, at each rate, in microseconds.
+    share_us: Vec<f64>,
     refused: Vec<String>,
 }
 
-/// What the proxy took for it: before the first miner came, at the end, and of processor time for a share.
+/// What the proxy took for it: before the first miner came, and at the end.
 struct Cost {
     empty: Usage,
     full: Usage,
-    share_us: f64,
+    share_us: Vec<f64>,
 }
 
 fn main() {
@@ -83,25 +88,26 @@ fn main() {
         asked
     };
     println!(
-        "| miners | notify direct | notify proxied | share direct | share proxied | block direct | block proxied |"
+        "| miners | notify direct | notify proxied | share direct | share proxied | block direct | block proxied | two blocks proxied |"
     );
-    println!("|{}", " --- |".repeat(7));
+    println!("|{}", " --- |".repeat(8));
     let mut costs = Vec::new();
     for miners in farms {
         let direct = {
             let pools = Pools::start().unwrap();
             let farm = connect(miners, pools.addresses[PoolSlot::A]);
-            measure(&pools, &farm, || Duration::ZERO).0
+            measure(&pools, &farm, &[PoolSlot::A], || Duration::ZERO)
         };
         let (proxied, cost) = through_the_proxy(miners);
         println!(
-            "| {miners} | {} | {} | {} | {} | {} | {} |",
+            "| {miners} | {} | {} | {} | {} | {} | {} | {} |",
             two(&direct.notify),
             two(&proxied.notify),
             two(&direct.share),
             two(&proxied.share),
-            two(&direct.block),
-            two(&proxied.block),
+            two(&direct.block[0]),
+            two(&proxied.block[0]),
+            two(&proxied.block[1]),
         );
         assert_eq!([direct.refused, proxied.refused].concat(), [""; 0]);
         costs.push((miners, cost));
@@ -109,8 +115,11 @@ fn main() {
     println!(
         "\nTimes in milliseconds: median / 99th percentile; of blocks the median and the longest of {BLOCKS}.\n"
     );
-    println!("| miners | CPU a share | memory | memory a miner | threads |");
-    println!("|{}", " --- |".repeat(5));
+    let [low, high] = SHARE_RATES;
+    println!(
+        "| miners | CPU a share, {low}/s | CPU a share, {high}/s | memory | memory a miner | threads | threads a miner |"
+    );
+    println!("|{}", " --- |".repeat(7));
     for (miners, cost) in costs {
         let Cost {
             empty,
@@ -118,16 +127,19 @@ fn main() {
             share_us,
         } = cost;
         println!(
-            "| {miners} | {share_us:.0} µs | {:.1} MiB | {:.0} KiB | {} |",
+            "| {miners} | {:.0} µs | {:.0} µs | {:.1} MiB | {:.0} KiB | {} | {:.1} |",
+            share_us[0],
+            share_us[1],
             full.memory_kib as f64 / 1024.0,
             full.memory_kib.saturating_sub(empty.memory_kib) as f64 / miners as f64,
             full.threads,
+            full.threads.saturating_sub(empty.threads) as f64 / miners as f64,
         );
     }
 }
 
 /// What this machine takes to hand a message to a thread that sleeps, and to have that go to sleep again: the proxy does
-/// it four times a share. Latency and processor time in microseconds.
+/// it twice a share. Latency and processor time in microseconds.
 fn hop() -> (f64, f64) {
     const THREADS: u32 = 20;
     const MESSAGES: u32 = 400;
@@ -169,14 +181,17 @@ fn through_the_proxy(count: usize) -> (Figures, Cost) {
             .iter()
             .all(|(_, ledger)| ledger.connections_open() >= count as u64)
     });
-    let (figures, cpu) = measure(&pools, &miners, || proxy.cpu().unwrap());
+    let figures = measure(&pools, &miners, &PoolSlot::ALL, || proxy.cpu().unwrap());
     let full = proxy.usage().unwrap();
-    let cost = Cost {
-        empty,
-        full,
-        share_us: cpu.as_secs_f64() * 1e6 / figures.share.len() as f64,
-    };
-    (figures, cost)
+    let share_us = figures.share_us.clone();
+    (
+        figures,
+        Cost {
+            empty,
+            full,
+            share_us,
+        },
+    )
 }
 
 fn connect(count: usize, address: std::net::SocketAddr) -> Miners {
@@ -191,60 +206,97 @@ fn connect(count: usize, address: std::net::SocketAddr) -> Miners {
     miners
 }
 
-/// Measures everything; and how far `cpu` went on while shares were sent.
-fn measure(pools: &Pools, miners: &Miners, cpu: impl Fn() -> Duration) -> (Figures, Duration) {
+/// Measures everything, on the way to these pools. `cpu` is how long the proxy has run on a processor.
+fn measure(
+    pools: &Pools,
+    miners: &Miners,
+    both: &[PoolSlot],
+    cpu: impl Fn() -> Duration,
+) -> Figures {
     let count = miners.ledgers.len();
+    let answered = || miners.ledgers.iter().flat_map(|ledger| ledger.submits());
     // First, so that the miners have come to rest on their pools when single jobs are timed.
-    let before = cpu();
-    send_shares(miners, SHARE_TIME);
-    let spent = cpu() - before;
-    let mut share = Vec::new();
-    for submit in miners.ledgers.iter().flat_map(|ledger| ledger.submits()) {
-        share.extend(
-            submit
-                .answer
-                .map(|answer| milliseconds(answer.at - submit.at)),
-        );
+    let (mut share, mut share_us) = (Vec::new(), Vec::new());
+    for rate in SHARE_RATES {
+        let (before, shares) = (cpu(), answered().count());
+        send_shares(miners, rate);
+        let shares = answered().count() - shares;
+        share_us.push((cpu() - before).as_secs_f64() * 1e6 / shares as f64);
+        if rate == SHARE_RATES[0] {
+            for submit in answered() {
+                let answer = submit
+                    .answer
+                    .map(|answer| milliseconds(answer.at - submit.at));
+                share.extend(answer);
+            }
+        }
     }
     let mut notify = Vec::new();
     for round in 0..NOTIFIES.div_ceil(count) {
         // The first ones find cold caches and sleeping buffers.
-        let times = hand_out(miners, pools, |pools| pools.new_job(NOTIFY_PAUSE));
+        let times = hand_out(miners, pools, both, |pools| pools.new_job(NOTIFY_PAUSE));
         if round > 0 || count > 1 {
             notify.extend(times);
         }
     }
-    let mut block = Vec::new();
-    for _ in 0..BLOCKS {
-        let begin = Instant::now();
-        hand_out(miners, pools, Pools::new_block);
-        let last = miners.ledgers.iter().filter_map(|ledger| ledger.last_job());
-        let last = last.map(|job| job.at).max().unwrap();
-        block.push(milliseconds(last.duration_since(begin)));
-    }
-    for times in [&mut notify, &mut share, &mut block] {
+    let mut block = [&both[..1], both].map(|slots| new_blocks(miners, pools, slots));
+    let [one, two] = &mut block;
+    for times in [&mut notify, &mut share, one, two] {
         times.sort_by(f64::total_cmp);
     }
-    let figures = Figures {
+    Figures {
         notify,
         share,
         block,
+        share_us,
         refused: miners
             .ledgers
             .iter()
             .flat_map(|ledger| ledger.rejections())
             .filter_map(|share| Some(share.answer?.text))
             .collect(),
-    };
-    (figures, spent)
+    }
 }
 
-/// Has the pools send jobs; the times from the pool's write to each miner's read, in milliseconds.
-fn hand_out(miners: &Miners, pools: &Pools, act: impl FnOnce(&Pools)) -> Vec<f64> {
-    let before: Vec<u64> = miners
+/// How long blocks of these pools take until the last of their miners has work, in milliseconds.
+fn new_blocks(miners: &Miners, pools: &Pools, slots: &[PoolSlot]) -> Vec<f64> {
+    let last = || {
+        let last = miners.ledgers.iter().filter_map(|ledger| ledger.last_job());
+        last.map(|job| job.at).max().unwrap()
+    };
+    let time = |_| {
+        let begin = Instant::now();
+        hand_out(miners, pools, slots, |pools| {
+            slots.iter().for_each(|slot| pools.new_block(*slot));
+        });
+        milliseconds(last().duration_since(begin))
+    };
+    (0..BLOCKS).map(time).collect()
+}
+
+/// The pool whose job a miner has.
+fn works_for(ledger: &MinerLedger) -> PoolSlot {
+    let tag = ledger.last_job().unwrap().tag;
+    let mut slots = PoolSlot::ALL.into_iter();
+    slots
+        .find(|slot| Some(slot.name()) == tag.as_deref())
+        .unwrap()
+}
+
+/// Has these pools send jobs; the times from the pool's write to the read of each miner that works for it, in
+/// milliseconds.
+fn hand_out(
+    miners: &Miners,
+    pools: &Pools,
+    slots: &[PoolSlot],
+    act: impl FnOnce(&Pools),
+) -> Vec<f64> {
+    let theirs: Vec<_> = miners
         .ledgers
         .iter()
-        .map(|ledger| ledger.jobs_received())
+        .enumerate()
+        .filter(|(_, ledger)| slots.contains(&works_for(ledger)))
+        .map(|(number, ledger)| (number, ledger, ledger.jobs_received()))
         .collect();
     let to_be_written = pools
         .ledgers
@@ -252,14 +304,14 @@ fn hand_out(miners: &Miners, pools: &Pools, act: impl FnOnce(&Pools)) -> Vec<f64
     let begin = Instant::now();
     act(pools);
     wait_until("the pools to have written all", || {
-        let mut ledgers = pools.ledgers.iter();
-        ledgers.all(|(slot, ledger)| ledger.jobs_written() >= to_be_written[slot])
+        let written = |slot: PoolSlot| pools.ledgers[slot].jobs_written();
+        slots
+            .iter()
+            .all(|slot| written(*slot) >= to_be_written[*slot])
     });
     wait_until("every miner to have the new job", || {
-        let ledgers = miners.ledgers.iter().zip(&before);
-        ledgers
-            .into_iter()
-            .all(|(ledger, before)| ledger.jobs_received() > *before)
+        let mut theirs = theirs.iter();
+        theirs.all(|(_, ledger, before)| ledger.jobs_received() > *before)
     });
     let written = PerPool::from_fn(|slot| {
         let ledger = &pools.ledgers[slot];
@@ -277,21 +329,18 @@ fn hand_out(miners: &Miners, pools: &Pools, act: impl FnOnce(&Pools)) -> Vec<f64
             .collect::<HashMap<_, _>>()
     });
     let mut times = Vec::new();
-    for (number, ledger) in miners.ledgers.iter().enumerate() {
+    for (number, ledger, _) in theirs {
         let job = ledger.last_job().unwrap();
-        let slot = PoolSlot::ALL
-            .into_iter()
-            .find(|slot| Some(slot.name()) == job.tag.as_deref());
-        let written = written[slot.unwrap()].get(&format!("wallet.m{number}"));
+        let written = written[works_for(ledger)].get(&format!("wallet.m{number}"));
         times.push(milliseconds(job.at.duration_since(*written.unwrap())));
     }
     times
 }
 
-fn send_shares(miners: &Miners, time: Duration) {
+fn send_shares(miners: &Miners, rate: u32) {
     let count = u32::try_from(miners.ledgers.len()).unwrap();
-    miners.set_rate(SHARE_RATE.min(SHARE_RATE_OF_ONE * count));
-    std::thread::sleep(time);
+    miners.set_rate(rate.min(SHARE_RATE_OF_ONE * count));
+    std::thread::sleep(SHARE_TIME);
     miners.set_rate(0);
     wait_until("every share to be answered", || {
         miners

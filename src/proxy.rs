@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 
 use crate::config::{self, Config};
 use crate::core::event::Stop;
@@ -60,7 +59,7 @@ const PAGE_SEATS: Seats = Seats {
 
 /// A running proxy.
 pub struct Proxy {
-    inbox: SyncSender<Input>,
+    inbox: Sender<Input>,
     published: Arc<Published>,
     observer: Arc<Observer>,
     miners: SocketAddr,
@@ -328,7 +327,7 @@ fn state_problem(problem: String) -> Fact {
 }
 
 /// Whether the scheduler's inbox took the request; it is full only for moments.
-fn ask_to_stop(inbox: &SyncSender<Input>, how: Stop) -> bool {
+fn ask_to_stop(inbox: &Sender<Input>, how: Stop) -> bool {
     let until = clock() + STOP_REQUEST;
     while clock() < until {
         match inbox.try_send(Input::Stop(how)) {

@@ -24,8 +24,8 @@ enum Order {
     Job {
         pause: Duration,
     },
-    /// A new block for every connection at once.
-    Block,
+    /// A new block of a pool for each of its connections at once.
+    Block(PoolSlot),
     Stop,
 }
 
@@ -86,9 +86,9 @@ impl Pools {
         self.order(Order::Job { pause });
     }
 
-    /// Has each connection get a new block, all at once.
-    pub(crate) fn new_block(&self) {
-        self.order(Order::Block);
+    /// Has each connection to a pool get a new block, all at once.
+    pub(crate) fn new_block(&self, slot: PoolSlot) {
+        self.order(Order::Block(slot));
     }
 
     fn order(&self, order: Order) {
@@ -130,8 +130,12 @@ impl Driver {
             }
             while let Ok(order) = orders.try_recv() {
                 match order {
-                    Order::Job { pause } => self.everybody(pause, PoolModel::new_job),
-                    Order::Block => self.everybody(Duration::ZERO, PoolModel::new_block),
+                    Order::Job { pause } => {
+                        self.everybody(&PoolSlot::ALL, pause, PoolModel::new_job);
+                    }
+                    Order::Block(slot) => {
+                        self.everybody(&[slot], Duration::ZERO, PoolModel::new_block);
+                    }
                     Order::Stop => return,
                 }
             }
@@ -147,12 +151,13 @@ impl Driver {
 
     fn everybody(
         &mut self,
+        slots: &[PoolSlot],
         pause: Duration,
         act: fn(&mut PoolModel, Instant, &mut Vec<PoolOutput>),
     ) {
         let now = Instant::now();
         let mut due = now;
-        for slot in PoolSlot::ALL {
+        for slot in slots.iter().copied() {
             let mut out = Vec::new();
             act(&mut self.models[slot], now, &mut out);
             for output in out {

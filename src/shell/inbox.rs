@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::RwLock;
 
 use crate::config::Config;
@@ -71,7 +70,7 @@ impl Live {
 #[derive(Clone)]
 pub struct Context {
     /// The scheduler's inbox.
-    pub inbox: SyncSender<Input>,
+    pub inbox: Sender<Input>,
     /// The configuration in force.
     pub live: Live,
     /// Metrics and log.
@@ -190,12 +189,8 @@ impl Input {
 }
 
 /// Makes the scheduler's inbox.
-///
-/// This and the [outboxes](crate::shell::link::Link) are std's channels and not crossbeam's, of
-/// which they are a copy but for one thing: a crossbeam receiver spins and yields for a while
-/// before it sleeps. With two threads a connection that is most of what the machine then does.
-pub fn inbox() -> (SyncSender<Input>, Receiver<Input>) {
-    sync_channel(INBOX)
+pub fn inbox() -> (Sender<Input>, Receiver<Input>) {
+    bounded(INBOX)
 }
 
 #[cfg(test)]

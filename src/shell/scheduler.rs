@@ -7,10 +7,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::config::Config;
 use crate::core::Core;
@@ -174,10 +173,7 @@ impl Scheduler {
             .min();
         match deadline {
             None => self.inbox.recv().ok(),
-            Some(deadline) => {
-                let patience = deadline.saturating_duration_since(clock());
-                self.inbox.recv_timeout(patience).ok()
-            }
+            Some(deadline) => self.inbox.recv_deadline(deadline).ok(),
         }
     }
 
@@ -405,8 +401,7 @@ impl Scheduler {
         self.links.clear();
         let until = clock() + LINGER;
         while !self.standing.is_empty() {
-            let patience = until.saturating_duration_since(clock());
-            match self.inbox.recv_timeout(patience) {
+            match self.inbox.recv_deadline(until) {
                 Ok(Input::PoolClosed { conn, .. }) => {
                     self.standing.remove(&conn);
                 }
