@@ -222,7 +222,7 @@ impl Newcomer {
     }
 
     /// Announces the miner, reads its lines and announces its end.
-    fn serve(self, session: Option<Session>, config: &Config, reception: &Reception) {
+    fn serve(self, session: Option<Box<Session>>, config: &Config, reception: &Reception) {
         let (miner, peer, shared) = (self.miner, self.peer, &reception.shared);
         let socket = match session {
             Some(session) => Socket::encrypted(self.stream, session),

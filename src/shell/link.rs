@@ -67,8 +67,8 @@ impl Socket {
     }
 
     /// Takes over a connected socket after its handshake.
-    pub fn encrypted(stream: TcpStream, session: tls::Session) -> Arc<Self> {
-        Self::with(stream, Some(Box::new(session)))
+    pub fn encrypted(stream: TcpStream, session: Box<tls::Session>) -> Arc<Self> {
+        Self::with(stream, Some(session))
     }
 
     fn with(stream: TcpStream, tls: Option<Box<tls::Session>>) -> Arc<Self> {

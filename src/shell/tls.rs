@@ -37,12 +37,18 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// Shakes hands over a new connection, before `until`. It leaves the socket without a read timeout.
-    fn begin(mut tls: Connection, stream: &TcpStream, until: Instant) -> Result<Self, NoSession> {
+    /// (Not inlined, and boxed: the stack of whoever calls stays small, and a farm has thousands of them.)
+    #[inline(never)]
+    fn begin(
+        mut tls: Connection,
+        stream: &TcpStream,
+        until: Instant,
+    ) -> Result<Box<Self>, NoSession> {
         // What is written at once is bounded by the writer.
         tls.set_buffer_limit(None);
         shake_hands(&mut tls, stream, Deadline(until))?;
         stream.set_read_timeout(None)?;
-        Ok(Self(Mutex::new(tls)))
+        Ok(Box::new(Self(Mutex::new(tls))))
     }
 
     /// Encrypts; returns all that is to be written now. Only for the writer, and it has to write it before it calls
@@ -251,7 +257,7 @@ pub(super) mod tests {
         ServerConnection::new(Arc::new(config)).unwrap()
     }
 
-    pub(in crate::shell) fn begin(stream: &TcpStream) -> io::Result<Session> {
+    pub(in crate::shell) fn begin(stream: &TcpStream) -> io::Result<Box<Session>> {
         let until = clock() + Duration::from_secs(10);
         Tls::default().begin(stream, "pool", Trust::Anyone, until)
     }
@@ -301,7 +307,7 @@ pub(super) mod tests {
             assert_eq!(pieces.len(), 0, "the pool had time for all of its own");
             assert!(received == sent);
         });
-        let session = Arc::new(begin(&ours).unwrap());
+        let session = Arc::new(*begin(&ours).unwrap());
         let (writing, stream) = (Arc::clone(&session), ours.try_clone().unwrap());
         let writer = spawn("writer", WRITER_STACK, move || {
             let (load, mut at) = (load(), 0);

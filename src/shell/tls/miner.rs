@@ -73,11 +73,12 @@ impl Certificate {
     ///
     /// # Errors
     /// With the reason in words for the owner.
+    #[inline(never)]
     pub fn accept(
         &self,
         stream: &TcpStream,
         complain: impl FnOnce(String),
-    ) -> Result<Session, TlsFault> {
+    ) -> Result<Box<Session>, TlsFault> {
         let config = self.config(complain);
         let tls =
             ServerConnection::new(config).map_err(|error| fault(NoSession::Refused(error)))?;
@@ -87,19 +88,27 @@ impl Certificate {
     fn config(&self, complain: impl FnOnce(String)) -> Arc<ServerConfig> {
         let changed = self.files.changed();
         let mut loaded = self.loaded.lock();
-        if loaded.changed != changed {
-            loaded.changed = changed;
-            match self.files.read() {
-                Ok((own, config)) => {
-                    (loaded.own, loaded.config) = (own, config);
-                    if let Some(problem) = out_of_date(&loaded.own, &self.files.certificate) {
-                        complain(problem);
-                    }
+        if loaded.changed == changed {
+            return Arc::clone(&loaded.config);
+        }
+        loaded.changed = changed;
+        let before = Arc::clone(&loaded.config);
+        drop(loaded);
+        // Without the lock: the others go on with the one before.
+        match self.files.read() {
+            Ok((own, config)) => {
+                if let Some(problem) = out_of_date(&own, &self.files.certificate) {
+                    complain(problem);
                 }
-                Err(error) => complain(format!("{error:#}; the one before is still shown")),
+                let mut loaded = self.loaded.lock();
+                (loaded.own, loaded.config) = (own, Arc::clone(&config));
+                config
+            }
+            Err(error) => {
+                complain(format!("{error:#}; the one before is still shown"));
+                before
             }
         }
-        Arc::clone(&loaded.config)
     }
 }
 

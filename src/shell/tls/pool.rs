@@ -52,7 +52,7 @@ impl Tls {
         host: &str,
         trust: Trust,
         until: Instant,
-    ) -> io::Result<Session> {
+    ) -> io::Result<Box<Session>> {
         let name = server_name(host)?;
         let config = self.config(trust)?;
         let tls = ClientConnection::new(config, name).map_err(explained)?;
@@ -61,11 +61,13 @@ impl Tls {
     }
 
     fn config(&self, trust: Trust) -> io::Result<Arc<ClientConfig>> {
-        let mut configs = self.0.lock();
-        if let Some((_, config)) = configs.iter().find(|(of, _)| *of == trust) {
-            return Ok(Arc::clone(config));
+        let known = self.0.lock().iter().find(|(of, _)| *of == trust).cloned();
+        if let Some((_, config)) = known {
+            return Ok(config);
         }
+        // Without the lock, since files are read: at first several may do it.
         let config = Arc::new(client_config(trust)?);
+        let mut configs = self.0.lock();
         if configs.len() >= MOST_CONFIGS {
             configs.clear();
         }
