@@ -20,7 +20,7 @@ use crate::observe::Observer;
 use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
 use crate::observe::published::Published;
-use crate::shell::accept::{Door, Reception, listen};
+use crate::shell::accept::{Door, Reception, listen, writers};
 use crate::shell::connection::WRITE_PATIENCE;
 use crate::shell::dial::dial;
 use crate::shell::flush::Flush;
@@ -120,7 +120,7 @@ impl Proxy {
             tell(&Fact::ConfigWarning { text });
         }
         observer.notices.note_start(&loaded.troubles, now().unix_ms);
-        warn_of_little_room(&config, room, tell);
+        warn_of_little_room(&config, &room, tell);
         let state = store::state_path(path);
         let (memory, problem) = store::load(&state);
         if let Some(problem) = problem {
@@ -388,10 +388,11 @@ fn open_certificate(
 }
 
 /// Only who asked for more miners than usual is told at once; all others when it matters.
-fn warn_of_little_room(config: &Config, room: Room, tell: impl Fn(&Fact)) {
+fn warn_of_little_room(config: &Config, room: &Room, tell: impl Fn(&Fact)) {
     let most = config.listen.max_miners;
-    if most > room.miners() && most != Config::default().listen.max_miners {
-        let text = format!("listen.max_miners is {most}, but {}", room.explain());
+    let writers = writers(config);
+    if most > room.miners(writers) && most != Config::default().listen.max_miners {
+        let text = format!("listen.max_miners is {most}, but {}", room.explain(writers));
         tell(&Fact::ConfigWarning { text });
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 
-use crate::config::Config;
+use crate::config::{Config, PoolConfig};
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, Limit, TurnedAway};
 use crate::observe::metrics::Side;
@@ -95,9 +95,10 @@ impl Reception {
         from_balancer: bool,
         config: &Config,
     ) -> Option<Newcomer> {
-        if self.seats.taken() >= self.room.miners() {
+        let writers = writers(config);
+        if self.seats.taken() >= self.room.miners(writers) {
             self.tell(&Fact::AcceptFailed {
-                error: self.room.explain(),
+                error: self.room.explain(writers),
             });
             return None;
         }
@@ -133,6 +134,18 @@ impl Reception {
     /// Connections that are not let in may come at any rate: the scheduler is spared them.
     fn tell(&self, fact: &Fact) {
         self.shared.observer.observe(fact, now());
+    }
+}
+
+/// How many of a miner's three connections have a writer at most.
+pub fn writers(config: &Config) -> u64 {
+    let encrypts = |pool: &PoolConfig| pool.tls.enabled || pool.backups.iter().any(|it| it.tls);
+    let pools = config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
+    if Socket::ALWAYS_WRITER {
+        3
+    } else {
+        let miners = u64::from(config.listen.has_certificate());
+        pools.fold(miners, |sum, pool| sum + u64::from(encrypts(pool)))
     }
 }
 

@@ -83,10 +83,12 @@ impl Socket {
         })
     }
 
-    /// Whether a thread of the connection's own has to write all. The lock of an encrypted connection may be held by its
-    /// reader, and elsewhere than on Linux a write may wait though it is told not to.
+    /// Whether every connection needs a writer: elsewhere than on Linux a write may wait though it is told not to.
+    pub const ALWAYS_WRITER: bool = !cfg!(any(target_os = "linux", target_os = "android"));
+
+    /// Whether a thread of the connection's own has to write all. The lock of an encrypted one may be held by its reader.
     pub fn needs_writer(&self) -> bool {
-        self.tls.is_some() || !cfg!(any(target_os = "linux", target_os = "android"))
+        self.tls.is_some() || Self::ALWAYS_WRITER
     }
 
     /// Writes bytes, and waits until the system has taken all of them. Only for one thread.
