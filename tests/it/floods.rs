@@ -1,9 +1,12 @@
 //! Floods from outside: they fill no log, hide nothing that matters, and every event of them is counted.
 
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use dpmp::sim::pool::SimPool;
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 use crate::support::client::Client;
 use crate::support::http::Http;
@@ -150,4 +153,42 @@ fn every_refusal_counts() {
         300.0,
     );
     assert_eq!(lines_of(&proxy, "limit_reached"), 1);
+}
+
+/// A miner that has asked as much as the proxy would hear, and has read nothing.
+fn never_reads(proxy: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_send_buffer_size(4096).unwrap();
+    socket.connect(&proxy.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    let patience = Some(Duration::from_millis(500));
+    stream.set_write_timeout(patience).unwrap();
+    let asked = (0..100_000).try_for_each(|_| {
+        stream.write_all(b"{\"id\":1,\"method\":\"mining.ping\",\"params\":[]}\n")
+    });
+    assert_eq!(asked.unwrap_err().kind(), ErrorKind::WouldBlock);
+    stream
+}
+
+#[test]
+fn miners_that_do_not_read_are_not_heard_and_cost_the_others_nothing() {
+    let (_a, _b, mut proxy) = scene();
+    let [_never, mut byte_by_byte, mut stops] = [(); 3].map(|()| never_reads(proxy.address()));
+    // In the middle of a line.
+    stops.read_exact(&mut [0; 10_000]).unwrap();
+    let (mut client, mut work) = Client::working(proxy.address());
+    for _ in 0..20 {
+        byte_by_byte.read_exact(&mut [0]).unwrap();
+        let share = client.find(&mut work);
+        assert_eq!(client.submit(&share)["result"], true);
+    }
+    // What they were answered until then is whole.
+    let mut answers = vec![0; 100_000];
+    byte_by_byte.read_exact(&mut answers).unwrap();
+    let answers = String::from_utf8(answers).unwrap();
+    for answer in answers.lines().skip(1).take(1000) {
+        assert_eq!(answer, r#"{"id":1,"result":"pong","error":null}"#);
+    }
+    proxy.check_running();
 }
