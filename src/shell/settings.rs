@@ -289,7 +289,6 @@ pub fn etag(contents: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::mpsc;
 
     use serde_json::json;
 
@@ -299,7 +298,7 @@ mod tests {
     /// Settings of a file in a folder of its own, and what the scheduler is told.
     struct Rig {
         settings: Settings,
-        inputs: mpsc::Receiver<Input>,
+        inputs: Receiver<Input>,
         folder: tempfile::TempDir,
     }
 
