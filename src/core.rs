@@ -186,9 +186,7 @@ impl Core {
             Event::PoolMalformed { conn, error } => {
                 self.on_useless(conn, error.to_string(), now, out);
             }
-            Event::PoolClosed { conn, reason } => {
-                self.on_pool_closed(conn, reason.to_string(), now, out);
-            }
+            Event::PoolClosed { conn, reason } => self.on_pool_closed(conn, reason, now, out),
             Event::ConfigChanged(config) => self.on_config_changed(config, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
             Event::ShutdownRequested(how) => self.on_shutdown(how, now, out),

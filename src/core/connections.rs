@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
-use crate::core::event::DialError;
+use crate::core::event::{CloseReason, DialError};
 use crate::core::fact::{Fact, ShareOutcome};
 use crate::core::miner::session::OWN_USER_AGENT;
 use crate::core::moment::Moment;
@@ -183,7 +183,7 @@ impl Core {
     pub(super) fn on_pool_closed(
         &mut self,
         conn: PoolConn,
-        reason: String,
+        reason: CloseReason,
         now: Now,
         out: &mut Vec<Action>,
     ) {

@@ -10,8 +10,8 @@ use crate::core::Core;
 use crate::core::miner::view::MinerView;
 use crate::core::payout::Payout;
 use crate::core::pool::facts::PoolFacts;
-use crate::core::pool::health::{Health, Outage};
-use crate::core::pool::verdict::Flaw;
+use crate::core::pool::health::{Flaw, Health, Outage};
+use crate::core::pool::version_form::BlockedShares;
 use crate::core::stats::departed::Departed;
 use crate::core::stats::totals::{PoolTotals, Totals};
 use crate::core::work::extranonce::SizeHabits;
@@ -136,17 +136,6 @@ impl PoolView {
             Some(Outage::Lost(_) | Outage::NoJob | Outage::NoWork | Outage::Unknown) | None => None,
         }
     }
-}
-
-/// Shares that a pool takes in neither form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockedShares {
-    /// How many.
-    pub shares: u64,
-    /// The first one, in milliseconds since 1970.
-    pub since_ms: u64,
-    /// The last one, in milliseconds since 1970.
-    pub last_ms: u64,
 }
 
 /// Miners that `downstream_diff` gives a higher difficulty than their pool asks for: what they keep to themselves in

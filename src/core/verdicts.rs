@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use crate::core::action::Action;
 use crate::core::fact::Fact;
-use crate::core::pool::health::{Health, Outage};
+use crate::core::pool::health::{Flaw, Health, Outage};
+use crate::core::pool::verdict::LastAnswers;
 use crate::core::pool::verdict::news::Proof;
-use crate::core::pool::verdict::{Flaw, LastAnswers};
 use crate::core::split::schedule::Rules;
 use crate::core::{Core, Due};
 use crate::stratum::job::Notify;

@@ -57,7 +57,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             // What the pages have to tell.
             "core::fact",
             "core::pool::health",
-            "core::pool::verdict::Flaw",
+            "core::pool::version_form::BlockedShares",
             "core::stats::tally",
             "core::stats::totals",
             "core::miner::view",

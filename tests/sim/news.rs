@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use dpmp::config::Config;
-use dpmp::core::pool::health::Health;
-use dpmp::core::pool::verdict::Flaw;
+use dpmp::core::pool::health::{Flaw, Health};
 use dpmp::core::snapshot::PoolView;
 use dpmp::units::PoolSlot::{self, A, B};
 use serde_json::Value;

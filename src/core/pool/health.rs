@@ -1,9 +1,8 @@
-//! How a pool and the connections to it are, for those who tell people.
+//! How a pool and a connection to it are: types that go from the core to log, API and metrics.
 
 use std::fmt;
 
 use crate::core::pool::loss::Loss;
-use crate::core::pool::verdict::Flaw;
 use crate::units::named;
 
 named! {
@@ -17,6 +16,31 @@ named! {
         Up = "up",
         /// It is needed and no connection is authorized.
         Down = "down",
+    }
+}
+
+named! {
+    /// What is wrong with a pool that can be reached and gives work.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Flaw {
+        /// It leaves all or most shares without an answer.
+        Mute = "mute",
+        /// It rejects most shares, stale ones aside.
+        Rejecting = "rejecting",
+        /// Its jobs stand on a block that the other pool has left.
+        Behind = "behind",
+        /// It gives no new job, though it used to.
+        WithoutNews = "without_news",
+    }
+}
+
+impl Flaw {
+    /// Whether what is done for the pool earns nothing, so that nothing is missed at it.
+    pub fn earns_nothing(self) -> bool {
+        match self {
+            Self::Mute | Self::Rejecting => true,
+            Self::Behind | Self::WithoutNews => false,
+        }
     }
 }
 
@@ -39,7 +63,10 @@ impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost(loss) => loss.fmt(f),
-            Self::Flaw(flaw) => f.write_str(flaw.text()),
+            Self::Flaw(Flaw::Mute) => f.write_str("it does not answer shares"),
+            Self::Flaw(Flaw::Rejecting) => f.write_str("it rejects most shares"),
+            Self::Flaw(Flaw::Behind) => f.write_str("its jobs are for an old block"),
+            Self::Flaw(Flaw::WithoutNews) => f.write_str("it gives no new job"),
             Self::NoJob => f.write_str("it gives no job"),
             Self::NoWork => f.write_str("it gives no work"),
             Self::Unknown => f.write_str("it could not be used"),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::core::event::DialError;
+use crate::core::event::{CloseReason, DialError};
 use crate::core::pool::dialer::Ended;
 use crate::core::pool::facts::ConfigureHabit;
 use crate::stratum::reject::Reject;
@@ -11,7 +11,7 @@ use crate::stratum::reject::Reject;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loss {
     /// It ended; how.
-    Closed(String),
+    Closed(CloseReason),
     /// It could not be made; why.
     DialFailed(DialError),
     /// A step of the handshake was not answered.
@@ -62,7 +62,7 @@ impl Loss {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed(how) => f.write_str(how),
+            Self::Closed(how) => how.fmt(f),
             Self::DialFailed(why) => write!(f, "could not connect: {why}"),
             Self::NoAnswerTo(step) => write!(f, "no answer to {step}"),
             Self::Refused(step, reject) => write!(f, "{step} refused: {reject}"),

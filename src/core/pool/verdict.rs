@@ -10,6 +10,7 @@ mod record;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::core::pool::health::Flaw;
 use crate::units::{MinerId, Now, later};
 
 use record::Record;
@@ -52,49 +53,6 @@ const TRIAL_FINDS: Duration = Duration::from_secs(1200);
 
 /// A pool that was good for so long begins with short pauses again.
 const PROVEN: Duration = Duration::from_secs(1800);
-
-/// What is wrong with a pool that can be reached and gives work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// It leaves all or most shares without an answer.
-    Mute,
-    /// It rejects most shares, stale ones aside.
-    Rejecting,
-    /// Its jobs stand on a block that the other pool has left.
-    Behind,
-    /// It gives no new job, though it used to.
-    WithoutNews,
-}
-
-impl Flaw {
-    /// A short name, for the API.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Mute => "mute",
-            Self::Rejecting => "rejecting",
-            Self::Behind => "behind",
-            Self::WithoutNews => "without_news",
-        }
-    }
-
-    /// Whether what is done for the pool earns nothing, so that nothing is missed at it.
-    pub fn earns_nothing(self) -> bool {
-        match self {
-            Self::Mute | Self::Rejecting => true,
-            Self::Behind | Self::WithoutNews => false,
-        }
-    }
-
-    /// In words that follow "Pool A is down:".
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Mute => "it does not answer shares",
-            Self::Rejecting => "it rejects most shares",
-            Self::Behind => "its jobs are for an old block",
-            Self::WithoutNews => "it gives no new job",
-        }
-    }
-}
 
 /// Shares in a row that were left without an answer, in the order in which they were sent.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::snapshot::BlockedShares;
 use crate::stratum::job::PoolJob;
 use crate::units::VersionForm;
 
@@ -17,6 +16,17 @@ const ENOUGH_REJECTS: u32 = 3;
 
 /// How often the other form is tried.
 const TRY_EVERY: Duration = Duration::from_secs(60);
+
+/// Shares that a pool takes in neither form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockedShares {
+    /// How many.
+    pub shares: u64,
+    /// The first one, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// The last one, in milliseconds since 1970.
+    pub last_ms: u64,
+}
 
 /// What a header made of the job's bits. A pool that adds bits to the job's (ckpool, DATUM) takes both forms if they
 /// were kept, and neither if they were not: so what is learnt from the one says little of the other.

@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Flaw, later};
+use super::later;
+use crate::core::pool::health::Flaw;
 use crate::stratum::job::{BlockHash, Notify, network_difficulty};
 use crate::units::Now;
 

@@ -2,8 +2,7 @@
 
 use super::{Alert, Grounds, Level, counted, in_use};
 use crate::config::Trust;
-use crate::core::pool::health::{Health, Outage};
-use crate::core::pool::verdict::Flaw;
+use crate::core::pool::health::{Flaw, Health, Outage};
 use crate::core::snapshot::PoolView;
 use crate::observe::notices::Trouble;
 use crate::observe::wallet::shorten;
@@ -148,7 +147,7 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -
         "Your miners still work for it, because no other pool can be used."
     };
     Alert {
-        id: format!("pool_{}:{slot}", flaw.label()),
+        id: format!("pool_{}:{slot}", flaw.name()),
         level: Level::Error,
         title,
         text: text.into(),

@@ -6,9 +6,9 @@ use super::shares::{BLOCK_SHOWN, FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
 use crate::config::{Config, parse};
 use crate::core::miner::view::sample_miner;
-use crate::core::pool::health::{Health, Outage};
-use crate::core::pool::verdict::Flaw;
-use crate::core::snapshot::{BlockedShares, Snapshot, UnpaidWork};
+use crate::core::pool::health::{Flaw, Health, Outage};
+use crate::core::pool::version_form::BlockedShares;
+use crate::core::snapshot::{Snapshot, UnpaidWork};
 use crate::core::stats::totals::{Block, BlockFate};
 use crate::system::clock::now;
 use crate::units::VersionMask;
@@ -129,7 +129,7 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
             it.snapshot.pools[B].health = Health::Down;
             it.snapshot.pools[B].outage = Some(Outage::Flaw(flaw));
         };
-        expect(flawed, &[&format!("pool_{}:B", flaw.label())]);
+        expect(flawed, &[&format!("pool_{}:B", flaw.name())]);
     }
     let left = |it: &mut World, for_ms: u64| {
         it.snapshot.pools[A].left_since = Some(now().unix_ms - for_ms);
