@@ -1,5 +1,7 @@
-//! Random numbers that are the same for the same seed on every machine: jitter for the core, everything for the
-//! simulators and tests.
+//! Random numbers: those that are the same for the same seed on every machine, for the core's jitter, the simulators and
+//! tests; and those that nobody can guess, from the system.
+
+use anyhow::anyhow;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, fast, and good enough for everything but secrets.
 #[derive(Clone, Debug)]
@@ -50,6 +52,17 @@ impl Random {
         }
         bytes
     }
+}
+
+/// Bytes that nobody can guess.
+///
+/// # Errors
+/// If the system has none.
+pub fn secret<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

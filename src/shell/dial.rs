@@ -17,6 +17,7 @@ use crate::shell::names::Names;
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::decode_pool;
 use crate::system::clock::clock;
+use crate::system::net::Deadline;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 use crate::units::PoolConn;
 
@@ -104,12 +105,9 @@ pub fn connect(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream
 }
 
 fn connect_to(address: SocketAddr, until: Instant) -> io::Result<TcpStream> {
-    let patience = until.saturating_duration_since(clock());
-    let connected = if patience.is_zero() {
-        Err(io::ErrorKind::TimedOut.into())
-    } else {
-        TcpStream::connect_timeout(&address, patience)
-    };
+    let connected = Deadline(until)
+        .left()
+        .and_then(|left| TcpStream::connect_timeout(&address, left));
     connected
         .and_then(|stream| prepare(&stream).map(|()| stream))
         .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))

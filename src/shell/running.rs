@@ -5,9 +5,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 
+use crate::random::secret;
 use crate::system::files::{self, Backup, write_atomic};
 
 /// More than it is ever long, in bytes.
@@ -34,10 +34,7 @@ pub const HEADER: &str = "X-DPMP-Instance";
 /// # Errors
 /// If the system has no random numbers.
 pub fn new_instance() -> anyhow::Result<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
-    Ok(hex::encode(bytes))
+    Ok(hex::encode(secret::<16>()?))
 }
 
 /// Where it is for this configuration file.

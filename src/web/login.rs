@@ -16,6 +16,7 @@ use rouille::Request;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Config;
+use crate::random::secret;
 use crate::system::clock::clock;
 use crate::web::attempts::{Attempts, Browser, Caller, Mark, WrongTries};
 use crate::web::error::{ApiError, Code};
@@ -102,7 +103,7 @@ impl Login {
         let given = std::env::var(VARIABLE).ok();
         Ok(Self {
             given: given.filter(|password| !password.is_empty()),
-            secret: random()?,
+            secret: secret()?,
             ..Self::with_token(&random_hex()?)
         })
     }
@@ -326,14 +327,7 @@ fn digest(bytes: impl AsRef<[u8]>) -> Digest {
 
 /// A secret of 256 bits.
 fn random_hex() -> anyhow::Result<String> {
-    Ok(hex::encode(random::<32>()?))
-}
-
-fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
-    Ok(bytes)
+    Ok(hex::encode(secret::<32>()?))
 }
 
 fn hash(password: &str) -> anyhow::Result<String> {
@@ -341,7 +335,7 @@ fn hash(password: &str) -> anyhow::Result<String> {
         |error: argon2::password_hash::Error| anyhow!("failed to hash the password: {error}");
     let params = Params::new(MEMORY, PASSES, LANES, None)
         .map_err(|error| anyhow!("failed to hash the password: {error}"))?;
-    let salt = SaltString::encode_b64(&random::<16>()?).map_err(failed)?;
+    let salt = SaltString::encode_b64(&secret::<16>()?).map_err(failed)?;
     let hashed = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password(password.as_bytes(), &salt)
         .map_err(failed)?;

@@ -34,7 +34,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "shell",
-        &["core", "observe", "config", "stratum", "system", "units"],
+        &[
+            "core", "observe", "config", "random", "stratum", "system", "units",
+        ],
     ),
     // It reads the published state and keeps a file of its own.
     (
@@ -68,6 +70,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "config",
             "units",
             "system",
+            "random",
             "http",
             // Why shares were refused.
             "stratum::reject",
@@ -109,7 +112,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// What has no place in the core, outside its tests.
-const NOT_IN_CORE: [&str; 14] = [
+const NOT_IN_CORE: [&str; 15] = [
     "std::net::Tcp",
     "TcpStream",
     "TcpListener",
@@ -124,6 +127,7 @@ const NOT_IN_CORE: [&str; 14] = [
     "socket2",
     "Instant::now",
     "SystemTime",
+    "random::secret",
 ];
 
 /// How many quirks there are at least.
