@@ -204,7 +204,7 @@ impl Proxy {
             memory,
             inbox: inputs,
             context,
-            dial,
+            dial: Box::new(dial),
             flush: Flush::start(WRITE_PATIENCE).context("failed to start the flush thread")?,
             doors: [door].into_iter().chain(tls_door).collect(),
             published: Arc::clone(&published),

@@ -16,7 +16,7 @@ use dpmp::sim::world::{Network, World};
 use dpmp::stratum::codec::decode_miner;
 use dpmp::stratum::job::Notify;
 use dpmp::stratum::message::{FromPool, Outcome, ToPool};
-use dpmp::units::{PerPool, PoolSlot};
+use dpmp::units::{Now, PerPool, PoolSlot};
 use serde_json::{Value, json};
 
 /// Every hash is a share: the lowest difficulty that a hash can have is 2⁻³².
@@ -31,8 +31,9 @@ pub(crate) struct Farm {
     out: Vec<Action>,
     factories: PerPool<JobFactory>,
     nonce: u32,
-    /// When the pools last had a new job.
+    /// When the pools last had a new job, and the time of day then, which stands still meanwhile.
     heard: Instant,
+    unix_ms: u64,
 }
 
 /// A miner that remembers its last job and no more, so that what the core remembers lies together as in the program.
@@ -58,6 +59,7 @@ impl Farm {
         let world = World::with(config, Memory::default(), pool, Network::NONE, 1);
         let mut farm = Self {
             heard: world.now,
+            unix_ms: 0,
             world,
             out: Vec::new(),
             factories: PerPool::new(JobFactory::new(1, "A"), JobFactory::new(2, "B")),
@@ -104,9 +106,16 @@ impl Farm {
 
     /// The core takes in an event; returns how many messages came of it.
     pub(crate) fn handle(&mut self, event: Event) -> usize {
-        let now = self.world.clock();
+        let now = self.now();
         self.world.core.handle(event, now, &mut self.out);
         self.count_messages()
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            at: self.world.now,
+            unix_ms: self.unix_ms,
+        }
     }
 
     /// How many messages the core wants sent, which nobody sends.
@@ -116,7 +125,7 @@ impl Farm {
 
     /// A share on its way there and its answer on its way back.
     pub(crate) fn round_trip(&mut self, share: Event) {
-        let now = self.world.clock();
+        let now = self.now();
         self.world.core.handle(share, now, &mut self.out);
         let request = self.out.drain(..).find_map(|action| match action {
             Action::SendPool {
@@ -138,7 +147,7 @@ impl Farm {
         loop {
             let next = self.world.core.next_deadline();
             self.world.now = self.world.now.max(next.expect("somebody will switch"));
-            let now = self.world.clock();
+            let now = self.now();
             self.world.core.handle_deadline(now, &mut self.out);
             if self.count_messages() > 0 {
                 return;
@@ -159,6 +168,7 @@ impl Farm {
 
     fn new_jobs(&mut self) {
         self.heard = self.world.now;
+        self.unix_ms = self.world.clock().unix_ms;
         for slot in PoolSlot::ALL {
             let job = json_of(&self.notify(slot, false));
             let line = json!({"id": null, "method": "mining.notify", "params": job}).to_string();

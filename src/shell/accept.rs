@@ -286,3 +286,6 @@ impl Newcomer {
         drop(self.seat);
     }
 }
+
+#[cfg(test)]
+mod tests;

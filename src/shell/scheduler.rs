@@ -42,7 +42,7 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 const USUAL_WRITE: usize = 64 * 1024;
 
 /// Starts to dial a pool without waiting for it: [`dial`](crate::shell::dial::dial).
-pub type Dial = fn(PoolConn, Arc<DialTarget>, &Context) -> io::Result<()>;
+pub type Dial = Box<dyn Fn(PoolConn, Arc<DialTarget>, &Context) -> io::Result<()> + Send>;
 
 /// The scheduler thread's own state.
 pub struct Scheduler {
@@ -140,22 +140,26 @@ impl Scheduler {
         self.perform(now());
         while !self.core.is_finished() {
             let input = self.wait();
-            let now = now();
-            // Looked at in every turn: on a busy inbox no wait ever times out.
-            let due = self.core.next_deadline();
-            let heard = input.is_some();
-            if self.standstill.may_judge(due, heard, now.at) {
-                self.core.handle_deadline(now, &mut self.actions);
-                self.perform(now);
-            }
-            if let Some(input) = input {
-                self.take(input, now);
-            }
-            self.linger.cut_off(now.at);
-            self.publish(now);
+            self.round(input, now());
         }
         self.last_words();
         self.published.set(self.core.snapshot(now()));
+    }
+
+    /// Does what is to be done now: at most one input is taken in.
+    fn round(&mut self, input: Option<Input>, now: Now) {
+        // Looked at every time: on a busy inbox no wait ever times out.
+        let due = self.core.next_deadline();
+        let heard = input.is_some();
+        if self.standstill.may_judge(due, heard, now.at) {
+            self.core.handle_deadline(now, &mut self.actions);
+            self.perform(now);
+        }
+        if let Some(input) = input {
+            self.take(input, now);
+        }
+        self.linger.cut_off(now.at);
+        self.publish(now);
     }
 
     /// Waits for an input or the next deadline. The inbox never ends: the scheduler itself holds a
@@ -413,82 +417,4 @@ impl Scheduler {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::core::pool::facts::PoolFacts;
-    use crate::shell::connection::WRITE_PATIENCE;
-    use crate::stratum::codec::decode_miner;
-    use crate::system::thread::{SERVICE_STACK, spawn};
-    use crate::units::{MinerId, PoolSlot};
-
-    /// More of these, each in a call of the one before, than the scheduler's stack holds.
-    const MINERS: u64 = 5000;
-
-    fn scheduler(dial: Dial) -> Scheduler {
-        let pool =
-            |name| json!({"name": name, "host": "127.0.0.1", "port": 3333, "wallet": "wallet"});
-        let config = json!({
-            "pools": {"A": pool("A"), "B": pool("B")},
-            "logging": {"directory": "", "deny": ["pool_dialing", "pool_lost", "miner_connected"]},
-        });
-        let config = Arc::new(crate::config::parse(&config.to_string()).unwrap().config);
-        let (context, receiver) = Context::for_tests(Arc::clone(&config));
-        let facts: PoolFacts = serde_json::from_value(json!({"e2_size": 8})).unwrap();
-        let address = config.pools[PoolSlot::A].as_ref().unwrap().address();
-        Scheduler::new(Parts {
-            config,
-            memory: Memory {
-                pools: [(address, facts)].into(),
-                ..Memory::default()
-            },
-            inbox: receiver,
-            context,
-            dial,
-            flush: Flush::start(WRITE_PATIENCE).unwrap(),
-            doors: Vec::new(),
-            published: Arc::default(),
-            store: crossbeam_channel::bounded(1).0,
-            blocks: crossbeam_channel::bounded(1).0,
-        })
-    }
-
-    #[test]
-    fn thousands_of_dials_may_fail_in_one_turn() {
-        let run = || {
-            let mut it = scheduler(|_, _, _| Err(io::Error::other("no room for a thread")));
-            let start = now();
-            let later = |seconds| Now {
-                at: start.at + Duration::from_secs(seconds),
-                ..start
-            };
-            it.core.handle_deadline(later(10), &mut it.actions);
-            it.perform(later(10));
-            for miner in (1..=MINERS).map(MinerId) {
-                let peer = ([10, 0, 0, 1], 4000).into();
-                let mut events = vec![Event::MinerOpened { miner, peer }];
-                for (method, params) in [
-                    ("mining.subscribe", json!(["rig"])),
-                    ("mining.authorize", json!(["w.rig", "x"])),
-                ] {
-                    let line = json!({"id": 1, "method": method, "params": params}).to_string();
-                    let message = decode_miner(line.as_bytes()).unwrap();
-                    events.push(Event::MinerSent { miner, message });
-                }
-                for event in events {
-                    it.core.handle(event, later(10), &mut it.actions);
-                    it.perform(later(10));
-                }
-            }
-            // All pauses are over by now.
-            it.core.handle_deadline(later(15), &mut it.actions);
-            it.perform(later(15));
-            it.core.memory();
-        };
-        spawn("scheduler", SERVICE_STACK, run)
-            .unwrap()
-            .join()
-            .unwrap();
-    }
-}
+mod tests;
