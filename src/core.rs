@@ -360,12 +360,10 @@ impl Core {
         let rules = turn.rules;
         let (seeks_pools, needs_all_room) = (turn.seeks_pools, turn.needs_all_room);
         let due = miner.next_deadline(&self.config, &rules);
-        let lines = miner.lines;
+        let lines = miner.all_lines();
         self.agenda.no_later(Due::Miner(id), due);
-        for (slot, line) in lines.iter() {
-            if let Some(line) = line {
-                self.note_line(slot, *line, now);
-            }
+        for (slot, line) in lines {
+            self.note_line(slot, line, now);
         }
         if needs_all_room && !std::mem::replace(&mut self.all_room_needed, true) {
             self.survey_pools(now);

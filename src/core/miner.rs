@@ -59,6 +59,8 @@ pub struct Miner {
     pub(super) session: Session,
     /// What leads it to each pool, once it has asked to be authorized.
     pub(super) lines: PerPool<Option<LineId>>,
+    /// Shared lines that it has left for another group's, where answers to its shares may still come.
+    former: Vec<(PoolSlot, LineId)>,
     /// With whom it shares these, where pools are shared.
     group: Option<GroupId>,
     /// How the present attempt to authorize stands at each pool.
@@ -167,6 +169,7 @@ impl Miner {
             opened: now,
             session: Session::default(),
             lines: PerPool::default(),
+            former: Vec::new(),
             group: None,
             trials: PerPool::default(),
             schedule: Schedule::new(index, now.at),

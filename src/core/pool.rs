@@ -408,12 +408,42 @@ impl Pool {
             return 0;
         };
         state.members.remove(&miner);
-        if state.members.is_empty() {
-            return self.remove_line(line, moment);
-        }
+        let is_empty = state.members.is_empty();
         let connections = self.connections_of(line);
         let connections = connections.filter_map(|conn| self.connections.get(&conn));
-        connections.map(|it| it.pending_of(miner).count()).sum()
+        let waiting = |it: &Box<Connection>| (it.pending_of(miner).count(), it.pending().count());
+        let (own, all) = connections
+            .map(waiting)
+            .fold((0, 0), |(own, all), (more, of)| (own + more, all + of));
+        if is_empty && own == all {
+            self.remove_line(line, moment);
+        } else if is_empty {
+            self.dismiss(line, moment);
+        }
+        own
+    }
+
+    /// A miner works on another line from now on. Answers to its shares may still come on this one.
+    pub fn part(&mut self, line: LineId, miner: MinerId, moment: &mut Moment<'_>) {
+        let Some(state) = self.lines.get_mut(&line) else {
+            return;
+        };
+        state.members.remove(&miner);
+        if state.members.is_empty() {
+            self.dismiss(line, moment);
+            self.forget_empty(line);
+        }
+    }
+
+    /// Forgets a line that nobody works on and nobody waits on.
+    fn forget_empty(&mut self, line: LineId) {
+        let is_over = |line: &Line| {
+            let empty = line.members.is_empty() && line.retired.is_empty() && line.is_idle();
+            empty && line.purpose == Purpose::Mining
+        };
+        if self.lines.get(&line).is_some_and(is_over) {
+            self.lines.remove(&line);
+        }
     }
 
     /// Has a new connection replace the present one, which is kept for the shares of its jobs.
@@ -482,10 +512,13 @@ impl Pool {
     /// A replaced connection is over: what still waits on it is not answered any more.
     pub fn end_retired(&mut self, conn: PoolConn, reason: RejectReason) {
         let line = self.connections.get(&conn).map(|it| it.line);
-        if let Some(line) = line.and_then(|line| self.lines.get_mut(&line)) {
-            line.retired.retain(|other| *other != conn);
-        }
         self.bury(conn, reason);
+        if let Some(line) = line {
+            if let Some(state) = self.lines.get_mut(&line) {
+                state.retired.retain(|other| *other != conn);
+            }
+            self.forget_empty(line);
+        }
     }
 
     /// Forgets a connection that is gone; its shares are to be answered.

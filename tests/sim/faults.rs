@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dpmp::config::Config;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{Handshake, Ids, MinerOptions, Pace as MinerPace};
 use dpmp::sim::pool::options::{ExtranonceReuse, PoolOptions};
@@ -22,6 +23,8 @@ struct Pace {
     block: u64,
     /// The longest time without a fault, in seconds.
     quiet: f64,
+    /// How many miners share a connection to each pool.
+    members: [usize; 2],
 }
 
 /// As at home: turns of ten seconds, a share now and then, and trouble every minute.
@@ -32,6 +35,7 @@ const BUSY: Pace = Pace {
     job: 30,
     block: 600,
     quiet: 600.0,
+    members: [1, 1],
 };
 
 /// Slow enough for months to pass while one waits.
@@ -42,7 +46,18 @@ const SLOW: Pace = Pace {
     job: 240,
     block: 3600,
     quiet: 7200.0,
+    members: [1, 1],
 };
+
+fn settings(weights: [f64; 2], pace: Pace) -> Config {
+    let mut config = config(weights, pace.slice);
+    for (slot, members) in PoolSlot::ALL.into_iter().zip(pace.members) {
+        if let Some(pool) = &mut config.pools[slot] {
+            pool.members = members;
+        }
+    }
+    config
+}
 
 fn options(seed: u64, pace: Pace) -> [PoolOptions; 2] {
     let base = PoolOptions {
@@ -135,7 +150,7 @@ fn trouble(world: &mut World, weights: &mut [f64; 2], pace: Pace) {
                 [0.0, 100.0],
             ];
             *weights = choices[world.rng.below(5) as usize];
-            world.configure(config(*weights, pace.slice));
+            world.configure(settings(*weights, pace));
         }
         _ => world.pool(slot, |pool, now, out| pool.reconnect("[]", now, out)),
     }
@@ -167,7 +182,7 @@ fn check(world: &mut World, seed: u64) {
 
 fn run(seed: u64, hours: u64, pace: Pace) {
     let mut weights = [50.0, 50.0];
-    let mut world = World::new(config(weights, pace.slice), options(seed, pace), seed);
+    let mut world = World::new(settings(weights, pace), options(seed, pace), seed);
     for index in 0..pace.miners {
         world.add_miner(miner(index, pace), Duration::from_secs_f64(pace.share));
     }
@@ -182,7 +197,7 @@ fn run(seed: u64, hours: u64, pace: Pace) {
         world.sites[slot].up = true;
         world.thaw(slot);
     }
-    world.configure(config([50.0, 50.0], pace.slice));
+    world.configure(settings([50.0, 50.0], pace));
     world.run(Duration::from_secs(3600), |world| check(world, seed));
     let accepted: Vec<_> = world
         .rigs
@@ -214,6 +229,20 @@ fn run(seed: u64, hours: u64, pace: Pace) {
 fn days_of_trouble() {
     for seed in 0..2 {
         run(seed, 6, BUSY);
+    }
+}
+
+/// Many miners on few connections keep every promise that one on its own does, also where only one pool is shared and
+/// where the groups are smaller than the farm.
+#[test]
+fn days_of_trouble_on_shared_connections() {
+    for (seed, members) in [(300, [250, 250]), (301, [1, 250]), (302, [3, 2])] {
+        let farm = Pace {
+            miners: 12,
+            members,
+            ..BUSY
+        };
+        run(seed, 6, farm);
     }
 }
 

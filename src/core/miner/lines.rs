@@ -13,7 +13,7 @@ use crate::core::stats::meter::Meter;
 use crate::core::turn::Turn;
 use crate::core::work::handed_out::HandedOut;
 use crate::stratum::reject::RejectReason;
-use crate::units::{LineId, MinerExtranonce, PoolSlot, later};
+use crate::units::{LineId, MinerExtranonce, PerPool, PoolSlot, later};
 
 /// A miner that asks again for authorization gets its pools dialled again after this long at the latest.
 const RETRY_SOON: Duration = Duration::from_secs(2);
@@ -150,31 +150,35 @@ impl Miner {
 
     /// Lets go of its lines; how many of its shares were still waiting on them.
     pub(super) fn leave_pools(&mut self, turn: &mut Turn<'_>) -> usize {
-        let slots = PoolSlot::ALL.into_iter();
-        slots.map(|slot| self.leave_pool(slot, turn)).sum()
+        let mut unanswered = 0;
+        for (slot, line) in self.all_lines() {
+            let (pool, mut moment) = turn.pool(slot);
+            unanswered += pool.leave(line, self.id, &mut moment);
+        }
+        self.lines = PerPool::default();
+        self.former.clear();
+        unanswered
     }
 
-    pub(super) fn leave_pool(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) -> usize {
-        let Some(line) = self.lines[slot].take() else {
-            return 0;
-        };
-        let (pool, mut moment) = turn.pool(slot);
-        pool.leave(line, self.id, &mut moment)
+    /// The lines on which its shares may wait.
+    pub fn all_lines(&self) -> impl Iterator<Item = (PoolSlot, LineId)> + use<> {
+        let lines = self.lines;
+        let present = PoolSlot::ALL
+            .into_iter()
+            .filter_map(move |slot| Some((slot, lines[slot]?)));
+        present.chain(self.former.clone())
     }
 
     /// Answers its shares that no pool has answered; their time is over.
     pub(super) fn give_shares_up(&mut self, turn: &mut Turn<'_>) {
-        for slot in PoolSlot::ALL {
-            let Some(line) = self.lines[slot] else {
-                continue;
-            };
+        for (slot, line) in self.all_lines() {
             let pool = &mut turn.pools[slot];
-            let connections: Vec<_> = pool.connections_of(line).collect();
-            let shares: Vec<_> = connections
-                .iter()
-                .filter_map(|conn| Some(pool.connections.get_mut(conn)?.take_pending_of(self.id)))
-                .flatten()
-                .collect();
+            let mut shares = Vec::new();
+            for conn in pool.connections_of(line) {
+                if let Some(connection) = pool.connections.get_mut(&conn) {
+                    shares.extend(connection.take_pending_of(self.id));
+                }
+            }
             for share in shares {
                 self.on_share_lost(slot, share, RejectReason::Stopping, turn);
             }
@@ -183,15 +187,14 @@ impl Miner {
 
     /// How many of its shares wait for a pool's answer.
     pub(super) fn waiting_shares(&self, turn: &Turn<'_>) -> usize {
-        let of_pool = |slot: PoolSlot| {
+        let on_line = |(slot, line): (PoolSlot, LineId)| {
             let pool = &turn.pools[slot];
-            let connections = self.lines[slot].map(|line| pool.connections_of(line));
-            let connections = connections.into_iter().flatten();
+            let connections = pool.connections_of(line);
             let connections = connections.filter_map(|conn| pool.connections.get(&conn));
             connections
                 .map(|it| it.pending_of(self.id).count())
                 .sum::<usize>()
         };
-        PoolSlot::ALL.into_iter().map(of_pool).sum()
+        self.all_lines().map(on_line).sum()
     }
 }

@@ -11,6 +11,9 @@ use crate::units::{MinerExtranonce, PoolSlot};
 /// After so many shares in a row with another size than it was told, a miner gets that size.
 const SURE_OF_SIZE: u32 = 3;
 
+/// How many lines that it has left a miner still expects answers from.
+const MOST_FORMER: usize = 4;
+
 impl Miner {
     /// A place of its own that fits every pool, and its software.
     pub(super) fn new_extranonce(&mut self, turn: &mut Turn<'_>) -> MinerExtranonce {
@@ -30,8 +33,14 @@ impl Miner {
             // It works with others from now on.
             self.group = group;
             for slot in PoolSlot::ALL {
-                if turn.is_shared(slot) {
-                    self.leave_pool(slot, turn);
+                let line = self.lines[slot].take_if(|_| turn.is_shared(slot));
+                if let Some(line) = line {
+                    let (pool, mut moment) = turn.pool(slot);
+                    pool.part(line, self.id, &mut moment);
+                    if self.former.len() == MOST_FORMER {
+                        self.former.remove(0);
+                    }
+                    self.former.push((slot, line));
                 }
             }
         }
