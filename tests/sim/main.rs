@@ -28,5 +28,6 @@ mod lines;
 mod news;
 mod outages;
 mod quirks;
+mod shared;
 mod split;
 mod verdicts;
