@@ -7,6 +7,7 @@
 pub mod action;
 pub mod event;
 pub mod fact;
+pub mod outage;
 
 pub mod miner;
 pub mod pool;
@@ -14,17 +15,12 @@ pub mod split;
 pub mod stats;
 pub mod work;
 
-pub mod groups;
+pub mod memory;
 pub mod payout;
 pub mod snapshot;
 
-mod connections;
-mod looks;
-mod moment;
-mod pools;
+mod routing;
 mod timers;
-mod turn;
-mod verdicts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,22 +30,23 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::{Event, Stop};
 use crate::core::fact::{Fact, TurnedAway};
-use crate::core::groups::Groups;
+use crate::core::memory::Memory;
 use crate::core::miner::Miner;
+use crate::core::miner::departed::Departed;
 use crate::core::miner::fallback::Fallback;
-use crate::core::moment::Moment;
+use crate::core::miner::turn::Turn;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
+use crate::core::pool::both;
 use crate::core::pool::dialer::Dial;
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
+use crate::core::pool::groups::Groups;
 use crate::core::pool::line::{Line, Look, Purpose};
+use crate::core::pool::moment::Moment;
 use crate::core::pool::verdict::{Answers, LastAnswers};
-use crate::core::snapshot::Memory;
 use crate::core::split::schedule::Rules;
-use crate::core::stats::departed::Departed;
 use crate::core::stats::totals::Totals;
 use crate::core::timers::Agenda;
-use crate::core::turn::Turn;
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::HandedOut;
 use crate::random::Random;
@@ -285,7 +282,7 @@ impl Core {
         self.admitted += 1;
         self.miners
             .insert(id, Box::new(Miner::new(id, peer, index, now)));
-        let gone = pools::are_gone(&self.pools, &self.config, now);
+        let gone = both::are_gone(&self.pools, &self.config, now);
         if !gone {
             self.fallback.end();
         }
@@ -310,7 +307,7 @@ impl Core {
         let Some(miner) = self.miners.remove(&id) else {
             return;
         };
-        if miner.session.is_authorized() && pools::are_gone(&self.pools, &self.config, now) {
+        if miner.session.is_authorized() && both::are_gone(&self.pools, &self.config, now) {
             self.fallback.left(miner.peer.ip(), now.at);
         }
         self.groups.leave(id);

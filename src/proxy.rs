@@ -13,7 +13,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use crate::config::{self, Config};
 use crate::core::event::Stop;
 use crate::core::fact::Fact;
-use crate::core::snapshot::Memory;
+use crate::core::memory::Memory;
 use crate::history::{self, Keeper};
 use crate::http::{Seats, ServerHandle, serve};
 use crate::observe::Observer;

@@ -14,6 +14,7 @@ pub mod panics;
 pub mod proxy_header;
 pub mod scheduler;
 pub mod seats;
+pub mod socket;
 pub mod standstill;
 pub mod tls;
 
@@ -29,7 +30,7 @@ pub mod flush {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use crate::shell::link::Socket;
+    use crate::shell::socket::Socket;
 
     /// Nothing.
     #[derive(Debug)]

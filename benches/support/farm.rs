@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use dpmp::core::action::Action;
 use dpmp::core::event::Event;
-use dpmp::core::snapshot::Memory;
+use dpmp::core::memory::Memory;
 use dpmp::sim::chain::{JobFactory, JobIds, Network as Chain};
 use dpmp::sim::miner::ledger::Ending;
-use dpmp::sim::miner::model::MinerOutput;
+use dpmp::sim::miner::output::MinerOutput;
 use dpmp::sim::peer::MinerPeer;
 use dpmp::sim::world::script::ScriptPool;
 use dpmp::sim::world::{Network, World};

@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dpmp::sim::miner::ledger::MinerLedger;
-use dpmp::sim::miner::model::{MinerModel, MinerOutput};
+use dpmp::sim::miner::model::MinerModel;
 use dpmp::sim::miner::options::{MinerOptions, Pace};
+use dpmp::sim::miner::output::MinerOutput;
 use dpmp::sim::peer::MinerPeer;
 
 use crate::hub::{Heard, Hub};

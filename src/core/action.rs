@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Trust;
 use crate::core::fact::{Fact, ShareOutcome};
-use crate::core::pool::blocks::Candidate;
+use crate::core::work::block::Candidate;
 use crate::stratum::job::BlockHash;
 use crate::stratum::message::{ToMiner, ToPool};
 use crate::units::{LinkId, MinerId, PoolConn};

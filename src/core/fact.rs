@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::config::Change;
 use crate::core::event::CloseReason;
-use crate::core::pool::health::Outage;
-use crate::core::pool::loss::Loss;
+use crate::core::outage::Loss;
+use crate::core::outage::Outage;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{

@@ -1,12 +1,14 @@
 //! One miner's life, from its connection to its end: the handshake on its side, and what ends it. Its lines to the
 //! pools, its work and its shares are in the files beside this one.
 
+pub mod departed;
 pub mod fallback;
 mod follow;
 mod lines;
 mod place;
 pub mod session;
 mod shares;
+pub mod turn;
 pub mod view;
 mod work;
 
@@ -18,16 +20,16 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, ShareResult, TurnedAway};
-use crate::core::groups::GroupId;
 use crate::core::miner::session::{Authorization, Session};
+use crate::core::miner::turn::Turn;
+use crate::core::outage::Health;
 use crate::core::pool::connection::Connection;
-use crate::core::pool::health::Health;
+use crate::core::pool::groups::GroupId;
 use crate::core::pool::verdict::LastAnswers;
 use crate::core::split::schedule::{Rules, Schedule};
 use crate::core::stats::meter::Meter;
 use crate::core::stats::recent::RecentShares;
 use crate::core::stats::tally::{ByReason, Tally};
-use crate::core::turn::Turn;
 use crate::core::work::jobs::{SeenShares, SentJobs, Serial};
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};

@@ -5,14 +5,15 @@
 
 pub mod addresses;
 pub mod blocks;
+pub mod both;
 pub mod connection;
 pub mod dialer;
 pub mod extras;
 pub mod facts;
-pub mod health;
+pub mod groups;
 pub mod line;
 pub mod look;
-pub mod loss;
+pub mod moment;
 pub mod shares;
 pub mod verdict;
 pub mod version_form;
@@ -25,16 +26,16 @@ use std::time::{Duration, Instant};
 use crate::config::PoolConfig;
 use crate::core::action::DialTarget;
 use crate::core::fact::Fact;
-use crate::core::moment::Moment;
+use crate::core::outage::{Flaw, Health, Outage, Stage};
+use crate::core::outage::{Loss, Step};
 use crate::core::pool::addresses::Addresses;
 use crate::core::pool::blocks::HeldBlocks;
 use crate::core::pool::connection::{Connection, Identity, Talk, WaitingShare};
 use crate::core::pool::dialer::{Dial, Dialer, Ended};
 use crate::core::pool::facts::PoolFacts;
-use crate::core::pool::health::{Flaw, Health, Outage, Stage};
 use crate::core::pool::line::{Line, Look, MOST_RETIRED, Purpose};
 use crate::core::pool::look::{AddressLook, Survey};
-use crate::core::pool::loss::{Loss, Step};
+use crate::core::pool::moment::Moment;
 use crate::core::pool::verdict::Answers;
 use crate::core::pool::verdict::news::{Left, News};
 use crate::core::pool::version_form::Forms;
@@ -411,9 +412,9 @@ impl Pool {
         let is_empty = state.members.is_empty();
         let connections = self.connections_of(line);
         let connections = connections.filter_map(|conn| self.connections.get(&conn));
-        let waiting = |it: &Box<Connection>| (it.pending_of(miner).count(), it.pending().count());
+        let waiting = |it: &Connection| (it.pending_of(miner).count(), it.pending().count());
         let (own, all) = connections
-            .map(waiting)
+            .map(|it| waiting(it))
             .fold((0, 0), |(own, all), (more, of)| (own + more, all + of));
         if is_empty && own == all {
             self.remove_line(line, moment);
@@ -532,7 +533,7 @@ impl Pool {
     /// A line's connection failed, or could not be made.
     pub fn fail(&mut self, line: LineId, conn: PoolConn, loss: &Loss, moment: &mut Moment<'_>) {
         let now = moment.now.at;
-        self.dialer.ended(conn, loss.ended(), now);
+        self.dialer.ended(conn, Ended::of(loss), now);
         let failures = self.lines.get(&line).map_or(0, Line::failures);
         if matches!(loss, Loss::Closed(_)) {
             self.talk(conn, moment, |it, talk| {

@@ -3,48 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::DifficultyLimits;
 use crate::core::Core;
+use crate::core::memory::Memory;
+use crate::core::miner::departed::Departed;
 use crate::core::miner::view::MinerView;
-use crate::core::payout::Payout;
-use crate::core::pool::facts::PoolFacts;
-use crate::core::pool::health::{Flaw, Health, Outage};
+use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::version_form::BlockedShares;
-use crate::core::stats::departed::Departed;
-use crate::core::stats::totals::{PoolTotals, Totals};
-use crate::core::work::extranonce::SizeHabits;
-use crate::core::work::handed_out::KeptWork;
+use crate::core::stats::totals::PoolTotals;
 use crate::stratum::job::network_difficulty;
 use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
-
-/// What must outlive a restart: the content of the state file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Memory {
-    /// What is known of each pool that was ever reached, by address.
-    pub pools: BTreeMap<String, PoolFacts>,
-    /// Sizes of extranonce2 that miners use whatever they are told.
-    pub size_habits: SizeHabits,
-    /// The totals.
-    #[serde(rename = "ledger")]
-    pub totals: Totals,
-    /// Where each pool's earnings go, and whether the owner has seen it.
-    pub payouts: PerPool<Payout>,
-    /// Which work was handed out. A file of an older version does not say.
-    #[serde(default = "KeptWork::unknown")]
-    pub handed_out: KeptWork,
-}
-
-impl Memory {
-    /// With all times as the wall clock counts now, to be written down.
-    #[must_use]
-    pub fn corrected(mut self, now: Now) -> Self {
-        self.totals.correct(now);
-        self
-    }
-}
 
 /// The state at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,6 +1,5 @@
 //! What was achieved: counts, rates and totals.
 
-pub mod departed;
 pub mod meter;
 pub mod recent;
 pub mod tally;

@@ -8,8 +8,8 @@ use crate::core::event::CloseReason;
 use crate::core::fact::{
     Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause, TurnedAway,
 };
-use crate::core::pool::health::Outage;
-use crate::core::pool::loss::Loss;
+use crate::core::outage::Loss;
+use crate::core::outage::Outage;
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{

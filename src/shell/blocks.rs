@@ -11,7 +11,7 @@ use anyhow::Context;
 use crossbeam_channel::Sender;
 use serde_json::{Value, json};
 
-use crate::core::pool::blocks::Candidate;
+use crate::core::work::block::Candidate;
 use crate::stratum::job::BlockHash;
 use crate::system::files::{Backup, write_atomic};
 use crate::system::thread::spawn_writer;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::core::event::CloseReason;
 use crate::observe::metrics::{Metrics, Side};
-use crate::shell::link::{Link, Socket};
+use crate::shell::link::Link;
+use crate::shell::socket::Socket;
 use crate::stratum::line::{LineError, LineReader};
 use crate::system::clock::clock;
 use crate::system::net;

@@ -12,7 +12,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
 
 use crate::core::event::CloseReason;
-use crate::shell::link::Socket;
+use crate::shell::socket::Socket;
 use crate::system::clock::clock;
 use crate::system::thread::{WRITER_STACK, spawn};
 use crate::units::later;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use crossbeam_channel::Sender;
 use serde_json::Value;
 
-use crate::core::snapshot::Memory;
+use crate::core::memory::Memory;
 use crate::core::work::handed_out::KeptWork;
 use crate::system::files::{self, Backup, set_aside, write_atomic};
 use crate::system::thread::spawn_writer;

@@ -6,6 +6,7 @@
 pub mod ledger;
 pub mod model;
 pub mod options;
+pub mod output;
 pub mod work;
 
 mod answer;

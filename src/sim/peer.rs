@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::sim::miner::ledger::Ending;
-use crate::sim::miner::model::MinerOutput;
+use crate::sim::miner::output::MinerOutput;
 use crate::sim::pool::ledger::JobRecord;
 use crate::sim::pool::output::PoolOutput;
 use crate::units::PoolConn;

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sim::miner::model::{MinerModel, MinerOutput};
+use crate::sim::miner::model::MinerModel;
 use crate::sim::miner::options::{Counter, Handshake, MinerOptions, Pace};
+use crate::sim::miner::output::MinerOutput;
 use crate::sim::peer::{MinerPeer, PoolPeer};
 use crate::sim::pool::model::PoolModel;
 use crate::sim::pool::options::PoolOptions;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rouille::{Request, Response};
 
-use crate::core::pool::health::Health;
+use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::observe::metrics::{CONTENT_TYPE, Metrics};
 use crate::observe::published::Published;

@@ -1,7 +1,7 @@
 //! The repository itself: who imports whom, what files begin with, and whether the documents tell the truth
 //! about names that a reader will look for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,8 +21,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "core::fact",
             "core::event::CloseReason",
-            "core::pool::loss::Loss",
-            "core::pool::health",
+            "core::outage",
             "core::stats::tally",
             "core::miner::view",
             "core::snapshot",
@@ -58,7 +57,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::event",
             // What the pages have to tell.
             "core::fact",
-            "core::pool::health",
+            "core::outage",
             "core::pool::version_form::BlockedShares",
             "core::stats::tally",
             "core::stats::totals",
@@ -248,6 +247,56 @@ fn modules_name_only_what_they_may() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A file as others name it, such as `core::pool::line`.
+fn path_of(path: &Path) -> String {
+    let inside = name(path).replace('/', "::");
+    let inside = inside.trim_start_matches("src::");
+    inside.trim_end_matches(".rs").to_owned()
+}
+
+/// The other files that a file names.
+fn named_files(path: &Path, files: &BTreeSet<String>) -> BTreeSet<String> {
+    let text = text(path);
+    let code = code(without_tests(&text)).filter(|line| !line.trim_start().starts_with("//"));
+    let file_of = |named: &str| {
+        let ends = named.match_indices("::").map(|(at, _)| at);
+        let ends = ends.chain([named.len()]).map(|end| &named[..end]);
+        ends.filter(|start| files.contains(*start))
+            .last()
+            .map(str::to_owned)
+    };
+    let named = code.flat_map(|line| {
+        // Who may see something is no use of it.
+        let line = line.replace("pub(in crate::", "");
+        named_paths(&line).filter_map(file_of).collect::<Vec<_>>()
+    });
+    named.filter(|file| *file != path_of(path)).collect()
+}
+
+/// Whoever understands a file needs only those below it.
+#[test]
+fn no_files_name_each_other_in_a_circle() {
+    let files: BTreeSet<String> = sources("src").iter().map(|path| path_of(path)).collect();
+    let mut names: BTreeMap<String, BTreeSet<String>> = sources("src")
+        .iter()
+        .map(|path| (path_of(path), named_files(path, &files)))
+        .collect();
+    // Whatever names nothing that is left is in no circle, nor is what nothing names.
+    loop {
+        let named: BTreeSet<String> = names.values().flatten().cloned().collect();
+        let before = names.len();
+        names.retain(|file, names| !names.is_empty() && named.contains(file));
+        let left: BTreeSet<String> = names.keys().cloned().collect();
+        names
+            .values_mut()
+            .for_each(|names| names.retain(|file| left.contains(file)));
+        if names.len() == before {
+            break;
+        }
+    }
+    assert!(names.is_empty(), "{names:#?}");
 }
 
 #[test]

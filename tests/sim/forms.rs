@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dpmp::core::fact::Fact;
-use dpmp::core::snapshot::Memory;
+use dpmp::core::memory::Memory;
 use dpmp::sim::chain::judge::{Verdict, VersionBits};
 use dpmp::sim::miner::options::{Handshake, MinerOptions, Pace, RollingStyle};
 use dpmp::sim::pool::options::PoolOptions;

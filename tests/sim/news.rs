@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dpmp::config::Config;
-use dpmp::core::pool::health::{Flaw, Health};
+use dpmp::core::outage::{Flaw, Health};
 use dpmp::core::snapshot::PoolView;
 use dpmp::units::PoolSlot::{self, A, B};
 use serde_json::Value;

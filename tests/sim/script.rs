@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dpmp::config::Config;
-use dpmp::core::snapshot::{Memory, Snapshot};
+use dpmp::core::memory::Memory;
+use dpmp::core::snapshot::Snapshot;
 use dpmp::sim::chain::hash::{Header, is_block, merkle_root};
 use dpmp::sim::world::script::{ScriptMiner, ScriptPool};
 use dpmp::sim::world::{Network, Site, World};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dpmp::core::fact::{Fact, ShareOutcome, SwitchCause};
-use dpmp::core::pool::health::{Health, Outage};
+use dpmp::core::outage::{Health, Outage};
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::options::{FirstJob, PoolOptions};

@@ -2,7 +2,7 @@
 
 use super::Miner;
 use crate::core::fact::{Fact, TurnedAway};
-use crate::core::turn::Turn;
+use crate::core::miner::turn::Turn;
 use crate::core::work::extranonce::{Firmware, LONGEST_E2, sizes};
 use crate::core::work::jobs::SentJob;
 use crate::stratum::message::Submit;

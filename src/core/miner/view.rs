@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::miner::Miner;
+use crate::core::outage::Stage;
 use crate::core::pool::Pool;
-use crate::core::pool::health::Stage;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::recent::RecentShares;
 use crate::core::stats::tally::{BestShare, ByReason};

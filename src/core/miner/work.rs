@@ -6,12 +6,12 @@ use std::time::Instant;
 use super::{Idle, Life, Miner};
 use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
+use crate::core::miner::turn::Turn;
 use crate::core::pool::Pool;
+use crate::core::pool::both;
 use crate::core::pool::connection::Connection;
-use crate::core::pools;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
-use crate::core::turn::Turn;
 use crate::core::work::handed_out::HandedOut;
 use crate::core::work::jobs::{FreshWork, NTIME_ROOM, SentJob};
 use crate::stratum::job::network_difficulty;
@@ -31,7 +31,7 @@ impl Miner {
         let now = turn.now.at;
         self.account(now, &turn.rules, turn.totals);
         let has_work = PerPool::from_fn(|slot| self.has_work(slot, turn));
-        let available = pools::choice(turn.pools, self.id, has_work);
+        let available = both::choice(turn.pools, self.id, has_work);
         let before = self.schedule.on();
         match self.schedule.choose(now, &turn.rules, available) {
             Some(slot) if before == Some(slot) => self.break_silence(slot, turn),

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::core::fact::Failover;
-use crate::core::pool::health::Outage;
+use crate::core::outage::Outage;
 
 use crate::units::later;
 

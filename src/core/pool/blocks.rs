@@ -1,42 +1,17 @@
-//! Block candidates: all of one that is worth keeping, and those that wait for their pool to come back.
+//! Block candidates that wait for their pool to come back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::stratum::job::{BlockHash, PoolJob};
-use crate::stratum::message::{Extranonces, PoolSubmit};
-use crate::units::PoolSlot;
+use crate::core::work::block::Candidate;
+use crate::stratum::job::BlockHash;
+use crate::stratum::message::Extranonces;
 
 /// How many wait for one pool.
 const MOST_HELD: usize = 16;
 
 /// After this long another block has surely taken its place.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
-/// A share that meets the network's target.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
-    /// Its hash.
-    pub hash: BlockHash,
-    /// The pool whose job it was.
-    pub slot: PoolSlot,
-    /// That pool's host and port.
-    pub address: Arc<str>,
-    /// The worker that found it.
-    pub worker: String,
-    /// When, in milliseconds since 1970.
-    pub unix_ms: u64,
-    /// The header that was hashed.
-    pub header: [u8; 80],
-    /// The coinbase, as it was hashed.
-    pub coinbase: Vec<u8>,
-    /// The pool's job, with the merkle branches.
-    pub job: Arc<PoolJob>,
-    /// What the pool is sent.
-    pub submit: PoolSubmit,
-    /// The same in the other form of version bits, if it is not known which one the pool takes.
-    pub second: Option<PoolSubmit>,
-}
 
 /// Candidates that could not be sent to their pool, or were not answered.
 #[derive(Clone, Debug, Default)]

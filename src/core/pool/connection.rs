@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::Action;
-use crate::core::pool::blocks::{Candidate, HeldBlocks};
+use crate::core::outage::{Loss, Step};
+use crate::core::pool::blocks::HeldBlocks;
 use crate::core::pool::extras::{Extra, SUSPICIOUS};
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
-use crate::core::pool::loss::{Loss, Step};
 use crate::core::pool::verdict::Silence;
 use crate::core::pool::version_form::Kind;
+use crate::core::work::block::Candidate;
 use crate::core::work::jobs::HeldJobs;
 use crate::stratum::job::{Notify, PoolJob};
 use crate::stratum::message::{Extranonces, Outcome, PoolCall, PoolSubmit, RequestId, ToPool};
@@ -683,7 +684,7 @@ impl Connection {
     /// The order in which the pool was asked to configure, if it owes the answer.
     fn is_configuring(&self) -> Option<ConfigureHabit> {
         match self.stage {
-            Stage::Asking { step, .. } => step.order(),
+            Stage::Asking { step, .. } => ConfigureHabit::of(step),
             Stage::Ready { .. } => None,
         }
     }

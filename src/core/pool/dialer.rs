@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::core::event::DialError;
+use crate::core::outage::{Loss, Step};
 use crate::random::Random;
 use crate::units::{LineId, PoolConn, later};
 
@@ -47,6 +49,25 @@ pub enum Ended {
     Refused,
     /// It is there, but this attempt could not get work: the next one may.
     Again,
+}
+
+impl Ended {
+    /// What a loss says about the pool to those who wait for it.
+    pub fn of(loss: &Loss) -> Self {
+        match loss {
+            Loss::DialFailed(DialError::Unreachable(_)) => Self::Unreachable,
+            Loss::Refused(Step::Authorize, _) => Self::Refused,
+            Loss::DialFailed(DialError::Unencrypted(_) | DialError::Certificate(_))
+            | Loss::Closed(_)
+            | Loss::NoAnswerTo(_)
+            | Loss::Refused(..)
+            | Loss::BadSubscription(_)
+            | Loss::BadMessage(_)
+            | Loss::ExtranonceTooSmall(_)
+            | Loss::Stalled
+            | Loss::Unanswered => Self::Useless,
+        }
+    }
 }
 
 /// A connection to be, and the line that it will serve.

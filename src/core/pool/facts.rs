@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::outage::Step;
 use crate::core::pool::extras::HangsUpOn;
 use crate::core::pool::version_form::KnownForms;
 use crate::units::VersionMask;
@@ -25,6 +26,17 @@ pub enum ConfigureHabit {
     AfterSubscribe,
     /// Not for now: there it hangs up as well, or refuses.
     Never,
+}
+
+impl ConfigureHabit {
+    /// In which order this asks to configure, if it does.
+    pub fn of(step: Step) -> Option<Self> {
+        match step {
+            Step::Configure => Some(Self::First),
+            Step::ConfigureLate => Some(Self::AfterSubscribe),
+            Step::Subscribe | Step::Authorize => None,
+        }
+    }
 }
 
 /// Whether connections to a pool that stand at the same time have different extranonce1.

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::core::pool::loss::Loss;
+use crate::core::outage::Loss;
 use crate::random::Random;
 use crate::units::{MinerId, PoolConn, later};
 

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use crate::core::action::Action;
 use crate::core::fact::{Fact, ShareOutcome, ShareResult};
-use crate::core::moment::Moment;
 use crate::core::pool::Pool;
 use crate::core::pool::connection::WaitingShare;
+use crate::core::pool::moment::Moment;
 use crate::core::pool::version_form::Change;
 use crate::stratum::reject::{RejectClass, RejectReason};
 use crate::units::{MinerId, PoolSlot};

@@ -10,7 +10,7 @@ mod record;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::core::pool::health::Flaw;
+use crate::core::outage::Flaw;
 use crate::units::{MinerId, Now, later};
 
 use record::Record;

@@ -6,7 +6,7 @@ use prometheus::{Gauge, GaugeVec, Result};
 
 use super::make::Make;
 use crate::core::miner::view::MinerView;
-use crate::core::pool::health::Health;
+use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::observe::wallet::shorten_addresses;
 use crate::units::{PerPool, PoolSlot};

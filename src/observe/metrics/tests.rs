@@ -6,7 +6,7 @@ use super::gauges::MAX_WORKERS;
 use super::*;
 use crate::core::fact::ShareOutcome;
 use crate::core::miner::view::{MinerView, sample_miner};
-use crate::core::pool::health::Health;
+use crate::core::outage::Health;
 use crate::core::stats::tally::BestShare;
 use crate::observe::samples::{ADDRESS, samples, share};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};

@@ -1,15 +1,18 @@
 //! Connections over real sockets with the smallest buffers, and peers that read as they like.
 
-use std::io::BufRead;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::sync::mpsc::RecvTimeoutError::Timeout;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use rustls::StreamOwned;
+use socket2::SockRef;
 
 use super::*;
 use crate::observe::metrics::{Metrics, Side};
 use crate::shell::connection::{Reading, open_link, read_lines};
+use crate::shell::socket::{OUTBOX, PIECE};
+use crate::shell::tls;
 use crate::system::clock::clock;
 use crate::system::net::tests::loopback;
 use crate::system::thread::{PARSER_STACK, spawn};

@@ -11,7 +11,7 @@ use super::*;
 use crate::core::event::Stop;
 use crate::core::pool::facts::PoolFacts;
 use crate::shell::connection::WRITE_PATIENCE;
-use crate::shell::link::Socket;
+use crate::shell::socket::Socket;
 use crate::stratum::codec::decode_miner;
 use crate::system::net::tests::loopback;
 use crate::system::thread::{SERVICE_STACK, spawn};

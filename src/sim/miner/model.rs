@@ -12,6 +12,7 @@ use crate::sim::miner::ledger::{
     Ending, JobRecord, LineRecord, MinerLedger, MinerViolation, SubmitRecord,
 };
 use crate::sim::miner::options::{Counter, DifficultyUse, Ids, MinerOptions, Pace};
+use crate::sim::miner::output::MinerOutput;
 use crate::sim::miner::work::{self, Share, Work};
 use crate::sim::peer::MinerPeer;
 
@@ -35,19 +36,6 @@ pub struct MinerModel {
     /// Hashes or shares that time has earned and that were not tried yet.
     credit: f64,
     paused: bool,
-}
-
-/// What a miner does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MinerOutput {
-    /// Write these lines at once.
-    Write(String),
-    /// Close the connection.
-    HangUp,
-    /// Close the sending half.
-    CloseSending,
-    /// Do not read any more.
-    StopReading,
 }
 
 /// One connection.

@@ -15,8 +15,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use socket2::{Domain, Socket, Type};
 
 use crate::sim::miner::ledger::{Ending, MinerLedger};
-use crate::sim::miner::model::{MinerModel, MinerOutput};
+use crate::sim::miner::model::MinerModel;
 use crate::sim::miner::options::MinerOptions;
+use crate::sim::miner::output::MinerOutput;
 use crate::sim::peer::MinerPeer;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::sim::miner::ledger::Ending;
-use crate::sim::miner::model::MinerOutput;
+use crate::sim::miner::output::MinerOutput;
 use crate::sim::peer::{MinerPeer, PoolPeer};
 use crate::sim::pool::output::PoolOutput;
 use crate::units::PoolConn;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::alerts::Alert;
 use super::{Moment, part, sum};
 use crate::core::miner::view::MinerView;
-use crate::core::pool::health::Outage;
+use crate::core::outage::Outage;
 use crate::core::snapshot::{PoolView, Snapshot};
 use crate::core::stats::tally::ByReason;
 use crate::history::{History, Window};

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Moment;
 use super::status::{hashrate, time_share_a, working};
-use crate::core::pool::health::Health;
+use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::units::PoolSlot;
 

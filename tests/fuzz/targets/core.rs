@@ -24,7 +24,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use dpmp::config::{self, Config};
-use dpmp::core::snapshot::Memory;
+use dpmp::core::memory::Memory;
 use dpmp::history::History;
 use dpmp::observe::event;
 use dpmp::observe::metrics::Metrics;

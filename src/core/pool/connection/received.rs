@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::core::action::Action;
+use crate::core::outage::{Loss, Step};
 use crate::core::pool::extras::Extra;
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
-use crate::core::pool::loss::{Loss, Step};
 use crate::stratum::job::{Notify, PoolJob};
 use crate::stratum::message::{Extranonces, FromPool, Outcome, ToPool};
 use crate::stratum::reject::Reject;
@@ -177,7 +177,7 @@ impl Connection {
                     None
                 };
                 self.on_configured(granted, talk.facts);
-                if let Some(order) = step.order() {
+                if let Some(order) = ConfigureHabit::of(step) {
                     talk.facts.answered(order, granted.is_some());
                 }
                 let next = if step == Step::Configure {

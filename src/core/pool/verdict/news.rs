@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::later;
-use crate::core::pool::health::Flaw;
+use crate::core::outage::Flaw;
 use crate::stratum::job::{BlockHash, Notify, network_difficulty};
 use crate::units::Now;
 

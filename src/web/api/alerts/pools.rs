@@ -2,7 +2,7 @@
 
 use super::{Alert, Grounds, Level, counted, in_use};
 use crate::config::Trust;
-use crate::core::pool::health::{Flaw, Health, Outage};
+use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::snapshot::PoolView;
 use crate::observe::notices::Trouble;
 use crate::observe::wallet::shorten;

@@ -1,7 +1,7 @@
 //! Alerts about miners as a whole, the pages, and what went wrong in the program or around it.
 
 use super::{Alert, Grounds, Level, in_use};
-use crate::core::pool::health::Health;
+use crate::core::outage::Health;
 use crate::observe::notices::{Notice, Trouble};
 use crate::units::PoolSlot;
 

@@ -6,7 +6,7 @@ use super::shares::{BLOCK_SHOWN, FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
 use crate::config::{Config, parse};
 use crate::core::miner::view::sample_miner;
-use crate::core::pool::health::{Flaw, Health, Outage};
+use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::snapshot::{Snapshot, UnpaidWork};
 use crate::core::stats::totals::{Block, BlockFate};

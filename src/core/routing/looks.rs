@@ -7,21 +7,22 @@ use crate::config::{Config, PoolConfig};
 use crate::core::action::Action;
 use crate::core::fact::{Fact, Failover};
 use crate::core::miner::Miner;
-use crate::core::moment::Moment;
+use crate::core::outage::Health;
+use crate::core::outage::Loss;
+use crate::core::pool::both;
 use crate::core::pool::connection::Connection;
 use crate::core::pool::connection::received::Heard;
 use crate::core::pool::facts::{E1s, PoolFacts};
-use crate::core::pool::health::Health;
 use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::look::AddressLook;
-use crate::core::pool::loss::Loss;
+use crate::core::pool::moment::Moment;
 use crate::core::pool::target;
-use crate::core::{Core, Due, MOST_FACTS, facts_of, facts_of_address, pools};
+use crate::core::{Core, Due, MOST_FACTS, facts_of, facts_of_address};
 use crate::units::{LineId, Now, PerPool, PoolSlot};
 
 impl Core {
     /// Looks whether a pool can be reached.
-    pub(super) fn look_for(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn look_for(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         if self.config.pool_in_use(slot).is_some() && self.stopping.is_none() {
             let pool = &mut self.pools[slot];
             pool.queue(pool.reach);
@@ -33,7 +34,7 @@ impl Core {
     }
 
     /// With no miner left nobody would find out that a pool is back.
-    pub(super) fn look_for_lost_pools(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn look_for_lost_pools(&mut self, now: Now, out: &mut Vec<Action>) {
         if !self.miners.is_empty() {
             return;
         }
@@ -48,7 +49,7 @@ impl Core {
     }
 
     /// Somebody is waiting for any of the pools: the proxy looks soon.
-    pub(super) fn seek_pools(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn seek_pools(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let pool = &mut self.pools[slot];
             if pool.lines.get(&pool.reach).is_some_and(Line::is_idle) {
@@ -60,7 +61,7 @@ impl Core {
     }
 
     /// A pool sent a line on a look's connection.
-    pub(super) fn on_look_heard(
+    pub(in crate::core) fn on_look_heard(
         &mut self,
         look: Look,
         slot: PoolSlot,
@@ -77,7 +78,7 @@ impl Core {
     }
 
     /// Does what is due on a look's line.
-    pub(super) fn tend_look(
+    pub(in crate::core) fn tend_look(
         &mut self,
         look: Look,
         slot: PoolSlot,
@@ -115,7 +116,7 @@ impl Core {
     }
 
     /// A look's connection was lost.
-    pub(super) fn lose_look(
+    pub(in crate::core) fn lose_look(
         &mut self,
         look: Look,
         slot: PoolSlot,
@@ -194,7 +195,7 @@ impl Core {
     }
 
     /// Keeps what was learnt of a pool, under the address that it has in `config`; whether it is news.
-    pub(super) fn remember(&mut self, config: &Config, slot: PoolSlot) -> bool {
+    pub(in crate::core) fn remember(&mut self, config: &Config, slot: PoolSlot) -> bool {
         let facts = self.pools[slot].facts;
         let known = facts.e2_size.is_some();
         let pool = config.pools[slot].as_ref().filter(|_| known);
@@ -210,9 +211,9 @@ impl Core {
     }
 
     /// Answers the miners that waited for the pools to be known.
-    pub(super) fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn release_waiting(&mut self, now: Now, out: &mut Vec<Action>) {
         self.survey_pools(now);
-        if !pools::are_known(&self.pools, &self.config, now) {
+        if !both::are_known(&self.pools, &self.config, now) {
             return;
         }
         let waiting = self.miners.iter();
@@ -224,7 +225,7 @@ impl Core {
     }
 
     /// The configuration with each pool as it is at the address that is in use.
-    pub(super) fn config_in_use(&self) -> Arc<Config> {
+    pub(in crate::core) fn config_in_use(&self) -> Arc<Config> {
         if self.pools.iter().all(|(_, pool)| pool.addresses.at() == 0) {
             return Arc::clone(&self.wanted);
         }
@@ -239,7 +240,7 @@ impl Core {
     }
 
     /// Begins with the first address again where the owner has changed it, or taken away the one in use.
-    pub(super) fn forget_changed_addresses(
+    pub(in crate::core) fn forget_changed_addresses(
         &mut self,
         old: &Config,
         now: Now,
@@ -264,7 +265,7 @@ impl Core {
     }
 
     /// Moves on to another address where the one in use fails, and back to the first one where that is well again.
-    pub(super) fn look_at_addresses(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn look_at_addresses(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let config = self.wanted.pool_in_use(slot);
             let count = config.map_or(0, |pool| pool.addresses());
@@ -364,7 +365,7 @@ impl Core {
     }
 
     /// Ends the look at an address that is under way.
-    pub(super) fn close_look(
+    pub(in crate::core) fn close_look(
         &mut self,
         look: Look,
         slot: PoolSlot,
@@ -391,7 +392,7 @@ impl Core {
     }
 
     /// Looks at the addresses of which not enough is known, once it is known how much room the pools in use leave.
-    pub(super) fn survey_pools(&mut self, now: Now) {
+    pub(in crate::core) fn survey_pools(&mut self, now: Now) {
         let is_open = |slot: &PoolSlot| {
             self.wanted.pool_in_use(*slot).is_some() && !self.pools[*slot].is_known(now.at)
         };
@@ -426,7 +427,7 @@ impl Core {
         pool: &PoolConfig,
         config: &Config,
     ) -> Option<(PoolConfig, bool, PoolFacts)> {
-        let room = pools::room(config, &self.pools, &self.known);
+        let room = both::room(config, &self.pools, &self.known);
         let pair = self.all_room_needed || room.may_do_without_e1(config.listen.extranonce2_size);
         let in_use = self.pools[slot].addresses.at();
         (0..pool.addresses()).find_map(|at| {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::fact::Fact;
-use crate::core::groups::Groups;
-use crate::core::moment::Moment;
 use crate::core::pool::Pool;
+use crate::core::pool::both;
 use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::groups::Groups;
+use crate::core::pool::moment::Moment;
 use crate::core::pool::version_form::{Sending, Ways};
-use crate::core::pools;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
 use crate::core::work::extranonce::{Room, SizeHabits};
@@ -63,12 +63,12 @@ impl Turn<'_> {
     }
 
     pub(in crate::core) fn pools_known(&self) -> bool {
-        pools::are_known(self.pools, self.config, self.now)
+        both::are_known(self.pools, self.config, self.now)
     }
 
     /// Whether no pool has been there for so long that miners are let go.
     pub(in crate::core) fn pools_gone(&self) -> bool {
-        pools::are_gone(self.pools, self.config, self.now)
+        both::are_gone(self.pools, self.config, self.now)
     }
 
     /// A miner waits for its answer; if that is because no pool is there, they are looked for.
@@ -78,7 +78,7 @@ impl Turn<'_> {
 
     /// What all pools leave for the miner's own extranonces.
     pub(in crate::core) fn room(&self) -> Room {
-        pools::room(self.wanted, self.pools, self.known)
+        both::room(self.wanted, self.pools, self.known)
     }
 
     /// Notes that a job's work was handed out, or tried, with a time in the header, in a miner's place.

@@ -9,13 +9,13 @@ use crate::core::action::Action;
 use crate::core::event::{CloseReason, DialError};
 use crate::core::fact::{Fact, ShareOutcome};
 use crate::core::miner::session::OWN_USER_AGENT;
-use crate::core::moment::Moment;
+use crate::core::outage::Loss;
 use crate::core::pool::connection::received::Heard;
 use crate::core::pool::connection::{Identity, WaitingShare};
 use crate::core::pool::dialer::{Dial, Ended};
 use crate::core::pool::facts::E1s;
 use crate::core::pool::line::{Look, Purpose};
-use crate::core::pool::loss::Loss;
+use crate::core::pool::moment::Moment;
 use crate::core::work::extranonce::SMALLEST_E2;
 use crate::core::{Core, Due};
 use crate::stratum::message::{Extranonces, FromPool, Outcome, Reply};
@@ -27,7 +27,12 @@ const LONGEST_RECONNECT_WAIT: Duration = Duration::from_secs(60);
 
 impl Core {
     /// A dialled connection stands.
-    pub(super) fn on_pool_opened(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn on_pool_opened(
+        &mut self,
+        conn: PoolConn,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let slot = conn.slot;
         let line = self.pools[slot].dialer.dial_ended(conn);
         let identity = line.and_then(|line| Some((line, self.identity(slot, line)?)));
@@ -47,7 +52,7 @@ impl Core {
     }
 
     /// A dial came to nothing.
-    pub(super) fn on_dial_failed(
+    pub(in crate::core) fn on_dial_failed(
         &mut self,
         conn: PoolConn,
         error: DialError,
@@ -63,7 +68,7 @@ impl Core {
     }
 
     /// A pool sent a line.
-    pub(super) fn on_pool_message(
+    pub(in crate::core) fn on_pool_message(
         &mut self,
         conn: PoolConn,
         message: FromPool,
@@ -147,7 +152,7 @@ impl Core {
 
     /// A pool sent a line that was no use. A pool that goes on like that is given up, however good its other lines are:
     /// each costs the scheduler time that all miners wait for.
-    pub(super) fn on_useless(
+    pub(in crate::core) fn on_useless(
         &mut self,
         conn: PoolConn,
         problem: String,
@@ -180,7 +185,7 @@ impl Core {
     }
 
     /// A pool connection ended.
-    pub(super) fn on_pool_closed(
+    pub(in crate::core) fn on_pool_closed(
         &mut self,
         conn: PoolConn,
         reason: CloseReason,
@@ -200,7 +205,7 @@ impl Core {
     }
 
     /// Does what is due on a line: dials again, gives up a silent pool, ends what was replaced.
-    pub(super) fn on_line_deadline(
+    pub(in crate::core) fn on_line_deadline(
         &mut self,
         slot: PoolSlot,
         line: LineId,
@@ -401,7 +406,7 @@ impl Core {
     }
 
     /// Answers the shares on connections that were given up.
-    pub(super) fn settle_orphans(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn settle_orphans(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             while !self.pools[slot].orphans.is_empty() {
                 for (share, reason) in std::mem::take(&mut self.pools[slot].orphans) {
@@ -519,7 +524,7 @@ impl Core {
     }
 
     /// A line's connection has failed: its shares are answered, and it is made anew after a pause.
-    pub(super) fn lose(
+    pub(in crate::core) fn lose(
         &mut self,
         slot: PoolSlot,
         line: LineId,
@@ -637,13 +642,13 @@ impl Core {
     }
 
     /// Lets all members of a line act.
-    pub(super) fn with_members(
+    pub(in crate::core) fn with_members(
         &mut self,
         slot: PoolSlot,
         line: LineId,
         now: Now,
         out: &mut Vec<Action>,
-        mut act: impl FnMut(&mut crate::core::miner::Miner, &mut crate::core::turn::Turn<'_>),
+        mut act: impl FnMut(&mut crate::core::miner::Miner, &mut crate::core::miner::turn::Turn<'_>),
     ) {
         let members = self.pools[slot].lines.get(&line).map(|line| &line.members);
         let members: Vec<_> = members.into_iter().flatten().copied().collect();
@@ -653,7 +658,7 @@ impl Core {
     }
 
     /// Notes when a line has to be looked at.
-    pub(super) fn note_line(&mut self, slot: PoolSlot, line: LineId, now: Now) {
+    pub(in crate::core) fn note_line(&mut self, slot: PoolSlot, line: LineId, now: Now) {
         let pool = &mut self.pools[slot];
         let Some(state) = pool.lines.get(&line) else {
             return;

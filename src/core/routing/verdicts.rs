@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::core::action::Action;
 use crate::core::fact::Fact;
-use crate::core::pool::health::{Flaw, Health, Outage};
+use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::verdict::LastAnswers;
 use crate::core::pool::verdict::news::Proof;
 use crate::core::split::schedule::Rules;
@@ -14,7 +14,7 @@ use crate::units::{MinerId, Now, PoolSlot};
 
 impl Core {
     /// Does what follows from what the pools have answered.
-    pub(super) fn look_at_verdicts(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn look_at_verdicts(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let Some(patience) = self.config.pool_in_use(slot).map(|pool| pool.answer) else {
                 self.agenda.set(Due::Verdict(slot), None);
@@ -63,7 +63,7 @@ impl Core {
     }
 
     /// Whether a job stands on a block that one of the pools has left.
-    pub(super) fn is_old(&self, job: &Notify, now: Now) -> bool {
+    pub(in crate::core) fn is_old(&self, job: &Notify, now: Now) -> bool {
         let mut pools = self.pools.iter();
         pools.any(|(_, pool)| pool.news.has_left(job.previous(), now.at))
     }

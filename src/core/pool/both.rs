@@ -9,7 +9,7 @@ use crate::core::work::extranonce::{ASSUMED_E2, Room, SMALLEST_E2};
 use crate::units::{MinerId, Now, PerPool};
 
 /// Whether every pool in use was looked at, and one at least can be used.
-pub(super) fn are_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
+pub(in crate::core) fn are_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     let in_use = || {
         pools
             .iter()
@@ -23,7 +23,7 @@ pub(super) fn are_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> boo
 
 /// Whether no pool has been there for so long that miners are let go for it. An answer to their subscribe would lure
 /// them away from their fallback, where they have work (compat Q17).
-pub(super) fn are_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
+pub(in crate::core) fn are_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     let Some(patience) = config.scheduler.no_work else {
         return false;
     };
@@ -35,7 +35,7 @@ pub(super) fn are_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool
 
 /// What the pools in `wanted` leave, as far as it is known: of the addresses in use from `pools`, of the others
 /// from `known`.
-pub(super) fn room(
+pub(in crate::core) fn room(
     wanted: &Config,
     pools: &PerPool<Pool>,
     known: &BTreeMap<String, PoolFacts>,
@@ -75,7 +75,7 @@ pub(super) fn room(
 
 /// For which of the pools that have work a miner may work: not for one that was set aside, unless no other one has
 /// work. One that tries a pool works for that.
-pub(super) fn choice(
+pub(in crate::core) fn choice(
     pools: &PerPool<Pool>,
     miner: MinerId,
     has_work: PerPool<bool>,

@@ -1,0 +1,39 @@
+//! What must outlive a restart.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::payout::Payout;
+use crate::core::pool::facts::PoolFacts;
+use crate::core::stats::totals::Totals;
+use crate::core::work::extranonce::SizeHabits;
+use crate::core::work::handed_out::KeptWork;
+use crate::units::{Now, PerPool};
+
+/// What must outlive a restart: the content of the state file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// What is known of each pool that was ever reached, by address.
+    pub pools: BTreeMap<String, PoolFacts>,
+    /// Sizes of extranonce2 that miners use whatever they are told.
+    pub size_habits: SizeHabits,
+    /// The totals.
+    #[serde(rename = "ledger")]
+    pub totals: Totals,
+    /// Where each pool's earnings go, and whether the owner has seen it.
+    pub payouts: PerPool<Payout>,
+    /// Which work was handed out. A file of an older version does not say.
+    #[serde(default = "KeptWork::unknown")]
+    pub handed_out: KeptWork,
+}
+
+impl Memory {
+    /// With all times as the wall clock counts now, to be written down.
+    #[must_use]
+    pub fn corrected(mut self, now: Now) -> Self {
+        self.totals.correct(now);
+        self
+    }
+}

@@ -1,0 +1,6 @@
+//! What happens on pool connections and what follows for the miners that work on them: methods of
+//! [`Core`](crate::core::Core).
+
+mod connections;
+mod looks;
+mod verdicts;
