@@ -1,6 +1,6 @@
 //! One of the two pools: what is known of it, its health, its lines and the connections on them.
 //!
-//! A [line](line) brings its members to one connection after the other; a [connection] stands for a while. The pool
+//! A [line](mod@line) brings its members to one connection after the other; a [connection] stands for a while. The pool
 //! owns both, with dials, back-off and verdicts; a miner only knows its line.
 
 pub mod addresses;

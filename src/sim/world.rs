@@ -1,7 +1,7 @@
 //! The world around one [`Core`] in virtual time: a clock, a network, pools and miners, and the loop that feeds the core
 //! and carries out its actions. The peers are models, which mine for real, or [scripted](script) by a test.
 //!
-//! Every run is watched by [`Promises`]: the world panics where the core breaks one. A pool connection's name is a key
+//! Every run is watched by `Promises`: the world panics where the core breaks one. A pool connection's name is a key
 //! here and nothing more.
 
 mod promises;
