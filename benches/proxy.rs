@@ -332,7 +332,8 @@ fn hand_out(
     for (number, ledger, _) in theirs {
         let job = ledger.last_job().unwrap();
         let written = written[works_for(ledger)].get(&format!("wallet.m{number}"));
-        times.push(milliseconds(job.at.duration_since(*written.unwrap())));
+        // One may have come to the end of its turn meanwhile.
+        times.extend(written.map(|written| milliseconds(job.at.duration_since(*written))));
     }
     times
 }

@@ -174,6 +174,7 @@ fn peers_that_do_not_read_cost_nobody_else_anything() {
 }
 
 #[test]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn a_peer_that_takes_nothing_is_cut_off_and_its_reader_hears_of_it() {
     let flush = Flush::start(Duration::from_millis(100)).unwrap();
     let (socket, link, _peer) = plain();
