@@ -51,8 +51,8 @@ const ALL_OVER: Duration = Duration::from_secs(60);
 /// How many dials to one pool may be under way.
 const MOST_DIALS: usize = 16;
 
-/// How many connections a miner may hold at most: two, and four that were replaced.
-const MOST_OF_ONE: usize = 6;
+/// How many connections a miner may hold at most: at each pool one, and four that were replaced.
+const MOST_OF_ONE: usize = 10;
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().expect("metrics"));
 
@@ -295,8 +295,9 @@ impl Story {
         for slot in PoolSlot::ALL {
             assert!(self.world.promises.dialling(slot) <= MOST_DIALS);
         }
-        let of_miners = self.of_miners().len();
-        assert!(of_miners <= MOST_OF_ONE * self.world.connected());
+        let of_miners = self.of_miners();
+        let most = MOST_OF_ONE * self.world.connected();
+        assert!(of_miners.len() <= most, "{of_miners:?} for {most}");
         self.history.look(&snapshot, now);
         let moment = Moment {
             snapshot: &snapshot,
