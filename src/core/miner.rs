@@ -23,7 +23,7 @@ use crate::core::fact::{Fact, ShareResult, TurnedAway};
 use crate::core::miner::session::{Authorization, Session};
 use crate::core::miner::turn::Turn;
 use crate::core::outage::Health;
-use crate::core::pool::connection::Connection;
+use crate::core::pool::connection::{Connection, WaitingShare};
 use crate::core::pool::groups::GroupId;
 use crate::core::pool::verdict::LastAnswers;
 use crate::core::split::schedule::{Rules, Schedule};
@@ -370,6 +370,19 @@ impl Miner {
 
     /// Closes the connection of a miner that has to go, when nothing is left to wait for.
     fn leave(&mut self, deadline: Instant, turn: &mut Turn<'_>) {
+        // Shares on a connection that was just lost are about to be answered.
+        let is_mine = |share: &WaitingShare| {
+            let asker = share.asker.as_ref();
+            asker.is_some_and(|asker| asker.miner == self.id)
+        };
+        let orphans = PoolSlot::ALL.map(|slot| turn.pools[slot].orphans.iter());
+        if orphans
+            .into_iter()
+            .flatten()
+            .any(|(share, _)| is_mine(share))
+        {
+            return;
+        }
         if self.waiting_shares(turn) > 0 && turn.now.at < deadline {
             return;
         }

@@ -18,7 +18,7 @@ pub mod shares;
 pub mod verdict;
 pub mod version_form;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ pub struct Pool {
     last_line: u64,
     last_connection: u64,
     /// Shares on connections that were given up, which are to be answered.
-    pub orphans: Vec<(WaitingShare, RejectReason)>,
+    pub orphans: VecDeque<(WaitingShare, RejectReason)>,
     /// The proxy's own line to the address in use: whether it can be reached.
     pub reach: LineId,
     /// The look at the first address while a backup is in use.
@@ -141,7 +141,7 @@ impl Pool {
             connections: BTreeMap::new(),
             last_line: reach.0,
             last_connection: 0,
-            orphans: Vec::new(),
+            orphans: VecDeque::new(),
             reach,
             return_look: None,
             facts,

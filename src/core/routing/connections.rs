@@ -408,10 +408,9 @@ impl Core {
     /// Answers the shares on connections that were given up.
     pub(in crate::core) fn settle_orphans(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
-            while !self.pools[slot].orphans.is_empty() {
-                for (share, reason) in std::mem::take(&mut self.pools[slot].orphans) {
-                    self.lose_share(slot, share, reason, now, out);
-                }
+            // One by one: a miner that is leaving stays until its last one is answered.
+            while let Some((share, reason)) = self.pools[slot].orphans.pop_front() {
+                self.lose_share(slot, share, reason, now, out);
             }
         }
     }
