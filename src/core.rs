@@ -227,11 +227,7 @@ impl Core {
         self.look_at_verdicts(now, out);
         self.look_at_addresses(now, out);
         for slot in PoolSlot::ALL {
-            let mut moment = Moment {
-                now,
-                random: &mut self.random,
-                out,
-            };
+            let mut moment = Moment::new(now, &mut self.random, out);
             self.pools[slot].send_held_blocks(&mut moment);
         }
         self.settle_orphans(now, out);
@@ -503,11 +499,7 @@ impl Core {
         }
         for slot in PoolSlot::ALL {
             for line in self.pools[slot].mining_lines() {
-                let mut moment = Moment {
-                    now,
-                    random: &mut self.random,
-                    out,
-                };
+                let mut moment = Moment::new(now, &mut self.random, out);
                 if config.pool_in_use(slot).is_none() {
                     self.pools[slot].dismiss(line, &mut moment);
                 } else if renewed[slot] {

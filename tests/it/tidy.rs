@@ -377,6 +377,19 @@ fn every_link_between_files_leads_somewhere() {
 }
 
 /// The cells of the rows `| Q1 | … |` of the table of quirks.
+#[test]
+fn the_architecture_names_files_that_exist() {
+    let text = text(&root().join("ARCHITECTURE.md"));
+    let named = text.split('`').skip(1).step_by(2);
+    let files = named.filter(|named| named.ends_with(".rs") && !named.contains(' '));
+    let places = files_below("");
+    // A row that names its folder first names its files from there.
+    let missing: Vec<_> = files
+        .filter(|file| !places.iter().any(|path| path.ends_with(file)))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 fn quirk_rows() -> Vec<(usize, Vec<String>)> {
     let text = text(&root().join("docs/compatibility.md"));
     let number = |line: &str| {

@@ -47,11 +47,7 @@ impl Turn<'_> {
 
     /// A pool, and what its changes need.
     pub(in crate::core) fn pool(&mut self, slot: PoolSlot) -> (&mut Pool, Moment<'_>) {
-        let moment = Moment {
-            now: self.now,
-            random: self.random,
-            out: self.out,
-        };
+        let moment = Moment::new(self.now, self.random, self.out);
         (&mut self.pools[slot], moment)
     }
 

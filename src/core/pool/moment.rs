@@ -15,7 +15,12 @@ pub struct Moment<'a> {
     pub out: &'a mut Vec<Action>,
 }
 
-impl Moment<'_> {
+impl<'a> Moment<'a> {
+    /// The moment of an event.
+    pub fn new(now: Now, random: &'a mut Random, out: &'a mut Vec<Action>) -> Self {
+        Self { now, random, out }
+    }
+
     /// Tells the owner.
     pub fn report(&mut self, fact: Fact) {
         self.out.push(Action::Report(fact));

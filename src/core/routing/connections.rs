@@ -36,11 +36,7 @@ impl Core {
         let slot = conn.slot;
         let line = self.pools[slot].dialer.dial_ended(conn);
         let identity = line.and_then(|line| Some((line, self.identity(slot, line)?)));
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         let begun = identity.is_some_and(|(line, identity)| {
             self.pools[slot].begin(Dial { conn, line }, identity, &mut moment)
         });
@@ -85,11 +81,7 @@ impl Core {
             return;
         };
         let (before, had) = (pool.facts, pool.latest.clone());
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         let heard = pool.talk(conn, &mut moment, |it, talk| it.on_message(message, talk));
         let heard = heard.unwrap_or(Heard::Nothing);
         match purpose {
@@ -270,11 +262,7 @@ impl Core {
         self.give_up_overdue_shares(slot, line, limits, now, out);
         let pool = &mut self.pools[slot];
         let conn = pool.standing(line).map(|it| it.conn);
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         let overdue =
             conn.and_then(|conn| pool.talk(conn, &mut moment, |it, talk| it.overdue(limits, talk)));
         if let Some(loss) = overdue.flatten() {
@@ -383,11 +371,7 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         self.pools[slot].share_ended(&share, &outcome, &mut moment);
         match share.asker.as_ref().map(|asker| asker.miner) {
             None => self.totals.block_answered(slot, &outcome),
@@ -429,11 +413,7 @@ impl Core {
             e2_size: extranonces.map_or(0, |it| it.e2_size),
             took: connection.age(now.at),
         }));
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         let came_up = pool.tell_ready(&mut moment);
         self.with_members(conn.slot, line, now, out, |_, _| ());
         if came_up {
@@ -490,11 +470,7 @@ impl Core {
         };
         let pool = &mut self.pools[conn.slot];
         let miner = pool.whose(line);
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         let same_host = host
             .as_ref()
             .is_none_or(|host| host.eq_ignore_ascii_case(&config.host));
@@ -539,11 +515,7 @@ impl Core {
             return;
         };
         let (purpose, failures) = (state.purpose, state.failures());
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         let closed = matches!(loss, Loss::Closed(_));
         let asked_wrongly = closed
             && pool
@@ -578,11 +550,7 @@ impl Core {
     ) {
         let patience = self.config.pool_in_use(slot).map(|pool| pool.answer);
         let pool = &mut self.pools[slot];
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         pool.fail(line, conn, loss, &mut moment);
         if let Some(connection) = pool.connections.get(&conn) {
             if let Some(opened) = connection.was_in_vain() {

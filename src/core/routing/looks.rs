@@ -89,11 +89,7 @@ impl Core {
     ) {
         let pool = &mut self.pools[slot];
         let conn = pool.standing(line).map(|it| it.conn);
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         let overdue =
             conn.and_then(|conn| pool.talk(conn, &mut moment, |it, talk| it.overdue(limits, talk)));
         if let Some(loss) = overdue.flatten() {
@@ -129,11 +125,7 @@ impl Core {
         let Some(conn) = pool.lines.get(&line).and_then(Line::conn) else {
             return;
         };
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         if pool.connections.remove(&conn).is_some() && !matches!(loss, Loss::Closed(_)) {
             moment.abort(conn);
         }
@@ -174,11 +166,7 @@ impl Core {
             let conn = connection.conn;
             pool.dialer.answered(conn, now.at);
         }
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         pool.rest(pool.reach, &mut moment);
         pool.reached(now);
         let config = Arc::clone(&self.config);
@@ -373,11 +361,7 @@ impl Core {
         out: &mut Vec<Action>,
     ) {
         let pool = &mut self.pools[slot];
-        let mut moment = Moment {
-            now,
-            random: &mut self.random,
-            out,
-        };
+        let mut moment = Moment::new(now, &mut self.random, out);
         let ended = match look {
             Look::Reach => {
                 pool.rest(pool.reach, &mut moment);
