@@ -236,8 +236,9 @@ impl Core {
             .zip(limits)
             .map(|(it, limits)| it.take_overdue(limits, now.at));
         for share in overdue.into_iter().flatten() {
-            self.lose_share(conn.slot, share, RejectReason::NoAnswer, now, out);
+            pool.orphans.push_back((share, RejectReason::NoAnswer));
         }
+        self.settle_orphans(now, out);
         let pool = &mut self.pools[conn.slot];
         let connection = pool.connections.get_mut(&conn);
         if limits.is_none() || connection.is_some_and(|it| it.is_over(now.at)) {
@@ -308,8 +309,10 @@ impl Core {
                 let answers = &mut self.pools[slot].answers;
                 answers.unanswered(share.sent, limits.answer, now);
             }
-            self.lose_share(slot, share, RejectReason::NoAnswer, now, out);
+            let orphans = &mut self.pools[slot].orphans;
+            orphans.push_back((share, RejectReason::NoAnswer));
         }
+        self.settle_orphans(now, out);
         if dead.is_some_and(|dead| dead || !self.pools[slot].answers.is_mute()) {
             self.lose(slot, line, &Loss::Unanswered, now, out);
         }
