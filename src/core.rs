@@ -502,7 +502,9 @@ impl Core {
                 let mut moment = Moment::new(now, &mut self.random, out);
                 if config.pool_in_use(slot).is_none() {
                     self.pools[slot].dismiss(line, &mut moment);
-                } else if renewed[slot] {
+                } else if !renewed[slot] {
+                    self.pools[slot].dial_idle(line);
+                } else {
                     self.pools[slot].renew(line, &mut moment);
                 }
                 self.note_line(slot, line, now);

@@ -556,6 +556,9 @@ impl Miner {
 
     /// Answers `mining.authorize` once one pool has accepted, or all that could be reached have refused.
     fn answer_authorize(&mut self, turn: &mut Turn<'_>) {
+        if !matches!(self.session.authorization, Authorization::Asked(_)) {
+            return;
+        }
         let ready = |slot: PoolSlot| {
             let connection = self.connection(&turn.pools[slot]);
             connection.is_some_and(Connection::is_ready)

@@ -242,6 +242,13 @@ impl Pool {
         }
     }
 
+    /// Has a line dialled for which nothing was done yet.
+    pub fn dial_idle(&mut self, line: LineId) {
+        if self.lines.get(&line).is_some_and(Line::is_idle) {
+            self.dial(line);
+        }
+    }
+
     /// The connection that a line stands on.
     pub fn standing(&self, line: LineId) -> Option<&Connection> {
         let conn = self.lines.get(&line)?.standing()?;
@@ -614,9 +621,11 @@ impl Pool {
         limits: &PoolConfig,
         now: Instant,
     ) -> Option<Instant> {
-        let pause = self.lines.get(&line)?.next_deadline();
-        let connections = self.connections_of(line);
-        let connections = connections.filter_map(|conn| self.connections.get(&conn));
+        let line = self.lines.get(&line)?;
+        let pause = line.next_deadline();
+        let standing = line.standing();
+        let conns = standing.iter().chain(&line.retired);
+        let connections = conns.filter_map(|conn| self.connections.get(conn));
         let due = connections.filter_map(|it| it.next_deadline(limits, now));
         due.chain(pause).min()
     }

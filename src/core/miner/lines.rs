@@ -9,7 +9,6 @@ use crate::core::miner::turn::Turn;
 use crate::core::outage::{Loss, Step};
 use crate::core::pool::Pool;
 use crate::core::pool::connection::Connection;
-use crate::core::pool::line::Line;
 use crate::core::stats::meter::Meter;
 use crate::core::work::handed_out::HandedOut;
 use crate::stratum::reject::RejectReason;
@@ -19,7 +18,7 @@ use crate::units::{LineId, MinerExtranonce, PerPool, PoolSlot, later};
 const RETRY_SOON: Duration = Duration::from_secs(2);
 
 impl Miner {
-    /// Joins the lines to the pools that are in use, and has them dialled.
+    /// Joins the lines to the pools that are in use, and has them dialled if nobody did.
     pub(super) fn join_pools(&mut self, turn: &mut Turn<'_>) {
         let asked = !matches!(self.session.authorization, Authorization::None);
         if !asked || self.life == Life::Gone {
@@ -29,12 +28,10 @@ impl Miner {
             if turn.config.pool_in_use(slot).is_none() {
                 continue;
             }
-            let Some(line) = self.lines[slot].or_else(|| self.join(slot, turn)) else {
-                continue;
-            };
-            let pool = &mut turn.pools[slot];
-            if pool.lines.get(&line).is_some_and(Line::is_idle) {
-                pool.dial(line);
+            if self.lines[slot].is_none() {
+                if let Some(line) = self.join(slot, turn) {
+                    turn.pools[slot].dial_idle(line);
+                }
             }
         }
     }
@@ -82,7 +79,7 @@ impl Miner {
     pub fn can_work_for(&self, pool: &Pool, handed_out: &HandedOut, now: Instant) -> bool {
         self.life == Life::Here
             && self.session.takes_jobs()
-            && self.fresh_work(pool, handed_out, now).is_some()
+            && self.has_fresh_work(pool, handed_out, now)
     }
 
     /// A pool's extranonces are known or have changed: is there still room for the miner's?

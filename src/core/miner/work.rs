@@ -13,7 +13,7 @@ use crate::core::pool::connection::Connection;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
 use crate::core::work::handed_out::HandedOut;
-use crate::core::work::jobs::{FreshWork, NTIME_ROOM, SentJob};
+use crate::core::work::jobs::{NTIME_ROOM, SentJob};
 use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
 use crate::units::{Difficulty, PerPool, PoolConn, PoolSlot, VersionMask};
@@ -123,35 +123,26 @@ impl Miner {
 
     /// Whether a pool has work that the miner could be sent now.
     fn has_work(&self, slot: PoolSlot, turn: &Turn<'_>) -> bool {
-        let pool = &turn.pools[slot];
+        let (handed_out, now) = (&*turn.handed_out, turn.now.at);
         turn.config.pool_in_use(slot).is_some()
-            && self
-                .fresh_work(pool, turn.handed_out, turn.now.at)
-                .is_some()
+            && self.has_fresh_work(&turn.pools[slot], handed_out, now)
     }
 
-    /// A pool's newest job as work that the miner never had.
-    pub(super) fn fresh_work(
-        &self,
-        pool: &Pool,
-        handed_out: &HandedOut,
-        now: Instant,
-    ) -> Option<FreshWork> {
-        let connection = self.connection(pool).filter(|it| it.has_work(now))?;
-        self.fresh_of(connection, handed_out, now)
+    /// Whether a pool has work that the miner never had.
+    pub(super) fn has_fresh_work(&self, pool: &Pool, handed_out: &HandedOut, now: Instant) -> bool {
+        let connection = self.connection(pool).filter(|it| it.has_work(now));
+        connection.is_some_and(|connection| {
+            let before = self.handed_out(connection, handed_out);
+            before.is_some_and(|before| connection.jobs.fresh_ntime(before, now).is_some())
+        })
     }
 
-    fn fresh_of(
-        &self,
-        connection: &Connection,
-        handed_out: &HandedOut,
-        now: Instant,
-    ) -> Option<FreshWork> {
-        let extranonce = self.session.extranonce?;
-        let job = connection.jobs.latest()?;
+    /// Until which time in the header a connection's newest job was handed out in the miner's place, if at all; `None`
+    /// if there is no job that fits.
+    fn handed_out(&self, connection: &Connection, handed_out: &HandedOut) -> Option<Option<u32>> {
+        let (job, extranonce) = connection.jobs.latest().zip(self.session.extranonce)?;
         job.padding(&extranonce)?;
-        let before = handed_out.last_ntime(job, &extranonce);
-        connection.jobs.fresh(before, now)
+        Some(handed_out.last_ntime(job, &extranonce))
     }
 
     fn switch_to(&mut self, slot: PoolSlot, cause: SwitchCause, turn: &mut Turn<'_>) {
@@ -180,7 +171,9 @@ impl Miner {
             return;
         };
         let (conn, address) = (connection.conn, connection.address());
-        let Some(fresh) = self.fresh_of(connection, turn.handed_out, turn.now.at) else {
+        let before = self.handed_out(connection, turn.handed_out);
+        let fresh = before.and_then(|before| connection.jobs.fresh(before, turn.now.at));
+        let Some(fresh) = fresh else {
             return;
         };
         let before = self.newest[slot].replace((conn, fresh.serial));

@@ -318,7 +318,7 @@ impl Connection {
     pub fn has_work(&self, now: Instant) -> bool {
         self.is_ready()
             && (self.difficulty.is_some() || self.jobs.patience().is_some_and(|until| until <= now))
-            && self.jobs.fresh(None, now).is_some()
+            && !self.jobs.is_empty()
     }
 
     /// The shares that wait for an answer.

@@ -620,8 +620,13 @@ impl Core {
         out: &mut Vec<Action>,
         mut act: impl FnMut(&mut crate::core::miner::Miner, &mut crate::core::miner::turn::Turn<'_>),
     ) {
-        let members = self.pools[slot].lines.get(&line).map(|line| &line.members);
-        let members: Vec<_> = members.into_iter().flatten().copied().collect();
+        let Some(line) = self.pools[slot].lines.get(&line) else {
+            return;
+        };
+        if let (Some(only), 1) = (line.members.first(), line.members.len()) {
+            return self.with_miner(*only, now, out, act);
+        }
+        let members: Vec<_> = line.members.iter().copied().collect();
         for member in members {
             self.with_miner(member, now, out, &mut act);
         }

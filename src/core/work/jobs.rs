@@ -111,22 +111,29 @@ impl HeldJobs {
     /// the header: the first time with the pool's own; later ones advanced by the seconds since, and never the same twice,
     /// so that a miner that starts its extranonce2 anew does not do the same work again.
     pub fn fresh(&self, handed_out: Option<u32>, now: Instant) -> Option<FreshWork> {
+        let ntime = self.fresh_ntime(handed_out, now)?;
         let held = self.jobs.back()?;
-        let own = held.job.notify.ntime;
-        let age = now.saturating_duration_since(held.received);
-        let ntime = match handed_out {
-            None => own,
-            Some(last) => {
-                let advanced = own.checked_add(u32::try_from(age.as_secs()).ok()?)?;
-                advanced.max(last.checked_add(1)?)
-            }
-        };
-        (ntime - own <= NTIME_ROOM).then(|| FreshWork {
+        Some(FreshWork {
             serial: held.serial,
             job: Arc::clone(&held.job),
             ntime,
-            age,
+            age: now.saturating_duration_since(held.received),
         })
+    }
+
+    /// The time in the header that [`fresh`](Self::fresh) would give, if there is fresh work.
+    pub fn fresh_ntime(&self, handed_out: Option<u32>, now: Instant) -> Option<u32> {
+        let held = self.jobs.back()?;
+        let own = held.job.notify.ntime;
+        let ntime = match handed_out {
+            None => own,
+            Some(last) => {
+                let elapsed = now.saturating_duration_since(held.received).as_secs();
+                let advanced = own.checked_add(u32::try_from(elapsed).ok()?)?;
+                advanced.max(last.checked_add(1)?)
+            }
+        };
+        (ntime - own <= NTIME_ROOM).then_some(ntime)
     }
 
     /// Whether the time in the header of a share has to be minded. A miner may move the time itself: the job is sent
