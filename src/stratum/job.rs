@@ -78,8 +78,8 @@ pub struct PoolJob {
     pub difficulty: Difficulty,
     /// The version bits that the pool lets this connection change.
     pub mask: VersionMask,
-    /// Stands for the template and the pool's extranonces: the same work under another name has the same.
-    pub template: u64,
+    /// What the work is made of before it is a miner's: the same under another name has the same.
+    pub work: WorkKey,
     /// SHA-256 after `coinb1 | E1`: the same for every share of the job.
     coinbase_start: Sha256,
 }
@@ -107,6 +107,9 @@ impl WorkKey {
         Self { place, template }
     }
 }
+
+/// Spreads a number over all 64 bits: the golden ratio.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// FNV-1a, 64 bits: what the standard library hashes with may change with its version.
 struct Fnv(u64);
@@ -187,9 +190,9 @@ impl PoolJob {
             ..
         } = &*notify;
         let work = (prevhash, coinb1, coinb2, branches, version, nbits);
-        let template = WorkKey::of((e1.as_slice(), e2_size), work).template;
+        let work = WorkKey::of((e1.as_slice(), e2_size), work);
         Self {
-            template,
+            work,
             notify,
             e1,
             e2_size,
@@ -223,11 +226,13 @@ impl PoolJob {
 
     /// What a miner's work on this job is made of.
     pub fn work_of(&self, miner: &MinerExtranonce) -> WorkKey {
-        let pool = (self.e1.as_slice(), self.e2_size);
-        let own = (miner.e1.as_slice(), miner.e2_size);
+        let e1 = miner.e1.as_slice().iter();
+        let own = e1.fold(u64::from(miner.e2_size) + 1, |sum, byte| {
+            sum.rotate_left(8) ^ u64::from(*byte)
+        });
         WorkKey {
-            template: self.template,
-            ..WorkKey::of((pool, own), ())
+            place: (self.work.place ^ own).wrapping_mul(MIX),
+            template: self.work.template,
         }
     }
 

@@ -60,7 +60,7 @@ pub struct HeldJobs {
 impl HeldJobs {
     /// Takes in a job; a clean one makes all earlier ones stale.
     pub fn push(&mut self, job: PoolJob, now: Instant) {
-        let same_work = |held: &Held| held.job.template == job.template;
+        let same_work = |held: &Held| held.job.work == job.work;
         let name = &job.notify.job_id;
         self.jobs.retain(|held| {
             if held.job.notify.job_id == *name {
