@@ -228,7 +228,9 @@ impl Core {
         self.look_at_addresses(now, out);
         for slot in PoolSlot::ALL {
             let mut moment = Moment::new(now, &mut self.random, out);
-            self.pools[slot].send_held_blocks(&mut moment);
+            for line in self.pools[slot].send_held_blocks(&mut moment) {
+                self.note_line(slot, line, now);
+            }
         }
         self.settle_orphans(now, out);
         self.pump_dials(now, out);
@@ -348,14 +350,19 @@ impl Core {
             seeks_pools: false,
             needs_all_room: false,
         };
+        let before = miner.lines;
         act(miner, &mut turn);
         miner.settle(&mut turn);
         let rules = turn.rules;
         let (seeks_pools, needs_all_room) = (turn.seeks_pools, turn.needs_all_room);
         let due = miner.next_deadline(&self.config, &rules);
-        let lines = miner.all_lines();
+        let (lines, after) = (miner.all_lines(), miner.lines);
         self.agenda.no_later(Due::Miner(id), due);
-        for (slot, line) in lines {
+        let left = before.map(|slot, line| line.filter(|line| after[slot] != Some(*line)));
+        let left = left
+            .iter()
+            .filter_map(|(slot, line)| Some((slot, (*line)?)));
+        for (slot, line) in lines.chain(left.collect::<Vec<_>>()) {
             self.note_line(slot, line, now);
         }
         if needs_all_room && !std::mem::replace(&mut self.all_room_needed, true) {
@@ -498,6 +505,9 @@ impl Core {
             self.pools[slot].dialer.restart(now.at);
         }
         for slot in PoolSlot::ALL {
+            if config.pool_in_use(slot).is_none() {
+                self.close_look(Look::Survey, slot, now, out);
+            }
             for line in self.pools[slot].mining_lines() {
                 let mut moment = Moment::new(now, &mut self.random, out);
                 if config.pool_in_use(slot).is_none() {

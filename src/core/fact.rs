@@ -125,7 +125,7 @@ pub enum Fact {
         /// Its new place in the coinbase, or none if the miner has to subscribe again.
         extranonce: Option<MinerExtranonce>,
     },
-    /// What a pool's probe, or a first connection, found out.
+    /// What a look at a pool, or a first connection, found out.
     PoolLearnt {
         /// Which pool.
         slot: PoolSlot,

@@ -18,7 +18,7 @@ pub mod shares;
 pub mod verdict;
 pub mod version_form;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,6 +58,9 @@ const PATIENCE_FOR_JOB: Duration = Duration::from_secs(30);
 /// How long a replaced connection still takes the shares of its jobs. Their answers may take as long as any.
 const RETIREMENT: Duration = Duration::from_secs(5);
 
+/// How many lines that all have left may wait for answers at a time.
+pub const MOST_DESERTED: usize = 64;
+
 /// How much a new answer weighs in the average of the latency.
 const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 
@@ -69,10 +72,12 @@ pub struct Pool {
     pub lines: BTreeMap<LineId, Line>,
     /// The connections that stand, replaced ones too.
     pub connections: BTreeMap<PoolConn, Box<Connection>>,
+    /// The lines that all have left and that still wait for answers.
+    deserted: BTreeSet<LineId>,
     last_line: u64,
     last_connection: u64,
-    /// Shares on connections that were given up, which are to be answered.
-    pub orphans: VecDeque<(WaitingShare, RejectReason)>,
+    /// Shares on connections that were given up, which are to be answered; without a reason to refuse, accepted.
+    pub orphans: VecDeque<(WaitingShare, Option<RejectReason>)>,
     /// The proxy's own line to the address in use: whether it can be reached.
     pub reach: LineId,
     /// The look at the first address while a backup is in use.
@@ -139,6 +144,7 @@ impl Pool {
             slot,
             lines: BTreeMap::from([(reach, Line::new(Purpose::Look(Look::Reach)))]),
             connections: BTreeMap::new(),
+            deserted: BTreeSet::new(),
             last_line: reach.0,
             last_connection: 0,
             orphans: VecDeque::new(),
@@ -181,10 +187,10 @@ impl Pool {
         id
     }
 
-    /// The lines that have members.
+    /// The lines that somebody works on. One that all have left only waits for answers.
     pub fn mining_lines(&self) -> Vec<LineId> {
         let lines = self.lines.iter();
-        let lines = lines.filter(|(_, line)| line.purpose == Purpose::Mining);
+        let lines = lines.filter(|(_, line)| !line.members.is_empty());
         lines.map(|(id, _)| *id).collect()
     }
 
@@ -363,16 +369,16 @@ impl Pool {
         look.as_ref().map(|look| Arc::clone(&look.target))
     }
 
-    /// Ends a connection that is not needed any more; how many shares wait on it.
-    fn release(&mut self, conn: PoolConn, moment: &mut Moment<'_>) -> usize {
-        let Some(connection) = self.connections.remove(&conn) else {
-            return 0;
+    /// Ends a connection that is not needed any more.
+    fn release(&mut self, conn: PoolConn, moment: &mut Moment<'_>) {
+        let Some(mut connection) = self.connections.remove(&conn) else {
+            return;
         };
         if !connection.is_retired() {
             self.let_go(&connection, moment);
         }
         moment.close(conn);
-        connection.pending().count()
+        self.orphan(&mut connection, RejectReason::PoolLost);
     }
 
     /// A good connection is not needed any more.
@@ -387,27 +393,22 @@ impl Pool {
         self.connection_ended(None, moment.now);
     }
 
-    /// Wants no connection on a line any more and closes what stands; how many shares wait on that.
-    pub fn rest(&mut self, line: LineId, moment: &mut Moment<'_>) -> usize {
-        let Some(state) = self.lines.get_mut(&line) else {
-            return 0;
-        };
-        let (conn, standing) = (state.conn(), state.standing());
-        state.rest();
-        if let Some(conn) = conn {
-            self.dialer.ended(conn, Ended::Again, moment.now.at);
+    /// Wants no connection on a line any more and closes what stands.
+    pub fn rest(&mut self, line: LineId, moment: &mut Moment<'_>) {
+        let standing = self.lines.get(&line).and_then(Line::standing);
+        self.idle(line, moment);
+        if let Some(conn) = standing {
+            self.release(conn, moment);
         }
-        standing.map_or(0, |conn| self.release(conn, moment))
     }
 
-    /// Closes all connections of a line and forgets it; how many shares wait on them.
-    pub fn remove_line(&mut self, line: LineId, moment: &mut Moment<'_>) -> usize {
-        let mut waiting = self.rest(line, moment);
+    /// Closes all connections of a line and forgets it.
+    pub fn remove_line(&mut self, line: LineId, moment: &mut Moment<'_>) {
+        self.rest(line, moment);
         let removed = self.lines.remove(&line);
         for conn in removed.map(|line| line.retired).unwrap_or_default() {
-            waiting += self.release(conn, moment);
+            self.release(conn, moment);
         }
-        waiting
     }
 
     /// A miner has left. A line on which nobody works is closed; how many of the miner's shares wait for an answer.
@@ -423,10 +424,15 @@ impl Pool {
         let (own, all) = connections
             .map(|it| waiting(it))
             .fold((0, 0), |(own, all), (more, of)| (own + more, all + of));
-        if is_empty && own == all {
+        if is_empty && (all == 0 || self.deserted.len() >= MOST_DESERTED) {
             self.remove_line(line, moment);
         } else if is_empty {
-            self.dismiss(line, moment);
+            // Nobody sends shares on it any more; those that were sent count for their workers.
+            self.deserted.insert(line);
+            let standing = self.lines.get(&line).and_then(Line::standing);
+            self.idle(line, moment);
+            self.retire(line, standing, Duration::ZERO, moment);
+            self.forget_empty(line);
         }
         own
     }
@@ -451,6 +457,7 @@ impl Pool {
         };
         if self.lines.get(&line).is_some_and(is_over) {
             self.lines.remove(&line);
+            self.deserted.remove(&line);
         }
     }
 
@@ -461,17 +468,24 @@ impl Pool {
         };
         let standing = state.standing();
         state.reset(Duration::ZERO, moment.now.at);
-        self.retire(line, standing, moment);
+        self.retire(line, standing, RETIREMENT, moment);
     }
 
     /// Nobody is to work for the pool any more: what stands is kept for the shares of its jobs.
     pub fn dismiss(&mut self, line: LineId, moment: &mut Moment<'_>) {
-        let Some(state) = self.lines.get_mut(&line) else {
-            return;
-        };
-        let standing = state.standing();
-        state.rest();
-        self.retire(line, standing, moment);
+        let standing = self.lines.get(&line).and_then(Line::standing);
+        self.idle(line, moment);
+        self.retire(line, standing, RETIREMENT, moment);
+    }
+
+    /// Wants no connection on a line any more.
+    fn idle(&mut self, line: LineId, moment: &mut Moment<'_>) {
+        if let Some(state) = self.lines.get_mut(&line) {
+            if let Some(conn) = state.conn() {
+                self.dialer.ended(conn, Ended::Again, moment.now.at);
+            }
+            state.rest();
+        }
     }
 
     /// The pool wants a line's connection to be made anew after a pause.
@@ -483,11 +497,17 @@ impl Pool {
         };
         let standing = state.standing();
         state.sent_away(pause, proven, now);
-        self.retire(line, standing, moment);
+        self.retire(line, standing, RETIREMENT, moment);
     }
 
     /// Keeps a replaced connection for the shares of its jobs.
-    fn retire(&mut self, line: LineId, conn: Option<PoolConn>, moment: &mut Moment<'_>) {
+    fn retire(
+        &mut self,
+        line: LineId,
+        conn: Option<PoolConn>,
+        takes_shares: Duration,
+        moment: &mut Moment<'_>,
+    ) {
         let Some(mut connection) = conn.and_then(|conn| self.connections.remove(&conn)) else {
             return;
         };
@@ -497,7 +517,7 @@ impl Pool {
             return;
         }
         self.let_go(&connection, moment);
-        connection.retire(later(moment.now.at, RETIREMENT));
+        connection.retire(later(moment.now.at, takes_shares));
         self.connections.insert(conn, connection);
         let Some(state) = self.lines.get_mut(&line) else {
             return;
@@ -532,9 +552,16 @@ impl Pool {
     /// Forgets a connection that is gone; its shares are to be answered.
     pub fn bury(&mut self, conn: PoolConn, reason: RejectReason) {
         if let Some(mut connection) = self.connections.remove(&conn) {
-            let shares = connection.take_pending().into_iter();
-            self.orphans.extend(shares.map(|share| (share, reason)));
+            self.orphan(&mut connection, reason);
         }
+    }
+
+    fn orphan(&mut self, connection: &mut Connection, reason: RejectReason) {
+        let accepted = connection.take_held();
+        self.orphans.extend(accepted.map(|share| (share, None)));
+        let refused = connection.take_pending().into_iter();
+        let refused = refused.map(|share| (share, Some(reason)));
+        self.orphans.extend(refused);
     }
 
     /// A line's connection failed, or could not be made.
@@ -593,17 +620,21 @@ impl Pool {
     }
 
     /// Sends block candidates that could not be sent before, or were not answered, on connections that can take them.
-    pub fn send_held_blocks(&mut self, moment: &mut Moment<'_>) {
+    /// The lines that some were sent on.
+    pub fn send_held_blocks(&mut self, moment: &mut Moment<'_>) -> Vec<LineId> {
+        let mut lines = Vec::new();
         if !self.blocks.take_stirred() {
-            return;
+            return lines;
         }
         for connection in self.connections.values_mut() {
             let mining = self.lines.get(&connection.line);
             let mining = mining.is_some_and(|line| line.purpose == Purpose::Mining);
             if mining && connection.is_ready() && !connection.is_retired() {
                 connection.submit_held(&mut self.blocks, moment.now.at, moment.out);
+                lines.push(connection.line);
             }
         }
+        lines
     }
 
     /// A new connection where the present one leaves shares unanswered.
@@ -618,15 +649,19 @@ impl Pool {
     pub fn line_deadline(
         &self,
         line: LineId,
-        limits: &PoolConfig,
+        limits: Option<&PoolConfig>,
         now: Instant,
     ) -> Option<Instant> {
         let line = self.lines.get(&line)?;
         let pause = line.next_deadline();
-        let standing = line.standing();
-        let conns = standing.iter().chain(&line.retired);
-        let connections = conns.filter_map(|conn| self.connections.get(conn));
-        let due = connections.filter_map(|it| it.next_deadline(limits, now));
+        let patience = patience(limits);
+        let of = |conn: &PoolConn| self.connections.get(conn);
+        let standing = line.standing().as_ref().and_then(of).zip(limits);
+        let standing = standing.and_then(|(it, limits)| it.next_deadline(limits, now));
+        let retired = line.retired.iter().filter_map(of);
+        let due = retired
+            .filter_map(|it| it.retired_deadline(patience, now))
+            .chain(standing);
         due.chain(pause).min()
     }
 
@@ -734,7 +769,7 @@ impl Pool {
         self.ready == 0 && self.went_down(loss, now)
     }
 
-    /// Notes that a probe got through: whatever was wrong is not any more.
+    /// Notes that a look got through: whatever was wrong is not any more.
     pub fn reached(&mut self, now: Now) {
         if self.health == Health::Down {
             self.set_health(Health::Unknown, now);
@@ -892,6 +927,11 @@ impl<'a> Place<'a> {
             out: moment.out,
         }
     }
+}
+
+/// How long a share may wait for its answer at a pool, also at one that was taken out.
+pub fn patience(limits: Option<&PoolConfig>) -> Duration {
+    limits.map_or(RETIREMENT, |pool| pool.answer)
 }
 
 /// Where a pool is to be dialled.

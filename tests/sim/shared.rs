@@ -81,3 +81,62 @@ fn a_farm_needs_few_connections() {
     let snapshot = world.core.snapshot(world.clock());
     assert_eq!(snapshot.miners.len(), 100);
 }
+
+/// Shares wait on a line when its last member leaves. Nothing brings it back to life.
+#[test]
+fn a_line_that_all_have_left_is_not_dialled_again() {
+    let mute = PoolOptions {
+        answers_shares: false,
+        ..PoolOptions::default()
+    };
+    let mut world = farm(2, 10, [mute, PoolOptions::default()]);
+    world.run(Duration::from_secs(40), |_| ());
+    for index in 0..2 {
+        world.hang_up(index);
+        world.run(Duration::from_secs(1), |_| ());
+    }
+    let mut settings = (**world.core.config()).clone();
+    settings.scheduler.clean_on_switch = true;
+    world.configure(settings);
+    world.run(Duration::from_secs(200), |_| ());
+    assert_eq!(world.standing(PoolSlot::A).count(), 0);
+    assert_eq!(world.standing(PoolSlot::B).count(), 0);
+}
+
+/// Shares that were sent count for their worker when the miner has left, and a pool that is taken out answers those that
+/// it has.
+#[test]
+fn what_is_under_way_is_waited_for() {
+    let mut world = farm(
+        2,
+        1,
+        [0, 1].map(|seed| PoolOptions {
+            seed,
+            ..PoolOptions::default()
+        }),
+    );
+    for slot in PoolSlot::ALL {
+        world.sites[slot].far = Duration::from_secs(2);
+    }
+    world.run(Duration::from_secs(300), |_| ());
+    let mut settings = (**world.core.config()).clone();
+    settings.pools[PoolSlot::B] = None;
+    world.configure(settings);
+    world.run(Duration::from_secs(60), |_| ());
+    assert!(
+        world
+            .rigs
+            .iter()
+            .all(|rig| rig.model.ledger().rejected() == 0)
+    );
+    for index in 0..2 {
+        world.hang_up(index);
+    }
+    world.run(Duration::from_secs(60), |_| ());
+    assert_eq!(world.standing(PoolSlot::A).count(), 0);
+    let totals = world.core.memory().totals;
+    for slot in PoolSlot::ALL {
+        let accepted = world.sites[slot].model.ledger().accepted();
+        assert_eq!(totals.pools[slot].shares.accepted, accepted, "{slot}");
+    }
+}

@@ -111,6 +111,11 @@ impl Miner {
         self.refuse(id, RejectReason::Malformed, None, None, turn);
     }
 
+    /// A pool has begun a new block: what was found for the one before can hardly come again.
+    pub fn age_shares(&mut self, slot: PoolSlot) {
+        self.seen[slot].age();
+    }
+
     /// Answers a share whose pool will not.
     pub(super) fn on_share_lost(
         &mut self,
@@ -198,7 +203,7 @@ impl Miner {
         connection.submit(first, second, share, turn.out);
         pool.answers.sent(self.id, turn.now.at);
         if minded {
-            turn.handed_out(&sent.job, &sent.extranonce, submit.ntime);
+            turn.note_work(&sent.job, &sent.extranonce, submit.ntime);
         }
         self.stats.last_share = Some(turn.now.into());
     }
@@ -252,7 +257,7 @@ impl Miner {
         }
         let connection = turn.pools[sent.conn.slot].connections.get(&sent.conn);
         if connection.is_some_and(|it| it.jobs.minds(sent.serial, submit.ntime)) {
-            turn.handed_out(&sent.job, &sent.extranonce, submit.ntime);
+            turn.note_work(&sent.job, &sent.extranonce, submit.ntime);
         }
         self.reply(id, Reply::True, turn);
         self.stats.last_share = Some(turn.now.into());

@@ -78,7 +78,7 @@ impl Turn<'_> {
     }
 
     /// Notes that a job's work was handed out, or tried, with a time in the header, in a miner's place.
-    pub(in crate::core) fn handed_out(
+    pub(in crate::core) fn note_work(
         &mut self,
         job: &PoolJob,
         place: &MinerExtranonce,

@@ -96,7 +96,7 @@ impl Miner {
         if ntime.saturating_sub(own) > NTIME_ROOM || last.job.padding(&extranonce).is_none() {
             return;
         }
-        turn.handed_out(&last.job, &extranonce, ntime);
+        turn.note_work(&last.job, &extranonce, ntime);
         let network = network_difficulty(last.job.notify.nbits).min(PARKED_DIFFICULTY);
         let parked = Difficulty::new(network).unwrap_or(Difficulty::ONE);
         let told = self.told_difficulty.map_or(parked, |now| now.max(parked));
@@ -132,14 +132,18 @@ impl Miner {
     pub(super) fn has_fresh_work(&self, pool: &Pool, handed_out: &HandedOut, now: Instant) -> bool {
         let connection = self.connection(pool).filter(|it| it.has_work(now));
         connection.is_some_and(|connection| {
-            let before = self.handed_out(connection, handed_out);
+            let before = self.last_handed_out(connection, handed_out);
             before.is_some_and(|before| connection.jobs.fresh_ntime(before, now).is_some())
         })
     }
 
     /// Until which time in the header a connection's newest job was handed out in the miner's place, if at all; `None`
     /// if there is no job that fits.
-    fn handed_out(&self, connection: &Connection, handed_out: &HandedOut) -> Option<Option<u32>> {
+    fn last_handed_out(
+        &self,
+        connection: &Connection,
+        handed_out: &HandedOut,
+    ) -> Option<Option<u32>> {
         let (job, extranonce) = connection.jobs.latest().zip(self.session.extranonce)?;
         job.padding(&extranonce)?;
         Some(handed_out.last_ntime(job, &extranonce))
@@ -171,7 +175,7 @@ impl Miner {
             return;
         };
         let (conn, address) = (connection.conn, connection.address());
-        let before = self.handed_out(connection, turn.handed_out);
+        let before = self.last_handed_out(connection, turn.handed_out);
         let fresh = before.and_then(|before| connection.jobs.fresh(before, turn.now.at));
         let Some(fresh) = fresh else {
             return;
@@ -181,7 +185,7 @@ impl Miner {
         let delay = (before != self.newest[slot]).then_some(fresh.age);
 
         let job = fresh.job;
-        turn.handed_out(&job, &extranonce, fresh.ntime);
+        turn.note_work(&job, &extranonce, fresh.ntime);
         let told = turn.config.downstream_diff[slot]
             .hold(job.difficulty)
             .for_miner();

@@ -48,12 +48,12 @@ pub(in crate::core) fn room(
         let Some(config) = wanted.pools[slot].as_ref() else {
             continue;
         };
-        for site in 0..config.addresses() {
-            let in_use = site == pool.addresses.at();
+        for at in 0..config.addresses() {
+            let in_use = at == pool.addresses.at();
             let facts = if in_use {
                 Some(pool.facts)
             } else {
-                known.get(&config.at(site).address()).copied()
+                known.get(&config.at(at).address()).copied()
             };
             let size = facts.and_then(|facts| facts.e2_size);
             let assumed = (in_use && wanted.pool_in_use(slot).is_some()).then_some(ASSUMED_E2);

@@ -372,9 +372,9 @@ impl Connection {
         self.retired.is_some()
     }
 
-    /// Whether a replaced connection is over. When its time has come it takes no shares any more; then it only waits
+    /// Ends the time of a replaced connection if that has come, and whether it is over. It takes no shares any more; then it only waits
     /// for the answers to those that it was sent, which the pool may have taken.
-    pub fn is_over(&mut self, now: Instant) -> bool {
+    pub fn ends(&mut self, now: Instant) -> bool {
         let over = self.retired.is_some_and(|until| until <= now);
         if over {
             self.jobs.clear();
@@ -559,7 +559,13 @@ impl Connection {
 
     /// A share whose answer was held back long enough: the pool has accepted it.
     pub fn held_answer(&mut self, now: Instant) -> Option<WaitingShare> {
-        let held = self.held.take_if(|held| held.until <= now)?;
+        self.held.as_ref().filter(|held| held.until <= now)?;
+        self.take_held()
+    }
+
+    /// A share whose answer is held back: nothing else can come any more.
+    pub fn take_held(&mut self) -> Option<WaitingShare> {
+        let held = self.held.take()?;
         let share = self.settle(held.request, &Outcome::True)?;
         self.silence.answered(share.sent);
         Some(share)
@@ -592,13 +598,6 @@ impl Connection {
 
     /// When something has to be looked at.
     pub fn next_deadline(&self, limits: &PoolConfig, now: Instant) -> Option<Instant> {
-        if let Some(until) = self.retired {
-            let until = Some(until).filter(|until| *until > now || self.pending.is_empty());
-            return [until, self.answer_deadline(limits)]
-                .into_iter()
-                .flatten()
-                .min();
-        }
         match self.stage {
             Stage::Asking { deadline, .. } => Some(deadline),
             Stage::Ready { .. } => {
@@ -610,7 +609,7 @@ impl Connection {
                 let held = self.held.as_ref().map(|held| held.until);
                 [
                     held,
-                    self.answer_deadline(limits),
+                    self.answer_due(limits.answer),
                     self.stall_deadline(limits),
                     patience.filter(|until| *until > now),
                 ]
@@ -621,10 +620,19 @@ impl Connection {
         }
     }
 
+    /// When a replaced connection has to be looked at. `patience`: how long a share may wait for its answer.
+    pub fn retired_deadline(&self, patience: Duration, now: Instant) -> Option<Instant> {
+        let until = self.retired?;
+        let until = Some(until).filter(|until| *until > now || self.pending.is_empty());
+        let held = self.held.as_ref().map(|held| held.until);
+        let due = [until, held, self.answer_due(patience)];
+        due.into_iter().flatten().min()
+    }
+
     /// Takes the shares that have waited for too long. Their answers may still come.
-    pub fn take_overdue(&mut self, limits: &PoolConfig, now: Instant) -> Vec<WaitingShare> {
+    pub fn take_overdue(&mut self, patience: Duration, now: Instant) -> Vec<WaitingShare> {
         let mut overdue = Vec::new();
-        while self.answer_deadline(limits).is_some_and(|due| due <= now) {
+        while self.answer_due(patience).is_some_and(|due| due <= now) {
             let Some((request, share)) = self.pending.pop_first() else {
                 break;
             };
@@ -660,12 +668,8 @@ impl Connection {
         (self.sent_shares && !self.silence.has_answered()).then_some(self.opened)
     }
 
-    fn answer_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
-        self.answer_due(limits.answer)
-    }
-
     /// When the first of the waiting shares has waited that long.
-    pub fn answer_due(&self, patience: Duration) -> Option<Instant> {
+    fn answer_due(&self, patience: Duration) -> Option<Instant> {
         self.pending
             .values()
             .next()

@@ -1,5 +1,5 @@
 //! Whether a pool is worth working for, judged by what it answers: a pool is up when it answers, not when
-//! it authorizes. Pure bookkeeping; [`core::verdicts`](crate::core) acts on it.
+//! it authorizes. Pure bookkeeping; `core/routing/verdicts.rs` acts on it.
 //!
 //! A pool that answers no shares, or rejects most of them, is set aside: miners work for the other pool if that has
 //! work. Now and then one miner tries it with a few shares, until it is good again.

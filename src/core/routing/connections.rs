@@ -16,6 +16,7 @@ use crate::core::pool::dialer::{Dial, Ended};
 use crate::core::pool::facts::E1s;
 use crate::core::pool::line::{Look, Purpose};
 use crate::core::pool::moment::Moment;
+use crate::core::pool::patience;
 use crate::core::work::extranonce::SMALLEST_E2;
 use crate::core::{Core, Due};
 use crate::stratum::message::{Extranonces, FromPool, Outcome, Reply};
@@ -120,7 +121,14 @@ impl Core {
             Heard::Ready => self.on_ready(conn, line, now, out),
             Heard::Job => {
                 self.tell_job(conn, line, out);
-                self.with_members(slot, line, now, out, |it, turn| it.on_job(slot, turn));
+                let connection = self.pools[slot].connections.get(&conn);
+                let is_clean = connection.is_some_and(|it| it.jobs.are_new());
+                self.with_members(slot, line, now, out, |it, turn| {
+                    if is_clean {
+                        it.age_shares(slot);
+                    }
+                    it.on_job(slot, turn);
+                });
             }
             Heard::JobChanged => {
                 self.with_members(slot, line, now, out, |it, turn| it.on_job(slot, turn));
@@ -172,8 +180,7 @@ impl Core {
         if let Heard::Answered(share, outcome) = heard {
             self.on_answer(conn.slot, share, outcome, now, out);
         }
-        let config = Arc::clone(&self.config);
-        self.tend_retired(conn, config.pools[conn.slot].as_ref(), now, out);
+        self.tend_retired(conn, now, out);
     }
 
     /// A pool connection ended.
@@ -217,32 +224,27 @@ impl Core {
             (None, Purpose::Look(look)) => self.close_look(look, slot, now, out),
         }
         for conn in self.pools[slot].retired_of(line) {
-            self.tend_retired(conn, config.pools[slot].as_ref(), now, out);
+            self.tend_retired(conn, now, out);
         }
         self.note_line(slot, line, now);
     }
 
     /// Does what is due on a replaced connection.
-    fn tend_retired(
-        &mut self,
-        conn: PoolConn,
-        limits: Option<&PoolConfig>,
-        now: Now,
-        out: &mut Vec<Action>,
-    ) {
+    fn tend_retired(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
+        let patience = patience(self.config.pools[conn.slot].as_ref());
         let pool = &mut self.pools[conn.slot];
-        let connection = pool.connections.get_mut(&conn);
-        let overdue = connection
-            .zip(limits)
-            .map(|(it, limits)| it.take_overdue(limits, now.at));
-        for share in overdue.into_iter().flatten() {
-            pool.orphans.push_back((share, RejectReason::NoAnswer));
-        }
+        let Some(connection) = pool.connections.get_mut(&conn) else {
+            return;
+        };
+        let accepted = connection.held_answer(now.at);
+        pool.orphans.extend(accepted.map(|share| (share, None)));
+        let overdue = connection.take_overdue(patience, now.at).into_iter();
+        let refused = overdue.map(|share| (share, Some(RejectReason::NoAnswer)));
+        pool.orphans.extend(refused);
+        let over = connection.ends(now.at);
         self.settle_orphans(now, out);
-        let pool = &mut self.pools[conn.slot];
-        let connection = pool.connections.get_mut(&conn);
-        if limits.is_none() || connection.is_some_and(|it| it.is_over(now.at)) {
-            pool.end_retired(conn, RejectReason::NoAnswer);
+        if over {
+            self.pools[conn.slot].end_retired(conn, RejectReason::NoAnswer);
             let link = LinkId::Pool(conn);
             out.push(Action::Close { link });
         }
@@ -294,7 +296,7 @@ impl Core {
         let Some(connection) = pool.standing_mut(line) else {
             return;
         };
-        let overdue = connection.take_overdue(limits, now.at);
+        let overdue = connection.take_overdue(limits.answer, now.at);
         if overdue.is_empty() {
             return;
         }
@@ -310,7 +312,7 @@ impl Core {
                 answers.unanswered(share.sent, limits.answer, now);
             }
             let orphans = &mut self.pools[slot].orphans;
-            orphans.push_back((share, RejectReason::NoAnswer));
+            orphans.push_back((share, Some(RejectReason::NoAnswer)));
         }
         self.settle_orphans(now, out);
         if dead.is_some_and(|dead| dead || !self.pools[slot].answers.is_mute()) {
@@ -397,7 +399,10 @@ impl Core {
         for slot in PoolSlot::ALL {
             // One by one: a miner that is leaving stays until its last one is answered.
             while let Some((share, reason)) = self.pools[slot].orphans.pop_front() {
-                self.lose_share(slot, share, reason, now, out);
+                match reason {
+                    Some(reason) => self.lose_share(slot, share, reason, now, out),
+                    None => self.on_answer(slot, share, Outcome::True, now, out),
+                }
             }
         }
     }
@@ -452,8 +457,12 @@ impl Core {
             return;
         }
         let e1 = Some(extranonces.e1);
+        let mines = |line: &LineId| {
+            let line = pool.lines.get(line);
+            line.is_some_and(|line| line.purpose == Purpose::Mining)
+        };
         let mut others = pool.connections.values();
-        if others.any(|it| it.conn != conn && it.works_with(e1)) {
+        if others.any(|it| it.conn != conn && it.works_with(e1) && mines(&it.line)) {
             pool.facts.e1s = E1s::Repeat;
         }
     }
@@ -641,11 +650,7 @@ impl Core {
         if state.purpose == Purpose::Mining && state.may_attempt() {
             pool.dialer.call();
         }
-        let due = match self.config.pools[slot].as_ref() {
-            Some(limits) => pool.line_deadline(line, limits, now.at),
-            // Whatever was replaced there has nothing to wait for.
-            None => (!pool.retired_of(line).is_empty()).then_some(now.at),
-        };
+        let due = pool.line_deadline(line, self.config.pools[slot].as_ref(), now.at);
         self.agenda.no_later(Due::Line(slot, line), due);
     }
 }

@@ -95,6 +95,10 @@ impl Core {
         };
         self.pools[slot].answers.try_with(miner, now.at);
         self.with_miner(miner, now, out, |it, turn| it.renew_unanswered(slot, turn));
+        let line = self.miners.get(&miner).and_then(|miner| miner.lines[slot]);
+        if let Some(line) = line {
+            self.with_members(slot, line, now, out, |_, _| ());
+        }
     }
 
     /// Tells that a pool was set aside, or is not any more, and brings the miners in line.

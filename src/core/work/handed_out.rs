@@ -120,6 +120,8 @@ impl HandedOut {
     fn last(&self, key: WorkKey, own: u32) -> Option<u32> {
         let of = |places: &Places| places.get(&key.place)?.get(key.template);
         let (now, before) = (of(&self.newer), of(&self.older));
+        // What was only taken over with its place is no newer than it was.
+        let now = now.filter(|now| before != Some(*now));
         let started = self
             .uncertain_before
             .filter(|started| now.is_none() && own <= started.saturating_add(CLOCKS_DIFFER));
@@ -255,6 +257,16 @@ mod tests {
         let again = HandedOut::remembering(serde_json::from_str(&kept).unwrap(), OWN + 100);
         assert_eq!(again.last(key, OWN), Some(OWN + 5));
         assert_eq!(again.last(WorkKey::of(1, 2), OWN), None);
+    }
+
+    #[test]
+    fn after_a_crash_new_work_in_a_place_makes_nothing_else_there_certain() {
+        let mut templates = HandedOut::default();
+        let [known, new] = [WorkKey::of(1, 1), WorkKey::of(1, 2)];
+        templates.note_key(known, OWN + 300, start());
+        let mut again = HandedOut::remembering(templates.kept(false), OWN + 100);
+        again.note_key(new, OWN + 170, start());
+        assert_eq!(again.last(known, OWN), Some(OWN + 300 + RESERVE));
     }
 
     #[test]

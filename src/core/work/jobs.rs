@@ -151,9 +151,9 @@ impl HeldJobs {
         self.jobs.clear();
     }
 
-    /// How many are valid.
-    pub fn len(&self) -> usize {
-        self.jobs.len()
+    /// Whether the newest one has made all others stale.
+    pub fn are_new(&self) -> bool {
+        self.jobs.len() == 1 && self.latest().is_some_and(|job| job.notify.clean)
     }
 
     /// Whether there are none.

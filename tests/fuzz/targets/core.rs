@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use dpmp::config::{self, Config};
 use dpmp::core::memory::Memory;
+use dpmp::core::pool::MOST_DESERTED;
 use dpmp::history::History;
 use dpmp::observe::event;
 use dpmp::observe::metrics::Metrics;
@@ -296,7 +297,8 @@ impl Story {
             assert!(self.world.promises.dialling(slot) <= MOST_DIALS);
         }
         let of_miners = self.of_miners();
-        let most = MOST_OF_ONE * self.world.connected();
+        // Besides those on which answers to miners that left are awaited.
+        let most = MOST_OF_ONE * self.world.connected() + 2 * MOST_DESERTED;
         assert!(of_miners.len() <= most, "{of_miners:?} for {most}");
         self.history.look(&snapshot, now);
         let moment = Moment {
