@@ -23,7 +23,7 @@ use crate::core::fact::{Fact, ShareResult, TurnedAway};
 use crate::core::miner::session::{Authorization, Session};
 use crate::core::miner::turn::Turn;
 use crate::core::outage::Health;
-use crate::core::pool::connection::{Connection, WaitingShare};
+use crate::core::pool::connection::Connection;
 use crate::core::pool::groups::GroupId;
 use crate::core::pool::verdict::LastAnswers;
 use crate::core::split::schedule::{Rules, Schedule};
@@ -131,7 +131,11 @@ pub(super) enum Life {
     /// It is served.
     Here,
     /// It has to go, as soon as its shares are answered, at the latest then.
-    Leaving(Instant),
+    Leaving {
+        until: Instant,
+        /// What shares without an answer are then told.
+        reason: RejectReason,
+    },
     /// Its connection is closed; only the end is awaited.
     Gone,
 }
@@ -334,7 +338,7 @@ impl Miner {
                 self.answer_authorize(turn);
                 self.follow_schedule(turn);
             }
-            Life::Leaving(deadline) => self.leave(deadline, turn),
+            Life::Leaving { until, reason } => self.leave(until, reason, turn),
             Life::Gone => (),
         }
     }
@@ -343,7 +347,7 @@ impl Miner {
     pub fn next_deadline(&self, config: &Config, rules: &Rules) -> Option<Instant> {
         match self.life {
             Life::Gone => None,
-            Life::Leaving(deadline) => Some(deadline),
+            Life::Leaving { until, .. } => Some(until),
             Life::Here => [
                 self.authorize_deadline(config),
                 self.no_work_deadline(config),
@@ -359,7 +363,16 @@ impl Miner {
     /// Sends the miner away, once its shares are answered and what it is owed has been written.
     pub fn turn_away(&mut self, reason: TurnedAway, turn: &mut Turn<'_>) {
         if self.life == Life::Here {
-            self.life = Life::Leaving(later(turn.now.at, LEAVE));
+            let until = later(turn.now.at, LEAVE);
+            let told = if matches!(reason, TurnedAway::Stopping) {
+                RejectReason::Stopping
+            } else {
+                RejectReason::PoolLost
+            };
+            self.life = Life::Leaving {
+                until,
+                reason: told,
+            };
             turn.report(Fact::MinerTurnedAway {
                 miner: self.id,
                 peer: self.peer,
@@ -369,24 +382,17 @@ impl Miner {
     }
 
     /// Closes the connection of a miner that has to go, when nothing is left to wait for.
-    fn leave(&mut self, deadline: Instant, turn: &mut Turn<'_>) {
+    fn leave(&mut self, deadline: Instant, reason: RejectReason, turn: &mut Turn<'_>) {
         // Shares on a connection that was just lost are about to be answered.
-        let is_mine = |share: &WaitingShare| {
-            let asker = share.asker.as_ref();
-            asker.is_some_and(|asker| asker.miner == self.id)
-        };
-        let orphans = PoolSlot::ALL.map(|slot| turn.pools[slot].orphans.iter());
-        if orphans
-            .into_iter()
-            .flatten()
-            .any(|(share, _)| is_mine(share))
-        {
+        let mut orphans = turn.pools.iter().flat_map(|(_, pool)| &pool.orphans);
+        if orphans.any(|(share, _)| share.is_of(self.id)) {
             return;
         }
+        drop(orphans);
         if self.waiting_shares(turn) > 0 && turn.now.at < deadline {
             return;
         }
-        self.give_shares_up(turn);
+        self.give_shares_up(reason, turn);
         self.refuse_postponed_shares(turn);
         self.life = Life::Gone;
         self.leave_pools(turn);

@@ -66,19 +66,26 @@ pub fn open_link(name: &str, socket: &Arc<Socket>) -> io::Result<Link> {
     Ok(Link::new(Arc::clone(socket)))
 }
 
+/// How many lines of a miner that was cut off because it did not read are heard at the most.
+const MOST_LATE: u32 = 1000;
+
 /// Reads a connection to its end; `take` gets each line and says whether to go on. Returns why it ended.
 pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) -> CloseReason {
     let socket = reading.socket;
     let mut lines = LineReader::new(socket.reader(), reading.longest_line);
     let mut pace = Pace::new(reading.lines_per_second);
+    let mut left = MOST_LATE;
     loop {
         if reading.side == Side::Downstream {
-            // A miner that does not read is not heard either: so it cannot pile up answers.
-            socket.wait_until_written();
+            // A miner that does not read is not heard for ever either: so it cannot pile up answers.
+            socket.wait_for_room();
         }
         // What comes after we have ended the connection is read on, though nobody wants to hear it:
-        // left unread it would make the system throw away what was written last.
-        let ended = socket.has_ended();
+        // left unread it would make the system throw away what was written last. Only shares of a miner that did not
+        // read count all the same: they came before.
+        let late = reading.side == Side::Downstream && socket.is_unread() && left > 0;
+        left -= u32::from(late);
+        let ended = socket.has_ended() && !late;
         // An empty line keeps the connection alive, and says nothing.
         match lines.next_line(|line| ended || line.is_empty() || take(line)) {
             Ok(Some(true)) if ended => (),

@@ -28,7 +28,7 @@ use crate::shell::socket::OutboxFull;
 use crate::shell::standstill::Standstill;
 use crate::stratum::codec::Encode;
 use crate::system::clock::{clock, now};
-use crate::units::{LinkId, Now, PoolConn};
+use crate::units::{LinkId, MinerId, Now, PoolConn};
 
 /// How often the state is published for readers outside, also if nothing happened: rates and times change with time.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -215,7 +215,11 @@ impl Scheduler {
                 ..
             } => Event::MinerMalformed { miner, error },
             Input::MinerClosed { miner, reason } => {
-                self.close(LinkId::Miner(miner), now);
+                let link = LinkId::Miner(miner);
+                if reason == CloseReason::NotReading && self.links.contains_key(&link) {
+                    self.tell_unread(miner, now);
+                }
+                self.close(link, now);
                 Event::MinerClosed { miner, reason }
             }
             Input::PoolOpened { conn, link } => {
@@ -358,7 +362,13 @@ impl Scheduler {
     /// Ends the connection of a peer that does not read.
     fn cut_off(&mut self, link: LinkId, now: Now) {
         self.abort(link, CloseReason::NotReading);
-        let LinkId::Miner(miner) = link else { return };
+        if let LinkId::Miner(miner) = link {
+            self.tell_unread(miner, now);
+        }
+    }
+
+    /// Tells that a miner was cut off because it does not read.
+    fn tell_unread(&mut self, miner: MinerId, now: Now) {
         if let Some(peer) = self.core.peer(miner) {
             let limit = Limit::OutboxFull;
             self.tell(

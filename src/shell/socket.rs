@@ -21,6 +21,10 @@ use crate::shell::tls;
 /// the system's socket buffer holds comes on top.
 pub(super) const OUTBOX: usize = 256 * 1024;
 
+/// While more than this waits for a miner, in bytes, nothing more of it is read, so that it cannot pile up answers. The
+/// shares of one that is slow to read are heard until then.
+pub(super) const HEARD: usize = OUTBOX / 2;
+
 /// The system's buffer for what we send on a connection, in bytes. (Linux takes twice that, and on its own would let the
 /// buffer grow to megabytes for a peer that never reads.)
 const SEND_BUFFER: usize = 64 * 1024;
@@ -194,6 +198,11 @@ impl Socket {
         let mut outbox = self.outbox.lock();
         outbox.bytes.drain(..bytes);
         if !outbox.bytes.is_empty() {
+            let has_room = outbox.bytes.len() <= HEARD;
+            drop(outbox);
+            if has_room {
+                self.changed.notify_all();
+            }
             return false;
         }
         // The memory is given back: few connections ever need it again.
@@ -207,10 +216,15 @@ impl Socket {
         true
     }
 
-    /// Waits until nothing waits to be written, or the connection is over.
-    pub fn wait_until_written(&self) {
+    /// Waits until there is room for answers in the outbox, or the connection is over.
+    pub fn wait_for_room(&self) {
+        self.wait_until_left(HEARD);
+    }
+
+    /// Waits until no more than so many bytes wait to be written, or the connection is over.
+    pub(super) fn wait_until_left(&self, most: usize) {
         let mut outbox = self.outbox.lock();
-        while !outbox.bytes.is_empty() && !self.has_ended() {
+        while outbox.bytes.len() > most && !self.has_ended() {
             self.changed.wait(&mut outbox);
         }
     }
@@ -273,6 +287,11 @@ impl Socket {
     /// Whether the connection is over, or about to be.
     pub fn has_ended(&self) -> bool {
         self.ended.get().is_some()
+    }
+
+    /// Whether it was ended because the peer does not read. What the peer has sent is worth hearing all the same.
+    pub fn is_unread(&self) -> bool {
+        self.ended.get() == Some(&CloseReason::NotReading)
     }
 
     /// Why the connection ended: what was noted, or else `otherwise`.

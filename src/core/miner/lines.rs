@@ -167,7 +167,7 @@ impl Miner {
     }
 
     /// Answers its shares that no pool has answered; their time is over.
-    pub(super) fn give_shares_up(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn give_shares_up(&mut self, reason: RejectReason, turn: &mut Turn<'_>) {
         for (slot, line) in self.all_lines() {
             let pool = &mut turn.pools[slot];
             let mut shares = Vec::new();
@@ -177,7 +177,7 @@ impl Miner {
                 }
             }
             for share in shares {
-                self.on_share_lost(slot, share, RejectReason::Stopping, turn);
+                self.on_share_lost(slot, share, reason, turn);
             }
         }
     }

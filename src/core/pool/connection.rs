@@ -204,7 +204,7 @@ pub struct WaitingShare {
 
 impl WaitingShare {
     /// Whether a miner waits for its answer.
-    fn is_of(&self, miner: MinerId) -> bool {
+    pub fn is_of(&self, miner: MinerId) -> bool {
         self.asker.as_ref().is_some_and(|it| it.miner == miner)
     }
 }

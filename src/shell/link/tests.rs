@@ -11,7 +11,7 @@ use socket2::SockRef;
 use super::*;
 use crate::observe::metrics::{Metrics, Side};
 use crate::shell::connection::{Reading, open_link, read_lines};
-use crate::shell::socket::{OUTBOX, PIECE};
+use crate::shell::socket::{HEARD, OUTBOX, PIECE};
 use crate::shell::tls;
 use crate::system::clock::clock;
 use crate::system::net::tests::loopback;
@@ -55,8 +55,12 @@ fn waits(socket: &Socket) -> usize {
 }
 
 /// Sends numbered lines until more waits than is written at once; the number of the next line.
-fn pile_up(socket: &Socket, link: &Link, flush: &Flush, mut next: usize) -> usize {
-    while waits(socket) <= PIECE {
+fn pile_up(socket: &Socket, link: &Link, flush: &Flush, next: usize) -> usize {
+    pile_up_to(PIECE, socket, link, flush, next)
+}
+
+fn pile_up_to(least: usize, socket: &Socket, link: &Link, flush: &Flush, mut next: usize) -> usize {
+    while waits(socket) <= least {
         assert!(!socket.has_ended());
         link.send(format!("{}\n", line(next)).as_bytes(), flush)
             .unwrap();
@@ -93,7 +97,7 @@ fn pass_on_and_back(socket: &Socket, link: Link, peer: impl Read + Send + 'stati
             next += 1;
             permit.send(next).unwrap();
             if waits(socket) > OUTBOX / 2 {
-                socket.wait_until_written();
+                socket.wait_until_left(0);
             }
         }
     }
@@ -154,7 +158,7 @@ fn peers_that_do_not_read_cost_nobody_else_anything() {
     let checking = spawn("peer", PARSER_STACK, move || check(peer, &may_read));
     for _ in 0..10 {
         permit.send(next).unwrap();
-        socket.wait_until_written();
+        socket.wait_until_left(0);
         next = pile_up(&socket, &link, &flush, next);
     }
     permit.send(next).unwrap();
@@ -179,7 +183,7 @@ fn a_peer_that_takes_nothing_is_cut_off_and_its_reader_hears_of_it() {
     let flush = Flush::start(Duration::from_millis(100)).unwrap();
     let (socket, link, _peer) = plain();
     pile_up(&socket, &link, &flush, 0);
-    socket.wait_until_written();
+    socket.wait_until_left(0);
     assert_eq!(socket.reason(CloseReason::ByUs), CloseReason::NotReading);
     assert_eq!(
         (&socket.stream).read(&mut [0]).unwrap(),
@@ -200,7 +204,7 @@ fn a_message_of_any_length_is_taken_when_nothing_waits() {
     assert_eq!(link.send(&long, &flush), Ok(()));
     assert_eq!(link.send(b"more\n", &flush), Err(OutboxFull));
     peer.read_exact(&mut vec![0; long.len()]).unwrap();
-    socket.wait_until_written();
+    socket.wait_until_left(0);
     assert_eq!(
         socket.outbox.lock().bytes.capacity(),
         0,
@@ -263,7 +267,7 @@ fn an_abort_leaves_out_what_waits() {
 fn a_miner_that_does_not_read_is_not_heard() {
     let flush = Flush::start(LONG).unwrap();
     let (socket, link, mut peer) = plain();
-    let sent = pile_up(&socket, &link, &flush, 0);
+    let sent = pile_up_to(HEARD, &socket, &link, &flush, 0);
     peer.write_all(b"a line\n").unwrap();
     let (tell, heard) = sync_channel(1);
     let (of_reader, metrics) = (Arc::clone(&socket), Metrics::new().unwrap());
@@ -282,5 +286,29 @@ fn a_miner_that_does_not_read_is_not_heard() {
     assert_eq!(heard.recv().unwrap(), 0, "it has begun");
     let mut lines = BufReader::new(peer).lines();
     (0..sent).for_each(|number| assert_eq!(lines.next().unwrap().unwrap(), line(number)));
-    assert_eq!(heard.recv_timeout(LONG).unwrap(), 0);
+    assert!(heard.recv_timeout(LONG).unwrap() <= HEARD);
+}
+
+#[test]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn what_a_miner_said_before_it_was_cut_off_is_heard() {
+    let flush = Flush::start(Duration::from_millis(100)).unwrap();
+    let (socket, link, mut peer) = plain();
+    pile_up_to(HEARD, &socket, &link, &flush, 0);
+    peer.write_all(b"a share\nanother\n").unwrap();
+    let metrics = Metrics::new().unwrap();
+    let reading = Reading {
+        socket: &socket,
+        longest_line: 100,
+        lines_per_second: 0,
+        metrics: &metrics,
+        side: Side::Downstream,
+    };
+    let mut heard = Vec::new();
+    let reason = read_lines(&reading, |line| {
+        heard.push(String::from_utf8_lossy(line).into_owned());
+        true
+    });
+    assert_eq!(reason, CloseReason::NotReading);
+    assert_eq!(heard, ["a share", "another"]);
 }
