@@ -60,8 +60,8 @@ impl Miner {
 
     /// Whether the pool has refused the miner's worker and not accepted it since.
     pub fn is_refused(&self, pool: &Pool) -> bool {
-        let ready = self.connection(pool).is_some_and(Connection::is_ready);
-        matches!(self.trials[pool.slot()], Trial::Refused(_)) && !ready
+        matches!(self.trials[pool.slot()], Trial::Refused(_))
+            && !self.connection(pool).is_some_and(Connection::is_ready)
     }
 
     /// How many shares a second it would find at a pool, by what it found lately.
