@@ -32,9 +32,9 @@ use crate::core::event::{Event, Stop};
 use crate::core::fact::{Fact, TurnedAway};
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
+use crate::core::miner::context::Context;
 use crate::core::miner::departed::Departed;
 use crate::core::miner::fallback::Fallback;
-use crate::core::miner::turn::Turn;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
@@ -166,13 +166,13 @@ impl Core {
         match event {
             Event::MinerOpened { miner, peer } => self.on_miner_opened(miner, peer, now, out),
             Event::MinerSent { miner, message } => {
-                self.with_miner(miner, now, out, |it, turn| it.on_message(message, turn));
+                self.with_miner(miner, now, out, |it, cx| it.on_message(message, cx));
             }
             Event::MinerMalformed { miner, error } => {
-                self.with_miner(miner, now, out, |it, turn| it.on_malformed(&error, turn));
+                self.with_miner(miner, now, out, |it, cx| it.on_malformed(&error, cx));
             }
             Event::MinerClosed { miner, reason } => {
-                self.with_miner(miner, now, out, |it, turn| it.on_closed(&reason, turn));
+                self.with_miner(miner, now, out, |it, cx| it.on_closed(&reason, cx));
                 self.let_go(miner, now);
                 self.agenda.set(Due::Miner(miner), None);
                 self.look_for_lost_pools(now, out);
@@ -211,8 +211,8 @@ impl Core {
             .copied()
         {
             self.parting.pop();
-            self.with_miner(id, now, out, |it, turn| {
-                it.turn_away(TurnedAway::Stopping, turn)
+            self.with_miner(id, now, out, |it, cx| {
+                it.turn_away(TurnedAway::Stopping, cx)
             });
         }
         if matches!(self.stopping, Some(Stopping::Until(deadline)) if deadline <= now.at) {
@@ -292,10 +292,10 @@ impl Core {
             let hangs_up = gone && self.fallback.hangs_up(peer.ip(), now.at);
             hangs_up.then_some(TurnedAway::NoWork)
         };
-        self.with_miner(id, now, out, |miner, turn| {
+        self.with_miner(id, now, out, |miner, cx| {
             if let Some(reason) = refusal {
-                miner.turn_away(reason, turn);
-                turn.seek_pools();
+                miner.turn_away(reason, cx);
+                cx.seek_pools();
             }
         });
     }
@@ -328,13 +328,13 @@ impl Core {
         id: MinerId,
         now: Now,
         out: &mut Vec<Action>,
-        act: impl FnOnce(&mut Miner, &mut Turn<'_>),
+        act: impl FnOnce(&mut Miner, &mut Context<'_>),
     ) {
         let rules = self.rules();
         let Some(miner) = self.miners.get_mut(&id) else {
             return;
         };
-        let mut turn = Turn {
+        let mut cx = Context {
             now,
             config: &self.config,
             rules,
@@ -351,10 +351,10 @@ impl Core {
             needs_all_room: false,
         };
         let before = miner.lines;
-        act(miner, &mut turn);
-        miner.settle(&mut turn);
-        let rules = turn.rules;
-        let (seeks_pools, needs_all_room) = (turn.seeks_pools, turn.needs_all_room);
+        act(miner, &mut cx);
+        miner.settle(&mut cx);
+        let rules = cx.rules;
+        let (seeks_pools, needs_all_room) = (cx.seeks_pools, cx.needs_all_room);
         let due = miner.next_deadline(&self.config, &rules);
         let (lines, after) = (miner.all_lines(), miner.lines);
         self.agenda.no_later(Due::Miner(id), due);

@@ -1,6 +1,7 @@
 //! One miner's life, from its connection to its end: the handshake on its side, and what ends it. Its lines to the
 //! pools, its work and its shares are in the files beside this one.
 
+pub mod context;
 pub mod departed;
 pub mod fallback;
 mod follow;
@@ -8,7 +9,6 @@ mod lines;
 mod place;
 pub mod session;
 mod shares;
-pub mod turn;
 pub mod view;
 mod work;
 
@@ -20,8 +20,8 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Fact, ShareResult, TurnedAway};
+use crate::core::miner::context::Context;
 use crate::core::miner::session::{Authorization, Session};
-use crate::core::miner::turn::Turn;
 use crate::core::outage::Health;
 use crate::core::pool::connection::Connection;
 use crate::core::pool::groups::GroupId;
@@ -208,17 +208,17 @@ impl Miner {
     }
 
     /// Takes in a line of the miner.
-    pub fn on_message(&mut self, message: FromMiner, turn: &mut Turn<'_>) {
+    pub fn on_message(&mut self, message: FromMiner, cx: &mut Context<'_>) {
         if self.life == Life::Gone {
             return;
         }
         match message {
             FromMiner::Request { id, call } => {
-                if self.must_wait(&call, turn) {
-                    turn.seek_pools();
-                    self.postpone(id, call, turn);
+                if self.must_wait(&call, cx) {
+                    cx.seek_pools();
+                    self.postpone(id, call, cx);
                 } else {
-                    self.on_call(id, call, turn);
+                    self.on_call(id, call, cx);
                 }
             }
             FromMiner::NoAnswer => (),
@@ -227,14 +227,14 @@ impl Miner {
 
     /// The answers to subscribe and configure follow from what is known of the pools. What comes
     /// behind one that waits is answered behind it; but a share of a miner that has work never waits.
-    fn must_wait(&self, call: &MinerCall, turn: &Turn<'_>) -> bool {
+    fn must_wait(&self, call: &MinerCall, cx: &Context<'_>) -> bool {
         match call {
             MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. } => {
                 self.session.has_postponed() && self.session.extranonce.is_none()
             }
-            MinerCall::Configure(_) => self.session.has_postponed() || !turn.pools_known(),
+            MinerCall::Configure(_) => self.session.has_postponed() || !cx.pools_known(),
             MinerCall::Subscribe { .. } if self.session.extranonce.is_none() => {
-                self.session.has_postponed() || !turn.pools_known()
+                self.session.has_postponed() || !cx.pools_known()
             }
             MinerCall::Subscribe { .. }
             | MinerCall::Authorize { .. }
@@ -247,9 +247,9 @@ impl Miner {
     }
 
     /// Goes through what waited for the pools to be known.
-    pub fn on_pools_known(&mut self, turn: &mut Turn<'_>) {
+    pub fn on_pools_known(&mut self, cx: &mut Context<'_>) {
         while let Some((id, call)) = self.session.next_postponed() {
-            self.on_call(id, call, turn);
+            self.on_call(id, call, cx);
         }
     }
 
@@ -259,37 +259,37 @@ impl Miner {
     }
 
     /// Takes in a line that is no message.
-    pub fn on_malformed(&mut self, error: &DecodeError, turn: &mut Turn<'_>) {
+    pub fn on_malformed(&mut self, error: &DecodeError, cx: &mut Context<'_>) {
         if self.life == Life::Gone {
             return;
         }
         let problem = error.to_string();
         if error.is_fatal() {
-            self.turn_away(TurnedAway::OtherProtocol(problem), turn);
+            self.turn_away(TurnedAway::OtherProtocol(problem), cx);
             return;
         }
-        turn.report(Fact::MinerMessageBad {
+        cx.report(Fact::MinerMessageBad {
             miner: self.id,
             problem,
         });
-        if self.useless.take(USELESS, turn.now.at) {
+        if self.useless.take(USELESS, cx.now.at) {
             self.reply(
                 RequestId::null(),
                 Reply::Rejected(RejectReason::Malformed.into()),
-                turn,
+                cx,
             );
         } else {
-            self.turn_away(TurnedAway::TooMuchRubbish, turn);
+            self.turn_away(TurnedAway::TooMuchRubbish, cx);
         }
     }
 
     /// The connection is gone: lets go of everything.
-    pub fn on_closed(&mut self, reason: &CloseReason, turn: &mut Turn<'_>) {
+    pub fn on_closed(&mut self, reason: &CloseReason, cx: &mut Context<'_>) {
         self.life = Life::Gone;
-        self.account(turn.now.at, &turn.rules, turn.totals);
-        self.schedule.set_turn(None, turn.now.at);
-        let unanswered = self.leave_pools(turn);
-        turn.report(Fact::MinerDisconnected {
+        self.account(cx.now.at, &cx.rules, cx.totals);
+        self.schedule.set_turn(None, cx.now.at);
+        let unanswered = self.leave_pools(cx);
+        cx.report(Fact::MinerDisconnected {
             miner: self.id,
             peer: self.peer,
             worker: self
@@ -297,7 +297,7 @@ impl Miner {
                 .has_user()
                 .then(|| self.session.worker().to_owned()),
             reason: reason.clone(),
-            connected: turn.now.at.saturating_duration_since(self.opened.at),
+            connected: cx.now.at.saturating_duration_since(self.opened.at),
             accepted: self.stats.all.accepted,
             rejected: self.stats.all.rejected.values().sum(),
             unanswered,
@@ -305,40 +305,40 @@ impl Miner {
     }
 
     /// Does what is due.
-    pub fn on_deadline(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now.at;
+    pub fn on_deadline(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now.at;
         if self.life != Life::Here {
             return;
         }
         if self
-            .authorize_deadline(turn.config)
+            .authorize_deadline(cx.config)
             .is_some_and(|due| due <= now)
         {
-            let waits = self.waits_for_pools() && turn.pools_gone();
+            let waits = self.waits_for_pools() && cx.pools_gone();
             let reason = if waits {
                 TurnedAway::NoWork
             } else {
                 TurnedAway::NotAuthorized
             };
-            self.turn_away(reason, turn);
+            self.turn_away(reason, cx);
         } else if self
-            .no_work_deadline(turn.config)
+            .no_work_deadline(cx.config)
             .is_some_and(|due| due <= now)
         {
-            self.turn_away(TurnedAway::NoWork, turn);
+            self.turn_away(TurnedAway::NoWork, cx);
         }
     }
 
     /// Brings everything in line after any change: the connections, the answer to authorize, the
     /// pool that the miner works for.
-    pub fn settle(&mut self, turn: &mut Turn<'_>) {
-        self.join_pools(turn);
+    pub fn settle(&mut self, cx: &mut Context<'_>) {
+        self.join_pools(cx);
         match self.life {
             Life::Here => {
-                self.answer_authorize(turn);
-                self.follow_schedule(turn);
+                self.answer_authorize(cx);
+                self.follow_schedule(cx);
             }
-            Life::Leaving { until, reason } => self.leave(until, reason, turn),
+            Life::Leaving { until, reason } => self.leave(until, reason, cx),
             Life::Gone => (),
         }
     }
@@ -361,9 +361,9 @@ impl Miner {
     }
 
     /// Sends the miner away, once its shares are answered and what it is owed has been written.
-    pub fn turn_away(&mut self, reason: TurnedAway, turn: &mut Turn<'_>) {
+    pub fn turn_away(&mut self, reason: TurnedAway, cx: &mut Context<'_>) {
         if self.life == Life::Here {
-            let until = later(turn.now.at, LEAVE);
+            let until = later(cx.now.at, LEAVE);
             let told = if matches!(reason, TurnedAway::Stopping) {
                 RejectReason::Stopping
             } else {
@@ -373,7 +373,7 @@ impl Miner {
                 until,
                 reason: told,
             };
-            turn.report(Fact::MinerTurnedAway {
+            cx.report(Fact::MinerTurnedAway {
                 miner: self.id,
                 peer: self.peer,
                 reason,
@@ -382,30 +382,30 @@ impl Miner {
     }
 
     /// Closes the connection of a miner that has to go, when nothing is left to wait for.
-    fn leave(&mut self, deadline: Instant, reason: RejectReason, turn: &mut Turn<'_>) {
+    fn leave(&mut self, deadline: Instant, reason: RejectReason, cx: &mut Context<'_>) {
         // Shares on a connection that was just lost are about to be answered.
-        let mut orphans = turn.pools.iter().flat_map(|(_, pool)| &pool.orphans);
+        let mut orphans = cx.pools.iter().flat_map(|(_, pool)| &pool.orphans);
         if orphans.any(|(share, _)| share.is_of(self.id)) {
             return;
         }
         drop(orphans);
-        if self.waiting_shares(turn) > 0 && turn.now.at < deadline {
+        if self.waiting_shares(cx) > 0 && cx.now.at < deadline {
             return;
         }
-        self.give_shares_up(reason, turn);
-        self.refuse_postponed_shares(turn);
+        self.give_shares_up(reason, cx);
+        self.refuse_postponed_shares(cx);
         self.life = Life::Gone;
-        self.leave_pools(turn);
-        turn.out.push(Action::Close {
+        self.leave_pools(cx);
+        cx.out.push(Action::Close {
             link: LinkId::Miner(self.id),
         });
     }
 
     /// Shares that came before the answer to subscribe waited for it in vain.
-    fn refuse_postponed_shares(&mut self, turn: &mut Turn<'_>) {
+    fn refuse_postponed_shares(&mut self, cx: &mut Context<'_>) {
         while let Some((id, call)) = self.session.next_postponed() {
             if let MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. } = call {
-                self.on_call(id, call, turn);
+                self.on_call(id, call, cx);
             }
         }
     }
@@ -430,56 +430,52 @@ impl Miner {
         self.silence_deadline().is_some_and(|due| due <= now)
     }
 
-    fn postpone(&mut self, id: RequestId, call: MinerCall, turn: &mut Turn<'_>) {
+    fn postpone(&mut self, id: RequestId, call: MinerCall, cx: &mut Context<'_>) {
         let refused = id.clone();
         if !self.session.postpone(id, call) {
-            self.reply(refused, Reply::Rejected(RejectReason::TooMany.into()), turn);
+            self.reply(refused, Reply::Rejected(RejectReason::TooMany.into()), cx);
         }
     }
 
-    fn on_call(&mut self, id: RequestId, call: MinerCall, turn: &mut Turn<'_>) {
+    fn on_call(&mut self, id: RequestId, call: MinerCall, cx: &mut Context<'_>) {
         match call {
-            MinerCall::Submit(submit) => self.on_submit(id, &submit, turn),
-            MinerCall::UnreadableSubmit { problem } => self.on_unreadable_submit(id, problem, turn),
-            MinerCall::Configure(asked) => self.on_configure(id, asked, turn),
-            MinerCall::Subscribe { user_agent } => self.on_subscribe(id, user_agent, turn),
-            MinerCall::Authorize { user, password } => self.on_authorize(id, user, password, turn),
+            MinerCall::Submit(submit) => self.on_submit(id, &submit, cx),
+            MinerCall::UnreadableSubmit { problem } => self.on_unreadable_submit(id, problem, cx),
+            MinerCall::Configure(asked) => self.on_configure(id, asked, cx),
+            MinerCall::Subscribe { user_agent } => self.on_subscribe(id, user_agent, cx),
+            MinerCall::Authorize { user, password } => self.on_authorize(id, user, password, cx),
             MinerCall::SubscribeExtranonce => {
                 self.session.takes_extranonce = true;
-                self.reply(id, Reply::True, turn);
+                self.reply(id, Reply::True, cx);
             }
-            MinerCall::SuggestDifficulty(difficulty) => self.on_suggest(id, difficulty, turn),
-            MinerCall::Ping => self.reply(id, Reply::Pong, turn),
+            MinerCall::SuggestDifficulty(difficulty) => self.on_suggest(id, difficulty, cx),
+            MinerCall::Ping => self.reply(id, Reply::Pong, cx),
             MinerCall::Invalid { method, problem } => {
                 let problem = format!("{method}: {problem}");
                 let message = format!("{}: {problem}", RejectReason::Malformed.message()).into();
-                turn.report(Fact::MinerMessageBad {
+                cx.report(Fact::MinerMessageBad {
                     miner: self.id,
                     problem,
                 });
                 let code = RejectReason::Malformed.code();
-                self.reply(id, Reply::Rejected(Reject { code, message }), turn);
+                self.reply(id, Reply::Rejected(Reject { code, message }), cx);
             }
             MinerCall::Unknown { method } => {
                 let problem = format!("unknown method {method:?}");
-                turn.report(Fact::MinerMessageBad {
+                cx.report(Fact::MinerMessageBad {
                     miner: self.id,
                     problem,
                 });
-                self.reply(
-                    id,
-                    Reply::Rejected(RejectReason::UnknownMethod.into()),
-                    turn,
-                );
+                self.reply(id, Reply::Rejected(RejectReason::UnknownMethod.into()), cx);
             }
         }
     }
 
-    fn on_configure(&mut self, id: RequestId, asked: Configure, turn: &mut Turn<'_>) {
+    fn on_configure(&mut self, id: RequestId, asked: Configure, cx: &mut Context<'_>) {
         let mut granted = VersionMask::NONE;
         let may_roll = asked.version_rolling.is_some();
         if let Some(wanted) = asked.version_rolling {
-            granted = self.offered_mask(wanted, turn);
+            granted = self.offered_mask(wanted, cx);
             self.session.was_configured = true;
             // What a pool grants may change later; what the miner can roll does not.
             self.session.rolling = (!wanted.is_none()).then_some(wanted);
@@ -493,24 +489,24 @@ impl Miner {
                 asked,
                 mask: granted,
             },
-            turn,
+            cx,
         );
         if self.session.rolling.is_some() {
-            self.renew_without_rolling(turn);
+            self.renew_without_rolling(cx);
         }
         if let (true, Some(slot)) = (may_roll, self.schedule.on()) {
             // It may roll at once: it needs a job that lets it, or says how far.
-            self.send_work(slot, turn);
+            self.send_work(slot, cx);
         }
     }
 
     /// What the miner is told at first: the bits that both pools allow, so that also one that takes
     /// no notice of a later mask is good for both; or those of one pool if they have none in
     /// common, since some software never connects when it is told a mask of zero (compat Q64).
-    fn offered_mask(&self, wanted: VersionMask, turn: &Turn<'_>) -> VersionMask {
+    fn offered_mask(&self, wanted: VersionMask, cx: &Context<'_>) -> VersionMask {
         let masks = PoolSlot::ALL.into_iter().filter_map(|slot| {
-            turn.config.pool_in_use(slot)?;
-            Some(turn.pools[slot].facts.mask.intersect(wanted))
+            cx.config.pool_in_use(slot)?;
+            Some(cx.pools[slot].facts.mask.intersect(wanted))
         });
         let common = masks
             .clone()
@@ -525,48 +521,54 @@ impl Miner {
         }
     }
 
-    fn on_subscribe(&mut self, id: RequestId, user_agent: Option<String>, turn: &mut Turn<'_>) {
+    fn on_subscribe(&mut self, id: RequestId, user_agent: Option<String>, cx: &mut Context<'_>) {
         self.session.user_agent = user_agent.or(self.session.user_agent.take());
         self.follow.subscribed(self.session.user_agent.as_deref());
         let extranonce = match self.session.extranonce {
             Some(extranonce) => extranonce,
-            None => self.new_extranonce(turn),
+            None => self.new_extranonce(cx),
         };
         self.session.extranonce = Some(extranonce);
-        self.reply(id, Reply::Subscribed(extranonce), turn);
+        self.reply(id, Reply::Subscribed(extranonce), cx);
         if let Some(slot) = self.schedule.on() {
             // A second subscribe: the miner may have forgotten everything.
             self.told_difficulty = None;
-            self.send_work(slot, turn);
+            self.send_work(slot, cx);
         }
     }
 
-    fn on_authorize(&mut self, id: RequestId, user: String, password: String, turn: &mut Turn<'_>) {
+    fn on_authorize(
+        &mut self,
+        id: RequestId,
+        user: String,
+        password: String,
+        cx: &mut Context<'_>,
+    ) {
         if !self.session.add_user(user, password) {
-            self.reply(id, Reply::Refused(RejectReason::TooMany.into()), turn);
+            self.reply(id, Reply::Refused(RejectReason::TooMany.into()), cx);
             return;
         }
         match &mut self.session.authorization {
-            Authorization::Accepted => self.reply(id, Reply::True, turn),
+            Authorization::Accepted => self.reply(id, Reply::True, cx),
             Authorization::Asked(ids) if ids.len() < 16 => ids.push(id),
             Authorization::Asked(_) => {
-                self.reply(id, Reply::Refused(RejectReason::TooMany.into()), turn);
+                self.reply(id, Reply::Refused(RejectReason::TooMany.into()), cx);
             }
             Authorization::None => {
                 self.session.authorization = Authorization::Asked(vec![id]);
                 self.trials = PerPool::default();
-                self.hurry_pools(turn);
+                self.hurry_pools(cx);
             }
         }
     }
 
     /// Answers `mining.authorize` once one pool has accepted, or all that could be reached have refused.
-    fn answer_authorize(&mut self, turn: &mut Turn<'_>) {
+    fn answer_authorize(&mut self, cx: &mut Context<'_>) {
         if !matches!(self.session.authorization, Authorization::Asked(_)) {
             return;
         }
         let ready = |slot: PoolSlot| {
-            let connection = self.connection(&turn.pools[slot]);
+            let connection = self.connection(&cx.pools[slot]);
             connection.is_some_and(Connection::is_ready)
         };
         let accepted = PoolSlot::ALL.into_iter().any(ready);
@@ -577,10 +579,10 @@ impl Miner {
             let ids = std::mem::take(ids);
             self.session.authorization = Authorization::Accepted;
             for id in ids {
-                self.reply(id, Reply::True, turn);
+                self.reply(id, Reply::True, cx);
             }
-            self.idle = Some(Idle::since(turn.now.at));
-            turn.report(Fact::MinerAuthorized {
+            self.idle = Some(Idle::since(cx.now.at));
+            cx.report(Fact::MinerAuthorized {
                 miner: self.id,
                 peer: self.peer,
                 worker: self.session.worker().to_owned(),
@@ -592,10 +594,10 @@ impl Miner {
         }
         let mut trials = PoolSlot::ALL
             .into_iter()
-            .filter(|slot| turn.config.pool_in_use(*slot).is_some())
+            .filter(|slot| cx.config.pool_in_use(*slot).is_some())
             .map(|slot| match &self.trials[slot] {
                 // Others have tried in vain.
-                Trial::Pending if turn.pools[slot].health == Health::Down => &Trial::Unreachable,
+                Trial::Pending if cx.pools[slot].health == Health::Down => &Trial::Unreachable,
                 trial @ (Trial::Pending | Trial::Unreachable | Trial::Refused(_)) => trial,
             });
         if trials.clone().any(|trial| *trial == Trial::Pending) {
@@ -610,32 +612,32 @@ impl Miner {
         self.session.authorization = Authorization::None;
         self.session.forget_users();
         for id in ids {
-            self.reply(id, Reply::Refused(reject.clone()), turn);
+            self.reply(id, Reply::Refused(reject.clone()), cx);
         }
         let worker = self.session.worker().to_owned();
-        turn.report(Fact::MinerRefused {
+        cx.report(Fact::MinerRefused {
             miner: self.id,
             worker,
             reject,
         });
     }
 
-    fn on_suggest(&mut self, id: RequestId, difficulty: Difficulty, turn: &mut Turn<'_>) {
+    fn on_suggest(&mut self, id: RequestId, difficulty: Difficulty, cx: &mut Context<'_>) {
         self.session.suggested = Some(difficulty);
         for slot in PoolSlot::ALL {
-            let (pool, mut moment) = turn.pool(slot);
+            let (pool, mut moment) = cx.pool(slot);
             // What one member suggests is not for the others.
             let own = self.lines[slot].filter(|line| pool.whose(*line) == Some(self.id));
             if let Some(conn) = own.and_then(|line| pool.standing(line)).map(|it| it.conn) {
                 pool.talk(conn, &mut moment, |it, talk| it.suggest(difficulty, talk));
             }
         }
-        self.reply(id, Reply::True, turn);
+        self.reply(id, Reply::True, cx);
     }
 
-    fn reply(&self, id: RequestId, reply: Reply, turn: &mut Turn<'_>) {
+    fn reply(&self, id: RequestId, reply: Reply, cx: &mut Context<'_>) {
         let message = ToMiner::Reply { id, reply };
-        turn.out.push(Action::SendMiner {
+        cx.out.push(Action::SendMiner {
             miner: self.id,
             message,
         });

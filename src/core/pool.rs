@@ -2,6 +2,14 @@
 //!
 //! A [line](mod@line) brings its members to one connection after the other; a [connection] stands for a while. The pool
 //! owns both, with dials, back-off and verdicts; a miner only knows its line.
+//!
+//! What ends a connection, and what becomes of the line and of the shares that wait:
+//!
+//! - [`fail`](Pool::fail) and [`bury`](Pool::bury): it was lost. The line pauses; the shares are answered as lost.
+//! - [`renew`](Pool::renew), [`sent_away`](Pool::sent_away): another one is to replace it. It is kept for its shares.
+//! - [`dismiss`](Pool::dismiss): nobody is to work for the pool. The line rests; it is kept for its shares.
+//! - [`leave`](Pool::leave), [`part`](Pool::part): a member goes. The last one takes the line with it, once no share waits.
+//! - [`rest`](Pool::rest), [`remove_line`](Pool::remove_line): nobody works on it. It is closed.
 
 pub mod addresses;
 pub mod blocks;

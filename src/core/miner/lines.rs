@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{Life, Miner, Trial};
 use crate::core::fact::{Fact, TurnedAway};
+use crate::core::miner::context::Context;
 use crate::core::miner::session::Authorization;
-use crate::core::miner::turn::Turn;
 use crate::core::outage::{Loss, Step};
 use crate::core::pool::Pool;
 use crate::core::pool::connection::Connection;
@@ -19,26 +19,26 @@ const RETRY_SOON: Duration = Duration::from_secs(2);
 
 impl Miner {
     /// Joins the lines to the pools that are in use, and has them dialled if nobody did.
-    pub(super) fn join_pools(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn join_pools(&mut self, cx: &mut Context<'_>) {
         let asked = !matches!(self.session.authorization, Authorization::None);
         if !asked || self.life == Life::Gone {
             return;
         }
         for slot in PoolSlot::ALL {
-            if turn.config.pool_in_use(slot).is_none() {
+            if cx.config.pool_in_use(slot).is_none() {
                 continue;
             }
             if self.lines[slot].is_none() {
-                if let Some(line) = self.join(slot, turn) {
-                    turn.pools[slot].dial_idle(line);
+                if let Some(line) = self.join(slot, cx) {
+                    cx.pools[slot].dial_idle(line);
                 }
             }
         }
     }
 
     /// Joins a line: that of its group where the pool is shared, else one of its own.
-    fn join(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) -> Option<LineId> {
-        let shares = turn.is_shared(slot);
+    fn join(&mut self, slot: PoolSlot, cx: &mut Context<'_>) -> Option<LineId> {
+        let shares = cx.is_shared(slot);
         if shares && self.session.extranonce.is_none() {
             // Its group follows from its extranonces.
             return None;
@@ -46,8 +46,8 @@ impl Miner {
         let lines = self
             .group
             .filter(|_| shares)
-            .and_then(|it| turn.groups.lines(it));
-        let pool = &mut turn.pools[slot];
+            .and_then(|it| cx.groups.lines(it));
+        let pool = &mut cx.pools[slot];
         let line = pool.join(self.id, lines.map(|lines| &mut lines[slot]));
         self.lines[slot] = Some(line);
         Some(line)
@@ -83,13 +83,13 @@ impl Miner {
     }
 
     /// A pool's extranonces are known or have changed: is there still room for the miner's?
-    pub fn on_extranonces(&mut self, slot: PoolSlot, e2_size: u8, turn: &mut Turn<'_>) {
+    pub fn on_extranonces(&mut self, slot: PoolSlot, e2_size: u8, cx: &mut Context<'_>) {
         let fits = |own: MinerExtranonce| own.size() <= usize::from(e2_size);
         if self.session.extranonce.is_none_or(fits) || self.life != Life::Here {
             return;
         }
-        let new = self.renew_extranonce(TurnedAway::ExtranonceChanged, turn);
-        turn.report(Fact::ExtranonceChanged {
+        let new = self.renew_extranonce(TurnedAway::ExtranonceChanged, cx);
+        cx.report(Fact::ExtranonceChanged {
             miner: self.id,
             slot,
             extranonce: new,
@@ -113,10 +113,10 @@ impl Miner {
     }
 
     /// Dials soon where an attempt has failed.
-    pub(super) fn hurry_pools(&mut self, turn: &mut Turn<'_>) {
-        let soon = later(turn.now.at, RETRY_SOON);
+    pub(super) fn hurry_pools(&mut self, cx: &mut Context<'_>) {
+        let soon = later(cx.now.at, RETRY_SOON);
         for slot in PoolSlot::ALL {
-            let lines = &mut turn.pools[slot].lines;
+            let lines = &mut cx.pools[slot].lines;
             if let Some(line) = self.lines[slot].and_then(|line| lines.get_mut(&line)) {
                 line.hurry(soon);
             }
@@ -124,17 +124,17 @@ impl Miner {
     }
 
     /// Has a new connection where the present one leaves shares unanswered.
-    pub fn renew_unanswered(&self, slot: PoolSlot, turn: &mut Turn<'_>) {
+    pub fn renew_unanswered(&self, slot: PoolSlot, cx: &mut Context<'_>) {
         if let Some(line) = self.lines[slot] {
-            let (pool, mut moment) = turn.pool(slot);
+            let (pool, mut moment) = cx.pool(slot);
             pool.renew_unanswered(line, &mut moment);
         }
     }
 
     /// A miner that asks for version rolling after its pools were dialled gets them dialled again.
-    pub(super) fn renew_without_rolling(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn renew_without_rolling(&mut self, cx: &mut Context<'_>) {
         for slot in PoolSlot::ALL {
-            let (pool, mut moment) = turn.pool(slot);
+            let (pool, mut moment) = cx.pool(slot);
             let missing = self
                 .connection(pool)
                 .is_some_and(|it| !it.asked_for_rolling());
@@ -146,10 +146,10 @@ impl Miner {
     }
 
     /// Lets go of its lines; how many of its shares were still waiting on them.
-    pub(super) fn leave_pools(&mut self, turn: &mut Turn<'_>) -> usize {
+    pub(super) fn leave_pools(&mut self, cx: &mut Context<'_>) -> usize {
         let mut unanswered = 0;
         for (slot, line) in self.all_lines() {
-            let (pool, mut moment) = turn.pool(slot);
+            let (pool, mut moment) = cx.pool(slot);
             unanswered += pool.leave(line, self.id, &mut moment);
         }
         self.lines = PerPool::default();
@@ -167,9 +167,9 @@ impl Miner {
     }
 
     /// Answers its shares that no pool has answered; their time is over.
-    pub(super) fn give_shares_up(&mut self, reason: RejectReason, turn: &mut Turn<'_>) {
+    pub(super) fn give_shares_up(&mut self, reason: RejectReason, cx: &mut Context<'_>) {
         for (slot, line) in self.all_lines() {
-            let pool = &mut turn.pools[slot];
+            let pool = &mut cx.pools[slot];
             let mut shares = Vec::new();
             for conn in pool.connections_of(line) {
                 if let Some(connection) = pool.connections.get_mut(&conn) {
@@ -177,15 +177,15 @@ impl Miner {
                 }
             }
             for share in shares {
-                self.on_share_lost(slot, share, reason, turn);
+                self.on_share_lost(slot, share, reason, cx);
             }
         }
     }
 
     /// How many of its shares wait for a pool's answer.
-    pub(super) fn waiting_shares(&self, turn: &Turn<'_>) -> usize {
+    pub(super) fn waiting_shares(&self, cx: &Context<'_>) -> usize {
         let on_line = |(slot, line): (PoolSlot, LineId)| {
-            let pool = &turn.pools[slot];
+            let pool = &cx.pools[slot];
             let connections = pool.connections_of(line);
             let connections = connections.filter_map(|conn| pool.connections.get(&conn));
             connections

@@ -2,7 +2,7 @@
 
 use super::Miner;
 use crate::core::fact::{Fact, TurnedAway};
-use crate::core::miner::turn::Turn;
+use crate::core::miner::context::Context;
 use crate::core::work::extranonce::{Firmware, LONGEST_E2, sizes};
 use crate::core::work::jobs::SentJob;
 use crate::stratum::message::Submit;
@@ -16,26 +16,22 @@ const MOST_FORMER: usize = 4;
 
 impl Miner {
     /// A place of its own that fits every pool, and its software.
-    pub(super) fn new_extranonce(&mut self, turn: &mut Turn<'_>) -> MinerExtranonce {
-        let seen = turn.size_habits.size(self.session.user_agent.as_deref());
-        let sizes = self.sizes(seen.or(turn.config.listen.extranonce2_size), turn);
-        let shared = turn
-            .config
-            .pools
-            .iter()
-            .filter_map(|(_, pool)| pool.as_ref());
+    pub(super) fn new_extranonce(&mut self, cx: &mut Context<'_>) -> MinerExtranonce {
+        let seen = cx.size_habits.size(self.session.user_agent.as_deref());
+        let sizes = self.sizes(seen.or(cx.config.listen.extranonce2_size), cx);
+        let shared = cx.config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
         let most = shared
             .map(|pool| pool.members)
             .filter(|members| *members > 1)
             .min();
-        let (extranonce, group) = turn.groups.take(self.id, sizes, most);
+        let (extranonce, group) = cx.groups.take(self.id, sizes, most);
         if group != self.group {
             // It works with others from now on.
             self.group = group;
             for slot in PoolSlot::ALL {
-                let line = self.lines[slot].take_if(|_| turn.is_shared(slot));
+                let line = self.lines[slot].take_if(|_| cx.is_shared(slot));
                 if let Some(line) = line {
-                    let (pool, mut moment) = turn.pool(slot);
+                    let (pool, mut moment) = cx.pool(slot);
                     pool.part(line, self.id, &mut moment);
                     if self.former.len() == MOST_FORMER {
                         self.former.remove(0);
@@ -48,29 +44,29 @@ impl Miner {
     }
 
     /// The sizes that it would be given if `wanted` fits.
-    fn sizes(&self, wanted: Option<u8>, turn: &Turn<'_>) -> (u8, u8) {
+    fn sizes(&self, wanted: Option<u8>, cx: &Context<'_>) -> (u8, u8) {
         let firmware = Firmware::of(self.session.user_agent.as_deref());
-        sizes(turn.room(), firmware, wanted)
+        sizes(cx.room(), firmware, wanted)
     }
 
     /// Gives the miner another place: with its next job if it can be told so, else it has to subscribe again.
     pub(super) fn renew_extranonce(
         &mut self,
         reason: TurnedAway,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) -> Option<MinerExtranonce> {
         if !self.session.takes_extranonce {
-            self.turn_away(reason, turn);
+            self.turn_away(reason, cx);
             return None;
         }
-        let new = self.new_extranonce(turn);
+        let new = self.new_extranonce(cx);
         self.session.extranonce = Some(new);
         self.owes_extranonce = true;
         Some(new)
     }
 
     /// Some firmware uses one size of extranonce2 whatever it is told (compat Q71): it gets that size, where it fits.
-    pub(super) fn notice_size(&mut self, submit: &Submit, sent: &SentJob, turn: &mut Turn<'_>) {
+    pub(super) fn notice_size(&mut self, submit: &Submit, sent: &SentJob, cx: &mut Context<'_>) {
         let told = sent.extranonce.e2_size;
         // Only what it is told now can be put right.
         if self.session.extranonce != Some(sent.extranonce) || !self.session.is_authorized() {
@@ -88,20 +84,20 @@ impl Miner {
             return;
         }
         self.other_size = None;
-        turn.needs_all_room |= turn.room().smallest == size;
-        let fits = (2..=LONGEST_E2).contains(&size) && self.sizes(Some(size), turn).1 == size;
+        cx.needs_all_room |= cx.room().smallest == size;
+        let fits = (2..=LONGEST_E2).contains(&size) && self.sizes(Some(size), cx).1 == size;
         let user_agent = self.session.user_agent.clone();
         let worker = self.session.worker().to_owned();
-        let now_ms = turn.now.unix_ms;
+        let now_ms = cx.now.unix_ms;
         if !fits
-            || !turn
+            || !cx
                 .size_habits
                 .learn(user_agent.as_deref(), &worker, size, now_ms)
         {
             return;
         }
-        let extranonce = self.renew_extranonce(TurnedAway::ExtranonceSize, turn);
-        turn.report(Fact::ExtranonceSizeLearnt {
+        let extranonce = self.renew_extranonce(TurnedAway::ExtranonceSize, cx);
+        cx.report(Fact::ExtranonceSizeLearnt {
             miner: self.id,
             worker,
             user_agent,
@@ -110,7 +106,7 @@ impl Miner {
             extranonce,
         });
         if let (Some(_), Some(slot)) = (extranonce, self.schedule.on()) {
-            self.send_work(slot, turn);
+            self.send_work(slot, cx);
         }
     }
 }

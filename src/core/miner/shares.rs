@@ -6,7 +6,7 @@ use super::Miner;
 use super::work::holds;
 use crate::core::action::Action;
 use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
-use crate::core::miner::turn::Turn;
+use crate::core::miner::context::Context;
 use crate::core::pool::connection::{Asker, Connection, WaitingShare};
 use crate::core::pool::shares::judged;
 use crate::core::pool::version_form::{Sending, Ways};
@@ -20,8 +20,8 @@ use crate::units::{JobId, PoolSlot, VersionMask};
 
 impl Miner {
     /// Takes in a share.
-    pub(super) fn on_submit(&mut self, id: RequestId, submit: &Submit, turn: &mut Turn<'_>) {
-        let within_limit = self.take_token(turn);
+    pub(super) fn on_submit(&mut self, id: RequestId, submit: &Submit, cx: &mut Context<'_>) {
+        let within_limit = self.take_token(cx);
         let authorized = self.session.is_authorized();
         let Some(sent) = submit.job.and_then(|job| self.sent.get(job)).cloned() else {
             let reason = match (within_limit, authorized) {
@@ -30,16 +30,16 @@ impl Miner {
                 (true, false) => RejectReason::Unauthorized,
                 (true, true) => RejectReason::UnknownJob,
             };
-            self.refuse(id, reason, submit.job, None, turn);
+            self.refuse(id, reason, submit.job, None, cx);
             return;
         };
-        self.notice_rolling(submit, turn);
+        self.notice_rolling(submit, cx);
         let surroundings = Surroundings {
             authorized,
-            fresh: holds(turn.pools, &sent),
+            fresh: holds(cx.pools, &sent),
         };
         let slot = sent.conn.slot;
-        let connection = turn.pools[slot].connections.get(&sent.conn);
+        let connection = cx.pools[slot].connections.get(&sent.conn);
         let seen = |hash: &_| self.seen[slot].contains(hash);
         let mut found = assess(submit, &sent, surroundings, seen);
         let has_room = connection.is_some_and(|it| it.has_room(found.block));
@@ -48,18 +48,18 @@ impl Miner {
         if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
             found.verdict = Verdict::Refuse(RejectReason::TooMany);
         }
-        let is_held = |hash: &_| turn.pools[slot].blocks.contains(hash);
+        let is_held = |hash: &_| cx.pools[slot].blocks.contains(hash);
         let hash = found
             .hash
             .filter(|hash| found.block && is_new && !is_held(hash));
         let mut candidate = None;
         if let Some(hash) = hash {
-            candidate = self.keep_candidate(submit, &sent, &found, turn);
+            candidate = self.keep_candidate(submit, &sent, &found, cx);
             if let Some(candidate) = candidate.as_ref().filter(|_| !has_room) {
-                let blocks = &mut turn.pools[slot].blocks;
-                blocks.hold(Arc::clone(candidate), turn.now.at);
+                let blocks = &mut cx.pools[slot].blocks;
+                blocks.hold(Arc::clone(candidate), cx.now.at);
             }
-            turn.report(Fact::BlockFound {
+            cx.report(Fact::BlockFound {
                 miner: self.id,
                 worker: self.session.worker().to_owned(),
                 slot: sent.conn.slot,
@@ -71,29 +71,29 @@ impl Miner {
         match found.verdict {
             // A block is worth more than any rule: the pool may judge it otherwise.
             _ if found.block && is_new && has_room => {
-                self.forward(id, submit, &sent, &found, candidate, turn)
+                self.forward(id, submit, &sent, &found, candidate, cx)
             }
-            Verdict::Forward => self.forward(id, submit, &sent, &found, None, turn),
-            Verdict::BelowPool => self.keep(id, submit, &sent, &found, turn),
+            Verdict::Forward => self.forward(id, submit, &sent, &found, None, cx),
+            Verdict::BelowPool => self.keep(id, submit, &sent, &found, cx),
             Verdict::Refuse(reason) => {
-                self.refuse(id, reason, submit.job, Some((&sent, &found)), turn)
+                self.refuse(id, reason, submit.job, Some((&sent, &found)), cx)
             }
         }
-        self.notice_size(submit, &sent, turn);
-        if self.follow.shared(sent.id, turn.now.at) {
-            turn.report(Fact::MinerLags { miner: self.id });
+        self.notice_size(submit, &sent, cx);
+        if self.follow.shared(sent.id, cx.now.at) {
+            cx.report(Fact::MinerLags { miner: self.id });
         }
     }
 
     /// Some hired machines roll the version without ever having asked (compat Q13): their pools are
     /// dialled anew with version rolling, and their next jobs take it.
-    fn notice_rolling(&mut self, submit: &Submit, turn: &mut Turn<'_>) {
+    fn notice_rolling(&mut self, submit: &Submit, cx: &mut Context<'_>) {
         let rolls = submit
             .version_bits
             .is_some_and(|bits| bits & VersionMask::BIP320.0 != 0);
         if rolls && self.session.rolling.is_none() && !self.session.was_configured {
             self.session.rolling = Some(VersionMask::BIP320);
-            self.renew_without_rolling(turn);
+            self.renew_without_rolling(cx);
         }
     }
 
@@ -102,13 +102,13 @@ impl Miner {
         &mut self,
         id: RequestId,
         problem: String,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) {
-        turn.report(Fact::MinerMessageBad {
+        cx.report(Fact::MinerMessageBad {
             miner: self.id,
             problem: format!("mining.submit: {problem}"),
         });
-        self.refuse(id, RejectReason::Malformed, None, None, turn);
+        self.refuse(id, RejectReason::Malformed, None, None, cx);
     }
 
     /// A pool has begun a new block: what was found for the one before can hardly come again.
@@ -122,12 +122,12 @@ impl Miner {
         slot: PoolSlot,
         share: WaitingShare,
         reason: RejectReason,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) {
-        let (pool, mut moment) = turn.pool(slot);
+        let (pool, mut moment) = cx.pool(slot);
         let outcome = ShareOutcome::Lost(reason);
         pool.share_ended(&share, &outcome, &mut moment);
-        self.on_settled(slot, share, Reply::Rejected(reason.into()), outcome, turn);
+        self.on_settled(slot, share, Reply::Rejected(reason.into()), outcome, cx);
     }
 
     /// Passes on what became of a share that was sent to a pool.
@@ -137,16 +137,16 @@ impl Miner {
         share: WaitingShare,
         reply: Reply,
         outcome: ShareOutcome,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) {
         let Some(Asker { id, .. }) = share.asker.clone() else {
             return;
         };
-        self.reply(id, reply, turn);
+        self.reply(id, reply, cx);
         if let (Some(accepted), false) = (judged(&outcome), share.outlived) {
             self.last_answers[slot].push(accepted);
         }
-        self.tell_result(share.result(self.id, slot, outcome, turn.now.at), turn);
+        self.tell_result(share.result(self.id, slot, outcome, cx.now.at), cx);
     }
 
     fn forward(
@@ -156,18 +156,18 @@ impl Miner {
         sent: &SentJob,
         found: &Assessment,
         candidate: Option<Arc<Candidate>>,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) {
         let slot = sent.conn.slot;
         let ways = Ways::of(found.version, &sent.job, submit.version_bits);
-        let sending = ways.map(|ways| turn.plan_version_form(slot, &ways, found.block));
+        let sending = ways.map(|ways| cx.plan_version_form(slot, &ways, found.block));
         if sending == Some(Sending::Nowhere) {
-            turn.pools[slot].forms.note_blocked(turn.now.unix_ms);
+            cx.pools[slot].forms.note_blocked(cx.now.unix_ms);
             let reason = RejectReason::VersionForm;
-            return self.refuse(id, reason, submit.job, Some((sent, found)), turn);
+            return self.refuse(id, reason, submit.job, Some((sent, found)), cx);
         }
         let form = ways.zip(sending.and_then(Sending::first));
-        let pool = &mut turn.pools[slot];
+        let pool = &mut cx.pools[slot];
         let connection = pool.connections.get_mut(&sent.conn);
         let composed = compose(
             submit,
@@ -181,7 +181,7 @@ impl Miner {
         else {
             // Only a share with a hash on a living connection gets here, and its job was sent
             // because it fits.
-            self.refuse(id, RejectReason::Stale, submit.job, None, turn);
+            self.refuse(id, RejectReason::Stale, submit.job, None, cx);
             return;
         };
         self.seen[slot].insert(&hash);
@@ -195,17 +195,17 @@ impl Miner {
             work: sent.work(hash.difficulty()),
             true_difficulty: hash.difficulty(),
             block: candidate,
-            sent: turn.now.at,
+            sent: cx.now.at,
             form: form.map(|(ways, form)| (ways.kind, form)),
             answers_due: 1,
             outlived: false,
         };
-        connection.submit(first, second, share, turn.out);
-        pool.answers.sent(self.id, turn.now.at);
+        connection.submit(first, second, share, cx.out);
+        pool.answers.sent(self.id, cx.now.at);
         if minded {
-            turn.note_work(&sent.job, &sent.extranonce, submit.ntime);
+            cx.note_work(&sent.job, &sent.extranonce, submit.ntime);
         }
-        self.stats.last_share = Some(turn.now.into());
+        self.stats.last_share = Some(cx.now.into());
     }
 
     /// Keeps a block candidate on the disk.
@@ -214,12 +214,12 @@ impl Miner {
         submit: &Submit,
         sent: &SentJob,
         found: &Assessment,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) -> Option<Arc<Candidate>> {
         let slot = sent.conn.slot;
         let ways = Ways::of(found.version, &sent.job, submit.version_bits);
-        let sending = ways.map(|ways| turn.plan_version_form(slot, &ways, true));
-        let connection = turn.pools[slot].connections.get(&sent.conn).map(|it| &**it);
+        let sending = ways.map(|ways| cx.plan_version_form(slot, &ways, true));
+        let connection = cx.pools[slot].connections.get(&sent.conn).map(|it| &**it);
         let (first, second) = compose(submit, sent, found, sending, connection)?;
         let solution = Solution {
             e2: submit.e2,
@@ -232,14 +232,14 @@ impl Miner {
             slot,
             address: Arc::clone(&sent.address),
             worker: self.session.worker().to_owned(),
-            unix_ms: turn.now.unix_ms,
+            unix_ms: cx.now.unix_ms,
             header: sent.job.header(&sent.extranonce, &solution)?,
             coinbase: sent.job.coinbase(&first.e2),
             job: Arc::clone(&sent.job),
             submit: first,
             second,
         });
-        turn.out.push(Action::KeepBlock(Arc::clone(&candidate)));
+        cx.out.push(Action::KeepBlock(Arc::clone(&candidate)));
         Some(candidate)
     }
 
@@ -250,17 +250,17 @@ impl Miner {
         submit: &Submit,
         sent: &SentJob,
         found: &Assessment,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) {
         if let Some(hash) = found.hash {
             self.seen[sent.conn.slot].insert(&hash);
         }
-        let connection = turn.pools[sent.conn.slot].connections.get(&sent.conn);
+        let connection = cx.pools[sent.conn.slot].connections.get(&sent.conn);
         if connection.is_some_and(|it| it.jobs.minds(sent.serial, submit.ntime)) {
-            turn.note_work(&sent.job, &sent.extranonce, submit.ntime);
+            cx.note_work(&sent.job, &sent.extranonce, submit.ntime);
         }
-        self.reply(id, Reply::True, turn);
-        self.stats.last_share = Some(turn.now.into());
+        self.reply(id, Reply::True, cx);
+        self.stats.last_share = Some(cx.now.into());
         self.tell_result(
             ShareResult {
                 outcome: ShareOutcome::BelowPool,
@@ -268,7 +268,7 @@ impl Miner {
                 asked: sent.work(found.hash.map_or(0.0, |hash| hash.difficulty())),
                 ..self.result_of(Some(sent.conn.slot), Some(sent.id))
             },
-            turn,
+            cx,
         );
     }
 
@@ -278,9 +278,9 @@ impl Miner {
         reason: RejectReason,
         job: Option<JobId>,
         known: Option<(&SentJob, &Assessment)>,
-        turn: &mut Turn<'_>,
+        cx: &mut Context<'_>,
     ) {
-        self.reply(id, Reply::Rejected(reason.into()), turn);
+        self.reply(id, Reply::Rejected(reason.into()), cx);
         let slot = known.map(|(sent, _)| sent.conn.slot);
         let assessment = known.map(|(_, found)| found);
         self.tell_result(
@@ -292,7 +292,7 @@ impl Miner {
                 block: assessment.is_some_and(|found| found.block),
                 ..self.result_of(slot, job)
             },
-            turn,
+            cx,
         );
     }
 
@@ -312,24 +312,24 @@ impl Miner {
     }
 
     /// Counts a share everywhere.
-    fn tell_result(&mut self, result: ShareResult, turn: &mut Turn<'_>) {
-        self.stats.add(&result, turn.now);
-        turn.totals.add(&result, turn.now);
+    fn tell_result(&mut self, result: ShareResult, cx: &mut Context<'_>) {
+        self.stats.add(&result, cx.now);
+        cx.totals.add(&result, cx.now);
         let was_lost = matches!(result.outcome, ShareOutcome::Lost(_));
         if let (Some(slot), Some(latency), false) = (result.slot, result.latency, was_lost) {
-            turn.pools[slot].answered_after(latency);
+            cx.pools[slot].answered_after(latency);
         }
-        turn.report(Fact::ShareResult(Box::new(result)));
+        cx.report(Fact::ShareResult(Box::new(result)));
     }
 
     /// Whether another submit is within `listen.submits_per_second` (two seconds' worth at once).
-    fn take_token(&mut self, turn: &mut Turn<'_>) -> bool {
-        let rate = f64::from(turn.config.listen.submits_per_second);
+    fn take_token(&mut self, cx: &mut Context<'_>) -> bool {
+        let rate = f64::from(cx.config.listen.submits_per_second);
         if rate == 0.0 {
             return true;
         }
-        let elapsed = turn.now.at.saturating_duration_since(self.tokens_at);
-        self.tokens_at = turn.now.at;
+        let elapsed = cx.now.at.saturating_duration_since(self.tokens_at);
+        self.tokens_at = cx.now.at;
         self.tokens = (self.tokens + rate * elapsed.as_secs_f64()).min(2.0 * rate);
         let within = self.tokens >= 1.0;
         if within {
@@ -337,7 +337,7 @@ impl Miner {
             // Calm again only when there is some room, so that a flood is told once and not per share.
             self.limited &= self.tokens < rate;
         } else if !std::mem::replace(&mut self.limited, true) {
-            turn.report(Fact::LimitReached {
+            cx.report(Fact::LimitReached {
                 miner: Some(self.id),
                 peer: self.peer,
                 limit: Limit::SubmitsPerSecond,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Idle, Life, Miner};
 use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
-use crate::core::miner::turn::Turn;
+use crate::core::miner::context::Context;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
 use crate::core::pool::connection::Connection;
@@ -24,33 +24,33 @@ const PARKED_DIFFICULTY: f64 = 2_147_483_647.0;
 
 impl Miner {
     /// Takes the miner where the schedule wants it.
-    pub(super) fn follow_schedule(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn follow_schedule(&mut self, cx: &mut Context<'_>) {
         if !self.session.takes_jobs() {
             return;
         }
-        let now = turn.now.at;
-        self.account(now, &turn.rules, turn.totals);
-        let has_work = PerPool::from_fn(|slot| self.has_work(slot, turn));
-        let available = both::choice(turn.pools, self.id, has_work);
+        let now = cx.now.at;
+        self.account(now, &cx.rules, cx.totals);
+        let has_work = PerPool::from_fn(|slot| self.has_work(slot, cx));
+        let available = both::choice(cx.pools, self.id, has_work);
         let before = self.schedule.on();
-        match self.schedule.choose(now, &turn.rules, available) {
-            Some(slot) if before == Some(slot) => self.break_silence(slot, turn),
+        match self.schedule.choose(now, &cx.rules, available) {
+            Some(slot) if before == Some(slot) => self.break_silence(slot, cx),
             Some(slot) => {
                 let cause = match before {
                     None => SwitchCause::Start,
                     Some(left) if available[left] => SwitchCause::Schedule,
-                    Some(left) if turn.config.pool_in_use(left).is_none() => SwitchCause::Config,
+                    Some(left) if cx.config.pool_in_use(left).is_none() => SwitchCause::Config,
                     Some(_) => SwitchCause::Failover,
                 };
-                self.switch_to(slot, cause, turn);
+                self.switch_to(slot, cause, cx);
             }
             None if before.is_some() => {
                 self.schedule.set_turn(None, now);
                 self.idle = Some(Idle::since(now));
-                turn.report(Fact::MinerIdle { miner: self.id });
-                self.park(turn);
+                cx.report(Fact::MinerIdle { miner: self.id });
+                self.park(cx);
             }
-            None => self.park(turn),
+            None => self.park(cx),
         }
     }
 
@@ -62,17 +62,17 @@ impl Miner {
     }
 
     /// Some miners give a server up that has nothing new for them: the job that they have, as fresh work.
-    fn break_silence(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
-        if self.is_silent_for_long(turn.now.at) {
-            self.send_work(slot, turn);
+    fn break_silence(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
+        if self.is_silent_for_long(cx.now.at) {
+            self.send_work(slot, cx);
         }
     }
 
     /// Keeps a miner quiet while no pool has work: it gets its last job once more, at a difficulty that
     /// only a block meets. Nobody could credit its shares, and rejecting each of them drives some
     /// software away: cpuminer-opt exits when more than half are rejected (compat Q68).
-    fn park(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now.at;
+    fn park(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now.at;
         let silent = self.is_silent_for_long(now);
         if !silent && self.idle.is_some_and(|idle| idle.parked) {
             return;
@@ -83,12 +83,12 @@ impl Miner {
         }
         // The shares of a connection that was only replaced still count.
         let last = self.sent.last();
-        let last = last.filter(|sent| !holds(turn.pools, sent)).cloned();
+        let last = last.filter(|sent| !holds(cx.pools, sent)).cloned();
         let Some((last, extranonce)) = last.zip(self.session.extranonce) else {
             return;
         };
         let own = last.job.notify.ntime;
-        let before = turn
+        let before = cx
             .handed_out
             .last_ntime(&last.job, &extranonce)
             .unwrap_or(own);
@@ -96,7 +96,7 @@ impl Miner {
         if ntime.saturating_sub(own) > NTIME_ROOM || last.job.padding(&extranonce).is_none() {
             return;
         }
-        turn.note_work(&last.job, &extranonce, ntime);
+        cx.note_work(&last.job, &extranonce, ntime);
         let network = network_difficulty(last.job.notify.nbits).min(PARKED_DIFFICULTY);
         let parked = Difficulty::new(network).unwrap_or(Difficulty::ONE);
         let told = self.told_difficulty.map_or(parked, |now| now.max(parked));
@@ -107,25 +107,25 @@ impl Miner {
             lowest_told: told.for_miner(),
             ..last
         };
-        self.send(job, ntime, true, turn);
+        self.send(job, ntime, true, cx);
         if let Some(idle) = &mut self.idle {
             idle.parked = true;
         }
     }
 
     /// Sends the newest job of the pool that the miner works for, if that is `slot`.
-    pub fn on_job(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+    pub fn on_job(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
         if self.schedule.on() == Some(slot) && self.session.takes_jobs() && self.life == Life::Here
         {
-            self.send_work(slot, turn);
+            self.send_work(slot, cx);
         }
     }
 
     /// Whether a pool has work that the miner could be sent now.
-    fn has_work(&self, slot: PoolSlot, turn: &Turn<'_>) -> bool {
-        let (handed_out, now) = (&*turn.handed_out, turn.now.at);
-        turn.config.pool_in_use(slot).is_some()
-            && self.has_fresh_work(&turn.pools[slot], handed_out, now)
+    fn has_work(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
+        let (handed_out, now) = (&*cx.handed_out, cx.now.at);
+        cx.config.pool_in_use(slot).is_some()
+            && self.has_fresh_work(&cx.pools[slot], handed_out, now)
     }
 
     /// Whether a pool has work that the miner never had.
@@ -149,13 +149,13 @@ impl Miner {
         Some(handed_out.last_ntime(job, &extranonce))
     }
 
-    fn switch_to(&mut self, slot: PoolSlot, cause: SwitchCause, turn: &mut Turn<'_>) {
+    fn switch_to(&mut self, slot: PoolSlot, cause: SwitchCause, cx: &mut Context<'_>) {
         let from = self.schedule.on();
-        self.schedule.set_turn(Some(slot), turn.now.at);
-        turn.pools[slot].answers.turn_began(self.id, turn.now.at);
+        self.schedule.set_turn(Some(slot), cx.now.at);
+        cx.pools[slot].answers.turn_began(self.id, cx.now.at);
         self.idle = None;
-        self.send_work(slot, turn);
-        turn.report(Fact::PoolSwitched {
+        self.send_work(slot, cx);
+        cx.report(Fact::PoolSwitched {
             miner: self.id,
             from,
             to: slot,
@@ -165,18 +165,18 @@ impl Miner {
     }
 
     /// Sends the newest job of a pool as work that the miner never had.
-    pub(super) fn send_work(&mut self, slot: PoolSlot, turn: &mut Turn<'_>) {
+    pub(super) fn send_work(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
         let Some(extranonce) = self.session.extranonce else {
             return;
         };
         let left = self.sent.last();
-        let left = left.map(|sent| (sent.conn, holds(turn.pools, sent)));
-        let Some(connection) = self.connection(&turn.pools[slot]) else {
+        let left = left.map(|sent| (sent.conn, holds(cx.pools, sent)));
+        let Some(connection) = self.connection(&cx.pools[slot]) else {
             return;
         };
         let (conn, address) = (connection.conn, connection.address());
-        let before = self.last_handed_out(connection, turn.handed_out);
-        let fresh = before.and_then(|before| connection.jobs.fresh(before, turn.now.at));
+        let before = self.last_handed_out(connection, cx.handed_out);
+        let fresh = before.and_then(|before| connection.jobs.fresh(before, cx.now.at));
         let Some(fresh) = fresh else {
             return;
         };
@@ -185,8 +185,8 @@ impl Miner {
         let delay = (before != self.newest[slot]).then_some(fresh.age);
 
         let job = fresh.job;
-        turn.note_work(&job, &extranonce, fresh.ntime);
-        let told = turn.config.downstream_diff[slot]
+        cx.note_work(&job, &extranonce, fresh.ntime);
+        let told = cx.config.downstream_diff[slot]
             .hold(job.difficulty)
             .for_miner();
         let mask = match self.session.rolling {
@@ -195,13 +195,13 @@ impl Miner {
         };
         // What it leaves at a pool that was set aside is worth nothing.
         let in_vain =
-            left.is_some_and(|(left, _)| left.slot != slot && turn.pools[left.slot].is_set_aside());
+            left.is_some_and(|(left, _)| left.slot != slot && cx.pools[left.slot].is_set_aside());
         let clean = self.owes_extranonce
             || in_vain
             || must_drop(
                 left,
                 conn,
-                turn.config.scheduler.clean_on_switch || self.follow.lags(),
+                cx.config.scheduler.clean_on_switch || self.follow.lags(),
             );
         let sent = SentJob {
             id: self.sent.next_id(),
@@ -215,9 +215,9 @@ impl Miner {
             lowest_told: told,
         };
         if left.is_some_and(|(left, _)| left.slot != slot) {
-            self.follow.switched(sent.id, clean, turn.now.at);
+            self.follow.switched(sent.id, clean, cx.now.at);
         }
-        turn.report(Fact::JobForwarded {
+        cx.report(Fact::JobForwarded {
             miner: self.id,
             slot,
             job: sent.id,
@@ -226,11 +226,11 @@ impl Miner {
             clean,
             delay,
         });
-        self.send(sent, fresh.ntime, clean, turn);
+        self.send(sent, fresh.ntime, clean, cx);
     }
 
     /// Sends a job, with what changes for the miner along with it.
-    fn send(&mut self, sent: SentJob, ntime: u32, clean: bool, turn: &mut Turn<'_>) {
+    fn send(&mut self, sent: SentJob, ntime: u32, clean: bool, cx: &mut Context<'_>) {
         let (told, mask) = (sent.told, sent.mask);
         let work = Work {
             set_extranonce: std::mem::take(&mut self.owes_extranonce),
@@ -252,9 +252,9 @@ impl Miner {
         self.sent.push(sent);
         self.told_difficulty = Some(told);
         self.told_mask = Some(mask);
-        self.last_work = Some(turn.now.at);
+        self.last_work = Some(cx.now.at);
         let message = ToMiner::Work(Box::new(work));
-        turn.out.push(Action::SendMiner {
+        cx.out.push(Action::SendMiner {
             miner: self.id,
             message,
         });

@@ -8,6 +8,8 @@ use crate::config::PoolConfig;
 use crate::core::action::Action;
 use crate::core::event::{CloseReason, DialError};
 use crate::core::fact::{Fact, ShareOutcome};
+use crate::core::miner::Miner;
+use crate::core::miner::context::Context;
 use crate::core::miner::session::OWN_USER_AGENT;
 use crate::core::outage::Loss;
 use crate::core::pool::connection::received::Heard;
@@ -123,15 +125,15 @@ impl Core {
                 self.tell_job(conn, line, out);
                 let connection = self.pools[slot].connections.get(&conn);
                 let is_clean = connection.is_some_and(|it| it.jobs.are_new());
-                self.with_members(slot, line, now, out, |it, turn| {
+                self.with_members(slot, line, now, out, |it, cx| {
                     if is_clean {
                         it.age_shares(slot);
                     }
-                    it.on_job(slot, turn);
+                    it.on_job(slot, cx);
                 });
             }
             Heard::JobChanged => {
-                self.with_members(slot, line, now, out, |it, turn| it.on_job(slot, turn));
+                self.with_members(slot, line, now, out, |it, cx| it.on_job(slot, cx));
             }
             Heard::Answered(share, outcome) => self.on_answer(slot, share, outcome, now, out),
             Heard::AnsweredLate(miner, sent) => {
@@ -381,8 +383,8 @@ impl Core {
         match share.asker.as_ref().map(|asker| asker.miner) {
             None => self.totals.block_answered(slot, &outcome),
             Some(miner) if self.miners.contains_key(&miner) => {
-                self.with_miner(miner, now, out, |it, turn| {
-                    it.on_settled(slot, share, reply, outcome, turn);
+                self.with_miner(miner, now, out, |it, cx| {
+                    it.on_settled(slot, share, reply, outcome, cx);
                 });
             }
             // It has left; its worker's work counts.
@@ -445,8 +447,8 @@ impl Core {
         }
         self.look_for_repeated_e1(conn, extranonces);
         self.pools[slot].blocks.stir();
-        self.with_members(slot, line, now, out, |it, turn| {
-            it.on_extranonces(slot, e2_size, turn);
+        self.with_members(slot, line, now, out, |it, cx| {
+            it.on_extranonces(slot, e2_size, cx);
         });
     }
 
@@ -627,7 +629,7 @@ impl Core {
         line: LineId,
         now: Now,
         out: &mut Vec<Action>,
-        mut act: impl FnMut(&mut crate::core::miner::Miner, &mut crate::core::miner::turn::Turn<'_>),
+        mut act: impl FnMut(&mut Miner, &mut Context<'_>),
     ) {
         let Some(line) = self.pools[slot].lines.get(&line) else {
             return;

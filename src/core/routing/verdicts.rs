@@ -94,7 +94,7 @@ impl Core {
             return;
         };
         self.pools[slot].answers.try_with(miner, now.at);
-        self.with_miner(miner, now, out, |it, turn| it.renew_unanswered(slot, turn));
+        self.with_miner(miner, now, out, |it, cx| it.renew_unanswered(slot, cx));
         let line = self.miners.get(&miner).and_then(|miner| miner.lines[slot]);
         if let Some(line) = line {
             self.with_members(slot, line, now, out, |_, _| ());
@@ -129,9 +129,9 @@ impl Core {
             None => (),
         }
         for id in self.miner_ids() {
-            self.with_miner(id, now, out, |miner, turn| {
+            self.with_miner(id, now, out, |miner, cx| {
                 if flaw.is_none() {
-                    miner.renew_unanswered(slot, turn);
+                    miner.renew_unanswered(slot, cx);
                 } else {
                     miner.last_answers[slot] = LastAnswers::default();
                 }

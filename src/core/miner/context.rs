@@ -20,7 +20,7 @@ use crate::stratum::job::PoolJob;
 use crate::units::{MinerExtranonce, Now, PerPool, PoolSlot};
 
 /// What one miner may use while an event is handled.
-pub struct Turn<'a> {
+pub struct Context<'a> {
     pub(in crate::core) now: Now,
     pub(in crate::core) config: &'a Config,
     /// What the owner wants, with the pools at their first addresses.
@@ -40,7 +40,7 @@ pub struct Turn<'a> {
     pub(in crate::core) needs_all_room: bool,
 }
 
-impl Turn<'_> {
+impl Context<'_> {
     pub(in crate::core) fn report(&mut self, fact: Fact) {
         self.out.push(Action::Report(fact));
     }
