@@ -134,6 +134,7 @@ impl Proxy {
             observer: Arc::clone(&observer),
             names: Names::default(),
             tls: Tls::default(),
+            jobs: Arc::default(),
         };
         let reception = Reception::new(room, context.clone());
         let certificate = open_certificate(&config, path, tell);

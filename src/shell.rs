@@ -8,6 +8,7 @@ pub mod dial;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub mod flush;
 pub mod inbox;
+pub mod jobs;
 pub mod link;
 pub mod names;
 pub mod panics;

@@ -80,7 +80,7 @@ impl Farm {
         conns
             .map(|conn| Event::PoolSent {
                 conn,
-                message: FromPool::Notify(Box::new(notify.clone())),
+                message: FromPool::Notify(Arc::new(notify.clone())),
             })
             .collect()
     }

@@ -15,7 +15,6 @@ use crate::shell::inbox::{Context, Input};
 use crate::shell::names::Names;
 use crate::shell::socket::Socket;
 use crate::shell::tls::pool::Tls;
-use crate::stratum::codec::decode_pool;
 use crate::system::clock::clock;
 use crate::system::net::Deadline;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
@@ -201,7 +200,7 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
     let mut heard = false;
     let reason = read_lines(&reading, |line| {
         heard = true;
-        let line = decode_pool(line);
+        let line = context.jobs.read(conn.slot, line);
         context
             .inbox
             .send(Input::PoolLine {

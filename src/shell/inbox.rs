@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::core::event::{CloseReason, DialError, Stop};
 use crate::core::fact::Fact;
 use crate::observe::Observer;
+use crate::shell::jobs::LatestJobs;
 use crate::shell::link::Link;
 use crate::shell::names::Names;
 use crate::shell::tls::pool::Tls;
@@ -79,6 +80,8 @@ pub struct Context {
     pub names: Names,
     /// For encrypted connections to pools.
     pub tls: Tls,
+    /// What pools have just sent.
+    pub jobs: Arc<LatestJobs>,
 }
 
 /// What arrives in the scheduler's inbox.
@@ -214,6 +217,7 @@ impl Context {
             observer: Arc::new(observer),
             names: Names::default(),
             tls: Tls::default(),
+            jobs: Arc::default(),
         };
         (context, inputs)
     }

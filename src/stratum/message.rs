@@ -188,7 +188,7 @@ pub enum FromPool {
     /// `mining.set_difficulty`: for the next job.
     SetDifficulty(Difficulty),
     /// `mining.notify`.
-    Notify(Box<Notify>),
+    Notify(Arc<Notify>),
     /// `mining.set_extranonce`: for later jobs.
     SetExtranonce(Extranonces),
     /// `mining.set_version_mask`.

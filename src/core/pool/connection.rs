@@ -106,7 +106,7 @@ pub struct Connection {
     extranonces: Option<Extranonces>,
     difficulty: Option<Difficulty>,
     /// A job that came before the answer to subscribe (compat Q6).
-    early: Option<Box<Notify>>,
+    early: Option<Arc<Notify>>,
     /// The jobs that the pool takes shares of.
     pub jobs: HeldJobs,
     pending: BTreeMap<u64, WaitingShare>,

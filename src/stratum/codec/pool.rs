@@ -1,6 +1,7 @@
 //! Lines from pools.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -81,7 +82,7 @@ fn notify(params: &Params<'_>) -> Result<FromPool, String> {
     let branches = branches
         .iter()
         .map(|branch| hash(text_of(branch), "merkle branch"));
-    Ok(FromPool::Notify(Box::new(Notify {
+    Ok(FromPool::Notify(Arc::new(Notify {
         job_id,
         prevhash: hash(params.text(1, "prevhash").ok(), "prevhash")?,
         coinb1: coinbase(2, "coinb1")?,

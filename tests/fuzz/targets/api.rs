@@ -101,6 +101,7 @@ impl Stage {
             }),
             names: Names::default(),
             tls: Tls::default(),
+            jobs: Arc::default(),
         };
         let scheduler = live.clone();
         thread::spawn(move || {

@@ -246,7 +246,7 @@ impl Connection {
         self.on_mask(mask)
     }
 
-    fn on_notify(&mut self, notify: Box<Notify>, talk: &mut Talk<'_>) -> Heard {
+    fn on_notify(&mut self, notify: Arc<Notify>, talk: &mut Talk<'_>) -> Heard {
         let Some(extranonces) = self.extranonces else {
             self.early = Some(notify);
             return Heard::Nothing;
@@ -254,8 +254,10 @@ impl Connection {
         let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
         // Most pools tell all connections the same: a farm needs it in memory once.
         let notify = match talk.latest {
-            Some(latest) if **latest == *notify => Arc::clone(latest),
-            Some(_) | None => Arc::clone(talk.latest.insert(Arc::new(*notify))),
+            Some(latest) if Arc::ptr_eq(latest, &notify) || **latest == *notify => {
+                Arc::clone(latest)
+            }
+            Some(_) | None => Arc::clone(talk.latest.insert(notify)),
         };
         let (e1, e2_size) = (extranonces.e1, extranonces.e2_size);
         let job = PoolJob::new(notify, e1, e2_size, difficulty, self.mask);
