@@ -46,7 +46,7 @@ fn pool_job() -> PoolJob {
         unreachable!("it is a notify");
     };
     PoolJob::new(
-        Arc::from(notify),
+        notify,
         Extranonce1::new(&[1, 2, 3, 4]).unwrap(),
         8,
         Difficulty::ONE,
