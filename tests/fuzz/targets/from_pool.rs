@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
     for line in data.split(|byte| *byte == b'\n') {
         match decode_pool(line) {
             Ok(FromPool::Notify(notify)) => {
-                let job = PoolJob::new(Arc::from(notify), e1, e2_size, difficulty, mask);
+                let job = PoolJob::new(notify, e1, e2_size, difficulty, mask);
                 passed_on(job);
             }
             Ok(FromPool::SetDifficulty(new)) => difficulty = new,
