@@ -173,7 +173,11 @@ fn never_reads(proxy: SocketAddr) -> TcpStream {
 
 #[test]
 fn miners_that_do_not_read_are_not_heard_and_cost_the_others_nothing() {
-    let (_a, _b, mut proxy) = scene();
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    // With a limit, so that fewer lines are on their way to the scheduler than the outbox has room for answers.
+    let mut proxy = Setup::new(&a, &b)
+        .set("listen.submits_per_second", 500)
+        .start();
     let [_never, mut byte_by_byte, mut stops] = [(); 3].map(|()| never_reads(proxy.address()));
     // In the middle of a line.
     stops.read_exact(&mut [0; 10_000]).unwrap();
