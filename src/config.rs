@@ -20,8 +20,10 @@ mod network;
 mod python;
 mod raw;
 mod start;
+pub mod steering;
 mod user_name;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::net::IpAddr;
@@ -43,6 +45,7 @@ pub use self::keys::{KeyInfo, key_infos};
 pub use self::kind::{Form, FormKind};
 pub(crate) use self::raw::LARGEST_FILE;
 pub use self::start::parse_for_start;
+use self::steering::{Balance, Group, Timetable, WorkerSettings};
 pub use self::user_name::UserName;
 
 /// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool. The default and the
@@ -59,6 +62,14 @@ pub struct Config {
     pub pools: PerPool<Option<PoolConfig>>,
     /// How work is split between the pools.
     pub scheduler: Scheduling,
+    /// Settings of single workers, by name.
+    pub workers: BTreeMap<String, WorkerSettings>,
+    /// Workers that have a setting in common.
+    pub groups: Vec<Group>,
+    /// What is to be done at which time of the week.
+    pub timetable: Timetable,
+    /// Whether the split follows what a hash earns.
+    pub balance: Balance,
     /// What share difficulty the miners are given while they work for a pool.
     pub downstream_diff: PerPool<DifficultyLimits>,
     /// What is logged, and where to.
@@ -233,6 +244,8 @@ pub struct PoolConfig {
     pub job: Duration,
     /// How many miners share a connection at the most; 1: each has its own.
     pub members: usize,
+    /// What the pool keeps of the earnings, in percent. Key: `fee_percent`.
+    pub fee_percent: f64,
 }
 
 impl PoolConfig {
@@ -292,6 +305,7 @@ impl fmt::Debug for PoolConfig {
             answer,
             job,
             members,
+            fee_percent,
         } = self;
         f.debug_struct("PoolConfig")
             .field("name", name)
@@ -307,6 +321,7 @@ impl fmt::Debug for PoolConfig {
             .field("answer", answer)
             .field("job", job)
             .field("members", members)
+            .field("fee_percent", fee_percent)
             .finish()
     }
 }
@@ -364,13 +379,21 @@ pub struct Scheduling {
     pub clean_on_switch: bool,
     /// A miner that no pool has work for is closed after so long; `None`: never. Key: `no_work_seconds`, 0 for never.
     pub no_work: Option<Duration>,
+    /// Whether workers work for the other pool while the one that they are meant for is down.
+    pub failover: bool,
+    /// How many miners take turns in [`Mode::Fleet`]; 0: all.
+    pub max_slicers: u32,
+    /// The shortest time between two moves of a miner in [`Mode::Fleet`]. Key: `assign_seconds`.
+    pub assign: Duration,
 }
 
 /// The rule by which work is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Mining time in the ratio of the weights.
+    /// Each miner splits its own time in the ratio of the weights.
     Ratio,
+    /// The fleet as a whole meets the ratio, with the fewest switches.
+    Fleet,
 }
 
 /// Bounds of the share difficulty that miners are given for one pool: `downstream_diff`, where `poolA_min` goes

@@ -13,6 +13,7 @@ pub mod miner;
 pub mod pool;
 pub mod split;
 pub mod stats;
+pub mod steering;
 pub mod work;
 
 pub mod memory;

@@ -1,8 +1,9 @@
 //! From JSON to a [`Config`], with everything that is wrong in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -11,6 +12,7 @@ use super::fault::{Fault, quote};
 use super::keys::{self, Key, PoolKeys, diff, gui, listen, logging, metrics, scheduler};
 use super::kind::Kind;
 use super::raw::{join, lookup};
+use super::steering::{Balance, Timetable};
 use super::{
     Config, DifficultyLimits, Endpoint, Gui, Listen, Logging, Mode, PoolConfig, Scheduling, Tls,
     Trust,
@@ -43,6 +45,10 @@ pub(super) fn build(root: &Value) -> Built {
         gui: reader.gui(),
         pools: PerPool::from_fn(|slot| reader.pool(slot)),
         scheduler: reader.scheduler(),
+        workers: BTreeMap::new(),
+        groups: Vec::new(),
+        timetable: Timetable::default(),
+        balance: Balance::default(),
         downstream_diff: reader.downstream_diff(),
         logging: reader.logging(),
     };
@@ -185,6 +191,7 @@ impl Reader<'_> {
             answer,
             job,
             members: 1,
+            fee_percent: 0.0,
         };
         self.warn_of_repeated(keys, &pool);
         Some(pool)
@@ -275,6 +282,9 @@ impl Reader<'_> {
             catch_up: self.get(&scheduler::CATCH_UP),
             clean_on_switch: self.get(&scheduler::CLEAN_ON_SWITCH),
             no_work: self.get(&scheduler::NO_WORK),
+            failover: true,
+            max_slicers: 4,
+            assign: Duration::from_secs(600),
         }
     }
 

@@ -514,6 +514,7 @@ pub(super) mod scheduler {
         },
         |c| match c.scheduler.mode {
             Mode::Ratio => "ratio".to_owned(),
+            Mode::Fleet => "fleet".to_owned(),
         },
         "How work is split. There is one way, `ratio`: mining time in the ratio of the weights; \
          any other word is taken for it, with a warning.",
