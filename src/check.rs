@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use crate::config::{self, ConfigErrors, DifficultyLimits, Loaded, PoolConfig};
+use crate::config::{self, ConfigErrors, DifficultyLimits, LoadedConfig, PoolConfig};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::tls::miner::Certificate;
 use crate::shell::tls::pool::Tls;
 use crate::system::files;
 use crate::units::PoolSlot;
-use crate::visit::{Found, Step, visit};
+use crate::visit::{Finding, Step, visit};
 
 /// How long a pool may take for everything.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -101,7 +101,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// The configuration, also if it is one of the Python version, which is converted at a start.
-fn understand(text: &str) -> Result<Loaded, ConfigErrors> {
+fn understand(text: &str) -> Result<LoadedConfig, ConfigErrors> {
     let read = config::parse(text);
     let Err(errors) = read else { return read };
     let raw = config::read_json(text).ok();
@@ -126,13 +126,13 @@ fn check_pool(
 ) -> anyhow::Result<()> {
     let show = |found| {
         match found {
-            Found::Step(Step {
+            Finding::Step(Step {
                 name, took, text, ..
             }) => {
                 let took = took.as_secs_f64() * 1000.0;
                 say(format_args!("  {name:<10} {took:>8.1} ms  {text}"))?;
             }
-            Found::Note(text) => say(format_args!("  {text}"))?,
+            Finding::Note(text) => say(format_args!("  {text}"))?,
         }
         Ok(())
     };

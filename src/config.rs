@@ -493,7 +493,7 @@ impl From<Level> for log::LevelFilter {
 
 /// A config that was read without a fault.
 #[derive(Clone, PartialEq)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// What it means.
     pub config: Config,
     /// What the owner should know about it, a sentence each.
@@ -514,10 +514,10 @@ pub struct StartTrouble {
     pub text: String,
 }
 
-impl fmt::Debug for Loaded {
+impl fmt::Debug for LoadedConfig {
     /// Without the raw JSON, since there are passwords in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loaded")
+        f.debug_struct("LoadedConfig")
             .field("config", &self.config)
             .field("warnings", &self.warnings)
             .finish_non_exhaustive()
@@ -528,11 +528,11 @@ impl fmt::Debug for Loaded {
 ///
 /// # Errors
 /// Every value that is not allowed, or where the text stops being JSON.
-pub fn parse(text: &str) -> Result<Loaded, ConfigErrors> {
+pub fn parse(text: &str) -> Result<LoadedConfig, ConfigErrors> {
     let raw = raw::read(text)?;
     let built = build::build(&raw);
     if built.faults.is_empty() {
-        Ok(Loaded {
+        Ok(LoadedConfig {
             config: built.config,
             warnings: built.warnings,
             troubles: Vec::new(),

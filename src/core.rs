@@ -30,12 +30,12 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::{Event, Stop};
-use crate::core::fact::{Fact, TurnedAway};
+use crate::core::fact::{Eviction, Fact};
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::context::Context;
-use crate::core::miner::departed::Departed;
 use crate::core::miner::fallback::Fallback;
+use crate::core::miner::former::FormerMiners;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
@@ -81,7 +81,7 @@ pub struct Core {
     totals: Totals,
     /// Where the earnings go, and whether the owner knows.
     payouts: PerPool<Payout>,
-    departed: Departed,
+    departed: FormerMiners,
     fallback: Fallback,
     /// Seconds of work for each pool before this start.
     seconds_before: PerPool<f64>,
@@ -90,14 +90,14 @@ pub struct Core {
     /// How many miners have connected so far.
     admitted: u64,
     started: Now,
-    stopping: Option<Stopping>,
+    stopping: Option<StopPhase>,
     /// Who is let go at a stop, and when, the first at the end.
     parting: Vec<(Instant, MinerId)>,
 }
 
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopping {
+enum StopPhase {
     /// The miners are told to go; not later than this it is over.
     Until(Instant),
     /// Somebody did not go in time.
@@ -146,7 +146,7 @@ impl Core {
             seconds_before: memory.totals.pools.map(|_, pool| pool.seconds),
             totals: memory.totals,
             payouts: memory.payouts,
-            departed: Departed::default(),
+            departed: FormerMiners::default(),
             fallback: Fallback::default(),
             agenda: Agenda::default(),
             random: Random::new(seed),
@@ -212,12 +212,10 @@ impl Core {
             .copied()
         {
             self.parting.pop();
-            self.with_miner(id, now, out, |it, cx| {
-                it.turn_away(TurnedAway::Stopping, cx)
-            });
+            self.with_miner(id, now, out, |it, cx| it.turn_away(Eviction::Stopping, cx));
         }
-        if matches!(self.stopping, Some(Stopping::Until(deadline)) if deadline <= now.at) {
-            self.stopping = Some(Stopping::Over);
+        if matches!(self.stopping, Some(StopPhase::Until(deadline)) if deadline <= now.at) {
+            self.stopping = Some(StopPhase::Over);
         }
         self.wrap_up(now, out);
     }
@@ -240,8 +238,8 @@ impl Core {
     /// When [`handle_deadline`](Self::handle_deadline) has to be called.
     pub fn next_deadline(&self) -> Option<Instant> {
         let stop = match self.stopping {
-            Some(Stopping::Until(deadline)) => Some(deadline),
-            Some(Stopping::Over) | None => None,
+            Some(StopPhase::Until(deadline)) => Some(deadline),
+            Some(StopPhase::Over) | None => None,
         };
         let parting = self.parting.last().map(|(due, _)| *due);
         [self.agenda.next(), stop, parting]
@@ -254,8 +252,8 @@ impl Core {
     pub fn is_finished(&self) -> bool {
         match self.stopping {
             None => false,
-            Some(Stopping::Until(_)) => self.miners.is_empty(),
-            Some(Stopping::Over) => true,
+            Some(StopPhase::Until(_)) => self.miners.is_empty(),
+            Some(StopPhase::Over) => true,
         }
     }
 
@@ -286,12 +284,12 @@ impl Core {
             self.fallback.end();
         }
         let refusal = if self.stopping.is_some() {
-            Some(TurnedAway::Stopping)
+            Some(Eviction::Stopping)
         } else if !self.config.is_set_up() {
-            Some(TurnedAway::NotSetUp)
+            Some(Eviction::NotSetUp)
         } else {
             let hangs_up = gone && self.fallback.hangs_up(peer.ip(), now.at);
-            hangs_up.then_some(TurnedAway::NoWork)
+            hangs_up.then_some(Eviction::NoWork)
         };
         self.with_miner(id, now, out, |miner, cx| {
             if let Some(reason) = refusal {
@@ -539,7 +537,7 @@ impl Core {
             Stop::Drained => self.config.listen.drain,
             Stop::AtOnce => Duration::ZERO,
         };
-        self.stopping = Some(Stopping::Until(later(now.at, drain + STOP_PATIENCE)));
+        self.stopping = Some(StopPhase::Until(later(now.at, drain + STOP_PATIENCE)));
         out.push(Action::Report(Fact::Stopping));
         out.push(Action::StopListening);
         for slot in PoolSlot::ALL {

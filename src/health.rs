@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 
 use crate::config;
-use crate::shell::running::{self, HEADER, Running};
+use crate::shell::running::{self, HEADER, Instance};
 use crate::system::files::{self, backup_path};
 use crate::system::net::local;
 
@@ -42,8 +42,8 @@ struct Place {
     instance: Option<String>,
 }
 
-impl From<Running> for Place {
-    fn from(running: Running) -> Self {
+impl From<Instance> for Place {
+    fn from(running: Instance) -> Self {
         Self {
             listen: running.listen,
             pages: [running.metrics, running.gui]

@@ -28,7 +28,7 @@ use self::record::{PoolStep, Step, Sums, Totals, WorkerStep};
 use self::ring::{Ring, Scale, Slot};
 use crate::core::snapshot::Snapshot;
 use crate::core::stats::meter::HASHES_PER_DIFFICULTY;
-use crate::observe::published::Published;
+use crate::observe::latest::LatestSnapshot;
 use crate::system::clock::now;
 use crate::system::thread::{SERVICE_STACK, spawn};
 use crate::units::{Now, PerPool, PoolSlot, named};
@@ -495,7 +495,7 @@ impl Keeper {
 /// If there is no room for the thread.
 pub fn start(
     path: PathBuf,
-    published: Arc<Published>,
+    published: Arc<LatestSnapshot>,
     report: impl Fn(String) + Send + 'static,
 ) -> anyhow::Result<(Arc<History>, Keeper)> {
     let (rings, problem) = file::load(&path);

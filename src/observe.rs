@@ -5,10 +5,10 @@
 //! state. What is *not* here: deciding anything, or serving HTTP (see [`web`](crate::web)).
 
 pub mod event;
+pub mod latest;
 pub mod log;
 pub mod metrics;
 pub mod notices;
-pub mod published;
 pub mod tail;
 pub mod wallet;
 

@@ -17,9 +17,9 @@ use crate::core::memory::Memory;
 use crate::history::{self, Keeper};
 use crate::http::{Seats, ServerHandle, serve};
 use crate::observe::Observer;
+use crate::observe::latest::LatestSnapshot;
 use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
-use crate::observe::published::Published;
 use crate::shell::accept::{Door, Reception, listen, writers};
 use crate::shell::connection::WRITE_PATIENCE;
 use crate::shell::dial::dial;
@@ -27,7 +27,7 @@ use crate::shell::flush::Flush;
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::names::Names;
 use crate::shell::panics::Panics;
-use crate::shell::running::{self, Running};
+use crate::shell::running::{self, Instance};
 use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::tls::miner::Certificate;
@@ -40,7 +40,7 @@ use crate::web;
 use crate::web::error::refusal;
 use crate::web::limit::Places;
 use crate::web::login::Login;
-use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, Own, Pages};
+use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, Pages, PagesState};
 
 /// How long a request to stop may wait for the scheduler.
 const STOP_REQUEST: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ const PAGE_SEATS: Seats = Seats {
 /// A running proxy.
 pub struct Proxy {
     inbox: Sender<Input>,
-    published: Arc<Published>,
+    published: Arc<LatestSnapshot>,
     observer: Arc<Observer>,
     miners: SocketAddr,
     metrics: Option<ServerHandle>,
@@ -105,7 +105,7 @@ impl Proxy {
             "listen.port",
         )?;
         let metrics = Arc::new(Metrics::new().context("failed to set up the metrics")?);
-        let published = Arc::new(Published::default());
+        let published = Arc::new(LatestSnapshot::default());
         let instance: Arc<str> = running::new_instance()?.into();
         let page = start_metrics_page(&config, &metrics, &published, &instance)?;
         let (log, guard) =
@@ -173,7 +173,7 @@ impl Proxy {
             started_with: Arc::clone(&config),
             miners,
             instance: Arc::clone(&instance),
-            own: Own::default(),
+            own: PagesState::default(),
         };
         let gui = start_pages(&config, pages)?;
         tell(&Fact::Started {
@@ -185,7 +185,7 @@ impl Proxy {
             config: path.display().to_string(),
         });
         let running = running::path(path);
-        let places = Running {
+        let places = Instance {
             instance: instance.to_string(),
             listen: miners,
             metrics: page.as_ref().map(ServerHandle::addr),
@@ -251,7 +251,7 @@ impl Proxy {
     }
 
     /// The state as it was last published.
-    pub fn published(&self) -> Arc<Published> {
+    pub fn published(&self) -> Arc<LatestSnapshot> {
         Arc::clone(&self.published)
     }
 
@@ -342,7 +342,7 @@ fn ask_to_stop(inbox: &Sender<Input>, how: Stop) -> bool {
 fn start_metrics_page(
     config: &Config,
     metrics: &Arc<Metrics>,
-    published: &Arc<Published>,
+    published: &Arc<LatestSnapshot>,
     instance: &Arc<str>,
 ) -> anyhow::Result<Option<ServerHandle>> {
     if !config.metrics.enabled {

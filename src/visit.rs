@@ -18,14 +18,14 @@ use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::miner::session::OWN_USER_AGENT;
 use crate::core::outage::Loss;
-use crate::core::pool::connection::received::Heard;
+use crate::core::pool::connection::received::PoolNews;
 use crate::core::pool::connection::{Connection, Identity, Talk};
 use crate::core::pool::facts::PoolFacts;
 use crate::core::pool::target;
 use crate::core::work::extranonce::SMALLEST_E2;
 use crate::shell::dial::{connect, resolve, secure};
 use crate::shell::names::Names;
-use crate::shell::socket::{Incoming, Socket};
+use crate::shell::socket::{ReadHalf, Socket};
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::{Encode, decode_pool};
 use crate::stratum::job::{Notify, network_difficulty};
@@ -49,7 +49,7 @@ const WORKER: &str = "check";
 
 /// What a visitor is told on the way.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Found {
+pub enum Finding {
     /// A step is done.
     Step(Step),
     /// Something worth knowing between the steps.
@@ -88,7 +88,7 @@ pub fn visit(
     limits: &DifficultyLimits,
     tls: &Tls,
     patience: Duration,
-    mut tell: impl FnMut(Found) -> anyhow::Result<()>,
+    mut tell: impl FnMut(Finding) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     let mut visit = Visit::new(slot, pool, tls, patience, &mut tell);
     visit.limits = *limits;
@@ -117,14 +117,14 @@ struct Visit<'a> {
     /// What was asked and when, by id.
     asked: BTreeMap<u64, (&'static str, Instant)>,
     progress: Progress,
-    tell: &'a mut dyn FnMut(Found) -> anyhow::Result<()>,
+    tell: &'a mut dyn FnMut(Finding) -> anyhow::Result<()>,
     notes: u32,
 }
 
 /// Reads until a moment and no longer, however slowly bytes come.
 struct Patient<'a> {
     socket: &'a Socket,
-    incoming: Incoming<'a>,
+    incoming: ReadHalf<'a>,
     /// The end of the visit, or earlier if something is due before.
     until: &'a Cell<Instant>,
     /// How many bytes came.
@@ -204,7 +204,7 @@ impl<'a> Visit<'a> {
         pool: &'a PoolConfig,
         tls: &'a Tls,
         patience: Duration,
-        tell: &'a mut dyn FnMut(Found) -> anyhow::Result<()>,
+        tell: &'a mut dyn FnMut(Finding) -> anyhow::Result<()>,
     ) -> Self {
         Self {
             pool,
@@ -253,7 +253,7 @@ impl<'a> Visit<'a> {
         began: Instant,
         text: impl Display,
     ) -> anyhow::Result<()> {
-        (self.tell)(Found::Step(Step {
+        (self.tell)(Finding::Step(Step {
             name,
             ok,
             took: began.elapsed(),
@@ -266,7 +266,7 @@ impl<'a> Visit<'a> {
         if self.notes > MOST_NOTES {
             bail!("it sends too much that is no use; is it a Stratum port?");
         }
-        (self.tell)(Found::Note(text.to_string()))
+        (self.tell)(Finding::Note(text.to_string()))
     }
 
     /// One connection: whether a job came, or the pool hung up on `mining.configure` and wants to be
@@ -447,37 +447,37 @@ impl<'a> Visit<'a> {
         }
         let heard = self.talk(socket, |talk| connection.on_message(message, talk))?;
         match heard {
-            Heard::Lost(Loss::BadSubscription(_)) => {
+            PoolNews::Lost(Loss::BadSubscription(_)) => {
                 self.during = "subscribe";
                 bail!("the pool's answer to mining.subscribe names no extranonce: {answer}")
             }
-            Heard::Lost(loss) => bail!("{loss}"),
-            Heard::Subscribed(extranonces) if extranonces.e2_size < SMALLEST_E2 => {
+            PoolNews::Lost(loss) => bail!("{loss}"),
+            PoolNews::Subscribed(extranonces) if extranonces.e2_size < SMALLEST_E2 => {
                 self.during = "subscribe";
                 bail!(
                     "the pool leaves {} bytes of extranonce2, at least {SMALLEST_E2} are needed",
                     extranonces.e2_size
                 )
             }
-            Heard::Reconnect {
+            PoolNews::Reconnect {
                 host: Some(host), ..
             } => {
                 self.note(format_args!(
                     "the pool wants to send miners to {host}: DPMP will not go there"
                 ))?;
             }
-            Heard::Message(text) => self.note(format_args!("the pool says: {text}"))?,
-            Heard::Useless(problem) => {
+            PoolNews::Message(text) => self.note(format_args!("the pool says: {text}"))?,
+            PoolNews::Useless(problem) => {
                 self.note(format_args!("a line that cannot be used: {problem}"))?;
             }
-            Heard::Nothing
-            | Heard::Ready
-            | Heard::Job
-            | Heard::JobChanged
-            | Heard::Answered(..)
-            | Heard::AnsweredLate(..)
-            | Heard::Subscribed(_)
-            | Heard::Reconnect { host: None, .. } => (),
+            PoolNews::Nothing
+            | PoolNews::Ready
+            | PoolNews::Job
+            | PoolNews::JobChanged
+            | PoolNews::Answered(..)
+            | PoolNews::AnsweredLate(..)
+            | PoolNews::Subscribed(_)
+            | PoolNews::Reconnect { host: None, .. } => (),
         }
         self.job_is_there(connection, clock())
     }
@@ -497,7 +497,7 @@ impl<'a> Visit<'a> {
             job.notify.branches.len()
         );
         let took = connection.age(now);
-        (self.tell)(Found::Step(Step {
+        (self.tell)(Finding::Step(Step {
             name: "first job",
             ok: true,
             took,
@@ -507,7 +507,7 @@ impl<'a> Visit<'a> {
         let unpaid: f64 = self.limits.unpaid(asked);
         if unpaid > 0.0 {
             let told = self.limits.hold(asked).for_miner();
-            (self.tell)(Found::Note(format!(
+            (self.tell)(Finding::Note(format!(
                 "WARNING: the pool asks for difficulty {asked}, but downstream_diff gives miners at least {told}. {:.0}% of \
                  the work would not be paid; clear the minimum",
                 (100.0 * unpaid).clamp(1.0, 99.0)

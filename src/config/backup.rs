@@ -102,7 +102,7 @@ impl Kind for Backups {
 
 /// Why an entry is no backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum BackupFault {
     NoText,
     Host(String),
     NoHost,
@@ -111,7 +111,7 @@ pub(super) enum Wrong {
     Wallet(String),
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for BackupFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoText => write!(
@@ -129,15 +129,15 @@ impl fmt::Display for Wrong {
 }
 
 /// One of the list.
-pub(super) fn read_item(item: &Value) -> Result<Backup, Wrong> {
+pub(super) fn read_item(item: &Value) -> Result<Backup, BackupFault> {
     let text = item
         .as_str()
         .and_then(|text| one_line(text, Backups::LONGEST));
-    text.ok_or(Wrong::NoText)
+    text.ok_or(BackupFault::NoText)
         .and_then(|text| read_one(text.trim()))
 }
 
-fn read_one(text: &str) -> Result<Backup, Wrong> {
+fn read_one(text: &str) -> Result<Backup, BackupFault> {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), text),
@@ -148,23 +148,23 @@ fn read_one(text: &str) -> Result<Backup, Wrong> {
         None => (None, rest),
     };
     if place.trim().is_empty() {
-        return Err(Wrong::NoHost);
+        return Err(BackupFault::NoHost);
     }
     let place = PoolHost { default: "" }
         .read(&json!(format!("{scheme}{place}")))
-        .map_err(Wrong::Host)?
-        .ok_or(Wrong::Placeholder)?;
+        .map_err(BackupFault::Host)?
+        .ok_or(BackupFault::Placeholder)?;
     Ok(Backup {
         host: place.host,
-        port: place.port.ok_or(Wrong::NoPort)?,
+        port: place.port.ok_or(BackupFault::NoPort)?,
         tls: place.tls,
         wallet: match wallet {
             // As that of a pool, and one that is there to be replaced is none.
             Some(wallet) => Some(
                 WALLET
                     .read(&json!(wallet))
-                    .map_err(Wrong::Wallet)?
-                    .ok_or(Wrong::Placeholder)?,
+                    .map_err(BackupFault::Wallet)?
+                    .ok_or(BackupFault::Placeholder)?,
             ),
             None => None,
         },

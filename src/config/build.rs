@@ -23,7 +23,7 @@ use crate::units::{Difficulty, PerPool, PoolSlot};
 const MOST_UNKNOWN: usize = 20;
 
 /// What became of some JSON.
-pub(super) struct Built {
+pub(super) struct BuildResult {
     /// Right if there is no fault. What is wrong has its default.
     pub(super) config: Config,
     pub(super) faults: Vec<Fault>,
@@ -31,7 +31,7 @@ pub(super) struct Built {
 }
 
 /// Makes a config of a JSON object. Null is as good as an empty one.
-pub(super) fn build(root: &Value) -> Built {
+pub(super) fn build(root: &Value) -> BuildResult {
     let mut reader = Reader {
         root,
         faults: Vec::new(),
@@ -54,7 +54,7 @@ pub(super) fn build(root: &Value) -> Built {
     };
     reader.check_ports(&config);
     reader.check_loops(&config);
-    Built {
+    BuildResult {
         config,
         faults: reader.faults,
         warnings: reader.warnings,

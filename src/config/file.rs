@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use super::keys::key_infos;
-use super::python::{Beside, Converted, convert, has_python_key, may_be_python};
+use super::python::{ConvertedConfig, SideFiles, convert, has_python_key, may_be_python};
 use super::raw::{self, LARGEST_FILE};
-use super::{ConfigErrors, Loaded, StartTrouble, parse, parse_for_start};
+use super::{ConfigErrors, LoadedConfig, StartTrouble, parse, parse_for_start};
 use crate::system::files::{self, Backup, write_atomic};
 
 /// What the Python version calls its config.
@@ -38,7 +38,7 @@ fn choose(cli: Option<PathBuf>, variable: Option<OsString>) -> PathBuf {
 ///
 /// # Errors
 /// With the path, if a file cannot be read, is not valid in anything but a pool, or cannot be written.
-pub fn load_or_create(path: &Path) -> anyhow::Result<Loaded> {
+pub fn load_or_create(path: &Path) -> anyhow::Result<LoadedConfig> {
     let bytes = match files::read(path, LARGEST_FILE) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return create(path),
@@ -75,13 +75,13 @@ pub fn imported(file: &Value) -> Option<(Value, Vec<String>)> {
     if !may_be_python(file) || !has_python_key(file) {
         return None;
     }
-    let mut converted = convert(file, &Beside::default());
+    let mut converted = convert(file, &SideFiles::default());
     listen_here(&mut converted);
     Some((converted.raw, converted.notes))
 }
 
 /// Makes a config where there is none.
-fn create(path: &Path) -> anyhow::Result<Loaded> {
+fn create(path: &Path) -> anyhow::Result<LoadedConfig> {
     let old = path.with_file_name(OLD_NAME);
     let found = match files::read(&old, LARGEST_FILE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -103,7 +103,9 @@ fn create(path: &Path) -> anyhow::Result<Loaded> {
         .and_then(|bytes| import(&old, &bytes));
     let mut troubles = Vec::new();
     let (raw, origin, mut notes) = match converted {
-        Ok(Converted { raw, notes }) => (raw, format!("imported from {}", old.display()), notes),
+        Ok(ConvertedConfig { raw, notes }) => {
+            (raw, format!("imported from {}", old.display()), notes)
+        }
         Err(problem) => {
             let note = format!(
                 "{} could not be imported: {problem}. Set up the pools on the web pages; or correct that file, \
@@ -133,7 +135,7 @@ fn create(path: &Path) -> anyhow::Result<Loaded> {
 
 /// A file of the Python version that we are told to use as ours becomes ours, and is kept as it was under another name.
 /// `None` if it is none.
-fn take_over(path: &Path, bytes: &[u8]) -> Option<Loaded> {
+fn take_over(path: &Path, bytes: &[u8]) -> Option<LoadedConfig> {
     let text_there = String::from_utf8_lossy(bytes);
     let raw = match raw::read_any(&text_there) {
         Ok((raw, _)) => raw,
@@ -143,7 +145,7 @@ fn take_over(path: &Path, bytes: &[u8]) -> Option<Loaded> {
     if !may_be_python(&raw) || !(old_name || has_python_key(&raw)) {
         return None;
     }
-    let Converted { raw, mut notes } = import(path, bytes).ok()?;
+    let ConvertedConfig { raw, mut notes } = import(path, bytes).ok()?;
     let mut loaded = parse(&text(&raw)).ok()?;
     let mut copy = path.as_os_str().to_owned();
     copy.push(".python");
@@ -176,7 +178,7 @@ fn take_over(path: &Path, bytes: &[u8]) -> Option<Loaded> {
 
 /// The old file that we are told to use is no JSON: it is kept under another name, and the pools have to be set up.
 /// `None` if its name is ours, or if it became ours before.
-fn start_anew(path: &Path, bytes: &[u8], errors: &ConfigErrors) -> Option<Loaded> {
+fn start_anew(path: &Path, bytes: &[u8], errors: &ConfigErrors) -> Option<LoadedConfig> {
     let mut copy = path.as_os_str().to_owned();
     copy.push(".python");
     let copy = PathBuf::from(copy);
@@ -201,7 +203,7 @@ fn start_anew(path: &Path, bytes: &[u8], errors: &ConfigErrors) -> Option<Loaded
 ///
 /// # Errors
 /// If it is no JSON object.
-fn import(old: &Path, bytes: &[u8]) -> Result<Converted, String> {
+fn import(old: &Path, bytes: &[u8]) -> Result<ConvertedConfig, String> {
     // As Python reads it.
     let text = String::from_utf8_lossy(bytes);
     let (raw, twice) = raw::read_any(&text).map_err(|errors| errors.to_string())?;
@@ -228,7 +230,7 @@ fn import(old: &Path, bytes: &[u8]) -> Result<Converted, String> {
     beside("best_shares.json");
     let mut converted = convert(
         &raw,
-        &Beside {
+        &SideFiles {
             weights: beside("weights_override.json"),
             oracle: beside("oracle_mode.json"),
             manual: beside("manual_mode.json"),
@@ -247,7 +249,7 @@ fn import(old: &Path, bytes: &[u8]) -> Result<Converted, String> {
 }
 
 /// An address that this machine does not have would prevent the start: the old file may come from another one.
-fn listen_here(converted: &mut Converted) {
+fn listen_here(converted: &mut ConvertedConfig) {
     for section in ["listen", "metrics"] {
         let host = &mut converted.raw[section]["host"];
         let Some(address) = host.as_str().and_then(|host| host.parse::<IpAddr>().ok()) else {

@@ -12,7 +12,7 @@ use super::kind::choice::{Extranonce2Size, Flag, LogLevel};
 use super::kind::number::{Bound, Port, Seconds, SecondsOrNever, Weight, Whole};
 use super::kind::text::{Names, PasswordHash, Secret, Text};
 use super::kind::{Form, Kind};
-use super::network::{Listening, Networks};
+use super::network::{ListenAddress, Networks};
 use super::user_name::UserNameForm;
 use super::{Config, Level, Mode, PoolConfig};
 use crate::units::{Difficulty, PoolSlot};
@@ -127,9 +127,9 @@ impl<K: Kind> AnyKey for Key<K> {
 pub(super) mod listen {
     use super::*;
 
-    pub(in crate::config) const HOST: Key<Listening> = Key::fixed(
+    pub(in crate::config) const HOST: Key<ListenAddress> = Key::fixed(
         "listen.host",
-        Listening(Ipv4Addr::UNSPECIFIED),
+        ListenAddress(Ipv4Addr::UNSPECIFIED),
         |c| c.listen.host.to_string(),
         "Address on which miners are served.",
     );
@@ -271,9 +271,9 @@ pub(super) mod metrics {
         |c| c.metrics.enabled.to_string(),
         "Whether metrics are served to Prometheus, at `/metrics`.",
     );
-    pub(in crate::config) const HOST: Key<Listening> = Key::fixed(
+    pub(in crate::config) const HOST: Key<ListenAddress> = Key::fixed(
         "metrics.host",
-        Listening(Ipv4Addr::UNSPECIFIED),
+        ListenAddress(Ipv4Addr::UNSPECIFIED),
         |c| c.metrics.host.to_string(),
         "Address on which metrics are served.",
     );
@@ -295,9 +295,9 @@ pub(super) mod gui {
         |c| c.gui.enabled.to_string(),
         "Whether the web pages are served.",
     );
-    pub(in crate::config) const HOST: Key<Listening> = Key::fixed(
+    pub(in crate::config) const HOST: Key<ListenAddress> = Key::fixed(
         "gui.host",
-        Listening(Ipv4Addr::UNSPECIFIED),
+        ListenAddress(Ipv4Addr::UNSPECIFIED),
         |c| c.gui.host.to_string(),
         "Address on which the web pages are served.",
     );

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::kind::{Form, FormKind, Kind, list};
 
 /// An address of this machine to listen on.
-pub(super) struct Listening(pub(super) Ipv4Addr);
+pub(super) struct ListenAddress(pub(super) Ipv4Addr);
 
-impl Kind for Listening {
+impl Kind for ListenAddress {
     type Meaning = IpAddr;
 
     fn read(&self, value: &Value) -> Result<IpAddr, String> {
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn addresses_to_listen_on() {
         let read = |text: &str| {
-            let address = Listening(Ipv4Addr::UNSPECIFIED).read(&json!(text));
+            let address = ListenAddress(Ipv4Addr::UNSPECIFIED).read(&json!(text));
             address.map_or("refused".to_owned(), |address| address.to_string())
         };
         for (text, expected) in [
@@ -142,6 +142,10 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
-        assert!(Listening(Ipv4Addr::UNSPECIFIED).read(&json!(0)).is_err());
+        assert!(
+            ListenAddress(Ipv4Addr::UNSPECIFIED)
+                .read(&json!(0))
+                .is_err()
+        );
     }
 }

@@ -92,7 +92,7 @@ const MOVED: [(&str, &str); 5] = [
 
 /// What the Python version kept in other files and in its environment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Beside {
+pub(super) struct SideFiles {
     /// `weights_override.json`: where the slider of its page stands, or what its oracle has reckoned.
     pub(super) weights: Option<Value>,
     /// `oracle_mode.json`: whether the oracle or the slider is in control.
@@ -104,7 +104,7 @@ pub(super) struct Beside {
 }
 
 /// Settings that were made of a file of the Python version.
-pub(super) struct Converted {
+pub(super) struct ConvertedConfig {
     /// A whole and valid configuration.
     pub(super) raw: Value,
     /// What the owner should know about it, a sentence each.
@@ -131,7 +131,7 @@ pub(super) fn has_python_key(raw: &Value) -> bool {
 }
 
 /// Makes our settings of the Python version's, whatever stands there.
-pub(super) fn convert(old: &Value, beside: &Beside) -> Converted {
+pub(super) fn convert(old: &Value, beside: &SideFiles) -> ConvertedConfig {
     let new: Value = serde_json::from_str(&sample()).unwrap_or_default();
     let mut conversion = Conversion {
         old: old.clone(),
@@ -150,7 +150,7 @@ pub(super) fn convert(old: &Value, beside: &Beside) -> Converted {
     conversion.mend();
     // Only of the bounds that are kept.
     conversion.downstream_diff();
-    Converted {
+    ConvertedConfig {
         raw: conversion.new,
         notes: conversion.notes,
     }
@@ -335,7 +335,7 @@ impl Conversion {
         self.reset(keys.host.path);
     }
 
-    fn scheduler(&mut self, beside: &Beside) {
+    fn scheduler(&mut self, beside: &SideFiles) {
         if self.old(scheduler::MIN_SWITCH.path).is_some() {
             self.note(format!(
                 "{}: not imported, because the Python version no longer obeyed it; a switch costs nothing here",
@@ -379,7 +379,7 @@ impl Conversion {
     }
 
     /// Where the slider stands, unless the oracle was in control, whose weights are of the moment.
-    fn slider(&mut self, beside: &Beside, weights: &[Option<Value>; 2]) -> Option<[Value; 2]> {
+    fn slider(&mut self, beside: &SideFiles, weights: &[Option<Value>; 2]) -> Option<[Value; 2]> {
         let written = truth(self.old("scheduler.auto_balance"));
         let oracle = match &beside.oracle {
             Some(file) if file.is_object() => {

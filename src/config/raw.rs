@@ -28,7 +28,7 @@ pub(super) fn read_any(text: &str) -> Result<(Value, Vec<Fault>), ConfigErrors> 
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut twice = Vec::new();
     let mut parser = serde_json::Deserializer::from_str(text);
-    let reading = Reading {
+    let reading = AnyValue {
         path: String::new(),
         twice: &mut twice,
     };
@@ -74,12 +74,12 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 /// Reads any JSON value. Unlike serde_json's own reader it notices a key that stands twice in one object: the
 /// owner sees the first wallet, and the second one gets the money.
-struct Reading<'a> {
+struct AnyValue<'a> {
     path: String,
     twice: &'a mut Vec<Fault>,
 }
 
-impl<'de> DeserializeSeed<'de> for Reading<'_> {
+impl<'de> DeserializeSeed<'de> for AnyValue<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -87,7 +87,7 @@ impl<'de> DeserializeSeed<'de> for Reading<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reading<'_> {
+impl<'de> Visitor<'de> for AnyValue<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Reading {
+        while let Some(item) = items.next_element_seed(AnyValue {
             path: join(&self.path, &list.len().to_string()),
             twice: &mut *self.twice,
         })? {
@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let path = join(&self.path, &key);
-            let value = entries.next_value_seed(Reading {
+            let value = entries.next_value_seed(AnyValue {
                 path: path.clone(),
                 twice: &mut *self.twice,
             })?;

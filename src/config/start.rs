@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 use super::backup::{self, Backups};
-use super::build::{Built, build};
+use super::build::{BuildResult, build};
 use super::fault::{Fault, quote};
 use super::keys::{self, PoolKeys};
 use super::raw::{self, lookup};
-use super::{ConfigErrors, Loaded, StartTrouble};
+use super::{ConfigErrors, LoadedConfig, StartTrouble};
 use crate::units::PoolSlot;
 
 /// Each round of mending takes away a key, and a pool has fewer.
@@ -19,7 +19,7 @@ const ROUNDS: usize = 64;
 ///
 /// # Errors
 /// Every value that is not allowed, if one of them is of something else than a pool.
-pub fn parse_for_start(text: &str) -> Result<Loaded, ConfigErrors> {
+pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
     let raw = raw::read(text)?;
     let mut mended = raw.clone();
     let mut troubles = Vec::new();
@@ -56,7 +56,7 @@ pub fn parse_for_start(text: &str) -> Result<Loaded, ConfigErrors> {
         );
         built = build(&mended);
     }
-    let Built {
+    let BuildResult {
         mut config,
         faults,
         mut warnings,
@@ -77,7 +77,7 @@ pub fn parse_for_start(text: &str) -> Result<Loaded, ConfigErrors> {
         }
     }
     warnings.splice(0..0, troubles.iter().map(|trouble| trouble.text.clone()));
-    Ok(Loaded {
+    Ok(LoadedConfig {
         config,
         warnings,
         troubles,

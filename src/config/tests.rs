@@ -30,7 +30,7 @@ fn config(value: &Value) -> Config {
     loaded(value).config
 }
 
-fn loaded(value: &Value) -> Loaded {
+fn loaded(value: &Value) -> LoadedConfig {
     parse(&value.to_string()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -92,7 +92,7 @@ fn an_empty_file_means_the_defaults() {
 
 #[test]
 fn the_python_versions_file_works_as_it_is() {
-    let Loaded {
+    let LoadedConfig {
         config,
         warnings,
         raw,
@@ -270,7 +270,7 @@ fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
             "pools.A.tls_fingerprint: it has no effect while pools.A.tls is false",
         ),
     ] {
-        let Loaded {
+        let LoadedConfig {
             config,
             warnings,
             raw,

@@ -58,7 +58,7 @@ pub enum Fact {
         /// Its address.
         peer: SocketAddr,
         /// Why.
-        reason: TurnedAway,
+        reason: Eviction,
     },
     /// A miner's connection ended.
     MinerDisconnected {
@@ -510,7 +510,7 @@ named! {
 
 /// Why a miner is turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TurnedAway {
+pub enum Eviction {
     /// The pools are not configured yet.
     NotSetUp,
     /// It did not authorize within `listen.authorize_seconds`.
@@ -531,7 +531,7 @@ pub enum TurnedAway {
     Stopping,
 }
 
-impl TurnedAway {
+impl Eviction {
     /// In words.
     pub fn text(&self) -> String {
         match self {

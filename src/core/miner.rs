@@ -2,9 +2,9 @@
 //! pools, its work and its shares are in the files beside this one.
 
 pub mod context;
-pub mod departed;
 pub mod fallback;
 mod follow;
+pub mod former;
 mod lines;
 mod place;
 pub mod session;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
-use crate::core::fact::{Fact, ShareResult, TurnedAway};
+use crate::core::fact::{Eviction, Fact, ShareResult};
 use crate::core::miner::context::Context;
 use crate::core::miner::session::{Authorization, Session};
 use crate::core::outage::Health;
@@ -265,7 +265,7 @@ impl Miner {
         }
         let problem = error.to_string();
         if error.is_fatal() {
-            self.turn_away(TurnedAway::OtherProtocol(problem), cx);
+            self.turn_away(Eviction::OtherProtocol(problem), cx);
             return;
         }
         cx.report(Fact::MinerMessageBad {
@@ -279,7 +279,7 @@ impl Miner {
                 cx,
             );
         } else {
-            self.turn_away(TurnedAway::TooMuchRubbish, cx);
+            self.turn_away(Eviction::TooMuchRubbish, cx);
         }
     }
 
@@ -316,16 +316,16 @@ impl Miner {
         {
             let waits = self.waits_for_pools() && cx.pools_gone();
             let reason = if waits {
-                TurnedAway::NoWork
+                Eviction::NoWork
             } else {
-                TurnedAway::NotAuthorized
+                Eviction::NotAuthorized
             };
             self.turn_away(reason, cx);
         } else if self
             .no_work_deadline(cx.config)
             .is_some_and(|due| due <= now)
         {
-            self.turn_away(TurnedAway::NoWork, cx);
+            self.turn_away(Eviction::NoWork, cx);
         }
     }
 
@@ -361,10 +361,10 @@ impl Miner {
     }
 
     /// Sends the miner away, once its shares are answered and what it is owed has been written.
-    pub fn turn_away(&mut self, reason: TurnedAway, cx: &mut Context<'_>) {
+    pub fn turn_away(&mut self, reason: Eviction, cx: &mut Context<'_>) {
         if self.life == Life::Here {
             let until = later(cx.now.at, LEAVE);
-            let told = if matches!(reason, TurnedAway::Stopping) {
+            let told = if matches!(reason, Eviction::Stopping) {
                 RejectReason::Stopping
             } else {
                 RejectReason::PoolLost

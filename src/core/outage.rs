@@ -79,7 +79,7 @@ impl fmt::Display for Outage {
 named! {
     /// How far a connection to a pool has got.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Stage {
+    pub enum ConnectionState {
         /// None is wanted.
         Idle = "idle",
         /// It will be made after a pause, or when others have work.
@@ -92,20 +92,6 @@ named! {
         Handshake = "handshake",
         /// It is authorized.
         Ready = "ready",
-    }
-}
-
-impl Stage {
-    /// The name in the API.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Waiting => "waiting",
-            Self::Refused => "refused",
-            Self::Connecting => "connecting",
-            Self::Handshake => "handshake",
-            Self::Ready => "ready",
-        }
     }
 }
 

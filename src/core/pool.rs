@@ -34,18 +34,18 @@ use std::time::{Duration, Instant};
 use crate::config::PoolConfig;
 use crate::core::action::DialTarget;
 use crate::core::fact::Fact;
-use crate::core::outage::{Flaw, Health, Outage, Stage};
+use crate::core::outage::{ConnectionState, Flaw, Health, Outage};
 use crate::core::outage::{Loss, Step};
 use crate::core::pool::addresses::Addresses;
 use crate::core::pool::blocks::HeldBlocks;
 use crate::core::pool::connection::{Connection, Identity, Talk, WaitingShare};
-use crate::core::pool::dialer::{Dial, Dialer, Ended};
+use crate::core::pool::dialer::{AttemptEnd, Dial, Dialer};
 use crate::core::pool::facts::PoolFacts;
 use crate::core::pool::line::{Line, Look, MOST_RETIRED, Purpose};
 use crate::core::pool::look::{AddressLook, Survey};
 use crate::core::pool::moment::Moment;
 use crate::core::pool::verdict::Answers;
-use crate::core::pool::verdict::news::{Left, News};
+use crate::core::pool::verdict::news::{LeftBlock, News};
 use crate::core::pool::version_form::Forms;
 use crate::core::stats::meter::Meter;
 use crate::random::Random;
@@ -119,7 +119,7 @@ pub struct Pool {
     /// Its jobs as they came.
     pub news: News,
     /// Since when the other pool has left the block that its jobs stand on.
-    pub left: Option<Left>,
+    pub left: Option<LeftBlock>,
     /// What it was said to be set aside for.
     pub told_flaw: Option<Flaw>,
     /// The proxy's own looks at all its addresses.
@@ -281,24 +281,24 @@ impl Pool {
     }
 
     /// How far a line's connection is. `refused`: whether the pool refused to authorize the worker.
-    pub fn stage(&self, line: Option<LineId>, refused: bool) -> Stage {
+    pub fn stage(&self, line: Option<LineId>, refused: bool) -> ConnectionState {
         let Some((id, line)) = line.and_then(|id| Some((id, self.lines.get(&id)?))) else {
-            return Stage::Idle;
+            return ConnectionState::Idle;
         };
         if line.is_idle() {
-            return Stage::Idle;
+            return ConnectionState::Idle;
         }
         if line.waits() {
             return if refused {
-                Stage::Refused
+                ConnectionState::Refused
             } else {
-                Stage::Waiting
+                ConnectionState::Waiting
             };
         }
         match self.standing(id) {
-            None => Stage::Connecting,
-            Some(connection) if connection.is_ready() => Stage::Ready,
-            Some(_) => Stage::Handshake,
+            None => ConnectionState::Connecting,
+            Some(connection) if connection.is_ready() => ConnectionState::Ready,
+            Some(_) => ConnectionState::Handshake,
         }
     }
 
@@ -490,7 +490,7 @@ impl Pool {
     fn idle(&mut self, line: LineId, moment: &mut Moment<'_>) {
         if let Some(state) = self.lines.get_mut(&line) {
             if let Some(conn) = state.conn() {
-                self.dialer.ended(conn, Ended::Again, moment.now.at);
+                self.dialer.ended(conn, AttemptEnd::Again, moment.now.at);
             }
             state.rest();
         }
@@ -575,7 +575,7 @@ impl Pool {
     /// A line's connection failed, or could not be made.
     pub fn fail(&mut self, line: LineId, conn: PoolConn, loss: &Loss, moment: &mut Moment<'_>) {
         let now = moment.now.at;
-        self.dialer.ended(conn, Ended::of(loss), now);
+        self.dialer.ended(conn, AttemptEnd::of(loss), now);
         let failures = self.lines.get(&line).map_or(0, Line::failures);
         if matches!(loss, Loss::Closed(_)) {
             self.talk(conn, moment, |it, talk| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::DifficultyLimits;
 use crate::core::Core;
 use crate::core::memory::Memory;
-use crate::core::miner::departed::Departed;
+use crate::core::miner::former::FormerMiners;
 use crate::core::miner::view::MinerView;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::version_form::BlockedShares;
@@ -32,7 +32,7 @@ pub struct Snapshot {
     /// The connected miners, oldest first.
     pub miners: Vec<MinerView>,
     /// Miners that left.
-    pub left: Departed,
+    pub left: FormerMiners,
     /// Shares that were refused here, by reason.
     pub refused: BTreeMap<String, u64>,
 }

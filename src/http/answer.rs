@@ -24,7 +24,7 @@ const OURS: [&str; 6] = [
 
 /// What of the request decides how its answer is sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Delivery {
     pub(super) version: Version,
     /// Only the head is wanted.
     pub(super) head_only: bool,
@@ -46,7 +46,7 @@ enum Framing {
 /// # Errors
 /// If the client is gone or too slow.
 pub(super) fn refuse(stream: &TcpStream, limits: &Limits, response: Response) -> io::Result<()> {
-    let asked = Asked {
+    let asked = Delivery {
         version: Version::Http11,
         head_only: false,
         keep_alive: false,
@@ -61,7 +61,7 @@ pub(super) fn refuse(stream: &TcpStream, limits: &Limits, response: Response) ->
 pub(super) fn write(
     stream: &TcpStream,
     limits: &Limits,
-    asked: Asked,
+    asked: Delivery,
     response: Response,
 ) -> io::Result<bool> {
     let total = Deadline::after(limits.answer);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rouille::Request;
 
-use super::answer::{self, Asked};
-use super::head::{self, Head, Refused};
+use super::answer::{self, Delivery};
+use super::head::{self, Head, Refusal};
 use super::{Answers, Limits, Seat};
 use crate::system::net::{Deadline, prepare};
 
@@ -35,7 +35,7 @@ pub(super) fn attend(stream: &TcpStream, peer: SocketAddr, seat: &Seat, answers:
         match client.turn(patience) {
             Ok(true) => patience = limits.idle,
             Ok(false) => break Ok(()),
-            Err(End::Refused(Refused(status))) => {
+            Err(End::Refused(Refusal(status))) => {
                 let refusal = (answers.refusal)(status);
                 break answer::refuse(stream, limits, refusal);
             }
@@ -60,13 +60,13 @@ struct Client<'a> {
 /// Why there is no next request.
 enum End {
     /// It cannot be had as it is; the client is told.
-    Refused(Refused),
+    Refused(Refusal),
     /// The client is, or has nothing to say for too long, or does not read.
     Gone,
 }
 
-impl From<Refused> for End {
-    fn from(refused: Refused) -> Self {
+impl From<Refusal> for End {
+    fn from(refused: Refusal) -> Self {
         Self::Refused(refused)
     }
 }
@@ -83,7 +83,7 @@ impl Client<'_> {
         let head = self.read_head(patience)?;
         let body = self.read_body(&head)?;
         self.seat.set_answering(true);
-        let mut asked = Asked {
+        let mut asked = Delivery {
             version: head.version,
             head_only: head.method == "HEAD",
             keep_alive: head.keep_alive,
@@ -115,7 +115,7 @@ impl Client<'_> {
             let blank = head::blank(&self.ahead);
             let length = head::length(&self.ahead[blank..])?;
             if length.map_or(self.ahead.len(), |length| blank + length) > self.limits.head_bytes {
-                return Err(Refused(431).into());
+                return Err(Refusal(431).into());
             }
             if let Some(length) = length {
                 break (blank, length);
@@ -145,7 +145,7 @@ impl Client<'_> {
         match self.read_more(until) {
             Ok(true) => Ok(()),
             Ok(false) => Err(End::Gone),
-            Err(error) if error.kind() == ErrorKind::TimedOut => Err(Refused(408).into()),
+            Err(error) if error.kind() == ErrorKind::TimedOut => Err(Refusal(408).into()),
             Err(_) => Err(End::Gone),
         }
     }

@@ -7,7 +7,7 @@ use super::Limits;
 
 /// A status to refuse a request with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused(pub(super) u16);
+pub(super) struct Refusal(pub(super) u16);
 
 /// The protocol's version, without others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +42,11 @@ pub(super) fn blank(bytes: &[u8]) -> usize {
 ///
 /// # Errors
 /// If a line ends with anything but CR LF, even where the rest is still missing.
-pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Refused> {
+pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
     let mut line = 0;
     for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
         if at == line || bytes[at - 1] != b'\r' {
-            return Err(Refused(400));
+            return Err(Refusal(400));
         }
         if at == line + 1 {
             return Ok(Some(at + 1));
@@ -60,23 +60,23 @@ pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Refused> {
 ///
 /// # Errors
 /// If it is not one, or asks for what is not offered here.
-pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head, Refused> {
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
     let mut headers = vec![EMPTY_HEADER; limits.headers];
     let mut request = Request::new(&mut headers);
     match request.parse(bytes) {
         Ok(_) => (),
-        Err(Error::TooManyHeaders) => return Err(Refused(431)),
-        Err(Error::Version) if is_version(bytes) => return Err(Refused(505)),
-        Err(_) => return Err(Refused(400)),
+        Err(Error::TooManyHeaders) => return Err(Refusal(431)),
+        Err(Error::Version) if is_version(bytes) => return Err(Refusal(505)),
+        Err(_) => return Err(Refusal(400)),
     }
     // What is missing was not there to its end.
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
     else {
-        return Err(Refused(400));
+        return Err(Refusal(400));
     };
     // It lets pass what is no ASCII.
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Refused(400));
+        return Err(Refusal(400));
     }
     let (method, target) = (method.to_owned(), target.to_owned());
     let version = match minor {
@@ -95,13 +95,13 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head, Refused> {
         .collect();
     let target = origin_form(target, single(&headers, "Host")?, &method)?;
     if version == Version::Http11 && single(&headers, "Host")?.is_none() {
-        return Err(Refused(400));
+        return Err(Refusal(400));
     }
     let length = body_length(&headers, version, limits)?;
     let expects_continue = match single(&headers, "Expect")? {
         None => false,
         Some(what) if what.eq_ignore_ascii_case("100-continue") => version == Version::Http11,
-        Some(_) => return Err(Refused(417)),
+        Some(_) => return Err(Refusal(417)),
     };
     let says = |word| {
         let mut words = all(&headers, "Connection").flat_map(|value| value.split(','));
@@ -131,15 +131,15 @@ fn is_version(bytes: &[u8]) -> bool {
 
 /// The path of a target that is a whole address, too, if it is the one in the header `Host`: who looks at that header
 /// must not be deceived.
-fn origin_form(target: String, host: Option<&str>, method: &str) -> Result<String, Refused> {
+fn origin_form(target: String, host: Option<&str>, method: &str) -> Result<String, Refusal> {
     if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
         return Ok(target);
     }
-    let (scheme, rest) = target.split_once("://").ok_or(Refused(400))?;
+    let (scheme, rest) = target.split_once("://").ok_or(Refusal(400))?;
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let named = host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
     match path.as_bytes().first() {
-        _ if !scheme.eq_ignore_ascii_case("http") || !named => Err(Refused(400)),
+        _ if !scheme.eq_ignore_ascii_case("http") || !named => Err(Refusal(400)),
         Some(b'/') => Ok(path.to_owned()),
         Some(_) | None => Ok(format!("/{path}")),
     }
@@ -149,21 +149,21 @@ fn body_length(
     headers: &[(String, String)],
     version: Version,
     limits: &Limits,
-) -> Result<usize, Refused> {
+) -> Result<usize, Refusal> {
     let length = single(headers, "Content-Length")?;
     if all(headers, "Transfer-Encoding").next().is_some() {
         let unclear = length.is_some() || version == Version::Http10;
-        return Err(Refused(if unclear { 400 } else { 411 }));
+        return Err(Refusal(if unclear { 400 } else { 411 }));
     }
     let Some(length) = length else {
         return Ok(0);
     };
     if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Refused(400));
+        return Err(Refusal(400));
     }
     match length.parse() {
         Ok(length) if length <= limits.body_bytes => Ok(length),
-        Ok(_) | Err(_) => Err(Refused(413)),
+        Ok(_) | Err(_) => Err(Refusal(413)),
     }
 }
 
@@ -175,11 +175,11 @@ fn all<'a>(headers: &'a [(String, String)], name: &'a str) -> impl Iterator<Item
 }
 
 /// The value of a header that must not come twice, not even with the same value.
-fn single<'a>(headers: &'a [(String, String)], name: &'a str) -> Result<Option<&'a str>, Refused> {
+fn single<'a>(headers: &'a [(String, String)], name: &'a str) -> Result<Option<&'a str>, Refusal> {
     let mut values = all(headers, name);
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
-        (_, Some(_)) => Err(Refused(400)),
+        (_, Some(_)) => Err(Refusal(400)),
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn read(head: &str) -> Result<Head, u16> {
-        parse(head.as_bytes(), &Limits::default()).map_err(|Refused(status)| status)
+        parse(head.as_bytes(), &Limits::default()).map_err(|Refusal(status)| status)
     }
 
     /// A head of version 1.1 with these lines after `Host`.
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(length(b""), Ok(None));
         assert_eq!(length(b"\r\n"), Ok(Some(2)));
         for wrong in [&b"GET / HTTP/1.1\n"[..], b"\n", b"A\r\n\n", b"A\r\nB\n\r\n"] {
-            assert_eq!(length(wrong), Err(Refused(400)), "{wrong:?}");
+            assert_eq!(length(wrong), Err(Refusal(400)), "{wrong:?}");
         }
         assert_eq!(blank(b"\r\n\r\nGET"), 4);
         assert_eq!(blank(b"\r"), 0);

@@ -22,7 +22,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use log::{Level, Log, Metadata, Record};
 use parking_lot::Mutex;
 
-use crate::config::{Loaded, Logging};
+use crate::config::{LoadedConfig, Logging};
 use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
 use crate::observe::notices::Notice;
@@ -80,7 +80,7 @@ pub fn start(
 
 /// Adds a warning for each name in `logging.allow` and `logging.deny` that no event has: the owner should know, as a
 /// wrong name filters nothing out, or everything. (What events there are is not known where configurations are read.)
-pub fn warn_of_unknown_names(loaded: &mut Loaded) {
+pub fn warn_of_unknown_names(loaded: &mut LoadedConfig) {
     let logging = &loaded.config.logging;
     let lists = logging.allow.iter().chain(&logging.deny);
     let unknown =

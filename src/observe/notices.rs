@@ -49,14 +49,14 @@ pub struct Notice {
 const MINUTES: u64 = 10;
 
 /// Shares that were refused here in a minute, by reason.
-type Refused = BTreeMap<RejectReason, u64>;
+type BlockCounts = BTreeMap<RejectReason, u64>;
 
 /// The last trouble of each kind, until it is over or was seen; and why shares were refused here lately.
 #[derive(Debug, Default)]
 pub struct Notices {
     troubles: Mutex<BTreeMap<Trouble, Notice>>,
     /// By the minute, counted from 1970.
-    refused: Mutex<BTreeMap<u64, Refused>>,
+    refused: Mutex<BTreeMap<u64, BlockCounts>>,
 }
 
 impl Notices {
@@ -131,7 +131,7 @@ impl Notices {
     /// Shares that were refused here in the last ten minutes, by reason.
     pub fn refused_lately(&self, unix_ms: u64) -> BTreeMap<RejectReason, u64> {
         let minute = unix_ms / 60_000;
-        let mut sum = Refused::new();
+        let mut sum = BlockCounts::new();
         for (_, by_reason) in self
             .refused
             .lock()

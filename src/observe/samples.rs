@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Change;
 use crate::core::event::CloseReason;
 use crate::core::fact::{
-    Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause, TurnedAway,
+    Eviction, Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause,
 };
 use crate::core::outage::Loss;
 use crate::core::outage::Outage;
@@ -90,12 +90,12 @@ pub(crate) fn samples() -> Vec<Fact> {
         Fact::MinerTurnedAway {
             miner,
             peer,
-            reason: TurnedAway::OtherProtocol("an HTTP request".into()),
+            reason: Eviction::OtherProtocol("an HTTP request".into()),
         },
         Fact::MinerTurnedAway {
             miner,
             peer,
-            reason: TurnedAway::Stopping,
+            reason: Eviction::Stopping,
         },
         Fact::MinerDisconnected {
             miner,

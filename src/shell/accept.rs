@@ -9,9 +9,9 @@ use anyhow::Context;
 
 use crate::config::{Config, PoolConfig};
 use crate::core::event::CloseReason;
-use crate::core::fact::{Fact, Limit, TurnedAway};
+use crate::core::fact::{Eviction, Fact, Limit};
 use crate::observe::metrics::Side;
-use crate::shell::connection::{Reading, open_link, prepare, read_lines};
+use crate::shell::connection::{LineSource, open_link, prepare, read_lines};
 use crate::shell::inbox::{Context as Shared, Input};
 use crate::shell::proxy_header::{self, NoHeader};
 use crate::shell::seats::{Seat, Seats};
@@ -204,7 +204,7 @@ impl Newcomer {
                 Ok(behind) => self.peer = behind.unwrap_or(self.peer),
                 Err(NoHeader::Empty) => return,
                 Err(NoHeader::Bad(what)) => {
-                    return self.turn_away(reception, TurnedAway::OtherProtocol(what));
+                    return self.turn_away(reception, Eviction::OtherProtocol(what));
                 }
             }
             if let Err(limit) = self.seat.belongs_to(self.peer.ip(), config) {
@@ -222,11 +222,11 @@ impl Newcomer {
         });
         match session.transpose() {
             Ok(session) => self.serve(session, config, reception),
-            Err(why) => self.turn_away(reception, TurnedAway::TlsFailed(why)),
+            Err(why) => self.turn_away(reception, Eviction::TlsFailed(why)),
         }
     }
 
-    fn turn_away(&self, reception: &Reception, reason: TurnedAway) {
+    fn turn_away(&self, reception: &Reception, reason: Eviction) {
         reception.tell(&Fact::MinerTurnedAway {
             miner: self.miner,
             peer: self.peer,
@@ -255,7 +255,7 @@ impl Newcomer {
         {
             return;
         }
-        let reading = Reading {
+        let reading = LineSource {
             socket: &socket,
             longest_line: config.listen.max_line_bytes,
             // Far above what a good miner sends; each line within it gets its answer.

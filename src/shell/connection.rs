@@ -27,7 +27,7 @@ const PACE_WINDOW: Duration = Duration::from_secs(1);
 const PACE_NAP: Duration = Duration::from_millis(50);
 
 /// What a reader is to do.
-pub struct Reading<'a> {
+pub struct LineSource<'a> {
     /// The connection.
     pub socket: &'a Arc<Socket>,
     /// The longest line, in bytes.
@@ -70,7 +70,7 @@ pub fn open_link(name: &str, socket: &Arc<Socket>) -> io::Result<Link> {
 const MOST_LATE: u32 = 1000;
 
 /// Reads a connection to its end; `take` gets each line and says whether to go on. Returns why it ended.
-pub fn read_lines(reading: &Reading<'_>, mut take: impl FnMut(&[u8]) -> bool) -> CloseReason {
+pub fn read_lines(reading: &LineSource<'_>, mut take: impl FnMut(&[u8]) -> bool) -> CloseReason {
     let socket = reading.socket;
     let mut lines = LineReader::new(socket.reader(), reading.longest_line);
     let mut pace = Pace::new(reading.lines_per_second);

@@ -10,7 +10,7 @@ use crossbeam_channel::bounded;
 use crate::core::action::DialTarget;
 use crate::core::event::DialError;
 use crate::observe::metrics::Side;
-use crate::shell::connection::{Reading, open_link, prepare, read_lines};
+use crate::shell::connection::{LineSource, open_link, prepare, read_lines};
 use crate::shell::inbox::{Context, Input};
 use crate::shell::names::Names;
 use crate::shell::socket::Socket;
@@ -190,7 +190,7 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
     {
         return;
     }
-    let reading = Reading {
+    let reading = LineSource {
         socket: &socket,
         longest_line: context.live.get().listen.pool_max_line_bytes,
         lines_per_second: LINES_PER_SECOND,

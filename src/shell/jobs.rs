@@ -12,10 +12,10 @@ use crate::units::{PerPool, PoolSlot};
 
 /// The latest job of each pool, shared by the threads that read its connections.
 #[derive(Debug, Default)]
-pub struct LatestJobs(PerPool<Mutex<Option<Known>>>);
+pub struct LatestJobs(PerPool<Mutex<Option<ParsedJob>>>);
 
 #[derive(Debug)]
-struct Known {
+struct ParsedJob {
     line: Vec<u8>,
     job: Arc<Notify>,
 }
@@ -33,7 +33,7 @@ impl LatestJobs {
         let message = decode_pool(line)?;
         if let FromPool::Notify(job) = &message {
             let (line, job) = (line.to_vec(), Arc::clone(job));
-            *known.lock() = Some(Known { line, job });
+            *known.lock() = Some(ParsedJob { line, job });
         }
         Ok(message)
     }

@@ -15,7 +15,7 @@ const MOST_BYTES: usize = 4096;
 
 /// A program that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Running {
+pub struct Instance {
     /// Another one at each start; `/healthz` answers with it.
     pub instance: String,
     /// Where miners connect.
@@ -46,12 +46,12 @@ pub fn path(config: &Path) -> PathBuf {
 ///
 /// # Errors
 /// If the folder cannot be written to.
-pub fn write(path: &Path, running: &Running) -> anyhow::Result<()> {
+pub fn write(path: &Path, running: &Instance) -> anyhow::Result<()> {
     write_atomic(path, &serde_json::to_vec(running)?, Backup::None)
 }
 
 /// Reads it; `None` if there is none that can be used.
-pub fn read(path: &Path) -> Option<Running> {
+pub fn read(path: &Path) -> Option<Instance> {
     let text = files::read(path, MOST_BYTES).ok()?;
     serde_json::from_slice(&text).ok()
 }
@@ -72,7 +72,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = path(&folder.path().join("config.json"));
         assert_eq!(read(&path), None);
-        let running = Running {
+        let running = Instance {
             instance: "7".into(),
             listen: "0.0.0.0:3351".parse().unwrap(),
             metrics: None,

@@ -17,8 +17,8 @@ use crate::core::action::{Action, DialTarget};
 use crate::core::event::{CloseReason, DialError, Event};
 use crate::core::fact::{Fact, Limit};
 use crate::core::memory::Memory;
+use crate::observe::latest::LatestSnapshot;
 use crate::observe::metrics::Side;
-use crate::observe::published::Published;
 use crate::shell::accept::Door;
 use crate::shell::blocks::Note;
 use crate::shell::flush::Flush;
@@ -43,14 +43,14 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 const USUAL_WRITE: usize = 64 * 1024;
 
 /// Starts to dial a pool without waiting for it: [`dial`](crate::shell::dial::dial).
-pub type Dial = Box<dyn Fn(PoolConn, Arc<DialTarget>, &Context) -> io::Result<()> + Send>;
+pub type DialFn = Box<dyn Fn(PoolConn, Arc<DialTarget>, &Context) -> io::Result<()> + Send>;
 
 /// The scheduler thread's own state.
 pub struct Scheduler {
     core: Core,
     inbox: Receiver<Input>,
     context: Context,
-    dial: Dial,
+    dial: DialFn,
     doors: Vec<Door>,
     links: HashMap<LinkId, Link>,
     linger: Linger,
@@ -58,7 +58,7 @@ pub struct Scheduler {
     outgoing: Outgoing,
     /// Pool connections whose last event has not come yet.
     standing: HashSet<PoolConn>,
-    published: Arc<Published>,
+    published: Arc<LatestSnapshot>,
     store: Sender<Memory>,
     standstill: Standstill,
     blocks: Sender<Note>,
@@ -88,13 +88,13 @@ pub struct Parts {
     /// What connections share.
     pub context: Context,
     /// How a pool is dialled.
-    pub dial: Dial,
+    pub dial: DialFn,
     /// What writes the rest of what sockets do not take.
     pub flush: Flush,
     /// The port for miners, closed at the stop.
     pub doors: Vec<Door>,
     /// Where the state is published.
-    pub published: Arc<Published>,
+    pub published: Arc<LatestSnapshot>,
     /// Where what must outlive a restart is sent.
     pub store: Sender<Memory>,
     /// Where block candidates are sent.

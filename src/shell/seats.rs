@@ -11,10 +11,10 @@ use crate::core::fact::Limit;
 
 /// Who is in, so that neither one address nor all together take too much.
 #[derive(Clone, Debug, Default)]
-pub struct Seats(Arc<Mutex<Taken>>);
+pub struct Seats(Arc<Mutex<Counts>>);
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Counts {
     total: u32,
     by_address: HashMap<IpAddr, u32>,
 }

@@ -233,7 +233,7 @@ impl Settings {
     ///
     /// # Errors
     /// With all that is wrong with it.
-    pub fn judge(&self, text: &str) -> Result<config::Loaded, ConfigErrors> {
+    pub fn judge(&self, text: &str) -> Result<config::LoadedConfig, ConfigErrors> {
         let mut loaded = config::parse(text)?;
         warn_of_unknown_names(&mut loaded);
         config::may_replace(&self.context.live.wanted(), &loaded.config)?;
@@ -244,7 +244,7 @@ impl Settings {
     /// is to tell about it. Only for who holds the lock, so that the last one saved is the one that holds.
     fn adopt(
         &self,
-        loaded: config::Loaded,
+        loaded: config::LoadedConfig,
         source: Source,
         seen: &mut FileRecord,
     ) -> (Vec<Change>, Vec<Fact>) {

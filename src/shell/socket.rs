@@ -251,10 +251,10 @@ impl Socket {
     }
 
     /// Reads what the peer writes. Only for one thread.
-    pub fn reader(&self) -> Incoming<'_> {
+    pub fn reader(&self) -> ReadHalf<'_> {
         match &self.tls {
-            None => Incoming::Plain(&self.stream),
-            Some(session) => Incoming::Encrypted(tls::Incoming::new(session, &self.stream)),
+            None => ReadHalf::Plain(&self.stream),
+            Some(session) => ReadHalf::Encrypted(tls::ReadHalf::new(session, &self.stream)),
         }
     }
 
@@ -314,14 +314,14 @@ pub struct OutboxFull;
 
 /// What is read of a socket.
 #[derive(Debug)]
-pub enum Incoming<'a> {
+pub enum ReadHalf<'a> {
     /// As it comes.
     Plain(&'a TcpStream),
     /// Decrypted.
-    Encrypted(tls::Incoming<'a>),
+    Encrypted(tls::ReadHalf<'a>),
 }
 
-impl Read for Incoming<'_> {
+impl Read for ReadHalf<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(buffer),

@@ -89,7 +89,7 @@ impl Session {
 
 /// The reading end of an encrypted connection.
 #[derive(Debug)]
-pub struct Incoming<'a> {
+pub struct ReadHalf<'a> {
     session: &'a Session,
     stream: &'a TcpStream,
     /// `piece[start..end]` was read from the socket and not decrypted yet.
@@ -98,7 +98,7 @@ pub struct Incoming<'a> {
     end: usize,
 }
 
-impl<'a> Incoming<'a> {
+impl<'a> ReadHalf<'a> {
     /// Only one may read.
     pub fn new(session: &'a Session, stream: &'a TcpStream) -> Self {
         Self {
@@ -128,7 +128,7 @@ impl<'a> Incoming<'a> {
     }
 }
 
-impl Read for Incoming<'_> {
+impl Read for ReadHalf<'_> {
     /// A connection that ends without the proper farewell is an end like any other: what a line lacks of its end is
     /// dropped anyway.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -321,7 +321,7 @@ pub(super) mod tests {
             }
             (&stream).write_all(&writing.seal_end().unwrap()).unwrap();
         });
-        let mut incoming = Incoming::new(&session, &ours);
+        let mut incoming = ReadHalf::new(&session, &ours);
         let mut received = vec![0; LOAD];
         incoming.read_exact(&mut received).unwrap();
         assert!(received == load());

@@ -74,7 +74,7 @@ impl Network {
 
 /// Something that will happen.
 #[derive(Debug)]
-enum Coming {
+enum Scheduled {
     /// To the core.
     Core(Event),
     /// A message reaches a miner.
@@ -153,7 +153,7 @@ pub struct World<P, M> {
     /// How often anything happened.
     pub steps: u64,
     network: Network,
-    queue: BTreeMap<(Instant, u64), Coming>,
+    queue: BTreeMap<(Instant, u64), Scheduled>,
     sequence: u64,
     last_miner: u64,
     /// The connections that nobody has ended.
@@ -297,11 +297,11 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         assert_eq!(overdue, 0, "no answer in time after {:?}", self.elapsed());
     }
 
-    fn plan(&mut self, after: Duration, coming: Coming) {
+    fn plan(&mut self, after: Duration, coming: Scheduled) {
         self.plan_at(self.now + after, coming);
     }
 
-    fn plan_at(&mut self, at: Instant, coming: Coming) {
+    fn plan_at(&mut self, at: Instant, coming: Scheduled) {
         self.sequence += 1;
         self.queue.insert((at, self.sequence), coming);
     }
@@ -312,7 +312,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
     }
 
     /// Delivers over a link: in order, after its latency.
-    fn deliver(&mut self, link: LinkId, outward: bool, coming: Coming) {
+    fn deliver(&mut self, link: LinkId, outward: bool, coming: Scheduled) {
         let (latency, order) = match link {
             LinkId::Miner(miner) => {
                 let link = self.miners.get_mut(&miner);
@@ -350,13 +350,13 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
             match action {
                 Action::SendMiner { miner, message } => {
                     if let Some((index, _)) = self.miners.get(&miner) {
-                        let coming = Coming::ToMiner(*index, miner, message);
+                        let coming = Scheduled::ToMiner(*index, miner, message);
                         self.deliver(LinkId::Miner(miner), true, coming);
                     }
                 }
                 Action::SendPool { conn, message } => {
                     if let Some((slot, number, _)) = self.pools.get(&conn) {
-                        let coming = Coming::ToPool(*slot, *number, message);
+                        let coming = Scheduled::ToPool(*slot, *number, message);
                         self.deliver(LinkId::Pool(conn), true, coming);
                     }
                 }
@@ -399,13 +399,16 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                 latency += Duration::from_secs(4);
             }
             let error = "refused".into();
-            return self.plan(latency, Coming::Core(Event::PoolDialFailed { conn, error }));
+            return self.plan(
+                latency,
+                Scheduled::Core(Event::PoolDialFailed { conn, error }),
+            );
         }
         let number = site.model.open(self.now);
         site.model.named(number, conn);
         site.by_number.insert(number, conn);
         self.pools.insert(conn, (slot, number, [self.now; 2]));
-        let coming = Coming::Core(Event::PoolOpened { conn });
+        let coming = Scheduled::Core(Event::PoolOpened { conn });
         self.deliver(LinkId::Pool(conn), false, coming);
     }
 
@@ -415,13 +418,13 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         match link {
             LinkId::Miner(miner) => {
                 if let Some((index, _)) = self.miners.get(&miner) {
-                    self.deliver(link, true, Coming::MinerCut(*index, miner));
+                    self.deliver(link, true, Scheduled::MinerCut(*index, miner));
                     self.end_miner(miner, reason);
                 }
             }
             LinkId::Pool(conn) => {
                 if let Some((slot, number, _)) = self.pools.get(&conn) {
-                    self.deliver(link, true, Coming::PoolCut(*slot, *number));
+                    self.deliver(link, true, Scheduled::PoolCut(*slot, *number));
                     self.end_pool(conn, reason);
                 }
             }
@@ -430,21 +433,21 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
 
     /// A miner's connection was ended, which the core is told.
     fn end_miner(&mut self, miner: MinerId, reason: CloseReason) {
-        let coming = Coming::Core(Event::MinerClosed { miner, reason });
+        let coming = Scheduled::Core(Event::MinerClosed { miner, reason });
         self.deliver(LinkId::Miner(miner), false, coming);
         self.miners.remove(&miner);
     }
 
     fn end_pool(&mut self, conn: PoolConn, reason: CloseReason) {
-        let coming = Coming::Core(Event::PoolClosed { conn, reason });
+        let coming = Scheduled::Core(Event::PoolClosed { conn, reason });
         self.deliver(LinkId::Pool(conn), false, coming);
         self.pools.remove(&conn);
     }
 
-    fn happen(&mut self, coming: Coming) {
+    fn happen(&mut self, coming: Scheduled) {
         match coming {
-            Coming::Core(event) => self.handle(event),
-            Coming::ToMiner(index, miner, message) => {
+            Scheduled::Core(event) => self.handle(event),
+            Scheduled::ToMiner(index, miner, message) => {
                 if self.rigs[index].id != Some(miner) {
                     return;
                 }
@@ -457,32 +460,32 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                 }
                 self.miner_did(index, out);
             }
-            Coming::MinerCut(index, miner) => {
+            Scheduled::MinerCut(index, miner) => {
                 let rig = &mut self.rigs[index];
                 if rig.id == Some(miner) {
                     rig.id = None;
                     rig.model.closed(self.now, Ending::ByServer);
-                    self.plan(Duration::from_millis(500), Coming::Connect(index));
+                    self.plan(Duration::from_millis(500), Scheduled::Connect(index));
                 }
             }
-            Coming::ToPool(slot, number, message) => self.pool_hears(slot, number, &message),
-            Coming::PoolCut(slot, number) => self.forget(slot, number),
-            Coming::MinerTurn(index) => {
+            Scheduled::ToPool(slot, number, message) => self.pool_hears(slot, number, &message),
+            Scheduled::PoolCut(slot, number) => self.forget(slot, number),
+            Scheduled::MinerTurn(index) => {
                 let mut out = Vec::new();
                 let rig = &mut self.rigs[index];
                 rig.model.turn(self.now, &mut out);
                 let pause = rig.pause;
                 self.miner_did(index, out);
-                self.plan(pause, Coming::MinerTurn(index));
+                self.plan(pause, Scheduled::MinerTurn(index));
             }
-            Coming::PoolTick(slot) => {
+            Scheduled::PoolTick(slot) => {
                 let site = &mut self.sites[slot];
                 if site.tick.is_some_and(|tick| tick <= self.now) {
                     site.tick = None;
                     self.pool(slot, PoolPeer::tick);
                 }
             }
-            Coming::Connect(index) => {
+            Scheduled::Connect(index) => {
                 if self.rigs[index].wants_in {
                     self.connect(index);
                 }
@@ -525,7 +528,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         if let Some(next) = self.sites[slot].model.next_tick() {
             let next = next.max(self.now);
             self.sites[slot].tick = Some(next);
-            self.plan_at(next, Coming::PoolTick(slot));
+            self.plan_at(next, Scheduled::PoolTick(slot));
         }
     }
 
@@ -539,7 +542,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         self.rigs[index].id = Some(miner);
         self.miners.insert(miner, (index, [self.now; 2]));
         let peer = SocketAddr::from(([10, 0, 0, 1], 40_000));
-        let coming = Coming::Core(Event::MinerOpened { miner, peer });
+        let coming = Scheduled::Core(Event::MinerOpened { miner, peer });
         self.deliver(LinkId::Miner(miner), false, coming);
         let mut out = Vec::new();
         self.rigs[index].model.connected(self.now, &mut out);
@@ -564,7 +567,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
             Ok(message) => Event::MinerSent { miner, message },
             Err(error) => Event::MinerMalformed { miner, error },
         };
-        self.deliver(LinkId::Miner(miner), false, Coming::Core(event));
+        self.deliver(LinkId::Miner(miner), false, Scheduled::Core(event));
     }
 
     fn miner_did(&mut self, index: usize, out: Vec<MinerOutput>) {
@@ -578,7 +581,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                 }
                 MinerOutput::HangUp => {
                     self.hang_up(index);
-                    self.plan(Duration::from_secs(1), Coming::Connect(index));
+                    self.plan(Duration::from_secs(1), Scheduled::Connect(index));
                     return;
                 }
                 MinerOutput::CloseSending | MinerOutput::StopReading => (),
@@ -605,7 +608,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                 Ok(message) => Event::PoolSent { conn, message },
                 Err(error) => Event::PoolMalformed { conn, error },
             };
-            self.deliver(LinkId::Pool(conn), false, Coming::Core(event));
+            self.deliver(LinkId::Pool(conn), false, Scheduled::Core(event));
         }
     }
 
@@ -736,8 +739,8 @@ impl World<PoolModel, MinerModel> {
         let index = self.add(MinerModel::new(options, self.now));
         self.rigs[index].pause = pause;
         self.rigs[index].wants_in = true;
-        self.plan(Duration::from_millis(1), Coming::Connect(index));
-        self.plan(pause, Coming::MinerTurn(index));
+        self.plan(Duration::from_millis(1), Scheduled::Connect(index));
+        self.plan(pause, Scheduled::MinerTurn(index));
         index
     }
 }

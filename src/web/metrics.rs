@@ -6,8 +6,8 @@ use rouille::{Request, Response};
 
 use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
+use crate::observe::latest::LatestSnapshot;
 use crate::observe::metrics::{CONTENT_TYPE, Metrics};
-use crate::observe::published::Published;
 use crate::shell::running::HEADER;
 use crate::web::error::{ApiError, Code};
 
@@ -17,7 +17,7 @@ const INDEX: &str = "DPMP: /metrics for Prometheus, /healthz for whatever restar
 /// The handler for [`serve`](crate::http::serve).
 pub fn handler(
     metrics: Arc<Metrics>,
-    published: Arc<Published>,
+    published: Arc<LatestSnapshot>,
     instance: Arc<str>,
 ) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_port_answers_over_http() {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let published = Arc::new(Published::default());
+        let published = Arc::new(LatestSnapshot::default());
         let server = serve(
             "metrics",
             any_port(),

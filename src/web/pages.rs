@@ -10,7 +10,7 @@ use rouille::Request;
 use crate::config::Config;
 use crate::core::fact::Source;
 use crate::history::History;
-use crate::observe::published::Published;
+use crate::observe::latest::LatestSnapshot;
 use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
 use crate::web::api::SharedAnswer;
@@ -28,7 +28,7 @@ pub const MOST_DOWNLOADS: usize = 1;
 /// Everything that the functions behind the routes may use.
 pub struct Pages {
     /// The newest picture of the state.
-    pub published: Arc<Published>,
+    pub published: Arc<LatestSnapshot>,
     /// What was done in the last minutes, hours and days.
     pub history: Arc<History>,
     /// The scheduler's inbox, the configuration in force, the log and the figures.
@@ -48,12 +48,12 @@ pub struct Pages {
     /// By what this run of the program is known.
     pub instance: Arc<str>,
     /// What belongs to these pages alone.
-    pub own: Own,
+    pub own: PagesState,
 }
 
 /// What the pages keep for themselves.
 #[derive(Debug, Default)]
-pub struct Own {
+pub struct PagesState {
     pub(super) files: Files,
     /// Alerts that were dismissed.
     pub(super) seen: Dismissals,

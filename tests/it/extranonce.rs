@@ -1,6 +1,6 @@
 //! Firmware that needs certain extranonce sizes, at pools that leave four bytes: it mines, and nothing is rejected.
 
-use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Refuses};
+use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Refusals};
 use dpmp::sim::pool::options::ExtranonceReuse;
 
 use crate::support::proxy::Setup;
@@ -21,7 +21,7 @@ fn leafminer(options: &mut MinerOptions) {
 
 fn hired(options: &mut MinerOptions) {
     options.user_agent = "NiceHash/1.0.0".into();
-    options.refuses = Refuses {
+    options.refuses = Refusals {
         empty_e1: false,
         e2_below: 4,
     };

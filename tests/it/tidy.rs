@@ -45,7 +45,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::stats::meter",
             "core::miner::view",
             "core::snapshot",
-            "observe::published",
+            "observe::latest",
             "units",
             "system",
         ],

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dpmp::config;
 use dpmp::shell::tls::pool::Tls;
 use dpmp::units::PoolSlot;
-use dpmp::visit::{Found, visit};
+use dpmp::visit::{Finding, visit};
 use serde_json::{Value, json};
 
 use crate::support::serve;
@@ -100,7 +100,7 @@ impl Script {
 }
 
 /// What is told on a visit to a pool at this port, and what went wrong.
-fn told(port: u16, settings: Value) -> (Vec<Found>, Result<(), String>) {
+fn told(port: u16, settings: Value) -> (Vec<Finding>, Result<(), String>) {
     let mut text = json!({"pools": {"A": {"host": "127.0.0.1", "port": port, "wallet": "w"}}});
     for (key, value) in settings.as_object().into_iter().flatten() {
         text[key] = value.clone();
@@ -132,18 +132,18 @@ fn outcome(script: Script) -> Result<String, String> {
 }
 
 /// The names and texts of the steps that were told.
-fn steps(all: &[Found]) -> Vec<(&'static str, String)> {
-    let step = |found: &Found| match found {
-        Found::Step(step) => Some((step.name, step.text.clone())),
-        Found::Note(_) => None,
+fn steps(all: &[Finding]) -> Vec<(&'static str, String)> {
+    let step = |found: &Finding| match found {
+        Finding::Step(step) => Some((step.name, step.text.clone())),
+        Finding::Note(_) => None,
     };
     all.iter().filter_map(step).collect()
 }
 
-fn notes(all: &[Found]) -> Vec<&str> {
+fn notes(all: &[Finding]) -> Vec<&str> {
     let mut notes = Vec::new();
     for found in all {
-        if let Found::Note(text) = found {
+        if let Finding::Note(text) = found {
             notes.push(text.as_str());
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dpmp::core::fact::Fact;
-use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace, Refuses};
+use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace, Refusals};
 use dpmp::sim::pool::options::{ExtranonceReuse, PoolOptions};
 use dpmp::units::PoolSlot::{A, B};
 use dpmp::units::{MinerExtranonce, PoolSlot};
@@ -38,7 +38,7 @@ fn nerdminer() -> MinerOptions {
         user: "w.nerd".into(),
         rolling: None,
         e2_size: Extranonce2Use::TwoFourEight,
-        refuses: Refuses {
+        refuses: Refusals {
             empty_e1: true,
             e2_below: 0,
         },
@@ -60,7 +60,7 @@ fn hired() -> MinerOptions {
     MinerOptions {
         user_agent: "NiceHash/1.0.0".into(),
         user: "w.hired".into(),
-        refuses: Refuses {
+        refuses: Refusals {
             empty_e1: false,
             e2_below: 4,
         },

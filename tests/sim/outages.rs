@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dpmp::core::fact::{Fact, TurnedAway};
+use dpmp::core::fact::{Eviction, Fact};
 use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::options::PoolOptions;
 use dpmp::units::PoolSlot;
@@ -101,7 +101,7 @@ fn a_miner_that_comes_back_in_vain_finds_a_dead_server_and_then_waits() {
         });
         reasons.collect::<Vec<_>>()
     };
-    assert_eq!(turned_away(&world), vec![TurnedAway::NoWork; 7]);
+    assert_eq!(turned_away(&world), vec![Eviction::NoWork; 7]);
     world.sites[PoolSlot::A].up = true;
     world.run(seconds(12), |_| ());
     assert_eq!(ledger.connections(), 8, "whoever waits is served");
@@ -118,14 +118,14 @@ fn a_miner_that_was_held_in_vain_is_not_said_to_be_unauthorized() {
     assert!(world.facts.iter().any(|fact| matches!(
         fact,
         Fact::MinerTurnedAway {
-            reason: TurnedAway::NoWork,
+            reason: Eviction::NoWork,
             ..
         }
     )));
     assert!(!world.facts.iter().any(|fact| matches!(
         fact,
         Fact::MinerTurnedAway {
-            reason: TurnedAway::NotAuthorized,
+            reason: Eviction::NotAuthorized,
             ..
         }
     )));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dpmp::core::fact::{Fact, TurnedAway};
+use dpmp::core::fact::{Eviction, Fact};
 use dpmp::sim::miner::options::{Handshake, MinerOptions, Pace};
 use dpmp::sim::pool::options::{ConfigureHabit, ConfigureOrder, PoolOptions};
 use dpmp::units::PoolSlot;
@@ -300,7 +300,7 @@ fn a_miner_without_work_is_let_go_in_time() {
         Fact::MinerTurnedAway { reason, .. } => Some(reason.clone()),
         _ => None,
     });
-    assert_eq!(reason, Some(TurnedAway::NoWork));
+    assert_eq!(reason, Some(Eviction::NoWork));
 }
 
 /// compat Q17: AxeOS takes any answer to a subscribe as a sign that its first pool is back, and leaves its fallback.

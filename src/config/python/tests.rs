@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Config, Loaded, load_or_create, parse};
+use crate::config::{Config, LoadedConfig, load_or_create, parse};
 use crate::units::PoolSlot::{A, B};
 
 /// Version 1, with the ports of its time.
@@ -73,12 +73,12 @@ fn versions() -> [Value; 4] {
 }
 
 /// A folder with files in it, and what a start makes of them.
-fn start(config: &str, files: &[(&str, &[u8])]) -> Loaded {
+fn start(config: &str, files: &[(&str, &[u8])]) -> LoadedConfig {
     let folder = tempfile::tempdir().unwrap();
     start_in(folder.path(), config, files)
 }
 
-fn start_in(folder: &Path, config: &str, files: &[(&str, &[u8])]) -> Loaded {
+fn start_in(folder: &Path, config: &str, files: &[(&str, &[u8])]) -> LoadedConfig {
     for (name, contents) in files {
         fs::write(folder.join(name), contents).unwrap();
     }
@@ -93,14 +93,14 @@ fn start_in(folder: &Path, config: &str, files: &[(&str, &[u8])]) -> Loaded {
     loaded
 }
 
-fn imported(old: &Value) -> Loaded {
+fn imported(old: &Value) -> LoadedConfig {
     start(
         "config.json",
         &[("config_v2.json", old.to_string().as_bytes())],
     )
 }
 
-fn warned(loaded: &Loaded, part: &str) {
+fn warned(loaded: &LoadedConfig, part: &str) {
     let told = loaded.warnings.iter().any(|warning| warning.contains(part));
     assert!(told, "{part}: {:#?}", loaded.warnings);
 }

@@ -10,7 +10,7 @@ use crate::core::pool::both;
 use crate::core::pool::facts::PoolFacts;
 use crate::core::pool::groups::Groups;
 use crate::core::pool::moment::Moment;
-use crate::core::pool::version_form::{Sending, Ways};
+use crate::core::pool::version_form::{SendPlan, Ways};
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
 use crate::core::work::extranonce::{Room, SizeHabits};
@@ -93,7 +93,7 @@ impl Context<'_> {
         slot: PoolSlot,
         ways: &Ways,
         block: bool,
-    ) -> Sending {
+    ) -> SendPlan {
         let pool = &mut self.pools[slot];
         let answer = self.config.pools[slot].as_ref().map(|pool| pool.answer);
         let (answer, now) = (answer.unwrap_or_default(), self.now.at);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Life, Miner, Trial};
-use crate::core::fact::{Fact, TurnedAway};
+use crate::core::fact::{Eviction, Fact};
 use crate::core::miner::context::Context;
 use crate::core::miner::session::Authorization;
 use crate::core::outage::{Loss, Step};
@@ -88,7 +88,7 @@ impl Miner {
         if self.session.extranonce.is_none_or(fits) || self.life != Life::Here {
             return;
         }
-        let new = self.renew_extranonce(TurnedAway::ExtranonceChanged, cx);
+        let new = self.renew_extranonce(Eviction::ExtranonceChanged, cx);
         cx.report(Fact::ExtranonceChanged {
             miner: self.id,
             slot,

@@ -1,7 +1,7 @@
 //! The miner's place in the coinbase: its extranonce1, and the size of its extranonce2.
 
 use super::Miner;
-use crate::core::fact::{Fact, TurnedAway};
+use crate::core::fact::{Eviction, Fact};
 use crate::core::miner::context::Context;
 use crate::core::work::extranonce::{Firmware, LONGEST_E2, sizes};
 use crate::core::work::jobs::SentJob;
@@ -52,7 +52,7 @@ impl Miner {
     /// Gives the miner another place: with its next job if it can be told so, else it has to subscribe again.
     pub(super) fn renew_extranonce(
         &mut self,
-        reason: TurnedAway,
+        reason: Eviction,
         cx: &mut Context<'_>,
     ) -> Option<MinerExtranonce> {
         if !self.session.takes_extranonce {
@@ -96,7 +96,7 @@ impl Miner {
         {
             return;
         }
-        let extranonce = self.renew_extranonce(TurnedAway::ExtranonceSize, cx);
+        let extranonce = self.renew_extranonce(Eviction::ExtranonceSize, cx);
         cx.report(Fact::ExtranonceSizeLearnt {
             miner: self.id,
             worker,

@@ -9,7 +9,7 @@ use crate::core::fact::{Fact, Limit, ShareOutcome, ShareResult};
 use crate::core::miner::context::Context;
 use crate::core::pool::connection::{Asker, Connection, WaitingShare};
 use crate::core::pool::shares::judged;
-use crate::core::pool::version_form::{Sending, Ways};
+use crate::core::pool::version_form::{SendPlan, Ways};
 use crate::core::work::block::Candidate;
 use crate::core::work::jobs::SentJob;
 use crate::core::work::judge::{Assessment, Surroundings, Verdict, assess};
@@ -161,12 +161,12 @@ impl Miner {
         let slot = sent.conn.slot;
         let ways = Ways::of(found.version, &sent.job, submit.version_bits);
         let sending = ways.map(|ways| cx.plan_version_form(slot, &ways, found.block));
-        if sending == Some(Sending::Nowhere) {
+        if sending == Some(SendPlan::Nowhere) {
             cx.pools[slot].forms.note_blocked(cx.now.unix_ms);
             let reason = RejectReason::VersionForm;
             return self.refuse(id, reason, submit.job, Some((sent, found)), cx);
         }
-        let form = ways.zip(sending.and_then(Sending::first));
+        let form = ways.zip(sending.and_then(SendPlan::first));
         let pool = &mut cx.pools[slot];
         let connection = pool.connections.get_mut(&sent.conn);
         let composed = compose(
@@ -352,13 +352,13 @@ fn compose(
     submit: &Submit,
     sent: &SentJob,
     found: &Assessment,
-    sending: Option<Sending>,
+    sending: Option<SendPlan>,
     connection: Option<&Connection>,
 ) -> Option<(PoolSubmit, Option<PoolSubmit>)> {
     let job = &sent.job;
     let ways = Ways::of(found.version, job, submit.version_bits);
     let in_form = |form| ways.map(|ways| ways.written(form));
-    let form = sending.and_then(Sending::first);
+    let form = sending.and_then(SendPlan::first);
     let first = PoolSubmit {
         user: connection.map(Connection::user).unwrap_or_default(),
         job_id: job.notify.job_id.clone(),
@@ -372,11 +372,11 @@ fn compose(
         },
     };
     let second = match sending {
-        Some(Sending::Both(form)) => Some(PoolSubmit {
+        Some(SendPlan::Both(form)) => Some(PoolSubmit {
             version_bits: in_form(form.other()),
             ..first.clone()
         }),
-        Some(Sending::In(_) | Sending::Nowhere) | None => None,
+        Some(SendPlan::In(_) | SendPlan::Nowhere) | None => None,
     };
     Some((first, second))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::miner::Miner;
-use crate::core::outage::Stage;
+use crate::core::outage::ConnectionState;
 use crate::core::pool::Pool;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::recent::RecentShares;
@@ -38,7 +38,7 @@ pub struct MinerView {
     /// Seconds of work for each pool.
     pub seconds: PerPool<f64>,
     /// How far its pool connections are.
-    pub connections: PerPool<Stage>,
+    pub connections: PerPool<ConnectionState>,
     /// Shares that each pool accepted.
     pub accepted: PerPool<u64>,
     /// Shares that were refused, by us or a pool.
@@ -136,7 +136,7 @@ pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
         difficulty: None,
         error_seconds: 0.0,
         seconds: PerPool::default(),
-        connections: PerPool::from_fn(|_| Stage::Ready),
+        connections: PerPool::from_fn(|_| ConnectionState::Ready),
         accepted: PerPool::default(),
         rejected: 0,
         rejected_by: Arc::default(),

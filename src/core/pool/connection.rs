@@ -101,7 +101,7 @@ pub struct Connection {
     opened: Instant,
     last_request: u64,
     /// Whether `mining.configure` was sent, and whether version rolling was granted.
-    rolling: Rolling,
+    rolling: RollingState,
     mask: VersionMask,
     extranonces: Option<Extranonces>,
     difficulty: Option<Difficulty>,
@@ -123,12 +123,12 @@ pub struct Connection {
     /// When the pool was last sent anything.
     said: Instant,
     /// What it could do without and was sent, or not, within the last seconds.
-    extras: Vec<Offered>,
+    extras: Vec<Offer>,
     /// Numbers under which the pool asked us something while a request of ours had the same one: an answer with it may
     /// be meant for either (compat Q79).
     ambiguous: BTreeSet<u64>,
     /// The answer to such a share, until a second one comes or not.
-    held: Option<Held>,
+    held: Option<HeldAnswer>,
     /// Whether its pool counts it among those that have got as far as work.
     works: bool,
     /// If another one has taken its place: until when it takes shares.
@@ -138,7 +138,7 @@ pub struct Connection {
 
 /// A message that a pool could do without.
 #[derive(Clone, Copy, Debug)]
-struct Offered {
+struct Offer {
     extra: Extra,
     at: Instant,
     /// Whether it was sent, or left out.
@@ -147,13 +147,13 @@ struct Offered {
 
 /// An answer that may be meant for a share or for something else.
 #[derive(Debug)]
-struct Held {
+struct HeldAnswer {
     request: u64,
     until: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rolling {
+enum RollingState {
     /// Version rolling was not asked for on this connection.
     NotAsked,
     /// Asked for, not granted.
@@ -239,7 +239,7 @@ impl Connection {
             heard: now,
             opened: now,
             last_request: 0,
-            rolling: Rolling::NotAsked,
+            rolling: RollingState::NotAsked,
             mask: VersionMask::NONE,
             extranonces: None,
             difficulty: None,
@@ -286,7 +286,7 @@ impl Connection {
 
     /// Whether version rolling was asked for on this connection.
     pub fn asked_for_rolling(&self) -> bool {
-        self.rolling != Rolling::NotAsked
+        self.rolling != RollingState::NotAsked
     }
 
     /// The extranonces that the pool named last.
@@ -413,7 +413,7 @@ impl Connection {
     pub fn version_bits(&self, version: u32, job: &PoolJob) -> Option<u32> {
         let mask = job.mask.0;
         let beyond = (version ^ job.notify.version) & !mask;
-        (self.rolling == Rolling::Granted || beyond != 0).then_some(version & (mask | beyond))
+        (self.rolling == RollingState::Granted || beyond != 0).then_some(version & (mask | beyond))
     }
 
     /// Forwards a share, which waits for its answer from now on; with a second request if it goes out in two forms.
@@ -508,7 +508,7 @@ impl Connection {
             self.said = now;
         }
         self.extras.retain(|offered| offered.extra != extra);
-        self.extras.push(Offered {
+        self.extras.push(Offer {
             extra,
             at: now,
             sent,
@@ -530,7 +530,7 @@ impl Connection {
     /// The pool closed the connection: suspects what it was just sent, and no longer what it was not sent. `failures`:
     /// attempts that failed in a row.
     pub fn suspect_extras(&self, failures: u32, facts: &mut PoolFacts, now: Instant) {
-        let late = |it: &&Offered| now.saturating_duration_since(it.at) < SUSPICIOUS;
+        let late = |it: &&Offer| now.saturating_duration_since(it.at) < SUSPICIOUS;
         for offered in self.extras.iter().filter(late) {
             let tolerance = facts.hangs_up_on.of(offered.extra);
             if offered.sent {
@@ -578,12 +578,12 @@ impl Connection {
             Stage::Asking { step, deadline, .. } if deadline <= now => match step {
                 // Some never answer it: on without version rolling (compat Q55).
                 Step::Configure => {
-                    self.rolling = Rolling::Refused;
+                    self.rolling = RollingState::Refused;
                     self.ask(Step::Subscribe, talk);
                     None
                 }
                 Step::ConfigureLate => {
-                    self.rolling = Rolling::Refused;
+                    self.rolling = RollingState::Refused;
                     self.ask(Step::Authorize, talk);
                     None
                 }
@@ -713,7 +713,7 @@ impl Connection {
         let identity = &self.identity;
         let (call, patience) = match step {
             Step::Configure | Step::ConfigureLate => {
-                self.rolling = Rolling::Refused;
+                self.rolling = RollingState::Refused;
                 (PoolCall::Configure(VersionMask::BIP320), CONFIGURE_PATIENCE)
             }
             Step::Subscribe => {

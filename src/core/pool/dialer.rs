@@ -40,7 +40,7 @@ const HURRY_EVERY: Duration = Duration::from_secs(60);
 
 /// How an attempt to get work from the pool ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum AttemptEnd {
     /// The pool could not be reached.
     Unreachable,
     /// It was reached and gave no work.
@@ -51,7 +51,7 @@ pub enum Ended {
     Again,
 }
 
-impl Ended {
+impl AttemptEnd {
     /// What a loss says about the pool to those who wait for it.
     pub fn of(loss: &Loss) -> Self {
         match loss {
@@ -209,20 +209,20 @@ impl Dialer {
     }
 
     /// An attempt ended without work; a connection that was none changes nothing.
-    pub fn ended(&mut self, conn: PoolConn, how: Ended, now: Instant) {
+    pub fn ended(&mut self, conn: PoolConn, how: AttemptEnd, now: Instant) {
         let Some(index) = self.attempts.iter().position(|it| it.conn == conn) else {
             return;
         };
         let attempt = self.attempts.remove(index);
         match how {
-            Ended::Unreachable | Ended::Useless => {
-                self.reached = how == Ended::Useless;
+            AttemptEnd::Unreachable | AttemptEnd::Useless => {
+                self.reached = how == AttemptEnd::Useless;
                 if index == self.attempts.len() {
                     self.next = later(attempt.started, self.pause().mul_f64(attempt.part));
                 }
             }
-            Ended::Refused => self.next = now,
-            Ended::Again => {
+            AttemptEnd::Refused => self.next = now,
+            AttemptEnd::Again => {
                 self.in_a_row = self.in_a_row.saturating_sub(1);
                 self.next = now;
             }

@@ -41,13 +41,13 @@ impl Extra {
 /// Which of these a pool hangs up on. In the state file only that; what it is based on is not kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct HangsUpOn {
+pub struct Tolerances {
     suggestion: Tolerance,
     pong: Tolerance,
     version: Tolerance,
 }
 
-impl HangsUpOn {
+impl Tolerances {
     /// What is known about one message.
     pub fn of(&mut self, extra: Extra) -> &mut Tolerance {
         match extra {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::core::outage::Step;
-use crate::core::pool::extras::HangsUpOn;
+use crate::core::pool::extras::Tolerances;
 use crate::core::pool::version_form::KnownForms;
 use crate::units::VersionMask;
 
@@ -68,7 +68,7 @@ pub struct PoolFacts {
     /// In which form it takes version bits.
     pub forms: KnownForms,
     /// What is left out, since it hangs up on it.
-    pub hangs_up_on: HangsUpOn,
+    pub hangs_up_on: Tolerances,
     /// How often in a row it hung up on `mining.configure`.
     #[serde(skip)]
     pub hang_ups: u8,

@@ -21,7 +21,7 @@ type Sizes = (u8, u8);
 #[derive(Debug, Default)]
 pub struct Groups {
     /// Those with connections of their own.
-    alone: Seats,
+    alone: Allocator,
     groups: BTreeMap<GroupId, Group>,
     last: u64,
 }
@@ -29,7 +29,7 @@ pub struct Groups {
 #[derive(Debug)]
 struct Group {
     sizes: Sizes,
-    seats: Seats,
+    extranonces: Allocator,
     /// The line to each pool that is shared.
     lines: PerPool<Option<LineId>>,
 }
@@ -53,26 +53,26 @@ impl Groups {
         let with_room = self
             .groups
             .iter()
-            .filter(|(_, group)| group.sizes == sizes && group.seats.by_miner.len() < most);
-        let fullest = with_room.max_by_key(|(_, group)| group.seats.by_miner.len());
+            .filter(|(_, group)| group.sizes == sizes && group.extranonces.by_miner.len() < most);
+        let fullest = with_room.max_by_key(|(_, group)| group.extranonces.by_miner.len());
         let id = fullest.map_or(GroupId(self.last + 1), |(id, _)| *id);
         self.last = self.last.max(id.0);
         let group = self.groups.entry(id).or_insert_with(|| Group {
             sizes,
-            seats: Seats::default(),
+            extranonces: Allocator::default(),
             lines: PerPool::default(),
         });
-        (group.seats.take(miner, sizes), Some(id))
+        (group.extranonces.take(miner, sizes), Some(id))
     }
 
     /// A miner has left.
     pub fn leave(&mut self, miner: MinerId) {
         self.alone.leave(miner);
         for group in self.groups.values_mut() {
-            group.seats.leave(miner);
+            group.extranonces.leave(miner);
         }
         self.groups
-            .retain(|_, group| !group.seats.by_miner.is_empty());
+            .retain(|_, group| !group.extranonces.by_miner.is_empty());
     }
 
     /// A group's line to each pool, to be used by its next member.
@@ -83,13 +83,13 @@ impl Groups {
 
 /// Which extranonce1 is whose.
 #[derive(Clone, Debug, Default)]
-struct Seats {
+struct Allocator {
     /// By the first number of the range: the last one, and whose it is.
     taken: BTreeMap<u128, (u128, MinerId)>,
     by_miner: BTreeMap<MinerId, u128>,
 }
 
-impl Seats {
+impl Allocator {
     /// Gives a miner an extranonce1 of `e1_size` bytes that no other has, instead of the one it may have. If all are
     /// taken it gets one that another has: then it depends on the pool whether their work differs.
     fn take(&mut self, miner: MinerId, (e1_size, e2_size): Sizes) -> MinerExtranonce {
@@ -99,19 +99,19 @@ impl Seats {
         let count = 1u128 << (8 * u32::from(e1_size));
         // A miner that comes back gets another one than it had, as long as there are enough.
         let own = u128::from(miner.0) % count;
-        let mut seat = own;
+        let mut own_number = own;
         let mut left = count;
         // Without an extranonce1 there is nothing to choose.
         while e1_size > 0 && left > 0 {
-            let first = seat * each;
+            let first = own_number * each;
             let Some(last_taken) = self.last_in_the_way(first, first + each - 1) else {
                 self.taken.insert(first, (first + each - 1, miner));
                 self.by_miner.insert(miner, first);
-                return extranonce(seat, e1_size, e2_size);
+                return extranonce(own_number, e1_size, e2_size);
             };
             let next = last_taken / each + 1;
-            left = left.saturating_sub(next - seat);
-            seat = if next < count { next } else { 0 };
+            left = left.saturating_sub(next - own_number);
+            own_number = if next < count { next } else { 0 };
         }
         extranonce(own, e1_size, e2_size)
     }
@@ -130,8 +130,8 @@ impl Seats {
     }
 }
 
-fn extranonce(seat: u128, e1_size: u8, e2_size: u8) -> MinerExtranonce {
-    let number = seat.to_be_bytes();
+fn extranonce(own_number: u128, e1_size: u8, e2_size: u8) -> MinerExtranonce {
+    let number = own_number.to_be_bytes();
     let own = number
         .len()
         .checked_sub(usize::from(e1_size))
@@ -147,19 +147,19 @@ mod tests {
     /// The numbers that a miner's extranonces together can be.
     fn range(extranonce: &MinerExtranonce) -> (u128, u128) {
         let e1 = extranonce.e1.as_slice().iter();
-        let seat = e1.fold(0, |sum, byte| sum << 8 | u128::from(*byte));
+        let own_number = e1.fold(0, |sum, byte| sum << 8 | u128::from(*byte));
         let each = 1 << (8 * u32::from(extranonce.e2_size));
-        (seat * each, seat * each + each - 1)
+        (own_number * each, own_number * each + each - 1)
     }
 
     #[test]
     fn no_two_miners_have_a_number_in_common() {
-        let mut seats = Seats::default();
+        let mut extranonces = Allocator::default();
         let mut held: BTreeMap<MinerId, (u128, u128)> = BTreeMap::new();
         for number in 1..=600u64 {
             let id = MinerId(number * 97);
             let sizes = if number % 3 == 0 { (2, 2) } else { (1, 3) };
-            let given = range(&seats.take(id, sizes));
+            let given = range(&extranonces.take(id, sizes));
             let free = held
                 .values()
                 .all(|other| given.1 < other.0 || other.1 < given.0);
@@ -168,27 +168,27 @@ mod tests {
             // At most 150 at a time: the first ones leave.
             if held.len() > 150 {
                 let (first, _) = held.pop_first().unwrap();
-                seats.leave(first);
+                extranonces.leave(first);
             }
         }
-        assert_eq!(seats.taken.len(), held.len());
+        assert_eq!(extranonces.taken.len(), held.len());
     }
 
     #[test]
     fn all_of_256_seats_are_given_before_one_is_given_twice() {
-        let mut seats = Seats::default();
+        let mut extranonces = Allocator::default();
         let mut e1s: Vec<_> = (0..256)
-            .map(|index| seats.take(MinerId(index * 256 + 7), (1, 3)).e1)
+            .map(|index| extranonces.take(MinerId(index * 256 + 7), (1, 3)).e1)
             .collect();
         e1s.sort_unstable();
         e1s.dedup();
         assert_eq!(e1s.len(), 256);
-        // The next one shares, and does not keep the seat from anybody when it leaves.
-        assert_eq!(seats.take(MinerId(9), (1, 3)).e1.to_string(), "09");
-        seats.leave(MinerId(9));
-        seats.leave(MinerId(7));
-        assert_eq!(seats.take(MinerId(3), (1, 3)).e1.to_string(), "07");
-        assert_eq!(seats.take(MinerId(3), (0, 4)).size(), 4);
-        assert_eq!(seats.taken.len(), 255);
+        // The next one shares, and does not keep its number from anybody when it leaves.
+        assert_eq!(extranonces.take(MinerId(9), (1, 3)).e1.to_string(), "09");
+        extranonces.leave(MinerId(9));
+        extranonces.leave(MinerId(7));
+        assert_eq!(extranonces.take(MinerId(3), (1, 3)).e1.to_string(), "07");
+        assert_eq!(extranonces.take(MinerId(3), (0, 4)).size(), 4);
+        assert_eq!(extranonces.taken.len(), 255);
     }
 }

@@ -144,7 +144,7 @@ impl LastAnswers {
 
 /// What all members of a pool say of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hearing {
+enum Consensus {
     /// Nearly all is well for one of them at least: the others are at fault themselves.
     Good,
     /// Nothing was heard of some yet.
@@ -153,21 +153,21 @@ enum Hearing {
     Bad,
 }
 
-fn hear(members: impl Iterator<Item = LastAnswers>) -> Hearing {
+fn hear(members: impl Iterator<Item = LastAnswers>) -> Consensus {
     // Without anybody to hear nothing is certain.
-    let mut hearing = Hearing::Unfinished;
+    let mut consensus = Consensus::Unfinished;
     let mut unheard = false;
     for answers in members {
         if answers.are_good() {
-            return Hearing::Good;
+            return Consensus::Good;
         }
         unheard |= answers.count == 0;
-        hearing = Hearing::Bad;
+        consensus = Consensus::Bad;
     }
     if unheard {
-        Hearing::Unfinished
+        Consensus::Unfinished
     } else {
-        hearing
+        consensus
     }
 }
 
@@ -370,9 +370,9 @@ impl Answers {
             .suspect_since
             .is_some_and(|since| passed(&since) >= HEARING);
         let bad = match hear(members) {
-            Hearing::Good => false,
-            Hearing::Unfinished => long,
-            Hearing::Bad => true,
+            Consensus::Good => false,
+            Consensus::Unfinished => long,
+            Consensus::Bad => true,
         };
         if bad && often {
             self.set_aside(Flaw::Rejecting, false, now);

@@ -115,7 +115,7 @@ impl KnownForms {
 
 /// How a share is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sending {
+pub enum SendPlan {
     /// In this form.
     In(VersionForm),
     /// In this form and then in the other one: a block is worth a reject.
@@ -124,7 +124,7 @@ pub enum Sending {
     Nowhere,
 }
 
-impl Sending {
+impl SendPlan {
     /// The form in which it goes out first.
     pub fn first(self) -> Option<VersionForm> {
         match self {
@@ -192,19 +192,19 @@ impl Forms {
         block: bool,
         answer: Duration,
         now: Instant,
-    ) -> Sending {
+    ) -> SendPlan {
         let guess = known.best_guess(ways);
         let mut rejects = *self.rejects(ways.kind);
         if block {
             let proven = known.proven(ways.kind).is_some() && *rejects.of(guess) == 0;
             return if proven {
-                Sending::In(guess)
+                SendPlan::In(guess)
             } else {
-                Sending::Both(guess)
+                SendPlan::Both(guess)
             };
         }
         if *rejects.of(guess) < ENOUGH_REJECTS && !rejects.is_hopeless() {
-            return Sending::In(guess);
+            return SendPlan::In(guess);
         }
         let pause = TRY_EVERY.max(answer);
         let may_try = self
@@ -215,11 +215,11 @@ impl Forms {
             let again = self.tried.filter(|_| rejects.is_hopeless());
             let form = again.map_or(guess, |(_, form)| form).other();
             self.tried = Some((now, form));
-            Sending::In(form)
+            SendPlan::In(form)
         } else if rejects.is_hopeless() {
-            Sending::Nowhere
+            SendPlan::Nowhere
         } else {
-            Sending::In(guess)
+            SendPlan::In(guess)
         }
     }
 
@@ -317,26 +317,26 @@ mod tests {
         let (mut forms, mut known) = (Forms::default(), KnownForms::default());
         for _ in 0..ENOUGH_REJECTS {
             let plan = forms.plan(&ways, &known, false, ANSWER, now);
-            assert_eq!(plan, Sending::In(VersionForm::Delta));
+            assert_eq!(plan, SendPlan::In(VersionForm::Delta));
             assert_eq!(
                 forms.plan(&ways, &known, true, ANSWER, now),
-                Sending::Both(VersionForm::Delta)
+                SendPlan::Both(VersionForm::Delta)
             );
             let change = forms.answered(ways.kind, VersionForm::Delta, false, &mut known);
             assert_eq!(change, None);
         }
         let mut plan = || forms.plan(&ways, &known, false, ANSWER, now);
-        assert_eq!(plan(), Sending::In(VersionForm::Bits));
+        assert_eq!(plan(), SendPlan::In(VersionForm::Bits));
         assert_eq!(
             plan(),
-            Sending::In(VersionForm::Delta),
+            SendPlan::In(VersionForm::Delta),
             "one trial at a time"
         );
         let change = forms.answered(ways.kind, VersionForm::Bits, true, &mut known);
         assert_eq!(change, Some(Change::Learnt(VersionForm::Bits)));
         for block in [false, true] {
             let plan = forms.plan(&ways, &known, block, ANSWER, now);
-            assert_eq!(plan, Sending::In(VersionForm::Bits));
+            assert_eq!(plan, SendPlan::In(VersionForm::Bits));
         }
     }
 
@@ -349,12 +349,12 @@ mod tests {
         let mut changes = Vec::new();
         for _ in 0..600 {
             match forms.plan(&ways, &known, false, ANSWER, now) {
-                Sending::In(form) => {
+                SendPlan::In(form) => {
                     sent.push(form);
                     changes.extend(forms.answered(ways.kind, form, false, &mut known));
                 }
-                Sending::Both(_) => panic!("no block"),
-                Sending::Nowhere => forms.note_blocked(1),
+                SendPlan::Both(_) => panic!("no block"),
+                SendPlan::Nowhere => forms.note_blocked(1),
             }
             now += Duration::from_secs(1);
         }
@@ -365,10 +365,10 @@ mod tests {
         assert_eq!(forms.blocked.unwrap().shares, 587);
         // A block goes out all the same, and headers that keep the job's bits are not concerned.
         let block = forms.plan(&ways, &known, true, ANSWER, now);
-        assert_eq!(block, Sending::Both(Bits));
+        assert_eq!(block, SendPlan::Both(Bits));
         let kept = Ways::of(0x2080_6000, &job(0x2080_0000), Some(0x6000)).unwrap();
         let plan = forms.plan(&kept, &known, false, ANSWER, now);
-        assert_eq!(plan, Sending::In(Delta));
+        assert_eq!(plan, SendPlan::In(Delta));
         assert_eq!(
             forms.answered(ways.kind, Bits, true, &mut known),
             Some(Change::Learnt(Bits))

@@ -12,9 +12,9 @@ use crate::core::miner::Miner;
 use crate::core::miner::context::Context;
 use crate::core::miner::session::OWN_USER_AGENT;
 use crate::core::outage::Loss;
-use crate::core::pool::connection::received::Heard;
+use crate::core::pool::connection::received::PoolNews;
 use crate::core::pool::connection::{Identity, WaitingShare};
-use crate::core::pool::dialer::{Dial, Ended};
+use crate::core::pool::dialer::{AttemptEnd, Dial};
 use crate::core::pool::facts::E1s;
 use crate::core::pool::line::{Look, Purpose};
 use crate::core::pool::moment::Moment;
@@ -86,12 +86,12 @@ impl Core {
         let (before, had) = (pool.facts, pool.latest.clone());
         let mut moment = Moment::new(now, &mut self.random, out);
         let heard = pool.talk(conn, &mut moment, |it, talk| it.on_message(message, talk));
-        let heard = heard.unwrap_or(Heard::Nothing);
+        let heard = heard.unwrap_or(PoolNews::Nothing);
         match purpose {
             _ if is_retired => self.on_retired_heard(conn, heard, now, out),
             Purpose::Mining => {
                 pool.tell_learnt(before, &mut moment);
-                pool.note_job(conn, had.as_ref(), matches!(heard, Heard::Job), now);
+                pool.note_job(conn, had.as_ref(), matches!(heard, PoolNews::Job), now);
                 let begins = pool.connections.get_mut(&conn);
                 let begins = begins.is_some_and(|it| it.begins_to_work());
                 let opens = begins && pool.work_begun(now);
@@ -110,18 +110,18 @@ impl Core {
         &mut self,
         conn: PoolConn,
         line: LineId,
-        heard: Heard,
+        heard: PoolNews,
         now: Now,
         out: &mut Vec<Action>,
     ) {
         let slot = conn.slot;
         match heard {
-            Heard::Nothing => (),
-            Heard::Subscribed(extranonces) => {
+            PoolNews::Nothing => (),
+            PoolNews::Subscribed(extranonces) => {
                 self.on_extranonces(conn, line, extranonces, now, out)
             }
-            Heard::Ready => self.on_ready(conn, line, now, out),
-            Heard::Job => {
+            PoolNews::Ready => self.on_ready(conn, line, now, out),
+            PoolNews::Job => {
                 self.tell_job(conn, line, out);
                 let connection = self.pools[slot].connections.get(&conn);
                 let is_clean = connection.is_some_and(|it| it.jobs.are_new());
@@ -132,23 +132,23 @@ impl Core {
                     it.on_job(slot, cx);
                 });
             }
-            Heard::JobChanged => {
+            PoolNews::JobChanged => {
                 self.with_members(slot, line, now, out, |it, cx| it.on_job(slot, cx));
             }
-            Heard::Answered(share, outcome) => self.on_answer(slot, share, outcome, now, out),
-            Heard::AnsweredLate(miner, sent) => {
+            PoolNews::Answered(share, outcome) => self.on_answer(slot, share, outcome, now, out),
+            PoolNews::AnsweredLate(miner, sent) => {
                 let answers = &mut self.pools[slot].answers;
                 miner.inspect(|miner| answers.answered_late(*miner, sent, now.at));
             }
-            Heard::Reconnect { host, port, wait } => {
+            PoolNews::Reconnect { host, port, wait } => {
                 self.on_reconnect(conn, line, (host, port), wait, now, out)
             }
-            Heard::Message(text) => {
+            PoolNews::Message(text) => {
                 let miner = self.pools[slot].whose(line);
                 out.push(Action::Report(Fact::PoolMessage { conn, miner, text }));
             }
-            Heard::Useless(problem) => self.on_useless(conn, problem, now, out),
-            Heard::Lost(loss) => self.lose(slot, line, &loss, now, out),
+            PoolNews::Useless(problem) => self.on_useless(conn, problem, now, out),
+            PoolNews::Lost(loss) => self.lose(slot, line, &loss, now, out),
         }
     }
 
@@ -178,8 +178,14 @@ impl Core {
     }
 
     /// A replaced connection is heard for its answers only.
-    fn on_retired_heard(&mut self, conn: PoolConn, heard: Heard, now: Now, out: &mut Vec<Action>) {
-        if let Heard::Answered(share, outcome) = heard {
+    fn on_retired_heard(
+        &mut self,
+        conn: PoolConn,
+        heard: PoolNews,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        if let PoolNews::Answered(share, outcome) = heard {
             self.on_answer(conn.slot, share, outcome, now, out);
         }
         self.tend_retired(conn, now, out);
@@ -538,7 +544,7 @@ impl Core {
                 })
                 .unwrap_or(false);
         if asked_wrongly {
-            pool.dialer.ended(conn, Ended::Again, now.at);
+            pool.dialer.ended(conn, AttemptEnd::Again, now.at);
             pool.connections.remove(&conn);
             if let Some(line) = pool.lines.get_mut(&line) {
                 line.reset(Duration::ZERO, now.at);

@@ -11,7 +11,7 @@ use crate::core::outage::Health;
 use crate::core::outage::Loss;
 use crate::core::pool::both;
 use crate::core::pool::connection::Connection;
-use crate::core::pool::connection::received::Heard;
+use crate::core::pool::connection::received::PoolNews;
 use crate::core::pool::facts::{E1s, PoolFacts};
 use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::look::AddressLook;
@@ -66,11 +66,11 @@ impl Core {
         look: Look,
         slot: PoolSlot,
         line: LineId,
-        heard: Heard,
+        heard: PoolNews,
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        if let Heard::Lost(loss) = heard {
+        if let PoolNews::Lost(loss) = heard {
             self.lose(slot, line, &loss, now, out);
         } else {
             self.judge_look(look, slot, now, out);

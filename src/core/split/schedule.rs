@@ -75,7 +75,7 @@ pub struct Schedule {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Entry {
     /// Its first turn, which puts it at its own place.
-    Opening(Opening),
+    FirstTurn(FirstTurn),
     /// Its second, which begins within the bound and so may be short as well.
     Second,
     /// It was put at its place anew; the turn that it gets now may be short like a second one.
@@ -86,7 +86,7 @@ enum Entry {
 
 /// A miner's first turn: on which pool, and at which part (0 to 1) of the bound it ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Opening {
+struct FirstTurn {
     slot: PoolSlot,
     part: f64,
 }
@@ -101,12 +101,12 @@ impl Schedule {
         let index = f64::from(u32::try_from(index & 0xffff).unwrap_or(0));
         let phase = (0.4999 + index * GOLDEN).fract();
         let opening = if phase < 0.5 {
-            Opening {
+            FirstTurn {
                 slot: PoolSlot::A,
                 part: 2.0 * phase,
             }
         } else {
-            Opening {
+            FirstTurn {
                 slot: PoolSlot::B,
                 part: 2.0 * phase - 1.0,
             }
@@ -116,7 +116,7 @@ impl Schedule {
             since: now,
             turn: None,
             phase,
-            entry: Entry::Opening(opening),
+            entry: Entry::FirstTurn(opening),
             available: PerPool::default(),
             time_on: PerPool::default(),
         }
@@ -130,7 +130,7 @@ impl Schedule {
     /// The pool that the miner would begin with if both had work.
     pub fn preferred_start(&self) -> PoolSlot {
         match self.entry {
-            Entry::Opening(opening) => opening.slot,
+            Entry::FirstTurn(opening) => opening.slot,
             Entry::Second | Entry::Forgiven | Entry::Over => PoolSlot::A,
         }
     }
@@ -223,8 +223,8 @@ impl Schedule {
     pub fn set_turn(&mut self, slot: Option<PoolSlot>, now: Instant) {
         if self.on() != slot {
             self.entry = match self.entry {
-                Entry::Opening(opening) if self.on() != Some(opening.slot) => self.entry,
-                Entry::Opening(_) | Entry::Forgiven => Entry::Second,
+                Entry::FirstTurn(opening) if self.on() != Some(opening.slot) => self.entry,
+                Entry::FirstTurn(_) | Entry::Forgiven => Entry::Second,
                 Entry::Second | Entry::Over => Entry::Over,
             };
         }
@@ -248,10 +248,10 @@ impl Schedule {
         let bound = rules.bound();
         let (limit, shortest) = match self.entry {
             // Not where the opening wants it: only because the other pool had no work yet.
-            Entry::Opening(opening) if opening.slot != slot => {
+            Entry::FirstTurn(opening) if opening.slot != slot => {
                 return started.checked_add(rules.min_switch);
             }
-            Entry::Opening(opening) => {
+            Entry::FirstTurn(opening) => {
                 // It ends early on purpose; only not within a blink.
                 let least = (rate * SHORTEST_OPENING).min(bound);
                 ((opening.part * bound).max(least), Duration::ZERO)

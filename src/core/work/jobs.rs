@@ -29,7 +29,7 @@ pub struct Serial(u64);
 
 /// A job that is still good at its pool.
 #[derive(Clone, Debug)]
-struct Held {
+struct ValidJob {
     serial: Serial,
     job: Arc<PoolJob>,
     received: Instant,
@@ -51,7 +51,7 @@ pub struct FreshWork {
 /// The valid jobs of one pool connection, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct HeldJobs {
-    jobs: VecDeque<Held>,
+    jobs: VecDeque<ValidJob>,
     next: u64,
     /// When the connection's first one came.
     first: Option<Instant>,
@@ -60,7 +60,7 @@ pub struct HeldJobs {
 impl HeldJobs {
     /// Takes in a job; a clean one makes all earlier ones stale.
     pub fn push(&mut self, job: PoolJob, now: Instant) {
-        let same_work = |held: &Held| held.job.work == job.work;
+        let same_work = |held: &ValidJob| held.job.work == job.work;
         let name = &job.notify.job_id;
         self.jobs.retain(|held| {
             if held.job.notify.job_id == *name {
@@ -76,7 +76,7 @@ impl HeldJobs {
         self.first.get_or_insert(now);
         let serial = Serial(self.next);
         self.next += 1;
-        self.jobs.push_back(Held {
+        self.jobs.push_back(ValidJob {
             serial,
             job: Arc::new(job),
             received: now,

@@ -5,7 +5,7 @@ use std::fmt;
 use ::log::Level;
 
 use crate::config::Change;
-use crate::core::fact::{Fact, TurnedAway};
+use crate::core::fact::{Eviction, Fact};
 
 macro_rules! events {
     ($($name:ident $text:literal $level:ident,)*) => {
@@ -105,7 +105,7 @@ impl fmt::Display for Name {
 
 /// How important a fact is.
 pub fn level(fact: &Fact) -> Level {
-    let stops = |reason: &TurnedAway| *reason == TurnedAway::Stopping;
+    let stops = |reason: &Eviction| *reason == Eviction::Stopping;
     if matches!(fact, Fact::MinerTurnedAway { reason, .. } if stops(reason)) {
         Level::Info
     } else if matches!(fact, Fact::VersionForm { form: None, .. })

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::core::fact::{Fact, ShareOutcome, TurnedAway};
+use crate::core::fact::{Eviction, Fact, ShareOutcome};
 use crate::observe::event::{self, Name};
 use crate::stratum::reject::RejectClass;
 use crate::units::{Allowance, MinerId, Now, PoolConn, PoolSlot, Rate};
@@ -112,20 +112,20 @@ struct Library {
 
 #[derive(Debug, Default)]
 struct State {
-    watched: BTreeMap<(Source, Kind), Watched>,
+    watched: BTreeMap<(Source, Kind), Limited>,
     kinds: BTreeMap<Kind, Allowance>,
 }
 
 #[derive(Debug)]
-struct Watched {
+struct Limited {
     pace: Pace,
     allowance: Allowance,
-    held: Option<Held>,
+    held: Option<HeldLine>,
 }
 
 /// What was not written yet.
 #[derive(Debug)]
-struct Held {
+struct HeldLine {
     line: Line,
     since: Instant,
 }
@@ -179,7 +179,7 @@ impl Limiter {
         self.take(now, |_| true)
     }
 
-    fn take(&self, now: Instant, is_due: impl Fn(&Held) -> bool) -> Vec<Line> {
+    fn take(&self, now: Instant, is_due: impl Fn(&HeldLine) -> bool) -> Vec<Line> {
         let mut state = self.state.lock();
         let mut taken = Vec::new();
         for ((source, kind), watched) in &mut state.watched {
@@ -214,11 +214,11 @@ impl State {
         source
     }
 
-    fn watch(&mut self, source: Source, kind: Kind, pace: Pace, now: Instant) -> &mut Watched {
+    fn watch(&mut self, source: Source, kind: Kind, pace: Pace, now: Instant) -> &mut Limited {
         let pace = if source == Source::Others { ONE } else { pace };
         self.watched
             .entry((source, kind))
-            .or_insert_with(|| Watched {
+            .or_insert_with(|| Limited {
                 pace,
                 allowance: Allowance::full(pace.each, now),
                 held: None,
@@ -238,7 +238,7 @@ impl State {
         let held = &mut self.watch(source, kind, ONE, now).held;
         let since = held.as_ref().map_or(now, |held| held.since);
         let count = held.as_ref().map_or(0, |held| held.line.count) + line.count;
-        *held = Some(Held {
+        *held = Some(HeldLine {
             line: Line { count, ..line },
             since,
         });
@@ -256,19 +256,19 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::MinerDisconnected { peer, .. } => (Source::Address(peer.ip()), "", CROWD),
         Fact::MinerTurnedAway { peer, reason, .. } => {
             let (what, pace) = match reason {
-                TurnedAway::NoWork
-                | TurnedAway::ExtranonceChanged
-                | TurnedAway::ExtranonceSize
-                | TurnedAway::Stopping => (reason.label(), CROWD),
+                Eviction::NoWork
+                | Eviction::ExtranonceChanged
+                | Eviction::ExtranonceSize
+                | Eviction::Stopping => (reason.label(), CROWD),
                 // The owner's setting is at fault, not the peer: other protocols that it spoke must not hide that.
-                TurnedAway::OtherProtocol(what) if what.starts_with("no PROXY header") => {
+                Eviction::OtherProtocol(what) if what.starts_with("no PROXY header") => {
                     ("no_proxy_header", ONE)
                 }
-                TurnedAway::TlsFailed(fault) => (fault.kind, ONE),
-                TurnedAway::NotSetUp
-                | TurnedAway::NotAuthorized
-                | TurnedAway::TooMuchRubbish
-                | TurnedAway::OtherProtocol(_) => (reason.label(), ONE),
+                Eviction::TlsFailed(fault) => (fault.kind, ONE),
+                Eviction::NotSetUp
+                | Eviction::NotAuthorized
+                | Eviction::TooMuchRubbish
+                | Eviction::OtherProtocol(_) => (reason.label(), ONE),
             };
             (Source::Address(peer.ip()), what, pace)
         }
@@ -402,7 +402,7 @@ mod tests {
         let turned_away = |what: &str| Fact::MinerTurnedAway {
             miner: MinerId(1),
             peer,
-            reason: TurnedAway::OtherProtocol(what.to_owned()),
+            reason: Eviction::OtherProtocol(what.to_owned()),
         };
         let refused = |reason| crate::observe::samples::share(ShareOutcome::RefusedHere(reason));
         for fact in [

@@ -27,7 +27,7 @@ pub(super) struct Outputs {
 
 /// What a log file's name leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum PathTarget {
     Nothing,
     File,
 }
@@ -132,7 +132,7 @@ impl LogFile {
     fn write(&mut self, lines: &str) -> io::Result<()> {
         // Who tidies up deletes a file that is written, or its folder. Lines would go on into nothing until the next
         // rotation.
-        if Self::look_at(&self.folder.join(CURRENT))? == Found::Nothing {
+        if Self::look_at(&self.folder.join(CURRENT))? == PathTarget::Nothing {
             fs::create_dir_all(&self.folder)?;
             self.writer.reopen_outputfile().map_err(io::Error::other)?;
         }
@@ -148,14 +148,14 @@ impl LogFile {
 
     /// What stands under the name of the file that is written. To open a named pipe would wait for ever; a device that
     /// takes characters takes lines as well.
-    fn look_at(path: &Path) -> io::Result<Found> {
+    fn look_at(path: &Path) -> io::Result<PathTarget> {
         match fs::metadata(path) {
             Ok(found) => match no_file(found.file_type()) {
                 Some(error) if !takes_characters(found.file_type()) => Err(error),
-                Some(_) | None => Ok(Found::File),
+                Some(_) | None => Ok(PathTarget::File),
             },
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Found::File),
-            Err(_) => Ok(Found::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(PathTarget::File),
+            Err(_) => Ok(PathTarget::Nothing),
         }
     }
 }

@@ -4,7 +4,7 @@ use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Result};
 
 use super::Side;
 use super::make::Make;
-use crate::core::fact::{Limit, ShareOutcome, ShareResult, SwitchCause, TlsFault, TurnedAway};
+use crate::core::fact::{Eviction, Limit, ShareOutcome, ShareResult, SwitchCause, TlsFault};
 use crate::stratum::reject::{RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
 
@@ -193,15 +193,15 @@ impl Miners {
                 "dpmp_miners_turned_away_total",
                 "Miners that were turned away or cut off",
                 [
-                    TurnedAway::NotSetUp,
-                    TurnedAway::NotAuthorized,
-                    TurnedAway::NoWork,
-                    TurnedAway::ExtranonceChanged,
-                    TurnedAway::ExtranonceSize,
-                    TurnedAway::TooMuchRubbish,
-                    TurnedAway::OtherProtocol(String::new()),
-                    TurnedAway::TlsFailed(TlsFault::default()),
-                    TurnedAway::Stopping,
+                    Eviction::NotSetUp,
+                    Eviction::NotAuthorized,
+                    Eviction::NoWork,
+                    Eviction::ExtranonceChanged,
+                    Eviction::ExtranonceSize,
+                    Eviction::TooMuchRubbish,
+                    Eviction::OtherProtocol(String::new()),
+                    Eviction::TlsFailed(TlsFault::default()),
+                    Eviction::Stopping,
                 ]
                 .map(|reason| reason.label()),
             )?,
@@ -215,7 +215,7 @@ impl Miners {
     }
 
     /// Looked up by its label each time, since it is rare.
-    pub(super) fn turned_away(&self, reason: &TurnedAway) -> IntCounter {
+    pub(super) fn turned_away(&self, reason: &Eviction) -> IntCounter {
         self.turned_away.with_label_values(&[reason.label()])
     }
 

@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use super::*;
 use crate::observe::metrics::{Metrics, Side};
-use crate::shell::connection::{Reading, open_link, read_lines};
+use crate::shell::connection::{LineSource, open_link, read_lines};
 use crate::shell::socket::{HEARD, OUTBOX, PIECE};
 use crate::shell::tls;
 use crate::system::clock::clock;
@@ -272,7 +272,7 @@ fn a_miner_that_does_not_read_is_not_heard() {
     let (tell, heard) = sync_channel(1);
     let (of_reader, metrics) = (Arc::clone(&socket), Metrics::new().unwrap());
     spawn("m1", PARSER_STACK, move || {
-        let reading = Reading {
+        let reading = LineSource {
             socket: &of_reader,
             longest_line: 100,
             lines_per_second: 0,
@@ -297,7 +297,7 @@ fn what_a_miner_said_before_it_was_cut_off_is_heard() {
     pile_up_to(HEARD, &socket, &link, &flush, 0);
     peer.write_all(b"a share\nanother\n").unwrap();
     let metrics = Metrics::new().unwrap();
-    let reading = Reading {
+    let reading = LineSource {
         socket: &socket,
         longest_line: 100,
         lines_per_second: 0,

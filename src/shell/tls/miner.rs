@@ -27,7 +27,7 @@ use crate::system::files;
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
-    loaded: Mutex<Loaded>,
+    loaded: Mutex<LoadedFiles>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ struct Files {
 }
 
 #[derive(Debug)]
-struct Loaded {
+struct LoadedFiles {
     /// When the files were last changed, as far as was known.
     changed: [Option<SystemTime>; 2],
     config: Arc<ServerConfig>,
@@ -54,7 +54,7 @@ impl Certificate {
         let files = Files { certificate, key };
         let changed = files.changed();
         let (own, config) = files.read()?;
-        let loaded = Mutex::new(Loaded {
+        let loaded = Mutex::new(LoadedFiles {
             changed,
             config,
             own,

@@ -292,21 +292,21 @@ fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<
 
 /// An error that keeps its words on its way through rustls.
 fn refused(reason: String) -> Error {
-    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Refused(
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Refusal(
         reason,
     )))))
 }
 
 #[derive(Debug)]
-struct Refused(String);
+struct Refusal(String);
 
-impl fmt::Display for Refused {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for Refusal {}
 
 /// The known authorities: those of `SSL_CERT_FILE` if it is set, else the system's, else those that were built in.
 fn roots() -> io::Result<RootCertStore> {

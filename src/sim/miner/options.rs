@@ -33,7 +33,7 @@ pub struct MinerOptions {
     /// The size of the extranonce2 that it sends.
     pub e2_size: Extranonce2Use,
     /// What it refuses in an answer to its subscription: then it closes the connection.
-    pub refuses: Refuses,
+    pub refuses: Refusals,
     /// Where its extranonce2 starts with a new job.
     pub counter: Counter,
     /// Whether it advances a job's time by the seconds that it works on it.
@@ -74,7 +74,7 @@ impl Default for MinerOptions {
             ids: Ids::Counted,
             pace: Pace::Shares(10.0),
             e2_size: Extranonce2Use::AsTold,
-            refuses: Refuses::default(),
+            refuses: Refusals::default(),
             counter: Counter::Restarts,
             rolls_ntime: false,
             late: Duration::from_millis(200),
@@ -167,7 +167,7 @@ impl Extranonce2Use {
 
 /// Extranonces that a miner does not work with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refuses {
+pub struct Refusals {
     /// An extranonce1 of no bytes (NerdMiner, compat Q70).
     pub empty_e1: bool,
     /// An extranonce2 of fewer bytes than this (hired hashrate, compat Q73).

@@ -59,7 +59,7 @@ struct State {
 /// The writing end of a connection.
 #[derive(Debug)]
 struct Link {
-    queue: Sender<Queued>,
+    queue: Sender<QueuedLine>,
     stream: TcpStream,
 }
 
@@ -72,7 +72,7 @@ impl State {
 }
 
 #[derive(Debug)]
-struct Queued {
+struct QueuedLine {
     line: String,
     due: Instant,
     job: Option<JobRecord>,
@@ -252,8 +252,8 @@ fn read_lines(shared: &Shared, connection: u64, mut stream: &TcpStream) {
 }
 
 /// Writes lines when they are due, in the order in which they fall due.
-fn write_lines(mut stream: TcpStream, queued: &Receiver<Queued>, ledger: &PoolLedger) {
-    let mut waiting: BTreeMap<(Instant, u64), Queued> = BTreeMap::new();
+fn write_lines(mut stream: TcpStream, queued: &Receiver<QueuedLine>, ledger: &PoolLedger) {
+    let mut waiting: BTreeMap<(Instant, u64), QueuedLine> = BTreeMap::new();
     for number in 0.. {
         while let Some(entry) = waiting.first_entry() {
             let now = Instant::now();
@@ -304,7 +304,7 @@ fn drive<T>(
                 let Some(link) = state.links.get(&connection) else {
                     continue;
                 };
-                match link.queue.try_send(Queued { line, due, job }) {
+                match link.queue.try_send(QueuedLine { line, due, job }) {
                     Ok(()) => (),
                     Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                         let _ = link.stream.shutdown(Shutdown::Both);

@@ -31,7 +31,7 @@ pub struct Promises {
 #[derive(Debug, Default)]
 struct Miner {
     /// Requests without an answer so far, by id.
-    owed: BTreeMap<String, Owed>,
+    owed: BTreeMap<String, Debt>,
     /// The ids of what it authorized with.
     authorizing: BTreeSet<String>,
     authorized: bool,
@@ -41,7 +41,7 @@ struct Miner {
 }
 
 #[derive(Debug, Default)]
-struct Owed {
+struct Debt {
     /// When the submits came.
     submits: Vec<Instant>,
     others: usize,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, Loaded};
+use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, LoadedConfig};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::settings::{SaveReport, etag};
 use crate::web::error::{Answer, ApiError, Code, fault_json};
@@ -22,7 +22,7 @@ const PASSWORD_HASH: &str = "gui.password_hash";
 ///
 /// # Errors
 /// If it is not valid: then only a whole new one helps.
-pub(super) fn present(contents: &[u8]) -> Result<Loaded, ApiError> {
+pub(super) fn present(contents: &[u8]) -> Result<LoadedConfig, ApiError> {
     config::parse(text_of(contents)?).map_err(|errors| {
         ApiError::new(
             Code::InvalidConfig,

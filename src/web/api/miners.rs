@@ -43,13 +43,13 @@ struct Miner<'a> {
     rejected: u64,
     rejected_by: &'a ByReason,
     lost: u64,
-    best_share: Option<Best>,
+    best_share: Option<BestShare>,
     best_share_ever: Option<f64>,
     last_share_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
-struct Best {
+struct BestShare {
     difficulty: f64,
     at_ms: u64,
     pool: PoolSlot,
@@ -176,7 +176,7 @@ fn miner(view: &MinerView, left: Option<When>, averages: Averages, now: Now) -> 
         rejected: view.rejected,
         rejected_by: &view.rejected_by,
         lost: view.lost,
-        best_share: view.best.map(|best| Best {
+        best_share: view.best.map(|best| BestShare {
             difficulty: best.difficulty,
             at_ms: best.when.unix_ms(now),
             pool: best.pool,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::config::{self, Config, PoolConfig};
 use crate::units::PoolSlot;
-use crate::visit::{Failure, Found, Step, visit};
+use crate::visit::{Failure, Finding, Step, visit};
 use crate::web::error::{Answer, ApiError};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
@@ -116,19 +116,19 @@ fn with_own_field(faults: Vec<config::Fault>) -> ApiError {
     ApiError::invalid_value(field, message)
 }
 
-fn add(steps: &mut Vec<Step>, found: Found) {
+fn add(steps: &mut Vec<Step>, found: Finding) {
     match (found, steps.last_mut()) {
-        (Found::Step(step), _) => steps.push(step),
-        (Found::Note(note), Some(last)) => {
+        (Finding::Step(step), _) => steps.push(step),
+        (Finding::Note(note), Some(last)) => {
             last.text.push_str("; ");
             last.text.push_str(&note);
         }
-        (Found::Note(_), None) => (),
+        (Finding::Note(_), None) => (),
     }
 }
 
-fn failed(during: &'static str, problem: &str) -> Found {
-    Found::Step(Step {
+fn failed(during: &'static str, problem: &str) -> Finding {
+    Finding::Step(Step {
         name: during,
         ok: false,
         took: Duration::ZERO,
@@ -209,9 +209,9 @@ mod tests {
     #[test]
     fn notes_are_added_to_the_step_before() {
         let mut steps = Vec::new();
-        add(&mut steps, Found::Note("lost".into()));
+        add(&mut steps, Finding::Note("lost".into()));
         add(&mut steps, failed("connect", "no"));
-        add(&mut steps, Found::Note("hello".into()));
+        add(&mut steps, Finding::Note("hello".into()));
         assert_eq!(steps.len(), 1);
         assert_eq!(steps[0].text, "no; hello");
     }

@@ -77,12 +77,12 @@ struct Pool {
     rejected_by: ByReason,
     lost: u64,
     blocks: u64,
-    best_share: Option<Best>,
+    best_share: Option<BestShare>,
 }
 
 /// The best share of a pool. Whose it was is not remembered.
 #[derive(Debug, Serialize)]
-struct Best {
+struct BestShare {
     difficulty: f64,
     at_ms: u64,
     worker: Option<String>,
@@ -288,7 +288,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
         rejected_by: view.totals.shares.rejected.clone(),
         lost: view.totals.shares.lost,
         blocks: view.totals.blocks,
-        best_share: view.totals.shares.best.map(|best| Best {
+        best_share: view.totals.shares.best.map(|best| BestShare {
             difficulty: best.difficulty,
             at_ms: best.when.unix_ms(moment.now),
             worker: None,

@@ -13,9 +13,9 @@ use std::thread;
 use dpmp::config::{self, Config};
 use dpmp::history::History;
 use dpmp::observe::Observer;
+use dpmp::observe::latest::LatestSnapshot;
 use dpmp::observe::log;
 use dpmp::observe::metrics::Metrics;
-use dpmp::observe::published::Published;
 use dpmp::shell::inbox::{self, Context, Input, Live};
 use dpmp::shell::names::Names;
 use dpmp::shell::settings::{Settings, etag};
@@ -24,7 +24,7 @@ use dpmp::web::error::Code;
 use dpmp::web::gui;
 use dpmp::web::limit::Places;
 use dpmp::web::login::Login;
-use dpmp::web::pages::{Own, Pages};
+use dpmp::web::pages::{Pages, PagesState};
 use rouille::{Request, Response};
 use serde::Deserialize;
 use serde_json::Value;
@@ -115,7 +115,7 @@ impl Stage {
         let login = Login::new().expect("random numbers");
         let token = login.token().to_owned();
         let handler = gui::handler(Pages {
-            published: Arc::new(Published::default()),
+            published: Arc::new(LatestSnapshot::default()),
             history: Arc::new(History::default()),
             settings: Arc::new(Settings::new(path.clone(), context.clone(), Vec::new())),
             context,
@@ -126,7 +126,7 @@ impl Stage {
             started_with: config,
             miners: SocketAddr::from(([127, 0, 0, 1], 3351)),
             instance: "fuzz".into(),
-            own: Own::default(),
+            own: PagesState::default(),
         });
         Self {
             handler: Box::new(handler),

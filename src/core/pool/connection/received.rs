@@ -12,11 +12,11 @@ use crate::stratum::message::{Extranonces, FromPool, Outcome, ToPool};
 use crate::stratum::reject::Reject;
 use crate::units::{Difficulty, MinerId, VersionMask, later};
 
-use super::{Connection, Held, Rolling, Stage, TWO_ANSWERS, Talk, WaitingShare};
+use super::{Connection, HeldAnswer, RollingState, Stage, TWO_ANSWERS, Talk, WaitingShare};
 
 /// What a pool's line means for the members.
 #[derive(Debug)]
-pub enum Heard {
+pub enum PoolNews {
     /// Nothing that concerns it.
     Nothing,
     /// The extranonces are known now, or have changed.
@@ -50,7 +50,7 @@ pub enum Heard {
 
 impl Connection {
     /// Takes in a line of the pool.
-    pub fn on_message(&mut self, message: FromPool, talk: &mut Talk<'_>) -> Heard {
+    pub fn on_message(&mut self, message: FromPool, talk: &mut Talk<'_>) -> PoolNews {
         self.heard = talk.now;
         self.settle_extras(talk.facts, talk.now);
         match message {
@@ -61,21 +61,21 @@ impl Connection {
                 // Only what is spliced into later jobs; a held job keeps what it came with.
                 self.extranonces = Some(extranonces);
                 talk.facts.e2_size = Some(extranonces.e2_size);
-                Heard::Subscribed(extranonces)
+                PoolNews::Subscribed(extranonces)
             }
             FromPool::SetVersionMask(mask) => self.on_mask(mask),
             FromPool::Reconnect {
                 host,
                 port,
                 wait_seconds,
-            } => Heard::Reconnect {
+            } => PoolNews::Reconnect {
                 host,
                 port,
                 wait: Duration::from_secs(wait_seconds.into()),
             },
-            FromPool::ShowMessage(text) => Heard::Message(text),
+            FromPool::ShowMessage(text) => PoolNews::Message(text),
             FromPool::GetVersion(_) if !self.offer(Extra::Version, talk.facts, talk.now) => {
-                Heard::Nothing
+                PoolNews::Nothing
             }
             FromPool::GetVersion(id) => {
                 self.answers_request(&id);
@@ -87,47 +87,51 @@ impl Connection {
                     conn: self.conn,
                     message,
                 });
-                Heard::Nothing
+                PoolNews::Nothing
             }
-            FromPool::Ping(_) if !self.offer(Extra::Pong, talk.facts, talk.now) => Heard::Nothing,
+            FromPool::Ping(_) if !self.offer(Extra::Pong, talk.facts, talk.now) => {
+                PoolNews::Nothing
+            }
             FromPool::Ping(id) => {
                 self.answers_request(&id);
                 talk.out.push(Action::SendPool {
                     conn: self.conn,
                     message: ToPool::Pong { id },
                 });
-                Heard::Nothing
+                PoolNews::Nothing
             }
             // It may have changed them, and every share would be for another coinbase.
             FromPool::Invalid {
                 method: method @ "mining.set_extranonce",
                 problem,
-            } => Heard::Lost(Loss::BadMessage(format!("{method}: {problem}"))),
-            FromPool::Invalid { method, problem } => Heard::Useless(format!("{method}: {problem}")),
-            FromPool::Unknown { method } => Heard::Useless(format!("unknown method {method:?}")),
+            } => PoolNews::Lost(Loss::BadMessage(format!("{method}: {problem}"))),
+            FromPool::Invalid { method, problem } => {
+                PoolNews::Useless(format!("{method}: {problem}"))
+            }
+            FromPool::Unknown { method } => PoolNews::Useless(format!("unknown method {method:?}")),
         }
     }
 
-    fn on_response(&mut self, id: u64, outcome: Outcome, talk: &mut Talk<'_>) -> Heard {
+    fn on_response(&mut self, id: u64, outcome: Outcome, talk: &mut Talk<'_>) -> PoolNews {
         let stage = self.stage;
         match stage {
             Stage::Asking { step, request, .. } if request == id => {
                 // No pool answers these so: it is what it says to our answer to a request of its own.
                 let another = step != Step::Authorize && outcome == Outcome::True;
                 if another && self.ambiguous.remove(&id) {
-                    return Heard::Nothing;
+                    return PoolNews::Nothing;
                 }
                 self.on_step(step, outcome, talk)
             }
             Stage::Asking { .. } | Stage::Ready { .. }
                 if self.may_be_another(id, &outcome, talk) =>
             {
-                Heard::Nothing
+                PoolNews::Nothing
             }
             Stage::Asking { .. } | Stage::Ready { .. } => match self.settle(id, &outcome) {
                 Some(share) => {
                     self.silence.answered(share.sent);
-                    Heard::Answered(share, outcome)
+                    PoolNews::Answered(share, outcome)
                 }
                 None => {
                     if self.suggestion == Some(id) {
@@ -135,13 +139,13 @@ impl Connection {
                     }
                     if let Some((miner, sent)) = self.given_up.remove(&id) {
                         self.silence.settle(talk.now);
-                        return Heard::AnsweredLate(miner, sent);
+                        return PoolNews::AnsweredLate(miner, sent);
                     }
                     // All else is the answer to a suggestion, or comes too late to matter.
                     if let Outcome::Configured(Some(mask)) = outcome {
                         self.on_late_grant(mask, talk.facts)
                     } else {
-                        Heard::Nothing
+                        PoolNews::Nothing
                     }
                 }
             },
@@ -155,19 +159,19 @@ impl Connection {
         let hold = ambiguous && *outcome == Outcome::True && self.held.is_none();
         if hold {
             let until = later(talk.now, TWO_ANSWERS);
-            self.held = Some(Held { request: id, until });
+            self.held = Some(HeldAnswer { request: id, until });
         } else {
             self.held.take_if(|held| held.request == id);
         }
         hold
     }
 
-    fn on_step(&mut self, step: Step, outcome: Outcome, talk: &mut Talk<'_>) -> Heard {
+    fn on_step(&mut self, step: Step, outcome: Outcome, talk: &mut Talk<'_>) -> PoolNews {
         match (step, outcome) {
             (Step::ConfigureLate, Outcome::Rejected(reject))
                 if talk.facts.refused_late_configure(talk.now) =>
             {
-                Heard::Lost(Loss::Refused(step, reject))
+                PoolNews::Lost(Loss::Refused(step, reject))
             }
             (Step::Configure | Step::ConfigureLate, outcome) => {
                 // A refusal in any form means no version rolling, and no harm.
@@ -186,7 +190,7 @@ impl Connection {
                     Step::Authorize
                 };
                 self.ask(next, talk);
-                Heard::Nothing
+                PoolNews::Nothing
             }
             (Step::Subscribe, Outcome::Subscribed(extranonces)) => {
                 talk.facts.e2_size = Some(extranonces.e2_size);
@@ -195,7 +199,7 @@ impl Connection {
                     self.on_notify(early, talk);
                 }
                 let late = self.identity.version_rolling
-                    && self.rolling == Rolling::NotAsked
+                    && self.rolling == RollingState::NotAsked
                     && talk.facts.configure == ConfigureHabit::AfterSubscribe;
                 self.ask(
                     if late {
@@ -205,22 +209,22 @@ impl Connection {
                     },
                     talk,
                 );
-                Heard::Subscribed(extranonces)
+                PoolNews::Subscribed(extranonces)
             }
             (Step::Authorize, Outcome::True) => {
                 self.stage = Stage::Ready { since: talk.now };
                 if let Some(difficulty) = self.identity.suggested {
                     self.suggest(difficulty, talk);
                 }
-                Heard::Ready
+                PoolNews::Ready
             }
             (Step::Subscribe | Step::Authorize, Outcome::Rejected(reject)) => {
-                Heard::Lost(Loss::Refused(step, reject))
+                PoolNews::Lost(Loss::Refused(step, reject))
             }
-            (Step::Subscribe, other) => Heard::Lost(Loss::BadSubscription(format!("{other:?}"))),
+            (Step::Subscribe, other) => PoolNews::Lost(Loss::BadSubscription(format!("{other:?}"))),
             (Step::Authorize, other) => {
                 let message = format!("unexpected answer {other:?}").into();
-                Heard::Lost(Loss::Refused(step, Reject { code: 20, message }))
+                PoolNews::Lost(Loss::Refused(step, Reject { code: 20, message }))
             }
         }
     }
@@ -230,26 +234,26 @@ impl Connection {
         self.mask = mask;
         // Granted without a single bit it is granted all the same: the pool waits for the sixth
         // parameter of a share (compat Q53).
-        self.rolling = granted.map_or(Rolling::Refused, |_| Rolling::Granted);
+        self.rolling = granted.map_or(RollingState::Refused, |_| RollingState::Granted);
         // Some send a job before they are asked.
         self.jobs.change(|job| job.with_mask(mask));
         facts.mask = mask;
     }
 
     /// The pool granted version rolling when nobody waited for it any more: for the pool it is granted all the same.
-    fn on_late_grant(&mut self, mask: VersionMask, facts: &mut PoolFacts) -> Heard {
-        if self.rolling == Rolling::NotAsked {
-            return Heard::Nothing;
+    fn on_late_grant(&mut self, mask: VersionMask, facts: &mut PoolFacts) -> PoolNews {
+        if self.rolling == RollingState::NotAsked {
+            return PoolNews::Nothing;
         }
         facts.mask = mask;
-        self.rolling = Rolling::Granted;
+        self.rolling = RollingState::Granted;
         self.on_mask(mask)
     }
 
-    fn on_notify(&mut self, notify: Arc<Notify>, talk: &mut Talk<'_>) -> Heard {
+    fn on_notify(&mut self, notify: Arc<Notify>, talk: &mut Talk<'_>) -> PoolNews {
         let Some(extranonces) = self.extranonces else {
             self.early = Some(notify);
-            return Heard::Nothing;
+            return PoolNews::Nothing;
         };
         let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
         // Most pools tell all connections the same: a farm needs it in memory once.
@@ -262,25 +266,25 @@ impl Connection {
         let (e1, e2_size) = (extranonces.e1, extranonces.e2_size);
         let job = PoolJob::new(notify, e1, e2_size, difficulty, self.mask);
         self.jobs.push(job, talk.now);
-        Heard::Job
+        PoolNews::Job
     }
 
-    fn on_difficulty(&mut self, difficulty: Difficulty) -> Heard {
+    fn on_difficulty(&mut self, difficulty: Difficulty) -> PoolNews {
         let first = self.difficulty.replace(difficulty).is_none();
         if first && !self.jobs.is_empty() {
             // The first one a pool names holds for what it has already sent: nothing else was in force.
             self.jobs.change(|job| job.with_difficulty(difficulty));
-            return Heard::JobChanged;
+            return PoolNews::JobChanged;
         }
-        Heard::Nothing
+        PoolNews::Nothing
     }
 
-    fn on_mask(&mut self, mask: VersionMask) -> Heard {
+    fn on_mask(&mut self, mask: VersionMask) -> PoolNews {
         // Unasked, as Braiins does it (compat Q2), it means nothing; some pools grant only with it.
-        if self.rolling == Rolling::NotAsked || self.mask == mask {
-            return Heard::Nothing;
+        if self.rolling == RollingState::NotAsked || self.mask == mask {
+            return PoolNews::Nothing;
         }
-        self.rolling = Rolling::Granted;
+        self.rolling = RollingState::Granted;
         self.mask = mask;
         // Pools differ in whether it holds at once or from the next job on: what is sent again of
         // the present jobs keeps to both masks.
@@ -289,9 +293,9 @@ impl Connection {
         self.jobs
             .change(|job| job.with_mask(job.mask.intersect(mask)));
         if resend {
-            Heard::JobChanged
+            PoolNews::JobChanged
         } else {
-            Heard::Nothing
+            PoolNews::Nothing
         }
     }
 }

@@ -33,7 +33,7 @@ const EASIER: f64 = 4.0;
 #[derive(Clone, Debug, Default)]
 pub struct News {
     /// The blocks that its jobs stood on, the newest last.
-    blocks: VecDeque<Named>,
+    blocks: VecDeque<SeenBlock>,
     /// The latest time in the header of a job on the newest block.
     ntime: u32,
     /// When there was something new.
@@ -49,7 +49,7 @@ pub struct News {
 
 /// A block that a pool's jobs stood on.
 #[derive(Clone, Debug)]
-struct Named {
+struct SeenBlock {
     hash: BlockHash,
     since: Now,
     nbits: u32,
@@ -83,7 +83,7 @@ impl Proof {
 
 /// The other pool has left the block on which a pool's jobs stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct LeftBlock {
     /// Since when.
     pub since: Now,
     /// Whether that is as sure as it can be.
@@ -119,7 +119,7 @@ impl News {
                 if self.blocks.len() == MOST_BLOCKS {
                     self.blocks.pop_front();
                 }
-                self.blocks.push_back(Named {
+                self.blocks.push_back(SeenBlock {
                     hash,
                     since: now,
                     nbits: job.nbits,
@@ -145,7 +145,7 @@ impl News {
     }
 
     /// Whether the other pool has left the block on which this one's jobs stand.
-    pub fn left_by(&self, other: &Self, proof: Proof) -> Option<Left> {
+    pub fn left_by(&self, other: &Self, proof: Proof) -> Option<LeftBlock> {
         let present = self.blocks.back()?;
         let next = other.after(present.hash).next()?;
         let steps = other.after(present.hash).count();
@@ -156,7 +156,7 @@ impl News {
         if steps == 1 && is_race {
             return None;
         }
-        let is_work = |block: &Named| {
+        let is_work = |block: &SeenBlock| {
             let known = self.blocks.iter().any(|other| other.hash == block.hash);
             let needed = network_difficulty(present.nbits);
             !known && needed.is_finite() && block.hash.difficulty() * EASIER >= needed
@@ -171,16 +171,16 @@ impl News {
         } else {
             present.since
         };
-        Some(Left { since, proven })
+        Some(LeftBlock { since, proven })
     }
 
     /// Judges the present jobs. `left`: what the other pool says of them; `patience`: how long a pool may give nothing
     /// new that used to.
-    pub fn judge(&mut self, left: Option<Left>, patience: Duration, now: Now) {
+    pub fn judge(&mut self, left: Option<LeftBlock>, patience: Duration, now: Now) {
         if self.flaw.is_some() {
             return;
         }
-        let long_left = |left: &Left| left.proven && later(left.since.at, LEFT[1]) <= now.at;
+        let long_left = |left: &LeftBlock| left.proven && later(left.since.at, LEFT[1]) <= now.at;
         self.flaw = if left.as_ref().is_some_and(long_left) {
             Some((Flaw::Behind, now))
         } else if self.due(patience).is_some_and(|due| due <= now.at) {
@@ -193,7 +193,7 @@ impl News {
     /// When [`judge`](Self::judge) may say something new.
     pub fn next_deadline(
         &self,
-        left: Option<Left>,
+        left: Option<LeftBlock>,
         patience: Duration,
         now: Instant,
     ) -> Option<Instant> {
@@ -216,7 +216,7 @@ impl News {
     }
 
     /// The blocks that came after one that it named.
-    fn after(&self, hash: BlockHash) -> impl Iterator<Item = &Named> {
+    fn after(&self, hash: BlockHash) -> impl Iterator<Item = &SeenBlock> {
         let place = self.blocks.iter().position(|block| block.hash == hash);
         let skipped = place.map_or(self.blocks.len(), |place| place + 1);
         self.blocks.iter().skip(skipped)

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The miners that left, in the order in which they did. A clone is the same list until it changes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Departed(Arc<VecDeque<Arc<FormerMiner>>>);
+pub struct FormerMiners(Arc<VecDeque<Arc<FormerMiner>>>);
 
 /// A miner that left.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct FormerMiner {
     pub when: When,
 }
 
-impl Departed {
+impl FormerMiners {
     /// Takes in a miner. It takes the place of an earlier connection of the same worker from the same host, so that
     /// one that comes and goes does not push all others out.
     pub fn push(&mut self, miner: MinerView, when: When) {
@@ -69,7 +69,7 @@ mod tests {
                 unix_ms: 0,
             })
         };
-        let mut departed = Departed::default();
+        let mut departed = FormerMiners::default();
         for id in 0..300 {
             departed.push(sample_miner(id, "flapping"), when(id));
         }

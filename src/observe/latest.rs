@@ -8,9 +8,9 @@ use crate::core::snapshot::Snapshot;
 
 /// A place for the newest [`Snapshot`]. The scheduler puts it there; web pages and metrics take it.
 #[derive(Debug, Default)]
-pub struct Published(Mutex<Arc<Snapshot>>);
+pub struct LatestSnapshot(Mutex<Arc<Snapshot>>);
 
-impl Published {
+impl LatestSnapshot {
     /// Replaces the picture. Whoever looks at the old one keeps it.
     pub fn set(&self, snapshot: Snapshot) {
         let new = Arc::new(snapshot);
