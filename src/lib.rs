@@ -26,6 +26,8 @@ pub mod config;
 
 pub mod core;
 
+pub mod timetable;
+
 pub mod shell;
 
 pub mod history;

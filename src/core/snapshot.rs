@@ -82,6 +82,8 @@ pub struct PoolView {
     pub latency: Option<f64>,
     /// When it last sent a job, in milliseconds since 1970.
     pub job_at: Option<u64>,
+    /// The time in that job's header, in seconds since 1970.
+    pub job_ntime: Option<u32>,
     /// The difficulties that it asks of its connections, if it has named any.
     pub difficulty: Option<Spread>,
     /// Miners that are given a higher difficulty than it asks for, if there are any.
@@ -263,6 +265,7 @@ impl Core {
             form_blocked: pool.forms.blocked,
             latency: pool.latency,
             job_at: pool.job_at.map(|at| at.unix_ms(now)),
+            job_ntime: pool.latest.as_ref().map(|job| job.ntime),
             difficulty: Spread::of(difficulties().map(|difficulty| difficulty.get())),
             raised: UnpaidWork::of(&self.config.downstream_diff[slot], difficulties()),
             network_difficulty: pool

@@ -16,6 +16,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Saving is atomic with the same function as the state file's.
     ("config", &["units", "system::files"]),
     ("core", &["config", "random", "stratum", "units"]),
+    // What comes out of it goes into the core as data.
+    (
+        "timetable",
+        &[
+            "config::steering",
+            "core::steering",
+            "core::snapshot",
+            "units",
+        ],
+    ),
     (
         "observe",
         &[

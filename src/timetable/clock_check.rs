@@ -1,0 +1,156 @@
+//! Whether the wall clock is to be believed. A small computer without a clock of its own begins in 1970, or when it was
+//! last switched off, and is told the time later.
+//!
+//! - A time before this program was made is wrong.
+//! - So is one that is far from what the pools say: each job has a time in its header, close to the pool's own clock. A
+//!   pool may be wrong, too, so where two are heard both have to differ.
+
+use std::fmt;
+
+use crate::core::snapshot::PoolView;
+use crate::units::PerPool;
+
+/// No clock is right that says less: 2026-11-29, in milliseconds since 1970. It is put forward with each release.
+pub const MADE_MS: u64 = 1_795_910_400_000;
+
+/// How far the clock may be from the pools', in milliseconds. The header's time may itself be up to two hours ahead.
+const TOLERANCE_MS: u64 = 2 * 3_600_000;
+
+/// Why the clock is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockProblem {
+    /// It says a time before this program was made.
+    BeforeMade,
+    /// It is too far from the pools'.
+    FarFromPools {
+        /// How many minutes it is ahead of the pool that is closest; below 0: behind.
+        ahead_minutes: i64,
+    },
+}
+
+impl ClockProblem {
+    /// What is wrong with a clock that says this many milliseconds since 1970, with what is known of the pools at that
+    /// moment.
+    pub fn find(unix_ms: u64, pools: &PerPool<PoolView>) -> Option<Self> {
+        if unix_ms < MADE_MS {
+            return Some(Self::BeforeMade);
+        }
+        // What the clock showed when the job came, as it is set now: so a job may be old.
+        let ahead = |pool: &PoolView| {
+            let pools_ms = u64::from(pool.job_ntime?) * 1000;
+            let ours = i64::try_from(pool.job_at?).ok()?;
+            ours.checked_sub_unsigned(pools_ms)
+        };
+        let ahead = pools.iter().filter_map(|(_, pool)| ahead(pool));
+        let ahead = ahead.min_by_key(|it| it.unsigned_abs())?;
+        (ahead.unsigned_abs() > TOLERANCE_MS).then_some(Self::FarFromPools {
+            ahead_minutes: ahead / 60_000,
+        })
+    }
+}
+
+impl fmt::Display for ClockProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::BeforeMade => {
+                "This computer's clock shows a date before DPMP was made".to_owned()
+            }
+            Self::FarFromPools { ahead_minutes } => {
+                let hours = ahead_minutes.unsigned_abs() / 60;
+                let side = if *ahead_minutes < 0 {
+                    "behind"
+                } else {
+                    "ahead of"
+                };
+                format!("This computer's clock is {hours} hours {side} the pools' clocks")
+            }
+        };
+        write!(
+            f,
+            "{what}. The timetable and the ends of temporary changes wait until it is set."
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::PoolSlot;
+
+    const NOW: u64 = MADE_MS + 1_000_000_000;
+    const HOUR: u64 = 3_600_000;
+
+    /// Pools whose last job came a day ago, each with this many hours between its time and the clock's.
+    fn pools(ahead: [Option<i64>; 2]) -> PerPool<PoolView> {
+        let job_at = NOW - 24 * HOUR;
+        PerPool::from_fn(|slot| {
+            let ahead = match slot {
+                PoolSlot::A => ahead[0],
+                PoolSlot::B => ahead[1],
+            };
+            let ntime = ahead.map(|hours| job_at / 1000 - u64::try_from(hours * 3600).unwrap_or(0));
+            PoolView {
+                job_at: ntime.map(|_| job_at),
+                job_ntime: ntime.map(|it| u32::try_from(it).unwrap()),
+                ..PoolView::default()
+            }
+        })
+    }
+
+    #[test]
+    fn a_clock_that_begins_in_1970_is_wrong() {
+        let none = PerPool::default();
+        let wrong = Some(ClockProblem::BeforeMade);
+        assert_eq!(ClockProblem::find(0, &none), wrong);
+        assert_eq!(ClockProblem::find(MADE_MS - 1, &none), wrong);
+        assert_eq!(ClockProblem::find(MADE_MS, &none), None);
+    }
+
+    #[test]
+    fn both_pools_have_to_differ_if_both_are_heard() {
+        let ahead = |ahead| ClockProblem::find(NOW, &pools(ahead));
+        let far = |hours: i64| {
+            Some(ClockProblem::FarFromPools {
+                ahead_minutes: hours * 60,
+            })
+        };
+        assert_eq!(ahead([None, None]), None);
+        assert_eq!(ahead([Some(0), None]), None);
+        assert_eq!(ahead([Some(2), Some(2)]), None, "two hours are all right");
+        assert_eq!(ahead([Some(3), None]), far(3));
+        assert_eq!(ahead([None, Some(3)]), far(3));
+        assert_eq!(ahead([Some(3), Some(0)]), None);
+        assert_eq!(ahead([Some(5), Some(3)]), far(3));
+    }
+
+    #[test]
+    fn a_clock_may_be_behind_too() {
+        let mut behind = pools([Some(0), None]);
+        let ntime = u32::try_from((NOW - 14 * HOUR) / 1000).unwrap();
+        behind[PoolSlot::A].job_ntime = Some(ntime);
+        let problem = ClockProblem::find(NOW, &behind).unwrap();
+        assert_eq!(
+            problem,
+            ClockProblem::FarFromPools {
+                ahead_minutes: -600
+            }
+        );
+        assert!(problem.to_string().contains("10 hours behind"), "{problem}");
+    }
+
+    /// A release has a date in the changelog.
+    #[test]
+    fn the_constant_is_as_new_as_the_newest_release() {
+        let changelog = include_str!("../../CHANGELOG.md");
+        let headings = changelog
+            .lines()
+            .filter_map(|line| line.strip_prefix("## ["));
+        let dates = headings.filter_map(|heading| heading.split_once(" - "));
+        for (_, date) in dates {
+            let date: jiff::civil::Date = date.trim().parse().unwrap();
+            let midnight = date.to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap();
+            let released = u64::try_from(midnight.timestamp().as_millisecond()).unwrap();
+            assert!(released <= MADE_MS, "{date}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Time zones: what the clock on the wall shows at an instant. Their data is compiled in, since a container and many a
+//! small computer have none.
+
+use std::env;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Where systems say what their time zone is.
+const SYSTEM_FILE: &str = "/etc/localtime";
+
+/// A time zone.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    zone: TimeZone,
+    name: String,
+}
+
+/// What calendar and clock show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// The day of the week, Monday: 0.
+    pub weekday: usize,
+    /// Seconds after midnight, as the clock shows it.
+    pub second: i64,
+}
+
+impl Zone {
+    /// The zone of a name such as `Europe/Berlin`; `None` if there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        let zone = TimeZone::get(name).ok()?;
+        // As it is usually written: any case is understood.
+        let name = zone.iana_name().unwrap_or(name).to_owned();
+        Some(Self { zone, name })
+    }
+
+    /// The system's: what `TZ` in the environment says, else `/etc/localtime`; UTC if there is neither. A change takes
+    /// five minutes to be noticed.
+    pub fn of_the_system() -> Self {
+        let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+        let name = match zone.iana_name() {
+            Some(name) => name.to_owned(),
+            // Rules without a name, or a file that says nothing of its name.
+            None => env::var("TZ").unwrap_or_else(|_| SYSTEM_FILE.to_owned()),
+        };
+        Self { zone, name }
+    }
+
+    /// What it is called; where that is not known, where it comes from.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is shown at a time in seconds since 1970.
+    pub fn local(&self, at: i64) -> Local {
+        const DAY: i64 = 86_400;
+        // No time zone reaches beyond the year 9999.
+        let offset = Timestamp::from_second(at).map_or(0, |at| self.zone.to_offset(at).seconds());
+        let local = at.saturating_add(i64::from(offset));
+        // 1970 began on a Thursday.
+        let weekday = (local.div_euclid(DAY) + 3).rem_euclid(7);
+        Local {
+            weekday: usize::try_from(weekday).unwrap_or_default(),
+            second: local.rem_euclid(DAY),
+        }
+    }
+
+    /// When the clock is put on or back next after a time, in seconds since 1970; `None`: never.
+    pub fn next_transition(&self, after: i64) -> Option<i64> {
+        let after = Timestamp::from_second(after).ok()?;
+        let next = self.zone.following(after).next()?;
+        Some(next.timestamp().as_second())
+    }
+}
