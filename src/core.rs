@@ -187,6 +187,7 @@ impl Core {
             Event::PoolClosed { conn, reason } => self.on_pool_closed(conn, reason, now, out),
             Event::ConfigChanged(config) => self.on_config_changed(config, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
+            Event::Timetable(_) => (),
             Event::ShutdownRequested(how) => self.on_shutdown(how, now, out),
         }
         self.wrap_up(now, out);

@@ -32,7 +32,7 @@ use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::tls::miner::Certificate;
 use crate::shell::tls::pool::Tls;
-use crate::shell::{blocks, store, watch};
+use crate::shell::{blocks, store, timetable, watch};
 use crate::system::clock::{clock, now};
 use crate::system::room::Room;
 use crate::system::thread::{SERVICE_STACK, spawn};
@@ -70,7 +70,8 @@ pub struct Proxy {
     running: (PathBuf, Arc<str>),
     store: JoinHandle<()>,
     blocks: JoinHandle<()>,
-    watch: (Sender<()>, JoinHandle<()>),
+    /// The threads that only look at something once a second.
+    lookers: [(Sender<()>, JoinHandle<()>); 2],
     history: Keeper,
     started: Instant,
     log: LogGuard,
@@ -200,6 +201,8 @@ impl Proxy {
             .context("failed to start the blocks thread")?;
         let watch =
             watch::start(Arc::clone(&settings)).context("failed to start the config thread")?;
+        let timetable = timetable::start(&context, Arc::clone(&published))
+            .context("failed to start the timetable thread")?;
         let parts = Parts {
             config,
             memory,
@@ -228,7 +231,7 @@ impl Proxy {
             running: (running, instance),
             store,
             blocks,
-            watch,
+            lookers: [watch, timetable],
             history: keeper,
             started: clock(),
             log: guard,
@@ -299,10 +302,11 @@ impl Proxy {
             .scheduler
             .join()
             .map_err(|_| anyhow!("the scheduler failed"))?;
-        let (stop_watch, watch) = self.watch;
-        drop(stop_watch);
-        // It may wait for the inbox, which nobody reads any more: its end is not awaited.
-        drop(watch);
+        for (stop, thread) in self.lookers {
+            drop(stop);
+            // It may wait for the inbox, which nobody reads any more: its end is not awaited.
+            drop(thread);
+        }
         // The scheduler held the only sender, so that the store has ended or is about to.
         let _ = self.store.join();
         let (running, instance) = self.running;

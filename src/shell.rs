@@ -22,6 +22,7 @@ pub mod tls;
 pub mod running;
 pub mod settings;
 pub mod store;
+pub mod timetable;
 pub mod watch;
 
 /// Elsewhere every connection has a writer of its own.

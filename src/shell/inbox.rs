@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use crate::config::Config;
 use crate::core::event::{CloseReason, DialError, Stop};
 use crate::core::fact::Fact;
+use crate::core::steering::TimetableNow;
 use crate::observe::Observer;
 use crate::shell::jobs::LatestJobs;
 use crate::shell::link::Link;
@@ -150,6 +151,8 @@ pub enum Input {
     },
     /// The owner has seen that a pool's earnings go elsewhere, since this time (milliseconds since 1970).
     PayoutSeen(PoolSlot, u64),
+    /// What the timetable says has changed, or the clock that it goes by was set.
+    Timetable(TimetableNow),
     /// Something that another thread has to tell.
     Report(Fact),
     /// The process is to stop.
@@ -169,6 +172,7 @@ impl Input {
             Self::PoolClosed { .. } => "pool_closed",
             Self::Config { .. } => "config",
             Self::PayoutSeen(..) => "payout_seen",
+            Self::Timetable(_) => "timetable",
             Self::Report(_) => "report",
             Self::Stop(_) => "stop",
         }
@@ -185,6 +189,7 @@ impl Input {
             | Self::PoolClosed { .. }
             | Self::Config { .. }
             | Self::PayoutSeen(..)
+            | Self::Timetable(_)
             | Self::Report(_)
             | Self::Stop(_) => None,
         }

@@ -252,6 +252,7 @@ impl Scheduler {
                 Event::ConfigChanged(config)
             }
             Input::PayoutSeen(slot, changed) => Event::PayoutSeen { slot, changed },
+            Input::Timetable(timetable) => Event::Timetable(timetable),
             Input::Report(fact) => {
                 self.tell(&fact, now);
                 return None;

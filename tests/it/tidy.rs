@@ -44,7 +44,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "shell",
         &[
-            "core", "observe", "config", "random", "stratum", "system", "units",
+            "core",
+            "observe",
+            "config",
+            "random",
+            "stratum",
+            "system",
+            "timetable",
+            "units",
         ],
     ),
     // It reads the published state and keeps a file of its own.

@@ -95,7 +95,10 @@ impl Promises {
             Event::PoolSent { conn, .. } | Event::PoolMalformed { conn, .. } => {
                 return self.conns.contains_key(conn);
             }
-            Event::ConfigChanged(_) | Event::PayoutSeen { .. } | Event::ShutdownRequested(_) => (),
+            Event::ConfigChanged(_)
+            | Event::PayoutSeen { .. }
+            | Event::Timetable(_)
+            | Event::ShutdownRequested(_) => (),
         }
         true
     }
