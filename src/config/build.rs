@@ -305,7 +305,7 @@ impl Reader<'_> {
         let default_max = (&diff::DEFAULT_MAX, self.get(&diff::DEFAULT_MAX));
         let mut told = BTreeSet::new();
         PerPool::from_fn(|slot| {
-            let (min_key, max_key) = diff::of(slot);
+            let (min_key, max_key) = keys::difficulties(slot);
             let own = |key, value: Option<Difficulty>, default| {
                 value.map_or(default, |value| (key, Some(value)))
             };
