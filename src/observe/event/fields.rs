@@ -1,16 +1,21 @@
 //! A line's fields: those of each fact, and how values are written.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ::log::Level;
 use serde_json::{Map, Value, json};
 
 use crate::config::Change;
-use crate::core::fact::{Fact, ShareResult};
+use crate::core::fact::{Fact, ShareResult, Source};
 use crate::observe::time::rfc3339;
 use crate::observe::wallet::{shorten_addresses, shorten_setting, shorten_user};
+use crate::stratum::job::BlockHash;
 use crate::stratum::reject::Reject;
-use crate::units::{Difficulty, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm};
+use crate::units::{
+    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
+    VersionMask,
+};
 
 use super::name::Name;
 
@@ -26,6 +31,26 @@ pub(super) fn level_text(level: Level) -> &'static str {
         Level::Debug => "debug",
         Level::Trace => "trace",
     }
+}
+
+/// Adds the fields of each fact in this order: `field as "key" = value`, where the key is else the field's name and the
+/// value is the field's.
+macro_rules! add_fields {
+    ($line:ident, $fact:ident, $($name:ident {
+        $($field:ident $(as $key:literal)? $(= $value:expr)?),* $(,)?
+    })*) => {
+        match $fact {
+            Fact::ShareResult(share) => share.add_to($line, "share"),
+            $(Fact::$name { $($field),* } => {
+                $(add_fields!(@value $field $(= $value)?)
+                    .add_to($line, add_fields!(@key $field $(as $key)?));)*
+            })*
+        }
+    };
+    (@value $field:ident) => { $field };
+    (@value $field:ident = $value:expr) => { $value };
+    (@key $field:ident) => { stringify!($field) };
+    (@key $field:ident as $key:literal) => { $key };
 }
 
 /// A line in the making.
@@ -51,291 +76,62 @@ impl Fields {
     }
 
     pub(super) fn add_fact(&mut self, fact: &Fact) {
-        match fact {
-            Fact::MinerConnected { miner, peer } => {
-                self.miner(*miner);
-                self.put("peer", peer.to_string());
+        add_fields! { self, fact,
+            MinerConnected { miner, peer }
+            MinerAuthorized { miner, peer, worker, user_agent, extranonce, version_rolling }
+            MinerRefused { miner, worker, reject = Some(reject) }
+            MinerTurnedAway { miner, peer, reason = (reason.label(), reason.text()) }
+            MinerDisconnected {
+                miner, peer, worker, reason = reason.to_string(), connected, accepted, rejected, unanswered,
             }
-            Fact::MinerAuthorized {
-                miner,
-                peer,
-                worker,
-                user_agent,
-                extranonce,
-                version_rolling,
-            } => {
-                self.miner(*miner);
-                self.put("peer", peer.to_string());
-                self.text("worker", worker);
-                self.text_if("user_agent", user_agent.as_deref());
-                self.extranonce(extranonce.as_ref());
-                self.put(
-                    "version_rolling",
-                    version_rolling.map(|mask| mask.to_string()),
-                );
+            MinerMessageBad { miner, problem }
+            LimitReached { miner, peer, limit = limit.name() }
+            ExtranonceChanged { miner, slot, extranonce }
+            MinerLags { miner }
+            ExtranonceSizeLearnt { miner, worker, user_agent, told, sent, extranonce }
+            PoolLearnt { slot, e2_size as "extranonce2_size", mask as "version_mask" }
+            PoolDialing { conn, miner }
+            PoolReady {
+                conn, miner, user = self.user(user), e1 as "extranonce1", e2_size as "extranonce2_size", took,
             }
-            Fact::MinerRefused {
-                miner,
-                worker,
-                reject,
-            } => {
-                self.miner(*miner);
-                self.text("worker", worker);
-                self.reject(Some(reject));
+            PoolLost { conn, miner, reason = reason.to_string(), unanswered }
+            PoolUp { slot }
+            PoolDown { slot, reason = reason.to_string() }
+            PoolNoJob { slot, seconds }
+            PoolFailover { slot, backup, address, why as "reason" = why.text() }
+            PoolMessageBad { conn, miner, problem }
+            PoolMessage { conn, miner, text }
+            PoolReconnect { conn, miner, wait }
+            PoolRedirectRefused { conn, miner, host = Verbatim(host) }
+            VersionForm { slot, form = form.map_or("none", VersionForm::name) }
+            JobReceived { conn, miner, pool_job = Verbatim(pool_job), clean }
+            JobForwarded {
+                miner, slot, job, pool_job = Verbatim(pool_job), difficulty = difficulty.get(), clean, delay,
             }
-            Fact::MinerTurnedAway {
-                miner,
-                peer,
-                reason,
-            } => {
-                self.miner(*miner);
-                self.put("peer", peer.to_string());
-                self.put("reason", reason.label());
-                self.text("text", &reason.text());
+            PoolSwitched {
+                miner, from = from.map(PoolSlot::name), to = to.name(), cause = cause.name(),
+                error as "error_seconds" = rounded(*error),
             }
-            Fact::MinerDisconnected {
-                miner,
-                peer,
-                worker,
-                reason,
-                connected,
-                accepted,
-                rejected,
-                unanswered,
-            } => {
-                self.miner(*miner);
-                self.put("peer", peer.to_string());
-                self.text_if("worker", worker.as_deref());
-                self.text("reason", &reason.to_string());
-                self.put("connected_ms", milliseconds(*connected));
-                self.put("accepted", *accepted);
-                self.put("rejected", *rejected);
-                self.put("unanswered", *unanswered);
+            MinerIdle { miner }
+            KeptBlock { slot, worker, hash, outcome as "answer" = outcome.answer() }
+            BlockFound { miner, worker, slot, hash, difficulty, forwarded }
+            ConfigApplied { changes = changes.as_slice(), source }
+            LoggedIn { from as "address" }
+            LoginRefused { from as "address" }
+            ConfigRefused { problem }
+            ConfigUsable {}
+            ConfigWarning { text }
+            Started {
+                version, listen = Verbatim(listen), listen_tls = listen_tls.as_deref(), metrics = metrics.as_deref(),
+                gui = gui.as_deref(), config = Verbatim(config),
             }
-            Fact::MinerMessageBad { miner, problem } => {
-                self.miner(*miner);
-                self.text("problem", problem);
-            }
-            Fact::LimitReached { miner, peer, limit } => {
-                self.put("miner", miner.map(|miner| miner.0));
-                self.put("peer", peer.to_string());
-                self.put("limit", limit.name());
-            }
-            Fact::ExtranonceChanged {
-                miner,
-                slot,
-                extranonce,
-            } => {
-                self.miner(*miner);
-                self.pool(*slot);
-                self.extranonce(extranonce.as_ref());
-            }
-            Fact::MinerLags { miner } => self.miner(*miner),
-            Fact::ExtranonceSizeLearnt {
-                miner,
-                worker,
-                user_agent,
-                told,
-                sent,
-                extranonce,
-            } => {
-                self.miner(*miner);
-                self.put("worker", worker.as_str());
-                self.text_if("user_agent", user_agent.as_deref());
-                self.put("told", *told);
-                self.put("sent", *sent);
-                self.extranonce(extranonce.as_ref());
-            }
-            Fact::PoolLearnt {
-                slot,
-                e2_size,
-                mask,
-            } => {
-                self.pool(*slot);
-                self.put("extranonce2_size", *e2_size);
-                self.put("version_mask", mask.to_string());
-            }
-            Fact::PoolDialing { conn, miner } => self.conn(*conn, *miner),
-            Fact::PoolReady {
-                conn,
-                miner,
-                user,
-                e1,
-                e2_size,
-                took,
-            } => {
-                self.conn(*conn, *miner);
-                if self.show_wallets {
-                    self.put("user", cut(user));
-                } else {
-                    self.put("user", cut(&shorten_user(user)));
-                }
-                self.put("extranonce1", e1.to_string());
-                self.put("extranonce2_size", *e2_size);
-                self.put("took_ms", milliseconds(*took));
-            }
-            Fact::PoolLost {
-                conn,
-                miner,
-                reason,
-                unanswered,
-            } => {
-                self.conn(*conn, *miner);
-                self.text("reason", &reason.to_string());
-                self.put("unanswered", *unanswered);
-            }
-            Fact::PoolUp { slot } => self.pool(*slot),
-            Fact::PoolDown { slot, reason } => {
-                self.pool(*slot);
-                self.text("reason", &reason.to_string());
-            }
-            Fact::PoolNoJob { slot, seconds } => {
-                self.pool(*slot);
-                self.put("seconds", *seconds);
-            }
-            Fact::PoolFailover {
-                slot,
-                backup,
-                address,
-                why,
-            } => {
-                self.pool(*slot);
-                self.put("backup", *backup);
-                self.text("address", address);
-                self.text("reason", &why.text());
-            }
-            Fact::PoolMessageBad {
-                conn,
-                miner,
-                problem,
-            } => {
-                self.conn(*conn, *miner);
-                self.text("problem", problem);
-            }
-            Fact::PoolMessage { conn, miner, text } => {
-                self.conn(*conn, *miner);
-                self.text("text", text);
-            }
-            Fact::PoolReconnect { conn, miner, wait } => {
-                self.conn(*conn, *miner);
-                self.put("wait_ms", milliseconds(*wait));
-            }
-            Fact::PoolRedirectRefused { conn, miner, host } => {
-                self.conn(*conn, *miner);
-                self.put("host", cut(host));
-            }
-            Fact::VersionForm { slot, form } => {
-                self.pool(*slot);
-                self.put("form", form.map_or("none", VersionForm::name));
-            }
-            Fact::JobReceived {
-                conn,
-                miner,
-                pool_job,
-                clean,
-            } => {
-                self.conn(*conn, *miner);
-                self.put("pool_job", cut(pool_job));
-                self.put("clean", *clean);
-            }
-            Fact::JobForwarded {
-                miner,
-                slot,
-                job,
-                pool_job,
-                difficulty,
-                clean,
-                delay,
-            } => {
-                self.miner(*miner);
-                self.pool(*slot);
-                self.put("job", job.to_string());
-                self.put("pool_job", cut(pool_job));
-                self.put("difficulty", difficulty.get());
-                self.put("clean", *clean);
-                self.put("delay_ms", delay.map(milliseconds));
-            }
-            Fact::PoolSwitched {
-                miner,
-                from,
-                to,
-                cause,
-                error,
-            } => {
-                self.miner(*miner);
-                self.put("from", from.map(PoolSlot::name));
-                self.put("to", to.name());
-                self.put("cause", cause.name());
-                self.put("error_seconds", rounded(*error));
-            }
-            Fact::MinerIdle { miner } => self.miner(*miner),
-            Fact::ShareResult(share) => self.share(share),
-            Fact::KeptBlock {
-                slot,
-                worker,
-                hash,
-                outcome,
-            } => {
-                self.pool(*slot);
-                self.text("worker", worker);
-                self.put("hash", hash.to_string());
-                self.text("answer", &outcome.answer());
-            }
-            Fact::BlockFound {
-                miner,
-                worker,
-                slot,
-                hash,
-                difficulty,
-                forwarded,
-            } => {
-                self.miner(*miner);
-                self.text("worker", worker);
-                self.pool(*slot);
-                self.put("hash", hash.to_string());
-                self.put("difficulty", *difficulty);
-                self.put("forwarded", *forwarded);
-            }
-            Fact::ConfigApplied { changes, source } => {
-                let sentences: Vec<_> = changes.iter().map(|change| self.change(change)).collect();
-                self.put("changes", sentences);
-                self.put("payout", changes.iter().any(Change::moves_money));
-                self.put("source", source.name());
-                self.put("address", source.address().map(|from| from.to_string()));
-            }
-            Fact::LoggedIn { from } | Fact::LoginRefused { from } => {
-                self.put("address", from.to_string());
-            }
-            Fact::ConfigRefused { problem } => self.text("problem", problem),
-            Fact::ConfigWarning { text } => self.text("text", text),
-            Fact::Started {
-                version,
-                listen,
-                listen_tls,
-                metrics,
-                gui,
-                config,
-            } => {
-                self.put("version", *version);
-                self.put("listen", listen.as_str());
-                self.put("listen_tls", listen_tls.as_deref());
-                self.put("metrics", metrics.as_deref());
-                self.put("gui", gui.as_deref());
-                self.put("config", config.as_str());
-            }
-            Fact::Stopping | Fact::ConfigUsable => (),
-            Fact::Stopped { uptime } => self.put("uptime_ms", milliseconds(*uptime)),
-            Fact::StateProblem { problem } => self.text("problem", problem),
-            Fact::AcceptFailed { error } => self.text("problem", error),
-            Fact::SlowTurn { event, took } => {
-                self.put("input", *event);
-                self.put("took_ms", milliseconds(*took));
-            }
-            Fact::Panicked { thread, problem } => {
-                self.put("thread", thread.as_str());
-                self.text("problem", problem);
-            }
-            Fact::LogDropped { lines } => self.put("lines", *lines),
+            Stopping {}
+            Stopped { uptime }
+            StateProblem { problem }
+            AcceptFailed { error as "problem" }
+            SlowTurn { event as "input", took }
+            Panicked { thread = Verbatim(thread), problem }
+            LogDropped { lines }
         }
     }
 
@@ -356,20 +152,6 @@ impl Fields {
         cut(&format!("{}: {before} -> {after}{when}", change.path))
     }
 
-    fn share(&mut self, share: &ShareResult) {
-        self.miner(share.miner);
-        self.text("worker", &share.worker);
-        self.put("pool", share.slot.map(PoolSlot::name));
-        self.put("job", share.job.map(|job| job.to_string()));
-        self.put("outcome", share.outcome.name());
-        self.put("reason", share.outcome.reason());
-        self.reject(share.outcome.reject());
-        self.put("difficulty", share.credit.map(Difficulty::get));
-        self.put("true_difficulty", share.true_difficulty);
-        self.put("latency_ms", share.latency.map(milliseconds));
-        self.put("block", share.block);
-    }
-
     pub(super) fn put(&mut self, key: &str, value: impl Into<Value>) {
         self.map.insert(key.to_owned(), value.into());
     }
@@ -383,36 +165,91 @@ impl Fields {
         }
     }
 
-    fn text_if(&mut self, key: &str, text: Option<&str>) {
-        match text {
-            Some(text) => self.text(key, text),
-            None => self.put(key, Value::Null),
+    fn user(&self, user: &str) -> Value {
+        if self.show_wallets {
+            cut(user).into()
+        } else {
+            cut(&shorten_user(user)).into()
         }
     }
+}
 
-    fn miner(&mut self, miner: MinerId) {
-        self.put("miner", miner.0);
-    }
+/// A value that a line has under the name of a fact's field, or under names of its own.
+trait Field {
+    fn add_to(&self, line: &mut Fields, key: &'static str);
+}
 
-    fn pool(&mut self, slot: PoolSlot) {
-        self.put("pool", slot.name());
-    }
+/// How values are written, by their types.
+macro_rules! field_types {
+    ($($line:ident $key:ident: $($type:ty),+ => |$value:pat_param| $add:expr;)*) => {
+        $($(impl Field for $type {
+            fn add_to(&self, $line: &mut Fields, $key: &'static str) {
+                let $value = self;
+                $add;
+            }
+        })+)*
+    };
+}
 
-    fn conn(&mut self, conn: PoolConn, miner: Option<MinerId>) {
-        self.pool(conn.slot);
-        self.put("miner", miner.map(|miner| miner.0));
-        self.put("connection", conn.number);
-    }
+/// A text that is cut and has no wallets in it.
+struct Verbatim<'a>(&'a str);
 
-    fn extranonce(&mut self, extranonce: Option<&MinerExtranonce>) {
-        self.put("extranonce1", extranonce.map(|own| own.e1.to_string()));
-        self.put("extranonce2_size", extranonce.map(|own| own.e2_size));
-    }
-
-    fn reject(&mut self, reject: Option<&Reject>) {
-        self.put("code", reject.map(|reject| reject.code));
-        self.text_if("message", reject.map(|reject| reject.message.as_ref()));
-    }
+field_types! {
+    line key: bool, u8, u64, usize, f64, &str, Option<&str> => |value| line.put(key, *value);
+    line key: Value => |value| line.put(key, value.clone());
+    line key: SocketAddr, IpAddr, JobId, BlockHash, VersionMask, Extranonce1 =>
+        |value| line.put(key, value.to_string());
+    line key: Option<VersionMask> => |mask| line.put(key, mask.map(|mask| mask.to_string()));
+    line key: String => |text| line.text(key, text);
+    line key: Option<String> => |text| match text {
+        Some(text) => line.text(key, text),
+        None => line.put(key, Value::Null),
+    };
+    line key: Verbatim<'_> => |text| line.put(key, cut(text.0));
+    line key: Duration => |time| line.put(&format!("{key}_ms"), milliseconds(*time));
+    line key: Option<Duration> => |time| line.put(&format!("{key}_ms"), time.map(milliseconds));
+    line _key: MinerId => |miner| line.put("miner", miner.0);
+    line _key: Option<MinerId> => |miner| line.put("miner", miner.map(|miner| miner.0));
+    line _key: PoolSlot => |slot| line.put("pool", slot.name());
+    line _key: PoolConn => |conn| {
+        line.put("pool", conn.slot.name());
+        line.put("connection", conn.number);
+    };
+    line _key: Option<MinerExtranonce> => |extranonce| {
+        line.put("extranonce1", extranonce.as_ref().map(|own| own.e1.to_string()));
+        line.put("extranonce2_size", extranonce.as_ref().map(|own| own.e2_size));
+    };
+    line _key: Option<&Reject> => |reject| {
+        line.put("code", reject.map(|reject| reject.code));
+        reject.map(|reject| reject.message.to_string()).add_to(line, "message");
+    };
+    // A reason in a word and in a sentence.
+    line key: (&'static str, String) => |(name, text)| {
+        line.put(key, *name);
+        line.text("text", text);
+    };
+    line key: &[Change] => |changes| {
+        let sentences: Vec<_> = changes.iter().map(|change| line.change(change)).collect();
+        line.put(key, sentences);
+        line.put("payout", changes.iter().any(Change::moves_money));
+    };
+    line _key: Box<ShareResult> => |share| {
+        share.miner.add_to(line, "miner");
+        line.text("worker", &share.worker);
+        line.put("pool", share.slot.map(PoolSlot::name));
+        line.put("job", share.job.map(|job| job.to_string()));
+        line.put("outcome", share.outcome.name());
+        line.put("reason", share.outcome.reason());
+        share.outcome.reject().add_to(line, "reject");
+        line.put("difficulty", share.credit.map(Difficulty::get));
+        line.put("true_difficulty", share.true_difficulty);
+        share.latency.add_to(line, "latency");
+        line.put("block", share.block);
+    };
+    line key: Source => |source| {
+        line.put(key, source.name());
+        line.put("address", source.address().map(|from| from.to_string()));
+    };
 }
 
 /// A peer's text, not longer than a line can bear.
