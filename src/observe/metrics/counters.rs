@@ -2,8 +2,7 @@
 
 use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Result};
 
-use super::Side;
-use super::make::Make;
+use super::make::{Make, PerSide, figures};
 use crate::core::fact::{Eviction, Limit, ShareOutcome, ShareResult, SwitchCause, TlsFault};
 use crate::stratum::reject::{RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
@@ -23,122 +22,45 @@ const TURN: &[f64] = &[
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1.0,
 ];
 
-/// One counter for each side of the proxy.
-pub(super) struct PerSide {
-    downstream: IntCounter,
-    upstream: IntCounter,
-}
-
-impl PerSide {
-    fn new(make: &Make<'_>, name: &str, help: &str) -> Result<Self> {
-        let counts = make.counts(name, help, &["side"])?;
-        let of = |side: Side| counts.with_label_values(&[side.name()]);
-        Ok(Self {
-            downstream: of(Side::Downstream),
-            upstream: of(Side::Upstream),
-        })
-    }
-
-    pub(super) fn of(&self, side: Side) -> &IntCounter {
-        match side {
-            Side::Downstream => &self.downstream,
-            Side::Upstream => &self.upstream,
-        }
+figures! {
+    /// Lines.
+    Traffic {
+        read: PerSide = counts_by_side("dpmp_messages_rx_total", "Lines read from miners and pools");
+        written: PerSide = counts_by_side("dpmp_messages_tx_total", "Lines written to miners and pools");
+        malformed: PerSide = counts_by_side(
+            "dpmp_malformed_messages_total", "Lines from miners and pools that could not be used");
     }
 }
 
-/// Lines.
-pub(super) struct Traffic {
-    pub(super) read: PerSide,
-    pub(super) written: PerSide,
-    pub(super) malformed: PerSide,
-}
-
-impl Traffic {
-    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        Ok(Self {
-            read: PerSide::new(
-                make,
-                "dpmp_messages_rx_total",
-                "Lines read from miners and pools",
-            )?,
-            written: PerSide::new(
-                make,
-                "dpmp_messages_tx_total",
-                "Lines written to miners and pools",
-            )?,
-            malformed: PerSide::new(
-                make,
-                "dpmp_malformed_messages_total",
-                "Lines from miners and pools that could not be used",
-            )?,
-        })
+figures! {
+    /// Shares.
+    Shares {
+        submitted: IntCounter = count("dpmp_shares_submitted_total", "Shares submitted by miners");
+        unanswered: IntCounter = count(
+            "dpmp_shares_unanswered_total", "Shares whose miner left before the pool answered");
+        accepted: PerPool<IntCounter> = counts_by_pool("dpmp_shares_accepted_total", "Shares accepted by pools");
+        difficulty: PerPool<Counter> = sums_by_pool(
+            "dpmp_accepted_difficulty_sum", "Sum of the difficulties that pools credited for accepted shares");
+        below_pool: PerPool<IntCounter> = counts_by_pool(
+            "dpmp_shares_below_pool_total",
+            "Shares that met the miner's difficulty and not the pool's, not forwarded");
+        rejected: PerPool<IntCounter> = counts_by_pool("dpmp_shares_rejected_total", "Shares refused by pools");
+        classes: IntCounterVec = counts_by_pool_and(
+            "class", "dpmp_pool_rejects_total", "Shares that a pool refused, by kind",
+            RejectClass::ALL.map(RejectClass::name));
+        refused: IntCounterVec = counts_by(
+            "reason", "dpmp_shares_refused_total", "Shares that the proxy refused itself",
+            RejectReason::ALL.map(RejectReason::name));
+        lost: PerPool<IntCounter> = counts_by_pool(
+            "dpmp_shares_lost_total", "Shares that were forwarded and that the pool never answered");
+        latency: PerPool<Histogram> = histograms_by_pool(
+            "dpmp_share_latency_seconds", "Time from a miner's share to the pool's answer", LATENCY);
+        blocks: PerPool<IntCounter> = counts_by_pool(
+            "dpmp_blocks_found_total", "Hashes that met the network's target");
     }
-}
-
-/// Shares.
-pub(super) struct Shares {
-    pub(super) submitted: IntCounter,
-    pub(super) unanswered: IntCounter,
-    accepted: PerPool<IntCounter>,
-    difficulty: PerPool<Counter>,
-    below_pool: PerPool<IntCounter>,
-    rejected: PerPool<IntCounter>,
-    classes: IntCounterVec,
-    refused: IntCounterVec,
-    lost: PerPool<IntCounter>,
-    latency: PerPool<Histogram>,
-    pub(super) blocks: PerPool<IntCounter>,
 }
 
 impl Shares {
-    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        Ok(Self {
-            submitted: make.count("dpmp_shares_submitted_total", "Shares submitted by miners")?,
-            unanswered: make.count(
-                "dpmp_shares_unanswered_total",
-                "Shares whose miner left before the pool answered",
-            )?,
-            accepted: make
-                .counts_by_pool("dpmp_shares_accepted_total", "Shares accepted by pools")?,
-            difficulty: make.sums_by_pool(
-                "dpmp_accepted_difficulty_sum",
-                "Sum of the difficulties that pools credited for accepted shares",
-            )?,
-            below_pool: make.counts_by_pool(
-                "dpmp_shares_below_pool_total",
-                "Shares that met the miner's difficulty and not the pool's, not forwarded",
-            )?,
-            rejected: make
-                .counts_by_pool("dpmp_shares_rejected_total", "Shares refused by pools")?,
-            classes: make.counts_by_pool_and(
-                "class",
-                "dpmp_pool_rejects_total",
-                "Shares that a pool refused, by kind",
-                RejectClass::ALL.map(RejectClass::name),
-            )?,
-            refused: make.counts_by(
-                "reason",
-                "dpmp_shares_refused_total",
-                "Shares that the proxy refused itself",
-                RejectReason::ALL.map(RejectReason::name),
-            )?,
-            lost: make.counts_by_pool(
-                "dpmp_shares_lost_total",
-                "Shares that were forwarded and that the pool never answered",
-            )?,
-            latency: make.histograms_by_pool(
-                "dpmp_share_latency_seconds",
-                "Time from a miner's share to the pool's answer",
-                LATENCY,
-            )?,
-            blocks: make.counts_by_pool(
-                "dpmp_blocks_found_total",
-                "Hashes that met the network's target",
-            )?,
-        })
-    }
-
     pub(super) fn record(&self, share: &ShareResult) {
         self.submitted.inc();
         let reason = share.outcome.reason().unwrap_or_default();
@@ -167,53 +89,28 @@ impl Shares {
     }
 }
 
-/// Miners that come, go and are held back.
-pub(super) struct Miners {
-    pub(super) connected: IntCounter,
-    pub(super) refused: IntCounter,
-    pub(super) idle: IntCounter,
-    turned_away: IntCounterVec,
-    limits: IntCounterVec,
+figures! {
+    /// Miners that come, go and are held back.
+    Miners {
+        connected: IntCounter = count("dpmp_miners_connected_total", "Connections of miners");
+        refused: IntCounter = count(
+            "dpmp_miners_refused_total", "Miners whose worker every reachable pool refused");
+        idle: IntCounter = count(
+            "dpmp_miners_idle_total", "How often a miner was left without a pool that has work");
+        turned_away: IntCounterVec = counts_by(
+            "reason", "dpmp_miners_turned_away_total", "Miners that were turned away or cut off",
+            [
+                Eviction::NotSetUp, Eviction::NotAuthorized, Eviction::NoWork, Eviction::ExtranonceChanged,
+                Eviction::ExtranonceSize, Eviction::TooMuchRubbish, Eviction::OtherProtocol(String::new()),
+                Eviction::TlsFailed(TlsFault::default()), Eviction::Stopping,
+            ].map(|reason| reason.label()));
+        limits: IntCounterVec = counts_by(
+            "limit", "dpmp_limits_reached_total", "How often a limit of the configuration acted",
+            Limit::ALL.map(Limit::name));
+    }
 }
 
 impl Miners {
-    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        Ok(Self {
-            connected: make.count("dpmp_miners_connected_total", "Connections of miners")?,
-            refused: make.count(
-                "dpmp_miners_refused_total",
-                "Miners whose worker every reachable pool refused",
-            )?,
-            idle: make.count(
-                "dpmp_miners_idle_total",
-                "How often a miner was left without a pool that has work",
-            )?,
-            turned_away: make.counts_by(
-                "reason",
-                "dpmp_miners_turned_away_total",
-                "Miners that were turned away or cut off",
-                [
-                    Eviction::NotSetUp,
-                    Eviction::NotAuthorized,
-                    Eviction::NoWork,
-                    Eviction::ExtranonceChanged,
-                    Eviction::ExtranonceSize,
-                    Eviction::TooMuchRubbish,
-                    Eviction::OtherProtocol(String::new()),
-                    Eviction::TlsFailed(TlsFault::default()),
-                    Eviction::Stopping,
-                ]
-                .map(|reason| reason.label()),
-            )?,
-            limits: make.counts_by(
-                "limit",
-                "dpmp_limits_reached_total",
-                "How often a limit of the configuration acted",
-                Limit::ALL.map(Limit::name),
-            )?,
-        })
-    }
-
     /// Looked up by its label each time, since it is rare.
     pub(super) fn turned_away(&self, reason: &Eviction) -> IntCounter {
         self.turned_away.with_label_values(&[reason.label()])
@@ -224,49 +121,26 @@ impl Miners {
     }
 }
 
-/// Pools, their jobs and the switches between them.
-pub(super) struct Pools {
-    pub(super) jobs_received: PerPool<IntCounter>,
-    pub(super) jobs_forwarded: PerPool<IntCounter>,
-    pub(super) job_delay: Histogram,
-    switches: IntCounterVec,
-    pub(super) losses: PerPool<IntCounter>,
-    pub(super) outages: PerPool<IntCounter>,
-    pub(super) redirects: PerPool<IntCounter>,
+figures! {
+    /// Pools, their jobs and the switches between them.
+    Pools {
+        jobs_received: PerPool<IntCounter> = counts_by_pool("dpmp_jobs_received_total", "Jobs sent by pools");
+        jobs_forwarded: PerPool<IntCounter> = counts_by_pool("dpmp_jobs_forwarded_total", "Jobs sent to miners");
+        job_delay: Histogram = histogram(
+            "dpmp_job_delay_seconds", "Time from a pool's job until it is first sent to the miner", JOB_DELAY);
+        switches: IntCounterVec = counts_by_pool_and(
+            "cause", "dpmp_switches_total", "Changes of a miner to a pool", SwitchCause::ALL.map(SwitchCause::name));
+        losses: PerPool<IntCounter> = counts_by_pool(
+            "dpmp_pool_connection_losses_total", "Connections to pools that ended or could not be made");
+        outages: PerPool<IntCounter> = counts_by_pool(
+            "dpmp_pool_outages_total", "How often a needed pool lost its last connection");
+        redirects: PerPool<IntCounter> = counts_by_pool(
+            "dpmp_pool_redirects_refused_total",
+            "Requests of pools to reconnect to another host, none of which is followed");
+    }
 }
 
 impl Pools {
-    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        Ok(Self {
-            jobs_received: make.counts_by_pool("dpmp_jobs_received_total", "Jobs sent by pools")?,
-            jobs_forwarded: make
-                .counts_by_pool("dpmp_jobs_forwarded_total", "Jobs sent to miners")?,
-            job_delay: make.histogram(
-                "dpmp_job_delay_seconds",
-                "Time from a pool's job until it is first sent to the miner",
-                JOB_DELAY,
-            )?,
-            switches: make.counts_by_pool_and(
-                "cause",
-                "dpmp_switches_total",
-                "Changes of a miner to a pool",
-                SwitchCause::ALL.map(SwitchCause::name),
-            )?,
-            losses: make.counts_by_pool(
-                "dpmp_pool_connection_losses_total",
-                "Connections to pools that ended or could not be made",
-            )?,
-            outages: make.counts_by_pool(
-                "dpmp_pool_outages_total",
-                "How often a needed pool lost its last connection",
-            )?,
-            redirects: make.counts_by_pool(
-                "dpmp_pool_redirects_refused_total",
-                "Requests of pools to reconnect to another host, none of which is followed",
-            )?,
-        })
-    }
-
     pub(super) fn switched(&self, to: PoolSlot, cause: SwitchCause) {
         let labels = [to.name(), cause.name()];
         self.switches.with_label_values(&labels).inc();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use prometheus::{Gauge, GaugeVec, Result};
 
-use super::make::Make;
+use super::make::{Make, figures};
 use crate::core::miner::view::MinerView;
 use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
@@ -14,89 +14,43 @@ use crate::units::{PerPool, PoolSlot};
 /// Most workers that have series of their own: names are chosen by miners, and every new one costs Prometheus memory.
 pub(super) const MAX_WORKERS: usize = 100;
 
-/// The gauges of the state.
-pub(super) struct State {
-    miners: Gauge,
-    difficulty: Gauge,
-    error: Gauge,
-    uptime: Gauge,
-    connections: PerPool<Gauge>,
-    active: PerPool<Gauge>,
-    active_miners: PerPool<Gauge>,
-    target_share: PerPool<Gauge>,
-    share: PerPool<Gauge>,
-    seconds: PerPool<Gauge>,
-    hashrate: PerPool<Gauge>,
-    worker_hashrate: GaugeVec,
-    best: PerPool<Gauge>,
-    up: PerPool<Gauge>,
-    down: PerPool<Gauge>,
-    backup: PerPool<Gauge>,
+figures! {
+    /// The gauges of the state.
+    State {
+        miners: Gauge = gauge("dpmp_downstream_connections", "Connections of miners now");
+        difficulty: Gauge = gauge(
+            "dpmp_downstream_difficulty", "Mean difficulty that the connected miners are asked for");
+        error: Gauge = gauge(
+            "dpmp_scheduler_error_seconds",
+            "Mining time of all connected miners by which pool A is ahead of its share");
+        uptime: Gauge = gauge("dpmp_uptime_seconds", "How long the program has run");
+        connections: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_upstream_connections", "Authorized connections to a pool now");
+        active: PerPool<Gauge> = gauges_by_pool("dpmp_active_pool", "1 if at least one miner works for the pool now");
+        active_miners: PerPool<Gauge> = gauges_by_pool("dpmp_active_miners", "Miners that work for the pool now");
+        target_share: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_target_share", "The part of the work that a pool is to get, from 0 to 1");
+        share: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_scheduler_share",
+            "The part of their mining time that the connected miners gave a pool, from 0 to 1");
+        seconds: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_scheduler_time_sum", "Seconds that miners worked for a pool, over restarts");
+        hashrate: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_hashrate_hashes_per_second", "Hashrate for a pool over five minutes, by shares");
+        worker_hashrate: GaugeVec = gauges(
+            "dpmp_worker_hashrate_hashes_per_second",
+            "Hashrate of a connected worker for a pool over five minutes, by shares", &["worker", "pool"]);
+        best: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_best_share_difficulty", "Difficulty of the best share for a pool, over restarts");
+        up: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_pool_up", "1 if the pool has an authorized connection and can be used");
+        down: PerPool<Gauge> = gauges_by_pool("dpmp_pool_down", "1 if the pool is needed and cannot be used");
+        backup: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_pool_backup", "Which address of the pool is in use; 0: the first one, n: the n-th backup");
+    }
 }
 
 impl State {
-    pub(super) fn new(make: &Make<'_>) -> Result<Self> {
-        Ok(Self {
-            miners: make.gauge("dpmp_downstream_connections", "Connections of miners now")?,
-            difficulty: make.gauge(
-                "dpmp_downstream_difficulty",
-                "Mean difficulty that the connected miners are asked for",
-            )?,
-            error: make.gauge(
-                "dpmp_scheduler_error_seconds",
-                "Mining time of all connected miners by which pool A is ahead of its share",
-            )?,
-            uptime: make.gauge("dpmp_uptime_seconds", "How long the program has run")?,
-            connections: make.gauges_by_pool(
-                "dpmp_upstream_connections",
-                "Authorized connections to a pool now",
-            )?,
-            active: make.gauges_by_pool(
-                "dpmp_active_pool",
-                "1 if at least one miner works for the pool now",
-            )?,
-            active_miners: make
-                .gauges_by_pool("dpmp_active_miners", "Miners that work for the pool now")?,
-            target_share: make.gauges_by_pool(
-                "dpmp_target_share",
-                "The part of the work that a pool is to get, from 0 to 1",
-            )?,
-            share: make.gauges_by_pool(
-                "dpmp_scheduler_share",
-                "The part of their mining time that the connected miners gave a pool, from 0 to 1",
-            )?,
-            seconds: make.gauges_by_pool(
-                "dpmp_scheduler_time_sum",
-                "Seconds that miners worked for a pool, over restarts",
-            )?,
-            hashrate: make.gauges_by_pool(
-                "dpmp_hashrate_hashes_per_second",
-                "Hashrate for a pool over five minutes, by shares",
-            )?,
-            worker_hashrate: make.gauges(
-                "dpmp_worker_hashrate_hashes_per_second",
-                "Hashrate of a connected worker for a pool over five minutes, by shares",
-                &["worker", "pool"],
-            )?,
-            best: make.gauges_by_pool(
-                "dpmp_best_share_difficulty",
-                "Difficulty of the best share for a pool, over restarts",
-            )?,
-            up: make.gauges_by_pool(
-                "dpmp_pool_up",
-                "1 if the pool has an authorized connection and can be used",
-            )?,
-            down: make.gauges_by_pool(
-                "dpmp_pool_down",
-                "1 if the pool is needed and cannot be used",
-            )?,
-            backup: make.gauges_by_pool(
-                "dpmp_pool_backup",
-                "Which address of the pool is in use; 0: the first one, n: the n-th backup",
-            )?,
-        })
-    }
-
     /// Takes over what the state says now.
     pub(super) fn show(&self, snapshot: &Snapshot) {
         let miners = &snapshot.miners;

@@ -6,7 +6,50 @@ use prometheus::{
     IntCounterVec, Opts, Registry, Result,
 };
 
+use super::Side;
 use crate::units::{PerPool, PoolSlot};
+
+/// Makes a group of figures, each of which is made by a function of [`Make`].
+macro_rules! figures {
+    ($(#[$about:meta])* $group:ident {
+        $($figure:ident: $type:ty = $make:ident($($argument:expr),*);)*
+    }) => {
+        $(#[$about])*
+        pub(super) struct $group {
+            $(pub(super) $figure: $type,)*
+        }
+
+        impl $group {
+            pub(super) fn new(make: &Make<'_>) -> Result<Self> {
+                Ok(Self { $($figure: make.$make($($argument),*)?,)* })
+            }
+        }
+    };
+}
+pub(super) use figures;
+
+/// One counter for each side of the proxy.
+pub(super) struct PerSide {
+    downstream: IntCounter,
+    upstream: IntCounter,
+}
+
+impl PerSide {
+    fn new(counts: &IntCounterVec) -> Self {
+        let of = |side: Side| counts.with_label_values(&[side.name()]);
+        Self {
+            downstream: of(Side::Downstream),
+            upstream: of(Side::Upstream),
+        }
+    }
+
+    pub(super) fn of(&self, side: Side) -> &IntCounter {
+        match side {
+            Side::Downstream => &self.downstream,
+            Side::Upstream => &self.upstream,
+        }
+    }
+}
 
 /// The registry, as a place where figures come from.
 pub(super) struct Make<'a>(pub(super) &'a Registry);
@@ -14,6 +57,10 @@ pub(super) struct Make<'a>(pub(super) &'a Registry);
 impl Make<'_> {
     pub(super) fn count(&self, name: &str, help: &str) -> Result<IntCounter> {
         self.enter(IntCounter::new(name, help)?)
+    }
+
+    pub(super) fn counts_by_side(&self, name: &str, help: &str) -> Result<PerSide> {
+        Ok(PerSide::new(&self.counts(name, help, &["side"])?))
     }
 
     pub(super) fn counts(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
