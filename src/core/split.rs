@@ -1,3 +1,4 @@
 //! How the work is split between the pools.
 
+pub mod fleet;
 pub mod schedule;

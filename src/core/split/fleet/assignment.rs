@@ -1,0 +1,359 @@
+//! The search for who stays on which pool and who takes turns.
+//!
+//! - An assignment is judged by one number: what it costs in switches an hour. Work that ends up at the wrong pool costs
+//!   far more than any switch; so do more turn-takers than allowed.
+//! - The search begins with the assignment in force and improves it step by step, so that what is good enough stays.
+//! - It uses neither a clock nor chance.
+
+use crate::units::{MinerId, PerPool, PoolSlot};
+
+/// The longest shorter turn of a turn-taker, in seconds.
+const LONGEST_TURN: f64 = 3600.0;
+
+/// Work at the wrong pool, as a part of all, up to which an assignment counts as exact.
+const EXACT: f64 = 0.004;
+
+/// Turn-takers that would do less than this part of a pool's work do nothing for it, so that no connection is kept for
+/// it.
+const NOTHING: f64 = 0.01;
+
+/// What it costs if all work were at the wrong pool.
+const WRONG: f64 = 1e6;
+
+/// What each turn-taker above the limit costs.
+const TOO_MANY: f64 = 1e9;
+
+/// What it costs that a miner changes the pool on which it stays.
+const MOVE: f64 = 6.0;
+
+/// What it costs that a miner begins or ends to take turns.
+const ROLE: f64 = 1.0;
+
+/// What each turn-taker costs besides its switches.
+const TAKER: f64 = 2.0;
+
+/// What turn-takers cost that have all the hashrate. Small ones keep the fleet's error small.
+const SIZE: f64 = 2.0;
+
+/// What it costs if the turn-takers have nothing to spare for what the hashrates waver, since roles change soon then.
+const FRAGILE: f64 = 12.0;
+
+/// How many times as much a switch costs of a miner that does not follow it at once.
+const LAGGARD: f64 = 3.0;
+
+/// How many steps one search makes at most; the next one goes on.
+const STEPS: usize = 24;
+
+/// Up to so many miners, any two of them may change places in one step.
+const FEW: usize = 24;
+
+/// What a miner of the fleet does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It works for one pool.
+    Stay(PoolSlot),
+    /// It works for both by turns.
+    Turns,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [
+        Self::Stay(PoolSlot::A),
+        Self::Stay(PoolSlot::B),
+        Self::Turns,
+    ];
+}
+
+/// A miner that can be assigned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    pub(super) id: MinerId,
+    /// Hashes a second.
+    pub(super) hashrate: f64,
+    pub(super) may_take_turns: bool,
+    /// Whether it goes on with old work after a switch.
+    pub(super) lags: bool,
+    /// What it does in this assignment.
+    pub(super) role: Role,
+    /// What it has done until now; `None`: it is new.
+    pub(super) before: Option<Role>,
+    /// The pool on which it stayed last.
+    pub(super) home: Option<PoolSlot>,
+    /// Whether it has changed that pool a short time ago and must not do so again.
+    pub(super) rests: bool,
+}
+
+impl Piece {
+    fn may(&self, role: Role, all_take_turns: bool) -> bool {
+        match role {
+            Role::Turns => self.may_take_turns,
+            Role::Stay(_) if all_take_turns && self.may_take_turns => false,
+            Role::Stay(slot) => !(self.rests && self.home == Some(slot.other())),
+        }
+    }
+
+    /// What it costs once to give it this role.
+    fn change(&self, role: Role) -> f64 {
+        match (self.before, role) {
+            (None, _) => 0.0,
+            (Some(before), _) if before == role => 0.0,
+            (Some(_), Role::Stay(slot)) if self.home == Some(slot.other()) => MOVE,
+            (Some(_), Role::Stay(_) | Role::Turns) => ROLE,
+        }
+    }
+}
+
+/// What counts of an assignment as a whole.
+#[derive(Clone, Copy, Debug)]
+struct Sums {
+    stays: PerPool<f64>,
+    turning: f64,
+    takers: usize,
+    /// Turn-takers, each by what its switches cost.
+    weight: f64,
+    changes: f64,
+}
+
+impl Sums {
+    fn of(pieces: &[Piece]) -> Self {
+        let none = Self {
+            stays: PerPool::default(),
+            turning: 0.0,
+            takers: 0,
+            weight: 0.0,
+            changes: 0.0,
+        };
+        pieces.iter().fold(none, |sums, it| sums.with(it, it.role))
+    }
+
+    fn with(mut self, piece: &Piece, role: Role) -> Self {
+        match role {
+            Role::Stay(slot) => self.stays[slot] += piece.hashrate,
+            Role::Turns => {
+                self.turning += piece.hashrate;
+                self.takers += 1;
+                self.weight += if piece.lags { LAGGARD } else { 1.0 };
+            }
+        }
+        self.changes += piece.change(role);
+        self
+    }
+
+    fn without(mut self, piece: &Piece, role: Role) -> Self {
+        match role {
+            Role::Stay(slot) => self.stays[slot] -= piece.hashrate,
+            Role::Turns => {
+                self.takers -= 1;
+                // Nothing is left of rounding.
+                self.turning = if self.takers == 0 {
+                    0.0
+                } else {
+                    self.turning - piece.hashrate
+                };
+                self.weight -= if piece.lags { LAGGARD } else { 1.0 };
+            }
+        }
+        self.changes -= piece.change(role);
+        self
+    }
+
+    fn changed(self, piece: &Piece, role: Role) -> Self {
+        self.without(piece, piece.role).with(piece, role)
+    }
+}
+
+/// Miners with their roles, and what they are to achieve.
+#[derive(Clone, Debug)]
+pub(super) struct Assignment {
+    /// The miners that can be assigned.
+    pub(super) pieces: Vec<Piece>,
+    /// The hashrate that they are to bring to each pool.
+    pub(super) need: PerPool<f64>,
+    /// The hashrate of the whole fleet that is meant for each pool.
+    pub(super) meant: PerPool<f64>,
+    /// The hashrate of the whole fleet, above zero.
+    pub(super) total: f64,
+    /// By how much the hashrates at the pools usually are off, in hashes a second.
+    pub(super) waver: f64,
+    /// The shortest turn that is aimed at, in seconds.
+    pub(super) slice: f64,
+    /// How many may take turns; `None`: all.
+    pub(super) most_takers: Option<usize>,
+}
+
+impl Assignment {
+    /// The part of the turn-takers' work that goes to A, from 0 to 1, and their shorter turn in seconds; `None` if nobody
+    /// takes turns.
+    pub(super) fn turns(&self) -> Option<(f64, f64)> {
+        let sums = Sums::of(&self.pieces);
+        if sums.turning <= 0.0 {
+            return None;
+        }
+        let share_a = self.share_of(&sums);
+        let is_nothing = |share: f64, slot| share * sums.turning < NOTHING * self.meant[slot];
+        let share_a = if is_nothing(share_a, PoolSlot::A) {
+            0.0
+        } else if is_nothing(1.0 - share_a, PoolSlot::B) {
+            1.0
+        } else {
+            share_a
+        };
+        Some((share_a, self.turn_of(&sums)))
+    }
+
+    fn share_of(&self, sums: &Sums) -> f64 {
+        ((self.need[PoolSlot::A] - sums.stays[PoolSlot::A]) / sums.turning).clamp(0.0, 1.0)
+    }
+
+    /// The fewer of the fleet take turns, the longer these may be: together they move the fleet's split no more than
+    /// if all took turns of a slice.
+    fn turn_of(&self, sums: &Sums) -> f64 {
+        let longest = LONGEST_TURN.max(self.slice);
+        (self.slice * self.total / sums.turning).clamp(self.slice, longest)
+    }
+
+    /// The part of all work that ends up at the wrong pool, whatever the turn-takers do.
+    pub(super) fn wrong(&self) -> f64 {
+        self.wrong_of(&Sums::of(&self.pieces))
+    }
+
+    fn wrong_of(&self, sums: &Sums) -> f64 {
+        (-self.spare(sums)).max(0.0) / self.total
+    }
+
+    /// How much hashrate the turn-takers have to spare on the side where it is less.
+    fn spare(&self, sums: &Sums) -> f64 {
+        let lack = |slot: PoolSlot| self.need[slot] - sums.stays[slot];
+        lack(PoolSlot::A).min(lack(PoolSlot::B))
+    }
+
+    pub(super) fn cost(&self) -> f64 {
+        self.cost_of(&Sums::of(&self.pieces))
+    }
+
+    fn cost_of(&self, sums: &Sums) -> f64 {
+        let wrong = (self.wrong_of(sums) - EXACT).max(0.0);
+        let above = sums
+            .takers
+            .saturating_sub(self.most_takers.unwrap_or(usize::MAX));
+        let above = f64::from(u32::try_from(above).unwrap_or(u32::MAX));
+        let switches = if sums.turning > 0.0 {
+            let share = self.share_of(sums);
+            sums.weight * 7200.0 * share.min(1.0 - share) / self.turn_of(sums)
+        } else {
+            0.0
+        };
+        let size = SIZE * sums.turning / self.total;
+        let covered = if self.waver > 0.0 {
+            self.spare(sums) / self.waver
+        } else {
+            1.0
+        };
+        let fragile = FRAGILE * (1.0 - covered.clamp(-1.0, 1.0));
+        let takers = TAKER * f64::from(u32::try_from(sums.takers).unwrap_or(u32::MAX));
+        WRONG * wrong + TOO_MANY * above + switches + takers + size + fragile + sums.changes
+    }
+
+    /// Improves it step by step, until no step helps or enough is done for now.
+    pub(super) fn improve(&mut self) {
+        self.relieve();
+        for _ in 0..STEPS {
+            let Some(step) = self.best_step() else {
+                return;
+            };
+            for (index, role) in step {
+                if let Some(piece) = self.pieces.get_mut(index) {
+                    piece.role = role;
+                }
+            }
+        }
+    }
+
+    /// Takes many miners at once, the largest first, from a pool that has far too many.
+    fn relieve(&mut self) {
+        let mut sums = Sums::of(&self.pieces);
+        let excess = |sums: &Sums, slot| sums.stays[slot] - self.need[slot];
+        let Some(full) = PoolSlot::ALL
+            .into_iter()
+            .find(|slot| excess(&sums, *slot) > 0.0)
+        else {
+            return;
+        };
+        let by_size = |a: &usize, b: &usize| {
+            let hashrate = |index: usize| self.pieces.get(index).map_or(0.0, |it| it.hashrate);
+            hashrate(*b).total_cmp(&hashrate(*a))
+        };
+        let mut order: Vec<usize> = (0..self.pieces.len()).collect();
+        order.sort_by(by_size);
+        let (all, to) = (self.most_takers.is_none(), Role::Stay(full.other()));
+        let mut moved = Vec::new();
+        for index in order {
+            let Some(piece) = self.pieces.get(index) else {
+                continue;
+            };
+            let stays = piece.role == Role::Stay(full) && piece.may(to, all);
+            // The last bit is left for a better choice.
+            if stays && excess(&sums, full) > sums.turning + 2.0 * piece.hashrate {
+                sums = sums.changed(piece, to);
+                moved.push(index);
+            }
+        }
+        for index in moved {
+            if let Some(piece) = self.pieces.get_mut(index) {
+                piece.role = to;
+            }
+        }
+    }
+
+    /// The changes of one or two miners that save most, if any do.
+    fn best_step(&self) -> Option<Vec<(usize, Role)>> {
+        let sums = Sums::of(&self.pieces);
+        let mut best = Best {
+            cost: self.cost_of(&sums) - 1e-6,
+            step: None,
+        };
+        let all = self.most_takers.is_none();
+        let few = self.pieces.len() <= FEW;
+        for (index, piece) in self.pieces.iter().enumerate() {
+            for role in Role::ALL {
+                if role == piece.role || !piece.may(role, all) {
+                    continue;
+                }
+                let one = sums.changed(piece, role);
+                best.offer(self.cost_of(&one), [Some((index, role)), None]);
+                if !few && piece.role != Role::Turns {
+                    continue;
+                }
+                for (second, other) in self.pieces.iter().enumerate() {
+                    for next in Role::ALL {
+                        // Of many only those that take each other's place.
+                        let swaps = next == piece.role || few && second > index;
+                        if second == index || next == other.role || !swaps || !other.may(next, all)
+                        {
+                            continue;
+                        }
+                        let two = one.changed(other, next);
+                        let step = [Some((index, role)), Some((second, next))];
+                        best.offer(self.cost_of(&two), step);
+                    }
+                }
+            }
+        }
+        Some(best.step?.into_iter().flatten().collect())
+    }
+}
+
+/// The cheapest step so far.
+struct Best {
+    cost: f64,
+    step: Option<[Option<(usize, Role)>; 2]>,
+}
+
+impl Best {
+    fn offer(&mut self, cost: f64, step: [Option<(usize, Role)>; 2]) {
+        if cost < self.cost {
+            self.cost = cost;
+            self.step = Some(step);
+        }
+    }
+}
