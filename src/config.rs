@@ -16,6 +16,7 @@ mod file;
 mod fingerprint;
 mod keys;
 mod kind;
+pub mod merge;
 mod network;
 mod python;
 mod raw;
@@ -554,6 +555,12 @@ pub fn read_json(text: &str) -> Result<Value, ConfigErrors> {
 /// The value at a path such as `pools.A.wallet`, unless it is null or missing.
 pub fn lookup<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     raw::lookup(json, path)
+}
+
+/// Sets a value, such as `scheduler.poolA_weight`, making the sections that it stands in. Where something else stands
+/// than a section nothing is done; such a configuration is not valid anyway.
+pub fn set(json: &mut Value, path: &str, value: Value) {
+    raw::set(json, path, value);
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ export const miners = () => get("/miners");
 export const miner = (id) => get(`/miners/${id}`);
 export const history = (range, worker) => get(`/history?range=${range}${worker ? `&worker=${encodeURIComponent(worker)}` : ""}`);
 export const config = () => get("/config");
-export const validate = (wanted, signal) => post("/config/validate", { config: wanted }, { signal });
+export const validate = (etag, wanted, signal) => post("/config/validate", { etag, config: wanted }, { signal });
 export const validateRestore = (wanted) => post("/config/validate", { config: wanted, restore: true });
 export const saveConfig = (etag, wanted) => put("/config", { etag, config: wanted });
 export const restore = (text) => post("/config/restore", { text });

@@ -62,7 +62,7 @@ function show(body, page, reload) {
     const { signal } = checking;
     const asked = JSON.stringify(draft.wanted);
     try {
-      const answer = await api.validate(draft.wanted, signal);
+      const answer = await api.validate(draft.etag, draft.wanted, signal);
       // An answer to what was wanted before says nothing about what is wanted now.
       if (signal.aborted || asked !== JSON.stringify(draft.wanted)) return;
       view.faults(answer.faults ?? []);
@@ -106,7 +106,7 @@ function show(body, page, reload) {
 
   async function review() {
     try {
-      const answer = await api.validate(draft.wanted);
+      const answer = await api.validate(draft.etag, draft.wanted);
       if (!answer.valid) return view.faults(answer.faults, { focus: true });
       if (answer.changes.length === 0) return toast("Nothing has changed.", { level: "info" });
       confirmChanges(answer, save);

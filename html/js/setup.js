@@ -97,7 +97,7 @@ function poolStep(slot, draft, wizard, { back, next }) {
     if (missing.length) return missing[0].input.focus();
     if (draft.unusable.size) return;
     try {
-      const answer = await api.validate(draft.wanted);
+      const answer = await api.validate(draft.etag, draft.wanted);
       const mine = (answer.faults ?? []).filter((fault) => fault.field.startsWith(`pools.${slot}.`));
       if (mine.length === 0) return next();
       for (const fault of mine) [...needed, ...optional].find((f) => f.key.path === fault.field)?.say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`);

@@ -62,6 +62,33 @@ pub(super) fn lookup<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
         .filter(|value| !value.is_null())
 }
 
+/// Sets a value, making the sections that it stands in. Where something else stands than a section nothing is done.
+pub(super) fn set(root: &mut Value, path: &str, value: Value) {
+    if let Some((section, key)) = section_of(root, path) {
+        section.insert(key.to_owned(), value);
+    }
+}
+
+/// The section that a key stands in, made if there is none.
+fn section_of<'a, 'b>(
+    root: &'a mut Value,
+    path: &'b str,
+) -> Option<(&'a mut Map<String, Value>, &'b str)> {
+    let mut place = root;
+    let mut steps = path.split('.').peekable();
+    while let Some(step) = steps.next() {
+        if place.is_null() {
+            *place = Value::Object(Map::new());
+        }
+        let section = place.as_object_mut()?;
+        if steps.peek().is_none() {
+            return Some((section, step));
+        }
+        place = section.entry(step).or_insert(Value::Null);
+    }
+    None
+}
+
 /// A longer path.
 pub(super) fn join(path: &str, key: &str) -> String {
     let key = quote_key(key);
@@ -229,5 +256,14 @@ mod tests {
         for path in ["a.c", "a.x", "d.e", "x.y"] {
             assert_eq!(lookup(&root, path), None);
         }
+    }
+
+    #[test]
+    fn values_are_set_where_there_is_a_place_for_them() {
+        let mut root = json!({"a": null, "c": 5});
+        set(&mut root, "a.b", json!(1));
+        set(&mut root, "x.y.z", json!(2));
+        set(&mut root, "c.d", json!(3));
+        assert_eq!(root, json!({"a": {"b": 1}, "c": 5, "x": {"y": {"z": 2}}}));
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use parking_lot::Mutex;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
+use crate::config::merge::Version;
 use crate::config::{self, Change, ConfigErrors};
 use crate::core::fact::{Fact, Source};
 use crate::observe::log::warn_of_unknown_names;
@@ -73,7 +73,7 @@ impl FileRecord {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SaveReport {
     /// Of the file as it is now.
-    pub etag: String,
+    pub version: Version,
     /// What is different now from what was in force.
     pub changes: Vec<Change>,
     /// What the owner should know about the configuration, a sentence each.
@@ -170,12 +170,12 @@ impl Settings {
         // What is judged is what will be read: the text.
         let loaded = self.judge(&text).map_err(SaveError::Invalid)?;
         write_atomic(&self.path, text.as_bytes(), Backup::KeepOne).map_err(failed)?;
-        let etag = etag(text.as_bytes());
+        let version = Version::of(text.as_bytes());
         seen.contents = Some(text.into_bytes());
         let warnings = loaded.warnings.clone();
         let (changes, facts) = self.adopt(loaded, source, &mut seen);
         let saved = SaveReport {
-            etag,
+            version,
             changes,
             warnings,
         };
@@ -281,11 +281,6 @@ impl Settings {
     }
 }
 
-/// What tells one version of the file from another.
-pub fn etag(contents: &[u8]) -> String {
-    hex::encode(&Sha256::digest(contents)[..16])
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -375,14 +370,14 @@ mod tests {
         assert_eq!(saved.changes.len(), 1, "{:?}", saved.changes);
         assert_eq!(*rig.settings.context.live.get(), *parsed(&text(70)));
         let contents = rig.settings.read().unwrap();
-        assert_eq!(saved.etag, etag(&contents));
+        assert_eq!(saved.version, Version::of(&contents));
         let again = config::parse(std::str::from_utf8(&contents).unwrap());
         assert_eq!(again.unwrap().config, *parsed(&text(70)));
         // Its own writing is no news, and the same once more is no change.
         rig.told();
         assert_eq!(rig.reload(), [""; 0]);
         let same = rig.change(&text(70)).unwrap();
-        assert_eq!((same.changes, same.etag), (Vec::new(), saved.etag));
+        assert_eq!((same.changes, same.version), (Vec::new(), saved.version));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
 use crate::web::api::SharedAnswer;
 use crate::web::api::alerts::Dismissals;
+use crate::web::api::config::copies::Copies;
 use crate::web::files::Files;
 use crate::web::limit::Places;
 use crate::web::login::Login;
@@ -55,6 +56,8 @@ pub struct Pages {
 #[derive(Debug, Default)]
 pub struct PagesState {
     pub(super) files: Files,
+    /// What pages have read of the configuration.
+    pub(super) copies: Copies,
     /// Alerts that were dismissed.
     pub(super) seen: Dismissals,
     /// Answers that all open pages ask for again and again.

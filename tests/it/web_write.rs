@@ -37,6 +37,14 @@ fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!(found, (status, code.to_owned()), "{}", answer.text());
 }
 
+/// The settings that changes are of.
+fn paths(changes: &Value) -> Vec<String> {
+    let paths = changes.as_array().unwrap().iter();
+    paths
+        .map(|change| change["path"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 /// Logs in and takes the cookie.
 #[track_caller]
 fn take_cookie(page: &mut Http, answer: &Answer) {
@@ -345,12 +353,6 @@ fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
     new["listen"]["port"] = json!(free_port());
     let validated = ok(&page.post("/api/v1/config/validate", &json!({"config": new})));
     assert_eq!(validated["valid"], true);
-    let paths = |changes: &Value| -> Vec<String> {
-        let paths = changes.as_array().unwrap().iter();
-        paths
-            .map(|change| change["path"].as_str().unwrap().to_owned())
-            .collect()
-    };
     assert_eq!(
         paths(&validated["changes"]),
         ["listen.port", "pools.A.wallet"]
@@ -422,6 +424,49 @@ fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
     ));
     assert_eq!(paths(&cleared["changes"]), ["pools.A.password"]);
     assert_eq!(ok(&page.get("/api/v1/config"))["secrets_set"], json!([]));
+}
+
+#[test]
+fn a_page_that_saves_does_not_undo_what_was_commanded_meanwhile() {
+    let proxy = Setup::bare().start();
+    let page = page(&proxy);
+    let shown = ok(&page.get("/api/v1/config"));
+    ok(&page.put("/api/v1/weights", &json!({"A": 80, "B": 20})));
+
+    let mut mine = shown["config"].clone();
+    mine["scheduler"]["slice_seconds"] = json!(2);
+    let body = json!({"etag": shown["etag"], "config": mine});
+    let checked = ok(&page.post("/api/v1/config/validate", &body));
+    let saved = ok(&page.put("/api/v1/config", &body));
+    for answer in [&checked, &saved] {
+        assert_eq!(paths(&answer["changes"]), ["scheduler.slice_seconds"]);
+    }
+    let scheduler = &config_file(&proxy)["scheduler"];
+    assert_eq!(
+        (&scheduler["poolA_weight"], &scheduler["slice_seconds"]),
+        (&json!(80), &json!(2))
+    );
+
+    // It still has the weights that it read first, and goes on with the version that it was told.
+    mine["scheduler"]["slice_seconds"] = json!(3);
+    let body = json!({"etag": saved["etag"], "config": mine});
+    ok(&page.put("/api/v1/config", &body));
+    let scheduler = &config_file(&proxy)["scheduler"];
+    assert_eq!(
+        (&scheduler["poolA_weight"], &scheduler["slice_seconds"]),
+        (&json!(80), &json!(3))
+    );
+
+    // Both sides have changed the same.
+    let shown = ok(&page.get("/api/v1/config"));
+    ok(&page.put("/api/v1/weights", &json!({"A": 10, "B": 20})));
+    let mut mine = shown["config"].clone();
+    mine["scheduler"]["poolA_weight"] = json!(50);
+    let body = json!({"etag": shown["etag"], "config": mine});
+    let answer = page.put("/api/v1/config", &body);
+    refused(&answer, 409, "conflict");
+    assert_eq!(answer.json()["error"]["field"], "scheduler.poolA_weight");
+    assert_eq!(config_file(&proxy)["scheduler"]["poolA_weight"], 10);
 }
 
 #[test]

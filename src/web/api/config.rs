@@ -3,14 +3,17 @@
 //! Secrets go in and do not come out, not in a backup either. What is saved is what the client sent, with the secrets
 //! that it left out put back, in the order that the file had; keys that mean nothing to us stay as they are.
 
+pub(in crate::web) mod copies;
+
 use rouille::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::config::merge::Version;
 use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, LoadedConfig};
 use crate::observe::log::warn_of_unknown_names;
-use crate::shell::settings::{SaveReport, etag};
+use crate::shell::settings::SaveReport;
 use crate::web::error::{Answer, ApiError, Code, fault_json};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
@@ -29,14 +32,6 @@ pub(super) fn present(contents: &[u8]) -> Result<LoadedConfig, ApiError> {
             format!("The configuration file was changed and is not valid now: {errors}"),
         )
     })
-}
-
-/// Sets a value, such as `scheduler.poolA_weight`, making the sections that it stands in. Where something else stands
-/// than a section nothing is done; such a configuration is not valid anyway.
-pub(super) fn set(root: &mut Value, path: &str, value: Value) {
-    if let Some((section, key)) = section_of(root, path) {
-        section.insert(key.to_owned(), value);
-    }
 }
 
 /// `GET /api/v1/config`
@@ -61,8 +56,10 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
         .filter(|change| change.needs_restart)
         .map(change_json)
         .collect();
+    let version = Version::of(&contents);
+    pages.own.copies.note(&version, &view);
     Ok(json::respond(&json!({
-        "etag": etag(&contents),
+        "etag": version.etag(),
         "path": pages.settings.path().display().to_string(),
         "config": view,
         "secrets_set": secrets_set,
@@ -79,6 +76,8 @@ struct ConfigBody {
     /// Whether it is a file that is to be restored, which may be one of the Python version.
     #[serde(default)]
     restore: bool,
+    /// Of what the client has read, if it is to be saved as a change of that.
+    etag: Option<String>,
 }
 
 /// `POST /api/v1/config/validate`
@@ -93,6 +92,15 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
             } else {
                 new
             }
+        })
+        .map(|new| match &body.etag {
+            // What has to be chosen is asked for when it is saved.
+            Some(etag) => pages
+                .own
+                .copies
+                .bring_up(etag, new.clone(), &contents)
+                .unwrap_or(new),
+            None => new,
         })
         .and_then(|new| completed(new, &old_of(&contents, pages)))
         .and_then(|new| {
@@ -128,16 +136,21 @@ struct SaveBody {
 /// `PUT /api/v1/config`
 pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: SaveBody = body::read(call.request)?;
+    let sent = read_json(body.config.get())?;
     let saved = pages.settings.change(call.source(), |contents| {
-        if etag(contents) != body.etag {
-            return Err(ApiError::new(
-                Code::Conflict,
-                "The configuration has changed since this page read it. Load it again.",
-            ));
-        }
-        completed(read_json(body.config.get())?, &old_of(contents, pages))
+        let new = pages
+            .own
+            .copies
+            .bring_up(&body.etag, sent.clone(), contents)?;
+        completed(new, &old_of(contents, pages))
     })?;
-    Ok(json::respond(&saved_json(&saved)))
+    // The client knows what it has sent, and not what came together with that.
+    let known = Version {
+        commanded: Version::of_json(sent.clone()).commanded,
+        ..saved.version.clone()
+    };
+    pages.own.copies.note(&known, &sent);
+    Ok(json::respond(&saved_json(&saved, &known)))
 }
 
 /// `GET /api/v1/config/backup`
@@ -180,7 +193,7 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
                 warning = Some("The password of these pages stays as it is; it is not restored.");
             }
             (None, Some(restored)) => {
-                set(&mut new, PASSWORD_HASH, restored);
+                config::set(&mut new, PASSWORD_HASH, restored);
                 warning = Some("These pages have the password of the restored file from now on.");
             }
             (Some(_) | None, _) => (),
@@ -189,7 +202,7 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     })?;
     saved.warnings.splice(0..0, notes);
     saved.warnings.extend(warning.map(str::to_owned));
-    Ok(json::respond(&saved_json(&saved)))
+    Ok(json::respond(&saved_json(&saved, &saved.version)))
 }
 
 /// A file as it is to be restored: one of the Python version is made into ours, and what the owner should know of that
@@ -228,7 +241,7 @@ fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
     for path in secret_paths() {
         if config::lookup(&new, path).is_none() {
             if let Some(secret) = config::lookup(old, path) {
-                set(&mut new, path, secret.clone());
+                config::set(&mut new, path, secret.clone());
             }
         }
     }
@@ -258,11 +271,11 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
         let config = pages.context.live.wanted();
         let mut secrets = Value::Null;
         if let Some(hash) = &config.gui.password_hash {
-            set(&mut secrets, PASSWORD_HASH, hash.as_str().into());
+            config::set(&mut secrets, PASSWORD_HASH, hash.as_str().into());
         }
         for (slot, pool) in config.pools.iter() {
             if let Some(password) = pool.as_ref().and_then(|pool| pool.password.as_deref()) {
-                set(
+                config::set(
                     &mut secrets,
                     &format!("pools.{slot}.password"),
                     password.into(),
@@ -301,26 +314,6 @@ fn take(root: &mut Value, path: &str) -> Option<Value> {
     section.as_object_mut()?.shift_remove(key)
 }
 
-/// The section that a key stands in, made if there is none.
-fn section_of<'a, 'b>(
-    root: &'a mut Value,
-    path: &'b str,
-) -> Option<(&'a mut Map<String, Value>, &'b str)> {
-    let mut place = root;
-    let mut steps = path.split('.').peekable();
-    while let Some(step) = steps.next() {
-        if place.is_null() {
-            *place = Value::Object(Map::new());
-        }
-        let section = place.as_object_mut()?;
-        if steps.peek().is_none() {
-            return Some((section, step));
-        }
-        place = section.entry(step).or_insert(Value::Null);
-    }
-    None
-}
-
 fn read(pages: &Pages) -> Result<Vec<u8>, ApiError> {
     pages.settings.read().map_err(|error| {
         ApiError::new(
@@ -350,7 +343,8 @@ fn broken(errors: ConfigErrors) -> ApiError {
     )
 }
 
-fn saved_json(saved: &SaveReport) -> Value {
+/// `known`: the version that the client knows.
+fn saved_json(saved: &SaveReport, known: &Version) -> Value {
     let restart_needed: Vec<_> = saved
         .changes
         .iter()
@@ -358,7 +352,7 @@ fn saved_json(saved: &SaveReport) -> Value {
         .map(|change| change.path)
         .collect();
     json!({
-        "etag": saved.etag,
+        "etag": known.etag(),
         "changes": saved.changes.iter().map(change_json).collect::<Vec<_>>(),
         "restart_needed": restart_needed,
         "warnings": saved.warnings,
@@ -478,15 +472,6 @@ mod tests {
             })
             .to_string()
         );
-    }
-
-    #[test]
-    fn values_are_set_where_there_is_a_place_for_them() {
-        let mut root = json!({"a": null, "c": 5});
-        set(&mut root, "a.b", json!(1));
-        set(&mut root, "x.y.z", json!(2));
-        set(&mut root, "c.d", json!(3));
-        assert_eq!(root, json!({"a": {"b": 1}, "c": 5, "x": {"y": {"z": 2}}}));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use rouille::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::config;
 use crate::core::fact::Fact;
 use crate::system::clock::now;
-use crate::web::api::config::{present, set};
+use crate::web::api::config::present;
 use crate::web::error::{Answer, ApiError, Code};
 use crate::web::login::{Password, VARIABLE};
 use crate::web::pages::{Call, Pages};
@@ -127,7 +128,7 @@ pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer 
                 "Somebody else has just changed the password. Load the page again.",
             ));
         }
-        set(&mut file.raw, KEY, new.clone().unwrap_or_default().into());
+        config::set(&mut file.raw, KEY, new.clone().unwrap_or_default().into());
         Ok(file.raw)
     })?;
     let password_set = new.is_some() || pages.login.has_given();

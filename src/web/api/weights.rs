@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::config;
 use crate::units::{PerPool, PoolSlot};
-use crate::web::api::config::{present, set};
+use crate::web::api::config::present;
 use crate::web::error::{Answer, ApiError};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
@@ -37,7 +38,7 @@ pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Answer {
         let mut loaded = present(contents)?;
         previous = Some(loaded.config.scheduler.weights);
         for (slot, weight) in new.iter() {
-            set(&mut loaded.raw, key(slot), weight.clone());
+            config::set(&mut loaded.raw, key(slot), weight.clone());
         }
         Ok(loaded.raw)
     });
@@ -62,7 +63,7 @@ fn key(slot: PoolSlot) -> &'static str {
 /// The file was valid before, so that what is wrong with it now is the weights.
 fn with_own_fields(error: ApiError) -> ApiError {
     let fault = PoolSlot::ALL.into_iter().find_map(|slot| {
-        let of_slot = |fault: &&crate::config::Fault| fault.path == key(slot);
+        let of_slot = |fault: &&config::Fault| fault.path == key(slot);
         Some((slot, error.details.iter().find(of_slot)?))
     });
     match fault {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
+use dpmp::config::merge::Version;
 use dpmp::config::{self, Config};
 use dpmp::history::History;
 use dpmp::observe::Observer;
@@ -18,7 +19,7 @@ use dpmp::observe::log;
 use dpmp::observe::metrics::Metrics;
 use dpmp::shell::inbox::{self, Context, Input, Live};
 use dpmp::shell::names::Names;
-use dpmp::shell::settings::{Settings, etag};
+use dpmp::shell::settings::Settings;
 use dpmp::shell::tls::pool::Tls;
 use dpmp::web::error::Code;
 use dpmp::web::gui;
@@ -74,7 +75,7 @@ pub fn run(data: &[u8]) {
         if path.chars().any(|c| c.is_whitespace() || c.is_control()) {
             continue;
         }
-        let body = body.replace("ETAG", &etag(&stage.file()));
+        let body = body.replace("ETAG", &Version::of(&stage.file()).etag());
         let (status, answer) = stage.ask(method, path, &body, &mut cookie);
         stage.check();
         if path == "/api/v1/config/validate" && status == 200 {
@@ -209,7 +210,7 @@ impl Stage {
         let body: Body = serde_json::from_str(body).expect("it was read before");
         let body = format!(
             r#"{{"etag":"{}","config":{}}}"#,
-            etag(&self.file()),
+            Version::of(&self.file()).etag(),
             body.config
         );
         let (status, answer) = self.ask("PUT", "/api/v1/config", &body, cookie);
