@@ -95,6 +95,12 @@ impl Config {
         if sum > 0.0 { weights[slot] / sum } else { 0.0 }
     }
 
+    /// Whether a worker works for the other pool while its own is down.
+    pub fn may_stand_in(&self, worker: &str) -> bool {
+        let own = self.workers.get(worker).and_then(|it| it.failover);
+        own.unwrap_or(self.scheduler.failover)
+    }
+
     /// A pool that is set up and has a weight above zero, so that it is to be connected to.
     pub fn pool_in_use(&self, slot: PoolSlot) -> Option<&PoolConfig> {
         self.pools[slot]

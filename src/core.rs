@@ -34,8 +34,8 @@ use crate::core::fact::{Eviction, Fact};
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::context::Context;
-use crate::core::miner::fallback::Fallback;
 use crate::core::miner::former::FormerMiners;
+use crate::core::miner::silence::Silence;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
@@ -45,8 +45,8 @@ use crate::core::pool::groups::Groups;
 use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::moment::Moment;
 use crate::core::pool::verdict::{Answers, LastAnswers};
-use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
+use crate::core::steering::Steering;
 use crate::core::timers::Agenda;
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::HandedOut;
@@ -82,7 +82,11 @@ pub struct Core {
     /// Where the earnings go, and whether the owner knows.
     payouts: PerPool<Payout>,
     departed: FormerMiners,
-    fallback: Fallback,
+    silence: Silence,
+    /// What the owner has said besides the configuration.
+    steering: Steering,
+    /// Whether some worker may be meant for a pool.
+    meant: PerPool<bool>,
     /// Seconds of work for each pool before this start.
     seconds_before: PerPool<f64>,
     agenda: Agenda<Due>,
@@ -115,6 +119,8 @@ enum Due {
     Verdict(PoolSlot),
     /// The pool may be dialled again.
     Dialer(PoolSlot),
+    /// The time of a temporary change is over.
+    Override,
     /// Nobody waits any longer for the looks at all addresses.
     Survey(PoolSlot),
     Line(PoolSlot, LineId),
@@ -147,7 +153,12 @@ impl Core {
             totals: memory.totals,
             payouts: memory.payouts,
             departed: FormerMiners::default(),
-            fallback: Fallback::default(),
+            silence: Silence::default(),
+            steering: Steering {
+                overrides: memory.overrides,
+                ..Steering::default()
+            },
+            meant: PerPool::default(),
             agenda: Agenda::default(),
             random: Random::new(seed),
             admitted: 0,
@@ -156,9 +167,7 @@ impl Core {
             parting: Vec::new(),
         };
         core.look_at_payouts(now);
-        for slot in PoolSlot::ALL {
-            core.look_for(slot, now, out);
-        }
+        core.renew_aims(now, out);
         core
     }
 
@@ -187,7 +196,9 @@ impl Core {
             Event::PoolClosed { conn, reason } => self.on_pool_closed(conn, reason, now, out),
             Event::ConfigChanged(config) => self.on_config_changed(config, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
-            Event::Timetable(_) => (),
+            Event::Override(change) => self.on_override(change, now, out),
+            Event::OverrideEnded(workers) => self.on_override_ended(&workers, now, out),
+            Event::Timetable(timetable) => self.on_timetable(timetable, now, out),
             Event::ShutdownRequested(how) => self.on_shutdown(how, now, out),
         }
         self.wrap_up(now, out);
@@ -201,6 +212,7 @@ impl Core {
             match who {
                 Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
                 Due::Line(slot, line) => self.on_line_deadline(slot, line, now, out),
+                Due::Override => self.end_overrides(now, out),
                 Due::Sought(_) | Due::Survey(_) => self.release_waiting(now, out),
                 // Looked at below, as after every event.
                 Due::Verdict(_) | Due::Addresses(_) | Due::Dialer(_) => (),
@@ -224,6 +236,7 @@ impl Core {
     /// Does what follows from any event.
     fn wrap_up(&mut self, now: Now, out: &mut Vec<Action>) {
         self.settle_orphans(now, out);
+        self.renew_use(now, out);
         self.look_at_verdicts(now, out);
         self.look_at_addresses(now, out);
         for slot in PoolSlot::ALL {
@@ -275,29 +288,19 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        out.push(Action::Report(Fact::MinerConnected { miner: id, peer }));
+        let aim = self.steering.aim("", &self.wanted);
         let index = self.admitted;
         self.admitted += 1;
         self.miners
-            .insert(id, Box::new(Miner::new(id, peer, index, now)));
-        let gone = both::are_gone(&self.pools, &self.config, now);
-        if !gone {
-            self.fallback.end();
-        }
+            .insert(id, Box::new(Miner::new(id, peer, index, aim, now)));
         let refusal = if self.stopping.is_some() {
             Some(Eviction::Stopping)
         } else if !self.config.is_set_up() {
             Some(Eviction::NotSetUp)
         } else {
-            let hangs_up = gone && self.fallback.hangs_up(peer.ip(), now.at);
-            hangs_up.then_some(Eviction::NoWork)
+            None
         };
-        self.with_miner(id, now, out, |miner, cx| {
-            if let Some(reason) = refusal {
-                miner.turn_away(reason, cx);
-                cx.seek_pools();
-            }
-        });
+        self.with_miner(id, now, out, |miner, cx| miner.on_opened(refusal, cx));
     }
 
     /// Forgets a miner's connection. Those that never said who they are were no miners.
@@ -305,12 +308,15 @@ impl Core {
         let Some(miner) = self.miners.remove(&id) else {
             return;
         };
-        if miner.session.is_authorized() && both::are_gone(&self.pools, &self.config, now) {
-            self.fallback.left(miner.peer.ip(), now.at);
+        let gone = both::are_gone(&self.pools, &self.config, now);
+        if miner.session.is_authorized() && (gone || miner.aim.pauses()) {
+            self.silence.left(miner.peer.ip(), now.at);
         }
         self.groups.leave(id);
         if miner.session.has_user() {
-            let view = miner.view(now, &self.rules(), &self.pools, &self.totals);
+            let frozen = self.is_frozen();
+            let rules = miner.rules(&self.config, frozen);
+            let view = miner.view(now, &rules, &self.pools, &self.totals);
             self.departed.push(view, now.into());
         }
     }
@@ -330,14 +336,17 @@ impl Core {
         out: &mut Vec<Action>,
         act: impl FnOnce(&mut Miner, &mut Context<'_>),
     ) {
-        let rules = self.rules();
+        let frozen = self.is_frozen();
         let Some(miner) = self.miners.get_mut(&id) else {
             return;
         };
         let mut cx = Context {
             now,
             config: &self.config,
-            rules,
+            rules: miner.rules(&self.config, frozen),
+            frozen,
+            steering: &self.steering,
+            silence: &mut self.silence,
             wanted: &self.wanted,
             known: &self.known,
             pools: &mut self.pools,
@@ -391,12 +400,9 @@ impl Core {
         }
     }
 
-    /// What decides about turns now.
-    fn rules(&self) -> Rules {
-        Rules {
-            frozen: self.pools.iter().any(|(_, pool)| pool.earns_nothing()),
-            ..Rules::of(&self.config)
-        }
+    /// Whether the time now is not made up for by anybody.
+    fn is_frozen(&self) -> bool {
+        self.pools.iter().any(|(_, pool)| pool.earns_nothing())
     }
 
     fn miner_ids(&self) -> Vec<MinerId> {
@@ -412,7 +418,7 @@ impl Core {
                     continue;
                 }
                 let pool = &mut self.pools[slot];
-                let config = self.config.pool_in_use(slot);
+                let config = self.config.pools[slot].as_ref();
                 if let Some(target) = pool.target_of(dial.line, config) {
                     let (conn, miner) = (dial.conn, pool.whose(dial.line));
                     pool.dialer.dial_started(dial);
@@ -473,15 +479,16 @@ impl Core {
     /// Has another configuration in force: what the owner has changed, or a pool's other address.
     fn apply(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
         // What was worked until now was worked under the weights that held.
-        let rules = self.rules();
+        let frozen = self.is_frozen();
         for miner in self.miners.values_mut() {
+            let rules = miner.rules(&self.config, frozen);
             miner.account(now.at, &rules, &mut self.totals);
         }
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
         let mut renewed = PerPool::from_fn(|_| false);
         for slot in PoolSlot::ALL {
             self.remember(&old, slot);
-            let (before, after) = (old.pool_in_use(slot), config.pool_in_use(slot));
+            let (before, after) = (old.pools[slot].as_ref(), config.pools[slot].as_ref());
             let moved = before.map(pool::target) != after.map(pool::target);
             if moved {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
@@ -505,12 +512,12 @@ impl Core {
             self.pools[slot].dialer.restart(now.at);
         }
         for slot in PoolSlot::ALL {
-            if config.pool_in_use(slot).is_none() {
+            if config.pools[slot].is_none() {
                 self.close_look(Look::Survey, slot, now, out);
             }
             for line in self.pools[slot].mining_lines() {
                 let mut moment = Moment::new(now, &mut self.random, out);
-                if config.pool_in_use(slot).is_none() {
+                if config.pools[slot].is_none() {
                     self.pools[slot].dismiss(line, &mut moment);
                 } else if !renewed[slot] {
                     self.pools[slot].dial_idle(line);
@@ -527,6 +534,7 @@ impl Core {
                 }
             });
         }
+        self.renew_aims(now, out);
         self.release_waiting(now, out);
     }
 

@@ -52,6 +52,8 @@ pub enum Action {
         /// How its share ended.
         outcome: ShareOutcome,
     },
+    /// Keep what must outlive a restart, without waiting for the usual time, and show the state anew.
+    SaveState,
     /// Accept no more miners.
     StopListening,
     /// Tell the owner.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::core::steering::TimetableNow;
+use crate::core::steering::{Override, TimetableNow};
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool};
 use crate::units::{MinerId, PoolConn, PoolSlot};
@@ -110,6 +110,10 @@ pub enum Event {
         /// When the change was, as the [snapshot](crate::core::snapshot::PoolView) has it.
         changed: u64,
     },
+    /// The owner wants a temporary change.
+    Override(Override),
+    /// The owner ends the temporary change for these workers.
+    OverrideEnded(Vec<String>),
     /// What the timetable says has changed, or the clock that it goes by was set.
     Timetable(TimetableNow),
     /// The process is to stop.

@@ -7,9 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::Change;
+use crate::config::steering::Work;
 use crate::core::event::CloseReason;
 use crate::core::outage::Loss;
 use crate::core::outage::Outage;
+use crate::core::steering::{AimSource, Override};
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{
@@ -59,6 +61,35 @@ pub enum Fact {
         peer: SocketAddr,
         /// Why.
         reason: Eviction,
+    },
+    /// A worker does not mine here any more, because the owner wants it so.
+    WorkerPaused {
+        /// Its name.
+        worker: String,
+        /// Which of the owner's words says so.
+        source: AimSource,
+    },
+    /// A worker that paused may mine again.
+    WorkerResumed {
+        /// Its name.
+        worker: String,
+    },
+    /// The owner wants a temporary change.
+    OverrideSet {
+        /// Which.
+        change: Override,
+    },
+    /// A temporary change is over.
+    OverrideEnded {
+        /// Which.
+        change: Override,
+        /// Whether its time was over, and not the owner ended or replaced it.
+        in_time: bool,
+    },
+    /// Another entry of the timetable is in force, or none.
+    TimetableChanged {
+        /// Which, counted from 0, and what it says.
+        entry: Option<(usize, Work)>,
     },
     /// A miner's connection ended.
     MinerDisconnected {
@@ -503,8 +534,10 @@ named! {
         Schedule = "schedule",
         /// The pool that it worked for has no work for it any more.
         Failover = "failover",
-        /// The owner gave the pool that it worked for a weight of zero.
+        /// The owner gave the pool that it worked for a weight of zero, or took it away.
         Config = "config",
+        /// What the worker is to do has changed otherwise, or its own pool is well again.
+        Steering = "steering",
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::payout::Payout;
 use crate::core::pool::facts::PoolFacts;
 use crate::core::stats::totals::Totals;
+use crate::core::steering::Override;
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::KeptWork;
 use crate::units::{Now, PerPool};
@@ -24,6 +25,8 @@ pub struct Memory {
     pub totals: Totals,
     /// Where each pool's earnings go, and whether the owner has seen it.
     pub payouts: PerPool<Payout>,
+    /// Temporary changes of what workers are to do.
+    pub overrides: Vec<Override>,
     /// Which work was handed out. A file of an older version does not say.
     #[serde(default = "KeptWork::unknown")]
     pub handed_out: KeptWork,

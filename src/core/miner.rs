@@ -2,13 +2,14 @@
 //! pools, its work and its shares are in the files beside this one.
 
 pub mod context;
-pub mod fallback;
 mod follow;
 pub mod former;
 mod lines;
 mod place;
 pub mod session;
 mod shares;
+pub mod silence;
+mod stand_in;
 pub mod view;
 mod work;
 
@@ -20,8 +21,8 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Eviction, Fact, ShareResult};
-use crate::core::miner::context::Context;
-use crate::core::miner::session::{Authorization, Session};
+use crate::core::miner::context::{Context, SilentWorkers};
+use crate::core::miner::session::{Authorization, Session, worker_of};
 use crate::core::outage::Health;
 use crate::core::pool::connection::Connection;
 use crate::core::pool::groups::GroupId;
@@ -30,6 +31,7 @@ use crate::core::split::schedule::{Rules, Schedule};
 use crate::core::stats::meter::Meter;
 use crate::core::stats::recent::RecentShares;
 use crate::core::stats::tally::{ByReason, Tally};
+use crate::core::steering::{Aim, AimSource};
 use crate::core::work::jobs::{SeenShares, SentJobs, Serial};
 use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Reply, RequestId, ToMiner};
@@ -67,6 +69,14 @@ pub struct Miner {
     group: Option<GroupId>,
     /// How the present attempt to authorize stands at each pool.
     pub(super) trials: PerPool<Trial>,
+    /// What it is to do.
+    pub(super) aim: Aim,
+    /// Its time at the other pool, while its own is down.
+    stand_in: Option<stand_in::StandIn>,
+    /// Whether its turn is at a pool that it is not meant for.
+    stood_in: bool,
+    /// When it was last brought in line.
+    looked_at: Instant,
     pub(super) schedule: Schedule,
     /// What each pool said to its last shares.
     pub(super) last_answers: PerPool<LastAnswers>,
@@ -92,6 +102,10 @@ pub struct Miner {
     tokens_at: Instant,
     limited: bool,
     useless: Allowance,
+    /// Until when it is kept without an answer, if there is nothing for it here.
+    hold: Option<Instant>,
+    /// Whether the log knows of it: not of one that pauses.
+    is_announced: bool,
     pub(super) life: Life,
     pub(super) stats: MinerStats,
 }
@@ -168,7 +182,7 @@ impl Idle {
 
 impl Miner {
     /// A miner that has just connected. `index` counts the miners, for their places in the cycle.
-    pub fn new(id: MinerId, peer: SocketAddr, index: u64, now: Now) -> Self {
+    pub fn new(id: MinerId, peer: SocketAddr, index: u64, aim: Aim, now: Now) -> Self {
         Self {
             id,
             peer,
@@ -178,6 +192,10 @@ impl Miner {
             former: Vec::new(),
             group: None,
             trials: PerPool::default(),
+            aim,
+            stand_in: None,
+            stood_in: false,
+            looked_at: now.at,
             schedule: Schedule::new(index, now.at),
             last_answers: PerPool::default(),
             sent: SentJobs::default(),
@@ -195,6 +213,8 @@ impl Miner {
             tokens_at: now.at,
             limited: false,
             useless: Allowance::full(USELESS, now.at),
+            hold: None,
+            is_announced: false,
             life: Life::Here,
             stats: MinerStats {
                 all: Tally::default(),
@@ -214,6 +234,9 @@ impl Miner {
         }
         match message {
             FromMiner::Request { id, call } => {
+                if let MinerCall::Authorize { user, .. } = &call {
+                    self.on_name(user, cx);
+                }
                 if self.must_wait(&call, cx) {
                     cx.seek_pools();
                     self.postpone(id, call, cx);
@@ -228,6 +251,9 @@ impl Miner {
     /// The answers to subscribe and configure follow from what is known of the pools. What comes
     /// behind one that waits is answered behind it; but a share of a miner that has work never waits.
     fn must_wait(&self, call: &MinerCall, cx: &Context<'_>) -> bool {
+        if self.hold.is_some() {
+            return true;
+        }
         match call {
             MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. } => {
                 self.session.has_postponed() && self.session.extranonce.is_none()
@@ -255,7 +281,133 @@ impl Miner {
 
     /// Whether requests wait until the pools are known.
     pub fn waits_for_pools(&self) -> bool {
-        self.session.has_postponed()
+        self.session.has_postponed() && self.hold.is_none()
+    }
+
+    /// There is something for it after all: answers what it has asked.
+    fn release(&mut self, cx: &mut Context<'_>) {
+        self.announce(cx);
+        if cx.pools_known() {
+            self.on_pools_known(cx);
+        } else {
+            cx.seek_pools();
+        }
+    }
+
+    /// It has just connected. `refusal`: why nobody is served.
+    pub fn on_opened(&mut self, refusal: Option<Eviction>, cx: &mut Context<'_>) {
+        let address = self.peer.ip();
+        let silent = cx.silent_workers(address);
+        if silent.is_empty() || refusal.is_some() {
+            self.announce(cx);
+        }
+        if let Some(reason) = refusal {
+            self.turn_away(reason, cx);
+            cx.seek_pools();
+        } else if cx.pools_gone() && cx.silence.hangs_up(address, cx.now.at) {
+            self.announce(cx);
+            self.turn_away(Eviction::NoWork, cx);
+            cx.seek_pools();
+        } else if silent == SilentWorkers::All {
+            self.keep_silent(cx);
+        }
+    }
+
+    /// It says who it is.
+    fn on_name(&mut self, user: &str, cx: &mut Context<'_>) {
+        if self.session.has_user() {
+            return;
+        }
+        let worker: Arc<str> = worker_of(user).into();
+        cx.silence.saw(self.peer.ip(), &worker, cx.now.at);
+        if cx.is_silent(&worker) {
+            cx.tell_pause(&worker);
+            if self.hold.is_none() {
+                self.keep_silent(cx);
+            }
+            return;
+        }
+        self.hold = None;
+        self.release(cx);
+    }
+
+    /// There is nothing for it here: says nothing more to it.
+    fn keep_silent(&mut self, cx: &mut Context<'_>) {
+        let (address, now) = (self.peer.ip(), cx.now.at);
+        if cx.silence.hangs_up(address, now) {
+            self.vanish(cx);
+        } else {
+            self.hold = Some(cx.silence.hold_until(address, now));
+        }
+    }
+
+    /// Looks once more whether there is nothing for a miner that is kept waiting.
+    fn look_at_hold(&mut self, cx: &mut Context<'_>) {
+        let named = self.session.postponed_user();
+        let silent = match named.map(worker_of) {
+            Some(worker) => cx.is_silent(&worker),
+            None => cx.silent_workers(self.peer.ip()) == SilentWorkers::All,
+        };
+        if self.hold.is_some() && !silent {
+            self.hold = None;
+            self.release(cx);
+        }
+    }
+
+    /// Another thing is to be done from now on.
+    pub fn set_aim(&mut self, aim: Aim, cx: &mut Context<'_>) {
+        self.account(cx.now.at, &cx.rules, cx.totals);
+        self.aim = aim;
+        cx.rules = self.rules(cx.config, cx.frozen);
+    }
+
+    /// Brings what it is to do in line with what the owner has said.
+    pub fn look_at_aim(&mut self, cx: &mut Context<'_>) {
+        self.look_at_hold(cx);
+        let aim = cx.aim(self.session.worker());
+        if aim != self.aim {
+            self.set_aim(aim, cx);
+        }
+        if self.session.has_user() && self.life == Life::Here && aim.pauses() {
+            cx.tell_pause(&self.session.worker_name());
+            self.vanish(cx);
+        }
+    }
+
+    /// Lets it go as if nobody were here, once its shares are answered.
+    fn vanish(&mut self, cx: &mut Context<'_>) {
+        self.hold = None;
+        if self.life == Life::Here {
+            self.life = Life::Leaving {
+                until: later(cx.now.at, LEAVE),
+                reason: RejectReason::PoolLost,
+            };
+            self.session.forget_postponed();
+        }
+    }
+
+    /// Tells the log of it.
+    fn announce(&mut self, cx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.is_announced, true) {
+            let (miner, peer) = (self.id, self.peer);
+            cx.report(Fact::MinerConnected { miner, peer });
+        }
+    }
+
+    /// Whether others see it: not one that is kept waiting, or that came in vain.
+    pub fn is_shown(&self) -> bool {
+        self.is_announced && self.hold.is_none()
+    }
+
+    /// What decides about its turns. `frozen`: whether the time now is not made up for by anybody.
+    pub fn rules(&self, config: &Config, frozen: bool) -> Rules {
+        let shares = self.aim.work.shares();
+        let shares = shares.unwrap_or_else(|| PerPool::from_fn(|slot| config.share(slot)));
+        let mut rules = Rules::of(config, shares);
+        // What a temporary change meant is not made up for later.
+        let passing = self.aim.source == AimSource::Override && !self.schedule.had_both();
+        rules.frozen |= frozen || passing;
+        rules
     }
 
     /// Takes in a line that is no message.
@@ -289,6 +441,9 @@ impl Miner {
         self.account(cx.now.at, &cx.rules, cx.totals);
         self.schedule.set_turn(None, cx.now.at);
         let unanswered = self.leave_pools(cx);
+        if !self.is_announced {
+            return;
+        }
         cx.report(Fact::MinerDisconnected {
             miner: self.id,
             peer: self.peer,
@@ -310,7 +465,11 @@ impl Miner {
         if self.life != Life::Here {
             return;
         }
-        if self
+        if let Some(until) = self.hold {
+            if until <= now {
+                self.vanish(cx);
+            }
+        } else if self
             .authorize_deadline(cx.config)
             .is_some_and(|due| due <= now)
         {
@@ -332,11 +491,15 @@ impl Miner {
     /// Brings everything in line after any change: the connections, the answer to authorize, the
     /// pool that the miner works for.
     pub fn settle(&mut self, cx: &mut Context<'_>) {
-        self.join_pools(cx);
+        self.looked_at = cx.now.at;
         match self.life {
             Life::Here => {
+                self.look_at_own_pool(cx);
+                self.join_pools(cx);
                 self.answer_authorize(cx);
                 self.follow_schedule(cx);
+                // Its turn, and with it what it needs, may be another one now.
+                self.join_pools(cx);
             }
             Life::Leaving { until, reason } => self.leave(until, reason, cx),
             Life::Gone => (),
@@ -348,11 +511,13 @@ impl Miner {
         match self.life {
             Life::Gone => None,
             Life::Leaving { until, .. } => Some(until),
+            Life::Here if self.hold.is_some() => self.hold,
             Life::Here => [
                 self.authorize_deadline(config),
                 self.no_work_deadline(config),
                 self.silence_deadline(),
                 self.schedule.next_deadline(rules),
+                self.lines_deadline(rules),
             ]
             .into_iter()
             .flatten()
@@ -505,7 +670,9 @@ impl Miner {
     /// common, since some software never connects when it is told a mask of zero (compat Q64).
     fn offered_mask(&self, wanted: VersionMask, cx: &Context<'_>) -> VersionMask {
         let masks = PoolSlot::ALL.into_iter().filter_map(|slot| {
-            cx.config.pool_in_use(slot)?;
+            cx.config.pools[slot]
+                .as_ref()
+                .filter(|_| cx.pools[slot].in_use)?;
             Some(cx.pools[slot].facts.mask.intersect(wanted))
         });
         let common = masks
@@ -557,6 +724,7 @@ impl Miner {
             Authorization::None => {
                 self.session.authorization = Authorization::Asked(vec![id]);
                 self.trials = PerPool::default();
+                self.set_aim(cx.aim(self.session.worker()), cx);
                 self.hurry_pools(cx);
             }
         }
@@ -582,6 +750,7 @@ impl Miner {
                 self.reply(id, Reply::True, cx);
             }
             self.idle = Some(Idle::since(cx.now.at));
+            self.announce(cx);
             cx.report(Fact::MinerAuthorized {
                 miner: self.id,
                 peer: self.peer,
@@ -594,7 +763,7 @@ impl Miner {
         }
         let mut trials = PoolSlot::ALL
             .into_iter()
-            .filter(|slot| cx.config.pool_in_use(*slot).is_some())
+            .filter(|slot| self.lines[*slot].is_some())
             .map(|slot| match &self.trials[slot] {
                 // Others have tried in vain.
                 Trial::Pending if cx.pools[slot].health == Health::Down => &Trial::Unreachable,

@@ -142,6 +142,8 @@ pub struct Pool {
     pub trouble: Option<Loss>,
     /// When it is dialled.
     pub dialer: Dialer,
+    /// Whether some worker is meant for it, or has to work for it instead of the other one.
+    pub in_use: bool,
 }
 
 impl Pool {
@@ -184,6 +186,7 @@ impl Pool {
             health_since: now.into(),
             trouble: None,
             dialer: Dialer::new(now.at),
+            in_use: false,
         }
     }
 
@@ -855,6 +858,11 @@ impl Pool {
     /// Whether miners are to work for the other pool.
     pub fn is_set_aside(&self) -> bool {
         self.flaw().is_some()
+    }
+
+    /// Whether its miners had better work for the other one.
+    pub fn fails(&self) -> bool {
+        self.health == Health::Down || self.is_set_aside()
     }
 
     /// Whether it has been down for so long; one that only refuses a worker may take the next one.

@@ -1,6 +1,7 @@
 //! What happens on pool connections and what follows for the miners that work on them: methods of
 //! [`Core`](crate::core::Core).
 
+mod aims;
 mod connections;
 mod looks;
 mod verdicts;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use crate::config::DifficultyLimits;
 use crate::core::Core;
 use crate::core::memory::Memory;
+use crate::core::miner::Miner;
 use crate::core::miner::former::FormerMiners;
 use crate::core::miner::view::MinerView;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::stats::totals::PoolTotals;
+use crate::core::steering::Steering;
 use crate::stratum::job::network_difficulty;
 use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
 
@@ -35,6 +37,8 @@ pub struct Snapshot {
     pub left: FormerMiners,
     /// Shares that were refused here, by reason.
     pub refused: BTreeMap<String, u64>,
+    /// What the owner has said besides the configuration.
+    pub steering: Steering,
 }
 
 /// A pool at one moment.
@@ -48,6 +52,8 @@ pub struct PoolView {
     pub backup: usize,
     /// The coin.
     pub chain: String,
+    /// Whether some worker is meant for it, or has to work for it instead of the other one.
+    pub in_use: bool,
     /// The part of the work that it is to get, from 0 to 1.
     pub target_share: f64,
     /// Whether it can be used; one that is up and no good is down here.
@@ -163,12 +169,13 @@ impl Core {
     /// What is to be shown.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         self.departed.forget_old(now.at);
-        let rules = self.rules();
-        let miners: Vec<_> = self
-            .miners
-            .values()
-            .map(|miner| miner.view(now, &rules, &self.pools, &self.totals))
-            .collect();
+        let frozen = self.is_frozen();
+        let shown = self.miners.values().filter(|miner| miner.is_shown());
+        let view = |miner: &Miner| {
+            let rules = miner.rules(&self.config, frozen);
+            miner.view(now, &rules, &self.pools, &self.totals)
+        };
+        let miners: Vec<_> = shown.map(|miner| view(miner)).collect();
         Snapshot {
             unix_ms: now.unix_ms,
             started_ms: When::from(self.started).unix_ms(now),
@@ -178,6 +185,7 @@ impl Core {
             pools: PerPool::from_fn(|slot| self.pool_view(slot, &miners, now)),
             refused: self.totals.refused.clone(),
             left: self.departed.clone(),
+            steering: self.steering.clone(),
             miners,
         }
     }
@@ -197,6 +205,7 @@ impl Core {
             size_habits: self.size_habits.clone(),
             totals: self.totals.clone(),
             payouts: self.payouts.clone(),
+            overrides: self.steering.overrides.clone(),
             handed_out: self.handed_out.kept(self.is_finished()),
         }
     }
@@ -212,6 +221,7 @@ impl Core {
         totals.seconds += self
             .miners
             .values()
+            .filter(|miner| miner.is_shown())
             .zip(miners)
             .map(|(miner, view)| view.seconds[slot] - miner.schedule.time_on()[slot])
             .sum::<f64>();
@@ -227,6 +237,7 @@ impl Core {
             chain: config
                 .map(|config| config.chain.clone())
                 .unwrap_or_default(),
+            in_use: pool.in_use,
             target_share: self.config.share(slot),
             health: match pool.health {
                 Health::Up if flaw.is_some() || no_job.is_some() => Health::Down,

@@ -9,8 +9,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::config::steering::Work;
-use crate::units::named;
+use crate::units::{PoolSlot, named};
 
 /// All workers, where names of workers are listed.
 pub const ALL_WORKERS: &str = "*";
@@ -30,10 +31,17 @@ pub struct Override {
     pub by: String,
 }
 
+impl Override {
+    /// Whether it is for all workers.
+    pub fn is_for_all(&self) -> bool {
+        self.workers.iter().any(|name| name == ALL_WORKERS)
+    }
+}
+
 named! {
     /// Which of the owner's words decides.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Source {
+    pub enum AimSource {
         /// The worker's own setting.
         Worker = "worker",
         /// Its group's.
@@ -49,15 +57,197 @@ named! {
     }
 }
 
-/// What a worker is to do now.
+/// What a worker is to do now, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aim {
     /// What.
     pub work: Work,
-    /// Why.
-    pub source: Source,
-    /// Until when it is known to be so, in milliseconds since 1970; `None`: until something is changed.
-    pub until_ms: Option<u64>,
+    /// Who says so.
+    pub source: AimSource,
+}
+
+impl Aim {
+    /// The part of the work for a pool, from 0 to 1; 0 while it pauses.
+    pub fn share(&self, slot: PoolSlot) -> f64 {
+        self.work.shares().map_or(0.0, |shares| shares[slot])
+    }
+
+    /// Whether it is meant to work for a pool.
+    pub fn means(&self, slot: PoolSlot) -> bool {
+        self.share(slot) > 0.0
+    }
+
+    /// The one pool that it is meant to work for, if it is one.
+    pub fn only(&self) -> Option<PoolSlot> {
+        let mut meant = PoolSlot::ALL.into_iter().filter(|slot| self.means(*slot));
+        meant.next().filter(|_| meant.next().is_none())
+    }
+
+    /// Whether it does not mine here.
+    pub fn pauses(&self) -> bool {
+        self.work == Work::Pause
+    }
+}
+
+/// All that is said about one worker at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Words {
+    /// Its own setting.
+    pub worker: Option<Work>,
+    /// Its group's.
+    pub group: Option<Work>,
+    /// The temporary change that holds for it.
+    pub temporary: Option<Work>,
+    /// The entry of the timetable that is in force.
+    pub timetable: Option<Work>,
+    /// What the balance makes of the usual split.
+    pub balance: Option<Work>,
+    /// The usual split.
+    pub usual: Work,
+}
+
+impl Words {
+    /// What follows.
+    pub fn aim(&self) -> Aim {
+        // A temporary change to mine lifts the timetable's pause.
+        let timetable_pauses = self.timetable.filter(|_| self.temporary.is_none());
+        let pauses = [
+            (self.worker, AimSource::Worker),
+            (self.group, AimSource::Group),
+            (self.temporary, AimSource::Override),
+            (timetable_pauses, AimSource::Timetable),
+        ];
+        let splits = [
+            (self.worker, AimSource::Worker),
+            (self.group, AimSource::Group),
+            (self.temporary, AimSource::Override),
+            (self.timetable, AimSource::Timetable),
+            (self.balance, AimSource::Balance),
+        ];
+        let pause = pauses
+            .into_iter()
+            .find(|(work, _)| *work == Some(Work::Pause));
+        let split = || {
+            let splits = splits
+                .into_iter()
+                .filter_map(|(work, source)| Some((work?, source)));
+            let mut splits = splits.filter(|(work, _)| *work != Work::Pause);
+            splits.next().unwrap_or((self.usual, AimSource::Usual))
+        };
+        let (work, source) = match pause {
+            Some((_, source)) => (Work::Pause, source),
+            None => split(),
+        };
+        Aim { work, source }
+    }
+}
+
+/// What the owner has said besides the configuration, and what the clock makes of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steering {
+    /// The temporary changes, one for each set of workers.
+    pub overrides: Vec<Override>,
+    /// What the timetable says.
+    pub timetable: TimetableNow,
+    /// What the balance makes of the usual split, if it does anything.
+    pub balance: Option<Work>,
+}
+
+impl Steering {
+    /// How many temporary changes there may be at a time.
+    pub const MOST_OVERRIDES: usize = 100;
+
+    /// All that is said about a worker.
+    pub fn words(&self, worker: &str, config: &Config) -> Words {
+        let own = config.workers.get(worker).and_then(|it| it.work);
+        let group = config.groups.iter().find(|group| group.has(worker));
+        Words {
+            worker: own,
+            group: group.and_then(|group| group.work),
+            temporary: self.temporary(worker).map(|it| it.work),
+            timetable: self.timetable_of(config),
+            balance: self.balance,
+            usual: Work::Split(config.scheduler.weights),
+        }
+    }
+
+    /// What a worker is to do.
+    pub fn aim(&self, worker: &str, config: &Config) -> Aim {
+        self.words(worker, config).aim()
+    }
+
+    fn timetable_of(&self, config: &Config) -> Option<Work> {
+        let entry = self.timetable.entry.filter(|_| config.timetable.enabled);
+        entry.map(|(_, work)| work)
+    }
+
+    /// The temporary change that holds for a worker: one that names it goes before one for all, of several the last.
+    pub fn temporary(&self, worker: &str) -> Option<&Override> {
+        let names = |it: &&Override| it.workers.iter().any(|name| name == worker);
+        let named = self
+            .overrides
+            .iter()
+            .filter(names)
+            .max_by_key(|it| it.set_ms);
+        named.or_else(|| self.overrides.iter().find(|it| it.is_for_all()))
+    }
+
+    /// Takes in a temporary change, in place of one for the same workers. `false` if there are too many.
+    pub fn set(&mut self, new: Override) -> bool {
+        self.overrides.retain(|it| it.workers != new.workers);
+        let has_room = self.overrides.len() < Self::MOST_OVERRIDES;
+        if has_room {
+            self.overrides.push(new);
+        }
+        has_room
+    }
+
+    /// Ends the temporary change for these workers.
+    pub fn end(&mut self, workers: &[String]) -> Option<Override> {
+        let index = self.overrides.iter().position(|it| it.workers == workers)?;
+        Some(self.overrides.remove(index))
+    }
+
+    /// Ends the temporary changes whose time is over. While the clock is wrong none is.
+    pub fn end_overdue(&mut self, unix_ms: u64) -> Vec<Override> {
+        if self.timetable.clock_is_wrong {
+            return Vec::new();
+        }
+        let is_over = |it: &Override| it.until_ms.is_some_and(|until| until <= unix_ms);
+        let all = std::mem::take(&mut self.overrides).into_iter();
+        let (over, kept) = all.partition(is_over);
+        self.overrides = kept;
+        over
+    }
+
+    /// In how many milliseconds the next temporary change ends.
+    pub fn next_end(&self, unix_ms: u64) -> Option<u64> {
+        let ends = self.overrides.iter().filter_map(|it| it.until_ms);
+        let next = ends.min().filter(|_| !self.timetable.clock_is_wrong)?;
+        Some(next.saturating_sub(unix_ms))
+    }
+
+    /// Whether some worker may be meant for a pool, by what is said in general.
+    pub fn may_mean(&self, slot: PoolSlot, config: &Config) -> bool {
+        let means = |work: Option<Work>| {
+            let shares = work.and_then(Work::shares);
+            shares.is_some_and(|shares| shares[slot] > 0.0)
+        };
+        let temporary = self.overrides.iter().map(|it| Some(it.work));
+        let own = config.workers.values().map(|it| it.work);
+        let groups = config.groups.iter().map(|it| it.work);
+        let general = [
+            Some(Work::Split(config.scheduler.weights)),
+            self.timetable_of(config),
+            self.balance,
+        ];
+        let mut all = general
+            .into_iter()
+            .chain(temporary)
+            .chain(own)
+            .chain(groups);
+        all.any(means)
+    }
 }
 
 /// What the timetable says now, as it comes in.
@@ -71,4 +261,105 @@ pub struct TimetableNow {
     pub next: Option<Work>,
     /// Whether the clock is not to be believed: then the timetable and the ends of temporary changes wait.
     pub clock_is_wrong: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::PerPool;
+
+    fn split(a: f64, b: f64) -> Work {
+        Work::Split(PerPool::from_fn(|slot| match slot {
+            PoolSlot::A => a,
+            PoolSlot::B => b,
+        }))
+    }
+
+    /// Every pair of words, and what follows of the two, by another way than the code's.
+    #[test]
+    fn the_first_word_counts_and_any_pause_does() {
+        let said = [
+            None,
+            Some(split(100.0, 0.0)),
+            Some(split(20.0, 80.0)),
+            Some(Work::Pause),
+        ];
+        let mut seen = 0;
+        for worker in said {
+            for group in said {
+                for temporary in said {
+                    for timetable in said {
+                        for balance in [None, Some(split(52.0, 48.0))] {
+                            let words = Words {
+                                worker,
+                                group,
+                                temporary,
+                                timetable,
+                                balance,
+                                usual: split(50.0, 50.0),
+                            };
+                            let aim = words.aim();
+                            let lifted = temporary.is_some() && temporary != Some(Work::Pause);
+                            let pauses = [worker, group, temporary].contains(&Some(Work::Pause))
+                                || timetable == Some(Work::Pause) && !lifted;
+                            assert_eq!(aim.pauses(), pauses, "{words:?}");
+                            if !pauses {
+                                let order = [worker, group, temporary, timetable, balance];
+                                let mut order = order.into_iter().flatten();
+                                let first = order.find(|work| *work != Work::Pause);
+                                assert_eq!(aim.work, first.unwrap_or(words.usual), "{words:?}");
+                            }
+                            seen += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(seen, 512);
+    }
+
+    fn change(workers: &[&str], work: Work, set_ms: u64, until_ms: Option<u64>) -> Override {
+        Override {
+            work,
+            workers: workers.iter().map(|it| (*it).to_owned()).collect(),
+            until_ms,
+            set_ms,
+            by: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_change_for_named_workers_goes_before_one_for_all() {
+        let mut steering = Steering::default();
+        steering.set(change(&["*"], Work::only(PoolSlot::A), 1, None));
+        steering.set(change(&["b"], Work::Pause, 2, Some(50)));
+        steering.set(change(&["b", "c"], Work::only(PoolSlot::B), 3, Some(60)));
+        let at = |steering: &Steering, worker| steering.temporary(worker).map(|it| it.set_ms);
+        assert_eq!(at(&steering, "a"), Some(1));
+        assert_eq!(at(&steering, "b"), Some(3));
+        steering.set(change(&["*"], Work::Pause, 4, Some(40)));
+        assert_eq!(steering.overrides.len(), 3, "one for each set of workers");
+        assert_eq!(at(&steering, "b"), Some(3));
+        assert_eq!(steering.next_end(30), Some(10));
+        let ended: Vec<_> = steering
+            .end_overdue(50)
+            .iter()
+            .map(|it| it.set_ms)
+            .collect();
+        assert_eq!(ended, [2, 4]);
+        assert!(steering.end(&["c".to_owned()]).is_none());
+        assert!(steering.end(&["b".to_owned(), "c".to_owned()]).is_some());
+        assert_eq!(at(&steering, "b"), None);
+    }
+
+    #[test]
+    fn nothing_ends_by_a_clock_that_is_wrong() {
+        let mut steering = Steering::default();
+        steering.set(change(&["*"], Work::Pause, 4, Some(40)));
+        steering.timetable.clock_is_wrong = true;
+        assert_eq!(steering.next_end(50), None);
+        assert!(steering.end_overdue(50).is_empty());
+        steering.timetable.clock_is_wrong = false;
+        assert_eq!(steering.end_overdue(50).len(), 1);
+    }
 }

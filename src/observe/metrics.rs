@@ -133,6 +133,11 @@ impl Metrics {
             Fact::StateProblem { .. } => self.program.state_problems.inc(),
             // What these say is a gauge, a histogram, or counted where it happens.
             Fact::MinerAuthorized { .. }
+            | Fact::WorkerPaused { .. }
+            | Fact::WorkerResumed { .. }
+            | Fact::OverrideSet { .. }
+            | Fact::OverrideEnded { .. }
+            | Fact::TimetableChanged { .. }
             | Fact::ExtranonceChanged { .. }
             | Fact::ExtranonceSizeLearnt { .. }
             | Fact::MinerLags { .. }

@@ -4,12 +4,14 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::config::Change;
+use crate::config::steering::Work;
 use crate::core::event::CloseReason;
 use crate::core::fact::{
     Eviction, Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause,
 };
 use crate::core::outage::Loss;
 use crate::core::outage::Outage;
+use crate::core::steering::{ALL_WORKERS, AimSource, Override};
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
@@ -41,6 +43,16 @@ fn change(path: &'static str, values: [&str; 2]) -> Change {
         path,
         values: Some(values.map(str::to_owned)),
         needs_restart: false,
+    }
+}
+
+fn temporary() -> Override {
+    Override {
+        work: Work::only(PoolSlot::A),
+        workers: vec![ALL_WORKERS.to_owned()],
+        until_ms: Some(1_790_000_000_000),
+        set_ms: 1_789_990_000_000,
+        by: "web page at 192.168.1.7".to_owned(),
     }
 }
 
@@ -96,6 +108,21 @@ pub(crate) fn samples() -> Vec<Fact> {
             miner,
             peer,
             reason: Eviction::Stopping,
+        },
+        Fact::WorkerPaused {
+            worker: worker(),
+            source: AimSource::Group,
+        },
+        Fact::WorkerResumed { worker: worker() },
+        Fact::OverrideSet {
+            change: temporary(),
+        },
+        Fact::OverrideEnded {
+            change: temporary(),
+            in_time: true,
+        },
+        Fact::TimetableChanged {
+            entry: Some((1, Work::only(slot))),
         },
         Fact::MinerDisconnected {
             miner,

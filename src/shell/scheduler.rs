@@ -308,6 +308,10 @@ impl Scheduler {
                 unix_ms: now.unix_ms,
                 answer: outcome.answer(),
             }),
+            Action::SaveState => {
+                (self.save_at, self.publish_at) = (now.at, now.at);
+                self.unsaved = true;
+            }
             Action::StopListening => {
                 for door in self.doors.drain(..) {
                     door.stop();

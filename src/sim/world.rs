@@ -362,7 +362,10 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                 }
                 Action::Dial { conn, target } => self.dial(conn, &target),
                 Action::Close { link } | Action::Abort { link } => self.close(link),
-                Action::StopListening | Action::KeepBlock(_) | Action::KeepAnswer { .. } => (),
+                Action::SaveState
+                | Action::StopListening
+                | Action::KeepBlock(_)
+                | Action::KeepAnswer { .. } => (),
                 Action::Report(fact) => self.facts.extend(self.keep_facts.then_some(fact)),
             }
         }
@@ -692,6 +695,11 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
     /// The owner changes the configuration.
     pub fn configure(&mut self, config: Config) {
         self.handle(Event::ConfigChanged(Arc::new(config)));
+    }
+
+    /// Something else that happens from outside.
+    pub fn tell(&mut self, event: Event) {
+        self.handle(event);
     }
 
     /// The proxy is asked to stop.

@@ -64,12 +64,7 @@ pub(super) fn healthz(snapshot: &Snapshot, instance: &str) -> Response {
 /// # Errors
 /// The reason, in a sentence.
 pub fn health(snapshot: &Snapshot) -> Result<(), &'static str> {
-    let in_use = || {
-        snapshot
-            .pools
-            .iter()
-            .filter(|(_, pool)| pool.target_share > 0.0)
-    };
+    let in_use = || snapshot.pools.iter().filter(|(_, pool)| pool.in_use);
     if snapshot.unix_ms == 0 {
         Err("the proxy is starting")
     } else if snapshot.stopping {
@@ -97,7 +92,7 @@ mod tests {
             ..Snapshot::default()
         };
         for pool in snapshot.pools.values_mut() {
-            pool.target_share = 0.5;
+            pool.in_use = true;
             pool.health = Health::Unknown;
         }
         snapshot
@@ -118,7 +113,7 @@ mod tests {
             .for_each(|pool| pool.health = Health::Down)));
         assert!(!with(|s| {
             s.pools[PoolSlot::A].health = Health::Down;
-            s.pools[PoolSlot::B].target_share = 0.0;
+            s.pools[PoolSlot::B].in_use = false;
         }));
         assert!(!with(|s| s.set_up = false));
         assert!(!with(|s| s.stopping = true));

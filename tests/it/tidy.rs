@@ -32,6 +32,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::fact",
             "core::event::CloseReason",
             "core::outage",
+            "core::steering",
             "core::stats::tally",
             "core::miner::view",
             "core::snapshot",
@@ -75,6 +76,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             // What the pages have to tell.
             "core::fact",
             "core::outage",
+            "core::steering",
             "core::pool::version_form::BlockedShares",
             "core::stats::tally",
             "core::stats::totals",

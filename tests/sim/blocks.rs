@@ -9,7 +9,7 @@ use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::options::{ExtranonceReuse, PoolOptions};
 use dpmp::units::PoolSlot;
 
-use crate::world::{World, config};
+use crate::world::{World, only_a};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -32,7 +32,7 @@ fn a_pool_that_comes_back_gets_the_blocks_found_meanwhile() {
             nbits: 0x2000_6fff,
             ..PoolOptions::default()
         };
-        let mut world = World::new(config([100.0, 0.0], 10.0), [pool(1), pool(2)], 1);
+        let mut world = World::new(only_a(), [pool(1), pool(2)], 1);
         world.keep_facts = true;
         let miner = MinerOptions {
             pace: Pace::Hashes(1000.0),

@@ -134,6 +134,7 @@ fn a_miner_without_a_name_is_authorized_by_its_pool() {
     let text = r#"{"pools": {"A": {"host": "127.0.0.1", "wallet": "w", "user_name": "{user}"}}}"#;
     config.pools[A] = dpmp::config::parse(text).unwrap().config.pools[A].clone();
     config.scheduler.weights[B] = 0.0;
+    config.scheduler.failover = false;
     let mut script = Script::new(config, |pools| pools[A].model.only_user = Some("somebody"));
     script.connect(false);
     script.authorize(3, "");

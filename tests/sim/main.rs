@@ -30,4 +30,5 @@ mod outages;
 mod quirks;
 mod shared;
 mod split;
+mod steering;
 mod verdicts;

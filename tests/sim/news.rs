@@ -9,7 +9,7 @@ use dpmp::units::PoolSlot::{self, A, B};
 use serde_json::Value;
 
 use crate::script::{Script, job};
-use crate::world::config;
+use crate::world::{config, only_a};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -105,7 +105,7 @@ fn the_last_pool_with_work_is_kept_though_it_is_behind() {
     goes_on(&mut script, B, 2);
     script.run(seconds(100));
     assert_eq!(view(&mut script, A).flaw(), Some(Flaw::Behind));
-    script.use_config(config([100.0, 0.0], 10.0));
+    script.use_config(only_a());
     assert_eq!(jobs_in(&mut script, seconds(100)), (true, false));
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dpmp::config::Config;
 use dpmp::core::fact::{Fact, ShareOutcome, SwitchCause};
 use dpmp::core::outage::{Health, Outage};
 use dpmp::sim::chain::judge::Verdict;
@@ -10,7 +11,7 @@ use dpmp::sim::pool::options::{FirstJob, PoolOptions};
 use dpmp::units::PerPool;
 use dpmp::units::PoolSlot::{self, A, B};
 
-use crate::world::{World, config};
+use crate::world::{World, config, only_a};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -26,11 +27,15 @@ fn world(miners: u64, rate: f64, a: PoolOptions) -> World {
 }
 
 fn world_with(weights: [f64; 2], miners: u64, rate: f64, a: PoolOptions) -> World {
+    world_of(config(weights, 10.0), miners, rate, a)
+}
+
+fn world_of(config: Config, miners: u64, rate: f64, a: PoolOptions) -> World {
     let b = PoolOptions {
         seed: 2,
         ..PoolOptions::default()
     };
-    let mut world = World::new(config(weights, 10.0), [a, b], 1);
+    let mut world = World::new(config, [a, b], 1);
     world.keep_facts = true;
     for number in 0..miners {
         let options = MinerOptions {
@@ -318,7 +323,7 @@ fn a_pool_that_gets_few_shares_is_not_judged() {
 
 #[test]
 fn the_last_pool_that_has_work_is_never_taken_away() {
-    let mut world = world_with([100.0, 0.0], 2, 0.5, mute());
+    let mut world = world_of(only_a(), 2, 0.5, mute());
     world.run(minutes(30), |_| ());
     let idle = |world: &World| {
         world

@@ -20,3 +20,10 @@ pub(crate) fn config(weights: [f64; 2], slice: f64) -> Config {
     });
     dpmp::config::parse(&text.to_string()).unwrap().config
 }
+
+/// A configuration in which nobody ever works for B.
+pub(crate) fn only_a() -> Config {
+    let mut config = config([100.0, 0.0], 10.0);
+    config.scheduler.failover = false;
+    config
+}

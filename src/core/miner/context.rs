@@ -1,10 +1,13 @@
 //! What a miner may use while an event is handled: the time, the settings, the pools and the totals.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::fact::Fact;
+use crate::core::miner::silence::Silence;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
 use crate::core::pool::facts::PoolFacts;
@@ -13,6 +16,7 @@ use crate::core::pool::moment::Moment;
 use crate::core::pool::version_form::{SendPlan, Ways};
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
+use crate::core::steering::{Aim, Steering};
 use crate::core::work::extranonce::{Room, SizeHabits};
 use crate::core::work::handed_out::HandedOut;
 use crate::random::Random;
@@ -26,7 +30,13 @@ pub struct Context<'a> {
     /// What the owner wants, with the pools at their first addresses.
     pub(in crate::core) wanted: &'a Config,
     pub(in crate::core) known: &'a BTreeMap<String, PoolFacts>,
+    /// What decides about the miner's turns.
     pub(in crate::core) rules: Rules,
+    /// Whether the time now is not made up for by anybody.
+    pub(in crate::core) frozen: bool,
+    /// What the owner has said besides the configuration.
+    pub(in crate::core) steering: &'a Steering,
+    pub(in crate::core) silence: &'a mut Silence,
     pub(in crate::core) pools: &'a mut PerPool<Pool>,
     pub(in crate::core) handed_out: &'a mut HandedOut,
     pub(in crate::core) groups: &'a mut Groups,
@@ -40,7 +50,67 @@ pub struct Context<'a> {
     pub(in crate::core) needs_all_room: bool,
 }
 
+/// Of the workers that were seen at an address, for how many there is nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::core) enum SilentWorkers {
+    None,
+    Some,
+    All,
+}
+
+impl SilentWorkers {
+    pub(in crate::core) fn is_empty(self) -> bool {
+        self == Self::None
+    }
+}
+
 impl Context<'_> {
+    /// What a worker is to do.
+    pub(in crate::core) fn aim(&self, worker: &str) -> Aim {
+        self.steering.aim(worker, self.wanted)
+    }
+
+    /// Whether a worker may work for the other pool while its own is down.
+    pub(in crate::core) fn may_stand_in(&self, worker: &str) -> bool {
+        self.wanted.may_stand_in(worker)
+    }
+
+    /// Whether nothing is said to a worker: it pauses, or the one pool that it may work for is gone.
+    pub(in crate::core) fn is_silent(&self, worker: &str) -> bool {
+        let aim = self.aim(worker);
+        let gone = |slot: PoolSlot| {
+            let patience = self.config.scheduler.no_work;
+            let alone = !self.may_stand_in(worker) || self.config.pools[slot.other()].is_none();
+            alone && patience.is_some_and(|it| self.pools[slot].is_down_for(it, self.now.at))
+        };
+        aim.pauses() || aim.only().is_some_and(gone)
+    }
+
+    /// For how many of the workers that were seen at an address there is nothing here.
+    pub(in crate::core) fn silent_workers(&self, address: IpAddr) -> SilentWorkers {
+        let mut seen = self.silence.seen(address, self.now.at).peekable();
+        if seen.peek().is_none() {
+            return SilentWorkers::None;
+        }
+        let (silent, others): (Vec<_>, Vec<_>) = seen.partition(|it| self.is_silent(it));
+        match (silent.is_empty(), others.is_empty()) {
+            (true, _) => SilentWorkers::None,
+            (false, true) => SilentWorkers::All,
+            (false, false) => SilentWorkers::Some,
+        }
+    }
+
+    /// Tells once that a worker pauses.
+    pub(in crate::core) fn tell_pause(&mut self, worker: &Arc<str>) {
+        let aim = self.aim(worker);
+        if aim.pauses() && self.silence.begins(worker) {
+            self.report(Fact::WorkerPaused {
+                worker: worker.to_string(),
+                source: aim.source,
+            });
+        }
+    }
+
     pub(in crate::core) fn report(&mut self, fact: Fact) {
         self.out.push(Action::Report(fact));
     }

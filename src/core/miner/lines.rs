@@ -17,23 +17,45 @@ use crate::units::{LineId, MinerExtranonce, PerPool, PoolSlot, later};
 /// A miner that asks again for authorization gets its pools dialled again after this long at the latest.
 const RETRY_SOON: Duration = Duration::from_secs(2);
 
+/// How many lines that it has left a miner still expects answers from.
+const MOST_FORMER: usize = 4;
+
 impl Miner {
-    /// Joins the lines to the pools that are in use, and has them dialled if nobody did.
+    /// Joins the lines to the pools that it needs, has them dialled if nobody did, and leaves the others.
     pub(super) fn join_pools(&mut self, cx: &mut Context<'_>) {
-        let asked = !matches!(self.session.authorization, Authorization::None);
-        if !asked || self.life == Life::Gone {
+        if matches!(self.session.authorization, Authorization::None) {
             return;
         }
         for slot in PoolSlot::ALL {
-            if cx.config.pool_in_use(slot).is_none() {
-                continue;
-            }
-            if self.lines[slot].is_none() {
+            let needed = self.needs_line(slot, cx);
+            if !needed {
+                self.part(slot, cx);
+            } else if self.lines[slot].is_none() {
                 if let Some(line) = self.join(slot, cx) {
+                    self.trials[slot] = Trial::Pending;
                     cx.pools[slot].dial_idle(line);
                 }
+            } else if self
+                .connection(&cx.pools[slot])
+                .is_some_and(Connection::is_ready)
+            {
+                self.trials[slot] = Trial::Pending;
             }
         }
+    }
+
+    /// Leaves the line to a pool. Answers to its shares may still come there.
+    pub(super) fn part(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
+        let Some(line) = self.lines[slot].take() else {
+            return;
+        };
+        let (pool, mut moment) = cx.pool(slot);
+        pool.part(line, self.id, &mut moment);
+        self.former.retain(|former| *former != (slot, line));
+        if self.former.len() == MOST_FORMER {
+            self.former.remove(0);
+        }
+        self.former.push((slot, line));
     }
 
     /// Joins a line: that of its group where the pool is shared, else one of its own.

@@ -11,9 +11,6 @@ use crate::units::{MinerExtranonce, PoolSlot};
 /// After so many shares in a row with another size than it was told, a miner gets that size.
 const SURE_OF_SIZE: u32 = 3;
 
-/// How many lines that it has left a miner still expects answers from.
-const MOST_FORMER: usize = 4;
-
 impl Miner {
     /// A place of its own that fits every pool, and its software.
     pub(super) fn new_extranonce(&mut self, cx: &mut Context<'_>) -> MinerExtranonce {
@@ -29,14 +26,8 @@ impl Miner {
             // It works with others from now on.
             self.group = group;
             for slot in PoolSlot::ALL {
-                let line = self.lines[slot].take_if(|_| cx.is_shared(slot));
-                if let Some(line) = line {
-                    let (pool, mut moment) = cx.pool(slot);
-                    pool.part(line, self.id, &mut moment);
-                    if self.former.len() == MOST_FORMER {
-                        self.former.remove(0);
-                    }
-                    self.former.push((slot, line));
+                if cx.is_shared(slot) {
+                    self.part(slot, cx);
                 }
             }
         }

@@ -143,14 +143,35 @@ impl Session {
         !self.waiting.is_empty()
     }
 
+    /// The user name of an authorization that waits.
+    pub fn postponed_user(&self) -> Option<&str> {
+        self.waiting.iter().find_map(|(_, call)| {
+            let MinerCall::Authorize { user, .. } = call else {
+                return None;
+            };
+            Some(user.as_str())
+        })
+    }
+
+    /// Nothing that waits will be answered, but for shares.
+    pub fn forget_postponed(&mut self) {
+        let is_share = |call: &MinerCall| {
+            matches!(
+                call,
+                MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. }
+            )
+        };
+        self.waiting.retain(|(_, call)| is_share(call));
+    }
+
     /// The next request that waited.
     pub fn next_postponed(&mut self) -> Option<(RequestId, MinerCall)> {
         self.waiting.pop_front()
     }
 }
 
-/// Without what no name should have, and not longer than pools take.
-fn worker_of(user: &str) -> String {
+/// A worker's name in a user name, without what no name should have, and not longer than pools take.
+pub fn worker_of(user: &str) -> String {
     let worker = user.split_once('.').map_or(user, |(_, worker)| worker);
     let worker = worker.replace(char::is_control, "");
     let mut end = worker.len().min(LONGEST_WORKER);

@@ -12,6 +12,7 @@ use crate::core::pool::both;
 use crate::core::pool::connection::Connection;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
+use crate::core::steering::AimSource;
 use crate::core::work::handed_out::HandedOut;
 use crate::core::work::jobs::{NTIME_ROOM, SentJob};
 use crate::stratum::job::network_difficulty;
@@ -30,8 +31,9 @@ impl Miner {
         }
         let now = cx.now.at;
         self.account(now, &cx.rules, cx.totals);
-        let has_work = PerPool::from_fn(|slot| self.has_work(slot, cx));
+        let has_work = PerPool::from_fn(|slot| self.may_work_for(slot) && self.has_work(slot, cx));
         let available = both::choice(cx.pools, self.id, has_work);
+        let available = self.without_own(available, cx);
         let before = self.schedule.on();
         match self.schedule.choose(now, &cx.rules, available) {
             Some(slot) if before == Some(slot) => self.break_silence(slot, cx),
@@ -39,7 +41,15 @@ impl Miner {
                 let cause = match before {
                     None => SwitchCause::Start,
                     Some(left) if available[left] => SwitchCause::Schedule,
-                    Some(left) if cx.config.pool_in_use(left).is_none() => SwitchCause::Config,
+                    Some(left) if !self.may_work_for(left) => match self.aim.source {
+                        AimSource::Usual if !self.stood_in => SwitchCause::Config,
+                        AimSource::Usual
+                        | AimSource::Worker
+                        | AimSource::Group
+                        | AimSource::Override
+                        | AimSource::Timetable
+                        | AimSource::Balance => SwitchCause::Steering,
+                    },
                     Some(_) => SwitchCause::Failover,
                 };
                 self.switch_to(slot, cause, cx);
@@ -122,10 +132,9 @@ impl Miner {
     }
 
     /// Whether a pool has work that the miner could be sent now.
-    fn has_work(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
+    pub(super) fn has_work(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
         let (handed_out, now) = (&*cx.handed_out, cx.now.at);
-        cx.config.pool_in_use(slot).is_some()
-            && self.has_fresh_work(&cx.pools[slot], handed_out, now)
+        self.has_fresh_work(&cx.pools[slot], handed_out, now)
     }
 
     /// Whether a pool has work that the miner never had.
@@ -152,6 +161,7 @@ impl Miner {
     fn switch_to(&mut self, slot: PoolSlot, cause: SwitchCause, cx: &mut Context<'_>) {
         let from = self.schedule.on();
         self.schedule.set_turn(Some(slot), cx.now.at);
+        self.stood_in = self.stands_in_at() == Some(slot);
         cx.pools[slot].answers.turn_began(self.id, cx.now.at);
         self.idle = None;
         self.send_work(slot, cx);

@@ -10,11 +10,7 @@ use crate::units::{MinerId, Now, PerPool};
 
 /// Whether every pool in use was looked at, and one at least can be used.
 pub(in crate::core) fn are_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
-    let in_use = || {
-        pools
-            .iter()
-            .filter(|(slot, _)| config.pool_in_use(*slot).is_some())
-    };
+    let in_use = || pools.iter().filter(|(_, pool)| pool.in_use);
     in_use().all(|(_, pool)| pool.is_known(now.at))
         && in_use().any(|(_, pool)| pool.facts.e2_size.is_some())
         && !in_use().any(|(_, pool)| pool.survey.holds_up(now.at))
@@ -27,9 +23,7 @@ pub(in crate::core) fn are_gone(pools: &PerPool<Pool>, config: &Config, now: Now
     let Some(patience) = config.scheduler.no_work else {
         return false;
     };
-    let mut in_use = pools
-        .iter()
-        .filter(|(slot, _)| config.pool_in_use(*slot).is_some());
+    let mut in_use = pools.iter().filter(|(_, pool)| pool.in_use);
     in_use.all(|(_, pool)| pool.is_down_for(patience, now.at))
 }
 
@@ -56,7 +50,7 @@ pub(in crate::core) fn room(
                 known.get(&config.at(at).address()).copied()
             };
             let size = facts.and_then(|facts| facts.e2_size);
-            let assumed = (in_use && wanted.pool_in_use(slot).is_some()).then_some(ASSUMED_E2);
+            let assumed = (in_use && pool.in_use).then_some(ASSUMED_E2);
             // A pool with less than that cannot be used at all and says so in log and state.
             if let Some(size) = size.or(assumed).filter(|size| *size >= SMALLEST_E2) {
                 room.smallest = room.smallest.min(size);

@@ -223,7 +223,7 @@ impl Core {
         let Some(purpose) = self.pools[slot].lines.get(&line).map(|it| it.purpose) else {
             return;
         };
-        match (config.pool_in_use(slot), purpose) {
+        match (config.pools[slot].as_ref(), purpose) {
             (Some(limits), Purpose::Mining) => self.tend_line(slot, line, limits, now, out),
             (Some(limits), Purpose::Look(look)) => {
                 self.tend_look(look, slot, line, limits, now, out);
@@ -485,7 +485,7 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        let Some(config) = self.config.pool_in_use(conn.slot) else {
+        let Some(config) = self.config.pools[conn.slot].as_ref() else {
             return;
         };
         let pool = &mut self.pools[conn.slot];
@@ -568,7 +568,7 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        let patience = self.config.pool_in_use(slot).map(|pool| pool.answer);
+        let patience = self.config.pools[slot].as_ref().map(|pool| pool.answer);
         let pool = &mut self.pools[slot];
         let mut moment = Moment::new(now, &mut self.random, out);
         pool.fail(line, conn, loss, &mut moment);
@@ -605,7 +605,7 @@ impl Core {
         let of = |miner: &MinerId| self.miners.get(miner).map(|miner| &miner.session);
         match line.purpose {
             Purpose::Mining => {
-                let config = self.config.pool_in_use(slot)?;
+                let config = self.config.pools[slot].as_ref()?;
                 if config.members > 1 {
                     return Some(shared_identity(config));
                 }

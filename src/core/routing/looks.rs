@@ -23,7 +23,7 @@ use crate::units::{LineId, Now, PerPool, PoolSlot};
 impl Core {
     /// Looks whether a pool can be reached.
     pub(in crate::core) fn look_for(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
-        if self.config.pool_in_use(slot).is_some() && self.stopping.is_none() {
+        if self.pools[slot].in_use && self.stopping.is_none() {
             let pool = &mut self.pools[slot];
             pool.queue(pool.reach);
             pool.sought.get_or_insert(now.at);
@@ -255,7 +255,9 @@ impl Core {
     /// Moves on to another address where the one in use fails, and back to the first one where that is well again.
     pub(in crate::core) fn look_at_addresses(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
-            let config = self.wanted.pool_in_use(slot);
+            let config = self.wanted.pools[slot]
+                .as_ref()
+                .filter(|_| self.pools[slot].in_use);
             let count = config.map_or(0, |pool| pool.addresses());
             if count < 2 || self.stopping.is_some() {
                 // What was found out so far says nothing about the time when it is wanted again.
@@ -377,15 +379,15 @@ impl Core {
 
     /// Looks at the addresses of which not enough is known, once it is known how much room the pools in use leave.
     pub(in crate::core) fn survey_pools(&mut self, now: Now) {
-        let is_open = |slot: &PoolSlot| {
-            self.wanted.pool_in_use(*slot).is_some() && !self.pools[*slot].is_known(now.at)
-        };
+        let is_open =
+            |slot: &PoolSlot| self.pools[*slot].in_use && !self.pools[*slot].is_known(now.at);
         if PoolSlot::ALL.iter().any(is_open) || self.stopping.is_some() {
             return;
         }
         for slot in PoolSlot::ALL {
             let wanted = Arc::clone(&self.wanted);
-            let Some(pool) = wanted.pool_in_use(slot) else {
+            let pool = wanted.pools[slot].as_ref();
+            let Some(pool) = pool.filter(|_| self.pools[slot].in_use) else {
                 continue;
             };
             if self.pools[slot].survey.look.is_some() {

@@ -7,7 +7,6 @@ use crate::core::fact::Fact;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::verdict::LastAnswers;
 use crate::core::pool::verdict::news::Proof;
-use crate::core::split::schedule::Rules;
 use crate::core::{Core, Due};
 use crate::stratum::job::Notify;
 use crate::units::{MinerId, Now, PoolSlot};
@@ -16,7 +15,7 @@ impl Core {
     /// Does what follows from what the pools have answered.
     pub(in crate::core) fn look_at_verdicts(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
-            let Some(patience) = self.config.pool_in_use(slot).map(|pool| pool.answer) else {
+            let Some(patience) = self.config.pools[slot].as_ref().map(|pool| pool.answer) else {
                 self.agenda.set(Due::Verdict(slot), None);
                 self.pools[slot].told_flaw = None;
                 continue;
@@ -48,7 +47,7 @@ impl Core {
 
     /// Compares the jobs of both pools; when that may have another result.
     fn look_at_news(&mut self, slot: PoolSlot, now: Now) -> Option<Instant> {
-        let config = self.config.pool_in_use(slot)?;
+        let config = self.config.pools[slot].as_ref()?;
         let (proof, patience) = (Proof::of_chain(&config.chain), config.job);
         let other = &self.pools[slot.other()].news;
         let left = self.pools[slot].news.left_by(other, proof);
@@ -111,12 +110,10 @@ impl Core {
     ) {
         // What was worked until now counts as it did until now.
         let before = std::mem::replace(&mut self.pools[slot].told_flaw, flaw);
-        let rules = Rules {
-            frozen: before.is_some_and(Flaw::earns_nothing)
-                || self.pools[slot.other()].earns_nothing(),
-            ..self.rules()
-        };
+        let frozen =
+            before.is_some_and(Flaw::earns_nothing) || self.pools[slot.other()].earns_nothing();
         for miner in self.miners.values_mut() {
+            let rules = miner.rules(&self.config, frozen);
             miner.account(now.at, &rules, &mut self.totals);
         }
         let is_up = self.pools[slot].health == Health::Up;

@@ -27,20 +27,21 @@ pub struct Rules {
     pub min_switch: Duration,
     /// How much lost time a pool may catch up on after an outage, in seconds.
     pub catch_up: f64,
-    /// Whether the time now is not made up for: a pool answers no shares.
+    /// Whether the time now is not made up for: a pool answers no shares, or all work is meant for one.
     pub frozen: bool,
 }
 
 impl Rules {
-    /// Takes them from the configuration.
-    pub fn of(config: &Config) -> Self {
+    /// Takes them from the configuration, for a miner that is meant to work for the pools in these parts.
+    pub fn of(config: &Config, shares: PerPool<f64>) -> Self {
         let min_switch = config.scheduler.min_switch;
         Self {
-            shares: PerPool::from_fn(|slot| config.share(slot)),
+            shares,
             slice: config.scheduler.slice.max(min_switch).as_secs_f64(),
             min_switch,
             catch_up: config.scheduler.catch_up.as_secs_f64(),
-            frozen: false,
+            // What is done elsewhere meanwhile is not made up for.
+            frozen: shares.iter().any(|(_, share)| *share <= 0.0),
         }
     }
 
@@ -236,6 +237,25 @@ impl Schedule {
         // While time counts for nothing the error stands still.
         let moves = self.available[PoolSlot::A] && self.available[PoolSlot::B] && !rules.frozen;
         moves.then(|| self.switch_due(rules))?
+    }
+
+    /// When the miner's next turn on a pool begins, if both have work then; `None` if that cannot be told.
+    pub fn next_turn_on(&self, slot: PoolSlot, rules: &Rules) -> Option<Instant> {
+        match self.turn {
+            Some((on, since)) if on == slot => Some(since),
+            Some(_) => self.switch_due(rules),
+            None => None,
+        }
+    }
+
+    /// Since when the miner works for the pool that it works for.
+    pub fn turn_began(&self) -> Option<Instant> {
+        self.turn.map(|(_, since)| since)
+    }
+
+    /// Whether both pools had work at the last look.
+    pub fn had_both(&self) -> bool {
+        self.available[PoolSlot::A] && self.available[PoolSlot::B]
     }
 
     fn switch_due(&self, rules: &Rules) -> Option<Instant> {

@@ -7,7 +7,9 @@ use ::log::Level;
 use serde_json::{Map, Value, json};
 
 use crate::config::Change;
+use crate::config::steering::Work;
 use crate::core::fact::{Fact, ShareResult, Source};
+use crate::core::steering::Override;
 use crate::observe::time::rfc3339;
 use crate::observe::wallet::{shorten_addresses, shorten_setting, shorten_user};
 use crate::stratum::job::BlockHash;
@@ -21,6 +23,9 @@ use super::name::Name;
 
 /// The longest text of a peer in a line, in characters.
 pub(super) const LONGEST_TEXT: usize = 500;
+
+/// How many workers are named in a line.
+const MOST_NAMES: usize = 20;
 
 /// A level in lower case.
 pub(super) fn level_text(level: Level) -> &'static str {
@@ -112,6 +117,11 @@ impl Fields {
                 miner, from = from.map(PoolSlot::name), to = to.name(), cause = cause.name(),
                 error as "error_seconds" = rounded(*error),
             }
+            WorkerPaused { worker, source = source.name() }
+            WorkerResumed { worker }
+            OverrideSet { change }
+            OverrideEnded { change, in_time }
+            TimetableChanged { entry }
             MinerIdle { miner }
             KeptBlock { slot, worker, hash, outcome as "answer" = outcome.answer() }
             BlockFound { miner, worker, slot, hash, difficulty, forwarded }
@@ -227,6 +237,17 @@ field_types! {
     line key: (&'static str, String) => |(name, text)| {
         line.put(key, *name);
         line.text("text", text);
+    };
+    line _key: Override => |change| {
+        line.put("work", change.work);
+        let workers = change.workers.iter().take(MOST_NAMES);
+        line.put("workers", workers.map(|it| cut(it)).collect::<Vec<_>>());
+        line.put("until_ms", change.until_ms);
+        line.text("by", &change.by);
+    };
+    line _key: Option<(usize, Work)> => |entry| {
+        line.put("entry", entry.map(|(index, _)| index));
+        line.put("work", entry.map(|(_, work)| Value::from(work)));
     };
     line key: &[Change] => |changes| {
         let sentences: Vec<_> = changes.iter().map(|change| line.change(change)).collect();

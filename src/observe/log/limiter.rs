@@ -326,7 +326,12 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         Fact::StateProblem { .. } | Fact::SlowTurn { .. } => (Source::Program, "", FEW),
         Fact::LoginRefused { from } => (Source::Address(*from), "", ONE),
         Fact::LoggedIn { from } => (Source::Address(*from), "", FEW),
-        Fact::ConfigApplied { .. }
+        // Workers' names come from outside.
+        Fact::WorkerPaused { .. } | Fact::WorkerResumed { .. } => (Source::Program, "", CROWD),
+        Fact::OverrideSet { .. }
+        | Fact::OverrideEnded { .. }
+        | Fact::TimetableChanged { .. }
+        | Fact::ConfigApplied { .. }
         | Fact::ConfigRefused { .. }
         | Fact::ConfigUsable
         | Fact::ConfigWarning { .. }

@@ -173,10 +173,21 @@ impl PoolPeer for PoolModel {
         if self.next_job().is_some_and(|due| due <= now) {
             self.new_job(now, out);
         }
+        let idle = self.shared.options.idle;
+        let shared = &mut self.shared;
+        let mut turn = Turn { shared, now, out };
+        for session in self.sessions.values() {
+            if session.idle_until(idle).is_some_and(|until| until <= now) {
+                session.close(&mut turn);
+            }
+        }
     }
 
     fn next_tick(&self) -> Option<Instant> {
-        self.next_block().into_iter().chain(self.next_job()).min()
+        let idle = self.shared.options.idle;
+        let idle = self.sessions.values().filter_map(|it| it.idle_until(idle));
+        let jobs = self.next_block().into_iter().chain(self.next_job());
+        jobs.chain(idle).min()
     }
 
     fn job_written(&mut self, job: JobRecord) {

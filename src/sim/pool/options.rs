@@ -90,6 +90,8 @@ pub struct PoolOptions {
     pub silent: bool,
     /// Methods on which it hangs up.
     pub hangs_up_on: &'static [&'static str],
+    /// How long an authorized worker may go without a share before it is dropped, if there is a limit.
+    pub idle: Option<Duration>,
     /// The longest line that is taken, in bytes; a client that sends more is closed (ckpool: 1024).
     pub longest_line: usize,
 }
@@ -133,6 +135,7 @@ impl Default for PoolOptions {
             answer_latency: Duration::ZERO,
             silent: false,
             hangs_up_on: &[],
+            idle: None,
             longest_line: 65_536,
         }
     }

@@ -1,7 +1,7 @@
 //! One client's conversation with a simulated pool.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -50,6 +50,8 @@ pub(super) struct Session {
     settled: Option<Instant>,
     /// When the answer to the request at hand is written.
     answer_due: Option<Instant>,
+    /// When it was authorized, or last sent a share.
+    busy_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl Session {
             unanswered: None,
             settled: None,
             answer_due: None,
+            busy_at: None,
         }
     }
 
@@ -220,6 +223,9 @@ impl Session {
         }
         if turn.shared.options.hangs_up_on.contains(&method) {
             return self.close(turn);
+        }
+        if matches!(method, "mining.authorize" | "mining.submit") {
+            self.busy_at = Some(turn.now);
         }
         match method {
             "mining.configure" => self.configure(turn, request),
@@ -484,7 +490,12 @@ impl Session {
         }
     }
 
-    fn close(&self, turn: &mut Turn<'_>) {
+    /// When it is dropped for having done nothing.
+    pub(super) fn idle_until(&self, idle: Option<Duration>) -> Option<Instant> {
+        self.busy_at?.checked_add(idle?)
+    }
+
+    pub(super) fn close(&self, turn: &mut Turn<'_>) {
         turn.out.push(PoolOutput::Close {
             connection: self.id,
         });

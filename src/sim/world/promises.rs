@@ -97,6 +97,8 @@ impl Promises {
             }
             Event::ConfigChanged(_)
             | Event::PayoutSeen { .. }
+            | Event::Override(_)
+            | Event::OverrideEnded(_)
             | Event::Timetable(_)
             | Event::ShutdownRequested(_) => (),
         }
@@ -157,6 +159,7 @@ impl Promises {
             Action::Close { link } | Action::Abort { link } => return self.ended(*link),
             Action::KeepBlock(_)
             | Action::KeepAnswer { .. }
+            | Action::SaveState
             | Action::StopListening
             | Action::Report(_) => (),
         }

@@ -188,8 +188,8 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
 
 /// The pool as it is seen, if it is to get work.
 fn in_use<'a>(grounds: &'a Grounds<'_>, slot: PoolSlot) -> Option<&'a PoolView> {
-    grounds.moment.config.pool_in_use(slot)?;
-    Some(&grounds.moment.snapshot.pools[slot])
+    let pool = &grounds.moment.snapshot.pools[slot];
+    (pool.in_use && grounds.moment.config.pools[slot].is_some()).then_some(pool)
 }
 
 fn counted(count: usize, thing: &str) -> String {

@@ -244,7 +244,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
     let weight = moment.config.scheduler.weights[slot];
     let state = if config.is_none() {
         "not_set_up"
-    } else if weight <= 0.0 {
+    } else if !view.in_use {
         "off"
     } else {
         view.health.name()
@@ -252,7 +252,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
     let is_tried = !matches!(state, "not_set_up" | "off");
     Pool {
         configured: config.is_some(),
-        in_use: moment.config.pool_in_use(slot).is_some(),
+        in_use: config.is_some() && view.in_use,
         name: config.map_or_else(|| format!("Pool {slot}"), |pool| pool.name.clone()),
         chain: config.map(|pool| pool.chain.clone()).unwrap_or_default(),
         address: config

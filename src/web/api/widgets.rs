@@ -37,7 +37,7 @@ pub fn stats(moment: &Moment<'_>) -> Value {
 fn pools(snapshot: &Snapshot) -> Value {
     let in_use = || {
         let pools = snapshot.pools.iter();
-        pools.filter(|(_, pool)| pool.target_share > 0.0)
+        pools.filter(|(_, pool)| pool.in_use)
     };
     let up = in_use()
         .filter(|(_, pool)| pool.health == Health::Up)

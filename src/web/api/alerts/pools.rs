@@ -243,7 +243,8 @@ pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
 }
 
 pub(super) fn any_certificate(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
-    let pool = grounds.moment.config.pool_in_use(slot)?;
+    in_use(grounds, slot)?;
+    let pool = grounds.moment.config.pools[slot].as_ref()?;
     (pool.tls.trust() == Some(Trust::Anyone)).then(|| Alert {
         id: format!("any_certificate:{slot}"),
         level: Level::Warning,

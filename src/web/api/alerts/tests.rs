@@ -35,6 +35,7 @@ impl World {
             ..Snapshot::default()
         };
         for pool in snapshot.pools.values_mut() {
+            pool.in_use = true;
             pool.health = Health::Up;
             pool.e2_size = Some(8);
             pool.version_mask = VersionMask::BIP320;
@@ -112,7 +113,7 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
     // Nobody needs it.
     let off = |it: &mut World| {
         it.snapshot.pools[A].health = Health::Down;
-        it.config.scheduler.weights[A] = 0.0;
+        it.snapshot.pools[A].in_use = false;
     };
     expect(off, &[]);
     let refused = |it: &mut World| {

@@ -1,0 +1,192 @@
+//! Lets miners go to their own fallback pool while there is nothing for them here: no pool has work, or they pause.
+//!
+//! Most firmware uses its fallback only when this server looks dead. AxeOS takes any answer for a sign of life, and
+//! gives up after three connections without one (compat Q17, Q69). So the first connections from an address are
+//! closed at once, which sends such a miner to its fallback within seconds. Later ones are kept open without an
+//! answer: a miner that has no fallback does not dial in a loop, and gets work as soon as there is some.
+//!
+//! Who a miner is it says late. Until then it is judged by the workers that were seen at its address.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::units::later;
+
+/// How many connections without an answer make a miner look for another pool.
+const ATTEMPTS: u32 = 3;
+
+/// After this time an address starts over, as does a miner that looks whether its first pool is back.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// How long a connection is kept open without an answer, at least.
+const HOLD: Duration = Duration::from_secs(30);
+
+/// For how long it counts that a worker was seen at an address.
+const SEEN: Duration = Duration::from_secs(24 * 3600);
+
+/// How many addresses are remembered; connections from others are kept open.
+const MOST: usize = 4096;
+
+/// How many workers are remembered of an address.
+const MOST_WORKERS: usize = 256;
+
+/// How many pausing workers are remembered as told.
+const MOST_TOLD: usize = 16_384;
+
+/// How often each address was turned away lately, and who was seen there.
+#[derive(Debug, Default)]
+pub struct Silence {
+    addresses: HashMap<IpAddr, Window>,
+    workers: HashMap<IpAddr, BTreeMap<Arc<str>, Instant>>,
+    /// The workers of which it was told that they pause.
+    told: BTreeSet<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    since: Instant,
+    /// Connections that are still closed at once.
+    closes: u32,
+}
+
+impl Silence {
+    /// Whether a new connection is closed at once.
+    pub fn hangs_up(&mut self, address: IpAddr, now: Instant) -> bool {
+        let Some(window) = self.window(address, now) else {
+            return false;
+        };
+        let closes = window.closes > 0;
+        window.closes = window.closes.saturating_sub(1);
+        closes
+    }
+
+    /// A miner had to leave. Behind a router or a container's network others have the same address, so each miner
+    /// adds its own attempts.
+    pub fn left(&mut self, address: IpAddr, now: Instant) {
+        let begins = !self.has_window(address, now);
+        if let Some(window) = self.window(address, now).filter(|_| !begins) {
+            window.closes = window.closes.saturating_add(ATTEMPTS);
+        }
+    }
+
+    /// There is work again.
+    pub fn end(&mut self) {
+        self.addresses.clear();
+    }
+
+    /// Until when a connection from an address is kept open without an answer: to the end of the address's minute, so
+    /// that it makes no more than one besides those that are closed at once.
+    pub fn hold_until(&self, address: IpAddr, now: Instant) -> Instant {
+        let window = self.addresses.get(&address);
+        let minute = window.map_or(now, |window| later(window.since, WINDOW));
+        later(now, HOLD).max(minute)
+    }
+
+    /// A worker was seen at an address.
+    pub fn saw(&mut self, address: IpAddr, worker: &Arc<str>, now: Instant) {
+        if self.workers.len() >= MOST && !self.workers.contains_key(&address) {
+            self.workers
+                .retain(|_, workers| workers.values().any(|at| lately(*at, now)));
+            if self.workers.len() >= MOST {
+                return;
+            }
+        }
+        let workers = self.workers.entry(address).or_default();
+        if workers.len() >= MOST_WORKERS && !workers.contains_key(worker) {
+            workers.retain(|_, at| lately(*at, now));
+        }
+        if workers.len() < MOST_WORKERS || workers.contains_key(worker) {
+            workers.insert(Arc::clone(worker), now);
+        }
+    }
+
+    /// The workers that were seen at an address within a day.
+    pub fn seen(&self, address: IpAddr, now: Instant) -> impl Iterator<Item = &Arc<str>> {
+        let workers = self.workers.get(&address).into_iter().flatten();
+        let workers = workers.filter(move |(_, at)| lately(**at, now));
+        workers.map(|(worker, _)| worker)
+    }
+
+    /// Whether it is news that a worker pauses.
+    pub fn begins(&mut self, worker: &Arc<str>) -> bool {
+        self.told.len() < MOST_TOLD && self.told.insert(Arc::clone(worker))
+    }
+
+    /// The workers that paused and do so no more.
+    pub fn ended(&mut self, pauses: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
+        let over = self.told.iter().filter(|worker| !pauses(worker));
+        let over: Vec<_> = over.cloned().collect();
+        for worker in &over {
+            self.told.remove(worker);
+        }
+        over
+    }
+
+    fn has_window(&self, address: IpAddr, now: Instant) -> bool {
+        let window = self.addresses.get(&address);
+        window.is_some_and(|window| now.saturating_duration_since(window.since) < WINDOW)
+    }
+
+    fn window(&mut self, address: IpAddr, now: Instant) -> Option<&mut Window> {
+        let is_new = !self.has_window(address, now);
+        if self.addresses.len() >= MOST && !self.addresses.contains_key(&address) {
+            self.addresses
+                .retain(|_, window| now.saturating_duration_since(window.since) < WINDOW);
+            if self.addresses.len() >= MOST {
+                return None;
+            }
+        }
+        let fresh = Window {
+            since: now,
+            closes: ATTEMPTS,
+        };
+        let window = self.addresses.entry(address).or_insert(fresh);
+        if is_new {
+            *window = fresh;
+        }
+        Some(window)
+    }
+}
+
+fn lately(at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(at) < SEEN
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+
+    fn closed(silence: &mut Silence, address: IpAddr, now: Instant) -> usize {
+        (0..20).filter(|_| silence.hangs_up(address, now)).count()
+    }
+
+    #[test]
+    fn each_address_is_turned_away_three_times_a_minute_for_each_miner() {
+        let (mut silence, now) = (Silence::default(), Instant::now());
+        let [one, other] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        assert_eq!(closed(&mut silence, one, now), 3);
+        assert_eq!(closed(&mut silence, one, now + WINDOW / 2), 0);
+        assert_eq!(closed(&mut silence, one, now + WINDOW), 3);
+        for _ in 0..4 {
+            silence.left(other, now);
+        }
+        assert_eq!(closed(&mut silence, other, now), 12);
+        silence.end();
+        assert_eq!(closed(&mut silence, other, now), 3);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_does_not_grow_the_memory() {
+        let (mut silence, now) = (Silence::default(), Instant::now());
+        for number in 0..20_000_u32 {
+            silence.hangs_up(IpAddr::from(number.to_be_bytes()), now);
+        }
+        assert_eq!(silence.addresses.len(), MOST);
+        let newcomer = IpAddr::from([192, 0, 2, 1]);
+        assert_eq!(closed(&mut silence, newcomer, now), 0);
+        assert_eq!(closed(&mut silence, newcomer, now + WINDOW), 3);
+    }
+}

@@ -1,0 +1,134 @@
+//! For which pools the miner may work, and when it needs its connections to them.
+//!
+//! - One that is meant for one pool stands in at the other while its own is down, if the owner does not mind, and goes
+//!   back when its own has had work for a while.
+//! - Pools drop workers that are idle for some ten minutes. So a miner has no connection to a pool that it is not
+//!   expected on within a few minutes; it is dialled a moment before its turn, or when the other pool fails.
+
+use std::time::{Duration, Instant};
+
+use super::{Miner, Trial};
+use crate::core::miner::context::Context;
+use crate::core::pool::connection::Connection;
+use crate::units::{PerPool, PoolSlot, later};
+
+/// Its own pool has to have had work for so long before the miner goes back.
+const PROVEN: Duration = Duration::from_secs(30);
+
+/// A connection that is not needed within this time is given up.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// So long before its turn a pool is dialled.
+const AHEAD: Duration = Duration::from_secs(15);
+
+/// So long after a turn its late shares may still come.
+const AFTER_TURN: Duration = Duration::from_secs(30);
+
+/// A time at the other pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StandIn {
+    /// Since when its own pool has had work for it again.
+    well: Option<Instant>,
+}
+
+impl Miner {
+    /// The pool where it stands in for its own.
+    pub fn stands_in_at(&self) -> Option<PoolSlot> {
+        self.stand_in.and(self.aim.only()).map(PoolSlot::other)
+    }
+
+    /// Whether it may work for a pool now.
+    pub(super) fn may_work_for(&self, slot: PoolSlot) -> bool {
+        self.aim.means(slot) || self.stands_in_at() == Some(slot)
+    }
+
+    /// Begins or ends its time at the other pool.
+    pub(super) fn look_at_own_pool(&mut self, cx: &mut Context<'_>) {
+        let own = self.aim.only().filter(|own| {
+            cx.config.pools[own.other()].is_some() && cx.may_stand_in(self.session.worker())
+        });
+        let Some(own) = own else {
+            self.stand_in = None;
+            return;
+        };
+        let fails = self.is_failing(own, cx);
+        let well = !fails && self.has_work(own, cx);
+        self.stand_in = match self.stand_in {
+            None => fails.then(StandIn::default),
+            Some(_) if !well => Some(StandIn::default()),
+            Some(time) => {
+                let since = time.well.unwrap_or(cx.now.at);
+                let proven = later(since, PROVEN) <= cx.now.at;
+                (!proven).then_some(StandIn { well: Some(since) })
+            }
+        };
+    }
+
+    /// Whether a pool is of no use to the miner: to nobody, or it could not be reached for this one.
+    fn is_failing(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
+        let pool = &cx.pools[slot];
+        let ready = self.connection(pool).is_some_and(Connection::is_ready);
+        cx.config.pools[slot].is_none()
+            || pool.fails()
+            || !ready && self.trials[slot] != Trial::Pending
+    }
+
+    /// The pools that it may work for, of those that have work for it: while it stands in not for its own, unless it is
+    /// the one that tries it.
+    pub(super) fn without_own(&self, has_work: PerPool<bool>, cx: &Context<'_>) -> PerPool<bool> {
+        match self.stands_in_at() {
+            Some(other) if has_work[other] && !cx.pools[other.other()].answers.tries(self.id) => {
+                PerPool::from_fn(|slot| slot == other)
+            }
+            Some(_) | None => has_work,
+        }
+    }
+
+    /// Whether it needs a connection to a pool.
+    pub(super) fn needs_line(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
+        if cx.config.pools[slot].is_none() || !self.may_work_for(slot) {
+            return false;
+        }
+        if self.aim.only().is_some() || self.is_failing(slot.other(), cx) {
+            return true;
+        }
+        let now = cx.now.at;
+        let Some(due) = self.schedule.next_turn_on(slot, &cx.rules) else {
+            return true;
+        };
+        let left = due.saturating_duration_since(now);
+        if self.lines[slot].is_some() {
+            left <= IDLE || self.late_until().is_some_and(|until| now < until)
+        } else {
+            left <= AHEAD
+        }
+    }
+
+    /// Until when late shares of its turn before may come.
+    fn late_until(&self) -> Option<Instant> {
+        self.schedule.turn_began()?.checked_add(AFTER_TURN)
+    }
+
+    /// When it has to be looked at because of all this.
+    pub(super) fn lines_deadline(
+        &self,
+        rules: &crate::core::split::schedule::Rules,
+    ) -> Option<Instant> {
+        if let Some(StandIn { well: Some(since) }) = self.stand_in {
+            return since.checked_add(PROVEN);
+        }
+        let idle = self.schedule.on()?.other();
+        if self.aim.only().is_some() || !self.aim.means(idle) {
+            return None;
+        }
+        let due = self.schedule.next_turn_on(idle, rules)?;
+        if self.lines[idle].is_some() {
+            // After that it is given up, if it is not needed soon.
+            let until = self.late_until()?;
+            let asks = self.looked_at < until && due.saturating_duration_since(until) > IDLE;
+            asks.then_some(until)
+        } else {
+            due.checked_sub(AHEAD).filter(|dial| *dial > self.looked_at)
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! What the owner wants of single workers and at single times: for whom they work, when they pause, and what becomes of
+//! their shares meanwhile.
+
+use std::time::Duration;
+
+use dpmp::config::Config;
+use dpmp::config::steering::{Group, Work, WorkerSettings};
+use dpmp::core::event::Event;
+use dpmp::core::fact::{Fact, SwitchCause};
+use dpmp::core::snapshot::Snapshot;
+use dpmp::core::steering::{Override, TimetableNow};
+use dpmp::sim::miner::options::{Handshake, MinerOptions, Pace};
+use dpmp::sim::pool::options::PoolOptions;
+use dpmp::units::PoolSlot::{A, B};
+use dpmp::units::{PerPool, PoolSlot};
+
+use crate::world::{World, config};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn minutes(minutes: u64) -> Duration {
+    seconds(60 * minutes)
+}
+
+fn pool(seed: u64) -> PoolOptions {
+    PoolOptions {
+        seed,
+        ..PoolOptions::default()
+    }
+}
+
+/// Miners of these names, each with a share in two seconds.
+fn world(config: Config, workers: &[&str]) -> World {
+    world_at(config, [pool(1), pool(2)], workers)
+}
+
+fn world_at(config: Config, pools: [PoolOptions; 2], workers: &[&str]) -> World {
+    let mut world = World::new(config, pools, 1);
+    world.keep_facts = true;
+    for worker in workers {
+        let options = MinerOptions {
+            user: format!("wallet.{worker}"),
+            pace: Pace::Shares(0.5),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_millis(700));
+    }
+    world
+}
+
+fn split(a: f64, b: f64) -> Work {
+    Work::Split(PerPool::new(a, b))
+}
+
+fn with_work(mut config: Config, worker: &str, work: Work) -> Config {
+    let settings = WorkerSettings {
+        work: Some(work),
+        ..WorkerSettings::default()
+    };
+    config.workers.insert(worker.to_owned(), settings);
+    config
+}
+
+fn snapshot(world: &mut World) -> Snapshot {
+    let now = world.clock();
+    world.core.snapshot(now)
+}
+
+/// The part of a worker's time that went to A while the world went on.
+fn share_a(world: &mut World, worker: &str, time: Duration) -> f64 {
+    let of = |world: &mut World| {
+        let snapshot = snapshot(world);
+        let miner = snapshot.miners.iter().find(|it| it.worker == worker);
+        miner.map(|it| it.seconds).unwrap()
+    };
+    let before = of(world);
+    world.run(time, |_| ());
+    let after = of(world);
+    let gained = |slot: PoolSlot| after[slot] - before[slot];
+    gained(A) / (gained(A) + gained(B))
+}
+
+fn change(world: &mut World, workers: &[&str], work: Work, time: Option<Duration>) {
+    let now = world.clock().unix_ms;
+    let until_ms = time.map(|time| now + u64::try_from(time.as_millis()).unwrap());
+    world.tell(Event::Override(Override {
+        work,
+        workers: workers.iter().map(|it| (*it).to_owned()).collect(),
+        until_ms,
+        set_ms: now,
+        by: "test".to_owned(),
+    }));
+}
+
+fn answered(world: &World) {
+    for rig in &world.rigs {
+        let ledger = rig.model.ledger();
+        assert_eq!(ledger.unanswered(world.now, seconds(3)), 0);
+        assert_eq!(ledger.rejected(), 0, "{:?}", ledger.rejections());
+    }
+}
+
+#[test]
+fn each_worker_has_its_own_setting_and_the_others_the_usual_split() {
+    let mut config = with_work(config([70.0, 30.0], 10.0), "only-a", Work::only(A));
+    config = with_work(config, "own", split(10.0, 90.0));
+    config.groups.push(Group {
+        name: "Garage".to_owned(),
+        patterns: vec![glob::Pattern::new("garage-*").unwrap()],
+        work: Some(Work::only(B)),
+    });
+    // Its own setting goes before its group's.
+    config = with_work(config, "garage-2", split(50.0, 50.0));
+    let workers = ["only-a", "own", "garage-1", "garage-2", "other"];
+    let mut world = world(config, &workers);
+    world.run(minutes(2), |_| ());
+    let expected = [1.0, 0.1, 0.0, 0.5, 0.7];
+    for (worker, expected) in workers.into_iter().zip(expected) {
+        let share = share_a(&mut world, worker, minutes(30));
+        assert!((share - expected).abs() < 0.01, "{worker}: {share}");
+    }
+    answered(&world);
+}
+
+#[test]
+fn a_temporary_change_ends_by_itself_and_leaves_no_debt() {
+    let mut world = world(config([70.0, 30.0], 10.0), &["one", "two"]);
+    world.run(minutes(10), |_| ());
+    change(&mut world, &["*"], Work::only(B), Some(minutes(60)));
+    change(&mut world, &["two"], split(20.0, 80.0), Some(minutes(30)));
+    assert_eq!(share_a(&mut world, "one", minutes(29)), 0.0);
+    assert!((share_a(&mut world, "two", seconds(50)) - 0.2).abs() < 0.3);
+    world.run(seconds(11), |_| ());
+    assert!(
+        share_a(&mut world, "two", minutes(29)) < 0.01,
+        "as the others"
+    );
+    world.run(minutes(2), |_| ());
+    for worker in ["one", "two"] {
+        let share = share_a(&mut world, worker, minutes(20));
+        assert!((share - 0.7).abs() < 0.01, "{worker}: {share}");
+    }
+    let ended = |fact: &&Fact| matches!(fact, Fact::OverrideEnded { in_time: true, .. });
+    assert_eq!(world.facts.iter().filter(ended).count(), 2);
+    // Over a restart.
+    change(&mut world, &["*"], Work::only(A), None);
+    let memory = world.core.memory();
+    assert_eq!(memory.overrides.len(), 1);
+    let text = serde_json::to_string(&memory).unwrap();
+    let again: dpmp::core::memory::Memory = serde_json::from_str(&text).unwrap();
+    assert_eq!(again.overrides, memory.overrides);
+    world.tell(Event::OverrideEnded(vec!["*".to_owned()]));
+    let share = share_a(&mut world, "one", minutes(20));
+    assert!((share - 0.7).abs() < 0.02, "{share}");
+    answered(&world);
+}
+
+/// AxeOS gives up after three connections that end, cgminer asks again and again.
+#[test]
+fn a_pause_is_silence_and_ends_at_once() {
+    for handshake in [Handshake::Axeos, Handshake::Cgminer, Handshake::Cpuminer] {
+        let mut world = World::new(config([50.0, 50.0], 10.0), [pool(1), pool(2)], 1);
+        world.keep_facts = true;
+        for worker in ["one", "two"] {
+            let options = MinerOptions {
+                user: format!("wallet.{worker}"),
+                pace: Pace::Shares(2.0),
+                handshake,
+                ..MinerOptions::default()
+            };
+            world.add_miner(options, Duration::from_millis(300));
+        }
+        world.run(minutes(2), |_| ());
+        change(&mut world, &["one"], Work::Pause, Some(minutes(10)));
+        world.run(seconds(3), |_| ());
+        // Both come from one address, so the names decide.
+        world.facts.clear();
+        let count = |world: &World| world.rigs[0].model.ledger().connections();
+        let mut connections = count(&world);
+        let replies = world.rigs[0].model.ledger().replies().len();
+        for _ in 0..9 {
+            world.run(minutes(1), |_| ());
+            let now = count(&world);
+            assert!(
+                now - connections <= 4,
+                "{handshake:?}: {} in a minute",
+                now - connections
+            );
+            connections = now;
+        }
+        let heard = world.rigs[0].model.ledger().replies();
+        let authorized = heard[replies..]
+            .iter()
+            .any(|line| line.text.contains("\"result\":true"));
+        assert!(!authorized, "{handshake:?}");
+        let lines = world.facts.iter().filter(|fact| {
+            matches!(
+                fact,
+                Fact::MinerConnected { .. }
+                    | Fact::MinerDisconnected { .. }
+                    | Fact::MinerTurnedAway { .. }
+            )
+        });
+        assert_eq!(lines.count(), 0, "nothing is told of it");
+        let seen = snapshot(&mut world);
+        let workers: Vec<_> = seen.miners.iter().map(|it| it.worker.as_str()).collect();
+        assert_eq!(workers, ["two"]);
+        let shares = world.rigs[0].model.ledger().submitted();
+        world.run(seconds(75), |_| ());
+        assert!(
+            world.rigs[0].model.ledger().submitted() > shares + 5,
+            "{handshake:?}: it works again"
+        );
+        let told = |name: fn(&Fact) -> bool| world.facts.iter().filter(|fact| name(fact)).count();
+        assert_eq!(told(|fact| matches!(fact, Fact::WorkerResumed { .. })), 1);
+        // But for one that was on its way when the connection was closed; the world watches over all others.
+        let crossed = world.rigs[0]
+            .model
+            .ledger()
+            .unanswered(world.now, seconds(3));
+        assert!(crossed <= 1, "{crossed}");
+        assert_eq!(world.rigs[0].model.ledger().rejected(), 0);
+    }
+}
+
+#[test]
+fn the_timetable_pauses_and_a_temporary_change_lifts_that() {
+    let mut config = config([50.0, 50.0], 10.0);
+    config.timetable.enabled = true;
+    let mut world = world(config, &["one"]);
+    world.run(minutes(2), |_| ());
+    let entry = |work| TimetableNow {
+        entry: Some((0, work)),
+        ..TimetableNow::default()
+    };
+    world.tell(Event::Timetable(entry(Work::only(A))));
+    assert_eq!(share_a(&mut world, "one", minutes(5)), 1.0);
+    world.tell(Event::Timetable(entry(Work::Pause)));
+    world.run(seconds(3), |_| ());
+    assert!(snapshot(&mut world).miners.is_empty());
+    change(&mut world, &["*"], split(0.0, 5.0), Some(minutes(30)));
+    world.run(minutes(2), |_| ());
+    assert_eq!(share_a(&mut world, "one", minutes(5)), 0.0);
+    world.run(minutes(24), |_| ());
+    assert!(snapshot(&mut world).miners.is_empty(), "it pauses again");
+    world.tell(Event::Timetable(TimetableNow::default()));
+    world.run(minutes(2), |_| ());
+    let share = share_a(&mut world, "one", minutes(20));
+    assert!((share - 0.5).abs() < 0.02, "{share}");
+    answered(&world);
+}
+
+#[test]
+fn a_fixed_pool_that_fails_is_stood_in_for_until_it_is_well() {
+    let config = with_work(config([0.0, 100.0], 10.0), "fixed", Work::only(A));
+    let mut world = world(config, &["fixed", "other"]);
+    world.run(minutes(5), |_| ());
+    assert_eq!(share_a(&mut world, "fixed", minutes(5)), 1.0);
+    world.take_down(A);
+    world.run(seconds(10), |_| ());
+    assert_eq!(
+        share_a(&mut world, "fixed", minutes(20)),
+        0.0,
+        "it works for B"
+    );
+    world.sites[A].up = true;
+    // Its own is seen within seconds, and has to be good for half a minute.
+    world.run(seconds(45), |_| ());
+    assert_eq!(
+        share_a(&mut world, "fixed", minutes(10)),
+        1.0,
+        "and is not made up for"
+    );
+    let causes: Vec<_> = world
+        .facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::PoolSwitched {
+                cause,
+                from: Some(_),
+                ..
+            } => Some(*cause),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(causes, [SwitchCause::Steering]);
+    let idle = |fact: &&Fact| matches!(fact, Fact::MinerIdle { .. });
+    assert!(world.facts.iter().filter(idle).count() <= 1);
+}
+
+#[test]
+fn without_failover_a_fixed_pool_is_waited_for() {
+    let mut config = with_work(config([50.0, 50.0], 10.0), "fixed", Work::only(A));
+    config.workers.get_mut("fixed").unwrap().failover = Some(false);
+    let mut world = world(config, &["fixed", "other"]);
+    world.run(minutes(5), |_| ());
+    world.take_down(A);
+    let dials = world.sites[B].dials;
+    world.run(minutes(3), |_| ());
+    let seen = snapshot(&mut world);
+    let workers: Vec<_> = seen.miners.iter().map(|it| it.worker.as_str()).collect();
+    assert_eq!(workers, ["other"], "it is let go, to its own fallback");
+    assert_eq!(world.sites[B].dials, dials);
+    world.sites[A].up = true;
+    world.run(minutes(2), |_| ());
+    assert_eq!(share_a(&mut world, "fixed", minutes(5)), 1.0);
+}
+
+/// Pools drop workers that are idle for ten minutes: nobody is idle for so long, and nobody misses a turn.
+#[test]
+fn nobody_is_idle_at_a_pool_for_long() {
+    for weights in [[95.0, 5.0], [99.0, 1.0], [1.0, 99.0], [100.0, 0.0]] {
+        let drops = |seed| PoolOptions {
+            idle: Some(minutes(10)),
+            ..pool(seed)
+        };
+        let mut world = world_at(config(weights, 10.0), [drops(1), drops(2)], &["one", "two"]);
+        world.run(minutes(60 * 6), |_| ());
+        let lost: Vec<_> = world
+            .facts
+            .iter()
+            .filter(|fact| matches!(fact, Fact::PoolLost { .. }))
+            .collect();
+        assert!(lost.is_empty(), "{weights:?}: {lost:?}");
+        for worker in ["one", "two"] {
+            let share = share_a(&mut world, worker, minutes(60 * 3));
+            let expected = weights[0] / 100.0;
+            assert!(
+                (share - expected).abs() < 0.004,
+                "{weights:?} {worker}: {share}"
+            );
+        }
+        answered(&world);
+    }
+}
