@@ -5,6 +5,7 @@
 pub mod message;
 
 pub mod codec;
+pub mod coinbase;
 pub mod job;
 pub mod line;
 pub mod reject;

@@ -103,6 +103,11 @@ fn what_pools_say_is_understood_or_refused() {
 }
 
 #[test]
+fn a_coinbase_is_read_whole_or_not_at_all() {
+    check("coinbase", targets::coinbase::run);
+}
+
+#[test]
 fn the_core_keeps_its_promises_whatever_happens() {
     check("core", targets::core::run);
 }

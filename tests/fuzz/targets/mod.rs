@@ -2,6 +2,7 @@
 //! `cargo test` (`tests/fuzz/main.rs`) and cargo-fuzz (`fuzz/`). See `docs/fuzzing.md`.
 
 pub mod api;
+pub mod coinbase;
 pub mod config;
 pub mod core;
 pub mod from_miner;

@@ -1,0 +1,286 @@
+//! The coinbase transaction of a job: what the block pays, and to which scripts.
+//!
+//! - Pools send the transaction without its witness, in two halves with the extranonces between them. The halves may meet
+//!   anywhere: most pools put the extranonces into the input's script, some into an output.
+//! - It is read to its last byte. A transaction that is odd in any way is not a coinbase, and the job is mined all the
+//!   same.
+
+use std::ops::Range;
+
+use crate::stratum::job::PoolJob;
+use crate::units::{Extranonce2, MAX_EXTRANONCE};
+
+/// The smallest output: its value and an empty script, in bytes.
+const SMALLEST_OUTPUT: usize = 8 + 1;
+
+/// A coinbase transaction that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coinbase {
+    bytes: Vec<u8>,
+    script: Range<usize>,
+    outputs: Vec<Output>,
+    reward: u64,
+}
+
+/// An output of the transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// What it pays, in the coin's smallest units.
+    pub value: u64,
+    /// Where its script stands in the transaction, see [`Coinbase::script_of`].
+    pub script: Range<usize>,
+}
+
+impl Coinbase {
+    /// The coinbase of a pool's job, with an extranonce2 of zeros.
+    pub fn of_job(job: &PoolJob) -> Option<Self> {
+        let zeros = [0; MAX_EXTRANONCE];
+        let e2 = Extranonce2::new(zeros.get(..usize::from(job.e2_size))?)?;
+        Self::read(job.coinbase(&e2))
+    }
+
+    /// Reads a serialized transaction; `None` if it is anything but a coinbase without a witness.
+    pub fn read(bytes: Vec<u8>) -> Option<Self> {
+        let mut rest = Reader {
+            bytes: &bytes,
+            at: 0,
+        };
+        rest.take(4)?; // the version
+        if rest.count()? != 1 {
+            return None;
+        }
+        let spent = rest.take(32 + 4)?;
+        let is_none = |outpoint: &[u8]| {
+            let (hash, index) = outpoint.split_at(32);
+            hash.iter().all(|byte| *byte == 0) && index == [0xff; 4]
+        };
+        if !is_none(bytes.get(spent)?) {
+            return None;
+        }
+        let script = rest.script()?;
+        rest.take(4)?; // the sequence
+        let count = rest.count()?;
+        if count == 0 || count > rest.left() / SMALLEST_OUTPUT {
+            return None;
+        }
+        let mut outputs = Vec::with_capacity(count);
+        let mut reward = 0u64;
+        for _ in 0..count {
+            let value = rest.number()?;
+            // A value is a signed number everywhere else.
+            reward = reward
+                .checked_add(value)
+                .filter(|sum| i64::try_from(*sum).is_ok())?;
+            let script = rest.script()?;
+            outputs.push(Output { value, script });
+        }
+        rest.take(4)?; // the lock time
+        (rest.left() == 0).then_some(Self {
+            bytes,
+            script,
+            outputs,
+            reward,
+        })
+    }
+
+    /// The script of its input: the height, the pool's words and the extranonces.
+    pub fn script(&self) -> &[u8] {
+        self.bytes.get(self.script.clone()).unwrap_or_default()
+    }
+
+    /// Its outputs; never none.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// The script that an output of it pays.
+    pub fn script_of(&self, output: &Output) -> &[u8] {
+        self.bytes.get(output.script.clone()).unwrap_or_default()
+    }
+
+    /// What all outputs pay together, in the coin's smallest units.
+    pub fn reward(&self) -> u64 {
+        self.reward
+    }
+}
+
+/// What is still to be read of a transaction.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn left(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+
+    /// Where the next bytes are, if there are so many.
+    fn take(&mut self, size: usize) -> Option<Range<usize>> {
+        let end = self.at.checked_add(size)?;
+        let taken = self.at..end;
+        self.bytes.get(taken.clone())?;
+        self.at = end;
+        Some(taken)
+    }
+
+    /// The next bytes as a number, the lowest byte first.
+    fn little_endian(&mut self, size: usize) -> Option<u64> {
+        let taken = self.take(size)?;
+        let bytes = self.bytes.get(taken)?.iter().rev();
+        Some(bytes.fold(0, |number, byte| (number << 8) | u64::from(*byte)))
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.little_endian(8)
+    }
+
+    /// A count or a length in as few bytes as it takes, which is the only way that nodes accept.
+    fn count(&mut self) -> Option<usize> {
+        let (number, least) = match self.little_endian(1)? {
+            0xfd => (self.little_endian(2)?, 0xfd),
+            0xfe => (self.little_endian(4)?, 0x1_0000),
+            0xff => (self.little_endian(8)?, 0x1_0000_0000),
+            small => (small, 0),
+        };
+        usize::try_from(number).ok().filter(|_| number >= least)
+    }
+
+    fn script(&mut self) -> Option<Range<usize>> {
+        let size = self.count()?;
+        self.take(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::stratum::job::Notify;
+    use crate::units::{Difficulty, Extranonce1, VersionMask};
+
+    /// A count as nodes write it.
+    fn count(number: usize) -> Vec<u8> {
+        match u16::try_from(number).unwrap() {
+            small @ 0..0xfd => vec![small.to_le_bytes()[0]],
+            large => [&[0xfd], &large.to_le_bytes()[..]].concat(),
+        }
+    }
+
+    fn transaction(script: &[u8], outputs: &[(u64, Vec<u8>)]) -> Vec<u8> {
+        let mut bytes = vec![1, 0, 0, 0, 1];
+        bytes.extend([0; 32]);
+        bytes.extend([0xff; 4]);
+        bytes.extend(count(script.len()));
+        bytes.extend(script);
+        bytes.extend([0xff; 4]);
+        bytes.extend(count(outputs.len()));
+        for (value, script) in outputs {
+            bytes.extend(value.to_le_bytes());
+            bytes.extend(count(script.len()));
+            bytes.extend(script);
+        }
+        bytes.extend([0; 4]);
+        bytes
+    }
+
+    #[test]
+    fn the_first_coinbase_ever_is_read() {
+        let text = "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff4d04ffff001d0104455468652054696d65732030332f4a616e2f32303039204368616e63656c6c6f72206f6e206272696e6b206f66207365636f6e64206261696c6f757420666f722062616e6b73ffffffff0100f2052a01000000434104678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb649f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d5fac00000000";
+        let coinbase = Coinbase::read(hex::decode(text).unwrap()).unwrap();
+        assert_eq!(coinbase.reward(), 50 * 100_000_000);
+        let [output] = coinbase.outputs() else {
+            panic!("{coinbase:?}");
+        };
+        let script = coinbase.script_of(output);
+        assert_eq!(
+            (script.len(), script[0], script[66]),
+            (67, 0x41, 0xac),
+            "a push of a key, then OP_CHECKSIG"
+        );
+        assert!(
+            coinbase
+                .script()
+                .ends_with(b"second bailout for banks")
+        );
+    }
+
+    #[test]
+    fn a_job_is_read_wherever_its_halves_meet() {
+        let outputs: Vec<_> = (0..700u64)
+            .map(|n| (n * 1000, vec![0x6a; usize::try_from(n % 300).unwrap()]))
+            .collect();
+        let bytes = transaction(&[3, 1, 2, 3, 9, 9, 9, 9, 9, 9, 9, 9, 8], &outputs);
+        let whole = Coinbase::read(bytes.clone()).unwrap();
+        assert_eq!(whole.reward(), (0..700).sum::<u64>() * 1000);
+        assert_eq!(whole.outputs().len(), 700);
+        for (output, (value, script)) in whole.outputs().iter().zip(&outputs) {
+            assert_eq!(output.value, *value);
+            assert_eq!(whole.script_of(output), script);
+        }
+
+        // Within the input's script, and within the last output's.
+        let e1 = Extranonce1::new(&[9; 4]).unwrap();
+        for start in [46, bytes.len() - 20] {
+            let notify = Notify {
+                job_id: "1".into(),
+                prevhash: [0; 32],
+                coinb1: bytes[..start].to_vec(),
+                coinb2: bytes[start + 8..].to_vec(),
+                branches: Vec::new(),
+                version: 1,
+                nbits: 0x1d00_ffff,
+                ntime: 0,
+                clean: true,
+            };
+            let job = PoolJob::new(
+                Arc::new(notify),
+                e1,
+                4,
+                Difficulty::ONE,
+                VersionMask::NONE,
+            );
+            let read = Coinbase::of_job(&job).unwrap();
+            assert_eq!(read.outputs(), whole.outputs());
+            assert_eq!(read.script().len(), 13);
+        }
+    }
+
+    #[test]
+    fn what_is_odd_is_no_coinbase() {
+        let good = transaction(b"\x03abc", &[(5, vec![1]), (6, vec![])]);
+        assert_eq!(Coinbase::read(good.clone()).unwrap().reward(), 11);
+        for end in 0..good.len() {
+            assert_eq!(Coinbase::read(good[..end].to_vec()), None, "{end} bytes");
+        }
+        let changed = |at: usize, byte: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = byte;
+            Coinbase::read(bytes)
+        };
+        assert_eq!(Coinbase::read([&good[..], &[0]].concat()), None, "more");
+        assert_eq!(changed(4, 0), None, "no input, or the mark of a witness");
+        assert_eq!(changed(4, 2), None, "two inputs");
+        assert_eq!(changed(5, 1), None, "it spends something");
+        assert_eq!(changed(40, 0xfe), None, "it spends something");
+        assert_eq!(changed(41, 5), None, "a longer script");
+        let outputs = 42 + 4 + 4;
+        assert_eq!(good[outputs], 2);
+        assert_eq!(changed(outputs, 0), None, "no output");
+        assert_eq!(changed(outputs, 1), None, "less outputs than there are");
+        assert_eq!(changed(outputs, 0xff), None, "more than there is room for");
+        assert_eq!(changed(outputs + 8, 0x80), None, "less than nothing");
+        let highest = u64::MAX / 2;
+        let sum = |values: &[u64]| {
+            let outputs: Vec<_> = values.iter().map(|value| (*value, vec![])).collect();
+            Coinbase::read(transaction(b"", &outputs)).map(|it| it.reward())
+        };
+        assert_eq!(sum(&[highest]), Some(highest));
+        assert_eq!(sum(&[highest, 1]), None);
+        assert_eq!(sum(&[highest, highest, highest]), None);
+        // The count of outputs in three bytes where one would do.
+        let long = [&good[..outputs], &[0xfd, 2, 0], &good[outputs + 1..]].concat();
+        assert_eq!(Coinbase::read(long), None);
+    }
+}
