@@ -9,6 +9,7 @@ pub mod event;
 pub mod fact;
 pub mod outage;
 
+pub mod balance;
 pub mod miner;
 pub mod pool;
 pub mod split;

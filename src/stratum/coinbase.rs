@@ -199,11 +199,7 @@ mod tests {
             (67, 0x41, 0xac),
             "a push of a key, then OP_CHECKSIG"
         );
-        assert!(
-            coinbase
-                .script()
-                .ends_with(b"second bailout for banks")
-        );
+        assert!(coinbase.script().ends_with(b"second bailout for banks"));
     }
 
     #[test]
@@ -234,13 +230,7 @@ mod tests {
                 ntime: 0,
                 clean: true,
             };
-            let job = PoolJob::new(
-                Arc::new(notify),
-                e1,
-                4,
-                Difficulty::ONE,
-                VersionMask::NONE,
-            );
+            let job = PoolJob::new(Arc::new(notify), e1, 4, Difficulty::ONE, VersionMask::NONE);
             let read = Coinbase::of_job(&job).unwrap();
             assert_eq!(read.outputs(), whole.outputs());
             assert_eq!(read.script().len(), 13);

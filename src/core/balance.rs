@@ -1,0 +1,292 @@
+//! How far the split is shifted towards the pool at which a hash earns more.
+//!
+//! What a hash earns at a pool is the median of the last 24 hours ([`earnings`]), times the coin's price ([`prices`]),
+//! less the pool's fee. With x the logarithm of A's by B's, the shift in points is
+//! `max_deviation` × x / ln(1 + `full_at_percent` / 100), up to `max_deviation` to either side. It is followed in
+//! [`steps`].
+//!
+//! - Two pools of one coin earn the same for a hash, so nothing is shifted.
+//! - While it is not known what a hash earns the shift stays, and after a while it ends. What the owner switches off or
+//!   takes away ends it at once.
+//! - All of this is also reckoned while it is switched off, so that the owner can see what it would do.
+
+pub mod earnings;
+pub mod prices;
+pub mod steps;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::core::balance::earnings::{Earnings, coins_per_day};
+use crate::core::balance::prices::{PriceAge, Prices};
+use crate::core::balance::steps::{Destination, SMALLEST, Step, Steps};
+use crate::stratum::coinbase::Coinbase;
+use crate::stratum::job::PoolJob;
+use crate::units::{Now, PerPool, PoolSlot};
+
+/// How long each pool has to be watched before anything is shifted.
+pub const WARM_UP: Duration = Duration::from_secs(3600);
+
+/// What a hash earns at the pools, and what follows for the split. It outlives a restart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Balancer {
+    earnings: PerPool<Earnings>,
+    prices: Prices,
+    steps: Steps,
+}
+
+/// What keeps the split from following the earnings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// One of the pools is not set up.
+    NotSetUp,
+    /// Both pools mine this coin.
+    SameCoin(String),
+    /// The price of this coin is not known.
+    NoPrice(String),
+    /// The shift may not even be as large as one step.
+    NoRoom,
+    /// The clock is not to be believed.
+    WrongClock,
+    /// Prices are so old that nothing is moved.
+    OldPrices,
+    /// Prices are so old that they are none any more.
+    ExpiredPrices,
+    /// There was no job of this pool in 24 hours of which the reward could be read.
+    NoJob(PoolSlot),
+    /// The pools were not watched for long enough; for so long this is to go on, in minutes.
+    WarmUp(u64),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSetUp => f.write_str("Balance needs two pools. Set up both first."),
+            Self::SameCoin(coin) => {
+                write!(f, "Both pools mine {coin}, so there is nothing to balance.")
+            }
+            Self::NoPrice(coin) => write!(
+                f,
+                "No price for {coin} yet. Enter one, or have a program send it."
+            ),
+            Self::NoRoom => write!(
+                f,
+                "The split moves in steps of {SMALLEST} points or more. Set max_deviation to {SMALLEST} or higher."
+            ),
+            Self::WrongClock => f.write_str(
+                "This computer's clock is wrong, so the split stays where it is. Check the date.",
+            ),
+            Self::OldPrices => f.write_str(
+                "The prices are over 48 hours old, so the split stays where it is. \
+                 Without new ones it returns to the usual split after 72 hours.",
+            ),
+            Self::ExpiredPrices => f.write_str(
+                "The prices are over 72 hours old, so the usual split is used. Send new ones.",
+            ),
+            Self::NoJob(slot) => write!(
+                f,
+                "Pool {slot} has sent no job in the last 24 hours that shows what a block pays."
+            ),
+            Self::WarmUp(minutes) => write!(
+                f,
+                "DPMP compares both pools for an hour first: {minutes} min to go."
+            ),
+        }
+    }
+}
+
+/// What a problem means for the shift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Consequence {
+    /// There is none from now on.
+    Ends,
+    /// It goes back to none, as a step.
+    Returns,
+    /// It stays.
+    Stays,
+}
+
+impl Problem {
+    fn consequence(&self) -> Consequence {
+        match self {
+            Self::NotSetUp | Self::SameCoin(_) | Self::NoPrice(_) | Self::NoRoom => {
+                Consequence::Ends
+            }
+            Self::ExpiredPrices | Self::NoJob(_) => Consequence::Returns,
+            Self::WrongClock | Self::OldPrices | Self::WarmUp(_) => Consequence::Stays,
+        }
+    }
+}
+
+/// What is known at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BalanceView {
+    /// Whether the split follows the earnings.
+    pub enabled: bool,
+    /// What is added to A's part now, in points; the sum stays within 0 to 100. 0 while it is switched off.
+    pub shift: f64,
+    /// What would be added now if steps could be of any size and at any time, if that can be said.
+    pub wanted: Option<f64>,
+    /// What a terahash a second earns in a day, in the currency of the prices, after the pool's fee.
+    pub values: PerPool<Option<f64>>,
+    /// What keeps the split from following the earnings; also while it is switched off.
+    pub problem: Option<Problem>,
+    /// When the next step may be made, in milliseconds since 1970, if one is wanted and it is switched on.
+    pub next_step_ms: Option<u64>,
+}
+
+/// What a hash earns, and what that means.
+struct Assessment {
+    values: PerPool<Option<f64>>,
+    wanted: Option<f64>,
+    problem: Option<Problem>,
+}
+
+impl Balancer {
+    /// Takes in a pool's new job; only those of one connection at a time should come here.
+    pub fn hear(&mut self, slot: PoolSlot, chain: &str, job: &PoolJob, now: Now) {
+        let reward = Coinbase::of_job(job).map(|coinbase| coinbase.reward());
+        let coins = reward.and_then(|reward| coins_per_day(chain, reward, job.notify.nbits));
+        self.earnings[slot].hear(chain, coins, now);
+    }
+
+    /// Takes in prices that a program has put, by coin in upper case; 0: as if none had been put.
+    pub fn put_prices(&mut self, prices: &BTreeMap<String, f64>, config: &Config, now: Now) {
+        self.prices.put(prices, &config.balance.prices, now);
+    }
+
+    /// What is added to A's usual part, in points; the sum stays within 0 to 100.
+    pub fn shift(&self) -> f64 {
+        self.steps.shift()
+    }
+
+    /// Follows what is known now; the step that was made. `clock_is_wrong`: the wall clock is not to be believed.
+    pub fn follow(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> Option<Step> {
+        let Assessment {
+            wanted, problem, ..
+        } = self.assess(config, clock_is_wrong, now);
+        let consequence = problem.as_ref().map(Problem::consequence);
+        if !config.balance.enabled || consequence == Some(Consequence::Ends) {
+            // It begins anew: no step of before counts.
+            self.steps = Steps::default();
+            return None;
+        }
+        let destination = destination(config, wanted, problem.as_ref())?;
+        self.steps.advance(&destination, now)
+    }
+
+    /// What is known now.
+    pub fn view(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> BalanceView {
+        let Assessment {
+            values,
+            wanted,
+            problem,
+        } = self.assess(config, clock_is_wrong, now);
+        let enabled = config.balance.enabled;
+        let destination = destination(config, wanted, problem.as_ref()).filter(|_| enabled);
+        BalanceView {
+            enabled,
+            shift: self.steps.shift(),
+            wanted,
+            values,
+            next_step_ms: destination.and_then(|to| self.steps.next_step(&to, now)),
+            problem,
+        }
+    }
+
+    /// With all times as the wall clock counts now, to be written down.
+    pub fn correct(&mut self, now: Now) {
+        self.prices.correct(now);
+        self.steps.correct(now);
+    }
+
+    fn assess(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> Assessment {
+        let settings = &config.balance;
+        let pools = PerPool::from_fn(|slot| config.pools[slot].as_ref());
+        let prices = pools.map(|_, pool| self.prices.of(&(*pool)?.chain, &settings.prices, now));
+        let coins = PerPool::from_fn(|slot| self.earnings[slot].median(&pools[slot]?.chain, now));
+        let values = pools.map(|slot, pool| {
+            let price = prices[slot].filter(|price| price.age < PriceAge::Expired)?;
+            Some(coins[slot]? * price.price * (1.0 - (*pool)?.fee_percent / 100.0))
+        });
+        let both = (values[PoolSlot::A], values[PoolSlot::B]);
+        let wanted = match (both, pools[PoolSlot::A], pools[PoolSlot::B]) {
+            ((Some(a), Some(b)), Some(at_a), Some(at_b)) if at_a.chain != at_b.chain => {
+                let full = (1.0 + settings.full_at_percent / 100.0).ln();
+                let wanted = settings.max_deviation * ((a / b).ln() / full).clamp(-1.0, 1.0);
+                wanted.is_finite().then_some(wanted)
+            }
+            _ => None,
+        };
+        let problem = || {
+            let (Some(a), Some(b)) = (pools[PoolSlot::A], pools[PoolSlot::B]) else {
+                return Some(Problem::NotSetUp);
+            };
+            if a.chain == b.chain {
+                return Some(Problem::SameCoin(a.chain.clone()));
+            }
+            let unpriced = PoolSlot::ALL
+                .into_iter()
+                .find(|slot| prices[*slot].is_none());
+            if let Some(pool) = unpriced.and_then(|slot| pools[slot]) {
+                return Some(Problem::NoPrice(pool.chain.clone()));
+            }
+            if settings.max_deviation < SMALLEST {
+                return Some(Problem::NoRoom);
+            }
+            if clock_is_wrong {
+                return Some(Problem::WrongClock);
+            }
+            let ages = PoolSlot::ALL.map(|slot| prices[slot].map(|price| price.age));
+            match ages.into_iter().flatten().max() {
+                Some(PriceAge::Expired) => return Some(Problem::ExpiredPrices),
+                Some(PriceAge::Old) => return Some(Problem::OldPrices),
+                Some(PriceAge::Fresh) | None => (),
+            }
+            if let Some(slot) = PoolSlot::ALL
+                .into_iter()
+                .find(|slot| coins[*slot].is_none())
+            {
+                return Some(Problem::NoJob(slot));
+            }
+            let watched = PoolSlot::ALL.map(|slot| self.earnings[slot].watched());
+            let missing = WARM_UP.saturating_sub(watched.into_iter().min().unwrap_or_default());
+            (!missing.is_zero()).then(|| Problem::WarmUp(missing.as_secs().div_ceil(60)))
+        };
+        Assessment {
+            problem: problem(),
+            values,
+            wanted,
+        }
+    }
+}
+
+/// Where the shift is to go, if anywhere.
+fn destination(
+    config: &Config,
+    wanted: Option<f64>,
+    problem: Option<&Problem>,
+) -> Option<Destination> {
+    let usual = config.share(PoolSlot::A) * 100.0;
+    match problem.map(Problem::consequence) {
+        None => wanted.map(|shift| Destination {
+            usual,
+            shift,
+            least: SMALLEST,
+        }),
+        Some(Consequence::Returns) => Some(Destination {
+            usual,
+            shift: 0.0,
+            least: 0.0,
+        }),
+        Some(Consequence::Ends | Consequence::Stays) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
