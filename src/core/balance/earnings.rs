@@ -243,6 +243,7 @@ mod tests {
 
     const BTC: &str = "BTC";
 
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
     fn start() -> Now {
         Now {
             at: Instant::now(),

@@ -121,6 +121,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
     fn the_newer_of_what_was_typed_and_what_was_put_counts() {
         let start = Now {
             at: Instant::now(),

@@ -142,6 +142,7 @@ mod tests {
     const MINUTE: u64 = 60_000;
     const HOUR: u64 = 60 * MINUTE;
 
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
     fn start() -> Now {
         Now {
             at: Instant::now(),

@@ -217,6 +217,7 @@ struct World {
 }
 
 impl World {
+    #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
     fn new(seed: u64) -> Self {
         Self {
             start: Now {
@@ -459,7 +460,8 @@ fn nothing_is_shifted_before_the_pools_were_watched() {
 fn what_the_owner_takes_away_ends_the_shift_at_once() {
     let mut world = World::new(1);
     world.prices[0] *= 2.0;
-    let ends: [(Problem, fn(&mut Config)); 4] = [
+    type Change = fn(&mut Config);
+    let ends: [(Problem, Change); 4] = [
         (Problem::SameCoin("BTC".into()), |config| {
             config.pools[PoolSlot::B].as_mut().unwrap().chain = "BTC".into();
         }),
