@@ -22,6 +22,7 @@ mod python;
 mod raw;
 mod start;
 pub mod steering;
+mod tables;
 mod user_name;
 
 use std::collections::BTreeMap;
@@ -394,13 +395,15 @@ pub struct Scheduling {
     pub assign: Duration,
 }
 
-/// The rule by which work is split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Each miner splits its own time in the ratio of the weights.
-    Ratio,
-    /// The fleet as a whole meets the ratio, with the fewest switches.
-    Fleet,
+named! {
+    /// The rule by which work is split.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Mode {
+        /// Each miner splits its own time in the ratio of the weights.
+        Ratio = "ratio",
+        /// The fleet as a whole meets the ratio, with the fewest switches.
+        Fleet = "fleet",
+    }
 }
 
 /// Bounds of the share difficulty that miners are given for one pool: `downstream_diff`, where `poolA_min` goes

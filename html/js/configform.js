@@ -4,11 +4,15 @@ import { fromHost, settingField } from "./fields.js";
 import { poolTest } from "./pooltest.js";
 import { card, h, notice, poolBadge } from "./ui.js";
 
-const ORDER = ["pools.A", "pools.B", "scheduler", "downstream_diff", "listen", "logging", "gui", "metrics"];
+const ORDER = ["pools.A", "pools.B", "scheduler", "workers", "groups", "timetable", "balance", "downstream_diff", "listen", "logging", "gui", "metrics"];
 const NOTES = {
   "pools.A": "Where the first part of the work goes.",
   "pools.B": "Where the second part of the work goes.",
   scheduler: "Only the ratio of the weights counts: 70 and 30 are the same as 7 and 3.",
+  workers: "What single miners do, by their worker name.",
+  groups: "What miners do whose worker names match a pattern.",
+  timetable: "What all other miners do at certain times of the week.",
+  balance: "Shifts the split toward the pool where a hash earns more.",
   downstream_diff: "Pools set the difficulty themselves. Leave this empty unless you know that you need it.",
   listen: "Where miners connect, and what a mistake or a stranger may use up.",
   logging: "What is written down, and where.",
@@ -35,10 +39,11 @@ export function configForm(draft, changed) {
         field.mark();
         if (!draft.unusable.has(field.key.path)) field.say("");
       });
+      const fieldOf = (fault) => byPath.get(fault.field) ?? fields.find(({ key }) => key.kind === "table" && fault.field.startsWith(`${key.path}.`));
       const homeless = faults.filter((fault) => !byPath.has(fault.field));
       faults.filter((fault) => byPath.has(fault.field)).forEach((fault) => byPath.get(fault.field).say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`));
       others.replaceChildren(...homeless.map((fault) => notice("error", fault.field, `It is ${fault.found}. Allowed: ${fault.allowed}.`)));
-      if (focus) byPath.get(faults[0]?.field)?.input.focus();
+      if (focus && faults.length) fieldOf(faults[0])?.input.focus();
     },
     leave: stopFollowing,
   };

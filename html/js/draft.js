@@ -16,14 +16,17 @@ export function write(config, path, value) {
   else section[last] = value;
 }
 
-/** Every setting of a configuration: [[path, value], …]. */
-function settings(config, front = "") {
-  return Object.entries(config).flatMap(([name, value]) => (isSection(value) && Object.keys(value).length ? settings(value, `${front}${name}.`) : [[front + name, value]]));
+/** The path of every setting of a configuration. A table counts as one: names in it may have dots. */
+function settings(config, tables, front = "") {
+  return Object.entries(config).flatMap(([name, value]) => {
+    const path = front + name;
+    return isSection(value) && Object.keys(value).length && !tables.has(path) ? settings(value, tables, `${path}.`) : [path];
+  });
 }
 
 /** The paths at which two configurations differ. */
-export function differing(before, after) {
-  const paths = new Set([...settings(before), ...settings(after)].map(([path]) => path));
+function differing(before, after, tables) {
+  const paths = new Set([...settings(before, tables), ...settings(after, tables)]);
   return [...paths].filter((path) => JSON.stringify(read(before, path)) !== JSON.stringify(read(after, path)));
 }
 
@@ -40,6 +43,7 @@ export class Draft {
     this.etag = answer.etag;
     this.base = COPY(answer.config);
     this.schema = answer.schema;
+    this.tables = new Set(answer.schema.filter((key) => key.kind === "table").map((key) => key.path));
     this.secretsSet = new Set(answer.secrets_set);
     this.pendingRestart = answer.pending_restart;
     this.warnings = answer.warnings;
@@ -56,7 +60,7 @@ export class Draft {
   }
 
   changed() {
-    return differing(this.base, this.wanted);
+    return differing(this.base, this.wanted, this.tables);
   }
 
   dirty() {
@@ -66,7 +70,7 @@ export class Draft {
   /** Puts what the owner changed on top of a newer configuration; gives what both have changed. */
   rebase(answer) {
     const mine = this.changed();
-    const theirs = new Set(differing(this.base, answer.config));
+    const theirs = new Set(differing(this.base, answer.config, this.tables));
     const wanted = COPY(answer.config);
     mine.forEach((path) => write(wanted, path, read(this.wanted, path)));
     this.take(answer);

@@ -32,6 +32,15 @@ const LABELS = {
   "scheduler.catch_up_seconds": "Catching up after an outage",
   "scheduler.clean_on_switch": "Drop work at every switch",
   "scheduler.no_work_seconds": "Patience without work",
+  "scheduler.failover": "Use the other pool during an outage",
+  "scheduler.max_slicers": "Max. miners taking turns (fleet)",
+  "scheduler.assign_seconds": "Shortest stay on a pool (fleet)",
+  workers: "Own settings",
+  groups: "Own settings of groups",
+  "timetable.enabled": "Use the timetable",
+  "balance.enabled": "Follow the earnings",
+  "balance.full_at_percent": "Full shift at a difference of",
+  "balance.max_deviation": "Max. shift",
   "downstream_diff.default_min": "Lowest, any pool",
   "downstream_diff.default_max": "Highest, any pool",
   "downstream_diff.poolA_min": "Lowest, pool A",
@@ -46,8 +55,8 @@ const LABELS = {
   "logging.keep_files": "Full files to keep",
   "logging.show_wallets": "Show whole wallets",
 };
-const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", backups: "Backups", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers", job_seconds: "New job timeout" };
-const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB" };
+const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", backups: "Backups", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers", job_seconds: "New job timeout", fee_percent: "Pool fee" };
+const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB", percent: "%" };
 
 export function labelOf(path) {
   const last = path.split(".").at(-1);
@@ -85,6 +94,7 @@ function parseNumber(key, text) {
  */
 export function settingField(key, draft, changed, hint = null) {
   const id = `setting-${key.path.replaceAll(".", "-")}`;
+  if (key.kind === "table") return tableField(key, draft, id, hint);
   const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
   const input = makeInput(key, draft, id);
   input.setAttribute("aria-describedby", `${id}-error ${id}-help`);
@@ -116,6 +126,17 @@ export function settingField(key, draft, changed, hint = null) {
   mark();
   if (draft.unusable.has(key.path)) say(parse(key, input.value).fault ?? "");
   return { key, element, input, say, mark };
+}
+
+/** A table is too much for one field: the form shows how many entries it has and keeps them as they are. */
+function tableField(key, draft, id, hint) {
+  const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
+  const count = Object.keys(draft.value(key) ?? {}).length;
+  const input = h("output", { id, tabindex: "-1" }, count === 1 ? "1 entry" : `${count || "No"} entries`);
+  const element = h("div", { class: "field kind-table" }, label(key, id, hint), input, error, help(key, id));
+  const mark = () => element.classList.toggle("changed", draft.changed().includes(key.path));
+  mark();
+  return { key, element, input, say: (text) => setText(error, text), mark };
 }
 
 /** Pools publish host and port as one; whoever pastes them so has named the port, too, and whether it is encrypted. */
@@ -161,7 +182,7 @@ function withUnit(key, input) {
 }
 
 function help(key, id) {
-  const list = key.kind === "list" ? " One a line." : "";
+  const list = { list: " One a line.", table: " Edit it as JSON, at the top of this page." }[key.kind] ?? "";
   const standard = key.secret ? "" : `Default: ${setting(key.default)}. `;
   return h("div", { class: "field-help", id: `${id}-help` }, h("p", {}, marked(key.meaning + list)), h("p", { class: "limits" }, marked(`${standard}Allowed: ${key.allowed}.`)));
 }

@@ -1,16 +1,17 @@
 //! From JSON to a [`Config`], with everything that is wrong in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::address::{leads_nowhere, why_nowhere};
 use super::fault::{Fault, quote};
-use super::keys::{self, Key, PoolKeys, diff, gui, listen, logging, metrics, scheduler};
-use super::kind::Kind;
+use super::keys::{
+    self, Key, PoolKeys, balance, diff, gui, listen, logging, metrics, scheduler, timetable,
+};
+use super::kind::{Kind, Wrong};
 use super::raw::{join, lookup};
 use super::steering::{Balance, Timetable};
 use super::{
@@ -45,10 +46,10 @@ pub(super) fn build(root: &Value) -> BuildResult {
         gui: reader.gui(),
         pools: PerPool::from_fn(|slot| reader.pool(slot)),
         scheduler: reader.scheduler(),
-        workers: BTreeMap::new(),
-        groups: Vec::new(),
-        timetable: Timetable::default(),
-        balance: Balance::default(),
+        workers: reader.get(&keys::WORKERS),
+        groups: reader.get(&keys::GROUPS),
+        timetable: reader.timetable(),
+        balance: reader.balance(),
         downstream_diff: reader.downstream_diff(),
         logging: reader.logging(),
     };
@@ -79,24 +80,31 @@ impl Reader<'_> {
         let value = lookup(self.root, key.path)?;
         match key.kind.read(value) {
             Ok(meaning) => Some(meaning),
-            Err(allowed) => {
-                self.refuse(key, allowed);
+            Err(_) => {
+                for wrong in key.kind.wrong(value) {
+                    self.note(key, wrong);
+                }
                 None
             }
         }
     }
 
+    fn note<K: Kind>(&mut self, key: &Key<K>, wrong: Wrong) {
+        let mut fault = wrong.at(key.path);
+        if keys::is_secret(key.path) {
+            fault.found = "something else (not shown)".to_owned();
+        }
+        self.faults.push(fault);
+    }
+
     fn refuse<K: Kind>(&mut self, key: &Key<K>, allowed: String) {
-        let found = if keys::is_secret(key.path) {
-            "something else (not shown)".to_owned()
-        } else {
-            lookup(self.root, key.path).map_or("nothing".to_owned(), quote)
-        };
-        self.faults.push(Fault {
-            path: key.path.to_owned(),
-            found,
+        let wrong = Wrong {
+            place: String::new(),
+            found: lookup(self.root, key.path).map_or("nothing".to_owned(), quote),
             allowed,
-        });
+            entries: 0..usize::MAX,
+        };
+        self.note(key, wrong);
     }
 
     fn listen(&mut self) -> Listen {
@@ -151,6 +159,7 @@ impl Reader<'_> {
         let stall = self.get(&keys.stall);
         let answer = self.get(&keys.answer);
         let job = self.get(&keys.job);
+        let fee_percent = self.get(&keys.fee_percent);
         let tls = Tls {
             // The sample has a false in each file, so that it cannot mean more than silence.
             enabled: self.get(&keys.tls) || place.as_ref().is_some_and(|place| place.tls),
@@ -191,7 +200,7 @@ impl Reader<'_> {
             answer,
             job,
             members: 1,
-            fee_percent: 0.0,
+            fee_percent,
         };
         self.warn_of_repeated(keys, &pool);
         Some(pool)
@@ -254,12 +263,15 @@ impl Reader<'_> {
     }
 
     fn scheduler(&mut self) -> Scheduling {
-        let mode = self.get(&scheduler::MODE);
-        if !mode.eq_ignore_ascii_case(&scheduler::MODE.kind.default()) {
+        let word = self.get(&scheduler::MODE);
+        let mode = Mode::ALL
+            .into_iter()
+            .find(|mode| word.eq_ignore_ascii_case(mode.name()));
+        if mode.is_none() {
             self.warnings.push(format!(
                 "{}: {} is not known and taken for \"ratio\"",
                 scheduler::MODE.path,
-                quote(&mode.into()),
+                quote(&word.into()),
             ));
         }
         let min_switch = self.get(&scheduler::MIN_SWITCH);
@@ -275,16 +287,33 @@ impl Reader<'_> {
             slice = min_switch;
         }
         Scheduling {
-            mode: Mode::Ratio,
+            mode: mode.unwrap_or(Mode::Ratio),
             weights: self.weights(),
             slice,
             min_switch,
             catch_up: self.get(&scheduler::CATCH_UP),
             clean_on_switch: self.get(&scheduler::CLEAN_ON_SWITCH),
             no_work: self.get(&scheduler::NO_WORK),
-            failover: true,
-            max_slicers: 4,
-            assign: Duration::from_secs(600),
+            failover: self.get(&scheduler::FAILOVER),
+            max_slicers: self.get(&scheduler::MAX_SLICERS),
+            assign: self.get(&scheduler::ASSIGN),
+        }
+    }
+
+    fn timetable(&mut self) -> Timetable {
+        Timetable {
+            enabled: self.get(&timetable::ENABLED),
+            time_zone: self.get(&timetable::TIME_ZONE),
+            entries: self.get(&timetable::ENTRIES),
+        }
+    }
+
+    fn balance(&mut self) -> Balance {
+        Balance {
+            enabled: self.get(&balance::ENABLED),
+            full_at_percent: self.get(&balance::FULL_AT_PERCENT),
+            max_deviation: self.get(&balance::MAX_DEVIATION),
+            prices: self.get(&balance::PRICES),
         }
     }
 
@@ -427,13 +456,9 @@ impl Reader<'_> {
     }
 
     fn warn_of_unknown_keys(&mut self) {
-        let known: BTreeSet<&str> = keys::all()
-            .iter()
-            .map(|key| key.info().path)
-            .chain(sections())
-            .collect();
+        let known = keys::all().iter().map(|key| key.info().path).collect();
         let mut unknown = Vec::new();
-        collect_unknown(self.root, "", &known, &mut unknown);
+        collect_unknown(self.root, "", &known, &sections().collect(), &mut unknown);
         if unknown.is_empty() {
             return;
         }
@@ -464,15 +489,21 @@ pub(super) fn sections() -> impl Iterator<Item = &'static str> {
     paths.into_iter()
 }
 
-fn collect_unknown(value: &Value, path: &str, known: &BTreeSet<&str>, unknown: &mut Vec<String>) {
+fn collect_unknown(
+    value: &Value,
+    path: &str,
+    known: &BTreeSet<&str>,
+    sections: &BTreeSet<&str>,
+    unknown: &mut Vec<String>,
+) {
     let Some(object) = value.as_object() else {
         return;
     };
     for (key, value) in object {
         let path = join(path, key);
-        if known.contains(path.as_str()) {
-            collect_unknown(value, &path, known, unknown);
-        } else {
+        if sections.contains(path.as_str()) {
+            collect_unknown(value, &path, known, sections, unknown);
+        } else if !known.contains(path.as_str()) {
             unknown.push(path);
         }
     }

@@ -1,6 +1,9 @@
 //! What differs between two configs.
 
+use std::collections::HashMap;
+
 use super::keys::{self, AnyKey};
+use super::kind::FormKind;
 use super::{Config, ConfigErrors, Fault};
 use crate::units::PoolSlot;
 
@@ -10,8 +13,8 @@ pub struct Change {
     /// The key, such as `scheduler.poolA_weight`. Of `downstream_diff` only the keys of the pools are named: a
     /// changed default is a change of every pool that follows it.
     pub path: &'static str,
-    /// What it was and what it is to be, in the unit of the key; the first is empty if there was none. `None` for a
-    /// secret.
+    /// What it was and what it is to be, in the unit of the key; the first is empty if there was none. Of a table, the
+    /// entries that differ. `None` for a secret.
     pub values: Option<[String; 2]>,
     /// Whether it waits for a restart.
     pub needs_restart: bool,
@@ -46,14 +49,76 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
         let values = [key.setting(old), key.setting(new)];
         (values[0] != values[1]).then(|| {
             let info = key.info();
+            let values = match info.form.kind {
+                FormKind::Secret => None,
+                FormKind::Table => Some(differing(&values)),
+                FormKind::Number
+                | FormKind::Integer
+                | FormKind::Text
+                | FormKind::Flag
+                | FormKind::Choice
+                | FormKind::List => Some(values),
+            };
             Change {
                 path: info.path,
-                values: (!info.is_secret).then_some(values),
+                values,
                 needs_restart: info.needs_restart,
             }
         })
     };
     keys::all().into_iter().filter_map(change).collect()
+}
+
+/// Of two tables, the entries that only one of them has. If they have the same in another order, those that have moved.
+fn differing(tables: &[String; 2]) -> [String; 2] {
+    /// How many entries of a table are told.
+    const MOST: usize = 10;
+    let lists = tables
+        .each_ref()
+        .map(|table| table.lines().collect::<Vec<_>>());
+    let only = |one: usize| {
+        let mut others: HashMap<&str, usize> = HashMap::new();
+        for line in &lists[1 - one] {
+            *others.entry(line).or_default() += 1;
+        }
+        let missing = |line: &&&str| match others.get_mut(**line) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                false
+            }
+            Some(_) | None => true,
+        };
+        lists[one]
+            .iter()
+            .filter(missing)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    let mut found = [only(0), only(1)];
+    if found.iter().all(Vec::is_empty) {
+        let moved = || {
+            lists[0]
+                .iter()
+                .zip(&lists[1])
+                .filter(|(old, new)| old != new)
+        };
+        found = [
+            moved().map(|(old, _)| *old).collect(),
+            moved().map(|(_, new)| *new).collect(),
+        ];
+    }
+    found.map(|lines| {
+        let told = lines
+            .iter()
+            .take(MOST)
+            .copied()
+            .collect::<Vec<_>>()
+            .join("; ");
+        match lines.len().saturating_sub(MOST) {
+            0 => told,
+            more => format!("{told} and {more} more"),
+        }
+    })
 }
 
 /// Whether a config may take the place of one that is in force. A pool that is set up and mined for is not lost by a

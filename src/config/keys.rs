@@ -1,5 +1,6 @@
 //! The table of all keys. The defaults, the sample, the reference and the list of changes are made from it.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use super::address::{PoolHost, Wallet};
 use super::backup::{Backup, Backups};
 use super::fingerprint::CertificateHash;
 use super::kind::choice::{Extranonce2Size, Flag, LogLevel};
-use super::kind::number::{Bound, Port, Seconds, SecondsOrNever, Weight, Whole};
+use super::kind::number::{Bound, Number, Port, Seconds, SecondsOrNever, Weight, Whole};
 use super::kind::text::{Names, PasswordHash, Secret, Text};
-use super::kind::{Form, Kind};
+use super::kind::{Form, Kind, Wrong};
 use super::network::{ListenAddress, Networks};
+use super::steering::{Group, TimetableEntry, WorkerSettings};
+use super::tables::{self, Table, TimeZone};
 use super::user_name::UserNameForm;
-use super::{Config, Level, Mode};
+use super::{Config, Level};
 use crate::units::{Difficulty, PoolSlot};
 
 /// What an owner can be told about a key.
@@ -62,7 +65,10 @@ pub(super) trait AnyKey {
     /// Whether a value that is neither missing nor null may be written; otherwise what is allowed instead.
     fn check(&self, value: &Value) -> Result<(), String>;
 
-    /// What it is set to, even if it is a secret: to be compared.
+    /// All that is wrong with a value that is neither missing nor null.
+    fn wrong(&self, value: &Value) -> Vec<Wrong>;
+
+    /// What it is set to, even if it is a secret: to be compared. Of a table, one line for each entry.
     fn setting(&self, config: &Config) -> String;
 }
 
@@ -81,6 +87,10 @@ impl<K: Kind> AnyKey for Key<K> {
 
     fn check(&self, value: &Value) -> Result<(), String> {
         self.kind.read(value).map(|_| ())
+    }
+
+    fn wrong(&self, value: &Value) -> Vec<Wrong> {
+        self.kind.wrong(value)
     }
 
     fn setting(&self, config: &Config) -> String {
@@ -281,18 +291,17 @@ pool_keys! {
     job "job_seconds": Seconds = [Seconds { default: 900, min: 5.0, max: 86_400 }], |pool| seconds(pool.job),
         "Seconds without a new job after which miners work for the other pool. It applies only to pools that \
          usually send new jobs more often.";
+    fee_percent "fee_percent": Number = [Number { default: 0, min: 0.0, max: 100 }], |pool| pool.fee_percent.to_string(),
+        "Percentage of the earnings that the pool keeps. It counts for `balance`.";
 }
 
 section! {
     /// The keys of `scheduler`.
     scheduler "scheduler" {
-        AT_ONCE MODE "mode": Text = Text { default: "ratio", choices: &["ratio"], longest: 64 },
-            |c| match c.scheduler.mode {
-                Mode::Ratio => "ratio".to_owned(),
-                Mode::Fleet => "fleet".to_owned(),
-            },
-            "How work is split. There is one way, `ratio`: mining time in the ratio of the weights; \
-             any other word is taken for it, with a warning.";
+        AT_ONCE MODE "mode": Text = Text { default: "ratio", choices: &["ratio", "fleet"], longest: 64 },
+            |c| c.scheduler.mode.name().to_owned(),
+            "How work is split. `ratio`: each miner splits its own time in the ratio of the weights. `fleet`: all miners \
+             together meet that ratio, with as few switches as possible. Any other word means `ratio`, with a warning.";
         AT_ONCE WEIGHT_A "poolA_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::A].to_string(),
             "Weight of pool A. The work splits in the ratio of the weights; 0: the pool is not connected to. \
              One of them must be above 0.";
@@ -315,6 +324,67 @@ section! {
             |c| c.scheduler.no_work.map_or("0".to_owned(), seconds),
             "Seconds without work from any pool after which a miner's connection is closed, \
              so that it goes to its own fallback pool; 0: never.";
+        AT_ONCE FAILOVER "failover": Flag = Flag(true), |c| c.scheduler.failover.to_string(),
+            "Whether miners work for the other pool while the pool they are meant for is down. A worker can have a \
+             setting of its own.";
+        AT_ONCE MAX_SLICERS "max_slicers": Whole = Whole { default: 4, ..COUNT },
+            |c| c.scheduler.max_slicers.to_string(),
+            "Most miners that take turns on both pools in mode `fleet`; the others stay on one pool. 0: no limit.";
+        AT_ONCE ASSIGN "assign_seconds": Seconds = Seconds { default: 600, min: 10.0, max: 86_400 },
+            |c| seconds(c.scheduler.assign),
+            "Fewest seconds before a miner that stays on one pool is moved to the other in mode `fleet`.";
+    }
+}
+
+/// `workers`
+pub(super) const WORKERS: Key<Table<BTreeMap<String, WorkerSettings>>> = Key {
+    path: "workers",
+    kind: tables::WORKERS,
+    meaning: "Settings of single workers, under the worker's exact name: `name` for the pages, `work`, `turns`, \
+              `failover`.",
+    needs_restart: AT_ONCE,
+    shown: |c| tables::workers_shown(&c.workers),
+};
+
+/// `groups`
+pub(super) const GROUPS: Key<Table<Vec<Group>>> = Key {
+    path: "groups",
+    kind: tables::GROUPS,
+    meaning: "Workers that have a setting in common: `name`, `match` (patterns of workers' names) and `work`. The \
+              first group that matches a worker counts.",
+    needs_restart: AT_ONCE,
+    shown: |c| tables::groups_shown(&c.groups),
+};
+
+section! {
+    /// The keys of `timetable`.
+    timetable "timetable" {
+        AT_ONCE ENABLED "enabled": Flag = Flag(false), |c| c.timetable.enabled.to_string(),
+            "Whether the timetable is used.";
+        AT_ONCE TIME_ZONE "time_zone": TimeZone = TimeZone, |c| c.timetable.time_zone.clone(),
+            "Time zone of the timetable; if empty, the system's.";
+        AT_ONCE ENTRIES "entries": Table<Vec<TimetableEntry>> = tables::TIMETABLE,
+            |c| tables::timetable_shown(&c.timetable.entries),
+            "What to do at which time of the week: `days`, `from`, `to` and `work`. The first entry whose time it is \
+             counts.";
+    }
+}
+
+section! {
+    /// The keys of `balance`.
+    balance "balance" {
+        AT_ONCE ENABLED "enabled": Flag = Flag(false), |c| c.balance.enabled.to_string(),
+            "Whether the split follows what a hash earns at each pool. Only for two different coins.";
+        AT_ONCE FULL_AT_PERCENT "full_at_percent": Number = Number { default: 10, min: 0.1, max: 1000 },
+            |c| c.balance.full_at_percent.to_string(),
+            "Difference between the earnings, in percent, at which the split is shifted all the way.";
+        AT_ONCE MAX_DEVIATION "max_deviation": Number = Number { default: 20, min: 0.0, max: 100 },
+            |c| c.balance.max_deviation.to_string(),
+            "How far the split may be shifted, in percentage points. With 20, a usual split of 50:50 stays between \
+             70:30 and 30:70.";
+        AT_ONCE PRICES "prices": Table<BTreeMap<String, f64>> = tables::PRICES,
+            |c| tables::prices_shown(&c.balance.prices),
+            "Price of each coin, all in one currency; 0: unknown.";
     }
 }
 
@@ -394,7 +464,9 @@ pub(super) fn difficulties(slot: PoolSlot) -> (&'static Key<Bound>, &'static Key
 pub(super) fn all() -> Vec<&'static dyn AnyKey> {
     let before = [listen::ALL, metrics::ALL, gui::ALL].concat();
     let pools = PoolSlot::ALL.map(pool).into_iter().flat_map(PoolKeys::all);
-    let after = [scheduler::ALL, diff::ALL, logging::ALL].concat();
+    let tables: &[&dyn AnyKey] = &[&WORKERS, &GROUPS];
+    let steering = [tables, timetable::ALL, balance::ALL].concat();
+    let after = [scheduler::ALL, &steering, diff::ALL, logging::ALL].concat();
     before.into_iter().chain(pools).chain(after).collect()
 }
 

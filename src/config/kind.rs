@@ -4,8 +4,11 @@ pub(super) mod choice;
 pub(super) mod number;
 pub(super) mod text;
 
+use std::ops::Range;
+
 use serde_json::Value;
 
+use super::fault::{Fault, quote};
 use crate::units::named;
 
 /// A kind of value.
@@ -15,6 +18,17 @@ pub(super) trait Kind {
 
     /// What a value that is neither missing nor null means; otherwise what is allowed instead.
     fn read(&self, value: &Value) -> Result<Self::Meaning, String>;
+
+    /// All that is wrong with a value that is neither missing nor null.
+    fn wrong(&self, value: &Value) -> Vec<Wrong> {
+        let refused = self.read(value).err().map(|allowed| Wrong {
+            place: String::new(),
+            found: quote(value),
+            allowed,
+            entries: 0..usize::MAX,
+        });
+        refused.into_iter().collect()
+    }
 
     /// What may be written, as it is told to the owner.
     fn allowed(&self) -> String;
@@ -27,6 +41,33 @@ pub(super) trait Kind {
 
     /// How it is asked for in a form.
     fn form(&self) -> Form;
+}
+
+/// Something wrong with a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// Where in it, such as `2.form`; empty: the value itself.
+    pub(super) place: String,
+    /// What stands there.
+    pub(super) found: String,
+    /// What may stand there.
+    pub(super) allowed: String,
+    /// Which entries of a table cannot be used because of it.
+    pub(super) entries: Range<usize>,
+}
+
+impl Wrong {
+    /// As a fault of the key at this path.
+    pub(super) fn at(self, path: &str) -> Fault {
+        Fault {
+            path: match self.place.as_str() {
+                "" => path.to_owned(),
+                place => format!("{path}.{place}"),
+            },
+            found: self.found,
+            allowed: self.allowed,
+        }
+    }
 }
 
 /// How a value is asked for in a form. It is a help: what is allowed is what [`parse`](super::parse) takes.
@@ -91,6 +132,8 @@ named! {
         List = "list",
         /// Text that is not shown.
         Secret = "secret",
+        /// Entries, each an object or a value of its own, that a form of one field cannot ask for.
+        Table = "table",
     }
 }
 

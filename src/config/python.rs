@@ -20,7 +20,7 @@ use crate::units::PoolSlot;
 mod tests;
 
 /// Keys that only the Python version has.
-const ONLY_PYTHON: [&str; 18] = [
+const ONLY_PYTHON: [&str; 17] = [
     "listen_host",
     "listen_port",
     "metrics_enabled",
@@ -34,7 +34,6 @@ const ONLY_PYTHON: [&str; 18] = [
     "scheduler.auto_balance_max_deviation",
     "scheduler.convergence_tolerance",
     "scheduler.force_reconnect_on_en2_mismatch",
-    "scheduler.max_slicers",
     "scheduler.oracle_poll_seconds",
     "scheduler.oracle_url",
     "scheduler.pool_failover_seconds",
@@ -42,7 +41,7 @@ const ONLY_PYTHON: [&str; 18] = [
 ];
 
 /// Keys of ours that the Python version has, too. A file with any other key of ours was written by us or for us.
-const SHARED: [&str; 26] = [
+const SHARED: [&str; 27] = [
     "downstream_diff.default_max",
     "downstream_diff.default_min",
     "downstream_diff.poolA_max",
@@ -67,6 +66,7 @@ const SHARED: [&str; 26] = [
     "pools.B.name",
     "pools.B.port",
     "pools.B.wallet",
+    "scheduler.max_slicers",
     "scheduler.mode",
     "scheduler.slice_seconds",
 ];

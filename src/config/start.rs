@@ -1,28 +1,37 @@
 //! Reading the config at a start. There are no settings to go on with, so a mistake in a pool's settings must not stop
-//! the mining where it can go on without that setting.
+//! the mining where it can go on without that setting. Nor must one in what steers the work of single workers or at
+//! single times: without it the usual split holds.
 
 use serde_json::Value;
 
 use super::backup::{self, Backups};
-use super::build::{BuildResult, build};
+use super::build::{BuildResult, build, sections};
 use super::fault::{Fault, quote};
-use super::keys::{self, PoolKeys};
+use super::keys::{self, PoolKeys, balance, timetable};
+use super::kind::FormKind;
 use super::raw::{self, lookup};
-use super::{ConfigErrors, LoadedConfig, StartTrouble};
+use super::{ConfigErrors, LoadedConfig, StartTrouble, tables};
 use crate::units::PoolSlot;
+
+/// The sections of what steers the work.
+const STEERING: [&str; 4] = ["workers", "groups", "timetable", "balance"];
 
 /// Each round of mending takes away a key, and a pool has fewer.
 const ROUNDS: usize = 64;
 
 /// Reads a config for a start. Wrong backups are left out, and the other optional settings of a pool have their
-/// defaults. A pool of which the host, port or wallet is wrong counts as not set up. The owner is told of each.
+/// defaults. A pool of which the host, port or wallet is wrong counts as not set up. So are wrong entries left out of
+/// what steers the work (`workers`, `groups`, `timetable`, `balance`). The owner is told of each.
 ///
 /// # Errors
-/// Every value that is not allowed, if one of them is of something else than a pool.
+/// Every value that is not allowed, if one of them is of something else.
 pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
     let raw = raw::read(text)?;
     let mut mended = raw.clone();
-    let mut troubles = Vec::new();
+    let mut troubles: Vec<_> = mend_steering(&mut mended)
+        .into_iter()
+        .map(|text| StartTrouble { pool: None, text })
+        .collect();
     let mut built = build(&mended);
     for _ in 0..ROUNDS {
         let found = built.faults.iter().find_map(|fault| {
@@ -98,6 +107,59 @@ fn pool_without(path: &str) -> Option<&'static PoolKeys> {
         let its_own = path.starts_with(&format!("pools.{slot}."));
         (its_own && !needed.contains(&path)).then_some(keys)
     })
+}
+
+/// Makes what steers the work usable; a sentence about each thing that is not.
+fn mend_steering(root: &mut Value) -> Vec<String> {
+    /// How many entries of a table are told one by one.
+    const MOST: usize = 20;
+    let mut told = Vec::new();
+    for section in STEERING {
+        let is_section = sections().any(|path| path == section);
+        let Some(found) = lookup(root, section).filter(|it| is_section && !it.is_object()) else {
+            continue;
+        };
+        let found = quote(found);
+        told.push(format!(
+            "{section}: found {found}; allowed: an object, {{ … }}. It is off until this is corrected."
+        ));
+        set(root, section, Value::Null);
+    }
+    for key in keys::all() {
+        let info = key.info();
+        let section = info.path.split('.').next().unwrap_or_default();
+        let Some(value) = lookup(root, info.path).filter(|_| STEERING.contains(&section)) else {
+            continue;
+        };
+        let wrong = key.wrong(value);
+        if wrong.is_empty() {
+            continue;
+        }
+        let what = if info.form.kind == FormKind::Table {
+            let left_out: Vec<_> = wrong.iter().map(|wrong| wrong.entries.clone()).collect();
+            let kept = tables::without(value, &left_out);
+            set(root, info.path, kept);
+            "This is left out"
+        } else {
+            // Without one of its settings it would do something else than what is wanted.
+            set(root, info.path, Value::Null);
+            for enabled in [timetable::ENABLED.path, balance::ENABLED.path] {
+                if enabled.starts_with(section) {
+                    set(root, enabled, false.into());
+                }
+            }
+            "This is off"
+        };
+        let more = wrong.len().saturating_sub(MOST);
+        for wrong in wrong.into_iter().take(MOST) {
+            let fault = wrong.at(info.path);
+            told.push(format!("{fault}. {what} until it is corrected."));
+        }
+        if more > 0 {
+            told.push(format!("{}: {more} more mistakes.", info.path));
+        }
+    }
+    told
 }
 
 /// Takes out the backups that cannot be used; a sentence about each.

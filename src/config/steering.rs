@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::units::{PerPool, PoolSlot, named};
 
+/// The longest worker name, in bytes: as pools are told it (compat Q33).
+pub const LONGEST_WORKER: usize = 128;
+
 /// What a worker is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]

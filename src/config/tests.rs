@@ -78,7 +78,13 @@ fn an_empty_file_means_the_defaults() {
     assert_eq!(config.scheduler.min_switch, Duration::from_secs(1));
     assert_eq!(config.scheduler.catch_up, Duration::from_secs(600));
     assert_eq!(config.scheduler.no_work, Some(Duration::from_secs(60)));
-    assert!(!config.scheduler.clean_on_switch);
+    assert!(!config.scheduler.clean_on_switch && config.scheduler.failover);
+    assert_eq!(config.scheduler.mode, Mode::Ratio);
+    assert_eq!(config.scheduler.max_slicers, 4);
+    assert_eq!(config.scheduler.assign, Duration::from_secs(600));
+    assert!(config.workers.is_empty() && config.groups.is_empty());
+    assert_eq!(config.timetable, Timetable::default());
+    assert_eq!(config.balance, Balance::default());
     assert_eq!(config.downstream_diff, PerPool::default());
     assert_eq!(config.logging.level, Level::Info);
     assert_eq!(config.logging.directory, Some("logs".into()));
@@ -535,6 +541,13 @@ fn a_form_offers_what_is_allowed() {
             }
             FormKind::Flag => assert!(key.default.is_boolean(), "{}", key.path),
             FormKind::List => assert!(key.default.is_array(), "{}", key.path),
+            FormKind::Table => {
+                assert!(
+                    key.default.is_array() || key.default.is_object(),
+                    "{}",
+                    key.path
+                );
+            }
             FormKind::Text | FormKind::Secret => assert!(key.default.is_string(), "{}", key.path),
         }
         assert_eq!(form.kind == FormKind::Secret, key.is_secret, "{}", key.path);
@@ -548,7 +561,14 @@ fn a_change_of_any_key_is_seen() {
     for key in key_infos() {
         let other = match (&key.default, key.path.rsplit('.').next().unwrap()) {
             (_, "extranonce2_size") => json!(4),
-            (_, "mode") => continue, // there is only one
+            (_, "mode") => json!("fleet"),
+            (_, "workers") => json!({"rig": {"work": "A"}}),
+            (_, "groups") => json!([{"name": "Garage", "match": ["garage-*"]}]),
+            (_, "time_zone") => json!("Europe/Berlin"),
+            (_, "entries") => {
+                json!([{"days": ["mon"], "from": "22:00", "to": "06:00", "work": "B"}])
+            }
+            (_, "prices") => json!({"BTC": 100_000}),
             (_, "host") if key.path.starts_with("pools") => json!("other.pool.com"),
             (_, "host") => json!("127.0.0.1"),
             (_, "level" | "stdout") => json!("debug"),
@@ -613,6 +633,193 @@ fn a_change_says_what_was_and_what_is() {
             "scheduler.poolA_weight 50 70 false",
         ]
     );
+}
+
+#[test]
+fn a_change_of_a_table_names_the_entries_that_differ() {
+    let told = |old: Value, new: Value| {
+        let found = changes(&config(&old), &config(&new));
+        let [change] = &found[..] else {
+            panic!("{found:?}")
+        };
+        change.shown().map(str::to_owned)
+    };
+    let workers = |workers: Value| json!({ "workers": workers });
+    assert_eq!(
+        told(
+            workers(
+                json!({"same": {"work": "B"}, "rig": {"work": "A", "name": "Left"}, "gone": {}})
+            ),
+            workers(json!({
+                "rig": {"work": {"A": 70, "B": 30}, "turns": "never", "failover": false},
+                "same": {"work": "B"},
+            })),
+        ),
+        [
+            r#""gone": ; "rig": name "Left", work A"#,
+            r#""rig": work 70:30, turns never, failover false"#,
+        ]
+    );
+    let many = (0..30).map(|number| (format!("rig-{number:02}"), json!({"work": "pause"})));
+    let [old, new] = told(json!({}), workers(Value::Object(many.collect())));
+    assert_eq!(old, "");
+    assert!(new.ends_with("\"rig-09\": work pause and 20 more"), "{new}");
+    let group = |name: &str| json!({"name": name, "match": ["a*", "b?"], "work": "B"});
+    let attic = r#""Attic": match "a*" "b?", work B"#;
+    let shed = r#""Shed": match "a*" "b?", work B"#;
+    assert_eq!(
+        told(
+            json!({"groups": [group("Cellar"), group("Attic"), group("Shed")]}),
+            json!({"groups": [group("Cellar"), group("Shed"), group("Attic")]}),
+        ),
+        [format!("{attic}; {shed}"), format!("{shed}; {attic}")],
+        "another order is another meaning"
+    );
+    let entry = json!({"days": ["sat", "sun"], "from": "22:00", "to": "24:00", "work": "pause"});
+    assert_eq!(
+        told(
+            json!({"timetable": {"entries": [entry]}}),
+            json!({"timetable": {"entries": [entry, entry]}}),
+        ),
+        ["", "sat sun 22:00-00:00: pause"]
+    );
+    assert_eq!(
+        told(
+            json!({"balance": {"prices": {"BTC": 1, "BCH": 2}}}),
+            json!({"balance": {"prices": {"btc": 1, "BCH": 0.5}}}),
+        ),
+        ["BCH 2", "BCH 0.5"]
+    );
+}
+
+#[test]
+fn an_entry_that_cannot_be_used_is_left_out_at_a_start() {
+    let file = json!({
+        "pools": two_pools()["pools"],
+        "scheduler": {"poolA_weight": 70, "poolB_weight": 30},
+        "workers": {
+            "a.b": {"work": "A"},
+            "wrong.one": {"work": "C"},
+            "mistyped": {"wrok": "pause"},
+            "fine": {"work": "pause"},
+        },
+        "groups": [
+            {"name": "Broken", "match": ["[a"]},
+            {"name": "Garage", "match": ["garage-*"], "work": "B"},
+        ],
+        "timetable": {"enabled": true, "entries": [
+            {"days": ["mon"], "from": "22:00", "to": "06:00", "work": "B"},
+            {"days": ["mon"], "form": "22:00", "to": "06:00", "work": "A"},
+        ]},
+        "balance": {"enabled": true, "max_deviation": 200, "prices": {"BTC": -1, "BCH": 500}},
+    });
+    assert_eq!(errors(&file).len(), 7);
+    let loaded = parse_for_start(&file.to_string()).unwrap();
+    let config = &loaded.config;
+    assert!(config.is_set_up());
+    assert_eq!(config.workers.keys().collect::<Vec<_>>(), ["a.b", "fine"]);
+    assert_eq!(config.groups.len(), 1);
+    assert!(config.groups[0].has("garage-1"));
+    assert!(config.timetable.enabled);
+    assert_eq!(config.timetable.entries.len(), 1);
+    assert_eq!(config.timetable.entries[0].work, steering::Work::only(B));
+    assert!(!config.balance.enabled, "it would go too far");
+    assert_eq!(config.balance.prices, [("BCH".to_owned(), 500.0)].into());
+    let told: Vec<_> = loaded.troubles.iter().map(|it| it.text.as_str()).collect();
+    assert_eq!(told.len(), 7, "{told:#?}");
+    assert_eq!(
+        told[1],
+        "workers.mistyped.wrok: found \"pause\"; allowed: only the keys name, work, turns and failover. This is left \
+         out until it is corrected."
+    );
+    assert_eq!(
+        told[5],
+        "balance.max_deviation: found 200; allowed: a number from 0 to 100. This is off until it is corrected."
+    );
+    assert!(loaded.troubles.iter().all(|trouble| trouble.pool.is_none()));
+    assert!(
+        told.iter()
+            .all(|text| loaded.warnings.contains(&(*text).to_owned()))
+    );
+    assert_eq!(loaded.raw, file, "the file stays as it is");
+}
+
+#[test]
+fn what_steers_the_work_is_off_at_a_start_if_it_is_not_even_a_table() {
+    let start = |value: Value| parse_for_start(&value.to_string()).unwrap();
+    for (file, path) in [
+        (json!({"workers": []}), "workers"),
+        (json!({"groups": {}}), "groups"),
+        (json!({"timetable": 5}), "timetable"),
+        (json!({"timetable": {"entries": {}}}), "timetable.entries"),
+        (
+            json!({"timetable": {"enabled": "yes"}}),
+            "timetable.enabled",
+        ),
+        (json!({"balance": []}), "balance"),
+        (json!({"balance": {"prices": 5}}), "balance.prices"),
+    ] {
+        let loaded = start(file);
+        assert_eq!(loaded.config, Config::default());
+        let [trouble] = &loaded.troubles[..] else {
+            panic!("{:?}", loaded.troubles)
+        };
+        assert!(
+            trouble.text.starts_with(&format!("{path}: found ")),
+            "{}",
+            trouble.text
+        );
+    }
+    // In another zone it would be wrong at all times.
+    let timetable = json!({"enabled": true, "time_zone": "Mars/Olympus Mons"});
+    let loaded = start(json!({ "timetable": timetable }));
+    assert!(!loaded.config.timetable.enabled);
+    assert_eq!(loaded.troubles.len(), 1);
+    let many = (0..10_005).map(|number| (format!("rig-{number}"), json!({})));
+    let loaded = start(json!({"workers": Value::Object(many.collect())}));
+    assert_eq!(loaded.config.workers.len(), 10_000);
+    let wrong = (0..50).map(|number| (format!("rig-{number}"), json!(5)));
+    let loaded = start(json!({"workers": Value::Object(wrong.collect())}));
+    assert_eq!(loaded.troubles.len(), 21, "not one for each");
+    assert_eq!(loaded.troubles[20].text, "workers: 30 more mistakes.");
+    // Anything else still ends a start, and says all that is wrong.
+    let errors = parse_for_start(r#"{"workers": 5, "scheduler": {"failover": 5}}"#).unwrap_err();
+    assert_eq!(errors.faults.len(), 2, "{errors}");
+}
+
+#[test]
+fn unknown_keys_beside_the_tables_are_told_and_those_in_them_are_names() {
+    let loaded = loaded(&json!({
+        "workers": {"rig": {"work": "A"}},
+        "timetable": {"entrys": []},
+        "balance": {"prices": {"BTC": 1}},
+    }));
+    assert_eq!(
+        loaded.warnings,
+        ["unknown keys (ignored, kept in the file): timetable.entrys"]
+    );
+}
+
+#[test]
+fn the_pools_fee_may_have_a_fraction_and_is_mended_at_a_start() {
+    let fee = |value: Value| with("pools.A.fee_percent", value);
+    let of = |config: Config| config.pools[A].as_ref().map(|pool| pool.fee_percent);
+    assert_eq!(of(config(&fee(json!(1.5)))), Some(1.5));
+    assert_eq!(
+        errors(&fee(json!(101))),
+        ["pools.A.fee_percent: found 101; allowed: a number from 0 to 100"]
+    );
+    let loaded = parse_for_start(&fee(json!("2 %")).to_string()).unwrap();
+    assert_eq!(of(loaded.config), Some(0.0));
+    assert_eq!(loaded.troubles.len(), 1);
+}
+
+#[test]
+fn modes_are_known_in_any_case() {
+    let mode = |word: &str| config(&json!({"scheduler": {"mode": word}})).scheduler.mode;
+    assert_eq!(mode("Fleet"), Mode::Fleet);
+    assert_eq!(mode("ratio"), Mode::Ratio);
+    assert_eq!(mode("ratio_time"), Mode::Ratio);
 }
 
 #[test]

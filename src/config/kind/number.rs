@@ -1,4 +1,4 @@
-//! Numbers: counts, ports, times, weights, bounds of the difficulty.
+//! Numbers: counts, percentages, ports, times, weights, bounds of the difficulty.
 
 use std::time::Duration;
 
@@ -37,6 +37,41 @@ impl Kind for Whole {
 
     fn form(&self) -> Form {
         Form::numbers(FormKind::Integer, self.min.into(), self.max.into())
+    }
+}
+
+/// A number in a range that begins at 0 or above, fractions allowed.
+pub(in crate::config) struct Number {
+    pub(in crate::config) default: u32,
+    pub(in crate::config) min: f64,
+    pub(in crate::config) max: u32,
+}
+
+impl Kind for Number {
+    type Meaning = f64;
+
+    fn read(&self, value: &Value) -> Result<f64, String> {
+        value
+            .as_f64()
+            .filter(|number| (self.min..=f64::from(self.max)).contains(number))
+            .map(f64::abs) // 0 may have been written as -0.0
+            .ok_or_else(|| self.allowed())
+    }
+
+    fn allowed(&self) -> String {
+        format!("a number from {} to {}", self.min, self.max)
+    }
+
+    fn default(&self) -> f64 {
+        self.default.into()
+    }
+
+    fn default_json(&self) -> Value {
+        json!(self.default)
+    }
+
+    fn form(&self) -> Form {
+        Form::numbers(FormKind::Number, self.min, self.max.into())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::PoolConfig;
+use crate::config::steering::LONGEST_WORKER;
 use crate::core::pool::connection::Identity;
 use crate::stratum::message::{MinerCall, RequestId};
 use crate::units::{Difficulty, MinerExtranonce, VersionMask};
@@ -13,9 +14,6 @@ const MOST_USERS: usize = 16;
 
 /// How many requests wait until the pools are known.
 const MOST_WAITING: usize = 16;
-
-/// The longest worker name that a pool is told, in bytes (compat Q33).
-const LONGEST_WORKER: usize = 128;
 
 /// Our own name, for pools, where the miner does not say its.
 pub const OWN_USER_AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
