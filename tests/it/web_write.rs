@@ -346,7 +346,7 @@ fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
     let key = |path: &str| schema.iter().find(|key| key["path"] == path).unwrap();
     assert_eq!(key("scheduler.slice_seconds")["max"], 3600.0);
     assert_eq!(key("pools.A.password")["kind"], "secret");
-    assert_eq!(key("scheduler.mode")["choices"], json!(["ratio"]));
+    assert_eq!(key("scheduler.mode")["choices"], json!(["ratio", "fleet"]));
 
     let mut new = shown["config"].clone();
     new["pools"]["A"]["wallet"] = json!("otherwallet");
