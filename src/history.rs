@@ -198,6 +198,8 @@ pub struct Window {
     pub expected_error: Option<f64>,
     /// The part of the time that went to A, if miners worked.
     pub time_share_a: Option<f64>,
+    /// The part of the work that was meant for A: what each miner was to do, by its hashrate.
+    pub meant_share_a: Option<f64>,
     /// Shares that each pool took.
     pub accepted: PerPool<f64>,
     /// Shares that each pool refused.
@@ -344,6 +346,7 @@ impl Window {
             share_a: part_of_a(work),
             expected_error: expected_error(work, of(|pool| pool.work_squares)),
             time_share_a: part_of_a(seconds),
+            meant_share_a: part_of_a(of(|pool| pool.meant)),
             accepted: of(|pool| pool.accepted),
             rejected: of(|pool| pool.rejected),
             refused: f64::from(sum.refused),

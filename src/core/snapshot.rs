@@ -54,7 +54,10 @@ pub struct PoolView {
     pub chain: String,
     /// Whether some worker is meant for it, or has to work for it instead of the other one.
     pub in_use: bool,
-    /// The part of the work that it is to get, from 0 to 1.
+    /// What miners are meant to do for it now, in hashes a second by their hashrates; seconds a second while those are
+    /// not known.
+    pub meant: f64,
+    /// The part of the work that it is to get by the usual split, from 0 to 1.
     pub target_share: f64,
     /// Whether it can be used; one that is up and no good is down here.
     pub health: Health,
@@ -238,6 +241,7 @@ impl Core {
                 .map(|config| config.chain.clone())
                 .unwrap_or_default(),
             in_use: pool.in_use,
+            meant: meant(slot, miners),
             target_share: self.config.share(slot),
             health: match pool.health {
                 Health::Up if flaw.is_some() || no_job.is_some() => Health::Down,
@@ -292,4 +296,18 @@ impl Core {
             totals,
         }
     }
+}
+
+/// What miners are meant to do for a pool.
+fn meant(slot: PoolSlot, miners: &[MinerView]) -> f64 {
+    let rate = |miner: &MinerView| {
+        let rates = miner.hashrate.iter();
+        rates.filter_map(|(_, rate)| *rate).sum::<f64>()
+    };
+    let known = miners.iter().any(|miner| rate(miner) > 0.0);
+    let each = miners.iter().map(|miner| {
+        let weight = if known { rate(miner) } else { 1.0 };
+        miner.aim.share(slot) * weight
+    });
+    each.sum()
 }

@@ -16,7 +16,7 @@ const LARGEST: f64 = 1e30;
 
 /// What happened at both pools in a step, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "[f32; 12]", into = "[f32; 12]")]
+#[serde(try_from = "Vec<f32>", into = "[f32; 14]")]
 pub(super) struct Step {
     /// How much of the step is known, in seconds.
     pub(super) span: f32,
@@ -37,6 +37,8 @@ pub(super) struct PoolStep {
     pub(super) rejected: f32,
     /// Time that miners worked for it, all together.
     pub(super) seconds: f32,
+    /// What miners were meant to do for it: hashes in 10^12.
+    pub(super) meant: f32,
 }
 
 impl Slot for Step {
@@ -55,6 +57,7 @@ impl Slot for Step {
             own.accepted += other.accepted;
             own.rejected += other.rejected;
             own.seconds += other.seconds;
+            own.meant += other.meant;
         }
     }
 }
@@ -66,29 +69,42 @@ impl PoolStep {
         accepted: 0.0,
         rejected: 0.0,
         seconds: 0.0,
+        meant: 0.0,
     };
 }
 
-/// As it stands in the file: span, refused, and five numbers for each pool.
-impl From<[f32; 12]> for Step {
-    fn from(numbers: [f32; 12]) -> Self {
+/// As it stands in the file: span, refused, five numbers for each pool, and what was meant for A and for B. An older file
+/// does not have the last two.
+impl TryFrom<Vec<f32>> for Step {
+    type Error = &'static str;
+
+    fn try_from(numbers: Vec<f32>) -> Result<Self, Self::Error> {
+        let old = || <[f32; 12]>::try_from(numbers.as_slice()).map(|old| (old, [0.0; 2]));
+        let new = || {
+            let (old, meant) = numbers.split_last_chunk()?;
+            Some((<[f32; 12]>::try_from(old).ok()?, *meant))
+        };
+        let (numbers, [meant_a, meant_b]) = new()
+            .or_else(|| old().ok())
+            .ok_or("a step has 12 or 14 numbers")?;
         let [span, refused, of_a @ .., b1, b2, b3, b4, b5] = numbers;
-        let pool = |[work, work_squares, accepted, rejected, seconds]: [f32; 5]| PoolStep {
+        let pool = |[work, work_squares, accepted, rejected, seconds]: [f32; 5], meant| PoolStep {
             work,
             work_squares,
             accepted,
             rejected,
             seconds,
+            meant,
         };
-        Self {
+        Ok(Self {
             span,
             refused,
-            pools: PerPool::new(pool(of_a), pool([b1, b2, b3, b4, b5])),
-        }
+            pools: PerPool::new(pool(of_a, meant_a), pool([b1, b2, b3, b4, b5], meant_b)),
+        })
     }
 }
 
-impl From<Step> for [f32; 12] {
+impl From<Step> for [f32; 14] {
     fn from(step: Step) -> Self {
         let (a, b) = (step.pools[PoolSlot::A], step.pools[PoolSlot::B]);
         [
@@ -104,6 +120,8 @@ impl From<Step> for [f32; 12] {
             b.accepted,
             b.rejected,
             b.seconds,
+            a.meant,
+            b.meant,
         ]
     }
 }
@@ -156,6 +174,8 @@ struct PoolSums {
     accepted: u64,
     rejected: u64,
     seconds: f64,
+    /// Hashes a second that are meant for it at this moment.
+    meant: f64,
 }
 
 impl Totals {
@@ -219,6 +239,7 @@ impl Sums {
                 accepted: pool.totals.shares.accepted,
                 rejected: pool.totals.shares.rejected.values().sum(),
                 seconds: pool.totals.seconds,
+                meant: pool.meant,
             }),
         }
     }
@@ -237,6 +258,7 @@ impl Sums {
                     accepted: count(sums.accepted, old.accepted),
                     rejected: count(sums.rejected, old.rejected),
                     seconds: single(sums.seconds - old.seconds),
+                    meant: single(sums.meant * span.as_secs_f64() / 1e12),
                 }
             }),
         }

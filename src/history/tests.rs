@@ -276,6 +276,7 @@ fn a_full_history_is_small() {
             accepted: 12.0,
             rejected: 0.0,
             seconds: 42.123,
+            meant: 1234.567,
         }),
     };
     for minute in 0..45_000 {

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use dpmp::config::Config;
+use dpmp::config::steering::Work;
+use dpmp::core::event::Event;
+use dpmp::core::steering::{ALL_WORKERS, Override};
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{Handshake, Ids, MinerOptions, Pace as MinerPace};
 use dpmp::sim::pool::options::{ExtranonceReuse, PoolOptions};
-use dpmp::units::PoolSlot;
+use dpmp::units::{PerPool, PoolSlot};
 
 use crate::world::{World, config};
 
@@ -109,7 +112,7 @@ fn trouble(world: &mut World, weights: &mut [f64; 2], pace: Pace) {
     } else {
         PoolSlot::B
     };
-    match world.rng.below(14) {
+    match world.rng.below(15) {
         0 => world.take_down(slot),
         1 | 2 => world.sites[slot].up = true,
         3 => world.sites[slot].frozen = true,
@@ -151,6 +154,23 @@ fn trouble(world: &mut World, weights: &mut [f64; 2], pace: Pace) {
             ];
             *weights = choices[world.rng.below(5) as usize];
             world.configure(settings(*weights, pace));
+        }
+        13 => {
+            let work = [
+                Work::only(slot),
+                Work::Pause,
+                Work::Split(PerPool::new(30.0, 70.0)),
+            ];
+            let now = world.clock().unix_ms;
+            let time = world.rng.below(60 * 60 * 1000);
+            let change = Override {
+                work: work[world.rng.below(3) as usize],
+                workers: vec![ALL_WORKERS.to_owned()],
+                until_ms: Some(now + time),
+                set_ms: now,
+                by: String::new(),
+            };
+            world.tell(Event::Override(change));
         }
         _ => world.pool(slot, |pool, now, out| pool.reconnect("[]", now, out)),
     }
@@ -198,6 +218,7 @@ fn run(seed: u64, hours: u64, pace: Pace) {
         world.thaw(slot);
     }
     world.configure(settings([50.0, 50.0], pace));
+    world.tell(Event::OverrideEnded(vec![ALL_WORKERS.to_owned()]));
     world.run(Duration::from_secs(3600), |world| check(world, seed));
     let accepted: Vec<_> = world
         .rigs

@@ -11,6 +11,7 @@ use crate::core::split::schedule::Rules;
 use crate::core::stats::recent::RecentShares;
 use crate::core::stats::tally::{BestShare, ByReason};
 use crate::core::stats::totals::Totals;
+use crate::core::steering::Aim;
 use crate::units::{Now, PerPool, PoolSlot, When};
 
 /// Over how long the rates are taken.
@@ -29,6 +30,10 @@ pub struct MinerView {
     pub user_agent: Option<String>,
     /// The pool that it works for.
     pub pool: Option<PoolSlot>,
+    /// What it is to do, and why.
+    pub aim: Aim,
+    /// Whether it works for a pool that it is not meant for, while its own is down.
+    pub stands_in: bool,
     /// When it connected.
     pub connected_since: When,
     /// The difficulty that it was told last.
@@ -92,6 +97,10 @@ impl Miner {
             worker: self.session.worker().to_owned(),
             user_agent: self.session.user_agent.clone(),
             pool: schedule.on(),
+            aim: self.aim,
+            stands_in: self
+                .stands_in_at()
+                .is_some_and(|slot| schedule.on() == Some(slot)),
             connected_since: self.opened.into(),
             difficulty: self.told_difficulty.map(|told| told.get()),
             error_seconds: schedule.error(),
@@ -123,6 +132,9 @@ impl Miner {
     }
 }
 
+#[cfg(test)]
+use crate::{config::steering::Work, core::steering::AimSource};
+
 /// A miner that works for A and has done nothing yet.
 #[cfg(test)]
 pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
@@ -132,6 +144,11 @@ pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
         worker: worker.to_owned(),
         user_agent: Some("bitaxe/BM1370".to_owned()),
         pool: Some(PoolSlot::A),
+        aim: Aim {
+            work: Work::Split(PerPool::new(50.0, 50.0)),
+            source: AimSource::Usual,
+        },
+        stands_in: false,
         connected_since: 1000.into(),
         difficulty: None,
         error_seconds: 0.0,

@@ -4,6 +4,7 @@ use rouille::Response;
 use serde::Serialize;
 
 use super::{Moment, part, sum};
+use crate::config::steering::Work;
 use crate::core::miner::view::MinerView;
 use crate::core::snapshot::Snapshot;
 use crate::core::stats::recent::RecentShare;
@@ -30,6 +31,9 @@ struct Miner<'a> {
     connected_ms: u64,
     left_ms: Option<u64>,
     pool: Option<PoolSlot>,
+    work: Work,
+    source: &'static str,
+    stands_in: bool,
     connections: PerPool<&'static str>,
     hashrate_5m: Option<f64>,
     hashrate_1h: Option<f64>,
@@ -84,10 +88,10 @@ pub fn miners<'a>(moment: &Moment<'a>, history: &History) -> Miners<'a> {
         miners: snapshot
             .miners
             .iter()
-            .map(|view| miner(view, None, of(view), moment.now))
+            .map(|view| miner(view, None, of(view), moment))
             .collect(),
         left: missing(snapshot)
-            .map(|(view, left)| miner(view, Some(left), of(view), moment.now))
+            .map(|(view, left)| miner(view, Some(left), of(view), moment))
             .collect(),
     }
 }
@@ -108,7 +112,7 @@ pub fn one(moment: &Moment<'_>, history: &History, id: &str) -> Answer {
         .ok_or_else(|| ApiError::not_found("There is no such miner (any more)."))?;
     let averages = history.average(&view.worker, moment.now.unix_ms);
     Ok(json::respond(&Detail {
-        miner: miner(view, left, averages, moment.now),
+        miner: miner(view, left, averages, moment),
         recent: view
             .recent
             .newest_first()
@@ -148,7 +152,18 @@ fn missing(snapshot: &Snapshot) -> impl Iterator<Item = (&MinerView, When)> {
         .map(|left| (&left.miner, left.when))
 }
 
-fn miner(view: &MinerView, left: Option<When>, averages: Averages, now: Now) -> Miner<'_> {
+fn miner<'a>(
+    view: &'a MinerView,
+    left: Option<When>,
+    averages: Averages,
+    moment: &Moment<'_>,
+) -> Miner<'a> {
+    let now = moment.now;
+    // One that has left may have been told to pause.
+    let aim = match left {
+        Some(_) => moment.snapshot.steering.aim(&view.worker, moment.config),
+        None => view.aim,
+    };
     let part_of_a = |values: PerPool<f64>| {
         let (a, b) = (values[PoolSlot::A], values[PoolSlot::B]);
         part(a, a + b)
@@ -163,6 +178,9 @@ fn miner(view: &MinerView, left: Option<When>, averages: Averages, now: Now) -> 
         connected_ms: view.connected_since.unix_ms(now),
         left_ms: left.map(|left| left.unix_ms(now)),
         pool: view.pool.filter(|_| is_here),
+        work: aim.work,
+        source: aim.source.name(),
+        stands_in: view.stands_in && is_here,
         connections: view.connections.map(|_, stage| stage.name()),
         hashrate_5m: sum(view.hashrate.iter().map(|(_, rate)| *rate)).filter(|_| is_here),
         hashrate_1h: averages.hour,

@@ -91,6 +91,8 @@ struct BestShare {
 #[derive(Debug, Serialize)]
 struct Split {
     target: PerPool<f64>,
+    /// The part of the work that is meant for A now: what each miner is to do, by its hashrate.
+    meant_share_a: Option<f64>,
     time: Time,
     measured: SplitSummary,
     windows: Vec<SplitWindow>,
@@ -119,6 +121,7 @@ struct SplitWindow {
     expected_error: Option<f64>,
     shares: f64,
     time_share_a: Option<f64>,
+    meant_share_a: Option<f64>,
 }
 
 /// Puts the answer together. `miners`: where they are served.
@@ -155,6 +158,7 @@ pub fn status(
         refused_here: snapshot.refused.clone(),
         split: Split {
             target: PerPool::from_fn(|slot| moment.config.share(slot)),
+            meant_share_a: meant_share_a(snapshot),
             measured: shown(&windows, time_share_a(snapshot)),
             time: Time {
                 now: time_share_a(snapshot),
@@ -201,6 +205,14 @@ pub(super) fn time_share_a(snapshot: &Snapshot) -> Option<f64> {
     part(a, a + b)
 }
 
+fn meant_share_a(snapshot: &Snapshot) -> Option<f64> {
+    let (a, b) = (
+        snapshot.pools[PoolSlot::A].meant,
+        snapshot.pools[PoolSlot::B].meant,
+    );
+    part(a, a + b)
+}
+
 /// By work as far back as it differs from the time by more than three standard deviations, and by more than a point.
 fn shown(windows: &[SplitWindow], time: Option<f64>) -> SplitSummary {
     let differs = |window: &&SplitWindow| match (
@@ -234,6 +246,7 @@ fn measured(minutes: u64, label: &'static str, window: &Window) -> SplitWindow {
         expected_error: window.expected_error,
         shares: window.accepted[PoolSlot::A] + window.accepted[PoolSlot::B],
         time_share_a: window.time_share_a,
+        meant_share_a: window.meant_share_a,
     }
 }
 
@@ -317,6 +330,7 @@ mod tests {
             expected_error: Some(error),
             shares: 100.0,
             time_share_a: Some(0.5),
+            meant_share_a: Some(0.5),
         };
         let by_time = shown(&[window(600, 0.62, 0.05)], Some(0.5));
         assert_eq!((by_time.by, by_time.share_a), ("time", Some(0.5)));

@@ -14,6 +14,9 @@
 //! wait 1500                 so many milliseconds pass
 //! weights 30 70             the owner changes the configuration
 //! wallet A text, host A text
+//! override pause 5000       all workers pause for so many milliseconds (0: until the next; A, B: work for that pool)
+//! worker A, timetable A     the same as the worker's own setting, or by the timetable; `none`: nothing
+//! failover off              nobody works for the other pool while its own is down
 //! stop                      the proxy is asked to stop
 //! ```
 //!
@@ -23,9 +26,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use dpmp::config::steering::{Work, WorkerSettings};
 use dpmp::config::{self, Config};
+use dpmp::core::event::Event;
 use dpmp::core::memory::Memory;
 use dpmp::core::pool::MOST_DESERTED;
+use dpmp::core::steering::{ALL_WORKERS, Override, TimetableNow};
 use dpmp::history::History;
 use dpmp::observe::event;
 use dpmp::observe::metrics::Metrics;
@@ -81,6 +87,9 @@ struct Settings {
     weights: [f64; 2],
     wallets: PerPool<String>,
     hosts: PerPool<String>,
+    /// What the worker `rig` is to do.
+    worker: Option<Work>,
+    failover: bool,
 }
 
 impl Settings {
@@ -96,7 +105,15 @@ impl Settings {
             "pools": {"A": pool(PoolSlot::A), "B": pool(PoolSlot::B)},
             "scheduler": {"poolA_weight": self.weights[0], "poolB_weight": self.weights[1], "no_work_seconds": 15},
         });
-        Some(config::parse(&text.to_string()).ok()?.config)
+        let mut config = config::parse(&text.to_string()).ok()?.config;
+        config.scheduler.failover = self.failover;
+        config.timetable.enabled = true;
+        let settings = WorkerSettings {
+            work: self.worker,
+            ..WorkerSettings::default()
+        };
+        config.workers.insert("rig".to_owned(), settings);
+        Some(config)
     }
 }
 
@@ -131,6 +148,8 @@ impl Story {
             weights: [50.0, 50.0],
             wallets: PerPool::new("walletA".into(), "walletB".into()),
             hosts: PerPool::new("a.test".into(), "b.test".into()),
+            worker: None,
+            failover: true,
         };
         let config = Arc::new(settings.config().expect("the first configuration is good"));
         let memory = Memory::default();
@@ -164,6 +183,31 @@ impl Story {
                     self.change(|settings| settings.weights = [a, b]);
                 }
             }
+            "override" => {
+                let (work, time) = rest.split_once(' ').unwrap_or((rest, ""));
+                let now = self.world.clock().unix_ms;
+                let time: u64 = time.parse().unwrap_or(0);
+                let workers = vec![ALL_WORKERS.to_owned()];
+                self.world.tell(match Work::read(&work.into()) {
+                    Ok(work) => Event::Override(Override {
+                        work,
+                        workers,
+                        until_ms: (time > 0).then(|| now.saturating_add(time)),
+                        set_ms: now,
+                        by: String::new(),
+                    }),
+                    Err(_) => Event::OverrideEnded(workers),
+                });
+            }
+            "timetable" => {
+                let work = Work::read(&rest.into()).ok();
+                self.world.tell(Event::Timetable(TimetableNow {
+                    entry: work.map(|work| (0, work)),
+                    ..TimetableNow::default()
+                }));
+            }
+            "worker" => self.change(|settings| settings.worker = Work::read(&rest.into()).ok()),
+            "failover" => self.change(|settings| settings.failover = rest != "off"),
             "wallet" | "host" => {
                 let Some((slot, text)) = rest
                     .split_once(' ')
@@ -292,7 +336,8 @@ impl Story {
     fn look(&mut self) {
         let now = self.world.clock();
         let snapshot = Arc::new(self.world.core.snapshot(now));
-        assert_eq!(snapshot.miners.len(), self.world.connected());
+        // One that is kept waiting is not shown.
+        assert!(snapshot.miners.len() <= self.world.connected());
         for slot in PoolSlot::ALL {
             assert!(self.world.promises.dialling(slot) <= MOST_DIALS);
         }
