@@ -20,5 +20,79 @@ pub mod peer;
 pub mod pool;
 pub mod world;
 
+/// Makes a struct of habits, each with its default.
+macro_rules! habits {
+    ($(#[$about:meta])* pub struct $name:ident {
+        $($(#[$doc:meta])* pub $habit:ident: $type:ty = $default:expr,)*
+    }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            $($(#[$doc])* pub $habit: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($habit: $default,)* }
+            }
+        }
+    };
+}
+use habits;
+
+/// Makes a peer's ledger: its records, of which clones share one copy, and a function that reads each.
+macro_rules! ledger {
+    ($(#[$about:meta])* $ledger:ident
+        lists { $($(#[$list_doc:meta])* $list:ident: $record:ty,)* }
+        values { $($(#[$value_doc:meta])* $value:ident: $type:ty,)* }
+        more { $($(#[$more_doc:meta])* $more:ident: $more_type:ty,)* }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default)]
+        pub struct $ledger {
+            records: Arc<Mutex<Records>>,
+        }
+
+        #[derive(Debug, Default)]
+        struct Records {
+            $($list: VecDeque<$record>,)*
+            $($value: $type,)*
+            $($(#[$more_doc])* $more: $more_type,)*
+        }
+
+        impl $ledger {
+            $($(#[$list_doc])*
+            pub fn $list(&self) -> Vec<$record> {
+                self.records.lock().$list.iter().cloned().collect()
+            })*
+
+            $($(#[$value_doc])*
+            pub fn $value(&self) -> $type {
+                self.records.lock().$value
+            })*
+        }
+    };
+}
+use ledger;
+
+/// Appends a record; whether the oldest one had to go, since there were `most`.
+fn keep<T>(most: usize, records: &mut std::collections::VecDeque<T>, record: T) -> bool {
+    let full = records.len() == most;
+    if full {
+        records.pop_front();
+    }
+    records.push_back(record);
+    full
+}
+
+/// Takes complete lines out of what was read, each without its end.
+fn take_line(pending: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let end = pending.iter().position(|byte| *byte == b'\n')?;
+    let rest = pending.split_off(end + 1);
+    let mut line = std::mem::replace(pending, rest);
+    line.truncate(line.trim_ascii_end().len());
+    Some(line)
+}
+
 #[cfg(test)]
 mod tests;

@@ -14,16 +14,22 @@ mod handshake;
 mod net;
 
 use std::io;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
 
 use crate::sim::miner::ledger::MinerLedger;
-use crate::sim::miner::net::Net;
+use crate::sim::miner::model::MinerModel;
+use crate::sim::miner::net::Input;
 use crate::sim::miner::options::MinerOptions;
 
 /// A miner that works until it is stopped or dropped.
 #[derive(Debug)]
 pub struct SimMiner {
     ledger: MinerLedger,
-    net: Net,
+    inbox: Sender<Input>,
+    worker: Option<JoinHandle<()>>,
 }
 
 impl SimMiner {
@@ -31,9 +37,20 @@ impl SimMiner {
     ///
     /// # Errors
     /// If the system has no room for a thread.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "here the simulated miner meets real time"
+    )]
     pub fn start(options: MinerOptions) -> io::Result<Self> {
-        let (net, ledger) = Net::start(options)?;
-        Ok(Self { ledger, net })
+        let model = MinerModel::new(options, Instant::now());
+        let ledger = model.ledger().clone();
+        let (inbox, worker) = net::start(model)?;
+        let worker = Some(worker);
+        Ok(Self {
+            ledger,
+            inbox,
+            worker,
+        })
     }
 
     /// What it saw.
@@ -43,21 +60,30 @@ impl SimMiner {
 
     /// Sends a line as it is; its answer goes to the [replies](MinerLedger::replies).
     pub fn inject(&self, line: &str) {
-        self.net.inject(line);
+        let _ = self.inbox.send(Input::Inject(line.to_owned()));
     }
 
     /// Stops or resumes work; a paused miner goes on listening.
     pub fn pause(&self, paused: bool) {
-        self.net.pause(paused);
+        let _ = self.inbox.send(Input::Pause(paused));
     }
 
     /// Closes the connection; what comes next is up to `MinerOptions::reconnect`.
     pub fn hang_up(&self) {
-        self.net.hang_up();
+        let _ = self.inbox.send(Input::HangUp);
     }
 
     /// Stops and waits for all threads. Dropping does the same.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+impl Drop for SimMiner {
+    fn drop(&mut self) {
+        let _ = self.inbox.send(Input::Stop);
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
     }
 }

@@ -6,13 +6,48 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::sim::{keep, ledger};
+
 /// How many records of a kind are kept; counts go on for ever.
 const RECORDS_KEPT: usize = 20_000;
 
-/// A miner's records. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct MinerLedger {
-    records: Arc<Mutex<Records>>,
+ledger! {
+    /// A miner's records. Clones share them.
+    MinerLedger
+    lists {
+        /// Every line, oldest first.
+        lines: LineRecord,
+        /// Every job, oldest first.
+        jobs: JobRecord,
+        /// Every share, oldest first.
+        submits: SubmitRecord,
+        /// What the server did that it must not.
+        violations: MinerViolation,
+        /// The ends of connections, oldest first.
+        endings: (Instant, Ending),
+        /// The answers to everything but submits, injected lines included.
+        replies: LineRecord,
+    }
+    values {
+        /// How many jobs came.
+        jobs_received: u64,
+        /// How many shares were submitted.
+        submitted: u64,
+        /// How many shares were accepted.
+        accepted: u64,
+        /// How many shares were refused.
+        rejected: u64,
+        /// How many `mining.set_extranonce` came.
+        set_extranonces: u64,
+        /// How many connections were made.
+        connections: u32,
+        /// The answer to the latest authorize.
+        authorized: Option<bool>,
+    }
+    more {
+        /// How many submits are no longer in `submits`.
+        submits_dropped: u64,
+    }
 }
 
 /// A line that the server sent.
@@ -109,44 +144,10 @@ pub enum Ending {
     ByMiner,
 }
 
-#[derive(Debug, Default)]
-struct Records {
-    lines: VecDeque<LineRecord>,
-    jobs: VecDeque<JobRecord>,
-    jobs_received: u64,
-    submits: VecDeque<SubmitRecord>,
-    /// How many submits are no longer in `submits`.
-    submits_dropped: u64,
-    submitted: u64,
-    accepted: u64,
-    rejected: u64,
-    violations: VecDeque<MinerViolation>,
-    set_extranonces: u64,
-    connections: u32,
-    endings: VecDeque<(Instant, Ending)>,
-    authorized: Option<bool>,
-    replies: VecDeque<LineRecord>,
-}
-
 impl MinerLedger {
-    /// Every line, oldest first.
-    pub fn lines(&self) -> Vec<LineRecord> {
-        self.records.lock().lines.iter().cloned().collect()
-    }
-
-    /// Every job, oldest first.
-    pub fn jobs(&self) -> Vec<JobRecord> {
-        self.records.lock().jobs.iter().cloned().collect()
-    }
-
     /// The latest job.
     pub fn last_job(&self) -> Option<JobRecord> {
         self.records.lock().jobs.back().cloned()
-    }
-
-    /// How many jobs came.
-    pub fn jobs_received(&self) -> u64 {
-        self.records.lock().jobs_received
     }
 
     /// For each job the time until the next one, or until `now` or the end of its connection.
@@ -162,31 +163,11 @@ impl MinerLedger {
         jobs.zip(ends).map(time).collect()
     }
 
-    /// Every share, oldest first.
-    pub fn submits(&self) -> Vec<SubmitRecord> {
-        self.records.lock().submits.iter().cloned().collect()
-    }
-
     /// The hashes of the last shares, so many at most.
     pub fn last_hashes(&self, most: usize) -> Vec<[u8; 32]> {
         let records = self.records.lock();
         let last = records.submits.iter().rev().take(most);
         last.map(|submit| submit.hash).collect()
-    }
-
-    /// How many shares were submitted.
-    pub fn submitted(&self) -> u64 {
-        self.records.lock().submitted
-    }
-
-    /// How many shares were accepted.
-    pub fn accepted(&self) -> u64 {
-        self.records.lock().accepted
-    }
-
-    /// How many shares were refused.
-    pub fn rejected(&self) -> u64 {
-        self.records.lock().rejected
     }
 
     /// The shares that were refused.
@@ -207,36 +188,6 @@ impl MinerLedger {
             submit.answer.is_none() && age >= patience
         };
         self.records.lock().submits.iter().filter(overdue).count()
-    }
-
-    /// What the server did that it must not.
-    pub fn violations(&self) -> Vec<MinerViolation> {
-        self.records.lock().violations.iter().cloned().collect()
-    }
-
-    /// How many `mining.set_extranonce` came.
-    pub fn set_extranonces(&self) -> u64 {
-        self.records.lock().set_extranonces
-    }
-
-    /// How many connections were made.
-    pub fn connections(&self) -> u32 {
-        self.records.lock().connections
-    }
-
-    /// The ends of connections, oldest first.
-    pub fn endings(&self) -> Vec<(Instant, Ending)> {
-        self.records.lock().endings.iter().copied().collect()
-    }
-
-    /// The answer to the latest authorize.
-    pub fn authorized(&self) -> Option<bool> {
-        self.records.lock().authorized
-    }
-
-    /// The answers to everything but submits, injected lines included.
-    pub fn replies(&self) -> Vec<LineRecord> {
-        self.records.lock().replies.iter().cloned().collect()
     }
 
     /// Drops the records of what is over, so that a run of days fits into memory; counts go on.
@@ -266,17 +217,17 @@ impl MinerLedger {
     }
 
     pub(super) fn line(&self, line: LineRecord) {
-        keep(&mut self.records.lock().lines, line);
+        keep(RECORDS_KEPT, &mut self.records.lock().lines, line);
     }
 
     pub(super) fn reply(&self, line: LineRecord) {
-        keep(&mut self.records.lock().replies, line);
+        keep(RECORDS_KEPT, &mut self.records.lock().replies, line);
     }
 
     pub(super) fn job(&self, job: JobRecord) {
         let mut records = self.records.lock();
         records.jobs_received += 1;
-        keep(&mut records.jobs, job);
+        keep(RECORDS_KEPT, &mut records.jobs, job);
     }
 
     /// Records a share; its number, by which it is [answered](Self::answer).
@@ -284,7 +235,7 @@ impl MinerLedger {
         let mut records = self.records.lock();
         let number = records.submitted;
         records.submitted += 1;
-        if keep(&mut records.submits, submit) {
+        if keep(RECORDS_KEPT, &mut records.submits, submit) {
             records.submits_dropped += 1;
         }
         number
@@ -305,7 +256,7 @@ impl MinerLedger {
     }
 
     pub(super) fn violation(&self, violation: MinerViolation) {
-        keep(&mut self.records.lock().violations, violation);
+        keep(RECORDS_KEPT, &mut self.records.lock().violations, violation);
     }
 
     pub(super) fn set_extranonce(&self) {
@@ -321,20 +272,14 @@ impl MinerLedger {
     }
 
     pub(super) fn ended(&self, now: Instant, ending: Ending) {
-        keep(&mut self.records.lock().endings, (now, ending));
+        keep(
+            RECORDS_KEPT,
+            &mut self.records.lock().endings,
+            (now, ending),
+        );
     }
 
     pub(super) fn authorize_answered(&self, accepted: bool) {
         self.records.lock().authorized = Some(accepted);
     }
-}
-
-/// Appends a record; whether the oldest one had to go.
-fn keep<T>(records: &mut VecDeque<T>, record: T) -> bool {
-    let full = records.len() == RECORDS_KEPT;
-    if full {
-        records.pop_front();
-    }
-    records.push_back(record);
-    full
 }

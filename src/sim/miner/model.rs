@@ -39,7 +39,7 @@ pub struct MinerModel {
 }
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Conversation {
     number: u32,
     half_closed: bool,
@@ -149,8 +149,7 @@ impl MinerPeer for MinerModel {
         let number = self.ledger.connected();
         self.credit = 0.0;
         self.last_turn = now;
-        let mut conversation = Conversation::new(number);
-        conversation.plan = handshake::plan(&self.options);
+        let mut conversation = Conversation::new(number, handshake::plan(&self.options));
         conversation.next_step(&self.options, out);
         self.conversation = Some(conversation);
     }
@@ -251,25 +250,13 @@ impl Turn<'_> {
 }
 
 impl Conversation {
-    fn new(number: u32) -> Self {
+    fn new(number: u32, plan: VecDeque<Vec<Call>>) -> Self {
         Self {
             number,
-            half_closed: false,
-            plan: VecDeque::new(),
+            plan,
             next_id: 1,
-            waiting: Vec::new(),
-            subscription: None,
-            authorized: false,
-            mask: None,
             difficulty: 1.0,
-            current: None,
-            next: None,
-            former: None,
-            late_turn: false,
-            pending: VecDeque::new(),
-            seen_jobs: HashSet::new(),
-            injected: Vec::new(),
-            job_expected: false,
+            ..Self::default()
         }
     }
 

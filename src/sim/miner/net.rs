@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use socket2::{Domain, Socket, Type};
 
-use crate::sim::miner::ledger::{Ending, MinerLedger};
+use crate::sim::miner::ledger::Ending;
 use crate::sim::miner::model::MinerModel;
 use crate::sim::miner::options::MinerOptions;
 use crate::sim::miner::output::MinerOutput;
 use crate::sim::peer::MinerPeer;
+use crate::sim::take_line;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
 /// How many lines wait for the working thread at most; then the reader waits.
@@ -36,7 +37,7 @@ const SMALL_BUFFER: usize = 4096;
 
 /// What reaches the working thread.
 #[derive(Debug)]
-enum Input {
+pub(super) enum Input {
     /// A line, and when it was read.
     Line {
         dial: u64,
@@ -53,46 +54,14 @@ enum Input {
     Stop,
 }
 
-/// The threads of a miner, stopped and joined when this is dropped.
-#[derive(Debug)]
-pub(super) struct Net {
-    inbox: Sender<Input>,
-    worker: Option<JoinHandle<()>>,
-}
-
-impl Net {
-    pub(super) fn start(options: MinerOptions) -> io::Result<(Self, MinerLedger)> {
-        let (inbox, inputs) = bounded(QUEUE);
-        let mut model = MinerModel::new(options, Instant::now());
-        let ledger = model.ledger().clone();
-        let for_readers = inbox.clone();
-        let worker = spawn("simminer", PARSER_STACK, move || {
-            run(&mut model, &for_readers, &inputs);
-        })?;
-        let worker = Some(worker);
-        Ok((Self { inbox, worker }, ledger))
-    }
-
-    pub(super) fn inject(&self, line: &str) {
-        let _ = self.inbox.send(Input::Inject(line.to_owned()));
-    }
-
-    pub(super) fn pause(&self, paused: bool) {
-        let _ = self.inbox.send(Input::Pause(paused));
-    }
-
-    pub(super) fn hang_up(&self) {
-        let _ = self.inbox.send(Input::HangUp);
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        let _ = self.inbox.send(Input::Stop);
-        if let Some(worker) = self.worker.take() {
-            let _ = worker.join();
-        }
-    }
+/// Starts the threads of a miner: where it takes commands, and its working thread.
+pub(super) fn start(mut model: MinerModel) -> io::Result<(Sender<Input>, JoinHandle<()>)> {
+    let (inbox, inputs) = bounded(QUEUE);
+    let for_readers = inbox.clone();
+    let worker = spawn("simminer", PARSER_STACK, move || {
+        run(&mut model, &for_readers, &inputs);
+    })?;
+    Ok((inbox, worker))
 }
 
 /// What a connection came to.
@@ -250,10 +219,7 @@ fn read_lines(mut stream: TcpStream, inbox: &Sender<Input>, dial: u64, wanted: &
             return;
         }
         pending.extend(&buffer[..read]);
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let rest = pending.split_off(end + 1);
-            let mut line = std::mem::replace(&mut pending, rest);
-            line.truncate(line.trim_ascii_end().len());
+        while let Some(line) = take_line(&mut pending) {
             if inbox.send(Input::Line { dial, line, at }).is_err() {
                 return;
             }

@@ -3,90 +3,62 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// The habits of a [`SimMiner`](super::SimMiner).
-#[derive(Clone, Debug)]
-pub struct MinerOptions {
-    /// Where it mines.
-    pub address: SocketAddr,
-    /// Its user name.
-    pub user: String,
-    /// Its password.
-    pub password: String,
-    /// Its software.
-    pub user_agent: String,
+use crate::sim::habits;
 
-    /// How it begins a conversation.
-    pub handshake: Handshake,
-    /// Whether it sends `mining.extranonce.subscribe`.
-    pub extranonce_subscribe: bool,
-    /// The difficulty that it suggests, if it does.
-    pub suggest: Option<f64>,
-    /// The version bits that it can roll, if it can.
-    pub rolling: Option<u32>,
-    /// How it rolls them.
-    pub rolling_style: RollingStyle,
-    /// What its requests' ids look like.
-    pub ids: Ids,
+habits! {
+    /// The habits of a [`SimMiner`](super::SimMiner).
+    pub struct MinerOptions {
+        /// Where it mines.
+        pub address: SocketAddr = (Ipv4Addr::LOCALHOST, 3351).into(),
+        /// Its user name.
+        pub user: String = "wallet.worker".into(),
+        /// Its password.
+        pub password: String = "x".into(),
+        /// Its software.
+        pub user_agent: String = "simminer/1.0".into(),
 
-    /// How fast it works.
-    pub pace: Pace,
-    /// The size of the extranonce2 that it sends.
-    pub e2_size: Extranonce2Use,
-    /// What it refuses in an answer to its subscription: then it closes the connection.
-    pub refuses: Refusals,
-    /// Where its extranonce2 starts with a new job.
-    pub counter: Counter,
-    /// Whether it advances a job's time by the seconds that it works on it.
-    pub rolls_ntime: bool,
-    /// For how long it goes on with the job before, when a new one does not ask for clean work.
-    pub late: Duration,
-    /// If set, a job that is not clean waits until the present one has given a share, or for so long (compat Q76).
-    pub scan: Option<Duration>,
-    /// To which work a new difficulty applies.
-    pub difficulty_use: DifficultyUse,
-    /// Whether it closes the connection on `mining.set_extranonce`.
-    pub hangs_up_on_set_extranonce: bool,
-    /// Whether `mining.set_version_mask` has no effect.
-    pub ignores_set_version_mask: bool,
-    /// Whether a job whose id it has seen is ignored (AxeOS, compat Q37).
-    pub ignores_seen_jobs: bool,
+        /// How it begins a conversation.
+        pub handshake: Handshake = Handshake::Cgminer,
+        /// Whether it sends `mining.extranonce.subscribe`.
+        pub extranonce_subscribe: bool = false,
+        /// The difficulty that it suggests, if it does.
+        pub suggest: Option<f64> = None,
+        /// The version bits that it can roll, if it can.
+        pub rolling: Option<u32> = Some(0x1fff_e000),
+        /// How it rolls them.
+        pub rolling_style: RollingStyle = RollingStyle::Replace,
+        /// What its requests' ids look like.
+        pub ids: Ids = Ids::Counted,
 
-    /// How long after the end of a connection it dials again, if it does.
-    pub reconnect: Option<Duration>,
-    /// Whether it stops reading after its first job, but not submitting.
-    pub stops_reading: bool,
-    /// After how many accepted shares it closes its sending half and only listens.
-    pub half_close_after: Option<u64>,
-}
+        /// How fast it works.
+        pub pace: Pace = Pace::Shares(10.0),
+        /// The size of the extranonce2 that it sends.
+        pub e2_size: Extranonce2Use = Extranonce2Use::AsTold,
+        /// What it refuses in an answer to its subscription: then it closes the connection.
+        pub refuses: Refusals = Refusals::default(),
+        /// Where its extranonce2 starts with a new job.
+        pub counter: Counter = Counter::Restarts,
+        /// Whether it advances a job's time by the seconds that it works on it.
+        pub rolls_ntime: bool = false,
+        /// For how long it goes on with the job before, when a new one does not ask for clean work.
+        pub late: Duration = Duration::from_millis(200),
+        /// If set, a job that is not clean waits until the present one has given a share, or for so long (compat Q76).
+        pub scan: Option<Duration> = None,
+        /// To which work a new difficulty applies.
+        pub difficulty_use: DifficultyUse = DifficultyUse::NextJob,
+        /// Whether it closes the connection on `mining.set_extranonce`.
+        pub hangs_up_on_set_extranonce: bool = false,
+        /// Whether `mining.set_version_mask` has no effect.
+        pub ignores_set_version_mask: bool = false,
+        /// Whether a job whose id it has seen is ignored (AxeOS, compat Q37).
+        pub ignores_seen_jobs: bool = false,
 
-impl Default for MinerOptions {
-    fn default() -> Self {
-        Self {
-            address: (Ipv4Addr::LOCALHOST, 3351).into(),
-            user: "wallet.worker".into(),
-            password: "x".into(),
-            user_agent: "simminer/1.0".into(),
-            handshake: Handshake::Cgminer,
-            extranonce_subscribe: false,
-            suggest: None,
-            rolling: Some(0x1fff_e000),
-            rolling_style: RollingStyle::Replace,
-            ids: Ids::Counted,
-            pace: Pace::Shares(10.0),
-            e2_size: Extranonce2Use::AsTold,
-            refuses: Refusals::default(),
-            counter: Counter::Restarts,
-            rolls_ntime: false,
-            late: Duration::from_millis(200),
-            scan: None,
-            difficulty_use: DifficultyUse::NextJob,
-            hangs_up_on_set_extranonce: false,
-            ignores_set_version_mask: false,
-            ignores_seen_jobs: false,
-            reconnect: Some(Duration::from_millis(200)),
-            stops_reading: false,
-            half_close_after: None,
-        }
+        /// How long after the end of a connection it dials again, if it does.
+        pub reconnect: Option<Duration> = Some(Duration::from_millis(200)),
+        /// Whether it stops reading after its first job, but not submitting.
+        pub stops_reading: bool = false,
+        /// After how many accepted shares it closes its sending half and only listens.
+        pub half_close_after: Option<u64> = None,
     }
 }
 

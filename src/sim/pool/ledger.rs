@@ -8,14 +8,40 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::sim::chain::judge::{Judgement, Verdict};
+use crate::sim::{keep, ledger};
 
 /// How many records of a kind are kept; counts go on for ever.
 const RECORDS_KEPT: usize = 50_000;
 
-/// A pool's records. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct PoolLedger {
-    records: Arc<Mutex<Records>>,
+ledger! {
+    /// A pool's records. Clones share them.
+    PoolLedger
+    lists {
+        /// Every connection, oldest first.
+        connections: ConnectionRecord,
+        /// Every share, oldest first.
+        shares: ShareRecord,
+        /// Every job that was written, oldest first.
+        jobs: JobRecord,
+        /// What clients did that they must not, with the line or what was wrong with it.
+        violations: (PoolViolation, String),
+        /// What clients said that was no request: their answers to the pool.
+        replies: String,
+    }
+    values {
+        /// How many connections there were.
+        connections_opened: u64,
+        /// How many shares were blocks, refused ones included.
+        blocks: u64,
+        /// The difficulties of the jobs whose shares were accepted, added up.
+        work: f64,
+        /// How many jobs were written.
+        jobs_written: u64,
+    }
+    more {
+        connections_closed: u64,
+        verdicts: BTreeMap<Verdict, u64>,
+    }
 }
 
 /// A client's connection.
@@ -102,43 +128,13 @@ pub enum PoolViolation {
     WrongOrder,
 }
 
-#[derive(Debug, Default)]
-struct Records {
-    connections: VecDeque<ConnectionRecord>,
-    connections_opened: u64,
-    connections_closed: u64,
-    shares: VecDeque<ShareRecord>,
-    verdicts: BTreeMap<Verdict, u64>,
-    blocks: u64,
-    work: f64,
-    jobs: VecDeque<JobRecord>,
-    jobs_written: u64,
-    violations: VecDeque<(PoolViolation, String)>,
-    replies: VecDeque<String>,
-}
-
 impl PoolLedger {
-    /// Every connection, oldest first.
-    pub fn connections(&self) -> Vec<ConnectionRecord> {
-        self.records.lock().connections.iter().cloned().collect()
-    }
-
-    /// How many connections there were.
-    pub fn connections_opened(&self) -> u64 {
-        self.records.lock().connections_opened
-    }
-
     /// How many connections there are.
     pub fn connections_open(&self) -> u64 {
         let records = self.records.lock();
         records
             .connections_opened
             .saturating_sub(records.connections_closed)
-    }
-
-    /// Every share, oldest first.
-    pub fn shares(&self) -> Vec<ShareRecord> {
-        self.records.lock().shares.iter().cloned().collect()
     }
 
     /// The hash that the last share was found to have.
@@ -173,41 +169,11 @@ impl PoolLedger {
         parts.join(", ")
     }
 
-    /// How many shares were blocks, refused ones included.
-    pub fn blocks(&self) -> u64 {
-        self.records.lock().blocks
-    }
-
-    /// The difficulties of the jobs whose shares were accepted, added up.
-    pub fn work(&self) -> f64 {
-        self.records.lock().work
-    }
-
-    /// Every job that was written, oldest first.
-    pub fn jobs(&self) -> Vec<JobRecord> {
-        self.records.lock().jobs.iter().cloned().collect()
-    }
-
-    /// How many jobs were written.
-    pub fn jobs_written(&self) -> u64 {
-        self.records.lock().jobs_written
-    }
-
-    /// What clients did that they must not, with the line or what was wrong with it.
-    pub fn violations(&self) -> Vec<(PoolViolation, String)> {
-        self.records.lock().violations.iter().cloned().collect()
-    }
-
-    /// What clients said that was no request: their answers to the pool.
-    pub fn replies(&self) -> Vec<String> {
-        self.records.lock().replies.iter().cloned().collect()
-    }
-
     /// Records that a job has been written to its connection.
     pub fn job_written(&self, job: JobRecord) {
         let mut records = self.records.lock();
         records.jobs_written += 1;
-        keep(&mut records.jobs, job);
+        keep(RECORDS_KEPT, &mut records.jobs, job);
     }
 
     pub(super) fn connection_opened(&self, id: u64, now: Instant) {
@@ -222,7 +188,7 @@ impl PoolLedger {
             password: String::new(),
             methods: Vec::new(),
         };
-        keep(&mut records.connections, record);
+        keep(RECORDS_KEPT, &mut records.connections, record);
     }
 
     pub(super) fn connection_closed(&self, id: u64, now: Instant) {
@@ -239,7 +205,7 @@ impl PoolLedger {
     }
 
     pub(super) fn reply(&self, line: String) {
-        keep(&mut self.records.lock().replies, line);
+        keep(RECORDS_KEPT, &mut self.records.lock().replies, line);
     }
 
     pub(super) fn share(&self, share: ShareRecord) {
@@ -249,12 +215,16 @@ impl PoolLedger {
         if share.judgement.verdict == Verdict::Accepted {
             records.work += share.judgement.job_difficulty.unwrap_or(0.0);
         }
-        keep(&mut records.shares, share);
+        keep(RECORDS_KEPT, &mut records.shares, share);
     }
 
     pub(super) fn violation(&self, violation: PoolViolation, what: impl fmt::Display) {
         let what: String = what.to_string().chars().take(300).collect();
-        keep(&mut self.records.lock().violations, (violation, what));
+        keep(
+            RECORDS_KEPT,
+            &mut self.records.lock().violations,
+            (violation, what),
+        );
     }
 }
 
@@ -265,11 +235,4 @@ impl ConnectionRecord {
             .unwrap_or(now)
             .saturating_duration_since(self.opened)
     }
-}
-
-fn keep<T>(records: &mut VecDeque<T>, record: T) {
-    if records.len() == RECORDS_KEPT {
-        records.pop_front();
-    }
-    records.push_back(record);
 }

@@ -73,11 +73,7 @@ impl PoolModel {
         if former == (options.difficulty, options.mask) {
             return;
         }
-        let shared = &mut self.shared;
-        let mut turn = Turn { shared, now, out };
-        for session in self.sessions.values_mut() {
-            session.announce_changes(&mut turn);
-        }
+        self.for_all(now, out, |session, turn| session.announce_changes(turn));
         if clean {
             self.shared.next_template(now);
             self.hand_out(true, now, out);
@@ -94,11 +90,7 @@ impl PoolModel {
     ) {
         self.shared.options.e1_size = e1_size;
         self.shared.options.e2_size = e2_size;
-        let shared = &mut self.shared;
-        let mut turn = Turn { shared, now, out };
-        for session in self.sessions.values_mut() {
-            session.set_extranonce(&mut turn);
-        }
+        self.for_all(now, out, |session, turn| session.set_extranonce(turn));
     }
 
     /// Sends `client.reconnect` with these parameters to all clients.
@@ -109,10 +101,19 @@ impl PoolModel {
 
     /// Sends any text to all clients.
     pub fn say(&mut self, text: &str, now: Instant, out: &mut Vec<PoolOutput>) {
+        self.for_all(now, out, |session, turn| session.say(turn, text.to_owned()));
+    }
+
+    fn for_all(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<PoolOutput>,
+        mut act: impl FnMut(&mut Session, &mut Turn<'_>),
+    ) {
         let shared = &mut self.shared;
         let mut turn = Turn { shared, now, out };
         for session in self.sessions.values_mut() {
-            session.say(&mut turn, text.to_owned());
+            act(session, &mut turn);
         }
     }
 
@@ -127,11 +128,7 @@ impl PoolModel {
     }
 
     fn hand_out(&mut self, clean: bool, now: Instant, out: &mut Vec<PoolOutput>) {
-        let shared = &mut self.shared;
-        let mut turn = Turn { shared, now, out };
-        for session in self.sessions.values_mut() {
-            session.next_job(&mut turn, clean);
-        }
+        self.for_all(now, out, |session, turn| session.next_job(turn, clean));
     }
 }
 

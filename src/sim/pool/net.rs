@@ -19,6 +19,7 @@ use crate::sim::pool::ledger::{JobRecord, PoolLedger};
 use crate::sim::pool::model::PoolModel;
 use crate::sim::pool::options::PoolOptions;
 use crate::sim::pool::output::PoolOutput;
+use crate::sim::take_line;
 use crate::system::net::Port;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
@@ -153,12 +154,10 @@ impl Net {
 impl Drop for Net {
     fn drop(&mut self) {
         self.stop_listening();
+        self.kill_connections();
         let readers = {
             let mut state = self.shared.state.lock();
             state.stopping = true;
-            for link in state.links.values() {
-                let _ = link.stream.shutdown(Shutdown::Both);
-            }
             std::mem::take(&mut state.readers)
         };
         let _ = self.shared.wake.try_send(());
@@ -237,12 +236,9 @@ fn read_lines(shared: &Shared, connection: u64, mut stream: &TcpStream) {
             Err(_) => return,
         };
         pending.extend(&buffer[..read]);
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let rest = pending.split_off(end + 1);
-            let line = std::mem::replace(&mut pending, rest);
-            let line = line.trim_ascii_end();
+        while let Some(line) = take_line(&mut pending) {
             drive(&mut shared.state.lock(), |model, now, out| {
-                model.line(connection, line, batch, now, out);
+                model.line(connection, &line, batch, now, out);
             });
         }
         if pending.len() > LONGEST_LINE {

@@ -6,138 +6,95 @@ use serde_json::Value;
 
 use crate::sim::chain::JobIds;
 use crate::sim::chain::judge::{Rules, Verdict};
+use crate::sim::habits;
 
-/// The habits of a [`SimPool`](super::SimPool). All but `port` and `seed` can be changed while it
-/// runs; what concerns the handshake then holds for later connections.
-#[derive(Clone, Debug)]
-pub struct PoolOptions {
-    /// The port on 127.0.0.1; 0 takes a free one.
-    pub port: u16,
-    /// What its jobs and extranonces are made from.
-    pub seed: u64,
-    /// Stands in every coinbase, so that [`tag_of`](crate::sim::chain::tag_of) tells whose job it is.
-    pub tag: String,
+habits! {
+    /// The habits of a [`SimPool`](super::SimPool). All but `port` and `seed` can be changed while it
+    /// runs; what concerns the handshake then holds for later connections.
+    pub struct PoolOptions {
+        /// The port on 127.0.0.1; 0 takes a free one.
+        pub port: u16 = 0,
+        /// What its jobs and extranonces are made from.
+        pub seed: u64 = 1,
+        /// Stands in every coinbase, so that [`tag_of`](crate::sim::chain::tag_of) tells whose job it is.
+        pub tag: String = "pool".into(),
 
-    /// The size of extranonce1, in bytes (0 to 16).
-    pub e1_size: usize,
-    /// Whether connections that follow each other get the same extranonce1.
-    pub e1_reuse: ExtranonceReuse,
-    /// The size of extranonce2, in bytes.
-    pub e2_size: usize,
+        /// The size of extranonce1, in bytes (0 to 16).
+        pub e1_size: usize = 4,
+        /// Whether connections that follow each other get the same extranonce1.
+        pub e1_reuse: ExtranonceReuse = ExtranonceReuse::Never,
+        /// The size of extranonce2, in bytes.
+        pub e2_size: usize = 8,
 
-    /// The difficulty of a connection's next job.
-    pub difficulty: f64,
-    /// How difficulties are written.
-    pub difficulty_form: DifficultyForm,
-    /// From where to where each connection's difficulty moves at random with its jobs, if it does.
-    pub wander: Option<(f64, f64)>,
-    /// Whether a change of difficulty is followed at once by a job with `clean_jobs` (public-pool).
-    pub clean_after_difficulty: bool,
-    /// Whether `mining.suggest_difficulty` is followed.
-    pub honours_suggestion: bool,
+        /// The difficulty of a connection's next job.
+        pub difficulty: f64 = 1e-9,
+        /// How difficulties are written.
+        pub difficulty_form: DifficultyForm = DifficultyForm::Plain,
+        /// From where to where each connection's difficulty moves at random with its jobs, if it does.
+        pub wander: Option<(f64, f64)> = None,
+        /// Whether a change of difficulty is followed at once by a job with `clean_jobs` (public-pool).
+        pub clean_after_difficulty: bool = false,
+        /// Whether `mining.suggest_difficulty` is followed.
+        pub honours_suggestion: bool = false,
 
-    /// The version bits that may be rolled; `None`: version rolling is not granted.
-    pub mask: Option<u32>,
-    /// What happens to `mining.configure`.
-    pub configure: ConfigureHabit,
-    /// When `mining.configure` may come.
-    pub configure_order: ConfigureOrder,
-    /// Whether `mining.set_version_mask` is pushed unasked after `mining.configure` (Braiins).
-    pub pushes_mask: bool,
+        /// The version bits that may be rolled; `None`: version rolling is not granted.
+        pub mask: Option<u32> = Some(0x1fff_e000),
+        /// What happens to `mining.configure`.
+        pub configure: ConfigureHabit = ConfigureHabit::Answer,
+        /// When `mining.configure` may come.
+        pub configure_order: ConfigureOrder = ConfigureOrder::Any,
+        /// Whether `mining.set_version_mask` is pushed unasked after `mining.configure` (Braiins).
+        pub pushes_mask: bool = false,
 
-    /// How many subscriptions are answered with the text "Initialising" before one is taken (ckpool).
-    pub initialising: u32,
-    /// How a subscription is answered.
-    pub subscription: SubscriptionForm,
-    /// Who may work.
-    pub authorize: AuthorizeRule,
-    /// When a connection gets its first job.
-    pub first_job: FirstJob,
-    /// Whether submits under another name than the first authorized one are refused, and a second
-    /// `mining.authorize` is not answered (ckpool).
-    pub one_worker: bool,
+        /// How many subscriptions are answered with the text "Initialising" before one is taken (ckpool).
+        pub initialising: u32 = 0,
+        /// How a subscription is answered.
+        pub subscription: SubscriptionForm = SubscriptionForm::Usual,
+        /// Who may work.
+        pub authorize: AuthorizeRule = AuthorizeRule::Everyone,
+        /// When a connection gets its first job.
+        pub first_job: FirstJob = FirstJob::AfterAuthorize,
+        /// Whether submits under another name than the first authorized one are refused, and a second
+        /// `mining.authorize` is not answered (ckpool).
+        pub one_worker: bool = false,
 
-    /// How jobs are named.
-    pub job_ids: JobIds,
-    /// How often there is a new job; `None`: on demand.
-    pub job_interval: Option<Duration>,
-    /// How often there is a new block; `None`: on demand.
-    pub block_interval: Option<Duration>,
-    /// The compact network target.
-    pub nbits: u32,
-    /// The header's version.
-    pub version: u32,
-    /// Fields in `mining.notify` before the last one (compat Q25).
-    pub extra_fields: Vec<Value>,
-    /// Whether messages carry `"jsonrpc":"2.0"` (Miningcore).
-    pub jsonrpc: bool,
+        /// How jobs are named.
+        pub job_ids: JobIds = JobIds::Counter,
+        /// How often there is a new job; `None`: on demand.
+        pub job_interval: Option<Duration> = Some(Duration::from_secs(30)),
+        /// How often there is a new block; `None`: on demand.
+        pub block_interval: Option<Duration> = None,
+        /// The compact network target.
+        pub nbits: u32 = 0x1702_3a04,
+        /// The header's version.
+        pub version: u32 = 0x2000_0000,
+        /// Fields in `mining.notify` before the last one (compat Q25).
+        pub extra_fields: Vec<Value> = Vec::new(),
+        /// Whether messages carry `"jsonrpc":"2.0"` (Miningcore).
+        pub jsonrpc: bool = false,
 
-    /// How shares are judged.
-    pub rules: Rules,
-    /// How refused shares are answered.
-    pub reject_form: RejectForm,
-    /// Refuses every share with this verdict, whatever it is worth.
-    pub refuse_all: Option<Verdict>,
-    /// Refuses only those of users whose name ends so.
-    pub refuse_only: Option<String>,
-    /// Whether shares are answered at all.
-    pub answers_shares: bool,
-    /// What part of the shares is answered, picked at random, if shares are answered at all.
-    pub answered_part: f64,
-    /// How long answers take; jobs are sent at once.
-    pub answer_latency: Duration,
-    /// Whether nothing at all is sent, with sockets open.
-    pub silent: bool,
-    /// Methods on which it hangs up.
-    pub hangs_up_on: &'static [&'static str],
-    /// How long an authorized worker may go without a share before it is dropped, if there is a limit.
-    pub idle: Option<Duration>,
-    /// The longest line that is taken, in bytes; a client that sends more is closed (ckpool: 1024).
-    pub longest_line: usize,
-}
-
-impl Default for PoolOptions {
-    fn default() -> Self {
-        Self {
-            port: 0,
-            seed: 1,
-            tag: "pool".into(),
-            e1_size: 4,
-            e1_reuse: ExtranonceReuse::Never,
-            e2_size: 8,
-            difficulty: 1e-9,
-            difficulty_form: DifficultyForm::Plain,
-            wander: None,
-            clean_after_difficulty: false,
-            honours_suggestion: false,
-            mask: Some(0x1fff_e000),
-            configure: ConfigureHabit::Answer,
-            configure_order: ConfigureOrder::Any,
-            pushes_mask: false,
-            initialising: 0,
-            subscription: SubscriptionForm::Usual,
-            authorize: AuthorizeRule::Everyone,
-            first_job: FirstJob::AfterAuthorize,
-            one_worker: false,
-            job_ids: JobIds::Counter,
-            job_interval: Some(Duration::from_secs(30)),
-            block_interval: None,
-            nbits: 0x1702_3a04,
-            version: 0x2000_0000,
-            extra_fields: Vec::new(),
-            jsonrpc: false,
-            rules: Rules::default(),
-            reject_form: RejectForm::Array,
-            refuse_all: None,
-            refuse_only: None,
-            answers_shares: true,
-            answered_part: 1.0,
-            answer_latency: Duration::ZERO,
-            silent: false,
-            hangs_up_on: &[],
-            idle: None,
-            longest_line: 65_536,
-        }
+        /// How shares are judged.
+        pub rules: Rules = Rules::default(),
+        /// How refused shares are answered.
+        pub reject_form: RejectForm = RejectForm::Array,
+        /// Refuses every share with this verdict, whatever it is worth.
+        pub refuse_all: Option<Verdict> = None,
+        /// Refuses only those of users whose name ends so.
+        pub refuse_only: Option<String> = None,
+        /// Whether shares are answered at all.
+        pub answers_shares: bool = true,
+        /// What part of the shares is answered, picked at random, if shares are answered at all.
+        pub answered_part: f64 = 1.0,
+        /// How long answers take; jobs are sent at once.
+        pub answer_latency: Duration = Duration::ZERO,
+        /// Whether nothing at all is sent, with sockets open.
+        pub silent: bool = false,
+        /// Methods on which it hangs up.
+        pub hangs_up_on: &'static [&'static str] = &[],
+        /// How long an authorized worker may go without a share before it is dropped, if there is a limit.
+        pub idle: Option<Duration> = None,
+        /// The longest line that is taken, in bytes; a client that sends more is closed (ckpool: 1024).
+        pub longest_line: usize = 65_536,
     }
 }
 

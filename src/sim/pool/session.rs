@@ -26,8 +26,14 @@ pub(super) struct Turn<'a> {
     pub(super) out: &'a mut Vec<PoolOutput>,
 }
 
+impl Turn<'_> {
+    fn violation(&self, violation: PoolViolation, text: &str) {
+        self.shared.ledger.violation(violation, text);
+    }
+}
+
 /// One client's conversation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Session {
     id: u64,
     subscription: Option<Subscription>,
@@ -65,31 +71,21 @@ impl Session {
     pub(super) fn new(id: u64) -> Self {
         Self {
             id,
-            subscription: None,
-            asked_mask: None,
-            mask: None,
-            workers: Vec::new(),
             difficulty: 1.0,
-            own_difficulty: None,
-            works: false,
-            ids: HashSet::new(),
-            unanswered: None,
-            settled: None,
-            answer_due: None,
-            busy_at: None,
+            ..Self::default()
         }
     }
 
     pub(super) fn line(&mut self, turn: &mut Turn<'_>, line: &[u8], batch: u64) {
         let text = String::from_utf8_lossy(line);
         if line.len() > USUAL_LINE {
-            turn.shared.ledger.violation(PoolViolation::LongLine, &text);
+            turn.violation(PoolViolation::LongLine, &text);
         }
         if line.len() > turn.shared.options.longest_line {
             return self.close(turn);
         }
         let Ok(Value::Object(message)) = serde_json::from_slice(line) else {
-            return turn.shared.ledger.violation(PoolViolation::NotJson, &text);
+            return turn.violation(PoolViolation::NotJson, &text);
         };
         let Some(method) = message.get("method").and_then(Value::as_str) else {
             return turn.shared.ledger.reply(text.into_owned());
@@ -104,9 +100,7 @@ impl Session {
             .unanswered
             .is_some_and(|(until, former)| turn.now < until || former == batch);
         if pipelined {
-            turn.shared
-                .ledger
-                .violation(PoolViolation::Pipelined, &text);
+            turn.violation(PoolViolation::Pipelined, &text);
         }
         let none = Vec::new();
         let params = message.get("params").and_then(Value::as_array);
@@ -210,7 +204,7 @@ impl Session {
             },
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => PoolViolation::OddId,
         };
-        turn.shared.ledger.violation(violation, text);
+        turn.violation(violation, text);
     }
 
     fn request(&mut self, turn: &mut Turn<'_>, method: &str, request: &Request<'_>) {
@@ -238,7 +232,7 @@ impl Session {
             "mining.submit" => self.submit(turn, request),
             _ => {
                 let violation = PoolViolation::UnknownMethod;
-                turn.shared.ledger.violation(violation, request.text);
+                turn.violation(violation, request.text);
                 self.refuse(turn, request, &Value::Null, (20, "Unknown method"));
             }
         }
@@ -255,9 +249,7 @@ impl Session {
             ConfigureOrder::Any => (),
             ConfigureOrder::BeforeSubscribe if subscribed => {
                 let text = "ConfigurationOutOfOrder";
-                turn.shared
-                    .ledger
-                    .violation(PoolViolation::WrongOrder, request.text);
+                turn.violation(PoolViolation::WrongOrder, request.text);
                 return self.refuse(turn, request, &Value::Null, (21, text));
             }
             ConfigureOrder::BeforeSubscribe => (),
@@ -281,9 +273,7 @@ impl Session {
             .and_then(|mask| u32::from_str_radix(mask, 16).ok())
             .unwrap_or(u32::MAX);
         if request.params.len() < 2 {
-            turn.shared
-                .ledger
-                .violation(PoolViolation::BadParameters, request.text);
+            turn.violation(PoolViolation::BadParameters, request.text);
         }
         let granted = turn.shared.options.mask.map(|offered| offered & asked);
         let result = if let Some(granted) = granted {
@@ -329,9 +319,7 @@ impl Session {
 
     fn authorize(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
         let (Some(user), Some(password)) = (request.text(0), request.text(1)) else {
-            turn.shared
-                .ledger
-                .violation(PoolViolation::BadParameters, request.text);
+            turn.violation(PoolViolation::BadParameters, request.text);
             return self.refuse(turn, request, &Value::Bool(false), (20, "Malformed"));
         };
         if turn.shared.options.one_worker && !self.workers.is_empty() {
@@ -362,9 +350,7 @@ impl Session {
 
     fn suggest_difficulty(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
         if self.workers.is_empty() {
-            turn.shared
-                .ledger
-                .violation(PoolViolation::EarlySuggestion, request.text);
+            turn.violation(PoolViolation::EarlySuggestion, request.text);
         }
         let difficulty = request.params.first().and_then(Value::as_f64);
         self.answer(turn, request, &Value::Bool(true));
@@ -396,7 +382,7 @@ impl Session {
     }
 
     fn judge(&self, turn: &mut Turn<'_>, request: &Request<'_>) -> Judgement {
-        let violation = |violation| turn.shared.ledger.violation(violation, request.text);
+        let violation = |violation| turn.violation(violation, request.text);
         if self.workers.is_empty() {
             violation(PoolViolation::SubmitBeforeAuthorize);
         }
@@ -423,9 +409,7 @@ impl Session {
         let rules = turn.shared.options.rules;
         let mut judgement = turn.shared.judge.judge(self.id, &claim, rules, turn.now);
         if judgement.verdict == Verdict::ExtranonceSize {
-            turn.shared
-                .ledger
-                .violation(PoolViolation::ExtranonceSize, request.text);
+            turn.violation(PoolViolation::ExtranonceSize, request.text);
         }
         let options = &turn.shared.options;
         let concerned = |end: &String| worker.ends_with(end.as_str());
