@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -185,7 +186,7 @@ pub struct Endpoint {
 }
 
 /// The web pages: `gui`.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gui {
     /// Whether they are there at all. Needs a restart.
     pub enabled: bool,
@@ -197,34 +198,29 @@ pub struct Gui {
     /// are always allowed.
     pub allowed_hosts: Vec<String>,
     /// The password as an argon2id hash in PHC form; `None`: no password is asked for.
-    pub password_hash: Option<String>,
+    pub password_hash: Option<Hidden>,
 }
 
-impl fmt::Debug for Gui {
-    /// Everything but the hash.
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            enabled,
-            host,
-            port,
-            allowed_hosts,
-            password_hash,
-        } = self;
-        f.debug_struct("Gui")
-            .field("enabled", enabled)
-            .field("host", host)
-            .field("port", port)
-            .field("allowed_hosts", allowed_hosts)
-            .field(
-                "password_hash",
-                &password_hash.as_ref().map(|_| "(not shown)"),
-            )
-            .finish()
+        f.write_str("(not shown)")
+    }
+}
+
+impl Deref for Hidden {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
     }
 }
 
 /// A pool that is set up: `pools.A` or `pools.B`.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolConfig {
     /// What it is called in logs and pages; never empty.
     pub name: String,
@@ -243,7 +239,7 @@ pub struct PoolConfig {
     /// The coin, in upper case. Only shown.
     pub chain: String,
     /// The password that the pool gets; `None`: the miner's own.
-    pub password: Option<String>,
+    pub password: Option<Hidden>,
     /// A pool that sends nothing at all for so long is down. Key: `stall_seconds`.
     pub stall: Duration,
     /// A pool that leaves a share unanswered for so long is down. Key: `answer_seconds`.
@@ -265,9 +261,7 @@ impl PoolConfig {
             format!("{}:{}", self.host, self.port)
         }
     }
-}
 
-impl PoolConfig {
     /// How many addresses there are: the first one and its backups.
     pub fn addresses(&self) -> usize {
         1 + self.backups.len()
@@ -293,44 +287,6 @@ impl PoolConfig {
             wallet: backup.wallet.clone().unwrap_or_else(|| self.wallet.clone()),
             ..self.clone()
         }
-    }
-}
-
-impl fmt::Debug for PoolConfig {
-    /// Everything but the password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            host,
-            port,
-            tls,
-            backups,
-            wallet,
-            chain,
-            user_name,
-            password,
-            stall,
-            answer,
-            job,
-            members,
-            fee_percent,
-        } = self;
-        f.debug_struct("PoolConfig")
-            .field("name", name)
-            .field("host", host)
-            .field("port", port)
-            .field("tls", tls)
-            .field("backups", backups)
-            .field("wallet", wallet)
-            .field("chain", chain)
-            .field("user_name", user_name)
-            .field("password", &password.as_ref().map(|_| "(not shown)"))
-            .field("stall", stall)
-            .field("answer", answer)
-            .field("job", job)
-            .field("members", members)
-            .field("fee_percent", fee_percent)
-            .finish()
     }
 }
 

@@ -169,32 +169,23 @@ impl Allowance {
     }
 }
 
-/// One of the two pools that the owner configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum PoolSlot {
-    /// The first pool, `pools.A` in the config.
-    A,
-    /// The second pool, `pools.B` in the config.
-    B,
+named! {
+    /// One of the two pools that the owner configured. Its name stands in config keys, metric labels and log fields.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    pub enum PoolSlot {
+        /// The first pool, `pools.A` in the config.
+        A = "A",
+        /// The second pool, `pools.B` in the config.
+        B = "B",
+    }
 }
 
 impl PoolSlot {
-    /// Both slots, A first.
-    pub const ALL: [Self; 2] = [Self::A, Self::B];
-
     /// The slot that is not this one.
     pub fn other(self) -> Self {
         match self {
             Self::A => Self::B,
             Self::B => Self::A,
-        }
-    }
-
-    /// `"A"` or `"B"`, as it stands in config keys, metric labels and log fields.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::A => "A",
-            Self::B => "B",
         }
     }
 }

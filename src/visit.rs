@@ -219,7 +219,7 @@ impl<'a> Visit<'a> {
                 user_agent: OWN_USER_AGENT.to_owned(),
                 user: Arc::from(pool.user_name.of(&pool.wallet, WORKER, WORKER)),
                 has_worker: true,
-                password: pool.password.clone().unwrap_or_else(|| "x".to_owned()),
+                password: pool.password.as_deref().unwrap_or("x").to_owned(),
                 version_rolling: true,
                 suggested: None,
             },

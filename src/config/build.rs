@@ -15,8 +15,8 @@ use super::kind::{Kind, Wrong};
 use super::raw::{join, lookup};
 use super::steering::{Balance, Timetable};
 use super::{
-    Config, DifficultyLimits, Endpoint, Gui, Listen, Logging, Mode, PoolConfig, Scheduling, Tls,
-    Trust,
+    Config, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode, PoolConfig, Scheduling,
+    Tls, Trust,
 };
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
@@ -141,7 +141,7 @@ impl Reader<'_> {
             host: self.get(&gui::HOST),
             port: self.get(&gui::PORT),
             allowed_hosts: names.iter().map(|name| name.to_lowercase()).collect(),
-            password_hash: self.get(&gui::PASSWORD_HASH),
+            password_hash: self.get(&gui::PASSWORD_HASH).map(Hidden),
         }
     }
 
@@ -195,7 +195,7 @@ impl Reader<'_> {
             wallet: wallet?,
             chain: chain.to_uppercase(),
             user_name,
-            password,
+            password: password.map(Hidden),
             stall,
             answer,
             job,

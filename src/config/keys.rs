@@ -197,7 +197,7 @@ section! {
             |c| names(&c.gui.allowed_hosts),
             "Further host names under which browsers may open the web pages, such as `dpmp.my-lan`.";
         AT_ONCE PASSWORD_HASH "password_hash": PasswordHash = PasswordHash,
-            |c| c.gui.password_hash.clone().unwrap_or_default(),
+            |c| c.gui.password_hash.as_deref().unwrap_or_default().to_owned(),
             "What the password of the web pages is checked against; the pages write it. If empty, none is asked for.";
     }
 }
@@ -282,7 +282,8 @@ pool_keys! {
          `{user}` the whole user name of the miner.";
     chain "chain": Text = [Text { default: "BTC", longest: 16, ..FILE }], |pool| pool.chain.clone(),
         "The coin that the pool mines, such as `BTC` or `BCH`; only shown.";
-    password "password": Secret = [Secret { longest: 256 }], |pool| pool.password.clone().unwrap_or_default(),
+    password "password": Secret = [Secret { longest: 256 }],
+        |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
         "The password that the pool is given; if empty, each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
         "Seconds without any message after which a connection to the pool counts as dead.";

@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::build::{build, sections};
 use super::fault::quote;
-use super::keys::{self, PoolKeys, diff, gui, listen, logging, metrics, scheduler};
+use super::keys::{self, diff, gui, listen, logging, metrics, scheduler};
 use super::kind::Kind;
 use super::raw::{LARGEST_FILE, join, lookup};
 use super::{Level, sample, text};
@@ -303,7 +303,8 @@ impl Conversion {
         }
     }
 
-    /// A pool is used only if all that says where the work goes could be understood.
+    /// A pool is used only if all that says where the work goes could be understood: work for one at a guessed place
+    /// could go to a stranger.
     fn pool(&mut self, slot: PoolSlot) {
         let keys = keys::pool(slot);
         if self
@@ -319,7 +320,7 @@ impl Conversion {
         if !understood(self.old(keys.port.path), &|form| {
             keys.port.kind.read(form).is_ok()
         }) {
-            self.drop_pool(keys);
+            self.reset(keys.host.path);
         }
         // A host may have its port inside; the sample's must not contradict it.
         let place = lookup(&self.new, keys.host.path).map(|host| keys.host.kind.read(host));
@@ -328,11 +329,6 @@ impl Conversion {
                 self.set(keys.port.path, json!(port));
             }
         }
-    }
-
-    /// Work for a pool at a guessed place could go to a stranger.
-    fn drop_pool(&mut self, keys: &PoolKeys) {
-        self.reset(keys.host.path);
     }
 
     fn scheduler(&mut self, beside: &SideFiles) {
@@ -347,12 +343,7 @@ impl Conversion {
             None => Some(json!(50)),
             Some(found) => forms(found).find(|form| scheduler::WEIGHT_A.kind.read(form).is_ok()),
         });
-        if weights
-            .iter()
-            .flatten()
-            .all(|weight| weight.as_f64() == Some(0.0))
-            || weights.contains(&None)
-        {
+        if weights.iter().flatten().all(is_zero) || weights.contains(&None) {
             let found = [a, b].map(|path| self.old(path).map_or("nothing".to_owned(), quote));
             self.note(format!(
                 "{a} and {b}: {} and {} cannot be used. Allowed: {}, not both 0; the split is 50:50 now",
@@ -394,11 +385,7 @@ impl Conversion {
             return None;
         }
         // With one of the weights at 0 its page had no slider.
-        if weights
-            .iter()
-            .flatten()
-            .any(|weight| weight.as_f64() == Some(0.0))
-        {
+        if weights.iter().flatten().any(is_zero) {
             return None;
         }
         let file = beside.weights.as_ref()?;
@@ -408,12 +395,10 @@ impl Conversion {
             Some(form)
         });
         let (Some(a), Some(b)) = (a, b) else {
-            self.note_slider(file);
-            return None;
+            return self.no_slider(file);
         };
-        if a.as_f64() == Some(0.0) && b.as_f64() == Some(0.0) {
-            self.note_slider(file);
-            return None;
+        if is_zero(&a) && is_zero(&b) {
+            return self.no_slider(file);
         }
         self.note(format!(
             "weights_override.json: the split is {a}:{b}, as the slider of the Python version had it"
@@ -421,7 +406,7 @@ impl Conversion {
         Some([a, b])
     }
 
-    fn note_slider(&mut self, file: &Value) {
+    fn no_slider(&mut self, file: &Value) -> Option<[Value; 2]> {
         let found = ["poolA_weight", "poolB_weight"]
             .map(|key| file.get(key).map_or("nothing".to_owned(), quote));
         self.note(format!(
@@ -430,6 +415,7 @@ impl Conversion {
             found[1],
             scheduler::WEIGHT_A.kind.allowed()
         ));
+        None
     }
 
     /// A bound that is above what the pool asks for costs money.
@@ -482,7 +468,7 @@ impl Conversion {
                 .map(keys::pool)
                 .find(|keys| path == keys.host.path);
             if let Some(keys) = pool {
-                self.drop_pool(keys);
+                self.reset(keys.host.path);
             } else if [listen::TLS_PORT.path, metrics::PORT.path, gui::PORT.path].contains(&path) {
                 let port = self.free_port(path);
                 self.set(path, json!(port));
@@ -556,6 +542,10 @@ fn truth(value: Option<&Value>) -> bool {
         Some(Value::Object(items)) => !items.is_empty(),
         Some(Value::Null) | None => false,
     }
+}
+
+fn is_zero(weight: &Value) -> bool {
+    weight.as_f64() == Some(0.0)
 }
 
 fn is_nothing(value: &Value) -> bool {

@@ -622,7 +622,7 @@ impl Miner {
                     miner: self.id,
                     problem,
                 });
-                let code = RejectReason::Malformed.code();
+                let code = Reject::from(RejectReason::Malformed).code;
                 self.reply(id, Reply::Rejected(Reject { code, message }), cx);
             }
             MinerCall::Unknown { method } => {

@@ -60,57 +60,40 @@ named! {
 }
 
 impl RejectReason {
-    /// The Stratum error code: 20 other, 21 job not found, 22 duplicate, 23 low difficulty,
-    /// 24 unauthorized, 25 not subscribed.
-    pub fn code(self) -> i64 {
-        match self {
-            Self::Malformed
-            | Self::UnknownMethod
-            | Self::VersionBits
-            | Self::VersionForm
-            | Self::Ntime
-            | Self::ExtranonceSize
-            | Self::TooMany
-            | Self::PoolLost
-            | Self::NoAnswer
-            | Self::Stopping => 20,
-            Self::UnknownJob | Self::Stale => 21,
-            Self::Duplicate => 22,
-            Self::LowDifficulty => 23,
-            Self::Unauthorized => 24,
-            Self::NotSubscribed => 25,
-        }
-    }
-
     /// The text that the miner gets.
     pub fn message(self) -> &'static str {
+        self.code_and_message().1
+    }
+
+    /// The Stratum error code (20 other, 21 job not found, 22 duplicate, 23 low difficulty, 24 unauthorized, 25 not
+    /// subscribed) and the text.
+    fn code_and_message(self) -> (i64, &'static str) {
         match self {
-            Self::Malformed => "Malformed request",
-            Self::UnknownMethod => "Unknown method",
-            Self::NotSubscribed => "Not subscribed",
-            Self::Unauthorized => "Unauthorized worker",
-            Self::UnknownJob => "Job not found",
-            Self::Stale => "Stale share",
-            Self::Duplicate => "Duplicate share",
-            Self::VersionBits => "Version bits outside the mask",
-            Self::VersionForm => "The pool rejects these version bits",
-            Self::Ntime => "Ntime out of range",
-            Self::ExtranonceSize => "Invalid size of extranonce2",
-            Self::LowDifficulty => "Low difficulty share",
-            Self::TooMany => "Too many requests",
-            Self::PoolLost => "Pool connection lost",
-            Self::NoAnswer => "No answer from the pool",
-            Self::Stopping => "Proxy is stopping",
+            Self::Malformed => (20, "Malformed request"),
+            Self::UnknownMethod => (20, "Unknown method"),
+            Self::NotSubscribed => (25, "Not subscribed"),
+            Self::Unauthorized => (24, "Unauthorized worker"),
+            Self::UnknownJob => (21, "Job not found"),
+            Self::Stale => (21, "Stale share"),
+            Self::Duplicate => (22, "Duplicate share"),
+            Self::VersionBits => (20, "Version bits outside the mask"),
+            Self::VersionForm => (20, "The pool rejects these version bits"),
+            Self::Ntime => (20, "Ntime out of range"),
+            Self::ExtranonceSize => (20, "Invalid size of extranonce2"),
+            Self::LowDifficulty => (23, "Low difficulty share"),
+            Self::TooMany => (20, "Too many requests"),
+            Self::PoolLost => (20, "Pool connection lost"),
+            Self::NoAnswer => (20, "No answer from the pool"),
+            Self::Stopping => (20, "Proxy is stopping"),
         }
     }
 }
 
 impl From<RejectReason> for Reject {
     fn from(reason: RejectReason) -> Self {
-        Self {
-            code: reason.code(),
-            message: Cow::Borrowed(reason.message()),
-        }
+        let (code, message) = reason.code_and_message();
+        let message = Cow::Borrowed(message);
+        Self { code, message }
     }
 }
 

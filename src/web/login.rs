@@ -120,7 +120,8 @@ impl Login {
 
     /// The password in force: the configuration's own, else the environment's.
     pub fn password(&self, config: &Config) -> Option<Password> {
-        let own = config.gui.password_hash.clone().map(Password::Hashed);
+        let own = config.gui.password_hash.clone();
+        let own = own.map(|hash| Password::Hashed(hash.0));
         own.or_else(|| self.given.clone().map(Password::Given))
     }
 
@@ -356,6 +357,7 @@ fn is_password(password: &str, hash: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config;
+    use crate::config::Hidden;
 
     const PASSWORD: &str = "correct horse";
 
@@ -487,7 +489,7 @@ mod tests {
         let mut config = Config::default();
         let given = login.password(&config).unwrap();
         assert!(given.is("of the app") && !given.is("of the app ") && !given.is(""));
-        config.gui.password_hash = Some(hash(PASSWORD).unwrap());
+        config.gui.password_hash = Some(Hidden(hash(PASSWORD).unwrap()));
         let own = login.password(&config).unwrap();
         assert!(own.is(PASSWORD) && !own.is("of the app"));
         assert!(

@@ -120,8 +120,9 @@ impl Session {
             has_worker: true,
             password: pool
                 .password
-                .clone()
-                .unwrap_or_else(|| self.password.clone()),
+                .as_deref()
+                .unwrap_or(&self.password)
+                .to_owned(),
             version_rolling: self.rolling.is_some(),
             suggested: self.suggested,
         }

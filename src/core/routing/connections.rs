@@ -682,7 +682,7 @@ fn shared_identity(pool: &PoolConfig) -> Identity {
         address: Arc::from(pool.address()),
         user: Arc::from(pool.user_name.of(&pool.wallet, "", "")),
         has_worker: true,
-        password: pool.password.clone().unwrap_or_default(),
+        password: pool.password.as_deref().unwrap_or_default().to_owned(),
         ..own_identity()
     }
 }

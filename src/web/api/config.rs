@@ -270,8 +270,8 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
     text_of(contents).and_then(read_json).unwrap_or_else(|_| {
         let config = pages.context.live.wanted();
         let mut secrets = Value::Null;
-        if let Some(hash) = &config.gui.password_hash {
-            config::set(&mut secrets, PASSWORD_HASH, hash.as_str().into());
+        if let Some(hash) = config.gui.password_hash.as_deref() {
+            config::set(&mut secrets, PASSWORD_HASH, hash.into());
         }
         for (slot, pool) in config.pools.iter() {
             if let Some(password) = pool.as_ref().and_then(|pool| pool.password.as_deref()) {
