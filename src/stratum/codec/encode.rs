@@ -5,6 +5,13 @@ use std::io::Write as _;
 use crate::stratum::message::{PoolCall, Reply, ToMiner, ToPool, Work};
 use crate::stratum::reject::Reject;
 
+/// Writes into memory, which does not fail.
+macro_rules! put {
+    ($out:ident, $($what:tt)*) => {{
+        let _ = write!($out, $($what)*);
+    }};
+}
+
 /// A message that has a form on the wire.
 pub trait Encode {
     /// Appends the message, every line of it with its end.
@@ -16,7 +23,7 @@ impl Encode for ToMiner {
         match self {
             Self::Reply { id, reply } => {
                 // All three keys always: some firmware needs them (compat Q20).
-                put(out, format_args!("{{\"id\":{},\"result\":", id.as_json()));
+                put!(out, r#"{{"id":{},"result":"#, id.as_json());
                 encode_reply(reply, out);
                 out.extend_from_slice(b"}\n");
             }
@@ -29,14 +36,12 @@ fn encode_reply(reply: &Reply, out: &mut Vec<u8>) {
     match reply {
         Reply::True => out.extend_from_slice(b"true"),
         Reply::Pong => out.extend_from_slice(b"\"pong\""),
-        Reply::Subscribed(extranonce) => put(
+        Reply::Subscribed(extranonce) => put!(
             out,
-            format_args!(
-                "[[[\"mining.notify\",\"{:0>8}\"]],\"{}\",{}]",
-                extranonce.e1.to_string(),
-                extranonce.e1,
-                extranonce.e2_size
-            ),
+            r#"[[["mining.notify","{:0>8}"]],"{}",{}]"#,
+            extranonce.e1.to_string(),
+            extranonce.e1,
+            extranonce.e2_size
         ),
         Reply::Configured { asked, mask } => {
             let mut fields = serde_json::Map::new();
@@ -52,7 +57,7 @@ fn encode_reply(reply: &Reply, out: &mut Vec<u8>) {
             for extension in &asked.unsupported {
                 fields.insert(extension.clone(), false.into());
             }
-            put(out, format_args!("{}", serde_json::Value::Object(fields)));
+            put!(out, "{}", serde_json::Value::Object(fields));
         }
         Reply::Rejected(reject) => return encode_error("null", reject, out),
         Reply::Refused(reject) => return encode_error("false", reject, out),
@@ -61,13 +66,11 @@ fn encode_reply(reply: &Reply, out: &mut Vec<u8>) {
 }
 
 fn encode_error(result: &str, reject: &Reject, out: &mut Vec<u8>) {
-    put(
+    put!(
         out,
-        format_args!(
-            "{result},\"error\":[{},{},null]",
-            reject.code,
-            text(&reject.message)
-        ),
+        r#"{result},"error":[{},{},null]"#,
+        reject.code,
+        text(&reject.message)
     );
 }
 
@@ -75,36 +78,29 @@ fn encode_work(work: &Work, out: &mut Vec<u8>) {
     let pool_job = &work.pool_job;
     let notify = &pool_job.notify;
     if work.set_extranonce {
-        put(
+        put!(
             out,
-            format_args!(
-                "{{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":[\"{}\",{}]}}\n",
-                work.extranonce.e1, work.extranonce.e2_size
-            ),
+            "{{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":[\"{}\",{}]}}\n",
+            work.extranonce.e1,
+            work.extranonce.e2_size
         );
     }
     if let Some(difficulty) = work.difficulty {
-        put(
+        put!(
             out,
-            format_args!(
-                "{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}]}}\n"
-            ),
+            "{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}]}}\n"
         );
     }
     if let Some(mask) = work.mask {
-        put(
+        put!(
             out,
-            format_args!(
-                "{{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"{mask}\"]}}\n"
-            ),
+            "{{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"{mask}\"]}}\n"
         );
     }
-    put(
+    put!(
         out,
-        format_args!(
-            "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{}\",\"",
-            work.job
-        ),
+        r#"{{"id":null,"method":"mining.notify","params":["{}",""#,
+        work.job
     );
     put_hex(out, &notify.prevhash);
     out.extend_from_slice(b"\",\"");
@@ -123,12 +119,13 @@ fn encode_work(work: &Work, out: &mut Vec<u8>) {
         put_hex(out, branch);
         out.push(b'"');
     }
-    put(
+    put!(
         out,
-        format_args!(
-            "],\"{:08x}\",\"{:08x}\",\"{:08x}\",{}]}}\n",
-            notify.version, notify.nbits, work.ntime, work.clean
-        ),
+        "],\"{:08x}\",\"{:08x}\",\"{:08x}\",{}]}}\n",
+        notify.version,
+        notify.nbits,
+        work.ntime,
+        work.clean
     );
 }
 
@@ -136,24 +133,20 @@ impl Encode for ToPool {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Request { id, call } => {
-                put(out, format_args!("{{\"id\":{id},"));
+                put!(out, r#"{{"id":{id},"#);
                 encode_call(call, out);
                 out.extend_from_slice(b"}\n");
             }
-            Self::Version { id, user_agent } => put(
+            Self::Version { id, user_agent } => put!(
                 out,
-                format_args!(
-                    "{{\"id\":{},\"result\":{},\"error\":null}}\n",
-                    id.as_json(),
-                    text(user_agent)
-                ),
+                "{{\"id\":{},\"result\":{},\"error\":null}}\n",
+                id.as_json(),
+                text(user_agent)
             ),
-            Self::Pong { id } => put(
+            Self::Pong { id } => put!(
                 out,
-                format_args!(
-                    "{{\"id\":{},\"result\":\"pong\",\"error\":null}}\n",
-                    id.as_json()
-                ),
+                "{{\"id\":{},\"result\":\"pong\",\"error\":null}}\n",
+                id.as_json()
             ),
         }
     }
@@ -161,45 +154,37 @@ impl Encode for ToPool {
 
 fn encode_call(call: &PoolCall, out: &mut Vec<u8>) {
     match call {
-        PoolCall::Configure(mask) => put(
+        PoolCall::Configure(mask) => put!(
             out,
-            format_args!(
-                "\"method\":\"mining.configure\",\"params\":[[\"version-rolling\"],{{\"version-rolling.mask\":\"{mask}\",\"version-rolling.min-bit-count\":2}}]"
-            ),
+            r#""method":"mining.configure","params":[["version-rolling"],{{"version-rolling.mask":"{mask}","version-rolling.min-bit-count":2}}]"#
         ),
-        PoolCall::Subscribe { user_agent } => put(
+        PoolCall::Subscribe { user_agent } => put!(
             out,
-            format_args!(
-                "\"method\":\"mining.subscribe\",\"params\":[{}]",
-                text(user_agent)
-            ),
+            r#""method":"mining.subscribe","params":[{}]"#,
+            text(user_agent)
         ),
-        PoolCall::Authorize { user, password } => put(
+        PoolCall::Authorize { user, password } => put!(
             out,
-            format_args!(
-                "\"method\":\"mining.authorize\",\"params\":[{},{}]",
-                text(user),
-                text(password)
-            ),
+            r#""method":"mining.authorize","params":[{},{}]"#,
+            text(user),
+            text(password)
         ),
-        PoolCall::SuggestDifficulty(difficulty) => put(
+        PoolCall::SuggestDifficulty(difficulty) => put!(
             out,
-            format_args!("\"method\":\"mining.suggest_difficulty\",\"params\":[{difficulty}]"),
+            r#""method":"mining.suggest_difficulty","params":[{difficulty}]"#
         ),
         PoolCall::Submit(submit) => {
-            put(
+            put!(
                 out,
-                format_args!(
-                    "\"method\":\"mining.submit\",\"params\":[{},{},\"{}\",\"{:08x}\",\"{:08x}\"",
-                    text(&submit.user),
-                    text(&submit.job_id),
-                    submit.e2,
-                    submit.ntime,
-                    submit.nonce
-                ),
+                r#""method":"mining.submit","params":[{},{},"{}","{:08x}","{:08x}""#,
+                text(&submit.user),
+                text(&submit.job_id),
+                submit.e2,
+                submit.ntime,
+                submit.nonce
             );
             if let Some(bits) = submit.version_bits {
-                put(out, format_args!(",\"{bits:08x}\""));
+                put!(out, r#","{bits:08x}""#);
             }
             out.push(b']');
         }
@@ -209,11 +194,6 @@ fn encode_call(call: &PoolCall, out: &mut Vec<u8>) {
 /// A JSON string with its quotes.
 fn text(text: &str) -> serde_json::Value {
     serde_json::Value::from(text)
-}
-
-fn put(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
-    // Writing into memory does not fail.
-    let _ = out.write_fmt(what);
 }
 
 fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {
