@@ -21,6 +21,7 @@ pub mod memory;
 pub mod payout;
 pub mod snapshot;
 
+mod id_map;
 mod routing;
 mod timers;
 
@@ -32,6 +33,7 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::{Event, Stop};
 use crate::core::fact::{Eviction, Fact};
+use crate::core::id_map::IdMap;
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::context::Context;
@@ -67,7 +69,7 @@ pub struct Core {
     wanted: Arc<Config>,
     /// The same with each pool as it is at the address that is in use.
     config: Arc<Config>,
-    miners: BTreeMap<MinerId, Box<Miner>>,
+    miners: IdMap<MinerId, Box<Miner>>,
     pools: PerPool<Pool>,
     /// Which work was handed out, whichever pool it is of: a pool may also be the other one's backup.
     handed_out: HandedOut,
@@ -110,7 +112,7 @@ enum StopPhase {
 }
 
 /// Whose deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Due {
     /// Nobody waits any longer for a pool to be found.
     Sought(PoolSlot),
@@ -143,7 +145,7 @@ impl Core {
         let mut core = Self {
             wanted: Arc::clone(&config),
             config,
-            miners: BTreeMap::new(),
+            miners: IdMap::default(),
             pools,
             handed_out: HandedOut::remembering(memory.handed_out, unix),
             groups: Groups::default(),
@@ -392,7 +394,7 @@ impl Core {
             waits && line.purpose == Purpose::Mining
         };
         let lines = pool.lines.iter().filter(|(_, line)| follows(line));
-        for line in lines.map(|(id, _)| *id).collect::<Vec<_>>() {
+        for line in lines.map(|(id, _)| id).collect::<Vec<_>>() {
             pool.queue(line);
         }
         if pool.lines.get(&pool.reach).is_some_and(Line::stands_by) {
@@ -407,7 +409,7 @@ impl Core {
     }
 
     fn miner_ids(&self) -> Vec<MinerId> {
-        self.miners.keys().copied().collect()
+        self.miners.iter().map(|(id, _)| id).collect()
     }
 
     /// Dials as many of those that wait as each pool's gate lets through.
@@ -456,7 +458,7 @@ impl Core {
         while self.pools[slot].dialer.may_attempt(now.at) {
             let pool = &mut self.pools[slot];
             let looks = pool.lines.get(&pool.reach).is_some_and(Line::may_attempt)
-                && (pool.dialer.is_sought() || self.miners.values().any(|it| it.waits_for_pools()));
+                && (pool.dialer.is_sought() || self.miners.any(|it| it.waits_for_pools()));
             let next = if looks {
                 Some(pool.reach)
             } else {

@@ -13,6 +13,7 @@ use crate::core::outage::Loss;
 use crate::core::outage::Outage;
 use crate::core::steering::{AimSource, Override};
 use crate::stratum::job::BlockHash;
+use crate::stratum::message::{Outcome, Reply};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{
     Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
@@ -478,7 +479,30 @@ pub enum ShareOutcome {
     Lost(RejectReason),
 }
 
+impl From<Outcome> for ShareOutcome {
+    /// What a pool's answer to a share says.
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::True => Self::Accepted,
+            Outcome::Rejected(reject) => Self::RejectedByPool(reject),
+            Outcome::Subscribed(_) | Outcome::Configured(_) | Outcome::Other(_) => {
+                let message = "The pool's answer cannot be understood".into();
+                Self::RejectedByPool(Reject { code: 20, message })
+            }
+        }
+    }
+}
+
 impl ShareOutcome {
+    /// What its miner is told.
+    pub fn reply(&self) -> Reply {
+        match self {
+            Self::Accepted | Self::BelowPool => Reply::True,
+            Self::RejectedByPool(reject) => Reply::Rejected(reject.clone()),
+            Self::RefusedHere(reason) | Self::Lost(reason) => Reply::Rejected((*reason).into()),
+        }
+    }
+
     /// The name in events and in the API.
     pub fn name(&self) -> &'static str {
         match self {

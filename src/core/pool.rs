@@ -26,14 +26,14 @@ pub mod shares;
 pub mod verdict;
 pub mod version_form;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::PoolConfig;
 use crate::core::action::DialTarget;
-use crate::core::fact::Fact;
+use crate::core::fact::{Fact, ShareOutcome};
+use crate::core::id_map::IdMap;
 use crate::core::outage::{ConnectionState, Flaw, Health, Outage};
 use crate::core::outage::{Loss, Step};
 use crate::core::pool::addresses::Addresses;
@@ -77,15 +77,15 @@ const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 pub struct Pool {
     slot: PoolSlot,
     /// What leads to connections.
-    pub lines: BTreeMap<LineId, Line>,
+    pub lines: IdMap<LineId, Line>,
     /// The connections that stand, replaced ones too.
-    pub connections: BTreeMap<PoolConn, Box<Connection>>,
+    pub connections: IdMap<PoolConn, Box<Connection>>,
     /// The lines that all have left and that still wait for answers.
     deserted: BTreeSet<LineId>,
     last_line: u64,
     last_connection: u64,
-    /// Shares on connections that were given up, which are to be answered; without a reason to refuse, accepted.
-    pub orphans: VecDeque<(WaitingShare, Option<RejectReason>)>,
+    /// Shares on connections that were given up, which are to be answered so.
+    pub orphans: VecDeque<(WaitingShare, ShareOutcome)>,
     /// The proxy's own line to the address in use: whether it can be reached.
     pub reach: LineId,
     /// The look at the first address while a backup is in use.
@@ -150,10 +150,12 @@ impl Pool {
     /// A pool of which `facts` are remembered.
     pub fn new(slot: PoolSlot, facts: PoolFacts, now: Now) -> Self {
         let reach = LineId(1);
+        let mut lines = IdMap::default();
+        lines.insert(reach, Line::new(Purpose::Look(Look::Reach)));
         Self {
             slot,
-            lines: BTreeMap::from([(reach, Line::new(Purpose::Look(Look::Reach)))]),
-            connections: BTreeMap::new(),
+            lines,
+            connections: IdMap::default(),
             deserted: BTreeSet::new(),
             last_line: reach.0,
             last_connection: 0,
@@ -202,16 +204,15 @@ impl Pool {
     pub fn mining_lines(&self) -> Vec<LineId> {
         let lines = self.lines.iter();
         let lines = lines.filter(|(_, line)| !line.members.is_empty());
-        lines.map(|(id, _)| *id).collect()
+        lines.map(|(id, _)| id).collect()
     }
 
     /// The line that tries next while nobody has work, each time another one.
     pub fn next_to_attempt(&self) -> Option<LineId> {
         let last = self.dialer.last().unwrap_or(LineId(0));
-        let after = (Bound::Excluded(last), Bound::Unbounded);
-        let mut in_turn = self.lines.range(after).chain(self.lines.range(..=last));
         let may = |line: &Line| line.purpose == Purpose::Mining && line.may_attempt();
-        in_turn.find_map(|(id, line)| may(line).then_some(*id))
+        let able = self.lines.iter().filter(|(_, line)| may(line));
+        able.map(|(id, _)| id).min_by_key(|id| (*id <= last, *id))
     }
 
     /// Which of the two it is.
@@ -569,10 +570,11 @@ impl Pool {
 
     fn orphan(&mut self, connection: &mut Connection, reason: RejectReason) {
         let accepted = connection.take_held();
-        self.orphans.extend(accepted.map(|share| (share, None)));
-        let refused = connection.take_pending().into_iter();
-        let refused = refused.map(|share| (share, Some(reason)));
-        self.orphans.extend(refused);
+        self.orphans
+            .extend(accepted.map(|share| (share, ShareOutcome::Accepted)));
+        let lost = connection.take_pending().into_iter();
+        let lost = lost.map(|share| (share, ShareOutcome::Lost(reason)));
+        self.orphans.extend(lost);
     }
 
     /// A line's connection failed, or could not be made.
@@ -659,11 +661,10 @@ impl Pool {
     /// When something has to be looked at on a line.
     pub fn line_deadline(
         &self,
-        line: LineId,
+        line: &Line,
         limits: Option<&PoolConfig>,
         now: Instant,
     ) -> Option<Instant> {
-        let line = self.lines.get(&line)?;
         let pause = line.next_deadline();
         let patience = patience(limits);
         let of = |conn: &PoolConn| self.connections.get(conn);

@@ -3,26 +3,29 @@
 //! Each entry is derived from its owner's state after every change, so that an entry can be
 //! outdated only by being too early, never too late.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::time::Instant;
+
+use crate::core::id_map::IdMap;
 
 /// One deadline at most for each key.
 #[derive(Debug)]
 pub(super) struct Agenda<K> {
-    by_key: BTreeMap<K, Instant>,
+    by_key: IdMap<K, Instant>,
     by_time: BTreeSet<(Instant, K)>,
 }
 
 impl<K> Default for Agenda<K> {
     fn default() -> Self {
         Self {
-            by_key: BTreeMap::new(),
+            by_key: IdMap::default(),
             by_time: BTreeSet::new(),
         }
     }
 }
 
-impl<K: Copy + Ord> Agenda<K> {
+impl<K: Copy + Ord + Hash> Agenda<K> {
     /// Sets, moves or takes away the deadline of a key.
     pub(super) fn set(&mut self, key: K, deadline: Option<Instant>) {
         let before = match deadline {

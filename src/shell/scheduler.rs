@@ -4,6 +4,7 @@
 //! go to threads of their own.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::shell::link::{LINGER, Linger, Link};
 use crate::shell::socket::OutboxFull;
 use crate::shell::standstill::Standstill;
 use crate::stratum::codec::Encode;
+use crate::stratum::job::StableHasher;
 use crate::system::clock::{clock, now};
 use crate::units::{LinkId, MinerId, Now, PoolConn};
 
@@ -52,7 +54,7 @@ pub struct Scheduler {
     context: Context,
     dial: DialFn,
     doors: Vec<Door>,
-    links: HashMap<LinkId, Link>,
+    links: HashMap<LinkId, Link, BuildHasherDefault<StableHasher>>,
     linger: Linger,
     flush: Flush,
     outgoing: Outgoing,
@@ -113,7 +115,7 @@ impl Scheduler {
             context: parts.context,
             dial: parts.dial,
             doors: parts.doors,
-            links: HashMap::new(),
+            links: HashMap::default(),
             linger: Linger::default(),
             flush: parts.flush,
             outgoing: Outgoing::default(),

@@ -99,7 +99,7 @@ impl WorkKey {
     /// Of anything, the same in every run of the program. That two different things have the same is possible and does
     /// no harm.
     pub fn of(place: impl Hash, what: impl Hash) -> Self {
-        let mut hasher = Stable::default();
+        let mut hasher = StableHasher::default();
         place.hash(&mut hasher);
         let place = hasher.finish();
         what.hash(&mut hasher);
@@ -113,10 +113,10 @@ const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A hash that is the same in every run: what the standard library hashes with may change with its version. Eight bytes
 /// at a time, since each connection of a farm hashes each job.
-#[derive(Default)]
-struct Stable(u64);
+#[derive(Clone, Copy, Default)]
+pub struct StableHasher(u64);
 
-impl Hasher for Stable {
+impl Hasher for StableHasher {
     fn finish(&self) -> u64 {
         self.0
     }

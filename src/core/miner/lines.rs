@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Life, Miner, Trial};
-use crate::core::fact::{Eviction, Fact};
+use crate::core::fact::{Eviction, Fact, ShareOutcome};
 use crate::core::miner::context::Context;
 use crate::core::miner::session::Authorization;
 use crate::core::outage::{Loss, Step};
@@ -199,7 +199,10 @@ impl Miner {
                 }
             }
             for share in shares {
-                self.on_share_lost(slot, share, reason, cx);
+                let (pool, mut moment) = cx.pool(slot);
+                let outcome = ShareOutcome::Lost(reason);
+                pool.share_ended(&share, &outcome, &mut moment);
+                self.on_settled(slot, share, outcome, cx);
             }
         }
     }

@@ -116,33 +116,18 @@ impl Miner {
         self.seen[slot].age();
     }
 
-    /// Answers a share whose pool will not.
-    pub(super) fn on_share_lost(
-        &mut self,
-        slot: PoolSlot,
-        share: WaitingShare,
-        reason: RejectReason,
-        cx: &mut Context<'_>,
-    ) {
-        let (pool, mut moment) = cx.pool(slot);
-        let outcome = ShareOutcome::Lost(reason);
-        pool.share_ended(&share, &outcome, &mut moment);
-        self.on_settled(slot, share, Reply::Rejected(reason.into()), outcome, cx);
-    }
-
     /// Passes on what became of a share that was sent to a pool.
     pub fn on_settled(
         &mut self,
         slot: PoolSlot,
         share: WaitingShare,
-        reply: Reply,
         outcome: ShareOutcome,
         cx: &mut Context<'_>,
     ) {
         let Some(Asker { id, .. }) = share.asker.clone() else {
             return;
         };
-        self.reply(id, reply, cx);
+        self.reply(id, outcome.reply(), cx);
         if let (Some(accepted), false) = (judged(&outcome), share.outlived) {
             self.last_answers[slot].push(accepted);
         }
@@ -173,6 +158,7 @@ impl Miner {
             submit,
             sent,
             found,
+            ways,
             sending,
             connection.as_ref().map(|it| &***it),
         );
@@ -220,7 +206,7 @@ impl Miner {
         let ways = Ways::of(found.version, &sent.job, submit.version_bits);
         let sending = ways.map(|ways| cx.plan_version_form(slot, &ways, true));
         let connection = cx.pools[slot].connections.get(&sent.conn).map(|it| &**it);
-        let (first, second) = compose(submit, sent, found, sending, connection)?;
+        let (first, second) = compose(submit, sent, found, ways, sending, connection)?;
         let solution = Solution {
             e2: submit.e2,
             ntime: submit.ntime,
@@ -352,11 +338,11 @@ fn compose(
     submit: &Submit,
     sent: &SentJob,
     found: &Assessment,
+    ways: Option<Ways>,
     sending: Option<SendPlan>,
     connection: Option<&Connection>,
 ) -> Option<(PoolSubmit, Option<PoolSubmit>)> {
     let job = &sent.job;
-    let ways = Ways::of(found.version, job, submit.version_bits);
     let in_form = |form| ways.map(|ways| ways.written(form));
     let form = sending.and_then(SendPlan::first);
     let first = PoolSubmit {

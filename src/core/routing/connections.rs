@@ -16,13 +16,14 @@ use crate::core::pool::connection::received::PoolNews;
 use crate::core::pool::connection::{Identity, WaitingShare};
 use crate::core::pool::dialer::{AttemptEnd, Dial};
 use crate::core::pool::facts::E1s;
-use crate::core::pool::line::{Look, Purpose};
+use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::moment::Moment;
 use crate::core::pool::patience;
 use crate::core::work::extranonce::SMALLEST_E2;
+use crate::core::work::jobs::HeldJobs;
 use crate::core::{Core, Due};
-use crate::stratum::message::{Extranonces, FromPool, Outcome, Reply};
-use crate::stratum::reject::{Reject, RejectReason};
+use crate::stratum::message::{Extranonces, FromPool};
+use crate::stratum::reject::RejectReason;
 use crate::units::{LineId, LinkId, MinerId, Now, PoolConn, PoolSlot};
 
 /// The longest wait before a reconnect that a pool may ask for.
@@ -85,15 +86,17 @@ impl Core {
         };
         let (before, had) = (pool.facts, pool.latest.clone());
         let mut moment = Moment::new(now, &mut self.random, out);
-        let heard = pool.talk(conn, &mut moment, |it, talk| it.on_message(message, talk));
-        let heard = heard.unwrap_or(PoolNews::Nothing);
+        let works = purpose == Purpose::Mining && !is_retired;
+        let heard = pool.talk(conn, &mut moment, |it, talk| {
+            let heard = it.on_message(message, talk);
+            (heard, works && it.begins_to_work())
+        });
+        let (heard, begins) = heard.unwrap_or((PoolNews::Nothing, false));
         match purpose {
             _ if is_retired => self.on_retired_heard(conn, heard, now, out),
             Purpose::Mining => {
                 pool.tell_learnt(before, &mut moment);
                 pool.note_job(conn, had.as_ref(), matches!(heard, PoolNews::Job), now);
-                let begins = pool.connections.get_mut(&conn);
-                let begins = begins.is_some_and(|it| it.begins_to_work());
                 let opens = begins && pool.work_begun(now);
                 self.on_heard(conn, line, heard, now, out);
                 if opens {
@@ -122,9 +125,7 @@ impl Core {
             }
             PoolNews::Ready => self.on_ready(conn, line, now, out),
             PoolNews::Job => {
-                self.tell_job(conn, line, out);
-                let connection = self.pools[slot].connections.get(&conn);
-                let is_clean = connection.is_some_and(|it| it.jobs.are_new());
+                let is_clean = self.tell_job(conn, line, out);
                 self.with_members(slot, line, now, out, |it, cx| {
                     if is_clean {
                         it.age_shares(slot);
@@ -135,7 +136,9 @@ impl Core {
             PoolNews::JobChanged => {
                 self.with_members(slot, line, now, out, |it, cx| it.on_job(slot, cx));
             }
-            PoolNews::Answered(share, outcome) => self.on_answer(slot, share, outcome, now, out),
+            PoolNews::Answered(share, outcome) => {
+                self.settle_share(slot, share, outcome.into(), now, out);
+            }
             PoolNews::AnsweredLate(miner, sent) => {
                 let answers = &mut self.pools[slot].answers;
                 miner.inspect(|miner| answers.answered_late(*miner, sent, now.at));
@@ -186,7 +189,7 @@ impl Core {
         out: &mut Vec<Action>,
     ) {
         if let PoolNews::Answered(share, outcome) = heard {
-            self.on_answer(conn.slot, share, outcome, now, out);
+            self.settle_share(conn.slot, share, outcome.into(), now, out);
         }
         self.tend_retired(conn, now, out);
     }
@@ -224,10 +227,7 @@ impl Core {
             return;
         };
         match (config.pools[slot].as_ref(), purpose) {
-            (Some(limits), Purpose::Mining) => self.tend_line(slot, line, limits, now, out),
-            (Some(limits), Purpose::Look(look)) => {
-                self.tend_look(look, slot, line, limits, now, out);
-            }
+            (Some(limits), _) => self.tend_line(slot, line, purpose, limits, now, out),
             (None, Purpose::Mining) => (),
             (None, Purpose::Look(look)) => self.close_look(look, slot, now, out),
         }
@@ -245,10 +245,11 @@ impl Core {
             return;
         };
         let accepted = connection.held_answer(now.at);
-        pool.orphans.extend(accepted.map(|share| (share, None)));
+        pool.orphans
+            .extend(accepted.map(|share| (share, ShareOutcome::Accepted)));
         let overdue = connection.take_overdue(patience, now.at).into_iter();
-        let refused = overdue.map(|share| (share, Some(RejectReason::NoAnswer)));
-        pool.orphans.extend(refused);
+        let lost = overdue.map(|share| (share, ShareOutcome::Lost(RejectReason::NoAnswer)));
+        pool.orphans.extend(lost);
         let over = connection.ends(now.at);
         self.settle_orphans(now, out);
         if over {
@@ -262,13 +263,14 @@ impl Core {
         &mut self,
         slot: PoolSlot,
         line: LineId,
+        purpose: Purpose,
         limits: &PoolConfig,
         now: Now,
         out: &mut Vec<Action>,
     ) {
         let held = self.pools[slot].standing_mut(line);
         if let Some(share) = held.and_then(|it| it.held_answer(now.at)) {
-            self.on_answer(slot, share, Outcome::True, now, out);
+            self.settle_share(slot, share, ShareOutcome::Accepted, now, out);
         }
         self.give_up_overdue_shares(slot, line, limits, now, out);
         let pool = &mut self.pools[slot];
@@ -276,17 +278,20 @@ impl Core {
         let mut moment = Moment::new(now, &mut self.random, out);
         let overdue =
             conn.and_then(|conn| pool.talk(conn, &mut moment, |it, talk| it.overdue(limits, talk)));
-        if let Some(loss) = overdue.flatten() {
-            self.lose(slot, line, &loss, now, out);
-        } else if pool
-            .lines
-            .get(&line)
-            .is_some_and(|it| it.pause_over(now.at))
-        {
-            pool.dial(line);
-        } else {
+        let pause_over = |it: &Line| it.pause_over(now.at);
+        let pause_over = pool.lines.get(&line).is_some_and(pause_over);
+        match (overdue.flatten(), purpose) {
+            (Some(loss), _) => self.lose(slot, line, &loss, now, out),
+            (None, Purpose::Mining) if pause_over => pool.dial(line),
             // Its first job may have waited for a difficulty until now.
-            self.with_members(slot, line, now, out, |_, _| ());
+            (None, Purpose::Mining) => self.with_members(slot, line, now, out, |_, _| ()),
+            (None, Purpose::Look(look)) if pause_over => {
+                self.look_again(look, slot, line, now, out);
+            }
+            (None, Purpose::Look(look)) => self.judge_look(look, slot, now, out),
+        }
+        if let Purpose::Look(_) = purpose {
+            self.release_waiting(now, out);
         }
     }
 
@@ -320,7 +325,7 @@ impl Core {
                 answers.unanswered(share.sent, limits.answer, now);
             }
             let orphans = &mut self.pools[slot].orphans;
-            orphans.push_back((share, Some(RejectReason::NoAnswer)));
+            orphans.push_back((share, ShareOutcome::Lost(RejectReason::NoAnswer)));
         }
         self.settle_orphans(now, out);
         if dead.is_some_and(|dead| dead || !self.pools[slot].answers.is_mute()) {
@@ -328,58 +333,11 @@ impl Core {
         }
     }
 
-    /// Passes on what a pool answered.
-    fn on_answer(
-        &mut self,
-        slot: PoolSlot,
-        share: WaitingShare,
-        outcome: Outcome,
-        now: Now,
-        out: &mut Vec<Action>,
-    ) {
-        let (reply, outcome) = match outcome {
-            Outcome::True => (Reply::True, ShareOutcome::Accepted),
-            Outcome::Rejected(reject) => (
-                Reply::Rejected(reject.clone()),
-                ShareOutcome::RejectedByPool(reject),
-            ),
-            Outcome::Subscribed(_) | Outcome::Configured(_) | Outcome::Other(_) => {
-                let message = "The pool's answer cannot be understood".into();
-                let reject = Reject { code: 20, message };
-                (
-                    Reply::Rejected(reject.clone()),
-                    ShareOutcome::RejectedByPool(reject),
-                )
-            }
-        };
-        self.settle_share(slot, share, reply, outcome, now, out);
-    }
-
-    /// Answers a share whose pool will not.
-    fn lose_share(
-        &mut self,
-        slot: PoolSlot,
-        share: WaitingShare,
-        reason: RejectReason,
-        now: Now,
-        out: &mut Vec<Action>,
-    ) {
-        let outcome = ShareOutcome::Lost(reason);
-        self.settle_share(
-            slot,
-            share,
-            Reply::Rejected(reason.into()),
-            outcome,
-            now,
-            out,
-        );
-    }
-
+    /// Answers a share that was sent to a pool.
     fn settle_share(
         &mut self,
         slot: PoolSlot,
         share: WaitingShare,
-        reply: Reply,
         outcome: ShareOutcome,
         now: Now,
         out: &mut Vec<Action>,
@@ -390,7 +348,7 @@ impl Core {
             None => self.totals.block_answered(slot, &outcome),
             Some(miner) if self.miners.contains_key(&miner) => {
                 self.with_miner(miner, now, out, |it, cx| {
-                    it.on_settled(slot, share, reply, outcome, cx);
+                    it.on_settled(slot, share, outcome, cx);
                 });
             }
             // It has left; its worker's work counts.
@@ -406,11 +364,8 @@ impl Core {
     pub(in crate::core) fn settle_orphans(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             // One by one: a miner that is leaving stays until its last one is answered.
-            while let Some((share, reason)) = self.pools[slot].orphans.pop_front() {
-                match reason {
-                    Some(reason) => self.lose_share(slot, share, reason, now, out),
-                    None => self.on_answer(slot, share, Outcome::True, now, out),
-                }
+            while let Some((share, outcome)) = self.pools[slot].orphans.pop_front() {
+                self.settle_share(slot, share, outcome, now, out);
             }
         }
     }
@@ -469,7 +424,7 @@ impl Core {
             let line = pool.lines.get(line);
             line.is_some_and(|line| line.purpose == Purpose::Mining)
         };
-        let mut others = pool.connections.values();
+        let others = &pool.connections;
         if others.any(|it| it.conn != conn && it.works_with(e1) && mines(&it.line)) {
             pool.facts.e1s = E1s::Repeat;
         }
@@ -505,10 +460,11 @@ impl Core {
         self.with_members(conn.slot, line, now, out, |_, _| ());
     }
 
-    fn tell_job(&self, conn: PoolConn, line: LineId, out: &mut Vec<Action>) {
+    /// Tells a connection's newest job; whether it has made all others stale.
+    fn tell_job(&self, conn: PoolConn, line: LineId, out: &mut Vec<Action>) -> bool {
         let pool = &self.pools[conn.slot];
-        let latest = pool.connections.get(&conn).and_then(|it| it.jobs.latest());
-        if let Some(job) = latest {
+        let jobs = pool.connections.get(&conn).map(|it| &it.jobs);
+        if let Some(job) = jobs.and_then(HeldJobs::latest) {
             out.push(Action::Report(Fact::JobReceived {
                 conn,
                 miner: pool.whose(line),
@@ -516,6 +472,7 @@ impl Core {
                 clean: job.notify.clean,
             }));
         }
+        jobs.is_some_and(HeldJobs::are_new)
     }
 
     /// A line's connection has failed: its shares are answered, and it is made anew after a pause.
@@ -655,10 +612,10 @@ impl Core {
         let Some(state) = pool.lines.get(&line) else {
             return;
         };
+        let due = pool.line_deadline(state, self.config.pools[slot].as_ref(), now.at);
         if state.purpose == Purpose::Mining && state.may_attempt() {
             pool.dialer.call();
         }
-        let due = pool.line_deadline(line, self.config.pools[slot].as_ref(), now.at);
         self.agenda.no_later(Due::Line(slot, line), due);
     }
 }

@@ -77,38 +77,22 @@ impl Core {
         }
     }
 
-    /// Does what is due on a look's line.
-    pub(in crate::core) fn tend_look(
+    /// The pause of a look's line is over.
+    pub(in crate::core) fn look_again(
         &mut self,
         look: Look,
         slot: PoolSlot,
         line: LineId,
-        limits: &PoolConfig,
         now: Now,
         out: &mut Vec<Action>,
     ) {
         let pool = &mut self.pools[slot];
-        let conn = pool.standing(line).map(|it| it.conn);
-        let mut moment = Moment::new(now, &mut self.random, out);
-        let overdue =
-            conn.and_then(|conn| pool.talk(conn, &mut moment, |it, talk| it.overdue(limits, talk)));
-        if let Some(loss) = overdue.flatten() {
-            self.lose(slot, line, &loss, now, out);
-        } else if pool
-            .lines
-            .get(&line)
-            .is_some_and(|it| it.pause_over(now.at))
-        {
-            match look {
-                // A miner's attempt finds the same out.
-                Look::Reach if pool.dialer.is_wanted() => pool.dial(line),
-                Look::Reach => self.look_for(slot, now, out),
-                Look::Return | Look::Survey => pool.queue(line),
-            }
-        } else {
-            self.judge_look(look, slot, now, out);
+        match look {
+            // A miner's attempt finds the same out.
+            Look::Reach if pool.dialer.is_wanted() => pool.dial(line),
+            Look::Reach => self.look_for(slot, now, out),
+            Look::Return | Look::Survey => pool.queue(line),
         }
-        self.release_waiting(now, out);
     }
 
     /// A look's connection was lost.
@@ -133,7 +117,7 @@ impl Core {
             Look::Reach => {
                 pool.fail(line, conn, loss, &mut moment);
                 pool.failed_looks += 1;
-                if self.miners.values().any(|it| it.waits_for_pools()) {
+                if self.miners.any(|it| it.waits_for_pools()) {
                     self.pools[slot].dialer.call();
                 }
                 self.release_waiting(now, out);
@@ -144,7 +128,13 @@ impl Core {
     }
 
     /// Ends a look that has shown what it can.
-    fn judge_look(&mut self, look: Look, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
+    pub(in crate::core) fn judge_look(
+        &mut self,
+        look: Look,
+        slot: PoolSlot,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         match look {
             Look::Reach if self.pools[slot].is_ready(self.pools[slot].reach) => {
                 self.on_reached(slot, now, out);
@@ -206,7 +196,7 @@ impl Core {
         }
         let waiting = self.miners.iter();
         let waiting = waiting.filter(|(_, miner)| miner.waits_for_pools());
-        let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        let waiting: Vec<_> = waiting.map(|(id, _)| id).collect();
         for id in waiting {
             self.with_miner(id, now, out, Miner::on_pools_known);
         }

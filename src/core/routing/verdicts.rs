@@ -9,7 +9,7 @@ use crate::core::pool::verdict::LastAnswers;
 use crate::core::pool::verdict::news::Proof;
 use crate::core::{Core, Due};
 use crate::stratum::job::Notify;
-use crate::units::{MinerId, Now, PoolSlot};
+use crate::units::{Now, PoolSlot};
 
 impl Core {
     /// Does what follows from what the pools have answered.
@@ -78,15 +78,14 @@ impl Core {
         }
         let pool = &self.pools[slot];
         // Whoever finds shares soonest loses the least.
-        let expected = |id: &MinerId| {
-            let miner = self.miners.get(id);
-            miner.map_or(0.0, |miner| miner.expected_shares(pool, now.at))
-        };
         let able = self.miners.iter();
         let able = able.filter(|(_, miner)| miner.can_work_for(pool, &self.handed_out, now.at));
         let answers = &pool.answers;
         let best = able
-            .map(|(id, _)| (!answers.has_tried(*id), expected(id), *id))
+            .map(|(id, miner)| {
+                let expected = miner.expected_shares(pool, now.at);
+                (!answers.has_tried(id), expected, id)
+            })
             .max_by(|(fresh, a, _), (other, b, _)| fresh.cmp(other).then(a.total_cmp(b)));
         let Some((_, _, miner)) = best else {
             self.pools[slot].answers.try_later(now.at);

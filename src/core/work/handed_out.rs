@@ -6,12 +6,13 @@
 //! this program. So the latest times of each place are remembered, and kept in the state file.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::work::jobs::NTIME_ROOM;
-use crate::stratum::job::{PoolJob, WorkKey};
+use crate::stratum::job::{PoolJob, StableHasher, WorkKey};
 use crate::units::MinerExtranonce;
 
 /// For how long a pool's place is surely remembered. No pool keeps a job so long.
@@ -46,7 +47,7 @@ pub struct HandedOut {
 }
 
 /// What was handed out in each place of a coinbase, by [`WorkKey::place`].
-type Places = HashMap<u64, Place>;
+type Places = HashMap<u64, Place, BuildHasherDefault<StableHasher>>;
 
 #[derive(Clone, Debug, Default)]
 struct Place {

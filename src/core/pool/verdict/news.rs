@@ -217,7 +217,7 @@ impl News {
 
     /// The blocks that came after one that it named.
     fn after(&self, hash: BlockHash) -> impl Iterator<Item = &SeenBlock> {
-        let place = self.blocks.iter().position(|block| block.hash == hash);
+        let place = self.blocks.iter().rposition(|block| block.hash == hash);
         let skipped = place.map_or(self.blocks.len(), |place| place + 1);
         self.blocks.iter().skip(skipped)
     }

@@ -1,0 +1,96 @@
+//! A map by ids, for what every event looks up. It finds without a search, and goes through its values in the order of
+//! their ids, so that the same events give the same actions.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash};
+
+use crate::stratum::job::StableHasher;
+
+/// Values by id. An id that is counted up needs no better hash.
+#[derive(Debug)]
+pub struct IdMap<K, V>(HashMap<K, V, BuildHasherDefault<StableHasher>>);
+
+impl<K, V> Default for IdMap<K, V> {
+    fn default() -> Self {
+        Self(HashMap::default())
+    }
+}
+
+impl<K: Copy + Ord + Hash, V> IdMap<K, V> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether there is one with this id.
+    pub fn contains_key(&self, id: &K) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// The one with this id.
+    pub fn get(&self, id: &K) -> Option<&V> {
+        self.0.get(id)
+    }
+
+    /// The one with this id, to be changed.
+    pub fn get_mut(&mut self, id: &K) -> Option<&mut V> {
+        self.0.get_mut(id)
+    }
+
+    /// Adds one; what had the id before.
+    pub fn insert(&mut self, id: K, value: V) -> Option<V> {
+        self.0.insert(id, value)
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, id: &K) -> Option<V> {
+        self.0.remove(id)
+    }
+
+    /// Whether any is as asked. This sorts nothing.
+    pub fn any(&self, is: impl FnMut(&V) -> bool) -> bool {
+        self.0.values().any(is)
+    }
+
+    /// All of them, in the order of their ids, which are sorted first.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        let mut all: Vec<_> = self.0.iter().map(|(id, value)| (*id, value)).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.into_iter()
+    }
+
+    /// All of them, in the order of their ids, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        let mut all: Vec<_> = self.0.iter_mut().collect();
+        all.sort_unstable_by_key(|(id, _)| **id);
+        all.into_iter().map(|(_, value)| value)
+    }
+
+    /// All values, in the order of their ids.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.iter().map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_in_the_order_of_their_ids() {
+        let mut map = IdMap::default();
+        for id in [3_u64, 1, 1000, 2, 70_000] {
+            map.insert(id, id + 1);
+        }
+        map.remove(&2);
+        map.values_mut().for_each(|value| *value += 1);
+        let all: Vec<_> = map.iter().map(|(id, value)| (id, *value)).collect();
+        assert_eq!(all, [(1, 3), (3, 5), (1000, 1002), (70_000, 70_002)]);
+        assert!(map.any(|value| *value == 5) && !map.any(|value| *value == 4));
+    }
+}
