@@ -234,6 +234,8 @@ fn import(old: &Path, bytes: &[u8]) -> Result<ConvertedConfig, String> {
             weights: beside("weights_override.json"),
             oracle: beside("oracle_mode.json"),
             manual: beside("manual_mode.json"),
+            pinned: beside("pinned_assignments.json"),
+            paused: beside("miner_paused.json"),
             log_level: env::var("DPMP_LOG_LEVEL")
                 .ok()
                 .filter(|level| !level.trim().is_empty()),

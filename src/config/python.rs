@@ -10,10 +10,11 @@ use serde_json::{Map, Number, Value, json};
 
 use super::build::{build, sections};
 use super::fault::quote;
-use super::keys::{self, diff, gui, listen, logging, metrics, scheduler};
+use super::keys::{self, KeyInfo, diff, gui, key_infos, listen, logging, metrics, scheduler};
 use super::kind::Kind;
 use super::raw::{LARGEST_FILE, join, lookup};
-use super::{Level, sample, text};
+use super::steering::Turns;
+use super::{Level, sample, tables, text};
 use crate::units::PoolSlot;
 
 #[cfg(test)]
@@ -37,8 +38,14 @@ const ONLY_PYTHON: [&str; 17] = [
     "scheduler.oracle_poll_seconds",
     "scheduler.oracle_url",
     "scheduler.pool_failover_seconds",
-    "scheduler.sr_recruit_exclusions",
+    EXCLUSIONS,
 ];
+
+/// Workers that its scheduler did not let take turns.
+const EXCLUSIONS: &str = "scheduler.sr_recruit_exclusions";
+
+/// How many workers' names that cannot be used are told one by one.
+const MOST_NOTES: usize = 20;
 
 /// Keys of ours that the Python version has, too. A file with any other key of ours was written by us or for us.
 const SHARED: [&str; 27] = [
@@ -99,6 +106,10 @@ pub(super) struct SideFiles {
     pub(super) oracle: Option<Value>,
     /// `manual_mode.json`: whether each miner has a fixed pool.
     pub(super) manual: Option<Value>,
+    /// `pinned_assignments.json`: which pool that is, by worker; A where it does not say.
+    pub(super) pinned: Option<Value>,
+    /// `miner_paused.json`: workers that do not mine.
+    pub(super) paused: Option<Value>,
     /// `DPMP_LOG_LEVEL`, which goes before `logging.level`.
     pub(super) log_level: Option<String>,
 }
@@ -146,6 +157,7 @@ pub(super) fn convert(old: &Value, beside: &SideFiles) -> ConvertedConfig {
         conversion.pool(slot);
     }
     conversion.scheduler(beside);
+    conversion.workers(beside);
     conversion.other_keys();
     conversion.mend();
     // Only of the bounds that are kept.
@@ -175,8 +187,12 @@ impl Conversion {
     }
 
     fn reset(&mut self, path: &str) {
-        if let Some(key) = keys::all().iter().find(|key| key.info().path == path) {
-            self.set(path, key.info().default);
+        let is_in = |info: &KeyInfo| {
+            let rest = path.strip_prefix(info.path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if let Some(key) = key_infos().find(is_in) {
+            self.set(key.path, key.default);
         }
     }
 
@@ -358,14 +374,61 @@ impl Conversion {
         for (path, weight) in [a, b].into_iter().zip(weights) {
             self.set(path, weight.unwrap_or(json!(50)));
         }
-        if beside
-            .manual
-            .as_ref()
-            .is_some_and(|file| truth(file.get("manual_active")))
-        {
-            self.note(
-                "manual_mode.json: miners with a fixed pool are not imported; every miner follows the split now",
-            );
+    }
+
+    /// Workers that take no turns, that have a fixed pool and that do not mine.
+    fn workers(&mut self, beside: &SideFiles) {
+        let mut table = lookup(&self.new, keys::WORKERS.path).cloned();
+        let mut give = |worker: &str, key: &str, value: &str| {
+            table.get_or_insert(json!({}))[worker][key] = value.into();
+        };
+        let excluded = self.old(EXCLUSIONS).map(names_in).unwrap_or_default();
+        for worker in &excluded {
+            give(worker, "turns", Turns::Never.name());
+        }
+        if !excluded.is_empty() {
+            self.note(format!(
+                "{EXCLUSIONS}: {} now \"turns\": \"never\" in workers, which counts if scheduler.mode is \"fleet\"",
+                has_or_have(excluded.len())
+            ));
+        }
+        let manual = beside.manual.as_ref();
+        if manual.is_some_and(|file| truth(file.get("manual_active"))) {
+            let pinned = beside.pinned.as_ref().and_then(Value::as_object);
+            let to_b = |(_, pool): &(&String, &Value)| pool.as_str() == Some("B");
+            let to_b: Vec<_> = pinned.into_iter().flatten().filter(to_b).collect();
+            for (worker, _) in &to_b {
+                give(worker, "work", "B");
+            }
+            let all_others = json!({"name": "All others", "match": ["*"], "work": "A"});
+            self.set(keys::GROUPS.path, json!([all_others]));
+            self.note(format!(
+                "manual_mode.json: each miner had a fixed pool. {} \"work\": \"B\" in workers now, and all others work \
+                 for A by the group \"All others\". Remove that group and those settings to split the work again",
+                has_or_have(to_b.len())
+            ));
+        }
+        let paused = beside.paused.as_ref().and_then(|file| file.get("paused"));
+        let paused = paused.map(names_in).unwrap_or_default();
+        for worker in &paused {
+            give(worker, "work", "pause");
+        }
+        if !paused.is_empty() {
+            self.note(format!(
+                "miner_paused.json: {} \"work\": \"pause\" in workers now",
+                has_or_have(paused.len())
+            ));
+        }
+        let Some(table) = table else { return };
+        let wrong = keys::WORKERS.kind.wrong(&table);
+        let left_out: Vec<_> = wrong.iter().map(|wrong| wrong.entries.clone()).collect();
+        self.set(keys::WORKERS.path, tables::without(&table, &left_out));
+        for wrong in wrong.into_iter().take(MOST_NOTES) {
+            self.note(format!("{}. It is left out", wrong.at(keys::WORKERS.path)));
+        }
+        if text(&self.new).len() > LARGEST_FILE {
+            self.reset(keys::WORKERS.path);
+            self.note("workers: not imported, because there are too many");
         }
     }
 
@@ -435,6 +498,7 @@ impl Conversion {
     fn other_keys(&mut self) {
         let unused: Vec<_> = ONLY_PYTHON
             .into_iter()
+            .filter(|path| *path != EXCLUSIONS)
             .filter(|path| self.old(path).is_some())
             .filter(|path| MOVED.iter().all(|(from, _)| from != path))
             .collect();
@@ -530,6 +594,25 @@ fn forms(value: &Value) -> impl Iterator<Item = Value> + use<> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// The names in a list of them, also one that is written as one text.
+fn names_in(list: &Value) -> Vec<String> {
+    let lists = || forms(list).filter_map(|form| form.as_array().cloned());
+    let names = lists().next().unwrap_or_default();
+    let names = names.iter().filter_map(Value::as_str).map(str::trim);
+    names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn has_or_have(workers: usize) -> String {
+    match workers {
+        0 => "No worker has".to_owned(),
+        1 => "1 worker has".to_owned(),
+        more => format!("{more} workers have"),
+    }
 }
 
 /// What Python takes for true.

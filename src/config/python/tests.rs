@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::steering::Work;
 use crate::config::{Config, LoadedConfig, load_or_create, parse};
 use crate::units::PoolSlot::{A, B};
 
@@ -348,6 +349,86 @@ fn the_slider_beside_it_counts_unless_the_oracle_had_it() {
         ),
         0.2
     );
+}
+
+#[test]
+fn workers_that_took_no_turns_were_pinned_or_paused_stay_so() {
+    let mut old = version_307();
+    old["scheduler"]["max_slicers"] = json!(2);
+    let loaded = imported(&old);
+    assert_eq!(loaded.config.scheduler.max_slicers, 2);
+    assert_eq!(loaded.config.workers["GekkoA2Z"].turns, Turns::Never);
+    assert_eq!(loaded.config.workers.len(), 1);
+    warned(&loaded, "scheduler.sr_recruit_exclusions: 1 worker has now");
+    let not_used = loaded
+        .warnings
+        .iter()
+        .find(|warning| warning.contains("not used by this DPMP"));
+    assert!(!not_used.unwrap().contains("sr_recruit"), "{not_used:?}");
+
+    let old = old.to_string();
+    let manual = |active: &'static [u8]| ("manual_mode.json", active);
+    let with_files = |files: &[(&str, &[u8])]| {
+        let all = [&[("config_v2.json", old.as_bytes())], files].concat();
+        start("config.json", &all)
+    };
+    let pinned: (&str, &[u8]) = (
+        "pinned_assignments.json",
+        br#"{"Nano3S": "B", "rig.1": "B", "AvalonQ": "A", "x": 5, "*": "B"}"#,
+    );
+    let paused: (&str, &[u8]) = (
+        "miner_paused.json",
+        br#"{"paused": ["Nano3S", "GekkoA2Z"]}"#,
+    );
+    let loaded = with_files(&[manual(br#"{"manual_active": true}"#), pinned, paused]);
+    let Config {
+        workers, groups, ..
+    } = &loaded.config;
+    let work = |worker: &str| workers[worker].work.unwrap();
+    assert_eq!(work("rig.1"), Work::only(B));
+    assert_eq!(work("Nano3S"), Work::Pause, "a pause goes before a pool");
+    assert_eq!(work("GekkoA2Z"), Work::Pause);
+    assert_eq!(workers["GekkoA2Z"].turns, Turns::Never);
+    assert_eq!(workers.len(), 3);
+    assert_eq!(groups.len(), 1);
+    assert!(groups[0].has("AvalonQ") && groups[0].has("any.other"));
+    assert_eq!(groups[0].work, Some(Work::only(A)));
+    warned(&loaded, "manual_mode.json: each miner had a fixed pool");
+    warned(
+        &loaded,
+        "miner_paused.json: 2 workers have \"work\": \"pause\"",
+    );
+    warned(&loaded, "workers.\"*\": found \"*\"");
+
+    // While the slider was in control pinned assignments meant nothing.
+    for inactive in [&b"{}"[..], b"[]", br#"{"manual_active": false}"#] {
+        let loaded = with_files(&[("manual_mode.json", inactive), pinned]);
+        assert!(loaded.config.groups.is_empty());
+        assert_eq!(loaded.config.workers.len(), 1);
+    }
+    for wrong in [
+        &b"{"[..],
+        b"[]",
+        b"null",
+        br#"{"paused": {"a": 1}}"#,
+        br#"{"paused": [1, "", null]}"#,
+    ] {
+        let loaded = with_files(&[
+            manual(br#"{"manual_active": 1}"#),
+            ("pinned_assignments.json", wrong),
+            ("miner_paused.json", wrong),
+        ]);
+        assert_eq!(loaded.config.workers.len(), 1);
+        assert_eq!(loaded.config.groups.len(), 1, "all of them worked for A");
+    }
+    // More than a file may hold.
+    let many: Vec<_> = (0..8000)
+        .map(|number| format!("{number}{}", "x".repeat(100)))
+        .collect();
+    let many = json!({ "paused": many }).to_string();
+    let loaded = with_files(&[("miner_paused.json", many.as_bytes())]);
+    assert!(loaded.config.workers.is_empty());
+    warned(&loaded, "workers: not imported");
 }
 
 #[test]
