@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::core::action::Action;
+use crate::core::balance::Balancer;
 use crate::core::event::{Event, Stop};
 use crate::core::fact::{Eviction, Fact};
 use crate::core::id_map::IdMap;
@@ -54,7 +55,7 @@ use crate::core::timers::Agenda;
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::HandedOut;
 use crate::random::Random;
-use crate::units::{LineId, MinerId, Now, PerPool, PoolSlot, later};
+use crate::units::{LineId, MinerId, Now, PerPool, PoolConn, PoolSlot, later};
 
 /// How long a stop may take, at most.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
@@ -88,6 +89,10 @@ pub struct Core {
     silence: Silence,
     /// What the owner has said besides the configuration.
     steering: Steering,
+    /// How far the split follows what a hash earns.
+    balancer: Balancer,
+    /// The connection whose jobs say what a hash earns.
+    priced: PerPool<Option<PoolConn>>,
     /// Whether some worker may be meant for a pool.
     meant: PerPool<bool>,
     /// Seconds of work for each pool before this start.
@@ -124,6 +129,8 @@ enum Due {
     Dialer(PoolSlot),
     /// The time of a temporary change is over.
     Override,
+    /// What a hash earns may have changed, or the split may follow it again.
+    Balance,
     /// Nobody waits any longer for the looks at all addresses.
     Survey(PoolSlot),
     Line(PoolSlot, LineId),
@@ -142,6 +149,7 @@ impl Core {
         let known = memory.pools;
         let unix = u32::try_from(now.unix_ms / 1000).unwrap_or(u32::MAX);
         let pools = PerPool::from_fn(|slot| Pool::new(slot, facts_of(&known, &config, slot), now));
+        let balance = memory.balance.work(&config);
         let mut core = Self {
             wanted: Arc::clone(&config),
             config,
@@ -159,8 +167,11 @@ impl Core {
             silence: Silence::default(),
             steering: Steering {
                 overrides: memory.overrides,
+                balance,
                 ..Steering::default()
             },
+            balancer: memory.balance,
+            priced: PerPool::default(),
             meant: PerPool::default(),
             agenda: Agenda::default(),
             random: Random::new(seed),
@@ -202,6 +213,7 @@ impl Core {
             Event::Override(change) => self.on_override(change, now, out),
             Event::OverrideEnded(workers) => self.on_override_ended(&workers, now, out),
             Event::Timetable(timetable) => self.on_timetable(timetable, now, out),
+            Event::PricesSet(prices) => self.on_prices_set(&prices, now, out),
             Event::ShutdownRequested(how) => self.on_shutdown(how, now, out),
         }
         self.wrap_up(now, out);
@@ -216,6 +228,7 @@ impl Core {
                 Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
                 Due::Line(slot, line) => self.on_line_deadline(slot, line, now, out),
                 Due::Override => self.end_overrides(now, out),
+                Due::Balance => self.balance_split(now, out),
                 Due::Sought(_) | Due::Survey(_) => self.release_waiting(now, out),
                 // Looked at below, as after every event.
                 Due::Verdict(_) | Due::Addresses(_) | Due::Dialer(_) => (),
@@ -475,6 +488,8 @@ impl Core {
     fn on_config_changed(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
         let old = std::mem::replace(&mut self.wanted, config);
         self.forget_changed_addresses(&old, now, out);
+        // The aims follow below.
+        self.follow_earnings(now, out);
         self.apply(self.config_in_use(), now, out);
         self.look_at_payouts(now);
     }

@@ -21,9 +21,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::config::steering::Work;
 use crate::core::balance::earnings::{Earnings, coins_per_day};
-use crate::core::balance::prices::{PriceAge, Prices};
-use crate::core::balance::steps::{Destination, SMALLEST, Step, Steps};
+use crate::core::balance::prices::{Price, PriceAge, Prices};
+use crate::core::balance::steps::{Destination, SAME, SMALLEST, Steps};
 use crate::stratum::coinbase::Coinbase;
 use crate::stratum::job::PoolJob;
 use crate::units::{Now, PerPool, PoolSlot};
@@ -57,7 +58,7 @@ pub enum Problem {
     OldPrices,
     /// Prices are so old that they are none any more.
     ExpiredPrices,
-    /// There was no job of this pool in 24 hours of which the reward could be read.
+    /// There was no job of this pool in 24 hours of which the reward could be read, though there were some of the other.
     NoJob(PoolSlot),
     /// The pools were not watched for long enough; for so long this is to go on, in minutes.
     WarmUp(u64),
@@ -128,20 +129,37 @@ impl Problem {
 pub struct BalanceView {
     /// Whether the split follows the earnings.
     pub enabled: bool,
-    /// What is added to A's part now, in points; the sum stays within 0 to 100. 0 while it is switched off.
-    pub shift: f64,
-    /// What would be added now if steps could be of any size and at any time, if that can be said.
+    /// What is added to A's usual part now, in points; `None`: it is switched off.
+    pub shift: Option<f64>,
+    /// What would be added if steps could be of any size and at any time, in points, also while it is switched off;
+    /// `None`: that cannot be said.
     pub wanted: Option<f64>,
     /// What a terahash a second earns in a day, in the currency of the prices, after the pool's fee.
     pub values: PerPool<Option<f64>>,
-    /// What keeps the split from following the earnings; also while it is switched off.
+    /// What the pools' coins cost.
+    pub prices: PerPool<Option<Price>>,
+    /// What keeps the split from following the earnings, also while it is switched off.
     pub problem: Option<Problem>,
     /// When the next step may be made, in milliseconds since 1970, if one is wanted and it is switched on.
     pub next_step_ms: Option<u64>,
 }
 
+/// The split has moved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    /// A's part before, in points.
+    pub from: f64,
+    /// A's part now, in points.
+    pub to: f64,
+    /// What a terahash a second earns in a day, in the currency of the prices, after the pool's fee.
+    pub values: PerPool<Option<f64>>,
+    /// Why it goes back to the usual split, if it does for another reason than that.
+    pub problem: Option<Problem>,
+}
+
 /// What a hash earns, and what that means.
 struct Assessment {
+    prices: PerPool<Option<Price>>,
     values: PerPool<Option<f64>>,
     wanted: Option<f64>,
     problem: Option<Problem>,
@@ -160,29 +178,66 @@ impl Balancer {
         self.prices.put(prices, &config.balance.prices, now);
     }
 
-    /// What is added to A's usual part, in points; the sum stays within 0 to 100.
-    pub fn shift(&self) -> f64 {
-        self.steps.shift()
+    /// What is made of the usual split, if anything.
+    pub fn work(&self, config: &Config) -> Option<Work> {
+        let usual = usual(config);
+        let part = self.part(config);
+        let differs = (part - usual).abs() >= SAME;
+        differs.then(|| Work::Split(PerPool::new(part, 100.0 - part)))
     }
 
-    /// Follows what is known now; the step that was made. `clock_is_wrong`: the wall clock is not to be believed.
-    pub fn follow(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> Option<Step> {
+    /// A's part, in points.
+    fn part(&self, config: &Config) -> f64 {
+        let shift = if config.balance.enabled {
+            self.steps.shift()
+        } else {
+            0.0
+        };
+        steps::part(usual(config), shift)
+    }
+
+    /// Follows what is known now; how the split has moved. `clock_is_wrong`: the wall clock is not to be believed.
+    pub fn follow(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> Option<Move> {
         let Assessment {
-            wanted, problem, ..
+            values,
+            wanted,
+            problem,
+            ..
         } = self.assess(config, clock_is_wrong, now);
         let consequence = problem.as_ref().map(Problem::consequence);
         if !config.balance.enabled || consequence == Some(Consequence::Ends) {
+            let before = steps::part(usual(config), self.steps.shift());
             // It begins anew: no step of before counts.
             self.steps = Steps::default();
-            return None;
+            let to = usual(config);
+            let problem = problem.filter(|_| config.balance.enabled);
+            let moved = (before - to).abs() >= SAME;
+            return moved.then_some(Move {
+                from: before,
+                to,
+                values,
+                problem,
+            });
         }
         let destination = destination(config, wanted, problem.as_ref())?;
-        self.steps.advance(&destination, now)
+        let step = self.steps.advance(&destination, now)?;
+        Some(Move {
+            from: step.from,
+            to: step.to,
+            values,
+            problem,
+        })
+    }
+
+    /// When the next step may be made, in milliseconds since 1970, if one is wanted and it is switched on.
+    pub fn next_step(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> Option<u64> {
+        self.view(config, clock_is_wrong, now).next_step_ms
     }
 
     /// What is known now.
     pub fn view(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> BalanceView {
         let Assessment {
+            prices,
             values,
             wanted,
             problem,
@@ -191,9 +246,10 @@ impl Balancer {
         let destination = destination(config, wanted, problem.as_ref()).filter(|_| enabled);
         BalanceView {
             enabled,
-            shift: self.steps.shift(),
+            shift: enabled.then(|| self.part(config) - usual(config)),
             wanted,
             values,
+            prices,
             next_step_ms: destination.and_then(|to| self.steps.next_step(&to, now)),
             problem,
         }
@@ -209,7 +265,11 @@ impl Balancer {
         let settings = &config.balance;
         let pools = PerPool::from_fn(|slot| config.pools[slot].as_ref());
         let prices = pools.map(|_, pool| self.prices.of(&(*pool)?.chain, &settings.prices, now));
-        let coins = PerPool::from_fn(|slot| self.earnings[slot].median(&pools[slot]?.chain, now));
+        let coins = PerPool::from_fn(|slot| {
+            // The last 24 hours are not known.
+            let chain = pools[slot].filter(|_| !clock_is_wrong)?.chain.as_str();
+            self.earnings[slot].median(chain, now)
+        });
         let values = pools.map(|slot, pool| {
             let price = prices[slot].filter(|price| price.age < PriceAge::Expired)?;
             Some(coins[slot]? * price.price * (1.0 - (*pool)?.fee_percent / 100.0))
@@ -248,22 +308,29 @@ impl Balancer {
                 Some(PriceAge::Old) => return Some(Problem::OldPrices),
                 Some(PriceAge::Fresh) | None => (),
             }
-            if let Some(slot) = PoolSlot::ALL
-                .into_iter()
-                .find(|slot| coins[*slot].is_none())
-            {
+            let missing =
+                PerPool::from_fn(|slot| WARM_UP.saturating_sub(self.earnings[slot].watched(now)));
+            // After a long stop neither pool is known, which says nothing of either.
+            let unknown =
+                |slot: &PoolSlot| coins[*slot].is_none() && missing[slot.other()].is_zero();
+            if let Some(slot) = PoolSlot::ALL.into_iter().find(unknown) {
                 return Some(Problem::NoJob(slot));
             }
-            let watched = PoolSlot::ALL.map(|slot| self.earnings[slot].watched());
-            let missing = WARM_UP.saturating_sub(watched.into_iter().min().unwrap_or_default());
+            let missing = missing[PoolSlot::A].max(missing[PoolSlot::B]);
             (!missing.is_zero()).then(|| Problem::WarmUp(missing.as_secs().div_ceil(60)))
         };
         Assessment {
             problem: problem(),
+            prices,
             values,
             wanted,
         }
     }
+}
+
+/// A's usual part, in points.
+fn usual(config: &Config) -> f64 {
+    config.share(PoolSlot::A) * 100.0
 }
 
 /// Where the shift is to go, if anywhere.
@@ -272,7 +339,7 @@ fn destination(
     wanted: Option<f64>,
     problem: Option<&Problem>,
 ) -> Option<Destination> {
-    let usual = config.share(PoolSlot::A) * 100.0;
+    let usual = usual(config);
     match problem.map(Problem::consequence) {
         None => wanted.map(|shift| Destination {
             usual,

@@ -1,5 +1,6 @@
 //! What can happen: everything that can change the core's state, as plain data.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -116,6 +117,9 @@ pub enum Event {
     OverrideEnded(Vec<String>),
     /// What the timetable says has changed, or the clock that it goes by was set.
     Timetable(TimetableNow),
+    /// A program has put prices, by coin in upper case, from 0 to [`HIGHEST`](crate::core::balance::prices::HIGHEST).
+    /// Coins that are not named keep theirs; 0 takes away what was put before.
+    PricesSet(BTreeMap<String, f64>),
     /// The process is to stop.
     ShutdownRequested(Stop),
 }

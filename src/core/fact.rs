@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::config::Change;
 use crate::config::steering::Work;
+use crate::core::balance::Move;
 use crate::core::event::CloseReason;
 use crate::core::outage::Loss;
 use crate::core::outage::Outage;
@@ -91,6 +92,11 @@ pub enum Fact {
     TimetableChanged {
         /// Which, counted from 0, and what it says.
         entry: Option<(usize, Work)>,
+    },
+    /// The split was shifted by what a hash earns, or is not any more.
+    BalanceMoved {
+        /// How, and why.
+        moved: Move,
     },
     /// A miner's connection ended.
     MinerDisconnected {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::balance::Balancer;
 use crate::core::payout::Payout;
 use crate::core::pool::facts::PoolFacts;
 use crate::core::stats::totals::Totals;
@@ -27,6 +28,8 @@ pub struct Memory {
     pub payouts: PerPool<Payout>,
     /// Temporary changes of what workers are to do.
     pub overrides: Vec<Override>,
+    /// What a hash earns at the pools, and what was made of it.
+    pub balance: Balancer,
     /// Which work was handed out. A file of an older version does not say.
     #[serde(default = "KeptWork::unknown")]
     pub handed_out: KeptWork,
@@ -37,6 +40,7 @@ impl Memory {
     #[must_use]
     pub fn corrected(mut self, now: Now) -> Self {
         self.totals.correct(now);
+        self.balance.correct(now);
         self
     }
 }

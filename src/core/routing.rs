@@ -2,6 +2,7 @@
 //! [`Core`](crate::core::Core).
 
 mod aims;
+mod balance;
 mod connections;
 mod looks;
 mod verdicts;

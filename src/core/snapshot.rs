@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::DifficultyLimits;
 use crate::core::Core;
+use crate::core::balance::BalanceView;
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::former::FormerMiners;
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub refused: BTreeMap<String, u64>,
     /// What the owner has said besides the configuration.
     pub steering: Steering,
+    /// What a hash earns at the pools, and what the balance makes of it.
+    pub balance: BalanceView,
 }
 
 /// A pool at one moment.
@@ -179,6 +182,7 @@ impl Core {
             miner.view(now, &rules, &self.pools, &self.totals)
         };
         let miners: Vec<_> = shown.map(|miner| view(miner)).collect();
+        let clock_is_wrong = self.steering.timetable.clock_is_wrong;
         Snapshot {
             unix_ms: now.unix_ms,
             started_ms: When::from(self.started).unix_ms(now),
@@ -189,6 +193,7 @@ impl Core {
             refused: self.totals.refused.clone(),
             left: self.departed.clone(),
             steering: self.steering.clone(),
+            balance: self.balancer.view(&self.wanted, clock_is_wrong, now),
             miners,
         }
     }
@@ -209,6 +214,7 @@ impl Core {
             totals: self.totals.clone(),
             payouts: self.payouts.clone(),
             overrides: self.steering.overrides.clone(),
+            balance: self.balancer.clone(),
             handed_out: self.handed_out.kept(self.is_finished()),
         }
     }

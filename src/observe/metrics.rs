@@ -138,6 +138,7 @@ impl Metrics {
             | Fact::OverrideSet { .. }
             | Fact::OverrideEnded { .. }
             | Fact::TimetableChanged { .. }
+            | Fact::BalanceMoved { .. }
             | Fact::ExtranonceChanged { .. }
             | Fact::ExtranonceSizeLearnt { .. }
             | Fact::MinerLags { .. }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::Change;
 use crate::config::steering::Work;
+use crate::core::balance::{Move, Problem};
 use crate::core::event::CloseReason;
 use crate::core::fact::{
     Eviction, Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause,
@@ -15,8 +16,8 @@ use crate::core::steering::{ALL_WORKERS, AimSource, Override};
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::{Reject, RejectReason};
 use crate::units::{
-    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
-    VersionMask,
+    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PerPool, PoolConn, PoolSlot,
+    VersionForm, VersionMask,
 };
 
 /// A wallet that must not be seen in a line.
@@ -123,6 +124,14 @@ pub(crate) fn samples() -> Vec<Fact> {
         },
         Fact::TimetableChanged {
             entry: Some((1, Work::only(slot))),
+        },
+        Fact::BalanceMoved {
+            moved: Move {
+                from: 70.0,
+                to: 74.25,
+                values: PerPool::new(Some(0.0521), None),
+                problem: Some(Problem::NoPrice("BCH".into())),
+            },
         },
         Fact::MinerDisconnected {
             miner,

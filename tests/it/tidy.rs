@@ -32,6 +32,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::fact",
             "core::event::CloseReason",
             "core::outage",
+            "core::balance",
             "core::steering",
             "core::stats::tally",
             "core::miner::view",

@@ -17,6 +17,7 @@ mod script;
 mod world;
 
 mod backups;
+mod balance;
 mod blocks;
 mod comeback;
 mod extranonce;

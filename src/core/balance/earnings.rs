@@ -141,6 +141,9 @@ impl Earnings {
                 ..Self::default()
             };
         }
+        let present = now.unix_ms / SPAN;
+        // Also what lies ahead, if the clock was wrong.
+        self.spans.retain(|span| is_recent(span, present));
         self.count(now);
         self.newest = coins.map(|coins| NewestJob {
             coins,
@@ -153,22 +156,27 @@ impl Earnings {
     /// known of this coin.
     pub fn median(&mut self, chain: &str, now: Now) -> Option<f64> {
         self.count(now);
-        let spans = self.spans.iter().filter(|_| self.chain == chain);
+        let spans = self.recent(now).filter(|_| self.chain == chain);
         let samples: Vec<_> = spans.flat_map(|span| &span.samples).copied().collect();
         Sorted::from(samples).median()
     }
 
     /// For how long there was a job in the last 24 hours.
-    pub fn watched(&self) -> Duration {
-        Duration::from_millis(self.spans.iter().map(|span| total(&span.samples)).sum())
+    pub fn watched(&self, now: Now) -> Duration {
+        let times = self.recent(now).map(|span| total(&span.samples));
+        Duration::from_millis(times.sum())
+    }
+
+    fn recent(&self, now: Now) -> impl Iterator<Item = &Span> {
+        let present = now.unix_ms / SPAN;
+        self.spans
+            .iter()
+            .filter(move |span| is_recent(span, present))
     }
 
     /// Counts the newest job for the time since it was last counted.
     fn count(&mut self, now: Now) {
         let present = now.unix_ms / SPAN;
-        // Also what lies ahead, if the clock was wrong.
-        self.spans
-            .retain(|span| span.number <= present && present - span.number < SPANS);
         let Some(newest) = &mut self.newest else {
             return;
         };
@@ -202,6 +210,11 @@ impl Earnings {
         let last = self.spans.len() - 1;
         &mut self.spans[last]
     }
+}
+
+/// Whether a span is of the last 24 hours.
+fn is_recent(span: &Span, present: u64) -> bool {
+    span.number <= present && present - span.number < SPANS
 }
 
 /// How long the samples are together, in milliseconds.
@@ -291,7 +304,10 @@ mod tests {
         earnings.hear(BTC, Some(2.0), after(start, 100));
         assert!(earnings.median(BTC, after(start, 190)).unwrap() < 1.1);
         assert_eq!(earnings.median(BTC, after(start, 220)), Some(2.0));
-        assert_eq!(earnings.watched(), Duration::from_secs(220));
+        assert_eq!(
+            earnings.watched(after(start, 220)),
+            Duration::from_secs(220)
+        );
         assert_eq!(earnings.median("BCH", after(start, 220)), None);
         // Another coin begins again.
         earnings.hear("BCH", Some(7.0), after(start, 221));
@@ -305,7 +321,7 @@ mod tests {
         let mut earnings = Earnings::default();
         earnings.hear(BTC, Some(5.0), start);
         assert_eq!(earnings.median(BTC, after(start, 10 * 3600)), Some(5.0));
-        assert_eq!(earnings.watched(), LONGEST_JOB);
+        assert_eq!(earnings.watched(after(start, 10 * 3600)), LONGEST_JOB);
         earnings.hear(BTC, None, after(start, 10 * 3600));
         earnings.hear(BTC, Some(6.0), after(start, 20 * 3600));
         assert_eq!(
@@ -315,7 +331,7 @@ mod tests {
         // What is older than a day is forgotten.
         assert_eq!(earnings.median(BTC, after(start, 25 * 3600)), Some(6.0));
         assert_eq!(earnings.median(BTC, after(start, 60 * 3600)), None);
-        assert_eq!(earnings.watched(), Duration::ZERO);
+        assert_eq!(earnings.watched(after(start, 60 * 3600)), Duration::ZERO);
     }
 
     #[test]
@@ -333,8 +349,13 @@ mod tests {
         earnings.hear(BTC, Some(2.0), set);
         // Back to the right time: what lies ahead is forgotten.
         assert_eq!(earnings.median(BTC, after(start, 61)), Some(2.0));
-        assert!(earnings.watched() <= Duration::from_secs(61));
+        assert!(earnings.watched(after(start, 61)) <= Duration::from_secs(61));
         assert!(earnings.spans.len() <= 2);
+        // Looked at in 1970 after a restart, it is all still there when the clock is set.
+        let text = serde_json::to_string(&earnings).unwrap();
+        let mut earnings: Earnings = serde_json::from_str(&text).unwrap();
+        assert_eq!(earnings.median(BTC, booted), None);
+        assert_eq!(earnings.median(BTC, after(start, 90)), Some(2.0));
     }
 
     #[test]

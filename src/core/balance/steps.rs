@@ -20,7 +20,12 @@ pub const BETWEEN_STEPS: Duration = Duration::from_secs(30 * 60);
 pub const BETWEEN_REVERSALS: Duration = Duration::from_secs(24 * 3600);
 
 /// Two parts that differ by less, in points, are the same.
-const SAME: f64 = 1e-6;
+pub const SAME: f64 = 1e-6;
+
+/// A's part if so many points are added to its usual part, both in points.
+pub fn part(usual: f64, shift: f64) -> f64 {
+    (usual + shift).clamp(0.0, 100.0)
+}
 
 /// By how much the split is shifted, and how it came to that.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,14 +64,8 @@ pub struct Step {
     pub to: f64,
 }
 
-impl Destination {
-    fn part(&self, shift: f64) -> f64 {
-        (self.usual + shift).clamp(0.0, 100.0)
-    }
-}
-
 impl Steps {
-    /// What is added to A's part, in points; the sum stays within 0 to 100.
+    /// What is added to A's part, in points; the sum ends at 0 and at 100.
     pub fn shift(&self) -> f64 {
         self.shift
     }
@@ -74,8 +73,8 @@ impl Steps {
     /// Makes a step if one is due.
     pub fn advance(&mut self, to: &Destination, now: Now) -> Option<Step> {
         let step = Step {
-            from: to.part(self.shift),
-            to: to.part(to.shift),
+            from: part(to.usual, self.shift),
+            to: part(to.usual, to.shift),
         };
         let Some(due) = self.next_step(to, now) else {
             if (step.to - step.from).abs() < SAME {
@@ -99,7 +98,7 @@ impl Steps {
 
     /// When a step may be made, in milliseconds since 1970; `None`: none is wanted.
     pub fn next_step(&self, to: &Destination, now: Now) -> Option<u64> {
-        let change = to.part(to.shift) - to.part(self.shift);
+        let change = part(to.usual, to.shift) - part(to.usual, self.shift);
         if change.abs() < to.least.max(SAME) {
             return None;
         }

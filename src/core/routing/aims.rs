@@ -69,7 +69,8 @@ impl Core {
         }
     }
 
-    fn steering_changed(&mut self, now: Now, out: &mut Vec<Action>) {
+    /// Keeps what is said now, and brings it to the miners.
+    pub(in crate::core) fn steering_changed(&mut self, now: Now, out: &mut Vec<Action>) {
         out.push(Action::SaveState);
         self.note_next_end(now);
         self.renew_aims(now, out);

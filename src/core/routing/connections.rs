@@ -92,12 +92,17 @@ impl Core {
             (heard, works && it.begins_to_work())
         });
         let (heard, begins) = heard.unwrap_or((PoolNews::Nothing, false));
+        // The first job may have come before the answer to the subscription.
+        let has_job = matches!(heard, PoolNews::Job | PoolNews::Subscribed(_));
         match purpose {
             _ if is_retired => self.on_retired_heard(conn, heard, now, out),
             Purpose::Mining => {
                 pool.tell_learnt(before, &mut moment);
                 pool.note_job(conn, had.as_ref(), matches!(heard, PoolNews::Job), now);
                 let opens = begins && pool.work_begun(now);
+                if has_job {
+                    self.price_job(conn, now);
+                }
                 self.on_heard(conn, line, heard, now, out);
                 if opens {
                     self.let_others_follow(slot, now, out);

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Change;
 use crate::config::steering::Work;
+use crate::core::balance::Move;
 use crate::core::fact::{Fact, ShareResult, Source};
 use crate::core::steering::Override;
 use crate::observe::time::rfc3339;
@@ -122,6 +123,7 @@ impl Fields {
             OverrideSet { change }
             OverrideEnded { change, in_time }
             TimetableChanged { entry }
+            BalanceMoved { moved }
             MinerIdle { miner }
             KeptBlock { slot, worker, hash, outcome as "answer" = outcome.answer() }
             BlockFound { miner, worker, slot, hash, difficulty, forwarded }
@@ -248,6 +250,13 @@ field_types! {
     line _key: Option<(usize, Work)> => |entry| {
         line.put("entry", entry.map(|(index, _)| index));
         line.put("work", entry.map(|(_, work)| Value::from(work)));
+    };
+    line _key: Move => |moved| {
+        line.put("from", rounded(moved.from));
+        line.put("to", rounded(moved.to));
+        line.put("value_a", moved.values[PoolSlot::A]);
+        line.put("value_b", moved.values[PoolSlot::B]);
+        line.put("problem", moved.problem.as_ref().map(ToString::to_string));
     };
     line key: &[Change] => |changes| {
         let sentences: Vec<_> = changes.iter().map(|change| line.change(change)).collect();

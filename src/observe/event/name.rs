@@ -63,6 +63,7 @@ events! {
     OverrideSet "override_set" Info,
     OverrideEnded "override_ended" Info,
     TimetableChanged "timetable_changed" Info,
+    BalanceMoved "balance_moved" Info,
     MinerDisconnected "miner_disconnected" Info,
     MinerIdle "miner_idle" Warn,
     MinerMessageBad "miner_message_bad" Warn,

@@ -331,6 +331,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         Fact::OverrideSet { .. }
         | Fact::OverrideEnded { .. }
         | Fact::TimetableChanged { .. }
+        | Fact::BalanceMoved { .. }
         | Fact::ConfigApplied { .. }
         | Fact::ConfigRefused { .. }
         | Fact::ConfigUsable

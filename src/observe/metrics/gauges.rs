@@ -30,6 +30,8 @@ figures! {
         active_miners: PerPool<Gauge> = gauges_by_pool("dpmp_active_miners", "Miners that work for the pool now");
         target_share: PerPool<Gauge> = gauges_by_pool(
             "dpmp_target_share", "The part of the work that a pool is to get, from 0 to 1");
+        balance_shift: Gauge = gauge(
+            "dpmp_balance_shift_points", "Percentage points that the balance adds to pool A's usual part");
         share: PerPool<Gauge> = gauges_by_pool(
             "dpmp_scheduler_share",
             "The part of their mining time that the connected miners gave a pool, from 0 to 1");
@@ -61,6 +63,8 @@ impl State {
             .set(miners.iter().map(|miner| miner.error_seconds).sum());
         let uptime = u32::try_from(snapshot.uptime_seconds).unwrap_or(u32::MAX);
         self.uptime.set(f64::from(uptime));
+        self.balance_shift
+            .set(snapshot.balance.shift.unwrap_or(0.0));
         for (slot, pool) in snapshot.pools.iter() {
             let best = pool.totals.shares.best.map_or(0.0, |best| best.difficulty);
             self.connections[slot].set(number(pool.connections));

@@ -100,6 +100,7 @@ impl Promises {
             | Event::Override(_)
             | Event::OverrideEnded(_)
             | Event::Timetable(_)
+            | Event::PricesSet(_)
             | Event::ShutdownRequested(_) => (),
         }
         true

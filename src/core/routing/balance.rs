@@ -1,0 +1,74 @@
+//! What the pools' jobs say of earnings, brought to the balance, and what it makes of the split, brought to the miners.
+//!
+//! One connection to each pool is listened to, as long as it stands: those of a pool that pays each miner by itself differ.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::core::action::Action;
+use crate::core::fact::Fact;
+use crate::core::{Core, Due};
+use crate::units::{Now, PoolConn, later};
+
+/// How long after a job it is reckoned what it means: jobs are to go on at once.
+const AFTER_JOB: Duration = Duration::from_secs(10);
+
+impl Core {
+    /// Takes in the latest job of a connection that miners work on.
+    pub(in crate::core) fn price_job(&mut self, conn: PoolConn, now: Now) {
+        let slot = conn.slot;
+        let connections = &self.pools[slot].connections;
+        let stands = |other: &PoolConn| {
+            let other = connections.get(other);
+            other.is_some_and(|it| it.is_ready() && !it.is_retired())
+        };
+        let priced = self.priced[slot].filter(|other| *other == conn || stands(other));
+        if *self.priced[slot].insert(priced.unwrap_or(conn)) != conn
+            || self.steering.timetable.clock_is_wrong
+        {
+            return;
+        }
+        let job = connections.get(&conn).and_then(|it| it.jobs.latest());
+        let pools = &self.wanted.pools;
+        let [chain, other] = [slot, slot.other()].map(|slot| Some(&pools[slot].as_ref()?.chain));
+        // Of two pools of one coin nothing is made.
+        if let Some((job, chain)) = job.zip(chain).filter(|_| chain != other) {
+            self.balancer.hear(slot, chain, job, now);
+            self.agenda
+                .no_later(Due::Balance, Some(later(now.at, AFTER_JOB)));
+        }
+    }
+
+    /// Takes in prices that a program has put.
+    pub(in crate::core) fn on_prices_set(
+        &mut self,
+        prices: &BTreeMap<String, f64>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        self.balancer.put_prices(prices, &self.wanted, now);
+        out.push(Action::SaveState);
+        self.balance_split(now, out);
+    }
+
+    /// Has the miners follow what a hash earns.
+    pub(in crate::core) fn balance_split(&mut self, now: Now, out: &mut Vec<Action>) {
+        if self.follow_earnings(now, out) {
+            self.steering_changed(now, out);
+        }
+    }
+
+    /// Follows what a hash earns; whether that changes what workers are to do.
+    pub(in crate::core) fn follow_earnings(&mut self, now: Now, out: &mut Vec<Action>) -> bool {
+        let clock_is_wrong = self.steering.timetable.clock_is_wrong;
+        if let Some(moved) = self.balancer.follow(&self.wanted, clock_is_wrong, now) {
+            out.push(Action::Report(Fact::BalanceMoved { moved }));
+        }
+        let next = self.balancer.next_step(&self.wanted, clock_is_wrong, now);
+        let wait = next.map(|at| Duration::from_millis(at.saturating_sub(now.unix_ms)));
+        let due = wait.map(|wait| later(now.at, wait.max(AFTER_JOB)));
+        self.agenda.set(Due::Balance, due);
+        let work = self.balancer.work(&self.wanted);
+        std::mem::replace(&mut self.steering.balance, work) != work
+    }
+}
