@@ -130,7 +130,7 @@ fn miners_follow_what_a_hash_earns_and_those_with_own_settings_do_not() {
     assert!((60_000..1_200_000).contains(&wait), "{wait}");
     assert_eq!(known.prices[A].unwrap().put_ms, Some(put));
     assert_eq!(moves(&world).len(), 1);
-    world.run(Duration::from_millis(wait + 1000), |_| ());
+    world.run(Duration::from_millis(wait + 2000), |_| ());
     let after = moves(&world);
     assert_eq!(after.len(), 2);
     // 20 * ln(1/1.03) / ln(1.1) = -6.2

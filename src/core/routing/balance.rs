@@ -13,6 +13,9 @@ use crate::units::{Now, PoolConn, later};
 /// How long after a job it is reckoned what it means: jobs are to go on at once.
 const AFTER_JOB: Duration = Duration::from_secs(10);
 
+/// It is not looked more often whether the split may move.
+const SOON: Duration = Duration::from_secs(1);
+
 impl Core {
     /// Takes in the latest job of a connection that miners work on.
     pub(in crate::core) fn price_job(&mut self, conn: PoolConn, now: Now) {
@@ -66,7 +69,7 @@ impl Core {
         }
         let next = self.balancer.next_step(&self.wanted, clock_is_wrong, now);
         let wait = next.map(|at| Duration::from_millis(at.saturating_sub(now.unix_ms)));
-        let due = wait.map(|wait| later(now.at, wait.max(AFTER_JOB)));
+        let due = wait.map(|wait| later(now.at, wait.max(SOON)));
         self.agenda.set(Due::Balance, due);
         let work = self.balancer.work(&self.wanted);
         std::mem::replace(&mut self.steering.balance, work) != work
