@@ -236,7 +236,7 @@ pub struct PoolConfig {
     pub wallet: String,
     /// The form of the user name that the pool sees.
     pub user_name: UserName,
-    /// The coin, in upper case. Only shown.
+    /// The coin, in upper case. Shown, and what the balance goes by.
     pub chain: String,
     /// The password that the pool gets; `None`: the miner's own.
     pub password: Option<Hidden>,

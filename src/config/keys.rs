@@ -281,7 +281,7 @@ pool_keys! {
         "The user name that the pool sees: `{wallet}` is the wallet above, `{worker}` the miner's worker, \
          `{user}` the whole user name of the miner.";
     chain "chain": Text = [Text { default: "BTC", longest: 16, ..FILE }], |pool| pool.chain.clone(),
-        "The coin that the pool mines, such as `BTC` or `BCH`; only shown.";
+        "The coin that the pool mines, such as `BTC` or `BCH`. Balance needs it.";
     password "password": Secret = [Secret { longest: 256 }],
         |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
         "The password that the pool is given; if empty, each miner's own.";
