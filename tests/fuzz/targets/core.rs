@@ -16,6 +16,7 @@
 //! wallet A text, host A text
 //! override pause 5000       all workers pause for so many milliseconds (0: until the next; A, B: work for that pool)
 //! worker A, timetable A     the same as the worker's own setting, or by the timetable; `none`: nothing
+//! prices 100000 500         a program puts the prices of A's coin and of B's
 //! failover off              nobody works for the other pool while its own is down
 //! stop                      the proxy is asked to stop
 //! ```
@@ -36,7 +37,7 @@ use dpmp::history::History;
 use dpmp::observe::event;
 use dpmp::observe::metrics::Metrics;
 use dpmp::sim::world::script::{ScriptMiner, ScriptPool};
-use dpmp::sim::world::{Network, World};
+use dpmp::sim::world::{Network, UNIX_START, World};
 use dpmp::units::{PerPool, PoolConn, PoolSlot};
 use dpmp::web::api::{Moment, miners, status};
 use serde_json::{Value, json};
@@ -98,12 +99,14 @@ impl Settings {
         let pool = |slot| {
             json!({
                 "host": self.hosts[slot], "wallet": self.wallets[slot], "stall_seconds": 20, "answer_seconds": 10,
+                "chain": slot.name(),
             })
         };
         let text = json!({
             "listen": {"authorize_seconds": 20},
             "pools": {"A": pool(PoolSlot::A), "B": pool(PoolSlot::B)},
             "scheduler": {"poolA_weight": self.weights[0], "poolB_weight": self.weights[1], "no_work_seconds": 15},
+            "balance": {"enabled": true, "full_at_percent": 1, "prices": {"A": 1}},
         });
         let mut config = config::parse(&text.to_string()).ok()?.config;
         config.scheduler.failover = self.failover;
@@ -115,6 +118,19 @@ impl Settings {
         config.workers.insert("rig".to_owned(), settings);
         Some(config)
     }
+}
+
+/// What is remembered: that both pools were watched for an hour, so that only prices are missing for a balance.
+fn memory() -> Memory {
+    const HALF_HOUR: u64 = 1800;
+    let present = u64::from(UNIX_START) / HALF_HOUR;
+    let of = |slot: PoolSlot| {
+        let spans = [2, 1].map(|ago| (present - ago, 0.001, HALF_HOUR * 1000));
+        json!({"chain": slot.name(), "spans": spans})
+    };
+    let earnings = json!({"A": of(PoolSlot::A), "B": of(PoolSlot::B)});
+    let memory = json!({"balance": {"earnings": earnings}});
+    serde_json::from_value(memory).expect("it is as it was written")
 }
 
 /// A pool that answers everything with yes, and whose every hash is good enough.
@@ -152,8 +168,7 @@ impl Story {
             failover: true,
         };
         let config = Arc::new(settings.config().expect("the first configuration is good"));
-        let memory = Memory::default();
-        let mut world = World::with(config, memory, |slot, _| pool(slot), Network::NONE, 7);
+        let mut world = World::with(config, memory(), |slot, _| pool(slot), Network::NONE, 7);
         world.keep_facts = true;
         let mut story = Self {
             world,
@@ -182,6 +197,12 @@ impl Story {
                 if let (Some(Ok(a)), Some(Ok(b))) = (weights.next(), weights.next()) {
                     self.change(|settings| settings.weights = [a, b]);
                 }
+            }
+            "prices" => {
+                let prices = rest.split(' ').map(|price| price.parse().unwrap_or(0.0));
+                let coins = PoolSlot::ALL.map(|slot| slot.name().to_owned());
+                self.world
+                    .tell(Event::PricesSet(coins.into_iter().zip(prices).collect()));
             }
             "override" => {
                 let (work, time) = rest.split_once(' ').unwrap_or((rest, ""));

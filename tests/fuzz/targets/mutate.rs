@@ -12,7 +12,7 @@ const WORDS: &[&str] = &[
     "\nminer\n", "\nm1 share 0\n", "\nm2 share 1\n", "\nm1 leave\n", "\nA close\n", "\nB:1 close\n", "\nA down\n",
     "\nA up\n", "\nB mute\n", "\nB plain\n", "\nA hang\n", "\nwait 1000\n", "\nwait 31000\n", "\nweights 0 1\n",
     "\noverride pause 5000\n", "\noverride A 0\n", "\noverride none\n", "\nworker B\n", "\nworker pause\n",
-    "\ntimetable pause\n", "\ntimetable none\n", "\nfailover off\n", "\nwallet B other\n", "\nhost A elsewhere\n", "\nstop\n",
+    "\ntimetable pause\n", "\ntimetable none\n", "\nfailover off\n", "\nwallet B other\n", "\nhost A elsewhere\n", "\nprices 2 1e308\n", "\nstop\n",
     "\nm1 {\"id\":7,\"method\":\"mining.submit\",\"params\":[\"w.rig\",\"1\",\"00000000\",\"6ab00000\",\"00000000\"]}\n",
     "\nm1 {\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n",
     "\nm1 {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w.rig\",\"x\"]}\n",
