@@ -37,6 +37,8 @@ ledger! {
         work: f64,
         /// How many jobs were written.
         jobs_written: u64,
+        /// How often a connection's difficulty followed its shares.
+        retargets: u64,
     }
     more {
         connections_closed: u64,
@@ -174,6 +176,10 @@ impl PoolLedger {
         let mut records = self.records.lock();
         records.jobs_written += 1;
         keep(RECORDS_KEPT, &mut records.jobs, job);
+    }
+
+    pub(super) fn retargeted(&self) {
+        self.records.lock().retargets += 1;
     }
 
     pub(super) fn connection_opened(&self, id: u64, now: Instant) {

@@ -173,7 +173,12 @@ impl PoolPeer for PoolModel {
         let idle = self.shared.options.idle;
         let shared = &mut self.shared;
         let mut turn = Turn { shared, now, out };
-        for session in self.sessions.values() {
+        for session in self.sessions.values_mut() {
+            let vardiff = turn.shared.options.vardiff;
+            let due = session.retarget_at(vardiff).filter(|due| *due <= now);
+            if let Some(vardiff) = vardiff.filter(|_| due.is_some()) {
+                session.retarget(vardiff, &mut turn);
+            }
             if session.idle_until(idle).is_some_and(|until| until <= now) {
                 session.close(&mut turn);
             }
@@ -183,8 +188,11 @@ impl PoolPeer for PoolModel {
     fn next_tick(&self) -> Option<Instant> {
         let idle = self.shared.options.idle;
         let idle = self.sessions.values().filter_map(|it| it.idle_until(idle));
+        let vardiff = self.shared.options.vardiff;
+        let retargets = self.sessions.values();
+        let retargets = retargets.filter_map(|it| it.retarget_at(vardiff));
         let jobs = self.next_block().into_iter().chain(self.next_job());
-        jobs.chain(idle).min()
+        jobs.chain(idle).chain(retargets).min()
     }
 
     fn job_written(&mut self, job: JobRecord) {

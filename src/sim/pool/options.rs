@@ -32,6 +32,8 @@ habits! {
         pub difficulty_form: DifficultyForm = DifficultyForm::Plain,
         /// From where to where each connection's difficulty moves at random with its jobs, if it does.
         pub wander: Option<(f64, f64)> = None,
+        /// How each connection's difficulty follows its shares, if it does.
+        pub vardiff: Option<Vardiff> = None,
         /// Whether a change of difficulty is followed at once by a job with `clean_jobs` (public-pool).
         pub clean_after_difficulty: bool = false,
         /// Whether `mining.suggest_difficulty` is followed.
@@ -96,6 +98,16 @@ habits! {
         /// The longest line that is taken, in bytes; a client that sends more is closed (ckpool: 1024).
         pub longest_line: usize = 65_536,
     }
+}
+
+/// How a connection's difficulty follows its shares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vardiff {
+    /// How often it may change.
+    pub every: Duration,
+    /// How many shares are wanted in that time. Half as many, or twice, are taken for chance; the difficulty changes to
+    /// a quarter or to four times as much at most.
+    pub shares: f64,
 }
 
 /// Which extranonce1 a new connection gets.

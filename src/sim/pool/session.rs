@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::sim::chain::judge::{Claim, Judgement, Terms, Verdict};
 use crate::sim::pool::ledger::{JobRecord, PoolViolation, ShareRecord};
-use crate::sim::pool::options::{AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob};
+use crate::sim::pool::options::{AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob, Vardiff};
 use crate::sim::pool::output::PoolOutput;
 use crate::sim::pool::shared::Shared;
 use crate::sim::pool::wire;
@@ -58,6 +58,8 @@ pub(super) struct Session {
     answer_due: Option<Instant>,
     /// When it was authorized, or last sent a share.
     busy_at: Option<Instant>,
+    /// Since when its shares are counted for its difficulty, and how many there were.
+    counted: Option<(Instant, f64)>,
 }
 
 #[derive(Debug)]
@@ -375,6 +377,9 @@ impl Session {
             return;
         }
         if judgement.verdict == Verdict::Accepted {
+            if let Some((_, shares)) = &mut self.counted {
+                *shares += 1.0;
+            }
             return self.answer(turn, request, &Value::Bool(true));
         }
         let line = wire::share_refusal(&turn.shared.options, &request.id, judgement.verdict);
@@ -423,6 +428,7 @@ impl Session {
     fn start_work(&mut self, turn: &mut Turn<'_>) {
         if self.subscription.is_some() && !self.works {
             self.works = true;
+            self.counted = Some((turn.now, 0.0));
             self.next_job(turn, true);
         }
     }
@@ -472,6 +478,25 @@ impl Session {
                 job,
             });
         }
+    }
+
+    /// When its difficulty may follow its shares next.
+    pub(super) fn retarget_at(&self, vardiff: Option<Vardiff>) -> Option<Instant> {
+        self.counted?.0.checked_add(vardiff?.every)
+    }
+
+    /// Has the difficulty follow the shares since the last time.
+    pub(super) fn retarget(&mut self, vardiff: Vardiff, turn: &mut Turn<'_>) {
+        let Some((_, shares)) = self.counted.replace((turn.now, 0.0)) else {
+            return;
+        };
+        let factor = shares / vardiff.shares;
+        if (0.5..=2.0).contains(&factor) {
+            return;
+        }
+        self.own_difficulty = Some(self.difficulty * factor.clamp(0.25, 4.0));
+        turn.shared.ledger.retargeted();
+        self.announce_changes(turn);
     }
 
     /// When it is dropped for having done nothing.
