@@ -49,6 +49,7 @@ use crate::core::pool::groups::Groups;
 use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::moment::Moment;
 use crate::core::pool::verdict::{Answers, LastAnswers};
+use crate::core::split::fleet::Fleet;
 use crate::core::stats::totals::Totals;
 use crate::core::steering::Steering;
 use crate::core::timers::Agenda;
@@ -93,6 +94,8 @@ pub struct Core {
     balancer: Balancer,
     /// The connection whose jobs say what a hash earns.
     priced: PerPool<Option<PoolConn>>,
+    /// Who takes turns and who stays where, if the fleet as a whole meets the split.
+    fleet: Fleet,
     /// Whether some worker may be meant for a pool.
     meant: PerPool<bool>,
     /// Seconds of work for each pool before this start.
@@ -131,6 +134,8 @@ enum Due {
     Override,
     /// What a hash earns may have changed, or the split may follow it again.
     Balance,
+    /// The fleet is to be looked at.
+    Fleet,
     /// Nobody waits any longer for the looks at all addresses.
     Survey(PoolSlot),
     Line(PoolSlot, LineId),
@@ -172,6 +177,7 @@ impl Core {
             },
             balancer: memory.balance,
             priced: PerPool::default(),
+            fleet: Fleet::default(),
             meant: PerPool::default(),
             agenda: Agenda::default(),
             random: Random::new(seed),
@@ -229,6 +235,7 @@ impl Core {
                 Due::Line(slot, line) => self.on_line_deadline(slot, line, now, out),
                 Due::Override => self.end_overrides(now, out),
                 Due::Balance => self.balance_split(now, out),
+                Due::Fleet => self.look_at_fleet(now, out),
                 Due::Sought(_) | Due::Survey(_) => self.release_waiting(now, out),
                 // Looked at below, as after every event.
                 Due::Verdict(_) | Due::Addresses(_) | Due::Dialer(_) => (),
@@ -361,6 +368,7 @@ impl Core {
             config: &self.config,
             rules: miner.rules(&self.config, frozen),
             frozen,
+            place: self.fleet.place(id),
             steering: &self.steering,
             silence: &mut self.silence,
             wanted: &self.wanted,

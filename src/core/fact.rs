@@ -568,6 +568,8 @@ named! {
         Config = "config",
         /// What the worker is to do has changed otherwise, or its own pool is well again.
         Steering = "steering",
+        /// The fleet needs it at the other pool.
+        Fleet = "fleet",
     }
 }
 

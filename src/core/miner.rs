@@ -2,6 +2,7 @@
 //! pools, its work and its shares are in the files beside this one.
 
 pub mod context;
+mod fleet;
 mod follow;
 pub mod former;
 mod lines;
@@ -27,8 +28,9 @@ use crate::core::outage::Health;
 use crate::core::pool::connection::Connection;
 use crate::core::pool::groups::GroupId;
 use crate::core::pool::verdict::LastAnswers;
+use crate::core::split::fleet::Place;
 use crate::core::split::schedule::{Rules, Schedule};
-use crate::core::stats::meter::Meter;
+use crate::core::stats::meter::{HourMeter, Meter};
 use crate::core::stats::recent::RecentShares;
 use crate::core::stats::tally::{ByReason, Tally};
 use crate::core::steering::{Aim, AimSource};
@@ -69,7 +71,11 @@ pub struct Miner {
     group: Option<GroupId>,
     /// How the present attempt to authorize stands at each pool.
     pub(super) trials: PerPool<Trial>,
-    /// What it is to do.
+    /// What the owner wants it to do.
+    pub(super) meant: Aim,
+    /// What the fleet needs it for, if it is one of it.
+    pub(super) place: Option<Place>,
+    /// What it is to do: what the owner wants, or of that what the fleet needs.
     pub(super) aim: Aim,
     /// Its time at the other pool, while its own is down.
     stand_in: Option<stand_in::StandIn>,
@@ -121,6 +127,8 @@ pub struct MinerStats {
     pub work: PerPool<Meter>,
     /// All its shares, whatever became of them.
     pub shares: Meter,
+    /// Its work over an hour, and the sum of the squares, which says how far that may be off by luck.
+    pub hour: [HourMeter; 2],
     /// The last ones.
     pub recent: RecentShares,
     /// When it last sent a share.
@@ -133,6 +141,9 @@ impl MinerStats {
         if let Some(slot) = share.slot {
             self.by_pool[slot].add(share, now);
             self.work[slot].add(share.work(), now.at);
+            let [work, squares] = &mut self.hour;
+            work.add(share.work(), now.at);
+            squares.add(share.work() * share.work(), now.at);
         }
         self.shares.add(1.0, now.at);
         self.recent.push(share, now);
@@ -192,6 +203,8 @@ impl Miner {
             former: Vec::new(),
             group: None,
             trials: PerPool::default(),
+            meant: aim,
+            place: None,
             aim,
             stand_in: None,
             stood_in: false,
@@ -221,6 +234,7 @@ impl Miner {
                 by_pool: PerPool::default(),
                 work: PerPool::from_fn(|_| Meter::new(now.at)),
                 shares: Meter::new(now.at),
+                hour: [HourMeter::new(now.at), HourMeter::new(now.at)],
                 recent: RecentShares::default(),
                 last_share: None,
             },
@@ -355,20 +369,24 @@ impl Miner {
     }
 
     /// Another thing is to be done from now on.
-    pub fn set_aim(&mut self, aim: Aim, cx: &mut Context<'_>) {
+    fn set_aim(&mut self, meant: Aim, place: Option<Place>, cx: &mut Context<'_>) {
         self.account(cx.now.at, &cx.rules, cx.totals);
-        self.aim = aim;
+        (self.meant, self.place) = (meant, place);
+        let work = place.map_or(meant.work, Place::work);
+        self.aim = Aim { work, ..meant };
         cx.rules = self.rules(cx.config, cx.frozen);
     }
 
     /// Brings what it is to do in line with what the owner has said.
     pub fn look_at_aim(&mut self, cx: &mut Context<'_>) {
         self.look_at_hold(cx);
-        let aim = cx.aim(self.session.worker());
-        if aim != self.aim {
-            self.set_aim(aim, cx);
+        let meant = cx.aim(self.session.worker());
+        let is_of_fleet = cx.place.is_some() && cx.steering.is_of_fleet(meant, cx.wanted);
+        let place = cx.place.filter(|_| is_of_fleet);
+        if (meant, place) != (self.meant, self.place) {
+            self.set_aim(meant, place, cx);
         }
-        if self.session.has_user() && self.life == Life::Here && aim.pauses() {
+        if self.session.has_user() && self.life == Life::Here && meant.pauses() {
             cx.tell_pause(&self.session.worker_name());
             self.vanish(cx);
         }
@@ -407,6 +425,9 @@ impl Miner {
         // What a temporary change meant is not made up for later.
         let passing = self.aim.source == AimSource::Override && !self.schedule.had_both();
         rules.frozen |= frozen || passing;
+        if let Some(Place::Turns { slice, .. }) = self.place {
+            rules.slice = rules.slice.max(slice);
+        }
         rules
     }
 
@@ -724,7 +745,7 @@ impl Miner {
             Authorization::None => {
                 self.session.authorization = Authorization::Asked(vec![id]);
                 self.trials = PerPool::default();
-                self.set_aim(cx.aim(self.session.worker()), cx);
+                self.set_aim(cx.aim(self.session.worker()), None, cx);
                 self.hurry_pools(cx);
             }
         }

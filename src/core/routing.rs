@@ -4,5 +4,6 @@
 mod aims;
 mod balance;
 mod connections;
+mod fleet;
 mod looks;
 mod verdicts;

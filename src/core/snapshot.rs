@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::DifficultyLimits;
+use crate::config::{DifficultyLimits, Mode};
 use crate::core::Core;
 use crate::core::balance::BalanceView;
 use crate::core::memory::Memory;
@@ -12,6 +12,7 @@ use crate::core::miner::former::FormerMiners;
 use crate::core::miner::view::MinerView;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::version_form::BlockedShares;
+use crate::core::split::fleet::FleetView;
 use crate::core::stats::totals::PoolTotals;
 use crate::core::steering::Steering;
 use crate::stratum::job::network_difficulty;
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub steering: Steering,
     /// What a hash earns at the pools, and what the balance makes of it.
     pub balance: BalanceView,
+    /// Who takes turns and who stays where, if the fleet as a whole meets the split.
+    pub fleet: Option<FleetView>,
 }
 
 /// A pool at one moment.
@@ -194,6 +197,10 @@ impl Core {
             left: self.departed.clone(),
             steering: self.steering.clone(),
             balance: self.balancer.view(&self.wanted, clock_is_wrong, now),
+            fleet: match self.wanted.scheduler.mode {
+                Mode::Fleet => Some(self.fleet.view()),
+                Mode::Ratio => None,
+            },
             miners,
         }
     }

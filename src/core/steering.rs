@@ -176,6 +176,22 @@ impl Steering {
         self.words(worker, config).aim()
     }
 
+    /// What those workers are to do that nothing is said about in particular.
+    pub fn common(&self, config: &Config) -> Aim {
+        let words = Words {
+            worker: None,
+            group: None,
+            ..self.words("", config)
+        };
+        words.aim()
+    }
+
+    /// Whether a worker that is to do this works for the split of the whole fleet: as nothing is said about it in
+    /// particular, for both pools.
+    pub fn is_of_fleet(&self, aim: Aim, config: &Config) -> bool {
+        PoolSlot::ALL.into_iter().all(|slot| aim.means(slot)) && aim == self.common(config)
+    }
+
     fn timetable_of(&self, config: &Config) -> Option<Work> {
         let entry = self.timetable.entry.filter(|_| config.timetable.enabled);
         entry.map(|(_, work)| work)

@@ -23,6 +23,7 @@ mod comeback;
 mod extranonce;
 mod extras;
 mod faults;
+mod fleet;
 mod follow;
 mod forms;
 mod lines;

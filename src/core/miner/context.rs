@@ -14,6 +14,7 @@ use crate::core::pool::facts::PoolFacts;
 use crate::core::pool::groups::Groups;
 use crate::core::pool::moment::Moment;
 use crate::core::pool::version_form::{SendPlan, Ways};
+use crate::core::split::fleet::Place;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
 use crate::core::steering::{Aim, Steering};
@@ -30,6 +31,8 @@ pub struct Context<'a> {
     /// What the owner wants, with the pools at their first addresses.
     pub(in crate::core) wanted: &'a Config,
     pub(in crate::core) known: &'a BTreeMap<String, PoolFacts>,
+    /// What the fleet needs the miner for, if it is one of it.
+    pub(in crate::core) place: Option<Place>,
     /// What decides about the miner's turns.
     pub(in crate::core) rules: Rules,
     /// Whether the time now is not made up for by anybody.

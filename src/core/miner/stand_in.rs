@@ -29,6 +29,8 @@ const AFTER_TURN: Duration = Duration::from_secs(30);
 pub(super) struct StandIn {
     /// Since when its own pool has had work for it again.
     well: Option<Instant>,
+    /// Whether nothing is wrong with its own pool, only that the miner, which was at the other one, has yet to connect.
+    connects: bool,
 }
 
 impl Miner {
@@ -44,22 +46,35 @@ impl Miner {
 
     /// Begins or ends its time at the other pool.
     pub(super) fn look_at_own_pool(&mut self, cx: &mut Context<'_>) {
-        let own = self.aim.only().filter(|own| {
-            cx.config.pools[own.other()].is_some() && cx.may_stand_in(self.session.worker())
-        });
+        // One that only the fleet needs here is meant for the other pool as well.
+        let may = self.place.is_some() || cx.may_stand_in(self.session.worker());
+        let own = self.aim.only();
+        let own = own.filter(|own| may && cx.config.pools[own.other()].is_some());
         let Some(own) = own else {
             self.stand_in = None;
             return;
         };
         let fails = self.is_failing(own, cx);
         let well = !fails && self.has_work(own, cx);
+        let connects = !fails && self.schedule.on() == Some(own.other());
         self.stand_in = match self.stand_in {
-            None => fails.then(StandIn::default),
-            Some(_) if !well => Some(StandIn::default()),
+            None if well => None,
+            None => (fails || connects).then_some(StandIn {
+                well: None,
+                connects,
+            }),
+            Some(time) if !well => Some(StandIn {
+                well: None,
+                connects: time.connects && connects,
+            }),
+            Some(time) if time.connects => None,
             Some(time) => {
                 let since = time.well.unwrap_or(cx.now.at);
                 let proven = later(since, PROVEN) <= cx.now.at;
-                (!proven).then_some(StandIn { well: Some(since) })
+                (!proven).then_some(StandIn {
+                    well: Some(since),
+                    connects: false,
+                })
             }
         };
     }
@@ -86,8 +101,12 @@ impl Miner {
 
     /// Whether it needs a connection to a pool.
     pub(super) fn needs_line(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
-        if cx.config.pools[slot].is_none() || !self.may_work_for(slot) {
+        if cx.config.pools[slot].is_none() {
             return false;
+        }
+        if !self.may_work_for(slot) {
+            let is_late = self.late_until().is_some_and(|until| cx.now.at < until);
+            return self.has_left(slot) && is_late;
         }
         if self.aim.only().is_some() || self.is_failing(slot.other(), cx) {
             return true;
@@ -104,6 +123,11 @@ impl Miner {
         }
     }
 
+    /// Whether it has a connection to a pool from which it has gone to the other one.
+    fn has_left(&self, slot: PoolSlot) -> bool {
+        self.lines[slot].is_some() && self.schedule.on() == Some(slot.other())
+    }
+
     /// Until when late shares of its turn before may come.
     fn late_until(&self) -> Option<Instant> {
         self.schedule.turn_began()?.checked_add(AFTER_TURN)
@@ -114,10 +138,16 @@ impl Miner {
         &self,
         rules: &crate::core::split::schedule::Rules,
     ) -> Option<Instant> {
-        if let Some(StandIn { well: Some(since) }) = self.stand_in {
+        if let Some(StandIn {
+            well: Some(since), ..
+        }) = self.stand_in
+        {
             return since.checked_add(PROVEN);
         }
         let idle = self.schedule.on()?.other();
+        if self.has_left(idle) && !self.may_work_for(idle) {
+            return self.late_until();
+        }
         if self.aim.only().is_some() || !self.aim.means(idle) {
             return None;
         }

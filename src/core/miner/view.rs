@@ -97,9 +97,10 @@ impl Miner {
             worker: self.session.worker().to_owned(),
             user_agent: self.session.user_agent.clone(),
             pool: schedule.on(),
-            aim: self.aim,
+            aim: self.meant,
             stands_in: self
                 .stands_in_at()
+                .filter(|_| self.place.is_none())
                 .is_some_and(|slot| schedule.on() == Some(slot)),
             connected_since: self.opened.into(),
             difficulty: self.told_difficulty.map(|told| told.get()),

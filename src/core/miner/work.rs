@@ -41,6 +41,11 @@ impl Miner {
                 let cause = match before {
                     None => SwitchCause::Start,
                     Some(left) if available[left] => SwitchCause::Schedule,
+                    Some(left)
+                        if self.place.is_some() && !self.stood_in && !self.may_work_for(left) =>
+                    {
+                        SwitchCause::Fleet
+                    }
                     Some(left) if !self.may_work_for(left) => match self.aim.source {
                         AimSource::Usual if !self.stood_in => SwitchCause::Config,
                         AimSource::Usual

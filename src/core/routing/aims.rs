@@ -94,6 +94,7 @@ impl Core {
             let worker = worker.to_string();
             out.push(Action::Report(Fact::WorkerResumed { worker }));
         }
+        self.plan_fleet(now);
         for id in self.miner_ids() {
             self.with_miner(id, now, out, |miner, cx| miner.look_at_aim(cx));
         }

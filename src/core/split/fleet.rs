@@ -13,6 +13,7 @@ mod assignment;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::config::steering::Work;
 use crate::core::stats::meter::HASHES_PER_DIFFICULTY;
 use crate::units::{MinerId, PerPool, PoolSlot, later};
 
@@ -93,6 +94,16 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// What its aim is then.
+    pub fn work(self) -> Work {
+        match self {
+            Self::Stay(slot) => Work::only(slot),
+            Self::Turns { share_a, .. } => Work::Split(PerPool::new(share_a, 1.0 - share_a)),
+        }
+    }
+}
+
 /// The fleet for others to see.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FleetView {
@@ -158,8 +169,8 @@ pub struct Fleet {
     error: f64,
     /// The turn-takers' share for A, and their shorter turn in seconds.
     turns: (f64, f64),
-    /// What held at the last look.
-    share_a: Option<f64>,
+    /// What held since the last look: the share for A, and whether time was not made up for.
+    held: Option<(f64, bool)>,
     /// The members' hashrates together, and the largest of a turn-taker.
     hashrates: (f64, f64),
     /// When a better assignment is looked for next.
@@ -173,7 +184,7 @@ impl Fleet {
     pub fn update(&mut self, now: Instant, members: &[Member], rules: &FleetRules) {
         self.account(now, members, rules);
         self.seat(members);
-        self.share_a = Some(rules.share_a);
+        self.held = Some((rules.share_a, rules.frozen));
         if rules.both {
             self.assign(now, members, rules);
         }
@@ -218,7 +229,7 @@ impl Fleet {
 
     /// Adds the work since the last call, under the share that held in it.
     fn account(&mut self, now: Instant, members: &[Member], rules: &FleetRules) {
-        let share_a = self.share_a.unwrap_or(rules.share_a);
+        let (share_a, frozen) = self.held.unwrap_or((rules.share_a, rules.frozen));
         let (mut error, mut work) = (0.0, 0.0);
         for member in members {
             let Some(seat) = self.seats.get_mut(&member.id) else {
@@ -238,7 +249,7 @@ impl Fleet {
                 };
         }
         let total: f64 = members.iter().map(|it| it.hashrate).sum();
-        if rules.frozen {
+        if frozen || rules.frozen {
             error = 0.0;
         }
         let before = self.error;

@@ -1,26 +1,24 @@
-//! How much work in the last minutes: sums of difficulty in a ring of fixed size.
+//! How much work in the last minutes, or the last hour: sums of difficulty in a ring of fixed size.
 
 use std::time::{Duration, Instant};
 
 /// How many hashes a share of difficulty 1 takes on average.
 pub const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
-/// The length of one bucket.
-const BUCKET: Duration = Duration::from_secs(15);
-
-/// How many buckets: ten minutes.
-const BUCKETS: usize = 40;
-
-/// Work, in units of difficulty, by the time at which it was shown.
+/// Work, in units of difficulty, by the time at which it was shown: so many buckets of so many seconds, by default ten
+/// minutes of them.
 #[derive(Clone, Debug)]
-pub struct Meter {
+pub struct Meter<const BUCKETS: usize = 40, const SECONDS: u64 = 15> {
     start: Instant,
     /// The bucket that is being filled, counted from `start`.
     current: u64,
     buckets: [f64; BUCKETS],
 }
 
-impl Meter {
+/// The same over an hour.
+pub type HourMeter = Meter<60, 60>;
+
+impl<const BUCKETS: usize, const SECONDS: u64> Meter<BUCKETS, SECONDS> {
     /// Begins to measure.
     pub fn new(now: Instant) -> Self {
         Self {
@@ -37,8 +35,8 @@ impl Meter {
         self.buckets[index] += difficulty;
     }
 
-    /// Hashes a second over the last `window` (at most ten minutes), or since the start if that is
-    /// shorter; `None` before there is anything to go by.
+    /// Hashes a second over the last `window` (at most as long as is measured), or since the start if
+    /// that is shorter; `None` before there is anything to go by.
     pub fn hashrate(&self, window: Duration, now: Instant) -> Option<f64> {
         Some(self.per_second(window, now)? * HASHES_PER_DIFFICULTY)
     }
@@ -46,38 +44,41 @@ impl Meter {
     /// As [`hashrate`](Self::hashrate), what was added and not the hashes that it stands for.
     pub fn per_second(&self, window: Duration, now: Instant) -> Option<f64> {
         let age = now.saturating_duration_since(self.start);
-        let since = Duration::from_secs(self.oldest(window, now) * BUCKET.as_secs());
+        let since = Duration::from_secs(self.oldest(window, now) * SECONDS);
         let span = age.saturating_sub(since).as_secs_f64();
         (span >= 1.0).then(|| self.sum(window, now) / span)
     }
 
-    /// What was added in the last `window` (at most ten minutes).
+    /// What was added in the last `window` (at most as long as is measured).
     pub fn sum(&self, window: Duration, now: Instant) -> f64 {
         (self.oldest(window, now)..=self.number(now).min(self.current))
-            .filter(|bucket| self.current - bucket < u64::try_from(BUCKETS).unwrap_or(0))
+            .filter(|bucket| self.current - bucket < Self::count())
             .map(|bucket| self.buckets[self.index(bucket)])
             .sum()
     }
 
     /// The first bucket of a window that ends now.
     fn oldest(&self, window: Duration, now: Instant) -> u64 {
-        let wanted =
-            (window.as_secs() / BUCKET.as_secs()).clamp(1, u64::try_from(BUCKETS - 1).unwrap_or(1));
+        let wanted = (window.as_secs() / SECONDS).clamp(1, Self::count() - 1);
         self.number(now).saturating_sub(wanted)
     }
 
     fn number(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.start).as_secs() / BUCKET.as_secs()
+        now.saturating_duration_since(self.start).as_secs() / SECONDS
+    }
+
+    fn count() -> u64 {
+        u64::try_from(BUCKETS).unwrap_or(u64::MAX)
     }
 
     fn index(&self, bucket: u64) -> usize {
-        usize::try_from(bucket % 40).unwrap_or(0)
+        usize::try_from(bucket % Self::count()).unwrap_or(0)
     }
 
     /// Empties the buckets between the last addition and now.
     fn turn_to(&mut self, now: Instant) {
         let number = self.number(now);
-        let first = (self.current + 1).max(number.saturating_sub(39));
+        let first = (self.current + 1).max(number.saturating_sub(Self::count() - 1));
         for bucket in first..=number {
             let index = self.index(bucket);
             self.buckets[index] = 0.0;
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn a_steady_rate_is_measured_and_an_end_noticed() {
         let start = Instant::now();
-        let mut meter = Meter::new(start);
+        let mut meter: Meter = Meter::new(start);
         assert_eq!(meter.hashrate(Duration::from_secs(60), start), None);
         for second in 0..3600 {
             meter.add(1.0, start + Duration::from_secs(second));

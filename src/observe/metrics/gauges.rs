@@ -23,6 +23,10 @@ figures! {
         error: Gauge = gauge(
             "dpmp_scheduler_error_seconds",
             "Mining time of all connected miners by which pool A is ahead of its share");
+        fleet_error: Gauge = gauge(
+            "dpmp_fleet_error_seconds",
+            "Time of the whole fleet by which pool A was ahead of its share in 24 hours, in mode fleet");
+        turn_takers: Gauge = gauge("dpmp_fleet_turn_takers", "Miners that take turns on both pools in mode fleet");
         uptime: Gauge = gauge("dpmp_uptime_seconds", "How long the program has run");
         connections: PerPool<Gauge> = gauges_by_pool(
             "dpmp_upstream_connections", "Authorized connections to a pool now");
@@ -61,6 +65,11 @@ impl State {
             .set(mean(miners.iter().filter_map(|miner| miner.difficulty)));
         self.error
             .set(miners.iter().map(|miner| miner.error_seconds).sum());
+        let fleet = snapshot.fleet.as_ref();
+        self.fleet_error
+            .set(fleet.and_then(|it| it.error_seconds).unwrap_or(0.0));
+        self.turn_takers
+            .set(number(fleet.map_or(0, |it| it.turn_takers.len())));
         let uptime = u32::try_from(snapshot.uptime_seconds).unwrap_or(u32::MAX);
         self.uptime.set(f64::from(uptime));
         self.balance_shift
