@@ -3,6 +3,7 @@
 //! [`model`] decides everything; here are only the threads around it: one that dials, works and
 //! writes, and one that reads.
 
+pub mod fallback;
 pub mod ledger;
 pub mod model;
 pub mod options;

@@ -1,7 +1,7 @@
 //! What drives a simulated pool or miner, whether it mines for real or says what a test says: lines in, lines out, time
 //! is an argument. Whoever drives it carries out its outputs in their order.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sim::miner::ledger::Ending;
 use crate::sim::miner::output::MinerOutput;
@@ -53,6 +53,13 @@ pub trait MinerPeer {
     fn line(&mut self, line: &[u8], now: Instant, out: &mut Vec<MinerOutput>);
     /// The connection ended.
     fn closed(&mut self, now: Instant, ending: Ending);
+    /// After which time it dials again when a connection has ended, if it does.
+    fn redials_after(&mut self, _now: Instant, ending: Ending) -> Option<Duration> {
+        Some(match ending {
+            Ending::ByServer => Duration::from_millis(500),
+            Ending::ByMiner => Duration::from_secs(1),
+        })
+    }
     /// Works for as long as it was not called.
     fn turn(&mut self, _now: Instant, _out: &mut Vec<MinerOutput>) {}
     /// The first thing that the server did and must not.

@@ -9,7 +9,7 @@ pub mod script;
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -104,6 +104,8 @@ pub struct Rig<M> {
     pub pause: Duration,
     /// Whether it comes back after the end of a connection.
     pub wants_in: bool,
+    /// The address it comes from; by default all have the same.
+    pub address: IpAddr,
 }
 
 /// A pool and how it can be reached.
@@ -233,6 +235,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
             id: None,
             pause: Duration::ZERO,
             wants_in: false,
+            address: Ipv4Addr::new(10, 0, 0, 1).into(),
         });
         self.rigs.len() - 1
     }
@@ -467,8 +470,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                 let rig = &mut self.rigs[index];
                 if rig.id == Some(miner) {
                     rig.id = None;
-                    rig.model.closed(self.now, Ending::ByServer);
-                    self.plan(Duration::from_millis(500), Scheduled::Connect(index));
+                    self.ended(index, Ending::ByServer);
                 }
             }
             Scheduled::ToPool(slot, number, message) => self.pool_hears(slot, number, &message),
@@ -544,7 +546,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         let miner = MinerId(self.last_miner);
         self.rigs[index].id = Some(miner);
         self.miners.insert(miner, (index, [self.now; 2]));
-        let peer = SocketAddr::from(([10, 0, 0, 1], 40_000));
+        let peer = SocketAddr::new(self.rigs[index].address, 40_000);
         let coming = Scheduled::Core(Event::MinerOpened { miner, peer });
         self.deliver(LinkId::Miner(miner), false, coming);
         let mut out = Vec::new();
@@ -559,6 +561,15 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         };
         self.rigs[index].model.closed(self.now, Ending::ByMiner);
         self.end_miner(miner, CloseReason::ByPeer);
+    }
+
+    /// A miner's connection has ended: it dials again when it wants to.
+    fn ended(&mut self, index: usize, ending: Ending) {
+        let model = &mut self.rigs[index].model;
+        model.closed(self.now, ending);
+        if let Some(pause) = model.redials_after(self.now, ending) {
+            self.plan(pause, Scheduled::Connect(index));
+        }
     }
 
     /// A miner sends a line.
@@ -583,8 +594,10 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                     }
                 }
                 MinerOutput::HangUp => {
-                    self.hang_up(index);
-                    self.plan(Duration::from_secs(1), Scheduled::Connect(index));
+                    if let Some(miner) = self.rigs[index].id.take() {
+                        self.end_miner(miner, CloseReason::ByPeer);
+                        self.ended(index, Ending::ByMiner);
+                    }
                     return;
                 }
                 MinerOutput::CloseSending | MinerOutput::StopReading => (),
@@ -718,7 +731,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
     }
 }
 
-impl World<PoolModel, MinerModel> {
+impl<M: MinerPeer> World<PoolModel, M> {
     /// A core that knows nothing yet between two pools.
     pub fn new(config: Config, pools: [PoolOptions; 2], seed: u64) -> Self {
         Self::remembering(Arc::new(config), pools, Memory::default(), seed)
@@ -743,13 +756,20 @@ impl World<PoolModel, MinerModel> {
     }
 
     /// Adds a miner that connects now and works after each pause; its place among the rigs.
-    pub fn add_miner(&mut self, options: MinerOptions, pause: Duration) -> usize {
-        let index = self.add(MinerModel::new(options, self.now));
+    pub fn add_working(&mut self, model: M, pause: Duration) -> usize {
+        let index = self.add(model);
         self.rigs[index].pause = pause;
         self.rigs[index].wants_in = true;
         self.plan(Duration::from_millis(1), Scheduled::Connect(index));
         self.plan(pause, Scheduled::MinerTurn(index));
         index
+    }
+}
+
+impl World<PoolModel, MinerModel> {
+    /// The same for one with these habits.
+    pub fn add_miner(&mut self, options: MinerOptions, pause: Duration) -> usize {
+        self.add_working(MinerModel::new(options, self.now), pause)
     }
 }
 
