@@ -42,7 +42,6 @@ use crate::core::miner::former::FormerMiners;
 use crate::core::miner::silence::Silence;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
-use crate::core::pool::both;
 use crate::core::pool::dialer::Dial;
 use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
 use crate::core::pool::groups::Groups;
@@ -331,10 +330,6 @@ impl Core {
         let Some(miner) = self.miners.remove(&id) else {
             return;
         };
-        let gone = both::are_gone(&self.pools, &self.config, now);
-        if miner.session.is_authorized() && (gone || miner.aim.pauses()) {
-            self.silence.left(miner.peer.ip(), now.at);
-        }
         self.groups.leave(id);
         if miner.session.has_user() {
             let frozen = self.is_frozen();

@@ -53,6 +53,10 @@ const USELESS: Rate = Rate {
 /// Without a job for this long, some miners give a pool up (compat Q65: the least patient after 90 s).
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
+/// How long a miner that may pause has to say who it is before it gets an answer. AxeOS and NerdQAxe say it with their
+/// first requests. Others need answers before they do, which do not lure them (compat Q83).
+const NAME: Duration = Duration::from_secs(2);
+
 /// How long a miner that has to go may wait for the answers to its shares.
 const LEAVE: Duration = Duration::from_secs(2);
 
@@ -108,8 +112,10 @@ pub struct Miner {
     tokens_at: Instant,
     limited: bool,
     useless: Allowance,
-    /// Until when it is kept without an answer, if there is nothing for it here.
-    hold: Option<Instant>,
+    /// Whether it is kept without an answer.
+    hold: Option<Hold>,
+    /// Until when it is kept at least, if it came while no pool had work.
+    patience: Option<Instant>,
     /// Whether the log knows of it: not of one that pauses.
     is_announced: bool,
     pub(super) life: Life,
@@ -163,6 +169,23 @@ pub(super) enum Life {
     },
     /// Its connection is closed; only the end is awaited.
     Gone,
+}
+
+/// Why a miner gets no answer, and until when.
+#[derive(Clone, Copy, Debug)]
+enum Hold {
+    /// There may be nothing for it here: it has to say who it is.
+    Name(Instant),
+    /// There is nothing for it here.
+    Silence(Instant),
+}
+
+impl Hold {
+    fn until(self) -> Instant {
+        match self {
+            Self::Name(until) | Self::Silence(until) => until,
+        }
+    }
 }
 
 /// A time without work.
@@ -227,6 +250,7 @@ impl Miner {
             limited: false,
             useless: Allowance::full(USELESS, now.at),
             hold: None,
+            patience: None,
             is_announced: false,
             life: Life::Here,
             stats: MinerStats {
@@ -298,9 +322,15 @@ impl Miner {
         self.session.has_postponed() && self.hold.is_none()
     }
 
-    /// There is something for it after all: answers what it has asked.
+    /// There is something for it after all.
     fn release(&mut self, cx: &mut Context<'_>) {
         self.announce(cx);
+        self.go_on(cx);
+    }
+
+    /// Answers what it has asked.
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        self.hold = None;
         if cx.pools_known() {
             self.on_pools_known(cx);
         } else {
@@ -318,12 +348,21 @@ impl Miner {
         if let Some(reason) = refusal {
             self.turn_away(reason, cx);
             cx.seek_pools();
-        } else if cx.pools_gone() && cx.silence.hangs_up(address, cx.now.at) {
-            self.announce(cx);
-            self.turn_away(Eviction::NoWork, cx);
-            cx.seek_pools();
-        } else if silent == SilentWorkers::All {
-            self.keep_silent(cx);
+            return;
+        }
+        if cx.pools_gone() {
+            if cx.silence.hangs_up(address, cx.now.at) {
+                self.announce(cx);
+                self.turn_away(Eviction::NoWork, cx);
+                cx.seek_pools();
+                return;
+            }
+            self.patience = Some(cx.silence.hold_until(address, cx.now.at));
+        }
+        match silent {
+            SilentWorkers::None => (),
+            SilentWorkers::Some => self.hold = Some(Hold::Name(later(cx.now.at, NAME))),
+            SilentWorkers::All => self.keep_silent(cx),
         }
     }
 
@@ -336,12 +375,11 @@ impl Miner {
         cx.silence.saw(self.peer.ip(), &worker, cx.now.at);
         if cx.is_silent(&worker) {
             cx.tell_pause(&worker);
-            if self.hold.is_none() {
+            if !matches!(self.hold, Some(Hold::Silence(_))) {
                 self.keep_silent(cx);
             }
             return;
         }
-        self.hold = None;
         self.release(cx);
     }
 
@@ -351,19 +389,21 @@ impl Miner {
         if cx.silence.hangs_up(address, now) {
             self.vanish(cx);
         } else {
-            self.hold = Some(cx.silence.hold_until(address, now));
+            self.hold = Some(Hold::Silence(cx.silence.hold_until(address, now)));
         }
     }
 
     /// Looks once more whether there is nothing for a miner that is kept waiting.
     fn look_at_hold(&mut self, cx: &mut Context<'_>) {
-        let named = self.session.postponed_user();
-        let silent = match named.map(worker_of) {
-            Some(worker) => cx.is_silent(&worker),
-            None => cx.silent_workers(self.peer.ip()) == SilentWorkers::All,
+        let Some(hold) = self.hold else { return };
+        let named = self.session.postponed_user().map(worker_of);
+        let silent = match (named, cx.silent_workers(self.peer.ip())) {
+            (Some(worker), _) => cx.is_silent(&worker),
+            (None, SilentWorkers::All) => true,
+            (None, SilentWorkers::Some) => matches!(hold, Hold::Name(_)),
+            (None, SilentWorkers::None) => false,
         };
-        if self.hold.is_some() && !silent {
-            self.hold = None;
+        if !silent {
             self.release(cx);
         }
     }
@@ -401,6 +441,14 @@ impl Miner {
                 reason: RejectReason::PoolLost,
             };
             self.session.forget_postponed();
+            self.note_leaving(cx);
+        }
+    }
+
+    /// A miner that worked here looks for another pool now.
+    fn note_leaving(&self, cx: &mut Context<'_>) {
+        if self.session.is_authorized() {
+            cx.silence.left(self.peer.ip(), cx.now.at);
         }
     }
 
@@ -486,9 +534,11 @@ impl Miner {
         if self.life != Life::Here {
             return;
         }
-        if let Some(until) = self.hold {
-            if until <= now {
-                self.vanish(cx);
+        if let Some(hold) = self.hold {
+            match hold {
+                Hold::Silence(until) if until <= now => self.vanish(cx),
+                Hold::Name(until) if until <= now => self.go_on(cx),
+                Hold::Silence(_) | Hold::Name(_) => (),
             }
         } else if self
             .authorize_deadline(cx.config)
@@ -505,6 +555,7 @@ impl Miner {
             .no_work_deadline(cx.config)
             .is_some_and(|due| due <= now)
         {
+            cx.give_pools_up();
             self.turn_away(Eviction::NoWork, cx);
         }
     }
@@ -532,7 +583,7 @@ impl Miner {
         match self.life {
             Life::Gone => None,
             Life::Leaving { until, .. } => Some(until),
-            Life::Here if self.hold.is_some() => self.hold,
+            Life::Here if self.hold.is_some() => self.hold.map(Hold::until),
             Life::Here => [
                 self.authorize_deadline(config),
                 self.no_work_deadline(config),
@@ -559,6 +610,9 @@ impl Miner {
                 until,
                 reason: told,
             };
+            if matches!(reason, Eviction::NoWork) {
+                self.note_leaving(cx);
+            }
             cx.report(Fact::MinerTurnedAway {
                 miner: self.id,
                 peer: self.peer,
@@ -600,7 +654,8 @@ impl Miner {
         if self.session.is_authorized() {
             return None;
         }
-        self.opened.at.checked_add(config.listen.authorize)
+        let due = self.opened.at.checked_add(config.listen.authorize)?;
+        Some(self.patience.map_or(due, |patience| patience.max(due)))
     }
 
     fn no_work_deadline(&self, config: &Config) -> Option<Instant> {

@@ -872,6 +872,14 @@ impl Pool {
         since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
+    /// Takes it for down for so long, if it is down.
+    pub fn give_up(&mut self, time: Duration, now: Instant) {
+        let since = now.checked_sub(time);
+        self.down_at = self
+            .down_at
+            .map(|at| since.map_or(at, |since| at.min(since)));
+    }
+
     /// Why it is of no use.
     pub fn why_useless(&self) -> Outage {
         match (self.health, self.flaw(), &self.trouble) {

@@ -245,10 +245,17 @@ impl Steering {
 
     /// Whether some worker may be meant for a pool, by what is said in general.
     pub fn may_mean(&self, slot: PoolSlot, config: &Config) -> bool {
-        let means = |work: Option<Work>| {
-            let shares = work.and_then(Work::shares);
-            shares.is_some_and(|shares| shares[slot] > 0.0)
-        };
+        let means = |work: Work| work.shares().is_some_and(|shares| shares[slot] > 0.0);
+        self.all_words(config).any(means)
+    }
+
+    /// Whether some worker may pause.
+    pub fn may_pause(&self, config: &Config) -> bool {
+        self.all_words(config).any(|work| work == Work::Pause)
+    }
+
+    /// What is said, in general and of whichever worker.
+    fn all_words(&self, config: &Config) -> impl Iterator<Item = Work> {
         let temporary = self.overrides.iter().map(|it| Some(it.work));
         let own = config.workers.values().map(|it| it.work);
         let groups = config.groups.iter().map(|it| it.work);
@@ -257,12 +264,12 @@ impl Steering {
             self.timetable_of(config),
             self.balance,
         ];
-        let mut all = general
+        let all = general
             .into_iter()
             .chain(temporary)
             .chain(own)
             .chain(groups);
-        all.any(means)
+        all.flatten()
     }
 }
 

@@ -22,6 +22,7 @@ mod blocks;
 mod comeback;
 mod extranonce;
 mod extras;
+mod fallback;
 mod faults;
 mod fleet;
 mod follow;

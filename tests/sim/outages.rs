@@ -114,7 +114,8 @@ fn a_miner_that_was_held_in_vain_is_not_said_to_be_unauthorized() {
     both_down(&mut world);
     world.run(seconds(75), |_| ());
     world.facts.clear();
-    world.run(seconds(40), |_| ());
+    // To the end of the minute, and at least half of one.
+    world.run(seconds(50), |_| ());
     assert!(world.facts.iter().any(|fact| matches!(
         fact,
         Fact::MinerTurnedAway {

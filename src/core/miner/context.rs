@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::fact::Fact;
 use crate::core::miner::silence::Silence;
+use crate::core::outage::Health;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
 use crate::core::pool::facts::PoolFacts;
@@ -89,10 +90,15 @@ impl Context<'_> {
         aim.pauses() || aim.only().is_some_and(gone)
     }
 
-    /// For how many of the workers that were seen at an address there is nothing here.
+    /// For how many of the workers that were seen at an address there is nothing here. Who is at an address where nobody
+    /// was seen may be one that pauses.
     pub(in crate::core) fn silent_workers(&self, address: IpAddr) -> SilentWorkers {
         let mut seen = self.silence.seen(address, self.now.at).peekable();
         if seen.peek().is_none() {
+            // After a restart nobody is known, nor is one that was only closed for a day.
+            if self.steering.may_pause(self.wanted) {
+                return SilentWorkers::Some;
+            }
             return SilentWorkers::None;
         }
         let (silent, others): (Vec<_>, Vec<_>) = seen.partition(|it| self.is_silent(it));
@@ -138,6 +144,19 @@ impl Context<'_> {
     /// Whether no pool has been there for so long that miners are let go.
     pub(in crate::core) fn pools_gone(&self) -> bool {
         both::are_gone(self.pools, self.config, self.now)
+    }
+
+    /// A miner has waited for work as long as it may. A pool is down when its last connection is lost: some miners have
+    /// waited for longer by then, and must not be answered when they come back.
+    pub(in crate::core) fn give_pools_up(&mut self) {
+        let mut pools = self.pools.iter();
+        if pools.all(|(_, pool)| !pool.in_use || pool.health == Health::Down) {
+            drop(pools);
+            let patience = self.config.scheduler.no_work.unwrap_or_default();
+            for slot in PoolSlot::ALL {
+                self.pools[slot].give_up(patience, self.now.at);
+            }
+        }
     }
 
     /// A miner waits for its answer; if that is because no pool is there, they are looked for.

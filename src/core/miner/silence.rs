@@ -5,7 +5,9 @@
 //! closed at once, which sends such a miner to its fallback within seconds. Later ones are kept open without an
 //! answer: a miner that has no fallback does not dial in a loop, and gets work as soon as there is some.
 //!
-//! Who a miner is it says late. Until then it is judged by the workers that were seen at its address.
+//! Who a miner is it says late. Until then it is judged by the workers that were seen at its address: if all of them
+//! pause, it hears nothing. If it may be one that pauses, it gets two seconds to say who it is before anything is
+//! answered, since AxeOS and NerdQAxe leave a fallback pool for the first answer (compat Q81, Q82).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
