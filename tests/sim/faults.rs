@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dpmp::config::Config;
 use dpmp::config::steering::Work;
+use dpmp::config::{Config, Mode};
 use dpmp::core::event::Event;
 use dpmp::core::steering::{ALL_WORKERS, Override};
 use dpmp::sim::chain::judge::Verdict;
@@ -28,6 +28,7 @@ struct Pace {
     quiet: f64,
     /// How many miners share a connection to each pool.
     members: [usize; 2],
+    mode: Mode,
 }
 
 /// As at home: turns of ten seconds, a share now and then, and trouble every minute.
@@ -39,6 +40,7 @@ const BUSY: Pace = Pace {
     block: 600,
     quiet: 600.0,
     members: [1, 1],
+    mode: Mode::Ratio,
 };
 
 /// Slow enough for months to pass while one waits.
@@ -50,10 +52,12 @@ const SLOW: Pace = Pace {
     block: 3600,
     quiet: 7200.0,
     members: [1, 1],
+    mode: Mode::Ratio,
 };
 
 fn settings(weights: [f64; 2], pace: Pace) -> Config {
     let mut config = config(weights, pace.slice);
+    config.scheduler.mode = pace.mode;
     for (slot, members) in PoolSlot::ALL.into_iter().zip(pace.members) {
         if let Some(pool) = &mut config.pools[slot] {
             pool.members = members;
@@ -230,9 +234,15 @@ fn run(seed: u64, hours: u64, pace: Pace) {
     assert_eq!(snapshot.miners.len(), world.rigs.len(), "seed {seed}");
     for miner in &snapshot.miners {
         assert!(
-            miner.error_seconds.abs() <= pace.slice / 4.0 + 0.2,
+            pace.mode == Mode::Fleet || miner.error_seconds.abs() <= pace.slice / 4.0 + 0.2,
             "seed {seed}: {miner:?}"
         );
+    }
+    if let Some(fleet) = &snapshot.fleet {
+        let placed = fleet.turn_takers.len() + fleet.assigned.len();
+        assert_eq!(placed, world.rigs.len(), "seed {seed}: {fleet:?}");
+        let (error, bound) = (fleet.error.unwrap(), fleet.bound.unwrap());
+        assert!(error.abs() < bound, "seed {seed}: {fleet:?}");
     }
     for (rig, before) in world.rigs.iter().zip(accepted) {
         let fresh = rig.model.ledger().accepted() - before;
@@ -264,6 +274,19 @@ fn days_of_trouble_on_shared_connections() {
             ..BUSY
         };
         run(seed, 6, farm);
+    }
+}
+
+#[test]
+fn days_of_trouble_of_a_fleet() {
+    for (seed, members) in [(400, [1, 1]), (401, [1, 1]), (402, [3, 2])] {
+        let fleet = Pace {
+            miners: 9,
+            members,
+            mode: Mode::Fleet,
+            ..BUSY
+        };
+        run(seed, 6, fleet);
     }
 }
 

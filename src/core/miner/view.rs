@@ -133,12 +133,12 @@ impl Miner {
     }
 }
 
-#[cfg(test)]
-use crate::{config::steering::Work, core::steering::AimSource};
-
 /// A miner that works for A and has done nothing yet.
 #[cfg(test)]
 pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
+    use crate::config::steering::Work;
+    use crate::core::steering::AimSource;
+
     MinerView {
         id,
         peer: SocketAddr::from(([192, 168, 1, 20], 50_000)),

@@ -41,8 +41,14 @@ const FRAGILE: f64 = 12.0;
 /// How many times as much a switch costs of a miner that does not follow it at once.
 const LAGGARD: f64 = 3.0;
 
-/// How many steps one search makes at most; the next one goes on.
+/// How many steps one search makes at most, the fewer the more miners there are; the next one goes on.
 const STEPS: usize = 24;
+
+/// Up to so many miners a search makes all of them.
+const USUAL: usize = 500;
+
+/// Of more turn-takers than this none is exchanged for another miner in one step.
+const MANY_TAKERS: usize = 16;
 
 /// Up to so many miners, any two of them may change places in one step.
 const FEW: usize = 24;
@@ -257,7 +263,8 @@ impl Assignment {
     /// Improves it step by step, until no step helps or enough is done for now.
     pub(super) fn improve(&mut self) {
         self.relieve();
-        for _ in 0..STEPS {
+        let steps = STEPS * USUAL / self.pieces.len().max(USUAL);
+        for _ in 0..steps.max(4) {
             let Some(step) = self.best_step() else {
                 return;
             };
@@ -321,15 +328,15 @@ impl Assignment {
                 }
                 let one = sums.changed(piece, role);
                 best.offer(self.cost_of(&one), [Some((index, role)), None]);
-                if !few && piece.role != Role::Turns {
+                let swaps = piece.role == Role::Turns && sums.takers <= MANY_TAKERS;
+                if !few && !swaps {
                     continue;
                 }
                 for (second, other) in self.pieces.iter().enumerate() {
                     for next in Role::ALL {
                         // Of many only those that take each other's place.
-                        let swaps = next == piece.role || few && second > index;
-                        if second == index || next == other.role || !swaps || !other.may(next, all)
-                        {
+                        let fits = next == piece.role || few && second > index;
+                        if second == index || next == other.role || !fits || !other.may(next, all) {
                             continue;
                         }
                         let two = one.changed(other, next);
