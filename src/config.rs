@@ -199,7 +199,35 @@ pub struct Gui {
     pub allowed_hosts: Vec<String>,
     /// The password as an argon2id hash in PHC form; `None`: no password is asked for.
     pub password_hash: Option<Hidden>,
+    /// Tokens of programs that may use the API, by the programs' names.
+    pub tokens: BTreeMap<String, ApiToken>,
 }
+
+/// What a program signs in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiToken {
+    /// The token's SHA-256, 64 hex digits in lower case.
+    pub hash: Hidden,
+    /// What it is for.
+    pub may: May,
+}
+
+named! {
+    /// What a program may do, each with what the one before may.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum May {
+        /// Read what goes on.
+        View = "view",
+        /// Change the split, temporary changes and prices.
+        Steer = "steer",
+    }
+}
+
+/// How many tokens there may be.
+pub const MOST_TOKENS: usize = 32;
+
+/// The longest name of a token, in characters.
+pub const LONGEST_TOKEN_NAME: usize = 64;
 
 /// A text that is not shown.
 #[derive(Clone, PartialEq, Eq)]

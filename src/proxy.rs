@@ -41,6 +41,7 @@ use crate::web::error::refusal;
 use crate::web::limit::Places;
 use crate::web::login::Login;
 use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, Pages, PagesState};
+use crate::web::tokens::Tokens;
 
 /// How long a request to stop may wait for the scheduler.
 const STOP_REQUEST: Duration = Duration::from_secs(1);
@@ -169,6 +170,7 @@ impl Proxy {
             context: context.clone(),
             settings: Arc::clone(&settings),
             login: Login::new()?,
+            tokens: Tokens::default(),
             pool_tests: Places::new(MOST_POOL_TESTS),
             downloads: Places::new(MOST_DOWNLOADS),
             started_with: Arc::clone(&config),

@@ -12,3 +12,4 @@ pub mod limit;
 pub mod login;
 pub mod metrics;
 pub mod pages;
+pub mod tokens;

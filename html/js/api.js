@@ -77,6 +77,7 @@ async function request(method, path, body, options = {}) {
 const get = (path, options) => request("GET", path, undefined, options);
 const post = (path, body, options) => request("POST", path, body, options);
 const put = (path, body, options) => request("PUT", path, body, options);
+const remove = (path, body, options) => request("DELETE", path, body, options);
 
 export async function session() {
   const { answer, data } = await send("GET", "/session");
@@ -94,6 +95,9 @@ export async function changePassword(current, next) {
   const { password_set: set } = await post("/password", { current, new: next }, PASSWORD_SECONDS);
   listeners.password.forEach((listener) => listener(set));
 }
+export const tokens = () => get("/tokens");
+export const makeToken = (name, may, password) => post("/tokens", { name, may, password }, PASSWORD_SECONDS);
+export const revokeToken = (name, password) => remove("/tokens", { name, password }, PASSWORD_SECONDS);
 export const status = () => get("/status");
 export const miners = () => get("/miners");
 export const miner = (id) => get(`/miners/${id}`);

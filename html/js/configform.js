@@ -20,7 +20,7 @@ const NOTES = {
   metrics: "Figures for Prometheus.",
 };
 /** Settings with a place of their own. */
-const ELSEWHERE = new Set(["gui.password_hash"]);
+const ELSEWHERE = new Set(["gui.password_hash", "gui.tokens"]);
 
 /** The form of a draft. `changed()` is called when something was typed. */
 export function configForm(draft, changed) {
@@ -32,7 +32,7 @@ export function configForm(draft, changed) {
   const cards = sections.map((section) => sectionCard(section, fields.filter((field) => sectionOf(field.key.path) === section), draft));
   const stopFollowing = followScroll(cards, links);
   return {
-    element: h("div", { class: "config-form" }, h("nav", { class: "section-nav", "aria-label": "Sections" }, ...links, h("a", { href: "#password-section" }, "Password"), h("a", { href: "#backup-section" }, "Back-up")), h("div", { class: "sections" }, others, ...cards)),
+    element: h("div", { class: "config-form" }, h("nav", { class: "section-nav", "aria-label": "Sections" }, ...links, h("a", { href: "#password-section" }, "Password"), h("a", { href: "#backup-section" }, "Back-up"), h("a", { href: "#tokens-section" }, "Programs")), h("div", { class: "sections" }, others, ...cards)),
     /** Shows the server's messages at their fields; those without a field at the top. */
     faults(faults, { focus = false } = {}) {
       fields.forEach((field) => {

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::address::{leads_nowhere, why_nowhere};
 use super::fault::{Fault, quote};
 use super::keys::{
-    self, Key, PoolKeys, balance, diff, gui, listen, logging, metrics, scheduler, timetable,
+    self, AnyKey, Key, PoolKeys, balance, diff, gui, listen, logging, metrics, scheduler, timetable,
 };
-use super::kind::{Kind, Wrong};
+use super::kind::Kind;
 use super::raw::{join, lookup};
 use super::steering::{Balance, Timetable};
 use super::{
@@ -81,30 +81,20 @@ impl Reader<'_> {
         match key.kind.read(value) {
             Ok(meaning) => Some(meaning),
             Err(_) => {
-                for wrong in key.kind.wrong(value) {
-                    self.note(key, wrong);
-                }
+                let wrong = key.wrong(value).into_iter();
+                self.faults.extend(wrong.map(|wrong| wrong.at(key.path)));
                 None
             }
         }
     }
 
-    fn note<K: Kind>(&mut self, key: &Key<K>, wrong: Wrong) {
-        let mut fault = wrong.at(key.path);
-        if keys::is_secret(key.path) {
-            fault.found = "something else (not shown)".to_owned();
-        }
-        self.faults.push(fault);
-    }
-
     fn refuse<K: Kind>(&mut self, key: &Key<K>, allowed: String) {
-        let wrong = Wrong {
-            place: String::new(),
+        // None of the keys that this can be said of is a secret.
+        self.faults.push(Fault {
+            path: key.path.to_owned(),
             found: lookup(self.root, key.path).map_or("nothing".to_owned(), quote),
             allowed,
-            entries: 0..usize::MAX,
-        };
-        self.note(key, wrong);
+        });
     }
 
     fn listen(&mut self) -> Listen {
@@ -142,6 +132,7 @@ impl Reader<'_> {
             port: self.get(&gui::PORT),
             allowed_hosts: names.iter().map(|name| name.to_lowercase()).collect(),
             password_hash: self.get(&gui::PASSWORD_HASH).map(Hidden),
+            tokens: self.get(&gui::TOKENS),
         }
     }
 

@@ -50,6 +50,7 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
         (values[0] != values[1]).then(|| {
             let info = key.info();
             let values = match info.form.kind {
+                FormKind::Table if info.is_secret => None,
                 FormKind::Secret => None,
                 FormKind::Table => Some(differing(&values)),
                 FormKind::Number

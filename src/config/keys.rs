@@ -17,7 +17,7 @@ use super::network::{ListenAddress, Networks};
 use super::steering::{Group, TimetableEntry, WorkerSettings};
 use super::tables::{self, Table, TimeZone};
 use super::user_name::UserNameForm;
-use super::{Config, Level};
+use super::{ApiToken, Config, Level};
 use crate::units::{Difficulty, PoolSlot};
 
 /// What an owner can be told about a key.
@@ -90,7 +90,13 @@ impl<K: Kind> AnyKey for Key<K> {
     }
 
     fn wrong(&self, value: &Value) -> Vec<Wrong> {
-        self.kind.wrong(value)
+        let mut wrong = self.kind.wrong(value);
+        if is_secret(self.path) {
+            for wrong in &mut wrong {
+                wrong.found = "something else (not shown)".to_owned();
+            }
+        }
+        wrong
     }
 
     fn setting(&self, config: &Config) -> String {
@@ -199,6 +205,10 @@ section! {
         AT_ONCE PASSWORD_HASH "password_hash": PasswordHash = PasswordHash,
             |c| c.gui.password_hash.as_deref().unwrap_or_default().to_owned(),
             "What the password of the web pages is checked against; the pages write it. If empty, none is asked for.";
+        AT_ONCE TOKENS "tokens": Table<BTreeMap<String, ApiToken>> = tables::TOKENS,
+            |c| tables::tokens_compared(&c.gui.tokens),
+            "Programs that may use the API, by name: `hash` is what their token is checked against, `may` what they may \
+             do. The pages write it.";
     }
 }
 
@@ -473,7 +483,7 @@ pub(super) fn all() -> Vec<&'static dyn AnyKey> {
 
 /// Whether the value of a key must not be shown.
 pub(super) fn is_secret(path: &str) -> bool {
-    path.ends_with(".password") || path.ends_with(".password_hash")
+    path.ends_with(".password") || path.ends_with(".password_hash") || path == gui::TOKENS.path
 }
 
 fn seconds(time: Duration) -> String {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::backup::{self, Backups};
 use super::build::{BuildResult, build, sections};
 use super::fault::{Fault, quote};
-use super::keys::{self, PoolKeys, balance, timetable};
+use super::keys::{self, PoolKeys, balance, gui, timetable};
 use super::kind::FormKind;
 use super::raw::{self, lookup};
 use super::{ConfigErrors, LoadedConfig, StartTrouble, tables};
@@ -109,7 +109,7 @@ fn pool_without(path: &str) -> Option<&'static PoolKeys> {
     })
 }
 
-/// Makes what steers the work usable; a sentence about each thing that is not.
+/// Makes what steers the work, and who may, usable; a sentence about each thing that is not.
 fn mend_steering(root: &mut Value) -> Vec<String> {
     /// How many entries of a table are told one by one.
     const MOST: usize = 20;
@@ -128,7 +128,8 @@ fn mend_steering(root: &mut Value) -> Vec<String> {
     for key in keys::all() {
         let info = key.info();
         let section = info.path.split('.').next().unwrap_or_default();
-        let Some(value) = lookup(root, info.path).filter(|_| STEERING.contains(&section)) else {
+        let is_one = STEERING.contains(&section) || info.path == gui::TOKENS.path;
+        let Some(value) = lookup(root, info.path).filter(|_| is_one) else {
             continue;
         };
         let wrong = key.wrong(value);

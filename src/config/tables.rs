@@ -16,6 +16,7 @@ use super::kind::number::Number;
 use super::kind::{Form, FormKind, Kind, Wrong, one_line};
 use super::raw::join;
 use super::steering::{Group, LONGEST_WORKER, TimetableEntry, Turns, Work, WorkerSettings};
+use super::{ApiToken, Hidden, LONGEST_TOKEN_NAME, MOST_TOKENS, May};
 use crate::timetable::zone::Zone;
 use crate::units::PoolSlot;
 
@@ -117,6 +118,14 @@ pub(super) const WORKERS: Table<BTreeMap<String, WorkerSettings>> = Table {
     read: workers,
 };
 
+/// `gui.tokens`
+pub(super) const TOKENS: Table<BTreeMap<String, ApiToken>> = Table {
+    allowed: "tokens, as the web pages write them",
+    is_list: false,
+    most: MOST_TOKENS,
+    read: tokens,
+};
+
 /// `groups`
 pub(super) const GROUPS: Table<Vec<Group>> = Table {
     allowed: "groups, such as [{\"name\": \"Garage\", \"match\": [\"garage-*\"], \"work\": \"B\"}]",
@@ -170,6 +179,39 @@ fn workers(reading: &mut Reading<'_>) -> BTreeMap<String, WorkerSettings> {
             failover: entry.get("failover", |value| Flag(true).read(value)),
         };
         entry.is_right().then(|| (name.to_owned(), settings))
+    })
+}
+
+fn tokens(reading: &mut Reading<'_>) -> BTreeMap<String, ApiToken> {
+    reading.each(|number, name, value, reading| {
+        let place = join("", name);
+        let fits = one_line(name, LONGEST_TOKEN_NAME).is_some_and(|name| !name.is_empty());
+        if !fits {
+            let allowed = format!("a name on one line of 1 to {LONGEST_TOKEN_NAME} characters");
+            reading.note(number, place, quote(&json!(name)), allowed);
+            return None;
+        }
+        let mut entry = reading.entry(number, place, value, &["hash", "may"]);
+        let hash = entry.need("hash", |value| {
+            let hash = value.as_str().map(|text| text.trim().to_ascii_lowercase());
+            let hash = hash.filter(|text| {
+                text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+            });
+            hash.ok_or_else(|| "the SHA-256 of a token, 64 hex digits".to_owned())
+        });
+        let may = entry.need("may", |value| {
+            let may = May::ALL
+                .into_iter()
+                .find(|may| value.as_str() == Some(may.name()));
+            may.ok_or_else(|| {
+                May::ALL
+                    .map(|may| format!("\"{}\"", may.name()))
+                    .join(" or ")
+            })
+        });
+        let right = entry.is_right();
+        let hash = Hidden(hash.filter(|_| right)?);
+        Some((name.to_owned(), ApiToken { hash, may: may? }))
     })
 }
 
@@ -478,6 +520,14 @@ pub(super) fn workers_shown(workers: &BTreeMap<String, WorkerSettings>) -> Strin
         format!("{}: {}", json!(worker), parts.join(", "))
     };
     lines(workers.iter().map(line))
+}
+
+/// The tokens, one a line, with what must not be shown: to be compared.
+pub(super) fn tokens_compared(tokens: &BTreeMap<String, ApiToken>) -> String {
+    let line = |(name, token): (&String, &ApiToken)| {
+        format!("{}: {} {}", json!(name), token.may.name(), &*token.hash)
+    };
+    lines(tokens.iter().map(line))
 }
 
 /// The groups, one a line.

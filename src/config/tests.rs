@@ -550,7 +550,11 @@ fn a_form_offers_what_is_allowed() {
             }
             FormKind::Text | FormKind::Secret => assert!(key.default.is_string(), "{}", key.path),
         }
-        assert_eq!(form.kind == FormKind::Secret, key.is_secret, "{}", key.path);
+        assert!(
+            form.kind != FormKind::Secret || key.is_secret,
+            "{}",
+            key.path
+        );
     }
 }
 
@@ -562,6 +566,7 @@ fn a_change_of_any_key_is_seen() {
         let other = match (&key.default, key.path.rsplit('.').next().unwrap()) {
             (_, "extranonce2_size") => json!(4),
             (_, "mode") => json!("fleet"),
+            (_, "tokens") => json!({"ha": {"hash": "ab".repeat(32), "may": "view"}}),
             (_, "workers") => json!({"rig": {"work": "A"}}),
             (_, "groups") => json!([{"name": "Garage", "match": ["garage-*"]}]),
             (_, "time_zone") => json!("Europe/Berlin"),
@@ -812,6 +817,45 @@ fn the_pools_fee_may_have_a_fraction_and_is_mended_at_a_start() {
     let loaded = parse_for_start(&fee(json!("2 %")).to_string()).unwrap();
     assert_eq!(of(loaded.config), Some(0.0));
     assert_eq!(loaded.troubles.len(), 1);
+}
+
+#[test]
+fn tokens_are_not_shown_and_wrong_ones_left_out_at_a_start() {
+    let hash = "AB".repeat(32);
+    let file = json!({"gui": {"tokens": {
+        "ha": {"hash": hash, "may": "steer"},
+        "wall.display": {"hash": hash, "may": "view"},
+    }}});
+    let loaded = loaded(&file);
+    let tokens = &loaded.config.gui.tokens;
+    assert_eq!(tokens["ha"].may, May::Steer);
+    assert_eq!(*tokens["wall.display"].hash, *"ab".repeat(32));
+    let found = changes(&Config::default(), &loaded.config);
+    assert_eq!((found.len(), found[0].shown()), (1, ["", "changed"]));
+    let shown = format!("{:?} {found:?}", loaded.config);
+    assert!(!shown.to_lowercase().contains("abab"), "{shown}");
+    let wrong = json!({"gui": {"tokens": {
+        "ha": {"hash": hash, "may": "steer"},
+        "short": {"hash": "abab", "may": "view"},
+        "bold": {"hash": hash, "may": "everything"},
+        "odd": {"hash": hash, "may": "view", "until": 5},
+        "bare": {"may": "view"},
+        "": {"hash": hash, "may": "view"},
+    }}});
+    let faults = errors(&wrong);
+    assert_eq!(faults.len(), 5);
+    assert_eq!(
+        faults[0],
+        "gui.tokens.short.hash: found something else (not shown); allowed: the SHA-256 of a token, 64 hex digits"
+    );
+    assert!(
+        faults
+            .iter()
+            .all(|fault| !fault.to_lowercase().contains("abab"))
+    );
+    let started = parse_for_start(&wrong.to_string()).unwrap();
+    assert_eq!(started.config.gui.tokens.keys().collect::<Vec<_>>(), ["ha"]);
+    assert_eq!(started.troubles.len(), 5);
 }
 
 #[test]

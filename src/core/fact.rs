@@ -6,8 +6,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::Change;
 use crate::config::steering::Work;
+use crate::config::{Change, May};
 use crate::core::balance::Move;
 use crate::core::event::CloseReason;
 use crate::core::outage::Loss;
@@ -378,6 +378,27 @@ pub enum Fact {
     },
     /// Somebody gave a wrong password, or could not try one.
     LoginRefused {
+        /// From where.
+        from: IpAddr,
+    },
+    /// The owner has made a token for a program.
+    TokenMade {
+        /// The program's name.
+        name: String,
+        /// What it may do.
+        may: May,
+        /// From where it was made.
+        from: IpAddr,
+    },
+    /// The owner has revoked a program's token.
+    TokenRevoked {
+        /// The program's name.
+        name: String,
+        /// From where.
+        from: IpAddr,
+    },
+    /// A program sent a token that there is not.
+    TokenRefused {
         /// From where.
         from: IpAddr,
     },

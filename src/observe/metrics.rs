@@ -156,6 +156,9 @@ impl Metrics {
             | Fact::ConfigWarning { .. }
             | Fact::LoggedIn { .. }
             | Fact::LoginRefused { .. }
+            | Fact::TokenMade { .. }
+            | Fact::TokenRevoked { .. }
+            | Fact::TokenRefused { .. }
             | Fact::Started { .. }
             | Fact::Stopping
             | Fact::Stopped { .. }

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::config::Change;
 use crate::config::steering::Work;
+use crate::config::{Change, May};
 use crate::core::balance::{Move, Problem};
 use crate::core::event::CloseReason;
 use crate::core::fact::{
@@ -271,6 +271,18 @@ pub(crate) fn samples() -> Vec<Fact> {
             from: Ipv4Addr::LOCALHOST.into(),
         },
         Fact::LoginRefused {
+            from: Ipv4Addr::LOCALHOST.into(),
+        },
+        Fact::TokenMade {
+            name: "ha".into(),
+            may: May::Steer,
+            from: Ipv4Addr::LOCALHOST.into(),
+        },
+        Fact::TokenRevoked {
+            name: "ha".into(),
+            from: Ipv4Addr::LOCALHOST.into(),
+        },
+        Fact::TokenRefused {
             from: Ipv4Addr::LOCALHOST.into(),
         },
         Fact::ConfigRefused { problem: text() },

@@ -12,6 +12,7 @@ pub mod miners;
 pub(super) mod pool_test;
 pub(super) mod session;
 pub mod status;
+pub(super) mod tokens;
 pub(super) mod weights;
 pub mod widgets;
 

@@ -25,12 +25,16 @@ named! {
         LoginRequired = "login_required",
         /// The password is not the one that is set.
         WrongPassword = "wrong_password",
+        /// A program's token is none that there is.
+        WrongToken = "wrong_token",
         /// The page was asked for under a name that is not ours: a name has to be allowed.
         BadHost = "bad_host",
         /// Another web site is behind the request.
         BadOrigin = "bad_origin",
         /// The token of `GET /api/v1/session` is missing or old.
         BadToken = "bad_token",
+        /// A program's token is not for this.
+        NotPermitted = "not_permitted",
         /// There is no such thing.
         NotFound = "not_found",
         /// It cannot be asked for in this way.
@@ -59,8 +63,8 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
-            Self::LoginRequired | Self::WrongPassword => 401,
-            Self::BadHost | Self::BadOrigin | Self::BadToken => 403,
+            Self::LoginRequired | Self::WrongPassword | Self::WrongToken => 401,
+            Self::BadHost | Self::BadOrigin | Self::BadToken | Self::NotPermitted => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict => 409,

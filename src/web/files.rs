@@ -53,6 +53,7 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/slider.js",
     "/js/split.js",
     "/js/theme.js",
+    "/js/tokens.js",
     "/js/ui.js",
 ];
 

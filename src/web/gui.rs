@@ -5,17 +5,38 @@
 
 use rouille::{Request, Response};
 
+use crate::config::May;
+use crate::core::fact::Fact;
 use crate::system::clock::now;
 use crate::web::api::alerts::Grounds;
 use crate::web::api::{self, Moment};
 use crate::web::error::{Answer, ApiError, Code};
 use crate::web::pages::{Access, Call, Pages};
-use crate::web::{body, guard, json};
+use crate::web::{body, guard, json, tokens};
 
 impl Pages {
     /// Lets a request pass, or says why not.
-    fn admit(&self, request: &Request, access: Access) -> Result<(), ApiError> {
+    fn admit(
+        &self,
+        request: &Request,
+        access: Access,
+        program: Option<May>,
+    ) -> Result<(), ApiError> {
         let config = self.context.live.get();
+        let is_private = matches!(access, Access::Reader | Access::Owner);
+        if let Some(token) = tokens::sent(request).filter(|_| is_private) {
+            let known = &config.gui.tokens;
+            let admitted = self.tokens.admit(request, token, known, program);
+            if admitted
+                .as_ref()
+                .is_err_and(|error| error.code != Code::NotPermitted)
+            {
+                let from = request.remote_addr().ip();
+                let refused = Fact::TokenRefused { from };
+                self.context.observer.observe(&refused, now());
+            }
+            return admitted;
+        }
         let password = self.login.password(&config);
         let hosts = &config.gui.allowed_hosts;
         guard::admit(request, access, hosts, &self.login, password.as_ref())
@@ -96,17 +117,20 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST", "/api/v1/login", Access::Guest, api::session::login),
     Route::new("POST", "/api/v1/logout", Access::Guest, api::session::logout),
     Route::new("POST", "/api/v1/password", Access::Owner, api::session::change_password),
-    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| Ok(pages.status())),
-    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| Ok(pages.all_miners())),
-    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.one_miner(call.part)),
-    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| Ok(pages.table())),
-    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| pages.chart(call.request)),
+    Route::new("GET", "/api/v1/tokens", Access::Reader, api::tokens::list),
+    Route::new("POST", "/api/v1/tokens", Access::Owner, api::tokens::make),
+    Route::new("DELETE", "/api/v1/tokens", Access::Owner, api::tokens::revoke),
+    Route::new("GET", "/api/v1/status", Access::Reader, |pages, _| Ok(pages.status())).or(May::View),
+    Route::new("GET", "/api/v1/miners", Access::Reader, |pages, _| Ok(pages.all_miners())).or(May::View),
+    Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.one_miner(call.part)).or(May::View),
+    Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| Ok(pages.table())).or(May::View),
+    Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| pages.chart(call.request)).or(May::View),
     Route::new("GET", "/api/v1/config", Access::Reader, api::config::show),
     Route::new("PUT", "/api/v1/config", Access::Owner, api::config::save),
     Route::new("POST", "/api/v1/config/validate", Access::Owner, api::config::validate),
     Route::new("GET", "/api/v1/config/backup", Access::Reader, api::config::backup),
     Route::new("POST", "/api/v1/config/restore", Access::Owner, api::config::restore),
-    Route::new("PUT", "/api/v1/weights", Access::Owner, api::weights::set_weights),
+    Route::new("PUT", "/api/v1/weights", Access::Owner, api::weights::set_weights).or(May::Steer),
     Route::new("POST", "/api/v1/pool-test", Access::Owner, api::pool_test::run),
     Route::new("GET", "/api/v1/events", Access::Reader, api::events::show),
     Route::new("GET", "/api/v1/logs/download", Access::Reader, api::logs::download),
@@ -122,6 +146,8 @@ pub(super) struct Route {
     /// The path; one part of it may be `{name}`, which stands for anything without a slash.
     pub(super) path: &'static str,
     pub(super) access: Access,
+    /// What a program's token has to be for; `None`: no program may ask.
+    program: Option<May>,
     answer: Handler,
 }
 
@@ -139,7 +165,16 @@ impl Route {
             method,
             path,
             access,
+            program: None,
             answer,
+        }
+    }
+
+    /// The same, also for programs that may do this.
+    const fn or(self, may: May) -> Self {
+        Self {
+            program: Some(may),
+            ..self
         }
     }
 
@@ -193,10 +228,10 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
             .filter_map(|route| Some((route, route.matches(&path)?)))
     };
     if let Some((route, part)) = found().find(|(route, _)| route.method == method) {
-        pages.admit(request, route.access)?;
+        pages.admit(request, route.access, route.program)?;
         return (route.answer)(pages, &Call { request, part });
     }
-    pages.admit(request, Access::Link)?;
+    pages.admit(request, Access::Link, None)?;
     let file = pages.own.files.answer(&path, request);
     let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
     match file {
@@ -245,6 +280,33 @@ mod tests {
         for route in ROUTES {
             let changes = matches!(route.access, Access::Guest | Access::Owner);
             assert_eq!(changes, route.method != "GET", "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn no_token_opens_settings_secrets_or_logs() {
+        const OWNERS: [&str; 9] = [
+            "config",
+            "tokens",
+            "password",
+            "login",
+            "logout",
+            "logs",
+            "events",
+            "pool-test",
+            "alerts",
+        ];
+        for route in ROUTES {
+            let part = route.path.strip_prefix("/api/v1/").unwrap_or_default();
+            let part = part.split('/').next().unwrap_or_default();
+            let is_owners = OWNERS.contains(&part);
+            assert!(!is_owners || route.program.is_none(), "{}", route.path);
+            let changes = matches!(route.method, "PUT" | "DELETE");
+            assert!(
+                !changes || route.program != Some(May::View),
+                "{}",
+                route.path
+            );
         }
     }
 

@@ -19,6 +19,7 @@ use crate::web::api::config::copies::Copies;
 use crate::web::files::Files;
 use crate::web::limit::Places;
 use crate::web::login::Login;
+use crate::web::tokens::Tokens;
 
 /// How many tests of pools run at a time.
 pub const MOST_POOL_TESTS: usize = 2;
@@ -38,6 +39,8 @@ pub struct Pages {
     pub settings: Arc<Settings>,
     /// Who is logged in.
     pub login: Login,
+    /// Programs that sign in.
+    pub tokens: Tokens,
     /// Tests of pools that may run.
     pub pool_tests: Places,
     /// Downloads of the log that may run.

@@ -34,6 +34,7 @@ mod shares;
 mod split;
 mod tls;
 mod tls_miners;
+mod tokens;
 mod verdicts;
 mod visit;
 

@@ -130,6 +130,9 @@ impl Fields {
             ConfigApplied { changes = changes.as_slice(), source }
             LoggedIn { from as "address" }
             LoginRefused { from as "address" }
+            TokenMade { name, may = may.name(), from as "address" }
+            TokenRevoked { name, from as "address" }
+            TokenRefused { from as "address" }
             ConfigRefused { problem }
             ConfigUsable {}
             ConfigWarning { text }

@@ -324,8 +324,12 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         }
         Fact::AcceptFailed { .. } => (Source::Program, "", ONE),
         Fact::StateProblem { .. } | Fact::SlowTurn { .. } => (Source::Program, "", FEW),
-        Fact::LoginRefused { from } => (Source::Address(*from), "", ONE),
-        Fact::LoggedIn { from } => (Source::Address(*from), "", FEW),
+        Fact::LoginRefused { from } | Fact::TokenRefused { from } => {
+            (Source::Address(*from), "", ONE)
+        }
+        Fact::LoggedIn { from }
+        | Fact::TokenMade { from, .. }
+        | Fact::TokenRevoked { from, .. } => (Source::Address(*from), "", FEW),
         // Workers' names come from outside.
         Fact::WorkerPaused { .. } | Fact::WorkerResumed { .. } => (Source::Program, "", CROWD),
         Fact::OverrideSet { .. }

@@ -18,8 +18,9 @@ use crate::web::error::{Answer, ApiError, Code, fault_json};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
 
-/// The one secret that is changed elsewhere, where the present password is asked for.
+/// The secrets that are changed elsewhere, where the present password is asked for.
 const PASSWORD_HASH: &str = "gui.password_hash";
+const TOKENS: &str = "gui.tokens";
 
 /// Reads the file's contents, for those who change one value in it.
 ///
@@ -71,6 +72,7 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
 
 /// A configuration as text, so that a key that stands in it twice is noticed.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ConfigBody {
     config: Box<RawValue>,
     /// Whether it is a file that is to be restored, which may be one of the Python version.
@@ -128,6 +130,7 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SaveBody {
     etag: String,
     config: Box<RawValue>,
@@ -166,6 +169,7 @@ pub(in crate::web) fn backup(pages: &Pages, _: &Call<'_>) -> Answer {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RestoreBody {
     text: String,
 }
@@ -179,6 +183,8 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
         let mut new = imported(read_json(&body.text)?, &mut notes);
         let old = old_of(contents, pages);
         let restored = take(&mut new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
+        // Nobody is to get in by a token of another time.
+        take(&mut new, TOKENS);
         let mut new = completed(new, &old)?;
         match (
             config::lookup(&new, PASSWORD_HASH).filter(|hash| !is_empty(hash)),
@@ -220,21 +226,31 @@ fn imported(file: Value, notes: &mut Vec<String>) -> Value {
 /// What is to be saved when a client sends `new`: with the secrets that it left out, and in the file's order.
 ///
 /// # Errors
-/// If it would change the password of the pages.
+/// If it would change the password of the pages or the tokens of programs.
 fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
-    let sent = config::lookup(&new, PASSWORD_HASH);
-    let kept = config::lookup(old, PASSWORD_HASH).filter(|kept| !is_empty(kept));
-    if let Some(sent) = sent {
+    for (path, what) in [
+        (
+            PASSWORD_HASH,
+            "the password has a form of its own, which asks for the present one",
+        ),
+        (
+            TOKENS,
+            "tokens have a form of their own, which asks for the password",
+        ),
+    ] {
+        let kept = config::lookup(old, path).filter(|kept| !is_empty(kept));
+        let Some(sent) = config::lookup(&new, path) else {
+            continue;
+        };
         let same = match kept {
             Some(kept) => kept == sent,
             None => is_empty(sent),
         };
         if !same {
             return Err(ApiError::invalid_config(vec![Fault {
-                path: PASSWORD_HASH.to_owned(),
+                path: path.to_owned(),
                 found: "another one (not shown)".to_owned(),
-                allowed: "what is there; the password has a form of its own, which asks for the present one"
-                    .to_owned(),
+                allowed: format!("what is there; {what}"),
             }]));
         }
     }
@@ -273,6 +289,10 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
         if let Some(hash) = config.gui.password_hash.as_deref() {
             config::set(&mut secrets, PASSWORD_HASH, hash.into());
         }
+        for (name, token) in &config.gui.tokens {
+            let entry = json!({"hash": *token.hash, "may": token.may.name()});
+            secrets["gui"]["tokens"][name] = entry;
+        }
         for (slot, pool) in config.pools.iter() {
             if let Some(password) = pool.as_ref().and_then(|pool| pool.password.as_deref()) {
                 config::set(
@@ -302,7 +322,9 @@ fn secret_paths() -> impl Iterator<Item = &'static str> {
 }
 
 fn is_empty(secret: &Value) -> bool {
-    secret.is_null() || secret.as_str().is_some_and(|text| text.trim().is_empty())
+    secret.is_null()
+        || secret.as_str().is_some_and(|text| text.trim().is_empty())
+        || secret.as_object().is_some_and(Map::is_empty)
 }
 
 /// Removes a value; `None` if there is none.
@@ -452,6 +474,26 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_not_changed_here_and_stay_if_left_out() {
+        let tokens = json!({"ha": {"hash": "ab".repeat(32), "may": "view"}});
+        let old = json!({"gui": {"tokens": tokens, "port": 1}});
+        let done = |new: Value| completed(new, &old);
+        let kept = done(json!({"gui": {"port": 2}})).unwrap();
+        assert_eq!(kept["gui"], json!({"tokens": tokens, "port": 2}));
+        assert!(done(old.clone()).is_ok());
+        for new in [
+            json!({}),
+            json!({"x": {"hash": "ab".repeat(32), "may": "steer"}}),
+            json!(""),
+        ] {
+            let error = done(json!({"gui": {"tokens": new}})).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some(TOKENS));
+        }
+        assert!(completed(json!({"gui": {"tokens": {}}}), &json!({})).is_ok());
+        assert!(completed(json!({"gui": {"tokens": tokens}}), &json!({})).is_err());
+    }
+
+    #[test]
     fn the_file_keeps_its_order_and_new_keys_come_last() {
         let sent = json!({
             "new": {"b": 1, "a": 2},
@@ -479,7 +521,12 @@ mod tests {
         let paths: Vec<_> = secret_paths().collect();
         assert_eq!(
             paths,
-            [PASSWORD_HASH, "pools.A.password", "pools.B.password"]
+            [
+                PASSWORD_HASH,
+                TOKENS,
+                "pools.A.password",
+                "pools.B.password"
+            ]
         );
         assert!(
             config::key_infos()

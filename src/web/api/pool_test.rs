@@ -16,6 +16,7 @@ use crate::web::{body, json};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Body {
     slot: String,
     host: Value,

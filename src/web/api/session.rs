@@ -44,6 +44,7 @@ pub(in crate::web) fn logout(pages: &Pages, call: &Call<'_>) -> Answer {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LoginBody {
     password: String,
 }
@@ -72,7 +73,7 @@ fn check(pages: &Pages, call: &Call<'_>, sent: &str, password: &Password) -> Res
     checked
 }
 
-fn tell(pages: &Pages, fact: &Fact) {
+pub(super) fn tell(pages: &Pages, fact: &Fact) {
     pages.context.observer.observe(fact, now());
 }
 
@@ -83,7 +84,29 @@ fn with_session(pages: &Pages, answer: Response, password: &Password) -> Answer 
     }))
 }
 
+/// Makes sure that it is the owner who asks, by the password, if there is one.
+///
+/// # Errors
+/// `wrong_password`, also if there is none, or `too_many`.
+pub(super) fn confirm(pages: &Pages, call: &Call<'_>, sent: Option<&str>) -> Result<(), ApiError> {
+    confirm_as(pages, call, sent, in_force(pages).as_ref())
+}
+
+fn confirm_as(
+    pages: &Pages,
+    call: &Call<'_>,
+    sent: Option<&str>,
+    password: Option<&Password>,
+) -> Result<(), ApiError> {
+    let Some(password) = password else {
+        return Ok(());
+    };
+    let missing = || ApiError::new(Code::WrongPassword, "The present password is missing.");
+    check(pages, call, sent.ok_or_else(missing)?, password)
+}
+
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PasswordBody {
     current: Option<String>,
     /// Has to be there: a password is not removed because of a slip in its name.
@@ -94,12 +117,7 @@ struct PasswordBody {
 pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: PasswordBody = body::read(call.request)?;
     let old = in_force(pages);
-    if let Some(old) = &old {
-        let current = body.current.ok_or_else(|| {
-            ApiError::new(Code::WrongPassword, "The present password is missing.")
-        })?;
-        check(pages, call, &current, old)?;
-    }
+    confirm_as(pages, call, body.current.as_deref(), old.as_ref())?;
     let new = match &body.new {
         Value::Null if matches!(old, Some(Password::Given(_))) => {
             return Err(ApiError::invalid_value(

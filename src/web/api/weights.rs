@@ -11,7 +11,7 @@ use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
 
 #[derive(Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[serde(rename_all = "UPPERCASE", deny_unknown_fields)]
 struct Body {
     a: Value,
     b: Value,

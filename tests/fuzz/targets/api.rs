@@ -26,6 +26,7 @@ use dpmp::web::gui;
 use dpmp::web::limit::Places;
 use dpmp::web::login::Login;
 use dpmp::web::pages::{Pages, PagesState};
+use dpmp::web::tokens::Tokens;
 use rouille::{Request, Response};
 use serde::Deserialize;
 use serde_json::Value;
@@ -121,6 +122,7 @@ impl Stage {
             settings: Arc::new(Settings::new(path.clone(), context.clone(), Vec::new())),
             context,
             login,
+            tokens: Tokens::default(),
             // Nobody is to be visited.
             pool_tests: Places::new(0),
             downloads: Places::new(1),

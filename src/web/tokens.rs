@@ -1,0 +1,165 @@
+//! Programs that use the API: each has a token, which the owner has made for it, and may do what that token is for.
+//!
+//! - A token is sent as `Authorization: Bearer dpmp_…`. No other web site can have it or make a browser send it, so
+//!   nothing else is asked of the request. What does not begin like a token of ours is none: a reverse proxy may have
+//!   put it there.
+//! - The configuration holds a token's SHA-256 alone. Passwords need a slow hash since people choose them; a token is
+//!   256 random bits, which nobody finds by trying, however fast.
+//! - The right token never waits. After some wrong ones the next wrong one is answered later, as with passwords, and
+//!   counted apart from them, so that nobody's login becomes slower.
+
+use std::collections::BTreeMap;
+
+use rouille::Request;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{ApiToken, Hidden, May};
+use crate::random::secret;
+use crate::web::attempts::{Attempts, Browser, Caller};
+use crate::web::error::{ApiError, Code};
+
+/// What every token begins with: it is known again in a file or a log where it should not be.
+const PREFIX: &str = "dpmp_";
+
+/// The sign-in of programs.
+#[derive(Default)]
+pub struct Tokens {
+    wrong: Attempts,
+}
+
+/// A new token, which is shown once, and what the configuration keeps of it.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub(super) fn make(may: May) -> anyhow::Result<(String, ApiToken)> {
+    let token = format!("{PREFIX}{}", hex::encode(secret::<32>()?));
+    let hash = Hidden(hash(&token));
+    Ok((token, ApiToken { hash, may }))
+}
+
+/// The token that a request carries, if any.
+pub(super) fn sent(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.header("Authorization")?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("Bearer") && token.starts_with(PREFIX)).then_some(token)
+}
+
+impl Tokens {
+    /// Lets a program pass that sends this token, if it may do what is `needed`; `None`: no program may.
+    ///
+    /// # Errors
+    /// `wrong_token` after a while, `too_many` if many wrong ones wait already, or `not_permitted`.
+    pub(super) fn admit(
+        &self,
+        request: &Request,
+        token: &str,
+        known: &BTreeMap<String, ApiToken>,
+        needed: Option<May>,
+    ) -> Result<(), ApiError> {
+        let Some(may) = find(token, known) else {
+            return Err(self.refuse(request));
+        };
+        if needed.is_some_and(|needed| needed <= may) {
+            return Ok(());
+        }
+        let message = match (needed, may) {
+            (Some(May::Steer), May::View) => {
+                "This token may only read. Make one for steering on the page Config."
+            }
+            (Some(May::View | May::Steer) | None, May::View | May::Steer) => {
+                "No token is enough for this. Do it on the pages."
+            }
+        };
+        Err(ApiError::new(Code::NotPermitted, message))
+    }
+
+    fn refuse(&self, request: &Request) -> ApiError {
+        let caller = Caller {
+            from: request.remote_addr().ip(),
+            browser: Browser::Unknown,
+        };
+        match self.wrong.wait(caller) {
+            Err(wait) => ApiError::too_many(
+                "Too many wrong tokens are being tried. Try again later.",
+                wait,
+            ),
+            Ok(permit) => {
+                permit.was_wrong();
+                ApiError::new(
+                    Code::WrongToken,
+                    "There is no such token. It may have been revoked; make a new one on the page Config.",
+                )
+            }
+        }
+    }
+}
+
+/// What a token may do. All hashes are compared, and hashes of what was sent: how long that takes says nothing of how
+/// much of a token is right.
+fn find(token: &str, known: &BTreeMap<String, ApiToken>) -> Option<May> {
+    let sent = hash(token);
+    known
+        .values()
+        .filter(|token| *token.hash == *sent)
+        .map(|token| token.may)
+        .max()
+}
+
+fn hash(token: &str) -> String {
+    hex::encode(Sha256::digest(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_header(value: &str) -> Request {
+        let headers = vec![("Authorization".to_owned(), value.to_owned())];
+        Request::fake_http("GET", "/", headers, Vec::new())
+    }
+
+    #[test]
+    fn a_token_is_found_where_programs_put_it() {
+        for (header, token) in [
+            ("Bearer dpmp_1", Some("dpmp_1")),
+            ("bearer  dpmp_1 ", Some("dpmp_1")),
+            ("Bearer ", None),
+            ("Bearer", None),
+            ("Bearer of_another", None),
+            ("Basic dpmp_1", None),
+            ("dpmp_1", None),
+        ] {
+            assert_eq!(sent(&with_header(header)), token, "{header}");
+        }
+        assert_eq!(
+            sent(&Request::fake_http("GET", "/", vec![], Vec::new())),
+            None
+        );
+    }
+
+    #[test]
+    fn a_token_may_do_what_it_was_made_for() {
+        let tokens = Tokens::default();
+        let (view, of_view) = make(May::View).unwrap();
+        let (steer, of_steer) = make(May::Steer).unwrap();
+        assert_ne!(view, steer);
+        assert!(!of_view.hash.contains(&view[PREFIX.len()..]));
+        let known = [("a".to_owned(), of_view), ("b".to_owned(), of_steer)].into();
+        let request = with_header("");
+        let admit = |token: &str, needed| {
+            let admitted = tokens.admit(&request, token, &known, needed);
+            admitted.map_err(|error| error.code)
+        };
+        assert_eq!(admit(&view, Some(May::View)), Ok(()));
+        assert_eq!(admit(&steer, Some(May::View)), Ok(()));
+        assert_eq!(admit(&steer, Some(May::Steer)), Ok(()));
+        assert_eq!(admit(&view, Some(May::Steer)), Err(Code::NotPermitted));
+        for token in [&view, &steer] {
+            assert_eq!(admit(token, None), Err(Code::NotPermitted));
+        }
+        for wrong in ["dpmp_", &view[..view.len() - 1], &format!("{view}0")] {
+            assert_eq!(admit(wrong, Some(May::View)), Err(Code::WrongToken));
+        }
+        assert_eq!(tokens.wrong.wrong_lately().unwrap().count, 3);
+    }
+}
