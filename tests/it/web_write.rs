@@ -323,6 +323,34 @@ fn weights_move_the_split_and_drop_no_miner() {
 }
 
 #[test]
+fn tables_are_saved_in_their_order_and_a_wrong_entry_is_named() {
+    let proxy = Setup::bare().start();
+    let page = page(&proxy);
+    let read = ok(&page.get("/api/v1/config"));
+    let save = |workers: Value| {
+        let mut new = read["config"].clone();
+        new["workers"] = workers;
+        page.put(
+            "/api/v1/config",
+            &json!({"etag": read["etag"], "config": new}),
+        )
+    };
+    let wrong = save(json!({"rig.1": {"wrok": "A"}}));
+    refused(&wrong, 422, "invalid_config");
+    let error = wrong.json()["error"].clone();
+    assert_eq!(error["field"], "workers.\"rig.1\".wrok", "{error}");
+    let workers = json!({"b": {"work": "pause"}, "rig.1": {"work": {"A": 70, "B": 30}}, "a": {}});
+    let saved = ok(&save(workers.clone()));
+    assert_eq!(saved["changes"][0]["path"], "workers");
+    let told = saved["changes"][0]["new"].as_str().unwrap();
+    assert!(told.contains("\"b\": work pause"), "{told}");
+    assert_eq!(
+        config_file(&proxy)["workers"].to_string(),
+        workers.to_string()
+    );
+}
+
+#[test]
 fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let setup = Setup::new(&a, &b)
