@@ -7,6 +7,7 @@
 //! - Of several entries in force the first one in the list counts.
 
 pub mod clock_check;
+pub mod forecast;
 pub mod zone;
 
 use crate::config::steering::{Timetable, TimetableEntry};
