@@ -18,6 +18,7 @@ pub mod steering;
 pub mod work;
 
 pub mod memory;
+pub mod past_splits;
 pub mod payout;
 pub mod snapshot;
 
@@ -32,7 +33,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::balance::Balancer;
-use crate::core::event::{Event, Stop};
+use crate::core::event::{Event, Source, Stop};
 use crate::core::fact::{Eviction, Fact};
 use crate::core::id_map::IdMap;
 use crate::core::memory::Memory;
@@ -40,6 +41,7 @@ use crate::core::miner::Miner;
 use crate::core::miner::context::Context;
 use crate::core::miner::former::FormerMiners;
 use crate::core::miner::silence::Silence;
+use crate::core::past_splits::PastSplits;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
 use crate::core::pool::dialer::Dial;
@@ -85,6 +87,7 @@ pub struct Core {
     totals: Totals,
     /// Where the earnings go, and whether the owner knows.
     payouts: PerPool<Payout>,
+    past_splits: PastSplits,
     departed: FormerMiners,
     silence: Silence,
     /// What the owner has said besides the configuration.
@@ -167,6 +170,7 @@ impl Core {
             seconds_before: memory.totals.pools.map(|_, pool| pool.seconds),
             totals: memory.totals,
             payouts: memory.payouts,
+            past_splits: memory.past_splits,
             departed: FormerMiners::default(),
             silence: Silence::default(),
             steering: Steering {
@@ -186,6 +190,8 @@ impl Core {
             parting: Vec::new(),
         };
         core.look_at_payouts(now);
+        // Changed since the last run.
+        core.look_at_split(Source::File, now, out);
         core.renew_aims(now, out);
         core
     }
@@ -213,7 +219,7 @@ impl Core {
                 self.on_useless(conn, error.to_string(), now, out);
             }
             Event::PoolClosed { conn, reason } => self.on_pool_closed(conn, reason, now, out),
-            Event::ConfigChanged(config) => self.on_config_changed(config, now, out),
+            Event::ConfigChanged(config, by) => self.on_config_changed(config, by, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
             Event::Override(change) => self.on_override(change, now, out),
             Event::OverrideEnded(workers) => self.on_override_ended(&workers, now, out),
@@ -336,6 +342,13 @@ impl Core {
             let rules = miner.rules(&self.config, frozen);
             let view = miner.view(now, &rules, &self.pools, &self.totals);
             self.departed.push(view, now.into());
+        }
+    }
+
+    fn look_at_split(&mut self, by: Source, now: Now, out: &mut Vec<Action>) {
+        let weights = self.wanted.scheduler.weights;
+        if self.past_splits.update(weights, by, now.unix_ms) {
+            out.push(Action::SaveState);
         }
     }
 
@@ -488,13 +501,20 @@ impl Core {
         }
     }
 
-    fn on_config_changed(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
+    fn on_config_changed(
+        &mut self,
+        config: Arc<Config>,
+        by: Source,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let old = std::mem::replace(&mut self.wanted, config);
         self.forget_changed_addresses(&old, now, out);
         // The aims follow below.
         self.follow_earnings(now, out);
         self.apply(self.config_in_use(), now, out);
         self.look_at_payouts(now);
+        self.look_at_split(by, now, out);
     }
 
     /// Has another configuration in force: what the owner has changed, or a pool's other address.

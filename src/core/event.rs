@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -102,8 +102,8 @@ pub enum Event {
         /// Why, in words.
         reason: CloseReason,
     },
-    /// The owner changed the configuration; it was validated before.
-    ConfigChanged(Arc<Config>),
+    /// The owner changed the configuration, in this way; it was validated before.
+    ConfigChanged(Arc<Config>, Source),
     /// The owner has seen that a pool's earnings go elsewhere.
     PayoutSeen {
         /// Which pool.
@@ -122,6 +122,46 @@ pub enum Event {
     PricesSet(BTreeMap<String, f64>),
     /// The process is to stop.
     ShutdownRequested(Stop),
+}
+
+/// Where a change of the configuration came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Somebody wrote the file.
+    File,
+    /// A page in a browser at this address.
+    Page(IpAddr),
+    /// Another program at this address, through the API.
+    Api(IpAddr),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("the configuration file"),
+            Self::Page(from) => write!(f, "a browser at {from}"),
+            Self::Api(from) => write!(f, "a program at {from}"),
+        }
+    }
+}
+
+impl Source {
+    /// What it is called in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Page(_) => "page",
+            Self::Api(_) => "api",
+        }
+    }
+
+    /// Whose address it is, if it came over the network.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::File => None,
+            Self::Page(from) | Self::Api(from) => Some(from),
+        }
+    }
 }
 
 /// How the miners are let go at a stop.

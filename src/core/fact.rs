@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::steering::Work;
 use crate::config::{Change, May};
 use crate::core::balance::Move;
-use crate::core::event::CloseReason;
+use crate::core::event::{CloseReason, Source};
 use crate::core::outage::Loss;
 use crate::core::outage::Outage;
 use crate::core::steering::{AimSource, Override};
@@ -705,35 +705,5 @@ named! {
         OutboxFull = "outbox",
         /// `listen.max_line_kib`.
         LineLength = "line_length",
-    }
-}
-
-/// Where a change of the configuration came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Somebody wrote the file.
-    File,
-    /// A page in a browser at this address.
-    Page(IpAddr),
-    /// Another program at this address, through the API.
-    Api(IpAddr),
-}
-
-impl Source {
-    /// What it is called in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Page(_) => "page",
-            Self::Api(_) => "api",
-        }
-    }
-
-    /// Whose address it is, if it came over the network.
-    pub fn address(self) -> Option<IpAddr> {
-        match self {
-            Self::File => None,
-            Self::Page(from) | Self::Api(from) => Some(from),
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::balance::Balancer;
+use crate::core::past_splits::PastSplits;
 use crate::core::payout::Payout;
 use crate::core::pool::facts::PoolFacts;
 use crate::core::stats::totals::Totals;
@@ -26,6 +27,8 @@ pub struct Memory {
     pub totals: Totals,
     /// Where each pool's earnings go, and whether the owner has seen it.
     pub payouts: PerPool<Payout>,
+    /// The usual split as it was before.
+    pub past_splits: PastSplits,
     /// Temporary changes of what workers are to do.
     pub overrides: Vec<Override>,
     /// What a hash earns at the pools, and what was made of it.

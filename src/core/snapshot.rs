@@ -11,6 +11,7 @@ use crate::core::miner::Miner;
 use crate::core::miner::former::FormerMiners;
 use crate::core::miner::view::MinerView;
 use crate::core::outage::{Flaw, Health, Outage};
+use crate::core::past_splits::PastSplit;
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::split::fleet::FleetView;
 use crate::core::stats::totals::PoolTotals;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub balance: BalanceView,
     /// Who takes turns and who stays where, if the fleet as a whole meets the split.
     pub fleet: Option<FleetView>,
+    /// The usual split as it was before, the latest first.
+    pub past_splits: Vec<PastSplit>,
 }
 
 /// A pool at one moment.
@@ -201,6 +204,7 @@ impl Core {
                 Mode::Fleet => Some(self.fleet.view()),
                 Mode::Ratio => None,
             },
+            past_splits: self.past_splits.past().to_vec(),
             miners,
         }
     }
@@ -220,6 +224,7 @@ impl Core {
             size_habits: self.size_habits.clone(),
             totals: self.totals.clone(),
             payouts: self.payouts.clone(),
+            past_splits: self.past_splits.clone(),
             overrides: self.steering.overrides.clone(),
             balance: self.balancer.clone(),
             handed_out: self.handed_out.kept(self.is_finished()),

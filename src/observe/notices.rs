@@ -180,7 +180,7 @@ fn trouble(fact: &Fact) -> Option<(Trouble, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fact::Source;
+    use crate::core::event::Source;
     use crate::observe::samples;
 
     #[test]

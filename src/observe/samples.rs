@@ -7,9 +7,8 @@ use crate::config::steering::Work;
 use crate::config::{Change, May};
 use crate::core::balance::{Move, Problem};
 use crate::core::event::CloseReason;
-use crate::core::fact::{
-    Eviction, Fact, Failover, Limit, ShareOutcome, ShareResult, Source, SwitchCause,
-};
+use crate::core::event::Source;
+use crate::core::fact::{Eviction, Fact, Failover, Limit, ShareOutcome, ShareResult, SwitchCause};
 use crate::core::outage::Loss;
 use crate::core::outage::Outage;
 use crate::core::steering::{ALL_WORKERS, AimSource, Override};

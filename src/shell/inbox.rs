@@ -1,5 +1,6 @@
 //! The scheduler's one inbox: what can arrive in it, and what those share who write to it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,9 +9,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::RwLock;
 
 use crate::config::Config;
-use crate::core::event::{CloseReason, DialError, Stop};
+use crate::core::event::{CloseReason, DialError, Source, Stop};
 use crate::core::fact::Fact;
-use crate::core::steering::TimetableNow;
+use crate::core::steering::{Override, TimetableNow};
 use crate::observe::Observer;
 use crate::shell::jobs::LatestJobs;
 use crate::shell::link::Link;
@@ -31,6 +32,8 @@ pub struct Live(Arc<RwLock<Configs>>);
 struct Configs {
     in_force: Arc<Config>,
     wanted: Arc<Config>,
+    /// Who wants it.
+    by: Source,
 }
 
 impl Live {
@@ -39,6 +42,7 @@ impl Live {
         Self(Arc::new(RwLock::new(Configs {
             in_force: Arc::clone(&config),
             wanted: config,
+            by: Source::File,
         })))
     }
 
@@ -53,18 +57,20 @@ impl Live {
     }
 
     /// Makes another one the newest. It waits for [`Input::Config`].
-    pub fn want(&self, config: Arc<Config>) {
-        self.0.write().wanted = config;
+    pub fn want(&self, config: Arc<Config>, by: Source) {
+        let mut configs = self.0.write();
+        (configs.wanted, configs.by) = (config, by);
     }
 
-    /// Puts the newest one into force; it is returned if it was not so already. For the scheduler.
-    pub fn put_into_force(&self) -> Option<Arc<Config>> {
+    /// Puts the newest one into force; it is returned, with who wanted it, if it was not so already. For the
+    /// scheduler.
+    pub fn put_into_force(&self) -> Option<(Arc<Config>, Source)> {
         let mut configs = self.0.write();
         if Arc::ptr_eq(&configs.in_force, &configs.wanted) {
             return None;
         }
         configs.in_force = Arc::clone(&configs.wanted);
-        Some(Arc::clone(&configs.wanted))
+        Some((Arc::clone(&configs.wanted), configs.by))
     }
 }
 
@@ -151,6 +157,27 @@ pub enum Input {
     },
     /// The owner has seen that a pool's earnings go elsewhere, since this time (milliseconds since 1970).
     PayoutSeen(PoolSlot, u64),
+    /// The owner wants a temporary change.
+    Override {
+        /// Which.
+        change: Override,
+        /// Where to answer when it is in force and published. There has to be room for the answer.
+        done: Sender<()>,
+    },
+    /// The owner ends the temporary change for these workers.
+    OverrideEnded {
+        /// Which, sorted.
+        workers: Vec<String>,
+        /// Where to answer when that is published. There has to be room for the answer.
+        done: Sender<()>,
+    },
+    /// A program has put prices of coins, in upper case.
+    PricesSet {
+        /// By coin; those that are not named stay.
+        prices: BTreeMap<String, f64>,
+        /// Where to answer when they count and that is published. There has to be room for the answer.
+        done: Sender<()>,
+    },
     /// What the timetable says has changed, or the clock that it goes by was set.
     Timetable(TimetableNow),
     /// Something that another thread has to tell.
@@ -172,6 +199,9 @@ impl Input {
             Self::PoolClosed { .. } => "pool_closed",
             Self::Config { .. } => "config",
             Self::PayoutSeen(..) => "payout_seen",
+            Self::Override { .. } => "override",
+            Self::OverrideEnded { .. } => "override_ended",
+            Self::PricesSet { .. } => "prices_set",
             Self::Timetable(_) => "timetable",
             Self::Report(_) => "report",
             Self::Stop(_) => "stop",
@@ -189,6 +219,9 @@ impl Input {
             | Self::PoolClosed { .. }
             | Self::Config { .. }
             | Self::PayoutSeen(..)
+            | Self::Override { .. }
+            | Self::OverrideEnded { .. }
+            | Self::PricesSet { .. }
             | Self::Timetable(_)
             | Self::Report(_)
             | Self::Stop(_) => None,

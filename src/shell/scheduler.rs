@@ -66,6 +66,8 @@ pub struct Scheduler {
     blocks: Sender<Note>,
     actions: Vec<Action>,
     publish_at: Instant,
+    /// Who is to be told when what happened is published.
+    unanswered: Vec<Sender<()>>,
     save_at: Instant,
     /// Whether anything happened since the last save.
     unsaved: bool,
@@ -126,6 +128,7 @@ impl Scheduler {
             blocks: parts.blocks,
             actions,
             publish_at: now.at,
+            unanswered: Vec::new(),
             save_at: now.at + SAVE_EVERY,
             unsaved: false,
         }
@@ -249,11 +252,23 @@ impl Scheduler {
                 // The core takes it over in this same turn, before anybody else is heard.
                 let config = self.context.live.put_into_force();
                 let _ = done.try_send(());
-                let config = config?;
+                let (config, by) = config?;
                 self.context.observer.log.set_filter(&config.logging);
-                Event::ConfigChanged(config)
+                Event::ConfigChanged(config, by)
             }
             Input::PayoutSeen(slot, changed) => Event::PayoutSeen { slot, changed },
+            Input::Override { change, done } => {
+                self.unanswered.push(done);
+                Event::Override(change)
+            }
+            Input::OverrideEnded { workers, done } => {
+                self.unanswered.push(done);
+                Event::OverrideEnded(workers)
+            }
+            Input::PricesSet { prices, done } => {
+                self.unanswered.push(done);
+                Event::PricesSet(prices)
+            }
             Input::Timetable(timetable) => Event::Timetable(timetable),
             Input::Report(fact) => {
                 self.tell(&fact, now);
@@ -406,15 +421,22 @@ impl Scheduler {
     }
 
     fn publish(&mut self, now: Now) {
-        if self.publish_at <= now.at {
+        if self.publish_at <= now.at || !self.unanswered.is_empty() {
             self.published.set(self.core.snapshot(now));
             self.publish_at = now.at + PUBLISH_EVERY;
+            for done in self.unanswered.drain(..) {
+                let _ = done.try_send(());
+            }
         }
         if self.unsaved && self.save_at <= now.at {
-            // A store that is still busy gets the next one.
-            let _ = self.store.try_send(self.core.memory().corrected(now));
-            self.save_at = now.at + SAVE_EVERY;
-            self.unsaved = false;
+            if self.store.is_full() {
+                // It is still busy with the last one.
+                self.save_at = now.at + PUBLISH_EVERY;
+            } else {
+                let _ = self.store.try_send(self.core.memory().corrected(now));
+                self.save_at = now.at + SAVE_EVERY;
+                self.unsaved = false;
+            }
         }
     }
 

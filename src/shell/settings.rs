@@ -15,7 +15,8 @@ use serde_json::Value;
 
 use crate::config::merge::Version;
 use crate::config::{self, Change, ConfigErrors};
-use crate::core::fact::{Fact, Source};
+use crate::core::event::Source;
+use crate::core::fact::Fact;
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::inbox::{Context, Input};
 use crate::system::files::{self, Backup, write_atomic};
@@ -254,7 +255,7 @@ impl Settings {
         if changes.is_empty() {
             return (changes, facts);
         }
-        self.context.live.want(Arc::new(loaded.config));
+        self.context.live.want(Arc::new(loaded.config), source);
         facts.push(Fact::ConfigApplied {
             changes: changes.clone(),
             source,

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::core::Core;
 use crate::core::action::{Action, DialTarget};
-use crate::core::event::{CloseReason, Event, Stop};
+use crate::core::event::{CloseReason, Event, Source, Stop};
 use crate::core::fact::Fact;
 use crate::core::memory::Memory;
 use crate::random::Random;
@@ -707,7 +707,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
 
     /// The owner changes the configuration.
     pub fn configure(&mut self, config: Config) {
-        self.handle(Event::ConfigChanged(Arc::new(config)));
+        self.handle(Event::ConfigChanged(Arc::new(config), Source::File));
     }
 
     /// Something else that happens from outside.

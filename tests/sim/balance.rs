@@ -153,7 +153,7 @@ fn a_restart_keeps_the_shift_and_switching_it_off_ends_it() {
     assert!(moves(&world).is_empty());
 
     config.balance.enabled = false;
-    world.tell(Event::ConfigChanged(Arc::new(config)));
+    world.configure(config);
     let moved = moves(&world);
     assert_eq!((moved.len(), moved[0].problem.clone()), (1, None));
     assert!((moved[0].to - 70.0).abs() < 1e-9);
@@ -175,7 +175,7 @@ fn two_pools_of_one_coin_are_left_alone() {
     assert_eq!((known.shift, known.wanted), (Some(0.0), None));
     assert!(moves(&world).is_empty());
     // From now on it is another one.
-    world.tell(Event::ConfigChanged(Arc::new(balanced("BCH"))));
+    world.configure(balanced("BCH"));
     world.run(minutes(65), |_| ());
     assert_eq!(moves(&world).len(), 1);
 }

@@ -8,6 +8,7 @@ use crossbeam_channel::bounded;
 use serde_json::json;
 
 use super::*;
+use crate::core::event::Source;
 use crate::core::event::Stop;
 use crate::core::pool::facts::PoolFacts;
 use crate::shell::connection::WRITE_PATIENCE;
@@ -221,7 +222,7 @@ fn a_configuration_is_in_force_when_that_is_answered() {
     let mut rig = Rig::new(|| Ok(()));
     for change in [true, false] {
         if change {
-            rig.it.context.live.want(config(70));
+            rig.it.context.live.want(config(70), Source::File);
         }
         let (done, answer) = bounded(1);
         rig.round(Input::Config { done });
@@ -244,6 +245,8 @@ fn what_is_to_be_kept_is_handed_over_now_and_then_and_a_busy_store_waited_for_by
     rig.says(1, AUTHORIZE);
     rig.pass(31);
     assert_eq!(rig.saved.try_iter().count(), 1, "the rest did not fit");
+    rig.pass(2);
+    assert_eq!(rig.saved.len(), 1, "and comes as soon as it does");
     assert_eq!(
         rig.it.published.get().miners.len(),
         1,

@@ -95,7 +95,7 @@ impl Promises {
             Event::PoolSent { conn, .. } | Event::PoolMalformed { conn, .. } => {
                 return self.conns.contains_key(conn);
             }
-            Event::ConfigChanged(_)
+            Event::ConfigChanged(..)
             | Event::PayoutSeen { .. }
             | Event::Override(_)
             | Event::OverrideEnded(_)

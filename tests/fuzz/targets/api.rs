@@ -12,6 +12,7 @@ use std::thread;
 
 use dpmp::config::merge::Version;
 use dpmp::config::{self, Config};
+use dpmp::core::event::Source;
 use dpmp::history::History;
 use dpmp::observe::Observer;
 use dpmp::observe::latest::LatestSnapshot;
@@ -144,7 +145,7 @@ impl Stage {
     /// As if nothing had been asked so far.
     fn begin(&self) {
         fs::write(&self.path, FILE).expect("the configuration file");
-        self.live.want(Arc::new(first_config()));
+        self.live.want(Arc::new(first_config()), Source::File);
         self.live.put_into_force();
     }
 

@@ -1,0 +1,85 @@
+//! The usual split as it was before, so that the owner can go back to it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::PerPool;
+
+/// How many are remembered.
+const MOST: usize = 10;
+
+/// A usual split that is not in force any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastSplit {
+    /// The weights.
+    pub weights: PerPool<f64>,
+    /// When it was replaced, in milliseconds since 1970.
+    pub replaced_ms: u64,
+    /// By whom, in words.
+    pub by: String,
+}
+
+/// The last of them. They are remembered across restarts, and what was changed while the program was stopped is noticed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PastSplits {
+    /// The weights in force.
+    present: Option<PerPool<f64>>,
+    /// Those before, the latest first.
+    past: Vec<PastSplit>,
+}
+
+impl PastSplits {
+    /// Takes in the weights that are configured, at the start and after each change; whether they are others than
+    /// before.
+    pub fn update(&mut self, weights: PerPool<f64>, by: impl ToString, unix_ms: u64) -> bool {
+        let before = self.present.replace(weights);
+        let Some(before) = before.filter(|before| *before != weights) else {
+            return false;
+        };
+        let replaced = PastSplit {
+            weights: before,
+            replaced_ms: unix_ms,
+            by: by.to_string(),
+        };
+        self.past.insert(0, replaced);
+        self.past.truncate(MOST);
+        true
+    }
+
+    /// Those before the present one, the latest first.
+    pub fn past(&self) -> &[PastSplit] {
+        &self.past
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ones_are_remembered_and_what_stays_the_same_is_not_news() {
+        let weights = |a| PerPool::new(a, 30.0);
+        let mut splits = PastSplits::default();
+        assert!(
+            !splits.update(weights(0.0), "nobody", 0),
+            "there was none before"
+        );
+        assert!(!splits.update(weights(0.0), "nobody", 1));
+        for (time, weight) in (1..=12_u32).enumerate() {
+            assert!(splits.update(
+                weights(f64::from(weight)),
+                "me",
+                u64::try_from(time).unwrap()
+            ));
+        }
+        let past: Vec<_> = splits.past().iter().map(|it| it.weights).collect();
+        let expected: Vec<_> = (2..=11).rev().map(|it| weights(f64::from(it))).collect();
+        assert_eq!(past, expected);
+        assert_eq!(splits.past()[0].by, "me");
+        // As after a restart.
+        let text = serde_json::to_string(&splits).unwrap();
+        let mut again: PastSplits = serde_json::from_str(&text).unwrap();
+        assert_eq!(again, splits);
+        assert!(again.update(weights(5.0), "somebody", 99));
+    }
+}
