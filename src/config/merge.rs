@@ -10,11 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::raw::{join, read};
 
 /// The settings that commands write.
-pub const COMMANDED: [&str; 4] = [
+pub const COMMANDED: [&str; 3] = [
     "scheduler.poolA_weight",
     "scheduler.poolB_weight",
     "workers",
-    "balance.prices",
 ];
 
 /// Which version of the file something is: two fingerprints in hex, of the commanded settings and of all others.
@@ -181,7 +180,6 @@ mod tests {
             changed(|it| it["scheduler"]["poolA_weight"] = json!(50)),
             changed(|it| it["workers"]["b"] = json!({"work": "pause"})),
             changed(|it| it["workers"] = Value::Null),
-            changed(|it| it["balance"] = json!({"prices": {"BTC": 1}})),
         ];
         for command in commands {
             let after = Version::of_json(command);
@@ -221,7 +219,6 @@ mod tests {
             it["workers"]["a"]["work"] = json!("pause");
             it["workers"]["b.c"] = json!({"work": "B"});
             it["scheduler"]["poolA_weight"] = json!(50);
-            it["balance"] = json!({"prices": {"BTC": 5}});
         });
         assert_eq!(
             merged(mine, theirs).unwrap(),
@@ -229,7 +226,6 @@ mod tests {
                 "scheduler.poolA_weight": 50,
                 "scheduler.poolB_weight": 30,
                 "workers": {"a": {"work": "pause", "name": "Cellar"}, "b.c": {"work": "B"}},
-                "balance.prices": {"BTC": 5},
             })
         );
         assert_eq!(

@@ -4,17 +4,22 @@
 //! not concern the scheduler.
 
 pub mod alerts;
+mod command;
 pub(super) mod config;
 pub(super) mod events;
 pub mod history;
 pub(super) mod logs;
 pub mod miners;
+pub(super) mod overrides;
 pub(super) mod pool_test;
+pub(super) mod prices;
 pub(super) mod session;
 pub mod status;
+pub mod steering;
 pub(super) mod tokens;
 pub(super) mod weights;
 pub mod widgets;
+pub(super) mod workers;
 
 use std::io::Cursor;
 use std::sync::{Arc, Weak};

@@ -88,6 +88,18 @@ impl Pages {
         self.at_this_moment(|moment| api::miners::one(moment, &self.history, id))
     }
 
+    fn steering(&self) -> Response {
+        self.at_this_moment(|moment| {
+            let make = || api::steering::steering(moment);
+            self.own.steering.answer(moment, 0, make)
+        })
+    }
+
+    fn preview(&self, request: &Request) -> Answer {
+        let body = body::read(request)?;
+        self.at_this_moment(|moment| api::steering::preview(body, moment))
+    }
+
     fn table(&self) -> Response {
         self.at_this_moment(|moment| api::miners::csv(moment, &self.history))
     }
@@ -131,6 +143,12 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("GET", "/api/v1/config/backup", Access::Reader, api::config::backup),
     Route::new("POST", "/api/v1/config/restore", Access::Owner, api::config::restore),
     Route::new("PUT", "/api/v1/weights", Access::Owner, api::weights::set_weights).or(May::Steer),
+    Route::new("GET", "/api/v1/steering", Access::Reader, |pages, _| Ok(pages.steering())).or(May::View),
+    Route::new("POST", "/api/v1/steering/preview", Access::Owner, |pages, call| pages.preview(call.request)).or(May::View),
+    Route::new("PUT", "/api/v1/override", Access::Owner, api::overrides::set).or(May::Steer),
+    Route::new("DELETE", "/api/v1/override", Access::Owner, api::overrides::end_early).or(May::Steer),
+    Route::new("PUT", "/api/v1/workers", Access::Owner, api::workers::set),
+    Route::new("PUT", "/api/v1/prices", Access::Owner, api::prices::set).or(May::Steer),
     Route::new("POST", "/api/v1/pool-test", Access::Owner, api::pool_test::run),
     Route::new("GET", "/api/v1/events", Access::Reader, api::events::show),
     Route::new("GET", "/api/v1/logs/download", Access::Reader, api::logs::download),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rouille::Request;
 
 use crate::config::Config;
-use crate::core::fact::Source;
+use crate::core::event::Source;
 use crate::history::History;
 use crate::observe::latest::LatestSnapshot;
 use crate::shell::inbox::Context;
@@ -66,6 +66,7 @@ pub struct PagesState {
     /// Answers that all open pages ask for again and again.
     pub(super) status: SharedAnswer,
     pub(super) miners: SharedAnswer,
+    pub(super) steering: SharedAnswer,
 }
 
 /// What a route's function gets to know of the request.

@@ -32,6 +32,7 @@ mod restart;
 mod rubbish;
 mod shares;
 mod split;
+mod steering;
 mod tls;
 mod tls_miners;
 mod tokens;
@@ -39,6 +40,7 @@ mod verdicts;
 mod visit;
 
 mod web_read;
+mod web_shapes;
 mod web_write;
 
 mod tidy;

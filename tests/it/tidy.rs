@@ -14,23 +14,19 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &["system"]),
     ("stratum", &["units"]),
     // Saving is atomic with the same function as the state file's.
-    ("config", &["units", "system::files"]),
+    ("config", &["units", "system::files", "timetable::zone"]),
     ("core", &["config", "random", "stratum", "units"]),
     // What comes out of it goes into the core as data.
     (
         "timetable",
-        &[
-            "config::steering",
-            "core::steering",
-            "core::snapshot",
-            "units",
-        ],
+        &["config", "core::steering", "core::snapshot", "units"],
     ),
     (
         "observe",
         &[
             "core::fact",
             "core::event::CloseReason",
+            "core::event::Source",
             "core::outage",
             "core::balance",
             "core::steering",
@@ -73,6 +69,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "web",
         &[
             // What a snapshot is made of.
+            "core::balance",
             "core::event",
             // What the pages have to tell.
             "core::fact",
@@ -84,6 +81,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::miner::view",
             "core::stats::recent",
             "core::snapshot",
+            "core::split::fleet",
+            "core::past_splits",
+            "core::steering",
+            "timetable",
             "history",
             "observe",
             "config",

@@ -68,6 +68,11 @@ impl Http {
     }
 
     #[track_caller]
+    pub(crate) fn delete(&self, path: &str, body: &Value) -> Answer {
+        self.send_json("DELETE", path, body)
+    }
+
+    #[track_caller]
     fn send_json(&self, method: &str, path: &str, body: &Value) -> Answer {
         let json = [("Content-Type", "application/json")];
         self.send(method, path, &json, body.to_string().as_bytes())

@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) config: Value,
     /// How many files the process may open, if not as many as we.
     open_files: Option<u32>,
+    /// Variables of its environment.
+    env: Vec<(&'static str, &'static str)>,
     /// What the file of the config is called; the process looks for `config.json`.
     named: &'static str,
     /// Other files beside it, and what is in them.
@@ -78,9 +80,16 @@ impl Setup {
         Self {
             config,
             open_files: None,
+            env: Vec::new(),
             named: "config.json",
             files: Vec::new(),
         }
+    }
+
+    /// Sets a variable of the process's environment.
+    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.env.push((name, value));
+        self
     }
 
     /// Gives the config's file another name.
@@ -128,6 +137,7 @@ pub(crate) struct Proxy {
     folder: TempDir,
     config: Value,
     open_files: Option<u32>,
+    env: Vec<(&'static str, &'static str)>,
     ended: bool,
 }
 
@@ -136,6 +146,7 @@ impl Proxy {
         let Setup {
             config,
             open_files,
+            env,
             named,
             files,
         } = setup;
@@ -146,10 +157,11 @@ impl Proxy {
             fs::write(folder.path().join(name), text).unwrap();
         }
         Self {
-            child: spawn_in(&folder, open_files),
+            child: spawn_in(&folder, open_files, &env),
             folder,
             config,
             open_files,
+            env,
             ended: false,
         }
     }
@@ -165,7 +177,7 @@ impl Proxy {
     /// Starts it anew in the same folder after it was stopped, and waits until it serves.
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn_in(&self.folder, self.open_files);
+        self.child = spawn_in(&self.folder, self.open_files, &self.env);
         self.ended = false;
         self.wait_until_it_serves();
     }
@@ -339,7 +351,11 @@ impl Proxy {
     }
 }
 
-fn spawn_in(folder: &TempDir, open_files: Option<u32>) -> Child {
+fn spawn_in(
+    folder: &TempDir,
+    open_files: Option<u32>,
+    env: &[(&'static str, &'static str)],
+) -> Child {
     let output = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
     let limit = open_files.map_or(String::new(), |most| format!("ulimit -n {most};"));
     Command::new("sh")
@@ -351,6 +367,7 @@ fn spawn_in(folder: &TempDir, open_files: Option<u32>) -> Child {
         .current_dir(folder.path())
         .env_remove("DPMP_CONFIG")
         .env("SSL_CERT_FILE", tls::roots_file())
+        .envs(env.iter().copied())
         .stdin(Stdio::null())
         .stdout(output("stdout"))
         .stderr(output("stderr"))

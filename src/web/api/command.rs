@@ -1,0 +1,28 @@
+//! What the API has the scheduler do.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+
+use crate::shell::inbox::Input;
+use crate::web::error::{ApiError, Code};
+use crate::web::pages::Pages;
+
+/// How long the scheduler may take. Usually it is a millisecond.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Has the scheduler do something, and waits until that is published.
+pub(super) fn command(
+    pages: &Pages,
+    input: impl FnOnce(Sender<()>) -> Input,
+) -> Result<(), ApiError> {
+    let (done, answer) = bounded(1);
+    let sent = pages.context.inbox.send(input(done)).is_ok();
+    if sent && answer.recv_timeout(PATIENCE).is_ok() {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        Code::Unavailable,
+        "This could not be done yet: DPMP is stopping, or very busy.",
+    ))
+}
