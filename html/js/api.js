@@ -108,6 +108,11 @@ export const validateRestore = (wanted) => post("/config/validate", { config: wa
 export const saveConfig = (etag, wanted) => put("/config", { etag, config: wanted });
 export const restore = (text) => post("/config/restore", { text });
 export const weights = (a, b) => put("/weights", { A: a, B: b });
+export const steering = () => get("/steering");
+export const preview = (wanted, signal) => post("/steering/preview", wanted, { signal });
+export const setOverride = (change) => put("/override", change);
+export const endOverride = (workers) => remove("/override", { workers });
+export const setWorkers = (workers) => put("/workers", { workers });
 export const testPool = (pool) => post("/pool-test", pool, { seconds: 40 });
 export const alertSeen = (id) => post("/alerts/seen", { id });
 export const events = (after, wait, signal) => get(`/events?${after === null ? "limit=1000" : `after=${after}&wait=${wait}&limit=1000`}`, { seconds: wait + 10, signal });

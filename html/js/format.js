@@ -98,6 +98,17 @@ export function clock(atMs, { seconds = false } = {}) {
   return dayOf(date) === dayOf(new Date()) ? time : `${date.toLocaleDateString("en-GB", DAY)}, ${time}`;
 }
 
+/** A time to come, in the browser's zone or another one: "07:00" within 23 hours, "Tue 07:00" within 6 days, else with its date. */
+export function upcoming(atMs, nowMs, timeZone = undefined) {
+  if (missing(atMs)) return null;
+  const date = new Date(atMs);
+  const time = date.toLocaleTimeString("en-GB", { ...TIME, timeZone });
+  const hours = (atMs - nowMs) / 3_600_000;
+  if (hours < 23) return time;
+  const front = hours < 144 ? { weekday: "short" } : DAY;
+  return `${date.toLocaleDateString("en-GB", { ...front, timeZone })} ${time}`;
+}
+
 export function day(atMs) {
   return new Date(atMs).toLocaleDateString("en-GB", { weekday: "short", day: "numeric" });
 }

@@ -2,8 +2,9 @@
 import { alertList } from "./alerts.js";
 import { count, hashrateParts, reasons } from "./format.js";
 import { historyCard } from "./history.js";
-import { watchStatus } from "./live.js";
+import { watchStatus, watchSteering } from "./live.js";
 import { measuredCard } from "./measured.js";
+import { forecast, nowStrip, temporaryButtons } from "./now.js";
 import { poolCard } from "./pools.js";
 import { splitControl } from "./split.js";
 import { h, loading, setFigure, setText, unknown } from "./ui.js";
@@ -27,25 +28,47 @@ function build(host) {
   const alerts = alertList();
   const total = totalHashrate();
   const split = splitControl();
+  const strip = nowStrip();
+  const temporary = temporaryButtons();
   const pools = { A: poolCard("A"), B: poolCard("B") };
   const measured = measuredCard();
   const history = historyCard({ title: "Over time" });
   const refused = h("p", { class: "note refused" });
   host.querySelector(".empty").replaceWith(
     alerts.element,
-    h("section", { class: "card hero", "aria-label": "Hashrate and split" }, total.element, split.element),
+    strip.element,
+    h("section", { class: "card hero", "aria-label": "Hashrate and split" }, total.element, split.element, temporary.element),
     h("div", { class: "pair" }, pools.A.element, pools.B.element),
     refused,
     h("div", { class: "past" }, history.element, measured.element),
   );
+  let names = null;
+  let steering = null;
+  let spans = null;
+  const steer = () => {
+    if (!names || !steering || !spans) return;
+    strip.show(steering, spans, names);
+    temporary.show(steering, names);
+    split.steer(steering, spans);
+  };
+  const ahead = forecast((found) => (spans = found));
+  const stopSteering = watchSteering(async (now) => {
+    await ahead.look(now);
+    steering = now;
+    steer();
+  });
   return {
     show(status) {
+      names = { A: status.pools.A.name, B: status.pools.B.name };
+      steer();
       [alerts, total, split, pools.A, pools.B, measured, history].forEach((part) => part.show(status));
       const why = reasons(status.refused_here);
       setText(refused, why ? `DPMP itself refused, before a pool had to: ${why}.` : "");
     },
     leave() {
       split.leave();
+      stopSteering();
+      ahead.leave();
       history.leave();
     },
   };

@@ -6,7 +6,9 @@ export function poll(read, everyMs, show, fail = () => {}) {
   let timer = null;
   let running = true;
   let asking = false;
+  let once = false;
   const ask = async () => {
+    once = asking;
     if (asking) return;
     asking = true;
     clearTimeout(timer);
@@ -17,16 +19,19 @@ export function poll(read, everyMs, show, fail = () => {}) {
       if (running) fail(error);
     }
     asking = false;
-    if (running && !document.hidden) timer = setTimeout(ask, everyMs);
+    if (running && !document.hidden) timer = setTimeout(ask, once ? 0 : everyMs);
   };
   const wake = () => !document.hidden && ask();
   document.addEventListener("visibilitychange", wake);
   ask();
-  return () => {
+  const stop = () => {
     running = false;
     clearTimeout(timer);
     document.removeEventListener("visibilitychange", wake);
   };
+  // Asks without waiting for the next time, or again after the answer under way.
+  stop.soon = ask;
+  return stop;
 }
 
 /** An answer that takes longer than this is told; the status is asked for every two seconds. */
@@ -78,4 +83,34 @@ export function endStatus() {
   latest = null;
   watchers.clear();
   troubled.clear();
+  stopSteering?.();
+  stopSteering = steering = null;
+  steered.clear();
+}
+
+const STEERING_MS = 3000;
+const steered = new Set();
+let steering = null;
+let stopSteering = null;
+
+/** Gives what GET /steering says to `show`, now if it is known and whenever it is read; returns how to stop that. */
+export function watchSteering(show) {
+  steered.add(show);
+  if (steering) show(steering);
+  const take = (answer) => {
+    steering = answer;
+    steered.forEach((each) => each(answer));
+  };
+  stopSteering ??= poll(api.steering, STEERING_MS, take);
+  return () => {
+    steered.delete(show);
+    if (steered.size > 0) return;
+    stopSteering?.();
+    stopSteering = steering = null;
+  };
+}
+
+/** Reads the steering again after a command. */
+export function steeringChanged() {
+  stopSteering?.soon();
 }

@@ -10,17 +10,22 @@ const BAND = 2;
 export function measuredCard() {
   const rows = [0, 1, 2].map(windowRow);
   const time = h("p", { class: "note" });
+  const target = h("p", { class: "note" });
   const element = card(
     "Target and measured",
     { note: "By work: the difficulty of all shares. The band is where luck alone may put it." },
     h("ol", { class: "windows" }, ...rows.map((row) => row.element)),
+    target,
     time,
   );
   return {
     element,
     show({ split }) {
       const span = commonSpan(split);
-      split.windows.forEach((window, i) => rows[i]?.show(window, split.target.A, span));
+      split.windows.forEach((window, i) => rows[i]?.show(window, targetOf(window, split), span));
+      const { meant_share_a: meant = null, target: usual } = split;
+      const apart = meant !== null && Math.abs(meant - usual.A) > 0.0005;
+      setText(target, apart ? `Target ${ratio(meant)} for all miners together. The usual split is ${ratio(usual.A)}.` : "");
       const exact = ratio(split.time.now);
       const { by, share_a: share, seconds } = split.measured ?? {};
       if (by === "work") setText(time, `By work: ${ratio(share)} in the last ${LABELS[seconds] ?? duration(seconds)}. Time was split ${exact} since the start, but the shares differ from that by more than luck.`);
@@ -30,13 +35,16 @@ export function measuredCard() {
 }
 
 /** All rows have one scale, so that one sees how the band narrows with time. */
-function commonSpan({ windows, target }) {
-  const needs = windows.flatMap((w) => {
-    const middle = reference(w, target.A);
-    return [Math.abs(middle - target.A) + (BAND + 0.5) * (w.expected_error ?? 0), Math.abs((w.share_a ?? target.A) - target.A) * 1.1];
+function commonSpan(split) {
+  const needs = split.windows.flatMap((w) => {
+    const target = targetOf(w, split);
+    return [Math.abs(reference(w, target) - target) + (BAND + 0.5) * (w.expected_error ?? 0), Math.abs((w.share_a ?? target) - target) * 1.1];
   });
   return Math.min(1, Math.max(0.02, ...needs));
 }
+
+/** What all miners were meant to do in a window, with their own settings and temporary changes; or the usual split. */
+const targetOf = (window, split) => window.meant_share_a ?? split.target.A;
 
 /** What luck scatters about: the time that really went to A, or the target if that is not known. */
 function reference(window, target) {

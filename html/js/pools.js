@@ -67,10 +67,17 @@ export function poolCard(slot) {
       const parts = hashrateParts(pool.hashrate);
       setFigure(number, parts?.[0] ?? null);
       setText(unit, parts?.[1] ?? "");
-      setText(part, `target ${percent(pool.target_share)}`);
+      setText(part, `target ${percent(targetOf(slot, status))}`);
       [...facts, ...technical].forEach((f) => f.show(pool, status.now_ms));
     },
   };
+}
+
+/** What all miners are meant to do for a pool now; without miners, the usual split. */
+function targetOf(slot, { pools, split }) {
+  const meant = split.meant_share_a ?? null;
+  if (meant === null) return pools[slot].target_share;
+  return slot === "A" ? meant : 1 - meant;
 }
 
 function fact([label, make]) {
@@ -93,7 +100,7 @@ function stateWords(pool, words) {
 
 function explanation(pool) {
   if (pool.state === "down") return pool.state_reason ?? "It does not answer.";
-  if (pool.state === "off") return "Its part of the split is 0, so it is not connected to.";
+  if (pool.state === "off") return "No miner is meant to work for this pool, so DPMP is not connected to it.";
   if (pool.state === "not_set_up") return "It has no address or no wallet yet.";
   return "";
 }

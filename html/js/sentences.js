@@ -1,5 +1,6 @@
 // Log events as sentences. The fields are those of docs/events.md.
-import { count, duration, large, milliseconds, words } from "./format.js";
+import { clock, count, duration, large, milliseconds, words } from "./format.js";
+import { listWords, orderWords, sourceWords } from "./work.js";
 
 const who = (e) => e.worker || (e.miner ? `Miner ${e.miner}` : "A miner");
 const whose = (e) => (e.miner ? ` for miner ${e.miner}` : "");
@@ -14,6 +15,9 @@ const OUTCOMES = {
 };
 const CAUSES = { start: "it begins", schedule: "its turn was over", failover: "the other has no work", config: "the other's weight is 0 now" };
 
+const whom = (workers) => (workers?.includes("*") ? "all miners" : listWords(workers ?? []));
+const change = (e, names) => `${whom(e.workers)}: ${orderWords(e.work, names)}`;
+
 /** How each event is told: (event, name of its pool, names of both) → sentence. */
 const SENTENCES = {
   started: (e) => `DPMP ${e.version} runs; miners connect to ${e.listen}`,
@@ -24,6 +28,11 @@ const SENTENCES = {
   miner_refused: (e) => `${who(e)}: refused by every pool${because(e.message)}`,
   miner_turned_away: (e) => `Miner ${e.miner} was turned away${because(e.text)}`,
   miner_disconnected: (e) => `${who(e)} left after ${duration(e.connected_ms / 1000)}${because(e.reason)}`,
+  worker_paused: (e) => `${who(e)} is paused: ${sourceWords(e.source)}`,
+  worker_resumed: (e) => `${who(e)} may mine again`,
+  override_set: (e, _, names) => `Temporary change for ${change(e, names)}${e.until_ms ? ` until ${clock(e.until_ms)}` : ""}`,
+  override_ended: (e, _, names) => `A temporary change ended for ${change(e, names)}`,
+  timetable_changed: (e, _, names) => (e.work ? `The timetable now says: ${orderWords(e.work, names)}` : "No entry of the timetable is in force now"),
   miner_idle: (e) => `Miner ${e.miner} has no pool with work`,
   miner_message_bad: (e) => `Miner ${e.miner} sent something unusable${because(e.problem)}`,
   limit_reached: (e) => `The limit ${e.limit} acted on ${e.miner ? `miner ${e.miner}` : e.peer}`,

@@ -7,8 +7,9 @@ import { poolOf } from "./configform.js";
 import { watchStatus } from "./live.js";
 import { poolTest } from "./pooltest.js";
 import { percentSlider } from "./slider.js";
-import { inWords, parsePercent } from "./split.js";
+import { inWords } from "./split.js";
 import { button, copyField, failure, h, loading, notice, pageHead, poolBadge, setText } from "./ui.js";
+import { parsePercent } from "./work.js";
 
 const STEPS = ["Pool A", "Pool B", "Split", "Miner"];
 const NEEDED = {

@@ -1,12 +1,17 @@
-// The split: what is set, and the control that sets it live. While the owner drags, types or waits for the answer,
-// updates from the server do not touch the control.
+// The usual split: what is set, and the control that sets it live. While the owner drags, types or waits for the
+// answer, updates from the server do not touch the control.
 //
 // A split moves money, so nothing is applied by accident: a typed number and, on a touch screen, the slider, Swap and
-// Undo only propose a split until the owner presses Apply.
+// Undo only propose a split until the owner presses Apply. While a temporary change or the timetable is in force,
+// every change is only proposed: the owner chooses whether to use it now or to save it as the usual split.
 import * as api from "./api.js";
-import { ratio, trimmed } from "./format.js";
+import { setTemporary } from "./commands.js";
+import { clock, ratio, trimmed, upcoming } from "./format.js";
+import { steeringChanged } from "./live.js";
+import { inForce } from "./now.js";
 import { percentSlider } from "./slider.js";
-import { button, byTouch, debounce, h, setText, toast } from "./ui.js";
+import { button, byTouch, debounce, h, openDialog, setText, toast } from "./ui.js";
+import { orderWords, parsePercent, percentA, remainder, splitWords } from "./work.js";
 
 /** Keys may be held down; the weights are sent when they rest. */
 const KEY_REST_MS = 500;
@@ -19,7 +24,7 @@ export function splitControl() {
     },
     ondrop: ({ byMouse }) => {
       held = null;
-      if (byMouse) return commit();
+      if (byMouse && !force) return commit();
       propose(draft);
       view.proposed.scrollIntoView({ block: "nearest" });
     },
@@ -40,6 +45,9 @@ export function splitControl() {
   let held = null;
   let sending = false;
   let before = [];
+  let steering = null;
+  /** What is in force instead of the usual split, or null. */
+  let force = null;
 
   const percentOf = ({ A, B }) => (A + B > 0 ? (100 * A) / (A + B) : 50);
   const current = () => draft ?? (server ? percentOf(server) : null);
@@ -48,10 +56,23 @@ export function splitControl() {
     const a = current();
     if (a === null) return;
     view.show(a, names, { typing: document.activeElement });
-    view.undo.disabled = before.length === 0 || sending;
-    view.undo.title = before.length ? `Back to ${ratio(percentOf(before.at(-1)) / 100)}` : "Nothing to undo";
+    view.force(force && forceWords());
+    const earlier = previous();
+    view.undo.disabled = earlier === null || sending;
+    view.undo.title = earlier ? `Back to ${splitWords(earlier)}` : "Nothing to undo";
+    view.earlier.hidden = (steering?.undo.length ?? 0) === 0;
     view.swap.disabled = sending;
-    view.propose(proposal && !sending ? a : null);
+    view.propose(proposal && !sending ? a : null, force && { useNow: !proposal?.undoing, until: force.untilMs === null ? "now" : `until ${upcoming(force.untilMs, steering.clock.now_ms)}` });
+  }
+
+  /** The usual split before the present one: of this page, or else the last one that DPMP remembers. */
+  const previous = () => before.at(-1) ?? steering?.undo[0] ?? null;
+
+  function forceWords() {
+    const now = steering.clock.now_ms;
+    const until = force.untilMs === null ? "" : ` until ${upcoming(force.untilMs, now)}`;
+    const again = force.againMs === null ? "" : `, again from ${upcoming(force.againMs, now)}`;
+    return { a: percentA(force.work), order: `${orderWords(force.work, names)}${until}`, usual: `Usual split ${splitWords(server)}${again}` };
   }
 
   function edit(a) {
@@ -74,9 +95,11 @@ export function splitControl() {
     rest.cancel();
     if (draft === null || sending || held) return;
     const undoing = proposal?.undoing ?? null;
-    if (undoing) return send(before.pop(), { undoing: true });
+    if (undoing) {
+      if (undoing === before.at(-1)) before.pop();
+      return send({ A: undoing.A, B: undoing.B }, { undoing: true });
+    }
     if (server && same(percentOf(server), draft)) return release();
-    // Rounded so that 100 - 66.6 does not become 33.400000000000006.
     await send({ A: draft, B: remainder(draft) });
   }
 
@@ -90,7 +113,8 @@ export function splitControl() {
       if (!undoing) before.push(answer.previous);
       server = { A: answer.A, B: answer.B };
       const back = undoing ? null : { label: "Undo", run: pressedUndo };
-      toast(`The split is now ${ratio(percentOf(server) / 100)}. It takes effect at each miner's next turn.`, { action: back });
+      toast(`${force ? "The usual split" : "The split"} is now ${ratio(percentOf(server) / 100)}. ${force ? savedWords() : "It takes effect at each miner's next turn."}`, { action: back });
+      steeringChanged();
     } catch (error) {
       if (undoing) before.push(weights);
       setText(view.error, `Not applied: ${error.message}`);
@@ -103,6 +127,19 @@ export function splitControl() {
     else render();
   }
 
+  const savedWords = () => (force.againMs === null ? "It is not in force yet." : `It takes effect at ${upcoming(force.againMs, steering.clock.now_ms)}.`);
+
+  /** Uses the proposed split for as long as something else than the usual split is meant to be in force. */
+  async function useNow() {
+    rest.cancel();
+    if (draft === null || !force || sending) return;
+    sending = true;
+    render();
+    await setTemporary({ work: { A: draft, B: remainder(draft) }, workers: ["*"], end: { until_ms: force.untilMs } }, steering, names);
+    sending = false;
+    release();
+  }
+
   function release() {
     draft = null;
     proposal = null;
@@ -110,19 +147,36 @@ export function splitControl() {
   }
 
   function pressedUndo() {
-    if (before.length === 0 || sending) return;
-    propose(percentOf(before.at(-1)), before.at(-1));
+    if (previous() === null || sending) return;
+    goBackTo(previous());
+  }
+
+  function goBackTo(weights) {
+    propose(percentOf(weights), weights);
     // From a message that outlived this page there is nothing to confirm on.
     if (!byTouch() || !view.root.isConnected) return commit();
     view.root.scrollIntoView({ block: "nearest" });
   }
 
+  /** The last values of the usual split, to go back to. */
+  function showEarlier() {
+    const items = steering.undo.map((weights) => {
+      const pick = () => {
+        close();
+        goBackTo(weights);
+      };
+      return h("li", {}, h("span", { class: "label" }, splitWords(weights)), h("span", { class: "note" }, `until ${clock(weights.at_ms)}${weights.by ? `, changed by ${weights.by}` : ""}`), button(`Use ${splitWords(weights)}`, pick, { kind: "small" }));
+    });
+    const close = openDialog("Earlier splits", h("ol", { class: "rows" }, ...items));
+  }
+
   // What waits for Apply is never applied by a timer.
-  const rest = debounce(() => proposal === null && commit(), KEY_REST_MS);
+  const rest = debounce(() => proposal === null && settle(), KEY_REST_MS);
+  const settle = () => (force && draft !== null && !sending ? propose(draft) : commit());
   // Only keys and screen readers reach the range input.
   view.slider.addEventListener("input", () => edit(Number(view.slider.value)));
   view.slider.addEventListener("change", rest);
-  view.slider.addEventListener("blur", () => proposal === null && commit());
+  view.slider.addEventListener("blur", () => proposal === null && settle());
   for (const pool of ["A", "B"]) {
     const field = view.fields[pool];
     field.addEventListener("input", () => typed(pool, field.value));
@@ -131,9 +185,11 @@ export function splitControl() {
   }
   view.swap.addEventListener("click", () => {
     propose(remainder(current()));
-    if (!byTouch()) commit();
+    if (!byTouch() && !force) commit();
   });
   view.undo.addEventListener("click", pressedUndo);
+  view.earlier.addEventListener("click", showEarlier);
+  view.use.addEventListener("click", useNow);
   view.apply.addEventListener("click", commit);
   view.cancel.addEventListener("click", abandon);
 
@@ -153,7 +209,7 @@ export function splitControl() {
   }
 
   function onFieldKey(event) {
-    if (event.key === "Enter" && valid(event.target)) commit();
+    if (event.key === "Enter" && valid(event.target)) (force ? view.use.focus() : commit());
     if (event.key === "Escape") abandon();
   }
 
@@ -173,57 +229,63 @@ export function splitControl() {
       if (!sending) server = { A: status.pools.A.weight, B: status.pools.B.weight };
       if (draft === null && !view.fields.A.matches(":focus[aria-invalid=true]") && !view.fields.B.matches(":focus[aria-invalid=true]")) render();
     },
+    /** What holds besides: the answer of GET /steering and the forecast of the general work. */
+    steer(now, spans) {
+      steering = now;
+      const earlier = force;
+      force = inForce(now, spans);
+      // What was proposed for now means something else when that begins or ends.
+      if (proposal && (earlier === null) !== (force === null)) release();
+      else if (!held) render();
+    },
     leave: () => rest.cancel(),
   };
 }
 
 const same = (a, b) => Math.abs(a - b) < 1e-9;
-const remainder = (a) => Number((100 - a).toFixed(6));
 
 const valid = (field) => parsePercent(field.value) !== null;
-
-/** A number from 0 to 100, with point or comma, or null. */
-export function parsePercent(text) {
-  const value = Number(text.trim().replace(",", ".").replace(/\s*%$/, ""));
-  if (text.trim() === "" || !Number.isFinite(value) || value < 0 || value > 100) return null;
-  return value;
-}
 
 function build(pointer) {
   const slider = percentSlider(pointer);
   const fields = { A: percentField("A"), B: percentField("B") };
   const big = { A: h("span", { class: "huge text-a" }), B: h("span", { class: "huge text-b" }) };
   const labels = { A: h("span", { class: "ellipsis" }), B: h("span", { class: "ellipsis" }) };
+  const colon = h("span", { class: "huge colon" }, ":");
+  const paused = h("span", { class: "huge", hidden: true }, "Paused");
+  const title = h("h2", { class: "eyebrow" }, "Split");
+  const usual = h("p", { class: "usual-split", hidden: true });
   const hint = h("p", { class: "note" });
   const error = h("p", { class: "field-error", role: "alert" });
   const swap = button("Swap", null, { image: "swap" });
   const undo = button("Undo", null, { image: "undo" });
+  const earlier = button("Earlier", null, { image: "timetable", "aria-label": "Earlier splits" });
+  const use = button("Use now", null, { kind: "primary", hidden: true });
   const apply = button("Apply", null, { kind: "primary" });
   const cancel = button("Cancel", null);
-  const proposed = h("div", { class: "split-proposal", role: "status", hidden: true }, h("span", {}, "Not applied yet"), h("div", { class: "actions" }, apply, cancel));
+  const proposed = h("div", { class: "split-proposal", role: "status", hidden: true }, h("span", {}, "Not applied yet"), h("div", { class: "actions" }, use, apply, cancel));
   const root = h(
     "div",
     { class: "split" },
-    h("h2", { class: "eyebrow" }, "Split"),
-    h("p", { class: "huge-line split-big" }, big.A, h("span", { class: "huge colon" }, ":"), big.B),
+    title,
+    h("p", { class: "huge-line split-big" }, big.A, colon, big.B, paused),
     hint,
     h(
       "div",
       { class: "split-control" },
+      usual,
       h("div", { class: "split-names" }, h("span", { class: "text-a" }, h("span", { class: "badge pool-a", "aria-hidden": "true" }, "A"), labels.A), h("span", { class: "text-b" }, labels.B, h("span", { class: "badge pool-b", "aria-hidden": "true" }, "B"))),
       slider.element,
-      h("div", { class: "split-tools" }, h("label", {}, h("span", { class: "sr-only" }, "Percent for pool A"), fields.A, h("span", { class: "note" }, "% to A")), h("div", { class: "actions" }, swap, undo), h("label", {}, h("span", { class: "sr-only" }, "Percent for pool B"), fields.B, h("span", { class: "note" }, "% to B"))),
+      h("div", { class: "split-tools" }, h("label", {}, h("span", { class: "sr-only" }, "Percent for pool A"), fields.A, h("span", { class: "note" }, "% to A")), h("div", { class: "actions" }, swap, undo, earlier), h("label", {}, h("span", { class: "sr-only" }, "Percent for pool B"), fields.B, h("span", { class: "note" }, "% to B"))),
       proposed,
       error,
     ),
   );
   const show = (a, names, { typing }) => {
     const b = 100 - a;
-    setText(big.A, trimmed(a, 1));
-    setText(big.B, trimmed(b, 1));
+    showBig(a, inWords(a, names));
     setText(labels.A, names.A);
     setText(labels.B, names.B);
-    setText(hint, inWords(a, names));
     slider.show(a, `${trimmed(a)} percent to ${names.A}, ${trimmed(b)} percent to ${names.B}`);
     for (const [pool, value] of [["A", a], ["B", b]]) {
       if (fields[pool] === typing) continue;
@@ -231,11 +293,31 @@ function build(pointer) {
       fields[pool].removeAttribute("aria-invalid");
     }
   };
-  const propose = (a) => {
-    proposed.hidden = a === null;
-    if (a !== null) setText(apply.querySelector("span"), `Apply ${trimmed(a)}:${trimmed(remainder(a))}`);
+  /** The large figures: a percent for pool A, or null for a pause. */
+  const showBig = (a, words) => {
+    [big.A, colon, big.B].forEach((part) => (part.hidden = a === null));
+    paused.hidden = a !== null;
+    setText(big.A, a === null ? "" : trimmed(a, 1));
+    setText(big.B, a === null ? "" : trimmed(100 - a, 1));
+    setText(hint, words);
   };
-  return { root, slider: slider.input, fields, swap, undo, apply, cancel, proposed, error, show, propose };
+  /** What is in force instead of the usual split, or null: then the slider says that it sets the usual split. */
+  const force = (now) => {
+    usual.hidden = now === null;
+    setText(title, now ? "Now" : "Split");
+    setText(usual, now?.usual ?? "");
+    if (now) showBig(now.a, now.order);
+  };
+  const propose = (a, inForce = null) => {
+    proposed.hidden = a === null;
+    use.hidden = !inForce?.useNow;
+    apply.className = use.hidden ? "primary" : "";
+    if (a === null) return;
+    const split = `${trimmed(a)}:${trimmed(remainder(a))}`;
+    setText(use.querySelector("span"), `Use ${split} ${inForce?.until}`);
+    setText(apply.querySelector("span"), inForce ? `Save ${split} as usual split` : `Apply ${split}`);
+  };
+  return { root, slider: slider.input, fields, swap, undo, earlier, use, apply, cancel, proposed, error, show, force, propose };
 }
 
 function percentField(pool) {

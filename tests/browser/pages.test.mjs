@@ -179,7 +179,9 @@ test("what somebody else changed meanwhile is not overwritten", async () => {
   await turn.fill("4");
   const { token } = await demo.get("session");
   const headers = { "Content-Type": "application/json", "X-DPMP-Token": token };
-  const other = await fetch(`${demo.base}/api/v1/weights`, { method: "PUT", headers, body: JSON.stringify({ A: 55, B: 45 }) });
+  const { etag, config } = await demo.get("config");
+  config.scheduler.catch_up_seconds = 300;
+  const other = await fetch(`${demo.base}/api/v1/config`, { method: "PUT", headers, body: JSON.stringify({ etag, config }) });
   assert.equal(other.status, 200);
   await page.getByRole("button", { name: "Review and save" }).click();
   await page.getByRole("button", { name: "Save", exact: true }).click();
@@ -190,7 +192,7 @@ test("what somebody else changed meanwhile is not overwritten", async () => {
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await until("both changes", async () => {
     const { scheduler } = (await demo.get("config")).config;
-    return scheduler.slice_seconds === 4 && scheduler.poolA_weight === 55;
+    return scheduler.slice_seconds === 4 && scheduler.catch_up_seconds === 300;
   });
   await closePage(page);
 });

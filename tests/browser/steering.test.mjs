@@ -1,0 +1,158 @@
+// Steering the work from the pages: temporary changes, own settings, groups, the timetable and the balance, with a
+// mouse, a keyboard and a finger, against the real program.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { closePage, fits, openPage, scan, startBrowser, startDemo, until } from "./support.mjs";
+
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+const [A, B] = ["Simulated A", "Simulated B"];
+
+let browser;
+let demo;
+
+before(async () => {
+  browser = await startBrowser();
+  demo = await startDemo();
+});
+
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+const steering = () => demo.get("steering");
+const worker = async (name) => (await steering()).workers.find((it) => it.worker === name);
+const forAll = async () => (await steering()).overrides.find((it) => it.workers.includes("*"));
+const works = (name, work) => until(`${name} to do ${JSON.stringify(work)}`, async () => JSON.stringify((await worker(name))?.work) === JSON.stringify(work));
+
+/** Sends a command as another browser would. */
+async function send(method, path, body) {
+  const { token } = await demo.get("session");
+  const headers = { "Content-Type": "application/json", "X-DPMP-Token": token };
+  const answer = await fetch(`${demo.base}/api/v1/${path}`, { method, headers, body: JSON.stringify(body) });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+async function at(path, options) {
+  const page = await openPage(browser, demo.base, options);
+  await page.goto(demo.base + path);
+  await page.locator("main h1").first().waitFor({ state: "attached" });
+  return page;
+}
+
+const button = (page, name, exact = true) => page.getByRole("button", { name, exact });
+
+/** All that can be pressed is large enough for a finger. */
+async function fingersFit(page, name) {
+  const small = await page.evaluate(() =>
+    [...document.querySelectorAll("main :not(th) > button:not(.link), main select, main a.button, main input:not([type=range], [type=radio], [type=checkbox]), dialog button")]
+      .filter((it) => it.checkVisibility({ visibilityProperty: true }))
+      .map((it) => [it.textContent || it.getAttribute("aria-label") || it.id, it.getBoundingClientRect()])
+      .filter(([, { width, height }]) => width > 0 && (height < 43.5 || width < 39))
+      .map(([text, { width, height }]) => `${text}: ${Math.round(width)} x ${Math.round(height)}`),
+  );
+  assert.deepEqual(small, [], name);
+}
+
+test("two taps send all miners to a pool for a while, and one brings them back", async () => {
+  const page = await at("/", PHONE);
+  await button(page, `All to ${A}`).tap();
+  await scan(page, "for how long");
+  await fingersFit(page, "for how long");
+  await button(page, "For 3 hours").tap();
+  await works("bitaxe", "A");
+  const { until_ms: end, set_ms: begin } = await forAll();
+  assert.equal(end - begin, 3 * 3_600_000);
+  const strip = page.getByRole("region", { name: "In force now" });
+  await strip.getByText(new RegExp(`^All to ${A} until \\d\\d:\\d\\d$`)).waitFor();
+  await strip.getByText(/Next: 70:30 \(usual split\)/).waitFor();
+  await page.getByText(/^Usual split 70:30, again from \d\d:\d\d$/).waitFor();
+  await scan(page, "a temporary change");
+  await fits(page, "a temporary change");
+  await fingersFit(page, "a temporary change");
+  await button(strip, "Back to 70:30 now").tap();
+  await until("the end of the change", async () => !(await forAll()));
+  await strip.waitFor({ state: "hidden" });
+  assert.deepEqual((await steering()).usual, { A: 70, B: 30 });
+  await closePage(page);
+});
+
+test("a change until a time, and one without an end", async () => {
+  const page = await at("/");
+  await button(page, "Pause").click();
+  await page.getByLabel("Or until").fill("");
+  assert.ok(await button(page, "Enter a time").isDisabled());
+  await page.getByLabel("Or until").fill("23:59");
+  await page.getByRole("button", { name: /^Until .*23:59$/ }).click();
+  await works("cpu", "pause");
+  assert.equal(new Date((await forAll()).until_ms).toISOString().slice(11, 16), "23:59");
+  await page.getByText("Paused", { exact: true }).first().waitFor();
+  await button(page, `All to ${B}`).click();
+  await button(page, "Until I change it").click();
+  await works("cpu", "B");
+  await page.getByText(`All to ${B} until you change it`, { exact: true }).waitFor();
+  // The way back that the message offers leads to what held before.
+  await page.locator(".toast").last().getByRole("button", { name: "Undo" }).click();
+  await works("cpu", "pause");
+  await button(page, "Back to 70:30 now").click();
+  await works("cpu", { A: 70, B: 30 });
+  await closePage(page);
+});
+
+test("all to a pool leaves workers with own settings alone until they are moved, too", async () => {
+  await send("PUT", "workers", { workers: { cpu: { work: "B" } } });
+  const page = await at("/");
+  await page.getByText("1 worker has its own setting and only follows Pause.").waitFor();
+  await button(page, `All to ${A}`).click();
+  await button(page, "For 1 hour").click();
+  await works("bitaxe", "A");
+  assert.equal((await worker("cpu")).work, "B");
+  await button(page, `All to ${A}`).click();
+  await page.getByLabel("Also move cpu").check();
+  await button(page, "For 1 hour").click();
+  await works("cpu", "A");
+  assert.equal((await worker("cpu")).own, null);
+  await page.locator(".toast").last().getByRole("button", { name: "Undo" }).click();
+  await works("cpu", "B");
+  await send("PUT", "workers", { workers: { cpu: { work: null } } });
+  await send("DELETE", "override", { workers: ["*"] });
+  await closePage(page);
+});
+
+test("while a change is in force the slider asks whether to use a split now or to save it", async () => {
+  await send("PUT", "override", { work: "A", workers: ["*"], for_seconds: 7200 });
+  const page = await at("/");
+  await page.getByText(/^Usual split 70:30, again from/).waitFor();
+  const field = page.getByLabel("Percent for pool A");
+  await field.fill("55");
+  await page.getByRole("button", { name: /^Use 55:45 until \d\d:\d\d$/ }).click();
+  await works("bitaxe", { A: 55, B: 45 });
+  assert.deepEqual((await steering()).usual, { A: 70, B: 30 }, "the usual split stays");
+  await until("the field to show the usual split again", async () => (await field.inputValue()) === "70");
+  // A drag by mouse asks, too.
+  const slider = page.getByRole("slider", { name: /Part of the work for pool A/ });
+  const { x, y, width, height } = await slider.boundingBox();
+  const place = (percent) => x + 18 + ((width - 36) * percent) / 100;
+  await page.mouse.move(place(70), y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(place(40), y + height / 2, { steps: 5 });
+  await page.mouse.up();
+  const save = page.getByRole("button", { name: /^Save \d+:\d+ as usual split$/ });
+  await save.waitFor();
+  assert.deepEqual((await steering()).usual, { A: 70, B: 30 }, "a drag only asks");
+  await scan(page, "a split to use or to save");
+  await save.click();
+  await until("the usual split", async () => (await steering()).usual.A < 50);
+  assert.deepEqual((await worker("bitaxe")).work, { A: 55, B: 45 }, "what is in force stays");
+  // Undo is for the usual split, also on a page that was opened later.
+  await page.reload();
+  await button(page, "Undo").click();
+  await until("the usual split of before", async () => (await steering()).usual.A === 70);
+  await button(page, "Earlier splits").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: /^Use \d+:\d+$/ }).first().waitFor();
+  await scan(page, "earlier splits");
+  await page.keyboard.press("Escape");
+  await send("DELETE", "override", { workers: ["*"] });
+  await closePage(page);
+});
