@@ -3,7 +3,8 @@ import * as api from "./api.js";
 import { ago, clock, count, duration, hashrate, large, milliseconds, ratio, reasons, words } from "./format.js";
 import { historyCard } from "./history.js";
 import { poll } from "./live.js";
-import { failure, h, loading, openDialog, poolBadge, setFigure, unknown } from "./ui.js";
+import { button, failure, h, loading, openDialog, poolBadge, setFigure, setText, unknown } from "./ui.js";
+import { sourceWords, workWords } from "./work.js";
 
 const OUTCOMES = {
   accepted: ["good", "accepted"],
@@ -29,20 +30,20 @@ const FACTS = [
   ["Connections", (m) => Object.entries(m.connections).map(([pool, state]) => `${pool} ${words(state)}`).join(", ") || null],
 ];
 
-/** Opens the sheet of a miner of the table. */
-export function openMiner({ id, worker }, status) {
+/** Opens the sheet of a miner of the table. `steer`: opens the dialog that sets its work. */
+export function openMiner({ id, worker, steering }, status, steer) {
   const body = h("div", { class: "miner-sheet" }, loading());
   let view = null;
   const stop = poll(
     () => api.miner(id),
     2000,
     (answer) => {
-      view ??= build(body, answer.miner, status);
+      view ??= build(body, answer.miner, status, steer);
       view.show(answer);
     },
     (error) => !view && body.replaceChildren(failure(error)),
   );
-  openDialog(worker, body, {
+  openDialog(steering?.name ? `${steering.name} (${worker})` : worker, body, {
     className: "sheet",
     onclose: () => {
       stop();
@@ -51,7 +52,9 @@ export function openMiner({ id, worker }, status) {
   });
 }
 
-function build(body, miner, status) {
+function build(body, miner, status, steer) {
+  const names = { A: status?.pools.A.name ?? "Pool A", B: status?.pools.B.name ?? "Pool B" };
+  const work = h("p", { class: "label" });
   const facts = FACTS.map(([label, make]) => ({ label, make, value: h("dd", {}, unknown()) }));
   const history = historyCard({ title: "Over time", worker: miner.worker, level: 3 });
   const rows = h("tbody", {});
@@ -59,12 +62,14 @@ function build(body, miner, status) {
   if (status) history.show(status);
   body.replaceChildren(
     h("p", { class: "note" }, [miner.software ?? "software not known", miner.address].join(" · ")),
+    h("div", { class: "sheet-work" }, work, button("Set work", steer, { kind: "small" })),
     h("dl", { class: "facts" }, ...facts.map((f) => h("div", {}, h("dt", {}, f.label), f.value))),
     history.element,
     h("section", { class: "card", "aria-labelledby": "recent-shares" }, h("h3", { id: "recent-shares" }, "Recent shares"), h("div", { class: "scroll-x", role: "region", tabindex: "0", "aria-label": "Table of recent shares" }, h("table", { class: "plain" }, h("thead", {}, head), rows))),
   );
   return {
     show({ miner: now, recent }) {
+      setText(work, `${workWords(now.work, names)} (${sourceWords(now.source)})`);
       facts.forEach((f) => setFigure(f.value, f.make(now, Date.now())));
       rows.replaceChildren(...(recent.length ? recent.map(shareRow) : [h("tr", {}, h("td", { colspan: "6" }, "No share yet."))]));
     },

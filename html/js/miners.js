@@ -1,10 +1,14 @@
 // Miners: all of them in a table that stays fluent with thousands, totals, filters, CSV.
 import * as api from "./api.js";
+import { fleetCard } from "./fleet.js";
 import { count, hashrate, large, trimmed } from "./format.js";
-import { poll, watchStatus } from "./live.js";
+import { groupsCard } from "./groups.js";
+import { poll, watchStatus, watchSteering } from "./live.js";
 import { openMiner } from "./miner.js";
 import { COLUMNS, minerTable } from "./minertable.js";
-import { failure, h, icon, loading, pageHead, segmented, select, setFigure, setText, unknown } from "./ui.js";
+import { button, failure, h, icon, loading, pageHead, segmented, select, setFigure, setText, unknown } from "./ui.js";
+import { counted } from "./work.js";
+import { reachNotice, workDialog } from "./workers.js";
 
 export const miners = { title: "Miners", mount };
 
@@ -12,7 +16,16 @@ function mount(host) {
   let answer = null;
   let status = null;
   const filter = { text: "", show: "all", pool: "" };
-  const table = minerTable((miner) => openMiner(miner, status), sortChanged);
+  let steering = null;
+  const names = () => ({ A: status?.pools.A.name ?? "Pool A", B: status?.pools.B.name ?? "Pool B" });
+  const setWork = (workers) => {
+    const chosen = steering?.workers.filter((it) => workers.has(it.worker)) ?? [];
+    if (chosen.length) workDialog(chosen, steering, names(), () => table.clearSelection());
+  };
+  const steer = (miner) => setWork(new Set([miner.worker]));
+  const bar = selectionBar({ set: setWork, all: () => table.selectAll(), clear: () => table.clearSelection() });
+  const table = minerTable({ open: (miner) => (miner.id < 0 ? steer(miner) : openMiner(miner, status, () => steer(miner))), steer, sorted: sortChanged, selected: bar.show });
+  const [reach, groups, fleet] = [reachNotice(), groupsCard(), fleetCard()];
   const totals = totalLine();
   const found = h("p", { class: "note", role: "status" });
   const problem = h("div", {});
@@ -24,11 +37,11 @@ function mount(host) {
     "div",
     { class: "toolbar" },
     h("div", { class: "search" }, icon("search"), search),
-    segmented("Which miners", [["all", "All"], ["here", "Connected"], ["left", "Left"]], "all", (value) => ((filter.show = value), refresh())),
+    segmented("Which miners", [["all", "All"], ["here", "Connected"], ["paused", "Paused"], ["left", "Left"]], "all", (value) => ((filter.show = value), refresh())),
     select("Pool now", [["", "any"], ["A", "A"], ["B", "B"]], "", (value) => ((filter.pool = value), refresh())),
     sortBox,
   );
-  host.append(pageHead("Miners", "Every connection of a miner, as it is now.", csv), totals.element, tools, problem, waiting, table.element, found);
+  host.append(pageHead("Miners", "Every miner's connection, and what its worker is set to do.", csv), totals.element, reach.element, tools, problem, waiting, table.element, bar.element, found, groups.element, fleet.element);
 
   function sortChanged({ key }) {
     sortBox.querySelector("select").value = key;
@@ -36,14 +49,28 @@ function mount(host) {
 
   function refresh({ keepOrder = false } = {}) {
     if (!answer) return;
-    const all = [...answer.miners, ...answer.left];
+    const all = withSteering(answer, steering);
     const shown = all.filter((miner) => fits(miner, filter));
-    table.show(shown, answer.now_ms, keepOrder);
+    table.show(shown, answer.now_ms, keepOrder, names());
     totals.show(answer);
     setText(found, all.length === 0 ? "No miner has connected yet. Enter this machine's address in your miner; Config and Set-up show the exact line." : shown.length === all.length ? `${count(all.length)} in the table` : `${count(shown.length)} of ${count(all.length)} fit`);
   }
 
-  const stopStatus = watchStatus((now) => (status = now));
+  const showCards = () => {
+    if (!status || !steering) return;
+    reach.show(steering);
+    groups.show(steering, names());
+    fleet.show(steering, names());
+  };
+  const stopStatus = watchStatus((now) => {
+    status = now;
+    showCards();
+  });
+  const stopSteering = watchSteering((now) => {
+    steering = now;
+    showCards();
+    refresh({ keepOrder: true });
+  });
   const stop = poll(
     api.miners,
     2000,
@@ -58,15 +85,54 @@ function mount(host) {
   return () => {
     stop();
     stopStatus();
+    stopSteering();
     table.leave();
   };
 }
 
+/**
+ * The rows of the table: connected miners, miners that left, and workers that have settings but no row of their own.
+ * A paused worker that left is paused, not missing.
+ */
+function withSteering({ miners: here, left }, steering) {
+  const by = new Map(steering?.workers.map((it) => [it.worker, it]));
+  const seen = new Set(here.map((miner) => miner.worker));
+  const rows = here.map((miner) => ({ ...miner, steering: by.get(miner.worker) ?? null, paused: by.get(miner.worker)?.work === "pause" }));
+  for (const miner of left) {
+    const paused = !seen.has(miner.worker) && by.get(miner.worker)?.work === "pause";
+    // Of the connections that a paused worker had, the last one stands for it.
+    if (paused) seen.add(miner.worker);
+    rows.push({ ...miner, steering: by.get(miner.worker) ?? null, paused });
+  }
+  left.forEach((miner) => seen.add(miner.worker));
+  const others = [...by.values()].filter((it) => !seen.has(it.worker));
+  return [...rows, ...others.map((it, i) => ({ ...NOT_HERE, id: -1 - i, worker: it.worker, steering: it, paused: it.work === "pause" }))];
+}
+
+/** What the table shows of a worker without a connection. */
+const NOT_HERE = { address: "", software: null, connected_ms: null, left_ms: null, pool: null, connections: {}, hashrate_5m: null, hashrate_1h: null, hashrate_24h: null, share_a: null, time_share_a: null, shares_per_minute: null, difficulty: null, accepted: { A: 0, B: 0 }, rejected: 0, rejected_by: {}, lost: 0, best_share: null, last_share_ms: null };
+
+/** The bar at the foot while miners are selected. */
+function selectionBar({ set, all, clear }) {
+  let workers = new Set();
+  const text = h("p", { role: "status" });
+  const element = h("div", { class: "save-bar", hidden: true }, text, h("div", { class: "actions" }, button("Clear", clear, { kind: "ghost" }), button("Select all", all, { kind: "ghost" }), button("Set work", () => set(workers), { kind: "primary" })));
+  return {
+    element,
+    show(selection) {
+      workers = selection;
+      element.hidden = selection.size === 0;
+      setText(text, `${counted(selection.size, "worker")} selected`);
+    },
+  };
+}
+
 function fits(miner, { text, show, pool }) {
-  if (show !== "all" && (miner.left_ms !== null) !== (show === "left")) return false;
+  const state = miner.paused ? "paused" : miner.left_ms !== null || miner.connected_ms === null ? "left" : "here";
+  if (show !== "all" && state !== show) return false;
   if (pool && miner.pool !== pool) return false;
   if (!text) return true;
-  return [miner.worker, miner.address, miner.software].some((part) => part?.toLowerCase().includes(text));
+  return [miner.worker, miner.steering?.name, miner.address, miner.software].some((part) => part?.toLowerCase().includes(text));
 }
 
 /** Sums over the connected miners. A sum of nothing known is not known. */

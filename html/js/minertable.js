@@ -2,18 +2,20 @@
 // thousand miners every two seconds cost no more than twenty.
 import { ago, count, duration, hashrate, large, percent, ratio, reasons, trimmed } from "./format.js";
 import { h, poolBadge, setFigure, setText } from "./ui.js";
+import { percentA, reasonWords, shownName, workWords } from "./work.js";
 
 /** Rows beyond the edges that exist already when one scrolls. */
 const SPARE = 6;
 const narrow = matchMedia("(max-width: 720px)");
-const rowHeight = () => (narrow.matches ? 128 : 52);
+const rowHeight = () => (narrow.matches ? 172 : 52);
 
 /**
  * The columns: `value` is what is sorted by (null: last), `text` what is shown, `more` a second line.
  * Texts of null are shown as unknown. A column without `width` is only for sorting.
  */
 export const COLUMNS = [
-  { key: "worker", title: "Worker", width: 210, value: (m) => m.worker.toLowerCase(), text: (m) => m.worker, more: (m) => (m.left_ms ? `left ${ago(m.left_ms, nowMs)}` : (m.software ?? "software not known")), upwards: true },
+  { key: "worker", title: "Worker", width: 210, value: (m) => nameOf(m).toLowerCase(), text: nameOf, more: (m) => [nameOf(m) === m.worker ? null : m.worker, stateOf(m)].filter(Boolean).join(" · "), upwards: true },
+  { key: "work", title: "Work", width: 212, value: (m) => (m.steering ? (percentA(m.steering.work) ?? 200) : null), text: (m) => m.steering && workWords(m.steering.work, names), more: (m) => m.steering && whyOf(m.steering), upwards: true },
   { key: "software", title: "Software", value: (m) => m.software?.toLowerCase() ?? null, upwards: true },
   { key: "pool", title: "Pool now", width: 84, value: (m) => m.pool, upwards: true },
   { key: "hashrate_5m", title: "5 min", width: 96, value: (m) => m.hashrate_5m, text: (m) => hashrate(m.hashrate_5m), number: true },
@@ -26,16 +28,40 @@ export const COLUMNS = [
   { key: "rejected", title: "Rejected", width: 148, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), number: true },
   { key: "best", title: "Best share", width: 118, value: (m) => m.best_share?.difficulty ?? null, text: (m) => large(m.best_share?.difficulty ?? null), more: (m) => (m.best_share ? `${m.best_share.pool}, ${ago(m.best_share.at_ms, nowMs)}` : ""), number: true },
   { key: "last", title: "Last share", width: 96, value: (m) => m.last_share_ms, text: (m) => ago(m.last_share_ms, nowMs), number: true },
-  { key: "connected", title: "Connected", width: 104, value: (m) => m.connected_ms, text: (m) => duration(((m.left_ms ?? nowMs) - m.connected_ms) / 1000), number: true },
+  { key: "connected", title: "Connected", width: 104, value: (m) => m.connected_ms, text: (m) => (m.connected_ms === null ? null : duration(((m.left_ms ?? nowMs) - m.connected_ms) / 1000)), number: true },
   { key: "address", title: "Address", width: 176, value: (m) => addressKey(m.address), text: (m) => m.address, upwards: true },
 ];
 const SHOWN = COLUMNS.filter((column) => column.width);
-const WIDTH = SHOWN.reduce((sum, column) => sum + column.width, 0);
+const CHECK_WIDTH = 44;
+const WIDTH = SHOWN.reduce((sum, column) => sum + column.width, CHECK_WIDTH);
+
+function nameOf(m) {
+  return m.steering ? shownName(m.steering) : m.worker;
+}
+
+function stateOf(m) {
+  if (m.paused) return "paused";
+  if (m.left_ms) return `left ${ago(m.left_ms, nowMs)}`;
+  return m.connected_ms === null ? "not connected" : (m.software ?? "software not known");
+}
+
+function whyOf(steering) {
+  if (steering.stands_in) return `works for ${names[steering.on] ?? "the other pool"} while its own is down`;
+  return reasonWords(steering, nowMs);
+}
 
 /** The server's clock at its last answer: ages are reckoned with it, since the browser's may be wrong. */
 let nowMs = 0;
 
-export function minerTable(open, sorted) {
+let names = { A: "Pool A", B: "Pool B" };
+
+/**
+ * `open(miner)`: its name was pressed; `steer(miner)`: its work was; `sorted(sort)`: the order has changed;
+ * `selected(workers)`: the set of selected workers' names has changed.
+ */
+export function minerTable({ open, steer, sorted, selected }) {
+  const selection = new Set();
+  const all = h("input", { type: "checkbox", "aria-label": "Select all miners in the table", onchange: () => selectAll(all.checked) });
   const sort = { key: "worker", down: false };
   let list = [];
   /** The rows that exist, one after the other from the index `from`, and those out of use. */
@@ -46,13 +72,13 @@ export function minerTable(open, sorted) {
   const above = h("tr", { class: "spacer", "aria-hidden": "true" });
   const below = h("tr", { class: "spacer", "aria-hidden": "true" });
   const heads = SHOWN.map(headCell);
-  const table = h("table", { role: "table", "aria-label": "Miners", class: "miners" }, h("colgroup", {}, ...SHOWN.map((c) => h("col", { width: c.width }))), h("thead", { role: "rowgroup" }, h("tr", { role: "row", "aria-rowindex": "1" }, ...heads.map((head) => head.element))), body);
+  const table = h("table", { role: "table", "aria-label": "Miners", class: "miners" }, h("colgroup", {}, h("col", { width: CHECK_WIDTH }), ...SHOWN.map((c) => h("col", { width: c.width }))), h("thead", { role: "rowgroup" }, h("tr", { role: "row", "aria-rowindex": "1" }, h("th", { role: "columnheader", scope: "col", class: "col-check" }, h("label", { class: "check-cell" }, all)), ...heads.map((head) => head.element))), body);
   const region = h("div", { class: "table-region", role: "region", tabindex: "0", "aria-label": "Table of miners, scrolls by itself" }, table);
   table.style.minWidth = `${WIDTH}px`;
   body.append(above, below);
 
   function headCell(column) {
-    const element = h("th", { role: "columnheader", scope: "col", class: column.number ? "number" : "" }, h("button", { type: "button", onclick: () => sortBy(column.key) }, column.title, h("span", { class: "sort-mark", "aria-hidden": "true" })));
+    const element = h("th", { role: "columnheader", scope: "col", class: column.number ? "number" : `col-${column.key}` }, h("button", { type: "button", onclick: () => sortBy(column.key) }, column.title, h("span", { class: "sort-mark", "aria-hidden": "true" })));
     return { element, column };
   }
 
@@ -69,7 +95,7 @@ export function minerTable(open, sorted) {
   function arrange() {
     const { value } = COLUMNS.find((c) => c.key === sort.key);
     const direction = sort.down ? -1 : 1;
-    list.sort((x, y) => (x.left_ms === null ? 0 : 1) - (y.left_ms === null ? 0 : 1) || compare(value(x), value(y), direction) || x.id - y.id);
+    list.sort((x, y) => rank(x) - rank(y) || compare(value(x), value(y), direction) || x.id - y.id);
     heads.forEach(({ element, column }) => {
       if (column.key === sort.key) element.setAttribute("aria-sort", sort.down ? "descending" : "ascending");
       else element.removeAttribute("aria-sort");
@@ -82,7 +108,10 @@ export function minerTable(open, sorted) {
     const first = Math.max(0, Math.min(Math.floor(region.scrollTop / height) - SPARE, list.length - visible));
     const end = Math.min(list.length, first + visible);
     moveRows(first, end);
-    rows.forEach((row, i) => row.show(list[from + i], from + i + 2));
+    rows.forEach((row, i) => row.show(list[from + i], from + i + 2, selection));
+    const chosen = list.filter((miner) => selection.has(miner.worker)).length;
+    all.checked = chosen > 0 && chosen === list.length;
+    all.indeterminate = chosen > 0 && chosen < list.length;
     above.style.height = `${first * height}px`;
     below.style.height = `${(list.length - end) * height}px`;
   }
@@ -96,14 +125,27 @@ export function minerTable(open, sorted) {
     while (rows.length && from + rows.length > end) retire(rows.pop());
     if (rows.length === 0) from = first;
     while (from > first) {
-      rows.unshift(spare.pop() ?? makeRow(open));
+      rows.unshift(spare.pop() ?? makeRow({ open, steer, select }));
       above.after(rows[0].element);
       from -= 1;
     }
     while (from + rows.length < end) {
-      rows.push(spare.pop() ?? makeRow(open));
+      rows.push(spare.pop() ?? makeRow({ open, steer, select }));
       below.before(rows.at(-1).element);
     }
+  }
+
+  function select(worker, on) {
+    if (on) selection.add(worker);
+    else selection.delete(worker);
+    selected(selection);
+    render();
+  }
+
+  function selectAll(on) {
+    list.forEach(({ worker }) => (on ? selection.add(worker) : selection.delete(worker)));
+    selected(selection);
+    render();
   }
 
   function retire(row) {
@@ -121,13 +163,20 @@ export function minerTable(open, sorted) {
     sort,
     sortBy,
     /** `keepOrder`: these are the same miners a little later; their order rests while one points at them. */
-    show(miners, now, keepOrder) {
+    show(miners, now, keepOrder, poolNames) {
       nowMs = now;
+      names = poolNames;
       const resting = keepOrder && region.matches(":focus-within, :hover");
       list = resting ? inOrderOf(list, miners) : miners;
       table.setAttribute("aria-rowcount", String(list.length + 1));
       region.hidden = list.length === 0;
       if (!resting) arrange();
+      render();
+    },
+    selectAll: () => selectAll(true),
+    clearSelection() {
+      selection.clear();
+      selected(selection);
       render();
     },
     leave: () => observer.disconnect(),
@@ -141,8 +190,11 @@ function inOrderOf(before, miners) {
   return [...miners].sort((x, y) => place(x) - place(y));
 }
 
+/** Connected and paused miners come first, then the others. */
+const rank = (m) => (m.paused || (m.left_ms === null && m.connected_ms !== null) ? 0 : 1);
+
 /** What is not known comes last, whichever way is sorted. */
-function compare(x, y, direction) {
+function compare(x = null, y = null, direction = 1) {
   if (x === y) return 0;
   if (x === null) return 1;
   if (y === null) return -1;
@@ -154,16 +206,19 @@ function addressKey(address) {
   return address.replace(/\d+/g, (digits) => digits.padStart(5, "0"));
 }
 
-function makeRow(open) {
+function makeRow({ open, steer, select }) {
   let miner = null;
-  const cells = SHOWN.map((column) => makeCell(column, () => open(miner)));
-  const element = h("tr", { role: "row", onclick: (event) => !event.target.closest("button") && open(miner) }, ...cells.map((cell) => cell.element));
+  const cells = SHOWN.map((column) => makeCell(column, () => (column.key === "work" ? steer : open)(miner)));
+  const check = h("input", { type: "checkbox", onchange: () => select(miner.worker, check.checked) });
+  const element = h("tr", { role: "row", onclick: (event) => !event.target.closest("button, label") && open(miner) }, h("td", { role: "cell", class: "col-check" }, h("label", { class: "check-cell" }, check)), ...cells.map((cell) => cell.element));
   return {
     element,
-    show(next, index) {
+    show(next, index, selection) {
       miner = next;
+      check.checked = selection.has(miner.worker);
+      check.setAttribute("aria-label", `Select ${nameOf(miner)}`);
       element.setAttribute("aria-rowindex", String(index));
-      element.classList.toggle("gone", miner.left_ms !== null);
+      element.classList.toggle("gone", (miner.left_ms !== null || miner.connected_ms === null) && !miner.paused);
       cells.forEach((cell) => cell.show(miner));
     },
   };
@@ -172,14 +227,18 @@ function makeRow(open) {
 function makeCell(column, open) {
   if (column.key === "pool") return poolCell();
   const isName = column.key === "worker";
-  const main = isName ? h("button", { type: "button", class: "link ellipsis", onclick: open }) : h("span", { class: "cell-main" });
+  const isButton = isName || column.key === "work";
+  const main = isButton ? h("button", { type: "button", class: "link ellipsis", onclick: open }) : h("span", { class: "cell-main" });
   const more = column.more ? h("span", { class: "cell-more ellipsis" }) : null;
   const element = h(isName ? "th" : "td", { role: isName ? "rowheader" : "cell", scope: isName && "row", class: `${column.number ? "number" : ""} col-${column.key}`, "data-label": column.title }, main, more);
   return {
     element,
     show(miner) {
-      setFigure(main, column.text(miner));
-      if (more) setText(more, column.more(miner));
+      const text = column.text(miner);
+      setFigure(main, text);
+      if (column.key === "work") main.setAttribute("aria-label", `Set the work of ${nameOf(miner)}, now ${text ?? "not known"}`);
+      if (more) setText(more, column.more(miner) ?? "");
+      if (more && column.key === "work") more.title = more.textContent;
       if (more && column.key === "rejected") more.title = more.textContent;
     },
   };

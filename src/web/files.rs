@@ -34,7 +34,9 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/draft.js",
     "/js/early.js",
     "/js/fields.js",
+    "/js/fleet.js",
     "/js/format.js",
+    "/js/groups.js",
     "/js/history.js",
     "/js/home.js",
     "/js/live.js",
@@ -54,10 +56,12 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/setup.js",
     "/js/slider.js",
     "/js/split.js",
+    "/js/strip.js",
     "/js/theme.js",
     "/js/tokens.js",
     "/js/ui.js",
     "/js/work.js",
+    "/js/workers.js",
 ];
 
 /// The documents that the pages lead to; they come with the program as well.

@@ -11,7 +11,7 @@ if (!folder) throw new Error("say into which folder the pictures go");
 /** The pages in the gallery's order, and what each shows when it is complete. */
 const PAGES = [
   ["/", (page) => page.getByText("H/s").first().waitFor()],
-  ["/miners", (page) => page.getByRole("button", { name: "bitaxe" }).waitFor()],
+  ["/miners", (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor()],
   ["/config", (page) => page.getByLabel("Length of a turn").waitFor()],
   ["/logs", (page) => page.locator(".log li").first().waitFor()],
 ];

@@ -40,7 +40,7 @@ async function demoPage(path, options) {
 /** When each page shows live figures. */
 const ALIVE = {
   home: (page) => page.getByText("H/s").first().waitFor(),
-  miners: (page) => page.getByRole("button", { name: "bitaxe" }).waitFor(),
+  miners: (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor(),
   config: (page) => page.getByLabel("Length of a turn").waitFor(),
   logs: (page) => page.locator(".log li").first().waitFor(),
   about: (page) => page.getByText("MIT").first().waitFor(),
@@ -109,7 +109,7 @@ test("the miners' table finds, sorts, opens and exports", async () => {
   await until("all miners", async () => (await rows.count()) === 4);
   await page.getByLabel("Find miners").fill("avalon");
   await until("the one that is looked for", async () => (await rows.count()) === 1);
-  const name = page.getByRole("button", { name: "avalon" });
+  const name = page.getByRole("button", { name: "avalon", exact: true });
   await name.focus();
   await page.keyboard.press("Enter");
   await page.getByText("Recent shares").waitFor();
@@ -131,14 +131,14 @@ test("a thousand miners stay fluent", async () => {
   const many = Array.from({ length: 1000 }, (_, i) => ({ ...real.miners[i % 4], id: 1000 + i, worker: `rig-${String(i).padStart(4, "0")}` }));
   await page.route(/\/api\/v1\/miners$/, (route) => route.fulfill({ json: { ...real, miners: many } }));
   await page.goto(`${demo.base}/miners`);
-  await page.getByRole("button", { name: "rig-0000" }).waitFor();
+  await page.getByRole("button", { name: "rig-0000", exact: true }).waitFor();
   const rows = await page.locator(".miners tbody tr:not(.spacer)").count();
   assert.ok(rows < 100, `${rows} rows at once`);
   const region = page.locator(".table-region");
   await region.evaluate((element) => (element.scrollTop = element.scrollHeight / 2));
-  await page.getByRole("button", { name: "rig-0500" }).waitFor();
+  await page.getByRole("button", { name: "rig-0500", exact: true }).waitFor();
   await page.getByLabel("Find miners").fill("rig-0987");
-  await page.getByRole("button", { name: "rig-0987" }).waitFor();
+  await page.getByRole("button", { name: "rig-0987", exact: true }).waitFor();
   await closePage(page);
 });
 
