@@ -22,6 +22,8 @@ const FIGURES = [
 
 const DOCUMENTS = [
   ["/docs/miners.md", "Miners", "what to type into which miner"],
+  ["/docs/steering.md", "Steering", "own settings, temporary changes, the timetable and the fleet"],
+  ["/docs/balance.md", "Balance", "a split that follows what a hash earns"],
   ["/docs/pools.md", "Pools", "what a pool needs, and why its page shows something else"],
   ["/docs/troubleshooting.md", "Troubleshooting", "from symptoms to causes"],
   ["/docs/security.md", "Security", "what is guarded, against whom, and what is not"],
@@ -66,6 +68,7 @@ function howItWorks() {
     { id: "how" },
     h("p", {}, "Each miner works for one pool at a time, in short turns: at 70:30 for example 23 seconds for pool A, then 10 for pool B. It keeps its connection and loses no work at a switch, and both pools see it as a worker of their own with its part of the hashrate."),
     h("p", {}, "DPMP keeps account of the time of every miner and evens it out, so that the split by time is exact. What a pool shows on its own page is an estimate from shares, and shares come by chance: with 100 shares an estimate is off by about 10 percent, with 10,000 by about 1."),
+    h("p", {}, "Miners can have their own settings, and a temporary change or the timetable can replace the usual split for a while: see Miners, Home and Timetable."),
     h("p", {}, "If a pool is down, all miners work for the other. When it is back, it gets back some of the time that it missed, up to the limit in Config."),
   );
 }

@@ -128,12 +128,16 @@ export function settingField(key, draft, changed, hint = null) {
   return { key, element, input, say, mark };
 }
 
+/** The pages on which tables are edited. */
+const TABLE_PAGES = { workers: ["/miners", "Miners"], groups: ["/miners", "Miners"], timetable: ["/timetable", "Timetable"], balance: ["/timetable", "Timetable"] };
+
 /** A table is too much for one field: the form shows how many entries it has and keeps them as they are. */
 function tableField(key, draft, id, hint) {
   const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
   const count = Object.keys(draft.value(key) ?? {}).length;
   const input = h("output", { id, tabindex: "-1" }, count === 1 ? "1 entry" : `${count || "No"} entries`);
-  const element = h("div", { class: "field kind-table" }, label(key, id, hint), input, error, help(key, id));
+  const [href, page] = TABLE_PAGES[key.path.split(".")[0]] ?? [];
+  const element = h("div", { class: "field kind-table" }, label(key, id, hint), input, page && [". ", h("a", { href }, `Change on the page ${page}`)], error, help(key, id));
   const mark = () => element.classList.toggle("changed", draft.changed().includes(key.path));
   mark();
   return { key, element, input, say: (text) => setText(error, text), mark };

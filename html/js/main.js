@@ -11,12 +11,14 @@ import { miners } from "./miners.js";
 import { go, startRouter, stopRouter } from "./router.js";
 import { setup } from "./setup.js";
 import { themeSwitch } from "./theme.js";
+import { timetable } from "./timetable.js";
 import { button, h, icon, setText, toast } from "./ui.js";
 
-const PAGES = { "/": home, "/miners": miners, "/config": config, "/logs": logs, "/about": about, "/setup": setup };
+const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/config": config, "/logs": logs, "/about": about, "/setup": setup };
 const NAVIGATION = [
   ["/", "home", "Home"],
   ["/miners", "miners", "Miners"],
+  ["/timetable", "timetable", "Timetable"],
   ["/config", "config", "Config"],
   ["/logs", "logs", "Logs"],
   ["/about", "about", "About"],

@@ -5,7 +5,15 @@ use rouille::{Request, Response};
 use sha2::{Digest, Sha256};
 
 /// Under these paths the browser gets the one page, which shows what the path says.
-const PAGES: [&str; 6] = ["/", "/miners", "/config", "/logs", "/about", "/setup"];
+const PAGES: [&str; 7] = [
+    "/",
+    "/miners",
+    "/timetable",
+    "/config",
+    "/logs",
+    "/about",
+    "/setup",
+];
 
 /// The file that they get.
 const INDEX: &str = "/index.html";
@@ -26,6 +34,7 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/alerts.js",
     "/js/api.js",
     "/js/backup.js",
+    "/js/balance.js",
     "/js/changes.js",
     "/js/chart.js",
     "/js/commands.js",
@@ -58,8 +67,10 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/split.js",
     "/js/strip.js",
     "/js/theme.js",
+    "/js/timetable.js",
     "/js/tokens.js",
     "/js/ui.js",
+    "/js/week.js",
     "/js/work.js",
     "/js/workers.js",
 ];
@@ -67,6 +78,7 @@ const FILES: &[(&str, &[u8])] = &embedded![
 /// The documents that the pages lead to; they come with the program as well.
 const DOCUMENTS: &[(&str, &[u8])] = &[
     ("/docs/api.md", include_bytes!("../../docs/api.md")),
+    ("/docs/balance.md", include_bytes!("../../docs/balance.md")),
     (
         "/docs/compatibility.md",
         include_bytes!("../../docs/compatibility.md"),
@@ -92,6 +104,10 @@ const DOCUMENTS: &[(&str, &[u8])] = &[
     (
         "/docs/security.md",
         include_bytes!("../../docs/security.md"),
+    ),
+    (
+        "/docs/steering.md",
+        include_bytes!("../../docs/steering.md"),
     ),
     (
         "/docs/troubleshooting.md",

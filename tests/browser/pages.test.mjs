@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { closePage, firstJob, fits, openPage, scan, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
 
-const PAGES = { home: "/", miners: "/miners", config: "/config", logs: "/logs", about: "/about" };
+const PAGES = { home: "/", miners: "/miners", timetable: "/timetable", config: "/config", logs: "/logs", about: "/about" };
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true };
 
 let browser;
@@ -41,6 +41,7 @@ async function demoPage(path, options) {
 const ALIVE = {
   home: (page) => page.getByText("H/s").first().waitFor(),
   miners: (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor(),
+  timetable: (page) => page.locator(".strip-list li").first().waitFor(),
   config: (page) => page.getByLabel("Length of a turn").waitFor(),
   logs: (page) => page.locator(".log li").first().waitFor(),
   about: (page) => page.getByText("MIT").first().waitFor(),

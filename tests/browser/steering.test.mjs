@@ -254,3 +254,133 @@ test("a group is added, changed and deleted, and own settings that prevent the s
   await page.getByText("No groups yet.").waitFor();
   await closePage(page);
 });
+
+test("a timetable is made by keyboard, previewed before it is saved, and in force after", async () => {
+  const page = await at("/timetable");
+  await button(page, "Add entry").focus();
+  await page.keyboard.press("Enter");
+  // The first day of the new entry has the focus; it begins each day.
+  const days = page.getByRole("group", { name: "Entry 1: days on which it begins" });
+  assert.ok(await days.getByRole("button", { name: "Monday" }).evaluate((it) => it === document.activeElement));
+  const entry = page.locator(".entry").first();
+  await entry.getByLabel("From").fill("00:00");
+  await entry.getByLabel("to", { exact: true }).fill("00:00");
+  await entry.getByText("24 hours").waitFor();
+  await entry.getByLabel("Work").selectOption("B");
+  await page.getByText("The timetable is off.", { exact: false }).waitFor();
+  const forecast = page.locator(".forecast");
+  await forecast.getByText("(timetable)").first().waitFor();
+  assert.equal((await steering()).timetable.enabled, false, "a preview changes nothing");
+  assert.equal((await worker("bitaxe")).source, "usual");
+  await page.getByLabel("Use the timetable").check();
+  await page.getByLabel("Time zone").fill("Europe/Berlin");
+  await scan(page, "a new timetable");
+  await button(page, "Save").click();
+  await works("bitaxe", "B");
+  const { timetable } = await steering();
+  assert.deepEqual([timetable.enabled, timetable.time_zone, timetable.entry], [true, "Europe/Berlin", 0]);
+  // Home says so first, and how to leave it.
+  await page.getByRole("link", { name: "Home" }).first().click();
+  const strip = page.getByRole("region", { name: "In force now" });
+  await strip.getByText(`All to ${B}`).waitFor();
+  await button(strip, "Use 70:30 now").click();
+  await works("bitaxe", { A: 70, B: 30 });
+  assert.equal((await worker("bitaxe")).source, "override");
+  await button(strip, "Back to the timetable now").click();
+  await works("bitaxe", "B");
+  await page.getByRole("link", { name: "Timetable" }).first().click();
+  await button(page, "Delete entry 1").click();
+  await button(page, "Save").click();
+  await works("bitaxe", { A: 70, B: 30 });
+  await closePage(page);
+});
+
+test("a timetable on a phone: mistakes are told, the order counts, a name of a zone is proposed", async () => {
+  const page = await at("/timetable", { ...PHONE, timezoneId: "America/Lima" });
+  await page.getByRole("button", { name: "Use America/Lima" }).tap();
+  assert.equal(await page.getByLabel("Time zone").inputValue(), "America/Lima");
+  for (let entries = 0; entries < 2; entries++) await button(page, "Add entry").tap();
+  const [first, second] = [page.locator(".entry").nth(0), page.locator(".entry").nth(1)];
+  await page.getByText("Never in force, because entries above always go first: entry 2.").waitFor();
+  for (const day of ["Saturday", "Sunday"]) await first.getByRole("button", { name: day }).tap();
+  await page.getByText("Never in force").waitFor({ state: "hidden" });
+  await second.getByLabel("Work").selectOption("pause");
+  await button(page, "Move up entry 2").tap();
+  await until("the other order", async () => (await first.getByLabel("Work").inputValue()) === "pause");
+  for (const day of ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]) await first.getByRole("button", { name: day }).tap();
+  await first.getByText("Choose at least one day.").waitFor();
+  assert.ok(await button(page, "Save").isDisabled());
+  await first.getByRole("button", { name: "Sunday" }).tap();
+  await first.getByText("Choose at least one day.").waitFor({ state: "hidden" });
+  await fits(page, "the timetable");
+  await scan(page, "the timetable");
+  await fingersFit(page, "the timetable");
+  await page.getByLabel("Time zone").fill("Europe/Nowhere");
+  await page.getByText("There is no time zone Europe/Nowhere. Enter one such as Europe/Berlin.").waitFor();
+  assert.ok(await button(page, "Save").isDisabled());
+  await button(page, "Discard").tap();
+  await page.getByText("No entries yet.", { exact: false }).waitFor();
+  await closePage(page);
+});
+
+/** What the server says, with something in it that takes a fleet or a day to come about. */
+async function altered(page, more) {
+  await page.route(/\/api\/v1\/steering$/, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ json: { ...(await answer.json()), ...more } });
+  });
+}
+
+test("the fleet: who takes turns, who stays, and how far the work is off", async () => {
+  const page = await openPage(browser, demo.base);
+  await altered(page, { fleet: { turn_takers: ["bitaxe"], fixed: ["cpu"], assigned: { avalon: "A", nerdqaxe: "B" }, moves_24h: 3, error_seconds: -41, error_work: -3.1e9, bound_work: 12.4e9 } });
+  await page.goto(`${demo.base}/miners`);
+  const card = page.getByRole("region", { name: "Fleet" });
+  await card.getByText("1 worker: bitaxe").waitFor();
+  await card.getByText(`Stay on ${A}`).waitFor();
+  await card.getByText("1 worker: avalon").waitFor();
+  await card.getByText(`${B} is 41 s ahead`).waitFor();
+  await card.getByText("25% of it used").waitFor();
+  await scan(page, "the fleet");
+  await closePage(page);
+});
+
+test("the balance says what it would do before it is on", async () => {
+  const page = await openPage(browser, demo.base);
+  await altered(page, { balance: { enabled: false, shift: 0, wanted: 6, value: { A: 0.052, B: 0.05 }, problem: null, next_step_ms: null } });
+  await page.goto(`${demo.base}/timetable`);
+  await page.getByText("It would move the split from 70:30 to 76:24.").waitFor();
+  await page.getByText(`A hash earns 4 % more at ${A}, over the last 24 hours. One TH/s earns 0.052 a day at ${A} and 0.05 at ${B}.`).waitFor();
+  await closePage(page);
+});
+
+test("a clock that is wrong is told", async () => {
+  const page = await openPage(browser, demo.base);
+  const real = await steering();
+  await altered(page, { clock: { ...real.clock, plausible: false, problem: "The clock says 1970." } });
+  await page.goto(demo.base);
+  await page.getByText("The clock says 1970. The timetable and the ends of temporary changes wait.").waitFor();
+  await page.getByRole("link", { name: "Timetable" }).first().click();
+  await page.getByText("The timetable waits").waitFor();
+  await scan(page, "a wrong clock");
+  await closePage(page);
+});
+
+test("the balance takes prices and is turned on and off", async () => {
+  const page = await at("/timetable");
+  await page.getByLabel("Price of 1 BTC").fill("much");
+  await button(page, "Save prices").click();
+  await page.getByText("The price of BTC must be a number, such as 98000.").waitFor();
+  await page.getByLabel("Price of 1 BTC").fill("98000");
+  await page.getByLabel("Price of 1 BCH").fill("480,5");
+  await button(page, "Save prices").click();
+  await until("the prices", async () => {
+    const { balance } = (await demo.get("config")).config;
+    return balance?.prices.BTC === 98000 && balance.prices.BCH === 480.5;
+  });
+  await page.getByLabel("Use the balance").check();
+  await until("the balance to be on", async () => (await steering()).balance.enabled);
+  await page.getByLabel("Use the balance").uncheck();
+  await until("the balance to be off", async () => !(await steering()).balance.enabled);
+  await closePage(page);
+});

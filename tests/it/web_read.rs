@@ -416,7 +416,14 @@ fn the_pages_are_served_with_what_protects_them() {
     let home = http.get("/");
     assert_eq!(home.status, 200);
     assert!(home.text().contains("<html"), "{}", home.text());
-    for page in ["/miners", "/config", "/logs", "/about", "/setup"] {
+    for page in [
+        "/miners",
+        "/timetable",
+        "/config",
+        "/logs",
+        "/about",
+        "/setup",
+    ] {
         assert_eq!(http.get(page).body, home.body, "{page}");
     }
     let script = http.get("/js/api.js");
