@@ -20,6 +20,15 @@ pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
     if used.all(|pool| pool.health == Health::Down) {
         return None;
     }
+    // Nor are those that pause.
+    let config = grounds.moment.config;
+    let pauses = |worker: &str| snapshot.steering.aim(worker, config).pauses();
+    let left = snapshot.left.iter();
+    let mut left = left.map(|left| left.miner.worker.as_str()).peekable();
+    let all_pause = left.peek().is_some() && left.all(pauses);
+    if pauses("") || all_pause {
+        return None;
+    }
     (snapshot.unix_ms > 0 && snapshot.set_up && snapshot.miners.is_empty()).then(|| Alert {
         id: "no_miner".into(),
         level: Level::Warning,

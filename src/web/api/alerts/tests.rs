@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::shares::{BLOCK_SHOWN, FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
+use crate::config::steering::Work;
 use crate::config::{Config, parse};
 use crate::core::miner::view::sample_miner;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::snapshot::{Snapshot, UnpaidWork};
 use crate::core::stats::totals::{Block, BlockFate};
+use crate::core::steering::{ALL_WORKERS, Override};
 use crate::system::clock::now;
 use crate::units::VersionMask;
 
@@ -106,6 +108,17 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
     expect(|it| it.wrong_passwords = 5, &[]);
     expect(|it| it.wrong_passwords = 20, &["wrong_passwords"]);
     expect(|it| it.snapshot.miners.clear(), &["no_miner"]);
+    let paused = |it: &mut World| {
+        it.snapshot.miners.clear();
+        it.snapshot.steering.set(Override {
+            work: Work::Pause,
+            workers: vec![ALL_WORKERS.to_owned()],
+            until_ms: None,
+            set_ms: 0,
+            by: String::new(),
+        });
+    };
+    expect(paused, &[]);
     expect(
         |it| it.snapshot.pools[A].health = Health::Down,
         &["pool_down:A"],
