@@ -1,7 +1,7 @@
 //! Everything that is seen from outside: log lines and figures, both made of the same [`Fact`]s.
 //!
 //! [`event`] gives every fact its name, level and fields, [`log`] writes them, [`tail`] keeps the newest lines,
-//! [`metrics`] counts them, [`notices`] keeps what went wrong lately, and [`published`] holds the newest picture of the
+//! [`metrics`] counts them, [`notices`] keeps what went wrong lately, and [`latest`] holds the newest picture of the
 //! state. What is *not* here: deciding anything, or serving HTTP (see [`web`](crate::web)).
 
 pub mod event;
