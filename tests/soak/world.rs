@@ -33,6 +33,9 @@ pub(crate) const SLICE: u32 = 1;
 /// How long miners and pools may need to be all together again: pool connections are made anew after a minute at most.
 const REUNION: Duration = Duration::from_secs(180);
 
+/// How long a pool that swallowed or refused shares again and again may be set aside before it is tried once more.
+const PROBATION: Duration = Duration::from_secs(31 * 60);
+
 /// How long replaced pool connections are kept by the proxy, and some more.
 const RETIRING: Duration = Duration::from_secs(7);
 
@@ -282,10 +285,17 @@ impl World {
     /// Waits until every miner is connected and works at both pools, and nothing else is left.
     pub(crate) fn reunite(&self) -> bool {
         let count = Some(self.miners.len() as u64);
-        let deadline = Instant::now() + REUNION;
+        let start = Instant::now();
         let mut since = None;
-        while Instant::now() < deadline {
+        let mut patience = REUNION;
+        while start.elapsed() < patience {
             let status = self.proxy.status().unwrap_or_default();
+            let is_down = |pool: &str| status["pools"][pool]["state"] == "down";
+            if since.is_some() && (is_down("A") || is_down("B")) {
+                patience = PROBATION;
+                std::thread::sleep(Duration::from_secs(1));
+                continue;
+            }
             let ready = |pool: &str| status["pools"][pool]["connections_ready"].as_u64();
             let together = status["miners_connected"].as_u64() == count
                 && ready("A") == count
@@ -307,7 +317,7 @@ impl World {
         });
         let connected = &status["miners_connected"];
         self.violation(format!(
-            "not together again within {REUNION:?}: {connected} miners; {pools:?}"
+            "not together again within {patience:?}: {connected} miners; {pools:?}"
         ));
         false
     }
