@@ -122,6 +122,8 @@ export function startBrowser() {
   return chromium.launch({ executablePath, args: BROWSER_FLAGS.split(" ") });
 }
 
+const CHANGED = "net::ERR_NETWORK_CHANGED";
+
 /** A page that notes everything that a page must not do. `forgive`: texts of the console that a test provokes. */
 export async function openPage(browser, base, { forgive = /$^/, ...options } = {}) {
   const context = await browser.newContext({
@@ -134,8 +136,21 @@ export async function openPage(browser, base, { forgive = /$^/, ...options } = {
   page.setDefaultTimeout(SOON);
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(`error: ${error.stack}`));
+  // When this machine's own network changes, the browser gives up what it was loading: that is no fault of a page.
+  let interrupted = false;
+  page.on("requestfailed", (request) => (interrupted ||= request.failure()?.errorText === CHANGED));
+  const go = page.goto.bind(page);
+  page.goto = async (...args) => {
+    for (let tries = 3; ; tries -= 1) {
+      interrupted = false;
+      const response = await go(...args).catch((error) => {
+        if (!interrupted) throw error;
+      });
+      if (!interrupted || tries === 0) return response;
+    }
+  };
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()) && !forgive.test(message.text())) {
+    if (["error", "warning"].includes(message.type()) && !forgive.test(message.text()) && !message.text().includes(CHANGED)) {
       page.faults.push(`console: ${message.text()} ${message.location().url}`);
     }
   });
