@@ -1,7 +1,7 @@
 // The balance: how far the split would follow what a hash earns at either pool, and the prices that it goes by.
 import * as api from "./api.js";
 import { changeConfig, mistakes } from "./commands.js";
-import { clock, percent, trimmed, upcoming } from "./format.js";
+import { clock, percent, trimmed, typedNumber, upcoming } from "./format.js";
 import { button, card, h, notice, setText, toast } from "./ui.js";
 import { splitWords } from "./work.js";
 
@@ -44,7 +44,7 @@ export function balanceCard() {
     prices.replaceChildren(...inputs.map(([coin, input]) => h("div", {}, h("label", { for: `price-${coin}`, class: "field-label" }, `Price of 1 ${coin}`), input)), button("Save prices", null, { type: "submit" }), error);
     prices.onsubmit = async (event) => {
       event.preventDefault();
-      const wanted = Object.fromEntries(inputs.map(([coin, input]) => [coin, Number(input.value.trim().replace(",", ".") || "0")]));
+      const wanted = Object.fromEntries(inputs.map(([coin, input]) => [coin, typedNumber(input.value.trim() || "0")]));
       const wrong = inputs.find(([coin]) => !(wanted[coin] >= 0 && Number.isFinite(wanted[coin])));
       setText(error, wrong ? `The price of ${wrong[0]} must be a number, such as 98000.` : "");
       if (wrong) return wrong[1].focus();

@@ -1,5 +1,5 @@
 // One setting as a labelled input with its meaning, default and limits, checked as one types.
-import { setting } from "./format.js";
+import { setting, typedNumber } from "./format.js";
 import { h, marked, setText } from "./ui.js";
 
 /** Names for people; a key that is not here is called by its last part. */
@@ -78,7 +78,7 @@ export function parse(key, text) {
 
 function parseNumber(key, text) {
   if (text === "" && key.nullable) return { value: null };
-  const value = Number(text.replace(",", "."));
+  const value = typedNumber(text);
   const fault = { fault: `Enter ${key.allowed}.` };
   if (text === "" || !Number.isFinite(value)) return fault;
   if (key.kind === "integer" && !Number.isInteger(value)) return fault;

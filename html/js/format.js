@@ -127,6 +127,14 @@ export function words(name) {
   return String(name).replaceAll("_", " ");
 }
 
+/** A number as people type it: with a comma before each three digits, or a point or a comma before a fraction. NaN if it is none. */
+export function typedNumber(text) {
+  const typed = text.trim();
+  if (typed === "") return NaN;
+  const grouped = /^-?\d{1,3}(,\d{3})+(\.\d+)?$/.test(typed);
+  return Number(grouped ? typed.replaceAll(",", "") : typed.replace(",", "."));
+}
+
 /** A value of the configuration as text. */
 export function setting(value) {
   if (value === null || value === undefined) return "none";

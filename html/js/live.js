@@ -1,6 +1,9 @@
 // Asks the server again and again, but only while somebody looks, and hands on the answers.
 import * as api from "./api.js";
 
+/** After this time what could not be read is asked for again. */
+const RETRY_MS = 5000;
+
 /** Calls `read` every `everyMs` and gives its answers to `show`, until the function it returns is called. */
 export function poll(read, everyMs, show, fail = () => {}) {
   let timer = null;
@@ -12,14 +15,17 @@ export function poll(read, everyMs, show, fail = () => {}) {
     if (asking) return;
     asking = true;
     clearTimeout(timer);
+    let pause = everyMs;
     try {
       const answer = await read();
       if (running) show(answer);
     } catch (error) {
+      // What is read seldom must not stay an error for long.
+      pause = Math.min(everyMs, RETRY_MS);
       if (running) fail(error);
     }
     asking = false;
-    if (running && !document.hidden) timer = setTimeout(ask, once ? 0 : everyMs);
+    if (running && !document.hidden) timer = setTimeout(ask, once ? 0 : pause);
   };
   const wake = () => !document.hidden && ask();
   document.addEventListener("visibilitychange", wake);

@@ -82,8 +82,8 @@ function linesOf(steering, spans, names) {
   const all = changeForAll(steering);
   const list = [];
   if (!steering.clock.plausible) {
-    const why = steering.clock.problem ?? "This computer's clock is wrong.";
-    list.push({ image: "warning", title: `${why} The timetable and the ends of temporary changes wait.`, note: "Set the clock of this computer." });
+    const why = steering.clock.problem ?? "This computer's clock is wrong. The timetable and the ends of temporary changes wait.";
+    list.push({ image: "warning", title: why, note: "Set the clock of this computer." });
   }
   if (all) {
     const back = steering.timetable.work ? "Back to the timetable now" : `Back to ${usual} now`;

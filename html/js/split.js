@@ -209,7 +209,12 @@ export function splitControl() {
   }
 
   function onFieldKey(event) {
-    if (event.key === "Enter" && valid(event.target)) (force ? view.use.focus() : commit());
+    if (event.key === "Enter" && valid(event.target)) {
+      // The same key must not press the button that it leads to.
+      event.preventDefault();
+      if (force) view.use.focus();
+      else commit();
+    }
     if (event.key === "Escape") abandon();
   }
 

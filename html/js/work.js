@@ -1,5 +1,5 @@
 // What a worker does, why and until when, in words; and the controls to choose work and a time.
-import { count, trimmed, upcoming } from "./format.js";
+import { count, trimmed, typedNumber, upcoming } from "./format.js";
 import { h, setText } from "./ui.js";
 
 /** The percent of the work for pool A; null for a pause. */
@@ -74,7 +74,7 @@ export function nextTime(text, nowMs) {
 
 /** A number from 0 to 100, with point or comma, or null. */
 export function parsePercent(text) {
-  const value = Number(text.trim().replace(",", ".").replace(/\s*%$/, ""));
+  const value = typedNumber(text.replace(/\s*%\s*$/, ""));
   if (text.trim() === "" || !Number.isFinite(value) || value < 0 || value > 100) return null;
   return value;
 }

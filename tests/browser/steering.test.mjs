@@ -125,6 +125,8 @@ test("while a change is in force the slider asks whether to use a split now or t
   await page.getByText(/^Usual split 70:30, again from/).waitFor();
   const field = page.getByLabel("Percent for pool A");
   await field.fill("55");
+  await field.press("Enter");
+  assert.equal((await steering()).overrides[0].work, "A", "Enter leads to the question and does not answer it");
   await page.getByRole("button", { name: /^Use 55:45 until \d\d:\d\d$/ }).click();
   await works("bitaxe", { A: 55, B: 45 });
   assert.deepEqual((await steering()).usual, { A: 70, B: 30 }, "the usual split stays");
@@ -357,9 +359,9 @@ test("the balance says what it would do before it is on", async () => {
 test("a clock that is wrong is told", async () => {
   const page = await openPage(browser, demo.base);
   const real = await steering();
-  await altered(page, { clock: { ...real.clock, plausible: false, problem: "The clock says 1970." } });
+  await altered(page, { clock: { ...real.clock, plausible: false, problem: "The clock says 1970. The timetable waits." } });
   await page.goto(demo.base);
-  await page.getByText("The clock says 1970. The timetable and the ends of temporary changes wait.").waitFor();
+  await page.getByText("The clock says 1970. The timetable waits.").waitFor();
   await page.getByRole("link", { name: "Timetable" }).first().click();
   await page.getByText("The timetable waits").waitFor();
   await scan(page, "a wrong clock");
@@ -371,7 +373,7 @@ test("the balance takes prices and is turned on and off", async () => {
   await page.getByLabel("Price of 1 BTC").fill("much");
   await button(page, "Save prices").click();
   await page.getByText("The price of BTC must be a number, such as 98000.").waitFor();
-  await page.getByLabel("Price of 1 BTC").fill("98000");
+  await page.getByLabel("Price of 1 BTC").fill("98,000");
   await page.getByLabel("Price of 1 BCH").fill("480,5");
   await button(page, "Save prices").click();
   await until("the prices", async () => {
