@@ -359,9 +359,9 @@ test("the balance says what it would do before it is on", async () => {
 test("a clock that is wrong is told", async () => {
   const page = await openPage(browser, demo.base);
   const real = await steering();
-  await altered(page, { clock: { ...real.clock, plausible: false, problem: "The clock says 1970. The timetable waits." } });
+  await altered(page, { clock: { ...real.clock, plausible: false, problem: "The clock says 1970. It is to be set." } });
   await page.goto(demo.base);
-  await page.getByText("The clock says 1970. The timetable waits.").waitFor();
+  await page.getByText("The clock says 1970. It is to be set.").waitFor();
   await page.getByRole("link", { name: "Timetable" }).first().click();
   await page.getByText("The timetable waits").waitFor();
   await scan(page, "a wrong clock");
