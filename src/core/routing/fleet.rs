@@ -51,7 +51,6 @@ impl Core {
             let own = (aim != common).then(|| aim.share(PoolSlot::A));
             members.push(miner.member(own, may_take_turns, now.at));
         }
-        members.sort_unstable_by_key(|member| member.id);
         let works = |slot: PoolSlot| self.config.pools[slot].is_some() && !self.pools[slot].fails();
         // While all are meant for one pool, places wait for the time after.
         let splits = PoolSlot::ALL.into_iter().all(|slot| common.means(slot));
