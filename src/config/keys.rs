@@ -296,7 +296,8 @@ pool_keys! {
         |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
         "The password that the pool is given; if empty, each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
-        "Seconds without any message after which a connection to the pool counts as dead.";
+        "Seconds of silence after which a connection to the pool counts as dead. A share that is under way has its time \
+         to be answered first; without one the pool has three times as long.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds after which a share without an answer is lost. After three in a row the pool counts as down.";
     job "job_seconds": Seconds = [Seconds { default: 900, min: 5.0, max: 86_400 }], |pool| seconds(pool.job),

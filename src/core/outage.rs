@@ -112,7 +112,7 @@ pub enum Loss {
     BadMessage(String),
     /// The pool's extranonce2 is smaller than 2; its size.
     ExtranonceTooSmall(u8),
-    /// Nothing was heard for `stall_seconds`.
+    /// Nothing was heard for too long, see `stall_seconds`.
     Stalled,
     /// A share was not answered for `answer_seconds`.
     Unanswered,

@@ -388,6 +388,45 @@ fn a_pool_that_says_nothing_after_its_first_job_is_set_aside() {
     }
 }
 
+/// compat Q47: such a pool is silent for longer than `stall_seconds` time and again, and answers each share.
+#[test]
+fn a_pool_that_speaks_every_two_minutes_loses_nothing() {
+    let slow = || PoolOptions {
+        job_interval: Some(seconds(125)),
+        ..PoolOptions::default()
+    };
+    let b = PoolOptions { seed: 2, ..slow() };
+    let mut world = World::new(config([50.0, 50.0], 10.0), [slow(), b], 1);
+    world.keep_facts = true;
+    let options = MinerOptions {
+        pace: Pace::Shares(1.0 / 193.0),
+        ..MinerOptions::default()
+    };
+    world.add_miner(options, seconds(1));
+    world.run(minutes(300), |_| ());
+    let all = outcomes(&world);
+    for slot in [A, B] {
+        assert!(all[slot][0] > 20, "{all:?}");
+        assert_eq!(all[slot][2], 0, "{all:?}");
+        assert_eq!(downs(&world, slot).0, 0);
+    }
+    check_miners(&world);
+}
+
+/// compat Q47: a pool that owes no answer has longer, and is found out all the same.
+#[test]
+fn a_pool_that_is_silent_for_long_is_given_up() {
+    let silent = PoolOptions {
+        job_interval: None,
+        ..PoolOptions::default()
+    };
+    let mut world = world(1, 1.0 / 36_000.0, silent);
+    world.run(minutes(5), |_| ());
+    assert_eq!(downs(&world, A).0, 0);
+    world.run(minutes(5), |_| ());
+    assert_eq!(downs(&world, A).0, 1);
+}
+
 #[test]
 fn a_pool_that_rejects_most_shares_is_set_aside_and_tried() {
     for (miners, rate) in [(1, 2.0), (20, 0.2)] {

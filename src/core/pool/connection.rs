@@ -43,6 +43,9 @@ const PROVEN: Duration = Duration::from_secs(30);
 /// After so many failed attempts in a row a pool may have become another one.
 const ENOUGH_FAILURES: u32 = 5;
 
+/// How many times `stall_seconds` a pool may be silent that owes no answer: some send a job every two minutes only.
+const IDLE_STALLS: u32 = 3;
+
 /// How many shares may wait for an answer on one connection; blocks find room beyond that.
 const MOST_PENDING: usize = 4096;
 
@@ -98,6 +101,8 @@ pub struct Connection {
     stage: Stage,
     /// When the pool last said anything.
     pub(super) heard: Instant,
+    /// When the pool was sent the first share since then.
+    asked: Option<Instant>,
     opened: Instant,
     last_request: u64,
     /// Whether `mining.configure` was sent, and whether version rolling was granted.
@@ -237,6 +242,7 @@ impl Connection {
             line,
             stage: Stage::Ready { since: now },
             heard: now,
+            asked: None,
             opened: now,
             last_request: 0,
             rolling: RollingState::NotAsked,
@@ -425,6 +431,7 @@ impl Connection {
         out: &mut Vec<Action>,
     ) {
         self.said = share.sent;
+        self.asked.get_or_insert(share.sent);
         let request = self.request(PoolCall::Submit(Box::new(submit)), out);
         self.sent_shares = true;
         let share = WaitingShare {
@@ -676,8 +683,13 @@ impl Connection {
             .and_then(|share| share.sent.checked_add(patience))
     }
 
+    /// When the pool has been silent for too long. A share that it was sent meanwhile has its time to be answered first.
     fn stall_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
-        self.heard.checked_add(limits.stall)
+        let Some(asked) = self.asked else {
+            return self.heard.checked_add(limits.stall * IDLE_STALLS);
+        };
+        let silent = self.heard.checked_add(limits.stall);
+        silent.max(asked.checked_add(limits.stall.min(limits.answer)))
     }
 
     /// Whether it was authorized for so long that it is good.

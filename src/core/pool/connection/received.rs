@@ -52,6 +52,7 @@ impl Connection {
     /// Takes in a line of the pool.
     pub fn on_message(&mut self, message: FromPool, talk: &mut Talk<'_>) -> PoolNews {
         self.heard = talk.now;
+        self.asked = None;
         self.settle_extras(talk.facts, talk.now);
         match message {
             FromPool::Response { id, outcome } => self.on_response(id, outcome, talk),
