@@ -221,6 +221,7 @@ impl Core {
             Event::PoolClosed { conn, reason } => self.on_pool_closed(conn, reason, now, out),
             Event::ConfigChanged(config, by) => self.on_config_changed(config, by, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
+            Event::BlockSeen { slot, found } => self.totals.block_seen(slot, found, now),
             Event::Override(change) => self.on_override(change, now, out),
             Event::OverrideEnded(workers) => self.on_override_ended(&workers, now, out),
             Event::Timetable(timetable) => self.on_timetable(timetable, now, out),

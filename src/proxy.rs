@@ -199,7 +199,9 @@ impl Proxy {
         }
         let (memories, store) = store::start(state.clone(), report.clone())
             .context("failed to start the state thread")?;
-        let (candidates, blocks) = blocks::start(blocks::folder(path), report)
+        let teller = Arc::clone(&observer);
+        let tell_found = move |fact: &Fact, at| teller.observe(fact, at);
+        let (candidates, blocks) = blocks::start(blocks::folder(path), tell_found, report)
             .context("failed to start the blocks thread")?;
         let watch =
             watch::start(Arc::clone(&settings)).context("failed to start the config thread")?;

@@ -24,6 +24,7 @@ const DOCUMENTS = [
   ["/docs/miners.md", "Miners", "what to type into which miner"],
   ["/docs/steering.md", "Steering", "own settings, temporary changes, the timetable and the fleet"],
   ["/docs/balance.md", "Balance", "a split that follows what a hash earns"],
+  ["/docs/records.md", "Records", "blocks, best shares, odds and the work of each day"],
   ["/docs/pools.md", "Pools", "what a pool needs, and why its page shows something else"],
   ["/docs/troubleshooting.md", "Troubleshooting", "from symptoms to causes"],
   ["/docs/security.md", "Security", "what is guarded, against whom, and what is not"],

@@ -16,6 +16,9 @@ const PLACES = {
   pool_old_block: ["/logs", "Open Logs"],
   pool_no_job: ["/logs", "Open Logs"],
   shares_lost: ["/logs", "Open Logs"],
+  block_found: ["/records", "Open Records"],
+  block_rejected: ["/records", "Open Records"],
+  block_undelivered: ["/records", "Open Records"],
   on_backup: ["/logs", "Open Logs"],
 };
 

@@ -8,17 +8,19 @@ import { endStatus, startStatus, watchStatus, watchTrouble } from "./live.js";
 import { loginPage } from "./login.js";
 import { logs } from "./logs.js";
 import { miners } from "./miners.js";
+import { records } from "./records.js";
 import { go, startRouter, stopRouter } from "./router.js";
 import { setup } from "./setup.js";
 import { themeSwitch } from "./theme.js";
 import { timetable } from "./timetable.js";
 import { button, h, icon, setText, toast } from "./ui.js";
 
-const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/config": config, "/logs": logs, "/about": about, "/setup": setup };
+const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/records": records, "/config": config, "/logs": logs, "/about": about, "/setup": setup };
 const NAVIGATION = [
   ["/", "home", "Home"],
   ["/miners", "miners", "Miners"],
   ["/timetable", "timetable", "Timetable"],
+  ["/records", "records", "Records"],
   ["/config", "config", "Config"],
   ["/logs", "logs", "Logs"],
   ["/about", "about", "About"],

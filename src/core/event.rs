@@ -111,6 +111,13 @@ pub enum Event {
         /// When the change was, as the [snapshot](crate::core::snapshot::PoolView) has it.
         changed: u64,
     },
+    /// The owner has seen that a block was found.
+    BlockSeen {
+        /// For which pool.
+        slot: PoolSlot,
+        /// When, in milliseconds since 1970.
+        found: u64,
+    },
     /// The owner wants a temporary change.
     Override(Override),
     /// The owner ends the temporary change for these workers.

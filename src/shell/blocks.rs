@@ -1,8 +1,11 @@
 //! The folder `blocks/` beside the configuration: a file for each block candidate, with all that is needed to show later
 //! what was found and what the pool said.
+//!
+//! - That a block was found is told only once its file is on the disk.
+//! - Readers (the pages) read the files; a file is always whole.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read};
+use std::fs::{self, DirBuilder};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -11,10 +14,12 @@ use anyhow::Context;
 use crossbeam_channel::Sender;
 use serde_json::{Value, json};
 
+use crate::core::fact::Fact;
 use crate::core::work::block::Candidate;
 use crate::stratum::job::BlockHash;
-use crate::system::files::{Backup, write_atomic};
+use crate::system::files::{self, Backup, write_atomic};
 use crate::system::thread::spawn_writer;
+use crate::units::Now;
 
 /// How many are kept; the oldest make room. Only a test network has more of them.
 const MOST_FILES: usize = 200;
@@ -24,7 +29,7 @@ const MOST_FILES: usize = 200;
 const MOST_WAITING: usize = 64;
 
 /// The largest file that is read, in bytes; a coinbase of the largest size takes a quarter of it.
-const LARGEST_FILE: u64 = 1024 * 1024;
+const LARGEST_FILE: usize = 1024 * 1024;
 
 /// Something about a candidate that is to be kept.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub enum Note {
         /// In words.
         answer: String,
     },
+    /// That it was found, to be told now that it is kept. It happened at this time.
+    Tell(Box<Fact>, Now),
 }
 
 /// The folder that belongs to a configuration file.
@@ -47,15 +54,22 @@ pub fn folder(config: &Path) -> PathBuf {
     config.with_file_name("blocks")
 }
 
-/// Starts the thread that writes; it ends when the sender is dropped. `report` hears of trouble, once until it is over.
+/// Starts the thread that writes; it ends when the sender is dropped. `tell` hears what was found, `report` of trouble,
+/// once until it is over.
 ///
 /// # Errors
 /// If there is no room for the thread.
 pub fn start(
     folder: PathBuf,
+    tell: impl Fn(&Fact, Now) + Send + 'static,
     report: impl Fn(String) + Send + 'static,
 ) -> io::Result<(Sender<Note>, JoinHandle<()>)> {
-    let write = move |note| keep(&folder, &note).context("a block candidate was not kept");
+    let write = move |note| {
+        if let Note::Tell(fact, at) = &note {
+            tell(fact, *at);
+        }
+        keep(&folder, &note).context("a block candidate was not kept")
+    };
     spawn_writer("blocks", MOST_WAITING, write, report)
 }
 
@@ -74,22 +88,57 @@ fn keep(folder: &Path, note: &Note) -> anyhow::Result<()> {
         } => {
             let end = format!("-{hash}.json");
             // It may have made room already.
-            let Some(path) = files(folder)?.into_iter().rev().find(|path| {
-                let name = path.file_name().unwrap_or_default();
-                name.to_string_lossy().ends_with(&end)
-            }) else {
+            let Some(path) = find(folder, |name| name.ends_with(&end))? else {
                 return Ok(());
             };
-            let mut text = Vec::new();
-            File::open(&path)?
-                .take(LARGEST_FILE)
-                .read_to_end(&mut text)?;
-            let mut block: Value = serde_json::from_slice(&text)?;
+            let mut block: Value = serde_json::from_slice(&files::read(&path, LARGEST_FILE)?)?;
             block["answer"] = json!(answer);
             block["answered_ms"] = json!(unix_ms);
             write(&path, &block)
         }
+        Note::Tell(..) => Ok(()),
     }
+}
+
+/// All that are kept, the newest first, each with the name of its file. Files that cannot be read are left out.
+///
+/// # Errors
+/// If the folder cannot be read; one that does not exist is empty.
+pub fn list(folder: &Path) -> io::Result<Vec<(String, Value)>> {
+    let found = match candidates(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    let read = |path: &PathBuf| {
+        let text = files::read(path, LARGEST_FILE).ok()?;
+        Some((name_of(path), serde_json::from_slice(&text).ok()?))
+    };
+    Ok(found.iter().rev().filter_map(read).collect())
+}
+
+/// The file of one candidate, as it is; `None` if there is none of this name.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read(folder: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
+    // Only what is in the folder has a name, so no name leads out of it.
+    match find(folder, |known| known == name) {
+        Ok(path) => path
+            .map(|path| files::read(&path, LARGEST_FILE))
+            .transpose(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn find(folder: &Path, is_it: impl Fn(&str) -> bool) -> io::Result<Option<PathBuf>> {
+    let mut newest_first = candidates(folder)?.into_iter().rev();
+    Ok(newest_first.find(|path| is_it(&name_of(path))))
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn describe(candidate: &Candidate) -> Value {
@@ -98,7 +147,11 @@ fn describe(candidate: &Candidate) -> Value {
     json!({
         "hash": candidate.hash.to_string(),
         "found_ms": candidate.unix_ms,
+        "height": job.notify.height(),
+        "difficulty": Some(candidate.hash.difficulty()).filter(|it| it.is_finite()),
         "pool": candidate.slot.to_string(),
+        "pool_name": candidate.pool,
+        "chain": candidate.chain,
         "address": *candidate.address,
         "worker": candidate.worker,
         "header": hex::encode(candidate.header),
@@ -120,7 +173,7 @@ fn write(path: &Path, block: &Value) -> anyhow::Result<()> {
 }
 
 /// The files of candidates, oldest first.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn candidates(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -135,7 +188,7 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn forget_oldest(folder: &Path) -> anyhow::Result<()> {
-    let files = files(folder)?;
+    let files = candidates(folder)?;
     let excess = files.len().saturating_sub(MOST_FILES);
     for path in files.into_iter().take(excess) {
         fs::remove_file(&path).with_context(|| format!("failed to remove {}", path.display()))?;
@@ -178,6 +231,8 @@ mod tests {
         Arc::new(Candidate {
             hash: BlockHash([number; 32]),
             slot: PoolSlot::A,
+            pool: "Solo".into(),
+            chain: "BTC".into(),
             address: "pool:3333".into(),
             worker: "rig\n\"1\"".into(),
             unix_ms,
@@ -202,7 +257,8 @@ mod tests {
         let folder = place.path().join("blocks");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("notes.txt"), "mine").unwrap();
-        let (notes, thread) = start(folder.clone(), |problem| panic!("{problem}")).unwrap();
+        let (notes, thread) =
+            start(folder.clone(), |_, _| (), |problem| panic!("{problem}")).unwrap();
         for number in 0..u8::try_from(MOST_FILES + 9).unwrap() {
             let unix_ms = 1_790_000_000_000 + u64::from(number);
             notes.send(Note::Found(candidate(number, unix_ms))).unwrap();
@@ -217,12 +273,21 @@ mod tests {
         notes.send(answered(208)).unwrap();
         drop(notes);
         thread.join().unwrap();
-        let files = files(&folder).unwrap();
+        let files = candidates(&folder).unwrap();
         assert_eq!(files.len(), MOST_FILES);
         assert!(folder.join("notes.txt").exists());
-        let read =
+        let read_file =
             |path: &PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
-        let (first, last) = (read(&files[0]), read(&files[MOST_FILES - 1]));
+        let listed = list(&folder).unwrap();
+        assert_eq!(listed.len(), MOST_FILES);
+        assert_eq!(listed[0].1, read_file(&files[MOST_FILES - 1]));
+        let of_first = read(&folder, &listed[MOST_FILES - 1].0).unwrap();
+        assert_eq!(of_first, Some(fs::read(&files[0]).unwrap()));
+        for other in ["notes.txt", "../blocks/notes.txt", "", &listed[0].0[1..]] {
+            assert_eq!(read(&folder, other).unwrap(), None, "{other}");
+        }
+        assert_eq!(list(&folder.join("none")).unwrap(), []);
+        let (first, last) = (read_file(&files[0]), read_file(&files[MOST_FILES - 1]));
         assert_eq!(first["found_ms"], 1_790_000_000_009_u64);
         assert_eq!(first["answer"], Value::Null);
         assert_eq!(

@@ -157,6 +157,8 @@ pub enum Input {
     },
     /// The owner has seen that a pool's earnings go elsewhere, since this time (milliseconds since 1970).
     PayoutSeen(PoolSlot, u64),
+    /// The owner has seen the block that was found for a pool at this time (milliseconds since 1970).
+    BlockSeen(PoolSlot, u64),
     /// The owner wants a temporary change.
     Override {
         /// Which.
@@ -199,6 +201,7 @@ impl Input {
             Self::PoolClosed { .. } => "pool_closed",
             Self::Config { .. } => "config",
             Self::PayoutSeen(..) => "payout_seen",
+            Self::BlockSeen(..) => "block_seen",
             Self::Override { .. } => "override",
             Self::OverrideEnded { .. } => "override_ended",
             Self::PricesSet { .. } => "prices_set",
@@ -219,6 +222,7 @@ impl Input {
             | Self::PoolClosed { .. }
             | Self::Config { .. }
             | Self::PayoutSeen(..)
+            | Self::BlockSeen(..)
             | Self::Override { .. }
             | Self::OverrideEnded { .. }
             | Self::PricesSet { .. }

@@ -257,6 +257,7 @@ impl Scheduler {
                 Event::ConfigChanged(config, by)
             }
             Input::PayoutSeen(slot, changed) => Event::PayoutSeen { slot, changed },
+            Input::BlockSeen(slot, found) => Event::BlockSeen { slot, found },
             Input::Override { change, done } => {
                 self.unanswered.push(done);
                 Event::Override(change)
@@ -332,6 +333,15 @@ impl Scheduler {
             Action::StopListening => {
                 for door in self.doors.drain(..) {
                     door.stop();
+                }
+            }
+            // It is told once the file is on the disk.
+            Action::Report(fact @ Fact::BlockFound { .. }) => {
+                let sent = self.blocks.try_send(Note::Tell(Box::new(fact), now));
+                if let Err(error) = sent {
+                    if let Note::Tell(fact, _) = error.into_inner() {
+                        self.tell(&fact, now);
+                    }
                 }
             }
             Action::Report(fact) => self.tell(&fact, now),

@@ -4,6 +4,7 @@
 //! not concern the scheduler.
 
 pub mod alerts;
+pub(super) mod blocks;
 mod command;
 pub(super) mod config;
 pub(super) mod events;

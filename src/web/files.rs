@@ -5,10 +5,11 @@ use rouille::{Request, Response};
 use sha2::{Digest, Sha256};
 
 /// Under these paths the browser gets the one page, which shows what the path says.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "/",
     "/miners",
     "/timetable",
+    "/records",
     "/config",
     "/logs",
     "/about",
@@ -60,6 +61,7 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/password.js",
     "/js/pools.js",
     "/js/pooltest.js",
+    "/js/records.js",
     "/js/router.js",
     "/js/sentences.js",
     "/js/setup.js",
@@ -100,6 +102,7 @@ const DOCUMENTS: &[(&str, &[u8])] = &[
         include_bytes!("../../docs/monitoring.md"),
     ),
     ("/docs/pools.md", include_bytes!("../../docs/pools.md")),
+    ("/docs/records.md", include_bytes!("../../docs/records.md")),
     ("/docs/scaling.md", include_bytes!("../../docs/scaling.md")),
     (
         "/docs/security.md",

@@ -137,6 +137,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.one_miner(call.part)).or(May::View),
     Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| Ok(pages.table())).or(May::View),
     Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| pages.chart(call.request)).or(May::View),
+    Route::new("GET", "/api/v1/blocks", Access::Reader, api::blocks::list).or(May::View),
+    Route::new("GET", "/api/v1/blocks/{name}", Access::Reader, api::blocks::download).or(May::View),
     Route::new("GET", "/api/v1/config", Access::Reader, api::config::show),
     Route::new("PUT", "/api/v1/config", Access::Owner, api::config::save),
     Route::new("POST", "/api/v1/config/validate", Access::Owner, api::config::validate),

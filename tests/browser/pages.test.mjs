@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { closePage, firstJob, fits, openPage, scan, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
 
-const PAGES = { home: "/", miners: "/miners", timetable: "/timetable", config: "/config", logs: "/logs", about: "/about" };
+const PAGES = { home: "/", miners: "/miners", timetable: "/timetable", records: "/records", config: "/config", logs: "/logs", about: "/about" };
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true };
 
 let browser;
@@ -42,6 +42,7 @@ const ALIVE = {
   home: (page) => page.getByText("H/s").first().waitFor(),
   miners: (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor(),
   timetable: (page) => page.locator(".strip-list li").first().waitFor(),
+  records: (page) => page.getByText("No block yet.").waitFor(),
   config: (page) => page.getByLabel("Length of a turn").waitFor(),
   logs: (page) => page.locator(".log li").first().waitFor(),
   about: (page) => page.getByText("MIT").first().waitFor(),
@@ -319,4 +320,25 @@ test("pictures", { skip: !process.env.SCREENSHOTS }, async () => {
     writeFileSync(join(folder, `${name}.png`), await page.screenshot());
   }
   await closePage(page);
+});
+
+test("a block that was found is on Records and can be downloaded, also by touch", async () => {
+  const program = await startEmpty();
+  const hash = "00".repeat(8) + "ab".repeat(24);
+  const name = `1790000000000-${hash}.json`;
+  mkdirSync(join(program.folder, "blocks"));
+  writeFileSync(join(program.folder, "blocks", name), JSON.stringify({ hash, found_ms: 1790000000000, height: 912345, pool: "B", pool_name: "Solo", chain: "BTC", worker: "<b>rig</b>", answer: "accepted" }));
+  for (const size of [{}, PHONE]) {
+    const page = await openPage(browser, program.base, size);
+    await page.goto(`${program.base}/records`);
+    await page.getByText("912,345").waitFor();
+    await page.getByText("<b>rig</b>").waitFor();
+    await fits(page, "records");
+    await scan(page, "records");
+    const link = page.getByRole("link", { name: /Download the file of block 00000000/ });
+    const [download] = await Promise.all([page.waitForEvent("download"), size.hasTouch ? link.tap() : link.click()]);
+    assert.equal(download.suggestedFilename(), `dpmp-block-${name}`);
+    await closePage(page);
+  }
+  await program.stop();
 });

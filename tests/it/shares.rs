@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dpmp::sim::chain::hash::{merkle_root, sha256d};
 use dpmp::sim::chain::judge::{Rules, Verdict};
 use dpmp::sim::chain::tag_of;
 use dpmp::sim::miner::work::{Share, Work};
@@ -339,29 +340,100 @@ fn a_minimum_above_what_the_pool_asks_for_is_told() {
     assert!(text.contains("90% of the work"), "{text}");
 }
 
+/// The first block that the archive shows, once it fits.
+fn archived(page: &Http, fits: impl Fn(&Value) -> bool) -> Value {
+    let mut found = Value::Null;
+    wait_until(SOON, "a block in the archive", || {
+        found = page.get("/api/v1/blocks").json()["blocks"][0].clone();
+        found.is_object() && fits(&found)
+    });
+    found
+}
+
 /// Each block candidate stays on the disk, with what its pool said.
 #[test]
-fn a_block_is_kept_as_a_file_with_the_pools_answer() {
-    let (_a, _b, proxy) = only_a(|options| options.nbits = 0x207f_ffff);
+fn a_block_is_kept_as_a_file_from_which_it_can_be_rebuilt() {
+    let (_a, _b, mut proxy) = only_a(|options| options.nbits = 0x207f_ffff);
+    let page = Http::new(proxy.pages_address()).with_token();
+    assert_eq!(page.get("/api/v1/blocks").json(), json!({"blocks": []}));
     let (mut client, mut work) = Client::working(proxy.address());
     let share = client.find(&mut work);
     assert_accepted(&client.submit(&share));
-    let folder = proxy.file("blocks");
+    let block = archived(&page, |block| block["answer"] == "accepted");
     let mut hash = share.hash;
     hash.reverse();
-    wait_until(SOON, "the answer in a file", || {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            return false;
-        };
-        let mut files = entries.map(|entry| entry.unwrap().path());
-        let path = files.find(|path| {
-            path.to_string_lossy()
-                .ends_with(&format!("-{}.json", hex::encode(hash)))
-        });
-        let block = path.and_then(|path| std::fs::read(path).ok());
-        let block: Value = block.map_or(Value::Null, |bytes| {
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null)
-        });
-        block["answer"] == "accepted" && block["worker"] == "worker" && block["pool"] == "A"
+    assert_eq!(block["hash"], hex::encode(hash));
+    assert_eq!(
+        (&block["worker"], &block["pool"]),
+        (&json!("worker"), &json!("A"))
+    );
+
+    // The download is the file, and the file is enough to rebuild the header.
+    let name = block["name"].as_str().unwrap();
+    let answer = page.get(&format!("/api/v1/blocks/{name}"));
+    let file = std::fs::read(proxy.file("blocks").join(name)).unwrap();
+    assert_eq!(answer.body, file);
+    assert!(answer.header("content-disposition").unwrap().contains(name));
+    let kept: Value = serde_json::from_slice(&file).unwrap();
+    let bytes = |field: &Value| hex::decode(field.as_str().unwrap()).unwrap();
+    let header = bytes(&kept["header"]);
+    let branches = kept["branches"].as_array().unwrap().iter();
+    let branches: Vec<[u8; 32]> = branches.map(|it| bytes(it).try_into().unwrap()).collect();
+    assert_eq!(
+        header[36..68],
+        merkle_root(&bytes(&kept["coinbase"]), &branches)
+    );
+    for (place, field) in [(68, "ntime"), (76, "nonce")] {
+        let number = u32::from_str_radix(kept[field].as_str().unwrap(), 16).unwrap();
+        assert_eq!(header[place..place + 4], number.to_le_bytes(), "{field}");
+    }
+    assert_eq!(sha256d(&[&header]), share.hash);
+    assert_eq!(page.get("/api/v1/blocks/..%2Fstate.json").status, 404);
+
+    // The banner stays over a restart until it is dismissed, and then stays away.
+    let banner = |page: &Http| {
+        let status = page.get("/api/v1/status").json();
+        let alerts = status["alerts"].as_array().unwrap();
+        let ids = alerts
+            .iter()
+            .map(|alert| alert["id"].as_str().unwrap().to_owned());
+        ids.into_iter().find(|id| id.starts_with("block_found:A:"))
+    };
+    drop(client);
+    proxy.restart();
+    let page = Http::new(proxy.pages_address()).with_token();
+    wait_until(SOON, "the banner", || banner(&page).is_some());
+    let id = banner(&page).unwrap();
+    assert_eq!(
+        page.post("/api/v1/alerts/seen", &json!({"id": id})).status,
+        200
+    );
+    proxy.restart();
+    let page = Http::new(proxy.pages_address());
+    wait_until(SOON, "a state", || {
+        page.get("/api/v1/status").json()["pools"]["A"]["blocks"] == 1
     });
+    assert_eq!(banner(&page), None);
+    assert_eq!(archived(&page, |_| true)["name"], name);
+}
+
+/// With the simulated pools and miners that the demo has.
+#[test]
+fn a_block_is_in_the_archive_within_a_second() {
+    let a = pool("A", |options| options.nbits = 0x2000_ffff);
+    let b = pool("B", |_| ());
+    let proxy = Setup::new(&a, &b).start();
+    let page = Http::new(proxy.pages_address());
+    let rig = crate::support::miner(proxy.address(), |options| options.user = "x.rig".into());
+    let found = || page.get("/api/v1/status").json()["pools"]["A"]["blocks"] != 0;
+    wait_until(SOON, "a block", found);
+    let since = std::time::Instant::now();
+    let block = archived(&page, |_| true);
+    assert!(since.elapsed() < Duration::from_secs(1));
+    assert_eq!(
+        (&block["worker"], &block["pool_name"]),
+        (&json!("rig"), &json!("A"))
+    );
+    assert!(block["height"].is_u64() && block["difficulty"].is_f64());
+    drop(rig);
 }

@@ -95,6 +95,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             // Why shares were refused.
             "stratum::reject",
             // The pages send commands to the scheduler and change the configuration.
+            "shell::blocks",
             "shell::inbox",
             "shell::running",
             "shell::settings",

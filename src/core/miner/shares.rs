@@ -213,9 +213,12 @@ impl Miner {
             nonce: submit.nonce,
             version: found.version,
         };
+        let config = cx.config.pools[slot].as_ref();
         let candidate = Arc::new(Candidate {
             hash: found.hash?,
             slot,
+            pool: config.map_or_else(String::new, |pool| pool.name.clone()),
+            chain: config.map_or_else(String::new, |pool| pool.chain.clone()),
             address: Arc::clone(&sent.address),
             worker: self.session.worker().to_owned(),
             unix_ms: cx.now.unix_ms,

@@ -78,6 +78,9 @@ pub struct Block {
     /// What became of it.
     #[serde(default)]
     pub fate: BlockFate,
+    /// Whether the owner has seen what became of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seen: bool,
 }
 
 /// What became of a block candidate.
@@ -134,6 +137,7 @@ impl Totals {
                 worker: share.worker.clone(),
                 when: now.into(),
                 fate: BlockFate::of(&share.outcome),
+                seen: false,
             });
         }
     }
@@ -142,6 +146,15 @@ impl Totals {
     pub fn block_answered(&mut self, slot: PoolSlot, outcome: &ShareOutcome) {
         if let Some(block) = &mut self.pools[slot].last_block {
             block.fate = BlockFate::of(outcome);
+            block.seen = false;
+        }
+    }
+
+    /// The owner has seen the block of a pool that was found at this time, in milliseconds since 1970.
+    pub fn block_seen(&mut self, slot: PoolSlot, found: u64, now: Now) {
+        if let Some(block) = &mut self.pools[slot].last_block {
+            // The wall clock may have been corrected since.
+            block.seen |= block.when.unix_ms(now).abs_diff(found) < 1000;
         }
     }
 

@@ -13,6 +13,10 @@ pub struct Candidate {
     pub hash: BlockHash,
     /// The pool whose job it was.
     pub slot: PoolSlot,
+    /// What the owner calls that pool.
+    pub pool: String,
+    /// The coin.
+    pub chain: String,
     /// That pool's host and port.
     pub address: Arc<str>,
     /// The worker that found it.

@@ -97,6 +97,7 @@ impl Promises {
             }
             Event::ConfigChanged(..)
             | Event::PayoutSeen { .. }
+            | Event::BlockSeen { .. }
             | Event::Override(_)
             | Event::OverrideEnded(_)
             | Event::Timetable(_)

@@ -142,6 +142,11 @@ pub fn dismiss(
         let changed = pool
             .payout_changed
             .filter(|at| pools::payout_id(slot, *at) == id);
+        let block = shares::block_found(grounds, slot).filter(|alert| alert.id == id);
+        if let Some(found) = block.and_then(|alert| alert.at_ms) {
+            let sent = context.inbox.try_send(Input::BlockSeen(slot, found));
+            sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
+        }
         if let Some(changed) = changed {
             // The core remembers it over restarts.
             let sent = context.inbox.try_send(Input::PayoutSeen(slot, changed));

@@ -5,9 +5,6 @@ use crate::core::stats::totals::BlockFate;
 use crate::stratum::reject::RejectReason;
 use crate::units::{PerPool, PoolSlot};
 
-/// How long a found block is shown, in milliseconds.
-pub(super) const BLOCK_SHOWN: u64 = 7 * 24 * 3600 * 1000;
-
 /// From how many refused shares on in ten minutes it is not chance.
 const MANY_REFUSED: f64 = 20.0;
 
@@ -204,12 +201,9 @@ pub(super) fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
     let block = grounds.moment.snapshot.pools[slot]
         .totals
         .last_block
-        .as_ref()?;
+        .as_ref()
+        .filter(|block| !block.seen)?;
     let at_ms = block.when.unix_ms(grounds.moment.now);
-    let age = grounds.moment.now.unix_ms.saturating_sub(at_ms);
-    if age >= BLOCK_SHOWN {
-        return None;
-    }
     let found = format!("{} found a block for pool {slot}", block.worker);
     let (kind, level, title, text, action) = match &block.fate {
         BlockFate::Accepted => (
@@ -231,16 +225,14 @@ pub(super) fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
             Level::Warning,
             format!("Pool {slot} rejected a block"),
             format!("{found}, and the pool rejected it: {reason}."),
-            "Look on the pool's page whether the block counts all the same. If not, the file in the folder \"blocks\" shows the \
-             pool's support what was found.",
+            "Check the pool's page: the block may still count. If not, send the pool's support the file from Records.",
         ),
         BlockFate::Undelivered => (
             "undelivered",
             Level::Warning,
             format!("A block did not reach pool {slot}"),
             format!("{found} while the pool was away or did not answer."),
-            "DPMP sends it if the pool comes back within an hour and can still use it. It is also kept as a file in the \
-             folder \"blocks\".",
+            "DPMP sends it if the pool comes back within an hour and can still use it. Records has its file.",
         ),
     };
     Some(Alert {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::shares::{BLOCK_SHOWN, FORM_BLOCKED_SHOWN, reason_in_words};
+use super::shares::{FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
 use crate::config::steering::Work;
 use crate::config::{Config, parse};
@@ -217,6 +217,7 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
             worker: "lucky".into(),
             when: (now().unix_ms - age_ms).into(),
             fate,
+            seen: age_ms == 0,
         });
     };
     for (fate, id) in [
@@ -230,7 +231,11 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
     ] {
         expect(|it| block(it, 1000, fate), &[id]);
     }
-    expect(|it| block(it, BLOCK_SHOWN + 1, BlockFate::Accepted), &[]);
+    expect(
+        |it| block(it, 1 << 40, BlockFate::Accepted),
+        &["block_found:A"],
+    );
+    expect(|it| block(it, 0, BlockFate::Accepted), &[]);
     expect(
         |it| {
             it.snapshot.miners.clear();
