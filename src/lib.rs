@@ -35,6 +35,8 @@ pub mod observe;
 
 pub mod visit;
 
+pub mod trouble;
+
 pub mod http;
 pub mod web;
 

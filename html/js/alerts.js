@@ -8,6 +8,7 @@ const PLACES = {
   not_set_up: ["/setup", "Set up"],
   no_password: ["/config", "Open Config"],
   payout_changed: ["/config", "Open Config"],
+  nothing_mined: ["/logs", "Open Logs"],
   pool_down: ["/logs", "Open Logs"],
   pool_mute: ["/logs", "Open Logs"],
   pool_rejecting: ["/logs", "Open Logs"],

@@ -55,14 +55,15 @@ export function poolCard(slot) {
     element,
     show(status) {
       const pool = status.pools[slot];
-      const [kind, words] = STATES[pool.state] ?? STATES.unknown;
+      const rejectsAll = status.alerts.some((it) => it.id === `pool_rejects_all:${slot}`);
+      const [kind, words] = rejectsAll ? ["error", "Rejects every share"] : (STATES[pool.state] ?? STATES.unknown);
       setText(name, pool.name);
       setText(coin, pool.chain);
       coin.hidden = !pool.chain;
       setText(address, pool.configured ? pool.address : "no address yet");
       setText(wallet, pool.configured ? pool.wallet_short : "");
       state.className = `state ${kind}`;
-      setText(state, stateWords(pool, words));
+      setText(state, rejectsAll ? words : stateWords(pool, words));
       setText(reason, explanation(pool));
       const parts = hashrateParts(pool.hashrate);
       setFigure(number, parts?.[0] ?? null);

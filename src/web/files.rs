@@ -113,6 +113,10 @@ const DOCUMENTS: &[(&str, &[u8])] = &[
         include_bytes!("../../docs/steering.md"),
     ),
     (
+        "/docs/troubles.md",
+        include_bytes!("../../docs/troubles.md"),
+    ),
+    (
         "/docs/troubleshooting.md",
         include_bytes!("../../docs/troubleshooting.md"),
     ),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("random", &[]),
+    ("trouble", &[]),
     ("system", &["units"]),
     ("http", &["system"]),
     ("stratum", &["units"]),
@@ -86,6 +87,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::steering",
             "timetable",
             "history",
+            "trouble",
             "observe",
             "config",
             "units",

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::Moment;
@@ -20,6 +20,8 @@ use crate::history::Window;
 use crate::observe::notices::{Notice, Trouble};
 use crate::shell::inbox::{Context, Input};
 use crate::stratum::reject::RejectReason;
+use crate::trouble;
+pub use crate::trouble::{Alert, Level};
 use crate::units::PoolSlot;
 use crate::web::attempts::WrongTries;
 use crate::web::error::{Answer, ApiError, Code};
@@ -27,39 +29,6 @@ use crate::web::json;
 
 /// How many dismissed alerts are remembered.
 const MOST_SEEN: usize = 100;
-
-/// One alert.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Alert {
-    /// Its name, which differs for another occasion of an event.
-    pub id: String,
-    /// How grave it is.
-    pub level: Level,
-    /// What is the matter, in a few words.
-    pub title: String,
-    /// More about it.
-    pub text: String,
-    /// What to do.
-    pub action: String,
-    /// Since when, in milliseconds since 1970, if that is known.
-    pub at_ms: Option<u64>,
-    /// Whether it can be dismissed.
-    pub dismissable: bool,
-}
-
-/// How grave an alert is, the gravest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Money is being lost, or may be.
-    Error,
-    /// Something is not as it should be.
-    Warning,
-    /// Something to be glad of.
-    Good,
-    /// Something to know.
-    Info,
-}
 
 /// What alerts follow from.
 pub struct Grounds<'a> {
@@ -165,6 +134,7 @@ pub fn dismiss(
 
 fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     let mut alerts = Vec::new();
+    alerts.extend(pools::nothing_mined(grounds));
     for slot in PoolSlot::ALL {
         alerts.extend(pools::not_set_up(grounds, slot));
         alerts.extend(pools::payout_changed(grounds, slot));
@@ -174,6 +144,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(shares::form_blocked(grounds, slot));
         alerts.extend(shares::unpaid(grounds, slot));
         alerts.extend(pools::any_certificate(grounds, slot));
+        alerts.extend(shares::rejects_all(grounds, slot));
         alerts.extend(shares::rejects(grounds, slot));
         alerts.extend(pools::left_behind(grounds, slot));
         alerts.extend(pools::no_job(grounds, slot));
@@ -188,6 +159,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     alerts.extend(program::wrong_passwords(grounds));
     let notices = grounds.notices.iter();
     alerts.extend(notices.filter_map(|(trouble, notice)| program::of_notice(*trouble, notice)));
+    trouble::one_notice_a_cause(&mut alerts);
     alerts
 }
 

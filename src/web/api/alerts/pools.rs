@@ -91,17 +91,19 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
             .outage
             .as_ref()
             .map_or_else(|| "it cannot be used".to_owned(), Outage::to_string);
-        let (consequence, action) = if works(grounds, slot.other()) {
-            (
+        let (consequence, action) = match other(grounds, slot) {
+            Other::Works => (
                 "Your miners work for the other pool.",
                 "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
-            )
-        } else {
-            (
-                "Nothing is being mined, because no other pool can be used.",
-                "Check your Internet connection, then test the pool's address on the page Config. Miners with a fallback \
-                 pool use that until a pool is back.",
-            )
+            ),
+            Other::LastResort => (
+                "Your miners work for the other pool, which has trouble of its own.",
+                "Test this pool's address on the page Config, or set up a backup.",
+            ),
+            Other::Useless => (
+                "The other pool cannot be used either.",
+                "Check your Internet connection, then test the pool's address on the page Config.",
+            ),
         };
         return Some(Alert {
             id: format!("pool_down:{slot}"),
@@ -124,9 +126,60 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
     })
 }
 
-/// Whether miners can work for a pool.
-fn works(grounds: &Grounds<'_>, slot: PoolSlot) -> bool {
-    in_use(grounds, slot).is_some_and(|pool| pool.health == Health::Up && pool.flaw().is_none())
+/// What the other pool is good for while one is not.
+enum Other {
+    Works,
+    /// It has a flaw, and is worked for because there is nothing better.
+    LastResort,
+    Useless,
+}
+
+fn other(grounds: &Grounds<'_>, slot: PoolSlot) -> Other {
+    match in_use(grounds, slot.other()) {
+        Some(pool) if pool.health == Health::Up => Other::Works,
+        Some(pool) if pool.flaw().is_some() => Other::LastResort,
+        Some(_) | None => Other::Useless,
+    }
+}
+
+/// Why nobody can work for a pool; `None`: somebody can, or may be about to.
+fn unusable(pool: &PoolView) -> Option<String> {
+    if pool.health != Health::Down || pool.flaw().is_some() {
+        return None;
+    }
+    Some(match (&pool.refusal, &pool.outage) {
+        (Some(words), _) => format!("it does not accept your wallet and says: {words}"),
+        (None, Some(outage)) => outage.to_string(),
+        (None, None) => "it cannot be used".to_owned(),
+    })
+}
+
+/// No pool can be used: one notice for both.
+pub(super) fn nothing_mined(grounds: &Grounds<'_>) -> Option<Alert> {
+    let used = || {
+        let slots = PoolSlot::ALL.into_iter();
+        slots.filter_map(|slot| Some((slot, in_use(grounds, slot)?)))
+    };
+    let reasons: Option<Vec<_>> = used()
+        .map(|(slot, pool)| Some(format!("Pool {slot}: {}.", unusable(pool)?)))
+        .collect();
+    let reasons = reasons.filter(|reasons| !reasons.is_empty())?;
+    let refused = used().any(|(_, pool)| pool.refusal.is_some());
+    Some(Alert {
+        id: "nothing_mined".into(),
+        level: Level::Error,
+        title: "Nothing is being mined".into(),
+        text: format!("No pool can be used. {}", reasons.join(" ")),
+        action: if refused {
+            "Check the wallet on the page Config. Miners with a fallback pool use that until a pool accepts them."
+        } else {
+            "Check your Internet connection, then test the pools' addresses on the page Config. Miners with a fallback \
+             pool use that until a pool is back."
+        }
+        .into(),
+        at_ms: used().map(|(_, pool)| pool.health_since).max(),
+        dismissable: false,
+    })
 }
 
 /// A pool that can be reached and is no good.
@@ -137,7 +190,7 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -
         Flaw::Behind => format!("Pool {slot} works on an old block"),
         Flaw::WithoutNews => format!("Pool {slot} gives no new job"),
     };
-    let other_works = works(grounds, slot.other());
+    let other_works = matches!(other(grounds, slot), Other::Works);
     let text = if other_works && !flaw.earns_nothing() {
         "Your miners work for the other pool until this one sends a new job. Work on an old job cannot find a block."
     } else if other_works {

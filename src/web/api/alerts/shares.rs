@@ -1,12 +1,16 @@
 //! Alerts about shares: rejected, blocked, unpaid or lost; and blocks.
 
 use super::{Alert, Grounds, Level, counted, in_use};
+use crate::core::outage::Health;
 use crate::core::stats::totals::BlockFate;
 use crate::stratum::reject::RejectReason;
 use crate::units::{PerPool, PoolSlot};
 
 /// From how many refused shares on in ten minutes it is not chance.
 const MANY_REFUSED: f64 = 20.0;
+
+/// From how many rejected shares on in ten minutes, with none accepted, it is not chance.
+const MANY_OF_ALL: f64 = 5.0;
 
 /// From which part of refused shares on something is wrong.
 const PART_REFUSED: f64 = 0.05;
@@ -34,6 +38,21 @@ pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     })
 }
 
+/// It can be reached and has accepted nothing: too few shares for a verdict, and still no income.
+pub(super) fn rejects_all(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    in_use(grounds, slot)?;
+    let (accepted, rejected) = (grounds.lately.accepted[slot], grounds.lately.rejected[slot]);
+    (rejected >= MANY_OF_ALL && accepted == 0.0).then(|| Alert {
+        id: format!("pool_rejects_all:{slot}"),
+        level: Level::Error,
+        title: format!("Pool {slot} rejects every share"),
+        text: format!("It rejected all of {rejected:.0} shares in the last 10 minutes, so you earn nothing there."),
+        action: "See the reasons beside the pool, and check its settings on the page Config.".into(),
+        at_ms: None,
+        dismissable: false,
+    })
+}
+
 pub(super) fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
     let sum = |values: PerPool<f64>| values[PoolSlot::A] + values[PoolSlot::B];
     let others = sum(grounds.lately.accepted) + sum(grounds.lately.rejected);
@@ -43,6 +62,14 @@ pub(super) fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
         .iter()
         .max_by_key(|(_, count)| **count)
         .map_or((None, 0), |(reason, count)| (Some(*reason), *count));
+    let for_pool = matches!(main, Some(RejectReason::PoolLost | RejectReason::NoAnswer));
+    let pool_failed = PoolSlot::ALL
+        .into_iter()
+        .any(|slot| in_use(grounds, slot).is_some_and(|pool| pool.health == Health::Down));
+    // Then the pool has a notice already.
+    if for_pool && pool_failed {
+        return None;
+    }
     spike(others, refused).then(|| Alert {
         id: "refuse_spike".into(),
         level: Level::Warning,

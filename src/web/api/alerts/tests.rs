@@ -79,6 +79,10 @@ impl World {
         };
         let mut alerts = alerts(&grounds, &Dismissals::default());
         for alert in &mut alerts {
+            let kind = alert
+                .kind()
+                .expect("docs/troubles.md and the catalogue have it");
+            assert_eq!(kind.level, alert.level, "{}", alert.id);
             assert!(
                 !alert.title.is_empty() && !alert.text.is_empty() && alert.action.ends_with('.')
             );
@@ -244,11 +248,71 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
                 .values_mut()
                 .for_each(|pool| pool.health = Health::Down);
         },
-        &["pool_down:A", "pool_down:B"],
+        &["nothing_mined"],
     );
     expect(
         |it| it.notice(Trouble::State, "disk full", 1),
         &["state_trouble"],
+    );
+}
+
+#[test]
+fn one_cause_makes_one_notice() {
+    use PoolSlot::{A, B};
+    let both_down = |it: &mut World| {
+        for pool in it.snapshot.pools.values_mut() {
+            pool.health = Health::Down;
+        }
+    };
+    // What both pools' end brings along: shares that were lost, backups in use, miners that went to their own fallback.
+    let with_consequences = |it: &mut World| {
+        both_down(it);
+        it.snapshot.miners.clear();
+        it.lately.refused = 100.0;
+        it.refused_by = [(RejectReason::PoolLost, 100)].into();
+        for slot in PoolSlot::ALL {
+            let pool = &mut it.snapshot.pools[slot];
+            (pool.backup, pool.answered_and_lost) = (1, [10.0, 10.0]);
+            it.lately.accepted[slot] = 10.0;
+            it.lately.rejected[slot] = 90.0;
+        }
+    };
+    expect(with_consequences, &["nothing_mined"]);
+    let one_in_use = |it: &mut World| {
+        both_down(it);
+        it.snapshot.pools[B].in_use = false;
+    };
+    expect(one_in_use, &["nothing_mined"]);
+    let refused = |it: &mut World| {
+        both_down(it);
+        it.snapshot.pools[A].refusal = Some("no such user".into());
+    };
+    let alert = only(refused);
+    assert!(
+        alert.text.contains("no such user") && alert.action.contains("wallet"),
+        "{alert:?}"
+    );
+    let rejecting = |it: &mut World| {
+        it.snapshot.pools[A].health = Health::Down;
+        it.snapshot.pools[A].outage = Some(Outage::Flaw(Flaw::Rejecting));
+        it.lately.rejected[A] = 100.0;
+    };
+    expect(rejecting, &["pool_rejecting:A"]);
+    // The last pool is worked for though it rejects, so that something is mined.
+    let last_resort = |it: &mut World| {
+        rejecting(it);
+        it.snapshot.pools[B].health = Health::Down;
+    };
+    let mut world = World::new();
+    last_resort(&mut world);
+    let alerts = world.alerts();
+    let about = |id: &str| alerts.iter().find(|alert| alert.id == id).unwrap();
+    assert_eq!(alerts.len(), 2);
+    assert!(about("pool_rejecting:A").text.contains("still work for it"));
+    assert!(
+        about("pool_down:B")
+            .text
+            .contains("work for the other pool")
     );
 }
 
@@ -261,8 +325,11 @@ fn a_spike_is_many_and_a_large_part() {
             it.lately.rejected[A] = bad;
         }
     };
-    expect(with(0.0, 19.0), &[]);
-    expect(with(0.0, 20.0), &["reject_spike:A"]);
+    expect(with(0.0, 4.0), &[]);
+    expect(with(0.0, 5.0), &["pool_rejects_all:A"]);
+    expect(with(0.0, 20.0), &["pool_rejects_all:A"]);
+    expect(with(1.0, 19.0), &[]);
+    expect(with(1.0, 20.0), &["reject_spike:A"]);
     expect(with(379.0, 20.0), &["reject_spike:A"]);
     expect(with(380.0, 20.0), &[]);
     expect(|it| it.lately.refused = 30.0, &["refuse_spike"]);

@@ -1,0 +1,203 @@
+//! The catalogue of troubles: what each is called, how grave it is, when it begins and ends, and what it means.
+//!
+//! Home's notices, messages to the owner, log events and `docs/troubles.md` share it. What a trouble says about the
+//! case at hand is written where it is found (`web/api/alerts`).
+//!
+//! - One cause makes one notice: a trouble that only follows from another one is left out while that one lasts.
+//! - To add a trouble, add an entry here and a row to the docs. Tests compare both with what is found.
+
+mod catalogue;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::catalogue::CATALOGUE;
+
+/// A trouble that there is now, in words for the owner.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alert {
+    /// Its name, and what tells it from another case of it, after colons: the pool, the worker, the time of an event.
+    pub id: String,
+    /// How grave it is.
+    pub level: Level,
+    /// What is the matter, in a few words.
+    pub title: String,
+    /// More about it.
+    pub text: String,
+    /// What to do.
+    pub action: String,
+    /// Since when, in milliseconds since 1970, if that is known.
+    pub at_ms: Option<u64>,
+    /// Whether it can be dismissed.
+    pub dismissable: bool,
+}
+
+impl Alert {
+    /// What the catalogue says of it.
+    pub fn kind(&self) -> Option<&'static Kind> {
+        kind(&self.id)
+    }
+}
+
+/// How grave an alert is, the gravest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Money is being lost, or may be.
+    Error,
+    /// Something is not as it should be.
+    Warning,
+    /// Something to be glad of.
+    Good,
+    /// Something to know.
+    Info,
+}
+
+impl Level {
+    /// All, the gravest first.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Warning, Self::Good, Self::Info];
+
+    /// As it is written in the API and the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Good => "good",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// When a message about a trouble goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// As soon as it is found.
+    AtOnce,
+    /// Once it has lasted for two minutes.
+    Later,
+    /// Never: it is for the pages only.
+    Never,
+}
+
+impl Push {
+    /// In words for the docs.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at once",
+            Self::Later => "after 2 minutes",
+            Self::Never => "none",
+        }
+    }
+}
+
+/// A kind of trouble.
+#[derive(Debug)]
+pub struct Kind {
+    /// What it is called.
+    pub name: &'static str,
+    /// How grave it is.
+    pub level: Level,
+    /// When a message goes out.
+    pub push: Push,
+    /// Troubles that it follows from. It is left out while one of them lasts at the same pool, or everywhere.
+    pub follows: &'static [&'static str],
+    /// When it begins.
+    pub begins: &'static str,
+    /// When it is over.
+    pub over: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to do.
+    pub action: &'static str,
+}
+
+/// The name of a trouble, from an alert's id.
+pub fn name(id: &str) -> &str {
+    let name = id.split(':').next().unwrap_or(id);
+    // Of these the pool is part of the first word.
+    name.strip_suffix("_A")
+        .or_else(|| name.strip_suffix("_B"))
+        .unwrap_or(name)
+}
+
+/// What the catalogue says of the trouble with this id.
+pub fn kind(id: &str) -> Option<&'static Kind> {
+    let name = name(id);
+    CATALOGUE.iter().find(|kind| kind.name == name)
+}
+
+/// The pool that an id is about.
+fn pool(id: &str) -> Option<&str> {
+    id.split(':')
+        .nth(1)
+        .filter(|part| ["A", "B"].contains(part))
+}
+
+/// Leaves out what only follows from something else that is there.
+pub fn one_notice_a_cause(alerts: &mut Vec<Alert>) {
+    let there: Vec<String> = alerts.iter().map(|alert| alert.id.clone()).collect();
+    alerts.retain(|alert| {
+        let Some(kind) = alert.kind() else {
+            return true;
+        };
+        let is_cause = |other: &String| {
+            let same_place = pool(other).is_none() || pool(other) == pool(&alert.id);
+            kind.follows.contains(&name(other)) && same_place
+        };
+        !there.iter().any(is_cause)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const DOCS: &str = include_str!("../docs/troubles.md");
+
+    /// A kind's part of the docs.
+    fn documented(kind: &Kind) -> String {
+        format!(
+            "### `{}`\n\nLevel: {}. Message: {}. {}\n\n- **Begins:** {}\n- **Over:** {}\n- **What to do:** {}\n",
+            kind.name,
+            kind.level.name(),
+            kind.push.words(),
+            kind.meaning,
+            kind.begins,
+            kind.over,
+            kind.action
+        )
+    }
+
+    #[test]
+    fn the_docs_have_every_trouble() {
+        let parts: Vec<_> = CATALOGUE.iter().map(documented).collect();
+        let expected = parts.join("\n");
+        let (_, found) = DOCS.split_once("## All troubles\n\n").unwrap();
+        assert!(
+            found == expected,
+            "docs/troubles.md has to end with:\n{expected}"
+        );
+    }
+
+    #[test]
+    fn names_differ_and_causes_exist() {
+        let names: BTreeSet<_> = CATALOGUE.iter().map(|kind| kind.name).collect();
+        assert_eq!(names.len(), CATALOGUE.len());
+        for kind in CATALOGUE {
+            assert!(
+                kind.follows.iter().all(|cause| names.contains(cause)),
+                "{}",
+                kind.name
+            );
+            assert!(!kind.follows.contains(&kind.name));
+        }
+    }
+
+    #[test]
+    fn the_name_is_what_stands_before_the_case() {
+        assert_eq!(name("pool_down:A"), "pool_down");
+        assert_eq!(name("redirect_B:17"), "redirect");
+        assert_eq!(name("no_miner"), "no_miner");
+    }
+}

@@ -1,0 +1,172 @@
+//! The entries, in the order of the docs.
+
+use super::{Kind, Level, Push};
+
+/// Makes an entry of each: name, level, push, `[causes]`, begins, over, meaning, action.
+macro_rules! catalogue {
+    ($($name:literal $level:ident $push:ident [$($cause:expr),*] $begins:literal, $over:literal, $meaning:literal, $action:literal;)*) => {
+        /// Every kind of trouble, the same in all places where one is told of.
+        pub const CATALOGUE: &[Kind] = &[$(Kind {
+            name: $name,
+            level: Level::$level,
+            push: Push::$push,
+            follows: &[$($cause),*],
+            begins: $begins,
+            over: $over,
+            meaning: $meaning,
+            action: $action,
+        }),*];
+    };
+}
+
+catalogue! {
+    "nothing_mined" Error AtOnce []
+        "when none of the pools in use can be reached and used.", "when a pool works.",
+        "No miner works for any pool.",
+        "Check your Internet connection, then the pools' settings.";
+    "not_set_up" Error Never []
+        "when a pool with a weight above 0 has no address or no payout address.", "when it has both.",
+        "No miner is served until the pool is set up.",
+        "Complete the pool's settings, or set its weight to 0.";
+    "pool_setting" Error AtOnce []
+        "when DPMP starts with a pool whose settings are wrong.", "when a correct configuration is saved.",
+        "DPMP left the pool out, so no miner is served.",
+        "Correct the setting on the page Config.";
+    "payout_changed" Warning AtOnce []
+        "when a pool's payout address, address or encryption changes.", "when you dismiss it.",
+        "Your earnings may go elsewhere.",
+        "If it wasn't you, correct the setting and set a password.";
+    "wrong_wallet" Error AtOnce ["nothing_mined"]
+        "when a pool refuses your payout address.", "when the pool accepts a miner.",
+        "The pool does not authorize your miners.",
+        "Check the payout address of this pool.";
+    "pool_down" Error Later ["nothing_mined"]
+        "when a pool in use cannot be reached.", "when a miner is authorized there.",
+        "Your miners work for the other pool.",
+        "If it lasts, test the pool's address on the page Config.";
+    "pool_no_job" Error Later ["nothing_mined"]
+        "when a pool has accepted miners for 30 seconds and sent no job.", "when it sends a job.",
+        "The pool's node is probably down or starting.",
+        "If it lasts, see the pool's own page.";
+    "pool_mute" Error Later ["nothing_mined"]
+        "when a pool leaves shares without an answer.", "when it answers again.",
+        "The pool probably doesn't pay for these shares.",
+        "If it lasts, see the pool's own page, or set up a backup.";
+    "pool_rejecting" Error Later ["nothing_mined"]
+        "when a pool rejects more than half of the last 20 shares, stale ones aside, from all miners.",
+        "when it accepts two shares of a trial.",
+        "The pool doesn't pay for rejected shares.",
+        "If it lasts, see the pool's own page, or set up a backup.";
+    "pool_rejects_all" Error Later ["nothing_mined", "pool_rejecting"]
+        "when a pool has rejected all of 5 shares or more within 10 minutes.", "when it accepts a share.",
+        "The pool can be reached, but you earn nothing there.",
+        "See the reasons beside the pool.";
+    "pool_behind" Error Later ["nothing_mined"]
+        "when the other pool left the block of this pool's jobs 90 seconds ago.", "with its first job on a new block.",
+        "Work on an old block earns nothing.",
+        "If it lasts, see the pool's own page.";
+    "pool_without_news" Error Later ["nothing_mined"]
+        "when a pool sends no new job for `job_seconds` and ten times its longest interval.", "with its next new job.",
+        "Its jobs are probably for an old block.",
+        "If it lasts, see the pool's own page.";
+    "miners_refused" Warning Later ["nothing_mined", "wrong_wallet"]
+        "when a pool refuses some miners and accepts others.", "when it accepts all of them.",
+        "These miners work for the other pool.",
+        "Create the worker in your account, or change its name.";
+    "on_backup" Warning Later ["nothing_mined", "pool_down"]
+        "when a pool's first address fails and a backup takes over.", "when the first address has worked for five minutes.",
+        "The work goes to the backup, which may pay another address.",
+        "If it lasts, test the first address on the page Config.";
+    "mask_missing" Warning Never ["nothing_mined"]
+        "when one pool allows version rolling and the other doesn't.", "when both do, or neither.",
+        "Some miners have shares rejected at that pool.",
+        "Use two pools that both allow it.";
+    "version_form" Warning Later ["nothing_mined"]
+        "when a pool rejects both ways of writing a share's version bits.", "an hour after the last blocked share.",
+        "DPMP blocks these shares, because the pool would reject them.",
+        "See the page Miners for the affected miners.";
+    "unpaid_work" Error Later ["nothing_mined", "no_miner"]
+        "when `downstream_diff` asks miners for a higher difficulty than the pool.", "when the setting or the pool's difficulty changes.",
+        "The pool doesn't pay for part of the work.",
+        "Clear the minimum difficulty on the page Config.";
+    "any_certificate" Warning Never []
+        "when a pool in use has `tls_insecure` set.", "when it is cleared.",
+        "Nobody checks who the pool is.",
+        "Clear it, or enter the certificate's fingerprint.";
+    "reject_spike" Warning Later ["nothing_mined", "no_miner", "pool_rejecting", "pool_rejects_all"]
+        "when a pool rejects 20 shares or more, and more than 5%, within 10 minutes.", "when it is less.",
+        "The pool doesn't pay for rejected shares.",
+        "See the reasons beside the pool.";
+    "pool_old_block" Warning Never ["nothing_mined", "no_miner", "pool_behind"]
+        "when the other pool left the block of this pool's jobs 30 seconds ago.", "with its first job on a new block.",
+        "The pool's node may hang.",
+        "If it lasts, see the pool's own page.";
+    "shares_lost" Warning Later ["nothing_mined", "no_miner", "pool_down", "pool_mute"]
+        "when 3 shares or more, and more than 2%, got no answer within 10 minutes.", "when it is less.",
+        "The pool may not pay for these shares.",
+        "See `pool_lost` in the log.";
+    "block_found" Good AtOnce []
+        "when a share is a block.", "when you dismiss it.",
+        "A miner found a block.",
+        "See on the pool's page whether the network accepted it.";
+    "block_rejected" Warning AtOnce []
+        "when a pool rejects a block.", "when you dismiss it.",
+        "The block may not count.",
+        "If it doesn't count, send the pool's support the file from Records.";
+    "block_undelivered" Warning AtOnce []
+        "when a block cannot be sent to its pool.", "when you dismiss it.",
+        "DPMP sends it if the pool returns within an hour.",
+        "Keep the file from Records.";
+    "refuse_spike" Warning Later ["nothing_mined", "no_miner"]
+        "when DPMP blocks 20 shares or more, and more than 5%, within 10 minutes.", "when it is less.",
+        "The pool would have rejected these shares.",
+        "See on the page Miners which miner sends them.";
+    "miners_per_address" Warning Never []
+        "when more miners than `listen.max_miners_per_address` connect from one address.", "10 minutes after the last one.",
+        "DPMP turns these miners away.",
+        "Raise the limit if they are yours.";
+    "max_miners" Warning Later []
+        "when more miners than `listen.max_miners` connect.", "10 minutes after the last one.",
+        "DPMP turns these miners away.",
+        "Raise the limit if they are yours.";
+    "no_miner" Warning Later ["nothing_mined"]
+        "when no miner is connected, though the pools are ready.", "when a miner connects.",
+        "Nobody works.",
+        "Check that your miners are on and have DPMP's address as their pool.";
+    "no_password" Warning Never []
+        "when the pages have no password.", "when one is set, or when you dismiss it.",
+        "Anyone on your network can redirect your earnings.",
+        "Set a password on the page Config.";
+    "wrong_passwords" Warning AtOnce []
+        "after 20 wrong passwords within an hour.", "an hour later.",
+        "Somebody may be guessing your password.",
+        "Find the device with the address shown.";
+    "state_trouble" Warning Later []
+        "when the totals or charts cannot be read or saved.", "when you dismiss it.",
+        "Mining goes on, but a restart may lose numbers.",
+        "See whether the disk is full or broken.";
+    "log_trouble" Info Never []
+        "when log lines are lost.", "when you dismiss it.",
+        "The disk did not keep up.",
+        "Choose a quieter log level.";
+    "log_files" Warning Later []
+        "when log files cannot be written.", "when you dismiss it.",
+        "Mining goes on without a log.",
+        "See whether the disk is full.";
+    "accept_trouble" Error Later []
+        "when the system has no room for a miner's connection.", "when you dismiss it.",
+        "Miners could not connect.",
+        "Raise the limit of the system that is named.";
+    "config_refused" Warning Later []
+        "when the configuration file is changed to something unusable.", "when it can be used again.",
+        "The settings before stay in force until a restart.",
+        "Correct the file.";
+    "start_trouble" Warning Later []
+        "when DPMP starts without a setting that it could not use.", "when a correct configuration is saved.",
+        "DPMP does without it.",
+        "Correct it on the page Config.";
+    "redirect" Warning Later []
+        "when a pool tries to send your miners to another server.", "when you dismiss it.",
+        "DPMP refused, because this is how hashrate is stolen.",
+        "If it goes on, ask the pool or change it.";
+}
