@@ -52,7 +52,7 @@ use crate::core::pool::moment::Moment;
 use crate::core::pool::verdict::{Answers, LastAnswers};
 use crate::core::split::fleet::Fleet;
 use crate::core::stats::totals::Totals;
-use crate::core::steering::Steering;
+use crate::core::steering::{ClockMark, Steering};
 use crate::core::timers::Agenda;
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::HandedOut;
@@ -92,6 +92,8 @@ pub struct Core {
     silence: Silence,
     /// What the owner has said besides the configuration.
     steering: Steering,
+    /// What the pools last said of the time.
+    clock: ClockMark,
     /// How far the split follows what a hash earns.
     balancer: Balancer,
     /// The connection whose jobs say what a hash earns.
@@ -178,6 +180,7 @@ impl Core {
                 balance,
                 ..Steering::default()
             },
+            clock: memory.clock,
             balancer: memory.balance,
             priced: PerPool::default(),
             fleet: Fleet::default(),

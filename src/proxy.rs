@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 use crate::core::event::Stop;
 use crate::core::fact::Fact;
 use crate::core::memory::Memory;
+use crate::core::snapshot::Snapshot;
 use crate::history::{self, Keeper};
 use crate::http::{Seats, ServerHandle, serve};
 use crate::observe::Observer;
@@ -129,6 +130,11 @@ impl Proxy {
             tell(&state_problem(problem));
         }
         store::mark_running(&state, &memory);
+        // The timetable looks at the clock before the scheduler publishes anything.
+        published.set(Snapshot {
+            clock: memory.clock,
+            ..Snapshot::default()
+        });
         let (inbox, inputs) = inbox::inbox();
         let context = Context {
             inbox: inbox.clone(),

@@ -9,7 +9,7 @@ use crate::core::past_splits::PastSplits;
 use crate::core::payout::Payout;
 use crate::core::pool::facts::PoolFacts;
 use crate::core::stats::totals::Totals;
-use crate::core::steering::Override;
+use crate::core::steering::{ClockMark, Override};
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::KeptWork;
 use crate::units::{Now, PerPool};
@@ -31,6 +31,8 @@ pub struct Memory {
     pub past_splits: PastSplits,
     /// Temporary changes of what workers are to do.
     pub overrides: Vec<Override>,
+    /// What the pools last said of the time.
+    pub clock: ClockMark,
     /// What a hash earns at the pools, and what was made of it.
     pub balance: Balancer,
     /// Which work was handed out. A file of an older version does not say.

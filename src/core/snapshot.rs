@@ -12,10 +12,11 @@ use crate::core::miner::former::FormerMiners;
 use crate::core::miner::view::MinerView;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::past_splits::PastSplit;
+use crate::core::pool::Pool;
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::split::fleet::FleetView;
 use crate::core::stats::totals::PoolTotals;
-use crate::core::steering::Steering;
+use crate::core::steering::{ClockMark, Steering};
 use crate::stratum::job::network_difficulty;
 use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
 
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub refused: BTreeMap<String, u64>,
     /// What the owner has said besides the configuration.
     pub steering: Steering,
+    /// What the pools last said of the time; in an earlier run, if no job has come yet.
+    pub clock: ClockMark,
     /// What a hash earns at the pools, and what the balance makes of it.
     pub balance: BalanceView,
     /// Who takes turns and who stays where, if the fleet as a whole meets the split.
@@ -181,6 +184,7 @@ impl Core {
     /// What is to be shown.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         self.departed.forget_old(now.at);
+        self.note_clock(now);
         let frozen = self.is_frozen();
         let shown = self.miners.values().filter(|miner| miner.is_shown());
         let view = |miner: &Miner| {
@@ -199,6 +203,7 @@ impl Core {
             refused: self.totals.refused.clone(),
             left: self.departed.clone(),
             steering: self.steering.clone(),
+            clock: self.clock,
             balance: self.balancer.view(&self.wanted, clock_is_wrong, now),
             fleet: match self.wanted.scheduler.mode {
                 Mode::Fleet => Some(self.fleet.view()),
@@ -206,6 +211,22 @@ impl Core {
             },
             past_splits: self.past_splits.past().to_vec(),
             miners,
+        }
+    }
+
+    /// Notes what the pools say of the time. Of two that differ the earlier one counts.
+    fn note_clock(&mut self, now: Now) {
+        let time = |pool: &Pool| {
+            let passed = pool.job_at?.age(now.at)?.as_secs();
+            Some(u64::from(pool.latest.as_ref()?.ntime).saturating_add(passed))
+        };
+        let times = self.pools.iter().filter_map(|(_, pool)| time(pool));
+        if let Some(time) = times.min() {
+            let wrong = self.steering.timetable.clock_is_wrong;
+            self.clock = ClockMark {
+                pools_ms: time.saturating_mul(1000),
+                wrong_ms: wrong.then_some(now.unix_ms),
+            };
         }
     }
 
@@ -226,6 +247,7 @@ impl Core {
             payouts: self.payouts.clone(),
             past_splits: self.past_splits.clone(),
             overrides: self.steering.overrides.clone(),
+            clock: self.clock,
             balance: self.balancer.clone(),
             handed_out: self.handed_out.kept(self.is_finished()),
         }

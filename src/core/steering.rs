@@ -286,6 +286,17 @@ pub struct TimetableNow {
     pub clock_is_wrong: bool,
 }
 
+/// What the pools last said of the time: after a start it is all that the clock can be measured by, until the first job
+/// comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClockMark {
+    /// The time by the pools, in milliseconds since 1970; 0: none was heard yet.
+    pub pools_ms: u64,
+    /// What the clock showed then, in milliseconds since 1970, if it was wrong.
+    pub wrong_ms: Option<u64>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

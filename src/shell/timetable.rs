@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::config::Config;
-use crate::core::snapshot::PoolView;
+use crate::core::snapshot::Snapshot;
 use crate::core::steering::TimetableNow;
 use crate::observe::latest::LatestSnapshot;
 use crate::shell::inbox::{Context, Input};
@@ -19,7 +19,7 @@ use crate::system::clock::now;
 use crate::system::thread::{SERVICE_STACK, spawn};
 use crate::timetable::LocalTimetable;
 use crate::timetable::clock_check::ClockProblem;
-use crate::units::{Now, PerPool};
+use crate::units::Now;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ pub fn start(
     let (live, inbox) = (context.live.clone(), context.inbox.clone());
     let mut teller = Teller::default();
     let mut look = move || {
-        let news = teller.look(&live.get(), &published.get().pools, now());
+        let news = teller.look(&live.get(), &published.get(), now());
         news.is_none_or(|news| inbox.send(Input::Timetable(news)).is_ok())
     };
     look();
@@ -74,10 +74,10 @@ impl Teller {
     fn look(
         &mut self,
         config: &Arc<Config>,
-        pools: &PerPool<PoolView>,
+        snapshot: &Snapshot,
         now: Now,
     ) -> Option<TimetableNow> {
-        let wrong = ClockProblem::find(now.unix_ms, pools).is_some();
+        let wrong = ClockProblem::find(now.unix_ms, snapshot).is_some();
         let told = self.told.as_ref();
         if told.is_some_and(|told| told.holds(config, wrong, now)) {
             return None;
@@ -129,6 +129,8 @@ impl Told {
 mod tests {
     use super::*;
     use crate::config::steering::{Timetable, TimetableEntry, Work};
+    use crate::core::snapshot::PoolView;
+    use crate::core::steering::ClockMark;
     use crate::system::clock::clock;
     use crate::timetable::clock_check::MADE_MS;
     use crate::units::PoolSlot;
@@ -142,7 +144,7 @@ mod tests {
     struct Rig {
         teller: Teller,
         config: Arc<Config>,
-        pools: PerPool<PoolView>,
+        snapshot: Snapshot,
         now: Now,
     }
 
@@ -171,7 +173,7 @@ mod tests {
             Self {
                 teller: Teller::default(),
                 config: Arc::new(config),
-                pools: PerPool::default(),
+                snapshot: Snapshot::default(),
                 now,
             }
         }
@@ -190,7 +192,7 @@ mod tests {
 
         /// A pool's job comes, with this time in its header.
         fn job(&mut self, slot: PoolSlot, ntime_ms: u64) {
-            self.pools[slot] = PoolView {
+            self.snapshot.pools[slot] = PoolView {
                 job_at: Some(self.now.unix_ms),
                 job_ntime: Some(u32::try_from(ntime_ms / 1000).unwrap()),
                 ..PoolView::default()
@@ -198,7 +200,7 @@ mod tests {
         }
 
         fn look(&mut self) -> Option<TimetableNow> {
-            self.teller.look(&self.config, &self.pools, self.now)
+            self.teller.look(&self.config, &self.snapshot, self.now)
         }
 
         /// The entry in force, if there is something to tell.
@@ -289,6 +291,39 @@ mod tests {
         // The other pool agrees with the clock.
         rig.job(PoolSlot::B, NOON + HOUR);
         assert_eq!(rig.entry(), Some(Some(0)));
+    }
+
+    /// After a start nobody may mine, by the timetable or by a temporary change, so that no job comes.
+    #[test]
+    fn a_clock_that_was_wrong_before_a_start_stays_so_until_it_is_set_or_confirmed() {
+        let ahead = ClockMark {
+            pools_ms: NOON - 8 * HOUR,
+            wrong_ms: Some(NOON + HOUR),
+        };
+        let started = || {
+            let mut rig = Rig::new(NOON + HOUR);
+            rig.snapshot.clock = ahead;
+            assert!(rig.look().unwrap().clock_is_wrong, "as it was");
+            rig
+        };
+        let mut set = started();
+        set.set(NOON - 8 * HOUR);
+        assert_eq!(set.entry(), Some(None));
+        let mut confirmed = started();
+        confirmed.job(PoolSlot::A, NOON + HOUR);
+        assert_eq!(confirmed.entry(), Some(Some(0)));
+        // Without any pool a pause has to end all the same.
+        let mut alone = started();
+        alone.snapshot.uptime_seconds = 3600;
+        assert_eq!(alone.entry(), Some(Some(0)));
+        let mut behind = Rig::new(NOON + HOUR);
+        behind.snapshot.clock = ClockMark {
+            pools_ms: NOON + 9 * HOUR,
+            wrong_ms: None,
+        };
+        assert!(behind.look().unwrap().clock_is_wrong);
+        behind.snapshot.uptime_seconds = 3600;
+        assert!(behind.pass(1000).look().is_none(), "time does not go back");
     }
 
     #[test]

@@ -4,17 +4,22 @@
 //! - A time before this program was made is wrong.
 //! - So is one that is far from what the pools say: each job has a time in its header, close to the pool's own clock. A
 //!   pool may be wrong, too, so where two are heard both have to differ.
+//! - Until the first job after a start, what was known in the last run counts: a time before the pools' latest is wrong,
+//!   and a clock that was ahead still is if it shows no earlier time. That is not certain, as it may have been set while
+//!   the program was stopped for long, so without any pool it is believed after an hour: a pause for all has to end.
 
 use std::fmt;
 
-use crate::core::snapshot::PoolView;
-use crate::units::PerPool;
+use crate::core::snapshot::{PoolView, Snapshot};
 
 /// No clock is right that says less: 2026-11-29, in milliseconds since 1970. It is put forward with each release.
 pub const MADE_MS: u64 = 1_795_910_400_000;
 
 /// How far the clock may be from the pools', in milliseconds. The header's time may itself be up to two hours ahead.
 const TOLERANCE_MS: u64 = 2 * 3_600_000;
+
+/// For how long after the start a clock counts as wrong because it was before, in seconds.
+const DOUBT_SECONDS: u64 = 3600;
 
 /// Why the clock is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +31,16 @@ pub enum ClockProblem {
         /// How many minutes it is ahead of the pool that is closest; below 0: behind.
         ahead_minutes: i64,
     },
+    /// It says a time before a job that a pool sent in the last run.
+    BeforeLastRun,
+    /// It was ahead in the last run and was not set back since.
+    WasAhead,
 }
 
 impl ClockProblem {
-    /// What is wrong with a clock that says this many milliseconds since 1970, with what is known of the pools at that
+    /// What is wrong with a clock that says this many milliseconds since 1970, with what was known of the pools at that
     /// moment.
-    pub fn find(unix_ms: u64, pools: &PerPool<PoolView>) -> Option<Self> {
+    pub fn find(unix_ms: u64, snapshot: &Snapshot) -> Option<Self> {
         if unix_ms < MADE_MS {
             return Some(Self::BeforeMade);
         }
@@ -41,11 +50,24 @@ impl ClockProblem {
             let ours = i64::try_from(pool.job_at?).ok()?;
             ours.checked_sub_unsigned(pools_ms)
         };
-        let ahead = pools.iter().filter_map(|(_, pool)| ahead(pool));
-        let ahead = ahead.min_by_key(|it| it.unsigned_abs())?;
+        let pools = snapshot.pools.iter();
+        let ahead = pools.filter_map(|(_, pool)| ahead(pool));
+        let Some(ahead) = ahead.min_by_key(|it| it.unsigned_abs()) else {
+            return Self::by_last_run(unix_ms, snapshot);
+        };
         (ahead.unsigned_abs() > TOLERANCE_MS).then_some(Self::FarFromPools {
             ahead_minutes: ahead / 60_000,
         })
+    }
+
+    fn by_last_run(unix_ms: u64, snapshot: &Snapshot) -> Option<Self> {
+        let mark = snapshot.clock;
+        if unix_ms.saturating_add(TOLERANCE_MS) < mark.pools_ms {
+            return Some(Self::BeforeLastRun);
+        }
+        let was_ahead = mark.wrong_ms.filter(|wrong| *wrong > mark.pools_ms);
+        let is_ahead = was_ahead.is_some_and(|wrong| unix_ms >= wrong);
+        (is_ahead && snapshot.uptime_seconds < DOUBT_SECONDS).then_some(Self::WasAhead)
     }
 }
 
@@ -64,6 +86,14 @@ impl fmt::Display for ClockProblem {
                 };
                 format!("This computer's clock is {hours} hours {side} the pools' clocks")
             }
+            Self::BeforeLastRun => {
+                "This computer's clock shows a time before DPMP last ran".to_owned()
+            }
+            Self::WasAhead => {
+                "This computer's clock was ahead of the pools' clocks when DPMP last ran, and no pool has sent the time \
+                 since"
+                    .to_owned()
+            }
         };
         write!(
             f,
@@ -75,15 +105,15 @@ impl fmt::Display for ClockProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::PoolSlot;
+    use crate::units::{PerPool, PoolSlot};
 
     const NOW: u64 = MADE_MS + 1_000_000_000;
     const HOUR: u64 = 3_600_000;
 
     /// Pools whose last job came a day ago, each with this many hours between its time and the clock's.
-    fn pools(ahead: [Option<i64>; 2]) -> PerPool<PoolView> {
+    fn pools(ahead: [Option<i64>; 2]) -> Snapshot {
         let job_at = NOW - 24 * HOUR;
-        PerPool::from_fn(|slot| {
+        let pools = PerPool::from_fn(|slot| {
             let ahead = match slot {
                 PoolSlot::A => ahead[0],
                 PoolSlot::B => ahead[1],
@@ -94,12 +124,16 @@ mod tests {
                 job_ntime: ntime.map(|it| u32::try_from(it).unwrap()),
                 ..PoolView::default()
             }
-        })
+        });
+        Snapshot {
+            pools,
+            ..Snapshot::default()
+        }
     }
 
     #[test]
     fn a_clock_that_begins_in_1970_is_wrong() {
-        let none = PerPool::default();
+        let none = Snapshot::default();
         let wrong = Some(ClockProblem::BeforeMade);
         assert_eq!(ClockProblem::find(0, &none), wrong);
         assert_eq!(ClockProblem::find(MADE_MS - 1, &none), wrong);
@@ -127,7 +161,7 @@ mod tests {
     fn a_clock_may_be_behind_too() {
         let mut behind = pools([Some(0), None]);
         let ntime = u32::try_from((NOW - 14 * HOUR) / 1000).unwrap();
-        behind[PoolSlot::A].job_ntime = Some(ntime);
+        behind.pools[PoolSlot::A].job_ntime = Some(ntime);
         let problem = ClockProblem::find(NOW, &behind).unwrap();
         assert_eq!(
             problem,

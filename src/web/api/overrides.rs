@@ -41,7 +41,7 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
     let workers = sorted(body.workers)?;
     let until_ms = end(body.until_ms, body.for_seconds, now_ms)?;
     if until_ms.is_some() {
-        if let Some(problem) = ClockProblem::find(now_ms, &pages.published.get().pools) {
+        if let Some(problem) = ClockProblem::find(now_ms, &pages.published.get()) {
             return Err(ApiError::new(Code::Unavailable, problem.to_string()));
         }
     }

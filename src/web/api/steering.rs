@@ -138,7 +138,7 @@ pub fn steering<'a>(moment: &Moment<'a>) -> Steering<'a> {
         config,
         now,
     } = moment;
-    let problem = ClockProblem::find(now.unix_ms, &snapshot.pools);
+    let problem = ClockProblem::find(now.unix_ms, snapshot);
     let said = said_now(snapshot, problem);
     let forecast = Forecast::new(config, &said, now.unix_ms, NEXT_MS);
     let timetable = forecast.timetable();
@@ -360,7 +360,7 @@ impl From<Span> for PreviewSpan {
 pub fn preview(body: PreviewBody, moment: &Moment<'_>) -> Answer {
     let config = tried(&body, moment.config)?;
     let now_ms = moment.now.unix_ms;
-    let problem = ClockProblem::find(now_ms, &moment.snapshot.pools);
+    let problem = ClockProblem::find(now_ms, moment.snapshot);
     let said = said_now(moment.snapshot, problem);
     let forecast = Forecast::new(&config, &said, now_ms, PREVIEW_MS);
     let worker = body.worker.unwrap_or_default();
