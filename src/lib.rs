@@ -22,6 +22,8 @@ pub mod system;
 
 pub mod stratum;
 
+pub mod coin;
+
 pub mod config;
 
 pub mod core;

@@ -13,6 +13,16 @@ use crate::units::{Extranonce2, MAX_EXTRANONCE};
 /// The smallest output: its value and an empty script, in bytes.
 const SMALLEST_OUTPUT: usize = 8 + 1;
 
+/// The mark of merged mining: four bytes, then a hash and two numbers of four bytes each.
+const MERGED_MINING: [u8; 4] = *b"\xfa\xbemm";
+const MERGED_MINING_SIZE: usize = 4 + 32 + 4 + 4;
+
+/// What the script of a witness commitment begins with; a hash of 32 bytes follows.
+const WITNESS_COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
+
+/// Text of fewer characters may be chance.
+const SHORTEST_TAG: usize = 4;
+
 /// A coinbase transaction that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coinbase {
@@ -96,6 +106,67 @@ impl Coinbase {
     /// The script that an output of it pays.
     pub fn script_of(&self, output: &Output) -> &[u8] {
         self.bytes.get(output.script.clone()).unwrap_or_default()
+    }
+
+    /// The height of its block (BIP 34), if it begins with one.
+    pub fn height(&self) -> Option<u32> {
+        let (size, rest) = self.script().split_first()?;
+        match size {
+            // Heights below 17 have an opcode of their own: OP_0, and OP_1 to OP_16.
+            0 => Some(0),
+            0x51..=0x60 => Some(u32::from(size - 0x50)),
+            1..=5 => {
+                let number = rest.get(..usize::from(*size))?;
+                let height = number
+                    .iter()
+                    .rev()
+                    .fold(0u64, |height, byte| (height << 8) | u64::from(*byte));
+                u32::try_from(height)
+                    .ok()
+                    .filter(|it| i32::try_from(*it).is_ok())
+            }
+            _ => None,
+        }
+    }
+
+    /// What the pool has written into it to be known by: the longest readable text, without the mark of merged mining.
+    pub fn tag(&self) -> Option<String> {
+        let script = self.script();
+        let merged = script
+            .windows(MERGED_MINING.len())
+            .position(|bytes| bytes == MERGED_MINING);
+        let (before, after) = match merged {
+            Some(at) => {
+                let end = (at + MERGED_MINING_SIZE).min(script.len());
+                (script.get(..at)?, script.get(end..)?)
+            }
+            None => (script, &[][..]),
+        };
+        let is_text = |byte: &u8| (b' '..=b'~').contains(byte);
+        let texts = [before, after]
+            .into_iter()
+            .flat_map(|part| part.split(|byte| !is_text(byte)));
+        let longest = texts.max_by_key(|text| text.len())?;
+        let text = String::from_utf8(longest.to_vec()).ok()?;
+        let text = text.trim();
+        (text.len() >= SHORTEST_TAG).then(|| text.to_owned())
+    }
+
+    /// Whether an output commits to witnesses (BIP 141).
+    pub fn has_witness_commitment(&self) -> bool {
+        self.outputs.iter().any(|output| {
+            let script = self.script_of(output);
+            script.len() >= WITNESS_COMMITMENT.len() + 32 && script.starts_with(&WITNESS_COMMITMENT)
+        })
+    }
+
+    /// What a script is paid, in the coin's smallest units.
+    pub fn paid_to(&self, script: &[u8]) -> u64 {
+        let paid = self
+            .outputs
+            .iter()
+            .filter(|it| self.script_of(it) == script);
+        paid.map(|output| output.value).sum()
     }
 
     /// What all outputs pay together, in the coin's smallest units.
@@ -235,6 +306,66 @@ mod tests {
             assert_eq!(read.outputs(), whole.outputs());
             assert_eq!(read.script().len(), 13);
         }
+    }
+
+    /// The input's script of an imagined block.
+    fn of_script(script: &[u8]) -> Coinbase {
+        Coinbase::read(transaction(script, &[(1, vec![])])).unwrap()
+    }
+
+    #[test]
+    fn the_height_is_read_as_bip_34_has_it() {
+        // Block 227,836 was the first that had to have one.
+        assert_eq!(of_script(b"\x03\xfc\x79\x03/P2SH/").height(), Some(227_836));
+        assert_eq!(of_script(&[3, 0x40, 0xd1, 0x0c]).height(), Some(840_000));
+        assert_eq!(of_script(&[1, 17]).height(), Some(17));
+        assert_eq!(of_script(&[0x60]).height(), Some(16));
+        assert_eq!(of_script(&[2, 0x80, 0]).height(), Some(128));
+        for odd in [
+            &[][..],
+            &[3, 1, 2],
+            &[0x4c, 3, 1, 2, 3],
+            &[4, 0, 0, 0, 0x80],
+            &[9; 10],
+        ] {
+            assert_eq!(of_script(odd).height(), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn the_tag_is_the_longest_readable_text() {
+        let tag = |script: &[u8]| of_script(script).tag();
+        assert_eq!(
+            tag(b"\x03\xfc\x79\x03\0\x04ab\0/solo.ckpool.org/\0\0").as_deref(),
+            Some("/solo.ckpool.org/")
+        );
+        let merged = [&b"\x03\xfc\x79\x03\xfa\xbemm"[..], &[b'x'; 40], b"/pool/"].concat();
+        assert_eq!(tag(&merged).as_deref(), Some("/pool/"));
+        let cut = [&b"\x03\xfc\x79\x03/pool/\xfa\xbemm"[..], &[b'x'; 20]].concat();
+        assert_eq!(tag(&cut).as_deref(), Some("/pool/"));
+        assert_eq!(tag(b"\x03\xfc\x79\x03ab"), None);
+        assert_eq!(tag(b""), None);
+    }
+
+    #[test]
+    fn payments_to_a_script_add_up_and_a_witness_commitment_is_seen() {
+        let commitment = [&WITNESS_COMMITMENT[..], &[7; 32]].concat();
+        let mine = vec![0x51];
+        let outputs = [
+            (1, mine.clone()),
+            (500, vec![0x52]),
+            (0, commitment),
+            (9, mine.clone()),
+        ];
+        let coinbase = Coinbase::read(transaction(b"\x01\x11", &outputs)).unwrap();
+        assert_eq!((coinbase.paid_to(&mine), coinbase.paid_to(&[])), (10, 0));
+        assert!(coinbase.has_witness_commitment());
+        let short = WITNESS_COMMITMENT.to_vec();
+        assert!(
+            !Coinbase::read(transaction(b"", &[(0, short)]))
+                .unwrap()
+                .has_witness_commitment()
+        );
     }
 
     #[test]

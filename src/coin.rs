@@ -1,0 +1,142 @@
+//! Coins that pools mine, and what sets them apart: how their addresses are written, whether a block's hash shows its
+//! work, where its blocks can be seen.
+
+pub mod address;
+mod cashaddr;
+
+use crate::units::named;
+
+named! {
+    /// A coin that DPMP knows. All others are mined as well, without what depends on the coin.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Coin {
+        /// Bitcoin.
+        Btc = "BTC",
+        /// Bitcoin Cash.
+        Bch = "BCH",
+        /// Bitcoin SV.
+        Bsv = "BSV",
+        /// eCash.
+        Xec = "XEC",
+        /// DigiByte.
+        Dgb = "DGB",
+    }
+}
+
+impl Coin {
+    /// What people call it.
+    pub fn long_name(self) -> &'static str {
+        match self {
+            Self::Btc => "Bitcoin",
+            Self::Bch => "Bitcoin Cash",
+            Self::Bsv => "Bitcoin SV",
+            Self::Xec => "eCash",
+            Self::Dgb => "DigiByte",
+        }
+    }
+
+    /// Whether its blocks may commit to witnesses (BIP 141).
+    pub fn has_witness(self) -> bool {
+        match self {
+            Self::Btc | Self::Dgb => true,
+            Self::Bch | Self::Bsv | Self::Xec => false,
+        }
+    }
+}
+
+named! {
+    /// Whether a coin is worth something.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Network {
+        /// The real one.
+        Main = "main",
+        /// One to try things.
+        Test = "test",
+    }
+}
+
+/// A coin's chain, as far as it matters to miners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Its coin.
+    pub coin: Coin,
+    /// Of which network.
+    pub network: Network,
+}
+
+impl Chain {
+    /// The chain that the owner's `chain` names, in any case; `None` if it is unknown or empty.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let name = name.trim().to_ascii_uppercase();
+        let (coin, network) = match name.as_str() {
+            "BTC" | "XBT" | "BITCOIN" => (Coin::Btc, Network::Main),
+            "TBTC" | "TESTNET" | "TESTNET3" | "TESTNET4" | "SIGNET" | "REGTEST" => {
+                (Coin::Btc, Network::Test)
+            }
+            "BCH" | "BITCOINCASH" | "BITCOIN CASH" => (Coin::Bch, Network::Main),
+            "TBCH" | "BCHTEST" | "BCHREG" | "CHIPNET" => (Coin::Bch, Network::Test),
+            "BSV" | "BITCOINSV" | "BITCOIN SV" => (Coin::Bsv, Network::Main),
+            "XEC" | "ECASH" | "BCHA" => (Coin::Xec, Network::Main),
+            "TXEC" | "ECTEST" => (Coin::Xec, Network::Test),
+            "DGB" | "DIGIBYTE" => (Coin::Dgb, Network::Main),
+            _ => return None,
+        };
+        Some(Self { coin, network })
+    }
+
+    /// Whether a block's hash shows that it took the work which `nbits` ask for. Test networks have blocks for which that
+    /// is waived, and DigiByte has blocks of several algorithms.
+    pub fn hash_shows_work(self) -> bool {
+        match (self.coin, self.network) {
+            (Coin::Btc | Coin::Bch | Coin::Bsv | Coin::Xec, Network::Main) => true,
+            (Coin::Dgb, Network::Main) | (_, Network::Test) => false,
+        }
+    }
+
+    /// A page about a block, by its hash as explorers write it.
+    pub fn block_page(self, hash: &str) -> Option<String> {
+        let site = match (self.coin, self.network) {
+            (Coin::Btc, Network::Main) => "https://mempool.space/block/",
+            (Coin::Bch, Network::Main) => "https://blockchair.com/bitcoin-cash/block/",
+            (Coin::Bsv, Network::Main) => "https://whatsonchain.com/block/",
+            (Coin::Xec, Network::Main) => "https://explorer.e.cash/block/",
+            (Coin::Dgb, Network::Main) => "https://digiexplorer.info/block/",
+            (_, Network::Test) => return None,
+        };
+        Some(format!("{site}{hash}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_known_by_its_usual_names() {
+        let chain = |name| Chain::of_name(name).map(|it| (it.coin, it.network));
+        assert_eq!(chain("btc"), Some((Coin::Btc, Network::Main)));
+        assert_eq!(chain(" eCash "), Some((Coin::Xec, Network::Main)));
+        assert_eq!(chain("signet"), Some((Coin::Btc, Network::Test)));
+        assert_eq!(chain("LTC"), None);
+        assert_eq!(chain(""), None);
+        for coin in Coin::ALL {
+            assert_eq!(chain(coin.name()), Some((coin, Network::Main)));
+        }
+    }
+
+    #[test]
+    fn only_real_chains_of_one_algorithm_show_their_work() {
+        let shows = |name| Chain::of_name(name).unwrap().hash_shows_work();
+        for (name, wanted) in [
+            ("BTC", true),
+            ("BCH", true),
+            ("XEC", true),
+            ("DGB", false),
+            ("TBTC", false),
+        ] {
+            assert_eq!(shows(name), wanted, "{name}");
+            let page = Chain::of_name(name).unwrap().block_page("00ab");
+            assert_eq!(page.is_some(), name != "TBTC");
+        }
+    }
+}
