@@ -44,10 +44,16 @@ function item(alert) {
     "li",
     { class: `notice ${alert.level}` },
     icon(alert.level),
-    h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, alert.title, " ", h("time", {}, clock(alert.at_ms))), h("p", {}, alert.text, " ", alert.action)),
+    h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, alert.title, " ", h("time", {}, clock(alert.at_ms))), ...textOf(alert)),
     h("div", { class: "actions" }, place && h("a", { href: place[0], class: "button small" }, place[1]), alert.dismissable && button("Dismiss", () => dismiss(alert, row), { kind: "ghost small" })),
   );
   return row;
+}
+
+/** Several troubles are a list. */
+function textOf({ text, action }) {
+  const lines = text.split("\n");
+  return lines.length > 1 ? [h("ul", {}, ...lines.map((line) => h("li", {}, line))), h("p", {}, action)] : [h("p", {}, text, " ", action)];
 }
 
 async function dismiss(alert, row) {

@@ -1,6 +1,7 @@
 // The balance: how far the split would follow what a hash earns at either pool, and the prices that it goes by.
 import * as api from "./api.js";
 import { changeConfig, mistakes } from "./commands.js";
+import { steeringChanged } from "./live.js";
 import { clock, percent, trimmed, typedNumber, upcoming } from "./format.js";
 import { button, card, h, notice, setText, toast } from "./ui.js";
 import { splitWords } from "./work.js";
@@ -52,6 +53,8 @@ export function balanceCard() {
       try {
         await changeConfig((config) => (config.balance = { ...config.balance, prices: { ...config.balance?.prices, ...wanted } }));
         toast("The prices are saved.");
+        // What follows of them is known a second later.
+        setTimeout(steeringChanged, 1500);
         await read();
       } catch (problem) {
         setText(error, mistakes(problem).join(" "));

@@ -52,7 +52,7 @@ export function setTemporary({ work, workers, end, clear = [] }, steering, names
       if (clear.length) await api.setWorkers(withoutWork(clear));
     },
     {
-      done: `${orderWords(work, names)}${whom} ${endWords(until, now)}.`,
+      done: `${orderWords(work, names, "Paused")}${whom} ${endWords(until, now)}.`,
       back: async () => {
         await back();
         if (clear.length) await api.setWorkers(own);

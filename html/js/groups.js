@@ -4,6 +4,12 @@ import { changeConfig, mistakes } from "./commands.js";
 import { button, card, failure, h, icon, openDialog, setText, toast } from "./ui.js";
 import { counted, workChoice, workWords } from "./work.js";
 
+/** What is wrong with a pattern, if that is the mistake. */
+function badPattern({ details }) {
+  const [, pattern, why] = details.map((it) => it.allowed.match(/; (".*") is none(.*)$/)).find(Boolean) ?? [];
+  return pattern ? `The pattern ${pattern} cannot be used${why}. Use one such as garage-*.` : null;
+}
+
 /** The card of the groups; they are read from the configuration file. */
 export function groupsCard() {
   let groups = null;
@@ -83,7 +89,7 @@ export function groupsCard() {
         toast(`The group ${wanted.name} is saved.`);
         await read();
       } catch (problem) {
-        setText(error, mistakes(problem).join(" "));
+        setText(error, badPattern(problem) ?? mistakes(problem).join(" "));
       }
       apply.disabled = false;
     }, { kind: "primary" });

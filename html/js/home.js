@@ -4,7 +4,7 @@ import { count, hashrateParts, reasons } from "./format.js";
 import { historyCard } from "./history.js";
 import { watchStatus, watchSteering } from "./live.js";
 import { measuredCard } from "./measured.js";
-import { forecast, nowStrip, temporaryButtons } from "./now.js";
+import { forecast, inForce, nowStrip, pausedWords, temporaryButtons } from "./now.js";
 import { poolCard } from "./pools.js";
 import { splitControl } from "./split.js";
 import { h, loading, setFigure, setText, unknown } from "./ui.js";
@@ -61,7 +61,8 @@ function build(host) {
     show(status) {
       names = { A: status.pools.A.name, B: status.pools.B.name };
       steer();
-      [alerts, total, split, pools.A, pools.B, measured, history].forEach((part) => part.show(status));
+      const paused = steering && spans && status.miners_connected === 0 ? pausedWords(steering, inForce(steering, spans)) : null;
+      [alerts, total, split, pools.A, pools.B, measured, history].forEach((part) => part.show(status, paused));
       const why = reasons(status.refused_here);
       setText(refused, why ? `DPMP itself refused, before a pool had to: ${why}.` : "");
     },
@@ -80,11 +81,11 @@ function totalHashrate() {
   const miners = h("p", { class: "note" }, "…");
   return {
     element: h("div", { class: "total" }, h("h2", { class: "eyebrow" }, "Total hashrate"), h("p", { class: "huge-line" }, number, " ", unit), miners),
-    show(status) {
+    show(status, paused) {
       const parts = hashrateParts(status.hashrate);
       setFigure(number, parts?.[0] ?? null);
       setText(unit, parts?.[1] ?? "");
-      setText(miners, minersInWords(status));
+      setText(miners, paused ?? minersInWords(status));
     },
   };
 }

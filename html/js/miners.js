@@ -1,10 +1,12 @@
 // Miners: all of them in a table that stays fluent with thousands, totals, filters, CSV.
 import * as api from "./api.js";
+import { changeForAll } from "./commands.js";
 import { fleetCard } from "./fleet.js";
 import { count, hashrate, large, trimmed } from "./format.js";
 import { groupsCard } from "./groups.js";
 import { poll, watchStatus, watchSteering } from "./live.js";
 import { openMiner } from "./miner.js";
+import { pausedWords } from "./now.js";
 import { COLUMNS, minerTable } from "./minertable.js";
 import { button, failure, h, icon, loading, pageHead, segmented, select, setFigure, setText, unknown } from "./ui.js";
 import { counted } from "./work.js";
@@ -27,6 +29,13 @@ function mount(host) {
   const table = minerTable({ open: (miner) => (miner.id < 0 ? steer(miner) : openMiner(miner, status, () => steer(miner))), steer, sorted: sortChanged, selected: bar.show });
   const [reach, groups, fleet] = [reachNotice(), groupsCard(), fleetCard()];
   const totals = totalLine();
+  const paused = h("p", { class: "note" });
+  /** A temporary change or the timetable, as far as it pauses all. */
+  const forAll = () => {
+    const change = changeForAll(steering);
+    if (change) return { work: change.work, source: "override", untilMs: change.until_ms };
+    return { work: steering.timetable.work, source: "timetable", untilMs: steering.timetable.next_ms };
+  };
   const found = h("p", { class: "note", role: "status" });
   const problem = h("div", {});
   const waiting = loading();
@@ -41,7 +50,7 @@ function mount(host) {
     select("Pool now", [["", "any"], ["A", "A"], ["B", "B"]], "", (value) => ((filter.pool = value), refresh())),
     sortBox,
   );
-  host.append(pageHead("Miners", "Every miner's connection, and what its worker is set to do.", csv), totals.element, reach.element, tools, problem, waiting, table.element, bar.element, found, groups.element, fleet.element);
+  host.append(pageHead("Miners", "Every miner's connection, and what its worker is set to do.", csv), totals.element, paused, reach.element, tools, problem, waiting, table.element, bar.element, found, groups.element, fleet.element);
 
   function sortChanged({ key }) {
     sortBox.querySelector("select").value = key;
@@ -58,6 +67,7 @@ function mount(host) {
 
   const showCards = () => {
     if (!status || !steering) return;
+    setText(paused, pausedWords(steering, forAll()) ?? "");
     reach.show(steering);
     groups.show(steering, names());
     fleet.show(steering, names());
@@ -141,13 +151,13 @@ function totalLine() {
     ["Connected", (list) => count(list.length)],
     ["Hashrate, 5 min", (list) => hashrate(sum(list, (m) => m.hashrate_5m))],
     ["Shares a minute", (list) => rate(sum(list, (m) => m.shares_per_minute))],
-    ["Accepted", (list) => count(list.reduce((n, m) => n + m.accepted.A + m.accepted.B, 0))],
-    ["Rejected", (list) => count(list.reduce((n, m) => n + m.rejected, 0))],
+    ["Accepted", (list) => list.length && count(list.reduce((n, m) => n + m.accepted.A + m.accepted.B, 0))],
+    ["Rejected", (list) => list.length && count(list.reduce((n, m) => n + m.rejected, 0))],
     ["Best share", (list) => large(list.reduce((best, m) => Math.max(best, m.best_share?.difficulty ?? 0), 0) || null)],
   ].map(([label, make]) => ({ value: h("dd", {}, unknown()), label, make }));
   return {
     element: h("dl", { class: "totals card" }, ...entries.map((e) => h("div", {}, h("dt", {}, e.label), e.value))),
-    show: ({ miners: list }) => entries.forEach((e) => setFigure(e.value, e.make(list))),
+    show: ({ miners: list }) => entries.forEach((e) => setFigure(e.value, e.make(list) || null)),
   };
 }
 

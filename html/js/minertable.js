@@ -47,6 +47,7 @@ function stateOf(m) {
 
 function whyOf(steering) {
   if (steering.stands_in) return `works for ${names[steering.on] ?? "the other pool"} while its own is down`;
+  if (steering.waits) return `waits for ${names[steering.work === "A" || steering.work.A > 0 ? "A" : "B"]}, which is down`;
   return reasonWords(steering, nowMs);
 }
 

@@ -1,6 +1,6 @@
 // Home's temporary changes: what is in force instead of the usual split, what comes next, and the buttons for more.
 import * as api from "./api.js";
-import { changeForAll, endTemporary, endWords, isForAll, setTemporary } from "./commands.js";
+import { changeConfig, changeForAll, command, endTemporary, endWords, isForAll, setTemporary } from "./commands.js";
 import { upcoming } from "./format.js";
 import { button, h, icon, openDialog, setText } from "./ui.js";
 import { counted, listWords, nextTime, orderWords, percentA, shownName, sourceWords, SPANS, splitWords } from "./work.js";
@@ -21,6 +21,16 @@ export function inForce(steering, spans) {
   const forAll = changeForAll(steering);
   const untilMs = now.source === "override" ? (forAll?.until_ms ?? null) : next ? now.to_ms : null;
   return { work: now.work, source: now.source, untilMs, againMs: again?.from_ms ?? null };
+}
+
+/**
+ * Why nobody mines, if all workers are paused and gone: "All miners are paused by a temporary change until 07:00".
+ * `force`: of `inForce`, or null.
+ */
+export function pausedWords({ workers, clock }, force) {
+  if (workers.some((it) => it.connected > 0 || it.work !== "pause")) return null;
+  if (force?.work === "pause") return `All miners are paused by ${force.source === "timetable" ? "the timetable" : "a temporary change"} ${endWords(force.untilMs, clock.now_ms)}`;
+  return workers.length ? "All miners are paused by their own settings" : null;
 }
 
 /** Reads the forecast when something has changed; `show(spans)`. */
@@ -86,13 +96,13 @@ function linesOf(steering, spans, names) {
     list.push({ image: "warning", title: why, note: "Set the clock of this computer." });
   }
   if (all) {
-    const back = steering.timetable.work ? "Back to the timetable now" : `Back to ${usual} now`;
+    const back = steering.timetable.work ? `Back to the timetable now${steering.timetable.work === "pause" ? ", which pauses all" : ""}` : `Back to ${usual} now`;
     const run = () => endTemporary(all, steering.timetable.work ? "The timetable is in force again." : `The usual split ${usual} is in force again.`);
-    list.push({ main: true, image: "timetable", title: `${orderWords(all.work, names)} ${endWords(all.until_ms, now)}`, note: ["Temporary change", next].filter(Boolean).join(" · "), back, run });
+    list.push({ main: true, image: "timetable", title: `${orderWords(all.work, names, "Paused")} ${endWords(all.until_ms, now)}`, note: ["Temporary change", next].filter(Boolean).join(" · "), back, run });
   } else if (force) {
     const until = force.untilMs === null ? "" : ` until ${upcoming(force.untilMs, now)}`;
     const run = () => setTemporary({ work: steering.usual, workers: ["*"], end: { until_ms: force.untilMs } }, steering, names);
-    list.push({ main: true, image: "timetable", title: `${orderWords(force.work, names)}${until}`, note: ["Timetable", next].filter(Boolean).join(" · "), back: until ? `Use ${usual}${until}` : `Use ${usual} now`, run });
+    list.push({ main: true, image: "timetable", title: `${orderWords(force.work, names, "Paused")}${until}`, note: ["Timetable", next].filter(Boolean).join(" · "), back: until ? `Use ${usual}${until}` : `Use ${usual} now`, run });
   } else if (next) {
     list.push({ image: "timetable", title: next, note: null });
   }
@@ -101,7 +111,7 @@ function linesOf(steering, spans, names) {
   const some = steering.overrides.filter((change) => !isForAll(change));
   for (const change of some.slice(0, MOST)) {
     const whom = listWords(change.workers.map((worker) => shownName(steering.workers.find((it) => it.worker === worker) ?? { worker })));
-    list.push({ image: "miners", title: `${whom}: ${orderWords(change.work, names)} ${endWords(change.until_ms, now)}`, note: null, back: "End now", run: () => endTemporary(change, `The change for ${whom} has ended.`) });
+    list.push({ image: "miners", title: `${whom}: ${orderWords(change.work, names, "Paused")} ${endWords(change.until_ms, now)}`, note: null, back: "End now", run: () => endTemporary(change, `The change for ${whom} has ended.`) });
   }
   if (some.length > MOST) list.push({ image: "miners", title: `${counted(some.length - MOST, "more temporary change")}; see Miners`, note: null });
   return list;
@@ -143,11 +153,16 @@ function stayWords(steering) {
   return stay === 0 ? "" : `${counted(stay, "worker")} ${words}`;
 }
 
+/** Removes the work of groups. */
+const freeGroups = (groups) => command(() => changeConfig((config) => (config.groups ?? []).filter((it) => groups.includes(it.name)).forEach((it) => delete it.work)));
+
 /** Asks for how long; each answer is the second tap and applies the change. */
 function temporaryDialog(work, steering, names) {
   const now = steering.clock.now_ms;
   const own = work === "pause" ? [] : ownWork(steering);
   const grouped = work === "pause" ? [] : groupWork(steering);
+  const groups = [...new Set(grouped.map((it) => it.group))];
+  const free = h("input", { type: "checkbox", class: "switch", id: "free-groups" });
   const move = h("input", { type: "checkbox", class: "switch", id: "move-too" });
   const time = h("input", { type: "time", id: "until-time", value: "07:00" });
   const at = button("", null);
@@ -158,6 +173,7 @@ function temporaryDialog(work, steering, names) {
   };
   const pick = async (end) => {
     const clear = move.checked ? own.map((it) => it.worker) : [];
+    if (free.checked && !(await freeGroups(groups))) return;
     if (await setTemporary({ work, workers: ["*"], end, clear }, steering, names)) close();
   };
   time.addEventListener("input", label);
@@ -166,7 +182,7 @@ function temporaryDialog(work, steering, names) {
   const names3 = (list) => listWords(list.map(shownName));
   const close = openDialog(orderWords(work, names), [
     own.length > 0 && h("div", { class: "check-line" }, move, h("label", { for: "move-too" }, `Also move ${names3(own)}`, h("span", { class: "note block" }, own.length === 1 ? "It has its own setting, which is removed." : "They have their own settings, which are removed."))),
-    grouped.length > 0 && h("p", { class: "note" }, `${names3(grouped)} ${grouped.length === 1 ? "stays" : "stay"} as the group says.`),
+    grouped.length > 0 && h("div", { class: "check-line" }, free, h("label", { for: "free-groups" }, `Also move ${names3(grouped)}`, h("span", { class: "note block" }, `The work of the group ${listWords(groups)} is removed.`))),
     h("div", { class: "ends", role: "group", "aria-label": "For how long" }, ...SPANS.map(([seconds, text]) => button(`For ${text}`, () => pick({ for_seconds: seconds }))), button("Until I change it", () => pick({ until_ms: null }))),
     h("div", { class: "end-time" }, h("label", { for: "until-time" }, "Or until"), time, at),
   ].filter(Boolean));

@@ -53,7 +53,8 @@ export function poolCard(slot) {
   );
   return {
     element,
-    show(status) {
+    /** `paused`: why nobody mines, or null. */
+    show(status, paused) {
       const pool = status.pools[slot];
       const rejectsAll = status.alerts.some((it) => it.id === `pool_rejects_all:${slot}`);
       const [kind, words] = rejectsAll ? ["error", "Rejects every share"] : (STATES[pool.state] ?? STATES.unknown);
@@ -63,7 +64,7 @@ export function poolCard(slot) {
       setText(address, pool.configured ? pool.address : "no address yet");
       setText(wallet, pool.configured ? pool.wallet_short : "");
       state.className = `state ${kind}`;
-      setText(state, rejectsAll ? words : stateWords(pool, words));
+      setText(state, paused && pool.state === "unknown" ? "Paused" : rejectsAll ? words : stateWords(pool, words));
       setText(reason, explanation(pool));
       const parts = hashrateParts(pool.hashrate);
       setFigure(number, parts?.[0] ?? null);

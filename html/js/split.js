@@ -11,7 +11,7 @@ import { steeringChanged } from "./live.js";
 import { inForce } from "./now.js";
 import { percentSlider } from "./slider.js";
 import { button, byTouch, debounce, h, openDialog, setText, toast } from "./ui.js";
-import { orderWords, parsePercent, percentA, remainder, splitWords } from "./work.js";
+import { counted, orderWords, parsePercent, percentA, remainder, sameWork, sourceWords, splitWords } from "./work.js";
 
 /** Keys may be held down; the weights are sent when they rest. */
 const KEY_REST_MS = 500;
@@ -45,6 +45,8 @@ export function splitControl() {
   let held = null;
   let sending = false;
   let before = [];
+  /** The percent that all miners together are meant to work for pool A, or null. */
+  let meant = null;
   let steering = null;
   /** What is in force instead of the usual split, or null. */
   let force = null;
@@ -55,7 +57,7 @@ export function splitControl() {
   function render() {
     const a = current();
     if (a === null) return;
-    view.show(a, names, { typing: document.activeElement });
+    view.show(a, names, { typing: document.activeElement, hint: usualWords(a) });
     view.force(force && forceWords());
     const earlier = previous();
     view.undo.disabled = earlier === null || sending;
@@ -68,11 +70,27 @@ export function splitControl() {
   /** The usual split before the present one: of this page, or else the last one that DPMP remembers. */
   const previous = () => before.at(-1) ?? steering?.undo[0] ?? null;
 
+  /** Whether only some of the miners that are here do this, and how many: ", for 1 of 3 workers". */
+  function followers(follows) {
+    const here = steering.workers.filter((it) => it.connected > 0);
+    const count = here.filter(follows).length;
+    return count < here.length ? [true, `, for ${count} of ${counted(here.length, "worker")}`] : [false, ""];
+  }
+
+  function usualWords(a) {
+    const [some, whom] = steering ? followers((it) => it.source === "usual" || it.source === "balance") : [false, ""];
+    return some ? `The usual split${whom}` : inWords(a, names);
+  }
+
   function forceWords() {
     const now = steering.clock.now_ms;
     const until = force.untilMs === null ? "" : ` until ${upcoming(force.untilMs, now)}`;
     const again = force.againMs === null ? "" : `, again from ${upcoming(force.againMs, now)}`;
-    return { a: percentA(force.work), order: `${orderWords(force.work, names)}${until}`, usual: `Usual split ${splitWords(server)}${again}` };
+    const a = percentA(force.work);
+    const [some, whom] = followers((it) => it.source === force.source && sameWork(it.work, force.work));
+    // The large figures say what is done already.
+    const what = a > 0 && a < 100 ? capital(sourceWords(force.source)) : orderWords(force.work, names, "Paused");
+    return { a: some && a !== null && meant !== null ? meant : a, order: `${what}${until}${a === null ? "" : whom}`, usual: `Usual split ${splitWords(server)}${again}` };
   }
 
   function edit(a) {
@@ -224,13 +242,14 @@ export function splitControl() {
     proposal = null;
     Object.values(view.fields).forEach((field) => field.removeAttribute("aria-invalid"));
     view.propose(null);
-    if (server) view.show(percentOf(server), names, { typing: null });
+    if (server) view.show(percentOf(server), names, { typing: null, hint: usualWords(percentOf(server)) });
   }
 
   return {
     element: view.root,
     show(status) {
       names = { A: status.pools.A.name, B: status.pools.B.name };
+      meant = status.split.meant_share_a === null ? null : 100 * status.split.meant_share_a;
       if (!sending) server = { A: status.pools.A.weight, B: status.pools.B.weight };
       if (draft === null && !view.fields.A.matches(":focus[aria-invalid=true]") && !view.fields.B.matches(":focus[aria-invalid=true]")) render();
     },
@@ -246,6 +265,8 @@ export function splitControl() {
     leave: () => rest.cancel(),
   };
 }
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 const same = (a, b) => Math.abs(a - b) < 1e-9;
 
@@ -286,9 +307,9 @@ function build(pointer) {
       error,
     ),
   );
-  const show = (a, names, { typing }) => {
+  const show = (a, names, { typing, hint }) => {
     const b = 100 - a;
-    showBig(a, inWords(a, names));
+    showBig(a, hint);
     setText(labels.A, names.A);
     setText(labels.B, names.B);
     slider.show(a, `${trimmed(a)} percent to ${names.A}, ${trimmed(b)} percent to ${names.B}`);

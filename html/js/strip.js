@@ -27,7 +27,7 @@ export function forecastStrip(label) {
       const x = (at) => (100 * (at - start)) / (end - start);
       const bars = spans.flatMap((it) => workBars(it.work, x(it.from_ms), x(it.to_ms) - x(it.from_ms), 4, 30));
       picture.replaceChildren(...bars, ...ticks(start, end, timeZone).flatMap(({ at, text }) => [svg("line", { class: "grid", x1: `${x(at)}%`, x2: `${x(at)}%`, y1: 4, y2: 38 }), svg("text", { class: "tick", x: `${x(at)}%`, y: 53, "text-anchor": "middle" }, text)]));
-      list.replaceChildren(...spans.slice(0, 12).map((it, i) => h("li", {}, h("span", {}, i === 0 ? "Now" : upcoming(it.from_ms, nowMs, timeZone)), " ", h("strong", {}, orderWords(it.work, names)), " ", h("span", { class: "note" }, `(${sourceWords(it.source)})`))));
+      list.replaceChildren(...spans.slice(0, 12).map((it, i) => h("li", {}, h("span", {}, i === 0 ? "Now" : upcoming(it.from_ms, nowMs, timeZone)), " ", h("strong", {}, orderWords(it.work, names, "Paused")), " ", h("span", { class: "note" }, `(${sourceWords(it.source)})`))));
     },
   };
 }
@@ -37,7 +37,7 @@ function ticks(start, end, timeZone) {
   const found = [];
   for (let at = Math.ceil(start / (HOUR / 4)) * (HOUR / 4); at < end; at += HOUR / 4) {
     const [hour, minute] = new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", timeZone }).split(":");
-    const inside = at - start > 1.5 * HOUR && end - at > 1.5 * HOUR;
+    const inside = at - start > 3 * HOUR && end - at > 3 * HOUR;
     if (!inside || minute !== "00" || Number(hour) % 6 !== 0) continue;
     found.push({ at, text: hour === "00" ? new Date(at).toLocaleDateString("en-GB", { weekday: "short", timeZone }) : `${hour}:00` });
   }

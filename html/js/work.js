@@ -22,9 +22,9 @@ export function workWords(work, names) {
   return inWords(work, { A: `Only ${names.A}`, B: `Only ${names.B}`, pause: "Paused" });
 }
 
-/** What all are told to do: "All to CKPool", "60:40", "Pause". */
-export function orderWords(work, names) {
-  return inWords(work, { A: `All to ${names.A}`, B: `All to ${names.B}`, pause: "Pause" });
+/** What all are told to do: "All to CKPool", "60:40", "Pause". `pause`: what a pause is called that is in force. */
+export function orderWords(work, names, pause = "Pause") {
+  return inWords(work, { A: `All to ${names.A}`, B: `All to ${names.B}`, pause });
 }
 
 function inWords(work, words) {
@@ -100,7 +100,7 @@ export function workChoice({ label, names, chosen, free, onchange = () => {} }) 
     const input = h("input", { type: "radio", name: group, value, checked: value === key, onchange: changed });
     return { input, element: h("label", { class: "choice" }, input, h("span", {}, text, note && h("span", { class: "note block" }, note))) };
   });
-  const split = h("div", { class: "choice-split" }, percent, h("span", {}, `% to ${names.A},`), other);
+  const split = h("div", { class: "choice-split" }, percent, h("span", {}, `% to ${names.A}`), other);
   const at = () => radios.find(({ input }) => input.checked)?.input.value ?? null;
 
   function changed() {

@@ -108,14 +108,13 @@ export function reachNotice() {
   let shown = "";
   return {
     element,
-    show({ reach, workers }) {
+    show({ reach }) {
       const key = JSON.stringify(reach);
       if (key === shown) return;
       shown = key;
       if (!reach) return element.replaceChildren();
-      const free = workers.filter((it) => ["usual", "balance"].includes(it.source));
       const range = reach.low_a === reach.high_a ? ratio(reach.low_a) : `between ${ratio(reach.low_a)} and ${ratio(reach.high_a)}`;
-      element.replaceChildren(notice("warning", `The usual split ${ratio(reach.wanted_a)} cannot be reached`, `With own settings in force, all miners together can only reach ${range}. ${free.length ? "The others come as close as they can." : "No worker follows the usual split."}`));
+      element.replaceChildren(notice("warning", `The usual split ${ratio(reach.wanted_a)} cannot be reached`, `With own settings in force, all miners together can only reach ${range}. ${reach.low_a === reach.high_a ? "No worker is left without one." : "The others come as close as they can."}`));
     },
   };
 }

@@ -21,7 +21,8 @@ const ROUNDS: usize = 64;
 
 /// Reads a config for a start. Wrong backups are left out, and the other optional settings of a pool have their
 /// defaults. A pool of which the host, port or wallet is wrong counts as not set up. So are wrong entries left out of
-/// what steers the work (`workers`, `groups`, `timetable`, `balance`). The owner is told of each.
+/// what steers the work (`workers`, `groups`, `timetable`, `balance`); a worker's entry keeps what can be read of it. The
+/// owner is told of each.
 ///
 /// # Errors
 /// Every value that is not allowed, if one of them is of something else.
@@ -138,7 +139,11 @@ fn mend_steering(root: &mut Value) -> Vec<String> {
         }
         let what = if info.form.kind == FormKind::Table {
             let left_out: Vec<_> = wrong.iter().map(|wrong| wrong.entries.clone()).collect();
-            let kept = tables::without(value, &left_out);
+            let kept = if info.path == keys::WORKERS.path {
+                tables::usable_workers(value)
+            } else {
+                tables::without(value, &left_out)
+            };
             set(root, info.path, kept);
             "This is left out"
         } else {

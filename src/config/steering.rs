@@ -73,10 +73,10 @@ impl Work {
 }
 
 impl TryFrom<Value> for Work {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(value: Value) -> Result<Self, Self::Error> {
-        Self::read(&value)
+        Self::read(&value).map_err(|allowed| format!("found {value}; allowed: {allowed}"))
     }
 }
 

@@ -160,6 +160,9 @@ const LONGEST_COIN: usize = 16;
 /// The days of the week as they are written.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
+/// What can be set for a worker.
+const WORKER_KEYS: [&str; 4] = ["name", "work", "turns", "failover"];
+
 fn workers(reading: &mut Reading<'_>) -> BTreeMap<String, WorkerSettings> {
     reading.each(|number, name, value, reading| {
         let place = join("", name);
@@ -171,7 +174,7 @@ fn workers(reading: &mut Reading<'_>) -> BTreeMap<String, WorkerSettings> {
         if value.is_null() {
             return Some((name.to_owned(), WorkerSettings::default()));
         }
-        let mut entry = reading.entry(number, place, value, &["name", "work", "turns", "failover"]);
+        let mut entry = reading.entry(number, place, value, &WORKER_KEYS);
         let settings = WorkerSettings {
             name: entry.get("name", display_name).unwrap_or_default(),
             work: entry.get("work", work),
@@ -614,6 +617,31 @@ pub(super) fn without(table: &Value, wrong: &[Range<usize>]) -> Value {
     };
     let is_empty = [json!([]), json!({})].contains(&kept);
     if is_empty { Value::Null } else { kept }
+}
+
+/// The workers' settings as far as they can be understood: an entry loses its unknown keys, and one that cannot be used
+/// all the same keeps its pause, so that no miner begins to mine that is not to.
+pub(super) fn usable_workers(table: &Value) -> Value {
+    let mut table = table.clone();
+    for entry in table.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Some(entry) = entry.as_object_mut() {
+            entry.retain(|key, _| WORKER_KEYS.contains(&key.as_str()));
+        }
+    }
+    let is_wrong = WORKERS.wrong(&table);
+    for (number, entry) in table
+        .as_object_mut()
+        .into_iter()
+        .flat_map(Map::values_mut)
+        .enumerate()
+    {
+        let wrong = is_wrong.iter().any(|it| it.entries.contains(&number));
+        if wrong && entry.get("work") == Some(&json!("pause")) {
+            *entry = json!({"work": "pause"});
+        }
+    }
+    let kept = WORKERS.wrong(&table).into_iter().map(|it| it.entries);
+    without(&table, &kept.collect::<Vec<_>>())
 }
 
 /// The zone in which a timetable is meant; by default the system's.

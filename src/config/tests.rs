@@ -706,6 +706,8 @@ fn an_entry_that_cannot_be_used_is_left_out_at_a_start() {
             "a.b": {"work": "A"},
             "wrong.one": {"work": "C"},
             "mistyped": {"wrok": "pause"},
+            "paused.1": {"work": "pause", "nmae": "Attic"},
+            "paused.2": {"work": "pause", "name": 5},
             "fine": {"work": "pause"},
         },
         "groups": [
@@ -718,11 +720,16 @@ fn an_entry_that_cannot_be_used_is_left_out_at_a_start() {
         ]},
         "balance": {"enabled": true, "max_deviation": 200, "prices": {"BTC": -1, "BCH": 500}},
     });
-    assert_eq!(errors(&file).len(), 7);
+    assert_eq!(errors(&file).len(), 9);
     let loaded = parse_for_start(&file.to_string()).unwrap();
     let config = &loaded.config;
     assert!(config.is_set_up());
-    assert_eq!(config.workers.keys().collect::<Vec<_>>(), ["a.b", "fine"]);
+    let kept = ["a.b", "fine", "mistyped", "paused.1", "paused.2"];
+    assert_eq!(config.workers.keys().collect::<Vec<_>>(), kept);
+    assert_eq!(config.workers["mistyped"].work, None);
+    for paused in ["fine", "paused.1", "paused.2"] {
+        assert_eq!(config.workers[paused].work, Some(steering::Work::Pause));
+    }
     assert_eq!(config.groups.len(), 1);
     assert!(config.groups[0].has("garage-1"));
     assert!(config.timetable.enabled);
@@ -731,14 +738,14 @@ fn an_entry_that_cannot_be_used_is_left_out_at_a_start() {
     assert!(!config.balance.enabled, "it would go too far");
     assert_eq!(config.balance.prices, [("BCH".to_owned(), 500.0)].into());
     let told: Vec<_> = loaded.troubles.iter().map(|it| it.text.as_str()).collect();
-    assert_eq!(told.len(), 7, "{told:#?}");
+    assert_eq!(told.len(), 9, "{told:#?}");
     assert_eq!(
         told[1],
         "workers.mistyped.wrok: found \"pause\"; allowed: only the keys name, work, turns and failover. This is left \
          out until it is corrected."
     );
     assert_eq!(
-        told[5],
+        told[7],
         "balance.max_deviation: found 200; allowed: a number from 0 to 100. This is off until it is corrected."
     );
     assert!(loaded.troubles.iter().all(|trouble| trouble.pool.is_none()));

@@ -132,7 +132,7 @@ pub enum Event {
 }
 
 /// Where a change of the configuration came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Somebody wrote the file.
     File,
@@ -140,6 +140,8 @@ pub enum Source {
     Page(IpAddr),
     /// Another program at this address, through the API.
     Api(IpAddr),
+    /// Another program at this address, with the token of this name.
+    Program(Arc<str>, IpAddr),
 }
 
 impl fmt::Display for Source {
@@ -148,25 +150,26 @@ impl fmt::Display for Source {
             Self::File => f.write_str("the configuration file"),
             Self::Page(from) => write!(f, "a browser at {from}"),
             Self::Api(from) => write!(f, "a program at {from}"),
+            Self::Program(name, from) => write!(f, "the program {name} at {from}"),
         }
     }
 }
 
 impl Source {
     /// What it is called in the log.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Page(_) => "page",
-            Self::Api(_) => "api",
+            Self::Api(_) | Self::Program(..) => "api",
         }
     }
 
     /// Whose address it is, if it came over the network.
-    pub fn address(self) -> Option<IpAddr> {
+    pub fn address(&self) -> Option<IpAddr> {
         match self {
             Self::File => None,
-            Self::Page(from) | Self::Api(from) => Some(from),
+            Self::Page(from) | Self::Api(from) | Self::Program(_, from) => Some(*from),
         }
     }
 }

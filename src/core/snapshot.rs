@@ -1,6 +1,6 @@
 //! Pictures of the state for readers outside the scheduler: immutable, complete, cheap to share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::{DifficultyLimits, Mode};
@@ -16,7 +16,7 @@ use crate::core::pool::Pool;
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::split::fleet::FleetView;
 use crate::core::stats::totals::PoolTotals;
-use crate::core::steering::{ClockMark, Steering};
+use crate::core::steering::{ALL_WORKERS, ClockMark, Steering};
 use crate::stratum::job::network_difficulty;
 use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
 
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub steering: Steering,
     /// What the pools last said of the time; in an earlier run, if no job has come yet.
     pub clock: ClockMark,
+    /// Workers that pause now, of those that are set up or were here lately.
+    pub paused_workers: usize,
     /// What a hash earns at the pools, and what the balance makes of it.
     pub balance: BalanceView,
     /// Who takes turns and who stays where, if the fleet as a whole meets the split.
@@ -204,6 +206,7 @@ impl Core {
             left: self.departed.clone(),
             steering: self.steering.clone(),
             clock: self.clock,
+            paused_workers: self.paused_workers(),
             balance: self.balancer.view(&self.wanted, clock_is_wrong, now),
             fleet: match self.wanted.scheduler.mode {
                 Mode::Fleet => Some(self.fleet.view()),
@@ -212,6 +215,23 @@ impl Core {
             past_splits: self.past_splits.past().to_vec(),
             miners,
         }
+    }
+
+    fn paused_workers(&self) -> usize {
+        if !self.steering.may_pause(&self.wanted) {
+            return 0;
+        }
+        let set_up = self.wanted.workers.keys().map(String::as_str);
+        let overrides = self.steering.overrides.iter();
+        let named = overrides.flat_map(|it| &it.workers).map(String::as_str);
+        let left = self.departed.iter();
+        let left = left.map(|left| left.miner.worker.as_str());
+        let all = set_up.chain(named).chain(left).chain(self.silence.told());
+        let pauses = |worker: &&str| {
+            let is_name = !worker.is_empty() && *worker != ALL_WORKERS;
+            is_name && self.steering.aim(worker, &self.wanted).pauses()
+        };
+        all.filter(pauses).collect::<BTreeSet<_>>().len()
     }
 
     /// Notes what the pools say of the time. Of two that differ the earlier one counts.

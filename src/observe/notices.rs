@@ -101,7 +101,7 @@ impl Notices {
             noted
                 .entry(trouble)
                 .and_modify(|notice| {
-                    notice.text.push(' ');
+                    notice.text.push('\n');
                     notice.text.push_str(text);
                 })
                 .or_insert_with(|| Notice {

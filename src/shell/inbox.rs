@@ -70,7 +70,7 @@ impl Live {
             return None;
         }
         configs.in_force = Arc::clone(&configs.wanted);
-        Some((Arc::clone(&configs.wanted), configs.by))
+        Some((Arc::clone(&configs.wanted), configs.by.clone()))
     }
 }
 

@@ -255,7 +255,9 @@ impl Settings {
         if changes.is_empty() {
             return (changes, facts);
         }
-        self.context.live.want(Arc::new(loaded.config), source);
+        self.context
+            .live
+            .want(Arc::new(loaded.config), source.clone());
         facts.push(Fact::ConfigApplied {
             changes: changes.clone(),
             source,

@@ -30,8 +30,11 @@ use rouille::{Response, ResponseBody};
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::config::steering::Work;
+use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
-use crate::units::Now;
+use crate::core::steering::{Aim, AimSource};
+use crate::units::{Now, PoolSlot};
 use crate::web::error::ApiError;
 use crate::web::json;
 
@@ -43,6 +46,14 @@ pub struct Moment<'a> {
     pub config: &'a Arc<Config>,
     /// The time. The picture may be older: none is made while nothing happens.
     pub now: Now,
+}
+
+/// The pool that a worker waits for: it is down, and the worker may not work for the other one.
+fn waits_for(worker: &str, work: Work, moment: &Moment<'_>) -> Option<PoolSlot> {
+    let source = AimSource::Worker;
+    let pool = Aim { work, source }.only()?;
+    let is_down = moment.snapshot.pools[pool].health == Health::Down;
+    (is_down && !moment.config.may_stand_in(worker)).then_some(pool)
 }
 
 /// An answer that many ask for at the same time: it is made once for a picture of the state and a second.

@@ -19,7 +19,7 @@ use crate::web::api::config::copies::Copies;
 use crate::web::files::Files;
 use crate::web::limit::Places;
 use crate::web::login::Login;
-use crate::web::tokens::Tokens;
+use crate::web::tokens::{self, Tokens};
 
 /// How many tests of pools run at a time.
 pub const MOST_POOL_TESTS: usize = 2;
@@ -78,9 +78,13 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Who is behind a change: a browser names the page that a request comes from, other programs do not.
-    pub(super) fn source(&self) -> Source {
+    /// Who is behind a change: a program with a token has a name, and a browser says which page a request comes from.
+    pub(super) fn source(&self, pages: &Pages) -> Source {
         let from = self.request.remote_addr().ip();
+        let config = pages.context.live.get();
+        if let Some(name) = tokens::name_of(self.request, &config.gui.tokens) {
+            return Source::Program(name.into(), from);
+        }
         let names_page = |header| self.request.header(header).is_some();
         if names_page("Origin") || names_page("Sec-Fetch-Site") {
             Source::Page(from)

@@ -56,7 +56,7 @@ impl Tokens {
         known: &BTreeMap<String, ApiToken>,
         needed: Option<May>,
     ) -> Result<(), ApiError> {
-        let Some(may) = find(token, known) else {
+        let Some((_, may)) = find(token, known) else {
             return Err(self.refuse(request));
         };
         if needed.is_some_and(|needed| needed <= may) {
@@ -94,15 +94,23 @@ impl Tokens {
     }
 }
 
-/// What a token may do. All hashes are compared, and hashes of what was sent: how long that takes says nothing of how
-/// much of a token is right.
-fn find(token: &str, known: &BTreeMap<String, ApiToken>) -> Option<May> {
+/// What the owner has called the token that a request carries.
+pub(super) fn name_of<'a>(
+    request: &Request,
+    known: &'a BTreeMap<String, ApiToken>,
+) -> Option<&'a str> {
+    find(sent(request)?, known).map(|(name, _)| name)
+}
+
+/// The name of a token and what it may do. All hashes are compared, and hashes of what was sent: how long that takes says
+/// nothing of how much of a token is right.
+fn find<'a>(token: &str, known: &'a BTreeMap<String, ApiToken>) -> Option<(&'a str, May)> {
     let sent = hash(token);
     known
-        .values()
-        .filter(|token| *token.hash == *sent)
-        .map(|token| token.may)
-        .max()
+        .iter()
+        .filter(|(_, token)| *token.hash == *sent)
+        .map(|(name, token)| (name.as_str(), token.may))
+        .max_by_key(|(_, may)| *may)
 }
 
 fn hash(token: &str) -> String {

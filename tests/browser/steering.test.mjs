@@ -87,6 +87,12 @@ test("a change until a time, and one without an end", async () => {
   await works("cpu", "pause");
   assert.equal(new Date((await forAll()).until_ms).toISOString().slice(11, 16), "23:59");
   await page.getByText("Paused", { exact: true }).first().waitFor();
+  await page.getByText(/^Paused until .*23:59$/).first().waitFor();
+  // An empty page would look as if something were wrong.
+  await page.getByText(/^All miners are paused by a temporary change until .*23:59$/).waitFor();
+  await page.getByRole("link", { name: "Miners" }).first().click();
+  await page.getByText(/^All miners are paused by a temporary change until/).waitFor();
+  await page.getByRole("link", { name: "Home" }).first().click();
   await button(page, `All to ${B}`).click();
   await button(page, "Until I change it").click();
   await works("cpu", "B");
@@ -107,6 +113,7 @@ test("all to a pool leaves workers with own settings alone until they are moved,
   await button(page, "For 1 hour").click();
   await works("bitaxe", "A");
   assert.equal((await worker("cpu")).work, "B");
+  await page.getByText(new RegExp(`^All to ${A} until .*, for \\d of \\d workers$`)).waitFor();
   await button(page, `All to ${A}`).click();
   await page.getByLabel("Also move cpu").check();
   await button(page, "For 1 hour").click();
@@ -230,11 +237,14 @@ test("several miners are set at a time, for good and for a while, by finger", as
 });
 
 test("a group is added, changed and deleted, and own settings that prevent the split are told", async () => {
-  const page = await at("/miners");
+  const page = await at("/miners", { forgive: /422/ });
   await button(page, "Add group").click();
   await button(page, "Save").click();
   await page.getByText("Give the group a name, such as Garage.").waitFor();
   await page.getByLabel("Name", { exact: true }).fill("Fast");
+  await page.getByLabel("Workers", { exact: true }).fill("bit*, nerd[");
+  await button(page, "Save").click();
+  await page.getByText('The pattern "nerd[" cannot be used').waitFor();
   await page.getByLabel("Workers", { exact: true }).fill("nerd*, bit*");
   await page.getByRole("dialog").getByLabel(`Only ${B}`).check();
   await scan(page, "a new group");
@@ -246,6 +256,17 @@ test("a group is added, changed and deleted, and own settings that prevent the s
   await page.locator(".miners").getByText("group Fast").first().waitFor();
   await page.getByText("The usual split 70:30 cannot be reached").waitFor();
   await scan(page, "a split out of reach");
+  // From Home the group's work can be removed with the same two taps.
+  await page.getByRole("link", { name: "Home" }).first().click();
+  await page.getByText(/^The usual split, for \d of \d workers$/).waitFor();
+  await button(page, `All to ${A}`).click();
+  await page.getByLabel(/^Also move .*nerdqaxe/).check();
+  await scan(page, "a group that is moved, too");
+  await button(page, "Until I change it").click();
+  await works("bitaxe", "A");
+  await send("DELETE", "override", { workers: ["*"] });
+  await works("bitaxe", { A: 70, B: 30 });
+  await page.getByRole("link", { name: "Miners" }).first().click();
   await button(page, "Edit Fast").click();
   await page.getByRole("dialog").getByLabel("No work of its own").check();
   await button(page, "Save").click();

@@ -139,17 +139,20 @@ fn what_cannot_be_meant_is_refused_with_the_reason() {
     let error = refused(&unknown, 400, "bad_request");
     let message = error["message"].as_str().unwrap();
     assert!(
-        message.contains("`until`") && message.contains("`until_ms`"),
+        message == "There is no field until here. Allowed: work, workers, until_ms, for_seconds.",
         "{message}"
     );
-    refused(
-        &put(json!({"work": "C", "workers": ["*"]})),
-        400,
-        "bad_request",
+    let work = put(json!({"work": "C", "workers": ["*"]}));
+    let error = refused(&work, 400, "bad_request");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("work cannot be used: found \"C\"; allowed: \"A\", \"B\""),
+        "{message}"
     );
     refused(&put(json!({"work": "A"})), 400, "bad_request");
     for (body, field) in [
         (json!({"work": "A", "workers": []}), "workers"),
+        (json!({"work": "A", "workers": ["garage-*"]}), "workers"),
         (json!({"work": "A", "workers": ["*", "a"]}), "workers"),
         (
             json!({"work": "A", "workers": ["*"], "until_ms": 1}),
@@ -175,7 +178,16 @@ fn what_cannot_be_meant_is_refused_with_the_reason() {
     let weights = json!({"A": 70, "B": 30, "until": 5});
     let error = refused(&page.put("/api/v1/weights", &weights), 400, "bad_request");
     assert!(
-        error["message"].as_str().unwrap().contains("`until`"),
+        error["message"].as_str().unwrap().contains("until"),
+        "{error}"
+    );
+    let error = refused(
+        &page.put("/api/v1/weights", &json!({"A": 0, "B": 0})),
+        422,
+        "invalid_value",
+    );
+    assert!(
+        error["message"].as_str().unwrap().contains("above 0"),
         "{error}"
     );
     let workers = json!({"workers": {"a": {"pool": "A"}}});

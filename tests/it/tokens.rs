@@ -125,6 +125,13 @@ fn a_token_opens_what_it_was_made_for_until_it_is_revoked() {
             refused(&answer, 403, "not_permitted");
         }
     }
+    let change = json!({"work": "A", "workers": ["*"]});
+    let set = ask(&proxy, &steer, "PUT", "/api/v1/override", &change);
+    let by = set.json()["by"].as_str().unwrap_or_default().to_owned();
+    assert!(by.starts_with("the program wall.display at "), "{by}");
+    let all = json!({"workers": ["*"]});
+    let ended = ask(&proxy, &steer, "DELETE", "/api/v1/override", &all);
+    assert_eq!(ended.status, 200, "{}", ended.text());
     let weights = |token: &str, body: Value| ask(&proxy, token, "PUT", "/api/v1/weights", &body);
     refused(
         &weights(&view, json!({"A": 70, "B": 30})),
@@ -135,7 +142,7 @@ fn a_token_opens_what_it_was_made_for_until_it_is_revoked() {
     refused(&unknown, 400, "bad_request");
     let told = unknown.text();
     assert!(
-        told.contains("unknown field `until`, expected `A` or `B`"),
+        told.contains("There is no field until here. Allowed: A, B."),
         "{told}"
     );
     let pool = get(&view, "/api/v1/status").json()["pools"]["A"]["target_share"].clone();

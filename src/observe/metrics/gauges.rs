@@ -27,6 +27,12 @@ figures! {
             "dpmp_fleet_error_seconds",
             "Time of the whole fleet by which pool A was ahead of its share in 24 hours, in mode fleet");
         turn_takers: Gauge = gauge("dpmp_fleet_turn_takers", "Miners that take turns on both pools in mode fleet");
+        paused: Gauge = gauge("dpmp_workers_paused", "Known workers that pause now");
+        standing_in: Gauge = gauge(
+            "dpmp_miners_standing_in", "Connected miners that work for the other pool while their own is down");
+        temporary: Gauge = gauge("dpmp_temporary_changes", "Temporary changes in force");
+        clock: Gauge = gauge(
+            "dpmp_clock_plausible", "1 if the clock is believed; 0: the timetable and the ends of changes wait");
         uptime: Gauge = gauge("dpmp_uptime_seconds", "How long the program has run");
         connections: PerPool<Gauge> = gauges_by_pool(
             "dpmp_upstream_connections", "Authorized connections to a pool now");
@@ -70,6 +76,13 @@ impl State {
             .set(fleet.and_then(|it| it.error_seconds).unwrap_or(0.0));
         self.turn_takers
             .set(number(fleet.map_or(0, |it| it.turn_takers.len())));
+        self.paused.set(number(snapshot.paused_workers));
+        let standing_in = miners.iter().filter(|miner| miner.stands_in);
+        self.standing_in.set(number(standing_in.count()));
+        self.temporary
+            .set(number(snapshot.steering.overrides.len()));
+        let clock_is_wrong = snapshot.steering.timetable.clock_is_wrong;
+        self.clock.set(truth(!clock_is_wrong));
         let uptime = u32::try_from(snapshot.uptime_seconds).unwrap_or(u32::MAX);
         self.uptime.set(f64::from(uptime));
         self.balance_shift

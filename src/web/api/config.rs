@@ -140,7 +140,7 @@ struct SaveBody {
 pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: SaveBody = body::read(call.request)?;
     let sent = read_json(body.config.get())?;
-    let saved = pages.settings.change(call.source(), |contents| {
+    let saved = pages.settings.change(call.source(pages), |contents| {
         let new = pages
             .own
             .copies
@@ -179,7 +179,7 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: RestoreBody = body::read(call.request)?;
     let mut warning = None;
     let mut notes = Vec::new();
-    let mut saved = pages.settings.change(call.source(), |contents| {
+    let mut saved = pages.settings.change(call.source(pages), |contents| {
         let mut new = imported(read_json(&body.text)?, &mut notes);
         let old = old_of(contents, pages);
         let restored = take(&mut new, PASSWORD_HASH).filter(|hash| !is_empty(hash));

@@ -39,6 +39,15 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: SetBody = body::read(call.request)?;
     let now_ms = now().unix_ms;
     let workers = sorted(body.workers)?;
+    if let Some(pattern) = pattern_in(&workers) {
+        return Err(ApiError::invalid_value(
+            "workers",
+            format!(
+                "{pattern} is a pattern. A temporary change names workers exactly, such as [\"bitaxe-1\"], or all with \
+                 [\"*\"]. Patterns are for groups."
+            ),
+        ));
+    }
     let until_ms = end(body.until_ms, body.for_seconds, now_ms)?;
     if until_ms.is_some() {
         if let Some(problem) = ClockProblem::find(now_ms, &pages.published.get()) {
@@ -50,7 +59,7 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
         workers,
         until_ms,
         set_ms: now_ms,
-        by: call.source().to_string(),
+        by: call.source(pages).to_string(),
     };
     let wanted = change.clone();
     command(pages, |done| Input::Override { change, done })?;
@@ -93,6 +102,12 @@ fn sorted(mut workers: Vec<String>) -> Result<Vec<String>, ApiError> {
         return wrong("A temporary change can name at most 1000 workers. Use [\"*\"] for all.");
     }
     Ok(workers)
+}
+
+/// A name with a wildcard, which no worker has.
+fn pattern_in(workers: &[String]) -> Option<&String> {
+    let is_pattern = |name: &&String| *name != ALL_WORKERS && name.contains(['*', '?']);
+    workers.iter().find(is_pattern)
 }
 
 /// When it ends, in milliseconds since 1970.
@@ -163,6 +178,9 @@ mod tests {
         for wrong in [&[][..], &[""], &["*", "a"]] {
             assert!(names(wrong).is_err(), "{wrong:?}");
         }
+        let pattern = |name: &str| pattern_in(&[name.to_owned()]).is_some();
+        assert!(pattern("garage-*") && pattern("rig-?"));
+        assert!(!pattern("*") && !pattern("rig-[1]"));
         let many: Vec<_> = (0..=MOST_WORKERS).map(|it| it.to_string()).collect();
         assert!(sorted(many).is_err());
     }

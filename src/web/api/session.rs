@@ -137,7 +137,7 @@ pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer 
             ));
         }
     };
-    pages.settings.change(call.source(), |contents| {
+    pages.settings.change(call.source(pages), |contents| {
         let mut file = present(contents)?;
         // If somebody else has set one in the meantime, theirs stays.
         if pages.login.password(&file.config) != old {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Moment, sum};
+use super::{Moment, sum, waits_for};
 use crate::config;
 use crate::config::Config;
 use crate::config::steering::{Turns, Work};
@@ -107,6 +107,7 @@ struct Worker<'a> {
     failover: Option<bool>,
     on: Option<PoolSlot>,
     stands_in: bool,
+    waits: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -170,7 +171,7 @@ pub fn steering<'a>(moment: &Moment<'a>) -> Steering<'a> {
         },
         balance: balance(&snapshot.balance),
         fleet: snapshot.fleet.as_ref().map(|view| fleet(view, snapshot)),
-        workers: workers(snapshot, config, &said, &forecast),
+        workers: workers(moment, &said, &forecast),
         reach: reach(snapshot, config),
         undo: past.collect(),
     }
@@ -224,12 +225,10 @@ fn fleet<'a>(view: &FleetView, snapshot: &'a Snapshot) -> Fleet<'a> {
 }
 
 /// All workers that are connected, were here lately or are named by the owner, in the order of their names.
-fn workers<'a>(
-    snapshot: &'a Snapshot,
-    config: &'a Config,
-    said: &Said,
-    forecast: &Forecast,
-) -> Vec<Worker<'a>> {
+fn workers<'a>(moment: &Moment<'a>, said: &Said, forecast: &Forecast) -> Vec<Worker<'a>> {
+    let Moment {
+        snapshot, config, ..
+    } = moment;
     let mut connected: BTreeMap<&str, Vec<&MinerView>> = BTreeMap::new();
     for miner in &snapshot.miners {
         connected.entry(&miner.worker).or_default().push(miner);
@@ -282,6 +281,7 @@ fn workers<'a>(
             failover: settings.and_then(|settings| settings.failover),
             on,
             stands_in: miners.iter().any(|miner| miner.stands_in),
+            waits: waits_for(worker, now.0, moment).is_some(),
         }
     };
     names.into_iter().map(one).collect()
@@ -292,16 +292,16 @@ fn reach(snapshot: &Snapshot, config: &Config) -> Option<Reach> {
     let nothing = Said::default();
     let (mut all, mut fixed, mut fixed_a) = (0.0, 0.0, 0.0);
     for miner in &snapshot.miners {
-        let hashrate = sum(miner.hashrate.iter().map(|(_, rate)| *rate)).unwrap_or(0.0);
         let words = nothing.words(&miner.worker, config);
-        match words.worker.or(words.group).map(Work::shares) {
-            Some(Some(shares)) => {
-                fixed += hashrate;
-                fixed_a += hashrate * shares[PoolSlot::A];
-            }
-            // It pauses.
-            Some(None) => continue,
-            None => (),
+        let work = words.worker.or(words.group);
+        if work == Some(Work::Pause) {
+            continue;
+        }
+        // A sum of which a part is not known says nothing.
+        let hashrate = sum(miner.hashrate.iter().map(|(_, rate)| *rate))?;
+        if let Some(shares) = work.and_then(Work::shares) {
+            fixed += hashrate;
+            fixed_a += hashrate * shares[PoolSlot::A];
         }
         all += hashrate;
     }
@@ -585,6 +585,8 @@ mod tests {
         config.scheduler.weights = PerPool::new(70.0, 30.0);
         config.workers.insert("paused".to_owned(), own(Work::Pause));
         let reach = |config: &Config| reach(&snapshot(), config);
+        let mut unknown = snapshot();
+        unknown.miners.push(sample_miner(4, "new"));
         assert_eq!(reach(&config), None);
         config
             .workers
@@ -599,6 +601,11 @@ mod tests {
             high_a: 0.4,
         };
         assert_eq!(reach(&config), Some(expected));
+        assert_eq!(
+            super::reach(&unknown, &config),
+            None,
+            "one has no shares yet"
+        );
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(in crate::web) fn make(pages: &Pages, call: &Call<'_>) -> Answer {
     };
     confirm(pages, call, body.password.as_deref())?;
     let (token, kept) = tokens::make(may).map_err(|error| ApiError::failed(&error))?;
-    pages.settings.change(call.source(), |contents| {
+    pages.settings.change(call.source(pages), |contents| {
         let mut file = present(contents)?;
         let tokens = &file.config.gui.tokens;
         if tokens.contains_key(name) {
@@ -88,7 +88,7 @@ struct Revocation {
 pub(in crate::web) fn revoke(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: Revocation = body::read(call.request)?;
     confirm(pages, call, body.password.as_deref())?;
-    pages.settings.change(call.source(), |contents| {
+    pages.settings.change(call.source(pages), |contents| {
         let mut file = present(contents)?;
         let mut table = table(&file.raw);
         if table.shift_remove(&body.name).is_none() {

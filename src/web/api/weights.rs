@@ -33,8 +33,15 @@ pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Answer {
             ));
         }
     }
+    if new.iter().all(|(_, weight)| weight.as_f64() == Some(0.0)) {
+        return Err(ApiError::invalid_value(
+            "A",
+            "One weight at least must be above 0, such as {\"A\": 70, \"B\": 30}. To stop mining, set a temporary change \
+             with the work \"pause\".",
+        ));
+    }
     let mut previous = None;
-    let changed = pages.settings.change(call.source(), |contents| {
+    let changed = pages.settings.change(call.source(pages), |contents| {
         let mut loaded = present(contents)?;
         previous = Some(loaded.config.scheduler.weights);
         for (slot, weight) in new.iter() {

@@ -14,17 +14,21 @@ use crate::web::{body, json};
 /// What can be set for a worker.
 const KEYS: [&str; 4] = ["name", "work", "turns", "failover"];
 
+/// What is new, by worker; `None`: without any setting from now on.
+type NewSettings = BTreeMap<String, Option<Map<String, Value>>>;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WorkersBody {
-    workers: BTreeMap<String, Map<String, Value>>,
+    workers: NewSettings,
 }
 
 /// `PUT /api/v1/workers`
 pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: WorkersBody = body::read(call.request)?;
     for (worker, settings) in &body.workers {
-        if let Some(key) = settings.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let mut keys = settings.iter().flat_map(Map::keys);
+        if let Some(key) = keys.find(|key| !KEYS.contains(&key.as_str())) {
             let message = format!("There is no such setting. Allowed: {}.", KEYS.join(", "));
             return Err(ApiError::invalid_value(
                 format!("workers.{worker}.{key}"),
@@ -33,7 +37,7 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
         }
     }
     let mut now = Value::Null;
-    pages.settings.change(call.source(), |contents| {
+    pages.settings.change(call.source(pages), |contents| {
         let mut file = present(contents)?.raw;
         now = merged(config::lookup(&file, "workers"), &body.workers);
         config::set(&mut file, "workers", now.clone());
@@ -43,12 +47,16 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
 }
 
 /// The settings of all workers with what is new. `null` removes a setting; a worker without any is removed, too.
-fn merged(present: Option<&Value>, new: &BTreeMap<String, Map<String, Value>>) -> Value {
+fn merged(present: Option<&Value>, new: &NewSettings) -> Value {
     let mut workers = present
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
     for (worker, settings) in new {
+        let Some(settings) = settings else {
+            workers.shift_remove(worker);
+            continue;
+        };
         let entry = workers.entry(worker.clone()).or_insert_with(|| json!({}));
         let Some(entry) = entry.as_object_mut() else {
             continue;
@@ -78,8 +86,8 @@ mod tests {
 
     #[test]
     fn settings_are_merged_and_null_removes_one() {
-        let present = json!({"a": {"work": "A", "name": "Attic"}, "b": {"work": "B"}, "c": {"work": "pause"}});
-        let new = json!({"a": {"work": "pause", "failover": true}, "b": {"work": null}, "d": {"name": "Den"}, "e": {}});
+        let present = json!({"a": {"work": "A", "name": "Attic"}, "b": {"work": "B"}, "c": {"work": "pause"}, "f": {"work": "A"}});
+        let new = json!({"a": {"work": "pause", "failover": true}, "b": {"work": null}, "d": {"name": "Den"}, "e": {}, "f": null, "g": null});
         assert_eq!(
             patch(Some(present), new),
             json!({

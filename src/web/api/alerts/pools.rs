@@ -1,5 +1,7 @@
 //! Alerts about a pool: whether it is set up and up, who it is, and what it pays to.
 
+use std::collections::BTreeSet;
+
 use super::{Alert, Grounds, Level, counted, in_use};
 use crate::config::Trust;
 use crate::core::outage::{Flaw, Health, Outage};
@@ -7,6 +9,7 @@ use crate::core::snapshot::PoolView;
 use crate::observe::notices::Trouble;
 use crate::observe::wallet::shorten;
 use crate::units::PoolSlot;
+use crate::web::api::{Moment, waits_for};
 
 /// How long a pool may take miners and give them no job, in milliseconds, before it is an alert.
 const PATIENCE_FOR_JOB: u64 = 30_000;
@@ -91,16 +94,22 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
             .outage
             .as_ref()
             .map_or_else(|| "it cannot be used".to_owned(), Outage::to_string);
-        let (consequence, action) = match other(grounds, slot) {
-            Other::Works => (
+        let waiting = waiting(grounds, slot);
+        let (consequence, action) = match (&waiting, other(grounds, slot)) {
+            (Some(waiting), Other::Works | Other::LastResort | Other::Useless) => (
+                waiting.as_str(),
+                "You don't need to do anything if the pool comes back. To let them work for the other pool meanwhile, allow \
+                 it on the page Miners.",
+            ),
+            (None, Other::Works) => (
                 "Your miners work for the other pool.",
                 "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
             ),
-            Other::LastResort => (
+            (None, Other::LastResort) => (
                 "Your miners work for the other pool, which has trouble of its own.",
                 "Test this pool's address on the page Config, or set up a backup.",
             ),
-            Other::Useless => (
+            (None, Other::Useless) => (
                 "The other pool cannot be used either.",
                 "Check your Internet connection, then test the pool's address on the page Config.",
             ),
@@ -123,6 +132,42 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         action: "See which miners it refuses. Some pools want each worker to be created in the account first.".into(),
         at_ms: None,
         dismissable: false,
+    })
+}
+
+/// Who waits for the pool, as it may not work for the other one; and what the others do.
+fn waiting(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<String> {
+    /// How many are named.
+    const MOST: usize = 3;
+    let Moment {
+        snapshot, config, ..
+    } = grounds.moment;
+    let here = snapshot.miners.iter();
+    let left = snapshot.left.iter().map(|left| &left.miner);
+    let workers: BTreeSet<_> = here.chain(left).map(|it| it.worker.as_str()).collect();
+    let waits = |worker: &&str| {
+        let work = snapshot.steering.aim(worker, config).work;
+        !worker.is_empty() && waits_for(worker, work, grounds.moment) == Some(slot)
+    };
+    let waiting: Vec<_> = workers.into_iter().filter(waits).collect();
+    let (count, named) = (waiting.len(), waiting.iter().take(MOST));
+    let mut names = named.copied().collect::<Vec<_>>().join(", ");
+    if count > MOST {
+        names.push_str(", …");
+    }
+    let wait = if count == 1 { "waits" } else { "wait" };
+    let others = snapshot.miners.iter();
+    let others = others.filter(|miner| miner.pool == Some(slot.other()));
+    let others = if others.count() > 0 {
+        "The other miners work for the other pool."
+    } else {
+        "Nothing is being mined."
+    };
+    (count > 0).then(|| {
+        format!(
+            "{} {wait} for pool {slot} and may not work for the other pool: {names}. {others}",
+            counted(count, "worker")
+        )
     })
 }
 
@@ -165,11 +210,18 @@ pub(super) fn nothing_mined(grounds: &Grounds<'_>) -> Option<Alert> {
         .collect();
     let reasons = reasons.filter(|reasons| !reasons.is_empty())?;
     let refused = used().any(|(_, pool)| pool.refusal.is_some());
+    // The other pool may be well, and not for these workers.
+    let waiting = used().find_map(|(slot, _)| {
+        let other = slot.other();
+        let is_set_up = grounds.moment.config.pools[other].is_some();
+        waiting(grounds, slot).filter(|_| is_set_up && in_use(grounds, other).is_none())
+    });
+    let what = waiting.unwrap_or_else(|| "No pool can be used.".to_owned());
     Some(Alert {
         id: "nothing_mined".into(),
         level: Level::Error,
         title: "Nothing is being mined".into(),
-        text: format!("No pool can be used. {}", reasons.join(" ")),
+        text: format!("{what} {}", reasons.join(" ")),
         action: if refused {
             "Check the wallet on the page Config. Miners with a fallback pool use that until a pool accepts them."
         } else {

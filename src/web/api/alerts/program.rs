@@ -102,6 +102,17 @@ pub(super) fn wrong_passwords(grounds: &Grounds<'_>) -> Option<Alert> {
     })
 }
 
+/// A line for each trouble, not too many of them.
+fn first_lines(text: &str) -> String {
+    const MOST: usize = 5;
+    let more = text.lines().count().saturating_sub(MOST);
+    let mut lines: Vec<_> = text.lines().take(MOST).map(str::to_owned).collect();
+    if more > 0 {
+        lines.push(format!("{more} more are in the log."));
+    }
+    lines.join("\n")
+}
+
 pub(super) fn of_notice(trouble: Trouble, notice: &Notice) -> Option<Alert> {
     let (name, level, title, action) = match trouble {
         Trouble::State => (
@@ -156,7 +167,7 @@ pub(super) fn of_notice(trouble: Trouble, notice: &Notice) -> Option<Alert> {
         id: format!("{name}:{}", notice.unix_ms),
         level,
         title,
-        text: notice.text.clone(),
+        text: first_lines(&notice.text),
         action: action.to_owned(),
         at_ms: Some(notice.unix_ms),
         dismissable: true,

@@ -427,3 +427,33 @@ fn miners_that_are_turned_away_are_told_with_the_key() {
     );
     assert!(turned_away(Trouble::MinersPerAddress, 1).is_empty());
 }
+
+#[test]
+fn workers_that_wait_for_their_pool_are_named() {
+    use crate::config::steering::WorkerSettings;
+    let mut world = World::new();
+    world.snapshot.pools[PoolSlot::A].health = Health::Down;
+    let text = |world: World| world.alerts()[0].text.clone();
+    let settings = WorkerSettings {
+        work: Some(Work::only(PoolSlot::A)),
+        failover: Some(false),
+        ..WorkerSettings::default()
+    };
+    world.config.workers.insert("one".to_owned(), settings);
+    world.snapshot.miners[0].pool = None;
+    let said = text(world);
+    assert!(
+        said.contains("1 worker waits for pool A and may not work for the other pool: one. Nothing is being mined."),
+        "{said}"
+    );
+}
+
+#[test]
+fn many_troubles_of_a_start_are_a_short_list() {
+    let mut world = World::new();
+    let text: Vec<_> = (1..=9).map(|it| format!("trouble {it}")).collect();
+    world.notice(Trouble::Start, &text.join("\n"), 5);
+    let alerts = world.alerts();
+    assert_eq!(alerts[0].text.lines().count(), 6);
+    assert!(alerts[0].text.ends_with("4 more are in the log."));
+}
