@@ -192,6 +192,8 @@ impl Series {
 pub struct Window {
     /// How much of it is known, in seconds.
     pub known_seconds: f64,
+    /// The sum of the difficulties that miners were asked for, by pool.
+    pub work: PerPool<f64>,
     /// The part of the work that went to A, if there was any.
     pub share_a: Option<f64>,
     /// One standard deviation of luck for it.
@@ -343,6 +345,7 @@ impl Window {
         let seconds = of(|pool| pool.seconds);
         Self {
             known_seconds: f64::from(sum.span),
+            work,
             share_a: part_of_a(work),
             expected_error: expected_error(work, of(|pool| pool.work_squares)),
             time_share_a: part_of_a(seconds),

@@ -33,7 +33,9 @@ pub mod timetable;
 pub mod shell;
 
 pub mod history;
+pub mod ledger;
 pub mod observe;
+pub mod odds;
 
 pub mod visit;
 

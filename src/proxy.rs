@@ -17,6 +17,7 @@ use crate::core::memory::Memory;
 use crate::core::snapshot::Snapshot;
 use crate::history::{self, Keeper};
 use crate::http::{Seats, ServerHandle, serve};
+use crate::ledger::{self, Ledger};
 use crate::observe::Observer;
 use crate::observe::latest::LatestSnapshot;
 use crate::observe::log::{self, LogGuard};
@@ -37,7 +38,9 @@ use crate::shell::{blocks, store, timetable, watch};
 use crate::system::clock::{clock, now};
 use crate::system::room::Room;
 use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::timetable::LocalTimetable;
 use crate::web;
+use crate::web::api::records::chances_per_day;
 use crate::web::error::refusal;
 use crate::web::limit::Places;
 use crate::web::login::Login;
@@ -75,6 +78,7 @@ pub struct Proxy {
     /// The threads that only look at something once a second.
     lookers: [(Sender<()>, JoinHandle<()>); 2],
     history: Keeper,
+    ledger: ledger::Keeper,
     started: Instant,
     log: LogGuard,
 }
@@ -165,6 +169,23 @@ impl Proxy {
         };
         let (history, keeper) =
             history::start(history::path(path), Arc::clone(&published), report.clone())?;
+        let (ledger, problems) = Ledger::load(path);
+        for problem in problems {
+            tell(&state_problem(problem));
+        }
+        let ledger = Arc::new(ledger);
+        let (past, metrics) = (Arc::clone(&history), Arc::clone(&observer.metrics));
+        let (live, state_now) = (context.live.clone(), Arc::clone(&published));
+        let look = move |ledger: &Ledger| {
+            let config = live.get();
+            let timetable = LocalTimetable::new(&config.timetable);
+            let (state, now) = (state_now.get(), now());
+            ledger.look(&state, timetable.zone(), now.unix_ms);
+            let chances = chances_per_day(&state, &past, now);
+            metrics.chances(&chances);
+        };
+        let book_keeper =
+            ledger::start(path.to_owned(), Arc::clone(&ledger), look, report.clone())?;
         let settings = Arc::new(Settings::new(
             path.to_owned(),
             context.clone(),
@@ -172,6 +193,7 @@ impl Proxy {
         ));
         let pages = Pages {
             history,
+            ledger: Arc::clone(&ledger),
             published: Arc::clone(&published),
             context: context.clone(),
             settings: Arc::clone(&settings),
@@ -224,6 +246,7 @@ impl Proxy {
             published: Arc::clone(&published),
             store: memories,
             blocks: candidates,
+            ledger,
         };
         let scheduler = spawn("scheduler", SERVICE_STACK, move || {
             Scheduler::new(parts).run()
@@ -243,6 +266,7 @@ impl Proxy {
             blocks,
             lookers: [watch, timetable],
             history: keeper,
+            ledger: book_keeper,
             started: clock(),
             log: guard,
         })
@@ -322,7 +346,9 @@ impl Proxy {
         let (running, instance) = self.running;
         running::remove(&running, &instance);
         let _ = self.blocks.join();
-        let saved = store::save(&self.state, &memory).and(self.history.stop());
+        let saved = store::save(&self.state, &memory)
+            .and(self.history.stop())
+            .and(self.ledger.stop());
         // Pages that wait for news are not to hold up the stop.
         self.observer.log.tail().close();
         for port in [self.pages, self.metrics].into_iter().flatten() {

@@ -103,6 +103,8 @@ export const miners = () => get("/miners");
 export const miner = (id) => get(`/miners/${id}`);
 export const history = (range, worker) => get(`/history?range=${range}${worker ? `&worker=${encodeURIComponent(worker)}` : ""}`);
 export const blocks = () => get("/blocks");
+export const records = () => get("/records");
+export const ledger = () => get("/ledger");
 export const config = () => get("/config");
 export const validate = (etag, wanted, signal) => post("/config/validate", { etag, config: wanted }, { signal });
 export const validateRestore = (wanted) => post("/config/validate", { config: wanted, restore: true });
@@ -121,6 +123,7 @@ export const events = (after, wait, signal) => get(`/events?${after === null ? "
 /** Addresses of what is downloaded rather than read. */
 export const downloads = {
   block: (name) => `${BASE}/blocks/${name}`,
+  ledgerCsv: `${BASE}/ledger.csv?days=3653`,
   minersCsv: `${BASE}/miners.csv`,
   backup: `${BASE}/config/backup`,
   logs: (wallets) => `${BASE}/logs/download?wallets=${wallets}`,

@@ -15,7 +15,7 @@ use crate::core::past_splits::PastSplit;
 use crate::core::pool::Pool;
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::split::fleet::FleetView;
-use crate::core::stats::totals::PoolTotals;
+use crate::core::stats::totals::{PoolTotals, RankedShare};
 use crate::core::steering::{ALL_WORKERS, ClockMark, Steering};
 use crate::stratum::job::network_difficulty;
 use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub fleet: Option<FleetView>,
     /// The usual split as it was before, the latest first.
     pub past_splits: Vec<PastSplit>,
+    /// The best shares of all, the best first.
+    pub best_shares: Vec<RankedShare>,
 }
 
 /// A pool at one moment.
@@ -213,6 +215,7 @@ impl Core {
                 Mode::Ratio => None,
             },
             past_splits: self.past_splits.past().to_vec(),
+            best_shares: self.totals.best.clone(),
             miners,
         }
     }

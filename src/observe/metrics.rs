@@ -22,7 +22,7 @@ use self::gauges::State;
 use self::make::Make;
 use crate::core::fact::Fact;
 use crate::core::snapshot::Snapshot;
-use crate::units::named;
+use crate::units::{PerPool, named};
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = TEXT_FORMAT;
@@ -97,6 +97,11 @@ impl Metrics {
         if let Some(lag) = lag {
             self.program.lag.observe(lag.as_secs_f64());
         }
+    }
+
+    /// Takes in the chance of a block in a day for each pool, as far as it is known.
+    pub fn chances(&self, chances: &PerPool<Option<f64>>) {
+        self.state.show_chances(chances);
     }
 
     /// Counts a fact.

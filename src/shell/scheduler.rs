@@ -18,6 +18,7 @@ use crate::core::action::{Action, DialTarget};
 use crate::core::event::{CloseReason, DialError, Event};
 use crate::core::fact::{Fact, Limit};
 use crate::core::memory::Memory;
+use crate::ledger::Ledger;
 use crate::observe::latest::LatestSnapshot;
 use crate::observe::metrics::Side;
 use crate::shell::accept::Door;
@@ -64,6 +65,7 @@ pub struct Scheduler {
     store: Sender<Memory>,
     standstill: Standstill,
     blocks: Sender<Note>,
+    ledger: Arc<Ledger>,
     actions: Vec<Action>,
     publish_at: Instant,
     /// Who is to be told when what happened is published.
@@ -103,6 +105,8 @@ pub struct Parts {
     pub store: Sender<Memory>,
     /// Where block candidates are sent.
     pub blocks: Sender<Note>,
+    /// Takes in what became of shares.
+    pub ledger: Arc<Ledger>,
 }
 
 impl Scheduler {
@@ -126,6 +130,7 @@ impl Scheduler {
             store: parts.store,
             standstill: Standstill::default(),
             blocks: parts.blocks,
+            ledger: parts.ledger,
             actions,
             publish_at: now.at,
             unanswered: Vec::new(),
@@ -427,6 +432,9 @@ impl Scheduler {
     }
 
     fn tell(&self, fact: &Fact, now: Now) {
+        if let Fact::ShareResult(share) = fact {
+            self.ledger.note(share);
+        }
         self.context.observer.observe(fact, now);
     }
 

@@ -65,6 +65,12 @@ impl Zone {
         }
     }
 
+    /// The day at a time in seconds since 1970, such as `2026-11-30`.
+    pub fn date(&self, at: i64) -> String {
+        let at = Timestamp::from_second(at).unwrap_or_default();
+        self.zone.to_datetime(at).date().to_string()
+    }
+
     /// When the clock is put on or back next after a time, in seconds since 1970; `None`: never.
     pub fn next_transition(&self, after: i64) -> Option<i64> {
         let after = Timestamp::from_second(after).ok()?;

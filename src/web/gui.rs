@@ -113,6 +113,10 @@ impl Pages {
         api::history::history(request, &self.history, &snapshot, now().unix_ms)
     }
 
+    fn records(&self) -> Answer {
+        self.at_this_moment(|moment| api::records::records(moment, &self.history))
+    }
+
     fn alert_seen(&self, request: &Request) -> Answer {
         let body = body::read(request)?;
         self.at_this_moment(|moment| {
@@ -137,8 +141,11 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("GET", "/api/v1/miners/{id}", Access::Reader, |pages, call| pages.one_miner(call.part)).or(May::View),
     Route::new("GET", "/api/v1/miners.csv", Access::Reader, |pages, _| Ok(pages.table())).or(May::View),
     Route::new("GET", "/api/v1/history", Access::Reader, |pages, call| pages.chart(call.request)).or(May::View),
+    Route::new("GET", "/api/v1/records", Access::Reader, |pages, _| pages.records()).or(May::View),
     Route::new("GET", "/api/v1/blocks", Access::Reader, api::blocks::list).or(May::View),
     Route::new("GET", "/api/v1/blocks/{name}", Access::Reader, api::blocks::download).or(May::View),
+    Route::new("GET", "/api/v1/ledger", Access::Reader, api::ledger::show).or(May::View),
+    Route::new("GET", "/api/v1/ledger.csv", Access::Reader, api::ledger::csv).or(May::View),
     Route::new("GET", "/api/v1/config", Access::Reader, api::config::show),
     Route::new("PUT", "/api/v1/config", Access::Owner, api::config::save),
     Route::new("POST", "/api/v1/config/validate", Access::Owner, api::config::validate),

@@ -10,6 +10,7 @@ use rouille::Request;
 use crate::config::Config;
 use crate::core::event::Source;
 use crate::history::History;
+use crate::ledger::Ledger;
 use crate::observe::latest::LatestSnapshot;
 use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
@@ -33,6 +34,8 @@ pub struct Pages {
     pub published: Arc<LatestSnapshot>,
     /// What was done in the last minutes, hours and days.
     pub history: Arc<History>,
+    /// What was done on each day.
+    pub ledger: Arc<Ledger>,
     /// The scheduler's inbox, the configuration in force, the log and the figures.
     pub context: Context,
     /// The configuration file, and how it is changed.

@@ -44,6 +44,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "shell",
         &[
             "core",
+            // What became of shares.
+            "ledger",
             "observe",
             "config",
             "random",
@@ -62,6 +64,20 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::miner::view",
             "core::snapshot",
             "observe::latest",
+            "units",
+            "system",
+        ],
+    ),
+    ("odds", &["core::stats::meter"]),
+    // Shares come to it from the scheduler, the rest from the published state.
+    (
+        "ledger",
+        &[
+            "core::fact",
+            "core::miner::view",
+            "core::snapshot",
+            "stratum::reject",
+            "timetable::zone",
             "units",
             "system",
         ],
@@ -88,6 +104,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "timetable",
             "history",
             "trouble",
+            "ledger",
+            "odds",
+            "coin",
+            "core::stats::meter",
             "observe",
             "config",
             "units",

@@ -479,3 +479,49 @@ fn a_hundred_open_pages_are_served_and_cost_the_miners_nothing() {
     assert_eq!(miner.ledger().rejected(), 0);
     assert_eq!(miner.ledger().connections(), 1);
 }
+
+/// What is known of a day is kept over a restart; a file that cannot be read is set aside, told, and costs nothing else.
+#[test]
+fn the_ledger_counts_each_day_and_survives() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let mut proxy = Setup::new(&a, &b).start();
+    let rig = miner(proxy.address(), |options| options.user = "x.rig".into());
+    let row = |proxy: &Proxy| {
+        let ledger = http(proxy).get("/api/v1/ledger").json();
+        let rows = ledger["days"][0]["rows"].as_array().cloned();
+        let is_it = |row: &Value| row["worker"] == "rig" && row["pool"] == "A";
+        rows.unwrap_or_default().into_iter().find(is_it)
+    };
+    let accepted = |proxy: &Proxy| row(proxy).and_then(|row| row["accepted"].as_u64());
+    wait_until(SOON, "shares and time", || {
+        accepted(&proxy) > Some(3) && row(&proxy).unwrap()["seconds"].as_f64() > Some(0.5)
+    });
+    let csv = http(&proxy).get("/api/v1/ledger.csv?days=3653").text();
+    let mut lines = csv.lines();
+    assert!(
+        lines
+            .next()
+            .unwrap()
+            .starts_with("day,worker,pool,pool_name,work,")
+    );
+    assert!(lines.any(|line| line.contains(",rig,A,A,")), "{csv}");
+    assert_eq!(http(&proxy).get("/api/v1/ledger?days=0").status, 422);
+    drop(rig);
+    let before = accepted(&proxy);
+    proxy.restart();
+    assert!(accepted(&proxy) >= before);
+
+    proxy.stop();
+    for name in ["ledger-today.json", "ledger.json"] {
+        fs::write(proxy.file(name), "{").unwrap();
+    }
+    proxy.start_again();
+    wait_for_alert(&proxy, "state_trouble");
+    assert_eq!(
+        fs::read(proxy.file("ledger-today.json.unreadable")).unwrap(),
+        b"{"
+    );
+    let rig = miner(proxy.address(), |options| options.user = "x.rig".into());
+    wait_until(SOON, "mining goes on", || accepted(&proxy) > Some(0));
+    drop(rig);
+}

@@ -11,6 +11,9 @@ use crate::units::{Now, PerPool, PoolSlot, When};
 /// How many workers are remembered; beyond it the one that was silent longest is forgotten.
 const MOST_WORKERS: usize = 4096;
 
+/// How many of the best shares are remembered.
+const MOST_BEST: usize = 10;
+
 /// All totals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -21,6 +24,22 @@ pub struct Totals {
     pub workers: BTreeMap<String, WorkerTotals>,
     /// Shares that were refused here, by reason.
     pub refused: ByReason,
+    /// The best shares of all, the best first.
+    pub best: Vec<RankedShare>,
+}
+
+/// One of the best shares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankedShare {
+    /// What its hash is worth.
+    pub difficulty: f64,
+    /// When it came.
+    #[serde(rename = "unix_ms")]
+    pub when: When,
+    /// The pool that it was for.
+    pub pool: PoolSlot,
+    /// Whose it was.
+    pub worker: String,
 }
 
 /// What became of a pool's shares.
@@ -40,8 +59,25 @@ pub struct PoolTotals {
     pub blocks: u64,
     /// The last one of them.
     pub last_block: Option<Block>,
+    /// What was worked for it since then; `None` if the block was found by a version that did not count it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_block: Option<f64>,
+    /// Whose the best share was, if that was noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_worker: Option<String>,
     /// Time that miners worked for it, in seconds, all miners together.
     pub seconds: f64,
+}
+
+impl PoolTotals {
+    /// What was worked for it since its last block, or at all if there was none; `None` if that is not known.
+    pub fn work_since_block(&self) -> Option<f64> {
+        if self.blocks == 0 {
+            Some(self.work)
+        } else {
+            self.since_block
+        }
+    }
 }
 
 /// One worker's totals.
@@ -125,14 +161,23 @@ impl Totals {
             self.refused.add(share.outcome.reason().unwrap_or_default());
         }
         let Some(slot) = share.slot else { return };
+        self.rank(share, now);
         let pool = &mut self.pools[slot];
         if !refused {
+            let before = pool.shares.best;
             pool.shares.add(share, now);
+            if pool.shares.best != before {
+                pool.best_worker = Some(share.worker.clone());
+            }
         }
         pool.work += share.work();
+        if let Some(work) = &mut pool.since_block {
+            *work += share.work();
+        }
         pool.work_squares += share.work().powi(2);
         if share.block {
             pool.blocks += 1;
+            pool.since_block = Some(0.0);
             pool.last_block = Some(Block {
                 worker: share.worker.clone(),
                 when: now.into(),
@@ -140,6 +185,26 @@ impl Totals {
                 seen: false,
             });
         }
+    }
+
+    /// Puts a share among the best, if it is one of them.
+    fn rank(&mut self, share: &ShareResult, now: Now) {
+        let Some(best) = BestShare::of(share, now) else {
+            return;
+        };
+        let better = |known: &RankedShare| known.difficulty >= best.difficulty;
+        let place = self.best.partition_point(better);
+        if place >= MOST_BEST {
+            return;
+        }
+        let ranked = RankedShare {
+            difficulty: best.difficulty,
+            when: best.when,
+            pool: best.pool,
+            worker: share.worker.clone(),
+        };
+        self.best.insert(place, ranked);
+        self.best.truncate(MOST_BEST);
     }
 
     /// A pool answered a block that had waited for it.
@@ -183,6 +248,9 @@ impl Totals {
             if let Some(block) = &mut pool.last_block {
                 block.when = block.when.corrected(now);
             }
+        }
+        for best in &mut self.best {
+            best.when = best.when.corrected(now);
         }
         for worker in self.workers.values_mut() {
             correct_best(&mut worker.shares.best);
@@ -258,6 +326,53 @@ mod tests {
             (pool.blocks, block.worker.as_str(), u64::from(block.when)),
             (1, "rig", 7)
         );
+    }
+
+    #[test]
+    fn the_ten_best_are_kept_with_their_workers() {
+        let mut totals = Totals::default();
+        let now = Now {
+            at: std::time::Instant::now(),
+            unix_ms: 7,
+        };
+        for number in (0..30_u32).map(|number| (number * 7) % 30) {
+            let slot = PoolSlot::ALL[usize::from(number % 2 == 0)];
+            let share = ShareResult {
+                miner: MinerId(1),
+                worker: format!("rig{number}"),
+                slot: Some(slot),
+                job: None,
+                block: number == 28,
+                outcome: ShareOutcome::Accepted,
+                asked: 1.0,
+                credit: None,
+                true_difficulty: Some(f64::from(number)),
+                latency: None,
+            };
+            totals.add(&share, now);
+        }
+        let text = serde_json::to_string(&totals).unwrap();
+        let totals: Totals = serde_json::from_str(&text).unwrap();
+        let best: Vec<_> = totals
+            .best
+            .iter()
+            .map(|best| best.worker.as_str())
+            .collect();
+        let expected: Vec<_> = (20..30)
+            .rev()
+            .map(|number| format!("rig{number}"))
+            .collect();
+        assert_eq!(best, expected);
+        let pools = &totals.pools;
+        assert_eq!(pools[PoolSlot::A].best_worker.as_deref(), Some("rig29"));
+        assert_eq!(pools[PoolSlot::B].best_worker.as_deref(), Some("rig28"));
+        assert_eq!(
+            pools[PoolSlot::A].work_since_block(),
+            Some(15.0),
+            "no block yet"
+        );
+        let since = pools[PoolSlot::B].work_since_block().unwrap();
+        assert!(since < 15.0, "{since}");
     }
 
     #[test]

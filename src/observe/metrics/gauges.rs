@@ -54,6 +54,8 @@ figures! {
             "Hashrate of a connected worker for a pool over five minutes, by shares", &["worker", "pool"]);
         best: PerPool<Gauge> = gauges_by_pool(
             "dpmp_best_share_difficulty", "Difficulty of the best share for a pool, over restarts");
+        chance: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_chance_per_day", "The chance that a pool's miners find a block in a day, from 0 to 1");
         up: PerPool<Gauge> = gauges_by_pool(
             "dpmp_pool_up", "1 if the pool has an authorized connection and can be used");
         down: PerPool<Gauge> = gauges_by_pool("dpmp_pool_down", "1 if the pool is needed and cannot be used");
@@ -63,6 +65,13 @@ figures! {
 }
 
 impl State {
+    /// Takes in the chance of a block in a day for each pool; unknown is 0.
+    pub(super) fn show_chances(&self, chances: &PerPool<Option<f64>>) {
+        for (slot, chance) in chances.iter() {
+            self.chance[slot].set(chance.unwrap_or(0.0));
+        }
+    }
+
     /// Takes over what the state says now.
     pub(super) fn show(&self, snapshot: &Snapshot) {
         let miners = &snapshot.miners;

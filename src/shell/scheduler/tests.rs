@@ -70,6 +70,7 @@ impl Rig {
             published: Arc::default(),
             store,
             blocks: bounded(1).0,
+            ledger: Arc::default(),
         };
         let mut rig = Self {
             it: Scheduler::new(parts),

@@ -3,6 +3,7 @@
 use rouille::Response;
 use serde_json::{Value, json};
 
+use crate::coin::Chain;
 use crate::shell::blocks;
 use crate::web::error::{Answer, ApiError};
 use crate::web::json;
@@ -39,8 +40,15 @@ fn shown(name: &str, block: &Value) -> Value {
     let fields = SHOWN.map(|field| (field.to_owned(), block[field].clone()));
     let mut shown = Value::Object(fields.into_iter().collect());
     shown["name"] = json!(name);
-    shown["explorer"] = Value::Null;
+    shown["explorer"] = json!(explorer(block));
     shown
+}
+
+/// Where the network's view of it can be seen.
+fn explorer(block: &Value) -> Option<String> {
+    let (chain, hash) = (block["chain"].as_str()?, block["hash"].as_str()?);
+    let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Chain::of_name(chain)?.block_page(hash).filter(|_| is_hash)
 }
 
 /// `GET /api/v1/blocks/{name}`

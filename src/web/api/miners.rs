@@ -265,7 +265,8 @@ fn text(said: &str) -> String {
 }
 
 /// A row as RFC 4180 has it.
-fn push_row(out: &mut String, cells: &[String]) {
+/// Adds a row of CSV.
+pub(super) fn push_row(out: &mut String, cells: &[String]) {
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
             out.push(',');

@@ -80,7 +80,7 @@ struct Pool {
     best_share: Option<BestShare>,
 }
 
-/// The best share of a pool. Whose it was is not remembered.
+/// The best share of a pool. Older versions did not remember whose it was.
 #[derive(Debug, Serialize)]
 struct BestShare {
     difficulty: f64,
@@ -304,7 +304,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
         best_share: view.totals.shares.best.map(|best| BestShare {
             difficulty: best.difficulty,
             at_ms: best.when.unix_ms(moment.now),
-            worker: None,
+            worker: view.totals.best_worker.clone(),
         }),
     }
 }

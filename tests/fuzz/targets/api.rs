@@ -120,6 +120,7 @@ impl Stage {
         let handler = gui::handler(Pages {
             published: Arc::new(LatestSnapshot::default()),
             history: Arc::new(History::default()),
+            ledger: Arc::default(),
             settings: Arc::new(Settings::new(path.clone(), context.clone(), Vec::new())),
             context,
             login,
