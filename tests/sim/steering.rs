@@ -157,6 +157,26 @@ fn a_temporary_change_ends_by_itself_and_leaves_no_debt() {
     answered(&world);
 }
 
+#[test]
+fn what_the_pools_say_of_the_time_outlives_a_restart() {
+    let mut world = world(config([70.0, 30.0], 10.0), &["one"]);
+    world.run(minutes(2), |_| ());
+    let mark = |world: &mut World| {
+        let now = world.clock();
+        world.core.snapshot(now);
+        (world.core.memory().clock, now.unix_ms)
+    };
+    let (right, now_ms) = mark(&mut world);
+    assert!(right.pools_ms.abs_diff(now_ms) < 60_000, "{right:?}");
+    assert_eq!(right.wrong_ms, None);
+    world.tell(Event::Timetable(TimetableNow {
+        clock_is_wrong: true,
+        ..TimetableNow::default()
+    }));
+    let (wrong, now_ms) = mark(&mut world);
+    assert_eq!(wrong.wrong_ms, Some(now_ms));
+}
+
 /// AxeOS gives up after three connections that end, cgminer asks again and again.
 #[test]
 fn a_pause_is_silence_and_ends_at_once() {
