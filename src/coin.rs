@@ -35,6 +35,14 @@ impl Coin {
         }
     }
 
+    /// How many decimal places an amount has; the last is its smallest unit.
+    pub fn decimals(self) -> u32 {
+        match self {
+            Self::Btc | Self::Bch | Self::Bsv | Self::Dgb => 8,
+            Self::Xec => 2,
+        }
+    }
+
     /// Whether its blocks may commit to witnesses (BIP 141).
     pub fn has_witness(self) -> bool {
         match self {

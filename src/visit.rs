@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::coin::address::{self, Wallet};
+use crate::coin::{Chain, Coin};
 use crate::config::{DifficultyLimits, PoolConfig};
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
@@ -28,7 +30,8 @@ use crate::shell::names::Names;
 use crate::shell::socket::{ReadHalf, Socket};
 use crate::shell::tls::pool::Tls;
 use crate::stratum::codec::{Encode, decode_pool};
-use crate::stratum::job::{Notify, network_difficulty};
+use crate::stratum::coinbase::Coinbase;
+use crate::stratum::job::{Notify, PoolJob, network_difficulty};
 use crate::stratum::line::{LineError, LineReader};
 use crate::stratum::message::{FromPool, Outcome, PoolCall, ToPool};
 use crate::system::clock::clock;
@@ -43,6 +46,14 @@ const LONGEST_LINE: usize = 1024 * 1024;
 
 /// How many lines that are no use, or texts for people, are told.
 const MOST_NOTES: u32 = 20;
+
+/// Miners that take only a small coinbase transaction, and how large, in bytes (compat Q31, Q32).
+const SMALL_MINERS: [(&str, usize); 4] = [
+    ("NerdMiner", 512),
+    ("Antminer with stock firmware", 750),
+    ("Antminer S21", 2250),
+    ("Whatsminer", 6500),
+];
 
 /// Under which name the pools see the visitor.
 const WORKER: &str = "check";
@@ -496,6 +507,7 @@ impl<'a> Visit<'a> {
             network_difficulty(job.notify.nbits),
             job.notify.branches.len()
         );
+        let about = about_block(job, self.pool);
         let took = connection.age(now);
         (self.tell)(Finding::Step(Step {
             name: "first job",
@@ -503,6 +515,9 @@ impl<'a> Visit<'a> {
             took,
             text,
         }))?;
+        for line in about {
+            (self.tell)(Finding::Note(line))?;
+        }
         let asked = connection.difficulty().unwrap_or(Difficulty::ONE);
         let unpaid: f64 = self.limits.unpaid(asked);
         if unpaid > 0.0 {
@@ -537,6 +552,76 @@ impl<'a> Visit<'a> {
     }
 }
 
+/// What a job says of its block: its height, whom it pays, and its size.
+fn about_block(job: &PoolJob, pool: &PoolConfig) -> Vec<String> {
+    let Some(coinbase) = Coinbase::of_job(job) else {
+        return vec!["the job's coinbase cannot be read; it is mined all the same".to_owned()];
+    };
+    let mut lines = Vec::new();
+    let height = coinbase.height().map(|height| format!("block {height}"));
+    let tag = coinbase.tag().map(|tag| format!("tag {tag}"));
+    let coin = Chain::of_name(&pool.chain).map(|chain| chain.coin);
+    let reward = format!("reward {}", amount(coinbase.reward(), coin));
+    let block: Vec<_> = height.into_iter().chain([reward]).chain(tag).collect();
+    lines.push(block.join(", "));
+    lines.push(whom_it_pays(&coinbase, pool));
+    let (size, branches) = (coinbase.size(), job.notify.branches.len());
+    let mut text = format!("coinbase {size} bytes, {branches} branches");
+    let small: Vec<_> = SMALL_MINERS
+        .into_iter()
+        .filter(|(_, most)| size > *most)
+        .map(|(name, most)| format!("{name} ({most} bytes)"))
+        .collect();
+    if !small.is_empty() {
+        text.push_str(&format!(
+            "; too large for miners such as {}",
+            small.join(", ")
+        ));
+    }
+    lines.push(text);
+    lines
+}
+
+/// What of the reward goes to the owner's address, if it is one.
+fn whom_it_pays(coinbase: &Coinbase, pool: &PoolConfig) -> String {
+    match Wallet::read(&pool.wallet) {
+        Wallet::Account => {
+            "whom it pays cannot be compared: the wallet is the name of an account".to_owned()
+        }
+        Wallet::Wrong(fault) => format!("WARNING: the wallet is no address: {fault}"),
+        Wallet::Address(address) => {
+            let paid = coinbase.paid_to(&address.script);
+            let highest = coinbase
+                .outputs()
+                .iter()
+                .max_by_key(|output| output.value)
+                .map(|output| coinbase.script_of(output));
+            let to = Chain::of_name(&pool.chain)
+                .zip(highest)
+                .and_then(|(chain, script)| address::of_script(script, chain))
+                .map_or(String::new(), |to| format!(" {to}"));
+            if paid == 0 {
+                format!("pays{to} and not your address; usual for pools that share their rewards")
+            } else {
+                // In tenths of a percent; not rounded up to all of it.
+                let part = u128::from(paid) * 1000 / u128::from(coinbase.reward().max(1));
+                format!("pays your address {}.{} %", part / 10, part % 10)
+            }
+        }
+    }
+}
+
+/// An amount in coins, or in the smallest units if the coin is unknown.
+fn amount(units: u64, coin: Option<Coin>) -> String {
+    let Some(coin) = coin else {
+        return format!("{units} units");
+    };
+    let places = coin.decimals();
+    let one = 10u64.pow(places);
+    let width = usize::try_from(places).unwrap_or_default();
+    format!("{}.{:0width$} {}", units / one, units % one, coin.name())
+}
+
 /// Whether the handshake goes on after this answer: no pool has to agree to anything in configure.
 fn goes_on(step: &str, outcome: &Outcome) -> bool {
     match step {
@@ -569,5 +654,94 @@ fn describe(outcome: &Outcome) -> String {
         Outcome::Configured(Some(mask)) => format!("version rolling with mask {mask}"),
         Outcome::Configured(None) => "no version rolling".into(),
         Outcome::Other(text) => format!("an odd answer: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{Extranonce1, VersionMask};
+
+    /// Block 840,000 with a tag, which pays outputs of these values and scripts.
+    fn job(outputs: &[(u64, Vec<u8>)]) -> PoolJob {
+        let before = [&[1, 0, 0, 0, 1][..], &[0; 32], &[0xff; 4]].concat();
+        let script = b"\x03\x40\xd1\x0c/a pool/";
+        let size = u8::try_from(script.len() + 8).unwrap();
+        let mut after = [0xff; 4].to_vec();
+        after.push(u8::try_from(outputs.len()).unwrap());
+        for (value, script) in outputs {
+            after.extend(value.to_le_bytes());
+            after.push(u8::try_from(script.len()).unwrap());
+            after.extend(script);
+        }
+        after.extend([0; 4]);
+        let notify = Notify {
+            job_id: "1".into(),
+            prevhash: [0; 32],
+            coinb1: [&before[..], &[size], script].concat(),
+            coinb2: after,
+            branches: Vec::new(),
+            version: 1,
+            nbits: 0x1d00_ffff,
+            ntime: 0,
+            clean: true,
+        };
+        let e1 = Extranonce1::new(&[0; 4]).unwrap();
+        PoolJob::new(Arc::new(notify), e1, 4, Difficulty::ONE, VersionMask::NONE)
+    }
+
+    fn told(wallet: &str, chain: &str, outputs: &[(u64, Vec<u8>)]) -> String {
+        let text = format!(
+            r#"{{"pools": {{"A": {{"host": "pool.com", "wallet": "{wallet}", "chain": "{chain}"}}}}}}"#
+        );
+        let pool = crate::config::parse(&text).unwrap().config.pools[PoolSlot::A].take();
+        about_block(&job(outputs), &pool.unwrap()).join("\n")
+    }
+
+    #[test]
+    fn a_job_says_what_its_block_pays_and_to_whom() {
+        let wallet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+        let Wallet::Address(mine) = Wallet::read(wallet) else {
+            panic!("an address");
+        };
+        let theirs = [&[0x76, 0xa9, 20][..], &[7; 20], &[0x88, 0xac]].concat();
+        let outputs = [(306_250_000, mine.script), (6_250_000, theirs)];
+        assert_eq!(
+            told(wallet, "BTC", &outputs),
+            "block 840000, reward 3.12500000 BTC, tag /a pool/\n\
+             pays your address 98.0 %\n\
+             coinbase 136 bytes, 0 branches"
+        );
+        let other = told("1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu", "BCH", &outputs[1..]);
+        assert!(other.contains("reward 0.06250000 BCH"), "{other}");
+        assert!(
+            other.contains("pays bitcoincash:q") && other.contains("and not your address"),
+            "{other}"
+        );
+        let account = told("alice", "LTC", &outputs);
+        assert!(account.contains("reward 312500000 units"), "{account}");
+        assert!(account.contains("cannot be compared"), "{account}");
+    }
+
+    #[test]
+    fn a_block_too_large_for_some_miners_is_pointed_out() {
+        let outputs: Vec<_> = (0..20).map(|at| (at, vec![0x6a; 30])).collect();
+        let text = told("alice", "BTC", &outputs);
+        assert!(
+            text.contains("too large for miners such as NerdMiner (512 bytes), Antminer"),
+            "{text}"
+        );
+        assert!(!text.contains("S21"), "{text}");
+    }
+
+    #[test]
+    fn a_coinbase_that_cannot_be_read_is_no_failure() {
+        let mut job = job(&[(1, vec![])]);
+        let mut notify = Notify::clone(&job.notify);
+        notify.coinb2.pop();
+        job.notify = Arc::new(notify);
+        let pool = crate::config::parse(r#"{"pools": {"A": {"host": "a", "wallet": "b"}}}"#);
+        let pool = pool.unwrap().config.pools[PoolSlot::A].take().unwrap();
+        assert!(about_block(&job, &pool)[0].contains("cannot be read"));
     }
 }

@@ -132,6 +132,43 @@ impl Address {
     }
 }
 
+/// What is wrong with a wallet for the coin that the owner's `chain` names, as a sentence; `None` if nothing is, as far as
+/// can be told.
+pub fn problem(wallet: &str, chain: &str) -> Option<String> {
+    let address = match Wallet::read(wallet) {
+        Wallet::Account => return None,
+        Wallet::Wrong(fault) => {
+            return Some(format!(
+                "This begins like an address, but {fault}. Check it: nobody can be paid there."
+            ));
+        }
+        Wallet::Address(address) => address,
+    };
+    let Some(chain) = Chain::of_name(chain) else {
+        return None;
+    };
+    let coins: Vec<_> = address.coins.iter().map(|coin| coin.long_name()).collect();
+    let coins = coins.join(" or ");
+    let named = chain.coin.name();
+    if !address.coins.contains(&chain.coin) {
+        Some(format!(
+            "This is a {coins} address, but the coin is {named}."
+        ))
+    } else if address.network != chain.network {
+        Some(match address.network {
+            Network::Test => {
+                format!("This is an address of a test network, but the coin is {named}.")
+            }
+            Network::Main => format!(
+                "This is a {} address, but the coin is that of a test network.",
+                chain.coin.long_name()
+            ),
+        })
+    } else {
+        None
+    }
+}
+
 /// `None`: it does not look like one.
 type Read = Option<Result<Address, AddressFault>>;
 

@@ -17,8 +17,8 @@ const PYTHON: &str = r#"{
   "logging": { "allow": [], "deny": ["share_result", "pool_notify"], "json": true, "level": "INFO" },
   "metrics": { "enabled": true, "host": "0.0.0.0", "port": 9210 },
   "pools": {
-    "A": { "host": "192.168.0.25", "name": "BCH", "port": 3333, "wallet": "bitcoincash:qqabc", "chain": "bch" },
-    "B": { "host": "127.0.0.1", "name": "", "port": 2018, "wallet": "bc1qdef" }
+    "A": { "host": "192.168.0.25", "name": "BCH", "port": 3333, "wallet": "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a", "chain": "bch" },
+    "B": { "host": "127.0.0.1", "name": "", "port": 2018, "wallet": "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4" }
   },
   "scheduler": {
     "min_switch_seconds": 30, "mode": "ratio_time", "poolA_weight": 70, "poolB_weight": 30,
@@ -114,7 +114,11 @@ fn the_python_versions_file_works_as_it_is() {
     );
     assert_eq!(
         (a.name.as_str(), a.chain.as_str(), a.wallet.as_str()),
-        ("BCH", "BCH", "bitcoincash:qqabc")
+        (
+            "BCH",
+            "BCH",
+            "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a"
+        )
     );
     assert_eq!(
         (a.address().as_str(), b.address().as_str()),

@@ -160,6 +160,11 @@ impl Coinbase {
         })
     }
 
+    /// How large the transaction is without its witness, in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// What a script is paid, in the coin's smallest units.
     pub fn paid_to(&self, script: &[u8]) -> u64 {
         let paid = self

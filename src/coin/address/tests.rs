@@ -1,3 +1,5 @@
+//! Addresses of all forms, real ones among them, and what is nearly one.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -182,6 +184,42 @@ fn addresses_of_the_old_form_are_read() {
 fn a_worker_after_a_dot_does_not_count() {
     let address = address("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.garage.1");
     assert_eq!(address.only_coin(), Some(Coin::Btc));
+}
+
+#[test]
+fn the_owner_is_told_what_is_wrong_with_a_wallet() {
+    let bch = "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a";
+    let btc = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+    for (wallet, chain) in [
+        (btc, "BTC"),
+        (bch, "BCH"),
+        (bch, "LTC"),
+        (btc, ""),
+        ("1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu", "XEC"),
+        ("alice", "BTC"),
+    ] {
+        assert_eq!(problem(wallet, chain), None, "{wallet} {chain}");
+    }
+    let told = |wallet, chain| problem(wallet, chain).unwrap();
+    assert_eq!(
+        told(bch, "BTC"),
+        "This is a Bitcoin Cash address, but the coin is BTC."
+    );
+    assert_eq!(
+        told(
+            "tb1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3q0sl5k7",
+            "BTC"
+        ),
+        "This is an address of a test network, but the coin is BTC."
+    );
+    assert_eq!(
+        told(btc, "signet"),
+        "This is a Bitcoin address, but the coin is that of a test network."
+    );
+    assert_eq!(
+        told("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5.x", ""),
+        "This begins like an address, but a character is wrong or missing. Check it: nobody can be paid there."
+    );
 }
 
 #[test]
