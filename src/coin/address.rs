@@ -134,7 +134,7 @@ impl Address {
 
 /// What is wrong with a wallet for the coin that the owner's `chain` names, as a sentence; `None` if nothing is, as far as
 /// can be told.
-pub fn problem(wallet: &str, chain: &str) -> Option<String> {
+pub fn wallet_problem(wallet: &str, chain: &str) -> Option<String> {
     let address = match Wallet::read(wallet) {
         Wallet::Account => return None,
         Wallet::Wrong(fault) => {

@@ -18,7 +18,7 @@ use super::{
     Config, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode, PoolConfig, Scheduling,
     Tls, Trust,
 };
-use crate::coin::address as coin;
+use crate::coin::address::wallet_problem;
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
 /// How many unknown keys are named in the warning.
@@ -195,7 +195,7 @@ impl Reader<'_> {
             fee_percent,
         };
         self.warn_of_repeated(keys, &pool);
-        if let Some(problem) = coin::problem(&pool.wallet, &pool.chain) {
+        if let Some(problem) = wallet_problem(&pool.wallet, &pool.chain) {
             self.warnings
                 .push(format!("{}: {problem}", keys.wallet.path));
         }

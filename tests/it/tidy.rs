@@ -14,9 +14,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("system", &["units"]),
     ("http", &["system"]),
     ("stratum", &["units"]),
+    ("coin", &["units"]),
     // Saving is atomic with the same function as the state file's.
-    ("config", &["units", "system::files", "timetable::zone"]),
-    ("core", &["config", "random", "stratum", "units"]),
+    (
+        "config",
+        &["coin", "units", "system::files", "timetable::zone"],
+    ),
+    ("core", &["coin", "config", "random", "stratum", "units"]),
     // What comes out of it goes into the core as data.
     (
         "timetable",

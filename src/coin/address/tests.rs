@@ -198,9 +198,9 @@ fn the_owner_is_told_what_is_wrong_with_a_wallet() {
         ("1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu", "XEC"),
         ("alice", "BTC"),
     ] {
-        assert_eq!(problem(wallet, chain), None, "{wallet} {chain}");
+        assert_eq!(wallet_problem(wallet, chain), None, "{wallet} {chain}");
     }
-    let told = |wallet, chain| problem(wallet, chain).unwrap();
+    let told = |wallet, chain| wallet_problem(wallet, chain).unwrap();
     assert_eq!(
         told(bch, "BTC"),
         "This is a Bitcoin Cash address, but the coin is BTC."
