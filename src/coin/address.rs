@@ -144,9 +144,7 @@ pub fn wallet_problem(wallet: &str, chain: &str) -> Option<String> {
         }
         Wallet::Address(address) => address,
     };
-    let Some(chain) = Chain::of_name(chain) else {
-        return None;
-    };
+    let chain = Chain::of_name(chain)?;
     let coins: Vec<_> = address.coins.iter().map(|coin| coin.long_name()).collect();
     let coins = coins.join(" or ");
     let named = chain.coin.name();
