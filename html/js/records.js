@@ -11,7 +11,7 @@ function mount(host) {
   const csv = h("a", { class: "button", href: api.downloads.ledgerCsv, download: "" }, icon("download"), "CSV");
   const days = part("Work by day", "All workers together, last 31 days. The CSV has each worker and all days.", "Nothing yet.", ["Day", "Pool", "Accepted", "Rejected", "Work (difficulty)", "Time", "Blocks"], [csv]);
   const best = part("Best shares", "The ten best of all time.", "No share yet.", ["Difficulty", "Worker", "Pool", "Time"]);
-  const odds = part("Odds", "From your hashrate in the last 24 hours and today's network difficulty.", "", ["", "A", "B", "Either pool"]);
+  const odds = part("Odds", "From your hashrate in the last 24 hours and today's network difficulty.", "", ["Measure", "A", "B", "Either pool"]);
   odds.element.append(h("p", { class: "note" }, "Past work does not bring the next block closer."));
   host.append(pageHead("Records"), odds.element, blocks.element, best.element, days.element);
   let names = {};

@@ -42,7 +42,12 @@ const ALIVE = {
   home: (page) => page.getByText("H/s").first().waitFor(),
   miners: (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor(),
   timetable: (page) => page.locator(".strip-list li").first().waitFor(),
-  records: (page) => page.getByText("No block yet.").waitFor(),
+  records: async (page) => {
+    await page.getByText("No block yet.").waitFor();
+    await page.getByText("Effort since the last block").waitFor();
+    await page.getByRole("region", { name: "Best shares" }).getByText(/bitaxe|nerdqaxe|avalon|cpu/).first().waitFor();
+    await page.getByRole("region", { name: "Work by day" }).getByText("Simulated A").waitFor();
+  },
   config: (page) => page.getByLabel("Length of a turn").waitFor(),
   logs: (page) => page.locator(".log li").first().waitFor(),
   about: (page) => page.getByText("MIT").first().waitFor(),
