@@ -33,6 +33,15 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Send a test message to one of your targets
+    Notify {
+        /// The target's name in the configuration
+        #[arg(long, value_name = "NAME")]
+        test: String,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Show everything at work: two simulated pools, the proxy and simulated miners in one process
     Demo {
         /// Stop after this many seconds [default: at Ctrl-C]
@@ -58,11 +67,16 @@ mod tests {
             "dpmp check --config a",
             "dpmp --config a check",
             "dpmp healthcheck --config a",
+            "dpmp notify --test phone --config a",
             "dpmp --config a",
         ] {
             let cli = parse(line).unwrap();
             let own = match cli.command {
-                Some(Command::Check { config } | Command::Healthcheck { config }) => config.config,
+                Some(
+                    Command::Check { config }
+                    | Command::Healthcheck { config }
+                    | Command::Notify { config, .. },
+                ) => config.config,
                 Some(Command::Demo { .. }) | None => None,
             };
             assert_eq!(

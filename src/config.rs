@@ -18,6 +18,7 @@ mod keys;
 mod kind;
 pub mod merge;
 mod network;
+pub mod notify;
 mod python;
 mod raw;
 mod start;
@@ -46,6 +47,7 @@ pub use self::file::{imported, load_or_create, locate, sample, save, text};
 pub use self::fingerprint::Fingerprint;
 pub use self::keys::{KeyInfo, key_infos};
 pub use self::kind::{Form, FormKind};
+use self::notify::Notify;
 pub(crate) use self::raw::LARGEST_FILE;
 pub use self::start::parse_for_start;
 use self::steering::{Balance, Group, Timetable, WorkerSettings};
@@ -75,6 +77,8 @@ pub struct Config {
     pub balance: Balance,
     /// What share difficulty the miners are given while they work for a pool.
     pub downstream_diff: PerPool<DifficultyLimits>,
+    /// To whom messages about troubles are sent.
+    pub notify: Notify,
     /// What is logged, and where to.
     pub logging: Logging,
 }
@@ -201,6 +205,8 @@ pub struct Gui {
     pub password_hash: Option<Hidden>,
     /// Tokens of programs that may use the API, by the programs' names.
     pub tokens: BTreeMap<String, ApiToken>,
+    /// The address of the pages as the owner calls it, for links in messages; empty: none.
+    pub public_url: String,
 }
 
 /// What a program signs in with.

@@ -41,6 +41,8 @@ pub mod visit;
 
 pub mod trouble;
 
+pub mod notify;
+
 pub mod http;
 pub mod web;
 
@@ -69,6 +71,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Check { config }) => check::run(&config::locate(config.config.or(general))),
         Some(Command::Healthcheck { config }) => {
             health::run(&config::locate(config.config.or(general)))
+        }
+        Some(Command::Notify { test, config }) => {
+            notify::run(&config::locate(config.config.or(general)), &test)
         }
         Some(Command::Demo { .. }) if general.is_some() => {
             anyhow::bail!("the demo makes a configuration of its own; leave out --config")

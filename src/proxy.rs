@@ -18,6 +18,7 @@ use crate::core::snapshot::Snapshot;
 use crate::history::{self, Keeper};
 use crate::http::{Seats, ServerHandle, serve};
 use crate::ledger::{self, Ledger};
+use crate::notify;
 use crate::observe::Observer;
 use crate::observe::latest::LatestSnapshot;
 use crate::observe::log::{self, LogGuard};
@@ -76,7 +77,7 @@ pub struct Proxy {
     store: JoinHandle<()>,
     blocks: JoinHandle<()>,
     /// The threads that only look at something once a second.
-    lookers: [(Sender<()>, JoinHandle<()>); 2],
+    lookers: [(Sender<()>, JoinHandle<()>); 3],
     history: Keeper,
     ledger: ledger::Keeper,
     started: Instant,
@@ -206,7 +207,8 @@ impl Proxy {
             instance: Arc::clone(&instance),
             own: PagesState::default(),
         };
-        let gui = start_pages(&config, pages)?;
+        let pages = Arc::new(pages);
+        let gui = start_pages(&config, Arc::clone(&pages))?;
         tell(&Fact::Started {
             version: env!("CARGO_PKG_VERSION"),
             listen: miners.to_string(),
@@ -235,6 +237,13 @@ impl Proxy {
             watch::start(Arc::clone(&settings)).context("failed to start the config thread")?;
         let timetable = timetable::start(&context, Arc::clone(&published))
             .context("failed to start the timetable thread")?;
+        let notify = notify::start(notify::Parts {
+            file: notify::path(path),
+            live: context.live.clone(),
+            observer: Arc::clone(&observer),
+            look: Box::new(move |at| pages.scene(at)),
+        })
+        .context("failed to start the notify thread")?;
         let parts = Parts {
             config,
             memory,
@@ -264,7 +273,7 @@ impl Proxy {
             running: (running, instance),
             store,
             blocks,
-            lookers: [watch, timetable],
+            lookers: [watch, timetable, notify],
             history: keeper,
             ledger: book_keeper,
             started: clock(),
@@ -397,7 +406,7 @@ fn start_metrics_page(
     serve("metrics", address, Seats::default(), refusal, handler).map(Some)
 }
 
-fn start_pages(config: &Config, pages: Pages) -> anyhow::Result<Option<ServerHandle>> {
+fn start_pages(config: &Config, pages: Arc<Pages>) -> anyhow::Result<Option<ServerHandle>> {
     if !config.gui.enabled {
         return Ok(None);
     }

@@ -8,9 +8,13 @@
 
 mod catalogue;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::catalogue::CATALOGUE;
+
+use crate::units::PoolSlot;
 
 /// A trouble that there is now, in words for the owner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -126,14 +130,16 @@ pub fn kind(id: &str) -> Option<&'static Kind> {
 }
 
 /// The pool that an id is about.
-fn pool(id: &str) -> Option<&str> {
-    id.split(':')
-        .nth(1)
-        .filter(|part| ["A", "B"].contains(part))
+pub fn pool(id: &str) -> Option<PoolSlot> {
+    let part = id.split(':').nth(1)?;
+    PoolSlot::ALL
+        .into_iter()
+        .find(|slot| slot.to_string() == part)
 }
 
-/// Leaves out what only follows from something else that is there.
-pub fn one_notice_a_cause(alerts: &mut Vec<Alert>) {
+/// Takes out what only follows from something else that is there, and returns the ids.
+pub fn one_notice_a_cause(alerts: &mut Vec<Alert>) -> BTreeSet<String> {
+    let mut hidden = BTreeSet::new();
     let there: Vec<String> = alerts.iter().map(|alert| alert.id.clone()).collect();
     alerts.retain(|alert| {
         let Some(kind) = alert.kind() else {
@@ -143,14 +149,17 @@ pub fn one_notice_a_cause(alerts: &mut Vec<Alert>) {
             let same_place = pool(other).is_none() || pool(other) == pool(&alert.id);
             kind.follows.contains(&name(other)) && same_place
         };
-        !there.iter().any(is_cause)
+        let stays = !there.iter().any(is_cause);
+        if !stays {
+            hidden.insert(alert.id.clone());
+        }
+        stays
     });
+    hidden
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     const DOCS: &str = include_str!("../docs/troubles.md");

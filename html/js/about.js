@@ -26,6 +26,7 @@ const DOCUMENTS = [
   ["/docs/balance.md", "Balance", "a split that follows what a hash earns"],
   ["/docs/records.md", "Records", "blocks, best shares, odds and the work of each day"],
   ["/docs/pools.md", "Pools", "what a pool needs, and why its page shows something else"],
+  ["/docs/notify.md", "Messages", "to your phone, when something is wrong"],
   ["/docs/troubleshooting.md", "Troubleshooting", "from symptoms to causes"],
   ["/docs/security.md", "Security", "what is guarded, against whom, and what is not"],
   ["/docs/install.md", "Installing and upgrading", "also from the Python version"],

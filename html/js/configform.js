@@ -20,7 +20,7 @@ const NOTES = {
   metrics: "Figures for Prometheus.",
 };
 /** Settings with a place of their own. */
-const ELSEWHERE = new Set(["gui.password_hash", "gui.tokens"]);
+const ELSEWHERE = new Set(["gui.password_hash", "gui.tokens", "notify.targets"]);
 
 /** The form of a draft. `changed()` is called when something was typed. */
 export function configForm(draft, changed) {

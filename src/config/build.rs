@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use super::keys::{
     self, AnyKey, Key, PoolKeys, balance, diff, gui, listen, logging, metrics, scheduler, timetable,
 };
 use super::kind::Kind;
+use super::notify::Notify;
 use super::raw::{join, lookup};
 use super::steering::{Balance, Timetable};
 use super::{
@@ -52,6 +54,7 @@ pub(super) fn build(root: &Value) -> BuildResult {
         timetable: reader.timetable(),
         balance: reader.balance(),
         downstream_diff: reader.downstream_diff(),
+        notify: reader.notify(),
         logging: reader.logging(),
     };
     reader.check_ports(&config);
@@ -134,6 +137,15 @@ impl Reader<'_> {
             allowed_hosts: names.iter().map(|name| name.to_lowercase()).collect(),
             password_hash: self.get(&gui::PASSWORD_HASH).map(Hidden),
             tokens: self.get(&gui::TOKENS),
+            public_url: self.get(&gui::PUBLIC_URL),
+        }
+    }
+
+    fn notify(&mut self) -> Notify {
+        let minutes = self.get(&keys::notify::MINER_MISSING);
+        Notify {
+            miner_missing: (minutes > 0).then(|| Duration::from_secs(u64::from(minutes) * 60)),
+            targets: self.get(&keys::notify::TARGETS),
         }
     }
 

@@ -14,6 +14,7 @@ use super::kind::number::{Bound, Number, Port, Seconds, SecondsOrNever, Weight, 
 use super::kind::text::{Names, PasswordHash, Secret, Text};
 use super::kind::{Form, Kind, Wrong};
 use super::network::{ListenAddress, Networks};
+use super::notify::Target;
 use super::steering::{Group, TimetableEntry, WorkerSettings};
 use super::tables::{self, Table, TimeZone};
 use super::user_name::UserNameForm;
@@ -209,6 +210,9 @@ section! {
             |c| tables::tokens_compared(&c.gui.tokens),
             "Programs that may use the API, by name: `hash` is what their token is checked against, `may` what they may \
              do. The pages write it.";
+        AT_ONCE PUBLIC_URL "public_url": Text = Text { default: "", choices: &[], longest: 1024 },
+            |c| c.gui.public_url.clone(),
+            "Address of these pages as your phone reaches them, for links in messages. Leave empty for none.";
     }
 }
 
@@ -421,6 +425,19 @@ section! {
 }
 
 section! {
+    /// The keys of `notify`.
+    notify "notify" {
+        AT_ONCE MINER_MISSING "miner_missing_minutes": Whole = Whole { default: 10, min: 0, max: 10_080 },
+            |c| c.notify.miner_missing.map_or(0, |time| time.as_secs() / 60).to_string(),
+            "Minutes after which a worker that has left is missing; 0: never.";
+        AT_ONCE TARGETS "targets": Table<BTreeMap<String, Target>> = tables::targets::TARGETS,
+            |c| tables::targets::compared(&c.notify.targets),
+            "Where messages about troubles are sent, by name: `kind`, `url`, `token` and so on. DPMP sends nothing \
+             anywhere unless you add a target.";
+    }
+}
+
+section! {
     /// The keys of `logging`.
     logging "logging" {
         AT_ONCE LEVEL "level": LogLevel = LogLevel(Level::Info), |c| c.logging.level.name().to_owned(),
@@ -478,13 +495,22 @@ pub(super) fn all() -> Vec<&'static dyn AnyKey> {
     let pools = PoolSlot::ALL.map(pool).into_iter().flat_map(PoolKeys::all);
     let tables: &[&dyn AnyKey] = &[&WORKERS, &GROUPS];
     let steering = [tables, timetable::ALL, balance::ALL].concat();
-    let after = [scheduler::ALL, &steering, diff::ALL, logging::ALL].concat();
+    let after = [
+        scheduler::ALL,
+        &steering,
+        diff::ALL,
+        notify::ALL,
+        logging::ALL,
+    ]
+    .concat();
     before.into_iter().chain(pools).chain(after).collect()
 }
 
 /// Whether the value of a key must not be shown.
 pub(super) fn is_secret(path: &str) -> bool {
-    path.ends_with(".password") || path.ends_with(".password_hash") || path == gui::TOKENS.path
+    path.ends_with(".password")
+        || path.ends_with(".password_hash")
+        || [gui::TOKENS.path, notify::TARGETS.path].contains(&path)
 }
 
 fn seconds(time: Duration) -> String {

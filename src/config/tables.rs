@@ -5,6 +5,8 @@
 //! - Each fault names its place, such as `timetable.entries.2.form`, and the entries that cannot be used because of it,
 //!   so that a start can do without those alone.
 
+pub(super) mod targets;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 

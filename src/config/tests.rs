@@ -571,6 +571,7 @@ fn a_change_of_any_key_is_seen() {
             (_, "extranonce2_size") => json!(4),
             (_, "mode") => json!("fleet"),
             (_, "tokens") => json!({"ha": {"hash": "ab".repeat(32), "may": "view"}}),
+            (_, "targets") => json!({"phone": {"kind": "ntfy", "url": "https://ntfy.sh/x"}}),
             (_, "workers") => json!({"rig": {"work": "A"}}),
             (_, "groups") => json!([{"name": "Garage", "match": ["garage-*"]}]),
             (_, "time_zone") => json!("Europe/Berlin"),

@@ -417,6 +417,40 @@ pub enum Fact {
         /// The configuration file.
         config: String,
     },
+    /// Something is wrong that the owner should know.
+    TroubleBegan {
+        /// Its name, and what tells it from others.
+        id: String,
+        /// In a few words.
+        title: String,
+        /// Whether money is being lost, or may be.
+        grave: bool,
+    },
+    /// It is not any more.
+    TroubleOver {
+        /// Its name, and what tells it from others.
+        id: String,
+        /// For how long it was.
+        lasted: Duration,
+    },
+    /// A message was sent to a target of the owner.
+    MessageSent {
+        /// Which.
+        target: String,
+        /// The service.
+        kind: &'static str,
+    },
+    /// A message could not be sent.
+    MessageFailed {
+        /// To whom.
+        target: String,
+        /// The service.
+        kind: &'static str,
+        /// Why.
+        problem: String,
+        /// Whether it is not tried again.
+        given_up: bool,
+    },
     /// The program was asked to stop.
     Stopping,
     /// The program ends.

@@ -135,6 +135,8 @@ impl Metrics {
             Fact::ConfigApplied { .. } => self.program.config_applied.inc(),
             Fact::ConfigRefused { .. } => self.program.config_refused.inc(),
             Fact::AcceptFailed { .. } => self.program.accept_failures.inc(),
+            Fact::MessageSent { kind, .. } => self.program.message(kind, true),
+            Fact::MessageFailed { kind, .. } => self.program.message(kind, false),
             Fact::StateProblem { .. } => self.program.state_problems.inc(),
             // What these say is a gauge, a histogram, or counted where it happens.
             Fact::MinerAuthorized { .. }
@@ -165,6 +167,8 @@ impl Metrics {
             | Fact::TokenRevoked { .. }
             | Fact::TokenRefused { .. }
             | Fact::Started { .. }
+            | Fact::TroubleBegan { .. }
+            | Fact::TroubleOver { .. }
             | Fact::Stopping
             | Fact::Stopped { .. }
             | Fact::SlowTurn { .. }

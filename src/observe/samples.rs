@@ -295,6 +295,25 @@ pub(crate) fn samples() -> Vec<Fact> {
             gui: Some("0.0.0.0:8855".into()),
             config: "/data/config.json".into(),
         },
+        Fact::TroubleBegan {
+            id: "pool_down:A".into(),
+            title: text(),
+            grave: true,
+        },
+        Fact::TroubleOver {
+            id: "pool_down:A".into(),
+            lasted: second,
+        },
+        Fact::MessageSent {
+            target: "phone".into(),
+            kind: "ntfy",
+        },
+        Fact::MessageFailed {
+            target: "phone".into(),
+            kind: "ntfy",
+            problem: text(),
+            given_up: false,
+        },
         Fact::Stopping,
         Fact::Stopped { uptime: second },
         Fact::StateProblem { problem: text() },

@@ -133,6 +133,10 @@ catalogue! {
         "when no miner is connected, though the pools are ready.", "when a miner connects.",
         "Nobody works.",
         "Check that your miners are on and have DPMP's address as their pool.";
+    "miner_missing" Warning AtOnce ["nothing_mined", "no_miner"]
+        "when a worker that was here for an hour has been gone for `notify.miner_missing_minutes`.", "when it is back, after a day, or when you dismiss it.",
+        "One of your miners has left.",
+        "Check its power and network.";
     "no_password" Warning Never []
         "when the pages have no password.", "when one is set, or when you dismiss it.",
         "Anyone on your network can redirect your earnings.",

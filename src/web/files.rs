@@ -101,6 +101,7 @@ const DOCUMENTS: &[(&str, &[u8])] = &[
         "/docs/monitoring.md",
         include_bytes!("../../docs/monitoring.md"),
     ),
+    ("/docs/notify.md", include_bytes!("../../docs/notify.md")),
     ("/docs/pools.md", include_bytes!("../../docs/pools.md")),
     ("/docs/records.md", include_bytes!("../../docs/records.md")),
     ("/docs/scaling.md", include_bytes!("../../docs/scaling.md")),

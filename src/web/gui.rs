@@ -3,11 +3,17 @@
 //! Nothing is decided here but who is asked. What a function needs to know it gets from [`Pages`]; it reads the
 //! published picture of the state or sends the scheduler a command, and owns no routing state.
 
+use std::sync::Arc;
+
 use rouille::{Request, Response};
 
 use crate::config::May;
 use crate::core::fact::Fact;
+use crate::core::miner::view::MinerView;
+use crate::core::outage::Health;
+use crate::notify::plan::Scene;
 use crate::system::clock::now;
+use crate::units::{Now, PerPool, PoolSlot};
 use crate::web::api::alerts::Grounds;
 use crate::web::api::{self, Moment};
 use crate::web::error::{Answer, ApiError, Code};
@@ -64,6 +70,29 @@ impl Pages {
             lately: self.history.window(10, moment.snapshot, moment.now),
             password_set: self.login.password(moment.config).is_some(),
             wrong_passwords: self.login.wrong_lately(),
+        }
+    }
+
+    /// What there is for those who send messages.
+    pub fn scene(&self, at: Now) -> Scene {
+        let (snapshot, config) = (self.published.get(), self.context.live.get());
+        let moment = Moment {
+            snapshot: &snapshot,
+            config: &config,
+            now: at,
+        };
+        let grounds = self.grounds(&moment);
+        let (alerts, hidden) = api::alerts::shown_and_hidden(&grounds, &self.own.seen);
+        let is_up = |slot: PoolSlot| snapshot.pools[slot].health == Health::Up;
+        let works = |miner: &MinerView| miner.pool.is_some_and(is_up);
+        Scene {
+            now_ms: at.unix_ms,
+            uptime_ms: snapshot.uptime_seconds.saturating_mul(1000),
+            alerts,
+            hidden,
+            pool_worked: PerPool::from_fn(is_up),
+            miner_seen: !snapshot.miners.is_empty(),
+            mining: snapshot.miners.iter().any(works),
         }
     }
 
@@ -217,7 +246,7 @@ impl Route {
 }
 
 /// The handler for [`serve`](crate::http::serve).
-pub fn handler(pages: Pages) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
+pub fn handler(pages: Arc<Pages>) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
     move |request| {
         let answer = answer(&pages, request).unwrap_or_else(|error| error.response_to(request));
         HEADERS.into_iter().fold(answer, |answer, (name, value)| {

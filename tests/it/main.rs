@@ -27,6 +27,7 @@ mod health;
 mod import;
 mod live;
 mod logins;
+mod notify;
 mod panics;
 mod restart;
 mod rubbish;

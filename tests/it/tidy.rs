@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("random", &[]),
-    ("trouble", &[]),
+    ("trouble", &["units"]),
     ("system", &["units"]),
     ("http", &["system"]),
     ("stratum", &["units"]),
@@ -18,7 +18,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Saving is atomic with the same function as the state file's.
     (
         "config",
-        &["coin", "units", "system::files", "timetable::zone"],
+        &[
+            "coin",
+            "units",
+            "system::files",
+            "timetable::zone",
+            "trouble",
+        ],
     ),
     ("core", &["coin", "config", "random", "stratum", "units"]),
     // What comes out of it goes into the core as data.
@@ -86,6 +92,20 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "system",
         ],
     ),
+    // It reads the published state, keeps a file of its own and sends.
+    (
+        "notify",
+        &[
+            "config",
+            "core::fact",
+            "observe",
+            "shell::inbox",
+            "system",
+            "timetable::zone",
+            "trouble",
+            "units",
+        ],
+    ),
     (
         "web",
         &[
@@ -99,6 +119,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::pool::version_form::BlockedShares",
             "core::stats::tally",
             "core::stats::totals",
+            "core::miner::former",
             "core::miner::view",
             "core::stats::recent",
             "core::snapshot",
@@ -112,6 +133,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "odds",
             "coin",
             "core::stats::meter",
+            "notify",
             "observe",
             "config",
             "units",

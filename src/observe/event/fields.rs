@@ -141,6 +141,10 @@ impl Fields {
                 version, listen = Verbatim(listen), listen_tls = listen_tls.as_deref(), metrics = metrics.as_deref(),
                 gui = gui.as_deref(), config = Verbatim(config),
             }
+            TroubleBegan { id as "trouble", title, grave }
+            TroubleOver { id as "trouble", lasted }
+            MessageSent { target, kind }
+            MessageFailed { target, kind, problem, given_up }
             Stopping {}
             Stopped { uptime }
             StateProblem { problem }

@@ -331,6 +331,10 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::TokenMade { from, .. }
         | Fact::TokenRevoked { from, .. } => (Source::Address(*from), "", FEW),
         // Workers' names come from outside.
+        Fact::TroubleBegan { .. }
+        | Fact::TroubleOver { .. }
+        | Fact::MessageSent { .. }
+        | Fact::MessageFailed { .. } => (Source::Program, "", CROWD),
         Fact::WorkerPaused { .. } | Fact::WorkerResumed { .. } => (Source::Program, "", CROWD),
         Fact::OverrideSet { .. }
         | Fact::OverrideEnded { .. }

@@ -3,6 +3,7 @@
 use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Result};
 
 use super::make::{Make, PerSide, figures};
+use crate::config::notify::TargetKind;
 use crate::core::fact::{Eviction, Limit, ShareOutcome, ShareResult, SwitchCause, TlsFault};
 use crate::stratum::reject::{RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
@@ -156,6 +157,7 @@ pub(super) struct Program {
     pub(super) config_refused: IntCounter,
     pub(super) accept_failures: IntCounter,
     pub(super) state_problems: IntCounter,
+    notifications: IntCounterVec,
 }
 
 impl Program {
@@ -172,6 +174,16 @@ impl Program {
         )?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
+        let notifications = make.counts(
+            "dpmp_notifications_total",
+            "Messages about troubles, heartbeats among them",
+            &["kind", "result"],
+        )?;
+        for kind in TargetKind::ALL {
+            for result in ["sent", "failed"] {
+                notifications.with_label_values(&[kind.name(), result]);
+            }
+        }
         Ok(Self {
             turn: make.histogram(
                 "dpmp_scheduler_turn_seconds",
@@ -197,6 +209,13 @@ impl Program {
                 "dpmp_state_problems_total",
                 "How often the state file could not be read or written",
             )?,
+            notifications,
         })
+    }
+
+    /// A message was sent to a target, or could not be.
+    pub(super) fn message(&self, kind: &str, sent: bool) {
+        let result = if sent { "sent" } else { "failed" };
+        self.notifications.with_label_values(&[kind, result]).inc();
     }
 }

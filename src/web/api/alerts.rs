@@ -76,10 +76,25 @@ impl Dismissals {
 
 /// All alerts that were not dismissed, the gravest first.
 pub fn alerts(grounds: &Grounds<'_>, seen: &Dismissals) -> Vec<Alert> {
+    shown_and_hidden(grounds, seen).0
+}
+
+/// The same, and the ids of those that are left out: dismissed, or only following from another one.
+pub fn shown_and_hidden(
+    grounds: &Grounds<'_>,
+    seen: &Dismissals,
+) -> (Vec<Alert>, BTreeSet<String>) {
     let mut alerts = all(grounds);
-    alerts.retain(|alert| !(alert.dismissable && seen.contains(&alert.id)));
+    let mut hidden = trouble::one_notice_a_cause(&mut alerts);
+    alerts.retain(|alert| {
+        let is_seen = alert.dismissable && seen.contains(&alert.id);
+        if is_seen {
+            hidden.insert(alert.id.clone());
+        }
+        !is_seen
+    });
     alerts.sort_by_key(|alert| alert.level);
-    alerts
+    (alerts, hidden)
 }
 
 /// The body of `POST /api/v1/alerts/seen`.
@@ -155,11 +170,11 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     alerts.extend(program::too_many_miners(grounds, Trouble::MinersPerAddress));
     alerts.extend(program::too_many_miners(grounds, Trouble::Miners));
     alerts.extend(program::no_miner(grounds));
+    alerts.extend(program::missing(grounds));
     alerts.extend(program::no_password(grounds));
     alerts.extend(program::wrong_passwords(grounds));
     let notices = grounds.notices.iter();
     alerts.extend(notices.filter_map(|(trouble, notice)| program::of_notice(*trouble, notice)));
-    trouble::one_notice_a_cause(&mut alerts);
     alerts
 }
 

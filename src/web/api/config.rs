@@ -525,7 +525,8 @@ mod tests {
                 PASSWORD_HASH,
                 TOKENS,
                 "pools.A.password",
-                "pools.B.password"
+                "pools.B.password",
+                "notify.targets"
             ]
         );
         assert!(

@@ -117,7 +117,7 @@ impl Stage {
         });
         let login = Login::new().expect("random numbers");
         let token = login.token().to_owned();
-        let handler = gui::handler(Pages {
+        let handler = gui::handler(Arc::new(Pages {
             published: Arc::new(LatestSnapshot::default()),
             history: Arc::new(History::default()),
             ledger: Arc::default(),
@@ -132,7 +132,7 @@ impl Stage {
             miners: SocketAddr::from(([127, 0, 0, 1], 3351)),
             instance: "fuzz".into(),
             own: PagesState::default(),
-        });
+        }));
         Self {
             handler: Box::new(handler),
             path,

@@ -33,6 +33,18 @@ pub(crate) fn check_with(path: &Path, roots: &Path) -> (bool, String) {
     (output.status.success(), text)
 }
 
+/// What a command with a configuration file says, and whether it succeeded.
+pub(crate) fn command(path: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+        .arg("--config")
+        .arg(path)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
 /// A config that is to be started.
 pub(crate) struct Setup {
     pub(crate) config: Value,

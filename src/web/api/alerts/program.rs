@@ -1,6 +1,9 @@
 //! Alerts about miners as a whole, the pages, and what went wrong in the program or around it.
 
 use super::{Alert, Grounds, Level, in_use};
+use std::collections::BTreeMap;
+
+use crate::core::miner::former::FormerMiner;
 use crate::core::outage::Health;
 use crate::observe::notices::{Notice, Trouble};
 use crate::units::PoolSlot;
@@ -10,6 +13,9 @@ const MANY_WRONG: usize = 20;
 
 /// For how long miners that were turned away are shown, in milliseconds: they try again within minutes.
 const TURNED_AWAY_SHOWN: u64 = 10 * 60 * 1000;
+
+/// How long a worker must have been here to be missed, in milliseconds.
+const KNOWN: u64 = 3600 * 1000;
 
 pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
     let snapshot = grounds.moment.snapshot;
@@ -38,6 +44,44 @@ pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
         at_ms: None,
         dismissable: false,
     })
+}
+
+/// Workers that were here for an hour or more and have been gone for `miner_missing_minutes`.
+pub(super) fn missing(grounds: &Grounds<'_>) -> Vec<Alert> {
+    let (snapshot, config, now) = (
+        grounds.moment.snapshot,
+        grounds.moment.config,
+        grounds.moment.now,
+    );
+    let Some(patience) = config.notify.miner_missing else {
+        return Vec::new();
+    };
+    let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+    let is_here = |worker: &str| snapshot.miners.iter().any(|it| it.worker == worker);
+    // The latest connection of each worker.
+    let left: BTreeMap<&str, &FormerMiner> = snapshot
+        .left
+        .iter()
+        .filter(|left| !left.miner.worker.is_empty())
+        .map(|left| (left.miner.worker.as_str(), left))
+        .collect();
+    let gone = left.into_iter().filter(|(worker, _)| !is_here(worker));
+    let gone = gone.filter(|(worker, _)| !snapshot.steering.aim(worker, config).pauses());
+    gone.filter_map(|(worker, left)| {
+        let at_ms = left.when.unix_ms(now);
+        let stayed = at_ms.saturating_sub(left.miner.connected_since.unix_ms(now));
+        let is_missing = stayed >= KNOWN && now.unix_ms.saturating_sub(at_ms) >= patience;
+        is_missing.then(|| Alert {
+            id: format!("miner_missing:{worker}"),
+            level: Level::Warning,
+            title: format!("{worker} is missing"),
+            text: "It has been gone for longer than you allow.".into(),
+            action: "Check its power and network. If you removed it, dismiss this.".into(),
+            at_ms: Some(at_ms),
+            dismissable: true,
+        })
+    })
+    .collect()
 }
 
 /// Miners that are turned away at the door, as long as they come back.

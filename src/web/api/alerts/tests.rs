@@ -317,6 +317,35 @@ fn one_cause_makes_one_notice() {
 }
 
 #[test]
+fn a_worker_that_is_gone_is_missing_unless_it_is_back_or_came_for_a_moment() {
+    let left = |it: &mut World, worker: &str, stayed_ms: u64, gone_ms: u64| {
+        let mut miner = sample_miner(7, worker);
+        let left_ms = now().unix_ms - gone_ms;
+        miner.connected_since = (left_ms - stayed_ms).into();
+        it.snapshot.left.push(miner, left_ms.into());
+    };
+    let (minute, hour) = (60_000, 3_600_000);
+    expect(
+        |it| left(it, "two", hour, 11 * minute),
+        &["miner_missing:two"],
+    );
+    expect(|it| left(it, "two", hour, 9 * minute), &[]);
+    expect(|it| left(it, "two", hour - minute, 11 * minute), &[]);
+    expect(|it| left(it, "one", hour, 11 * minute), &[]);
+    let never = |it: &mut World| {
+        it.config.notify.miner_missing = None;
+        left(it, "two", hour, 11 * minute);
+    };
+    expect(never, &[]);
+    let all_gone = |it: &mut World| {
+        it.snapshot.miners.clear();
+        left(it, "one", hour, 11 * minute);
+        left(it, "two", hour, 11 * minute);
+    };
+    expect(all_gone, &["no_miner"]);
+}
+
+#[test]
 fn a_spike_is_many_and_a_large_part() {
     use PoolSlot::A;
     let with = |good: f64, bad: f64| {

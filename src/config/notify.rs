@@ -1,0 +1,155 @@
+//! `notify`: to whom messages about troubles are sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Hidden;
+use crate::trouble::Level;
+use crate::units::named;
+
+/// How many targets there may be.
+pub const MOST_TARGETS: usize = 16;
+
+/// Messages: `notify`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notify {
+    /// How long a worker may be gone before it is missing; `None`: nobody is told. Key: `miner_missing_minutes`.
+    pub miner_missing: Option<Duration>,
+    /// Where messages are sent, by name.
+    pub targets: BTreeMap<String, Target>,
+}
+
+named! {
+    /// The services that messages can be sent to.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum TargetKind {
+        /// ntfy.sh, or a server of one's own.
+        Ntfy = "ntfy",
+        /// A Telegram bot.
+        Telegram = "telegram",
+        /// A Discord channel's webhook.
+        Discord = "discord",
+        /// A Gotify server.
+        Gotify = "gotify",
+        /// Pushover.
+        Pushover = "pushover",
+        /// Any server that takes a POST.
+        Webhook = "webhook",
+        /// A server that raises the alarm when nothing comes any more.
+        Heartbeat = "heartbeat",
+    }
+}
+
+impl TargetKind {
+    /// Where the service is, if that is the same for everybody.
+    pub fn usual_url(self) -> Option<&'static str> {
+        match self {
+            Self::Telegram => Some("https://api.telegram.org"),
+            Self::Pushover => Some("https://api.pushover.net"),
+            Self::Ntfy | Self::Discord | Self::Gotify | Self::Webhook | Self::Heartbeat => None,
+        }
+    }
+
+    /// The keys besides `url` that it needs.
+    pub fn needs(self) -> &'static [&'static str] {
+        match self {
+            Self::Telegram => &["token", "chat_id"],
+            Self::Pushover => &["token", "user"],
+            Self::Gotify => &["token"],
+            Self::Ntfy | Self::Discord | Self::Webhook | Self::Heartbeat => &[],
+        }
+    }
+}
+
+/// A place that messages are sent to. All that could let somebody else send there is hidden.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The service.
+    pub kind: TargetKind,
+    /// Its address; what follows the host is as secret as a token.
+    pub url: Hidden,
+    /// What DPMP shows to the service; empty: nothing.
+    pub token: Hidden,
+    /// To whom the service passes it on: `chat_id` or `user`.
+    pub to: Hidden,
+    /// Further headers of a webhook.
+    pub headers: Vec<(String, Hidden)>,
+    /// The body of a webhook, with placeholders; empty: ours.
+    pub body: Hidden,
+    /// The least grave that is sent.
+    pub level: Level,
+    /// Troubles that are not sent, by name.
+    pub except: Vec<String>,
+    /// When only what is graver is sent.
+    pub quiet: Option<QuietHours>,
+}
+
+impl Target {
+    /// The address without what is secret in it.
+    pub fn shown_url(&self) -> String {
+        shown_url(&self.url)
+    }
+}
+
+/// An address as far as its host, and whether there is more.
+fn shown_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let more = if path.len() > 1 { "/…" } else { "" };
+    format!("{scheme}://{host}{more}")
+}
+
+/// A time of the day in which most messages wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuietHours {
+    /// When it begins, in minutes after midnight.
+    pub from: u16,
+    /// When it ends; at or before the beginning: on the next day.
+    pub to: u16,
+    /// The least grave that is sent all the same.
+    pub level: Level,
+}
+
+impl QuietHours {
+    /// Whether it is quiet at this second of the day.
+    pub fn contains(&self, second: i64) -> bool {
+        let [from, to] = [self.from, self.to].map(|minutes| i64::from(minutes) * 60);
+        if from < to {
+            (from..to).contains(&second)
+        } else {
+            second >= from || second < to
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_up_to_its_host() {
+        assert_eq!(
+            shown_url("https://discord.com/api/webhooks/1/secret"),
+            "https://discord.com/…"
+        );
+        assert_eq!(shown_url("http://10.0.0.2:8080"), "http://10.0.0.2:8080");
+        assert_eq!(
+            shown_url("https://a.example?key=secret"),
+            "https://a.example/…"
+        );
+    }
+
+    #[test]
+    fn quiet_hours_may_go_over_midnight() {
+        let quiet = |from: u16, to: u16| QuietHours {
+            from: from * 60,
+            to: to * 60,
+            level: Level::Error,
+        };
+        let hour = 3600;
+        assert!(quiet(23, 7).contains(23 * hour) && quiet(23, 7).contains(6 * hour));
+        assert!(!quiet(23, 7).contains(7 * hour) && !quiet(23, 7).contains(22 * hour));
+        assert!(quiet(1, 2).contains(hour) && !quiet(1, 2).contains(2 * hour));
+    }
+}

@@ -1,0 +1,273 @@
+//! Messages to the owner: what is wrong, sent to services of the owner's choice.
+//!
+//! A thread looks at the troubles every two seconds, decides what is told and when (`plan`), keeps what waits
+//! (`outbox`), and sends one request at a time (`send`). What waits is kept in `notify.json`.
+//!
+//! - Nothing is sent anywhere unless the owner has added a target.
+//! - Mining waits for nothing here: the thread reads what is published, and nobody waits for it.
+
+pub mod outbox;
+pub mod plan;
+pub mod send;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use crossbeam_channel::{RecvTimeoutError, Sender as Stop, bounded};
+use serde::{Deserialize, Serialize};
+
+use crate::config::notify::{Target, TargetKind};
+use crate::config::{self, Config};
+use crate::core::fact::Fact;
+use crate::observe::Observer;
+use crate::shell::inbox::Live;
+use crate::system::clock::now;
+use crate::system::files::{self, Backup, set_aside, write_atomic};
+use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::timetable::zone::Zone;
+use crate::trouble::Level;
+use crate::units::{Now, PerPool, PoolSlot};
+
+use self::outbox::Outbox;
+use self::plan::{Change, Event, Message, Plan, Scene};
+use self::send::{Outcome, Sender};
+
+/// How often the troubles are looked at.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How often a heartbeat is sent.
+const BEAT: Duration = Duration::from_secs(60);
+
+/// What a look at the troubles needs.
+pub struct Parts {
+    /// The file with what waits.
+    pub file: PathBuf,
+    /// The configuration in force.
+    pub live: Live,
+    /// Who hears of what is sent.
+    pub observer: Arc<Observer>,
+    /// What there is now.
+    pub look: Box<dyn Fn(Now) -> Scene + Send>,
+}
+
+/// The file that belongs to a configuration file.
+pub fn path(config: &Path) -> PathBuf {
+    config.with_file_name("notify.json")
+}
+
+/// What is kept across a restart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    plan: Plan,
+    outbox: Outbox,
+}
+
+/// Starts the thread, which ends when the returned sender is dropped; it may have to end a request first.
+///
+/// # Errors
+/// If there is no room for the thread.
+pub fn start(parts: Parts) -> io::Result<(Stop<()>, JoinHandle<()>)> {
+    let (stop, stopped) = bounded::<()>(0);
+    let mut notifier = Notifier::new(parts);
+    let thread = spawn("notify", SERVICE_STACK, move || {
+        while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            notifier.turn();
+        }
+    })?;
+    Ok((stop, thread))
+}
+
+struct Notifier {
+    parts: Parts,
+    kept: Kept,
+    /// What the file has.
+    written: Kept,
+    sender: Sender,
+    /// What has worked since the start.
+    pool_worked: PerPool<bool>,
+    miner_seen: bool,
+    /// When each heartbeat was last sent.
+    beats: BTreeMap<String, Instant>,
+    in_trouble: bool,
+}
+
+impl Notifier {
+    fn new(parts: Parts) -> Self {
+        let text = files::read_text(&parts.file, files::LARGEST_OWN);
+        let mut kept = match text.as_deref().map(serde_json::from_str::<Kept>) {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(_)) => {
+                let moved = set_aside(&parts.file);
+                let problem = format!("{} cannot be read; {moved}", parts.file.display());
+                parts
+                    .observer
+                    .observe(&Fact::StateProblem { problem }, now());
+                Kept::default()
+            }
+            Err(_) => Kept::default(),
+        };
+        kept.outbox.wake(now().unix_ms);
+        Self {
+            written: kept.clone(),
+            kept,
+            sender: Sender::default(),
+            pool_worked: PerPool::default(),
+            miner_seen: false,
+            beats: BTreeMap::new(),
+            in_trouble: false,
+            parts,
+        }
+    }
+
+    /// One look, and one request at most to each target.
+    fn turn(&mut self) {
+        let config = self.parts.live.get();
+        let mut scene = (self.parts.look)(now());
+        for slot in PoolSlot::ALL {
+            self.pool_worked[slot] |= scene.pool_worked[slot];
+        }
+        scene.pool_worked = self.pool_worked;
+        self.miner_seen |= scene.miner_seen;
+        scene.miner_seen = self.miner_seen;
+        self.note(&scene, &config);
+        self.save();
+        let targets = &config.notify.targets;
+        for _ in 0..targets.len() {
+            let Some((name, message)) = self.kept.outbox.due(now().unix_ms) else {
+                break;
+            };
+            let Some(target) = targets.get(&name) else {
+                break;
+            };
+            let outcome = self.sender.send(target, &message, &config.gui.public_url);
+            let given_up = self.kept.outbox.settle(&name, &outcome, now().unix_ms);
+            tell(&self.parts.observer, &name, target, &outcome, given_up);
+            self.save();
+        }
+        if scene.mining {
+            self.beat(targets);
+        }
+    }
+
+    fn note(&mut self, scene: &Scene, config: &Config) {
+        let news = self.kept.plan.look(scene);
+        for change in news.changes {
+            let fact = match change {
+                Change::Began(alert) => Fact::TroubleBegan {
+                    id: alert.id,
+                    title: alert.title,
+                    grave: alert.level == Level::Error,
+                },
+                Change::Over(id, lasted) => Fact::TroubleOver {
+                    id,
+                    lasted: Duration::from_millis(lasted),
+                },
+            };
+            self.parts.observer.observe(&fact, now());
+        }
+        let zone = Zone::named(&config.timetable.time_zone).unwrap_or_else(Zone::of_the_system);
+        let second = zone
+            .local(i64::try_from(scene.now_ms / 1000).unwrap_or_default())
+            .second;
+        let targets = &config.notify.targets;
+        for message in &news.messages {
+            for (name, target) in targets {
+                self.kept.outbox.add(name, target, message, second);
+            }
+        }
+        self.kept.outbox.look(targets, scene.now_ms, second);
+    }
+
+    fn beat(&mut self, targets: &BTreeMap<String, Target>) {
+        for (name, target) in targets {
+            let at = now().at;
+            let last = self.beats.get(name);
+            let is_due = last.is_none_or(|last| at.saturating_duration_since(*last) >= BEAT);
+            if target.kind == TargetKind::Heartbeat && is_due {
+                self.beats.insert(name.clone(), at);
+                let outcome = self.sender.beat(target);
+                tell(&self.parts.observer, name, target, &outcome, false);
+            }
+        }
+        self.beats.retain(|name, _| targets.contains_key(name));
+    }
+
+    /// Writes what has changed.
+    fn save(&mut self) {
+        if self.kept == self.written {
+            return;
+        }
+        self.written = self.kept.clone();
+        let written = serde_json::to_vec(&self.kept)
+            .map_err(anyhow::Error::from)
+            .and_then(|text| write_atomic(&self.parts.file, &text, Backup::None));
+        let was_in_trouble = std::mem::replace(&mut self.in_trouble, written.is_err());
+        if let (Err(error), false) = (written, was_in_trouble) {
+            let problem = format!("{error:#}");
+            self.parts
+                .observer
+                .observe(&Fact::StateProblem { problem }, now());
+        }
+    }
+}
+
+fn tell(observer: &Observer, name: &str, target: &Target, outcome: &Outcome, given_up: bool) {
+    let (target, kind) = (name.to_owned(), target.kind.name());
+    let fact = match outcome {
+        Outcome::Sent(_) => Fact::MessageSent { target, kind },
+        Outcome::Retry(problem, _) | Outcome::Refused(problem) => Fact::MessageFailed {
+            target,
+            kind,
+            problem: problem.clone(),
+            given_up: given_up || matches!(outcome, Outcome::Refused(_)),
+        },
+    };
+    observer.observe(&fact, now());
+}
+
+/// `dpmp notify --test NAME`: exit code 0 only if the target takes a message.
+///
+/// # Errors
+/// If the configuration cannot be used, or has no such target.
+pub fn run(file: &Path, name: &str) -> anyhow::Result<ExitCode> {
+    let text = files::read_text(file, config::LARGEST_FILE)
+        .with_context(|| format!("failed to read {}", file.display()))?;
+    let loaded = config::parse(&text)
+        .map_err(|errors| anyhow!("{} is not valid:\n{errors}", file.display()))?;
+    let config = loaded.config;
+    let target = config.notify.targets.get(name);
+    let target = target.with_context(|| format!("notify.targets has no entry {name:?}"))?;
+    let (words, code) = match test(target, &config.gui.public_url) {
+        Outcome::Sent(status) => (format!("sent (HTTP {status})"), ExitCode::SUCCESS),
+        Outcome::Retry(problem, _) | Outcome::Refused(problem) => {
+            (format!("FAILED: {problem}"), ExitCode::FAILURE)
+        }
+    };
+    let shown = target.shown_url();
+    let mut out = io::stdout();
+    writeln!(out, "{name} ({}, {shown}): {words}", target.kind.name())?;
+    Ok(code)
+}
+
+/// Sends a test message to a target at once, without the thread.
+pub fn test(target: &Target, link: &str) -> Outcome {
+    let sender = Sender::default();
+    if target.kind == TargetKind::Heartbeat {
+        return sender.beat(target);
+    }
+    let message = Message {
+        event: Event::Test,
+        id: "test".to_owned(),
+        level: Level::Info,
+        title: "Test from DPMP".to_owned(),
+        text: "Messages from DPMP arrive here.".to_owned(),
+        at_ms: now().unix_ms,
+    };
+    sender.send(target, &message, link)
+}

@@ -1,0 +1,364 @@
+//! What waits to be sent to each target: its order, its pauses, its quiet hours. No socket and no clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::notify::{Target, TargetKind};
+use crate::notify::plan::{Event, Message, in_words};
+use crate::notify::send::Outcome;
+use crate::trouble::{self, Level};
+
+/// How many messages wait for one target.
+const MOST_WAITING: usize = 50;
+
+/// After which times a message is tried again, in milliseconds; then every [`LATER_MS`].
+const RETRIES_MS: [u64; 3] = [5_000, 25_000, 125_000];
+
+/// How often a message is tried that could not be delivered for a while, in milliseconds.
+const LATER_MS: u64 = 600_000;
+
+/// When a message is given up, in milliseconds.
+const LONGEST_MS: u64 = 24 * 3_600_000;
+
+/// From what age on a message says how old it is, in milliseconds.
+const OLD_MS: u64 = 300_000;
+
+/// How many lines of a summary there are.
+const MOST_LINES: usize = 20;
+
+/// All that waits, by the target's name. It is kept across a restart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outbox(BTreeMap<String, Waiting>);
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Waiting {
+    queue: VecDeque<Message>,
+    /// Messages for the summary at the end of quiet hours.
+    held: Vec<Message>,
+    /// How often the first one was tried.
+    tries: usize,
+    /// Nothing is sent before this time, in milliseconds since 1970.
+    not_before_ms: u64,
+}
+
+/// Whether a message is for a target at all.
+fn is_wanted(target: &Target, message: &Message) -> bool {
+    let grave = message.level == Level::Good || message.level <= target.level;
+    let name = trouble::name(&message.id);
+    target.kind != TargetKind::Heartbeat && grave && !target.except.iter().any(|it| it == name)
+}
+
+impl Outbox {
+    /// Takes in a message for a target; `second`: the local time of the day.
+    pub fn add(&mut self, name: &str, target: &Target, message: &Message, second: i64) {
+        if !is_wanted(target, message) {
+            return;
+        }
+        let waiting = self.0.entry(name.to_owned()).or_default();
+        let is_quiet = target
+            .quiet
+            .is_some_and(|quiet| quiet.contains(second) && message.level > quiet.level);
+        if is_quiet {
+            waiting.held.push(message.clone());
+            if waiting.held.len() > MOST_WAITING {
+                waiting.held.remove(0);
+            }
+        } else {
+            waiting.push(message.clone());
+        }
+    }
+
+    /// Forgets targets that are gone, and ends quiet hours.
+    pub fn look(&mut self, targets: &BTreeMap<String, Target>, now_ms: u64, second: i64) {
+        self.0.retain(|name, _| targets.contains_key(name));
+        for (name, waiting) in &mut self.0 {
+            let quiet = targets.get(name).and_then(|target| target.quiet);
+            if !quiet.is_some_and(|quiet| quiet.contains(second)) {
+                let held = std::mem::take(&mut waiting.held);
+                if let Some(message) = summary(held, now_ms) {
+                    waiting.push(message);
+                }
+            }
+        }
+    }
+
+    /// The next message that is due, and for whom: the target that has waited longest comes first.
+    pub fn due(&self, now_ms: u64) -> Option<(String, Message)> {
+        let due = self.0.iter().filter(|(_, it)| it.not_before_ms <= now_ms);
+        let due = due.filter_map(|(name, it)| Some((it.not_before_ms, name, it.queue.front()?)));
+        let (_, name, message) = due.min_by_key(|(at, ..)| *at)?;
+        let mut message = message.clone();
+        let age = now_ms.saturating_sub(message.at_ms);
+        // An ongoing trouble is told late on purpose, by two minutes.
+        if age >= OLD_MS && message.event != Event::Summary {
+            message
+                .text
+                .push_str(&format!(" This was {} ago.", in_words(age)));
+        }
+        Some((name.clone(), message))
+    }
+
+    /// What became of the first message of a target. Whether it is given up.
+    pub fn settle(&mut self, name: &str, outcome: &Outcome, now_ms: u64) -> bool {
+        let Some(waiting) = self.0.get_mut(name) else {
+            return false;
+        };
+        let (is_done, given_up, pause) = match outcome {
+            Outcome::Sent(_) => (true, false, 0),
+            Outcome::Refused(_) => (true, true, 0),
+            Outcome::Retry(_, asked) => {
+                let own = RETRIES_MS.get(waiting.tries).copied().unwrap_or(LATER_MS);
+                let asked = asked.map_or(0, |pause| {
+                    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+                });
+                let first = waiting.queue.front();
+                let is_old = first.is_none_or(|it| now_ms.saturating_sub(it.at_ms) > LONGEST_MS);
+                (is_old, is_old, own.max(asked))
+            }
+        };
+        waiting.tries += 1;
+        if is_done {
+            waiting.queue.pop_front();
+            waiting.tries = 0;
+        }
+        waiting.not_before_ms = now_ms.saturating_add(pause);
+        given_up
+    }
+
+    /// How long until something is due, if anything waits.
+    pub fn wait(&self, now_ms: u64) -> Option<Duration> {
+        let waiting = self.0.values().filter(|it| !it.queue.is_empty());
+        let next = waiting
+            .map(|it| it.not_before_ms.saturating_sub(now_ms))
+            .min()?;
+        Some(Duration::from_millis(next))
+    }
+
+    /// After a restart the clock may have been set: no pause is longer than it can be.
+    pub fn wake(&mut self, now_ms: u64) {
+        for waiting in self.0.values_mut() {
+            waiting.not_before_ms = waiting.not_before_ms.min(now_ms);
+        }
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, message: Message) {
+        if self.queue.len() >= MOST_WAITING {
+            // Not the first one: it may be on its way.
+            self.queue.remove(1);
+        }
+        self.queue.push_back(message);
+    }
+}
+
+/// One message for those that waited.
+fn summary(mut held: Vec<Message>, now_ms: u64) -> Option<Message> {
+    if held.len() < 2 {
+        return held.pop();
+    }
+    let level = held.iter().map(|message| message.level).min()?;
+    let more = held.len().saturating_sub(MOST_LINES);
+    let mut lines: Vec<String> = held
+        .iter()
+        .take(MOST_LINES)
+        .map(|message| {
+            let age = in_words(now_ms.saturating_sub(message.at_ms));
+            format!("{} ({age} ago)", message.title)
+        })
+        .collect();
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    Some(Message {
+        event: Event::Summary,
+        id: "summary".to_owned(),
+        level,
+        title: format!("{} messages during your quiet hours", held.len()),
+        text: lines.join("\n"),
+        at_ms: now_ms,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::notify::QuietHours;
+    use crate::notify::send::sample;
+
+    const START: u64 = 1_800_000_000_000;
+    const HOUR: i64 = 3600;
+
+    fn message(id: &str, level: Level, at_ms: u64) -> Message {
+        Message {
+            event: Event::Began,
+            id: id.to_owned(),
+            level,
+            title: id.to_owned(),
+            text: "x".to_owned(),
+            at_ms,
+        }
+    }
+
+    fn targets(change: impl FnOnce(&mut Target)) -> BTreeMap<String, Target> {
+        let mut target = sample(TargetKind::Ntfy, "http://x/y");
+        change(&mut target);
+        [("phone".to_owned(), target)].into()
+    }
+
+    fn retry(pause: Option<u64>) -> Outcome {
+        Outcome::Retry("HTTP 500".to_owned(), pause.map(Duration::from_secs))
+    }
+
+    #[test]
+    fn only_what_is_grave_enough_and_not_excepted_is_sent() {
+        let targets = targets(|it| {
+            it.level = Level::Error;
+            it.except = vec!["pool_down".to_owned()];
+        });
+        let mut outbox = Outbox::default();
+        for (id, level) in [
+            ("pool_down:A", Level::Error),
+            ("no_miner", Level::Warning),
+            ("pool_mute:A", Level::Error),
+            ("block_found:A:1", Level::Good),
+        ] {
+            outbox.add("phone", &targets["phone"], &message(id, level, START), 0);
+        }
+        let sent: Vec<_> = std::iter::from_fn(|| {
+            let (name, message) = outbox.due(START)?;
+            outbox.settle(&name, &Outcome::Sent(200), START);
+            Some(message.id)
+        })
+        .collect();
+        assert_eq!(sent, ["pool_mute:A", "block_found:A:1"]);
+    }
+
+    #[test]
+    fn it_is_tried_again_after_5_25_and_125_seconds_and_then_seldom() {
+        let targets = targets(|_| ());
+        let mut outbox = Outbox::default();
+        outbox.add(
+            "phone",
+            &targets["phone"],
+            &message("no_miner", Level::Warning, START),
+            0,
+        );
+        let mut now = START;
+        let mut tried = Vec::new();
+        for _ in 0..6 {
+            while outbox.due(now).is_none() {
+                now += 1000;
+            }
+            tried.push((now - START) / 1000);
+            assert!(!outbox.settle("phone", &retry(None), now));
+        }
+        assert_eq!(tried, [0, 5, 30, 155, 755, 1355]);
+        // Late, with its time.
+        now += LATER_MS;
+        assert!(
+            outbox
+                .due(now)
+                .unwrap()
+                .1
+                .text
+                .contains("This was 32 minutes ago.")
+        );
+        assert!(
+            outbox.settle("phone", &retry(None), START + LONGEST_MS + 1),
+            "given up"
+        );
+        assert!(outbox.due(u64::MAX).is_none());
+    }
+
+    #[test]
+    fn a_service_can_ask_for_a_longer_pause_and_nothing_else_waits_for_it() {
+        let mut targets = targets(|_| ());
+        targets.insert("other".to_owned(), sample(TargetKind::Ntfy, "http://x/z"));
+        let mut outbox = Outbox::default();
+        for (name, target) in &targets {
+            outbox.add(name, target, &message("no_miner", Level::Warning, START), 0);
+        }
+        assert_eq!(outbox.due(START).unwrap().0, "other");
+        outbox.settle("other", &retry(Some(60)), START);
+        assert_eq!(outbox.due(START).unwrap().0, "phone");
+        outbox.settle("phone", &Outcome::Sent(200), START);
+        assert!(outbox.due(START + 59_999).is_none());
+        assert!(outbox.due(START + 60_000).is_some());
+    }
+
+    #[test]
+    fn quiet_hours_end_in_a_summary_over_midnight() {
+        let targets = targets(|it| {
+            it.quiet = Some(QuietHours {
+                from: 23 * 60,
+                to: 7 * 60,
+                level: Level::Error,
+            });
+        });
+        let phone = &targets["phone"];
+        let mut outbox = Outbox::default();
+        outbox.add(
+            "phone",
+            phone,
+            &message("no_miner", Level::Warning, START),
+            23 * HOUR + 1,
+        );
+        outbox.add(
+            "phone",
+            phone,
+            &message("on_backup:A", Level::Warning, START),
+            HOUR,
+        );
+        outbox.add(
+            "phone",
+            phone,
+            &message("nothing_mined", Level::Error, START),
+            2 * HOUR,
+        );
+        outbox.look(&targets, START, 2 * HOUR);
+        assert_eq!(outbox.due(START).unwrap().1.id, "nothing_mined");
+        outbox.settle("phone", &Outcome::Sent(200), START);
+        outbox.look(&targets, START, 7 * HOUR - 1);
+        assert!(outbox.due(START).is_none());
+        let kept: Outbox = serde_json::from_str(&serde_json::to_string(&outbox).unwrap()).unwrap();
+        assert_eq!(kept, outbox);
+        outbox.look(&targets, START + 7_200_000, 7 * HOUR);
+        let (_, summary) = outbox.due(START + 7_200_000).unwrap();
+        assert_eq!(summary.event, Event::Summary);
+        assert!(
+            summary.text.contains("on_backup:A (2 hours ago)") && summary.text.contains("no_miner")
+        );
+        // A single one needs no summary.
+        outbox.settle("phone", &Outcome::Sent(200), START);
+        outbox.add(
+            "phone",
+            phone,
+            &message("no_miner", Level::Warning, START),
+            HOUR,
+        );
+        outbox.look(&targets, START, 8 * HOUR);
+        assert_eq!(outbox.due(START).unwrap().1.id, "no_miner");
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_goes_with_its_target() {
+        let targets = targets(|_| ());
+        let mut outbox = Outbox::default();
+        for number in 0..200 {
+            let id = format!("no_miner:{number}");
+            outbox.add(
+                "phone",
+                &targets["phone"],
+                &message(&id, Level::Warning, START),
+                0,
+            );
+        }
+        assert_eq!(outbox.0["phone"].queue.len(), MOST_WAITING);
+        assert_eq!(outbox.due(START).unwrap().1.id, "no_miner:0");
+        outbox.look(&BTreeMap::new(), START, 0);
+        assert!(outbox.due(START).is_none());
+    }
+}

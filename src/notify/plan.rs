@@ -1,0 +1,469 @@
+//! What is told of a trouble and when, as a function of what there is and of time.
+//!
+//! - A begin is told at once or after two minutes, as the catalogue says; "over" only if the begin was told.
+//! - What has not worked since the start is told ten minutes after it at the earliest.
+//! - A trouble that only follows from another one neither begins nor ends.
+//! - Three changes within an hour make one message that it comes and goes. After an hour of rest it is told as usual.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::trouble::{self, Alert, Level, Push};
+use crate::units::{PerPool, PoolSlot};
+
+/// How long most troubles last, and are gone, before that is told, in milliseconds.
+const SETTLES_MS: u64 = 120_000;
+
+/// How long after a start nothing is told of what has not worked since, in milliseconds.
+const GRACE_MS: u64 = 600_000;
+
+/// Over how long changes are counted, in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
+
+/// From how many changes on within an hour it comes and goes.
+const MANY_CHANGES: usize = 3;
+
+/// How many troubles are followed.
+const MOST: usize = 1000;
+
+/// What there is at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    /// The time in milliseconds since 1970.
+    pub now_ms: u64,
+    /// How long the program runs, in milliseconds.
+    pub uptime_ms: u64,
+    /// The troubles that are shown.
+    pub alerts: Vec<Alert>,
+    /// The ids of those that only follow from others.
+    pub hidden: BTreeSet<String>,
+    /// Whether each pool has worked since the start.
+    pub pool_worked: PerPool<bool>,
+    /// Whether a miner was there since the start.
+    pub miner_seen: bool,
+    /// Whether something is mined.
+    pub mining: bool,
+}
+
+impl Scene {
+    /// Whether what this trouble is about may only be slow to begin.
+    fn is_starting(&self, id: &str) -> bool {
+        let worked = match (trouble::name(id), trouble::pool(id)) {
+            (_, Some(slot)) => self.pool_worked[slot],
+            ("nothing_mined", None) => PoolSlot::ALL.into_iter().any(|slot| self.pool_worked[slot]),
+            ("no_miner", None) => self.miner_seen,
+            (_, None) => true,
+        };
+        !worked && self.uptime_ms < GRACE_MS
+    }
+}
+
+/// What a message says of a trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// It is there.
+    Began,
+    /// It is gone.
+    Over,
+    /// It was there and gone several times.
+    ComesAndGoes,
+    /// Several messages that waited for the end of quiet hours.
+    Summary,
+    /// Only a test.
+    Test,
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// What it says.
+    pub event: Event,
+    /// The trouble's id.
+    pub id: String,
+    /// How grave it is.
+    pub level: Level,
+    /// In a few words.
+    pub title: String,
+    /// More about it.
+    pub text: String,
+    /// When that was, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// What was told so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    cases: BTreeMap<String, Case>,
+}
+
+/// A trouble that is there, or was within the last hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Case {
+    level: Level,
+    title: String,
+    /// When it began.
+    since_ms: u64,
+    /// When it ended; `None`: it has not.
+    ended_ms: Option<u64>,
+    /// Whether the owner was told that it is there.
+    told: bool,
+    /// Whether the owner was told that it comes and goes.
+    restless: bool,
+    /// When it began and ended within the last hour.
+    changes: Vec<u64>,
+}
+
+/// A trouble began or ended: for the log, which hears of every one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// It is there.
+    Began(Alert),
+    /// It is gone after so many milliseconds.
+    Over(String, u64),
+}
+
+/// What a look brought.
+#[derive(Debug, Default)]
+pub struct News {
+    /// What the owner is told.
+    pub messages: Vec<Message>,
+    /// What the log is told.
+    pub changes: Vec<Change>,
+}
+
+impl Plan {
+    /// Compares what there is with what there was.
+    pub fn look(&mut self, scene: &Scene) -> News {
+        let mut news = News::default();
+        let now = scene.now_ms;
+        for alert in &scene.alerts {
+            self.see(alert, scene, &mut news);
+        }
+        let there: BTreeSet<&str> = scene.alerts.iter().map(|alert| alert.id.as_str()).collect();
+        for (id, case) in &mut self.cases {
+            if there.contains(id.as_str()) || scene.hidden.contains(id) {
+                continue;
+            }
+            // After a start it takes a while until a trouble is found again.
+            if case.ended_ms.is_none() && !scene.is_starting(id) {
+                case.ended_ms = Some(now);
+                case.changes.push(now);
+                let lasted = now.saturating_sub(case.since_ms);
+                news.changes.push(Change::Over(id.clone(), lasted));
+            }
+            news.messages.extend(case.end(id, now));
+        }
+        for (id, case) in &mut self.cases {
+            case.changes.retain(|at| now.saturating_sub(*at) < HOUR_MS);
+            if case.changes.len() >= MANY_CHANGES && !case.restless && !is_event(id) {
+                case.restless = true;
+                case.told = true;
+                news.messages.push(Message {
+                    event: Event::ComesAndGoes,
+                    id: id.clone(),
+                    level: case.level,
+                    title: format!("Comes and goes: {}", case.title),
+                    text: "It began and ended several times within an hour. The next message comes once that stops."
+                        .to_owned(),
+                    at_ms: now,
+                });
+            }
+        }
+        self.cases
+            .retain(|_, case| case.ended_ms.is_none() || case.told || !case.changes.is_empty());
+        news
+    }
+
+    fn see(&mut self, alert: &Alert, scene: &Scene, news: &mut News) {
+        let now = scene.now_ms;
+        let push = alert.kind().map_or(Push::Later, |kind| kind.push);
+        if self.cases.len() >= MOST && !self.cases.contains_key(&alert.id) {
+            return;
+        }
+        let case = self.cases.entry(alert.id.clone()).or_insert_with(|| Case {
+            level: alert.level,
+            title: String::new(),
+            since_ms: now,
+            ended_ms: Some(now),
+            told: false,
+            restless: false,
+            changes: Vec::new(),
+        });
+        if case.ended_ms.take().is_some() {
+            if !case.told || case.restless {
+                case.since_ms = now;
+            }
+            case.changes.push(now);
+            news.changes.push(Change::Began(alert.clone()));
+        }
+        case.level = alert.level;
+        case.title.clone_from(&alert.title);
+        case.rest(now);
+        let wait = match push {
+            Push::AtOnce => 0,
+            Push::Later => SETTLES_MS,
+            Push::Never => return,
+        };
+        let is_due = now.saturating_sub(case.since_ms) >= wait && !scene.is_starting(&alert.id);
+        if case.told || !is_due || case.changes.len() >= MANY_CHANGES {
+            return;
+        }
+        case.told = true;
+        news.messages.push(Message {
+            event: Event::Began,
+            id: alert.id.clone(),
+            level: alert.level,
+            title: alert.title.clone(),
+            text: format!("{} {}", alert.text, alert.action),
+            at_ms: case.since_ms,
+        });
+    }
+}
+
+impl Case {
+    /// It has come and gone, and did not for an hour.
+    fn rest(&mut self, now: u64) {
+        let moved = self
+            .changes
+            .iter()
+            .any(|at| now.saturating_sub(*at) < HOUR_MS);
+        self.restless &= moved;
+    }
+
+    /// The message that it is over, once that is certain.
+    fn end(&mut self, id: &str, now: u64) -> Option<Message> {
+        self.rest(now);
+        let ended = self.ended_ms?;
+        let push = trouble::kind(id).map_or(Push::Later, |kind| kind.push);
+        let wait = match push {
+            Push::AtOnce | Push::Never => 0,
+            Push::Later => SETTLES_MS,
+        };
+        if !self.told || self.restless || now.saturating_sub(ended) < wait {
+            return None;
+        }
+        self.told = false;
+        // What was dismissed needs no message.
+        (!is_event(id)).then(|| Message {
+            event: Event::Over,
+            id: id.to_owned(),
+            level: self.level,
+            title: format!("Over: {}", self.title),
+            text: format!(
+                "It lasted {}.",
+                in_words(ended.saturating_sub(self.since_ms))
+            ),
+            at_ms: ended,
+        })
+    }
+}
+
+/// Whether a trouble is one that happened once, and has the time in its name.
+fn is_event(id: &str) -> bool {
+    id.rsplit(':')
+        .next()
+        .is_some_and(|part| part.len() >= 10 && part.parse::<u64>().is_ok())
+}
+
+/// A time for people, to the minute from an hour on.
+pub fn in_words(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let counted =
+        |count: u64, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60) {
+        (0, 0, 0) => counted(seconds, "second"),
+        (0, 0, minutes) => counted(minutes, "minute"),
+        (0, hours, 0) => counted(hours, "hour"),
+        (0, hours, minutes) => format!("{} {}", counted(hours, "hour"), counted(minutes, "minute")),
+        (days, 0, _) => counted(days, "day"),
+        (days, hours, _) => format!("{} {}", counted(days, "day"), counted(hours, "hour")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000;
+
+    /// A plan with simulated time, which passes second by second.
+    struct Rig {
+        plan: Plan,
+        scene: Scene,
+        told: Vec<(u64, Event, String)>,
+    }
+
+    impl Rig {
+        /// An hour after a start with two pools that work.
+        fn new() -> Self {
+            Self::started(60 * MINUTE, true)
+        }
+
+        fn started(uptime_ms: u64, worked: bool) -> Self {
+            let scene = Scene {
+                now_ms: 1_800_000_000_000,
+                uptime_ms,
+                pool_worked: PerPool::new(worked, worked),
+                miner_seen: worked,
+                ..Scene::default()
+            };
+            Self {
+                plan: Plan::default(),
+                scene,
+                told: Vec::new(),
+            }
+        }
+
+        fn pass(&mut self, ms: u64) -> &mut Self {
+            for _ in 0..ms / 1000 {
+                self.scene.now_ms += 1000;
+                self.scene.uptime_ms += 1000;
+                for message in self.plan.look(&self.scene).messages {
+                    let minute = (self.scene.now_ms - 1_800_000_000_000) / MINUTE;
+                    self.told.push((minute, message.event, message.id));
+                }
+            }
+            self
+        }
+
+        fn begin(&mut self, id: &str) -> &mut Self {
+            let level = trouble::kind(id).unwrap().level;
+            let alert = Alert {
+                id: id.to_owned(),
+                level,
+                title: "t".to_owned(),
+                text: "x".to_owned(),
+                action: "a".to_owned(),
+                at_ms: None,
+                dismissable: false,
+            };
+            self.scene.alerts.push(alert);
+            self
+        }
+
+        fn end(&mut self, id: &str) -> &mut Self {
+            self.scene.alerts.retain(|alert| alert.id != id);
+            self
+        }
+
+        #[track_caller]
+        fn expect(&self, told: &[(u64, Event, &str)]) {
+            let found: Vec<_> = self
+                .told
+                .iter()
+                .map(|(at, event, id)| (*at, *event, id.as_str()))
+                .collect();
+            assert_eq!(found, told);
+        }
+    }
+
+    use Event::{Began, ComesAndGoes, Over};
+
+    #[test]
+    fn a_pool_that_is_down_is_told_after_two_minutes_and_its_return_too() {
+        let mut rig = Rig::new();
+        rig.begin("pool_down:A")
+            .pass(5 * MINUTE)
+            .end("pool_down:A")
+            .pass(10 * MINUTE);
+        rig.expect(&[(2, Began, "pool_down:A"), (7, Over, "pool_down:A")]);
+    }
+
+    #[test]
+    fn what_is_soon_over_is_not_told() {
+        let mut rig = Rig::new();
+        rig.begin("pool_down:A")
+            .pass(MINUTE)
+            .end("pool_down:A")
+            .pass(10 * MINUTE);
+        rig.expect(&[]);
+    }
+
+    #[test]
+    fn nothing_mined_is_told_at_once_and_hides_what_follows() {
+        let mut rig = Rig::new();
+        rig.begin("pool_down:A").pass(3 * MINUTE);
+        // The other one follows: A's notice is hidden, and no end of it.
+        rig.end("pool_down:A").begin("nothing_mined");
+        rig.scene.hidden = ["pool_down:A".to_owned(), "pool_down:B".to_owned()].into();
+        rig.pass(10 * MINUTE);
+        rig.scene.hidden.clear();
+        rig.end("nothing_mined")
+            .begin("pool_down:A")
+            .pass(5 * MINUTE);
+        rig.end("pool_down:A").pass(5 * MINUTE);
+        rig.expect(&[
+            (2, Began, "pool_down:A"),
+            (3, Began, "nothing_mined"),
+            (13, Over, "nothing_mined"),
+            (20, Over, "pool_down:A"),
+        ]);
+    }
+
+    #[test]
+    fn what_flaps_makes_three_messages() {
+        let mut rig = Rig::new();
+        for _ in 0..20 {
+            rig.begin("pool_down:B")
+                .pass(3 * MINUTE)
+                .end("pool_down:B")
+                .pass(MINUTE);
+        }
+        rig.pass(3 * 60 * MINUTE);
+        let events: Vec<_> = rig.told.iter().map(|(_, event, _)| *event).collect();
+        assert_eq!(events, [Began, ComesAndGoes, Over]);
+        // Afterwards it is told as usual.
+        rig.begin("pool_down:B").pass(3 * MINUTE);
+        assert_eq!(rig.told.last().unwrap().1, Began);
+    }
+
+    #[test]
+    fn after_a_start_what_has_not_worked_yet_has_ten_minutes() {
+        let mut rig = Rig::started(0, false);
+        rig.begin("pool_down:A")
+            .begin("nothing_mined")
+            .begin("wrong_passwords")
+            .pass(9 * MINUTE);
+        rig.expect(&[(0, Began, "wrong_passwords")]);
+        rig.pass(2 * MINUTE);
+        assert_eq!(rig.told.len(), 3);
+        // One that worked is told as usual.
+        let mut rig = Rig::started(0, false);
+        rig.scene.pool_worked = PerPool::new(true, false);
+        rig.begin("pool_down:A").pass(3 * MINUTE);
+        rig.expect(&[(2, Began, "pool_down:A")]);
+    }
+
+    #[test]
+    fn a_restart_tells_no_end_before_the_pool_works() {
+        let mut rig = Rig::new();
+        rig.begin("pool_down:A").pass(3 * MINUTE);
+        let kept = serde_json::to_string(&rig.plan).unwrap();
+        let mut next = Rig::started(0, false);
+        next.scene.now_ms = rig.scene.now_ms;
+        next.plan = serde_json::from_str(&kept).unwrap();
+        next.pass(30_000).begin("pool_down:A").pass(20 * MINUTE);
+        next.expect(&[]);
+        next.end("pool_down:A").pass(3 * MINUTE);
+        assert_eq!(next.told.len(), 1);
+        assert_eq!(next.told[0].1, Over);
+    }
+
+    #[test]
+    fn an_event_is_told_once_and_has_no_end() {
+        let mut rig = Rig::new();
+        rig.begin("block_found:A:1800000000000").pass(MINUTE);
+        rig.end("block_found:A:1800000000000").pass(3 * MINUTE);
+        rig.begin("no_password").pass(10 * MINUTE);
+        rig.expect(&[(0, Began, "block_found:A:1800000000000")]);
+    }
+
+    #[test]
+    fn times_are_told_in_words() {
+        assert_eq!(in_words(1000), "1 second");
+        assert_eq!(in_words(90 * MINUTE), "1 hour 30 minutes");
+        assert_eq!(in_words(49 * 60 * MINUTE), "2 days 1 hour");
+    }
+}

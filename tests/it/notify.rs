@@ -1,0 +1,275 @@
+//! Messages to the owner: what services get, what becomes of failures, and that mining does not notice.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use dpmp::sim::chain::judge::Verdict;
+use dpmp::system::net::Port;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::support::http::Http;
+use crate::support::proxy::{self, Proxy, Setup};
+use crate::support::{SOON, miner, pool, serve, wait_until};
+
+/// What must be seen nowhere.
+const SECRETS: [&str; 3] = ["topic-k3j9", "tok-secret", "hook-secret"];
+
+/// A service that answers everything alike, and remembers what it was sent.
+struct Service {
+    port: Port,
+    status: Arc<AtomicU16>,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+/// Instead of a status: never answers.
+const HANG: u16 = 0;
+
+impl Service {
+    fn new(status: u16) -> Self {
+        Self::with(status, "", "{}")
+    }
+
+    fn with(status: u16, header: &'static str, body: &'static str) -> Self {
+        let status = Arc::new(AtomicU16::new(status));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (answers, seen) = (Arc::clone(&status), Arc::clone(&requests));
+        let port = serve(move |mut stream| {
+            let Some(request) = read(&mut stream) else {
+                let _ = stream.write_all(b"HTTP/1.1 400 x\r\n\r\n");
+                return;
+            };
+            seen.lock().push(request);
+            let status = answers.load(Ordering::SeqCst);
+            if status == HANG {
+                // Until the other side gives up.
+                let _ = stream.read(&mut [0; 1]);
+                return;
+            }
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status} x\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        Self {
+            port,
+            status,
+            requests,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    fn got(&self, text: &str) -> bool {
+        self.requests.lock().iter().any(|it| it.contains(text))
+    }
+
+    fn count(&self) -> usize {
+        self.requests.lock().len()
+    }
+}
+
+/// A request with its body.
+fn read(stream: &mut TcpStream) -> Option<String> {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    loop {
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .filter_map(|line| {
+                    line.to_lowercase()
+                        .strip_prefix("content-length:")
+                        .map(str::to_owned)
+                })
+                .find_map(|length| length.trim().parse::<usize>().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Some(text);
+            }
+        }
+        let count = stream.read(&mut buffer).ok().filter(|count| *count > 0)?;
+        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        // A TLS handshake.
+        if text.starts_with('\u{16}') {
+            return None;
+        }
+    }
+}
+
+/// Has something happen that is told at once.
+fn change_wallet(proxy: &mut Proxy, wallet: &str) {
+    proxy.rewrite_config(|config| config["pools"]["B"]["wallet"] = json!(wallet));
+}
+
+fn both(target: &Value) -> (dpmp::sim::pool::SimPool, dpmp::sim::pool::SimPool, Proxy) {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let targets = json!({ "phone": target });
+    let proxy = Setup::new(&a, &b)
+        .set("notify", json!({"targets": targets}))
+        .start();
+    (a, b, proxy)
+}
+
+#[test]
+fn each_service_gets_a_message_and_nobody_sees_a_secret() {
+    let service = Service::new(200);
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let targets = json!({
+        "n": {"kind": "ntfy", "url": service.url("/topic-k3j9"), "token": "tok-secret"},
+        "t": {"kind": "telegram", "url": service.url(""), "token": "tok-secret", "chat_id": 77},
+        "d": {"kind": "discord", "url": service.url("/api/hook-secret")},
+        "g": {"kind": "gotify", "url": service.url(""), "token": "tok-secret"},
+        "p": {"kind": "pushover", "url": service.url(""), "token": "tok-secret", "user": "me"},
+        "w": {"kind": "webhook", "url": service.url("/hook-secret"), "headers": {"X-Key": "tok-secret"}},
+        "h": {"kind": "heartbeat", "url": service.url("/beat")},
+        "not": {"kind": "webhook", "url": service.url("/excepted"), "except": ["payout_changed"]},
+    });
+    let mut proxy = Setup::new(&a, &b)
+        .set("notify", json!({"targets": targets}))
+        .start();
+    let _miner = miner(proxy.address(), |_| ());
+    change_wallet(&mut proxy, "other");
+    for start in [
+        "POST / ",
+        "POST /bottok-secret/sendMessage",
+        "POST /api/hook-secret",
+        "POST /message",
+        "POST /1/messages.json",
+        "POST /hook-secret",
+        "GET /beat",
+    ] {
+        wait_until(SOON * 2, start, || service.got(start));
+    }
+    assert!(service.got("\"topic\":\"topic-k3j9\"") && service.got("payout_changed"));
+    assert!(!service.got("/excepted"));
+    wait_until(SOON, "the counts", || {
+        let sent = |kind: &str| {
+            proxy.metric(&format!(
+                "dpmp_notifications_total{{kind=\"{kind}\",result=\"sent\"}}"
+            ))
+        };
+        ["ntfy", "telegram", "webhook"]
+            .iter()
+            .all(|kind| sent(kind) == Some(1.0))
+    });
+    assert!(proxy.logged("trouble_began", "payout_changed:B"));
+    // A change of the targets is in the log without them.
+    proxy.rewrite_config(|config| config["notify"]["targets"]["n"]["level"] = json!("error"));
+    wait_until(SOON, "the change", || {
+        proxy.logged("config_applied", "notify.targets")
+    });
+    let pages = Http::new(proxy.pages_address());
+    let mut seen = vec![proxy.log()];
+    for path in ["config", "config/backup", "events", "status"] {
+        seen.push(pages.get(&format!("/api/v1/{path}")).text());
+    }
+    for (text, secret) in seen
+        .iter()
+        .flat_map(|text| SECRETS.map(|secret| (text, secret)))
+    {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[test]
+fn what_failed_is_sent_later_also_after_a_restart() {
+    let service = Service::new(500);
+    let target = json!({"kind": "ntfy", "url": service.url("/topic-k3j9")});
+    let (_a, _b, mut proxy) = both(&target);
+    let _miner = miner(proxy.address(), |_| ());
+    change_wallet(&mut proxy, "other");
+    wait_until(SOON * 2, "a try", || {
+        proxy.logged("message_failed", "HTTP 500")
+    });
+    proxy.stop();
+    let before = service.count();
+    service.status.store(200, Ordering::SeqCst);
+    proxy.start_again();
+    wait_until(SOON * 2, "the message", || {
+        proxy.logged("message_sent", "phone")
+    });
+    assert_eq!(service.count(), before + 1);
+    assert!(
+        service
+            .requests
+            .lock()
+            .last()
+            .unwrap()
+            .contains("has changed")
+    );
+}
+
+#[test]
+fn a_target_that_hangs_does_not_hold_up_mining() {
+    let service = Service::new(HANG);
+    let target = json!({"kind": "webhook", "url": service.url("/x")});
+    let (a, b, mut proxy) = both(&target);
+    let _miner = miner(proxy.address(), |_| ());
+    change_wallet(&mut proxy, "other");
+    wait_until(SOON * 2, "the request", || service.count() > 0);
+    let accepted = || a.ledger().count(Verdict::Accepted) + b.ledger().count(Verdict::Accepted);
+    let before = accepted();
+    wait_until(SOON, "shares", || accepted() > before + 20);
+    assert!(!proxy.logged("message_", "phone"), "it still hangs");
+    let (took, status) = proxy.stop();
+    assert!(
+        status.success() && took < Duration::from_secs(5),
+        "{took:?}"
+    );
+}
+
+/// `dpmp notify --test phone`
+fn test_message(target: &Value) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let config = json!({"notify": {"targets": {"phone": target}}});
+    std::fs::write(&path, config.to_string()).unwrap();
+    proxy::command(&path, &["notify", "--test", "phone"])
+}
+
+#[test]
+fn a_test_message_shows_what_the_service_says() {
+    let says = |service: &Service, good: bool, part: &str| {
+        let url = service.url("/topic-k3j9");
+        let target = json!({"kind": "ntfy", "url": url, "token": "tok-secret"});
+        let (is_good, text) = test_message(&target);
+        assert!(is_good == good && text.contains(part), "{text}");
+        assert!(
+            SECRETS.iter().all(|secret| !text.contains(secret)),
+            "{text}"
+        );
+    };
+    says(&Service::new(200), true, "sent (HTTP 200)");
+    let unauthorized = r#"{"code":40101,"http":401,"error":"unauthorized for topic-k3j9"}"#;
+    says(
+        &Service::with(401, "", unauthorized),
+        false,
+        "HTTP 401: unauthorized for …",
+    );
+    says(
+        &Service::with(429, "Retry-After: 7\r\n", "{}"),
+        false,
+        "HTTP 429",
+    );
+    // No redirect is followed: the secret would go with it.
+    let elsewhere = Service::new(200);
+    let location: &'static str = format!("Location: {}\r\n", elsewhere.url("/x")).leak();
+    says(&Service::with(302, location, ""), false, "it redirects");
+    assert_eq!(elsewhere.count(), 0);
+    // No TLS is spoken there.
+    let plain = Service::new(200);
+    let url = plain.url("/topic-k3j9").replace("http://", "https://");
+    let (good, text) = test_message(&json!({"kind": "ntfy", "url": url}));
+    assert!(!good && !text.contains("topic-k3j9"), "{text}");
+    assert_eq!(plain.count(), 0);
+}
