@@ -591,6 +591,8 @@ fn whom_it_pays(coinbase: &Coinbase, pool: &PoolConfig) -> String {
         Wallet::Wrong(fault) => format!("WARNING: the wallet is no address: {fault}"),
         Wallet::Address(address) => {
             let paid = coinbase.paid_to(&address.script);
+            // In tenths of a percent; not rounded up to all of it.
+            let part = u128::from(paid) * 1000 / u128::from(coinbase.reward().max(1));
             let highest = coinbase
                 .outputs()
                 .iter()
@@ -600,12 +602,10 @@ fn whom_it_pays(coinbase: &Coinbase, pool: &PoolConfig) -> String {
                 .zip(highest)
                 .and_then(|(chain, script)| address::of_script(script, chain))
                 .map_or(String::new(), |to| format!(" {to}"));
-            if paid == 0 {
+            if part == 0 {
                 format!("pays{to} and not your address; usual for pools that share their rewards")
             } else {
-                // In tenths of a percent; not rounded up to all of it.
-                let part = u128::from(paid) * 1000 / u128::from(coinbase.reward().max(1));
-                format!("pays your address {}.{} %", part / 10, part % 10)
+                format!("pays your address {}.{}%", part / 10, part % 10)
             }
         }
     }
@@ -709,7 +709,7 @@ mod tests {
         assert_eq!(
             told(wallet, "BTC", &outputs),
             "block 840000, reward 3.12500000 BTC, tag /a pool/\n\
-             pays your address 98.0 %\n\
+             pays your address 98.0%\n\
              coinbase 136 bytes, 0 branches"
         );
         let other = told("1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu", "BCH", &outputs[1..]);
@@ -718,6 +718,11 @@ mod tests {
             other.contains("pays bitcoincash:q") && other.contains("and not your address"),
             "{other}"
         );
+        let Wallet::Address(mine) = Wallet::read(wallet) else {
+            panic!("an address");
+        };
+        let dust = [(1, mine.script), outputs[1].clone()];
+        assert!(told(wallet, "BTC", &dust).contains("and not your address"));
         let account = told("alice", "LTC", &outputs);
         assert!(account.contains("reward 312500000 units"), "{account}");
         assert!(account.contains("cannot be compared"), "{account}");

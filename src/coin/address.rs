@@ -62,16 +62,19 @@ pub enum Wallet {
 const BITCOINS: &[Coin] = &[Coin::Btc, Coin::Bch, Coin::Bsv, Coin::Xec];
 
 /// Base58check's first byte, what the hash is of, which coins write it so, and on which network.
+///
+/// The first of several is how a script is shown.
 const BASE58: [(u8, Kind, &[Coin], Network); 10] = [
+    (0x3f, Kind::ScriptHash, &[Coin::Dgb], Network::Main),
     (0x00, Kind::KeyHash, BITCOINS, Network::Main),
-    (0x05, Kind::ScriptHash, BITCOINS, Network::Main),
+    // DigiByte's nodes take this one as well.
+    (0x05, Kind::ScriptHash, &Coin::ALL, Network::Main),
     (0x6f, Kind::KeyHash, BITCOINS, Network::Test),
     (0xc4, Kind::ScriptHash, BITCOINS, Network::Test),
     // The form of Bitpay's wallet, from before CashAddr.
     (0x1c, Kind::KeyHash, &[Coin::Bch], Network::Main),
     (0x28, Kind::ScriptHash, &[Coin::Bch], Network::Main),
     (0x1e, Kind::KeyHash, &[Coin::Dgb], Network::Main),
-    (0x3f, Kind::ScriptHash, &[Coin::Dgb], Network::Main),
     (0x7e, Kind::KeyHash, &[Coin::Dgb], Network::Test),
     (0x8c, Kind::ScriptHash, &[Coin::Dgb], Network::Test),
 ];
@@ -145,12 +148,13 @@ pub fn wallet_problem(wallet: &str, chain: &str) -> Option<String> {
         Wallet::Address(address) => address,
     };
     let chain = Chain::of_name(chain)?;
-    let coins: Vec<_> = address.coins.iter().map(|coin| coin.long_name()).collect();
-    let coins = coins.join(" or ");
     let named = chain.coin.name();
     if !address.coins.contains(&chain.coin) {
+        // Bitcoin stands for all that share its form.
+        let coin = address.coins.first().map_or("", |coin| coin.long_name());
+        let article = if coin.starts_with('e') { "an" } else { "a" };
         Some(format!(
-            "This is a {coins} address, but the coin is {named}."
+            "This is {article} {coin} address, but the coin is {named}."
         ))
     } else if address.network != chain.network {
         Some(match address.network {

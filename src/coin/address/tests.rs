@@ -196,6 +196,7 @@ fn the_owner_is_told_what_is_wrong_with_a_wallet() {
         (bch, "LTC"),
         (btc, ""),
         ("1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu", "XEC"),
+        ("3CWFddi6m4ndiGyKqzYvsFYagqDLPVMTzC", "DGB"),
         ("alice", "BTC"),
     ] {
         assert_eq!(wallet_problem(wallet, chain), None, "{wallet} {chain}");
@@ -204,6 +205,14 @@ fn the_owner_is_told_what_is_wrong_with_a_wallet() {
     assert_eq!(
         told(bch, "BTC"),
         "This is a Bitcoin Cash address, but the coin is BTC."
+    );
+    assert_eq!(
+        told("1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu", "DGB"),
+        "This is a Bitcoin address, but the coin is DGB."
+    );
+    assert_eq!(
+        told("ecash:qpm2qsznhks23z7629mms6s4cwef74vcwva87rkuu2", "BCH"),
+        "This is an eCash address, but the coin is BCH."
     );
     assert_eq!(
         told(

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::later;
+use crate::coin::{Chain, Network};
 use crate::core::outage::Flaw;
 use crate::stratum::job::{BlockHash, Notify, network_difficulty};
 use crate::units::Now;
@@ -71,12 +72,12 @@ pub enum Proof {
 impl Proof {
     /// What can be had for a coin, by the name that the owner gave it.
     pub fn of_chain(chain: &str) -> Self {
-        let chain = chain.to_ascii_uppercase();
-        let is_test = ["TEST", "SIGNET", "TBTC", "TBCH"];
-        match chain.as_str() {
-            "BTC" | "BCH" | "BSV" | "XEC" => Self::Work,
-            _ if is_test.iter().any(|name| chain.contains(name)) => Self::None,
-            _ => Self::Successor,
+        match Chain::of_name(chain) {
+            Some(chain) if chain.network == Network::Test => Self::None,
+            Some(chain) if chain.hash_shows_work() => Self::Work,
+            // A test network of another coin.
+            None if chain.to_ascii_uppercase().contains("TEST") => Self::None,
+            Some(_) | None => Self::Successor,
         }
     }
 }
@@ -423,10 +424,12 @@ mod tests {
     fn what_can_be_proven_depends_on_the_coin() {
         let of = Proof::of_chain;
         assert_eq!([of("BTC"), of("bch"), of("XEC")], [Proof::Work; 3]);
+        assert_eq!([of("Bitcoin"), of("xbt"), of("eCash")], [Proof::Work; 3]);
         assert_eq!([of("DGB"), of("")], [Proof::Successor; 2]);
-        assert_eq!(
-            [of("TBTC"), of("Testnet4"), of("SIGNET"), of("REGTEST")],
-            [Proof::None; 4]
-        );
+        for name in [
+            "TBTC", "Testnet4", "SIGNET", "REGTEST", "chipnet", "BCHREG", "LTC TEST",
+        ] {
+            assert_eq!(of(name), Proof::None, "{name}");
+        }
     }
 }
