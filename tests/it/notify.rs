@@ -162,7 +162,9 @@ fn each_service_gets_a_message_and_nobody_sees_a_secret() {
             .iter()
             .all(|kind| sent(kind) == Some(1.0))
     });
-    assert!(proxy.logged("trouble_began", "payout_changed:B"));
+    wait_until(SOON, "the log line", || {
+        proxy.logged("trouble_began", "payout_changed:B")
+    });
     // A change of the targets is in the log without them.
     proxy.rewrite_config(|config| config["notify"]["targets"]["n"]["level"] = json!("error"));
     wait_until(SOON, "the change", || {
