@@ -31,7 +31,7 @@ use crate::core::stats::meter::HASHES_PER_DIFFICULTY;
 use crate::observe::latest::LatestSnapshot;
 use crate::system::clock::now;
 use crate::system::thread::{SERVICE_STACK, spawn};
-use crate::units::{Now, PerPool, PoolSlot, named};
+use crate::units::{FIRST_PLAUSIBLE_MS, Now, PerPool, PoolSlot, named};
 
 /// A minute, for a day.
 const MINUTES: Scale = Scale {
@@ -53,10 +53,6 @@ const LEAST_OF_HOUR: f64 = 600.0;
 
 /// From how many known seconds on an average over a day says something.
 const LEAST_OF_DAY: f64 = 3600.0;
-
-/// Before this time, the beginning of 2025, no wall clock is right: a small computer without a clock of its own begins
-/// in 1970, and keeps to it until it has a network.
-const FIRST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
 
 /// By how many minutes the wall clock may be behind what is recorded already.
 const USUAL_CORRECTION: u64 = 5;

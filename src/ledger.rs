@@ -24,7 +24,7 @@ use crate::core::snapshot::Snapshot;
 use crate::system::clock::now;
 use crate::system::thread::{SERVICE_STACK, spawn};
 use crate::timetable::zone::Zone;
-use crate::units::{PerPool, PoolSlot};
+use crate::units::{FIRST_PLAUSIBLE_MS, PerPool, PoolSlot};
 
 /// How many days are kept: ten years.
 pub const MOST_DAYS: usize = 3653;
@@ -40,9 +40,6 @@ const LONGEST_NAME: usize = 64;
 
 /// Nothing is larger, so that no sum becomes infinite, which a file could not hold.
 const LARGEST: f64 = 1e30;
-
-/// Before this time, the beginning of 2025, no wall clock is right.
-const FIRST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
 
 /// How often a day is added to and written.
 const EVERY: Duration = Duration::from_secs(60);

@@ -36,6 +36,10 @@ pub struct Now {
     pub unix_ms: u64,
 }
 
+/// Before this time, the beginning of 2025, no wall clock is right: a small computer without a clock of its own begins
+/// in 1970, and keeps to it until it has a network. In milliseconds since 1970.
+pub const FIRST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
+
 /// The time after a while, or the same if a clock cannot tell it.
 #[must_use]
 pub fn later(now: Instant, time: Duration) -> Instant {
