@@ -5,62 +5,62 @@ import { button, h, icon, toast } from "./ui.js";
 
 /** Where an alert is dealt with, by the beginning of its id. */
 const PLACES = {
-  not_set_up: ["/setup", "Set up"],
-  no_password: ["/config", "Open Config"],
-  payout_changed: ["/config", "Open Config"],
-  nothing_mined: ["/logs", "Open Logs"],
-  pool_down: ["/logs", "Open Logs"],
-  pool_mute: ["/logs", "Open Logs"],
-  pool_rejecting: ["/logs", "Open Logs"],
-  pool_behind: ["/logs", "Open Logs"],
-  pool_without_news: ["/logs", "Open Logs"],
-  pool_old_block: ["/logs", "Open Logs"],
-  pool_no_job: ["/logs", "Open Logs"],
-  shares_lost: ["/logs", "Open Logs"],
-  block_found: ["/records", "Open Records"],
-  block_rejected: ["/records", "Open Records"],
-  block_undelivered: ["/records", "Open Records"],
-  on_backup: ["/logs", "Open Logs"],
+	not_set_up: ["/setup", "Set up"],
+	no_password: ["/config", "Open Config"],
+	payout_changed: ["/config", "Open Config"],
+	nothing_mined: ["/logs", "Open Logs"],
+	pool_down: ["/logs", "Open Logs"],
+	pool_mute: ["/logs", "Open Logs"],
+	pool_rejecting: ["/logs", "Open Logs"],
+	pool_behind: ["/logs", "Open Logs"],
+	pool_without_news: ["/logs", "Open Logs"],
+	pool_old_block: ["/logs", "Open Logs"],
+	pool_no_job: ["/logs", "Open Logs"],
+	shares_lost: ["/logs", "Open Logs"],
+	block_found: ["/records", "Open Records"],
+	block_rejected: ["/records", "Open Records"],
+	block_undelivered: ["/records", "Open Records"],
+	on_backup: ["/logs", "Open Logs"],
 };
 
 export function alertList() {
-  const list = h("ul", { class: "alerts", "aria-label": "What needs your eye", "aria-live": "polite" });
-  let shown = "";
-  return {
-    element: list,
-    show({ alerts }) {
-      // Rebuilt only when something changed, so that it is read out once and the focus stays.
-      const now = JSON.stringify(alerts);
-      if (now === shown) return;
-      shown = now;
-      list.replaceChildren(...alerts.map(item));
-    },
-  };
+	const list = h("ul", { class: "alerts", "aria-label": "What needs your eye", "aria-live": "polite" });
+	let shown = "";
+	return {
+		element: list,
+		show({ alerts }) {
+			// Rebuilt only when something changed, so that it is read out once and the focus stays.
+			const now = JSON.stringify(alerts);
+			if (now === shown) return;
+			shown = now;
+			list.replaceChildren(...alerts.map(item));
+		},
+	};
 }
 
 function item(alert) {
-  const place = PLACES[alert.id.split(":")[0]];
-  const row = h(
-    "li",
-    { class: `notice ${alert.level}` },
-    icon(alert.level),
-    h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, alert.title, " ", h("time", {}, clock(alert.at_ms))), ...textOf(alert)),
-    h("div", { class: "actions" }, place && h("a", { href: place[0], class: "button small" }, place[1]), alert.dismissable && button("Dismiss", () => dismiss(alert, row), { kind: "ghost small" })),
-  );
-  return row;
+	const place = PLACES[alert.id.split(":")[0]];
+	const row = h(
+		"li",
+		{ class: `notice ${alert.level}` },
+		icon(alert.level),
+		h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, alert.title, " ", h("time", {}, clock(alert.at_ms))), ...textOf(alert)),
+		h("div", { class: "actions" }, place && h("a", { href: place[0], class: "button small" }, place[1]), alert.dismissable && button("Dismiss", () => dismiss(alert, row), { kind: "ghost small" })),
+	);
+	return row;
 }
 
 /** Several troubles are a list. */
 function textOf({ text, action }) {
-  const lines = text.split("\n");
-  return lines.length > 1 ? [h("ul", {}, ...lines.map((line) => h("li", {}, line))), h("p", {}, action)] : [h("p", {}, text, " ", action)];
+	const lines = text.split("\n");
+	return lines.length > 1 ? [h("ul", {}, ...lines.map((line) => h("li", {}, line))), h("p", {}, action)] : [h("p", {}, text, " ", action)];
 }
 
 async function dismiss(alert, row) {
-  try {
-    await api.alertSeen(alert.id);
-    row.remove();
-  } catch (error) {
-    toast(error.message, { level: "error" });
-  }
+	try {
+		await api.alertSeen(alert.id);
+		row.remove();
+	} catch (error) {
+		toast(error.message, { level: "error" });
+	}
 }

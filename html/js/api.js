@@ -4,10 +4,10 @@ const BASE = "/api/v1";
 
 /** What the server, or the lack of one, had to say against a request. */
 export class ApiError extends Error {
-  constructor(status, code, message, { field = null, details = [], retryAfter = null } = {}) {
-    super(message);
-    Object.assign(this, { status, code, field, details, retryAfter });
-  }
+	constructor(status, code, message, { field = null, details = [], retryAfter = null } = {}) {
+		super(message);
+		Object.assign(this, { status, code, field, details, retryAfter });
+	}
 }
 
 let token = null;
@@ -15,63 +15,63 @@ const listeners = { login: new Set(), password: new Set() };
 
 /** Calls `listener(set)` when it is learnt whether a password is set. */
 export function onPassword(listener) {
-  listeners.password.add(listener);
+	listeners.password.add(listener);
 }
 
 /** Calls `listener()` when the server wants a login. */
 export function onLoginRequired(listener) {
-  listeners.login.add(listener);
+	listeners.login.add(listener);
 }
 
 async function send(method, path, body, { seconds = 10, signal } = {}) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json", "X-DPMP-Token": token ?? "" };
-  const timeout = AbortSignal.timeout(seconds * 1000);
-  const stopped = new AbortController();
-  const stop = () => stopped.abort();
-  timeout.addEventListener("abort", stop);
-  signal?.addEventListener("abort", stop);
-  if (signal?.aborted) stop();
-  try {
-    const answer = await fetch(BASE + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: stopped.signal, cache: "no-store" });
-    const text = await answer.text();
-    return { answer, data: parse(text) };
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new ApiError(0, "no_answer", "DPMP does not answer.");
-  } finally {
-    signal?.removeEventListener("abort", stop);
-  }
+	const headers = body === undefined ? {} : { "Content-Type": "application/json", "X-DPMP-Token": token ?? "" };
+	const timeout = AbortSignal.timeout(seconds * 1000);
+	const stopped = new AbortController();
+	const stop = () => stopped.abort();
+	timeout.addEventListener("abort", stop);
+	signal?.addEventListener("abort", stop);
+	if (signal?.aborted) stop();
+	try {
+		const answer = await fetch(BASE + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: stopped.signal, cache: "no-store" });
+		const text = await answer.text();
+		return { answer, data: parse(text) };
+	} catch (error) {
+		if (signal?.aborted) throw error;
+		throw new ApiError(0, "no_answer", "DPMP does not answer.");
+	} finally {
+		signal?.removeEventListener("abort", stop);
+	}
 }
 
 function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+	try {
+		return JSON.parse(text);
+	} catch {
+		return null;
+	}
 }
 
 function failed(answer, data) {
-  const error = data?.error ?? {};
-  return new ApiError(answer.status, error.code ?? "failed", error.message ?? `The server answered with status ${answer.status}.`, {
-    field: error.field,
-    details: error.details ?? [],
-    retryAfter: answer.headers.get("Retry-After"),
-  });
+	const error = data?.error ?? {};
+	return new ApiError(answer.status, error.code ?? "failed", error.message ?? `The server answered with status ${answer.status}.`, {
+		field: error.field,
+		details: error.details ?? [],
+		retryAfter: answer.headers.get("Retry-After"),
+	});
 }
 
 async function request(method, path, body, options = {}) {
-  if (body !== undefined && token === null) await session();
-  let { answer, data } = await send(method, path, body, options);
-  if (data?.error?.code === "bad_token") {
-    // The server was started anew since the page was loaded, and has another token now.
-    await session();
-    ({ answer, data } = await send(method, path, body, options));
-  }
-  if (answer.ok) return data;
-  const error = failed(answer, data);
-  if (error.code === "login_required") listeners.login.forEach((listener) => listener());
-  throw error;
+	if (body !== undefined && token === null) await session();
+	let { answer, data } = await send(method, path, body, options);
+	if (data?.error?.code === "bad_token") {
+		// The server was started anew since the page was loaded, and has another token now.
+		await session();
+		({ answer, data } = await send(method, path, body, options));
+	}
+	if (answer.ok) return data;
+	const error = failed(answer, data);
+	if (error.code === "login_required") listeners.login.forEach((listener) => listener());
+	throw error;
 }
 
 const get = (path, options) => request("GET", path, undefined, options);
@@ -80,11 +80,11 @@ const put = (path, body, options) => request("PUT", path, body, options);
 const remove = (path, body, options) => request("DELETE", path, body, options);
 
 export async function session() {
-  const { answer, data } = await send("GET", "/session");
-  if (!answer.ok) throw failed(answer, data);
-  token = data.token;
-  listeners.password.forEach((listener) => listener(data.password_set));
-  return data;
+	const { answer, data } = await send("GET", "/session");
+	if (!answer.ok) throw failed(answer, data);
+	token = data.token;
+	listeners.password.forEach((listener) => listener(data.password_set));
+	return data;
 }
 
 /** Passwords wait for their turn while somebody else tries many. */
@@ -92,8 +92,8 @@ const PASSWORD_SECONDS = { seconds: 60 };
 export const login = (password) => post("/login", { password }, PASSWORD_SECONDS);
 export const logout = () => post("/logout", {});
 export async function changePassword(current, next) {
-  const { password_set: set } = await post("/password", { current, new: next }, PASSWORD_SECONDS);
-  listeners.password.forEach((listener) => listener(set));
+	const { password_set: set } = await post("/password", { current, new: next }, PASSWORD_SECONDS);
+	listeners.password.forEach((listener) => listener(set));
 }
 export const tokens = () => get("/tokens");
 export const makeToken = (name, may, password) => post("/tokens", { name, may, password }, PASSWORD_SECONDS);
@@ -122,10 +122,10 @@ export const events = (after, wait, signal) => get(`/events?${after === null ? "
 
 /** Addresses of what is downloaded rather than read. */
 export const downloads = {
-  block: (name) => `${BASE}/blocks/${name}`,
-  ledgerCsv: `${BASE}/ledger.csv?days=3653`,
-  minersCsv: `${BASE}/miners.csv`,
-  backup: `${BASE}/config/backup`,
-  logs: (wallets) => `${BASE}/logs/download?wallets=${wallets}`,
-  openapi: `${BASE}/openapi.json`,
+	block: (name) => `${BASE}/blocks/${name}`,
+	ledgerCsv: `${BASE}/ledger.csv?days=3653`,
+	minersCsv: `${BASE}/miners.csv`,
+	backup: `${BASE}/config/backup`,
+	logs: (wallets) => `${BASE}/logs/download?wallets=${wallets}`,
+	openapi: `${BASE}/openapi.json`,
 };

@@ -10,94 +10,94 @@ const MARGIN = { left: 4, right: 56, top: 10, bottom: 24 };
  * `top`: the end of the axis, or null for one that fits the data.
  */
 export function areaChart({ label, height, say, tick, top = null }) {
-  const picture = svg("svg", { class: "chart-svg", height, width: "100%", "aria-hidden": "true" });
-  const readout = h("p", { class: "chart-readout" });
-  const box = h("div", { class: "chart-box", tabindex: "0", role: "slider", "aria-label": `${label}: read with the arrow keys`, "aria-valuemin": "0", "aria-valuenow": "0" }, picture);
-  let data = null;
-  let at = null;
+	const picture = svg("svg", { class: "chart-svg", height, width: "100%", "aria-hidden": "true" });
+	const readout = h("p", { class: "chart-readout" });
+	const box = h("div", { class: "chart-box", tabindex: "0", role: "slider", "aria-label": `${label}: read with the arrow keys`, "aria-valuemin": "0", "aria-valuenow": "0" }, picture);
+	let data = null;
+	let at = null;
 
-  function draw() {
-    const width = box.clientWidth;
-    if (!data || width === 0) return;
-    const scale = makeScale(data, width, height, top);
-    picture.replaceChildren(...axes(scale, tick), ...areas(data, scale), cursor(data, scale, at));
-  }
+	function draw() {
+		const width = box.clientWidth;
+		if (!data || width === 0) return;
+		const scale = makeScale(data, width, height, top);
+		picture.replaceChildren(...axes(scale, tick), ...areas(data, scale), cursor(data, scale, at));
+	}
 
-  function point(index) {
-    at = index;
-    const spoken = data ? say(at ?? data.times.length - 1) : "";
-    setText(readout, spoken);
-    box.setAttribute("aria-valuenow", String(at ?? Math.max(0, (data?.times.length ?? 1) - 1)));
-    box.setAttribute("aria-valuetext", spoken);
-    draw();
-  }
+	function point(index) {
+		at = index;
+		const spoken = data ? say(at ?? data.times.length - 1) : "";
+		setText(readout, spoken);
+		box.setAttribute("aria-valuenow", String(at ?? Math.max(0, (data?.times.length ?? 1) - 1)));
+		box.setAttribute("aria-valuetext", spoken);
+		draw();
+	}
 
-  box.addEventListener("pointermove", (event) => data && point(indexAt(event, box, data.times.length)));
-  box.addEventListener("pointerleave", () => point(null));
-  box.addEventListener("blur", () => point(null));
-  box.addEventListener("keydown", (event) => {
-    const next = data && steered(event.key, at ?? data.times.length - 1, data.times.length);
-    if (next === null || next === undefined) return;
-    event.preventDefault();
-    point(next);
-  });
-  const observer = new ResizeObserver(draw);
-  observer.observe(box);
+	box.addEventListener("pointermove", (event) => data && point(indexAt(event, box, data.times.length)));
+	box.addEventListener("pointerleave", () => point(null));
+	box.addEventListener("blur", () => point(null));
+	box.addEventListener("keydown", (event) => {
+		const next = data && steered(event.key, at ?? data.times.length - 1, data.times.length);
+		if (next === null || next === undefined) return;
+		event.preventDefault();
+		point(next);
+	});
+	const observer = new ResizeObserver(draw);
+	observer.observe(box);
 
-  return {
-    element: h("div", { class: "chart" }, readout, box),
-    /** `next`: { times: [ms], series: [{ name, values }], lines: [{ name, values }] }. */
-    show(next) {
-      data = next;
-      box.setAttribute("aria-valuemax", String(Math.max(0, data.times.length - 1)));
-      point(at === null ? null : Math.min(at, data.times.length - 1));
-    },
-    leave: () => observer.disconnect(),
-  };
+	return {
+		element: h("div", { class: "chart" }, readout, box),
+		/** `next`: { times: [ms], series: [{ name, values }], lines: [{ name, values }] }. */
+		show(next) {
+			data = next;
+			box.setAttribute("aria-valuemax", String(Math.max(0, data.times.length - 1)));
+			point(at === null ? null : Math.min(at, data.times.length - 1));
+		},
+		leave: () => observer.disconnect(),
+	};
 }
 
 function indexAt(event, box, length) {
-  const { left, width } = box.getBoundingClientRect();
-  const part = (event.clientX - left - MARGIN.left) / (width - MARGIN.left - MARGIN.right);
-  return Math.round(Math.min(1, Math.max(0, part)) * (length - 1));
+	const { left, width } = box.getBoundingClientRect();
+	const part = (event.clientX - left - MARGIN.left) / (width - MARGIN.left - MARGIN.right);
+	return Math.round(Math.min(1, Math.max(0, part)) * (length - 1));
 }
 
 function steered(key, at, length) {
-  const page = Math.max(1, Math.round(length / 10));
-  const moves = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - page, PageUp: at + page, Home: 0, End: length - 1 };
-  return key in moves ? Math.min(length - 1, Math.max(0, moves[key])) : null;
+	const page = Math.max(1, Math.round(length / 10));
+	const moves = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - page, PageUp: at + page, Home: 0, End: length - 1 };
+	return key in moves ? Math.min(length - 1, Math.max(0, moves[key])) : null;
 }
 
 function makeScale(data, width, height, top) {
-  const sums = data.times.map((_, i) => data.series.reduce((sum, s) => sum + (s.values[i] ?? 0), 0));
-  const most = top ?? niceTop(Math.max(...sums, 0));
-  const last = Math.max(1, data.times.length - 1);
-  return {
-    width,
-    height,
-    top: most,
-    times: data.times,
-    x: (i) => MARGIN.left + (i / last) * (width - MARGIN.left - MARGIN.right),
-    y: (value) => height - MARGIN.bottom - (value / most) * (height - MARGIN.top - MARGIN.bottom),
-  };
+	const sums = data.times.map((_, i) => data.series.reduce((sum, s) => sum + (s.values[i] ?? 0), 0));
+	const most = top ?? niceTop(Math.max(...sums, 0));
+	const last = Math.max(1, data.times.length - 1);
+	return {
+		width,
+		height,
+		top: most,
+		times: data.times,
+		x: (i) => MARGIN.left + (i / last) * (width - MARGIN.left - MARGIN.right),
+		y: (value) => height - MARGIN.bottom - (value / most) * (height - MARGIN.top - MARGIN.bottom),
+	};
 }
 
 /** The next of 1, 1.5, 2, 3, 4, 6, 8, 10 times a power of ten: these divide into even steps. */
 function niceTop(value) {
-  if (value <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 1.5, 2, 3, 4, 6, 8, 10].find((step) => value * 1.02 <= step * power) * power || 10 * power;
+	if (value <= 0) return 1;
+	const power = 10 ** Math.floor(Math.log10(value));
+	return [1, 1.5, 2, 3, 4, 6, 8, 10].find((step) => value * 1.02 <= step * power) * power || 10 * power;
 }
 
 function axes(scale, tick) {
-  const parts = [];
-  for (const part of [0, 0.5, 1]) {
-    const y = scale.y(scale.top * part);
-    parts.push(svg("line", { class: "grid", x1: MARGIN.left, x2: scale.width - MARGIN.right, y1: y, y2: y }));
-    parts.push(svg("text", { class: "tick", x: scale.width - MARGIN.right + 8, y: y + 4 }, tick(scale.top * part)));
-  }
-  for (const { x, text, anchor } of timeTicks(scale)) parts.push(svg("text", { class: "tick", x, y: scale.height - 5, "text-anchor": anchor }, text));
-  return parts;
+	const parts = [];
+	for (const part of [0, 0.5, 1]) {
+		const y = scale.y(scale.top * part);
+		parts.push(svg("line", { class: "grid", x1: MARGIN.left, x2: scale.width - MARGIN.right, y1: y, y2: y }));
+		parts.push(svg("text", { class: "tick", x: scale.width - MARGIN.right + 8, y: y + 4 }, tick(scale.top * part)));
+	}
+	for (const { x, text, anchor } of timeTicks(scale)) parts.push(svg("text", { class: "tick", x, y: scale.height - 5, "text-anchor": anchor }, text));
+	return parts;
 }
 
 const MINUTE = 60_000;
@@ -105,68 +105,68 @@ const TICK_STEPS = [10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880].map((mi
 
 /** Round times of the viewer's clock, and "now" at the end. */
 function timeTicks(scale) {
-  const { times } = scale;
-  const [start, end] = [times[0], times.at(-1)];
-  if (!(end > start)) return [];
-  const room = Math.max(2, Math.floor(scale.width / 90));
-  const step = TICK_STEPS.find((size) => (end - start) / size <= room) ?? TICK_STEPS.at(-1);
-  const offset = new Date(start).getTimezoneOffset() * MINUTE;
-  const ticks = [{ x: scale.x(times.length - 1), text: "now", anchor: "end" }];
-  for (let at = Math.ceil((start - offset) / step) * step + offset; at < end; at += step) {
-    const x = scale.x(((at - start) / (end - start)) * (times.length - 1));
-    if (x < 20 || ticks[0].x - x < 56) continue;
-    ticks.push({ x, text: step >= 1440 * MINUTE ? day(at) : clock(at).split(", ").at(-1), anchor: "middle" });
-  }
-  return ticks;
+	const { times } = scale;
+	const [start, end] = [times[0], times.at(-1)];
+	if (!(end > start)) return [];
+	const room = Math.max(2, Math.floor(scale.width / 90));
+	const step = TICK_STEPS.find((size) => (end - start) / size <= room) ?? TICK_STEPS.at(-1);
+	const offset = new Date(start).getTimezoneOffset() * MINUTE;
+	const ticks = [{ x: scale.x(times.length - 1), text: "now", anchor: "end" }];
+	for (let at = Math.ceil((start - offset) / step) * step + offset; at < end; at += step) {
+		const x = scale.x(((at - start) / (end - start)) * (times.length - 1));
+		if (x < 20 || ticks[0].x - x < 56) continue;
+		ticks.push({ x, text: step >= 1440 * MINUTE ? day(at) : clock(at).split(", ").at(-1), anchor: "middle" });
+	}
+	return ticks;
 }
 
 function areas(data, scale) {
-  const base = new Array(data.times.length).fill(0);
-  const parts = [];
-  for (const { name, values } of data.series) {
-    const upper = values.map((v, i) => (v === null ? null : base[i] + v));
-    for (const [from, to] of runs(upper)) {
-      const line = path(upper, from, to, scale);
-      const back = path(base, from, to, scale, true);
-      parts.push(svg("path", { class: `area ${name}`, d: `M${line}L${back}Z` }), svg("path", { class: `line ${name}`, d: `M${line}` }));
-    }
-    values.forEach((v, i) => (base[i] += v ?? 0));
-  }
-  for (const { name, values } of data.lines ?? []) {
-    for (const [from, to] of runs(values)) parts.push(svg("path", { class: `line ${name}`, d: `M${path(values, from, to, scale)}` }));
-  }
-  return parts;
+	const base = new Array(data.times.length).fill(0);
+	const parts = [];
+	for (const { name, values } of data.series) {
+		const upper = values.map((v, i) => (v === null ? null : base[i] + v));
+		for (const [from, to] of runs(upper)) {
+			const line = path(upper, from, to, scale);
+			const back = path(base, from, to, scale, true);
+			parts.push(svg("path", { class: `area ${name}`, d: `M${line}L${back}Z` }), svg("path", { class: `line ${name}`, d: `M${line}` }));
+		}
+		values.forEach((v, i) => (base[i] += v ?? 0));
+	}
+	for (const { name, values } of data.lines ?? []) {
+		for (const [from, to] of runs(values)) parts.push(svg("path", { class: `line ${name}`, d: `M${path(values, from, to, scale)}` }));
+	}
+	return parts;
 }
 
 /** Where values are known without a break, as [first, last]; a gap is a gap. */
 function runs(values) {
-  const found = [];
-  values.forEach((value, i) => {
-    if (value === null) return;
-    if (i > 0 && values[i - 1] !== null) found.at(-1)[1] = i;
-    else found.push([i, i]);
-  });
-  return found;
+	const found = [];
+	values.forEach((value, i) => {
+		if (value === null) return;
+		if (i > 0 && values[i - 1] !== null) found.at(-1)[1] = i;
+		else found.push([i, i]);
+	});
+	return found;
 }
 
 function path(values, from, to, scale, backwards = false) {
-  const points = [];
-  for (let i = from; i <= to; i += 1) points.push(`${scale.x(i).toFixed(1)} ${scale.y(values[i]).toFixed(1)}`);
-  // A single known point would be invisible without some width.
-  if (from === to) points.push(`${(scale.x(from) + 2).toFixed(1)} ${scale.y(values[from]).toFixed(1)}`);
-  return (backwards ? points.reverse() : points).join("L");
+	const points = [];
+	for (let i = from; i <= to; i += 1) points.push(`${scale.x(i).toFixed(1)} ${scale.y(values[i]).toFixed(1)}`);
+	// A single known point would be invisible without some width.
+	if (from === to) points.push(`${(scale.x(from) + 2).toFixed(1)} ${scale.y(values[from]).toFixed(1)}`);
+	return (backwards ? points.reverse() : points).join("L");
 }
 
 function cursor(data, scale, at) {
-  const group = svg("g", {});
-  if (at === null) return group;
-  const x = scale.x(at);
-  group.append(svg("line", { class: "cursor", x1: x, x2: x, y1: MARGIN.top, y2: scale.height - MARGIN.bottom }));
-  let sum = 0;
-  for (const { name, values } of data.series) {
-    if (values[at] === null) continue;
-    sum += values[at];
-    group.append(svg("circle", { class: `cursor-dot ${name}`, cx: x, cy: scale.y(sum), r: 4 }));
-  }
-  return group;
+	const group = svg("g", {});
+	if (at === null) return group;
+	const x = scale.x(at);
+	group.append(svg("line", { class: "cursor", x1: x, x2: x, y1: MARGIN.top, y2: scale.height - MARGIN.bottom }));
+	let sum = 0;
+	for (const { name, values } of data.series) {
+		if (values[at] === null) continue;
+		sum += values[at];
+		group.append(svg("circle", { class: `cursor-dot ${name}`, cx: x, cy: scale.y(sum), r: 4 }));
+	}
+	return group;
 }

@@ -7,16 +7,16 @@ import { listWords, orderWords } from "./work.js";
 
 /** Runs a command; tells if it failed. Whether it worked. */
 export async function command(run, { done, back = null, failed = "Not changed" } = {}) {
-  try {
-    await run();
-  } catch (error) {
-    toast(`${failed}: ${error.message}`, { level: "error" });
-    return false;
-  } finally {
-    steeringChanged();
-  }
-  if (done) toast(done, { action: back && { label: "Undo", run: () => command(back, { done: "Undone." }) } });
-  return true;
+	try {
+		await run();
+	} catch (error) {
+		toast(`${failed}: ${error.message}`, { level: "error" });
+		return false;
+	} finally {
+		steeringChanged();
+	}
+	if (done) toast(done, { action: back && { label: "Undo", run: () => command(back, { done: "Undone." }) } });
+	return true;
 }
 
 export const isForAll = (change) => change.workers.includes("*");
@@ -27,13 +27,13 @@ const asSet = ({ work, workers, until_ms }) => ({ work, workers, until_ms });
 
 /** "until 07:00", or "until you change it". */
 export function endWords(untilMs, nowMs) {
-  return untilMs === null ? "until you change it" : `until ${upcoming(untilMs, nowMs)}`;
+	return untilMs === null ? "until you change it" : `until ${upcoming(untilMs, nowMs)}`;
 }
 
 /** Puts back what held for a set of workers before a temporary change. */
 function backTo(steering, workers) {
-  const earlier = steering.overrides.find((change) => sameWorkers(change.workers, workers));
-  return () => (earlier ? api.setOverride(asSet(earlier)) : api.endOverride(workers));
+	const earlier = steering.overrides.find((change) => sameWorkers(change.workers, workers));
+	return () => (earlier ? api.setOverride(asSet(earlier)) : api.endOverride(workers));
 }
 
 /**
@@ -41,61 +41,61 @@ function backTo(steering, workers) {
  * the change holds for them, too.
  */
 export function setTemporary({ work, workers, end, clear = [] }, steering, names) {
-  const now = steering.clock.now_ms;
-  const until = end.for_seconds ? now + 1000 * end.for_seconds : end.until_ms;
-  const back = backTo(steering, workers);
-  const own = Object.fromEntries(steering.workers.filter((it) => clear.includes(it.worker)).map((it) => [it.worker, { work: it.own }]));
-  const whom = workers.includes("*") ? "" : ` for ${listWords(workers)}`;
-  return command(
-    async () => {
-      await api.setOverride({ work, workers, ...end });
-      if (clear.length) await api.setWorkers(withoutWork(clear));
-    },
-    {
-      done: `${orderWords(work, names, "Paused")}${whom} ${endWords(until, now)}.`,
-      back: async () => {
-        await back();
-        if (clear.length) await api.setWorkers(own);
-      },
-    },
-  );
+	const now = steering.clock.now_ms;
+	const until = end.for_seconds ? now + 1000 * end.for_seconds : end.until_ms;
+	const back = backTo(steering, workers);
+	const own = Object.fromEntries(steering.workers.filter((it) => clear.includes(it.worker)).map((it) => [it.worker, { work: it.own }]));
+	const whom = workers.includes("*") ? "" : ` for ${listWords(workers)}`;
+	return command(
+		async () => {
+			await api.setOverride({ work, workers, ...end });
+			if (clear.length) await api.setWorkers(withoutWork(clear));
+		},
+		{
+			done: `${orderWords(work, names, "Paused")}${whom} ${endWords(until, now)}.`,
+			back: async () => {
+				await back();
+				if (clear.length) await api.setWorkers(own);
+			},
+		},
+	);
 }
 
 const withoutWork = (workers) => Object.fromEntries(workers.map((worker) => [worker, { work: null }]));
 
 /** Ends a temporary change. */
 export function endTemporary(change, done) {
-  return command(() => api.endOverride(change.workers), { done, back: () => api.setOverride(asSet(change)) });
+	return command(() => api.endOverride(change.workers), { done, back: () => api.setOverride(asSet(change)) });
 }
 
 /** Sets or removes settings of workers: { worker: { work, name, … } }; null removes a key. */
 export function setWorkers(settings, steering, done) {
-  const before = {};
-  for (const [worker, wanted] of Object.entries(settings)) {
-    const had = steering.workers.find((it) => it.worker === worker);
-    const earlier = { work: had?.own ?? null, name: had?.name || null, turns: had?.turns === "never" ? "never" : null, failover: had?.failover ?? null };
-    before[worker] = Object.fromEntries(Object.keys(wanted).map((key) => [key, earlier[key]]));
-  }
-  return command(() => api.setWorkers(settings), { done, back: () => api.setWorkers(before) });
+	const before = {};
+	for (const [worker, wanted] of Object.entries(settings)) {
+		const had = steering.workers.find((it) => it.worker === worker);
+		const earlier = { work: had?.own ?? null, name: had?.name || null, turns: had?.turns === "never" ? "never" : null, failover: had?.failover ?? null };
+		before[worker] = Object.fromEntries(Object.keys(wanted).map((key) => [key, earlier[key]]));
+	}
+	return command(() => api.setWorkers(settings), { done, back: () => api.setWorkers(before) });
 }
 
 /** Changes some keys of the configuration file and leaves the others as they are. `change(config)` edits it in place. */
 export async function changeConfig(change) {
-  for (let attempt = 0; ; attempt += 1) {
-    const file = await api.config();
-    change(file.config);
-    try {
-      return await api.saveConfig(file.etag, file.config);
-    } catch (error) {
-      // Someone saved between reading and writing: the change is made to what they saved.
-      if (error.code !== "conflict" || attempt === 2) throw error;
-    } finally {
-      steeringChanged();
-    }
-  }
+	for (let attempt = 0; ; attempt += 1) {
+		const file = await api.config();
+		change(file.config);
+		try {
+			return await api.saveConfig(file.etag, file.config);
+		} catch (error) {
+			// Someone saved between reading and writing: the change is made to what they saved.
+			if (error.code !== "conflict" || attempt === 2) throw error;
+		} finally {
+			steeringChanged();
+		}
+	}
 }
 
 /** What the server found wrong, one sentence for each mistake. */
 export function mistakes(error) {
-  return error.details.length ? error.details.map((it) => `${it.field} cannot be ${it.found}. Allowed: ${it.allowed}.`) : [error.message];
+	return error.details.length ? error.details.map((it) => `${it.field} cannot be ${it.found}. Allowed: ${it.allowed}.`) : [error.message];
 }

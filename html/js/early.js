@@ -1,12 +1,12 @@
 // Sets the theme before the first paint. Not a module, since modules run too late for that and the
 // page would flash; theme.js has the switch.
 (function () {
-  var wanted = "system";
-  try {
-    wanted = localStorage.getItem("dpmp-theme") || "system";
-  } catch (_) {
-    // Storage may be forbidden; then the system decides.
-  }
-  var dark = wanted === "dark" || (wanted !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
+	var wanted = "system";
+	try {
+		wanted = localStorage.getItem("dpmp-theme") || "system";
+	} catch (_) {
+		// Storage may be forbidden; then the system decides.
+	}
+	var dark = wanted === "dark" || (wanted !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+	document.documentElement.dataset.theme = dark ? "dark" : "light";
 })();

@@ -4,88 +4,88 @@ import { h, marked, setText } from "./ui.js";
 
 /** Names for people; a key that is not here is called by its last part. */
 const LABELS = {
-  "listen.host": "Address for miners",
-  "listen.port": "Port for miners",
-  "listen.max_miners": "Most miners",
-  "listen.max_miners_per_address": "Most miners from one address",
-  "listen.authorize_seconds": "Time to authorize",
-  "listen.submits_per_second": "Most shares a second",
-  "listen.max_line_kib": "Longest line of a miner",
-  "listen.pool_max_line_kib": "Longest line of a pool",
-  "listen.extranonce2_size": "Extranonce2 size of miners",
-  "listen.proxy_protocol_from": "Load balancers in front",
-  "listen.drain_seconds": "Time to let miners go",
-  "listen.tls_port": "Port for miners that encrypt",
-  "listen.tls_certificate": "Certificate file",
-  "listen.tls_key": "Key file",
-  "metrics.enabled": "Serve metrics",
-  "metrics.host": "Address for metrics",
-  "metrics.port": "Port for metrics",
-  "gui.enabled": "Serve these pages",
-  "gui.host": "Address for these pages",
-  "gui.port": "Port for these pages",
-  "gui.allowed_hosts": "Further host names",
-  "scheduler.poolA_weight": "Weight of pool A",
-  "scheduler.poolB_weight": "Weight of pool B",
-  "scheduler.slice_seconds": "Length of a turn",
-  "scheduler.min_switch_seconds": "Shortest time between switches",
-  "scheduler.catch_up_seconds": "Catching up after an outage",
-  "scheduler.clean_on_switch": "Drop work at every switch",
-  "scheduler.no_work_seconds": "Patience without work",
-  "scheduler.failover": "Use the other pool during an outage",
-  "scheduler.max_slicers": "Max. miners taking turns (fleet)",
-  "scheduler.assign_seconds": "Shortest stay on a pool (fleet)",
-  workers: "Own settings",
-  groups: "Own settings of groups",
-  "timetable.enabled": "Use the timetable",
-  "balance.enabled": "Follow the earnings",
-  "balance.full_at_percent": "Full shift at a difference of",
-  "balance.max_deviation": "Max. shift",
-  "downstream_diff.default_min": "Lowest, any pool",
-  "downstream_diff.default_max": "Highest, any pool",
-  "downstream_diff.poolA_min": "Lowest, pool A",
-  "downstream_diff.poolA_max": "Highest, pool A",
-  "downstream_diff.poolB_min": "Lowest, pool B",
-  "downstream_diff.poolB_max": "Highest, pool B",
-  "logging.allow": "Only these events",
-  "logging.deny": "Never these events",
-  "logging.stdout": "Standard output",
-  "logging.directory": "Folder",
-  "logging.max_file_mb": "Size of a file",
-  "logging.keep_files": "Full files to keep",
-  "logging.show_wallets": "Show whole wallets",
+	"listen.host": "Address for miners",
+	"listen.port": "Port for miners",
+	"listen.max_miners": "Most miners",
+	"listen.max_miners_per_address": "Most miners from one address",
+	"listen.authorize_seconds": "Time to authorize",
+	"listen.submits_per_second": "Most shares a second",
+	"listen.max_line_kib": "Longest line of a miner",
+	"listen.pool_max_line_kib": "Longest line of a pool",
+	"listen.extranonce2_size": "Extranonce2 size of miners",
+	"listen.proxy_protocol_from": "Load balancers in front",
+	"listen.drain_seconds": "Time to let miners go",
+	"listen.tls_port": "Port for miners that encrypt",
+	"listen.tls_certificate": "Certificate file",
+	"listen.tls_key": "Key file",
+	"metrics.enabled": "Serve metrics",
+	"metrics.host": "Address for metrics",
+	"metrics.port": "Port for metrics",
+	"gui.enabled": "Serve these pages",
+	"gui.host": "Address for these pages",
+	"gui.port": "Port for these pages",
+	"gui.allowed_hosts": "Further host names",
+	"scheduler.poolA_weight": "Weight of pool A",
+	"scheduler.poolB_weight": "Weight of pool B",
+	"scheduler.slice_seconds": "Length of a turn",
+	"scheduler.min_switch_seconds": "Shortest time between switches",
+	"scheduler.catch_up_seconds": "Catching up after an outage",
+	"scheduler.clean_on_switch": "Drop work at every switch",
+	"scheduler.no_work_seconds": "Patience without work",
+	"scheduler.failover": "Use the other pool during an outage",
+	"scheduler.max_slicers": "Max. miners taking turns (fleet)",
+	"scheduler.assign_seconds": "Shortest stay on a pool (fleet)",
+	workers: "Own settings",
+	groups: "Own settings of groups",
+	"timetable.enabled": "Use the timetable",
+	"balance.enabled": "Follow the earnings",
+	"balance.full_at_percent": "Full shift at a difference of",
+	"balance.max_deviation": "Max. shift",
+	"downstream_diff.default_min": "Lowest, any pool",
+	"downstream_diff.default_max": "Highest, any pool",
+	"downstream_diff.poolA_min": "Lowest, pool A",
+	"downstream_diff.poolA_max": "Highest, pool A",
+	"downstream_diff.poolB_min": "Lowest, pool B",
+	"downstream_diff.poolB_max": "Highest, pool B",
+	"logging.allow": "Only these events",
+	"logging.deny": "Never these events",
+	"logging.stdout": "Standard output",
+	"logging.directory": "Folder",
+	"logging.max_file_mb": "Size of a file",
+	"logging.keep_files": "Full files to keep",
+	"logging.show_wallets": "Show whole wallets",
 };
 const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", backups: "Backups", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers", job_seconds: "New job timeout", fee_percent: "Pool fee" };
 const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB", percent: "%" };
 
 export function labelOf(path) {
-  const last = path.split(".").at(-1);
-  const text = LABELS[path] ?? LAST_PARTS[last] ?? last.replaceAll("_", " ");
-  return text[0].toUpperCase() + text.slice(1);
+	const last = path.split(".").at(-1);
+	const text = LABELS[path] ?? LAST_PARTS[last] ?? last.replaceAll("_", " ");
+	return text[0].toUpperCase() + text.slice(1);
 }
 
 function unitOf(path) {
-  return UNITS[path.split("_").at(-1)] ?? null;
+	return UNITS[path.split("_").at(-1)] ?? null;
 }
 
 /** Reads what was typed for a key: { value } or { fault }. */
 export function parse(key, text) {
-  if (key.kind === "flag") return { value: text };
-  if (key.kind === "list") return { value: text.split("\n").map((line) => line.trim()).filter(Boolean) };
-  if (key.kind === "integer" || key.kind === "number") return parseNumber(key, text.trim());
-  return { value: text };
+	if (key.kind === "flag") return { value: text };
+	if (key.kind === "list") return { value: text.split("\n").map((line) => line.trim()).filter(Boolean) };
+	if (key.kind === "integer" || key.kind === "number") return parseNumber(key, text.trim());
+	return { value: text };
 }
 
 function parseNumber(key, text) {
-  if (text === "" && key.nullable) return { value: null };
-  const value = typedNumber(text);
-  const fault = { fault: `Enter ${key.allowed}.` };
-  if (text === "" || !Number.isFinite(value)) return fault;
-  if (key.kind === "integer" && !Number.isInteger(value)) return fault;
-  // 0 may stand for "none" beside the limits.
-  if (value === 0 && (key.nullable || key.allowed.startsWith("0,"))) return { value };
-  if ((key.min !== null && value < key.min) || (key.max !== null && value > key.max)) return fault;
-  return { value };
+	if (text === "" && key.nullable) return { value: null };
+	const value = typedNumber(text);
+	const fault = { fault: `Enter ${key.allowed}.` };
+	if (text === "" || !Number.isFinite(value)) return fault;
+	if (key.kind === "integer" && !Number.isInteger(value)) return fault;
+	// 0 may stand for "none" beside the limits.
+	if (value === 0 && (key.nullable || key.allowed.startsWith("0,"))) return { value };
+	if ((key.min !== null && value < key.min) || (key.max !== null && value > key.max)) return fault;
+	return { value };
 }
 
 /**
@@ -93,39 +93,39 @@ function parseNumber(key, text) {
  * `hint` takes the place of the full explanation.
  */
 export function settingField(key, draft, changed, hint = null) {
-  const id = `setting-${key.path.replaceAll(".", "-")}`;
-  if (key.kind === "table") return tableField(key, draft, id, hint);
-  const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
-  const input = makeInput(key, draft, id);
-  input.setAttribute("aria-describedby", `${id}-error ${id}-help`);
-  const element = h("div", { class: `field kind-${key.kind}` }, label(key, id, hint), withUnit(key, input), key.kind === "secret" && secretState(key, draft, input, changed), error, hint === null ? help(key, id) : h("p", { class: "field-help", id: `${id}-help` }, hint));
+	const id = `setting-${key.path.replaceAll(".", "-")}`;
+	if (key.kind === "table") return tableField(key, draft, id, hint);
+	const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
+	const input = makeInput(key, draft, id);
+	input.setAttribute("aria-describedby", `${id}-error ${id}-help`);
+	const element = h("div", { class: `field kind-${key.kind}` }, label(key, id, hint), withUnit(key, input), key.kind === "secret" && secretState(key, draft, input, changed), error, hint === null ? help(key, id) : h("p", { class: "field-help", id: `${id}-help` }, hint));
 
-  input.addEventListener("input", () => {
-    const { value, fault } = parse(key, key.kind === "flag" ? input.checked : input.value);
-    if (fault) draft.unusable.set(key.path, input.value);
-    else draft.unusable.delete(key.path);
-    // An emptied secret field means "as it was", since what is set is never shown.
-    if (!fault) draft.set(key.path, key.kind === "secret" && value === "" ? undefined : value);
-    say(fault ?? "");
-    mark();
-    changed();
-  });
+	input.addEventListener("input", () => {
+		const { value, fault } = parse(key, key.kind === "flag" ? input.checked : input.value);
+		if (fault) draft.unusable.set(key.path, input.value);
+		else draft.unusable.delete(key.path);
+		// An emptied secret field means "as it was", since what is set is never shown.
+		if (!fault) draft.set(key.path, key.kind === "secret" && value === "" ? undefined : value);
+		say(fault ?? "");
+		mark();
+		changed();
+	});
 
-  function say(text) {
-    setText(error, text);
-    if (text) input.setAttribute("aria-invalid", "true");
-    else input.removeAttribute("aria-invalid");
-    // The message must not hide behind the bar at the foot.
-    if (text && input === document.activeElement) error.scrollIntoView({ block: "nearest" });
-  }
+	function say(text) {
+		setText(error, text);
+		if (text) input.setAttribute("aria-invalid", "true");
+		else input.removeAttribute("aria-invalid");
+		// The message must not hide behind the bar at the foot.
+		if (text && input === document.activeElement) error.scrollIntoView({ block: "nearest" });
+	}
 
-  function mark() {
-    element.classList.toggle("changed", draft.unusable.has(key.path) || draft.changed().includes(key.path));
-  }
+	function mark() {
+		element.classList.toggle("changed", draft.unusable.has(key.path) || draft.changed().includes(key.path));
+	}
 
-  mark();
-  if (draft.unusable.has(key.path)) say(parse(key, input.value).fault ?? "");
-  return { key, element, input, say, mark };
+	mark();
+	if (draft.unusable.has(key.path)) say(parse(key, input.value).fault ?? "");
+	return { key, element, input, say, mark };
 }
 
 /** The pages on which tables are edited. */
@@ -133,81 +133,81 @@ const TABLE_PAGES = { workers: ["/miners", "Miners"], groups: ["/miners", "Miner
 
 /** A table is too much for one field: the form shows how many entries it has and keeps them as they are. */
 function tableField(key, draft, id, hint) {
-  const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
-  const count = Object.keys(draft.value(key) ?? {}).length;
-  const input = h("output", { id, tabindex: "-1" }, count === 1 ? "1 entry" : `${count || "No"} entries`);
-  const [href, page] = TABLE_PAGES[key.path.split(".")[0]] ?? [];
-  const element = h("div", { class: "field kind-table" }, label(key, id, hint), input, page && [". ", h("a", { href }, `Change on the page ${page}`)], error, help(key, id));
-  const mark = () => element.classList.toggle("changed", draft.changed().includes(key.path));
-  mark();
-  return { key, element, input, say: (text) => setText(error, text), mark };
+	const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
+	const count = Object.keys(draft.value(key) ?? {}).length;
+	const input = h("output", { id, tabindex: "-1" }, count === 1 ? "1 entry" : `${count || "No"} entries`);
+	const [href, page] = TABLE_PAGES[key.path.split(".")[0]] ?? [];
+	const element = h("div", { class: "field kind-table" }, label(key, id, hint), input, page && [". ", h("a", { href }, `Change on the page ${page}`)], error, help(key, id));
+	const mark = () => element.classList.toggle("changed", draft.changed().includes(key.path));
+	mark();
+	return { key, element, input, say: (text) => setText(error, text), mark };
 }
 
 /** Pools publish host and port as one; whoever pastes them so has named the port, too, and whether it is encrypted. */
 export function fromHost(fields) {
-  const of = (name) => fields.find((field) => field.key.path.endsWith(`.${name}`))?.input;
-  const [host, port, tls] = [of("host"), of("port"), of("tls")];
-  if (!host || !port) return;
-  host.addEventListener("input", () => {
-    if (tls && !tls.checked && /^\s*(stratum\+(ssl|tls|tcps)|stratums|ssl|tls):\/\//i.test(host.value)) {
-      tls.checked = true;
-      tls.dispatchEvent(new Event("input", { bubbles: true }));
-    }
-    const found = host.value.trim().match(/^(?:[a-z0-9+]+:\/\/)?(?:\[[^\]]+\]|[^:/\s]+):(\d{1,5})\/?$/i);
-    if (!found || found[1] === port.value) return;
-    port.value = found[1];
-    port.dispatchEvent(new Event("input", { bubbles: true }));
-  });
+	const of = (name) => fields.find((field) => field.key.path.endsWith(`.${name}`))?.input;
+	const [host, port, tls] = [of("host"), of("port"), of("tls")];
+	if (!host || !port) return;
+	host.addEventListener("input", () => {
+		if (tls && !tls.checked && /^\s*(stratum\+(ssl|tls|tcps)|stratums|ssl|tls):\/\//i.test(host.value)) {
+			tls.checked = true;
+			tls.dispatchEvent(new Event("input", { bubbles: true }));
+		}
+		const found = host.value.trim().match(/^(?:[a-z0-9+]+:\/\/)?(?:\[[^\]]+\]|[^:/\s]+):(\d{1,5})\/?$/i);
+		if (!found || found[1] === port.value) return;
+		port.value = found[1];
+		port.dispatchEvent(new Event("input", { bubbles: true }));
+	});
 }
 
 function makeInput(key, draft, id) {
-  const value = draft.unusable.get(key.path) ?? draft.value(key);
-  if (key.kind === "flag") return h("input", { id, type: "checkbox", class: "switch", checked: value === true });
-  if (key.kind === "choice") return choice(key, value, id);
-  if (key.kind === "list") return h("textarea", { id, rows: "3", spellcheck: "false", value: (Array.isArray(value) ? value : [value]).join("\n") });
-  if (key.kind === "secret") return h("input", { id, type: "password", autocomplete: "new-password", value: value ?? "" });
-  const number = key.kind === "integer" || key.kind === "number";
-  return h("input", { id, type: "text", inputmode: number ? "decimal" : undefined, class: number ? "number" : "", autocomplete: "off", spellcheck: "false", autocapitalize: "off", value: value ?? "" });
+	const value = draft.unusable.get(key.path) ?? draft.value(key);
+	if (key.kind === "flag") return h("input", { id, type: "checkbox", class: "switch", checked: value === true });
+	if (key.kind === "choice") return choice(key, value, id);
+	if (key.kind === "list") return h("textarea", { id, rows: "3", spellcheck: "false", value: (Array.isArray(value) ? value : [value]).join("\n") });
+	if (key.kind === "secret") return h("input", { id, type: "password", autocomplete: "new-password", value: value ?? "" });
+	const number = key.kind === "integer" || key.kind === "number";
+	return h("input", { id, type: "text", inputmode: number ? "decimal" : undefined, class: number ? "number" : "", autocomplete: "off", spellcheck: "false", autocapitalize: "off", value: value ?? "" });
 }
 
 function choice(key, value, id) {
-  const box = h("select", { id }, ...key.choices.map((option) => h("option", { value: option }, option)));
-  box.value = String(value).toLowerCase();
-  return box;
+	const box = h("select", { id }, ...key.choices.map((option) => h("option", { value: option }, option)));
+	box.value = String(value).toLowerCase();
+	return box;
 }
 
 function label(key, id, hint) {
-  return h("div", { class: "field-label" }, h("label", { for: id }, labelOf(key.path)), key.needs_restart && h("span", { class: "chip", title: "A change waits for a restart" }, "restart"), hint === null && h("code", {}, key.path));
+	return h("div", { class: "field-label" }, h("label", { for: id }, labelOf(key.path)), key.needs_restart && h("span", { class: "chip", title: "A change waits for a restart" }, "restart"), hint === null && h("code", {}, key.path));
 }
 
 function withUnit(key, input) {
-  const unit = unitOf(key.path);
-  return unit ? h("div", { class: "with-unit" }, input, h("span", { class: "note" }, unit)) : input;
+	const unit = unitOf(key.path);
+	return unit ? h("div", { class: "with-unit" }, input, h("span", { class: "note" }, unit)) : input;
 }
 
 function help(key, id) {
-  const list = { list: " One a line.", table: " Edit it as JSON, at the top of this page." }[key.kind] ?? "";
-  const standard = key.secret ? "" : `Default: ${setting(key.default)}. `;
-  return h("div", { class: "field-help", id: `${id}-help` }, h("p", {}, marked(key.meaning + list)), h("p", { class: "limits" }, marked(`${standard}Allowed: ${key.allowed}.`)));
+	const list = { list: " One a line.", table: " Edit it as JSON, at the top of this page." }[key.kind] ?? "";
+	const standard = key.secret ? "" : `Default: ${setting(key.default)}. `;
+	return h("div", { class: "field-help", id: `${id}-help` }, h("p", {}, marked(key.meaning + list)), h("p", { class: "limits" }, marked(`${standard}Allowed: ${key.allowed}.`)));
 }
 
 /** A secret is never shown; one sees whether it is set, and can remove it. */
 function secretState(key, draft, input, changed) {
-  const text = h("span", {});
-  const removal = h("button", { type: "button", class: "ghost small" });
-  const removing = () => draft.value(key) === "" && draft.secretsSet.has(key.path) && draft.changed().includes(key.path);
-  const show = () => {
-    setText(text, !draft.secretsSet.has(key.path) ? "None is set." : removing() ? "It will be removed." : "One is set; leave the field empty to keep it.");
-    setText(removal, removing() ? "Keep it" : "Remove it");
-    removal.hidden = !draft.secretsSet.has(key.path);
-  };
-  removal.addEventListener("click", () => {
-    draft.set(key.path, removing() ? undefined : "");
-    input.value = "";
-    show();
-    changed();
-  });
-  input.addEventListener("input", show);
-  show();
-  return h("p", { class: "secret-state" }, text, removal);
+	const text = h("span", {});
+	const removal = h("button", { type: "button", class: "ghost small" });
+	const removing = () => draft.value(key) === "" && draft.secretsSet.has(key.path) && draft.changed().includes(key.path);
+	const show = () => {
+		setText(text, !draft.secretsSet.has(key.path) ? "None is set." : removing() ? "It will be removed." : "One is set; leave the field empty to keep it.");
+		setText(removal, removing() ? "Keep it" : "Remove it");
+		removal.hidden = !draft.secretsSet.has(key.path);
+	};
+	removal.addEventListener("click", () => {
+		draft.set(key.path, removing() ? undefined : "");
+		input.value = "";
+		show();
+		changed();
+	});
+	input.addEventListener("input", show);
+	show();
+	return h("p", { class: "secret-state" }, text, removal);
 }

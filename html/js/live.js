@@ -6,38 +6,38 @@ const RETRY_MS = 5000;
 
 /** Calls `read` every `everyMs` and gives its answers to `show`, until the function it returns is called. */
 export function poll(read, everyMs, show, fail = () => {}) {
-  let timer = null;
-  let running = true;
-  let asking = false;
-  let once = false;
-  const ask = async () => {
-    once = asking;
-    if (asking) return;
-    asking = true;
-    clearTimeout(timer);
-    let pause = everyMs;
-    try {
-      const answer = await read();
-      if (running) show(answer);
-    } catch (error) {
-      // What is read seldom must not stay an error for long.
-      pause = Math.min(everyMs, RETRY_MS);
-      if (running) fail(error);
-    }
-    asking = false;
-    if (running && !document.hidden) timer = setTimeout(ask, once ? 0 : pause);
-  };
-  const wake = () => !document.hidden && ask();
-  document.addEventListener("visibilitychange", wake);
-  ask();
-  const stop = () => {
-    running = false;
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", wake);
-  };
-  // Asks without waiting for the next time, or again after the answer under way.
-  stop.soon = ask;
-  return stop;
+	let timer = null;
+	let running = true;
+	let asking = false;
+	let once = false;
+	const ask = async () => {
+		once = asking;
+		if (asking) return;
+		asking = true;
+		clearTimeout(timer);
+		let pause = everyMs;
+		try {
+			const answer = await read();
+			if (running) show(answer);
+		} catch (error) {
+			// What is read seldom must not stay an error for long.
+			pause = Math.min(everyMs, RETRY_MS);
+			if (running) fail(error);
+		}
+		asking = false;
+		if (running && !document.hidden) timer = setTimeout(ask, once ? 0 : pause);
+	};
+	const wake = () => !document.hidden && ask();
+	document.addEventListener("visibilitychange", wake);
+	ask();
+	const stop = () => {
+		running = false;
+		clearTimeout(timer);
+		document.removeEventListener("visibilitychange", wake);
+	};
+	// Asks without waiting for the next time, or again after the answer under way.
+	stop.soon = ask;
+	return stop;
 }
 
 /** An answer that takes longer than this is told; the status is asked for every two seconds. */
@@ -50,9 +50,9 @@ let stopStatus = null;
 
 /** Gives the status to `show` now, if it is known, and whenever it is read; returns how to stop that. */
 export function watchStatus(show) {
-  watchers.add(show);
-  if (latest) show(latest);
-  return () => watchers.delete(show);
+	watchers.add(show);
+	if (latest) show(latest);
+	return () => watchers.delete(show);
 }
 
 /**
@@ -60,38 +60,38 @@ export function watchStatus(show) {
  * last, and `tell(null)` when it is read: what is shown must not grow old silently.
  */
 export function watchTrouble(tell) {
-  troubled.add(tell);
+	troubled.add(tell);
 }
 
 /** Begins to read the status, for the frame and all pages together. */
 export function startStatus() {
-  const tell = (problem) => troubled.forEach((listener) => listener(problem, latestMs));
-  const ask = async () => {
-    const slow = setTimeout(tell, SLOW_MS, "DPMP is slow to answer.");
-    try {
-      return await api.status();
-    } finally {
-      clearTimeout(slow);
-    }
-  };
-  const take = (status) => {
-    latest = status;
-    latestMs = Date.now();
-    tell(null);
-    watchers.forEach((show) => show(status));
-  };
-  stopStatus ??= poll(ask, 2000, take, (error) => tell(error.message));
+	const tell = (problem) => troubled.forEach((listener) => listener(problem, latestMs));
+	const ask = async () => {
+		const slow = setTimeout(tell, SLOW_MS, "DPMP is slow to answer.");
+		try {
+			return await api.status();
+		} finally {
+			clearTimeout(slow);
+		}
+	};
+	const take = (status) => {
+		latest = status;
+		latestMs = Date.now();
+		tell(null);
+		watchers.forEach((show) => show(status));
+	};
+	stopStatus ??= poll(ask, 2000, take, (error) => tell(error.message));
 }
 
 export function endStatus() {
-  stopStatus?.();
-  stopStatus = null;
-  latest = null;
-  watchers.clear();
-  troubled.clear();
-  stopSteering?.();
-  stopSteering = steering = null;
-  steered.clear();
+	stopStatus?.();
+	stopStatus = null;
+	latest = null;
+	watchers.clear();
+	troubled.clear();
+	stopSteering?.();
+	stopSteering = steering = null;
+	steered.clear();
 }
 
 const STEERING_MS = 3000;
@@ -101,22 +101,22 @@ let stopSteering = null;
 
 /** Gives what GET /steering says to `show`, now if it is known and whenever it is read; returns how to stop that. */
 export function watchSteering(show) {
-  steered.add(show);
-  if (steering) show(steering);
-  const take = (answer) => {
-    steering = answer;
-    steered.forEach((each) => each(answer));
-  };
-  stopSteering ??= poll(api.steering, STEERING_MS, take);
-  return () => {
-    steered.delete(show);
-    if (steered.size > 0) return;
-    stopSteering?.();
-    stopSteering = steering = null;
-  };
+	steered.add(show);
+	if (steering) show(steering);
+	const take = (answer) => {
+		steering = answer;
+		steered.forEach((each) => each(answer));
+	};
+	stopSteering ??= poll(api.steering, STEERING_MS, take);
+	return () => {
+		steered.delete(show);
+		if (steered.size > 0) return;
+		stopSteering?.();
+		stopSteering = steering = null;
+	};
 }
 
 /** Reads the steering again after a command. */
 export function steeringChanged() {
-  stopSteering?.soon();
+	stopSteering?.soon();
 }

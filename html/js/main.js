@@ -17,114 +17,114 @@ import { button, h, icon, setText, toast } from "./ui.js";
 
 const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/records": records, "/config": config, "/logs": logs, "/about": about, "/setup": setup };
 const NAVIGATION = [
-  ["/", "home", "Home"],
-  ["/miners", "miners", "Miners"],
-  ["/timetable", "timetable", "Timetable"],
-  ["/records", "records", "Records"],
-  ["/config", "config", "Config"],
-  ["/logs", "logs", "Logs"],
-  ["/about", "about", "About"],
+	["/", "home", "Home"],
+	["/miners", "miners", "Miners"],
+	["/timetable", "timetable", "Timetable"],
+	["/records", "records", "Records"],
+	["/config", "config", "Config"],
+	["/logs", "logs", "Logs"],
+	["/about", "about", "About"],
 ];
 
 const app = document.getElementById("app");
 let ledToSetup = false;
 
 async function start() {
-  try {
-    const session = await api.session();
-    if (session.logged_in) showFrame(session);
-    else showLogin();
-  } catch (error) {
-    showNoServer(error);
-  }
+	try {
+		const session = await api.session();
+		if (session.logged_in) showFrame(session);
+		else showLogin();
+	} catch (error) {
+		showNoServer(error);
+	}
 }
 
 function showLogin() {
-  endStatus();
-  stopRouter();
-  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
-  app.replaceChildren(loginPage(start), toasts());
-  app.querySelector("input").focus();
+	endStatus();
+	stopRouter();
+	document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+	app.replaceChildren(loginPage(start), toasts());
+	app.querySelector("input").focus();
 }
 
 function showNoServer(error) {
-  const retry = button("Try again", () => location.reload(), { kind: "primary" });
-  app.replaceChildren(h("main", { class: "lone" }, h("h1", {}, "DPMP does not answer"), h("p", {}, error.message), retry));
-  if (error.code === "no_answer") setTimeout(start, 3000);
+	const retry = button("Try again", () => location.reload(), { kind: "primary" });
+	app.replaceChildren(h("main", { class: "lone" }, h("h1", {}, "DPMP does not answer"), h("p", {}, error.message), retry));
+	if (error.code === "no_answer") setTimeout(start, 3000);
 }
 
 function showFrame(session) {
-  const main = h("main", { id: "main" });
-  const leave = button("Log out", logOut, { kind: "ghost", image: "lock", "aria-label": "Log out" });
-  const showLeave = (set) => (leave.hidden = !set);
-  const links = NAVIGATION.map(([path, image, label]) => h("a", { href: path, class: "nav-link" }, icon(image), h("span", {}, label)));
-  const foot = h("div", { class: "side-foot" }, connectionLine(), themeSwitch(), leave);
-  app.replaceChildren(
-    h("a", { class: "skip", href: "#main" }, "Skip to the content"),
-    h("header", { class: "side" }, h("a", { href: "/", class: "brand" }, h("img", { src: "/icon.svg", alt: "", width: "28", height: "28" }), h("span", {}, "DPMP")), h("nav", { "aria-label": "Pages" }, ...links), foot),
-    h("div", { class: "content" }, offlineBanner(), main),
-    toasts(),
-  );
-  startRouter(PAGES, main, (path) => links.forEach((link) => markCurrent(link, path)));
-  api.onPassword(showLeave);
-  showLeave(session.password_set);
-  watchStatus(leadToSetup);
-  startStatus();
+	const main = h("main", { id: "main" });
+	const leave = button("Log out", logOut, { kind: "ghost", image: "lock", "aria-label": "Log out" });
+	const showLeave = (set) => (leave.hidden = !set);
+	const links = NAVIGATION.map(([path, image, label]) => h("a", { href: path, class: "nav-link" }, icon(image), h("span", {}, label)));
+	const foot = h("div", { class: "side-foot" }, connectionLine(), themeSwitch(), leave);
+	app.replaceChildren(
+		h("a", { class: "skip", href: "#main" }, "Skip to the content"),
+		h("header", { class: "side" }, h("a", { href: "/", class: "brand" }, h("img", { src: "/icon.svg", alt: "", width: "28", height: "28" }), h("span", {}, "DPMP")), h("nav", { "aria-label": "Pages" }, ...links), foot),
+		h("div", { class: "content" }, offlineBanner(), main),
+		toasts(),
+	);
+	startRouter(PAGES, main, (path) => links.forEach((link) => markCurrent(link, path)));
+	api.onPassword(showLeave);
+	showLeave(session.password_set);
+	watchStatus(leadToSetup);
+	startStatus();
 }
 
 function markCurrent(link, path) {
-  if (new URL(link.href).pathname === path) link.setAttribute("aria-current", "page");
-  else link.removeAttribute("aria-current");
+	if (new URL(link.href).pathname === path) link.setAttribute("aria-current", "page");
+	else link.removeAttribute("aria-current");
 }
 
 /** Whoever comes to Home before the pools are set up is led to the set-up, once. */
 function leadToSetup(status) {
-  if (status.set_up || ledToSetup) return;
-  ledToSetup = true;
-  if (location.pathname === "/") go("/setup");
+	if (status.set_up || ledToSetup) return;
+	ledToSetup = true;
+	if (location.pathname === "/") go("/setup");
 }
 
 async function logOut() {
-  try {
-    await api.logout();
-    showLogin();
-  } catch (error) {
-    toast(error.message, { level: "error" });
-  }
+	try {
+		await api.logout();
+		showLogin();
+	} catch (error) {
+		toast(error.message, { level: "error" });
+	}
 }
 
 function toasts() {
-  return h("div", { id: "toasts", role: "status", "aria-live": "polite" });
+	return h("div", { id: "toasts", role: "status", "aria-live": "polite" });
 }
 
 function connectionLine() {
-  const dot = h("span", { class: "dot", "aria-hidden": "true" });
-  const text = h("span", {}, "Connecting…");
-  const show = (kind, words) => {
-    dot.className = `dot ${kind}`;
-    setText(text, words);
-  };
-  watchStatus((status) => {
-    if (status.stopping) show("warning", "Stopping");
-    else if (!status.set_up) show("warning", "Not set up yet");
-    else if (!status.healthy) show("error", "Not working");
-    else show("good", "Working");
-  });
-  watchTrouble((problem) => problem && show("error", "No answer"));
-  return h("p", { class: "connection" }, dot, text);
+	const dot = h("span", { class: "dot", "aria-hidden": "true" });
+	const text = h("span", {}, "Connecting…");
+	const show = (kind, words) => {
+		dot.className = `dot ${kind}`;
+		setText(text, words);
+	};
+	watchStatus((status) => {
+		if (status.stopping) show("warning", "Stopping");
+		else if (!status.set_up) show("warning", "Not set up yet");
+		else if (!status.healthy) show("error", "Not working");
+		else show("good", "Working");
+	});
+	watchTrouble((problem) => problem && show("error", "No answer"));
+	return h("p", { class: "connection" }, dot, text);
 }
 
 /** While the status cannot be read, the page says so and its figures lose their colour. */
 function offlineBanner() {
-  const text = h("span", {});
-  const banner = h("div", { class: "offline", role: "alert", hidden: true }, icon("warning"), text);
-  watchTrouble((problem, sinceMs) => {
-    document.documentElement.toggleAttribute("data-stale", problem !== null);
-    banner.hidden = problem === null;
-    const age = sinceMs === null ? "" : ` What you see is from ${clock(sinceMs, { seconds: true })}.`;
-    setText(text, problem === null ? "" : `${problem}${age} Trying again…`);
-  });
-  return banner;
+	const text = h("span", {});
+	const banner = h("div", { class: "offline", role: "alert", hidden: true }, icon("warning"), text);
+	watchTrouble((problem, sinceMs) => {
+		document.documentElement.toggleAttribute("data-stale", problem !== null);
+		banner.hidden = problem === null;
+		const age = sinceMs === null ? "" : ` What you see is from ${clock(sinceMs, { seconds: true })}.`;
+		setText(text, problem === null ? "" : `${problem}${age} Trying again…`);
+	});
+	return banner;
 }
 
 api.onLoginRequired(showLogin);

@@ -8,39 +8,39 @@ const LABELS = { 600: "10 minutes", 3600: "1 hour", 86400: "24 hours" };
 const BAND = 2;
 
 export function measuredCard() {
-  const rows = [0, 1, 2].map(windowRow);
-  const time = h("p", { class: "note" });
-  const target = h("p", { class: "note" });
-  const element = card(
-    "Target and measured",
-    { note: "By work: the difficulty of all shares. The band is where luck alone may put it." },
-    h("ol", { class: "windows" }, ...rows.map((row) => row.element)),
-    target,
-    time,
-  );
-  return {
-    element,
-    show({ split }) {
-      const span = commonSpan(split);
-      split.windows.forEach((window, i) => rows[i]?.show(window, targetOf(window, split), span));
-      const { meant_share_a: meant = null, target: usual } = split;
-      const apart = meant !== null && Math.abs(meant - usual.A) > 0.0005;
-      setText(target, apart ? `Target ${ratio(meant)} for all miners together. The usual split is ${ratio(usual.A)}.` : "");
-      const exact = ratio(split.time.now);
-      const { by, share_a: share, seconds } = split.measured ?? {};
-      if (by === "work") setText(time, `By work: ${ratio(share)} in the last ${LABELS[seconds] ?? duration(seconds)}. Time was split ${exact} since the start, but the shares differ from that by more than luck.`);
-      else setText(time, exact ? `By time, which is exact: ${exact} since the start.` : "");
-    },
-  };
+	const rows = [0, 1, 2].map(windowRow);
+	const time = h("p", { class: "note" });
+	const target = h("p", { class: "note" });
+	const element = card(
+		"Target and measured",
+		{ note: "By work: the difficulty of all shares. The band is where luck alone may put it." },
+		h("ol", { class: "windows" }, ...rows.map((row) => row.element)),
+		target,
+		time,
+	);
+	return {
+		element,
+		show({ split }) {
+			const span = commonSpan(split);
+			split.windows.forEach((window, i) => rows[i]?.show(window, targetOf(window, split), span));
+			const { meant_share_a: meant = null, target: usual } = split;
+			const apart = meant !== null && Math.abs(meant - usual.A) > 0.0005;
+			setText(target, apart ? `Target ${ratio(meant)} for all miners together. The usual split is ${ratio(usual.A)}.` : "");
+			const exact = ratio(split.time.now);
+			const { by, share_a: share, seconds } = split.measured ?? {};
+			if (by === "work") setText(time, `By work: ${ratio(share)} in the last ${LABELS[seconds] ?? duration(seconds)}. Time was split ${exact} since the start, but the shares differ from that by more than luck.`);
+			else setText(time, exact ? `By time, which is exact: ${exact} since the start.` : "");
+		},
+	};
 }
 
 /** All rows have one scale, so that one sees how the band narrows with time. */
 function commonSpan(split) {
-  const needs = split.windows.flatMap((w) => {
-    const target = targetOf(w, split);
-    return [Math.abs(reference(w, target) - target) + (BAND + 0.5) * (w.expected_error ?? 0), Math.abs((w.share_a ?? target) - target) * 1.1];
-  });
-  return Math.min(1, Math.max(0.02, ...needs));
+	const needs = split.windows.flatMap((w) => {
+		const target = targetOf(w, split);
+		return [Math.abs(reference(w, target) - target) + (BAND + 0.5) * (w.expected_error ?? 0), Math.abs((w.share_a ?? target) - target) * 1.1];
+	});
+	return Math.min(1, Math.max(0.02, ...needs));
 }
 
 /** What all miners were meant to do in a window, with their own settings and temporary changes; or the usual split. */
@@ -48,56 +48,56 @@ const targetOf = (window, split) => window.meant_share_a ?? split.target.A;
 
 /** What luck scatters about: the time that really went to A, or the target if that is not known. */
 function reference(window, target) {
-  return window.time_share_a ?? target;
+	return window.time_share_a ?? target;
 }
 
 /** A figure of four minutes must not pass for one of a day. */
 function soFar({ seconds, known_seconds: known }) {
-  if (known === undefined || known > 0.95 * seconds) return "";
-  return `, ${duration(known)} of it known`;
+	if (known === undefined || known > 0.95 * seconds) return "";
+	return `, ${duration(known)} of it known`;
 }
 
 function windowRow() {
-  const label = h("span", { class: "window-label" });
-  const value = h("span", { class: "window-value" });
-  const verdict = h("span", { class: "verdict" });
-  const detail = h("p", { class: "note" });
-  const band = svg("rect", { class: "luck-band", y: "5", height: "14", rx: "3" });
-  const target = svg("line", { class: "luck-target", y1: "1", y2: "23", x1: "50%", x2: "50%" });
-  const dot = svg("circle", { class: "luck-dot", cy: "12", r: "5" });
-  const picture = svg("svg", { class: "luck", height: "24", width: "100%", "aria-hidden": "true" }, svg("line", { class: "luck-axis", x1: "0", x2: "100%", y1: "12", y2: "12" }), band, target, dot);
-  return {
-    element: h("li", {}, h("div", { class: "window-head" }, label, value), picture, h("div", { class: "window-foot" }, verdict, detail)),
-    show(window, targetShare, span) {
-      const x = (share) => `${Math.min(100, Math.max(0, 50 + (50 * (share - targetShare)) / span))}%`;
-      const middle = reference(window, targetShare);
-      const sigma = window.expected_error;
-      setText(label, (LABELS[window.seconds] ?? window.label) + soFar(window));
-      setFigure(value, ratio(window.share_a));
-      band.toggleAttribute("hidden", sigma === null);
-      dot.toggleAttribute("hidden", window.share_a === null);
-      if (sigma !== null) {
-        band.setAttribute("x", x(middle - BAND * sigma));
-        band.setAttribute("width", `${Math.min(100, (50 * 2 * BAND * sigma) / span)}%`);
-      }
-      if (window.share_a !== null) dot.setAttribute("cx", x(window.share_a));
-      const { kind, text, why } = judge(window, targetShare);
-      verdict.className = `verdict ${kind}`;
-      setText(verdict, text);
-      setText(detail, why);
-    },
-  };
+	const label = h("span", { class: "window-label" });
+	const value = h("span", { class: "window-value" });
+	const verdict = h("span", { class: "verdict" });
+	const detail = h("p", { class: "note" });
+	const band = svg("rect", { class: "luck-band", y: "5", height: "14", rx: "3" });
+	const target = svg("line", { class: "luck-target", y1: "1", y2: "23", x1: "50%", x2: "50%" });
+	const dot = svg("circle", { class: "luck-dot", cy: "12", r: "5" });
+	const picture = svg("svg", { class: "luck", height: "24", width: "100%", "aria-hidden": "true" }, svg("line", { class: "luck-axis", x1: "0", x2: "100%", y1: "12", y2: "12" }), band, target, dot);
+	return {
+		element: h("li", {}, h("div", { class: "window-head" }, label, value), picture, h("div", { class: "window-foot" }, verdict, detail)),
+		show(window, targetShare, span) {
+			const x = (share) => `${Math.min(100, Math.max(0, 50 + (50 * (share - targetShare)) / span))}%`;
+			const middle = reference(window, targetShare);
+			const sigma = window.expected_error;
+			setText(label, (LABELS[window.seconds] ?? window.label) + soFar(window));
+			setFigure(value, ratio(window.share_a));
+			band.toggleAttribute("hidden", sigma === null);
+			dot.toggleAttribute("hidden", window.share_a === null);
+			if (sigma !== null) {
+				band.setAttribute("x", x(middle - BAND * sigma));
+				band.setAttribute("width", `${Math.min(100, (50 * 2 * BAND * sigma) / span)}%`);
+			}
+			if (window.share_a !== null) dot.setAttribute("cx", x(window.share_a));
+			const { kind, text, why } = judge(window, targetShare);
+			verdict.className = `verdict ${kind}`;
+			setText(verdict, text);
+			setText(detail, why);
+		},
+	};
 }
 
 /** Says in words what a measured split means. */
 export function judge(window, target) {
-  const { share_a: share, expected_error: sigma, shares } = window;
-  if (share === null || sigma === null) return { kind: "quiet", text: "Not known yet", why: "Too few shares so far." };
-  const middle = reference(window, target);
-  const off = Math.abs(share - middle);
-  const size = `${count(shares)} shares, luck: ± ${percent(BAND * sigma)}`;
-  if (off > 3 * sigma && off > 0.001) return { kind: "bad", text: "More than luck", why: `${size}. Rejected shares or a pool's outage may be why; see Logs.` };
-  if (Math.abs(middle - target) > Math.max(0.02, BAND * sigma)) return { kind: "quiet", text: "Time was split otherwise", why: `${ratio(middle)} by time here: the split was changed or a pool was down.` };
-  if (off > BAND * sigma) return { kind: "fair", text: "Rare, but still luck", why: size };
-  return { kind: "good", text: "Within luck", why: size };
+	const { share_a: share, expected_error: sigma, shares } = window;
+	if (share === null || sigma === null) return { kind: "quiet", text: "Not known yet", why: "Too few shares so far." };
+	const middle = reference(window, target);
+	const off = Math.abs(share - middle);
+	const size = `${count(shares)} shares, luck: ± ${percent(BAND * sigma)}`;
+	if (off > 3 * sigma && off > 0.001) return { kind: "bad", text: "More than luck", why: `${size}. Rejected shares or a pool's outage may be why; see Logs.` };
+	if (Math.abs(middle - target) > Math.max(0.02, BAND * sigma)) return { kind: "quiet", text: "Time was split otherwise", why: `${ratio(middle)} by time here: the split was changed or a pool was down.` };
+	if (off > BAND * sigma) return { kind: "fair", text: "Rare, but still luck", why: size };
+	return { kind: "good", text: "Within luck", why: size };
 }

@@ -7,50 +7,50 @@ let onroute = () => {};
 
 /** `pages`: { "/path": { title, mount(element) → leave }, … }. */
 export function startRouter(pages, element, changed) {
-  routes = pages;
-  host = element;
-  onroute = changed;
-  document.addEventListener("click", followLink);
-  addEventListener("popstate", showFocused);
-  show({ focus: false });
+	routes = pages;
+	host = element;
+	onroute = changed;
+	document.addEventListener("click", followLink);
+	addEventListener("popstate", showFocused);
+	show({ focus: false });
 }
 
 export function stopRouter() {
-  leave?.();
-  leave = null;
-  document.removeEventListener("click", followLink);
-  removeEventListener("popstate", showFocused);
+	leave?.();
+	leave = null;
+	document.removeEventListener("click", followLink);
+	removeEventListener("popstate", showFocused);
 }
 
 export function go(path) {
-  if (path === location.pathname) return;
-  history.pushState(null, "", path);
-  show({ focus: true });
+	if (path === location.pathname) return;
+	history.pushState(null, "", path);
+	show({ focus: true });
 }
 
 function showFocused() {
-  show({ focus: true });
+	show({ focus: true });
 }
 
 function followLink(event) {
-  const link = event.target.closest?.("a[href]");
-  if (!link || link.target || link.hasAttribute("download")) return;
-  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  if (link.origin !== location.origin || !routes[link.pathname]) return;
-  event.preventDefault();
-  go(link.pathname);
+	const link = event.target.closest?.("a[href]");
+	if (!link || link.target || link.hasAttribute("download")) return;
+	if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+	if (link.origin !== location.origin || !routes[link.pathname]) return;
+	event.preventDefault();
+	go(link.pathname);
 }
 
 function show({ focus }) {
-  const path = routes[location.pathname] ? location.pathname : "/";
-  const page = routes[path];
-  leave?.();
-  host.replaceChildren();
-  document.title = `${page.title} · DPMP`;
-  leave = page.mount(host);
-  onroute(path);
-  if (!focus) return;
-  scrollTo(0, 0);
-  // Screen readers are told of the new page by its heading.
-  host.querySelector("h1")?.focus({ preventScroll: true });
+	const path = routes[location.pathname] ? location.pathname : "/";
+	const page = routes[path];
+	leave?.();
+	host.replaceChildren();
+	document.title = `${page.title} · DPMP`;
+	leave = page.mount(host);
+	onroute(path);
+	if (!focus) return;
+	scrollTo(0, 0);
+	// Screen readers are told of the new page by its heading.
+	host.querySelector("h1")?.focus({ preventScroll: true });
 }

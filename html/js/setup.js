@@ -13,191 +13,191 @@ import { parsePercent } from "./work.js";
 
 const STEPS = ["Pool A", "Pool B", "Split", "Miner"];
 const NEEDED = {
-  host: "Such as stratum.pool.com; it may be pasted with stratum+tcp:// or stratum+ssl:// in front.",
-  port: "The number after the colon.",
-  wallet: "Your payout address or the name of your account there.",
+	host: "Such as stratum.pool.com; it may be pasted with stratum+tcp:// or stratum+ssl:// in front.",
+	port: "The number after the colon.",
+	wallet: "Your payout address or the name of your account there.",
 };
 const OPTIONAL = {
-  tls: "The port is one for encrypted connections.",
-  tls_fingerprint: "Only for a pool that made its certificate itself.",
-  name: "What you call it.",
-  chain: "Only shown, such as BTC.",
-  user_name: "How the pool names your miners. Most pools want {wallet}.{worker}.",
-  password: "Most pools need none.",
+	tls: "The port is one for encrypted connections.",
+	tls_fingerprint: "Only for a pool that made its certificate itself.",
+	name: "What you call it.",
+	chain: "Only shown, such as BTC.",
+	user_name: "How the pool names your miners. Most pools want {wallet}.{worker}.",
+	password: "Most pools need none.",
 };
 
 export const setup = { title: "Set-up", mount };
 
 function mount(host) {
-  const body = h("div", { class: "setup" }, loading());
-  let stop = () => {};
-  host.append(pageHead("Set up DPMP", "Three steps, and your miners work for two pools."), body);
-  api.config().then(
-    (answer) => (stop = wizard(body, answer)),
-    (error) => body.replaceChildren(failure(error)),
-  );
-  return () => stop();
+	const body = h("div", { class: "setup" }, loading());
+	let stop = () => {};
+	host.append(pageHead("Set up DPMP", "Three steps, and your miners work for two pools."), body);
+	api.config().then(
+		(answer) => (stop = wizard(body, answer)),
+		(error) => body.replaceChildren(failure(error)),
+	);
+	return () => stop();
 }
 
 function wizard(body, answer) {
-  const draft = new Draft(answer);
-  const wizard = { onlyA: false, percent: percentOf(draft), stop: () => {} };
-  forgetExamples(draft);
-  const panel = h("div", { class: "card setup-panel" });
-  const marks = STEPS.map((title, i) => h("li", {}, h("span", { class: "step-number", "aria-hidden": "true" }, String(i + 1)), title));
-  body.replaceChildren(h("ol", { class: "stepper", "aria-label": "Steps" }, ...marks), panel);
+	const draft = new Draft(answer);
+	const wizard = { onlyA: false, percent: percentOf(draft), stop: () => {} };
+	forgetExamples(draft);
+	const panel = h("div", { class: "card setup-panel" });
+	const marks = STEPS.map((title, i) => h("li", {}, h("span", { class: "step-number", "aria-hidden": "true" }, String(i + 1)), title));
+	body.replaceChildren(h("ol", { class: "stepper", "aria-label": "Steps" }, ...marks), panel);
 
-  function show(step) {
-    marks.forEach((mark, i) => {
-      mark.classList.toggle("done", i < step);
-      if (i === step) mark.setAttribute("aria-current", "step");
-      else mark.removeAttribute("aria-current");
-    });
-    wizard.stop();
-    wizard.stop = () => {};
-    const pages = [() => poolStep("A", draft, wizard, { next: () => show(1) }), () => poolStep("B", draft, wizard, { back: () => show(0), next: () => show(2) }), () => splitStep(draft, wizard, { back: () => show(1), next: () => show(3) }), () => minerStep(wizard)];
-    panel.replaceChildren(...pages[step]());
-    panel.querySelector("h2").focus({ preventScroll: true });
-  }
+	function show(step) {
+		marks.forEach((mark, i) => {
+			mark.classList.toggle("done", i < step);
+			if (i === step) mark.setAttribute("aria-current", "step");
+			else mark.removeAttribute("aria-current");
+		});
+		wizard.stop();
+		wizard.stop = () => {};
+		const pages = [() => poolStep("A", draft, wizard, { next: () => show(1) }), () => poolStep("B", draft, wizard, { back: () => show(0), next: () => show(2) }), () => splitStep(draft, wizard, { back: () => show(1), next: () => show(3) }), () => minerStep(wizard)];
+		panel.replaceChildren(...pages[step]());
+		panel.querySelector("h2").focus({ preventScroll: true });
+	}
 
-  show(0);
-  return () => wizard.stop();
+	show(0);
+	return () => wizard.stop();
 }
 
 function percentOf(draft) {
-  const { poolA_weight: a = 50, poolB_weight: b = 50 } = draft.wanted.scheduler ?? {};
-  return a + b > 0 ? (100 * a) / (a + b) : 50;
+	const { poolA_weight: a = 50, poolB_weight: b = 50 } = draft.wanted.scheduler ?? {};
+	return a + b > 0 ? (100 * a) / (a + b) : 50;
 }
 
 /** What only stands for an entry must not look like one. */
 function forgetExamples(draft) {
-  for (const slot of ["A", "B"]) {
-    for (const name of ["host", "wallet"]) {
-      const path = `pools.${slot}.${name}`;
-      const value = draft.wanted.pools?.[slot]?.[name] ?? "";
-      if (value === "" || /^(YOUR_|<|POOL_)|example\.(com|org|net)$|\.example$/.test(value)) draft.set(path, "");
-    }
-  }
+	for (const slot of ["A", "B"]) {
+		for (const name of ["host", "wallet"]) {
+			const path = `pools.${slot}.${name}`;
+			const value = draft.wanted.pools?.[slot]?.[name] ?? "";
+			if (value === "" || /^(YOUR_|<|POOL_)|example\.(com|org|net)$|\.example$/.test(value)) draft.set(path, "");
+		}
+	}
 }
 
 function poolStep(slot, draft, wizard, { back, next }) {
-  const key = (name) => draft.schema.find((k) => k.path === `pools.${slot}.${name}`);
-  const make = ([name, hint]) => key(name) && settingField(key(name), draft, () => {}, hint);
-  const needed = Object.entries(NEEDED).map(make);
-  const optional = Object.entries(OPTIONAL).map(make).filter(Boolean);
-  fromHost([...needed, ...optional]);
-  const problem = h("div", { role: "alert" });
-  const onlyA = slot === "B" && h("input", { type: "checkbox", class: "switch", id: "only-a", checked: wizard.onlyA, onchange: () => ((wizard.onlyA = onlyA.checked), (form.hidden = wizard.onlyA)) });
-  const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));
+	const key = (name) => draft.schema.find((k) => k.path === `pools.${slot}.${name}`);
+	const make = ([name, hint]) => key(name) && settingField(key(name), draft, () => {}, hint);
+	const needed = Object.entries(NEEDED).map(make);
+	const optional = Object.entries(OPTIONAL).map(make).filter(Boolean);
+	fromHost([...needed, ...optional]);
+	const problem = h("div", { role: "alert" });
+	const onlyA = slot === "B" && h("input", { type: "checkbox", class: "switch", id: "only-a", checked: wizard.onlyA, onchange: () => ((wizard.onlyA = onlyA.checked), (form.hidden = wizard.onlyA)) });
+	const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));
 
-  async function goOn() {
-    problem.replaceChildren();
-    if (slot === "B" && wizard.onlyA) return next();
-    const missing = needed.filter((f) => f.input.value.trim() === "");
-    missing.forEach((f) => f.say("This is needed."));
-    if (missing.length) return missing[0].input.focus();
-    if (draft.unusable.size) return;
-    try {
-      const answer = await api.validate(draft.etag, draft.wanted);
-      const mine = (answer.faults ?? []).filter((fault) => fault.field.startsWith(`pools.${slot}.`));
-      if (mine.length === 0) return next();
-      for (const fault of mine) [...needed, ...optional].find((f) => f.key.path === fault.field)?.say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`);
-    } catch (error) {
-      problem.replaceChildren(notice("error", "This could not be checked", error.message));
-    }
-  }
+	async function goOn() {
+		problem.replaceChildren();
+		if (slot === "B" && wizard.onlyA) return next();
+		const missing = needed.filter((f) => f.input.value.trim() === "");
+		missing.forEach((f) => f.say("This is needed."));
+		if (missing.length) return missing[0].input.focus();
+		if (draft.unusable.size) return;
+		try {
+			const answer = await api.validate(draft.etag, draft.wanted);
+			const mine = (answer.faults ?? []).filter((fault) => fault.field.startsWith(`pools.${slot}.`));
+			if (mine.length === 0) return next();
+			for (const fault of mine) [...needed, ...optional].find((f) => f.key.path === fault.field)?.say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`);
+		} catch (error) {
+			problem.replaceChildren(notice("error", "This could not be checked", error.message));
+		}
+	}
 
-  return [
-    h("h2", { tabindex: "-1" }, poolBadge(slot), ` Your ${slot === "A" ? "first" : "second"} pool`),
-    h("p", { class: "note" }, "You find the address on the pool's page about connecting. The wallet is the payout address or the account name that the pool expects."),
-    onlyA && h("label", { class: "check-line", for: "only-a" }, onlyA, "Only one pool for now; the second can be set later in Config"),
-    form,
-    problem,
-    foot(back, button("Go on", goOn, { kind: "primary" })),
-  ].filter(Boolean);
+	return [
+		h("h2", { tabindex: "-1" }, poolBadge(slot), ` Your ${slot === "A" ? "first" : "second"} pool`),
+		h("p", { class: "note" }, "You find the address on the pool's page about connecting. The wallet is the payout address or the account name that the pool expects."),
+		onlyA && h("label", { class: "check-line", for: "only-a" }, onlyA, "Only one pool for now; the second can be set later in Config"),
+		form,
+		problem,
+		foot(back, button("Go on", goOn, { kind: "primary" })),
+	].filter(Boolean);
 }
 
 function splitStep(draft, wizard, { back, next }) {
-  const name = (slot) => draft.wanted.pools?.[slot]?.name || `Pool ${slot}`;
-  const names = { A: name("A"), B: name("B") };
-  const problem = h("div", { role: "alert" });
-  const words = h("p", { class: "note" });
-  const big = h("p", { class: "huge-line setup-split" });
-  const edit = (percent) => ((wizard.percent = percent), show(false));
-  // A drag counts once it has ended in order.
-  let kept = wizard.percent;
-  const slider = percentSlider({ ondrag: edit, ondrop: () => (kept = wizard.percent), oncancel: () => edit(kept) });
-  const field = h("input", { type: "text", inputmode: "decimal", class: "percent-field pool-a-edge", size: "5", id: "setup-percent" });
-  const show = (typing) => {
-    const a = wizard.onlyA ? 100 : wizard.percent;
-    big.replaceChildren(h("span", { class: "huge text-a" }, trimmed(a, 1)), h("span", { class: "huge colon" }, ":"), h("span", { class: "huge text-b" }, trimmed(100 - a, 1)));
-    slider.show(a, `${trimmed(a)} percent to ${names.A}, ${trimmed(100 - a)} percent to ${names.B}`);
-    if (!typing) field.value = trimmed(a);
-    setText(words, inWords(a, names));
-  };
-  slider.input.addEventListener("input", () => edit((kept = Number(slider.input.value))));
-  field.addEventListener("input", () => {
-    const value = parsePercent(field.value);
-    field.setAttribute("aria-invalid", String(value === null));
-    if (value !== null) wizard.percent = kept = value;
-    show(true);
-  });
-  slider.input.disabled = wizard.onlyA;
-  field.disabled = wizard.onlyA;
-  show(false);
+	const name = (slot) => draft.wanted.pools?.[slot]?.name || `Pool ${slot}`;
+	const names = { A: name("A"), B: name("B") };
+	const problem = h("div", { role: "alert" });
+	const words = h("p", { class: "note" });
+	const big = h("p", { class: "huge-line setup-split" });
+	const edit = (percent) => ((wizard.percent = percent), show(false));
+	// A drag counts once it has ended in order.
+	let kept = wizard.percent;
+	const slider = percentSlider({ ondrag: edit, ondrop: () => (kept = wizard.percent), oncancel: () => edit(kept) });
+	const field = h("input", { type: "text", inputmode: "decimal", class: "percent-field pool-a-edge", size: "5", id: "setup-percent" });
+	const show = (typing) => {
+		const a = wizard.onlyA ? 100 : wizard.percent;
+		big.replaceChildren(h("span", { class: "huge text-a" }, trimmed(a, 1)), h("span", { class: "huge colon" }, ":"), h("span", { class: "huge text-b" }, trimmed(100 - a, 1)));
+		slider.show(a, `${trimmed(a)} percent to ${names.A}, ${trimmed(100 - a)} percent to ${names.B}`);
+		if (!typing) field.value = trimmed(a);
+		setText(words, inWords(a, names));
+	};
+	slider.input.addEventListener("input", () => edit((kept = Number(slider.input.value))));
+	field.addEventListener("input", () => {
+		const value = parsePercent(field.value);
+		field.setAttribute("aria-invalid", String(value === null));
+		if (value !== null) wizard.percent = kept = value;
+		show(true);
+	});
+	slider.input.disabled = wizard.onlyA;
+	field.disabled = wizard.onlyA;
+	show(false);
 
-  const save = button("Save and start", async () => {
-    const a = wizard.onlyA ? 100 : wizard.percent;
-    draft.set("scheduler.poolA_weight", a);
-    draft.set("scheduler.poolB_weight", Number((100 - a).toFixed(6)));
-    save.disabled = true;
-    try {
-      await api.saveConfig(draft.etag, draft.wanted);
-      next();
-    } catch (error) {
-      if (error.code === "conflict") draft.rebase(await api.config());
-      const text = error.code === "conflict" ? "The file has changed meanwhile. Your entries are kept; press the button once more." : error.message;
-      problem.replaceChildren(notice("error", "Not saved", text, ...error.details.map((d) => h("p", {}, h("code", {}, d.field), ` is ${d.found}. Allowed: ${d.allowed}.`))));
-      save.disabled = false;
-    }
-  }, { kind: "primary" });
+	const save = button("Save and start", async () => {
+		const a = wizard.onlyA ? 100 : wizard.percent;
+		draft.set("scheduler.poolA_weight", a);
+		draft.set("scheduler.poolB_weight", Number((100 - a).toFixed(6)));
+		save.disabled = true;
+		try {
+			await api.saveConfig(draft.etag, draft.wanted);
+			next();
+		} catch (error) {
+			if (error.code === "conflict") draft.rebase(await api.config());
+			const text = error.code === "conflict" ? "The file has changed meanwhile. Your entries are kept; press the button once more." : error.message;
+			problem.replaceChildren(notice("error", "Not saved", text, ...error.details.map((d) => h("p", {}, h("code", {}, d.field), ` is ${d.found}. Allowed: ${d.allowed}.`))));
+			save.disabled = false;
+		}
+	}, { kind: "primary" });
 
-  return [
-    h("h2", { tabindex: "-1" }, "How the work is split"),
-    h("p", { class: "note" }, "You can move this at any time on Home."),
-    big,
-    h("div", { class: "split-control" }, h("div", { class: "split-names" }, h("span", { class: "text-a" }, poolBadge("A"), names.A), h("span", { class: "text-b" }, names.B, poolBadge("B"))), slider.element, h("div", { class: "split-tools" }, h("label", { for: "setup-percent" }, h("span", { class: "sr-only" }, "Percent for pool A"), field, h("span", { class: "note" }, "% to A")))),
-    words,
-    problem,
-    foot(back, save),
-  ];
+	return [
+		h("h2", { tabindex: "-1" }, "How the work is split"),
+		h("p", { class: "note" }, "You can move this at any time on Home."),
+		big,
+		h("div", { class: "split-control" }, h("div", { class: "split-names" }, h("span", { class: "text-a" }, poolBadge("A"), names.A), h("span", { class: "text-b" }, names.B, poolBadge("B"))), slider.element, h("div", { class: "split-tools" }, h("label", { for: "setup-percent" }, h("span", { class: "sr-only" }, "Percent for pool A"), field, h("span", { class: "note" }, "% to A")))),
+		words,
+		problem,
+		foot(back, save),
+	];
 }
 
 function minerStep(wizard) {
-  const lines = h("div", {}, loading());
-  const waiting = h("p", { class: "waiting", role: "status" }, "Waiting for the first miner…");
-  let port = null;
-  wizard.stop = watchStatus((status) => {
-    if (port !== status.listen.port) {
-      port = status.listen.port;
-      lines.replaceChildren(copyField("Pool or URL", `stratum+tcp://${location.hostname}:${port}`), copyField("User", "anything.worker1"), copyField("Password", "x"));
-    }
-    const n = status.miners_connected;
-    waiting.classList.toggle("good", n > 0);
-    setText(waiting, n > 0 ? `${count(n)} ${n === 1 ? "miner is" : "miners are"} connected.` : "Waiting for the first miner…");
-  });
-  const local = /^(localhost|127\.|\[::1\])/.test(location.hostname);
-  return [
-    h("h2", { tabindex: "-1" }, "Now your miner"),
-    h("p", { class: "note" }, "Enter this in the settings of each miner. What follows the dot in the user is the worker's name; give each miner its own."),
-    lines,
-    local && notice("warning", `Put this machine's address in place of ${location.hostname}`, "You opened this page on the machine itself. Your miners need its address in your network, such as 192.168.1.10."),
-    h("p", { class: "note" }, "If the miner has separate fields for host and port, put the number after the last colon into the port. ", h("a", { href: "/docs/miners.md", target: "_blank", rel: "noopener" }, "What to type into which miner")),
-    waiting,
-    h("div", { class: "setup-foot" }, h("span", {}), h("a", { class: "button primary", href: "/" }, "To Home")),
-  ].filter(Boolean);
+	const lines = h("div", {}, loading());
+	const waiting = h("p", { class: "waiting", role: "status" }, "Waiting for the first miner…");
+	let port = null;
+	wizard.stop = watchStatus((status) => {
+		if (port !== status.listen.port) {
+			port = status.listen.port;
+			lines.replaceChildren(copyField("Pool or URL", `stratum+tcp://${location.hostname}:${port}`), copyField("User", "anything.worker1"), copyField("Password", "x"));
+		}
+		const n = status.miners_connected;
+		waiting.classList.toggle("good", n > 0);
+		setText(waiting, n > 0 ? `${count(n)} ${n === 1 ? "miner is" : "miners are"} connected.` : "Waiting for the first miner…");
+	});
+	const local = /^(localhost|127\.|\[::1\])/.test(location.hostname);
+	return [
+		h("h2", { tabindex: "-1" }, "Now your miner"),
+		h("p", { class: "note" }, "Enter this in the settings of each miner. What follows the dot in the user is the worker's name; give each miner its own."),
+		lines,
+		local && notice("warning", `Put this machine's address in place of ${location.hostname}`, "You opened this page on the machine itself. Your miners need its address in your network, such as 192.168.1.10."),
+		h("p", { class: "note" }, "If the miner has separate fields for host and port, put the number after the last colon into the port. ", h("a", { href: "/docs/miners.md", target: "_blank", rel: "noopener" }, "What to type into which miner")),
+		waiting,
+		h("div", { class: "setup-foot" }, h("span", {}), h("a", { class: "button primary", href: "/" }, "To Home")),
+	].filter(Boolean);
 }
 
 function foot(back, next) {
-  return h("div", { class: "setup-foot" }, back ? button("Back", back, { kind: "ghost" }) : h("span", {}), next);
+	return h("div", { class: "setup-foot" }, back ? button("Back", back, { kind: "ghost" }) : h("span", {}), next);
 }

@@ -6,211 +6,211 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /** An element: h("p", { class: "x", onclick: f, "aria-label": "y" }, "text", child, …). */
 export function h(tag, props = {}, ...children) {
-  return fill(document.createElement(tag), props, children);
+	return fill(document.createElement(tag), props, children);
 }
 
 /** The same for SVG. */
 export function svg(tag, props = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), props, children);
+	return fill(document.createElementNS(SVG, tag), props, children);
 }
 
 function fill(element, props, children) {
-  for (const [name, value] of Object.entries(props)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "value" || name === "checked") element[name] = value;
-    else element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-  return element;
+	for (const [name, value] of Object.entries(props)) {
+		if (value === undefined || value === null || value === false) continue;
+		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+		else if (name === "value" || name === "checked") element[name] = value;
+		else element.setAttribute(name, value === true ? "" : value);
+	}
+	element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+	return element;
 }
 
 /** Sets a text only if it differs, so that a selection and the layout are left alone. */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+	if (element.textContent !== text) element.textContent = text;
 }
 
 /** Sets a figure. `null` is shown as unknown and never as 0. */
 export function setFigure(element, text) {
-  if (text !== null && text !== undefined) {
-    if (element.firstElementChild) element.replaceChildren();
-    setText(element, text);
-  } else if (!element.querySelector(".unknown")) {
-    element.replaceChildren(unknown());
-  }
+	if (text !== null && text !== undefined) {
+		if (element.firstElementChild) element.replaceChildren();
+		setText(element, text);
+	} else if (!element.querySelector(".unknown")) {
+		element.replaceChildren(unknown());
+	}
 }
 
 export function unknown() {
-  return h("span", { class: "unknown", role: "img", "aria-label": "not known yet", title: "not known yet" }, "—");
+	return h("span", { class: "unknown", role: "img", "aria-label": "not known yet", title: "not known yet" }, "—");
 }
 
 const ICONS = {
-  home: "M4 11.5 12 5l8 6.500M6.500 10v9h11v-9M10 19v-5h4v5",
-  miners: "M7 7h10v10H7zM10 10h4v4h-4zM9.500 7V4M14.500 7V4M9.500 20v-3M14.500 20v-3M7 9.500H4M7 14.500H4M20 9.500h-3M20 14.500h-3",
-  config: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.700a2.300 2.300 0 1 0 0 4.600a2.300 2.300 0 1 0 0-4.600M9 14.700a2.300 2.300 0 1 0 0 4.600a2.300 2.300 0 1 0 0-4.600",
-  timetable: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 7.500V12l3 2",
-  records: "M8 4h8v6a4 4 0 0 1-8 0zM8 6H5c0 3 1 4 3 4M16 6h3c0 3-1 4-3 4M12 14v5M8.500 19.500h7",
-  logs: "M5 6h14M5 10h10M5 14h14M5 18h7",
-  about: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 11.200v4.800M12 8v.1",
-  sun: "M12 8.500a3.500 3.500 0 1 0 0 7a3.500 3.500 0 1 0 0-7M12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600 7 7M17 17l1.400 1.400M18.400 5.600 17 7M7 17l-1.400 1.400",
-  moon: "M19.500 14.300A8 8 0 1 1 9.700 4.500a6.500 6.500 0 0 0 9.800 9.800z",
-  half: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 4v16M12 8h5M12 12h8M12 16h5",
-  swap: "M7 8h12M15.500 4.500 19 8l-3.500 3.500M17 16H5M8.500 12.500 5 16l3.500 3.500",
-  undo: "M8.500 5 4.500 9l4 4M5 9h9a5 5 0 0 1 0 10h-4",
-  check: "M5 12.500 10 17.500 19.500 7",
-  cross: "M6 6l12 12M18 6 6 18",
-  error: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 8v5M12 16v.1",
-  warning: "M12 4.500 3.500 19.500h17zM12 10v4.500M12 17v.1",
-  info: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 11.200v4.800M12 8v.1",
-  good: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M8.500 12.200l2.500 2.500 4.500-5",
-  copy: "M9 9h10v10H9zM15 9V5H5v10h4",
-  download: "M12 4v11M7.500 11l4.500 4.500L16.500 11M5 20h14",
-  upload: "M12 16V5M7.500 9 12 4.500 16.500 9M5 20h14",
-  pause: "M9 6v12M15 6v12",
-  play: "M8 5.500v13l10.500-6.500z",
-  plus: "M12 5v14M5 12h14",
-  up: "M12 19V5M6.500 10.500 12 5l5.500 5.500",
-  down: "M12 5v14M6.500 13.500 12 19l5.500-5.500",
-  edit: "M5 19l1-4L16 5l3 3L9 18zM14 7l3 3",
-  trash: "M5 7h14M10 7V4.500h4V7M7 7l1 12.500h8L17 7",
-  search: "M11 5a6 6 0 1 0 0 12a6 6 0 1 0 0-12M15.500 15.500 20 20",
-  lock: "M6.500 11h11v8.500h-11zM9 11V8a3 3 0 0 1 6 0v3",
+	home: "M4 11.5 12 5l8 6.500M6.500 10v9h11v-9M10 19v-5h4v5",
+	miners: "M7 7h10v10H7zM10 10h4v4h-4zM9.500 7V4M14.500 7V4M9.500 20v-3M14.500 20v-3M7 9.500H4M7 14.500H4M20 9.500h-3M20 14.500h-3",
+	config: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.700a2.300 2.300 0 1 0 0 4.600a2.300 2.300 0 1 0 0-4.600M9 14.700a2.300 2.300 0 1 0 0 4.600a2.300 2.300 0 1 0 0-4.600",
+	timetable: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 7.500V12l3 2",
+	records: "M8 4h8v6a4 4 0 0 1-8 0zM8 6H5c0 3 1 4 3 4M16 6h3c0 3-1 4-3 4M12 14v5M8.500 19.500h7",
+	logs: "M5 6h14M5 10h10M5 14h14M5 18h7",
+	about: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 11.200v4.800M12 8v.1",
+	sun: "M12 8.500a3.500 3.500 0 1 0 0 7a3.500 3.500 0 1 0 0-7M12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600 7 7M17 17l1.400 1.400M18.400 5.600 17 7M7 17l-1.400 1.400",
+	moon: "M19.500 14.300A8 8 0 1 1 9.700 4.500a6.500 6.500 0 0 0 9.800 9.800z",
+	half: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 4v16M12 8h5M12 12h8M12 16h5",
+	swap: "M7 8h12M15.500 4.500 19 8l-3.500 3.500M17 16H5M8.500 12.500 5 16l3.500 3.500",
+	undo: "M8.500 5 4.500 9l4 4M5 9h9a5 5 0 0 1 0 10h-4",
+	check: "M5 12.500 10 17.500 19.500 7",
+	cross: "M6 6l12 12M18 6 6 18",
+	error: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 8v5M12 16v.1",
+	warning: "M12 4.500 3.500 19.500h17zM12 10v4.500M12 17v.1",
+	info: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 11.200v4.800M12 8v.1",
+	good: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M8.500 12.200l2.500 2.500 4.500-5",
+	copy: "M9 9h10v10H9zM15 9V5H5v10h4",
+	download: "M12 4v11M7.500 11l4.500 4.500L16.500 11M5 20h14",
+	upload: "M12 16V5M7.500 9 12 4.500 16.500 9M5 20h14",
+	pause: "M9 6v12M15 6v12",
+	play: "M8 5.500v13l10.500-6.500z",
+	plus: "M12 5v14M5 12h14",
+	up: "M12 19V5M6.500 10.500 12 5l5.500 5.500",
+	down: "M12 5v14M6.500 13.500 12 19l5.500-5.500",
+	edit: "M5 19l1-4L16 5l3 3L9 18zM14 7l3 3",
+	trash: "M5 7h14M10 7V4.500h4V7M7 7l1 12.500h8L17 7",
+	search: "M11 5a6 6 0 1 0 0 12a6 6 0 1 0 0-12M15.500 15.500 20 20",
+	lock: "M6.500 11h11v8.500h-11zM9 11V8a3 3 0 0 1 6 0v3",
 };
 
 /** An icon, hidden from screen readers: the text beside it says the same. */
 export function icon(name) {
-  return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+	return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 }
 
 /** A text in which `code` stands between backticks. */
 export function marked(text) {
-  return text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+	return text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
 }
 
 export function button(label, onclick, { kind = "", image = null, ...props } = {}) {
-  return h("button", { type: "button", class: kind, onclick, ...props }, image && icon(image), h("span", {}, label));
+	return h("button", { type: "button", class: kind, onclick, ...props }, image && icon(image), h("span", {}, label));
 }
 
 /** A letter in the pool's colour; the letter tells the pools apart where colours cannot. */
 export function poolBadge(pool) {
-  const known = pool === "A" || pool === "B";
-  return h("span", { class: `badge ${known ? `pool-${pool.toLowerCase()}` : "pool-none"}` }, known ? pool : "–");
+	const known = pool === "A" || pool === "B";
+	return h("span", { class: `badge ${known ? `pool-${pool.toLowerCase()}` : "pool-none"}` }, known ? pool : "–");
 }
 
 /** A card with a heading. */
 export function card(title, { id, note, actions = [], level = 2, className = "" } = {}, ...children) {
-  const headingId = id ?? `card-${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
-  return h(
-    "section",
-    { class: `card ${className}`, "aria-labelledby": headingId },
-    h("header", { class: "card-head" }, h("div", {}, h(`h${level}`, { id: headingId }, title), note && h("p", { class: "note" }, note)), actions.length > 0 && h("div", { class: "actions" }, ...actions)),
-    ...children,
-  );
+	const headingId = id ?? `card-${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
+	return h(
+		"section",
+		{ class: `card ${className}`, "aria-labelledby": headingId },
+		h("header", { class: "card-head" }, h("div", {}, h(`h${level}`, { id: headingId }, title), note && h("p", { class: "note" }, note)), actions.length > 0 && h("div", { class: "actions" }, ...actions)),
+		...children,
+	);
 }
 
 /** A page's heading with what can be done beside it. */
 export function pageHead(title, note, ...actions) {
-  return h("header", { class: "page-head" }, h("div", {}, h("h1", { tabindex: "-1" }, title), note && h("p", { class: "note" }, note)), actions.length > 0 && h("div", { class: "actions" }, ...actions));
+	return h("header", { class: "page-head" }, h("div", {}, h("h1", { tabindex: "-1" }, title), note && h("p", { class: "note" }, note)), actions.length > 0 && h("div", { class: "actions" }, ...actions));
 }
 
 /** A box that says something about the whole page or a form. `level`: error, warning, info, good. */
 export function notice(level, title, text, ...more) {
-  return h("div", { class: `notice ${level}` }, icon(level), h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, title), text && h("p", {}, text), ...more));
+	return h("div", { class: `notice ${level}` }, icon(level), h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, title), text && h("p", {}, text), ...more));
 }
 
 /** A row of buttons of which one is chosen. `options`: [[value, label], …]. */
 export function segmented(label, options, chosen, onchoose) {
-  const buttons = options.map(([value, text]) =>
-    h("button", { type: "button", "aria-pressed": String(value === chosen), onclick: () => choose(value) }, text),
-  );
-  const choose = (value) => {
-    buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(options[i][0] === value)));
-    onchoose(value);
-  };
-  return h("div", { class: "segmented", role: "group", "aria-label": label }, ...buttons);
+	const buttons = options.map(([value, text]) =>
+		h("button", { type: "button", "aria-pressed": String(value === chosen), onclick: () => choose(value) }, text),
+	);
+	const choose = (value) => {
+		buttons.forEach((b, i) => b.setAttribute("aria-pressed", String(options[i][0] === value)));
+		onchoose(value);
+	};
+	return h("div", { class: "segmented", role: "group", "aria-label": label }, ...buttons);
 }
 
 /** A select with a label. `options`: [[value, label], …]. */
 export function select(label, options, chosen, onchange) {
-  const id = `choose-${label.toLowerCase().replaceAll(" ", "-")}`;
-  const box = h("select", { id, onchange: () => onchange(box.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
-  box.value = chosen;
-  return h("div", { class: "inline-field" }, h("label", { for: id }, label), box);
+	const id = `choose-${label.toLowerCase().replaceAll(" ", "-")}`;
+	const box = h("select", { id, onchange: () => onchange(box.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
+	box.value = chosen;
+	return h("div", { class: "inline-field" }, h("label", { for: id }, label), box);
 }
 
 /** Tells what happened, at the foot of the page and to screen readers. */
 export function toast(text, { level = "good", action = null } = {}) {
-  const box = document.getElementById("toasts");
-  const note = h("div", { class: `toast ${level}` }, icon(level), h("span", {}, text));
-  if (action) note.append(button(action.label, () => (note.remove(), action.run()), { kind: "ghost" }));
-  box.append(note);
-  while (box.children.length > 3) box.firstChild.remove();
-  setTimeout(() => note.remove(), level === "error" ? 12_000 : 6000);
+	const box = document.getElementById("toasts");
+	const note = h("div", { class: `toast ${level}` }, icon(level), h("span", {}, text));
+	if (action) note.append(button(action.label, () => (note.remove(), action.run()), { kind: "ghost" }));
+	box.append(note);
+	while (box.children.length > 3) box.firstChild.remove();
+	setTimeout(() => note.remove(), level === "error" ? 12_000 : 6000);
 }
 
 /** A dialog; the browser keeps the focus in it and closes it with Escape. Gives its `close`. */
 export function openDialog(title, body, { actions = [], className = "", onclose } = {}) {
-  const close = () => box.close();
-  const box = h(
-    "dialog",
-    { class: className, "aria-labelledby": "dialog-title" },
-    h("header", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), h("button", { type: "button", class: "ghost icon-only", "aria-label": "Close", onclick: close }, icon("cross"))),
-    h("div", { class: "dialog-body", tabindex: "0", role: "region", "aria-labelledby": "dialog-title" }, ...[body].flat()),
-    actions.length > 0 && h("footer", { class: "dialog-foot" }, ...actions),
-  );
-  box.addEventListener("close", () => {
-    box.remove();
-    onclose?.();
-  });
-  // A click beside the dialog closes it: only there the dialog itself is what is clicked.
-  box.addEventListener("click", (event) => event.target === box && close());
-  document.body.append(box);
-  box.showModal();
-  return close;
+	const close = () => box.close();
+	const box = h(
+		"dialog",
+		{ class: className, "aria-labelledby": "dialog-title" },
+		h("header", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), h("button", { type: "button", class: "ghost icon-only", "aria-label": "Close", onclick: close }, icon("cross"))),
+		h("div", { class: "dialog-body", tabindex: "0", role: "region", "aria-labelledby": "dialog-title" }, ...[body].flat()),
+		actions.length > 0 && h("footer", { class: "dialog-foot" }, ...actions),
+	);
+	box.addEventListener("close", () => {
+		box.remove();
+		onclose?.();
+	});
+	// A click beside the dialog closes it: only there the dialog itself is what is clicked.
+	box.addEventListener("click", (event) => event.target === box && close());
+	document.body.append(box);
+	box.showModal();
+	return close;
 }
 
 /** Copies a text. The clipboard API exists only on https and localhost, so there is the old way too. */
 export async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = h("textarea", { class: "offscreen", "aria-hidden": "true", value: text });
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
+	try {
+		await navigator.clipboard.writeText(text);
+		return true;
+	} catch {
+		const area = h("textarea", { class: "offscreen", "aria-hidden": "true", value: text });
+		document.body.append(area);
+		area.select();
+		const done = document.execCommand("copy");
+		area.remove();
+		return done;
+	}
 }
 
 /** A text to copy, with its button. */
 export function copyField(label, text) {
-  const copy = async () => {
-    const done = await copyText(text);
-    toast(done ? `${label} copied.` : "Copying is not possible here: select the text and copy it.", { level: done ? "good" : "warning" });
-  };
-  return h("div", { class: "copy-field" }, h("span", { class: "copy-label" }, label), h("code", {}, text), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Copy ${label}`, title: "Copy", onclick: copy }, icon("copy")));
+	const copy = async () => {
+		const done = await copyText(text);
+		toast(done ? `${label} copied.` : "Copying is not possible here: select the text and copy it.", { level: done ? "good" : "warning" });
+	};
+	return h("div", { class: "copy-field" }, h("span", { class: "copy-label" }, label), h("code", {}, text), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Copy ${label}`, title: "Copy", onclick: copy }, icon("copy")));
 }
 
 /** What a page shows until its first answer, and if that is an error. */
 export function loading() {
-  return h("p", { class: "empty", role: "status" }, "Loading…");
+	return h("p", { class: "empty", role: "status" }, "Loading…");
 }
 
 export function failure(error) {
-  return notice("error", "This could not be loaded", error.message);
+	return notice("error", "This could not be loaded", error.message);
 }
 
 /** Calls `run` when there was no call for `ms`. */
 export function debounce(run, ms) {
-  let timer;
-  const later = (...args) => {
-    clearTimeout(timer);
-    timer = setTimeout(run, ms, ...args);
-  };
-  later.cancel = () => clearTimeout(timer);
-  return later;
+	let timer;
+	const later = (...args) => {
+		clearTimeout(timer);
+		timer = setTimeout(run, ms, ...args);
+	};
+	later.cancel = () => clearTimeout(timer);
+	return later;
 }
 
 let touched = false;
