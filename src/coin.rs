@@ -3,6 +3,7 @@
 
 pub mod address;
 mod cashaddr;
+pub mod remark;
 
 use crate::units::named;
 
@@ -92,6 +93,17 @@ impl Chain {
         Some(Self { coin, network })
     }
 
+    /// The usual name; `None` if it has none by which it is known.
+    pub fn name(self) -> Option<&'static str> {
+        match (self.coin, self.network) {
+            (coin, Network::Main) => Some(coin.name()),
+            (Coin::Btc, Network::Test) => Some("TBTC"),
+            (Coin::Bch, Network::Test) => Some("TBCH"),
+            (Coin::Xec, Network::Test) => Some("TXEC"),
+            (Coin::Bsv | Coin::Dgb, Network::Test) => None,
+        }
+    }
+
     /// Whether a block's hash shows that it took the work which `nbits` ask for. Test networks have blocks for which that
     /// is waived, and DigiByte has blocks of several algorithms.
     pub fn hash_shows_work(self) -> bool {
@@ -129,6 +141,10 @@ mod tests {
         assert_eq!(chain(""), None);
         for coin in Coin::ALL {
             assert_eq!(chain(coin.name()), Some((coin, Network::Main)));
+            for network in Network::ALL {
+                let name = Chain { coin, network }.name();
+                assert!(name.is_none_or(|name| chain(name) == Some((coin, network))));
+            }
         }
     }
 

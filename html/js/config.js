@@ -68,6 +68,7 @@ function show(body, page, reload) {
 			if (signal.aborted || asked !== JSON.stringify(draft.wanted)) return;
 			view.faults(answer.faults ?? []);
 			bar.checked(answer);
+			view.wallets?.(answer);
 		} catch (error) {
 			if (!signal.aborted) bar.failed(error);
 		}

@@ -1,6 +1,6 @@
 // The form of all settings, made from the server's schema: sections, fields, pool tests.
 import { sectionOf, sectionTitle } from "./changes.js";
-import { fromHost, settingField } from "./fields.js";
+import { fromHost, settingField, walletNote } from "./fields.js";
 import { poolTest } from "./pooltest.js";
 import { card, h, notice, poolBadge } from "./ui.js";
 
@@ -28,11 +28,13 @@ export function configForm(draft, changed) {
 	const byPath = new Map(fields.map((field) => [field.key.path, field]));
 	const sections = inOrder([...new Set(fields.map((field) => sectionOf(field.key.path)))]);
 	const others = h("div", {});
+	const notes = ["A", "B"].map((slot) => walletNote(fields.filter(({ key }) => sectionOf(key.path) === `pools.${slot}`), draft));
 	const links = sections.map((section) => h("a", { href: `#${anchor(section)}` }, sectionTitle(section)));
 	const cards = sections.map((section) => sectionCard(section, fields.filter((field) => sectionOf(field.key.path) === section), draft));
 	const stopFollowing = followScroll(cards, links);
 	return {
 		element: h("div", { class: "config-form" }, h("nav", { class: "section-nav", "aria-label": "Sections" }, ...links, h("a", { href: "#password-section" }, "Password"), h("a", { href: "#backup-section" }, "Back-up"), h("a", { href: "#tokens-section" }, "Programs")), h("div", { class: "sections" }, others, ...cards)),
+		wallets: (answer) => notes.forEach((note) => note(answer)),
 		/** Shows the server's messages at their fields; those without a field at the top. */
 		faults(faults, { focus = false } = {}) {
 			fields.forEach((field) => {

@@ -1,4 +1,5 @@
 // One setting as a labelled input with its meaning, default and limits, checked as one types.
+import { read } from "./draft.js";
 import { setting, typedNumber } from "./format.js";
 import { h, marked, setText } from "./ui.js";
 
@@ -111,9 +112,10 @@ export function settingField(key, draft, changed, hint = null) {
 		changed();
 	});
 
-	function say(text) {
+	function say(text, good = false) {
 		setText(error, text);
-		if (text) input.setAttribute("aria-invalid", "true");
+		error.classList.toggle("good", good);
+		if (text && !good) input.setAttribute("aria-invalid", "true");
 		else input.removeAttribute("aria-invalid");
 		// The message must not hide behind the bar at the foot.
 		if (text && input === document.activeElement) error.scrollIntoView({ block: "nearest" });
@@ -158,6 +160,24 @@ export function fromHost(fields) {
 		port.value = found[1];
 		port.dispatchEvent(new Event("input", { bubbles: true }));
 	});
+}
+
+/** Shows what the server says of a wallet; a typed address sets a coin that nobody chose. Gives true for a new problem. */
+export function walletNote(fields, draft) {
+	const [{ key, input, say }, { key: coinKey, input: coin }] = ["wallet", "chain"].map((name) => fields.find((field) => field.key.path.endsWith(`.${name}`)));
+	let chosen = (read(draft.base, coinKey.path) || coinKey.default) !== coinKey.default;
+	let typed = false;
+	input.addEventListener("input", () => (typed = true));
+	coin.addEventListener("input", (event) => (chosen ||= event.isTrusted));
+	return ({ faults = [], wallets }) => {
+		const { text = "", problem, chain } = wallets[key.path] ?? {};
+		if (text && !faults.some(({ field }) => field === key.path)) say(text, !problem);
+		const isNew = typed;
+		typed = false;
+		if (!isNew || chosen || !chain) return isNew && problem;
+		coin.value = chain;
+		coin.dispatchEvent(new Event("input", { bubbles: true }));
+	};
 }
 
 function makeInput(key, draft, id) {

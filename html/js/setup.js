@@ -1,14 +1,14 @@
 // The set-up in three steps, from nothing to the line to type into the miner.
 import * as api from "./api.js";
 import { Draft } from "./draft.js";
-import { fromHost, settingField } from "./fields.js";
+import { fromHost, settingField, walletNote } from "./fields.js";
 import { count, trimmed } from "./format.js";
 import { poolOf } from "./configform.js";
 import { watchStatus } from "./live.js";
 import { poolTest } from "./pooltest.js";
 import { percentSlider } from "./slider.js";
 import { inWords } from "./split.js";
-import { button, copyField, failure, h, loading, notice, pageHead, poolBadge, setText } from "./ui.js";
+import { button, copyField, debounce, failure, h, loading, notice, pageHead, poolBadge, setText } from "./ui.js";
 import { parsePercent } from "./work.js";
 
 const STEPS = ["Pool A", "Pool B", "Split", "Miner"];
@@ -21,7 +21,7 @@ const OPTIONAL = {
 	tls: "The port is one for encrypted connections.",
 	tls_fingerprint: "Only for a pool that made its certificate itself.",
 	name: "What you call it.",
-	chain: "Only shown, such as BTC.",
+	chain: "Such as BTC.",
 	user_name: "How the pool names your miners. Most pools want {wallet}.{worker}.",
 	password: "Most pools need none.",
 };
@@ -82,13 +82,23 @@ function forgetExamples(draft) {
 
 function poolStep(slot, draft, wizard, { back, next }) {
 	const key = (name) => draft.schema.find((k) => k.path === `pools.${slot}.${name}`);
-	const make = ([name, hint]) => key(name) && settingField(key(name), draft, () => {}, hint);
+	const make = ([name, hint]) => key(name) && settingField(key(name), draft, check, hint);
+	const check = debounce(() => validate().catch(() => {}), 400);
 	const needed = Object.entries(NEEDED).map(make);
 	const optional = Object.entries(OPTIONAL).map(make).filter(Boolean);
-	fromHost([...needed, ...optional]);
+	const fields = [...needed, ...optional];
+	fromHost(fields);
+	const note = walletNote(fields, draft);
 	const problem = h("div", { role: "alert" });
 	const onlyA = slot === "B" && h("input", { type: "checkbox", class: "switch", id: "only-a", checked: wizard.onlyA, onchange: () => ((wizard.onlyA = onlyA.checked), (form.hidden = wizard.onlyA)) });
 	const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));
+
+	async function validate() {
+		const asked = JSON.stringify(draft.wanted);
+		const answer = await api.validate(draft.etag, draft.wanted);
+		if (asked === JSON.stringify(draft.wanted)) answer.news = note(answer);
+		return answer;
+	}
 
 	async function goOn() {
 		problem.replaceChildren();
@@ -98,10 +108,10 @@ function poolStep(slot, draft, wizard, { back, next }) {
 		if (missing.length) return missing[0].input.focus();
 		if (draft.unusable.size) return;
 		try {
-			const answer = await api.validate(draft.etag, draft.wanted);
+			const answer = await validate();
 			const mine = (answer.faults ?? []).filter((fault) => fault.field.startsWith(`pools.${slot}.`));
-			if (mine.length === 0) return next();
-			for (const fault of mine) [...needed, ...optional].find((f) => f.key.path === fault.field)?.say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`);
+			if (mine.length === 0) return answer.news || next();
+			for (const fault of mine) fields.find((f) => f.key.path === fault.field)?.say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`);
 		} catch (error) {
 			problem.replaceChildren(notice("error", "This could not be checked", error.message));
 		}

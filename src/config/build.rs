@@ -20,7 +20,7 @@ use super::{
     Config, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode, PoolConfig, Scheduling,
     Tls, Trust,
 };
-use crate::coin::address::wallet_problem;
+use crate::coin::remark::wallet_problem;
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
 /// How many unknown keys are named in the warning.

@@ -10,10 +10,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::coin::Coin;
+use crate::coin::remark::remark;
 use crate::config::merge::Version;
 use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, LoadedConfig};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::settings::SaveReport;
+use crate::units::PoolSlot;
 use crate::web::error::{Answer, ApiError, Code, fault_json};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
@@ -87,7 +90,9 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: ConfigBody = body::read(call.request)?;
     let contents = read(pages)?;
     let mut notes = Vec::new();
-    let loaded = read_json(body.config.get())
+    let sent = read_json(body.config.get());
+    let wallets = sent.as_ref().map(wallet_remarks).unwrap_or_default();
+    let loaded = sent
         .map(|new| {
             if body.restore {
                 imported(new, &mut notes)
@@ -119,14 +124,33 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
                 "valid": true,
                 "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
                 "warnings": notes,
+                "wallets": wallets,
             })))
         }
         Err(error) if error.code == Code::InvalidConfig => {
             let faults: Vec<_> = error.details.iter().map(fault_json).collect();
-            Ok(json::respond(&json!({"valid": false, "faults": faults})))
+            Ok(json::respond(
+                &json!({"valid": false, "faults": faults, "wallets": wallets}),
+            ))
         }
         Err(error) => Err(error),
     }
+}
+
+/// What there is to tell of the pools' wallets, by their keys. Nothing else has to be right for that.
+fn wallet_remarks(sent: &Value) -> Map<String, Value> {
+    let remarks = PoolSlot::ALL.into_iter().filter_map(|slot| {
+        let text = |key| config::lookup(sent, &format!("pools.{slot}.{key}"))?.as_str();
+        // The default of a key that is left out.
+        let remark = remark(text("wallet")?, text("chain").unwrap_or(Coin::Btc.name()))?;
+        let told = json!({
+            "text": remark.text,
+            "problem": remark.is_problem,
+            "chain": remark.chain,
+        });
+        Some((format!("pools.{slot}.wallet"), told))
+    });
+    remarks.collect()
 }
 
 #[derive(Deserialize)]
@@ -514,6 +538,28 @@ mod tests {
             })
             .to_string()
         );
+    }
+
+    #[test]
+    fn addresses_are_named_and_accounts_are_not() {
+        let bch = "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a";
+        let told = |pool: Value| wallet_remarks(&json!({"pools": {"B": pool}}));
+        assert_eq!(
+            told(json!({"wallet": bch, "port": "wrong"})).get("pools.B.wallet"),
+            Some(&json!({
+                "text": "This is a Bitcoin Cash address, but the coin is BTC.",
+                "problem": true,
+                "chain": "BCH",
+            }))
+        );
+        let good = &told(json!({"wallet": bch, "chain": "bch"}))["pools.B.wallet"];
+        assert_eq!(
+            (&good["problem"], &good["chain"]),
+            (&json!(false), &json!(null))
+        );
+        for none in [json!({"wallet": "alice"}), json!({"wallet": 5}), json!(1)] {
+            assert!(told(none).is_empty());
+        }
     }
 
     #[test]
