@@ -17,6 +17,9 @@ use sha2::{Digest, Sha256};
 
 use crate::units::{Difficulty, Extranonce1, Extranonce2, MinerExtranonce, VersionMask};
 
+/// How much easier than a network target the one of the block before may be: it changes by no more at once.
+const EASIER: f64 = 4.0;
+
 /// What a pool says in `mining.notify`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notify {
@@ -353,6 +356,12 @@ impl BlockHash {
     /// Whether the hash is a block under this compact network target.
     pub fn is_block(&self, nbits: u32) -> bool {
         self.0 <= target(nbits)
+    }
+
+    /// Whether it took work enough for a block under `nbits` to stand on it.
+    pub fn may_precede(&self, nbits: u32) -> bool {
+        let needed = network_difficulty(nbits);
+        needed.is_finite() && self.difficulty() * EASIER >= needed
     }
 
     /// Eight bytes that differ between any two shares (the least significant ones, which difficulty

@@ -308,7 +308,7 @@ impl Core {
         let line = *pool.return_look.as_ref()?.lines.first()?;
         let connection = pool.standing(line)?;
         let job = connection.jobs.latest();
-        if job.is_some_and(|job| self.is_old(&job.notify, now)) {
+        if job.is_some_and(|job| self.is_old(slot, &job.notify, now)) {
             return Some(false);
         }
         let arrived = !connection.has_worker() || connection.has_work(now.at);

@@ -6,7 +6,7 @@ use crate::core::action::Action;
 use crate::core::fact::Fact;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::verdict::LastAnswers;
-use crate::core::pool::verdict::news::Proof;
+use crate::core::pool::verdict::news::can_be_proven;
 use crate::core::{Core, Due};
 use crate::stratum::job::Notify;
 use crate::units::{Now, PoolSlot};
@@ -48,9 +48,9 @@ impl Core {
     /// Compares the jobs of both pools; when that may have another result.
     fn look_at_news(&mut self, slot: PoolSlot, now: Now) -> Option<Instant> {
         let config = self.config.pools[slot].as_ref()?;
-        let (proof, patience) = (Proof::of_chain(&config.chain), config.job);
+        let (provable, patience) = (can_be_proven(&config.chain), config.job);
         let other = &self.pools[slot.other()].news;
-        let left = self.pools[slot].news.left_by(other, proof);
+        let left = self.pools[slot].news.left_by(other, provable);
         let pool = &mut self.pools[slot];
         pool.left = left;
         // A pool that nobody listens to cannot be expected to say anything.
@@ -61,10 +61,12 @@ impl Core {
         pool.news.next_deadline(left, patience, now.at)
     }
 
-    /// Whether a job stands on a block that one of the pools has left.
-    pub(in crate::core) fn is_old(&self, job: &Notify, now: Now) -> bool {
+    /// Whether a job for this pool stands on a block that one of the pools has left.
+    pub(in crate::core) fn is_old(&self, slot: PoolSlot, job: &Notify, now: Now) -> bool {
+        let config = self.config.pools[slot].as_ref();
+        let provable = config.is_some_and(|config| can_be_proven(&config.chain));
         let mut pools = self.pools.iter();
-        pools.any(|(_, pool)| pool.news.has_left(job.previous(), now.at))
+        provable && pools.any(|(_, pool)| pool.news.has_left(job, now))
     }
 
     /// Chooses the miner that tries a pool.

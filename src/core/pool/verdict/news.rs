@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::later;
-use crate::coin::{Chain, Network};
+use crate::coin::Chain;
 use crate::core::outage::Flaw;
-use crate::stratum::job::{BlockHash, Notify, network_difficulty};
+use crate::stratum::job::{BlockHash, Notify};
 use crate::units::Now;
 
 /// How many blocks of a pool are remembered.
@@ -27,8 +27,9 @@ const UNUSUAL: u32 = 10;
 /// How long the other pool has left a block before it is told, and before it is acted on.
 pub const LEFT: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(90)];
 
-/// How much easier than the network's target a block may be, which is what the target can change by at once.
-const EASIER: f64 = 4.0;
+/// How far above a pool's block one may be that replaces it. One that is farther off is of another chain, or its pool was
+/// away for long.
+const MOST_ABOVE: u64 = 12;
 
 /// The jobs of a pool as they came.
 #[derive(Clone, Debug, Default)]
@@ -58,28 +59,27 @@ struct SeenBlock {
     height: Option<u64>,
 }
 
-/// How sure it has to be that a block is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// By its work, which can be checked.
-    Work,
-    /// By a second block on top: the work is of another kind.
-    Successor,
-    /// It is never sure: blocks cost nothing.
-    None,
-}
-
-impl Proof {
-    /// What can be had for a coin, by the name that the owner gave it.
-    pub fn of_chain(chain: &str) -> Self {
-        match Chain::of_name(chain) {
-            Some(chain) if chain.network == Network::Test => Self::None,
-            Some(chain) if chain.hash_shows_work() => Self::Work,
-            // A test network of another coin.
-            None if chain.to_ascii_uppercase().contains("TEST") => Self::None,
-            Some(_) | None => Self::Successor,
+impl SeenBlock {
+    fn of(job: &Notify, since: Now) -> Self {
+        Self {
+            hash: job.previous(),
+            since,
+            nbits: job.nbits,
+            height: job.height(),
         }
     }
+
+    /// Whether it may replace a block: not if it has the same height, as in a race, or a lower one.
+    fn may_replace(&self, other: &Self) -> bool {
+        let heights = other.height.zip(self.height);
+        heights.is_none_or(|(old, new)| new > old && new - old <= MOST_ABOVE)
+    }
+}
+
+/// Whether blocks of a coin can prove themselves by their work; by the name that the owner gave the coin. Where they
+/// cannot, a newer block is told and never acted on: anyone could make it up.
+pub fn can_be_proven(chain: &str) -> bool {
+    Chain::of_name(chain).is_some_and(Chain::hash_shows_work)
 }
 
 /// The other pool has left the block on which a pool's jobs stand.
@@ -87,7 +87,7 @@ impl Proof {
 pub struct LeftBlock {
     /// Since when.
     pub since: Now,
-    /// Whether that is as sure as it can be.
+    /// Whether the work of a newer block proves it.
     pub proven: bool,
 }
 
@@ -120,12 +120,7 @@ impl News {
                 if self.blocks.len() == MOST_BLOCKS {
                     self.blocks.pop_front();
                 }
-                self.blocks.push_back(SeenBlock {
-                    hash,
-                    since: now,
-                    nbits: job.nbits,
-                    height: job.height(),
-                });
+                self.blocks.push_back(SeenBlock::of(job, now));
                 self.refreshes = 0;
                 self.flaw = None;
             }
@@ -139,34 +134,25 @@ impl News {
         self.flaw
     }
 
-    /// Whether a block was left by this pool a while ago.
-    pub fn has_left(&self, hash: BlockHash, now: Instant) -> bool {
-        let after = self.after(hash).next();
-        after.is_some_and(|next| later(next.since.at, LEFT[1]) <= now)
+    /// Whether this pool left a job's block a while ago for one that proves itself.
+    pub fn has_left(&self, job: &Notify, now: Now) -> bool {
+        let block = SeenBlock::of(job, now);
+        let mut after = self.after(block.hash);
+        let next =
+            after.find(|next| next.may_replace(&block) && next.hash.may_precede(block.nbits));
+        next.is_some_and(|next| later(next.since.at, LEFT[1]) <= now.at)
     }
 
-    /// Whether the other pool has left the block on which this one's jobs stand.
-    pub fn left_by(&self, other: &Self, proof: Proof) -> Option<LeftBlock> {
+    /// Whether the other pool has left the block on which this one's jobs stand. `provable`: see [`can_be_proven`].
+    pub fn left_by(&self, other: &Self, provable: bool) -> Option<LeftBlock> {
         let present = self.blocks.back()?;
-        let next = other.after(present.hash).next()?;
-        let steps = other.after(present.hash).count();
-        // Two blocks of one height: a race, in which the other one took sides. The next block decides.
-        let named = other.blocks.iter().find(|block| block.hash == present.hash);
-        let height = named.and_then(|named| named.height);
-        let is_race = next.height.zip(height).is_some_and(|(a, b)| a <= b);
-        if steps == 1 && is_race {
-            return None;
-        }
-        let is_work = |block: &SeenBlock| {
-            let known = self.blocks.iter().any(|other| other.hash == block.hash);
-            let needed = network_difficulty(present.nbits);
-            !known && needed.is_finite() && block.hash.difficulty() * EASIER >= needed
+        let newer = || {
+            let after = other.after(present.hash);
+            after.filter(|next| next.may_replace(present))
         };
-        let proven = match proof {
-            Proof::Work => other.after(present.hash).any(is_work),
-            Proof::Successor => steps >= 2,
-            Proof::None => false,
-        };
+        let next = newer().next()?;
+        let is_new = |block: &SeenBlock| !self.blocks.iter().any(|it| it.hash == block.hash);
+        let proven = provable && newer().any(|it| is_new(it) && it.hash.may_precede(present.nbits));
         let since = if next.since.at > present.since.at {
             next.since
         } else {
@@ -295,9 +281,9 @@ mod tests {
         }
 
         /// What is said of A then.
-        fn judge(&mut self, seconds: u64, proof: Proof) -> Option<Flaw> {
+        fn judge(&mut self, seconds: u64, provable: bool) -> Option<Flaw> {
             let now = self.at(seconds);
-            let left = self.a.left_by(&self.b, proof);
+            let left = self.a.left_by(&self.b, provable);
             self.a.judge(left, PATIENCE, now);
             self.a.flaw().map(|(flaw, _)| flaw)
         }
@@ -308,53 +294,63 @@ mod tests {
         let mut world = World::new();
         world.a(0, 1, 1);
         world.b(5, 1);
-        assert_eq!(world.a.left_by(&world.b, Proof::Work), None);
+        assert_eq!(world.a.left_by(&world.b, true), None);
         world.b(600, 2);
-        let left = world.a.left_by(&world.b, Proof::Work).unwrap();
+        let left = world.a.left_by(&world.b, true).unwrap();
         assert_eq!((left.since.unix_ms, left.proven), (600_000, true));
         let now = world.at(600).at;
         let due = world.a.next_deadline(Some(left), PATIENCE, now);
         assert_eq!(due, Some(world.at(630).at));
-        assert_eq!(world.judge(689, Proof::Work), None);
-        assert_eq!(world.judge(690, Proof::Work), Some(Flaw::Behind));
+        assert_eq!(world.judge(689, true), None);
+        assert_eq!(world.judge(690, true), Some(Flaw::Behind));
         // The same block with a later time is no news, nor is an older block.
         world.a(700, 1, 99);
-        assert_eq!(world.judge(701, Proof::Work), Some(Flaw::Behind));
+        assert_eq!(world.judge(701, true), Some(Flaw::Behind));
         world.a(710, 2, 100);
-        assert_eq!(world.judge(711, Proof::Work), None);
-        assert!(world.b.has_left(
-            World::job(block(1, true), 1, None).previous(),
-            world.at(711).at
-        ));
-        assert!(!world.b.has_left(
-            World::job(block(2, true), 1, None).previous(),
-            world.at(711).at
-        ));
+        assert_eq!(world.judge(711, true), None);
+        for (number, left) in [(1, true), (2, false)] {
+            let job = World::job(block(number, true), 1, Some(number));
+            assert_eq!(world.b.has_left(&job, world.at(711)), left);
+        }
     }
 
     #[test]
     fn blocks_need_proof() {
-        for (proof, one, two) in [
-            (Proof::Work, None, None),
-            (Proof::Successor, None, Some(Flaw::Behind)),
-            (Proof::None, None, None),
-        ] {
+        for (provable, worked) in [(true, false), (false, true), (false, false)] {
             let mut world = World::new();
             world.a(0, 1, 1);
             world.b(0, 1);
-            for (number, flaw) in [(2, one), (3, two)] {
+            for number in [2, 3, 4] {
                 let now = world.at(600 * u64::from(number));
-                let job = World::job(block(number, false), 1, Some(number));
+                let job = World::job(block(number, worked), 1, Some(number));
                 world.b.hear(&job, world.start, now);
-                assert_eq!(
-                    world.judge(600 * u64::from(number) + 200, proof),
-                    flaw,
-                    "{proof:?}"
-                );
+                let verdict = world.judge(600 * u64::from(number) + 200, provable);
+                assert_eq!(verdict, None, "{provable} {worked}");
             }
-            let left = world.a.left_by(&world.b, proof);
-            assert!(left.is_some(), "it is told all the same");
+            let left = world.a.left_by(&world.b, provable).unwrap();
+            assert!(!left.proven, "it is told and not acted on");
         }
+    }
+
+    #[test]
+    fn a_replay_of_old_blocks_is_no_verdict() {
+        // B goes back to blocks that have work enough and were there before A's.
+        let mut world = World::new();
+        world.a(0, 100, 1);
+        world.b(0, 100);
+        for number in 10..60 {
+            world.b(60 * u64::from(number), number);
+            let job = World::job(block(100, true), 1, Some(100));
+            assert!(!world.b.has_left(&job, world.at(9000)));
+        }
+        assert_eq!(world.judge(9000, true), None);
+        assert_eq!(world.a.left_by(&world.b, true), None, "nor is it told");
+        // Nor is one far above: it is of another chain.
+        world.b(9100, 113);
+        assert_eq!(world.judge(9900, true), None);
+        world.b(9900, 112);
+        assert_eq!(world.judge(9989, true), None);
+        assert_eq!(world.judge(9990, true), Some(Flaw::Behind));
     }
 
     #[test]
@@ -365,8 +361,8 @@ mod tests {
         for number in 10..40 {
             world.b(60 * u64::from(number), number);
         }
-        assert_eq!(world.judge(9000, Proof::Work), None);
-        assert_eq!(world.a.left_by(&world.b, Proof::Successor), None);
+        assert_eq!(world.judge(9000, true), None);
+        assert_eq!(world.a.left_by(&world.b, false), None);
 
         // Two tips at one height: each has its own, or one of them took sides.
         let mut world = World::new();
@@ -375,13 +371,13 @@ mod tests {
         world.a(600, 2, 1);
         let (other_tip, now) = (World::job(block(200, true), 1, Some(2)), world.at(601));
         world.b.hear(&other_tip, world.start, now);
-        assert_eq!(world.judge(3000, Proof::Work), None);
+        assert_eq!(world.judge(3000, true), None);
         let (same, now) = (World::job(block(2, true), 1, Some(2)), world.at(3001));
         world.b.hear(&same, world.start, now);
-        assert_eq!(world.judge(4000, Proof::Work), None);
+        assert_eq!(world.judge(4000, true), None);
         let (back, now) = (World::job(block(201, true), 1, Some(2)), world.at(4001));
         world.b.hear(&back, world.start, now);
-        assert_eq!(world.judge(9000, Proof::Work), None, "of one height");
+        assert_eq!(world.judge(9000, true), None, "of one height");
     }
 
     #[test]
@@ -391,20 +387,20 @@ mod tests {
         for number in 1..20 {
             world.a(600 * u64::from(number), number, 1);
         }
-        assert_eq!(world.judge(12_000 + 7200, Proof::Work), None);
+        assert_eq!(world.judge(12_000 + 7200, true), None);
 
         // Every 30 s, then nothing any more.
         let mut world = World::new();
         for refresh in 0..11 {
             world.a(30 * u64::from(refresh), 1, refresh);
         }
-        assert_eq!(world.judge(1199, Proof::Work), None);
-        assert_eq!(world.judge(1200, Proof::Work), Some(Flaw::WithoutNews));
+        assert_eq!(world.judge(1199, true), None);
+        assert_eq!(world.judge(1200, true), Some(Flaw::WithoutNews));
         // The same job on a new connection is no news, a later time is.
         world.a(1300, 1, 10);
-        assert_eq!(world.judge(1300, Proof::Work), Some(Flaw::WithoutNews));
+        assert_eq!(world.judge(1300, true), Some(Flaw::WithoutNews));
         world.a(1301, 1, 11);
-        assert_eq!(world.judge(1301, Proof::Work), None);
+        assert_eq!(world.judge(1301, true), None);
 
         // One that takes five minutes now and then may take fifty; a time in which nobody listened does not count.
         let mut world = World::new();
@@ -416,20 +412,19 @@ mod tests {
         let (job, now) = (World::job(block(1, true), 11, Some(1)), world.at(90_000));
         world.a.hear(&job, now.at, now);
         world.a(90_300, 1, 12);
-        assert_eq!(world.judge(93_299, Proof::Work), None);
-        assert_eq!(world.judge(93_300, Proof::Work), Some(Flaw::WithoutNews));
+        assert_eq!(world.judge(93_299, true), None);
+        assert_eq!(world.judge(93_300, true), Some(Flaw::WithoutNews));
     }
 
     #[test]
     fn what_can_be_proven_depends_on_the_coin() {
-        let of = Proof::of_chain;
-        assert_eq!([of("BTC"), of("bch"), of("XEC")], [Proof::Work; 3]);
-        assert_eq!([of("Bitcoin"), of("xbt"), of("eCash")], [Proof::Work; 3]);
-        assert_eq!([of("DGB"), of("")], [Proof::Successor; 2]);
+        for name in ["BTC", "bch", "XEC", "Bitcoin", "xbt", "eCash"] {
+            assert!(can_be_proven(name), "{name}");
+        }
         for name in [
-            "TBTC", "Testnet4", "SIGNET", "REGTEST", "chipnet", "BCHREG", "LTC TEST",
+            "DGB", "", "LTC", "TBTC", "Testnet4", "SIGNET", "REGTEST", "chipnet",
         ] {
-            assert_eq!(of(name), Proof::None, "{name}");
+            assert!(!can_be_proven(name), "{name}");
         }
     }
 }
