@@ -229,6 +229,9 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
+mod blocks;
+
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
@@ -292,9 +295,11 @@ mod tests {
             assert_eq!(whole.script_of(output), script);
         }
 
-        // Within the input's script, and within the last output's.
+        // Within the input's script, which then ends behind the extranonces, and within outputs'.
         let e1 = Extranonce1::new(&[9; 4]).unwrap();
-        for start in [46, bytes.len() - 20] {
+        let roomy = |output: &&Output| output.script.len() >= 8;
+        let in_outputs = whole.outputs().iter().filter(roomy).step_by(100);
+        for start in in_outputs.map(|output| output.script.start).chain([46]) {
             let notify = Notify {
                 job_id: "1".into(),
                 prevhash: [0; 32],
@@ -309,7 +314,7 @@ mod tests {
             let job = PoolJob::new(Arc::new(notify), e1, 4, Difficulty::ONE, VersionMask::NONE);
             let read = Coinbase::of_job(&job).unwrap();
             assert_eq!(read.outputs(), whole.outputs());
-            assert_eq!(read.script().len(), 13);
+            assert_eq!((read.script().len(), read.size()), (13, bytes.len()));
         }
     }
 

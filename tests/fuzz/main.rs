@@ -108,6 +108,11 @@ fn a_coinbase_is_read_whole_or_not_at_all() {
 }
 
 #[test]
+fn an_address_is_read_and_written_as_the_same() {
+    check("address", targets::address::run);
+}
+
+#[test]
 fn the_core_keeps_its_promises_whatever_happens() {
     check("core", targets::core::run);
 }

@@ -180,6 +180,25 @@ fn addresses_of_the_old_form_are_read() {
     );
 }
 
+/// Whom the blocks 227,836 and 300,000 paid.
+#[test]
+fn scripts_of_real_blocks_have_the_addresses_that_explorers_show() {
+    for (text, wanted) in [
+        (
+            "1MejoVXRvsmwyDpTpkw3VJ82NsjjT8SyEw",
+            "76a914e285a29e0704004d4e95dbb7c57a98563d9fb2eb88ac",
+        ),
+        (
+            "1CjPR7Z5ZSyWk6WtXvSFgkptmpoi4UM9BC",
+            "76a91480ad90d403581fa3bf46086a91b2d9d4125db6c188ac",
+        ),
+    ] {
+        assert_eq!(script(text), wanted);
+        let back = of_script(&hex::decode(wanted).unwrap(), chain("BTC"));
+        assert_eq!(back.as_deref(), Some(text));
+    }
+}
+
 #[test]
 fn a_worker_after_a_dot_does_not_count() {
     let address = address("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.garage.1");

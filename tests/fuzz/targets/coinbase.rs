@@ -1,38 +1,65 @@
-//! The coinbase of a job: the input is a transaction as it is serialized. What is read must be in it, and all of it.
+//! The coinbase of a job: the input is a transaction as it is serialized. What is read must be in it, and all of it:
+//! written again it is the same.
 
+use dpmp::coin::address::{Wallet, of_script};
+use dpmp::coin::{Chain, Coin, Network};
 use dpmp::stratum::coinbase::Coinbase;
-
-/// The version, one input that spends nothing with its script's length and sequence, a count of outputs, the lock time,
-/// in bytes.
-const FRAME: usize = 4 + (1 + 36 + 1 + 4) + 1 + 4;
 
 pub fn run(data: &[u8]) {
     let Some(coinbase) = Coinbase::read(data.to_vec()) else {
         return;
     };
-    let mut size = FRAME + coinbase.script().len();
-    let mut end = 0;
+    let tail = data.len() - 4;
+    let sequence = 4 + 1 + 36 + count(coinbase.script().len()).len() + coinbase.script().len();
+    let mut written = [&data[..4], &[1], &[0; 32], &[0xff; 4]].concat();
+    written.extend(count(coinbase.script().len()));
+    written.extend(coinbase.script());
+    written.extend(&data[sequence..sequence + 4]);
+    written.extend(count(coinbase.outputs().len()));
     let mut reward = 0;
     for output in coinbase.outputs() {
         let script = coinbase.script_of(output);
         assert_eq!(Some(script), data.get(output.script.clone()));
-        assert!(output.script.start >= end + 9, "outputs overlap");
-        let value = &data[..output.script.start];
-        let length = match script.len() {
-            0..0xfd => 1,
-            0xfd..0x1_0000 => 3,
-            _ => 5,
-        };
-        let value = &value[value.len() - length - 8..value.len() - length];
-        assert_eq!(value, output.value.to_le_bytes());
-        end = output.script.end;
+        written.extend(output.value.to_le_bytes());
+        written.extend(count(script.len()));
+        written.extend(script);
         reward += output.value;
-        size += 8 + length + script.len();
+        assert!(coinbase.paid_to(script) >= output.value);
+        for coin in Coin::ALL {
+            let network = Network::Main;
+            if let Some(text) = of_script(script, Chain { coin, network }) {
+                let Wallet::Address(address) = Wallet::read(&text) else {
+                    panic!("{text} is no address");
+                };
+                assert_eq!(address.script, script, "{text}");
+            }
+        }
     }
-    assert!(end > 0, "it has no output");
+    written.extend(&data[tail..]);
+    assert_eq!(written, data);
+    assert!(!coinbase.outputs().is_empty(), "it has no output");
     assert_eq!(coinbase.reward(), reward);
-    // Longer counts take up to two times four bytes more.
-    assert!((size..=size + 8).contains(&data.len()));
+    // None of these panics.
+    let _ = (
+        coinbase.height(),
+        coinbase.tag(),
+        coinbase.has_witness_commitment(),
+    );
     // Less of it is no coinbase.
     assert_eq!(Coinbase::read(data[..data.len() - 1].to_vec()), None);
+}
+
+/// A count or length as nodes write it.
+fn count(number: usize) -> Vec<u8> {
+    let number = number as u64;
+    let bytes = number.to_le_bytes();
+    let (mark, size) = match number {
+        0..0xfd => (None, 1),
+        0xfd..0x1_0000 => (Some(0xfd), 2),
+        0x1_0000..0x1_0000_0000 => (Some(0xfe), 4),
+        _ => (Some(0xff), 8),
+    };
+    mark.into_iter()
+        .chain(bytes[..size].iter().copied())
+        .collect()
 }

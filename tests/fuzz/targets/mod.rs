@@ -1,6 +1,7 @@
 //! What the fuzz targets do with an input, and how inputs are changed. This folder is part of two programs:
 //! `cargo test` (`tests/fuzz/main.rs`) and cargo-fuzz (`fuzz/`). See `docs/fuzzing.md`.
 
+pub mod address;
 pub mod api;
 pub mod coinbase;
 pub mod config;
