@@ -6,6 +6,7 @@
 //! - Nothing is sent anywhere unless the owner has added a target.
 //! - Mining waits for nothing here: the thread reads what is published, and nobody waits for it.
 
+pub mod journal;
 pub mod outbox;
 pub mod plan;
 pub mod send;
@@ -34,6 +35,7 @@ use crate::timetable::zone::Zone;
 use crate::trouble::Level;
 use crate::units::{Now, PerPool, PoolSlot};
 
+use self::journal::{Done, Fate, Journal};
 use self::outbox::Outbox;
 use self::plan::{Change, Event, Message, Plan, Scene};
 use self::send::{Outcome, Sender};
@@ -52,6 +54,8 @@ pub struct Parts {
     pub live: Live,
     /// Who hears of what is sent.
     pub observer: Arc<Observer>,
+    /// Where the pages see it.
+    pub journal: Arc<Journal>,
     /// What there is now.
     pub look: Box<dyn Fn(Now) -> Scene + Send>,
 }
@@ -66,6 +70,20 @@ pub fn path(config: &Path) -> PathBuf {
 struct Kept {
     plan: Plan,
     outbox: Outbox,
+    #[serde(default)]
+    done: Done,
+}
+
+impl Kept {
+    fn show(&self, journal: &Journal) {
+        journal.set(
+            self.done
+                .iter()
+                .cloned()
+                .chain(self.outbox.waiting())
+                .collect(),
+        );
+    }
 }
 
 /// Starts the thread, which ends when the returned sender is dropped; it may have to end a request first.
@@ -113,6 +131,7 @@ impl Notifier {
             Err(_) => Kept::default(),
         };
         kept.outbox.wake(now().unix_ms);
+        kept.show(&parts.journal);
         Self {
             written: kept.clone(),
             kept,
@@ -146,7 +165,10 @@ impl Notifier {
                 break;
             };
             let outcome = self.sender.send(target, &message, &config.gui.public_url);
-            let given_up = self.kept.outbox.settle(&name, &outcome, now().unix_ms);
+            let now_ms = now().unix_ms;
+            let record = self.kept.outbox.settle(&name, &message, &outcome, now_ms);
+            let given_up = record.as_ref().is_some_and(|it| it.fate == Fate::Failed);
+            record.into_iter().for_each(|it| self.kept.done.add(it));
             tell(&self.parts.observer, &name, target, &outcome, given_up);
             self.save();
         }
@@ -203,6 +225,7 @@ impl Notifier {
         if self.kept == self.written {
             return;
         }
+        self.kept.show(&self.parts.journal);
         self.written = self.kept.clone();
         let written = serde_json::to_vec(&self.kept)
             .map_err(anyhow::Error::from)
@@ -217,14 +240,15 @@ impl Notifier {
     }
 }
 
-fn tell(observer: &Observer, name: &str, target: &Target, outcome: &Outcome, given_up: bool) {
+/// Tells the log and the figures what became of a request.
+pub fn tell(observer: &Observer, name: &str, target: &Target, outcome: &Outcome, given_up: bool) {
     let (target, kind) = (name.to_owned(), target.kind.name());
     let fact = match outcome {
         Outcome::Sent(_) => Fact::MessageSent { target, kind },
         Outcome::Retry(problem, _) | Outcome::Refused(problem) => Fact::MessageFailed {
             target,
             kind,
-            problem: problem.clone(),
+            problem: problem.text.clone(),
             given_up: given_up || matches!(outcome, Outcome::Refused(_)),
         },
     };
@@ -246,7 +270,7 @@ pub fn run(file: &Path, name: &str) -> anyhow::Result<ExitCode> {
     let (words, code) = match test(target, &config.gui.public_url) {
         Outcome::Sent(status) => (format!("sent (HTTP {status})"), ExitCode::SUCCESS),
         Outcome::Retry(problem, _) | Outcome::Refused(problem) => {
-            (format!("FAILED: {problem}"), ExitCode::FAILURE)
+            (format!("FAILED: {}", problem.text), ExitCode::FAILURE)
         }
     };
     let shown = target.shown_url();

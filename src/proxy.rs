@@ -19,6 +19,7 @@ use crate::history::{self, Keeper};
 use crate::http::{Seats, ServerHandle, serve};
 use crate::ledger::{self, Ledger};
 use crate::notify;
+use crate::notify::journal::Journal;
 use crate::observe::Observer;
 use crate::observe::latest::LatestSnapshot;
 use crate::observe::log::{self, LogGuard};
@@ -45,7 +46,7 @@ use crate::web::api::records::chances_per_day;
 use crate::web::error::refusal;
 use crate::web::limit::Places;
 use crate::web::login::Login;
-use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, Pages, PagesState};
+use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, MOST_TEST_MESSAGES, Pages, PagesState};
 use crate::web::tokens::Tokens;
 
 /// How long a request to stop may wait for the scheduler.
@@ -192,8 +193,10 @@ impl Proxy {
             context.clone(),
             loaded.warnings,
         ));
+        let journal = Arc::new(Journal::default());
         let pages = Pages {
             history,
+            journal: Arc::clone(&journal),
             ledger: Arc::clone(&ledger),
             published: Arc::clone(&published),
             context: context.clone(),
@@ -201,6 +204,7 @@ impl Proxy {
             login: Login::new()?,
             tokens: Tokens::default(),
             pool_tests: Places::new(MOST_POOL_TESTS),
+            test_messages: Places::new(MOST_TEST_MESSAGES),
             downloads: Places::new(MOST_DOWNLOADS),
             started_with: Arc::clone(&config),
             miners,
@@ -241,6 +245,7 @@ impl Proxy {
             file: notify::path(path),
             live: context.live.clone(),
             observer: Arc::clone(&observer),
+            journal,
             look: Box::new(move |at| pages.scene(at)),
         })
         .context("failed to start the notify thread")?;

@@ -1,7 +1,11 @@
 //! `notify`: to whom messages about troubles are sent.
 
+pub mod saved;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde_json::{Map, Value, json};
 
 use super::Hidden;
 use crate::trouble::Level;
@@ -89,15 +93,74 @@ impl Target {
     pub fn shown_url(&self) -> String {
         shown_url(&self.url)
     }
+
+    /// As it stands in the configuration file, with its secrets.
+    pub fn json(&self) -> Value {
+        let Self {
+            kind,
+            url,
+            token,
+            to,
+            headers,
+            body,
+            level,
+            except,
+            quiet,
+        } = self;
+        let to_key = match kind {
+            TargetKind::Telegram => "chat_id",
+            TargetKind::Ntfy
+            | TargetKind::Discord
+            | TargetKind::Gotify
+            | TargetKind::Pushover
+            | TargetKind::Webhook
+            | TargetKind::Heartbeat => "user",
+        };
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(**value)));
+        let mut json = json!({
+            "kind": kind.name(),
+            "url": **url,
+            "level": level.name(),
+            "except": except,
+            "quiet": quiet.map(|quiet| quiet.json()),
+        });
+        for (key, secret) in [("token", token), (to_key, to), ("body", body)] {
+            if !secret.is_empty() {
+                json[key] = json!(**secret);
+            }
+        }
+        if headers.len() > 0 {
+            json["headers"] = headers.collect::<Map<_, _>>().into();
+        }
+        json
+    }
 }
 
 /// An address as far as its host, and whether there is more.
 fn shown_url(url: &str) -> String {
+    let (scheme, host, path) = split(url);
+    let more = if path.len() > 1 { "/…" } else { "" };
+    format!("{scheme}://{host}{more}")
+}
+
+/// An address's scheme, host and port in one form.
+fn origin(url: &str) -> String {
+    let (scheme, host, _) = split(url);
+    let (scheme, host) = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
+    let usual = if scheme == "https" { ":443" } else { ":80" };
+    let host = host.strip_suffix(usual).unwrap_or(&host);
+    format!("{scheme}://{host}")
+}
+
+/// Scheme, host with port, and what follows. A user name before the host is left out.
+fn split(url: &str) -> (&str, &str, &str) {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (host, path) = rest.split_at(end);
-    let more = if path.len() > 1 { "/…" } else { "" };
-    format!("{scheme}://{host}{more}")
+    let host = host.rsplit('@').next().unwrap_or(host);
+    (scheme, host, path)
 }
 
 /// A time of the day in which most messages wait.
@@ -120,6 +183,12 @@ impl QuietHours {
         } else {
             second >= from || second < to
         }
+    }
+
+    fn json(&self) -> Value {
+        let [from, to] =
+            [self.from, self.to].map(|minutes| format!("{:02}:{:02}", minutes / 60, minutes % 60));
+        json!({"from": from, "to": to, "level": self.level.name()})
     }
 }
 

@@ -1095,3 +1095,21 @@ fn an_address_at_which_no_pool_can_be_is_warned_of_and_no_reason_not_to_start() 
         assert_eq!(warnings, [""; 0]);
     }
 }
+
+#[test]
+fn wrong_targets_of_messages_are_left_out_at_a_start_and_not_shown() {
+    let file = json!({"notify": {"targets": {
+        "phone": {"kind": "ntfy", "url": "https://ntfy.sh/my-topic"},
+        "bad": {"kind": "discord", "url": "discord.com/secret"},
+    }}});
+    let errors = parse(&file.to_string()).unwrap_err().to_string();
+    assert!(errors.starts_with("notify.targets.bad.url: found something else (not shown)"));
+    let started = parse_for_start(&file.to_string()).unwrap();
+    let kept = &started.config.notify.targets;
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["phone"]);
+    let told = started.warnings.join("\n");
+    assert!(
+        told.contains("notify.targets.bad.url") && !told.contains("secret"),
+        "{told}"
+    );
+}

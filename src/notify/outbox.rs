@@ -1,11 +1,11 @@
 //! What waits to be sent to each target: its order, its pauses, its quiet hours. No socket and no clock.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::notify::{Target, TargetKind};
+use crate::notify::journal::{Fate, Record};
 use crate::notify::plan::{Event, Message, in_words};
 use crate::notify::send::Outcome;
 use crate::trouble::{self, Level};
@@ -39,6 +39,9 @@ struct Waiting {
     held: Vec<Message>,
     /// How often the first one was tried.
     tries: usize,
+    /// Why the last attempt failed.
+    #[serde(default)]
+    problem: Option<String>,
     /// Nothing is sent before this time, in milliseconds since 1970.
     not_before_ms: u64,
 }
@@ -100,40 +103,54 @@ impl Outbox {
         Some((name.clone(), message))
     }
 
-    /// What became of the first message of a target. Whether it is given up.
-    pub fn settle(&mut self, name: &str, outcome: &Outcome, now_ms: u64) -> bool {
-        let Some(waiting) = self.0.get_mut(name) else {
-            return false;
-        };
-        let (is_done, given_up, pause) = match outcome {
-            Outcome::Sent(_) => (true, false, 0),
-            Outcome::Refused(_) => (true, true, 0),
-            Outcome::Retry(_, asked) => {
+    /// What became of a message that was due. Its record if that is all there is to do.
+    pub fn settle(
+        &mut self,
+        name: &str,
+        message: &Message,
+        outcome: &Outcome,
+        now_ms: u64,
+    ) -> Option<Record> {
+        let waiting = self.0.get_mut(name)?;
+        // The target may have been removed and added since.
+        let first = waiting.queue.front().filter(|it| it.is_same(message))?;
+        let is_old = now_ms.saturating_sub(first.at_ms) > LONGEST_MS;
+        let (fate, problem, pause) = match outcome {
+            Outcome::Sent(_) => (Fate::Sent, None, 0),
+            Outcome::Refused(problem) => (Fate::Failed, Some(&problem.text), 0),
+            Outcome::Retry(problem, asked) => {
                 let own = RETRIES_MS.get(waiting.tries).copied().unwrap_or(LATER_MS);
                 let asked = asked.map_or(0, |pause| {
                     u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
                 });
-                let first = waiting.queue.front();
-                let is_old = first.is_none_or(|it| now_ms.saturating_sub(it.at_ms) > LONGEST_MS);
-                (is_old, is_old, own.max(asked))
+                let fate = if is_old { Fate::Failed } else { Fate::Waits };
+                (fate, Some(&problem.text), own.max(asked))
             }
         };
         waiting.tries += 1;
-        if is_done {
-            waiting.queue.pop_front();
-            waiting.tries = 0;
-        }
+        waiting.problem = problem.cloned();
         waiting.not_before_ms = now_ms.saturating_add(pause);
-        given_up
+        if fate == Fate::Waits {
+            return None;
+        }
+        let done = waiting.queue.pop_front()?;
+        waiting.tries = 0;
+        let problem = waiting.problem.take();
+        Some(Record {
+            at_ms: now_ms,
+            ..Record::new(name, &done, fate, problem)
+        })
     }
 
-    /// How long until something is due, if anything waits.
-    pub fn wait(&self, now_ms: u64) -> Option<Duration> {
-        let waiting = self.0.values().filter(|it| !it.queue.is_empty());
-        let next = waiting
-            .map(|it| it.not_before_ms.saturating_sub(now_ms))
-            .min()?;
-        Some(Duration::from_millis(next))
+    /// All messages that wait.
+    pub fn waiting(&self) -> impl Iterator<Item = Record> {
+        self.0.iter().flat_map(|(name, waiting)| {
+            let all = waiting.queue.iter().chain(&waiting.held).enumerate();
+            all.map(|(place, message)| {
+                let problem = waiting.problem.clone().filter(|_| place == 0);
+                Record::new(name, message, Fate::Waits, problem)
+            })
+        })
     }
 
     /// After a restart the clock may have been set: no pause is longer than it can be.
@@ -184,9 +201,11 @@ fn summary(mut held: Vec<Message>, now_ms: u64) -> Option<Message> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::notify::QuietHours;
-    use crate::notify::send::sample;
+    use crate::notify::send::{Problem, sample};
 
     const START: u64 = 1_800_000_000_000;
     const HOUR: i64 = 3600;
@@ -209,7 +228,18 @@ mod tests {
     }
 
     fn retry(pause: Option<u64>) -> Outcome {
-        Outcome::Retry("HTTP 500".to_owned(), pause.map(Duration::from_secs))
+        let problem = Problem {
+            status: Some(500),
+            text: "HTTP 500".to_owned(),
+        };
+        Outcome::Retry(problem, pause.map(Duration::from_secs))
+    }
+
+    /// Settles what is due; what became of it.
+    fn settle(outbox: &mut Outbox, name: &str, outcome: &Outcome, now_ms: u64) -> Fate {
+        let message = outbox.0[name].queue[0].clone();
+        let record = outbox.settle(name, &message, outcome, now_ms);
+        record.map_or(Fate::Waits, |record| record.fate)
     }
 
     #[test]
@@ -229,7 +259,8 @@ mod tests {
         }
         let sent: Vec<_> = std::iter::from_fn(|| {
             let (name, message) = outbox.due(START)?;
-            outbox.settle(&name, &Outcome::Sent(200), START);
+            let record = outbox.settle(&name, &message, &Outcome::Sent(200), START);
+            assert_eq!(record.unwrap().fate, Fate::Sent);
             Some(message.id)
         })
         .collect();
@@ -253,8 +284,10 @@ mod tests {
                 now += 1000;
             }
             tried.push((now - START) / 1000);
-            assert!(!outbox.settle("phone", &retry(None), now));
+            assert_eq!(settle(&mut outbox, "phone", &retry(None), now), Fate::Waits);
         }
+        let waits: Vec<_> = outbox.waiting().collect();
+        assert_eq!(waits[0].problem.as_deref(), Some("HTTP 500"));
         assert_eq!(tried, [0, 5, 30, 155, 755, 1355]);
         // Late, with its time.
         now += LATER_MS;
@@ -266,9 +299,10 @@ mod tests {
                 .text
                 .contains("This was 32 minutes ago.")
         );
-        assert!(
-            outbox.settle("phone", &retry(None), START + LONGEST_MS + 1),
-            "given up"
+        let end = START + LONGEST_MS + 1;
+        assert_eq!(
+            settle(&mut outbox, "phone", &retry(None), end),
+            Fate::Failed
         );
         assert!(outbox.due(u64::MAX).is_none());
     }
@@ -282,9 +316,9 @@ mod tests {
             outbox.add(name, target, &message("no_miner", Level::Warning, START), 0);
         }
         assert_eq!(outbox.due(START).unwrap().0, "other");
-        outbox.settle("other", &retry(Some(60)), START);
+        settle(&mut outbox, "other", &retry(Some(60)), START);
         assert_eq!(outbox.due(START).unwrap().0, "phone");
-        outbox.settle("phone", &Outcome::Sent(200), START);
+        settle(&mut outbox, "phone", &Outcome::Sent(200), START);
         assert!(outbox.due(START + 59_999).is_none());
         assert!(outbox.due(START + 60_000).is_some());
     }
@@ -320,7 +354,7 @@ mod tests {
         );
         outbox.look(&targets, START, 2 * HOUR);
         assert_eq!(outbox.due(START).unwrap().1.id, "nothing_mined");
-        outbox.settle("phone", &Outcome::Sent(200), START);
+        settle(&mut outbox, "phone", &Outcome::Sent(200), START);
         outbox.look(&targets, START, 7 * HOUR - 1);
         assert!(outbox.due(START).is_none());
         let kept: Outbox = serde_json::from_str(&serde_json::to_string(&outbox).unwrap()).unwrap();
@@ -332,7 +366,7 @@ mod tests {
             summary.text.contains("on_backup:A (2 hours ago)") && summary.text.contains("no_miner")
         );
         // A single one needs no summary.
-        outbox.settle("phone", &Outcome::Sent(200), START);
+        settle(&mut outbox, "phone", &Outcome::Sent(200), START);
         outbox.add(
             "phone",
             phone,

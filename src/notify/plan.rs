@@ -92,6 +92,13 @@ pub struct Message {
     pub at_ms: u64,
 }
 
+impl Message {
+    /// Whether the other one is this one, perhaps with another text.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.event == other.event && self.at_ms == other.at_ms
+    }
+}
+
 /// What was told so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {

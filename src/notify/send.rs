@@ -16,7 +16,7 @@ use crate::notify::plan::{Event, Message};
 use crate::trouble::{self, Level};
 
 /// How long a request may take in all.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How much of an answer is read, in bytes.
 const MOST_READ: u64 = 64 * 1024;
@@ -33,9 +33,28 @@ pub enum Outcome {
     /// The service has it.
     Sent(u16),
     /// Try again, after this time if the service named one.
-    Retry(String, Option<Duration>),
+    Retry(Problem, Option<Duration>),
     /// It will never take this.
-    Refused(String),
+    Refused(Problem),
+}
+
+/// Why a service did not take a message, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The status of its answer; `None`: there was none.
+    pub status: Option<u16>,
+    /// What is wrong, with the status.
+    pub text: String,
+}
+
+impl Problem {
+    /// There was no answer.
+    fn without_answer(text: impl Into<String>) -> Self {
+        Self {
+            status: None,
+            text: text.into(),
+        }
+    }
 }
 
 /// What sends requests.
@@ -76,7 +95,7 @@ impl Sender {
     pub fn send(&self, target: &Target, message: &Message, link: &str) -> Outcome {
         match request(target, message, link) {
             Some(request) => self.run(target, &request),
-            None => Outcome::Refused("the address cannot be used".to_owned()),
+            None => Outcome::Refused(Problem::without_answer("the address cannot be used")),
         }
     }
 
@@ -112,7 +131,7 @@ impl Sender {
                 let body = limited.read_to_string().unwrap_or_default();
                 judge(target, status, retry_after, &body)
             }
-            Err(error) => Outcome::Retry(in_words(&error), None),
+            Err(error) => Outcome::Retry(Problem::without_answer(in_words(&error)), None),
         }
     }
 }
@@ -304,17 +323,19 @@ fn form(fields: &[(&str, &str)]) -> String {
 
 /// What an answer means.
 fn judge(target: &Target, status: u16, retry_after: Option<f64>, body: &str) -> Outcome {
-    let words = words(target, body);
-    let problem = if words.is_empty() {
-        format!("HTTP {status}")
+    let is_redirect = (300..=399).contains(&status);
+    let words = if is_redirect {
+        "it redirects. Enter the final address.".to_owned()
     } else {
-        format!("HTTP {status}: {words}")
+        words(target, body)
+    };
+    let colon = if words.is_empty() { "" } else { ": " };
+    let problem = Problem {
+        status: Some(status),
+        text: format!("HTTP {status}{colon}{words}"),
     };
     match status {
         200..=299 => Outcome::Sent(status),
-        300..=399 => Outcome::Refused(format!(
-            "HTTP {status}: it redirects. Enter the final address."
-        )),
         // Each names the pause in its own way; Pushover's means that the month's messages are used up.
         429 if target.kind != TargetKind::Pushover => {
             Outcome::Retry(problem, pause(target.kind, retry_after, body))
@@ -508,17 +529,23 @@ mod tests {
             None,
             r#"{"description":"bad tok-secret for 12345"}"#,
         );
-        assert_eq!(told, Outcome::Refused("HTTP 401: bad … for …".to_owned()));
+        let refused = |text: &str| {
+            Outcome::Refused(Problem {
+                status: text[5..8].parse().ok(),
+                text: text.to_owned(),
+            })
+        };
+        assert_eq!(told, refused("HTTP 401: bad … for …"));
         let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(1000));
         let told = judge(&sample(TargetKind::Ntfy, "http://x/y"), 500, None, &long);
-        assert!(matches!(told, Outcome::Retry(text, None) if text.chars().count() < 220));
+        assert!(matches!(told, Outcome::Retry(it, None) if it.text.chars().count() < 220));
         let other = judge(
             &sample(TargetKind::Webhook, "http://x/y"),
             400,
             None,
             r#"{"error":"words"}"#,
         );
-        assert_eq!(other, Outcome::Refused("HTTP 400".to_owned()));
+        assert_eq!(other, refused("HTTP 400"));
         assert!(matches!(judge(&target, 302, None, ""), Outcome::Refused(_)));
     }
 }

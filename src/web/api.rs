@@ -12,6 +12,7 @@ pub mod history;
 pub(super) mod ledger;
 pub(super) mod logs;
 pub mod miners;
+pub(super) mod notify;
 pub(super) mod overrides;
 pub(super) mod pool_test;
 pub(super) mod prices;

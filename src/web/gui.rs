@@ -188,6 +188,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("PUT", "/api/v1/workers", Access::Owner, api::workers::set),
     Route::new("PUT", "/api/v1/prices", Access::Owner, api::prices::set).or(May::Steer),
     Route::new("POST", "/api/v1/pool-test", Access::Owner, api::pool_test::run),
+    Route::new("GET", "/api/v1/notify", Access::Reader, api::notify::show),
+    Route::new("POST", "/api/v1/notify/test", Access::Owner, api::notify::test),
     Route::new("GET", "/api/v1/events", Access::Reader, api::events::show),
     Route::new("GET", "/api/v1/logs/download", Access::Reader, api::logs::download),
     Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
@@ -341,7 +343,7 @@ mod tests {
 
     #[test]
     fn no_token_opens_settings_secrets_or_logs() {
-        const OWNERS: [&str; 9] = [
+        const OWNERS: [&str; 10] = [
             "config",
             "tokens",
             "password",
@@ -350,6 +352,7 @@ mod tests {
             "logs",
             "events",
             "pool-test",
+            "notify",
             "alerts",
         ];
         for route in ROUTES {

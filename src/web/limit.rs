@@ -1,7 +1,11 @@
-//! A limit to how much of something goes on at a time.
+//! Limits to how much of something goes on at a time, and how often it is done.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// So many places. Who finds none is sent away and does not wait: a thread that waits is a place, too.
 #[derive(Clone, Debug)]
@@ -33,9 +37,44 @@ impl Drop for Place {
     }
 }
 
+/// When something was last done.
+#[derive(Debug, Default)]
+pub struct Pace(Mutex<VecDeque<Instant>>);
+
+impl Pace {
+    /// Notes that it is done now.
+    ///
+    /// # Errors
+    /// If it was done `most` times within this time already: how long to wait.
+    pub fn take(&self, most: usize, within: Duration, now: Instant) -> Result<(), Duration> {
+        let mut times = self.0.lock();
+        times.retain(|at| now.saturating_duration_since(*at) < within);
+        match times.front() {
+            Some(first) if times.len() >= most => {
+                Err(within.saturating_sub(now.saturating_duration_since(*first)))
+            }
+            Some(_) | None => {
+                times.push_back(now);
+                Ok(())
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::clock::clock;
+
+    #[test]
+    fn so_often_and_no_more() {
+        let (pace, start) = (Pace::default(), clock());
+        let minute = Duration::from_secs(60);
+        let take = |seconds| pace.take(2, minute, start + Duration::from_secs(seconds));
+        assert_eq!((take(0), take(10)), (Ok(()), Ok(())));
+        assert_eq!(take(20), Err(Duration::from_secs(40)));
+        assert_eq!((take(60), take(61)), (Ok(()), Err(Duration::from_secs(9))));
+    }
 
     #[test]
     fn places_are_given_back() {

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::core::event::Source;
 use crate::history::History;
 use crate::ledger::Ledger;
+use crate::notify::journal::Journal;
 use crate::observe::latest::LatestSnapshot;
 use crate::shell::inbox::Context;
 use crate::shell::settings::Settings;
@@ -18,12 +19,15 @@ use crate::web::api::SharedAnswer;
 use crate::web::api::alerts::Dismissals;
 use crate::web::api::config::copies::Copies;
 use crate::web::files::Files;
-use crate::web::limit::Places;
+use crate::web::limit::{Pace, Places};
 use crate::web::login::Login;
 use crate::web::tokens::{self, Tokens};
 
 /// How many tests of pools run at a time.
 pub const MOST_POOL_TESTS: usize = 2;
+
+/// How many test messages are sent at a time.
+pub const MOST_TEST_MESSAGES: usize = 4;
 
 /// How many archives of the log are made at a time.
 pub const MOST_DOWNLOADS: usize = 1;
@@ -36,6 +40,8 @@ pub struct Pages {
     pub history: Arc<History>,
     /// What was done on each day.
     pub ledger: Arc<Ledger>,
+    /// What was sent to the owner.
+    pub journal: Arc<Journal>,
     /// The scheduler's inbox, the configuration in force, the log and the figures.
     pub context: Context,
     /// The configuration file, and how it is changed.
@@ -46,6 +52,8 @@ pub struct Pages {
     pub tokens: Tokens,
     /// Tests of pools that may run.
     pub pool_tests: Places,
+    /// Test messages that may be under way.
+    pub test_messages: Places,
     /// Downloads of the log that may run.
     pub downloads: Places,
     /// The configuration of the start: what needs a restart is still as it says.
@@ -64,6 +72,8 @@ pub struct PagesState {
     pub(super) files: Files,
     /// What pages have read of the configuration.
     pub(super) copies: Copies,
+    /// When test messages were sent.
+    pub(super) test_messages: Pace,
     /// Alerts that were dismissed.
     pub(super) seen: Dismissals,
     /// Answers that all open pages ask for again and again.

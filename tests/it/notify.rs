@@ -11,7 +11,7 @@ use dpmp::system::net::Port;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::support::http::Http;
+use crate::support::http::{Answer, Http};
 use crate::support::proxy::{self, Proxy, Setup};
 use crate::support::{SOON, miner, pool, serve, wait_until};
 
@@ -172,7 +172,7 @@ fn each_service_gets_a_message_and_nobody_sees_a_secret() {
     });
     let pages = Http::new(proxy.pages_address());
     let mut seen = vec![proxy.log()];
-    for path in ["config", "config/backup", "events", "status"] {
+    for path in ["config", "config/backup", "events", "status", "notify"] {
         seen.push(pages.get(&format!("/api/v1/{path}")).text());
     }
     for (text, secret) in seen
@@ -274,4 +274,117 @@ fn a_test_message_shows_what_the_service_says() {
     let (good, text) = test_message(&json!({"kind": "ntfy", "url": url}));
     assert!(!good && !text.contains("topic-k3j9"), "{text}");
     assert_eq!(plain.count(), 0);
+}
+
+/// Saves a change of the targets as they are shown.
+fn save(pages: &Http, change: impl FnOnce(&mut Value)) -> Answer {
+    let mut file = pages.get("/api/v1/config").json();
+    change(&mut file["config"]["notify"]["targets"]);
+    let body = json!({"etag": file["etag"], "config": file["config"]});
+    pages.put("/api/v1/config", &body)
+}
+
+fn test_on_page(pages: &Http, body: &Value) -> Value {
+    let answer = pages.post("/api/v1/notify/test", body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let text = answer.text();
+    assert!(
+        SECRETS.iter().all(|secret| !text.contains(secret)),
+        "{text}"
+    );
+    answer.json()
+}
+
+#[test]
+fn a_saved_secret_is_used_only_for_the_host_it_was_saved_for() {
+    let good = Service::with(401, "", r#"{"error":"unauthorized for topic-k3j9"}"#);
+    let evil = Service::new(200);
+    let mut proxy = Setup::bare().start();
+    let pages = Http::new(proxy.pages_address()).with_token();
+    let phone = json!({"kind": "ntfy", "url": good.url("/topic-k3j9"), "token": "tok-secret"});
+    proxy.rewrite_config(|config| config["notify"] = json!({"targets": {"phone": phone}}));
+    let shown = || pages.get("/api/v1/notify").json()["targets"]["phone"].clone();
+    wait_until(SOON, "the target", || shown()["token"] == "…");
+    let file = || std::fs::read_to_string(proxy.file("config.json")).unwrap();
+    // A setting beside it is changed, and the secrets stay.
+    let saved = save(&pages, |it| it["phone"]["level"] = json!("error"));
+    assert_eq!(saved.status, 200, "{}", saved.text());
+    assert_eq!(shown()["level"], "error");
+    assert!(file().contains("topic-k3j9") && file().contains("tok-secret"));
+    let answer = test_on_page(&pages, &json!({"name": "phone"}));
+    let wanted = json!({"ok": false, "status": 401, "problem": "HTTP 401: unauthorized for …"});
+    assert_eq!(answer, wanted);
+    assert!(good.got("tok-secret"));
+    // Neither saved nor tested it goes to another host, or to the same as another kind.
+    let before = file();
+    for (key, value) in [
+        ("url", json!(evil.url("/topic-k3j9"))),
+        ("url", json!(evil.url("/…"))),
+        ("kind", json!("gotify")),
+    ] {
+        let saved = save(&pages, |it| it["phone"][key] = value.clone());
+        let mut changed = shown();
+        changed[key] = value;
+        let body = json!({"name": "phone", "target": changed});
+        for answer in [saved, pages.post("/api/v1/notify/test", &body)] {
+            assert_eq!(answer.status, 422, "{}", answer.text());
+            let text = answer.text();
+            assert!(text.contains("notify.targets.phone.token"), "{text}");
+            assert!(text.contains("entered again"), "{text}");
+            assert!(
+                SECRETS.iter().all(|secret| !text.contains(secret)),
+                "{text}"
+            );
+        }
+    }
+    assert_eq!(file(), before);
+    assert_eq!((evil.count(), good.count()), (0, 1));
+    // Typed again it does.
+    let new = json!({"kind": "ntfy", "url": evil.url("/x"), "token": "new-token"});
+    let body = json!({"name": "phone", "target": new});
+    assert_eq!(test_on_page(&pages, &body)["ok"], true);
+    assert!(evil.got("new-token") && !evil.got("tok-secret"));
+    // Too many tests are refused.
+    let ask = || pages.post("/api/v1/notify/test", &json!({"name": "phone"}));
+    let refused = (0..12).map(|_| ask()).find(|it| it.status == 429).unwrap();
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(
+        pages
+            .post("/api/v1/notify/test", &json!({"name": "x"}))
+            .status,
+        404
+    );
+    assert!(SECRETS.iter().all(|secret| !proxy.log().contains(secret)));
+}
+
+#[test]
+fn what_was_sent_and_what_waits_is_told_also_after_a_restart() {
+    let service = Service::new(200);
+    let target = json!({"kind": "ntfy", "url": service.url("/topic-k3j9")});
+    let (_a, _b, mut proxy) = both(&target);
+    let _miner = miner(proxy.address(), |_| ());
+    let history = |proxy: &Proxy| {
+        let pages = Http::new(proxy.pages_address());
+        pages.get("/api/v1/notify").json()["history"].clone()
+    };
+    change_wallet(&mut proxy, "other");
+    wait_until(SOON * 2, "the message", || {
+        history(&proxy)[0]["result"] == "sent"
+    });
+    service.status.store(500, Ordering::SeqCst);
+    change_wallet(&mut proxy, "third");
+    let failed = |proxy: &Proxy| history(proxy)[0]["problem"] == "HTTP 500";
+    wait_until(SOON * 2, "the failure", || failed(&proxy));
+    proxy.stop();
+    proxy.start_again();
+    let now = history(&proxy);
+    assert_eq!(
+        (&now[0]["result"], &now[1]["result"]),
+        (&json!("waits"), &json!("sent"))
+    );
+    assert_eq!(now[1]["target"], "phone");
+    assert!(
+        now[1]["title"].as_str().unwrap().contains("has changed"),
+        "{now}"
+    );
 }

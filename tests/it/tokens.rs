@@ -105,6 +105,7 @@ fn a_token_opens_what_it_was_made_for_until_it_is_revoked() {
             "events",
             "logs/download",
             "tokens",
+            "notify",
         ] {
             refused(
                 &get(token, &format!("/api/v1/{path}")),
@@ -117,6 +118,7 @@ fn a_token_opens_what_it_was_made_for_until_it_is_revoked() {
             ("POST", "/api/v1/config/restore"),
             ("POST", "/api/v1/password"),
             ("POST", "/api/v1/pool-test"),
+            ("POST", "/api/v1/notify/test"),
             ("POST", "/api/v1/alerts/seen"),
             ("POST", TOKENS),
             ("DELETE", TOKENS),

@@ -157,7 +157,7 @@ fn answers_are_as_they_are_described() {
     let id = page.get("/api/v1/miners").json()["miners"][0]["id"].clone();
     for path in [
         "session", "status", "miners", "history", "config", "events", "steering", "blocks",
-        "ledger", "records",
+        "ledger", "records", "notify",
     ] {
         let path = format!("/api/v1/{path}");
         get(&path, &path);
@@ -179,6 +179,11 @@ fn answers_are_as_they_are_described() {
     );
     let slot = json!({"slot": "A", "host": "127.0.0.1", "port": a.port(), "wallet": "w"});
     post("/api/v1/pool-test", slot);
+    let target = json!({"kind": "heartbeat", "url": format!("http://{}/", a.address())});
+    post(
+        "/api/v1/notify/test",
+        json!({"name": "x", "target": target}),
+    );
     let end = page.delete("/api/v1/override", &json!({"workers": ["rig"]}));
     description.check("DELETE", "/api/v1/override", &end);
     // Refusals have one form, too.

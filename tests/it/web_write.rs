@@ -107,6 +107,7 @@ fn other_sites_and_foreign_names_change_nothing_and_read_nothing() {
         "config/validate",
         "config/restore",
         "pool-test",
+        "notify/test",
         "alerts/seen",
     ];
     for path in paths {

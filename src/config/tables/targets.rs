@@ -200,34 +200,6 @@ fn quiet(entry: &mut Entry<'_, '_>) -> Option<QuietHours> {
 
 /// The targets, one a line, with what must not be shown: to be compared.
 pub(in crate::config) fn compared(targets: &BTreeMap<String, Target>) -> String {
-    let line = |(name, target): (&String, &Target)| {
-        let Target {
-            kind,
-            url,
-            token,
-            to,
-            headers,
-            body,
-            level,
-            except,
-            quiet,
-        } = target;
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| json!([name, **value]))
-            .collect();
-        format!(
-            "{}: {} {} {} {} {} {} {} {} {quiet:?}",
-            json!(name),
-            kind.name(),
-            json!(**url),
-            json!(**token),
-            json!(**to),
-            json!(headers),
-            json!(**body),
-            level.name(),
-            json!(except),
-        )
-    };
+    let line = |(name, target): (&String, &Target)| format!("{}: {}", json!(name), target.json());
     super::lines(targets.iter().map(line))
 }

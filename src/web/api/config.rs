@@ -1,9 +1,12 @@
 //! `config`: the configuration file, read, checked, saved, backed up and restored.
 //!
-//! Secrets go in and do not come out, not in a backup either. What is saved is what the client sent, with the secrets
-//! that it left out put back, in the order that the file had; keys that mean nothing to us stay as they are.
+//! Secrets go in and do not come out, not in a backup either. Notification targets are shown without theirs. What is saved
+//! is what the client sent, with the secrets that it left out put back, in the order that the file had; keys that mean
+//! nothing to us stay as they are.
 
 pub(in crate::web) mod copies;
+
+use std::collections::BTreeMap;
 
 use rouille::Response;
 use serde::Deserialize;
@@ -13,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::coin::Coin;
 use crate::coin::remark::remark;
 use crate::config::merge::Version;
+use crate::config::notify::saved;
 use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, LoadedConfig};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::settings::SaveReport;
@@ -42,7 +46,11 @@ pub(super) fn present(contents: &[u8]) -> Result<LoadedConfig, ApiError> {
 pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     let contents = read(pages)?;
     let text = text_of(&contents)?;
-    let (view, secrets_set) = without_secrets(text)?;
+    let (mut view, taken) = without_secrets(text)?;
+    if let Some(targets) = taken.get(saved::PATH) {
+        config::set(&mut view, saved::PATH, saved::without_secrets(targets));
+    }
+    let secrets_set: Vec<_> = taken.into_keys().collect();
     let (warnings, pending) = match config::parse(text) {
         Ok(mut loaded) => {
             warn_of_unknown_names(&mut loaded);
@@ -250,7 +258,7 @@ fn imported(file: Value, notes: &mut Vec<String>) -> Value {
 /// What is to be saved when a client sends `new`: with the secrets that it left out, and in the file's order.
 ///
 /// # Errors
-/// If it would change the password of the pages or the tokens of programs.
+/// If it would change the password of the pages or the tokens of programs, or send a target's secret elsewhere.
 fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
     for (path, what) in [
         (
@@ -277,6 +285,11 @@ fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
                 allowed: format!("what is there; {what}"),
             }]));
         }
+    }
+    if let Some(targets) = new.pointer_mut("/notify/targets") {
+        let nothing = Value::Null;
+        let known = config::lookup(old, saved::PATH).unwrap_or(&nothing);
+        saved::put_back(targets, known).map_err(ApiError::invalid_config)?;
     }
     for path in secret_paths() {
         if config::lookup(&new, path).is_none() {
@@ -317,6 +330,9 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
             let entry = json!({"hash": *token.hash, "may": token.may.name()});
             secrets["gui"]["tokens"][name] = entry;
         }
+        for (name, target) in &config.notify.targets {
+            secrets["notify"]["targets"][name] = target.json();
+        }
         for (slot, pool) in config.pools.iter() {
             if let Some(password) = pool.as_ref().and_then(|pool| pool.password.as_deref()) {
                 config::set(
@@ -330,12 +346,11 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
     })
 }
 
-/// A file's JSON for a client, and where the secrets stood that it does not get.
-fn without_secrets(text: &str) -> Result<(Value, Vec<&'static str>), ApiError> {
+/// A file's JSON for a client, and the secrets that it does not get, by their paths.
+fn without_secrets(text: &str) -> Result<(Value, BTreeMap<&'static str, Value>), ApiError> {
     let mut view = config::read_json(text).map_err(broken)?;
-    let taken =
-        secret_paths().filter(|path| take(&mut view, path).is_some_and(|it| !is_empty(&it)));
-    let taken = taken.collect();
+    let taken = secret_paths().filter_map(|path| Some((path, take(&mut view, path)?)));
+    let taken = taken.filter(|(_, secret)| !is_empty(secret)).collect();
     Ok((view, taken))
 }
 

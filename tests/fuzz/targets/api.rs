@@ -127,6 +127,8 @@ impl Stage {
             tokens: Tokens::default(),
             // Nobody is to be visited.
             pool_tests: Places::new(0),
+            journal: Arc::default(),
+            test_messages: Places::new(0),
             downloads: Places::new(1),
             started_with: config,
             miners: SocketAddr::from(([127, 0, 0, 1], 3351)),
