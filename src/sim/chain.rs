@@ -55,8 +55,8 @@ pub struct Template {
     prevhash: [u8; 32],
     branches: Vec<[u8; 32]>,
     height: u32,
-    /// The pool's address in the coinbase, another one in every job.
-    payout: [u8; 20],
+    /// What the coinbase pays: satoshis and scripts.
+    outputs: Vec<(u64, Vec<u8>)>,
     tag: String,
 }
 
@@ -115,13 +115,28 @@ impl JobFactory {
             prevhash: self.prevhash,
             branches: (0..branches).map(|_| self.rng.bytes()).collect(),
             height: self.height,
-            payout: self.rng.bytes(),
+            // An address of the pool's own, another one in every job.
+            outputs: vec![(
+                312_500_000,
+                [[0, 20].to_vec(), self.rng.bytes::<20>().to_vec()].concat(),
+            )],
             tag: self.tag.clone(),
         }
     }
 }
 
 impl Template {
+    /// The same with other outputs, if there are any.
+    pub fn paying(self, outputs: &[(u64, Vec<u8>)]) -> Self {
+        match outputs {
+            [] => self,
+            _ => Self {
+                outputs: outputs.to_vec(),
+                ..self
+            },
+        }
+    }
+
     /// The job as a connection with this much room for extranonces gets it.
     pub fn notify(&self, space: Space, clean: bool) -> Notify {
         let height = self.height.to_le_bytes();
@@ -139,10 +154,12 @@ impl Template {
 
         let mut coinb2 = tag;
         coinb2.extend([0xff; 4]);
-        coinb2.push(1);
-        coinb2.extend(312_500_000u64.to_le_bytes());
-        coinb2.extend([22, 0, 20]);
-        coinb2.extend(self.payout);
+        coinb2.extend(count(self.outputs.len()));
+        for (value, script) in &self.outputs {
+            coinb2.extend(value.to_le_bytes());
+            coinb2.extend(count(script.len()));
+            coinb2.extend(script);
+        }
         coinb2.extend([0; 4]);
 
         Notify {
@@ -156,6 +173,14 @@ impl Template {
             ntime: self.network.ntime,
             clean,
         }
+    }
+}
+
+/// A count or a length as transactions have it.
+fn count(number: usize) -> Vec<u8> {
+    match u16::try_from(number).unwrap_or(u16::MAX) {
+        small @ 0..0xfd => vec![small.to_le_bytes()[0]],
+        large => [&[0xfd], &large.to_le_bytes()[..]].concat(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `dpmp check`: what it says of a configuration and its pools, and when it is content.
 
+use dpmp::coin::address::Wallet;
 use serde_json::{Value, json};
 
 use crate::support::proxy;
@@ -111,4 +112,65 @@ fn what_is_odd_is_a_warning_and_what_is_wrong_ends_it() {
     let (good, text) = check(&config.to_string());
     assert!(!good && text.is_empty(), "nothing is visited: {text}");
     assert!(!check("{").0);
+}
+
+/// What of the checks of a pool's first job goes through the whole program: its block, whom that pays, its size.
+#[test]
+fn a_job_s_block_is_told() {
+    let wallet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+    let Wallet::Address(mine) = Wallet::read(wallet) else {
+        panic!("an address");
+    };
+    let own = [&[0x76, 0xa9, 20][..], &[7; 20], &[0x88, 0xac]].concat();
+    let told = |wallet: &str, chain: &str, pays: &[(u64, Vec<u8>)], parts: &[&str]| {
+        let a = pool("A", |options| options.pays = pays.to_vec());
+        let mut pool = at(a.port());
+        pool["wallet"] = json!(wallet);
+        pool["chain"] = json!(chain);
+        let config = json!({"pools": {"A": pool}, "scheduler": {"poolB_weight": 0}});
+        says(&config, true, parts);
+    };
+    let to_both = [(306_250_000, mine.script.clone()), (6_250_000, own.clone())];
+    told(
+        wallet,
+        "BTC",
+        &to_both,
+        &[
+            "first job ",
+            "network difficulty 1.2641e14",
+            "block 900000, reward 3.12500000 BTC, tag /sim:A/",
+            "pays your address 98.0",
+            "coinbase 139 bytes, ",
+            " branches",
+        ],
+    );
+    // The old form of an address of the pool's own is that of its script.
+    told(
+        wallet,
+        "BTC",
+        &to_both[1..],
+        &["reward 0.06250000 BTC", "pays 1", "and not your address"],
+    );
+    told(
+        wallet,
+        "BCH",
+        &to_both,
+        &["This is a Bitcoin address, but the coin is BCH."],
+    );
+    told(
+        "alice",
+        "BTC",
+        &to_both,
+        &["whom it pays cannot be compared"],
+    );
+    let many: Vec<_> = (0..40).map(|at| (at, own.clone())).collect();
+    told(
+        "alice",
+        "BTC",
+        &many,
+        &[
+            "coinbase 1434 bytes",
+            "NerdMiner (512 bytes), Antminer with stock firmware (750 bytes)",
+        ],
+    );
 }

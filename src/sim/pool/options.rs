@@ -18,6 +18,8 @@ habits! {
         pub seed: u64 = 1,
         /// Stands in every coinbase, so that [`tag_of`](crate::sim::chain::tag_of) tells whose job it is.
         pub tag: String = "pool".into(),
+        /// What its blocks pay, as satoshis and scripts; nothing: all to an address of its own.
+        pub pays: Vec<(u64, Vec<u8>)> = Vec::new(),
 
         /// The size of extranonce1, in bytes (0 to 16).
         pub e1_size: usize = 4,

@@ -33,7 +33,9 @@ impl Shared {
     pub(super) fn new(options: PoolOptions, now: Instant, unix: u32) -> Self {
         let mut rng = Random::new(options.seed);
         let mut factory = JobFactory::new(rng.next_u64(), &options.tag);
-        let template = factory.next_job(network(&options, unix), options.job_ids);
+        let template = factory
+            .next_job(network(&options, unix), options.job_ids)
+            .paying(&options.pays);
         Self {
             ledger: PoolLedger::default(),
             judge: Judge::default(),
@@ -111,7 +113,10 @@ impl Shared {
         let passed = now.saturating_duration_since(self.start.0).as_secs();
         let unix = self.start.1 + u32::try_from(passed).unwrap_or(0);
         let network = network(&self.options, unix);
-        self.template = self.factory.next_job(network, self.options.job_ids);
+        self.template = self
+            .factory
+            .next_job(network, self.options.job_ids)
+            .paying(&self.options.pays);
     }
 }
 
