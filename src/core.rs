@@ -10,6 +10,7 @@ pub mod fact;
 pub mod outage;
 
 pub mod balance;
+pub mod insight;
 pub mod miner;
 pub mod pool;
 pub mod split;
@@ -57,7 +58,7 @@ use crate::core::timers::Agenda;
 use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::HandedOut;
 use crate::random::Random;
-use crate::units::{LineId, MinerId, Now, PerPool, PoolConn, PoolSlot, later};
+use crate::units::{LineId, MinerId, Now, PerPool, PoolSlot, later};
 
 /// How long a stop may take, at most.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
@@ -96,8 +97,6 @@ pub struct Core {
     clock: ClockMark,
     /// How far the split follows what a hash earns.
     balancer: Balancer,
-    /// The connection whose jobs say what a hash earns.
-    priced: PerPool<Option<PoolConn>>,
     /// Who takes turns and who stays where, if the fleet as a whole meets the split.
     fleet: Fleet,
     /// Whether some worker may be meant for a pool.
@@ -136,6 +135,8 @@ enum Due {
     Dialer(PoolSlot),
     /// The time of a temporary change is over.
     Override,
+    /// A job is to be read.
+    Insight(PoolSlot),
     /// What a hash earns may have changed, or the split may follow it again.
     Balance,
     /// The fleet is to be looked at.
@@ -182,7 +183,6 @@ impl Core {
             },
             clock: memory.clock,
             balancer: memory.balance,
-            priced: PerPool::default(),
             fleet: Fleet::default(),
             meant: PerPool::default(),
             agenda: Agenda::default(),
@@ -243,6 +243,7 @@ impl Core {
                 Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
                 Due::Line(slot, line) => self.on_line_deadline(slot, line, now, out),
                 Due::Override => self.end_overrides(now, out),
+                Due::Insight(slot) => self.look_into_job(slot, now),
                 Due::Balance => self.balance_split(now, out),
                 Due::Fleet => self.look_at_fleet(now, out),
                 Due::Sought(_) | Due::Survey(_) => self.release_waiting(now, out),

@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::coin::address::{self, Wallet};
+use crate::coin::address;
+use crate::coin::remark::wallet_problem;
 use crate::coin::{Chain, Coin};
 use crate::config::{DifficultyLimits, PoolConfig};
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
+use crate::core::insight::payee::{Obstacle, Payee, Percent};
 use crate::core::miner::session::OWN_USER_AGENT;
 use crate::core::outage::Loss;
 use crate::core::pool::connection::received::PoolNews;
@@ -558,12 +560,14 @@ fn about_block(job: &PoolJob, pool: &PoolConfig) -> Vec<String> {
         return vec!["the job's coinbase cannot be read; it is mined all the same".to_owned()];
     };
     let mut lines = Vec::new();
-    let height = coinbase.height().map(|height| format!("block {height}"));
+    let height = job.notify.height().map(|height| format!("block {height}"));
     let tag = coinbase.tag().map(|tag| format!("tag {tag}"));
     let coin = Chain::of_name(&pool.chain).map(|chain| chain.coin);
     let reward = format!("reward {}", amount(coinbase.reward(), coin));
     let block: Vec<_> = height.into_iter().chain([reward]).chain(tag).collect();
     lines.push(block.join(", "));
+    let problem = wallet_problem(&pool.wallet, &pool.chain);
+    lines.extend(problem.map(|problem| format!("WARNING: {problem}")));
     lines.push(whom_it_pays(&coinbase, pool));
     let (size, branches) = (coinbase.size(), job.notify.branches.len());
     let mut text = format!("coinbase {size} bytes, {branches} branches");
@@ -584,31 +588,26 @@ fn about_block(job: &PoolJob, pool: &PoolConfig) -> Vec<String> {
 
 /// What of the reward goes to the owner's address, if it is one.
 fn whom_it_pays(coinbase: &Coinbase, pool: &PoolConfig) -> String {
-    match Wallet::read(&pool.wallet) {
-        Wallet::Account => {
-            "whom it pays cannot be compared: the wallet is the name of an account".to_owned()
+    let share = match Payee::of(Some(coinbase), &pool.wallet, &pool.chain) {
+        Payee::Known(payment) => payment.share,
+        Payee::CannotTell(Obstacle::Wallet) => {
+            return "whom it pays cannot be compared: the wallet is mistyped".to_owned();
         }
-        Wallet::Wrong(fault) => format!("WARNING: the wallet is no address: {fault}"),
-        Wallet::Address(address) => {
-            let paid = coinbase.paid_to(&address.script);
-            // In tenths of a percent; not rounded up to all of it.
-            let part = u128::from(paid) * 1000 / u128::from(coinbase.reward().max(1));
-            let highest = coinbase
-                .outputs()
-                .iter()
-                .max_by_key(|output| output.value)
-                .map(|output| coinbase.script_of(output));
-            let to = Chain::of_name(&pool.chain)
-                .zip(highest)
-                .and_then(|(chain, script)| address::of_script(script, chain))
-                .map_or(String::new(), |to| format!(" {to}"));
-            if part == 0 {
-                format!("pays{to} and not your address; usual for pools that share their rewards")
-            } else {
-                format!("pays your address {}.{}%", part / 10, part % 10)
-            }
+        Payee::CannotTell(Obstacle::Account | Obstacle::Coinbase) => {
+            return "whom it pays cannot be compared: the wallet is the name of an account"
+                .to_owned();
         }
+    };
+    if share >= 0.001 {
+        return format!("pays your address {}", Percent(share));
     }
+    let outputs = coinbase.outputs().iter();
+    let highest = outputs.max_by_key(|output| output.value);
+    let to = Chain::of_name(&pool.chain)
+        .zip(highest.map(|output| coinbase.script_of(output)))
+        .and_then(|(chain, script)| address::of_script(script, chain))
+        .map_or(String::new(), |to| format!(" {to}"));
+    format!("pays{to} and not your address; usual for pools that share their rewards")
 }
 
 /// An amount in coins, or in the smallest units if the coin is unknown.
@@ -660,6 +659,7 @@ fn describe(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coin::address::Wallet;
     use crate::units::{Extranonce1, VersionMask};
 
     /// Block 840,000 with a tag, which pays outputs of these values and scripts.
@@ -723,6 +723,11 @@ mod tests {
         };
         let dust = [(1, mine.script), outputs[1].clone()];
         assert!(told(wallet, "BTC", &dust).contains("and not your address"));
+        let wrong_coin = told(wallet, "BCH", &outputs);
+        assert!(
+            wrong_coin.contains("WARNING: This is a Bitcoin address, but the coin is BCH."),
+            "{wrong_coin}"
+        );
         let account = told("alice", "LTC", &outputs);
         assert!(account.contains("reward 312500000 units"), "{account}");
         assert!(account.contains("cannot be compared"), "{account}");

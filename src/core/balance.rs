@@ -25,8 +25,6 @@ use crate::config::steering::Work;
 use crate::core::balance::earnings::{Earnings, coins_per_day};
 use crate::core::balance::prices::{Price, PriceAge, Prices};
 use crate::core::balance::steps::{Destination, SAME, SMALLEST, Steps};
-use crate::stratum::coinbase::Coinbase;
-use crate::stratum::job::PoolJob;
 use crate::units::{Now, PerPool, PoolSlot};
 
 /// How long each pool has to be watched before anything is shifted.
@@ -166,10 +164,16 @@ struct Assessment {
 }
 
 impl Balancer {
-    /// Takes in a pool's new job; only those of one connection at a time should come here.
-    pub fn hear(&mut self, slot: PoolSlot, chain: &str, job: &PoolJob, now: Now) {
-        let reward = Coinbase::of_job(job).map(|coinbase| coinbase.reward());
-        let coins = reward.and_then(|reward| coins_per_day(chain, reward, job.notify.nbits));
+    /// Takes in a pool's new job by its reward, if that could be read, and its compact target. Only those of one
+    /// connection at a time should come here.
+    pub fn hear(
+        &mut self,
+        slot: PoolSlot,
+        chain: &str,
+        (reward, nbits): (Option<u64>, u32),
+        now: Now,
+    ) {
+        let coins = reward.and_then(|reward| coins_per_day(chain, reward, nbits));
         self.earnings[slot].hear(chain, coins, now);
     }
 

@@ -34,6 +34,7 @@ use crate::config::PoolConfig;
 use crate::core::action::DialTarget;
 use crate::core::fact::{Fact, ShareOutcome};
 use crate::core::id_map::IdMap;
+use crate::core::insight::Insight;
 use crate::core::outage::{ConnectionState, Flaw, Health, Outage};
 use crate::core::outage::{Loss, Step};
 use crate::core::pool::addresses::Addresses;
@@ -118,6 +119,8 @@ pub struct Pool {
     pub answers: Answers,
     /// Its jobs as they came.
     pub news: News,
+    /// What its jobs say.
+    pub insight: Insight,
     /// Since when the other pool has left the block that its jobs stand on.
     pub left: Option<LeftBlock>,
     /// What it was said to be set aside for.
@@ -176,6 +179,7 @@ impl Pool {
             lost: Meter::new(now.at),
             answers: Answers::default(),
             news: News::default(),
+            insight: Insight::default(),
             left: None,
             told_flaw: None,
             survey: Survey::default(),
@@ -702,6 +706,7 @@ impl Pool {
         self.refusal = None;
         self.answers = Answers::default();
         self.news = News::default();
+        self.insight = Insight::default();
     }
 
     /// Notes how long it took to answer a share.

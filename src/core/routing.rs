@@ -5,5 +5,6 @@ mod aims;
 mod balance;
 mod connections;
 mod fleet;
+mod insight;
 mod looks;
 mod verdicts;

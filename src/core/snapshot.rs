@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::{DifficultyLimits, Mode};
 use crate::core::Core;
 use crate::core::balance::BalanceView;
+use crate::core::insight::InsightView;
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::former::FormerMiners;
@@ -113,6 +114,8 @@ pub struct PoolView {
     pub difficulty: Option<Spread>,
     /// Miners that are given a higher difficulty than it asks for, if there are any.
     pub raised: Option<UnpaidWork>,
+    /// What its jobs say, while it is connected.
+    pub insight: Option<InsightView>,
     /// The network's difficulty, as its last job has it.
     pub network_difficulty: Option<f64>,
     /// Hashes a second over five minutes, if there is anything to go by.
@@ -346,6 +349,7 @@ impl Core {
             job_ntime: pool.latest.as_ref().map(|job| job.ntime),
             difficulty: Spread::of(difficulties().map(|difficulty| difficulty.get())),
             raised: UnpaidWork::of(&self.config.downstream_diff[slot], difficulties()),
+            insight: pool.insight.view(now).filter(|_| pool.ready() > 0),
             network_difficulty: pool
                 .latest
                 .as_ref()

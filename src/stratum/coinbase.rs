@@ -108,27 +108,6 @@ impl Coinbase {
         self.bytes.get(output.script.clone()).unwrap_or_default()
     }
 
-    /// The height of its block (BIP 34), if it begins with one.
-    pub fn height(&self) -> Option<u32> {
-        let (size, rest) = self.script().split_first()?;
-        match size {
-            // Heights below 17 have an opcode of their own: OP_0, and OP_1 to OP_16.
-            0 => Some(0),
-            0x51..=0x60 => Some(u32::from(size - 0x50)),
-            1..=5 => {
-                let number = rest.get(..usize::from(*size))?;
-                let height = number
-                    .iter()
-                    .rev()
-                    .fold(0u64, |height, byte| (height << 8) | u64::from(*byte));
-                u32::try_from(height)
-                    .ok()
-                    .filter(|it| i32::try_from(*it).is_ok())
-            }
-            _ => None,
-        }
-    }
-
     /// What the pool has written into it to be known by: the longest readable text, without the mark of merged mining.
     pub fn tag(&self) -> Option<String> {
         let script = self.script();
@@ -232,7 +211,7 @@ impl Reader<'_> {
 mod blocks;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -247,7 +226,8 @@ mod tests {
         }
     }
 
-    fn transaction(script: &[u8], outputs: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    /// A coinbase with this input script and these outputs.
+    pub(crate) fn transaction(script: &[u8], outputs: &[(u64, Vec<u8>)]) -> Vec<u8> {
         let mut bytes = vec![1, 0, 0, 0, 1];
         bytes.extend([0; 32]);
         bytes.extend([0xff; 4]);
@@ -321,25 +301,6 @@ mod tests {
     /// The input's script of an imagined block.
     fn of_script(script: &[u8]) -> Coinbase {
         Coinbase::read(transaction(script, &[(1, vec![])])).unwrap()
-    }
-
-    #[test]
-    fn the_height_is_read_as_bip_34_has_it() {
-        // Block 227,836 was the first that had to have one.
-        assert_eq!(of_script(b"\x03\xfc\x79\x03/P2SH/").height(), Some(227_836));
-        assert_eq!(of_script(&[3, 0x40, 0xd1, 0x0c]).height(), Some(840_000));
-        assert_eq!(of_script(&[1, 17]).height(), Some(17));
-        assert_eq!(of_script(&[0x60]).height(), Some(16));
-        assert_eq!(of_script(&[2, 0x80, 0]).height(), Some(128));
-        for odd in [
-            &[][..],
-            &[3, 1, 2],
-            &[0x4c, 3, 1, 2, 3],
-            &[4, 0, 0, 0, 0x80],
-            &[9; 10],
-        ] {
-            assert_eq!(of_script(odd).height(), None, "{odd:?}");
-        }
     }
 
     #[test]

@@ -55,15 +55,27 @@ impl Notify {
     }
 
     /// The height of the block to be, if the coinbase begins with it (BIP 34).
-    pub fn height(&self) -> Option<u64> {
-        // Version, number of inputs, and the empty outpoint.
-        let script = self.coinb1.get(4 + 1 + 36..)?;
-        let (_, push) = script.split_first()?;
-        let (size, data) = push.split_first()?;
-        let size = usize::from(*size);
-        let bytes = data.get(..size).filter(|_| (1..=8).contains(&size))?;
-        let number = bytes.iter().rev();
-        Some(number.fold(0, |height, byte| (height << 8) | u64::from(*byte)))
+    pub fn height(&self) -> Option<u32> {
+        height(&self.coinb1)
+    }
+}
+
+/// The height of the block that a coinbase belongs to, if it begins with it (BIP 34). Its first half is enough.
+pub fn height(coinbase: &[u8]) -> Option<u32> {
+    // Version, number of inputs, the empty outpoint, and the size of the script.
+    let script = coinbase.get(4 + 1 + 36 + 1..)?;
+    let (size, rest) = script.split_first()?;
+    match size {
+        // Heights below 17 have an opcode of their own: OP_0, and OP_1 to OP_16.
+        0 => Some(0),
+        0x51..=0x60 => Some(u32::from(size - 0x50)),
+        1..=5 => {
+            let bytes = rest.get(..usize::from(*size))?.iter().rev();
+            let height = bytes.fold(0, |height, byte| (height << 8) | u64::from(*byte));
+            let height = u32::try_from(height).ok();
+            height.filter(|height| i32::try_from(*height).is_ok())
+        }
+        _ => None,
     }
 }
 
@@ -458,9 +470,27 @@ mod tests {
         assert_eq!(notify.previous().to_string(), hash);
         assert!(notify.previous().is_block(notify.nbits));
         assert_eq!(notify.height(), Some(0x0c_eb36));
-        for coinb1 in ["", "0200", &format!("{start}17"), &format!("{start}1709aa")] {
+        for coinb1 in ["", "0200", start, &format!("{start}17")] {
             notify.coinb1 = hex::decode(coinb1).unwrap();
             assert_eq!(notify.height(), None, "{coinb1}");
+        }
+        let mut height = |script: &str| {
+            notify.coinb1 = hex::decode(format!("{start}64{script}")).unwrap();
+            notify.height()
+        };
+        // Block 227,836 was the first that had to have one.
+        for (script, known) in [
+            ("03fc79032f503253482f", 227_836),
+            ("0340d10c", 840_000),
+            ("0111", 17),
+            ("60", 16),
+            ("00", 0),
+            ("028000", 128),
+        ] {
+            assert_eq!(height(script), Some(known), "{script}");
+        }
+        for odd in ["030102", "4c03010203", "0400000080", "09090909090909090909"] {
+            assert_eq!(height(odd), None, "{odd}");
         }
     }
 

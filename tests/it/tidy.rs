@@ -40,6 +40,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::event::Source",
             "core::outage",
             "core::balance",
+            "core::insight",
             "core::steering",
             "core::stats::tally",
             "core::miner::view",
@@ -112,6 +113,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             // What a snapshot is made of.
             "core::balance",
             "core::event",
+            "core::insight",
             // What the pages have to tell.
             "core::fact",
             "core::outage",

@@ -101,6 +101,7 @@ fn the_status_is_what_happens() {
             && status["split"]["windows"][0]["expected_error"].is_f64()
             // Known after a second.
             && status["hashrate"].is_f64()
+            && status["pools"]["A"]["insight"].is_object()
     });
     let status = status(&proxy);
     println!("{status:#}");
@@ -148,6 +149,16 @@ fn the_status_is_what_happens() {
         assert!(pool[known].is_number(), "{known}: {pool}");
     }
     assert!(pool["best_share"]["difficulty"].as_f64().unwrap() > 0.0);
+    let insight = &pool["insight"];
+    assert!(insight["height"].as_u64().unwrap() >= 900_000, "{insight}");
+    assert_eq!(
+        (&insight["tag"], &insight["reward"], &insight["outputs"]),
+        (&json!("/sim:A/"), &json!(312_500_000), &json!(1))
+    );
+    assert_eq!(
+        (&insight["payout"]["kind"], &insight["payout"]["why"]),
+        (&json!("unknown"), &json!("account"))
+    );
     drop(miners);
 
     // What is changed by a page is told at once, not when the next second has come.

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::core::balance::steps::{BETWEEN_REVERSALS, BETWEEN_STEPS};
 use crate::random::Random;
-use crate::stratum::job::{Notify, network_difficulty};
+use crate::stratum::coinbase::Coinbase;
+use crate::stratum::job::{Notify, PoolJob, network_difficulty};
 use crate::units::{Difficulty, Extranonce1, VersionMask, later};
 
 const MINUTE: u64 = 60;
@@ -161,6 +162,10 @@ impl Chain {
             3.125 + self.fees * (age / 600.0).min(2.0)
         }
     }
+}
+
+fn reward(job: &PoolJob) -> Option<u64> {
+    Coinbase::of_job(job).map(|coinbase| coinbase.reward())
 }
 
 /// What a terahash earns in a day, in coins.
@@ -551,7 +556,9 @@ fn a_job_is_worth_what_its_coinbase_and_its_target_say() {
     let mut world = World::new(1);
     let now = world.now();
     let job = job(3.25, BTC_DIFFICULTY);
-    world.balancer.hear(PoolSlot::A, "BTC", &job, now);
+    world
+        .balancer
+        .hear(PoolSlot::A, "BTC", (reward(&job), job.notify.nbits), now);
     world.seconds += 5;
     let now = world.now();
     let coins = world.balancer.earnings[PoolSlot::A].median("BTC", now);
@@ -580,10 +587,9 @@ fn odd_jobs_and_odd_settings_do_nothing() {
     let mut world = World::new(1);
     watched(&mut world);
     let now = world.now();
-    let mut odd = job(3.0, BTC_DIFFICULTY);
-    odd.e2_size = 5;
-    for _ in 0..10 {
-        world.balancer.hear(PoolSlot::A, "BTC", &odd, now);
+    let nbits = job(3.0, BTC_DIFFICULTY).notify.nbits;
+    for odd in [(None, nbits), (Some(0), nbits), (Some(5), 0)] {
+        world.balancer.hear(PoolSlot::A, "BTC", odd, now);
     }
     world.run(DAY, &[PoolSlot::A]);
     world.run(2 * HOUR, &[PoolSlot::A]);

@@ -1,6 +1,4 @@
 //! What the pools' jobs say of earnings, brought to the balance, and what it makes of the split, brought to the miners.
-//!
-//! One connection to each pool is listened to, as long as it stands: those of a pool that pays each miner by itself differ.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +6,7 @@ use std::time::Duration;
 use crate::core::action::Action;
 use crate::core::fact::Fact;
 use crate::core::{Core, Due};
-use crate::units::{Now, PoolConn, later};
+use crate::units::{Now, PoolSlot, later};
 
 /// How long after a job it is reckoned what it means: jobs are to go on at once.
 const AFTER_JOB: Duration = Duration::from_secs(10);
@@ -17,26 +15,22 @@ const AFTER_JOB: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// Takes in the latest job of a connection that miners work on.
-    pub(in crate::core) fn price_job(&mut self, conn: PoolConn, now: Now) {
-        let slot = conn.slot;
-        let connections = &self.pools[slot].connections;
-        let stands = |other: &PoolConn| {
-            let other = connections.get(other);
-            other.is_some_and(|it| it.is_ready() && !it.is_retired())
-        };
-        let priced = self.priced[slot].filter(|other| *other == conn || stands(other));
-        if *self.priced[slot].insert(priced.unwrap_or(conn)) != conn
-            || self.steering.timetable.clock_is_wrong
-        {
+    /// Takes in a pool's latest job: its reward, if that could be read, and its compact target.
+    pub(in crate::core) fn price_job(
+        &mut self,
+        slot: PoolSlot,
+        reward: Option<u64>,
+        nbits: u32,
+        now: Now,
+    ) {
+        if self.steering.timetable.clock_is_wrong {
             return;
         }
-        let job = connections.get(&conn).and_then(|it| it.jobs.latest());
         let pools = &self.wanted.pools;
         let [chain, other] = [slot, slot.other()].map(|slot| Some(&pools[slot].as_ref()?.chain));
         // Of two pools of one coin nothing is made.
-        if let Some((job, chain)) = job.zip(chain).filter(|_| chain != other) {
-            self.balancer.hear(slot, chain, job, now);
+        if let Some(chain) = chain.filter(|_| chain != other) {
+            self.balancer.hear(slot, chain, (reward, nbits), now);
             self.agenda
                 .no_later(Due::Balance, Some(later(now.at, AFTER_JOB)));
         }

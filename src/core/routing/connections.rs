@@ -101,7 +101,7 @@ impl Core {
                 pool.note_job(conn, had.as_ref(), matches!(heard, PoolNews::Job), now);
                 let opens = begins && pool.work_begun(now);
                 if has_job {
-                    self.price_job(conn, now);
+                    self.note_insight(conn, now);
                 }
                 self.on_heard(conn, line, heard, now, out);
                 if opens {

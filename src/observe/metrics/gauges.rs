@@ -56,6 +56,12 @@ figures! {
             "dpmp_best_share_difficulty", "Difficulty of the best share for a pool, over restarts");
         chance: PerPool<Gauge> = gauges_by_pool(
             "dpmp_chance_per_day", "The chance that a pool's miners find a block in a day, from 0 to 1");
+        network: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_network_difficulty", "The network's difficulty in a pool's last job");
+        height: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_block_height", "The height of the block that a pool works on");
+        payout: PerPool<Gauge> = gauges_by_pool(
+            "dpmp_payout_share", "The part of the reward that a pool's jobs pay to your address, from 0 to 1");
         up: PerPool<Gauge> = gauges_by_pool(
             "dpmp_pool_up", "1 if the pool has an authorized connection and can be used");
         down: PerPool<Gauge> = gauges_by_pool("dpmp_pool_down", "1 if the pool is needed and cannot be used");
@@ -106,6 +112,12 @@ impl State {
             self.seconds[slot].set(pool.totals.seconds);
             self.hashrate[slot].set(pool.hashrate.unwrap_or(0.0));
             self.best[slot].set(best);
+            let insight = pool.insight.as_ref();
+            let height = insight.and_then(|it| it.height).unwrap_or(0);
+            let paid = insight.and_then(|it| it.payee.share()).unwrap_or(0.0);
+            self.network[slot].set(pool.network_difficulty.unwrap_or(0.0));
+            self.height[slot].set(f64::from(height));
+            self.payout[slot].set(paid);
             self.up[slot].set(truth(pool.health == Health::Up));
             self.down[slot].set(truth(pool.health == Health::Down));
             self.backup[slot].set(number(pool.backup));

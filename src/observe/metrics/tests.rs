@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gauges::MAX_WORKERS;
 use super::*;
 use crate::core::fact::ShareOutcome;
+use crate::core::insight::InsightView;
+use crate::core::insight::payee::{Payee, Payment, PayoutKind};
 use crate::core::miner::view::{MinerView, sample_miner};
 use crate::core::outage::Health;
 use crate::core::stats::tally::BestShare;
@@ -168,6 +170,17 @@ fn gauges_show_the_state() {
         when: 1.into(),
         pool: PoolSlot::A,
     });
+    pool.network_difficulty = Some(9e13);
+    pool.insight = Some(InsightView {
+        height: Some(871_234),
+        block_since: None,
+        coinbase: None,
+        payee: Payee::Known(Payment {
+            kind: PayoutKind::Mine,
+            share: 0.98,
+            coin: None,
+        }),
+    });
     snapshot.pools[PoolSlot::B].health = Health::Down;
     snapshot.pools[PoolSlot::B].totals.seconds = 10.0;
     let show = |snapshot: &Snapshot| values(&metrics, snapshot);
@@ -194,6 +207,10 @@ fn gauges_show_the_state() {
         ("dpmp_scheduler_time_sum{pool=\"A\"}", 30.0),
         ("dpmp_hashrate_hashes_per_second{pool=\"A\"}", 1e12),
         ("dpmp_best_share_difficulty{pool=\"A\"}", 5e6),
+        ("dpmp_network_difficulty{pool=\"A\"}", 9e13),
+        ("dpmp_block_height{pool=\"A\"}", 871_234.0),
+        ("dpmp_payout_share{pool=\"A\"}", 0.98),
+        ("dpmp_payout_share{pool=\"B\"}", 0.0),
         ("dpmp_pool_up{pool=\"A\"}", 1.0),
         ("dpmp_pool_up{pool=\"B\"}", 0.0),
         ("dpmp_pool_down{pool=\"A\"}", 0.0),

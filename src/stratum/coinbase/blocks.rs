@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::stratum::job::{Notify, Solution, roll_version};
+use crate::stratum::job::{Notify, Solution, height, roll_version};
 use crate::units::{Difficulty, Extranonce1, MinerExtranonce, VersionMask};
 
 /// The coinbase with this id.
@@ -22,7 +22,7 @@ fn read(coinbase: &Coinbase) -> (Option<u32>, Option<String>, u64, Vec<String>) 
     let scripts = coinbase.outputs().iter();
     let scripts = scripts.map(|output| hex::encode(coinbase.script_of(output)));
     (
-        coinbase.height(),
+        height(&coinbase.bytes),
         coinbase.tag(),
         coinbase.reward(),
         scripts.collect(),

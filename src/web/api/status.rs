@@ -6,6 +6,10 @@ use serde::Serialize;
 
 use super::alerts::Alert;
 use super::{Moment, part, sum};
+use crate::coin::Coin;
+use crate::config::PoolConfig;
+use crate::core::insight::InsightView;
+use crate::core::insight::payee::{self, Payee};
 use crate::core::miner::view::MinerView;
 use crate::core::outage::Outage;
 use crate::core::snapshot::{PoolView, Snapshot};
@@ -69,6 +73,7 @@ struct Pool {
     difficulty_max: Option<f64>,
     job_age_seconds: Option<f64>,
     network_difficulty: Option<f64>,
+    insight: Option<Insight>,
     version_mask: Option<String>,
     extranonce2_size: Option<u8>,
     hashrate: Option<f64>,
@@ -78,6 +83,28 @@ struct Pool {
     lost: u64,
     blocks: u64,
     best_share: Option<BestShare>,
+}
+
+/// What a pool's jobs say.
+#[derive(Debug, Serialize)]
+struct Insight {
+    height: Option<u32>,
+    block_since_ms: Option<u64>,
+    understood: bool,
+    tag: Option<String>,
+    reward: Option<u64>,
+    outputs: Option<usize>,
+    payout: Payout,
+}
+
+/// Whom they pay.
+#[derive(Debug, Serialize)]
+struct Payout {
+    kind: &'static str,
+    why: Option<&'static str>,
+    share: Option<f64>,
+    coin: Option<&'static str>,
+    text: String,
 }
 
 /// The best share of a pool. Older versions did not remember whose it was.
@@ -292,6 +319,10 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
         difficulty_max: view.difficulty.map(|spread| spread.max),
         job_age_seconds: job_age(view, moment.now.unix_ms),
         network_difficulty: view.network_difficulty,
+        insight: view.insight.as_ref().map(|it| {
+            let config = config.map(|pool| pool.at(view.backup));
+            insight(it, config.as_ref())
+        }),
         // Both are learnt together.
         version_mask: view.e2_size.map(|_| view.version_mask.to_string()),
         extranonce2_size: view.e2_size,
@@ -306,6 +337,30 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
             at_ms: best.when.unix_ms(moment.now),
             worker: view.totals.best_worker.clone(),
         }),
+    }
+}
+
+fn insight(view: &InsightView, config: Option<&PoolConfig>) -> Insight {
+    let coinbase = view.coinbase.as_ref();
+    let (kind, why, payment) = match &view.payee {
+        Payee::Known(payment) => (payment.kind.name(), None, Some(payment)),
+        Payee::CannotTell(why) => ("unknown", Some(why.name()), None),
+    };
+    let (wallet, chain) = config.map_or(("", ""), |pool| (&pool.wallet, &pool.chain));
+    Insight {
+        height: view.height,
+        block_since_ms: view.block_since,
+        understood: coinbase.is_some(),
+        tag: coinbase.and_then(|it| it.tag.clone()),
+        reward: coinbase.map(|it| it.reward),
+        outputs: coinbase.map(|it| it.outputs),
+        payout: Payout {
+            kind,
+            why,
+            share: view.payee.share(),
+            coin: payment.and_then(|it| it.coin).map(Coin::name),
+            text: payee::sentences(&view.payee, wallet, chain),
+        },
     }
 }
 

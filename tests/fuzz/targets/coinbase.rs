@@ -4,6 +4,7 @@
 use dpmp::coin::address::{Wallet, of_script};
 use dpmp::coin::{Chain, Coin, Network};
 use dpmp::stratum::coinbase::Coinbase;
+use dpmp::stratum::job::height;
 
 pub fn run(data: &[u8]) {
     let Some(coinbase) = Coinbase::read(data.to_vec()) else {
@@ -41,7 +42,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(coinbase.reward(), reward);
     // None of these panics.
     let _ = (
-        coinbase.height(),
+        height(data),
         coinbase.tag(),
         coinbase.has_witness_commitment(),
     );

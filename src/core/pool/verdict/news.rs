@@ -29,7 +29,7 @@ pub const LEFT: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(90
 
 /// How far above a pool's block one may be that replaces it. One that is farther off is of another chain, or its pool was
 /// away for long.
-const MOST_ABOVE: u64 = 12;
+const MOST_ABOVE: u32 = 12;
 
 /// The jobs of a pool as they came.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ struct SeenBlock {
     since: Now,
     nbits: u32,
     /// The height of the block that the job is for, if the coinbase says it.
-    height: Option<u64>,
+    height: Option<u32>,
 }
 
 impl SeenBlock {

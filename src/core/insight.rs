@@ -1,0 +1,107 @@
+//! What a pool's own jobs say, without asking anyone: its block, its tag, the reward and [whom it pays](payee).
+//!
+//! - One connection to each pool is listened to, as long as it stands: a pool that pays each miner by itself gives each
+//!   connection a coinbase of its own.
+//! - A job goes to the miners first. What it means is worked out a second later, once for all who want to know.
+//! - A coinbase that cannot be read costs these figures and nothing else.
+
+pub mod payee;
+
+use std::time::Instant;
+
+use crate::core::insight::payee::Payee;
+use crate::stratum::coinbase::Coinbase;
+use crate::stratum::job::{BlockHash, Notify};
+use crate::units::{Now, PoolConn, When};
+
+/// The longest tag that is kept, in characters.
+const LONGEST_TAG: usize = 40;
+
+/// What the jobs of one pool say.
+#[derive(Clone, Debug, Default)]
+pub struct Insight {
+    /// The connection that is listened to.
+    pub conn: Option<PoolConn>,
+    block: Option<SeenBlock>,
+    /// What the latest job says.
+    job: Option<InsightView>,
+}
+
+/// The block before, as the jobs name it.
+#[derive(Clone, Copy, Debug)]
+struct SeenBlock {
+    hash: BlockHash,
+    /// When it was first named; `None`: nobody listened then.
+    since: Option<Now>,
+    /// When the last job came.
+    heard: Instant,
+}
+
+/// What is known at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InsightView {
+    /// The height of the block that the pool works on, if its jobs tell.
+    pub height: Option<u32>,
+    /// Since when it works on it, in milliseconds since 1970; `None`: since before DPMP listened.
+    pub block_since: Option<u64>,
+    /// What its coinbase says; `None`: it cannot be read.
+    pub coinbase: Option<CoinbaseView>,
+    /// Whom it pays.
+    pub payee: Payee,
+}
+
+/// What a coinbase says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoinbaseView {
+    /// What the pool has written into it to be known by.
+    pub tag: Option<String>,
+    /// What all outputs pay together, in the coin's smallest units.
+    pub reward: u64,
+    /// How many outputs it has.
+    pub outputs: usize,
+}
+
+impl Insight {
+    /// A job came on the connection that is listened to, which was opened then.
+    pub fn job_came(&mut self, job: &Notify, opened: Instant, now: Now) {
+        let hash = job.previous();
+        let since = match &self.block {
+            Some(block) if block.hash == hash => block.since,
+            Some(block) if opened <= block.heard => Some(now),
+            Some(_) | None => None,
+        };
+        self.block = Some(SeenBlock {
+            hash,
+            since,
+            heard: now.at,
+        });
+    }
+
+    /// Takes in the latest job, whose coinbase was read if it could be. `wallet` and `chain` are the pool's.
+    pub fn hear(&mut self, job: &Notify, coinbase: Option<&Coinbase>, wallet: &str, chain: &str) {
+        self.job = Some(InsightView {
+            height: job.height(),
+            block_since: None,
+            coinbase: coinbase.map(|coinbase| CoinbaseView {
+                tag: coinbase
+                    .tag()
+                    .map(|tag| tag.chars().take(LONGEST_TAG).collect()),
+                reward: coinbase.reward(),
+                outputs: coinbase.outputs().len(),
+            }),
+            payee: Payee::of(coinbase, wallet, chain),
+        });
+    }
+
+    /// What is known now.
+    pub fn view(&self, now: Now) -> Option<InsightView> {
+        let since = self.block.and_then(|block| block.since);
+        Some(InsightView {
+            block_since: since.map(|since| When::from(since).unix_ms(now)),
+            ..self.job.clone()?
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Chooses the connection whose jobs tell what a pool works on, and has its jobs read once: for the insight, and for the
+//! balance.
+
+use std::time::Duration;
+
+use crate::core::{Core, Due};
+use crate::stratum::coinbase::Coinbase;
+use crate::units::{Now, PoolConn, PoolSlot, later};
+
+/// How long after a job it is read: it has to reach all miners first.
+const AFTER_JOB: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// A connection that miners work on has a new job.
+    pub(in crate::core) fn note_insight(&mut self, conn: PoolConn, now: Now) {
+        let slot = conn.slot;
+        let pool = &mut self.pools[slot];
+        let stands = |other: &PoolConn| {
+            let other = pool.connections.get(other);
+            other.is_some_and(|it| it.is_ready() && !it.is_retired())
+        };
+        let heard = pool.insight.conn.filter(|it| *it == conn || stands(it));
+        if *pool.insight.conn.insert(heard.unwrap_or(conn)) != conn {
+            return;
+        }
+        let Some(connection) = pool.connections.get(&conn) else {
+            return;
+        };
+        if let Some(job) = connection.jobs.latest() {
+            pool.insight.job_came(&job.notify, connection.opened(), now);
+            let due = Some(later(now.at, AFTER_JOB));
+            self.agenda.no_later(Due::Insight(slot), due);
+        }
+    }
+
+    /// Reads the latest job of the connection that is listened to.
+    pub(in crate::core) fn look_into_job(&mut self, slot: PoolSlot, now: Now) {
+        let pool = &mut self.pools[slot];
+        let connection = pool.insight.conn.and_then(|it| pool.connections.get(&it));
+        let job = connection.and_then(|it| it.jobs.latest());
+        let Some((job, config)) = job.zip(self.config.pools[slot].as_ref()) else {
+            return;
+        };
+        let coinbase = Coinbase::of_job(job);
+        pool.insight.hear(
+            &job.notify,
+            coinbase.as_ref(),
+            &config.wallet,
+            &config.chain,
+        );
+        let (reward, nbits) = (coinbase.map(|it| it.reward()), job.notify.nbits);
+        self.price_job(slot, reward, nbits, now);
+    }
+}
