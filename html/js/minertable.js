@@ -1,6 +1,6 @@
 // The table of miners. Only the rows in sight exist, and they are updated in place, so that a
 // thousand miners every two seconds cost no more than twenty.
-import { ago, count, duration, hashrate, large, percent, ratio, reasons, trimmed } from "./format.js";
+import { ago, clock, count, duration, hashrate, large, percent, ratio, reasons, trimmed } from "./format.js";
 import { h, poolBadge, setFigure, setText } from "./ui.js";
 import { percentA, reasonWords, shownName, workWords } from "./work.js";
 
@@ -27,7 +27,7 @@ export const COLUMNS = [
 	{ key: "accepted", title: "Accepted", width: 148, value: (m) => m.accepted.A + m.accepted.B, text: (m) => count(m.accepted.A + m.accepted.B), more: (m) => `A ${count(m.accepted.A)}, B ${count(m.accepted.B)}`, number: true },
 	{ key: "rejected", title: "Rejected", width: 148, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), number: true },
 	{ key: "best", title: "Best share", width: 118, value: (m) => m.best_share?.difficulty ?? null, text: (m) => large(m.best_share?.difficulty ?? null), more: (m) => (m.best_share ? `${m.best_share.pool}, ${ago(m.best_share.at_ms, nowMs)}` : ""), number: true },
-	{ key: "last", title: "Last share", width: 96, value: (m) => m.last_share_ms, text: (m) => ago(m.last_share_ms, nowMs), number: true },
+	{ key: "last", title: "Last share", width: 120, value: (m) => m.last_share_ms, text: (m) => ago(m.last_share_ms, nowMs), more: conditionOf, number: true },
 	{ key: "connected", title: "Connected", width: 104, value: (m) => m.connected_ms, text: (m) => (m.connected_ms === null ? null : duration(((m.left_ms ?? nowMs) - m.connected_ms) / 1000)), number: true },
 	{ key: "address", title: "Address", width: 176, value: (m) => addressKey(m.address), text: (m) => m.address, upwards: true },
 ];
@@ -43,6 +43,10 @@ function stateOf(m) {
 	if (m.paused) return "paused";
 	if (m.left_ms) return `left ${ago(m.left_ms, nowMs)}`;
 	return m.connected_ms === null ? "not connected" : (m.software ?? "software not known");
+}
+
+function conditionOf({ condition, condition_since_ms: since }) {
+	return { hangs: "Hangs", slow: "Slow" }[condition]?.concat(" since ", clock(since)) ?? "";
 }
 
 function whyOf(steering) {

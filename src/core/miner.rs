@@ -7,6 +7,7 @@ mod follow;
 pub mod former;
 mod lines;
 mod place;
+pub mod rhythm;
 pub mod session;
 mod shares;
 pub mod silence;
@@ -23,6 +24,7 @@ use crate::core::action::Action;
 use crate::core::event::CloseReason;
 use crate::core::fact::{Eviction, Fact, ShareResult};
 use crate::core::miner::context::{Context, SilentWorkers};
+use crate::core::miner::rhythm::Rhythm;
 use crate::core::miner::session::{Authorization, Session, worker_of};
 use crate::core::outage::Health;
 use crate::core::pool::connection::Connection;
@@ -139,6 +141,8 @@ pub struct MinerStats {
     pub recent: RecentShares,
     /// When it last sent a share.
     pub last_share: Option<When>,
+    /// How its shares come.
+    pub rhythm: Rhythm,
 }
 
 impl MinerStats {
@@ -261,6 +265,7 @@ impl Miner {
                 hour: [HourMeter::new(now.at), HourMeter::new(now.at)],
                 recent: RecentShares::default(),
                 last_share: None,
+                rhythm: Rhythm::default(),
             },
         }
     }
@@ -576,6 +581,9 @@ impl Miner {
             Life::Leaving { until, reason } => self.leave(until, reason, cx),
             Life::Gone => (),
         }
+        let works = self.life == Life::Here && self.schedule.on().is_some();
+        let difficulty = self.told_difficulty.filter(|_| works);
+        self.stats.rhythm.works_at(difficulty, cx.now.at);
     }
 
     /// When the miner has to be looked at.

@@ -50,6 +50,8 @@ impl Scene {
     /// Whether what this trouble is about may only be slow to begin.
     fn is_starting(&self, id: &str) -> bool {
         let worked = match (trouble::name(id), trouble::pool(id)) {
+            // Miners come back one after the other.
+            ("miner_missing" | "miner_hangs", _) => false,
             (_, Some(slot)) => self.pool_worked[slot],
             ("nothing_mined", None) => PoolSlot::ALL.into_iter().any(|slot| self.pool_worked[slot]),
             ("no_miner", None) => self.miner_seen,
@@ -456,6 +458,24 @@ mod tests {
         next.end("pool_down:A").pass(3 * MINUTE);
         assert_eq!(next.told.len(), 1);
         assert_eq!(next.told[0].1, Over);
+    }
+
+    #[test]
+    fn a_miner_that_hangs_is_told_and_so_is_its_next_share() {
+        let mut rig = Rig::new();
+        rig.begin("miner_hangs:attic")
+            .pass(7 * MINUTE)
+            .end("miner_hangs:attic")
+            .pass(5 * MINUTE);
+        let id = "miner_hangs:attic";
+        rig.expect(&[(2, Began, id), (9, Over, id)]);
+        // A restart neither ends it nor tells it once more.
+        rig.begin(id).pass(3 * MINUTE);
+        let mut next = Rig::started(0, false);
+        next.scene.now_ms = rig.scene.now_ms;
+        next.plan = rig.plan.clone();
+        next.pass(3 * MINUTE).begin(id).pass(60 * MINUTE);
+        next.expect(&[]);
     }
 
     #[test]

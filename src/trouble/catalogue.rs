@@ -137,6 +137,10 @@ catalogue! {
         "when a worker that was here for an hour has been gone for `notify.miner_missing_minutes`.", "when it is back, after a day, or when you dismiss it.",
         "One of your miners has left.",
         "Check its power and network.";
+    "miner_hangs" Warning Later ["nothing_mined"]
+        "when a miner has work and sends no share for longer than luck explains.", "when it sends a share.",
+        "The miner is connected, but it doesn't mine.",
+        "Restart the miner.";
     "no_password" Warning Never []
         "when the pages have no password.", "when one is set, or when you dismiss it.",
         "Anyone on your network can redirect your earnings.",

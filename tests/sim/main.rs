@@ -31,6 +31,7 @@ mod lines;
 mod news;
 mod outages;
 mod quirks;
+mod rhythm;
 mod shared;
 mod split;
 mod steering;

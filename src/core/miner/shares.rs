@@ -30,6 +30,7 @@ impl Miner {
                 (true, false) => RejectReason::Unauthorized,
                 (true, true) => RejectReason::UnknownJob,
             };
+            self.stats.rhythm.heard(false, cx.now.at);
             self.refuse(id, reason, submit.job, None, cx);
             return;
         };
@@ -48,6 +49,11 @@ impl Miner {
         if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
             found.verdict = Verdict::Refuse(RejectReason::TooMany);
         }
+        let is_share = match found.verdict {
+            Verdict::Forward | Verdict::BelowPool => true,
+            Verdict::Refuse(reason) => reason == RejectReason::Stale,
+        };
+        self.stats.rhythm.heard(is_share, cx.now.at);
         let is_held = |hash: &_| cx.pools[slot].blocks.contains(hash);
         let hash = found
             .hash

@@ -12,10 +12,23 @@ use crate::core::stats::recent::RecentShares;
 use crate::core::stats::tally::{BestShare, ByReason};
 use crate::core::stats::totals::Totals;
 use crate::core::steering::Aim;
-use crate::units::{Now, PerPool, PoolSlot, When};
+use crate::units::{Now, PerPool, PoolSlot, When, named};
 
 /// Over how long the rates are taken.
 const WINDOW: Duration = Duration::from_secs(300);
+
+named! {
+    /// Whether a miner works as it usually does.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Condition {
+        /// It does, or too little is known.
+        Ok = "ok",
+        /// It has work and sends no shares.
+        Hangs = "hangs",
+        /// It does less than half of what it usually does.
+        Slow = "slow",
+    }
+}
 
 /// A miner at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +82,10 @@ pub struct MinerView {
     pub worker_best: Option<f64>,
     /// When it last sent a share.
     pub last_share: Option<When>,
+    /// Whether it works as usual.
+    pub condition: Condition,
+    /// Since when it does not.
+    pub condition_since: Option<When>,
 }
 
 impl MinerView {
@@ -90,6 +107,7 @@ impl Miner {
         let worker = totals.workers.get(self.session.worker());
         let mut schedule = self.schedule.clone();
         schedule.advance(now.at, rules);
+        let hangs = self.stats.rhythm.hangs(now.at);
         let (all, by_pool) = (&self.stats.all, &self.stats.by_pool);
         MinerView {
             id: self.id.0,
@@ -129,6 +147,8 @@ impl Miner {
             best: all.best,
             worker_best: worker.and_then(|worker| worker.best_ever()),
             last_share: self.stats.last_share,
+            condition: if hangs { Condition::Hangs } else { Condition::Ok },
+            condition_since: self.stats.last_share.filter(|_| hangs),
         }
     }
 }
@@ -167,5 +187,7 @@ pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
         best: None,
         worker_best: None,
         last_share: None,
+        condition: Condition::Ok,
+        condition_since: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prometheus::{Gauge, GaugeVec, Result};
 
 use super::make::{Make, figures};
-use crate::core::miner::view::MinerView;
+use crate::core::miner::view::{Condition, MinerView};
 use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::observe::wallet::shorten_addresses;
@@ -30,6 +30,7 @@ figures! {
         paused: Gauge = gauge("dpmp_workers_paused", "Known workers that pause now");
         standing_in: Gauge = gauge(
             "dpmp_miners_standing_in", "Connected miners that work for the other pool while their own is down");
+        hanging: Gauge = gauge("dpmp_miners_hanging", "Connected miners that have work and send no shares");
         temporary: Gauge = gauge("dpmp_temporary_changes", "Temporary changes in force");
         clock: Gauge = gauge(
             "dpmp_clock_plausible", "1 if the clock is believed; 0: the timetable and the ends of changes wait");
@@ -94,6 +95,10 @@ impl State {
         self.paused.set(number(snapshot.paused_workers));
         let standing_in = miners.iter().filter(|miner| miner.stands_in);
         self.standing_in.set(number(standing_in.count()));
+        let hanging = miners
+            .iter()
+            .filter(|miner| miner.condition == Condition::Hangs);
+        self.hanging.set(number(hanging.count()));
         self.temporary
             .set(number(snapshot.steering.overrides.len()));
         let clock_is_wrong = snapshot.steering.timetable.clock_is_wrong;

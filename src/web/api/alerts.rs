@@ -171,6 +171,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     alerts.extend(program::too_many_miners(grounds, Trouble::Miners));
     alerts.extend(program::no_miner(grounds));
     alerts.extend(program::missing(grounds));
+    alerts.extend(program::hanging(grounds));
     alerts.extend(program::no_password(grounds));
     alerts.extend(program::wrong_passwords(grounds));
     let notices = grounds.notices.iter();

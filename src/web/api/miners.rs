@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Moment, part, sum};
 use crate::config::steering::Work;
-use crate::core::miner::view::MinerView;
+use crate::core::miner::view::{Condition, MinerView};
 use crate::core::snapshot::Snapshot;
 use crate::core::stats::recent::RecentShare;
 use crate::core::stats::tally::ByReason;
@@ -50,6 +50,8 @@ struct Miner<'a> {
     best_share: Option<BestShare>,
     best_share_ever: Option<f64>,
     last_share_ms: Option<u64>,
+    condition: &'static str,
+    condition_since_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -201,6 +203,16 @@ fn miner<'a>(
         }),
         best_share_ever: view.worker_best,
         last_share_ms: view.last_share.map(|last| last.unix_ms(now)),
+        condition: if is_here {
+            view.condition
+        } else {
+            Condition::Ok
+        }
+        .name(),
+        condition_since_ms: view
+            .condition_since
+            .filter(|_| is_here)
+            .map(|since| since.unix_ms(now)),
     }
 }
 

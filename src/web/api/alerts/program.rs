@@ -4,6 +4,7 @@ use super::{Alert, Grounds, Level, in_use};
 use std::collections::BTreeMap;
 
 use crate::core::miner::former::FormerMiner;
+use crate::core::miner::view::Condition;
 use crate::core::outage::Health;
 use crate::observe::notices::{Notice, Trouble};
 use crate::units::PoolSlot;
@@ -82,6 +83,30 @@ pub(super) fn missing(grounds: &Grounds<'_>) -> Vec<Alert> {
         })
     })
     .collect()
+}
+
+/// Workers with a connection that has work and brings no shares.
+pub(super) fn hanging(grounds: &Grounds<'_>) -> Vec<Alert> {
+    let snapshot = grounds.moment.snapshot;
+    let hang = snapshot.miners.iter();
+    let hang = hang.filter(|miner| miner.condition == Condition::Hangs);
+    // The one that has been silent longest speaks for its worker.
+    let mut since = BTreeMap::new();
+    for miner in hang {
+        let at_ms = miner.condition_since.map(|at| at.unix_ms(grounds.moment.now));
+        let first = since.entry(miner.worker.as_str()).or_insert(at_ms);
+        *first = at_ms.into_iter().chain(*first).min();
+    }
+    let alert = |(worker, at_ms): (&str, Option<u64>)| Alert {
+        id: format!("miner_hangs:{worker}"),
+        level: Level::Warning,
+        title: format!("{worker} hangs"),
+        text: "It is connected and has work, but it sends no shares. Luck does not explain so long a silence.".into(),
+        action: "Restart the miner.".into(),
+        at_ms,
+        dismissable: false,
+    };
+    since.into_iter().map(alert).collect()
 }
 
 /// Miners that are turned away at the door, as long as they come back.

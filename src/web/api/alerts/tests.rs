@@ -6,7 +6,7 @@ use super::shares::{FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
 use crate::config::steering::Work;
 use crate::config::{Config, parse};
-use crate::core::miner::view::sample_miner;
+use crate::core::miner::view::{Condition, sample_miner};
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::snapshot::{Snapshot, UnpaidWork};
@@ -343,6 +343,39 @@ fn a_worker_that_is_gone_is_missing_unless_it_is_back_or_came_for_a_moment() {
         left(it, "two", hour, 11 * minute);
     };
     expect(all_gone, &["no_miner"]);
+}
+
+#[test]
+fn a_worker_with_a_connection_that_hangs_has_one_notice() {
+    let hang = |it: &mut World, id: u64, worker: &str, since: u64| {
+        let mut miner = sample_miner(id, worker);
+        miner.condition = Condition::Hangs;
+        miner.condition_since = Some(since.into());
+        it.snapshot.miners.push(miner);
+    };
+    let mut world = World::new();
+    hang(&mut world, 2, "two", 9000);
+    hang(&mut world, 3, "two", 7000);
+    hang(&mut world, 4, "three", 8000);
+    let alerts = world.alerts();
+    let found: Vec<_> = alerts
+        .iter()
+        .map(|alert| (alert.id.as_str(), alert.at_ms))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("miner_hangs:three", Some(8000)),
+            ("miner_hangs:two", Some(7000))
+        ]
+    );
+    let nothing_mined = |it: &mut World| {
+        hang(it, 2, "two", 9000);
+        for pool in it.snapshot.pools.values_mut() {
+            pool.health = Health::Down;
+        }
+    };
+    expect(nothing_mined, &["nothing_mined"]);
 }
 
 #[test]
