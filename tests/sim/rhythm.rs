@@ -213,5 +213,8 @@ fn the_core_sees_a_miner_that_hangs_until_its_next_share() {
     world.run(Duration::from_secs(200), |_| ());
     let alive = view(&mut world);
     assert!(alive.last_share != hung.last_share);
-    assert_eq!((alive.condition, alive.condition_since), (Condition::Ok, None));
+    assert_eq!(
+        (alive.condition, alive.condition_since),
+        (Condition::Ok, None)
+    );
 }

@@ -147,7 +147,11 @@ impl Miner {
             best: all.best,
             worker_best: worker.and_then(|worker| worker.best_ever()),
             last_share: self.stats.last_share,
-            condition: if hangs { Condition::Hangs } else { Condition::Ok },
+            condition: if hangs {
+                Condition::Hangs
+            } else {
+                Condition::Ok
+            },
             condition_since: self.stats.last_share.filter(|_| hangs),
         }
     }

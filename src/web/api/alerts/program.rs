@@ -93,11 +93,14 @@ pub(super) fn hanging(grounds: &Grounds<'_>) -> Vec<Alert> {
     // The one that has been silent longest speaks for its worker.
     let mut since = BTreeMap::new();
     for miner in hang {
-        let at_ms = miner.condition_since.map(|at| at.unix_ms(grounds.moment.now));
+        let at_ms = miner
+            .condition_since
+            .map(|at| at.unix_ms(grounds.moment.now));
         let first = since.entry(miner.worker.as_str()).or_insert(at_ms);
         *first = at_ms.into_iter().chain(*first).min();
     }
-    let alert = |(worker, at_ms): (&str, Option<u64>)| Alert {
+    let alert = |(worker, at_ms): (&str, Option<u64>)| {
+        Alert {
         id: format!("miner_hangs:{worker}"),
         level: Level::Warning,
         title: format!("{worker} hangs"),
@@ -105,6 +108,7 @@ pub(super) fn hanging(grounds: &Grounds<'_>) -> Vec<Alert> {
         action: "Restart the miner.".into(),
         at_ms,
         dismissable: false,
+    }
     };
     since.into_iter().map(alert).collect()
 }
