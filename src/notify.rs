@@ -211,7 +211,7 @@ impl Notifier {
             let at = now().at;
             let last = self.beats.get(name);
             let is_due = last.is_none_or(|last| at.saturating_duration_since(*last) >= BEAT);
-            if target.kind == TargetKind::Heartbeat && is_due {
+            if target.enabled && target.kind == TargetKind::Heartbeat && is_due {
                 self.beats.insert(name.clone(), at);
                 let outcome = self.sender.beat(target);
                 tell(&self.parts.observer, name, target, &outcome, false);

@@ -117,6 +117,8 @@ export const setOverride = (change) => put("/override", change);
 export const endOverride = (workers) => remove("/override", { workers });
 export const setWorkers = (workers) => put("/workers", { workers });
 export const testPool = (pool) => post("/pool-test", pool, { seconds: 40 });
+export const notify = () => get("/notify");
+export const testNotify = (name, target) => post("/notify/test", { name, target }, { seconds: 30 });
 export const alertSeen = (id) => post("/alerts/seen", { id });
 export const events = (after, wait, signal) => get(`/events?${after === null ? "limit=1000" : `after=${after}&wait=${wait}&limit=1000`}`, { seconds: wait + 10, signal });
 

@@ -3,7 +3,7 @@ import { setting } from "./format.js";
 import { labelOf } from "./fields.js";
 import { h } from "./ui.js";
 
-const SECTIONS = { "pools.A": "Pool A", "pools.B": "Pool B", scheduler: "Split", workers: "Workers", groups: "Groups", timetable: "Timetable", balance: "Balance", downstream_diff: "Share difficulty", listen: "Miners", metrics: "Metrics", gui: "Web pages", logging: "Log" };
+const SECTIONS = { "pools.A": "Pool A", "pools.B": "Pool B", scheduler: "Split", workers: "Workers", groups: "Groups", timetable: "Timetable", balance: "Balance", downstream_diff: "Share difficulty", listen: "Miners", metrics: "Metrics", gui: "Web pages", logging: "Log", notify: "Notifications" };
 
 export function sectionOf(path) {
 	return path.startsWith("pools.") ? path.split(".").slice(0, 2).join(".") : path.split(".")[0];

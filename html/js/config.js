@@ -24,7 +24,7 @@ export const config = { title: "Config", mount };
 function mount(host) {
 	const body = h("div", { class: "config" }, loading());
 	const page = { left: false };
-	host.append(pageHead("Config", "Every setting. Most changes apply at once, without losing a miner."), body);
+	host.append(pageHead("Config", "Every setting. Most changes apply at once, without losing a miner.", h("a", { class: "button", href: "/notifications" }, "Notifications")), body);
 	open();
 
 	async function open() {

@@ -8,6 +8,7 @@ import { endStatus, startStatus, watchStatus, watchTrouble } from "./live.js";
 import { loginPage } from "./login.js";
 import { logs } from "./logs.js";
 import { miners } from "./miners.js";
+import { notifications } from "./notifications.js";
 import { records } from "./records.js";
 import { go, startRouter, stopRouter } from "./router.js";
 import { setup } from "./setup.js";
@@ -15,7 +16,7 @@ import { themeSwitch } from "./theme.js";
 import { timetable } from "./timetable.js";
 import { button, h, icon, setText, toast } from "./ui.js";
 
-const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/records": records, "/config": config, "/logs": logs, "/about": about, "/setup": setup };
+const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/records": records, "/config": config, "/notifications": notifications, "/logs": logs, "/about": about, "/setup": setup };
 const NAVIGATION = [
 	["/", "home", "Home"],
 	["/miners", "miners", "Miners"],
@@ -73,7 +74,7 @@ function showFrame(session) {
 }
 
 function markCurrent(link, path) {
-	if (new URL(link.href).pathname === path) link.setAttribute("aria-current", "page");
+	if (new URL(link.href).pathname === (path === "/notifications" ? "/config" : path)) link.setAttribute("aria-current", "page");
 	else link.removeAttribute("aria-current");
 }
 

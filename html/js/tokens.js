@@ -64,7 +64,7 @@ function revoke(name, set, show) {
 
 const passwordField = (id) => field(id, "Password of these pages", h("input", { id, type: "password", autocomplete: "current-password" }));
 
-function field(id, label, input) {
+export function field(id, label, input) {
 	const error = h("p", { class: "field-error", id: `${id}-error`, role: "alert" });
 	input.setAttribute("aria-describedby", `${id}-error`);
 	const say = (text) => {

@@ -70,6 +70,8 @@ impl TargetKind {
 pub struct Target {
     /// The service.
     pub kind: TargetKind,
+    /// Whether anything is sent there.
+    pub enabled: bool,
     /// Its address; what follows the host is as secret as a token.
     pub url: Hidden,
     /// What DPMP shows to the service; empty: nothing.
@@ -98,6 +100,7 @@ impl Target {
     pub fn json(&self) -> Value {
         let Self {
             kind,
+            enabled,
             url,
             token,
             to,
@@ -121,6 +124,7 @@ impl Target {
             .map(|(name, value)| (name.clone(), json!(**value)));
         let mut json = json!({
             "kind": kind.name(),
+            "enabled": enabled,
             "url": **url,
             "level": level.name(),
             "except": except,

@@ -50,7 +50,10 @@ struct Waiting {
 fn is_wanted(target: &Target, message: &Message) -> bool {
     let grave = message.level == Level::Good || message.level <= target.level;
     let name = trouble::name(&message.id);
-    target.kind != TargetKind::Heartbeat && grave && !target.except.iter().any(|it| it == name)
+    target.enabled
+        && target.kind != TargetKind::Heartbeat
+        && grave
+        && !target.except.iter().any(|it| it == name)
 }
 
 impl Outbox {
@@ -73,9 +76,10 @@ impl Outbox {
         }
     }
 
-    /// Forgets targets that are gone, and ends quiet hours.
+    /// Forgets targets that are gone or switched off, and ends quiet hours.
     pub fn look(&mut self, targets: &BTreeMap<String, Target>, now_ms: u64, second: i64) {
-        self.0.retain(|name, _| targets.contains_key(name));
+        let is_on = |name: &String| targets.get(name).is_some_and(|target| target.enabled);
+        self.0.retain(|name, _| is_on(name));
         for (name, waiting) in &mut self.0 {
             let quiet = targets.get(name).and_then(|target| target.quiet);
             if !quiet.is_some_and(|quiet| quiet.contains(second)) {
@@ -392,7 +396,12 @@ mod tests {
         }
         assert_eq!(outbox.0["phone"].queue.len(), MOST_WAITING);
         assert_eq!(outbox.due(START).unwrap().1.id, "no_miner:0");
-        outbox.look(&BTreeMap::new(), START, 0);
-        assert!(outbox.due(START).is_none());
+        let mut off = targets.clone();
+        off.get_mut("phone").unwrap().enabled = false;
+        for left in [off, BTreeMap::new()] {
+            let mut outbox = outbox.clone();
+            outbox.look(&left, START, 0);
+            assert!(outbox.due(START).is_none());
+        }
     }
 }

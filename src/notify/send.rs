@@ -415,6 +415,7 @@ pub(super) fn sample(kind: TargetKind, url: &str) -> Target {
     let hidden = |text: &str| Hidden(text.to_owned());
     Target {
         kind,
+        enabled: true,
         url: hidden(url),
         token: hidden("tok-secret"),
         to: hidden("12345"),

@@ -5,12 +5,13 @@ use rouille::{Request, Response};
 use sha2::{Digest, Sha256};
 
 /// Under these paths the browser gets the one page, which shows what the path says.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "/",
     "/miners",
     "/timetable",
     "/records",
     "/config",
+    "/notifications",
     "/logs",
     "/about",
     "/setup",
@@ -57,6 +58,7 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/miner.js",
     "/js/miners.js",
     "/js/minertable.js",
+    "/js/notifications.js",
     "/js/now.js",
     "/js/password.js",
     "/js/pools.js",

@@ -431,6 +431,7 @@ fn the_pages_are_served_with_what_protects_them() {
         "/miners",
         "/timetable",
         "/config",
+        "/notifications",
         "/logs",
         "/about",
         "/setup",

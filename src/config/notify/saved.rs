@@ -35,7 +35,7 @@ fn shown(key: &str, value: &Value) -> Option<Value> {
         Some(_) | None => json!(SAVED),
     };
     match key {
-        "kind" | "level" | "except" | "quiet" => Some(value.clone()),
+        "kind" | "enabled" | "level" | "except" | "quiet" => Some(value.clone()),
         "url" => value.as_str().map(|url| shown_url(url).into()),
         "headers" => {
             let headers = value.as_object()?.iter();
@@ -111,7 +111,7 @@ fn place(target: &Map<String, Value>) -> Option<Place> {
 fn again(path: String, there: Option<&Place>) -> Fault {
     let allowed = match there {
         Some((kind, origin)) => format!(
-            "the whole text, entered again: the saved one is only used for {} at {origin}",
+            "the whole text once more: the saved one is only used for {} at {origin}",
             kind.name()
         ),
         None => "the whole text: none is saved".to_owned(),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Entry, Hidden, Reading, Table, display_name, join, quote, time};
-use crate::config::kind::{list, one_line};
+use crate::config::kind::choice::Flag;
+use crate::config::kind::{Kind as _, list, one_line};
 use crate::config::notify::{MOST_TARGETS, QuietHours, Target, TargetKind};
 use crate::trouble::Level;
 
@@ -24,8 +25,9 @@ pub(in crate::config) const TARGETS: Table<BTreeMap<String, Target>> = Table {
     read: targets,
 };
 
-const KEYS: [&str; 10] = [
-    "kind", "url", "token", "chat_id", "user", "headers", "body", "level", "except", "quiet",
+const KEYS: [&str; 11] = [
+    "kind", "enabled", "url", "token", "chat_id", "user", "headers", "body", "level", "except",
+    "quiet",
 ];
 
 fn targets(reading: &mut Reading<'_>) -> BTreeMap<String, Target> {
@@ -38,6 +40,7 @@ fn targets(reading: &mut Reading<'_>) -> BTreeMap<String, Target> {
         }
         let mut entry = reading.entry(number, place, value, &KEYS);
         let kind = entry.need("kind", kind);
+        let enabled = entry.get("enabled", |value| Flag(true).read(value));
         let url = match kind.and_then(TargetKind::usual_url) {
             Some(usual) => entry.get("url", url).unwrap_or_else(|| usual.to_owned()),
             None => entry.need("url", url).unwrap_or_default(),
@@ -63,6 +66,7 @@ fn targets(reading: &mut Reading<'_>) -> BTreeMap<String, Target> {
             name.to_owned(),
             Target {
                 kind: kind.filter(|_| right)?,
+                enabled: enabled.unwrap_or(true),
                 url: Hidden(url),
                 token: Hidden(token),
                 to: Hidden(if chat.is_empty() { user } else { chat }),
