@@ -3,10 +3,12 @@
 pub mod api;
 pub mod attempts;
 mod body;
+mod documents;
 pub mod error;
 mod files;
 pub mod guard;
 pub mod gui;
+mod html;
 pub mod json;
 pub mod limit;
 pub mod login;

@@ -22,19 +22,11 @@ const FIGURES = [
 
 const DOCUMENTS = [
 	["/docs/miners.md", "Miners", "what to type into which miner"],
-	["/docs/steering.md", "Steering", "own settings, temporary changes, the timetable and the fleet"],
-	["/docs/balance.md", "Balance", "a split that follows what a hash earns"],
-	["/docs/records.md", "Records", "blocks, best shares, odds and the work of each day"],
 	["/docs/pools.md", "Pools", "what a pool needs, and why its page shows something else"],
-	["/docs/notify.md", "Messages", "to your phone, when something is wrong"],
 	["/docs/troubleshooting.md", "Troubleshooting", "from symptoms to causes"],
 	["/docs/security.md", "Security", "what is guarded, against whom, and what is not"],
-	["/docs/install.md", "Installing and upgrading", "also from the Python version"],
 	["/docs/configuration.md", "Configuration", "every setting"],
-	["/docs/events.md", "Events", "every line of the log"],
-	["/docs/metrics.md", "Metrics", "every figure for Prometheus"],
-	["/docs/compatibility.md", "Compatibility", "what miners and pools do differently"],
-	["/docs/api.md", "Web API", "how programs ask for what these pages show"],
+	["/docs/", "All documents", "also for programs"],
 	[downloads.openapi, "API", "the description of the API, as OpenAPI 3.1"],
 ];
 
@@ -57,7 +49,7 @@ function mount(host) {
 		h(
 			"div",
 			{ class: "pair" },
-			card("Documentation", { note: "These files come with the program." }, h("ul", { class: "link-list" }, ...DOCUMENTS.map(([href, name, what]) => h("li", {}, h("a", { href, target: "_blank", rel: "noopener" }, name), h("span", { class: "note" }, what))))),
+			card("Documentation", {}, h("ul", { class: "link-list" }, ...DOCUMENTS.map(([href, name, what]) => h("li", {}, h("a", { href, target: "_blank", rel: "noopener" }, name), h("span", { class: "note" }, what))))),
 			card("Licence", {}, h("p", {}, "DPMP is free software under the MIT licence: use it, change it and pass it on, also for money, as long as the copyright notice stays with it. There is no warranty."), h("p", {}, h("a", { href: "/setup" }, "Open the set-up again"), h("span", { class: "note" }, " shows the line to type into a miner."))),
 		),
 	);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::config::Fault;
 use crate::shell::settings::SaveError;
 use crate::units::named;
-use crate::web::json;
+use crate::web::{html, json};
 
 /// What a handler of the API returns.
 pub type Answer = Result<Response, ApiError>;
@@ -161,18 +161,16 @@ impl ApiError {
         }
     }
 
-    /// The refusal in words. It needs no other file, which would be refused, too.
+    /// The refusal in words.
     fn page(&self) -> Response {
-        let message = self
-            .message
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;");
-        let page = format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-             content=\"width=device-width\"><title>DPMP</title></head>\n<body><h1>DPMP cannot show this \
-             page</h1>\n<p>{message}</p></body></html>\n"
-        );
+        let message = html::escaped(&self.message);
+        let title = if self.code == Code::NotFound {
+            "No such page"
+        } else {
+            "DPMP cannot show this page"
+        };
+        let body = format!("<h1>{title}</h1>\n<p>{message}</p>\n");
+        let page = html::page(title, &body);
         let plain = self.response();
         let Response { headers, .. } = plain;
         let retry = headers

@@ -4,6 +4,8 @@
 use rouille::{Request, Response};
 use sha2::{Digest, Sha256};
 
+use crate::web::documents::PICTURES;
+
 /// Under these paths the browser gets the one page, which shows what the path says.
 const PAGES: [&str; 9] = [
     "/",
@@ -79,53 +81,6 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/workers.js",
 ];
 
-/// The documents that the pages lead to; they come with the program as well.
-const DOCUMENTS: &[(&str, &[u8])] = &[
-    ("/docs/api.md", include_bytes!("../../docs/api.md")),
-    ("/docs/balance.md", include_bytes!("../../docs/balance.md")),
-    (
-        "/docs/compatibility.md",
-        include_bytes!("../../docs/compatibility.md"),
-    ),
-    (
-        "/docs/configuration.md",
-        include_bytes!("../../docs/configuration.md"),
-    ),
-    (
-        "/docs/container.md",
-        include_bytes!("../../docs/container.md"),
-    ),
-    ("/docs/events.md", include_bytes!("../../docs/events.md")),
-    ("/docs/install.md", include_bytes!("../../docs/install.md")),
-    ("/docs/metrics.md", include_bytes!("../../docs/metrics.md")),
-    ("/docs/miners.md", include_bytes!("../../docs/miners.md")),
-    (
-        "/docs/monitoring.md",
-        include_bytes!("../../docs/monitoring.md"),
-    ),
-    ("/docs/notify.md", include_bytes!("../../docs/notify.md")),
-    ("/docs/pools.md", include_bytes!("../../docs/pools.md")),
-    ("/docs/records.md", include_bytes!("../../docs/records.md")),
-    ("/docs/scaling.md", include_bytes!("../../docs/scaling.md")),
-    (
-        "/docs/security.md",
-        include_bytes!("../../docs/security.md"),
-    ),
-    (
-        "/docs/steering.md",
-        include_bytes!("../../docs/steering.md"),
-    ),
-    (
-        "/docs/troubles.md",
-        include_bytes!("../../docs/troubles.md"),
-    ),
-    (
-        "/docs/troubleshooting.md",
-        include_bytes!("../../docs/troubleshooting.md"),
-    ),
-    ("/docs/upgrade.md", include_bytes!("../../docs/upgrade.md")),
-];
-
 /// The files with what a browser needs to know of them.
 #[derive(Debug)]
 pub(super) struct Files(Vec<File>);
@@ -147,7 +102,7 @@ impl Default for Files {
             kind: kind(path),
             tag: format!("\"{}\"", hex::encode(&Sha256::digest(content)[..8])),
         };
-        Self(FILES.iter().chain(DOCUMENTS).map(file).collect())
+        Self(FILES.iter().chain(PICTURES).map(file).collect())
     }
 }
 
@@ -174,7 +129,6 @@ impl Files {
 /// The content type by the name's end.
 fn kind(path: &str) -> &'static str {
     match path.rsplit_once('.').map(|(_, end)| end) {
-        Some("md") => "text/plain; charset=utf-8",
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",

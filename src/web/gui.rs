@@ -18,7 +18,7 @@ use crate::web::api::alerts::Grounds;
 use crate::web::api::{self, Moment};
 use crate::web::error::{Answer, ApiError, Code};
 use crate::web::pages::{Access, Call, Pages};
-use crate::web::{body, guard, json, tokens};
+use crate::web::{body, documents, guard, json, tokens};
 
 impl Pages {
     /// Lets a request pass, or says why not.
@@ -290,12 +290,16 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
         return (route.answer)(pages, &Call { request, part });
     }
     pages.admit(request, Access::Link, None)?;
-    let file = pages.own.files.answer(&path, request);
+    let file = pages
+        .own
+        .files
+        .answer(&path, request)
+        .or_else(|| documents::answer(&path));
     let mut allowed: Vec<_> = found().map(|(route, _)| route.method).collect();
     match file {
         Some(file) if method == "GET" => return Ok(file),
         Some(_) => allowed.push("GET"),
-        None if allowed.is_empty() => return Err(ApiError::not_found("There is nothing here.")),
+        None if allowed.is_empty() => return Err(ApiError::not_found("There is nothing under this address.")),
         None => (),
     }
     if allowed.contains(&"GET") {
