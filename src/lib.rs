@@ -46,6 +46,8 @@ pub mod notify;
 pub mod http;
 pub mod web;
 
+pub mod welcome;
+
 pub mod proxy;
 
 pub mod cli;

@@ -48,6 +48,7 @@ use crate::web::limit::Places;
 use crate::web::login::Login;
 use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, MOST_TEST_MESSAGES, Pages, PagesState};
 use crate::web::tokens::Tokens;
+use crate::welcome::{self, Greeting};
 
 /// How long a request to stop may wait for the scheduler.
 const STOP_REQUEST: Duration = Duration::from_secs(1);
@@ -75,6 +76,7 @@ pub struct Proxy {
     scheduler: JoinHandle<Memory>,
     state: PathBuf,
     running: (PathBuf, Arc<str>),
+    is_set_up: bool,
     store: JoinHandle<()>,
     blocks: JoinHandle<()>,
     /// The threads that only look at something once a second.
@@ -93,6 +95,7 @@ pub fn run(config: &Path) -> anyhow::Result<ExitCode> {
     let proxy = Proxy::start(config, true)?;
     let panics = proxy.stop_on_panic();
     proxy.stop_on_signal()?;
+    welcome::greet(&proxy.greeting(config));
     proxy.wait()?;
     Ok(panics.exit_code().into())
 }
@@ -249,6 +252,7 @@ impl Proxy {
             look: Box::new(move |at| pages.scene(at)),
         })
         .context("failed to start the notify thread")?;
+        let is_set_up = config.is_set_up();
         let parts = Parts {
             config,
             memory,
@@ -276,6 +280,7 @@ impl Proxy {
             scheduler,
             state,
             running: (running, instance),
+            is_set_up,
             store,
             blocks,
             lookers: [watch, timetable, notify],
@@ -299,6 +304,16 @@ impl Proxy {
     /// Where the pages are served.
     pub fn pages_address(&self) -> Option<SocketAddr> {
         self.pages.as_ref().map(ServerHandle::addr)
+    }
+
+    /// Where a person finds it all.
+    fn greeting(&self, config: &Path) -> Greeting {
+        Greeting {
+            miners: self.miners,
+            pages: self.pages_address(),
+            is_set_up: self.is_set_up,
+            config: config.display().to_string(),
+        }
     }
 
     /// The state as it was last published.

@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod files;
 pub mod net;
+pub mod port_owner;
 pub mod room;
 pub mod thread;

@@ -2,7 +2,9 @@
 //! reads and writes that end in time.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::system::clock::clock;
+use crate::system::port_owner::{Program, owner_of};
 use crate::units::later;
 
 /// How long to wait after a failed accept; it is usually a lack of descriptors.
@@ -52,8 +55,10 @@ impl Port {
         }
         // So that a restart need not wait for old connections to be forgotten.
         socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
+        socket
+            .bind(&address.into())
+            .and_then(|()| socket.listen(BACKLOG))
+            .map_err(|error| with_reason(error, address.port()))?;
         let listener = TcpListener::from(socket);
         Ok(Self {
             address: listener.local_addr()?,
@@ -90,6 +95,50 @@ impl Port {
             let _ = TcpStream::connect_timeout(&local(self.address), WAKE_UP);
         }
     }
+}
+
+/// Why a port cannot be opened, in words that help.
+fn with_reason(error: io::Error, port: u16) -> io::Error {
+    let reason = match error.kind() {
+        ErrorKind::AddrInUse => match owner_of(port) {
+            Some(Program { name, process }) => format!(
+                "{name} (process {process}) has port {port} already. Stop it, or choose another port"
+            ),
+            None => format!(
+                "another program has port {port} already. Stop it, or choose another port. On Linux, \
+                 `sudo ss -ltnp sport = :{port}` names it"
+            ),
+        },
+        ErrorKind::PermissionDenied => {
+            format!("the system does not allow port {port}. Choose one of 1024 or higher")
+        }
+        ErrorKind::AddrNotAvailable => "this machine does not have this address".to_owned(),
+        _ => return error,
+    };
+    io::Error::new(error.kind(), reason)
+}
+
+/// By which addresses others know this machine: those from which it would reach the Internet, IPv4 first. Nothing is
+/// sent for that.
+pub fn own_addresses() -> Vec<IpAddr> {
+    // Addresses for documentation (RFC 5737, RFC 3849): they only choose the route.
+    let everywhere: [(IpAddr, IpAddr); 2] = [
+        (
+            Ipv4Addr::UNSPECIFIED.into(),
+            Ipv4Addr::new(192, 0, 2, 1).into(),
+        ),
+        (
+            Ipv6Addr::UNSPECIFIED.into(),
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        ),
+    ];
+    let from = |(any, there): (IpAddr, IpAddr)| {
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((there, 9)).ok()?;
+        let ip = socket.local_addr().ok()?.ip();
+        (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+    };
+    everywhere.into_iter().filter_map(from).collect()
 }
 
 /// How to reach a port of this machine that is open on this address.

@@ -299,7 +299,9 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
     match file {
         Some(file) if method == "GET" => return Ok(file),
         Some(_) => allowed.push("GET"),
-        None if allowed.is_empty() => return Err(ApiError::not_found("There is nothing under this address.")),
+        None if allowed.is_empty() => {
+            return Err(ApiError::not_found("There is nothing under this address."));
+        }
         None => (),
     }
     if allowed.contains(&"GET") {
