@@ -2,6 +2,7 @@
 import * as api from "./api.js";
 import { about } from "./about.js";
 import { config } from "./config.js";
+import { connect } from "./connect.js";
 import { clock } from "./format.js";
 import { home } from "./home.js";
 import { endStatus, startStatus, watchStatus, watchTrouble } from "./live.js";
@@ -16,13 +17,14 @@ import { themeSwitch } from "./theme.js";
 import { timetable } from "./timetable.js";
 import { button, h, icon, setText, toast } from "./ui.js";
 
-const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/records": records, "/config": config, "/notifications": notifications, "/logs": logs, "/about": about, "/setup": setup };
+const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/records": records, "/connect": connect, "/config": config, "/notifications": notifications, "/logs": logs, "/about": about, "/setup": setup };
 const NAVIGATION = [
 	["/", "home", "Home"],
 	["/miners", "miners", "Miners"],
 	["/timetable", "timetable", "Timetable"],
 	["/records", "records", "Records"],
 	["/config", "config", "Config"],
+	["/connect", "plug", "Connect"],
 	["/logs", "logs", "Logs"],
 	["/about", "about", "About"],
 ];

@@ -1,5 +1,6 @@
 // The set-up in three steps, from nothing to the line to type into the miner.
 import * as api from "./api.js";
+import { connectFields } from "./connect.js";
 import { Draft } from "./draft.js";
 import { fromHost, settingField, walletNote } from "./fields.js";
 import { count, trimmed } from "./format.js";
@@ -8,7 +9,7 @@ import { watchStatus } from "./live.js";
 import { poolTest } from "./pooltest.js";
 import { percentSlider } from "./slider.js";
 import { inWords } from "./split.js";
-import { button, copyField, debounce, failure, h, loading, notice, pageHead, poolBadge, setText } from "./ui.js";
+import { button, debounce, failure, h, loading, notice, pageHead, poolBadge, setText } from "./ui.js";
 import { parsePercent } from "./work.js";
 
 const STEPS = ["Pool A", "Pool B", "Split", "Miner"];
@@ -184,28 +185,20 @@ function splitStep(draft, wizard, { back, next }) {
 }
 
 function minerStep(wizard) {
-	const lines = h("div", {}, loading());
+	const fields = connectFields();
 	const waiting = h("p", { class: "waiting", role: "status" }, "Waiting for the first miner…");
-	let port = null;
-	wizard.stop = watchStatus((status) => {
-		if (port !== status.listen.port) {
-			port = status.listen.port;
-			lines.replaceChildren(copyField("Pool or URL", `stratum+tcp://${location.hostname}:${port}`), copyField("User", "anything.worker1"), copyField("Password", "x"));
-		}
-		const n = status.miners_connected;
+	const stop = watchStatus(({ miners_connected: n }) => {
 		waiting.classList.toggle("good", n > 0);
 		setText(waiting, n > 0 ? `${count(n)} ${n === 1 ? "miner is" : "miners are"} connected.` : "Waiting for the first miner…");
 	});
-	const local = /^(localhost|127\.|\[::1\])/.test(location.hostname);
+	wizard.stop = () => (stop(), fields.stop());
 	return [
 		h("h2", { tabindex: "-1" }, "Now your miner"),
-		h("p", { class: "note" }, "Enter this in the settings of each miner. What follows the dot in the user is the worker's name; give each miner its own."),
-		lines,
-		local && notice("warning", `Put this machine's address in place of ${location.hostname}`, "You opened this page on the machine itself. Your miners need its address in your network, such as 192.168.1.10."),
-		h("p", { class: "note" }, "If the miner has separate fields for host and port, put the number after the last colon into the port. ", h("a", { href: "/docs/miners.md", target: "_blank", rel: "noopener" }, "What to type into which miner")),
+		h("p", { class: "note" }, "Enter this in the settings of each miner."),
+		...fields.elements,
 		waiting,
 		h("div", { class: "setup-foot" }, h("span", {}), h("a", { class: "button primary", href: "/" }, "To Home")),
-	].filter(Boolean);
+	];
 }
 
 function foot(back, next) {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { closePage, firstJob, fits, openPage, scan, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
 
-const PAGES = { home: "/", miners: "/miners", timetable: "/timetable", records: "/records", config: "/config", logs: "/logs", about: "/about" };
+const PAGES = { home: "/", miners: "/miners", timetable: "/timetable", records: "/records", connect: "/connect", config: "/config", logs: "/logs", about: "/about" };
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true };
 
 let browser;
@@ -48,6 +48,7 @@ const ALIVE = {
     await page.getByRole("region", { name: "Best shares" }).getByText(/bitaxe|nerdqaxe|avalon|cpu/).first().waitFor();
     await page.getByRole("region", { name: "Work by day" }).getByText("Simulated A").waitFor();
   },
+  connect: (page) => page.getByText("me.rig1").first().waitFor(),
   config: (page) => page.getByLabel("Length of a turn").waitFor(),
   logs: (page) => page.locator(".log li").first().waitFor(),
   about: (page) => page.getByText("MIT").first().waitFor(),
@@ -228,6 +229,41 @@ test("the log runs, can be filtered, stopped, opened and downloaded", async () =
   await closePage(page);
 });
 
+test("what to type into a miner has the names of its firmware", async () => {
+  const page = await demoPage("/connect");
+  const { listen } = await demo.get("status");
+  await page.getByLabel("Miner", { exact: true }).selectOption({ label: "NerdMiner" });
+  const values = page.locator(".copy-field");
+  await until("four fields", async () => (await values.count()) === 4);
+  const texts = await values.allInnerTexts();
+  ["Pool url", "Pool port", "Your BTC address", "Pool password"].forEach((label, i) => assert.ok(texts[i].startsWith(label), texts[i]));
+  assert.ok(texts[1].includes(String(listen.port)));
+  await page.getByText("Check the address").waitFor();
+  await closePage(page);
+});
+
+test("documents are pages, also on a phone, and a wrong address is one", async () => {
+  const page = await openPage(browser, demo.base, { ...PHONE, forgive: /404/ });
+  await page.goto(`${demo.base}/docs/`);
+  await scan(page, "the list of documents");
+  for (const name of ["Metrics", "Connecting miners"]) {
+    await page.goto(`${demo.base}/docs/`);
+    await page.getByRole("link", { name, exact: true }).click();
+    await page.getByRole("heading", { level: 1, name }).waitFor();
+    await scan(page, name);
+    await fits(page, name);
+  }
+  await page.getByRole("link", { name: "below" }).first().click();
+  await until("a heading in view", async () => new URL(page.url()).hash !== "");
+  const answer = await page.goto(`${demo.base}/nothing`);
+  assert.equal(answer.status(), 404);
+  await page.getByRole("heading", { name: "No such page" }).waitFor();
+  await scan(page, "no such page");
+  await page.getByRole("link", { name: "DPMP", exact: true }).click();
+  await page.locator("main .hero").waitFor();
+  await closePage(page);
+});
+
 test("from nothing to mining in the browser alone", async () => {
   const dpmp = await startEmpty();
   const page = await openPage(browser, dpmp.base);
@@ -251,7 +287,7 @@ test("from nothing to mining in the browser alone", async () => {
   await page.locator("#setup-percent").fill("80");
   await scan(page, "the split");
   await page.getByRole("button", { name: "Save and start" }).click();
-  await page.getByText(`stratum+tcp://127.0.0.1:${dpmp.listen}`).waitFor();
+  await page.getByText(new RegExp(`^stratum\\+tcp://[0-9.]+:${dpmp.listen}$`)).waitFor();
   await scan(page, "the line for the miner");
   const { hangUp } = await firstJob(dpmp.listen);
   await page.getByText(/1 miner is connected/).waitFor();

@@ -1,6 +1,6 @@
 //! `GET /api/v1/status`: everything that Home shows, and `/healthz`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use crate::core::snapshot::{PoolView, Snapshot};
 use crate::core::stats::tally::ByReason;
 use crate::history::{History, Window};
 use crate::observe::wallet::shorten;
+use crate::system::net::own_addresses;
 use crate::units::{PerPool, PoolSlot};
 use crate::web::error::Answer;
 use crate::web::metrics::health;
@@ -49,6 +50,7 @@ pub struct Status {
 struct Listen {
     host: String,
     port: u16,
+    addresses: Vec<IpAddr>,
 }
 
 #[derive(Debug, Serialize)]
@@ -179,6 +181,7 @@ pub fn status(
         listen: Listen {
             host: miners.ip().to_string(),
             port: miners.port(),
+            addresses: own_addresses(),
         },
         hashrate: hashrate(snapshot),
         pools: PerPool::from_fn(|slot| pool(slot, moment)),
