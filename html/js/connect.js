@@ -18,7 +18,7 @@ export const connect = { title: "Connect a miner", mount };
 
 function mount(host) {
 	const fields = connectFields();
-	host.append(pageHead("Connect a miner", "Your wallets stay in DPMP. Miners do not need them."), h("section", { class: "card" }, ...fields.elements));
+	host.append(pageHead("Connect a miner", "Your wallets stay in DPMP. Miners do not need them."), h("section", { class: "card" }, fields.element));
 	return fields.stop;
 }
 
@@ -44,13 +44,15 @@ export function connectFields() {
 		show();
 	});
 	return {
-		elements: [
+		element: h(
+			"div",
+			{ class: "stack" },
 			select("Miner", Object.entries(FIRMWARE).map(([key, [name]]) => [key, name]), firmware, (chosen) => ((firmware = chosen), show())),
 			lines,
 			hint,
 			warning,
 			h("p", { class: "note" }, "rig1 is the worker's name: give each miner its own. ", h("a", { href: "/docs/miners.md", target: "_blank", rel: "noopener" }, "More about miners")),
-		],
+		),
 		stop,
 	};
 }

@@ -195,7 +195,7 @@ function minerStep(wizard) {
 	return [
 		h("h2", { tabindex: "-1" }, "Now your miner"),
 		h("p", { class: "note" }, "Enter this in the settings of each miner."),
-		...fields.elements,
+		fields.element,
 		waiting,
 		h("div", { class: "setup-foot" }, h("span", {}), h("a", { class: "button primary", href: "/" }, "To Home")),
 	];
