@@ -99,8 +99,8 @@ impl Port {
 
 /// Why a port cannot be opened, in words that help.
 fn with_reason(error: io::Error, port: u16) -> io::Error {
-    let reason = match error.kind() {
-        ErrorKind::AddrInUse => match owner_of(port) {
+    let reason = if error.kind() == ErrorKind::AddrInUse {
+        match owner_of(port) {
             Some(Program { name, process }) => format!(
                 "{name} (process {process}) has port {port} already. Stop it, or choose another port"
             ),
@@ -108,12 +108,13 @@ fn with_reason(error: io::Error, port: u16) -> io::Error {
                 "another program has port {port} already. Stop it, or choose another port. On Linux, \
                  `sudo ss -ltnp sport = :{port}` names it"
             ),
-        },
-        ErrorKind::PermissionDenied => {
-            format!("the system does not allow port {port}. Choose one of 1024 or higher")
         }
-        ErrorKind::AddrNotAvailable => "this machine does not have this address".to_owned(),
-        _ => return error,
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        format!("the system does not allow port {port}. Choose one of 1024 or higher")
+    } else if error.kind() == ErrorKind::AddrNotAvailable {
+        "this machine does not have this address".to_owned()
+    } else {
+        return error;
     };
     io::Error::new(error.kind(), reason)
 }

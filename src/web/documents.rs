@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::mem;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use rouille::Response;
@@ -99,16 +100,13 @@ impl Document {
         let mut in_dropped_link = false;
         let parsed = Parser::new_ext(self.text, Options::ENABLE_TABLES);
         let mut events: Vec<_> = parsed
-            .filter(|event| match event {
-                Event::Start(Tag::Link { dest_url, .. }) if !is_here(dest_url) => {
-                    in_dropped_link = true;
-                    false
+            .filter(|event| {
+                if let Event::Start(Tag::Link { dest_url, .. }) = event {
+                    in_dropped_link = !is_here(dest_url);
+                    return !in_dropped_link;
                 }
-                Event::End(TagEnd::Link) if in_dropped_link => {
-                    in_dropped_link = false;
-                    false
-                }
-                _ => true,
+                let ends = matches!(event, Event::End(TagEnd::Link));
+                !(ends && mem::take(&mut in_dropped_link))
             })
             .collect();
         name_headings(&mut events);
@@ -166,12 +164,10 @@ fn of_an_id(character: char) -> Option<char> {
 
 /// A table in a frame that scrolls: many are wider than a phone.
 fn in_a_frame(event: Event<'_>) -> impl Iterator<Item = Event<'_>> {
-    let frame = |html: &'static str| Some(Event::Html(html.into()));
-    let (before, after) = match event {
-        Event::Start(Tag::Table(_)) => (frame("<div class=\"scrolls\" tabindex=\"0\">\n"), None),
-        Event::End(TagEnd::Table) => (None, frame("</div>\n")),
-        _ => (None, None),
-    };
+    let begins = matches!(event, Event::Start(Tag::Table(_)));
+    let ends = matches!(event, Event::End(TagEnd::Table));
+    let before = begins.then(|| Event::Html("<div class=\"scrolls\" tabindex=\"0\">\n".into()));
+    let after = ends.then(|| Event::Html("</div>\n".into()));
     before.into_iter().chain([event]).chain(after)
 }
 
