@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::web::documents::PICTURES;
 
 /// Under these paths the browser gets the one page, which shows what the path says.
-const PAGES: [&str; 9] = [
+const PAGES: &[&str] = &[
     "/",
     "/miners",
     "/timetable",
