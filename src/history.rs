@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 pub use self::file::path;
 
 use self::file::Pace;
-use self::record::{PoolStep, Step, Sums, Totals, WorkerStep};
+use self::record::{PoolStep, Step, Sums, Totals, ValueStep, WorkerStep};
 use self::ring::{Ring, Scale, Slot};
 use crate::core::snapshot::Snapshot;
 use crate::core::stats::meter::HASHES_PER_DIFFICULTY;
@@ -89,6 +89,7 @@ struct Backlog {
     end: Instant,
     step: Step,
     workers: Vec<(String, WorkerStep)>,
+    value: ValueStep,
 }
 
 /// What is kept in the file.
@@ -96,6 +97,8 @@ struct Backlog {
 struct Rings {
     pools: Pair<Step>,
     workers: BTreeMap<String, Pair<WorkerStep>>,
+    /// By quarters of an hour: each is the median of a day.
+    values: Ring<ValueStep>,
 }
 
 /// The same in two scales.
@@ -168,6 +171,9 @@ pub struct Series {
     pub time_share_a: Vec<Option<f64>>,
     /// Shares that the pools refused; not of a single worker.
     pub rejected: Option<PerPool<Vec<Option<f64>>>>,
+    /// What a terahash a second earned in a day, in the currency that the prices had then; not of a single worker. It is
+    /// recorded once in a quarter of an hour.
+    pub value: Option<PerPool<Vec<Option<f64>>>>,
 }
 
 impl Series {
@@ -178,6 +184,7 @@ impl Series {
             hashrate: self.hashrate.map(|_, values| vec![None; values.len()]),
             time_share_a: nothing(self.time_share_a),
             rejected: None,
+            value: None,
             ..self
         }
     }
@@ -265,6 +272,7 @@ impl Recorder {
                 workers: workers
                     .map(|(name, step)| (name.to_owned(), step))
                     .collect(),
+                value: ValueStep::of(snapshot.balance.values),
             });
             if self.doubts(at) {
                 if self.unsettled.len() > MOST_UNSETTLED {
@@ -301,7 +309,13 @@ impl Recorder {
     fn settle(&mut self, at: Now) {
         self.has_settled = true;
         self.doubted = None;
-        for Backlog { end, step, workers } in std::mem::take(&mut self.unsettled) {
+        for waited in std::mem::take(&mut self.unsettled) {
+            let Backlog {
+                end,
+                step,
+                workers,
+                value,
+            } = waited;
             let age = at.at.saturating_duration_since(end).as_millis();
             let age = u64::try_from(age).unwrap_or(u64::MAX);
             // The step that has just ended, if this is its end.
@@ -310,6 +324,7 @@ impl Recorder {
             for (worker, step) in workers {
                 self.rings.add_worker(&worker, unix_ms, step);
             }
+            self.rings.add_value(unix_ms, value);
         }
     }
 
@@ -360,6 +375,16 @@ impl Rings {
         }
         let pair = self.workers.entry(worker.to_owned()).or_default();
         pair.add(unix_ms, step);
+    }
+
+    /// Most owners enter no prices: nothing is kept then.
+    fn add_value(&mut self, unix_ms: u64, value: ValueStep) {
+        if PoolSlot::ALL
+            .into_iter()
+            .any(|slot| value.of_pool(slot).is_some())
+        {
+            self.values.add(QUARTERS.number(unix_ms), value, QUARTERS);
+        }
     }
 
     /// Makes room for another worker in place of the one that was silent longest; whether there is room. Those that
@@ -429,6 +454,11 @@ impl Rings {
                     let of_pool = |step: Step| f64::from(step.pools[slot].rejected);
                     numbers().map(|number| known(number).map(of_pool)).collect()
                 })
+            }),
+            value: worker.is_none().then(|| {
+                let quarter = |number| QUARTERS.number(scale.step_ms.saturating_mul(number));
+                let at = |number| self.values.get(quarter(number));
+                PerPool::from_fn(|slot| numbers().map(|number| at(number).of_pool(slot)).collect())
             }),
         })
     }

@@ -1,7 +1,8 @@
 // The balance: how far the split would follow what a hash earns at either pool, and the prices that it goes by.
 import * as api from "./api.js";
+import { areaChart } from "./chart.js";
 import { changeConfig, mistakes } from "./commands.js";
-import { steeringChanged } from "./live.js";
+import { poll, steeringChanged } from "./live.js";
 import { clock, percent, trimmed, typedNumber, upcoming } from "./format.js";
 import { button, card, h, notice, setText, toast } from "./ui.js";
 import { splitWords } from "./work.js";
@@ -16,6 +17,11 @@ export function balanceCard() {
 	const problem = h("div", { class: "notices" });
 	const prices = h("form", { class: "prices" });
 	const limits = h("p", { class: "note" });
+	const chart = areaChart({ label: "What 1 TH/s earns in a day", height: 130, tick: figure, say });
+	const history = h("div", { hidden: true }, h("h3", { class: "chart-title" }, "What 1 TH/s earned in a day, last 7 days"), chart.element);
+	let past = [];
+	let times = [];
+	let labels = null;
 	const element = card(
 		"Balance",
 		{ id: "balance", note: "Moves the usual split toward the pool where a hash earns more. DPMP does not look up prices: type them in, both in one currency.", actions: [h("label", { class: "check-line tight", for: "balance-on" }, enabled, "Use the balance")] },
@@ -24,7 +30,20 @@ export function balanceCard() {
 		problem,
 		prices,
 		limits,
+		history,
 	);
+
+	function say(i) {
+		const [a, b] = past.map(({ values }, of) => `${labels?.["AB"[of]]} ${values[i] === null ? "not known" : figure(values[i])}`);
+		return `${clock(times[i])}: ${a}, ${b}`;
+	}
+
+	const stop = poll(() => api.history("7d"), 300_000, ({ value: { A: a, B: b }, start_ms: start, step_seconds: step }) => {
+		past = [{ name: "a", values: a }, { name: "b", values: b }];
+		times = a.map((_, i) => start + i * step * 1000);
+		history.hidden = [...a, ...b].every((v) => v === null);
+		chart.show({ times, series: [], lines: past });
+	});
 
 	async function read() {
 		try {
@@ -79,8 +98,13 @@ export function balanceCard() {
 	read();
 	return {
 		element,
+		leave() {
+			stop();
+			chart.leave();
+		},
 		/** `pools`: of GET /status. */
 		show({ balance, usual, clock: time }, names, pools) {
+			labels = names;
 			const mined = [...new Set([pools.A.chain, pools.B.chain].filter(Boolean).map((coin) => coin.toUpperCase()))];
 			if (JSON.stringify(mined) !== JSON.stringify(coins)) {
 				coins = mined;

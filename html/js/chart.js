@@ -70,7 +70,8 @@ function steered(key, at, length) {
 
 function makeScale(data, width, height, top) {
 	const sums = data.times.map((_, i) => data.series.reduce((sum, s) => sum + (s.values[i] ?? 0), 0));
-	const most = top ?? niceTop(Math.max(...sums, 0));
+	const lines = (data.lines ?? []).flatMap((line) => line.values);
+	const most = top ?? niceTop(Math.max(...sums, ...lines, 0));
 	const last = Math.max(1, data.times.length - 1);
 	return {
 		width,

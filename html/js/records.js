@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { ago, clock, count, duration, hashrate, large, percent } from "./format.js";
 import { poll, watchStatus } from "./live.js";
-import { card, failure, h, icon, pageHead, poolBadge, unknown } from "./ui.js";
+import { card, failure, h, icon, pageHead, poolBadge, setText, unknown } from "./ui.js";
 
 export const records = { title: "Records", mount };
 
@@ -12,14 +12,18 @@ function mount(host) {
 	const days = part("Work by day", "All workers together, last 31 days. The CSV has each worker and all days.", "Nothing yet.", ["Day", "Pool", "Accepted", "Rejected", "Work (difficulty)", "Time", "Blocks"], [csv]);
 	const best = part("Best shares", "The ten best of all time.", "No share yet.", ["Difficulty", "Worker", "Pool", "Time"]);
 	const odds = part("Odds", "From your hashrate in the last 24 hours and today's network difficulty.", "", ["Measure", "A", "B", "Either pool"]);
-	odds.element.append(h("p", { class: "note" }, "Past work does not bring the next block closer."));
+	const shared = h("p", { class: "note" });
+	odds.element.append(shared, h("p", { class: "note" }, "Past work does not bring the next block closer."));
 	host.append(pageHead("Records"), odds.element, blocks.element, best.element, days.element);
 	let names = {};
 	const showRecords = ({ best_shares: shares, pools, both }) => {
 		odds.show(oddsRows(pools, both));
 		best.show(shares.map((share) => ({ of: [share, names], cells: () => [large(share.difficulty), share.worker, pool(share.pool, names[share.pool]), clock(share.at_ms)] })));
 	};
-	const stops = [watchStatus(({ pools: { A, B } }) => (names = { A: A.name, B: B.name })), poll(api.records, 10_000, showRecords, odds.fail), poll(api.blocks, 5000, (answer) => blocks.show(answer.blocks.map(blockRow)), blocks.fail), poll(api.ledger, 60_000, (answer) => days.show(answer.days.flatMap(dayRows)), days.fail)];
+	const stops = [watchStatus(({ pools: { A, B } }) => {
+		names = { A: A.name, B: B.name };
+		setText(shared, [A, B].map(sharing).join(" ").trim());
+	}), poll(api.records, 10_000, showRecords, odds.fail), poll(api.blocks, 5000, (answer) => blocks.show(answer.blocks.map(blockRow)), blocks.fail), poll(api.ledger, 60_000, (answer) => days.show(answer.days.flatMap(dayRows)), days.fail)];
 	return () => stops.forEach((stop) => stop());
 }
 
@@ -68,8 +72,15 @@ function oddsRows(pools, both) {
 		row("Effort since the last block", (p) => percent(p.effort, 2)),
 		row("Best share", (p) => large(p.best_share)),
 		row("Usual best share for this work", (p) => large(p.usual_best_share)),
+		row("Luck of the best share", (p) => percent(p.best_share_luck)),
 		row("Value of 1 TH/s a day", (p) => p.value && String(Number(p.value.toPrecision(4)))),
 	];
+}
+
+/** Whether a block of the owner's own matters there, by whom the pool's jobs pay. */
+function sharing({ name, insight }) {
+	const income = "your income does not depend on it.";
+	return { shared: `A block found at ${name} is shared; ${income}`, pool: `A block found at ${name} pays the pool. If the pool shares it, ${income}` }[insight?.payout.kind] ?? "";
 }
 
 const rough = (value) => count(Number(value.toPrecision(2)));

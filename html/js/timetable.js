@@ -212,6 +212,7 @@ function editor(saved) {
 	return {
 		element,
 		leave() {
+			balance.leave();
 			look.cancel();
 			stopStatus();
 			stopSteering();

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::record::{Step, WorkerStep};
+use super::record::{Step, ValueStep, WorkerStep};
+use super::ring::Ring;
 use super::{MINUTES, MOST_WORKERS, Pair, QUARTERS, Rings};
 use crate::system::files::{self, Backup, set_aside, write_atomic};
 
@@ -29,13 +30,16 @@ pub fn path(config: &Path) -> PathBuf {
 
 /// The content of the file.
 #[derive(Serialize, Deserialize)]
-struct Content<P, W> {
+struct Content<P, W, V> {
     format: u32,
     pools: P,
     workers: W,
+    /// Older files have none.
+    #[serde(default)]
+    values: V,
 }
 
-type OwnContent = Content<Pair<Step>, BTreeMap<String, Pair<WorkerStep>>>;
+type OwnContent = Content<Pair<Step>, BTreeMap<String, Pair<WorkerStep>>, Ring<ValueStep>>;
 
 /// Reads the file. A missing one is an empty history; one that cannot be read is set aside, never overwritten, and
 /// what was wrong is returned as well.
@@ -61,7 +65,9 @@ fn within_bounds(stored: OwnContent) -> Rings {
     let mut rings = Rings {
         pools: stored.pools,
         workers: stored.workers.into_iter().take(MOST_WORKERS).collect(),
+        values: stored.values,
     };
+    rings.values.keep(QUARTERS.steps);
     rings.pools.keep();
     for pair in rings.workers.values_mut() {
         pair.keep();
@@ -82,6 +88,7 @@ pub(super) fn format(rings: &Rings) -> anyhow::Result<Vec<u8>> {
         format: FORMAT,
         pools: &rings.pools,
         workers: &rings.workers,
+        values: &rings.values,
     })
     .context("failed to format the history")
 }
@@ -123,6 +130,7 @@ mod tests {
 
     use super::*;
     use crate::history::ring::Slot;
+    use crate::units::PerPool;
 
     #[test]
     fn the_history_survives_and_an_unreadable_one_is_set_aside() {
@@ -140,10 +148,22 @@ mod tests {
         rings.pools.add(1_000_200_000, step);
         rings.add_worker("rig \"1\"", 1_000_000_000, WorkerStep([0.1, 3e20]));
         rings.add_worker("rig \"1\"", 1_000_200_000, WorkerStep([0.1, 0.0]));
+        let value = |a, b| ValueStep::of(PerPool::new(a, b));
+        rings.add_value(1_000_000_000, value(Some(0.051), None));
+        rings.add_value(1_000_900_000, value(Some(0.052), Some(0.0)));
         save(&path, &format(&rings).unwrap()).unwrap();
         assert_eq!(load(&path), (rings.clone(), None));
 
+        // As an older version wrote it.
+        let values = serde_json::to_string(&rings.values).unwrap();
         let text = String::from_utf8(format(&rings).unwrap()).unwrap();
+        let old = text.replace(&std::format!(",\"values\":{values}"), "");
+        assert!(old.len() < text.len());
+        fs::write(&path, old).unwrap();
+        let (read, problem) = load(&path);
+        assert_eq!((&read.pools, problem), (&rings.pools, None));
+        assert_eq!(read.values, Ring::default());
+
         for (round, bad) in ["{", "{}", &text.replace("\"format\":1", "\"format\":2")]
             .iter()
             .enumerate()

@@ -1,4 +1,4 @@
-//! What is recorded of a step: work, shares and time, as sums that can be joined.
+//! What is recorded of a step: work, shares and time, as sums that can be joined, and what a hash was worth.
 
 use std::collections::BTreeMap;
 
@@ -146,6 +146,39 @@ impl WorkerStep {
     pub(super) fn known(self) -> Option<PerPool<f64>> {
         let Self([a, b]) = self;
         (a >= 0.0 && b >= 0.0).then(|| PerPool::new(f64::from(a), f64::from(b)))
+    }
+}
+
+/// What a hash was worth at A and at B, in the units of the balance's values.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ValueStep([f32; 2]);
+
+impl Slot for ValueStep {
+    /// JSON has no number for "unknown"; no value is below zero.
+    const UNKNOWN: Self = Self([-1.0, -1.0]);
+
+    /// The last one that is known counts.
+    fn add(&mut self, other: Self) {
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            if other >= 0.0 {
+                *own = other;
+            }
+        }
+    }
+}
+
+impl ValueStep {
+    pub(super) fn of(values: PerPool<Option<f64>>) -> Self {
+        Self([PoolSlot::A, PoolSlot::B].map(|slot| values[slot].map_or(-1.0, single)))
+    }
+
+    pub(super) fn of_pool(self, slot: PoolSlot) -> Option<f64> {
+        let Self([a, b]) = self;
+        let value = match slot {
+            PoolSlot::A => a,
+            PoolSlot::B => b,
+        };
+        (value >= 0.0).then(|| f64::from(value))
     }
 }
 

@@ -120,6 +120,32 @@ fn a_part_of_a_minute_counts_as_the_part_that_it_is() {
 }
 
 #[test]
+fn what_a_hash_was_worth_is_kept_by_quarters() {
+    let mut world = World::new();
+    world.minutes(0, 5);
+    assert!(world.history.0.lock().rings.values.is_empty());
+    world.snapshot.balance.values = PerPool::new(Some(0.5), None);
+    world.minutes(5, 15);
+    world.snapshot.balance.values = PerPool::new(None, Some(0.25));
+    world.minutes(20, 5);
+    let values = |range, worker| world.series(range, worker, 25 * 60).value;
+    let week = values(Range::Week, None).unwrap();
+    assert_eq!(week[PoolSlot::A][669..], [None, Some(0.5), Some(0.5)]);
+    assert_eq!(week[PoolSlot::B][669..], [None, None, Some(0.25)]);
+    let hour = values(Range::Hour, None).unwrap();
+    assert_eq!(hour[PoolSlot::A].len(), 60);
+    assert_eq!(
+        (hour[PoolSlot::A][34], hour[PoolSlot::A][35]),
+        (None, Some(0.5))
+    );
+    assert_eq!(
+        (hour[PoolSlot::B][49], hour[PoolSlot::B][50]),
+        (None, Some(0.25))
+    );
+    assert_eq!(values(Range::Week, Some("one")), None);
+}
+
+#[test]
 fn the_time_while_it_did_not_run_is_unknown() {
     let mut world = World::new();
     world.minutes(0, 2);
@@ -283,9 +309,15 @@ fn a_full_history_is_small() {
         let unix_ms = START + minute * 60_000;
         rings.pools.add(unix_ms, whole);
         rings.add_worker("rig", unix_ms, step);
+        rings.add_value(
+            unix_ms,
+            ValueStep::of(PerPool::new(Some(0.051_234), Some(0.049_876))),
+        );
     }
+    let of_values = serde_json::to_vec(&rings.values).unwrap().len();
+    assert!(of_values < 80_000, "{of_values}");
     let (all, of_pools) = (
-        file::format(&rings).unwrap().len(),
+        file::format(&rings).unwrap().len() - of_values,
         serde_json::to_vec(&rings.pools).unwrap().len(),
     );
     println!(

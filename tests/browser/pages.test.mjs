@@ -301,6 +301,21 @@ test("from nothing to mining in the browser alone", async () => {
   await dpmp.stop();
 });
 
+test("Records says when a block of one's own makes no difference", async () => {
+  const page = await openPage(browser, demo.base);
+  await page.route(/\/api\/v1\/status$/, async (route) => {
+    const answer = await (await route.fetch()).json();
+    answer.pools.A.insight = { payout: { kind: "shared" } };
+    answer.pools.B.insight = { payout: { kind: "pool" } };
+    await route.fulfill({ json: answer });
+  });
+  await page.goto(`${demo.base}/records`);
+  await page.getByText("A block found at Simulated A is shared; your income does not depend on it.").waitFor();
+  await page.getByText("A block found at Simulated B pays the pool. If the pool shares it, your income does not depend on it.").waitFor();
+  await page.getByRole("cell", { name: "Luck of the best share" }).waitFor();
+  await closePage(page);
+});
+
 test("a password keeps others out", async () => {
   const dpmp = await startEmpty();
   const owner = await openPage(browser, dpmp.base);

@@ -377,6 +377,31 @@ test("the balance says what it would do before it is on", async () => {
   await closePage(page);
 });
 
+test("what a hash earned is drawn, once there are prices", async () => {
+  const page = await openPage(browser, demo.base);
+  const chart = page.getByRole("slider", { name: "What 1 TH/s earns in a day" });
+  await page.goto(`${demo.base}/timetable`);
+  await page.getByText("Moves the usual split").waitFor();
+  assert.equal(await chart.count(), 0, "nothing is known without prices");
+  await page.route(/history\?range=7d$/, async (route) => {
+    const answer = await (await route.fetch()).json();
+    answer.value.A.fill(0.052, -3);
+    answer.value.B.fill(0.05, -2);
+    await route.fulfill({ json: answer });
+  });
+  await page.reload();
+  await chart.focus();
+  await page.keyboard.press("End");
+  await page.getByText(`${A} 0.052, ${B} 0.05`).waitFor();
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("ArrowLeft");
+  await page.getByText(`${A} 0.052, ${B} not known`).waitFor();
+  assert.equal(await page.locator("path.line").count(), 2);
+  await scan(page, "what a hash earned");
+  await fits(page, "timetable");
+  await closePage(page);
+});
+
 test("a clock that is wrong is told", async () => {
   const page = await openPage(browser, demo.base);
   const real = await steering();

@@ -38,6 +38,7 @@ pub fn history(request: &Request, history: &History, snapshot: &Snapshot, now_ms
         "hashrate": series.hashrate,
         "time_share_a": series.time_share_a,
         "rejected": series.rejected,
+        "value": series.value,
     })))
 }
 
