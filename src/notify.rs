@@ -1,9 +1,10 @@
 //! Messages to the owner: what is wrong, sent to services of the owner's choice.
 //!
-//! A thread looks at the troubles every two seconds, decides what is told and when (`plan`), keeps what waits
-//! (`outbox`), and sends one request at a time (`send`). What waits is kept in `notify.json`.
+//! A thread looks at the troubles every two seconds, decides what is told and when (`plan`) and keeps what waits
+//! (`outbox`). Each request (`send`) has a thread of its own. What waits is kept in `notify.json`.
 //!
 //! - Nothing is sent anywhere unless the owner has added a target.
+//! - A target has one request under way at most. One that hangs holds up no other target and no look at the troubles.
 //! - Mining waits for nothing here: the thread reads what is published, and nobody waits for it.
 
 pub mod journal;
@@ -11,7 +12,7 @@ pub mod outbox;
 pub mod plan;
 pub mod send;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,20 +21,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use crossbeam_channel::{RecvTimeoutError, Sender as Stop, bounded};
+use crossbeam_channel::{Receiver, Sender as Channel, bounded, select};
 use serde::{Deserialize, Serialize};
 
-use crate::config::notify::{Target, TargetKind};
+use crate::config::notify::{MOST_TARGETS, Target, TargetKind};
 use crate::config::{self, Config};
 use crate::core::fact::Fact;
 use crate::observe::Observer;
 use crate::shell::inbox::Live;
-use crate::system::clock::now;
+use crate::system::clock::{clock, now};
 use crate::system::files::{self, Backup, set_aside, write_atomic};
 use crate::system::thread::{SERVICE_STACK, spawn};
 use crate::timetable::zone::Zone;
 use crate::trouble::Level;
-use crate::units::{Now, PerPool, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot, later};
 
 use self::journal::{Done, Fate, Journal};
 use self::outbox::Outbox;
@@ -86,19 +87,27 @@ impl Kept {
     }
 }
 
-/// Starts the thread, which ends when the returned sender is dropped; it may have to end a request first.
+/// Starts the thread, which ends when the returned sender is dropped. Requests under way end with the process.
 ///
 /// # Errors
 /// If there is no room for the thread.
-pub fn start(parts: Parts) -> io::Result<(Stop<()>, JoinHandle<()>)> {
-    let (stop, stopped) = bounded::<()>(0);
-    let mut notifier = Notifier::new(parts);
+pub fn start(parts: Parts) -> io::Result<(Channel<()>, JoinHandle<()>)> {
+    let (stop, stopped) = bounded(0);
+    let (finished, results) = bounded(MOST_TARGETS);
+    let notifier = Notifier::new(parts, finished);
     let thread = spawn("notify", SERVICE_STACK, move || {
-        while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-            notifier.turn();
-        }
+        notifier.run(&stopped, &results)
     })?;
     Ok((stop, thread))
+}
+
+/// A request that has ended.
+struct Finished {
+    name: String,
+    target: Target,
+    /// `None`: a heartbeat.
+    message: Option<Message>,
+    outcome: Outcome,
 }
 
 struct Notifier {
@@ -106,7 +115,10 @@ struct Notifier {
     kept: Kept,
     /// What the file has.
     written: Kept,
-    sender: Sender,
+    sender: Arc<Sender>,
+    finished: Channel<Finished>,
+    /// Targets that have a request under way.
+    busy: BTreeSet<String>,
     /// What has worked since the start.
     pool_worked: PerPool<bool>,
     miner_seen: bool,
@@ -116,7 +128,7 @@ struct Notifier {
 }
 
 impl Notifier {
-    fn new(parts: Parts) -> Self {
+    fn new(parts: Parts, finished: Channel<Finished>) -> Self {
         let text = files::read_text(&parts.file, files::LARGEST_OWN);
         let mut kept = match text.as_deref().map(serde_json::from_str::<Kept>) {
             Ok(Ok(kept)) => kept,
@@ -135,12 +147,29 @@ impl Notifier {
         Self {
             written: kept.clone(),
             kept,
-            sender: Sender::default(),
+            sender: Arc::default(),
+            finished,
+            busy: BTreeSet::new(),
             pool_worked: PerPool::default(),
             miner_seen: false,
             beats: BTreeMap::new(),
             in_trouble: false,
             parts,
+        }
+    }
+
+    fn run(mut self, stopped: &Receiver<()>, results: &Receiver<Finished>) {
+        let mut next = later(clock(), EVERY);
+        loop {
+            if clock() >= next {
+                self.turn();
+                next = later(clock(), EVERY);
+            }
+            select! {
+                recv(stopped) -> _ => return,
+                recv(results) -> finished => finished.into_iter().for_each(|it| self.settle(&it)),
+                default(next.saturating_duration_since(clock())) => (),
+            }
         }
     }
 
@@ -157,24 +186,67 @@ impl Notifier {
         self.note(&scene, &config);
         self.save();
         let targets = &config.notify.targets;
-        for _ in 0..targets.len() {
-            let Some((name, message)) = self.kept.outbox.due(now().unix_ms) else {
-                break;
-            };
-            let Some(target) = targets.get(&name) else {
-                break;
-            };
-            let outcome = self.sender.send(target, &message, &config.gui.public_url);
-            let now_ms = now().unix_ms;
-            let record = self.kept.outbox.settle(&name, &message, &outcome, now_ms);
-            let given_up = record.as_ref().is_some_and(|it| it.fate == Fate::Failed);
-            record.into_iter().for_each(|it| self.kept.done.add(it));
-            tell(&self.parts.observer, &name, target, &outcome, given_up);
-            self.save();
+        for (name, target) in targets {
+            let message = self.kept.outbox.due(name, now().unix_ms);
+            if message.is_some() || scene.mining && self.is_beat_due(name, target) {
+                self.send(name, target, message, &config.gui.public_url);
+            }
         }
-        if scene.mining {
-            self.beat(targets);
+        self.beats.retain(|name, _| targets.contains_key(name));
+    }
+
+    /// Sends a message or a heartbeat, if nothing else is under way to this target.
+    fn send(&mut self, name: &str, target: &Target, message: Option<Message>, link: &str) {
+        if self.busy.len() >= MOST_TARGETS || self.busy.contains(name) {
+            return;
         }
+        let (sender, finished) = (Arc::clone(&self.sender), self.finished.clone());
+        let (request, link) = ((name.to_owned(), target.clone()), link.to_owned());
+        let started = spawn("notify-send", SERVICE_STACK, move || {
+            let (name, target) = request;
+            let outcome = match &message {
+                Some(message) => sender.send(&target, message, &link),
+                None => sender.beat(&target),
+            };
+            // Nobody listens any more at a stop.
+            let _ = finished.send(Finished {
+                name,
+                target,
+                message,
+                outcome,
+            });
+        });
+        // Without room for the thread it is tried again at the next look.
+        if started.is_ok() {
+            self.busy.insert(name.to_owned());
+            if target.kind == TargetKind::Heartbeat {
+                self.beats.insert(name.to_owned(), clock());
+            }
+        }
+    }
+
+    fn settle(&mut self, finished: &Finished) {
+        let Finished {
+            name,
+            target,
+            message,
+            outcome,
+        } = finished;
+        self.busy.remove(name);
+        let outbox = &mut self.kept.outbox;
+        let record = message
+            .as_ref()
+            .and_then(|message| outbox.settle(name, message, outcome, now().unix_ms));
+        let given_up = record.as_ref().is_some_and(|it| it.fate == Fate::Failed);
+        record.into_iter().for_each(|it| self.kept.done.add(it));
+        tell(&self.parts.observer, name, target, outcome, given_up);
+        self.save();
+    }
+
+    fn is_beat_due(&self, name: &str, target: &Target) -> bool {
+        let last = self.beats.get(name);
+        let is_due = last.is_none_or(|last| clock().saturating_duration_since(*last) >= BEAT);
+        target.enabled && target.kind == TargetKind::Heartbeat && is_due
     }
 
     fn note(&mut self, scene: &Scene, config: &Config) {
@@ -204,20 +276,6 @@ impl Notifier {
             }
         }
         self.kept.outbox.look(targets, scene.now_ms, second);
-    }
-
-    fn beat(&mut self, targets: &BTreeMap<String, Target>) {
-        for (name, target) in targets {
-            let at = now().at;
-            let last = self.beats.get(name);
-            let is_due = last.is_none_or(|last| at.saturating_duration_since(*last) >= BEAT);
-            if target.enabled && target.kind == TargetKind::Heartbeat && is_due {
-                self.beats.insert(name.clone(), at);
-                let outcome = self.sender.beat(target);
-                tell(&self.parts.observer, name, target, &outcome, false);
-            }
-        }
-        self.beats.retain(|name, _| targets.contains_key(name));
     }
 
     /// Writes what has changed.

@@ -21,7 +21,7 @@ const LEVELS = { error: "Errors", warning: "Errors and warnings", info: "Everyth
 export const notifications = { title: "Notifications", mount };
 
 function mount(host) {
-	let targets;
+	let targets = {};
 	const list = h("ul", { class: "rows" });
 	const history = h("ul", { class: "rows" });
 	host.append(pageHead("Notifications", "DPMP sends nothing unless you add a target."), card("Targets", { actions: [button("Add target", () => edit(), { image: "plus", kind: "small" })] }, list), card("Messages", { note: "The last 100, without tests." }, history));

@@ -91,12 +91,10 @@ impl Outbox {
         }
     }
 
-    /// The next message that is due, and for whom: the target that has waited longest comes first.
-    pub fn due(&self, now_ms: u64) -> Option<(String, Message)> {
-        let due = self.0.iter().filter(|(_, it)| it.not_before_ms <= now_ms);
-        let due = due.filter_map(|(name, it)| Some((it.not_before_ms, name, it.queue.front()?)));
-        let (_, name, message) = due.min_by_key(|(at, ..)| *at)?;
-        let mut message = message.clone();
+    /// The next message for a target, if it is due.
+    pub fn due(&self, name: &str, now_ms: u64) -> Option<Message> {
+        let waiting = self.0.get(name).filter(|it| it.not_before_ms <= now_ms)?;
+        let mut message = waiting.queue.front()?.clone();
         let age = now_ms.saturating_sub(message.at_ms);
         // An ongoing trouble is told late on purpose, by two minutes.
         if age >= OLD_MS && message.event != Event::Summary {
@@ -104,7 +102,7 @@ impl Outbox {
                 .text
                 .push_str(&format!(" This was {} ago.", in_words(age)));
         }
-        Some((name.clone(), message))
+        Some(message)
     }
 
     /// What became of a message that was due. Its record if that is all there is to do.
@@ -262,8 +260,8 @@ mod tests {
             outbox.add("phone", &targets["phone"], &message(id, level, START), 0);
         }
         let sent: Vec<_> = std::iter::from_fn(|| {
-            let (name, message) = outbox.due(START)?;
-            let record = outbox.settle(&name, &message, &Outcome::Sent(200), START);
+            let message = outbox.due("phone", START)?;
+            let record = outbox.settle("phone", &message, &Outcome::Sent(200), START);
             assert_eq!(record.unwrap().fate, Fate::Sent);
             Some(message.id)
         })
@@ -284,7 +282,7 @@ mod tests {
         let mut now = START;
         let mut tried = Vec::new();
         for _ in 0..6 {
-            while outbox.due(now).is_none() {
+            while outbox.due("phone", now).is_none() {
                 now += 1000;
             }
             tried.push((now - START) / 1000);
@@ -297,9 +295,8 @@ mod tests {
         now += LATER_MS;
         assert!(
             outbox
-                .due(now)
+                .due("phone", now)
                 .unwrap()
-                .1
                 .text
                 .contains("This was 32 minutes ago.")
         );
@@ -308,7 +305,7 @@ mod tests {
             settle(&mut outbox, "phone", &retry(None), end),
             Fate::Failed
         );
-        assert!(outbox.due(u64::MAX).is_none());
+        assert!(outbox.due("phone", u64::MAX).is_none());
     }
 
     #[test]
@@ -319,12 +316,13 @@ mod tests {
         for (name, target) in &targets {
             outbox.add(name, target, &message("no_miner", Level::Warning, START), 0);
         }
-        assert_eq!(outbox.due(START).unwrap().0, "other");
         settle(&mut outbox, "other", &retry(Some(60)), START);
-        assert_eq!(outbox.due(START).unwrap().0, "phone");
+        assert!(outbox.due("other", START).is_none());
+        assert!(outbox.due("phone", START).is_some());
         settle(&mut outbox, "phone", &Outcome::Sent(200), START);
-        assert!(outbox.due(START + 59_999).is_none());
-        assert!(outbox.due(START + 60_000).is_some());
+        assert!(outbox.due("phone", START).is_none());
+        assert!(outbox.due("other", START + 59_999).is_none());
+        assert!(outbox.due("other", START + 60_000).is_some());
     }
 
     #[test]
@@ -357,14 +355,14 @@ mod tests {
             2 * HOUR,
         );
         outbox.look(&targets, START, 2 * HOUR);
-        assert_eq!(outbox.due(START).unwrap().1.id, "nothing_mined");
+        assert_eq!(outbox.due("phone", START).unwrap().id, "nothing_mined");
         settle(&mut outbox, "phone", &Outcome::Sent(200), START);
         outbox.look(&targets, START, 7 * HOUR - 1);
-        assert!(outbox.due(START).is_none());
+        assert!(outbox.due("phone", START).is_none());
         let kept: Outbox = serde_json::from_str(&serde_json::to_string(&outbox).unwrap()).unwrap();
         assert_eq!(kept, outbox);
         outbox.look(&targets, START + 7_200_000, 7 * HOUR);
-        let (_, summary) = outbox.due(START + 7_200_000).unwrap();
+        let summary = outbox.due("phone", START + 7_200_000).unwrap();
         assert_eq!(summary.event, Event::Summary);
         assert!(
             summary.text.contains("on_backup:A (2 hours ago)") && summary.text.contains("no_miner")
@@ -378,7 +376,7 @@ mod tests {
             HOUR,
         );
         outbox.look(&targets, START, 8 * HOUR);
-        assert_eq!(outbox.due(START).unwrap().1.id, "no_miner");
+        assert_eq!(outbox.due("phone", START).unwrap().id, "no_miner");
     }
 
     #[test]
@@ -395,13 +393,13 @@ mod tests {
             );
         }
         assert_eq!(outbox.0["phone"].queue.len(), MOST_WAITING);
-        assert_eq!(outbox.due(START).unwrap().1.id, "no_miner:0");
+        assert_eq!(outbox.due("phone", START).unwrap().id, "no_miner:0");
         let mut off = targets.clone();
         off.get_mut("phone").unwrap().enabled = false;
         for left in [off, BTreeMap::new()] {
             let mut outbox = outbox.clone();
             outbox.look(&left, START, 0);
-            assert!(outbox.due(START).is_none());
+            assert!(outbox.due("phone", START).is_none());
         }
     }
 }

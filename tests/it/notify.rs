@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::http::{Answer, Http};
 use crate::support::proxy::{self, Proxy, Setup};
+use crate::support::tls::{Front, Identity};
 use crate::support::{SOON, miner, pool, serve, wait_until};
 
 /// What must be seen nowhere.
@@ -212,22 +213,68 @@ fn what_failed_is_sent_later_also_after_a_restart() {
 }
 
 #[test]
-fn a_target_that_hangs_does_not_hold_up_mining() {
-    let service = Service::new(HANG);
-    let target = json!({"kind": "webhook", "url": service.url("/x")});
-    let (a, b, mut proxy) = both(&target);
+fn a_target_that_hangs_holds_up_neither_mining_nor_others() {
+    let (hanging, good) = (Service::new(HANG), Service::new(200));
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let targets = json!({
+        "a-hangs": {"kind": "webhook", "url": hanging.url("/x")},
+        "b-hangs": {"kind": "heartbeat", "url": hanging.url("/y")},
+        "good": {"kind": "webhook", "url": good.url("/x")},
+    });
+    let mut proxy = Setup::new(&a, &b)
+        .set("notify", json!({"targets": targets}))
+        .start();
     let _miner = miner(proxy.address(), |_| ());
+    wait_until(SOON, "the heartbeat", || hanging.got("GET /y"));
     change_wallet(&mut proxy, "other");
-    wait_until(SOON * 2, "the request", || service.count() > 0);
+    wait_until(SOON, "the request", || hanging.got("POST /x"));
+    wait_until(SOON, "the message", || good.count() == 1);
+    // While they hang, the next trouble is seen and told.
+    change_wallet(&mut proxy, "third");
+    wait_until(SOON, "the next message", || good.count() == 2);
+    assert!(!proxy.logged("message_failed", "a-hangs"), "it still hangs");
+    assert_eq!(hanging.count(), 2, "one request at a time to each");
     let accepted = || a.ledger().count(Verdict::Accepted) + b.ledger().count(Verdict::Accepted);
     let before = accepted();
     wait_until(SOON, "shares", || accepted() > before + 20);
-    assert!(!proxy.logged("message_", "phone"), "it still hangs");
     let (took, status) = proxy.stop();
     assert!(
         status.success() && took < Duration::from_secs(5),
         "{took:?}"
     );
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_named_and_tried_again() {
+    let plain = Service::new(200);
+    let front = Front::new(&Identity::self_signed(), plain.address());
+    let url = format!("https://localhost:{}/topic-k3j9", front.port());
+    let target = json!({"kind": "ntfy", "url": url, "token": "tok-secret"});
+    let (good, text) = test_message(&target);
+    assert!(!good && text.contains("certificate"), "{text}");
+    let (_a, _b, mut proxy) = both(&target);
+    let _miner = miner(proxy.address(), |_| ());
+    let before = front.connections();
+    change_wallet(&mut proxy, "other");
+    wait_until(SOON * 2, "two attempts", || {
+        front.connections() >= before + 2 && proxy.logged("message_failed", "certificate")
+    });
+    let pages = Http::new(proxy.pages_address());
+    let history = pages.get("/api/v1/notify").json()["history"].clone();
+    assert_eq!(history[0]["result"], "waits");
+    assert!(
+        history[0]["problem"]
+            .as_str()
+            .unwrap()
+            .contains("certificate")
+    );
+    for text in [text, history.to_string(), proxy.log()] {
+        assert!(
+            SECRETS.iter().all(|secret| !text.contains(secret)),
+            "{text}"
+        );
+    }
+    assert_eq!(plain.count(), 0, "nothing was sent");
 }
 
 /// `dpmp notify --test phone`
