@@ -41,6 +41,7 @@ use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::context::Context;
 use crate::core::miner::former::FormerMiners;
+use crate::core::miner::roster::Roster;
 use crate::core::miner::silence::Silence;
 use crate::core::past_splits::PastSplits;
 use crate::core::payout::Payout;
@@ -90,6 +91,8 @@ pub struct Core {
     payouts: PerPool<Payout>,
     past_splits: PastSplits,
     departed: FormerMiners,
+    /// Who is usually here.
+    roster: Roster,
     silence: Silence,
     /// What the owner has said besides the configuration.
     steering: Steering,
@@ -175,6 +178,7 @@ impl Core {
             payouts: memory.payouts,
             past_splits: memory.past_splits,
             departed: FormerMiners::default(),
+            roster: memory.roster,
             silence: Silence::default(),
             steering: Steering {
                 overrides: memory.overrides,
@@ -225,6 +229,10 @@ impl Core {
             Event::ConfigChanged(config, by) => self.on_config_changed(config, by, now, out),
             Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
             Event::BlockSeen { slot, found } => self.totals.block_seen(slot, found, now),
+            Event::MissingSeen { worker } => {
+                self.roster.dismiss(&worker);
+                out.push(Action::SaveState);
+            }
             Event::Override(change) => self.on_override(change, now, out),
             Event::OverrideEnded(workers) => self.on_override_ended(&workers, now, out),
             Event::Timetable(timetable) => self.on_timetable(timetable, now, out),
@@ -345,7 +353,8 @@ impl Core {
         if miner.session.has_user() {
             let frozen = self.is_frozen();
             let rules = miner.rules(&self.config, frozen);
-            let view = miner.view(now, &rules, &self.pools, &self.totals);
+            let view = miner.view(now, &rules, &self.pools, &self.totals, &self.roster);
+            miner.park_rhythm(&mut self.roster);
             self.departed.push(view, now.into());
         }
     }
@@ -384,6 +393,7 @@ impl Core {
             place: self.fleet.place(id),
             steering: &self.steering,
             silence: &mut self.silence,
+            roster: &mut self.roster,
             wanted: &self.wanted,
             known: &self.known,
             pools: &mut self.pools,

@@ -118,6 +118,11 @@ pub enum Event {
         /// When, in milliseconds since 1970.
         found: u64,
     },
+    /// The owner has seen that a worker is missing.
+    MissingSeen {
+        /// Its name.
+        worker: String,
+    },
     /// The owner wants a temporary change.
     Override(Override),
     /// The owner ends the temporary change for these workers.

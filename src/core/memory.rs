@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::balance::Balancer;
+use crate::core::miner::roster::Roster;
 use crate::core::past_splits::PastSplits;
 use crate::core::payout::Payout;
 use crate::core::pool::facts::PoolFacts;
@@ -35,6 +36,8 @@ pub struct Memory {
     pub clock: ClockMark,
     /// What a hash earns at the pools, and what was made of it.
     pub balance: Balancer,
+    /// Who is usually here.
+    pub roster: Roster,
     /// Which work was handed out. A file of an older version does not say.
     #[serde(default = "KeptWork::unknown")]
     pub handed_out: KeptWork,
@@ -46,6 +49,7 @@ impl Memory {
     pub fn corrected(mut self, now: Now) -> Self {
         self.totals.correct(now);
         self.balance.correct(now);
+        self.roster.correct(now);
         self
     }
 }

@@ -8,6 +8,7 @@ pub mod former;
 mod lines;
 mod place;
 pub mod rhythm;
+pub mod roster;
 pub mod session;
 mod shares;
 pub mod silence;
@@ -25,6 +26,7 @@ use crate::core::event::CloseReason;
 use crate::core::fact::{Eviction, Fact, ShareResult};
 use crate::core::miner::context::{Context, SilentWorkers};
 use crate::core::miner::rhythm::Rhythm;
+use crate::core::miner::roster::Roster;
 use crate::core::miner::session::{Authorization, Session, worker_of};
 use crate::core::outage::Health;
 use crate::core::pool::connection::Connection;
@@ -465,6 +467,21 @@ impl Miner {
         }
     }
 
+    /// Keeps the rhythm of its shares for its next connection.
+    pub fn park_rhythm(&self, roster: &mut Roster) {
+        let software = self.session.user_agent.as_deref();
+        let (worker, address) = (self.session.worker(), self.peer.ip());
+        if self.session.is_authorized() {
+            roster.park(worker, self.stats.rhythm, address, software);
+        }
+    }
+
+    /// The difficulty that it works at, if it has work.
+    pub fn works_at(&self) -> Option<Difficulty> {
+        let works = self.life == Life::Here && self.schedule.on().is_some();
+        self.told_difficulty.filter(|_| works)
+    }
+
     /// Whether others see it: not one that is kept waiting, or that came in vain.
     pub fn is_shown(&self) -> bool {
         self.is_announced && self.hold.is_none()
@@ -581,9 +598,7 @@ impl Miner {
             Life::Leaving { until, reason } => self.leave(until, reason, cx),
             Life::Gone => (),
         }
-        let works = self.life == Life::Here && self.schedule.on().is_some();
-        let difficulty = self.told_difficulty.filter(|_| works);
-        self.stats.rhythm.works_at(difficulty, cx.now.at);
+        self.stats.rhythm.works_at(self.works_at(), cx.now.at);
     }
 
     /// When the miner has to be looked at.
@@ -834,6 +849,11 @@ impl Miner {
                 self.reply(id, Reply::True, cx);
             }
             self.idle = Some(Idle::since(cx.now.at));
+            let software = self.session.user_agent.as_deref();
+            let rhythm = cx
+                .roster
+                .resume(self.session.worker(), self.peer.ip(), software);
+            self.stats.rhythm = rhythm.unwrap_or_default();
             self.announce(cx);
             cx.report(Fact::MinerAuthorized {
                 miner: self.id,

@@ -7,4 +7,5 @@ mod connections;
 mod fleet;
 mod insight;
 mod looks;
+mod roster;
 mod verdicts;

@@ -10,6 +10,7 @@ use crate::core::insight::InsightView;
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::former::FormerMiners;
+use crate::core::miner::roster::MissingWorker;
 use crate::core::miner::view::MinerView;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::past_splits::PastSplit;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub miners: Vec<MinerView>,
     /// Miners that left.
     pub left: FormerMiners,
+    /// Workers that are missing, or some of their connections.
+    pub missing: Vec<MissingWorker>,
     /// Shares that were refused here, by reason.
     pub refused: BTreeMap<String, u64>,
     /// What the owner has said besides the configuration.
@@ -192,11 +195,12 @@ impl Core {
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         self.departed.forget_old(now.at);
         self.note_clock(now);
+        self.look_at_roster(now);
         let frozen = self.is_frozen();
         let shown = self.miners.values().filter(|miner| miner.is_shown());
         let view = |miner: &Miner| {
             let rules = miner.rules(&self.config, frozen);
-            miner.view(now, &rules, &self.pools, &self.totals)
+            miner.view(now, &rules, &self.pools, &self.totals, &self.roster)
         };
         let miners: Vec<_> = shown.map(|miner| view(miner)).collect();
         let clock_is_wrong = self.steering.timetable.clock_is_wrong;
@@ -209,6 +213,7 @@ impl Core {
             pools: PerPool::from_fn(|slot| self.pool_view(slot, &miners, now)),
             refused: self.totals.refused.clone(),
             left: self.departed.clone(),
+            missing: self.roster.missing(),
             steering: self.steering.clone(),
             clock: self.clock,
             paused_workers: self.paused_workers(),
@@ -266,6 +271,10 @@ impl Core {
                 }
             }
         }
+        let mut roster = self.roster.clone();
+        for miner in self.miners.values() {
+            miner.park_rhythm(&mut roster);
+        }
         Memory {
             pools,
             size_habits: self.size_habits.clone(),
@@ -275,6 +284,7 @@ impl Core {
             overrides: self.steering.overrides.clone(),
             clock: self.clock,
             balance: self.balancer.clone(),
+            roster,
             handed_out: self.handed_out.kept(self.is_finished()),
         }
     }

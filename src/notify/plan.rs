@@ -467,6 +467,7 @@ mod tests {
             .pass(7 * MINUTE)
             .end("miner_hangs:attic")
             .pass(5 * MINUTE);
+        rig.begin("miner_slow:attic").pass(60 * MINUTE);
         let id = "miner_hangs:attic";
         rig.expect(&[(2, Began, id), (9, Over, id)]);
         // A restart neither ends it nor tells it once more.

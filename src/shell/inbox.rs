@@ -159,6 +159,8 @@ pub enum Input {
     PayoutSeen(PoolSlot, u64),
     /// The owner has seen the block that was found for a pool at this time (milliseconds since 1970).
     BlockSeen(PoolSlot, u64),
+    /// The owner has seen that this worker is missing.
+    MissingSeen(String),
     /// The owner wants a temporary change.
     Override {
         /// Which.
@@ -202,6 +204,7 @@ impl Input {
             Self::Config { .. } => "config",
             Self::PayoutSeen(..) => "payout_seen",
             Self::BlockSeen(..) => "block_seen",
+            Self::MissingSeen(_) => "missing_seen",
             Self::Override { .. } => "override",
             Self::OverrideEnded { .. } => "override_ended",
             Self::PricesSet { .. } => "prices_set",
@@ -223,6 +226,7 @@ impl Input {
             | Self::Config { .. }
             | Self::PayoutSeen(..)
             | Self::BlockSeen(..)
+            | Self::MissingSeen(_)
             | Self::Override { .. }
             | Self::OverrideEnded { .. }
             | Self::PricesSet { .. }

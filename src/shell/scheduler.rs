@@ -263,6 +263,7 @@ impl Scheduler {
             }
             Input::PayoutSeen(slot, changed) => Event::PayoutSeen { slot, changed },
             Input::BlockSeen(slot, found) => Event::BlockSeen { slot, found },
+            Input::MissingSeen(worker) => Event::MissingSeen { worker },
             Input::Override { change, done } => {
                 self.unanswered.push(done);
                 Event::Override(change)

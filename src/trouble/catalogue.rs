@@ -133,14 +133,18 @@ catalogue! {
         "when no miner is connected, though the pools are ready.", "when a miner connects.",
         "Nobody works.",
         "Check that your miners are on and have DPMP's address as their pool.";
-    "miner_missing" Warning AtOnce ["nothing_mined", "no_miner"]
-        "when a worker that was here for an hour has been gone for `notify.miner_missing_minutes`.", "when it is back, after a day, or when you dismiss it.",
+    "miner_missing" Warning AtOnce ["nothing_mined", "no_miner", "miners_per_address", "max_miners"]
+        "when a worker that was here for an hour has been gone for `notify.miner_missing_minutes`, or has had fewer connections.", "when it is back, after seven days, or when you dismiss it.",
         "One of your miners has left.",
         "Check its power and network.";
     "miner_hangs" Warning Later ["nothing_mined"]
         "when a miner has work and sends no share for longer than luck explains.", "when it sends a share.",
         "The miner is connected, but it doesn't mine.",
         "Restart the miner.";
+    "miner_slow" Warning Never ["nothing_mined"]
+        "when a worker has done less than half of its usual hashrate for an hour.", "when it has done more for an hour, or when you dismiss it.",
+        "The miner earns less than usual.",
+        "See the miner's own page: its temperature, fans and settings.";
     "no_password" Warning Never []
         "when the pages have no password.", "when one is set, or when you dismiss it.",
         "Anyone on your network can redirect your earnings.",

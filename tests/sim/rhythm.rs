@@ -1,9 +1,13 @@
-//! Miners that hang are found, and those that only had bad luck, got slower or got another difficulty are left alone.
+//! Miners that hang or are missing are found, and those that only had bad luck, got slower or got another difficulty
+//! are left alone.
 
 use std::time::{Duration, Instant};
 
+use dpmp::core::event::Event;
+use dpmp::core::memory::Memory;
 use dpmp::core::miner::rhythm::Rhythm;
 use dpmp::core::miner::view::Condition;
+use dpmp::core::snapshot::Snapshot;
 use dpmp::random::Random;
 use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::options::PoolOptions;
@@ -175,46 +179,82 @@ fn only_time_with_work_counts_and_twenty_shares_are_needed() {
     assert!(!life.rhythm.hangs(life.now + 299 * second));
 }
 
-#[test]
-fn the_core_sees_a_miner_that_hangs_until_its_next_share() {
+/// A miner at A that finds a share every ten seconds, or none.
+fn world(memory: Memory, works: bool) -> World {
     let options = [1, 2].map(|seed| PoolOptions {
         seed,
-        difficulty: 4000.0 / 4_294_967_296.0,
+        difficulty: 400.0 / 4_294_967_296.0,
         ..PoolOptions::default()
     });
-    let mut world = World::new(only_a(), options, 7);
-    // A share takes 10 s.
-    let rig = world.add_miner(
-        MinerOptions {
-            pace: Pace::Hashes(400.0),
-            ..MinerOptions::default()
+    let mut world = World::remembering(only_a().into(), options, memory, 7);
+    let options = MinerOptions {
+        pace: if works {
+            Pace::Hashes(40.0)
+        } else {
+            Pace::Idle
         },
-        Duration::from_millis(500),
-    );
-    let view = |world: &mut World| {
-        let now = world.clock();
-        let snapshot = world.core.snapshot(now);
-        let [miner] = &snapshot.miners[..] else {
-            panic!("{:?}", snapshot.miners)
-        };
-        miner.clone()
+        ..MinerOptions::default()
     };
-    world.run(Duration::from_secs(900), |_| ());
-    assert_eq!(view(&mut world).condition, Condition::Ok);
+    world.add_miner(options, Duration::from_millis(500));
+    world
+}
+
+/// Runs for a time, looked at every ten seconds; the last picture.
+fn run(world: &mut World, seconds: u64) -> Snapshot {
+    for _ in 0..seconds / 10 {
+        world.run(Duration::from_secs(10), |_| ());
+        let now = world.clock();
+        world.core.snapshot(now);
+    }
+    let now = world.clock();
+    world.core.snapshot(now)
+}
+
+#[test]
+fn the_core_sees_a_miner_that_hangs_until_its_next_share() {
+    let mut world = world(Memory::default(), true);
+    assert_eq!(run(&mut world, 900).miners[0].condition, Condition::Ok);
     // It stays connected and finds nothing for a while.
-    let pause = std::mem::replace(&mut world.rigs[rig].pause, Duration::from_secs(1000));
-    world.run(Duration::from_secs(200), |_| ());
-    assert_eq!(view(&mut world).condition, Condition::Ok);
-    world.run(Duration::from_secs(700), |_| ());
-    let hung = view(&mut world);
+    let pause = std::mem::replace(&mut world.rigs[0].pause, Duration::from_secs(1000));
+    assert_eq!(run(&mut world, 200).miners[0].condition, Condition::Ok);
+    let hung = run(&mut world, 700).miners[0].clone();
     assert_eq!(hung.condition, Condition::Hangs);
     assert_eq!(hung.condition_since, hung.last_share);
-    world.rigs[rig].pause = pause;
-    world.run(Duration::from_secs(200), |_| ());
-    let alive = view(&mut world);
+    world.rigs[0].pause = pause;
+    let alive = run(&mut world, 200).miners[0].clone();
     assert!(alive.last_share != hung.last_share);
     assert_eq!(
         (alive.condition, alive.condition_since),
         (Condition::Ok, None)
     );
+}
+
+#[test]
+fn a_miner_that_comes_back_and_finds_nothing_hangs_and_one_that_stays_away_is_missing() {
+    let mut before = world(Memory::default(), true);
+    let all = run(&mut before, 4000);
+    assert!(all.missing.is_empty());
+    let last_share = all.miners[0].last_share.map(u64::from).unwrap();
+    let memory = serde_json::to_string(&before.core.memory()).unwrap();
+    let mut after = world(serde_json::from_str(&memory).unwrap(), false);
+    let hung = run(&mut after, 900).miners[0].clone();
+    assert_eq!(hung.condition, Condition::Hangs);
+    let since = hung.condition_since.map(u64::from).unwrap();
+    assert!(since.abs_diff(last_share) < 1000, "{since} {last_share}");
+    // A new connection is no share.
+    after.hang_up(0);
+    after.rigs[0].wants_in = true;
+    after.connect(0);
+    let hung = run(&mut after, 60).miners[0].clone();
+    assert_eq!(hung.condition, Condition::Hangs);
+    after.rigs[0].wants_in = false;
+    after.hang_up(0);
+    let gone = run(&mut after, 60);
+    let [missing] = &gone.missing[..] else {
+        panic!("{:?}", gone.missing)
+    };
+    assert_eq!((missing.here, missing.usual), (0, 1));
+    let worker = missing.worker.clone();
+    after.tell(Event::MissingSeen { worker });
+    assert!(run(&mut after, 10).missing.is_empty());
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::fact::Fact;
+use crate::core::miner::roster::Roster;
 use crate::core::miner::silence::Silence;
 use crate::core::outage::Health;
 use crate::core::pool::Pool;
@@ -41,6 +42,7 @@ pub struct Context<'a> {
     /// What the owner has said besides the configuration.
     pub(in crate::core) steering: &'a Steering,
     pub(in crate::core) silence: &'a mut Silence,
+    pub(in crate::core) roster: &'a mut Roster,
     pub(in crate::core) pools: &'a mut PerPool<Pool>,
     pub(in crate::core) handed_out: &'a mut HandedOut,
     pub(in crate::core) groups: &'a mut Groups,
@@ -81,13 +83,8 @@ impl Context<'_> {
 
     /// Whether nothing is said to a worker: it pauses, or the one pool that it may work for is gone.
     pub(in crate::core) fn is_silent(&self, worker: &str) -> bool {
-        let aim = self.aim(worker);
-        let gone = |slot: PoolSlot| {
-            let patience = self.config.scheduler.no_work;
-            let alone = !self.may_stand_in(worker) || self.config.pools[slot.other()].is_none();
-            alone && patience.is_some_and(|it| self.pools[slot].is_down_for(it, self.now.at))
-        };
-        aim.pauses() || aim.only().is_some_and(gone)
+        let (aim, may_stand_in) = (self.aim(worker), self.may_stand_in(worker));
+        both::is_silent(aim, may_stand_in, self.pools, self.config, self.now)
     }
 
     /// For how many of the workers that were seen at an address there is nothing here. Who is at an address where nobody

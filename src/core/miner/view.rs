@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::miner::Miner;
+use crate::core::miner::roster::Roster;
 use crate::core::outage::ConnectionState;
 use crate::core::pool::Pool;
 use crate::core::split::schedule::Rules;
@@ -103,11 +104,23 @@ impl Miner {
         rules: &Rules,
         pools: &PerPool<Pool>,
         totals: &Totals,
+        roster: &Roster,
     ) -> MinerView {
         let worker = totals.workers.get(self.session.worker());
         let mut schedule = self.schedule.clone();
         schedule.advance(now.at, rules);
-        let hangs = self.stats.rhythm.hangs(now.at);
+        // Perhaps on another connection, or before a restart.
+        let last_share = self.stats.last_share;
+        let last_share = last_share.or_else(|| Some(worker?.last_share));
+        let last_share = last_share.unwrap_or(self.opened.into());
+        let slow_since = roster.slow_since(self.session.worker());
+        let (condition, condition_since) = if self.stats.rhythm.hangs(now.at) {
+            (Condition::Hangs, Some(last_share))
+        } else if slow_since.is_some() {
+            (Condition::Slow, slow_since)
+        } else {
+            (Condition::Ok, None)
+        };
         let (all, by_pool) = (&self.stats.all, &self.stats.by_pool);
         MinerView {
             id: self.id.0,
@@ -147,12 +160,8 @@ impl Miner {
             best: all.best,
             worker_best: worker.and_then(|worker| worker.best_ever()),
             last_share: self.stats.last_share,
-            condition: if hangs {
-                Condition::Hangs
-            } else {
-                Condition::Ok
-            },
-            condition_since: self.stats.last_share.filter(|_| hangs),
+            condition,
+            condition_since,
         }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::config::Config;
 use crate::core::pool::Pool;
 use crate::core::pool::facts::{E1s, PoolFacts};
+use crate::core::steering::Aim;
 use crate::core::work::extranonce::{ASSUMED_E2, Room, SMALLEST_E2};
-use crate::units::{MinerId, Now, PerPool};
+use crate::units::{MinerId, Now, PerPool, PoolSlot};
 
 /// Whether every pool in use was looked at, and one at least can be used.
 pub(in crate::core) fn are_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
@@ -25,6 +26,22 @@ pub(in crate::core) fn are_gone(pools: &PerPool<Pool>, config: &Config, now: Now
     };
     let mut in_use = pools.iter().filter(|(_, pool)| pool.in_use);
     in_use.all(|(_, pool)| pool.is_down_for(patience, now.at))
+}
+
+/// Whether there is nothing for a worker that is to do this: it pauses, or the one pool that it may work for is gone.
+pub(in crate::core) fn is_silent(
+    aim: Aim,
+    may_stand_in: bool,
+    pools: &PerPool<Pool>,
+    config: &Config,
+    now: Now,
+) -> bool {
+    let gone = |slot: PoolSlot| {
+        let alone = !may_stand_in || config.pools[slot.other()].is_none();
+        let patience = config.scheduler.no_work;
+        alone && patience.is_some_and(|it| pools[slot].is_down_for(it, now.at))
+    };
+    aim.pauses() || aim.only().is_some_and(gone)
 }
 
 /// What the pools in `wanted` leave, as far as it is known: of the addresses in use from `pools`, of the others

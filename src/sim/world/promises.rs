@@ -98,6 +98,7 @@ impl Promises {
             Event::ConfigChanged(..)
             | Event::PayoutSeen { .. }
             | Event::BlockSeen { .. }
+            | Event::MissingSeen { .. }
             | Event::Override(_)
             | Event::OverrideEnded(_)
             | Event::Timetable(_)

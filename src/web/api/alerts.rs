@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 
+use self::program::MISSING;
 use super::Moment;
 use crate::core::snapshot::PoolView;
 use crate::history::Window;
@@ -63,6 +64,13 @@ impl Dismissals {
         self.ids.lock().contains(id)
     }
 
+    /// A worker that was missing and is no more may be missing another time.
+    fn forget_over(&self, alerts: &[Alert]) {
+        let lasts = |id: &String| alerts.iter().any(|alert| alert.id == *id);
+        let mut ids = self.ids.lock();
+        ids.retain(|id| trouble::name(id) != MISSING || lasts(id));
+    }
+
     fn insert(&self, id: String) {
         let mut ids = self.ids.lock();
         if ids.len() >= MOST_SEEN {
@@ -85,6 +93,7 @@ pub fn shown_and_hidden(
     seen: &Dismissals,
 ) -> (Vec<Alert>, BTreeSet<String>) {
     let mut alerts = all(grounds);
+    seen.forget_over(&alerts);
     let mut hidden = trouble::one_notice_a_cause(&mut alerts);
     alerts.retain(|alert| {
         let is_seen = alert.dismissable && seen.contains(&alert.id);
@@ -137,6 +146,13 @@ pub fn dismiss(
             sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
         }
     }
+    let worker = id.split_once(':').filter(|(name, _)| *name == MISSING);
+    if let Some((_, worker)) = worker {
+        let sent = context
+            .inbox
+            .try_send(Input::MissingSeen(worker.to_owned()));
+        sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
+    }
     for (trouble, notice) in &grounds.notices {
         let alert = program::of_notice(*trouble, notice);
         if alert.is_some_and(|alert| alert.id == id) {
@@ -172,6 +188,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     alerts.extend(program::no_miner(grounds));
     alerts.extend(program::missing(grounds));
     alerts.extend(program::hanging(grounds));
+    alerts.extend(program::slow(grounds));
     alerts.extend(program::no_password(grounds));
     alerts.extend(program::wrong_passwords(grounds));
     let notices = grounds.notices.iter();

@@ -3,7 +3,6 @@
 use super::{Alert, Grounds, Level, in_use};
 use std::collections::BTreeMap;
 
-use crate::core::miner::former::FormerMiner;
 use crate::core::miner::view::Condition;
 use crate::core::outage::Health;
 use crate::observe::notices::{Notice, Trouble};
@@ -15,8 +14,8 @@ const MANY_WRONG: usize = 20;
 /// For how long miners that were turned away are shown, in milliseconds: they try again within minutes.
 const TURNED_AWAY_SHOWN: u64 = 10 * 60 * 1000;
 
-/// How long a worker must have been here to be missed, in milliseconds.
-const KNOWN: u64 = 3600 * 1000;
+/// The trouble of a worker that is missing.
+pub(super) const MISSING: &str = "miner_missing";
 
 pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
     let snapshot = grounds.moment.snapshot;
@@ -47,58 +46,54 @@ pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
     })
 }
 
-/// Workers that were here for an hour or more and have been gone for `miner_missing_minutes`.
+/// Workers that have had fewer connections than usual for `miner_missing_minutes`.
 pub(super) fn missing(grounds: &Grounds<'_>) -> Vec<Alert> {
-    let (snapshot, config, now) = (
-        grounds.moment.snapshot,
-        grounds.moment.config,
-        grounds.moment.now,
-    );
-    let Some(patience) = config.notify.miner_missing else {
+    let now = grounds.moment.now;
+    let Some(patience) = grounds.moment.config.notify.miner_missing else {
         return Vec::new();
     };
     let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-    let is_here = |worker: &str| snapshot.miners.iter().any(|it| it.worker == worker);
-    // The latest connection of each worker.
-    let left: BTreeMap<&str, &FormerMiner> = snapshot
-        .left
-        .iter()
-        .filter(|left| !left.miner.worker.is_empty())
-        .map(|left| (left.miner.worker.as_str(), left))
-        .collect();
-    let gone = left.into_iter().filter(|(worker, _)| !is_here(worker));
-    let gone = gone.filter(|(worker, _)| !snapshot.steering.aim(worker, config).pauses());
-    gone.filter_map(|(worker, left)| {
-        let at_ms = left.when.unix_ms(now);
-        let stayed = at_ms.saturating_sub(left.miner.connected_since.unix_ms(now));
-        let is_missing = stayed >= KNOWN && now.unix_ms.saturating_sub(at_ms) >= patience;
+    let missing = grounds.moment.snapshot.missing.iter();
+    let missing = missing.filter_map(|it| {
+        let (worker, at_ms) = (&it.worker, it.since.unix_ms(now));
+        let is_missing = now.unix_ms.saturating_sub(at_ms) >= patience;
+        let (title, text) = if it.here == 0 {
+            let title = format!("{worker} is missing");
+            (title, "It has been gone for longer than you allow.")
+        } else {
+            let title = format!("{worker} has {} of {} connections", it.here, it.usual);
+            (title, "A miner with this worker name has left.")
+        };
         is_missing.then(|| Alert {
-            id: format!("miner_missing:{worker}"),
+            id: format!("{MISSING}:{worker}"),
             level: Level::Warning,
-            title: format!("{worker} is missing"),
-            text: "It has been gone for longer than you allow.".into(),
+            title,
+            text: text.into(),
             action: "Check its power and network. If you removed it, dismiss this.".into(),
             at_ms: Some(at_ms),
             dismissable: true,
         })
-    })
-    .collect()
+    });
+    missing.collect()
+}
+
+/// Workers that have done less than half of what they usually do.
+pub(super) fn slow(grounds: &Grounds<'_>) -> Vec<Alert> {
+    let alert = |(worker, at_ms): (&str, Option<u64>)| Alert {
+        id: format!("miner_slow:{worker}"),
+        level: Level::Warning,
+        title: format!("{worker} is slow"),
+        text: "It does less than half of its usual hashrate.".into(),
+        action: "See the miner's own page: its temperature, fans and settings.".into(),
+        at_ms,
+        dismissable: true,
+    };
+    let slow = in_condition(grounds, Condition::Slow);
+    slow.into_iter().map(alert).collect()
 }
 
 /// Workers with a connection that has work and brings no shares.
 pub(super) fn hanging(grounds: &Grounds<'_>) -> Vec<Alert> {
-    let snapshot = grounds.moment.snapshot;
-    let hang = snapshot.miners.iter();
-    let hang = hang.filter(|miner| miner.condition == Condition::Hangs);
-    // The one that has been silent longest speaks for its worker.
-    let mut since = BTreeMap::new();
-    for miner in hang {
-        let at_ms = miner
-            .condition_since
-            .map(|at| at.unix_ms(grounds.moment.now));
-        let first = since.entry(miner.worker.as_str()).or_insert(at_ms);
-        *first = at_ms.into_iter().chain(*first).min();
-    }
     let alert = |(worker, at_ms): (&str, Option<u64>)| {
         Alert {
         id: format!("miner_hangs:{worker}"),
@@ -110,7 +105,21 @@ pub(super) fn hanging(grounds: &Grounds<'_>) -> Vec<Alert> {
         dismissable: false,
     }
     };
-    since.into_iter().map(alert).collect()
+    let hang = in_condition(grounds, Condition::Hangs);
+    hang.into_iter().map(alert).collect()
+}
+
+/// The workers with a connection in this condition, and since when the first one has been.
+fn in_condition<'a>(grounds: &Grounds<'a>, condition: Condition) -> BTreeMap<&'a str, Option<u64>> {
+    let moment = grounds.moment;
+    let mut found = BTreeMap::new();
+    let miners = moment.snapshot.miners.iter();
+    for miner in miners.filter(|miner| miner.condition == condition) {
+        let at_ms = miner.condition_since.map(|at| at.unix_ms(moment.now));
+        let first = found.entry(miner.worker.as_str()).or_insert(at_ms);
+        *first = at_ms.into_iter().chain(*first).min();
+    }
+    found
 }
 
 /// Miners that are turned away at the door, as long as they come back.

@@ -6,6 +6,7 @@ use super::shares::{FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
 use crate::config::steering::Work;
 use crate::config::{Config, parse};
+use crate::core::miner::roster::MissingWorker;
 use crate::core::miner::view::{Condition, sample_miner};
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::pool::version_form::BlockedShares;
@@ -317,32 +318,58 @@ fn one_cause_makes_one_notice() {
 }
 
 #[test]
-fn a_worker_that_is_gone_is_missing_unless_it_is_back_or_came_for_a_moment() {
-    let left = |it: &mut World, worker: &str, stayed_ms: u64, gone_ms: u64| {
-        let mut miner = sample_miner(7, worker);
-        let left_ms = now().unix_ms - gone_ms;
-        miner.connected_since = (left_ms - stayed_ms).into();
-        it.snapshot.left.push(miner, left_ms.into());
+fn a_worker_that_is_gone_for_some_time_is_missing() {
+    let gone = |it: &mut World, worker: &str, [here, usual]: [u32; 2], minutes: u64| {
+        it.snapshot.missing.push(MissingWorker {
+            worker: worker.to_owned(),
+            here,
+            usual,
+            since: (now().unix_ms - minutes * 60_000).into(),
+        });
     };
-    let (minute, hour) = (60_000, 3_600_000);
-    expect(
-        |it| left(it, "two", hour, 11 * minute),
-        &["miner_missing:two"],
-    );
-    expect(|it| left(it, "two", hour, 9 * minute), &[]);
-    expect(|it| left(it, "two", hour - minute, 11 * minute), &[]);
-    expect(|it| left(it, "one", hour, 11 * minute), &[]);
+    expect(|it| gone(it, "two", [0, 1], 11), &["miner_missing:two"]);
+    expect(|it| gone(it, "two", [0, 1], 9), &[]);
+    let mut world = World::new();
+    gone(&mut world, "one", [1, 2], 11);
+    let alerts = world.alerts();
+    assert_eq!(alerts[0].title, "one has 1 of 2 connections");
     let never = |it: &mut World| {
         it.config.notify.miner_missing = None;
-        left(it, "two", hour, 11 * minute);
+        gone(it, "two", [0, 1], 11);
     };
     expect(never, &[]);
     let all_gone = |it: &mut World| {
         it.snapshot.miners.clear();
-        left(it, "one", hour, 11 * minute);
-        left(it, "two", hour, 11 * minute);
+        gone(it, "one", [0, 1], 11);
+        gone(it, "two", [0, 1], 11);
     };
     expect(all_gone, &["no_miner"]);
+    let turned_away = |it: &mut World| {
+        gone(it, "two", [0, 1], 11);
+        it.notice(Trouble::Miners, "", now().unix_ms);
+    };
+    expect(turned_away, &["max_miners"]);
+}
+
+#[test]
+fn a_missing_worker_that_was_dismissed_may_be_missing_another_time() {
+    let seen = Dismissals::default();
+    let alert = |id: &str| Alert {
+        id: id.to_owned(),
+        level: Level::Warning,
+        title: String::new(),
+        text: String::new(),
+        action: String::new(),
+        at_ms: None,
+        dismissable: true,
+    };
+    seen.insert("miner_missing:one".to_owned());
+    seen.insert("unpaid_work:A".to_owned());
+    seen.forget_over(&[alert("miner_missing:one")]);
+    assert!(seen.contains("miner_missing:one"));
+    seen.forget_over(&[]);
+    assert!(!seen.contains("miner_missing:one"));
+    assert!(seen.contains("unpaid_work:A"));
 }
 
 #[test]
@@ -369,6 +396,8 @@ fn a_worker_with_a_connection_that_hangs_has_one_notice() {
             ("miner_hangs:two", Some(7000))
         ]
     );
+    let slow = |it: &mut World| it.snapshot.miners[0].condition = Condition::Slow;
+    expect(slow, &["miner_slow:one"]);
     let nothing_mined = |it: &mut World| {
         hang(it, 2, "two", 9000);
         for pool in it.snapshot.pools.values_mut() {

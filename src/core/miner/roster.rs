@@ -1,0 +1,567 @@
+//! The workers that are usually here: with how many connections, how much they usually do, and the rhythm of one that is
+//! away for a moment. So a worker that is missing or slow is noticed, also after a restart.
+//!
+//! - A worker that had some number of connections for an hour is missing some when it has fewer. Pauses shorter than ten
+//!   minutes do not interrupt the hour.
+//! - While DPMP has nothing for a worker, its absence says nothing.
+//! - A worker that has been gone for seven days is forgotten, and one whose absence is dismissed.
+//! - What a worker usually does is a median that is followed step by step: half of it becomes the usual after three and
+//!   a half days, as in the median of the last seven.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::miner::rhythm::Rhythm;
+use crate::units::{Now, When};
+
+/// How often it is looked who is here.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// How long a number of connections has to last to be usual.
+const USUAL: Duration = Duration::from_secs(3600);
+
+/// A shorter absence does not interrupt that.
+const GAP: Duration = Duration::from_secs(600);
+
+/// After how long a missing worker is forgotten, in milliseconds.
+const FORGOTTEN_MS: u64 = 7 * 86_400 * 1000;
+
+/// How many workers are remembered. Their names are chosen by miners.
+const MOST: usize = 16_384;
+
+/// A hashrate is taken over so many seconds of work at least,
+const WINDOW: f64 = 3600.0;
+
+/// and over so many expected shares at least, of which less than half come once in 200,000 times by chance.
+const SHARES: f64 = 60.0;
+
+/// From how many such windows on the usual hashrate is known.
+const KNOWN: u32 = 24;
+
+/// In how many seconds of work the usual hashrate moves by a factor of two at most.
+const DOUBLES: f64 = 84.0 * 3600.0;
+
+/// All workers that were here lately.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Roster {
+    workers: BTreeMap<String, Regular>,
+    #[serde(skip)]
+    looked_at: Option<Instant>,
+}
+
+/// A worker as it is seen now, on all its connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// How many connections it has.
+    pub connections: u32,
+    /// How many of them have work.
+    pub working: u32,
+    /// The highest difficulty that one of them is given.
+    pub difficulty: f64,
+    /// What it has done so far, in units of difficulty.
+    pub work: f64,
+}
+
+/// What is known of a worker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Regular {
+    /// How many connections it had for an hour or more.
+    connections: u32,
+    /// How many it has.
+    #[serde(skip)]
+    here: u32,
+    /// Since when it has had fewer.
+    short_since: Option<When>,
+    /// Since when it has had more.
+    #[serde(skip)]
+    more: Option<More>,
+    pace: Pace,
+    parked: Option<Parked>,
+}
+
+/// More connections than usual.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct More {
+    fewest: u32,
+    since: Instant,
+    seen: Instant,
+}
+
+/// How much a worker does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Pace {
+    /// What it usually does in a second, in units of difficulty.
+    usual: f64,
+    /// Of how many windows that is known.
+    windows: u32,
+    /// Since when it has been slow.
+    slow_since: Option<When>,
+    /// The window that is under way.
+    #[serde(skip)]
+    window: Option<Window>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Window {
+    began: Now,
+    /// Seconds with work, and what was done in them.
+    seconds: f64,
+    done: f64,
+    /// All work that was counted up to then.
+    work: f64,
+    at: Instant,
+}
+
+/// The rhythm of a connection that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Parked {
+    rhythm: Rhythm,
+    address: IpAddr,
+    software: Option<String>,
+}
+
+/// A worker that has fewer connections than usual.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MissingWorker {
+    /// Its name.
+    pub worker: String,
+    /// How many connections it has.
+    pub here: u32,
+    /// How many it usually has.
+    pub usual: u32,
+    /// Since when.
+    pub since: When,
+}
+
+impl Roster {
+    /// Whether it is time to look who is here.
+    pub fn is_due(&self, now: Instant) -> bool {
+        let passed = |at| now.saturating_duration_since(at) >= EVERY;
+        self.looked_at.is_none_or(passed)
+    }
+
+    /// Takes in who is here. `is_let_go`: whether there is nothing for a worker here.
+    pub fn look(
+        &mut self,
+        seen: &BTreeMap<&str, Seen>,
+        is_let_go: impl Fn(&str) -> bool,
+        now: Now,
+    ) {
+        self.looked_at = Some(now.at);
+        for worker in seen.keys() {
+            if self.workers.len() < MOST && !self.workers.contains_key(*worker) {
+                self.workers
+                    .insert((*worker).to_owned(), Regular::default());
+            }
+        }
+        self.workers.retain(|name, worker| {
+            let seen = seen.get(name.as_str()).copied().unwrap_or_default();
+            worker.look(seen, now);
+            if is_let_go(name) {
+                worker.short_since = None;
+            }
+            let forgotten = worker.is_gone_since(FORGOTTEN_MS, now);
+            if forgotten {
+                worker.expect(seen.connections);
+            }
+            worker.connections > 0 || worker.more.is_some()
+        });
+    }
+
+    /// Those that have fewer connections than usual.
+    pub fn missing(&self) -> Vec<MissingWorker> {
+        let missing = self.workers.iter().filter_map(|(name, worker)| {
+            Some(MissingWorker {
+                worker: name.clone(),
+                here: worker.here,
+                usual: worker.connections,
+                since: worker.short_since?,
+            })
+        });
+        missing.collect()
+    }
+
+    /// Since when a worker has been slow.
+    pub fn slow_since(&self, worker: &str) -> Option<When> {
+        self.workers.get(worker)?.pace.slow_since
+    }
+
+    /// The owner knows that a worker is missing: from now on it has as many connections as it should.
+    pub fn dismiss(&mut self, worker: &str) {
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.expect(known.here);
+        }
+    }
+
+    /// Keeps the rhythm of a connection that ends, if it is the only one of its worker.
+    pub fn park(&mut self, worker: &str, rhythm: Rhythm, address: IpAddr, software: Option<&str>) {
+        let known = self.workers.get_mut(worker);
+        if let Some(known) = known.filter(|known| known.connections == 1) {
+            known.parked = Some(Parked {
+                rhythm,
+                address,
+                software: software.map(str::to_owned),
+            });
+        }
+    }
+
+    /// Gives the rhythm back, if it is most likely the same machine that has come back.
+    pub fn resume(
+        &mut self,
+        worker: &str,
+        address: IpAddr,
+        software: Option<&str>,
+    ) -> Option<Rhythm> {
+        let parked = self.workers.get_mut(worker)?.parked.take()?;
+        let is_same = parked.address == address && parked.software.as_deref() == software;
+        is_same.then_some(parked.rhythm)
+    }
+
+    /// Has all times as the wall clock counts now, to be written down.
+    pub fn correct(&mut self, now: Now) {
+        for worker in self.workers.values_mut() {
+            for time in [&mut worker.short_since, &mut worker.pace.slow_since] {
+                *time = time.map(|time| time.corrected(now));
+            }
+        }
+    }
+}
+
+impl Regular {
+    fn look(&mut self, seen: Seen, now: Now) {
+        self.here = seen.connections;
+        if seen.connections < self.connections {
+            self.short_since.get_or_insert(now.into());
+        } else {
+            self.short_since = None;
+        }
+        self.count(seen.connections, now.at);
+        self.pace.look(seen, self.connections, now);
+    }
+
+    /// Whether it has become usual to have more.
+    fn count(&mut self, connections: u32, now: Instant) {
+        if connections <= self.connections {
+            let is_over = |more: More| now.saturating_duration_since(more.seen) >= GAP;
+            if self.more.is_some_and(is_over) {
+                self.more = None;
+            }
+            return;
+        }
+        let more = self.more.get_or_insert(More {
+            fewest: connections,
+            since: now,
+            seen: now,
+        });
+        more.fewest = more.fewest.min(connections);
+        more.seen = now;
+        if now.saturating_duration_since(more.since) >= USUAL {
+            let fewest = more.fewest;
+            self.expect(fewest);
+        }
+    }
+
+    /// It is to have so many connections.
+    fn expect(&mut self, connections: u32) {
+        self.connections = connections;
+        self.short_since = None;
+        self.more = None;
+        // Others may do another amount of work.
+        self.pace = Pace::default();
+    }
+
+    fn is_gone_since(&self, ms: u64, now: Now) -> bool {
+        let since = self.short_since.map(|since| since.unix_ms(now));
+        since.is_some_and(|since| now.unix_ms.saturating_sub(since) >= ms)
+    }
+}
+
+impl Pace {
+    fn look(&mut self, seen: Seen, connections: u32, now: Now) {
+        if connections == 0 || seen.connections != connections || seen.working != connections {
+            // What its connections do otherwise cannot be compared.
+            if seen.connections != connections {
+                self.window = None;
+            } else if let Some(window) = &mut self.window {
+                (window.at, window.work) = (now.at, seen.work);
+            }
+            return;
+        }
+        let window = self.window.get_or_insert(Window {
+            began: now,
+            seconds: 0.0,
+            done: 0.0,
+            work: seen.work,
+            at: now.at,
+        });
+        window.seconds += now.at.saturating_duration_since(window.at).as_secs_f64();
+        window.done += (seen.work - window.work).max(0.0);
+        (window.at, window.work) = (now.at, seen.work);
+        let usual = if self.windows == 0 {
+            window.done / window.seconds
+        } else {
+            self.usual
+        };
+        let expected = usual * window.seconds / seen.difficulty;
+        let is_enough = window.seconds >= WINDOW && expected >= SHARES;
+        if !is_enough {
+            return;
+        }
+        let Window {
+            began,
+            seconds,
+            done,
+            ..
+        } = *window;
+        self.window = None;
+        self.add(done / seconds, seconds, began.into());
+    }
+
+    /// Takes in what it did in a second in a time of so many seconds.
+    fn add(&mut self, rate: f64, seconds: f64, began: When) {
+        if self.windows < KNOWN {
+            self.windows += 1;
+            self.usual += (rate - self.usual) / f64::from(self.windows);
+            return;
+        }
+        if rate < self.usual / 2.0 {
+            self.slow_since.get_or_insert(began);
+        } else {
+            self.slow_since = None;
+        }
+        let step = (seconds / DOUBLES).exp2();
+        self.usual = rate.clamp(self.usual / step, self.usual * step);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 3600;
+
+    /// A roster of one worker `w`, in simulated time.
+    struct Rig {
+        roster: Roster,
+        start: Instant,
+        second: u64,
+        seen: Seen,
+        let_go: bool,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            Self {
+                roster: Roster::default(),
+                start: Instant::now(),
+                second: 0,
+                seen: Seen::default(),
+                let_go: false,
+            }
+        }
+
+        fn now(&self) -> Now {
+            Now {
+                at: self.start + Duration::from_secs(self.second),
+                unix_ms: 1_800_000_000_000 + self.second * 1000,
+            }
+        }
+
+        fn missing(&self) -> Option<(u32, u32)> {
+            let missing = self.roster.missing();
+            missing.first().map(|it| (it.here, it.usual))
+        }
+
+        fn all(&self) -> BTreeMap<&'static str, Seen> {
+            let here = self.seen.connections > 0;
+            here.then_some(("w", self.seen)).into_iter().collect()
+        }
+
+        /// So many seconds with so many connections, each of which does `rate` a second.
+        fn pass(&mut self, seconds: u64, connections: u32, rate: f64) -> &mut Self {
+            let end = self.second + seconds;
+            self.seen = Seen {
+                connections,
+                working: connections,
+                difficulty: 1.0,
+                work: self.seen.work,
+            };
+            loop {
+                if self.roster.is_due(self.now().at) {
+                    let (all, let_go, now) = (self.all(), self.let_go, self.now());
+                    self.roster.look(&all, |_| let_go, now);
+                }
+                if self.second >= end {
+                    return self;
+                }
+                self.second += 10;
+                self.seen.work += 10.0 * rate * f64::from(connections);
+            }
+        }
+
+        fn is_slow(&self) -> bool {
+            self.roster.slow_since("w").is_some()
+        }
+
+        /// As after a restart.
+        fn restart(&mut self) {
+            self.roster.correct(self.now());
+            let text = serde_json::to_string(&self.roster).unwrap();
+            self.roster = serde_json::from_str(&text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_worker_that_was_here_for_an_hour_is_missing_until_it_is_back() {
+        let mut rig = Rig::new();
+        rig.pass(HOUR - MINUTE, 1, 1.0).pass(20 * MINUTE, 0, 0.0);
+        assert_eq!(rig.missing(), None);
+        assert!(rig.roster.workers.is_empty());
+        // It may come and go in that hour.
+        for _ in 0..4 {
+            rig.pass(15 * MINUTE, 1, 1.0).pass(5 * MINUTE, 0, 0.0);
+        }
+        assert_eq!(rig.missing(), Some((0, 1)));
+        let since = rig.roster.missing()[0].since.unix_ms(rig.now());
+        assert_eq!(rig.now().unix_ms - since, 290_000);
+        rig.restart();
+        rig.pass(MINUTE, 0, 0.0);
+        assert_eq!(since, rig.roster.missing()[0].since.unix_ms(rig.now()));
+        rig.pass(MINUTE, 1, 1.0);
+        assert_eq!(rig.missing(), None);
+    }
+
+    #[test]
+    fn of_two_connections_one_may_be_missing() {
+        let mut rig = Rig::new();
+        rig.pass(2 * HOUR, 1, 1.0).pass(HOUR - MINUTE, 2, 1.0);
+        rig.pass(11 * MINUTE, 1, 1.0);
+        assert_eq!(rig.missing(), None, "not for an hour");
+        rig.pass(HOUR + MINUTE, 2, 1.0).pass(MINUTE, 1, 1.0);
+        assert_eq!(rig.missing(), Some((1, 2)));
+        rig.pass(MINUTE, 2, 1.0);
+        assert_eq!(rig.missing(), None);
+    }
+
+    #[test]
+    fn what_is_dismissed_or_long_gone_is_forgotten_for_good() {
+        let mut rig = Rig::new();
+        rig.pass(2 * HOUR, 2, 1.0).pass(HOUR / 2, 1, 1.0);
+        rig.roster.dismiss("w");
+        rig.restart();
+        rig.pass(MINUTE, 1, 1.0);
+        assert_eq!(rig.missing(), None);
+        rig.pass(MINUTE, 0, 0.0);
+        assert_eq!(rig.missing(), Some((0, 1)));
+        rig.pass(6 * 24 * HOUR, 0, 0.0);
+        assert_eq!(rig.missing(), Some((0, 1)));
+        rig.pass(24 * HOUR, 0, 0.0);
+        assert_eq!(rig.missing(), None);
+        assert!(rig.roster.workers.is_empty());
+    }
+
+    #[test]
+    fn what_dpmp_let_go_is_missing_only_some_time_after() {
+        let mut rig = Rig::new();
+        rig.pass(2 * HOUR, 1, 1.0);
+        rig.let_go = true;
+        rig.pass(8 * 24 * HOUR, 0, 0.0);
+        assert_eq!(rig.missing(), None);
+        rig.let_go = false;
+        rig.pass(MINUTE, 0, 0.0);
+        let missing = rig.roster.missing();
+        let since = missing[0].since.unix_ms(rig.now());
+        assert!(rig.now().unix_ms - since <= 60_000);
+    }
+
+    #[test]
+    fn half_of_what_it_usually_does_is_slow_until_that_is_usual() {
+        let mut rig = Rig::new();
+        rig.pass(30 * HOUR, 1, 1.0).pass(3 * HOUR, 1, 0.6);
+        assert!(!rig.is_slow());
+        rig.pass(2 * HOUR, 1, 0.4);
+        assert!(rig.is_slow());
+        rig.restart();
+        assert!(rig.is_slow());
+        rig.pass(2 * HOUR + MINUTE, 1, 1.0);
+        assert!(!rig.is_slow());
+        rig.pass(24 * HOUR, 1, 0.3);
+        assert!(rig.is_slow());
+        rig.pass(4 * 24 * HOUR, 1, 0.3);
+        assert!(!rig.is_slow(), "it is usual by now");
+    }
+
+    #[test]
+    fn an_hour_without_work_or_with_too_few_shares_says_nothing() {
+        let mut rig = Rig::new();
+        rig.pass(30 * HOUR, 1, 1.0);
+        for _ in 0..180 {
+            // No pool has work for most of the time.
+            rig.pass(50, 1, 1.0);
+            rig.seen.working = 0;
+            for _ in 0..6 {
+                rig.second += 10;
+                let (all, now) = (rig.all(), rig.now());
+                rig.roster.look(&all, |_| false, now);
+            }
+        }
+        assert!(!rig.is_slow());
+        // At a difficulty at which a share comes every two minutes, an hour is too short.
+        rig.seen.difficulty = 120.0;
+        let pass = |rig: &mut Rig, seconds: u64| {
+            for _ in 0..seconds / 10 {
+                rig.second += 10;
+                rig.seen.work += 4.0;
+                let (all, now) = (rig.all(), rig.now());
+                rig.roster.look(&all, |_| false, now);
+            }
+        };
+        rig.seen.working = 1;
+        rig.roster.workers.get_mut("w").unwrap().pace.window = None;
+        pass(&mut rig, HOUR + 60);
+        assert!(!rig.is_slow());
+        pass(&mut rig, HOUR);
+        assert!(rig.is_slow());
+    }
+
+    #[test]
+    fn a_rhythm_goes_on_only_on_the_same_machine() {
+        let mut rig = Rig::new();
+        rig.pass(2 * HOUR, 1, 1.0);
+        let home = IpAddr::from([10, 0, 0, 1]);
+        let mut rhythm = Rhythm::default();
+        rhythm.heard(true, rig.now().at);
+        rig.roster.park("w", rhythm, home, Some("bitaxe"));
+        rig.restart();
+        let back = |software| rig.roster.clone().resume("w", home, Some(software));
+        assert_eq!(back("bitaxe"), Some(rhythm));
+        assert_eq!(back("nerd"), None);
+        assert_eq!(rig.roster.resume("v", home, None), None);
+    }
+
+    #[test]
+    fn a_flood_of_names_does_not_grow_the_memory() {
+        let mut roster = Roster::default();
+        let names: Vec<_> = (0..2 * MOST).map(|number| number.to_string()).collect();
+        let seen = names.iter().map(|name| {
+            (
+                name.as_str(),
+                Seen {
+                    connections: 1,
+                    ..Seen::default()
+                },
+            )
+        });
+        let now = Rig::new().now();
+        roster.look(&seen.collect(), |_| false, now);
+        assert_eq!(roster.workers.len(), MOST);
+    }
+}
