@@ -121,7 +121,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::pool::version_form::BlockedShares",
             "core::stats::tally",
             "core::stats::totals",
-            "core::miner::former",
+            "core::miner::roster",
             "core::miner::view",
             "core::stats::recent",
             "core::snapshot",
