@@ -6,6 +6,7 @@ import { changeList, settingTitle } from "./changes.js";
 import { configForm } from "./configform.js";
 import { Draft } from "./draft.js";
 import { passwordCard } from "./password.js";
+import { reveal } from "./router.js";
 import { tokensCard } from "./tokens.js";
 import { button, copyText, debounce, failure, h, loading, notice, openDialog, pageHead, segmented, setText, toast } from "./ui.js";
 
@@ -166,6 +167,7 @@ function show(body, page, reload) {
 		view?.leave?.();
 	};
 	body.replaceChildren(h("div", { class: "config-tools" }, choose, h("p", { class: "note" }, "File: ", h("code", {}, draft.path))), notices, editor, bar.element, h("div", { class: "pair" }, passwordCard(), backupCard(saved)), h("div", { class: "pair" }, tokensCard()));
+	reveal();
 	showNotices();
 	showMode(mode);
 }

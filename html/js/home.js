@@ -7,6 +7,7 @@ import { measuredCard } from "./measured.js";
 import { forecast, inForce, nowStrip, pausedWords, temporaryButtons } from "./now.js";
 import { poolCard } from "./pools.js";
 import { splitControl } from "./split.js";
+import { stateOf } from "./state.js";
 import { h, loading, setFigure, setText, unknown } from "./ui.js";
 
 export const home = { title: "Home", mount };
@@ -79,12 +80,14 @@ function totalHashrate() {
 	const number = h("span", { class: "huge" }, unknown());
 	const unit = h("span", { class: "unit" });
 	const miners = h("p", { class: "note" }, "…");
+	const state = h("h2", { class: "eyebrow" }, "…");
 	return {
-		element: h("div", { class: "total" }, h("h2", { class: "eyebrow" }, "Total hashrate"), h("p", { class: "huge-line" }, number, " ", unit), miners),
+		element: h("div", { class: "total" }, state, h("p", { class: "huge-line" }, number, " ", unit), miners),
 		show(status, paused) {
 			const parts = hashrateParts(status.hashrate);
 			setFigure(number, parts?.[0] ?? null);
 			setText(unit, parts?.[1] ?? "");
+			setText(state, stateOf(status).words);
 			setText(miners, paused ?? minersInWords(status));
 		},
 	};

@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { about } from "./about.js";
 import { config } from "./config.js";
 import { connect } from "./connect.js";
-import { clock } from "./format.js";
+import { clock, hashrateParts } from "./format.js";
 import { home } from "./home.js";
 import { endStatus, startStatus, watchStatus, watchTrouble } from "./live.js";
 import { loginPage } from "./login.js";
@@ -11,8 +11,9 @@ import { logs } from "./logs.js";
 import { miners } from "./miners.js";
 import { notifications } from "./notifications.js";
 import { records } from "./records.js";
-import { go, startRouter, stopRouter } from "./router.js";
+import { go, startRouter, stopRouter, titlePrefix } from "./router.js";
 import { setup } from "./setup.js";
+import { stateOf } from "./state.js";
 import { themeSwitch } from "./theme.js";
 import { timetable } from "./timetable.js";
 import { button, h, icon, setText, toast } from "./ui.js";
@@ -108,12 +109,16 @@ function connectionLine() {
 		setText(text, words);
 	};
 	watchStatus((status) => {
-		if (status.stopping) show("warning", "Stopping");
-		else if (!status.set_up) show("warning", "Not set up yet");
-		else if (!status.healthy) show("error", "Not working");
-		else show("good", "Working");
+		const { kind, words } = stateOf(status);
+		show(kind, words);
+		const rate = hashrateParts(status.hashrate)?.join(" ");
+		titlePrefix([kind === "error" && "(!)", status.miners_working > 0 && rate].filter(Boolean).join(" "));
 	});
-	watchTrouble((problem) => problem && show("error", "No answer"));
+	watchTrouble((problem) => {
+		if (!problem) return;
+		show("error", "No answer");
+		titlePrefix("(!)");
+	});
 	return h("p", { class: "connection" }, dot, text);
 }
 

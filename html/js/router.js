@@ -4,6 +4,8 @@ let routes = {};
 let host = null;
 let leave = null;
 let onroute = () => {};
+let prefix = "";
+let title = "DPMP";
 
 /** `pages`: { "/path": { title, mount(element) → leave }, … }. */
 export function startRouter(pages, element, changed) {
@@ -22,8 +24,19 @@ export function stopRouter() {
 	removeEventListener("popstate", showFocused);
 }
 
+/** What the tab shows in front of the page's title, so that it is seen among other tabs. */
+export function titlePrefix(text) {
+	prefix = text;
+	document.title = text ? `${text} · ${title}` : title;
+}
+
+/** Scrolls to what the address names after its `#`, once the page has it. */
+export function reveal() {
+	document.getElementById(location.hash.slice(1))?.scrollIntoView();
+}
+
 export function go(path) {
-	if (path === location.pathname) return;
+	if (path === location.pathname + location.hash) return;
 	history.pushState(null, "", path);
 	show({ focus: true });
 }
@@ -38,7 +51,7 @@ function followLink(event) {
 	if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
 	if (link.origin !== location.origin || !routes[link.pathname]) return;
 	event.preventDefault();
-	go(link.pathname);
+	go(link.pathname + link.hash);
 }
 
 function show({ focus }) {
@@ -46,7 +59,8 @@ function show({ focus }) {
 	const page = routes[path];
 	leave?.();
 	host.replaceChildren();
-	document.title = `${page.title} · DPMP`;
+	title = `${page.title} · DPMP`;
+	titlePrefix(prefix);
 	leave = page.mount(host);
 	onroute(path);
 	if (!focus) return;

@@ -10,6 +10,7 @@ import { clock, ratio, trimmed, upcoming } from "./format.js";
 import { steeringChanged } from "./live.js";
 import { inForce } from "./now.js";
 import { percentSlider } from "./slider.js";
+import { forcedSplit, measuredWords } from "./state.js";
 import { button, byTouch, debounce, h, openDialog, setText, toast } from "./ui.js";
 import { counted, orderWords, parsePercent, percentA, remainder, sameWork, sourceWords, splitWords } from "./work.js";
 
@@ -50,6 +51,9 @@ export function splitControl() {
 	let steering = null;
 	/** What is in force instead of the usual split, or null. */
 	let force = null;
+	/** What is mined instead because a pool is down, or null, and what was measured. */
+	let forced = null;
+	let measured = "";
 
 	const percentOf = ({ A, B }) => (A + B > 0 ? (100 * A) / (A + B) : 50);
 	const current = () => draft ?? (server ? percentOf(server) : null);
@@ -59,6 +63,7 @@ export function splitControl() {
 		if (a === null) return;
 		view.show(a, names, { typing: document.activeElement, hint: usualWords(a) });
 		view.force(force && forceWords());
+		if (draft === null) view.fact(forced, measured);
 		const earlier = previous();
 		view.undo.disabled = earlier === null || sending;
 		view.undo.title = earlier ? `Back to ${splitWords(earlier)}` : "Nothing to undo";
@@ -250,6 +255,8 @@ export function splitControl() {
 		show(status) {
 			names = { A: status.pools.A.name, B: status.pools.B.name };
 			meant = status.split.meant_share_a === null ? null : 100 * status.split.meant_share_a;
+			forced = forcedSplit(status);
+			measured = status.miners_working > 0 ? measuredWords(status) : "";
 			if (!sending) server = { A: status.pools.A.weight, B: status.pools.B.weight };
 			if (draft === null && !view.fields.A.matches(":focus[aria-invalid=true]") && !view.fields.B.matches(":focus[aria-invalid=true]")) render();
 		},
@@ -281,7 +288,8 @@ function build(pointer) {
 	const paused = h("span", { class: "huge", hidden: true }, "Paused");
 	const title = h("h2", { class: "eyebrow" }, "Split");
 	const usual = h("p", { class: "usual-split", hidden: true });
-	const hint = h("p", { class: "note" });
+	const hint = h("p", {});
+	const proof = h("p", {});
 	const error = h("p", { class: "field-error", role: "alert" });
 	const swap = button("Swap", null, { image: "swap" });
 	const undo = button("Undo", null, { image: "undo" });
@@ -295,7 +303,7 @@ function build(pointer) {
 		{ class: "split" },
 		title,
 		h("p", { class: "huge-line split-big" }, big.A, colon, big.B, paused),
-		hint,
+		h("div", { class: "note" }, hint, proof),
 		h(
 			"div",
 			{ class: "split-control" },
@@ -330,9 +338,17 @@ function build(pointer) {
 	/** What is in force instead of the usual split, or null: then the slider says that it sets the usual split. */
 	const force = (now) => {
 		usual.hidden = now === null;
-		setText(title, now ? "Now" : "Split");
+		setText(title, now ? "Now" : "Target");
 		setText(usual, now?.usual ?? "");
 		if (now) showBig(now.a, now.order);
+	};
+	/** What is mined now: the large figures say it, and not what is set, if a pool is down. */
+	const fact = (forced, measured) => {
+		setText(proof, measured);
+		if (!forced) return;
+		const wanted = `${big.A.textContent}:${big.B.textContent}`;
+		showBig(forced.a, `${forced.why}. Target ${wanted}`);
+		setText(title, "Now");
 	};
 	const propose = (a, inForce = null) => {
 		proposed.hidden = a === null;
@@ -343,7 +359,7 @@ function build(pointer) {
 		setText(use.querySelector("span"), `Use ${split} ${inForce?.until}`);
 		setText(apply.querySelector("span"), inForce ? `Save ${split} as usual split` : `Apply ${split}`);
 	};
-	return { root, slider: slider.input, fields, swap, undo, earlier, use, apply, cancel, proposed, error, show, force, propose };
+	return { root, slider: slider.input, fields, swap, undo, earlier, use, apply, cancel, proposed, error, show, force, propose, fact };
 }
 
 function percentField(pool) {
@@ -354,5 +370,5 @@ function percentField(pool) {
 export function inWords(a, names) {
 	if (a >= 100) return `All work goes to ${names.A}. DPMP is not connected to ${names.B}.`;
 	if (a <= 0) return `All work goes to ${names.B}. DPMP is not connected to ${names.A}.`;
-	return `${trimmed(a, 1)}% of every miner's time goes to ${names.A}, in short turns`;
+	return `${trimmed(a, 1)}% of the time for ${names.A}, in short turns`;
 }

@@ -23,9 +23,11 @@ macro_rules! documents {
 /// All documents for owners.
 pub(super) const DOCUMENTS: &[Document] = documents![
     "miners.md",
+    "figures.md",
     "steering.md",
     "balance.md",
     "records.md",
+    "insight.md",
     "pools.md",
     "notify.md",
     "troubleshooting.md",

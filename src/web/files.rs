@@ -73,6 +73,7 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/setup.js",
     "/js/slider.js",
     "/js/split.js",
+    "/js/state.js",
     "/js/strip.js",
     "/js/theme.js",
     "/js/timetable.js",

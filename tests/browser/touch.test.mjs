@@ -232,7 +232,7 @@ test("a number is applied when it is confirmed, not when its field is left", asy
   await field.tap();
   // 70 was meant.
   await field.fill("7");
-  await hands.page.getByRole("heading", { name: "Split", exact: true }).tap();
+  await hands.page.getByRole("heading", { name: "Target", exact: true }).tap();
   await field.evaluate((field) => field.blur());
   await Promise.all([1, 2].map(() => hands.page.waitForResponse(/status/)));
   assert.deepEqual([hands.changes, await weights()], [[], before]);

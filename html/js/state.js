@@ -1,0 +1,38 @@
+// What DPMP does at this moment, in one word for the light and one sentence for Home.
+import { clock, percent, ratio } from "./format.js";
+import { judge } from "./measured.js";
+
+const UNUSABLE = new Set(["down", "not_set_up"]);
+
+/** Whether something is mined, and what the light shows: { kind, words }. */
+export function stateOf({ stopping, set_up: setUp, pools, miners_connected: connected, miners_working: working, alerts }) {
+	if (stopping) return { kind: "warning", words: "Stopping" };
+	if (!setUp) return { kind: "warning", words: "Not set up yet" };
+	const used = Object.values(pools).filter((pool) => pool.in_use);
+	if (used.length > 0 && used.every((pool) => UNUSABLE.has(pool.state))) return { kind: "error", words: "Nothing is mined" };
+	if (connected === 0) return { kind: "warning", words: "Ready, no miner" };
+	if (working === 0) return { kind: "warning", words: "No miner works" };
+	return { kind: alerts.some((it) => it.level === "error") ? "warning" : "good", words: "Mining" };
+}
+
+/**
+ * The percent for A that is mined now, with its reason, if a pool that is meant to get work cannot have it; otherwise
+ * null.
+ */
+export function forcedSplit({ pools, miners_working: working }) {
+	if (working === 0) return null;
+	const [lost, other] = UNUSABLE.has(pools.A.state) ? [pools.A, pools.B] : [pools.B, pools.A];
+	if (!lost.in_use || !UNUSABLE.has(lost.state) || UNUSABLE.has(other.state)) return null;
+	const since = lost.state === "down" ? clock(lost.state_since_ms) : "";
+	return { a: lost === pools.A ? 0 : 100, why: `${lost.name} is ${lost.state === "down" ? "down" : "not set up"}${since && ` since ${since}`}` };
+}
+
+/** "Last hour 70.4:29.6, within luck (± 1.2%)": what was measured, as far as it is known. */
+export function measuredWords({ split }) {
+	const window = split.windows.find((it) => it.seconds === 3600);
+	if (!window || window.share_a === null) return "Not measured yet";
+	const { kind, text } = judge(window, window.meant_share_a ?? split.target.A);
+	const known = window.known_seconds < 0.95 * window.seconds ? `${Math.max(1, Math.round(window.known_seconds / 60))} min` : "hour";
+	const luck = kind === "good" ? `, within luck (± ${percent(2 * window.expected_error)})` : `: ${text.toLowerCase()}`;
+	return `Last ${known} ${ratio(window.share_a)}${luck}`;
+}
