@@ -1,4 +1,4 @@
-// About: version, uptime, licence, and the way to the documents.
+// About: version, uptime, license, and the way to the documents.
 import { downloads } from "./api.js";
 import { clock, duration, ratio } from "./format.js";
 import { watchStatus } from "./live.js";
@@ -24,7 +24,7 @@ function mount(host) {
 		["Started", (s) => clock(s.started_ms)],
 		["Miners connect to", (s) => `port ${s.listen.port}`],
 		["Split by time", (s) => ratio(s.split.time.now, 2)],
-		["Licence", () => "MIT"],
+		["License", () => "MIT"],
 	].map(([label, make]) => ({ label, make, value: h("dd", {}, unknown()) }));
 	host.append(
 		pageHead("About DPMP", "It splits the work of your miners between two pools, in the ratio that you choose. It has no fee and mines nothing itself."),
@@ -33,7 +33,7 @@ function mount(host) {
 			"div",
 			{ class: "pair" },
 			card("Documentation", {}, h("ul", { class: "link-list" }, ...DOCUMENTS.map(([href, name, what]) => h("li", {}, h("a", { href, target: "_blank", rel: "noopener" }, name), h("span", { class: "note" }, what))))),
-			card("Licence", {}, h("p", {}, "DPMP is free software under the MIT licence: use it, change it and pass it on, also for money, as long as the copyright notice stays with it. There is no warranty."), h("p", {}, h("a", { href: "/setup" }, "Open the set-up again"), h("span", { class: "note" }, " shows the line to type into a miner."))),
+			card("License", {}, h("p", {}, "DPMP is free software under the MIT license: use it, change it and pass it on, also for money, as long as the copyright notice stays with it. There is no warranty."), h("p", {}, h("a", { href: "/setup" }, "Open the set-up again"))),
 		),
 	);
 	return watchStatus((status) => facts.forEach((f) => setFigure(f.value, f.make(status))));

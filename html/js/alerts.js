@@ -6,6 +6,7 @@ import { button, h, icon, toast } from "./ui.js";
 /** Where an alert is dealt with, by the beginning of its id. */
 const PLACES = {
 	not_set_up: ["/setup", "Set up"],
+	no_miner: ["/connect", "Connect a miner"],
 	no_password: ["/config#password-section", "Set a password"],
 	payout_changed: ["/config", "Open Config"],
 	nothing_mined: ["/logs", "Open Logs"],

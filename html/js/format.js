@@ -46,9 +46,9 @@ export function count(value) {
 	return missing(value) ? null : whole.format(value);
 }
 
-/** A part of 1 as percent: 0.7 is "70 %". */
+/** A part of 1 as percent: 0.7 is "70%". */
 export function percent(part, places = 1) {
-	return missing(part) ? null : `${trimmed(part * 100, places)} %`;
+	return missing(part) ? null : `${trimmed(part * 100, places)}%`;
 }
 
 /** At most so many decimals, and no zeros at the end. */
