@@ -211,6 +211,14 @@ impl Reader<'_> {
             self.warnings
                 .push(format!("{}: {problem}", keys.wallet.path));
         }
+        for (index, backup) in pool.backups.iter().enumerate() {
+            let wallet = backup.wallet.as_deref();
+            if let Some(problem) = wallet.and_then(|it| wallet_problem(it, &pool.chain)) {
+                let (path, number) = (keys.backups.path, index + 1);
+                self.warnings
+                    .push(format!("{path}: number {number}: {problem}"));
+            }
+        }
         Some(pool)
     }
 

@@ -432,6 +432,25 @@ fn backups_that_repeat_an_address_are_told() {
 }
 
 #[test]
+fn addresses_with_a_mistake_or_of_another_coin_are_told() {
+    let pool = json!({
+        "host": "one.com",
+        "wallet": "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5",
+        "backups": [
+            "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a@two.com:3333",
+            "alice@three.com:3333",
+        ],
+    });
+    assert_eq!(
+        loaded(&json!({"pools": {"A": pool}})).warnings,
+        [
+            "pools.A.wallet: This address has a mistake: a character is wrong or missing.",
+            "pools.A.backups: number 1: This is a Bitcoin Cash address, but the coin is BTC.",
+        ]
+    );
+}
+
+#[test]
 fn unknown_keys_are_named_up_to_a_number() {
     let warnings = |value: Value| loaded(&value).warnings;
     assert!(warnings(json!({"pools": {"A": {}, "B": null}})).is_empty());
