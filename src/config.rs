@@ -284,6 +284,10 @@ pub struct PoolConfig {
     pub members: usize,
     /// What the pool keeps of the earnings, in percent. Key: `fee_percent`.
     pub fee_percent: f64,
+    /// Whom its blocks are to pay. Key: `payout`.
+    pub payout: PayoutRule,
+    /// The owner's least part of the reward where its blocks are to pay the owner, in percent. Key: `payout_min_percent`.
+    pub payout_min: f64,
 }
 
 impl PoolConfig {
@@ -383,6 +387,19 @@ pub struct Scheduling {
     pub max_slicers: u32,
     /// The shortest time between two moves of a miner in [`Mode::Fleet`]. Key: `assign_seconds`.
     pub assign: Duration,
+}
+
+named! {
+    /// Whom a pool's blocks are to pay.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum PayoutRule {
+        /// Whom they pay at first.
+        Auto = "auto",
+        /// The owner's address.
+        Mine = "mine",
+        /// Anyone.
+        Pool = "pool",
+    }
 }
 
 named! {

@@ -37,6 +37,7 @@ use crate::core::balance::Balancer;
 use crate::core::event::{Event, Source, Stop};
 use crate::core::fact::{Eviction, Fact};
 use crate::core::id_map::IdMap;
+use crate::core::insight::watch::PayoutWatch;
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::context::Context;
@@ -89,6 +90,8 @@ pub struct Core {
     totals: Totals,
     /// Where the earnings go, and whether the owner knows.
     payouts: PerPool<Payout>,
+    /// Whether the pools' jobs pay what they should.
+    watches: PerPool<PayoutWatch>,
     past_splits: PastSplits,
     departed: FormerMiners,
     /// Who is usually here.
@@ -176,6 +179,7 @@ impl Core {
             seconds_before: memory.totals.pools.map(|_, pool| pool.seconds),
             totals: memory.totals,
             payouts: memory.payouts,
+            watches: memory.watches,
             past_splits: memory.past_splits,
             departed: FormerMiners::default(),
             roster: memory.roster,
@@ -197,6 +201,7 @@ impl Core {
             parting: Vec::new(),
         };
         core.look_at_payouts(now);
+        core.follow_payouts();
         // Changed since the last run.
         core.look_at_split(Source::File, now, out);
         core.renew_aims(now, out);
@@ -227,7 +232,10 @@ impl Core {
             }
             Event::PoolClosed { conn, reason } => self.on_pool_closed(conn, reason, now, out),
             Event::ConfigChanged(config, by) => self.on_config_changed(config, by, now, out),
-            Event::PayoutSeen { slot, changed } => self.payouts[slot].seen(changed),
+            Event::PayoutSeen { slot, changed } => {
+                self.payouts[slot].seen(changed);
+                self.watches[slot].accept(changed);
+            }
             Event::BlockSeen { slot, found } => self.totals.block_seen(slot, found, now),
             Event::MissingSeen { worker } => {
                 self.roster.dismiss(&worker);
@@ -251,7 +259,7 @@ impl Core {
                 Due::Miner(id) => self.with_miner(id, now, out, Miner::on_deadline),
                 Due::Line(slot, line) => self.on_line_deadline(slot, line, now, out),
                 Due::Override => self.end_overrides(now, out),
-                Due::Insight(slot) => self.look_into_job(slot, now),
+                Due::Insight(slot) => self.look_into_job(slot, now, out),
                 Due::Balance => self.balance_split(now, out),
                 Due::Fleet => self.look_at_fleet(now, out),
                 Due::Sought(_) | Due::Survey(_) => self.release_waiting(now, out),
@@ -363,6 +371,15 @@ impl Core {
         let weights = self.wanted.scheduler.weights;
         if self.past_splits.update(weights, by, now.unix_ms) {
             out.push(Action::SaveState);
+        }
+    }
+
+    /// Has the jobs of the addresses in use watched as the owner wants it.
+    fn follow_payouts(&mut self) {
+        for (slot, pool) in self.config.pools.iter() {
+            if let Some(pool) = pool {
+                self.watches[slot].follow(pool);
+            }
         }
     }
 
@@ -562,6 +579,7 @@ impl Core {
                 (None, _) | (_, None) => false,
             };
         }
+        self.follow_payouts();
         for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
             self.pools[slot].refusal = None;
             self.pools[slot].answers = Answers::default();

@@ -9,6 +9,7 @@ const PLACES = {
 	no_miner: ["/connect", "Connect a miner"],
 	no_password: ["/config#password-section", "Set a password"],
 	payout_changed: ["/config", "Open Config"],
+	coinbase_pays_other: ["/config", "Open Config"],
 	nothing_mined: ["/logs", "Open Logs"],
 	pool_down: ["/logs", "Open Logs"],
 	pool_mute: ["/logs", "Open Logs"],

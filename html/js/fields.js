@@ -56,7 +56,7 @@ const LABELS = {
 	"logging.keep_files": "Full files to keep",
 	"logging.show_wallets": "Show whole wallets",
 };
-const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", backups: "Backups", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers", job_seconds: "New job timeout", fee_percent: "Pool fee" };
+const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", backups: "Backups", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers", job_seconds: "New job timeout", fee_percent: "Pool fee", payout: "Blocks should pay", payout_min_percent: "Least part for you" };
 const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB", percent: "%" };
 
 export function labelOf(path) {

@@ -40,6 +40,7 @@ export function poolCard(slot) {
 	const number = h("span", { class: "large" }, unknown());
 	const unit = h("span", { class: "unit" });
 	const part = h("span", { class: "note" });
+	const insight = h("p", { class: "note pool-insight" });
 	const facts = FACTS.map(fact);
 	const technical = TECHNICAL.map(fact);
 	const element = h(
@@ -48,6 +49,7 @@ export function poolCard(slot) {
 		h("header", { class: "pool-head" }, poolBadge(slot), h("div", { class: "pool-name" }, name, coin), state, h("p", { class: "note pool-address" }, address, wallet)),
 		reason,
 		h("p", { class: "pool-rate" }, number, " ", unit, part),
+		insight,
 		h("dl", { class: "facts" }, ...facts.map((f) => f.element)),
 		h("details", {}, h("summary", {}, "Technical"), h("dl", { class: "facts" }, ...technical.map((f) => f.element))),
 	);
@@ -70,6 +72,7 @@ export function poolCard(slot) {
 			setFigure(number, parts?.[0] ?? null);
 			setText(unit, parts?.[1] ?? "");
 			setText(part, `target ${percent(targetOf(slot, status))}`);
+			setText(insight, jobWords(pool, status.now_ms));
 			[...facts, ...technical].forEach((f) => f.show(pool, status.now_ms));
 		},
 	};
@@ -105,6 +108,14 @@ function explanation(pool) {
 	if (pool.state === "off") return "No miner is meant to work for this pool, so DPMP is not connected to it.";
 	if (pool.state === "not_set_up") return "It has no address or no wallet yet.";
 	return "";
+}
+
+/** Whom its jobs pay, and how old their block is. */
+function jobWords({ insight: it }, now) {
+	if (!it) return "";
+	const age = ago(it.block_since_ms, now)?.replace("ago", "old");
+	const block = it.height === null ? "" : ` Block ${[count(it.height), age].filter(Boolean).join(", ")}.`;
+	return it.payout.text + block;
 }
 
 function rejected(pool) {

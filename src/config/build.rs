@@ -17,9 +17,10 @@ use super::notify::Notify;
 use super::raw::{join, lookup};
 use super::steering::{Balance, Timetable};
 use super::{
-    Config, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode, PoolConfig, Scheduling,
-    Tls, Trust,
+    Config, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode, PayoutRule, PoolConfig,
+    Scheduling, Tls, Trust,
 };
+use crate::coin::address::Wallet;
 use crate::coin::remark::wallet_problem;
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
@@ -164,6 +165,8 @@ impl Reader<'_> {
         let answer = self.get(&keys.answer);
         let job = self.get(&keys.job);
         let fee_percent = self.get(&keys.fee_percent);
+        let payout = self.get(&keys.payout);
+        let payout_min = self.get(&keys.payout_min_percent);
         let tls = Tls {
             // The sample has a false in each file, so that it cannot mean more than silence.
             enabled: self.get(&keys.tls) || place.as_ref().is_some_and(|place| place.tls),
@@ -205,6 +208,8 @@ impl Reader<'_> {
             job,
             members: 1,
             fee_percent,
+            payout,
+            payout_min,
         };
         self.warn_of_repeated(keys, &pool);
         if let Some(problem) = wallet_problem(&pool.wallet, &pool.chain) {
@@ -218,6 +223,13 @@ impl Reader<'_> {
                 self.warnings
                     .push(format!("{path}: number {number}: {problem}"));
             }
+        }
+        let is_account = Wallet::read(&pool.wallet) == Wallet::Account;
+        if is_account && pool.payout == PayoutRule::Mine {
+            self.warnings.push(format!(
+                "{}: \"mine\" needs an address, and {} is an account name, so nothing is checked",
+                keys.payout.path, keys.wallet.path
+            ));
         }
         Some(pool)
     }

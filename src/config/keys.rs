@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::address::{PoolHost, Wallet};
 use super::backup::{Backup, Backups};
 use super::fingerprint::CertificateHash;
-use super::kind::choice::{Extranonce2Size, Flag, LogLevel};
+use super::kind::choice::{Extranonce2Size, Flag, LogLevel, Payout};
 use super::kind::number::{Bound, Number, Port, Seconds, SecondsOrNever, Weight, Whole};
 use super::kind::text::{Names, PasswordHash, Secret, Text};
 use super::kind::{Form, Kind, Wrong};
@@ -309,6 +309,12 @@ pool_keys! {
          usually send new jobs more often.";
     fee_percent "fee_percent": Number = [Number { default: 0, min: 0.0, max: 100 }], |pool| pool.fee_percent.to_string(),
         "Percentage of the earnings that the pool keeps. It counts for `balance`.";
+    payout "payout": Payout = [Payout], |pool| pool.payout.name().to_owned(),
+        "Whom the pool's blocks should pay. `auto`: DPMP learns it from the first jobs and warns when you get less. \
+         `mine`: your address, as with solo pools. `pool`: anyone, without a warning.";
+    payout_min_percent "payout_min_percent": Number = [Number { default: 90, min: 0.0, max: 100 }],
+        |pool| pool.payout_min.to_string(),
+        "With `payout` at `mine`: warn when your address gets less than this part of the reward.";
 }
 
 section! {

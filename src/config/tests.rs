@@ -589,6 +589,7 @@ fn a_change_of_any_key_is_seen() {
         let other = match (&key.default, key.path.rsplit('.').next().unwrap()) {
             (_, "extranonce2_size") => json!(4),
             (_, "mode") => json!("fleet"),
+            (_, "payout") => json!("mine"),
             (_, "tokens") => json!({"ha": {"hash": "ab".repeat(32), "may": "view"}}),
             (_, "targets") => json!({"phone": {"kind": "ntfy", "url": "https://ntfy.sh/x"}}),
             (_, "workers") => json!({"rig": {"work": "A"}}),
@@ -848,6 +849,28 @@ fn the_pools_fee_may_have_a_fraction_and_is_mended_at_a_start() {
     let loaded = parse_for_start(&fee(json!("2 %")).to_string()).unwrap();
     assert_eq!(of(loaded.config), Some(0.0));
     assert_eq!(loaded.troubles.len(), 1);
+}
+
+#[test]
+fn whom_a_pools_blocks_are_to_pay() {
+    let rule = |value: Value| with("pools.A.payout", value);
+    let of = |config: Config| config.pools[A].as_ref().map(|pool| pool.payout);
+    assert_eq!(of(config(&json!({}))), None);
+    assert_eq!(of(config(&rule(json!("pool")))), Some(PayoutRule::Pool));
+    assert_eq!(
+        errors(&rule(json!("me"))),
+        ["pools.A.payout: found \"me\"; allowed: one of \"auto\", \"mine\", \"pool\""]
+    );
+    let started = parse_for_start(&rule(json!(7)).to_string()).unwrap();
+    assert_eq!(of(started.config), Some(PayoutRule::Auto));
+    let mut mine = rule(json!("mine"));
+    let warned = |text: &Value| {
+        let warnings = loaded(text).warnings;
+        warnings.iter().any(|it| it.contains("is an account name"))
+    };
+    assert!(warned(&mine));
+    mine["pools"]["A"]["wallet"] = "1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu".into();
+    assert!(!warned(&mine));
 }
 
 #[test]

@@ -6,10 +6,11 @@
 //! - A coinbase that cannot be read costs these figures and nothing else.
 
 pub mod payee;
+pub mod watch;
 
 use std::time::Instant;
 
-use crate::core::insight::payee::Payee;
+use crate::core::insight::payee::{Payee, Payment};
 use crate::stratum::coinbase::Coinbase;
 use crate::stratum::job::{BlockHash, Notify};
 use crate::units::{Now, PoolConn, When};
@@ -35,6 +36,8 @@ struct SeenBlock {
     since: Option<Now>,
     /// When the last job came.
     heard: Instant,
+    /// How many jobs on it came.
+    jobs: u32,
 }
 
 /// What is known at one moment.
@@ -65,16 +68,30 @@ impl Insight {
     /// A job came on the connection that is listened to, which was opened then.
     pub fn job_came(&mut self, job: &Notify, opened: Instant, now: Now) {
         let hash = job.previous();
-        let since = match &self.block {
-            Some(block) if block.hash == hash => block.since,
-            Some(block) if opened <= block.heard => Some(now),
-            Some(_) | None => None,
+        let (since, jobs) = match &self.block {
+            Some(block) if block.hash == hash => (block.since, block.jobs),
+            Some(block) if opened <= block.heard => (Some(now), 0),
+            Some(_) | None => (None, 0),
         };
         self.block = Some(SeenBlock {
             hash,
             since,
             heard: now.at,
+            jobs: jobs.saturating_add(1),
         });
+    }
+
+    /// Whom the latest job pays, and on which block it stands; `None`: it cannot be told, or the job is the empty one with
+    /// which many pools begin a block.
+    pub fn payment(&self, job: &Notify) -> Option<(Payment, BlockHash)> {
+        let block = self.block?;
+        if job.branches.is_empty() && block.jobs < 2 {
+            return None;
+        }
+        match self.job.as_ref()?.payee {
+            Payee::Known(payment) => Some((payment, block.hash)),
+            Payee::CannotTell(_) => None,
+        }
     }
 
     /// Takes in the latest job, whose coinbase was read if it could be. `wallet` and `chain` are the pool's.

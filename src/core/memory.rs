@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::balance::Balancer;
+use crate::core::insight::watch::PayoutWatch;
 use crate::core::miner::roster::Roster;
 use crate::core::past_splits::PastSplits;
 use crate::core::payout::Payout;
@@ -28,6 +29,8 @@ pub struct Memory {
     pub totals: Totals,
     /// Where each pool's earnings go, and whether the owner has seen it.
     pub payouts: PerPool<Payout>,
+    /// What each pool's jobs usually pay.
+    pub watches: PerPool<PayoutWatch>,
     /// The usual split as it was before.
     pub past_splits: PastSplits,
     /// Temporary changes of what workers are to do.

@@ -7,6 +7,7 @@ use crate::config::{DifficultyLimits, Mode};
 use crate::core::Core;
 use crate::core::balance::BalanceView;
 use crate::core::insight::InsightView;
+use crate::core::insight::watch::WrongPayout;
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
 use crate::core::miner::former::FormerMiners;
@@ -97,6 +98,8 @@ pub struct PoolView {
     pub refused_miners: usize,
     /// When its earnings began to go where the owner has not seen them go yet, in milliseconds since 1970.
     pub payout_changed: Option<u64>,
+    /// Since when its jobs pay the owner less than they should, and what they pay.
+    pub payout_wrong: Option<WrongPayout>,
     /// Connections that are authorized.
     pub connections: usize,
     /// Miners that work for it now.
@@ -280,6 +283,7 @@ impl Core {
             size_habits: self.size_habits.clone(),
             totals: self.totals.clone(),
             payouts: self.payouts.clone(),
+            watches: self.watches.clone(),
             past_splits: self.past_splits.clone(),
             overrides: self.steering.overrides.clone(),
             clock: self.clock,
@@ -346,6 +350,7 @@ impl Core {
                 .filter(|miner| miner.is_refused(pool))
                 .count(),
             payout_changed: self.payouts[slot].changed(),
+            payout_wrong: self.watches[slot].wrong(),
             connections: pool.ready(),
             active_miners: miners
                 .iter()

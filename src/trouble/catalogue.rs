@@ -36,6 +36,11 @@ catalogue! {
         "when a pool's payout address, address or encryption changes.", "when you dismiss it.",
         "Your earnings may go elsewhere.",
         "If it wasn't you, correct the setting and set a password.";
+    "coinbase_pays_other" Error AtOnce []
+        "when a pool's jobs pay your address less than `payout` expects, on two blocks in a row.",
+        "when they pay enough again, or when you dismiss it.",
+        "A block found now would pay someone else.",
+        "Check the payout address, then ask the pool or use the other one.";
     "wrong_wallet" Error AtOnce ["nothing_mined"]
         "when a pool refuses your payout address.", "when the pool accepts a miner.",
         "The pool does not authorize your miners.",

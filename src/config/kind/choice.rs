@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Form, FormKind, Kind};
-use crate::config::Level;
+use crate::config::{Level, PayoutRule};
 
 /// Yes or no.
 pub(in crate::config) struct Flag(pub(in crate::config) bool);
@@ -29,6 +29,39 @@ impl Kind for Flag {
 
     fn form(&self) -> Form {
         Form::new(FormKind::Flag)
+    }
+}
+
+/// Whom a pool's blocks are to pay.
+pub(in crate::config) struct Payout;
+
+impl Kind for Payout {
+    type Meaning = PayoutRule;
+
+    fn read(&self, value: &Value) -> Result<PayoutRule, String> {
+        let rule = PayoutRule::ALL.into_iter();
+        let mut rule = rule.filter(|rule| value.as_str() == Some(rule.name()));
+        rule.next().ok_or_else(|| self.allowed())
+    }
+
+    fn allowed(&self) -> String {
+        let names = PayoutRule::ALL.map(|rule| format!("\"{}\"", rule.name()));
+        format!("one of {}", names.join(", "))
+    }
+
+    fn default(&self) -> PayoutRule {
+        PayoutRule::Auto
+    }
+
+    fn default_json(&self) -> Value {
+        json!(self.default().name())
+    }
+
+    fn form(&self) -> Form {
+        Form {
+            choices: PayoutRule::ALL.map(PayoutRule::name).to_vec(),
+            ..Form::new(FormKind::Choice)
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::coin::address::Wallet;
 use crate::coin::remark::wallet_problem;
 use crate::coin::{Chain, Coin};
@@ -30,8 +32,9 @@ const ROUNDING: u64 = 10;
 const MILLION: u32 = 1_000_000;
 
 named! {
-    /// Who gets half of the reward or more.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    /// Who gets half of the reward or more, the best for the owner first.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
     pub enum PayoutKind {
         /// The owner's address.
         Mine = "mine",

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::core::action::Action;
 use crate::core::{Core, Due};
 use crate::stratum::coinbase::Coinbase;
 use crate::units::{Now, PoolConn, PoolSlot, later};
@@ -34,7 +35,12 @@ impl Core {
     }
 
     /// Reads the latest job of the connection that is listened to.
-    pub(in crate::core) fn look_into_job(&mut self, slot: PoolSlot, now: Now) {
+    pub(in crate::core) fn look_into_job(
+        &mut self,
+        slot: PoolSlot,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
         let pool = &mut self.pools[slot];
         let connection = pool.insight.conn.and_then(|it| pool.connections.get(&it));
         let job = connection.and_then(|it| it.jobs.latest());
@@ -48,6 +54,11 @@ impl Core {
             &config.wallet,
             &config.chain,
         );
+        if let Some((payment, block)) = pool.insight.payment(&job.notify) {
+            if self.watches[slot].hear(payment, block, now.unix_ms) {
+                out.push(Action::SaveState);
+            }
+        }
         let (reward, nbits) = (coinbase.map(|it| it.reward()), job.notify.nbits);
         self.price_job(slot, reward, nbits, now);
     }

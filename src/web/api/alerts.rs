@@ -135,12 +135,14 @@ pub fn dismiss(
         let changed = pool
             .payout_changed
             .filter(|at| pools::payout_id(slot, *at) == id);
+        let wrong = pool.payout_wrong.map(|wrong| wrong.since);
+        let wrong = wrong.filter(|since| pools::pays_other_id(slot, *since) == id);
         let block = shares::block_found(grounds, slot).filter(|alert| alert.id == id);
         if let Some(found) = block.and_then(|alert| alert.at_ms) {
             let sent = context.inbox.try_send(Input::BlockSeen(slot, found));
             sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
         }
-        if let Some(changed) = changed {
+        if let Some(changed) = changed.or(wrong) {
             // The core remembers it over restarts.
             let sent = context.inbox.try_send(Input::PayoutSeen(slot, changed));
             sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
@@ -169,6 +171,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     for slot in PoolSlot::ALL {
         alerts.extend(pools::not_set_up(grounds, slot));
         alerts.extend(pools::payout_changed(grounds, slot));
+        alerts.extend(pools::pays_other(grounds, slot));
         alerts.extend(pools::pool_trouble(grounds, slot));
         alerts.extend(pools::on_backup(grounds, slot));
         alerts.extend(pools::mask_missing(grounds, slot));

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Alert, Grounds, Level, counted, in_use};
+use crate::coin::remark::wallet_problem;
 use crate::config::Trust;
+use crate::core::insight::payee::{PayoutKind, Percent};
+use crate::core::insight::watch::Expected;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::snapshot::PoolView;
 use crate::observe::notices::Trouble;
@@ -67,6 +70,56 @@ pub(super) fn payout_changed(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Al
 
 pub(super) fn payout_id(slot: PoolSlot, at: u64) -> String {
     format!("payout_changed:{slot}:{at}")
+}
+
+/// Its jobs pay the owner less than they should. What is wrong with the address comes first.
+pub(super) fn pays_other(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let pool = in_use(grounds, slot)?;
+    let wrong = pool.payout_wrong?;
+    let config = grounds.moment.config.pools[slot].as_ref()?;
+    let config = config.at(pool.backup);
+    let share = wrong.payment.share;
+    let title = if share < 0.001 {
+        format!("Pool {slot} does not pay your address")
+    } else {
+        format!("Pool {slot} pays you less than it should")
+    };
+    let paid = format!(
+        "A block found now would pay your address {}",
+        Percent(share)
+    );
+    let paid = match wrong.expected {
+        Expected::Usual(usual) if usual.kind == PayoutKind::Mine => {
+            format!("{paid}, not {} as before.", Percent(usual.share))
+        }
+        Expected::Usual(_) => {
+            format!(
+                "{paid}. Before, the reward was split among several addresses. Now one gets most of it."
+            )
+        }
+        Expected::AtLeast(least) => format!("{paid}. Your minimum is {}.", Percent(least)),
+    };
+    let problem = wallet_problem(&config.wallet, &config.chain);
+    let problem = problem.map_or(String::new(), |problem| format!("{problem} "));
+    let right = match wrong.expected {
+        Expected::Usual(_) => "If this is what you want, dismiss it.",
+        Expected::AtLeast(_) => "If this is what you want, lower the minimum on the page Config.",
+    };
+    Some(Alert {
+        id: pays_other_id(slot, wrong.since),
+        level: Level::Error,
+        title,
+        text: format!("{problem}{paid}"),
+        action: format!(
+            "Check the payout address, then ask the pool or use the other one. {right}"
+        ),
+        at_ms: Some(wrong.since),
+        dismissable: true,
+    })
+}
+
+pub(super) fn pays_other_id(slot: PoolSlot, since: u64) -> String {
+    format!("coinbase_pays_other:{slot}:{since}")
 }
 
 /// A refused wallet is told instead of "down": it is the cause.

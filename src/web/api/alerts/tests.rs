@@ -6,6 +6,8 @@ use super::shares::{FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
 use crate::config::steering::Work;
 use crate::config::{Config, parse};
+use crate::core::insight::payee::{Payment, PayoutKind};
+use crate::core::insight::watch::{Expected, WrongPayout};
 use crate::core::miner::roster::MissingWorker;
 use crate::core::miner::view::{Condition, sample_miner};
 use crate::core::outage::{Flaw, Health, Outage};
@@ -182,6 +184,26 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
     expect(
         |it| it.snapshot.pools[A].payout_changed = Some(7),
         &["payout_changed:A"],
+    );
+    let pays = |share| {
+        move |it: &mut World| {
+            it.snapshot.pools[A].payout_wrong = Some(WrongPayout {
+                since: 7,
+                payment: Payment {
+                    kind: PayoutKind::Pool,
+                    share,
+                    coin: None,
+                },
+                expected: Expected::AtLeast(0.9),
+            });
+        }
+    };
+    expect(pays(0.0), &["coinbase_pays_other:A"]);
+    let mut world = World::new();
+    pays(0.25)(&mut world);
+    assert_eq!(
+        world.alerts()[0].text,
+        "A block found now would pay your address 25.0%. Your minimum is 90.0%."
     );
     expect(
         |it| it.snapshot.pools[B].version_mask = VersionMask::NONE,

@@ -1,0 +1,324 @@
+//! Whether a pool's jobs pay the owner what they should: by the pool's `payout`, or as at first.
+//!
+//! - With `auto` three full jobs that agree teach what is usual. Later only less is wrong: another kind of payee, or more
+//!   than a percentage point off where the owner's address is paid. Three jobs of a better kind are usual from then on.
+//! - What is usual is remembered for each address of the pool and each wallet, over restarts.
+//! - It is wrong once it was seen on two blocks in a row, and right again with the first job that pays enough.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{PayoutRule, PoolConfig};
+use crate::core::insight::payee::{Payment, PayoutKind};
+use crate::stratum::job::BlockHash;
+
+/// How many jobs have to agree.
+const LESSONS: u32 = 3;
+
+/// By how much the owner's part may fall.
+const LEEWAY: f64 = 0.01;
+
+/// For how many addresses it is remembered what is usual.
+const MOST_USUAL: usize = 16;
+
+/// Watches whom a pool's jobs pay.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PayoutWatch {
+    /// What is usual, by the pool's address and the wallet.
+    usual: BTreeMap<String, Usual>,
+    #[serde(skip)]
+    state: State,
+}
+
+/// What a pool's jobs usually pay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Usual {
+    /// Who gets half of the reward or more.
+    pub kind: PayoutKind,
+    /// The owner's part, from 0 to 1.
+    pub share: f64,
+}
+
+/// What should have been paid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Expected {
+    /// As before.
+    Usual(Usual),
+    /// At least this part to the owner, from 0 to 1.
+    AtLeast(f64),
+}
+
+/// Jobs that pay the owner less than they should.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WrongPayout {
+    /// Since when, in milliseconds since 1970.
+    pub since: u64,
+    /// What they pay.
+    pub payment: Payment,
+    /// What they should.
+    pub expected: Expected,
+}
+
+/// What is not remembered.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct State {
+    /// The pool's address and the wallet.
+    of: String,
+    rule: Option<(PayoutRule, f64)>,
+    /// Jobs that agree and pay better than usual.
+    lesson: Option<(u32, Usual)>,
+    /// The first block in a row with a job that pays too little.
+    less_on: Option<BlockHash>,
+    wrong: Option<WrongPayout>,
+}
+
+impl PayoutWatch {
+    /// Follows the configuration: what was seen before a change says nothing.
+    pub fn follow(&mut self, pool: &PoolConfig) {
+        let of = format!("{} {}", pool.address(), pool.wallet);
+        let rule = Some((pool.payout, pool.payout_min / 100.0));
+        if self.state.of != of || self.state.rule != rule {
+            self.state = State {
+                of,
+                rule,
+                ..State::default()
+            };
+        }
+    }
+
+    /// Takes in what a job on this block pays; whether there is something new to remember.
+    pub fn hear(&mut self, payment: Payment, block: BlockHash, unix_ms: u64) -> bool {
+        let before = self.present();
+        let expected = match self.state.rule {
+            Some((PayoutRule::Auto, _)) => self.learn(payment).map(Expected::Usual),
+            Some((PayoutRule::Mine, least)) => Some(Expected::AtLeast(least)),
+            Some((PayoutRule::Pool, _)) | None => None,
+        };
+        match (
+            expected.filter(|it| it.is_missed(payment)),
+            self.state.less_on,
+        ) {
+            (None, _) => {
+                self.state.less_on = None;
+                self.state.wrong = None;
+            }
+            (Some(_), None) => self.state.less_on = Some(block),
+            (Some(expected), Some(first)) if first != block || self.state.wrong.is_some() => {
+                let since = self.state.wrong.map_or(unix_ms, |wrong| wrong.since);
+                self.state.wrong = Some(WrongPayout {
+                    since,
+                    payment,
+                    expected,
+                });
+            }
+            (Some(_), Some(_)) => (),
+        }
+        self.present() != before
+    }
+
+    /// What is usual until now; a better kind is learnt.
+    fn learn(&mut self, Payment { kind, share, .. }: Payment) -> Option<Usual> {
+        let usual = self.present();
+        if usual.is_some_and(|usual| kind >= usual.kind) {
+            self.state.lesson = None;
+            return usual;
+        }
+        let (count, share) = match self.state.lesson {
+            Some((count, before)) if before.kind == kind => (count + 1, before.share.min(share)),
+            Some(_) | None => (1, share),
+        };
+        let learnt = Usual { kind, share };
+        self.state.lesson = Some((count, learnt));
+        if count >= LESSONS {
+            self.remember(learnt);
+        }
+        usual
+    }
+
+    fn present(&self) -> Option<Usual> {
+        self.usual.get(&self.state.of).copied()
+    }
+
+    fn remember(&mut self, usual: Usual) {
+        self.state.lesson = None;
+        if self.usual.len() >= MOST_USUAL {
+            self.usual.pop_first();
+        }
+        self.usual.insert(self.state.of.clone(), usual);
+    }
+
+    /// The owner has seen what is wrong since then: it is usual from now on.
+    pub fn accept(&mut self, since: u64) {
+        if let Some(wrong) = self.state.wrong.take_if(|wrong| wrong.since == since) {
+            let Payment { kind, share, .. } = wrong.payment;
+            self.state.less_on = None;
+            self.remember(Usual { kind, share });
+        }
+    }
+
+    /// What is wrong now.
+    pub fn wrong(&self) -> Option<WrongPayout> {
+        self.state.wrong
+    }
+}
+
+impl Expected {
+    fn is_missed(&self, payment: Payment) -> bool {
+        match self {
+            Self::AtLeast(least) => payment.share < *least,
+            Self::Usual(usual) => {
+                let falls = payment.share < usual.share - LEEWAY;
+                payment.kind > usual.kind || usual.kind == PayoutKind::Mine && falls
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::PoolSlot;
+
+    struct World {
+        watch: PayoutWatch,
+        pool: PoolConfig,
+        block: u8,
+        time: u64,
+    }
+
+    impl World {
+        fn new(payout: PayoutRule) -> Self {
+            let text = r#"{"pools":{"A":{"host":"pool","wallet":"mine"}}}"#;
+            let mut config = crate::config::parse(text).unwrap().config;
+            let mut pool = config.pools[PoolSlot::A].take().unwrap();
+            pool.payout = payout;
+            Self {
+                watch: PayoutWatch::default(),
+                pool,
+                block: 0,
+                time: 0,
+            }
+        }
+
+        /// A job on the present block; since when it is wrong.
+        fn job(&mut self, kind: PayoutKind, share: f64) -> Option<u64> {
+            self.watch.follow(&self.pool);
+            self.time += 1;
+            let payment = Payment {
+                kind,
+                share,
+                coin: None,
+            };
+            let block = BlockHash([self.block; 32]);
+            self.watch.hear(payment, block, self.time);
+            self.watch.wrong().map(|wrong| wrong.since)
+        }
+
+        /// A job on a new block.
+        fn block(&mut self, kind: PayoutKind, share: f64) -> Option<u64> {
+            self.block += 1;
+            self.job(kind, share)
+        }
+
+        fn restart(&mut self) {
+            let text = serde_json::to_string(&self.watch).unwrap();
+            self.watch = serde_json::from_str(&text).unwrap();
+        }
+    }
+
+    use PayoutKind::{Mine, Pool, Shared};
+
+    #[test]
+    fn what_is_usual_is_learnt_from_three_jobs_that_agree() {
+        let mut world = World::new(PayoutRule::Auto);
+        for (kind, share) in [(Mine, 0.98), (Mine, 0.981), (Pool, 0.0), (Mine, 0.98)] {
+            assert_eq!(world.block(kind, share), None);
+        }
+        assert_eq!(world.watch.present(), None);
+        world.job(Mine, 0.985);
+        world.job(Mine, 0.98);
+        let usual = Usual {
+            kind: Mine,
+            share: 0.98,
+        };
+        assert_eq!(world.watch.present(), Some(usual));
+        // Within a point, for one block, and on one block only.
+        assert_eq!(world.block(Mine, 0.971), None);
+        assert_eq!(world.block(Mine, 0.971), None);
+        assert_eq!(world.block(Mine, 0.969), None);
+        assert_eq!(world.job(Mine, 0.969), None);
+        assert_eq!(world.block(Mine, 0.98), None);
+        assert_eq!(world.block(Pool, 0.0), None);
+        assert_eq!(world.block(Mine, 0.98), None);
+        // On two.
+        assert_eq!(world.block(Mine, 0.969), None);
+        let since = world.block(Mine, 0.969);
+        assert_eq!(since, Some(world.time));
+        assert_eq!(world.block(Pool, 0.0), since);
+        assert_eq!(world.job(Mine, 0.98), None, "over");
+    }
+
+    #[test]
+    fn it_is_remembered_for_an_address_and_a_wallet() {
+        let mut world = World::new(PayoutRule::Auto);
+        for _ in 0..3 {
+            world.job(Mine, 1.0);
+        }
+        world.restart();
+        assert_eq!(world.block(Pool, 0.0), None);
+        assert!(world.block(Pool, 0.0).is_some());
+        world.pool.wallet = "other".into();
+        for _ in 0..4 {
+            assert_eq!(world.block(Pool, 0.0), None);
+        }
+        world.pool.wallet = "mine".into();
+        assert_eq!(world.block(Pool, 0.0), None);
+        assert!(world.block(Pool, 0.0).is_some());
+        for number in 0..100 {
+            world.pool.wallet = number.to_string();
+            for _ in 0..3 {
+                world.job(Mine, 1.0);
+            }
+        }
+        assert_eq!(world.watch.usual.len(), MOST_USUAL);
+    }
+
+    #[test]
+    fn better_is_never_wrong_and_the_owner_may_be_content_with_less() {
+        let mut world = World::new(PayoutRule::Auto);
+        for share in [0.0, 0.01, 0.3, 0.0, 0.2, 0.001] {
+            assert_eq!(world.block(Shared, share), None, "it swings");
+        }
+        for _ in 0..3 {
+            assert_eq!(world.block(Mine, 0.99), None);
+        }
+        assert_eq!(world.block(Shared, 0.3), None);
+        let since = world.block(Shared, 0.3).unwrap();
+        world.watch.accept(since + 1);
+        assert_eq!(world.block(Shared, 0.3), Some(since));
+        world.watch.accept(since);
+        for _ in 0..3 {
+            assert_eq!(world.block(Shared, 0.3), None);
+        }
+        world.block(Pool, 0.0);
+        assert!(world.block(Pool, 0.0).is_some(), "less again");
+    }
+
+    #[test]
+    fn the_owner_may_say_what_is_to_be_paid() {
+        let mut world = World::new(PayoutRule::Mine);
+        assert_eq!(world.block(Mine, 0.9), None);
+        assert_eq!(world.block(Mine, 0.899), None);
+        assert_eq!(world.block(Mine, 0.899), Some(world.time));
+        world.pool.payout_min = 85.0;
+        assert_eq!(world.block(Mine, 0.899), None);
+        world.block(Pool, 0.0);
+        assert!(world.block(Pool, 0.0).is_some());
+        world.pool.payout = PayoutRule::Pool;
+        for kind in [Pool, Shared, Mine, Pool, Pool] {
+            assert_eq!(world.block(kind, 0.0), None);
+        }
+    }
+}
