@@ -44,7 +44,8 @@ impl Coin {
         }
     }
 
-    /// Whether its blocks may commit to witnesses (BIP 141).
+    /// Whether its blocks have witnesses, which they commit to (BIP 141). Blocks of the other coins may have such an
+    /// output as well, and on test networks some do; it means nothing there.
     pub fn has_witness(self) -> bool {
         match self {
             Self::Btc | Self::Dgb => true,

@@ -111,6 +111,53 @@ fn other_chains_commit_to_no_witness() {
     assert!(!coinbase.has_witness_commitment());
 }
 
+/// Block 1,260,985 of the test network of Bitcoin Cash, made by software that thinks of Bitcoin as well: nobody looks at
+/// such an output there.
+#[test]
+fn a_block_without_witnesses_may_commit_to_some() {
+    let bytes = |text: &str| hex::decode(text).unwrap();
+    let hash = |text: &str| bytes(text).try_into().unwrap();
+    let branches = [
+        "692c1265e5d05780ccec6e116c6432c78457ee4c2b2551c797f98b8780431d66",
+        "f2694137d9b76b3f3c4476edf73c0842d87e5070bc54e0fd7bfcee207020ee31",
+    ];
+    let notify = Notify {
+        job_id: "1".into(),
+        prevhash: hash("f3f5c0dccfc13efe46ad4e171b74204c6197357433b9d6e9000f5a3100000000"),
+        coinb1: bytes(
+            "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff4103b93d130e0d2f4249503130302f454233322f04ca31bb5b046d1a86250c7131bb5b",
+        ),
+        coinb2: bytes(
+            "16426974636f696e205854206174203738353066663633ffffffff025a1aa804000000001976a914158b5d181552c9f4f267c0de68aae4963043993988ac0000000000000000266a24aa21a9ed13bc96c3d459e6225b28d045b30a98f3ba03790daf04803d44972b93a5d2391700000000",
+        ),
+        branches: branches.map(hash).to_vec(),
+        version: 0x20000000,
+        nbits: 0x1b2c690b,
+        ntime: 0x5bbb31ca,
+        clean: true,
+    };
+    let e1 = Extranonce1::new(&[]).unwrap();
+    let job = PoolJob::new(Arc::new(notify), e1, 8, Difficulty::ONE, VersionMask::NONE);
+    let (e1, e2_size) = (Extranonce1::new(&bytes("d4000000")).unwrap(), 4);
+    let solution = Solution {
+        e2: Extranonce2::new(&bytes("00000000")).unwrap(),
+        ntime: job.notify.ntime,
+        nonce: 0x7098aa4c,
+        version: job.notify.version,
+    };
+    let hash = job
+        .hash(&MinerExtranonce { e1, e2_size }, &solution)
+        .unwrap();
+    assert_eq!(
+        hash.to_string(),
+        "0000000000226b4ca3c750abaf4860a960fd1a13a84af4671596efc4be873820"
+    );
+    assert!(hash.is_block(job.notify.nbits));
+    let coinbase = Coinbase::of_job(&job).unwrap();
+    assert_eq!(job.notify.height(), Some(1_260_985));
+    assert!(coinbase.has_witness_commitment());
+}
+
 /// Block 881,423, from a pool's halves to the hash that explorers show.
 #[test]
 fn a_job_becomes_the_block_that_was_found() {
