@@ -2,8 +2,7 @@
 import * as api from "./api.js";
 import { changeConfig, mistakes } from "./commands.js";
 import { clock } from "./format.js";
-import { field } from "./tokens.js";
-import { button, card, failure, h, marked, openDialog, pageHead, select, toast } from "./ui.js";
+import { button, card, failure, field, h, marked, openDialog, pageHead, select, toast } from "./ui.js";
 
 /** Each service: its name, where to find what it needs, and its fields with examples. */
 const KINDS = {
@@ -38,7 +37,6 @@ function mount(host) {
 		}
 	}
 
-	/** Changes the targets as they are in the file now. */
 	async function save(change, done) {
 		await changeConfig((config) => change(((config.notify ??= {}).targets ??= {})));
 		toast(done);
@@ -70,7 +68,7 @@ function mount(host) {
 			const [, help, keys] = KINDS[kind];
 			const one = ([key, example]) => [key, make(key, LABELS[key], { type: key === "token" ? "password" : "text", placeholder: old?.[key] === "…" ? "Saved. Leave empty to keep it." : example, value: (key === "url" && old?.url) || "" })];
 			fields = Object.fromEntries(Object.entries(keys).map(one));
-			const when = kind === "heartbeat" ? [] : [select("Send", Object.entries(LEVELS), level, (it) => (level = it)), ...quiet.map(elementOf), h("p", { class: "note" }, "In quiet hours only errors are sent. A summary follows.")];
+			const when = kind === "heartbeat" ? [] : [select("Send", Object.entries(LEVELS), level, (it) => (level = it)), ...quiet.map(elementOf), h("p", { class: "note" }, "In quiet hours only errors are sent; a summary follows.")];
 			box.replaceChildren(h("p", { class: "note" }, ...marked(help)), ...Object.values(fields).map(elementOf), ...when);
 		}
 

@@ -1,6 +1,6 @@
 // The password of these pages: set, change, remove, and a warning if there is none.
 import * as api from "./api.js";
-import { button, card, h, loading, notice, setText, toast } from "./ui.js";
+import { button, card, field, h, loading, notice, setText, toast } from "./ui.js";
 
 const LEAST = 8;
 const MOST = 128;
@@ -31,9 +31,9 @@ function change(show, given) {
 }
 
 function form(set, show, remove) {
-	const current = field("password-current", "Present password", "current-password");
-	const next = field("password-new", set ? "New password" : "Password", "new-password");
-	const again = field("password-again", "The same once more", "new-password");
+	const current = secret("password-current", "Present password", "current-password");
+	const next = secret("password-new", set ? "New password" : "Password", "new-password");
+	const again = secret("password-again", "The same once more", "new-password");
 	const submit = h("button", { type: "submit", class: "primary" }, set ? "Change the password" : "Set the password");
 	const fields = set ? [current, next, again] : [next, again];
 
@@ -59,14 +59,4 @@ function form(set, show, remove) {
 	return h("form", { class: "password-form", onsubmit: save }, ...fields.map((f) => f.element), h("div", { class: "actions" }, submit, removal));
 }
 
-function field(id, label, autocomplete) {
-	const input = h("input", { id, type: "password", autocomplete, "aria-describedby": `${id}-error` });
-	const error = h("p", { class: "field-error", id: `${id}-error`, role: "alert" });
-	const say = (text) => {
-		setText(error, text);
-		if (text) input.setAttribute("aria-invalid", "true");
-		else input.removeAttribute("aria-invalid");
-		if (text) input.focus();
-	};
-	return { element: h("div", { class: "field" }, h("div", { class: "field-label" }, h("label", { for: id }, label)), input, error), input, say };
-}
+const secret = (id, label, autocomplete) => field(id, label, h("input", { id, type: "password", autocomplete }));

@@ -1,6 +1,6 @@
 // Tokens of programs that use the API: made, shown once, revoked.
 import * as api from "./api.js";
-import { button, card, copyField, h, loading, notice, openDialog, setText, toast } from "./ui.js";
+import { button, card, copyField, field, h, loading, notice, openDialog, setText, toast } from "./ui.js";
 
 const MAY = { view: "read only", steer: "read, and change the split and prices" };
 
@@ -63,15 +63,3 @@ function revoke(name, set, show) {
 }
 
 const passwordField = (id) => field(id, "Password of these pages", h("input", { id, type: "password", autocomplete: "current-password" }));
-
-export function field(id, label, input) {
-	const error = h("p", { class: "field-error", id: `${id}-error`, role: "alert" });
-	input.setAttribute("aria-describedby", `${id}-error`);
-	const say = (text) => {
-		setText(error, text);
-		if (text) input.setAttribute("aria-invalid", "true");
-		else input.removeAttribute("aria-invalid");
-		if (text) input.focus();
-	};
-	return { element: h("div", { class: "field" }, h("div", { class: "field-label" }, h("label", { for: id }, label)), input, error), input, say };
-}

@@ -194,6 +194,19 @@ export function copyField(label, text) {
 	return h("div", { class: "copy-field" }, h("span", { class: "copy-label" }, label), h("code", {}, text), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Copy ${label}`, title: "Copy", onclick: copy }, icon("copy")));
 }
 
+/** An input with its label and a place for what is wrong with it: `say(text)`. */
+export function field(id, label, input) {
+	const error = h("p", { class: "field-error", id: `${id}-error`, role: "alert" });
+	input.setAttribute("aria-describedby", `${id}-error`);
+	const say = (text) => {
+		setText(error, text);
+		if (text) input.setAttribute("aria-invalid", "true");
+		else input.removeAttribute("aria-invalid");
+		if (text) input.focus();
+	};
+	return { element: h("div", { class: "field" }, h("div", { class: "field-label" }, h("label", { for: id }, label)), input, error), input, say };
+}
+
 /** What a page shows until its first answer, and if that is an error. */
 export function loading() {
 	return h("p", { class: "empty", role: "status" }, "Loading…");

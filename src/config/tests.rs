@@ -1139,6 +1139,24 @@ fn an_address_at_which_no_pool_can_be_is_warned_of_and_no_reason_not_to_start() 
 }
 
 #[test]
+fn the_page_on_messages_has_an_example_for_each_service() {
+    let page = project_file("docs/notify.md");
+    let blocks = page
+        .split("\n\n")
+        .filter(|it| it.starts_with("    \"notify\""));
+    let kinds = blocks.map(|block| {
+        let targets = parse(&format!("{{{block}}}"))
+            .unwrap()
+            .config
+            .notify
+            .targets;
+        targets.into_values().next().unwrap().kind.name()
+    });
+    let wanted: Vec<_> = notify::TargetKind::ALL.map(notify::TargetKind::name).into();
+    assert_eq!(kinds.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
 fn wrong_targets_of_messages_are_left_out_at_a_start_and_not_shown() {
     let file = json!({"notify": {"targets": {
         "phone": {"kind": "ntfy", "url": "https://ntfy.sh/my-topic"},

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { closePage, firstJob, fits, openPage, scan, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
 
-const PAGES = { home: "/", miners: "/miners", timetable: "/timetable", records: "/records", connect: "/connect", config: "/config", logs: "/logs", about: "/about" };
+const PAGES = { home: "/", miners: "/miners", timetable: "/timetable", records: "/records", connect: "/connect", config: "/config", notifications: "/notifications", logs: "/logs", about: "/about" };
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true };
 
 let browser;
@@ -50,6 +50,7 @@ const ALIVE = {
   },
   connect: (page) => page.getByText("me.rig1").first().waitFor(),
   config: (page) => page.getByLabel("Length of a turn").waitFor(),
+  notifications: (page) => page.getByText("None yet.").first().waitFor(),
   logs: (page) => page.locator(".log li").first().waitFor(),
   about: (page) => page.getByText("MIT").first().waitFor(),
 };
