@@ -169,6 +169,8 @@ pub struct Series {
     pub hashrate: PerPool<Vec<Option<f64>>>,
     /// The part of the miners' time that went to A; of a single worker it is not recorded.
     pub time_share_a: Vec<Option<f64>>,
+    /// The part of the work that was meant for A; of a single worker it is not recorded.
+    pub meant_share_a: Vec<Option<f64>>,
     /// Shares that the pools refused; not of a single worker.
     pub rejected: Option<PerPool<Vec<Option<f64>>>>,
     /// What a terahash a second earned in a day, in the currency that the prices had then; not of a single worker. It is
@@ -183,6 +185,7 @@ impl Series {
         Self {
             hashrate: self.hashrate.map(|_, values| vec![None; values.len()]),
             time_share_a: nothing(self.time_share_a),
+            meant_share_a: nothing(self.meant_share_a),
             rejected: None,
             value: None,
             ..self
@@ -433,6 +436,13 @@ impl Rings {
             Some(pair) => Some(of_worker(pair, number).known()?[slot]),
         };
         let known = |number| Some(of(number)).filter(|step| step.span > 0.0);
+        let share_a = |what: fn(&PoolStep) -> f32| {
+            let part = |number| {
+                let step = known(number).filter(|_| worker.is_none())?;
+                part_of_a(step.pools.map(|_, pool| f64::from(what(pool))))
+            };
+            numbers().map(part).collect()
+        };
         Some(Series {
             step_seconds: scale.step_ms / 1000,
             start_ms: numbers().start.saturating_mul(scale.step_ms),
@@ -443,12 +453,8 @@ impl Rings {
                 };
                 numbers().map(rate).collect()
             }),
-            time_share_a: numbers()
-                .map(|number| {
-                    let step = known(number).filter(|_| worker.is_none())?;
-                    part_of_a(step.pools.map(|_, pool| f64::from(pool.seconds)))
-                })
-                .collect(),
+            time_share_a: share_a(|pool| pool.seconds),
+            meant_share_a: share_a(|pool| pool.meant),
             rejected: worker.is_none().then(|| {
                 PerPool::from_fn(|slot| {
                     let of_pool = |step: Step| f64::from(step.pools[slot].rejected);

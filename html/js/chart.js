@@ -102,7 +102,7 @@ function axes(scale, tick) {
 }
 
 const MINUTE = 60_000;
-const TICK_STEPS = [10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880].map((minutes) => minutes * MINUTE);
+const TICK_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880].map((minutes) => minutes * MINUTE);
 
 /** Round times of the viewer's clock, and "now" at the end. */
 function timeTicks(scale) {

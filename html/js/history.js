@@ -1,7 +1,7 @@
 // The past as charts: hashrate of both pools and the split, of all miners or of one worker.
 import * as api from "./api.js";
 import { areaChart } from "./chart.js";
-import { clock, hashrate, percent } from "./format.js";
+import { clock, hashrate, percent, ratio } from "./format.js";
 import { poll } from "./live.js";
 import { card, failure, h, segmented, setFigure, setText } from "./ui.js";
 
@@ -13,10 +13,9 @@ const RANGES = {
 };
 const TABLE_ROWS = 12;
 
-export function historyCard({ title, worker = null, level = 2, range: first = "24h" }) {
+export function historyCard({ title, worker = null, level = 2, range: first = "1h" }) {
 	let range = first;
 	let names = { A: "Pool A", B: "Pool B" };
-	let target = null;
 	let points = null;
 	let stop = null;
 
@@ -49,10 +48,9 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
 
 	function render() {
 		if (!points) return;
-		const { times, a, b, time } = points;
+		const { times, a, b, time, meant } = points;
 		rate.show({ times, series: [{ name: "a", values: a }, { name: "b", values: b }] });
-		const lines = target === null ? [] : [{ name: "target", values: times.map(() => target) }];
-		split.show({ times, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines });
+		split.show({ times, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines: [{ name: "target", values: meant }] });
 	}
 
 	function sayRate(i) {
@@ -64,7 +62,8 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
 	function saySplit(i) {
 		const time = points.time[i];
 		if (time === null) return `${clock(points.times[i])}: not known`;
-		return `${clock(points.times[i])}: ${names.A} ${percent(time)}, ${names.B} ${percent(1 - time)}`;
+		const meant = points.meant[i] === null ? "" : `, target ${ratio(points.meant[i])}`;
+		return `${clock(points.times[i])}: ${names.A} ${percent(time)}, ${names.B} ${percent(1 - time)}${meant}`;
 	}
 
 	/** The same in figures, for whoever cannot or does not want to read the picture. */
@@ -90,14 +89,11 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
 	load();
 	return {
 		element,
-		/** Takes the pools' names and the target from the status. */
+		/** Takes the pools' names from the status. */
 		show(status) {
-			const changed = target !== status.split.target.A || names.A !== status.pools.A.name || names.B !== status.pools.B.name;
-			target = status.split.target.A;
 			names = { A: status.pools.A.name, B: status.pools.B.name };
 			setText(element.querySelector(".name-a"), names.A);
 			setText(element.querySelector(".name-b"), names.B);
-			if (changed) render();
 		},
 		leave() {
 			stop?.();
@@ -107,14 +103,19 @@ export function historyCard({ title, worker = null, level = 2, range: first = "2
 	};
 }
 
-/** Puts `size` points each together to their mean; a mean of nothing is not known. */
-function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_share_a: shares }, size) {
-	const points = { times: [], a: [], b: [], time: [] };
-	for (let from = 0; from < shares.length; from += size) {
+/**
+ * Puts `size` points each together to their mean; a mean of nothing is not known. Begins with the first that is known: a
+ * program that has run for ten minutes has no past of a day.
+ */
+function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_share_a: shares, meant_share_a: meant }, size) {
+	const points = { times: [], a: [], b: [], time: [], meant: [] };
+	const first = rates.A.findIndex((rate, i) => rate !== null || rates.B[i] !== null);
+	for (let from = Math.max(0, first); from < shares.length; from += size) {
 		points.times.push(start + from * step * 1000);
 		points.a.push(mean(rates.A, from, size));
 		points.b.push(mean(rates.B, from, size));
 		points.time.push(mean(shares, from, size));
+		points.meant.push(mean(meant, from, size));
 	}
 	return points;
 }

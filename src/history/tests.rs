@@ -46,8 +46,10 @@ impl World {
             totals.work += 2.0 * count;
             totals.work_squares += 4.0 * count;
             totals.seconds += 10.0 * count;
+
             *totals.shares.rejected.entry("stale".into()).or_default() += 1;
             worker[slot] += 2.0 * count;
+            self.snapshot.pools[slot].meant = count;
         }
         self.snapshot.miners[0].worker_work = Some(worker);
     }
@@ -98,6 +100,9 @@ fn each_minute_has_what_was_done_in_it() {
     );
     assert_eq!(series.hashrate[PoolSlot::B][59], rate(2.0, 60.0));
     assert_eq!(series.time_share_a[59], Some(0.75));
+    let meant = series.meant_share_a[59].unwrap();
+    assert!((meant - 0.75).abs() < 1e-6, "{meant}");
+    assert_eq!(series.meant_share_a[54], None);
     assert_eq!(series.rejected.unwrap()[PoolSlot::B][59], Some(1.0));
 
     let week = world.series(Range::Week, None, 5 * 60 + 10);

@@ -373,7 +373,7 @@ test("the balance says what it would do before it is on", async () => {
   await altered(page, { balance: { enabled: false, shift: 0, wanted: 6, value: { A: 0.052, B: 0.05 }, problem: null, next_step_ms: null } });
   await page.goto(`${demo.base}/timetable`);
   await page.getByText("It would move the split from 70:30 to 76:24.").waitFor();
-  await page.getByText(`A hash earns 4 % more at ${A}, over the last 24 hours. One TH/s earns 0.052 a day at ${A} and 0.05 at ${B}.`).waitFor();
+  await page.getByText(`A hash earns 4% more at ${A}, over the last 24 hours. One TH/s earns 0.052 a day at ${A} and 0.05 at ${B}.`).waitFor();
   await closePage(page);
 });
 

@@ -263,7 +263,9 @@ fn charts_say_what_is_not_known_and_survive_a_restart() {
             (&json!(range), &json!(step))
         );
         assert_eq!(chart["hashrate"]["A"].as_array().unwrap().len(), length);
-        assert_eq!(chart["time_share_a"].as_array().unwrap().len(), length);
+        for share in ["time_share_a", "meant_share_a"] {
+            assert_eq!(chart[share].as_array().unwrap().len(), length);
+        }
         assert_eq!(
             chart["hashrate"]["A"][0],
             Value::Null,

@@ -37,6 +37,7 @@ pub fn history(request: &Request, history: &History, snapshot: &Snapshot, now_ms
         "start_ms": series.start_ms,
         "hashrate": series.hashrate,
         "time_share_a": series.time_share_a,
+        "meant_share_a": series.meant_share_a,
         "rejected": series.rejected,
         "value": series.value,
     })))
