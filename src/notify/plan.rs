@@ -24,6 +24,12 @@ const HOUR_MS: u64 = 3_600_000;
 /// From how many changes on within an hour it comes and goes.
 const MANY_CHANGES: usize = 3;
 
+/// The trouble of a worker that is gone.
+const MISSING: &str = "miner_missing";
+
+/// One that was missing for so long has not come back when that ends: it is forgotten after a week without it.
+const FORGOTTEN_MS: u64 = 6 * 24 * HOUR_MS;
+
 /// How many troubles are followed.
 const MOST: usize = 1000;
 
@@ -51,7 +57,7 @@ impl Scene {
     fn is_starting(&self, id: &str) -> bool {
         let worked = match (trouble::name(id), trouble::pool(id)) {
             // Miners come back one after the other.
-            ("miner_missing" | "miner_hangs", _) => false,
+            (MISSING | "miner_hangs", _) => false,
             (_, Some(slot)) => self.pool_worked[slot],
             ("nothing_mined", None) => PoolSlot::ALL.into_iter().any(|slot| self.pool_worked[slot]),
             ("no_miner", None) => self.miner_seen,
@@ -152,7 +158,15 @@ impl Plan {
         }
         let there: BTreeSet<&str> = scene.alerts.iter().map(|alert| alert.id.as_str()).collect();
         for (id, case) in &mut self.cases {
-            if there.contains(id.as_str()) || scene.hidden.contains(id) {
+            if there.contains(id.as_str()) {
+                continue;
+            }
+            if scene.hidden.contains(id) {
+                if case.ended_ms.is_none() && is_dismissed(id, &there) {
+                    (case.ended_ms, case.told) = (Some(now), false);
+                    let lasted = now.saturating_sub(case.since_ms);
+                    news.changes.push(Change::Over(id.clone(), lasted));
+                }
                 continue;
             }
             // After a start it takes a while until a trouble is found again.
@@ -254,19 +268,25 @@ impl Case {
             return None;
         }
         self.told = false;
+        let lasted = ended.saturating_sub(self.since_ms);
+        let is_forgotten = trouble::name(id) == MISSING && lasted >= FORGOTTEN_MS;
         // What was dismissed needs no message.
-        (!is_event(id)).then(|| Message {
+        (!is_event(id) && !is_forgotten).then(|| Message {
             event: Event::Over,
             id: id.to_owned(),
             level: self.level,
             title: format!("Over: {}", self.title),
-            text: format!(
-                "It lasted {}.",
-                in_words(ended.saturating_sub(self.since_ms))
-            ),
+            text: format!("It lasted {}.", in_words(lasted)),
             at_ms: ended,
         })
     }
+}
+
+/// Whether a worker is missed no more though it has not come back: its trouble is hidden, and not for another one.
+fn is_dismissed(id: &str, there: &BTreeSet<&str>) -> bool {
+    let kind = trouble::kind(id).filter(|kind| kind.name == MISSING);
+    let is_cause = |other: &&str| kind.is_some_and(|it| it.follows.contains(&trouble::name(other)));
+    kind.is_some() && !there.iter().any(is_cause)
 }
 
 /// Whether a trouble is one that happened once, and has the time in its name.
@@ -477,6 +497,24 @@ mod tests {
         next.plan = rig.plan.clone();
         next.pass(3 * MINUTE).begin(id).pass(60 * MINUTE);
         next.expect(&[]);
+    }
+
+    #[test]
+    fn a_missing_worker_that_is_dismissed_is_not_told_to_be_back() {
+        let id = "miner_missing:attic";
+        let mut rig = Rig::new();
+        rig.begin(id).pass(MINUTE).end(id);
+        // Others hide it for a while, which is another thing.
+        rig.begin("no_miner").scene.hidden = [id.to_owned()].into();
+        rig.pass(MINUTE).end("no_miner").scene.hidden.clear();
+        rig.begin(id).pass(MINUTE).end(id).pass(70 * MINUTE);
+        rig.expect(&[(0, Began, id), (3, Over, id)]);
+        rig.told.clear();
+        rig.begin(id).pass(120 * MINUTE).end(id);
+        rig.scene.hidden = [id.to_owned()].into();
+        rig.pass(30_000).scene.hidden.clear();
+        rig.pass(60 * MINUTE);
+        rig.expect(&[(73, Began, id)]);
     }
 
     #[test]

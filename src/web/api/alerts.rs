@@ -9,6 +9,7 @@ mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -31,6 +32,10 @@ use crate::web::json;
 /// How many dismissed alerts are remembered.
 const MOST_SEEN: usize = 100;
 
+/// For how long at least it is known that a missing worker was dismissed. Until then nobody sees it any more, also in
+/// an older picture of the state, and nobody takes it for one that came back.
+const SETTLES: Duration = Duration::from_secs(30);
+
 /// What alerts follow from.
 pub struct Grounds<'a> {
     /// State, configuration and time.
@@ -51,6 +56,8 @@ pub struct Grounds<'a> {
 #[derive(Debug, Default)]
 pub struct Dismissals {
     ids: Mutex<BTreeSet<String>>,
+    /// Workers that are missing, with the time when that was dismissed.
+    missing: Mutex<BTreeMap<String, Instant>>,
     version: AtomicU64,
 }
 
@@ -61,14 +68,20 @@ impl Dismissals {
     }
 
     fn contains(&self, id: &str) -> bool {
-        self.ids.lock().contains(id)
+        self.ids.lock().contains(id) || self.missing.lock().contains_key(id)
     }
 
-    /// A worker that was missing and is no more may be missing another time.
-    fn forget_over(&self, alerts: &[Alert]) {
-        let lasts = |id: &String| alerts.iter().any(|alert| alert.id == *id);
-        let mut ids = self.ids.lock();
-        ids.retain(|id| trouble::name(id) != MISSING || lasts(id));
+    /// A worker that is missed no more may be missed another time.
+    fn forget_over(&self, alerts: &[Alert], now: Instant) {
+        self.missing.lock().retain(|id, dismissed| {
+            let lasts = alerts.iter().any(|alert| alert.id == *id);
+            lasts || now.saturating_duration_since(*dismissed) < SETTLES
+        });
+    }
+
+    fn insert_missing(&self, id: String, now: Instant) {
+        self.missing.lock().insert(id, now);
+        self.version.fetch_add(1, Ordering::Relaxed);
     }
 
     fn insert(&self, id: String) {
@@ -93,8 +106,9 @@ pub fn shown_and_hidden(
     seen: &Dismissals,
 ) -> (Vec<Alert>, BTreeSet<String>) {
     let mut alerts = all(grounds);
-    seen.forget_over(&alerts);
+    seen.forget_over(&alerts, grounds.moment.now.at);
     let mut hidden = trouble::one_notice_a_cause(&mut alerts);
+    hidden.extend(seen.missing.lock().keys().cloned());
     alerts.retain(|alert| {
         let is_seen = alert.dismissable && seen.contains(&alert.id);
         if is_seen {
@@ -154,6 +168,9 @@ pub fn dismiss(
             .inbox
             .try_send(Input::MissingSeen(worker.to_owned()));
         sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
+        // The core remembers it over restarts.
+        seen.insert_missing(id, grounds.moment.now.at);
+        return Ok(json::respond(&json!({"ok": true})));
     }
     for (trouble, notice) in &grounds.notices {
         let alert = program::of_notice(*trouble, notice);

@@ -385,13 +385,15 @@ fn a_missing_worker_that_was_dismissed_may_be_missing_another_time() {
         at_ms: None,
         dismissable: true,
     };
-    seen.insert("miner_missing:one".to_owned());
-    seen.insert("unpaid_work:A".to_owned());
-    seen.forget_over(&[alert("miner_missing:one")]);
-    assert!(seen.contains("miner_missing:one"));
-    seen.forget_over(&[]);
-    assert!(!seen.contains("miner_missing:one"));
-    assert!(seen.contains("unpaid_work:A"));
+    let (id, start) = ("miner_missing:one", now().at);
+    seen.insert_missing(id.to_owned(), start);
+    let later = |seconds| start + Duration::from_secs(seconds);
+    seen.forget_over(&[alert(id)], later(100));
+    assert!(seen.contains(id));
+    seen.forget_over(&[], later(20));
+    assert!(seen.contains(id));
+    seen.forget_over(&[], later(100));
+    assert!(!seen.contains(id));
 }
 
 #[test]
