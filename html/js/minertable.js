@@ -42,7 +42,7 @@ function nameOf(m) {
 function stateOf(m) {
 	if (m.paused) return "paused";
 	if (m.left_ms) return `left ${ago(m.left_ms, nowMs)}`;
-	return m.connected_ms === null ? "not connected" : (m.software ?? "software not known");
+	return m.connected_ms === null ? "not connected" : conditionOf(m) || (m.software ?? "software not known");
 }
 
 function conditionOf({ condition, condition_since_ms: since }) {

@@ -134,6 +134,25 @@ test("the miners' table finds, sorts, opens and exports", async () => {
   await closePage(page);
 });
 
+test("a miner that hangs is marked, also on a phone", async () => {
+  const real = await demo.get("miners");
+  const [first, second, ...others] = real.miners;
+  const since = Date.now() - 1000;
+  const miners = [{ ...first, worker: "stuck", condition: "hangs", condition_since_ms: since }, { ...second, worker: "tired", condition: "slow", condition_since_ms: since }, ...others];
+  for (const options of [{}, PHONE]) {
+    const page = await openPage(browser, demo.base, options);
+    await page.route(/\/api\/v1\/miners$/, (route) => route.fulfill({ json: { ...real, miners } }));
+    await page.goto(`${demo.base}/miners`);
+    const row = (name) => page.getByRole("row").filter({ has: page.getByRole("button", { name, exact: true }) });
+    for (const [name, words] of [["stuck", /Hangs since \d\d:\d\d/], ["tired", /Slow since \d\d:\d\d/]]) {
+      await row(name).locator(".col-worker").getByText(words).waitFor();
+      assert.match(await row(name).locator(".col-last").textContent(), words);
+    }
+    await fits(page, "the marks");
+    await closePage(page);
+  }
+});
+
 test("a thousand miners stay fluent", async () => {
   const page = await openPage(browser, demo.base);
   const real = await demo.get("miners");

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 
-use self::program::MISSING;
+use self::program::{MISSING, SLOW};
 use super::Moment;
 use crate::core::snapshot::PoolView;
 use crate::history::Window;
@@ -56,8 +56,8 @@ pub struct Grounds<'a> {
 #[derive(Debug, Default)]
 pub struct Dismissals {
     ids: Mutex<BTreeSet<String>>,
-    /// Workers that are missing, with the time when that was dismissed.
-    missing: Mutex<BTreeMap<String, Instant>>,
+    /// Those that are forgotten when they are over, with the time when they were dismissed.
+    for_now: Mutex<BTreeMap<String, Instant>>,
     version: AtomicU64,
 }
 
@@ -68,19 +68,19 @@ impl Dismissals {
     }
 
     fn contains(&self, id: &str) -> bool {
-        self.ids.lock().contains(id) || self.missing.lock().contains_key(id)
+        self.ids.lock().contains(id) || self.for_now.lock().contains_key(id)
     }
 
-    /// A worker that is missed no more may be missed another time.
+    /// A worker that is missing or slow no more may be another time.
     fn forget_over(&self, alerts: &[Alert], now: Instant) {
-        self.missing.lock().retain(|id, dismissed| {
+        self.for_now.lock().retain(|id, dismissed| {
             let lasts = alerts.iter().any(|alert| alert.id == *id);
             lasts || now.saturating_duration_since(*dismissed) < SETTLES
         });
     }
 
-    fn insert_missing(&self, id: String, now: Instant) {
-        self.missing.lock().insert(id, now);
+    fn insert_for_now(&self, id: String, now: Instant) {
+        self.for_now.lock().insert(id, now);
         self.version.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -108,7 +108,7 @@ pub fn shown_and_hidden(
     let mut alerts = all(grounds);
     seen.forget_over(&alerts, grounds.moment.now.at);
     let mut hidden = trouble::one_notice_a_cause(&mut alerts);
-    hidden.extend(seen.missing.lock().keys().cloned());
+    hidden.extend(seen.for_now.lock().keys().cloned());
     alerts.retain(|alert| {
         let is_seen = alert.dismissable && seen.contains(&alert.id);
         if is_seen {
@@ -162,14 +162,16 @@ pub fn dismiss(
             sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
         }
     }
-    let worker = id.split_once(':').filter(|(name, _)| *name == MISSING);
-    if let Some((_, worker)) = worker {
+    let (name, worker) = id.split_once(':').unwrap_or((&id, ""));
+    if name == MISSING {
+        // The core remembers it over restarts.
         let sent = context
             .inbox
             .try_send(Input::MissingSeen(worker.to_owned()));
         sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
-        // The core remembers it over restarts.
-        seen.insert_missing(id, grounds.moment.now.at);
+    }
+    if [MISSING, SLOW].contains(&name) {
+        seen.insert_for_now(id, grounds.moment.now.at);
         return Ok(json::respond(&json!({"ok": true})));
     }
     for (trouble, notice) in &grounds.notices {

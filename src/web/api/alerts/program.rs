@@ -17,6 +17,9 @@ const TURNED_AWAY_SHOWN: u64 = 10 * 60 * 1000;
 /// The trouble of a worker that is missing.
 pub(super) const MISSING: &str = "miner_missing";
 
+/// The trouble of a worker that is slow.
+pub(super) const SLOW: &str = "miner_slow";
+
 pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
     let snapshot = grounds.moment.snapshot;
     // Miners that were let go because no pool can be used are not missing.
@@ -80,7 +83,7 @@ pub(super) fn missing(grounds: &Grounds<'_>) -> Vec<Alert> {
 /// Workers that have done less than half of what they usually do.
 pub(super) fn slow(grounds: &Grounds<'_>) -> Vec<Alert> {
     let alert = |(worker, at_ms): (&str, Option<u64>)| Alert {
-        id: format!("miner_slow:{worker}"),
+        id: format!("{SLOW}:{worker}"),
         level: Level::Warning,
         title: format!("{worker} is slow"),
         text: "It does less than half of its usual hashrate.".into(),

@@ -386,7 +386,7 @@ fn a_missing_worker_that_was_dismissed_may_be_missing_another_time() {
         dismissable: true,
     };
     let (id, start) = ("miner_missing:one", now().at);
-    seen.insert_missing(id.to_owned(), start);
+    seen.insert_for_now(id.to_owned(), start);
     let later = |seconds| start + Duration::from_secs(seconds);
     seen.forget_over(&[alert(id)], later(100));
     assert!(seen.contains(id));
