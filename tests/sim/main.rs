@@ -27,6 +27,7 @@ mod faults;
 mod fleet;
 mod follow;
 mod forms;
+mod insight;
 mod lines;
 mod news;
 mod outages;

@@ -20,6 +20,10 @@ habits! {
         pub tag: String = "pool".into(),
         /// What its blocks pay, as satoshis and scripts; nothing: all to an address of its own.
         pub pays: Vec<(u64, Vec<u8>)> = Vec::new(),
+        /// What the coinbase pays instead on a connection with this first user (solo.ckpool).
+        pub pays_user: Option<fn(&str) -> Vec<(u64, Vec<u8>)>> = None,
+        /// Whether the coinbase is no transaction.
+        pub odd_coinbase: bool = false,
 
         /// The size of extranonce1, in bytes (0 to 16).
         pub e1_size: usize = 4,

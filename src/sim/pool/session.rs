@@ -147,7 +147,8 @@ impl Session {
             difficulty: self.difficulty,
             mask: self.mask,
         };
-        let (line, record) = turn.shared.give_job(self.id, terms, clean, turn.now);
+        let whose = (self.id, self.workers.first().map(String::as_str));
+        let (line, record) = turn.shared.give_job(whose, terms, clean, turn.now);
         self.push(turn, line, Some(record));
     }
 

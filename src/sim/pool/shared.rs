@@ -75,10 +75,10 @@ impl Shared {
         self.slots.remove(&slot);
     }
 
-    /// Makes the present job out to a connection.
+    /// Makes the present job out to a connection, whose first user is this one.
     pub(super) fn give_job(
         &mut self,
-        connection: u64,
+        (connection, user): (u64, Option<&str>),
         terms: Terms,
         clean: bool,
         now: Instant,
@@ -89,7 +89,12 @@ impl Shared {
             e2_size: terms.e2_size,
             salt: salted.then(|| u32::try_from(connection).unwrap_or(0)),
         };
-        let notify = self.template.notify(space, clean);
+        let outputs = self.options.pays_user.zip(user);
+        let outputs = outputs.map_or(Vec::new(), |(pays, user)| pays(user));
+        let mut notify = self.template.clone().paying(&outputs).notify(space, clean);
+        if self.options.odd_coinbase {
+            notify.coinb2.push(0);
+        }
         let line = wire::notify(&self.options, &notify);
         let record = JobRecord {
             connection,
