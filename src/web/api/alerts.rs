@@ -52,6 +52,22 @@ pub struct Grounds<'a> {
     pub wrong_passwords: Option<WrongTries>,
 }
 
+impl Grounds<'_> {
+    /// What the owner calls a pool; with its letter, if both have the same name.
+    fn pool_name(&self, slot: PoolSlot) -> String {
+        let name = |slot: PoolSlot| {
+            let pool = self.moment.config.pools[slot].as_ref();
+            pool.map_or_else(|| format!("Pool {slot}"), |pool| pool.name.clone())
+        };
+        let own = name(slot);
+        if own == name(slot.other()) {
+            format!("{own} ({slot})")
+        } else {
+            own
+        }
+    }
+}
+
 /// What was dismissed, until the program ends.
 #[derive(Debug, Default)]
 pub struct Dismissals {
@@ -175,7 +191,7 @@ pub fn dismiss(
         return Ok(json::respond(&json!({"ok": true})));
     }
     for (trouble, notice) in &grounds.notices {
-        let alert = program::of_notice(*trouble, notice);
+        let alert = program::of_notice(grounds, *trouble, notice);
         if alert.is_some_and(|alert| alert.id == id) {
             context.observer.notices.forget(*trouble);
         }
@@ -214,7 +230,9 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     alerts.extend(program::no_password(grounds));
     alerts.extend(program::wrong_passwords(grounds));
     let notices = grounds.notices.iter();
-    alerts.extend(notices.filter_map(|(trouble, notice)| program::of_notice(*trouble, notice)));
+    alerts.extend(
+        notices.filter_map(|(trouble, notice)| program::of_notice(grounds, *trouble, notice)),
+    );
     alerts
 }
 

@@ -18,6 +18,7 @@ use crate::web::api::{Moment, waits_for};
 const PATIENCE_FOR_JOB: u64 = 30_000;
 
 pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let config = grounds.moment.config;
     let is_missing = config.pools[slot].is_none() && config.scheduler.weights[slot] > 0.0;
     if !is_missing {
@@ -27,14 +28,12 @@ pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
         return Some(Alert {
             id: format!("pool_setting:{slot}"),
             level: Level::Error,
-            title: format!("Pool {slot} is not used, because a setting of it is wrong"),
+            title: format!("{name} is not used, because a setting of it is wrong"),
             text: format!(
                 "{} No miner is served while a pool with a weight above 0 cannot be used.",
                 wrong.text
             ),
-            action: format!(
-                "Correct it on the page Config, or set the weight of pool {slot} to 0."
-            ),
+            action: format!("Correct it on the page Config, or set the weight of {name} to 0."),
             at_ms: Some(wrong.unix_ms),
             dismissable: false,
         });
@@ -42,11 +41,11 @@ pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
     Some(Alert {
         id: format!("not_set_up:{slot}"),
         level: Level::Error,
-        title: format!("Pool {slot} is not set up"),
+        title: format!("{name} is not set up"),
         text: "As long as a pool that is to get work has no address or wallet, no miner is served."
             .into(),
         action: format!(
-            "Enter the pool's address and your wallet, or set the weight of pool {slot} to 0."
+            "Enter the pool's address and your wallet, or set the weight of {name} to 0."
         ),
         at_ms: None,
         dismissable: false,
@@ -54,13 +53,12 @@ pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
 }
 
 pub(super) fn payout_changed(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let at = grounds.moment.snapshot.pools[slot].payout_changed?;
     Some(Alert {
         id: payout_id(slot, at),
         level: Level::Warning,
-        title: format!(
-            "The payout address, the address or the encryption of pool {slot} has changed"
-        ),
+        title: format!("The payout address, the address or the encryption of {name} has changed"),
         text: "What your miners earn there may go elsewhere now, or did for a while.".into(),
         action: "If that was you, dismiss this. If not, correct it now and set a password.".into(),
         at_ms: Some(at),
@@ -74,15 +72,16 @@ pub(super) fn payout_id(slot: PoolSlot, at: u64) -> String {
 
 /// Its jobs pay the owner less than they should. What is wrong with the address comes first.
 pub(super) fn pays_other(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot)?;
     let wrong = pool.payout_wrong?;
     let config = grounds.moment.config.pools[slot].as_ref()?;
     let config = config.at(pool.backup);
     let share = wrong.payment.share;
     let title = if share < 0.001 {
-        format!("Pool {slot} does not pay your address")
+        format!("{name} does not pay your address")
     } else {
-        format!("Pool {slot} pays you less than it should")
+        format!("{name} pays you less than it should")
     };
     let paid = format!(
         "A block found now would pay your address {}",
@@ -124,16 +123,17 @@ pub(super) fn pays_other_id(slot: PoolSlot, since: u64) -> String {
 
 /// A refused wallet is told instead of "down": it is the cause.
 pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot)?;
     let is_up = pool.health == Health::Up;
     if let Some(words) = pool.refusal.as_ref().filter(|_| !is_up) {
         return Some(Alert {
             id: format!("wrong_wallet:{slot}"),
             level: Level::Error,
-            title: format!("Pool {slot} does not accept your wallet"),
+            title: format!("{name} does not accept your wallet"),
             text: format!("It refused to authorize the last miner that asked. It says: {words}"),
             action: format!(
-                "Check the wallet of pool {slot}: it has to be an address or account of this pool's coin."
+                "Check the wallet of {name}: it has to be an address or account of this pool's coin."
             ),
             at_ms: Some(pool.health_since),
             dismissable: false,
@@ -170,7 +170,7 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         return Some(Alert {
             id: format!("pool_down:{slot}"),
             level: Level::Error,
-            title: format!("Pool {slot} is down"),
+            title: format!("{name} is down"),
             text: format!("Reason: {reason}. {consequence}"),
             action: action.into(),
             at_ms: Some(pool.health_since),
@@ -180,7 +180,7 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
     (pool.refused_miners > 0).then(|| Alert {
         id: format!("miners_refused:{slot}"),
         level: Level::Warning,
-        title: format!("Pool {slot} refuses {}", counted(pool.refused_miners, "miner")),
+        title: format!("{name} refuses {}", counted(pool.refused_miners, "miner")),
         text: "It accepts others under the same wallet, so it is the worker's name that it does not like.".into(),
         action: "See which miners it refuses. Some pools want each worker to be created in the account first.".into(),
         at_ms: None,
@@ -190,6 +190,7 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
 
 /// Who waits for the pool, as it may not work for the other one; and what the others do.
 fn waiting(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<String> {
+    let name = grounds.pool_name(slot);
     /// How many are named.
     const MOST: usize = 3;
     let Moment {
@@ -218,7 +219,7 @@ fn waiting(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<String> {
     };
     (count > 0).then(|| {
         format!(
-            "{} {wait} for pool {slot} and may not work for the other pool: {names}. {others}",
+            "{} {wait} for {name} and may not work for the other pool: {names}. {others}",
             counted(count, "worker")
         )
     })
@@ -259,7 +260,7 @@ pub(super) fn nothing_mined(grounds: &Grounds<'_>) -> Option<Alert> {
         slots.filter_map(|slot| Some((slot, in_use(grounds, slot)?)))
     };
     let reasons: Option<Vec<_>> = used()
-        .map(|(slot, pool)| Some(format!("Pool {slot}: {}.", unusable(pool)?)))
+        .map(|(slot, pool)| Some(format!("{}: {}.", grounds.pool_name(slot), unusable(pool)?)))
         .collect();
     let reasons = reasons.filter(|reasons| !reasons.is_empty())?;
     let refused = used().any(|(_, pool)| pool.refusal.is_some());
@@ -289,11 +290,12 @@ pub(super) fn nothing_mined(grounds: &Grounds<'_>) -> Option<Alert> {
 
 /// A pool that can be reached and is no good.
 fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -> Alert {
+    let name = grounds.pool_name(slot);
     let title = match flaw {
-        Flaw::Mute => format!("Pool {slot} does not answer shares"),
-        Flaw::Rejecting => format!("Pool {slot} rejects most shares"),
-        Flaw::Behind => format!("Pool {slot} works on an old block"),
-        Flaw::WithoutNews => format!("Pool {slot} gives no new job"),
+        Flaw::Mute => format!("{name} does not answer shares"),
+        Flaw::Rejecting => format!("{name} rejects most shares"),
+        Flaw::Behind => format!("{name} works on an old block"),
+        Flaw::WithoutNews => format!("{name} gives no new job"),
     };
     let other_works = matches!(other(grounds, slot), Other::Works);
     let text = if other_works && !flaw.earns_nothing() {
@@ -318,6 +320,7 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -
 
 /// The other pool has gone on to a newer block.
 pub(super) fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let pool =
         in_use(grounds, slot).filter(|pool| pool.flaw().is_none() && pool.health == Health::Up)?;
     let since = pool.left_since?;
@@ -325,10 +328,10 @@ pub(super) fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
     (age >= PATIENCE_FOR_JOB).then(|| Alert {
         id: format!("pool_old_block:{slot}"),
         level: Level::Warning,
-        title: format!("Pool {slot} gives no new job"),
+        title: format!("{name} gives no new job"),
         text: format!(
-            "Its jobs are for an old block: pool {} has gone on to a newer one.",
-            slot.other()
+            "Its jobs are for an old block: {} has gone on to a newer one.",
+            grounds.pool_name(slot.other())
         ),
         action: "Usually the pool's node hangs. If it lasts, look at the pool's own page.".into(),
         at_ms: Some(since),
@@ -338,13 +341,14 @@ pub(super) fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
 
 /// It takes miners and gives them nothing to do.
 pub(super) fn no_job(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot)?;
     let since = pool.jobless_since?;
     let age = grounds.moment.now.unix_ms.saturating_sub(since);
     (age >= PATIENCE_FOR_JOB).then(|| Alert {
         id: format!("pool_no_job:{slot}"),
         level: Level::Error,
-        title: format!("Pool {slot} gives no job"),
+        title: format!("{name} gives no job"),
         text: "It accepts your miners but sends them no work. They work for the other pool if that is up.".into(),
         action: "Usually the pool's node is down or still starting. If it lasts, look at the pool's own page.".into(),
         at_ms: Some(since),
@@ -353,6 +357,7 @@ pub(super) fn no_job(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
 }
 
 pub(super) fn on_backup(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot).filter(|pool| pool.backup > 0)?;
     let config = grounds.moment.config.pools[slot].as_ref()?;
     let why = grounds.notices.get(&Trouble::Backup(slot));
@@ -372,7 +377,7 @@ pub(super) fn on_backup(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> 
     Some(Alert {
         id: format!("on_backup:{slot}"),
         level: Level::Warning,
-        title: format!("Pool {slot} is on its backup"),
+        title: format!("{name} is on its backup"),
         text: format!("The work goes to {}.{payout}{reason}", pool.address),
         action: "DPMP returns to the first address once it has worked for five minutes. If that takes long, test the address on the page Config."
             .into(),
@@ -383,6 +388,7 @@ pub(super) fn on_backup(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> 
 
 /// With one pool that lets miners roll the version and one that does not, miners lose time or shares at the latter.
 pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let has_mask = |slot| {
         let pool = in_use(grounds, slot)?;
         pool.e2_size?;
@@ -392,21 +398,26 @@ pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
     is_missing.then(|| Alert {
         id: format!("mask_missing:{slot}"),
         level: Level::Warning,
-        title: format!("Pool {slot} does not allow version rolling"),
-        text: format!("Pool {} does. Miners that roll the version all the same have shares refused at pool {slot}.", slot.other()),
-        action: "If shares are refused for their version bits, use two pools that both allow it.".into(),
+        title: format!("{name} does not allow version rolling"),
+        text: format!(
+            "{} does. Miners that roll the version all the same have shares refused at {name}.",
+            grounds.pool_name(slot.other())
+        ),
+        action: "If shares are refused for their version bits, use two pools that both allow it."
+            .into(),
         at_ms: None,
         dismissable: true,
     })
 }
 
 pub(super) fn any_certificate(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     in_use(grounds, slot)?;
     let pool = grounds.moment.config.pools[slot].as_ref()?;
     (pool.tls.trust() == Some(Trust::Anyone)).then(|| Alert {
         id: format!("any_certificate:{slot}"),
         level: Level::Warning,
-        title: format!("Nobody checks who pool {slot} is"),
+        title: format!("Nobody checks who {name} is"),
         text: "Any certificate is taken of it. Whoever is between here and the pool can pretend to be the pool and take \
                your work."
             .into(),

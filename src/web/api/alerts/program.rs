@@ -198,7 +198,7 @@ fn first_lines(text: &str) -> String {
     lines.join("\n")
 }
 
-pub(super) fn of_notice(trouble: Trouble, notice: &Notice) -> Option<Alert> {
+pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice) -> Option<Alert> {
     let (name, level, title, action) = match trouble {
         Trouble::State => (
             "state_trouble".to_owned(),
@@ -239,7 +239,10 @@ pub(super) fn of_notice(trouble: Trouble, notice: &Notice) -> Option<Alert> {
         Trouble::Redirect(slot) => (
             format!("redirect_{slot}"),
             Level::Warning,
-            format!("Pool {slot} wanted to send your miners elsewhere"),
+            format!(
+                "{} wanted to send your miners elsewhere",
+                grounds.pool_name(slot)
+            ),
             "It was not done, as this is how hashrate is stolen. If it goes on, ask the pool or change it.",
         ),
         // Told with what is true now.

@@ -25,12 +25,13 @@ const PART_LOST: f64 = 0.02;
 pub(super) const FORM_BLOCKED_SHOWN: u64 = 3600 * 1000;
 
 pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     in_use(grounds, slot)?;
     let (accepted, rejected) = (grounds.lately.accepted[slot], grounds.lately.rejected[slot]);
     spike(accepted, rejected).then(|| Alert {
         id: format!("reject_spike:{slot}"),
         level: Level::Warning,
-        title: format!("Pool {slot} rejects many shares"),
+        title: format!("{name} rejects many shares"),
         text: format!("In the last ten minutes it was {rejected:.0} of {:.0}.", accepted + rejected),
         action: "See the reasons beside the pool. Stale shares mean a slow network; others a miner or a pool at fault.".into(),
         at_ms: None,
@@ -40,12 +41,13 @@ pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
 
 /// It can be reached and has accepted nothing: too few shares for a verdict, and still no income.
 pub(super) fn rejects_all(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     in_use(grounds, slot)?;
     let (accepted, rejected) = (grounds.lately.accepted[slot], grounds.lately.rejected[slot]);
     (rejected >= MANY_OF_ALL && accepted == 0.0).then(|| Alert {
         id: format!("pool_rejects_all:{slot}"),
         level: Level::Error,
-        title: format!("Pool {slot} rejects every share"),
+        title: format!("{name} rejects every share"),
         text: format!("It rejected all of {rejected:.0} shares in the last 10 minutes, so you earn nothing there."),
         action: "See the reasons beside the pool, and check its settings on the page Config.".into(),
         at_ms: None,
@@ -150,12 +152,13 @@ fn spike(good: f64, bad: f64) -> bool {
 
 /// Shares that were sent and never answered.
 pub(super) fn shares_lost(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot)?;
     let [answered, lost] = pool.answered_and_lost;
     (lost >= MANY_LOST && lost > PART_LOST * (answered + lost)).then(|| Alert {
         id: format!("shares_lost:{slot}"),
         level: Level::Warning,
-        title: format!("Shares for pool {slot} got no answer"),
+        title: format!("Shares for {name} got no answer"),
         text: format!(
             "{lost:.0} of {:.0} shares were never answered in the last 10 minutes. The pool may not pay for them.",
             answered + lost
@@ -170,12 +173,13 @@ pub(super) fn shares_lost(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
 
 /// A minimum difficulty above the pool's own costs income.
 pub(super) fn unpaid(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let raised = in_use(grounds, slot)?.raised?;
     Some(Alert {
         id: format!("unpaid_work:{slot}"),
         level: Level::Error,
         title: format!(
-            "Pool {slot} does not pay {:.0}% of {} work",
+            "{name} does not pay {:.0}% of {} work",
             (100.0 * raised.unpaid).clamp(1.0, 99.0),
             if raised.miners == 1 {
                 "a miner's"
@@ -201,6 +205,7 @@ pub(super) fn unpaid(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
 
 /// A pool that takes a miner's version bits in no form.
 pub(super) fn form_blocked(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let blocked = in_use(grounds, slot)?.form_blocked?;
     let quiet = grounds
         .moment
@@ -210,7 +215,7 @@ pub(super) fn form_blocked(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
     (quiet < FORM_BLOCKED_SHOWN).then(|| Alert {
         id: format!("version_form:{slot}"),
         level: Level::Warning,
-        title: format!("Pool {slot} rejects the version bits of some shares"),
+        title: format!("{name} rejects the version bits of some shares"),
         text: format!(
             "Its jobs already set bits that your miners may roll, and it rejected both ways of writing them. DPMP has \
              blocked {} since, and tries one share a minute.",
@@ -225,39 +230,40 @@ pub(super) fn form_blocked(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
 }
 
 pub(super) fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
     let block = grounds.moment.snapshot.pools[slot]
         .totals
         .last_block
         .as_ref()
         .filter(|block| !block.seen)?;
     let at_ms = block.when.unix_ms(grounds.moment.now);
-    let found = format!("{} found a block for pool {slot}", block.worker);
+    let found = format!("{} found a block for {name}", block.worker);
     let (kind, level, title, text, action) = match &block.fate {
         BlockFate::Accepted => (
             "found",
             Level::Good,
-            format!("A block for pool {slot}!"),
+            format!("A block for {name}!"),
             format!("{found}, and the pool accepted it."),
             "See on the pool's page whether the network accepted it, too.",
         ),
         BlockFate::Unknown => (
             "found",
             Level::Good,
-            format!("A block for pool {slot}!"),
+            format!("A block for {name}!"),
             format!("{found}."),
             "See on the pool's page whether the network accepted it.",
         ),
         BlockFate::Rejected(reason) => (
             "rejected",
             Level::Warning,
-            format!("Pool {slot} rejected a block"),
+            format!("{name} rejected a block"),
             format!("{found}, and the pool rejected it: {reason}."),
             "Check the pool's page: the block may still count. If not, send the pool's support the file from Records.",
         ),
         BlockFate::Undelivered => (
             "undelivered",
             Level::Warning,
-            format!("A block did not reach pool {slot}"),
+            format!("A block did not reach {name}"),
             format!("{found} while the pool was away or did not answer."),
             "DPMP sends it if the pool comes back within an hour and can still use it. Records has its file.",
         ),

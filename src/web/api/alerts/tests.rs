@@ -558,7 +558,7 @@ fn workers_that_wait_for_their_pool_are_named() {
     world.snapshot.miners[0].pool = None;
     let said = text(world);
     assert!(
-        said.contains("1 worker waits for pool A and may not work for the other pool: one. Nothing is being mined."),
+        said.contains("1 worker waits for Pool A and may not work for the other pool: one. Nothing is being mined."),
         "{said}"
     );
 }
