@@ -172,6 +172,13 @@ fn only_time_with_work_counts_and_twenty_shares_are_needed() {
     // At a difficulty that it needs an hour for, ten minutes say nothing.
     life.difficulty(3600.0);
     assert!(!life.rhythm.hangs(life.now + 10 * 60 * second));
+    // A pool may ask for anything, and the state file has to be readable.
+    let mut odd = Life::new(1.0, 1);
+    odd.difficulty(f64::MIN_POSITIVE);
+    odd.now += hour;
+    odd.rhythm.heard(true, odd.now);
+    let text = serde_json::to_string(&odd.rhythm).unwrap();
+    serde_json::from_str::<Rhythm>(&text).unwrap();
     // What is no share is a sign of life all the same.
     life.difficulty(1.0);
     life.now += hour;

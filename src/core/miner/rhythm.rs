@@ -22,6 +22,9 @@ const SHORTEST: f64 = 300.0;
 /// One false alarm is allowed in this time, in seconds: 10,000 days.
 const FALSE_ALARM: f64 = 10_000.0 * 86_400.0;
 
+/// A lower difficulty counts as this one, so that all sums stay finite.
+const LEAST: f64 = 1e-30;
+
 /// As how many mean intervals the silence of a hang counts, at most.
 const HANG: f64 = 4.0;
 
@@ -46,7 +49,7 @@ impl Rhythm {
     /// From now on it works at this difficulty, or has no work.
     pub fn works_at(&mut self, difficulty: Option<Difficulty>, now: Instant) {
         (self.silent_work, self.silent_seconds) = self.silence(now);
-        self.at = difficulty.map(|difficulty| (difficulty.get(), now));
+        self.at = difficulty.map(|difficulty| (difficulty.get().max(LEAST), now));
     }
 
     /// It sent something; `is_share`: whether that was a share of its work.
