@@ -39,7 +39,10 @@ async function demoPage(path, options) {
 
 /** When each page shows live figures. */
 const ALIVE = {
-  home: (page) => page.getByText("H/s").first().waitFor(),
+  home: async (page) => {
+    await page.getByText("H/s").first().waitFor();
+    await page.getByRole("region", { name: "Simulated A" }).getByText(/tell whom it pays.* Block 9\d\d,\d{3}/).waitFor();
+  },
   miners: (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor(),
   timetable: (page) => page.locator(".strip-list li").first().waitFor(),
   records: async (page) => {

@@ -352,6 +352,38 @@ fn alerts_say_what_is_wrong_and_go_when_it_is_over() {
 }
 
 #[test]
+fn a_pool_whose_blocks_pay_another_is_told_of() {
+    let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
+    let mut proxy = Setup::new(&a, &b).start();
+    proxy.rewrite_config(|config| {
+        let pool = &mut config["pools"]["A"];
+        pool["wallet"] = json!("1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu");
+        pool["payout"] = json!("mine");
+    });
+    let _miner = miner(proxy.address(), |_| ());
+    // Two blocks in a row pay someone else, and not only in their first job.
+    for reward in [1000, 2000] {
+        let insight = || status(&proxy)["pools"]["A"]["insight"].clone();
+        let before = insight()["height"].clone();
+        a.new_block();
+        wait_until(SOON, "the block", || insight()["height"] != before);
+        a.change(|options| options.pays = vec![(reward, vec![0x51])]);
+        wait_until(SOON, "a later job", || insight()["reward"] == reward);
+    }
+    wait_for_alert(&proxy, "coinbase_pays_other:A");
+    let told = status(&proxy);
+    assert_eq!(told["pools"]["A"]["insight"]["payout"]["kind"], "pool");
+    let alert = &told["alerts"][0];
+    assert_eq!(
+        (&alert["level"], &alert["title"]),
+        (&json!("error"), &json!("Pool A does not pay your address"))
+    );
+    wait_until(SOON, "the log", || {
+        proxy.logged("trouble_began", "coinbase_pays_other:A")
+    });
+}
+
+#[test]
 fn a_wallet_that_the_pool_refuses_is_told_as_such() {
     let a = pool("A", |_| ());
     let b = pool("B", |options| options.authorize = AuthorizeRule::NoOne);

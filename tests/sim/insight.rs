@@ -6,6 +6,7 @@ use std::time::Duration;
 use dpmp::coin::Coin;
 use dpmp::coin::address::Wallet;
 use dpmp::config::{Config, PayoutRule};
+use dpmp::core::event::Event;
 use dpmp::core::insight::InsightView;
 use dpmp::core::insight::payee::{Obstacle, Payee, Payment, PayoutKind};
 use dpmp::core::memory::Memory;
@@ -166,6 +167,21 @@ fn a_pool_that_begins_to_pay_less_is_wrong_from_the_second_block_on() {
         pay(&mut world, A, thousandths(980));
         blocks(&mut world, A, 1);
         assert!(!is_wrong(&mut world, A), "over");
+    }
+}
+
+#[test]
+fn what_the_owner_has_seen_is_usual() {
+    let mut world = with_a(thousandths(980), PayoutRule::Auto);
+    blocks(&mut world, A, 2);
+    pay(&mut world, A, thousandths(900));
+    blocks(&mut world, A, 2);
+    let changed = view(&mut world, A).payout_wrong.unwrap().since;
+    world.tell(Event::PayoutSeen { slot: A, changed });
+    for (part, wrong) in [(900, false), (895, false), (880, true)] {
+        pay(&mut world, A, thousandths(part));
+        blocks(&mut world, A, 3);
+        assert_eq!(is_wrong(&mut world, A), wrong, "{part}");
     }
 }
 
