@@ -110,6 +110,7 @@ fn public_pool_like() -> PoolOptions {
         difficulty: 2.5e-5,
         wander: Some((1.5e-5, 6e-5)),
         mask: Some(0x00ff_e000),
+        witness: false,
         job_interval: Some(Duration::from_secs(20)),
         block_interval: Some(Duration::from_secs(120)),
         ..PoolOptions::default()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dpmp::core::action::Action;
 use dpmp::core::event::Event;
 use dpmp::core::memory::Memory;
-use dpmp::sim::chain::{JobFactory, JobIds, Network as Chain};
+use dpmp::sim::chain::{Blocks, JobFactory, JobIds, Network as Chain};
 use dpmp::sim::miner::ledger::Ending;
 use dpmp::sim::miner::output::MinerOutput;
 use dpmp::sim::peer::MinerPeer;
@@ -62,7 +62,10 @@ impl Farm {
             unix_ms: 0,
             world,
             out: Vec::new(),
-            factories: PerPool::new(JobFactory::new(1, "A"), JobFactory::new(2, "B")),
+            factories: PerPool::new(
+                JobFactory::new(1, "A", Blocks::Own),
+                JobFactory::new(2, "B", Blocks::Own),
+            ),
             nonce: 0,
         };
         farm.new_jobs();
@@ -185,6 +188,7 @@ impl Farm {
             version: 0x2000_0000,
             nbits: 0x1702_3a04,
             ntime: u32::try_from(self.world.clock().unix_ms / 1000).unwrap(),
+            witness: true,
         };
         let template = self.factories[slot].next_job(chain, JobIds::Counter);
         let mut notify = template.notify(Default::default(), clean);

@@ -9,6 +9,9 @@ use crate::stratum::job::Notify;
 /// Where the tag of a simulated pool begins in the second half of the coinbase.
 const TAG_START: &[u8] = b"/sim:";
 
+/// The height of a factory's first jobs.
+const FIRST_HEIGHT: u32 = 900_000;
+
 /// The longest tag, in bytes; a real coinbase script has 100 bytes in all.
 const LONGEST_TAG: usize = 24;
 
@@ -33,6 +36,17 @@ pub struct JobFactory {
     fresh_block: bool,
 }
 
+/// Where a pool's blocks come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocks {
+    /// Nobody else has them.
+    Own,
+    /// From the chain with this number, which has one block at each height.
+    Of(u64),
+    /// They took no work.
+    Invented,
+}
+
 /// What a pool says about the network for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -42,6 +56,8 @@ pub struct Network {
     pub nbits: u32,
     /// The header's time, in seconds since 1970.
     pub ntime: u32,
+    /// Whether coinbases commit to witnesses.
+    pub witness: bool,
 }
 
 /// A job before it is made out to a connection.
@@ -73,23 +89,35 @@ pub struct Space {
 
 impl JobFactory {
     /// A factory whose jobs carry this tag, so that [`tag_of`] tells whose they are.
-    pub fn new(seed: u64, tag: &str) -> Self {
-        let mut rng = Random::new(seed);
-        let prevhash = plausible_prevhash(&mut rng);
-        Self {
-            rng,
+    pub fn new(seed: u64, tag: &str, blocks: Blocks) -> Self {
+        let mut factory = Self {
+            rng: Random::new(seed),
             tag: tag.chars().take(LONGEST_TAG).collect(),
             made: 0,
-            height: 900_000,
-            prevhash,
+            height: 0,
+            prevhash: [0; 32],
             fresh_block: true,
-        }
+        };
+        factory.go_to(FIRST_HEIGHT, blocks);
+        factory
     }
 
     /// Somebody found a block: later jobs build on it.
-    pub fn new_block(&mut self) {
-        self.prevhash = plausible_prevhash(&mut self.rng);
-        self.height += 1;
+    pub fn new_block(&mut self, blocks: Blocks) {
+        self.go_to(self.height + 1, blocks);
+    }
+
+    /// Later jobs are for this height.
+    pub fn go_to(&mut self, height: u32, blocks: Blocks) {
+        let mut hash: [u8; 32] = match blocks {
+            Blocks::Own | Blocks::Invented => self.rng.bytes(),
+            Blocks::Of(chain) => Random::new((chain << 32) | u64::from(height)).bytes(),
+        };
+        // In the order of the wire the last words hold the zeros. So many prove the work for the usual target.
+        hash[24..].fill(0);
+        hash[20..22].fill(if blocks == Blocks::Invented { 0xff } else { 0 });
+        self.prevhash = hash;
+        self.height = height;
         self.fresh_block = true;
     }
 
@@ -154,8 +182,12 @@ impl Template {
 
         let mut coinb2 = tag;
         coinb2.extend([0xff; 4]);
-        coinb2.extend(count(self.outputs.len()));
-        for (value, script) in &self.outputs {
+        let commitment = self.branches.first().unwrap_or(&[0; 32]);
+        let commitment = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed], &commitment[..]].concat();
+        let commitment = self.network.witness.then_some((0, commitment));
+        let outputs: Vec<_> = self.outputs.iter().chain(&commitment).collect();
+        coinb2.extend(count(outputs.len()));
+        for (value, script) in outputs {
             coinb2.extend(value.to_le_bytes());
             coinb2.extend(count(script.len()));
             coinb2.extend(script);
@@ -191,13 +223,6 @@ pub fn tag_of(coinb2: &[u8]) -> Option<String> {
     String::from_utf8(rest[..end].to_vec()).ok()
 }
 
-/// A hash that looks like a block's: in the order of the wire, its last four words hold the zeros.
-fn plausible_prevhash(rng: &mut Random) -> [u8; 32] {
-    let mut hash: [u8; 32] = rng.bytes();
-    hash[24..].fill(0);
-    hash
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,12 +231,13 @@ mod tests {
         version: 0x2000_0000,
         nbits: 0x1702_3a04,
         ntime: 1_790_000_000,
+        witness: true,
     };
 
     #[test]
     fn jobs_are_the_same_for_a_seed_and_different_from_each_other() {
         let run = || {
-            let mut factory = JobFactory::new(3, "A");
+            let mut factory = JobFactory::new(3, "A", Blocks::Own);
             let mut jobs = Vec::new();
             for _ in 0..20 {
                 jobs.push(
@@ -242,7 +268,7 @@ mod tests {
             e2_size: 8,
             salt: Some(9),
         };
-        let job = JobFactory::new(1, "pool").next_job(NETWORK, JobIds::Random);
+        let job = JobFactory::new(1, "pool", Blocks::Own).next_job(NETWORK, JobIds::Random);
         let notify = job.notify(space, true);
         let script_start = 42;
         let before = notify.coinb1.len() - script_start;
@@ -256,10 +282,10 @@ mod tests {
 
     #[test]
     fn a_new_block_changes_the_prevhash_and_starts_afresh() {
-        let mut factory = JobFactory::new(5, "A");
+        let mut factory = JobFactory::new(5, "A", Blocks::Own);
         let first = factory.next_job(NETWORK, JobIds::Random);
         let second = factory.next_job(NETWORK, JobIds::Random);
-        factory.new_block();
+        factory.new_block(Blocks::Own);
         let third = factory.next_job(NETWORK, JobIds::Random);
         assert_eq!(
             [&first, &second, &third].map(|job| job.first_of_block),
@@ -267,5 +293,30 @@ mod tests {
         );
         assert_eq!(first.prevhash, second.prevhash);
         assert_ne!(first.prevhash, third.prevhash);
+    }
+
+    #[test]
+    fn pools_of_one_chain_have_its_blocks_and_all_but_invented_ones_prove_their_work() {
+        let mut a = JobFactory::new(1, "A", Blocks::Of(7));
+        let mut b = JobFactory::new(2, "B", Blocks::Of(7));
+        let mut job = |factory: &mut JobFactory| {
+            let template = factory.next_job(NETWORK, JobIds::Counter);
+            template.notify(Space::default(), true)
+        };
+        let [of_a, of_b] = [&mut a, &mut b].map(&mut job);
+        assert_eq!(of_a.prevhash, of_b.prevhash);
+        a.new_block(Blocks::Of(7));
+        b.new_block(Blocks::Of(8));
+        let [of_a, of_b] = [&mut a, &mut b].map(&mut job);
+        assert_ne!(of_a.prevhash, of_b.prevhash);
+        assert!(
+            [&of_a, &of_b]
+                .iter()
+                .all(|it| it.previous().may_precede(it.nbits))
+        );
+        b.new_block(Blocks::Invented);
+        let of_b = job(&mut b);
+        assert!(!of_b.previous().may_precede(of_b.nbits));
+        assert_eq!(of_b.height(), Some(900_002));
     }
 }

@@ -140,7 +140,7 @@ fn a_job_s_block_is_told() {
             "network difficulty 1.2641e14",
             "block 900000, reward 3.12500000 BTC, tag /sim:A/",
             "pays your address 98.0",
-            "coinbase 139 bytes, ",
+            "coinbase 186 bytes, ",
             " branches",
         ],
     );

@@ -153,7 +153,7 @@ fn the_status_is_what_happens() {
     assert!(insight["height"].as_u64().unwrap() >= 900_000, "{insight}");
     assert_eq!(
         (&insight["tag"], &insight["reward"], &insight["outputs"]),
-        (&json!("/sim:A/"), &json!(312_500_000), &json!(1))
+        (&json!("/sim:A/"), &json!(312_500_000), &json!(2))
     );
     assert_eq!(
         (&insight["payout"]["kind"], &insight["payout"]["why"]),

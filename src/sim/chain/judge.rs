@@ -277,7 +277,7 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::chain::{JobFactory, JobIds, Network, Space};
+    use crate::sim::chain::{Blocks, JobFactory, JobIds, Network, Space};
 
     /// A pool with one connection and one job that every hash meets.
     struct World {
@@ -295,7 +295,7 @@ mod tests {
         )]
         fn new() -> Self {
             let mut world = Self {
-                factory: JobFactory::new(1, "A"),
+                factory: JobFactory::new(1, "A", Blocks::Own),
                 judge: Judge::default(),
                 rules: Rules::default(),
                 terms: Terms {
@@ -315,6 +315,7 @@ mod tests {
                 version: 0x2000_0000,
                 nbits: 0x207f_ffff,
                 ntime: 1000,
+                witness: true,
             };
             let space = Space::default();
             let template = self.factory.next_job(network, JobIds::Counter);

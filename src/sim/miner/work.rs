@@ -212,15 +212,16 @@ fn low_word(number: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::chain::{JobFactory, JobIds, Network, Space};
+    use crate::sim::chain::{Blocks, JobFactory, JobIds, Network, Space};
 
     fn work() -> Work {
         let network = Network {
             version: 0x2000_0000,
             nbits: 0x1702_3a04,
             ntime: 1000,
+            witness: true,
         };
-        let mut factory = JobFactory::new(1, "A");
+        let mut factory = JobFactory::new(1, "A", Blocks::Own);
         factory.next_job(network, JobIds::Counter);
         let template = factory.next_job(network, JobIds::Counter);
         let notify = template.notify(Space::default(), false);

@@ -59,6 +59,14 @@ impl PoolModel {
         self.hand_out(true, now, out);
     }
 
+    /// Goes to another height, from whatever height it was at: gives all clients a job with `clean_jobs` for it.
+    pub fn go_to(&mut self, height: u32, now: Instant, out: &mut Vec<PoolOutput>) {
+        self.last_block = now;
+        self.last_job = now;
+        self.shared.go_to(height, now);
+        self.hand_out(true, now, out);
+    }
+
     /// Changes habits. A new difficulty or mask is announced at once, and holds from the next job on.
     pub fn change(
         &mut self,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::sim::chain::JobIds;
 use crate::sim::chain::judge::{Rules, Verdict};
+use crate::sim::chain::{Blocks, JobIds};
 use crate::sim::habits;
 
 habits! {
@@ -74,6 +74,12 @@ habits! {
         pub block_interval: Option<Duration> = None,
         /// The compact network target.
         pub nbits: u32 = 0x1702_3a04,
+        /// Where its blocks come from.
+        pub blocks: Blocks = Blocks::Own,
+        /// Whether its coinbases commit to witnesses, as those of Bitcoin do.
+        pub witness: bool = true,
+        /// By how many seconds its clock is ahead.
+        pub clock_off: i32 = 0,
         /// The header's version.
         pub version: u32 = 0x2000_0000,
         /// Fields in `mining.notify` before the last one (compat Q25).

@@ -32,7 +32,7 @@ impl Shared {
     /// Of a pool that starts now; `unix` are the seconds since 1970.
     pub(super) fn new(options: PoolOptions, now: Instant, unix: u32) -> Self {
         let mut rng = Random::new(options.seed);
-        let mut factory = JobFactory::new(rng.next_u64(), &options.tag);
+        let mut factory = JobFactory::new(rng.next_u64(), &options.tag, options.blocks);
         let template = factory
             .next_job(network(&options, unix), options.job_ids)
             .paying(&options.pays);
@@ -109,7 +109,14 @@ impl Shared {
 
     /// The network has a new block: older jobs are stale.
     pub(super) fn new_block(&mut self, now: Instant) {
-        self.factory.new_block();
+        self.factory.new_block(self.options.blocks);
+        self.judge.new_block();
+        self.next_template(now);
+    }
+
+    /// The node has gone to this height: back to old blocks, or on to blocks that it had missed.
+    pub(super) fn go_to(&mut self, height: u32, now: Instant) {
+        self.factory.go_to(height, self.options.blocks);
         self.judge.new_block();
         self.next_template(now);
     }
@@ -129,6 +136,7 @@ fn network(options: &PoolOptions, unix: u32) -> Network {
     Network {
         version: options.version,
         nbits: options.nbits,
-        ntime: unix,
+        ntime: unix.saturating_add_signed(options.clock_off),
+        witness: options.witness,
     }
 }

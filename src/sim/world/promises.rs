@@ -283,7 +283,7 @@ mod tests {
 
     use super::*;
     use crate::core::event::CloseReason;
-    use crate::sim::chain::{JobFactory, JobIds, Network as Chain, Space};
+    use crate::sim::chain::{Blocks, JobFactory, JobIds, Network as Chain, Space};
     use crate::sim::world::script::{ScriptMiner, ScriptPool};
     use crate::sim::world::{Network, World};
     use crate::stratum::codec::decode_miner;
@@ -350,8 +350,9 @@ mod tests {
             version: 0x2000_0000,
             nbits: 0x1702_3a04,
             ntime,
+            witness: true,
         };
-        let template = JobFactory::new(1, "A").next_job(network, JobIds::Counter);
+        let template = JobFactory::new(1, "A", Blocks::Own).next_job(network, JobIds::Counter);
         let notify = Arc::new(template.notify(Space::default(), true));
         let e1 = Extranonce1::new(&[7; 4]).unwrap();
         let pool_job = PoolJob::new(notify, e1, 8, Difficulty::ONE, VersionMask::NONE);
