@@ -37,6 +37,7 @@ use crate::core::balance::Balancer;
 use crate::core::event::{Event, Source, Stop};
 use crate::core::fact::{Eviction, Fact};
 use crate::core::id_map::IdMap;
+use crate::core::insight::chain::ChainWatch;
 use crate::core::insight::watch::PayoutWatch;
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
@@ -103,6 +104,8 @@ pub struct Core {
     clock: ClockMark,
     /// How far the split follows what a hash earns.
     balancer: Balancer,
+    /// What the pools' jobs say of the chain.
+    chain_watch: ChainWatch,
     /// Who takes turns and who stays where, if the fleet as a whole meets the split.
     fleet: Fleet,
     /// Whether some worker may be meant for a pool.
@@ -191,6 +194,7 @@ impl Core {
             },
             clock: memory.clock,
             balancer: memory.balance,
+            chain_watch: ChainWatch::default(),
             fleet: Fleet::default(),
             meant: PerPool::default(),
             agenda: Agenda::default(),

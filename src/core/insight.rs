@@ -1,15 +1,18 @@
-//! What a pool's own jobs say, without asking anyone: its block, its tag, the reward and [whom it pays](payee).
+//! What a pool's own jobs say, without asking anyone: its block, its tag, the reward, [whom it pays](payee), and whether
+//! it works on the right [chain].
 //!
 //! - One connection to each pool is listened to, as long as it stands: a pool that pays each miner by itself gives each
 //!   connection a coinbase of its own.
 //! - A job goes to the miners first. What it means is worked out a second later, once for all who want to know.
 //! - A coinbase that cannot be read costs these figures and nothing else.
 
+pub mod chain;
 pub mod payee;
 pub mod watch;
 
 use std::time::Instant;
 
+use crate::core::insight::chain::Sights;
 use crate::core::insight::payee::{Payee, Payment};
 use crate::stratum::coinbase::Coinbase;
 use crate::stratum::job::{BlockHash, Notify};
@@ -26,6 +29,8 @@ pub struct Insight {
     block: Option<SeenBlock>,
     /// What the latest job says.
     job: Option<InsightView>,
+    /// What the jobs say of the chain.
+    pub sights: Sights,
 }
 
 /// The block before, as the jobs name it.

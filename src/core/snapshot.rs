@@ -7,6 +7,7 @@ use crate::config::{DifficultyLimits, Mode};
 use crate::core::Core;
 use crate::core::balance::BalanceView;
 use crate::core::insight::InsightView;
+use crate::core::insight::chain::Found;
 use crate::core::insight::watch::WrongPayout;
 use crate::core::memory::Memory;
 use crate::core::miner::Miner;
@@ -58,6 +59,8 @@ pub struct Snapshot {
     pub fleet: Option<FleetView>,
     /// The usual split as it was before, the latest first.
     pub past_splits: Vec<PastSplit>,
+    /// What the pools' jobs say of the chain that is not as it should be.
+    pub findings: Vec<Found>,
     /// The best shares of all, the best first.
     pub best_shares: Vec<RankedShare>,
 }
@@ -226,6 +229,7 @@ impl Core {
                 Mode::Ratio => None,
             },
             past_splits: self.past_splits.past().to_vec(),
+            findings: self.chain_findings(now),
             best_shares: self.totals.best.clone(),
             miners,
         }

@@ -74,6 +74,35 @@ catalogue! {
         "when a pool sends no new job for `job_seconds` and ten times its longest interval.", "with its next new job.",
         "Its jobs are probably for an old block.",
         "If it lasts, see the pool's own page.";
+    "wrong_chain" Error Later ["nothing_mined"]
+        "when a pool's jobs have a SegWit commitment though its coin has no SegWit, or name a block with too little work.",
+        "with jobs of the right chain.",
+        "The pool's jobs are not for the coin that you set.",
+        "Check the pool's address and coin on the page Config.";
+    "pools_forked" Error Later ["nothing_mined"]
+        "when the blocks of two pools of one coin still differ two heights after the first that did.", "when they name the same block again.",
+        "The pools are on different chains, and only one of them can be the right one.",
+        "Compare their blocks with a block explorer, and check each pool's coin on the page Config.";
+    "targets_differ" Error Later ["nothing_mined"]
+        "when both pools name the same block and different network difficulties.", "when they name the same one.",
+        "One of the pools cannot find a valid block.",
+        "Compare the difficulty with a block explorer, and ask the pool that is wrong.";
+    "one_chain" Warning Later ["nothing_mined"]
+        "when two pools are set to different coins and name the same block.", "when they don't.",
+        "Both pools work on the same chain.",
+        "Check each pool's address and coin on the page Config.";
+    "no_witness" Warning Later ["nothing_mined"]
+        "when none of a BTC pool's last 10 jobs with transactions has a SegWit commitment.", "with the first that has one.",
+        "The pool leaves out SegWit transactions, or its jobs are for another coin.",
+        "Check the pool's coin on the page Config. If it is right, ask the pool.";
+    "no_new_block" Warning Later ["nothing_mined", "pool_down", "pool_no_job", "pool_behind", "pool_without_news", "pool_old_block", "wrong_chain"]
+        "when a pool's jobs have named the same block for 3 hours.", "with the next block.",
+        "That is rare on the coins that DPMP knows.",
+        "See in a block explorer whether there are newer blocks. If so, the pool's node hangs.";
+    "pool_clock" Warning Later ["nothing_mined"]
+        "when the time in a pool's jobs has been off by more than 10 minutes for 10 minutes.", "when it is right.",
+        "The network rejects blocks whose time is too far off.",
+        "If it is your own pool, set its clock. If it lasts, ask the pool.";
     "miners_refused" Warning Later ["nothing_mined", "wrong_wallet"]
         "when a pool refuses some miners and accepts others.", "when it accepts all of them.",
         "These miners work for the other pool.",
@@ -103,7 +132,7 @@ catalogue! {
         "The pool doesn't pay for rejected shares.",
         "See the reasons beside the pool.";
     "pool_old_block" Warning Never ["nothing_mined", "no_miner", "pool_behind"]
-        "when the other pool left the block of this pool's jobs 30 seconds ago.", "with its first job on a new block.",
+        "when the other pool left the block of this pool's jobs 30 seconds ago, or has been at a greater height for 90 seconds.", "with its first job on a new block.",
         "The pool's node may hang.",
         "If it lasts, see the pool's own page.";
     "shares_lost" Warning Later ["nothing_mined", "no_miner", "pool_down", "pool_mute"]

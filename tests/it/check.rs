@@ -169,7 +169,7 @@ fn a_job_s_block_is_told() {
         "BTC",
         &many,
         &[
-            "coinbase 1434 bytes",
+            "coinbase 1481 bytes",
             "NerdMiner (512 bytes), Antminer with stock firmware (750 bytes)",
         ],
     );

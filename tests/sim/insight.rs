@@ -137,7 +137,7 @@ fn one_key_is_paid_at_two_coins() {
         let seen = insight(&mut world, slot);
         assert_eq!((seen.height, seen.block_since), (Some(900_000), None));
         let coinbase = seen.coinbase.unwrap();
-        assert_eq!((coinbase.reward, coinbase.outputs), (312_500_000, 2));
+        assert_eq!((coinbase.reward, coinbase.outputs), (312_500_000, 3));
         assert_eq!(coinbase.tag, Some(format!("/sim:{slot}/")));
     }
     let before = world.clock().unix_ms;
@@ -245,7 +245,8 @@ fn pools_that_share_may_pay_whom_they_like() {
     // B has another address of its own in each job.
     let mut world = with_a(among(600, 500_000), PayoutRule::Auto);
     let coinbase = insight(&mut world, A).coinbase.unwrap();
-    assert_eq!(coinbase.outputs, 600);
+    // Theirs, and the commitment to witnesses.
+    assert_eq!(coinbase.outputs, 601);
     assert_eq!(payment(&mut world, A).kind, PayoutKind::Shared);
     for (count, to_me) in [(500, 9_000_000), (300, 0), (600, 100_000_000), (20, 1)] {
         pay(&mut world, A, among(count, to_me));

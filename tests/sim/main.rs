@@ -28,6 +28,7 @@ mod fleet;
 mod follow;
 mod forms;
 mod insight;
+mod insight_chain;
 mod lines;
 mod news;
 mod outages;

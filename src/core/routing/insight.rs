@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use crate::coin::Chain;
 use crate::core::action::Action;
+use crate::core::insight::chain::{Found, Glimpse, Scene};
 use crate::core::{Core, Due};
 use crate::stratum::coinbase::Coinbase;
-use crate::units::{Now, PoolConn, PoolSlot, later};
+use crate::units::{Now, PerPool, PoolConn, PoolSlot, later};
 
 /// How long after a job it is read: it has to reach all miners first.
 const AFTER_JOB: Duration = Duration::from_secs(1);
@@ -59,7 +61,24 @@ impl Core {
                 out.push(Action::SaveState);
             }
         }
+        if let Some(conn) = pool.insight.conn {
+            let glimpse = Glimpse::of(job, coinbase.as_ref());
+            pool.insight.sights.hear(conn, &glimpse, now);
+        }
         let (reward, nbits) = (coinbase.map(|it| it.reward()), job.notify.nbits);
+        self.chain_findings(now);
         self.price_job(slot, reward, nbits, now);
+    }
+
+    /// What the pools' jobs say of the chain that is not as it should be.
+    pub(in crate::core) fn chain_findings(&mut self, now: Now) -> Vec<Found> {
+        let chain = |slot| Chain::of_name(&self.config.pools[slot].as_ref()?.chain);
+        let scene = Scene {
+            sights: PerPool::from_fn(|slot| &self.pools[slot].insight.sights),
+            chains: PerPool::from_fn(chain),
+            heard: self.pools.map(|_, pool| pool.has_work()),
+            clock_is_right: !self.steering.timetable.clock_is_wrong,
+        };
+        self.chain_watch.look(&scene, now)
     }
 }

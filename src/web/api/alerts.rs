@@ -3,6 +3,7 @@
 //! Alerts follow from the state: nothing has to be switched off when it is over. Few are events, which stay until they
 //! are seen; that is remembered here, for changed payouts by the core.
 
+mod chain;
 mod pools;
 mod program;
 mod shares;
@@ -215,11 +216,12 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(pools::any_certificate(grounds, slot));
         alerts.extend(shares::rejects_all(grounds, slot));
         alerts.extend(shares::rejects(grounds, slot));
-        alerts.extend(pools::left_behind(grounds, slot));
+        alerts.extend(chain::left_behind(grounds, slot));
         alerts.extend(pools::no_job(grounds, slot));
         alerts.extend(shares::shares_lost(grounds, slot));
         alerts.extend(shares::block_found(grounds, slot));
     }
+    alerts.extend(chain::of_findings(grounds));
     alerts.extend(shares::refusals(grounds));
     alerts.extend(program::too_many_miners(grounds, Trouble::MinersPerAddress));
     alerts.extend(program::too_many_miners(grounds, Trouble::Miners));

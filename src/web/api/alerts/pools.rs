@@ -318,27 +318,6 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -
     }
 }
 
-/// The other pool has gone on to a newer block.
-pub(super) fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
-    let name = grounds.pool_name(slot);
-    let pool =
-        in_use(grounds, slot).filter(|pool| pool.flaw().is_none() && pool.health == Health::Up)?;
-    let since = pool.left_since?;
-    let age = grounds.moment.now.unix_ms.saturating_sub(since);
-    (age >= PATIENCE_FOR_JOB).then(|| Alert {
-        id: format!("pool_old_block:{slot}"),
-        level: Level::Warning,
-        title: format!("{name} gives no new job"),
-        text: format!(
-            "Its jobs are for an old block: {} has gone on to a newer one.",
-            grounds.pool_name(slot.other())
-        ),
-        action: "Usually the pool's node hangs. If it lasts, look at the pool's own page.".into(),
-        at_ms: Some(since),
-        dismissable: false,
-    })
-}
-
 /// It takes miners and gives them nothing to do.
 pub(super) fn no_job(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);

@@ -6,6 +6,7 @@ use super::shares::{FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
 use crate::config::steering::Work;
 use crate::config::{Config, parse};
+use crate::core::insight::chain::{Finding, Found, Mismatch};
 use crate::core::insight::payee::{Payment, PayoutKind};
 use crate::core::insight::watch::{Expected, WrongPayout};
 use crate::core::miner::roster::MissingWorker;
@@ -277,6 +278,69 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
         |it| it.notice(Trouble::State, "disk full", 1),
         &["state_trouble"],
     );
+}
+
+#[test]
+fn what_the_jobs_say_of_the_chain_is_told() {
+    use PoolSlot::{A, B};
+    let found = |it: &mut World, findings: &[Finding]| {
+        let since = now();
+        let found = findings.iter().map(|finding| Found {
+            finding: *finding,
+            since,
+        });
+        it.snapshot.findings = found.collect();
+    };
+    let clock = |slot, minutes, is_certain| Finding::Clock {
+        slot,
+        minutes,
+        is_certain,
+    };
+    let lower = Finding::Lower { slot: A, blocks: 2 };
+    let wrong = Finding::WrongChain(B, Mismatch::Work);
+    for (findings, ids) in [
+        (
+            &[Finding::Forked { height: 900_000 }][..],
+            &["pools_forked"][..],
+        ),
+        (&[Finding::OneChain], &["one_chain"]),
+        (&[Finding::TargetsDiffer], &["targets_differ"]),
+        (&[wrong], &["wrong_chain:B"]),
+        (
+            &[Finding::WrongChain(B, Mismatch::Witness)],
+            &["wrong_chain:B"],
+        ),
+        (&[Finding::NoWitness(A)], &["no_witness:A"]),
+        (
+            &[Finding::NoBlock(A), Finding::NoBlock(B)],
+            &["no_new_block:A", "no_new_block:B"],
+        ),
+        (&[Finding::NoBlock(A), lower], &["pool_old_block:A"]),
+        (&[clock(B, -15, true)], &["pool_clock:B"]),
+        (
+            &[clock(A, 15, false), clock(B, -15, false)],
+            &["pool_clock:A"],
+        ),
+    ] {
+        expect(|it| found(it, findings), ids);
+    }
+    let left = |it: &mut World| it.snapshot.pools[A].left_since = Some(now().unix_ms - 31_000);
+    let behind = |it: &mut World| {
+        left(it);
+        found(it, &[lower]);
+    };
+    expect(behind, &["pool_old_block:A"]);
+    // Nobody is behind a block of another chain.
+    let invented = |it: &mut World| {
+        left(it);
+        found(it, &[wrong]);
+    };
+    expect(invented, &["wrong_chain:B"]);
+    let off = |it: &mut World| {
+        it.snapshot.pools[B].in_use = false;
+        found(it, &[wrong, Finding::OneChain]);
+    };
+    expect(off, &[]);
 }
 
 #[test]

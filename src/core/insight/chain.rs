@@ -1,0 +1,796 @@
+//! Whether the pools' jobs are for the right chain, and in time, as far as the jobs themselves show it. Pure.
+//!
+//! - All of it is told and nothing is acted on. What takes work away from a pool needs proof: `core/pool/verdict/news.rs`.
+//! - What is ordinary is not told: races between two blocks, first jobs without transactions, pools that send a job only
+//!   when there is a new block.
+//! - Of a pool's connections one is listened to. The first job of another one may be as old as its block, so it says
+//!   nothing of the pool's clock.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::coin::{Chain, Coin, Network};
+use crate::stratum::coinbase::Coinbase;
+use crate::stratum::job::{BlockHash, PoolJob};
+use crate::units::{Now, PerPool, PoolConn, PoolSlot};
+
+/// How many blocks of a pool are remembered.
+const MOST_BLOCKS: usize = 16;
+
+/// So many blocks after the first that differ, two pools of one coin are on different chains. It is no race any more.
+const FORK_BLOCKS: u32 = 2;
+
+/// No coin that DPMP knows is without a block for so long but by a rare accident.
+const LONGEST_BLOCK: Duration = Duration::from_secs(3 * 3600);
+
+/// How far a pool's clock may be off, in seconds, and for how long.
+const CLOCK_OFF: i64 = 600;
+const CLOCK_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long a pool may be at a lower height than the other one.
+const LOWER_PATIENCE: Duration = Duration::from_secs(90);
+
+/// So many jobs with transactions in a row without a witness commitment are unusual for Bitcoin.
+const UNCOMMITTED_JOBS: u32 = 10;
+
+/// What is read of a job.
+#[derive(Clone, Copy, Debug)]
+pub struct Glimpse {
+    /// The block that it stands on.
+    pub previous: BlockHash,
+    /// The height of the block to be, if the coinbase says it.
+    pub height: Option<u32>,
+    /// The compact target.
+    pub nbits: u32,
+    /// The time in its header, in seconds since 1970.
+    pub ntime: u32,
+    /// Whether the coinbase commits to witnesses; `None` if it cannot be read.
+    pub commits: Option<bool>,
+    /// Whether it has no transaction but the coinbase.
+    pub is_empty: bool,
+}
+
+impl Glimpse {
+    /// Of a pool's job and its coinbase, if that could be read.
+    pub fn of(job: &PoolJob, coinbase: Option<&Coinbase>) -> Self {
+        let notify = &job.notify;
+        Self {
+            previous: notify.previous(),
+            height: notify.height(),
+            nbits: notify.nbits,
+            ntime: notify.ntime,
+            commits: coinbase.map(Coinbase::has_witness_commitment),
+            is_empty: notify.branches.is_empty(),
+        }
+    }
+}
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+pub struct Scene<'a> {
+    /// What the pools' jobs have said.
+    pub sights: PerPool<&'a Sights>,
+    /// What the owner says that the pools mine, as far as DPMP knows the name.
+    pub chains: PerPool<Option<Chain>>,
+    /// Whether the pools can be heard now.
+    pub heard: PerPool<bool>,
+    /// Whether the wall clock is believed.
+    pub clock_is_right: bool,
+}
+
+/// Something to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The pools mine one coin, on different chains.
+    Forked {
+        /// The lowest height at which their blocks are known to differ.
+        height: u32,
+    },
+    /// The pools are said to mine different coins, and their jobs stand on the same block.
+    OneChain,
+    /// The pools' jobs stand on the same block and name different targets.
+    TargetsDiffer,
+    /// A pool's jobs are of another chain than the owner says.
+    WrongChain(PoolSlot, Mismatch),
+    /// None of a Bitcoin pool's jobs commits to witnesses.
+    NoWitness(PoolSlot),
+    /// A pool's jobs have stood on one block for hours.
+    NoBlock(PoolSlot),
+    /// A pool's jobs are for a lower height than the other's.
+    Lower {
+        /// Which one.
+        slot: PoolSlot,
+        /// By how many blocks.
+        blocks: u32,
+    },
+    /// The time in a pool's jobs is off.
+    Clock {
+        /// Which one.
+        slot: PoolSlot,
+        /// By how many minutes it is ahead of the median of the clocks; below 0: behind.
+        minutes: i64,
+        /// Whether there was a third clock, which shows whose is wrong.
+        is_certain: bool,
+    },
+}
+
+/// What shows that a job is of another chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It commits to witnesses, which its coin does not have.
+    Witness,
+    /// The block that it stands on took less work than its coin asks for.
+    Work,
+}
+
+impl Finding {
+    /// How long it has to last before it is told.
+    fn patience(self) -> Duration {
+        match self {
+            Self::Forked { .. }
+            | Self::OneChain
+            | Self::TargetsDiffer
+            | Self::WrongChain(..)
+            | Self::NoWitness(_) => Duration::ZERO,
+            Self::NoBlock(_) => LONGEST_BLOCK,
+            Self::Lower { .. } => LOWER_PATIENCE,
+            Self::Clock { .. } => CLOCK_PATIENCE,
+        }
+    }
+
+    /// The pool that it is about, if it is about one.
+    pub fn slot(self) -> Option<PoolSlot> {
+        match self {
+            Self::Forked { .. } | Self::OneChain | Self::TargetsDiffer => None,
+            Self::WrongChain(slot, _)
+            | Self::NoWitness(slot)
+            | Self::NoBlock(slot)
+            | Self::Lower { slot, .. }
+            | Self::Clock { slot, .. } => Some(slot),
+        }
+    }
+
+    /// Whether both are of one kind, about the same pool.
+    fn is_same(self, other: Self) -> bool {
+        let kind = |finding: &Self| std::mem::discriminant(finding);
+        kind(&self) == kind(&other) && self.slot() == other.slot()
+    }
+}
+
+/// A finding, and since when it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub finding: Finding,
+    /// Since when.
+    pub since: Now,
+}
+
+/// What was found, and since when it holds.
+#[derive(Clone, Debug, Default)]
+pub struct ChainWatch {
+    found: Vec<Found>,
+    /// Since when the pools can be heard.
+    heard_since: PerPool<Option<Now>>,
+}
+
+/// What a pool's jobs have said of the chain.
+#[derive(Clone, Debug, Default)]
+pub struct Sights {
+    /// The connection that was listened to last.
+    conn: Option<PoolConn>,
+    /// The blocks that its jobs stood on, the newest last.
+    blocks: VecDeque<Block>,
+    /// The latest time in the header of a job on the newest block.
+    ntime: u32,
+    /// What its clock showed, in seconds since 1970, and when.
+    clock: Option<(u32, Instant)>,
+    /// Whether its jobs commit to witnesses.
+    commits: bool,
+    /// How many jobs with transactions in a row do not.
+    uncommitted: u32,
+}
+
+/// A block that a pool's jobs stood on.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    hash: BlockHash,
+    /// The height of the block that the job is for.
+    height: Option<u32>,
+    nbits: u32,
+    since: Now,
+}
+
+impl Sights {
+    fn newest(&self) -> Option<Block> {
+        self.blocks.back().copied()
+    }
+
+    fn knows(&self, hash: BlockHash) -> bool {
+        self.blocks.iter().any(|block| block.hash == hash)
+    }
+
+    /// The block that its jobs of this height stood on, the latest if there were several.
+    fn at_height(&self, height: u32) -> Option<BlockHash> {
+        let mut blocks = self.blocks.iter().rev();
+        let block = blocks.find(|block| block.height == Some(height));
+        block.map(|block| block.hash)
+    }
+
+    /// Takes in a job of the connection that is listened to.
+    pub fn hear(&mut self, conn: PoolConn, job: &Glimpse, now: Now) {
+        let continues = self.conn.replace(conn) == Some(conn);
+        if !continues {
+            self.clock = None;
+        }
+        let is_newest = self
+            .newest()
+            .is_some_and(|newest| newest.hash == job.previous);
+        let is_older = !is_newest && self.knows(job.previous);
+        // One of a pool's servers may be behind the others, and a job may be sent twice.
+        if is_older || (is_newest && job.ntime <= self.ntime) {
+            return;
+        }
+        let mut since = now;
+        if is_newest {
+            since = self.blocks.pop_back().map_or(now, |newest| newest.since);
+        } else if self.blocks.len() == MOST_BLOCKS {
+            self.blocks.pop_front();
+        }
+        self.blocks.push_back(Block {
+            hash: job.previous,
+            height: job.height,
+            nbits: job.nbits,
+            since,
+        });
+        self.ntime = job.ntime;
+        if continues {
+            self.clock = Some((job.ntime, now.at));
+        }
+        match job.commits {
+            Some(true) => (self.commits, self.uncommitted) = (true, 0),
+            // An empty block needs none.
+            Some(false) if !job.is_empty => {
+                self.commits = false;
+                self.uncommitted = self.uncommitted.saturating_add(1);
+            }
+            Some(false) | None => (),
+        }
+    }
+
+    /// What its clock shows now, in seconds since 1970.
+    fn clock(&self, now: Now) -> Option<i64> {
+        let (ntime, at) = self.clock?;
+        let passed = now.at.saturating_duration_since(at).as_secs();
+        i64::from(ntime).checked_add_unsigned(passed)
+    }
+}
+
+impl ChainWatch {
+    /// What is to be told now. To be asked after each job too, or it is not known since when something holds.
+    pub fn look(&mut self, scene: &Scene<'_>, now: Now) -> Vec<Found> {
+        for slot in PoolSlot::ALL {
+            let before = self.heard_since[slot];
+            self.heard_since[slot] = scene.heard[slot].then(|| before.unwrap_or(now));
+        }
+        self.found = self.renewed(scene, now);
+        let lasts = |found: &&Found| {
+            now.at.saturating_duration_since(found.since.at) >= found.finding.patience()
+        };
+        self.found.iter().filter(lasts).copied().collect()
+    }
+
+    /// What holds now; what did before goes on.
+    fn renewed(&self, scene: &Scene<'_>, now: Now) -> Vec<Found> {
+        let since = |finding: Finding| {
+            let known = self.found.iter().find(|it| it.finding.is_same(finding));
+            known.map_or(now, |known| known.since)
+        };
+        let mut found = Vec::new();
+        for slot in PoolSlot::ALL {
+            let of_pool = scene.of_pool(slot);
+            found.extend(of_pool.map(|finding| (finding, since(finding))));
+            // A time in which nobody listened does not count.
+            let no_block = scene.no_block(slot).zip(self.heard_since[slot]);
+            found.extend(no_block.map(|((finding, since), heard)| {
+                let since = if heard.at > since.at { heard } else { since };
+                (finding, since)
+            }));
+        }
+        let is_wrong = found
+            .iter()
+            .any(|(finding, _)| matches!(finding, Finding::WrongChain(..)));
+        let both = scene.of_clocks(now).into_iter();
+        // What follows from a wrong chain is not told besides.
+        let of_both = scene.of_both().filter(|_| !is_wrong);
+        let both = both.chain(of_both).map(|finding| (finding, since(finding)));
+        found.extend(both);
+        let found = found.into_iter();
+        found
+            .map(|(finding, since)| Found { finding, since })
+            .collect()
+    }
+}
+
+impl Scene<'_> {
+    /// Whether a pool's jobs are of another chain.
+    fn of_pool(&self, slot: PoolSlot) -> Option<Finding> {
+        let chain = self.chains[slot].filter(|_| self.heard[slot])?;
+        let seen = self.sights[slot];
+        let newest = seen.newest()?;
+        if seen.commits && !chain.coin.has_witness() {
+            return Some(Finding::WrongChain(slot, Mismatch::Witness));
+        }
+        if chain.hash_shows_work() && !newest.hash.may_precede(newest.nbits) {
+            return Some(Finding::WrongChain(slot, Mismatch::Work));
+        }
+        let is_bitcoin = (chain.coin, chain.network) == (Coin::Btc, Network::Main);
+        (is_bitcoin && seen.uncommitted >= UNCOMMITTED_JOBS).then_some(Finding::NoWitness(slot))
+    }
+
+    fn no_block(&self, slot: PoolSlot) -> Option<(Finding, Now)> {
+        let is_real = |chain: &Chain| chain.network == Network::Main;
+        self.chains[slot].filter(is_real)?;
+        let newest = self.sights[slot].newest()?;
+        Some((Finding::NoBlock(slot), newest.since))
+    }
+
+    /// Whether the pools' blocks agree.
+    fn of_both(&self) -> Option<Finding> {
+        let [a, b] = PoolSlot::ALL.map(|slot| {
+            let chain = self.chains[slot].filter(|_| self.heard[slot])?;
+            let seen = self.sights[slot];
+            Some((chain, seen, seen.newest()?))
+        });
+        let ((chain_a, seen_a, newest_a), (chain_b, seen_b, newest_b)) = a.zip(b)?;
+        if chain_a != chain_b {
+            let is_one = seen_a.knows(newest_b.hash) || seen_b.knows(newest_a.hash);
+            return is_one.then_some(Finding::OneChain);
+        }
+        if chain_a.network == Network::Test {
+            return None;
+        }
+        if newest_a.hash == newest_b.hash {
+            return (newest_a.nbits != newest_b.nbits).then_some(Finding::TargetsDiffer);
+        }
+        if let Some(height) = forked_at(seen_a, seen_b) {
+            return Some(Finding::Forked { height });
+        }
+        // Within one period of the difficulty heights can be compared, whatever was heard before.
+        let (high_a, high_b) = newest_a.height.zip(newest_b.height)?;
+        let slot = if high_a < high_b {
+            PoolSlot::A
+        } else {
+            PoolSlot::B
+        };
+        let blocks = high_a.abs_diff(high_b);
+        (newest_a.nbits == newest_b.nbits && blocks > 0).then_some(Finding::Lower { slot, blocks })
+    }
+
+    /// Whose clock is off. With the wall clock there are three, of which the middle one is right. Without it there are
+    /// two, and the one is as far from the middle as the other.
+    fn of_clocks(&self, now: Now) -> Vec<Finding> {
+        // On test networks the time in a job may be put forward, to be allowed an easier block.
+        let counts = |slot: PoolSlot| {
+            let is_test = self.chains[slot].is_some_and(|it| it.network == Network::Test);
+            self.heard[slot] && !is_test
+        };
+        let clock = |slot: PoolSlot| self.sights[slot].clock(now).filter(|_| counts(slot));
+        let [Some(a), Some(b)] = PoolSlot::ALL.map(clock) else {
+            return Vec::new();
+        };
+        let wall = i64::try_from(now.unix_ms / 1000).ok();
+        let wall = wall.filter(|_| self.clock_is_right);
+        let middle = match wall {
+            Some(wall) => wall.clamp(a.min(b), a.max(b)),
+            None => (a + b) / 2,
+        };
+        let off = |(slot, time): (PoolSlot, i64)| {
+            let off = time - middle;
+            (off.abs() > CLOCK_OFF).then_some(Finding::Clock {
+                slot,
+                minutes: off / 60,
+                is_certain: wall.is_some(),
+            })
+        };
+        let clocks = [(PoolSlot::A, a), (PoolSlot::B, b)];
+        clocks.into_iter().filter_map(off).collect()
+    }
+}
+
+/// Where two pools of one coin went different ways, if they did so [`FORK_BLOCKS`] ago and more and were seen on each block
+/// since.
+fn forked_at(a: &Sights, b: &Sights) -> Option<u32> {
+    let differ = |height: &u32| Some(a.at_height(*height)? != b.at_height(*height)?);
+    let heights = a.blocks.iter().filter_map(|block| block.height);
+    let last = heights.filter(|height| differ(height).is_some()).max()?;
+    let apart = (0..=last).rev().take_while(|it| differ(it) == Some(true));
+    let first = apart.last()?;
+    (last - first >= FORK_BLOCKS).then_some(first)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+    use PoolSlot::{A, B};
+
+    const NBITS: u32 = 0x1702_3a04;
+    const START: u32 = 1_800_000_000;
+
+    struct World {
+        start: Instant,
+        watch: ChainWatch,
+        sights: PerPool<Sights>,
+        chains: PerPool<Option<Chain>>,
+        heard: PerPool<bool>,
+        clock_is_right: bool,
+        conns: PerPool<u64>,
+    }
+
+    /// The hash of a block, with work enough for any target.
+    fn block(number: u16) -> BlockHash {
+        let mut hash = [0; 32];
+        hash[30..].copy_from_slice(&number.to_be_bytes());
+        BlockHash(hash)
+    }
+
+    /// A job on a block of that number, for the height after it.
+    fn job(number: u16) -> Glimpse {
+        Glimpse {
+            previous: block(number),
+            height: Some(u32::from(number) % 1000 + 1),
+            nbits: NBITS,
+            ntime: START,
+            commits: Some(true),
+            is_empty: false,
+        }
+    }
+
+    impl World {
+        fn new(chains: [&str; 2]) -> Self {
+            let [a, b] = chains.map(Chain::of_name);
+            Self {
+                start: Instant::now(),
+                watch: ChainWatch::default(),
+                sights: PerPool::default(),
+                chains: PerPool::new(a, b),
+                heard: PerPool::new(true, true),
+                clock_is_right: true,
+                conns: PerPool::new(1, 1),
+            }
+        }
+
+        fn at(&self, seconds: u32) -> Now {
+            Now {
+                at: self.start + Duration::from_secs(seconds.into()),
+                unix_ms: u64::from(START + seconds) * 1000,
+            }
+        }
+
+        /// A job comes; the time in it is as much later.
+        fn hear(&mut self, slot: PoolSlot, seconds: u32, job: Glimpse) {
+            let conn = PoolConn {
+                slot,
+                number: self.conns[slot],
+            };
+            let ntime = job.ntime.checked_add(seconds).unwrap();
+            let now = self.at(seconds);
+            self.sights[slot].hear(conn, &Glimpse { ntime, ..job }, now);
+            self.look(now);
+        }
+
+        fn look(&mut self, now: Now) -> Vec<Found> {
+            let scene = Scene {
+                sights: self.sights.map(|slot, _| &self.sights[slot]),
+                chains: self.chains,
+                heard: self.heard,
+                clock_is_right: self.clock_is_right,
+            };
+            self.watch.look(&scene, now)
+        }
+
+        fn both(&mut self, seconds: u32, number: u16) {
+            self.hear(A, seconds, job(number));
+            self.hear(B, seconds + 5, job(number));
+        }
+
+        fn found(&mut self, seconds: u32) -> Vec<Finding> {
+            let now = self.at(seconds);
+            let found = self.look(now);
+            found.into_iter().map(|found| found.finding).collect()
+        }
+    }
+
+    #[test]
+    fn pools_of_one_coin_are_forked_two_blocks_after_the_first_that_differs() {
+        let mut world = World::new(["BTC", "Bitcoin"]);
+        world.both(0, 100);
+        for (number, seconds) in [(101, 600), (102, 1200)] {
+            world.hear(A, seconds, job(number));
+            world.hear(B, seconds, job(number + 1000));
+            assert_eq!(world.found(seconds + 1), []);
+        }
+        world.hear(A, 1800, job(103));
+        assert_eq!(world.found(1801), []);
+        world.hear(B, 1900, job(1103));
+        let forked = Finding::Forked { height: 102 };
+        assert_eq!(world.found(1900), [forked]);
+        assert_eq!(world.watch.found.last().unwrap().since, world.at(1900));
+        // A pool whose blocks were of another chain comes back.
+        world.hear(B, 2000, job(103));
+        assert_eq!(world.found(2000), []);
+    }
+
+    #[test]
+    fn races_are_no_fork() {
+        let mut world = World::new(["BTC", "BTC"]);
+        for number in 100..140 {
+            let seconds = u32::from(number) * 600;
+            // Each second block has two tips.
+            world.hear(A, seconds, job(number));
+            let other = job(number + 1000 * (number % 2));
+            world.hear(B, seconds + 20, other);
+            assert_eq!(world.found(seconds + 21), []);
+            assert_eq!(world.found(seconds + 599), []);
+        }
+    }
+
+    #[test]
+    fn one_block_of_two_coins_and_one_block_with_two_targets_are_told() {
+        let mut world = World::new(["BTC", "BCH"]);
+        world.hear(A, 0, job(100));
+        world.hear(
+            B,
+            5,
+            Glimpse {
+                commits: Some(false),
+                ..job(1100)
+            },
+        );
+        assert_eq!(world.found(10), []);
+        world.hear(
+            B,
+            10,
+            Glimpse {
+                commits: Some(false),
+                ..job(100)
+            },
+        );
+        assert_eq!(world.found(10), [Finding::OneChain]);
+        world.hear(A, 15, job(101));
+        assert_eq!(
+            world.found(15),
+            [Finding::OneChain],
+            "B has not got there yet"
+        );
+        world.heard[B] = false;
+        assert_eq!(world.found(20), []);
+
+        // Names that DPMP does not know may be of merged mining.
+        let mut world = World::new(["NMC", "BTC"]);
+        world.both(0, 100);
+        assert_eq!(world.found(10), []);
+
+        for (chains, told) in [(["BTC", "BTC"], true), (["TBTC", "TBTC"], false)] {
+            let mut world = World::new(chains);
+            world.hear(A, 0, job(100));
+            world.hear(
+                B,
+                0,
+                Glimpse {
+                    nbits: NBITS + 1,
+                    ..job(100)
+                },
+            );
+            let expected = told.then_some(Finding::TargetsDiffer);
+            assert_eq!(world.found(0), expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_witness_commitment_tells_the_chain() {
+        for coin in ["BCH", "BSV", "XEC", "BCHTEST"] {
+            let mut world = World::new(["BTC", coin]);
+            world.hear(
+                B,
+                0,
+                Glimpse {
+                    commits: Some(false),
+                    ..job(1)
+                },
+            );
+            assert_eq!(world.found(0), []);
+            world.hear(B, 1, job(1));
+            let wrong = Finding::WrongChain(B, Mismatch::Witness);
+            assert_eq!(world.found(1), [wrong]);
+            // An empty block of the wrong chain needs none either.
+            let empty = Glimpse {
+                commits: Some(false),
+                is_empty: true,
+                ..job(2)
+            };
+            world.hear(B, 2, empty);
+            assert_eq!(world.found(2), [wrong]);
+            world.sights[B] = Sights::default();
+            assert_eq!(world.found(3), []);
+        }
+
+        let mut world = World::new(["BTC", "DGB"]);
+        let bare = |seconds: u32, is_empty| Glimpse {
+            commits: Some(false),
+            is_empty,
+            ..job(u16::try_from(seconds / 100).unwrap())
+        };
+        for seconds in 1..40 {
+            world.hear(A, seconds, bare(seconds, true));
+            world.hear(B, seconds, bare(1000, false));
+        }
+        for seconds in 40..49 {
+            world.hear(A, seconds, bare(seconds, false));
+            // The same job once more does not count.
+            world.hear(A, seconds, bare(seconds, false));
+            assert_eq!(world.found(seconds), []);
+        }
+        world.hear(A, 50, bare(50, false));
+        assert_eq!(world.found(50), [Finding::NoWitness(A)]);
+        world.hear(
+            A,
+            51,
+            Glimpse {
+                commits: Some(true),
+                ..bare(51, true)
+            },
+        );
+        assert_eq!(world.found(51), []);
+    }
+
+    #[test]
+    fn blocks_without_work_are_of_another_chain() {
+        let invented = |number| Glimpse {
+            previous: BlockHash([0x11; 32]),
+            ..job(number)
+        };
+        for (coin, told) in [
+            ("BTC", true),
+            ("DGB", false),
+            ("TBTC", false),
+            ("LTC", false),
+        ] {
+            let mut world = World::new([coin, coin]);
+            world.both(0, 100);
+            world.hear(B, 10, invented(101));
+            let wrong = Finding::WrongChain(B, Mismatch::Work);
+            let expected = told.then_some(wrong);
+            assert_eq!(world.found(20), expected.into_iter().collect::<Vec<_>>());
+            // A is not behind such a block.
+            assert_eq!(
+                world
+                    .found(200)
+                    .contains(&Finding::Lower { slot: A, blocks: 1 }),
+                coin == "DGB"
+            );
+        }
+    }
+
+    #[test]
+    fn hours_without_a_block_are_told_of_real_chains() {
+        for (coin, told) in [
+            ("BTC", true),
+            ("DGB", true),
+            ("TBTC", false),
+            ("LTC", false),
+        ] {
+            let mut world = World::new([coin, "BTC"]);
+            world.hear(A, 0, job(100));
+            for seconds in (0..10_800).step_by(60) {
+                world.hear(A, seconds, job(100));
+                assert_eq!(world.found(seconds), []);
+            }
+            assert_eq!(
+                world.found(10_800).contains(&Finding::NoBlock(A)),
+                told,
+                "{coin}"
+            );
+            world.hear(A, 10_801, job(101));
+            assert_eq!(world.found(10_801), []);
+        }
+    }
+
+    #[test]
+    fn a_lower_height_under_one_target_is_told_after_90_seconds() {
+        let mut world = World::new(["BTC", "BTC"]);
+        world.hear(A, 0, job(100));
+        world.hear(B, 0, job(103));
+        assert_eq!(world.found(89), []);
+        let lower = Finding::Lower { slot: A, blocks: 3 };
+        assert_eq!(world.found(90), [lower]);
+        world.hear(A, 100, job(103));
+        assert_eq!(world.found(100), []);
+        // Another target: what one height means at the other pool is not known.
+        world.hear(
+            B,
+            200,
+            Glimpse {
+                nbits: NBITS + 1,
+                ..job(105)
+            },
+        );
+        assert_eq!(world.found(900), []);
+    }
+
+    #[test]
+    fn a_clock_is_wrong_that_is_far_from_the_middle_one() {
+        let behind = |job: Glimpse| Glimpse {
+            ntime: START - 900,
+            ..job
+        };
+        let off = |slot, minutes, is_certain| Finding::Clock {
+            slot,
+            minutes,
+            is_certain,
+        };
+        let mut world = World::new(["BTC", "BTC"]);
+        world.hear(A, 0, behind(job(1)));
+        world.hear(B, 0, job(1));
+        // Those were the first jobs of their connections: they may be old.
+        assert_eq!(world.found(3000), []);
+        world.hear(B, 3010, job(1));
+        world.hear(A, 3010, behind(job(1)));
+        assert_eq!(world.found(3609), []);
+        assert_eq!(world.found(3610), [off(A, -15, true)]);
+        // Another connection of the pool has to speak twice.
+        world.conns[A] = 2;
+        world.hear(A, 3620, behind(job(1)));
+        assert_eq!(world.found(3620), []);
+        world.hear(A, 3650, job(1));
+        assert_eq!(world.found(9000), []);
+
+        // A wall clock that is wrong itself is outvoted; one that is not believed has no vote.
+        for (right, found) in [
+            (true, vec![off(B, 30, true)]),
+            (false, vec![off(A, -15, false), off(B, 15, false)]),
+        ] {
+            let mut world = World::new(["BTC", "BCH"]);
+            world.clock_is_right = right;
+            let ahead = Glimpse {
+                ntime: START + 1800,
+                commits: Some(false),
+                ..job(1000)
+            };
+            for seconds in [0, 30] {
+                world.hear(A, seconds, job(1));
+                world.hear(B, seconds, ahead);
+            }
+            assert_eq!(world.found(629), []);
+            assert_eq!(world.found(630), found);
+        }
+        let mut world = World::new(["BTC", "BTC"]);
+        for seconds in [0, 30] {
+            for slot in PoolSlot::ALL {
+                world.hear(
+                    slot,
+                    seconds,
+                    Glimpse {
+                        ntime: START + 3600,
+                        ..job(1)
+                    },
+                );
+            }
+        }
+        assert_eq!(world.found(1000), []);
+        let mut world = World::new(["BTC", "TBTC"]);
+        for seconds in [0, 30] {
+            world.hear(A, seconds, job(1));
+            world.hear(
+                B,
+                seconds,
+                Glimpse {
+                    ntime: START + 1800,
+                    ..job(1000)
+                },
+            );
+        }
+        assert_eq!(world.found(1000), []);
+    }
+}
