@@ -376,7 +376,7 @@ fn a_pool_whose_blocks_pay_another_is_told_of() {
     let alert = &told["alerts"][0];
     assert_eq!(
         (&alert["level"], &alert["title"]),
-        (&json!("error"), &json!("Pool A does not pay your address"))
+        (&json!("error"), &json!("A does not pay your address"))
     );
     wait_until(SOON, "the log", || {
         proxy.logged("trouble_began", "coinbase_pays_other:A")
