@@ -467,6 +467,11 @@ impl Miner {
         }
     }
 
+    /// Whether it has been silent for longer than luck explains, though it had work.
+    pub fn hangs(&self, now: Instant) -> bool {
+        self.stats.rhythm.hangs(now)
+    }
+
     /// Keeps the rhythm of its shares for its next connection.
     pub fn park_rhythm(&self, roster: &mut Roster) {
         let software = self.session.user_agent.as_deref();

@@ -3,7 +3,9 @@
 //! - A begin is told at once or after two minutes, as the catalogue says; "over" only if the begin was told.
 //! - What has not worked since the start is told ten minutes after it at the earliest.
 //! - A trouble that only follows from another one neither begins nor ends.
-//! - Three changes within an hour make one message that it comes and goes. After an hour of rest it is told as usual.
+//! - Three changes within an hour make one message that it comes and goes. If it lasts after that, it is told like any
+//!   other, and after an hour of rest as usual.
+//! - What begins while DPMP starts, and ends then, is no change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +16,9 @@ use crate::units::{PerPool, PoolSlot};
 
 /// How long most troubles last, and are gone, before that is told, in milliseconds.
 const SETTLES_MS: u64 = 120_000;
+
+/// How long what comes and goes lasts before it is told that it stays, in milliseconds.
+const STAYS_MS: u64 = 600_000;
 
 /// How long after a start nothing is told of what has not worked since, in milliseconds.
 const GRACE_MS: u64 = 600_000;
@@ -128,6 +133,9 @@ struct Case {
     restless: bool,
     /// When it began and ended within the last hour.
     changes: Vec<u64>,
+    /// Whether it may only have been slow to begin after a start.
+    #[serde(default)]
+    at_start: bool,
 }
 
 /// A trouble began or ended: for the log, which hears of every one.
@@ -172,7 +180,9 @@ impl Plan {
             // After a start it takes a while until a trouble is found again.
             if case.ended_ms.is_none() && !scene.is_starting(id) {
                 case.ended_ms = Some(now);
-                case.changes.push(now);
+                if !case.at_start {
+                    case.changes.push(now);
+                }
                 let lasted = now.saturating_sub(case.since_ms);
                 news.changes.push(Change::Over(id.clone(), lasted));
             }
@@ -188,7 +198,7 @@ impl Plan {
                     id: id.clone(),
                     level: case.level,
                     title: format!("Comes and goes: {}", case.title),
-                    text: "It began and ended several times within an hour. The next message comes once that stops."
+                    text: "It came back within an hour. The next message comes once it is over, or if it stays."
                         .to_owned(),
                     at_ms: now,
                 });
@@ -213,12 +223,16 @@ impl Plan {
             told: false,
             restless: false,
             changes: Vec::new(),
+            at_start: false,
         });
         if case.ended_ms.take().is_some() {
             if !case.told || case.restless {
                 case.since_ms = now;
             }
-            case.changes.push(now);
+            case.at_start = scene.is_starting(&alert.id);
+            if !case.at_start {
+                case.changes.push(now);
+            }
             news.changes.push(Change::Began(alert.clone()));
         }
         case.level = alert.level;
@@ -229,9 +243,15 @@ impl Plan {
             Push::Later => SETTLES_MS,
             Push::Never => return,
         };
+        let wait = if case.restless { STAYS_MS } else { wait };
         let is_due = now.saturating_sub(case.since_ms) >= wait && !scene.is_starting(&alert.id);
-        if case.told || !is_due || case.changes.len() >= MANY_CHANGES {
+        let is_told = case.told || case.changes.len() >= MANY_CHANGES;
+        if !is_due || (is_told && !case.restless) {
             return;
+        }
+        if case.restless {
+            case.restless = false;
+            case.changes.clear();
         }
         case.told = true;
         news.messages.push(Message {
@@ -398,6 +418,33 @@ mod tests {
             .end("pool_down:A")
             .pass(10 * MINUTE);
         rig.expect(&[(2, Began, "pool_down:A"), (7, Over, "pool_down:A")]);
+    }
+
+    #[test]
+    fn what_stays_after_it_came_and_went_is_told() {
+        for id in ["pool_down:A", "nothing_mined"] {
+            let mut rig = Rig::new();
+            rig.begin(id).pass(10_000).end(id).pass(10_000).begin(id);
+            rig.told.clear();
+            rig.pass(60 * MINUTE).end(id).pass(10 * MINUTE);
+            let over = if id == "nothing_mined" { 60 } else { 62 };
+            rig.expect(&[(0, ComesAndGoes, id), (10, Began, id), (over, Over, id)]);
+        }
+    }
+
+    #[test]
+    fn restarts_are_no_changes() {
+        let mut rig = Rig::started(0, false);
+        for _ in 0..4 {
+            rig.scene.uptime_ms = 0;
+            rig.scene.miner_seen = false;
+            rig.begin("no_miner").pass(5000);
+            rig.scene.miner_seen = true;
+            rig.end("no_miner").pass(2 * MINUTE);
+        }
+        rig.expect(&[]);
+        rig.begin("no_miner").pass(3 * MINUTE);
+        rig.expect(&[(10, Began, "no_miner")]);
     }
 
     #[test]

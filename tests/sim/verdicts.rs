@@ -526,6 +526,19 @@ fn a_broken_miner_does_not_condemn_a_pool_for_the_others() {
     }
 }
 
+/// What a pool said to it was good, and long ago.
+#[test]
+fn a_miner_that_hangs_does_not_vouch_for_a_pool() {
+    let mut world = world(3, 0.5, PoolOptions::default());
+    world.run(minutes(10), |_| ());
+    world.rigs[0].pause = Duration::from_secs(100_000);
+    set_a(&mut world, |options| {
+        options.refuse_all = Some(Verdict::LowDifficulty);
+    });
+    world.run(minutes(15), |_| ());
+    assert_eq!(downs(&world, A), (1, Some("it rejects most shares".into())));
+}
+
 /// The second share of a small miner comes minutes after the first.
 #[test]
 fn a_pool_that_rejected_everything_is_taken_again_by_a_small_miner() {

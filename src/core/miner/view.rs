@@ -114,7 +114,7 @@ impl Miner {
         let last_share = last_share.or_else(|| Some(worker?.last_share));
         let last_share = last_share.unwrap_or(self.opened.into());
         let slow_since = roster.slow_since(self.session.worker());
-        let (condition, condition_since) = if self.stats.rhythm.hangs(now.at) {
+        let (condition, condition_since) = if self.hangs(now.at) {
             (Condition::Hangs, Some(last_share))
         } else if slow_since.is_some() {
             (Condition::Slow, slow_since)

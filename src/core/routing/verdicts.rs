@@ -22,9 +22,10 @@ impl Core {
             };
             if self.pools[slot].answers.take_suspect() {
                 let pool = &self.pools[slot];
-                let members = self.miners.values();
-                let members =
-                    members.filter(|miner| miner.can_work_for(pool, &self.handed_out, now.at));
+                // What a pool said long ago to a miner that hangs says nothing of the pool now.
+                let members = self.miners.values().filter(|miner| {
+                    miner.can_work_for(pool, &self.handed_out, now.at) && !miner.hangs(now.at)
+                });
                 let said: Vec<_> = members.map(|miner| miner.last_answers[slot]).collect();
                 self.pools[slot].answers.hear(said.into_iter(), now);
             }

@@ -149,13 +149,19 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
             .map_or_else(|| "it cannot be used".to_owned(), Outage::to_string);
         let waiting = waiting(grounds, slot);
         let (consequence, action) = match (&waiting, other(grounds, slot)) {
-            (Some(waiting), Other::Works | Other::LastResort | Other::Useless) => (
-                waiting.as_str(),
-                "You don't need to do anything if the pool comes back. To let them work for the other pool meanwhile, allow \
+            (Some(waiting), Other::Works | Other::Untried | Other::LastResort | Other::Useless) => {
+                (
+                    waiting.as_str(),
+                    "You don't need to do anything if the pool comes back. To let them work for the other pool meanwhile, allow \
                  it on the page Miners.",
-            ),
+                )
+            }
             (None, Other::Works) => (
                 "Your miners work for the other pool.",
+                "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
+            ),
+            (None, Other::Untried) => (
+                "Miners that connect now work for the other pool.",
                 "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
             ),
             (None, Other::LastResort) => (
@@ -228,6 +234,8 @@ fn waiting(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<String> {
 /// What the other pool is good for while one is not.
 enum Other {
     Works,
+    /// Without a miner nobody is connected to it.
+    Untried,
     /// It has a flaw, and is worked for because there is nothing better.
     LastResort,
     Useless,
@@ -237,6 +245,7 @@ fn other(grounds: &Grounds<'_>, slot: PoolSlot) -> Other {
     match in_use(grounds, slot.other()) {
         Some(pool) if pool.health == Health::Up => Other::Works,
         Some(pool) if pool.flaw().is_some() => Other::LastResort,
+        Some(pool) if pool.health == Health::Unknown => Other::Untried,
         Some(_) | None => Other::Useless,
     }
 }

@@ -43,7 +43,12 @@ pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
         level: Level::Warning,
         title: "No miner is connected".into(),
         text: "DPMP is ready and waits for miners.".into(),
-        action: "Enter DPMP's address and port as the pool in your miners.".into(),
+        action: if snapshot.left.iter().next().is_none() {
+            "Enter DPMP's address and port as the pool in your miners."
+        } else {
+            "Check that your miners are on, and that they still have DPMP's address."
+        }
+        .into(),
         at_ms: None,
         dismissable: false,
     })
