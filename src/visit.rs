@@ -557,7 +557,7 @@ impl<'a> Visit<'a> {
 /// What a job says of its block: its height, whom it pays, and its size.
 fn about_block(job: &PoolJob, pool: &PoolConfig) -> Vec<String> {
     let Some(coinbase) = Coinbase::of_job(job) else {
-        return vec!["the job's coinbase cannot be read; it is mined all the same".to_owned()];
+        return vec!["the job's coinbase cannot be read; your miners mine it anyway".to_owned()];
     };
     let mut lines = Vec::new();
     let height = job.notify.height().map(|height| format!("block {height}"));
@@ -591,11 +591,10 @@ fn whom_it_pays(coinbase: &Coinbase, pool: &PoolConfig) -> String {
     let share = match Payee::of(Some(coinbase), &pool.wallet, &pool.chain) {
         Payee::Known(payment) => payment.share,
         Payee::CannotTell(Obstacle::Wallet) => {
-            return "whom it pays cannot be compared: the wallet is mistyped".to_owned();
+            return "whom it pays cannot be compared: the payout address has a mistake".to_owned();
         }
         Payee::CannotTell(Obstacle::Account | Obstacle::Coinbase) => {
-            return "whom it pays cannot be compared: the wallet is the name of an account"
-                .to_owned();
+            return "whom it pays cannot be compared: the wallet is an account name".to_owned();
         }
     };
     if share >= 0.001 {

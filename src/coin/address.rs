@@ -41,7 +41,14 @@ impl fmt::Display for AddressFault {
         match self {
             Self::Checksum => f.write_str("a character is wrong or missing"),
             Self::MixedCase => f.write_str("it mixes small and capital letters"),
-            Self::Character(found) => write!(f, "\"{found}\" is never in such an address"),
+            Self::Character(found) if found.is_alphanumeric() || found.is_ascii_graphic() => {
+                write!(f, "\"{found}\" is never in such an address")
+            }
+            Self::Character(found) => write!(
+                f,
+                "an invisible character (U+{:04X}) is never in such an address",
+                u32::from(*found)
+            ),
             Self::Unknown => f.write_str("it is of an unknown kind"),
         }
     }
@@ -107,8 +114,13 @@ impl Wallet {
     pub fn read(text: &str) -> Self {
         let text = text.trim();
         let text = text.split_once('.').map_or(text, |(before, _)| before);
-        if !text.is_ascii() {
-            return Self::Account;
+        if let Some(foreign) = text.chars().find(|it| !it.is_ascii()) {
+            // A letter of another alphabet, or one that nobody sees, hides in an address that was copied.
+            let ascii: String = text.chars().filter(char::is_ascii).collect();
+            return match Self::read(&ascii) {
+                Self::Account => Self::Account,
+                Self::Address(_) | Self::Wrong(_) => Self::Wrong(AddressFault::Character(foreign)),
+            };
         }
         read_bech32(text)
             .or_else(|| read_cashaddr(text))

@@ -13,7 +13,7 @@ use super::keys::{
     self, AnyKey, Key, PoolKeys, balance, diff, gui, listen, logging, metrics, scheduler, timetable,
 };
 use super::kind::Kind;
-use super::notify::Notify;
+use super::notify::{Notify, WEB_ADDRESS, is_web_address};
 use super::raw::{join, lookup};
 use super::steering::{Balance, Timetable};
 use super::{
@@ -138,8 +138,17 @@ impl Reader<'_> {
             allowed_hosts: names.iter().map(|name| name.to_lowercase()).collect(),
             password_hash: self.get(&gui::PASSWORD_HASH).map(Hidden),
             tokens: self.get(&gui::TOKENS),
-            public_url: self.get(&gui::PUBLIC_URL),
+            public_url: self.public_url(),
         }
+    }
+
+    fn public_url(&mut self) -> String {
+        let found = self.get(&gui::PUBLIC_URL);
+        // It stands in messages as a link.
+        if !found.is_empty() && !is_web_address(&found) {
+            self.refuse(&gui::PUBLIC_URL, WEB_ADDRESS.to_owned());
+        }
+        found
     }
 
     fn notify(&mut self) -> Notify {

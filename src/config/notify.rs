@@ -142,6 +142,26 @@ impl Target {
     }
 }
 
+/// What is allowed where an address of the Web is wanted.
+pub(super) const WEB_ADDRESS: &str = "an address that begins with https:// or http://, with a host, without user name, blanks and ports above 65535";
+
+/// Whether a text is an address of the Web: scheme, host, perhaps a port and more.
+pub(super) fn is_web_address(text: &str) -> bool {
+    let rest = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let Some(host) = host else {
+        return false;
+    };
+    let port = host.rsplit_once(':').map(|(_, port)| port);
+    let port = port.filter(|port| !port.contains(']'));
+    !host.is_empty()
+        && !host.contains('@')
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// An address as far as its host, and whether there is more.
 fn shown_url(url: &str) -> String {
     let (scheme, host, path) = split(url);

@@ -590,6 +590,7 @@ fn a_change_of_any_key_is_seen() {
             (_, "extranonce2_size") => json!(4),
             (_, "mode") => json!("fleet"),
             (_, "payout") => json!("mine"),
+            (_, "public_url") => json!("http://dpmp.lan:8855"),
             (_, "tokens") => json!({"ha": {"hash": "ab".repeat(32), "may": "view"}}),
             (_, "targets") => json!({"phone": {"kind": "ntfy", "url": "https://ntfy.sh/x"}}),
             (_, "workers") => json!({"rig": {"work": "A"}}),
@@ -1154,6 +1155,48 @@ fn the_page_on_messages_has_an_example_for_each_service() {
     });
     let wanted: Vec<_> = notify::TargetKind::ALL.map(notify::TargetKind::name).into();
     assert_eq!(kinds.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn addresses_that_lead_nowhere_are_refused() {
+    let wrong = |target: Value| {
+        let file = json!({"notify": {"targets": {"it": target}}});
+        parse(&file.to_string()).is_err()
+    };
+    for url in [
+        "https://ntfy.sh",
+        "https://ntfy.sh/",
+        "https://ntfy.sh/a/b",
+        "https://ntfy.sh:99999/a",
+        "https://me@ntfy.sh/a",
+        "https://ntfy.sh/a b",
+    ] {
+        assert!(wrong(json!({"kind": "ntfy", "url": url})), "{url}");
+    }
+    for url in [
+        "https://ntfy.sh/a",
+        "http://[::1]:8080/a",
+        "http://192.168.1.10:80/a/",
+    ] {
+        assert!(!wrong(json!({"kind": "ntfy", "url": url})), "{url}");
+    }
+    let webhook = |more: Value| {
+        let mut target = json!({"kind": "webhook", "url": "http://h/x"});
+        target
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        wrong(target)
+    };
+    assert!(webhook(json!({"headers": {"Host": "other"}})));
+    assert!(webhook(json!({"except": ["nosuch"]})));
+    assert!(!webhook(
+        json!({"headers": {"X-Key": "k"}, "except": ["no_miner"]})
+    ));
+    let link = |url: &str| parse(&json!({"gui": {"public_url": url}}).to_string());
+    let error = link("javascript:alert(1)").unwrap_err().to_string();
+    assert!(error.starts_with("gui.public_url: "), "{error}");
+    assert!(link("https://dpmp.example/").is_ok() && link("").is_ok());
 }
 
 #[test]

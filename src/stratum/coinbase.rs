@@ -30,6 +30,8 @@ pub struct Coinbase {
     script: Range<usize>,
     outputs: Vec<Output>,
     reward: u64,
+    /// Where the extranonces stand, as far as that is known: what they happen to spell is not the pool's.
+    extranonces: Range<usize>,
 }
 
 /// An output of the transaction.
@@ -46,7 +48,12 @@ impl Coinbase {
     pub fn of_job(job: &PoolJob) -> Option<Self> {
         let zeros = [0; MAX_EXTRANONCE];
         let e2 = Extranonce2::new(zeros.get(..usize::from(job.e2_size))?)?;
-        Self::read(job.coinbase(&e2))
+        let start = job.notify.coinb1.len();
+        let end = start + job.e1.as_slice().len() + e2.as_slice().len();
+        Some(Self {
+            extranonces: start..end,
+            ..Self::read(job.coinbase(&e2))?
+        })
     }
 
     /// Reads a serialized transaction; `None` if it is anything but a coinbase without a witness.
@@ -90,6 +97,7 @@ impl Coinbase {
             script,
             outputs,
             reward,
+            extranonces: 0..0,
         })
     }
 
@@ -110,7 +118,17 @@ impl Coinbase {
 
     /// What the pool has written into it to be known by: the longest readable text, without the mark of merged mining.
     pub fn tag(&self) -> Option<String> {
-        let script = self.script();
+        let mut script = self.script().to_vec();
+        let own = self.extranonces.start.saturating_sub(self.script.start)
+            ..self
+                .extranonces
+                .end
+                .saturating_sub(self.script.start)
+                .min(script.len());
+        if let Some(extranonces) = script.get_mut(own) {
+            extranonces.fill(0);
+        }
+        let script = script.as_slice();
         let merged = script
             .windows(MERGED_MINING.len())
             .position(|bytes| bytes == MERGED_MINING);
@@ -316,6 +334,27 @@ pub(crate) mod tests {
         assert_eq!(tag(&cut).as_deref(), Some("/pool/"));
         assert_eq!(tag(b"\x03\xfc\x79\x03ab"), None);
         assert_eq!(tag(b""), None);
+    }
+
+    #[test]
+    fn what_extranonces_spell_is_no_tag() {
+        let bytes = transaction(b"\x03\xfc\x79\x03/pool/ABCDEFGHIJKL", &[(1, vec![])]);
+        let start = bytes.windows(4).position(|it| it == b"ABCD").unwrap();
+        let notify = Notify {
+            job_id: "1".into(),
+            prevhash: [0; 32],
+            coinb1: bytes[..start].to_vec(),
+            coinb2: bytes[start + 12..].to_vec(),
+            branches: Vec::new(),
+            version: 1,
+            nbits: 0x1d00_ffff,
+            ntime: 0,
+            clean: true,
+        };
+        let e1 = Extranonce1::new(b"ABCDEFGH").unwrap();
+        let job = PoolJob::new(Arc::new(notify), e1, 4, Difficulty::ONE, VersionMask::NONE);
+        let read = Coinbase::of_job(&job).unwrap();
+        assert_eq!(read.tag().as_deref(), Some("/pool/"));
     }
 
     #[test]

@@ -311,9 +311,12 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
 }
 
 fn not_allowed(methods: &[&str]) -> Response {
-    ApiError::new(Code::MethodNotAllowed, "This is not asked for in this way.")
-        .response()
-        .with_additional_header("Allow", methods.join(", "))
+    ApiError::new(
+        Code::MethodNotAllowed,
+        "This address does not take this method; the Allow header names those that it takes.",
+    )
+    .response()
+    .with_additional_header("Allow", methods.join(", "))
 }
 
 /// The description of the API for programs.

@@ -231,6 +231,19 @@ fn accounts_are_left_alone() {
 }
 
 #[test]
+fn letters_of_other_alphabets_hide_in_no_address() {
+    let address = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+    let hidden = |with: char| format!("{}{with}{}", &address[..4], &address[4..]);
+    for foreign in ['\u{200b}', '\u{43e}'] {
+        let read = Wallet::read(&hidden(foreign));
+        assert_eq!(read, Wallet::Wrong(AddressFault::Character(foreign)));
+    }
+    let replaced = address.replacen('0', "\u{43e}", 1);
+    assert!(matches!(Wallet::read(&replaced), Wallet::Wrong(_)));
+    assert_eq!(Wallet::read("J\u{fc}rgen.rig1"), Wallet::Account);
+}
+
+#[test]
 fn a_slip_is_seen_wherever_it_is() {
     for text in [
         "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",

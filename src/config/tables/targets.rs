@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::{Entry, Hidden, Reading, Table, display_name, join, quote, time};
 use crate::config::kind::choice::Flag;
 use crate::config::kind::{Kind as _, list, one_line};
-use crate::config::notify::{MOST_TARGETS, QuietHours, Target, TargetKind};
-use crate::trouble::Level;
+use crate::config::notify::{
+    MOST_TARGETS, QuietHours, Target, TargetKind, WEB_ADDRESS, is_web_address,
+};
+use crate::trouble::{CATALOGUE, Level};
 
 /// The longest address or token, in characters.
 const LONGEST: usize = 1024;
@@ -16,6 +18,9 @@ const LONGEST: usize = 1024;
 const LONGEST_BODY: usize = 8192;
 /// The most headers of a webhook.
 const MOST_HEADERS: usize = 16;
+
+/// Headers that every request has of its own.
+const OWN_HEADERS: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
 
 /// `notify.targets`
 pub(in crate::config) const TARGETS: Table<BTreeMap<String, Target>> = Table {
@@ -43,6 +48,9 @@ fn targets(reading: &mut Reading<'_>) -> BTreeMap<String, Target> {
         let enabled = entry.get("enabled", |value| Flag(true).read(value));
         let url = match kind.and_then(TargetKind::usual_url) {
             Some(usual) => entry.get("url", url).unwrap_or_else(|| usual.to_owned()),
+            None if kind == Some(TargetKind::Ntfy) => {
+                entry.need("url", topic_url).unwrap_or_default()
+            }
             None => entry.need("url", url).unwrap_or_default(),
         };
         let needs = kind.map(TargetKind::needs).unwrap_or_default();
@@ -93,19 +101,20 @@ fn kind(value: &Value) -> Result<TargetKind, String> {
 
 fn url(value: &Value) -> Result<String, String> {
     let text = value.as_str().and_then(|text| one_line(text, LONGEST));
-    let text = text.map(str::trim).filter(|text| {
-        let rest = ["https://", "http://"]
-            .iter()
-            .find_map(|it| text.strip_prefix(it));
-        let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-        host.is_some_and(|host| {
-            !host.is_empty()
-                && !host.contains('@')
-                && text.bytes().all(|byte| byte.is_ascii_graphic())
-        })
-    });
+    let text = text.map(str::trim).filter(|text| is_web_address(text));
     text.map(str::to_owned)
-        .ok_or_else(|| "an address that begins with https:// or http://".to_owned())
+        .ok_or_else(|| WEB_ADDRESS.to_owned())
+}
+
+/// The address of a topic: DPMP sends to the server, and names the topic.
+fn topic_url(value: &Value) -> Result<String, String> {
+    let url = url(value)?;
+    let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+    let topic = path.trim_end_matches('/');
+    let is_topic = !topic.is_empty() && !topic.contains(['/', '?', '#']);
+    is_topic
+        .then_some(url)
+        .ok_or_else(|| "the address of a topic, such as https://ntfy.sh/my-topic".to_owned())
 }
 
 fn text(value: &Value) -> Result<String, String> {
@@ -129,11 +138,15 @@ fn needed(value: &Value) -> Result<String, String> {
 }
 
 fn headers(value: &Value) -> Result<Vec<(String, Hidden)>, String> {
-    let allowed =
-        || format!("an object of at most {MOST_HEADERS} headers, such as {{\"X-Key\": \"…\"}}");
+    let allowed = || {
+        format!(
+            "an object of at most {MOST_HEADERS} headers, such as {{\"X-Key\": \"…\"}}, without those that say where a request goes and how long it is"
+        )
+    };
     let map = value.as_object().filter(|map| map.len() <= MOST_HEADERS);
     let one = |(name, value): (&String, &Value)| {
         let is_name = !name.is_empty()
+            && !OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own))
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
@@ -171,7 +184,9 @@ fn except(value: &Value) -> Result<Vec<String>, String> {
     let names = list(value, 100, |item| {
         item.as_str()
             .and_then(|text| one_line(text, 64))
-            .map(|text| text.trim().to_owned())
+            .map(str::trim)
+            .filter(|name| CATALOGUE.iter().any(|kind| kind.name == *name))
+            .map(str::to_owned)
     });
     names.ok_or_else(|| "a list of names from docs/troubles.md, such as [\"no_miner\"]".to_owned())
 }

@@ -166,7 +166,7 @@ impl fmt::Display for Payee {
             }
             Self::CannotTell(Obstacle::Wallet) => {
                 return f
-                    .write_str("DPMP cannot tell whom it pays: the payout address is mistyped.");
+                    .write_str("DPMP cannot tell whom it pays: the payout address has a mistake.");
             }
             Self::CannotTell(Obstacle::Coinbase) => {
                 return f.write_str("DPMP cannot tell whom it pays: its coinbase cannot be read.");

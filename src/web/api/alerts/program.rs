@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::core::miner::view::Condition;
 use crate::core::outage::Health;
+use crate::notify::plan::in_words;
 use crate::observe::notices::{Notice, Trouble};
 use crate::units::PoolSlot;
 
@@ -67,16 +68,19 @@ pub(super) fn missing(grounds: &Grounds<'_>) -> Vec<Alert> {
         let is_missing = now.unix_ms.saturating_sub(at_ms) >= patience;
         let (title, text) = if it.here == 0 {
             let title = format!("{worker} is missing");
-            (title, "It has been gone for longer than you allow.")
+            (
+                title,
+                format!("It has been gone for {} or more.", in_words(patience)),
+            )
         } else {
             let title = format!("{worker} has {} of {} connections", it.here, it.usual);
-            (title, "A miner with this worker name has left.")
+            (title, "A miner with this worker name has left.".to_owned())
         };
         is_missing.then(|| Alert {
             id: format!("{MISSING}:{worker}"),
             level: Level::Warning,
             title,
-            text: text.into(),
+            text,
             action: "Check its power and network. If you removed it, dismiss this.".into(),
             at_ms: Some(at_ms),
             dismissable: true,
@@ -107,7 +111,7 @@ pub(super) fn hanging(grounds: &Grounds<'_>) -> Vec<Alert> {
         id: format!("miner_hangs:{worker}"),
         level: Level::Warning,
         title: format!("{worker} hangs"),
-        text: "It is connected and has work, but it sends no shares. Luck does not explain so long a silence.".into(),
+        text: "It is connected and has work, but it sends no shares. Bad luck would not last this long.".into(),
         action: "Restart the miner.".into(),
         at_ms,
         dismissable: false,

@@ -32,7 +32,7 @@ pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         id: format!("reject_spike:{slot}"),
         level: Level::Warning,
         title: format!("{name} rejects many shares"),
-        text: format!("In the last ten minutes it was {rejected:.0} of {:.0}.", accepted + rejected),
+        text: format!("It rejected {rejected:.0} of {:.0} shares within 10 minutes.", accepted + rejected),
         action: "See the reasons beside the pool. Stale shares mean a slow network; others a miner or a pool at fault.".into(),
         at_ms: None,
         dismissable: false,
