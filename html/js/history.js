@@ -23,10 +23,11 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	const split = areaChart({ label: "Split by time", height: 92, top: 1, tick: (v) => percent(v), say: saySplit });
 	const about = h("p", { class: "note" });
 	const problem = h("div", {});
+	const past = h("div", { hidden: true }, rate.element, h(`h${level + 1}`, { class: "chart-title" }, "Split by time"), split.element);
 	const table = h("details", { class: "as-table" }, h("summary", {}, "Show as a table"));
 	table.addEventListener("toggle", fillTable);
 	const choose = segmented("Time shown", Object.entries(RANGES).map(([key, r]) => [key, r.label]), range, (value) => ((range = value), load()));
-	const element = card(title, { id: `history-${worker ? "miner" : "all"}`, actions: [choose], level, className: "history" }, legend(), problem, rate.element, h(`h${level + 1}`, { class: "chart-title" }, "Split by time"), split.element, about, table);
+	const element = card(title, { id: `history-${worker ? "miner" : "all"}`, actions: [choose], level, className: "history" }, legend(), problem, past, about, table);
 
 	function load() {
 		stop?.();
@@ -41,13 +42,15 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	function take(answer) {
 		problem.replaceChildren();
 		points = gather(answer, RANGES[answer.range].together);
-		setText(about, `Each point is the mean of ${RANGES[answer.range].words}. A gap means that DPMP did not run, or that nothing is known.`);
+		const known = points.times.length > 0;
+		past.hidden = !known;
+		setText(about, !known ? "The first minute is not over yet." : `Each point is the mean of ${RANGES[answer.range].words}. A gap means that DPMP did not run, or that nothing is known.`);
 		render();
 		fillTable();
 	}
 
 	function render() {
-		if (!points) return;
+		if (!points?.times.length) return;
 		const { times, a, b, time, meant } = points;
 		rate.show({ times, series: [{ name: "a", values: a }, { name: "b", values: b }] });
 		split.show({ times, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines: [{ name: "target", values: meant }] });
@@ -110,7 +113,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_share_a: shares, meant_share_a: meant }, size) {
 	const points = { times: [], a: [], b: [], time: [], meant: [] };
 	const first = rates.A.findIndex((rate, i) => rate !== null || rates.B[i] !== null);
-	for (let from = Math.max(0, first); from < shares.length; from += size) {
+	for (let from = first < 0 ? shares.length : first; from < shares.length; from += size) {
 		points.times.push(start + from * step * 1000);
 		points.a.push(mean(rates.A, from, size));
 		points.b.push(mean(rates.B, from, size));

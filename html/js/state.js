@@ -23,8 +23,8 @@ export function forcedSplit({ pools, miners_working: working }) {
 	if (working === 0) return null;
 	const [lost, other] = UNUSABLE.has(pools.A.state) ? [pools.A, pools.B] : [pools.B, pools.A];
 	if (!lost.in_use || !UNUSABLE.has(lost.state) || UNUSABLE.has(other.state)) return null;
-	const since = lost.state === "down" ? clock(lost.state_since_ms) : "";
-	return { a: lost === pools.A ? 0 : 100, why: `${lost.name} is ${lost.state === "down" ? "down" : "not set up"}${since && ` since ${since}`}` };
+	const since = clock(lost.state_since_ms);
+	return { a: lost === pools.A ? 0 : 100, why: `No work for ${lost.name}${since && ` since ${since}`}` };
 }
 
 /** "Last hour 70.4:29.6, within luck (± 1.2%)": what was measured, as far as it is known. */

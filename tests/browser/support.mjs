@@ -84,13 +84,13 @@ export async function startDemo() {
   return program;
 }
 
-/** The program as it is started first: with ports of its own, and no pools. */
-export async function startEmpty() {
+/** The program as it is started first: with ports of its own, and no pools unless `more` of the configuration has some. */
+export async function startEmpty(more = {}) {
   const place = folder();
   const [listen, metrics, gui] = [await freePort(), await freePort(), await freePort()];
   const config = join(place, "config.json");
   const on = (port) => ({ host: "127.0.0.1", port });
-  writeFileSync(config, JSON.stringify({ listen: on(listen), metrics: on(metrics), gui: on(gui) }));
+  writeFileSync(config, JSON.stringify({ listen: on(listen), metrics: on(metrics), gui: on(gui), ...more }));
   const program = new Program(["--config", config], place);
   program.base = `http://127.0.0.1:${gui}`;
   program.listen = listen;

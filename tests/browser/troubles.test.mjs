@@ -1,0 +1,90 @@
+// Home in trouble: one notice for one cause, and the large figures say what is mined. SCREENSHOTS=folder keeps pictures.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { startMiner, startPool, WALLET } from "./peers.mjs";
+import { closePage, openPage, startBrowser, startEmpty, until } from "./support.mjs";
+
+const folder = process.env.SCREENSHOTS;
+let browser;
+
+before(async () => (browser = await startBrowser()));
+after(() => browser?.close());
+
+/** DPMP with two pools and miners, and Home on a screen. */
+async function start({ miners = 2 } = {}) {
+  const pools = [await startPool(), await startPool()];
+  const [A, B] = pools.map(({ port }, i) => ({ name: ["CKPool", "Ocean"][i], host: "127.0.0.1", port, wallet: WALLET }));
+  const dpmp = await startEmpty({ pools: { A, B }, scheduler: { slice_seconds: 1, poolA_weight: 50, poolB_weight: 50 } });
+  const running = Array.from({ length: miners }, (_, i) => startMiner(dpmp.listen, `me.rig${i}`));
+  if (miners > 0) {
+    await until("shares at both pools", async () => {
+      const status = await dpmp.get("status");
+      return status.pools.A.accepted > 0 && status.pools.B.accepted > 0;
+    });
+  }
+  const page = await openPage(browser, dpmp.base, { forgive: /ERR_CONNECTION_REFUSED/ });
+  await page.goto(dpmp.base);
+  await page.getByRole("button", { name: "Dismiss" }).click();
+  return {
+    pools,
+    page,
+    dpmp,
+    running,
+    /** Waits for the only notices that there are to be, and for a sentence in the hero. */
+    async expect(name, notices, hero) {
+      const titles = () => page.locator(".alerts .notice-title").evaluateAll((found) => found.map((it) => it.firstChild.textContent));
+      await until(`${name}: ${notices}`, async () => String(await titles()) === String(notices), 120_000);
+      for (const text of hero) await page.locator(".hero").getByText(text).first().waitFor();
+      if (!folder) return;
+      mkdirSync(folder, { recursive: true });
+      await page.screenshot({ path: join(folder, `home-${name}.png`), fullPage: true });
+    },
+    async end() {
+      running.forEach((miner) => miner.stop());
+      await closePage(page);
+      await dpmp.stop();
+      pools.forEach((pool) => pool.stop());
+    },
+  };
+}
+
+test("all is well, then a pool is down, then both", async () => {
+  const home = await start();
+  await home.expect("healthy", [], ["Mining", "2 miners working", "Target"]);
+  home.pools[0].stop();
+  await home.expect("a-down", ["CKPool is down"], ["Mining", /No work for CKPool since .* Target 50:50/]);
+  home.pools[1].stop();
+  await home.expect("both-down", ["Nothing is being mined"], ["Nothing is mined"]);
+  await home.end();
+});
+
+test("a pool that rejects everything is told once, and left", async () => {
+  const home = await start();
+  home.pools[0].rejects = true;
+  await home.expect("a-rejects-all", ["CKPool rejects most shares"], ["Mining", /No work for CKPool since/]);
+  await home.end();
+});
+
+test("no miner has come yet, or all have gone", async () => {
+  const home = await start({ miners: 0 });
+  await home.expect("no-miner", ["No miner is connected"], ["Ready, no miner"]);
+  await home.page.getByRole("link", { name: "Connect a miner" }).waitFor();
+  const miner = startMiner(home.dpmp.listen, "me.rig");
+  await home.expect("first-miner", [], ["Mining", "1 miner working"]);
+  miner.stop();
+  await home.expect("all-gone", ["No miner is connected"], ["Ready, no miner"]);
+  await home.end();
+});
+
+test("a DPMP that has stopped is told by the page itself", async () => {
+  const home = await start();
+  home.running.forEach((miner) => miner.stop());
+  home.dpmp.child.kill("SIGKILL");
+  await home.page.getByRole("alert").getByText(/What you see is from/).waitFor();
+  assert.match(await home.page.title(), /^\(!\)/);
+  if (folder) await home.page.screenshot({ path: join(folder, "home-stopped.png") });
+  await closePage(home.page);
+  home.pools.forEach((pool) => pool.stop());
+});
