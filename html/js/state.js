@@ -30,9 +30,9 @@ export function forcedSplit({ pools, miners_working: working }) {
 /** "Last hour 70.4:29.6, within luck (± 1.2%)": what was measured, as far as it is known. */
 export function measuredWords({ split }) {
 	const window = split.windows.find((it) => it.seconds === 3600);
-	if (!window || window.share_a === null) return "Not measured yet";
+	if (!window || window.share_a === null || window.known_seconds < 60) return "Not measured yet";
 	const { kind, text } = judge(window, window.meant_share_a ?? split.target.A);
-	const known = window.known_seconds < 0.95 * window.seconds ? `${Math.max(1, Math.round(window.known_seconds / 60))} min` : "hour";
+	const known = window.known_seconds < 0.95 * window.seconds ? `${Math.round(window.known_seconds / 60)} min` : "hour";
 	const luck = kind === "good" ? `, within luck (± ${percent(2 * window.expected_error)})` : `: ${text.toLowerCase()}`;
 	return `Last ${known} ${ratio(window.share_a)}${luck}`;
 }
