@@ -143,7 +143,8 @@ impl Target {
 }
 
 /// What is allowed where an address of the Web is wanted.
-pub(super) const WEB_ADDRESS: &str = "an address that begins with https:// or http://, with a host, without user name, blanks and ports above 65535";
+pub(super) const WEB_ADDRESS: &str =
+    "an address that begins with https:// or http://, without blanks or a user name";
 
 /// Whether a text is an address of the Web: scheme, host, perhaps a port and more.
 pub(super) fn is_web_address(text: &str) -> bool {

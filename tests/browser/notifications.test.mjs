@@ -62,7 +62,7 @@ test("a target is added, tested and changed by touch, and its secrets do not com
   await page.getByLabel("Name").fill("phone");
   await page.getByLabel("Address").fill("ntfy.sh/without-a-scheme");
   await button("Save").tap();
-  await page.getByText("Enter an address that begins with https:// or http://.").waitFor();
+  await page.getByText(/Enter an address that begins with https:/).waitFor();
   await page.getByLabel("Address").fill(`${ntfy.base}/${TOPIC}`);
   await page.getByLabel("Token").fill("tk_wrong-secret");
   await page.getByLabel("Quiet from").fill("23:00");

@@ -272,6 +272,28 @@ fn an_extranonce_that_cannot_be_read_costs_a_reconnect() {
     assert_ne!(script.conn(A), old);
 }
 
+/// What the pool works on by then is not known.
+#[test]
+fn a_pool_whose_jobs_cannot_be_used_is_left() {
+    let mut script = Script::new(even(), |_| ());
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let conn = script.conn(A);
+    let bad = json!({"method": "mining.notify", "params": ["9", "zz"]});
+    for _ in 0..2 {
+        script.pool_says(conn, &bad);
+        script.pool_says(conn, &bad);
+        script.run(seconds(1));
+        assert_eq!(script.conn(A), conn);
+        script.notify(conn, &job(A, "8", true));
+    }
+    for _ in 0..3 {
+        script.pool_says(conn, &bad);
+    }
+    script.run(seconds(3));
+    assert_ne!(script.conn(A), conn);
+}
+
 /// compat Q54: a pool that gives the same extranonce1 again can use a block whose own connection is gone.
 #[test]
 fn a_block_of_a_replaced_connection_goes_out_on_its_successor() {

@@ -52,6 +52,9 @@ const MOST_PENDING: usize = 4096;
 /// How many shares that were given up are remembered, since their answers may still come.
 const MOST_GIVEN_UP: usize = 256;
 
+/// So many jobs in a row that cannot be used are borne: one may be an accident.
+const MOST_UNUSABLE_JOBS: u8 = 2;
+
 /// How many lines that cannot be used a pool may send. Some send a kind of their own beside each job; none sends more of
 /// them than that.
 const USELESS: Rate = Rate {
@@ -139,6 +142,8 @@ pub struct Connection {
     /// If another one has taken its place: until when it takes shares.
     retired: Option<Instant>,
     useless: Allowance,
+    /// How many jobs in a row could not be used.
+    unusable_jobs: u8,
 }
 
 /// A message that a pool could do without.
@@ -265,6 +270,7 @@ impl Connection {
             works: false,
             retired: None,
             useless: Allowance::full(USELESS, now),
+            unusable_jobs: 0,
         }
     }
 

@@ -12,7 +12,10 @@ use crate::stratum::message::{Extranonces, FromPool, Outcome, ToPool};
 use crate::stratum::reject::Reject;
 use crate::units::{Difficulty, MinerId, VersionMask, later};
 
-use super::{Connection, HeldAnswer, RollingState, Stage, TWO_ANSWERS, Talk, WaitingShare};
+use super::{
+    Connection, HeldAnswer, MOST_UNUSABLE_JOBS, RollingState, Stage, TWO_ANSWERS, Talk,
+    WaitingShare,
+};
 
 /// What a pool's line means for the members.
 #[derive(Debug)]
@@ -56,7 +59,10 @@ impl Connection {
         self.settle_extras(talk.facts, talk.now);
         match message {
             FromPool::Response { id, outcome } => self.on_response(id, outcome, talk),
-            FromPool::Notify(notify) => self.on_notify(notify, talk),
+            FromPool::Notify(notify) => {
+                self.unusable_jobs = 0;
+                self.on_notify(notify, talk)
+            }
             FromPool::SetDifficulty(difficulty) => self.on_difficulty(difficulty),
             FromPool::SetExtranonce(extranonces) => {
                 // Only what is spliced into later jobs; a held job keeps what it came with.
@@ -106,7 +112,18 @@ impl Connection {
                 method: method @ "mining.set_extranonce",
                 problem,
             } => PoolNews::Lost(Loss::BadMessage(format!("{method}: {problem}"))),
+            // What it works on by now is not known, and the last job that could be used grows old.
+            FromPool::Invalid {
+                method: method @ "mining.notify",
+                problem,
+            } if self.unusable_jobs == MOST_UNUSABLE_JOBS => {
+                let why = format!("it sends jobs that cannot be used: {method}: {problem}");
+                PoolNews::Lost(Loss::BadMessage(why))
+            }
             FromPool::Invalid { method, problem } => {
+                if method == "mining.notify" {
+                    self.unusable_jobs += 1;
+                }
                 PoolNews::Useless(format!("{method}: {problem}"))
             }
             FromPool::Unknown { method } => PoolNews::Useless(format!("unknown method {method:?}")),
