@@ -83,6 +83,8 @@ export function startMiner(port, user) {
   }
 
   return {
+    /** Stays connected and finds nothing more. */
+    hang: () => clearInterval(timer),
     stop() {
       clearInterval(timer);
       socket.destroy();
