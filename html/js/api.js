@@ -64,7 +64,7 @@ async function request(method, path, body, options = {}) {
 	if (body !== undefined && token === null) await session();
 	let { answer, data } = await send(method, path, body, options);
 	if (data?.error?.code === "bad_token") {
-		// The server was started anew since the page was loaded, and has another token now.
+		// The server has restarted since the page was loaded, and has a new token.
 		await session();
 		({ answer, data } = await send(method, path, body, options));
 	}

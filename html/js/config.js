@@ -39,7 +39,7 @@ function mount(host) {
 		}
 	}
 
-	/** Begins anew with what the server has; what was typed is given up. */
+	/** Starts over with what the server has, and drops what was typed. */
 	async function reload() {
 		draft = null;
 		await open();

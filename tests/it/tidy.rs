@@ -565,13 +565,3 @@ fn nothing_names_a_place_on_the_machine_it_was_written_on() {
         }
     }
 }
-
-/// The pages are loaded over home networks, and by phones; in bytes, all files together.
-const LARGEST_PAGES: u64 = 300 * 1024;
-
-#[test]
-fn the_pages_stay_small() {
-    let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
-    let all: u64 = files_below("html").iter().map(size).sum();
-    assert!(all <= LARGEST_PAGES, "html/ has {all} bytes");
-}
