@@ -45,3 +45,4 @@ mod web_shapes;
 mod web_write;
 
 mod tidy;
+mod words;
