@@ -78,15 +78,11 @@ const AVOID: &[(&str, &str)] = &[
     // Habits.
     ("whoever|whosoever", "anyone who, people who, or name them"),
     ("whatever", "anything that, all, or name it"),
-    ("who wants|likes|has", "to …, or: if you want, have …"),
+    ("who wants|likes", "to …, or: if you want, have …"),
     ("is|are|was|be|being looked at", "DPMP checks …"),
     (
         "is|are|was|be|being|been told",
         "DPMP tells them, reports, or the receiver sees",
-    ),
-    (
-        "taken|takes|take|took over by",
-        "DPMP uses, picks up, imports",
     ),
     (
         "is|are|was|be|been taken over",
