@@ -295,8 +295,9 @@ fn hand_out(
         .ledgers
         .iter()
         .enumerate()
-        .filter(|(_, ledger)| slots.contains(&works_for(ledger)))
-        .map(|(number, ledger)| (number, ledger, ledger.jobs_received()))
+        .map(|(number, ledger)| (number, ledger, works_for(ledger)))
+        .filter(|(.., slot)| slots.contains(slot))
+        .map(|(number, ledger, slot)| (number, ledger, slot, ledger.jobs_received()))
         .collect();
     let to_be_written = pools
         .ledgers
@@ -311,7 +312,7 @@ fn hand_out(
     });
     wait_until("every miner to have the new job", || {
         let mut theirs = theirs.iter();
-        theirs.all(|(_, ledger, before)| ledger.jobs_received() > *before)
+        theirs.all(|(_, ledger, _, before)| ledger.jobs_received() > *before)
     });
     let written = PerPool::from_fn(|slot| {
         let ledger = &pools.ledgers[slot];
@@ -329,10 +330,13 @@ fn hand_out(
             .collect::<HashMap<_, _>>()
     });
     let mut times = Vec::new();
-    for (number, ledger, _) in theirs {
+    for (number, ledger, slot, _) in theirs {
         let job = ledger.last_job().unwrap();
-        let written = written[works_for(ledger)].get(&format!("wallet.m{number}"));
-        // One may have come to the end of its turn meanwhile.
+        // One that has come to the end of its turn meanwhile got its job by that.
+        let stayed = works_for(ledger) == slot;
+        let written = written[slot]
+            .get(&format!("wallet.m{number}"))
+            .filter(|_| stayed);
         times.extend(written.map(|written| milliseconds(job.at.duration_since(*written))));
     }
     times

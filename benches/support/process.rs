@@ -30,7 +30,8 @@ pub(crate) struct Usage {
 }
 
 impl Proxy {
-    /// Starts it between miners and these pools, half and half, in turns that outlast a measurement.
+    /// Starts it between miners and these pools, half and half, in the longest turns during which a connection
+    /// to the other pool is kept.
     pub(crate) fn start(pools: &PerPool<SocketAddr>) -> io::Result<Self> {
         let port = || Ok::<_, io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
         let listen = port()?;
@@ -42,7 +43,7 @@ impl Proxy {
             "metrics": {"host": "127.0.0.1", "port": port()?},
             "gui": {"host": "127.0.0.1", "port": port()?},
             "pools": {"A": pool(PoolSlot::A), "B": pool(PoolSlot::B)},
-            "scheduler": {"slice_seconds": 3600},
+            "scheduler": {"slice_seconds": 600},
         });
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("config.json");
