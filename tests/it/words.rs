@@ -11,9 +11,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// Files that nobody has gone through yet. Take a file off once it is clean; never add one.
 const NOT_YET: &[&str] = &[
-    "ARCHITECTURE.md",
     "CHANGELOG.md",
-    "README.md",
     "docs/api.md",
     "docs/balance.md",
     "docs/compatibility.md",
@@ -28,10 +26,7 @@ const NOT_YET: &[&str] = &[
     "docs/miners.md",
     "docs/monitoring.md",
     "docs/notify.md",
-    "docs/performance.md",
-    "docs/pools.md",
     "docs/records.md",
-    "docs/scaling.md",
     "docs/security.md",
     "docs/steering.md",
     "docs/troubleshooting.md",
