@@ -86,7 +86,7 @@ impl Push {
     /// In words for the docs.
     pub fn words(self) -> &'static str {
         match self {
-            Self::AtOnce => "at once",
+            Self::AtOnce => "immediately",
             Self::Later => "after 2 minutes",
             Self::Never => "none",
         }
