@@ -110,7 +110,7 @@ mod tests {
         assert!(line(&fact, 0, 1, true).len() < 2 * LONGEST_TEXT + 200);
     }
 
-    /// The fields that the docs list for an event: the first words in backticks of its table's rows.
+    /// The fields that the docs list for an event: the words in backticks before an item's colon.
     fn documented_fields(name: Name) -> BTreeSet<&'static str> {
         let heading = format!("### `{name}`\n");
         let start = DOCS
@@ -118,9 +118,12 @@ mod tests {
             .unwrap_or_else(|| panic!("{name} is not in the docs"));
         let section = &DOCS[start + heading.len()..];
         let section = section.split("\n#").next().unwrap();
-        section
+        let items = section
             .lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .filter(|line| line.starts_with("- `"))
+            .filter_map(|line| line.split(':').next());
+        items
+            .flat_map(|names| names.split('`').skip(1).step_by(2))
             .collect()
     }
 

@@ -300,15 +300,16 @@ fn the_process_is_measured_where_the_system_tells() {
     }
 }
 
-/// The rows of the docs' tables: name and type.
+/// What the docs list: name and type, as in "- `name` (counter by `pool`): ".
 fn documented() -> BTreeSet<(String, String)> {
-    let rows = DOCS.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.map(|row| {
-        let (name, rest) = row.split_once('`').unwrap();
-        let kind = rest.split('|').nth(1).unwrap().trim();
-        (name.to_owned(), kind.to_owned())
-    })
-    .collect()
+    let items = DOCS.lines().filter_map(|line| line.strip_prefix("- `"));
+    items
+        .filter_map(|item| {
+            let (name, rest) = item.split_once("` (")?;
+            let kind = rest.split([' ', ')']).next()?;
+            Some((name.to_owned(), kind.to_owned()))
+        })
+        .collect()
 }
 
 #[test]
