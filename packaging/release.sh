@@ -4,9 +4,9 @@
 #   packaging/release.sh [--dry-run] [--source URL] IMAGE     for example registry.example/name/dpmp
 #   packaging/release.sh --pin FILE IMAGE VERSION DIGEST      only the last step, on one docker-compose.yml
 #
-# IMAGE is the name without a tag; the tag is the version in Cargo.toml. It may also be dir:FOLDER, to try it without a
-# registry. Needs buildah and skopeo, and to be logged in (buildah login). The base image's digest is looked
-# up first, and built on and noted in the image: BASE_IMAGE and BASE_DIGEST in the environment say otherwise.
+# IMAGE is the name without a tag; the tag is the version in Cargo.toml. dir:FOLDER works without a registry.
+# Needs buildah and skopeo, and a login (buildah login). The base image is pinned by its present digest, which the
+# image names; BASE_IMAGE and BASE_DIGEST in the environment override both.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +14,7 @@ fail() { printf 'packaging/release.sh: %s\n' "$*" >&2; exit 1; }
 
 # pin FILE IMAGE VERSION DIGEST: in the one line `image: ...dpmp...:<version>@sha256:<digest>` of a compose file
 pin() {
-    [[ $4 =~ ^sha256:[0-9a-f]{64}$ ]] || fail "$4 is no digest"
+    [[ $4 =~ ^sha256:[0-9a-f]{64}$ ]] || fail "$4 is not a digest"
     local line='^([[:space:]]*image:[[:space:]]*)[^[:space:]]+:[^[:space:]:@]+@sha256:[0-9a-f]{64}[[:space:]]*$'
     [ "$(grep -cE "$line" "$1")" = 1 ] || fail "$1 does not have exactly one line image: NAME:VERSION@sha256:DIGEST"
     sed -E -i "s|$line|\\1$2:$3@$4|" "$1"
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
         --dry-run) dry=1 ;;
         --source) source=${2:?--source needs a URL} && shift ;;
         --pin) [ $# = 5 ] || fail "--pin needs FILE IMAGE VERSION DIGEST"; pin "${@:2}"; exit ;;
-        -*) fail "$1 is not known; there are --dry-run, --source and --pin" ;;
+        -*) fail "unknown option $1; use --dry-run, --source or --pin" ;;
         *) break ;;
     esac
     shift
@@ -35,7 +35,7 @@ done
 [ $# = 1 ] || { sed -n '4,9s/^# \{0,1\}//p' packaging/release.sh >&2; exit 2; }
 image=$1
 
-# do_it COMMAND...: runs it, or only shows it
+# do_it COMMAND...: runs the command, or only shows it
 do_it() {
     printf '+ %s\n' "$*"
     [ -n "$dry" ] || "$@"
@@ -45,23 +45,22 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 [ -n "$version" ] || fail "no version in Cargo.toml"
 case $image in
     dir:*) target=$image ;;
-    *:* | *@*) [[ ${image##*/} != *[:@]* ]] || fail "IMAGE is without a tag or digest"; target=docker://$image:$version ;;
+    *:* | *@*) [[ ${image##*/} != *[:@]* ]] || fail "give IMAGE without a tag or digest"; target=docker://$image:$version ;;
     *) target=docker://$image:$version ;;
 esac
-[ -n "$dry" ] || [ -z "$(git status --porcelain)" ] || fail "there are changes that are not committed"
+[ -n "$dry" ] || [ -z "$(git status --porcelain)" ] || fail "commit your changes first"
 revision=$(git rev-parse HEAD)
 base=${BASE_IMAGE:-debian:trixie-slim}
 base_digest=${BASE_DIGEST-}
 if [ -z "${BASE_DIGEST+set}" ]; then
     if [ -n "$dry" ]; then
-        base_digest="sha256:<what skopeo inspect docker://$base says>"
+        base_digest="sha256:<from skopeo inspect docker://$base>"
     else
         base_digest=$(skopeo inspect --format '{{.Digest}}' "docker://$base")
     fi
 fi
 
-# Each platform is built on this machine's own: nothing is emulated. The formats are Docker's; OCI's would drop the
-# HEALTHCHECK.
+# Cross-compiled for each platform, without emulation. In Docker's format, because OCI's would drop the HEALTHCHECK.
 list=localhost/dpmp-release:$version
 here=linux/$(dpkg --print-architecture)
 [ -n "$dry" ] || buildah manifest rm "$list" >/dev/null 2>&1 || true

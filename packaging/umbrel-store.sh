@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the community app store ready to be published, as a repository of its own: umbrelOS looks for
-# umbrel-app-store.yml at the root of the repository whose address is entered.
+# Prepares the community app store as a separate repository, because umbrelOS expects umbrel-app-store.yml at the root
+# of a repository.
 #
 #   packaging/umbrel-store.sh OWNER FOLDER
 #
 # OWNER is the GitHub account with the repositories "dpmp" (the program) and "dpmp-store" (the store). FOLDER is a clone
-# of the latter, or a new folder; commit and push it afterwards. The image has to be pinned first; a release does that.
+# of the store, or a new folder. Make a release first, which pins the image. Commit and push the folder afterwards.
 set -euo pipefail
 
 owner=${1-} folder=${2-}
@@ -21,15 +21,15 @@ fi
 list=$folder/.dpmp-store
 if [ -e "$folder" ] && [ ! -f "$list" ] && [ ! -f "$folder/umbrel-app-store.yml" ] &&
     [ -n "$(find "$folder" -mindepth 1 -maxdepth 1 ! -name '.*' ! -name 'README*' ! -name 'LICENSE*' -print -quit)" ]; then
-    echo "umbrel-store.sh: $folder has other things in it; name a new folder or a clone of the store" >&2
+    echo "umbrel-store.sh: $folder contains other things; use a new folder or a clone of the store" >&2
     exit 1
 fi
 if [ -f "$folder/umbrel-app-store.yml" ] && ! grep -q '^id: "dpmp"$' "$folder/umbrel-app-store.yml"; then
-    echo "umbrel-store.sh: $folder is the store of somebody else" >&2
+    echo "umbrel-store.sh: $folder is a different store" >&2
     exit 1
 fi
 mkdir -p "$folder"
-# What has left the store leaves the published one, too.
+# Apps removed here are removed from the published store, too.
 if [ -f "$list" ]; then
     while IFS= read -r app; do
         if [[ $app =~ ^dpmp-[a-z0-9-]+$ ]] && [ -d "$folder/$app" ] && [ ! -L "$folder/$app" ]; then
@@ -45,5 +45,5 @@ for manifest in umbrel/*/umbrel-app.yml; do
     sed -i "s#/OWNER/#/$owner/#" "$folder/$app/umbrel-app.yml"
 done
 sed -i "s#/OWNER/#/$owner/#" "$folder/README.md"
-echo "The store is in $folder. Publish it as the repository dpmp-store; its address is what goes into umbrelOS:"
+echo "The store is in $folder. Publish it as the repository dpmp-store. Its address for umbrelOS:"
 echo "  https://github.com/$owner/dpmp-store"
