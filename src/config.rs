@@ -24,6 +24,7 @@ mod raw;
 mod start;
 pub mod steering;
 mod tables;
+mod title;
 mod user_name;
 
 use std::collections::BTreeMap;

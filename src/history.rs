@@ -171,8 +171,10 @@ pub struct Series {
     pub time_share_a: Vec<Option<f64>>,
     /// The part of the work that was meant for A; of a single worker it is not recorded.
     pub meant_share_a: Vec<Option<f64>>,
-    /// Shares that the pools refused; not of a single worker.
-    pub rejected: Option<PerPool<Vec<Option<f64>>>>,
+    /// What became of all shares; not of a single worker.
+    pub shares: Option<ShareSeries>,
+    /// The part of the step that a pool was down, from 0 to 1; not of a single worker.
+    pub down: Option<PerPool<Vec<Option<f64>>>>,
     /// What a terahash a second earned in a day, in the currency that the prices had then; not of a single worker. It is
     /// recorded once in a quarter of an hour.
     pub value: Option<PerPool<Vec<Option<f64>>>>,
@@ -186,11 +188,23 @@ impl Series {
             hashrate: self.hashrate.map(|_, values| vec![None; values.len()]),
             time_share_a: nothing(self.time_share_a),
             meant_share_a: nothing(self.meant_share_a),
-            rejected: None,
+            shares: None,
+            down: None,
             value: None,
             ..self
         }
     }
+}
+
+/// How many shares had which end in each step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShareSeries {
+    /// Taken by a pool.
+    pub accepted: PerPool<Vec<Option<f64>>>,
+    /// Refused by a pool.
+    pub rejected: PerPool<Vec<Option<f64>>>,
+    /// Refused here.
+    pub refused: Vec<Option<f64>>,
 }
 
 /// What was measured over the last while.
@@ -443,6 +457,13 @@ impl Rings {
             };
             numbers().map(part).collect()
         };
+        let all = |what: &dyn Fn(&Step) -> f32| -> Vec<Option<f64>> {
+            let value = |number| known(number).map(|step| f64::from(what(&step)));
+            numbers().map(value).collect()
+        };
+        let of_pools = |what: fn(&Step, &PoolStep) -> f32| {
+            PerPool::from_fn(|slot| all(&|step| what(step, &step.pools[slot])))
+        };
         Some(Series {
             step_seconds: scale.step_ms / 1000,
             start_ms: numbers().start.saturating_mul(scale.step_ms),
@@ -455,12 +476,14 @@ impl Rings {
             }),
             time_share_a: share_a(|pool| pool.seconds),
             meant_share_a: share_a(|pool| pool.meant),
-            rejected: worker.is_none().then(|| {
-                PerPool::from_fn(|slot| {
-                    let of_pool = |step: Step| f64::from(step.pools[slot].rejected);
-                    numbers().map(|number| known(number).map(of_pool)).collect()
-                })
+            shares: worker.is_none().then(|| ShareSeries {
+                accepted: of_pools(|_, pool| pool.accepted),
+                rejected: of_pools(|_, pool| pool.rejected),
+                refused: all(&|step| step.refused),
             }),
+            down: worker
+                .is_none()
+                .then(|| of_pools(|step, pool| (pool.down / step.span).min(1.0))),
             value: worker.is_none().then(|| {
                 let quarter = |number| QUARTERS.number(scale.step_ms.saturating_mul(number));
                 let at = |number| self.values.get(quarter(number));

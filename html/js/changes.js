@@ -1,6 +1,6 @@
 // What a change of the configuration does, shown before it is saved and after.
+import { titles } from "./draft.js";
 import { setting } from "./format.js";
-import { labelOf } from "./fields.js";
 import { h } from "./ui.js";
 
 const SECTIONS = { "pools.A": "Pool A", "pools.B": "Pool B", scheduler: "Split", workers: "Workers", groups: "Groups", timetable: "Timetable", balance: "Balance", downstream_diff: "Share difficulty", listen: "Miners", metrics: "Metrics", gui: "Web pages", logging: "Log", notify: "Notifications" };
@@ -14,7 +14,7 @@ export function sectionTitle(section) {
 }
 
 export function settingTitle(path) {
-	return `${sectionTitle(sectionOf(path))}: ${labelOf(path)}`;
+	return `${sectionTitle(sectionOf(path))}: ${titles.get(path) ?? path}`;
 }
 
 /** A list of changes with the values before and after. */

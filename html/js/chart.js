@@ -7,9 +7,9 @@ const MARGIN = { left: 4, right: 56, top: 10, bottom: 24 };
 /**
  * A chart of areas stacked on each other.
  * `label`: what it shows. `height` in pixels. `say(point)`: a point in words. `tick(value)`: a value at the axis.
- * `top`: the end of the axis, or null for one that fits the data.
+ * `top`: the end of the axis, or null for one that fits the data, which is `least` or more.
  */
-export function areaChart({ label, height, say, tick, top = null }) {
+export function areaChart({ label, height, say, tick, top = null, least = 0 }) {
 	const picture = svg("svg", { class: "chart-svg", height, width: "100%", "aria-hidden": "true" });
 	const readout = h("p", { class: "chart-readout" });
 	const box = h("div", { class: "chart-box", tabindex: "0", role: "slider", "aria-label": `${label}: read with the arrow keys`, "aria-valuemin": "0", "aria-valuenow": "0" }, picture);
@@ -19,8 +19,8 @@ export function areaChart({ label, height, say, tick, top = null }) {
 	function draw() {
 		const width = box.clientWidth;
 		if (!data || width === 0) return;
-		const scale = makeScale(data, width, height, top);
-		picture.replaceChildren(...axes(scale, tick), ...areas(data, scale), cursor(data, scale, at));
+		const scale = makeScale(data, width, height, top, least);
+		picture.replaceChildren(...outages(data, scale), ...axes(scale, tick), ...areas(data, scale), ...marks(data, scale), cursor(data, scale, at));
 	}
 
 	function point(index) {
@@ -32,8 +32,11 @@ export function areaChart({ label, height, say, tick, top = null }) {
 		draw();
 	}
 
-	box.addEventListener("pointermove", (event) => data && point(indexAt(event, box, data.times.length)));
-	box.addEventListener("pointerleave", () => point(null));
+	const follow = (event) => data && point(indexAt(event, box, data.times.length));
+	box.addEventListener("pointerdown", follow);
+	box.addEventListener("pointermove", follow);
+	// What a finger has pointed at stays readable once it is lifted.
+	box.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && point(null));
 	box.addEventListener("blur", () => point(null));
 	box.addEventListener("keydown", (event) => {
 		const next = data && steered(event.key, at ?? data.times.length - 1, data.times.length);
@@ -46,7 +49,7 @@ export function areaChart({ label, height, say, tick, top = null }) {
 
 	return {
 		element: h("div", { class: "chart" }, readout, box),
-		/** `next`: { times: [ms], series: [{ name, values }], lines: [{ name, values }] }. */
+		/** `next`: { times: [ms], series: [{ name, values }], lines: [{ name, values }], down: [[0..1]], marks: [{ at_ms, text }] }. */
 		show(next) {
 			data = next;
 			box.setAttribute("aria-valuemax", String(Math.max(0, data.times.length - 1)));
@@ -68,10 +71,10 @@ function steered(key, at, length) {
 	return key in moves ? Math.min(length - 1, Math.max(0, moves[key])) : null;
 }
 
-function makeScale(data, width, height, top) {
+function makeScale(data, width, height, top, least) {
 	const sums = data.times.map((_, i) => data.series.reduce((sum, s) => sum + (s.values[i] ?? 0), 0));
 	const lines = (data.lines ?? []).flatMap((line) => line.values);
-	const most = top ?? niceTop(Math.max(...sums, ...lines, 0));
+	const most = top ?? niceTop(Math.max(...sums, ...lines, least));
 	const last = Math.max(1, data.times.length - 1);
 	return {
 		width,
@@ -119,6 +122,21 @@ function timeTicks(scale) {
 		ticks.push({ x, text: step >= 1440 * MINUTE ? day(at) : clock(at).split(", ").at(-1), anchor: "middle" });
 	}
 	return ticks;
+}
+
+/** Steps in which a pool was down. */
+function outages(data, scale) {
+	const step = scale.x(1) - scale.x(0);
+	const bar = (part, i) => part > 0 && svg("rect", { class: "outage", x: scale.x(i) - step / 2, y: MARGIN.top, width: step, height: scale.y(0) - MARGIN.top });
+	return (data.down ?? []).flatMap((values) => values.map(bar).filter(Boolean));
+}
+
+/** Signs at the upper edge. */
+function marks(data, scale) {
+	const { times } = data;
+	const span = times.at(-1) - times[0];
+	const seen = (data.marks ?? []).filter(({ at_ms: at }) => at >= times[0] && at <= times.at(-1));
+	return seen.map(({ at_ms: at, text }) => svg("text", { class: "tick mark", "text-anchor": "middle", x: scale.x(((at - times[0]) / span) * (times.length - 1)), y: MARGIN.top + 2 }, text));
 }
 
 function areas(data, scale) {

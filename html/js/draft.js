@@ -30,6 +30,9 @@ function differing(before, after, tables) {
 	return [...paths].filter((path) => JSON.stringify(read(before, path)) !== JSON.stringify(read(after, path)));
 }
 
+/** What a key is called, by its path. */
+export const titles = new Map();
+
 export class Draft {
 	/** `answer`: what GET /config says. */
 	constructor(answer) {
@@ -43,6 +46,7 @@ export class Draft {
 		this.etag = answer.etag;
 		this.base = COPY(answer.config);
 		this.schema = answer.schema;
+		for (const key of answer.schema) titles.set(key.path, key.title);
 		this.tables = new Set(answer.schema.filter((key) => key.kind === "table").map((key) => key.path));
 		this.secretsSet = new Set(answer.secrets_set);
 		this.pendingRestart = answer.pending_restart;

@@ -3,67 +3,7 @@ import { read } from "./draft.js";
 import { setting, typedNumber } from "./format.js";
 import { h, marked, setText } from "./ui.js";
 
-/** Names for people; a key that is not here is called by its last part. */
-const LABELS = {
-	"listen.host": "Address for miners",
-	"listen.port": "Port for miners",
-	"listen.max_miners": "Most miners",
-	"listen.max_miners_per_address": "Most miners from one address",
-	"listen.authorize_seconds": "Time to authorize",
-	"listen.submits_per_second": "Most shares a second",
-	"listen.max_line_kib": "Longest line of a miner",
-	"listen.pool_max_line_kib": "Longest line of a pool",
-	"listen.extranonce2_size": "Extranonce2 size of miners",
-	"listen.proxy_protocol_from": "Load balancers in front",
-	"listen.drain_seconds": "Time to let miners go",
-	"listen.tls_port": "Port for miners that encrypt",
-	"listen.tls_certificate": "Certificate file",
-	"listen.tls_key": "Key file",
-	"metrics.enabled": "Serve metrics",
-	"metrics.host": "Address for metrics",
-	"metrics.port": "Port for metrics",
-	"gui.enabled": "Serve these pages",
-	"gui.host": "Address for these pages",
-	"gui.port": "Port for these pages",
-	"gui.allowed_hosts": "Further host names",
-	"scheduler.poolA_weight": "Weight of pool A",
-	"scheduler.poolB_weight": "Weight of pool B",
-	"scheduler.slice_seconds": "Length of a turn",
-	"scheduler.min_switch_seconds": "Shortest time between switches",
-	"scheduler.catch_up_seconds": "Catching up after an outage",
-	"scheduler.clean_on_switch": "Drop work at every switch",
-	"scheduler.no_work_seconds": "Patience without work",
-	"scheduler.failover": "Use the other pool during an outage",
-	"scheduler.max_slicers": "Max. miners taking turns (fleet)",
-	"scheduler.assign_seconds": "Shortest stay on a pool (fleet)",
-	workers: "Own settings",
-	groups: "Own settings of groups",
-	"timetable.enabled": "Use the timetable",
-	"balance.enabled": "Follow the earnings",
-	"balance.full_at_percent": "Full shift at a difference of",
-	"balance.max_deviation": "Max. shift",
-	"downstream_diff.default_min": "Lowest, any pool",
-	"downstream_diff.default_max": "Highest, any pool",
-	"downstream_diff.poolA_min": "Lowest, pool A",
-	"downstream_diff.poolA_max": "Highest, pool A",
-	"downstream_diff.poolB_min": "Lowest, pool B",
-	"downstream_diff.poolB_max": "Highest, pool B",
-	"logging.allow": "Only these events",
-	"logging.deny": "Never these events",
-	"logging.stdout": "Standard output",
-	"logging.directory": "Folder",
-	"logging.max_file_mb": "Size of a file",
-	"logging.keep_files": "Full files to keep",
-	"logging.show_wallets": "Show whole wallets",
-};
-const LAST_PARTS = { host: "Host", port: "Port", tls: "Encrypted (TLS)", tls_fingerprint: "Fingerprint of its certificate", tls_insecure: "Take any certificate", backups: "Backups", wallet: "Wallet or account", user_name: "User name at the pool", chain: "Coin", stall_seconds: "Patience with silence", answer_seconds: "Patience with answers", job_seconds: "New job timeout", fee_percent: "Pool fee", payout: "Blocks should pay", payout_min_percent: "Least part for you" };
 const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB", percent: "%" };
-
-export function labelOf(path) {
-	const last = path.split(".").at(-1);
-	const text = LABELS[path] ?? LAST_PARTS[last] ?? last.replaceAll("_", " ");
-	return text[0].toUpperCase() + text.slice(1);
-}
 
 function unitOf(path) {
 	return UNITS[path.split("_").at(-1)] ?? null;
@@ -197,7 +137,7 @@ function choice(key, value, id) {
 }
 
 function label(key, id, hint) {
-	return h("div", { class: "field-label" }, h("label", { for: id }, labelOf(key.path)), key.needs_restart && h("span", { class: "chip", title: "A change waits for a restart" }, "restart"), hint === null && h("code", {}, key.path));
+	return h("div", { class: "field-label" }, h("label", { for: id }, key.title), key.needs_restart && h("span", { class: "chip", title: "A change waits for a restart" }, "restart"), hint === null && h("code", {}, key.path));
 }
 
 function withUnit(key, input) {

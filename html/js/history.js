@@ -1,7 +1,7 @@
 // The past as charts: hashrate of both pools and the split, of all miners or of one worker.
 import * as api from "./api.js";
 import { areaChart } from "./chart.js";
-import { clock, hashrate, percent, ratio } from "./format.js";
+import { clock, count, hashrate, percent, ratio } from "./format.js";
 import { poll } from "./live.js";
 import { card, failure, h, segmented, setFigure, setText } from "./ui.js";
 
@@ -17,13 +17,17 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	let range = first;
 	let names = { A: "Pool A", B: "Pool B" };
 	let points = null;
+	let blocks = [];
 	let stop = null;
 
 	const rate = areaChart({ label: "Hashrate of both pools", height: 190, tick: (v) => hashrate(v).replace(/\.0+ /, " "), say: sayRate });
-	const split = areaChart({ label: "Split by time", height: 92, top: 1, tick: (v) => percent(v), say: saySplit });
+	const splitTitle = worker ? "Split by work" : "Split by time";
+	const split = areaChart({ label: splitTitle, height: 92, top: 1, tick: (v) => percent(v), say: saySplit });
+	const lost = areaChart({ label: "Shares not accepted", height: 76, least: 0.01, tick: (v) => percent(v), say: sayShares });
 	const about = h("p", { class: "note" });
 	const problem = h("div", {});
-	const past = h("div", { hidden: true }, rate.element, h(`h${level + 1}`, { class: "chart-title" }, "Split by time"), split.element);
+	const heading = (text) => h(`h${level + 1}`, { class: "chart-title" }, text);
+	const past = h("div", { hidden: true }, rate.element, heading(splitTitle), split.element, ...(worker ? [] : [heading("Shares not accepted"), lost.element]));
 	const table = h("details", { class: "as-table" }, h("summary", {}, "Show as a table"));
 	table.addEventListener("toggle", fillTable);
 	const choose = segmented("Time shown", Object.entries(RANGES).map(([key, r]) => [key, r.label]), range, (value) => ((range = value), load()));
@@ -31,6 +35,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 
 	function load() {
 		stop?.();
+		if (!worker) api.blocks().then((answer) => ((blocks = answer.blocks), render()), () => {});
 		stop = poll(() => api.history(range, worker), range === "1h" ? 15_000 : 60_000, take, fail);
 	}
 
@@ -42,9 +47,10 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	function take(answer) {
 		problem.replaceChildren();
 		points = gather(answer, RANGES[answer.range].together);
+		if (worker) points.time = points.a.map((a, i) => (a + points.b[i] > 0 ? a / (a + points.b[i]) : null));
 		const known = points.times.length > 0;
 		past.hidden = !known;
-		setText(about, !known ? "The first minute is not over yet." : `Each point is the mean of ${RANGES[answer.range].words}. A gap means that DPMP did not run, or that nothing is known.`);
+		setText(about, !known ? "The first minute is not over yet." : `Each point is the mean of ${RANGES[answer.range].words}. A gap means that DPMP did not run, or that nothing is known.${worker ? "" : " Red: a pool was down. ★: a block was found. Gray: shares that DPMP refused."}`);
 		render();
 		fillTable();
 	}
@@ -52,14 +58,31 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	function render() {
 		if (!points?.times.length) return;
 		const { times, a, b, time, meant } = points;
-		rate.show({ times, series: [{ name: "a", values: a }, { name: "b", values: b }] });
-		split.show({ times, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines: [{ name: "target", values: meant }] });
+		const down = points.down ? [points.down.A, points.down.B] : [];
+		const marks = blocks.map((block) => ({ at_ms: block.found_ms, text: "★" }));
+		rate.show({ times, down, marks, series: [{ name: "a", values: a }, { name: "b", values: b }] });
+		if (points.not) lost.show({ times, down, series: ["a", "b", "c"].map((name, i) => ({ name, values: points.not.map((not, at) => (points.all[at] > 0 ? not[i] / points.all[at] : null)) })) });
+		split.show({ times, down, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines: [{ name: "target", values: meant }] });
+	}
+
+	/** What happened in a point's time: outages and blocks. */
+	function events(i) {
+		const [from, to] = [points.times[i], points.times[i + 1] ?? Infinity];
+		const down = ["A", "B"].filter((slot) => points.down?.[slot][i] > 0).map((slot) => `; ${names[slot]} was down`);
+		const found = blocks.filter((block) => block.found_ms >= from && block.found_ms < to).map((block) => `; ${block.worker} found a block`);
+		return [...down, ...found].join("");
 	}
 
 	function sayRate(i) {
 		const [a, b] = [points.a[i], points.b[i]];
-		if (a === null && b === null) return `${clock(points.times[i])}: not known`;
-		return `${clock(points.times[i])}: ${hashrate((a ?? 0) + (b ?? 0))}, of it ${names.A} ${hashrate(a) ?? "not known"}, ${names.B} ${hashrate(b) ?? "not known"}`;
+		const rates = a === null && b === null ? "not known" : `${hashrate((a ?? 0) + (b ?? 0))}, of it ${names.A} ${hashrate(a) ?? "not known"}, ${names.B} ${hashrate(b) ?? "not known"}`;
+		return `${clock(points.times[i])}: ${rates}${events(i)}`;
+	}
+
+	function sayShares(i) {
+		if (!points.not || !points.all[i]) return `${clock(points.times[i])}: no shares`;
+		const [a, b, here] = points.not[i].map(count);
+		return `${clock(points.times[i])}: ${count(points.all[i])} shares; not accepted by ${names.A} ${a}, by ${names.B} ${b}, by DPMP ${here}`;
 	}
 
 	function saySplit(i) {
@@ -102,6 +125,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 			stop?.();
 			rate.leave();
 			split.leave();
+			lost.leave();
 		},
 	};
 }
@@ -110,8 +134,8 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
  * Puts `size` points each together to their mean; a mean of nothing is not known. Begins with the first that is known: a
  * program that has run for ten minutes has no past of a day.
  */
-function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_share_a: shares, meant_share_a: meant }, size) {
-	const points = { times: [], a: [], b: [], time: [], meant: [] };
+function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_share_a: shares, meant_share_a: meant, accepted, rejected, refused, down }, size) {
+	const points = { times: [], a: [], b: [], time: [], meant: [], ...(accepted && { all: [], not: [], down: { A: [], B: [] } }) };
 	const first = rates.A.findIndex((rate, i) => rate !== null || rates.B[i] !== null);
 	for (let from = first < 0 ? shares.length : first; from < shares.length; from += size) {
 		points.times.push(start + from * step * 1000);
@@ -119,6 +143,11 @@ function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_sha
 		points.b.push(mean(rates.B, from, size));
 		points.time.push(mean(shares, from, size));
 		points.meant.push(mean(meant, from, size));
+		if (!accepted) continue;
+		const [good, ...not] = [[accepted.A, accepted.B], [rejected.A], [rejected.B], [refused]].map((lists) => lists.reduce((sum, list) => sum + list.slice(from, from + size).reduce((a, b) => a + b, 0), 0));
+		points.not.push(not);
+		points.all.push(not.reduce((a, b) => a + b, good));
+		for (const slot of ["A", "B"]) points.down[slot].push(mean(down[slot], from, size));
 	}
 	return points;
 }

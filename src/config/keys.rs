@@ -17,6 +17,7 @@ use super::network::{ListenAddress, Networks};
 use super::notify::Target;
 use super::steering::{Group, TimetableEntry, WorkerSettings};
 use super::tables::{self, Table, TimeZone};
+use super::title::title;
 use super::user_name::UserNameForm;
 use super::{ApiToken, Config, Level};
 use crate::units::{Difficulty, PoolSlot};
@@ -26,6 +27,8 @@ use crate::units::{Difficulty, PoolSlot};
 pub struct KeyInfo {
     /// Where it stands, such as `scheduler.poolA_weight`.
     pub path: &'static str,
+    /// What the pages call it.
+    pub title: String,
     /// What it is for, with its unit.
     pub meaning: &'static str,
     /// What may be written.
@@ -77,6 +80,7 @@ impl<K: Kind> AnyKey for Key<K> {
     fn info(&self) -> KeyInfo {
         KeyInfo {
             path: self.path,
+            title: title(self.path),
             meaning: self.meaning,
             allowed: self.kind.allowed(),
             default: self.kind.default_json(),

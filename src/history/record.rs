@@ -1,10 +1,12 @@
 //! What is recorded of a step: work, shares and time, as sums that can be joined, and what a hash was worth.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::ring::Slot;
+use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::units::{Now, PerPool, PoolSlot};
 
@@ -14,9 +16,12 @@ const MOST_REMEMBERED: usize = 4096;
 /// Nothing is larger, so that no sum over a month becomes infinite, which a file could not hold.
 const LARGEST: f64 = 1e30;
 
+/// How many numbers a step has in the file.
+const NUMBERS: usize = 16;
+
 /// What happened at both pools in a step, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<f32>", into = "[f32; 14]")]
+#[serde(try_from = "Vec<f32>", into = "[f32; NUMBERS]")]
 pub(super) struct Step {
     /// How much of the step is known, in seconds.
     pub(super) span: f32,
@@ -39,6 +44,8 @@ pub(super) struct PoolStep {
     pub(super) seconds: f32,
     /// What miners were meant to do for it: hashes in 10^12.
     pub(super) meant: f32,
+    /// Time that it was down.
+    pub(super) down: f32,
 }
 
 impl Slot for Step {
@@ -58,6 +65,7 @@ impl Slot for Step {
             own.rejected += other.rejected;
             own.seconds += other.seconds;
             own.meant += other.meant;
+            own.down += other.down;
         }
     }
 }
@@ -70,41 +78,46 @@ impl PoolStep {
         rejected: 0.0,
         seconds: 0.0,
         meant: 0.0,
+        down: 0.0,
     };
 }
 
-/// As it stands in the file: span, refused, five numbers for each pool, and what was meant for A and for B. An older file
-/// does not have the last two.
+/// As it stands in the file: span, refused, five numbers for each pool, what was meant for A and for B, and how long each
+/// was down. An older file does not have the last two, or the last four.
 impl TryFrom<Vec<f32>> for Step {
     type Error = &'static str;
 
-    fn try_from(numbers: Vec<f32>) -> Result<Self, Self::Error> {
-        let old = || <[f32; 12]>::try_from(numbers.as_slice()).map(|old| (old, [0.0; 2]));
-        let new = || {
-            let (old, meant) = numbers.split_last_chunk()?;
-            Some((<[f32; 12]>::try_from(old).ok()?, *meant))
-        };
-        let (numbers, [meant_a, meant_b]) = new()
-            .or_else(|| old().ok())
-            .ok_or("a step has 12 or 14 numbers")?;
-        let [span, refused, of_a @ .., b1, b2, b3, b4, b5] = numbers;
-        let pool = |[work, work_squares, accepted, rejected, seconds]: [f32; 5], meant| PoolStep {
-            work,
-            work_squares,
-            accepted,
-            rejected,
-            seconds,
-            meant,
-        };
+    fn try_from(mut numbers: Vec<f32>) -> Result<Self, Self::Error> {
+        if let 12 | 14 = numbers.len() {
+            numbers.resize(NUMBERS, 0.0);
+        }
+        let numbers: [f32; NUMBERS] = numbers
+            .try_into()
+            .map_err(|_| "a step has 12, 14 or 16 numbers")?;
+        let [span, refused, a1, a2, a3, a4, a5, numbers @ ..] = numbers;
+        let [b1, b2, b3, b4, b5, meant_a, meant_b, down_a, down_b] = numbers;
+        let pool =
+            |[work, work_squares, accepted, rejected, seconds]: [f32; 5], meant, down| PoolStep {
+                work,
+                work_squares,
+                accepted,
+                rejected,
+                seconds,
+                meant,
+                down,
+            };
         Ok(Self {
             span,
             refused,
-            pools: PerPool::new(pool(of_a, meant_a), pool([b1, b2, b3, b4, b5], meant_b)),
+            pools: PerPool::new(
+                pool([a1, a2, a3, a4, a5], meant_a, down_a),
+                pool([b1, b2, b3, b4, b5], meant_b, down_b),
+            ),
         })
     }
 }
 
-impl From<Step> for [f32; 14] {
+impl From<Step> for [f32; NUMBERS] {
     fn from(step: Step) -> Self {
         let (a, b) = (step.pools[PoolSlot::A], step.pools[PoolSlot::B]);
         [
@@ -122,6 +135,8 @@ impl From<Step> for [f32; 14] {
             b.seconds,
             a.meant,
             b.meant,
+            a.down,
+            b.down,
         ]
     }
 }
@@ -209,6 +224,8 @@ struct PoolSums {
     seconds: f64,
     /// Hashes a second that are meant for it at this moment.
     meant: f64,
+    /// Since when it is down, if it is: milliseconds since 1970.
+    down_since: Option<u64>,
 }
 
 impl Totals {
@@ -273,6 +290,7 @@ impl Sums {
                 rejected: pool.totals.shares.rejected.values().sum(),
                 seconds: pool.totals.seconds,
                 meant: pool.meant,
+                down_since: (pool.health == Health::Down).then_some(pool.health_since),
             }),
         }
     }
@@ -292,9 +310,17 @@ impl Sums {
                     rejected: count(sums.rejected, old.rejected),
                     seconds: single(sums.seconds - old.seconds),
                     meant: single(sums.meant * span.as_secs_f64() / 1e12),
+                    down: self.down(sums, span).as_secs_f32(),
                 }
             }),
         }
+    }
+
+    /// How much of the last `span` a pool was down that is down now. A shorter outage between two looks is not seen.
+    fn down(&self, pool: &PoolSums, span: Duration) -> Duration {
+        pool.down_since.map_or(Duration::ZERO, |since| {
+            Duration::from_millis(self.at.unix_ms.saturating_sub(since)).min(span)
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::core::miner::view::sample_miner;
+use crate::core::outage::Health;
 
 /// A minute's beginning, which is a quarter's as well.
 const START: u64 = 1_800_000_000_000;
@@ -103,7 +104,7 @@ fn each_minute_has_what_was_done_in_it() {
     let meant = series.meant_share_a[59].unwrap();
     assert!((meant - 0.75).abs() < 1e-6, "{meant}");
     assert_eq!(series.meant_share_a[54], None);
-    assert_eq!(series.rejected.unwrap()[PoolSlot::B][59], Some(1.0));
+    assert_eq!(series.shares.unwrap().rejected[PoolSlot::B][59], Some(1.0));
 
     let week = world.series(Range::Week, None, 5 * 60 + 10);
     assert_eq!(
@@ -226,7 +227,7 @@ fn a_worker_has_a_history_of_its_own() {
     let series = world.series(Range::Hour, Some("one"), 5 * 60);
     assert_eq!(series.hashrate[PoolSlot::A][59], rate(6.0, 60.0));
     assert_eq!(series.time_share_a[59], None);
-    assert_eq!(series.rejected, None);
+    assert_eq!(series.shares, None);
     let idle = world.series(Range::Hour, Some("two"), 5 * 60);
     assert_eq!(idle.hashrate[PoolSlot::B][59], Some(0.0));
     assert_eq!(
@@ -295,6 +296,41 @@ fn a_window_knows_the_split_and_how_much_of_it_is_luck() {
 }
 
 #[test]
+fn an_outage_is_recorded_with_its_length() {
+    let mut world = World::new();
+    world.look(0);
+    world.work(3);
+    let a = &mut world.snapshot.pools[PoolSlot::A];
+    (a.health, a.health_since) = (Health::Down, START + 45_000);
+    world.look(60);
+    world.look(120);
+    world.snapshot.pools[PoolSlot::A].health = Health::Up;
+    world.look(180);
+    let series = world.series(Range::Hour, None, 190);
+    let down = series.down.unwrap();
+    let of_a = &down[PoolSlot::A][56..];
+    assert_eq!(of_a, [None, Some(0.25), Some(1.0), Some(0.0)]);
+    assert_eq!(down[PoolSlot::B][57..], [Some(0.0); 3]);
+    let shares = series.shares.unwrap();
+    assert_eq!(shares.rejected[PoolSlot::A][57], Some(1.0));
+    assert_eq!(shares.refused[57], Some(0.0));
+}
+
+#[test]
+fn steps_of_older_files_are_read() {
+    for length in [12, 14, 16] {
+        let step: Step = serde_json::from_value(serde_json::json!(vec![2.0; length])).unwrap();
+        assert_eq!(step.pools[PoolSlot::B].seconds, 2.0);
+        let meant = if length > 12 { 2.0 } else { 0.0 };
+        assert_eq!(step.pools[PoolSlot::A].meant, meant);
+        let down = if length > 14 { 2.0 } else { 0.0 };
+        assert_eq!(step.pools[PoolSlot::B].down, down);
+    }
+    let odd = serde_json::from_value::<Step>(serde_json::json!([1.0, 2.0, 3.0]));
+    assert!(odd.unwrap_err().to_string().contains("12, 14 or 16"));
+}
+
+#[test]
 fn a_full_history_is_small() {
     let mut rings = Rings::default();
     let step = WorkerStep([123_456.79, 98_765.43]);
@@ -308,6 +344,7 @@ fn a_full_history_is_small() {
             rejected: 0.0,
             seconds: 42.123,
             meant: 1234.567,
+            down: 0.0,
         }),
     };
     for minute in 0..45_000 {

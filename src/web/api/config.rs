@@ -434,6 +434,7 @@ fn key_json(key: KeyInfo) -> Value {
     let form = key.form;
     json!({
         "path": key.path,
+        "title": key.title,
         "meaning": key.meaning,
         "allowed": key.allowed,
         "default": key.default,

@@ -31,6 +31,7 @@ pub fn history(request: &Request, history: &History, snapshot: &Snapshot, now_ms
             is_here.then(|| all.unknown())
         })
         .ok_or_else(|| ApiError::not_found("There is no history of this worker."))?;
+    let shares = series.shares.as_ref();
     Ok(json::respond(&json!({
         "range": range.name(),
         "step_seconds": series.step_seconds,
@@ -38,7 +39,10 @@ pub fn history(request: &Request, history: &History, snapshot: &Snapshot, now_ms
         "hashrate": series.hashrate,
         "time_share_a": series.time_share_a,
         "meant_share_a": series.meant_share_a,
-        "rejected": series.rejected,
+        "accepted": shares.map(|it| &it.accepted),
+        "rejected": shares.map(|it| &it.rejected),
+        "refused": shares.map(|it| &it.refused),
+        "down": series.down,
         "value": series.value,
     })))
 }

@@ -1,0 +1,96 @@
+// Home's charts: outages, blocks and shares that were not accepted, and values that a finger can read. A past of a day is
+// made up, since no test runs for so long; the pages and the server are real.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { closePage, fits, openPage, scan, startBrowser, startDemo } from "./support.mjs";
+
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+const MINUTE = 60_000;
+
+let browser;
+let demo;
+
+before(async () => {
+  browser = await startBrowser();
+  demo = await startDemo();
+});
+
+after(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+
+/** A day with an outage of A from its 300th to its 420th minute; DPMP itself did not run before minute 120. */
+function past(real) {
+  const steps = Array.from({ length: real.time_share_a.length }, (_, i) => i);
+  const of = (value) => steps.map((i) => (i < 120 ? null : value(i)));
+  const isDown = (i) => i >= 300 && i < 420;
+  return {
+    ...real,
+    hashrate: { A: of((i) => (isDown(i) ? 0 : 0.7e12 + 1e10 * (i % 7))), B: of((i) => (isDown(i) ? 1e12 : 0.3e12)) },
+    time_share_a: of((i) => (isDown(i) ? 0 : 0.7)),
+    meant_share_a: of((i) => (i < 900 ? 0.7 : 0.6)),
+    accepted: { A: of((i) => (isDown(i) ? 0 : 14)), B: of(() => 6) },
+    rejected: { A: of((i) => (i % 200 < 30 ? 1 : 0)), B: of(() => 0) },
+    refused: of((i) => (i % 500 < 20 ? 2 : 0)),
+    down: { A: of((i) => (isDown(i) ? 1 : 0)), B: of(() => 0) },
+  };
+}
+
+async function home(options) {
+  const page = await openPage(browser, demo.base, options);
+  const { start_ms: start } = await demo.get("history?range=24h");
+  await page.route(/\/api\/v1\/history\?range=24h/, async (route) => {
+    const response = await route.fetch();
+    return route.fulfill({ response, json: past(await response.json()) });
+  });
+  await page.route(/\/api\/v1\/blocks$/, (route) => route.fulfill({ json: { blocks: [{ found_ms: start + 800 * MINUTE, worker: "garage", pool: "B" }] } }));
+  await page.goto(demo.base);
+  await page.getByRole("button", { name: "24 h" }).click();
+  await page.locator(".outage").first().waitFor({ state: "attached" });
+  return page;
+}
+
+const chart = (page, label) => page.getByRole("slider", { name: new RegExp(label) });
+/** Where a minute of the day is in a chart, which begins with minute 120. */
+async function place(box, minute) {
+  await box.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await box.boundingBox();
+  const last = 120 + 15 * (Math.ceil((1440 - 120) / 15) - 1);
+  return [x + 4 + ((width - 60) * (minute - 120)) / (last - 120), y + height / 2];
+}
+
+test("a finger reads what happened, and the value stays once it is lifted", async () => {
+  const page = await home(PHONE);
+  const rate = chart(page, "Hashrate of both pools");
+  await page.touchscreen.tap(...(await place(rate, 360)));
+  await page.getByText(/was down/).first().waitFor();
+  assert.match(await rate.getAttribute("aria-valuetext"), /^[^;]+: 1\.00 TH\/s, of it .*; .* was down$/);
+  await page.touchscreen.tap(...(await place(rate, 802)));
+  await page.getByText("garage found a block").waitFor();
+  const lost = chart(page, "Shares not accepted");
+  await page.touchscreen.tap(...(await place(lost, 501)));
+  assert.match(await lost.getAttribute("aria-valuetext"), /: 320 shares; not accepted by .* 0, by .* 0, by DPMP 20$/);
+  await fits(page, "Home on a phone");
+  await scan(page, "Home's charts on a phone");
+  await closePage(page);
+});
+
+test("outages are bands, blocks are stars, and the past before the start is not drawn", async () => {
+  const page = await home({ viewport: { width: 1280, height: 900 } });
+  const svgs = page.locator(".history .chart-svg");
+  assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => [svg.querySelectorAll(".outage").length, svg.querySelectorAll(".mark").length])), [[8, 1], [8, 0], [8, 0]]);
+  const rate = chart(page, "Hashrate of both pools");
+  assert.equal(Number(await rate.getAttribute("aria-valuemax")) + 1, Math.ceil((1440 - 120) / 15));
+  await rate.hover({ position: { x: 60, y: 60 } });
+  assert.match(await rate.getAttribute("aria-valuetext"), /of it/);
+  if (process.env.SCREENSHOTS) {
+    mkdirSync(process.env.SCREENSHOTS, { recursive: true });
+    for (const theme of ["light", "dark"]) {
+      await page.evaluate((it) => (document.documentElement.dataset.theme = it), theme);
+      await page.locator(".history").screenshot({ path: `${process.env.SCREENSHOTS}/charts-${theme}.png` });
+    }
+  }
+  await closePage(page);
+});
