@@ -106,10 +106,7 @@ mod tests {
         }
         for (last, title) in LAST_PARTS {
             let ends = |path: &&str| path.rsplit('.').next() == Some(*last);
-            assert!(
-                paths.iter().any(|path| ends(path)),
-                "{title}: no key {last}"
-            );
+            assert!(paths.iter().any(ends), "{title}: no key {last}");
         }
     }
 
