@@ -71,6 +71,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "history",
         &[
             "core::event",
+            "core::outage",
             "core::stats::meter",
             "core::miner::view",
             "core::snapshot",
