@@ -37,6 +37,7 @@ export function poolCard(slot) {
 	const reason = h("p", { class: "state-reason" });
 	const address = h("span", { class: "mono ellipsis" });
 	const wallet = h("span", { class: "mono" });
+	const page = h("a", { href: `/api/v1/pools/${slot}/page`, target: "_blank", rel: "noreferrer" });
 	const number = h("span", { class: "large" }, unknown());
 	const unit = h("span", { class: "unit" });
 	const part = h("span", { class: "note" });
@@ -46,7 +47,7 @@ export function poolCard(slot) {
 	const element = h(
 		"section",
 		{ class: `card pool pool-${slot.toLowerCase()}-edge`, "aria-labelledby": `pool-${slot}` },
-		h("header", { class: "pool-head" }, poolBadge(slot), h("div", { class: "pool-name" }, name, coin), state, h("p", { class: "note pool-address" }, address, wallet)),
+		h("header", { class: "pool-head" }, poolBadge(slot), h("div", { class: "pool-name" }, name, coin), state, h("p", { class: "note pool-address" }, address, wallet, page)),
 		reason,
 		h("p", { class: "pool-rate" }, number, " ", unit, part),
 		insight,
@@ -65,6 +66,8 @@ export function poolCard(slot) {
 			coin.hidden = !pool.chain;
 			setText(address, pool.configured ? pool.address : "no address yet");
 			setText(wallet, pool.configured ? pool.wallet_short : "");
+			page.hidden = !pool.page;
+			setText(page, `My page at ${pool.page}`);
 			state.className = `state ${kind}`;
 			setText(state, paused && pool.state === "unknown" ? "Paused" : rejectsAll ? words : stateWords(pool, words));
 			setText(reason, explanation(pool));

@@ -14,6 +14,7 @@ pub(super) mod logs;
 pub mod miners;
 pub(super) mod notify;
 pub(super) mod overrides;
+pub(super) mod pool_page;
 pub(super) mod pool_test;
 pub(super) mod prices;
 pub mod records;

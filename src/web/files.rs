@@ -33,6 +33,8 @@ macro_rules! embedded {
 /// All files.
 const FILES: &[(&str, &[u8])] = &embedded![
     "/app.css",
+    "/app.webmanifest",
+    "/icon.png",
     "/icon.svg",
     "/index.html",
     "/js/about.js",
@@ -137,7 +139,8 @@ fn kind(path: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
-        Some("json" | "webmanifest") => "application/json; charset=utf-8",
+        Some("json") => "application/json; charset=utf-8",
+        Some("webmanifest") => "application/manifest+json",
         Some(_) | None => "application/octet-stream",
     }
 }

@@ -187,6 +187,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("DELETE", "/api/v1/override", Access::Owner, api::overrides::end_early).or(May::Steer),
     Route::new("PUT", "/api/v1/workers", Access::Owner, api::workers::set),
     Route::new("PUT", "/api/v1/prices", Access::Owner, api::prices::set).or(May::Steer),
+    Route::new("GET", "/api/v1/pools/{pool}/page", Access::Reader, api::pool_page::go),
     Route::new("POST", "/api/v1/pool-test", Access::Owner, api::pool_test::run),
     Route::new("GET", "/api/v1/notify", Access::Reader, api::notify::show),
     Route::new("POST", "/api/v1/notify/test", Access::Owner, api::notify::test),
@@ -352,7 +353,7 @@ mod tests {
 
     #[test]
     fn no_token_opens_settings_secrets_or_logs() {
-        const OWNERS: [&str; 10] = [
+        const OWNERS: [&str; 11] = [
             "config",
             "tokens",
             "password",
@@ -360,6 +361,7 @@ mod tests {
             "logout",
             "logs",
             "events",
+            "pools",
             "pool-test",
             "notify",
             "alerts",

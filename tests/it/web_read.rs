@@ -507,6 +507,35 @@ fn the_pages_are_served_with_what_protects_them() {
 }
 
 #[test]
+fn a_link_leads_to_the_page_at_a_pool_that_is_known() {
+    const WALLET: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+    let a = pool("A", |_| ());
+    // Never dialled: no work is meant for it.
+    let proxy = Setup::new(&a, &a)
+        .set("pools.B.host", "mine.ocean.xyz")
+        .set("pools.B.wallet", WALLET)
+        .set("scheduler.poolA_weight", 1)
+        .set("scheduler.poolB_weight", 0)
+        .start();
+    let http = http(&proxy);
+    let status = http.get("/api/v1/status");
+    assert!(!status.text().contains(WALLET), "{}", status.text());
+    let pools = &status.json()["pools"];
+    let sites = [&pools["A"]["page"], &pools["B"]["page"]];
+    assert_eq!(sites, [&Value::Null, &json!("ocean.xyz")]);
+    let answer = http.get("/api/v1/pools/B/page");
+    let page = format!("https://ocean.xyz/stats/{WALLET}");
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, Some(&*page))
+    );
+    for none in ["A", "C", "b"] {
+        let path = format!("/api/v1/pools/{none}/page");
+        assert_eq!(http.get(&path).status, 404, "{none}");
+    }
+}
+
+#[test]
 fn a_hundred_open_pages_are_served_and_cost_the_miners_nothing() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());

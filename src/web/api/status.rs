@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Serialize;
 
 use super::alerts::Alert;
-use super::{Moment, part, sum};
+use super::{Moment, part, pool_page, sum};
 use crate::coin::Coin;
 use crate::config::PoolConfig;
 use crate::core::insight::InsightView;
@@ -62,6 +62,7 @@ struct Pool {
     address: String,
     backup: usize,
     wallet_short: String,
+    page: Option<String>,
     state: &'static str,
     state_since_ms: u64,
     state_reason: Option<String>,
@@ -305,6 +306,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
         wallet_short: config
             .map(|pool| shorten(&pool.at(view.backup).wallet))
             .unwrap_or_default(),
+        page: config.and_then(|pool| pool_page::site(&pool.at(view.backup))),
         state,
         state_since_ms: view.health_since,
         state_reason: view
