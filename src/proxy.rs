@@ -46,7 +46,9 @@ use crate::web::api::records::chances_per_day;
 use crate::web::error::refusal;
 use crate::web::limit::Places;
 use crate::web::login::Login;
-use crate::web::pages::{MOST_DOWNLOADS, MOST_POOL_TESTS, MOST_TEST_MESSAGES, Pages, PagesState};
+use crate::web::pages::{
+    MOST_DOWNLOADS, MOST_LOG_SEARCHES, MOST_POOL_TESTS, MOST_TEST_MESSAGES, Pages, PagesState,
+};
 use crate::web::tokens::Tokens;
 use crate::welcome::{self, Greeting};
 
@@ -209,6 +211,7 @@ impl Proxy {
             pool_tests: Places::new(MOST_POOL_TESTS),
             test_messages: Places::new(MOST_TEST_MESSAGES),
             downloads: Places::new(MOST_DOWNLOADS),
+            log_searches: Places::new(MOST_LOG_SEARCHES),
             started_with: Arc::clone(&config),
             miners,
             instance: Arc::clone(&instance),

@@ -8,6 +8,7 @@
 //! the same queue, so that a library that logs never waits for a file.
 
 mod filter;
+pub mod kept;
 mod limiter;
 mod outputs;
 

@@ -192,6 +192,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("GET", "/api/v1/notify", Access::Reader, api::notify::show),
     Route::new("POST", "/api/v1/notify/test", Access::Owner, api::notify::test),
     Route::new("GET", "/api/v1/events", Access::Reader, api::events::show),
+    Route::new("GET", "/api/v1/logs", Access::Reader, api::logs::show),
     Route::new("GET", "/api/v1/logs/download", Access::Reader, api::logs::download),
     Route::new("POST", "/api/v1/alerts/seen", Access::Owner, |pages, call| pages.alert_seen(call.request)),
     Route::new("GET", "/api/v1/openapi.json", Access::Visitor, |_, _| Ok(openapi())),

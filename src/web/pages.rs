@@ -32,6 +32,9 @@ pub const MOST_TEST_MESSAGES: usize = 4;
 /// How many archives of the log are made at a time.
 pub const MOST_DOWNLOADS: usize = 1;
 
+/// How many searches of the log run at a time.
+pub const MOST_LOG_SEARCHES: usize = 4;
+
 /// Everything that the functions behind the routes may use.
 pub struct Pages {
     /// The newest picture of the state.
@@ -56,6 +59,8 @@ pub struct Pages {
     pub test_messages: Places,
     /// Downloads of the log that may run.
     pub downloads: Places,
+    /// Searches of the log that may run.
+    pub log_searches: Places,
     /// The configuration of the start: what needs a restart is still as it says.
     pub started_with: Arc<Config>,
     /// Where miners are served.

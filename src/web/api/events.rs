@@ -64,7 +64,7 @@ fn respond(excerpt: &Excerpt) -> Response {
     })
 }
 
-fn number(request: &Request, name: &str) -> Result<Option<u64>, ApiError> {
+pub(super) fn number(request: &Request, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(text) = request.get_param(name) else {
         return Ok(None);
     };

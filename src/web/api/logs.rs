@@ -1,20 +1,25 @@
-//! `logs/download`: all log files that are kept, as one compressed archive.
+//! `logs`: the log files that are kept, searched back in time, and `logs/download`: all of them as one compressed archive.
 //!
-//! It is made while it is sent: memory for one piece is enough, however much log there is.
+//! The archive is made while it is sent: memory for one piece is enough, however much log there is.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use log::Level;
 use rouille::{Response, ResponseBody};
+use serde_json::json;
 use tar::Header;
 
+use crate::observe::log::kept::{self, Mark, Search, next_line};
 use crate::observe::wallet::Redactor;
 use crate::system::files;
+use crate::web::api::events::number;
 use crate::web::error::{Answer, ApiError};
+use crate::web::json;
 use crate::web::limit::Place;
 use crate::web::pages::{Call, Pages};
 
@@ -27,8 +32,67 @@ const BLOCK: usize = 512;
 /// How much of a file is compressed at a time, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// A line that is longer than any of ours is dealt with in pieces of this size, in bytes.
-const LONGEST_LINE: u64 = 256 * 1024;
+/// The last moment of a year of four digits, in milliseconds since 1970.
+const END_OF_TIME: u64 = 253_402_300_799_999;
+
+/// How many events an answer has if the client does not say, and at the most.
+const USUAL: usize = 200;
+const MOST: usize = 1000;
+
+/// `GET /api/v1/logs`
+pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
+    let text = |name| call.request.get_param(name).unwrap_or_default();
+    let wrong = |name, message| ApiError::invalid_value(name, message);
+    let level = match text("level").as_str() {
+        "" => Level::Trace,
+        name => name
+            .parse()
+            .map_err(|_| wrong("level", "level must be trace, debug, info, warn or error."))?,
+    };
+    let before = match text("before").as_str() {
+        "" => None,
+        mark => Some(
+            Mark::parse(mark)
+                .ok_or_else(|| wrong("before", "before must be the next of an answer."))?,
+        ),
+    };
+    let without = text("without");
+    let search = Search {
+        from_ms: number(call.request, "from_ms")?.unwrap_or(0),
+        to_ms: number(call.request, "to_ms")?.unwrap_or(END_OF_TIME),
+        level,
+        event: text("event"),
+        without: without.split(',').map(str::to_owned).collect(),
+        pool: text("pool"),
+        text: text("text").to_lowercase(),
+        limit: number(call.request, "limit")?.map_or(USUAL, |limit| {
+            usize::try_from(limit).unwrap_or(MOST).clamp(1, MOST)
+        }),
+    };
+    let folder = folder(pages)?;
+    let Some(_place) = pages.log_searches.take() else {
+        let message = "Other searches of the log are still running. Wait a moment.";
+        return Err(ApiError::too_many(message, 1));
+    };
+    let found = kept::search(&folder, &search, before).map_err(|error| unreadable(&error))?;
+    Ok(json::respond(&json!({
+        "events": found.events,
+        "next": found.next.map(|next| next.to_string()),
+        "oldest": found.oldest,
+    })))
+}
+
+fn folder(pages: &Pages) -> Result<PathBuf, ApiError> {
+    pages
+        .started_with
+        .logging
+        .directory_beside(pages.settings.path())
+        .ok_or_else(|| ApiError::not_found("There are no log files: logging.directory is empty."))
+}
+
+fn unreadable(error: &io::Error) -> ApiError {
+    ApiError::not_found(format!("The log's folder cannot be read: {error}"))
+}
 
 /// `GET /api/v1/logs/download`
 pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Answer {
@@ -49,20 +113,13 @@ pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Answer {
             return Err(ApiError::invalid_value("wallets", message));
         }
     };
-    let logging = &pages.started_with.logging;
-    let folder = logging
-        .directory_beside(pages.settings.path())
-        .ok_or_else(|| {
-            ApiError::not_found("There are no log files: logging.directory is empty.")
-        })?;
+    let folder = folder(pages)?;
     let Some(place) = pages.downloads.take() else {
         let message = "Another download is still running. Wait a moment.";
         return Err(ApiError::too_many(message, 10));
     };
     pages.context.observer.log.flush(LAST_LINES);
-    let files = log_files(&folder).map_err(|error| {
-        ApiError::not_found(format!("The log's folder cannot be read: {error}"))
-    })?;
+    let files = plain_files(&folder).map_err(|error| unreadable(&error))?;
     let archive = Archive::new(files, redactor, place);
     Ok(Response {
         data: ResponseBody::from_reader(archive),
@@ -75,22 +132,11 @@ pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Answer {
     ))
 }
 
-/// The files that the log writes, the oldest first. Links are not followed, and nothing else in the folder is taken.
-fn log_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let is_ours = name
-            .to_str()
-            .is_some_and(|name| name.starts_with("dpmp_r") && name.ends_with(".log"));
-        if is_ours && entry.file_type()?.is_file() {
-            files.push(entry.path());
-        }
-    }
-    // Numbers come before `CURRENT`.
-    files.sort();
-    Ok(files)
+/// The files that the log writes, the oldest first.
+fn plain_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let files = kept::log_files(folder)?.into_values();
+    let plain = files.filter(|file| !file.packed);
+    Ok(plain.map(|file| file.path).collect())
 }
 
 /// A compressed archive in the making: a reader that makes what it is asked for.
@@ -246,15 +292,10 @@ impl Entry {
     }
 }
 
-/// The next line with its end; `None` after the last one.
-fn next_line(lines: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    lines.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
-    Ok((!line.is_empty()).then_some(line))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::web::limit::Places;
 
@@ -262,7 +303,7 @@ mod tests {
 
     fn unpacked(folder: &Path, redactor: Option<Redactor>) -> Vec<(String, String)> {
         let place = Places::new(1).take().unwrap();
-        let archive = Archive::new(log_files(folder).unwrap(), redactor, place);
+        let archive = Archive::new(plain_files(folder).unwrap(), redactor, place);
         let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(archive));
         tar.entries()
             .unwrap()

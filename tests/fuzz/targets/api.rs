@@ -130,6 +130,7 @@ impl Stage {
             journal: Arc::default(),
             test_messages: Places::new(0),
             downloads: Places::new(1),
+            log_searches: Places::new(1),
             started_with: config,
             miners: SocketAddr::from(([127, 0, 0, 1], 3351)),
             instance: "fuzz".into(),
