@@ -110,9 +110,10 @@ function connectionLine() {
 	};
 	watchStatus((status) => {
 		const { kind, words } = stateOf(status);
-		show(kind, words);
-		const rate = hashrateParts(status.hashrate)?.join(" ");
-		titlePrefix([kind === "error" && "(!)", status.miners_working > 0 && rate].filter(Boolean).join(" "));
+		const rate = status.miners_working > 0 && hashrateParts(status.hashrate)?.join(" ");
+		// On a phone, notices may fill Home's first screen; the frame stays in sight.
+		show(kind, rate ? `${words}, ${rate}` : words);
+		titlePrefix([kind === "error" && "(!)", rate].filter(Boolean).join(" "));
 	});
 	watchTrouble((problem) => {
 		if (!problem) return;

@@ -40,6 +40,9 @@ async function start({ miners = 2 } = {}) {
       if (!folder) return;
       mkdirSync(folder, { recursive: true });
       await page.screenshot({ path: join(folder, `home-${name}.png`), fullPage: true });
+      await page.setViewportSize({ width: 390, height: 844 });
+      await page.screenshot({ path: join(folder, `phone-${name}.png`) });
+      await page.setViewportSize({ width: 1280, height: 720 });
     },
     async end() {
       running.forEach((miner) => miner.stop());
@@ -55,6 +58,11 @@ test("all is well, then a pool is down, then both", async () => {
   await home.expect("healthy", [], ["Mining", "2 miners working", "Target"]);
   home.pools[0].stop();
   await home.expect("a-down", ["CKPool is down"], ["Mining", /No work for CKPool since .* Target 50:50/]);
+  // However many notices there are, a phone's first screen says what is mined.
+  await home.page.setViewportSize({ width: 390, height: 844 });
+  const line = home.page.locator(".connection").getByText(/^Mining, .*H\/s$/);
+  await until("the line to be in sight", async () => ((await line.boundingBox())?.y ?? 999) < 100);
+  await home.page.setViewportSize({ width: 1280, height: 720 });
   home.pools[1].stop();
   await home.expect("both-down", ["Nothing is being mined"], ["Nothing is mined"]);
   await home.end();
