@@ -11,9 +11,6 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// Files that nobody has gone through yet. Take a file off once it is clean; never add one.
 const NOT_YET: &[&str] = &[
-    "docs/api.md",
-    "docs/configuration.md",
-    "docs/events.md",
     "html/js/about.js",
     "html/js/config.js",
     "html/js/configform.js",
@@ -177,7 +174,7 @@ fn of_markdown(source: &str) -> Vec<Text> {
                 }
                 text.push_str("`code`");
             }
-            Event::SoftBreak | Event::HardBreak => text.push('\n'),
+            Event::SoftBreak => text.push('\n'),
             Event::Start(Tag::Emphasis | Tag::Strong | Tag::Link { .. } | Tag::Image { .. })
             | Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Link | TagEnd::Image) => {}
             _ => flush(&mut texts, line, &mut text),
@@ -195,7 +192,7 @@ fn own_words(name: &str, source: &str) -> String {
     let mut quotes = false;
     let lines = source.lines().map(|line| {
         quotes |= name == "docs/troubles.md" && line == "## All troubles";
-        let quoted = quotes || name == "docs/configuration.md" && line.starts_with("| `");
+        let quoted = quotes || name == "docs/configuration.md" && line.contains("` (default `");
         if quoted { "" } else { line }
     });
     lines.collect::<Vec<_>>().join("\n")
