@@ -281,8 +281,10 @@ pub struct PoolConfig {
     pub answer: Duration,
     /// A pool that gives nothing new for so long, though it used to, is not worked for. Key: `job_seconds`.
     pub job: Duration,
-    /// How many miners share a connection at the most; 1: each has its own.
-    pub members: usize,
+    /// Whether each miner has a connection of its own. Key: `connections`.
+    pub connections: Connections,
+    /// How many miners share a connection at most, where they do. Key: `miners_per_connection`.
+    pub miners_per_connection: usize,
     /// What the pool keeps of the earnings, in percent. Key: `fee_percent`.
     pub fee_percent: f64,
     /// Whom its blocks are to pay. Key: `payout`.
@@ -292,6 +294,14 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
+    /// How many miners may share a connection; `None`: each has its own.
+    pub fn most_members(&self) -> Option<usize> {
+        match self.connections {
+            Connections::Own => None,
+            Connections::Shared => Some(self.miners_per_connection),
+        }
+    }
+
     /// `host:port`, an IPv6 address in brackets.
     pub fn address(&self) -> String {
         if self.host.contains(':') {
@@ -400,6 +410,17 @@ named! {
         Mine = "mine",
         /// Anyone.
         Pool = "pool",
+    }
+}
+
+named! {
+    /// How miners are connected to a pool.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Connections {
+        /// Each miner has a connection of its own.
+        Own = "own",
+        /// Many miners share one.
+        Shared = "shared",
     }
 }
 

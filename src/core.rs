@@ -45,6 +45,7 @@ use crate::core::miner::context::Context;
 use crate::core::miner::former::FormerMiners;
 use crate::core::miner::roster::Roster;
 use crate::core::miner::silence::Silence;
+use crate::core::miner::vardiff::KnownDifficulties;
 use crate::core::past_splits::PastSplits;
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
@@ -86,6 +87,8 @@ pub struct Core {
     all_room_needed: bool,
     /// Sizes of extranonce2 that miners use whatever they are told.
     size_habits: SizeHabits,
+    /// What difficulty suited each worker on a shared connection.
+    difficulties: KnownDifficulties,
     /// What is known of every pool that was ever reached, by address.
     known: BTreeMap<String, PoolFacts>,
     totals: Totals,
@@ -178,6 +181,7 @@ impl Core {
             groups: Groups::default(),
             all_room_needed: false,
             size_habits: memory.size_habits,
+            difficulties: memory.difficulties,
             known,
             seconds_before: memory.totals.pools.map(|_, pool| pool.seconds),
             totals: memory.totals,
@@ -367,6 +371,9 @@ impl Core {
             let rules = miner.rules(&self.config, frozen);
             let view = miner.view(now, &rules, &self.pools, &self.totals, &self.roster);
             miner.park_rhythm(&mut self.roster);
+            if let Some(suits) = miner.suits() {
+                self.difficulties.note(miner.session.worker(), suits);
+            }
             self.departed.push(view, now.into());
         }
     }
@@ -421,6 +428,7 @@ impl Core {
             handed_out: &mut self.handed_out,
             groups: &mut self.groups,
             size_habits: &mut self.size_habits,
+            difficulties: &self.difficulties,
             totals: &mut self.totals,
             random: &mut self.random,
             out,
@@ -605,8 +613,12 @@ impl Core {
                 self.note_line(slot, line, now);
             }
         }
+        let regroups = sharing(&old) != sharing(&config);
         for id in self.miner_ids() {
-            self.with_miner(id, now, out, |miner, _| {
+            self.with_miner(id, now, out, |miner, cx| {
+                if regroups {
+                    miner.regroup(cx);
+                }
                 for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
                     miner.last_answers[slot] = LastAnswers::default();
                 }
@@ -645,6 +657,11 @@ impl Core {
             .collect();
         self.handle_deadline(now, out);
     }
+}
+
+/// How many miners may share a connection to each pool.
+fn sharing(config: &Config) -> PerPool<Option<usize>> {
+    PerPool::from_fn(|slot| config.pools[slot].as_ref()?.most_members())
 }
 
 fn facts_of(known: &BTreeMap<String, PoolFacts>, config: &Config, slot: PoolSlot) -> PoolFacts {

@@ -17,8 +17,8 @@ use super::notify::{Notify, WEB_ADDRESS, is_web_address};
 use super::raw::{join, lookup};
 use super::steering::{Balance, Timetable};
 use super::{
-    Config, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode, PayoutRule, PoolConfig,
-    Scheduling, Tls, Trust,
+    Config, Connections, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode,
+    PayoutRule, PoolConfig, Scheduling, Tls, Trust,
 };
 use crate::coin::address::Wallet;
 use crate::coin::remark::wallet_problem;
@@ -215,7 +215,8 @@ impl Reader<'_> {
             stall,
             answer,
             job,
-            members: 1,
+            connections: Connections::Own,
+            miners_per_connection: 250,
             fee_percent,
             payout,
             payout_min,

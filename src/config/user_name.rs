@@ -69,6 +69,21 @@ impl UserName {
     }
 }
 
+impl UserName {
+    /// The one name for all miners: the form without the worker, or the wallet where the form wants a miner's own name.
+    pub fn of_all(&self, wallet: &str) -> String {
+        if self.pieces.contains(&Piece::User) {
+            return wallet.to_owned();
+        }
+        let name = self.of(wallet, "", "");
+        if name.is_empty() {
+            wallet.to_owned()
+        } else {
+            name
+        }
+    }
+}
+
 impl Default for UserName {
     fn default() -> Self {
         Self {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::balance::Balancer;
 use crate::core::insight::watch::PayoutWatch;
 use crate::core::miner::roster::Roster;
+use crate::core::miner::vardiff::KnownDifficulties;
 use crate::core::past_splits::PastSplits;
 use crate::core::payout::Payout;
 use crate::core::pool::facts::PoolFacts;
@@ -24,6 +25,8 @@ pub struct Memory {
     pub pools: BTreeMap<String, PoolFacts>,
     /// Sizes of extranonce2 that miners use whatever they are told.
     pub size_habits: SizeHabits,
+    /// What difficulty suits each worker on a shared connection.
+    pub difficulties: KnownDifficulties,
     /// The totals.
     #[serde(rename = "ledger")]
     pub totals: Totals,

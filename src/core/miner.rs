@@ -13,6 +13,7 @@ pub mod session;
 mod shares;
 pub mod silence;
 mod stand_in;
+pub mod vardiff;
 pub mod view;
 mod work;
 
@@ -28,6 +29,7 @@ use crate::core::miner::context::{Context, SilentWorkers};
 use crate::core::miner::rhythm::Rhythm;
 use crate::core::miner::roster::Roster;
 use crate::core::miner::session::{Authorization, Session, worker_of};
+use crate::core::miner::vardiff::Vardiff;
 use crate::core::outage::Health;
 use crate::core::pool::connection::Connection;
 use crate::core::pool::groups::GroupId;
@@ -73,6 +75,12 @@ pub struct Miner {
     pub(super) session: Session,
     /// What leads it to each pool, once it has asked to be authorized.
     pub(super) lines: PerPool<Option<LineId>>,
+    /// The line to each pool that it changes to as soon as that has work.
+    next_lines: PerPool<Option<LineId>>,
+    /// Whether it has connections of its own though the others share theirs, since most of its shares are rejected.
+    pub(super) apart: PerPool<bool>,
+    /// The difficulty that suits it, on shared connections.
+    vardiff: Vardiff,
     /// Shared lines that it has left for another group's, where answers to its shares may still come.
     former: Vec<(PoolSlot, LineId)>,
     /// With whom it shares these, where pools are shared.
@@ -229,6 +237,9 @@ impl Miner {
             opened: now,
             session: Session::default(),
             lines: PerPool::default(),
+            next_lines: PerPool::default(),
+            apart: PerPool::default(),
+            vardiff: Vardiff::default(),
             former: Vec::new(),
             group: None,
             trials: PerPool::default(),
@@ -599,6 +610,7 @@ impl Miner {
                 self.follow_schedule(cx);
                 // Its turn, and with it what it needs, may be another one now.
                 self.join_pools(cx);
+                self.follow_shares(cx);
             }
             Life::Leaving { until, reason } => self.leave(until, reason, cx),
             Life::Gone => (),
@@ -618,6 +630,8 @@ impl Miner {
                 self.silence_deadline(),
                 self.schedule.next_deadline(rules),
                 self.lines_deadline(rules),
+                self.told_difficulty
+                    .and_then(|told| self.vardiff.next_deadline(told)),
             ]
             .into_iter()
             .flatten()
@@ -854,6 +868,7 @@ impl Miner {
                 self.reply(id, Reply::True, cx);
             }
             self.idle = Some(Idle::since(cx.now.at));
+            self.begin_vardiff(cx);
             let software = self.session.user_agent.as_deref();
             let rhythm = cx
                 .roster

@@ -231,6 +231,7 @@ impl Pool {
         let id = known.unwrap_or_else(|| self.add_line(Purpose::Mining));
         if let Some(line) = self.lines.get_mut(&id) {
             line.members.insert(miner);
+            line.is_shared = of_group.is_some();
         }
         if let Some(of_group) = of_group {
             *of_group = Some(id);
@@ -312,8 +313,27 @@ impl Pool {
 
     /// Whose line it is, if it is one miner's alone.
     pub fn whose(&self, line: LineId) -> Option<MinerId> {
-        let members = &self.lines.get(&line)?.members;
-        members.first().filter(|_| members.len() == 1).copied()
+        let line = self.lines.get(&line)?;
+        line.members.first().filter(|_| !line.is_shared).copied()
+    }
+
+    /// Whether a line is a group's.
+    pub fn is_shared(&self, line: LineId) -> bool {
+        self.lines.get(&line).is_some_and(|line| line.is_shared)
+    }
+
+    /// The members of a line, each time with another one first.
+    pub fn members_in_turn(&mut self, line: LineId) -> Vec<MinerId> {
+        let Some(line) = self.lines.get_mut(&line) else {
+            return Vec::new();
+        };
+        let mut members: Vec<_> = line.members.iter().copied().collect();
+        if !members.is_empty() {
+            let first = line.rounds % members.len();
+            members.rotate_left(first);
+            line.rounds = line.rounds.wrapping_add(1);
+        }
+        members
     }
 
     /// A line's connections that were replaced.

@@ -279,12 +279,17 @@ impl Core {
             }
         }
         let mut roster = self.roster.clone();
+        let mut difficulties = self.difficulties.clone();
         for miner in self.miners.values() {
             miner.park_rhythm(&mut roster);
+            if let Some(suits) = miner.suits() {
+                difficulties.note(miner.session.worker(), suits);
+            }
         }
         Memory {
             pools,
             size_habits: self.size_habits.clone(),
+            difficulties,
             totals: self.totals.clone(),
             payouts: self.payouts.clone(),
             watches: self.watches.clone(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dpmp::config::steering::Work;
-use dpmp::config::{Config, Mode};
+use dpmp::config::{Config, Connections, Mode};
 use dpmp::core::event::Event;
 use dpmp::core::steering::{ALL_WORKERS, Override};
 use dpmp::sim::chain::judge::Verdict;
@@ -60,7 +60,10 @@ fn settings(weights: [f64; 2], pace: Pace) -> Config {
     config.scheduler.mode = pace.mode;
     for (slot, members) in PoolSlot::ALL.into_iter().zip(pace.members) {
         if let Some(pool) = &mut config.pools[slot] {
-            pool.members = members;
+            if members > 1 {
+                pool.connections = Connections::Shared;
+                pool.miners_per_connection = members;
+            }
         }
     }
     config

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dpmp::config::Connections;
 use dpmp::sim::miner::options::{MinerOptions, Pace};
 use dpmp::sim::pool::options::PoolOptions;
 use dpmp::units::PoolSlot;
@@ -12,7 +13,8 @@ use crate::world::{World, config};
 fn farm(miners: u64, most: usize, pools: [PoolOptions; 2]) -> World {
     let mut config = config([50.0, 50.0], 10.0);
     for pool in config.pools.values_mut().flatten() {
-        pool.members = most;
+        pool.connections = Connections::Shared;
+        pool.miners_per_connection = most;
     }
     let mut world = World::new(config, pools, 7);
     for index in 0..miners {

@@ -9,6 +9,7 @@ use crate::core::action::Action;
 use crate::core::fact::Fact;
 use crate::core::miner::roster::Roster;
 use crate::core::miner::silence::Silence;
+use crate::core::miner::vardiff::KnownDifficulties;
 use crate::core::outage::Health;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
@@ -47,6 +48,8 @@ pub struct Context<'a> {
     pub(in crate::core) handed_out: &'a mut HandedOut,
     pub(in crate::core) groups: &'a mut Groups,
     pub(in crate::core) size_habits: &'a mut SizeHabits,
+    /// What suited each worker when it was last here.
+    pub(in crate::core) difficulties: &'a KnownDifficulties,
     pub(in crate::core) totals: &'a mut Totals,
     pub(in crate::core) random: &'a mut Random,
     pub(in crate::core) out: &'a mut Vec<Action>,
@@ -131,7 +134,12 @@ impl Context<'_> {
     pub(in crate::core) fn is_shared(&self, slot: PoolSlot) -> bool {
         self.config.pools[slot]
             .as_ref()
-            .is_some_and(|pool| pool.members > 1)
+            .is_some_and(|pool| pool.most_members().is_some())
+    }
+
+    /// How many miners may share a connection; `None` if each has its own at both pools.
+    pub(in crate::core) fn most_members(&self) -> Option<usize> {
+        most_members(self.config)
     }
 
     pub(in crate::core) fn pools_known(&self) -> bool {
@@ -188,4 +196,12 @@ impl Context<'_> {
         let (answer, now) = (answer.unwrap_or_default(), self.now.at);
         pool.forms.plan(ways, &pool.facts.forms, block, answer, now)
     }
+}
+
+/// How many miners may share a connection: what both pools allow that are shared.
+pub(in crate::core) fn most_members(config: &Config) -> Option<usize> {
+    let pools = config.pools.iter();
+    pools
+        .filter_map(|(_, pool)| pool.as_ref()?.most_members())
+        .min()
 }

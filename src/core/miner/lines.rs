@@ -30,11 +30,14 @@ impl Miner {
             let needed = self.needs_line(slot, cx);
             if !needed {
                 self.part(slot, cx);
-            } else if self.lines[slot].is_none() {
-                if let Some(line) = self.join(slot, cx) {
-                    self.trials[slot] = Trial::Pending;
-                    cx.pools[slot].dial_idle(line);
-                }
+                continue;
+            }
+            self.change_line(slot, cx);
+            if self.lines[slot].is_none() {
+                let line = self.join(slot, cx);
+                self.lines[slot] = Some(line);
+                self.trials[slot] = Trial::Pending;
+                cx.pools[slot].dial_idle(line);
             } else if self
                 .connection(&cx.pools[slot])
                 .is_some_and(Connection::is_ready)
@@ -44,8 +47,60 @@ impl Miner {
         }
     }
 
+    /// Changes between a line of its own and its group's when the owner wants that. The miner works on the old one until
+    /// the new one has work.
+    fn change_line(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
+        let Some(line) = self.lines[slot] else {
+            return;
+        };
+        let shares = self.shares(slot, cx);
+        if cx.pools[slot].is_shared(line) == shares {
+            self.stay(slot, cx);
+            return;
+        }
+        let next = match self.next_lines[slot] {
+            Some(next) if cx.pools[slot].is_shared(next) == shares => next,
+            Some(_) | None => {
+                self.stay(slot, cx);
+                let next = self.join(slot, cx);
+                self.next_lines[slot] = Some(next);
+                cx.pools[slot].dial_idle(next);
+                next
+            }
+        };
+        let pool = &cx.pools[slot];
+        let has_work = |line| pool.standing(line).is_some_and(|it| it.has_work(cx.now.at));
+        if has_work(next) || !has_work(line) {
+            self.next_lines[slot] = None;
+            self.part(slot, cx);
+            self.lines[slot] = Some(next);
+            if self.schedule.on() == Some(slot) && self.session.takes_jobs() {
+                self.send_work(slot, cx);
+            }
+        }
+    }
+
+    /// Does not change to another line after all.
+    fn stay(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
+        if let Some(next) = self.next_lines[slot].take() {
+            let (pool, mut moment) = cx.pool(slot);
+            pool.part(next, self.id, &mut moment);
+        }
+    }
+
+    /// Whether it is to share connections to a pool.
+    pub(super) fn shares(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
+        cx.is_shared(slot) && self.group.is_some() && !self.apart[slot]
+    }
+
+    /// Whether it works on a shared connection to a pool.
+    pub(super) fn is_member(&self, pool: &Pool) -> bool {
+        self.lines[pool.slot()].is_some_and(|line| pool.is_shared(line))
+    }
+
     /// Leaves the line to a pool. Answers to its shares may still come there.
     pub(super) fn part(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
+        self.stay(slot, cx);
         let Some(line) = self.lines[slot].take() else {
             return;
         };
@@ -59,20 +114,11 @@ impl Miner {
     }
 
     /// Joins a line: that of its group where the pool is shared, else one of its own.
-    fn join(&mut self, slot: PoolSlot, cx: &mut Context<'_>) -> Option<LineId> {
-        let shares = cx.is_shared(slot);
-        if shares && self.session.extranonce.is_none() {
-            // Its group follows from its extranonces.
-            return None;
-        }
-        let lines = self
-            .group
-            .filter(|_| shares)
-            .and_then(|it| cx.groups.lines(it));
-        let pool = &mut cx.pools[slot];
-        let line = pool.join(self.id, lines.map(|lines| &mut lines[slot]));
-        self.lines[slot] = Some(line);
-        Some(line)
+    fn join(&mut self, slot: PoolSlot, cx: &mut Context<'_>) -> LineId {
+        let shares = self.shares(slot, cx);
+        let group = self.group.filter(|_| shares);
+        let lines = group.and_then(|it| cx.groups.lines(it));
+        cx.pools[slot].join(self.id, lines.map(|lines| &mut lines[slot]))
     }
 
     /// The connection to a pool that stands.
@@ -139,7 +185,9 @@ impl Miner {
         let soon = later(cx.now.at, RETRY_SOON);
         for slot in PoolSlot::ALL {
             let lines = &mut cx.pools[slot].lines;
-            if let Some(line) = self.lines[slot].and_then(|line| lines.get_mut(&line)) {
+            // What a group is called does not change with its members.
+            let line = self.lines[slot].and_then(|line| lines.get_mut(&line));
+            if let Some(line) = line.filter(|line| !line.is_shared) {
                 line.hurry(soon);
             }
         }
@@ -161,7 +209,8 @@ impl Miner {
                 .connection(pool)
                 .is_some_and(|it| !it.asked_for_rolling());
             let grants = !pool.facts.mask.is_none();
-            if let (true, true, Some(line)) = (missing, grants, self.lines[slot]) {
+            let own = self.lines[slot].filter(|line| !pool.is_shared(*line));
+            if let (true, true, Some(line)) = (missing, grants, own) {
                 pool.renew(line, &mut moment);
             }
         }
@@ -175,16 +224,18 @@ impl Miner {
             unanswered += pool.leave(line, self.id, &mut moment);
         }
         self.lines = PerPool::default();
+        self.next_lines = PerPool::default();
         self.former.clear();
         unanswered
     }
 
     /// The lines on which its shares may wait.
     pub fn all_lines(&self) -> impl Iterator<Item = (PoolSlot, LineId)> + use<> {
-        let lines = self.lines;
-        let present = PoolSlot::ALL
-            .into_iter()
-            .filter_map(move |slot| Some((slot, lines[slot]?)));
+        let present = [self.lines, self.next_lines];
+        let present = present.into_iter().flat_map(|lines| {
+            let of = move |slot: PoolSlot| Some((slot, lines[slot]?));
+            PoolSlot::ALL.into_iter().filter_map(of)
+        });
         present.chain(self.former.clone())
     }
 

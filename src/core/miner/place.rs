@@ -3,6 +3,7 @@
 use super::Miner;
 use crate::core::fact::{Eviction, Fact};
 use crate::core::miner::context::Context;
+use crate::core::pool::groups::{GroupId, Machine};
 use crate::core::work::extranonce::{Firmware, LONGEST_E2, sizes};
 use crate::core::work::jobs::SentJob;
 use crate::stratum::message::Submit;
@@ -16,22 +17,43 @@ impl Miner {
     pub(super) fn new_extranonce(&mut self, cx: &mut Context<'_>) -> MinerExtranonce {
         let seen = cx.size_habits.size(self.session.user_agent.as_deref());
         let sizes = self.sizes(seen.or(cx.config.listen.extranonce2_size), cx);
-        let shared = cx.config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
-        let most = shared
-            .map(|pool| pool.members)
-            .filter(|members| *members > 1)
-            .min();
-        let (extranonce, group) = cx.groups.take(self.id, sizes, most);
-        if group != self.group {
-            // It works with others from now on.
-            self.group = group;
-            for slot in PoolSlot::ALL {
-                if cx.is_shared(slot) {
-                    self.part(slot, cx);
-                }
+        let most = cx.most_members();
+        let (extranonce, group) = cx.groups.take(self.id, &self.machine(), sizes, most);
+        self.set_group(group, false, cx);
+        extranonce
+    }
+
+    /// The owner has changed how many miners share a connection: it keeps its place in the coinbase.
+    pub fn regroup(&mut self, cx: &mut Context<'_>) {
+        let Some(extranonce) = self.session.extranonce else {
+            return;
+        };
+        let most = cx.most_members();
+        let group = cx.groups.keep(self.id, &self.machine(), extranonce, most);
+        self.set_group(group, group.is_none(), cx);
+    }
+
+    fn machine(&self) -> Machine {
+        Machine {
+            address: self.peer.ip(),
+            software: self.session.user_agent.clone(),
+        }
+    }
+
+    /// Has it in another group, or in none. `stays`: whether its place in the old one is nobody else's.
+    fn set_group(&mut self, group: Option<GroupId>, stays: bool, cx: &mut Context<'_>) {
+        let before = std::mem::replace(&mut self.group, group);
+        if before == group || stays {
+            return;
+        }
+        for slot in PoolSlot::ALL {
+            let pool = &cx.pools[slot];
+            let lines = [self.lines[slot], self.next_lines[slot]];
+            let mut lines = lines.into_iter().flatten();
+            if lines.any(|line| pool.is_shared(line)) {
+                self.part(slot, cx);
             }
         }
-        extranonce
     }
 
     /// The sizes that it would be given if `wanted` fits.

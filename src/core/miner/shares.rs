@@ -18,6 +18,9 @@ use crate::stratum::message::{PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::RejectReason;
 use crate::units::{JobId, PoolSlot, VersionMask};
 
+/// How many shares of one member may wait for an answer on a shared connection; blocks find room beyond that.
+const MOST_WAITING: usize = 64;
+
 impl Miner {
     /// Takes in a share.
     pub(super) fn on_submit(&mut self, id: RequestId, submit: &Submit, cx: &mut Context<'_>) {
@@ -43,7 +46,11 @@ impl Miner {
         let connection = cx.pools[slot].connections.get(&sent.conn);
         let seen = |hash: &_| self.seen[slot].contains(hash);
         let mut found = assess(submit, &sent, surroundings, seen);
-        let has_room = connection.is_some_and(|it| it.has_room(found.block));
+        let is_full = |it: &Connection| {
+            let crowded = cx.pools[slot].is_shared(it.line) && it.pending().len() >= MOST_WAITING;
+            crowded && !found.block && it.pending_of(self.id).count() >= MOST_WAITING
+        };
+        let has_room = connection.is_some_and(|it| it.has_room(found.block) && !is_full(it));
         // To send a block once more would not help it.
         let is_new = !found.hash.as_ref().is_some_and(seen);
         if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
@@ -54,6 +61,11 @@ impl Miner {
             Verdict::Refuse(reason) => reason == RejectReason::Stale,
         };
         self.stats.rhythm.heard(is_share, cx.now.at);
+        let line = connection.map(|it| it.line);
+        let is_shared = line.is_some_and(|line| cx.pools[slot].is_shared(line));
+        if let Some(hash) = found.hash.filter(|_| is_share && is_shared) {
+            self.vardiff.share(sent.work(hash.difficulty()), cx.now.at);
+        }
         let is_held = |hash: &_| cx.pools[slot].blocks.contains(hash);
         let hash = found
             .hash

@@ -7,6 +7,7 @@ use super::{Idle, Life, Miner};
 use crate::core::action::Action;
 use crate::core::fact::{Fact, SwitchCause};
 use crate::core::miner::context::Context;
+use crate::core::miner::vardiff::{Change, least};
 use crate::core::pool::Pool;
 use crate::core::pool::both;
 use crate::core::pool::connection::Connection;
@@ -17,7 +18,7 @@ use crate::core::work::handed_out::HandedOut;
 use crate::core::work::jobs::{NTIME_ROOM, SentJob};
 use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
-use crate::units::{Difficulty, PerPool, PoolConn, PoolSlot, VersionMask};
+use crate::units::{Difficulty, LineId, PerPool, PoolConn, PoolSlot, VersionMask};
 
 /// The highest difficulty that a miner without work is told: the largest that firmware with a signed
 /// 32-bit field can hold. 200 TH/s find such a share in half a day.
@@ -128,10 +129,10 @@ impl Miner {
         }
     }
 
-    /// Sends the newest job of the pool that the miner works for, if that is `slot`.
-    pub fn on_job(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
-        if self.schedule.on() == Some(slot) && self.session.takes_jobs() && self.life == Life::Here
-        {
+    /// Sends the newest job on a line, if the miner works on that.
+    pub fn on_job(&mut self, slot: PoolSlot, line: LineId, cx: &mut Context<'_>) {
+        let works = self.schedule.on() == Some(slot) && self.lines[slot] == Some(line);
+        if works && self.session.takes_jobs() && self.life == Life::Here {
             self.send_work(slot, cx);
         }
     }
@@ -161,6 +162,41 @@ impl Miner {
         let (job, extranonce) = connection.jobs.latest().zip(self.session.extranonce)?;
         job.padding(&extranonce)?;
         Some(handed_out.last_ntime(job, &extranonce))
+    }
+
+    /// Has a member's difficulty follow its shares.
+    pub(super) fn follow_shares(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now.at;
+        let slot = self.schedule.on();
+        let slot = slot.filter(|slot| self.life == Life::Here && self.is_member(&cx.pools[*slot]));
+        self.vardiff.works(slot.is_some(), now);
+        let (Some(slot), Some(told)) = (slot, self.told_difficulty) else {
+            return;
+        };
+        let connection = self.connection(&cx.pools[slot]);
+        let Some(job) = connection.and_then(|it| it.jobs.latest()) else {
+            return;
+        };
+        let (software, suggested) = (self.session.user_agent.as_deref(), self.session.suggested);
+        let least = least(job.difficulty, software, suggested);
+        let change = self.vardiff.look(told, least, now);
+        // At the pool's own limits it may be told nothing else.
+        let would = cx.config.downstream_diff[slot].hold(self.vardiff.of(job.difficulty));
+        if change == Change::Now && would.for_miner() != told {
+            self.send_work(slot, cx);
+        }
+    }
+
+    /// What is known of the difficulty that suits it.
+    pub(super) fn begin_vardiff(&mut self, cx: &Context<'_>) {
+        let suggested = self.session.suggested.map(|suggested| suggested.get());
+        let known = cx.difficulties.get(self.session.worker());
+        self.vardiff.begin(known.or(suggested));
+    }
+
+    /// What suits it is worth being remembered.
+    pub(in crate::core) fn suits(&self) -> Option<f64> {
+        self.vardiff.suits()
     }
 
     fn switch_to(&mut self, slot: PoolSlot, cause: SwitchCause, cx: &mut Context<'_>) {
@@ -201,9 +237,12 @@ impl Miner {
 
         let job = fresh.job;
         cx.note_work(&job, &extranonce, fresh.ntime);
-        let told = cx.config.downstream_diff[slot]
-            .hold(job.difficulty)
-            .for_miner();
+        let asked = if self.is_member(&cx.pools[slot]) {
+            self.vardiff.of(job.difficulty)
+        } else {
+            job.difficulty
+        };
+        let told = cx.config.downstream_diff[slot].hold(asked).for_miner();
         let mask = match self.session.rolling {
             Some(wanted) => job.mask.intersect(wanted),
             None => VersionMask::NONE,

@@ -334,7 +334,7 @@ impl Connection {
     }
 
     /// The shares that wait for an answer.
-    pub fn pending(&self) -> impl Iterator<Item = &WaitingShare> {
+    pub fn pending(&self) -> impl ExactSizeIterator<Item = &WaitingShare> {
         self.pending.values()
     }
 

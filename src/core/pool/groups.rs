@@ -5,10 +5,14 @@
 //! so that one pool connection can serve them all. Miners with connections of their own are apart as well, for pools that
 //! give an extranonce1 out again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use crate::core::work::extranonce::{LONGEST_E1, LONGEST_E2};
 use crate::units::{Extranonce1, LineId, MinerExtranonce, MinerId, PerPool};
+
+/// How many extranonce1 of a group that are free again are remembered.
+const MOST_FREED: usize = 512;
 
 /// A group of miners that share connections. Its number is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +20,15 @@ pub struct GroupId(u64);
 
 /// The sizes of a miner's own extranonce1 and extranonce2, in bytes.
 type Sizes = (u8, u8);
+
+/// By what a machine is known that comes back: its address and its software. It has no other name when it subscribes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its software.
+    pub software: Option<String>,
+}
 
 /// Where all miners are.
 #[derive(Debug, Default)]
@@ -30,6 +43,11 @@ pub struct Groups {
 struct Group {
     sizes: Sizes,
     extranonces: Allocator,
+    members: BTreeMap<MinerId, Machine>,
+    /// The first number that nobody has had yet.
+    next: u128,
+    /// Numbers that are free again, the one that is free longest first, and whose they were.
+    freed: VecDeque<(u128, Machine)>,
     /// The line to each pool that is shared.
     lines: PerPool<Option<LineId>>,
 }
@@ -40,39 +58,81 @@ impl Groups {
     pub fn take(
         &mut self,
         miner: MinerId,
+        machine: &Machine,
         sizes: Sizes,
         most: Option<usize>,
     ) -> (MinerExtranonce, Option<GroupId>) {
         self.leave(miner);
-        let (e1_size, _) = sizes;
-        // Without an extranonce1 nothing tells the members apart.
-        let Some(most) = most.filter(|_| e1_size > 0) else {
-            return (self.alone.take(miner, sizes), None);
+        let Some(most) = most_of(sizes, most) else {
+            return (self.alone.take(miner, sizes, u128::from(miner.0)), None);
         };
-        let most = most.min(1 << (8 * u32::from(e1_size.min(3))));
         let with_room = self
             .groups
             .iter()
-            .filter(|(_, group)| group.sizes == sizes && group.extranonces.by_miner.len() < most);
-        let fullest = with_room.max_by_key(|(_, group)| group.extranonces.by_miner.len());
-        let id = fullest.map_or(GroupId(self.last + 1), |(id, _)| *id);
+            .filter(|(_, group)| group.sizes == sizes && group.members.len() < most);
+        let fullest = with_room.max_by_key(|(_, group)| group.members.len());
+        let id = fullest.map(|(id, _)| *id);
+        let (id, group) = self.group(id, sizes);
+        (group.join(miner, machine), Some(id))
+    }
+
+    /// Finds another place for a miner that keeps its extranonce1: its own group if that is not too large, else the
+    /// first one in which its range is free.
+    pub fn keep(
+        &mut self,
+        miner: MinerId,
+        machine: &Machine,
+        extranonce: MinerExtranonce,
+        most: Option<usize>,
+    ) -> Option<GroupId> {
+        let e1_size = u8::try_from(extranonce.e1.len()).unwrap_or(u8::MAX);
+        let sizes = (e1_size, extranonce.e2_size);
+        let Some(most) = most_of(sizes, most) else {
+            if self.groups.values().any(|it| it.has(miner)) {
+                self.leave(miner);
+                self.alone.insert(miner, extranonce);
+            }
+            return None;
+        };
+        let is_of = |group: &Group| group.has(miner) && group.members.len() <= most;
+        if let Some((id, _)) = self.groups.iter().find(|(_, group)| is_of(group)) {
+            return Some(*id);
+        }
+        self.leave(miner);
+        let suits = |group: &Group| {
+            let same = group.sizes == sizes && group.members.len() < most;
+            same && group.extranonces.is_free(extranonce)
+        };
+        let found = self.groups.iter().find(|(_, group)| suits(group));
+        let id = found.map(|(id, _)| *id);
+        let (id, group) = self.group(id, sizes);
+        group.extranonces.insert(miner, extranonce);
+        group.members.insert(miner, machine.clone());
+        Some(id)
+    }
+
+    /// The group with this id, or a new one.
+    fn group(&mut self, id: Option<GroupId>, sizes: Sizes) -> (GroupId, &mut Group) {
+        let id = id.unwrap_or(GroupId(self.last + 1));
         self.last = self.last.max(id.0);
         let group = self.groups.entry(id).or_insert_with(|| Group {
             sizes,
             extranonces: Allocator::default(),
+            members: BTreeMap::new(),
+            next: 0,
+            freed: VecDeque::new(),
             lines: PerPool::default(),
         });
-        (group.extranonces.take(miner, sizes), Some(id))
+        (id, group)
     }
 
     /// A miner has left.
     pub fn leave(&mut self, miner: MinerId) {
         self.alone.leave(miner);
         for group in self.groups.values_mut() {
-            group.extranonces.leave(miner);
+            group.leave(miner);
         }
-        self.groups
-            .retain(|_, group| !group.extranonces.by_miner.is_empty());
+        self.groups.retain(|_, group| !group.members.is_empty());
     }
 
     /// A group's line to each pool, to be used by its next member.
@@ -81,24 +141,65 @@ impl Groups {
     }
 }
 
+/// How many miners with extranonces of these sizes may share a connection, if any may.
+fn most_of((e1_size, _): Sizes, most: Option<usize>) -> Option<usize> {
+    // Without an extranonce1 nothing tells the members apart.
+    let most = most.filter(|_| e1_size > 0)?;
+    Some(most.min(1 << (8 * u32::from(e1_size.min(3)))))
+}
+
+impl Group {
+    fn has(&self, miner: MinerId) -> bool {
+        self.members.contains_key(&miner)
+    }
+
+    /// Takes a miner in: a machine that was here before has its number again, else the one that was free longest.
+    fn join(&mut self, miner: MinerId, machine: &Machine) -> MinerExtranonce {
+        let count = numbers(self.sizes.0);
+        let before = self.freed.iter().position(|(_, whose)| whose == machine);
+        let number = match before {
+            Some(index) => self.freed.remove(index).map(|(number, _)| number),
+            None if self.next < count => None,
+            None => self.freed.pop_front().map(|(number, _)| number),
+        };
+        let number = number.unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        self.members.insert(miner, machine.clone());
+        self.extranonces.take(miner, self.sizes, number)
+    }
+
+    fn leave(&mut self, miner: MinerId) {
+        let number = self.extranonces.leave(miner);
+        if let Some((number, machine)) = number.zip(self.members.remove(&miner)) {
+            if self.freed.len() == MOST_FREED {
+                self.freed.pop_front();
+            }
+            self.freed.push_back((number, machine));
+        }
+    }
+}
+
 /// Which extranonce1 is whose.
 #[derive(Clone, Debug, Default)]
 struct Allocator {
     /// By the first number of the range: the last one, and whose it is.
     taken: BTreeMap<u128, (u128, MinerId)>,
-    by_miner: BTreeMap<MinerId, u128>,
+    /// The first number of each miner's range, and its length.
+    by_miner: BTreeMap<MinerId, (u128, u128)>,
 }
 
 impl Allocator {
-    /// Gives a miner an extranonce1 of `e1_size` bytes that no other has, instead of the one it may have. If all are
-    /// taken it gets one that another has: then it depends on the pool whether their work differs.
-    fn take(&mut self, miner: MinerId, (e1_size, e2_size): Sizes) -> MinerExtranonce {
+    /// Gives a miner an extranonce1 of `e1_size` bytes that no other has, instead of the one it may have: `wanted`, or
+    /// the next one that is free. If all are taken it gets one that another has: then it depends on the pool whether
+    /// their work differs.
+    fn take(&mut self, miner: MinerId, (e1_size, e2_size): Sizes, wanted: u128) -> MinerExtranonce {
         self.leave(miner);
         let e1_size = e1_size.min(LONGEST_E1);
-        let each = 1u128 << (8 * u32::from(e2_size.min(LONGEST_E2)));
-        let count = 1u128 << (8 * u32::from(e1_size));
-        // A miner that comes back gets another one than it had, as long as there are enough.
-        let own = u128::from(miner.0) % count;
+        let each = length(e2_size);
+        let count = numbers(e1_size);
+        let own = wanted % count;
         let mut own_number = own;
         let mut left = count;
         // Without an extranonce1 there is nothing to choose.
@@ -106,7 +207,7 @@ impl Allocator {
             let first = own_number * each;
             let Some(last_taken) = self.last_in_the_way(first, first + each - 1) else {
                 self.taken.insert(first, (first + each - 1, miner));
-                self.by_miner.insert(miner, first);
+                self.by_miner.insert(miner, (first, each));
                 return extranonce(own_number, e1_size, e2_size);
             };
             let next = last_taken / each + 1;
@@ -116,11 +217,25 @@ impl Allocator {
         extranonce(own, e1_size, e2_size)
     }
 
-    /// A miner has left.
-    fn leave(&mut self, miner: MinerId) {
-        if let Some(first) = self.by_miner.remove(&miner) {
-            self.taken.remove(&first);
+    /// Notes that a miner has this extranonce1, if no other has it.
+    fn insert(&mut self, miner: MinerId, extranonce: MinerExtranonce) {
+        if self.is_free(extranonce) {
+            let (first, each) = range(&extranonce);
+            self.taken.insert(first, (first + each - 1, miner));
+            self.by_miner.insert(miner, (first, each));
         }
+    }
+
+    fn is_free(&self, extranonce: MinerExtranonce) -> bool {
+        let (first, each) = range(&extranonce);
+        self.last_in_the_way(first, first + each - 1).is_none()
+    }
+
+    /// A miner has left; the extranonce1 that it had, as a number.
+    fn leave(&mut self, miner: MinerId) -> Option<u128> {
+        let (first, each) = self.by_miner.remove(&miner)?;
+        self.taken.remove(&first);
+        Some(first / each)
     }
 
     /// The last number of a range that has something in common with this one.
@@ -128,6 +243,24 @@ impl Allocator {
         let (_, (taken_last, _)) = self.taken.range(..=last).next_back()?;
         (*taken_last >= first).then_some(*taken_last)
     }
+}
+
+/// How many extranonce1 of this size there are.
+fn numbers(e1_size: u8) -> u128 {
+    1 << (8 * u32::from(e1_size.min(LONGEST_E1)))
+}
+
+/// How many extranonce2 of this size there are.
+fn length(e2_size: u8) -> u128 {
+    1 << (8 * u32::from(e2_size.min(LONGEST_E2)))
+}
+
+/// The first of the numbers that a miner's extranonces together can be, and how many there are.
+fn range(extranonce: &MinerExtranonce) -> (u128, u128) {
+    let e1 = extranonce.e1.as_slice().iter();
+    let own_number = e1.fold(0, |sum, byte| sum << 8 | u128::from(*byte));
+    let each = length(extranonce.e2_size);
+    (own_number * each, each)
 }
 
 fn extranonce(own_number: u128, e1_size: u8, e2_size: u8) -> MinerExtranonce {
@@ -144,14 +277,6 @@ fn extranonce(own_number: u128, e1_size: u8, e2_size: u8) -> MinerExtranonce {
 mod tests {
     use super::*;
 
-    /// The numbers that a miner's extranonces together can be.
-    fn range(extranonce: &MinerExtranonce) -> (u128, u128) {
-        let e1 = extranonce.e1.as_slice().iter();
-        let own_number = e1.fold(0, |sum, byte| sum << 8 | u128::from(*byte));
-        let each = 1 << (8 * u32::from(extranonce.e2_size));
-        (own_number * each, own_number * each + each - 1)
-    }
-
     #[test]
     fn no_two_miners_have_a_number_in_common() {
         let mut extranonces = Allocator::default();
@@ -159,7 +284,8 @@ mod tests {
         for number in 1..=600u64 {
             let id = MinerId(number * 97);
             let sizes = if number % 3 == 0 { (2, 2) } else { (1, 3) };
-            let given = range(&extranonces.take(id, sizes));
+            let (first, each) = range(&extranonces.take(id, sizes, number.into()));
+            let given = (first, first + each - 1);
             let free = held
                 .values()
                 .all(|other| given.1 < other.0 || other.1 < given.0);
@@ -178,17 +304,95 @@ mod tests {
     fn all_of_256_seats_are_given_before_one_is_given_twice() {
         let mut extranonces = Allocator::default();
         let mut e1s: Vec<_> = (0..256)
-            .map(|index| extranonces.take(MinerId(index * 256 + 7), (1, 3)).e1)
+            .map(|index| extranonces.take(MinerId(index * 256 + 7), (1, 3), 7).e1)
             .collect();
         e1s.sort_unstable();
         e1s.dedup();
         assert_eq!(e1s.len(), 256);
         // The next one shares, and does not keep its number from anybody when it leaves.
-        assert_eq!(extranonces.take(MinerId(9), (1, 3)).e1.to_string(), "09");
+        assert_eq!(extranonces.take(MinerId(9), (1, 3), 9).e1.to_string(), "09");
         extranonces.leave(MinerId(9));
         extranonces.leave(MinerId(7));
-        assert_eq!(extranonces.take(MinerId(3), (1, 3)).e1.to_string(), "07");
-        assert_eq!(extranonces.take(MinerId(3), (0, 4)).size(), 4);
+        assert_eq!(extranonces.take(MinerId(3), (1, 3), 3).e1.to_string(), "07");
+        assert_eq!(extranonces.take(MinerId(3), (0, 4), 3).size(), 4);
         assert_eq!(extranonces.taken.len(), 255);
+    }
+
+    fn machine(host: u8) -> Machine {
+        Machine {
+            address: [10, 0, 0, host].into(),
+            software: Some("miner/1".into()),
+        }
+    }
+
+    /// The last byte of the extranonce1 that a miner is given, and its group.
+    fn joins(groups: &mut Groups, miner: u64, host: u8) -> (u8, Option<GroupId>) {
+        let (given, group) = groups.take(MinerId(miner), &machine(host), (1, 3), Some(250));
+        (given.e1.as_slice()[0], group)
+    }
+
+    #[test]
+    fn a_machine_that_comes_back_has_its_old_number_and_others_the_one_free_longest() {
+        let mut groups = Groups::default();
+        let one = GroupId(1);
+        for number in 0..=255u8 {
+            let expected = (number, Some(one));
+            if number < 3 {
+                assert_eq!(joins(&mut groups, number.into(), number), expected);
+                continue;
+            }
+            // They come and go, until each number has been used.
+            assert_eq!(joins(&mut groups, 1000, number), expected);
+            groups.leave(MinerId(1000));
+        }
+        assert_eq!(joins(&mut groups, 2000, 77).0, 77);
+        let stranger = joins(&mut groups, 2001, 1);
+        assert_eq!(
+            stranger,
+            (3, Some(one)),
+            "of those that left it is free longest"
+        );
+        groups.leave(MinerId(0));
+        assert_eq!(joins(&mut groups, 2002, 0).0, 0);
+    }
+
+    #[test]
+    fn a_full_group_is_followed_by_another_one() {
+        let mut groups = Groups::default();
+        let ids = (0..600).map(|miner| joins(&mut groups, miner, 1).1);
+        let mut ids: Vec<_> = ids.collect();
+        ids.dedup();
+        assert_eq!(ids, [1, 2, 3].map(|id| Some(GroupId(id))));
+        for group in groups.groups.values() {
+            assert_eq!(group.extranonces.taken.len(), group.members.len());
+        }
+        groups.leave(MinerId(300));
+        let (_, fullest) = joins(&mut groups, 700, 2);
+        assert_eq!(fullest, Some(GroupId(2)));
+    }
+
+    #[test]
+    fn those_that_are_alone_come_together_with_the_extranonces_that_they_have() {
+        let mut groups = Groups::default();
+        let all: Vec<_> = (0..600)
+            .map(|id| {
+                (
+                    MinerId(id),
+                    groups.take(MinerId(id), &machine(1), (1, 3), None).0,
+                )
+            })
+            .collect();
+        let mut found = BTreeMap::new();
+        for (miner, extranonce) in &all {
+            let group = groups.keep(*miner, &machine(1), *extranonce, Some(250));
+            let place = (group, extranonce.e1);
+            assert_eq!(found.insert(place, *miner), None, "{place:?} is free");
+        }
+        assert_eq!(groups.groups.len(), 3);
+        for (miner, extranonce) in &all {
+            assert_eq!(groups.keep(*miner, &machine(1), *extranonce, None), None);
+        }
+        assert!(groups.groups.is_empty());
+        assert_eq!(groups.alone.taken.len(), 256);
     }
 }

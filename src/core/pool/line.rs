@@ -47,6 +47,10 @@ pub struct Line {
     pub purpose: Purpose,
     /// The miners that work on it.
     pub members: BTreeSet<MinerId>,
+    /// Whether it is a group's, and not one miner's alone.
+    pub is_shared: bool,
+    /// How many times all members were told something, so that each time another one is the first.
+    pub rounds: usize,
     /// Connections that were replaced and still answer for the shares and jobs they gave out, oldest first.
     pub retired: Vec<PoolConn>,
     state: State,
@@ -76,6 +80,8 @@ impl Line {
         Self {
             purpose,
             members: BTreeSet::new(),
+            is_shared: false,
+            rounds: 0,
             retired: Vec::new(),
             state: State::Idle,
             failures: 0,

@@ -132,12 +132,12 @@ impl LastAnswers {
     }
 
     /// Whether there are enough of them and most are rejects.
-    fn are_bad(self) -> bool {
+    pub fn are_bad(self) -> bool {
         self.count == LAST_ANSWERS && self.rejected.count_ones() * 2 > self.count
     }
 
     /// Whether nearly all are accepts.
-    fn are_good(self) -> bool {
+    pub fn are_good(self) -> bool {
         self.count > 0 && self.rejected.count_ones() * 5 <= self.count
     }
 }

@@ -19,6 +19,7 @@ use crate::core::pool::facts::E1s;
 use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::moment::Moment;
 use crate::core::pool::patience;
+use crate::core::pool::shares::judged;
 use crate::core::work::extranonce::SMALLEST_E2;
 use crate::core::work::jobs::HeldJobs;
 use crate::core::{Core, Due};
@@ -132,14 +133,14 @@ impl Core {
             PoolNews::Job => {
                 let is_clean = self.tell_job(conn, line, out);
                 self.with_members(slot, line, now, out, |it, cx| {
-                    if is_clean {
+                    if is_clean && it.lines[slot] == Some(line) {
                         it.age_shares(slot);
                     }
-                    it.on_job(slot, cx);
+                    it.on_job(slot, line, cx);
                 });
             }
             PoolNews::JobChanged => {
-                self.with_members(slot, line, now, out, |it, cx| it.on_job(slot, cx));
+                self.with_members(slot, line, now, out, |it, cx| it.on_job(slot, line, cx));
             }
             PoolNews::Answered(share, outcome) => {
                 self.settle_share(slot, share, outcome.into(), now, out);
@@ -352,9 +353,13 @@ impl Core {
         match share.asker.as_ref().map(|asker| asker.miner) {
             None => self.totals.block_answered(slot, &outcome),
             Some(miner) if self.miners.contains_key(&miner) => {
+                let rejected = judged(&outcome) == Some(false);
                 self.with_miner(miner, now, out, |it, cx| {
                     it.on_settled(slot, share, outcome, cx);
                 });
+                if rejected {
+                    self.look_at_rejects(slot, miner, now, out);
+                }
             }
             // It has left; its worker's work counts.
             Some(miner) => {
@@ -362,6 +367,26 @@ impl Core {
                 self.totals.add(&result, now);
                 out.push(Action::Report(Fact::ShareResult(Box::new(result))));
             }
+        }
+    }
+
+    /// A member whose shares are mostly rejected while another one's are accepted may be at fault, and pools drop such a
+    /// connection: it gets one of its own there.
+    fn look_at_rejects(&mut self, slot: PoolSlot, id: MinerId, now: Now, out: &mut Vec<Action>) {
+        let pool = &self.pools[slot];
+        let Some(miner) = self.miners.get(&id) else {
+            return;
+        };
+        let line = miner.lines[slot].and_then(|line| pool.lines.get(&line));
+        let Some(line) = line.filter(|line| line.is_shared) else {
+            return;
+        };
+        let good = |id: &MinerId| {
+            let member = self.miners.get(id);
+            member.is_some_and(|it| it.last_answers[slot].are_good())
+        };
+        if miner.last_answers[slot].are_bad() && line.members.iter().any(good) {
+            self.with_miner(id, now, out, |it, _| it.apart[slot] = true);
         }
     }
 
@@ -568,7 +593,7 @@ impl Core {
         match line.purpose {
             Purpose::Mining => {
                 let config = self.config.pools[slot].as_ref()?;
-                if config.members > 1 {
+                if line.is_shared {
                     return Some(shared_identity(config));
                 }
                 let session = line.members.first().and_then(of)?;
@@ -578,6 +603,9 @@ impl Core {
             // the proxy itself, which gets no further than the subscription.
             Purpose::Look(Look::Return) => {
                 let config = self.wanted.pools[slot].as_ref()?;
+                if config.most_members().is_some() {
+                    return Some(shared_identity(config));
+                }
                 let mut sessions = self.miners.values().map(|miner| &miner.session);
                 let session = sessions.find(|session| session.is_authorized());
                 Some(session.map_or_else(own_identity, |session| Identity {
@@ -599,14 +627,10 @@ impl Core {
         out: &mut Vec<Action>,
         mut act: impl FnMut(&mut Miner, &mut Context<'_>),
     ) {
-        let Some(line) = self.pools[slot].lines.get(&line) else {
-            return;
-        };
-        if let (Some(only), 1) = (line.members.first(), line.members.len()) {
-            return self.with_miner(*only, now, out, act);
+        if let Some(only) = self.pools[slot].whose(line) {
+            return self.with_miner(only, now, out, act);
         }
-        let members: Vec<_> = line.members.iter().copied().collect();
-        for member in members {
+        for member in self.pools[slot].members_in_turn(line) {
             self.with_miner(member, now, out, &mut act);
         }
     }
@@ -642,9 +666,10 @@ fn own_identity() -> Identity {
 fn shared_identity(pool: &PoolConfig) -> Identity {
     Identity {
         address: Arc::from(pool.address()),
-        user: Arc::from(pool.user_name.of(&pool.wallet, "", "")),
+        user: Arc::from(pool.user_name.of_all(&pool.wallet)),
         has_worker: true,
-        password: pool.password.as_deref().unwrap_or_default().to_owned(),
+        // Some pools refuse an empty one, and none looks at what it says.
+        password: pool.password.as_deref().unwrap_or("x").to_owned(),
         ..own_identity()
     }
 }

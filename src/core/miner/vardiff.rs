@@ -1,0 +1,322 @@
+//! The difficulty of a miner on a shared connection: one that gives it a share every few seconds, whatever the pool asks
+//! of all members together. Pure bookkeeping, and the same for both pools.
+//!
+//! - It starts with what is remembered of the worker, or what the miner suggests, or the pool's.
+//! - It jumps when eight shares show that it is far off, and when no share comes for long. Else it follows slowly.
+//! - It never is above the pool's: every share that the pool would pay for has to arrive.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::work::extranonce::Firmware;
+use crate::units::{Difficulty, later};
+
+/// How long a miner takes for a share on average, in seconds.
+const INTERVAL: f64 = 8.6;
+
+/// From so many shares on a difficulty that is far off is changed at once.
+const ENOUGH: f64 = 8.0;
+
+/// But not upwards within so many seconds: shares come in bursts.
+const SHORTEST: f64 = 1.0;
+
+/// How far off that is, as a factor, and by how much it falls when no share comes.
+const FAR: f64 = 4.0;
+
+/// How far off a difficulty may be for long, as a factor.
+const NEAR: f64 = 2.0;
+
+/// How often that is looked at, in seconds.
+const EVERY: f64 = 60.0;
+
+/// After how many seconds half of what was counted is forgotten.
+const MEMORY: f64 = 300.0;
+
+/// After how many intervals, and how many seconds at least, a silence is too long.
+const SILENCE: (f64, f64) = (6.0, 20.0);
+
+/// A CPU or a microcontroller is never given less than this.
+const LEAST: f64 = 1.0 / 4096.0;
+
+/// Others never get less than this part of a pool's difficulty, if that is below 1.
+const SMALLEST_PART: f64 = 1.0 / 65_536.0;
+
+/// How many workers' difficulties are remembered.
+const MOST: usize = 16_384;
+
+/// How a miner's difficulty follows its shares.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Vardiff {
+    /// What suits it; `None` while nothing is known.
+    suits: Option<f64>,
+    /// Up to when its time is counted, while it works on a shared connection.
+    at: Option<Instant>,
+    count: Count,
+}
+
+/// What was counted since the last change. All times are in seconds of work on shared connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Count {
+    seconds: f64,
+    /// Since it was last looked whether the difficulty is a little off.
+    since_look: f64,
+    /// Since the last share, or the last change.
+    silent: f64,
+    shares: f64,
+    /// The work of these, in units of difficulty.
+    work: f64,
+}
+
+/// What follows from a look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// Another difficulty suits the miner, and it is to have it now.
+    Now,
+    /// A higher one suits it a little better: with its next job.
+    Later,
+}
+
+impl Vardiff {
+    /// What a miner is given of a pool's difficulty.
+    pub fn of(&self, pool: Difficulty) -> Difficulty {
+        let suits = self.suits.and_then(Difficulty::new);
+        suits.map_or(pool, |suits| suits.min(pool))
+    }
+
+    /// What suits the miner, if that is known.
+    pub fn suits(&self) -> Option<f64> {
+        self.suits
+    }
+
+    /// Begins with what is known from elsewhere, if nothing better is.
+    pub fn begin(&mut self, known: Option<f64>) {
+        let known = known.filter(|known| Difficulty::new(*known).is_some());
+        self.suits = self.suits.or(known);
+    }
+
+    /// Whether it works on a shared connection from now on.
+    pub fn works(&mut self, works: bool, now: Instant) {
+        if let Some(at) = self.at {
+            let passed = now.saturating_duration_since(at).as_secs_f64();
+            self.count.seconds += passed;
+            self.count.since_look += passed;
+            self.count.silent += passed;
+        }
+        self.at = works.then_some(now);
+    }
+
+    /// It has sent a share that stands for so much work.
+    pub fn share(&mut self, work: f64, now: Instant) {
+        self.works(self.at.is_some(), now);
+        self.count.shares += 1.0;
+        self.count.work += work;
+        self.count.silent = 0.0;
+    }
+
+    /// Looks whether the difficulty suits the miner. `told`: what it has; `least`: what it can have.
+    pub fn look(&mut self, told: Difficulty, least: f64, now: Instant) -> Change {
+        if self.at.is_none() {
+            return Change::None;
+        }
+        self.works(true, now);
+        let silence = self.silence(told);
+        let count = &mut self.count;
+        let has = self.suits.unwrap_or(told.get());
+        if count.silent >= silence {
+            count.silent = 0.0;
+            if has <= least {
+                return Change::None;
+            }
+            return self.change(has.min(told.get()) / FAR, told, least);
+        }
+        let wanted = count.work / count.seconds.max(1e-3) * INTERVAL;
+        let off = wanted / has;
+        let is_far = off >= FAR && count.seconds >= SHORTEST || off <= 1.0 / FAR;
+        if count.shares >= ENOUGH && is_far {
+            return self.change(wanted, told, least);
+        }
+        if count.since_look < EVERY {
+            return Change::None;
+        }
+        count.since_look = 0.0;
+        let is_off = count.shares >= ENOUGH && !(1.0 / NEAR..NEAR).contains(&off);
+        if count.seconds >= MEMORY {
+            for sum in [&mut count.seconds, &mut count.shares, &mut count.work] {
+                *sum /= 2.0;
+            }
+        }
+        if is_off {
+            return self.change(wanted, told, least);
+        }
+        Change::None
+    }
+
+    /// When it has to be looked at.
+    pub fn next_deadline(&self, told: Difficulty) -> Option<Instant> {
+        let at = self.at?;
+        let silent = self.silence(told) - self.count.silent;
+        let seconds = silent.min(EVERY - self.count.since_look).max(0.001);
+        Some(later(at, Duration::from_secs_f64(seconds)))
+    }
+
+    /// How long a silence is too long, in seconds.
+    fn silence(&self, told: Difficulty) -> f64 {
+        let (intervals, least) = SILENCE;
+        // Nobody knows how fast it is if it has shown nothing yet.
+        let part = self
+            .suits
+            .map_or(0.0, |suits| (told.get() / suits).min(1.0));
+        (intervals * INTERVAL * part).max(least)
+    }
+
+    fn change(&mut self, wanted: f64, told: Difficulty, least: f64) -> Change {
+        let power = 2f64.powf(wanted.log2().round()).max(least);
+        let before = self.suits.replace(power);
+        self.count = Count::default();
+        if before == Some(power) {
+            Change::None
+        } else if power < told.get() || power >= told.get() * FAR {
+            Change::Now
+        } else {
+            Change::Later
+        }
+    }
+}
+
+/// The least that a miner is given of a pool's difficulty. Much firmware reads no fractions.
+pub fn least(pool: Difficulty, software: Option<&str>, suggested: Option<Difficulty>) -> f64 {
+    let firmware = match Firmware::of(software) {
+        Firmware::NerdMiner => LEAST,
+        Firmware::EmptyE1 | Firmware::FourBytes | Firmware::Unknown if is_cpu(software) => LEAST,
+        Firmware::EmptyE1 | Firmware::FourBytes | Firmware::Unknown if pool.get() >= 1.0 => 1.0,
+        Firmware::EmptyE1 | Firmware::FourBytes | Firmware::Unknown => pool.get() * SMALLEST_PART,
+    };
+    let suggested = suggested.map_or(f64::INFINITY, Difficulty::get);
+    firmware.min(suggested).min(pool.get())
+}
+
+/// Whether a software mines on a CPU or a microcontroller.
+fn is_cpu(software: Option<&str>) -> bool {
+    let name = software.unwrap_or_default().trim().to_ascii_lowercase();
+    let known = ["cpuminer", "minerd", "leafminer"];
+    known.iter().any(|known| name.starts_with(known))
+}
+
+/// What suited each worker's miner when it left.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KnownDifficulties(BTreeMap<String, f64>);
+
+impl KnownDifficulties {
+    /// What suits a worker's miner.
+    pub fn get(&self, worker: &str) -> Option<f64> {
+        self.0.get(worker).copied()
+    }
+
+    /// Notes what suits a worker's miner.
+    pub fn note(&mut self, worker: &str, suits: f64) {
+        if let Some(known) = self.0.get_mut(worker) {
+            *known = suits;
+        } else if self.0.len() < MOST && !worker.is_empty() {
+            self.0.insert(worker.to_owned(), suits);
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn difficulty(value: f64) -> Difficulty {
+        Difficulty::new(value).unwrap()
+    }
+
+    /// Lets a miner work for some seconds, with shares at random; how many it sent, and how often it was changed.
+    fn work(
+        vardiff: &mut Vardiff,
+        rate: f64,
+        pool: f64,
+        start: Instant,
+        seconds: f64,
+        random: &mut Random,
+    ) -> (u32, u32) {
+        let (mut shares, mut changes) = (0, 0);
+        let mut now = start;
+        let end = start + Duration::from_secs_f64(seconds);
+        vardiff.works(true, now);
+        while now < end {
+            let told = vardiff.of(difficulty(pool));
+            let pause = -random.unit().max(1e-12).ln() * told.get() / rate;
+            let share = now + Duration::from_secs_f64(pause.min(1e6));
+            let due = vardiff.next_deadline(told).unwrap();
+            now = share.min(due).max(now);
+            if share <= due {
+                vardiff.share(told.get(), now);
+                shares += 1;
+            }
+            changes += u32::from(vardiff.look(told, 1.0, now) != Change::None);
+        }
+        (shares, changes)
+    }
+
+    #[test]
+    fn every_miner_comes_to_a_share_every_few_seconds() {
+        let mut random = Random::new(5);
+        for rate in [20.0, 500.0, 9e4, 3e7] {
+            for start in [1.0, 1000.0, 1e6] {
+                let now = Instant::now();
+                let mut vardiff = Vardiff::default();
+                vardiff.begin(Some(start));
+                let settled = work(&mut vardiff, rate, 1e12, now, 600.0, &mut random);
+                assert!(settled.1 > 0 || start == rate);
+                let now = now + Duration::from_secs(600);
+                let (shares, changes) = work(&mut vardiff, rate, 1e12, now, 36_000.0, &mut random);
+                let interval = 36_000.0 / f64::from(shares);
+                assert!(
+                    (4.0..20.0).contains(&interval),
+                    "{rate} {start}: {interval}"
+                );
+                assert!(changes < 100, "{rate} {start}: {changes}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_is_over_after_a_second() {
+        let mut vardiff = Vardiff::default();
+        let mut random = Random::new(6);
+        let now = Instant::now();
+        vardiff.begin(Some(1000.0));
+        let (shares, _) = work(&mut vardiff, 1e5, 1e12, now, 3.0, &mut random);
+        assert!(shares < 160, "{shares}");
+        let d = vardiff.of(difficulty(1e12)).get();
+        assert!((1e5..4e6).contains(&d), "{d}");
+        assert_eq!(
+            vardiff.of(difficulty(1000.0)).get(),
+            1000.0,
+            "not above the pool's"
+        );
+    }
+
+    #[test]
+    fn one_that_is_silent_has_no_less_than_it_can_have() {
+        let mut vardiff = Vardiff::default();
+        let mut now = Instant::now();
+        vardiff.works(true, now);
+        let pool = difficulty(1e6);
+        for _ in 0..40 {
+            now = vardiff.next_deadline(vardiff.of(pool)).unwrap();
+            vardiff.look(vardiff.of(pool), least(pool, Some("bitaxe"), None), now);
+        }
+        assert_eq!(vardiff.of(pool).get(), 1.0);
+        assert_eq!(least(pool, Some("NerdMinerV2"), None), LEAST);
+        assert_eq!(least(pool, Some("odd"), Some(difficulty(0.01))), 0.01);
+        assert_eq!(least(difficulty(0.5), Some("odd"), None), 0.5 / 65_536.0);
+    }
+}
