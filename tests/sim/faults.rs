@@ -119,7 +119,7 @@ fn trouble(world: &mut World, weights: &mut [f64; 2], pace: Pace) {
     } else {
         PoolSlot::B
     };
-    match world.rng.below(15) {
+    match world.rng.below(15 + u64::from(pace.members != [1, 1])) {
         0 => world.take_down(slot),
         1 | 2 => world.sites[slot].up = true,
         3 => world.sites[slot].frozen = true,
@@ -178,6 +178,11 @@ fn trouble(world: &mut World, weights: &mut [f64; 2], pace: Pace) {
                 by: String::new(),
             };
             world.tell(Event::Override(change));
+        }
+        14 if pace.members != [1, 1] => {
+            let most = |world: &mut World| [1, 3, 250][world.rng.below(3) as usize];
+            let members = [most(world), most(world)];
+            world.configure(settings(*weights, Pace { members, ..pace }));
         }
         _ => world.pool(slot, |pool, now, out| pool.reconnect("[]", now, out)),
     }

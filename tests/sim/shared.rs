@@ -2,20 +2,35 @@
 
 use std::time::Duration;
 
-use dpmp::config::Connections;
-use dpmp::sim::miner::options::{MinerOptions, Pace};
+use dpmp::config::{Config, Connections};
+use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace};
 use dpmp::sim::pool::options::PoolOptions;
-use dpmp::units::PoolSlot;
+use dpmp::units::{PerPool, PoolSlot};
 
 use crate::world::{World, config};
 
+/// A configuration in which so many miners share a connection to each pool.
+fn sharing(most: [Option<usize>; 2]) -> Config {
+    let mut config = config([50.0, 50.0], 10.0);
+    share(&mut config, most);
+    config
+}
+
+fn share(config: &mut Config, most: [Option<usize>; 2]) {
+    for (pool, most) in config.pools.values_mut().flatten().zip(most) {
+        pool.connections = most.map_or(Connections::Own, |_| Connections::Shared);
+        pool.miners_per_connection = most.unwrap_or(250);
+    }
+}
+
+/// How many connections stand at each pool.
+fn standing(world: &World) -> [usize; 2] {
+    PoolSlot::ALL.map(|slot| world.standing(slot).count())
+}
+
 /// So many miners, at most `most` of them on a connection, each with a share every ten seconds on average.
 fn farm(miners: u64, most: usize, pools: [PoolOptions; 2]) -> World {
-    let mut config = config([50.0, 50.0], 10.0);
-    for pool in config.pools.values_mut().flatten() {
-        pool.connections = Connections::Shared;
-        pool.miners_per_connection = most;
-    }
+    let config = sharing([Some(most); 2]);
     let mut world = World::new(config, pools, 7);
     for index in 0..miners {
         let options = MinerOptions {
@@ -64,7 +79,6 @@ fn a_farm_needs_few_connections() {
     });
     let mut world = farm(100, 30, pools);
     world.run(Duration::from_secs(300), |_| ());
-    let standing = |world: &World| PoolSlot::ALL.map(|slot| world.standing(slot).count());
     assert_eq!(standing(&world), [4, 4]);
     world.kill_connections(PoolSlot::A);
     let dials = world.sites[PoolSlot::A].dials;
@@ -141,4 +155,184 @@ fn what_is_under_way_is_waited_for() {
         let accepted = world.sites[slot].model.ledger().accepted();
         assert_eq!(totals.pools[slot].shares.accepted, accepted, "{slot}");
     }
+}
+
+/// Whatever the owner wants, nobody is dropped, no share is refused, and work never stops for longer than a dial takes.
+#[test]
+fn miners_change_between_shared_connections_and_their_own() {
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        block_interval: None,
+        ..PoolOptions::default()
+    });
+    let mut world = farm(40, 25, pools);
+    let minute = Duration::from_secs(60);
+    world.run(2 * minute, |_| ());
+    assert_eq!(standing(&world), [2, 2]);
+    for (most, expected) in [
+        ([None, None], [40, 40]),
+        ([Some(25), None], [2, 40]),
+        ([None, Some(10)], [40, 4]),
+        // Those that have the same extranonce1 by now cannot come together.
+        ([Some(250), Some(250)], [4, 4]),
+        ([Some(7), Some(250)], [6, 6]),
+        ([None, None], [40, 40]),
+        ([Some(25), Some(25)], [2, 2]),
+    ] {
+        let before: Vec<u64> = accepted(&world);
+        let mut settings = (**world.core.config()).clone();
+        share(&mut settings, most);
+        world.configure(settings);
+        world.run(2 * minute, |_| ());
+        let found = standing(&world);
+        let fits = |found, expected| found >= expected && found <= expected + 2;
+        assert!(
+            fits(found[0], expected[0]) && fits(found[1], expected[1]),
+            "{most:?}: {found:?}"
+        );
+        for (before, now) in before.iter().zip(accepted(&world)) {
+            assert!(now - before >= 4, "{most:?}: {before} {now}");
+        }
+    }
+    for rig in &world.rigs {
+        let ledger = rig.model.ledger();
+        assert_eq!((ledger.connections(), ledger.rejected()), (1, 0));
+    }
+    for slot in PoolSlot::ALL {
+        assert_eq!(world.sites[slot].model.ledger().refused(), 0, "{slot}");
+    }
+}
+
+fn accepted(world: &World) -> Vec<u64> {
+    let rigs = world.rigs.iter();
+    rigs.map(|rig| rig.model.ledger().accepted()).collect()
+}
+
+/// What a miner is credited is what it has hashed, whatever difficulty suits it, and the pool pays for all of it.
+#[test]
+fn slow_and_fast_miners_are_credited_alike() {
+    const D: f64 = 1e-5;
+    const HASHES: f64 = 4_294_967_296.0;
+    let mut config = sharing([Some(250); 2]);
+    config.scheduler.weights = PerPool::new(100.0, 0.0);
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        difficulty: D,
+        block_interval: None,
+        ..PoolOptions::default()
+    });
+    let mut world = World::new(config, pools, 8);
+    let rates = [40.0, 40.0, 400.0, 400.0, 2500.0];
+    for (index, rate) in rates.into_iter().enumerate() {
+        let options = MinerOptions {
+            user: format!("wallet.rig{index}"),
+            pace: Pace::Hashes(rate),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_millis(200));
+    }
+    world.run(Duration::from_secs(400), |_| ());
+    let work = |world: &mut World| {
+        let snapshot = world.core.snapshot(world.clock());
+        let mut miners = snapshot.miners;
+        miners.sort_by(|a, b| a.worker.cmp(&b.worker));
+        let work = miners.iter().map(|it| it.worker_work.unwrap()[PoolSlot::A]);
+        work.collect::<Vec<f64>>()
+    };
+    let seconds = 2400;
+    let (before, shares) = (work(&mut world), accepted(&world));
+    let paid = world.sites[PoolSlot::A].model.ledger().accepted();
+    world.run(Duration::from_secs(seconds), |_| ());
+    let after = work(&mut world);
+    for (index, rate) in rates.into_iter().enumerate() {
+        let done = (after[index] - before[index]) * HASHES / seconds as f64;
+        assert!((done / rate - 1.0).abs() < 0.25, "{rate}: {done}");
+        let found = accepted(&world)[index] - shares[index];
+        let interval = seconds as f64 / found as f64;
+        assert!((4.0..20.0).contains(&interval), "{rate}: {interval} s");
+    }
+    let paid = world.sites[PoolSlot::A].model.ledger().accepted() - paid;
+    let paid = paid as f64 * D * HASHES / seconds as f64;
+    let hashed: f64 = rates.iter().sum();
+    assert!((paid / hashed - 1.0).abs() < 0.3, "{paid} of {hashed}");
+    assert_eq!(world.sites[PoolSlot::A].model.ledger().refused(), 0);
+    // The pool asks for 1,000 times as much at once: nobody notices.
+    world.pool(PoolSlot::A, |pool, now, out| {
+        pool.change(|options| options.difficulty = 1000.0 * D, now, out);
+        pool.new_job(now, out);
+    });
+    let shares = accepted(&world);
+    world.run(Duration::from_secs(600), |_| ());
+    for (before, now) in shares.iter().zip(accepted(&world)) {
+        assert!((20..200).contains(&(now - before)), "{before} {now}");
+    }
+    for rig in &world.rigs {
+        assert_eq!(rig.model.ledger().rejected(), 0);
+    }
+}
+
+/// Miners come and go all the time, so that each place in the coinbase is another one's every minute; some know only
+/// some sizes.
+#[test]
+fn places_change_hands_every_minute() {
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        e2_size: 4,
+        block_interval: None,
+        job_interval: Some(Duration::from_secs(600)),
+        ..PoolOptions::default()
+    });
+    let config = sharing([Some(250), None]);
+    let mut world = World::new(config, pools, 9);
+    let agents = ["bitaxe/BM1370", "NerdMinerV2", "cgminer/4.1", "LeafMiner/1"];
+    for index in 0..60 {
+        let agent = agents[index % agents.len()];
+        let options = MinerOptions {
+            user: format!("wallet.rig{index}"),
+            user_agent: agent.to_owned(),
+            e2_size: match agent {
+                "NerdMinerV2" => Extranonce2Use::TwoFourEight,
+                "LeafMiner/1" => Extranonce2Use::Always(4),
+                _ => Extranonce2Use::AsTold,
+            },
+            pace: Pace::Shares(0.2),
+            reconnect: None,
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_secs(5));
+    }
+    for round in 0..60 {
+        world.run(Duration::from_secs(50), |_| ());
+        let index = |number: usize| (round * 7 + number) % 60;
+        for number in 0..30 {
+            world.hang_up(index(number));
+        }
+        world.run(Duration::from_secs(5), |_| ());
+        for number in (0..30).rev() {
+            world.connect(index(number));
+        }
+        world.run(Duration::from_secs(5), |_| ());
+    }
+    for slot in PoolSlot::ALL {
+        let ledger = world.sites[slot].model.ledger();
+        assert_eq!(ledger.refused(), 0, "{slot}: {}", ledger.summary());
+        assert!(ledger.accepted() > 8000, "{slot}: {}", ledger.accepted());
+    }
+    // One connection for each size, and one for each miner that leaves no room for an extranonce1.
+    assert!(standing(&world)[0] <= 2 + 15, "{:?}", standing(&world));
+}
+
+/// A pool that leaves too little room is worked for as ever: on connections of its miners' own.
+#[test]
+fn a_pool_without_room_gets_own_connections() {
+    let pools = [2, 8].map(|e2_size| PoolOptions {
+        seed: e2_size as u64,
+        e2_size,
+        block_interval: None,
+        ..PoolOptions::default()
+    });
+    let mut world = farm(12, 250, pools);
+    world.run(Duration::from_secs(600), |_| ());
+    assert_eq!(standing(&world), [12, 12]);
+    assert!(accepted(&world).iter().all(|accepted| *accepted > 30));
 }

@@ -50,11 +50,14 @@ struct Debt {
 #[derive(Debug)]
 enum Conn {
     Dialling,
-    /// With the range of each miner whose shares went out on it: the bytes with which its extranonce2 begins.
-    Open(BTreeMap<MinerId, Vec<u8>>),
+    /// With the range of each miner whose shares went out on it.
+    Open(BTreeMap<MinerId, Range>),
     /// The core has ended it.
     Ended,
 }
+
+/// The size of the extranonce2, and the bytes with which a miner's begin.
+type Range = (usize, Vec<u8>);
 
 impl Promises {
     /// The core is about to be told of something; whether it may be: after a connection's end nothing comes from it.
@@ -80,11 +83,7 @@ impl Promises {
             }
             Event::MinerClosed { miner, .. } => {
                 self.miners.remove(miner);
-                for conn in self.conns.values_mut() {
-                    if let Conn::Open(members) = conn {
-                        members.remove(miner);
-                    }
-                }
+                self.conns.values_mut().for_each(|conn| conn.forget(*miner));
             }
             Event::PoolOpened { conn } => {
                 self.conns.insert(*conn, Conn::Open(BTreeMap::new()));
@@ -123,6 +122,9 @@ impl Promises {
                     ToMiner::Reply { id, reply } => it.answered(id.as_json(), reply),
                     ToMiner::Work(work) => {
                         it.work(work);
+                        if work.set_extranonce {
+                            self.conns.values_mut().for_each(|conn| conn.forget(*miner));
+                        }
                         let key = work.pool_job.work_of(&work.extranonce);
                         let e1 = work.extranonce.e1;
                         let work = (key.place, key.template, e1, work.ntime);
@@ -147,12 +149,20 @@ impl Promises {
                 {
                     let e2 = submit.e2.as_slice();
                     let own = e2.len().saturating_sub(extranonce.e2_size.into());
-                    let range = e2[..own].to_vec();
-                    for (other, taken) in members.iter().filter(|(other, _)| **other != id) {
-                        let apart = !range.starts_with(taken) && !taken.starts_with(&range);
-                        assert!(apart, "{id} and {other} share a range on {conn}");
+                    let range = (e2.len(), e2[..own].to_vec());
+                    // A late share of the place that it had before says nothing of the one that it has.
+                    if range.1.ends_with(extranonce.e1.as_slice()) {
+                        // With another size it is of another coinbase.
+                        let same = |(other, taken): &(&MinerId, &Range)| {
+                            **other != id && taken.0 == range.0
+                        };
+                        for (other, taken) in members.iter().filter(same) {
+                            let apart =
+                                !range.1.starts_with(&taken.1) && !taken.1.starts_with(&range.1);
+                            assert!(apart, "{id} and {other} share a range on {conn}");
+                        }
+                        members.insert(id, range);
                     }
-                    members.insert(id, range);
                 }
             }
             Action::Dial { conn, .. } => {
@@ -218,6 +228,15 @@ impl Promises {
             conn.slot == slot && matches!(state, Conn::Dialling)
         };
         self.conns.iter().filter(is_dial).count()
+    }
+}
+
+impl Conn {
+    /// A miner has another place in the coinbase from now on, or is gone.
+    fn forget(&mut self, miner: MinerId) {
+        if let Self::Open(members) = self {
+            members.remove(&miner);
+        }
     }
 }
 
