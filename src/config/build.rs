@@ -17,8 +17,8 @@ use super::notify::{Notify, WEB_ADDRESS, is_web_address};
 use super::raw::{join, lookup};
 use super::steering::{Balance, Timetable};
 use super::{
-    Config, Connections, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode,
-    PayoutRule, PoolConfig, Scheduling, Tls, Trust,
+    Config, DifficultyLimits, Endpoint, Gui, Hidden, Listen, Logging, Mode, PayoutRule, PoolConfig,
+    Scheduling, Tls, Trust,
 };
 use crate::coin::address::Wallet;
 use crate::coin::remark::wallet_problem;
@@ -174,6 +174,9 @@ impl Reader<'_> {
         let answer = self.get(&keys.answer);
         let job = self.get(&keys.job);
         let fee_percent = self.get(&keys.fee_percent);
+        let connections = self.get(&keys.connections);
+        let miners_per_connection = self.get(&keys.miners_per_connection);
+        let miners_per_connection = usize::try_from(miners_per_connection).unwrap_or(usize::MAX);
         let payout = self.get(&keys.payout);
         let payout_min = self.get(&keys.payout_min_percent);
         let tls = Tls {
@@ -215,8 +218,8 @@ impl Reader<'_> {
             stall,
             answer,
             job,
-            connections: Connections::Own,
-            miners_per_connection: 250,
+            connections,
+            miners_per_connection,
             fee_percent,
             payout,
             payout_min,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::address::{PoolHost, Wallet};
 use super::backup::{Backup, Backups};
 use super::fingerprint::CertificateHash;
-use super::kind::choice::{Extranonce2Size, Flag, LogLevel, Payout};
+use super::kind::choice::{Extranonce2Size, Flag, LogLevel, Word};
 use super::kind::number::{Bound, Number, Port, Seconds, SecondsOrNever, Weight, Whole};
 use super::kind::text::{Names, PasswordHash, Secret, Text};
 use super::kind::{Form, Kind, Wrong};
@@ -19,7 +19,7 @@ use super::steering::{Group, TimetableEntry, WorkerSettings};
 use super::tables::{self, Table, TimeZone};
 use super::title::title;
 use super::user_name::UserNameForm;
-use super::{ApiToken, Config, Level};
+use super::{ApiToken, Config, Connections, Level, PayoutRule};
 use crate::units::{Difficulty, PoolSlot};
 
 /// What an owner can be told about a key.
@@ -313,7 +313,17 @@ pool_keys! {
          usually send new jobs more often.";
     fee_percent "fee_percent": Number = [Number { default: 0, min: 0.0, max: 100 }], |pool| pool.fee_percent.to_string(),
         "Percentage of the earnings that the pool keeps. It counts for `balance`.";
-    payout "payout": Payout = [Payout], |pool| pool.payout.name().to_owned(),
+    connections "connections": Word<Connections> =
+        [Word { all: &Connections::ALL, name: Connections::name, default: Connections::Own }],
+        |pool| pool.connections.name().to_owned(),
+        "How miners connect to the pool. `own`: each miner has a connection of its own. `shared`: many miners share \
+         one, under one user name.";
+    miners_per_connection "miners_per_connection": Whole = [Whole { default: 250, min: 2, max: 65_536 }],
+        |pool| pool.miners_per_connection.to_string(),
+        "With `connections` at `shared`: most miners on one connection. If both pools are shared, the smaller number \
+         counts.";
+    payout "payout": Word<PayoutRule> =
+        [Word { all: &PayoutRule::ALL, name: PayoutRule::name, default: PayoutRule::Auto }], |pool| pool.payout.name().to_owned(),
         "Whom the pool's blocks should pay. `auto`: DPMP learns it from the first jobs and warns when you get less. \
          `mine`: your address, as with solo pools. `pool`: anyone, without a warning.";
     payout_min_percent "payout_min_percent": Number = [Number { default: 90, min: 0.0, max: 100 }],

@@ -590,6 +590,7 @@ fn a_change_of_any_key_is_seen() {
             (_, "extranonce2_size") => json!(4),
             (_, "mode") => json!("fleet"),
             (_, "payout") => json!("mine"),
+            (_, "connections") => json!("shared"),
             (_, "public_url") => json!("http://dpmp.lan:8855"),
             (_, "tokens") => json!({"ha": {"hash": "ab".repeat(32), "may": "view"}}),
             (_, "targets") => json!({"phone": {"kind": "ntfy", "url": "https://ntfy.sh/x"}}),

@@ -89,6 +89,8 @@ const LAST_PARTS: &[(&str, &str)] = &[
     ("answer_seconds", "Answer timeout"),
     ("job_seconds", "New job timeout"),
     ("fee_percent", "Pool fee"),
+    ("connections", "Connections"),
+    ("miners_per_connection", "Most miners per connection"),
     ("payout", "Blocks should pay"),
     ("payout_min_percent", "Smallest share for you"),
 ];

@@ -14,7 +14,7 @@ use crate::core::miner::Miner;
 use crate::core::miner::former::FormerMiners;
 use crate::core::miner::roster::MissingWorker;
 use crate::core::miner::view::MinerView;
-use crate::core::outage::{Flaw, Health, Outage};
+use crate::core::outage::{ConnectionState, Flaw, Health, Outage};
 use crate::core::past_splits::PastSplit;
 use crate::core::pool::Pool;
 use crate::core::pool::version_form::BlockedShares;
@@ -105,6 +105,8 @@ pub struct PoolView {
     pub payout_wrong: Option<WrongPayout>,
     /// Connections that are authorized.
     pub connections: usize,
+    /// Miners on these.
+    pub connected_miners: usize,
     /// Miners that work for it now.
     pub active_miners: usize,
     /// The size of its extranonce2, in bytes, if known.
@@ -361,6 +363,10 @@ impl Core {
             payout_changed: self.payouts[slot].changed(),
             payout_wrong: self.watches[slot].wrong(),
             connections: pool.ready(),
+            connected_miners: miners
+                .iter()
+                .filter(|miner| miner.connections[slot] == ConnectionState::Ready)
+                .count(),
             active_miners: miners
                 .iter()
                 .filter(|miner| miner.pool == Some(slot))

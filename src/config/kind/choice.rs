@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Form, FormKind, Kind};
-use crate::config::{Level, PayoutRule};
+use crate::config::Level;
 
 /// Yes or no.
 pub(in crate::config) struct Flag(pub(in crate::config) bool);
@@ -32,34 +32,45 @@ impl Kind for Flag {
     }
 }
 
-/// Whom a pool's blocks are to pay.
-pub(in crate::config) struct Payout;
+/// One of a few words.
+pub(in crate::config) struct Word<T: 'static> {
+    pub(in crate::config) all: &'static [T],
+    pub(in crate::config) name: fn(T) -> &'static str,
+    pub(in crate::config) default: T,
+}
 
-impl Kind for Payout {
-    type Meaning = PayoutRule;
+impl<T: Copy> Word<T> {
+    fn names(&self) -> Vec<&'static str> {
+        self.all.iter().map(|one| (self.name)(*one)).collect()
+    }
+}
 
-    fn read(&self, value: &Value) -> Result<PayoutRule, String> {
-        let rule = PayoutRule::ALL.into_iter();
-        let mut rule = rule.filter(|rule| value.as_str() == Some(rule.name()));
-        rule.next().ok_or_else(|| self.allowed())
+impl<T: Copy> Kind for Word<T> {
+    type Meaning = T;
+
+    fn read(&self, value: &Value) -> Result<T, String> {
+        let mut found = self.all.iter();
+        let found = found.find(|one| value.as_str() == Some((self.name)(**one)));
+        found.copied().ok_or_else(|| self.allowed())
     }
 
     fn allowed(&self) -> String {
-        let names = PayoutRule::ALL.map(|rule| format!("\"{}\"", rule.name()));
-        format!("one of {}", names.join(", "))
+        let names = self.names();
+        let names = names.iter().map(|name| format!("\"{name}\""));
+        format!("one of {}", names.collect::<Vec<_>>().join(", "))
     }
 
-    fn default(&self) -> PayoutRule {
-        PayoutRule::Auto
+    fn default(&self) -> T {
+        self.default
     }
 
     fn default_json(&self) -> Value {
-        json!(self.default().name())
+        json!((self.name)(self.default))
     }
 
     fn form(&self) -> Form {
         Form {
-            choices: PayoutRule::ALL.map(PayoutRule::name).to_vec(),
+            choices: self.names(),
             ..Form::new(FormKind::Choice)
         }
     }

@@ -394,7 +394,7 @@ mod tests {
         let submit = PoolSubmit {
             user: "w.x".into(),
             job_id: "1".into(),
-            e2: Extranonce2::new(&[0; 8]).unwrap(),
+            e2: Extranonce2::new(&[0, 0, 0, 1, 0, 0, 0, 0]).unwrap(),
             ntime: 0,
             nonce: 0,
             version_bits: None,
