@@ -224,7 +224,7 @@ fn introduce(proxy: &Proxy, pools: &[SimPool; 2], config: &Path) -> io::Result<(
     }
     writeln!(
         out,
-        "  work       {} % to A, {} % to B, in turns of {SLICE} s and more. Ctrl-C ends it.\n",
+        "  work       {} % to A, {} % to B, in turns of at least {SLICE} s. Ctrl-C ends it.\n",
         WEIGHTS.0, WEIGHTS.1
     )
 }

@@ -78,7 +78,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             notify::run(&config::locate(config.config.or(general)), &test)
         }
         Some(Command::Demo { .. }) if general.is_some() => {
-            anyhow::bail!("the demo makes a configuration of its own; leave out --config")
+            anyhow::bail!("the demo makes its own configuration; leave out --config")
         }
         Some(Command::Demo { seconds }) => demo::run(seconds),
     }

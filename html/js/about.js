@@ -5,7 +5,7 @@ import { watchStatus } from "./live.js";
 import { card, h, pageHead, setFigure, unknown } from "./ui.js";
 
 const DOCUMENTS = [
-	["/docs/figures.md", "The split and the figures", "how it works, and what the pages show"],
+	["/docs/figures.md", "How the split works", "how it works, and what the pages show"],
 	["/docs/miners.md", "Miners", "what to type into which miner"],
 	["/docs/pools.md", "Pools", "what a pool needs, and why its page shows something else"],
 	["/docs/troubleshooting.md", "Troubleshooting", "from symptoms to causes"],
@@ -27,7 +27,7 @@ function mount(host) {
 		["License", () => "MIT"],
 	].map(([label, make]) => ({ label, make, value: h("dd", {}, unknown()) }));
 	host.append(
-		pageHead("About DPMP", "It splits the work of your miners between two pools, in the ratio that you choose. It has no fee and mines nothing itself."),
+		pageHead("About DPMP", "It splits the work of your miners between two pools as you choose. It has no fee and mines nothing itself."),
 		h("dl", { class: "totals card" }, ...facts.map((f) => h("div", {}, h("dt", {}, f.label), f.value))),
 		h(
 			"div",

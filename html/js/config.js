@@ -25,7 +25,7 @@ export const config = { title: "Config", mount };
 function mount(host) {
 	const body = h("div", { class: "config" }, loading());
 	const page = { left: false };
-	host.append(pageHead("Config", "Every setting. Most changes apply at once, without losing a miner.", h("a", { class: "button", href: "/notifications" }, "Notifications")), body);
+	host.append(pageHead("Config", "Every setting. Most changes apply immediately, without losing a miner.", h("a", { class: "button", href: "/notifications" }, "Notifications")), body);
 	open();
 
 	async function open() {
@@ -103,7 +103,7 @@ function show(body, page, reload) {
 		const pending = draft.pendingRestart;
 		notices.replaceChildren(
 			...draft.warnings.map((text) => notice("warning", "The configuration has a flaw", text)),
-			pending.length ? notice("info", "Waits for a restart", "These settings are saved and will be in force when DPMP is started anew:", changeList(pending)) : "",
+			pending.length ? notice("info", "Waits for a restart", "These settings are saved and take effect when DPMP restarts:", changeList(pending)) : "",
 		);
 	}
 
@@ -139,7 +139,7 @@ function show(body, page, reload) {
 		await reload();
 	}
 
-	/** The file has changed meanwhile: nothing typed is lost, whatever the owner decides. */
+	/** The file has changed since you opened it: nothing typed is lost, whatever the owner decides. */
 	function conflict() {
 		const keep = async () => {
 			close();
@@ -151,7 +151,7 @@ function show(body, page, reload) {
 				toast(error.message, { level: "error" });
 			}
 		};
-		const close = openDialog("The file has changed meanwhile", h("p", {}, "Somebody, or an editor, has saved the configuration since this page read it. What you typed is still here."), {
+		const close = openDialog("The file has changed since you opened it", h("p", {}, "Somebody, or an editor, has saved the configuration since this page read it. What you typed is still here."), {
 			actions: [button("Drop my changes", () => (close(), reload()), { kind: "danger" }), button("Keep my changes", keep, { kind: "primary" })],
 		});
 	}
@@ -205,8 +205,8 @@ function confirmChanges({ changes, warnings }, save) {
 		go.disabled = false;
 	}, { kind: "primary" });
 	const restart = changes.some((change) => change.needs_restart);
-	const body = [changeList(changes), h("p", { class: "note" }, restart ? "What needs a restart is saved now and waits for it; everything else applies at once." : "Everything applies at once. No miner is dropped."), ...warnings.map((text) => notice("warning", "Mind", text))];
-	const close = openDialog(changes.length === 1 ? "Save this change?" : `Save these ${changes.length} changes?`, body, { actions: [button("Go on editing", () => close(), { kind: "ghost" }), go] });
+	const body = [changeList(changes), h("p", { class: "note" }, restart ? "What needs a restart is saved now and waits for it. Everything else applies immediately." : "Everything applies immediately. No miner is dropped."), ...warnings.map((text) => notice("warning", "Mind", text))];
+	const close = openDialog(changes.length === 1 ? "Save this change?" : `Save these ${changes.length} changes?`, body, { actions: [button("Keep editing", () => close(), { kind: "ghost" }), go] });
 }
 
 /** The configuration as text, for whoever prefers that. */

@@ -8,7 +8,7 @@ const ORDER = ["pools.A", "pools.B", "scheduler", "workers", "groups", "timetabl
 const NOTES = {
 	"pools.A": "Where the first part of the work goes.",
 	"pools.B": "Where the second part of the work goes.",
-	scheduler: "Only the ratio of the weights counts: 70 and 30 are the same as 7 and 3.",
+	scheduler: "70 and 30 give the same split as 7 and 3.",
 	workers: "What single miners do, by their worker name.",
 	groups: "What miners do whose worker names match a pattern.",
 	timetable: "What all other miners do at certain times of the week.",
@@ -17,7 +17,7 @@ const NOTES = {
 	listen: "Where miners connect, and what a mistake or a stranger may use up.",
 	logging: "What is written down, and where.",
 	gui: "These pages. The password is set further below.",
-	metrics: "Figures for Prometheus.",
+	metrics: "Metrics for Prometheus.",
 };
 /** Settings with a place of their own. */
 const ELSEWHERE = new Set(["gui.password_hash", "gui.tokens", "notify.targets"]);

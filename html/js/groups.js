@@ -43,7 +43,7 @@ export function groupsCard() {
 			"li",
 			{},
 			h("div", { class: "group-text" }, h("p", { class: "label" }, group.name), h("p", { class: "note" }, ...group.match.flatMap((pattern, i) => [i > 0 && ", ", h("code", {}, pattern)]), ` · ${counted(size, "worker")}`)),
-			h("span", { class: "chip" }, group.work ? workWords(group.work, names) : "No work of its own"),
+			h("span", { class: "chip" }, group.work ? workWords(group.work, names) : "No own work"),
 			h("div", { class: "actions" }, index > 0 && small("Move up", "up", () => save((all) => all.splice(index - 1, 0, ...all.splice(index, 1)))), small("Edit", "edit", () => edit(index)), small("Delete", "trash", () => save((all) => all.splice(index, 1), `The group ${group.name} is deleted.`))),
 		);
 	}
@@ -67,7 +67,7 @@ export function groupsCard() {
 		const isNew = index >= groups.length;
 		const name = h("input", { type: "text", id: "group-name", value: group.name, maxlength: "64", autocomplete: "off" });
 		const patterns = h("input", { type: "text", id: "group-match", value: group.match.join(", "), autocomplete: "off", autocapitalize: "off", spellcheck: "false", "aria-describedby": "group-help" });
-		const choice = workChoice({ label: "Work", names, chosen: group.work ?? null, free: "No work of its own" });
+		const choice = workChoice({ label: "Work", names, chosen: group.work ?? null, free: "No own work" });
 		const error = h("p", { class: "field-error", role: "alert" });
 		const apply = button("Save", async () => {
 			const work = choice.value();

@@ -65,7 +65,7 @@ function build(host) {
 			const paused = steering && spans && status.miners_connected === 0 ? pausedWords(steering, inForce(steering, spans)) : null;
 			[alerts, total, split, pools.A, pools.B, measured, history].forEach((part) => part.show(status, paused));
 			const why = reasons(status.refused_here);
-			setText(refused, why ? `DPMP itself refused, before a pool had to: ${why}.` : "");
+			setText(refused, why ? `Blocked by DPMP: ${why}.` : "");
 		},
 		leave() {
 			split.leave();

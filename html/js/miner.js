@@ -10,7 +10,7 @@ const OUTCOMES = {
 	accepted: ["good", "accepted"],
 	below_pool: ["quiet", "below the pool's difficulty"],
 	rejected: ["bad", "rejected by the pool"],
-	refused: ["bad", "refused by DPMP"],
+	refused: ["bad", "blocked by DPMP"],
 	lost: ["bad", "lost"],
 };
 

@@ -14,7 +14,7 @@ export function passwordCard() {
 		body.replaceChildren(...[origin, change(show, given)].filter(Boolean));
 	};
 	show().catch((error) => setText(body, error.message));
-	return card("Password of these pages", { id: "password-section", note: "It applies at once and is not part of the form above." }, body);
+	return card("Password of these pages", { id: "password-section", note: "It applies immediately and is not part of the form above." }, body);
 }
 
 function change(show, given) {

@@ -10,7 +10,7 @@ const OUTCOMES = {
 	accepted: (e, pool) => `${who(e)}: share of ${large(e.difficulty) ?? "unknown difficulty"} accepted by ${pool}${e.latency_ms ? ` after ${milliseconds(e.latency_ms)}` : ""}`,
 	below_pool: (e, pool) => `${who(e)}: share below the difficulty of ${pool}, not forwarded`,
 	rejected: (e, pool) => `${who(e)}: share rejected by ${pool}, ${words(e.reason ?? "no reason")}${because(e.message)}`,
-	refused: (e) => `${who(e)}: share refused by DPMP, ${words(e.reason ?? "no reason")}`,
+	refused: (e) => `${who(e)}: share blocked by DPMP, ${words(e.reason ?? "no reason")}`,
 	lost: (e, pool) => `${who(e)}: share sent to ${pool} and lost, ${words(e.reason ?? "no answer")}`,
 };
 const CAUSES = { start: "it begins", schedule: "its turn was over", failover: "the other has no work", config: "the other's weight is 0 now" };
@@ -48,7 +48,7 @@ const SENTENCES = {
 	pool_message_bad: (e, pool) => `${pool} sent something unusable${because(e.problem)}`,
 	pool_reconnect: (e, pool) => `${pool} asked for a new connection${whose(e)}`,
 	pool_redirect_refused: (e, pool) => `${pool} wanted to send a miner to ${e.host}; that is not done`,
-	version_form: (e, pool) => (e.form === "none" ? `${pool} rejects shares whatever form their version bits have` : `${pool} takes version bits as ${words(e.form)}`),
+	version_form: (e, pool) => (e.form === "none" ? `${pool} rejects shares with every form of version bits` : `${pool} takes version bits as ${words(e.form)}`),
 	job_received: (e, pool) => `New job from ${pool}${whose(e)}`,
 	job_forwarded: (e, pool) => `Job of ${pool} sent to miner ${e.miner}, difficulty ${large(e.difficulty) ?? "not known"}`,
 	pool_switched: (e, _, names) => `Miner ${e.miner} works for ${names[e.to] ?? e.to} now: ${CAUSES[e.cause] ?? words(e.cause)}`,
@@ -61,7 +61,7 @@ const SENTENCES = {
 	state_problem: (e) => `The state file has a problem${because(e.problem)}`,
 	accept_failed: (e) => `Miners cannot connect${because(e.problem)}`,
 	slow_turn: (e) => `The machine is too busy: one turn took ${milliseconds(e.took_ms)}`,
-	panicked: (e) => `A fault in DPMP itself; please report it${because(e.problem)}`,
+	panicked: (e) => `An error in DPMP itself. Report it${because(e.problem)}`,
 	log_dropped: (e) => `${count(e.lines)} lines were left out here`,
 	library_message: (e) => `${e.library}: ${e.text}`,
 };

@@ -167,7 +167,7 @@ function splitStep(draft, wizard, { back, next }) {
 			next();
 		} catch (error) {
 			if (error.code === "conflict") draft.rebase(await api.config());
-			const text = error.code === "conflict" ? "The file has changed meanwhile. Your entries are kept; press the button once more." : error.message;
+			const text = error.code === "conflict" ? "The file has changed since you opened it. Your entries are kept. Press the button once more." : error.message;
 			problem.replaceChildren(notice("error", "Not saved", text, ...error.details.map((d) => h("p", {}, h("code", {}, d.field), ` is ${d.found}. Allowed: ${d.allowed}.`))));
 			save.disabled = false;
 		}

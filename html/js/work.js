@@ -95,7 +95,7 @@ export function workChoice({ label, names, chosen, free, onchange = () => {} }) 
 	const error = h("p", { class: "field-error", role: "alert" });
 	const percent = h("input", { type: "text", inputmode: "decimal", class: "percent-field pool-a-edge", autocomplete: "off", maxlength: "10", "aria-label": `Percent for ${names.A}`, value: key === "split" ? trimmed(a) : "50" });
 	const other = h("span", { class: "note" });
-	const options = [["free", ...[free].flat()], ["A", `Only ${names.A}`], ["B", `Only ${names.B}`], ["split", "A split of its own"], ["pause", "Pause"]];
+	const options = [["free", ...[free].flat()], ["A", `Only ${names.A}`], ["B", `Only ${names.B}`], ["split", "Its own split"], ["pause", "Pause"]];
 	const radios = options.map(([value, text, note]) => {
 		const input = h("input", { type: "radio", name: group, value, checked: value === key, onchange: changed });
 		return { input, element: h("label", { class: "choice" }, input, h("span", {}, text, note && h("span", { class: "note block" }, note))) };

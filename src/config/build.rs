@@ -282,8 +282,8 @@ impl Reader<'_> {
         let (fingerprint, insecure) = (keys.tls_fingerprint.path, keys.tls_insecure.path);
         if tls.trust() == Some(Trust::Anyone) {
             self.warnings.push(format!(
-                "{insecure}: any certificate is taken; whoever is between here and the pool can pretend to be it \
-                 and take the work"
+                "{insecure}: any certificate is accepted. Anyone between here and the pool can pretend to be the \
+                pool and take the work"
             ));
         }
         if tls.fingerprint.is_some() && !tls.enabled {

@@ -137,20 +137,20 @@ section! {
     /// The keys of `listen`.
     listen "listen" {
         AFTER_RESTART HOST "host": ListenAddress = ListenAddress(Ipv4Addr::UNSPECIFIED), |c| c.listen.host.to_string(),
-            "Address on which miners are served.";
+            "Address on which DPMP listens for miners.";
         AFTER_RESTART PORT "port": Port = Port(3351), |c| c.listen.port.to_string(),
-            "TCP port on which miners are served.";
+            "TCP port for miners.";
         AT_ONCE MAX_MINERS "max_miners": Whole = COUNT, |c| c.listen.max_miners.to_string(),
-            "Most miners connected at a time; 0: no limit.";
+            "Maximum number of connected miners; 0: no limit.";
         AT_ONCE MAX_MINERS_PER_ADDRESS "max_miners_per_address": Whole = Whole { default: 256, ..COUNT },
             |c| c.listen.max_miners_per_address.to_string(),
-            "Most miners connected at a time from one IP address; 0: no limit.";
+            "Maximum number of miners connected from one IP address; 0: no limit.";
         AT_ONCE AUTHORIZE "authorize_seconds": Seconds = Seconds { default: 30, min: 1.0, max: 600 },
             |c| seconds(c.listen.authorize),
             "Seconds in which a new connection must authorize before it is closed.";
         AT_ONCE SUBMITS_PER_SECOND "submits_per_second": Whole = Whole { default: 100, ..COUNT },
             |c| c.listen.submits_per_second.to_string(),
-            "Most shares taken from one connection in a second; 0: no limit.";
+            "Maximum number of shares per second on one connection; 0: no limit.";
         AT_ONCE MAX_LINE "max_line_kib": Whole = Whole { default: 16, min: 1, max: 1024 },
             |c| (c.listen.max_line_bytes / 1024).to_string(),
             "Longest line that a miner may send, in KiB (1024 bytes); a longer one ends its connection. \
@@ -170,14 +170,14 @@ section! {
              whose address counts as the miner's.";
         AT_ONCE DRAIN "drain_seconds": Seconds = Seconds { default: 0, min: 0.0, max: 3600 },
             |c| seconds(c.listen.drain),
-            "Seconds over which the miners are let go one after the other at a stop, so that they do not all go to \
-             another instance at the same moment; 0: at once.";
+            "Seconds over which DPMP disconnects the miners when it stops, so that they do not all move to another \
+             instance at the same moment; 0: immediately.";
         AFTER_RESTART TLS_PORT "tls_port": Port = Port(3352), |c| c.listen.tls_port.to_string(),
-            "TCP port on which miners are served that encrypt (TLS 1.2 or 1.3); open if there is a certificate.";
+            "TCP port for miners that encrypt (TLS 1.2 or 1.3); open if there is a certificate.";
         AFTER_RESTART TLS_CERTIFICATE "tls_certificate": Text = FILE,
             |c| c.listen.tls_certificate.display().to_string(),
-            "File with the certificate that they are shown, and those between it and its authority (PEM); relative to \
-             the folder of this file. It is read anew when it changes.";
+            "File with the certificate for those miners and the intermediate ones (PEM), relative to the folder of \
+             this file. DPMP reads it again when it changes.";
         AFTER_RESTART TLS_KEY "tls_key": Text = FILE, |c| c.listen.tls_key.display().to_string(),
             "File with the certificate's private key (PEM); if empty, it is in the certificate's file.";
     }
@@ -187,11 +187,11 @@ section! {
     /// The keys of `metrics`.
     metrics "metrics" {
         AFTER_RESTART ENABLED "enabled": Flag = Flag(true), |c| c.metrics.enabled.to_string(),
-            "Whether metrics are served to Prometheus, at `/metrics`.";
+            "Whether DPMP serves metrics for Prometheus at `/metrics`.";
         AFTER_RESTART HOST "host": ListenAddress = ListenAddress(Ipv4Addr::UNSPECIFIED), |c| c.metrics.host.to_string(),
-            "Address on which metrics are served.";
+            "Address on which DPMP serves metrics.";
         AFTER_RESTART PORT "port": Port = Port(9210), |c| c.metrics.port.to_string(),
-            "TCP port on which metrics are served.";
+            "TCP port for metrics.";
     }
 }
 
@@ -199,17 +199,17 @@ section! {
     /// The keys of `gui`.
     gui "gui" {
         AFTER_RESTART ENABLED "enabled": Flag = Flag(true), |c| c.gui.enabled.to_string(),
-            "Whether the web pages are served.";
+            "Whether DPMP serves the web pages.";
         AFTER_RESTART HOST "host": ListenAddress = ListenAddress(Ipv4Addr::UNSPECIFIED), |c| c.gui.host.to_string(),
-            "Address on which the web pages are served.";
+            "Address on which DPMP serves the web pages.";
         AFTER_RESTART PORT "port": Port = Port(8855), |c| c.gui.port.to_string(),
-            "TCP port on which the web pages are served.";
+            "TCP port for the web pages.";
         AT_ONCE ALLOWED_HOSTS "allowed_hosts": Names = Names { most: 100, longest: 253 },
             |c| names(&c.gui.allowed_hosts),
             "Further host names under which browsers may open the web pages, such as `dpmp.my-lan`.";
         AT_ONCE PASSWORD_HASH "password_hash": PasswordHash = PasswordHash,
             |c| c.gui.password_hash.as_deref().unwrap_or_default().to_owned(),
-            "What the password of the web pages is checked against; the pages write it. If empty, none is asked for.";
+            "Hash of the password of the web pages; the pages write it. If empty, there is no password.";
         AT_ONCE TOKENS "tokens": Table<BTreeMap<String, ApiToken>> = tables::TOKENS,
             |c| tables::tokens_compared(&c.gui.tokens),
             "Programs that may use the API, by name: `hash` is what their token is checked against, `may` what they may \
@@ -276,7 +276,7 @@ pool_keys! {
     host "host": PoolHost = [PoolHost { default: "pool-a.example.com" }, PoolHost { default: "pool-b.example.com" }],
         |pool| pool.host.clone(),
         "The pool's host name or IP address; `stratum+tcp://` or `stratum+ssl://` in front and `:port` behind \
-         are understood. The default stands for none.";
+         are understood. The default means that the pool is not set up.";
     port "port": Port = [Port(3333)], |pool| pool.port.to_string(),
         "The pool's TCP port.";
     tls "tls": Flag = [Flag(false)], |pool| pool.tls.enabled.to_string(),
@@ -287,14 +287,13 @@ pool_keys! {
         "SHA-256 fingerprint of the one certificate that the pool may show, for pools that made their own. \
          If empty, a known authority must vouch for it.";
     tls_insecure "tls_insecure": Flag = [Flag(false)], |pool| pool.tls.insecure.to_string(),
-        "Whether any certificate is taken. Then whoever is between can pretend to be the pool.";
+        "Whether any certificate is accepted. Then anyone in between can pretend to be the pool.";
     backups "backups": Backups = [Backups], |pool| backups(&pool.backups),
         "Other addresses, tried in their order while the one above cannot be used or rejects most shares; \
          when it answers again for a while it is used again.";
     wallet "wallet": Wallet = [Wallet { default: "YOUR_BTC_WALLET_ADDRESS", longest: Wallet::LONGEST }],
         |pool| pool.wallet.clone(),
-        "The wallet or account to which the pool credits the work. \
-         The default stands for none.";
+        "The wallet or account to which the pool credits the work. The default means that the pool is not set up.";
     user_name "user_name": UserNameForm = [UserNameForm], |pool| pool.user_name.to_string(),
         "The user name that the pool sees: `{wallet}` is the wallet above, `{worker}` the miner's worker, \
          `{user}` the whole user name of the miner.";
@@ -324,7 +323,7 @@ pool_keys! {
          counts.";
     payout "payout": Word<PayoutRule> =
         [Word { all: &PayoutRule::ALL, name: PayoutRule::name, default: PayoutRule::Auto }], |pool| pool.payout.name().to_owned(),
-        "Whom the pool's blocks should pay. `auto`: DPMP learns it from the first jobs and warns when you get less. \
+        "Who the pool's blocks should pay. `auto`: DPMP learns it from the first jobs and warns when you get less. \
          `mine`: your address, as with solo pools. `pool`: anyone, without a warning.";
     payout_min_percent "payout_min_percent": Number = [Number { default: 90, min: 0.0, max: 100 }],
         |pool| pool.payout_min.to_string(),
@@ -336,36 +335,36 @@ section! {
     scheduler "scheduler" {
         AT_ONCE MODE "mode": Text = Text { default: "ratio", choices: &["ratio", "fleet"], longest: 64 },
             |c| c.scheduler.mode.name().to_owned(),
-            "How work is split. `ratio`: each miner splits its own time in the ratio of the weights. `fleet`: all miners \
-             together meet that ratio, with as few switches as possible. Any other word means `ratio`, with a warning.";
+            "How work is split. `ratio`: each miner splits its own time by the weights. `fleet`: all miners together \
+             meet the split, with as few switches as possible. Any other word means `ratio`, with a warning.";
         AT_ONCE WEIGHT_A "poolA_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::A].to_string(),
-            "Weight of pool A. The work splits in the ratio of the weights; 0: the pool is not connected to. \
+            "Weight of pool A. The work is split by the weights; 0: DPMP does not connect to the pool. \
              One of them must be above 0.";
         AT_ONCE WEIGHT_B "poolB_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::B].to_string(),
             "Weight of pool B.";
         AT_ONCE SLICE "slice_seconds": Seconds = Seconds { default: 10, min: 1.0, max: 3600 },
             |c| seconds(c.scheduler.slice),
-            "Seconds of a miner's turn on the pool with the smaller weight; the other's is longer by the ratio. \
-             Raised to `min_switch_seconds` if it is below.";
+            "Seconds of a miner's turn on the pool with the smaller weight; the weights say how much longer the \
+             other turn is. Raised to `min_switch_seconds` if it is below.";
         AT_ONCE MIN_SWITCH "min_switch_seconds": Seconds = Seconds { default: 1, min: 0.1, max: 3600 },
             |c| seconds(c.scheduler.min_switch),
-            "Fewest seconds between two switches of a miner.";
+            "Shortest time between two switches of a miner, in seconds.";
         AT_ONCE CATCH_UP "catch_up_seconds": Seconds = Seconds { default: 600, min: 0.0, max: 86_400 },
             |c| seconds(c.scheduler.catch_up),
-            "Most seconds of mining time that a pool gets back after it was down; 0: none.";
+            "Maximum number of seconds of mining time that a pool gets back after an outage; 0: none.";
         AT_ONCE CLEAN_ON_SWITCH "clean_on_switch": Flag = Flag(false), |c| c.scheduler.clean_on_switch.to_string(),
-            "Whether a miner is told at every switch to drop the work that it has in hand.";
+            "Whether miners drop old work at every switch.";
         AT_ONCE NO_WORK "no_work_seconds": SecondsOrNever =
             SecondsOrNever(Seconds { default: 60, min: 1.0, max: 86_400 }),
             |c| c.scheduler.no_work.map_or("0".to_owned(), seconds),
             "Seconds without work from any pool after which a miner's connection is closed, \
              so that it goes to its own fallback pool; 0: never.";
         AT_ONCE FAILOVER "failover": Flag = Flag(true), |c| c.scheduler.failover.to_string(),
-            "Whether miners work for the other pool while the pool they are meant for is down. A worker can have a \
-             setting of its own.";
+            "Whether miners work for the other pool while the pool they are meant for is down. A worker can have its \
+             own setting.";
         AT_ONCE MAX_SLICERS "max_slicers": Whole = Whole { default: 4, ..COUNT },
             |c| c.scheduler.max_slicers.to_string(),
-            "Most miners that take turns on both pools in mode `fleet`; the others stay on one pool. 0: no limit.";
+            "Maximum number of miners that take turns in mode `fleet`; the others stay on one pool. 0: no limit.";
         AT_ONCE ASSIGN "assign_seconds": Seconds = Seconds { default: 600, min: 10.0, max: 86_400 },
             |c| seconds(c.scheduler.assign),
             "Fewest seconds before a miner that stays on one pool is moved to the other in mode `fleet`.";
@@ -428,9 +427,9 @@ section! {
     /// The keys of `downstream_diff`. A default is not seen by itself: it is part of what each pool has.
     diff "downstream_diff" {
         AT_ONCE DEFAULT_MIN "default_min": Bound = Bound, |_| String::new(),
-            "Lowest share difficulty that miners are given, for a pool without one of its own.";
+            "Lowest share difficulty for miners, at pools without their own limit.";
         AT_ONCE DEFAULT_MAX "default_max": Bound = Bound, |_| String::new(),
-            "Highest share difficulty that miners are given, for a pool without one of its own.";
+            "Highest share difficulty for miners, at pools without their own limit.";
         AT_ONCE MIN_A "poolA_min": Bound = Bound, |c| bound(c.downstream_diff[PoolSlot::A].min),
             "Lowest share difficulty that miners are given while they work for pool A.";
         AT_ONCE MAX_A "poolA_max": Bound = Bound, |c| bound(c.downstream_diff[PoolSlot::A].max),

@@ -1109,7 +1109,7 @@ fn a_pool_that_is_mined_for_is_not_lost_by_a_slip() {
     let errors = may_replace(&both, &slip).unwrap_err().to_string();
     assert_eq!(
         errors,
-        "pools.A: found no host or no wallet, for a pool that is mined for; \
+        "pools.A: found no host or no wallet, at a pool with a weight above 0; \
          allowed: both, or scheduler.poolA_weight 0 to do without it"
     );
     let mut without = with("pools.A.wallet", json!(""));

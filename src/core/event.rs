@@ -231,7 +231,7 @@ impl fmt::Display for CloseReason {
             Self::NotReading => f.write_str("peer does not read"),
             Self::Unheard(how) => write!(
                 f,
-                "{how}, before it said anything; if only TLS is spoken on its port, set tls"
+                "{how}, before it sent anything; if its port only accepts TLS, set tls"
             ),
         }
     }

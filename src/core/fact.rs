@@ -655,11 +655,11 @@ impl Eviction {
     /// In words.
     pub fn text(&self) -> String {
         match self {
-            Self::NotSetUp => "the pools are not configured yet".into(),
+            Self::NotSetUp => "the pools are not set up yet".into(),
             Self::NotAuthorized => "no authorization within listen.authorize_seconds".into(),
             Self::NoWork => "no pool had work for scheduler.no_work_seconds".into(),
             Self::ExtranonceChanged => {
-                "a pool's extranonce2 became too small; the miner has to subscribe anew".into()
+                "a pool's extranonce2 became too small; the miner has to subscribe again".into()
             }
             Self::ExtranonceSize => {
                 "it sends another extranonce2_size than DPMP offered; it gets that size when it reconnects".into()

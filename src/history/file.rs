@@ -55,7 +55,7 @@ pub(super) fn load(path: &Path) -> (Rings, Option<String>) {
     };
     let moved = set_aside(path);
     let problem = format!(
-        "{} cannot be read ({problem}); {moved}; the charts begin anew",
+        "{} cannot be read ({problem}); {moved}; the charts start empty",
         path.display()
     );
     (Rings::default(), Some(problem))

@@ -125,7 +125,7 @@ catalogue! {
         "Clear the minimum difficulty on the page Config.";
     "any_certificate" Warning Never []
         "when a pool in use has `tls_insecure` set.", "when it is cleared.",
-        "Nobody checks who the pool is.",
+        "The pool's certificate is not checked.",
         "Clear it, or enter the certificate's fingerprint.";
     "reject_spike" Warning Later ["nothing_mined", "no_miner", "pool_rejecting", "pool_rejects_all"]
         "when a pool rejects 20 shares or more, and more than 5%, within 10 minutes.", "when it is less.",

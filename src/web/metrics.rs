@@ -12,7 +12,8 @@ use crate::shell::running::HEADER;
 use crate::web::error::{ApiError, Code};
 
 /// What `/` says.
-const INDEX: &str = "DPMP: /metrics for Prometheus, /healthz for whatever restarts containers\n";
+const INDEX: &str =
+    "DPMP: /metrics for Prometheus, /healthz for programs that restart containers\n";
 
 /// The handler for [`serve`](crate::http::serve).
 pub fn handler(
@@ -44,7 +45,7 @@ fn figures(metrics: &Metrics, snapshot: &Snapshot) -> Response {
     match metrics.render(snapshot) {
         Ok(text) => Response::from_data(CONTENT_TYPE, text),
         Err(error) => {
-            Response::text(format!("failed to write the figures: {error}\n")).with_status_code(500)
+            Response::text(format!("failed to write the metrics: {error}\n")).with_status_code(500)
         }
     }
 }
@@ -72,7 +73,7 @@ pub fn health(snapshot: &Snapshot) -> Result<(), &'static str> {
     } else if !snapshot.set_up {
         Err("the pools are not set up yet: see pools.A and pools.B in the configuration")
     } else if in_use().all(|(_, pool)| pool.health == Health::Down) {
-        Err("no pool that is to get work can be used")
+        Err("no pool with a weight above 0 can be used")
     } else {
         Ok(())
     }

@@ -216,7 +216,7 @@ test("what somebody else changed meanwhile is not overwritten", async () => {
   assert.equal(other.status, 200);
   await page.getByRole("button", { name: "Review and save" }).click();
   await page.getByRole("button", { name: "Save", exact: true }).click();
-  await page.getByText("The file has changed meanwhile").waitFor();
+  await page.getByText("The file has changed since you opened it").waitFor();
   assert.equal(await turn.inputValue(), "4", "what was typed is still there");
   await page.getByRole("button", { name: "Keep my changes" }).click();
   await page.getByRole("button", { name: "Review and save" }).click();

@@ -208,7 +208,7 @@ test("several miners are set at a time, for good and for a while, by finger", as
   await fits(page, "selected miners");
   await fingersFit(page, "selected miners");
   await button(page, "Set work").tap();
-  await page.getByLabel("A split of its own").check();
+  await page.getByLabel("Its own split").check();
   const percent = page.getByRole("dialog").getByLabel(`Percent for ${A}`);
   await percent.fill("many");
   await page.getByText("Enter a number from 0 to 100.").waitFor();
@@ -268,7 +268,7 @@ test("a group is added, changed and deleted, and own settings that prevent the s
   await works("bitaxe", { A: 70, B: 30 });
   await page.getByRole("link", { name: "Miners" }).first().click();
   await button(page, "Edit Fast").click();
-  await page.getByRole("dialog").getByLabel("No work of its own").check();
+  await page.getByRole("dialog").getByLabel("No own work").check();
   await button(page, "Save").click();
   await works("bitaxe", { A: 70, B: 30 });
   await page.getByText("The usual split 70:30 cannot be reached").waitFor({ state: "hidden" });

@@ -274,7 +274,7 @@ fn no_more_miners_get_in_than_the_system_has_room_for() {
     wait_until(SOON, "the reason in the log", || {
         scene
             .proxy
-            .logged("accept_failed", "this system has room for 7 miners")
+            .logged("accept_failed", "this system can serve 7 miners")
     });
     drop(crowd);
     wait_until(SOON, "a place", || {

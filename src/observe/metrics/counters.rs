@@ -45,7 +45,7 @@ figures! {
         below_pool: PerPool<IntCounter> = counts_by_pool(
             "dpmp_shares_below_pool_total",
             "Shares that met the miner's difficulty and not the pool's, not forwarded");
-        rejected: PerPool<IntCounter> = counts_by_pool("dpmp_shares_rejected_total", "Shares refused by pools");
+        rejected: PerPool<IntCounter> = counts_by_pool("dpmp_shares_rejected_total", "Shares rejected by pools");
         classes: IntCounterVec = counts_by_pool_and(
             "class", "dpmp_pool_rejects_total", "Shares that a pool refused, by kind",
             RejectClass::ALL.map(RejectClass::name));

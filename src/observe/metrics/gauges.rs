@@ -19,7 +19,7 @@ figures! {
     State {
         miners: Gauge = gauge("dpmp_downstream_connections", "Connections of miners now");
         difficulty: Gauge = gauge(
-            "dpmp_downstream_difficulty", "Mean difficulty that the connected miners are asked for");
+            "dpmp_downstream_difficulty", "Mean share difficulty of the connected miners");
         error: Gauge = gauge(
             "dpmp_scheduler_error_seconds",
             "Mining time of all connected miners by which pool A is ahead of its share");

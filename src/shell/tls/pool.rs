@@ -80,14 +80,14 @@ impl Tls {
 fn in_words(why: NoSession) -> io::Error {
     match why {
         NoSession::PlainText => io::Error::other(
-            "no TLS is spoken on this port: it answers in plain text (wrong port, or tls has to be false)",
+            "this port does not use TLS: it answers in plain text (wrong port, or tls has to be false)",
         ),
         NoSession::TooSlow => io::Error::new(
             io::ErrorKind::TimedOut,
-            "the TLS handshake takes too long; perhaps no TLS is spoken on this port",
+            "the TLS handshake takes too long; perhaps this port does not use TLS",
         ),
         NoSession::HungUp => io::Error::other(
-            "the pool closed the connection in the TLS handshake; perhaps no TLS is spoken on this port",
+            "the pool closed the connection in the TLS handshake; perhaps this port does not use TLS",
         ),
         NoSession::Refused(error) => explained(error),
         NoSession::Failed(error) => error,
@@ -283,9 +283,9 @@ fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<
         return format!("the pool's certificate {when}, or this machine's clock is wrong");
     }
     format!(
-        "no known authority vouches for the pool's certificate. If the pool made it itself, set tls_fingerprint to its \
-         SHA-256 fingerprint, which is {} if nobody is in between (not for a backup, which needs a known authority); \
-         if it has one of an authority, the pool does not send all of it (the intermediate certificates)",
+        "no known authority vouches for the pool's certificate. If the pool made it itself, set tls_fingerprint to \
+        {}, its SHA-256 fingerprint if nobody is in between. A backup needs a certificate of a known authority. If \
+        the pool has one, it does not send the intermediate certificates",
         fingerprint(certificate)
     )
 }

@@ -263,11 +263,11 @@ fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
     for (path, what) in [
         (
             PASSWORD_HASH,
-            "the password has a form of its own, which asks for the present one",
+            "the password has its own form, which asks for the present one",
         ),
         (
             TOKENS,
-            "tokens have a form of their own, which asks for the password",
+            "tokens have their own form, which asks for the password",
         ),
     ] {
         let kept = config::lookup(old, path).filter(|kept| !is_empty(kept));

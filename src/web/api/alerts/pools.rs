@@ -28,7 +28,7 @@ pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
         return Some(Alert {
             id: format!("pool_setting:{slot}"),
             level: Level::Error,
-            title: format!("{name} is not used, because a setting of it is wrong"),
+            title: format!("{name} is not used, because one of its settings is wrong"),
             text: format!(
                 "{} No miner is served while a pool with a weight above 0 cannot be used.",
                 wrong.text
@@ -152,8 +152,8 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
             (Some(waiting), Other::Works | Other::Untried | Other::LastResort | Other::Useless) => {
                 (
                     waiting.as_str(),
-                    "You don't need to do anything if the pool comes back. To let them work for the other pool meanwhile, allow \
-                 it on the page Miners.",
+                    "You don't need to do anything if the pool comes back. To let them work for the other pool until then, \
+                     allow it on the page Miners.",
                 )
             }
             (None, Other::Works) => (
@@ -165,7 +165,7 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
                 "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
             ),
             (None, Other::LastResort) => (
-                "Your miners work for the other pool, which has trouble of its own.",
+                "Your miners work for the other pool, which also has a problem.",
                 "Test this pool's address on the page Config, or set up a backup.",
             ),
             (None, Other::Useless) => (
@@ -388,10 +388,10 @@ pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         level: Level::Warning,
         title: format!("{name} does not allow version rolling"),
         text: format!(
-            "{} does. Miners that roll the version all the same have shares refused at {name}.",
+            "{} does. Miners that roll the version anyway get rejects from {name}.",
             grounds.pool_name(slot.other())
         ),
-        action: "If shares are refused for their version bits, use two pools that both allow it."
+        action: "If it rejects shares for their version bits, use two pools that both allow it."
             .into(),
         at_ms: None,
         dismissable: true,
@@ -405,9 +405,9 @@ pub(super) fn any_certificate(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<A
     (pool.tls.trust() == Some(Trust::Anyone)).then(|| Alert {
         id: format!("any_certificate:{slot}"),
         level: Level::Warning,
-        title: format!("Nobody checks who {name} is"),
-        text: "Any certificate is taken of it. Whoever is between here and the pool can pretend to be the pool and take \
-               your work."
+        title: format!("{name}'s certificate is not checked"),
+        text: "DPMP accepts any certificate. Anyone between here and the pool can pretend to be the pool and \
+               take your work."
             .into(),
         action: format!(
             "Set pools.{slot}.tls_insecure to false. If the pool made its certificate itself, enter its fingerprint."

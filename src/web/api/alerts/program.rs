@@ -212,7 +212,7 @@ pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice
         Trouble::State => (
             "state_trouble".to_owned(),
             Level::Warning,
-            "The totals or the charts could not be read or saved".to_owned(),
+            "DPMP could not read or save the totals or the charts".to_owned(),
             "See whether the disk is full or broken. Mining goes on.",
         ),
         Trouble::Log => (
@@ -230,7 +230,7 @@ pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice
         Trouble::Accept => (
             "accept_trouble".to_owned(),
             Level::Error,
-            "Miners could not be let in".to_owned(),
+            "DPMP could not accept miners".to_owned(),
             "Usually the system allows too few files or threads: raise what is named, or use several instances.",
         ),
         Trouble::Config => (
@@ -249,7 +249,7 @@ pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice
             format!("redirect_{slot}"),
             Level::Warning,
             format!(
-                "{} wanted to send your miners elsewhere",
+                "{} asked to move your miners to another server",
                 grounds.pool_name(slot)
             ),
             "It was not done, as this is how hashrate is stolen. If it goes on, ask the pool or change it.",
