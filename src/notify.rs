@@ -183,6 +183,7 @@ impl Notifier {
         scene.pool_worked = self.pool_worked;
         self.miner_seen |= scene.miner_seen;
         scene.miner_seen = self.miner_seen;
+        self.parts.observer.metrics.troubles(&scene.alerts);
         self.note(&scene, &config);
         self.save();
         let targets = &config.notify.targets;

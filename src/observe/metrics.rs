@@ -22,6 +22,7 @@ use self::gauges::State;
 use self::make::Make;
 use crate::core::fact::Fact;
 use crate::core::snapshot::Snapshot;
+use crate::trouble::Alert;
 use crate::units::{PerPool, named};
 
 /// The content type of [`Metrics::render`].
@@ -47,7 +48,6 @@ pub struct Metrics {
     pools: Pools,
     program: Program,
     state: State,
-    /// `None` where the system does not tell.
     /// Held while the gauges are set and read, so that two scrapes at once do not mix.
     scrape: Mutex<()>,
 }
@@ -63,13 +63,15 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let make = Make(&registry);
+        let state = State::new(&make)?;
+        state.show_troubles(&[]);
         Ok(Self {
             traffic: Traffic::new(&make)?,
             shares: Shares::new(&make)?,
             miners: Miners::new(&make)?,
             pools: Pools::new(&make)?,
             program: Program::new(&make)?,
-            state: State::new(&make)?,
+            state,
             scrape: Mutex::new(()),
             registry,
         })
@@ -102,6 +104,11 @@ impl Metrics {
     /// Takes in the chance of a block in a day for each pool, as far as it is known.
     pub fn chances(&self, chances: &PerPool<Option<f64>>) {
         self.state.show_chances(chances);
+    }
+
+    /// Takes in the troubles that are shown now.
+    pub fn troubles(&self, alerts: &[Alert]) {
+        self.state.show_troubles(alerts);
     }
 
     /// Counts a fact.

@@ -9,6 +9,7 @@ use crate::core::miner::view::{Condition, MinerView};
 use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::observe::wallet::shorten_addresses;
+use crate::trouble::{self, Alert, CATALOGUE};
 use crate::units::{PerPool, PoolSlot};
 
 /// Most workers that have series of their own: names are chosen by miners, and every new one costs Prometheus memory.
@@ -35,6 +36,11 @@ figures! {
         clock: Gauge = gauge(
             "dpmp_clock_plausible", "1 if the clock is believed; 0: the timetable and the ends of changes wait");
         uptime: Gauge = gauge("dpmp_uptime_seconds", "How long the program has run");
+        info: GaugeVec = gauges(
+            "dpmp_pool_info", "Always 1; the labels say what the owner calls a pool, and its coin",
+            &["pool", "name", "chain"]);
+        troubles: GaugeVec = gauges(
+            "dpmp_troubles", "Troubles of a kind that Home shows now", &["trouble", "level"]);
         connections: PerPool<Gauge> = gauges_by_pool(
             "dpmp_upstream_connections", "Authorized connections to a pool now");
         active: PerPool<Gauge> = gauges_by_pool("dpmp_active_pool", "1 if at least one miner works for the pool now");
@@ -79,6 +85,19 @@ impl State {
         }
     }
 
+    /// Takes in the troubles that are shown now.
+    pub(super) fn show_troubles(&self, alerts: &[Alert]) {
+        for kind in CATALOGUE {
+            let count = alerts
+                .iter()
+                .filter(|alert| trouble::name(&alert.id) == kind.name)
+                .count();
+            self.troubles
+                .with_label_values(&[kind.name, kind.level.name()])
+                .set(number(count));
+        }
+    }
+
     /// Takes over what the state says now.
     pub(super) fn show(&self, snapshot: &Snapshot) {
         let miners = &snapshot.miners;
@@ -107,7 +126,15 @@ impl State {
         self.uptime.set(f64::from(uptime));
         self.balance_shift
             .set(snapshot.balance.shift.unwrap_or(0.0));
+        self.info.reset();
         for (slot, pool) in snapshot.pools.iter() {
+            let name = match shorten_addresses(&pool.name) {
+                name if name.is_empty() => slot.name().into(),
+                name => name,
+            };
+            self.info
+                .with_label_values(&[slot.name(), &name, &pool.chain])
+                .set(1.0);
             let best = pool.totals.shares.best.map_or(0.0, |best| best.difficulty);
             self.connections[slot].set(number(pool.connections));
             self.active[slot].set(truth(pool.active_miners > 0));

@@ -12,6 +12,7 @@ use crate::core::outage::Health;
 use crate::core::stats::tally::BestShare;
 use crate::observe::samples::{ADDRESS, samples, share};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
+use crate::trouble::{CATALOGUE, Level};
 use crate::units::{PerPool, PoolSlot};
 
 const DOCS: &str = include_str!("../../../docs/metrics.md");
@@ -224,6 +225,56 @@ fn gauges_show_the_state() {
         );
     }
     assert!(!metrics.render(&snapshot).unwrap().contains("a name"));
+}
+
+#[test]
+fn pools_have_names() {
+    let metrics = Metrics::new().unwrap();
+    let mut snapshot = Snapshot::default();
+    snapshot.pools[PoolSlot::A].name = "Solo".into();
+    snapshot.pools[PoolSlot::A].chain = "BTC".into();
+    let infos = |snapshot: &Snapshot| {
+        let mut values = values(&metrics, snapshot);
+        values.retain(|series, _| series.starts_with("dpmp_pool_info"));
+        values.into_keys().collect::<Vec<_>>()
+    };
+    let b = "dpmp_pool_info{chain=\"\",name=\"B\",pool=\"B\"}";
+    let a = "dpmp_pool_info{chain=\"BTC\",name=\"Solo\",pool=\"A\"}";
+    assert_eq!(infos(&snapshot), [b, a]);
+    // The former name is gone.
+    snapshot.pools[PoolSlot::A].name = "Other".into();
+    let a = "dpmp_pool_info{chain=\"BTC\",name=\"Other\",pool=\"A\"}";
+    assert_eq!(infos(&snapshot), [b, a]);
+}
+
+#[test]
+fn troubles_are_counted_by_kind() {
+    let alert = |id: &str| Alert {
+        id: id.into(),
+        level: Level::Error,
+        title: String::new(),
+        text: String::new(),
+        action: String::new(),
+        at_ms: None,
+        dismissable: false,
+    };
+    let metrics = Metrics::new().unwrap();
+    let there = |metrics: &Metrics| {
+        let mut values = values(metrics, &Snapshot::default());
+        values.retain(|series, _| series.starts_with("dpmp_troubles"));
+        assert_eq!(values.len(), CATALOGUE.len());
+        values.retain(|_, count| *count > 0.0);
+        values
+    };
+    metrics.troubles(&[alert("pool_down:A"), alert("pool_down:B"), alert("redirect_B:7")]);
+    let series = |trouble, level| format!("dpmp_troubles{{level=\"{level}\",trouble=\"{trouble}\"}}");
+    let expected = [
+        (series("pool_down", "error"), 2.0),
+        (series("redirect", "warning"), 1.0),
+    ];
+    assert_eq!(there(&metrics), BTreeMap::from(expected));
+    metrics.troubles(&[]);
+    assert_eq!(there(&metrics), BTreeMap::new());
 }
 
 fn worker(id: u64, name: &str, accepted: u64, hashrate: f64) -> MinerView {
