@@ -47,6 +47,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "core::snapshot",
             "config",
             "stratum",
+            "trouble",
             "units",
             "system",
         ],

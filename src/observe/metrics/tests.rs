@@ -266,8 +266,13 @@ fn troubles_are_counted_by_kind() {
         values.retain(|_, count| *count > 0.0);
         values
     };
-    metrics.troubles(&[alert("pool_down:A"), alert("pool_down:B"), alert("redirect_B:7")]);
-    let series = |trouble, level| format!("dpmp_troubles{{level=\"{level}\",trouble=\"{trouble}\"}}");
+    metrics.troubles(&[
+        alert("pool_down:A"),
+        alert("pool_down:B"),
+        alert("redirect_B:7"),
+    ]);
+    let series =
+        |trouble, level| format!("dpmp_troubles{{level=\"{level}\",trouble=\"{trouble}\"}}");
     let expected = [
         (series("pool_down", "error"), 2.0),
         (series("redirect", "warning"), 1.0),
