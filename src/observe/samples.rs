@@ -288,7 +288,7 @@ pub(crate) fn samples() -> Vec<Fact> {
         Fact::ConfigUsable,
         Fact::ConfigWarning { text: text() },
         Fact::Started {
-            version: "0.1.0",
+            version: "0.2.0",
             listen: "0.0.0.0:3351".into(),
             listen_tls: Some("0.0.0.0:3352".into()),
             metrics: Some("0.0.0.0:9210".into()),
