@@ -45,9 +45,9 @@ run mv "$program.new" "$program"
 run install -m 644 "$source_unit" "$unit"
 run sed -i "s#^ExecStart=/usr/bin/dpmp#ExecStart=$program#" "$unit"
 run systemctl daemon-reload
-if [ $known = no ]; then run systemctl enable --quiet dpmp.service; fi
+if [ "$known" = no ]; then run systemctl enable --quiet dpmp.service; fi
 # Leave a disabled service off.
-if [ $known = no ] || systemctl is-enabled --quiet dpmp.service; then run systemctl restart dpmp.service; fi
+if [ "$known" = no ] || systemctl is-enabled --quiet dpmp.service; then run systemctl restart dpmp.service; fi
 [ "$dry" = yes ] && exit
 sleep 3
 if [ "$(systemctl show --property NRestarts --value dpmp.service)" != 0 ]; then

@@ -5,8 +5,9 @@
 #   packaging/release.sh --pin FILE IMAGE VERSION DIGEST      only the last step, on one docker-compose.yml
 #
 # IMAGE is the name without a tag; the tag is the version in Cargo.toml. dir:FOLDER works without a registry.
-# Needs buildah and skopeo, and a login (buildah login). The base image is pinned by its present digest, which the
-# image names; BASE_IMAGE and BASE_DIGEST in the environment override both.
+# Needs buildah and skopeo, and a login: buildah login, or REGISTRY_USER and REGISTRY_TOKEN. The base image is pinned by
+# its present digest, which the image names; BASE_IMAGE and BASE_DIGEST override both. In a workflow of GitHub, its
+# outputs `image` and `digest` name what was published.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,8 +33,10 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ $# = 1 ] || { sed -n '4,9s/^# \{0,1\}//p' packaging/release.sh >&2; exit 2; }
+[ $# = 1 ] || { sed -n '4,10s/^# \{0,1\}//p' packaging/release.sh >&2; exit 2; }
 image=$1
+# Registries allow no capitals, but owners of repositories have them.
+[[ $image = dir:* ]] || image=${image,,}
 
 # do_it COMMAND...: runs the command, or only shows it
 do_it() {
@@ -60,6 +63,10 @@ if [ -z "${BASE_DIGEST+set}" ]; then
     fi
 fi
 
+if [ -n "${REGISTRY_TOKEN-}" ] && [ -z "$dry" ]; then
+    buildah login --username "${REGISTRY_USER:?}" --password-stdin "${image%%/*}" <<<"$REGISTRY_TOKEN"
+fi
+
 # Cross-compiled for each platform, without emulation. In Docker's format, because OCI's would drop the HEALTHCHECK.
 list=localhost/dpmp-release:$version
 here=linux/$(dpkg --print-architecture)
@@ -81,6 +88,7 @@ if [ -n "$dry" ]; then
 fi
 digest=$(cat "$digest_file")
 echo "$target is published as $digest"
+[ -z "${GITHUB_OUTPUT-}" ] || printf 'image=%s\ndigest=%s\n' "$image" "$digest" >>"$GITHUB_OUTPUT"
 [[ $image != dir:* ]] || exit 0
 for file in umbrel/*/docker-compose.yml; do
     [ ! -e "$file" ] || pin "$file" "$image" "$version" "$digest"

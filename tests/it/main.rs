@@ -44,5 +44,6 @@ mod web_read;
 mod web_shapes;
 mod web_write;
 
+mod public;
 mod tidy;
 mod words;

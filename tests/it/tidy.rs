@@ -206,12 +206,12 @@ const NOT_IN_CORE: [&str; 15] = [
 /// How many quirks there are at least.
 const QUIRKS: usize = 66;
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// All files below a folder of the repository, without what is built.
-fn files_below(folder: &str) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -232,7 +232,7 @@ fn files_below(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-fn with_extension(files: Vec<PathBuf>, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn with_extension(files: Vec<PathBuf>, extension: &str) -> Vec<PathBuf> {
     let has = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
     files.into_iter().filter(has).collect()
 }
@@ -243,12 +243,12 @@ fn sources(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
 /// A path as it is called in the repository.
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     let inside = path.strip_prefix(root()).unwrap();
     inside.to_string_lossy().replace('\\', "/")
 }
@@ -430,24 +430,6 @@ fn the_protocol_knows_nothing_of_two_pools() {
             name(&path)
         );
     }
-}
-
-#[test]
-fn every_link_between_files_leads_somewhere() {
-    let mut count = 0;
-    for path in with_extension(files_below(""), "md") {
-        let folder = path.parent().unwrap();
-        for rest in text(&path).split("](").skip(1) {
-            let target = rest.split(')').next().unwrap();
-            let target = target.split('#').next().unwrap();
-            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
-                continue;
-            }
-            count += 1;
-            assert!(folder.join(target).exists(), "{}: {target}", name(&path));
-        }
-    }
-    assert!(count > 10, "only {count} links were found");
 }
 
 /// The cells of the rows `| Q1 | … |` of the table of quirks.
