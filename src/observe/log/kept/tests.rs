@@ -1,3 +1,5 @@
+//! Kept files are read back by day and in pages, with gaps, foreign lines and packed files.
+
 use std::io::Write;
 
 use flate2::Compression;
