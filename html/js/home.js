@@ -84,17 +84,20 @@ function totalHashrate() {
 	return {
 		element: h("div", { class: "total" }, state, h("p", { class: "huge-line" }, number, " ", unit), miners),
 		show(status, paused) {
-			const parts = hashrateParts(status.hashrate);
+			const { kind, words } = stateOf(status);
+			// The mean of five minutes goes on for a while after the work has ended.
+			const parts = hashrateParts(kind === "error" ? 0 : status.hashrate);
 			setFigure(number, parts?.[0] ?? null);
 			setText(unit, parts?.[1] ?? "");
-			setText(state, stateOf(status).words);
+			setText(state, words);
 			setText(miners, paused ?? minersInWords(status));
 		},
 	};
 }
 
-function minersInWords({ miners_connected: connected, miners_working: working }) {
+function minersInWords({ miners_connected: connected, miners_working: working, hashrate }) {
 	if (connected === 0) return "No miner is connected";
 	const noun = connected === 1 ? "miner" : "miners";
-	return connected === working ? `${count(connected)} ${noun} working` : `${count(working)} of ${count(connected)} ${noun} working`;
+	const now = connected === working ? `${count(connected)} ${noun} working` : `${count(working)} of ${count(connected)} ${noun} working`;
+	return `${now}. ${hashrate === null ? "The hashrate follows with the first shares." : "Mean of 5 minutes."}`;
 }

@@ -110,7 +110,7 @@ function connectionLine() {
 	};
 	watchStatus((status) => {
 		const { kind, words } = stateOf(status);
-		const rate = status.miners_working > 0 && hashrateParts(status.hashrate)?.join(" ");
+		const rate = kind !== "error" && status.miners_working > 0 && hashrateParts(status.hashrate)?.join(" ");
 		// On a phone, notices may fill Home's first screen; the frame stays in sight.
 		show(kind, rate ? `${words}, ${rate}` : words);
 		titlePrefix([kind === "error" && "(!)", rate].filter(Boolean).join(" "));

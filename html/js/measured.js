@@ -13,7 +13,7 @@ export function measuredCard() {
 	const target = h("p", { class: "note" });
 	const element = card(
 		"Target and measured",
-		{ note: "By work: the difficulty of all shares. The band is where luck alone may put it." },
+		{ note: "By work: the difficulty of all shares. Band: what luck alone explains." },
 		h("ol", { class: "windows" }, ...rows.map((row) => row.element)),
 		target,
 		time,
@@ -29,7 +29,7 @@ export function measuredCard() {
 			const exact = ratio(split.time.now);
 			const { by, share_a: share, seconds } = split.measured ?? {};
 			if (by === "work") setText(time, `By work: ${ratio(share)} in the last ${LABELS[seconds] ?? duration(seconds)}. Time was split ${exact} since the start, but the shares differ from that by more than luck.`);
-			else setText(time, exact ? `By time, which is exact: ${exact} since the start.` : "");
+			else setText(time, exact ? `By time, exactly: ${exact} since the start.` : "");
 		},
 	};
 }
@@ -54,7 +54,7 @@ function reference(window, target) {
 /** A figure of four minutes must not pass for one of a day. */
 function soFar({ seconds, known_seconds: known }) {
 	if (known === undefined || known > 0.95 * seconds) return "";
-	return `, ${duration(known)} of it known`;
+	return ` (${duration(known)} known)`;
 }
 
 function windowRow() {
@@ -91,13 +91,14 @@ function windowRow() {
 
 /** Says in words what a measured split means. */
 export function judge(window, target) {
-	const { share_a: share, expected_error: sigma, shares } = window;
+	const { share_a: share, expected_error: sigma, shares, known_seconds: known } = window;
+	if (known < 60) return { kind: "quiet", text: "Not measured yet", why: "Less than a minute is known." };
 	if (share === null || sigma === null) return { kind: "quiet", text: "Not known yet", why: "Too few shares so far." };
 	const middle = reference(window, target);
 	const off = Math.abs(share - middle);
 	const size = `${count(shares)} shares, luck: ± ${percent(BAND * sigma)}`;
 	if (off > 3 * sigma && off > 0.001) return { kind: "bad", text: "More than luck", why: `${size}. Rejected shares or a pool's outage may be why; see Logs.` };
-	if (Math.abs(middle - target) > Math.max(0.02, BAND * sigma)) return { kind: "quiet", text: "Time was split otherwise", why: `${ratio(middle)} by time here: the split was changed or a pool was down.` };
+	if (Math.abs(middle - target) > Math.max(0.02, BAND * sigma)) return { kind: "quiet", text: "Another split was in force", why: `${ratio(middle)} by time: the split was changed, or a pool could not be used.` };
 	if (off > BAND * sigma) return { kind: "fair", text: "Rare, but still luck", why: size };
 	return { kind: "good", text: "Within luck", why: size };
 }

@@ -71,7 +71,7 @@ export function poolCard(slot) {
 			state.className = `state ${kind}`;
 			setText(state, paused && pool.state === "unknown" ? "Paused" : rejectsAll ? words : stateWords(pool, words));
 			setText(reason, explanation(pool));
-			const parts = hashrateParts(pool.hashrate);
+			const parts = hashrateParts(pool.state === "down" ? 0 : pool.hashrate);
 			setFigure(number, parts?.[0] ?? null);
 			setText(unit, parts?.[1] ?? "");
 			setText(part, `target ${percent(targetOf(slot, status))}`);

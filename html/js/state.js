@@ -12,7 +12,7 @@ export function stateOf({ stopping, set_up: setUp, pools, miners_connected: conn
 	if (used.length > 0 && used.every((pool) => UNUSABLE.has(pool.state))) return { kind: "error", words: "Nothing is mined" };
 	if (connected === 0) return { kind: "warning", words: "Ready, no miner" };
 	if (working === 0) return { kind: "warning", words: "No miner works" };
-	return { kind: alerts.some((it) => it.level === "error") ? "warning" : "good", words: "Mining" };
+	return { kind: alerts.some((it) => it.level === "error" || it.id.startsWith("miner_hangs")) ? "warning" : "good", words: "Mining" };
 }
 
 /**

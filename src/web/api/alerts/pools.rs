@@ -148,28 +148,29 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
             .as_ref()
             .map_or_else(|| "it cannot be used".to_owned(), Outage::to_string);
         let waiting = waiting(grounds, slot);
-        let (consequence, action) = match (&waiting, other(grounds, slot)) {
+        let other_name = grounds.pool_name(slot.other());
+        let (consequence, action) = match (waiting, other(grounds, slot)) {
             (Some(waiting), Other::Works | Other::Untried | Other::LastResort | Other::Useless) => {
                 (
-                    waiting.as_str(),
+                    waiting,
                     "You don't need to do anything if the pool comes back. To let them work for the other pool until then, \
                      allow it on the page Miners.",
                 )
             }
             (None, Other::Works) => (
-                "Your miners work for the other pool.",
+                format!("Your miners work for {other_name}."),
                 "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
             ),
             (None, Other::Untried) => (
-                "Miners that connect now work for the other pool.",
+                format!("Miners that connect now work for {other_name}."),
                 "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
             ),
             (None, Other::LastResort) => (
-                "Your miners work for the other pool, which also has a problem.",
+                format!("Your miners work for {other_name}, which also has a problem."),
                 "Test this pool's address on the page Config, or set up a backup.",
             ),
             (None, Other::Useless) => (
-                "The other pool cannot be used either.",
+                format!("{other_name} cannot be used either."),
                 "Check your Internet connection, then test the pool's address on the page Config.",
             ),
         };
@@ -307,19 +308,24 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -
         Flaw::WithoutNews => format!("{name} gives no new job"),
     };
     let other_works = matches!(other(grounds, slot), Other::Works);
+    let other_name = grounds.pool_name(slot.other());
     let text = if other_works && !flaw.earns_nothing() {
-        "Your miners work for the other pool until this one sends a new job. Work on an old job cannot find a block."
+        format!(
+            "Your miners work for {other_name} until {name} sends a new job. Work on an old job cannot find a block."
+        )
     } else if other_works {
-        "Your miners work for the other pool. DPMP tries this one with a few shares now and then, and goes back to it \
-         as soon as it is well."
+        format!(
+            "Your miners work for {other_name}. DPMP tries {name} with a few shares now and then, and returns to it as \
+             soon as it works."
+        )
     } else {
-        "Your miners still work for it, because no other pool can be used."
+        "Your miners still work for it, because no other pool can be used.".into()
     };
     Alert {
         id: format!("pool_{}:{slot}", flaw.name()),
         level: Level::Error,
         title,
-        text: text.into(),
+        text,
         action: "If it lasts, look at the pool's own page, or set up another pool or a backup."
             .into(),
         at_ms: Some(pool.health_since),

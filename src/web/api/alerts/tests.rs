@@ -399,7 +399,7 @@ fn one_cause_makes_one_notice() {
     assert!(
         about("pool_down:B")
             .text
-            .contains("work for the other pool")
+            .contains("Your miners work for Pool A, which also")
     );
 }
 
