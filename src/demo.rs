@@ -30,7 +30,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(3);
 const WEIGHTS: (u32, u32) = (70, 30);
 
 /// The length of the smaller pool's turns, in seconds: short, so that there is something to see.
-const SLICE: u32 = 3;
+const TURN: u32 = 3;
 
 /// Runs until Ctrl-C, or for `seconds`.
 ///
@@ -182,7 +182,7 @@ fn write_config(path: &Path, pools: &[SimPool; 2], ports: &Ports) -> anyhow::Res
             "B": pool(b, "Simulated B", "BCH", "walletB"),
         },
         "scheduler": {
-            "poolA_weight": WEIGHTS.0, "poolB_weight": WEIGHTS.1, "slice_seconds": SLICE,
+            "poolA_weight": WEIGHTS.0, "poolB_weight": WEIGHTS.1, "slice_seconds": TURN,
         },
     });
     std::fs::write(path, config.to_string()).context("failed to write the demo's configuration")
@@ -224,7 +224,7 @@ fn introduce(proxy: &Proxy, pools: &[SimPool; 2], config: &Path) -> io::Result<(
     }
     writeln!(
         out,
-        "  work       {} % to A, {} % to B, in turns of at least {SLICE} s. Ctrl-C ends it.\n",
+        "  work       {} % to A, {} % to B, in turns of at least {TURN} s. Ctrl-C ends it.\n",
         WEIGHTS.0, WEIGHTS.1
     )
 }

@@ -310,7 +310,7 @@ impl Reader<'_> {
             .find(|mode| word.eq_ignore_ascii_case(mode.name()));
         if mode.is_none() {
             self.warnings.push(format!(
-                "{}: {} is not known and taken for \"ratio\"",
+                "{}: {} is unknown; DPMP uses `ratio`",
                 scheduler::MODE.path,
                 quote(&word.into()),
             ));

@@ -315,11 +315,12 @@ pool_keys! {
     connections "connections": Word<Connections> =
         [Word { all: &Connections::ALL, name: Connections::name, default: Connections::Own }],
         |pool| pool.connections.name().to_owned(),
-        "How miners connect to the pool. `own`: each miner has a connection of its own. `shared`: many miners share \
+        "How miners connect to the pool. `own`: each miner has its own connection. `shared`: many miners share \
          one, under one user name.";
     miners_per_connection "miners_per_connection": Whole = [Whole { default: 250, min: 2, max: 65_536 }],
         |pool| pool.miners_per_connection.to_string(),
-        "With `connections` at `shared`: most miners on one connection. If both pools are shared, the smaller number \
+        "With `connections` at `shared`: maximum number of miners on one connection. If both pools are shared, the \
+         smaller number \
          counts.";
     payout "payout": Word<PayoutRule> =
         [Word { all: &PayoutRule::ALL, name: PayoutRule::name, default: PayoutRule::Auto }], |pool| pool.payout.name().to_owned(),

@@ -143,7 +143,7 @@ fn the_python_versions_file_works_as_it_is() {
         [
             "unknown keys (ignored, kept in the file): listen_port, logging.json, scheduler.auto_balance, \
              scheduler.oracle_url",
-            "scheduler.mode: \"ratio_time\" is not known and taken for \"ratio\"",
+            "scheduler.mode: \"ratio_time\" is unknown; DPMP uses `ratio`",
             "scheduler.slice_seconds: 10 is raised to scheduler.min_switch_seconds, which is 30",
         ]
     );
@@ -262,7 +262,7 @@ fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
         (
             json!({"host": "a.com", "tls": true, "tls_insecure": true}),
             Some(Trust::Anyone),
-            "pools.A.tls_insecure: any certificate is taken",
+            "pools.A.tls_insecure: any certificate is accepted",
         ),
         (
             json!({"host": "a.com", "tls": true, "tls_insecure": true, "tls_fingerprint": hex}),

@@ -141,7 +141,7 @@ fn any_certificate_is_taken_if_the_owner_wants_it_so() {
         check_good(settings.clone(), "TLS 1.3");
         check_good(
             settings,
-            "warning: pools.A.tls_insecure: any certificate is taken",
+            "warning: pools.A.tls_insecure: any certificate is accepted",
         );
         let old = Front::old(&identity, pool.address());
         check_good(json!({"port": old.port(), "tls_insecure": true}), "TLS 1.2");
@@ -279,7 +279,7 @@ fn the_log_and_the_page_say_why_an_encrypted_pool_is_down() {
     wait_until(SOON, "the warning", || {
         proxy.logged(
             "config_warning",
-            "pools.A.tls_insecure: any certificate is taken",
+            "pools.A.tls_insecure: any certificate is accepted",
         )
     });
     wait_until(SOON * 2, "work for the pool", || a.ledger().accepted() > 0);
