@@ -16,6 +16,24 @@ const PAGES = [
   ["/logs", (page) => page.locator(".log li").first().waitFor()],
 ];
 
+/** The simulated miners do some 480,000 hashes a second. The pictures show ten million times that, as of real miners. */
+const SCALE = 1e7;
+
+/** The same with every hashrate and difficulty of shares multiplied. */
+function scaled(value, name = "") {
+  if (Array.isArray(value)) return value.map((item) => scaled(item, name));
+  if (value && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, scaled(item, key)]));
+  }
+  const isRate = /^(hashrate(_\w+)?|difficulty(_min|_max)?|best_share_ever)$/.test(name);
+  return isRate && typeof value === "number" ? value * SCALE : value;
+}
+
+async function scaleAnswer(route) {
+  const answer = await route.fetch();
+  await route.fulfill({ response: answer, json: scaled(await answer.json()) });
+}
+
 const demo = await startDemo();
 const browser = await startBrowser();
 try {
@@ -23,6 +41,7 @@ try {
   await until("the demo's age", oldEnough, 60_000 * (Number(minutes) + 1));
   mkdirSync(folder, { recursive: true });
   const page = await openPage(browser, demo.base, { colorScheme: "dark", viewport: { width: 1440, height: 900 } });
+  for (const path of ["status", "miners", "events?**"]) await page.route(`**/api/v1/${path}`, scaleAnswer);
   for (const [index, [path, complete]] of PAGES.entries()) {
     await page.goto(demo.base + path);
     await complete(page);
@@ -34,6 +53,8 @@ try {
     }
     await page.screenshot({ path: join(folder, `${index + 1}.png`) });
   }
+  // The logs' page waits for events.
+  await page.unrouteAll({ behavior: "ignoreErrors" });
   await closePage(page);
 } finally {
   await browser.close();
