@@ -5,13 +5,10 @@ import { watchStatus } from "./live.js";
 import { card, h, pageHead, setFigure, unknown } from "./ui.js";
 
 const DOCUMENTS = [
-	["/docs/figures.md", "How the split works", "how it works, and what the pages show"],
 	["/docs/miners.md", "Miners", "what to type into which miner"],
-	["/docs/pools.md", "Pools", "what a pool needs, and why its page shows something else"],
 	["/docs/troubleshooting.md", "Troubleshooting", "from symptoms to causes"],
 	["/docs/security.md", "Security", "what is guarded, against whom, and what is not"],
-	["/docs/configuration.md", "Configuration", "every setting"],
-	["/docs/", "All documents", "also for programs"],
+	["/docs/", "All documents", "also settings and pools"],
 	[downloads.openapi, "API", "the description of the API, as OpenAPI 3.1"],
 ];
 
@@ -33,7 +30,7 @@ function mount(host) {
 			"div",
 			{ class: "pair" },
 			card("Documentation", {}, h("ul", { class: "link-list" }, ...DOCUMENTS.map(([href, name, what]) => h("li", {}, h("a", { href, target: "_blank", rel: "noopener" }, name), h("span", { class: "note" }, what))))),
-			card("License", {}, h("p", {}, "DPMP is free software under the MIT license: use it, change it and pass it on, also for money, as long as the copyright notice stays with it. There is no warranty."), h("p", {}, h("a", { href: "/setup" }, "Open the set-up again"))),
+			card("License", {}, h("p", {}, "DPMP is free software under the MIT license. There is no warranty."), h("p", {}, h("a", { href: "/setup" }, "Open the set-up again"))),
 		),
 	);
 	return watchStatus((status) => facts.forEach((f) => setFigure(f.value, f.make(status))));

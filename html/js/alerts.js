@@ -3,28 +3,16 @@ import * as api from "./api.js";
 import { clock } from "./format.js";
 import { button, h, icon, toast } from "./ui.js";
 
-/** Where an alert is dealt with, by the beginning of its id. */
-const PLACES = {
-	not_set_up: ["/setup", "Set up"],
-	no_miner: ["/connect", "Connect a miner"],
-	no_password: ["/config#password-section", "Set a password"],
-	payout_changed: ["/config", "Open Config"],
-	coinbase_pays_other: ["/config", "Open Config"],
-	nothing_mined: ["/config", "Open Config"],
-	pool_down: ["/config", "Open Config"],
-	miner_hangs: ["/miners", "Open Miners"],
-	pool_mute: ["/logs", "Open Logs"],
-	pool_rejecting: ["/logs", "Open Logs"],
-	pool_behind: ["/logs", "Open Logs"],
-	pool_without_news: ["/logs", "Open Logs"],
-	pool_old_block: ["/logs", "Open Logs"],
-	pool_no_job: ["/logs", "Open Logs"],
-	shares_lost: ["/logs", "Open Logs"],
-	block_found: ["/records", "Open Records"],
-	block_rejected: ["/records", "Open Records"],
-	block_undelivered: ["/records", "Open Records"],
-	on_backup: ["/logs", "Open Logs"],
-};
+/** Where an alert is dealt with, by the beginning of its id; the first that fits. */
+const PLACES = [
+	[/^not_set_up/, "/setup", "Set up"],
+	[/^no_miner/, "/connect", "Connect a miner"],
+	[/^no_password/, "/config#password-section", "Set a password"],
+	[/^(payout_changed|coinbase_pays|nothing_mined|pool_down|pool_setting)/, "/config", "Open Config"],
+	[/^miner_hangs/, "/miners", "Open Miners"],
+	[/^block_/, "/records", "Open Records"],
+	[/^(pool_|shares_lost|on_backup)/, "/logs", "Open Logs"],
+];
 
 export function alertList() {
 	const list = h("ul", { class: "alerts", "aria-label": "What needs your eye", "aria-live": "polite" });
@@ -42,13 +30,13 @@ export function alertList() {
 }
 
 function item(alert) {
-	const place = PLACES[alert.id.split(":")[0]];
+	const place = PLACES.find(([id]) => id.test(alert.id));
 	const row = h(
 		"li",
 		{ class: `notice ${alert.level}` },
 		icon(alert.level),
 		h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, alert.title, " ", h("time", {}, clock(alert.at_ms))), ...textOf(alert)),
-		h("div", { class: "actions" }, place && h("a", { href: place[0], class: "button small" }, place[1]), alert.dismissable && button("Dismiss", () => dismiss(alert, row), { kind: "ghost small" })),
+		h("div", { class: "actions" }, place && h("a", { href: place[1], class: "button small" }, place[2]), alert.dismissable && button("Dismiss", () => dismiss(alert, row), { kind: "ghost small" })),
 	);
 	return row;
 }

@@ -10,6 +10,12 @@ export class ApiError extends Error {
 	}
 }
 
+/** The token of a link that only shows. It stands behind the #, which browsers never send. */
+const view = location.hash.match(/^#view=(dpmp_\w+)$/)?.[1];
+
+export const viewing = () => view !== undefined;
+export const leaveView = () => location.replace("/");
+
 let token = null;
 const listeners = { login: new Set(), password: new Set() };
 
@@ -25,6 +31,7 @@ export function onLoginRequired(listener) {
 
 async function send(method, path, body, { seconds = 10, signal } = {}) {
 	const headers = body === undefined ? {} : { "Content-Type": "application/json", "X-DPMP-Token": token ?? "" };
+	if (view) headers.Authorization = `Bearer ${view}`;
 	const timeout = AbortSignal.timeout(seconds * 1000);
 	const stopped = new AbortController();
 	const stop = () => stopped.abort();
@@ -70,6 +77,7 @@ async function request(method, path, body, options = {}) {
 	}
 	if (answer.ok) return data;
 	const error = failed(answer, data);
+	if (error.code === "wrong_token") leaveView();
 	if (error.code === "login_required") listeners.login.forEach((listener) => listener());
 	throw error;
 }
@@ -121,6 +129,7 @@ export const notify = () => get("/notify");
 export const testNotify = (name, target) => post("/notify/test", { name, target }, { seconds: 30 });
 export const alertSeen = (id) => post("/alerts/seen", { id });
 export const events = (after, wait, signal) => get(`/events?${after === null ? "limit=1000" : `after=${after}&wait=${wait}&limit=1000`}`, { seconds: wait + 10, signal });
+export const pastEvents = (query) => get(`/logs?${new URLSearchParams(query)}`);
 
 /** Addresses of what is downloaded rather than read. */
 export const downloads = {

@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { clock, count } from "./format.js";
 import { watchStatus } from "./live.js";
-import { EVENTS, sentence } from "./sentences.js";
+import { sentence } from "./sentences.js";
 import { button, card, debounce, h, icon, pageHead, poolBadge, segmented, select, setText } from "./ui.js";
 
 /** Events remembered here, and rows that exist at a time: the page must not grow with the days. */
@@ -11,47 +11,58 @@ const ROWS = 300;
 const WAIT_SECONDS = 20;
 const RETRY_MS = 3000;
 const LEVELS = ["trace", "debug", "info", "warn", "error"];
+/** There are so many of these that they are shown on request only. */
+const MANY = ["share_result", "pool_switched"];
+const PAGE = 200;
 
 export const logs = { title: "Logs", mount };
 
 function mount(host) {
-	const filter = { event: "", level: "info", miner: "", pool: "", text: "" };
+	const filter = { level: "warn", pool: "", text: "" };
 	let kept = [];
 	let names = { A: "Pool A", B: "Pool B" };
 	let paused = false;
 	let whilePaused = 0;
+	/** The day that is shown; "" while the page is live. */
+	let day = "";
+	let next = null;
+	let oldest = "";
+	let reading = 0;
 	const list = h("ol", { class: "log", "aria-label": "Events, newest first" });
 	const found = h("p", { class: "note", role: "status" });
-	const pause = button("Pause", () => setPaused(!paused), { image: "pause" });
-	const rebuild = debounce(showAll, 150);
-	const typed = (name, label, placeholder) => h("input", { type: "search", "aria-label": label, placeholder, oninput: (event) => ((filter[name] = event.target.value.trim().toLowerCase()), rebuild()) });
-	const chosen = (name) => (value) => ((filter[name] = value), showAll());
+	const pause = button("Pause", () => (day ? choose("") : setPaused(!paused)), { image: "pause" });
+	const more = button("", () => (!day ? choose(dayOf(Date.now())) : next ? read(true) : choose(dayOf(Date.parse(`${day}T12:00`) - 86_400_000))));
+	const again = () => (day ? read() : showAll());
+	const rebuild = debounce(again, 150);
+	const chosen = (name) => (value) => ((filter[name] = value), again());
+	const dayBox = h("input", { type: "date", id: "log-day", onchange: () => choose(dayBox.value) });
 	const tools = h(
 		"div",
 		{ class: "toolbar" },
-		h("div", { class: "search" }, icon("search"), typed("text", "Text in the event", "Text")),
-		h("div", { class: "search narrow" }, typed("miner", "Miner: worker or number", "Worker or number")),
-		select("Event", [["", "all"], ...EVENTS.map((name) => [name, name])], "", chosen("event")),
-		select("Level", [["trace", "all"], ["info", "info and above"], ["warn", "warn and above"], ["error", "error"]], "info", chosen("level")),
+		segmented("Which events", [["warn", "Important"], ["info", "Events"], ["trace", "All"]], "warn", chosen("level")),
+		h("div", { class: "search" }, icon("search"), h("input", { type: "search", "aria-label": "Text in the event", placeholder: "Worker, event or any text", oninput: (event) => ((filter.text = event.target.value.trim().toLowerCase()), rebuild()) })),
 		select("Pool", [["", "any"], ["A", "A"], ["B", "B"]], "", chosen("pool")),
+		h("div", { class: "inline-field" }, h("label", { for: "log-day" }, "Day"), dayBox),
 	);
-	host.append(pageHead("Logs", "What happens, as it happens.", pause), tools, found, list, downloadCard());
+	host.append(pageHead("Logs", "The newest first. “All” adds shares and switches.", pause), tools, found, list, h("div", { class: "actions log-more" }, more), downloadCard());
 
 	const fits = (entry) => matches(entry.event, filter);
+	const rowOf = (event) => row(event, names, day !== "");
 
 	function showAll() {
 		const rows = kept.filter(fits).slice(-ROWS).reverse();
-		list.replaceChildren(...rows.map((entry) => row(entry.event, names)));
+		list.replaceChildren(...rows.map((entry) => rowOf(entry.event)));
 		say();
 	}
 
 	function add(entries) {
 		kept = [...kept, ...entries].slice(-KEPT);
+		if (day) return;
 		if (paused) {
 			whilePaused += entries.filter(fits).length;
 			return say();
 		}
-		const rows = entries.filter(fits).slice(-ROWS).map((entry) => row(entry.event, names));
+		const rows = entries.filter(fits).slice(-ROWS).map((entry) => rowOf(entry.event));
 		list.prepend(...rows.reverse());
 		while (list.children.length > ROWS) list.lastChild.remove();
 		say();
@@ -59,33 +70,79 @@ function mount(host) {
 
 	function say() {
 		const shown = list.children.length;
+		setText(more.firstChild, "Read the log files");
+		more.hidden = false;
 		if (paused) setText(found, `Paused. ${count(whilePaused)} new since then.`);
-		else if (shown === 0) setText(found, kept.length ? "No event fits." : "No event yet.");
+		else if (shown === 0) setText(found, kept.length ? `None of the last ${count(kept.length)} events fits.` : "No event yet.");
 		else setText(found, shown === ROWS ? `The newest ${ROWS} that fit` : `${count(shown)} that fit, of the last ${count(kept.length)}`);
 	}
 
+	/** Shows a day of the files, or live events. */
+	function choose(to) {
+		day = dayBox.value = to;
+		setPaused(false);
+		if (day) read();
+	}
+
+	/** Reads the files until there is a page of events, `on` from what is shown already. */
+	async function read(on = false) {
+		const mine = ++reading;
+		const from = new Date(`${day}T00:00`);
+		const query = { from_ms: +from, to_ms: from.setDate(from.getDate() + 1), without: filter.level === "trace" ? "" : MANY, ...filter };
+		if (!on) {
+			list.replaceChildren();
+			next = null;
+		}
+		more.hidden = true;
+		setText(found, "Searching…");
+		try {
+			for (let left = PAGE; left > 0 && (next !== null || left === PAGE); ) {
+				const answer = await api.pastEvents({ ...query, limit: left, before: next ?? "" });
+				if (mine !== reading) return;
+				list.append(...answer.events.map(rowOf));
+				left -= answer.events.length || (answer.next === null ? PAGE : 0);
+				next = answer.next;
+				oldest = dayOf(Date.parse(answer.oldest ?? new Date()));
+			}
+			setText(found, list.children.length ? `${count(list.children.length)} events` : "No event of this day fits.");
+		} catch (error) {
+			if (mine === reading) setText(found, error.message);
+		}
+		setText(more.firstChild, next ? "Show older events" : "Show the day before");
+		more.hidden = next === null && day <= oldest;
+	}
+
 	function setPaused(now) {
+		reading += 1;
 		paused = now;
 		whilePaused = 0;
-		pause.replaceChildren(icon(paused ? "play" : "pause"), h("span", {}, paused ? "Continue" : "Pause"));
-		if (!paused) showAll();
-		say();
+		const live = !paused && !day;
+		pause.replaceChildren(icon(live ? "pause" : "play"), h("span", {}, live ? "Pause" : day ? "Live" : "Continue"));
+		if (!paused && !day) showAll();
+		if (!day) say();
 	}
 
 	const stopStatus = watchStatus(({ pools }) => {
 		if (names.A === pools.A.name && names.B === pools.B.name) return;
 		names = { A: pools.A.name, B: pools.B.name };
-		if (!paused) showAll();
+		if (!paused && !day) showAll();
 	});
 	const stopTail = tail((entries, missed) => {
 		if (missed > 0) entries = [{ event: { ts: new Date().toISOString(), level: "warn", event: "log_dropped", lines: missed } }, ...entries];
 		add(entries);
 	}, () => (kept = []));
 	return () => {
+		reading += 1;
 		stopStatus();
 		stopTail();
 		rebuild.cancel();
 	};
+}
+
+/** A day as a date field has it. */
+function dayOf(ms) {
+	const date = new Date(ms);
+	return new Date(ms - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
 }
 
 /** Reads events as they come. `begin()` is called before the first ones, also after a break. */
@@ -110,19 +167,19 @@ function tail(take, begin) {
 }
 
 function matches(event, filter) {
-	if (LEVELS.indexOf(event.level) < LEVELS.indexOf(filter.level)) return false;
-	if (filter.event && event.event !== filter.event) return false;
+	if (LEVELS.indexOf(event.level) < LEVELS.indexOf(filter.level) || (filter.level !== "trace" && MANY.includes(event.event))) return false;
 	if (filter.pool && ![event.pool, event.from, event.to].includes(filter.pool)) return false;
-	if (filter.miner && String(event.miner) !== filter.miner && !event.worker?.toLowerCase().includes(filter.miner)) return false;
 	return !filter.text || JSON.stringify(event).toLowerCase().includes(filter.text);
 }
 
-function row(event, names) {
+/** `past`: its day is known from the page. */
+function row(event, names, past) {
 	const raw = h("pre", { class: "mono" });
+	const time = clock(Date.parse(event.ts), { seconds: true });
 	const details = h(
 		"details",
 		{ class: `log-row ${event.level}` },
-		h("summary", {}, h("time", { class: "mono", datetime: event.ts }, clock(Date.parse(event.ts), { seconds: true })), h("span", { class: "log-level" }, event.level), event.pool || event.to ? poolBadge(event.pool ?? event.to) : h("span", { class: "badge-gap" }), h("span", { class: "log-text" }, sentence(event, names)), h("span", { class: "log-event mono" }, event.event)),
+		h("summary", {}, h("time", { class: "mono", datetime: event.ts }, past ? time.slice(-8) : time), h("span", { class: "log-level" }, event.level), event.pool || event.to ? poolBadge(event.pool ?? event.to) : h("span", { class: "badge-gap" }), h("span", { class: "log-text" }, sentence(event, names)), h("span", { class: "log-event mono" }, event.event)),
 		raw,
 	);
 	// Most rows are never opened, so their JSON is written when they are.

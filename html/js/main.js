@@ -29,11 +29,14 @@ const NAVIGATION = [
 	["/logs", "logs", "Logs"],
 	["/about", "about", "About"],
 ];
+/** What a link that only shows leads to. */
+const pages = api.viewing() ? { "/": home, "/miners": miners, "/records": records } : PAGES;
 
 const app = document.getElementById("app");
 let ledToSetup = false;
 
 async function start() {
+	if (api.viewing()) return showFrame({ password_set: false });
 	try {
 		const session = await api.session();
 		if (session.logged_in) showFrame(session);
@@ -59,9 +62,12 @@ function showNoServer(error) {
 
 function showFrame(session) {
 	const main = h("main", { id: "main" });
-	const leave = button("Log out", logOut, { kind: "ghost", image: "lock", "aria-label": "Log out" });
-	const showLeave = (set) => (leave.hidden = !set);
-	const links = NAVIGATION.map(([path, image, label]) => h("a", { href: path, class: "nav-link" }, icon(image), h("span", {}, label)));
+	const viewing = api.viewing();
+	const leaveText = viewing ? "Log in" : "Log out";
+	const leave = button(leaveText, viewing ? api.leaveView : logOut, { kind: "ghost", image: "lock", "aria-label": leaveText });
+	const showLeave = (set) => (leave.hidden = !set && !viewing);
+	document.documentElement.toggleAttribute("data-view", viewing);
+	const links = NAVIGATION.filter(([path]) => pages[path]).map(([path, image, label]) => h("a", { href: path, class: "nav-link" }, icon(image), h("span", {}, label)));
 	const foot = h("div", { class: "side-foot" }, connectionLine(), themeSwitch(), leave);
 	app.replaceChildren(
 		h("a", { class: "skip", href: "#main" }, "Skip to the content"),
@@ -69,7 +75,7 @@ function showFrame(session) {
 		h("div", { class: "content" }, offlineBanner(), main),
 		toasts(),
 	);
-	startRouter(PAGES, main, (path) => links.forEach((link) => markCurrent(link, path)));
+	startRouter(pages, main, (path) => links.forEach((link) => markCurrent(link, path)));
 	api.onPassword(showLeave);
 	showLeave(session.password_set);
 	watchStatus(leadToSetup);
@@ -83,7 +89,7 @@ function markCurrent(link, path) {
 
 /** Whoever comes to Home before the pools are set up is led to the set-up, once. */
 function leadToSetup(status) {
-	if (status.set_up || ledToSetup) return;
+	if (status.set_up || ledToSetup || api.viewing()) return;
 	ledToSetup = true;
 	if (location.pathname === "/") go("/setup");
 }

@@ -1,9 +1,9 @@
 // One miner: its chart, its figures and its last shares.
 import * as api from "./api.js";
-import { ago, clock, count, duration, hashrate, large, milliseconds, ratio, reasons, words } from "./format.js";
+import { ago, clock, count, duration, hashrate, large, milliseconds, ratio, words } from "./format.js";
 import { historyCard } from "./history.js";
 import { poll } from "./live.js";
-import { button, failure, h, loading, openDialog, poolBadge, setFigure, setText, unknown } from "./ui.js";
+import { button, card, failure, h, loading, marked, openDialog, poolBadge, setFigure, setText, unknown } from "./ui.js";
 import { sourceWords, workWords } from "./work.js";
 
 const OUTCOMES = {
@@ -22,7 +22,7 @@ const FACTS = [
 	["Split by time", (m) => ratio(m.time_share_a)],
 	["Difficulty", (m) => large(m.difficulty)],
 	["Accepted", (m) => `${count(m.accepted.A)} by A, ${count(m.accepted.B)} by B`],
-	["Rejected", (m) => reasons(m.rejected_by) || count(m.rejected)],
+	["Rejected", (m) => count(m.rejected)],
 	["Lost", (m) => count(m.lost)],
 	["Best share", (m, now) => (m.best_share ? `${large(m.best_share.difficulty)} for ${m.best_share.pool}, ${ago(m.best_share.at_ms, now)}` : null)],
 	["Best share ever", (m) => large(m.best_share_ever)],
@@ -57,6 +57,8 @@ function build(body, miner, status, steer) {
 	const work = h("p", { class: "label" });
 	const facts = FACTS.map(([label, make]) => ({ label, make, value: h("dd", {}, unknown()) }));
 	const history = historyCard({ title: "Over time", worker: miner.worker, level: 3 });
+	const why = h("ul", { class: "rows" });
+	const rejects = card("Rejected shares", { level: 3 }, why);
 	const rows = h("tbody", {});
 	const head = h("tr", {}, ...["When", "Pool", "Outcome", "Difficulty", "True difficulty", "Latency"].map((text) => h("th", { scope: "col" }, text)));
 	if (status) history.show(status);
@@ -64,11 +66,14 @@ function build(body, miner, status, steer) {
 		h("p", { class: "note" }, [miner.software ?? "software not known", miner.address].join(" · ")),
 		h("div", { class: "sheet-work" }, work, button("Set work", steer, { kind: "small" })),
 		h("dl", { class: "facts" }, ...facts.map((f) => h("div", {}, h("dt", {}, f.label), f.value))),
+		rejects,
 		history.element,
-		h("section", { class: "card", "aria-labelledby": "recent-shares" }, h("h3", { id: "recent-shares" }, "Recent shares"), h("div", { class: "scroll-x", role: "region", tabindex: "0", "aria-label": "Table of recent shares" }, h("table", { class: "plain" }, h("thead", {}, head), rows))),
+		card("Recent shares", { level: 3 }, h("div", { class: "scroll-x", role: "region", tabindex: "0", "aria-label": "Table of recent shares" }, h("table", { class: "plain" }, h("thead", {}, head), rows))),
 	);
 	return {
-		show({ miner: now, recent }) {
+		show({ miner: now, rejects: reasons, recent }) {
+			rejects.hidden = reasons.length === 0;
+			why.replaceChildren(...reasons.map((it) => h("li", {}, h("div", {}, h("p", { class: "label" }, `${count(it.count)} ${words(it.reason)}`), h("p", { class: "note" }, ...marked(it.meaning)), it.said && h("p", { class: "note" }, `The pool said: “${it.said}”`)))));
 			setText(work, `${workWords(now.work, names)} (${sourceWords(now.source)})`);
 			facts.forEach((f) => setFigure(f.value, f.make(now, Date.now())));
 			rows.replaceChildren(...(recent.length ? recent.map(shareRow) : [h("tr", {}, h("td", { colspan: "6" }, "No share yet."))]));

@@ -8,7 +8,7 @@ import { poll, watchStatus, watchSteering } from "./live.js";
 import { openMiner } from "./miner.js";
 import { pausedWords } from "./now.js";
 import { COLUMNS, minerTable } from "./minertable.js";
-import { button, failure, h, icon, loading, pageHead, segmented, select, setFigure, setText, unknown } from "./ui.js";
+import { button, failure, h, icon, loading, notice, pageHead, segmented, select, setFigure, setText, unknown } from "./ui.js";
 import { counted } from "./work.js";
 import { reachNotice, workDialog } from "./workers.js";
 
@@ -27,7 +27,9 @@ function mount(host) {
 	const steer = (miner) => setWork(new Set([miner.worker]));
 	const bar = selectionBar({ set: setWork, all: () => table.selectAll(), clear: () => table.clearSelection() });
 	const table = minerTable({ open: (miner) => (miner.id < 0 ? steer(miner) : openMiner(miner, status, () => steer(miner))), steer, sorted: sortChanged, selected: bar.show });
-	const [reach, groups, fleet] = [reachNotice(), groupsCard(), fleetCard()];
+	const [reach, groups, fleet] = [reachNotice(), api.viewing() ? null : groupsCard(), fleetCard()];
+	const hints = h("div", { class: "notices" });
+	let hinted = "";
 	const totals = totalLine();
 	const paused = h("p", { class: "note" });
 	/** A temporary change or the timetable, as far as it pauses all. */
@@ -50,7 +52,7 @@ function mount(host) {
 		select("Pool now", [["", "any"], ["A", "A"], ["B", "B"]], "", (value) => ((filter.pool = value), refresh())),
 		sortBox,
 	);
-	host.append(pageHead("Miners", "Every miner's connection, and what its worker is set to do.", csv), totals.element, paused, reach.element, tools, problem, waiting, table.element, bar.element, found, groups.element, fleet.element);
+	host.append(pageHead("Miners", "Every miner's connection, and what its worker is set to do.", csv), totals.element, paused, reach.element, hints, tools, problem, waiting, table.element, bar.element, found, groups?.element ?? "", fleet.element);
 
 	function sortChanged({ key }) {
 		sortBox.querySelector("select").value = key;
@@ -69,7 +71,7 @@ function mount(host) {
 		if (!status || !steering) return;
 		setText(paused, pausedWords(steering, forAll()) ?? "");
 		reach.show(steering);
-		groups.show(steering, names());
+		groups?.show(steering, names());
 		fleet.show(steering, names());
 	};
 	const stopStatus = watchStatus((now) => {
@@ -88,6 +90,10 @@ function mount(host) {
 			answer = now;
 			waiting.remove();
 			problem.replaceChildren();
+			if (hinted !== JSON.stringify(now.hints)) {
+				hinted = JSON.stringify(now.hints);
+				hints.replaceChildren(...now.hints.map(({ title, text }) => notice("info", title, text)));
+			}
 			refresh({ keepOrder: true });
 		},
 		(error) => error.code !== "no_answer" && problem.replaceChildren(failure(error)),
@@ -120,7 +126,7 @@ function withSteering({ miners: here, left }, steering) {
 }
 
 /** What the table shows of a worker without a connection. */
-const NOT_HERE = { address: "", software: null, connected_ms: null, left_ms: null, pool: null, connections: {}, hashrate_5m: null, hashrate_1h: null, hashrate_24h: null, share_a: null, time_share_a: null, shares_per_minute: null, difficulty: null, accepted: { A: 0, B: 0 }, rejected: 0, rejected_by: {}, lost: 0, best_share: null, last_share_ms: null };
+const NOT_HERE = { address: "", connected_ms: null, left_ms: null, accepted: { A: 0, B: 0 }, rejected: 0 };
 
 /** The bar at the foot while miners are selected. */
 function selectionBar({ set, all, clear }) {

@@ -1,39 +1,36 @@
 // The table of miners. Only the rows in sight exist, and they are updated in place, so that a
 // thousand miners every two seconds cost no more than twenty.
-import { ago, clock, count, duration, hashrate, large, percent, ratio, reasons, trimmed } from "./format.js";
+import { ago, clock, count, hashrate, large, percent, ratio, reasons, trimmed } from "./format.js";
 import { h, poolBadge, setFigure, setText } from "./ui.js";
 import { percentA, reasonWords, shownName, workWords } from "./work.js";
 
 /** Rows beyond the edges that exist already when one scrolls. */
 const SPARE = 6;
-const narrow = matchMedia("(max-width: 720px)");
+const narrow = matchMedia("(max-width: 1099px)");
 const rowHeight = () => (narrow.matches ? 172 : 52);
 
 /**
  * The columns: `value` is what is sorted by (null: last), `text` what is shown, `more` a second line.
- * Texts of null are shown as unknown. A column without `width` is only for sorting.
+ * Texts of null are shown as unknown. A column without `width` is only for sorting; one that is `wide` needs a wide
+ * window. Widths are parts of the whole.
  */
 export const COLUMNS = [
-	{ key: "worker", title: "Worker", width: 210, value: (m) => nameOf(m).toLowerCase(), text: nameOf, more: (m) => [nameOf(m) === m.worker ? null : m.worker, stateOf(m)].filter(Boolean).join(" · "), upwards: true },
-	{ key: "work", title: "Work", width: 212, value: (m) => (m.steering ? (percentA(m.steering.work) ?? 200) : null), text: (m) => m.steering && workWords(m.steering.work, names), more: (m) => m.steering && whyOf(m.steering), upwards: true },
+	{ key: "worker", title: "Worker", width: 152, value: (m) => nameOf(m).toLowerCase(), text: nameOf, more: (m) => [nameOf(m) === m.worker ? null : m.worker, stateOf(m)].filter(Boolean).join(" · "), upwards: true },
+	{ key: "pool", title: "Pool", width: 52, value: (m) => m.pool, upwards: true },
+	{ key: "work", title: "Work", width: 136, value: (m) => (m.steering ? (percentA(m.steering.work) ?? 200) : null), text: (m) => m.steering && workWords(m.steering.work, names), more: (m) => m.steering && whyOf(m.steering), upwards: true },
+	{ key: "hashrate_5m", title: "Hashrate", width: 112, value: (m) => m.hashrate_5m, text: (m) => hashrate(m.hashrate_5m), more: (m) => hashrate(m.hashrate_1h)?.replace(/^/, "1 h: "), number: true },
+	{ key: "last", title: "Last share", width: 130, value: (m) => m.last_share_ms, text: (m) => ago(m.last_share_ms, nowMs), more: (m) => conditionOf(m) || (m.shares_per_minute ? `${trimmed(m.shares_per_minute, 1)} a minute` : ""), number: true },
+	{ key: "rejected", title: "Rejected", width: 116, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), number: true },
+	{ key: "accepted", title: "Accepted", width: 108, value: (m) => m.accepted.A + m.accepted.B, text: (m) => count(m.accepted.A + m.accepted.B), more: (m) => `A ${count(m.accepted.A)}, B ${count(m.accepted.B)}`, number: true },
+	{ key: "split", title: "Split", width: 86, value: (m) => m.share_a, text: (m) => ratio(m.share_a, 0), more: (m) => ratio(m.time_share_a, 0)?.replace(/^/, "time "), number: true },
+	{ key: "difficulty", title: "Difficulty", width: 92, value: (m) => m.difficulty, text: (m) => large(m.difficulty), number: true, wide: true },
+	{ key: "best", title: "Best share", width: 116, value: (m) => m.best_share?.difficulty ?? null, text: (m) => large(m.best_share?.difficulty ?? null), more: (m) => (m.best_share ? `${m.best_share.pool}, ${ago(m.best_share.at_ms, nowMs)}` : ""), number: true, wide: true },
+	{ key: "address", title: "Address", value: (m) => addressKey(m.address), upwards: true },
 	{ key: "software", title: "Software", value: (m) => m.software?.toLowerCase() ?? null, upwards: true },
-	{ key: "pool", title: "Pool now", width: 84, value: (m) => m.pool, upwards: true },
-	{ key: "hashrate_5m", title: "5 min", width: 96, value: (m) => m.hashrate_5m, text: (m) => hashrate(m.hashrate_5m), number: true },
-	{ key: "hashrate_1h", title: "1 h", width: 96, value: (m) => m.hashrate_1h, text: (m) => hashrate(m.hashrate_1h), number: true },
-	{ key: "hashrate_24h", title: "24 h", width: 96, value: (m) => m.hashrate_24h, text: (m) => hashrate(m.hashrate_24h), number: true },
-	{ key: "split", title: "Split by work", width: 128, value: (m) => m.share_a, text: (m) => ratio(m.share_a, 0), more: (m) => (m.time_share_a === null ? "" : `time ${ratio(m.time_share_a, 1)}`), number: true },
-	{ key: "shares", title: "Shares/min", width: 96, value: (m) => m.shares_per_minute, text: (m) => (m.shares_per_minute === null ? null : trimmed(m.shares_per_minute, 1)), number: true },
-	{ key: "difficulty", title: "Difficulty", width: 92, value: (m) => m.difficulty, text: (m) => large(m.difficulty), number: true },
-	{ key: "accepted", title: "Accepted", width: 148, value: (m) => m.accepted.A + m.accepted.B, text: (m) => count(m.accepted.A + m.accepted.B), more: (m) => `A ${count(m.accepted.A)}, B ${count(m.accepted.B)}`, number: true },
-	{ key: "rejected", title: "Rejected", width: 148, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), number: true },
-	{ key: "best", title: "Best share", width: 118, value: (m) => m.best_share?.difficulty ?? null, text: (m) => large(m.best_share?.difficulty ?? null), more: (m) => (m.best_share ? `${m.best_share.pool}, ${ago(m.best_share.at_ms, nowMs)}` : ""), number: true },
-	{ key: "last", title: "Last share", width: 120, value: (m) => m.last_share_ms, text: (m) => ago(m.last_share_ms, nowMs), more: conditionOf, number: true },
-	{ key: "connected", title: "Connected", width: 104, value: (m) => m.connected_ms, text: (m) => (m.connected_ms === null ? null : duration(((m.left_ms ?? nowMs) - m.connected_ms) / 1000)), number: true },
-	{ key: "address", title: "Address", width: 176, value: (m) => addressKey(m.address), text: (m) => m.address, upwards: true },
+	{ key: "hashrate_24h", title: "Hashrate, 24 h", value: (m) => m.hashrate_24h },
+	{ key: "connected", title: "Connected", value: (m) => m.connected_ms },
 ];
 const SHOWN = COLUMNS.filter((column) => column.width);
-const CHECK_WIDTH = 44;
-const WIDTH = SHOWN.reduce((sum, column) => sum + column.width, CHECK_WIDTH);
 
 function nameOf(m) {
 	return m.steering ? shownName(m.steering) : m.worker;
@@ -42,7 +39,7 @@ function nameOf(m) {
 function stateOf(m) {
 	if (m.paused) return "paused";
 	if (m.left_ms) return `left ${ago(m.left_ms, nowMs)}`;
-	return m.connected_ms === null ? "not connected" : conditionOf(m) || (m.software ?? "software not known");
+	return !m.connected_ms ? "not connected" : conditionOf(m) || (m.software ?? "software not known");
 }
 
 function conditionOf({ condition, condition_since_ms: since }) {
@@ -77,13 +74,12 @@ export function minerTable({ open, steer, sorted, selected }) {
 	const above = h("tr", { class: "spacer", "aria-hidden": "true" });
 	const below = h("tr", { class: "spacer", "aria-hidden": "true" });
 	const heads = SHOWN.map(headCell);
-	const table = h("table", { role: "table", "aria-label": "Miners", class: "miners" }, h("colgroup", {}, h("col", { width: CHECK_WIDTH }), ...SHOWN.map((c) => h("col", { width: c.width }))), h("thead", { role: "rowgroup" }, h("tr", { role: "row", "aria-rowindex": "1" }, h("th", { role: "columnheader", scope: "col", class: "col-check" }, h("label", { class: "check-cell" }, all)), ...heads.map((head) => head.element))), body);
+	const table = h("table", { role: "table", "aria-label": "Miners", class: "miners" }, h("thead", { role: "rowgroup" }, h("tr", { role: "row", "aria-rowindex": "1" }, h("th", { role: "columnheader", scope: "col", class: "col-check", width: 44 }, h("label", { class: "check-cell" }, all)), ...heads.map((head) => head.element))), body);
 	const region = h("div", { class: "table-region", role: "region", tabindex: "0", "aria-label": "Table of miners, scrolls by itself" }, table);
-	table.style.minWidth = `${WIDTH}px`;
 	body.append(above, below);
 
 	function headCell(column) {
-		const element = h("th", { role: "columnheader", scope: "col", class: column.number ? "number" : `col-${column.key}` }, h("button", { type: "button", onclick: () => sortBy(column.key) }, column.title, h("span", { class: "sort-mark", "aria-hidden": "true" })));
+		const element = h("th", { role: "columnheader", scope: "col", class: classOf(column), width: column.width }, h("button", { type: "button", onclick: () => sortBy(column.key) }, column.title, h("span", { class: "sort-mark", "aria-hidden": "true" })));
 		return { element, column };
 	}
 
@@ -235,7 +231,7 @@ function makeCell(column, open) {
 	const isButton = isName || column.key === "work";
 	const main = isButton ? h("button", { type: "button", class: "link ellipsis", onclick: open }) : h("span", { class: "cell-main" });
 	const more = column.more ? h("span", { class: "cell-more ellipsis" }) : null;
-	const element = h(isName ? "th" : "td", { role: isName ? "rowheader" : "cell", scope: isName && "row", class: `${column.number ? "number" : ""} col-${column.key}`, "data-label": column.title }, main, more);
+	const element = h(isName ? "th" : "td", { role: isName ? "rowheader" : "cell", scope: isName && "row", class: classOf(column), "data-label": column.title }, main, more);
 	return {
 		element,
 		show(miner) {
@@ -243,14 +239,15 @@ function makeCell(column, open) {
 			setFigure(main, text);
 			if (column.key === "work") main.setAttribute("aria-label", `Set the work of ${nameOf(miner)}, now ${text ?? "not known"}`);
 			if (more) setText(more, column.more(miner) ?? "");
-			if (more && column.key === "work") more.title = more.textContent;
-			if (more && column.key === "rejected") more.title = more.textContent;
+			if (more) more.title = more.textContent;
 		},
 	};
 }
 
+const classOf = ({ key, number, wide }) => [`col-${key}`, number && "number", wide && "wide"].filter(Boolean).join(" ");
+
 function poolCell() {
-	const element = h("td", { role: "cell", class: "col-pool", "data-label": "Pool now" });
+	const element = h("td", { role: "cell", class: "col-pool", "data-label": "Pool" });
 	let shown;
 	return {
 		element,

@@ -6,6 +6,8 @@ let leave = null;
 let onroute = () => {};
 let prefix = "";
 let title = "DPMP";
+/** A link that only shows has its token in the address of each page. */
+const view = location.hash.startsWith("#view=") ? location.hash : "";
 
 /** `pages`: { "/path": { title, mount(element) → leave }, … }. */
 export function startRouter(pages, element, changed) {
@@ -37,7 +39,7 @@ export function reveal() {
 
 export function go(path) {
 	if (path === location.pathname + location.hash) return;
-	history.pushState(null, "", path);
+	history.pushState(null, "", path + view);
 	show({ focus: true });
 }
 

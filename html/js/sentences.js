@@ -62,12 +62,11 @@ const SENTENCES = {
 	accept_failed: (e) => `Miners cannot connect${because(e.problem)}`,
 	slow_turn: (e) => `The machine is too busy: one turn took ${milliseconds(e.took_ms)}`,
 	panicked: (e) => `An error in DPMP itself. Report it${because(e.problem)}`,
+	trouble_began: (e) => e.title,
+	trouble_over: (e) => `Over: ${words(e.trouble)}`,
 	log_dropped: (e) => `${count(e.lines)} lines were left out here`,
 	library_message: (e) => `${e.library}: ${e.text}`,
 };
-
-/** All event names, for the filter. */
-export const EVENTS = Object.keys(SENTENCES).sort();
 
 export function sentence(event, names) {
 	const pool = event.pool ? (names[event.pool] ?? `Pool ${event.pool}`) : "A pool";

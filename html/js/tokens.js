@@ -30,7 +30,7 @@ function form(set, show) {
 		fields.forEach((f) => f.say(""));
 		try {
 			const { token } = await api.makeToken(name.input.value.trim(), may.value, set ? password.input.value : null);
-			showToken(name.input.value.trim(), token);
+			showToken(name.input.value.trim(), token, may.value);
 			await show();
 		} catch (error) {
 			(set && error.code === "wrong_password" ? password : name).say(error.message);
@@ -40,8 +40,9 @@ function form(set, show) {
 	return h("form", { class: "password-form", onsubmit: make }, ...fields.map((f) => f.element), h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Create a token")));
 }
 
-function showToken(name, token) {
-	const close = openDialog(`Token for ${name}`, [notice("warning", "Copy it now", "It is not shown again."), copyField("Token", token), h("p", { class: "note" }, "The program sends it with each request:"), h("code", { class: "mono" }, "Authorization: Bearer ", token)], {
+function showToken(name, token, may) {
+	const link = may === "view" && [copyField("Link", `${location.origin}/#view=${token}`), h("p", { class: "note" }, "This link shows Home, Miners and Records without the password, and can change nothing. Anyone who has it can look.")];
+	const close = openDialog(`Token for ${name}`, [notice("warning", "Copy it now", "It is not shown again."), ...(link || []), copyField("Token", token), h("p", { class: "note" }, "A program sends it with each request, behind ", h("code", {}, "Authorization: Bearer"), ".")], {
 		actions: [button("Done", () => close(), { kind: "primary" })],
 	});
 }
@@ -59,7 +60,7 @@ function revoke(name, set, show) {
 			else toast(error.message, { level: "error" });
 		}
 	}, { kind: "danger" });
-	const close = openDialog(`Revoke the token of ${name}?`, [h("p", {}, "The program can no longer use the API."), set && password.element].filter(Boolean), { actions: [button("Cancel", () => close(), { kind: "ghost" }), go] });
+	const close = openDialog(`Revoke the token of ${name}?`, [h("p", {}, "The program can no longer use the API, and its link no longer opens."), set && password.element].filter(Boolean), { actions: [button("Cancel", () => close(), { kind: "ghost" }), go] });
 }
 
 const passwordField = (id) => field(id, "Password of these pages", h("input", { id, type: "password", autocomplete: "current-password" }));

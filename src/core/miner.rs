@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::core::action::Action;
 use crate::core::event::CloseReason;
-use crate::core::fact::{Eviction, Fact, ShareResult};
+use crate::core::fact::{Eviction, Fact, ShareOutcome, ShareResult};
 use crate::core::miner::context::{Context, SilentWorkers};
 use crate::core::miner::rhythm::Rhythm;
 use crate::core::miner::roster::Roster;
@@ -38,7 +38,7 @@ use crate::core::split::fleet::Place;
 use crate::core::split::schedule::{Rules, Schedule};
 use crate::core::stats::meter::{HourMeter, Meter};
 use crate::core::stats::recent::RecentShares;
-use crate::core::stats::tally::{ByReason, Tally};
+use crate::core::stats::tally::{ByReason, PoolWords, Tally};
 use crate::core::steering::{Aim, AimSource};
 use crate::core::work::jobs::{SeenShares, SentJobs, Serial};
 use crate::stratum::codec::DecodeError;
@@ -149,6 +149,8 @@ pub struct MinerStats {
     pub hour: [HourMeter; 2],
     /// The last ones.
     pub recent: RecentShares,
+    /// What pools said to shares that they rejected.
+    pub said: Arc<PoolWords>,
     /// When it last sent a share.
     pub last_share: Option<When>,
     /// How its shares come.
@@ -166,6 +168,11 @@ impl MinerStats {
             squares.add(share.work() * share.work(), now.at);
         }
         self.shares.add(1.0, now.at);
+        if let ShareOutcome::RejectedByPool(reject) = &share.outcome {
+            let reason = share.outcome.reason().unwrap_or_default();
+            let message = reject.message.clone().into_owned();
+            Arc::make_mut(&mut self.said).insert(reason, message);
+        }
         self.recent.push(share, now);
     }
 }
@@ -277,6 +284,7 @@ impl Miner {
                 shares: Meter::new(now.at),
                 hour: [HourMeter::new(now.at), HourMeter::new(now.at)],
                 recent: RecentShares::default(),
+                said: Arc::default(),
                 last_share: None,
                 rhythm: Rhythm::default(),
             },

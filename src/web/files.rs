@@ -33,7 +33,6 @@ macro_rules! embedded {
 /// All files.
 const FILES: &[(&str, &[u8])] = &embedded![
     "/app.css",
-    "/app.webmanifest",
     "/icon.png",
     "/icon.svg",
     "/index.html",
@@ -86,6 +85,12 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/workers.js",
 ];
 
+/// What a home screen is told of the pages. Without a `start_url` it opens the page that was added.
+const MANIFEST: (&str, &[u8]) = (
+    "/app.webmanifest",
+    br##"{"name":"DPMP","short_name":"DPMP","display":"standalone","background_color":"#12161d","icons":[{"src":"/icon.png","sizes":"180x180","type":"image/png"},{"src":"/icon.svg","sizes":"any","type":"image/svg+xml"}]}"##,
+);
+
 /// The files with what a browser needs to know of them.
 #[derive(Debug)]
 pub(super) struct Files(Vec<File>);
@@ -107,7 +112,14 @@ impl Default for Files {
             kind: kind(path),
             tag: format!("\"{}\"", hex::encode(&Sha256::digest(content)[..8])),
         };
-        Self(FILES.iter().chain(PICTURES).map(file).collect())
+        Self(
+            FILES
+                .iter()
+                .chain(PICTURES)
+                .chain([&MANIFEST])
+                .map(file)
+                .collect(),
+        )
     }
 }
 

@@ -58,3 +58,76 @@ test("a known pool has a link to the owner's page there, and the address is in n
   }
   await program.stop();
 });
+
+const PASSWORD = "correct horse";
+
+test("a link for a wall display shows and changes nothing, until it is revoked", async () => {
+  const program = await startKnown();
+  const { token: pageToken } = await program.get("session");
+  const headers = { "Content-Type": "application/json", "X-DPMP-Token": pageToken };
+  const set = await fetch(`${program.base}/api/v1/password`, { method: "POST", headers, body: JSON.stringify({ current: null, new: PASSWORD }) });
+  assert.equal(set.status, 200);
+  const owner = await openPage(browser, program.base, { forgive: /401/ });
+  await owner.goto(`${program.base}/config`);
+  await owner.getByLabel("Password").fill(PASSWORD);
+  await owner.getByLabel("Password").press("Enter");
+  await owner.getByLabel("Program", { exact: true }).fill("hall");
+  await owner.getByRole("textbox", { name: "Password of these pages" }).fill(PASSWORD);
+  await owner.getByRole("button", { name: "Create a token" }).click();
+  const link = await owner.locator(".copy-field").filter({ hasText: "Link" }).locator("code").innerText();
+  assert.match(link, new RegExp(`^${program.base}/#view=dpmp_[0-9a-f]{64}$`));
+  await scan(owner, "the link");
+  await owner.getByRole("button", { name: "Done" }).click();
+
+  for (const size of [{}, PHONE]) {
+    for (const colorScheme of ["light", "dark"]) {
+      const wall = await openPage(browser, program.base, { ...size, colorScheme });
+      const asked = [];
+      wall.on("request", (request) => asked.push(request));
+      await wall.goto(link);
+      await wall.getByRole("region", { name: "Ocean" }).waitFor();
+      for (const [name, shows] of [["Miners", "Hashrate, 5 min"], ["Records", "Best shares"], ["Home", "Ocean"]]) {
+        await wall.getByRole("link", { name, exact: true }).click();
+        await wall.getByText(shows).first().waitFor();
+        await fits(wall, name);
+        await scan(wall, `${name} on a wall`);
+        for (const control of [wall.getByRole("slider", { name: /Part of the work/ }), wall.getByRole("checkbox"), wall.getByRole("button", { name: /Swap|Undo|Dismiss|^Pause$|Add group|Set work/ }), wall.getByRole("link", { name: /CSV|My page|Config|Set up/ })]) {
+          assert.equal(await control.count(), 0, `${name}: ${control}`);
+        }
+      }
+      assert.equal(await wall.getByRole("navigation").getByRole("link").count(), 3);
+      await wall.reload();
+      await wall.getByRole("region", { name: "Ocean" }).waitFor();
+      for (const request of asked) assert.ok(!request.url().replace(/#.*/, "").includes("dpmp_"), request.url());
+      const seen = await wall.evaluate(async () => {
+        const headers = { Authorization: `Bearer ${location.hash.slice(6)}`, "Content-Type": "application/json" };
+        const ask = async (method, path, body) => {
+          const answer = await fetch(`/api/v1/${path}`, { method, headers, body });
+          return [answer.status, await answer.text()];
+        };
+        const read = [];
+        for (const path of ["status", "miners", "steering", "records", "blocks", "ledger"]) read.push(await ask("GET", path));
+        return read;
+      });
+      for (const [status, text] of seen) assert.ok(status === 200 && !text.includes(WALLET), text.slice(0, 200));
+      await closePage(wall);
+    }
+  }
+  const token = link.split("=")[1];
+  const ask = async (method, path) => (await fetch(`${program.base}/api/v1/${path}`, { method, headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" }, body: method === "GET" ? undefined : "{}" })).status;
+  for (const [method, path] of [["PUT", "weights"], ["PUT", "override"], ["PUT", "config"], ["PUT", "workers"], ["POST", "alerts/seen"], ["POST", "password"], ["GET", "config"], ["GET", "logs"], ["GET", "events"], ["GET", "pools/B/page"], ["GET", "tokens"]]) {
+    assert.equal(await ask(method, path), 403, `${method} ${path}`);
+  }
+
+  const wall = await openPage(browser, program.base, { forgive: /401/ });
+  await wall.goto(link);
+  await wall.getByRole("region", { name: "Ocean" }).waitFor();
+  await owner.getByRole("button", { name: "Revoke the token of hall" }).click();
+  await owner.getByRole("dialog").getByLabel("Password of these pages").fill(PASSWORD);
+  await owner.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await wall.getByText("These pages are protected by a password.").waitFor();
+  assert.equal(new URL(wall.url()).hash, "");
+  await closePage(wall);
+  await closePage(owner);
+  await program.stop();
+});

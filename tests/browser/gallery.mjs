@@ -13,7 +13,10 @@ const PAGES = [
   ["/", (page) => page.getByText("H/s").first().waitFor()],
   ["/miners", (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor()],
   ["/config", (page) => page.getByLabel("Length of a turn").waitFor()],
-  ["/logs", (page) => page.locator(".log li").first().waitFor()],
+  ["/logs", async (page) => {
+    await page.getByRole("button", { name: "All", exact: true }).click();
+    await page.locator(".log li").first().waitFor();
+  }],
 ];
 
 /** The simulated miners do some 480,000 hashes a second. The pictures show ten million times that, as of real miners. */

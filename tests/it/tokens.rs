@@ -103,7 +103,9 @@ fn a_token_opens_what_it_was_made_for_until_it_is_revoked() {
             "config",
             "config/backup",
             "events",
+            "logs",
             "logs/download",
+            "pools/A/page",
             "tokens",
             "notify",
         ] {

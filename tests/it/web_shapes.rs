@@ -157,7 +157,7 @@ fn answers_are_as_they_are_described() {
     let id = page.get("/api/v1/miners").json()["miners"][0]["id"].clone();
     for path in [
         "session", "status", "miners", "history", "config", "events", "steering", "blocks",
-        "ledger", "records", "notify",
+        "ledger", "records", "notify", "logs",
     ] {
         let path = format!("/api/v1/{path}");
         get(&path, &path);

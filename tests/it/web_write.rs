@@ -160,7 +160,9 @@ fn a_password_shuts_the_pages_until_somebody_knows_it() {
         "config",
         "config/backup",
         "events",
+        "logs",
         "logs/download",
+        "pools/A/page",
     ] {
         refused(
             &other.get(&format!("/api/v1/{path}")),
@@ -803,6 +805,34 @@ fn unpacked(answer: &Answer) -> String {
         entry.unwrap().read_to_string(&mut all).unwrap();
     }
     all
+}
+
+#[test]
+fn the_log_is_read_back_to_before_a_restart() {
+    let mut proxy = Setup::bare().start();
+    proxy.restart();
+    let page = page(&proxy);
+    let search = |query: &str| {
+        let answer = page.get(&format!("/api/v1/logs?{query}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    wait_until(SOON, "both starts", || {
+        let found = search("event=started&limit=5");
+        found["events"].as_array().unwrap().len() == 2
+    });
+    let first = search("event=started&limit=1");
+    let next = first["next"].as_str().unwrap();
+    let second = search(&format!("event=started&limit=1&before={next}"));
+    let time = |found: &Value| found["events"][0]["ts"].as_str().unwrap().to_owned();
+    assert!(time(&second) < time(&first), "the newest comes first");
+    assert_eq!(second["events"].as_array().unwrap().len(), 1);
+    assert_eq!(search("level=error")["events"], json!([]));
+    assert_eq!(search("to_ms=1000")["events"], json!([]));
+    for wrong in ["level=loud", "before=x", "limit=many", "from_ms=-1"] {
+        let answer = page.get(&format!("/api/v1/logs?{wrong}"));
+        refused(&answer, 422, "invalid_value");
+    }
 }
 
 #[test]

@@ -79,6 +79,11 @@ impl Session {
         self.worker.clone().unwrap_or_default()
     }
 
+    /// Whether a part of its user name names the worker.
+    pub fn names_worker(&self) -> bool {
+        self.users.first().is_some_and(|user| user.contains('.'))
+    }
+
     /// Whether this name was authorized before.
     fn knows_user(&self, user: &str) -> bool {
         self.users.iter().any(|known| known == user)

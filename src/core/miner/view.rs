@@ -10,7 +10,7 @@ use crate::core::outage::ConnectionState;
 use crate::core::pool::Pool;
 use crate::core::split::schedule::Rules;
 use crate::core::stats::recent::RecentShares;
-use crate::core::stats::tally::{BestShare, ByReason};
+use crate::core::stats::tally::{BestShare, ByReason, PoolWords};
 use crate::core::stats::totals::Totals;
 use crate::core::steering::Aim;
 use crate::units::{Now, PerPool, PoolSlot, When, named};
@@ -40,6 +40,8 @@ pub struct MinerView {
     pub peer: SocketAddr,
     /// Its worker, empty before it said one.
     pub worker: String,
+    /// Whether a part of its user name names the worker; else the worker is all of it.
+    pub names_worker: bool,
     /// Its software.
     pub user_agent: Option<String>,
     /// The pool that it works for.
@@ -64,6 +66,8 @@ pub struct MinerView {
     pub rejected: u64,
     /// The same by reason, in the words of the metrics' labels.
     pub rejected_by: Arc<ByReason>,
+    /// What pools last said to the rejected ones, for each reason.
+    pub said: Arc<PoolWords>,
     /// Shares that no pool answered.
     pub lost: u64,
     /// Hashes a second over five minutes for each pool.
@@ -126,6 +130,7 @@ impl Miner {
             id: self.id.0,
             peer: self.peer,
             worker: self.session.worker().to_owned(),
+            names_worker: self.session.names_worker(),
             user_agent: self.session.user_agent.clone(),
             pool: schedule.on(),
             aim: self.meant,
@@ -144,6 +149,7 @@ impl Miner {
             accepted: by_pool.map(|_, tally| tally.accepted),
             rejected: all.rejected.values().sum(),
             rejected_by: Arc::clone(&all.rejected),
+            said: Arc::clone(&self.stats.said),
             lost: all.lost,
             hashrate: self
                 .stats
@@ -176,6 +182,7 @@ pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
         id,
         peer: SocketAddr::from(([192, 168, 1, 20], 50_000)),
         worker: worker.to_owned(),
+        names_worker: true,
         user_agent: Some("bitaxe/BM1370".to_owned()),
         pool: Some(PoolSlot::A),
         aim: Aim {
@@ -191,6 +198,7 @@ pub(crate) fn sample_miner(id: u64, worker: &str) -> MinerView {
         accepted: PerPool::default(),
         rejected: 0,
         rejected_by: Arc::default(),
+        said: Arc::default(),
         lost: 0,
         hashrate: PerPool::default(),
         shares_per_minute: None,

@@ -27,6 +27,9 @@ pub struct Tally<R: Default> {
 /// Counts for each reason, in the words of the metrics' labels.
 pub type ByReason = BTreeMap<String, u64>;
 
+/// The last words of a pool for each reason.
+pub type PoolWords = BTreeMap<&'static str, String>;
+
 /// How rejected shares are counted.
 pub trait Rejects {
     /// Counts one.

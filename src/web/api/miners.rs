@@ -1,8 +1,13 @@
 //! `GET /api/v1/miners`, one miner with its last shares, and the table as CSV.
 
+mod hints;
+mod rejects;
+
 use rouille::Response;
 use serde::Serialize;
 
+use self::hints::Hint;
+use self::rejects::Reject;
 use super::{Moment, part, sum};
 use crate::config::steering::Work;
 use crate::core::miner::view::{Condition, MinerView};
@@ -20,6 +25,7 @@ pub struct Miners<'a> {
     now_ms: u64,
     miners: Vec<Miner<'a>>,
     left: Vec<Miner<'a>>,
+    hints: Vec<Hint>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,6 +70,7 @@ struct BestShare {
 #[derive(Debug, Serialize)]
 struct Detail<'a> {
     miner: Miner<'a>,
+    rejects: Vec<Reject<'a>>,
     recent: Vec<Share>,
 }
 
@@ -95,6 +102,7 @@ pub fn miners<'a>(moment: &Moment<'a>, history: &History) -> Miners<'a> {
         left: missing(snapshot)
             .map(|(view, left)| miner(view, Some(left), of(view), moment))
             .collect(),
+        hints: hints::hints(&snapshot.miners),
     }
 }
 
@@ -115,6 +123,7 @@ pub fn one(moment: &Moment<'_>, history: &History, id: &str) -> Answer {
     let averages = history.average(&view.worker, moment.now.unix_ms);
     Ok(json::respond(&Detail {
         miner: miner(view, left, averages, moment),
+        rejects: rejects::rejects(view),
         recent: view
             .recent
             .newest_first()
