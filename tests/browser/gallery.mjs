@@ -48,6 +48,7 @@ try {
   for (const [index, [path, complete]] of PAGES.entries()) {
     await page.goto(demo.base + path);
     await complete(page);
+    await page.getByText(/^Mining, /).waitFor();
     // The warning that the pages have no password; umbrelOS asks for its own.
     const seen = page.getByRole("button", { name: "Dismiss" });
     if (await seen.isVisible()) {
