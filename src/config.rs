@@ -16,11 +16,13 @@ mod file;
 mod fingerprint;
 mod keys;
 mod kind;
+pub mod known_pools;
 pub mod merge;
 mod network;
 pub mod notify;
 mod python;
 mod raw;
+pub mod saved_pools;
 mod start;
 pub mod steering;
 mod tables;
@@ -50,6 +52,7 @@ pub use self::keys::{KeyInfo, key_infos};
 pub use self::kind::{Form, FormKind};
 use self::notify::Notify;
 pub(crate) use self::raw::LARGEST_FILE;
+use self::saved_pools::SavedPool;
 pub use self::start::parse_for_start;
 use self::steering::{Balance, Group, Timetable, WorkerSettings};
 pub use self::user_name::UserName;
@@ -66,6 +69,8 @@ pub struct Config {
     pub gui: Gui,
     /// The pools. `None`: not set up yet, that is without a host or a wallet, or with the sample's.
     pub pools: PerPool<Option<PoolConfig>>,
+    /// Pools that are only kept, by name.
+    pub saved_pools: BTreeMap<String, SavedPool>,
     /// How work is split between the pools.
     pub scheduler: Scheduling,
     /// Settings of single workers, by name.

@@ -113,10 +113,12 @@ export const history = (range, worker) => get(`/history?range=${range}${worker ?
 export const blocks = () => get("/blocks");
 export const records = () => get("/records");
 export const ledger = () => get("/ledger");
+export const connect = () => get("/connect");
 export const config = () => get("/config");
 export const validate = (etag, wanted, signal) => post("/config/validate", { etag, config: wanted }, { signal });
 export const validateRestore = (wanted) => post("/config/validate", { config: wanted, restore: true });
 export const saveConfig = (etag, wanted) => put("/config", { etag, config: wanted });
+export const editPools = (config, edit) => post("/config/pools", { config, edit });
 export const restore = (text) => post("/config/restore", { text });
 export const weights = (a, b) => put("/weights", { A: a, B: b });
 export const steering = () => get("/steering");

@@ -2,9 +2,9 @@
 // itself, so that nothing reverts while one types; what is typed survives a visit to another page.
 import * as api from "./api.js";
 import { backupCard } from "./backup.js";
-import { changeList, settingTitle } from "./changes.js";
+import { changeList } from "./changes.js";
 import { configForm } from "./configform.js";
-import { Draft } from "./draft.js";
+import { Draft, titleOf } from "./draft.js";
 import { passwordCard } from "./password.js";
 import { reveal } from "./router.js";
 import { tokensCard } from "./tokens.js";
@@ -88,8 +88,7 @@ function show(body, page, reload) {
 		}
 		mode = next;
 		if (next === "json") draft.unusable.clear();
-		view?.leave?.();
-		view = next === "form" ? configForm(draft, changed) : jsonEditor(draft, changed);
+		view = next === "form" ? configForm(draft, changed, () => showMode("form")) : jsonEditor(draft, changed);
 		editor.replaceChildren(view.element);
 		changed();
 		return true;
@@ -132,7 +131,7 @@ function show(body, page, reload) {
 	}
 
 	async function saved(answer) {
-		const restart = answer.restart_needed.map(settingTitle);
+		const restart = answer.restart_needed.map(titleOf);
 		const count = answer.changes.length === 1 ? "1 change is" : `${answer.changes.length} changes are`;
 		toast(restart.length ? `Saved. ${count} taken over; after a restart also: ${restart.join(", ")}.` : `Saved. ${count} in force.`, { level: restart.length ? "warning" : "good" });
 		answer.warnings.forEach((text) => toast(text, { level: "warning" }));
@@ -145,7 +144,7 @@ function show(body, page, reload) {
 			close();
 			try {
 				const both = draft.rebase(await api.config());
-				toast(both.length ? `Your changes are on top of the new file. Changed on both sides: ${both.map(settingTitle).join(", ")}. Yours stand here; check them and save again.` : "Your changes are on top of the new file now. Save again.", { level: "warning" });
+				toast(both.length ? `Your changes are on top of the new file. Changed on both sides: ${both.map(titleOf).join(", ")}. Yours stand here; check them and save again.` : "Your changes are on top of the new file now. Save again.", { level: "warning" });
 				show(body, page, reload);
 			} catch (error) {
 				toast(error.message, { level: "error" });
@@ -164,12 +163,11 @@ function show(body, page, reload) {
 	page.leave = () => {
 		check.cancel();
 		checking?.abort();
-		view?.leave?.();
 	};
 	body.replaceChildren(h("div", { class: "config-tools" }, choose, h("p", { class: "note" }, "File: ", h("code", {}, draft.path))), notices, editor, bar.element, h("div", { class: "pair" }, passwordCard(), backupCard(saved)), h("div", { class: "pair" }, tokensCard()));
-	reveal();
 	showNotices();
 	showMode(mode);
+	reveal();
 }
 
 /** The bar at the foot: whether there is something to save, and whether it can be. */

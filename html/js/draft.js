@@ -30,8 +30,10 @@ function differing(before, after, tables) {
 	return [...paths].filter((path) => JSON.stringify(read(before, path)) !== JSON.stringify(read(after, path)));
 }
 
-/** What a key is called, by its path. */
-export const titles = new Map();
+const titles = new Map();
+
+/** What people call a setting, with its section. */
+export const titleOf = (path) => titles.get(path) ?? path;
 
 export class Draft {
 	/** `answer`: what GET /config says. */
@@ -46,7 +48,9 @@ export class Draft {
 		this.etag = answer.etag;
 		this.base = COPY(answer.config);
 		this.schema = answer.schema;
-		for (const key of answer.schema) titles.set(key.path, key.title);
+		this.sections = answer.sections;
+		this.knownPools = answer.known_pools;
+		answer.schema.forEach((key) => titles.set(key.path, `${answer.sections.find((it) => it.path === key.section).title}: ${key.title}`));
 		this.tables = new Set(answer.schema.filter((key) => key.kind === "table").map((key) => key.path));
 		this.secretsSet = new Set(answer.secrets_set);
 		this.pendingRestart = answer.pending_restart;

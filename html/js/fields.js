@@ -5,10 +5,6 @@ import { h, marked, setText } from "./ui.js";
 
 const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB", percent: "%" };
 
-function unitOf(path) {
-	return UNITS[path.split("_").at(-1)] ?? null;
-}
-
 /** Reads what was typed for a key: { value } or { fault }. */
 export function parse(key, text) {
 	if (key.kind === "flag") return { value: text };
@@ -67,8 +63,10 @@ export function settingField(key, draft, changed, hint = null) {
 
 	mark();
 	if (draft.unusable.has(key.path)) say(parse(key, input.value).fault ?? "");
-	return { key, element, input, say, mark };
+	return { key, element, input, say, mark, text: textOf(key) };
 }
+
+const textOf = (key) => `${key.title} ${key.path} ${key.meaning}`.toLowerCase();
 
 /** The pages on which tables are edited. */
 const TABLE_PAGES = { workers: ["/miners", "Miners"], groups: ["/miners", "Miners"], timetable: ["/timetable", "Timetable"], balance: ["/timetable", "Timetable"] };
@@ -82,7 +80,7 @@ function tableField(key, draft, id, hint) {
 	const element = h("div", { class: "field kind-table" }, label(key, id, hint), input, page && [". ", h("a", { href }, `Change on the page ${page}`)], error, help(key, id));
 	const mark = () => element.classList.toggle("changed", draft.changed().includes(key.path));
 	mark();
-	return { key, element, input, say: (text) => setText(error, text), mark };
+	return { key, element, input, say: (text) => setText(error, text), mark, text: textOf(key) };
 }
 
 /** Pools publish host and port as one; whoever pastes them so has named the port, too, and whether it is encrypted. */
@@ -141,7 +139,7 @@ function label(key, id, hint) {
 }
 
 function withUnit(key, input) {
-	const unit = unitOf(key.path);
+	const unit = UNITS[key.path.split("_").at(-1)];
 	return unit ? h("div", { class: "with-unit" }, input, h("span", { class: "note" }, unit)) : input;
 }
 

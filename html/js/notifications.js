@@ -4,16 +4,6 @@ import { changeConfig, mistakes } from "./commands.js";
 import { clock } from "./format.js";
 import { button, card, failure, field, h, marked, openDialog, pageHead, select, toast } from "./ui.js";
 
-/** Each service: its name, where to find what it needs, and its fields with examples. */
-const KINDS = {
-	ntfy: ["ntfy", "In the ntfy app, subscribe to a topic nobody can guess. Only protected topics need a token.", { url: "https://ntfy.sh/my-topic", token: "" }],
-	telegram: ["Telegram", "@BotFather gives you the token. Write to your bot; `https://api.telegram.org/bot<token>/getUpdates` then shows the chat ID.", { token: "", chat_id: "987654" }],
-	discord: ["Discord", "The channel's settings have it under Integrations, Webhooks.", { url: "https://discord.com/api/webhooks/…" }],
-	gotify: ["Gotify", "Create an application on your server to get a token.", { url: "http://192.168.1.5:8080", token: "" }],
-	pushover: ["Pushover", "pushover.net shows your user key, and a token once you create an application.", { token: "", user: "" }],
-	webhook: ["Webhook", "DPMP sends a POST with JSON. Leave the JSON empty for the usual one.", { url: "http://…", body: '{"message": "{title}: {text}"}' }],
-	heartbeat: ["Heartbeat", "DPMP calls it every minute while it mines. The service warns you when that stops.", { url: "https://hc-ping.com/…" }],
-};
 const LABELS = { url: "Address", token: "Token", chat_id: "Chat ID", user: "User key", body: "JSON" };
 const LEVELS = { error: "Errors", warning: "Errors and warnings", info: "Everything" };
 
@@ -21,6 +11,8 @@ export const notifications = { title: "Notifications", mount };
 
 function mount(host) {
 	let targets = {};
+	/** Each service: its name, where to find what it needs, and its fields with examples. */
+	let services = {};
 	const list = h("ul", { class: "rows" });
 	const history = h("ul", { class: "rows" });
 	host.append(pageHead("Notifications", "DPMP sends nothing unless you add a target."), card("Targets", { actions: [button("Add target", () => edit(), { image: "plus", kind: "small" })] }, list), card("Messages", { note: "The last 100, without tests." }, history));
@@ -29,7 +21,7 @@ function mount(host) {
 	async function read() {
 		try {
 			const answer = await api.notify();
-			({ targets } = answer);
+			({ targets, services } = answer);
 			fill(list, Object.keys(targets).map(row));
 			fill(history, answer.history.map(record));
 		} catch (error) {
@@ -51,21 +43,22 @@ function mount(host) {
 			toast(`Sending to ${name}…`, { level: "info" });
 			api.testNotify(name).then(({ ok, problem }) => (ok ? toast(`Sent to ${name}. Check that it has arrived.`) : toast(`Not sent to ${name}: ${problem}`, { level: "error" })), fail);
 		};
-		return item(name, [KINDS[kind][0], url, ...(kind === "heartbeat" ? [] : [LEVELS[level], quiet && `quiet ${quiet.from} to ${quiet.to}`])], h("div", { class: "actions" }, h("input", { type: "checkbox", class: "switch", checked: enabled, "aria-label": `Send to ${name}`, onchange: flip }), small("Test", test), small("Edit", () => edit(name))));
+		return item(name, [services[kind].name, url, ...(kind === "heartbeat" ? [] : [LEVELS[level], quiet && `quiet ${quiet.from} to ${quiet.to}`])], h("div", { class: "actions" }, h("input", { type: "checkbox", class: "switch", checked: enabled, "aria-label": `Send to ${name}`, onchange: flip }), small("Test", test), small("Edit", () => edit(name))));
 	}
 
 	function edit(name = "") {
 		const old = targets[name];
 		let { kind, level } = old ?? { kind: "ntfy", level: "warning" };
+		if (!services[kind]) return;
 		const make = (key, label, props) => field(`notify-${key}`, label, h("input", { id: `notify-${key}`, type: "text", autocomplete: "off", autocapitalize: "off", ...props }));
-		const service = select("Service", Object.entries(KINDS).map(([key, [text]]) => [key, text]), kind, (it) => ((kind = it), show()));
+		const service = select("Service", Object.entries(services).map(([key, it]) => [key, it.name]), kind, (it) => ((kind = it), show()));
 		const title = make("name", "Name", { value: name, disabled: old });
 		const quiet = ["from", "to"].map((key) => make(key, `Quiet ${key}`, { type: "time", value: old?.quiet?.[key] ?? "" }));
 		const box = h("div", { class: "password-form" });
 		let fields;
 
 		function show() {
-			const [, help, keys] = KINDS[kind];
+			const { help, fields: keys } = services[kind];
 			const one = ([key, example]) => [key, make(key, LABELS[key], { type: key === "token" ? "password" : "text", placeholder: old?.[key] === "…" ? "Saved. Leave empty to keep it." : example, value: (key === "url" && old?.url) || "" })];
 			fields = Object.fromEntries(Object.entries(keys).map(one));
 			const when = kind === "heartbeat" ? [] : [select("Send", Object.entries(LEVELS), level, (it) => (level = it)), ...quiet.map(elementOf), h("p", { class: "note" }, "In quiet hours only errors are sent; a summary follows.")];

@@ -32,15 +32,23 @@ export function titlePrefix(text) {
 	document.title = text ? `${text} · ${title}` : title;
 }
 
-/** Scrolls to what the address names after its `#`, once the page has it. */
+/** Opens and scrolls to what the address names after its `#`, once the page has it. */
 export function reveal() {
-	document.getElementById(location.hash.slice(1))?.scrollIntoView();
+	const target = document.getElementById(location.hash.slice(1));
+	const box = target?.closest("details");
+	if (box) box.open = true;
+	if (!target) return;
+	target.tabIndex = -1;
+	target.focus({ preventScroll: true });
+	target.scrollIntoView();
 }
 
 export function go(path) {
-	if (path === location.pathname + location.hash) return;
-	history.pushState(null, "", path + view);
-	show({ focus: true });
+	const stays = path.startsWith(`${location.pathname}#`);
+	if (path !== location.pathname + location.hash) history.pushState(null, "", path + view);
+	else if (!stays) return;
+	if (stays) reveal();
+	else show({ focus: true });
 }
 
 function showFocused() {

@@ -6,6 +6,7 @@ import { fromHost, settingField, walletNote } from "./fields.js";
 import { count, trimmed } from "./format.js";
 import { poolOf } from "./configform.js";
 import { watchStatus } from "./live.js";
+import { poolChoice } from "./poolbook.js";
 import { poolTest } from "./pooltest.js";
 import { percentSlider } from "./slider.js";
 import { inWords } from "./split.js";
@@ -13,19 +14,8 @@ import { button, debounce, failure, h, loading, notice, pageHead, poolBadge, set
 import { parsePercent } from "./work.js";
 
 const STEPS = ["Pool A", "Pool B", "Split", "Miner"];
-const NEEDED = {
-	host: "Such as stratum.pool.com; it may be pasted with stratum+tcp:// or stratum+ssl:// in front.",
-	port: "The number after the colon.",
-	wallet: "Your payout address or the name of your account there.",
-};
-const OPTIONAL = {
-	tls: "The port is one for encrypted connections.",
-	tls_fingerprint: "Only for a pool that made its certificate itself.",
-	name: "What you call it.",
-	chain: "Such as BTC.",
-	user_name: "How the pool names your miners. Most pools want {wallet}.{worker}.",
-	password: "Most pools need none.",
-};
+const NEEDED = ["host", "port", "wallet"];
+const OPTIONAL = ["tls", "tls_fingerprint", "name", "chain", "user_name", "password"];
 
 export const setup = { title: "Set-up", mount };
 
@@ -56,7 +46,7 @@ function wizard(body, answer) {
 		});
 		wizard.stop();
 		wizard.stop = () => {};
-		const pages = [() => poolStep("A", draft, wizard, { next: () => show(1) }), () => poolStep("B", draft, wizard, { back: () => show(0), next: () => show(2) }), () => splitStep(draft, wizard, { back: () => show(1), next: () => show(3) }), () => minerStep(wizard)];
+		const pages = [() => poolStep("A", draft, wizard, { next: () => show(1), again: () => show(0) }), () => poolStep("B", draft, wizard, { back: () => show(0), next: () => show(2), again: () => show(1) }), () => splitStep(draft, wizard, { back: () => show(1), next: () => show(3) }), () => minerStep(wizard)];
 		panel.replaceChildren(...pages[step]());
 		panel.querySelector("h2").focus({ preventScroll: true });
 	}
@@ -81,18 +71,25 @@ function forgetExamples(draft) {
 	}
 }
 
-function poolStep(slot, draft, wizard, { back, next }) {
+function poolStep(slot, draft, wizard, { back, next, again }) {
 	const key = (name) => draft.schema.find((k) => k.path === `pools.${slot}.${name}`);
-	const make = ([name, hint]) => key(name) && settingField(key(name), draft, check, hint);
+	const make = (name) => settingField(key(name), draft, changed, key(name).hint);
 	const check = debounce(() => validate().catch(() => {}), 400);
-	const needed = Object.entries(NEEDED).map(make);
-	const optional = Object.entries(OPTIONAL).map(make).filter(Boolean);
+	const changed = () => (setText(go.lastChild, "Next"), check());
+	const needed = NEEDED.map(make);
+	const optional = OPTIONAL.map(make);
 	const fields = [...needed, ...optional];
 	fromHost(fields);
 	const note = walletNote(fields, draft);
 	const problem = h("div", { role: "alert" });
 	const onlyA = slot === "B" && h("input", { type: "checkbox", class: "switch", id: "only-a", checked: wizard.onlyA, onchange: () => ((wizard.onlyA = onlyA.checked), (form.hidden = wizard.onlyA)) });
-	const form = h("div", { hidden: slot === "B" && wizard.onlyA }, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), poolTest(() => poolOf(slot, draft)));
+	const pool = () => poolOf(slot, draft);
+	const now = () => JSON.stringify(pool());
+	const test = poolTest(pool);
+	/** The pool that goes on though it failed its test. */
+	let anyway = null;
+	const go = button("Next", goOn, { kind: "primary" });
+	const form = h("div", { hidden: slot === "B" && wizard.onlyA }, poolChoice(slot, draft, again), h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), test.element);
 
 	async function validate() {
 		const asked = JSON.stringify(draft.wanted);
@@ -111,20 +108,32 @@ function poolStep(slot, draft, wizard, { back, next }) {
 		try {
 			const answer = await validate();
 			const mine = (answer.faults ?? []).filter((fault) => fault.field.startsWith(`pools.${slot}.`));
-			if (mine.length === 0) return answer.news || next();
+			if (mine.length === 0) return answer.news || tested();
 			for (const fault of mine) fields.find((f) => f.key.path === fault.field)?.say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`);
 		} catch (error) {
 			problem.replaceChildren(notice("error", "This could not be checked", error.message));
 		}
 	}
 
+	async function tested() {
+		const asked = now();
+		if (asked === anyway) return next();
+		go.disabled = true;
+		const ok = await test.passes();
+		go.disabled = false;
+		if (asked !== now()) return;
+		if (ok) return next();
+		anyway = asked;
+		setText(go.lastChild, "Use it anyway");
+	}
+
 	return [
 		h("h2", { tabindex: "-1" }, poolBadge(slot), ` Your ${slot === "A" ? "first" : "second"} pool`),
-		h("p", { class: "note" }, "You find the address on the pool's page about connecting. The wallet is the payout address or the account name that the pool expects."),
+		h("p", { class: "note" }, "Choose a pool, or enter the address from its page."),
 		onlyA && h("label", { class: "check-line", for: "only-a" }, onlyA, "Only one pool for now; the second can be set later in Config"),
 		form,
 		problem,
-		foot(back, button("Go on", goOn, { kind: "primary" })),
+		foot(back, go),
 	].filter(Boolean);
 }
 
@@ -185,19 +194,18 @@ function splitStep(draft, wizard, { back, next }) {
 }
 
 function minerStep(wizard) {
-	const fields = connectFields();
 	const waiting = h("p", { class: "waiting", role: "status" }, "Waiting for the first miner…");
 	const stop = watchStatus(({ miners_connected: n }) => {
 		waiting.classList.toggle("good", n > 0);
 		setText(waiting, n > 0 ? `${count(n)} ${n === 1 ? "miner is" : "miners are"} connected.` : "Waiting for the first miner…");
 	});
-	wizard.stop = () => (stop(), fields.stop());
+	wizard.stop = stop;
 	return [
 		h("h2", { tabindex: "-1" }, "Now your miner"),
 		h("p", { class: "note" }, "Enter this in the settings of each miner."),
-		fields.element,
+		connectFields(),
 		waiting,
-		h("div", { class: "setup-foot" }, h("span", {}), h("a", { class: "button primary", href: "/" }, "To Home")),
+		h("div", { class: "setup-foot" }, h("span", {}), h("a", { class: "button primary", href: "/" }, "Finish")),
 	];
 }
 

@@ -16,7 +16,7 @@ export function tokensCard() {
 
 function list(tokens, set, show) {
 	if (tokens.length === 0) return h("p", { class: "note" }, "No program has a token.");
-	return h("ul", { class: "tokens" }, ...tokens.map(({ name, may }) => h("li", {}, h("span", {}, h("strong", {}, name), ` (${MAY[may]})`), button("Revoke", () => revoke(name, set, show), { kind: "danger small", "aria-label": `Revoke the token of ${name}` }))));
+	return h("ul", { class: "rows" }, ...tokens.map(({ name, may }) => h("li", {}, h("span", {}, h("strong", {}, name), ` (${MAY[may]})`), button("Revoke", () => revoke(name, set, show), { kind: "danger small", "aria-label": `Revoke the token of ${name}` }))));
 }
 
 function form(set, show) {

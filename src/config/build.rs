@@ -49,6 +49,7 @@ pub(super) fn build(root: &Value) -> BuildResult {
         metrics: reader.metrics(),
         gui: reader.gui(),
         pools: PerPool::from_fn(|slot| reader.pool(slot)),
+        saved_pools: reader.get(&keys::SAVED_POOLS),
         scheduler: reader.scheduler(),
         workers: reader.get(&keys::WORKERS),
         groups: reader.get(&keys::GROUPS),

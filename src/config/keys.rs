@@ -15,6 +15,7 @@ use super::kind::text::{Names, PasswordHash, Secret, Text};
 use super::kind::{Form, Kind, Wrong};
 use super::network::{ListenAddress, Networks};
 use super::notify::Target;
+use super::saved_pools::{self, SavedPools};
 use super::steering::{Group, TimetableEntry, WorkerSettings};
 use super::tables::{self, Table, TimeZone};
 use super::title::title;
@@ -331,6 +332,26 @@ pool_keys! {
         "With `payout` at `mine`: warn when your address gets less than this part of the reward.";
 }
 
+/// `saved_pools`
+pub(super) const SAVED_POOLS: Key<SavedPools> = Key {
+    path: saved_pools::PATH,
+    kind: SavedPools { check: check_pool },
+    meaning: "Pools to choose from, by name, each with the settings of a pool. DPMP mines for none of them until you \
+              choose it.",
+    needs_restart: AT_ONCE,
+    shown: |c| saved_pools::compared(&c.saved_pools),
+};
+
+/// Whether a setting of a pool may have this value; otherwise what is allowed instead.
+fn check_pool(name: &str, value: &Value) -> Result<(), String> {
+    let is_it = |key: &&dyn AnyKey| key.info().path.strip_prefix("pools.A.") == Some(name);
+    let key = POOL_A.all().filter(|_| name != "name").find(is_it);
+    key.map_or_else(
+        || Err("only the settings of a pool, such as host, port and wallet".to_owned()),
+        |key| key.check(value),
+    )
+}
+
 section! {
     /// The keys of `scheduler`.
     scheduler "scheduler" {
@@ -513,9 +534,11 @@ pub(super) fn difficulties(slot: PoolSlot) -> (&'static Key<Bound>, &'static Key
 pub(super) fn all() -> Vec<&'static dyn AnyKey> {
     let before = [listen::ALL, metrics::ALL, gui::ALL].concat();
     let pools = PoolSlot::ALL.map(pool).into_iter().flat_map(PoolKeys::all);
+    let saved: &[&dyn AnyKey] = &[&SAVED_POOLS];
     let tables: &[&dyn AnyKey] = &[&WORKERS, &GROUPS];
     let steering = [tables, timetable::ALL, balance::ALL].concat();
     let after = [
+        saved,
         scheduler::ALL,
         &steering,
         diff::ALL,
@@ -530,7 +553,7 @@ pub(super) fn all() -> Vec<&'static dyn AnyKey> {
 pub(super) fn is_secret(path: &str) -> bool {
     path.ends_with(".password")
         || path.ends_with(".password_hash")
-        || [gui::TOKENS.path, notify::TARGETS.path].contains(&path)
+        || [gui::TOKENS.path, notify::TARGETS.path, saved_pools::PATH].contains(&path)
 }
 
 fn seconds(time: Duration) -> String {

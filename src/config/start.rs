@@ -10,7 +10,7 @@ use super::fault::{Fault, quote};
 use super::keys::{self, PoolKeys, balance, gui, notify, timetable};
 use super::kind::FormKind;
 use super::raw::{self, lookup};
-use super::{ConfigErrors, LoadedConfig, StartTrouble, tables};
+use super::{ConfigErrors, LoadedConfig, StartTrouble, saved_pools, tables};
 use crate::units::PoolSlot;
 
 /// The sections of what steers the work.
@@ -21,8 +21,8 @@ const ROUNDS: usize = 64;
 
 /// Reads a config for a start. Wrong backups are left out, and the other optional settings of a pool have their
 /// defaults. A pool of which the host, port or wallet is wrong counts as not set up. So are wrong entries left out of
-/// what steers the work (`workers`, `groups`, `timetable`, `balance`) and of targets of messages; a worker's entry keeps what
-/// can be read of it. The owner is told of each.
+/// what steers the work (`workers`, `groups`, `timetable`, `balance`), of targets of messages and of saved pools; a worker's
+/// entry keeps what can be read of it. The owner is told of each.
 ///
 /// # Errors
 /// Every value that is not allowed, if one of them is of something else.
@@ -130,7 +130,7 @@ fn mend_steering(root: &mut Value) -> Vec<String> {
         let info = key.info();
         let section = info.path.split('.').next().unwrap_or_default();
         let is_one = STEERING.contains(&section)
-            || [gui::TOKENS.path, notify::TARGETS.path].contains(&info.path);
+            || [gui::TOKENS.path, notify::TARGETS.path, saved_pools::PATH].contains(&info.path);
         let Some(value) = lookup(root, info.path).filter(|_| is_one) else {
             continue;
         };

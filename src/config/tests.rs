@@ -596,6 +596,7 @@ fn a_change_of_any_key_is_seen() {
             (_, "targets") => json!({"phone": {"kind": "ntfy", "url": "https://ntfy.sh/x"}}),
             (_, "workers") => json!({"rig": {"work": "A"}}),
             (_, "groups") => json!([{"name": "Garage", "match": ["garage-*"]}]),
+            (_, "saved_pools") => json!({"c": {"host": "c.pool.com", "wallet": "w"}}),
             (_, "time_zone") => json!("Europe/Berlin"),
             (_, "entries") => {
                 json!([{"days": ["mon"], "from": "22:00", "to": "06:00", "work": "B"}])

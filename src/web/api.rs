@@ -7,6 +7,7 @@ pub mod alerts;
 pub(super) mod blocks;
 mod command;
 pub(super) mod config;
+pub(super) mod connect;
 pub(super) mod events;
 pub mod history;
 pub(super) mod ledger;

@@ -66,6 +66,7 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/notifications.js",
     "/js/now.js",
     "/js/password.js",
+    "/js/poolbook.js",
     "/js/pools.js",
     "/js/pooltest.js",
     "/js/records.js",

@@ -12,7 +12,7 @@ if (!folder) throw new Error("say into which folder the pictures go");
 const PAGES = [
   ["/", (page) => page.getByText("H/s").first().waitFor()],
   ["/miners", (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor()],
-  ["/config", (page) => page.getByLabel("Length of a turn").waitFor()],
+  ["/config", (page) => page.getByLabel("Weight of pool A").waitFor()],
   ["/logs", async (page) => {
     await page.getByRole("button", { name: "All", exact: true }).click();
     await page.locator(".log li").first().waitFor();

@@ -52,7 +52,7 @@ const ALIVE = {
     await page.getByRole("region", { name: "Work by day" }).getByText("Simulated A").waitFor();
   },
   connect: (page) => page.getByText("me.rig1").first().waitFor(),
-  config: (page) => page.getByLabel("Length of a turn").waitFor(),
+  config: (page) => page.getByLabel("Weight of pool A").waitFor(),
   notifications: (page) => page.getByText("None yet.").first().waitFor(),
   logs: async (page) => {
     await page.getByRole("button", { name: "All", exact: true }).click();
@@ -177,7 +177,7 @@ test("a thousand miners stay fluent", async () => {
 });
 
 test("a wrong setting is refused at its field, a right one is saved and in force", async () => {
-  const page = await demoPage("/config");
+  const page = await demoPage("/config#all-settings");
   const turn = page.getByLabel("Length of a turn");
   await turn.fill("99999");
   await page.getByText("Enter a number from 1 to 3600.").waitFor();
@@ -208,7 +208,7 @@ test("a wrong setting is refused at its field, a right one is saved and in force
 });
 
 test("what somebody else changed meanwhile is not overwritten", async () => {
-  const page = await demoPage("/config", { forgive: /409/ });
+  const page = await demoPage("/config#all-settings", { forgive: /409/ });
   const turn = page.getByLabel("Length of a turn");
   await turn.fill("4");
   const { token } = await demo.get("session");
@@ -299,7 +299,7 @@ test("from nothing to mining in the browser alone", async () => {
   const [host, port, wallet] = [page.getByLabel("Host", { exact: true }), page.getByLabel("Port", { exact: true }), page.getByLabel("Wallet or account")];
   await host.waitFor();
   await scan(page, "set-up");
-  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("button", { name: "Next" }).click();
   await page.getByText("This is needed.").first().waitFor();
   for (const [slot, name] of ["A", "B"].entries()) {
     await page.getByRole("heading", { name: name === "A" ? /first pool/ : /second pool/ }).waitFor();
@@ -309,7 +309,7 @@ test("from nothing to mining in the browser alone", async () => {
     await wallet.fill(`wallet${name}`);
     await page.getByRole("button", { name: "Test this pool" }).click();
     await page.getByText("This pool works").waitFor();
-    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("button", { name: "Next" }).click();
   }
   await page.locator("#setup-percent").fill("80");
   await scan(page, "the split");
@@ -318,7 +318,7 @@ test("from nothing to mining in the browser alone", async () => {
   await scan(page, "the line for the miner");
   const { hangUp } = await firstJob(dpmp.listen);
   await page.getByText(/1 miner is connected/).waitFor();
-  await page.getByRole("link", { name: "To Home", exact: true }).click();
+  await page.getByRole("link", { name: "Finish", exact: true }).click();
   await until("it to count as set up", async () => {
     const { set_up, pools } = await dpmp.get("status");
     return set_up && pools.A.weight === 80 && pools.B.weight === 20;
@@ -367,7 +367,7 @@ test("a password keeps others out", async () => {
   await stranger.locator("#login-error:not(:empty)").waitFor();
   await password.fill("correct horse");
   await password.press("Enter");
-  await stranger.getByLabel("Length of a turn").waitFor();
+  await stranger.getByLabel("Weight of pool A").waitFor();
   await closePage(stranger);
   await dpmp.stop();
 });

@@ -1,10 +1,12 @@
 //! `config`: the configuration file, read, checked, saved, backed up and restored.
 //!
-//! Secrets go in and do not come out, not in a backup either. Notification targets are shown without theirs. What is saved
+//! Secrets go in and do not come out, not in a backup either. Notification targets and saved pools are shown without theirs. What is saved
 //! is what the client sent, with the secrets that it left out put back, in the order that the file had; keys that mean
 //! nothing to us stay as they are.
 
 pub(in crate::web) mod copies;
+mod form;
+pub(in crate::web) mod pools;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +19,7 @@ use crate::coin::Coin;
 use crate::coin::remark::remark;
 use crate::config::merge::Version;
 use crate::config::notify::saved;
+use crate::config::saved_pools;
 use crate::config::{self, Change, ConfigErrors, Fault, KeyInfo, LoadedConfig};
 use crate::observe::log::warn_of_unknown_names;
 use crate::shell::settings::SaveReport;
@@ -50,7 +53,7 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     if let Some(targets) = taken.get(saved::PATH) {
         config::set(&mut view, saved::PATH, saved::without_secrets(targets));
     }
-    let secrets_set: Vec<_> = taken.into_keys().collect();
+    let secrets_set = secrets_of(&config::read_json(text).map_err(broken)?);
     let (warnings, pending) = match config::parse(text) {
         Ok(mut loaded) => {
             warn_of_unknown_names(&mut loaded);
@@ -76,6 +79,8 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
         "config": view,
         "secrets_set": secrets_set,
         "schema": config::key_infos().map(key_json).collect::<Vec<_>>(),
+        "sections": form::sections(),
+        "known_pools": pools::known(),
         "warnings": warnings,
         "pending_restart": pending,
     })))
@@ -291,6 +296,7 @@ fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
         let known = config::lookup(old, saved::PATH).unwrap_or(&nothing);
         saved::put_back(targets, known).map_err(ApiError::invalid_config)?;
     }
+    saved_pools::put_back(&mut new, old);
     for path in secret_paths() {
         if config::lookup(&new, path).is_none() {
             if let Some(secret) = config::lookup(old, path) {
@@ -333,6 +339,9 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
         for (name, target) in &config.notify.targets {
             secrets["notify"]["targets"][name] = target.json();
         }
+        for (name, pool) in &config.saved_pools {
+            secrets[saved_pools::PATH][name] = Value::Object(pool.0.clone());
+        }
         for (slot, pool) in config.pools.iter() {
             if let Some(password) = pool.as_ref().and_then(|pool| pool.password.as_deref()) {
                 config::set(
@@ -346,12 +355,30 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
     })
 }
 
-/// A file's JSON for a client, and the secrets that it does not get, by their paths.
+/// A file's JSON for a client, and the secrets that it does not get, by their paths. Of saved pools only the passwords
+/// are left out.
 fn without_secrets(text: &str) -> Result<(Value, BTreeMap<&'static str, Value>), ApiError> {
     let mut view = config::read_json(text).map_err(broken)?;
+    let saved = config::lookup(&view, saved_pools::PATH);
+    let saved = saved.map(|saved| saved_pools::without_passwords(saved).0);
     let taken = secret_paths().filter_map(|path| Some((path, take(&mut view, path)?)));
     let taken = taken.filter(|(_, secret)| !is_empty(secret)).collect();
+    if let Some(saved) = saved {
+        config::set(&mut view, saved_pools::PATH, saved);
+    }
     Ok((view, taken))
+}
+
+/// Which secrets of a file are set: their paths, and the saved pools that have a password.
+fn secrets_of(file: &Value) -> Vec<String> {
+    let is_set = |path: &&str| config::lookup(file, path).is_some_and(|secret| !is_empty(secret));
+    let paths = secret_paths().filter(is_set).map(str::to_owned);
+    let saved = config::lookup(file, saved_pools::PATH);
+    let names = saved.map_or_else(Vec::new, |saved| saved_pools::without_passwords(saved).1);
+    let names = names
+        .iter()
+        .map(|name| format!("{}.{name}", saved_pools::PATH));
+    paths.chain(names).collect()
 }
 
 fn secret_paths() -> impl Iterator<Item = &'static str> {
@@ -368,10 +395,9 @@ fn is_empty(secret: &Value) -> bool {
 
 /// Removes a value; `None` if there is none.
 fn take(root: &mut Value, path: &str) -> Option<Value> {
-    let (section, key) = path.rsplit_once('.')?;
-    let section = section
-        .split('.')
-        .try_fold(root, |value, key| value.get_mut(key))?;
+    let mut steps = path.split('.');
+    let key = steps.next_back()?;
+    let section = steps.try_fold(root, |value, step| value.get_mut(step))?;
     section.as_object_mut()?.shift_remove(key)
 }
 
@@ -427,24 +453,28 @@ fn change_json(change: &Change) -> Value {
         "old": old,
         "new": new,
         "needs_restart": change.needs_restart,
+        "moves_money": change.moves_money(),
     })
 }
 
 fn key_json(key: KeyInfo) -> Value {
-    let form = key.form;
+    let shape = key.form;
     json!({
         "path": key.path,
+        "section": form::section_of(key.path),
         "title": key.title,
+        "everyday": form::is_everyday(key.path),
+        "hint": form::hint(key.path),
         "meaning": key.meaning,
         "allowed": key.allowed,
         "default": key.default,
         "needs_restart": key.needs_restart,
         "secret": key.is_secret,
-        "kind": form.kind.name(),
-        "min": form.min,
-        "max": form.max,
-        "choices": (!form.choices.is_empty()).then_some(form.choices),
-        "nullable": form.nullable,
+        "kind": shape.kind.name(),
+        "min": shape.min,
+        "max": shape.max,
+        "choices": (!shape.choices.is_empty()).then_some(shape.choices),
+        "nullable": shape.nullable,
     })
 }
 
@@ -588,6 +618,7 @@ mod tests {
                 TOKENS,
                 "pools.A.password",
                 "pools.B.password",
+                "saved_pools",
                 "notify.targets"
             ]
         );

@@ -26,7 +26,50 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     Ok(json::respond(&json!({
         "targets": saved::without_secrets(&targets_json(&config)),
         "history": history,
+        "services": services(),
     })))
+}
+
+/// Each kind of target: its name, where to find what it needs, and its fields with examples.
+fn services() -> Value {
+    json!({
+        "ntfy": {
+            "name": "ntfy",
+            "help": "In the ntfy app, subscribe to a topic nobody can guess. Only protected topics need a token.",
+            "fields": {"url": "https://ntfy.sh/my-topic", "token": ""},
+        },
+        "telegram": {
+            "name": "Telegram",
+            "help": "@BotFather gives you the token. Write to your bot; \
+                     `https://api.telegram.org/bot<token>/getUpdates` then shows the chat ID.",
+            "fields": {"token": "", "chat_id": "987654"},
+        },
+        "discord": {
+            "name": "Discord",
+            "help": "The channel's settings have it under Integrations, Webhooks.",
+            "fields": {"url": "https://discord.com/api/webhooks/…"},
+        },
+        "gotify": {
+            "name": "Gotify",
+            "help": "Create an application on your server to get a token.",
+            "fields": {"url": "http://192.168.1.5:8080", "token": ""},
+        },
+        "pushover": {
+            "name": "Pushover",
+            "help": "pushover.net shows your user key, and a token once you create an application.",
+            "fields": {"token": "", "user": ""},
+        },
+        "webhook": {
+            "name": "Webhook",
+            "help": "DPMP sends a POST with JSON. Leave the JSON empty for the usual one.",
+            "fields": {"url": "http://…", "body": "{\"message\": \"{title}: {text}\"}"},
+        },
+        "heartbeat": {
+            "name": "Heartbeat",
+            "help": "DPMP calls it every minute while it mines. The service warns you when that stops.",
+            "fields": {"url": "https://hc-ping.com/…"},
+        },
+    })
 }
 
 fn targets_json(config: &Config) -> Value {
@@ -97,4 +140,23 @@ fn target_of(body: Body, config: &Config) -> Result<(String, Target), ApiError> 
     targets
         .next()
         .ok_or_else(|| ApiError::invalid_value("target", "This is no target."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::notify::TargetKind;
+
+    #[test]
+    fn each_kind_says_what_it_needs() {
+        let services = services();
+        let kinds: Vec<_> = TargetKind::ALL.iter().map(|kind| kind.name()).collect();
+        let told: Vec<_> = services.as_object().unwrap().keys().collect();
+        assert_eq!(told, kinds);
+        for kind in TargetKind::ALL {
+            for key in kind.needs() {
+                assert!(services[kind.name()]["fields"].get(*key).is_some(), "{key}");
+            }
+        }
+    }
 }

@@ -137,9 +137,25 @@ fn failed(during: &'static str, problem: &str) -> Finding {
     })
 }
 
+/// What people call a step that went well or did not.
+fn title(step: &Step) -> &'static str {
+    let (done, failed) = match step.name {
+        "resolve" => ("Address found", "Address not found"),
+        "connect" => ("Connected", "No connection"),
+        "encrypt" => ("Encrypted", "Not encrypted"),
+        "configure" => ("Abilities agreed", "Abilities not agreed"),
+        "subscribe" => ("Subscribed", "Not subscribed"),
+        "authorize" => ("Wallet accepted", "Wallet rejected"),
+        "first job" => ("First job received", "No job came"),
+        name => (name, name),
+    };
+    if step.ok { done } else { failed }
+}
+
 fn step_json(step: &Step) -> Value {
     json!({
         "name": step.name,
+        "title": title(step),
         "ok": step.ok,
         "ms": (step.took.as_secs_f64() * 10_000.0).round() / 10.0,
         "text": step.text,

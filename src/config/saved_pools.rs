@@ -1,0 +1,351 @@
+//! `saved_pools`: the owner's address book of pools. DPMP mines for none of them until one is put into `pools`.
+//!
+//! - An entry has the settings of a pool, without its name. They are checked as those of `pools`.
+//! - Passwords are not shown to clients. One that a client leaves out comes back for the same pool only: the same host,
+//!   port and wallet. So no pool is told the password of another.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use super::address::PoolHost;
+use super::backup::Backup;
+use super::fault::quote;
+use super::kind::number::Port;
+use super::kind::{Form, FormKind, Kind, Wrong, one_line};
+use super::raw::join;
+use crate::units::PoolSlot;
+
+/// Where they are in the configuration.
+pub const PATH: &str = "saved_pools";
+
+/// How many there may be.
+const MOST: usize = 100;
+
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// The settings of a pool that is only kept, as they stand in the file.
+#[derive(Clone, PartialEq)]
+pub struct SavedPool(pub Map<String, Value>);
+
+impl fmt::Debug for SavedPool {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", shown(&self.0))
+    }
+}
+
+/// The table of saved pools, by name.
+pub(super) struct SavedPools {
+    /// What is allowed instead, if a setting of a pool cannot have this value.
+    pub(super) check: fn(&str, &Value) -> Result<(), String>,
+}
+
+impl SavedPools {
+    /// What is wrong with an entry: where in it, what was found, what is allowed.
+    fn faults(&self, name: &str, entry: &Value) -> Vec<(String, String, String)> {
+        let fits = one_line(name, LONGEST_NAME).is_some_and(|name| !name.trim().is_empty());
+        if !fits {
+            let allowed = format!("a name on one line of 1 to {LONGEST_NAME} characters");
+            return vec![(String::new(), quote(&json!(name)), allowed)];
+        }
+        let Some(settings) = entry.as_object() else {
+            let allowed = "an object with the settings of a pool".to_owned();
+            return vec![(String::new(), quote(entry), allowed)];
+        };
+        let mut faults = Vec::new();
+        for (key, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
+            if let Err(allowed) = (self.check)(key, value) {
+                faults.push((key.clone(), quote(value), allowed));
+            }
+        }
+        if faults.is_empty() && Place::of(settings).is_none() {
+            let found = settings.get("host").map_or("nothing".to_owned(), quote);
+            let allowed = "the pool's host name or IP address".to_owned();
+            faults.push(("host".to_owned(), found, allowed));
+        }
+        faults
+    }
+}
+
+impl Kind for SavedPools {
+    type Meaning = BTreeMap<String, SavedPool>;
+
+    fn read(&self, value: &Value) -> Result<Self::Meaning, String> {
+        if let Some(wrong) = self.wrong(value).into_iter().next() {
+            return Err(wrong.allowed);
+        }
+        let entries = value.as_object().into_iter().flatten();
+        let pool = |(name, entry): (&String, &Value)| {
+            Some((name.clone(), SavedPool(entry.as_object()?.clone())))
+        };
+        Ok(entries.filter_map(pool).collect())
+    }
+
+    fn wrong(&self, value: &Value) -> Vec<Wrong> {
+        let whole = |found: String| Wrong {
+            place: String::new(),
+            found,
+            allowed: self.allowed(),
+            entries: 0..usize::MAX,
+        };
+        let Some(entries) = value.as_object() else {
+            return vec![whole(quote(value))];
+        };
+        if entries.len() > MOST {
+            return vec![whole(format!("{} entries", entries.len()))];
+        }
+        let numbered = entries.iter().enumerate();
+        numbered
+            .flat_map(|(number, (name, entry))| {
+                let faults = self.faults(name, entry).into_iter();
+                faults.map(move |(key, found, allowed)| Wrong {
+                    place: match key.as_str() {
+                        "" => join("", name),
+                        key => join(&join("", name), key),
+                    },
+                    found,
+                    allowed,
+                    entries: number..number + 1,
+                })
+            })
+            .collect()
+    }
+
+    fn allowed(&self) -> String {
+        format!(
+            "an object of at most {MOST} pools, such as {{\"My pool\": {{\"host\": \"pool.com\", \"port\": 3333, \
+             \"wallet\": \"…\"}}}}"
+        )
+    }
+
+    fn default(&self) -> Self::Meaning {
+        BTreeMap::new()
+    }
+
+    fn default_json(&self) -> Value {
+        json!({})
+    }
+
+    fn form(&self) -> Form {
+        Form::text(FormKind::Table, MOST)
+    }
+}
+
+/// The saved pools, one a line, with what must not be shown: to be compared.
+pub(super) fn compared(pools: &BTreeMap<String, SavedPool>) -> String {
+    let line = |(name, pool): (&String, &SavedPool)| format!("{}: {}", json!(name), json!(pool.0));
+    pools.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The saved pools of a configuration file without their passwords, and the names of those that have one.
+pub fn without_passwords(saved: &Value) -> (Value, Vec<String>) {
+    let mut with_password = Vec::new();
+    let pools = saved.as_object().into_iter().flatten();
+    let shown = pools
+        .map(|(name, entry)| {
+            if entry.as_object().is_some_and(|it| password(it).is_some()) {
+                with_password.push(name.clone());
+            }
+            let entry = entry
+                .as_object()
+                .map_or(entry.clone(), |it| shown(it).into());
+            (name.clone(), entry)
+        })
+        .collect();
+    (Value::Object(shown), with_password)
+}
+
+fn shown(entry: &Map<String, Value>) -> Map<String, Value> {
+    let mut entry = entry.clone();
+    entry.shift_remove("password");
+    entry
+}
+
+/// Puts the passwords that a client has left out into its saved pools, and into those of `pools` that were another one
+/// before. One of `pools` that is known nowhere keeps its password if its host or its wallet is still the same.
+pub fn put_back(new: &mut Value, old: &Value) {
+    let old_pools: Vec<_> = [old.get("pools"), old.get(PATH)]
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .flatten()
+        .filter_map(|(_, pool)| pool.as_object())
+        .collect();
+    let same_place = |pool: &Map<String, Value>| {
+        let place = Place::of(pool)?;
+        let same = old_pools.iter().copied();
+        let mut same = same.filter(|old| Place::of(old).as_ref() == Some(&place));
+        let first = same.next()?;
+        Some(password(first).or_else(|| same.find_map(password)))
+    };
+    for slot in PoolSlot::ALL {
+        let slot = slot.to_string();
+        let before = old.get("pools").and_then(|pools| pools.get(&slot));
+        let Some(before) = before.and_then(Value::as_object) else {
+            continue;
+        };
+        let pool = new.get_mut("pools").and_then(|pools| pools.get_mut(&slot));
+        let Some(pool) = pool.and_then(Value::as_object_mut).filter(is_left_out) else {
+            continue;
+        };
+        let (here, there) = (Place::of(pool), Place::of(before));
+        let Some((here, there)) = here.zip(there).filter(|(here, there)| here != there) else {
+            continue;
+        };
+        match same_place(pool) {
+            Some(found) => pool.insert("password".to_owned(), json!(found.unwrap_or_default())),
+            None if here.host == there.host || here.wallet == there.wallet => None,
+            None => pool.insert("password".to_owned(), json!("")),
+        };
+    }
+    let entries = new.get_mut(PATH).and_then(Value::as_object_mut);
+    for (name, entry) in entries.into_iter().flatten() {
+        let Some(entry) = entry.as_object_mut().filter(is_left_out) else {
+            continue;
+        };
+        let before = old.get(PATH).and_then(|saved| saved.get(name));
+        let before = before.and_then(Value::as_object);
+        let own = before.filter(|before| Place::of(before) == Place::of(entry));
+        let found = match own {
+            Some(own) => password(own),
+            None => same_place(entry).flatten(),
+        };
+        if let Some(found) = found {
+            entry.insert("password".to_owned(), json!(found));
+        }
+    }
+}
+
+/// A pool as a backup of one with this wallet; `None` if it has no host or no wallet.
+pub fn as_backup(pool: &Map<String, Value>, own_wallet: &str) -> Option<Backup> {
+    let place = Place::of(pool)?;
+    let tls = pool.get("tls") == Some(&json!(true)) || place.tls;
+    let is_own = place.wallet == own_wallet.trim();
+    let wallet = Some(place.wallet).filter(|wallet| !wallet.is_empty())?;
+    Some(Backup {
+        host: place.host,
+        port: place.port,
+        tls,
+        wallet: Some(wallet).filter(|_| !is_own),
+    })
+}
+
+/// Whether a pool has a host.
+pub fn has_host(pool: &Map<String, Value>) -> bool {
+    Place::of(pool).is_some()
+}
+
+fn is_left_out(pool: &&mut Map<String, Value>) -> bool {
+    pool.get("password").is_none_or(Value::is_null)
+}
+
+fn password(pool: &Map<String, Value>) -> Option<&str> {
+    pool.get("password")?
+        .as_str()
+        .filter(|password| !password.is_empty())
+}
+
+/// What tells one pool from another.
+#[derive(PartialEq, Eq)]
+struct Place {
+    host: String,
+    port: u16,
+    wallet: String,
+    /// Whether its host begins like that of an encrypted port.
+    tls: bool,
+}
+
+impl Place {
+    /// `None`: there is no host in it.
+    fn of(pool: &Map<String, Value>) -> Option<Self> {
+        let found = PoolHost { default: "" }.read(pool.get("host")?).ok()??;
+        let port = pool.get("port");
+        let port = port.and_then(|port| Port(3333).read(port).ok());
+        let wallet = pool.get("wallet").and_then(Value::as_str);
+        Some(Self {
+            host: found.host,
+            port: found.port.or(port).unwrap_or(3333),
+            wallet: wallet.unwrap_or_default().trim().to_owned(),
+            tls: found.tls,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> Value {
+        json!({
+            "pools": {
+                "A": {"host": "a.pool.com", "wallet": "alice", "password": "of-a"},
+                "B": {"host": "b.pool.com", "port": 4444, "wallet": "bob"},
+            },
+            PATH: {
+                "c": {"host": "c.pool.com:5555", "wallet": "carol", "password": "of-c"},
+                "plain": {"host": "d.pool.com"},
+            },
+        })
+    }
+
+    /// The file with this change, as a client sends it: without passwords.
+    fn saved(change: impl FnOnce(&mut Value)) -> Value {
+        let mut new = file();
+        new[PATH] = without_passwords(&new[PATH]).0;
+        new["pools"]["A"]
+            .as_object_mut()
+            .unwrap()
+            .shift_remove("password");
+        change(&mut new);
+        put_back(&mut new, &file());
+        new
+    }
+
+    #[test]
+    fn passwords_are_not_shown_and_come_back() {
+        let (view, with) = without_passwords(&file()[PATH]);
+        assert!(!view.to_string().contains("of-c"));
+        assert_eq!(with, ["c"]);
+        let kept = saved(|_| ());
+        assert_eq!(kept[PATH], file()[PATH]);
+        // The caller keeps that of an unchanged pool.
+        assert_eq!(kept["pools"]["A"].get("password"), None);
+    }
+
+    #[test]
+    fn a_password_goes_with_its_pool() {
+        let swapped = saved(|new| {
+            let (a, b) = (new["pools"]["A"].take(), new["pools"]["B"].take());
+            new["pools"] = json!({"A": b, "B": a});
+        });
+        assert_eq!(swapped["pools"]["A"]["password"], "");
+        assert_eq!(swapped["pools"]["B"]["password"], "of-a");
+        let picked = saved(|new| new["pools"]["A"] = new[PATH]["c"].clone());
+        assert_eq!(picked["pools"]["A"]["password"], "of-c");
+        let kept = saved(|new| new[PATH]["a"] = new["pools"]["A"].clone());
+        assert_eq!(kept[PATH]["a"]["password"], "of-a");
+        let renamed = saved(|new| new[PATH] = json!({"other": new[PATH]["c"]}));
+        assert_eq!(renamed[PATH]["other"]["password"], "of-c");
+    }
+
+    #[test]
+    fn no_pool_is_told_the_password_of_another() {
+        let a = |pool: Value| saved(|new| new["pools"]["A"] = pool)["pools"]["A"].take();
+        let other = a(json!({"host": "e.pool.com", "wallet": "eve"}));
+        assert_eq!(other["password"], "");
+        // Another server for the same account, another account of the same server.
+        for same in [
+            json!({"host": "eu.pool.com", "wallet": "alice"}),
+            json!({"host": "A.pool.com", "wallet": "al"}),
+        ] {
+            assert_eq!(a(same).get("password"), None, "the caller keeps it");
+        }
+        let moved = saved(|new| new[PATH]["c"]["host"] = json!("e.pool.com"));
+        assert_eq!(moved[PATH]["c"].get("password"), None);
+        let own = saved(|new| new[PATH]["c"]["password"] = json!(""));
+        assert_eq!(own[PATH]["c"]["password"], "");
+    }
+}
