@@ -12,8 +12,8 @@ use std::fmt;
 
 use crate::core::snapshot::{PoolView, Snapshot};
 
-/// No clock is right that says less: 2026-11-29, in milliseconds since 1970. It is put forward with each release.
-pub const MADE_MS: u64 = 1_795_910_400_000;
+/// No clock is right that says less: 2026-11-30, in milliseconds since 1970. It is put forward with each release.
+pub const MADE_MS: u64 = 1_795_996_800_000;
 
 /// How far the clock may be from the pools', in milliseconds. The header's time may itself be up to two hours ahead.
 const TOLERANCE_MS: u64 = 2 * 3_600_000;
