@@ -46,7 +46,7 @@ impl fmt::Display for LineError {
         match self {
             Self::TooLong(limit) => write!(f, "a line of more than {limit} bytes"),
             Self::Tls => f.write_str("a TLS handshake on a plain-text port"),
-            Self::TlsAlert => f.write_str("a TLS alert: only TLS is spoken on this port"),
+            Self::TlsAlert => f.write_str("a TLS alert: this port only accepts TLS"),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -214,7 +214,7 @@ mod tests {
         let (_, error) = lines(&[0x15, 3, 1, 0, 2, 2, 70], 100, 100);
         assert_eq!(
             error.as_deref(),
-            Some("a TLS alert: only TLS is spoken on this port")
+            Some("a TLS alert: this port only accepts TLS")
         );
     }
 }

@@ -94,7 +94,7 @@ fn certificates_that_prove_nothing_are_refused_with_the_reason() {
     );
     for identity in [Identity::unknown(), Identity::self_signed()] {
         let hint = format!(
-            "tls_fingerprint to its SHA-256 fingerprint, which is {}",
+            "set tls_fingerprint to {}, its SHA-256 fingerprint",
             identity.fingerprint()
         );
         refused(
@@ -174,7 +174,7 @@ fn what_speaks_no_tls_is_told_from_what_does() {
         ),
         (
             Front::hanging_up(),
-            "closed the connection in the TLS handshake; perhaps no TLS",
+            "closed the connection in the TLS handshake; perhaps this port does not use TLS",
         ),
     ] {
         check_refused(json!({"port": front.port()}), expected);
@@ -183,10 +183,10 @@ fn what_speaks_no_tls_is_told_from_what_does() {
     let pool = pool("tlsplain", |_| ());
     let front = Front::new(&Identity::good(), pool.address());
     let settings = json!({"port": front.port(), "tls": false});
-    check_refused(settings, "only TLS is spoken on this port");
+    check_refused(settings, "this port only accepts TLS");
     let front = Front::hanging_up();
     let settings = json!({"port": front.port(), "tls": false});
-    check_refused(settings, "if only TLS is spoken on its port, set tls");
+    check_refused(settings, "if its port only accepts TLS, set tls");
 }
 
 #[test]
@@ -292,6 +292,6 @@ fn the_log_hints_at_tls_if_a_pool_hangs_up_without_a_word() {
     let proxy = Setup::new(&a, &b).set("pools.A.port", front.port()).start();
     let _miner = miner(proxy.address(), |_| ());
     wait_until(SOON, "the hint", || {
-        proxy.logged("pool_lost", "if only TLS is spoken on its port, set tls")
+        proxy.logged("pool_lost", "if its port only accepts TLS, set tls")
     });
 }
