@@ -2,7 +2,7 @@
 //! share costs in processor time, what a miner costs in memory and threads, and how soon all have work after a block.
 //!
 //! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`; figures and how
-//! to read them are in `docs/performance.md`. With `DPMP_PROGRAM` another build than this one is measured. Pools and
+//! to read them are in `docs/performance.md`. With the argument `shared` miners share connections to the pools. With `DPMP_PROGRAM` another build than this one is measured. Pools and
 //! miners are those of `src/sim`: they hash and judge for real. They run in this process, on a thread each, and share
 //! the machine with the proxy.
 #![allow(
@@ -82,6 +82,7 @@ fn main() {
         .skip(1)
         .filter_map(|arg| arg.parse().ok())
         .collect();
+    let shared = std::env::args().any(|arg| arg == "shared");
     let farms = if asked.is_empty() {
         FARMS.to_vec()
     } else {
@@ -98,7 +99,7 @@ fn main() {
             let farm = connect(miners, pools.addresses[PoolSlot::A]);
             measure(&pools, &farm, &[PoolSlot::A], || Duration::ZERO)
         };
-        let (proxied, cost) = through_the_proxy(miners);
+        let (proxied, cost) = through_the_proxy(miners, shared);
         println!(
             "| {miners} | {} | {} | {} | {} | {} | {} | {} |",
             two(&direct.notify),
@@ -170,16 +171,18 @@ fn hop() -> (f64, f64) {
     )
 }
 
-fn through_the_proxy(count: usize) -> (Figures, Cost) {
+fn through_the_proxy(count: usize, shared: bool) -> (Figures, Cost) {
     let pools = Pools::start().unwrap();
-    let proxy = Proxy::start(&pools.addresses).unwrap();
+    let connections = if shared { "shared" } else { "own" };
+    let proxy = Proxy::start(&pools.addresses, connections).unwrap();
+    let least = if shared { count.div_ceil(250) } else { count };
     let empty = proxy.usage().unwrap();
     let miners = connect(count, proxy.address);
     wait_until("both pools to serve every miner", || {
         pools
             .ledgers
             .iter()
-            .all(|(_, ledger)| ledger.connections_open() >= count as u64)
+            .all(|(_, ledger)| ledger.connections_open() >= least as u64)
     });
     let figures = measure(&pools, &miners, &PoolSlot::ALL, || proxy.cpu().unwrap());
     let full = proxy.usage().unwrap();
@@ -334,8 +337,10 @@ fn hand_out(
         let job = ledger.last_job().unwrap();
         // One that has come to the end of its turn meanwhile got its job by that.
         let stayed = works_for(ledger) == slot;
+        let of_all = || written[slot].get("wallet");
         let written = written[slot]
             .get(&format!("wallet.m{number}"))
+            .or_else(of_all)
             .filter(|_| stayed);
         times.extend(written.map(|written| milliseconds(job.at.duration_since(*written))));
     }

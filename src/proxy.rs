@@ -24,7 +24,7 @@ use crate::observe::Observer;
 use crate::observe::latest::LatestSnapshot;
 use crate::observe::log::{self, LogGuard};
 use crate::observe::metrics::Metrics;
-use crate::shell::accept::{Door, Reception, listen, writers};
+use crate::shell::accept::{Door, Reception, listen, load};
 use crate::shell::connection::WRITE_PATIENCE;
 use crate::shell::dial::dial;
 use crate::shell::flush::Flush;
@@ -463,9 +463,9 @@ fn open_certificate(
 /// Only who asked for more miners than usual is told at once; all others when it matters.
 fn warn_of_little_room(config: &Config, room: &Room, tell: impl Fn(&Fact)) {
     let most = config.listen.max_miners;
-    let writers = writers(config);
-    if most > room.miners(writers) && most != Config::default().listen.max_miners {
-        let text = format!("listen.max_miners is {most}, but {}", room.explain(writers));
+    let load = load(config);
+    if most > room.miners(load) && most != Config::default().listen.max_miners {
+        let text = format!("listen.max_miners is {most}, but {}", room.explain(load));
         tell(&Fact::ConfigWarning { text });
     }
 }

@@ -25,8 +25,9 @@ use crate::core::outage::Loss;
 use crate::core::pool::connection::received::PoolNews;
 use crate::core::pool::connection::{Connection, Identity, Talk};
 use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::groups::most_of;
 use crate::core::pool::target;
-use crate::core::work::extranonce::SMALLEST_E2;
+use crate::core::work::extranonce::{Firmware, Room, SMALLEST_E2, sizes};
 use crate::shell::dial::{connect, resolve, secure};
 use crate::shell::names::Names;
 use crate::shell::socket::{ReadHalf, Socket};
@@ -230,7 +231,10 @@ impl<'a> Visit<'a> {
             identity: Identity {
                 address: Arc::from(pool.address()),
                 user_agent: OWN_USER_AGENT.to_owned(),
-                user: Arc::from(pool.user_name.of(&pool.wallet, WORKER, WORKER)),
+                user: match pool.most_members() {
+                    Some(_) => Arc::from(pool.user_name.of_all(&pool.wallet)),
+                    None => Arc::from(pool.user_name.of(&pool.wallet, WORKER, WORKER)),
+                },
                 has_worker: true,
                 password: pool.password.as_deref().unwrap_or("x").to_owned(),
                 version_rolling: true,
@@ -472,6 +476,7 @@ impl<'a> Visit<'a> {
                     extranonces.e2_size
                 )
             }
+            PoolNews::Subscribed(extranonces) => self.tell_sharing(extranonces.e2_size)?,
             PoolNews::Reconnect {
                 host: Some(host), ..
             } => {
@@ -489,10 +494,24 @@ impl<'a> Visit<'a> {
             | PoolNews::JobChanged
             | PoolNews::Answered(..)
             | PoolNews::AnsweredLate(..)
-            | PoolNews::Subscribed(_)
             | PoolNews::Reconnect { host: None, .. } => (),
         }
         self.job_is_there(connection, clock())
+    }
+
+    /// What a shared connection would give, if connections are to be shared.
+    fn tell_sharing(&mut self, smallest: u8) -> anyhow::Result<()> {
+        let Some(most) = self.pool.most_members() else {
+            return Ok(());
+        };
+        let room = Room {
+            smallest,
+            e1_differs: false,
+        };
+        match most_of(sizes(room, Firmware::Unknown, None), Some(most)) {
+            Some(most) => self.note(format_args!("up to {most} miners can share a connection")),
+            None => self.note("miners cannot share connections: that needs 3 bytes of extranonce2"),
+        }
     }
 
     /// Whether there is a job that a miner could be sent; it is shown.

@@ -31,11 +31,14 @@ pub(crate) struct Usage {
 
 impl Proxy {
     /// Starts it between miners and these pools, half and half, in the longest turns during which a connection
-    /// to the other pool is kept.
-    pub(crate) fn start(pools: &PerPool<SocketAddr>) -> io::Result<Self> {
+    /// to the other pool is kept. `connections`: whether miners share them.
+    pub(crate) fn start(pools: &PerPool<SocketAddr>, connections: &str) -> io::Result<Self> {
         let port = || Ok::<_, io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
         let listen = port()?;
-        let pool = |slot: PoolSlot| json!({"host": "127.0.0.1", "port": pools[slot].port(), "wallet": "wallet"});
+        let pool = |slot: PoolSlot| {
+            let port = pools[slot].port();
+            json!({"host": "127.0.0.1", "port": port, "wallet": "wallet", "connections": connections})
+        };
         let config = json!({
             "listen": {
                 "host": "127.0.0.1", "port": listen, "max_miners": 10_000, "max_miners_per_address": 0,

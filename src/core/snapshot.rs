@@ -17,10 +17,12 @@ use crate::core::miner::view::MinerView;
 use crate::core::outage::{ConnectionState, Flaw, Health, Outage};
 use crate::core::past_splits::PastSplit;
 use crate::core::pool::Pool;
+use crate::core::pool::both;
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::split::fleet::FleetView;
 use crate::core::stats::totals::{PoolTotals, RankedShare};
 use crate::core::steering::{ALL_WORKERS, ClockMark, Steering};
+use crate::core::work::extranonce::SMALLEST_SHARED;
 use crate::stratum::job::network_difficulty;
 use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
 
@@ -107,6 +109,9 @@ pub struct PoolView {
     pub connections: usize,
     /// Miners on these.
     pub connected_miners: usize,
+    /// The smallest extranonce2 of all addresses, in bytes, if that is too small for the connections to be shared as they
+    /// should.
+    pub cannot_share: Option<u8>,
     /// Miners that work for it now.
     pub active_miners: usize,
     /// The size of its extranonce2, in bytes, if known.
@@ -363,6 +368,10 @@ impl Core {
             payout_changed: self.payouts[slot].changed(),
             payout_wrong: self.watches[slot].wrong(),
             connections: pool.ready(),
+            cannot_share: config
+                .filter(|config| config.most_members().is_some() && pool.facts.e2_size.is_some())
+                .map(|_| both::room(&self.wanted, &self.pools, &self.known).smallest)
+                .filter(|smallest| *smallest < SMALLEST_SHARED),
             connected_miners: miners
                 .iter()
                 .filter(|miner| miner.connections[slot] == ConnectionState::Ready)

@@ -21,7 +21,7 @@ use crate::shell::tls::miner::Certificate;
 use crate::stratum::codec::decode_miner;
 use crate::system::clock::{clock, now};
 use crate::system::net::{AFTER_FAILURE, Port};
-use crate::system::room::Room;
+use crate::system::room::{Load, Room};
 use crate::system::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::units::MinerId;
 
@@ -95,10 +95,10 @@ impl Reception {
         from_balancer: bool,
         config: &Config,
     ) -> Option<Newcomer> {
-        let writers = writers(config);
-        if self.seats.taken() >= self.room.miners(writers) {
+        let load = load(config);
+        if self.seats.taken() >= self.room.miners(load) {
             self.tell(&Fact::AcceptFailed {
-                error: self.room.explain(writers),
+                error: self.room.explain(load),
             });
             return None;
         }
@@ -137,15 +137,23 @@ impl Reception {
     }
 }
 
-/// How many of a miner's three connections have a writer at most.
-pub fn writers(config: &Config) -> u64 {
+/// What a miner takes at most.
+pub fn load(config: &Config) -> Load {
     let encrypts = |pool: &PoolConfig| pool.tls.enabled || pool.backups.iter().any(|it| it.tls);
     let pools = config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
-    if Socket::ALWAYS_WRITER {
-        3
+    let is_shared = |pool: &&PoolConfig| pool.most_members().is_some();
+    let (shared, own): (Vec<_>, Vec<_>) = pools.partition(is_shared);
+    let connections = shared.iter().fold(3, |sum, _| sum - 1);
+    let writers = if Socket::ALWAYS_WRITER {
+        connections
     } else {
         let miners = u64::from(config.listen.has_certificate());
+        let pools = own.into_iter();
         pools.fold(miners, |sum, pool| sum + u64::from(encrypts(pool)))
+    };
+    Load {
+        connections,
+        writers,
     }
 }
 

@@ -17,10 +17,21 @@ struct Bound {
     allowed: u64,
     /// How many the program takes without a miner.
     own: u64,
-    /// How many a miner takes with its two pool connections.
+    /// How many a miner takes beside its connections.
     per_miner: u64,
+    /// How many each of its connections takes, the one to us and those to pools.
+    per_connection: u64,
     /// How many more for each connection that has a writer.
     per_writer: u64,
+}
+
+/// What a miner takes. Pool connections that many share count for nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Its connections, to us and to the pools.
+    pub connections: u64,
+    /// How many of these have a writer.
+    pub writers: u64,
 }
 
 impl Bound {
@@ -30,7 +41,8 @@ impl Bound {
             what: "threads (pids.max of the container or TasksMax of the service, ulimit -u, kernel.pid_max, kernel.threads-max)",
             allowed,
             own: 64,
-            per_miner: 3,
+            per_miner: 0,
+            per_connection: 1,
             per_writer: 1,
         }
     }
@@ -41,7 +53,8 @@ impl Bound {
             what: "memory areas (vm.max_map_count)",
             allowed,
             own: 512,
-            per_miner: 12,
+            per_miner: 0,
+            per_connection: 4,
             per_writer: 4,
         }
     }
@@ -51,7 +64,8 @@ impl Bound {
             what: "open files (ulimit -n)",
             allowed,
             own: 32,
-            per_miner: 3,
+            per_miner: 0,
+            per_connection: 1,
             per_writer: 0,
         }
     }
@@ -62,7 +76,8 @@ impl Bound {
             what: "KiB of memory (memory.max of the container or MemoryMax of the service)",
             allowed,
             own: 32 * 1024,
-            per_miner: 112,
+            per_miner: 40,
+            per_connection: 24,
             per_writer: 16,
         }
     }
@@ -73,22 +88,23 @@ impl Bound {
             what: "KiB of address space (ulimit -v)",
             allowed,
             own: 160 * 1024,
-            per_miner: 1152,
+            per_miner: 0,
+            per_connection: 384,
             per_writer: 320,
         }
     }
 
-    fn of_a_miner(&self, writers: u64) -> u64 {
-        self.per_miner + writers * self.per_writer
+    fn of_a_miner(&self, load: Load) -> u64 {
+        self.per_miner + load.connections * self.per_connection + load.writers * self.per_writer
     }
 
     /// A tenth stays free for connections that are being replaced.
-    fn miners(&self, writers: u64) -> u64 {
-        (self.allowed - self.allowed / 10).saturating_sub(self.own) / self.of_a_miner(writers)
+    fn miners(&self, load: Load) -> u64 {
+        (self.allowed - self.allowed / 10).saturating_sub(self.own) / self.of_a_miner(load)
     }
 }
 
-/// What the system allows. `writers` is how many of a miner's three connections have a writer, 0 to 3.
+/// What the system allows.
 #[derive(Clone, Debug)]
 pub struct Room(Vec<Bound>);
 
@@ -113,26 +129,26 @@ impl Room {
     }
 
     /// The bound that is reached first.
-    fn first(&self, writers: u64) -> Option<&Bound> {
-        self.0.iter().min_by_key(|bound| bound.miners(writers))
+    fn first(&self, load: Load) -> Option<&Bound> {
+        self.0.iter().min_by_key(|bound| bound.miners(load))
     }
 
     /// How many miners may be connected at a time.
-    pub fn miners(&self, writers: u64) -> u32 {
-        let miners = self.first(writers).map(|bound| bound.miners(writers));
+    pub fn miners(&self, load: Load) -> u32 {
+        let miners = self.first(load).map(|bound| bound.miners(load));
         miners.unwrap_or(u64::MAX).try_into().unwrap_or(u32::MAX)
     }
 
     /// For the owner: how many, and because of what.
-    pub fn explain(&self, writers: u64) -> String {
-        let Some(bound) = self.first(writers) else {
+    pub fn explain(&self, load: Load) -> String {
+        let Some(bound) = self.first(load) else {
             return "this system knows no bounds".to_owned();
         };
         let Bound { what, allowed, .. } = bound;
         format!(
             "this system can serve {} miners, since it allows {allowed} {what}, of which a miner takes {}",
-            bound.miners(writers),
-            bound.of_a_miner(writers)
+            bound.miners(load),
+            bound.of_a_miner(load)
         )
     }
 }
@@ -170,6 +186,14 @@ fn limit_of_group(file: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// With a connection of its own to each pool.
+    fn own(writers: u64) -> Load {
+        Load {
+            connections: 3,
+            writers,
+        }
+    }
+
     #[test]
     fn the_bound_that_is_reached_first_counts() {
         let room = |maps, threads, files| {
@@ -179,26 +203,38 @@ mod tests {
                 Bound::files(files),
             ])
         };
-        assert_eq!(room(65_530, 32_768, 65_536).miners(0), 4_872);
-        assert_eq!(room(65_530, 32_768, 65_536).miners(3), 2_436);
-        assert_eq!(room(65_530, 2_048, 65_536).miners(0), 593);
-        assert_eq!(room(65_530, 2_048, 65_536).miners(2), 356);
+        assert_eq!(room(65_530, 32_768, 65_536).miners(own(0)), 4_872);
+        assert_eq!(room(65_530, 32_768, 65_536).miners(own(3)), 2_436);
+        let shared = Load {
+            connections: 1,
+            writers: 0,
+        };
+        assert_eq!(room(65_530, 32_768, 65_536).miners(shared), 14_616);
+        assert_eq!(room(65_530, 2_048, 65_536).miners(own(0)), 593);
+        assert_eq!(room(65_530, 2_048, 65_536).miners(own(2)), 356);
         assert_eq!(
-            room(65_530, 32_768, 1_024).explain(3),
+            room(65_530, 32_768, 1_024).explain(own(3)),
             "this system can serve 296 miners, since it allows 1024 open files (ulimit -n), of which a miner takes 3"
         );
-        assert_eq!(room(u64::MAX, u64::MAX, u64::MAX).miners(0), u32::MAX);
+        assert_eq!(room(u64::MAX, u64::MAX, u64::MAX).miners(own(0)), u32::MAX);
         let memory = Room(vec![Bound::memory(128 * 1024)]);
-        assert_eq!((memory.miners(0), memory.miners(3)), (760, 532));
+        assert_eq!((memory.miners(own(0)), memory.miners(own(3))), (760, 532));
         let addresses = Room(vec![Bound::addresses(1024 * 1024)]);
-        assert_eq!((addresses.miners(0), addresses.miners(3)), (676, 369));
-        assert_eq!(room(65_530, 10, 1_024).miners(0), 0);
-        assert_eq!(Room(Vec::new()).miners(0), u32::MAX);
+        assert_eq!(
+            (addresses.miners(own(0)), addresses.miners(own(3))),
+            (676, 369)
+        );
+        assert_eq!(room(65_530, 10, 1_024).miners(own(0)), 0);
+        assert_eq!(Room(Vec::new()).miners(own(0)), u32::MAX);
     }
 
     #[test]
     fn this_system_has_room() {
         let room = Room::of_this_system(Some(1_024));
-        assert!((1..=296).contains(&room.miners(3)), "{}", room.explain(3));
+        assert!(
+            (1..=296).contains(&room.miners(own(3))),
+            "{}",
+            room.explain(own(3))
+        );
     }
 }

@@ -119,6 +119,15 @@ catalogue! {
         "when a pool rejects both ways of writing a share's version bits.", "an hour after the last blocked share.",
         "DPMP blocks these shares, because the pool would reject them.",
         "See the page Miners for the affected miners.";
+    "cannot_share" Warning Never ["nothing_mined"]
+        "when `connections` is `shared` and a pool's extranonce2 has less than 3 bytes.",
+        "when the pools leave more, or with `connections` at `own`.",
+        "Each miner uses its own connection.",
+        "Use pools that leave 3 bytes or more.";
+    "many_connections" Info Never []
+        "when more than 300 miners have their own connections to a pool.", "when they share them, or there are fewer.",
+        "Shared connections need less memory and reconnect faster.",
+        "Set `connections` of the pool to `shared`, unless you need each worker on the pool's page.";
     "unpaid_work" Error Later ["nothing_mined", "no_miner"]
         "when `downstream_diff` asks miners for a higher difficulty than the pool.", "when the setting or the pool's difficulty changes.",
         "The pool doesn't pay for part of the work.",

@@ -28,6 +28,22 @@ fn says(config: &Value, good: bool, parts: &[&str]) {
 }
 
 #[test]
+fn it_says_how_many_miners_can_share_a_connection() {
+    for (e2_size, miners, says_so) in [
+        (8, 600, "up to 600 miners can share a connection"),
+        (4, 600, "up to 256 miners can share a connection"),
+        (2, 250, "miners cannot share connections"),
+    ] {
+        let pool = pool("A", |options| options.e2_size = e2_size);
+        let mut a = at(pool.address().port());
+        a["connections"] = json!("shared");
+        a["miners_per_connection"] = json!(miners);
+        let only_a = json!({"pools": {"A": a}, "scheduler": {"poolB_weight": 0}});
+        says(&only_a, true, &[says_so]);
+    }
+}
+
+#[test]
 fn each_pool_is_visited_and_all_have_to_work() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let [a, b] = [&a, &b].map(|pool| at(pool.address().port()));

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use dpmp::config::{Config, Connections};
+use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace};
 use dpmp::sim::pool::options::PoolOptions;
 use dpmp::units::{PerPool, PoolSlot};
 
-use crate::world::{World, config};
+use crate::world::{HOSTS, World, config};
 
 /// A configuration in which so many miners share a connection to each pool.
 fn sharing(most: [Option<usize>; 2]) -> Config {
@@ -335,4 +336,74 @@ fn a_pool_without_room_gets_own_connections() {
     world.run(Duration::from_secs(600), |_| ());
     assert_eq!(standing(&world), [12, 12]);
     assert!(accepted(&world).iter().all(|accepted| *accepted > 30));
+}
+
+/// The pool rejects what one of them sends, and may drop the connection for it: it gets another one.
+#[test]
+fn one_whose_shares_are_rejected_has_a_connection_of_its_own() {
+    let bad = PoolOptions {
+        refuse_all: Some(Verdict::LowDifficulty),
+        refuse_e2: Some(vec![0, 0, 0, 1]),
+        ..PoolOptions::default()
+    };
+    let good = PoolOptions {
+        seed: 2,
+        ..PoolOptions::default()
+    };
+    let mut world = farm(12, 250, [bad, good]);
+    world.run(Duration::from_secs(1800), |_| ());
+    assert_eq!(standing(&world), [2, 1]);
+    let rejected = world.rigs.iter().map(|rig| rig.model.ledger().rejected());
+    let rejected: Vec<u64> = rejected.filter(|rejected| *rejected > 0).collect();
+    assert_eq!(rejected.len(), 1);
+    assert!(rejected[0] > 30, "{rejected:?}");
+}
+
+/// A backup that leaves less room is known of in advance: nobody has to connect again.
+#[test]
+fn a_backup_with_a_shorter_extranonce_takes_over_the_groups() {
+    let mut config = sharing([Some(20), Some(20)]);
+    config.scheduler.weights = PerPool::new(100.0, 0.0);
+    config.scheduler.failover = false;
+    let text = format!(
+        r#"{{"pools": {{"A": {{"host": "{}", "wallet": "walletA", "connections": "shared",
+            "miners_per_connection": 20, "backups": ["other@{}:3333"]}}}}}}"#,
+        HOSTS[PoolSlot::A],
+        HOSTS[PoolSlot::B]
+    );
+    config.pools[PoolSlot::A] =
+        dpmp::config::parse(&text).unwrap().config.pools[PoolSlot::A].clone();
+    let pools = [8, 4].map(|e2_size| PoolOptions {
+        seed: e2_size as u64,
+        e2_size,
+        ..PoolOptions::default()
+    });
+    let mut world = World::new(config, pools, 3);
+    for index in 0..50 {
+        let options = MinerOptions {
+            user: format!("wallet.rig{index}"),
+            pace: Pace::Shares(0.1),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_secs(10));
+    }
+    for _ in 0..3 {
+        world.run(Duration::from_secs(120), |_| ());
+        assert_eq!(standing(&world), [3, 0]);
+        world.take_down(PoolSlot::A);
+        let before = accepted(&world);
+        let dials = world.sites[PoolSlot::B].dials;
+        world.run(Duration::from_secs(300), |_| ());
+        assert_eq!(standing(&world), [0, 3]);
+        let dialled = world.sites[PoolSlot::B].dials - dials;
+        assert!(dialled <= 5, "{dialled}");
+        for (before, now) in before.iter().zip(accepted(&world)) {
+            assert!(now - before >= 8, "{before} {now}");
+        }
+        world.sites[PoolSlot::A].up = true;
+        world.run(Duration::from_secs(1200), |_| ());
+    }
+    for rig in &world.rigs {
+        assert_eq!(rig.model.ledger().connections(), 1);
+    }
 }

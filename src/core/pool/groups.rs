@@ -19,7 +19,7 @@ const MOST_FREED: usize = 512;
 pub struct GroupId(u64);
 
 /// The sizes of a miner's own extranonce1 and extranonce2, in bytes.
-type Sizes = (u8, u8);
+pub type Sizes = (u8, u8);
 
 /// By what a machine is known that comes back: its address and its software. It has no other name when it subscribes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Groups {
 }
 
 /// How many miners with extranonces of these sizes may share a connection, if any may.
-fn most_of((e1_size, _): Sizes, most: Option<usize>) -> Option<usize> {
+pub fn most_of((e1_size, _): Sizes, most: Option<usize>) -> Option<usize> {
     // Without an extranonce1 nothing tells the members apart.
     let most = most.filter(|_| e1_size > 0)?;
     Some(most.min(1 << (8 * u32::from(e1_size.min(3)))))

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// minutes (compat Q35).
 pub const SMALLEST_E2: u8 = 2;
 
+/// The smallest extranonce2 of a pool that leaves room for an extranonce1 of each miner, in bytes.
+pub const SMALLEST_SHARED: u8 = 3;
+
 /// The size that is assumed of a pool that was never reached, in bytes: no common pool has less,
 /// so that its first answer seldom forces a miner to subscribe again.
 pub const ASSUMED_E2: u8 = 4;

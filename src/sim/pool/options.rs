@@ -95,6 +95,8 @@ habits! {
         pub refuse_all: Option<Verdict> = None,
         /// Refuses only those of users whose name ends so.
         pub refuse_only: Option<String> = None,
+        /// Refuses those whose extranonce2 begins so.
+        pub refuse_e2: Option<Vec<u8>> = None,
         /// Whether shares are answered at all.
         pub answers_shares: bool = true,
         /// What part of the shares is answered, picked at random, if shares are answered at all.

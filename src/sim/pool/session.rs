@@ -419,7 +419,9 @@ impl Session {
         }
         let options = &turn.shared.options;
         let concerned = |end: &String| worker.ends_with(end.as_str());
-        let refused = options.refuse_only.as_ref().is_none_or(concerned);
+        let begins = |start: &Vec<u8>| claim.e2.starts_with(start);
+        let refused = options.refuse_only.as_ref().is_none_or(concerned)
+            && options.refuse_e2.as_ref().is_none_or(begins);
         if let Some(verdict) = options.refuse_all.filter(|_| refused) {
             judgement.verdict = verdict;
         }

@@ -211,6 +211,8 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
         alerts.extend(pools::pool_trouble(grounds, slot));
         alerts.extend(pools::on_backup(grounds, slot));
         alerts.extend(pools::mask_missing(grounds, slot));
+        alerts.extend(pools::cannot_share(grounds, slot));
+        alerts.extend(pools::many_connections(grounds, slot));
         alerts.extend(shares::form_blocked(grounds, slot));
         alerts.extend(shares::unpaid(grounds, slot));
         alerts.extend(pools::any_certificate(grounds, slot));

@@ -17,6 +17,9 @@ use crate::web::api::{Moment, waits_for};
 /// How long a pool may take miners and give them no job, in milliseconds, before it is an alert.
 const PATIENCE_FOR_JOB: u64 = 30_000;
 
+/// With more miners than this, shared connections are worth a hint.
+const MANY_MINERS: usize = 300;
+
 pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
     let config = grounds.moment.config;
@@ -399,6 +402,46 @@ pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         ),
         action: "If it rejects shares for their version bits, use two pools that both allow it."
             .into(),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+pub(super) fn cannot_share(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
+    let bytes = in_use(grounds, slot)?.cannot_share?;
+    Some(Alert {
+        id: format!("cannot_share:{slot}"),
+        level: Level::Warning,
+        title: format!("Miners cannot share connections to {name}"),
+        text: format!(
+            "The smallest extranonce2 of your pools and their backups has {bytes} bytes, and sharing needs 3. Each miner \
+             uses its own connection."
+        ),
+        action: "Use pools and backups that leave 3 bytes or more, or set connections to own."
+            .into(),
+        at_ms: None,
+        dismissable: true,
+    })
+}
+
+pub(super) fn many_connections(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
+    let name = grounds.pool_name(slot);
+    let pool = in_use(grounds, slot)?;
+    let config = grounds.moment.config.pools[slot].as_ref()?;
+    let is_many = config.most_members().is_none() && pool.connected_miners > MANY_MINERS;
+    is_many.then(|| Alert {
+        id: format!("many_connections:{slot}"),
+        level: Level::Info,
+        title: format!("{} connections to {name}", pool.connections),
+        text: format!(
+            "Each of {} miners uses its own. {} shared connections could carry them.",
+            pool.connected_miners,
+            pool.connected_miners.div_ceil(config.miners_per_connection)
+        ),
+        action: format!(
+            "Set pools.{slot}.connections to shared, unless you need each worker on the pool's page."
+        ),
         at_ms: None,
         dismissable: true,
     })

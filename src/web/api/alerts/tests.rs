@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::shares::{FORM_BLOCKED_SHOWN, reason_in_words};
 use super::*;
 use crate::config::steering::Work;
-use crate::config::{Config, parse};
+use crate::config::{Config, Connections, parse};
 use crate::core::insight::chain::{Finding, Found, Mismatch};
 use crate::core::insight::payee::{Payment, PayoutKind};
 use crate::core::insight::watch::{Expected, WrongPayout};
@@ -210,6 +210,21 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
         |it| it.snapshot.pools[B].version_mask = VersionMask::NONE,
         &["mask_missing:B"],
     );
+    expect(
+        |it| it.snapshot.pools[A].cannot_share = Some(2),
+        &["cannot_share:A"],
+    );
+    let many = |it: &mut World| {
+        it.snapshot.pools[B].connected_miners = 301;
+    };
+    expect(many, &["many_connections:B"]);
+    let shared = |it: &mut World| {
+        many(it);
+        if let Some(pool) = &mut it.config.pools[B] {
+            pool.connections = Connections::Shared;
+        }
+    };
+    expect(shared, &[]);
     let raised = |it: &mut World| {
         it.snapshot.pools[B].raised = Some(UnpaidWork {
             miners: 2,
