@@ -24,6 +24,8 @@ async function start({ miners = 2 } = {}) {
       return status.pools.A.accepted > 0 && status.pools.B.accepted > 0;
     });
   }
+  // A picture is to show what an owner sees who looks later.
+  if (folder && miners > 0) await until("a minute of the split", async () => (await dpmp.get("status")).split.windows[0].known_seconds > 70, 120_000);
   const page = await openPage(browser, dpmp.base, { forgive: /ERR_CONNECTION_REFUSED/ });
   await page.goto(dpmp.base);
   await page.getByRole("button", { name: "Dismiss" }).click();
