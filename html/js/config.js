@@ -26,24 +26,21 @@ function mount(host) {
 	const body = h("div", { class: "config" }, loading());
 	const page = { left: false };
 	host.append(pageHead("Config", "Every setting. Most changes apply immediately, without losing a miner.", h("a", { class: "button", href: "/notifications" }, "Notifications")), body);
-	open();
 
-	async function open() {
+	/** `fresh`: with what the server has, whatever was typed. */
+	async function open(fresh) {
 		try {
 			const answer = await api.config();
 			if (page.left) return;
-			if (!draft?.dirty()) draft = new Draft(answer);
+			if (fresh || !draft?.dirty()) draft = new Draft(answer);
 			show(body, page, reload);
 		} catch (error) {
-			body.replaceChildren(failure(error), button("Try again", open));
+			body.replaceChildren(failure(error), button("Try again", () => open(fresh)));
 		}
 	}
 
-	/** Starts over with what the server has, and drops what was typed. */
-	async function reload() {
-		draft = null;
-		await open();
-	}
+	const reload = () => open(true);
+	open();
 
 	return () => {
 		page.left = true;

@@ -28,7 +28,7 @@ export function measuredCard() {
 			setText(target, apart ? `Target ${ratio(meant)} for all miners together. The usual split is ${ratio(usual.A)}.` : "");
 			const exact = ratio(split.time.now);
 			const { by, share_a: share, seconds } = split.measured ?? {};
-			if (by === "work") setText(time, `By work: ${ratio(share)} in the last ${LABELS[seconds] ?? duration(seconds)}. Time was split ${exact} since the start, but the shares differ from that by more than luck.`);
+			if (by === "work" && exact) setText(time, `By work: ${ratio(share)} in the last ${LABELS[seconds] ?? duration(seconds)}. By time: ${exact} since the start. Luck does not explain this.`);
 			else setText(time, exact ? `By time, exactly: ${exact} since the start.` : "");
 		},
 	};

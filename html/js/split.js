@@ -346,6 +346,7 @@ function build(pointer) {
 	const fact = (forced, measured) => {
 		setText(proof, measured);
 		if (!forced) return;
+		if (!("a" in forced)) return usual.hidden && setText(hint, forced.why);
 		const wanted = `${big.A.textContent}:${big.B.textContent}`;
 		showBig(forced.a, `${forced.why}. Target ${wanted}`);
 		setText(title, "Now");
@@ -366,7 +367,6 @@ function percentField(pool) {
 	return h("input", { type: "text", inputmode: "decimal", class: `percent-field pool-${pool.toLowerCase()}-edge`, autocomplete: "off", size: "5", maxlength: "10" });
 }
 
-/** What a split means for a miner. */
 export function inWords(a, names) {
 	if (a >= 100) return `All work goes to ${names.A}. DPMP is not connected to ${names.B}.`;
 	if (a <= 0) return `All work goes to ${names.B}. DPMP is not connected to ${names.A}.`;

@@ -15,12 +15,9 @@ export function stateOf({ stopping, set_up: setUp, pools, miners_connected: conn
 	return { kind: alerts.some((it) => it.level === "error" || it.id.startsWith("miner_hangs")) ? "warning" : "good", words: "Mining" };
 }
 
-/**
- * The percent for A that is mined now, with its reason, if a pool that is meant to get work cannot have it; otherwise
- * null.
- */
+/** What is mined if it is not what is set, else null: { a, why }; a: percent for A, left out if nothing is. */
 export function forcedSplit({ pools, miners_working: working }) {
-	if (working === 0) return null;
+	if (working === 0) return { why: "Nothing is mined now." };
 	const [lost, other] = UNUSABLE.has(pools.A.state) ? [pools.A, pools.B] : [pools.B, pools.A];
 	if (!lost.in_use || !UNUSABLE.has(lost.state) || UNUSABLE.has(other.state)) return null;
 	const since = clock(lost.state_since_ms);
