@@ -145,7 +145,7 @@ impl Reader<'_> {
 
     fn public_url(&mut self) -> String {
         let found = self.get(&gui::PUBLIC_URL);
-        // It stands in messages as a link.
+        // Messages contain it as a link.
         if !found.is_empty() && !is_web_address(&found) {
             self.refuse(&gui::PUBLIC_URL, WEB_ADDRESS.to_owned());
         }

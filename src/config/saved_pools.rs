@@ -2,7 +2,7 @@
 //!
 //! - An entry has the settings of a pool, without its name. They are checked as those of `pools`.
 //! - Passwords are not shown to clients. One that a client leaves out comes back for the same pool only: the same host,
-//!   port and wallet. So no pool is told the password of another.
+//!   port and wallet. So no pool gets the password of another.
 
 use std::collections::BTreeMap;
 use std::fmt;

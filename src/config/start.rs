@@ -22,7 +22,7 @@ const ROUNDS: usize = 64;
 /// Reads a config for a start. Wrong backups are left out, and the other optional settings of a pool have their
 /// defaults. A pool of which the host, port or wallet is wrong counts as not set up. So are wrong entries left out of
 /// what steers the work (`workers`, `groups`, `timetable`, `balance`), of targets of messages and of saved pools; a worker's
-/// entry keeps what can be read of it. The owner is told of each.
+/// entry keeps what can be read of it. The owner hears of each.
 ///
 /// # Errors
 /// Every value that is not allowed, if one of them is of something else.

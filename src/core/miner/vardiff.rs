@@ -28,7 +28,7 @@ const FAR: f64 = 4.0;
 /// How far off a difficulty may be for long, as a factor.
 const NEAR: f64 = 2.0;
 
-/// How often that is looked at, in seconds.
+/// How often that is checked, in seconds.
 const EVERY: f64 = 60.0;
 
 /// After how many seconds half of what was counted is forgotten.
@@ -109,7 +109,7 @@ impl Vardiff {
         self.at = works.then_some(now);
     }
 
-    /// It has sent a share that stands for so much work.
+    /// Counts a share with this much work.
     pub fn share(&mut self, work: f64, now: Instant) {
         self.works(self.at.is_some(), now);
         self.count.shares += 1.0;
@@ -155,7 +155,7 @@ impl Vardiff {
         Change::None
     }
 
-    /// When it has to be looked at.
+    /// When to look again.
     pub fn next_deadline(&self, told: Difficulty) -> Option<Instant> {
         let at = self.at?;
         let silent = self.silence(told) - self.count.silent;

@@ -40,7 +40,7 @@ pub struct MinerView {
     pub peer: SocketAddr,
     /// Its worker, empty before it said one.
     pub worker: String,
-    /// Whether a part of its user name names the worker; else the worker is all of it.
+    /// Whether its user name has a part for the worker. If not, the whole name is the worker.
     pub names_worker: bool,
     /// Its software.
     pub user_agent: Option<String>,
