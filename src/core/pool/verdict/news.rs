@@ -31,6 +31,9 @@ pub const LEFT: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(90
 /// away for long.
 const MOST_ABOVE: u32 = 12;
 
+/// How many blocks of one height a race may have. A pool that names more does not write the height.
+const MOST_TIPS: usize = 3;
+
 /// The jobs of a pool as they came.
 #[derive(Clone, Debug, Default)]
 pub struct News {
@@ -146,13 +149,17 @@ impl News {
     /// Whether the other pool has left the block on which this one's jobs stand. `provable`: see [`can_be_proven`].
     pub fn left_by(&self, other: &Self, provable: bool) -> Option<LeftBlock> {
         let present = self.blocks.back()?;
-        let newer = || {
-            let after = other.after(present.hash);
-            after.filter(|next| next.may_replace(present))
-        };
-        let next = newer().next()?;
+        let after = || other.after(present.hash);
+        let tips = after().filter(|next| next.height == present.height);
+        let is_race = tips.count() <= MOST_TIPS;
+        let next = after().find(|next| {
+            next.may_replace(present) || (!is_race && next.height == present.height)
+        })?;
         let is_new = |block: &SeenBlock| !self.blocks.iter().any(|it| it.hash == block.hash);
-        let proven = provable && newer().any(|it| is_new(it) && it.hash.may_precede(present.nbits));
+        let proves = |block: &SeenBlock| {
+            block.may_replace(present) && is_new(block) && block.hash.may_precede(present.nbits)
+        };
+        let proven = provable && after().any(proves);
         let since = if next.since.at > present.since.at {
             next.since
         } else {
@@ -378,6 +385,29 @@ mod tests {
         let (back, now) = (World::job(block(201, true), 1, Some(2)), world.at(4001));
         world.b.hear(&back, world.start, now);
         assert_eq!(world.judge(9000, true), None, "of one height");
+        assert_eq!(world.a.left_by(&world.b, true), None, "nor is it told");
+    }
+
+    #[test]
+    fn a_pool_whose_coinbase_never_changes_its_height_can_leave_a_block() {
+        let mut world = World::new();
+        world.a(0, 1, 1);
+        world.b(0, 1);
+        for number in 2..6 {
+            let (job, now) = (
+                World::job(block(number, true), 1, Some(1)),
+                world.at(600 * u64::from(number)),
+            );
+            world.b.hear(&job, world.start, now);
+            let left = world.a.left_by(&world.b, true);
+            let told = left.map(|left| (left.since.unix_ms, left.proven));
+            let expected = (number == 5).then_some((1_200_000, false));
+            assert_eq!(
+                told, expected,
+                "{number}: told once it is no race, never acted on"
+            );
+        }
+        assert_eq!(world.judge(9000, true), None);
     }
 
     #[test]

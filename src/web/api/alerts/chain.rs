@@ -18,11 +18,12 @@ pub(super) fn of_findings<'a>(grounds: &'a Grounds<'_>) -> impl Iterator<Item = 
 pub(super) fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let since = good(grounds, slot)?.left_since?;
     let age = grounds.moment.now.unix_ms.saturating_sub(since);
-    // From a block of another chain nothing follows.
-    let mut found = grounds.moment.snapshot.findings.iter();
-    let is_wrong =
-        found.any(|it| matches!(it.finding, Finding::WrongChain(it, _) if it == slot.other()));
-    if age < LEFT_SHOWN || is_wrong {
+    // From a block of another chain nothing follows, unless both pools are on that chain.
+    let is_wrong = |slot| {
+        let mut found = grounds.moment.snapshot.findings.iter();
+        found.any(|it| matches!(it.finding, Finding::WrongChain(it, _) if it == slot))
+    };
+    if age < LEFT_SHOWN || (is_wrong(slot.other()) && !is_wrong(slot)) {
         return None;
     }
     let text = format!(

@@ -351,6 +351,15 @@ fn what_the_jobs_say_of_the_chain_is_told() {
         found(it, &[wrong]);
     };
     expect(invented, &["wrong_chain:B"]);
+    // Where both are on it, one may be behind the other.
+    let both = |it: &mut World| {
+        left(it);
+        found(it, &[Finding::WrongChain(A, Mismatch::Work), wrong]);
+    };
+    expect(
+        both,
+        &["wrong_chain:A", "wrong_chain:B", "pool_old_block:A"],
+    );
     let off = |it: &mut World| {
         it.snapshot.pools[B].in_use = false;
         found(it, &[wrong, Finding::OneChain]);
