@@ -17,8 +17,8 @@ use crate::stratum::job::BlockHash;
 use crate::stratum::message::{Outcome, Reply};
 use crate::stratum::reject::{Reject, RejectClass, RejectReason};
 use crate::units::{
-    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
-    VersionMask, named,
+    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PerPool, PoolConn, PoolSlot,
+    VersionForm, VersionMask, named,
 };
 
 /// One thing that happened and that somebody may want to know.
@@ -289,6 +289,19 @@ pub enum Fact {
         /// Whether earlier jobs are stale.
         clean: bool,
     },
+    /// A job of a shared connection went out to its members.
+    JobShared {
+        /// The connection.
+        conn: PoolConn,
+        /// The pool's name for the job.
+        pool_job: String,
+        /// Whether earlier jobs are stale.
+        clean: bool,
+        /// How many miners share the connection.
+        members: usize,
+        /// How many of them were sent the job, since they work for this pool now.
+        sent: usize,
+    },
     /// A miner was sent a job.
     JobForwarded {
         /// Its id.
@@ -318,11 +331,26 @@ pub enum Fact {
         cause: SwitchCause,
         /// The miner's cumulative error, in seconds: above zero, A is ahead.
         error: f64,
+        /// Whether it is one of many, which `MembersSwitched` counts.
+        together: bool,
+    },
+    /// Several members of a shared connection changed pools together.
+    MembersSwitched {
+        /// The connection's pool.
+        slot: PoolSlot,
+        /// How many miners share the connection.
+        members: usize,
+        /// How many of them changed to each pool.
+        to: PerPool<usize>,
+        /// How many have no pool with work.
+        idle: usize,
     },
     /// A miner has no pool with work.
     MinerIdle {
         /// Its id.
         miner: MinerId,
+        /// Whether it is one of many, which `MembersSwitched` counts.
+        together: bool,
     },
     /// A share got its answer.
     ShareResult(Box<ShareResult>),

@@ -40,6 +40,9 @@ pub use outputs::complain;
 /// How many facts wait to be written. When it is full the newest is dropped and counted.
 const QUEUE: usize = 4096;
 
+/// For so many more there is room if they are warnings or errors: a flood of others must not crowd them out.
+const IMPORTANT: usize = 1024;
+
 /// After each write the thread rests for so long. What is told meanwhile costs nobody a wake-up and goes out with one
 /// write: a busy proxy logs every share, and a write for each would cost more than the share.
 const REST: Duration = Duration::from_millis(25);
@@ -115,7 +118,7 @@ impl LogHandle {
             unix_ms: now.unix_ms,
             count,
         };
-        self.enqueue(Item::Line(line))
+        self.enqueue(Item::Line(line), event::level(fact))
     }
 
     /// Applies `level`, `allow`, `deny` and `show_wallets` of a new configuration; they hold for the facts told from
@@ -139,9 +142,10 @@ impl LogHandle {
         &self.shared.tail
     }
 
-    /// Never waits; false if there was no room.
-    fn enqueue(&self, item: Item) -> bool {
-        let queued = self.queue.try_send(item).is_ok();
+    /// Never waits; false if there was no room for what is of this level.
+    fn enqueue(&self, item: Item, level: Level) -> bool {
+        let full = level > Level::Warn && self.queue.len() >= QUEUE;
+        let queued = !full && self.queue.try_send(item).is_ok();
         if !queued {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -174,11 +178,12 @@ impl Log for LogHandle {
         let (level, unix_ms) = (record.level(), now.unix_ms);
         let text = record.args().to_string();
         let line = event::library_line(level, record.target(), &text, unix_ms, count);
-        self.enqueue(Item::OfLibrary {
+        let item = Item::OfLibrary {
             level,
             line,
             unix_ms,
-        });
+        };
+        self.enqueue(item, level);
     }
 
     /// It would wait.
@@ -254,7 +259,7 @@ fn start_thread(
     shared: Arc<Shared>,
     mut write: impl FnMut(&str, &str) + Send + 'static,
 ) -> io::Result<(LogHandle, LogGuard)> {
-    let (queue, items) = bounded(QUEUE);
+    let (queue, items) = bounded(QUEUE + IMPORTANT);
     let for_thread = Arc::clone(&shared);
     let thread = spawn("log", SERVICE_STACK, move || {
         write_all(&items, &for_thread, &mut write);

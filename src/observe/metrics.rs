@@ -159,6 +159,8 @@ impl Metrics {
             | Fact::PoolLearnt { .. }
             | Fact::VersionForm { .. }
             | Fact::KeptBlock { .. }
+            | Fact::JobShared { .. }
+            | Fact::MembersSwitched { .. }
             | Fact::PoolDialing { .. }
             | Fact::PoolReady { .. }
             | Fact::PoolUp { .. }

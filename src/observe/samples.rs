@@ -227,6 +227,13 @@ pub(crate) fn samples() -> Vec<Fact> {
             pool_job: "68f1".into(),
             clean: true,
         },
+        Fact::JobShared {
+            conn,
+            pool_job: "68f1".into(),
+            clean: true,
+            members: 250,
+            sent: 120,
+        },
         Fact::JobForwarded {
             miner,
             slot,
@@ -242,8 +249,18 @@ pub(crate) fn samples() -> Vec<Fact> {
             to: slot,
             cause: SwitchCause::Schedule,
             error: -2.5,
+            together: false,
         },
-        Fact::MinerIdle { miner },
+        Fact::MembersSwitched {
+            slot,
+            members: 250,
+            to: PerPool::new(0, 120),
+            idle: 0,
+        },
+        Fact::MinerIdle {
+            miner,
+            together: false,
+        },
         Fact::KeptBlock {
             slot,
             worker: text(),

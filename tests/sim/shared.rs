@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use dpmp::config::{Config, Connections};
+use dpmp::core::fact::Fact;
+use dpmp::observe::event;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace};
 use dpmp::sim::pool::options::PoolOptions;
 use dpmp::units::{PerPool, PoolSlot};
+use log::Level;
 
 use crate::world::{HOSTS, World, config};
 
@@ -406,4 +409,70 @@ fn a_backup_with_a_shorter_extranonce_takes_over_the_groups() {
     for rig in &world.rigs {
         assert_eq!(rig.model.ledger().connections(), 1);
     }
+}
+
+/// A new job for all, or the loss of a connection, is one line in the log with counts, and not one for each miner.
+#[test]
+fn what_happens_to_all_members_is_told_once() {
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        ..PoolOptions::default()
+    });
+    let mut world = farm(60, 30, pools);
+    world.run(Duration::from_secs(300), |_| ());
+    world.keep_facts = true;
+    let in_log = |world: &World| {
+        let facts = world.facts.iter();
+        let important = facts.filter(|fact| event::level(fact) <= Level::Info);
+        let names = important.map(|fact| event::name(fact).text());
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    world.kill_connections(PoolSlot::A);
+    world.run(Duration::from_millis(900), |_| ());
+    let mut moved = [0; 3];
+    for fact in &world.facts {
+        if let Fact::MembersSwitched { to, idle, .. } = fact {
+            moved[0] += to[PoolSlot::A];
+            moved[1] += to[PoolSlot::B];
+            moved[2] += idle;
+        }
+    }
+    // Half of them worked for it.
+    assert!((20..=40).contains(&moved[1]), "{moved:?}");
+    assert_eq!((moved[0], moved[2]), (0, 0));
+    let log = in_log(&world);
+    let count = |name: &str| log.iter().filter(|it| *it == name).count();
+    assert_eq!(count("members_switched"), 2, "{log:?}");
+    // Those whose turn ended in this second.
+    assert!(count("pool_switched") <= 10, "{log:?}");
+
+    world.run(Duration::from_secs(60), |_| ());
+    world.facts.clear();
+    for _ in 0..5 {
+        world.pool(PoolSlot::A, |pool, now, out| pool.new_job(now, out));
+        world.run(Duration::from_secs(3), |_| ());
+    }
+    let shared = world.facts.iter().filter_map(|fact| match fact {
+        Fact::JobShared { members, sent, .. } => Some((*members, *sent)),
+        _ => None,
+    });
+    let shared: Vec<_> = shared.collect();
+    assert!((3..=10).contains(&shared.len()), "{shared:?}");
+    assert!(shared.iter().all(|(members, _)| *members == 30));
+    let sent: usize = shared.iter().map(|(_, sent)| sent).sum();
+    assert!((60..=240).contains(&sent), "{shared:?}");
+    assert!(!in_log(&world).contains(&"job_forwarded".to_owned()));
+
+    // Without any pool, too.
+    world.facts.clear();
+    world.take_down(PoolSlot::A);
+    world.take_down(PoolSlot::B);
+    world.run(Duration::from_secs(5), |_| ());
+    let idle = world.facts.iter().filter_map(|fact| match fact {
+        Fact::MembersSwitched { idle, .. } => Some(*idle),
+        _ => None,
+    });
+    assert_eq!(idle.sum::<usize>(), 60);
+    let log = in_log(&world);
+    assert!(!log.contains(&"miner_idle".to_owned()), "{log:?}");
 }

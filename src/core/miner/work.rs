@@ -63,7 +63,10 @@ impl Miner {
             None if before.is_some() => {
                 self.schedule.set_turn(None, now);
                 self.idle = Some(Idle::since(now));
-                cx.report(Fact::MinerIdle { miner: self.id });
+                cx.report(Fact::MinerIdle {
+                    miner: self.id,
+                    together: false,
+                });
                 self.park(cx);
             }
             None => self.park(cx),
@@ -212,6 +215,7 @@ impl Miner {
             to: slot,
             cause,
             error: self.schedule.error(),
+            together: false,
         });
     }
 

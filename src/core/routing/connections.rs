@@ -25,7 +25,7 @@ use crate::core::work::jobs::HeldJobs;
 use crate::core::{Core, Due};
 use crate::stratum::message::{Extranonces, FromPool};
 use crate::stratum::reject::RejectReason;
-use crate::units::{LineId, LinkId, MinerId, Now, PoolConn, PoolSlot};
+use crate::units::{LineId, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 
 /// The longest wait before a reconnect that a pool may ask for.
 const LONGEST_RECONNECT_WAIT: Duration = Duration::from_secs(60);
@@ -132,12 +132,16 @@ impl Core {
             PoolNews::Ready => self.on_ready(conn, line, now, out),
             PoolNews::Job => {
                 let is_clean = self.tell_job(conn, line, out);
+                let start = out.len();
                 self.with_members(slot, line, now, out, |it, cx| {
                     if is_clean && it.lines[slot] == Some(line) {
                         it.age_shares(slot);
                     }
                     it.on_job(slot, line, cx);
                 });
+                let told = out.get(start..).unwrap_or_default();
+                let shared = self.job_shared(conn, line, told);
+                out.extend(shared.map(Action::Report));
             }
             PoolNews::JobChanged => {
                 self.with_members(slot, line, now, out, |it, cx| it.on_job(slot, line, cx));
@@ -505,6 +509,24 @@ impl Core {
         jobs.is_some_and(HeldJobs::are_new)
     }
 
+    /// That a shared connection's newest job went out to its members, which is among what they were `told`.
+    fn job_shared(&self, conn: PoolConn, line: LineId, told: &[Action]) -> Option<Fact> {
+        let pool = &self.pools[conn.slot];
+        let state = pool.lines.get(&line).filter(|line| line.is_shared)?;
+        let job = pool.connections.get(&conn)?.jobs.latest()?;
+        let sent = told.iter().filter(|action| {
+            matches!(action, Action::Report(Fact::JobForwarded { slot, .. }) if *slot == conn.slot)
+        });
+        let sent = sent.count();
+        (sent > 0).then(|| Fact::JobShared {
+            conn,
+            pool_job: job.notify.job_id.clone(),
+            clean: job.notify.clean,
+            members: state.members.len(),
+            sent,
+        })
+    }
+
     /// A line's connection has failed: its shares are answered, and it is made anew after a pause.
     pub(in crate::core) fn lose(
         &mut self,
@@ -581,8 +603,10 @@ impl Core {
             RejectReason::PoolLost
         };
         pool.bury(conn, reason);
+        let start = out.len();
         self.settle_orphans(now, out);
-        self.with_members(slot, line, now, out, |it, _| it.on_pool_lost(slot, loss));
+        self.with_each_member(slot, line, now, out, |it, _| it.on_pool_lost(slot, loss));
+        self.sum_up(slot, line, start, out);
     }
 
     /// As whom a line's members are introduced to its pool.
@@ -625,6 +649,19 @@ impl Core {
         line: LineId,
         now: Now,
         out: &mut Vec<Action>,
+        act: impl FnMut(&mut Miner, &mut Context<'_>),
+    ) {
+        let start = out.len();
+        self.with_each_member(slot, line, now, out, act);
+        self.sum_up(slot, line, start, out);
+    }
+
+    fn with_each_member(
+        &mut self,
+        slot: PoolSlot,
+        line: LineId,
+        now: Now,
+        out: &mut Vec<Action>,
         mut act: impl FnMut(&mut Miner, &mut Context<'_>),
     ) {
         if let Some(only) = self.pools[slot].whose(line) {
@@ -633,6 +670,40 @@ impl Core {
         for member in self.pools[slot].members_in_turn(line) {
             self.with_miner(member, now, out, &mut act);
         }
+    }
+
+    /// What several members of a shared connection do together is told once, with counts. What each of them does remains
+    /// among the actions from `start` on, for those who look closely.
+    fn sum_up(&self, slot: PoolSlot, line: LineId, start: usize, out: &mut Vec<Action>) {
+        let line = self.pools[slot].lines.get(&line);
+        let Some(line) = line.filter(|line| line.is_shared) else {
+            return;
+        };
+        let (mut to, mut idle, mut each) = (PerPool::new(0, 0), 0, Vec::new());
+        for action in out.iter_mut().skip(start) {
+            if let Action::Report(Fact::PoolSwitched {
+                to: pool, together, ..
+            }) = action
+            {
+                to[*pool] += 1;
+                each.push(together);
+            } else if let Action::Report(Fact::MinerIdle { together, .. }) = action {
+                idle += 1;
+                each.push(together);
+            }
+        }
+        if each.len() < 2 {
+            return;
+        }
+        for together in each {
+            *together = true;
+        }
+        out.push(Action::Report(Fact::MembersSwitched {
+            slot,
+            members: line.members.len(),
+            to,
+            idle,
+        }));
     }
 
     /// Notes when a line has to be looked at.

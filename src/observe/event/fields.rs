@@ -17,8 +17,8 @@ use crate::observe::wallet::{shorten_addresses, shorten_setting, shorten_user};
 use crate::stratum::job::BlockHash;
 use crate::stratum::reject::Reject;
 use crate::units::{
-    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PoolConn, PoolSlot, VersionForm,
-    VersionMask,
+    Difficulty, Extranonce1, JobId, MinerExtranonce, MinerId, PerPool, PoolConn, PoolSlot,
+    VersionForm, VersionMask,
 };
 
 use super::name::Name;
@@ -112,20 +112,22 @@ impl Fields {
             PoolRedirectRefused { conn, miner, host = Verbatim(host) }
             VersionForm { slot, form = form.map_or("none", VersionForm::name) }
             JobReceived { conn, miner, pool_job = Verbatim(pool_job), clean }
+            JobShared { conn, pool_job = Verbatim(pool_job), clean, members, sent }
             JobForwarded {
                 miner, slot, job, pool_job = Verbatim(pool_job), difficulty = difficulty.get(), clean, delay,
             }
             PoolSwitched {
                 miner, from = from.map(PoolSlot::name), to = to.name(), cause = cause.name(),
-                error as "error_seconds" = rounded(*error),
+                error as "error_seconds" = rounded(*error), together,
             }
+            MembersSwitched { slot, members, to, idle }
             WorkerPaused { worker, source = source.name() }
             WorkerResumed { worker }
             OverrideSet { change }
             OverrideEnded { change, in_time }
             TimetableChanged { entry }
             BalanceMoved { moved }
-            MinerIdle { miner }
+            MinerIdle { miner, together }
             KeptBlock { slot, worker, hash, outcome as "answer" = outcome.answer() }
             BlockFound { miner, worker, slot, hash, difficulty, forwarded }
             ConfigApplied { changes = changes.as_slice(), source }
@@ -231,6 +233,10 @@ field_types! {
     line _key: MinerId => |miner| line.put("miner", miner.0);
     line _key: Option<MinerId> => |miner| line.put("miner", miner.map(|miner| miner.0));
     line _key: PoolSlot => |slot| line.put("pool", slot.name());
+    line _key: PerPool<usize> => |to| {
+        line.put("to_a", to[PoolSlot::A]);
+        line.put("to_b", to[PoolSlot::B]);
+    };
     line _key: PoolConn => |conn| {
         line.put("pool", conn.slot.name());
         line.put("connection", conn.number);

@@ -85,8 +85,10 @@ events! {
     PoolRedirectRefused "pool_redirect_refused" Warn,
     VersionForm "version_form" Info,
     JobReceived "job_received" Debug,
+    JobShared "job_shared" Info,
     JobForwarded "job_forwarded" Debug,
     PoolSwitched "pool_switched" Info,
+    MembersSwitched "members_switched" Info,
     ShareResult "share_result" Info,
     BlockFound "block_found" Warn,
     KeptBlock "kept_block" Warn,
@@ -121,6 +123,11 @@ pub fn level(fact: &Fact) -> Level {
     let stops = |reason: &Eviction| *reason == Eviction::Stopping;
     if matches!(fact, Fact::MinerTurnedAway { reason, .. } if stops(reason)) {
         Level::Info
+    } else if matches!(
+        fact,
+        Fact::PoolSwitched { together: true, .. } | Fact::MinerIdle { together: true, .. }
+    ) {
+        Level::Debug
     } else if matches!(fact, Fact::VersionForm { form: None, .. })
         || matches!(fact, Fact::ShareResult(share) if !share.outcome.is_good())
         // Where the money goes: whoever did not change it has to see that somebody did.

@@ -288,7 +288,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         Fact::ExtranonceChanged { miner: id, .. }
         | Fact::ExtranonceSizeLearnt { miner: id, .. }
         | Fact::MinerLags { miner: id }
-        | Fact::MinerIdle { miner: id } => (miner(id), "", FEW),
+        | Fact::MinerIdle { miner: id, .. } => (miner(id), "", FEW),
         Fact::PoolMessageBad { conn, miner, .. }
         | Fact::PoolMessage { conn, miner, .. }
         | Fact::PoolReconnect { conn, miner, .. }
@@ -307,6 +307,8 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::KeptBlock { slot, .. }
         | Fact::BlockFound { slot, .. } => (Source::Pool(*slot), slot.name(), FEW),
         Fact::JobReceived { conn, miner, .. } => (pool(conn, miner), "", STREAM),
+        Fact::JobShared { conn, .. } => (pool(conn, &None), "", STREAM),
+        Fact::MembersSwitched { slot, .. } => (Source::Pool(*slot), slot.name(), STREAM),
         Fact::JobForwarded { miner: id, .. } | Fact::PoolSwitched { miner: id, .. } => {
             (miner(id), "", STREAM)
         }

@@ -194,7 +194,7 @@ fn files_rotate_and_old_ones_go() {
 
 #[test]
 fn a_full_queue_drops_lines_and_says_how_many() {
-    let (sender, written) = bounded(2 * QUEUE);
+    let (sender, written) = bounded(2 * (QUEUE + IMPORTANT));
     let (open, gate) = bounded::<()>(0);
     let (arrived, busy) = bounded(1);
     // It stands still until it is let go.
@@ -211,7 +211,11 @@ fn a_full_queue_drops_lines_and_says_how_many() {
         .filter(|_| !log.tell(&Fact::Stopping, at(7)))
         .count();
     assert_eq!(lost, 100);
-    // A library does not wait either.
+    // Warnings have places of their own.
+    let warning = || Fact::ConfigWarning { text: "a".into() };
+    let warned = (0..IMPORTANT).filter(|_| log.tell(&warning(), at(7)));
+    assert_eq!(warned.count(), IMPORTANT);
+    // Then a library does not wait either.
     say(&log, Level::Error, "no room");
     assert!(!log.flush(Duration::from_millis(20)));
     drop(open);
@@ -226,7 +230,7 @@ fn a_full_queue_drops_lines_and_says_how_many() {
         dropped[0].contains(&format!("\"lines\":{}", lost + 1)),
         "{dropped:?}"
     );
-    assert_eq!(written.lines().count(), 1 + told - lost + 1);
+    assert_eq!(written.lines().count(), 1 + told - lost + IMPORTANT + 1);
 }
 
 #[test]
