@@ -1,8 +1,6 @@
 // Logs: what happens, live, as sentences that open to the JSON behind them.
 import * as api from "./api.js";
 import { clock, count } from "./format.js";
-import { watchStatus } from "./live.js";
-import { sentence } from "./sentences.js";
 import { button, card, debounce, h, icon, pageHead, poolBadge, segmented, select, setText } from "./ui.js";
 
 /** Events remembered here, and rows that exist at a time: the page must not grow with the days. */
@@ -12,7 +10,7 @@ const WAIT_SECONDS = 20;
 const RETRY_MS = 3000;
 const LEVELS = ["trace", "debug", "info", "warn", "error"];
 /** There are so many of these that they are shown on request only. */
-const MANY = ["share_result", "pool_switched"];
+const MANY = ["share_result", "pool_switched", "job_shared"];
 const PAGE = 200;
 
 export const logs = { title: "Logs", mount };
@@ -20,7 +18,6 @@ export const logs = { title: "Logs", mount };
 function mount(host) {
 	const filter = { level: "warn", pool: "", text: "" };
 	let kept = [];
-	let names = { A: "Pool A", B: "Pool B" };
 	let paused = false;
 	let whilePaused = 0;
 	/** The day that is shown; "" while the page is live. */
@@ -47,11 +44,11 @@ function mount(host) {
 	host.append(pageHead("Logs", "The newest first. “All” adds shares and switches.", pause), tools, found, list, h("div", { class: "actions log-more" }, more), downloadCard());
 
 	const fits = (entry) => matches(entry.event, filter);
-	const rowOf = (event) => row(event, names, day !== "");
+	const rowOf = (entry) => row(entry, day !== "");
 
 	function showAll() {
 		const rows = kept.filter(fits).slice(-ROWS).reverse();
-		list.replaceChildren(...rows.map((entry) => rowOf(entry.event)));
+		list.replaceChildren(...rows.map(rowOf));
 		say();
 	}
 
@@ -62,7 +59,7 @@ function mount(host) {
 			whilePaused += entries.filter(fits).length;
 			return say();
 		}
-		const rows = entries.filter(fits).slice(-ROWS).map((entry) => rowOf(entry.event));
+		const rows = entries.filter(fits).slice(-ROWS).map(rowOf);
 		list.prepend(...rows.reverse());
 		while (list.children.length > ROWS) list.lastChild.remove();
 		say();
@@ -99,7 +96,7 @@ function mount(host) {
 			for (let left = PAGE; left > 0 && (next !== null || left === PAGE); ) {
 				const answer = await api.pastEvents({ ...query, limit: left, before: next ?? "" });
 				if (mine !== reading) return;
-				list.append(...answer.events.map(rowOf));
+				list.append(...answer.events.map((event, i) => rowOf({ event, text: answer.texts[i] })));
 				left -= answer.events.length || (answer.next === null ? PAGE : 0);
 				next = answer.next;
 				oldest = dayOf(Date.parse(answer.oldest ?? new Date()));
@@ -122,18 +119,12 @@ function mount(host) {
 		if (!day) say();
 	}
 
-	const stopStatus = watchStatus(({ pools }) => {
-		if (names.A === pools.A.name && names.B === pools.B.name) return;
-		names = { A: pools.A.name, B: pools.B.name };
-		if (!paused && !day) showAll();
-	});
 	const stopTail = tail((entries, missed) => {
-		if (missed > 0) entries = [{ event: { ts: new Date().toISOString(), level: "warn", event: "log_dropped", lines: missed } }, ...entries];
+		if (missed > 0) entries = [{ text: `${count(missed)} lines are missing here`, event: { ts: new Date().toISOString(), level: "warn", event: "log_dropped", lines: missed } }, ...entries];
 		add(entries);
 	}, () => (kept = []));
 	return () => {
 		reading += 1;
-		stopStatus();
 		stopTail();
 		rebuild.cancel();
 	};
@@ -173,13 +164,13 @@ function matches(event, filter) {
 }
 
 /** `past`: its day is known from the page. */
-function row(event, names, past) {
+function row({ event, text }, past) {
 	const raw = h("pre", { class: "mono" });
 	const time = clock(Date.parse(event.ts), { seconds: true });
 	const details = h(
 		"details",
 		{ class: `log-row ${event.level}` },
-		h("summary", {}, h("time", { class: "mono", datetime: event.ts }, past ? time.slice(-8) : time), h("span", { class: "log-level" }, event.level), event.pool || event.to ? poolBadge(event.pool ?? event.to) : h("span", { class: "badge-gap" }), h("span", { class: "log-text" }, sentence(event, names)), h("span", { class: "log-event mono" }, event.event)),
+		h("summary", {}, h("time", { class: "mono", datetime: event.ts }, past ? time.slice(-8) : time), h("span", { class: "log-level" }, event.level), event.pool || event.to ? poolBadge(event.pool ?? event.to) : h("span", { class: "badge-gap" }), h("span", { class: "log-text" }, event.event === "override_set" && event.until_ms ? `${text}, until ${clock(event.until_ms)}` : text), h("span", { class: "log-event mono" }, event.event)),
 		raw,
 	);
 	// Most rows are never opened, so their JSON is written when they are.

@@ -39,7 +39,7 @@ use crate::config::steering::Work;
 use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::core::steering::{Aim, AimSource};
-use crate::units::{Now, PoolSlot};
+use crate::units::{Now, PerPool, PoolSlot};
 use crate::web::error::ApiError;
 use crate::web::json;
 
@@ -51,6 +51,18 @@ pub struct Moment<'a> {
     pub config: &'a Arc<Config>,
     /// The time. The picture may be older: none is made while nothing happens.
     pub now: Now,
+}
+
+/// What the owner calls the pools; with their letters, if both have the same name.
+fn pool_names(config: &Config) -> PerPool<String> {
+    let name = |slot: PoolSlot| {
+        let pool = config.pools[slot].as_ref();
+        pool.map_or_else(|| format!("Pool {slot}"), |pool| pool.name.clone())
+    };
+    PerPool::from_fn(|slot| match name(slot) {
+        own if own == name(slot.other()) => format!("{own} ({slot})"),
+        own => own,
+    })
 }
 
 /// The pool that a worker waits for: it is down, and the worker may not work for the other one.

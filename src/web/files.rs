@@ -71,7 +71,6 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/pooltest.js",
     "/js/records.js",
     "/js/router.js",
-    "/js/sentences.js",
     "/js/setup.js",
     "/js/slider.js",
     "/js/split.js",

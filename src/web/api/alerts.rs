@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::program::{MISSING, SLOW};
-use super::Moment;
+use super::{Moment, pool_names};
 use crate::core::snapshot::PoolView;
 use crate::history::Window;
 use crate::observe::notices::{Notice, Trouble};
@@ -54,18 +54,9 @@ pub struct Grounds<'a> {
 }
 
 impl Grounds<'_> {
-    /// What the owner calls a pool; with its letter, if both have the same name.
+    /// What the owner calls a pool.
     fn pool_name(&self, slot: PoolSlot) -> String {
-        let name = |slot: PoolSlot| {
-            let pool = self.moment.config.pools[slot].as_ref();
-            pool.map_or_else(|| format!("Pool {slot}"), |pool| pool.name.clone())
-        };
-        let own = name(slot);
-        if own == name(slot.other()) {
-            format!("{own} ({slot})")
-        } else {
-            own
-        }
+        pool_names(self.moment.config)[slot].clone()
     }
 }
 

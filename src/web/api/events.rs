@@ -1,13 +1,18 @@
 //! `events`: the log as it is written, by long poll.
 
+pub(super) mod sentence;
+
 use std::time::Duration;
 
 use rouille::{Request, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use self::sentence::sentence;
+use super::pool_names;
 use crate::observe::tail::Excerpt;
 use crate::system::clock::clock;
+use crate::units::PerPool;
 use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 use crate::web::pages::{Call, Pages};
@@ -32,7 +37,8 @@ pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
         Some(after) => tail.from(after, limit, clock() + Duration::from_secs(wait)),
         None => tail.newest(limit),
     };
-    Ok(respond(&excerpt))
+    let names = pool_names(&pages.context.live.get());
+    Ok(respond(&excerpt, &names))
 }
 
 #[derive(Serialize)]
@@ -45,10 +51,11 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Event<'a> {
     seq: u64,
+    text: String,
     event: &'a RawValue,
 }
 
-fn respond(excerpt: &Excerpt) -> Response {
+fn respond(excerpt: &Excerpt, names: &PerPool<String>) -> Response {
     json::respond(&Body {
         // The lines of the log are JSON.
         events: excerpt
@@ -56,7 +63,8 @@ fn respond(excerpt: &Excerpt) -> Response {
             .iter()
             .filter_map(|(seq, line)| {
                 let event = serde_json::from_str(line).ok()?;
-                Some(Event { seq: *seq, event })
+                let (seq, text) = (*seq, sentence(line, names));
+                Some(Event { seq, text, event })
             })
             .collect(),
         next: excerpt.next,

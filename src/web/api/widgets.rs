@@ -12,12 +12,13 @@ use crate::units::PoolSlot;
 const UNKNOWN: &str = "–";
 
 /// The units of hashrates, each a thousand of the one before.
-const UNITS: [&str; 7] = ["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"];
+const UNITS: &[&str] = &["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"];
 
 /// The answer.
 pub fn stats(moment: &Moment<'_>) -> Value {
     let snapshot = &**moment.snapshot;
-    let (rate, unit) = hashrate(snapshot).map_or((UNKNOWN.to_owned(), ""), scaled);
+    let (rate, unit) =
+        hashrate(snapshot).map_or((UNKNOWN.to_owned(), ""), |rate| scaled(rate, UNITS));
     let share_a = time_share_a(snapshot).map_or(UNKNOWN.to_owned(), percent);
     let target = percent(moment.config.share(PoolSlot::A));
     let item = |title: &str, text: String, subtext: String| json!({"title": title, "text": text, "subtext": subtext});
@@ -50,10 +51,10 @@ fn percent(part: f64) -> String {
     format!("{:.1}%", 100.0 * part)
 }
 
-/// A hashrate with three digits, and its unit.
-fn scaled(rate: f64) -> (String, &'static str) {
-    let (mut value, mut index) = (rate, 0);
-    while value >= 999.5 && index + 1 < UNITS.len() {
+/// A number with three digits, and its unit. Each of the `units` is a thousand of the one before.
+pub(super) fn scaled(number: f64, units: &[&'static str]) -> (String, &'static str) {
+    let (mut value, mut index) = (number, 0);
+    while value >= 999.5 && index + 1 < units.len() {
         value /= 1000.0;
         index += 1;
     }
@@ -64,7 +65,7 @@ fn scaled(rate: f64) -> (String, &'static str) {
     } else {
         format!("{value:.2}")
     };
-    (text, UNITS[index])
+    (text, units[index])
 }
 
 #[cfg(test)]
@@ -83,7 +84,7 @@ mod tests {
             (123.4e18, "123", "EH/s"),
             (123.4e21, "123400", "EH/s"),
         ] {
-            assert_eq!(scaled(rate), (text.to_owned(), unit), "{rate}");
+            assert_eq!(scaled(rate, UNITS), (text.to_owned(), unit), "{rate}");
         }
     }
 }
