@@ -14,11 +14,9 @@ mod ring;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
 pub use self::file::path;
@@ -30,7 +28,7 @@ use crate::core::snapshot::Snapshot;
 use crate::core::stats::meter::HASHES_PER_DIFFICULTY;
 use crate::observe::latest::LatestSnapshot;
 use crate::system::clock::now;
-use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::system::thread::Keeper;
 use crate::units::{FIRST_PLAUSIBLE_MS, Now, PerPool, PoolSlot, named};
 
 /// A minute, for a day.
@@ -530,25 +528,6 @@ fn expected_error(work: PerPool<f64>, squares: PerPool<f64>) -> Option<f64> {
     (a > 0.0 && b > 0.0).then(|| variance.sqrt() / (sum * sum))
 }
 
-/// The thread that records and saves.
-#[derive(Debug)]
-pub struct Keeper {
-    stop: Sender<()>,
-    thread: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Keeper {
-    /// Has it take a last look and save; waits for that.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn stop(self) -> anyhow::Result<()> {
-        drop(self.stop);
-        let ended = self.thread.join();
-        ended.unwrap_or_else(|_| Err(anyhow::anyhow!("the history's thread failed")))
-    }
-}
-
 /// Reads the history that belongs to a configuration file and starts the thread that goes on with it. `report` hears
 /// of trouble with the file, once until it is over.
 ///
@@ -568,9 +547,8 @@ pub fn start(
         ..Recorder::default()
     };
     let history = Arc::new(History(Mutex::new(recorder)));
-    let (stop, stopped) = bounded::<()>(0);
     let for_thread = Arc::clone(&history);
-    let thread = spawn("history", SERVICE_STACK, move || {
+    let keeper = Keeper::start("history", move |stopped| {
         let history = for_thread;
         let mut pace = Pace::new(now().at);
         let mut in_trouble = false;
@@ -598,9 +576,8 @@ pub fn start(
         }
         history.look(&published.get(), now());
         save(&history, &path, &mut pace)
-    })
-    .context("failed to start the history thread")?;
-    Ok((history, Keeper { stop, thread }))
+    })?;
+    Ok((history, keeper))
 }
 
 fn save(history: &History, path: &std::path::Path, pace: &mut Pace) -> anyhow::Result<()> {

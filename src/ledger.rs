@@ -10,11 +10,9 @@ mod file;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::Context;
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +20,7 @@ use crate::core::fact::{ShareOutcome, ShareResult};
 use crate::core::miner::view::MinerView;
 use crate::core::snapshot::Snapshot;
 use crate::system::clock::now;
-use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::system::thread::Keeper;
 use crate::timetable::zone::Zone;
 use crate::units::{FIRST_PLAUSIBLE_MS, PerPool, PoolSlot};
 
@@ -182,6 +180,48 @@ struct Books {
 }
 
 impl Ledger {
+    /// Reads the ledger that belongs to a configuration file. What is wrong with its files is returned as well.
+    pub fn load(config: &std::path::Path) -> (Self, Vec<String>) {
+        let (days, problems) = file::load(config);
+        let books = Books {
+            days,
+            ..Books::default()
+        };
+        let ledger = Self {
+            books: Mutex::new(books),
+            ..Self::default()
+        };
+        (ledger, problems)
+    }
+
+    /// Writes what has changed. The lock is held for the formatting only: the disk may be slow.
+    fn save(&self, config: &std::path::Path) -> anyhow::Result<()> {
+        let mut books = self.books.lock();
+        let (today, past) = std::mem::take(&mut books.unsaved);
+        let of_today = |(name, _): &(&String, &Day)| **name == books.today;
+        let (new, old): (BTreeMap<_, _>, BTreeMap<_, _>) = books.days.iter().partition(of_today);
+        // Past days first: until today's file is replaced it has the day that has just ended.
+        let texts = [
+            (past, file::past(config), &old),
+            (today, file::today(config), &new),
+        ];
+        let texts = texts
+            .into_iter()
+            .filter(|(unsaved, ..)| *unsaved)
+            .map(|(_, path, days)| Ok((path, file::format(days)?)))
+            .collect::<anyhow::Result<Vec<_>>>();
+        drop(books);
+        let saved = texts.and_then(|texts| {
+            let mut texts = texts.iter();
+            texts.try_for_each(|(path, text)| file::save(path, text))
+        });
+        if saved.is_err() {
+            let mut books = self.books.lock();
+            books.unsaved = (books.unsaved.0 || today, books.unsaved.1 || past);
+        }
+        saved
+    }
+
     /// Notes what became of a share. One for a job that is not known is for no pool.
     pub fn note(&self, share: &ShareResult) {
         let Some(slot) = share.slot else { return };
@@ -267,69 +307,6 @@ impl Books {
     }
 }
 
-/// The thread that adds and saves.
-#[derive(Debug)]
-pub struct Keeper {
-    stop: Sender<()>,
-    thread: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Keeper {
-    /// Has it take a last look and save; waits for that.
-    ///
-    /// # Errors
-    /// If a file cannot be written.
-    pub fn stop(self) -> anyhow::Result<()> {
-        drop(self.stop);
-        let ended = self.thread.join();
-        ended.unwrap_or_else(|_| Err(anyhow::anyhow!("the ledger's thread failed")))
-    }
-}
-
-impl Ledger {
-    /// Reads the ledger that belongs to a configuration file. What is wrong with its files is returned as well.
-    pub fn load(config: &std::path::Path) -> (Self, Vec<String>) {
-        let (days, problems) = file::load(config);
-        let books = Books {
-            days,
-            ..Books::default()
-        };
-        let ledger = Self {
-            books: Mutex::new(books),
-            ..Self::default()
-        };
-        (ledger, problems)
-    }
-
-    /// Writes what has changed. The lock is held for the formatting only: the disk may be slow.
-    fn save(&self, config: &std::path::Path) -> anyhow::Result<()> {
-        let mut books = self.books.lock();
-        let (today, past) = std::mem::take(&mut books.unsaved);
-        let of_today = |(name, _): &(&String, &Day)| **name == books.today;
-        let (new, old): (BTreeMap<_, _>, BTreeMap<_, _>) = books.days.iter().partition(of_today);
-        // Past days first: until today's file is replaced it has the day that has just ended.
-        let texts = [
-            (past, file::past(config), &old),
-            (today, file::today(config), &new),
-        ];
-        let texts = texts
-            .into_iter()
-            .filter(|(unsaved, ..)| *unsaved)
-            .map(|(_, path, days)| Ok((path, file::format(days)?)))
-            .collect::<anyhow::Result<Vec<_>>>();
-        drop(books);
-        let saved = texts.and_then(|texts| {
-            let mut texts = texts.iter();
-            texts.try_for_each(|(path, text)| file::save(path, text))
-        });
-        if saved.is_err() {
-            let mut books = self.books.lock();
-            books.unsaved = (books.unsaved.0 || today, books.unsaved.1 || past);
-        }
-        saved
-    }
-}
-
 /// Starts the thread that adds to the day. `look` does that; `report` hears of trouble with the files, once until it is
 /// over.
 ///
@@ -341,8 +318,7 @@ pub fn start(
     look: impl Fn(&Ledger) + Send + 'static,
     report: impl Fn(String) + Send + 'static,
 ) -> anyhow::Result<Keeper> {
-    let (stop, stopped) = bounded::<()>(0);
-    let thread = spawn("ledger", SERVICE_STACK, move || {
+    Keeper::start("ledger", move |stopped| {
         let mut in_trouble = false;
         loop {
             let every = u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX);
@@ -359,8 +335,6 @@ pub fn start(
             }
         }
     })
-    .context("failed to start the ledger thread")?;
-    Ok(Keeper { stop, thread })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::core::event::Stop;
 use crate::core::fact::Fact;
 use crate::core::memory::Memory;
 use crate::core::snapshot::Snapshot;
-use crate::history::{self, Keeper};
+use crate::history;
 use crate::http::{Seats, ServerHandle, serve};
 use crate::ledger::{self, Ledger};
 use crate::notify;
@@ -39,7 +39,7 @@ use crate::shell::tls::pool::Tls;
 use crate::shell::{blocks, store, timetable, watch};
 use crate::system::clock::{clock, now};
 use crate::system::room::Room;
-use crate::system::thread::{SERVICE_STACK, spawn};
+use crate::system::thread::{Keeper, SERVICE_STACK, spawn};
 use crate::timetable::LocalTimetable;
 use crate::web;
 use crate::web::api::records::chances_per_day;
@@ -84,7 +84,7 @@ pub struct Proxy {
     /// The threads that only look at something once a second.
     lookers: [(Sender<()>, JoinHandle<()>); 3],
     history: Keeper,
-    ledger: ledger::Keeper,
+    ledger: Keeper,
     started: Instant,
     log: LogGuard,
 }

@@ -3,7 +3,8 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-use crossbeam_channel::{Sender, bounded};
+use anyhow::{Context, anyhow};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// Stack of a thread that parses what a peer sent, in bytes. A TLS handshake touches 32 KiB of it.
 pub const PARSER_STACK: usize = 256 * 1024;
@@ -52,4 +53,38 @@ pub fn spawn_writer<T: Send + 'static>(
         }
     })?;
     Ok((sender, thread))
+}
+
+/// A thread that keeps something on the disk.
+#[derive(Debug)]
+pub struct Keeper {
+    name: &'static str,
+    stop: Sender<()>,
+    thread: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Keeper {
+    /// Starts the thread. `run` saves a last time and returns when the channel that it gets is closed.
+    ///
+    /// # Errors
+    /// If the system has no room for another thread.
+    pub fn start(
+        name: &'static str,
+        run: impl FnOnce(&Receiver<()>) -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let (stop, stopped) = bounded(0);
+        let thread = spawn(name, SERVICE_STACK, move || run(&stopped))
+            .with_context(|| format!("failed to start the {name} thread"))?;
+        Ok(Self { name, stop, thread })
+    }
+
+    /// Stops the thread and waits until it has saved.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn stop(self) -> anyhow::Result<()> {
+        drop(self.stop);
+        let ended = self.thread.join();
+        ended.unwrap_or_else(|_| Err(anyhow!("the {} thread failed", self.name)))
+    }
 }
