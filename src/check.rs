@@ -43,10 +43,10 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
         });
         match usable {
             Ok(()) => say(format_args!(
-                "port {port}, for miners that encrypt: the certificate can be used"
+                "port {port}, encrypted, for miners: the certificate can be used"
             ))?,
             Err(error) => {
-                say(format_args!("port {port}, for miners that encrypt"))?;
+                say(format_args!("port {port}, encrypted, for miners"))?;
                 say(format_args!("  FAILED: {error:#}"))?;
                 good = false;
             }
@@ -59,12 +59,12 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
         match &loaded.config.pools[slot] {
             None if share == 0.0 => {
                 say(format_args!(
-                    "pool {slot}: not set up, and not needed at weight 0"
+                    "pool {slot}: not set up, and not needed because its weight is 0"
                 ))?;
             }
             None => {
                 say(format_args!(
-                    "pool {slot}: not set up (host or wallet is missing or a placeholder)"
+                    "pool {slot}: not set up (the host or payout address is missing or a placeholder)"
                 ))?;
                 good = false;
             }
@@ -72,7 +72,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
                 let name = &pool.name;
                 let (address, chain) = (pool.address(), &pool.chain);
                 say(format_args!(
-                    "pool {slot}: {name}, {chain}, {address}, {share:.1} % of the work"
+                    "pool {slot}: {name}, {chain}, {address}, {share:.1}% of the work"
                 ))?;
                 if let Err(error) = check_pool(slot, pool, limits, &tls) {
                     say(format_args!("  FAILED: {error:#}"))?;

@@ -19,7 +19,7 @@ pub struct Cli {
 /// Where the configuration is.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigFile {
-    /// The configuration file [default: $DPMP_CONFIG, else ./config.json]
+    /// The configuration file [default: $DPMP_CONFIG, otherwise ./config.json]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -27,7 +27,7 @@ pub struct ConfigFile {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check the configuration and talk to both pools, without mining
+    /// Check the configuration and connect to both pools, without mining
     Check {
         /// Which configuration.
         #[command(flatten)]
@@ -42,13 +42,13 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Show everything at work: two simulated pools, the proxy and simulated miners in one process
+    /// Show how DPMP works, with two simulated pools and four simulated miners
     Demo {
         /// Stop after this many seconds [default: at Ctrl-C]
         #[arg(long, value_name = "SECONDS")]
         seconds: Option<u64>,
     },
-    /// Ask a running proxy on this machine whether it can serve miners; for containers
+    /// Ask the DPMP on this computer whether it can serve miners; for containers
     Healthcheck {
         /// Which configuration.
         #[command(flatten)]

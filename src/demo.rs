@@ -203,7 +203,7 @@ fn introduce(proxy: &Proxy, pools: &[SimPool; 2], config: &Path) -> io::Result<(
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "DPMP demo: nothing is mined for real, nothing leaves this machine."
+        "DPMP demo: nothing is really mined, and nothing leaves this computer."
     )?;
     for (slot, pool) in PoolSlot::ALL.into_iter().zip(pools) {
         writeln!(out, "  pool {slot}     simulated, on {}", pool.address())?;
@@ -314,7 +314,7 @@ impl Folder {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("dpmp-demo-{}", std::process::id()));
         std::fs::create_dir_all(&path)
-            .with_context(|| format!("failed to make the folder {}", path.display()))?;
+            .with_context(|| format!("failed to create the folder {}", path.display()))?;
         Ok(Self(path))
     }
 }

@@ -65,7 +65,7 @@ fn configured(path: &Path) -> anyhow::Result<Place> {
     let config = read(path).or_else(|error| read(&backup_path(path)).map_err(|_| error));
     let config = config.with_context(|| {
         format!(
-            "DPMP does not run with {}: there is no running.json beside it, and the file does not say which port to ask",
+            "DPMP is not running with {}: there is no running.json next to it, and the file does not say which port to ask",
             path.display()
         )
     })?;
@@ -89,7 +89,7 @@ fn ask(place: &Place) -> anyhow::Result<String> {
         // At least the port for miners has to be open.
         let address = local(place.listen);
         TcpStream::connect_timeout(&address, PATIENCE)
-            .with_context(|| format!("nobody listens for miners on {address}"))?;
+            .with_context(|| format!("nothing listens for miners on {address}"))?;
         return Ok("ok".into());
     }
     let mut problems = Vec::new();
@@ -218,6 +218,6 @@ mod tests {
         }
         drop(port);
         let problem = said(address, &[]).unwrap_err();
-        assert!(problem.contains("nobody listens for miners"), "{problem}");
+        assert!(problem.contains("nothing listens for miners"), "{problem}");
     }
 }

@@ -178,8 +178,8 @@ impl Progress {
         let time = patience.as_secs();
         if bytes == 0 && self.encrypted {
             format!(
-                "The encrypted connection stands, but nothing came from the pool within {time} s. Check that this is \
-                 its Stratum port."
+                "The pool accepted the encrypted connection, but sent nothing within {time} s. Check that this is its \
+                 Stratum port."
             )
         } else if bytes == 0 {
             format!(
@@ -203,10 +203,10 @@ impl Progress {
             };
             format!("{so_far}, within {time} s.")
         } else if let Some(problem) = &self.bad_job {
-            format!("The pool accepted the wallet, but sent a job that cannot be used: {problem}.")
+            format!("The pool accepted the payout address, but sent an unusable job: {problem}.")
         } else {
             format!(
-                "The pool accepted the wallet, but sent no job within {time} s. Its node may not be ready."
+                "The pool accepted the payout address, but sent no job within {time} s. Its node may not be ready."
             )
         }
     }
@@ -260,7 +260,7 @@ impl<'a> Visit<'a> {
                 return Ok(());
             }
         }
-        bail!("it closes the connection whenever it is asked to configure")
+        bail!("it closes the connection whenever it gets mining.configure")
     }
 
     fn step(
@@ -281,7 +281,7 @@ impl<'a> Visit<'a> {
     fn note(&mut self, text: impl Display) -> anyhow::Result<()> {
         self.notes += 1;
         if self.notes > MOST_NOTES {
-            bail!("it sends too much that is no use; is it a Stratum port?");
+            bail!("it sends too many unusable lines; is this a Stratum port?");
         }
         (self.tell)(Finding::Note(text.to_string()))
     }
@@ -353,14 +353,14 @@ impl<'a> Visit<'a> {
                 }
                 Ok(Some(Some(Err(error)))) => {
                     self.progress.lines += 1;
-                    self.note(format_args!("a line that cannot be used: {error}"))?;
+                    self.note(format_args!("an unusable line: {error}"))?;
                 }
                 Ok(None) if connection.hung_up_on_configure(0, &mut self.facts, clock()) => {
                     self.step(
                         "configure",
                         true,
                         began,
-                        "the pool hung up; asking in another order",
+                        "the pool closed the connection; asking in another order",
                     )?;
                     return Ok(false);
                 }
@@ -411,7 +411,7 @@ impl<'a> Visit<'a> {
                     "configure",
                     true,
                     self.began,
-                    "no answer; going on without version rolling",
+                    "no answer; continuing without version rolling",
                 )?;
             }
             None => (),
@@ -472,7 +472,7 @@ impl<'a> Visit<'a> {
             PoolNews::Subscribed(extranonces) if extranonces.e2_size < SMALLEST_E2 => {
                 self.during = "subscribe";
                 bail!(
-                    "the pool leaves {} bytes of extranonce2, at least {SMALLEST_E2} are needed",
+                    "the pool's extranonce2 is too small: its size is {}, at least {SMALLEST_E2} bytes are needed",
                     extranonces.e2_size
                 )
             }
@@ -481,12 +481,12 @@ impl<'a> Visit<'a> {
                 host: Some(host), ..
             } => {
                 self.note(format_args!(
-                    "the pool wants to send miners to {host}: DPMP will not go there"
+                    "the pool asks to reconnect to {host}: DPMP never follows"
                 ))?;
             }
             PoolNews::Message(text) => self.note(format_args!("the pool says: {text}"))?,
             PoolNews::Useless(problem) => {
-                self.note(format_args!("a line that cannot be used: {problem}"))?;
+                self.note(format_args!("an unusable line: {problem}"))?;
             }
             PoolNews::Nothing
             | PoolNews::Ready
@@ -510,7 +510,8 @@ impl<'a> Visit<'a> {
         };
         match most_of(sizes(room, Firmware::Unknown, None), Some(most)) {
             Some(most) => self.note(format_args!("up to {most} miners can share a connection")),
-            None => self.note("miners cannot share connections: that needs 3 bytes of extranonce2"),
+            None => self
+                .note("miners cannot share connections, because that needs 3 bytes of extranonce2"),
         }
     }
 
@@ -610,10 +611,11 @@ fn whom_it_pays(coinbase: &Coinbase, pool: &PoolConfig) -> String {
     let share = match Payee::of(Some(coinbase), &pool.wallet, &pool.chain) {
         Payee::Known(payment) => payment.share,
         Payee::CannotTell(Obstacle::Wallet) => {
-            return "whom it pays cannot be compared: the payout address has a mistake".to_owned();
+            return "DPMP cannot tell who it pays: the payout address has a mistake".to_owned();
         }
         Payee::CannotTell(Obstacle::Account | Obstacle::Coinbase) => {
-            return "whom it pays cannot be compared: the wallet is an account name".to_owned();
+            return "DPMP cannot tell who it pays: the payout address is an account name"
+                .to_owned();
         }
     };
     if share >= 0.001 {
@@ -625,7 +627,7 @@ fn whom_it_pays(coinbase: &Coinbase, pool: &PoolConfig) -> String {
         .zip(highest.map(|output| coinbase.script_of(output)))
         .and_then(|(chain, script)| address::of_script(script, chain))
         .map_or(String::new(), |to| format!(" {to}"));
-    format!("pays{to} and not your address; usual for pools that share their rewards")
+    format!("pays{to} and not your address, as usual for pools that share rewards")
 }
 
 /// An amount in coins, or in the smallest units if the coin is unknown.
@@ -670,7 +672,7 @@ fn describe(outcome: &Outcome) -> String {
         ),
         Outcome::Configured(Some(mask)) => format!("version rolling with mask {mask}"),
         Outcome::Configured(None) => "no version rolling".into(),
-        Outcome::Other(text) => format!("an odd answer: {text}"),
+        Outcome::Other(text) => format!("an unexpected answer: {text}"),
     }
 }
 
@@ -748,7 +750,7 @@ mod tests {
         );
         let account = told("alice", "LTC", &outputs);
         assert!(account.contains("reward 312500000 units"), "{account}");
-        assert!(account.contains("cannot be compared"), "{account}");
+        assert!(account.contains("cannot tell who it pays"), "{account}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn words(greeting: &Greeting, own: &[IpAddr]) -> String {
         }
     };
     let mut text = format!(
-        "\nDPMP {} runs. Ctrl+C stops it.\n\n",
+        "\nDPMP {} is running. Press Ctrl-C to stop it.\n\n",
         env!("CARGO_PKG_VERSION")
     );
     let mut line = |label: &str, value: &str| {
@@ -55,15 +55,12 @@ fn words(greeting: &Greeting, own: &[IpAddr]) -> String {
     }
     let miners = seen(greeting.miners);
     line("Miners", &format!("stratum+tcp://{miners}"));
-    line(
-        "",
-        "User: any name, for instance garage.bitaxe1. Password: x",
-    );
+    line("", "User: any name, such as garage.bitaxe1. Password: x");
     line("Settings", &greeting.config);
     let next = match (greeting.is_set_up, greeting.pages) {
         (true, _) => "Both pools are set up: connect a miner.",
         (false, Some(_)) => "No pool is set up yet: open the pages in a browser.",
-        (false, None) => "No pool is set up yet: write the pools into the settings file.",
+        (false, None) => "No pool is set up yet: enter your pools in the settings file.",
     };
     let _ = write!(text, "\n{next}\n\n");
     text

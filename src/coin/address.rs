@@ -40,7 +40,7 @@ impl fmt::Display for AddressFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Checksum => f.write_str("a character is wrong or missing"),
-            Self::MixedCase => f.write_str("it mixes small and capital letters"),
+            Self::MixedCase => f.write_str("it mixes lowercase and uppercase letters"),
             Self::Character(found) if found.is_alphanumeric() || found.is_ascii_graphic() => {
                 write!(f, "\"{found}\" is never in such an address")
             }

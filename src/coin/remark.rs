@@ -67,7 +67,7 @@ fn mismatch(address: &Address, chain: Chain) -> Option<String> {
                 format!("This is an address of a test network, but the coin is {named}.")
             }
             Network::Main => format!(
-                "This is a {} address, but the coin is that of a test network.",
+                "This is a {} address, but the coin is one of a test network.",
                 chain.coin.long_name()
             ),
         })
@@ -136,7 +136,7 @@ mod tests {
         );
         assert_eq!(
             told(BTC, "signet"),
-            "This is a Bitcoin address, but the coin is that of a test network."
+            "This is a Bitcoin address, but the coin is one of a test network."
         );
         assert_eq!(
             told("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5.x", ""),

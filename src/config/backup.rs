@@ -121,7 +121,7 @@ impl fmt::Display for BackupFault {
             ),
             Self::Host(allowed) => write!(f, "does not have {allowed}"),
             Self::NoHost => f.write_str("has no host"),
-            Self::Placeholder => f.write_str("only stands for an address"),
+            Self::Placeholder => f.write_str("is a placeholder"),
             Self::NoPort => f.write_str("has no port, as in \"pool.com:3333\""),
             Self::Wallet(allowed) => write!(f, "does not have {allowed} before the @"),
         }
@@ -243,10 +243,7 @@ mod tests {
                 json!(["https://pool.com:1"]),
                 "does not have a Stratum v1 address",
             ),
-            (
-                json!(["pool-a.example.com:1"]),
-                "only stands for an address",
-            ),
+            (json!(["pool-a.example.com:1"]), "is a placeholder"),
             (
                 json!(["a b@pool.com:1"]),
                 "characters, without spaces before the @",

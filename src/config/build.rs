@@ -262,7 +262,7 @@ impl Reader<'_> {
                 };
                 let path = keys.backups.path;
                 self.warnings.push(format!(
-                    "{path}: number {index} is {what}, and can be no help when that fails"
+                    "{path}: number {index} is {what}, so it cannot help when that fails"
                 ));
             }
         }
@@ -283,8 +283,8 @@ impl Reader<'_> {
         let (fingerprint, insecure) = (keys.tls_fingerprint.path, keys.tls_insecure.path);
         if tls.trust() == Some(Trust::Anyone) {
             self.warnings.push(format!(
-                "{insecure}: any certificate is accepted. Anyone between here and the pool can pretend to be the \
-                pool and take the work"
+                "{insecure}: DPMP accepts any certificate. Anyone between DPMP and the pool can pretend to be the \
+                 pool and take the work"
             ));
         }
         if tls.fingerprint.is_some() && !tls.enabled {
@@ -299,8 +299,9 @@ impl Reader<'_> {
                 .push(format!("{insecure}: it has no effect while {tls} is false"));
         }
         if tls.fingerprint.is_some() && tls.insecure {
-            self.warnings
-                .push(format!("{insecure}: it has no effect beside {fingerprint}"));
+            self.warnings.push(format!(
+                "{insecure}: it has no effect together with {fingerprint}"
+            ));
         }
     }
 

@@ -136,8 +136,8 @@ pub fn may_replace(old: &Config, new: &Config) -> Result<(), ConfigErrors> {
         .filter(lost)
         .map(|slot| Fault {
             path: format!("pools.{slot}"),
-            found: "no host or no wallet, at a pool with a weight above 0".to_owned(),
-            allowed: format!("both, or scheduler.pool{slot}_weight 0 to do without it"),
+            found: "no host or no wallet for a pool with a weight above 0".to_owned(),
+            allowed: format!("both, or scheduler.pool{slot}_weight 0 to turn the pool off"),
         })
         .collect();
     if faults.is_empty() {

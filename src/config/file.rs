@@ -61,7 +61,7 @@ pub fn load_or_create(path: &Path) -> anyhow::Result<LoadedConfig> {
     let no_pool = loaded.config.pools.iter().all(|(_, pool)| pool.is_none());
     if no_pool && old != path && old.exists() {
         loaded.warnings.push(format!(
-            "{} is not imported, because there is a {} already. To import it, delete that one and start DPMP again.",
+            "{} is not imported, because there already is a {}. To import it, delete that file and start DPMP again.",
             old.display(),
             path.display(),
         ));
@@ -90,7 +90,7 @@ fn create(path: &Path) -> anyhow::Result<LoadedConfig> {
             loaded.warnings.insert(
                 0,
                 format!(
-                    "{} is new, made from the sample; it has no pool yet",
+                    "{} is new, created from the sample; it has no pool yet",
                     path.display()
                 ),
             );
@@ -108,8 +108,8 @@ fn create(path: &Path) -> anyhow::Result<LoadedConfig> {
         }
         Err(problem) => {
             let note = format!(
-                "{} could not be imported: {problem}. Set up the pools on the web pages; or correct that file, \
-                 delete {} and start DPMP again.",
+                "{} could not be imported: {problem}. Set up the pools on the web pages, or correct that file, delete \
+                 {} and start DPMP again.",
                 old.display(),
                 path.display()
             );
@@ -117,7 +117,7 @@ fn create(path: &Path) -> anyhow::Result<LoadedConfig> {
                 pool: None,
                 text: note.clone(),
             });
-            let origin = "made from the sample; it has no pool yet".to_owned();
+            let origin = "created from the sample; it has no pool yet".to_owned();
             (serde_json::from_str(&sample())?, origin, vec![note])
         }
     };
@@ -159,7 +159,7 @@ fn take_over(path: &Path, bytes: &[u8]) -> Option<LoadedConfig> {
         Ok(()) => notes.insert(
             0,
             format!(
-                "{} was one of the Python version; it was imported, and is kept as it was in {}",
+                "{} was from the Python version; it was imported, and the original is kept as {}",
                 path.display(),
                 copy.display()
             ),
@@ -167,7 +167,7 @@ fn take_over(path: &Path, bytes: &[u8]) -> Option<LoadedConfig> {
         Err(error) => notes.insert(
             0,
             format!(
-                "{} is one of the Python version; what it means here could not be saved: {error:#}",
+                "{} is from the Python version; the imported settings could not be saved: {error:#}",
                 path.display()
             ),
         ),
@@ -189,7 +189,7 @@ fn start_anew(path: &Path, bytes: &[u8], errors: &ConfigErrors) -> Option<Loaded
     write_atomic(&copy, bytes, Backup::None).ok()?;
     save(path, &loaded.raw).ok()?;
     let text = format!(
-        "{path} could not be imported: {errors}. It is kept as {copy}. Set up the pools on the web pages; or correct \
+        "{path} could not be imported: {errors}. It is kept as {copy}. Set up the pools on the web pages, or correct \
          {copy}, copy it to {path} and start DPMP again.",
         path = path.display(),
         copy = copy.display(),
@@ -243,7 +243,7 @@ fn import(old: &Path, bytes: &[u8]) -> Result<ConvertedConfig, String> {
     );
     converted.notes.extend(unusable);
     for Fault { path, .. } in twice {
-        let note = format!("{path}: the key is there twice; the last one counts");
+        let note = format!("{path}: the key appears twice; the last one counts");
         converted.notes.push(note);
     }
     listen_here(&mut converted);
@@ -261,8 +261,8 @@ fn listen_here(converted: &mut ConvertedConfig) {
         if bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
             *host = "0.0.0.0".into();
             converted.notes.push(format!(
-                "{section}.host: this machine does not have the address {address}; it is \"0.0.0.0\" now, all of its \
-                 addresses"
+                "{section}.host: this machine does not have the address {address}; DPMP uses \"0.0.0.0\" instead, all \
+                 of its addresses"
             ));
         }
     }
@@ -341,7 +341,7 @@ mod tests {
         let path = folder.path().join("config.json");
         let made = load_or_create(&path).unwrap();
         assert!(
-            made.warnings[0].contains("made from the sample"),
+            made.warnings[0].contains("created from the sample"),
             "{:?}",
             made.warnings
         );
@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&old).unwrap(), "{");
         fs::write(&old, OLD).unwrap();
         let again = load_or_create(&path).unwrap();
-        assert!(again.warnings[0].contains("delete that one"), "{again:?}");
+        assert!(again.warnings[0].contains("delete that file"), "{again:?}");
         fs::remove_file(&path).unwrap();
         assert!(load_or_create(&path).unwrap().config.pools[PoolSlot::A].is_some());
     }

@@ -148,39 +148,40 @@ section! {
             "Maximum number of miners connected from one IP address; 0: no limit.";
         AT_ONCE AUTHORIZE "authorize_seconds": Seconds = Seconds { default: 30, min: 1.0, max: 600 },
             |c| seconds(c.listen.authorize),
-            "Seconds in which a new connection must authorize before it is closed.";
+            "Seconds that a new connection has to authorize a worker before it is closed.";
         AT_ONCE SUBMITS_PER_SECOND "submits_per_second": Whole = Whole { default: 100, ..COUNT },
             |c| c.listen.submits_per_second.to_string(),
             "Maximum number of shares per second on one connection; 0: no limit.";
         AT_ONCE MAX_LINE "max_line_kib": Whole = Whole { default: 16, min: 1, max: 1024 },
             |c| (c.listen.max_line_bytes / 1024).to_string(),
-            "Longest line that a miner may send, in KiB (1024 bytes); a longer one ends its connection. \
-             For new connections.";
+            "Longest line that a miner may send, in KiB (1024 bytes). A longer one ends its connection. Changes apply \
+             to new connections.";
         AT_ONCE POOL_MAX_LINE "pool_max_line_kib": Whole = Whole { default: 1024, min: 16, max: 16_384 },
             |c| (c.listen.pool_max_line_bytes / 1024).to_string(),
-            "Longest line that a pool may send, in KiB; a longer one ends the connection to it. \
-             For new connections.";
+            "Longest line that a pool may send, in KiB. A longer one ends the connection. Changes apply to new \
+             connections.";
         AT_ONCE EXTRANONCE2_SIZE "extranonce2_size": Extranonce2Size = Extranonce2Size,
             |c| c.listen.extranonce2_size.map_or("auto".to_owned(), |size| size.to_string()),
             "Size of the miners' extranonce2, in bytes. \"auto\" picks what each miner's software needs. A size that \
-             leaves no room for an extranonce1 is used only where the pools give every connection its own. \
-             For new connections.";
+             leaves no room for an extranonce1 is only used if the pools give each connection a different one. \
+             Changes apply to new connections.";
         AT_ONCE PROXY_PROTOCOL_FROM "proxy_protocol_from": Networks = Networks { most: 100 },
             |c| format!("{:?}", c.listen.proxy_protocol_from),
-            "Load balancers. A connection from one of them must begin with a PROXY header (version 1 or 2), \
-             whose address counts as the miner's.";
+            "Addresses of load balancers. A connection from one of them must begin with a PROXY header (version 1 or \
+             2), which contains the miner's address.";
         AT_ONCE DRAIN "drain_seconds": Seconds = Seconds { default: 0, min: 0.0, max: 3600 },
             |c| seconds(c.listen.drain),
-            "Seconds over which DPMP disconnects the miners when it stops, so that they do not all move to another \
-             instance at the same moment; 0: immediately.";
+            "When DPMP stops, it disconnects miners gradually over this many seconds, so they don't all reconnect \
+             elsewhere together; 0: all immediately.";
         AFTER_RESTART TLS_PORT "tls_port": Port = Port(3352), |c| c.listen.tls_port.to_string(),
-            "TCP port for miners that encrypt (TLS 1.2 or 1.3); open if there is a certificate.";
+            "TCP port for encrypted connections from miners (TLS 1.2 or 1.3). It is only open if there is a \
+             certificate.";
         AFTER_RESTART TLS_CERTIFICATE "tls_certificate": Text = FILE,
             |c| c.listen.tls_certificate.display().to_string(),
-            "File with the certificate for those miners and the intermediate ones (PEM), relative to the folder of \
-             this file. DPMP reads it again when it changes.";
+            "File with the certificate for `tls_port` and any intermediate certificates (PEM), relative to the folder \
+             of this file. DPMP reads it again when it changes.";
         AFTER_RESTART TLS_KEY "tls_key": Text = FILE, |c| c.listen.tls_key.display().to_string(),
-            "File with the certificate's private key (PEM); if empty, it is in the certificate's file.";
+            "File with the certificate's private key (PEM). Leave empty if the key is in the certificate's file.";
     }
 }
 
@@ -207,17 +208,17 @@ section! {
             "TCP port for the web pages.";
         AT_ONCE ALLOWED_HOSTS "allowed_hosts": Names = Names { most: 100, longest: 253 },
             |c| names(&c.gui.allowed_hosts),
-            "Further host names under which browsers may open the web pages, such as `dpmp.my-lan`.";
+            "Additional host names under which browsers may open the web pages, such as `dpmp.my-lan`.";
         AT_ONCE PASSWORD_HASH "password_hash": PasswordHash = PasswordHash,
             |c| c.gui.password_hash.as_deref().unwrap_or_default().to_owned(),
-            "Hash of the password of the web pages; the pages write it. If empty, there is no password.";
+            "Hash of the password for the web pages, which set it. If empty, there is no password.";
         AT_ONCE TOKENS "tokens": Table<BTreeMap<String, ApiToken>> = tables::TOKENS,
             |c| tables::tokens_compared(&c.gui.tokens),
-            "Programs that may use the API, by name: `hash` is what their token is checked against, `may` what they may \
-             do. The pages write it.";
+            "Programs that may use the API, by name: `hash` is the hash of their token, `may` what they may do. The \
+             web pages set it.";
         AT_ONCE PUBLIC_URL "public_url": Text = Text { default: "", choices: &[], longest: 1024 },
             |c| c.gui.public_url.clone(),
-            "Address of these pages as your phone reaches them, for links in messages. Leave empty for none.";
+            "Address at which your phone reaches these pages, for links in messages. Leave empty for no links.";
     }
 }
 
@@ -273,46 +274,48 @@ pool_keys! {
     name "name": Text =
         [Text { default: "Pool A", longest: 64, ..FILE }, Text { default: "Pool B", longest: 64, ..FILE }],
         |pool| pool.name.clone(),
-        "What the pool is called in logs and on the web pages.";
+        "The pool's name in logs and on the web pages.";
     host "host": PoolHost = [PoolHost { default: "pool-a.example.com" }, PoolHost { default: "pool-b.example.com" }],
         |pool| pool.host.clone(),
-        "The pool's host name or IP address; `stratum+tcp://` or `stratum+ssl://` in front and `:port` behind \
-         are understood. The default means that the pool is not set up.";
+        "The pool's host name or IP address, also with `stratum+tcp://` or `stratum+ssl://` before it and `:port` \
+         after it. The default means that the pool is not set up.";
     port "port": Port = [Port(3333)], |pool| pool.port.to_string(),
         "The pool's TCP port.";
     tls "tls": Flag = [Flag(false)], |pool| pool.tls.enabled.to_string(),
-        "Whether connections to the pool are encrypted (TLS 1.2 or 1.3); `stratum+ssl://` in front of the \
-         host says the same. Pools have another port for it.";
+        "Whether connections to the pool are encrypted (TLS 1.2 or 1.3); `stratum+ssl://` before the host does the \
+         same. Pools use a different port for this.";
     tls_fingerprint "tls_fingerprint": CertificateHash = [CertificateHash],
         |pool| pool.tls.fingerprint.map_or(String::new(), |fingerprint| fingerprint.to_string()),
-        "SHA-256 fingerprint of the one certificate that the pool may show, for pools that made their own. \
-         If empty, a known authority must vouch for it.";
+        "SHA-256 fingerprint of the only certificate that DPMP accepts from the pool, for pools with a self-signed \
+         one. If empty, the certificate must come from a known authority.";
     tls_insecure "tls_insecure": Flag = [Flag(false)], |pool| pool.tls.insecure.to_string(),
-        "Whether any certificate is accepted. Then anyone in between can pretend to be the pool.";
+        "Whether DPMP accepts any certificate. If so, anyone between DPMP and the pool can pretend to be the pool.";
     backups "backups": Backups = [Backups], |pool| backups(&pool.backups),
-        "Other addresses, tried in their order while the one above cannot be used or rejects most shares; \
-         when it answers again for a while it is used again.";
+        "Other addresses. DPMP tries them in order while the first address cannot be used or rejects most shares, and \
+         returns to it once it has worked for a while.";
     wallet "wallet": Wallet = [Wallet { default: "YOUR_BTC_WALLET_ADDRESS", longest: Wallet::LONGEST }],
         |pool| pool.wallet.clone(),
-        "The wallet or account to which the pool credits the work. The default means that the pool is not set up.";
+        "The payout address or account to which the pool credits the work. The default means that the pool is not set \
+         up.";
     user_name "user_name": UserNameForm = [UserNameForm], |pool| pool.user_name.to_string(),
-        "The user name that the pool sees: `{wallet}` is the wallet above, `{worker}` the miner's worker, \
-         `{user}` the whole user name of the miner.";
+        "The user name that the pool sees: `{wallet}` is the payout address above, `{worker}` the worker's name, \
+         `{user}` the whole user name that the miner sends.";
     chain "chain": Text = [Text { default: "BTC", longest: 16, ..FILE }], |pool| pool.chain.clone(),
         "The coin that the pool mines, such as `BTC` or `BCH`. Balance needs it.";
     password "password": Secret = [Secret { longest: 256 }],
         |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
-        "The password that the pool is given; if empty, each miner's own.";
+        "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
-        "Seconds of silence after which a connection to the pool counts as dead. A share that is under way has its time \
-         to be answered first; without one the pool has three times as long.";
+        "Seconds of silence after which a connection to the pool counts as dead. A waiting share first gets its \
+         `answer_seconds`. While no share is waiting, the limit is three times as long.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
-        "Seconds after which a share without an answer is lost. After three in a row the pool counts as down.";
+        "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \
+         down.";
     job "job_seconds": Seconds = [Seconds { default: 900, min: 5.0, max: 86_400 }], |pool| seconds(pool.job),
-        "Seconds without a new job after which miners work for the other pool. It applies only to pools that \
+        "Seconds without a new job after which miners work for the other pool. This only applies to pools that \
          usually send new jobs more often.";
     fee_percent "fee_percent": Number = [Number { default: 0, min: 0.0, max: 100 }], |pool| pool.fee_percent.to_string(),
-        "Percentage of the earnings that the pool keeps. It counts for `balance`.";
+        "Percentage of the earnings that the pool keeps. Balance takes it into account.";
     connections "connections": Word<Connections> =
         [Word { all: &Connections::ALL, name: Connections::name, default: Connections::Own }],
         |pool| pool.connections.name().to_owned(),
@@ -320,24 +323,23 @@ pool_keys! {
          one, under one user name.";
     miners_per_connection "miners_per_connection": Whole = [Whole { default: 250, min: 2, max: 65_536 }],
         |pool| pool.miners_per_connection.to_string(),
-        "With `connections` at `shared`: maximum number of miners on one connection. If both pools are shared, the \
-         smaller number \
-         counts.";
+        "If `connections` is `shared`: maximum number of miners on one connection. If connections to both pools are \
+         shared, the smaller number counts.";
     payout "payout": Word<PayoutRule> =
         [Word { all: &PayoutRule::ALL, name: PayoutRule::name, default: PayoutRule::Auto }], |pool| pool.payout.name().to_owned(),
         "Who the pool's blocks should pay. `auto`: DPMP learns it from the first jobs and warns when you get less. \
          `mine`: your address, as with solo pools. `pool`: anyone, without a warning.";
     payout_min_percent "payout_min_percent": Number = [Number { default: 90, min: 0.0, max: 100 }],
         |pool| pool.payout_min.to_string(),
-        "With `payout` at `mine`: warn when your address gets less than this part of the reward.";
+        "If `payout` is `mine`: warn when your address gets less than this part of the reward, in percent.";
 }
 
 /// `saved_pools`
 pub(super) const SAVED_POOLS: Key<SavedPools> = Key {
     path: saved_pools::PATH,
     kind: SavedPools { check: check_pool },
-    meaning: "Pools to choose from, by name, each with the settings of a pool. DPMP mines for none of them until you \
-              choose it.",
+    meaning: "Pools to choose from, by name, each with the settings of a pool. DPMP does not mine for a saved pool \
+              until you choose it for A or B.",
     needs_restart: AT_ONCE,
     shown: |c| saved_pools::compared(&c.saved_pools),
 };
@@ -357,39 +359,38 @@ section! {
     scheduler "scheduler" {
         AT_ONCE MODE "mode": Text = Text { default: "ratio", choices: &["ratio", "fleet"], longest: 64 },
             |c| c.scheduler.mode.name().to_owned(),
-            "How work is split. `ratio`: each miner splits its own time by the weights. `fleet`: all miners together \
-             meet the split, with as few switches as possible. Any other word means `ratio`, with a warning.";
+            "How work is split. `ratio`: each miner splits its own time by the weights. `fleet`: the split applies to \
+             all miners together, with as few switches as possible. Any other word means `ratio`, with a warning.";
         AT_ONCE WEIGHT_A "poolA_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::A].to_string(),
-            "Weight of pool A. The work is split by the weights; 0: DPMP does not connect to the pool. \
-             One of them must be above 0.";
+            "Weight of pool A. The work is split by the weights; 0: DPMP does not connect to the pool. At least one \
+             weight must be above 0.";
         AT_ONCE WEIGHT_B "poolB_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::B].to_string(),
             "Weight of pool B.";
         AT_ONCE SLICE "slice_seconds": Seconds = Seconds { default: 10, min: 1.0, max: 3600 },
             |c| seconds(c.scheduler.slice),
-            "Seconds of a miner's turn on the pool with the smaller weight; the weights say how much longer the \
-             other turn is. Raised to `min_switch_seconds` if it is below.";
+            "Length of a miner's turn on the pool with the smaller weight, in seconds. The weights determine how much \
+             longer the other turn is. At least `min_switch_seconds`.";
         AT_ONCE MIN_SWITCH "min_switch_seconds": Seconds = Seconds { default: 1, min: 0.1, max: 3600 },
             |c| seconds(c.scheduler.min_switch),
             "Shortest time between two switches of a miner, in seconds.";
         AT_ONCE CATCH_UP "catch_up_seconds": Seconds = Seconds { default: 600, min: 0.0, max: 86_400 },
             |c| seconds(c.scheduler.catch_up),
-            "Maximum number of seconds of mining time that a pool gets back after an outage; 0: none.";
+            "Seconds of missed mining time that a pool gets back after an outage, at most; 0: none.";
         AT_ONCE CLEAN_ON_SWITCH "clean_on_switch": Flag = Flag(false), |c| c.scheduler.clean_on_switch.to_string(),
             "Whether miners drop old work at every switch.";
         AT_ONCE NO_WORK "no_work_seconds": SecondsOrNever =
             SecondsOrNever(Seconds { default: 60, min: 1.0, max: 86_400 }),
             |c| c.scheduler.no_work.map_or("0".to_owned(), seconds),
-            "Seconds without work from any pool after which a miner's connection is closed, \
-             so that it goes to its own fallback pool; 0: never.";
+            "Seconds without work from any pool after which DPMP closes a miner's connection, so it goes to its own \
+             fallback pool; 0: never.";
         AT_ONCE FAILOVER "failover": Flag = Flag(true), |c| c.scheduler.failover.to_string(),
-            "Whether miners work for the other pool while the pool they are meant for is down. A worker can have its \
-             own setting.";
+            "Whether miners work for the other pool while their own is down. A worker can have its own setting.";
         AT_ONCE MAX_SLICERS "max_slicers": Whole = Whole { default: 4, ..COUNT },
             |c| c.scheduler.max_slicers.to_string(),
-            "Maximum number of miners that take turns in mode `fleet`; the others stay on one pool. 0: no limit.";
+            "Mode `fleet`: maximum number of miners that take turns; the others stay on one pool. 0: no limit.";
         AT_ONCE ASSIGN "assign_seconds": Seconds = Seconds { default: 600, min: 10.0, max: 86_400 },
             |c| seconds(c.scheduler.assign),
-            "Fewest seconds before a miner that stays on one pool is moved to the other in mode `fleet`.";
+            "Mode `fleet`: minimum time, in seconds, before a miner that stays on one pool moves to the other.";
     }
 }
 
@@ -397,7 +398,7 @@ section! {
 pub(super) const WORKERS: Key<Table<BTreeMap<String, WorkerSettings>>> = Key {
     path: "workers",
     kind: tables::WORKERS,
-    meaning: "Settings of single workers, under the worker's exact name: `name` for the pages, `work`, `turns`, \
+    meaning: "Settings for individual workers, under the worker's exact name: `name` for the pages, `work`, `turns`, \
               `failover`.",
     needs_restart: AT_ONCE,
     shown: |c| tables::workers_shown(&c.workers),
@@ -407,7 +408,7 @@ pub(super) const WORKERS: Key<Table<BTreeMap<String, WorkerSettings>>> = Key {
 pub(super) const GROUPS: Key<Table<Vec<Group>>> = Key {
     path: "groups",
     kind: tables::GROUPS,
-    meaning: "Workers that have a setting in common: `name`, `match` (patterns of workers' names) and `work`. The \
+    meaning: "Groups of workers with the same setting: `name`, `match` (patterns of workers' names) and `work`. The \
               first group that matches a worker counts.",
     needs_restart: AT_ONCE,
     shown: |c| tables::groups_shown(&c.groups),
@@ -422,8 +423,8 @@ section! {
             "Time zone of the timetable; if empty, the system's.";
         AT_ONCE ENTRIES "entries": Table<Vec<TimetableEntry>> = tables::TIMETABLE,
             |c| tables::timetable_shown(&c.timetable.entries),
-            "What to do at which time of the week: `days`, `from`, `to` and `work`. The first entry whose time it is \
-             counts.";
+            "What to do at which time of the week: `days`, `from`, `to` and `work`. The first entry that covers the \
+             current time counts.";
     }
 }
 
@@ -434,7 +435,7 @@ section! {
             "Whether the split follows what a hash earns at each pool. Only for two different coins.";
         AT_ONCE FULL_AT_PERCENT "full_at_percent": Number = Number { default: 10, min: 0.1, max: 1000 },
             |c| c.balance.full_at_percent.to_string(),
-            "Difference between the earnings, in percent, at which the split is shifted all the way.";
+            "Difference between the pools' earnings, in percent, at which the split is shifted all the way.";
         AT_ONCE MAX_DEVIATION "max_deviation": Number = Number { default: 20, min: 0.0, max: 100 },
             |c| c.balance.max_deviation.to_string(),
             "How far the split may be shifted, in percentage points. With 20, a usual split of 50:50 stays between \
@@ -453,15 +454,15 @@ section! {
         AT_ONCE DEFAULT_MAX "default_max": Bound = Bound, |_| String::new(),
             "Highest share difficulty for miners, at pools without their own limit.";
         AT_ONCE MIN_A "poolA_min": Bound = Bound, |c| bound(c.downstream_diff[PoolSlot::A].min),
-            "Lowest share difficulty that miners are given while they work for pool A.";
+            "Lowest share difficulty for miners while they work for pool A.";
         AT_ONCE MAX_A "poolA_max": Bound = Bound, |c| bound(c.downstream_diff[PoolSlot::A].max),
-            "Highest share difficulty that miners are given while they work for pool A. \
-             What meets it but not the pool's own difficulty is not forwarded.";
+            "Highest share difficulty for miners while they work for pool A. Shares that meet it but not the pool's \
+             own difficulty are not forwarded.";
         AT_ONCE MIN_B "poolB_min": Bound = Bound, |c| bound(c.downstream_diff[PoolSlot::B].min),
-            "Lowest share difficulty that miners are given while they work for pool B.";
+            "Lowest share difficulty for miners while they work for pool B.";
         AT_ONCE MAX_B "poolB_max": Bound = Bound, |c| bound(c.downstream_diff[PoolSlot::B].max),
-            "Highest share difficulty that miners are given while they work for pool B. \
-             What meets it but not the pool's own difficulty is not forwarded.";
+            "Highest share difficulty for miners while they work for pool B. Shares that meet it but not the pool's \
+             own difficulty are not forwarded.";
     }
 }
 
@@ -470,11 +471,11 @@ section! {
     notify "notify" {
         AT_ONCE MINER_MISSING "miner_missing_minutes": Whole = Whole { default: 10, min: 0, max: 10_080 },
             |c| c.notify.miner_missing.map_or(0, |time| time.as_secs() / 60).to_string(),
-            "Minutes after which a worker that has left is missing; 0: never.";
+            "Minutes after which a worker that has left counts as missing; 0: never.";
         AT_ONCE TARGETS "targets": Table<BTreeMap<String, Target>> = tables::targets::TARGETS,
             |c| tables::targets::compared(&c.notify.targets),
-            "Where messages about troubles are sent, by name: `kind`, `url`, `token` and so on. DPMP sends nothing \
-             anywhere unless you add a target.";
+            "Where DPMP sends messages about troubles, by name: `kind`, `url`, `token` and so on. It sends nothing \
+             unless you add a target.";
     }
 }
 
@@ -482,24 +483,24 @@ section! {
     /// The keys of `logging`.
     logging "logging" {
         AT_ONCE LEVEL "level": LogLevel = LogLevel(Level::Info), |c| c.logging.level.name().to_owned(),
-            "Least importance that is logged, in capitals or not.";
+            "Lowest level that is logged; case does not matter.";
         AT_ONCE ALLOW "allow": Names = EVENTS, |c| names(&c.logging.allow),
-            "Names of the only events that are logged; all if empty.";
+            "Names of events to log. If empty, DPMP logs all events.";
         AT_ONCE DENY "deny": Names = EVENTS, |c| names(&c.logging.deny),
             "Names of events that are not logged.";
         AT_ONCE STDOUT "stdout": LogLevel = LogLevel(Level::Trace), |c| c.logging.stdout.name().to_owned(),
-            "Least importance that is also written to standard output; \"off\" for log files only.";
+            "Lowest level that is also written to standard output; \"off\" for log files only.";
         AFTER_RESTART DIRECTORY "directory": Text = Text { default: "logs", longest: 4096, ..FILE },
             |c| c.logging.directory.as_ref().map_or(String::new(), |path| path.display().to_string()),
-            "Folder of the log files, absolute or beside the config file; if empty, there are none.";
+            "Folder of the log files, absolute or relative to the folder of this file. Leave empty for no log files.";
         AFTER_RESTART MAX_FILE "max_file_mb": Whole = Whole { default: 50, min: 1, max: 10_000 },
             |c| c.logging.max_file_mb.to_string(),
-            "Size at which a new log file is begun, in MB (1 000 000 bytes).";
+            "Size at which DPMP starts a new log file, in MB (1,000,000 bytes).";
         AFTER_RESTART KEEP_FILES "keep_files": Whole = Whole { default: 3, min: 0, max: 100 },
             |c| c.logging.keep_files.to_string(),
-            "How many full log files are kept besides the present one.";
+            "Number of full log files to keep in addition to the current one.";
         AT_ONCE SHOW_WALLETS "show_wallets": Flag = Flag(false), |c| c.logging.show_wallets.to_string(),
-            "Whether wallets are written out in logs instead of shortened.";
+            "Whether logs contain full payout addresses instead of shortened ones.";
     }
 }
 

@@ -144,7 +144,7 @@ impl Target {
 
 /// What is allowed where an address of the Web is wanted.
 pub(super) const WEB_ADDRESS: &str =
-    "an address that begins with https:// or http://, without blanks or a user name";
+    "an address that begins with https:// or http://, without spaces or a user name";
 
 /// Whether a text is an address of the Web: scheme, host, perhaps a port and more.
 pub(super) fn is_web_address(text: &str) -> bool {

@@ -206,7 +206,7 @@ impl Conversion {
                 .iter()
                 .any(|key| path.ends_with(key));
         let now = if pool_is_gone {
-            "the pool has to be set up on the web pages".to_owned()
+            "set up the pool on the web pages".to_owned()
         } else {
             let now = lookup(&self.new, path).map_or("null".to_owned(), quote);
             format!("it is {now} now")

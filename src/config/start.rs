@@ -48,7 +48,7 @@ pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
             // Work must not go out in the clear because of a slip.
             set(&mut mended, &fault.path, true.into());
             vec![format!(
-                "{fault}. The connection is encrypted until this is corrected."
+                "{fault}. DPMP encrypts the connection until you correct this."
             )]
         } else {
             set(&mut mended, &fault.path, Value::Null);
@@ -57,7 +57,7 @@ pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
                 set(&mut mended, keys.tls_insecure.path, Value::Null);
             }
             vec![format!(
-                "{fault}. The default is used until this is corrected."
+                "{fault}. DPMP uses the default until you correct this."
             )]
         };
         troubles.extend(
@@ -82,7 +82,7 @@ pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
             config.pools[slot] = None;
             troubles.push(StartTrouble {
                 pool: Some(slot),
-                text: format!("{fault}. Pool {slot} is not used until this is corrected."),
+                text: format!("{fault}. DPMP does not use pool {slot} until you correct this."),
             });
         }
     }
@@ -122,7 +122,7 @@ fn mend_steering(root: &mut Value) -> Vec<String> {
         };
         let found = quote(found);
         told.push(format!(
-            "{section}: found {found}; allowed: an object, {{ … }}. It is off until this is corrected."
+            "{section}: found {found}; allowed: an object, {{ … }}. It is off until you correct this."
         ));
         set(root, section, Value::Null);
     }
@@ -160,7 +160,7 @@ fn mend_steering(root: &mut Value) -> Vec<String> {
         let more = wrong.len().saturating_sub(MOST);
         for wrong in wrong.into_iter().take(MOST) {
             let fault = wrong.at(info.path);
-            told.push(format!("{fault}. {what} until it is corrected."));
+            told.push(format!("{fault}. {what} until you correct it."));
         }
         if more > 0 {
             told.push(format!("{}: {more} more mistakes.", info.path));
@@ -175,7 +175,7 @@ fn leave_out_backups(root: &mut Value, keys: &PoolKeys, fault: &Fault) -> Vec<St
     let Some(Value::Array(items)) = lookup(root, path).cloned() else {
         set(root, path, Value::Null);
         return vec![format!(
-            "{fault}. No backup is used until this is corrected."
+            "{fault}. DPMP uses no backup until you correct this."
         )];
     };
     let mut told = Vec::new();
@@ -202,7 +202,7 @@ fn leave_out_backups(root: &mut Value, keys: &PoolKeys, fault: &Fault) -> Vec<St
             }
         };
         told.push(format!(
-            "{path}: number {number}: {why}. It is left out until this is corrected."
+            "{path}: number {number}: {why}. DPMP leaves it out until you correct this."
         ));
     }
     if items.len() > Backups::MOST {

@@ -310,7 +310,7 @@ const PRICE: Number = Number {
 
 fn worker_name(name: &str) -> Result<(), String> {
     if name == "*" {
-        return Err("the name of one worker; for many at a time there are groups".to_owned());
+        return Err("the name of one worker; use groups for several".to_owned());
     }
     let fits = one_line(name, LONGEST_WORKER).is_some_and(|name| !name.is_empty());
     (fits && name.len() <= LONGEST_WORKER)
@@ -341,13 +341,13 @@ fn pattern(value: &Value) -> Result<glob::Pattern, String> {
         .and_then(|text| one_line(text, LONGEST_WORKER));
     let text = text.filter(|text| !text.is_empty()).ok_or_else(|| {
         format!(
-            "patterns on one line of 1 to {LONGEST_WORKER} characters, such as \"garage-*\"; {} is none",
+            "patterns on one line of 1 to {LONGEST_WORKER} characters, such as \"garage-*\"; {} is not one",
             quote(value)
         )
     })?;
     glob::Pattern::new(text).map_err(|error| {
         format!(
-            "patterns such as \"garage-*\" or \"rig-[0-9]\"; {} is none: {} at character {}",
+            "patterns such as \"garage-*\" or \"rig-[0-9]\"; {} is not one: {} at character {}",
             quote(value),
             error.msg,
             error.pos + 1
@@ -366,7 +366,7 @@ fn days(value: &Value) -> Result<[bool; 7], String> {
     };
     read().ok_or_else(|| {
         let names = DAYS.map(|day| format!("\"{day}\""));
-        format!("a list of one day or more of {}", names.join(", "))
+        format!("a list of one or more of the days {}", names.join(", "))
     })
 }
 

@@ -262,12 +262,12 @@ fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
         (
             json!({"host": "a.com", "tls": true, "tls_insecure": true}),
             Some(Trust::Anyone),
-            "pools.A.tls_insecure: any certificate is accepted",
+            "pools.A.tls_insecure: DPMP accepts any certificate",
         ),
         (
             json!({"host": "a.com", "tls": true, "tls_insecure": true, "tls_fingerprint": hex}),
             Some(pinned),
-            "pools.A.tls_insecure: it has no effect beside pools.A.tls_fingerprint",
+            "pools.A.tls_insecure: it has no effect together with pools.A.tls_fingerprint",
         ),
         (
             json!({"host": "a.com", "tls_insecure": true}),
@@ -425,8 +425,8 @@ fn backups_that_repeat_an_address_are_told() {
             "stratum+tcp://two.com:3333"
         ])),
         [
-            "pools.A.backups: number 2 is the pool itself, and can be no help when that fails",
-            "pools.A.backups: number 3 is the same as number 1, and can be no help when that fails",
+            "pools.A.backups: number 2 is the pool itself, so it cannot help when that fails",
+            "pools.A.backups: number 3 is the same as number 1, so it cannot help when that fails",
         ]
     );
 }
@@ -770,11 +770,11 @@ fn an_entry_that_cannot_be_used_is_left_out_at_a_start() {
     assert_eq!(
         told[1],
         "workers.mistyped.wrok: found \"pause\"; allowed: only the keys name, work, turns and failover. This is left \
-         out until it is corrected."
+         out until you correct it."
     );
     assert_eq!(
         told[7],
-        "balance.max_deviation: found 200; allowed: a number from 0 to 100. This is off until it is corrected."
+        "balance.max_deviation: found 200; allowed: a number from 0 to 100. This is off until you correct it."
     );
     assert!(loaded.troubles.iter().all(|trouble| trouble.pool.is_none()));
     assert!(
@@ -1110,8 +1110,8 @@ fn a_pool_that_is_mined_for_is_not_lost_by_a_slip() {
     let errors = may_replace(&both, &slip).unwrap_err().to_string();
     assert_eq!(
         errors,
-        "pools.A: found no host or no wallet, at a pool with a weight above 0; \
-         allowed: both, or scheduler.poolA_weight 0 to do without it"
+        "pools.A: found no host or no wallet for a pool with a weight above 0; \
+         allowed: both, or scheduler.poolA_weight 0 to turn the pool off"
     );
     let mut without = with("pools.A.wallet", json!(""));
     set(&mut without, "scheduler.poolA_weight", json!(0));

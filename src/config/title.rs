@@ -27,7 +27,7 @@ const TITLES: &[(&str, &str)] = &[
     ("listen.extranonce2_size", "Extranonce2 size of miners"),
     ("listen.proxy_protocol_from", "Load balancers in front"),
     ("listen.drain_seconds", "Drain time"),
-    ("listen.tls_port", "Port for miners that encrypt"),
+    ("listen.tls_port", "Encrypted port for miners"),
     ("listen.tls_certificate", "Certificate file"),
     ("listen.tls_key", "Key file"),
     ("metrics.enabled", "Serve metrics"),
@@ -36,7 +36,7 @@ const TITLES: &[(&str, &str)] = &[
     ("gui.enabled", "Serve these pages"),
     ("gui.host", "Address for these pages"),
     ("gui.port", "Port for these pages"),
-    ("gui.allowed_hosts", "Further host names"),
+    ("gui.allowed_hosts", "Additional host names"),
     ("scheduler.poolA_weight", "Weight of pool A"),
     ("scheduler.poolB_weight", "Weight of pool B"),
     ("scheduler.slice_seconds", "Length of a turn"),
@@ -71,7 +71,7 @@ const TITLES: &[(&str, &str)] = &[
     ("logging.directory", "Folder"),
     ("logging.max_file_mb", "Size of a file"),
     ("logging.keep_files", "Full files to keep"),
-    ("logging.show_wallets", "Show full wallets"),
+    ("logging.show_wallets", "Show full payout addresses"),
 ];
 
 /// By the last part, for keys that several sections have.
@@ -79,7 +79,7 @@ const LAST_PARTS: &[(&str, &str)] = &[
     ("host", "Host"),
     ("port", "Port"),
     ("tls", "Encrypted (TLS)"),
-    ("tls_fingerprint", "Fingerprint of its certificate"),
+    ("tls_fingerprint", "Certificate fingerprint"),
     ("tls_insecure", "Accept any certificate"),
     ("backups", "Backups"),
     ("wallet", "Wallet or account"),
@@ -90,7 +90,7 @@ const LAST_PARTS: &[(&str, &str)] = &[
     ("job_seconds", "New job timeout"),
     ("fee_percent", "Pool fee"),
     ("connections", "Connections"),
-    ("miners_per_connection", "Most miners per connection"),
+    ("miners_per_connection", "Max. miners per connection"),
     ("payout", "Blocks should pay"),
     ("payout_min_percent", "Smallest share for you"),
 ];

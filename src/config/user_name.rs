@@ -121,7 +121,7 @@ impl Kind for UserNameForm {
 
     fn allowed(&self) -> String {
         format!(
-            "a text of 1 to {LONGEST} characters without spaces, in which {{wallet}}, {{worker}} and {{user}} stand for what they name"
+            "a text of 1 to {LONGEST} characters without spaces, in which DPMP replaces {{wallet}}, {{worker}} and {{user}}"
         )
     }
 

@@ -85,7 +85,7 @@ impl fmt::Display for Problem {
                  Without new ones it returns to the usual split after 72 hours.",
             ),
             Self::ExpiredPrices => f.write_str(
-                "The prices are over 72 hours old, so the usual split is used. Send new ones.",
+                "The prices are over 72 hours old, so DPMP uses the usual split. Send new ones.",
             ),
             Self::NoJob(slot) => write!(
                 f,

@@ -575,7 +575,7 @@ impl From<Outcome> for ShareOutcome {
             Outcome::True => Self::Accepted,
             Outcome::Rejected(reject) => Self::RejectedByPool(reject),
             Outcome::Subscribed(_) | Outcome::Configured(_) | Outcome::Other(_) => {
-                let message = "The pool's answer cannot be understood".into();
+                let message = "DPMP cannot understand the pool's answer".into();
                 Self::RejectedByPool(Reject { code: 20, message })
             }
         }
@@ -690,9 +690,9 @@ impl Eviction {
                 "a pool's extranonce2 became too small; the miner has to subscribe again".into()
             }
             Self::ExtranonceSize => {
-                "it sends another extranonce2_size than DPMP offered; it gets that size when it reconnects".into()
+                "it sends a different extranonce2_size than DPMP offered; it gets that size when it reconnects".into()
             }
-            Self::TooMuchRubbish => "too many lines that are no messages".into(),
+            Self::TooMuchRubbish => "too many lines that are not messages".into(),
             Self::OtherProtocol(what) => format!("it sent {what}"),
             Self::TlsFailed(fault) => format!("TLS handshake: {}", fault.text),
             Self::Stopping => "the proxy stops".into(),
@@ -748,7 +748,7 @@ impl Failover {
             Self::Rejects { rejected, answered } => {
                 format!("it rejected {rejected} of {answered} shares, or did not answer them")
             }
-            Self::Recovered => "the first address answers again".into(),
+            Self::Recovered => "the first address works again".into(),
         }
     }
 }

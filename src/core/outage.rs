@@ -68,9 +68,9 @@ impl fmt::Display for Outage {
             Self::Flaw(Flaw::Mute) => f.write_str("it does not answer shares"),
             Self::Flaw(Flaw::Rejecting) => f.write_str("it rejects most shares"),
             Self::Flaw(Flaw::Behind) => f.write_str("its jobs are for an old block"),
-            Self::Flaw(Flaw::WithoutNews) => f.write_str("it gives no new job"),
-            Self::NoJob => f.write_str("it gives no job"),
-            Self::NoWork => f.write_str("it gives no work"),
+            Self::Flaw(Flaw::WithoutNews) => f.write_str("it sends no new job"),
+            Self::NoJob => f.write_str("it sends no job"),
+            Self::NoWork => f.write_str("it sends no work"),
             Self::Unknown => f.write_str("it could not be used"),
         }
     }
@@ -141,7 +141,7 @@ impl fmt::Display for Loss {
             Self::BadMessage(what) => f.write_str(what),
             Self::ExtranonceTooSmall(size) => write!(
                 f,
-                "the pool leaves {size} bytes of extranonce2, at least 2 are needed"
+                "the pool's extranonce2 is too small: its size is {size}, at least 2 bytes are needed"
             ),
             Self::Stalled => f.write_str("silent for too long"),
             Self::Unanswered => f.write_str("a share was not answered in time"),

@@ -198,7 +198,7 @@ impl Plan {
                     id: id.clone(),
                     level: case.level,
                     title: format!("Comes and goes: {}", case.title),
-                    text: "It came back within an hour. The next message comes once it is over, or if it stays."
+                    text: "It came back within an hour. You get the next message when it is over, or if it lasts."
                         .to_owned(),
                     at_ms: now,
                 });

@@ -89,11 +89,9 @@ pub fn warn_of_unknown_names(loaded: &mut LoadedConfig) {
     let lists = logging.allow.iter().chain(&logging.deny);
     let unknown =
         lists.filter(|wanted| Name::ALL.iter().all(|name| name.text() != wanted.as_str()));
-    loaded.warnings.extend(
-        unknown.map(|name| {
-            format!("logging.allow or logging.deny names {name:?}, which no event has")
-        }),
-    );
+    loaded.warnings.extend(unknown.map(|name| {
+        format!("logging.allow or logging.deny contains {name:?}, but no event has this name")
+    }));
 }
 
 /// Where facts are told. Cheap to clone, and cheap to use.

@@ -68,7 +68,7 @@ pub fn start(
         if let Note::Tell(fact, at) = &note {
             tell(fact, *at);
         }
-        keep(&folder, &note).context("a block candidate was not kept")
+        keep(&folder, &note).context("a block candidate was not saved")
     };
     spawn_writer("blocks", MOST_WAITING, write, report)
 }

@@ -97,8 +97,8 @@ fn usable(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
         _ if !usable.is_empty() => Ok(usable),
         None => unusable(format!("the name {host:?} has no address")),
         Some(address) if is_name && !is_link_local(address) => unusable(format!(
-            "the name {host:?} resolves to {address}, which is not a pool's address. Ad and DNS blockers answer like this: \
-             allow the name there"
+            "the name {host:?} resolves to {address}, which is not a pool's address. Ad and DNS blockers give such \
+             answers: allow the name there"
         )),
         Some(address) => unusable(why_nowhere(address)),
     }

@@ -89,7 +89,7 @@ fn read_v1(mut source: impl Read, start: &[u8]) -> Result<Option<SocketAddr>, No
     let mut line = start.to_vec();
     while !line.ends_with(b"\r\n") {
         if line.len() >= LONGEST_V1 {
-            return Err(bad("a PROXY header of version 1 without an end"));
+            return Err(bad("a PROXY header of version 1 that does not end"));
         }
         // One byte at a time: what is behind the header belongs to the miner.
         let mut byte = [0];
@@ -127,7 +127,7 @@ fn read_v2(mut source: impl Read) -> Result<Option<SocketAddr>, NoHeader> {
         // LOCAL, PROXY.
         0x20 => return Ok(None),
         0x21 => (),
-        _ => return Err(bad("a PROXY header of another version than 1 or 2")),
+        _ => return Err(bad("a PROXY header of a version other than 1 or 2")),
     }
     let cut = || bad("a PROXY header of version 2 that is too short for its addresses");
     match family_and_transport {
@@ -165,9 +165,9 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> Result<(), NoHeader> {
 
 fn cut_short(error: &io::Error) -> NoHeader {
     bad(if error.kind() == io::ErrorKind::TimedOut {
-        "no whole PROXY header in five seconds"
+        "no complete PROXY header within five seconds"
     } else {
-        "no whole PROXY header before its end"
+        "no complete PROXY header before the connection ended"
     })
 }
 
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(
             parse(endless.as_bytes()),
             (
-                "a PROXY header of version 1 without an end".into(),
+                "a PROXY header of version 1 that does not end".into(),
                 endless.len() - LONGEST_V1
             )
         );
@@ -283,7 +283,10 @@ mod tests {
             b"PROXY TCP4 10.1.2.3 10",
             &v2(0x21, 0x11, &[0; 12])[..20],
         ] {
-            assert_eq!(parse(cut).0, "no whole PROXY header before its end");
+            assert_eq!(
+                parse(cut).0,
+                "no complete PROXY header before the connection ended"
+            );
         }
     }
 }

@@ -130,7 +130,7 @@ pub fn set_aside(path: &Path) -> String {
     let aside = names.find(|name| !name.exists()).unwrap_or(plain);
     match fs::rename(path, &aside) {
         Ok(()) => format!("set aside as {}", aside.display()),
-        Err(error) => format!("it could not be set aside either: {error}"),
+        Err(error) => format!("it could not be renamed either: {error}"),
     }
 }
 
@@ -140,7 +140,7 @@ fn replace(target: &Path, contents: &[u8], backup: Backup) -> anyhow::Result<()>
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         // Whatever it is, it is not what is to be written.
         Err(error) if error.kind() == ErrorKind::FileTooLarge && backup == Backup::None => None,
-        Err(error) => return Err(error).context("failed to read the present contents"),
+        Err(error) => return Err(error).context("failed to read the current contents"),
     };
     if old.as_deref() == Some(contents) {
         return Ok(());
@@ -173,7 +173,7 @@ fn put(target: &Path, contents: &[u8], like: &Path) -> anyhow::Result<()> {
         let _ = fs::remove_file(&temporary);
         return Err(error.into());
     }
-    platform::sync_folder(target).context("failed to bring the folder to the disk")
+    platform::sync_folder(target).context("failed to write the folder to the disk")
 }
 
 /// Opens a new file in the same folder. No other writer can have the same one, and a link that someone else put

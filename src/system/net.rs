@@ -102,11 +102,11 @@ fn with_reason(error: io::Error, port: u16) -> io::Error {
     let reason = if error.kind() == ErrorKind::AddrInUse {
         match owner_of(port) {
             Some(Program { name, process }) => format!(
-                "{name} (process {process}) has port {port} already. Stop it, or choose another port"
+                "{name} (process {process}) already uses port {port}. Stop it, or choose another port"
             ),
             None => format!(
-                "another program has port {port} already. Stop it, or choose another port. On Linux, \
-                 `sudo ss -ltnp sport = :{port}` names it"
+                "another program already uses port {port}. Stop it, or choose another port. On Linux, `sudo ss -ltnp \
+                 sport = :{port}` shows which one"
             ),
         }
     } else if error.kind() == ErrorKind::PermissionDenied {

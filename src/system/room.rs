@@ -146,7 +146,7 @@ impl Room {
         };
         let Bound { what, allowed, .. } = bound;
         format!(
-            "this system can serve {} miners, since it allows {allowed} {what}, of which a miner takes {}",
+            "this system can serve {} miners: it allows {allowed} {what}, and a miner takes {}",
             bound.miners(load),
             bound.of_a_miner(load)
         )
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(room(65_530, 2_048, 65_536).miners(own(2)), 356);
         assert_eq!(
             room(65_530, 32_768, 1_024).explain(own(3)),
-            "this system can serve 296 miners, since it allows 1024 open files (ulimit -n), of which a miner takes 3"
+            "this system can serve 296 miners: it allows 1024 open files (ulimit -n), and a miner takes 3"
         );
         assert_eq!(room(u64::MAX, u64::MAX, u64::MAX).miners(own(0)), u32::MAX);
         let memory = Room(vec![Bound::memory(128 * 1024)]);

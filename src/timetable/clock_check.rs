@@ -75,7 +75,7 @@ impl fmt::Display for ClockProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
             Self::BeforeMade => {
-                "This computer's clock shows a date before DPMP was made".to_owned()
+                "This computer's clock shows a date before DPMP was released".to_owned()
             }
             Self::FarFromPools { ahead_minutes } => {
                 let hours = ahead_minutes.unsigned_abs() / 60;
@@ -97,7 +97,7 @@ impl fmt::Display for ClockProblem {
         };
         write!(
             f,
-            "{what}. The timetable and the ends of temporary changes wait until it is set."
+            "{what}. The timetable and the ends of temporary changes wait until the clock is set."
         )
     }
 }

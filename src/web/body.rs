@@ -15,7 +15,7 @@ pub(super) fn read<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError
     let mut bytes = Vec::new();
     let mut body = request
         .data()
-        .ok_or_else(|| ApiError::new(Code::Failed, "The body of the request was read before."))?;
+        .ok_or_else(|| ApiError::new(Code::Failed, "The body of the request was already read."))?;
     body.read_to_end(&mut bytes)
         .map_err(|error| ApiError::bad_request(format!("The body cannot be read: {error}")))?;
     serde_json::from_slice(&bytes).map_err(|error| ApiError::bad_request(explain(&error, &bytes)))
@@ -50,7 +50,7 @@ fn explain(error: &serde_json::Error, body: &[u8]) -> String {
             return format!("The field {field} is missing.");
         }
         if text.starts_with("duplicate field ") {
-            return format!("The field {field} is there twice.");
+            return format!("The field {field} appears twice.");
         }
     }
     let place = match place(body, error.line(), error.column()) {

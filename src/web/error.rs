@@ -211,7 +211,7 @@ pub fn refusal(status: u16) -> Response {
         413 => ("too_large", "The body is larger than 1 MiB."),
         417 => (
             "bad_request",
-            "The only expectation that is understood is 100-continue.",
+            "DPMP only supports the expectation 100-continue.",
         ),
         431 => (
             "head_too_large",
@@ -222,7 +222,7 @@ pub fn refusal(status: u16) -> Response {
             "unavailable",
             "Too many connections are open. Try again in a second.",
         ),
-        505 => ("bad_request", "Only HTTP/1.0 and HTTP/1.1 are understood."),
+        505 => ("bad_request", "DPMP only supports HTTP/1.0 and HTTP/1.1."),
         _ => ("bad_request", "This is not a valid HTTP request."),
     };
     let error = json!({"code": code, "message": message, "field": null});
@@ -248,7 +248,7 @@ impl From<SaveError> for ApiError {
             SaveError::Failed(error) => Self::failed(&error),
             SaveError::NotInForce => Self::new(
                 Code::Unavailable,
-                "It is saved, but not in force yet: DPMP is stopping, or very busy.",
+                "This is saved, but not in force yet: DPMP is stopping, or very busy.",
             ),
         }
     }

@@ -67,9 +67,7 @@ pub(super) fn admit(
 fn check_host<'a>(host: Option<&'a str>, allowed: &[String]) -> Result<&'a str, ApiError> {
     let refused = |message: String| ApiError::new(Code::BadHost, message);
     let Some(host) = host.filter(|host| !host.is_empty()) else {
-        return Err(refused(
-            "The request does not say by which name it calls.".into(),
-        ));
+        return Err(refused("The request has no Host.".into()));
     };
     let known = name_of(host).is_some_and(|name| {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
@@ -129,7 +127,7 @@ fn check_content_type(value: Option<&str>) -> Result<(), ApiError> {
     } else {
         Err(ApiError::new(
             Code::NotJson,
-            "The request has to have the Content-Type application/json.",
+            "The request must have the Content-Type application/json.",
         ))
     }
 }
@@ -140,7 +138,7 @@ fn check_token(sent: Option<&str>, token: &str) -> Result<(), ApiError> {
     } else {
         Err(ApiError::new(
             Code::BadToken,
-            "The token is missing, or of a time before DPMP was started. Load the page again.",
+            "The token is missing, or DPMP was restarted since then. Reload the page.",
         ))
     }
 }

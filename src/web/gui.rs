@@ -304,7 +304,7 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
         Some(file) if method == "GET" => return Ok(file),
         Some(_) => allowed.push("GET"),
         None if allowed.is_empty() => {
-            return Err(ApiError::not_found("There is nothing under this address."));
+            return Err(ApiError::not_found("There is nothing at this address."));
         }
         None => (),
     }
@@ -317,7 +317,7 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
 fn not_allowed(methods: &[&str]) -> Response {
     ApiError::new(
         Code::MethodNotAllowed,
-        "This address does not take this method; the Allow header names those that it takes.",
+        "This address does not support this method; the Allow header lists the ones that it does.",
     )
     .response()
     .with_additional_header("Allow", methods.join(", "))

@@ -245,10 +245,7 @@ impl Login {
             return Ok(());
         }
         permit.was_wrong();
-        Err(ApiError::new(
-            Code::WrongPassword,
-            "This is not the password.",
-        ))
+        Err(ApiError::new(Code::WrongPassword, "The password is wrong."))
     }
 
     /// The hash of a new password, in PHC form.

@@ -25,7 +25,7 @@ pub fn handler(
         if !matches!(request.method(), "GET" | "HEAD") {
             let refused = ApiError::new(
                 Code::MethodNotAllowed,
-                "This port answers GET requests only.",
+                "This port only answers GET requests.",
             );
             return refused
                 .response_to(request)
@@ -35,7 +35,7 @@ pub fn handler(
             "/metrics" => figures(&metrics, &published.get()),
             "/healthz" => healthz(&published.get(), &instance),
             "/" => Response::text(INDEX),
-            _ => ApiError::not_found("This port has only /metrics and /healthz.")
+            _ => ApiError::not_found("This port only has /metrics and /healthz.")
                 .response_to(request),
         }
     }
@@ -69,7 +69,7 @@ pub fn health(snapshot: &Snapshot) -> Result<(), &'static str> {
     if snapshot.unix_ms == 0 {
         Err("the proxy is starting")
     } else if snapshot.stopping {
-        Err("the proxy is stopping, miners are not accepted any more")
+        Err("the proxy is stopping and accepts no more miners")
     } else if !snapshot.set_up {
         Err("the pools are not set up yet: see pools.A and pools.B in the configuration")
     } else if in_use().all(|(_, pool)| pool.health == Health::Down) {

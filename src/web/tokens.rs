@@ -64,10 +64,10 @@ impl Tokens {
         }
         let message = match (needed, may) {
             (Some(May::Steer), May::View) => {
-                "This token may only read. Make one for steering on the page Config."
+                "This token may only read. Create one for steering on the Config page."
             }
             (Some(May::View | May::Steer) | None, May::View | May::Steer) => {
-                "No token is enough for this. Do it on the pages."
+                "Tokens do not allow this. Use the pages instead."
             }
         };
         Err(ApiError::new(Code::NotPermitted, message))
@@ -87,7 +87,7 @@ impl Tokens {
                 permit.was_wrong();
                 ApiError::new(
                     Code::WrongToken,
-                    "There is no such token. It may have been revoked; make a new one on the page Config.",
+                    "This token does not exist. It may have been revoked; create a new one on the Config page.",
                 )
             }
         }

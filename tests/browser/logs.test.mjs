@@ -1,4 +1,4 @@
-// The page Logs: what matters first, shares on request, and past days from the files that are kept.
+// The Logs page: what matters first, shares on request, and past days from the files that are kept.
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

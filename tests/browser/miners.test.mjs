@@ -1,4 +1,4 @@
-// The page Miners: what matters fits without scrolling sideways, reasons are explained, names that mislead are pointed out.
+// The Miners page: what matters fits without scrolling sideways, reasons are explained, names that mislead are pointed out.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { closePage, fits, openPage, scan, startBrowser, startDemo, until } from "./support.mjs";
@@ -62,10 +62,10 @@ test("two miners with one name, and a user without a dot, are pointed out with w
   assert.deepEqual(real.hints, [], "the demo's miners have names of their own");
   for (const size of [SIZES[390], SIZES[1280]]) {
     const page = await openPage(browser, demo.base, size);
-    const hints = [{ kind: "shared_name", title: "Several miners have one name: rig (2 miners)", text: "Give each its own." }];
+    const hints = [{ kind: "shared_name", title: "Several miners have the same name: rig (2 miners)", text: "Give each its own." }];
     await page.route(/\/api\/v1\/miners$/, (route) => route.fulfill({ json: { ...real, hints } }));
     await page.goto(`${demo.base}/miners`);
-    await page.getByText("Several miners have one name: rig (2 miners)").waitFor();
+    await page.getByText("Several miners have the same name: rig (2 miners)").waitFor();
     await page.getByText("Give each its own.").waitFor();
     await until("no hint twice", async () => (await page.locator("main .notice").count()) === 1);
     await scan(page, "a hint");

@@ -94,7 +94,7 @@ test("a target is added, tested and changed by touch, and its secrets do not com
   // Another host does not get the saved token.
   await page.getByLabel("Address").fill("http://127.0.0.1:9/x");
   await button("Save").tap();
-  await page.getByText(/Enter the whole text once more: the saved one is only used for ntfy at/).waitFor();
+  await page.getByText(/Enter the whole text again: the saved one is only used for ntfy at/).waitFor();
   await page.keyboard.press("Escape");
   await button("Test phone").tap();
   await until("the message with the saved token", () => ntfy.got.length === 2);

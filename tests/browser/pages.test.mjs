@@ -41,7 +41,7 @@ async function demoPage(path, options) {
 const ALIVE = {
   home: async (page) => {
     await page.getByText("H/s").first().waitFor();
-    await page.getByRole("region", { name: "Simulated A" }).getByText(/tell whom it pays.* Block 9\d\d,\d{3}/).waitFor();
+    await page.getByRole("region", { name: "Simulated A" }).getByText(/tell who it pays.* Block 9\d\d,\d{3}/).waitFor();
   },
   miners: (page) => page.getByRole("button", { name: "bitaxe", exact: true }).waitFor(),
   timetable: (page) => page.locator(".strip-list li").first().waitFor(),

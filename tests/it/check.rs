@@ -62,11 +62,7 @@ fn each_pool_is_visited_and_all_have_to_work() {
     says(
         &both,
         true,
-        &[
-            "30.0 % of the work",
-            "70.0 % of the work",
-            "both pools work",
-        ],
+        &["30.0% of the work", "70.0% of the work", "both pools work"],
     );
     let lame = json!({"pools": {"A": a, "B": nowhere}});
     says(
@@ -77,17 +73,17 @@ fn each_pool_is_visited_and_all_have_to_work() {
     // Also one at weight 0 is looked at, if there is one.
     let idle =
         |pool: &Value| json!({"pools": {"A": a, "B": pool}, "scheduler": {"poolB_weight": 0}});
-    says(&idle(&nowhere), false, &["0.0 % of the work"]);
+    says(&idle(&nowhere), false, &["0.0% of the work"]);
     says(
         &idle(&json!({})),
         true,
-        &["pool B: not set up, and not needed at weight 0"],
+        &["pool B: not set up, and not needed because its weight is 0"],
     );
     let half = json!({"pools": {"A": a}});
     says(
         &half,
         false,
-        &["pool B: not set up (host or wallet is missing"],
+        &["pool B: not set up (the host or payout address is missing"],
     );
 }
 
@@ -123,7 +119,7 @@ fn what_is_odd_is_a_warning_and_what_is_wrong_ends_it() {
     config["unknown"] = json!(1);
     says(&config, true, &["config.json: valid", "warning: "]);
     config["listen"] = json!({"tls_certificate": "none.pem", "tls_key": "none.pem"});
-    says(&config, false, &["for miners that encrypt", "FAILED: "]);
+    says(&config, false, &["encrypted, for miners", "FAILED: "]);
     config["listen"] = json!({"port": "many"});
     let (good, text) = check(&config.to_string());
     assert!(!good && text.is_empty(), "nothing is visited: {text}");
@@ -173,12 +169,7 @@ fn a_job_s_block_is_told() {
         &to_both,
         &["This is a Bitcoin address, but the coin is BCH."],
     );
-    told(
-        "alice",
-        "BTC",
-        &to_both,
-        &["whom it pays cannot be compared"],
-    );
+    told("alice", "BTC", &to_both, &["DPMP cannot tell who it pays"]);
     let many: Vec<_> = (0..40).map(|at| (at, own.clone())).collect();
     told(
         "alice",

@@ -121,7 +121,7 @@ fn a_pools_floods_hide_no_change_of_the_configuration() {
         a.say(&"useless\n".repeat(100));
         a.ledger().connections_opened() > opened
     });
-    assert!(proxy.logged("pool_lost", "too many lines that cannot be used"));
+    assert!(proxy.logged("pool_lost", "too many unusable lines"));
     proxy.check_running();
 }
 

@@ -124,12 +124,12 @@ fn a_pinned_certificate_is_taken_and_no_other() {
     check_good(settings(&old), "TLS 1.2");
     check_refused(
         settings(&good),
-        "the pool shows another certificate than the one of tls_fingerprint",
+        "the pool's certificate does not match tls_fingerprint",
     );
     // Not even if it is to take any.
     let mut both = settings(&good);
     both["tls_insecure"] = true.into();
-    check_refused(both, "the pool shows another certificate");
+    check_refused(both, "the pool's certificate does not match");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn any_certificate_is_taken_if_the_owner_wants_it_so() {
         check_good(settings.clone(), "TLS 1.3");
         check_good(
             settings,
-            "warning: pools.A.tls_insecure: any certificate is accepted",
+            "warning: pools.A.tls_insecure: DPMP accepts any certificate",
         );
         let old = Front::old(&identity, pool.address());
         check_good(json!({"port": old.port(), "tls_insecure": true}), "TLS 1.2");
@@ -166,15 +166,15 @@ fn what_speaks_no_tls_is_told_from_what_does() {
         // The alerts "handshake failure" and "protocol version".
         (
             Front::saying(b"\x15\x03\x03\x00\x02\x02\x28"),
-            "the pool cannot do TLS 1.2 or 1.3",
+            "the pool does not support TLS 1.2 or 1.3",
         ),
         (
             Front::saying(b"\x15\x03\x03\x00\x02\x02\x46"),
-            "the pool cannot do TLS 1.2 or 1.3",
+            "the pool does not support TLS 1.2 or 1.3",
         ),
         (
             Front::hanging_up(),
-            "closed the connection in the TLS handshake; perhaps this port does not use TLS",
+            "closed the connection during the TLS handshake; perhaps this port does not use TLS",
         ),
     ] {
         check_refused(json!({"port": front.port()}), expected);
@@ -279,7 +279,7 @@ fn the_log_and_the_page_say_why_an_encrypted_pool_is_down() {
     wait_until(SOON, "the warning", || {
         proxy.logged(
             "config_warning",
-            "pools.A.tls_insecure: any certificate is accepted",
+            "pools.A.tls_insecure: DPMP accepts any certificate",
         )
     });
     wait_until(SOON * 2, "work for the pool", || a.ledger().accepted() > 0);

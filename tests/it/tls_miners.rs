@@ -79,7 +79,7 @@ fn a_renewed_certificate_is_shown_without_a_restart() {
     std::fs::write(&file, "nothing of the kind").unwrap();
     assert_eq!(shown_fingerprint(address), first.fingerprint());
     wait_until(SOON, "a warning", || {
-        proxy.logged("config_warning", "the one before is still shown")
+        proxy.logged("config_warning", "DPMP keeps using the previous one")
     });
     std::fs::write(&file, second.pem()).unwrap();
     assert_eq!(shown_fingerprint(address), second.fingerprint());
@@ -105,7 +105,7 @@ fn what_goes_wrong_is_told() {
     let mut plain = Client::connect(address);
     plain.send_bytes(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n");
     assert!(plain.is_closed_within(AT_ONCE));
-    refused("it speaks plain text on the port for TLS");
+    refused("it sends plain text to the TLS port");
     wait_until(SOON, "distrust to be told", || {
         distrust(address);
         proxy.logged(
@@ -155,7 +155,7 @@ fn check_looks_at_the_certificate() {
     std::fs::write(folder.path().join("own.pem"), Identity::good().pem()).unwrap();
     let (good, text) = check("own.pem");
     assert!(
-        good && text.contains("port 3352, for miners that encrypt"),
+        good && text.contains("port 3352, encrypted, for miners"),
         "{text}"
     );
     let (good, text) = check("config.json");

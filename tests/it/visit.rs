@@ -206,7 +206,7 @@ fn each_place_where_a_pool_stops_has_its_own_sentence() {
         ),
         (
             Script::answering(&handshake),
-            Err("first job: The pool accepted the wallet, but sent no job within 9 s"),
+            Err("first job: The pool accepted the payout address, but sent no job within 9 s"),
         ),
         (
             Script::answering(&handshake).then(&[DIFFICULTY.to_owned()]),
@@ -214,7 +214,7 @@ fn each_place_where_a_pool_stops_has_its_own_sentence() {
         ),
         (
             Script::answering(&handshake).then(&[bad_job.to_string()]),
-            Err("sent a job that cannot be used: prevhash is not 64 hex digits"),
+            Err("sent an unusable job: prevhash is not 64 hex digits"),
         ),
         (
             hanging_up("subscribe"),
@@ -332,7 +332,7 @@ fn what_else_a_pool_says_is_told_too() {
     let notes_ = notes(&all);
     let parts = [
         "the pool says: hello",
-        "send miners to other.test",
+        "asks to reconnect to other.test",
         "cannot be used",
         "coinbase cannot be read",
     ];
@@ -342,7 +342,7 @@ fn what_else_a_pool_says_is_told_too() {
         .all(|(note, part)| note.contains(part));
     assert!(notes_.len() == 4 && are_told, "{notes_:?}");
     let (_, visited) = with(&vec![useless; 21], Value::Null);
-    assert!(visited.unwrap_err().contains("too much that is no use"));
+    assert!(visited.unwrap_err().contains("too many unusable lines"));
     // A minimum above what the pool asks for is work that nobody pays.
     let limits = json!({"downstream_diff": {"poolA_min": 2048}});
     let (all, visited) = with(&[], limits);
@@ -364,5 +364,9 @@ fn a_pool_that_leaves_no_room_for_extranonces_is_refused() {
         HANDSHAKE[2],
     ];
     let found = outcome(Script::answering(&answers));
-    assert!(found.unwrap_err().contains("leaves 1 bytes of extranonce2"));
+    assert!(
+        found
+            .unwrap_err()
+            .contains("extranonce2 is too small: its size is 1")
+    );
 }

@@ -98,7 +98,7 @@ fn a_backup_is_used_while_the_first_address_is_down_and_five_minutes_longer() {
     world.run(seconds(60), |_| ());
     let all = moves(&world);
     assert_eq!(all.len(), 2, "{all:?}");
-    assert_eq!(all[1], (0, "the first address answers again".into()));
+    assert_eq!(all[1], (0, "the first address works again".into()));
     let before = world.sites[A].model.ledger().accepted();
     world.run(seconds(300), |_| ());
     check_whole(&mut world);
@@ -159,7 +159,7 @@ fn an_address_that_answers_no_share_or_gives_no_work_is_left() {
     let mut without_work = world(idle);
     without_work.run(seconds(40), |_| ());
     let made = moves(&without_work);
-    assert_eq!(made, [(1, "it gives no work".to_owned())]);
+    assert_eq!(made, [(1, "it sends no work".to_owned())]);
     without_work.run(seconds(3600), |_| ());
     assert_eq!(
         moves(&without_work).len(),

@@ -111,10 +111,10 @@ fn place(target: &Map<String, Value>) -> Option<Place> {
 fn again(path: String, there: Option<&Place>) -> Fault {
     let allowed = match there {
         Some((kind, origin)) => format!(
-            "the whole text once more: the saved one is only used for {} at {origin}",
+            "the whole text again: the saved one is only used for {} at {origin}",
             kind.name()
         ),
-        None => "the whole text: none is saved".to_owned(),
+        None => "the whole text, because none is saved".to_owned(),
     };
     Fault {
         path,

@@ -452,7 +452,7 @@ fn a_file_that_is_none_leads_to_the_set_up() {
     let twice = br#"{"pools": {"A": {"host": "a.pool.com", "wallet": "x", "wallet": "y"}}}"#;
     let loaded = start("config.json", &[("config_v2.json", twice)]);
     assert_eq!(loaded.config.pools[A].as_ref().unwrap().wallet, "y");
-    warned(&loaded, "pools.A.wallet: the key is there twice");
+    warned(&loaded, "pools.A.wallet: the key appears twice");
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn under_any_name_it_becomes_ours_once_and_is_kept() {
         let loaded = start_in(folder.path(), name, &[(name, old.as_bytes())]);
         assert_eq!(loaded.config.share(A), 0.7);
         assert_eq!(loaded.config.scheduler.slice.as_secs(), 10);
-        warned(&loaded, "was one of the Python version");
+        warned(&loaded, "was from the Python version");
         let copy = folder.path().join(format!("{name}.python"));
         assert_eq!(fs::read_to_string(copy).unwrap(), old);
     }

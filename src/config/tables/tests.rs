@@ -90,7 +90,7 @@ fn wrong_settings_of_workers_are_refused_with_their_place() {
         (&"\u{e9}".repeat(65), "of 1 to 128 bytes"),
         (
             "*",
-            "t.\"*\": found \"*\"; allowed: the name of one worker; for many at a time there are groups",
+            "t.\"*\": found \"*\"; allowed: the name of one worker; use groups for several",
         ),
     ] {
         let told = fault(&WORKERS, json!({ (name): {} }));
@@ -164,14 +164,14 @@ fn wrong_groups_are_refused_with_their_place() {
         ),
         (
             json!({"name": "G", "match": ["fine", "rig-[0-9"]}),
-            "\"rig-[0-9\" is none: invalid range pattern at character 5",
+            "\"rig-[0-9\" is not one: invalid range pattern at character 5",
         ),
         (
             json!({"name": "G", "match": ["a**b"]}),
-            "\"a**b\" is none: recursive wildcards",
+            "\"a**b\" is not one: recursive wildcards",
         ),
-        (json!({"name": "G", "match": [5]}), "; 5 is none"),
-        (json!({"name": "G", "match": [""]}), "; \"\" is none"),
+        (json!({"name": "G", "match": [5]}), "; 5 is not one"),
+        (json!({"name": "G", "match": [""]}), "; \"\" is not one"),
         (
             json!({"name": "G", "match": ["a"], "wrok": "A"}),
             "t.0.wrok: found \"A\"; allowed: only the keys name, match and work",
@@ -263,7 +263,7 @@ fn wrong_times_of_the_week_are_refused_with_their_place() {
     ] {
         let told = fault(&TIMETABLE, entry("days", days));
         assert!(
-            told.contains("allowed: a list of one day or more of \"mon\", \"tue\""),
+            told.contains("allowed: a list of one or more of the days \"mon\", \"tue\""),
             "{told}"
         );
     }

@@ -161,15 +161,15 @@ impl fmt::Display for Payee {
         let paid = match self {
             Self::CannotTell(Obstacle::Account) => {
                 return f.write_str(
-                    "DPMP cannot tell whom it pays: the payout address is an account name.",
+                    "DPMP cannot tell who it pays: the payout address is an account name.",
                 );
             }
             Self::CannotTell(Obstacle::Wallet) => {
                 return f
-                    .write_str("DPMP cannot tell whom it pays: the payout address has a mistake.");
+                    .write_str("DPMP cannot tell who it pays: the payout address has a mistake.");
             }
             Self::CannotTell(Obstacle::Coinbase) => {
-                return f.write_str("DPMP cannot tell whom it pays: its coinbase cannot be read.");
+                return f.write_str("DPMP cannot tell who it pays: its coinbase cannot be read.");
             }
             Self::Known(paid) => paid,
         };
@@ -184,7 +184,7 @@ impl fmt::Display for Payee {
                 Percent(paid.share)
             )?,
             PayoutKind::Pool => {
-                return f.write_str("Pays another address, usual for pools that share rewards.");
+                return f.write_str("Pays another address, as usual for pools that share rewards.");
             }
         }
         match paid.coin {
@@ -330,7 +330,7 @@ mod tests {
             (
                 "satoshi.rig",
                 "BTC",
-                "DPMP cannot tell whom it pays: the payout address is an account name.",
+                "DPMP cannot tell who it pays: the payout address is an account name.",
             ),
         ] {
             assert_eq!(say(wallet, chain), said);
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(why, Payee::CannotTell(Obstacle::Wallet));
         assert_eq!(
             Payee::of(None, AS_BTC, "BTC").to_string(),
-            "DPMP cannot tell whom it pays: its coinbase cannot be read."
+            "DPMP cannot tell who it pays: its coinbase cannot be read."
         );
         for (share, said) in [(1.0, "100.0%"), (0.999_999, "99.9%"), (0.29, "29.0%")] {
             assert_eq!(Percent(share).to_string(), said);

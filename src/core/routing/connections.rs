@@ -185,7 +185,7 @@ impl Core {
             problem,
         }));
         if let (false, Some(line)) = (borne, line) {
-            let why = "it sent too many lines that cannot be used".to_owned();
+            let why = "it sent too many unusable lines".to_owned();
             self.lose(conn.slot, line, &Loss::BadMessage(why), now, out);
         }
     }

@@ -141,8 +141,9 @@ fn names_that_no_event_has_are_told() {
     let mut loaded = config::parse(text).unwrap();
     loaded.warnings.clear();
     warn_of_unknown_names(&mut loaded);
-    let expected =
-        |name: &str| format!("logging.allow or logging.deny names \"{name}\", which no event has");
+    let expected = |name: &str| {
+        format!("logging.allow or logging.deny contains \"{name}\", but no event has this name")
+    };
     assert_eq!(loaded.warnings, ["old_name", "pool_dialling"].map(expected));
 }
 

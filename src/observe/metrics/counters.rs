@@ -29,14 +29,14 @@ figures! {
         read: PerSide = counts_by_side("dpmp_messages_rx_total", "Lines read from miners and pools");
         written: PerSide = counts_by_side("dpmp_messages_tx_total", "Lines written to miners and pools");
         malformed: PerSide = counts_by_side(
-            "dpmp_malformed_messages_total", "Lines from miners and pools that could not be used");
+            "dpmp_malformed_messages_total", "Unusable lines from miners and pools");
     }
 }
 
 figures! {
     /// Shares.
     Shares {
-        submitted: IntCounter = count("dpmp_shares_submitted_total", "Shares submitted by miners");
+        submitted: IntCounter = count("dpmp_shares_submitted_total", "Shares from miners, counted once their result is known");
         unanswered: IntCounter = count(
             "dpmp_shares_unanswered_total", "Shares whose miner left before the pool answered");
         accepted: PerPool<IntCounter> = counts_by_pool("dpmp_shares_accepted_total", "Shares accepted by pools");
@@ -44,16 +44,16 @@ figures! {
             "dpmp_accepted_difficulty_sum", "Sum of the difficulties that pools credited for accepted shares");
         below_pool: PerPool<IntCounter> = counts_by_pool(
             "dpmp_shares_below_pool_total",
-            "Shares that met the miner's difficulty and not the pool's, not forwarded");
+            "Shares that met the miner's difficulty but not the pool's, and were not forwarded");
         rejected: PerPool<IntCounter> = counts_by_pool("dpmp_shares_rejected_total", "Shares rejected by pools");
         classes: IntCounterVec = counts_by_pool_and(
-            "class", "dpmp_pool_rejects_total", "Shares that a pool refused, by kind",
+            "class", "dpmp_pool_rejects_total", "Shares that a pool rejected, by kind",
             RejectClass::ALL.map(RejectClass::name));
         refused: IntCounterVec = counts_by(
-            "reason", "dpmp_shares_refused_total", "Shares that the proxy refused itself",
+            "reason", "dpmp_shares_refused_total", "Shares that DPMP blocked, by reason",
             RejectReason::ALL.map(RejectReason::name));
         lost: PerPool<IntCounter> = counts_by_pool(
-            "dpmp_shares_lost_total", "Shares that were forwarded and that the pool never answered");
+            "dpmp_shares_lost_total", "Forwarded shares that the pool never answered");
         latency: PerPool<Histogram> = histograms_by_pool(
             "dpmp_share_latency_seconds", "Time from a miner's share to the pool's answer", LATENCY);
         blocks: PerPool<IntCounter> = counts_by_pool(
@@ -93,20 +93,20 @@ impl Shares {
 figures! {
     /// Miners that come, go and are held back.
     Miners {
-        connected: IntCounter = count("dpmp_miners_connected_total", "Connections of miners");
+        connected: IntCounter = count("dpmp_miners_connected_total", "Miner connections so far");
         refused: IntCounter = count(
-            "dpmp_miners_refused_total", "Miners whose worker every reachable pool refused");
+            "dpmp_miners_refused_total", "Miners whose user name every reachable pool refused");
         idle: IntCounter = count(
-            "dpmp_miners_idle_total", "How often a miner was left without a pool that has work");
+            "dpmp_miners_idle_total", "How often a miner had no pool with work");
         turned_away: IntCounterVec = counts_by(
-            "reason", "dpmp_miners_turned_away_total", "Miners that were turned away or cut off",
+            "reason", "dpmp_miners_turned_away_total", "Miners that DPMP disconnected or turned away, by reason",
             [
                 Eviction::NotSetUp, Eviction::NotAuthorized, Eviction::NoWork, Eviction::ExtranonceChanged,
                 Eviction::ExtranonceSize, Eviction::TooMuchRubbish, Eviction::OtherProtocol(String::new()),
                 Eviction::TlsFailed(TlsFault::default()), Eviction::Stopping,
             ].map(|reason| reason.label()));
         limits: IntCounterVec = counts_by(
-            "limit", "dpmp_limits_reached_total", "How often a limit of the configuration acted",
+            "limit", "dpmp_limits_reached_total", "How often a limit was reached",
             Limit::ALL.map(Limit::name));
     }
 }
@@ -130,14 +130,14 @@ figures! {
         job_delay: Histogram = histogram(
             "dpmp_job_delay_seconds", "Time from a pool's job until it is first sent to the miner", JOB_DELAY);
         switches: IntCounterVec = counts_by_pool_and(
-            "cause", "dpmp_switches_total", "Changes of a miner to a pool", SwitchCause::ALL.map(SwitchCause::name));
+            "cause", "dpmp_switches_total", "Switches of a miner to a pool", SwitchCause::ALL.map(SwitchCause::name));
         losses: PerPool<IntCounter> = counts_by_pool(
-            "dpmp_pool_connection_losses_total", "Connections to pools that ended or could not be made");
+            "dpmp_pool_connection_losses_total", "Connections to a pool that broke or failed");
         outages: PerPool<IntCounter> = counts_by_pool(
-            "dpmp_pool_outages_total", "How often a needed pool lost its last connection");
+            "dpmp_pool_outages_total", "How often a needed pool lost its last connection or was unreachable");
         redirects: PerPool<IntCounter> = counts_by_pool(
             "dpmp_pool_redirects_refused_total",
-            "Requests of pools to reconnect to another host, none of which is followed");
+            "Requests from a pool to reconnect to another host, which DPMP never follows");
     }
 }
 
@@ -164,19 +164,19 @@ impl Program {
     pub(super) fn new(make: &Make<'_>) -> Result<Self> {
         let reloads = make.counts(
             "dpmp_config_reloads_total",
-            "Changes of the configuration",
+            "Configuration changes that were applied or refused",
             &["result"],
         )?;
         let info = make.gauges(
             "dpmp_build_info",
-            "Always 1; the label says which version",
+            "Always 1; the label is DPMP's version",
             &["version"],
         )?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1.0);
         let notifications = make.counts(
             "dpmp_notifications_total",
-            "Messages about troubles, heartbeats among them",
+            "Messages about troubles, including heartbeats, by result of each attempt",
             &["kind", "result"],
         )?;
         for kind in TargetKind::ALL {
@@ -187,23 +187,23 @@ impl Program {
         Ok(Self {
             turn: make.histogram(
                 "dpmp_scheduler_turn_seconds",
-                "Time that the scheduler takes for one input",
+                "Seconds that the scheduler needs for one input",
                 TURN,
             )?,
             lag: make.histogram(
                 "dpmp_scheduler_lag_seconds",
-                "Time that an input waits for the scheduler",
+                "Seconds that an input waits for the scheduler",
                 TURN,
             )?,
             log_dropped: make.count(
                 "dpmp_log_lines_dropped_total",
-                "Log lines that were lost because the disk or terminal did not keep up",
+                "Log lines dropped because the disk or terminal was too slow",
             )?,
             config_applied: reloads.with_label_values(&["applied"]),
             config_refused: reloads.with_label_values(&["refused"]),
             accept_failures: make.count(
                 "dpmp_accept_failures_total",
-                "How often miners could not be accepted",
+                "How often DPMP could not accept a miner",
             )?,
             state_problems: make.count(
                 "dpmp_state_problems_total",

@@ -18,62 +18,62 @@ pub(super) const MAX_WORKERS: usize = 100;
 figures! {
     /// The gauges of the state.
     State {
-        miners: Gauge = gauge("dpmp_downstream_connections", "Connections of miners now");
+        miners: Gauge = gauge("dpmp_downstream_connections", "Connected miners");
         difficulty: Gauge = gauge(
             "dpmp_downstream_difficulty", "Mean share difficulty of the connected miners");
         error: Gauge = gauge(
             "dpmp_scheduler_error_seconds",
-            "Mining time of all connected miners by which pool A is ahead of its share");
+            "Mining time by which pool A is ahead, over all connected miners; below 0, B is");
         fleet_error: Gauge = gauge(
             "dpmp_fleet_error_seconds",
-            "Time of the whole fleet by which pool A was ahead of its share in 24 hours, in mode fleet");
-        turn_takers: Gauge = gauge("dpmp_fleet_turn_takers", "Miners that take turns on both pools in mode fleet");
-        paused: Gauge = gauge("dpmp_workers_paused", "Known workers that pause now");
+            "Mode fleet: hashrate x time by which pool A was ahead in the last 24 hours, in seconds of the whole fleet");
+        turn_takers: Gauge = gauge("dpmp_fleet_turn_takers", "Mode fleet: miners that take turns");
+        paused: Gauge = gauge("dpmp_workers_paused", "Paused workers");
         standing_in: Gauge = gauge(
-            "dpmp_miners_standing_in", "Connected miners that work for the other pool while their own is down");
-        hanging: Gauge = gauge("dpmp_miners_hanging", "Connected miners that have work and send no shares");
+            "dpmp_miners_standing_in", "Miners that work for the other pool while their own is down");
+        hanging: Gauge = gauge("dpmp_miners_hanging", "Connected miners that have work but send no shares");
         temporary: Gauge = gauge("dpmp_temporary_changes", "Temporary changes in force");
         clock: Gauge = gauge(
-            "dpmp_clock_plausible", "1 if the clock is believed; 0: the timetable and the ends of changes wait");
-        uptime: Gauge = gauge("dpmp_uptime_seconds", "How long the program has run");
+            "dpmp_clock_plausible", "1 if the computer's clock is plausible; at 0, the timetable and the ends of temporary changes wait");
+        uptime: Gauge = gauge("dpmp_uptime_seconds", "Seconds since DPMP started");
         info: GaugeVec = gauges(
-            "dpmp_pool_info", "Always 1; the labels say what the owner calls a pool, and its coin",
+            "dpmp_pool_info", "Always 1; the labels are a pool's name and its coin",
             &["pool", "name", "chain"]);
         troubles: GaugeVec = gauges(
             "dpmp_troubles", "Troubles of a kind that Home shows now", &["trouble", "level"]);
         connections: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_upstream_connections", "Authorized connections to a pool now");
+            "dpmp_upstream_connections", "Authorized connections to a pool");
         active: PerPool<Gauge> = gauges_by_pool("dpmp_active_pool", "1 if at least one miner works for the pool now");
         active_miners: PerPool<Gauge> = gauges_by_pool("dpmp_active_miners", "Miners that work for the pool now");
         target_share: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_target_share", "The part of the work that a pool is to get, from 0 to 1");
+            "dpmp_target_share", "A pool's configured share of the work, from 0 to 1");
         balance_shift: Gauge = gauge(
-            "dpmp_balance_shift_points", "Percentage points that the balance adds to pool A's usual part");
+            "dpmp_balance_shift_points", "Percentage points that balance adds to pool A's share; below 0, B gets more");
         share: PerPool<Gauge> = gauges_by_pool(
             "dpmp_scheduler_share",
-            "The part of their mining time that the connected miners gave a pool, from 0 to 1");
+            "A pool's share of mining time, from 0 to 1, as the mean over connected miners");
         seconds: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_scheduler_time_sum", "Seconds that miners worked for a pool, over restarts");
+            "dpmp_scheduler_time_sum", "Seconds that miners worked for a pool, across restarts");
         hashrate: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_hashrate_hashes_per_second", "Hashrate for a pool over five minutes, by shares");
+            "dpmp_hashrate_hashes_per_second", "Hashrate for a pool over 5 minutes, estimated from shares");
         worker_hashrate: GaugeVec = gauges(
             "dpmp_worker_hashrate_hashes_per_second",
-            "Hashrate of a connected worker for a pool over five minutes, by shares", &["worker", "pool"]);
+            "Hashrate of a connected worker for a pool over 5 minutes, estimated from shares", &["worker", "pool"]);
         best: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_best_share_difficulty", "Difficulty of the best share for a pool, over restarts");
+            "dpmp_best_share_difficulty", "Difficulty of the best share for a pool, across restarts");
         chance: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_chance_per_day", "The chance that a pool's miners find a block in a day, from 0 to 1");
+            "dpmp_chance_per_day", "Chance of a block at a pool in a day, from 0 to 1");
         network: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_network_difficulty", "The network's difficulty in a pool's last job");
+            "dpmp_network_difficulty", "Network difficulty in a pool's last job");
         height: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_block_height", "The height of the block that a pool works on");
+            "dpmp_block_height", "Height of the block that a pool works on");
         payout: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_payout_share", "The part of the reward that a pool's jobs pay to your address, from 0 to 1");
+            "dpmp_payout_share", "Part of the reward that a pool's jobs pay to your payout address, from 0 to 1");
         up: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_pool_up", "1 if the pool has an authorized connection and can be used");
-        down: PerPool<Gauge> = gauges_by_pool("dpmp_pool_down", "1 if the pool is needed and cannot be used");
+            "dpmp_pool_up", "1 if the pool has an authorized, usable connection");
+        down: PerPool<Gauge> = gauges_by_pool("dpmp_pool_down", "1 if the pool is needed and unusable");
         backup: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_pool_backup", "Which address of the pool is in use; 0: the first one, n: the n-th backup");
+            "dpmp_pool_backup", "The pool's address in use; 0: the first one, n: the n-th backup");
     }
 }
 

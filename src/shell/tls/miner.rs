@@ -105,7 +105,7 @@ impl Certificate {
                 config
             }
             Err(error) => {
-                complain(format!("{error:#}; the one before is still shown"));
+                complain(format!("{error:#}; DPMP keeps using the previous one"));
                 before
             }
         }
@@ -173,8 +173,8 @@ fn out_of_date(own: &CertificateDer<'_>, file: &Path) -> Option<String> {
         return None;
     };
     Some(format!(
-        "listen.tls_certificate, {}: the certificate {what}. Miners that check it refuse to connect. Put a new one in \
-         its place, or set this machine's clock if it is wrong.",
+        "listen.tls_certificate, {}: the certificate {what}. Miners that check it refuse to connect. Replace it with \
+         a new one, or set this machine's clock if it is wrong.",
         file.display()
     ))
 }
@@ -210,17 +210,17 @@ fn contents(bytes: &[u8]) -> &'static str {
     if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
         || text.contains("Proc-Type: 4,ENCRYPTED")
     {
-        ", but one that is protected by a password. Write it to a file without one: openssl pkey -in OLD -out NEW"
+        ", but one that is protected by a password. To save it without one, run: openssl pkey -in OLD -out NEW"
     } else if text.contains("-----BEGIN CERTIFICATE REQUEST-----")
         || text.contains("-----BEGIN NEW CERTIFICATE REQUEST-----")
     {
-        ", but a request for one. The authority that was asked gives you the certificate."
+        ", but a request for one. The authority sends you the certificate."
     } else if text.contains("PRIVATE KEY-----") {
         ", but a private key: that file belongs in listen.tls_key"
     } else if text.contains("-----BEGIN CERTIFICATE-----") {
         ", but a certificate: that file belongs in listen.tls_certificate"
     } else if bytes.first() == Some(&0x30) {
-        ". It looks like DER; PEM is needed: openssl x509 -inform der -in OLD -out NEW, for a key openssl pkey"
+        ". It looks like DER, but DPMP needs PEM. To convert a certificate: openssl x509 -inform der -in OLD -out NEW; for a key, use openssl pkey"
     } else if text.trim().is_empty() {
         ": it is empty"
     } else {
@@ -241,8 +241,8 @@ fn in_file(error: pem::Error) -> anyhow::Error {
 fn together(error: Error) -> anyhow::Error {
     if let Error::InconsistentKeys(_) = error {
         anyhow!(
-            "the key belongs to another certificate. The first certificate in the file must be the one for this key; \
-             those of its authorities follow"
+            "the key belongs to another certificate. The first certificate in the file must be the one for this key, \
+             followed by those of its authorities"
         )
     } else if let Error::InvalidCertificate(fault) = error {
         anyhow!(
@@ -257,7 +257,7 @@ fn together(error: Error) -> anyhow::Error {
 fn fault(why: NoSession) -> TlsFault {
     let (kind, text) = match why {
         NoSession::PlainText => {
-            let text = "it speaks plain text on the port for TLS; it has to use listen.port, or to switch TLS on";
+            let text = "it sends plain text to the TLS port; use listen.port in the miner, or turn on TLS there";
             ("plain_text", text.to_owned())
         }
         NoSession::TooSlow => ("too_slow", "it takes too long".to_owned()),

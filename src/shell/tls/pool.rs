@@ -80,14 +80,14 @@ impl Tls {
 fn in_words(why: NoSession) -> io::Error {
     match why {
         NoSession::PlainText => io::Error::other(
-            "this port does not use TLS: it answers in plain text (wrong port, or tls has to be false)",
+            "this port does not use TLS: it answers in plain text (the port is wrong, or tls must be false)",
         ),
         NoSession::TooSlow => io::Error::new(
             io::ErrorKind::TimedOut,
             "the TLS handshake takes too long; perhaps this port does not use TLS",
         ),
         NoSession::HungUp => io::Error::other(
-            "the pool closed the connection in the TLS handshake; perhaps this port does not use TLS",
+            "the pool closed the connection during the TLS handshake; perhaps this port does not use TLS",
         ),
         NoSession::Refused(error) => explained(error),
         NoSession::Failed(error) => error,
@@ -112,7 +112,7 @@ fn explained(error: Error) -> io::Error {
         if let Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) = &error {
             reason.to_string()
         } else if old {
-            format!("the pool cannot do TLS 1.2 or 1.3 with a cipher that is safe ({error})")
+            format!("the pool does not support TLS 1.2 or 1.3 with a secure cipher ({error})")
         } else if let Error::AlertReceived(alert) = error {
             format!("the pool ended the TLS connection: {alert:?}")
         } else {
@@ -210,7 +210,7 @@ impl ServerCertVerifier for Verifier {
                 Ok(ServerCertVerified::assertion())
             }
             Judge::Fingerprint(_) => Err(refused(format!(
-                "the pool shows another certificate than the one of tls_fingerprint; its SHA-256 fingerprint is {}",
+                "the pool's certificate does not match tls_fingerprint; its SHA-256 fingerprint is {}",
                 fingerprint(certificate)
             ))),
             Judge::Nobody => Ok(ServerCertVerified::assertion()),
@@ -283,7 +283,7 @@ fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<
         return format!("the pool's certificate {when}, or this machine's clock is wrong");
     }
     format!(
-        "no known authority vouches for the pool's certificate. If the pool made it itself, set tls_fingerprint to \
+        "no known authority vouches for the pool's certificate. If the pool uses a self-signed one, set tls_fingerprint to \
         {}, its SHA-256 fingerprint if nobody is in between. A backup needs a certificate of a known authority. If \
         the pool has one, it does not send the intermediate certificates",
         fingerprint(certificate)

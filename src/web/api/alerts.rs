@@ -151,7 +151,9 @@ pub fn dismiss(
         .iter()
         .any(|alert| alert.id == id && alert.dismissable);
     if !exists {
-        return Err(ApiError::not_found("There is no such alert (any more)."));
+        return Err(ApiError::not_found(
+            "This alert does not exist, or no longer.",
+        ));
     }
     for (slot, pool) in grounds.moment.snapshot.pools.iter() {
         let changed = pool

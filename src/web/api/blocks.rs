@@ -56,7 +56,7 @@ pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Answer {
     let folder = blocks::folder(pages.settings.path());
     let found =
         blocks::read(&folder, call.part).map_err(|error| ApiError::failed(&error.into()))?;
-    let file = found.ok_or_else(|| ApiError::not_found("There is no file of this block."))?;
+    let file = found.ok_or_else(|| ApiError::not_found("There is no file for this block."))?;
     Ok(Response::from_data("application/json", file)
         .with_unique_header("Cache-Control", "no-store")
         .with_unique_header(

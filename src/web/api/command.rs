@@ -23,6 +23,6 @@ pub(super) fn command(
     }
     Err(ApiError::new(
         Code::Unavailable,
-        "This could not be done yet: DPMP is stopping, or very busy.",
+        "DPMP could not do this yet: it is stopping, or very busy.",
     ))
 }

@@ -40,7 +40,7 @@ pub(super) fn present(contents: &[u8]) -> Result<LoadedConfig, ApiError> {
     config::parse(text_of(contents)?).map_err(|errors| {
         ApiError::new(
             Code::InvalidConfig,
-            format!("The configuration file was changed and is not valid now: {errors}"),
+            format!("The configuration file was changed and is no longer valid: {errors}"),
         )
     })
 }
@@ -229,15 +229,15 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
         ) {
             // A file of a time without a password, or with another one, must not be a way round the present one.
             (Some(kept), restored) if restored.as_ref() != Some(kept) => {
-                warning = Some("The password of these pages stays as it is; it is not restored.");
+                warning = Some("The password of these pages does not change; it is not restored.");
             }
             // Nor round one that the environment gives.
             (None, Some(_)) if pages.login.has_given() => {
-                warning = Some("The password of these pages stays as it is; it is not restored.");
+                warning = Some("The password of these pages does not change; it is not restored.");
             }
             (None, Some(restored)) => {
                 config::set(&mut new, PASSWORD_HASH, restored);
-                warning = Some("These pages have the password of the restored file from now on.");
+                warning = Some("These pages now have the password from the restored file.");
             }
             (Some(_) | None, _) => (),
         }
@@ -268,7 +268,7 @@ fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
     for (path, what) in [
         (
             PASSWORD_HASH,
-            "the password has its own form, which asks for the present one",
+            "the password has its own form, which asks for the current one",
         ),
         (
             TOKENS,
@@ -414,7 +414,7 @@ fn text_of(contents: &[u8]) -> Result<&str, ApiError> {
     std::str::from_utf8(contents).map_err(|_| {
         ApiError::new(
             Code::Failed,
-            "The configuration file is no text in UTF-8. Restore a backup.",
+            "The configuration file is not UTF-8 text. Restore a backup.",
         )
     })
 }
@@ -426,7 +426,7 @@ fn read_json(text: &str) -> Result<Value, ApiError> {
 fn broken(errors: ConfigErrors) -> ApiError {
     ApiError::new(
         Code::Failed,
-        format!("The configuration file was changed and cannot be read now: {errors}"),
+        format!("The configuration file was changed and can no longer be read: {errors}"),
     )
 }
 

@@ -30,7 +30,7 @@ pub fn history(request: &Request, history: &History, snapshot: &Snapshot, now_ms
             let is_here = snapshot.miners.iter().any(|miner| miner.worker == name);
             is_here.then(|| all.unknown())
         })
-        .ok_or_else(|| ApiError::not_found("There is no history of this worker."))?;
+        .ok_or_else(|| ApiError::not_found("There is no history for this worker."))?;
     let shares = series.shares.as_ref();
     Ok(json::respond(&json!({
         "range": range.name(),
@@ -51,5 +51,5 @@ fn find(name: &str) -> Result<Range, ApiError> {
     let mut ranges = Range::ALL.into_iter();
     ranges
         .find(|range| range.name() == name)
-        .ok_or_else(|| ApiError::invalid_value("range", "The range is one of 1h, 24h, 7d and 30d."))
+        .ok_or_else(|| ApiError::invalid_value("range", "The range must be 1h, 24h, 7d or 30d."))
 }

@@ -88,7 +88,10 @@ fn days(pages: &Pages, request: &Request) -> Result<(String, Vec<(String, Day)>)
             .ok()
             .filter(|days| (1..=MOST_DAYS).contains(days))
             .ok_or_else(|| {
-                ApiError::invalid_value("days", format!("days is a number from 1 to {MOST_DAYS}."))
+                ApiError::invalid_value(
+                    "days",
+                    format!("days must be a number from 1 to {MOST_DAYS}."),
+                )
             })?,
     };
     let config = pages.context.live.get();

@@ -55,7 +55,7 @@ pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
         "" => None,
         mark => Some(
             Mark::parse(mark)
-                .ok_or_else(|| wrong("before", "before must be the next of an answer."))?,
+                .ok_or_else(|| wrong("before", "before must be `next` from an answer."))?,
         ),
     };
     let without = text("without");
@@ -97,7 +97,7 @@ fn folder(pages: &Pages) -> Result<PathBuf, ApiError> {
 }
 
 fn unreadable(error: &io::Error) -> ApiError {
-    ApiError::not_found(format!("The log's folder cannot be read: {error}"))
+    ApiError::not_found(format!("DPMP cannot read the log folder: {error}"))
 }
 
 /// `GET /api/v1/logs/download`

@@ -119,7 +119,7 @@ pub fn one(moment: &Moment<'_>, history: &History, id: &str) -> Answer {
     let (view, left) = connected
         .chain(left)
         .find(|(view, _)| Some(view.id) == id)
-        .ok_or_else(|| ApiError::not_found("There is no such miner (any more)."))?;
+        .ok_or_else(|| ApiError::not_found("This miner does not exist, or has left."))?;
     let averages = history.average(&view.worker, moment.now.unix_ms);
     Ok(json::respond(&Detail {
         miner: miner(view, left, averages, moment),

@@ -61,12 +61,12 @@ fn services() -> Value {
         },
         "webhook": {
             "name": "Webhook",
-            "help": "DPMP sends a POST with JSON. Leave the JSON empty for the usual one.",
+            "help": "DPMP sends a POST with JSON. Leave the JSON empty for the default.",
             "fields": {"url": "http://…", "body": "{\"message\": \"{title}: {text}\"}"},
         },
         "heartbeat": {
             "name": "Heartbeat",
-            "help": "DPMP calls it every minute while it mines. The service warns you when that stops.",
+            "help": "DPMP calls it every minute while something is being mined. The service warns you when that stops.",
             "fields": {"url": "https://hc-ping.com/…"},
         },
     })
@@ -129,7 +129,7 @@ fn target_of(body: Body, config: &Config) -> Result<(String, Target), ApiError> 
     let name = body.name;
     let Some(target) = body.target else {
         let target = config.notify.targets.get(&name).cloned();
-        let unknown = || ApiError::not_found("There is no target of this name.");
+        let unknown = || ApiError::not_found("There is no target with this name.");
         return target.map(|target| (name, target)).ok_or_else(unknown);
     };
     let mut targets = json!({ name: target });
@@ -139,7 +139,7 @@ fn target_of(body: Body, config: &Config) -> Result<(String, Target), ApiError> 
     let mut targets = loaded.config.notify.targets.into_iter();
     targets
         .next()
-        .ok_or_else(|| ApiError::invalid_value("target", "This is no target."))
+        .ok_or_else(|| ApiError::invalid_value("target", "This is not a target."))
 }
 
 #[cfg(test)]

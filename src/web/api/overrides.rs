@@ -67,7 +67,7 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
         Ok(json::respond(&wanted))
     } else {
         let most = Steering::MOST_OVERRIDES;
-        let message = format!("There are {most} temporary changes already. End one first.");
+        let message = format!("There already are {most} temporary changes. End one first.");
         Err(ApiError::new(Code::TooMany, message))
     }
 }
@@ -80,7 +80,7 @@ pub(in crate::web) fn end_early(pages: &Pages, call: &Call<'_>) -> Answer {
     let mut present = snapshot.steering.overrides.iter();
     if !present.any(|it| it.workers == workers) {
         return Err(ApiError::not_found(
-            "There is no temporary change for exactly these workers (any more).",
+            "There is no temporary change for exactly these workers.",
         ));
     }
     command(pages, |done| Input::OverrideEnded { workers, done })?;
@@ -96,7 +96,7 @@ fn sorted(mut workers: Vec<String>) -> Result<Vec<String>, ApiError> {
         return wrong("Name at least one worker, or [\"*\"] for all.");
     }
     if workers.len() > 1 && workers.iter().any(|name| name == ALL_WORKERS) {
-        return wrong("\"*\" stands for all workers, so it stands alone.");
+        return wrong("\"*\" means all workers, so it must be the only entry.");
     }
     if workers.len() > MOST_WORKERS {
         return wrong("A temporary change can name at most 1000 workers. Use [\"*\"] for all.");
@@ -133,7 +133,7 @@ fn end(
         return Err(ApiError::invalid_value(field, message));
     }
     if until_ms - now_ms > LONGEST_MS {
-        let message = "A temporary change can last at most a year. Leave its end out to keep it until you end it.";
+        let message = "A temporary change can last at most a year. Leave out its end to keep it until you end it.";
         return Err(ApiError::invalid_value(field, message));
     }
     Ok(Some(until_ms))

@@ -45,7 +45,8 @@ pub(in crate::web) fn go(pages: &Pages, call: &Call<'_>) -> Answer {
         Some(pool.at(snapshot.pools[slot].backup))
     });
     let page = pool.as_ref().and_then(page);
-    let page = page.ok_or_else(|| ApiError::not_found("DPMP knows no page for you there."))?;
+    let page =
+        page.ok_or_else(|| ApiError::not_found("DPMP does not know your page at this pool."))?;
     Ok(Response::text("")
         .with_status_code(303)
         .with_unique_header("Cache-Control", "no-store")

@@ -93,7 +93,7 @@ fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, Ap
     let mut loaded = config::parse(&text).map_err(|errors| with_own_field(errors.faults))?;
     let mut pool = loaded.config.pools[slot].take().ok_or_else(|| {
         let field = if no_wallet { "wallet" } else { "host" };
-        ApiError::invalid_value(field, "Host and wallet must be filled in to be tested.")
+        ApiError::invalid_value(field, "Enter a host and a payout address first.")
     })?;
     if let Some(stored) = &config.pools[slot] {
         if no_form {
@@ -110,7 +110,7 @@ fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, Ap
 /// The first fault, by the request's name of the field.
 fn with_own_field(faults: Vec<config::Fault>) -> ApiError {
     let Some(fault) = faults.into_iter().next() else {
-        return ApiError::invalid_value("host", "This is no pool.");
+        return ApiError::invalid_value("host", "This is not a pool.");
     };
     let field = fault.path.rsplit('.').next().unwrap_or_default().to_owned();
     let message = format!("found {}; allowed: {}", fault.found, fault.allowed);

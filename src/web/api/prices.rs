@@ -41,11 +41,11 @@ fn checked(body: Map<String, Value>) -> Result<BTreeMap<String, f64>, ApiError> 
             }
             Some(_) => Err(ApiError::invalid_value(
                 coin,
-                "A coin has a name of 1 to 16 letters, such as BTC.",
+                "A coin's name must have 1 to 16 letters, such as BTC.",
             )),
             None => Err(ApiError::invalid_value(
                 coin,
-                format!("A price is a number from 0 to {HIGHEST}; 0 removes it."),
+                format!("A price must be a number from 0 to {HIGHEST}; 0 removes it."),
             )),
         }
     };

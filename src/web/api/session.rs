@@ -101,7 +101,7 @@ fn confirm_as(
     let Some(password) = password else {
         return Ok(());
     };
-    let missing = || ApiError::new(Code::WrongPassword, "The present password is missing.");
+    let missing = || ApiError::new(Code::WrongPassword, "The current password is missing.");
     check(pages, call, sent.ok_or_else(missing)?, password)
 }
 
@@ -143,7 +143,7 @@ pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer 
         if pages.login.password(&file.config) != old {
             return Err(ApiError::new(
                 Code::Conflict,
-                "Somebody else has just changed the password. Load the page again.",
+                "Someone else has just changed the password. Reload the page.",
             ));
         }
         config::set(&mut file.raw, KEY, new.clone().unwrap_or_default().into());

@@ -38,7 +38,8 @@ pub(in crate::web) fn make(pages: &Pages, call: &Call<'_>) -> Answer {
     let name = body.name.trim();
     let length = name.chars().count();
     if !(1..=LONGEST_TOKEN_NAME).contains(&length) || name.chars().any(char::is_control) {
-        let message = format!("A name has 1 to {LONGEST_TOKEN_NAME} characters, on one line.");
+        let message =
+            format!("A name must have 1 to {LONGEST_TOKEN_NAME} characters, on one line.");
         return Err(ApiError::invalid_value("name", message));
     }
     let Some(may) = May::ALL.into_iter().find(|may| may.name() == body.may) else {
@@ -53,11 +54,11 @@ pub(in crate::web) fn make(pages: &Pages, call: &Call<'_>) -> Answer {
         if tokens.contains_key(name) {
             return Err(ApiError::new(
                 Code::Conflict,
-                "There is a token of this name. Revoke it first, or choose another name.",
+                "There already is a token with this name. Revoke it first, or choose another name.",
             ));
         }
         if tokens.len() >= MOST_TOKENS {
-            let message = format!("There are {MOST_TOKENS} tokens already. Revoke one first.");
+            let message = format!("There already are {MOST_TOKENS} tokens. Revoke one first.");
             return Err(ApiError::invalid_value("name", message));
         }
         let mut table = table(&file.raw);
@@ -92,7 +93,7 @@ pub(in crate::web) fn revoke(pages: &Pages, call: &Call<'_>) -> Answer {
         let mut file = present(contents)?;
         let mut table = table(&file.raw);
         if table.shift_remove(&body.name).is_none() {
-            return Err(ApiError::not_found("There is no token of this name."));
+            return Err(ApiError::not_found("There is no token with this name."));
         }
         config::set(&mut file.raw, KEY, table.into());
         Ok(file.raw)

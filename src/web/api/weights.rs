@@ -36,8 +36,8 @@ pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Answer {
     if new.iter().all(|(_, weight)| weight.as_f64() == Some(0.0)) {
         return Err(ApiError::invalid_value(
             "A",
-            "One weight at least must be above 0, such as {\"A\": 70, \"B\": 30}. To stop mining, set a temporary change \
-             with the work \"pause\".",
+            "At least one weight must be above 0, such as {\"A\": 70, \"B\": 30}. To stop mining, make a temporary \
+             change with the work \"pause\".",
         ));
     }
     let mut previous = None;

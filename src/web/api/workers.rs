@@ -29,7 +29,7 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
     for (worker, settings) in &body.workers {
         let mut keys = settings.iter().flat_map(Map::keys);
         if let Some(key) = keys.find(|key| !KEYS.contains(&key.as_str())) {
-            let message = format!("There is no such setting. Allowed: {}.", KEYS.join(", "));
+            let message = format!("This setting does not exist. Allowed: {}.", KEYS.join(", "));
             return Err(ApiError::invalid_value(
                 format!("workers.{worker}.{key}"),
                 message,

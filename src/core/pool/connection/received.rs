@@ -117,7 +117,7 @@ impl Connection {
                 method: method @ "mining.notify",
                 problem,
             } if self.unusable_jobs == MOST_UNUSABLE_JOBS => {
-                let why = format!("it sends jobs that cannot be used: {method}: {problem}");
+                let why = format!("it sends unusable jobs: {method}: {problem}");
                 PoolNews::Lost(Loss::BadMessage(why))
             }
             FromPool::Invalid { method, problem } => {

@@ -27,7 +27,7 @@ pub(super) fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
         return None;
     }
     let text = format!(
-        "Its jobs are for an old block: {} has gone on to a newer one.",
+        "Its jobs are for an old block: {} is already on a newer one.",
         grounds.pool_name(slot.other())
     );
     Some(old_block(grounds, slot, text, since))
@@ -42,9 +42,10 @@ fn old_block(grounds: &Grounds<'_>, slot: PoolSlot, text: String, since: u64) ->
     Alert {
         id: format!("pool_old_block:{slot}"),
         level: Level::Warning,
-        title: format!("{} gives no new job", grounds.pool_name(slot)),
+        title: format!("{} sends no new job", grounds.pool_name(slot)),
         text,
-        action: "Usually the pool's node hangs. If it lasts, look at the pool's own page.".into(),
+        action: "Usually the pool's node hangs. If it continues, look at the pool's own page."
+            .into(),
         at_ms: Some(since),
         dismissable: false,
     }
@@ -68,27 +69,27 @@ fn alert(grounds: &Grounds<'_>, found: &Found) -> Option<Alert> {
             Level::Error,
             "The pools are on different chains".to_owned(),
             format!("Both are set to {coin_a}, but their blocks have differed since height {height}."),
-            "Compare their blocks with a block explorer, and check each pool's coin on the page Config.",
+            "Look up their blocks in a block explorer, and check each pool's coin on the Config page.",
         ),
         Finding::OneChain => (
             "one_chain".to_owned(),
             Level::Warning,
             "Both pools work on the same chain".to_owned(),
             format!(
-                "{} is set to {coin_a} and {} to {}, but their jobs name the same block.",
+                "{} is set to {coin_a} and {} to {}, but their jobs build on the same block.",
                 name(PoolSlot::A),
                 name(PoolSlot::B),
                 coin(PoolSlot::B)
             ),
-            "Check each pool's address and coin on the page Config.",
+            "Check each pool's address and coin on the Config page.",
         ),
         Finding::TargetsDiffer => (
             "targets_differ".to_owned(),
             Level::Error,
             "The pools disagree about the network difficulty".to_owned(),
-            "Their jobs name the same block and different difficulties, so one of them cannot find a valid block."
+            "Their jobs build on the same block with different difficulties, so one of them cannot find a valid block."
                 .to_owned(),
-            "Compare the difficulty with a block explorer, and ask the pool that is wrong.",
+            "Look up the difficulty in a block explorer, and contact the pool that differs.",
         ),
         Finding::WrongChain(slot, why) => (
             format!("wrong_chain:{slot}"),
@@ -100,11 +101,11 @@ fn alert(grounds: &Grounds<'_>, found: &Found) -> Option<Alert> {
                     coin(slot)
                 ),
                 Mismatch::Work => format!(
-                    "Its jobs name a block that took less work than {} requires.",
+                    "Its jobs build on a block that took less work than {} requires.",
                     coin(slot)
                 ),
             },
-            "Check the pool's address and coin on the page Config.",
+            "Check the pool's address and coin on the Config page.",
         ),
         Finding::NoWitness(slot) => (
             format!("no_witness:{slot}"),
@@ -112,14 +113,14 @@ fn alert(grounds: &Grounds<'_>, found: &Found) -> Option<Alert> {
             format!("{}'s jobs are unusual for {}", name(slot), coin(slot)),
             "None of its last 10 jobs with transactions has a SegWit commitment, so none has SegWit transactions."
                 .to_owned(),
-            "Check the pool's coin on the page Config. If it is right, ask the pool.",
+            "Check the pool's coin on the Config page. If it is right, contact the pool.",
         ),
         Finding::NoBlock(slot) => (
             format!("no_new_block:{slot}"),
             Level::Warning,
             format!("{} has had no new block for 3 hours", name(slot)),
-            format!("All its jobs since then name the same block, which is rare on {}.", coin(slot)),
-            "See in a block explorer whether there are newer blocks. If so, the pool's node hangs.",
+            format!("All its jobs since then build on the same block, which is rare on {}.", coin(slot)),
+            "Look for newer blocks in a block explorer. If there are any, the pool's node may hang.",
         ),
         Finding::Lower { slot, blocks } => {
             let is_told = good(grounds, slot).is_none() || left_behind(grounds, slot).is_some();
@@ -150,8 +151,8 @@ fn alert(grounds: &Grounds<'_>, found: &Found) -> Option<Alert> {
                 (
                     "The pools' clocks differ".to_owned(),
                     format!(
-                        "The times in their jobs are {} minutes apart. Which one is right is unknown, because this \
-                         computer's clock is wrong, too.",
+                        "The times in their jobs are {} minutes apart. DPMP cannot tell which one is right, because \
+                         this computer's clock is wrong, too.",
                         2 * by
                     ),
                 )
@@ -161,7 +162,7 @@ fn alert(grounds: &Grounds<'_>, found: &Found) -> Option<Alert> {
                 Level::Warning,
                 title,
                 format!("{text} The network rejects blocks whose time is too far off."),
-                "If it is your own pool, set its clock. If it lasts, ask the pool.",
+                "If it is your own pool, correct its clock. Otherwise, if it continues, contact the pool.",
             )
         }
     };

@@ -33,10 +33,12 @@ pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
             level: Level::Error,
             title: format!("{name} is not used, because one of its settings is wrong"),
             text: format!(
-                "{} No miner is served while a pool with a weight above 0 cannot be used.",
+                "{} DPMP serves no miner while a pool with a weight above 0 cannot be used.",
                 wrong.text
             ),
-            action: format!("Correct it on the page Config, or set the weight of {name} to 0."),
+            action: format!(
+                "Correct the setting on the Config page, or set the weight of {name} to 0."
+            ),
             at_ms: Some(wrong.unix_ms),
             dismissable: false,
         });
@@ -45,10 +47,10 @@ pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
         id: format!("not_set_up:{slot}"),
         level: Level::Error,
         title: format!("{name} is not set up"),
-        text: "As long as a pool that is to get work has no address or wallet, no miner is served."
+        text: "DPMP serves no miner while a pool with a weight above 0 has no address or no payout address."
             .into(),
         action: format!(
-            "Enter the pool's address and your wallet, or set the weight of {name} to 0."
+            "Enter the pool's address and your payout address on the Config page, or set the weight of {name} to 0."
         ),
         at_ms: None,
         dismissable: false,
@@ -62,8 +64,8 @@ pub(super) fn payout_changed(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Al
         id: payout_id(slot, at),
         level: Level::Warning,
         title: format!("The payout address, the address or the encryption of {name} has changed"),
-        text: "What your miners earn there may go elsewhere now, or did for a while.".into(),
-        action: "If that was you, dismiss this. If not, correct it now and set a password.".into(),
+        text: "Your earnings at this pool may now go elsewhere, or did for a while.".into(),
+        action: "If you made the change, dismiss this notice. If not, correct it now and set a password.".into(),
         at_ms: Some(at),
         dismissable: true,
     })
@@ -104,8 +106,8 @@ pub(super) fn pays_other(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
     let problem = wallet_problem(&config.wallet, &config.chain);
     let problem = problem.map_or(String::new(), |problem| format!("{problem} "));
     let right = match wrong.expected {
-        Expected::Usual(_) => "If this is what you want, dismiss it.",
-        Expected::AtLeast(_) => "If this is what you want, lower the minimum on the page Config.",
+        Expected::Usual(_) => "If this is what you want, dismiss this notice.",
+        Expected::AtLeast(_) => "If this is what you want, lower the minimum on the Config page.",
     };
     Some(Alert {
         id: pays_other_id(slot, wrong.since),
@@ -113,7 +115,7 @@ pub(super) fn pays_other(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
         title,
         text: format!("{problem}{paid}"),
         action: format!(
-            "Check the payout address, then ask the pool or use the other one. {right}"
+            "Check the payout address. If it is right, contact the pool or choose another one. {right}"
         ),
         at_ms: Some(wrong.since),
         dismissable: true,
@@ -133,10 +135,10 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         return Some(Alert {
             id: format!("wrong_wallet:{slot}"),
             level: Level::Error,
-            title: format!("{name} does not accept your wallet"),
-            text: format!("It refused to authorize the last miner that asked. It says: {words}"),
+            title: format!("{name} does not accept your payout address"),
+            text: format!("It refused to authorize a miner and said: {words}"),
             action: format!(
-                "Check the wallet of {name}: it has to be an address or account of this pool's coin."
+                "Check the payout address of {name}: it must be an address for this pool's coin, or an account at the pool."
             ),
             at_ms: Some(pool.health_since),
             dismissable: false,
@@ -156,25 +158,25 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
             (Some(waiting), Other::Works | Other::Untried | Other::LastResort | Other::Useless) => {
                 (
                     waiting,
-                    "You don't need to do anything if the pool comes back. To let them work for the other pool until then, \
-                     allow it on the page Miners.",
+                    "You don't need to do anything if the pool comes back. To have them work for the other pool until \
+                     then, allow it on the Miners page.",
                 )
             }
             (None, Other::Works) => (
                 format!("Your miners work for {other_name}."),
-                "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
+                "You don't need to do anything if the pool comes back. If it doesn't, test its address on the Config page.",
             ),
             (None, Other::Untried) => (
                 format!("Miners that connect now work for {other_name}."),
-                "You don't need to do anything if the pool comes back. If it doesn't, test its address on the page Config.",
+                "You don't need to do anything if the pool comes back. If it doesn't, test its address on the Config page.",
             ),
             (None, Other::LastResort) => (
                 format!("Your miners work for {other_name}, which also has a problem."),
-                "Test this pool's address on the page Config, or set up a backup.",
+                "Test this pool's address on the Config page, or set up a backup.",
             ),
             (None, Other::Useless) => (
                 format!("{other_name} cannot be used either."),
-                "Check your Internet connection, then test the pool's address on the page Config.",
+                "Check your Internet connection, then test the pool's address on the Config page.",
             ),
         };
         return Some(Alert {
@@ -191,8 +193,8 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         id: format!("miners_refused:{slot}"),
         level: Level::Warning,
         title: format!("{name} refuses {}", counted(pool.refused_miners, "miner")),
-        text: "It accepts others under the same wallet, so it is the worker's name that it does not like.".into(),
-        action: "See which miners it refuses. Some pools want each worker to be created in the account first.".into(),
+        text: "It accepts others with the same payout address, so the worker's name must be the reason.".into(),
+        action: "The Miners page shows which ones it refuses. Some pools only accept workers that you created in your account first.".into(),
         at_ms: None,
         dismissable: false,
     })
@@ -229,7 +231,7 @@ fn waiting(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<String> {
     };
     (count > 0).then(|| {
         format!(
-            "{} {wait} for {name} and may not work for the other pool: {names}. {others}",
+            "{} {wait} for {name} because failover is off: {names}. {others}",
             counted(count, "worker")
         )
     })
@@ -260,7 +262,7 @@ fn unusable(pool: &PoolView) -> Option<String> {
         return None;
     }
     Some(match (&pool.refusal, &pool.outage) {
-        (Some(words), _) => format!("it does not accept your wallet and says: {words}"),
+        (Some(words), _) => format!("it does not accept your payout address and says: {words}"),
         (None, Some(outage)) => outage.to_string(),
         (None, None) => "it cannot be used".to_owned(),
     })
@@ -290,9 +292,9 @@ pub(super) fn nothing_mined(grounds: &Grounds<'_>) -> Option<Alert> {
         title: "Nothing is being mined".into(),
         text: format!("{what} {}", reasons.join(" ")),
         action: if refused {
-            "Check the wallet on the page Config. Miners with a fallback pool use that until a pool accepts them."
+            "Check the payout address on the Config page. Miners with a fallback pool use that until a pool accepts them."
         } else {
-            "Check your Internet connection, then test the pools' addresses on the page Config. Miners with a fallback \
+            "Check your Internet connection, then test the pools' addresses on the Config page. Miners with a fallback \
              pool use that until a pool is back."
         }
         .into(),
@@ -308,18 +310,18 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -
         Flaw::Mute => format!("{name} does not answer shares"),
         Flaw::Rejecting => format!("{name} rejects most shares"),
         Flaw::Behind => format!("{name} works on an old block"),
-        Flaw::WithoutNews => format!("{name} gives no new job"),
+        Flaw::WithoutNews => format!("{name} sends no new job"),
     };
     let other_works = matches!(other(grounds, slot), Other::Works);
     let other_name = grounds.pool_name(slot.other());
     let text = if other_works && !flaw.earns_nothing() {
         format!(
-            "Your miners work for {other_name} until {name} sends a new job. Work on an old job cannot find a block."
+            "Your miners work for {other_name} until {name} sends a new job. An old job cannot lead to a block."
         )
     } else if other_works {
         format!(
-            "Your miners work for {other_name}. DPMP tries {name} with a few shares now and then, and returns to it as \
-             soon as it works."
+            "Your miners work for {other_name}. DPMP tests {name} with a few shares now and then, and returns to it \
+             as soon as it works."
         )
     } else {
         "Your miners still work for it, because no other pool can be used.".into()
@@ -329,7 +331,7 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -
         level: Level::Error,
         title,
         text,
-        action: "If it lasts, look at the pool's own page, or set up another pool or a backup."
+        action: "If it continues, look at the pool's own page, or set up a backup or another pool."
             .into(),
         at_ms: Some(pool.health_since),
         dismissable: false,
@@ -345,9 +347,9 @@ pub(super) fn no_job(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     (age >= PATIENCE_FOR_JOB).then(|| Alert {
         id: format!("pool_no_job:{slot}"),
         level: Level::Error,
-        title: format!("{name} gives no job"),
-        text: "It accepts your miners but sends them no work. They work for the other pool if that is up.".into(),
-        action: "Usually the pool's node is down or still starting. If it lasts, look at the pool's own page.".into(),
+        title: format!("{name} sends no job"),
+        text: "It accepts your miners but sends them no work. They work for the other pool if it is up.".into(),
+        action: "Usually the pool's node is down or still starting. If it continues, look at the pool's own page.".into(),
         at_ms: Some(since),
         dismissable: false,
     })
@@ -376,7 +378,7 @@ pub(super) fn on_backup(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> 
         level: Level::Warning,
         title: format!("{name} is on its backup"),
         text: format!("The work goes to {}.{payout}{reason}", pool.address),
-        action: "DPMP returns to the first address once it has worked for five minutes. If that takes long, test the address on the page Config."
+        action: "DPMP returns to the first address once it has worked for five minutes. If that takes long, test it on the Config page."
             .into(),
         at_ms: why.map(|why| why.unix_ms),
         dismissable: false,
@@ -397,11 +399,12 @@ pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         level: Level::Warning,
         title: format!("{name} does not allow version rolling"),
         text: format!(
-            "{} does. Miners that roll the version anyway get rejects from {name}.",
+            "{} does. If a miner rolls the version anyway, {name} rejects its shares.",
             grounds.pool_name(slot.other())
         ),
-        action: "If it rejects shares for their version bits, use two pools that both allow it."
-            .into(),
+        action:
+            "If shares are rejected for this reason, use two pools that both allow version rolling."
+                .into(),
         at_ms: None,
         dismissable: true,
     })
@@ -415,11 +418,10 @@ pub(super) fn cannot_share(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         level: Level::Warning,
         title: format!("Miners cannot share connections to {name}"),
         text: format!(
-            "The smallest extranonce2 of your pools and their backups has {bytes} bytes, and sharing needs 3. Each miner \
-             uses its own connection."
+            "The smallest extranonce2 of your pools and their backups has {bytes} bytes, but sharing needs 3. So each \
+             miner uses its own connection."
         ),
-        action: "Use pools and backups that leave 3 bytes or more, or set connections to own."
-            .into(),
+        action: "Use pools and backups with 3 bytes or more, or set connections to own.".into(),
         at_ms: None,
         dismissable: true,
     })
@@ -435,7 +437,7 @@ pub(super) fn many_connections(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<
         level: Level::Info,
         title: format!("{} connections to {name}", pool.connections),
         text: format!(
-            "Each of {} miners uses its own. {} shared connections could carry them.",
+            "Each of {} miners has its own. {} shared connections would be enough.",
             pool.connected_miners,
             pool.connected_miners.div_ceil(config.miners_per_connection)
         ),
@@ -455,11 +457,11 @@ pub(super) fn any_certificate(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<A
         id: format!("any_certificate:{slot}"),
         level: Level::Warning,
         title: format!("{name}'s certificate is not checked"),
-        text: "DPMP accepts any certificate. Anyone between here and the pool can pretend to be the pool and \
-               take your work."
+        text: "DPMP accepts any certificate. Anyone between DPMP and the pool can pretend to be the pool and take \
+               your work."
             .into(),
         action: format!(
-            "Set pools.{slot}.tls_insecure to false. If the pool made its certificate itself, enter its fingerprint."
+            "Set pools.{slot}.tls_insecure to false. If the pool has a self-signed certificate, enter its fingerprint."
         ),
         at_ms: None,
         dismissable: true,

@@ -43,7 +43,7 @@ pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
         id: "no_miner".into(),
         level: Level::Warning,
         title: "No miner is connected".into(),
-        text: "DPMP is ready and waits for miners.".into(),
+        text: "DPMP is ready and waiting for miners.".into(),
         action: if snapshot.left.iter().next().is_none() {
             "Enter DPMP's address and port as the pool in your miners."
         } else {
@@ -81,7 +81,7 @@ pub(super) fn missing(grounds: &Grounds<'_>) -> Vec<Alert> {
             level: Level::Warning,
             title,
             text,
-            action: "Check its power and network. If you removed it, dismiss this.".into(),
+            action: "Check its power and network. If you removed it, dismiss this notice.".into(),
             at_ms: Some(at_ms),
             dismissable: true,
         })
@@ -96,7 +96,7 @@ pub(super) fn slow(grounds: &Grounds<'_>) -> Vec<Alert> {
         level: Level::Warning,
         title: format!("{worker} is slow"),
         text: "It does less than half of its usual hashrate.".into(),
-        action: "See the miner's own page: its temperature, fans and settings.".into(),
+        action: "Check temperature, fans and settings on the miner's own page.".into(),
         at_ms,
         dismissable: true,
     };
@@ -106,16 +106,16 @@ pub(super) fn slow(grounds: &Grounds<'_>) -> Vec<Alert> {
 
 /// Workers with a connection that has work and brings no shares.
 pub(super) fn hanging(grounds: &Grounds<'_>) -> Vec<Alert> {
-    let alert = |(worker, at_ms): (&str, Option<u64>)| {
-        Alert {
+    let alert = |(worker, at_ms): (&str, Option<u64>)| Alert {
         id: format!("miner_hangs:{worker}"),
         level: Level::Warning,
         title: format!("{worker} hangs"),
-        text: "It is connected and has work, but it sends no shares. Bad luck would not last this long.".into(),
+        text:
+            "It is connected and has work, but sends no shares. Bad luck does not last this long."
+                .into(),
         action: "Restart the miner.".into(),
         at_ms,
         dismissable: false,
-    }
     };
     let hang = in_condition(grounds, Condition::Hangs);
     hang.into_iter().map(alert).collect()
@@ -143,18 +143,18 @@ pub(super) fn too_many_miners(grounds: &Grounds<'_>, trouble: Trouble) -> Option
     (age < TURNED_AWAY_SHOWN).then(|| Alert {
         id: if per_address { "miners_per_address" } else { "max_miners" }.into(),
         level: Level::Warning,
-        title: "Miners are turned away".into(),
+        title: "DPMP turns miners away".into(),
         text: if per_address {
             format!(
-                "In the last 10 minutes more than {} miners wanted to connect from the address {}.",
+                "In the last 10 minutes, more than {} miners tried to connect from the address {}.",
                 listen.max_miners_per_address, notice.text
             )
         } else {
-            format!("In the last 10 minutes more than {} miners wanted to connect.", listen.max_miners)
+            format!("In the last 10 minutes, more than {} miners tried to connect.", listen.max_miners)
         },
         action: if per_address {
-            "If they are yours, raise listen.max_miners_per_address: behind a router or a container's network all miners \
-             have one address."
+            "If they are yours, raise listen.max_miners_per_address. Behind a router or a container's network, all \
+             miners have one address."
         } else {
             "If they are yours, raise listen.max_miners."
         }
@@ -170,7 +170,7 @@ pub(super) fn no_password(grounds: &Grounds<'_>) -> Option<Alert> {
         level: Level::Warning,
         title: "These pages have no password".into(),
         text: "Anyone on your network can redirect your earnings.".into(),
-        action: "Set a password on the page Config.".into(),
+        action: "Set a password on the Config page.".into(),
         at_ms: None,
         dismissable: true,
     })
@@ -185,9 +185,9 @@ pub(super) fn wrong_passwords(grounds: &Grounds<'_>) -> Option<Alert> {
     Some(Alert {
         id: "wrong_passwords".into(),
         level: Level::Warning,
-        title: "Many wrong passwords for these pages".into(),
+        title: "Many wrong passwords were entered".into(),
         text: format!(
-            "{} wrong passwords were entered in the last hour, the last one from {}.",
+            "{} wrong passwords for these pages were entered in the last hour, the last one from {}.",
             tries.count, tries.from
         ),
         action: "Find the device with this address. If your password is short or also used elsewhere, change it.".into(),
@@ -213,37 +213,37 @@ pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice
             "state_trouble".to_owned(),
             Level::Warning,
             "DPMP could not read or save the totals or the charts".to_owned(),
-            "See whether the disk is full or broken. Mining goes on.",
+            "Check whether the disk is full or broken. Mining continues.",
         ),
         Trouble::Log => (
             "log_trouble".to_owned(),
             Level::Info,
             "Log lines were lost".to_owned(),
-            "The disk did not keep up. A quieter log level helps. Mining goes on.",
+            "The disk cannot keep up. Mining continues. Set logging.level to warn.",
         ),
         Trouble::LogFiles => (
             "log_files".to_owned(),
             Level::Warning,
             "Log files cannot be written".to_owned(),
-            "See whether the disk is full or the folder may be written. Mining goes on.",
+            "Check whether the disk is full, and whether DPMP may write to the folder. Mining continues.",
         ),
         Trouble::Accept => (
             "accept_trouble".to_owned(),
             Level::Error,
             "DPMP could not accept miners".to_owned(),
-            "Usually the system allows too few files or threads: raise what is named, or use several instances.",
+            "Raise the system limit that is named, or run several instances.",
         ),
         Trouble::Config => (
             "config_refused".to_owned(),
             Level::Warning,
             "The configuration file was changed to something unusable".to_owned(),
-            "Correct the file. The settings before stay in force until then, but not over a restart.",
+            "Correct the file. The previous settings stay in force, but DPMP cannot restart with this file.",
         ),
         Trouble::Start => (
             "start_trouble".to_owned(),
             Level::Warning,
-            "DPMP started without something it could not use".to_owned(),
-            "Correct what is named. The page Config has the settings.",
+            "DPMP started without some of the settings".to_owned(),
+            "Correct these settings on the Config page.",
         ),
         Trouble::Redirect(slot) => (
             format!("redirect_{slot}"),
@@ -252,7 +252,7 @@ pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice
                 "{} asked to move your miners to another server",
                 grounds.pool_name(slot)
             ),
-            "It was not done, as this is how hashrate is stolen. If it goes on, ask the pool or change it.",
+            "DPMP ignored it, because this is a way to steal hashrate. If it continues, contact the pool or choose another one.",
         ),
         // Told with what is true now.
         Trouble::MinersPerAddress

@@ -32,8 +32,8 @@ pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
         id: format!("reject_spike:{slot}"),
         level: Level::Warning,
         title: format!("{name} rejects many shares"),
-        text: format!("It rejected {rejected:.0} of {:.0} shares within 10 minutes.", accepted + rejected),
-        action: "See the reasons beside the pool. Stale shares mean a slow network; others a miner or a pool at fault.".into(),
+        text: format!("It rejected {rejected:.0} of {:.0} shares in the last 10 minutes.", accepted + rejected),
+        action: "See the reasons next to the pool. Stale shares mean a slow network. Others point to a miner or the pool.".into(),
         at_ms: None,
         dismissable: false,
     })
@@ -48,8 +48,8 @@ pub(super) fn rejects_all(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
         id: format!("pool_rejects_all:{slot}"),
         level: Level::Error,
         title: format!("{name} rejects every share"),
-        text: format!("It rejected all of {rejected:.0} shares in the last 10 minutes, so you earn nothing there."),
-        action: "See the reasons beside the pool, and check its settings on the page Config.".into(),
+        text: format!("It rejected all {rejected:.0} shares of the last 10 minutes, so you earn nothing there."),
+        action: "See the reasons next to the pool, and check its settings on the Config page.".into(),
         at_ms: None,
         dismissable: false,
     })
@@ -93,18 +93,18 @@ pub(super) fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
 pub(super) fn reason_in_words(reason: RejectReason) -> &'static str {
     match reason {
         RejectReason::Malformed => "the share was incomplete or malformed",
-        RejectReason::UnknownMethod => "the request is none that DPMP knows",
+        RejectReason::UnknownMethod => "DPMP does not know the request",
         RejectReason::NotSubscribed => "the miner had not subscribed",
         RejectReason::Unauthorized => "the worker was not authorized",
-        RejectReason::UnknownJob => "the job is not known on this connection",
+        RejectReason::UnknownJob => "the job is unknown on this connection",
         RejectReason::Stale => "the share was stale",
-        RejectReason::Duplicate => "the same share came before",
+        RejectReason::Duplicate => "the miner sent the same share twice",
         RejectReason::VersionBits => "it had version bits that the pool does not allow",
-        RejectReason::VersionForm => "the pool accepts such version bits in no form",
+        RejectReason::VersionForm => "the pool does not accept such version bits in any form",
         RejectReason::Ntime => "its time was out of range",
         RejectReason::ExtranonceSize => "its extranonce2 had the wrong size",
         RejectReason::LowDifficulty => "its difficulty was too low",
-        RejectReason::TooMany => "more than DPMP accepts from one miner at a time",
+        RejectReason::TooMany => "the miner sent too many at a time",
         RejectReason::PoolLost => "the connection to the pool was lost",
         RejectReason::NoAnswer => "the pool did not answer",
         RejectReason::Stopping => "DPMP was stopping",
@@ -115,16 +115,16 @@ pub(super) fn reason_in_words(reason: RejectReason) -> &'static str {
 fn advice(reason: Option<RejectReason>) -> &'static str {
     match reason {
         Some(RejectReason::TooMany) => {
-            "This is DPMP's own limit. Raise listen.submits_per_second on the page Config. If the pool's difficulty is \
+            "This is DPMP's own limit. Raise listen.submits_per_second on the Config page. If the pool's difficulty is \
              far too low for the miner, suggest a higher one in the miner's settings."
         }
         Some(RejectReason::PoolLost | RejectReason::NoAnswer) => {
-            "See which pool it is and why on the page Logs. The miners are not at fault."
+            "The Logs page shows which pool it is, and why. The miners are not the cause."
         }
-        Some(RejectReason::Stopping) => "Nothing has to be done.",
+        Some(RejectReason::Stopping) => "You don't need to do anything.",
         Some(RejectReason::Stale | RejectReason::UnknownJob) => {
-            "See on the page Miners whether one miner or all of them send stale shares. If it is all, check the pools and \
-             the network."
+            "See on the Miners page whether one miner or all of them send stale shares. If all do, check the pools \
+             and the network."
         }
         Some(RejectReason::VersionForm) => {
             "Use a pool that allows version rolling, or turn it off in the miner."
@@ -140,9 +140,7 @@ fn advice(reason: Option<RejectReason>) -> &'static str {
             | RejectReason::ExtranonceSize
             | RejectReason::LowDifficulty,
         )
-        | None => {
-            "See on the page Miners which miner sends them, and update or restart that miner."
-        }
+        | None => "The Miners page shows which miner sends them. Update or restart that miner.",
     }
 }
 
@@ -158,13 +156,13 @@ pub(super) fn shares_lost(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
     (lost >= MANY_LOST && lost > PART_LOST * (answered + lost)).then(|| Alert {
         id: format!("shares_lost:{slot}"),
         level: Level::Warning,
-        title: format!("Shares for {name} got no answer"),
+        title: format!("{name} did not answer some shares"),
         text: format!(
-            "{lost:.0} of {:.0} shares were never answered in the last 10 minutes. The pool may not pay for them.",
+            "It did not answer {lost:.0} of {:.0} shares in the last 10 minutes, and may not pay for them.",
             answered + lost
         ),
-        action: "If it goes on, see the log: `pool_lost` says why a connection ended. If the connection holds, ask the \
-                 pool why it leaves shares unanswered."
+        action: "If it continues, see the log: `pool_lost` says why a connection ended. If connections last, ask the \
+                 pool why it does not answer."
             .into(),
         at_ms: None,
         dismissable: false,
@@ -188,14 +186,14 @@ pub(super) fn unpaid(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
             }
         ),
         text: format!(
-            "The pool asks for difficulty {} and pays for that. downstream_diff gives {} a minimum of {}, so the shares in \
+            "The pool pays for shares from difficulty {} up. downstream_diff gives {} a minimum of {}, so shares in \
              between are never sent.",
             raised.asked,
             counted(raised.miners, "miner"),
             raised.told
         ),
         action: format!(
-            "Open the page Config and clear the minimum difficulty: downstream_diff.pool{slot}_min, or default_min if that \
+            "Clear the minimum difficulty on the Config page: downstream_diff.pool{slot}_min, or default_min if that \
              is empty."
         ),
         at_ms: None,
@@ -217,12 +215,12 @@ pub(super) fn form_blocked(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         level: Level::Warning,
         title: format!("{name} rejects the version bits of some shares"),
         text: format!(
-            "Its jobs already set bits that your miners may roll, and it rejected both ways of writing them. DPMP has \
-             blocked {} since, and tries one share a minute.",
+            "Its jobs already set bits that your miners may roll, and it rejects both ways of writing them. DPMP has \
+             blocked {} since then, and tests one share a minute.",
             counted(usize::try_from(blocked.shares).unwrap_or(usize::MAX), "share")
         ),
-        action: "Look on the page Miners for the miners whose shares are blocked as version_form. Tell the pool or the \
-                 firmware's authors, or have these miners work for the other pool."
+        action: "On the Miners page, find the miners whose shares are blocked as version_form. Have them work for the \
+                 other pool, and tell the pool or the firmware's authors."
             .into(),
         at_ms: Some(blocked.since_ms),
         dismissable: true,
@@ -244,28 +242,28 @@ pub(super) fn block_found(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
             Level::Good,
             format!("A block for {name}!"),
             format!("{found}, and the pool accepted it."),
-            "See on the pool's page whether the network accepted it, too.",
+            "Check on the pool's page whether the network accepted it, too.",
         ),
         BlockFate::Unknown => (
             "found",
             Level::Good,
             format!("A block for {name}!"),
             format!("{found}."),
-            "See on the pool's page whether the network accepted it.",
+            "Check on the pool's page whether the network accepted it.",
         ),
         BlockFate::Rejected(reason) => (
             "rejected",
             Level::Warning,
             format!("{name} rejected a block"),
             format!("{found}, and the pool rejected it: {reason}."),
-            "Check the pool's page: the block may still count. If not, send the pool's support the file from Records.",
+            "Check the pool's page: the block may still count. If not, send its file from Records to the pool's support.",
         ),
         BlockFate::Undelivered => (
             "undelivered",
             Level::Warning,
             format!("A block did not reach {name}"),
-            format!("{found} while the pool was away or did not answer."),
-            "DPMP sends it if the pool comes back within an hour and can still use it. Records has its file.",
+            format!("{found} while the pool was down or did not answer."),
+            "DPMP sends it if the pool comes back within an hour and can still use it. Keep its file from Records.",
         ),
     };
     Some(Alert {

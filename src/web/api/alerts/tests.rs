@@ -400,7 +400,7 @@ fn one_cause_makes_one_notice() {
     };
     let alert = only(refused);
     assert!(
-        alert.text.contains("no such user") && alert.action.contains("wallet"),
+        alert.text.contains("no such user") && alert.action.contains("payout address"),
         "{alert:?}"
     );
     let rejecting = |it: &mut World| {
@@ -572,7 +572,7 @@ fn blocked_shares_are_told_with_the_true_reason() {
         "{text}"
     );
     assert!(action.contains("listen.submits_per_second"), "{action}");
-    assert!(because(RejectReason::PoolLost).1.contains("not at fault"));
+    assert!(because(RejectReason::PoolLost).1.contains("not the cause"));
     assert!(
         because(RejectReason::LowDifficulty)
             .1
@@ -646,7 +646,9 @@ fn workers_that_wait_for_their_pool_are_named() {
     world.snapshot.miners[0].pool = None;
     let said = text(world);
     assert!(
-        said.contains("1 worker waits for Pool A and may not work for the other pool: one. Nothing is being mined."),
+        said.contains(
+            "1 worker waits for Pool A because failover is off: one. Nothing is being mined."
+        ),
         "{said}"
     );
 }

@@ -15,12 +15,12 @@ const SECTIONS: [(&str, &str, &str); 14] = [
     (
         "workers",
         "Workers",
-        "What single miners do, by worker name.",
+        "What individual miners do, by worker name.",
     ),
     (
         "groups",
         "Groups",
-        "What miners do whose worker names match a pattern.",
+        "What miners with matching worker names do.",
     ),
     (
         "timetable",
@@ -103,8 +103,8 @@ pub(super) fn hint(path: &str) -> Option<&'static str> {
         }
         "port" => "The number after the colon.",
         "wallet" => "Your payout address, or the name of your account there.",
-        "tls" => "The port is one for encrypted connections.",
-        "tls_fingerprint" => "Only for a pool that made its certificate itself.",
+        "tls" => "Turn this on if the port is for encrypted connections.",
+        "tls_fingerprint" => "Only for a pool with a self-signed certificate.",
         "name" => "What you call it.",
         "chain" => "Such as BTC.",
         "user_name" => "How the pool names your miners. Most pools want {wallet}.{worker}.",

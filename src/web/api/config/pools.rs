@@ -175,7 +175,7 @@ fn chosen(config: &Value, slot: PoolSlot, name: &str) -> Result<Map<String, Valu
 /// A known pool, with the payout address that a pool had if it fits.
 fn known_pool(config: &Value, slot: PoolSlot, name: &str) -> Result<Map<String, Value>, ApiError> {
     let known = KNOWN.into_iter().find(|pool| pool.name == name);
-    let known = known.ok_or_else(|| ApiError::not_found("There is no such pool."))?;
+    let known = known.ok_or_else(|| ApiError::not_found("This pool does not exist."))?;
     let mut pool = known.settings();
     let wallet = config::lookup(config, &format!("pools.{slot}.wallet"));
     let wallet = wallet.and_then(Value::as_str).unwrap_or_default();
@@ -193,7 +193,7 @@ fn saved_map(config: &mut Value) -> Result<&mut Map<String, Value>, ApiError> {
         config::set(config, PATH, json!({}));
     }
     let saved = config.get_mut(PATH).and_then(Value::as_object_mut);
-    saved.ok_or_else(|| ApiError::invalid_value("config", "The configuration is no object."))
+    saved.ok_or_else(|| ApiError::invalid_value("config", "The configuration must be an object."))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) fn hints(miners: &[MinerView]) -> Vec<Hint> {
                     own page and give it a different name after the dot, such as me.rig1 and me.rig2.";
         hints.push(Hint {
             kind: "shared_name",
-            title: format!("Several miners have one name: {}", list(&shared)),
+            title: format!("Several miners have the same name: {}", list(&shared)),
             text: text.to_owned(),
         });
     }
@@ -83,7 +83,7 @@ mod tests {
         let mut miners = vec![works(1, "rig"), works(2, "other"), sample_miner(3, "rig")];
         assert!(hints(&miners).is_empty());
         miners.push(works(4, "rig"));
-        let expected = "Several miners have one name: rig (2 miners)";
+        let expected = "Several miners have the same name: rig (2 miners)";
         assert_eq!(titles(&miners), [expected]);
     }
 
