@@ -1,4 +1,4 @@
-//! `dpmp check`: is the configuration good with what it names, and do both pools work? Nothing is mined.
+//! `dpmp check`: checks the configuration and the files that it names, and tests both pools. Nothing is mined.
 
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! Coins that pools mine, and what sets them apart: how their addresses are written, whether a block's hash shows its
-//! work, where its blocks can be seen.
+//! Coins that pools mine, and their differences: the format of their addresses, whether a block's hash proves its work,
+//! and where to look up their blocks.
 
 pub mod address;
 mod cashaddr;

@@ -1,11 +1,11 @@
-//! What the owner wants: one JSON file, read into a [`Config`] that holds only what is allowed.
+//! The owner's settings: one JSON file, read into a [`Config`] that can only hold allowed values.
 //!
-//! Two stages. `keys` is the one table of what can be said: path, meaning, default and range of every key;
-//! `raw` turns text into JSON and looks values up in it; `build` makes the [`Config`] of them. Every fault is
-//! found in one go. Past this module nobody looks at raw JSON, and nobody has to check a setting again.
+//! There are two stages. `keys` is the table of all keys: path, meaning, default and range. `raw` turns text into JSON
+//! and looks up values; `build` makes the [`Config`] from them. All mistakes are found in one pass. Outside this
+//! module, nothing reads raw JSON or checks a setting again.
 //!
-//! The sample, the reference in `docs/configuration.md` and the list of what a new config [changes] come from the
-//! same table. What is *not* here: applying a config to what is running.
+//! The sample, the reference in `docs/configuration.md` and the list of [changes] in a new configuration come from the
+//! same table. Applying a configuration to the running program is *not* done here.
 
 mod address;
 mod backup;

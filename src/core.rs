@@ -1,8 +1,8 @@
-//! The core: a state machine that owns all routing state and decides everything.
+//! The core: a state machine that owns all routing state and makes all decisions.
 //!
-//! It has no sockets, no clock, no threads, no log: [`Core::handle`] takes an [`Event`] and the
-//! time and returns what to do as [`Action`]s. A day of mining with a hundred miners runs in a test
-//! in no time, the same way every time.
+//! It uses no sockets, clocks, threads or logs. [`Core::handle`] takes an [`Event`] and the time, and returns
+//! [`Action`]s to carry out. So a day of mining with a hundred miners runs in a test within moments, with the same
+//! result every time.
 
 pub mod action;
 pub mod event;

@@ -1,7 +1,7 @@
-//! `dpmp demo`: everything at work in one process, for someone without a miner.
+//! `dpmp demo`: all parts at work in one process, for people without a miner.
 //!
-//! The pools and miners are the simulators that the tests use: they speak Stratum over real
-//! sockets, hash for real and judge each share for themselves.
+//! The pools and miners are the simulators of the tests: they use Stratum over real sockets, hash for real and check
+//! each share independently.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};

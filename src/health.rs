@@ -1,7 +1,7 @@
 //! `dpmp healthcheck`: asks the running proxy whether it can serve miners. For containers.
 //!
-//! Only the answer of the proxy that was started with this configuration counts: its `running.json` says where it is
-//! and how its answers are known. Another program may have its ports, or ports that it does not have.
+//! Only the proxy that was started with this configuration counts: its `running.json` has its ports and a number that
+//! identifies its answers. Another program may use these ports.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

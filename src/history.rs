@@ -1,11 +1,11 @@
-//! What was done in each minute of the last day and in each quarter of an hour of the last month, for the charts and
-//! for the split as it is measured.
+//! The history: what happened in each minute of the last day and each quarter hour of the last month, for the charts
+//! and the measured split.
 //!
-//! A thread looks at the published state once a minute and records how the totals have grown, in rings of fixed size
-//! (`ring`). They are saved beside the configuration (`file`), seldom enough for a memory card. A step of which
-//! nothing is known, because the program did not run, stays unknown; it is not zero.
+//! Once a minute, a thread reads the published state and records how much the totals have grown, in rings of fixed size
+//! (`ring`). They are saved next to the configuration (`file`), seldom enough for a memory card. A step in which DPMP
+//! was not running stays unknown; it is not zero.
 //!
-//! What is *not* here: asking the scheduler for anything.
+//! The history never asks the scheduler for anything.
 
 mod file;
 mod record;

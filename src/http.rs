@@ -1,22 +1,22 @@
-//! An HTTP/1.1 server that can be stopped and that no client can hold up for long. Requests and answers are `rouille`'s
-//! types, and heads are read with `httparse`; `rouille` is not asked to serve, since it has no way to set a limit.
+//! An HTTP/1.1 server that can be stopped and that no client can block for long. Requests and answers use `rouille`'s
+//! types, and `httparse` reads heads. `rouille`'s own server is not used because it cannot set limits.
 //!
-//! Reading order: here the port, the seats and the stop; `connection` has one client's life, `head` what is read of a
-//! request, `answer` how an answer is written.
+//! Reading order: this file has the port, the seats and the stop; `connection` serves one client, `head` reads a
+//! request's head, `answer` writes answers.
 //!
-//! - **Every client's share is bounded**, by `Limits`: how many connections, how long each step may take, how much
-//!   may be sent. Where all seats are taken, the client that has been without a complete request for longest gives up
-//!   its own. Only an answer of unknown length may go on for ever, as long as each piece of it is taken in time.
-//! - **No thread looks round for work**: the acceptor waits in `accept`, a connection in `read` or `write`.
-//! - **A panic of a handler is our bug.** The client gets a 500 and its connection is closed; but where the proxy's
+//! - **Every client is limited**, by `Limits`: the number of connections, the time for each step, and the size of
+//!   requests. If all seats are taken, the client that has been without a complete request the longest loses its seat.
+//!   Only an answer of unknown length may continue forever, as long as the client accepts each piece in time.
+//! - **No thread polls**: the acceptor waits in `accept`, a connection in `read` or `write`.
+//! - **A panic in a handler is a bug in DPMP.** The client gets a 500 and its connection is closed. Where the proxy's
 //!   panic hook is set (`proxy.rs`), the proxy stops, as after a panic in any other thread.
 //!
-//! What a handler can do: answer with a body of unknown length (`ResponseBody::from_reader`) to stream. Each piece that
-//! its reader returns is sent at once. A reader that waits for news should return something now and then, as only a
-//! write shows that the client has gone, and must not wait for ever, as nothing can wake it at the stop.
+//! To stream, a handler answers with a body of unknown length (`ResponseBody::from_reader`). Each piece that its reader
+//! returns is sent immediately. A reader that waits for data should return something now and then, because only a write
+//! shows that the client has gone. It must not wait forever, because nothing can wake it when DPMP stops.
 //!
-//! Not here: TLS, compression, request bodies in chunks (411), upgrades (`Response::upgrade` is ignored), and who may
-//! ask for what, which is the handler's to decide.
+//! Not supported: TLS, compression, request bodies in chunks (411) and upgrades (`Response::upgrade` is ignored). The
+//! handlers decide which requests are allowed.
 
 mod answer;
 mod connection;

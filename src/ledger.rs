@@ -1,9 +1,9 @@
 //! The ledger: what each worker did for each pool on each day, kept for ten years.
 //!
-//! - The scheduler notes shares as they are settled; a thread adds them, and the time that miners worked, to the day once
-//!   a minute and writes the day's file. Past days are in a file of their own, which is written once a day.
-//! - Days are those of the timetable's time zone. While the wall clock cannot be right, what happens waits.
-//! - Of a past day the 32 workers with the most work are kept, the others as a sum. So the files have a largest size.
+//! - The scheduler notes shares as they are settled. Once a minute, a thread adds them and the mining time to the day
+//!   and writes the day's file. Past days are in a separate file, written once a day.
+//! - Days follow the timetable's time zone. While the wall clock cannot be right, the work waits.
+//! - A past day keeps the 32 workers with the most work and the sum of the others. So the files have a maximum size.
 
 mod file;
 

@@ -1,10 +1,10 @@
 //! DPMP: a Stratum v1 proxy between miners and two pools.
 //!
-//! The data's way through: a connection's reader turns bytes into a typed message
-//! ([`stratum`]), the scheduler thread feeds it to the state machine that decides everything
-//! ([`core`]) and carries out the actions that come back ([`shell`]); a connection's writer turns
-//! messages into bytes. What is worth telling leaves the core as facts, which become log lines and
-//! figures ([`observe`]), a record of the last month ([`history`]) and pages ([`web`]). `ARCHITECTURE.md` has the map.
+//! The path of a message: a connection's reader turns bytes into a typed message ([`stratum`]). The scheduler thread
+//! passes it to the state machine that makes all decisions ([`core`]), and carries out the actions that it returns
+//! ([`shell`]). Outgoing messages become bytes and go to the sockets. Everything worth reporting leaves the core as
+//! facts. They become log lines and metrics ([`observe`]), a history of the last month ([`history`]) and pages
+//! ([`web`]). `ARCHITECTURE.md` has the map.
 #![cfg_attr(
     test,
     allow(

@@ -1,11 +1,11 @@
-//! Messages to the owner: what is wrong, sent to services of the owner's choice.
+//! Messages to the owner about troubles, sent to services that the owner chooses.
 //!
-//! A thread looks at the troubles every two seconds, decides what is told and when (`plan`) and keeps what waits
-//! (`outbox`). Each request (`send`) has a thread of its own. What waits is kept in `notify.json`.
+//! A thread checks the troubles every two seconds, decides what to send and when (`plan`), and keeps waiting messages
+//! (`outbox`). Each request (`send`) has its own thread. Waiting messages are saved in `notify.json`.
 //!
-//! - Nothing is sent anywhere unless the owner has added a target.
-//! - A target has one request under way at most. One that hangs holds up no other target and no look at the troubles.
-//! - Mining waits for nothing here: the thread reads what is published, and nobody waits for it.
+//! - Nothing is sent unless the owner has added a target.
+//! - A target has at most one request under way. A target that hangs delays no other target and no check.
+//! - Mining never waits for this: the thread only reads what is published.
 
 pub mod journal;
 pub mod outbox;

@@ -1,8 +1,8 @@
-//! Everything that is seen from outside: log lines and figures, both made of the same [`Fact`]s.
+//! Everything that can be seen from outside: log lines and metrics, both made from the same [`Fact`]s.
 //!
 //! [`event`] gives every fact its name, level and fields, [`log`] writes them, [`tail`] keeps the newest lines,
-//! [`metrics`] counts them, [`notices`] keeps what went wrong lately, and [`latest`] holds the newest picture of the
-//! state. What is *not* here: deciding anything, or serving HTTP (see [`web`](crate::web)).
+//! [`metrics`] counts them, [`notices`] keeps recent problems, and [`latest`] holds the newest snapshot. Nothing is
+//! decided here, and HTTP is served in [`web`](crate::web).
 
 pub mod event;
 pub mod latest;

@@ -1,5 +1,5 @@
-//! What chance there is to find a block, and how lucky a best share was. Pure arithmetic: blocks come as a Poisson
-//! process, so past work changes nothing.
+//! The odds of a block, and how lucky a best share was. Pure arithmetic: blocks are a Poisson process, so past work
+//! changes nothing.
 
 use crate::core::stats::meter::HASHES_PER_DIFFICULTY;
 

@@ -1,4 +1,4 @@
-//! The proxy as a whole: started from a configuration file, stopped in order.
+//! The whole proxy: starting it from a configuration file, and stopping it in order.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Random numbers: those that are the same for the same seed on every machine, for the core's jitter, the simulators and
-//! tests; and those that nobody can guess, from the system.
+//! Random numbers: repeatable ones that depend only on the seed, for the core's jitter, the simulators and tests; and
+//! unpredictable ones from the system.
 
 use anyhow::anyhow;
 

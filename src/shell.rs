@@ -1,5 +1,5 @@
-//! Everything that touches the outside world: sockets, the threads that serve them, the files that change, signals.
-//! It carries out what the [core](crate::core) decides and decides nothing itself.
+//! Everything that touches the outside world: sockets and their threads, files, signals. It carries out what the
+//! [core](crate::core) decides and decides nothing itself.
 
 pub mod accept;
 pub mod blocks;

@@ -1,4 +1,4 @@
-//! Stratum v1 itself: messages, their form on the wire, reject codes, jobs and their hashes.
+//! Stratum v1 itself: messages, their format, reject codes, jobs and their hashes.
 //!
 //! Pure functions and data. Nothing here knows that there are two pools, or what time it is.
 

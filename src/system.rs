@@ -1,4 +1,4 @@
-//! What is taken of the system beneath: the time, threads, sockets, files, and how much there is of it.
+//! The interface to the operating system: time, threads, sockets, files, and its limits.
 
 pub mod clock;
 pub mod files;

@@ -1,10 +1,10 @@
-//! What the timetable says at a moment, and when that changes. The core has no time zones; it is told what comes out
-//! here.
+//! What the timetable says at a given moment, and when that changes. The core knows no time zones; it only gets the
+//! result.
 //!
-//! - Nothing is remembered from one moment to the next: an entry is in force at an instant if that instant's local
-//!   weekday and wall-clock time lie in it. So the hour that summer time skips or repeats is no special case, nor is a
-//!   clock that is set.
-//! - Of several entries in force the first one in the list counts.
+//! - Nothing is remembered from one moment to the next: an entry applies at an instant if that instant's local weekday
+//!   and wall-clock time are within it. So the hour that daylight saving time skips or repeats is no special case, and
+//!   neither is a clock that is set.
+//! - If several entries apply, the first one in the list counts.
 
 pub mod clock_check;
 pub mod forecast;

@@ -1,7 +1,7 @@
-//! The catalogue of troubles: what each is called, how grave it is, when it begins and ends, and what it means.
+//! The catalog of troubles: their names and levels, when they begin and end, and what they mean.
 //!
-//! Home's notices, messages to the owner, log events and `docs/troubles.md` share it. What a trouble says about the
-//! case at hand is written where it is found (`web/api/alerts`).
+//! Home's notices, messages to the owner, log events and `docs/troubles.md` share it. The texts about a specific case
+//! are written where it is found (`web/api/alerts`).
 //!
 //! - One cause makes one notice: a trouble that only follows from another one is left out while that one lasts.
 //! - To add a trouble, add an entry here and a row to the docs. Tests compare both with what is found.

@@ -1,6 +1,6 @@
-//! Small types that carry a meaning: times, ids, pool slots, difficulties, masks and extranonces.
+//! Small types with a meaning: times, ids, pool slots, difficulties, masks and extranonces.
 //!
-//! Nothing here knows what a message, a socket or a scheduler is.
+//! They know nothing about messages, sockets or the scheduler.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};

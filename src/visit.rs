@@ -1,7 +1,7 @@
-//! A visit to a pool: the whole way to its first job, step by step, without mining anything.
+//! Tests a pool: the whole way to its first job, step by step, without mining.
 //!
-//! The conversation is held by the same [`Connection`] that serves miners, so that what is found here is what a miner
-//! will find. Who wants to know is told of each step as it is done: `dpmp check` prints it, the web page shows it.
+//! It uses the same [`Connection`] that serves miners, so its results are what a miner will see. The caller gets each
+//! step as it is done: `dpmp check` prints it, the web page shows it.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

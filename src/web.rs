@@ -1,4 +1,4 @@
-//! What is served over HTTP: the metrics port, and the port of the pages with its API.
+//! Everything served over HTTP: the metrics port, and the port of the pages with the API.
 
 pub mod api;
 pub mod attempts;

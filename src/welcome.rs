@@ -1,6 +1,6 @@
-//! What a person at a terminal reads at the start: where the pages are, and what to type into a miner.
+//! What a person at a terminal sees at the start: where the pages are, and what to enter in a miner.
 //!
-//! Only on a terminal; services and containers have the log.
+//! It is only shown on a terminal; services and containers have the log.
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};

@@ -1,9 +1,9 @@
 //! Payout addresses: from text to the script that a block pays, and back.
 //!
-//! - A pool's account may have any name. Text is an address if it can be read as one; it *should* be one if it begins like
-//!   one, and is then wrong. All else is the name of an account and is left alone.
-//! - Several coins share forms: an address of the old form says nothing about which of them is meant.
-//! - Forms: base58check (BIP 13, BIP 16), bech32 and bech32m (BIP 173, BIP 350), CashAddr.
+//! - An account at a pool may have any name. Text is an address if it can be read as one. If it only begins like an
+//!   address, it *should* be one but has a mistake. Anything else is an account name and is left alone.
+//! - Several coins share formats: an address in the old format does not show which of them is meant.
+//! - Formats: base58check (BIP 13, BIP 16), bech32 and bech32m (BIP 173, BIP 350), CashAddr.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Addresses in the form of Bitcoin Cash and eCash: a prefix, a colon, and base 32 with a checksum.
+//! Addresses in the format of Bitcoin Cash and eCash: a prefix, a colon, and base 32 with a checksum.
 //!
-//! Specification: "CashAddr" of the Bitcoin Cash specifications; token-aware types: CHIP-2022-02-CashTokens. The arithmetic
-//! of the checksum is that of bech32 with another generator, so the crate `bech32` does it.
+//! Specification: "CashAddr" of the Bitcoin Cash specifications; token-aware types: CHIP-2022-02-CashTokens. The
+//! checksum works like that of bech32 with another generator, so the crate `bech32` calculates it.
 
 use bech32::Fe32;
 use bech32::primitives::checksum::{Checksum, Engine};

@@ -1,6 +1,7 @@
-//! What there is to tell the owner of a wallet as it is typed: what it is, what is wrong with it, which coin it names.
+//! What the pages say about a payout address while it is typed: what it is, what is wrong with it, and which coin it
+//! belongs to.
 //!
-//! Names of accounts are left alone, and an address that several coins share names none.
+//! Account names are left alone. An address that several coins share does not determine the coin.
 
 use super::address::{Address, Wallet, form};
 use super::{Chain, Network};

@@ -1,4 +1,4 @@
-//! Where a pool is: host names and addresses as owners paste them, and what only stands for one.
+//! Addresses of pools: host names and addresses as people paste them, and placeholders.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

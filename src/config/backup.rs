@@ -1,4 +1,4 @@
-//! A pool's backups: other addresses, tried in their order while the first one fails.
+//! A pool's backups: other addresses, tried in order while the first one fails.
 
 use std::fmt;
 

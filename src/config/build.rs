@@ -1,4 +1,4 @@
-//! From JSON to a [`Config`], with everything that is wrong in it.
+//! From JSON to a [`Config`], with all mistakes in it.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

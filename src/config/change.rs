@@ -1,4 +1,4 @@
-//! What differs between two configs.
+//! The differences between two configurations.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What is wrong with a config.
+//! Mistakes in a configuration.
 
 use std::fmt;
 

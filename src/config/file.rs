@@ -1,4 +1,4 @@
-//! The config as a file: where it is, how it is read, made and saved.
+//! The configuration file: where it is, and how it is read, created and saved.
 
 use std::env;
 use std::ffi::OsString;

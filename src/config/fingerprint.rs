@@ -1,4 +1,4 @@
-//! The fingerprint of a pool's certificate, as owners paste it.
+//! The fingerprint of a pool's certificate, as people paste it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The table of all keys. The defaults, the sample, the reference and the list of changes are made from it.
+//! The table of all keys. The defaults, the sample, the reference and the list of changes come from it.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

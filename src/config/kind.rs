@@ -1,4 +1,4 @@
-//! The kinds of value that a key can have: what is allowed, what it means, and what it is by default.
+//! The kinds of values that a key can have: what is allowed, what it means, and the default.
 
 pub(super) mod choice;
 pub(super) mod number;

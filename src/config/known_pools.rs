@@ -1,6 +1,6 @@
-//! Pools to choose from besides one's own. They are only addresses to start with: DPMP favors none and gets nothing.
+//! Known pools to choose from. They are only addresses to start with; DPMP favors none of them and gets nothing for it.
 //!
-//! - Each entry says when and where it was looked up. A pool of which the user name is not documented is not here.
+//! - Each entry says when and where it was looked up. Pools without a documented user name format are left out.
 //! - None of them was tried with real miners. Test a pool, and look at its page after the first hours.
 
 use serde_json::{Map, Value, json};

@@ -1,8 +1,8 @@
-//! Two who change the file at the same time: a page that has the whole of it open, and commands that change one thing.
+//! Merges concurrent changes of the file: a page saves the whole file, while commands change single settings.
 //!
-//! - Commands write only the settings in [`COMMANDED`]. What they write does not make a page's copy out of date.
-//! - When the page saves, those settings are brought together with what was written since it read them: what only one
-//!   side has changed holds. Where both have changed the same value to different ones somebody has to choose.
+//! - Commands only write the settings in [`COMMANDED`]. Their changes do not make a page's copy outdated.
+//! - When the page saves, these settings are merged with what was written since it read them. A value that only one
+//!   side changed is kept. If both sides changed a value differently, someone has to choose.
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};

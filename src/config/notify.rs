@@ -1,4 +1,4 @@
-//! `notify`: to whom messages about troubles are sent.
+//! `notify`: where messages about troubles are sent.
 
 pub mod saved;
 

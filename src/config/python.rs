@@ -1,8 +1,8 @@
-//! Settings of the Python version (`config_v2.json`), made into ours. Nothing in such a file may keep DPMP from
-//! starting: what cannot be used has its default, and the owner is told.
+//! Imports settings of the Python version (`config_v2.json`). Nothing in such a file may keep DPMP from starting: an
+//! unusable value is replaced with its default, and the owner gets a warning.
 //!
-//! What the Python version means is known from its 3.0.7: it never reads `min_switch_seconds`, its log has events and
-//! levels of its own, and weights that the slider of its page has set stand in a file beside.
+//! What the settings mean there was taken from its version 3.0.7: it never reads `min_switch_seconds`, its log has
+//! different events and levels, and the weights set with its page's slider are in a separate file.
 
 use std::collections::BTreeSet;
 

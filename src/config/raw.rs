@@ -1,4 +1,4 @@
-//! From text to JSON, and to the values in it. What a value means is the business of [`kind`](super::kind).
+//! From text to JSON, and to the values in it. [`kind`](super::kind) decides what a value means.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! `saved_pools`: the owner's address book of pools. DPMP mines for none of them until one is put into `pools`.
+//! `saved_pools`: the owner's address book of pools. DPMP does not mine for a saved pool until it is put into `pools`.
 //!
-//! - An entry has the settings of a pool, without its name. They are checked as those of `pools`.
-//! - Passwords are not shown to clients. One that a client leaves out comes back for the same pool only: the same host,
-//!   port and wallet. So no pool gets the password of another.
+//! - An entry has the settings of a pool, without its name. They are checked like those in `pools`.
+//! - Clients do not see passwords. A password that a client leaves out is only restored for the same pool: the same
+//!   host, port and wallet. So no pool gets another pool's password.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! Reading the config at a start. There are no settings to go on with, so a mistake in a pool's settings must not stop
-//! the mining where it can go on without that setting. Nor must one in what steers the work of single workers or at
-//! single times: without it the usual split holds.
+//! Reading the configuration when DPMP starts. There are no previous settings to fall back on. So a mistake in a pool's
+//! settings must not stop the mining if it can work without that setting. The same applies to the settings of
+//! individual workers and the timetable: without them, the usual split applies.
 
 use serde_json::Value;
 

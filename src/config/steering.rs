@@ -1,6 +1,6 @@
-//! What the owner wants of single workers and at single times: who mines, and for whom.
+//! The owner's settings for individual workers, groups and times.
 //!
-//! What follows for a worker at a moment is decided in `core::steering`.
+//! `core::steering` decides what a worker does at a given moment.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
-//! Settings that are tables: those of single workers, of groups, at times of the week, and the coins' prices.
+//! Settings that are tables: workers, groups, the timetable, and prices.
 //!
-//! - An entry is read as a whole. A key in it that is not known is a fault, since a mistyped one would leave a worker
-//!   where it is and say nothing.
-//! - Each fault names its place, such as `timetable.entries.2.form`, and the entries that cannot be used because of it,
-//!   so that a start can do without those alone.
+//! - An entry is read as a whole. An unknown key in it is a mistake; otherwise a mistyped key would silently have no
+//!   effect.
+//! - Each mistake names its place, such as `timetable.entries.2.form`, and the entries that it makes unusable, so that
+//!   only these are left out when DPMP starts.
 
 pub(super) mod targets;
 

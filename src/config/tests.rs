@@ -1,4 +1,4 @@
-//! What holds for the config as a whole. Kinds, addresses and files are tested where they are.
+//! Tests of the configuration as a whole. Kinds, addresses and files have their own tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What the pages call a key: short names for people.
+//! Short titles for keys, used by the pages.
 
 /// The name of a key. One without a name of its own is called by the last part of its path.
 pub(super) fn title(path: &str) -> String {

@@ -1,4 +1,4 @@
-//! How the user name that a pool sees is made. Pools separate account and worker in different ways (compat Q45).
+//! How DPMP builds the user name that a pool sees. Pools separate account and worker in different ways (compat Q45).
 
 use std::fmt;
 

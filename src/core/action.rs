@@ -1,4 +1,4 @@
-//! What is to be done: the shell carries these out in their order and decides nothing.
+//! What the shell has to do. It carries out these actions in order and decides nothing.
 
 use std::sync::Arc;
 

@@ -1,14 +1,13 @@
-//! How far the split is shifted towards the pool at which a hash earns more.
+//! How far the split is shifted toward the pool at which a hash earns more.
 //!
-//! What a hash earns at a pool is the median of the last 24 hours ([`earnings`]), times the coin's price ([`prices`]),
-//! less the pool's fee. With x the logarithm of A's by B's, the shift in points is
-//! `max_deviation` × x / ln(1 + `full_at_percent` / 100), up to `max_deviation` to either side. It is followed in
-//! [`steps`].
+//! A hash earns the median of the last 24 hours at a pool ([`earnings`]), times the coin's price ([`prices`]), minus
+//! the pool's fee. If x is the logarithm of A's earnings divided by B's, the shift in points is `max_deviation` × x /
+//! ln(1 + `full_at_percent` / 100), at most `max_deviation` in either direction. The split follows it in [`steps`].
 //!
-//! - Two pools of one coin earn the same for a hash, so nothing is shifted.
-//! - While it is not known what a hash earns the shift stays, and after a while it ends. What the owner switches off or
-//!   takes away ends it at once.
-//! - All of this is also reckoned while it is switched off, so that the owner can see what it would do.
+//! - Two pools of the same coin earn the same for a hash, so nothing is shifted.
+//! - While the earnings are unknown, the shift stays, and after a while it ends. It ends immediately if the owner turns
+//!   balance off or removes a setting.
+//! - The shift is also calculated while balance is off, so that the owner can see what it would do.
 
 pub mod earnings;
 pub mod prices;

@@ -1,4 +1,4 @@
-//! What can happen: everything that can change the core's state, as plain data.
+//! Everything that can change the core's state, as plain data.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,7 @@
-//! What is worth telling: the one source of log lines, counters and figures.
+//! Everything worth reporting: the only source of log lines and metrics.
 //!
-//! Names, fields and levels are a documented schema (`docs/events.md`). Durations are in
-//! milliseconds, difficulties in units of difficulty 1, addresses as text.
+//! Names, fields and levels are documented in `docs/events.md`. Durations are in milliseconds, difficulties in units of
+//! difficulty 1, addresses are text.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A map by ids, for what every event looks up. It finds without a search, and goes through its values in the order of
-//! their ids, so that the same events give the same actions.
+//! A map by ids, for lookups on every event. It finds values by hash but iterates in the order of the ids, so that the
+//! same events lead to the same actions.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash};

@@ -1,10 +1,10 @@
-//! What a pool's own jobs say, without asking anyone: its block, its tag, the reward, [whom it pays](payee), and whether
-//! it works on the right [chain].
+//! What a pool's jobs say: the block, the tag, the reward, [who it pays](payee), and whether the pool works on the
+//! right [chain]. No other service is needed.
 //!
-//! - One connection to each pool is listened to, as long as it stands: a pool that pays each miner by itself gives each
-//!   connection a coinbase of its own.
-//! - A job goes to the miners first. What it means is worked out a second later, once for all who want to know.
-//! - A coinbase that cannot be read costs these figures and nothing else.
+//! - DPMP reads the jobs of one connection to each pool while it lasts. A pool that pays each miner directly gives each
+//!   connection a different coinbase.
+//! - A job goes to the miners first. It is read a second later, once for all readers.
+//! - If a coinbase cannot be read, only this information is missing.
 
 pub mod chain;
 pub mod payee;

@@ -1,4 +1,4 @@
-//! What must outlive a restart.
+//! What is kept across restarts.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! One miner's life, from its connection to its end: the handshake on its side, and what ends it. Its lines to the
-//! pools, its work and its shares are in the files beside this one.
+//! One miner from its connection to its end: its side of the handshake, and why it is disconnected. Its lines to the
+//! pools, its work and its shares are in the folder `miner`.
 
 pub mod context;
 mod fleet;

@@ -1,5 +1,5 @@
-//! Why a pool cannot be used or a connection to it was lost, and how they are otherwise: types that go from the core to
-//! log, API and metrics.
+//! Why a pool cannot be used, or why a connection to it was lost, and the states of pools and connections. The core
+//! passes these types to log, API and metrics.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The usual split as it was before, so that the owner can go back to it.
+//! Earlier usual splits, so that the owner can go back to one.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Whether a pool's earnings still go where the owner has last seen them go.
+//! Whether a pool's earnings still go where the owner last confirmed.
 
 use serde::{Deserialize, Serialize};
 

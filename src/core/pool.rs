@@ -1,15 +1,16 @@
-//! One of the two pools: what is known of it, its health, its lines and the connections on them.
+//! One of the two pools: what DPMP knows about it, its health, its lines and their connections.
 //!
-//! A [line](mod@line) brings its members to one connection after the other; a [connection] stands for a while. The pool
-//! owns both, with dials, back-off and verdicts; a miner only knows its line.
+//! A [line](mod@line) gets its members one connection after another; a [connection] is what is established at the
+//! moment. The pool owns both, with dials, pauses and verdicts. A miner only knows its line.
 //!
-//! What ends a connection, and what becomes of the line and of the shares that wait:
+//! These end a connection, and decide what happens to its line and to waiting shares:
 //!
 //! - [`fail`](Pool::fail) and [`bury`](Pool::bury): it was lost. The line pauses; the shares are answered as lost.
-//! - [`renew`](Pool::renew), [`sent_away`](Pool::sent_away): another one is to replace it. It is kept for its shares.
-//! - [`dismiss`](Pool::dismiss): nobody is to work for the pool. The line rests; it is kept for its shares.
-//! - [`leave`](Pool::leave), [`part`](Pool::part): a member goes. The last one takes the line with it, once no share waits.
-//! - [`rest`](Pool::rest), [`remove_line`](Pool::remove_line): nobody works on it. It is closed.
+//! - [`renew`](Pool::renew), [`sent_away`](Pool::sent_away): a new connection replaces it. It is kept for its shares.
+//! - [`dismiss`](Pool::dismiss): the pool is not needed. The line rests; the connection is kept for its shares.
+//! - [`leave`](Pool::leave), [`part`](Pool::part): a member leaves. With the last one the line ends, once no share
+//!   waits.
+//! - [`rest`](Pool::rest), [`remove_line`](Pool::remove_line): no miner works on it. It is closed.
 
 pub mod addresses;
 pub mod blocks;

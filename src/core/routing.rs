@@ -1,5 +1,4 @@
-//! What happens on pool connections and what follows for the miners that work on them: methods of
-//! [`Core`](crate::core::Core).
+//! What events on pool connections mean for the miners that use them, as methods of [`Core`](crate::core::Core).
 
 mod aims;
 mod balance;

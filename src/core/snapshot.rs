@@ -1,4 +1,4 @@
-//! Pictures of the state for readers outside the scheduler: immutable, complete, cheap to share.
+//! Snapshots of the state for readers outside the scheduler: immutable, complete, and cheap to share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

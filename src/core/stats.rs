@@ -1,4 +1,4 @@
-//! What was achieved: counts, rates and totals.
+//! Counts, rates and totals of the work done.
 
 pub mod meter;
 pub mod recent;

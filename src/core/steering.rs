@@ -1,11 +1,10 @@
-//! What each worker is to do now, of all that the owner has said: whether it mines, and for whom.
+//! What each worker should do now, from all of the owner's settings: whether it mines, and for which pool.
 //!
-//! - A worker pauses if a temporary change, its own setting, its group's or the timetable says so. A temporary change
-//!   to mine lifts the timetable's pause only.
-//! - Whom it works for is said by the first of these that says anything else: its own setting, its group's, a temporary
-//!   change, the timetable, the balance, the usual split.
-//! - What the clock decides comes in as data: which entry of the timetable is in force, and whether the clock is to be
-//!   believed.
+//! - A worker is paused if a temporary change, its own setting, its group's or the timetable says so. A temporary
+//!   change to mine overrides only the timetable's pause.
+//! - The first of these that says something else decides which pool it works for: its own setting, its group's, a
+//!   temporary change, the timetable, the balance, the usual split.
+//! - What depends on the clock comes in as data: the current timetable entry, and whether the clock can be trusted.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
-//! Who has to be looked at when. Deadlines are data: no sleeping thread, no tick, nothing to cancel.
+//! Deadlines: one per miner and pool, earliest first. They are data: there is no sleeping thread, no tick, nothing to
+//! cancel.
 //!
-//! Each entry is derived from its owner's state after every change, so that an entry can be
-//! outdated only by being too early, never too late.
+//! Each entry is derived from its owner's state after every change. So an outdated entry can only be too early, never
+//! too late.
 
 use std::collections::BTreeSet;
 use std::hash::Hash;

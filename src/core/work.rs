@@ -1,4 +1,4 @@
-//! The work itself: a pool's jobs, what was handed out of them, and the judgement of shares.
+//! The work itself: a pool's jobs, which work was handed out, and the judgment of shares.
 
 pub mod block;
 pub mod extranonce;

@@ -1,4 +1,4 @@
-//! The history's file: read at the start, written now and then and at the stop.
+//! The history's file: read at the start, written now and then and when DPMP stops.
 
 use std::collections::BTreeMap;
 use std::io;

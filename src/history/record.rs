@@ -1,4 +1,4 @@
-//! What is recorded of a step: work, shares and time, as sums that can be joined, and what a hash was worth.
+//! What is recorded for each step: work, shares and time, as sums that can be added, and what a hash earned.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A ring of equal steps of time, which begins small and grows up to a fixed size.
+//! A ring of equal time steps that starts small and grows up to a fixed size.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! The history over days in no time.
+//! Days of history in virtual time.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Writes an answer: its head, and its body as a length, in chunks or up to the connection's end.
+//! Writes an answer: its head, and its body with a length, in chunks, or until the connection ends.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;

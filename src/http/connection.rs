@@ -1,4 +1,4 @@
-//! One client's life: requests are read and answered one after the other, each step before its deadline.
+//! Serves one client: reads and answers requests one after another, each step within its deadline.
 
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};

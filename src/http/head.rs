@@ -1,5 +1,6 @@
-//! A request's head, taken apart by `httparse` and read more strictly than by some: what two programs could understand in
-//! two ways is refused, so that nobody smuggles a request past another program in between, or a line into a header.
+//! A request's head. `httparse` takes it apart, and this code then reads it strictly: anything that two programs could
+//! understand differently is refused. So no request can be smuggled past a program in between, and no line into a
+//! header.
 
 use httparse::{EMPTY_HEADER, Error, Request};
 

@@ -1,5 +1,5 @@
-//! The server over real sockets. Deadlines are shortened where a test waits for one; everything else waits for what
-//! happens, with a generous limit.
+//! The server over real sockets. Deadlines are shortened if a test waits for one; everything else waits for conditions,
+//! with a generous limit.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! The ledger's two files: the present day, and all days before it.
+//! The ledger's two files: the current day, and all earlier days.
 
 use std::collections::BTreeMap;
 use std::io;

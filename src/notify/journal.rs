@@ -1,4 +1,4 @@
-//! What was sent to whom and what waits, for the pages.
+//! Messages that were sent or that wait, for the pages.
 
 use std::collections::VecDeque;
 

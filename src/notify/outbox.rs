@@ -1,4 +1,4 @@
-//! What waits to be sent to each target: its order, its pauses, its quiet hours. No socket and no clock.
+//! Messages that wait for each target: their order, pauses and quiet hours. No socket and no clock.
 
 use std::collections::{BTreeMap, VecDeque};
 

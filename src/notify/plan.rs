@@ -1,11 +1,12 @@
-//! What is told of a trouble and when, as a function of what there is and of time.
+//! Which messages a trouble causes and when, as a function of the troubles and of time.
 //!
-//! - A begin is told at once or after two minutes, as the catalogue says; "over" only if the begin was told.
-//! - What has not worked since the start is told ten minutes after it at the earliest.
+//! - The beginning is reported immediately or after two minutes, as the catalog says; the end only if the beginning
+//!   was.
+//! - What has not worked since DPMP started is reported after ten minutes at the earliest.
 //! - A trouble that only follows from another one neither begins nor ends.
-//! - Three changes within an hour make one message that it comes and goes. If it lasts after that, it is told like any
-//!   other, and after an hour of rest as usual.
-//! - What begins while DPMP starts, and ends then, is no change.
+//! - Three changes within an hour make one message, "Comes and goes". If the trouble then lasts, it is reported like
+//!   any other, and as usual after an hour without changes.
+//! - A trouble that begins and ends while DPMP starts does not count as a change.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
-//! One request to one target, in the form that its service wants, and what its answer means.
+//! Sends one request to one target, in its service's format, and interprets the answer.
 //!
-//! No redirect is followed: a secret goes only where the owner sends it. An answer's words are told only of services
-//! that are known, cut, and without what is secret.
+//! It does not follow redirects, so a secret only goes where the owner sends it. The text of an answer is only shown
+//! for known services, shortened and without secrets.
 
 use std::sync::Arc;
 use std::time::Duration;

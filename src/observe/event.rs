@@ -1,4 +1,4 @@
-//! How a [`Fact`] looks in the log: its name, its level and its fields.
+//! The log format of a [`Fact`]: its name, level and fields.
 //!
 //! The names and fields are documented in `docs/events.md`; a test compares both.
 

@@ -1,4 +1,4 @@
-//! The newest picture of the state, for whoever wants to look.
+//! The newest snapshot of the state, for all readers.
 
 use std::sync::Arc;
 

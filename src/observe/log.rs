@@ -1,10 +1,10 @@
-//! The log: JSON lines to standard output and to files that rotate, written by a thread of its own.
+//! The log: JSON lines to standard output and to rotating files, written by a separate thread.
 //!
-//! Whoever has something to tell hands the fact to a bounded queue and goes on; the thread `log` makes the line and
-//! writes it with `flexi_logger`'s file writer. Nothing that goes wrong here stops the program: a line for which the
-//! queue has no room is dropped and counted, and what cannot be written is told once on standard error.
+//! Code that reports a fact puts it into a bounded queue and continues. The thread `log` formats the line and writes it
+//! with `flexi_logger`'s file writer. No failure here stops the program: if the queue is full, the line is dropped and
+//! counted, and write errors are reported once on standard error.
 //!
-//! It is also the process's logger for the `log` crate: what libraries say comes out as JSON lines, too, and goes through
+//! This is also the process's logger for the `log` crate. Messages of libraries become JSON lines, too, and go through
 //! the same queue, so that a library that logs never waits for a file.
 
 mod filter;

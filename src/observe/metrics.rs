@@ -1,9 +1,9 @@
-//! Figures for Prometheus: counters that follow the facts, and gauges that are read off the published state when
-//! somebody asks.
+//! Metrics for Prometheus: counters that follow the facts, and gauges that are read from the published state on each
+//! request.
 //!
-//! Every combination of labels is there from the start with 0, so that a rate sees the first event. No label has values
-//! that a peer chooses, but for the names of workers, of which there is a bounded number. The names of the figures are
-//! documented in `docs/metrics.md`; a test compares both.
+//! All combinations of labels exist from the start with 0, so that a rate includes the first event. Peers cannot choose
+//! label values, except for the names of workers, whose number is limited. The metrics are documented in
+//! `docs/metrics.md`; a test compares both.
 
 mod counters;
 mod gauges;

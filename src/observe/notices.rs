@@ -1,4 +1,4 @@
-//! What went wrong lately besides mining, for the pages: the log has it among thousands of other lines.
+//! Recent problems other than with mining, for the pages. In the log they would be hidden among thousands of lines.
 
 use std::collections::BTreeMap;
 

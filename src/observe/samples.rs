@@ -1,4 +1,4 @@
-//! One fact of every kind, for tests. A variant that is missing here fails the tests of `event`.
+//! One fact of every kind, for tests. If a variant is missing here, the tests of `event` fail.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! The newest lines of the log, in memory, for whoever wants to watch it live.
+//! The newest log lines in memory, for live views.
 //!
-//! The log's thread adds lines; readers take what is newer than what they have and wait for more if there is none.
-//! Neither holds the other up: the lock is held to move a line or to copy references.
+//! The log's thread adds lines. Readers take the lines that are newer than what they have, or wait for more. Neither
+//! delays the other: the lock is only held to move a line or to copy references.
 //!
-//! Of each kind of event the last few lines stay when newer ones of other kinds push them out, so that no flood hides
-//! a change of the configuration, a block or a pool that went down.
+//! The last few lines of each kind of event stay when newer ones of other kinds push them out. So no flood hides a
+//! configuration change, a block or a pool that went down.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Points in time as RFC 3339 text in UTC. All of it is arithmetic; nothing here reads a clock.
+//! Formats times as RFC 3339 text in UTC. Pure arithmetic; nothing here reads a clock.
 
 /// `2026-11-23T10:11:12.345Z` for milliseconds since 1970.
 pub(super) fn rfc3339(unix_ms: u64) -> String {

@@ -1,5 +1,5 @@
-//! Wallets in logs: a log is often shown to strangers who are asked for help, and a wallet shows what its owner has.
-//! So only the first and last characters stay, enough for the owner to tell which one it is.
+//! Shortens payout addresses in logs. Logs are often shown to strangers, and a payout address reveals what its owner
+//! has. So only the first and last characters are kept, enough for the owner to recognize the address.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Lets miners in: counts them against the limits and hands each to its own reader.
+//! Accepts miners: checks them against the limits and gives each its own reader thread.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};

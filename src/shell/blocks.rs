@@ -1,8 +1,8 @@
-//! The folder `blocks/` beside the configuration: a file for each block candidate, with all that is needed to show later
-//! what was found and what the pool said.
+//! The folder `blocks/` next to the configuration: a file for each block candidate, with everything needed to show
+//! later what was found and what the pool answered.
 //!
-//! - That a block was found is told only once its file is on the disk.
-//! - Readers (the pages) read the files; a file is always whole.
+//! - A block is reported only once its file is on the disk.
+//! - Readers (the pages) read the files; a file is always complete.
 
 use std::fs::{self, DirBuilder};
 use std::io;

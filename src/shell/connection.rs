@@ -1,7 +1,7 @@
-//! One connection, one thread: a reader, which parses and announces. An encrypted connection has a writer besides.
+//! One connection, one thread: a reader, which parses and announces. An encrypted connection also has a writer.
 //!
-//! The reader is the connection's only voice in the scheduler's inbox: it announces the connection
-//! first and its end last, on every path, so that nothing overtakes.
+//! Only the reader puts the connection's events into the scheduler's inbox. On every path, the first one announces the
+//! connection and the last one its end, so they stay in order.
 
 use std::io;
 use std::net::TcpStream;

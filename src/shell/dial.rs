@@ -1,4 +1,4 @@
-//! Connects to a pool and then reads it, on one thread of the connection's own.
+//! Connects to a pool and then reads from it, on one thread per connection.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};

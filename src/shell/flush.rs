@@ -1,7 +1,7 @@
-//! The thread `flush`: it writes what waits in outboxes, as soon as the sockets take more.
+//! The thread `flush`: it writes what waits in outboxes as soon as the sockets accept more.
 //!
-//! It serves all connections that need no writer of their own, and never waits for one of them. A peer that takes
-//! nothing for a while is cut off.
+//! It serves all connections without a writer thread, and never waits for one of them. A peer that accepts nothing for
+//! a while is disconnected.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The scheduler's one inbox: what can arrive in it, and what those share who write to it.
+//! The scheduler's only inbox: the inputs that can arrive in it, and the data that its senders share.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! The job that each pool sent last, as a line and as what it says. Most pools send all connections the same line, which
-//! is then read once.
+//! Each pool's latest job, as a line and parsed. Most pools send the same line to all connections, so it is parsed only
+//! once.
 
 use std::sync::Arc;
 

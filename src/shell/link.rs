@@ -1,4 +1,4 @@
-//! The scheduler's end of a connection, and the time that a closed one still gets.
+//! The scheduler's end of a connection, and the time that a closed connection still gets.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};

@@ -1,5 +1,5 @@
-//! Where a pool's name leads. A look-up cannot be interrupted, so each is made on a thread of its own, once for all who
-//! ask for the same name at the same time, and nobody waits for it longer than they want.
+//! Looks up the names of pools. A lookup cannot be interrupted, so each has its own thread and serves all who need the
+//! same name at the same time. Each of them waits no longer than it wants to.
 
 use std::collections::HashMap;
 use std::io;

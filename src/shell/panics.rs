@@ -1,5 +1,5 @@
-//! What a panic in any thread leads to: it is logged with its place, the state is saved, and the process ends with a
-//! code that has a supervisor start it again. A proxy that lacks one of its threads would be worse.
+//! Handles a panic in any thread: it is logged with its place, the state is saved, and the process exits with a code
+//! that makes a supervisor restart it. A proxy without one of its threads would be worse.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
-//! The PROXY header, versions 1 and 2, with which a load balancer begins a connection to say who is behind it.
+//! The PROXY header, versions 1 and 2: a load balancer begins a connection with it to pass on the client's address.
 //!
-//! Source: the PROXY protocol specification of HAProxy (`proxy-protocol.txt`, 2020). It is read only from addresses
-//! in `listen.proxy_protocol_from`, since whoever may send it can claim to be anybody.
+//! Source: the PROXY protocol specification of HAProxy (`proxy-protocol.txt`, 2020). It is only read from addresses in
+//! `listen.proxy_protocol_from`, because anyone who may send it can claim any address.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};

@@ -1,5 +1,5 @@
-//! `running.json`, beside the configuration while the program runs: where its ports really are, and a number by which
-//! its answers are told from another program's. `dpmp healthcheck` reads it.
+//! `running.json`, next to the configuration while DPMP runs: its real ports, and a number that tells its answers from
+//! another program's. `dpmp healthcheck` reads it.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,7 +1,8 @@
-//! The one thread that decides: takes one input at a time, feeds the core, carries out its actions.
+//! The thread that makes all decisions: it takes one input at a time, passes it to the core and carries out the
+//! actions.
 //!
-//! It never waits. Messages are written as far as the sockets take them ([`link`](crate::shell::link)); dials and files
-//! go to threads of their own.
+//! It never waits. It writes as much of each message as the socket accepts ([`link`](crate::shell::link)); dials and
+//! files have their own threads.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasherDefault;

@@ -1,4 +1,4 @@
-//! How many miners are connected, in all and from each address, against the limits of `listen`.
+//! How many miners are connected, in total and from each address, compared with the limits in `listen`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

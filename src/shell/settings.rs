@@ -1,8 +1,8 @@
-//! The configuration file and what is in force: the one place through which either changes, whether the owner writes
-//! the file with an editor (see [`watch`](super::watch)) or saves it on a web page.
+//! The configuration file and the configuration in force. Every change goes through here, whether the owner edits the
+//! file (see [`watch`](super::watch)) or saves it on a web page.
 //!
-//! Writers take turns. A change is saved first and then announced to the scheduler, which puts it into force; while
-//! somebody waits for the scheduler no lock is held.
+//! Writers take turns. A change is saved first and then announced to the scheduler, which applies it. No lock is held
+//! while a writer waits for the scheduler.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
-//! A connection that several threads use: its socket, its encryption, and the outbox, in which waits what the system
-//! does not take at once.
+//! A connection that several threads use: its socket, its encryption, and its outbox with the bytes that the system did
+//! not accept yet.
 //!
 //! - Only the scheduler fills an outbox, and it writes to the socket itself only while the outbox is empty. Only one
 //!   other thread writes what waits there: [`flush`](crate::shell::flush), or the connection's own writer
-//!   ([`connection`](crate::shell::connection)) if the connection is encrypted or the system is not Linux. It takes
-//!   bytes out after they are written. So no message is torn or overtaken.
+//!   ([`connection`](crate::shell::connection)) if the connection is encrypted or the system is not Linux. It removes
+//!   bytes after they are written. So messages stay whole and in order.
 //! - No lock is held while bytes are written.
 
 use std::io::{self, Read, Write};

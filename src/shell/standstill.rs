@@ -1,5 +1,5 @@
-//! After the process stood still (a paused container, a machine that was busy elsewhere) every deadline seems to have
-//! passed, though the peers have talked all the time: what they said waits in the sockets. So it is read first.
+//! After the process was suspended (a paused container, a busy machine), every deadline seems to have passed, although
+//! the peers kept sending. Their messages wait in the sockets, so they are read first.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The state file: what outlives a restart, read at the start, written every half minute and at the end.
+//! The state file, which is kept across restarts: read at the start, written every half minute and at the end.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Tells the scheduler what the timetable says: at the start, and whenever that changes or the clock is set.
 //!
-//! Once a second it looks at the configuration in force, at the clock, and at what the pools' jobs say of the time. While
-//! the clock is not to be believed nothing is decided.
+//! Once a second it checks the configuration in force, the clock, and the time in the pools' jobs. While the clock
+//! cannot be trusted, nothing is decided.
 
 use std::io;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! Encrypted connections, to pools ([`pool`]) and from miners ([`miner`]).
 //!
 //! rustls has one object for both directions of a connection, and two threads need it. They share it under a lock that
-//! is held only while bytes in memory are turned into others, never while a thread waits for the socket. The reader
-//! takes bytes off the socket first and has them decrypted then. The writer has bytes encrypted and writes them
-//! afterwards; since it alone takes encrypted bytes out ([`Session::seal`]), they reach the peer in the order in which
-//! they were made. What rustls itself has to say after the handshake (the answer to a new key, an alert) waits in the
-//! same order for the next message, which is when the protocol wants it (RFC 8446, 4.6.3).
+//! is only held while bytes in memory are converted, never while a thread waits for the socket. The reader first reads
+//! bytes from the socket, then decrypts them. The writer first encrypts bytes, then writes them. Only the writer takes
+//! out encrypted bytes ([`Session::seal`]), so they reach the peer in the right order. Messages from rustls itself
+//! after the handshake (the answer to a new key, an alert) wait in the same order for the next message, as the protocol
+//! requires (RFC 8446, 4.6.3).
 
 pub mod miner;
 pub mod pool;

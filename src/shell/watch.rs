@@ -1,4 +1,4 @@
-//! Watches the configuration file, so that what the owner writes into it is applied without a restart.
+//! Watches the configuration file, so that changes apply without a restart.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a pool hands out and how it judges what comes back: jobs from a seed, hashes, shares. Pure.
+//! What a simulated pool hands out and how it judges shares: jobs from a seed, hashes, shares. Pure functions.
 
 pub mod hash;
 pub mod judge;

@@ -1,7 +1,6 @@
 //! A Stratum v1 miner that hashes for real.
 //!
-//! [`model`] decides everything; here are only the threads around it: one that dials, works and
-//! writes, and one that reads.
+//! [`model`] makes all decisions. This file only has its threads: one that dials, works and writes, and one that reads.
 
 pub mod fallback;
 pub mod ledger;

@@ -1,5 +1,5 @@
-//! What drives a simulated pool or miner, whether it mines for real or says what a test says: lines in, lines out, time
-//! is an argument. Whoever drives it carries out its outputs in their order.
+//! A simulated pool or miner without a socket, whether it mines for real or follows a test's script: lines in, lines
+//! out, with time as an argument. The code that runs it carries out its outputs in order.
 
 use std::time::{Duration, Instant};
 

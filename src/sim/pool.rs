@@ -1,8 +1,8 @@
 //! A Stratum v1 pool on a real socket.
 //!
-//! [`model`] decides everything; here are only the threads around it: one that accepts, one for what
-//! is due without being asked, and two for each connection. They share one lock, which is held while
-//! the model is at work and its outputs are queued, never during a read or a write.
+//! [`model`] makes all decisions. This file only has its threads: one that accepts, one for what is due without a
+//! request, and two for each connection. They share one lock, which is held while the model works and its outputs are
+//! queued, never during a read or a write.
 
 pub mod ledger;
 pub mod model;

@@ -1,4 +1,4 @@
-//! A simulated pool and a simulated miner without sockets, threads or waiting: hours in a moment.
+//! A simulated pool and a simulated miner without sockets, threads or waiting: hours of mining within moments.
 
 use std::time::{Duration, Instant};
 

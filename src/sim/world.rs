@@ -1,8 +1,8 @@
-//! The world around one [`Core`] in virtual time: a clock, a network, pools and miners, and the loop that feeds the core
-//! and carries out its actions. The peers are models, which mine for real, or [scripted](script) by a test.
+//! The world around one [`Core`] in virtual time: a clock, a network, pools and miners, and the loop that feeds the
+//! core and carries out its actions. The peers are models, which mine for real, or are [scripted](script) by a test.
 //!
-//! Every run is watched by `Promises`: the world panics where the core breaks one. A pool connection's name is a key
-//! here and nothing more.
+//! `Promises` watches every run: the world panics if the core breaks one. Here, the name of a pool connection is only a
+//! key.
 
 mod promises;
 pub mod script;

@@ -1,5 +1,5 @@
-//! Lines to messages and messages to lines. Pure, and forgiving in what it reads as far as
-//! docs/compatibility.md shows that real software needs it.
+//! Lines to messages and messages to lines. Pure functions that accept deviations as far as docs/compatibility.md shows
+//! that real software needs it.
 
 mod decode;
 mod encode;

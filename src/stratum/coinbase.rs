@@ -1,9 +1,9 @@
 //! The coinbase transaction of a job: what the block pays, and to which scripts.
 //!
-//! - Pools send the transaction without its witness, in two halves with the extranonces between them. The halves may meet
+//! - Pools send the transaction without its witness, in two halves around the extranonces. The halves may meet
 //!   anywhere: most pools put the extranonces into the input's script, some into an output.
-//! - It is read to its last byte. A transaction that is odd in any way is not a coinbase, and the job is mined all the
-//!   same.
+//! - The transaction is read to its last byte. If it is unusual in any way, it is not recognized as a coinbase, and the
+//!   job is mined anyway.
 
 use std::ops::Range;
 

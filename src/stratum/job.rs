@@ -1,8 +1,7 @@
-//! A pool's job, the header that a miner makes of it, and what the header's hash is worth.
+//! A pool's job, the header that a miner makes from it, and the difficulty that the header's hash reaches.
 //!
-//! The coinbase is folded: the pool's extranonce1 and the front of its extranonce2 are
-//! part of what the miner takes for the first half of the coinbase, so that the miner's own
-//! extranonce1 and extranonce2 never change when the pool does:
+//! The coinbase is folded: the pool's extranonce1 and the front of its extranonce2 become part of the first half of the
+//! coinbase that the miner gets. So the miner's own extranonce1 and extranonce2 never change when the pool does:
 //!
 //! ```text
 //! pool rebuilds:  coinb1 | E1 | extranonce2 (n bytes)         | coinb2

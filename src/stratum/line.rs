@@ -1,4 +1,4 @@
-//! Bytes to lines: bounded, without losing what follows a line in the same packet.
+//! Bytes to lines: with a limit, and without losing what follows a line in the same packet.
 
 use std::fmt;
 use std::io::{self, Read};

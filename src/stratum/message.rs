@@ -1,4 +1,4 @@
-//! What miners and pools say, as types. How it looks on the wire is [`codec`](super::codec)'s business.
+//! The messages of miners and pools, as types. [`codec`](super::codec) converts them from and to lines.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Why a share or a request is refused, and the code and text that say so on the wire.
+//! Reasons to block a share or refuse a request, with their codes and texts.
 
 use std::borrow::Cow;
 use std::fmt;

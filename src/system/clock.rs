@@ -1,4 +1,4 @@
-//! The only place where the clocks are read; everything else is told the time.
+//! The only place where clocks are read; all other code gets the time as an argument.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,9 +1,8 @@
-//! Files: read whole or not at all, and written so that they are either the old ones or the new ones, whatever happens
-//! in between.
+//! Reads and writes whole files. After a crash, a file has either its old or its new contents.
 //!
-//! What is in the files is not known here: the config and the state file both come as bytes. What stands under a file's
-//! name need not be one: to open a named pipe would wait for ever, and a device has no end. So only regular files are
-//! read, and no more of them than they may reasonably hold.
+//! The contents are just bytes here: both the configuration and the state file use this. A path may lead to something
+//! else than a file: opening a named pipe would wait forever, and a device has no end. So only regular files are read,
+//! up to a reasonable size.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};

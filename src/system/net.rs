@@ -1,5 +1,5 @@
-//! Sockets as all parts of the program want them: ports that can be stopped, peers that vanish and are noticed, and
-//! reads and writes that end in time.
+//! Sockets as all parts of the program need them: ports that can be stopped, vanished peers that are noticed, and reads
+//! and writes with a time limit.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{

@@ -1,6 +1,6 @@
-//! Which program has a port that we want, for a message that an owner can act on.
+//! Which program uses a port that DPMP needs, for a message that helps the owner.
 //!
-//! Linux says it in `/proc`, of all programs to root, and of one's own to everybody. Elsewhere, and of others, it stays
+//! On Linux, `/proc` shows this: to root for all programs, to others for their own. In all other cases it stays
 //! unknown.
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! How many miners the system has room for. Where it has none left, threads fail to start, and the standard library
-//! even panics in one whose stack has no room for a guard: so miners are turned away before.
+//! How many miners the system has room for. If a limit is reached, threads fail to start, and the standard library even
+//! panics in a thread whose stack has no room for a guard page. So miners are turned away before that.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The only place where threads begin: each has a name and an explicit stack.
+//! The only place where threads are started: each has a name and an explicit stack size.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};

@@ -1,12 +1,13 @@
-//! Whether the wall clock is to be believed. A small computer without a clock of its own begins in 1970, or when it was
-//! last switched off, and is told the time later.
+//! Whether the wall clock can be trusted. A small computer without a battery-backed clock starts in 1970, or at the
+//! time when it was last switched off, and learns the time later.
 //!
-//! - A time before this program was made is wrong.
-//! - So is one that is far from what the pools say: each job has a time in its header, close to the pool's own clock. A
-//!   pool may be wrong, too, so where two are heard both have to differ.
-//! - Until the first job after a start, what was known in the last run counts: a time before the pools' latest is wrong,
-//!   and a clock that was ahead still is if it shows no earlier time. That is not certain, as it may have been set while
-//!   the program was stopped for long, so without any pool it is believed after an hour: a pause for all has to end.
+//! - A time before this version was released is wrong.
+//! - So is a time that is far from the pools' time: each job has a time in its header, close to the pool's own clock. A
+//!   pool may be wrong, too, so if two pools are known, both have to differ.
+//! - Until the first job after a start, the knowledge of the last run counts. A time before the pools' latest is wrong,
+//!   and a clock that was ahead still is, if it shows no earlier time. That is not certain, because the clock may have
+//!   been set while DPMP was stopped for long. So without a pool, the clock is trusted again after an hour: a pause for
+//!   all miners has to end.
 
 use std::fmt;
 

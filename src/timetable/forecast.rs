@@ -1,7 +1,6 @@
-//! What workers are going to do, as far as clock and calendar decide it: the timetable and the ends of temporary
-//! changes.
+//! What workers will do, as far as clock and calendar decide it: the timetable and the ends of temporary changes.
 //!
-//! What pools and the balance will do is not foreseen; what the balance says now is taken to stay.
+//! Pools and the balance cannot be predicted; the forecast assumes that the balance stays as it is.
 
 use crate::config::Config;
 use crate::config::steering::Work;

@@ -1,4 +1,4 @@
-//! Every minute around changes of the clock, and looking at each minute as the judge of what changes next.
+//! Every minute around changes of the clock. Checking each minute shows which change comes next.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

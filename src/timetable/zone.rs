@@ -1,5 +1,5 @@
-//! Time zones: what the clock on the wall shows at an instant. Their data is compiled in, since a container and many a
-//! small computer have none.
+//! Time zones: the wall-clock time at an instant. Their data is compiled in, because containers and many small
+//! computers have none.
 
 use std::env;
 

@@ -1,7 +1,7 @@
-//! The API under `/api/v1`, as `docs/api.md` describes it: a file for each group of routes.
+//! The API under `/api/v1`, as described in `docs/api.md`: a file for each group of routes.
 //!
-//! What only tells something reads the newest picture of the state and nothing else, so that a hundred open pages do
-//! not concern the scheduler.
+//! Handlers that only report something read the newest snapshot, so that a hundred open pages do not disturb the
+//! scheduler.
 
 pub mod alerts;
 pub(super) mod blocks;

@@ -1,15 +1,15 @@
-//! Who may try a password next. The right one is always let in: nobody is locked out. What is bounded is how many
-//! wrong ones can be tried.
+//! Which password attempt is checked next. The right password is always accepted, so no one is locked out. Only the
+//! number of wrong attempts is limited.
 //!
-//! - **Passwords are checked one at a time**, which bounds the memory and the processor time that a flood can take.
-//! - **Wrong ones slow down what follows** from the same address, from a quarter of a second up to two, and all
-//!   addresses together by an eighth of that. A try waits until it may be made, it is not refused.
-//! - **A browser that was logged in before**, or is now, is known by a cookie that cannot be made without the password.
-//!   It waits for no stranger, only for its own wrong tries.
-//! - **Among strangers** those go first whose browser had the fewest wrong tries, so that whoever opened the login page
-//!   does not wait for a program that only posts.
+//! - **Passwords are checked one at a time**, which limits the memory and processor time that a flood can use.
+//! - **Wrong attempts delay further ones** from the same address, by a quarter of a second up to two, and all addresses
+//!   together by an eighth of that. An attempt waits for its turn; it is not refused.
+//! - **A browser that is or was logged in** is recognized by a cookie that cannot be made without the password. It
+//!   waits for no stranger, only for its own wrong attempts.
+//! - **Among strangers**, browsers with the fewest wrong attempts go first. So a person who opened the login page does
+//!   not wait for a program that only posts.
 //!
-//! Memory is bounded: by the numbers of tries that wait, of wrong ones that are remembered, and of who is remembered.
+//! Memory is bounded by limits on waiting attempts, remembered wrong ones, and remembered browsers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,8 +1,8 @@
 //! The documents that come with the program, shown as pages under their names in `docs/`.
 //!
-//! - A link to a document leads to its page here. What lies outside `docs/` is not in the program, so such a link is only
+//! - A link to a document leads to its page here. Files outside `docs/` are not in the program, so such a link is only
 //!   text.
-//! - Headings have the ids that code hosts give them, so that links to a heading work in both places.
+//! - Headings have the same ids as on code hosts, so links to a heading work in both places.
 
 use std::collections::HashMap;
 use std::fmt::Write;

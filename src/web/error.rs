@@ -1,5 +1,5 @@
-//! Why a request to the API was not done, and how the client is told: one form for all of them,
-//! `{"error": {"code", "message", "field"}}`.
+//! Why a request to the API failed, and how the client learns about it: one format for all errors, `{"error": {"code",
+//! "message", "field"}}`.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! The files of the pages: everything in `html/`, embedded in the program, so that there is nothing to install and
-//! nothing that does not fit.
+//! The files of the pages: everything in `html/`, embedded in the program. So nothing has to be installed, and the
+//! versions always match.
 
 use rouille::{Request, Response};
 use sha2::{Digest, Sha256};

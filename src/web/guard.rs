@@ -1,14 +1,13 @@
-//! Who may ask for what: the checks that keep other web sites out, before a request is looked at any closer.
+//! Which requests are allowed: the checks that keep other web sites out, before anything else is done with a request.
 //!
-//! - **Host**: a hostile page can have its own name resolve to our address (DNS rebinding) and is then, to the
-//!   browser, of the same origin as we. But the browser still sends that name, and it is none of ours. Names that
-//!   nobody outside the home network can give to a page are taken as ours.
-//! - **Origin** and **Sec-Fetch-Site**: a page of another site can make a browser ask us, and the browser says who it
-//!   was.
-//! - **Content-Type** and **token**: a form of another site can send neither, whatever the browser.
+//! - **Host**: a hostile page can make its own name resolve to our address (DNS rebinding). For the browser, it then
+//!   has the same origin as we do. But the browser still sends that name, which is not one of ours. Names that no one
+//!   outside the home network can give to a page count as ours.
+//! - **Origin** and **Sec-Fetch-Site**: a page of another site can make a browser send us a request, but the browser
+//!   says which site it was.
+//! - **Content-Type** and **token**: a form on another site cannot send either, in any browser.
 //!
-//! Everything here is a function of what the request says; who is logged in is the business of
-//! [`login`](super::login).
+//! Everything here is a function of the request. [`login`](super::login) knows who is logged in.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,7 +1,7 @@
-//! The pages' port: which method and path leads to which function, and what every answer has in common.
+//! The pages' port: which method and path leads to which function, and what all answers have in common.
 //!
-//! Nothing is decided here but who is asked. What a function needs to know it gets from [`Pages`]; it reads the
-//! published picture of the state or sends the scheduler a command, and owns no routing state.
+//! Only access is decided here. A function gets what it needs from [`Pages`]: it reads the published snapshot or sends
+//! the scheduler a command, and owns no routing state.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Pages that are made here and need no script: documents, and refusals.
+//! Pages that are created here and need no script: documents and error pages.
 
 /// What HTML takes for text.
 pub(super) fn escaped(text: &str) -> String {

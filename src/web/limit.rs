@@ -1,4 +1,4 @@
-//! Limits to how much of something goes on at a time, and how often it is done.
+//! Limits on how many operations run at the same time, and how often they are done.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

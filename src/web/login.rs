@@ -1,9 +1,9 @@
-//! The password of the pages, if there is one: how it is hashed and checked, and who is logged in. How often one may
-//! try is decided in [`attempts`](super::attempts).
+//! The password of the pages, if there is one: how it is hashed and checked, and who is logged in.
+//! [`attempts`](super::attempts) decides how often someone may try.
 //!
-//! It stands hashed in the configuration (`gui.password_hash`); where it does not, the environment may give one, as an
-//! app store does. A session belongs to the password under which it began: whichever way the password is changed, all
-//! earlier sessions have ended.
+//! The configuration has its hash (`gui.password_hash`); without one, the environment may provide a password, as an app
+//! store does. A session belongs to the password under which it began: however the password changes, all earlier
+//! sessions end.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

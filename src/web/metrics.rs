@@ -1,4 +1,4 @@
-//! The metrics port: figures for Prometheus and an answer to "can it serve miners?" for whoever restarts containers.
+//! The metrics port: metrics for Prometheus, and whether DPMP can serve miners, for programs that restart containers.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! What the functions behind the routes may use, and what is known of who asks.
+//! What the functions behind the routes can use, and what is known about a client.
 //!
-//! Not here: which path leads to which function (see [`gui`](super::gui)).
+//! [`gui`](super::gui) decides which path leads to which function.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
-//! Programs that use the API: each has a token, which the owner has made for it, and may do what that token is for.
+//! Programs that use the API: each has a token that the owner created for it, and may do what the token allows.
 //!
-//! - A token is sent as `Authorization: Bearer dpmp_…`. No other web site can have it or make a browser send it, so
-//!   nothing else is asked of the request. What does not begin like a token of ours is none: a reverse proxy may have
-//!   put it there.
-//! - The configuration holds a token's SHA-256 alone. Passwords need a slow hash since people choose them; a token is
-//!   256 random bits, which nobody finds by trying, however fast.
-//! - The right token never waits. After some wrong ones the next wrong one is answered later, as with passwords, and
-//!   counted apart from them, so that nobody's login becomes slower.
+//! - A token is sent as `Authorization: Bearer dpmp_…`. Another web site can neither have it nor make a browser send
+//!   it, so the request needs nothing else. A value that does not begin like one of our tokens is ignored: a reverse
+//!   proxy may have added it.
+//! - The configuration only holds a token's SHA-256. Passwords need a slow hash because people choose them; a token is
+//!   256 random bits, which no one can guess.
+//! - The right token never waits. After some wrong ones, further wrong ones are answered later, as with passwords. They
+//!   are counted separately, so no login becomes slower.
 
 use std::collections::BTreeMap;
 

@@ -333,7 +333,7 @@ fn what_else_a_pool_says_is_told_too() {
     let parts = [
         "the pool says: hello",
         "asks to reconnect to other.test",
-        "cannot be used",
+        "unusable line",
         "coinbase cannot be read",
     ];
     let are_told = notes_

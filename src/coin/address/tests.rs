@@ -1,4 +1,4 @@
-//! Addresses of all forms, real ones among them, and what is nearly one.
+//! Addresses of all formats, including real ones, and text that is almost an address.
 
 use proptest::prelude::*;
 

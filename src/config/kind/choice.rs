@@ -1,4 +1,4 @@
-//! One of a few: yes or no, a log level, a size of extranonce2.
+//! A choice of a few values: yes or no, a log level, a size of extranonce2.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Numbers: counts, percentages, ports, times, weights, bounds of the difficulty.
+//! Numbers: counts, percentages, ports, times, weights, difficulty bounds.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What each kind takes and what it refuses.
+//! What each kind accepts and refuses.
 
 use super::choice::LogLevel;
 use super::number::*;

@@ -1,7 +1,7 @@
-//! The targets as a client may see them, and how their secrets come back when it saves what it was shown.
+//! The notification targets as clients see them, and how their secrets are restored when a client saves them.
 //!
-//! A saved secret is used only with the kind, scheme, host and port that it was saved with. Otherwise whoever may change
-//! an address could have the secret sent to a host of their own.
+//! A saved secret is only used with the kind, scheme, host and port that it was saved with. Otherwise anyone who can
+//! change an address could have the secret sent to their own host.
 
 use serde_json::{Map, Value, json};
 

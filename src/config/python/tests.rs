@@ -1,4 +1,4 @@
-//! Files as the versions of the Python program wrote them, and all that can go wrong with one.
+//! Files as versions of the Python program wrote them, and everything that can be wrong with one.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What each table takes, what it refuses, and where.
+//! What each table accepts and refuses, and where it reports a mistake.
 
 use super::*;
 

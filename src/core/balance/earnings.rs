@@ -1,11 +1,11 @@
-//! What a hash has earned at a pool in the last 24 hours, in coins: a median in which each job counts by the time for
-//! which it was the newest.
+//! What a hash has earned at a pool in the last 24 hours, in coins. It is a median in which each job is weighted by how
+//! long it was the newest.
 //!
-//! - So a job without fees, which pools send for some seconds after each block, counts for these seconds.
-//! - A job that nobody replaces counts for an hour at the most: the pool is away then. One that cannot be read counts for
-//!   nothing.
-//! - Of each half hour that is over a few samples are kept that stand for all, and over a restart their median.
-//! - What a coin costs and what the pool keeps are not in it, so a new price counts at once.
+//! - So a job without fees, which pools send for a few seconds after each block, has little weight.
+//! - A job that is not replaced counts for at most an hour, because the pool is down then. A job that cannot be read
+//!   does not count.
+//! - A few samples are kept for each past half hour, and only their median across a restart.
+//! - Prices and fees are not included, so a new price applies immediately.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
-//! What a coin costs: as the owner typed it into the configuration, or as a program has put it.
+//! The price of a coin: from the configuration, or sent by a program.
 //!
-//! - The newer of the two counts: a price that was put counts until the owner types in another one.
-//! - A price that was put is good for 48 hours. For a day after that nothing is moved by it, and then it is no price any
-//!   more: the program that put it is gone. One that was typed in is good until it is changed.
+//! - The newer one counts. A price from a program counts until the owner enters a different one.
+//! - A price from a program is valid for 48 hours. For another day it moves nothing, and then it no longer counts,
+//!   because the program has stopped. A price in the configuration stays valid until it is changed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

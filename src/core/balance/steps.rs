@@ -1,8 +1,8 @@
-//! How the shift of the split follows what is wanted: seldom, and not to and fro.
+//! How the shift of the split follows the wanted shift: seldom, and without going back and forth.
 //!
-//! - A step changes A's part by 2 points or more, so small news moves nothing.
-//! - Steps are 30 minutes apart or more.
-//! - A step to the other side than the one before is a reversal. From one to the next it takes 24 hours.
+//! - A step changes A's part by 2 points or more, so small changes move nothing.
+//! - Steps are at least 30 minutes apart.
+//! - A step in the opposite direction of the previous one is a reversal. Reversals are at least 24 hours apart.
 
 use std::time::Duration;
 

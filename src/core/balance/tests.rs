@@ -1,4 +1,4 @@
-//! Weeks of two coins in virtual time, and the cases that weeks do not have.
+//! Weeks of two coins in virtual time, and cases that do not occur in them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

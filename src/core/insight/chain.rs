@@ -1,10 +1,11 @@
-//! Whether the pools' jobs are for the right chain, and in time, as far as the jobs themselves show it. Pure.
+//! Whether the pools' jobs are for the right chain and up to date, as far as the jobs themselves show it. Pure
+//! functions.
 //!
-//! - All of it is told and nothing is acted on. What takes work away from a pool needs proof: `core/pool/verdict/news.rs`.
-//! - What is ordinary is not told: races between two blocks, first jobs without transactions, pools that send a job only
-//!   when there is a new block.
-//! - Of a pool's connections one is listened to. The first job of another one may be as old as its block, so it says
-//!   nothing of the pool's clock.
+//! - Everything here is only reported. Taking work away from a pool needs proof: `core/pool/verdict/news.rs`.
+//! - Ordinary events are not reported: races between two blocks, first jobs without transactions, pools that only send
+//!   a job when there is a new block.
+//! - Only one of a pool's connections is read. The first job on another one may be as old as its block, so it says
+//!   nothing about the pool's clock.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

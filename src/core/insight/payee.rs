@@ -1,10 +1,10 @@
-//! Whom a coinbase pays, as seen from the owner's payout address.
+//! Who a coinbase pays, as seen from the owner's payout address.
 //!
-//! - Who gets half of the spendable reward or more is the payee. So a few satoshis to the owner do not count as paying
-//!   them, and a reward that is split among many has no payee.
-//! - Spendable is what the coin's rules leave to the pool. eCash wants 32% for its fund and 10% for a staker; the other
-//!   coins leave all of it.
-//! - Bitcoin and its forks share scripts, so an address of the wrong coin can be paid all the same.
+//! - An output with half of the spendable reward or more makes its address the payee. So a few satoshis to the owner do
+//!   not count as paying them, and a reward that is split among many has no payee.
+//! - Spendable is the part that the coin's rules leave for the pool. eCash requires 32% for its fund and 10% for a
+//!   staker; the other coins leave everything.
+//! - Bitcoin and its forks share scripts, so a block can also pay an address of the wrong coin.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! From when a block counts, and what is known of a coinbase.
+//! When a block starts to count, and what a coinbase reveals.
 
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
-//! Whether a pool's jobs pay the owner what they should: by the pool's `payout`, or as at first.
+//! Whether a pool's jobs pay the owner what they should, by the setting `payout` or compared with the first jobs.
 //!
-//! - With `auto` three full jobs that agree teach what is usual. Later only less is wrong: another kind of payee, or more
-//!   than a percentage point off where the owner's address is paid. Three jobs of a better kind are usual from then on.
-//! - What is usual is remembered for each address of the pool and each wallet, over restarts.
-//! - It is wrong once it was seen on two blocks in a row, and right again with the first job that pays enough.
+//! - With `auto`, three full jobs that agree define what is usual. Later only less is wrong: another kind of payee, or
+//!   a share for the owner's address that is more than a percentage point lower. After three jobs of a better kind,
+//!   that becomes the usual one.
+//! - The usual payout is remembered across restarts, for each address of the pool and each payout address.
+//! - It is wrong once two blocks in a row were wrong, and right again with the first job that pays enough.
 
 use std::collections::BTreeMap;
 

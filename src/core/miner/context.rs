@@ -1,4 +1,4 @@
-//! What a miner may use while an event is handled: the time, the settings, the pools and the totals.
+//! What a miner can use while it handles an event: the time, the settings, the pools and the totals.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! The miner as one of a fleet.
+//! The miner as a member of a fleet.
 
 use std::time::{Duration, Instant};
 

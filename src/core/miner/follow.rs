@@ -1,6 +1,6 @@
-//! Whether the miner follows a switch. Some software finishes its scan first, until it has found a share or a minute
-//! is over, unless the new job asks for clean work (compat Q76). Then its work goes by share and not by time, and the
-//! pool with the higher difficulty gets more than its part. Such a miner is sent clean jobs at its switches.
+//! Whether the miner follows a switch immediately. Some software first finishes its scan, until it has found a share or
+//! a minute is over, unless the new job asks for clean work (compat Q76). It would split its shares instead of its
+//! time, and the pool with the higher difficulty would get too much. Such a miner gets clean jobs when it switches.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Miners that left: shown for a while, so that an owner sees who is missing.
+//! Miners that left. They are shown for a while, so that the owner sees which ones are missing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

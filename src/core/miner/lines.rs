@@ -1,4 +1,4 @@
-//! The miner's lines to the two pools: joined when it authorizes, left when it goes.
+//! The miner's lines to the two pools. It joins them when it authorizes and leaves them when it disconnects.
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,11 @@
-//! The rhythm in which a miner's shares come, and whether it hangs: whether it has been silent for so long that chance
-//! cannot explain it.
+//! How often a miner sends shares, and whether it hangs: whether it has been silent for longer than chance explains.
 //!
-//! - Only time with work counts. Time at a difficulty counts divided by it, so a change of difficulty is no change of
+//! - Only time with work counts. Time is divided by the difficulty, so a change of difficulty does not change the
 //!   rhythm.
-//! - A steady miner gives less than one false alarm in 10,000 days.
-//! - The rhythm goes by the last shares only, and they say little about the rate. So a silence has to be longer than
-//!   for a rate that is certain, and a miner that drops to half its hashrate hardly ever gives an alarm either.
+//! - A steady miner causes less than one false alarm in 10,000 days.
+//! - The rhythm is estimated from the last shares only, so it is uncertain. To make up for that, the silence must be
+//!   longer than it would be for a known rate. A miner that drops to half its hashrate hardly ever causes an alarm,
+//!   either.
 
 use std::time::Instant;
 

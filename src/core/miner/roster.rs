@@ -1,12 +1,12 @@
-//! The workers that are usually here: with how many connections, how much they usually do, and the rhythm of one that is
-//! away for a moment. So a worker that is missing or slow is noticed, also after a restart.
+//! The workers that are usually connected: with how many connections, at what hashrate, and the rhythm of a worker that
+//! is briefly gone. This shows which workers are missing or slow, even after a restart.
 //!
-//! - A worker that had some number of connections for an hour is missing some when it has fewer. Pauses shorter than ten
-//!   minutes do not interrupt the hour.
-//! - While DPMP has nothing for a worker, its absence says nothing.
-//! - A worker that has been gone for seven days is forgotten, and one whose absence is dismissed.
-//! - What a worker usually does is a median that is followed step by step: half of it becomes the usual after three and
-//!   a half days, as in the median of the last seven.
+//! - If a worker had a number of connections for an hour and now has fewer, some are missing. Interruptions of less
+//!   than ten minutes do not count.
+//! - While DPMP has no work for a worker, its absence does not count.
+//! - A worker is forgotten after seven days without it, or when the owner dismisses its absence.
+//! - A worker's usual hashrate is a median that is updated step by step. After a drop to half, the lower value becomes
+//!   usual within three and a half days, as with the median of seven days.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

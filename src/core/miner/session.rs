@@ -1,4 +1,4 @@
-//! What a miner said of itself: the downstream side of the handshake, in any order.
+//! What a miner has told DPMP about itself: its side of the handshake, in any order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

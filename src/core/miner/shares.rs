@@ -1,4 +1,4 @@
-//! Shares: each submit gets exactly one answer, from the pool that owns its job or from here.
+//! Shares: each submit gets exactly one answer, from the pool that owns its job or from DPMP.
 
 use std::sync::Arc;
 

@@ -1,13 +1,13 @@
-//! Lets miners go to their own fallback pool while there is nothing for them here: no pool has work, or they pause.
+//! Helps miners get to their own fallback pool while there is no work for them, or while they are paused.
 //!
-//! Most firmware uses its fallback only when this server looks dead. AxeOS takes any answer for a sign of life, and
-//! gives up after three connections without one (compat Q17, Q69). So the first connections from an address are
-//! closed at once, which sends such a miner to its fallback within seconds. Later ones are kept open without an
-//! answer: a miner that has no fallback does not dial in a loop, and gets work as soon as there is some.
+//! Most firmware only uses its fallback pool when this server looks dead. AxeOS takes any answer as a sign of life, and
+//! gives up after three connections without one (compat Q17, Q69). So the first connections from an address are closed
+//! immediately, which sends such a miner to its fallback pool within seconds. Later ones stay open without an answer. A
+//! miner without a fallback pool then does not keep reconnecting, and gets work as soon as there is some.
 //!
-//! Who a miner is it says late. Until then it is judged by the workers that were seen at its address: if all of them
-//! pause, it hears nothing. If it may be one that pauses, it gets two seconds to say who it is before anything is
-//! answered, since AxeOS and NerdQAxe leave a fallback pool for the first answer (compat Q81, Q82).
+//! A miner names its worker late. Until then, DPMP goes by the workers that were seen at its address. If all of them
+//! are paused, it gets no answer. If some are, it gets two seconds to name its worker before DPMP answers anything,
+//! because AxeOS and NerdQAxe leave a fallback pool at the first answer (compat Q81, Q82).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;

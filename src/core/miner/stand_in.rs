@@ -1,9 +1,9 @@
-//! For which pools the miner may work, and when it needs its connections to them.
+//! Which pools the miner may work for, and when it needs its connections to them.
 //!
-//! - One that is meant for one pool stands in at the other while its own is down, if the owner does not mind, and goes
-//!   back when its own has had work for a while.
-//! - Pools drop workers that are idle for some ten minutes. So a miner has no connection to a pool that it is not
-//!   expected on within a few minutes; it is dialled a moment before its turn, or when the other pool fails.
+//! - If its own pool is down, the miner works for the other one, unless the owner forbids it. It returns once its own
+//!   pool has had work for a while.
+//! - Pools drop workers that are idle for about ten minutes. So a miner has no connection to a pool that it will not
+//!   need within a few minutes. DPMP dials the pool shortly before the miner's turn, or when the other pool fails.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,9 @@
-//! The difficulty of a miner on a shared connection: one that gives it a share every few seconds, whatever the pool asks
-//! of all members together. Pure bookkeeping, and the same for both pools.
+//! The difficulty of a miner on a shared connection. It aims at a share every few seconds, whatever difficulty the pool
+//! sets for all members together. Pure bookkeeping, and the same for both pools.
 //!
-//! - It starts with what is remembered of the worker, or what the miner suggests, or the pool's.
-//! - It jumps when eight shares show that it is far off, and when no share comes for long. Else it follows slowly.
-//! - It never is above the pool's: every share that the pool would pay for has to arrive.
+//! - It starts with the worker's remembered difficulty, or the miner's suggestion, or the pool's difficulty.
+//! - It jumps when eight shares show that it is far off, and when no share comes for long. Otherwise it adjusts slowly.
+//! - It is never above the pool's difficulty, because every share that the pool would pay for has to arrive.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A miner as others may see it.
+//! A miner's state for readers outside the core.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Which pool the miner works for, and sending it work.
+//! Which pool the miner works for, and the jobs that it is sent.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,9 +1,9 @@
 //! Which of a pool's addresses is in use: the first, or a backup while the first one fails.
 //!
-//! An address fails if for a while no connection to it is authorized though one is wanted (it cannot be reached, is
-//! silent, refuses the wallet), or if it rejects most shares. Then the next one is used, and after the last the first
-//! again. While a backup is in use the first address is looked at now and then, and used again when it has answered
-//! for a while. One that fails again soon has to answer for longer.
+//! An address fails if for a while no connection to it is authorized although one is needed (it is unreachable or
+//! silent, or it refuses the payout address), or if it rejects most shares. Then DPMP uses the next one, and after the
+//! last the first one again. While a backup is in use, DPMP tests the first address now and then, and returns to it
+//! once it has worked for a while. If it fails again soon, it has to work for longer.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What follows from both pools together.
+//! What follows from the state of both pools together.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! A connection to a pool while it stands: what it holds, what the pool is asked and sent, and what is overdue. It
-//! serves the members of its [line](crate::core::pool::line): each waiting share knows whose it is.
+//! An established connection to a pool: its state, what DPMP requests and sends, and what is overdue. It serves the
+//! members of its [line](crate::core::pool::line); each waiting share knows its miner.
 
 pub mod received;
 

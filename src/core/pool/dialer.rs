@@ -1,10 +1,9 @@
-//! When a pool is dialled, and how many dials are under way.
+//! When a pool is dialed, and how many dials are under way.
 //!
-//! While no connection to the pool has work, one knocks and the others wait: an attempt starts after 1, 2, 4 and then
-//! every 5 s, less up to a fifth, and each is another line's. So a pool that is gone sees one attempt in 4 s or fewer,
-//! not a farm's, and the first miner works again within seconds of its return, however long it was away. Attempts that
-//! reach the pool but get no work from it become as rare as every 30 s. As soon as one connection has work the others
-//! follow through the gate.
+//! While no connection to the pool has work, one line tries and the others wait. Attempts start after 1, 2, 4 and then
+//! every 5 s, minus up to a fifth, each by another line. So a pool that is down sees one attempt every 4 to 5 s, not a
+//! whole farm's, and the first miner works again within seconds of its return. Attempts that reach the pool but get no
+//! work slow down to one every 30 s. As soon as one connection has work, the others follow through the gate.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
-//! What a pool is sent although it could do without: a suggested difficulty, the answer to its ping, our version.
+//! Optional messages to a pool: a suggested difficulty, the answer to its ping, DPMP's version.
 //!
-//! Some pools hang up on such a message (compat Q77). A pool that closes a connection right after one, twice in a row, is
-//! not sent it any more. It may have been down or restarting instead, so the suspicion is dropped when it also closes a
-//! connection on which the message was left out, and the message is tried again after a while.
+//! Some pools close the connection on such a message (compat Q77). If a pool does so right after one, twice in a row,
+//! DPMP no longer sends it. The pool may have been down or restarting instead. So the suspicion is dropped if the pool
+//! also closes a connection without the message, and DPMP tries the message again after a while.
 
 use std::time::{Duration, Instant};
 

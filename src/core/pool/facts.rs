@@ -1,4 +1,4 @@
-//! What is learnt of a pool and remembered, beyond connections and restarts.
+//! What DPMP has learned about a pool and remembers across connections and restarts.
 
 use std::time::{Duration, Instant};
 

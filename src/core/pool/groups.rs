@@ -1,9 +1,9 @@
-//! Who shares connections to the pools, and which extranonce1 is whose.
+//! Which miners share connections to the pools, and which extranonce1 belongs to which miner.
 //!
-//! A miner's extranonces together are a number, and it has a range of these to itself: those that begin with its
-//! extranonce1. A group is what shares: miners with extranonces of the same sizes. Within a group no two ranges overlap,
-//! so that one pool connection can serve them all. Miners with connections of their own are apart as well, for pools that
-//! give an extranonce1 out again.
+//! A miner's extranonces together form a number. Each miner has a separate range of these numbers: those that begin
+//! with its extranonce1. A group is a set of miners that share connections, with extranonces of the same sizes. Within
+//! a group no two ranges overlap, so one pool connection can serve all of them. The ranges of miners with their own
+//! connections do not overlap, either, because some pools reuse an extranonce1.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
-//! A line to a pool: what brings its members to a connection, and to the next one when that is lost. It is dialled when
-//! the pool's [dialer](crate::core::pool::dialer) lets it, and waits after a failure. What stands is in
-//! [`connection`](crate::core::pool::connection).
+//! A line to a pool gets its members a connection, and the next one when that is lost. The pool's
+//! [dialer](crate::core::pool::dialer) decides when it may dial; after a failure it waits. The established connection
+//! is in [`connection`](crate::core::pool::connection).
 //!
-//! A line without members is a look at the pool: nobody works on it.
+//! A line without members is a look: a test connection on which no miner works.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

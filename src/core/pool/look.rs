@@ -1,5 +1,5 @@
-//! Looks at a pool's addresses: short connections on which nobody works. One look at an address takes one connection, or
-//! two at once where it matters whether they are given different extranonce1.
+//! Looks at a pool's addresses: short test connections on which no miner works. A look takes one connection, or two
+//! simultaneous ones if it has to find out whether they get different extranonce1.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

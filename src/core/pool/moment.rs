@@ -1,4 +1,4 @@
-//! What is at hand while an event is handled: the time, repeatable randomness, and the list of what is to be done.
+//! What code can use while an event is handled: the time, repeatable randomness, and the list of actions.
 
 use crate::core::action::Action;
 use crate::core::fact::Fact;

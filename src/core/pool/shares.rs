@@ -1,5 +1,4 @@
-//! What became of a share, as it speaks of its pool: for its address and against it, for a form of version bits, for a
-//! block.
+//! What the result of a share says about its pool: about its address, its form of version bits, or a block.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,8 +1,8 @@
-//! Whether a pool is worth working for, judged by what it answers: a pool is up when it answers, not when
-//! it authorizes. Pure bookkeeping; `core/routing/verdicts.rs` acts on it.
+//! Whether a pool is worth working for, judged by its answers: a pool works if it answers shares, not if it only
+//! authorizes. Pure bookkeeping; `core/routing/verdicts.rs` acts on it.
 //!
 //! A pool that answers no shares, or rejects most of them, is set aside: miners work for the other pool if that has
-//! work. Now and then one miner tries it with a few shares, until it is good again.
+//! work. Now and then one miner tests it with a few shares, until it works again.
 
 pub mod news;
 mod record;

@@ -1,8 +1,8 @@
-//! In which form a pool takes version bits, where the job's own version has bits inside the mask (compat Q57).
+//! The form in which a pool expects version bits, if the job's version already has bits inside the mask (compat Q57).
 //!
-//! BIP 310 wants the header's bits under the mask. Others want those in which the header differs from the job, or add
-//! what they get to the job's bits. It is all the same as long as the job has none of the bits set. Where it has, the
-//! form is learnt from what the pool accepts, and a wrong guess costs a few shares and no block.
+//! BIP 310 wants the header's bits under the mask. Other pools want the bits in which the header differs from the job,
+//! or add the bits that they get to the job's. If the job has none of these bits set, all forms are the same. Otherwise
+//! DPMP learns the form from what the pool accepts. A wrong guess costs a few shares and no block.
 
 use std::time::{Duration, Instant};
 

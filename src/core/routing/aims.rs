@@ -1,4 +1,4 @@
-//! What the owner has said, brought to the miners: temporary changes, the timetable, and which pools are needed.
+//! Applies the owner's settings to the miners: temporary changes, the timetable, and which pools are needed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the pools' jobs say of earnings, brought to the balance, and what it makes of the split, brought to the miners.
+//! Passes earnings from the pools' jobs to the balance, and the resulting split to the miners.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

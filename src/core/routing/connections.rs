@@ -1,5 +1,5 @@
-//! What happens on pool connections, and what follows for the members: a job goes to each of them, an answer to the one
-//! that asked, a loss makes them work elsewhere.
+//! Handles events on pool connections for the members: a job goes to each of them, an answer to the one that asked, and
+//! after a loss they work elsewhere.
 
 use std::sync::Arc;
 use std::time::Duration;

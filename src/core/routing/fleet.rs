@@ -1,4 +1,4 @@
-//! The fleet as a whole: who takes turns for it, and who stays where.
+//! The fleet as a whole: which miners take turns, and which pool the others stay on.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Chooses the connection whose jobs tell what a pool works on, and has its jobs read once: for the insight, and for the
+//! Chooses the connection whose jobs show what a pool works on, and has its jobs read once, for the insight and the
 //! balance.
 
 use std::time::Duration;

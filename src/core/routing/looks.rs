@@ -1,5 +1,5 @@
-//! The proxy's own looks at the pools: whether the address in use can be reached, whether the first one is well again
-//! while a backup is in use, and what the addresses are like that nobody has worked at yet.
+//! DPMP's own test connections: whether the address in use can be reached, whether the first one works again while a
+//! backup is in use, and which extranonces new addresses give.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who is here, for the roster of those that usually are.
+//! Tells the roster which workers are connected.
 
 use std::collections::BTreeMap;
 

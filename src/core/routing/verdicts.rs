@@ -1,4 +1,4 @@
-//! Verdicts at work: pools are set aside and taken again, and a miner is sent to try one.
+//! Applies verdicts: pools are set aside and used again, and a miner is sent to test one.
 
 use std::time::Instant;
 

@@ -1,12 +1,12 @@
-//! The split of a whole fleet: most miners stay on one pool, and a few take turns for what is missing.
+//! The split of a whole fleet: most miners stay on one pool, and a few take turns to make up the difference.
 //!
-//! - Work is *expected* work: hashrate × time. Found shares only serve to estimate the hashrate; to steer by them would
-//!   be to run after luck.
-//! - The fleet's error is the work that A got too much of. It is pulled in slowly, by the turn-takers' shares and, if
-//!   these do not suffice, by new roles.
-//! - Roles change only if the turn-takers cannot reach what is needed, by more than the hashrates waver, or if another
+//! - Work is *expected* work: hashrate × time. Shares only serve to estimate the hashrate; following them directly
+//!   would mean chasing luck.
+//! - The fleet's error is the excess of work that A got. It is corrected slowly, by the turn-takers' split and, if that
+//!   is not enough, by new roles.
+//! - Roles change only if the turn-takers cannot reach the target by more than the hashrates vary, or if another
 //!   assignment needs far fewer switches.
-//! - Nothing here knows a clock or chance.
+//! - There is no clock and no randomness here.
 
 mod assignment;
 

@@ -1,9 +1,8 @@
 //! Which pool one miner works for, and until when.
 //!
-//! One signed number decides: `error` = (time on A) − (share of A) × (time mining), in seconds.
-//! On A it grows, on B it falls, and a switch is due when it reaches ±h. It starts at zero and so
-//! *is* the miner's cumulative error, which therefore never exceeds h by more than the delay of a
-//! switch.
+//! One signed number decides: `error` = (time on A) − (share of A) × (time mining), in seconds. It grows on A and falls
+//! on B, and a switch is due when it reaches ±h. It starts at zero, so it *is* the miner's cumulative error, which
+//! never exceeds h by more than the delay of a switch.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! How much work in the last minutes, or the last hour: sums of difficulty in a ring of fixed size.
+//! How much work was done in the last minutes or the last hour: sums of difficulty in a ring of fixed size.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A miner's last shares, for whoever looks at it.
+//! A miner's last shares, for the pages.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

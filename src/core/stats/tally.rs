@@ -1,4 +1,4 @@
-//! What became of some shares: a miner's, a worker's or a pool's. Besides the metrics nothing else counts shares.
+//! Counts of share results, for a miner, a worker or a pool. Apart from the metrics, nothing else counts shares.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

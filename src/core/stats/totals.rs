@@ -1,4 +1,4 @@
-//! The totals that outlive a restart: what each pool took, and each worker's best share.
+//! Totals that are kept across restarts: each pool's accepted work, and each worker's best share.
 
 use std::collections::BTreeMap;
 

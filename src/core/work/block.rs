@@ -1,4 +1,4 @@
-//! A share that may be a block: all of it that is worth keeping.
+//! A share that may be a block, with everything that is worth keeping.
 
 use std::sync::Arc;
 

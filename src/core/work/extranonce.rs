@@ -1,4 +1,4 @@
-//! Which part of the coinbase a miner gets for itself: the sizes of its extranonces, by software and by pool.
+//! Which part of the coinbase a miner gets: the sizes of its extranonces, by software and by pool.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
-//! Which work was handed out lately, so that none is handed out twice.
+//! Which work was handed out recently, so that none is handed out twice.
 //!
-//! Work has its place in the coinbase: the pool's extranonce1 and what stands before the miner's own extranonce2. Some
-//! pools give an extranonce1 out again, to the same miner after a reconnect or to another one, and go on with the job
-//! that they had (compat Q54). With the same time in the header that would be the same work, also after a restart of
-//! this program. So the latest times of each place are remembered, and kept in the state file.
+//! Work has a place in the coinbase: the pool's extranonce1 and the bytes before the miner's own extranonce2. Some
+//! pools reuse an extranonce1, for the same miner after a reconnect or for another one, and continue with the same job
+//! (compat Q54). With the same header time this would be the same work, even after a restart of DPMP. So the latest
+//! times of each place are remembered and kept in the state file.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;

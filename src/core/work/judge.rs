@@ -1,4 +1,4 @@
-//! Is this share good? The checks in their order, as one pure function.
+//! Checks whether a share is good: all checks in order, as one pure function.
 
 use crate::core::work::jobs::{NTIME_ROOM, SentJob};
 use crate::stratum::job::{BlockHash, Solution, roll_version};

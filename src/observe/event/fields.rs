@@ -1,4 +1,4 @@
-//! A line's fields: those of each fact, and how values are written.
+//! The fields of each fact, and how their values are written.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

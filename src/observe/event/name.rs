@@ -1,4 +1,4 @@
-//! The names of events, and how important each is.
+//! The names of events, and their levels.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is logged and what is not.
+//! Which events are logged.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 

@@ -1,9 +1,9 @@
-//! The log files that are kept, read back from their newest line to the oldest.
+//! Reads the kept log files from the newest line back to the oldest.
 //!
-//! - Files are only opened for reading; the thread that writes them notices nothing.
-//! - Anything may be in them. A line that is not an event of ours, or is too long for one, is passed over.
-//! - A search reads a limited piece, keeps a limited number of lines in memory, and says where to go on.
-//! - A full file gets the next number. A place in the present file is under that number already, so it stays right.
+//! - Files are only opened for reading, so the thread that writes them is not affected.
+//! - They may contain anything. A line that is not one of DPMP's events, or is too long, is skipped.
+//! - A search reads a limited amount, keeps a limited number of lines in memory, and says where to continue.
+//! - A full file gets the next number. Positions in the current file already use that number, so they stay valid.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,9 +1,8 @@
-//! Keeps what others can cause at will, from the miners' port or from a pool, from flooding the log.
+//! Keeps events that miners or pools can cause from flooding the log.
 //!
-//! Each source has an [`Allowance`] of lines for each kind of event, and all sources together have one, too. What is
-//! beyond it is not written but counted, and the newest of it is written once a minute with the count of the events
-//! that it stands for. So no event is lost, but for its details. Memory is bounded: when too many sources are watched,
-//! further ones are counted together.
+//! Each source has an [`Allowance`] of lines for each kind of event, and so do all sources together. Events beyond it
+//! are counted. Once a minute, the newest of them is written with the count of the events that it represents. So only
+//! details are lost, not events. Memory is bounded: if there are too many sources, further ones are counted together.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

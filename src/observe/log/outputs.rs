@@ -1,4 +1,4 @@
-//! Where the lines end up: standard output, and files that rotate.
+//! Where log lines are written: standard output and rotating files.
 
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,4 +1,4 @@
-//! What is told ends up in the files, and what stands in the way stops nothing.
+//! Facts end up in the files, and no obstacle stops the program.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What is counted as it happens.
+//! Metrics that count facts as they happen.
 
 use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, Result};
 

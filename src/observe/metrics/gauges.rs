@@ -1,4 +1,4 @@
-//! What is read off the published state when somebody asks.
+//! Metrics that are read from the published state on each request.
 
 use std::collections::BTreeMap;
 

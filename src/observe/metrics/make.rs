@@ -1,4 +1,4 @@
-//! Makes figures and enters them into the registry.
+//! Creates metrics and adds them to the registry.
 
 use prometheus::core::Collector;
 use prometheus::{

@@ -1,4 +1,4 @@
-//! Every fact is counted, nothing is missing at the start, and the docs list what there is.
+//! Every fact is counted, all series exist from the start, and the docs list all metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The door from outside: connections over the loopback, and what the scheduler is told of them.
+//! Accepting from the outside: connections over the loopback, and what the scheduler learns about them.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Connections over real sockets with the smallest buffers, and peers that read as they like.
+//! Connections over real sockets with the smallest buffers, and peers that read in unusual ways.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

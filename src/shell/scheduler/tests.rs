@@ -1,5 +1,5 @@
-//! The scheduler without its thread: rounds at times that the test names, peers at the other ends of real sockets, dials
-//! that the test answers.
+//! The scheduler without its thread: rounds at times that the test sets, peers on real sockets, and dials that the test
+//! answers.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;

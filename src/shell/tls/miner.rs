@@ -1,4 +1,4 @@
-//! Encrypted connections from miners: the certificate that they are shown.
+//! Encrypted connections from miners, and DPMP's certificate for them.
 
 use std::fs;
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Encrypted connections to pools: how they begin, and whom they are opened to.
+//! Encrypted connections to pools: how they begin, and which pools are trusted.
 
 use std::env;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Double SHA-256, headers and targets, written apart from [`crate::stratum::job`], which they judge.
+//! Double SHA-256, headers and targets, written independently of [`crate::stratum::job`] in order to check it.
 
 use sha2::{Digest, Sha256};
 

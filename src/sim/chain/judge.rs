@@ -1,4 +1,4 @@
-//! Judges shares as a pool does: rebuilds the header from what it gave out and hashes it.
+//! Judges shares as a pool does: rebuilds the header from what it handed out, and hashes it.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::mem;

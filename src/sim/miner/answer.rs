@@ -1,4 +1,4 @@
-//! What a simulated miner makes of answers.
+//! What a simulated miner does with answers.
 
 use std::time::Instant;
 

@@ -1,10 +1,10 @@
-//! A miner with a fallback pool of its own: how its firmware gets there when this server looks dead, and comes back.
+//! A miner with its own fallback pool: how its firmware gets there when this server looks dead, and how it returns.
 //!
-//! The fallback pool is no peer. It always works, so all that is kept of it is when the miner went there and came
-//! back. What is said to this server, and the hashing, is left to a [`MinerModel`].
+//! The fallback pool is not simulated. It always works, so only the times are recorded at which the miner left and
+//! returned. A [`MinerModel`] handles the conversation with this server and the hashing.
 //!
-//! Each [`Firmware`] does what its own source says (compat Q69, Q81 to Q83). Times within the firmware that nobody
-//! else can see, such as the seconds of a timer, begin with the miner.
+//! Each [`Firmware`] does what its source code says (compat Q69, Q81 to Q83). Invisible times within the firmware, such
+//! as the phase of a timer, start with the miner.
 
 use std::time::{Duration, Instant};
 

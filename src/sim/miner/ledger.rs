@@ -1,4 +1,4 @@
-//! What a simulated miner saw, for whoever asks how it went.
+//! What a simulated miner has seen, for tests.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a simulated miner is like. Every habit in here was seen in real firmware (docs/compatibility.md).
+//! The options of a simulated miner. Every habit here was seen in real firmware (docs/compatibility.md).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a miner does, for whoever drives it.
+//! What a miner does, for the code that runs it.
 
 /// What a miner does.
 #[derive(Clone, Debug, PartialEq, Eq)]

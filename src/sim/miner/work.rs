@@ -1,4 +1,4 @@
-//! What a miner does with a job: reads it, and tries headers until one is a share. Pure.
+//! What a miner does with a job: reads it, and tries headers until one is a share. Pure functions.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -1,4 +1,4 @@
-//! What a simulated pool saw, for whoever asks how it went.
+//! What a simulated pool has seen, for tests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a simulated pool is like. Every habit in here was seen in a real one (docs/compatibility.md).
+//! The options of a simulated pool. Every habit here was seen in a real one (docs/compatibility.md).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a pool does, for whoever drives it.
+//! What a pool does, for the code that runs it.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What all connections of a pool have in common: its habits, its records, and the job of the moment.
+//! What all connections of a pool have in common: its options, its records, and its current job.
 
 use std::collections::BTreeSet;
 use std::time::Instant;

@@ -1,9 +1,10 @@
-//! What the core promises to everybody in every run, checked from its events and actions alone: it panics where a
-//! promise is broken.
+//! What the core guarantees in every run, checked from its events and actions alone. It panics if a guarantee is
+//! broken.
 //!
-//! - One answer to each request of a miner, and none to what was not asked; no submit is left when it is sent away.
-//! - No work before the answers to subscribe and authorize, none twice, none under a job id that was used before.
-//! - Nothing is sent to who is gone or was not announced; a name is dialled once.
+//! - Each request of a miner gets one answer, and nothing is answered that was not asked. No submit is open when a
+//!   miner is disconnected.
+//! - A miner gets no work before the answers to subscribe and authorize, no work twice, and no job id twice.
+//! - Nothing is sent to a closed or unannounced connection, and no name is dialed twice.
 //! - The miners whose shares go out on one connection have ranges of its extranonce2 that do not overlap.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};

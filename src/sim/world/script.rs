@@ -1,5 +1,5 @@
-//! Peers for stories in which each line counts: a pool that answers whatever it is asked with yes, unless it is told
-//! otherwise, and a miner that says what the test says and remembers what it hears.
+//! Peers for tests in which each line counts: a pool that answers every request with yes unless the test says
+//! otherwise, and a miner that sends what the test says and remembers what it receives.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! What both directions of reading share: the JSON-RPC envelope and its parameters.
+//! What reading from miners and from pools has in common: the JSON-RPC envelope and its parameters.
 
 use std::borrow::Cow;
 use std::fmt;

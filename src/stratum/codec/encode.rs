@@ -1,4 +1,4 @@
-//! Messages to lines. A message becomes one buffer, so that it goes out with one write.
+//! Messages to lines. A message becomes one buffer, so that it is sent with one write.
 
 use std::io::Write as _;
 

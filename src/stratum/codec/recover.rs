@@ -1,5 +1,5 @@
-//! Requests of miners whose line is not JSON, because firmware puts what its owner typed between quotes as it stands
-//! (compat Q28). The miner gets an answer, and is let in if its name can be made out.
+//! Requests of miners whose line is not valid JSON because the firmware does not escape what its owner typed (compat
+//! Q28). The miner gets an answer, and is accepted if its name can be determined.
 
 use super::miner::{LONGEST_NAME, authorize_as};
 use crate::stratum::message::{FromMiner, MinerCall, RequestId};

@@ -1,4 +1,4 @@
-//! Coinbases of real blocks. Each is checked by its hash before anything is read from it.
+//! Coinbases of real blocks. Each is checked by its hash before it is used.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! What needs the owner's eye, as sentences with what to do; and `POST /api/v1/alerts/seen`.
+//! The notices on Home: what needs the owner's attention, and what to do; and `POST /api/v1/alerts/seen`.
 //!
-//! Alerts follow from the state: nothing has to be switched off when it is over. Few are events, which stay until they
-//! are seen; that is remembered here, for changed payouts by the core.
+//! Alerts follow from the state, so nothing has to be withdrawn. A few are events, which stay until they are dismissed.
+//! That is remembered here, and for changed payouts in the core.
 
 mod chain;
 mod pools;

@@ -1,4 +1,4 @@
-//! What the API has the scheduler do.
+//! Commands from the API to the scheduler.
 
 use std::time::Duration;
 

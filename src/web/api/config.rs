@@ -1,8 +1,8 @@
 //! `config`: the configuration file, read, checked, saved, backed up and restored.
 //!
-//! Secrets go in and do not come out, not in a backup either. Notification targets and saved pools are shown without theirs. What is saved
-//! is what the client sent, with the secrets that it left out put back, in the order that the file had; keys that mean
-//! nothing to us stay as they are.
+//! Secrets go in and never come out, not even in a backup. Notification targets and saved pools are shown without
+//! theirs. What the client sent is saved in the file's order, with the secrets that it left out put back. Unknown keys
+//! stay as they are.
 
 pub(in crate::web) mod copies;
 mod form;

@@ -1,4 +1,4 @@
-//! `connect`: what to type into a miner.
+//! `connect`: what to enter in a miner.
 
 use rouille::Response;
 use serde_json::{Value, json};

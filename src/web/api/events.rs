@@ -1,4 +1,4 @@
-//! `events`: the log as it is written, by long poll.
+//! `events`: the log while it is written, by long polling.
 
 pub(super) mod sentence;
 

@@ -1,6 +1,6 @@
-//! `logs`: the log files that are kept, searched back in time, and `logs/download`: all of them as one compressed archive.
+//! `logs`: searches the kept log files backward in time. `logs/download`: all of them as one compressed archive.
 //!
-//! The archive is made while it is sent: memory for one piece is enough, however much log there is.
+//! The archive is created while it is sent, so it needs memory for only one piece, however large the log is.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};

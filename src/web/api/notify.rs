@@ -1,4 +1,4 @@
-//! `notify`: the targets of messages without their secrets, what was sent to them, and test messages.
+//! `notify`: notification targets without their secrets, messages that were sent, and test messages.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Your page at a pool: the page of a pool's web site that shows what one payout address has done.
+//! Your page at a pool: a page on the pool's web site that shows what one payout address has done.
 //!
-//! - Only pools whose form is known have a link. Nothing is asked of them: your browser goes there when you follow it.
-//! - The address is in the link, so it is made only for someone who is logged in. The status names the site alone.
+//! - Only pools whose address format is known have a link. DPMP never calls it; your browser does when you follow it.
+//! - The link contains the address, so only someone who is logged in gets it. The status only names the site.
 
 use rouille::Response;
 

@@ -1,4 +1,4 @@
-//! `pool-test`: a visit to a pool before it is saved.
+//! `pool-test`: tests a pool before it is saved.
 
 use std::time::Duration;
 

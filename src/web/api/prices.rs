@@ -1,4 +1,4 @@
-//! `prices`: what coins cost, as a program has found out.
+//! `prices`: prices of coins, sent by a program.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `tokens`: what programs sign in with, made and revoked by the owner.
+//! `tokens`: tokens for programs, created and revoked by the owner.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! `weights`: the split, moved while miners work.
+//! `weights`: changes the usual split while miners work.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

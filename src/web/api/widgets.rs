@@ -1,4 +1,4 @@
-//! `GET /widgets/stats`: four figures for umbrelOS's home screen.
+//! `GET /widgets/stats`: four values for umbrelOS's home screen.
 
 use serde_json::{Value, json};
 

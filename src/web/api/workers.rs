@@ -1,4 +1,4 @@
-//! `workers`: settings of single workers, changed without touching the rest of the file.
+//! `workers`: changes settings of individual workers without touching the rest of the file.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a pool's lines do to a connection: the handshake one step at a time, jobs and their conditions, answers.
+//! What a pool's messages do to a connection: the handshake one step at a time, jobs with their conditions, answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! Whether a pool's jobs are still worth working on: a job is good while the chain stands where it stood.
+//! Whether a pool's jobs are still up to date.
 //!
-//! A pool whose node hangs goes on to answer shares, and gives no new job. Two things show it: the other pool has left
-//! the block that its jobs stand on, or it gives nothing new though it used to.
+//! A pool whose node hangs still answers shares but sends no new job. DPMP notices this in two ways: the other pool has
+//! moved on from the block of its jobs, or the pool sends nothing new although it used to.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

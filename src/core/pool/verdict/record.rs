@@ -1,4 +1,4 @@
-//! How many of a pool's shares it answers, by when they were sent.
+//! How many of a pool's shares it answers, in the order in which they were sent.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

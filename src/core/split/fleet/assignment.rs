@@ -1,9 +1,10 @@
-//! The search for who stays on which pool and who takes turns.
+//! Finds which miners stay on which pool and which take turns.
 //!
-//! - An assignment is judged by one number: what it costs in switches an hour. Work that ends up at the wrong pool costs
-//!   far more than any switch; so do more turn-takers than allowed.
-//! - The search begins with the assignment in force and improves it step by step, so that what is good enough stays.
-//! - It uses neither a clock nor chance.
+//! - An assignment is judged by one number: its cost in switches an hour. Work at the wrong pool costs far more than
+//!   any switch, and so do more turn-takers than allowed.
+//! - The search starts with the current assignment and improves it step by step, so that a good enough assignment
+//!   stays.
+//! - It uses no clock and no randomness.
 
 use crate::units::{MinerId, PerPool, PoolSlot};
 

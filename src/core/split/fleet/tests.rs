@@ -1,4 +1,4 @@
-//! Fleets in virtual time, whose miners find shares by chance: the bound, the switches, and who does what.
+//! Fleets in virtual time whose miners find shares at random: the bound, the switches, and the assignment.
 
 #![expect(
     clippy::disallowed_methods,

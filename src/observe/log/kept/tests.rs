@@ -1,4 +1,4 @@
-//! Kept files are read back by day and in pages, with gaps, foreign lines and packed files.
+//! Reads kept files by day and in pages, with gaps, foreign lines and compressed files.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Alerts about a pool: whether it is set up and up, who it is, and what it pays to.
+//! Alerts about a pool: whether it is set up and works, its encryption, and what it pays to.
 
 use std::collections::BTreeSet;
 

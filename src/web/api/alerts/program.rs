@@ -1,4 +1,4 @@
-//! Alerts about miners as a whole, the pages, and what went wrong in the program or around it.
+//! Alerts about miners as a whole, the pages, and problems in the program or around it.
 
 use super::{Alert, Grounds, Level, in_use};
 use std::collections::BTreeMap;

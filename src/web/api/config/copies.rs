@@ -1,5 +1,5 @@
-//! What pages have read of the settings that commands write, so that a page that saves the whole configuration does not
-//! undo what was commanded since.
+//! What pages have read of the settings that commands write. So a page that saves the whole configuration does not undo
+//! later commands.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! `config/pools`: what can be done with whole pools of a configuration that is not saved yet.
+//! `config/pools`: changes whole pools in a configuration that is not saved yet.
 //!
 //! - Nothing is saved here. The client gets the changed configuration back and saves it like any other change.
 //! - So each change of a payout address passes the same checks and leaves the same traces.

@@ -1,9 +1,8 @@
-//! Log events as sentences, for the page Logs.
+//! Log events as sentences, for the Logs page.
 //!
-//! - A sentence is made from a line of the log, which an earlier version may have written. A field that is missing is
-//!   left out.
-//! - Pools have their present names.
-//! - The end of a temporary change is left to the page, which knows the reader's time zone.
+//! - A sentence is made from a log line, which an earlier version may have written. Missing fields are left out.
+//! - Pools have their current names.
+//! - The page adds the end of a temporary change, because it knows the reader's time zone.
 
 use std::time::Duration;
 
@@ -180,7 +179,7 @@ impl Line<'_> {
             Name::LoginRefused => {
                 format!("Someone entered a wrong password from {}", text("address"))
             }
-            Name::TokenMade => format!("A token was made for {}", text("name")),
+            Name::TokenMade => format!("{} got a new token", text("name")),
             Name::TokenRevoked => format!("The token of {} was revoked", text("name")),
             Name::TokenRefused => {
                 format!("A program sent an unknown token from {}", text("address"))

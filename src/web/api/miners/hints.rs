@@ -1,4 +1,4 @@
-//! What could be better about the names of miners, and how to do it.
+//! Hints about the names of miners, and how to improve them.
 
 use std::collections::BTreeMap;
 
