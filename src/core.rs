@@ -56,7 +56,7 @@ use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::moment::Moment;
 use crate::core::pool::verdict::{Answers, LastAnswers};
 use crate::core::split::fleet::Fleet;
-use crate::core::stats::totals::Totals;
+use crate::core::stats::totals::{PoolId, Totals};
 use crate::core::steering::{ClockMark, Steering};
 use crate::core::timers::Agenda;
 use crate::core::work::extranonce::SizeHabits;
@@ -208,6 +208,7 @@ impl Core {
             stopping: None,
             parting: Vec::new(),
         };
+        core.totals.set_pools(ids(&core.wanted), now.unix_ms);
         core.look_at_payouts(now);
         core.follow_payouts();
         // Changed since the last run.
@@ -569,6 +570,14 @@ impl Core {
             let rules = miner.rules(&self.config, frozen);
             miner.account(now.at, &rules, &mut self.totals);
         }
+        let changed = self.totals.set_pools(ids(&self.wanted), now.unix_ms);
+        for slot in PoolSlot::ALL.into_iter().filter(|slot| changed[*slot]) {
+            self.pools[slot].give_slot(now);
+            for miner in self.miners.values_mut() {
+                miner.stats.forget_pool(slot);
+            }
+            out.push(Action::SaveState);
+        }
         let old = std::mem::replace(&mut self.config, Arc::clone(&config));
         let mut renewed = PerPool::from_fn(|_| false);
         for slot in PoolSlot::ALL {
@@ -657,6 +666,10 @@ impl Core {
             .collect();
         self.handle_deadline(now, out);
     }
+}
+
+fn ids(config: &Config) -> PerPool<Option<PoolId>> {
+    PerPool::from_fn(|slot| config.pools[slot].as_ref().map(PoolId::of))
 }
 
 /// How many miners may share a connection to each pool.

@@ -363,6 +363,7 @@ mod tests {
             true_difficulty: None,
             latency: None,
             block: work > 1000.0,
+            former: false,
         }
     }
 

@@ -120,7 +120,7 @@ export const validateRestore = (wanted) => post("/config/validate", { config: wa
 export const saveConfig = (etag, wanted) => put("/config", { etag, config: wanted });
 export const editPools = (config, edit) => post("/config/pools", { config, edit });
 export const restore = (text) => post("/config/restore", { text });
-export const weights = (a, b) => put("/weights", { A: a, B: b });
+export const weights = (a, b, before) => put("/weights", { A: a, B: b, before });
 export const steering = () => get("/steering");
 export const preview = (wanted, signal) => post("/steering/preview", wanted, { signal });
 export const setOverride = (change) => put("/override", change);

@@ -1,8 +1,8 @@
 // The usual split: what is set, and the control that sets it live. While the owner drags, types or waits for the
 // answer, updates from the server do not touch the control.
 //
-// A split moves money, so nothing is applied by accident: a typed number and, on a touch screen, the slider, Swap and
-// Undo only propose a split until the owner presses Apply. While a temporary change or the timetable is in force,
+// A split moves money, so nothing is applied by accident: a typed number, Swap and, on a touch screen, the slider and
+// Undo only propose a split until the owner presses Apply. The large figures stay with what is in force. While a temporary change or the timetable is in force,
 // every change is only proposed: the owner chooses whether to use it now or to save it as the usual split.
 import * as api from "./api.js";
 import { setTemporary } from "./commands.js";
@@ -40,7 +40,9 @@ export function splitControl() {
 	let names = { A: "Pool A", B: "Pool B" };
 	/** What the owner is setting: the percent of pool A, or null. */
 	let draft = null;
-	/** Set while the draft waits for Apply; `undoing`: the weights to go back to, or null. */
+	/** The usual split when the draft was begun. */
+	let seen = null;
+	/** Set while the draft waits for Apply; `undoing`: the weights to go back to, or null; `note`: what else it does. */
 	let proposal = null;
 	/** While a pointer holds the thumb: what was proposed before, as { proposal, a }. Otherwise null. */
 	let held = null;
@@ -60,16 +62,18 @@ export function splitControl() {
 
 	function render() {
 		const a = current();
-		if (a === null) return;
-		view.show(a, names, { typing: document.activeElement, hint: usualWords(a) });
+		if (!server) return;
+		view.show(a, names, document.activeElement);
+		const set = percentOf(server);
+		view.showBig(set, usualWords(set));
 		view.force(force && forceWords());
-		if (draft === null) view.fact(forced, measured);
+		view.fact(forced, measured);
 		const earlier = previous();
 		view.undo.disabled = earlier === null || sending;
 		view.undo.title = earlier ? `Back to ${splitWords(earlier)}` : "Nothing to undo";
 		view.earlier.hidden = (steering?.undo.length ?? 0) === 0;
 		view.swap.disabled = sending;
-		view.propose(proposal && !sending ? a : null, force && { useNow: !proposal?.undoing, until: force.untilMs === null ? "now" : `until ${upcoming(force.untilMs, steering.clock.now_ms)}` });
+		view.propose(proposal && !sending ? a : null, proposal?.note, force && { useNow: !proposal?.undoing, until: force.untilMs === null ? "now" : `until ${upcoming(force.untilMs, steering.clock.now_ms)}` });
 	}
 
 	/** The usual split before the present one: of this page, or else the last one that DPMP remembers. */
@@ -99,6 +103,7 @@ export function splitControl() {
 	}
 
 	function edit(a) {
+		if (draft === null) seen = server;
 		draft = a;
 		proposal = null;
 		setText(view.error, "");
@@ -106,11 +111,11 @@ export function splitControl() {
 	}
 
 	/** Shows a split that the owner has to confirm. */
-	function propose(a, undoing = null) {
+	function propose(a, undoing = null, note = "") {
 		rest.cancel();
 		edit(a);
 		if (server && undoing === null && same(percentOf(server), a)) return release();
-		proposal = { undoing };
+		proposal = { undoing, note };
 		render();
 	}
 
@@ -129,10 +134,11 @@ export function splitControl() {
 	async function send(weights, { undoing = false } = {}) {
 		sending = true;
 		const sent = draft;
+		let failed = "";
 		render();
 		view.root.setAttribute("aria-busy", "true");
 		try {
-			const answer = await api.weights(weights.A, weights.B);
+			const answer = await api.weights(weights.A, weights.B, seen ?? server);
 			if (!undoing) before.push(answer.previous);
 			server = { A: answer.A, B: answer.B };
 			const back = undoing ? null : { label: "Undo", run: pressedUndo };
@@ -140,10 +146,16 @@ export function splitControl() {
 			steeringChanged();
 		} catch (error) {
 			if (undoing) before.push(weights);
-			setText(view.error, `Not applied: ${error.message}`);
+			failed = `Not applied: ${error.message}`;
 		}
 		sending = false;
 		view.root.removeAttribute("aria-busy");
+		if (failed && draft === sent && !held) {
+			// The owner knows by now what is in force.
+			seen = null;
+			propose(sent, undoing ? weights : null);
+			return setText(view.error, failed);
+		}
 		// If the owner has gone on dragging, the control stays with them.
 		if (draft === sent && !held) release();
 		else if (proposal === null) rest();
@@ -206,10 +218,7 @@ export function splitControl() {
 		field.addEventListener("keydown", (event) => onFieldKey(event));
 		field.addEventListener("blur", () => (valid(field) ? render() : abandon()));
 	}
-	view.swap.addEventListener("click", () => {
-		propose(remainder(current()));
-		if (!byTouch() && !force) commit();
-	});
+	view.swap.addEventListener("click", () => propose(remainder(current()), null, ". This swaps the percentages; the pools keep their places."));
 	view.undo.addEventListener("click", pressedUndo);
 	view.earlier.addEventListener("click", showEarlier);
 	view.use.addEventListener("click", useNow);
@@ -243,11 +252,9 @@ export function splitControl() {
 
 	function abandon() {
 		setText(view.error, "");
-		draft = null;
-		proposal = null;
+		release();
+		view.show(percentOf(server), names, null);
 		Object.values(view.fields).forEach((field) => field.removeAttribute("aria-invalid"));
-		view.propose(null);
-		if (server) view.show(percentOf(server), names, { typing: null, hint: usualWords(percentOf(server)) });
 	}
 
 	return {
@@ -258,7 +265,7 @@ export function splitControl() {
 			forced = forcedSplit(status);
 			measured = status.miners_working > 0 ? measuredWords(status) : "";
 			if (!sending) server = { A: status.pools.A.weight, B: status.pools.B.weight };
-			if (draft === null && !view.fields.A.matches(":focus[aria-invalid=true]") && !view.fields.B.matches(":focus[aria-invalid=true]")) render();
+			render();
 		},
 		/** What holds besides: the answer of GET /steering and the forecast of the general work. */
 		steer(now, spans) {
@@ -297,7 +304,8 @@ function build(pointer) {
 	const use = button("Use now", null, { kind: "primary", hidden: true });
 	const apply = button("Apply", null, { kind: "primary" });
 	const cancel = button("Cancel", null);
-	const proposed = h("div", { class: "split-proposal", role: "status", hidden: true }, h("span", {}, "Not applied yet"), h("div", { class: "actions" }, use, apply, cancel));
+	const waits = h("span", {});
+	const proposed = h("div", { class: "split-proposal", role: "status", hidden: true }, waits, h("div", { class: "actions" }, use, apply, cancel));
 	const root = h(
 		"div",
 		{ class: "split" },
@@ -315,9 +323,8 @@ function build(pointer) {
 			error,
 		),
 	);
-	const show = (a, names, { typing, hint }) => {
+	const show = (a, names, typing) => {
 		const b = 100 - a;
-		showBig(a, hint);
 		setText(labels.A, names.A);
 		setText(labels.B, names.B);
 		slider.show(a, `${trimmed(a)} percent to ${names.A}, ${trimmed(b)} percent to ${names.B}`);
@@ -351,8 +358,9 @@ function build(pointer) {
 		showBig(forced.a, `${forced.why}. Target ${wanted}`);
 		setText(title, "Now");
 	};
-	const propose = (a, inForce = null) => {
+	const propose = (a, note = "", inForce = null) => {
 		proposed.hidden = a === null;
+		setText(waits, `Not applied yet${note}`);
 		use.hidden = !inForce?.useNow;
 		apply.className = use.hidden ? "primary" : "";
 		if (a === null) return;
@@ -360,7 +368,7 @@ function build(pointer) {
 		setText(use.querySelector("span"), `Use ${split} ${inForce?.until}`);
 		setText(apply.querySelector("span"), inForce ? `Save ${split} as usual split` : `Apply ${split}`);
 	};
-	return { root, slider: slider.input, fields, swap, undo, earlier, use, apply, cancel, proposed, error, show, force, propose, fact };
+	return { root, slider: slider.input, fields, swap, undo, earlier, use, apply, cancel, proposed, error, show, showBig, force, propose, fact };
 }
 
 function percentField(pool) {

@@ -540,6 +540,8 @@ pub struct ShareResult {
     pub latency: Option<Duration>,
     /// Whether the hash meets the network's target.
     pub block: bool,
+    /// Whether another pool has taken the slot since the share's job came.
+    pub former: bool,
 }
 
 impl ShareResult {

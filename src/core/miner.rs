@@ -161,19 +161,29 @@ impl MinerStats {
     fn add(&mut self, share: &ShareResult, now: Now) {
         self.all.add(share, now);
         if let Some(slot) = share.slot {
-            self.by_pool[slot].add(share, now);
+            if !share.former {
+                self.by_pool[slot].add(share, now);
+            }
             self.work[slot].add(share.work(), now.at);
             let [work, squares] = &mut self.hour;
             work.add(share.work(), now.at);
             squares.add(share.work() * share.work(), now.at);
         }
         self.shares.add(1.0, now.at);
-        if let ShareOutcome::RejectedByPool(reject) = &share.outcome {
+        if let (ShareOutcome::RejectedByPool(reject), false) = (&share.outcome, share.former) {
             let reason = share.outcome.reason().unwrap_or_default();
             let message = reject.message.clone().into_owned();
             Arc::make_mut(&mut self.said).insert(reason, message);
         }
         self.recent.push(share, now);
+    }
+}
+
+/// Another pool takes the slot: what was done for the one before is not its.
+impl MinerStats {
+    pub(in crate::core) fn forget_pool(&mut self, slot: PoolSlot) {
+        self.by_pool[slot] = Tally::default();
+        self.said = Arc::default();
     }
 }
 

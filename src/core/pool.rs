@@ -74,6 +74,37 @@ pub const MOST_DESERTED: usize = 64;
 /// How much a new answer weighs in the average of the latency.
 const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 
+/// What became of shares that a pool was sent in the last minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lately<T> {
+    /// It accepted them.
+    pub accepted: T,
+    /// It rejected them.
+    pub rejected: T,
+    /// It did not answer, for whatever reason.
+    pub lost: T,
+}
+
+impl Lately<Meter> {
+    fn new(now: Instant) -> Self {
+        Self {
+            accepted: Meter::new(now),
+            rejected: Meter::new(now),
+            lost: Meter::new(now),
+        }
+    }
+
+    /// How many there were in the last ten minutes.
+    pub fn counts(&self, now: Instant) -> Lately<f64> {
+        let count = |meter: &Meter| meter.sum(Duration::from_secs(600), now);
+        Lately {
+            accepted: count(&self.accepted),
+            rejected: count(&self.rejected),
+            lost: count(&self.lost),
+        }
+    }
+}
+
 /// One of the two pools.
 #[derive(Debug)]
 pub struct Pool {
@@ -112,10 +143,10 @@ pub struct Pool {
     pub refusal: Option<String>,
     /// Which of its addresses is in use.
     pub addresses: Addresses,
-    /// Shares that it answered in the last minutes.
-    pub answered: Meter,
-    /// Shares that were sent to it and got no answer, for whatever reason.
-    pub lost: Meter,
+    /// Since when it is in its slot.
+    pub since: Instant,
+    /// What became of the shares that it was sent in the last minutes.
+    pub lately: Lately<Meter>,
     /// How it answers shares.
     pub answers: Answers,
     /// Its jobs as they came.
@@ -176,8 +207,8 @@ impl Pool {
             latency: None,
             refusal: None,
             addresses: Addresses::new(now.at),
-            answered: Meter::new(now.at),
-            lost: Meter::new(now.at),
+            since: now.at,
+            lately: Lately::new(now.at),
             answers: Answers::default(),
             news: News::default(),
             insight: Insight::default(),
@@ -728,6 +759,16 @@ impl Pool {
         self.answers = Answers::default();
         self.news = News::default();
         self.insight = Insight::default();
+    }
+
+    /// Another pool takes the slot, with these facts still to be found out.
+    pub fn give_slot(&mut self, now: Now) {
+        self.since = now.at;
+        self.lately = Lately::new(now.at);
+        self.reached(now);
+        for connection in self.connections.values_mut() {
+            connection.be_former();
+        }
     }
 
     /// Notes how long it took to answer a share.

@@ -1,7 +1,6 @@
 //! Snapshots of the state for readers outside the scheduler: immutable, complete, and cheap to share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use crate::config::{DifficultyLimits, Mode};
 use crate::core::Core;
@@ -16,11 +15,12 @@ use crate::core::miner::roster::MissingWorker;
 use crate::core::miner::view::MinerView;
 use crate::core::outage::{ConnectionState, Flaw, Health, Outage};
 use crate::core::past_splits::PastSplit;
+use crate::core::pool::Lately;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
 use crate::core::pool::version_form::BlockedShares;
 use crate::core::split::fleet::FleetView;
-use crate::core::stats::totals::{PoolTotals, RankedShare};
+use crate::core::stats::totals::{FormerPool, PoolTotals, RankedShare};
 use crate::core::steering::{ALL_WORKERS, ClockMark, Steering};
 use crate::core::work::extranonce::SMALLEST_SHARED;
 use crate::stratum::job::network_difficulty;
@@ -95,8 +95,8 @@ pub struct PoolView {
     pub jobless_since: Option<u64>,
     /// Since when the other pool has left the block that its jobs stand on, in milliseconds since 1970.
     pub left_since: Option<u64>,
-    /// Shares that it answered in the last ten minutes, and shares sent to it that got no answer.
-    pub answered_and_lost: [f64; 2],
+    /// What became of the shares that it was sent in the last ten minutes.
+    pub lately: Lately<f64>,
     /// Its words, if it refused to authorize the last worker that asked.
     pub refusal: Option<String>,
     /// Miners whose worker it refuses.
@@ -140,6 +140,10 @@ pub struct PoolView {
     pub seconds: f64,
     /// What became of its shares.
     pub totals: PoolTotals,
+    /// The same of all pools that were in its slot since the start.
+    pub run: PoolTotals,
+    /// Pools that were in its slot before, the latest first.
+    pub former: Vec<FormerPool>,
 }
 
 impl PoolView {
@@ -357,8 +361,7 @@ impl Core {
             jobless_since: pool
                 .jobless_since()
                 .map(|since| When::from(since).unix_ms(now)),
-            answered_and_lost: [&pool.answered, &pool.lost]
-                .map(|meter| meter.sum(Duration::from_secs(600), now.at)),
+            lately: pool.lately.counts(now.at),
             refusal: pool.refusal.clone(),
             refused_miners: self
                 .miners
@@ -400,6 +403,11 @@ impl Core {
                 .reduce(|a, b| a + b),
             seconds: totals.seconds - self.seconds_before[slot],
             totals,
+            run: self.totals.run[slot].clone(),
+            former: {
+                let former = self.totals.former.iter().filter(|it| it.slot == slot);
+                former.cloned().collect()
+            },
         }
     }
 }

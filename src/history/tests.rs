@@ -43,11 +43,10 @@ impl World {
         let count = f64::from(count);
         let mut worker = self.snapshot.miners[0].worker_work.unwrap_or_default();
         for (slot, count) in [(PoolSlot::A, count), (PoolSlot::B, 1.0)] {
-            let totals = &mut self.snapshot.pools[slot].totals;
+            self.snapshot.pools[slot].totals.seconds += 10.0 * count;
+            let totals = &mut self.snapshot.pools[slot].run;
             totals.work += 2.0 * count;
             totals.work_squares += 4.0 * count;
-            totals.seconds += 10.0 * count;
-
             *totals.shares.rejected.entry("stale".into()).or_default() += 1;
             worker[slot] += 2.0 * count;
             self.snapshot.pools[slot].meant = count;

@@ -35,6 +35,7 @@ pub(crate) fn share(outcome: ShareOutcome) -> Fact {
         true_difficulty: Some(18231.5),
         latency: Some(Duration::from_micros(48_250)),
         block: false,
+        former: false,
     }))
 }
 

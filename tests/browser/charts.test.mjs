@@ -2,24 +2,15 @@
 // made up, since no test runs for so long; the pages and the server are real.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { closePage, fits, openPage, scan, startBrowser, startDemo } from "./support.mjs";
+import { test } from "node:test";
+import { closePage, fits, openPage, scan, useDemo } from "./support.mjs";
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 const MINUTE = 60_000;
 
 let browser;
 let demo;
-
-before(async () => {
-  browser = await startBrowser();
-  demo = await startDemo();
-});
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
+useDemo((...both) => ([browser, demo] = both));
 
 /** A day with an outage of A from its 300th to its 420th minute; DPMP itself did not run before minute 120. */
 function past(real) {

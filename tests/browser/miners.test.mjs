@@ -1,22 +1,13 @@
 // The Miners page: what matters fits without scrolling sideways, reasons are explained, names that mislead are pointed out.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { closePage, fits, openPage, scan, startBrowser, startDemo, until } from "./support.mjs";
+import { test } from "node:test";
+import { closePage, fits, openPage, scan, until, useDemo } from "./support.mjs";
 
 const SIZES = { 390: { viewport: { width: 390, height: 844 }, hasTouch: true }, 768: { viewport: { width: 768, height: 1024 } }, 1280: {}, 1920: { viewport: { width: 1920, height: 1080 } } };
 
 let browser;
 let demo;
-
-before(async () => {
-  browser = await startBrowser();
-  demo = await startDemo();
-});
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
+useDemo((...both) => ([browser, demo] = both));
 
 test("everything that matters is in sight at every width", async () => {
   for (const [width, size] of Object.entries(SIZES)) {

@@ -4,24 +4,15 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { closePage, firstJob, fits, openPage, scan, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
+import { test } from "node:test";
+import { closePage, firstJob, fits, openPage, scan, startEmpty, until, useDemo } from "./support.mjs";
 
 const PAGES = { home: "/", miners: "/miners", timetable: "/timetable", records: "/records", connect: "/connect", config: "/config", notifications: "/notifications", logs: "/logs", about: "/about" };
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true };
 
 let browser;
 let demo;
-
-before(async () => {
-  browser = await startBrowser();
-  demo = await startDemo();
-});
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
+useDemo((...both) => ([browser, demo] = both));
 
 const weights = async () => {
   const { pools } = await demo.get("status");
@@ -91,11 +82,16 @@ test("the slider, the field, swap and undo move the real split", async () => {
   await Promise.all(polls);
   assert.equal(await slider.inputValue(), held);
   assert.deepEqual(await weights(), before, "nothing is applied while it is held");
+  assert.equal(await page.locator(".split-big").innerText(), before.join(":"), "what is in force stays in sight");
   await page.mouse.up();
   await weightsAre(Number(held), 100 - held);
   await page.getByRole("button", { name: "Undo" }).first().click();
   await weightsAre(...before);
   await page.getByRole("button", { name: "Swap" }).click();
+  await page.getByText("Not applied yet. This swaps the percentages; the pools keep their places.").waitFor();
+  await page.waitForResponse(/status/);
+  assert.deepEqual(await weights(), before, "Swap only asks");
+  await page.getByRole("button", { name: `Apply ${before[1]}:${before[0]}` }).click();
   await weightsAre(before[1], before[0]);
   const field = page.getByLabel("Percent for pool A");
   await field.fill("66.6");
@@ -115,6 +111,23 @@ test("the slider, the field, swap and undo move the real split", async () => {
   await slider.focus();
   for (let press = 0; press < 3; press++) await page.keyboard.press("ArrowRight");
   await until("the arrow keys to count", async () => (await weights())[0] > 68);
+  await closePage(page);
+});
+
+test("a split that another page has set is not replaced unseen", async () => {
+  const before = await weights();
+  const page = await demoPage("/", { forgive: /409/ });
+  const field = page.getByLabel("Percent for pool A");
+  await field.fill("55");
+  await demo.send("PUT", "weights", { A: 40, B: 60 });
+  await until("the other split on the page", async () => (await page.locator(".split-big").innerText()) === "40:60");
+  await field.press("Enter");
+  await page.getByText("Not applied: The split was changed to 40:60 in the meantime.").waitFor();
+  assert.deepEqual([await field.inputValue(), ...(await weights())], ["55", 40, 60]);
+  await scan(page, "a split that was changed");
+  await page.getByRole("button", { name: "Apply 55:45" }).click();
+  await weightsAre(55, 45);
+  await demo.send("PUT", "weights", { A: before[0], B: before[1] });
   await closePage(page);
 });
 

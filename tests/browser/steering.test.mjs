@@ -1,37 +1,22 @@
 // Steering the work from the pages: temporary changes, own settings, groups, the timetable and the balance, with a
 // mouse, a keyboard and a finger, against the real program.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { closePage, fits, openPage, scan, startBrowser, startDemo, until } from "./support.mjs";
+import { test } from "node:test";
+import { closePage, fits, openPage, scan, until, useDemo } from "./support.mjs";
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 const [A, B] = ["Simulated A", "Simulated B"];
 
 let browser;
 let demo;
-
-before(async () => {
-  browser = await startBrowser();
-  demo = await startDemo();
-});
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
+useDemo((...both) => ([browser, demo] = both));
 
 const steering = () => demo.get("steering");
 const worker = async (name) => (await steering()).workers.find((it) => it.worker === name);
 const forAll = async () => (await steering()).overrides.find((it) => it.workers.includes("*"));
 const works = (name, work) => until(`${name} to do ${JSON.stringify(work)}`, async () => JSON.stringify((await worker(name))?.work) === JSON.stringify(work));
 
-/** Sends a command as another browser would. */
-async function send(method, path, body) {
-  const { token } = await demo.get("session");
-  const headers = { "Content-Type": "application/json", "X-DPMP-Token": token };
-  const answer = await fetch(`${demo.base}/api/v1/${path}`, { method, headers, body: JSON.stringify(body) });
-  assert.equal(answer.status, 200, await answer.text());
-}
+const send = (...command) => demo.send(...command);
 
 async function at(path, options) {
   const page = await openPage(browser, demo.base, options);

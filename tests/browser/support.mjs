@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after, before } from "node:test";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -60,6 +61,14 @@ class Program {
     const answer = await fetch(`${this.base}/api/v1/${path}`);
     assert.equal(answer.status, 200, path);
     return answer.json();
+  }
+
+  /** Changes something as another browser would. */
+  async send(method, path, body) {
+    const { token } = await this.get("session");
+    const headers = { "Content-Type": "application/json", "X-DPMP-Token": token };
+    const answer = await fetch(`${this.base}/api/v1/${path}`, { method, headers, body: JSON.stringify(body) });
+    assert.equal(answer.status, 200, await answer.text());
   }
 
   async stop() {
@@ -123,6 +132,21 @@ export function startBrowser() {
 }
 
 const CHANGED = "net::ERR_NETWORK_CHANGED";
+
+/** Starts a browser and the demo before a file's tests and ends them after; `take(browser, demo)` is given both. */
+export function useDemo(take) {
+  let browser;
+  let demo;
+  before(async () => {
+    browser = await startBrowser();
+    demo = await startDemo();
+    take(browser, demo);
+  });
+  after(async () => {
+    await browser?.close();
+    await demo?.stop();
+  });
+}
 
 /** A page that notes everything that a page must not do. `forgive`: texts of the console that a test provokes. */
 export async function openPage(browser, base, { forgive = /$^/, ...options } = {}) {

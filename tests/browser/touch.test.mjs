@@ -1,7 +1,7 @@
 // A phone's page is scrolled by fingers that land anywhere, also on what moves money. Real touches, at 360 px.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { closePage, openPage, scan, startBrowser, startDemo, startEmpty, until } from "./support.mjs";
+import { test } from "node:test";
+import { closePage, openPage, scan, startEmpty, until, useDemo } from "./support.mjs";
 
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
 /** Touch events for each straight line: of a swipe, and of a flick. */
@@ -10,16 +10,7 @@ const FLICK = 3;
 
 let browser;
 let demo;
-
-before(async () => {
-  browser = await startBrowser();
-  demo = await startDemo();
-});
-
-after(async () => {
-  await browser?.close();
-  await demo?.stop();
-});
+useDemo((...both) => ([browser, demo] = both));
 
 const weights = async () => {
   const { pools } = await demo.get("status");
@@ -27,13 +18,7 @@ const weights = async () => {
 };
 const weightsAre = (a, b) => until(`the weights ${a}:${b}`, async () => String(await weights()) === String([a, b]));
 
-/** Sets the split as another browser would. */
-async function setWeights([A, B]) {
-  const { token } = await demo.get("session");
-  const headers = { "Content-Type": "application/json", "X-DPMP-Token": token };
-  const answer = await fetch(`${demo.base}/api/v1/weights`, { method: "PUT", headers, body: JSON.stringify({ A, B }) });
-  assert.equal(answer.status, 200);
-}
+const setWeights = ([A, B]) => demo.send("PUT", "weights", { A, B });
 
 /** Home on a phone, with hands for it. What is asked of the server to change is noted. */
 async function phone() {

@@ -7,6 +7,7 @@ use dpmp::sim::miner::SimMiner;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
+use crate::support::http::Http;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{AT_ONCE, SOON, http_get, miner, pool, settle, wait_until};
 
@@ -111,6 +112,11 @@ fn a_new_wallet_and_a_new_address_hold_without_dropping_a_miner() {
         b.ledger().connections_open() == 0
     });
     settle(&miners);
+    let page = Http::new(proxy.pages_address());
+    wait_until(SOON, "the new pool's own counters", || {
+        let pool = &page.get("/api/v1/status").json()["pools"]["B"];
+        pool["accepted"] == c.ledger().accepted() && pool["former"][0]["name"] == "B"
+    });
     for miner in &miners {
         assert_eq!(miner.ledger().connections(), 1);
         assert_eq!(miner.ledger().violations(), []);

@@ -322,7 +322,17 @@ fn weights_move_the_split_and_drop_no_miner() {
         400,
         "bad_request",
     );
+    // Somebody who has seen other weights replaces nothing.
+    let seen = |a: f64| json!({"A": 1, "B": 1, "before": {"A": a, "B": 2.5}});
+    let answer = page.put("/api/v1/weights", &seen(50.0));
+    refused(&answer, 409, "conflict");
+    assert!(
+        answer.json()["error"]["message"]
+            .to_string()
+            .contains("to 0:2.5")
+    );
     assert_eq!(config_file(&proxy).to_string(), expected.to_string());
+    ok(&page.put("/api/v1/weights", &seen(0.0)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dpmp::units::PerPool;
 use dpmp::units::PoolSlot::{A, B};
 use serde_json::{Value, json};
 
@@ -213,6 +214,56 @@ fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
     );
     let snapshot = script.snapshot();
     assert_eq!(snapshot.pools[A].e2_size, Some(8));
+}
+
+/// What a pool accepted is not told of the next one in its slot, and found again when it is back.
+#[test]
+fn the_totals_of_a_pool_stay_with_it() {
+    let mut script = Script::new(even(), |_| ());
+    script.connect(false);
+    script.authorize(3, "w.rig");
+    let work = script.work_for(A);
+    script.submit(4, &work, 1, None);
+    script.pool(A).answers = false;
+    script.submit(5, &work, 2, None);
+    let waiting = script.forwarded(A).pop().unwrap();
+    let mut other = even();
+    let pool = other.pools[A].as_mut().unwrap();
+    (pool.port, pool.name) = (4444, "Other".into());
+    script.use_config(other.clone());
+    script.submit(6, &work, 3, None);
+    let late = script.forwarded(A).pop().unwrap();
+    assert_eq!(late.conn, waiting.conn, "a share of the old pool's job");
+    for share in [waiting, late] {
+        let answer = json!({"id": share.request, "result": false, "error": [23, "low", null]});
+        script.pool_says(share.conn, &answer);
+    }
+    script.run(seconds(40));
+    let snapshot = script.snapshot();
+    let view = &snapshot.pools[A];
+    let shares = &view.totals.shares;
+    assert_eq!(
+        (shares.accepted, shares.best, view.totals.work),
+        (0, None, 0.0)
+    );
+    assert!(shares.rejected.is_empty() && view.lately.rejected == 0.0);
+    assert_eq!(view.hashrate, Some(0.0));
+    assert_eq!(
+        view.former[0].id.name,
+        even().pools[A].as_ref().unwrap().name
+    );
+    assert_eq!(view.run.shares.accepted, 1);
+    let miner = &snapshot.miners[0];
+    assert!(miner.accepted[A] == 0 && miner.said.is_empty());
+
+    let swapped = |mut config: dpmp::config::Config| {
+        config.pools = PerPool::new(config.pools[B].clone(), config.pools[A].clone());
+        config
+    };
+    script.use_config(swapped(even()));
+    let totals = script.snapshot().pools[B].totals.clone();
+    let rejected: u64 = totals.shares.rejected.values().sum();
+    assert_eq!((totals.shares.accepted, rejected), (1, 2));
 }
 
 /// compat Q11: AxeOS takes no notice of a plain refusal.

@@ -34,18 +34,12 @@ impl Miner {
         } else {
             0.0
         };
-        let shares: u64 = self
-            .stats
-            .by_pool
-            .iter()
-            .map(|(_, tally)| tally.accepted)
-            .sum();
         let age = now.saturating_duration_since(self.opened.at);
         Member {
             id: self.id,
             hashrate,
             waver: hashrate * part,
-            known: shares >= ENOUGH_SHARES && age >= ENOUGH_TIME,
+            known: self.stats.all.accepted >= ENOUGH_SHARES && age >= ENOUGH_TIME,
             may_take_turns,
             lags: self.follow.lags(),
             own_share_a,

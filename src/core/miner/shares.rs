@@ -203,6 +203,7 @@ impl Miner {
             form: form.map(|(ways, form)| (ways.kind, form)),
             answers_due: 1,
             outlived: false,
+            former: false,
         };
         connection.submit(first, second, share, cx.out);
         pool.answers.sent(self.id, cx.now.at);
@@ -263,6 +264,7 @@ impl Miner {
             self.seen[sent.conn.slot].insert(&hash);
         }
         let connection = cx.pools[sent.conn.slot].connections.get(&sent.conn);
+        let former = connection.is_some_and(|it| it.is_former());
         if connection.is_some_and(|it| it.jobs.minds(sent.serial, submit.ntime)) {
             cx.note_work(&sent.job, &sent.extranonce, submit.ntime);
         }
@@ -273,6 +275,7 @@ impl Miner {
                 outcome: ShareOutcome::BelowPool,
                 true_difficulty: found.hash.map(|hash| hash.difficulty()),
                 asked: sent.work(found.hash.map_or(0.0, |hash| hash.difficulty())),
+                former,
                 ..self.result_of(Some(sent.conn.slot), Some(sent.id))
             },
             cx,
@@ -315,6 +318,7 @@ impl Miner {
             true_difficulty: None,
             latency: None,
             block: false,
+            former: false,
         }
     }
 

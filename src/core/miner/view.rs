@@ -15,6 +15,9 @@ use crate::core::stats::totals::Totals;
 use crate::core::steering::Aim;
 use crate::units::{Now, PerPool, PoolSlot, When, named};
 
+/// How much of the work a meter cannot tell apart.
+const BUCKET: Duration = Duration::from_secs(15);
+
 /// Over how long the rates are taken.
 const WINDOW: Duration = Duration::from_secs(300);
 
@@ -151,10 +154,12 @@ impl Miner {
             rejected_by: Arc::clone(&all.rejected),
             said: Arc::clone(&self.stats.said),
             lost: all.lost,
-            hashrate: self
-                .stats
-                .work
-                .map(|_, meter| meter.hashrate(WINDOW, now.at)),
+            hashrate: self.stats.work.map(|slot, meter| {
+                // What was done for the pool that had the slot before is not its. A meter's window may reach back by a
+                // bucket more.
+                let since = now.at.saturating_duration_since(pools[slot].since);
+                meter.hashrate(WINDOW.min(since.saturating_sub(BUCKET)), now.at)
+            }),
             shares_per_minute: self
                 .stats
                 .shares

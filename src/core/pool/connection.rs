@@ -141,6 +141,8 @@ pub struct Connection {
     works: bool,
     /// If another one has taken its place: until when it takes shares.
     retired: Option<Instant>,
+    /// Whether another pool has taken its slot.
+    former: bool,
     useless: Allowance,
     /// How many jobs in a row could not be used.
     unusable_jobs: u8,
@@ -210,6 +212,8 @@ pub struct WaitingShare {
     /// Whether its connection was replaced meanwhile, so that what becomes of it says nothing about the pool's address
     /// in use.
     pub outlived: bool,
+    /// Whether another pool has taken the slot meanwhile.
+    pub former: bool,
 }
 
 impl WaitingShare {
@@ -269,6 +273,7 @@ impl Connection {
             held: None,
             works: false,
             retired: None,
+            former: false,
             useless: Allowance::full(USELESS, now),
             unusable_jobs: 0,
         }
@@ -379,6 +384,19 @@ impl Connection {
         }
     }
 
+    /// Another pool takes its slot.
+    pub fn be_former(&mut self) {
+        self.former = true;
+        for share in self.pending.values_mut() {
+            share.former = true;
+        }
+    }
+
+    /// Whether another pool has taken its slot.
+    pub fn is_former(&self) -> bool {
+        self.former
+    }
+
     /// Whether another one has taken its place.
     pub fn is_retired(&self) -> bool {
         self.retired.is_some()
@@ -442,6 +460,7 @@ impl Connection {
         self.sent_shares = true;
         let share = WaitingShare {
             outlived: self.retired.is_some(),
+            former: self.former,
             answers_due: 1 + u8::from(second.is_some()),
             ..share
         };
@@ -477,6 +496,7 @@ impl Connection {
                 form: None,
                 answers_due: 1,
                 outlived: false,
+                former: false,
             };
             self.submit(first, second, share, out);
         }

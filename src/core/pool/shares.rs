@@ -25,14 +25,17 @@ impl Pool {
         let Some(asker) = &share.asker else {
             return;
         };
+        if share.former {
+            return;
+        }
         let now = moment.now.at;
         match outcome {
             ShareOutcome::Lost(RejectReason::Stopping) => (),
-            ShareOutcome::Lost(_) => self.lost.add(1.0, now),
-            ShareOutcome::Accepted
-            | ShareOutcome::RejectedByPool(_)
-            | ShareOutcome::BelowPool
-            | ShareOutcome::RefusedHere(_) => self.answered.add(1.0, now),
+            ShareOutcome::Lost(_) => self.lately.lost.add(1.0, now),
+            ShareOutcome::RejectedByPool(_) => self.lately.rejected.add(1.0, now),
+            ShareOutcome::Accepted | ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) => {
+                self.lately.accepted.add(1.0, now);
+            }
         }
         if share.outlived {
             return;
@@ -135,6 +138,7 @@ impl WaitingShare {
             true_difficulty: Some(self.true_difficulty),
             latency: Some(now.saturating_duration_since(self.sent)),
             block: self.block.is_some(),
+            former: self.former,
         }
     }
 }

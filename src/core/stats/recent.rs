@@ -86,6 +86,7 @@ mod tests {
                 true_difficulty: None,
                 latency: None,
                 block: false,
+                former: false,
             };
             if unix_ms == 25 {
                 clone = shares.clone();

@@ -1,9 +1,13 @@
 //! Totals that are kept across restarts: each pool's accepted work, and each worker's best share.
+//!
+//! What a pool took belongs to the pool, not to its slot. When a slot gets another pool, the totals of the old one are
+//! set aside and found again when it is back, also in the other slot.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::PoolConfig;
 use crate::core::fact::{ShareOutcome, ShareResult};
 use crate::core::stats::tally::{BestShare, ByReason, Rejects, Tally};
 use crate::units::{Now, PerPool, PoolSlot, When};
@@ -14,18 +18,68 @@ const MOST_WORKERS: usize = 4096;
 /// How many of the best shares are remembered.
 const MOST_BEST: usize = 10;
 
+/// How many pools are remembered that are in no slot anymore.
+const MOST_FORMER: usize = 16;
+
 /// All totals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {
-    /// By pool.
+    /// Those of the pools that are in the slots.
     pub pools: PerPool<PoolTotals>,
+    /// Which pools these are; `None` in a file of an older version, or if there never was one.
+    #[serde(skip_serializing_if = "no_pools")]
+    pub present: PerPool<Option<PoolId>>,
+    /// Pools that were in a slot before, the latest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<FormerPool>,
+    /// By slot since the start, whatever pool was in it.
+    #[serde(skip)]
+    pub run: PerPool<PoolTotals>,
     /// By worker name.
     pub workers: BTreeMap<String, WorkerTotals>,
     /// Shares that were refused here, by reason.
     pub refused: ByReason,
     /// The best shares of all, the best first.
     pub best: Vec<RankedShare>,
+}
+
+/// Which pool it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolId {
+    /// Its first address and the account there.
+    pub account: String,
+    /// What the owner calls it.
+    pub name: String,
+}
+
+impl PoolId {
+    /// As it is configured.
+    pub fn of(pool: &PoolConfig) -> Self {
+        Self {
+            account: format!("{} {} {}", pool.address(), pool.wallet, pool.user_name),
+            name: pool.name.clone(),
+        }
+    }
+}
+
+/// A pool that was in a slot before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FormerPool {
+    /// Which it was.
+    #[serde(flatten)]
+    pub id: PoolId,
+    /// Where it was.
+    pub slot: PoolSlot,
+    /// Until when, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// What it took, unless it is in a slot again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    totals: Option<PoolTotals>,
+}
+
+fn no_pools(present: &PerPool<Option<PoolId>>) -> bool {
+    present.iter().all(|(_, id)| id.is_none())
 }
 
 /// One of the best shares.
@@ -65,11 +119,37 @@ pub struct PoolTotals {
     /// Whose the best share was, if that was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best_worker: Option<String>,
-    /// Time that miners worked for it, in seconds, all miners together.
+    /// Time that miners worked for the slot, in seconds, all miners together. It stays when another pool comes.
     pub seconds: f64,
 }
 
 impl PoolTotals {
+    /// Takes in the fate of a share. It never saw one that was refused here.
+    fn add(&mut self, share: &ShareResult, now: Now) {
+        if !matches!(share.outcome, ShareOutcome::RefusedHere(_)) {
+            let before = self.shares.best;
+            self.shares.add(share, now);
+            if self.shares.best != before {
+                self.best_worker = Some(share.worker.clone());
+            }
+        }
+        self.work += share.work();
+        if let Some(work) = &mut self.since_block {
+            *work += share.work();
+        }
+        self.work_squares += share.work().powi(2);
+        if share.block {
+            self.blocks += 1;
+            self.since_block = Some(0.0);
+            self.last_block = Some(Block {
+                worker: share.worker.clone(),
+                when: now.into(),
+                fate: BlockFate::of(&share.outcome),
+                seen: false,
+            });
+        }
+    }
+
     /// What was worked for it since its last block, or at all if there was none; `None` if that is not known.
     pub fn work_since_block(&self) -> Option<f64> {
         if self.blocks == 0 {
@@ -155,36 +235,75 @@ impl Totals {
                 worker.work[slot] += share.work();
             }
         }
-        // The pool never saw a share that was refused here.
-        let refused = matches!(share.outcome, ShareOutcome::RefusedHere(_));
-        if refused {
+        if matches!(share.outcome, ShareOutcome::RefusedHere(_)) {
             self.refused.add(share.outcome.reason().unwrap_or_default());
         }
         let Some(slot) = share.slot else { return };
         self.rank(share, now);
-        let pool = &mut self.pools[slot];
-        if !refused {
-            let before = pool.shares.best;
-            pool.shares.add(share, now);
-            if pool.shares.best != before {
-                pool.best_worker = Some(share.worker.clone());
+        self.run[slot].add(share, now);
+        let pool = if share.former {
+            self.before(slot)
+        } else {
+            Some(&mut self.pools[slot])
+        };
+        if let Some(pool) = pool {
+            pool.add(share, now);
+        }
+    }
+
+    /// The totals of the pool that was in a slot before the present one. It may be in the other slot now.
+    fn before(&mut self, slot: PoolSlot) -> Option<&mut PoolTotals> {
+        let was_here = |former: &&mut FormerPool| former.slot == slot;
+        let former = self.former.iter_mut().find(was_here)?;
+        if former.totals.is_some() {
+            return former.totals.as_mut();
+        }
+        let present = self.present.iter();
+        let account = Some(&former.id.account);
+        let mut now_in = present.filter(|(_, id)| id.as_ref().map(|id| &id.account) == account);
+        let (slot, _) = now_in.next()?;
+        Some(&mut self.pools[slot])
+    }
+
+    /// Takes in which pools are configured; which slots have another one than before.
+    pub fn set_pools(&mut self, pools: PerPool<Option<PoolId>>, unix_ms: u64) -> PerPool<bool> {
+        let mut is_new = PerPool::from_fn(|_| false);
+        for slot in PoolSlot::ALL {
+            // Without a pool nothing is taken. What comes next may be the old one.
+            let (Some(old), Some(new)) = (&self.present[slot], &pools[slot]) else {
+                continue;
+            };
+            if old.account != new.account {
+                is_new[slot] = true;
+                let seconds = self.pools[slot].seconds;
+                let fresh = PoolTotals {
+                    seconds,
+                    ..PoolTotals::default()
+                };
+                let totals = std::mem::replace(&mut self.pools[slot], fresh);
+                let former = FormerPool {
+                    id: old.clone(),
+                    slot,
+                    until_ms: unix_ms,
+                    totals: Some(totals),
+                };
+                self.former.insert(0, former);
             }
         }
-        pool.work += share.work();
-        if let Some(work) = &mut pool.since_block {
-            *work += share.work();
+        for (slot, id) in pools.iter() {
+            let Some(id) = id else { continue };
+            let known = |it: &&mut FormerPool| it.id.account == id.account && it.totals.is_some();
+            if is_new[slot] {
+                let known = self.former.iter_mut().find(known);
+                if let Some(totals) = known.and_then(|it| it.totals.take()) {
+                    let seconds = self.pools[slot].seconds;
+                    self.pools[slot] = PoolTotals { seconds, ..totals };
+                }
+            }
+            self.present[slot] = Some(id.clone());
         }
-        pool.work_squares += share.work().powi(2);
-        if share.block {
-            pool.blocks += 1;
-            pool.since_block = Some(0.0);
-            pool.last_block = Some(Block {
-                worker: share.worker.clone(),
-                when: now.into(),
-                fate: BlockFate::of(&share.outcome),
-                seen: false,
-            });
-        }
+        self.former.truncate(MOST_FORMER);
+        is_new
     }
 
     /// Puts a share among the best, if it is one of them.
@@ -243,7 +362,9 @@ impl Totals {
                 best.when = best.when.corrected(now);
             }
         };
-        for pool in self.pools.values_mut() {
+        let former = self.former.iter_mut();
+        let former = former.filter_map(|it| it.totals.as_mut());
+        for pool in self.pools.values_mut().chain(former) {
             correct_best(&mut pool.shares.best);
             if let Some(block) = &mut pool.last_block {
                 block.when = block.when.corrected(now);
@@ -285,8 +406,8 @@ mod tests {
     use crate::units::{Difficulty, MinerId};
 
     /// A share of difficulty 4 at pool A, for which the miner was asked for `work`.
-    fn add(totals: &mut Totals, outcome: ShareOutcome, work: f64) {
-        let share = ShareResult {
+    fn share(outcome: ShareOutcome, work: f64) -> ShareResult {
+        ShareResult {
             miner: MinerId(1),
             worker: "rig".into(),
             slot: Some(PoolSlot::A),
@@ -297,12 +418,92 @@ mod tests {
             credit: Difficulty::new(4.0),
             true_difficulty: Some(5.0),
             latency: None,
-        };
-        let now = Now {
+            former: false,
+        }
+    }
+
+    fn now() -> Now {
+        Now {
             at: std::time::Instant::now(),
             unix_ms: 7,
+        }
+    }
+
+    fn add(totals: &mut Totals, outcome: ShareOutcome, work: f64) {
+        totals.add(&share(outcome, work), now());
+    }
+
+    #[test]
+    fn what_a_pool_took_stays_with_the_pool() {
+        let id = |account: &str| {
+            Some(PoolId {
+                account: account.into(),
+                name: account.to_uppercase(),
+            })
         };
-        totals.add(&share, now);
+        let accepted = |totals: &Totals| {
+            let of = |slot| totals.pools[slot].shares.accepted;
+            (of(PoolSlot::A), of(PoolSlot::B))
+        };
+        let mut totals = Totals::default();
+        // A file of an older version does not say whose the totals are: of those that are configured.
+        add(&mut totals, ShareOutcome::Accepted, 4.0);
+        let set = |totals: &mut Totals, a, b| {
+            let is_new = totals.set_pools(PerPool::new(a, b), 5);
+            (is_new[PoolSlot::A], is_new[PoolSlot::B])
+        };
+        assert_eq!(set(&mut totals, id("x"), id("y")), (false, false));
+        assert_eq!(accepted(&totals), (1, 0));
+        totals.pools[PoolSlot::A].seconds = 3.0;
+        assert_eq!(set(&mut totals, id("z"), id("y")), (true, false));
+        assert_eq!(accepted(&totals), (0, 0));
+        assert_eq!(totals.pools[PoolSlot::A].shares.best, None);
+        assert_eq!(totals.pools[PoolSlot::A].seconds, 3.0, "the slot's time");
+        let former = &totals.former[0];
+        assert_eq!((former.id.name.as_str(), former.until_ms), ("X", 5));
+        add(&mut totals, ShareOutcome::Accepted, 4.0);
+        add(&mut totals, ShareOutcome::Accepted, 4.0);
+
+        // Exchanged, they take their totals along, over a restart and without a pool for a while, too.
+        assert_eq!(set(&mut totals, id("y"), id("z")), (true, true));
+        assert_eq!(accepted(&totals), (0, 2));
+        assert_eq!(set(&mut totals, None, id("z")), (false, false));
+        let text = serde_json::to_string(&totals).unwrap();
+        let mut totals: Totals = serde_json::from_str(&text).unwrap();
+        assert_eq!(set(&mut totals, id("x"), id("z")), (true, false));
+        assert_eq!(accepted(&totals), (1, 2));
+    }
+
+    #[test]
+    fn a_late_answer_counts_for_the_pool_that_gave_it() {
+        let id = |account: &str| {
+            Some(PoolId {
+                account: account.into(),
+                name: String::new(),
+            })
+        };
+        let late = |totals: &mut Totals| {
+            let share = ShareResult {
+                former: true,
+                ..share(ShareOutcome::Accepted, 4.0)
+            };
+            totals.add(&share, now());
+        };
+        let mut totals = Totals::default();
+        totals.set_pools(PerPool::new(id("x"), id("y")), 0);
+        totals.set_pools(PerPool::new(id("z"), id("y")), 1);
+        late(&mut totals);
+        assert_eq!(totals.pools[PoolSlot::A].shares.accepted, 0);
+        totals.set_pools(PerPool::new(id("y"), id("x")), 2);
+        assert_eq!(totals.pools[PoolSlot::B].shares.accepted, 1);
+        totals.set_pools(PerPool::new(id("x"), id("y")), 3);
+        late(&mut totals);
+        assert_eq!(
+            totals.pools[PoolSlot::B].shares.accepted,
+            1,
+            "of y, which was in A"
+        );
+        assert_eq!(totals.run[PoolSlot::A].shares.accepted, 2);
     }
 
     #[test]
@@ -331,10 +532,6 @@ mod tests {
     #[test]
     fn the_ten_best_are_kept_with_their_workers() {
         let mut totals = Totals::default();
-        let now = Now {
-            at: std::time::Instant::now(),
-            unix_ms: 7,
-        };
         for number in (0..30_u32).map(|number| (number * 7) % 30) {
             let slot = PoolSlot::ALL[usize::from(number % 2 == 0)];
             let share = ShareResult {
@@ -348,8 +545,9 @@ mod tests {
                 credit: None,
                 true_difficulty: Some(f64::from(number)),
                 latency: None,
+                former: false,
             };
-            totals.add(&share, now);
+            totals.add(&share, now());
         }
         let text = serde_json::to_string(&totals).unwrap();
         let totals: Totals = serde_json::from_str(&text).unwrap();

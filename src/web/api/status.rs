@@ -87,6 +87,14 @@ struct Pool {
     lost: u64,
     blocks: u64,
     best_share: Option<BestShare>,
+    former: Vec<Former>,
+}
+
+/// A pool that was in the slot before.
+#[derive(Debug, Serialize)]
+struct Former {
+    name: String,
+    until_ms: u64,
 }
 
 /// What a pool's jobs say.
@@ -344,6 +352,13 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
             at_ms: best.when.unix_ms(moment.now),
             worker: view.totals.best_worker.clone(),
         }),
+        former: {
+            let former = view.former.iter().map(|it| Former {
+                name: it.id.name.clone(),
+                until_ms: it.until_ms,
+            });
+            former.collect()
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::config;
 use crate::units::{PerPool, PoolSlot};
 use crate::web::api::config::present;
-use crate::web::error::{Answer, ApiError};
+use crate::web::error::{Answer, ApiError, Code};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
 
@@ -15,6 +15,9 @@ use crate::web::{body, json};
 struct Body {
     a: Value,
     b: Value,
+    /// The weights that the client has seen; others are not overwritten.
+    #[serde(default, rename = "before")]
+    before: Option<PerPool<f64>>,
 }
 
 /// `PUT /api/v1/weights`
@@ -43,7 +46,13 @@ pub(in crate::web) fn set_weights(pages: &Pages, call: &Call<'_>) -> Answer {
     let mut previous = None;
     let changed = pages.settings.change(call.source(pages), |contents| {
         let mut loaded = present(contents)?;
-        previous = Some(loaded.config.scheduler.weights);
+        let now = loaded.config.scheduler.weights;
+        if body.before.is_some_and(|seen| seen != now) {
+            let (a, b) = (now[PoolSlot::A], now[PoolSlot::B]);
+            let message = format!("The split was changed to {a}:{b} in the meantime.");
+            return Err(ApiError::new(Code::Conflict, message));
+        }
+        previous = Some(now);
         for (slot, weight) in new.iter() {
             config::set(&mut loaded.raw, key(slot), weight.clone());
         }

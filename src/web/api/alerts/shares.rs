@@ -26,8 +26,8 @@ pub(super) const FORM_BLOCKED_SHOWN: u64 = 3600 * 1000;
 
 pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
-    in_use(grounds, slot)?;
-    let (accepted, rejected) = (grounds.lately.accepted[slot], grounds.lately.rejected[slot]);
+    let lately = in_use(grounds, slot)?.lately;
+    let (accepted, rejected) = (lately.accepted, lately.rejected);
     spike(accepted, rejected).then(|| Alert {
         id: format!("reject_spike:{slot}"),
         level: Level::Warning,
@@ -42,8 +42,8 @@ pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
 /// It can be reached and has accepted nothing: too few shares for a verdict, and still no income.
 pub(super) fn rejects_all(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
-    in_use(grounds, slot)?;
-    let (accepted, rejected) = (grounds.lately.accepted[slot], grounds.lately.rejected[slot]);
+    let lately = in_use(grounds, slot)?.lately;
+    let (accepted, rejected) = (lately.accepted, lately.rejected);
     (rejected >= MANY_OF_ALL && accepted == 0.0).then(|| Alert {
         id: format!("pool_rejects_all:{slot}"),
         level: Level::Error,
@@ -152,7 +152,10 @@ fn spike(good: f64, bad: f64) -> bool {
 pub(super) fn shares_lost(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot)?;
-    let [answered, lost] = pool.answered_and_lost;
+    let (answered, lost) = (
+        pool.lately.accepted + pool.lately.rejected,
+        pool.lately.lost,
+    );
     (lost >= MANY_LOST && lost > PART_LOST * (answered + lost)).then(|| Alert {
         id: format!("shares_lost:{slot}"),
         level: Level::Warning,

@@ -164,7 +164,8 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
     expect(|it| jobless(it, 31_000), &["pool_no_job:A"]);
     expect(|it| jobless(it, 10_000), &[]);
     let lost = |it: &mut World, answered: f64, lost: f64| {
-        it.snapshot.pools[B].answered_and_lost = [answered, lost];
+        it.snapshot.pools[B].lately.accepted = answered;
+        it.snapshot.pools[B].lately.lost = lost;
     };
     expect(|it| lost(it, 100.0, 3.0), &["shares_lost:B"]);
     expect(|it| lost(it, 0.0, 3.0), &["shares_lost:B"]);
@@ -383,9 +384,10 @@ fn one_cause_makes_one_notice() {
         it.refused_by = [(RejectReason::PoolLost, 100)].into();
         for slot in PoolSlot::ALL {
             let pool = &mut it.snapshot.pools[slot];
-            (pool.backup, pool.answered_and_lost) = (1, [10.0, 10.0]);
-            it.lately.accepted[slot] = 10.0;
-            it.lately.rejected[slot] = 90.0;
+            pool.backup = 1;
+            pool.lately.accepted = 10.0;
+            pool.lately.rejected = 90.0;
+            pool.lately.lost = 10.0;
         }
     };
     expect(with_consequences, &["nothing_mined"]);
@@ -406,7 +408,7 @@ fn one_cause_makes_one_notice() {
     let rejecting = |it: &mut World| {
         it.snapshot.pools[A].health = Health::Down;
         it.snapshot.pools[A].outage = Some(Outage::Flaw(Flaw::Rejecting));
-        it.lately.rejected[A] = 100.0;
+        it.snapshot.pools[A].lately.rejected = 100.0;
     };
     expect(rejecting, &["pool_rejecting:A"]);
     // The last pool is worked for though it rejects, so that something is mined.
@@ -524,8 +526,8 @@ fn a_spike_is_many_and_a_large_part() {
     use PoolSlot::A;
     let with = |good: f64, bad: f64| {
         move |it: &mut World| {
-            it.lately.accepted[A] = good;
-            it.lately.rejected[A] = bad;
+            it.snapshot.pools[A].lately.accepted = good;
+            it.snapshot.pools[A].lately.rejected = bad;
         }
     };
     expect(with(0.0, 4.0), &[]);
