@@ -64,54 +64,54 @@ use crate::core::work::handed_out::HandedOut;
 use crate::random::Random;
 use crate::units::{LineId, MinerId, Now, PerPool, PoolSlot, later};
 
-/// How long a stop may take, at most.
+/// The maximum time for a stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How many pools' facts are remembered.
+/// The maximum number of pool addresses with remembered facts.
 const MOST_FACTS: usize = 64;
 
 /// All routing state. One thread owns it.
 #[derive(Debug)]
 pub struct Core {
-    /// What the owner wants.
+    /// The owner's settings.
     wanted: Arc<Config>,
-    /// The same with each pool as it is at the address that is in use.
+    /// The same, with each pool's settings for the address in use.
     config: Arc<Config>,
     miners: IdMap<MinerId, Box<Miner>>,
     pools: PerPool<Pool>,
-    /// Which work was handed out, whichever pool it is of: a pool may also be the other one's backup.
+    /// Which work was handed out, for both pools together: a pool may also be the other one's backup.
     handed_out: HandedOut,
-    /// Who shares connections, and which extranonce1 is whose.
+    /// Which miners share connections, and which extranonce1 belongs to which miner.
     groups: Groups,
-    /// Whether some miner was seen to need all the room that the pools leave.
+    /// Whether a miner was seen that needs all the extranonce2 bytes.
     all_room_needed: bool,
-    /// Sizes of extranonce2 that miners use whatever they are told.
+    /// Extranonce2 sizes that miners use regardless of what DPMP offers.
     size_habits: SizeHabits,
-    /// What difficulty suited each worker on a shared connection.
+    /// Each worker's difficulty on shared connections.
     difficulties: KnownDifficulties,
-    /// What is known of every pool that was ever reached, by address.
+    /// What is known about every pool that was ever reached, by address.
     known: BTreeMap<String, PoolFacts>,
     totals: Totals,
-    /// Where the earnings go, and whether the owner knows.
+    /// Where the earnings go, and whether the owner has confirmed it.
     payouts: PerPool<Payout>,
     /// Whether the pools' jobs pay what they should.
     watches: PerPool<PayoutWatch>,
     past_splits: PastSplits,
     departed: FormerMiners,
-    /// Who is usually here.
+    /// The workers that are usually connected.
     roster: Roster,
     silence: Silence,
-    /// What the owner has said besides the configuration.
+    /// The owner's changes apart from the configuration.
     steering: Steering,
-    /// What the pools last said of the time.
+    /// The pools' latest time.
     clock: ClockMark,
-    /// How far the split follows what a hash earns.
+    /// How far the split follows the earnings.
     balancer: Balancer,
-    /// What the pools' jobs say of the chain.
+    /// What the pools' jobs say about the chain.
     chain_watch: ChainWatch,
-    /// Who takes turns and who stays where, if the fleet as a whole meets the split.
+    /// In mode `fleet`: which miners take turns, and which pool the others stay on.
     fleet: Fleet,
-    /// Whether some worker may be meant for a pool.
+    /// Whether a pool may be needed by any worker.
     meant: PerPool<bool>,
     /// Seconds of work for each pool before this start.
     seconds_before: PerPool<f64>,
@@ -121,46 +121,46 @@ pub struct Core {
     admitted: u64,
     started: Now,
     stopping: Option<StopPhase>,
-    /// Who is let go at a stop, and when, the first at the end.
+    /// When each miner is disconnected during a stop, with the next one at the end.
     parting: Vec<(Instant, MinerId)>,
 }
 
-/// How far a stop has come.
+/// The stages of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StopPhase {
-    /// The miners are told to go; not later than this it is over.
+    /// Miners are being disconnected, until this time at the latest.
     Until(Instant),
-    /// Somebody did not go in time.
+    /// Some miners did not disconnect in time.
     Over,
 }
 
-/// Whose deadline.
+/// What a deadline belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Due {
-    /// Nobody waits any longer for a pool to be found.
+    /// Miners stop waiting until a pool is known.
     Sought(PoolSlot),
     /// Another address of the pool may be due.
     Addresses(PoolSlot),
     /// A verdict about the pool may be due.
     Verdict(PoolSlot),
-    /// The pool may be dialled again.
+    /// The pool may be dialed again.
     Dialer(PoolSlot),
     /// The time of a temporary change is over.
     Override,
-    /// A job is to be read.
+    /// A job is due to be read.
     Insight(PoolSlot),
-    /// What a hash earns may have changed, or the split may follow it again.
+    /// The earnings may have changed, or the next step of the split is allowed.
     Balance,
-    /// The fleet is to be looked at.
+    /// The fleet's assignment is due.
     Fleet,
-    /// Nobody waits any longer for the looks at all addresses.
+    /// Miners stop waiting for the survey of all addresses.
     Survey(PoolSlot),
     Line(PoolSlot, LineId),
     Miner(MinerId),
 }
 
 impl Core {
-    /// Starts with what is remembered from earlier runs. `seed` decides all jitter.
+    /// Creates a core with the memory of earlier runs. `seed` determines all jitter.
     pub fn new(
         config: Arc<Config>,
         memory: Memory,
@@ -217,7 +217,7 @@ impl Core {
         core
     }
 
-    /// Takes in one event. Call [`handle_deadline`](Self::handle_deadline) first if one is due.
+    /// Handles one event. Call [`handle_deadline`](Self::handle_deadline) first if one is due.
     pub fn handle(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
         match event {
             Event::MinerOpened { miner, peer } => self.on_miner_opened(miner, peer, now, out),
@@ -259,9 +259,9 @@ impl Core {
         self.wrap_up(now, out);
     }
 
-    /// Does everything whose time has come.
+    /// Handles all deadlines that have passed.
     pub fn handle_deadline(&mut self, now: Now, out: &mut Vec<Action>) {
-        // Each once: whoever were due again at once would otherwise keep everybody else waiting.
+        // Each once: otherwise one that is immediately due again would keep all others waiting.
         let due: Vec<Due> = std::iter::from_fn(|| self.agenda.take_due(now.at)).collect();
         for who in due {
             match who {
@@ -272,7 +272,7 @@ impl Core {
                 Due::Balance => self.balance_split(now, out),
                 Due::Fleet => self.look_at_fleet(now, out),
                 Due::Sought(_) | Due::Survey(_) => self.release_waiting(now, out),
-                // Looked at below, as after every event.
+                // Handled below, as after every event.
                 Due::Verdict(_) | Due::Addresses(_) | Due::Dialer(_) => (),
             }
         }
@@ -291,7 +291,7 @@ impl Core {
         self.wrap_up(now, out);
     }
 
-    /// Does what follows from any event.
+    /// The steps that follow every event.
     fn wrap_up(&mut self, now: Now, out: &mut Vec<Action>) {
         self.settle_orphans(now, out);
         self.renew_use(now, out);
@@ -307,7 +307,7 @@ impl Core {
         self.pump_dials(now, out);
     }
 
-    /// When [`handle_deadline`](Self::handle_deadline) has to be called.
+    /// When [`handle_deadline`](Self::handle_deadline) must be called.
     pub fn next_deadline(&self) -> Option<Instant> {
         let stop = match self.stopping {
             Some(StopPhase::Until(deadline)) => Some(deadline),
@@ -320,7 +320,7 @@ impl Core {
             .min()
     }
 
-    /// Whether a stop was asked for and every miner is gone, or was given time enough.
+    /// Whether DPMP is stopping and all miners are gone or had enough time.
     pub fn is_finished(&self) -> bool {
         match self.stopping {
             None => false,
@@ -361,7 +361,7 @@ impl Core {
         self.with_miner(id, now, out, |miner, cx| miner.on_opened(refusal, cx));
     }
 
-    /// Forgets a miner's connection. Those that never said who they are were no miners.
+    /// Forgets a miner's connection. One that never named a worker was not a miner.
     fn let_go(&mut self, id: MinerId, now: Now) {
         let Some(miner) = self.miners.remove(&id) else {
             return;
@@ -386,7 +386,7 @@ impl Core {
         }
     }
 
-    /// Has the jobs of the addresses in use watched as the owner wants it.
+    /// Watches the jobs of the addresses in use, according to the owner's settings.
     fn follow_payouts(&mut self) {
         for (slot, pool) in self.config.pools.iter() {
             if let Some(pool) = pool {
@@ -402,7 +402,7 @@ impl Core {
         }
     }
 
-    /// Lets a miner act, brings it in line and notes its next deadline.
+    /// Lets a miner act, applies the consequences and records its next deadline.
     fn with_miner(
         &mut self,
         id: MinerId,
@@ -459,7 +459,7 @@ impl Core {
         }
     }
 
-    /// Somebody has work: the others need not wait any longer.
+    /// A line has work, so the others need not wait any longer.
     fn let_others_follow(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         let pool = &mut self.pools[slot];
         let hurry = pool.dialer.may_hurry(now.at);
@@ -472,12 +472,12 @@ impl Core {
             pool.queue(line);
         }
         if pool.lines.get(&pool.reach).is_some_and(Line::stands_by) {
-            // What it would find out is known now.
+            // Its result is known now.
             self.close_look(Look::Reach, slot, now, out);
         }
     }
 
-    /// Whether the time now is not made up for by anybody.
+    /// Whether the current time counts for no miner's schedule.
     fn is_frozen(&self) -> bool {
         self.pools.iter().any(|(_, pool)| pool.earns_nothing())
     }
@@ -486,7 +486,7 @@ impl Core {
         self.miners.iter().map(|(id, _)| id).collect()
     }
 
-    /// Dials as many of those that wait as each pool's gate lets through.
+    /// Dials as many waiting lines as each pool's gate allows.
     fn pump_dials(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             self.attempt(slot, now);
@@ -508,7 +508,7 @@ impl Core {
         }
     }
 
-    /// Whether a connection from the gate's queue is still wanted; if so it counts as being dialled. Members stand by if
+    /// Whether a connection from the gate's queue is still wanted; if so it counts as being dialed. Members stand by if
     /// all work has ended meanwhile.
     fn starts(&mut self, slot: PoolSlot, Dial { conn, line }: Dial) -> bool {
         let pool = &mut self.pools[slot];
@@ -524,7 +524,7 @@ impl Core {
         line.start_dial(conn)
     }
 
-    /// While nobody has work: one of those that wait tries when its time has come, each time another one.
+    /// While no miner has work, one of the waiting lines tries when its time has come, a different one each time.
     fn attempt(&mut self, slot: PoolSlot, now: Now) {
         if self.stopping.is_some() {
             self.pools[slot].dialer.dismiss();
@@ -562,9 +562,9 @@ impl Core {
         self.look_at_split(by, now, out);
     }
 
-    /// Has another configuration in force: what the owner has changed, or a pool's other address.
+    /// Applies another configuration: the owner's changes, or a pool's other address.
     fn apply(&mut self, config: Arc<Config>, now: Now, out: &mut Vec<Action>) {
-        // What was worked until now was worked under the weights that held.
+        // Work until now counts under the previous weights.
         let frozen = self.is_frozen();
         for miner in self.miners.values_mut() {
             let rules = miner.rules(&self.config, frozen);
@@ -653,7 +653,7 @@ impl Core {
                 self.close_look(look, slot, now, out);
             }
         }
-        // Evenly, so that other instances are not stormed; with no time for it, all of them now.
+        // Evenly, so that other instances are not flooded; without a drain time, all of them now.
         let ids = self.miner_ids();
         let each = drain / u32::try_from(ids.len()).unwrap_or(u32::MAX).max(1);
         let mut due = drain;
@@ -672,7 +672,7 @@ fn ids(config: &Config) -> PerPool<Option<PoolId>> {
     PerPool::from_fn(|slot| config.pools[slot].as_ref().map(PoolId::of))
 }
 
-/// How many miners may share a connection to each pool.
+/// The maximum number of miners on a connection to each pool.
 fn sharing(config: &Config) -> PerPool<Option<usize>> {
     PerPool::from_fn(|slot| config.pools[slot].as_ref()?.most_members())
 }
@@ -687,7 +687,7 @@ fn facts_of(known: &BTreeMap<String, PoolFacts>, config: &Config, slot: PoolSlot
 fn facts_of_address(known: &BTreeMap<String, PoolFacts>, address: &str) -> PoolFacts {
     let mut facts = known.get(address).copied().unwrap_or_default();
     if facts.configure == ConfigureHabit::Never {
-        // Pools change: each start and each change of the address gives it another chance.
+        // Pools change, so each start and each change of the address gives it another chance.
         facts.configure = ConfigureHabit::First;
     }
     facts

@@ -434,7 +434,7 @@ mod tests {
         let name = |number: u32| format!("{number:0100}");
         for day in 0..2_u64 {
             for number in 0..1000_u32 {
-                // In reverse: the number is cut off the long name, so it is put in front.
+                // In reverse: the number is disconnected the long name, so it is put in front.
                 let worker = format!("{number}-{}", name(number));
                 let work = f64::from(number);
                 ledger.note(&share(&worker, PoolSlot::A, work, ShareOutcome::Accepted));

@@ -36,7 +36,7 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// What the catalogue says of it.
+    /// What the catalog says of it.
     pub fn kind(&self) -> Option<&'static Kind> {
         kind(&self.id)
     }
@@ -123,7 +123,7 @@ pub fn name(id: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// What the catalogue says of the trouble with this id.
+/// What the catalog says of the trouble with this id.
 pub fn kind(id: &str) -> Option<&'static Kind> {
     let name = name(id);
     CATALOGUE.iter().find(|kind| kind.name == name)

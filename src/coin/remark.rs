@@ -9,7 +9,7 @@ use super::{Chain, Network};
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// In words.
+    /// As text for people.
     pub text: String,
     /// Whether something is wrong.
     pub is_problem: bool,

@@ -214,7 +214,7 @@ fn is_label(label: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-/// Whether no pool can be there. The unspecified address means this very machine when it is dialled, where another pool
+/// Whether no pool can be there. The unspecified address means this very machine when it is dialed, where another pool
 /// may listen (compat Q80); a link-local one without its interface leads nowhere.
 pub fn leads_nowhere(address: &SocketAddr) -> bool {
     match address {

@@ -14,49 +14,49 @@ use crate::units::{LinkId, MinerId, PoolConn};
 pub enum Action {
     /// Write a message to a miner.
     SendMiner {
-        /// To whom.
+        /// The miner that gets it.
         miner: MinerId,
-        /// What.
+        /// The message.
         message: ToMiner,
     },
     /// Write a message to a pool.
     SendPool {
-        /// On which connection.
+        /// The connection.
         conn: PoolConn,
-        /// What.
+        /// The message.
         message: ToPool,
     },
     /// Connect to a pool. Exactly one of `PoolOpened` and `PoolDialFailed` follows.
     Dial {
-        /// The name of the connection to be.
+        /// The name of the new connection.
         conn: PoolConn,
-        /// Where to.
+        /// The address to connect to.
         target: Arc<DialTarget>,
     },
-    /// End a connection after what is owed has been written.
+    /// End a connection after everything that waits has been written.
     Close {
-        /// Which.
+        /// The connection.
         link: LinkId,
     },
-    /// End a connection at once.
+    /// End a connection immediately.
     Abort {
-        /// Which.
+        /// The connection.
         link: LinkId,
     },
-    /// Keep a block candidate.
+    /// Save a block candidate.
     KeepBlock(Arc<Candidate>),
-    /// Keep what became of it.
+    /// Save the result of a block candidate.
     KeepAnswer {
-        /// Its hash.
+        /// The block's hash.
         hash: BlockHash,
-        /// How its share ended.
+        /// The result of its share.
         outcome: ShareOutcome,
     },
-    /// Keep what must outlive a restart, without waiting for the usual time, and show the state anew.
+    /// Save the state file without waiting for the usual time, and publish a new snapshot.
     SaveState,
     /// Accept no more miners.
     StopListening,
-    /// Tell the owner.
+    /// Report a fact to the owner.
     Report(Fact),
 }
 
@@ -67,6 +67,6 @@ pub struct DialTarget {
     pub host: String,
     /// The TCP port.
     pub port: u16,
-    /// Which certificate is taken, if the connection is to be encrypted.
+    /// Which certificate is accepted, if the connection is encrypted.
     pub tls: Option<Trust>,
 }

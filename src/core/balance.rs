@@ -26,10 +26,10 @@ use crate::core::balance::prices::{Price, PriceAge, Prices};
 use crate::core::balance::steps::{Destination, SAME, SMALLEST, Steps};
 use crate::units::{Now, PerPool, PoolSlot};
 
-/// How long each pool has to be watched before anything is shifted.
+/// How long both pools are compared before anything is shifted.
 pub const WARM_UP: Duration = Duration::from_secs(3600);
 
-/// What a hash earns at the pools, and what follows for the split. It outlives a restart.
+/// What a hash earns at the pools, and the resulting shift of the split. It is kept across restarts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Balancer {
@@ -47,17 +47,17 @@ pub enum Problem {
     SameCoin(String),
     /// The price of this coin is not known.
     NoPrice(String),
-    /// The shift may not even be as large as one step.
+    /// The largest allowed shift is smaller than one step.
     NoRoom,
-    /// The clock is not to be believed.
+    /// The clock cannot be trusted.
     WrongClock,
-    /// Prices are so old that nothing is moved.
+    /// The prices are too old to move the split.
     OldPrices,
-    /// Prices are so old that they are none any more.
+    /// The prices are too old to be used at all.
     ExpiredPrices,
-    /// There was no job of this pool in 24 hours of which the reward could be read, though there were some of the other.
+    /// In 24 hours, this pool sent no job with a readable reward, but the other pool did.
     NoJob(PoolSlot),
-    /// The pools were not watched for long enough; for so long this is to go on, in minutes.
+    /// The pools have not been compared for long enough. The time that is left, in minutes.
     WarmUp(u64),
 }
 
@@ -101,9 +101,9 @@ impl fmt::Display for Problem {
 /// What a problem means for the shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Consequence {
-    /// There is none from now on.
+    /// It ends immediately.
     Ends,
-    /// It goes back to none, as a step.
+    /// It ends with the next step.
     Returns,
     /// It stays.
     Stays,
@@ -121,23 +121,22 @@ impl Problem {
     }
 }
 
-/// What is known at one moment.
+/// The state at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BalanceView {
     /// Whether the split follows the earnings.
     pub enabled: bool,
-    /// What is added to A's usual part now, in points; `None`: it is switched off.
+    /// The shift that is added to A's usual part, in points; `None`: balance is off.
     pub shift: Option<f64>,
-    /// What would be added if steps could be of any size and at any time, in points, also while it is switched off;
-    /// `None`: that cannot be said.
+    /// The shift without limits on steps, in points, also while balance is off; `None`: unknown.
     pub wanted: Option<f64>,
-    /// What a terahash a second earns in a day, in the currency of the prices, after the pool's fee.
+    /// What 1 TH/s earns in a day, in the currency of the prices, after the pool's fee.
     pub values: PerPool<Option<f64>>,
-    /// What the pools' coins cost.
+    /// The prices of the pools' coins.
     pub prices: PerPool<Option<Price>>,
-    /// What keeps the split from following the earnings, also while it is switched off.
+    /// What keeps the split from following the earnings, also while balance is off.
     pub problem: Option<Problem>,
-    /// When the next step may be made, in milliseconds since 1970, if one is wanted and it is switched on.
+    /// When the next step is allowed, in milliseconds since 1970, if one is wanted and balance is on.
     pub next_step_ms: Option<u64>,
 }
 
@@ -148,9 +147,9 @@ pub struct Move {
     pub from: f64,
     /// A's part now, in points.
     pub to: f64,
-    /// What a terahash a second earns in a day, in the currency of the prices, after the pool's fee.
+    /// What 1 TH/s earns in a day, in the currency of the prices, after the pool's fee.
     pub values: PerPool<Option<f64>>,
-    /// Why it goes back to the usual split, if it does for another reason than that.
+    /// The problem because of which the split returns to the usual one, if there is one.
     pub problem: Option<Problem>,
 }
 
@@ -163,8 +162,8 @@ struct Assessment {
 }
 
 impl Balancer {
-    /// Takes in a pool's new job by its reward, if that could be read, and its compact target. Only those of one
-    /// connection at a time should come here.
+    /// Records a pool's new job: its reward, if readable, and its compact target. Only pass jobs of one connection at a
+    /// time.
     pub fn hear(
         &mut self,
         slot: PoolSlot,
@@ -176,12 +175,12 @@ impl Balancer {
         self.earnings[slot].hear(chain, coins, now);
     }
 
-    /// Takes in prices that a program has put, by coin in upper case; 0: as if none had been put.
+    /// Records prices that a program has sent, by coin in upper case; 0 removes a price.
     pub fn put_prices(&mut self, prices: &BTreeMap<String, f64>, config: &Config, now: Now) {
         self.prices.put(prices, &config.balance.prices, now);
     }
 
-    /// What is made of the usual split, if anything.
+    /// The shifted split, if the usual one is shifted.
     pub fn work(&self, config: &Config) -> Option<Work> {
         let usual = usual(config);
         let part = self.part(config);
@@ -199,7 +198,8 @@ impl Balancer {
         steps::part(usual(config), shift)
     }
 
-    /// Follows what is known now; how the split has moved. `clock_is_wrong`: the wall clock is not to be believed.
+    /// Moves the shift to follow the current earnings, and returns the move. `clock_is_wrong`: the wall clock cannot be
+    /// trusted.
     pub fn follow(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> Option<Move> {
         let Assessment {
             values,
@@ -210,7 +210,7 @@ impl Balancer {
         let consequence = problem.as_ref().map(Problem::consequence);
         if !config.balance.enabled || consequence == Some(Consequence::Ends) {
             let before = steps::part(usual(config), self.steps.shift());
-            // It begins anew: no step of before counts.
+            // It starts over: earlier steps do not count.
             self.steps = Steps::default();
             let to = usual(config);
             let problem = problem.filter(|_| config.balance.enabled);
@@ -232,12 +232,12 @@ impl Balancer {
         })
     }
 
-    /// When the next step may be made, in milliseconds since 1970, if one is wanted and it is switched on.
+    /// When the next step is allowed, in milliseconds since 1970, if one is wanted and balance is on.
     pub fn next_step(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> Option<u64> {
         self.view(config, clock_is_wrong, now).next_step_ms
     }
 
-    /// What is known now.
+    /// The current state.
     pub fn view(&mut self, config: &Config, clock_is_wrong: bool, now: Now) -> BalanceView {
         let Assessment {
             prices,
@@ -258,7 +258,7 @@ impl Balancer {
         }
     }
 
-    /// With all times as the wall clock counts now, to be written down.
+    /// With all times converted to the current wall clock, for saving.
     pub fn correct(&mut self, now: Now) {
         self.prices.correct(now);
         self.steps.correct(now);
@@ -269,7 +269,7 @@ impl Balancer {
         let pools = PerPool::from_fn(|slot| config.pools[slot].as_ref());
         let prices = pools.map(|_, pool| self.prices.of(&(*pool)?.chain, &settings.prices, now));
         let coins = PerPool::from_fn(|slot| {
-            // The last 24 hours are not known.
+            // The last 24 hours are unknown.
             let chain = pools[slot].filter(|_| !clock_is_wrong)?.chain.as_str();
             self.earnings[slot].median(chain, now)
         });
@@ -313,7 +313,7 @@ impl Balancer {
             }
             let missing =
                 PerPool::from_fn(|slot| WARM_UP.saturating_sub(self.earnings[slot].watched(now)));
-            // After a long stop neither pool is known, which says nothing of either.
+            // After a long stop, both pools are unknown, which says nothing about either of them.
             let unknown =
                 |slot: &PoolSlot| coins[*slot].is_none() && missing[slot.other()].is_zero();
             if let Some(slot) = PoolSlot::ALL.into_iter().find(unknown) {
@@ -336,7 +336,7 @@ fn usual(config: &Config) -> f64 {
     config.share(PoolSlot::A) * 100.0
 }
 
-/// Where the shift is to go, if anywhere.
+/// The shift to move to, if any.
 fn destination(
     config: &Config,
     wanted: Option<f64>,

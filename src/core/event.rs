@@ -11,14 +11,14 @@ use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool};
 use crate::units::{MinerId, PoolConn, PoolSlot};
 
-/// Why a dial came to nothing, in words.
+/// Why a dial failed, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DialError {
-    /// Nobody could be reached at the address, or the name has none.
+    /// The address cannot be reached, or the name has no address.
     Unreachable(String),
-    /// Somebody was reached, but no encrypted connection could be made.
+    /// The address can be reached, but no encrypted connection could be established.
     Unencrypted(String),
-    /// The certificate is not trusted. Only the owner, or the pool's, can change that.
+    /// The certificate is not trusted. Only the owner or the pool's operator can fix that.
     Certificate(String),
 }
 
@@ -41,84 +41,84 @@ impl From<&str> for DialError {
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A miner connected. The first event of its id.
+    /// A miner connected. The first event for its id.
     MinerOpened {
         /// Its new id.
         miner: MinerId,
-        /// Where it comes from.
+        /// The miner's address and port.
         peer: SocketAddr,
     },
     /// A miner sent a line.
     MinerSent {
-        /// Who.
+        /// The miner.
         miner: MinerId,
-        /// What.
+        /// The message.
         message: FromMiner,
     },
-    /// A miner sent a line that is no message.
+    /// A miner sent a line that is not a message.
     MinerMalformed {
-        /// Who.
+        /// The miner.
         miner: MinerId,
         /// What was wrong.
         error: DecodeError,
     },
-    /// A miner's connection ended. The last event of its id.
+    /// A miner's connection ended. The last event for its id.
     MinerClosed {
-        /// Who.
+        /// The miner.
         miner: MinerId,
-        /// Why, in words.
+        /// The reason, in words.
         reason: CloseReason,
     },
-    /// A dialled pool connection stands. The first event of the connection.
+    /// A dialed pool connection stands. The first event of the connection.
     PoolOpened {
-        /// Which.
+        /// The connection.
         conn: PoolConn,
     },
-    /// A dial came to nothing. The only event of the connection.
+    /// A dial failed. The only event for its connection.
     PoolDialFailed {
-        /// Which.
+        /// The connection.
         conn: PoolConn,
         /// Why.
         error: DialError,
     },
     /// A pool sent a line.
     PoolSent {
-        /// On which connection.
+        /// The connection.
         conn: PoolConn,
-        /// What.
+        /// The message.
         message: FromPool,
     },
-    /// A pool sent a line that is no message.
+    /// A pool sent a line that is not a message.
     PoolMalformed {
-        /// On which connection.
+        /// The connection.
         conn: PoolConn,
         /// What was wrong.
         error: DecodeError,
     },
-    /// A pool connection ended. The last event of the connection.
+    /// A pool connection ended. Its last event.
     PoolClosed {
-        /// Which.
+        /// The connection.
         conn: PoolConn,
-        /// Why, in words.
+        /// The reason, in words.
         reason: CloseReason,
     },
-    /// The owner changed the configuration, in this way; it was validated before.
+    /// The owner changed the configuration to this one, which is already validated.
     ConfigChanged(Arc<Config>, Source),
-    /// The owner has seen that a pool's earnings go elsewhere.
+    /// The owner dismissed the notice that a pool's earnings go elsewhere.
     PayoutSeen {
-        /// Which pool.
+        /// The pool.
         slot: PoolSlot,
-        /// When the change was, as the [snapshot](crate::core::snapshot::PoolView) has it.
+        /// The time of the change, as in the [snapshot](crate::core::snapshot::PoolView).
         changed: u64,
     },
-    /// The owner has seen that a block was found.
+    /// The owner dismissed the notice of a block.
     BlockSeen {
-        /// For which pool.
+        /// The pool.
         slot: PoolSlot,
-        /// When, in milliseconds since 1970.
+        /// The time, in milliseconds since 1970.
         found: u64,
     },
-    /// The owner has seen that a worker is missing.
+    /// The owner dismissed the notice of a missing worker.
     MissingSeen {
         /// Its name.
         worker: String,
@@ -127,19 +127,19 @@ pub enum Event {
     Override(Override),
     /// The owner ends the temporary change for these workers.
     OverrideEnded(Vec<String>),
-    /// What the timetable says has changed, or the clock that it goes by was set.
+    /// The timetable says something new, or its clock was set.
     Timetable(TimetableNow),
-    /// A program has put prices, by coin in upper case, from 0 to [`HIGHEST`](crate::core::balance::prices::HIGHEST).
-    /// Coins that are not named keep theirs; 0 takes away what was put before.
+    /// A program sent prices, by coin in upper case, from 0 to [`HIGHEST`](crate::core::balance::prices::HIGHEST).
+    /// Coins that it leaves out keep theirs; 0 removes a price.
     PricesSet(BTreeMap<String, f64>),
-    /// The process is to stop.
+    /// The process should stop.
     ShutdownRequested(Stop),
 }
 
-/// Where a change of the configuration came from.
+/// The source of a configuration change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Somebody wrote the file.
+    /// The file was edited.
     File,
     /// A page in a browser at this address.
     Page(IpAddr),
@@ -161,7 +161,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// What it is called in the log.
+    /// The source's name in the log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::File => "file",
@@ -170,7 +170,7 @@ impl Source {
         }
     }
 
-    /// Whose address it is, if it came over the network.
+    /// The client's address, if the change came over the network.
     pub fn address(&self) -> Option<IpAddr> {
         match self {
             Self::File => None,
@@ -179,12 +179,12 @@ impl Source {
     }
 }
 
-/// How the miners are let go at a stop.
+/// How miners are disconnected when DPMP stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// One after the other, over `listen.drain_seconds`.
     Drained,
-    /// All of them now.
+    /// All of them immediately.
     AtOnce,
 }
 
@@ -193,23 +193,23 @@ pub enum Stop {
 pub enum CloseReason {
     /// The peer closed it.
     ByPeer,
-    /// We closed it.
+    /// DPMP closed it.
     ByUs,
-    /// The socket failed; the system's words.
+    /// The socket failed, with the system's error message.
     Failed(String),
-    /// The peer broke a bound; which.
+    /// The peer exceeded this limit.
     Misbehaved(String),
-    /// The peer speaks another protocol; which.
+    /// The peer uses this other protocol.
     OtherProtocol(String),
-    /// The peer did not read what it was sent.
+    /// The peer did not read.
     NotReading,
-    /// A pool that was spoken to without TLS ended it before it said anything; how.
+    /// A pool ended an unencrypted connection, in this way, before it sent anything.
     Unheard(Box<Self>),
 }
 
 impl CloseReason {
-    /// What the reason means on a pool's connection. Ports that are only for TLS end one without TLS before they say
-    /// anything, and an owner who forgot to set it should be told.
+    /// The reason for the end of a pool's connection. A port that only accepts TLS ends an unencrypted connection
+    /// before it sends anything. The reason then says so, for an owner who forgot to set `tls`.
     #[must_use]
     pub fn of_pool(self, heard: bool, encrypted: bool) -> Self {
         let theirs = matches!(self, Self::ByPeer | Self::Failed(_));

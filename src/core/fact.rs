@@ -21,184 +21,184 @@ use crate::units::{
     VersionForm, VersionMask, named,
 };
 
-/// One thing that happened and that somebody may want to know.
+/// Something that happened and is worth reporting.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// A miner connected.
     MinerConnected {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// Its address.
+        /// The miner's address and port.
         peer: SocketAddr,
     },
-    /// A miner is authorized at a pool for the first time and begins to work.
+    /// A pool authorized a miner for the first time, so it can start working.
     MinerAuthorized {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// Its address.
+        /// The miner's address and port.
         peer: SocketAddr,
-        /// The name of its worker.
+        /// The worker's name.
         worker: String,
-        /// Its software.
+        /// The miner's software.
         user_agent: Option<String>,
         /// Its place in the coinbase.
         extranonce: Option<MinerExtranonce>,
-        /// The bits that it wants to roll.
+        /// The version bits that the miner wants to roll.
         version_rolling: Option<VersionMask>,
     },
-    /// Every pool that could be reached refused the miner's worker.
+    /// Every reachable pool refused the miner's worker.
     MinerRefused {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// The name of its worker.
+        /// The worker's name.
         worker: String,
-        /// The last pool's words.
+        /// The last pool's error.
         reject: Reject,
     },
-    /// A miner was turned away or cut off by us.
+    /// DPMP turned a miner away or disconnected it.
     MinerTurnedAway {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// Its address.
+        /// The miner's address and port.
         peer: SocketAddr,
         /// Why.
         reason: Eviction,
     },
-    /// A worker does not mine here any more, because the owner wants it so.
+    /// The owner paused a worker.
     WorkerPaused {
         /// Its name.
         worker: String,
-        /// Which of the owner's words says so.
+        /// The setting that pauses it.
         source: AimSource,
     },
-    /// A worker that paused may mine again.
+    /// A paused worker may mine again.
     WorkerResumed {
         /// Its name.
         worker: String,
     },
     /// The owner wants a temporary change.
     OverrideSet {
-        /// Which.
+        /// The change.
         change: Override,
     },
     /// A temporary change is over.
     OverrideEnded {
-        /// Which.
+        /// The change.
         change: Override,
-        /// Whether its time was over, and not the owner ended or replaced it.
+        /// Whether it ended at its time. Otherwise the owner ended or replaced it.
         in_time: bool,
     },
-    /// Another entry of the timetable is in force, or none.
+    /// Another timetable entry applies now, or none.
     TimetableChanged {
-        /// Which, counted from 0, and what it says.
+        /// The entry's index, from 0, and its work.
         entry: Option<(usize, Work)>,
     },
-    /// The split was shifted by what a hash earns, or is not any more.
+    /// Balance shifted the split, or stopped shifting it.
     BalanceMoved {
-        /// How, and why.
+        /// The move and its reason.
         moved: Move,
     },
     /// A miner's connection ended.
     MinerDisconnected {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// Its address.
+        /// The miner's address and port.
         peer: SocketAddr,
-        /// The name of its worker, if it said one.
+        /// The worker's name, if the miner sent one.
         worker: Option<String>,
         /// How it ended.
         reason: CloseReason,
-        /// How long it stood.
+        /// How long the connection lasted.
         connected: Duration,
         /// Shares that the pools accepted.
         accepted: u64,
-        /// Shares that were refused, by us or a pool.
+        /// Shares that DPMP blocked or a pool rejected.
         rejected: u64,
         /// Shares that were still waiting for a pool's answer.
         unanswered: usize,
     },
-    /// A miner sent something that could not be used.
+    /// A miner sent an unusable message.
     MinerMessageBad {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
         /// What was wrong.
         problem: String,
     },
-    /// A limit of the configuration acted on a miner.
+    /// A configured limit stopped a miner.
     LimitReached {
-        /// The miner, or none if it was not even let in.
+        /// The miner, or none if it could not connect.
         miner: Option<MinerId>,
-        /// Its address.
+        /// The miner's address and port.
         peer: SocketAddr,
         /// Which limit.
         limit: Limit,
     },
     /// A miner's place in the coinbase no longer fits a pool and was changed.
     ExtranonceChanged {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
         /// The pool that made it necessary.
         slot: PoolSlot,
-        /// The new place, or none if the miner has to subscribe anew.
+        /// The new place, or none if the miner must subscribe again.
         extranonce: Option<MinerExtranonce>,
     },
-    /// A miner goes on with the work of the pool before for long after a switch: its switches are clean from now on.
+    /// A miner keeps working on the previous pool's job long after a switch. From now on it gets clean jobs.
     MinerLags {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
     },
-    /// A miner sent shares with an extranonce2 of another size than it was told, three in a row. It is remembered for
-    /// its worker and software.
+    /// A miner sent three shares in a row with a different extranonce2 size than it was given. DPMP remembers the size
+    /// for this worker and software.
     ExtranonceSizeLearnt {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// The name of its worker.
+        /// The worker's name.
         worker: String,
-        /// Its software.
+        /// The miner's software.
         user_agent: Option<String>,
-        /// The size that it was told, in bytes.
+        /// The size that DPMP gave, in bytes.
         told: u8,
-        /// The size that it sent, in bytes.
+        /// The size in the miner's shares, in bytes.
         sent: u8,
-        /// Its new place in the coinbase, or none if the miner has to subscribe again.
+        /// The miner's new place in the coinbase, or none if it must subscribe again.
         extranonce: Option<MinerExtranonce>,
     },
-    /// What a look at a pool, or a first connection, found out.
+    /// What a test of a pool, or its first connection, revealed.
     PoolLearnt {
-        /// Which pool.
+        /// The pool.
         slot: PoolSlot,
         /// The size of its extranonce2, in bytes.
         e2_size: u8,
-        /// The version bits that it lets miners roll.
+        /// The version bits that miners may roll.
         mask: VersionMask,
     },
-    /// A connection to a pool is being made.
+    /// DPMP is connecting to a pool.
     PoolDialing {
         /// Its name.
         conn: PoolConn,
-        /// Whose it is, if it is one miner's alone.
+        /// Its miner, unless the connection is shared.
         miner: Option<MinerId>,
     },
-    /// A miner is authorized at a pool.
+    /// A pool authorized a miner.
     PoolReady {
         /// The connection.
         conn: PoolConn,
-        /// Whose it is, if it is one miner's alone.
+        /// Its miner, unless the connection is shared.
         miner: Option<MinerId>,
-        /// As whom.
+        /// The user name.
         user: String,
-        /// What the pool gave it as extranonce1.
+        /// The extranonce1 from the pool.
         e1: Extranonce1,
         /// The size of the pool's extranonce2, in bytes.
         e2_size: u8,
-        /// From the socket's opening until the authorization.
+        /// The time from opening the socket to the authorization.
         took: Duration,
     },
-    /// A connection to a pool ended or could not be made.
+    /// A connection to a pool broke or failed.
     PoolLost {
         /// The connection.
         conn: PoolConn,
-        /// Whose it is, if it is one miner's alone.
+        /// Its miner, unless the connection is shared.
         miner: Option<MinerId>,
         /// Why.
         reason: Loss,
@@ -207,82 +207,82 @@ pub enum Fact {
     },
     /// A pool has an authorized connection again, or for the first time.
     PoolUp {
-        /// Which pool.
+        /// The pool.
         slot: PoolSlot,
     },
-    /// A pool is needed and has no authorized connection any more.
+    /// A needed pool no longer has an authorized connection.
     PoolDown {
-        /// Which pool.
+        /// The pool.
         slot: PoolSlot,
         /// Why.
         reason: Outage,
     },
-    /// A pool has authorized miners and sent none of them a job.
+    /// A pool has authorized miners but sent them no job.
     PoolNoJob {
-        /// Which pool.
+        /// The pool.
         slot: PoolSlot,
-        /// For how many seconds.
+        /// For this many seconds.
         seconds: u64,
     },
-    /// Another of a pool's addresses is used from now on.
+    /// DPMP now uses another address of a pool.
     PoolFailover {
-        /// Which pool.
+        /// The pool.
         slot: PoolSlot,
-        /// Which address; 0: the first one, n: the n-th backup.
+        /// The new address; 0: the first one, n: the n-th backup.
         backup: usize,
         /// Host and port.
         address: String,
         /// Why.
         why: Failover,
     },
-    /// A pool sent something that could not be used.
+    /// A pool sent an unusable message.
     PoolMessageBad {
         /// The connection.
         conn: PoolConn,
-        /// Whose it is, if it is one miner's alone.
+        /// Its miner, unless the connection is shared.
         miner: Option<MinerId>,
         /// What was wrong.
         problem: String,
     },
-    /// A pool sent a text for people.
+    /// A pool sent a text for people to read.
     PoolMessage {
         /// The connection.
         conn: PoolConn,
-        /// Whose it is, if it is one miner's alone.
+        /// Its miner, unless the connection is shared.
         miner: Option<MinerId>,
         /// The text.
         text: String,
     },
-    /// A pool asked for a reconnect, which is done at its configured address.
+    /// A pool asked for a reconnect. DPMP reconnects to the configured address.
     PoolReconnect {
         /// The connection.
         conn: PoolConn,
-        /// Whose it is, if it is one miner's alone.
+        /// Its miner, unless the connection is shared.
         miner: Option<MinerId>,
-        /// After this pause.
+        /// How long DPMP waits first.
         wait: Duration,
     },
-    /// A pool asked for a reconnect to another host, which is the way to steal hashrate: not done.
+    /// A pool asked for a reconnect to another host. DPMP refused, because this is a way to steal hashrate.
     PoolRedirectRefused {
         /// The connection.
         conn: PoolConn,
-        /// Whose it is, if it is one miner's alone.
+        /// Its miner, unless the connection is shared.
         miner: Option<MinerId>,
-        /// Where it wanted us to go.
+        /// The other host.
         host: String,
     },
-    /// It is known now in which form a pool takes version bits, where the job's version has some of its own.
+    /// DPMP learned the form in which a pool expects version bits, if the job's version already sets some.
     VersionForm {
-        /// Which pool.
+        /// The pool.
         slot: PoolSlot,
-        /// The form; `None` if it takes neither.
+        /// The form; `None` if the pool rejects both.
         form: Option<VersionForm>,
     },
     /// A pool sent a job.
     JobReceived {
         /// The connection.
         conn: PoolConn,
-        /// Whose it is, if it is one miner's alone.
+        /// Its miner, unless the connection is shared.
         miner: Option<MinerId>,
         /// The pool's name for it.
         pool_job: String,
@@ -299,55 +299,55 @@ pub enum Fact {
         clean: bool,
         /// How many miners share the connection.
         members: usize,
-        /// How many of them were sent the job, since they work for this pool now.
+        /// How many of them got the job, because they work for this pool now.
         sent: usize,
     },
     /// A miner was sent a job.
     JobForwarded {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// The pool behind the job.
+        /// The job's pool.
         slot: PoolSlot,
         /// The miner's name for it.
         job: JobId,
         /// The pool's name for it.
         pool_job: String,
-        /// What the miner is asked for.
+        /// The share difficulty for the miner.
         difficulty: Difficulty,
-        /// Whether the miner is to drop what it works on.
+        /// Whether the miner must drop its current work.
         clean: bool,
-        /// From the pool's notify until now, if the job is sent for the first time.
+        /// The time since the pool's notify, if the job is sent for the first time.
         delay: Option<Duration>,
     },
-    /// A miner changed to another pool.
+    /// A miner switched to another pool.
     PoolSwitched {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// Where it was.
+        /// The pool before.
         from: Option<PoolSlot>,
-        /// Where it is.
+        /// The pool now.
         to: PoolSlot,
-        /// Whether by the schedule or because a pool failed or came back.
+        /// Why it switched.
         cause: SwitchCause,
-        /// The miner's cumulative error, in seconds: above zero, A is ahead.
+        /// The miner's cumulative error, in seconds; above zero, A is ahead.
         error: f64,
         /// Whether it is one of many, which `MembersSwitched` counts.
         together: bool,
     },
-    /// Several members of a shared connection changed pools together.
+    /// Several members of a shared connection switched pools together.
     MembersSwitched {
         /// The connection's pool.
         slot: PoolSlot,
         /// How many miners share the connection.
         members: usize,
-        /// How many of them changed to each pool.
+        /// How many of them switched to each pool.
         to: PerPool<usize>,
         /// How many have no pool with work.
         idle: usize,
     },
     /// A miner has no pool with work.
     MinerIdle {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
         /// Whether it is one of many, which `MembersSwitched` counts.
         together: bool,
@@ -364,12 +364,12 @@ pub enum Fact {
         slot: PoolSlot,
         /// The block's hash.
         hash: BlockHash,
-        /// What the hash is worth.
+        /// The difficulty that the hash reached.
         difficulty: f64,
-        /// Whether the pool's connection lives and the share was sent to it.
+        /// Whether there was a connection to the pool, so that the share was sent.
         forwarded: bool,
     },
-    /// A block candidate that could not reach its pool at first was sent when the pool was back, and answered.
+    /// A pool answered a block candidate that was sent again when the pool came back.
     KeptBlock {
         /// The pool.
         slot: PoolSlot,
@@ -377,14 +377,14 @@ pub enum Fact {
         worker: String,
         /// The block's hash.
         hash: BlockHash,
-        /// What became of it.
+        /// The result of its share.
         outcome: ShareOutcome,
     },
-    /// The owner changed something that is in force now.
+    /// The owner changed the configuration, and the changes are in force.
     ConfigApplied {
-        /// What.
+        /// The changes.
         changes: Vec<Change>,
-        /// Who changed it.
+        /// The source of the change.
         source: Source,
     },
     /// The configuration file was changed to something unusable; the old one stays in force.
@@ -392,51 +392,51 @@ pub enum Fact {
         /// What is wrong with it.
         problem: String,
     },
-    /// The configuration file can be used again, and changes nothing.
+    /// The configuration file can be used again, without changes.
     ConfigUsable,
-    /// Something about the configuration that the owner should know.
+    /// A warning about the configuration.
     ConfigWarning {
-        /// What.
+        /// The warning.
         text: String,
     },
-    /// Somebody gave the pages' password.
+    /// Someone logged in to the pages.
     LoggedIn {
-        /// From where.
+        /// The client's address.
         from: IpAddr,
     },
-    /// Somebody gave a wrong password, or could not try one.
+    /// Someone entered a wrong password, or could not try one.
     LoginRefused {
-        /// From where.
+        /// The client's address.
         from: IpAddr,
     },
-    /// The owner has made a token for a program.
+    /// The owner created a token for a program.
     TokenMade {
         /// The program's name.
         name: String,
         /// What it may do.
         may: May,
-        /// From where it was made.
+        /// The client's address.
         from: IpAddr,
     },
     /// The owner has revoked a program's token.
     TokenRevoked {
         /// The program's name.
         name: String,
-        /// From where.
+        /// The client's address.
         from: IpAddr,
     },
-    /// A program sent a token that there is not.
+    /// A program sent an unknown token.
     TokenRefused {
-        /// From where.
+        /// The client's address.
         from: IpAddr,
     },
-    /// The program runs.
+    /// DPMP started.
     Started {
         /// Its version.
         version: &'static str,
         /// Where miners connect.
         listen: String,
-        /// Where miners connect that encrypt, if anywhere.
+        /// Where miners connect with TLS, if the port is open.
         listen_tls: Option<String>,
         /// Where metrics are served, if at all.
         metrics: Option<String>,
@@ -445,82 +445,82 @@ pub enum Fact {
         /// The configuration file.
         config: String,
     },
-    /// Something is wrong that the owner should know.
+    /// A trouble began that the owner should know about.
     TroubleBegan {
-        /// Its name, and what tells it from others.
+        /// The trouble's name, with its pool, worker or time.
         id: String,
-        /// In a few words.
+        /// The notice's title.
         title: String,
         /// Whether money is being lost, or may be.
         grave: bool,
     },
-    /// It is not any more.
+    /// A trouble is over.
     TroubleOver {
-        /// Its name, and what tells it from others.
+        /// The trouble's name, with its pool, worker or time.
         id: String,
-        /// For how long it was.
+        /// How long it lasted.
         lasted: Duration,
     },
-    /// A message was sent to a target of the owner.
+    /// A message was sent to one of the owner's targets.
     MessageSent {
-        /// Which.
+        /// The target's name.
         target: String,
         /// The service.
         kind: &'static str,
     },
     /// A message could not be sent.
     MessageFailed {
-        /// To whom.
+        /// The target's name.
         target: String,
         /// The service.
         kind: &'static str,
         /// Why.
         problem: String,
-        /// Whether it is not tried again.
+        /// Whether DPMP has given up.
         given_up: bool,
     },
-    /// The program was asked to stop.
+    /// DPMP was asked to stop.
     Stopping,
-    /// The program ends.
+    /// DPMP exits.
     Stopped {
         /// How long it ran.
         uptime: Duration,
     },
-    /// The state file could not be read and was set aside, or could not be written.
+    /// The state file could not be read and was renamed, or could not be written.
     StateProblem {
         /// What happened.
         problem: String,
     },
     /// Miners cannot be accepted at the moment.
     AcceptFailed {
-        /// The system's words.
+        /// The system's error message.
         error: String,
     },
     /// The scheduler took unusually long for one event.
     SlowTurn {
-        /// Which.
+        /// The event.
         event: &'static str,
-        /// How long.
+        /// How long it took.
         took: Duration,
     },
-    /// A thread failed, which ends the program.
+    /// A thread panicked, which ends the program.
     Panicked {
         /// Its name.
         thread: String,
-        /// What it said, and where.
+        /// The message, and where in the code it occurred.
         problem: String,
     },
-    /// Log lines were dropped, because the disk or terminal did not keep up.
+    /// Log lines were dropped, because the disk or terminal was too slow.
     LogDropped {
         /// How many.
         lines: u64,
     },
 }
 
-/// The fate of one share.
+/// The result of one share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareResult {
-    /// Who sent it.
+    /// The miner that sent it.
     pub miner: MinerId,
     /// Its worker.
     pub worker: String,
@@ -528,15 +528,15 @@ pub struct ShareResult {
     pub slot: Option<PoolSlot>,
     /// The miner's name for the job, if it named one.
     pub job: Option<JobId>,
-    /// What was answered.
+    /// How the share ended.
     pub outcome: ShareOutcome,
-    /// The difficulty that the miner was asked for; 0 if the share was refused here.
+    /// The difficulty that was required of the miner; 0 if DPMP blocked the share.
     pub asked: f64,
-    /// What the pool credits for it, if it was forwarded.
+    /// The difficulty that the pool credits, if the share was forwarded.
     pub credit: Option<Difficulty>,
-    /// What the hash is worth, if it could be computed.
+    /// The difficulty that the hash reached, if it could be computed.
     pub true_difficulty: Option<f64>,
-    /// From the miner's line until its answer, if it was forwarded.
+    /// The time from the miner's line to its answer, if the share was forwarded.
     pub latency: Option<Duration>,
     /// Whether the hash meets the network's target.
     pub block: bool,
@@ -545,7 +545,7 @@ pub struct ShareResult {
 }
 
 impl ShareResult {
-    /// What the miner worked for it, as a difficulty: what it was asked for if the share was good enough for that.
+    /// The work behind it, as a difficulty: the required difficulty if the share met it.
     pub fn work(&self) -> f64 {
         if self.outcome.is_good() {
             self.asked
@@ -558,20 +558,20 @@ impl ShareResult {
 /// How a share ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ShareOutcome {
-    /// The pool took it.
+    /// The pool accepted it.
     Accepted,
-    /// It was good enough for the miner's difficulty and not for the pool's: answered `true`, not forwarded.
+    /// It met the miner's difficulty but not the pool's: answered `true`, not forwarded.
     BelowPool,
-    /// The pool refused it.
+    /// The pool rejected it.
     RejectedByPool(Reject),
-    /// We refused it; it was not forwarded.
+    /// DPMP blocked it; it was not forwarded.
     RefusedHere(RejectReason),
-    /// It was forwarded, and no answer came.
+    /// It was forwarded, but no answer came.
     Lost(RejectReason),
 }
 
 impl From<Outcome> for ShareOutcome {
-    /// What a pool's answer to a share says.
+    /// The result that a pool's answer to a share means.
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::True => Self::Accepted,
@@ -585,7 +585,7 @@ impl From<Outcome> for ShareOutcome {
 }
 
 impl ShareOutcome {
-    /// What its miner is told.
+    /// The answer to the miner.
     pub fn reply(&self) -> Reply {
         match self {
             Self::Accepted | Self::BelowPool => Reply::True,
@@ -605,7 +605,7 @@ impl ShareOutcome {
         }
     }
 
-    /// Why it was not accepted, as a label of few values.
+    /// Why it was not accepted, as a label with few values.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Accepted | Self::BelowPool => None,
@@ -625,12 +625,12 @@ impl ShareOutcome {
         }
     }
 
-    /// Whether it was good enough for what the miner was asked for.
+    /// Whether it met the difficulty that was required of the miner.
     pub fn is_good(&self) -> bool {
         matches!(self, Self::Accepted | Self::BelowPool)
     }
 
-    /// The pool's own words, if it rejected the share.
+    /// The pool's error, if it rejected the share.
     pub fn reject(&self) -> Option<&Reject> {
         match self {
             Self::RejectedByPool(reject) => Some(reject),
@@ -640,18 +640,18 @@ impl ShareOutcome {
 }
 
 named! {
-    /// Why a miner changed to another pool.
+    /// Why a miner switched to another pool.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum SwitchCause {
-        /// It begins.
+        /// It starts working.
         Start = "start",
         /// Its turn was over.
         Schedule = "schedule",
-        /// The pool that it worked for has no work for it any more.
+        /// Its previous pool has no more work for it.
         Failover = "failover",
-        /// The owner gave the pool that it worked for a weight of zero, or took it away.
+        /// The owner set its previous pool's weight to zero, or removed the pool.
         Config = "config",
-        /// What the worker is to do has changed otherwise, or its own pool is well again.
+        /// The worker's work changed in another way, or its own pool is back.
         Steering = "steering",
         /// The fleet needs it at the other pool.
         Fleet = "fleet",
@@ -665,24 +665,24 @@ pub enum Eviction {
     NotSetUp,
     /// It did not authorize within `listen.authorize_seconds`.
     NotAuthorized,
-    /// No pool had work for it for `scheduler.no_work_seconds`, so that it can use its own fallback.
+    /// No pool had work for it for `scheduler.no_work_seconds`. It can now use its fallback pool.
     NoWork,
-    /// Its extranonce does not fit a pool any more and it cannot be told another.
+    /// Its extranonce no longer fits a pool, and it cannot get a new one on this connection.
     ExtranonceChanged,
-    /// It uses another size of extranonce2 than it was told, and gets that when it subscribes again.
+    /// It uses a different extranonce2 size than it was given, and gets that size when it subscribes again.
     ExtranonceSize,
-    /// It sent too many lines that were no messages.
+    /// It sent too many lines that were not messages.
     TooMuchRubbish,
-    /// It spoke another protocol.
+    /// It used another protocol.
     OtherProtocol(String),
-    /// It came to the port for TLS, and the handshake failed.
+    /// It connected to the TLS port, but the handshake failed.
     TlsFailed(TlsFault),
-    /// The proxy stops.
+    /// DPMP is stopping.
     Stopping,
 }
 
 impl Eviction {
-    /// In words.
+    /// As text for people.
     pub fn text(&self) -> String {
         match self {
             Self::NotSetUp => "the pools are not set up yet".into(),
@@ -720,30 +720,30 @@ impl Eviction {
 /// Why a TLS handshake with a miner failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFault {
-    /// A short name. Faults of different kinds do not hide each other in the log.
+    /// A short name, so that different kinds of faults do not hide each other in the log.
     pub kind: &'static str,
-    /// In words for the owner.
+    /// As text for the owner.
     pub text: String,
 }
 
-/// Why another address is used.
+/// Why DPMP uses another address.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Failover {
-    /// The one before could not be used; its last trouble.
+    /// The previous address could not be used, for this reason.
     Unusable(Outage),
-    /// It rejected so many of so many shares.
+    /// The previous address rejected too many shares.
     Rejects {
-        /// Shares that it rejected.
+        /// The number of shares that it rejected.
         rejected: u32,
-        /// Shares that it answered.
+        /// The number of shares that it answered.
         answered: u32,
     },
-    /// The first address has answered for a while.
+    /// The first address has worked for a while.
     Recovered,
 }
 
 impl Failover {
-    /// In words.
+    /// As text for people.
     pub fn text(&self) -> String {
         match self {
             Self::Unusable(trouble) => trouble.to_string(),

@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hash};
 
 use crate::stratum::job::StableHasher;
 
-/// Values by id. An id that is counted up needs no better hash.
+/// Values by id. Ids are consecutive numbers, so a simple hash is enough.
 #[derive(Debug)]
 pub struct IdMap<K, V>(HashMap<K, V, BuildHasherDefault<StableHasher>>);
 
@@ -17,54 +17,54 @@ impl<K, V> Default for IdMap<K, V> {
 }
 
 impl<K: Copy + Ord + Hash, V> IdMap<K, V> {
-    /// How many there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether there is one with this id.
+    /// Whether there is a value with this id.
     pub fn contains_key(&self, id: &K) -> bool {
         self.0.contains_key(id)
     }
 
-    /// The one with this id.
+    /// The value with this id.
     pub fn get(&self, id: &K) -> Option<&V> {
         self.0.get(id)
     }
 
-    /// The one with this id, to be changed.
+    /// The value with this id, mutable.
     pub fn get_mut(&mut self, id: &K) -> Option<&mut V> {
         self.0.get_mut(id)
     }
 
-    /// Adds one; what had the id before.
+    /// Adds a value, and returns the id's previous value.
     pub fn insert(&mut self, id: K, value: V) -> Option<V> {
         self.0.insert(id, value)
     }
 
-    /// Takes one out.
+    /// Removes a value.
     pub fn remove(&mut self, id: &K) -> Option<V> {
         self.0.remove(id)
     }
 
-    /// Whether any is as asked. This sorts nothing.
+    /// Whether any value meets the condition. Does not sort.
     pub fn any(&self, is: impl FnMut(&V) -> bool) -> bool {
         self.0.values().any(is)
     }
 
-    /// All of them, in the order of their ids, which are sorted first.
+    /// All ids and values. Sorts the ids first.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         let mut all: Vec<_> = self.0.iter().map(|(id, value)| (*id, value)).collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         all.into_iter()
     }
 
-    /// All of them, in the order of their ids, to be changed.
+    /// All values in the order of their ids, mutable.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         let mut all: Vec<_> = self.0.iter_mut().collect();
         all.sort_unstable_by_key(|(id, _)| **id);

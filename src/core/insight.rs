@@ -21,56 +21,56 @@ use crate::units::{Now, PoolConn, When};
 /// The longest tag that is kept, in characters.
 const LONGEST_TAG: usize = 40;
 
-/// What the jobs of one pool say.
+/// Information from one pool's jobs.
 #[derive(Clone, Debug, Default)]
 pub struct Insight {
-    /// The connection that is listened to.
+    /// The connection whose jobs are read.
     pub conn: Option<PoolConn>,
     block: Option<SeenBlock>,
-    /// What the latest job says.
+    /// Information from the latest job.
     job: Option<InsightView>,
-    /// What the jobs say of the chain.
+    /// Information from the jobs about the chain.
     pub sights: Sights,
 }
 
-/// The block before, as the jobs name it.
+/// The previous block, as named in the jobs.
 #[derive(Clone, Copy, Debug)]
 struct SeenBlock {
     hash: BlockHash,
-    /// When it was first named; `None`: nobody listened then.
+    /// When it was first named; `None`: before DPMP read the jobs.
     since: Option<Now>,
-    /// When the last job came.
+    /// When the last job arrived.
     heard: Instant,
-    /// How many jobs on it came.
+    /// How many jobs on it arrived.
     jobs: u32,
 }
 
-/// What is known at one moment.
+/// The state at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InsightView {
-    /// The height of the block that the pool works on, if its jobs tell.
+    /// The height of the block that the pool works on, if known.
     pub height: Option<u32>,
-    /// Since when it works on it, in milliseconds since 1970; `None`: since before DPMP listened.
+    /// Since when the pool has worked on it, in milliseconds since 1970; `None`: since before DPMP read its jobs.
     pub block_since: Option<u64>,
-    /// What its coinbase says; `None`: it cannot be read.
+    /// Information from its coinbase; `None`: it cannot be read.
     pub coinbase: Option<CoinbaseView>,
-    /// Whom it pays.
+    /// Who the block pays.
     pub payee: Payee,
 }
 
-/// What a coinbase says.
+/// Information from a coinbase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoinbaseView {
-    /// What the pool has written into it to be known by.
+    /// The tag by which the pool can be recognized.
     pub tag: Option<String>,
-    /// What all outputs pay together, in the coin's smallest units.
+    /// The sum of all outputs, in the coin's smallest units.
     pub reward: u64,
-    /// How many outputs it has.
+    /// The number of outputs.
     pub outputs: usize,
 }
 
 impl Insight {
-    /// A job came on the connection that is listened to, which was opened then.
+    /// Records a job on the connection that is read, which was opened at `opened`.
     pub fn job_came(&mut self, job: &Notify, opened: Instant, now: Now) {
         let hash = job.previous();
         let (since, jobs) = match &self.block {
@@ -86,8 +86,8 @@ impl Insight {
         });
     }
 
-    /// Whom the latest job pays, and on which block it stands; `None`: it cannot be told, or the job is the empty one with
-    /// which many pools begin a block.
+    /// Who the latest job pays, and on which block it builds. `None`: unknown, or it is the empty job with which many
+    /// pools begin a block.
     pub fn payment(&self, job: &Notify) -> Option<(Payment, BlockHash)> {
         let block = self.block?;
         if job.branches.is_empty() && block.jobs < 2 {
@@ -99,7 +99,7 @@ impl Insight {
         }
     }
 
-    /// Takes in the latest job, whose coinbase was read if it could be. `wallet` and `chain` are the pool's.
+    /// Records the latest job, with its coinbase if that could be read. `wallet` and `chain` are the pool's.
     pub fn hear(&mut self, job: &Notify, coinbase: Option<&Coinbase>, wallet: &str, chain: &str) {
         self.job = Some(InsightView {
             height: job.height(),
@@ -115,7 +115,7 @@ impl Insight {
         });
     }
 
-    /// What is known now.
+    /// The current state.
     pub fn view(&self, now: Now) -> Option<InsightView> {
         let since = self.block.and_then(|block| block.since);
         Some(InsightView {

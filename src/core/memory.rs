@@ -17,40 +17,40 @@ use crate::core::work::extranonce::SizeHabits;
 use crate::core::work::handed_out::KeptWork;
 use crate::units::{Now, PerPool};
 
-/// What must outlive a restart: the content of the state file.
+/// What is kept across restarts: the contents of the state file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
-    /// What is known of each pool that was ever reached, by address.
+    /// What is known about each pool that was ever reached, by address.
     pub pools: BTreeMap<String, PoolFacts>,
-    /// Sizes of extranonce2 that miners use whatever they are told.
+    /// Extranonce2 sizes that miners use regardless of what DPMP offers.
     pub size_habits: SizeHabits,
-    /// What difficulty suits each worker on a shared connection.
+    /// Each worker's difficulty on shared connections.
     pub difficulties: KnownDifficulties,
     /// The totals.
     #[serde(rename = "ledger")]
     pub totals: Totals,
-    /// Where each pool's earnings go, and whether the owner has seen it.
+    /// Where each pool's earnings go, and whether the owner has confirmed it.
     pub payouts: PerPool<Payout>,
     /// What each pool's jobs usually pay.
     pub watches: PerPool<PayoutWatch>,
-    /// The usual split as it was before.
+    /// Earlier usual splits.
     pub past_splits: PastSplits,
-    /// Temporary changes of what workers are to do.
+    /// Temporary changes.
     pub overrides: Vec<Override>,
-    /// What the pools last said of the time.
+    /// The pools' latest time.
     pub clock: ClockMark,
-    /// What a hash earns at the pools, and what was made of it.
+    /// What a hash earns at the pools, and the resulting shift.
     pub balance: Balancer,
-    /// Who is usually here.
+    /// The workers that are usually connected.
     pub roster: Roster,
-    /// Which work was handed out. A file of an older version does not say.
+    /// Which work was handed out. A file from an older version does not have this.
     #[serde(default = "KeptWork::unknown")]
     pub handed_out: KeptWork,
 }
 
 impl Memory {
-    /// With all times as the wall clock counts now, to be written down.
+    /// With all times converted to the current wall clock, for saving.
     #[must_use]
     pub fn corrected(mut self, now: Now) -> Self {
         self.totals.correct(now);

@@ -49,21 +49,21 @@ use crate::units::{
     VersionMask, When, later,
 };
 
-/// How many lines that are no messages a miner may send before it is cut off. What it sends in between changes nothing,
-/// or a ping after each would do.
+/// How many lines that are not messages a miner may send before it is disconnected. Good lines in between do not reset
+/// the count; otherwise a ping after each bad line would be enough.
 const USELESS: Rate = Rate {
     burst: 50.0,
     per_second: 1.0,
 };
 
-/// Without a job for this long, some miners give a pool up (compat Q65: the least patient after 90 s).
+/// Without a job for this long, some miners give up on a pool (compat Q65: the first ones after 90 s).
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// How long a miner that may pause has to say who it is before it gets an answer. AxeOS and NerdQAxe say it with their
-/// first requests. Others need answers before they do, which do not lure them (compat Q83).
+/// How long a miner that may be paused has to name its worker before it gets an answer. AxeOS and NerdQAxe do so with
+/// their first requests. Others need answers first, which do not lure them from their fallback pool (compat Q83).
 const NAME: Duration = Duration::from_secs(2);
 
-/// How long a miner that has to go may wait for the answers to its shares.
+/// How long a miner that is being disconnected may wait for the answers to its shares.
 const LEAVE: Duration = Duration::from_secs(2);
 
 /// A miner's connection and everything that belongs to it.
@@ -73,68 +73,68 @@ pub struct Miner {
     pub(super) peer: SocketAddr,
     pub(super) opened: Now,
     pub(super) session: Session,
-    /// What leads it to each pool, once it has asked to be authorized.
+    /// Its line to each pool, once it has asked to be authorized.
     pub(super) lines: PerPool<Option<LineId>>,
-    /// The line to each pool that it changes to as soon as that has work.
+    /// The line to each pool that it moves to as soon as that has work.
     next_lines: PerPool<Option<LineId>>,
-    /// Whether it has connections of its own though the others share theirs, since most of its shares are rejected.
+    /// Whether it has its own connections although others share theirs, because most of its shares were rejected.
     pub(super) apart: PerPool<bool>,
-    /// The difficulty that suits it, on shared connections.
+    /// Its difficulty on shared connections.
     vardiff: Vardiff,
-    /// Shared lines that it has left for another group's, where answers to its shares may still come.
+    /// Shared lines that it left for another group's, on which answers to its shares may still arrive.
     former: Vec<(PoolSlot, LineId)>,
-    /// With whom it shares these, where pools are shared.
+    /// The group with which it shares connections, if any.
     group: Option<GroupId>,
-    /// How the present attempt to authorize stands at each pool.
+    /// The state of the current attempt to authorize at each pool.
     pub(super) trials: PerPool<Trial>,
-    /// What the owner wants it to do.
+    /// What the owner wants the miner to do.
     pub(super) meant: Aim,
-    /// What the fleet needs it for, if it is one of it.
+    /// What the fleet needs it for, if it belongs to the fleet.
     pub(super) place: Option<Place>,
-    /// What it is to do: what the owner wants, or of that what the fleet needs.
+    /// What it should do: what the owner wants, or within that what the fleet needs.
     pub(super) aim: Aim,
     /// Its time at the other pool, while its own is down.
     stand_in: Option<stand_in::StandIn>,
-    /// Whether its turn is at a pool that it is not meant for.
+    /// Whether its turn is on a pool that is not its own.
     stood_in: bool,
-    /// When it was last brought in line.
+    /// When its state was last updated.
     looked_at: Instant,
     pub(super) schedule: Schedule,
-    /// What each pool said to its last shares.
+    /// Each pool's answers to its last shares.
     pub(super) last_answers: PerPool<LastAnswers>,
     sent: SentJobs,
-    /// The newest job of each pool that it was sent.
+    /// The newest job from each pool that it was sent.
     newest: PerPool<Option<(PoolConn, Serial)>>,
     /// Its shares, to find duplicates.
     seen: PerPool<SeenShares>,
-    /// What the miner was told last.
+    /// The difficulty that the miner was sent last.
     pub(super) told_difficulty: Option<Difficulty>,
     told_mask: Option<VersionMask>,
-    /// Whether the next job has to bring a new extranonce.
+    /// Whether the next job must come with a new extranonce.
     owes_extranonce: bool,
-    /// The size of the last shares' extranonce2, where it is not what the miner was told, and how many there were.
+    /// The extranonce2 size of the last shares if it is not the given one, and the number of these shares.
     other_size: Option<(u8, u32)>,
-    /// How it follows its switches.
+    /// How quickly it follows switches.
     follow: follow::Follow,
     last_work: Option<Instant>,
     /// Since when no pool has work for it.
     idle: Option<Idle>,
-    /// Submits that may come at once.
+    /// Submits that are allowed immediately.
     tokens: f64,
     tokens_at: Instant,
     limited: bool,
     useless: Allowance,
-    /// Whether it is kept without an answer.
+    /// Why it gets no answer, if so.
     hold: Option<Hold>,
-    /// Until when it is kept at least, if it came while no pool had work.
+    /// How long it stays connected at least, if it connected while no pool had work.
     patience: Option<Instant>,
-    /// Whether the log knows of it: not of one that pauses.
+    /// Whether it was reported to the log; a paused miner is not.
     is_announced: bool,
     pub(super) life: Life,
     pub(super) stats: MinerStats,
 }
 
-/// What a miner achieved on this connection.
+/// The results of a miner on this connection.
 #[derive(Clone, Debug)]
 pub struct MinerStats {
     /// All its shares.
@@ -143,17 +143,17 @@ pub struct MinerStats {
     pub by_pool: PerPool<Tally<u64>>,
     /// Its work, by pool.
     pub work: PerPool<Meter>,
-    /// All its shares, whatever became of them.
+    /// All its shares, regardless of their result.
     pub shares: Meter,
-    /// Its work over an hour, and the sum of the squares, which says how far that may be off by luck.
+    /// Its work over an hour, and the sum of the squares, which shows how far luck may have changed it.
     pub hour: [HourMeter; 2],
     /// The last ones.
     pub recent: RecentShares,
-    /// What pools said to shares that they rejected.
+    /// Pools' messages about rejected shares.
     pub said: Arc<PoolWords>,
     /// When it last sent a share.
     pub last_share: Option<When>,
-    /// How its shares come.
+    /// The rhythm of its shares.
     pub rhythm: Rhythm,
 }
 
@@ -187,27 +187,27 @@ impl MinerStats {
     }
 }
 
-/// How far a miner's life has come.
+/// The stages of a miner's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
-    /// It is served.
+    /// It is being served.
     Here,
-    /// It has to go, as soon as its shares are answered, at the latest then.
+    /// It will be disconnected once its shares are answered, at `deadline` at the latest.
     Leaving {
         until: Instant,
-        /// What shares without an answer are then told.
+        /// The answer to shares that are still waiting then.
         reason: RejectReason,
     },
-    /// Its connection is closed; only the end is awaited.
+    /// Its connection is closed; only the final event is missing.
     Gone,
 }
 
 /// Why a miner gets no answer, and until when.
 #[derive(Clone, Copy, Debug)]
 enum Hold {
-    /// There may be nothing for it here: it has to say who it is.
+    /// There may be no work for it: it must name its worker first.
     Name(Instant),
-    /// There is nothing for it here.
+    /// There is no work for it.
     Silence(Instant),
 }
 
@@ -223,11 +223,11 @@ impl Hold {
 #[derive(Clone, Copy, Debug)]
 struct Idle {
     since: Instant,
-    /// Whether its last job is one that keeps it quiet meanwhile.
+    /// Whether its last job keeps it from sending shares in the meantime.
     parked: bool,
 }
 
-/// How one attempt to authorize the worker at a pool went.
+/// The result of an attempt to authorize the worker at a pool.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Trial {
     #[default]
@@ -278,7 +278,7 @@ impl Miner {
             follow: follow::Follow::default(),
             last_work: None,
             idle: None,
-            // As much as the limit allows; it is cut to that at the first submit.
+            // As many as the limit allows; the first submit reduces the number to that.
             tokens: f64::INFINITY,
             tokens_at: now.at,
             limited: false,
@@ -301,7 +301,7 @@ impl Miner {
         }
     }
 
-    /// Takes in a line of the miner.
+    /// Handles a message from the miner.
     pub fn on_message(&mut self, message: FromMiner, cx: &mut Context<'_>) {
         if self.life == Life::Gone {
             return;
@@ -322,8 +322,8 @@ impl Miner {
         }
     }
 
-    /// The answers to subscribe and configure follow from what is known of the pools. What comes
-    /// behind one that waits is answered behind it; but a share of a miner that has work never waits.
+    /// The answers to subscribe and configure depend on what is known about the pools. Requests after one that waits
+    /// are answered after it, but a share of a miner that has work never waits.
     fn must_wait(&self, call: &MinerCall, cx: &Context<'_>) -> bool {
         if self.hold.is_some() {
             return true;
@@ -346,7 +346,7 @@ impl Miner {
         }
     }
 
-    /// Goes through what waited for the pools to be known.
+    /// Handles the requests that waited until the pools are known.
     pub fn on_pools_known(&mut self, cx: &mut Context<'_>) {
         while let Some((id, call)) = self.session.next_postponed() {
             self.on_call(id, call, cx);
@@ -358,13 +358,13 @@ impl Miner {
         self.session.has_postponed() && self.hold.is_none()
     }
 
-    /// There is something for it after all.
+    /// There is work for it after all.
     fn release(&mut self, cx: &mut Context<'_>) {
         self.announce(cx);
         self.go_on(cx);
     }
 
-    /// Answers what it has asked.
+    /// Answers its requests.
     fn go_on(&mut self, cx: &mut Context<'_>) {
         self.hold = None;
         if cx.pools_known() {
@@ -374,7 +374,7 @@ impl Miner {
         }
     }
 
-    /// It has just connected. `refusal`: why nobody is served.
+    /// The miner has just connected. `refusal`: why DPMP serves no miners.
     pub fn on_opened(&mut self, refusal: Option<Eviction>, cx: &mut Context<'_>) {
         let address = self.peer.ip();
         let silent = cx.silent_workers(address);
@@ -402,7 +402,7 @@ impl Miner {
         }
     }
 
-    /// It says who it is.
+    /// The miner names its worker.
     fn on_name(&mut self, user: &str, cx: &mut Context<'_>) {
         if self.session.has_user() {
             return;
@@ -419,7 +419,7 @@ impl Miner {
         self.release(cx);
     }
 
-    /// There is nothing for it here: says nothing more to it.
+    /// There is no work for it: stops answering.
     fn keep_silent(&mut self, cx: &mut Context<'_>) {
         let (address, now) = (self.peer.ip(), cx.now.at);
         if cx.silence.hangs_up(address, now) {
@@ -429,7 +429,7 @@ impl Miner {
         }
     }
 
-    /// Looks once more whether there is nothing for a miner that is kept waiting.
+    /// Checks again whether there is work for a miner that is kept waiting.
     fn look_at_hold(&mut self, cx: &mut Context<'_>) {
         let Some(hold) = self.hold else { return };
         let named = self.session.postponed_user().map(worker_of);
@@ -444,7 +444,7 @@ impl Miner {
         }
     }
 
-    /// Another thing is to be done from now on.
+    /// Sets a new aim.
     fn set_aim(&mut self, meant: Aim, place: Option<Place>, cx: &mut Context<'_>) {
         self.account(cx.now.at, &cx.rules, cx.totals);
         (self.meant, self.place) = (meant, place);
@@ -453,7 +453,7 @@ impl Miner {
         cx.rules = self.rules(cx.config, cx.frozen);
     }
 
-    /// Brings what it is to do in line with what the owner has said.
+    /// Updates its aim from the owner's settings.
     pub fn look_at_aim(&mut self, cx: &mut Context<'_>) {
         self.look_at_hold(cx);
         let meant = cx.aim(self.session.worker());
@@ -468,7 +468,7 @@ impl Miner {
         }
     }
 
-    /// Lets it go as if nobody were here, once its shares are answered.
+    /// Disconnects it without an answer once its shares are answered, as if this server were down.
     fn vanish(&mut self, cx: &mut Context<'_>) {
         self.hold = None;
         if self.life == Life::Here {
@@ -481,14 +481,14 @@ impl Miner {
         }
     }
 
-    /// A miner that worked here looks for another pool now.
+    /// Notes that a miner that worked here now looks for another pool.
     fn note_leaving(&self, cx: &mut Context<'_>) {
         if self.session.is_authorized() {
             cx.silence.left(self.peer.ip(), cx.now.at);
         }
     }
 
-    /// Tells the log of it.
+    /// Reports it to the log.
     fn announce(&mut self, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.is_announced, true) {
             let (miner, peer) = (self.id, self.peer);
@@ -496,7 +496,7 @@ impl Miner {
         }
     }
 
-    /// Whether it has been silent for longer than luck explains, though it had work.
+    /// Whether it has been silent for longer than luck explains, although it had work.
     pub fn hangs(&self, now: Instant) -> bool {
         self.stats.rhythm.hangs(now)
     }
@@ -510,23 +510,23 @@ impl Miner {
         }
     }
 
-    /// The difficulty that it works at, if it has work.
+    /// Its current difficulty, if it has work.
     pub fn works_at(&self) -> Option<Difficulty> {
         let works = self.life == Life::Here && self.schedule.on().is_some();
         self.told_difficulty.filter(|_| works)
     }
 
-    /// Whether others see it: not one that is kept waiting, or that came in vain.
+    /// Whether it is shown: not if it is kept waiting, or connected in vain.
     pub fn is_shown(&self) -> bool {
         self.is_announced && self.hold.is_none()
     }
 
-    /// What decides about its turns. `frozen`: whether the time now is not made up for by anybody.
+    /// The rules for its turns. `frozen`: whether the current time counts for no miner's schedule.
     pub fn rules(&self, config: &Config, frozen: bool) -> Rules {
         let shares = self.aim.work.shares();
         let shares = shares.unwrap_or_else(|| PerPool::from_fn(|slot| config.share(slot)));
         let mut rules = Rules::of(config, shares);
-        // What a temporary change meant is not made up for later.
+        // Time under a temporary change is not made up for later.
         let passing = self.aim.source == AimSource::Override && !self.schedule.had_both();
         rules.frozen |= frozen || passing;
         if let Some(Place::Turns { slice, .. }) = self.place {
@@ -535,7 +535,7 @@ impl Miner {
         rules
     }
 
-    /// Takes in a line that is no message.
+    /// Handles a line that is not a message.
     pub fn on_malformed(&mut self, error: &DecodeError, cx: &mut Context<'_>) {
         if self.life == Life::Gone {
             return;
@@ -560,7 +560,7 @@ impl Miner {
         }
     }
 
-    /// The connection is gone: lets go of everything.
+    /// The connection has ended: releases everything.
     pub fn on_closed(&mut self, reason: &CloseReason, cx: &mut Context<'_>) {
         self.life = Life::Gone;
         self.account(cx.now.at, &cx.rules, cx.totals);
@@ -584,7 +584,7 @@ impl Miner {
         });
     }
 
-    /// Does what is due.
+    /// Handles its deadline.
     pub fn on_deadline(&mut self, cx: &mut Context<'_>) {
         let now = cx.now.at;
         if self.life != Life::Here {
@@ -616,8 +616,8 @@ impl Miner {
         }
     }
 
-    /// Brings everything in line after any change: the connections, the answer to authorize, the
-    /// pool that the miner works for.
+    /// Updates everything after a change: the connections, the answer to authorize, and the pool that the miner works
+    /// for.
     pub fn settle(&mut self, cx: &mut Context<'_>) {
         self.looked_at = cx.now.at;
         match self.life {
@@ -626,7 +626,7 @@ impl Miner {
                 self.join_pools(cx);
                 self.answer_authorize(cx);
                 self.follow_schedule(cx);
-                // Its turn, and with it what it needs, may be another one now.
+                // Its turn, and therefore the connections that it needs, may have changed.
                 self.join_pools(cx);
                 self.follow_shares(cx);
             }
@@ -636,7 +636,7 @@ impl Miner {
         self.stats.rhythm.works_at(self.works_at(), cx.now.at);
     }
 
-    /// When the miner has to be looked at.
+    /// The miner's next deadline.
     pub fn next_deadline(&self, config: &Config, rules: &Rules) -> Option<Instant> {
         match self.life {
             Life::Gone => None,
@@ -657,7 +657,7 @@ impl Miner {
         }
     }
 
-    /// Sends the miner away, once its shares are answered and what it is owed has been written.
+    /// Disconnects the miner once its shares are answered and everything that waits has been written.
     pub fn turn_away(&mut self, reason: Eviction, cx: &mut Context<'_>) {
         if self.life == Life::Here {
             let until = later(cx.now.at, LEAVE);
@@ -681,7 +681,7 @@ impl Miner {
         }
     }
 
-    /// Closes the connection of a miner that has to go, when nothing is left to wait for.
+    /// Closes the connection of a miner that is being disconnected when there is nothing left to wait for.
     fn leave(&mut self, deadline: Instant, reason: RejectReason, cx: &mut Context<'_>) {
         // Shares on a connection that was just lost are about to be answered.
         let mut orphans = cx.pools.iter().flat_map(|(_, pool)| &pool.orphans);
@@ -701,7 +701,7 @@ impl Miner {
         });
     }
 
-    /// Shares that came before the answer to subscribe waited for it in vain.
+    /// Blocks shares that waited in vain for the answer to subscribe.
     fn refuse_postponed_shares(&mut self, cx: &mut Context<'_>) {
         while let Some((id, call)) = self.session.next_postponed() {
             if let MinerCall::Submit(_) | MinerCall::UnreadableSubmit { .. } = call {
@@ -722,7 +722,7 @@ impl Miner {
         self.idle?.since.checked_add(config.scheduler.no_work?)
     }
 
-    /// When the miner needs a line with work again, new or not.
+    /// When the miner must get a job again to stay connected, new or not.
     fn silence_deadline(&self) -> Option<Instant> {
         self.last_work?.checked_add(LONGEST_SILENCE)
     }
@@ -778,9 +778,10 @@ impl Miner {
         if let Some(wanted) = asked.version_rolling {
             granted = self.offered_mask(wanted, cx);
             self.session.was_configured = true;
-            // What a pool grants may change later; what the miner can roll does not.
+            // The bits that a pool grants may change later; those that the miner can roll do not.
             self.session.rolling = (!wanted.is_none()).then_some(wanted);
-            // Some take no notice of a plain refusal (compat Q11): the first job then brings the mask, zero or not.
+            // Some miners ignore a plain refusal (compat Q11), so the first job comes with the mask, even if it is
+            // zero.
             self.told_mask = (!granted.is_none()).then_some(granted);
         }
         self.session.takes_extranonce |= asked.subscribe_extranonce;
@@ -796,14 +797,14 @@ impl Miner {
             self.renew_without_rolling(cx);
         }
         if let (true, Some(slot)) = (may_roll, self.schedule.on()) {
-            // It may roll at once: it needs a job that lets it, or says how far.
+            // It may roll immediately, so it needs a job that allows it, or that says which bits.
             self.send_work(slot, cx);
         }
     }
 
-    /// What the miner is told at first: the bits that both pools allow, so that also one that takes
-    /// no notice of a later mask is good for both; or those of one pool if they have none in
-    /// common, since some software never connects when it is told a mask of zero (compat Q64).
+    /// The first mask for the miner: the bits that both pools allow, so that a miner that ignores later masks works
+    /// with both. If they have none in common, the bits of one pool, because some software never connects if the mask
+    /// is zero (compat Q64).
     fn offered_mask(&self, wanted: VersionMask, cx: &Context<'_>) -> VersionMask {
         let masks = PoolSlot::ALL.into_iter().filter_map(|slot| {
             cx.config.pools[slot]
@@ -866,7 +867,7 @@ impl Miner {
         }
     }
 
-    /// Answers `mining.authorize` once one pool has accepted, or all that could be reached have refused.
+    /// Answers `mining.authorize` once one pool has accepted the worker, or all reachable pools have refused it.
     fn answer_authorize(&mut self, cx: &mut Context<'_>) {
         if !matches!(self.session.authorization, Authorization::Asked(_)) {
             return;
@@ -937,7 +938,7 @@ impl Miner {
         self.session.suggested = Some(difficulty);
         for slot in PoolSlot::ALL {
             let (pool, mut moment) = cx.pool(slot);
-            // What one member suggests is not for the others.
+            // One member's suggestion does not apply to the others.
             let own = self.lines[slot].filter(|line| pool.whose(*line) == Some(self.id));
             if let Some(conn) = own.and_then(|line| pool.standing(line)).map(|it| it.conn) {
                 pool.talk(conn, &mut moment, |it, talk| it.suggest(difficulty, talk));

@@ -11,33 +11,33 @@ named! {
     /// A pool's state.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub enum Health {
-        /// Nobody needed it so far.
+        /// It has not been needed so far.
         #[default]
         Unknown = "unknown",
         /// At least one connection is authorized.
         Up = "up",
-        /// It is needed and no connection is authorized.
+        /// It is needed, but no connection is authorized.
         Down = "down",
     }
 }
 
 named! {
-    /// What is wrong with a pool that can be reached and gives work.
+    /// What is wrong with a pool that can be reached and sends work.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Flaw {
-        /// It leaves all or most shares without an answer.
+        /// It does not answer all or most shares.
         Mute = "mute",
-        /// It rejects most shares, stale ones aside.
+        /// It rejects most shares, not counting stale ones.
         Rejecting = "rejecting",
-        /// Its jobs stand on a block that the other pool has left.
+        /// Its jobs build on a block that the other pool has moved on from.
         Behind = "behind",
-        /// It gives no new job, though it used to.
+        /// It sends no new job, although it used to.
         WithoutNews = "without_news",
     }
 }
 
 impl Flaw {
-    /// Whether what is done for the pool earns nothing, so that nothing is missed at it.
+    /// Whether work for the pool earns nothing, so that the pool misses nothing.
     pub fn earns_nothing(self) -> bool {
         match self {
             Self::Mute | Self::Rejecting => true,
@@ -49,15 +49,15 @@ impl Flaw {
 /// Why a pool cannot be used.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outage {
-    /// Its connection was lost or could not be made.
+    /// Its connection was lost or failed.
     Lost(Loss),
-    /// It can be reached and is not worth working for.
+    /// It can be reached, but is not worth working for.
     Flaw(Flaw),
-    /// It has authorized miners and given none a job for a while.
+    /// It has authorized miners, but has sent no job for a while.
     NoJob,
-    /// It has authorized miners and given none a job yet.
+    /// It has authorized miners, but has not sent a job yet.
     NoWork,
-    /// Nobody has tried it.
+    /// It has not been tried.
     Unknown,
 }
 
@@ -77,16 +77,16 @@ impl fmt::Display for Outage {
 }
 
 named! {
-    /// How far a connection to a pool has got.
+    /// The state of a connection to a pool.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum ConnectionState {
-        /// None is wanted.
+        /// It is not needed.
         Idle = "idle",
-        /// It will be made after a pause, or when others have work.
+        /// It will be dialed after a pause, or when others have work.
         Waiting = "waiting",
         /// The same, because the pool refused to authorize the worker.
         Refused = "refused",
-        /// It is being made.
+        /// It is being dialed.
         Connecting = "connecting",
         /// The handshake has begun.
         Handshake = "handshake",
@@ -95,31 +95,32 @@ named! {
     }
 }
 
-/// Why a connection is given up.
+/// Why a connection was given up.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loss {
-    /// It ended; how.
+    /// It ended in this way.
     Closed(CloseReason),
-    /// It could not be made; why.
+    /// It could not be established.
     DialFailed(DialError),
     /// A step of the handshake was not answered.
     NoAnswerTo(Step),
-    /// The pool answered a step with a refusal.
+    /// The pool refused a step.
     Refused(Step, Reject),
     /// The pool's answer to subscribe makes no sense.
     BadSubscription(String),
-    /// It said something that cannot be read and cannot be passed over.
+    /// It sent something unusable that cannot be ignored.
     BadMessage(String),
-    /// The pool's extranonce2 is smaller than 2; its size.
+    /// The pool's extranonce2 has less than 2 bytes: this many.
     ExtranonceTooSmall(u8),
-    /// Nothing was heard for too long, see `stall_seconds`.
+    /// The pool was silent for too long, see `stall_seconds`.
     Stalled,
     /// A share was not answered for `answer_seconds`.
     Unanswered,
 }
 
 impl Loss {
-    /// Whether only the owner, or the pool's, can mend it. It is of this worker: others may have more luck.
+    /// Whether only the owner or the pool's operator can fix it. It may only concern this worker, so others may still
+    /// succeed.
     pub fn is_firm(&self) -> bool {
         matches!(
             self,

@@ -4,33 +4,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::PerPool;
 
-/// How many are remembered.
+/// How many splits are remembered.
 const MOST: usize = 10;
 
-/// A usual split that is not in force any more.
+/// A usual split that is no longer in force.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PastSplit {
     /// The weights.
     pub weights: PerPool<f64>,
     /// When it was replaced, in milliseconds since 1970.
     pub replaced_ms: u64,
-    /// By whom, in words.
+    /// Who replaced it, as text.
     pub by: String,
 }
 
-/// The last of them. They are remembered across restarts, and what was changed while the program was stopped is noticed.
+/// The latest usual splits. They are kept across restarts, and changes while DPMP was stopped are noticed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PastSplits {
     /// The weights in force.
     present: Option<PerPool<f64>>,
-    /// Those before, the latest first.
+    /// The earlier ones, newest first.
     past: Vec<PastSplit>,
 }
 
 impl PastSplits {
-    /// Takes in the weights that are configured, at the start and after each change; whether they are others than
-    /// before.
+    /// Records the configured weights, at the start and after each change. Returns whether they have changed.
     pub fn update(&mut self, weights: PerPool<f64>, by: impl ToString, unix_ms: u64) -> bool {
         let before = self.present.replace(weights);
         let Some(before) = before.filter(|before| *before != weights) else {
@@ -46,7 +45,7 @@ impl PastSplits {
         true
     }
 
-    /// Those before the present one, the latest first.
+    /// The splits before the current one, newest first.
     pub fn past(&self) -> &[PastSplit] {
         &self.past
     }

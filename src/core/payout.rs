@@ -4,24 +4,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::PoolConfig;
 
-/// Where one pool's earnings go. It is remembered across restarts, so that neither a restart nor a change while the
-/// program was stopped hides anything.
+/// Where one pool's earnings go. It is kept across restarts, so that neither a restart nor a change while DPMP was
+/// stopped hides anything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Payout {
-    /// The address, the wallet and the form of the name that the owner has seen, or the first that there were.
+    /// The address, payout address and user name format that the owner last confirmed, or the first ones.
     known: Option<String>,
-    /// Those that are configured now.
+    /// The ones that are configured now.
     present: Option<String>,
-    /// When they became others than the owner has seen, in milliseconds since 1970.
+    /// When they began to differ from what the owner confirmed, in milliseconds since 1970.
     changed: Option<u64>,
-    /// Whether the pool had to prove who it is when the owner last looked: without, whoever sits between may have the
-    /// miners work for another. `None` in a file of an earlier version.
+    /// Whether the pool's certificate was verified when the owner last confirmed. Without verification, anyone in
+    /// between can redirect the work. `None` in a file from an earlier version.
     known_proven: Option<bool>,
 }
 
 impl Payout {
-    /// Takes in what is configured, at the start and after each change.
+    /// Records the configuration, at the start and after each change.
     pub fn update(&mut self, pool: Option<&PoolConfig>, unix_ms: u64) {
         let new = pool.map(|pool| {
             let first = format!("{} {} {}", pool.address(), pool.wallet, pool.user_name);
@@ -36,19 +36,19 @@ impl Payout {
         let is_news = self.present != new || exposed && self.changed.is_none();
         self.present = new;
         if self.present.is_none() {
-            // Nothing goes anywhere; what comes next is measured against what was known.
+            // Nothing is paid at the moment; the next configuration is compared with the known one.
             self.changed = None;
         } else if self.known.is_none() {
             self.known.clone_from(&self.present);
         } else if (self.known != self.present || exposed) && (is_news || self.changed.is_none()) {
-            // Never the same twice: what was seen must not stand for what came after it. What was changed back is news
-            // all the same: meanwhile the earnings went elsewhere.
+            // Never the same time twice, so that dismissing one change does not dismiss a later one. A change that was
+            // undone is still reported, because in the meantime the earnings went elsewhere.
             let after = self.changed.map_or(0, |changed| changed.saturating_add(1));
             self.changed = Some(unix_ms.max(after));
         }
     }
 
-    /// The owner has seen the change of this time. If there was another one since, he has not seen that.
+    /// The owner confirmed the change of this time. A later one is not confirmed.
     pub fn seen(&mut self, changed: u64) {
         if self.changed == Some(changed) {
             self.known.clone_from(&self.present);
@@ -57,7 +57,7 @@ impl Payout {
         }
     }
 
-    /// When it became something that the owner has not seen yet, in milliseconds since 1970.
+    /// Since when it has differed from what the owner confirmed, in milliseconds since 1970.
     pub fn changed(&self) -> Option<u64> {
         self.changed
     }
@@ -91,7 +91,7 @@ mod tests {
             payout.seen(2);
             payout.update(Some(exposed), 4);
             assert_eq!(payout.changed(), None);
-            // To become safer is nothing to be warned of.
+            // More security needs no warning.
             payout.update(Some(&proven), 5);
             assert_eq!(payout.changed(), None);
             payout.update(Some(exposed), 6);

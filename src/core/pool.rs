@@ -55,23 +55,23 @@ use crate::stratum::job::Notify;
 use crate::stratum::reject::RejectReason;
 use crate::units::{LineId, MinerId, Now, PoolConn, PoolSlot, When, later};
 
-/// After so many failed looks at a pool that was never reached nobody waits for it. One failure may
-/// be a pool that has just started (compat Q8).
+/// After this many failed looks at a pool that was never reached, miners stop waiting for it. One failure may only mean
+/// that the pool has just started (compat Q8).
 const ENOUGH_LOOKS: u32 = 2;
 
-/// Nobody waits longer for a pool that does not even refuse: miners give up soon.
+/// The longest wait for a pool that does not even refuse, because miners give up soon.
 const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 
-/// How long a pool that has authorized miners may take to give the first job.
+/// How long a pool that has authorized miners may take to send the first job.
 const PATIENCE_FOR_JOB: Duration = Duration::from_secs(30);
 
-/// How long a replaced connection still takes the shares of its jobs. Their answers may take as long as any.
+/// How long a replaced connection still accepts shares for its jobs. Their answers may take as long as any others.
 const RETIREMENT: Duration = Duration::from_secs(5);
 
-/// How many lines that all have left may wait for answers at a time.
+/// How many lines without members may wait for answers at a time.
 pub const MOST_DESERTED: usize = 64;
 
-/// How much a new answer weighs in the average of the latency.
+/// The weight of a new answer in the average latency.
 const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 
 /// What became of shares that a pool was sent in the last minutes.
@@ -109,37 +109,37 @@ impl Lately<Meter> {
 #[derive(Debug)]
 pub struct Pool {
     slot: PoolSlot,
-    /// What leads to connections.
+    /// The lines to the pool.
     pub lines: IdMap<LineId, Line>,
-    /// The connections that stand, replaced ones too.
+    /// The established connections, including replaced ones.
     pub connections: IdMap<PoolConn, Box<Connection>>,
-    /// The lines that all have left and that still wait for answers.
+    /// Lines without members that still wait for answers.
     deserted: BTreeSet<LineId>,
     last_line: u64,
     last_connection: u64,
-    /// Shares on connections that were given up, which are to be answered so.
+    /// Shares on connections that were given up, with the answers that they should get.
     pub orphans: VecDeque<(WaitingShare, ShareOutcome)>,
-    /// The proxy's own line to the address in use: whether it can be reached.
+    /// DPMP's own line to the address in use, to see whether it can be reached.
     pub reach: LineId,
     /// The look at the first address while a backup is in use.
     pub return_look: Option<AddressLook>,
-    /// What is known of it.
+    /// What is known about the pool.
     pub facts: PoolFacts,
-    /// How well the forms of version bits work at its address.
+    /// Which forms of version bits work at its address.
     pub forms: Forms,
     /// Block candidates that wait for it to come back.
     pub blocks: HeldBlocks,
-    /// How often a look at it has failed since its address was set.
+    /// How many looks have failed since its address was set.
     pub failed_looks: u32,
-    /// Since when it is looked for, as long as nothing is known of it.
+    /// Since when DPMP has tried to reach it, while nothing is known about it.
     pub sought: Option<Instant>,
-    /// Its latest job as it was told to some connection.
+    /// Its latest job on any connection.
     pub latest: Option<Arc<Notify>>,
     /// When it last sent a job on any connection.
     pub job_at: Option<When>,
-    /// How long it takes to answer a share, in seconds: a moving average.
+    /// How long it takes to answer a share, in seconds, as a moving average.
     pub latency: Option<f64>,
-    /// Its words when it last refused to authorize a worker; `None` once it has accepted one.
+    /// Its message when it last refused to authorize a worker; `None` once it has accepted one.
     pub refusal: Option<String>,
     /// Which of its addresses is in use.
     pub addresses: Addresses,
@@ -149,40 +149,40 @@ pub struct Pool {
     pub lately: Lately<Meter>,
     /// How it answers shares.
     pub answers: Answers,
-    /// Its jobs as they came.
+    /// When its jobs arrived.
     pub news: News,
-    /// What its jobs say.
+    /// Information from its jobs.
     pub insight: Insight,
-    /// Since when the other pool has left the block that its jobs stand on.
+    /// Since when the other pool has moved on from the block of its jobs.
     pub left: Option<LeftBlock>,
-    /// What it was said to be set aside for.
+    /// The flaw that was reported when it was set aside.
     pub told_flaw: Option<Flaw>,
-    /// The proxy's own looks at all its addresses.
+    /// DPMP's own looks at all its addresses.
     pub survey: Survey,
-    /// Since when it is down.
+    /// Since when it has been down.
     down_at: Option<Instant>,
     /// How many connections are authorized.
     ready: usize,
-    /// How many of them have got as far as work.
+    /// How many of them have work.
     working: usize,
-    /// Since when some are authorized and none has got as far.
+    /// Since when connections have been authorized but none has work.
     jobless_since: Option<Now>,
-    /// The one of these times that the log has told of.
+    /// The time of the last such report to the log.
     told_jobless: Option<Instant>,
-    /// Its state in words, and since when.
+    /// Its state.
     pub health: Health,
-    /// Since when.
+    /// Since when it has been in this state.
     pub health_since: When,
     /// Why it is down.
     pub trouble: Option<Loss>,
-    /// When it is dialled.
+    /// When it is dialed.
     pub dialer: Dialer,
-    /// Whether some worker is meant for it, or has to work for it instead of the other one.
+    /// Whether a worker needs it, as its own pool or instead of the other one.
     pub in_use: bool,
 }
 
 impl Pool {
-    /// A pool of which `facts` are remembered.
+    /// Creates a pool with remembered `facts`.
     pub fn new(slot: PoolSlot, facts: PoolFacts, now: Now) -> Self {
         let reach = LineId(1);
         let mut lines = IdMap::default();
@@ -228,7 +228,7 @@ impl Pool {
         }
     }
 
-    /// A new line without members.
+    /// Creates a line without members.
     pub fn add_line(&mut self, purpose: Purpose) -> LineId {
         self.last_line += 1;
         let id = LineId(self.last_line);
@@ -236,14 +236,14 @@ impl Pool {
         id
     }
 
-    /// The lines that somebody works on. One that all have left only waits for answers.
+    /// The lines with members. A line without members only waits for answers.
     pub fn mining_lines(&self) -> Vec<LineId> {
         let lines = self.lines.iter();
         let lines = lines.filter(|(_, line)| !line.members.is_empty());
         lines.map(|(id, _)| id).collect()
     }
 
-    /// The line that tries next while nobody has work, each time another one.
+    /// The line that tries next while no miner has work, a different one each time.
     pub fn next_to_attempt(&self) -> Option<LineId> {
         let last = self.dialer.last().unwrap_or(LineId(0));
         let may = |line: &Line| line.purpose == Purpose::Mining && line.may_attempt();
@@ -251,12 +251,12 @@ impl Pool {
         able.map(|(id, _)| id).min_by_key(|id| (*id <= last, *id))
     }
 
-    /// Which of the two it is.
+    /// Which of the two pools it is.
     pub fn slot(&self) -> PoolSlot {
         self.slot
     }
 
-    /// Lets a miner join its group's line, or gives it one of its own.
+    /// Adds a miner to its group's line, or gives it its own.
     pub fn join(&mut self, miner: MinerId, of_group: Option<&mut Option<LineId>>) -> LineId {
         let known = of_group.as_deref().copied().flatten();
         let known = known.filter(|line| self.lines.contains_key(line));
@@ -278,7 +278,7 @@ impl Pool {
         }
     }
 
-    /// Has a line want a connection; its name, for the gate.
+    /// Marks a line as needing a connection, and returns its name for the gate.
     pub fn want(&mut self, line: LineId) -> Option<Dial> {
         let state = self.lines.get_mut(&line)?;
         self.last_connection += 1;
@@ -288,7 +288,7 @@ impl Pool {
         Some(Dial { conn, line })
     }
 
-    /// Goes to the pool's gate, or stands by while nobody has work there.
+    /// Queues at the pool's gate, or waits while no miner has work there.
     pub fn dial(&mut self, line: LineId) {
         if self.dialer.is_open() {
             self.queue(line);
@@ -297,31 +297,31 @@ impl Pool {
         }
     }
 
-    /// Has a line dialled for which nothing was done yet.
+    /// Dials a line that was not dialed yet.
     pub fn dial_idle(&mut self, line: LineId) {
         if self.lines.get(&line).is_some_and(Line::is_idle) {
             self.dial(line);
         }
     }
 
-    /// The connection that a line stands on.
+    /// A line's established connection.
     pub fn standing(&self, line: LineId) -> Option<&Connection> {
         let conn = self.lines.get(&line)?.standing()?;
         self.connections.get(&conn).map(|it| &**it)
     }
 
-    /// The connection that a line stands on, to be changed.
+    /// A line's established connection, mutable.
     pub fn standing_mut(&mut self, line: LineId) -> Option<&mut Connection> {
         let conn = self.lines.get(&line)?.standing()?;
         self.connections.get_mut(&conn).map(|it| &mut **it)
     }
 
-    /// Whether a line stands on an authorized connection.
+    /// Whether a line has an authorized connection.
     pub fn is_ready(&self, line: LineId) -> bool {
         self.standing(line).is_some_and(|it| it.is_ready())
     }
 
-    /// How far a line's connection is. `refused`: whether the pool refused to authorize the worker.
+    /// The state of a line's connection. `refused`: whether the pool refused to authorize the worker.
     pub fn stage(&self, line: Option<LineId>, refused: bool) -> ConnectionState {
         let Some((id, line)) = line.and_then(|id| Some((id, self.lines.get(&id)?))) else {
             return ConnectionState::Idle;
@@ -343,7 +343,7 @@ impl Pool {
         }
     }
 
-    /// Whose line it is, if it is one miner's alone.
+    /// The line's miner, unless it is shared.
     pub fn whose(&self, line: LineId) -> Option<MinerId> {
         let line = self.lines.get(&line)?;
         line.members.first().filter(|_| !line.is_shared).copied()
@@ -354,7 +354,7 @@ impl Pool {
         self.lines.get(&line).is_some_and(|line| line.is_shared)
     }
 
-    /// The members of a line, each time with another one first.
+    /// The members of a line, starting with a different one each time.
     pub fn members_in_turn(&mut self, line: LineId) -> Vec<MinerId> {
         let Some(line) = self.lines.get_mut(&line) else {
             return Vec::new();
@@ -374,13 +374,13 @@ impl Pool {
         line.map(|line| line.retired.clone()).unwrap_or_default()
     }
 
-    /// The connections on which a line's members have jobs, replaced ones too.
+    /// The connections on which a line's members have jobs, including replaced ones.
     pub fn connections_of(&self, line: LineId) -> impl Iterator<Item = PoolConn> + use<> {
         let standing = self.lines.get(&line).and_then(Line::standing);
         standing.into_iter().chain(self.retired_of(line))
     }
 
-    /// The connection has been made: the handshake begins. `false` if it is not wanted any more.
+    /// The connection is established, and the handshake begins. `false` if it is no longer needed.
     pub fn begin(
         &mut self,
         Dial { conn, line }: Dial,
@@ -402,7 +402,7 @@ impl Pool {
         wanted
     }
 
-    /// Has a connection act. A replaced one teaches nothing: the pool may be another one by now.
+    /// Lets a connection act. Nothing is learned from a replaced one, because it may lead to a different pool.
     pub fn talk<T>(
         &mut self,
         conn: PoolConn,
@@ -427,7 +427,7 @@ impl Pool {
         Some(act(connection, &mut place.talk(moment)))
     }
 
-    /// Where a line's connections are dialled; `config` is the pool at the address in use.
+    /// The address that a line dials; `config` is the pool at the address in use.
     pub fn target_of(&self, line: LineId, config: Option<&PoolConfig>) -> Option<Arc<DialTarget>> {
         let look = match self.lines.get(&line)?.purpose {
             Purpose::Look(Look::Return) => &self.return_look,
@@ -437,7 +437,7 @@ impl Pool {
         look.as_ref().map(|look| Arc::clone(&look.target))
     }
 
-    /// Ends a connection that is not needed any more.
+    /// Ends a connection that is no longer needed.
     fn release(&mut self, conn: PoolConn, moment: &mut Moment<'_>) {
         let Some(mut connection) = self.connections.remove(&conn) else {
             return;
@@ -449,7 +449,7 @@ impl Pool {
         self.orphan(&mut connection, RejectReason::PoolLost);
     }
 
-    /// A good connection is not needed any more.
+    /// A good connection is no longer needed.
     fn let_go(&mut self, connection: &Connection, moment: &mut Moment<'_>) {
         let line = self.lines.get(&connection.line);
         if !connection.is_ready() || line.is_none_or(|line| line.purpose != Purpose::Mining) {
@@ -461,7 +461,7 @@ impl Pool {
         self.connection_ended(None, moment.now);
     }
 
-    /// Wants no connection on a line any more and closes what stands.
+    /// Closes a line's connection; the line needs none for now.
     pub fn rest(&mut self, line: LineId, moment: &mut Moment<'_>) {
         let standing = self.lines.get(&line).and_then(Line::standing);
         self.idle(line, moment);
@@ -479,7 +479,7 @@ impl Pool {
         }
     }
 
-    /// A miner has left. A line on which nobody works is closed; how many of the miner's shares wait for an answer.
+    /// A miner has left. A line without members is closed. Returns how many of the miner's shares wait for an answer.
     pub fn leave(&mut self, line: LineId, miner: MinerId, moment: &mut Moment<'_>) -> usize {
         let Some(state) = self.lines.get_mut(&line) else {
             return 0;
@@ -495,7 +495,7 @@ impl Pool {
         if is_empty && (all == 0 || self.deserted.len() >= MOST_DESERTED) {
             self.remove_line(line, moment);
         } else if is_empty {
-            // Nobody sends shares on it any more; those that were sent count for their workers.
+            // No more shares are sent on it; those that were sent count for their workers.
             self.deserted.insert(line);
             let standing = self.lines.get(&line).and_then(Line::standing);
             self.idle(line, moment);
@@ -505,7 +505,7 @@ impl Pool {
         own
     }
 
-    /// A miner works on another line from now on. Answers to its shares may still come on this one.
+    /// A miner now works on another line. Answers to its shares may still arrive on this one.
     pub fn part(&mut self, line: LineId, miner: MinerId, moment: &mut Moment<'_>) {
         let Some(state) = self.lines.get_mut(&line) else {
             return;
@@ -517,7 +517,7 @@ impl Pool {
         }
     }
 
-    /// Forgets a line that nobody works on and nobody waits on.
+    /// Forgets a line without members and without waiting shares.
     fn forget_empty(&mut self, line: LineId) {
         let is_over = |line: &Line| {
             let empty = line.members.is_empty() && line.retired.is_empty() && line.is_idle();
@@ -529,7 +529,7 @@ impl Pool {
         }
     }
 
-    /// Has a new connection replace the present one, which is kept for the shares of its jobs.
+    /// Replaces the current connection with a new one, and keeps the old one for the shares of its jobs.
     pub fn renew(&mut self, line: LineId, moment: &mut Moment<'_>) {
         let Some(state) = self.lines.get_mut(&line).filter(|line| !line.is_idle()) else {
             return;
@@ -539,14 +539,14 @@ impl Pool {
         self.retire(line, standing, RETIREMENT, moment);
     }
 
-    /// Nobody is to work for the pool any more: what stands is kept for the shares of its jobs.
+    /// The pool is no longer needed: an established connection is kept for the shares of its jobs.
     pub fn dismiss(&mut self, line: LineId, moment: &mut Moment<'_>) {
         let standing = self.lines.get(&line).and_then(Line::standing);
         self.idle(line, moment);
         self.retire(line, standing, RETIREMENT, moment);
     }
 
-    /// Wants no connection on a line any more.
+    /// The line needs no connection any more.
     fn idle(&mut self, line: LineId, moment: &mut Moment<'_>) {
         if let Some(state) = self.lines.get_mut(&line) {
             if let Some(conn) = state.conn() {
@@ -556,7 +556,7 @@ impl Pool {
         }
     }
 
-    /// The pool wants a line's connection to be made anew after a pause.
+    /// The pool asks for a reconnect of a line after a pause.
     pub fn sent_away(&mut self, line: LineId, pause: Duration, moment: &mut Moment<'_>) {
         let now = moment.now.at;
         let proven = self.standing(line).is_some_and(|it| it.is_proven(now));
@@ -592,7 +592,7 @@ impl Pool {
         };
         state.retired.push(conn);
         if state.retired.len() > MOST_RETIRED {
-            // One on which nobody waits, or the oldest.
+            // One without waiting shares, or the oldest.
             let idle = |conn: &PoolConn| {
                 let connection = self.connections.get(conn);
                 connection.is_none_or(|it| it.pending().next().is_none())
@@ -605,7 +605,7 @@ impl Pool {
         }
     }
 
-    /// A replaced connection is over: what still waits on it is not answered any more.
+    /// Ends a replaced connection: shares that still wait on it get no answer from the pool.
     pub fn end_retired(&mut self, conn: PoolConn, reason: RejectReason) {
         let line = self.connections.get(&conn).map(|it| it.line);
         self.bury(conn, reason);
@@ -617,7 +617,7 @@ impl Pool {
         }
     }
 
-    /// Forgets a connection that is gone; its shares are to be answered.
+    /// Forgets a connection that has ended; its shares must be answered.
     pub fn bury(&mut self, conn: PoolConn, reason: RejectReason) {
         if let Some(mut connection) = self.connections.remove(&conn) {
             self.orphan(&mut connection, reason);
@@ -633,7 +633,7 @@ impl Pool {
         self.orphans.extend(lost);
     }
 
-    /// A line's connection failed, or could not be made.
+    /// A line's connection broke or failed.
     pub fn fail(&mut self, line: LineId, conn: PoolConn, loss: &Loss, moment: &mut Moment<'_>) {
         let now = moment.now.at;
         self.dialer.ended(conn, AttemptEnd::of(loss), now);
@@ -658,7 +658,7 @@ impl Pool {
         self.tell_failed(conn, loss, moment);
     }
 
-    /// Tells what a connection found out about the pool.
+    /// Reports what a connection found out about the pool.
     pub fn tell_learnt(&self, before: PoolFacts, moment: &mut Moment<'_>) {
         let facts = self.facts;
         let news = (facts.e2_size, facts.mask) != (before.e2_size, before.mask);
@@ -671,7 +671,7 @@ impl Pool {
         }
     }
 
-    /// Notes when a pool sent a job: one that is new to all, or one that a connection was told.
+    /// Records when a pool sent a job: one that is new for all connections, or only for one.
     pub fn note_job(
         &mut self,
         conn: PoolConn,
@@ -688,8 +688,8 @@ impl Pool {
         }
     }
 
-    /// Sends block candidates that could not be sent before, or were not answered, on connections that can take them.
-    /// The lines that some were sent on.
+    /// Sends block candidates that could not be sent before, or were not answered, on suitable connections. Returns the
+    /// lines on which some were sent.
     pub fn send_held_blocks(&mut self, moment: &mut Moment<'_>) -> Vec<LineId> {
         let mut lines = Vec::new();
         if !self.blocks.take_stirred() {
@@ -706,7 +706,7 @@ impl Pool {
         lines
     }
 
-    /// A new connection where the present one leaves shares unanswered.
+    /// Opens a new connection if the current one does not answer shares.
     pub fn renew_unanswered(&mut self, line: LineId, moment: &mut Moment<'_>) {
         let standing = self.standing(line);
         if standing.is_some_and(|it| it.unanswered_since().is_some()) {
@@ -714,7 +714,7 @@ impl Pool {
         }
     }
 
-    /// When something has to be looked at on a line.
+    /// A line's next deadline.
     pub fn line_deadline(
         &self,
         line: &Line,
@@ -733,21 +733,20 @@ impl Pool {
         due.chain(pause).min()
     }
 
-    /// Whether a miner need not wait for this pool before it is told its extranonce: it is known, or
-    /// was looked for in vain.
+    /// Whether a miner can get its extranonce without waiting for this pool: it is known, or could not be reached.
     pub fn is_known(&self, now: Instant) -> bool {
         self.facts.e2_size.is_some()
             || self.failed_looks >= ENOUGH_LOOKS
             || self.given_up().is_some_and(|until| until <= now)
     }
 
-    /// Until when miners wait for something to be known of it.
+    /// How long miners wait until it is known.
     pub fn given_up(&self) -> Option<Instant> {
         let sought = self.sought.filter(|_| self.facts.e2_size.is_none())?;
         sought.checked_add(LONGEST_SEARCH)
     }
 
-    /// Another pool stands behind the name from now on.
+    /// Forgets what belongs to the address, because the pool now has a different one.
     pub fn forget_address(&mut self) {
         self.forms = Forms::default();
         self.failed_looks = 0;
@@ -771,14 +770,14 @@ impl Pool {
         }
     }
 
-    /// Notes how long it took to answer a share.
+    /// Records how long it took to answer a share.
     pub fn answered_after(&mut self, latency: Duration) {
         let latency = latency.as_secs_f64();
         let before = self.latency.unwrap_or(latency);
         self.latency = Some(before + (latency - before) * LATENCY_WEIGHT);
     }
 
-    /// Notes that a connection became authorized, and tells it if the pool is up only now.
+    /// Records that a connection was authorized, and reports it if this means that the pool is up.
     pub fn tell_ready(&mut self, moment: &mut Moment<'_>) -> bool {
         self.blocks.stir();
         let came_up = self.connection_ready(moment.now);
@@ -788,7 +787,7 @@ impl Pool {
         came_up
     }
 
-    /// Notes that a connection failed or could not be made, and tells it if the pool is down only now.
+    /// Records that a connection broke or failed, and reports it if this means that the pool is down.
     fn tell_failed(&mut self, conn: PoolConn, loss: &Loss, moment: &mut Moment<'_>) {
         let connection = self.connections.get(&conn);
         let (worked, ready) =
@@ -809,7 +808,7 @@ impl Pool {
         }
     }
 
-    /// Notes that a connection became authorized; whether the pool is up only now.
+    /// Records that a connection was authorized. Returns whether this means that the pool is up.
     fn connection_ready(&mut self, now: Now) -> bool {
         self.ready += 1;
         if self.working == 0 {
@@ -819,8 +818,8 @@ impl Pool {
         self.set_health(Health::Up, now)
     }
 
-    /// Notes that an authorized connection ended, by the pool's fault if there is one; whether the pool is down only
-    /// now.
+    /// Records that an authorized connection ended, through the pool's fault if there is one. Returns whether this
+    /// means that the pool is down.
     fn connection_ended(&mut self, fault: Option<&Loss>, now: Now) -> bool {
         self.ready = self.ready.saturating_sub(1);
         if self.ready == 0 {
@@ -840,7 +839,7 @@ impl Pool {
         }
     }
 
-    /// Notes that an attempt to reach it failed; whether the pool is down only now.
+    /// Records that an attempt to reach it failed. Returns whether this means that the pool is down.
     fn attempt_failed(&mut self, loss: &Loss, now: Now) -> bool {
         if let Loss::Refused(Step::Authorize, reject) = loss {
             self.refusal = Some(reject.message.to_string());
@@ -848,14 +847,14 @@ impl Pool {
         self.ready == 0 && self.went_down(loss, now)
     }
 
-    /// Notes that a look got through: whatever was wrong is not any more.
+    /// Records that a look succeeded: earlier failures no longer count.
     pub fn reached(&mut self, now: Now) {
         if self.health == Health::Down {
             self.set_health(Health::Unknown, now);
         }
     }
 
-    /// Notes that an authorized connection has its first job; whether no other has one.
+    /// Records that an authorized connection has its first job. Returns whether it is the only one with a job.
     pub fn work_begun(&mut self, now: Now) -> bool {
         self.working += 1;
         self.jobless_since = None;
@@ -866,7 +865,7 @@ impl Pool {
         first
     }
 
-    /// Notes that a connection that had work ended; `failed`: not because we let go of it.
+    /// Records that a connection with work ended; `failed`: DPMP did not end it on purpose.
     fn work_ended(&mut self, failed: bool, now: Now, random: &mut Random) {
         self.working = self.working.saturating_sub(1);
         if self.working == 0 {
@@ -874,12 +873,12 @@ impl Pool {
         }
     }
 
-    /// Whether a connection has got as far as work.
+    /// Whether any connection has work.
     pub fn has_work(&self) -> bool {
         self.working > 0
     }
 
-    /// Whether miners can work for it: `None` if nobody has tried since it was last reached.
+    /// Whether miners can work for it; `None` if none has tried since it was last reached.
     pub fn is_useful(&self) -> Option<bool> {
         match self.health {
             Health::Up => Some(self.working > 0 && !self.is_set_aside()),
@@ -888,58 +887,58 @@ impl Pool {
         }
     }
 
-    /// Since when miners are authorized and have no job of it.
+    /// Since when miners have been authorized without a job.
     pub fn jobless_since(&self) -> Option<Now> {
         self.jobless_since.filter(|_| self.ready > 0)
     }
 
-    /// Since when, if that is too long.
+    /// The same, if it has lasted too long.
     pub fn gives_no_job(&self, now: Instant) -> Option<Now> {
         let due = |since: &Now| now.saturating_duration_since(since.at) >= PATIENCE_FOR_JOB;
         self.jobless_since().filter(due)
     }
 
-    /// How long it has given no job, if that is too long and was not told yet.
+    /// How long it has sent no job, if that is too long and was not reported yet.
     pub fn take_no_job(&mut self, now: Instant) -> Option<Duration> {
         let since = self.gives_no_job(now)?.at;
         let told = self.told_jobless.replace(since);
         (told != Some(since)).then(|| now.saturating_duration_since(since))
     }
 
-    /// When it will have given no job for too long.
+    /// When it will have sent no job for too long.
     pub fn next_job_due(&self) -> Option<Instant> {
         let since = self.jobless_since().map(|since| since.at);
         let since = since.filter(|since| self.told_jobless != Some(*since))?;
         since.checked_add(PATIENCE_FOR_JOB)
     }
 
-    /// What makes it no good though it can be reached and gives work, and since when.
+    /// Its flaw, if it can be reached and sends work but is not worth working for, and since when.
     pub fn flaw(&self) -> Option<(Flaw, Now)> {
         self.answers.flaw().or(self.news.flaw())
     }
 
-    /// Whether what is done for it earns nothing, so that nothing is missed at it.
+    /// Whether work for it earns nothing, so that the pool misses nothing.
     pub fn earns_nothing(&self) -> bool {
         self.flaw().is_some_and(|(flaw, _)| flaw.earns_nothing())
     }
 
-    /// Whether miners are to work for the other pool.
+    /// Whether miners should work for the other pool.
     pub fn is_set_aside(&self) -> bool {
         self.flaw().is_some()
     }
 
-    /// Whether its miners had better work for the other one.
+    /// Whether its miners should rather work for the other pool.
     pub fn fails(&self) -> bool {
         self.health == Health::Down || self.is_set_aside()
     }
 
-    /// Whether it has been down for so long; one that only refuses a worker may take the next one.
+    /// Whether it has been down for this long. A pool that only refuses one worker may accept the next.
     pub fn is_down_for(&self, time: Duration, now: Instant) -> bool {
         let since = self.down_at.filter(|_| self.refusal.is_none());
         since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
-    /// Takes it for down for so long, if it is down.
+    /// Treats it as having been down for this long, if it is down.
     pub fn give_up(&mut self, time: Duration, now: Instant) {
         let since = now.checked_sub(time);
         self.down_at = self
@@ -947,7 +946,7 @@ impl Pool {
             .map(|at| since.map_or(at, |since| at.min(since)));
     }
 
-    /// Why it is of no use.
+    /// Why it cannot be used.
     pub fn why_useless(&self) -> Outage {
         match (self.health, self.flaw(), &self.trouble) {
             (Health::Up, Some((flaw, _)), _) => Outage::Flaw(flaw),
@@ -980,7 +979,7 @@ impl Pool {
     }
 }
 
-/// What is known of the address that a line leads to. `own`: of the one in use.
+/// What is known about the address that a line leads to. `own`: about the one in use.
 fn place<'a>(
     purpose: Option<Purpose>,
     own: Place<'a>,
@@ -1001,7 +1000,7 @@ fn place<'a>(
     }
 }
 
-/// What is known of one address.
+/// What is known about one address.
 struct Place<'a> {
     facts: &'a mut PoolFacts,
     latest: &'a mut Option<Arc<Notify>>,
@@ -1021,12 +1020,12 @@ impl<'a> Place<'a> {
     }
 }
 
-/// How long a share may wait for its answer at a pool, also at one that was taken out.
+/// How long a share may wait for a pool's answer, even if the pool was removed.
 pub fn patience(limits: Option<&PoolConfig>) -> Duration {
     limits.map_or(RETIREMENT, |pool| pool.answer)
 }
 
-/// Where a pool is to be dialled.
+/// The address at which a pool is dialed.
 pub fn target(config: &PoolConfig) -> Arc<DialTarget> {
     Arc::new(DialTarget {
         host: config.host.clone(),

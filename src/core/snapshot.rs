@@ -29,15 +29,15 @@ use crate::units::{Difficulty, Now, PerPool, PoolSlot, VersionMask, When};
 /// The state at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// When the program started, in milliseconds since 1970.
+    /// When DPMP started, in milliseconds since 1970.
     pub started_ms: u64,
-    /// How long the program has run, in seconds.
+    /// How long DPMP has run, in seconds.
     pub uptime_seconds: u64,
     /// Whether the pools are configured.
     pub set_up: bool,
-    /// Whether a stop was asked for.
+    /// Whether DPMP is stopping.
     pub stopping: bool,
     /// The pools.
     pub pools: PerPool<PoolView>,
@@ -45,25 +45,25 @@ pub struct Snapshot {
     pub miners: Vec<MinerView>,
     /// Miners that left.
     pub left: FormerMiners,
-    /// Workers that are missing, or some of their connections.
+    /// Workers that are missing, or have fewer connections than usual.
     pub missing: Vec<MissingWorker>,
-    /// Shares that were refused here, by reason.
+    /// Shares that DPMP blocked, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// What the owner has said besides the configuration.
+    /// The owner's changes apart from the configuration.
     pub steering: Steering,
-    /// What the pools last said of the time; in an earlier run, if no job has come yet.
+    /// The pools' latest time, from an earlier run if no job has come yet.
     pub clock: ClockMark,
-    /// Workers that pause now, of those that are set up or were here lately.
+    /// Paused workers, among those with settings and those that were connected recently.
     pub paused_workers: usize,
-    /// What a hash earns at the pools, and what the balance makes of it.
+    /// What a hash earns at the pools, and the resulting shift.
     pub balance: BalanceView,
-    /// Who takes turns and who stays where, if the fleet as a whole meets the split.
+    /// In mode `fleet`: which miners take turns, and which pool the others stay on.
     pub fleet: Option<FleetView>,
-    /// The usual split as it was before, the latest first.
+    /// Earlier usual splits, newest first.
     pub past_splits: Vec<PastSplit>,
-    /// What the pools' jobs say of the chain that is not as it should be.
+    /// Problems with the chain, as shown by the pools' jobs.
     pub findings: Vec<Found>,
-    /// The best shares of all, the best first.
+    /// The best shares of all, best first.
     pub best_shares: Vec<RankedShare>,
 }
 
@@ -74,34 +74,34 @@ pub struct PoolView {
     pub name: String,
     /// Host and port.
     pub address: String,
-    /// Which of its addresses that is; 0: the first one, n: the n-th backup.
+    /// The number of this address; 0: the first one, n: the n-th backup.
     pub backup: usize,
     /// The coin.
     pub chain: String,
-    /// Whether some worker is meant for it, or has to work for it instead of the other one.
+    /// Whether a worker needs it, as its own pool or instead of the other one.
     pub in_use: bool,
-    /// What miners are meant to do for it now, in hashes a second by their hashrates; seconds a second while those are
-    /// not known.
+    /// How much miners should work for it now, in hashes per second by their hashrates, or in seconds per second while
+    /// these are unknown.
     pub meant: f64,
-    /// The part of the work that it is to get by the usual split, from 0 to 1.
+    /// Its part of the work by the usual split, from 0 to 1.
     pub target_share: f64,
-    /// Whether it can be used; one that is up and no good is down here.
+    /// Whether it can be used; a pool that is up but not worth working for counts as down.
     pub health: Health,
     /// Since when, in milliseconds since 1970.
     pub health_since: u64,
     /// Why it is down.
     pub outage: Option<Outage>,
-    /// Since when connections are authorized and none was given a job, in milliseconds since 1970.
+    /// Since when connections have been authorized without a job, in milliseconds since 1970.
     pub jobless_since: Option<u64>,
-    /// Since when the other pool has left the block that its jobs stand on, in milliseconds since 1970.
+    /// Since when the other pool has moved on from the block of its jobs, in milliseconds since 1970.
     pub left_since: Option<u64>,
     /// What became of the shares that it was sent in the last ten minutes.
     pub lately: Lately<f64>,
-    /// Its words, if it refused to authorize the last worker that asked.
+    /// Its message, if it refused to authorize the last worker.
     pub refusal: Option<String>,
     /// Miners whose worker it refuses.
     pub refused_miners: usize,
-    /// When its earnings began to go where the owner has not seen them go yet, in milliseconds since 1970.
+    /// Since when its earnings have gone somewhere that the owner has not confirmed, in milliseconds since 1970.
     pub payout_changed: Option<u64>,
     /// Since when its jobs pay the owner less than they should, and what they pay.
     pub payout_wrong: Option<WrongPayout>,
@@ -109,16 +109,16 @@ pub struct PoolView {
     pub connections: usize,
     /// Miners on these.
     pub connected_miners: usize,
-    /// The smallest extranonce2 of all addresses, in bytes, if that is too small for the connections to be shared as they
-    /// should.
+    /// The smallest extranonce2 of all addresses, in bytes, if it is too small for shared connections that are
+    /// configured.
     pub cannot_share: Option<u8>,
     /// Miners that work for it now.
     pub active_miners: usize,
     /// The size of its extranonce2, in bytes, if known.
     pub e2_size: Option<u8>,
-    /// The version bits that it lets miners roll.
+    /// The version bits that miners may roll.
     pub version_mask: VersionMask,
-    /// Shares that were kept from it because of the form of their version bits, if there are any.
+    /// Shares that DPMP blocked because of the form of their version bits, if there are any.
     pub form_blocked: Option<BlockedShares>,
     /// How long it takes to answer a share, in seconds, if it has answered any.
     pub latency: Option<f64>,
@@ -126,19 +126,19 @@ pub struct PoolView {
     pub job_at: Option<u64>,
     /// The time in that job's header, in seconds since 1970.
     pub job_ntime: Option<u32>,
-    /// The difficulties that it asks of its connections, if it has named any.
+    /// The difficulties on its connections, if it has named any.
     pub difficulty: Option<Spread>,
-    /// Miners that are given a higher difficulty than it asks for, if there are any.
+    /// Miners that get a higher difficulty than the pool asks for, if there are any.
     pub raised: Option<UnpaidWork>,
-    /// What its jobs say, while it is connected.
+    /// Information from its jobs, while it is connected.
     pub insight: Option<InsightView>,
-    /// The network's difficulty, as its last job has it.
+    /// The network's difficulty, from its last job.
     pub network_difficulty: Option<f64>,
-    /// Hashes a second over five minutes, if there is anything to go by.
+    /// Hashes per second over five minutes, if known.
     pub hashrate: Option<f64>,
     /// Seconds of work for it since the start, all miners together.
     pub seconds: f64,
-    /// What became of its shares.
+    /// The results of its shares.
     pub totals: PoolTotals,
     /// The same of all pools that were in its slot since the start.
     pub run: PoolTotals,
@@ -147,7 +147,7 @@ pub struct PoolView {
 }
 
 impl PoolView {
-    /// What is wrong with it though it can be reached.
+    /// Its flaw, if it can be reached but is not worth working for.
     pub fn flaw(&self) -> Option<Flaw> {
         match self.outage {
             Some(Outage::Flaw(flaw)) => Some(flaw),
@@ -156,15 +156,15 @@ impl PoolView {
     }
 }
 
-/// Miners that `downstream_diff` gives a higher difficulty than their pool asks for: what they keep to themselves in
-/// between is not paid.
+/// Miners to which `downstream_diff` gives a higher difficulty than their pool asks for. They don't send the shares in
+/// between, so these are not paid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UnpaidWork {
     /// How many miners.
     pub miners: usize,
-    /// What the pool asks of the one in the middle.
+    /// The difficulty that the pool asks of the median miner.
     pub asked: f64,
-    /// What that one is given.
+    /// The difficulty that this miner gets.
     pub told: f64,
     /// The part of its work that is not paid, from 0 to 1.
     pub unpaid: f64,
@@ -184,12 +184,12 @@ impl UnpaidWork {
     }
 }
 
-/// How far some values reach.
+/// The range of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     /// The smallest.
     pub min: f64,
-    /// The one in the middle.
+    /// The median.
     pub middle: f64,
     /// The largest.
     pub max: f64,
@@ -208,7 +208,7 @@ impl Spread {
 }
 
 impl Core {
-    /// What is to be shown.
+    /// The snapshot to publish.
     pub fn snapshot(&mut self, now: Now) -> Snapshot {
         self.departed.forget_old(now.at);
         self.note_clock(now);
@@ -263,7 +263,7 @@ impl Core {
         all.filter(pauses).collect::<BTreeSet<_>>().len()
     }
 
-    /// Notes what the pools say of the time. Of two that differ the earlier one counts.
+    /// Records the pools' time. If two differ, the earlier one counts.
     fn note_clock(&mut self, now: Now) {
         let time = |pool: &Pool| {
             let passed = pool.job_at?.age(now.at)?.as_secs();
@@ -279,7 +279,7 @@ impl Core {
         }
     }
 
-    /// What is to be kept across a restart.
+    /// The memory to keep across a restart.
     pub fn memory(&self) -> Memory {
         let mut pools = self.known.clone();
         for (slot, pool) in self.pools.iter() {
@@ -315,12 +315,12 @@ impl Core {
 
     fn pool_view(&self, slot: PoolSlot, miners: &[MinerView], now: Now) -> PoolView {
         let pool = &self.pools[slot];
-        // One that cannot even be reached has another trouble.
+        // A pool that cannot even be reached has a different problem.
         let flaw = pool.flaw().filter(|_| pool.health == Health::Up);
         let no_job = pool.gives_no_job(now.at);
         let config = self.config.pools[slot].as_ref();
         let mut totals = self.totals.pools[slot].clone();
-        // The time since each miner was last looked at is not in the totals yet.
+        // The time since each miner's last update is not in the totals yet.
         totals.seconds += self
             .miners
             .values()
@@ -412,7 +412,7 @@ impl Core {
     }
 }
 
-/// What miners are meant to do for a pool.
+/// How much miners should work for a pool.
 fn meant(slot: PoolSlot, miners: &[MinerView]) -> f64 {
     let rate = |miner: &MinerView| {
         let rates = miner.hashrate.iter();

@@ -18,15 +18,15 @@ pub const ALL_WORKERS: &str = "*";
 /// A temporary change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Override {
-    /// What is to be done.
+    /// The work.
     pub work: Work,
-    /// By which workers; [`ALL_WORKERS`] alone: by all. Never empty, sorted.
+    /// The workers; only [`ALL_WORKERS`]: all of them. Never empty, sorted.
     pub workers: Vec<String>,
-    /// Until when, in milliseconds since 1970; `None`: until the owner changes it.
+    /// When it ends, in milliseconds since 1970; `None`: when the owner ends it.
     pub until_ms: Option<u64>,
-    /// Since when, in milliseconds since 1970.
+    /// When it was made, in milliseconds since 1970.
     pub set_ms: u64,
-    /// Who wanted it.
+    /// Who made it.
     pub by: String,
 }
 
@@ -38,7 +38,7 @@ impl Override {
 }
 
 named! {
-    /// Which of the owner's words decides.
+    /// Which of the owner's settings decides.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum AimSource {
         /// The worker's own setting.
@@ -49,19 +49,19 @@ named! {
         Override = "override",
         /// The timetable.
         Timetable = "timetable",
-        /// What a hash earns.
+        /// The balance.
         Balance = "balance",
         /// The usual split.
         Usual = "usual",
     }
 }
 
-/// What a worker is to do now, and why.
+/// What a worker should do now, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aim {
-    /// What.
+    /// The work.
     pub work: Work,
-    /// Who says so.
+    /// The setting that says so.
     pub source: AimSource,
 }
 
@@ -71,44 +71,44 @@ impl Aim {
         self.work.shares().map_or(0.0, |shares| shares[slot])
     }
 
-    /// Whether it is meant to work for a pool.
+    /// Whether it should work for a pool.
     pub fn means(&self, slot: PoolSlot) -> bool {
         self.share(slot) > 0.0
     }
 
-    /// The one pool that it is meant to work for, if it is one.
+    /// The only pool that it should work for, if there is just one.
     pub fn only(&self) -> Option<PoolSlot> {
         let mut meant = PoolSlot::ALL.into_iter().filter(|slot| self.means(*slot));
         meant.next().filter(|_| meant.next().is_none())
     }
 
-    /// Whether it does not mine here.
+    /// Whether it is paused.
     pub fn pauses(&self) -> bool {
         self.work == Work::Pause
     }
 }
 
-/// All that is said about one worker at one moment.
+/// All settings that apply to one worker at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Words {
     /// Its own setting.
     pub worker: Option<Work>,
     /// Its group's.
     pub group: Option<Work>,
-    /// The temporary change that holds for it.
+    /// The temporary change that applies to it.
     pub temporary: Option<Work>,
-    /// The entry of the timetable that is in force.
+    /// The current timetable entry.
     pub timetable: Option<Work>,
-    /// What the balance makes of the usual split.
+    /// The usual split as shifted by the balance.
     pub balance: Option<Work>,
     /// The usual split.
     pub usual: Work,
 }
 
 impl Words {
-    /// What follows.
+    /// The resulting aim.
     pub fn aim(&self) -> Aim {
-        // A temporary change to mine lifts the timetable's pause.
+        // A temporary change to mine overrides the timetable's pause.
         let timetable_pauses = self.timetable.filter(|_| self.temporary.is_none());
         let pauses = [
             (self.worker, AimSource::Worker),
@@ -141,22 +141,22 @@ impl Words {
     }
 }
 
-/// What the owner has said besides the configuration, and what the clock makes of it.
+/// The owner's changes apart from the configuration, and what depends on the clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steering {
     /// The temporary changes, one for each set of workers.
     pub overrides: Vec<Override>,
     /// What the timetable says.
     pub timetable: TimetableNow,
-    /// What the balance makes of the usual split, if it does anything.
+    /// The usual split as shifted by the balance, if it is.
     pub balance: Option<Work>,
 }
 
 impl Steering {
-    /// How many temporary changes there may be at a time.
+    /// The maximum number of temporary changes.
     pub const MOST_OVERRIDES: usize = 100;
 
-    /// All that is said about a worker.
+    /// All settings that apply to a worker.
     pub fn words(&self, worker: &str, config: &Config) -> Words {
         let own = config.workers.get(worker).and_then(|it| it.work);
         let group = config.groups.iter().find(|group| group.has(worker));
@@ -170,12 +170,12 @@ impl Steering {
         }
     }
 
-    /// What a worker is to do.
+    /// What a worker should do.
     pub fn aim(&self, worker: &str, config: &Config) -> Aim {
         self.words(worker, config).aim()
     }
 
-    /// What those workers are to do that nothing is said about in particular.
+    /// What workers without their own settings should do.
     pub fn common(&self, config: &Config) -> Aim {
         let words = Words {
             worker: None,
@@ -185,8 +185,8 @@ impl Steering {
         words.aim()
     }
 
-    /// Whether a worker that is to do this works for the split of the whole fleet: as nothing is said about it in
-    /// particular, for both pools.
+    /// Whether a worker with this aim works for the fleet's split: it has no settings of its own and works for both
+    /// pools.
     pub fn is_of_fleet(&self, aim: Aim, config: &Config) -> bool {
         PoolSlot::ALL.into_iter().all(|slot| aim.means(slot)) && aim == self.common(config)
     }
@@ -196,7 +196,8 @@ impl Steering {
         entry.map(|(_, work)| work)
     }
 
-    /// The temporary change that holds for a worker: one that names it goes before one for all, of several the last.
+    /// The temporary change that applies to a worker. One that names the worker takes precedence over one for all;
+    /// among several, the last one counts.
     pub fn temporary(&self, worker: &str) -> Option<&Override> {
         let names = |it: &&Override| it.workers.iter().any(|name| name == worker);
         let named = self
@@ -207,7 +208,7 @@ impl Steering {
         named.or_else(|| self.overrides.iter().find(|it| it.is_for_all()))
     }
 
-    /// Takes in a temporary change, in place of one for the same workers. `false` if there are too many.
+    /// Adds a temporary change, or replaces one for the same workers. `false` if there are too many.
     pub fn set(&mut self, new: Override) -> bool {
         self.overrides.retain(|it| it.workers != new.workers);
         let has_room = self.overrides.len() < Self::MOST_OVERRIDES;
@@ -223,7 +224,7 @@ impl Steering {
         Some(self.overrides.remove(index))
     }
 
-    /// Ends the temporary changes whose time is over. While the clock is wrong none is.
+    /// Ends the temporary changes whose time is over. While the clock is wrong, none end.
     pub fn end_overdue(&mut self, unix_ms: u64) -> Vec<Override> {
         if self.timetable.clock_is_wrong {
             return Vec::new();
@@ -242,7 +243,7 @@ impl Steering {
         Some(next.saturating_sub(unix_ms))
     }
 
-    /// Whether some worker may be meant for a pool, by what is said in general.
+    /// Whether a worker may need a pool, by all settings together.
     pub fn may_mean(&self, slot: PoolSlot, config: &Config) -> bool {
         let means = |work: Work| work.shares().is_some_and(|shares| shares[slot] > 0.0);
         self.all_words(config).any(means)
@@ -253,7 +254,7 @@ impl Steering {
         self.all_words(config).any(|work| work == Work::Pause)
     }
 
-    /// What is said, in general and of whichever worker.
+    /// All settings, for all workers and for individual ones.
     fn all_words(&self, config: &Config) -> impl Iterator<Item = Work> {
         let temporary = self.overrides.iter().map(|it| Some(it.work));
         let own = config.workers.values().map(|it| it.work);
@@ -272,25 +273,24 @@ impl Steering {
     }
 }
 
-/// What the timetable says now, as it comes in.
+/// What the timetable says now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TimetableNow {
-    /// The entry in force, counted from 0, and what it says.
+    /// The current entry's index, from 0, and its work.
     pub entry: Option<(usize, Work)>,
-    /// When the answer changes next, in milliseconds since 1970, up to 8 days ahead.
+    /// When this changes next, in milliseconds since 1970, up to 8 days ahead.
     pub until_ms: Option<u64>,
-    /// What it will be then.
+    /// The work after that.
     pub next: Option<Work>,
-    /// Whether the clock is not to be believed: then the timetable and the ends of temporary changes wait.
+    /// Whether the clock cannot be trusted: then the timetable and the ends of temporary changes wait.
     pub clock_is_wrong: bool,
 }
 
-/// What the pools last said of the time: after a start it is all that the clock can be measured by, until the first job
-/// comes.
+/// The pools' latest time. After a start, the clock can only be compared with this until the first job arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClockMark {
-    /// The time by the pools, in milliseconds since 1970; 0: none was heard yet.
+    /// The pools' time, in milliseconds since 1970; 0: unknown.
     pub pools_ms: u64,
     /// What the clock showed then, in milliseconds since 1970, if it was wrong.
     pub wrong_ms: Option<u64>,
@@ -308,7 +308,7 @@ mod tests {
         }))
     }
 
-    /// Every pair of words, and what follows of the two, by another way than the code's.
+    /// Every pair of settings and the result, calculated in a different way than in the code.
     #[test]
     fn the_first_word_counts_and_any_pause_does() {
         let said = [

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::core::id_map::IdMap;
 
-/// One deadline at most for each key.
+/// At most one deadline for each key.
 #[derive(Debug)]
 pub(super) struct Agenda<K> {
     by_key: IdMap<K, Instant>,
@@ -27,7 +27,7 @@ impl<K> Default for Agenda<K> {
 }
 
 impl<K: Copy + Ord + Hash> Agenda<K> {
-    /// Sets, moves or takes away the deadline of a key.
+    /// Sets, moves or removes the deadline of a key.
     pub(super) fn set(&mut self, key: K, deadline: Option<Instant>) {
         let before = match deadline {
             Some(deadline) => self.by_key.insert(key, deadline),
@@ -44,8 +44,8 @@ impl<K: Copy + Ord + Hash> Agenda<K> {
         }
     }
 
-    /// Has a key come out no later than this, perhaps earlier: whoever is looked at too early does no harm, and the many
-    /// deadlines that move on with each event cost nothing.
+    /// Makes a key due no later than this, perhaps earlier. Handling a key too early does no harm, and so the many
+    /// deadlines that move with each event cost nothing.
     pub(super) fn no_later(&mut self, key: K, deadline: Option<Instant>) {
         let before = self.by_key.get(&key).copied();
         if deadline.is_some_and(|deadline| before.is_none_or(|before| deadline < before)) {
@@ -58,7 +58,7 @@ impl<K: Copy + Ord + Hash> Agenda<K> {
         self.by_time.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Takes out one key whose deadline has come.
+    /// Removes one key whose deadline has passed, and returns it.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<K> {
         let (deadline, key) = *self.by_time.first()?;
         if deadline > now {

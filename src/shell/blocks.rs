@@ -42,7 +42,7 @@ pub enum Note {
         hash: BlockHash,
         /// When, in milliseconds since 1970.
         unix_ms: u64,
-        /// In words.
+        /// As text for people.
         answer: String,
     },
     /// That it was found, to be told now that it is kept. It happened at this time.

@@ -66,7 +66,7 @@ pub fn open_link(name: &str, socket: &Arc<Socket>) -> io::Result<Link> {
     Ok(Link::new(Arc::clone(socket)))
 }
 
-/// How many lines of a miner that was cut off because it did not read are heard at the most.
+/// How many lines of a miner that was disconnected because it did not read are heard at the most.
 const MOST_LATE: u32 = 1000;
 
 /// Reads a connection to its end; `take` gets each line and says whether to go on. Returns why it ended.

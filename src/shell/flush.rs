@@ -40,7 +40,7 @@ struct Orders {
 /// A connection whose outbox is not empty.
 struct Backlog {
     socket: Arc<Socket>,
-    /// When it is cut off, unless it takes something before.
+    /// When it is disconnected, unless it takes something before.
     until: Instant,
 }
 

@@ -96,16 +96,16 @@ pub struct Context {
 pub enum Input {
     /// A miner connected.
     MinerOpened {
-        /// Its id.
+        /// The miner's id.
         miner: MinerId,
-        /// Its address.
+        /// The miner's address and port.
         peer: SocketAddr,
         /// For writing to it.
         link: Link,
     },
     /// A miner's line.
     MinerLine {
-        /// Who.
+        /// The miner.
         miner: MinerId,
         /// What it says.
         line: Result<FromMiner, DecodeError>,
@@ -114,28 +114,28 @@ pub enum Input {
     },
     /// A miner's last event.
     MinerClosed {
-        /// Who.
+        /// The miner.
         miner: MinerId,
         /// Why.
         reason: CloseReason,
     },
-    /// A dialled connection stands.
+    /// A dialed connection stands.
     PoolOpened {
-        /// Which.
+        /// The connection.
         conn: PoolConn,
         /// For writing to it.
         link: Link,
     },
     /// A dial came to nothing.
     PoolDialFailed {
-        /// Which.
+        /// The connection.
         conn: PoolConn,
         /// Why.
         error: DialError,
     },
     /// A pool's line.
     PoolLine {
-        /// On which connection.
+        /// The connection.
         conn: PoolConn,
         /// What it says.
         line: Result<FromPool, DecodeError>,
@@ -144,7 +144,7 @@ pub enum Input {
     },
     /// A pool connection's last event.
     PoolClosed {
-        /// Which.
+        /// The connection.
         conn: PoolConn,
         /// Why.
         reason: CloseReason,

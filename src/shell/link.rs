@@ -48,7 +48,7 @@ impl Drop for Link {
     }
 }
 
-/// Connections that are being closed: each is cut off [a while](LINGER) later, unless it is over by then.
+/// Connections that are being closed: each is disconnected [a while](LINGER) later, unless it is over by then.
 #[derive(Debug, Default)]
 pub struct Linger(VecDeque<(Instant, Weak<Socket>)>);
 

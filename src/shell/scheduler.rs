@@ -37,7 +37,7 @@ use crate::units::{LinkId, MinerId, Now, PoolConn};
 /// How often the state is published for readers outside, also if nothing happened: rates and times change with time.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
-/// How often what must outlive a restart is handed to the store.
+/// How often what is kept across restarts is handed to the store.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// A turn that takes longer is reported.
@@ -94,7 +94,7 @@ pub struct Parts {
     pub inbox: Receiver<Input>,
     /// What connections share.
     pub context: Context,
-    /// How a pool is dialled.
+    /// How a pool is dialed.
     pub dial: DialFn,
     /// What writes the rest of what sockets do not take.
     pub flush: Flush,
@@ -102,7 +102,7 @@ pub struct Parts {
     pub doors: Vec<Door>,
     /// Where the state is published.
     pub published: Arc<LatestSnapshot>,
-    /// Where what must outlive a restart is sent.
+    /// Where what is kept across restarts is sent.
     pub store: Sender<Memory>,
     /// Where block candidates are sent.
     pub blocks: Sender<Note>,
@@ -406,7 +406,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells that a miner was cut off because it does not read.
+    /// Tells that a miner was disconnected because it does not read.
     fn tell_unread(&mut self, miner: MinerId, now: Now) {
         if let Some(peer) = self.core.peer(miner) {
             let limit = Limit::OutboxFull;

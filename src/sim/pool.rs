@@ -94,7 +94,7 @@ impl SimPool {
         self.net.kill_connections();
     }
 
-    /// Closes all connections and accepts no more, so that dialling is refused.
+    /// Closes all connections and accepts no more, so that dialing is refused.
     pub fn go_down(&self) {
         self.net.stop_listening();
         self.net.kill_connections();

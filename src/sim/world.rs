@@ -37,7 +37,7 @@ use crate::units::{LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 /// When the virtual world begins, in seconds since 1970.
 pub const UNIX_START: u32 = 1_790_000_000;
 
-/// Where the pools are; all other hosts are one with the pool that is dialled.
+/// Where the pools are; all other hosts are one with the pool that is dialed.
 pub const HOSTS: PerPool<&str> = PerPool::new("127.0.0.1", "127.0.0.2");
 
 /// How often the world moves on without time passing before that counts as endless.
@@ -119,7 +119,7 @@ pub struct Site<P> {
     pub swallows: bool,
     /// Whether dials are left without an answer, until [`World::answer_dials`].
     pub holds: bool,
-    /// How often it was dialled.
+    /// How often it was dialed.
     pub dials: u64,
     /// Connected, but nothing gets through in either direction.
     pub frozen: bool,

@@ -98,7 +98,7 @@ impl Prices {
         })
     }
 
-    /// With all times as the wall clock counts now, to be written down.
+    /// With all times converted to the current wall clock, for saving.
     pub fn correct(&mut self, now: Now) {
         for put in self.0.values_mut() {
             put.at = put.at.corrected(now);

@@ -123,7 +123,7 @@ impl Steps {
             .max()
     }
 
-    /// With all times as the wall clock counts now, to be written down.
+    /// With all times converted to the current wall clock, for saving.
     pub fn correct(&mut self, now: Now) {
         if let Some(last) = &mut self.last {
             last.at = last.at.corrected(now);

@@ -496,7 +496,7 @@ fn what_the_owner_takes_away_ends_the_shift_at_once() {
         assert_eq!(balancer.view(&config, false, now).problem, Some(problem));
     }
 
-    // Switched off, it still says what it would do, and begins anew when it is switched on.
+    // Switched off, it still says what it would do, and starts over when it is switched on.
     let now = world.now();
     world.config.balance.enabled = false;
     assert_eq!(world.balancer.work(&world.config), None);

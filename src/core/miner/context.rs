@@ -27,20 +27,20 @@ use crate::random::Random;
 use crate::stratum::job::PoolJob;
 use crate::units::{MinerExtranonce, Now, PerPool, PoolSlot};
 
-/// What one miner may use while an event is handled.
+/// What a miner can use while it handles an event.
 pub struct Context<'a> {
     pub(in crate::core) now: Now,
     pub(in crate::core) config: &'a Config,
-    /// What the owner wants, with the pools at their first addresses.
+    /// The owner's settings, with the pools at their first addresses.
     pub(in crate::core) wanted: &'a Config,
     pub(in crate::core) known: &'a BTreeMap<String, PoolFacts>,
-    /// What the fleet needs the miner for, if it is one of it.
+    /// What the fleet needs the miner for, if it belongs to the fleet.
     pub(in crate::core) place: Option<Place>,
-    /// What decides about the miner's turns.
+    /// The rules for the miner's turns.
     pub(in crate::core) rules: Rules,
-    /// Whether the time now is not made up for by anybody.
+    /// Whether the current time counts for no miner's schedule.
     pub(in crate::core) frozen: bool,
-    /// What the owner has said besides the configuration.
+    /// The owner's changes apart from the configuration.
     pub(in crate::core) steering: &'a Steering,
     pub(in crate::core) silence: &'a mut Silence,
     pub(in crate::core) roster: &'a mut Roster,
@@ -48,18 +48,18 @@ pub struct Context<'a> {
     pub(in crate::core) handed_out: &'a mut HandedOut,
     pub(in crate::core) groups: &'a mut Groups,
     pub(in crate::core) size_habits: &'a mut SizeHabits,
-    /// What suited each worker when it was last here.
+    /// Each worker's difficulty when it was last connected.
     pub(in crate::core) difficulties: &'a KnownDifficulties,
     pub(in crate::core) totals: &'a mut Totals,
     pub(in crate::core) random: &'a mut Random,
     pub(in crate::core) out: &'a mut Vec<Action>,
-    /// A miner came that no pool can be found for: is one of them back?
+    /// A miner connected for which no pool is available: tests whether one is back.
     pub(in crate::core) seeks_pools: bool,
-    /// The miner needs all the room that the pools leave: can it do without an extranonce1 of its own?
+    /// The miner needs all the extranonce2 bytes: finds out whether it can have an empty extranonce1.
     pub(in crate::core) needs_all_room: bool,
 }
 
-/// Of the workers that were seen at an address, for how many there is nothing here.
+/// Whether there is no work for all, some or none of the workers that were seen at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::core) enum SilentWorkers {
     None,
@@ -74,7 +74,7 @@ impl SilentWorkers {
 }
 
 impl Context<'_> {
-    /// What a worker is to do.
+    /// What a worker should do.
     pub(in crate::core) fn aim(&self, worker: &str) -> Aim {
         self.steering.aim(worker, self.wanted)
     }
@@ -84,18 +84,18 @@ impl Context<'_> {
         self.wanted.may_stand_in(worker)
     }
 
-    /// Whether nothing is said to a worker: it pauses, or the one pool that it may work for is gone.
+    /// Whether a worker gets no answer: it is paused, or the only pool that it may work for is down.
     pub(in crate::core) fn is_silent(&self, worker: &str) -> bool {
         let (aim, may_stand_in) = (self.aim(worker), self.may_stand_in(worker));
         both::is_silent(aim, may_stand_in, self.pools, self.config, self.now)
     }
 
-    /// For how many of the workers that were seen at an address there is nothing here. Who is at an address where nobody
-    /// was seen may be one that pauses.
+    /// Whether there is no work for all, some or none of the workers that were seen at an address. A miner at an
+    /// unknown address may be a paused one.
     pub(in crate::core) fn silent_workers(&self, address: IpAddr) -> SilentWorkers {
         let mut seen = self.silence.seen(address, self.now.at).peekable();
         if seen.peek().is_none() {
-            // After a restart nobody is known, nor is one that was only closed for a day.
+            // After a restart no worker is known, nor is one that was only disconnected for a day.
             if self.steering.may_pause(self.wanted) {
                 return SilentWorkers::Some;
             }
@@ -109,7 +109,7 @@ impl Context<'_> {
         }
     }
 
-    /// Tells once that a worker pauses.
+    /// Reports once that a worker is paused.
     pub(in crate::core) fn tell_pause(&mut self, worker: &Arc<str>) {
         let aim = self.aim(worker);
         if aim.pauses() && self.silence.begins(worker) {
@@ -124,7 +124,7 @@ impl Context<'_> {
         self.out.push(Action::Report(fact));
     }
 
-    /// A pool, and what its changes need.
+    /// A pool, with what is needed to change it.
     pub(in crate::core) fn pool(&mut self, slot: PoolSlot) -> (&mut Pool, Moment<'_>) {
         let moment = Moment::new(self.now, self.random, self.out);
         (&mut self.pools[slot], moment)
@@ -137,7 +137,7 @@ impl Context<'_> {
             .is_some_and(|pool| pool.most_members().is_some())
     }
 
-    /// How many miners may share a connection; `None` if each has its own at both pools.
+    /// The maximum number of miners on a connection; `None` if each has its own at both pools.
     pub(in crate::core) fn most_members(&self) -> Option<usize> {
         most_members(self.config)
     }
@@ -146,13 +146,13 @@ impl Context<'_> {
         both::are_known(self.pools, self.config, self.now)
     }
 
-    /// Whether no pool has been there for so long that miners are let go.
+    /// Whether no pool has worked for so long that miners are disconnected.
     pub(in crate::core) fn pools_gone(&self) -> bool {
         both::are_gone(self.pools, self.config, self.now)
     }
 
-    /// A miner has waited for work as long as it may. A pool is down when its last connection is lost: some miners have
-    /// waited for longer by then, and must not be answered when they come back.
+    /// A miner has waited for work as long as it may. A pool counts as down from the loss of its last connection. Some
+    /// miners have waited for longer by then, and must not be answered when they reconnect.
     pub(in crate::core) fn give_pools_up(&mut self) {
         let mut pools = self.pools.iter();
         if pools.all(|(_, pool)| !pool.in_use || pool.health == Health::Down) {
@@ -164,17 +164,17 @@ impl Context<'_> {
         }
     }
 
-    /// A miner waits for its answer; if that is because no pool is there, they are looked for.
+    /// A miner waits for its answer; if the reason is that no pool works, the pools are tested.
     pub(in crate::core) fn seek_pools(&mut self) {
         self.seeks_pools |= self.pools_gone();
     }
 
-    /// What all pools leave for the miner's own extranonces.
+    /// The bytes that all pools leave for the miner's own extranonces.
     pub(in crate::core) fn room(&self) -> Room {
         both::room(self.wanted, self.pools, self.known)
     }
 
-    /// Notes that a job's work was handed out, or tried, with a time in the header, in a miner's place.
+    /// Records that a job's work was handed out or tried, with a header time, in a miner's place.
     pub(in crate::core) fn note_work(
         &mut self,
         job: &PoolJob,
@@ -184,7 +184,7 @@ impl Context<'_> {
         self.handed_out.note(job, place, ntime, self.now.at);
     }
 
-    /// How a share is to be sent whose version bits can be written in two forms.
+    /// How to send a share whose version bits can be written in two forms.
     pub(in crate::core) fn plan_version_form(
         &mut self,
         slot: PoolSlot,
@@ -198,7 +198,7 @@ impl Context<'_> {
     }
 }
 
-/// How many miners may share a connection: what both pools allow that are shared.
+/// The maximum number of miners on a connection: the smaller limit of the shared pools.
 pub(in crate::core) fn most_members(config: &Config) -> Option<usize> {
     let pools = config.pools.iter();
     pools

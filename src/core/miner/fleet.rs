@@ -5,25 +5,25 @@ use std::time::{Duration, Instant};
 use super::{Life, Miner};
 use crate::core::split::fleet::{Member, Place};
 
-/// Over how long its hashrate is taken.
+/// The time over which its hashrate is measured.
 const WINDOW: Duration = Duration::from_secs(3600);
 
-/// After so many shares, and so long, its hashrate is known.
+/// After this many shares, and this time, its hashrate is known.
 const ENOUGH_SHARES: u64 = 30;
 const ENOUGH_TIME: Duration = Duration::from_secs(600);
 
 impl Miner {
-    /// Whether it counts: it mines, or would if there were work.
+    /// Whether it counts: it is mining, or would be if there were work.
     pub fn is_in_fleet(&self) -> bool {
         self.life == Life::Here && self.session.takes_jobs() && self.is_shown()
     }
 
-    /// What the fleet needs it for at present.
+    /// What the fleet needs it for now.
     pub fn place(&self) -> Option<Place> {
         self.place
     }
 
-    /// How the fleet sees it. `own_share_a`: the part of its work that is meant for A, if that is said of it in particular.
+    /// Its data for the fleet. `own_share_a`: the part of its work that should go to A, if it has its own setting.
     pub fn member(&self, own_share_a: Option<f64>, may_take_turns: bool, now: Instant) -> Member {
         let [work, squares] = &self.stats.hour;
         let hashrate = work.hashrate(WINDOW, now).unwrap_or(0.0);

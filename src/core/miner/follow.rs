@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use crate::units::JobId;
 
-/// A share that was found so long after its pool's turn was not in the pipeline of an ASIC, in which work stays for a
-/// few seconds, nor late because of the network.
+/// A share this long after its pool's turn was not just in an ASIC's pipeline, where work stays for a few seconds, nor
+/// delayed by the network.
 const LATE: Duration = Duration::from_secs(5);
 
-/// After so many turns that ended with such a share, of the last [`RECENT_TURNS`], it is no chance.
+/// If this many of the last [`RECENT_TURNS`] turns ended with such a share, it is no coincidence.
 const SURE: usize = 3;
 
-/// How many turns are looked at.
+/// How many turns are considered.
 const RECENT_TURNS: usize = 40;
 
-/// What is known of how a miner follows its switches.
+/// What is known about how a miner follows switches.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Follow {
     /// The last switches to another pool, oldest first.
@@ -27,27 +27,27 @@ pub(super) struct Follow {
 
 #[derive(Clone, Copy, Debug)]
 struct Switch {
-    /// The first job of the turn that it began.
+    /// The first job of the turn that began with it.
     job: JobId,
     at: Instant,
-    /// Whether work on the turn before it came in late.
+    /// Whether a late share of the previous turn arrived.
     late: bool,
 }
 
 impl Follow {
-    /// Whether the miner has to be sent clean jobs at its switches.
+    /// Whether the miner needs clean jobs when it switches.
     pub(super) fn lags(&self) -> bool {
         self.lags
     }
 
-    /// It is known by its software.
+    /// Recognizes it by its software.
     pub(super) fn subscribed(&mut self, user_agent: Option<&str>) {
         self.lags |= is_known_to_lag(user_agent.unwrap_or_default());
     }
 
-    /// A job of another pool than before was sent; whether it was a clean one.
+    /// Records that a job from the other pool was sent, and whether it was clean.
     pub(super) fn switched(&mut self, job: JobId, clean: bool, now: Instant) {
-        // A clean job is no test of whether it follows.
+        // A clean job does not show whether it follows.
         if clean {
             self.switches.clear();
             return;
@@ -62,9 +62,9 @@ impl Follow {
         });
     }
 
-    /// A share of this job came in; whether it is clear only now that the miner lags.
+    /// Records a share of this job. Returns whether it shows for the first time that the miner lags.
     pub(super) fn shared(&mut self, job: JobId, now: Instant) -> bool {
-        // The switch at which the job's turn ended.
+        // The switch that ended the job's turn.
         let ended = self.switches.iter_mut().find(|switch| job < switch.job);
         let Some(switch) = ended else {
             return false;
@@ -75,7 +75,7 @@ impl Follow {
     }
 }
 
-/// pooler's minerd and what was made of it: `restart_threads` only for clean jobs. cpuminer-opt follows every job.
+/// pooler's minerd and its derivatives call `restart_threads` only for clean jobs. cpuminer-opt follows every job.
 fn is_known_to_lag(user_agent: &str) -> bool {
     let name = user_agent.trim().to_ascii_lowercase();
     ["cpuminer/", "cpuminer-multi", "ccminer"]
@@ -88,7 +88,7 @@ fn is_known_to_lag(user_agent: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Turns of 10 s; in each a share of the turn before comes so many seconds after its end.
+    /// Turns of 10 s; in each, a share of the previous turn arrives this many seconds after its end.
     fn lags_after(turns: u64, late: impl Fn(u64) -> f64) -> bool {
         let start = Instant::now();
         let mut follow = Follow::default();

@@ -7,28 +7,28 @@ use std::time::{Duration, Instant};
 use crate::core::miner::view::MinerView;
 use crate::units::When;
 
-/// How many are remembered.
+/// How many miners are remembered.
 const MOST: usize = 200;
 
-/// For how long.
+/// How long they are remembered.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// The miners that left, in the order in which they did. A clone is the same list until it changes.
+/// The miners that left, in order. A clone shares the list until it changes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FormerMiners(Arc<VecDeque<Arc<FormerMiner>>>);
 
 /// A miner that left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FormerMiner {
-    /// What it was at its end.
+    /// Its last state.
     pub miner: MinerView,
     /// When it left.
     pub when: When,
 }
 
 impl FormerMiners {
-    /// Takes in a miner. It takes the place of an earlier connection of the same worker from the same host, so that
-    /// one that comes and goes does not push all others out.
+    /// Adds a miner. It replaces an earlier connection of the same worker from the same host, so that one that comes
+    /// and goes does not push out all others.
     pub fn push(&mut self, miner: MinerView, when: When) {
         let miners = Arc::make_mut(&mut self.0);
         miners.retain(|left| !left.miner.is_same_rig(&miner));
@@ -46,7 +46,7 @@ impl FormerMiners {
         }
     }
 
-    /// Those that left, the first one first.
+    /// The miners that left, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &FormerMiner> {
         self.0.iter().map(|left| &**left)
     }

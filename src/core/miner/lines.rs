@@ -14,14 +14,14 @@ use crate::core::work::handed_out::HandedOut;
 use crate::stratum::reject::RejectReason;
 use crate::units::{LineId, MinerExtranonce, PerPool, PoolSlot, later};
 
-/// A miner that asks again for authorization gets its pools dialled again after this long at the latest.
+/// If a miner asks for authorization again, its pools are dialed again after this time at the latest.
 const RETRY_SOON: Duration = Duration::from_secs(2);
 
-/// How many lines that it has left a miner still expects answers from.
+/// How many lines that it left a miner still expects answers from.
 const MOST_FORMER: usize = 4;
 
 impl Miner {
-    /// Joins the lines to the pools that it needs, has them dialled if nobody did, and leaves the others.
+    /// Joins the lines to the pools that it needs, dials them if necessary, and leaves the others.
     pub(super) fn join_pools(&mut self, cx: &mut Context<'_>) {
         if matches!(self.session.authorization, Authorization::None) {
             return;
@@ -47,8 +47,8 @@ impl Miner {
         }
     }
 
-    /// Changes between a line of its own and its group's when the owner wants that. The miner works on the old one until
-    /// the new one has work.
+    /// Moves between its own line and its group's if a setting requires it. The miner works on the old one until the
+    /// new one has work.
     fn change_line(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
         let Some(line) = self.lines[slot] else {
             return;
@@ -80,7 +80,7 @@ impl Miner {
         }
     }
 
-    /// Does not change to another line after all.
+    /// Cancels a move to another line.
     fn stay(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
         if let Some(next) = self.next_lines[slot].take() {
             let (pool, mut moment) = cx.pool(slot);
@@ -88,7 +88,7 @@ impl Miner {
         }
     }
 
-    /// Whether it is to share connections to a pool.
+    /// Whether it should share connections to a pool.
     pub(super) fn shares(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
         cx.is_shared(slot) && self.group.is_some() && !self.apart[slot]
     }
@@ -98,7 +98,7 @@ impl Miner {
         self.lines[pool.slot()].is_some_and(|line| pool.is_shared(line))
     }
 
-    /// Leaves the line to a pool. Answers to its shares may still come there.
+    /// Leaves the line to a pool. Answers to its shares may still arrive there.
     pub(super) fn part(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
         self.stay(slot, cx);
         let Some(line) = self.lines[slot].take() else {
@@ -113,7 +113,7 @@ impl Miner {
         self.former.push((slot, line));
     }
 
-    /// Joins a line: that of its group where the pool is shared, else one of its own.
+    /// Joins a line: its group's if the pool is shared, otherwise its own.
     fn join(&mut self, slot: PoolSlot, cx: &mut Context<'_>) -> LineId {
         let shares = self.shares(slot, cx);
         let group = self.group.filter(|_| shares);
@@ -121,7 +121,7 @@ impl Miner {
         cx.pools[slot].join(self.id, lines.map(|lines| &mut lines[slot]))
     }
 
-    /// The connection to a pool that stands.
+    /// The established connection to a pool.
     pub(super) fn connection<'a>(&self, pool: &'a Pool) -> Option<&'a Connection> {
         pool.standing(self.lines[pool.slot()]?)
     }
@@ -132,7 +132,7 @@ impl Miner {
             && !self.connection(pool).is_some_and(Connection::is_ready)
     }
 
-    /// How many shares a second it would find at a pool, by what it found lately.
+    /// How many shares per second it would find at a pool, estimated from its recent shares.
     pub fn expected_shares(&self, pool: &Pool, now: Instant) -> f64 {
         let window = Duration::from_secs(600);
         let rate = |meter: &Meter| meter.per_second(window, now).unwrap_or(0.0);
@@ -150,7 +150,7 @@ impl Miner {
             && self.has_fresh_work(pool, handed_out, now)
     }
 
-    /// A pool's extranonces are known or have changed: is there still room for the miner's?
+    /// A pool's extranonces are known or have changed: checks whether the miner's still fit.
     pub fn on_extranonces(&mut self, slot: PoolSlot, e2_size: u8, cx: &mut Context<'_>) {
         let fits = |own: MinerExtranonce| own.size() <= usize::from(e2_size);
         if self.session.extranonce.is_none_or(fits) || self.life != Life::Here {
@@ -180,12 +180,12 @@ impl Miner {
         };
     }
 
-    /// Dials soon where an attempt has failed.
+    /// Dials pools soon whose last attempt failed.
     pub(super) fn hurry_pools(&mut self, cx: &mut Context<'_>) {
         let soon = later(cx.now.at, RETRY_SOON);
         for slot in PoolSlot::ALL {
             let lines = &mut cx.pools[slot].lines;
-            // What a group is called does not change with its members.
+            // A group's user name does not change with its members.
             let line = self.lines[slot].and_then(|line| lines.get_mut(&line));
             if let Some(line) = line.filter(|line| !line.is_shared) {
                 line.hurry(soon);
@@ -193,7 +193,7 @@ impl Miner {
         }
     }
 
-    /// Has a new connection where the present one leaves shares unanswered.
+    /// Opens a new connection if the current one does not answer shares.
     pub fn renew_unanswered(&self, slot: PoolSlot, cx: &mut Context<'_>) {
         if let Some(line) = self.lines[slot] {
             let (pool, mut moment) = cx.pool(slot);
@@ -201,7 +201,7 @@ impl Miner {
         }
     }
 
-    /// A miner that asks for version rolling after its pools were dialled gets them dialled again.
+    /// If a miner asks for version rolling after its pools were dialed, they are dialed again.
     pub(super) fn renew_without_rolling(&mut self, cx: &mut Context<'_>) {
         for slot in PoolSlot::ALL {
             let (pool, mut moment) = cx.pool(slot);
@@ -216,7 +216,7 @@ impl Miner {
         }
     }
 
-    /// Lets go of its lines; how many of its shares were still waiting on them.
+    /// Leaves its lines. Returns how many of its shares were still waiting on them.
     pub(super) fn leave_pools(&mut self, cx: &mut Context<'_>) -> usize {
         let mut unanswered = 0;
         for (slot, line) in self.all_lines() {
@@ -229,7 +229,7 @@ impl Miner {
         unanswered
     }
 
-    /// The lines on which its shares may wait.
+    /// The lines on which shares of the miner may wait.
     pub fn all_lines(&self) -> impl Iterator<Item = (PoolSlot, LineId)> + use<> {
         let present = [self.lines, self.next_lines];
         let present = present.into_iter().flat_map(|lines| {
@@ -239,7 +239,7 @@ impl Miner {
         present.chain(self.former.clone())
     }
 
-    /// Answers its shares that no pool has answered; their time is over.
+    /// Answers its shares that no pool has answered in time.
     pub(super) fn give_shares_up(&mut self, reason: RejectReason, cx: &mut Context<'_>) {
         for (slot, line) in self.all_lines() {
             let pool = &mut cx.pools[slot];

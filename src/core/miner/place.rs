@@ -9,11 +9,11 @@ use crate::core::work::jobs::SentJob;
 use crate::stratum::message::Submit;
 use crate::units::{MinerExtranonce, PoolSlot};
 
-/// After so many shares in a row with another size than it was told, a miner gets that size.
+/// After this many shares in a row with a different size than it was given, a miner gets that size.
 const SURE_OF_SIZE: u32 = 3;
 
 impl Miner {
-    /// A place of its own that fits every pool, and its software.
+    /// A separate place that fits every pool and the miner's software.
     pub(super) fn new_extranonce(&mut self, cx: &mut Context<'_>) -> MinerExtranonce {
         let seen = cx.size_habits.size(self.session.user_agent.as_deref());
         let sizes = self.sizes(seen.or(cx.config.listen.extranonce2_size), cx);
@@ -23,7 +23,7 @@ impl Miner {
         extranonce
     }
 
-    /// The owner has changed how many miners share a connection: it keeps its place in the coinbase.
+    /// The number of miners per connection has changed: the miner keeps its place in the coinbase.
     pub fn regroup(&mut self, cx: &mut Context<'_>) {
         let Some(extranonce) = self.session.extranonce else {
             return;
@@ -40,7 +40,7 @@ impl Miner {
         }
     }
 
-    /// Has it in another group, or in none. `stays`: whether its place in the old one is nobody else's.
+    /// Moves it to another group, or to none. `stays`: whether its place in the old group stays reserved.
     fn set_group(&mut self, group: Option<GroupId>, stays: bool, cx: &mut Context<'_>) {
         let before = std::mem::replace(&mut self.group, group);
         if before == group || stays {
@@ -56,13 +56,13 @@ impl Miner {
         }
     }
 
-    /// The sizes that it would be given if `wanted` fits.
+    /// The sizes that it would get if `wanted` fits.
     fn sizes(&self, wanted: Option<u8>, cx: &Context<'_>) -> (u8, u8) {
         let firmware = Firmware::of(self.session.user_agent.as_deref());
         sizes(cx.room(), firmware, wanted)
     }
 
-    /// Gives the miner another place: with its next job if it can be told so, else it has to subscribe again.
+    /// Gives the miner another place: with its next job if it supports that, otherwise it must subscribe again.
     pub(super) fn renew_extranonce(
         &mut self,
         reason: Eviction,
@@ -78,10 +78,10 @@ impl Miner {
         Some(new)
     }
 
-    /// Some firmware uses one size of extranonce2 whatever it is told (compat Q71): it gets that size, where it fits.
+    /// Some firmware always uses one size of extranonce2 (compat Q71): it gets that size if it fits.
     pub(super) fn notice_size(&mut self, submit: &Submit, sent: &SentJob, cx: &mut Context<'_>) {
         let told = sent.extranonce.e2_size;
-        // Only what it is told now can be put right.
+        // Only its current size can be corrected.
         if self.session.extranonce != Some(sent.extranonce) || !self.session.is_authorized() {
             return;
         }

@@ -13,57 +13,57 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Difficulty;
 
-/// By how many shares it goes, and with fewer there is no rhythm.
+/// The number of shares that determine the rhythm. With fewer there is none.
 const SHARES: f64 = 20.0;
 
-/// A miner never hangs before it was silent for so long, in seconds.
+/// A miner never counts as hanging before this much silence, in seconds.
 const SHORTEST: f64 = 300.0;
 
 /// One false alarm is allowed in this time, in seconds: 10,000 days.
 const FALSE_ALARM: f64 = 10_000.0 * 86_400.0;
 
-/// A lower difficulty counts as this one, so that all sums stay finite.
+/// A lower difficulty counts as this one, so that sums stay finite.
 const LEAST: f64 = 1e-30;
 
-/// As how many mean intervals the silence of a hang counts, at most.
+/// The silence of a hang counts as at most this many mean intervals.
 const HANG: f64 = 4.0;
 
-/// What is known of a miner's shares: how many came in how much work, and the silence since the last one.
+/// The rhythm of a miner's shares: their number, the work between them, and the silence since the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rhythm {
-    /// How many came, up to [`SHARES`].
+    /// The number of shares, up to [`SHARES`].
     shares: f64,
-    /// The mean work between two: seconds divided by the difficulty.
+    /// The mean work between two shares: seconds divided by the difficulty.
     work: f64,
-    /// The same since the last sign of life.
+    /// The work since the last message.
     silent_work: f64,
-    /// Seconds with work since then.
+    /// Seconds with work since the last message.
     silent_seconds: f64,
-    /// The difficulty that it works at, and up to when its work is counted.
+    /// Its current difficulty, and the time up to which its work is counted.
     #[serde(skip)]
     at: Option<(f64, Instant)>,
 }
 
 impl Rhythm {
-    /// From now on it works at this difficulty, or has no work.
+    /// Records that it now works at this difficulty, or has no work.
     pub fn works_at(&mut self, difficulty: Option<Difficulty>, now: Instant) {
         (self.silent_work, self.silent_seconds) = self.silence(now);
         self.at = difficulty.map(|difficulty| (difficulty.get().max(LEAST), now));
     }
 
-    /// It sent something; `is_share`: whether that was a share of its work.
+    /// Records a message from it; `is_share`: whether it was a share of its work.
     pub fn heard(&mut self, is_share: bool, now: Instant) {
         let (mut work, _) = self.silence(now);
         if self.hangs(now) {
-            // It did not work then, so the silence says little about its rhythm.
+            // It was not working then, so the silence says little about its rhythm.
             work = work.min(HANG * self.work);
         }
         if is_share {
             self.shares = (self.shares + 1.0).min(SHARES);
             self.work += (work - self.work) / self.shares;
         } else {
-            // The next share has taken longer by so much.
+            // The next share has taken this much longer.
             self.work += work / self.shares.max(1.0);
         }
         (self.silent_work, self.silent_seconds) = (0.0, 0.0);
@@ -78,11 +78,11 @@ impl Rhythm {
         }
         let expected = work / self.work;
         let interval = seconds / expected;
-        // A rate that is known from n shares in the time T leaves a silence t the probability (1 + t/T)^-n.
+        // If n shares in the time T are known, a silence t has the probability (1 + t/T)^-n.
         SHARES * (expected / SHARES).ln_1p() > (FALSE_ALARM / interval).ln()
     }
 
-    /// Work and seconds with work since the last sign of life.
+    /// Work, and seconds with work, since the last message.
     fn silence(&self, now: Instant) -> (f64, f64) {
         let Some((difficulty, since)) = self.at else {
             return (self.silent_work, self.silent_seconds);

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::core::miner::rhythm::Rhythm;
 use crate::units::{Now, When};
 
-/// How often it is looked who is here.
+/// How often the connected workers are recorded.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// How long a number of connections has to last to be usual.
+/// How long a number of connections must last to become usual.
 const USUAL: Duration = Duration::from_secs(3600);
 
 /// A shorter absence does not interrupt that.
@@ -32,19 +32,19 @@ const FORGOTTEN_MS: u64 = 7 * 86_400 * 1000;
 /// How many workers are remembered. Their names are chosen by miners.
 const MOST: usize = 16_384;
 
-/// A hashrate is taken over so many seconds of work at least,
+/// A hashrate is measured over at least this many seconds of work,
 const WINDOW: f64 = 3600.0;
 
-/// and over so many expected shares at least, of which less than half come once in 200,000 times by chance.
+/// and at least this many expected shares. By chance, less than half of them arrive only once in 200,000 times.
 const SHARES: f64 = 60.0;
 
-/// From how many such windows on the usual hashrate is known.
+/// After this many such windows, the usual hashrate is known.
 const KNOWN: u32 = 24;
 
-/// In how many seconds of work the usual hashrate moves by a factor of two at most.
+/// The usual hashrate changes by at most a factor of two in this many seconds of work.
 const DOUBLES: f64 = 84.0 * 3600.0;
 
-/// All workers that were here lately.
+/// All workers that were connected recently.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Roster {
@@ -53,26 +53,26 @@ pub struct Roster {
     looked_at: Option<Instant>,
 }
 
-/// A worker as it is seen now, on all its connections.
+/// A worker's current state, over all its connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    /// How many connections it has.
+    /// The number of connections.
     pub connections: u32,
     /// How many of them have work.
     pub working: u32,
-    /// The highest difficulty that one of them is given.
+    /// The highest difficulty of a connection.
     pub difficulty: f64,
-    /// What it has done so far, in units of difficulty.
+    /// Its work so far, in units of difficulty.
     pub work: f64,
 }
 
-/// What is known of a worker.
+/// What is known about a worker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Regular {
-    /// How many connections it had for an hour or more.
+    /// The number of connections that it had for an hour or more.
     connections: u32,
-    /// How many it has.
+    /// The current number of connections.
     #[serde(skip)]
     here: u32,
     /// Since when it has had fewer.
@@ -92,17 +92,17 @@ struct More {
     seen: Instant,
 }
 
-/// How much a worker does.
+/// A worker's hashrate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Pace {
-    /// What it usually does in a second, in units of difficulty.
+    /// Its usual work per second, in units of difficulty.
     usual: f64,
-    /// Of how many windows that is known.
+    /// The number of windows on which that is based.
     windows: u32,
     /// Since when it has been slow.
     slow_since: Option<When>,
-    /// The window that is under way.
+    /// The current window.
     #[serde(skip)]
     window: Option<Window>,
 }
@@ -110,10 +110,10 @@ struct Pace {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Window {
     began: Now,
-    /// Seconds with work, and what was done in them.
+    /// Seconds with work, and the work done in them.
     seconds: f64,
     done: f64,
-    /// All work that was counted up to then.
+    /// All work up to that moment.
     work: f64,
     at: Instant,
 }
@@ -131,22 +131,22 @@ struct Parked {
 pub struct MissingWorker {
     /// Its name.
     pub worker: String,
-    /// How many connections it has.
+    /// The number of connections.
     pub here: u32,
-    /// How many it usually has.
+    /// The usual number of connections.
     pub usual: u32,
-    /// Since when.
+    /// Since when it has had fewer.
     pub since: When,
 }
 
 impl Roster {
-    /// Whether it is time to look who is here.
+    /// Whether the connected workers should be recorded now.
     pub fn is_due(&self, now: Instant) -> bool {
         let passed = |at| now.saturating_duration_since(at) >= EVERY;
         self.looked_at.is_none_or(passed)
     }
 
-    /// Takes in who is here. `is_let_go`: whether there is nothing for a worker here.
+    /// Records the connected workers. `is_let_go`: whether there is no work for a worker.
     pub fn look(
         &mut self,
         seen: &BTreeMap<&str, Seen>,
@@ -174,7 +174,7 @@ impl Roster {
         });
     }
 
-    /// Those that have fewer connections than usual.
+    /// Workers with fewer connections than usual.
     pub fn missing(&self) -> Vec<MissingWorker> {
         let missing = self.workers.iter().filter_map(|(name, worker)| {
             Some(MissingWorker {
@@ -192,14 +192,14 @@ impl Roster {
         self.workers.get(worker)?.pace.slow_since
     }
 
-    /// The owner knows that a worker is missing: from now on it has as many connections as it should.
+    /// The owner dismissed a missing worker: its current number of connections becomes the usual one.
     pub fn dismiss(&mut self, worker: &str) {
         if let Some(known) = self.workers.get_mut(worker) {
             known.expect(known.here);
         }
     }
 
-    /// Keeps the rhythm of a connection that ends, if it is the only one of its worker.
+    /// Keeps the rhythm of a connection that ends, if it is its worker's only one.
     pub fn park(&mut self, worker: &str, rhythm: Rhythm, address: IpAddr, software: Option<&str>) {
         let known = self.workers.get_mut(worker);
         if let Some(known) = known.filter(|known| known.connections == 1) {
@@ -211,7 +211,7 @@ impl Roster {
         }
     }
 
-    /// Gives the rhythm back, if it is most likely the same machine that has come back.
+    /// Returns the rhythm if it is most likely the same machine.
     pub fn resume(
         &mut self,
         worker: &str,
@@ -223,7 +223,7 @@ impl Roster {
         is_same.then_some(parked.rhythm)
     }
 
-    /// Has all times as the wall clock counts now, to be written down.
+    /// Converts all times to the current wall clock, for saving.
     pub fn correct(&mut self, now: Now) {
         for worker in self.workers.values_mut() {
             for time in [&mut worker.short_since, &mut worker.pace.slow_since] {
@@ -267,12 +267,12 @@ impl Regular {
         }
     }
 
-    /// It is to have so many connections.
+    /// Sets the usual number of connections.
     fn expect(&mut self, connections: u32) {
         self.connections = connections;
         self.short_since = None;
         self.more = None;
-        // Others may do another amount of work.
+        // Other connections may do a different amount of work.
         self.pace = Pace::default();
     }
 
@@ -285,7 +285,7 @@ impl Regular {
 impl Pace {
     fn look(&mut self, seen: Seen, connections: u32, now: Now) {
         if connections == 0 || seen.connections != connections || seen.working != connections {
-            // What its connections do otherwise cannot be compared.
+            // With a different number of connections, their work cannot be compared.
             if seen.connections != connections {
                 self.window = None;
             } else if let Some(window) = &mut self.window {
@@ -323,7 +323,7 @@ impl Pace {
         self.add(done / seconds, seconds, began.into());
     }
 
-    /// Takes in what it did in a second in a time of so many seconds.
+    /// Adds its work per second over this many seconds.
     fn add(&mut self, rate: f64, seconds: f64, began: When) {
         if self.windows < KNOWN {
             self.windows += 1;
@@ -385,7 +385,7 @@ mod tests {
             here.then_some(("w", self.seen)).into_iter().collect()
         }
 
-        /// So many seconds with so many connections, each of which does `rate` a second.
+        /// This many seconds with this many connections, each doing `rate` per second.
         fn pass(&mut self, seconds: u64, connections: u32, rate: f64) -> &mut Self {
             let end = self.second + seconds;
             self.seen = Seen {

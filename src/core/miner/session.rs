@@ -15,10 +15,10 @@ const MOST_USERS: usize = 16;
 /// How many requests wait until the pools are known.
 const MOST_WAITING: usize = 16;
 
-/// Our own name, for pools, where the miner does not say its.
+/// DPMP's own name for pools, if the miner does not send one.
 pub const OWN_USER_AGENT: &str = concat!("dpmp/", env!("CARGO_PKG_VERSION"));
 
-/// What a miner said so far, and what it was told.
+/// What a miner has sent so far, and what DPMP has answered.
 #[derive(Debug, Default)]
 pub struct Session {
     /// Its software.
@@ -27,13 +27,13 @@ pub struct Session {
     pub extranonce: Option<MinerExtranonce>,
     /// The bits that it can roll, if version rolling was agreed.
     pub rolling: Option<VersionMask>,
-    /// Whether it asked for version rolling, with whatever outcome.
+    /// Whether it asked for version rolling, regardless of the result.
     pub was_configured: bool,
-    /// Whether it can be told another extranonce.
+    /// Whether it can get another extranonce without reconnecting.
     pub takes_extranonce: bool,
-    /// What it suggested as difficulty.
+    /// The difficulty that it suggested.
     pub suggested: Option<Difficulty>,
-    /// Where its authorization stands.
+    /// The state of its authorization.
     pub authorization: Authorization,
     users: Vec<String>,
     worker: Option<Arc<str>>,
@@ -41,13 +41,13 @@ pub struct Session {
     waiting: VecDeque<(RequestId, MinerCall)>,
 }
 
-/// Where a miner's authorization stands.
+/// The state of a miner's authorization.
 #[derive(Debug, Default)]
 pub enum Authorization {
-    /// Not asked for.
+    /// Not requested.
     #[default]
     None,
-    /// Asked for; these requests wait for the pools.
+    /// Requested; these requests wait for the pools.
     Asked(Vec<RequestId>),
     /// At least one pool accepted.
     Accepted,
@@ -64,7 +64,7 @@ impl Session {
         matches!(self.authorization, Authorization::Accepted)
     }
 
-    /// Whether it said who it is.
+    /// Whether it sent a user name.
     pub fn has_user(&self) -> bool {
         self.worker.is_some()
     }
@@ -74,7 +74,7 @@ impl Session {
         self.worker.as_deref().unwrap_or_default()
     }
 
-    /// The same, to be kept.
+    /// The same, as a shared string.
     pub fn worker_name(&self) -> Arc<str> {
         self.worker.clone().unwrap_or_default()
     }
@@ -89,8 +89,8 @@ impl Session {
         self.users.iter().any(|known| known == user)
     }
 
-    /// Takes in the names of a `mining.authorize`. The first one names the worker for the pools:
-    /// they want one name a connection (compat Q16, Q55). `false` if there are too many.
+    /// Records the names of a `mining.authorize`. The first one names the worker for the pools, which want one name per
+    /// connection (compat Q16, Q55). `false` if there are too many.
     pub fn add_user(&mut self, user: String, password: String) -> bool {
         if self.knows_user(&user) {
             return true;
@@ -106,12 +106,12 @@ impl Session {
         true
     }
 
-    /// No pool has accepted the names: the next one speaks for the miner.
+    /// No pool has accepted the names, so the next one names the miner.
     pub fn forget_users(&mut self) {
         self.users.clear();
     }
 
-    /// As whom the miner is introduced to a pool.
+    /// The user name and password for a pool.
     pub fn identity(&self, pool: &PoolConfig) -> Identity {
         let own = self.users.first().map_or("", String::as_str);
         let user = pool.user_name.of(&pool.wallet, self.worker(), own);
@@ -157,7 +157,7 @@ impl Session {
         })
     }
 
-    /// Nothing that waits will be answered, but for shares.
+    /// Waiting requests will get no answer, except for shares.
     pub fn forget_postponed(&mut self) {
         let is_share = |call: &MinerCall| {
             matches!(
@@ -168,13 +168,13 @@ impl Session {
         self.waiting.retain(|(_, call)| is_share(call));
     }
 
-    /// The next request that waited.
+    /// The next waiting request.
     pub fn next_postponed(&mut self) -> Option<(RequestId, MinerCall)> {
         self.waiting.pop_front()
     }
 }
 
-/// A worker's name in a user name, without what no name should have, and not longer than pools take.
+/// The worker's name in a user name, without invalid characters, and not longer than pools accept.
 pub fn worker_of(user: &str) -> String {
     let worker = user.split_once('.').map_or(user, |(_, worker)| worker);
     let worker = worker.replace(char::is_control, "");

@@ -18,11 +18,11 @@ use crate::stratum::message::{PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::RejectReason;
 use crate::units::{JobId, PoolSlot, VersionMask};
 
-/// How many shares of one member may wait for an answer on a shared connection; blocks find room beyond that.
+/// How many shares of one member may wait for an answer on a shared connection. Blocks are allowed beyond that.
 const MOST_WAITING: usize = 64;
 
 impl Miner {
-    /// Takes in a share.
+    /// Handles a share.
     pub(super) fn on_submit(&mut self, id: RequestId, submit: &Submit, cx: &mut Context<'_>) {
         let within_limit = self.take_token(cx);
         let authorized = self.session.is_authorized();
@@ -51,7 +51,7 @@ impl Miner {
             crowded && !found.block && it.pending_of(self.id).count() >= MOST_WAITING
         };
         let has_room = connection.is_some_and(|it| it.has_room(found.block) && !is_full(it));
-        // To send a block once more would not help it.
+        // Sending a block again would not help.
         let is_new = !found.hash.as_ref().is_some_and(seen);
         if !within_limit || (found.verdict == Verdict::Forward && !has_room) {
             found.verdict = Verdict::Refuse(RejectReason::TooMany);
@@ -87,7 +87,7 @@ impl Miner {
             });
         }
         match found.verdict {
-            // A block is worth more than any rule: the pool may judge it otherwise.
+            // A block is worth more than any rule, and the pool may judge it differently.
             _ if found.block && is_new && has_room => {
                 self.forward(id, submit, &sent, &found, candidate, cx)
             }
@@ -103,8 +103,8 @@ impl Miner {
         }
     }
 
-    /// Some hired machines roll the version without ever having asked (compat Q13): their pools are
-    /// dialled anew with version rolling, and their next jobs take it.
+    /// Some rented machines roll the version without having asked (compat Q13). Their pools are dialed again with
+    /// version rolling, and their next jobs allow it.
     fn notice_rolling(&mut self, submit: &Submit, cx: &mut Context<'_>) {
         let rolls = submit
             .version_bits
@@ -115,7 +115,7 @@ impl Miner {
         }
     }
 
-    /// Takes in a share whose parameters cannot be read.
+    /// Handles a share whose parameters cannot be read.
     pub(super) fn on_unreadable_submit(
         &mut self,
         id: RequestId,
@@ -129,12 +129,12 @@ impl Miner {
         self.refuse(id, RejectReason::Malformed, None, None, cx);
     }
 
-    /// A pool has begun a new block: what was found for the one before can hardly come again.
+    /// A pool has begun a new block: shares of the previous one can hardly be repeated.
     pub fn age_shares(&mut self, slot: PoolSlot) {
         self.seen[slot].age();
     }
 
-    /// Passes on what became of a share that was sent to a pool.
+    /// Handles the result of a share that was sent to a pool.
     pub fn on_settled(
         &mut self,
         slot: PoolSlot,
@@ -183,8 +183,7 @@ impl Miner {
         let (Some(hash), Some((first, second)), Some(connection)) =
             (found.hash, composed, connection)
         else {
-            // Only a share with a hash on a living connection gets here, and its job was sent
-            // because it fits.
+            // Only a share with a hash on a live connection gets here, and its job was sent because it fits.
             self.refuse(id, RejectReason::Stale, submit.job, None, cx);
             return;
         };
@@ -213,7 +212,7 @@ impl Miner {
         self.stats.last_share = Some(cx.now.into());
     }
 
-    /// Keeps a block candidate on the disk.
+    /// Saves a block candidate to the disk.
     fn keep_candidate(
         &self,
         submit: &Submit,
@@ -251,7 +250,7 @@ impl Miner {
         Some(candidate)
     }
 
-    /// A share for the miner's own difficulty only.
+    /// Handles a share that only meets the miner's own difficulty.
     fn keep(
         &mut self,
         id: RequestId,
@@ -333,7 +332,7 @@ impl Miner {
         cx.report(Fact::ShareResult(Box::new(result)));
     }
 
-    /// Whether another submit is within `listen.submits_per_second` (two seconds' worth at once).
+    /// Whether another submit is within `listen.submits_per_second` (at most two seconds' worth at the same time).
     fn take_token(&mut self, cx: &mut Context<'_>) -> bool {
         let rate = f64::from(cx.config.listen.submits_per_second);
         if rate == 0.0 {
@@ -345,7 +344,7 @@ impl Miner {
         let within = self.tokens >= 1.0;
         if within {
             self.tokens -= 1.0;
-            // Calm again only when there is some room, so that a flood is told once and not per share.
+            // The flood is over only when there is some room again, so that it is reported once and not per share.
             self.limited &= self.tokens < rate;
         } else if !std::mem::replace(&mut self.limited, true) {
             cx.report(Fact::LimitReached {
@@ -358,7 +357,7 @@ impl Miner {
     }
 }
 
-/// What the pool is sent of a share: once, or a second time in the other form of version bits.
+/// The message to the pool for a share: the first one, or a second one in the other form of version bits.
 fn compose(
     submit: &Submit,
     sent: &SentJob,

@@ -19,42 +19,42 @@ use crate::units::later;
 /// How many connections without an answer make a miner look for another pool.
 const ATTEMPTS: u32 = 3;
 
-/// After this time an address starts over, as does a miner that looks whether its first pool is back.
+/// After this time, an address starts over. Miners check for their first pool at this interval.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// How long a connection is kept open without an answer, at least.
 const HOLD: Duration = Duration::from_secs(30);
 
-/// For how long it counts that a worker was seen at an address.
+/// How long a worker counts as seen at an address.
 const SEEN: Duration = Duration::from_secs(24 * 3600);
 
 /// How many addresses are remembered; connections from others are kept open.
 const MOST: usize = 4096;
 
-/// How many workers are remembered of an address.
+/// How many workers are remembered per address.
 const MOST_WORKERS: usize = 256;
 
-/// How many pausing workers are remembered as told.
+/// How many paused workers are remembered as reported.
 const MOST_TOLD: usize = 16_384;
 
-/// How often each address was turned away lately, and who was seen there.
+/// How often each address was turned away recently, and which workers were seen there.
 #[derive(Debug, Default)]
 pub struct Silence {
     addresses: HashMap<IpAddr, Window>,
     workers: HashMap<IpAddr, BTreeMap<Arc<str>, Instant>>,
-    /// The workers of which it was told that they pause.
+    /// The workers that were reported as paused.
     told: BTreeSet<Arc<str>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Window {
     since: Instant,
-    /// Connections that are still closed at once.
+    /// How many more connections are closed immediately.
     closes: u32,
 }
 
 impl Silence {
-    /// Whether a new connection is closed at once.
+    /// Whether a new connection is closed immediately.
     pub fn hangs_up(&mut self, address: IpAddr, now: Instant) -> bool {
         let Some(window) = self.window(address, now) else {
             return false;
@@ -64,8 +64,8 @@ impl Silence {
         closes
     }
 
-    /// A miner had to leave. Behind a router or a container's network others have the same address, so each miner
-    /// adds its own attempts.
+    /// A miner was disconnected. Behind a router or a container's network, other miners have the same address, so each
+    /// miner adds its own attempts.
     pub fn left(&mut self, address: IpAddr, now: Instant) {
         let begins = !self.has_window(address, now);
         if let Some(window) = self.window(address, now).filter(|_| !begins) {
@@ -73,8 +73,8 @@ impl Silence {
         }
     }
 
-    /// Until when a connection from an address is kept open without an answer: to the end of the address's minute, so
-    /// that it makes no more than one besides those that are closed at once.
+    /// How long a connection from an address stays open without an answer: to the end of the address's minute. So there
+    /// is no more than one besides those that are closed immediately.
     pub fn hold_until(&self, address: IpAddr, now: Instant) -> Instant {
         let window = self.addresses.get(&address);
         let minute = window.map_or(now, |window| later(window.since, WINDOW));
@@ -106,17 +106,17 @@ impl Silence {
         workers.map(|(worker, _)| worker)
     }
 
-    /// Whether it is news that a worker pauses.
+    /// Whether a worker's pause has not been reported yet.
     pub fn begins(&mut self, worker: &Arc<str>) -> bool {
         self.told.len() < MOST_TOLD && self.told.insert(Arc::clone(worker))
     }
 
-    /// The workers that pause and were here to be told.
+    /// The paused workers that were reported.
     pub fn told(&self) -> impl Iterator<Item = &str> {
         self.told.iter().map(|worker| &**worker)
     }
 
-    /// The workers that paused and do so no more.
+    /// The workers that are no longer paused.
     pub fn ended(&mut self, pauses: impl Fn(&str) -> bool) -> Vec<Arc<str>> {
         let over = self.told.iter().filter(|worker| !pauses(worker));
         let over: Vec<_> = over.cloned().collect();

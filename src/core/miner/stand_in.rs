@@ -12,16 +12,16 @@ use crate::core::miner::context::Context;
 use crate::core::pool::connection::Connection;
 use crate::units::{PerPool, PoolSlot, later};
 
-/// Its own pool has to have had work for so long before the miner goes back.
+/// How long its own pool must have had work before the miner goes back.
 const PROVEN: Duration = Duration::from_secs(30);
 
-/// A connection that is not needed within this time is given up.
+/// A connection that is not needed within this time is closed.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// So long before its turn a pool is dialled.
+/// How long before its turn a pool is dialed.
 const AHEAD: Duration = Duration::from_secs(15);
 
-/// So long after a turn its late shares may still come.
+/// How long after a turn its late shares may still arrive.
 const AFTER_TURN: Duration = Duration::from_secs(30);
 
 /// A time at the other pool.
@@ -29,12 +29,12 @@ const AFTER_TURN: Duration = Duration::from_secs(30);
 pub(super) struct StandIn {
     /// Since when its own pool has had work for it again.
     well: Option<Instant>,
-    /// Whether nothing is wrong with its own pool, only that the miner, which was at the other one, has yet to connect.
+    /// Whether its own pool works, and the miner only has to connect to it.
     connects: bool,
 }
 
 impl Miner {
-    /// The pool where it stands in for its own.
+    /// The pool for which it works instead of its own.
     pub fn stands_in_at(&self) -> Option<PoolSlot> {
         self.stand_in.and(self.aim.only()).map(PoolSlot::other)
     }
@@ -44,9 +44,9 @@ impl Miner {
         self.aim.means(slot) || self.stands_in_at() == Some(slot)
     }
 
-    /// Begins or ends its time at the other pool.
+    /// Starts or ends its time at the other pool.
     pub(super) fn look_at_own_pool(&mut self, cx: &mut Context<'_>) {
-        // One that only the fleet needs here is meant for the other pool as well.
+        // A miner that is here only for the fleet may also work for the other pool.
         let may = self.place.is_some() || cx.may_stand_in(self.session.worker());
         let own = self.aim.only();
         let own = own.filter(|own| may && cx.config.pools[own.other()].is_some());
@@ -79,7 +79,7 @@ impl Miner {
         };
     }
 
-    /// Whether a pool is of no use to the miner: to nobody, or it could not be reached for this one.
+    /// Whether a pool is unusable for the miner: for all miners, or only for this one.
     fn is_failing(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
         let pool = &cx.pools[slot];
         let ready = self.connection(pool).is_some_and(Connection::is_ready);
@@ -88,8 +88,8 @@ impl Miner {
             || !ready && self.trials[slot] != Trial::Pending
     }
 
-    /// The pools that it may work for, of those that have work for it: while it stands in not for its own, unless it is
-    /// the one that tries it.
+    /// The pools with work that it may work for. While it stands in, its own is not among them, unless it is the one
+    /// that tests it.
     pub(super) fn without_own(&self, has_work: PerPool<bool>, cx: &Context<'_>) -> PerPool<bool> {
         match self.stands_in_at() {
             Some(other) if has_work[other] && !cx.pools[other.other()].answers.tries(self.id) => {
@@ -123,17 +123,17 @@ impl Miner {
         }
     }
 
-    /// Whether it has a connection to a pool from which it has gone to the other one.
+    /// Whether it still has a connection to a pool that it left for the other one.
     fn has_left(&self, slot: PoolSlot) -> bool {
         self.lines[slot].is_some() && self.schedule.on() == Some(slot.other())
     }
 
-    /// Until when late shares of its turn before may come.
+    /// Until when late shares of its previous turn may arrive.
     fn late_until(&self) -> Option<Instant> {
         self.schedule.turn_began()?.checked_add(AFTER_TURN)
     }
 
-    /// When it has to be looked at because of all this.
+    /// The next deadline from all this.
     pub(super) fn lines_deadline(
         &self,
         rules: &crate::core::split::schedule::Rules,
@@ -153,7 +153,7 @@ impl Miner {
         }
         let due = self.schedule.next_turn_on(idle, rules)?;
         if self.lines[idle].is_some() {
-            // After that it is given up, if it is not needed soon.
+            // After that it is closed, unless it is needed soon.
             let until = self.late_until()?;
             let asks = self.looked_at < until && due.saturating_duration_since(until) > IDLE;
             asks.then_some(until)

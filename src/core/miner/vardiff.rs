@@ -13,34 +13,34 @@ use serde::{Deserialize, Serialize};
 use crate::core::work::extranonce::Firmware;
 use crate::units::{Difficulty, later};
 
-/// How long a miner takes for a share on average, in seconds.
+/// The average time between a miner's shares, in seconds.
 const INTERVAL: f64 = 8.6;
 
-/// From so many shares on a difficulty that is far off is changed at once.
+/// After this many shares, a difficulty that is far off is changed immediately.
 const ENOUGH: f64 = 8.0;
 
-/// But not upwards within so many seconds: shares come in bursts.
+/// But it does not rise within this many seconds, because shares come in bursts.
 const SHORTEST: f64 = 1.0;
 
-/// How far off that is, as a factor, and by how much it falls when no share comes.
+/// The factor that counts as far off, and by which it falls if no share comes.
 const FAR: f64 = 4.0;
 
-/// How far off a difficulty may be for long, as a factor.
+/// The factor by which a difficulty may be off for long.
 const NEAR: f64 = 2.0;
 
 /// How often that is checked, in seconds.
 const EVERY: f64 = 60.0;
 
-/// After how many seconds half of what was counted is forgotten.
+/// After this many seconds, half of the counts are forgotten.
 const MEMORY: f64 = 300.0;
 
-/// After how many intervals, and how many seconds at least, a silence is too long.
+/// A silence is too long after this many intervals, and at least this many seconds.
 const SILENCE: (f64, f64) = (6.0, 20.0);
 
-/// A CPU or a microcontroller is never given less than this.
+/// The minimum for a CPU or a microcontroller.
 const LEAST: f64 = 1.0 / 4096.0;
 
-/// Others never get less than this part of a pool's difficulty, if that is below 1.
+/// The minimum for others, as a part of the pool's difficulty, if that is below 1.
 const SMALLEST_PART: f64 = 1.0 / 65_536.0;
 
 /// How many workers' difficulties are remembered.
@@ -49,9 +49,9 @@ const MOST: usize = 16_384;
 /// How a miner's difficulty follows its shares.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Vardiff {
-    /// What suits it; `None` while nothing is known.
+    /// Its difficulty; `None` while unknown.
     suits: Option<f64>,
-    /// Up to when its time is counted, while it works on a shared connection.
+    /// The time up to which its work is counted, while it works on a shared connection.
     at: Option<Instant>,
     count: Count,
 }
@@ -60,45 +60,45 @@ pub struct Vardiff {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Count {
     seconds: f64,
-    /// Since it was last looked whether the difficulty is a little off.
+    /// The time since the last check for a small deviation.
     since_look: f64,
-    /// Since the last share, or the last change.
+    /// The time since the last share or the last change.
     silent: f64,
     shares: f64,
-    /// The work of these, in units of difficulty.
+    /// The work of the shares, in units of difficulty.
     work: f64,
 }
 
-/// What follows from a look at it.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Nothing.
     None,
-    /// Another difficulty suits the miner, and it is to have it now.
+    /// The miner should get another difficulty now.
     Now,
-    /// A higher one suits it a little better: with its next job.
+    /// The miner should get a slightly higher difficulty with its next job.
     Later,
 }
 
 impl Vardiff {
-    /// What a miner is given of a pool's difficulty.
+    /// The miner's difficulty for a pool's difficulty.
     pub fn of(&self, pool: Difficulty) -> Difficulty {
         let suits = self.suits.and_then(Difficulty::new);
         suits.map_or(pool, |suits| suits.min(pool))
     }
 
-    /// What suits the miner, if that is known.
+    /// The miner's difficulty, if known.
     pub fn suits(&self) -> Option<f64> {
         self.suits
     }
 
-    /// Begins with what is known from elsewhere, if nothing better is.
+    /// Starts with a known difficulty, if there is none yet.
     pub fn begin(&mut self, known: Option<f64>) {
         let known = known.filter(|known| Difficulty::new(*known).is_some());
         self.suits = self.suits.or(known);
     }
 
-    /// Whether it works on a shared connection from now on.
+    /// Records whether it now works on a shared connection.
     pub fn works(&mut self, works: bool, now: Instant) {
         if let Some(at) = self.at {
             let passed = now.saturating_duration_since(at).as_secs_f64();
@@ -117,7 +117,7 @@ impl Vardiff {
         self.count.silent = 0.0;
     }
 
-    /// Looks whether the difficulty suits the miner. `told`: what it has; `least`: what it can have.
+    /// Checks whether the difficulty suits the miner. `told`: its current one; `least`: the minimum.
     pub fn look(&mut self, told: Difficulty, least: f64, now: Instant) -> Change {
         if self.at.is_none() {
             return Change::None;
@@ -155,7 +155,7 @@ impl Vardiff {
         Change::None
     }
 
-    /// When to look again.
+    /// When to check again.
     pub fn next_deadline(&self, told: Difficulty) -> Option<Instant> {
         let at = self.at?;
         let silent = self.silence(told) - self.count.silent;
@@ -163,10 +163,10 @@ impl Vardiff {
         Some(later(at, Duration::from_secs_f64(seconds)))
     }
 
-    /// How long a silence is too long, in seconds.
+    /// The silence that is too long, in seconds.
     fn silence(&self, told: Difficulty) -> f64 {
         let (intervals, least) = SILENCE;
-        // Nobody knows how fast it is if it has shown nothing yet.
+        // Its speed is unknown if it has sent no share yet.
         let part = self
             .suits
             .map_or(0.0, |suits| (told.get() / suits).min(1.0));
@@ -187,7 +187,7 @@ impl Vardiff {
     }
 }
 
-/// The least that a miner is given of a pool's difficulty. Much firmware reads no fractions.
+/// The minimum for a miner at a pool's difficulty. Much firmware does not support fractions.
 pub fn least(pool: Difficulty, software: Option<&str>, suggested: Option<Difficulty>) -> f64 {
     let firmware = match Firmware::of(software) {
         Firmware::NerdMiner => LEAST,
@@ -206,18 +206,18 @@ fn is_cpu(software: Option<&str>) -> bool {
     known.iter().any(|known| name.starts_with(known))
 }
 
-/// What suited each worker's miner when it left.
+/// Each worker's difficulty when its miner left.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KnownDifficulties(BTreeMap<String, f64>);
 
 impl KnownDifficulties {
-    /// What suits a worker's miner.
+    /// The difficulty of a worker's miner.
     pub fn get(&self, worker: &str) -> Option<f64> {
         self.0.get(worker).copied()
     }
 
-    /// Notes what suits a worker's miner.
+    /// Records the difficulty of a worker's miner.
     pub fn note(&mut self, worker: &str, suits: f64) {
         if let Some(known) = self.0.get_mut(worker) {
             *known = suits;
@@ -237,7 +237,7 @@ mod tests {
         Difficulty::new(value).unwrap()
     }
 
-    /// Lets a miner work for some seconds, with shares at random; how many it sent, and how often it was changed.
+    /// Simulates a miner for some seconds with random shares. Returns the number of shares and of changes.
     fn work(
         vardiff: &mut Vardiff,
         rate: f64,

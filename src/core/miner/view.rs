@@ -18,7 +18,7 @@ use crate::units::{Now, PerPool, PoolSlot, When, named};
 /// How much of the work a meter cannot tell apart.
 const BUCKET: Duration = Duration::from_secs(15);
 
-/// Over how long the rates are taken.
+/// The time over which rates are measured.
 const WINDOW: Duration = Duration::from_secs(300);
 
 named! {
@@ -27,9 +27,9 @@ named! {
     pub enum Condition {
         /// It does, or too little is known.
         Ok = "ok",
-        /// It has work and sends no shares.
+        /// It has work but sends no shares.
         Hangs = "hangs",
-        /// It does less than half of what it usually does.
+        /// It does less than half of its usual work.
         Slow = "slow",
     }
 }
@@ -41,7 +41,7 @@ pub struct MinerView {
     pub id: u64,
     /// Its address.
     pub peer: SocketAddr,
-    /// Its worker, empty before it said one.
+    /// Its worker; empty before it sent a name.
     pub worker: String,
     /// Whether its user name has a part for the worker. If not, the whole name is the worker.
     pub names_worker: bool,
@@ -49,44 +49,44 @@ pub struct MinerView {
     pub user_agent: Option<String>,
     /// The pool that it works for.
     pub pool: Option<PoolSlot>,
-    /// What it is to do, and why.
+    /// What it should do, and why.
     pub aim: Aim,
-    /// Whether it works for a pool that it is not meant for, while its own is down.
+    /// Whether it works for the other pool because its own is down.
     pub stands_in: bool,
     /// When it connected.
     pub connected_since: When,
-    /// The difficulty that it was told last.
+    /// The difficulty that it was sent last.
     pub difficulty: Option<f64>,
-    /// Its cumulative error, in seconds: above zero, A is ahead.
+    /// Its cumulative error, in seconds; above zero, A is ahead.
     pub error_seconds: f64,
     /// Seconds of work for each pool.
     pub seconds: PerPool<f64>,
-    /// How far its pool connections are.
+    /// The states of its pool connections.
     pub connections: PerPool<ConnectionState>,
     /// Shares that each pool accepted.
     pub accepted: PerPool<u64>,
-    /// Shares that were refused, by us or a pool.
+    /// Shares that DPMP blocked or a pool rejected.
     pub rejected: u64,
-    /// The same by reason, in the words of the metrics' labels.
+    /// The same by reason, with the metrics' labels.
     pub rejected_by: Arc<ByReason>,
-    /// What pools last said to the rejected ones, for each reason.
+    /// Pools' last messages about rejected shares, for each reason.
     pub said: Arc<PoolWords>,
     /// Shares that no pool answered.
     pub lost: u64,
-    /// Hashes a second over five minutes for each pool.
+    /// Hashes per second over five minutes for each pool.
     pub hashrate: PerPool<Option<f64>>,
-    /// Shares a minute over five minutes, whatever became of them.
+    /// Shares per minute over five minutes, regardless of their result.
     pub shares_per_minute: Option<f64>,
     /// The sum of the difficulties that each pool credited.
     pub difficulty_sum: PerPool<f64>,
-    /// What its worker was asked for in all, on all its connections and over restarts: a sum of difficulties by pool.
-    /// `None` before the worker has shown work.
+    /// The work of its worker on all connections and across restarts, as a sum of required difficulties by pool. `None`
+    /// before the worker's first share.
     pub worker_work: Option<PerPool<f64>>,
     /// Its last shares.
     pub recent: RecentShares,
     /// Its best share on this connection.
     pub best: Option<BestShare>,
-    /// The difficulty of its worker's best share, on all its connections and over restarts.
+    /// The difficulty of its worker's best share, on all its connections and across restarts.
     pub worker_best: Option<f64>,
     /// When it last sent a share.
     pub last_share: Option<When>,
@@ -104,7 +104,7 @@ impl MinerView {
 }
 
 impl Miner {
-    /// What is to be shown of the miner.
+    /// The miner's view.
     pub fn view(
         &self,
         now: Now,

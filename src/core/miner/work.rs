@@ -20,12 +20,12 @@ use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
 use crate::units::{Difficulty, LineId, PerPool, PoolConn, PoolSlot, VersionMask};
 
-/// The highest difficulty that a miner without work is told: the largest that firmware with a signed
-/// 32-bit field can hold. 200 TH/s find such a share in half a day.
+/// The highest difficulty for a miner without work: the largest that fits into a signed 32-bit field in firmware. 200
+/// TH/s find such a share in half a day.
 const PARKED_DIFFICULTY: f64 = 2_147_483_647.0;
 
 impl Miner {
-    /// Takes the miner where the schedule wants it.
+    /// Moves the miner to the pool that the schedule wants.
     pub(super) fn follow_schedule(&mut self, cx: &mut Context<'_>) {
         if !self.session.takes_jobs() {
             return;
@@ -73,23 +73,23 @@ impl Miner {
         }
     }
 
-    /// Accounts the time since the last call, under the rules that held in it.
+    /// Accounts for the time since the last call, under the rules that applied then.
     pub fn account(&mut self, now: Instant, rules: &Rules, totals: &mut Totals) {
         if let Some((slot, seconds)) = self.schedule.advance(now, rules) {
             totals.pools[slot].seconds += seconds;
         }
     }
 
-    /// Some miners give a server up that has nothing new for them: the job that they have, as fresh work.
+    /// Some miners give up on a server that sends nothing new, so they get their job again as fresh work.
     fn break_silence(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
         if self.is_silent_for_long(cx.now.at) {
             self.send_work(slot, cx);
         }
     }
 
-    /// Keeps a miner quiet while no pool has work: it gets its last job once more, at a difficulty that
-    /// only a block meets. Nobody could credit its shares, and rejecting each of them drives some
-    /// software away: cpuminer-opt exits when more than half are rejected (compat Q68).
+    /// Keeps a miner from sending shares while no pool has work: it gets its last job again, at a difficulty that only
+    /// a block meets. No pool could credit its shares, and rejecting them makes some software exit: cpuminer-opt does
+    /// so when more than half are rejected (compat Q68).
     fn park(&mut self, cx: &mut Context<'_>) {
         let now = cx.now.at;
         let silent = self.is_silent_for_long(now);
@@ -97,7 +97,7 @@ impl Miner {
             return;
         }
         if silent {
-            // Even if there is nothing to send, the next look is due after the next silence only.
+            // Even if there is nothing to send, the next check is due only after the next silence.
             self.last_work = Some(now);
         }
         // The shares of a connection that was only replaced still count.
@@ -140,13 +140,13 @@ impl Miner {
         }
     }
 
-    /// Whether a pool has work that the miner could be sent now.
+    /// Whether a pool has work that could be sent to the miner now.
     pub(super) fn has_work(&self, slot: PoolSlot, cx: &Context<'_>) -> bool {
         let (handed_out, now) = (&*cx.handed_out, cx.now.at);
         self.has_fresh_work(&cx.pools[slot], handed_out, now)
     }
 
-    /// Whether a pool has work that the miner never had.
+    /// Whether a pool has work that the miner has not had yet.
     pub(super) fn has_fresh_work(&self, pool: &Pool, handed_out: &HandedOut, now: Instant) -> bool {
         let connection = self.connection(pool).filter(|it| it.has_work(now));
         connection.is_some_and(|connection| {
@@ -155,8 +155,8 @@ impl Miner {
         })
     }
 
-    /// Until which time in the header a connection's newest job was handed out in the miner's place, if at all; `None`
-    /// if there is no job that fits.
+    /// The header time up to which a connection's newest job was handed out in the miner's place, if it was; `None` if
+    /// no job fits.
     fn last_handed_out(
         &self,
         connection: &Connection,
@@ -167,7 +167,7 @@ impl Miner {
         Some(handed_out.last_ntime(job, &extranonce))
     }
 
-    /// Has a member's difficulty follow its shares.
+    /// Lets a member's difficulty follow its shares.
     pub(super) fn follow_shares(&mut self, cx: &mut Context<'_>) {
         let now = cx.now.at;
         let slot = self.schedule.on();
@@ -183,21 +183,21 @@ impl Miner {
         let (software, suggested) = (self.session.user_agent.as_deref(), self.session.suggested);
         let least = least(job.difficulty, software, suggested);
         let change = self.vardiff.look(told, least, now);
-        // At the pool's own limits it may be told nothing else.
+        // Within the configured limits there may be no other difficulty.
         let would = cx.config.downstream_diff[slot].hold(self.vardiff.of(job.difficulty));
         if change == Change::Now && would.for_miner() != told {
             self.send_work(slot, cx);
         }
     }
 
-    /// What is known of the difficulty that suits it.
+    /// Sets the difficulty from what is known about the miner.
     pub(super) fn begin_vardiff(&mut self, cx: &Context<'_>) {
         let suggested = self.session.suggested.map(|suggested| suggested.get());
         let known = cx.difficulties.get(self.session.worker());
         self.vardiff.begin(known.or(suggested));
     }
 
-    /// What suits it is worth being remembered.
+    /// Its difficulty, if it is worth remembering.
     pub(in crate::core) fn suits(&self) -> Option<f64> {
         self.vardiff.suits()
     }
@@ -219,7 +219,7 @@ impl Miner {
         });
     }
 
-    /// Sends the newest job of a pool as work that the miner never had.
+    /// Sends the newest job from a pool as fresh work.
     pub(super) fn send_work(&mut self, slot: PoolSlot, cx: &mut Context<'_>) {
         let Some(extranonce) = self.session.extranonce else {
             return;
@@ -236,7 +236,7 @@ impl Miner {
             return;
         };
         let before = self.newest[slot].replace((conn, fresh.serial));
-        // Later it is not the pool's delay any more.
+        // A later delay is not the pool's.
         let delay = (before != self.newest[slot]).then_some(fresh.age);
 
         let job = fresh.job;
@@ -251,7 +251,7 @@ impl Miner {
             Some(wanted) => job.mask.intersect(wanted),
             None => VersionMask::NONE,
         };
-        // What it leaves at a pool that was set aside is worth nothing.
+        // Work left at a pool that was set aside is worth nothing.
         let in_vain =
             left.is_some_and(|(left, _)| left.slot != slot && cx.pools[left.slot].is_set_aside());
         let clean = self.owes_extranonce
@@ -287,13 +287,13 @@ impl Miner {
         self.send(sent, fresh.ntime, clean, cx);
     }
 
-    /// Sends a job, with what changes for the miner along with it.
+    /// Sends a job, together with what changes for the miner.
     fn send(&mut self, sent: SentJob, ntime: u32, clean: bool, cx: &mut Context<'_>) {
         let (told, mask) = (sent.told, sent.mask);
         let work = Work {
             set_extranonce: std::mem::take(&mut self.owes_extranonce),
             difficulty: (self.told_difficulty != Some(told)).then_some(told),
-            // Only who asked knows what to do with it (compat Q13, Q59).
+            // Only miners that asked know what to do with it (compat Q13, Q59).
             mask: (self.session.was_configured
                 && self.session.rolling.is_some()
                 && self.told_mask != Some(mask))
@@ -319,14 +319,14 @@ impl Miner {
     }
 }
 
-/// Whether the pool still takes shares of a job.
+/// Whether the pool still accepts shares of a job.
 pub(super) fn holds(pools: &PerPool<Pool>, sent: &SentJob) -> bool {
     let connection = pools[sent.conn.slot].connections.get(&sent.conn);
     connection.is_some_and(|it| it.is_ready() && it.jobs.holds(sent.serial))
 }
 
-/// The clean flag: set if the job that the miner leaves is stale (or there is none), or if a switch has to be clean;
-/// a miner otherwise finishes what is in its pipeline; those shares still count at their pool.
+/// The clean flag: set if the job that the miner leaves is stale (or there is none), or if switches must be clean.
+/// Otherwise a miner finishes what is in its pipeline, and these shares still count at their pool.
 fn must_drop(left: Option<(PoolConn, bool)>, next: PoolConn, clean_on_switch: bool) -> bool {
     match left {
         None | Some((_, false)) => true,

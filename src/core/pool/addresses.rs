@@ -177,7 +177,7 @@ impl Addresses {
         self.at = at;
     }
 
-    /// The owner has changed the list: everything begins anew.
+    /// The owner has changed the list: everything starts over.
     pub fn reset(&mut self, now: Instant) {
         *self = Self::new(now);
     }

@@ -115,7 +115,7 @@ struct Attempt {
 }
 
 impl Dialer {
-    /// Nobody has dialled yet.
+    /// Nobody has dialed yet.
     pub fn new(now: Instant) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -285,7 +285,7 @@ impl Dialer {
         self.queue.push_back(dial);
     }
 
-    /// The next connection that may be dialled; the caller says with [`dial_started`](Self::dial_started) if it does.
+    /// The next connection that may be dialed; the caller says with [`dial_started`](Self::dial_started) if it does.
     pub fn next_dial(&mut self) -> Option<Dial> {
         if self.dialing.len() >= MOST_DIALS {
             return None;

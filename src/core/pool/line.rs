@@ -62,9 +62,9 @@ pub struct Line {
 enum State {
     /// No connection is wanted.
     Idle,
-    /// To be dialled again at this time; not even earlier when the pool is back if that is `firm`.
+    /// To be dialed again at this time; not even earlier when the pool is back if that is `firm`.
     Waiting { until: Instant, firm: bool },
-    /// To be dialled when others have work again, or to find out whether they would.
+    /// To be dialed when others have work again, or to find out whether they would.
     StandBy,
     /// Waits for its turn at the pool's gate.
     Queued(PoolConn),
@@ -123,7 +123,7 @@ impl Line {
         self.state = State::Queued(conn);
     }
 
-    /// Whether this connection waits at the gate; if so it counts as being dialled from now on.
+    /// Whether this connection waits at the gate; if so it counts as being dialed from now on.
     pub fn start_dial(&mut self, conn: PoolConn) -> bool {
         let starts = matches!(self.state, State::Queued(queued) if queued == conn);
         if starts {
@@ -132,12 +132,12 @@ impl Line {
         starts
     }
 
-    /// Whether this connection is being dialled.
+    /// Whether this connection is being dialed.
     pub fn is_dialing(&self, conn: PoolConn) -> bool {
         matches!(self.state, State::Dialing(dialed) if dialed == conn)
     }
 
-    /// The dialled connection stands. `false` if it is not wanted any more.
+    /// The dialed connection stands. `false` if it is not wanted any more.
     pub fn stands(&mut self, conn: PoolConn) -> bool {
         let wanted = self.is_dialing(conn);
         if wanted {

@@ -21,7 +21,7 @@ const MOST_LOOKS: usize = 256;
 pub struct AddressLook {
     /// Host and port.
     pub address: String,
-    /// Where its connections are dialled.
+    /// Where its connections are dialed.
     pub target: Arc<DialTarget>,
     /// The lines of its connections.
     pub lines: Vec<LineId>,

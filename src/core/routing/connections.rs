@@ -31,7 +31,7 @@ use crate::units::{LineId, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 const LONGEST_RECONNECT_WAIT: Duration = Duration::from_secs(60);
 
 impl Core {
-    /// A dialled connection stands.
+    /// A dialed connection stands.
     pub(in crate::core) fn on_pool_opened(
         &mut self,
         conn: PoolConn,

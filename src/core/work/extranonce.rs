@@ -127,7 +127,7 @@ const LONGEST_AGENT: usize = 80;
 /// A miner is not made to subscribe again more often than this, in milliseconds, however its sizes vary.
 const LEARN_EVERY_MS: u64 = 600_000;
 
-/// Sizes of extranonce2 that miners use whatever they are told.
+/// Sizes of extranonce2 that miners use regardless of what DPMP offers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SizeHabits {

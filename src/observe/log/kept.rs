@@ -148,7 +148,7 @@ pub fn log_files(folder: &Path) -> io::Result<BTreeMap<u64, LogFile>> {
     Ok(found)
 }
 
-/// Searches a folder's files, from `start` on towards the past, or from the newest line.
+/// Searches a folder's files, from `start` on toward the past, or from the newest line.
 ///
 /// # Errors
 /// If the folder cannot be read.

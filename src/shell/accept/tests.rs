@@ -104,7 +104,7 @@ fn a_line_without_end_ends_the_connection_and_is_told() {
     let (door, inputs) = door(json!({}));
     let mut stream = connect(&door);
     let (miner, _, _link) = opened(&inputs);
-    // It is cut off on the way.
+    // It is disconnected on the way.
     let _ = stream.write_all(&vec![b'x'; 1024 * 1024]);
     let told = next(&inputs);
     let is_told = matches!(

@@ -276,7 +276,7 @@ fn a_stop_ends_the_loop_and_a_panic_too_with_what_was_known() {
             })
             .unwrap();
     }
-    // If nothing is dialled, it goes on for ever.
+    // If nothing is dialed, it goes on for ever.
     assert_eq!(rig.it.run().pools.len(), 1);
 }
 

@@ -25,7 +25,7 @@ use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 /// How many lines wait for the working thread at most; then the reader waits.
 const QUEUE: usize = 256;
 
-/// How long dialling and one write may take.
+/// How long dialing and one write may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -167,14 +167,14 @@ pub fn dismiss(
             sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
         }
         if let Some(changed) = changed.or(wrong) {
-            // The core remembers it over restarts.
+            // The core remembers it across restarts.
             let sent = context.inbox.try_send(Input::PayoutSeen(slot, changed));
             sent.map_err(|_| ApiError::new(Code::Unavailable, "DPMP is too busy, or stopping."))?;
         }
     }
     let (name, worker) = id.split_once(':').unwrap_or((&id, ""));
     if name == MISSING {
-        // The core remembers it over restarts.
+        // The core remembers it across restarts.
         let sent = context
             .inbox
             .try_send(Input::MissingSeen(worker.to_owned()));
