@@ -12,32 +12,32 @@ use crate::core::outage::Outage;
 
 use crate::units::later;
 
-/// How long an address may be of no use before the next one is tried. The miners work for the other pool meanwhile,
-/// and the time is caught up on.
+/// How long an address may be unusable before the next one is tried. In the meantime, the miners work for the other
+/// pool, and the time is made up for later.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// If none can be used, each round through the list takes twice as long as the one before, up to so many doublings.
+/// If none can be used, each round through the list takes twice as long as the previous one, up to this many doublings.
 const MOST_DOUBLINGS: u32 = 5;
 
-/// How long the first address has to answer before it is used again.
+/// How long the first address must work before it is used again.
 const RECOVERY: Duration = Duration::from_secs(300);
 
-/// The same after it has failed again and again.
+/// The longest such time, after repeated failures.
 const LONGEST_RECOVERY: Duration = Duration::from_secs(2 * 3600);
 
-/// A return was good if it has lasted so long.
+/// A return was good if it lasted this long.
 const PROVEN: Duration = Duration::from_secs(3600);
 
-/// How often the first address is looked at.
+/// How often the first address is tested.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Over how long answers to shares are judged, if there are enough of them.
+/// The time over which answers to shares are judged, if there are enough of them.
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// With fewer answers nothing is said about an address.
+/// With fewer answers, an address is not judged.
 const ENOUGH_ANSWERS: u32 = 20;
 
-/// The addresses of one pool, and what is known of the one in use.
+/// The addresses of one pool, and what is known about the one in use.
 #[derive(Debug)]
 pub struct Addresses {
     /// 0: the first one; n: the n-th backup.
@@ -45,18 +45,18 @@ pub struct Addresses {
     /// Since when the one in use cannot be used.
     down_since: Option<Instant>,
     answers: Answers,
-    /// Addresses that were left without having been good, one after the other.
+    /// The number of addresses in a row that were left without having worked.
     in_vain: u32,
-    /// Since when the first one answers.
+    /// Since when the first address has worked.
     answering: Option<Instant>,
     next_look: Instant,
-    /// How long it has to answer next time.
+    /// How long it must work next time.
     recovery: Duration,
     /// When it was last used again.
     recovered: Option<Instant>,
 }
 
-/// What became of the last shares.
+/// The results of the last shares.
 #[derive(Clone, Copy, Debug)]
 struct Answers {
     since: Instant,
@@ -84,12 +84,12 @@ impl Addresses {
         self.at
     }
 
-    /// Nobody works for the pool, or it has no backups: forgets since when which address is good or bad.
+    /// The pool is not needed, or has no backups: forgets since when its addresses have been good or bad.
     pub fn rest(&mut self) {
         (self.down_since, self.answering) = (None, None);
     }
 
-    /// Notes whether the address in use cannot be used at present.
+    /// Records whether the address in use is currently unusable.
     pub fn note_down(&mut self, is_down: bool, now: Instant) {
         if is_down {
             self.down_since.get_or_insert(now);
@@ -98,11 +98,11 @@ impl Addresses {
         }
     }
 
-    /// Notes what the pool said to a share.
+    /// Records the pool's answer to a share.
     pub fn answered(&mut self, accepted: bool, now: Instant) {
         let enough = self.answers.count() >= 2 * ENOUGH_ANSWERS;
         if enough && now.saturating_duration_since(self.answers.since) >= WINDOW {
-            // Half of the past counts on, so that a judgement never begins from nothing. The answers of a small miner
+            // Half of the past still counts, so that judging never starts from nothing. The answers to a small miner
             // count for longer.
             self.answers.accepted /= 2;
             self.answers.rejected /= 2;
@@ -116,8 +116,7 @@ impl Addresses {
         }
     }
 
-    /// The address to be used next, of `count` in all, if another one than now is to be, and why. `trouble` says why
-    /// the one in use is of no use.
+    /// The next of `count` addresses, if it should change, and why. `trouble`: why the one in use cannot be used.
     pub fn next(
         &self,
         count: usize,
@@ -146,7 +145,7 @@ impl Addresses {
         }
     }
 
-    /// Uses another address from now on.
+    /// Switches to another address.
     pub fn move_to(&mut self, at: usize, why: &Failover, now: Instant) {
         if *why == Failover::Recovered {
             self.in_vain = 0;
@@ -155,7 +154,7 @@ impl Addresses {
             self.in_vain = self.in_vain.saturating_add(1);
         }
         if self.at == 0 {
-            // Whether it has failed again soon after it was trusted again.
+            // Whether it failed again soon after the return.
             let soon = self
                 .recovered
                 .is_some_and(|recovered| now.saturating_duration_since(recovered) < PROVEN);
@@ -172,7 +171,7 @@ impl Addresses {
         self.next_look = later(now, LOOK_EVERY);
     }
 
-    /// The address in use has another place in the list now.
+    /// The address in use has a new place in the list.
     pub fn renumber(&mut self, at: usize) {
         self.at = at;
     }
@@ -182,12 +181,12 @@ impl Addresses {
         *self = Self::new(now);
     }
 
-    /// Whether it is time to look at the first address.
+    /// Whether it is time to test the first address.
     pub fn wants_look(&self, now: Instant) -> bool {
         self.at > 0 && self.next_look <= now
     }
 
-    /// Notes what a look at the first address has shown.
+    /// Records the result of a look at the first address.
     pub fn looked(&mut self, answers: bool, now: Instant) {
         if answers {
             self.answering.get_or_insert(now);
@@ -197,8 +196,8 @@ impl Addresses {
         self.next_look = later(now, LOOK_EVERY);
     }
 
-    /// When [`next`](Self::next) or [`wants_look`](Self::wants_look) may say something new without an event. `looks`: a
-    /// look is under way.
+    /// When [`next`](Self::next) or [`wants_look`](Self::wants_look) may change without an event. `looks`: a look is
+    /// under way.
     pub fn next_deadline(&self, count: usize, looks: bool) -> Option<Instant> {
         if count < 2 {
             return None;

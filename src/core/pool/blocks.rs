@@ -7,37 +7,37 @@ use crate::core::work::block::Candidate;
 use crate::stratum::job::BlockHash;
 use crate::stratum::message::Extranonces;
 
-/// How many wait for one pool.
+/// How many blocks may wait for one pool.
 const MOST_HELD: usize = 16;
 
-/// After this long another block has surely taken its place.
+/// After this time, another block has surely replaced it.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Candidates that could not be sent to their pool, or were not answered.
+/// Candidates that could not be sent to their pool, or were not answered by it.
 #[derive(Clone, Debug, Default)]
 pub struct HeldBlocks {
     held: Vec<(Instant, Arc<Candidate>)>,
-    /// Whether something has changed since connections were last looked at for one that can take them.
+    /// Whether anything has changed since connections were last searched for a suitable one.
     stirred: bool,
 }
 
 impl HeldBlocks {
-    /// A connection may take what waits.
+    /// A connection may now be suitable for waiting blocks.
     pub fn stir(&mut self) {
         self.stirred = true;
     }
 
-    /// Whether connections have to be looked at for one that takes what waits.
+    /// Whether connections must be searched for one that is suitable for waiting blocks.
     pub fn take_stirred(&mut self) -> bool {
         std::mem::take(&mut self.stirred) && !self.held.is_empty()
     }
 
-    /// Whether this one waits already.
+    /// Whether this block is already waiting.
     pub fn contains(&self, hash: &BlockHash) -> bool {
         self.held.iter().any(|(_, held)| held.hash == *hash)
     }
 
-    /// Keeps one until its pool is back.
+    /// Keeps a block until its pool is back.
     pub fn hold(&mut self, candidate: Arc<Candidate>, now: Instant) {
         if self.contains(&candidate.hash) {
             return;
@@ -49,8 +49,8 @@ impl HeldBlocks {
         self.stir();
     }
 
-    /// Takes those that a new connection to `address` can send. With another extranonce the pool would rebuild another
-    /// coinbase, and so another hash.
+    /// Takes the blocks that a new connection to `address` can send. With a different extranonce, the pool would
+    /// rebuild a different coinbase and get a different hash.
     pub fn take_for(
         &mut self,
         address: &str,

@@ -9,7 +9,7 @@ use crate::core::steering::Aim;
 use crate::core::work::extranonce::{ASSUMED_E2, Room, SMALLEST_E2};
 use crate::units::{MinerId, Now, PerPool, PoolSlot};
 
-/// Whether every pool in use was looked at, and one at least can be used.
+/// Whether every pool in use was tested, and at least one can be used.
 pub(in crate::core) fn are_known(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     let in_use = || pools.iter().filter(|(_, pool)| pool.in_use);
     in_use().all(|(_, pool)| pool.is_known(now.at))
@@ -18,8 +18,8 @@ pub(in crate::core) fn are_known(pools: &PerPool<Pool>, config: &Config, now: No
         && !are_gone(pools, config, now)
 }
 
-/// Whether no pool has been there for so long that miners are let go for it. An answer to their subscribe would lure
-/// them away from their fallback, where they have work (compat Q17).
+/// Whether no pool has worked for so long that miners are disconnected. An answer to their subscribe would lure them
+/// away from their fallback pool, where they have work (compat Q17).
 pub(in crate::core) fn are_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     let Some(patience) = config.scheduler.no_work else {
         return false;
@@ -28,7 +28,7 @@ pub(in crate::core) fn are_gone(pools: &PerPool<Pool>, config: &Config, now: Now
     in_use.all(|(_, pool)| pool.is_down_for(patience, now.at))
 }
 
-/// Whether there is nothing for a worker that is to do this: it pauses, or the one pool that it may work for is gone.
+/// Whether there is no work for a worker with this aim: it is paused, or the only pool that it may work for is down.
 pub(in crate::core) fn is_silent(
     aim: Aim,
     may_stand_in: bool,
@@ -44,8 +44,8 @@ pub(in crate::core) fn is_silent(
     aim.pauses() || aim.only().is_some_and(gone)
 }
 
-/// What the pools in `wanted` leave, as far as it is known: of the addresses in use from `pools`, of the others
-/// from `known`.
+/// The extranonce bytes that the pools in `wanted` leave, as far as known: for addresses in use from `pools`, for
+/// others from `known`.
 pub(in crate::core) fn room(
     wanted: &Config,
     pools: &PerPool<Pool>,
@@ -68,11 +68,11 @@ pub(in crate::core) fn room(
             };
             let size = facts.and_then(|facts| facts.e2_size);
             let assumed = (in_use && pool.in_use).then_some(ASSUMED_E2);
-            // A pool with less than that cannot be used at all and says so in log and state.
+            // A pool with less cannot be used at all, which log and state show.
             if let Some(size) = size.or(assumed).filter(|size| *size >= SMALLEST_E2) {
                 room.smallest = room.smallest.min(size);
             }
-            // One that was never reached gives nobody any work yet.
+            // A pool that was never reached has no work yet.
             if size.is_some() {
                 room.e1_differs &= facts.is_some_and(|facts| facts.e1s == E1s::Differ);
             }
@@ -84,8 +84,8 @@ pub(in crate::core) fn room(
     room
 }
 
-/// For which of the pools that have work a miner may work: not for one that was set aside, unless no other one has
-/// work. One that tries a pool works for that.
+/// Which pools with work a miner may work for: not one that was set aside, unless no other one has work. A miner that
+/// tests a pool works for it.
 pub(in crate::core) fn choice(
     pools: &PerPool<Pool>,
     miner: MinerId,

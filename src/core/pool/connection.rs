@@ -24,69 +24,70 @@ use crate::units::{
     VersionMask, later,
 };
 
-/// How long a pool may take for subscribe or authorize.
+/// How long a pool may take to answer subscribe or authorize.
 const STEP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a pool may take for `mining.configure`, which some never answer (compat Q55).
+/// How long a pool may take to answer `mining.configure`. Some never do (compat Q55).
 const CONFIGURE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A suggestion that a miner repeats is passed on if the pool was told nothing for this long: some miners keep their
+/// A miner's repeated suggestion is passed on if the pool was sent nothing for this long. Some miners keep their
 /// connection alive with it (compat Q78).
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// How long the answer to a share is held back while it may be the answer to something else.
+/// How long an answer to a share is held back if it may be the answer to something else.
 const TWO_ANSWERS: Duration = Duration::from_secs(2);
 
-/// A connection that stood this long was good: the next pause is short again.
+/// A connection that lasted this long was good, so the next pause is short again.
 const PROVEN: Duration = Duration::from_secs(30);
 
-/// After so many failed attempts in a row a pool may have become another one.
+/// After this many failed attempts in a row, the pool may be a different one.
 const ENOUGH_FAILURES: u32 = 5;
 
-/// How many times `stall_seconds` a pool may be silent that owes no answer: some send a job every two minutes only.
+/// A pool that owes no answer may be silent for this many times `stall_seconds`. Some only send a job every two
+/// minutes.
 const IDLE_STALLS: u32 = 3;
 
-/// How many shares may wait for an answer on one connection; blocks find room beyond that.
+/// How many shares may wait for an answer on one connection. Blocks are allowed beyond that.
 const MOST_PENDING: usize = 4096;
 
-/// How many shares that were given up are remembered, since their answers may still come.
+/// How many shares that were given up are remembered, because their answers may still arrive.
 const MOST_GIVEN_UP: usize = 256;
 
-/// So many jobs in a row that cannot be used are borne: one may be an accident.
+/// This many unusable jobs in a row are tolerated.
 const MOST_UNUSABLE_JOBS: u8 = 2;
 
-/// How many lines that cannot be used a pool may send. Some send a kind of their own beside each job; none sends more of
-/// them than that.
+/// How many unusable lines a pool may send. Some pools send a proprietary message with each job, but not more than
+/// that.
 const USELESS: Rate = Rate {
     burst: 200.0,
     per_second: 2.0,
 };
 
-/// As whom a line's members are introduced to the pool.
+/// The names with which a line's members connect to the pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     /// The pool's host and port.
     pub address: Arc<str>,
-    /// The miner's software, or ours.
+    /// The name of the miner's software, or DPMP's.
     pub user_agent: String,
-    /// The wallet and the worker's name.
+    /// The user name: payout address and worker's name.
     pub user: Arc<str>,
-    /// Whether that is to be authorized; a look at a pool may be over before.
+    /// Whether that name gets authorized. A look at a pool may end before.
     pub has_worker: bool,
     /// The configured password, or the miner's.
     pub password: String,
-    /// Whether version rolling is to be negotiated.
+    /// Whether to negotiate version rolling.
     pub version_rolling: bool,
-    /// What the miner suggested.
+    /// The difficulty that the miner suggested.
     pub suggested: Option<Difficulty>,
 }
 
-/// What a conversation needs to know of its surroundings, and where it leaves its messages.
+/// What a conversation needs from its environment, and where its messages go.
 #[derive(Debug)]
 pub struct Talk<'a> {
-    /// What is known of the pool; what is learnt is added.
+    /// What is known about the pool, to be updated.
     pub facts: &'a mut PoolFacts,
-    /// The pool's latest job as another connection was told it.
+    /// The pool's latest job on another connection.
     pub latest: &'a mut Option<Arc<Notify>>,
     /// The time.
     pub now: Instant,
@@ -94,7 +95,7 @@ pub struct Talk<'a> {
     pub out: &'a mut Vec<Action>,
 }
 
-/// A standing connection.
+/// An established connection.
 #[derive(Debug)]
 pub struct Connection {
     /// Its name.
@@ -102,9 +103,9 @@ pub struct Connection {
     /// The line that it serves.
     pub line: LineId,
     stage: Stage,
-    /// When the pool last said anything.
+    /// When the pool last sent anything.
     pub(super) heard: Instant,
-    /// When the pool was sent the first share since then.
+    /// When the first share since then was sent.
     asked: Option<Instant>,
     opened: Instant,
     last_request: u64,
@@ -113,42 +114,42 @@ pub struct Connection {
     mask: VersionMask,
     extranonces: Option<Extranonces>,
     difficulty: Option<Difficulty>,
-    /// A job that came before the answer to subscribe (compat Q6).
+    /// A job that arrived before the answer to subscribe (compat Q6).
     early: Option<Arc<Notify>>,
-    /// The jobs that the pool takes shares of.
+    /// The jobs for which the pool accepts shares.
     pub jobs: HeldJobs,
     pending: BTreeMap<u64, WaitingShare>,
-    /// Blocks that were sent in a second form, by that request; and the request of the first.
+    /// Blocks that were sent in a second form: its request, and the request of the first form.
     seconds: BTreeMap<u64, u64>,
-    /// Whose the last shares were that were answered without the pool, and when they were sent, by request.
+    /// The last shares that DPMP answered instead of the pool, by request: their miner, and when they were sent.
     given_up: BTreeMap<u64, (Option<MinerId>, Instant)>,
     /// How the pool answers on this connection.
     silence: Silence,
     sent_shares: bool,
     pub(super) identity: Identity,
-    /// The request with which a difficulty was suggested last.
+    /// The request of the last suggested difficulty.
     suggestion: Option<u64>,
-    /// When the pool was last sent anything.
+    /// When anything was last sent to the pool.
     said: Instant,
-    /// What it could do without and was sent, or not, within the last seconds.
+    /// Optional messages that were sent or left out within the last seconds.
     extras: Vec<Offer>,
-    /// Numbers under which the pool asked us something while a request of ours had the same one: an answer with it may
+    /// Numbers of requests from the pool that equal the number of one of our requests. An answer with this number may
     /// be meant for either (compat Q79).
     ambiguous: BTreeSet<u64>,
-    /// The answer to such a share, until a second one comes or not.
+    /// The answer to such a share, held until it is clear whether a second one arrives.
     held: Option<HeldAnswer>,
-    /// Whether its pool counts it among those that have got as far as work.
+    /// Whether its pool counts it as having work.
     works: bool,
-    /// If another one has taken its place: until when it takes shares.
+    /// If it was replaced: until when it accepts shares.
     retired: Option<Instant>,
     /// Whether another pool has taken its slot.
     former: bool,
     useless: Allowance,
-    /// How many jobs in a row could not be used.
+    /// The number of unusable jobs in a row.
     unusable_jobs: u8,
 }
 
-/// A message that a pool could do without.
+/// An optional message to a pool.
 #[derive(Clone, Copy, Debug)]
 struct Offer {
     extra: Extra,
@@ -168,7 +169,7 @@ struct HeldAnswer {
 enum RollingState {
     /// Version rolling was not asked for on this connection.
     NotAsked,
-    /// Asked for, not granted.
+    /// Requested, but not granted.
     Refused,
     Granted,
 }
@@ -186,31 +187,31 @@ enum Stage {
     },
 }
 
-/// A share that was sent to the pool and not answered yet.
+/// A share that was sent to the pool but is not answered yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WaitingShare {
-    /// Who is to be answered; `None` for a block that was kept while the pool was away.
+    /// Who gets the answer; `None` for a block that was kept while the pool was down.
     pub asker: Option<Asker>,
-    /// The worker that found it, for which it counts also when its miner has left.
+    /// The worker that found it. The share counts for it even after its miner has left.
     pub worker: Arc<str>,
     /// The miner's name of the job.
     pub job: JobId,
-    /// What the pool credits for it.
+    /// The difficulty that the pool credits for it.
     pub difficulty: Difficulty,
-    /// The work that it stands for: [`SentJob::work`](crate::core::work::jobs::SentJob::work).
+    /// The work that it represents: [`SentJob::work`](crate::core::work::jobs::SentJob::work).
     pub work: f64,
-    /// What the hash is worth.
+    /// The difficulty that the hash reached.
     pub true_difficulty: f64,
-    /// What it is, if it meets the network's target.
+    /// The block candidate, if it meets the network's target.
     pub block: Option<Arc<Candidate>>,
     /// When it was forwarded.
     pub sent: Instant,
-    /// How its version bits are written, and what its header made of the job's, where that matters.
+    /// How its version bits are written, and what its header did with the job's bits, if that matters.
     pub form: Option<(Kind, VersionForm)>,
-    /// How many answers will come: two if it was sent in both forms.
+    /// How many answers will arrive: two if it was sent in both forms.
     pub answers_due: u8,
-    /// Whether its connection was replaced meanwhile, so that what becomes of it says nothing about the pool's address
-    /// in use.
+    /// Whether its connection was replaced in the meantime, so that its result says nothing about the pool's current
+    /// address.
     pub outlived: bool,
     /// Whether another pool has taken the slot meanwhile.
     pub former: bool,
@@ -233,7 +234,7 @@ pub struct Asker {
 }
 
 impl Connection {
-    /// A connection that has just been made: the handshake begins.
+    /// A new connection: the handshake begins.
     pub fn begin(conn: PoolConn, line: LineId, identity: Identity, talk: &mut Talk<'_>) -> Self {
         let mut connection = Self::new(conn, line, identity, talk.now);
         let order = talk.facts.order(talk.now);
@@ -279,19 +280,19 @@ impl Connection {
         }
     }
 
-    /// Whether one more line that cannot be used is still borne.
+    /// Whether one more unusable line is still tolerated.
     pub fn may_be_useless(&mut self, now: Instant) -> bool {
         self.useless.take(USELESS, now)
     }
 
-    /// Whether it has got as far as work, an authorized worker and a job, since the last call.
+    /// Whether it got work, which means an authorized worker and a job, since the last call.
     pub fn begins_to_work(&mut self) -> bool {
         let begins = !self.works && self.is_ready() && self.jobs.latest().is_some();
         self.works |= begins;
         begins
     }
 
-    /// Whether it has ever got as far as work.
+    /// Whether it has ever had work.
     pub fn has_worked(&self) -> bool {
         self.works
     }
@@ -306,27 +307,27 @@ impl Connection {
         self.rolling != RollingState::NotAsked
     }
 
-    /// The extranonces that the pool named last.
+    /// The extranonces that the pool sent last.
     pub fn extranonces(&self) -> Option<Extranonces> {
         self.extranonces
     }
 
-    /// The difficulty that the pool named last.
+    /// The difficulty that the pool sent last.
     pub fn difficulty(&self) -> Option<Difficulty> {
         self.difficulty
     }
 
-    /// When the connection was made.
+    /// When the connection was established.
     pub fn opened(&self) -> Instant {
         self.opened
     }
 
-    /// Whether it has come to work, and not only to look.
+    /// Whether it is for work and not only a look.
     pub fn has_worker(&self) -> bool {
         self.identity.has_worker
     }
 
-    /// How long ago the connection was made.
+    /// How long ago the connection was established.
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.opened)
     }
@@ -376,7 +377,7 @@ impl Connection {
         self.is_ready() && self.pending.len() < most
     }
 
-    /// Another connection takes its place: it lives on for the shares of its jobs.
+    /// Another connection replaces it. It stays open for the shares of its jobs.
     pub fn retire(&mut self, until: Instant) {
         self.retired = Some(until);
         for share in self.pending.values_mut() {
@@ -397,13 +398,13 @@ impl Connection {
         self.former
     }
 
-    /// Whether another one has taken its place.
+    /// Whether it was replaced.
     pub fn is_retired(&self) -> bool {
         self.retired.is_some()
     }
 
-    /// Ends the time of a replaced connection if that has come, and whether it is over. It takes no shares any more; then it only waits
-    /// for the answers to those that it was sent, which the pool may have taken.
+    /// Ends the time of a replaced connection if that is due, and returns whether it has ended. From then on, the
+    /// connection accepts no shares and only waits for answers to the ones that were sent.
     pub fn ends(&mut self, now: Instant) -> bool {
         let over = self.retired.is_some_and(|until| until <= now);
         if over {
@@ -412,13 +413,13 @@ impl Connection {
         over && self.pending.is_empty()
     }
 
-    /// The pool closed it: whether that was its answer to `mining.configure` (compat Q52), so that it is asked once more,
-    /// as the facts now say. `failures`: attempts that failed in a row.
+    /// The pool closed it: returns whether that was its answer to `mining.configure` (compat Q52), so that DPMP asks
+    /// again according to the updated facts. `failures`: failed attempts in a row.
     pub fn hung_up_on_configure(&self, failures: u32, facts: &mut PoolFacts, now: Instant) -> bool {
         let Some(order) = self.is_configuring() else {
             return false;
         };
-        // What a pool has granted it does not hang up on, unless it has become another one.
+        // A pool that has granted it before does not close because of it, unless it is a different pool now.
         if facts.granted && failures < ENOUGH_FAILURES {
             return false;
         }
@@ -431,22 +432,22 @@ impl Connection {
         Arc::clone(&self.identity.user)
     }
 
-    /// The host and port that it was dialed at.
+    /// The host and port that were dialed.
     pub fn address(&self) -> Arc<str> {
         Arc::clone(&self.identity.address)
     }
 
-    /// The version bits for a share of a job whose header has this version, where it does not matter in which form (see
-    /// [`Ways`](crate::core::pool::version_form::Ways)): those that are under the job's mask; none where version rolling was not granted. A block that was rolled
-    /// beyond that names all bits that it was rolled in: a pool that does not check rebuilds its header, and to one
-    /// that does it is no worse.
+    /// The version bits for a share of a job whose header has this version, if the form does not matter (see
+    /// [`Ways`](crate::core::pool::version_form::Ways)): the bits under the job's mask; none if version rolling was not
+    /// granted. A block with other rolled bits includes all of them: a pool that does not check them can rebuild the
+    /// header, and otherwise it makes no difference.
     pub fn version_bits(&self, version: u32, job: &PoolJob) -> Option<u32> {
         let mask = job.mask.0;
         let beyond = (version ^ job.notify.version) & !mask;
         (self.rolling == RollingState::Granted || beyond != 0).then_some(version & (mask | beyond))
     }
 
-    /// Forwards a share, which waits for its answer from now on; with a second request if it goes out in two forms.
+    /// Forwards a share, which then waits for its answer. If it goes out in two forms, there is a second request.
     pub fn submit(
         &mut self,
         submit: PoolSubmit,
@@ -471,7 +472,7 @@ impl Connection {
         }
     }
 
-    /// Sends the block candidates that waited for a connection like this.
+    /// Sends the block candidates that waited for such a connection.
     pub fn submit_held(&mut self, blocks: &mut HeldBlocks, now: Instant, out: &mut Vec<Action>) {
         let Some(extranonces) = self.extranonces else {
             return;
@@ -507,8 +508,8 @@ impl Connection {
         self.extranonces.map(|it| it.e1) == e1 && self.retired.is_none()
     }
 
-    /// The share that a pool's answer settles. One that went out in two forms is settled by the first `true`, or else by
-    /// the second answer.
+    /// The share that a pool's answer settles. A share in two forms is settled by the first `true`, otherwise by the
+    /// second answer.
     fn settle(&mut self, request: u64, outcome: &Outcome) -> Option<WaitingShare> {
         let first = self.seconds.get(&request).copied().unwrap_or(request);
         let share = self.pending.get_mut(&first)?;
@@ -524,7 +525,7 @@ impl Connection {
         Some(share)
     }
 
-    /// Passes on what the miner suggests: once (compat Q58), and again where that keeps a quiet connection alive.
+    /// Passes on the miner's suggestion: once (compat Q58), and again if that keeps a quiet connection alive.
     pub fn suggest(&mut self, difficulty: Difficulty, talk: &mut Talk<'_>) {
         self.identity.suggested = Some(difficulty);
         let quiet = talk.now.saturating_duration_since(self.said) >= KEEP_ALIVE;
@@ -534,7 +535,7 @@ impl Connection {
         }
     }
 
-    /// Whether the pool is to be sent something that it could do without.
+    /// Whether to send the pool an optional message.
     pub(super) fn offer(&mut self, extra: Extra, facts: &mut PoolFacts, now: Instant) -> bool {
         let sent = facts.hangs_up_on.of(extra).allows(now);
         if sent {
@@ -549,7 +550,7 @@ impl Connection {
         sent
     }
 
-    /// Notes what the connection has outlived.
+    /// Records which optional messages the connection has survived.
     pub(super) fn settle_extras(&mut self, facts: &mut PoolFacts, now: Instant) {
         self.extras.retain(|offered| {
             let outlived = now.saturating_duration_since(offered.at) >= SUSPICIOUS;
@@ -560,8 +561,8 @@ impl Connection {
         });
     }
 
-    /// The pool closed the connection: suspects what it was just sent, and no longer what it was not sent. `failures`:
-    /// attempts that failed in a row.
+    /// The pool closed the connection: suspects the optional messages that were just sent, and no longer those that
+    /// were not. `failures`: failed attempts in a row.
     pub fn suspect_extras(&self, failures: u32, facts: &mut PoolFacts, now: Instant) {
         let late = |it: &&Offer| now.saturating_duration_since(it.at) < SUSPICIOUS;
         for offered in self.extras.iter().filter(late) {
@@ -574,7 +575,7 @@ impl Connection {
         }
     }
 
-    /// A request of the pool's own is answered under its number, which may be that of a share that waits.
+    /// Records that a request from the pool is answered. Its number may be the same as a waiting share's.
     pub(super) fn answers_request(&mut self, id: &RequestId) {
         let Some(number) = id.as_counter() else {
             return;
@@ -596,7 +597,7 @@ impl Connection {
         self.take_held()
     }
 
-    /// A share whose answer is held back: nothing else can come any more.
+    /// A share whose answer is held back, because nothing else can arrive any more.
     pub fn take_held(&mut self) -> Option<WaitingShare> {
         let held = self.held.take()?;
         let share = self.settle(held.request, &Outcome::True)?;
@@ -604,12 +605,12 @@ impl Connection {
         Some(share)
     }
 
-    /// What is overdue: a step of the handshake, an answer, or any sign of life.
+    /// What is overdue: a step of the handshake, an answer, or any message.
     pub fn overdue(&mut self, limits: &PoolConfig, talk: &mut Talk<'_>) -> Option<Loss> {
         let now = talk.now;
         match self.stage {
             Stage::Asking { step, deadline, .. } if deadline <= now => match step {
-                // Some never answer it: on without version rolling (compat Q55).
+                // Some pools never answer it: continue without version rolling (compat Q55).
                 Step::Configure => {
                     self.rolling = RollingState::Refused;
                     self.ask(Step::Subscribe, talk);
@@ -629,7 +630,7 @@ impl Connection {
         }
     }
 
-    /// When something has to be looked at.
+    /// The next deadline.
     pub fn next_deadline(&self, limits: &PoolConfig, now: Instant) -> Option<Instant> {
         match self.stage {
             Stage::Asking { deadline, .. } => Some(deadline),
@@ -653,7 +654,7 @@ impl Connection {
         }
     }
 
-    /// When a replaced connection has to be looked at. `patience`: how long a share may wait for its answer.
+    /// The next deadline of a replaced connection. `patience`: how long a share may wait for its answer.
     pub fn retired_deadline(&self, patience: Duration, now: Instant) -> Option<Instant> {
         let until = self.retired?;
         let until = Some(until).filter(|until| *until > now || self.pending.is_empty());
@@ -662,7 +663,7 @@ impl Connection {
         due.into_iter().flatten().min()
     }
 
-    /// Takes the shares that have waited for too long. Their answers may still come.
+    /// Takes the shares that have waited for too long. Their answers may still arrive.
     pub fn take_overdue(&mut self, patience: Duration, now: Instant) -> Vec<WaitingShare> {
         let mut overdue = Vec::new();
         while self.answer_due(patience).is_some_and(|due| due <= now) {
@@ -681,27 +682,27 @@ impl Connection {
         overdue
     }
 
-    /// Whether the pool has said anything since then.
+    /// Whether the pool has sent anything since then.
     pub fn has_spoken_since(&self, then: Instant) -> bool {
         self.heard > then
     }
 
-    /// Whether it leaves shares unanswered, one after the other; since when.
+    /// Since when it has not answered shares, if it leaves one after another unanswered.
     pub fn unanswered_since(&self) -> Option<Instant> {
         self.silence.since().filter(|_| self.silence.is_long())
     }
 
-    /// Whether it has answered a share that was sent after that time.
+    /// Whether it has answered a share sent after that time.
     pub fn has_answered_since(&self, sent: Instant) -> bool {
         self.silence.has_answered_since(sent)
     }
 
-    /// When it was opened, if it was sent shares and has answered none of them.
+    /// When it was opened, if shares were sent and none were answered.
     pub fn was_in_vain(&self) -> Option<Instant> {
         (self.sent_shares && !self.silence.has_answered()).then_some(self.opened)
     }
 
-    /// When the first of the waiting shares has waited that long.
+    /// When the first waiting share will have waited that long.
     fn answer_due(&self, patience: Duration) -> Option<Instant> {
         self.pending
             .values()
@@ -709,7 +710,8 @@ impl Connection {
             .and_then(|share| share.sent.checked_add(patience))
     }
 
-    /// When the pool has been silent for too long. A share that it was sent meanwhile has its time to be answered first.
+    /// When the pool will have been silent for too long. A share that was sent in the meantime first gets its time to
+    /// be answered.
     fn stall_deadline(&self, limits: &PoolConfig) -> Option<Instant> {
         let Some(asked) = self.asked else {
             return self.heard.checked_add(limits.stall * IDLE_STALLS);
@@ -723,7 +725,7 @@ impl Connection {
         matches!(self.stage, Stage::Ready { since } if now.saturating_duration_since(since) >= PROVEN)
     }
 
-    /// The order in which the pool was asked to configure, if it owes the answer.
+    /// The order in which `mining.configure` was sent, if its answer is missing.
     fn is_configuring(&self) -> Option<ConfigureHabit> {
         match self.stage {
             Stage::Asking { step, .. } => ConfigureHabit::of(step),
@@ -741,10 +743,10 @@ impl Connection {
         id
     }
 
-    /// Begins a step of the handshake.
+    /// Starts a step of the handshake.
     pub(super) fn ask(&mut self, step: Step, talk: &mut Talk<'_>) {
         if step == Step::Authorize && !self.identity.has_worker {
-            // A look has learnt what it wanted and has no worker to introduce.
+            // A look has found out what it needs, and has no worker to authorize.
             self.stage = Stage::Ready { since: talk.now };
             return;
         }

@@ -13,28 +13,28 @@ use crate::core::outage::{Loss, Step};
 use crate::random::Random;
 use crate::units::{LineId, PoolConn, later};
 
-/// How many dials to one pool are under way at a time.
+/// The maximum number of dials to one pool at a time.
 const MOST_DIALS: usize = 16;
 
-/// How many attempts are under way at a time while nobody has work.
+/// The maximum number of attempts at a time while no miner has work.
 const MOST_ATTEMPTS: usize = 2;
 
-/// The first pause between two attempts; each is twice as long as the one before.
+/// The first pause between two attempts; each is twice as long as the previous one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause while the pool cannot be reached.
 const UNREACHABLE_PAUSE: Duration = Duration::from_secs(5);
 
-/// The longest pause while it can be reached and gives no work.
+/// The longest pause while it can be reached but sends no work.
 const USELESS_PAUSE: Duration = Duration::from_secs(30);
 
-/// An attempt that has neither failed nor got work after this long does not keep others from trying.
+/// After this long, an attempt without result no longer keeps others from trying.
 const ATTEMPT: Duration = Duration::from_secs(15);
 
-/// A pool that gave work for this long was good: what happened before does not count.
+/// A pool that sent work for this long was good, so earlier failures no longer count.
 const PROVEN: Duration = Duration::from_secs(30);
 
-/// How often those whose own attempts have failed are let in early when others have work again.
+/// How often lines whose own attempts failed may try early when others have work again.
 const HURRY_EVERY: Duration = Duration::from_secs(60);
 
 /// How an attempt to get work from the pool ended.
@@ -42,16 +42,16 @@ const HURRY_EVERY: Duration = Duration::from_secs(60);
 pub enum AttemptEnd {
     /// The pool could not be reached.
     Unreachable,
-    /// It was reached and gave no work.
+    /// It was reached but sent no work.
     Useless,
-    /// It is there, and refused this worker only.
+    /// It works, but refused this worker.
     Refused,
-    /// It is there, but this attempt could not get work: the next one may.
+    /// It works, but this attempt got no work. The next one may.
     Again,
 }
 
 impl AttemptEnd {
-    /// What a loss says about the pool to those who wait for it.
+    /// What a loss means for the lines that wait for the pool.
     pub fn of(loss: &Loss) -> Self {
         match loss {
             Loss::DialFailed(DialError::Unreachable(_)) => Self::Unreachable,
@@ -69,7 +69,7 @@ impl AttemptEnd {
     }
 }
 
-/// A connection to be, and the line that it will serve.
+/// A new connection, and its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dial {
     /// Its name.
@@ -83,25 +83,25 @@ pub struct Dial {
 pub struct Dialer {
     /// Connections that wait at the gate.
     queue: VecDeque<Dial>,
-    /// Dials under way, and whose they are.
+    /// Dials under way, and their lines.
     dialing: BTreeMap<PoolConn, LineId>,
     /// Whether some connection has work: then the gate is open.
     open: bool,
     /// Since when.
     opened: Instant,
-    /// Whether somebody waits for a connection.
+    /// Whether a line waits for a connection.
     wanted: bool,
-    /// Whether somebody came in vain: the proxy itself has to look.
+    /// Whether a miner connected in vain, so that DPMP itself must look.
     sought: bool,
     /// Attempts under way, the latest last.
     attempts: Vec<Attempt>,
-    /// How many attempts have started since the pool last gave work for a while; its loss counts as one.
+    /// The number of attempts since the pool last had work for a while; the loss counts as one.
     in_a_row: u32,
-    /// Whether the pool could be reached at last.
+    /// Whether the pool could be reached the last time.
     reached: bool,
     /// When the next attempt may start.
     next: Instant,
-    /// Who tried last.
+    /// The line that tried last.
     last: Option<LineId>,
     hurried: Option<Instant>,
 }
@@ -110,12 +110,12 @@ pub struct Dialer {
 struct Attempt {
     conn: PoolConn,
     started: Instant,
-    /// The part of the pause after it that is kept to.
+    /// The part of the pause that applies after it.
     part: f64,
 }
 
 impl Dialer {
-    /// Nobody has dialed yet.
+    /// Creates a dialer without dials.
     pub fn new(now: Instant) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -133,33 +133,33 @@ impl Dialer {
         }
     }
 
-    /// Whether a connection may go to the gate: some other one has work.
+    /// Whether a connection may go to the gate because another one has work.
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Somebody waits for a connection.
+    /// A line waits for a connection.
     pub fn call(&mut self) {
         self.wanted = true;
     }
 
-    /// Somebody came who cannot be served without the pool, and may not wait: the proxy itself looks next.
+    /// A miner connected that needs the pool and must not wait: DPMP itself looks next.
     pub fn seek(&mut self) {
         self.wanted = true;
         self.sought = true;
     }
 
-    /// Whether the proxy itself is to look next.
+    /// Whether DPMP itself should look next.
     pub fn is_sought(&self) -> bool {
         self.sought
     }
 
-    /// Nobody waits for a connection.
+    /// No line waits for a connection.
     pub fn dismiss(&mut self) {
         self.wanted = false;
     }
 
-    /// Whether somebody waits for a connection while nobody has work.
+    /// Whether a line waits for a connection while none has work.
     pub fn is_wanted(&self) -> bool {
         self.wanted && !self.open
     }
@@ -170,7 +170,7 @@ impl Dialer {
         self.is_wanted() && self.attempts.len() < MOST_ATTEMPTS && self.next <= now
     }
 
-    /// When [`may_attempt`](Self::may_attempt) may have become true.
+    /// When [`may_attempt`](Self::may_attempt) may become true.
     pub fn next_deadline(&self) -> Option<Instant> {
         if !self.is_wanted() {
             return None;
@@ -183,12 +183,12 @@ impl Dialer {
         }
     }
 
-    /// Who tried last, so that the next attempt is another one's.
+    /// The line that tried last, so that a different one tries next.
     pub fn last(&self) -> Option<LineId> {
         self.last
     }
 
-    /// An attempt starts; `look`: of the proxy itself, not of a miner.
+    /// An attempt starts; `look`: DPMP's own, not a miner's.
     pub fn attempt(&mut self, dial: Dial, look: bool, now: Instant, random: &mut Random) {
         self.in_a_row = self.in_a_row.saturating_add(1);
         if look {
@@ -203,11 +203,11 @@ impl Dialer {
         };
         self.attempts.push(attempt);
         self.next = later(now, self.pause().mul_f64(attempt.part));
-        // Whoever waits at the gate since the time when others had work need not be waited for.
+        // Lines that are still queued at the gate from the time when others had work do not have to go first.
         self.queue.push_front(dial);
     }
 
-    /// An attempt ended without work; a connection that was none changes nothing.
+    /// An attempt ended without work. Other connections change nothing.
     pub fn ended(&mut self, conn: PoolConn, how: AttemptEnd, now: Instant) {
         let Some(index) = self.attempts.iter().position(|it| it.conn == conn) else {
             return;
@@ -228,7 +228,7 @@ impl Dialer {
         }
     }
 
-    /// The proxy's own look got through: those who wait may try now.
+    /// DPMP's own look succeeded: waiting lines may try now.
     pub fn answered(&mut self, conn: PoolConn, now: Instant) {
         self.attempts.retain(|it| it.conn != conn);
         self.in_a_row = 0;
@@ -244,7 +244,7 @@ impl Dialer {
         self.attempts.clear();
     }
 
-    /// No connection has work any more; `failed`: not because we let go of the last one.
+    /// No connection has work any more; `failed`: DPMP did not end the last one on purpose.
     pub fn closes(&mut self, failed: bool, now: Instant, random: &mut Random) {
         self.open = false;
         let proven = now.saturating_duration_since(self.opened) >= PROVEN;
@@ -261,7 +261,7 @@ impl Dialer {
         }
     }
 
-    /// The owner changed something about the pool, or it is another one: what is wanted is tried at once.
+    /// The pool's settings changed, or it is a different one: waiting lines try immediately.
     pub fn restart(&mut self, now: Instant) {
         self.in_a_row = 0;
         self.reached = false;
@@ -269,8 +269,8 @@ impl Dialer {
         self.next = now;
     }
 
-    /// Whether those whose own attempts have failed may come early, now that others have work: not again soon, since a
-    /// pool that lets everybody in and closes is not helped by that.
+    /// Whether lines whose own attempts failed may try early now that others have work. Not too often, because that
+    /// does not help a pool that accepts connections and closes them.
     pub fn may_hurry(&mut self, now: Instant) -> bool {
         let lately = |last| now.saturating_duration_since(last) < HURRY_EVERY;
         let may = !self.hurried.is_some_and(lately);
@@ -285,7 +285,7 @@ impl Dialer {
         self.queue.push_back(dial);
     }
 
-    /// The next connection that may be dialed; the caller says with [`dial_started`](Self::dial_started) if it does.
+    /// The next connection that may be dialed. The caller confirms with [`dial_started`](Self::dial_started).
     pub fn next_dial(&mut self) -> Option<Dial> {
         if self.dialing.len() >= MOST_DIALS {
             return None;
@@ -293,7 +293,7 @@ impl Dialer {
         self.queue.pop_front()
     }
 
-    /// Whether a connection from the queue has to wait all the same: since it was put there all work has ended.
+    /// Whether a connection from the queue must wait after all, because all work has ended since it was queued.
     pub fn is_late(&self, conn: PoolConn) -> bool {
         !self.open && !self.attempts.iter().any(|it| it.conn == conn)
     }
@@ -303,7 +303,7 @@ impl Dialer {
         self.dialing.insert(dial.conn, dial.line);
     }
 
-    /// Gives the place back; whose it was.
+    /// Releases the place in the gate, and returns its line.
     pub fn dial_ended(&mut self, conn: PoolConn) -> Option<LineId> {
         self.dialing.remove(&conn)
     }
@@ -315,7 +315,7 @@ impl Dialer {
         self.reached |= self.attempts.len() < before;
     }
 
-    /// From the start of one attempt to that of the next.
+    /// The time from the start of one attempt to the start of the next.
     fn pause(&self) -> Duration {
         let longest = if self.reached {
             USELESS_PAUSE

@@ -13,16 +13,17 @@ use crate::units::later;
 /// A pool that closes a connection this soon after a message may have done so because of it.
 pub const SUSPICIOUS: Duration = Duration::from_secs(5);
 
-/// So many connections may be lost to a message before it is left out.
+/// This many connections may be lost to a message before it is left out.
 const ENOUGH: u8 = 2;
 
-/// After so many failed attempts in a row a pool may have become another one: what it put up with before says nothing.
+/// After this many failed attempts in a row, the pool may be a different one, so what it tolerated before does not
+/// count.
 const ENOUGH_FAILURES: u32 = 5;
 
-/// After this long one connection tries again what was left out.
+/// After this long, one connection tries again with the message.
 const REST: Duration = Duration::from_secs(3600);
 
-/// A message that a pool can do without.
+/// An optional message to a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
     /// `mining.suggest_difficulty`.
@@ -38,7 +39,8 @@ impl Extra {
     pub const ALL: [Self; 3] = [Self::Suggestion, Self::Pong, Self::Version];
 }
 
-/// Which of these a pool hangs up on. In the state file only that; what it is based on is not kept.
+/// Which optional messages make a pool close the connection. The state file only has the result, not what it is based
+/// on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tolerances {
@@ -58,7 +60,7 @@ impl Tolerances {
     }
 }
 
-/// Whether a pool puts up with one message.
+/// Whether a pool tolerates one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "bool", into = "bool")]
 pub struct Tolerance {
@@ -67,7 +69,7 @@ pub struct Tolerance {
     suspicions: u8,
     /// When that happened last.
     suspected: Option<Instant>,
-    /// Whether a connection has outlived it.
+    /// Whether a connection has survived it.
     proven: bool,
     /// When it is tried again.
     retry: Option<Instant>,
@@ -89,7 +91,7 @@ impl From<Tolerance> for bool {
 }
 
 impl Tolerance {
-    /// Whether the message is to be sent now. One connection at a time tries what is usually left out.
+    /// Whether to send the message now. One connection at a time tries a message that is usually left out.
     pub fn allows(&mut self, now: Instant) -> bool {
         if !self.hangs_up {
             return true;
@@ -102,7 +104,7 @@ impl Tolerance {
         due
     }
 
-    /// A connection has outlived the message, or the pool has answered it.
+    /// A connection has survived the message, or the pool has answered it.
     pub fn outlived(&mut self) {
         *self = Self {
             proven: true,
@@ -110,10 +112,11 @@ impl Tolerance {
         };
     }
 
-    /// The pool closed a connection right after the message was sent at `sent`, after so many failed attempts in a row.
+    /// The pool closed a connection right after the message was sent at `sent`, after `failures` failed attempts in a
+    /// row.
     pub fn hung_up(&mut self, sent: Instant, failures: u32, now: Instant) {
         let trusted = self.proven && failures < ENOUGH_FAILURES;
-        // An outage ends many connections at once; that is one suspicion and not many.
+        // An outage ends many connections at the same time, which counts as one suspicion.
         let same_event = self.suspected.is_some_and(|suspected| sent < suspected);
         if trusted || same_event || self.hangs_up {
             return;
@@ -128,7 +131,7 @@ impl Tolerance {
         }
     }
 
-    /// The pool closed a connection just as soon although the message was left out.
+    /// The pool closed a connection just as quickly without the message.
     pub fn hung_up_without(&mut self) {
         *self = Self::default();
     }
@@ -168,7 +171,7 @@ mod tests {
     #[test]
     fn an_outage_is_not_blamed_on_a_message() {
         let start = Instant::now();
-        // It ends many connections at once.
+        // It ends many connections at the same time.
         let mut it = Tolerance::default();
         for sent in 0..4 {
             it.hung_up(after(start, sent), 1, after(start, 4));
@@ -179,7 +182,7 @@ mod tests {
         assert!(!it.allows(after(start, 7)));
         it.hung_up_without();
         assert!(it.allows(after(start, 8)));
-        // The pool has put up with it before.
+        // The pool has tolerated it before.
         it.outlived();
         for second in 10..14 {
             it.hung_up(after(start, second), 2, after(start, second));

@@ -9,27 +9,27 @@ use crate::core::pool::extras::Tolerances;
 use crate::core::pool::version_form::KnownForms;
 use crate::units::VersionMask;
 
-/// After so many refusals of a late `mining.configure` the pool is not asked any more.
+/// After this many refusals of a late `mining.configure`, DPMP no longer asks the pool.
 const MOST_REFUSALS: u8 = 3;
 
-/// How long a pool is not asked that seemed to like no order. It may have been down all the time.
+/// How long DPMP does not ask a pool that seemed to refuse both orders. It may just have been down.
 const REST: Duration = Duration::from_secs(3600);
 
-/// When a pool takes `mining.configure`.
+/// When a pool accepts `mining.configure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigureHabit {
-    /// Before subscribe, as BIP 310 says and Braiins demands (compat Q1). Assumed until known better.
+    /// Before subscribe, as BIP 310 says and Braiins requires (compat Q1). The default.
     #[default]
     First,
-    /// Between subscribe and authorize: ckpool hangs up on it before (compat Q52).
+    /// Between subscribe and authorize: ckpool closes the connection if it comes earlier (compat Q52).
     AfterSubscribe,
-    /// Not for now: there it hangs up as well, or refuses.
+    /// Not for now: the pool also closes or refuses there.
     Never,
 }
 
 impl ConfigureHabit {
-    /// In which order this asks to configure, if it does.
+    /// The order in which this step asks to configure, if it does.
     pub fn of(step: Step) -> Option<Self> {
         match step {
             Step::Configure => Some(Self::First),
@@ -39,46 +39,46 @@ impl ConfigureHabit {
     }
 }
 
-/// Whether connections to a pool that stand at the same time have different extranonce1.
+/// Whether simultaneous connections to a pool get different extranonce1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum E1s {
-    /// Nobody has looked.
+    /// Unknown.
     #[default]
     Unknown,
-    /// Two that were looked at had.
+    /// Two connections had different ones.
     Differ,
-    /// Two had the same.
+    /// Two connections had the same.
     Repeat,
 }
 
-/// What was learnt of a pool and is remembered across restarts.
+/// What is known about a pool and kept across restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PoolFacts {
     /// The size of its extranonce2, in bytes; `None` if it was never reached.
     pub e2_size: Option<u8>,
-    /// Whether its connections have different extranonce1.
+    /// Whether its connections get different extranonce1.
     pub e1s: E1s,
-    /// The version bits that it lets miners roll.
+    /// The version bits that miners may roll.
     #[serde(with = "mask_as_number")]
     pub mask: VersionMask,
-    /// When it takes `mining.configure`.
+    /// When it accepts `mining.configure`.
     pub configure: ConfigureHabit,
-    /// In which form it takes version bits.
+    /// The form in which it expects version bits.
     pub forms: KnownForms,
-    /// What is left out, since it hangs up on it.
+    /// Optional messages that are left out because the pool closes the connection on them.
     pub hangs_up_on: Tolerances,
-    /// How often in a row it hung up on `mining.configure`.
+    /// How often in a row it closed the connection on `mining.configure`.
     #[serde(skip)]
     pub hang_ups: u8,
-    /// Whether it has granted version rolling in this order: if it hangs up later, it is down for a moment.
+    /// Whether it has granted version rolling in this order. If it closes later, it is only down for a moment.
     #[serde(skip)]
     pub granted: bool,
-    /// Since when it is not asked any more.
+    /// Since when DPMP has not asked it.
     #[serde(skip)]
     gave_up: Option<Instant>,
-    /// How often it refused, after subscribe, what it had seemed not to take before.
+    /// How often it refused after subscribe, although it had seemed to want that order.
     #[serde(skip)]
     pub refusals: u8,
 }
@@ -99,7 +99,7 @@ mod mask_as_number {
 }
 
 impl PoolFacts {
-    /// When a connection that begins now is to ask.
+    /// When a connection that begins now should ask.
     pub fn order(&mut self, now: Instant) -> ConfigureHabit {
         let rests = |since| now.saturating_duration_since(since) < REST;
         if self.configure == ConfigureHabit::Never && !self.gave_up.is_some_and(rests) {
@@ -109,7 +109,7 @@ impl PoolFacts {
         self.configure
     }
 
-    /// Notes that the pool answered when it was asked in this order, and whether it granted version rolling.
+    /// Records that the pool answered in this order, and whether it granted version rolling.
     pub fn answered(&mut self, order: ConfigureHabit, granted: bool) {
         self.hang_ups = 0;
         if granted {
@@ -117,11 +117,11 @@ impl PoolFacts {
         }
     }
 
-    /// Notes that the pool refused `mining.configure` after subscribe. Then it did not hang up on the
-    /// other order for its own sake: it was down for a moment. Whether to try that order again; a
-    /// pool that likes neither is not asked for a while.
+    /// Records that the pool refused `mining.configure` after subscribe. So it had not closed because of the other
+    /// order, but was down for a moment. Returns whether to try that order again. A pool that refuses both is not asked
+    /// for a while.
     pub fn refused_late_configure(&mut self, now: Instant) -> bool {
-        // Of a farm's connections the first one finds it out.
+        // The first of a farm's connections finds out.
         if self.configure == ConfigureHabit::AfterSubscribe {
             self.refusals = self.refusals.saturating_add(1);
             self.granted = false;
@@ -134,8 +134,8 @@ impl PoolFacts {
         self.configure == ConfigureHabit::First
     }
 
-    /// Notes that the pool closed a connection instead of answering `mining.configure`, which came in this order. Only
-    /// the second time in a row counts: the first may be chance.
+    /// Records that the pool closed a connection instead of answering `mining.configure` in this order. Only the second
+    /// time in a row counts, because the first may be a coincidence.
     pub fn hung_up_on_configure(&mut self, order: ConfigureHabit, now: Instant) {
         if self.configure != order {
             return;

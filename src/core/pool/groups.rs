@@ -11,17 +11,17 @@ use std::net::IpAddr;
 use crate::core::work::extranonce::{LONGEST_E1, LONGEST_E2};
 use crate::units::{Extranonce1, LineId, MinerExtranonce, MinerId, PerPool};
 
-/// How many extranonce1 of a group that are free again are remembered.
+/// How many freed extranonce1 of a group are remembered.
 const MOST_FREED: usize = 512;
 
-/// A group of miners that share connections. Its number is never used again.
+/// A group of miners that share connections. Its number is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupId(u64);
 
 /// The sizes of a miner's own extranonce1 and extranonce2, in bytes.
 pub type Sizes = (u8, u8);
 
-/// By what a machine is known that comes back: its address and its software. It has no other name when it subscribes.
+/// How a returning machine is recognized: by address and software. It has no other name when it subscribes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// Its address.
@@ -30,10 +30,10 @@ pub struct Machine {
     pub software: Option<String>,
 }
 
-/// Where all miners are.
+/// All groups and extranonces.
 #[derive(Debug, Default)]
 pub struct Groups {
-    /// Those with connections of their own.
+    /// Miners with their own connections.
     alone: Allocator,
     groups: BTreeMap<GroupId, Group>,
     last: u64,
@@ -44,17 +44,17 @@ struct Group {
     sizes: Sizes,
     extranonces: Allocator,
     members: BTreeMap<MinerId, Machine>,
-    /// The first number that nobody has had yet.
+    /// The first unused number.
     next: u128,
-    /// Numbers that are free again, the one that is free longest first, and whose they were.
+    /// Freed numbers, longest free first, and the machines that had them.
     freed: VecDeque<(u128, Machine)>,
-    /// The line to each pool that is shared.
+    /// The line to each shared pool.
     lines: PerPool<Option<LineId>>,
 }
 
 impl Groups {
-    /// Gives a miner an extranonce1 of its own, instead of the one it may have; and a group if `most` miners may share
-    /// a connection. It joins the fullest one that has room.
+    /// Gives a miner a separate extranonce1, replacing its current one, and a group if `most` miners may share a
+    /// connection. The miner joins the fullest group with room.
     pub fn take(
         &mut self,
         miner: MinerId,
@@ -76,8 +76,8 @@ impl Groups {
         (group.join(miner, machine), Some(id))
     }
 
-    /// Finds another place for a miner that keeps its extranonce1: its own group if that is not too large, else the
-    /// first one in which its range is free.
+    /// Finds another place for a miner that keeps its extranonce1: its own group if that is not too large, otherwise
+    /// the first one in which its range is free.
     pub fn keep(
         &mut self,
         miner: MinerId,
@@ -135,15 +135,15 @@ impl Groups {
         self.groups.retain(|_, group| !group.members.is_empty());
     }
 
-    /// A group's line to each pool, to be used by its next member.
+    /// A group's line to each pool, for its next member.
     pub fn lines(&mut self, group: GroupId) -> Option<&mut PerPool<Option<LineId>>> {
         self.groups.get_mut(&group).map(|group| &mut group.lines)
     }
 }
 
-/// How many miners with extranonces of these sizes may share a connection, if any may.
+/// The maximum number of miners with extranonces of these sizes on a connection, if they can share one.
 pub fn most_of((e1_size, _): Sizes, most: Option<usize>) -> Option<usize> {
-    // Without an extranonce1 nothing tells the members apart.
+    // Without an extranonce1, the members' work would be the same.
     let most = most.filter(|_| e1_size > 0)?;
     Some(most.min(1 << (8 * u32::from(e1_size.min(3)))))
 }
@@ -153,7 +153,7 @@ impl Group {
         self.members.contains_key(&miner)
     }
 
-    /// Takes a miner in: a machine that was here before has its number again, else the one that was free longest.
+    /// Adds a miner: a returning machine gets its number back, others get the one that has been free the longest.
     fn join(&mut self, miner: MinerId, machine: &Machine) -> MinerExtranonce {
         let count = numbers(self.sizes.0);
         let before = self.freed.iter().position(|(_, whose)| whose == machine);
@@ -181,19 +181,18 @@ impl Group {
     }
 }
 
-/// Which extranonce1 is whose.
+/// The extranonce1 of each miner.
 #[derive(Clone, Debug, Default)]
 struct Allocator {
-    /// By the first number of the range: the last one, and whose it is.
+    /// Ranges by their first number: the last number, and the miner.
     taken: BTreeMap<u128, (u128, MinerId)>,
     /// The first number of each miner's range, and its length.
     by_miner: BTreeMap<MinerId, (u128, u128)>,
 }
 
 impl Allocator {
-    /// Gives a miner an extranonce1 of `e1_size` bytes that no other has, instead of the one it may have: `wanted`, or
-    /// the next one that is free. If all are taken it gets one that another has: then it depends on the pool whether
-    /// their work differs.
+    /// Gives a miner an unused extranonce1 of `e1_size` bytes, replacing its current one: `wanted`, or the next free
+    /// one. If all are taken, it gets one that another miner has. Then the pool decides whether their work differs.
     fn take(&mut self, miner: MinerId, (e1_size, e2_size): Sizes, wanted: u128) -> MinerExtranonce {
         self.leave(miner);
         let e1_size = e1_size.min(LONGEST_E1);
@@ -202,7 +201,7 @@ impl Allocator {
         let own = wanted % count;
         let mut own_number = own;
         let mut left = count;
-        // Without an extranonce1 there is nothing to choose.
+        // Without an extranonce1, there is nothing to choose.
         while e1_size > 0 && left > 0 {
             let first = own_number * each;
             let Some(last_taken) = self.last_in_the_way(first, first + each - 1) else {
@@ -217,7 +216,7 @@ impl Allocator {
         extranonce(own, e1_size, e2_size)
     }
 
-    /// Notes that a miner has this extranonce1, if no other has it.
+    /// Records a miner's extranonce1, if no other has it.
     fn insert(&mut self, miner: MinerId, extranonce: MinerExtranonce) {
         if self.is_free(extranonce) {
             let (first, each) = range(&extranonce);
@@ -231,14 +230,14 @@ impl Allocator {
         self.last_in_the_way(first, first + each - 1).is_none()
     }
 
-    /// A miner has left; the extranonce1 that it had, as a number.
+    /// A miner has left. Returns its extranonce1 as a number.
     fn leave(&mut self, miner: MinerId) -> Option<u128> {
         let (first, each) = self.by_miner.remove(&miner)?;
         self.taken.remove(&first);
         Some(first / each)
     }
 
-    /// The last number of a range that has something in common with this one.
+    /// The last number of a range that overlaps this one.
     fn last_in_the_way(&self, first: u128, last: u128) -> Option<u128> {
         let (_, (taken_last, _)) = self.taken.range(..=last).next_back()?;
         (*taken_last >= first).then_some(*taken_last)
@@ -255,7 +254,7 @@ fn length(e2_size: u8) -> u128 {
     1 << (8 * u32::from(e2_size.min(LONGEST_E2)))
 }
 
-/// The first of the numbers that a miner's extranonces together can be, and how many there are.
+/// The first number that a miner's extranonces can form, and how many there are.
 fn range(extranonce: &MinerExtranonce) -> (u128, u128) {
     let e1 = extranonce.e1.as_slice().iter();
     let own_number = e1.fold(0, |sum, byte| sum << 8 | u128::from(*byte));
@@ -309,7 +308,7 @@ mod tests {
         e1s.sort_unstable();
         e1s.dedup();
         assert_eq!(e1s.len(), 256);
-        // The next one shares, and does not keep its number from anybody when it leaves.
+        // The next one shares a number, and does not free it when it leaves.
         assert_eq!(extranonces.take(MinerId(9), (1, 3), 9).e1.to_string(), "09");
         extranonces.leave(MinerId(9));
         extranonces.leave(MinerId(7));
@@ -325,7 +324,7 @@ mod tests {
         }
     }
 
-    /// The last byte of the extranonce1 that a miner is given, and its group.
+    /// The last byte of the extranonce1 that a miner gets, and its group.
     fn joins(groups: &mut Groups, miner: u64, host: u8) -> (u8, Option<GroupId>) {
         let (given, group) = groups.take(MinerId(miner), &machine(host), (1, 3), Some(250));
         (given.e1.as_slice()[0], group)

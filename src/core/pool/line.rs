@@ -14,7 +14,7 @@ use crate::units::{MinerId, PoolConn, later};
 /// The longest pause between two attempts.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
-/// The pause after a refused authorization or an unusable extranonce: only the owner can mend it.
+/// The pause after a refused authorization or an unusable extranonce, which only the owner can fix.
 const REFUSED_BACK_OFF: Duration = Duration::from_secs(60);
 
 /// How many replaced connections a line keeps for the shares of their jobs.
@@ -25,57 +25,58 @@ pub const MOST_RETIRED: usize = 4;
 pub enum Purpose {
     /// Its members work on it.
     Mining,
-    /// The proxy looks at the pool itself.
+    /// DPMP's own look at the pool.
     Look(Look),
 }
 
-/// Why the proxy looks at a pool.
+/// Why DPMP looks at a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Whether the address in use can be reached, and what it is like, so that miners can be answered at once.
+    /// Whether the address in use can be reached, and which extranonces it gives, so that miners can be answered
+    /// immediately.
     Reach,
-    /// Whether the first address is well again while a backup is in use.
+    /// Whether the first address works again while a backup is in use.
     Return,
-    /// What an address is like that nobody has worked at yet.
+    /// Which extranonces an address gives that was not used yet.
     Survey,
 }
 
-/// What brings its members to a connection to a pool.
+/// A line: gets its members a connection to a pool.
 #[derive(Debug)]
 pub struct Line {
     /// What it is for.
     pub purpose: Purpose,
     /// The miners that work on it.
     pub members: BTreeSet<MinerId>,
-    /// Whether it is a group's, and not one miner's alone.
+    /// Whether it belongs to a group and not to one miner.
     pub is_shared: bool,
-    /// How many times all members were told something, so that each time another one is the first.
+    /// How many times all members were served, so that a different one is first each time.
     pub rounds: usize,
-    /// Connections that were replaced and still answer for the shares and jobs they gave out, oldest first.
+    /// Replaced connections that still serve the shares of their jobs, oldest first.
     pub retired: Vec<PoolConn>,
     state: State,
-    /// Attempts that failed since a connection proved good.
+    /// Failed attempts since the last good connection.
     failures: u32,
 }
 
 #[derive(Debug)]
 enum State {
-    /// No connection is wanted.
+    /// No connection is needed.
     Idle,
-    /// To be dialed again at this time; not even earlier when the pool is back if that is `firm`.
+    /// Dialed again at this time. If `firm`, not earlier even if the pool is back.
     Waiting { until: Instant, firm: bool },
-    /// To be dialed when others have work again, or to find out whether they would.
+    /// Dialed when others have work again, or as the one that tries.
     StandBy,
-    /// Waits for its turn at the pool's gate.
+    /// Queued at the pool's gate.
     Queued(PoolConn),
     /// The shell dials.
     Dialing(PoolConn),
-    /// The connection stands.
+    /// The connection is established.
     Standing(PoolConn),
 }
 
 impl Line {
-    /// No connection yet, and none wanted.
+    /// Creates a line that needs no connection yet.
     pub fn new(purpose: Purpose) -> Self {
         Self {
             purpose,
@@ -88,7 +89,7 @@ impl Line {
         }
     }
 
-    /// The connection that stands.
+    /// The established connection.
     pub fn standing(&self) -> Option<PoolConn> {
         match self.state {
             State::Standing(conn) => Some(conn),
@@ -100,7 +101,7 @@ impl Line {
         }
     }
 
-    /// The connection that stands or is to be.
+    /// The established or future connection.
     pub fn conn(&self) -> Option<PoolConn> {
         match self.state {
             State::Queued(conn) | State::Dialing(conn) | State::Standing(conn) => Some(conn),
@@ -108,22 +109,22 @@ impl Line {
         }
     }
 
-    /// Whether nothing was done yet to get a connection.
+    /// Whether it has not asked for a connection yet.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
     }
 
-    /// Whether it pauses, or waits for others.
+    /// Whether it is in a pause, or waits for others.
     pub fn waits(&self) -> bool {
         matches!(self.state, State::Waiting { .. } | State::StandBy)
     }
 
-    /// Waits at the pool's gate for a connection of this name.
+    /// Queues at the pool's gate, for a connection with this name.
     pub fn queue(&mut self, conn: PoolConn) {
         self.state = State::Queued(conn);
     }
 
-    /// Whether this connection waits at the gate; if so it counts as being dialed from now on.
+    /// Whether this connection is queued at the gate. If so, it now counts as being dialed.
     pub fn start_dial(&mut self, conn: PoolConn) -> bool {
         let starts = matches!(self.state, State::Queued(queued) if queued == conn);
         if starts {
@@ -137,7 +138,7 @@ impl Line {
         matches!(self.state, State::Dialing(dialed) if dialed == conn)
     }
 
-    /// The dialed connection stands. `false` if it is not wanted any more.
+    /// The dialed connection is established. `false` if it is no longer needed.
     pub fn stands(&mut self, conn: PoolConn) -> bool {
         let wanted = self.is_dialing(conn);
         if wanted {
@@ -163,12 +164,12 @@ impl Line {
         }
     }
 
-    /// How many attempts failed since a connection proved good.
+    /// The number of failed attempts since the last good connection.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Pauses after a failure of a connection that was `proven` good before or not.
+    /// Pauses after a failure. `proven`: whether the connection was good before.
     pub fn fail(&mut self, loss: &Loss, proven: bool, now: Instant, random: &mut Random) {
         self.count_failure(proven);
         let pause = if loss.is_firm() {
@@ -176,12 +177,12 @@ impl Line {
         } else {
             self.back_off()
         };
-        // A fifth more or less, so that a farm does not come back all at the same moment.
+        // A fifth more or less, so that a farm does not return all at the same moment.
         let pause = pause.mul_f64(0.8 + 0.4 * random.unit());
         self.wait(pause, loss.is_firm(), now);
     }
 
-    /// The pool wants the connection to be made anew after a pause. One that wants it again and again is a failing one.
+    /// The pool asks for a reconnect after a pause. A pool that does so repeatedly is failing.
     pub fn sent_away(&mut self, pause: Duration, proven: bool, now: Instant) {
         let least = if proven || self.failures == 0 {
             Duration::ZERO
@@ -193,19 +194,19 @@ impl Line {
         self.wait(pause, !pause.is_zero(), now);
     }
 
-    /// Lets the connection be made anew after a pause.
+    /// Reconnects after a pause.
     pub fn reset(&mut self, pause: Duration, now: Instant) {
         self.failures = 0;
         self.wait(pause, false, now);
     }
 
-    /// Wants no connection any more.
+    /// Needs no connection any more.
     pub fn rest(&mut self) {
         self.state = State::Idle;
         self.failures = 0;
     }
 
-    /// Shortens the pause: a member asks again, perhaps with another name.
+    /// Shortens the pause, because a member asks again, perhaps with another name.
     pub fn hurry(&mut self, soon: Instant) {
         if let State::Waiting { until, firm } = &mut self.state {
             *until = soon.min(*until);
@@ -213,7 +214,7 @@ impl Line {
         }
     }
 
-    /// Waits until others have work, or it is its turn to try.
+    /// Waits until others have work, or until it is its turn to try.
     pub fn stand_by(&mut self) {
         self.state = State::StandBy;
     }
@@ -223,7 +224,7 @@ impl Line {
         matches!(self.state, State::StandBy)
     }
 
-    /// Whether this connection waits at the gate; if so the line stands by from now on.
+    /// Whether this connection is queued at the gate. If so, the line now waits for others.
     pub fn step_back(&mut self, conn: PoolConn) -> bool {
         let steps_back = matches!(self.state, State::Queued(queued) if queued == conn);
         if steps_back {
@@ -232,7 +233,7 @@ impl Line {
         steps_back
     }
 
-    /// Whether it may be the one that tries while nobody has work.
+    /// Whether it may be the line that tries while no miner has work.
     pub fn may_attempt(&self) -> bool {
         matches!(
             self.state,

@@ -10,10 +10,10 @@ use crate::core::pool::facts::PoolFacts;
 use crate::stratum::job::Notify;
 use crate::units::LineId;
 
-/// How long miners wait for the survey before they are told their extranonces.
+/// How long miners wait for the survey before they get their extranonces.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many looks are remembered; with more, addresses that were looked at long ago may be looked at again.
+/// How many looks are remembered. Beyond that, old ones may be repeated.
 const MOST_LOOKS: usize = 256;
 
 /// A look at one address that is under way.
@@ -21,45 +21,45 @@ const MOST_LOOKS: usize = 256;
 pub struct AddressLook {
     /// Host and port.
     pub address: String,
-    /// Where its connections are dialed.
+    /// The address that its connections dial.
     pub target: Arc<DialTarget>,
     /// The lines of its connections.
     pub lines: Vec<LineId>,
-    /// What is known of the address.
+    /// What is known about the address.
     pub facts: PoolFacts,
     /// Its latest job.
     pub latest: Option<Arc<Notify>>,
 }
 
-/// The looks at all of a pool's addresses, backups included, one after the other.
+/// The looks at all of a pool's addresses, including backups, one after another.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// The one under way.
+    /// The look that is under way.
     pub look: Option<AddressLook>,
-    /// When the present round of looks began.
+    /// When the current round of looks began.
     since: Option<Instant>,
-    /// The addresses that were looked at since the start, and whether with two connections.
+    /// The addresses that were tested since the start, and whether with two connections.
     looked: BTreeSet<(String, bool)>,
 }
 
 impl Survey {
-    /// Whether miners that subscribe now are better answered a moment later.
+    /// Whether miners that subscribe now should wait for the answer.
     pub fn holds_up(&self, now: Instant) -> bool {
         self.patience_ends().is_some_and(|until| now < until)
     }
 
-    /// Until when they wait.
+    /// How long they wait.
     pub fn patience_ends(&self) -> Option<Instant> {
         self.look.as_ref()?;
         self.since?.checked_add(PATIENCE)
     }
 
-    /// Whether an address was looked at in this way.
+    /// Whether an address was tested in this way.
     pub fn has_looked(&self, address: &str, pair: bool) -> bool {
         self.looked.contains(&(address.to_owned(), pair))
     }
 
-    /// A look begins.
+    /// Starts a look.
     pub fn begin(&mut self, look: AddressLook, now: Instant) {
         self.since.get_or_insert(now);
         if self.looked.len() >= MOST_LOOKS {

@@ -11,7 +11,7 @@ pub struct Moment<'a> {
     pub now: Now,
     /// For jitter.
     pub random: &'a mut Random,
-    /// What is to be done, in order.
+    /// The actions, in order.
     pub out: &'a mut Vec<Action>,
 }
 
@@ -21,18 +21,18 @@ impl<'a> Moment<'a> {
         Self { now, random, out }
     }
 
-    /// Tells the owner.
+    /// Reports a fact to the owner.
     pub fn report(&mut self, fact: Fact) {
         self.out.push(Action::Report(fact));
     }
 
-    /// Ends a pool connection after what is owed has been written.
+    /// Ends a pool connection after everything that waits has been written.
     pub fn close(&mut self, conn: PoolConn) {
         let link = LinkId::Pool(conn);
         self.out.push(Action::Close { link });
     }
 
-    /// Ends a pool connection at once.
+    /// Ends a pool connection immediately.
     pub fn abort(&mut self, conn: PoolConn) {
         let link = LinkId::Pool(conn);
         self.out.push(Action::Abort { link });

@@ -13,7 +13,7 @@ use crate::stratum::reject::{RejectClass, RejectReason};
 use crate::units::{MinerId, PoolSlot};
 
 impl Pool {
-    /// A share that was sent to the pool has its answer, or is given up.
+    /// A share that was sent to the pool was answered or given up.
     pub fn share_ended(
         &mut self,
         share: &WaitingShare,
@@ -21,7 +21,7 @@ impl Pool {
         moment: &mut Moment<'_>,
     ) {
         self.block_ended(share, outcome, moment);
-        // A block that was kept had its answer when it was found, and was counted then.
+        // A block that was kept was already answered and counted when it was found.
         let Some(asker) = &share.asker else {
             return;
         };
@@ -55,7 +55,7 @@ impl Pool {
         }
     }
 
-    /// A block that no answer came to waits for its pool, once.
+    /// A block without an answer waits for its pool, once.
     fn block_ended(
         &mut self,
         share: &WaitingShare,
@@ -82,7 +82,7 @@ impl Pool {
         }
     }
 
-    /// Learns from what became of a share that was sent in a form.
+    /// Learns from the result of a share that was sent in one form.
     fn learn_version_form(
         &mut self,
         share: &WaitingShare,
@@ -119,7 +119,7 @@ impl Pool {
 }
 
 impl WaitingShare {
-    /// What is counted of it.
+    /// The result that is counted.
     pub fn result(
         &self,
         miner: MinerId,
@@ -143,7 +143,8 @@ impl WaitingShare {
     }
 }
 
-/// Whether a pool has accepted or rejected a share; stale ones say nothing: they come of a new block and a long way.
+/// Whether a pool accepted or rejected a share. Stale ones do not count, because they result from a new block and a
+/// slow connection.
 pub fn judged(outcome: &ShareOutcome) -> Option<bool> {
     match outcome {
         ShareOutcome::Accepted => Some(true),
@@ -154,11 +155,11 @@ pub fn judged(outcome: &ShareOutcome) -> Option<bool> {
     }
 }
 
-/// Whether what became of a share speaks for its pool's address or against it.
+/// Whether the result of a share speaks for or against its pool's address.
 fn speaks_for_address(outcome: &ShareOutcome) -> Option<bool> {
     match outcome {
         ShareOutcome::Accepted => Some(true),
-        // A pool that does not answer pays as little.
+        // A pool that does not answer does not pay, either.
         ShareOutcome::RejectedByPool(_) | ShareOutcome::Lost(RejectReason::NoAnswer) => Some(false),
         ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
     }

@@ -15,34 +15,34 @@ use crate::units::{MinerId, Now, later};
 
 use record::Record;
 
-/// So many shares in a row without an answer are no accident.
+/// This many unanswered shares in a row are no coincidence.
 const ENOUGH_UNANSWERED: usize = 3;
 
-/// A pool is not judged by shares that come more seldom than this on average: trying it again would cost too much.
+/// A pool is not judged by shares that are rarer than this on average, because testing it again would cost too much.
 const SELDOM: Duration = Duration::from_secs(600);
 
-/// So many connections in a row that were sent shares and answered none: the next one will not either.
+/// After this many connections in a row that answered no shares, the next one will not, either.
 const ENOUGH_IN_VAIN: u32 = 2;
 
-/// How many answers a member of a pool is judged by, and the pool at the least.
+/// The number of answers by which a member of a pool is judged, and at least the pool itself.
 const LAST_ANSWERS: u32 = 20;
 
-/// How long most shares are rejected before a pool is set aside for members that have not been heard of yet.
+/// How long most shares must be rejected before a pool is set aside for members without answers.
 const HEARING: Duration = Duration::from_secs(60);
 
-/// How many miners are remembered that have tried a pool.
+/// How many miners are remembered that have tested a pool.
 const MOST_TRIED: usize = 64;
 
-/// How many shares a trial takes at the most.
+/// The maximum number of shares in a trial.
 const TRIAL_SHARES: u32 = 3;
 
-/// How many of them have to be answered where the pool left most unanswered, and accepted where it rejected most.
+/// How many of them must be answered if the pool left most unanswered, or accepted if it rejected most.
 const TRIAL_MAJORITY: u32 = 2;
 
 /// The shortest and the longest pause before a trial.
 const PAUSES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(1800)];
 
-/// A pause lasts at least so many times as long as the miner's time that the last trial took.
+/// A pause lasts at least this many times as long as the last trial took.
 const PAUSE_PER_COST: u32 = 20;
 
 /// How long a trial waits for a connection with work.
@@ -51,20 +51,20 @@ const TRIAL_CONNECTS: Duration = Duration::from_secs(60);
 /// How long a trial waits for a share.
 const TRIAL_FINDS: Duration = Duration::from_secs(1200);
 
-/// A pool that was good for so long begins with short pauses again.
+/// After being good for this long, a pool starts with short pauses again.
 const PROVEN: Duration = Duration::from_secs(1800);
 
-/// Shares in a row that were left without an answer, in the order in which they were sent.
+/// Unanswered shares in a row, in the order in which they were sent.
 #[derive(Clone, Debug, Default)]
 pub struct Silence {
-    /// When the latest share that was answered had been sent.
+    /// When the latest answered share was sent.
     answered: Option<Instant>,
-    /// When those without an answer were sent that came after it; the last three.
+    /// When the unanswered shares after it were sent; the last three.
     unanswered: VecDeque<Instant>,
 }
 
 impl Silence {
-    /// A share that was sent then has its answer: what came before it and has none is a single loss.
+    /// A share that was sent then was answered: unanswered ones before it are single losses.
     pub fn answered(&mut self, sent: Instant) {
         self.answered = self.answered.max(Some(sent));
         self.unanswered.retain(|other| *other > sent);
@@ -81,7 +81,7 @@ impl Silence {
         self.unanswered.push_back(sent);
     }
 
-    /// The pool answers again: what was sent until now is settled.
+    /// The pool answers again: earlier shares no longer count.
     pub fn settle(&mut self, now: Instant) {
         self.answered = Some(now);
         self.unanswered.clear();
@@ -97,7 +97,7 @@ impl Silence {
         self.answered.is_some_and(|answered| answered > sent)
     }
 
-    /// Since when no share was answered, if any was given up since.
+    /// Since when no share has been answered, if any was given up.
     pub fn since(&self) -> Option<Instant> {
         self.unanswered.front().copied()
     }
@@ -115,46 +115,46 @@ impl Silence {
     }
 }
 
-/// What a pool said to a member's last shares.
+/// A pool's answers to a member's last shares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastAnswers {
-    /// One bit an answer, the newest lowest; 1: rejected.
+    /// One bit per answer, newest lowest; 1: rejected.
     rejected: u32,
     count: u32,
 }
 
 impl LastAnswers {
-    /// Notes an answer.
+    /// Records an answer.
     pub fn push(&mut self, accepted: bool) {
         let mask = (1 << LAST_ANSWERS) - 1;
         self.rejected = ((self.rejected << 1) | u32::from(!accepted)) & mask;
         self.count = (self.count + 1).min(LAST_ANSWERS);
     }
 
-    /// Whether there are enough of them and most are rejects.
+    /// Whether there are enough answers and most are rejects.
     pub fn are_bad(self) -> bool {
         self.count == LAST_ANSWERS && self.rejected.count_ones() * 2 > self.count
     }
 
-    /// Whether nearly all are accepts.
+    /// Whether nearly all are accepted.
     pub fn are_good(self) -> bool {
         self.count > 0 && self.rejected.count_ones() * 5 <= self.count
     }
 }
 
-/// What all members of a pool say of it.
+/// The verdict of all members of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Consensus {
-    /// Nearly all is well for one of them at least: the others are at fault themselves.
+    /// At least one member has nearly all shares accepted: the others cause their own rejects.
     Good,
-    /// Nothing was heard of some yet.
+    /// Some have no answers yet.
     Unfinished,
     /// All have rejects.
     Bad,
 }
 
 fn hear(members: impl Iterator<Item = LastAnswers>) -> Consensus {
-    // Without anybody to hear nothing is certain.
+    // Without members, nothing is certain.
     let mut consensus = Consensus::Unfinished;
     let mut unheard = false;
     for answers in members {
@@ -171,27 +171,27 @@ fn hear(members: impl Iterator<Item = LastAnswers>) -> Consensus {
     }
 }
 
-/// What is known of how a pool answers shares, and whether it was set aside for it.
+/// How a pool answers shares, and whether it was set aside because of that.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     silence: Silence,
-    /// How many it answers.
+    /// How many shares it answers.
     record: Record,
-    /// When the last shares were answered, to tell whether they come often enough to judge by.
+    /// When the last shares were answered, to see whether they are frequent enough for a verdict.
     recent: VecDeque<Instant>,
-    /// Connections in a row that were sent shares and answered none, and when the last one ended.
+    /// Connections in a row that answered no shares, and when the last one ended.
     in_vain: u32,
     in_vain_at: Option<Instant>,
     doubt: Option<Doubt>,
-    /// Trials that failed since the pool was good for long.
+    /// Failed trials since the pool was last good for long.
     failed: u32,
-    /// When it was last found to be good again.
+    /// When it was last found good again.
     cleared: Option<Instant>,
-    /// What the pool said last, whosever the shares were.
+    /// The pool's last answers, for all miners.
     last: LastAnswers,
-    /// Since when most of that are rejects.
+    /// Since when most of these have been rejects.
     suspect_since: Option<Instant>,
-    /// Whether they are since this was last looked at.
+    /// Whether that happened since the last check.
     suspect: bool,
 }
 
@@ -199,16 +199,16 @@ pub struct Answers {
 #[derive(Clone, Debug)]
 struct Doubt {
     flaw: Flaw,
-    /// Whether a single answer ends it: the pool has answered nothing, and not for the second time in short.
+    /// Whether a single answer ends it: the pool has answered nothing, and not for the second time in a short period.
     one_is_enough: bool,
     since: Now,
     next_trial: Instant,
     trial: Option<Trial>,
-    /// Who has tried it in vain. A miner may be at fault itself, so that another one is next.
+    /// Miners that tested it in vain. A miner may be the cause itself, so a different one is next.
     tried: VecDeque<MinerId>,
 }
 
-/// A miner that tries a pool that was set aside.
+/// A miner that tests a pool that was set aside.
 #[derive(Clone, Debug)]
 struct Trial {
     miner: MinerId,
@@ -216,7 +216,7 @@ struct Trial {
     /// When it began to work for the pool.
     began: Option<Instant>,
     first_share: Option<Instant>,
-    /// When it had sent enough.
+    /// When it had sent enough shares.
     done: Option<Instant>,
     shares: u32,
     answered: u32,
@@ -225,7 +225,7 @@ struct Trial {
 }
 
 impl Answers {
-    /// What the pool was set aside for, and since when.
+    /// Why the pool was set aside, and since when.
     pub fn flaw(&self) -> Option<(Flaw, Now)> {
         self.doubt.as_ref().map(|doubt| (doubt.flaw, doubt.since))
     }
@@ -235,7 +235,7 @@ impl Answers {
         self.flaw().is_some_and(|(flaw, _)| flaw == Flaw::Mute)
     }
 
-    /// Whether this miner is to work for the pool all the same, to try it.
+    /// Whether this miner should work for the pool in order to test it.
     pub fn tries(&self, miner: MinerId) -> bool {
         self.trial()
             .is_some_and(|trial| trial.miner == miner && trial.done.is_none())
@@ -253,7 +253,7 @@ impl Answers {
         }
     }
 
-    /// A miner began to work for the pool.
+    /// A miner started working for the pool.
     pub fn turn_began(&mut self, miner: MinerId, now: Instant) {
         if let Some(trial) = self.trial_mut().filter(|trial| trial.miner == miner) {
             trial.began.get_or_insert(now);
@@ -266,7 +266,7 @@ impl Answers {
         self.heard_answer(miner, sent, now);
     }
 
-    /// The pool answered a miner's share that was sent then and had been given up.
+    /// The pool answered a miner's share that was sent then, after it was given up.
     pub fn answered_late(&mut self, miner: MinerId, sent: Instant, now: Instant) {
         self.record.answered_late(sent);
         self.heard_answer(miner, sent, now);
@@ -296,7 +296,7 @@ impl Answers {
         }
     }
 
-    /// What the answer to a miner's share said.
+    /// Whether a miner's share was accepted or rejected.
     pub fn judged(&mut self, miner: MinerId, sent: Instant, accepted: bool, now: Instant) {
         self.last.push(accepted);
         if !self.last.are_bad() {
@@ -324,8 +324,8 @@ impl Answers {
         }
     }
 
-    /// A share that was sent then was given up, though the pool was heard since. `patience`: how long a share may wait
-    /// for its answer.
+    /// A share that was sent then was given up, although the pool has sent something since. `patience`: how long a
+    /// share may wait for its answer.
     pub fn unanswered(&mut self, sent: Instant, patience: Duration, now: Now) {
         self.silence.unanswered(sent);
         self.record.lost(sent);
@@ -337,9 +337,9 @@ impl Answers {
         }
     }
 
-    /// A connection that was opened then ended; it was sent shares and answered none of them.
+    /// A connection that was opened then ended without answering any of its shares.
     pub fn ended_in_vain(&mut self, opened: Instant, now: Now) {
-        // Those of a farm that end together are one occasion.
+        // Connections of a farm that end together count once.
         if self.in_vain_at.is_some_and(|last| opened <= last) && self.in_vain > 0 {
             return;
         }
@@ -354,12 +354,12 @@ impl Answers {
         }
     }
 
-    /// Whether most of the last answers were rejects, so that the members have to be heard.
+    /// Whether most of the last answers were rejects, so that all members must be checked.
     pub fn take_suspect(&mut self) -> bool {
         std::mem::take(&mut self.suspect)
     }
 
-    /// Hears the members, each with what the pool said to it.
+    /// Checks all members, each with the pool's answers to it.
     pub fn hear(&mut self, members: impl Iterator<Item = LastAnswers>, now: Now) {
         let passed = |since: &Instant| now.at.saturating_duration_since(*since);
         let often = self
@@ -385,7 +385,7 @@ impl Answers {
         doubt.is_some_and(|doubt| doubt.trial.is_none() && doubt.next_trial <= now)
     }
 
-    /// A miner is to try the pool.
+    /// Lets a miner test the pool.
     pub fn try_with(&mut self, miner: MinerId, now: Instant) {
         if let Some(doubt) = &mut self.doubt {
             doubt.trial = Some(Trial {
@@ -402,25 +402,25 @@ impl Answers {
         }
     }
 
-    /// Nobody can try it now.
+    /// No miner can test it now.
     pub fn try_later(&mut self, now: Instant) {
         if let Some(doubt) = &mut self.doubt {
             doubt.next_trial = later(now, PAUSES[0]);
         }
     }
 
-    /// Whether another miner is to try it first.
+    /// Whether another miner should test it first.
     pub fn has_tried(&self, miner: MinerId) -> bool {
         let doubt = self.doubt.as_ref();
         doubt.is_some_and(|doubt| doubt.tried.contains(&miner))
     }
 
-    /// Who tries the pool.
+    /// The miner that tests the pool.
     pub fn trier(&self) -> Option<MinerId> {
         self.trial().map(|trial| trial.miner)
     }
 
-    /// The miner that tried it has left.
+    /// The miner that tested it has left.
     pub fn trier_left(&mut self, now: Instant) {
         if let Some(doubt) = &mut self.doubt {
             doubt.trial = None;
@@ -428,7 +428,7 @@ impl Answers {
         }
     }
 
-    /// Ends a trial that has led to nothing. `patience`: how long a share may wait for its answer.
+    /// Ends a trial without a result. `patience`: how long a share may wait for its answer.
     pub fn end_overdue_trial(&mut self, patience: Duration, now: Instant) {
         let overdue = self.trial_ends(patience);
         if overdue.is_some_and(|due| due <= now) {
@@ -436,13 +436,13 @@ impl Answers {
         }
     }
 
-    /// When the next trial begins or the present one is over.
+    /// When the next trial begins or the current one ends.
     pub fn next_deadline(&self, patience: Duration) -> Option<Instant> {
         let next = self.doubt.as_ref().map(|doubt| doubt.next_trial);
         self.trial_ends(patience).or(next)
     }
 
-    /// When the present trial is over.
+    /// When the current trial ends.
     fn trial_ends(&self, patience: Duration) -> Option<Instant> {
         let doubt = self.doubt.as_ref()?;
         Some(
@@ -474,7 +474,7 @@ impl Answers {
         }
         self.doubt = Some(Doubt {
             flaw,
-            // One that answers now and then is silent in between.
+            // A pool that answers now and then is silent in between.
             one_is_enough: silent && proven,
             since: now,
             next_trial: later(now.at, self.pause(Duration::ZERO)),
@@ -514,7 +514,7 @@ impl Answers {
     fn clear(&mut self, now: Instant) {
         self.doubt = None;
         self.cleared = Some(now);
-        // What was sent before says nothing about what comes now.
+        // Earlier shares say nothing about later ones.
         self.silence.settle(now);
         self.record.restart(now);
         self.recent.clear();
@@ -527,7 +527,7 @@ impl Trial {
     fn deadline(&self, one_is_enough: bool, patience: Duration) -> Instant {
         match (one_is_enough, self.first_share, self.began) {
             (true, Some(first), _) => later(first, patience),
-            // One answer says little, and the next share of a small miner may be long in coming.
+            // One answer says little, and the next share of a small miner may take long.
             (_, Some(_), Some(began)) => match self.done {
                 Some(done) => later(done, patience),
                 None => later(began, TRIAL_FINDS * TRIAL_MAJORITY),
@@ -579,7 +579,7 @@ mod tests {
     fn only_shares_that_follow_each_other_count() {
         let clock = clock();
         let mut answers = Answers::default();
-        // Each third one has an answer, which is there before the others are given up.
+        // Every third one is answered before the others are given up.
         for sent in (0..300).step_by(3) {
             answers.answered(MINER, clock.at(sent + 2), clock.at(sent + 2));
             answers.unanswered(clock.at(sent), PATIENCE, clock.now(sent + 30));
@@ -616,7 +616,7 @@ mod tests {
             now += 30;
             answers.end_overdue_trial(PATIENCE, clock.at(now));
         }
-        // Its only share came after five minutes, and the answer was waited for.
+        // Its only share came after five minutes, and then it waited for the answer.
         now += 1800;
         answers.try_with(MINER, clock.at(now));
         answers.turn_began(MINER, clock.at(now));
@@ -666,7 +666,7 @@ mod tests {
         assert_eq!(answers.flaw(), None);
         answers.ended_in_vain(clock.at(150), clock.now(200));
         assert!(answers.is_mute());
-        // With an answer between them they are no sign.
+        // With an answer in between, they do not count.
         let mut answers = Answers::default();
         for start in [0, 100, 200, 300] {
             answers.ended_in_vain(clock.at(start), clock.now(start + 50));

@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use crate::stratum::job::PoolJob;
 use crate::units::VersionForm;
 
-/// After so many rejects in a row the other form is tried.
+/// After this many rejects in a row, the other form is tried.
 const ENOUGH_REJECTS: u32 = 3;
 
 /// How often the other form is tried.
 const TRY_EVERY: Duration = Duration::from_secs(60);
 
-/// Shares that a pool takes in neither form.
+/// Shares that a pool rejects in both forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockedShares {
-    /// How many.
+    /// How many there are.
     pub shares: u64,
     /// The first one, in milliseconds since 1970.
     pub since_ms: u64,
@@ -28,8 +28,8 @@ pub struct BlockedShares {
     pub last_ms: u64,
 }
 
-/// What a header made of the job's bits. A pool that adds bits to the job's (ckpool, DATUM) takes both forms if they
-/// were kept, and neither if they were not: so what is learnt from the one says little of the other.
+/// What a header did with the job's bits. A pool that adds bits to the job's (ckpool, DATUM) accepts both forms if they
+/// were kept, and neither if not. So results for one kind say little about the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It kept them all.
@@ -43,21 +43,22 @@ pub enum Kind {
 pub struct Ways {
     bits: u32,
     delta: u32,
-    /// What became of the job's bits.
+    /// What happened to the job's bits.
     pub kind: Kind,
     /// The form in which the miner sent them.
     miners: VersionForm,
 }
 
 impl Ways {
-    /// Of a share with this header version, sent with these bits; `None` if both forms are the same. Bits that were
-    /// rolled outside the mask, as only a block's may be, count as if they were inside.
+    /// The ways for a share with this header version, sent with these bits; `None` if both forms are the same. Bits
+    /// outside the mask, which only a block may have, count as if they were inside.
     pub fn of(version: u32, job: &PoolJob, sent: Option<u32>) -> Option<Self> {
         let own = job.notify.version;
         let mask = job.mask.0 | (version ^ own);
         let (bits, delta) = (version & mask, version ^ own);
         let kept = version & own & mask == own & mask;
-        // What is neither (cgminer leaves out what the job has) only a pool that adds can read, and it can read `Bits`.
+        // Bits in neither form (cgminer leaves out the job's) can only be read by a pool that adds, which can also read
+        // `Bits`.
         let sent_delta = sent.is_some_and(|sent| sent & mask == delta);
         (bits != delta).then_some(Self {
             bits,
@@ -71,7 +72,7 @@ impl Ways {
         })
     }
 
-    /// What the pool is sent in a form.
+    /// The bits for the pool in one form.
     pub fn written(&self, form: VersionForm) -> u32 {
         match form {
             VersionForm::Bits => self.bits,
@@ -92,7 +93,7 @@ impl KnownForms {
     /// The proven form.
     fn proven(&self, kind: Kind) -> Option<VersionForm> {
         match kind {
-            // A pool that takes a header that cleared bits does not add them.
+            // A pool that accepts a header with cleared bits does not add them.
             Kind::Kept => self.kept.or(self.cleared),
             Kind::Cleared => self.cleared,
         }
@@ -103,7 +104,7 @@ impl KnownForms {
         known.unwrap_or(ways.miners)
     }
 
-    /// Notes an accepted share; whether that is news.
+    /// Records an accepted share. Returns whether that is new information.
     fn learn(&mut self, kind: Kind, form: VersionForm) -> bool {
         let place = match kind {
             Kind::Kept => &mut self.kept,
@@ -113,19 +114,19 @@ impl KnownForms {
     }
 }
 
-/// How a share is to be sent.
+/// How to send a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendPlan {
     /// In this form.
     In(VersionForm),
-    /// In this form and then in the other one: a block is worth a reject.
+    /// In this form and then in the other one, because a block is worth a reject.
     Both(VersionForm),
     /// Not at all: the pool rejects it in either form.
     Nowhere,
 }
 
 impl SendPlan {
-    /// The form in which it goes out first.
+    /// The form that is sent first.
     pub fn first(self) -> Option<VersionForm> {
         match self {
             Self::In(form) | Self::Both(form) => Some(form),
@@ -137,20 +138,20 @@ impl SendPlan {
 /// What a pool's answer to a share changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is proven that the pool takes this form.
+    /// The pool has been proven to accept this form.
     Learnt(VersionForm),
-    /// The pool takes neither form.
+    /// The pool rejects both forms.
     Hopeless,
 }
 
-/// How well the forms have worked at a pool's present address.
+/// How well the forms have worked at a pool's current address.
 #[derive(Clone, Debug, Default)]
 pub struct Forms {
     kept: Rejects,
     cleared: Rejects,
-    /// When a form was last tried that is not the best guess, and which.
+    /// The last trial of a form other than the best guess.
     tried: Option<(Instant, VersionForm)>,
-    /// Shares that were kept from the pool, as it would have rejected them.
+    /// Shares that DPMP blocked because the pool would have rejected them.
     pub blocked: Option<BlockedShares>,
 }
 
@@ -169,7 +170,7 @@ impl Rejects {
         }
     }
 
-    /// Whether both forms were found wanting: one thoroughly, the other at least once.
+    /// Whether both forms failed: one repeatedly, the other at least once.
     fn is_hopeless(&self) -> bool {
         self.bits.min(self.delta) >= 1 && self.bits.max(self.delta) >= ENOUGH_REJECTS
     }
@@ -183,8 +184,8 @@ impl Forms {
         }
     }
 
-    /// How a share is to be sent now. `answer` is how long the pool may take to answer, so that no two trials are
-    /// under way at a time.
+    /// How to send a share now. `answer`: how long the pool may take to answer, so that there is only one trial at a
+    /// time.
     pub fn plan(
         &mut self,
         ways: &Ways,
@@ -211,7 +212,7 @@ impl Forms {
             .tried
             .is_none_or(|(at, _)| now.saturating_duration_since(at) >= pause);
         if may_try {
-            // In turns, once both have failed: what the pool takes may change.
+            // In turns, once both have failed, because the pool may change.
             let again = self.tried.filter(|_| rejects.is_hopeless());
             let form = again.map_or(guess, |(_, form)| form).other();
             self.tried = Some((now, form));
@@ -223,7 +224,7 @@ impl Forms {
         }
     }
 
-    /// Notes a share that was sent nowhere.
+    /// Records a share that was blocked.
     pub fn note_blocked(&mut self, unix_ms: u64) {
         let blocked = self.blocked.get_or_insert(BlockedShares {
             shares: 0,
@@ -234,8 +235,8 @@ impl Forms {
         blocked.last_ms = unix_ms;
     }
 
-    /// Notes what the pool said to a share that was sent in a form: accepted, or rejected for another reason than being
-    /// stale or a duplicate.
+    /// Records the pool's answer to a share in one form: accepted, or rejected for a reason other than being stale or a
+    /// duplicate.
     pub fn answered(
         &mut self,
         kind: Kind,
@@ -363,7 +364,7 @@ mod tests {
         assert_eq!(sent.len(), 13, "{sent:?}");
         assert_eq!(changes, [Change::Hopeless]);
         assert_eq!(forms.blocked.unwrap().shares, 587);
-        // A block goes out all the same, and headers that keep the job's bits are not concerned.
+        // A block is sent anyway, and headers that keep the job's bits are not affected.
         let block = forms.plan(&ways, &known, true, ANSWER, now);
         assert_eq!(block, SendPlan::Both(Bits));
         let kept = Ways::of(0x2080_6000, &job(0x2080_0000), Some(0x6000)).unwrap();

@@ -17,10 +17,10 @@ use super::{
     WaitingShare,
 };
 
-/// What a pool's line means for the members.
+/// What a pool's message means for the members.
 #[derive(Debug)]
 pub enum PoolNews {
-    /// Nothing that concerns it.
+    /// Nothing.
     Nothing,
     /// The extranonces are known now, or have changed.
     Subscribed(Extranonces),
@@ -28,31 +28,31 @@ pub enum PoolNews {
     Ready,
     /// There is a new job.
     Job,
-    /// The newest job is under other conditions now and has to be sent anew.
+    /// The newest job has new conditions and must be sent again.
     JobChanged,
     /// A share was answered.
     Answered(WaitingShare, Outcome),
-    /// A share that was given up has its answer all the same; whose it was, and when it was sent.
+    /// A share was answered after it was given up: its miner, and when it was sent.
     AnsweredLate(Option<MinerId>, Instant),
-    /// The pool wants a reconnect after a pause.
+    /// The pool asks for a reconnect after a pause.
     Reconnect {
-        /// Where to, if it says.
+        /// The host, if the pool names one.
         host: Option<String>,
-        /// At which port, if it says.
+        /// The port, if the pool names one.
         port: Option<u16>,
         /// How long to wait.
         wait: Duration,
     },
     /// A text for people.
     Message(String),
-    /// A line that was no use, and why.
+    /// An unusable line, and why.
     Useless(String),
-    /// The connection cannot go on.
+    /// The connection cannot continue.
     Lost(Loss),
 }
 
 impl Connection {
-    /// Takes in a line of the pool.
+    /// Handles a message from the pool.
     pub fn on_message(&mut self, message: FromPool, talk: &mut Talk<'_>) -> PoolNews {
         self.heard = talk.now;
         self.asked = None;
@@ -65,7 +65,7 @@ impl Connection {
             }
             FromPool::SetDifficulty(difficulty) => self.on_difficulty(difficulty),
             FromPool::SetExtranonce(extranonces) => {
-                // Only what is spliced into later jobs; a held job keeps what it came with.
+                // This only applies to later jobs; earlier ones keep their extranonces.
                 self.extranonces = Some(extranonces);
                 talk.facts.e2_size = Some(extranonces.e2_size);
                 PoolNews::Subscribed(extranonces)
@@ -107,12 +107,12 @@ impl Connection {
                 });
                 PoolNews::Nothing
             }
-            // It may have changed them, and every share would be for another coinbase.
+            // The pool may have changed them, and then every share would be for a different coinbase.
             FromPool::Invalid {
                 method: method @ "mining.set_extranonce",
                 problem,
             } => PoolNews::Lost(Loss::BadMessage(format!("{method}: {problem}"))),
-            // What it works on by now is not known, and the last job that could be used grows old.
+            // The pool's current work is unknown, and the last usable job is getting old.
             FromPool::Invalid {
                 method: method @ "mining.notify",
                 problem,
@@ -134,7 +134,7 @@ impl Connection {
         let stage = self.stage;
         match stage {
             Stage::Asking { step, request, .. } if request == id => {
-                // No pool answers these so: it is what it says to our answer to a request of its own.
+                // No pool answers these steps like that. It is a reply to our answer to the pool's own request.
                 let another = step != Step::Authorize && outcome == Outcome::True;
                 if another && self.ambiguous.remove(&id) {
                     return PoolNews::Nothing;
@@ -159,7 +159,7 @@ impl Connection {
                         self.silence.settle(talk.now);
                         return PoolNews::AnsweredLate(miner, sent);
                     }
-                    // All else is the answer to a suggestion, or comes too late to matter.
+                    // Anything else is the answer to a suggestion, or too late to matter.
                     if let Outcome::Configured(Some(mask)) = outcome {
                         self.on_late_grant(mask, talk.facts)
                     } else {
@@ -170,8 +170,8 @@ impl Connection {
         }
     }
 
-    /// Whether this may be the answer to what we said under the pool's own number, and not to the share that has the same
-    /// one. A second answer tells: pools accept what we answered and do not refuse it.
+    /// Whether this may be a reply to our answer under the pool's own number, and not to the share with the same
+    /// number. A second answer shows which. Pools only acknowledge our answers; they never refuse them.
     fn may_be_another(&mut self, id: u64, outcome: &Outcome, talk: &Talk<'_>) -> bool {
         let ambiguous = self.ambiguous.remove(&id) && self.waits_for(id);
         let hold = ambiguous && *outcome == Outcome::True && self.held.is_none();
@@ -192,7 +192,7 @@ impl Connection {
                 PoolNews::Lost(Loss::Refused(step, reject))
             }
             (Step::Configure | Step::ConfigureLate, outcome) => {
-                // A refusal in any form means no version rolling, and no harm.
+                // A refusal in any form just means no version rolling.
                 let granted = if let Outcome::Configured(mask) = outcome {
                     mask
                 } else {
@@ -250,15 +250,14 @@ impl Connection {
     fn on_configured(&mut self, granted: Option<VersionMask>, facts: &mut PoolFacts) {
         let mask = granted.unwrap_or_default();
         self.mask = mask;
-        // Granted without a single bit it is granted all the same: the pool waits for the sixth
-        // parameter of a share (compat Q53).
+        // Even if no bit is granted, the pool expects the sixth parameter of a share (compat Q53).
         self.rolling = granted.map_or(RollingState::Refused, |_| RollingState::Granted);
-        // Some send a job before they are asked.
+        // Some pools send a job before the request.
         self.jobs.change(|job| job.with_mask(mask));
         facts.mask = mask;
     }
 
-    /// The pool granted version rolling when nobody waited for it any more: for the pool it is granted all the same.
+    /// The pool granted version rolling after DPMP had stopped waiting. For the pool it is granted anyway.
     fn on_late_grant(&mut self, mask: VersionMask, facts: &mut PoolFacts) -> PoolNews {
         if self.rolling == RollingState::NotAsked {
             return PoolNews::Nothing;
@@ -274,7 +273,7 @@ impl Connection {
             return PoolNews::Nothing;
         };
         let difficulty = self.difficulty.unwrap_or(Difficulty::ONE);
-        // Most pools tell all connections the same: a farm needs it in memory once.
+        // Most pools send the same job to all connections, so a farm only needs it in memory once.
         let notify = match talk.latest {
             Some(latest) if Arc::ptr_eq(latest, &notify) || **latest == *notify => {
                 Arc::clone(latest)
@@ -290,7 +289,7 @@ impl Connection {
     fn on_difficulty(&mut self, difficulty: Difficulty) -> PoolNews {
         let first = self.difficulty.replace(difficulty).is_none();
         if first && !self.jobs.is_empty() {
-            // The first one a pool names holds for what it has already sent: nothing else was in force.
+            // A pool's first difficulty also applies to earlier jobs, because there was no other.
             self.jobs.change(|job| job.with_difficulty(difficulty));
             return PoolNews::JobChanged;
         }
@@ -298,14 +297,15 @@ impl Connection {
     }
 
     fn on_mask(&mut self, mask: VersionMask) -> PoolNews {
-        // Unasked, as Braiins does it (compat Q2), it means nothing; some pools grant only with it.
+        // Without a request, as from Braiins (compat Q2), it means nothing. Some pools grant version rolling only with
+        // it.
         if self.rolling == RollingState::NotAsked || self.mask == mask {
             return PoolNews::Nothing;
         }
         self.rolling = RollingState::Granted;
         self.mask = mask;
-        // Pools differ in whether it holds at once or from the next job on: what is sent again of
-        // the present jobs keeps to both masks.
+        // Pools differ in whether it applies immediately or from the next job on. So current jobs that are sent again
+        // use the intersection of both masks.
         let narrower = |job: &PoolJob| job.mask.intersect(mask) != job.mask;
         let resend = self.jobs.latest().is_some_and(|job| narrower(job));
         self.jobs

@@ -18,47 +18,47 @@ const MOST_BLOCKS: usize = 64;
 /// How many of the last intervals are remembered.
 const MOST_INTERVALS: usize = 64;
 
-/// A pool that gave so many new jobs on one block gives them by habit.
+/// A pool that sent this many new jobs on one block does so regularly.
 const REFRESHES: u32 = 10;
 
-/// Its silence has to be so many times as long as the longest one of late.
+/// Its silence must be this many times as long as its longest recent interval.
 const UNUSUAL: u32 = 10;
 
-/// How long the other pool has left a block before it is told, and before it is acted on.
+/// How long the other pool must have moved on before this is reported, and before DPMP acts on it.
 pub const LEFT: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(90)];
 
-/// How far above a pool's block one may be that replaces it. One that is farther off is of another chain, or its pool was
-/// away for long.
+/// How many heights above a pool's block a block may be to replace it. One further above is on another chain, or the
+/// pool was down for long.
 const MOST_ABOVE: u32 = 12;
 
-/// How many blocks of one height a race may have. A pool that names more does not write the height.
+/// How many blocks of one height a race may have. A pool with more of them does not write the height.
 const MOST_TIPS: usize = 3;
 
-/// The jobs of a pool as they came.
+/// The history of a pool's jobs.
 #[derive(Clone, Debug, Default)]
 pub struct News {
-    /// The blocks that its jobs stood on, the newest last.
+    /// The blocks that its jobs built on, newest last.
     blocks: VecDeque<SeenBlock>,
     /// The latest time in the header of a job on the newest block.
     ntime: u32,
-    /// When there was something new.
+    /// When the pool last sent something new.
     at: Option<Instant>,
-    /// How many new jobs there were on the newest block, and on any of them at the most.
+    /// The number of new jobs on the newest block, and the maximum on any block.
     refreshes: u32,
     most_refreshes: u32,
-    /// The last times between new jobs on one block.
+    /// The last intervals between new jobs on one block.
     intervals: VecDeque<Duration>,
-    /// What is wrong with the present jobs.
+    /// The flaw of the current jobs.
     flaw: Option<(Flaw, Now)>,
 }
 
-/// A block that a pool's jobs stood on.
+/// A block that a pool's jobs built on.
 #[derive(Clone, Debug)]
 struct SeenBlock {
     hash: BlockHash,
     since: Now,
     nbits: u32,
-    /// The height of the block that the job is for, if the coinbase says it.
+    /// The height of the job's block, if the coinbase contains it.
     height: Option<u32>,
 }
 
@@ -72,20 +72,20 @@ impl SeenBlock {
         }
     }
 
-    /// Whether it may replace a block: not if it has the same height, as in a race, or a lower one.
+    /// Whether it may replace a block: not if its height is the same, as in a race, or lower.
     fn may_replace(&self, other: &Self) -> bool {
         let heights = other.height.zip(self.height);
         heights.is_none_or(|(old, new)| new > old && new - old <= MOST_ABOVE)
     }
 }
 
-/// Whether blocks of a coin can prove themselves by their work; by the name that the owner gave the coin. Where they
-/// cannot, a newer block is told and never acted on: anyone could make it up.
+/// Whether a coin's blocks prove their work, by the coin's name in the settings. If not, a newer block is only
+/// reported, because anyone could make it up.
 pub fn can_be_proven(chain: &str) -> bool {
     Chain::of_name(chain).is_some_and(Chain::hash_shows_work)
 }
 
-/// The other pool has left the block on which a pool's jobs stand.
+/// The other pool has moved on from the block of a pool's jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftBlock {
     /// Since when.
@@ -95,7 +95,7 @@ pub struct LeftBlock {
 }
 
 impl News {
-    /// Takes in a job that came on a connection that was opened then.
+    /// Records a job on a connection that was opened at `opened`.
     pub fn hear(&mut self, job: &Notify, opened: Instant, now: Now) {
         let hash = job.previous();
         match self.blocks.back() {
@@ -103,9 +103,9 @@ impl News {
                 if job.ntime <= self.ntime {
                     return;
                 }
-                // A new time in the header does not make an old block a new one.
+                // A new header time does not make an old block new.
                 self.flaw = self.flaw.filter(|(flaw, _)| *flaw == Flaw::Behind);
-                // A time in which nobody listened says nothing.
+                // Time without a connection does not count.
                 let before = self.at.filter(|before| opened <= *before);
                 if let Some(before) = before {
                     if self.intervals.len() == MOST_INTERVALS {
@@ -117,7 +117,7 @@ impl News {
                     self.most_refreshes = self.most_refreshes.max(self.refreshes);
                 }
             }
-            // One of a pool's servers is behind the others.
+            // One of the pool's servers is behind the others.
             Some(_) if self.blocks.iter().any(|block| block.hash == hash) => return,
             Some(_) | None => {
                 if self.blocks.len() == MOST_BLOCKS {
@@ -132,12 +132,12 @@ impl News {
         self.at = Some(now.at);
     }
 
-    /// What is wrong with the present jobs, and since when.
+    /// The flaw of the current jobs, and since when.
     pub fn flaw(&self) -> Option<(Flaw, Now)> {
         self.flaw
     }
 
-    /// Whether this pool left a job's block a while ago for one that proves itself.
+    /// Whether this pool moved on from a job's block a while ago, to one that proves its work.
     pub fn has_left(&self, job: &Notify, now: Now) -> bool {
         let block = SeenBlock::of(job, now);
         let mut after = self.after(block.hash);
@@ -146,7 +146,7 @@ impl News {
         next.is_some_and(|next| later(next.since.at, LEFT[1]) <= now.at)
     }
 
-    /// Whether the other pool has left the block on which this one's jobs stand. `provable`: see [`can_be_proven`].
+    /// Whether the other pool has moved on from the block of this one's jobs. `provable`: see [`can_be_proven`].
     pub fn left_by(&self, other: &Self, provable: bool) -> Option<LeftBlock> {
         let present = self.blocks.back()?;
         let after = || other.after(present.hash);
@@ -168,8 +168,8 @@ impl News {
         Some(LeftBlock { since, proven })
     }
 
-    /// Judges the present jobs. `left`: what the other pool says of them; `patience`: how long a pool may give nothing
-    /// new that used to.
+    /// Judges the current jobs. `left`: whether the other pool has moved on; `patience`: how long a pool may send
+    /// nothing new if it used to.
     pub fn judge(&mut self, left: Option<LeftBlock>, patience: Duration, now: Now) {
         if self.flaw.is_some() {
             return;
@@ -184,7 +184,7 @@ impl News {
         };
     }
 
-    /// When [`judge`](Self::judge) may say something new.
+    /// When the result of [`judge`](Self::judge) may change.
     pub fn next_deadline(
         &self,
         left: Option<LeftBlock>,
@@ -201,7 +201,7 @@ impl News {
             .min()
     }
 
-    /// Until when there has to be something new.
+    /// By when something new must arrive.
     fn due(&self, patience: Duration) -> Option<Instant> {
         let longest = self.intervals.iter().max()?;
         let known = self.most_refreshes >= REFRESHES;
@@ -209,7 +209,7 @@ impl News {
         at.checked_add(patience.max(*longest * UNUSUAL))
     }
 
-    /// The blocks that came after one that it named.
+    /// The blocks after this one in its jobs.
     fn after(&self, hash: BlockHash) -> impl Iterator<Item = &SeenBlock> {
         let place = self.blocks.iter().rposition(|block| block.hash == hash);
         let skipped = place.map_or(self.blocks.len(), |place| place + 1);
@@ -231,7 +231,7 @@ mod tests {
         b: News,
     }
 
-    /// The hash of a block in the order of the wire, with work enough for any target, or with none.
+    /// The hash of a block in wire order, with enough work for any target, or with none.
     fn block(number: u8, worked: bool) -> [u8; 32] {
         let mut wire = [if worked { 0 } else { 0xab }; 32];
         wire[0] = number;
@@ -287,7 +287,7 @@ mod tests {
             self.b.hear(&job, self.start, now);
         }
 
-        /// What is said of A then.
+        /// The verdict about A at that time.
         fn judge(&mut self, seconds: u64, provable: bool) -> Option<Flaw> {
             let now = self.at(seconds);
             let left = self.a.left_by(&self.b, provable);
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(due, Some(world.at(630).at));
         assert_eq!(world.judge(689, true), None);
         assert_eq!(world.judge(690, true), Some(Flaw::Behind));
-        // The same block with a later time is no news, nor is an older block.
+        // The same block with a later time is not new, and neither is an older block.
         world.a(700, 1, 99);
         assert_eq!(world.judge(701, true), Some(Flaw::Behind));
         world.a(710, 2, 100);
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_replay_of_old_blocks_is_no_verdict() {
-        // B goes back to blocks that have work enough and were there before A's.
+        // B returns to blocks with enough work that were there before A's.
         let mut world = World::new();
         world.a(0, 100, 1);
         world.b(0, 100);
@@ -352,7 +352,7 @@ mod tests {
         }
         assert_eq!(world.judge(9000, true), None);
         assert_eq!(world.a.left_by(&world.b, true), None, "nor is it told");
-        // Nor is one far above: it is of another chain.
+        // Neither is one far above, which is on another chain.
         world.b(9100, 113);
         assert_eq!(world.judge(9900, true), None);
         world.b(9900, 112);
@@ -419,20 +419,20 @@ mod tests {
         }
         assert_eq!(world.judge(12_000 + 7200, true), None);
 
-        // Every 30 s, then nothing any more.
+        // Every 30 s, then nothing.
         let mut world = World::new();
         for refresh in 0..11 {
             world.a(30 * u64::from(refresh), 1, refresh);
         }
         assert_eq!(world.judge(1199, true), None);
         assert_eq!(world.judge(1200, true), Some(Flaw::WithoutNews));
-        // The same job on a new connection is no news, a later time is.
+        // The same job on a new connection is not new, but a later time is.
         world.a(1300, 1, 10);
         assert_eq!(world.judge(1300, true), Some(Flaw::WithoutNews));
         world.a(1301, 1, 11);
         assert_eq!(world.judge(1301, true), None);
 
-        // One that takes five minutes now and then may take fifty; a time in which nobody listened does not count.
+        // A pool that sometimes takes five minutes may take fifty. Time without a connection does not count.
         let mut world = World::new();
         let mut ntime = 0;
         for second in (0..3000).step_by(300) {

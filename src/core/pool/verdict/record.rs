@@ -5,31 +5,31 @@ use std::time::{Duration, Instant};
 
 use super::SELDOM;
 
-/// Shares that were sent within this time are counted together.
+/// Shares sent within this time are counted together.
 const PIECE: Duration = Duration::from_secs(10);
 
 /// A pool is judged by at least this many shares.
 const SHARES: u32 = 20;
 
-/// And by the shares of at least this many pieces of time, so that a short outage is no verdict.
+/// And by the shares of at least this many periods, so that a short outage does not count.
 const PIECES: usize = 6;
 
-/// How many pieces are kept. Enough for the longest `answer_seconds`.
+/// How many periods are kept. Enough for the longest `answer_seconds`.
 const MOST_PIECES: usize = 256;
 
 /// How many answers show that a pool answers again.
 const ENOUGH_ANSWERED: u32 = 10;
 
-/// What became of the shares that were sent to a pool. They are sorted by when they were sent, since an answer is there
-/// long before its neighbor is given up.
+/// The results of the shares sent to a pool. They are in the order of sending, because an answer arrives long before
+/// another share is given up.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
-    /// When the first piece began.
+    /// When the first period began.
     origin: Option<Instant>,
     pieces: BTreeMap<u64, Piece>,
 }
 
-/// The shares of a piece of time.
+/// The shares of one period.
 #[derive(Clone, Copy, Debug, Default)]
 struct Piece {
     answered: u32,
@@ -37,7 +37,7 @@ struct Piece {
 }
 
 impl Record {
-    /// Starts over: only shares sent from now on count.
+    /// Starts over: only later shares count.
     pub(super) fn restart(&mut self, now: Instant) {
         self.origin = Some(now);
         self.pieces.clear();
@@ -50,7 +50,7 @@ impl Record {
         }
     }
 
-    /// A share that was sent then and given up was answered after all.
+    /// A share that was sent then was answered after it was given up.
     pub(super) fn answered_late(&mut self, sent: Instant) {
         if let Some(piece) = self.piece(sent) {
             piece.lost = piece.lost.saturating_sub(1);
@@ -65,8 +65,8 @@ impl Record {
         }
     }
 
-    /// Whether 70 % of the last shares whose fate is known were lost, or more. A pool that loses every fifth share never
-    /// gets there by chance. `patience`: how long a share may wait for its answer.
+    /// Whether at least 70% of the last shares with a known result were not answered. A pool that loses every fifth
+    /// share never gets there by chance. `patience`: how long a share may wait for its answer.
     pub(super) fn is_bad(&self, patience: Duration, now: Instant) -> bool {
         let Some(origin) = self.origin else {
             return false;
@@ -96,14 +96,14 @@ impl Record {
         false
     }
 
-    /// Whether enough shares were answered and few lost since it was restarted.
+    /// Whether enough shares were answered and few lost since it started over.
     pub(super) fn is_good(&self) -> bool {
         let sum = |of: fn(&Piece) -> u32| self.pieces.values().map(of).fold(0, u32::saturating_add);
         let (answered, lost) = (sum(|piece| piece.answered), sum(|piece| piece.lost));
         answered >= ENOUGH_ANSWERED && answered / 2 >= lost
     }
 
-    /// Shares that were sent before it was restarted do not count.
+    /// Shares that were sent before it started over do not count.
     fn piece(&mut self, sent: Instant) -> Option<&mut Piece> {
         let origin = *self.origin.get_or_insert(sent);
         let number = number(sent.checked_duration_since(origin)?);
@@ -125,7 +125,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Whether it is bad at any time, with a share every `every` seconds of which those are lost that are told.
+    /// Whether it is bad at any time, with a share every `every` seconds, of which `lost` says which are lost.
     fn is_ever_bad(every: u64, lost: impl Fn(u64) -> bool) -> bool {
         let start = Instant::now();
         let at = |second| start + Duration::from_secs(second);
