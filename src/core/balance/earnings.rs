@@ -18,33 +18,33 @@ use crate::units::{Now, later};
 /// How long a span is, in milliseconds: half an hour.
 const SPAN: u64 = 30 * 60 * 1000;
 
-/// How many spans are looked back upon: 24 hours.
+/// How many spans count: 24 hours.
 const SPANS: u64 = 48;
 
-/// How long the newest job counts if no other follows.
+/// How long the newest job counts if none follows.
 const LONGEST_JOB: Duration = Duration::from_secs(3600);
 
-/// How many samples of a span are kept apart. There is about one a second at a pool that is in a hurry.
+/// How many samples of the current span are kept. A fast pool has about one a second.
 const MOST_SAMPLES: usize = 2000;
 
-/// How many are kept of a span that is over.
+/// How many samples of a past span are kept.
 const KEPT_SAMPLES: u64 = 8;
 
-/// A terahash a second for a day, in hashes.
+/// The hashes of 1 TH/s in a day.
 const TERAHASH_DAY: f64 = 1e12 * 86_400.0;
 
 /// How many hashes a difficulty of 1 takes on average.
 const HASHES: f64 = 4_294_967_296.0;
 
-/// How many coins a terahash a second earns in a day at this reward, in the coin's smallest units, and this compact
-/// target; `None` if that is no sensible number.
+/// How many coins 1 TH/s earns in a day at this reward (in the coin's smallest units) and this compact target; `None`
+/// if the result is not a reasonable number.
 pub fn coins_per_day(chain: &str, reward: u64, nbits: u32) -> Option<f64> {
     let unit = match chain {
         "XEC" => 1e2,
         "PPC" => 1e6,
         _ => 1e8,
     };
-    // Whole numbers above 2^53 lose what does not matter here.
+    // Integers above 2^53 lose precision that does not matter here.
     let [high, low] = [reward >> 32, reward & 0xffff_ffff]
         .map(|half| u32::try_from(half).unwrap_or(u32::MAX))
         .map(f64::from);
@@ -53,16 +53,16 @@ pub fn coins_per_day(chain: &str, reward: u64, nbits: u32) -> Option<f64> {
     (earned.is_finite() && earned > 0.0).then_some(earned)
 }
 
-/// What was earned in one span.
+/// The earnings of one span.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(u64, f64, u64)", into = "(u64, f64, u64)")]
 struct Span {
-    /// When it was: how many spans after 1970.
+    /// The number of the span, counted from 1970.
     number: u64,
     samples: Vec<Sample>,
 }
 
-/// So many coins for so long, in milliseconds.
+/// The coins, and for how long, in milliseconds.
 type Sample = (f64, u64);
 
 impl Span {
@@ -78,7 +78,7 @@ impl Span {
         }
     }
 
-    /// Keeps so many samples of all, each for the same time.
+    /// Reduces the samples to this many, each for the same time.
     fn reduce(&mut self, parts: u64) {
         if u64::try_from(self.samples.len()).is_ok_and(|samples| samples <= parts) {
             return;
@@ -117,23 +117,23 @@ impl From<(u64, f64, u64)> for Span {
 pub struct Earnings {
     /// The coin.
     chain: String,
-    /// The oldest first.
+    /// Oldest first.
     spans: VecDeque<Span>,
     #[serde(skip)]
     newest: Option<NewestJob>,
 }
 
-/// What the newest job is worth.
+/// The value of the newest job.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct NewestJob {
     coins: f64,
     since: Instant,
-    /// Until when it was counted.
+    /// Up to when it was counted.
     counted: Instant,
 }
 
 impl Earnings {
-    /// Takes in what a new job of the pool is worth; `None`: that cannot be read.
+    /// Records the value of a new job from the pool; `None`: it cannot be read.
     pub fn hear(&mut self, chain: &str, coins: Option<f64>, now: Now) {
         if self.chain != chain {
             *self = Self {
@@ -142,7 +142,7 @@ impl Earnings {
             };
         }
         let present = now.unix_ms / SPAN;
-        // Also what lies ahead, if the clock was wrong.
+        // Also spans in the future, if the clock was wrong.
         self.spans.retain(|span| is_recent(span, present));
         self.count(now);
         self.newest = coins.map(|coins| NewestJob {
@@ -152,8 +152,8 @@ impl Earnings {
         });
     }
 
-    /// How many coins a terahash a second has earned in a day, as a median over the last 24 hours; `None` if nothing is
-    /// known of this coin.
+    /// How many coins 1 TH/s earned in a day, as a median over the last 24 hours; `None` if nothing is known about this
+    /// coin.
     pub fn median(&mut self, chain: &str, now: Now) -> Option<f64> {
         self.count(now);
         let spans = self.recent(now).filter(|_| self.chain == chain);
@@ -161,7 +161,7 @@ impl Earnings {
         Sorted::from(samples).median()
     }
 
-    /// For how long there was a job in the last 24 hours.
+    /// How long there was a job in the last 24 hours.
     pub fn watched(&self, now: Now) -> Duration {
         let times = self.recent(now).map(|span| total(&span.samples));
         Duration::from_millis(times.sum())
@@ -198,7 +198,7 @@ impl Earnings {
         }
     }
 
-    /// A span, the newest one; what was before is over.
+    /// The newest span; earlier ones are over.
     fn span(&mut self, number: u64) -> &mut Span {
         if self.spans.back().is_none_or(|last| last.number < number) {
             if let Some(last) = self.spans.back_mut() {
@@ -212,17 +212,17 @@ impl Earnings {
     }
 }
 
-/// Whether a span is of the last 24 hours.
+/// Whether a span is within the last 24 hours.
 fn is_recent(span: &Span, present: u64) -> bool {
     span.number <= present && present - span.number < SPANS
 }
 
-/// How long the samples are together, in milliseconds.
+/// The total time of the samples, in milliseconds.
 fn total(samples: &[Sample]) -> u64 {
     samples.iter().map(|(_, ms)| *ms).sum()
 }
 
-/// Samples, the smallest value first.
+/// Samples, smallest value first.
 struct Sorted(Vec<Sample>);
 
 impl From<Vec<Sample>> for Sorted {
@@ -233,7 +233,7 @@ impl From<Vec<Sample>> for Sorted {
 }
 
 impl Sorted {
-    /// The value that is reached after so much time, in milliseconds.
+    /// The value that is reached after this time, in milliseconds.
     fn at(&self, time: u64) -> Option<f64> {
         let mut passed = 0;
         let reached = self.0.iter().find(|(_, ms)| {
@@ -309,7 +309,7 @@ mod tests {
             Duration::from_secs(220)
         );
         assert_eq!(earnings.median("BCH", after(start, 220)), None);
-        // Another coin begins again.
+        // Another coin starts over.
         earnings.hear("BCH", Some(7.0), after(start, 221));
         assert_eq!(earnings.median("BCH", after(start, 222)), Some(7.0));
         assert_eq!(earnings.median(BTC, after(start, 222)), None);
@@ -328,7 +328,7 @@ mod tests {
             earnings.median(BTC, after(start, 20 * 3600 + 3599)),
             Some(5.0)
         );
-        // What is older than a day is forgotten.
+        // Earnings older than a day are forgotten.
         assert_eq!(earnings.median(BTC, after(start, 25 * 3600)), Some(6.0));
         assert_eq!(earnings.median(BTC, after(start, 60 * 3600)), None);
         assert_eq!(earnings.watched(after(start, 60 * 3600)), Duration::ZERO);
@@ -347,11 +347,11 @@ mod tests {
         assert_eq!(earnings.median(BTC, set), Some(1.0));
         set.unix_ms += 1_000_000_000_000;
         earnings.hear(BTC, Some(2.0), set);
-        // Back to the right time: what lies ahead is forgotten.
+        // Back at the right time, spans in the future are forgotten.
         assert_eq!(earnings.median(BTC, after(start, 61)), Some(2.0));
         assert!(earnings.watched(after(start, 61)) <= Duration::from_secs(61));
         assert!(earnings.spans.len() <= 2);
-        // Looked at in 1970 after a restart, it is all still there when the clock is set.
+        // If it is read in 1970 after a restart, everything is still there when the clock is set.
         let text = serde_json::to_string(&earnings).unwrap();
         let mut earnings: Earnings = serde_json::from_str(&text).unwrap();
         assert_eq!(earnings.median(BTC, booted), None);

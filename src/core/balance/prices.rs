@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Now, When};
 
-/// How long a price that was put is good.
+/// How long a price from a program is valid.
 pub const FRESH: Duration = Duration::from_secs(48 * 3600);
 
-/// After how long it is no price any more.
+/// After how long a price from a program no longer counts.
 pub const EXPIRED: Duration = Duration::from_secs(72 * 3600);
 
-/// How many coins may have a price that was put.
+/// How many coins may have a price from a program.
 const MOST_COINS: usize = 16;
 
 /// The highest price.
 pub const HIGHEST: f64 = 1e12;
 
-/// The prices that programs have put, by coin in upper case.
+/// The prices from programs, by coin in upper case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prices(BTreeMap<String, PutPrice>);
 
@@ -31,35 +31,34 @@ pub struct Prices(BTreeMap<String, PutPrice>);
 struct PutPrice {
     price: f64,
     at: When,
-    /// What the configuration said then; 0: nothing.
+    /// The configured price at that time; 0: none.
     typed: f64,
 }
 
-/// What a coin costs.
+/// The price of a coin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
-    /// How much, in whatever currency the owner uses.
+    /// The price, in the owner's currency.
     pub price: f64,
-    /// When it was put, in milliseconds since 1970; `None`: it was typed in.
+    /// When a program sent it, in milliseconds since 1970; `None`: it is from the configuration.
     pub put_ms: Option<u64>,
-    /// Whether it is still good.
+    /// Whether it is still valid.
     pub age: PriceAge,
 }
 
-/// Whether a price is still good.
+/// Whether a price is still valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PriceAge {
-    /// It is.
+    /// It is valid.
     Fresh,
-    /// It is so old that nothing is to be moved by it.
+    /// It is too old to move the split.
     Old,
-    /// It is no price any more.
+    /// It no longer counts.
     Expired,
 }
 
 impl Prices {
-    /// Takes in prices that a program has put; one of 0 takes the price away that was put before. `typed`: those of the
-    /// configuration.
+    /// Records prices from a program; 0 removes its earlier price. `typed`: the configured prices.
     pub fn put(&mut self, prices: &BTreeMap<String, f64>, typed: &BTreeMap<String, f64>, now: Now) {
         for (chain, price) in prices {
             self.0.remove(chain);
@@ -74,12 +73,12 @@ impl Prices {
         }
     }
 
-    /// What a coin costs, if that is known. `typed`: the prices of the configuration.
+    /// The price of a coin, if known. `typed`: the configured prices.
     pub fn of(&self, chain: &str, typed: &BTreeMap<String, f64>, now: Now) -> Option<Price> {
         let typed = typed_in(typed, chain);
         if let Some(put) = self.0.get(chain).filter(|put| put.typed == typed) {
             let put_ms = put.at.unix_ms(now);
-            // A clock that was put back since makes no price old.
+            // If the clock was set back in the meantime, prices do not become old.
             let age = Duration::from_millis(now.unix_ms.saturating_sub(put_ms));
             return Some(Price {
                 price: put.price,

@@ -13,25 +13,25 @@ use crate::units::{Now, When};
 /// The smallest step, in points.
 pub const SMALLEST: f64 = 2.0;
 
-/// From one step to the next.
+/// The shortest time between steps.
 pub const BETWEEN_STEPS: Duration = Duration::from_secs(30 * 60);
 
-/// From one reversal to the next.
+/// The shortest time between reversals.
 pub const BETWEEN_REVERSALS: Duration = Duration::from_secs(24 * 3600);
 
-/// Two parts that differ by less, in points, are the same.
+/// Parts that differ by less, in points, count as the same.
 pub const SAME: f64 = 1e-6;
 
-/// A's part if so many points are added to its usual part, both in points.
+/// A's part if this many points are added to its usual part, both in points.
 pub fn part(usual: f64, shift: f64) -> f64 {
     (usual + shift).clamp(0.0, 100.0)
 }
 
-/// By how much the split is shifted, and how it came to that.
+/// How far the split is shifted, and when it moved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Steps {
-    /// What is added to A's part, in points.
+    /// The shift that is added to A's part, in points.
     shift: f64,
     last: Option<LastStep>,
     last_reversal: Option<When>,
@@ -40,16 +40,16 @@ pub struct Steps {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct LastStep {
     at: When,
-    /// Whether it was to A's good.
+    /// Whether it was in favor of A.
     to_a: bool,
 }
 
-/// Where the shift is to go.
+/// The target of the shift.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Destination {
     /// A's usual part, in points from 0 to 100.
     pub usual: f64,
-    /// What is to be added to it, in points.
+    /// The shift to add to it, in points.
     pub shift: f64,
     /// The smallest change that is worth a step, in points.
     pub least: f64,
@@ -65,7 +65,7 @@ pub struct Step {
 }
 
 impl Steps {
-    /// What is added to A's part, in points; the sum ends at 0 and at 100.
+    /// The shift that is added to A's part, in points; the sum is limited to 0 and 100.
     pub fn shift(&self) -> f64 {
         self.shift
     }
@@ -78,7 +78,7 @@ impl Steps {
         };
         let Some(due) = self.next_step(to, now) else {
             if (step.to - step.from).abs() < SAME {
-                // Nobody sees a difference until the usual split is another.
+                // This makes no difference until the usual split changes.
                 self.shift = to.shift;
             }
             return None;
@@ -96,7 +96,7 @@ impl Steps {
         Some(step)
     }
 
-    /// When a step may be made, in milliseconds since 1970; `None`: none is wanted.
+    /// When the next step is allowed, in milliseconds since 1970; `None`: none is wanted.
     pub fn next_step(&self, to: &Destination, now: Now) -> Option<u64> {
         let change = part(to.usual, to.shift) - part(to.usual, self.shift);
         if change.abs() < to.least.max(SAME) {
@@ -105,7 +105,7 @@ impl Steps {
         let earliest = |since: When, pause: Duration| {
             let since = since.unix_ms(now);
             let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-            // What lies ahead was written by a clock that was wrong.
+            // Times in the future come from a clock that was wrong.
             if since > now.unix_ms {
                 now.unix_ms
             } else {
@@ -213,7 +213,7 @@ mod tests {
         let mut steps = Steps::default();
         let step = steps.advance(&to(95.0, 20.0), start).unwrap();
         assert_eq!((step.from, step.to), (95.0, 100.0));
-        // Less of what nobody sees is no step, and is not owed either.
+        // A change that makes no difference is not a step, and is not made up for later.
         let later = after(start, HOUR);
         assert_eq!(steps.advance(&to(95.0, 10.0), later), None);
         assert_eq!(steps.shift(), 10.0);

@@ -59,7 +59,7 @@ fn nbits(difficulty: f64) -> u32 {
     exponent << 24 | mantissa
 }
 
-/// A job whose block pays so many coins.
+/// A job whose block pays this many coins.
 fn job(coins: f64, difficulty: f64) -> PoolJob {
     let reward = (0..40).rev().fold(0u64, |found, bit| {
         let more = found | 1 << bit;
@@ -109,7 +109,7 @@ struct Chain {
     last: f64,
     next: f64,
     epoch: f64,
-    /// What a block holds in fees when it is as old as blocks become on average, in coins.
+    /// The fees in a block of average age, in coins.
     fees: f64,
 }
 
@@ -127,7 +127,7 @@ impl Chain {
         }
     }
 
-    /// The blocks until then. The whole network's hashes swing by a tenth each day and grow a little.
+    /// The blocks until then. The network's hashrate varies by a tenth each day and grows a little.
     fn go_on(&mut self, seconds: u64, random: &mut Random) {
         let seconds = whole(seconds);
         while self.next <= seconds {
@@ -153,7 +153,7 @@ impl Chain {
         }
     }
 
-    /// What a job of this moment pays: nothing but the subsidy in the first half minute of some blocks.
+    /// What a job pays at this moment: only the subsidy in the first half minute of some blocks.
     fn coins(&self, seconds: u64) -> f64 {
         let age = whole(seconds) - self.last;
         if age < 30.0 && self.height % 3 > 0 {
@@ -177,7 +177,7 @@ fn whole(number: u64) -> f64 {
     f64::from(u32::try_from(number).unwrap())
 }
 
-/// What was seen of the steps, which are checked as they come.
+/// The observed steps, which are checked as they come.
 #[derive(Debug, Default)]
 struct Seen {
     steps: Vec<(u64, Move)>,
@@ -217,7 +217,7 @@ struct World {
     balancer: Balancer,
     prices: [f64; 2],
     seen: Seen,
-    /// What the jobs of the last day were worth and when they came.
+    /// The values of the last day's jobs, and when they arrived.
     jobs: PerPool<VecDeque<(u64, f64)>>,
 }
 
@@ -257,7 +257,7 @@ impl World {
             .put_prices(&prices(btc, bch), &self.config, now);
     }
 
-    /// Has both pools send jobs for so long; those in `away` do not.
+    /// Lets both pools send jobs for this long, except those in `away`.
     fn run(&mut self, seconds: u64, away: &[PoolSlot]) {
         let end = self.seconds + seconds;
         while self.seconds < end {
@@ -297,7 +297,7 @@ impl World {
         self.balancer.view(&self.config, false, now)
     }
 
-    /// The shift by the formula, of the medians of all jobs of so many seconds, a day at the most.
+    /// The shift by the formula, from the medians of all jobs in this time, at most a day.
     fn exact(&mut self, time: u64) -> f64 {
         let begin = self.seconds.saturating_sub(time);
         let day_ago = self.seconds.saturating_sub(DAY);
@@ -325,7 +325,7 @@ impl World {
         20.0 * (x / 1.1f64.ln()).clamp(-1.0, 1.0)
     }
 
-    /// The shift by the formula, of what the chains pay on average now.
+    /// The shift by the formula, from what the chains pay on average now.
     fn formula(&self) -> f64 {
         let value = |slot: PoolSlot, price: f64| price / self.chains[slot].difficulty;
         let [btc, bch] = self.prices;
@@ -343,11 +343,11 @@ fn weeks_of_two_coins_have_few_steps_and_few_reversals() {
             for price in &mut world.prices {
                 *price *= 1.0 + 0.012 * (world.random.unit() - 0.5);
             }
-            // For five days no program puts prices.
+            // For five days, no program sends prices.
             if !(400..520).contains(&hour) {
                 world.put_prices();
             }
-            // For two days B is away.
+            // For two days, B is down.
             let away = (700..748).contains(&hour);
             let away: &[_] = if away { &[PoolSlot::B] } else { &[] };
             world.run(HOUR, away);
@@ -427,7 +427,7 @@ fn what_is_wanted_is_the_formula_of_exact_medians() {
     }
 }
 
-/// Pools that pay the same for a while, then watched for longer than an hour.
+/// Pools that pay the same, watched for longer than an hour.
 fn watched(world: &mut World) {
     world.put_prices();
     world.run(2 * HOUR, &[]);
@@ -527,7 +527,7 @@ fn the_shift_is_held_while_it_is_not_known() {
 
     world.run(HOUR, &[]);
     assert_eq!(world.shift(), -20.0);
-    // The prices become old, and then are none any more.
+    // The prices become old, and then no longer count.
     world.run(2 * DAY, &[]);
     let view = world.view();
     assert_eq!(
@@ -540,7 +540,7 @@ fn the_shift_is_held_while_it_is_not_known() {
         (view.shift, view.problem),
         (Some(0.0), Some(Problem::ExpiredPrices))
     );
-    // New ones have to wait for the day that lies between reversals.
+    // New prices must wait for the day between reversals.
     world.put_prices();
     world.run(HOUR, &[]);
     let view = world.view();

@@ -18,28 +18,29 @@ use crate::units::{Now, PerPool, PoolConn, PoolSlot};
 /// How many blocks of a pool are remembered.
 const MOST_BLOCKS: usize = 16;
 
-/// So many blocks after the first that differ, two pools of one coin are on different chains. It is no race any more.
+/// This many blocks after the first different ones, two pools of one coin are on different chains. It is no longer a
+/// race.
 const FORK_BLOCKS: u32 = 2;
 
-/// No coin that DPMP knows is without a block for so long but by a rare accident.
+/// Only by a rare coincidence does a coin that DPMP knows go this long without a block.
 const LONGEST_BLOCK: Duration = Duration::from_secs(3 * 3600);
 
 /// How far a pool's clock may be off, in seconds, and for how long.
 const CLOCK_OFF: i64 = 600;
 const CLOCK_PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long a pool may be at a lower height than the other one.
+/// How long a pool may be at a lower height than the other.
 const LOWER_PATIENCE: Duration = Duration::from_secs(90);
 
-/// So many jobs with transactions in a row without a witness commitment are unusual for Bitcoin.
+/// This many jobs in a row with transactions but without a witness commitment are unusual for Bitcoin.
 const UNCOMMITTED_JOBS: u32 = 10;
 
-/// What is read of a job.
+/// The parts of a job that are used here.
 #[derive(Clone, Copy, Debug)]
 pub struct Glimpse {
-    /// The block that it stands on.
+    /// The block that it builds on.
     pub previous: BlockHash,
-    /// The height of the block to be, if the coinbase says it.
+    /// The height of the new block, if the coinbase contains it.
     pub height: Option<u32>,
     /// The compact target.
     pub nbits: u32,
@@ -52,7 +53,7 @@ pub struct Glimpse {
 }
 
 impl Glimpse {
-    /// Of a pool's job and its coinbase, if that could be read.
+    /// Takes these parts from a pool's job and its coinbase, if that could be read.
     pub fn of(job: &PoolJob, coinbase: Option<&Coinbase>) -> Self {
         let notify = &job.notify;
         Self {
@@ -66,20 +67,20 @@ impl Glimpse {
     }
 }
 
-/// What is looked at.
+/// The input of a check.
 #[derive(Clone, Debug)]
 pub struct Scene<'a> {
-    /// What the pools' jobs have said.
+    /// What is known from the pools' jobs.
     pub sights: PerPool<&'a Sights>,
-    /// What the owner says that the pools mine, as far as DPMP knows the name.
+    /// The configured coins of the pools, if DPMP knows them.
     pub chains: PerPool<Option<Chain>>,
-    /// Whether the pools can be heard now.
+    /// Whether the pools are connected now.
     pub heard: PerPool<bool>,
-    /// Whether the wall clock is believed.
+    /// Whether the wall clock is trusted.
     pub clock_is_right: bool,
 }
 
-/// Something to be told.
+/// A finding that is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// The pools mine one coin, on different chains.
@@ -87,45 +88,45 @@ pub enum Finding {
         /// The lowest height at which their blocks are known to differ.
         height: u32,
     },
-    /// The pools are said to mine different coins, and their jobs stand on the same block.
+    /// The pools are set to different coins, but their jobs build on the same block.
     OneChain,
-    /// The pools' jobs stand on the same block and name different targets.
+    /// The pools' jobs build on the same block with different targets.
     TargetsDiffer,
-    /// A pool's jobs are of another chain than the owner says.
+    /// A pool's jobs are for another chain than configured.
     WrongChain(PoolSlot, Mismatch),
     /// None of a Bitcoin pool's jobs commits to witnesses.
     NoWitness(PoolSlot),
-    /// A pool's jobs have stood on one block for hours.
+    /// A pool's jobs have built on one block for hours.
     NoBlock(PoolSlot),
     /// A pool's jobs are for a lower height than the other's.
     Lower {
-        /// Which one.
+        /// The pool.
         slot: PoolSlot,
-        /// By how many blocks.
+        /// The number of blocks.
         blocks: u32,
     },
     /// The time in a pool's jobs is off.
     Clock {
-        /// Which one.
+        /// The pool.
         slot: PoolSlot,
         /// By how many minutes it is ahead of the median of the clocks; below 0: behind.
         minutes: i64,
-        /// Whether there was a third clock, which shows whose is wrong.
+        /// Whether there was a third clock to show which one is wrong.
         is_certain: bool,
     },
 }
 
-/// What shows that a job is of another chain.
+/// What shows that a job is for another chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// It commits to witnesses, which its coin does not have.
     Witness,
-    /// The block that it stands on took less work than its coin asks for.
+    /// The block that it builds on took less work than its coin requires.
     Work,
 }
 
 impl Finding {
-    /// How long it has to last before it is told.
+    /// How long it must last before it is reported.
     fn patience(self) -> Duration {
         match self {
             Self::Forked { .. }
@@ -151,14 +152,14 @@ impl Finding {
         }
     }
 
-    /// Whether both are of one kind, about the same pool.
+    /// Whether both are of the same kind and about the same pool.
     fn is_same(self, other: Self) -> bool {
         let kind = |finding: &Self| std::mem::discriminant(finding);
         kind(&self) == kind(&other) && self.slot() == other.slot()
     }
 }
 
-/// A finding, and since when it holds.
+/// A finding, and since when it has been true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// What it is.
@@ -167,24 +168,24 @@ pub struct Found {
     pub since: Now,
 }
 
-/// What was found, and since when it holds.
+/// All findings, and since when they have been true.
 #[derive(Clone, Debug, Default)]
 pub struct ChainWatch {
     found: Vec<Found>,
-    /// Since when the pools can be heard.
+    /// Since when the pools have been connected.
     heard_since: PerPool<Option<Now>>,
 }
 
-/// What a pool's jobs have said of the chain.
+/// What is known about the chain from a pool's jobs.
 #[derive(Clone, Debug, Default)]
 pub struct Sights {
-    /// The connection that was listened to last.
+    /// The connection that was read last.
     conn: Option<PoolConn>,
-    /// The blocks that its jobs stood on, the newest last.
+    /// The blocks that its jobs built on, newest last.
     blocks: VecDeque<Block>,
     /// The latest time in the header of a job on the newest block.
     ntime: u32,
-    /// What its clock showed, in seconds since 1970, and when.
+    /// The time of its clock, in seconds since 1970, and when it was read.
     clock: Option<(u32, Instant)>,
     /// Whether its jobs commit to witnesses.
     commits: bool,
@@ -192,11 +193,11 @@ pub struct Sights {
     uncommitted: u32,
 }
 
-/// A block that a pool's jobs stood on.
+/// A block that a pool's jobs built on.
 #[derive(Clone, Copy, Debug)]
 struct Block {
     hash: BlockHash,
-    /// The height of the block that the job is for.
+    /// The height of the job's block.
     height: Option<u32>,
     nbits: u32,
     since: Now,
@@ -211,14 +212,14 @@ impl Sights {
         self.blocks.iter().any(|block| block.hash == hash)
     }
 
-    /// The block that its jobs of this height stood on, the latest if there were several.
+    /// The block on which its jobs of this height built; the latest one if there were several.
     fn at_height(&self, height: u32) -> Option<BlockHash> {
         let mut blocks = self.blocks.iter().rev();
         let block = blocks.find(|block| block.height == Some(height));
         block.map(|block| block.hash)
     }
 
-    /// Takes in a job of the connection that is listened to.
+    /// Records a job on the connection that is read.
     pub fn hear(&mut self, conn: PoolConn, job: &Glimpse, now: Now) {
         let continues = self.conn.replace(conn) == Some(conn);
         if !continues {
@@ -259,7 +260,7 @@ impl Sights {
         }
     }
 
-    /// What its clock shows now, in seconds since 1970.
+    /// The current time of its clock, in seconds since 1970.
     fn clock(&self, now: Now) -> Option<i64> {
         let (ntime, at) = self.clock?;
         let passed = now.at.saturating_duration_since(at).as_secs();
@@ -268,7 +269,7 @@ impl Sights {
 }
 
 impl ChainWatch {
-    /// What is to be told now. To be asked after each job too, or it is not known since when something holds.
+    /// The findings to report now. Call it after each job, too, so that it is known since when a finding has been true.
     pub fn look(&mut self, scene: &Scene<'_>, now: Now) -> Vec<Found> {
         for slot in PoolSlot::ALL {
             let before = self.heard_since[slot];
@@ -281,7 +282,7 @@ impl ChainWatch {
         self.found.iter().filter(lasts).copied().collect()
     }
 
-    /// What holds now; what did before goes on.
+    /// The current findings; earlier ones that are still true keep their times.
     fn renewed(&self, scene: &Scene<'_>, now: Now) -> Vec<Found> {
         let since = |finding: Finding| {
             let known = self.found.iter().find(|it| it.finding.is_same(finding));
@@ -291,7 +292,7 @@ impl ChainWatch {
         for slot in PoolSlot::ALL {
             let of_pool = scene.of_pool(slot);
             found.extend(of_pool.map(|finding| (finding, since(finding))));
-            // A time in which nobody listened does not count.
+            // Time without a connection does not count.
             let no_block = scene.no_block(slot).zip(self.heard_since[slot]);
             found.extend(no_block.map(|((finding, since), heard)| {
                 let since = if heard.at > since.at { heard } else { since };
@@ -302,7 +303,7 @@ impl ChainWatch {
             .iter()
             .any(|(finding, _)| matches!(finding, Finding::WrongChain(..)));
         let both = scene.of_clocks(now).into_iter();
-        // What follows from a wrong chain is not told besides.
+        // Consequences of a wrong chain are not reported as well.
         let of_both = scene.of_both().filter(|_| !is_wrong);
         let both = both.chain(of_both).map(|finding| (finding, since(finding)));
         found.extend(both);
@@ -314,7 +315,7 @@ impl ChainWatch {
 }
 
 impl Scene<'_> {
-    /// Whether a pool's jobs are of another chain.
+    /// Whether a pool's jobs are for another chain.
     fn of_pool(&self, slot: PoolSlot) -> Option<Finding> {
         let chain = self.chains[slot].filter(|_| self.heard[slot])?;
         let seen = self.sights[slot];
@@ -359,7 +360,7 @@ impl Scene<'_> {
         if let Some(height) = forked_at(seen_a, seen_b) {
             return Some(Finding::Forked { height });
         }
-        // Within one period of the difficulty heights can be compared, whatever was heard before.
+        // Within one difficulty period, heights can be compared regardless of earlier jobs.
         let (high_a, high_b) = newest_a.height.zip(newest_b.height)?;
         let slot = if high_a < high_b {
             PoolSlot::A
@@ -370,10 +371,10 @@ impl Scene<'_> {
         (newest_a.nbits == newest_b.nbits && blocks > 0).then_some(Finding::Lower { slot, blocks })
     }
 
-    /// Whose clock is off. With the wall clock there are three, of which the middle one is right. Without it there are
-    /// two, and the one is as far from the middle as the other.
+    /// Which clock is off. With the wall clock there are three, and the middle one is right. Without it there are two,
+    /// and both are equally far from the middle.
     fn of_clocks(&self, now: Now) -> Vec<Finding> {
-        // On test networks the time in a job may be put forward, to be allowed an easier block.
+        // On test networks, the time in a job may be moved forward to get an easier block.
         let counts = |slot: PoolSlot| {
             let is_test = self.chains[slot].is_some_and(|it| it.network == Network::Test);
             self.heard[slot] && !is_test
@@ -401,8 +402,8 @@ impl Scene<'_> {
     }
 }
 
-/// Where two pools of one coin went different ways, if they did so [`FORK_BLOCKS`] ago and more and were seen on each block
-/// since.
+/// The height at which two pools of one coin diverged, if that was at least [`FORK_BLOCKS`] ago and all blocks since
+/// are known.
 fn forked_at(a: &Sights, b: &Sights) -> Option<u32> {
     let differ = |height: &u32| Some(a.at_height(*height)? != b.at_height(*height)?);
     let heights = a.blocks.iter().filter_map(|block| block.height);
@@ -431,7 +432,7 @@ mod tests {
         conns: PerPool<u64>,
     }
 
-    /// The hash of a block, with work enough for any target.
+    /// The hash of a block with enough work for any target.
     fn block(number: u16) -> BlockHash {
         let mut hash = [0; 32];
         hash[30..].copy_from_slice(&number.to_be_bytes());
@@ -471,7 +472,7 @@ mod tests {
             }
         }
 
-        /// A job comes; the time in it is as much later.
+        /// A job arrives, with the time moved on accordingly.
         fn hear(&mut self, slot: PoolSlot, seconds: u32, job: Glimpse) {
             let conn = PoolConn {
                 slot,
@@ -520,7 +521,7 @@ mod tests {
         let forked = Finding::Forked { height: 102 };
         assert_eq!(world.found(1900), [forked]);
         assert_eq!(world.watch.found.last().unwrap().since, world.at(1900));
-        // A pool whose blocks were of another chain comes back.
+        // A pool whose blocks were on another chain returns.
         world.hear(B, 2000, job(103));
         assert_eq!(world.found(2000), []);
     }
@@ -530,7 +531,7 @@ mod tests {
         let mut world = World::new(["BTC", "BTC"]);
         for number in 100..140 {
             let seconds = u32::from(number) * 600;
-            // Each second block has two tips.
+            // Every second block has two tips.
             world.hear(A, seconds, job(number));
             let other = job(number + 1000 * (number % 2));
             world.hear(B, seconds + 20, other);
@@ -614,7 +615,7 @@ mod tests {
             world.hear(B, 1, job(1));
             let wrong = Finding::WrongChain(B, Mismatch::Witness);
             assert_eq!(world.found(1), [wrong]);
-            // An empty block of the wrong chain needs none either.
+            // An empty block on the wrong chain needs none, either.
             let empty = Glimpse {
                 commits: Some(false),
                 is_empty: true,
@@ -638,7 +639,7 @@ mod tests {
         }
         for seconds in 40..49 {
             world.hear(A, seconds, bare(seconds, false));
-            // The same job once more does not count.
+            // The same job again does not count.
             world.hear(A, seconds, bare(seconds, false));
             assert_eq!(world.found(seconds), []);
         }
@@ -717,7 +718,7 @@ mod tests {
         assert_eq!(world.found(90), [lower]);
         world.hear(A, 100, job(103));
         assert_eq!(world.found(100), []);
-        // Another target: what one height means at the other pool is not known.
+        // Another target: heights cannot be compared with the other pool's.
         world.hear(
             B,
             200,
@@ -749,14 +750,14 @@ mod tests {
         world.hear(A, 3010, behind(job(1)));
         assert_eq!(world.found(3609), []);
         assert_eq!(world.found(3610), [off(A, -15, true)]);
-        // Another connection of the pool has to speak twice.
+        // Another connection of the pool needs two jobs.
         world.conns[A] = 2;
         world.hear(A, 3620, behind(job(1)));
         assert_eq!(world.found(3620), []);
         world.hear(A, 3650, job(1));
         assert_eq!(world.found(9000), []);
 
-        // A wall clock that is wrong itself is outvoted; one that is not believed has no vote.
+        // A wrong wall clock is outvoted; one that is not trusted has no vote.
         for (right, found) in [
             (true, vec![off(B, 30, true)]),
             (false, vec![off(A, -15, false), off(B, 15, false)]),

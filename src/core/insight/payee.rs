@@ -22,13 +22,13 @@ const ECASH_FUND: [u8; 23] = [
     0x71, 0x63, 0xf6, 0xfb, 0x6c, 0x60, 0x87,
 ];
 
-/// A staker of eCash gets the whole reward divided by this.
+/// An eCash staker gets the whole reward divided by this.
 const STAKER_PART: u64 = 10;
 
-/// By how much the staker's output may differ from that, in the smallest units: pools round in either direction.
+/// How much the staker's output may differ from that, in the smallest units, because pools round in either direction.
 const ROUNDING: u64 = 10;
 
-/// Parts are reckoned in millionths.
+/// Parts are calculated in millionths.
 const MILLION: u32 = 1_000_000;
 
 named! {
@@ -38,7 +38,7 @@ named! {
     pub enum PayoutKind {
         /// The owner's address.
         Mine = "mine",
-        /// Nobody: the reward is split among several.
+        /// No one: the reward is split among several.
         Shared = "shared",
         /// Another address, usually the pool's own.
         Pool = "pool",
@@ -46,35 +46,35 @@ named! {
 }
 
 named! {
-    /// Why it cannot be told.
+    /// Why DPMP cannot tell.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Obstacle {
-        /// The wallet is the name of an account.
+        /// The payout address is an account name.
         Account = "account",
-        /// The wallet begins like an address and is none.
+        /// The payout address begins like one but has a mistake.
         Wallet = "wallet",
         /// The coinbase cannot be read.
         Coinbase = "coinbase",
     }
 }
 
-/// Whom a pool's job pays.
+/// Who a pool's job pays.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Payee {
     /// It was compared with the owner's address.
     Known(Payment),
-    /// It could not be compared.
+    /// It could not be compared, for this reason.
     CannotTell(Obstacle),
 }
 
-/// What a job pays the owner's address.
+/// How a job's reward is distributed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Payment {
     /// Who gets the most.
     pub kind: PayoutKind,
     /// The owner's part of the spendable reward, from 0 to 1.
     pub share: f64,
-    /// The coin whose address it is, if that is clear.
+    /// The address's coin, if that is certain.
     pub coin: Option<Coin>,
 }
 
@@ -87,7 +87,7 @@ impl Payee {
         }
     }
 
-    /// Compares a job's coinbase, if it could be read, with the wallet of a pool whose coin is called `chain`.
+    /// Compares a job's coinbase, if it could be read, with the payout address of a pool whose coin is called `chain`.
     pub fn of(coinbase: Option<&Coinbase>, wallet: &str, chain: &str) -> Self {
         let address = match Wallet::read(wallet) {
             Wallet::Account => return Self::CannotTell(Obstacle::Account),
@@ -124,7 +124,7 @@ impl Payee {
     }
 }
 
-/// The outputs that are the pool's to choose. `mine`: the owner's script.
+/// The outputs that the pool can choose. `mine`: the owner's script.
 fn spendable<'a>(
     coinbase: &'a Coinbase,
     coin: Option<Coin>,
@@ -198,7 +198,7 @@ impl fmt::Display for Payee {
     }
 }
 
-/// A part in percent, rounded down: not all of it is less than 100.0%.
+/// A part in percent, rounded down, so that only everything is 100.0%.
 pub struct Percent(pub f64);
 
 impl fmt::Display for Percent {
@@ -208,7 +208,7 @@ impl fmt::Display for Percent {
     }
 }
 
-/// The sentences for a page: what is wrong with the wallet comes first.
+/// The sentences for a page: a mistake in the payout address comes first.
 pub fn sentences(payee: &Payee, wallet: &str, chain: &str) -> String {
     match wallet_problem(wallet, chain) {
         Some(problem) => format!("Check the payout address. {problem} {payee}"),
@@ -301,9 +301,9 @@ mod tests {
         check(&outputs(rest), "XEC", PayoutKind::Mine, 1.0);
         check(&outputs(rest / 2 + 1), "XEC", PayoutKind::Mine, 0.5);
         check(&outputs(rest / 4), "XEC", PayoutKind::Pool, 0.25);
-        // Elsewhere these are outputs like others.
+        // On other coins, these are ordinary outputs.
         check(&outputs(rest), "BCH", PayoutKind::Mine, 0.579_999);
-        // A pool's fee may look like the staker's part, but only one output is his.
+        // A pool's fee may look like the staker's part, but only one output is the staker's.
         let less = (rest - staker.0, mine());
         let twice = [less, staker.clone(), staker.clone(), fund.clone()];
         check(&twice, "XEC", PayoutKind::Mine, 0.827_586);

@@ -14,20 +14,20 @@ use crate::config::{PayoutRule, PoolConfig};
 use crate::core::insight::payee::{Payment, PayoutKind};
 use crate::stratum::job::BlockHash;
 
-/// How many jobs have to agree.
+/// How many jobs must agree.
 const LESSONS: u32 = 3;
 
-/// By how much the owner's part may fall.
+/// How far the owner's part may fall.
 const LEEWAY: f64 = 0.01;
 
-/// For how many addresses it is remembered what is usual.
+/// For how many addresses the usual payout is remembered.
 const MOST_USUAL: usize = 16;
 
-/// Watches whom a pool's jobs pay.
+/// Watches who a pool's jobs pay.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PayoutWatch {
-    /// What is usual, by the pool's address and the wallet.
+    /// The usual payout, by the pool's address and the payout address.
     usual: BTreeMap<String, Usual>,
     #[serde(skip)]
     state: State,
@@ -42,7 +42,7 @@ pub struct Usual {
     pub share: f64,
 }
 
-/// What should have been paid.
+/// What the job should pay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expected {
     /// As before.
@@ -58,17 +58,17 @@ pub struct WrongPayout {
     pub since: u64,
     /// What they pay.
     pub payment: Payment,
-    /// What they should.
+    /// What they should pay.
     pub expected: Expected,
 }
 
-/// What is not remembered.
+/// State that is not kept across restarts.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct State {
-    /// The pool's address and the wallet.
+    /// The pool's address and the payout address.
     of: String,
     rule: Option<(PayoutRule, f64)>,
-    /// Jobs that agree and pay better than usual.
+    /// Jobs that agree and pay more than usual.
     lesson: Option<(u32, Usual)>,
     /// The first block in a row with a job that pays too little.
     less_on: Option<BlockHash>,
@@ -76,7 +76,7 @@ struct State {
 }
 
 impl PayoutWatch {
-    /// Follows the configuration: what was seen before a change says nothing.
+    /// Follows the configuration: earlier jobs do not count after a change.
     pub fn follow(&mut self, pool: &PoolConfig) {
         let of = format!("{} {}", pool.address(), pool.wallet);
         let rule = Some((pool.payout, pool.payout_min / 100.0));
@@ -89,7 +89,7 @@ impl PayoutWatch {
         }
     }
 
-    /// Takes in what a job on this block pays; whether there is something new to remember.
+    /// Records what a job on this block pays. Returns whether there is something new to remember.
     pub fn hear(&mut self, payment: Payment, block: BlockHash, unix_ms: u64) -> bool {
         let before = self.present();
         let expected = match self.state.rule {
@@ -119,7 +119,7 @@ impl PayoutWatch {
         self.present() != before
     }
 
-    /// What is usual until now; a better kind is learnt.
+    /// The usual payout so far. A better kind is learned.
     fn learn(&mut self, Payment { kind, share, .. }: Payment) -> Option<Usual> {
         let usual = self.present();
         if usual.is_some_and(|usual| kind >= usual.kind) {
@@ -150,7 +150,7 @@ impl PayoutWatch {
         self.usual.insert(self.state.of.clone(), usual);
     }
 
-    /// The owner has seen what is wrong since then: it is usual from now on.
+    /// The owner dismissed the notice of this time: the payout becomes the usual one.
     pub fn accept(&mut self, since: u64) {
         if let Some(wrong) = self.state.wrong.take_if(|wrong| wrong.since == since) {
             let Payment { kind, share, .. } = wrong.payment;
@@ -203,7 +203,7 @@ mod tests {
             }
         }
 
-        /// A job on the present block; since when it is wrong.
+        /// A job on the current block. Returns since when the payout is wrong.
         fn job(&mut self, kind: PayoutKind, share: f64) -> Option<u64> {
             self.watch.follow(&self.pool);
             self.time += 1;

@@ -10,7 +10,7 @@ use crate::core::{Core, Due};
 use crate::units::{Now, PerPool, PoolSlot, later};
 
 impl Core {
-    /// Takes in a temporary change.
+    /// Handles a temporary change.
     pub(in crate::core) fn on_override(
         &mut self,
         change: Override,
@@ -39,7 +39,7 @@ impl Core {
         }
     }
 
-    /// Takes in what the timetable says.
+    /// Handles a change of the timetable.
     pub(in crate::core) fn on_timetable(
         &mut self,
         timetable: TimetableNow,
@@ -69,7 +69,7 @@ impl Core {
         }
     }
 
-    /// Keeps what is said now, and brings it to the miners.
+    /// Saves the changes and applies them to the miners.
     pub(in crate::core) fn steering_changed(&mut self, now: Now, out: &mut Vec<Action>) {
         out.push(Action::SaveState);
         self.note_next_end(now);
@@ -82,7 +82,7 @@ impl Core {
         self.agenda.set(Due::Override, due);
     }
 
-    /// Brings what every worker is to do in line with what the owner has said.
+    /// Updates every miner's aim from the owner's settings.
     pub(in crate::core) fn renew_aims(&mut self, now: Now, out: &mut Vec<Action>) {
         self.meant = PerPool::from_fn(|slot| self.steering.may_mean(slot, &self.wanted));
         self.renew_use(now, out);
@@ -100,7 +100,7 @@ impl Core {
         }
     }
 
-    /// Notes which pools are needed: those that workers are meant for, and the other one while such a one fails.
+    /// Records which pools are needed: those that workers should work for, and the other one while such a pool fails.
     pub(in crate::core) fn renew_use(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let other = slot.other();

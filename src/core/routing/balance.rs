@@ -8,14 +8,14 @@ use crate::core::fact::Fact;
 use crate::core::{Core, Due};
 use crate::units::{Now, PoolSlot, later};
 
-/// How long after a job it is reckoned what it means: jobs are to go on at once.
+/// How long after a job its value is calculated, so that jobs are passed on immediately.
 const AFTER_JOB: Duration = Duration::from_secs(10);
 
-/// It is not looked more often whether the split may move.
+/// The shortest time between checks whether the split may move.
 const SOON: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// Takes in a pool's latest job: its reward, if that could be read, and its compact target.
+    /// Handles a pool's latest job: its reward, if that could be read, and its compact target.
     pub(in crate::core) fn price_job(
         &mut self,
         slot: PoolSlot,
@@ -28,7 +28,7 @@ impl Core {
         }
         let pools = &self.wanted.pools;
         let [chain, other] = [slot, slot.other()].map(|slot| Some(&pools[slot].as_ref()?.chain));
-        // Of two pools of one coin nothing is made.
+        // Two pools of the same coin need no balance.
         if let Some(chain) = chain.filter(|_| chain != other) {
             self.balancer.hear(slot, chain, (reward, nbits), now);
             self.agenda
@@ -36,7 +36,7 @@ impl Core {
         }
     }
 
-    /// Takes in prices that a program has put.
+    /// Handles prices from a program.
     pub(in crate::core) fn on_prices_set(
         &mut self,
         prices: &BTreeMap<String, f64>,
@@ -48,14 +48,14 @@ impl Core {
         self.balance_split(now, out);
     }
 
-    /// Has the miners follow what a hash earns.
+    /// Lets the miners follow the earnings.
     pub(in crate::core) fn balance_split(&mut self, now: Now, out: &mut Vec<Action>) {
         if self.follow_earnings(now, out) {
             self.steering_changed(now, out);
         }
     }
 
-    /// Follows what a hash earns; whether that changes what workers are to do.
+    /// Follows the earnings. Returns whether that changes what workers should do.
     pub(in crate::core) fn follow_earnings(&mut self, now: Now, out: &mut Vec<Action>) -> bool {
         let clock_is_wrong = self.steering.timetable.clock_is_wrong;
         if let Some(moved) = self.balancer.follow(&self.wanted, clock_is_wrong, now) {

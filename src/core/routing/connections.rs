@@ -31,7 +31,7 @@ use crate::units::{LineId, LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 const LONGEST_RECONNECT_WAIT: Duration = Duration::from_secs(60);
 
 impl Core {
-    /// A dialed connection stands.
+    /// A dialed connection is established.
     pub(in crate::core) fn on_pool_opened(
         &mut self,
         conn: PoolConn,
@@ -52,7 +52,7 @@ impl Core {
         }
     }
 
-    /// A dial came to nothing.
+    /// A dial failed.
     pub(in crate::core) fn on_dial_failed(
         &mut self,
         conn: PoolConn,
@@ -68,7 +68,7 @@ impl Core {
         }
     }
 
-    /// A pool sent a line.
+    /// A pool sent a message.
     pub(in crate::core) fn on_pool_message(
         &mut self,
         conn: PoolConn,
@@ -93,7 +93,7 @@ impl Core {
             (heard, works && it.begins_to_work())
         });
         let (heard, begins) = heard.unwrap_or((PoolNews::Nothing, false));
-        // The first job may have come before the answer to the subscription.
+        // The first job may have arrived before the answer to subscribe.
         let has_job = matches!(heard, PoolNews::Job | PoolNews::Subscribed(_));
         match purpose {
             _ if is_retired => self.on_retired_heard(conn, heard, now, out),
@@ -114,7 +114,7 @@ impl Core {
         self.note_line(slot, line, now);
     }
 
-    /// What a pool's line means for the members.
+    /// Applies a pool's message to the members.
     fn on_heard(
         &mut self,
         conn: PoolConn,
@@ -165,7 +165,7 @@ impl Core {
         }
     }
 
-    /// A pool sent a line that was no use. A pool that goes on like that is given up, however good its other lines are:
+    /// A pool sent an unusable line. If it continues, the connection is given up even if other lines are good, because
     /// each costs the scheduler time that all miners wait for.
     pub(in crate::core) fn on_useless(
         &mut self,
@@ -190,7 +190,7 @@ impl Core {
         }
     }
 
-    /// A replaced connection is heard for its answers only.
+    /// Only answers count on a replaced connection.
     fn on_retired_heard(
         &mut self,
         conn: PoolConn,
@@ -224,7 +224,7 @@ impl Core {
         }
     }
 
-    /// Does what is due on a line: dials again, gives up a silent pool, ends what was replaced.
+    /// Handles a line's deadline: dials again, gives up a silent pool, ends replaced connections.
     pub(in crate::core) fn on_line_deadline(
         &mut self,
         slot: PoolSlot,
@@ -247,7 +247,7 @@ impl Core {
         self.note_line(slot, line, now);
     }
 
-    /// Does what is due on a replaced connection.
+    /// Handles the deadline of a replaced connection.
     fn tend_retired(&mut self, conn: PoolConn, now: Now, out: &mut Vec<Action>) {
         let patience = patience(self.config.pools[conn.slot].as_ref());
         let pool = &mut self.pools[conn.slot];
@@ -305,8 +305,8 @@ impl Core {
         }
     }
 
-    /// Answers the shares that the pool has not answered in time. A connection that leaves one after the other without
-    /// an answer is made anew, unless its pool does so on all of them: then the answers may still come.
+    /// Answers the shares that the pool has not answered in time. A connection that leaves one after another unanswered
+    /// is replaced, unless the pool does so on all connections: then the answers may still arrive.
     fn give_up_overdue_shares(
         &mut self,
         slot: PoolSlot,
@@ -365,7 +365,7 @@ impl Core {
                     self.look_at_rejects(slot, miner, now, out);
                 }
             }
-            // It has left; its worker's work counts.
+            // The miner has left, but the share counts for its worker.
             Some(miner) => {
                 let result = share.result(miner, slot, outcome, now.at);
                 self.totals.add(&result, now);
@@ -374,8 +374,8 @@ impl Core {
         }
     }
 
-    /// A member whose shares are mostly rejected while another one's are accepted may be at fault, and pools drop such a
-    /// connection: it gets one of its own there.
+    /// If most of a member's shares are rejected while another's are accepted, the member may be the cause, and pools
+    /// drop such a connection. So it gets its own connection there.
     fn look_at_rejects(&mut self, slot: PoolSlot, id: MinerId, now: Now, out: &mut Vec<Action>) {
         let pool = &self.pools[slot];
         let Some(miner) = self.miners.get(&id) else {
@@ -397,7 +397,7 @@ impl Core {
     /// Answers the shares on connections that were given up.
     pub(in crate::core) fn settle_orphans(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
-            // One by one: a miner that is leaving stays until its last one is answered.
+            // One by one, because a miner that is leaving stays until its last share is answered.
             while let Some((share, outcome)) = self.pools[slot].orphans.pop_front() {
                 self.settle_share(slot, share, outcome, now, out);
             }
@@ -426,7 +426,7 @@ impl Core {
         }
     }
 
-    /// The pool's extranonces are known or have changed: is there still room for the members'?
+    /// The pool's extranonces are known or have changed: checks whether the members' still fit.
     fn on_extranonces(
         &mut self,
         conn: PoolConn,
@@ -447,7 +447,7 @@ impl Core {
         });
     }
 
-    /// Two miners may have been given the same extranonce1: those that come later must not do without one of their own.
+    /// If two connections got the same extranonce1, later miners must have their own.
     fn look_for_repeated_e1(&mut self, conn: PoolConn, extranonces: Extranonces) {
         let pool = &mut self.pools[conn.slot];
         if pool.facts.e1s != E1s::Differ {
@@ -464,7 +464,7 @@ impl Core {
         }
     }
 
-    /// A pool may ask for a reconnect, but not send us elsewhere: that is how hashrate is stolen.
+    /// A pool may ask for a reconnect, but not to another host, because that is a way to steal hashrate.
     fn on_reconnect(
         &mut self,
         conn: PoolConn,
@@ -494,7 +494,7 @@ impl Core {
         self.with_members(conn.slot, line, now, out, |_, _| ());
     }
 
-    /// Tells a connection's newest job; whether it has made all others stale.
+    /// Reports a connection's newest job, and returns whether it makes all others stale.
     fn tell_job(&self, conn: PoolConn, line: LineId, out: &mut Vec<Action>) -> bool {
         let pool = &self.pools[conn.slot];
         let jobs = pool.connections.get(&conn).map(|it| &it.jobs);
@@ -509,7 +509,7 @@ impl Core {
         jobs.is_some_and(HeldJobs::are_new)
     }
 
-    /// That a shared connection's newest job went out to its members, which is among what they were `told`.
+    /// Reports that a shared connection's newest job went out to its members, according to the actions in `told`.
     fn job_shared(&self, conn: PoolConn, line: LineId, told: &[Action]) -> Option<Fact> {
         let pool = &self.pools[conn.slot];
         let state = pool.lines.get(&line).filter(|line| line.is_shared)?;
@@ -527,7 +527,7 @@ impl Core {
         })
     }
 
-    /// A line's connection has failed: its shares are answered, and it is made anew after a pause.
+    /// A line's connection has failed: its shares are answered, and it is dialed again after a pause.
     pub(in crate::core) fn lose(
         &mut self,
         slot: PoolSlot,
@@ -585,8 +585,8 @@ impl Core {
             if let Some(opened) = connection.was_in_vain() {
                 pool.answers.ended_in_vain(opened, now);
             }
-            // On a connection that is given up because it does not answer shares, those after the last answer may still
-            // have been answered.
+            // On a connection that is given up because it does not answer, the pool may still have accepted shares
+            // after the last answer.
             if let Some(patience) = patience.filter(|_| *loss == Loss::Unanswered) {
                 let pending = connection.pending().map(|share| share.sent);
                 for sent in pending.filter(|sent| connection.has_answered_since(*sent)) {
@@ -609,7 +609,7 @@ impl Core {
         self.sum_up(slot, line, start, out);
     }
 
-    /// As whom a line's members are introduced to its pool.
+    /// The names with which a line's members connect to its pool.
     fn identity(&self, slot: PoolSlot, line: LineId) -> Option<Identity> {
         let pool = &self.pools[slot];
         let line = pool.lines.get(&line)?;
@@ -623,8 +623,8 @@ impl Core {
                 let session = line.members.first().and_then(of)?;
                 Some(session.identity(config))
             }
-            // As one of the miners, so that a pool that refuses them is not taken for a good one; without a miner as
-            // the proxy itself, which gets no further than the subscription.
+            // As one of the miners, so that a pool that refuses them does not count as good. Without a miner, as DPMP
+            // itself, which only gets as far as the subscription.
             Purpose::Look(Look::Return) => {
                 let config = self.wanted.pools[slot].as_ref()?;
                 if config.most_members().is_some() {
@@ -633,7 +633,7 @@ impl Core {
                 let mut sessions = self.miners.values().map(|miner| &miner.session);
                 let session = sessions.find(|session| session.is_authorized());
                 Some(session.map_or_else(own_identity, |session| Identity {
-                    // It leaves before it could find shares.
+                    // It ends before there could be shares.
                     suggested: None,
                     ..session.identity(config)
                 }))
@@ -642,7 +642,7 @@ impl Core {
         }
     }
 
-    /// Lets all members of a line act.
+    /// Runs `act` on all members of a line.
     pub(in crate::core) fn with_members(
         &mut self,
         slot: PoolSlot,
@@ -672,8 +672,8 @@ impl Core {
         }
     }
 
-    /// What several members of a shared connection do together is told once, with counts. What each of them does remains
-    /// among the actions from `start` on, for those who look closely.
+    /// Reports once, with counts, what several members of a shared connection do together. The reports of each remain
+    /// among the actions from `start` on, at level debug.
     fn sum_up(&self, slot: PoolSlot, line: LineId, start: usize, out: &mut Vec<Action>) {
         let line = self.pools[slot].lines.get(&line);
         let Some(line) = line.filter(|line| line.is_shared) else {
@@ -706,7 +706,7 @@ impl Core {
         }));
     }
 
-    /// Notes when a line has to be looked at.
+    /// Records a line's next deadline.
     pub(in crate::core) fn note_line(&mut self, slot: PoolSlot, line: LineId, now: Now) {
         let pool = &mut self.pools[slot];
         let Some(state) = pool.lines.get(&line) else {
@@ -720,7 +720,7 @@ impl Core {
     }
 }
 
-/// As whom the proxy speaks for itself.
+/// The names with which DPMP itself connects.
 fn own_identity() -> Identity {
     Identity {
         address: Arc::from(""),
@@ -733,13 +733,13 @@ fn own_identity() -> Identity {
     }
 }
 
-/// As whom many miners work on one connection.
+/// The names with which many miners share a connection.
 fn shared_identity(pool: &PoolConfig) -> Identity {
     Identity {
         address: Arc::from(pool.address()),
         user: Arc::from(pool.user_name.of_all(&pool.wallet)),
         has_worker: true,
-        // Some pools refuse an empty one, and none looks at what it says.
+        // Some pools refuse an empty one, and none checks its contents.
         password: pool.password.as_deref().unwrap_or("x").to_owned(),
         ..own_identity()
     }

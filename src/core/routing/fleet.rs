@@ -9,11 +9,11 @@ use crate::core::split::fleet::{Fleet, FleetRules, Member};
 use crate::core::{Core, Due};
 use crate::units::{MinerId, Now, PoolSlot, later};
 
-/// How often it is looked at.
+/// How often the fleet is updated.
 const EVERY: Duration = Duration::from_secs(30);
 
 impl Core {
-    /// Brings the miners in line with what the fleet needs now.
+    /// Applies the fleet's needs to the miners.
     pub(in crate::core) fn look_at_fleet(&mut self, now: Now, out: &mut Vec<Action>) {
         self.plan_fleet(now);
         let miners = self.miners.values();
@@ -23,7 +23,7 @@ impl Core {
         }
     }
 
-    /// Accounts the fleet's work and finds its members' places.
+    /// Accounts for the fleet's work and finds its members' places.
     pub(in crate::core) fn plan_fleet(&mut self, now: Now) {
         let scheduler = &self.wanted.scheduler;
         match scheduler.mode {
@@ -52,7 +52,7 @@ impl Core {
             members.push(miner.member(own, may_take_turns, now.at));
         }
         let works = |slot: PoolSlot| self.config.pools[slot].is_some() && !self.pools[slot].fails();
-        // While all are meant for one pool, places wait for the time after.
+        // While all work for one pool, the places are kept for later.
         let splits = PoolSlot::ALL.into_iter().all(|slot| common.means(slot));
         let most = usize::try_from(scheduler.max_slicers).unwrap_or(usize::MAX);
         let rules = FleetRules {

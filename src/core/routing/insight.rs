@@ -10,7 +10,7 @@ use crate::core::{Core, Due};
 use crate::stratum::coinbase::Coinbase;
 use crate::units::{Now, PerPool, PoolConn, PoolSlot, later};
 
-/// How long after a job it is read: it has to reach all miners first.
+/// How long after its arrival a job is read, because it must reach all miners first.
 const AFTER_JOB: Duration = Duration::from_secs(1);
 
 impl Core {
@@ -36,7 +36,7 @@ impl Core {
         }
     }
 
-    /// Reads the latest job of the connection that is listened to.
+    /// Reads the latest job on the connection that is read.
     pub(in crate::core) fn look_into_job(
         &mut self,
         slot: PoolSlot,
@@ -70,7 +70,7 @@ impl Core {
         self.price_job(slot, reward, nbits, now);
     }
 
-    /// What the pools' jobs say of the chain that is not as it should be.
+    /// Problems with the chain, as shown by the pools' jobs.
     pub(in crate::core) fn chain_findings(&mut self, now: Now) -> Vec<Found> {
         let chain = |slot| Chain::of_name(&self.config.pools[slot].as_ref()?.chain);
         let scene = Scene {

@@ -21,7 +21,7 @@ use crate::core::{Core, Due, MOST_FACTS, facts_of, facts_of_address};
 use crate::units::{LineId, Now, PerPool, PoolSlot};
 
 impl Core {
-    /// Looks whether a pool can be reached.
+    /// Tests whether a pool can be reached.
     pub(in crate::core) fn look_for(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         if self.pools[slot].in_use && self.stopping.is_none() {
             let pool = &mut self.pools[slot];
@@ -33,7 +33,7 @@ impl Core {
         }
     }
 
-    /// With no miner left nobody would find out that a pool is back.
+    /// Without miners, DPMP itself must find out that a pool is back.
     pub(in crate::core) fn look_for_lost_pools(&mut self, now: Now, out: &mut Vec<Action>) {
         if !self.miners.is_empty() {
             return;
@@ -48,7 +48,7 @@ impl Core {
         }
     }
 
-    /// Somebody is waiting for any of the pools: the proxy looks soon.
+    /// A miner is waiting for a pool, so DPMP looks soon.
     pub(in crate::core) fn seek_pools(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let pool = &mut self.pools[slot];
@@ -60,7 +60,7 @@ impl Core {
         }
     }
 
-    /// A pool sent a line on a look's connection.
+    /// A pool sent a message on a look's connection.
     pub(in crate::core) fn on_look_heard(
         &mut self,
         look: Look,
@@ -88,7 +88,7 @@ impl Core {
     ) {
         let pool = &mut self.pools[slot];
         match look {
-            // A miner's attempt finds the same out.
+            // A miner's attempt finds out the same.
             Look::Reach if pool.dialer.is_wanted() => pool.dial(line),
             Look::Reach => self.look_for(slot, now, out),
             Look::Return | Look::Survey => pool.queue(line),
@@ -127,7 +127,7 @@ impl Core {
         }
     }
 
-    /// Ends a look that has shown what it can.
+    /// Ends a look that has its result.
     pub(in crate::core) fn judge_look(
         &mut self,
         look: Look,
@@ -149,7 +149,7 @@ impl Core {
         }
     }
 
-    /// The pool in use answers.
+    /// The pool in use works.
     fn on_reached(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         let pool = &mut self.pools[slot];
         if let Some(connection) = pool.standing(pool.reach) {
@@ -172,7 +172,7 @@ impl Core {
         self.release_waiting(now, out);
     }
 
-    /// Keeps what was learnt of a pool, under the address that it has in `config`; whether it is news.
+    /// Remembers what was learned about a pool, under its address in `config`. Returns whether it is new.
     pub(in crate::core) fn remember(&mut self, config: &Config, slot: PoolSlot) -> bool {
         let facts = self.pools[slot].facts;
         let known = facts.e2_size.is_some();
@@ -180,7 +180,7 @@ impl Core {
         pool.is_some_and(|pool| self.keep_facts(pool.address(), facts))
     }
 
-    /// Keeps what was learnt of an address; whether it is news.
+    /// Remembers what was learned about an address. Returns whether it is new.
     fn keep_facts(&mut self, address: String, facts: PoolFacts) -> bool {
         if self.known.len() >= MOST_FACTS && !self.known.contains_key(&address) {
             self.known.pop_first();
@@ -202,7 +202,7 @@ impl Core {
         }
     }
 
-    /// The configuration with each pool as it is at the address that is in use.
+    /// The configuration with each pool's settings for the address in use.
     pub(in crate::core) fn config_in_use(&self) -> Arc<Config> {
         if self.pools.iter().all(|(_, pool)| pool.addresses.at() == 0) {
             return Arc::clone(&self.wanted);
@@ -217,7 +217,7 @@ impl Core {
         })
     }
 
-    /// Begins with the first address again where the owner has changed it, or taken away the one in use.
+    /// Starts with the first address again if the owner changed it or removed the one in use.
     pub(in crate::core) fn forget_changed_addresses(
         &mut self,
         old: &Config,
@@ -242,7 +242,7 @@ impl Core {
         }
     }
 
-    /// Moves on to another address where the one in use fails, and back to the first one where that is well again.
+    /// Moves on to another address if the one in use fails, and back to the first one if that works again.
     pub(in crate::core) fn look_at_addresses(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let config = self.wanted.pools[slot]
@@ -250,13 +250,13 @@ impl Core {
                 .filter(|_| self.pools[slot].in_use);
             let count = config.map_or(0, |pool| pool.addresses());
             if count < 2 || self.stopping.is_some() {
-                // What was found out so far says nothing about the time when it is wanted again.
+                // Earlier results say nothing about the time when the pool is needed again.
                 self.pools[slot].addresses.rest();
                 self.close_look(Look::Return, slot, now, out);
                 continue;
             }
             let pool = &mut self.pools[slot];
-            // Where nobody has tried again since a look got through, the clock runs on.
+            // If no miner has tried again since a look succeeded, the time keeps running.
             let useful = pool.is_useful().or(self.miners.is_empty().then_some(true));
             if let Some(useful) = useful {
                 pool.addresses.note_down(!useful, now.at);
@@ -302,7 +302,7 @@ impl Core {
         self.apply(config, now, out);
     }
 
-    /// Whether the first address has got as far as work that is of use; `None` while that is open.
+    /// Whether the first address has useful work; `None` while that is unknown.
     fn first_address_answers(&self, slot: PoolSlot, now: Now) -> Option<bool> {
         let pool = &self.pools[slot];
         let line = *pool.return_look.as_ref()?.lines.first()?;
@@ -320,7 +320,7 @@ impl Core {
         self.pools[slot].addresses.looked(answers, now.at);
     }
 
-    /// Begins a look at an address, with so many connections at once.
+    /// Starts a look at an address, with this many simultaneous connections.
     fn begin_look(
         &mut self,
         look: Look,
@@ -367,7 +367,7 @@ impl Core {
         }
     }
 
-    /// Looks at the addresses of which not enough is known, once it is known how much room the pools in use leave.
+    /// Looks at addresses that are not known well enough, once the extranonces of the pools in use are known.
     pub(in crate::core) fn survey_pools(&mut self, now: Now) {
         let is_open =
             |slot: &PoolSlot| self.pools[*slot].in_use && !self.pools[*slot].is_known(now.at);
@@ -396,7 +396,7 @@ impl Core {
         }
     }
 
-    /// The address to be looked at next, whether with two connections, and what is known of it.
+    /// The next address to look at, whether with two connections, and what is known about it.
     fn next_address(
         &self,
         slot: PoolSlot,
@@ -415,7 +415,7 @@ impl Core {
                 facts_of_address(&self.known, &address)
             };
             let unknown = facts.e2_size.is_none();
-            // The first thing that is known of the address in use is what is found out by reaching it.
+            // For the address in use, the first facts come from reaching it.
             let wanted =
                 (unknown || (pair && facts.e1s != E1s::Differ)) && !(unknown && at == in_use);
             let looked = self.pools[slot].survey.has_looked(&address, pair);
@@ -423,7 +423,7 @@ impl Core {
         })
     }
 
-    /// Keeps what was found out, if that is all that can be.
+    /// Remembers what was found out, if the look is complete.
     fn judge_survey(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         let pool = &mut self.pools[slot];
         let Some(look) = &pool.survey.look else {
@@ -455,12 +455,12 @@ impl Core {
 
     fn end_survey_look(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         self.close_look(Look::Survey, slot, now, out);
-        // What was found may be what another address has to be asked about.
+        // The result may require a look at another address.
         self.release_waiting(now, out);
     }
 }
 
-/// Where the address that is in use stands in a changed list, if it is still there.
+/// The place of the address in use in a changed list, if it is still there.
 fn index_of(before: &PoolConfig, at: usize, wanted: &PoolConfig) -> Option<usize> {
     let Some(index) = at.checked_sub(1) else {
         return Some(0);

@@ -8,9 +8,9 @@ use crate::core::pool::both;
 use crate::units::{Now, PoolSlot};
 
 impl Core {
-    /// Compares who is here with who usually is, if it is time.
+    /// Compares the connected workers with the usual ones, if it is time.
     pub(in crate::core) fn look_at_roster(&mut self, now: Now) {
-        // At a stop everybody leaves.
+        // When DPMP stops, all miners leave.
         if self.stopping.is_some() || !self.roster.is_due(now.at) {
             return;
         }

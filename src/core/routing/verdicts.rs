@@ -12,7 +12,7 @@ use crate::stratum::job::Notify;
 use crate::units::{Now, PoolSlot};
 
 impl Core {
-    /// Does what follows from what the pools have answered.
+    /// Applies the verdicts that follow from the pools' answers.
     pub(in crate::core) fn look_at_verdicts(&mut self, now: Now, out: &mut Vec<Action>) {
         for slot in PoolSlot::ALL {
             let Some(patience) = self.config.pools[slot].as_ref().map(|pool| pool.answer) else {
@@ -22,7 +22,7 @@ impl Core {
             };
             if self.pools[slot].answers.take_suspect() {
                 let pool = &self.pools[slot];
-                // What a pool said long ago to a miner that hangs says nothing of the pool now.
+                // Old answers to a miner that hangs say nothing about the pool now.
                 let members = self.miners.values().filter(|miner| {
                     miner.can_work_for(pool, &self.handed_out, now.at) && !miner.hangs(now.at)
                 });
@@ -46,7 +46,7 @@ impl Core {
         }
     }
 
-    /// Compares the jobs of both pools; when that may have another result.
+    /// Compares the jobs of both pools. Returns when the result may change.
     fn look_at_news(&mut self, slot: PoolSlot, now: Now) -> Option<Instant> {
         let config = self.config.pools[slot].as_ref()?;
         let (provable, patience) = (can_be_proven(&config.chain), config.job);
@@ -54,7 +54,7 @@ impl Core {
         let left = self.pools[slot].news.left_by(other, provable);
         let pool = &mut self.pools[slot];
         pool.left = left;
-        // A pool that nobody listens to cannot be expected to say anything.
+        // Without a connection, a pool cannot send anything.
         if !pool.has_work() {
             return None;
         }
@@ -62,7 +62,7 @@ impl Core {
         pool.news.next_deadline(left, patience, now.at)
     }
 
-    /// Whether a job for this pool stands on a block that one of the pools has left.
+    /// Whether this job builds on a block that one of the pools has moved on from.
     pub(in crate::core) fn is_old(&self, slot: PoolSlot, job: &Notify, now: Now) -> bool {
         let config = self.config.pools[slot].as_ref();
         let provable = config.is_some_and(|config| can_be_proven(&config.chain));
@@ -70,7 +70,7 @@ impl Core {
         provable && pools.any(|(_, pool)| pool.news.has_left(job, now))
     }
 
-    /// Chooses the miner that tries a pool.
+    /// Chooses the miner that tests a pool.
     fn look_at_trial(&mut self, slot: PoolSlot, now: Now, out: &mut Vec<Action>) {
         let trier = self.pools[slot].answers.trier();
         if trier.is_some_and(|trier| !self.miners.contains_key(&trier)) {
@@ -80,7 +80,7 @@ impl Core {
             return;
         }
         let pool = &self.pools[slot];
-        // Whoever finds shares soonest loses the least.
+        // The miner that finds shares most quickly loses the least.
         let able = self.miners.iter();
         let able = able.filter(|(_, miner)| miner.can_work_for(pool, &self.handed_out, now.at));
         let answers = &pool.answers;
@@ -102,7 +102,7 @@ impl Core {
         }
     }
 
-    /// Tells that a pool was set aside, or is not any more, and brings the miners in line.
+    /// Reports that a pool was set aside or is used again, and updates the miners.
     fn tell_verdict(
         &mut self,
         slot: PoolSlot,
@@ -110,7 +110,7 @@ impl Core {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        // What was worked until now counts as it did until now.
+        // Work until now counts under the previous verdict.
         let before = std::mem::replace(&mut self.pools[slot].told_flaw, flaw);
         let frozen =
             before.is_some_and(Flaw::earns_nothing) || self.pools[slot.other()].earns_nothing();

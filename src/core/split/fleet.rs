@@ -19,68 +19,68 @@ use crate::units::{MinerId, PerPool, PoolSlot, later};
 
 use assignment::{Assignment, Piece, Role};
 
-/// How long it takes until most of the error is made up for, in seconds.
+/// How long it takes to correct most of the error, in seconds.
 const PULL: f64 = 3600.0;
 
-/// An error up to which nothing but the turn-takers' shares is changed for it, in seconds of the whole fleet.
+/// Up to this error, only the turn-takers' split changes, in seconds of the whole fleet.
 const SLACK: f64 = 40.0;
 
-/// Switches an hour that another assignment has to save.
+/// How many switches an hour another assignment must save.
 const WORTH: f64 = 20.0;
 
-/// The part of the work that the error is allowed besides the turns.
+/// The part of the work by which the split may be off, in addition to the turns.
 const ALLOWED: f64 = 0.01;
 
-/// Over how long the error and the moves are shown.
+/// The time for which the error and the moves are shown.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Into spans of this length the day is cut.
+/// The length of the spans into which the day is divided.
 const SPAN: Duration = Duration::from_secs(900);
 
-/// A miner that works, as the fleet sees it. Those that pause are no members.
+/// A working miner, as the fleet sees it. Paused miners are not members.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
-    /// Which.
+    /// The miner.
     pub id: MinerId,
-    /// Hashes a second, over the last hour if it was there for so long.
+    /// Hashes per second, over the last hour if it has been connected for that long.
     pub hashrate: f64,
-    /// How far off that usually is, in hashes a second.
+    /// The usual error of this estimate, in hashes per second.
     pub waver: f64,
-    /// Whether it is an estimate to rely on.
+    /// Whether the estimate is reliable.
     pub known: bool,
     /// Whether it may take turns.
     pub may_take_turns: bool,
-    /// Whether it goes on with old work after a switch.
+    /// Whether it keeps working on old jobs after a switch.
     pub lags: bool,
-    /// The part of its work that is meant for A by a setting of its own, from 0 to 1; `None`: it works for the fleet's
+    /// The part of its work that should go to A by its own setting, from 0 to 1; `None`: it works for the fleet's
     /// split.
     pub own_share_a: Option<f64>,
     /// Seconds of work for each pool so far.
     pub seconds: PerPool<f64>,
-    /// The error of its schedule, in seconds, which it makes up for by itself.
+    /// The error of its schedule, in seconds, which it corrects itself.
     pub turn_error: f64,
 }
 
-/// What is to be achieved, and by what means.
+/// The target, and the means to reach it.
 #[derive(Clone, Copy, Debug)]
 pub struct FleetRules {
-    /// The part of all work that is meant for A, from 0 to 1.
+    /// The part of all work that should go to A, from 0 to 1.
     pub share_a: f64,
-    /// The shortest turn that is aimed at, in seconds.
+    /// The intended shorter turn, in seconds.
     pub slice: f64,
-    /// How many miners take turns; `None`: all.
+    /// The maximum number of miners that take turns; `None`: all.
     pub most_takers: Option<usize>,
     /// The shortest time between two moves of a miner.
     pub assign: Duration,
-    /// How far is made up for what could not be helped, in seconds.
+    /// How much lost time is made up for, in seconds.
     pub catch_up: f64,
-    /// Whether both pools can be worked for.
+    /// Whether both pools have work.
     pub both: bool,
-    /// Whether the time until now is not made up for.
+    /// Whether the time until now does not count.
     pub frozen: bool,
 }
 
-/// What a member is to do.
+/// What a member should do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Place {
     /// It works for one pool.
@@ -95,7 +95,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// What its aim is then.
+    /// The resulting work.
     pub fn work(self) -> Work {
         match self {
             Self::Stay(slot) => Work::only(slot),
@@ -104,18 +104,18 @@ impl Place {
     }
 }
 
-/// The fleet for others to see.
+/// The fleet's state for readers outside the core.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FleetView {
-    /// Who takes turns for the fleet, or until its hashrate is known.
+    /// Miners that take turns for the fleet, or until their hashrate is known.
     pub turn_takers: Vec<MinerId>,
-    /// Who has a setting of its own.
+    /// Miners with their own settings.
     pub own: Vec<MinerId>,
-    /// Who stays on which pool.
+    /// Miners that stay on a pool.
     pub assigned: Vec<(MinerId, PoolSlot)>,
     /// How often miners were assigned to the other pool in 24 hours.
     pub moves: u32,
-    /// The work that A got too much of in 24 hours, in units of difficulty. `None` before there is any.
+    /// The excess of work that A got in 24 hours, in units of difficulty. `None` before there is any.
     pub error: Option<f64>,
     /// The same in seconds of the whole fleet.
     pub error_seconds: Option<f64>,
@@ -123,7 +123,7 @@ pub struct FleetView {
     pub bound: Option<f64>,
 }
 
-/// What a member does, and what is remembered of it.
+/// A member's occupation and memory.
 #[derive(Clone, Copy, Debug)]
 struct Seat {
     occupation: Occupation,
@@ -134,7 +134,7 @@ struct Seat {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Occupation {
-    /// It works as its own setting says.
+    /// It follows its own setting.
     Own,
     /// It takes turns by itself until its hashrate is known.
     Unknown,
@@ -150,37 +150,37 @@ impl Occupation {
     }
 }
 
-/// A stretch of the last day.
+/// A span of the last day.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     began: Instant,
-    /// The work that A got too much of, in hashes.
+    /// The excess of work that A got, in hashes.
     error: f64,
     /// All work, in hashes.
     work: f64,
     moves: u32,
 }
 
-/// All members with their places, and how far the fleet is off.
+/// All members with their places, and the fleet's error.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
     seats: BTreeMap<MinerId, Seat>,
-    /// What is to be made up for: hashes that A got too much of.
+    /// The error to correct: the excess of hashes that A got.
     error: f64,
-    /// The turn-takers' share for A, and their shorter turn in seconds.
+    /// The turn-takers' part for A, and their shorter turn in seconds.
     turns: (f64, f64),
-    /// What held since the last look: the share for A, and whether time was not made up for.
+    /// The rules since the last update: the part for A, and whether time did not count.
     held: Option<(f64, bool)>,
-    /// The members' hashrates together, and the largest of a turn-taker.
+    /// The sum of the members' hashrates, and the largest of a turn-taker.
     hashrates: (f64, f64),
-    /// When a better assignment is looked for next.
+    /// When to search for a better assignment next.
     review: Option<Instant>,
     spans: VecDeque<Span>,
 }
 
 impl Fleet {
-    /// Accounts the work since the last call and brings the places in line. `members` is in the order of the ids. Call it
-    /// every half a minute or so, and when members come and go or are meant for something else.
+    /// Accounts for the work since the last call and updates the places. `members` is in the order of the ids. Call it
+    /// about every half minute, and when members connect, leave or get another aim.
     pub fn update(&mut self, now: Instant, members: &[Member], rules: &FleetRules) {
         self.account(now, members, rules);
         self.seat(members);
@@ -190,7 +190,7 @@ impl Fleet {
         }
     }
 
-    /// What a member is to do; `None`: what its aim says, by itself.
+    /// What a member should do; `None`: follow its own aim.
     pub fn place(&self, id: MinerId) -> Option<Place> {
         let role = self.seats.get(&id)?.occupation.role()?;
         Some(match role {
@@ -202,7 +202,7 @@ impl Fleet {
         })
     }
 
-    /// What is to be shown.
+    /// The view to publish.
     pub fn view(&self) -> FleetView {
         let mut view = FleetView::default();
         for (id, seat) in &self.seats {
@@ -217,7 +217,7 @@ impl Fleet {
         let work: f64 = self.spans.iter().map(|span| span.work).sum();
         let (total, largest) = self.hashrates;
         if work > 0.0 {
-            // A turn-taker is off by half of what its longer turn brings, or less.
+            // A turn-taker is off by at most half of the work in its longer turn.
             let (share_a, slice) = self.turns;
             let bound = largest * slice * share_a.max(1.0 - share_a) + ALLOWED * work;
             view.error = Some(error / HASHES_PER_DIFFICULTY);
@@ -227,7 +227,7 @@ impl Fleet {
         view
     }
 
-    /// Adds the work since the last call, under the share that held in it.
+    /// Adds the work since the last call, under the rules that applied then.
     fn account(&mut self, now: Instant, members: &[Member], rules: &FleetRules) {
         let (share_a, frozen) = self.held.unwrap_or((rules.share_a, rules.frozen));
         let (mut error, mut work) = (0.0, 0.0);
@@ -241,9 +241,9 @@ impl Fleet {
             work += member.hashrate * both;
             error += member.hashrate
                 * match (seat.occupation, member.own_share_a) {
-                    // Where it stands in for a while is not the fleet's affair.
+                    // Where it works while its own pool is down does not concern the fleet.
                     (Occupation::Own, Some(own)) => both * (own - share_a),
-                    // It meets the split by itself.
+                    // It keeps the split by itself.
                     (Occupation::Own | Occupation::Unknown, _) => 0.0,
                     (Occupation::Role(_), _) => a - both * share_a,
                 };
@@ -253,7 +253,7 @@ impl Fleet {
             error = 0.0;
         }
         let before = self.error;
-        // So much comes of turns and of waiting for moves. Whatever is beyond has other causes.
+        // This much comes from turns and from waiting for moves. Anything beyond has other causes.
         let usual = 3.0 * SLACK + rules.slice;
         let most = rules.catch_up.max(usual) * total;
         self.error = (before + error).clamp(-most, most);
@@ -265,7 +265,7 @@ impl Fleet {
         span.error += made_up_for;
     }
 
-    /// The stretch of the day that is going on.
+    /// The current span of the day.
     fn span(&mut self, now: Instant) -> &mut Span {
         let is_over = |span: &Span| now.saturating_duration_since(span.began) >= DAY;
         while self.spans.front().is_some_and(is_over) {
@@ -284,7 +284,7 @@ impl Fleet {
         &mut self.spans[last]
     }
 
-    /// Brings the seats in line with who is there.
+    /// Updates the seats to the current members.
     fn seat(&mut self, members: &[Member]) {
         let is_there = |id: &MinerId| members.binary_search_by_key(id, |it| it.id).is_ok();
         self.seats.retain(|id, _| is_there(id));
@@ -303,7 +303,7 @@ impl Fleet {
         }
     }
 
-    /// Decides who stays where and who takes turns.
+    /// Decides which miners stay on which pool, and which take turns.
     fn assign(&mut self, now: Instant, members: &[Member], rules: &FleetRules) {
         let Some(mut assignment) = self.assignment(now, members, rules) else {
             return;
@@ -335,7 +335,7 @@ impl Fleet {
         self.adopt(now, &assignment);
     }
 
-    /// The members that can be assigned, as they are now, and what they are needed for.
+    /// The members that can be assigned, with their current roles, and what they are needed for.
     fn assignment(
         &self,
         now: Instant,
@@ -344,7 +344,7 @@ impl Fleet {
     ) -> Option<Assignment> {
         let share = PerPool::new(rules.share_a, 1.0 - rules.share_a);
         let mut need: PerPool<f64> = PerPool::default();
-        // What the schedules of those that take turns make up for by themselves.
+        // The part of the error that the turn-takers' schedules correct themselves.
         let mut by_turns = 0.0;
         let mut pieces = Vec::new();
         let (all, mut total, mut variance) = (rules.most_takers.is_none(), 0.0, 0.0);
@@ -373,11 +373,11 @@ impl Fleet {
                 _ if all && may_take_turns => Role::Turns,
                 Some(Role::Turns) if !may_take_turns => Role::Stay(PoolSlot::A),
                 Some(role) => role,
-                // Until it is placed.
+                // Until it has a place.
                 None => Role::Stay(PoolSlot::A),
             };
             if before == Some(Role::Turns) {
-                // More than that it does not make up for either.
+                // They do not make up for more than that, either.
                 let most = rules.catch_up.max(rules.slice);
                 by_turns += hashrate * member.turn_error.clamp(-most, most);
             }
@@ -401,14 +401,14 @@ impl Fleet {
             need,
             meant: share.map(|_, share| share * total),
             total,
-            // Of what a miner has more than it seems to have, either pool is meant to get about a half.
+            // If a miner has more hashrate than it seems to have, each pool should get about half of the difference.
             waver: variance.sqrt() / 2.0,
             slice: rules.slice,
             most_takers: rules.most_takers,
         })
     }
 
-    /// Makes an assignment the one in force.
+    /// Puts an assignment into force.
     fn adopt(&mut self, now: Instant, assignment: &Assignment) {
         let mut moves = 0;
         for piece in &assignment.pieces {
@@ -433,13 +433,13 @@ impl Fleet {
     }
 }
 
-/// Gives those that are new a pool: the largest first, each the one that lacks more.
+/// Gives new members a pool: the largest first, each the pool that lacks more.
 fn place_new(assignment: &mut Assignment) {
     let mut lack = assignment.need;
     for piece in &assignment.pieces {
         match piece.role {
             Role::Stay(slot) if piece.before.is_some() => lack[slot] -= piece.hashrate,
-            // Both pools may have of it.
+            // It may serve both pools.
             Role::Turns => lack.values_mut().for_each(|it| *it -= piece.hashrate / 2.0),
             Role::Stay(_) => (),
         }

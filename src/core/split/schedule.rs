@@ -15,23 +15,23 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 /// The shortest first turn of a miner, in seconds.
 const SHORTEST_OPENING: f64 = 0.25;
 
-/// What the owner wants, in the form in which the arithmetic needs it.
+/// The owner's settings in the form needed for the calculation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
-    /// The part of the time for each pool; both together are 1.
+    /// The part of the time for each pool; the sum is 1.
     pub shares: PerPool<f64>,
-    /// The shortest turn that is aimed at, in seconds.
+    /// The intended shorter turn, in seconds.
     pub slice: f64,
-    /// No turn is shorter, except the first two of a miner and the first after a long outage.
+    /// No turn is shorter, except a miner's first two and the first after a long outage.
     pub min_switch: Duration,
-    /// How much lost time a pool may catch up on after an outage, in seconds.
+    /// How much missed time a pool gets back after an outage, in seconds.
     pub catch_up: f64,
-    /// Whether the time now is not made up for: a pool answers no shares, or all work is meant for one.
+    /// Whether the current time does not count: a pool answers no shares, or all work should go to one pool.
     pub frozen: bool,
 }
 
 impl Rules {
-    /// Takes them from the configuration, for a miner that is meant to work for the pools in these parts.
+    /// Takes them from the configuration, for a miner that should divide its time like this.
     pub fn of(config: &Config, shares: PerPool<f64>) -> Self {
         let min_switch = config.scheduler.min_switch;
         Self {
@@ -39,13 +39,13 @@ impl Rules {
             slice: config.scheduler.slice.max(min_switch).as_secs_f64(),
             min_switch,
             catch_up: config.scheduler.catch_up.as_secs_f64(),
-            // What is done elsewhere meanwhile is not made up for.
+            // Time at the other pool in the meantime is not made up for.
             frozen: shares.iter().any(|(_, share)| *share <= 0.0),
         }
     }
 
-    /// The bound of the error, in seconds: h = slice × (larger share) / 2. With it the smaller
-    /// pool's turn is one slice long.
+    /// The bound of the error, in seconds: h = slice × (larger share) / 2. It makes the smaller pool's turn one slice
+    /// long.
     pub fn bound(&self) -> f64 {
         let larger = self.shares[PoolSlot::A].max(self.shares[PoolSlot::B]);
         self.slice * larger / 2.0
@@ -57,34 +57,34 @@ impl Rules {
 pub struct Schedule {
     /// The cumulative error, in seconds, at `since`.
     error: f64,
-    /// Up to when `error` and `time_on` are reckoned.
+    /// The time up to which `error` and `time_on` are calculated.
     since: Instant,
     /// The pool that the miner works for, and since when.
     turn: Option<(PoolSlot, Instant)>,
     /// The miner's own place in the cycle, from 0 to 1.
     phase: f64,
-    /// How far it has come to that place.
+    /// The stages on the way to that place.
     entry: Entry,
-    /// Which pools had work at the last look.
+    /// Which pools had work at the last call.
     available: PerPool<bool>,
     /// Seconds of work for each pool so far.
     time_on: PerPool<f64>,
 }
 
-/// How far a miner has entered the cycle.
+/// The stages of entering the cycle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Entry {
-    /// Its first turn, which puts it at its own place.
+    /// Its first turn, which brings it to its own place.
     FirstTurn(FirstTurn),
-    /// Its second, which begins within the bound and so may be short as well.
+    /// Its second turn, which begins within the bound and so may also be short.
     Second,
-    /// It was put at its place anew; the turn that it gets now may be short like a second one.
+    /// It was put at its place again; its next turn may be short like a second one.
     Forgiven,
-    /// It goes round.
+    /// It is in the cycle.
     Over,
 }
 
-/// A miner's first turn: on which pool, and at which part (0 to 1) of the bound it ends.
+/// A miner's first turn: its pool, and the part (0 to 1) of the bound at which it ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct FirstTurn {
     slot: PoolSlot,
@@ -92,12 +92,12 @@ struct FirstTurn {
 }
 
 impl Schedule {
-    /// A schedule for the `index`-th miner (from 0). The first works its first half turn on A; the
-    /// next ones start spread evenly over the cycle, so that a fleet as a whole is near the ratio
-    /// at once and does not switch all together.
+    /// A schedule for the `index`-th miner (from 0). The first one works its first half turn on A. The next ones start
+    /// spread evenly over the cycle, so that a fleet as a whole is close to the split immediately and does not switch
+    /// all together.
     pub fn new(index: u64, now: Instant) -> Self {
-        // A cycle passes an error of zero twice, so that half of the miners begin on each pool.
-        // The precision of a large index does not matter.
+        // A cycle passes an error of zero twice, so half of the miners begin on each pool. The precision of a large
+        // index does not matter.
         let index = f64::from(u32::try_from(index & 0xffff).unwrap_or(0));
         let phase = (0.4999 + index * GOLDEN).fract();
         let opening = if phase < 0.5 {
@@ -145,8 +145,8 @@ impl Schedule {
         self.time_on
     }
 
-    /// Reckons the time since the last call under the shares that held in it; returns that time in
-    /// seconds and the pool that it went to.
+    /// Accounts for the time since the last call under the rules that applied then. Returns that time in seconds and
+    /// its pool.
     pub fn advance(&mut self, now: Instant, rules: &Rules) -> Option<(PoolSlot, f64)> {
         let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
         self.since = self.since.max(now);
@@ -158,7 +158,7 @@ impl Schedule {
         Some((slot, elapsed))
     }
 
-    /// How fast the error moves while the miner works for a pool.
+    /// How fast the error changes while the miner works for a pool.
     fn rate(slot: PoolSlot, rules: &Rules) -> f64 {
         match slot {
             PoolSlot::A => rules.shares[PoolSlot::B],
@@ -180,7 +180,7 @@ impl Schedule {
             return PoolSlot::ALL.into_iter().find(|slot| available[*slot]);
         }
         if !(before[PoolSlot::A] && before[PoolSlot::B]) {
-            // A pool is back: what it missed is made up for within limits.
+            // A pool is back: its missed time is made up for, within limits.
             let most = rules.catch_up.max(rules.bound());
             if self.error.abs() > most {
                 return Some(self.forgive(most, rules));
@@ -195,9 +195,9 @@ impl Schedule {
         }
     }
 
-    /// Brings the error back to `most`, and the pool to work for. After a long outage that would put
-    /// all miners at the same point, to switch in step for ever after. So this one is put where it
-    /// would be had it been there a part of a cycle ago, its own part.
+    /// Reduces the error to `most`, and returns the pool to work for. After a long outage, this alone would put all
+    /// miners at the same point, and they would switch in step forever. So each miner is put where it would be if it
+    /// had been at that point its own part of a cycle ago.
     fn forgive(&mut self, most: f64, rules: &Rules) -> PoolSlot {
         let ahead = if self.error > 0.0 {
             PoolSlot::A
@@ -219,7 +219,7 @@ impl Schedule {
         slot
     }
 
-    /// Notes that the miner got work of a pool, or of none.
+    /// Records that the miner got work from a pool, or has none.
     pub fn set_turn(&mut self, slot: Option<PoolSlot>, now: Instant) {
         if self.on() != slot {
             self.entry = match self.entry {
@@ -233,12 +233,12 @@ impl Schedule {
 
     /// When the next switch is due, if both pools keep having work.
     pub fn next_deadline(&self, rules: &Rules) -> Option<Instant> {
-        // While time counts for nothing the error stands still.
+        // While time does not count, the error does not change.
         let moves = self.available[PoolSlot::A] && self.available[PoolSlot::B] && !rules.frozen;
         moves.then(|| self.switch_due(rules))?
     }
 
-    /// When the miner's next turn on a pool begins, if both have work then; `None` if that cannot be told.
+    /// When the miner's next turn on a pool begins, if both have work then; `None` if unknown.
     pub fn next_turn_on(&self, slot: PoolSlot, rules: &Rules) -> Option<Instant> {
         match self.turn {
             Some((on, since)) if on == slot => Some(since),
@@ -247,12 +247,12 @@ impl Schedule {
         }
     }
 
-    /// Since when the miner works for the pool that it works for.
+    /// Since when the miner has worked for its current pool.
     pub fn turn_began(&self) -> Option<Instant> {
         self.turn.map(|(_, since)| since)
     }
 
-    /// Whether both pools had work at the last look.
+    /// Whether both pools had work at the last call.
     pub fn had_both(&self) -> bool {
         self.available[PoolSlot::A] && self.available[PoolSlot::B]
     }
@@ -266,12 +266,12 @@ impl Schedule {
         };
         let bound = rules.bound();
         let (limit, shortest) = match self.entry {
-            // Not where the opening wants it: only because the other pool had no work yet.
+            // Not on the pool of its first turn, only because that pool had no work yet.
             Entry::FirstTurn(opening) if opening.slot != slot => {
                 return started.checked_add(rules.min_switch);
             }
             Entry::FirstTurn(opening) => {
-                // It ends early on purpose; only not within a blink.
+                // It ends early on purpose, but not within a moment.
                 let least = (rate * SHORTEST_OPENING).min(bound);
                 ((opening.part * bound).max(least), Duration::ZERO)
             }
@@ -279,7 +279,7 @@ impl Schedule {
             Entry::Over => (bound, rules.min_switch),
         };
         let left = (limit - progress).max(0.0) / rate;
-        // A rate of zero: the whole work goes to this pool. (0/0 is "never" as well.)
+        // A rate of zero means that all work goes to this pool. (0/0 also means "never".)
         let left = Duration::try_from_secs_f64(left).ok()?;
         Some(
             self.since
@@ -311,7 +311,7 @@ mod tests {
         PerPool::from_fn(|_| true)
     }
 
-    /// Runs a schedule for `hours`, waking exactly at its deadlines; returns the turns.
+    /// Runs a schedule for `hours`, waking exactly at its deadlines. Returns the turns.
     fn run(index: u64, rules: &Rules, hours: u64) -> Vec<(PoolSlot, f64)> {
         let start = Instant::now();
         let mut now = start;
@@ -339,7 +339,7 @@ mod tests {
         turns
     }
 
-    /// Has one schedule followed from one moment to another, waking at its deadlines.
+    /// Follows one schedule from one moment to another, waking at its deadlines.
     fn run_to(
         schedule: &mut Schedule,
         mut now: Instant,
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_fleet_is_spread_over_the_cycle() {
-        // In the long run the number of miners on A is near its share at every moment.
+        // In the long run, the number of miners on A is close to its share at every moment.
         for share in [0.5, 0.7, 0.9] {
             let rules = rules(share, 10.0, 1.0);
             let start = Instant::now();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 /// How many hashes a share of difficulty 1 takes on average.
 pub const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
-/// Work, in units of difficulty, by the time at which it was shown: so many buckets of so many seconds, by default ten
-/// minutes of them.
+/// Work, in units of difficulty, by the time of its shares: a number of buckets of some seconds each, by default for
+/// ten minutes.
 #[derive(Clone, Debug)]
 pub struct Meter<const BUCKETS: usize = 40, const SECONDS: u64 = 15> {
     start: Instant,
@@ -19,7 +19,7 @@ pub struct Meter<const BUCKETS: usize = 40, const SECONDS: u64 = 15> {
 pub type HourMeter = Meter<60, 60>;
 
 impl<const BUCKETS: usize, const SECONDS: u64> Meter<BUCKETS, SECONDS> {
-    /// Begins to measure.
+    /// Starts measuring.
     pub fn new(now: Instant) -> Self {
         Self {
             start: now,
@@ -35,13 +35,13 @@ impl<const BUCKETS: usize, const SECONDS: u64> Meter<BUCKETS, SECONDS> {
         self.buckets[index] += difficulty;
     }
 
-    /// Hashes a second over the last `window` (at most as long as is measured), or since the start if
-    /// that is shorter; `None` before there is anything to go by.
+    /// Hashes per second over the last `window` (at most the measured time), or since the start if that is shorter;
+    /// `None` before there is any work.
     pub fn hashrate(&self, window: Duration, now: Instant) -> Option<f64> {
         Some(self.per_second(window, now)? * HASHES_PER_DIFFICULTY)
     }
 
-    /// As [`hashrate`](Self::hashrate), what was added and not the hashes that it stands for.
+    /// Like [`hashrate`](Self::hashrate), but in units of difficulty and not hashes.
     pub fn per_second(&self, window: Duration, now: Instant) -> Option<f64> {
         let age = now.saturating_duration_since(self.start);
         let since = Duration::from_secs(self.oldest(window, now) * SECONDS);
@@ -49,7 +49,7 @@ impl<const BUCKETS: usize, const SECONDS: u64> Meter<BUCKETS, SECONDS> {
         (span >= 1.0).then(|| self.sum(window, now) / span)
     }
 
-    /// What was added in the last `window` (at most as long as is measured).
+    /// The work in the last `window` (at most the measured time).
     pub fn sum(&self, window: Duration, now: Instant) -> f64 {
         (self.oldest(window, now)..=self.number(now).min(self.current))
             .filter(|bucket| self.current - bucket < Self::count())

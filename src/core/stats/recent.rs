@@ -10,12 +10,12 @@ use crate::units::{Now, PoolSlot, When};
 /// How many shares are kept.
 const MOST: usize = 20;
 
-/// The last shares of a miner, oldest first. A clone is the same list until the next share comes, so that a picture
-/// of an idle miner costs nothing.
+/// The last shares of a miner, oldest first. A clone shares the list until the next share, so a snapshot of an idle
+/// miner costs nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecentShares(Arc<VecDeque<RecentShare>>);
 
-/// A share and what became of it.
+/// A share and its result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecentShare {
     /// When it got its answer.
@@ -26,9 +26,9 @@ pub struct RecentShare {
     pub outcome: &'static str,
     /// [`ShareOutcome::reason`](crate::core::fact::ShareOutcome::reason).
     pub reason: Option<&'static str>,
-    /// What the pool credits for it, if it was forwarded.
+    /// The difficulty that the pool credits, if the share was forwarded.
     pub difficulty: Option<f64>,
-    /// What its hash is worth, if it could be computed.
+    /// The difficulty that its hash reached, if it could be computed.
     pub true_difficulty: Option<f64>,
     /// How long the pool took to answer, if it did.
     pub latency: Option<Duration>,
@@ -37,7 +37,7 @@ pub struct RecentShare {
 }
 
 impl RecentShares {
-    /// Takes in a share; beyond twenty the oldest goes.
+    /// Adds a share. If there are more than twenty, the oldest is removed.
     pub fn push(&mut self, share: &ShareResult, now: Now) {
         let shares = Arc::make_mut(&mut self.0);
         if shares.len() >= MOST {

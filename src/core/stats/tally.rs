@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::core::fact::{ShareOutcome, ShareResult};
 use crate::units::{Difficulty, Now, PoolSlot, When};
 
-/// How many shares ended in which way.
+/// Numbers of shares by result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tally<R: Default> {
     /// Shares that a pool accepted.
     pub accepted: u64,
-    /// Shares that a pool rejected or that were refused here: all together, or for each reason.
+    /// Shares that a pool rejected or DPMP blocked: all together, or for each reason.
     pub rejected: R,
-    /// Shares that were sent to a pool and never answered.
+    /// Shares that a pool never answered.
     pub lost: u64,
     /// The sum of the difficulties that pools credited.
     pub difficulty_sum: f64,
@@ -24,15 +24,15 @@ pub struct Tally<R: Default> {
     pub best: Option<BestShare>,
 }
 
-/// Counts for each reason, in the words of the metrics' labels.
+/// Counts for each reason, with the metrics' labels.
 pub type ByReason = BTreeMap<String, u64>;
 
-/// The last words of a pool for each reason.
+/// A pool's last message for each reason.
 pub type PoolWords = BTreeMap<&'static str, String>;
 
 /// How rejected shares are counted.
 pub trait Rejects {
-    /// Counts one.
+    /// Counts one share.
     fn add(&mut self, reason: &'static str);
 }
 
@@ -48,7 +48,7 @@ impl Rejects for ByReason {
     }
 }
 
-/// Shared with the pictures of the state until the next one comes.
+/// Shared with snapshots until the next share.
 impl Rejects for Arc<ByReason> {
     fn add(&mut self, reason: &'static str) {
         Self::make_mut(self).add(reason);
@@ -78,12 +78,12 @@ impl<R: Rejects + Default> Tally<R> {
     }
 }
 
-/// A share that was better than all before.
+/// The best share so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestShare {
-    /// What its hash is worth.
+    /// The difficulty that its hash reached.
     pub difficulty: f64,
-    /// When it came.
+    /// When it arrived.
     #[serde(rename = "unix_ms")]
     pub when: When,
     /// The pool that it was for.
@@ -91,7 +91,7 @@ pub struct BestShare {
 }
 
 impl BestShare {
-    /// The share, if it was good for its miner.
+    /// The share, if it met the miner's difficulty.
     pub fn of(share: &ShareResult, now: Now) -> Option<Self> {
         let worth = share.true_difficulty.filter(|_| share.outcome.is_good());
         Some(Self {

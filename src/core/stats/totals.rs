@@ -12,13 +12,13 @@ use crate::core::fact::{ShareOutcome, ShareResult};
 use crate::core::stats::tally::{BestShare, ByReason, Rejects, Tally};
 use crate::units::{Now, PerPool, PoolSlot, When};
 
-/// How many workers are remembered; beyond it the one that was silent longest is forgotten.
+/// How many workers are remembered. Beyond that, the one that has been silent the longest is forgotten.
 const MOST_WORKERS: usize = 4096;
 
 /// How many of the best shares are remembered.
 const MOST_BEST: usize = 10;
 
-/// How many pools are remembered that are in no slot anymore.
+/// How many pools are remembered that are no longer in a slot.
 const MOST_FORMER: usize = 16;
 
 /// All totals.
@@ -30,26 +30,26 @@ pub struct Totals {
     /// Which pools these are; `None` in a file of an older version, or if there never was one.
     #[serde(skip_serializing_if = "no_pools")]
     pub present: PerPool<Option<PoolId>>,
-    /// Pools that were in a slot before, the latest first.
+    /// Pools that were in a slot before, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<FormerPool>,
-    /// By slot since the start, whatever pool was in it.
+    /// By slot since the start, regardless of the pool in it.
     #[serde(skip)]
     pub run: PerPool<PoolTotals>,
     /// By worker name.
     pub workers: BTreeMap<String, WorkerTotals>,
-    /// Shares that were refused here, by reason.
+    /// Shares that DPMP blocked, by reason.
     pub refused: ByReason,
-    /// The best shares of all, the best first.
+    /// The best shares of all, best first.
     pub best: Vec<RankedShare>,
 }
 
-/// Which pool it is.
+/// The identity of a pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolId {
     /// Its first address and the account there.
     pub account: String,
-    /// What the owner calls it.
+    /// Its name in the settings.
     pub name: String,
 }
 
@@ -66,14 +66,14 @@ impl PoolId {
 /// A pool that was in a slot before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FormerPool {
-    /// Which it was.
+    /// Which pool it was.
     #[serde(flatten)]
     pub id: PoolId,
     /// Where it was.
     pub slot: PoolSlot,
     /// Until when, in milliseconds since 1970.
     pub until_ms: u64,
-    /// What it took, unless it is in a slot again.
+    /// Its totals, unless it is in a slot again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     totals: Option<PoolTotals>,
 }
@@ -85,27 +85,27 @@ fn no_pools(present: &PerPool<Option<PoolId>>) -> bool {
 /// One of the best shares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RankedShare {
-    /// What its hash is worth.
+    /// The difficulty that its hash reached.
     pub difficulty: f64,
-    /// When it came.
+    /// When it arrived.
     #[serde(rename = "unix_ms")]
     pub when: When,
     /// The pool that it was for.
     pub pool: PoolSlot,
-    /// Whose it was.
+    /// Its worker.
     pub worker: String,
 }
 
-/// What became of a pool's shares.
+/// The results of a pool's shares.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PoolTotals {
-    /// The shares that it was sent or that were good enough for the miner only; those that it rejected by
+    /// The shares that were sent to it or only met the miner's difficulty; rejected ones by
     /// [`RejectClass`](crate::stratum::reject::RejectClass).
     #[serde(flatten)]
     pub shares: Tally<ByReason>,
-    /// The sum of the difficulties that miners were asked for, over the shares that it took and those that were good
-    /// enough for the miner only: what was worked for it.
+    /// The work for it: the sum of the required difficulties over shares that it accepted and shares that only met the
+    /// miner's difficulty.
     pub work: f64,
     /// The sum of the squares of the same, for the random error of the work.
     pub work_squares: f64,
@@ -113,18 +113,18 @@ pub struct PoolTotals {
     pub blocks: u64,
     /// The last one of them.
     pub last_block: Option<Block>,
-    /// What was worked for it since then; `None` if the block was found by a version that did not count it.
+    /// The work for it since then; `None` if the block is from a version that did not count it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_block: Option<f64>,
-    /// Whose the best share was, if that was noted.
+    /// The worker of the best share, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best_worker: Option<String>,
-    /// Time that miners worked for the slot, in seconds, all miners together. It stays when another pool comes.
+    /// How long miners worked for the slot, in seconds, added up over all miners. It stays when the pool changes.
     pub seconds: f64,
 }
 
 impl PoolTotals {
-    /// Takes in the fate of a share. It never saw one that was refused here.
+    /// Adds the result of a share that was not blocked.
     fn add(&mut self, share: &ShareResult, now: Now) {
         if !matches!(share.outcome, ShareOutcome::RefusedHere(_)) {
             let before = self.shares.best;
@@ -150,7 +150,7 @@ impl PoolTotals {
         }
     }
 
-    /// What was worked for it since its last block, or at all if there was none; `None` if that is not known.
+    /// The work for it since its last block, or in total if there was none; `None` if unknown.
     pub fn work_since_block(&self) -> Option<f64> {
         if self.blocks == 0 {
             Some(self.work)
@@ -167,9 +167,9 @@ pub struct WorkerTotals {
     /// All its shares.
     #[serde(flatten)]
     pub shares: Tally<u64>,
-    /// The sum of the difficulties that it was asked for, by pool.
+    /// The sum of the required difficulties, by pool.
     pub work: PerPool<f64>,
-    /// The difficulty of the best share that the Python version had seen of it; when and for which pool is not known.
+    /// The difficulty of its best share in the Python version; time and pool are unknown.
     pub best_before: Option<f64>,
     /// When it last sent a share.
     pub last_share: When,
@@ -186,36 +186,36 @@ impl WorkerTotals {
 /// A hash that met the network's target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Block {
-    /// Whose it was.
+    /// Its worker.
     pub worker: String,
-    /// When.
+    /// When it was found.
     #[serde(rename = "unix_ms")]
     pub when: When,
-    /// What became of it.
+    /// Its result.
     #[serde(default)]
     pub fate: BlockFate,
-    /// Whether the owner has seen what became of it.
+    /// Whether the owner has dismissed the notice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seen: bool,
 }
 
-/// What became of a block candidate.
+/// The result of a block candidate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockFate {
-    /// Found by a version that did not note it.
+    /// Unknown, from an earlier version.
     #[default]
     Unknown,
     /// It could not be sent to its pool, or got no answer.
     Undelivered,
     /// The pool accepted it.
     Accepted,
-    /// The pool rejected it; its words.
+    /// The pool rejected it, with this message.
     Rejected(String),
 }
 
 impl BlockFate {
-    /// As the outcome of its share says.
+    /// Converts the outcome of its share.
     pub fn of(outcome: &ShareOutcome) -> Self {
         match outcome {
             ShareOutcome::Accepted | ShareOutcome::BelowPool => Self::Accepted,
@@ -226,7 +226,7 @@ impl BlockFate {
 }
 
 impl Totals {
-    /// Takes in the fate of a share.
+    /// Adds the result of a share.
     pub fn add(&mut self, share: &ShareResult, now: Now) {
         if let Some(worker) = self.worker(share, now) {
             worker.shares.add(share, now);

@@ -8,50 +8,50 @@
 
 use crate::units::{MinerId, PerPool, PoolSlot};
 
-/// The longest shorter turn of a turn-taker, in seconds.
+/// The maximum for a turn-taker's shorter turn, in seconds.
 const LONGEST_TURN: f64 = 3600.0;
 
-/// Work at the wrong pool, as a part of all, up to which an assignment counts as exact.
+/// The part of all work that may be at the wrong pool in an assignment that counts as exact.
 const EXACT: f64 = 0.004;
 
-/// Turn-takers that would do less than this part of a pool's work do nothing for it, so that no connection is kept for
-/// it.
+/// If turn-takers would do less than this part of a pool's work, they do nothing for it, so that they need no
+/// connection to it.
 const NOTHING: f64 = 0.01;
 
-/// What it costs if all work were at the wrong pool.
+/// The cost if all work were at the wrong pool.
 const WRONG: f64 = 1e6;
 
-/// What each turn-taker above the limit costs.
+/// The cost of each turn-taker above the limit.
 const TOO_MANY: f64 = 1e9;
 
-/// What it costs that a miner changes the pool on which it stays.
+/// The cost of moving a miner to the other pool.
 const MOVE: f64 = 6.0;
 
-/// What it costs that a miner begins or ends to take turns.
+/// The cost if a miner starts or stops taking turns.
 const ROLE: f64 = 1.0;
 
-/// What each turn-taker costs besides its switches.
+/// The cost of each turn-taker, in addition to its switches.
 const TAKER: f64 = 2.0;
 
-/// What turn-takers cost that have all the hashrate. Small ones keep the fleet's error small.
+/// The cost of turn-takers with all of the hashrate. Small ones keep the fleet's error small.
 const SIZE: f64 = 2.0;
 
-/// What it costs if the turn-takers have nothing to spare for what the hashrates waver, since roles change soon then.
+/// The cost if the turn-takers have no reserve for varying hashrates, because roles would change soon.
 const FRAGILE: f64 = 12.0;
 
-/// How many times as much a switch costs of a miner that does not follow it at once.
+/// The factor for the cost of a switch if a miner does not follow immediately.
 const LAGGARD: f64 = 3.0;
 
-/// How many steps one search makes at most, the fewer the more miners there are; the next one goes on.
+/// The maximum number of steps in one search; fewer if there are many miners. The next search continues.
 const STEPS: usize = 24;
 
-/// Up to so many miners a search makes all of them.
+/// Up to this many miners, a search may make all of these steps.
 const USUAL: usize = 500;
 
-/// Of more turn-takers than this none is exchanged for another miner in one step.
+/// With more turn-takers than this, no step exchanges one for another miner.
 const MANY_TAKERS: usize = 16;
 
-/// Up to so many miners, any two of them may change places in one step.
+/// Up to this many miners, any two may trade places in one step.
 const FEW: usize = 24;
 
 /// What a miner of the fleet does.
@@ -78,15 +78,15 @@ pub(super) struct Piece {
     /// Hashes a second.
     pub(super) hashrate: f64,
     pub(super) may_take_turns: bool,
-    /// Whether it goes on with old work after a switch.
+    /// Whether it keeps working on old jobs after a switch.
     pub(super) lags: bool,
     /// What it does in this assignment.
     pub(super) role: Role,
-    /// What it has done until now; `None`: it is new.
+    /// Its role until now; `None`: it is new.
     pub(super) before: Option<Role>,
-    /// The pool on which it stayed last.
+    /// The pool on which it stayed most recently.
     pub(super) home: Option<PoolSlot>,
-    /// Whether it has changed that pool a short time ago and must not do so again.
+    /// Whether it moved a short time ago and must not move again yet.
     pub(super) rests: bool,
 }
 
@@ -99,7 +99,7 @@ impl Piece {
         }
     }
 
-    /// What it costs once to give it this role.
+    /// The one-time cost of giving it this role.
     fn change(&self, role: Role) -> f64 {
         match (self.before, role) {
             (None, _) => 0.0,
@@ -110,13 +110,13 @@ impl Piece {
     }
 }
 
-/// What counts of an assignment as a whole.
+/// The sums of an assignment.
 #[derive(Clone, Copy, Debug)]
 struct Sums {
     stays: PerPool<f64>,
     turning: f64,
     takers: usize,
-    /// Turn-takers, each by what its switches cost.
+    /// The turn-takers, weighted by the cost of their switches.
     weight: f64,
     changes: f64,
 }
@@ -151,7 +151,7 @@ impl Sums {
             Role::Stay(slot) => self.stays[slot] -= piece.hashrate,
             Role::Turns => {
                 self.takers -= 1;
-                // Nothing is left of rounding.
+                // No rounding errors remain.
                 self.turning = if self.takers == 0 {
                     0.0
                 } else {
@@ -169,28 +169,28 @@ impl Sums {
     }
 }
 
-/// Miners with their roles, and what they are to achieve.
+/// Miners with their roles, and their target.
 #[derive(Clone, Debug)]
 pub(super) struct Assignment {
     /// The miners that can be assigned.
     pub(super) pieces: Vec<Piece>,
-    /// The hashrate that they are to bring to each pool.
+    /// The hashrate that they should bring to each pool.
     pub(super) need: PerPool<f64>,
-    /// The hashrate of the whole fleet that is meant for each pool.
+    /// The hashrate of the whole fleet that should go to each pool.
     pub(super) meant: PerPool<f64>,
     /// The hashrate of the whole fleet, above zero.
     pub(super) total: f64,
-    /// By how much the hashrates at the pools usually are off, in hashes a second.
+    /// The usual error of the hashrates at the pools, in hashes per second.
     pub(super) waver: f64,
     /// The shortest turn that is aimed at, in seconds.
     pub(super) slice: f64,
-    /// How many may take turns; `None`: all.
+    /// The maximum number of turn-takers; `None`: all.
     pub(super) most_takers: Option<usize>,
 }
 
 impl Assignment {
-    /// The part of the turn-takers' work that goes to A, from 0 to 1, and their shorter turn in seconds; `None` if nobody
-    /// takes turns.
+    /// The part of the turn-takers' work that goes to A, from 0 to 1, and their shorter turn in seconds; `None` without
+    /// turn-takers.
     pub(super) fn turns(&self) -> Option<(f64, f64)> {
         let sums = Sums::of(&self.pieces);
         if sums.turning <= 0.0 {
@@ -212,14 +212,14 @@ impl Assignment {
         ((self.need[PoolSlot::A] - sums.stays[PoolSlot::A]) / sums.turning).clamp(0.0, 1.0)
     }
 
-    /// The fewer of the fleet take turns, the longer these may be: together they move the fleet's split no more than
-    /// if all took turns of a slice.
+    /// The smaller the part of the fleet that takes turns, the longer these may be. Together they move the fleet's
+    /// split no more than if all took turns of a slice.
     fn turn_of(&self, sums: &Sums) -> f64 {
         let longest = LONGEST_TURN.max(self.slice);
         (self.slice * self.total / sums.turning).clamp(self.slice, longest)
     }
 
-    /// The part of all work that ends up at the wrong pool, whatever the turn-takers do.
+    /// The part of all work that ends up at the wrong pool, regardless of the turn-takers.
     pub(super) fn wrong(&self) -> f64 {
         self.wrong_of(&Sums::of(&self.pieces))
     }
@@ -228,7 +228,7 @@ impl Assignment {
         (-self.spare(sums)).max(0.0) / self.total
     }
 
-    /// How much hashrate the turn-takers have to spare on the side where it is less.
+    /// The turn-takers' reserve of hashrate, on the side where it is smaller.
     fn spare(&self, sums: &Sums) -> f64 {
         let lack = |slot: PoolSlot| self.need[slot] - sums.stays[slot];
         lack(PoolSlot::A).min(lack(PoolSlot::B))
@@ -261,7 +261,7 @@ impl Assignment {
         WRONG * wrong + TOO_MANY * above + switches + takers + size + fragile + sums.changes
     }
 
-    /// Improves it step by step, until no step helps or enough is done for now.
+    /// Improves the assignment step by step, until no step helps or the limit is reached.
     pub(super) fn improve(&mut self) {
         self.relieve();
         let steps = STEPS * USUAL / self.pieces.len().max(USUAL);
@@ -277,7 +277,7 @@ impl Assignment {
         }
     }
 
-    /// Takes many miners at once, the largest first, from a pool that has far too many.
+    /// Moves many miners together, largest first, from a pool with far too many.
     fn relieve(&mut self) {
         let mut sums = Sums::of(&self.pieces);
         let excess = |sums: &Sums, slot| sums.stays[slot] - self.need[slot];
@@ -313,7 +313,7 @@ impl Assignment {
         }
     }
 
-    /// The changes of one or two miners that save most, if any do.
+    /// The changes of one or two miners that save the most, if any do.
     fn best_step(&self) -> Option<Vec<(usize, Role)>> {
         let sums = Sums::of(&self.pieces);
         let mut best = Best {
@@ -335,7 +335,7 @@ impl Assignment {
                 }
                 for (second, other) in self.pieces.iter().enumerate() {
                     for next in Role::ALL {
-                        // Of many only those that take each other's place.
+                        // If there are many, only those that trade places.
                         let fits = next == piece.role || few && second > index;
                         if second == index || next == other.role || !fits || !other.may(next, all) {
                             continue;

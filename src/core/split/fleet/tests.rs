@@ -10,18 +10,18 @@ use super::*;
 use crate::core::split::schedule::{Rules, Schedule};
 use crate::random::Random;
 
-/// How often the fleet is looked at, in seconds.
+/// How often the fleet is updated, in seconds.
 const TICK: u64 = 30;
 
 /// Minutes over which hashrates are estimated.
 const WINDOW: usize = 60;
 
-/// A simulated miner: what it really does, and what is seen of it.
+/// A simulated miner: what it really does, and what DPMP sees.
 struct Rig {
     id: MinerId,
-    /// Hashes a second.
+    /// Hashes per second.
     hashrate: f64,
-    /// Shares a second on average.
+    /// Shares per second on average.
     pace: f64,
     own: Option<f64>,
     may_take_turns: bool,
@@ -31,7 +31,7 @@ struct Rig {
     minutes: VecDeque<f64>,
     schedule: Schedule,
     switches: u64,
-    /// Seconds on each pool at the last look.
+    /// Seconds on each pool at the last update.
     before: PerPool<f64>,
 }
 
@@ -47,11 +47,11 @@ struct World {
     up: PerPool<bool>,
     joined: u64,
     switches_gone: u64,
-    /// At each look: seconds, the error in expected and in true work, all expected and all true work.
+    /// At each update: seconds, the error in expected and in true work, all expected and all true work.
     books: Vec<[f64; 5]>,
-    /// Where each was assigned last, and when it was assigned elsewhere.
+    /// Each miner's last assignment, and when it was moved.
     homes: BTreeMap<MinerId, (PoolSlot, Option<Instant>)>,
-    /// How often anybody was assigned to the other pool.
+    /// How often a miner was assigned to the other pool.
     moves: u32,
 }
 
@@ -67,7 +67,7 @@ fn share(a: f64) -> FleetRules {
     }
 }
 
-/// How many events of a Poisson process.
+/// The number of events of a Poisson process.
 fn poisson(random: &mut Random, mean: f64) -> f64 {
     let (mut count, mut left) = (0.0, mean);
     loop {
@@ -103,12 +103,12 @@ impl World {
         self.fleet.as_ref().unwrap()
     }
 
-    /// What the fleet has to make up for, in seconds of all.
+    /// The fleet's error, in seconds of the whole fleet.
     fn error(&self) -> f64 {
         self.fleet().error / self.fleet().hashrates.0
     }
 
-    /// Adds a miner with so many shares an hour.
+    /// Adds a miner with this many shares an hour.
     fn join(&mut self, hashrate: f64, shares: f64) -> usize {
         self.joined += 1;
         self.rigs.push(Rig {
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    /// Lets the miners work until then, each switching as its schedule says.
+    /// Lets the miners work until then, each following its schedule.
     fn work(&mut self, until: Instant) {
         let ratio = self.rules.share_a;
         let minute = (until - self.start).as_secs() % 60 == 0;
@@ -198,7 +198,7 @@ impl World {
         self.now = until;
     }
 
-    /// What is known of a miner's hashrate.
+    /// The estimate of a miner's hashrate.
     fn estimate(rig: &mut Rig, now: Instant) -> (f64, f64) {
         let shares: f64 = rig.minutes.iter().sum();
         let age = (now - rig.since).as_secs_f64();
@@ -208,7 +208,7 @@ impl World {
         (hashrate, hashrate / shares.max(1.0).sqrt())
     }
 
-    /// Keeps the books, and has the fleet look at its members.
+    /// Records the errors and updates the fleet.
     fn look(&mut self) {
         let mut members = Vec::new();
         let at = (self.now - self.start).as_secs_f64();
@@ -274,13 +274,13 @@ impl World {
     }
 }
 
-/// Hashrates of so many miners, of which some have up to a thousand times as much as others.
+/// Hashrates of this many miners; some have up to a thousand times as much as others.
 fn sizes(count: u64) -> Vec<f64> {
     let mut random = Random::new(7 + count);
     (0..count).map(|_| random.log_between(1e12, 1e15)).collect()
 }
 
-/// A fleet, each with so many shares an hour.
+/// A fleet whose miners find this many shares an hour each.
 fn fleet_of(sizes: &[f64], shares: f64, rules: FleetRules, seed: u64) -> World {
     let mut world = World::new(rules, true, seed);
     for size in sizes {
@@ -317,7 +317,7 @@ fn the_bound_holds_with_few_switches() {
                 100.0 - 100.0 * a,
                 100.0 * part,
             );
-            // Allowed is 1 %, and more by the turns.
+            // Allowed are 1%, plus the turns.
             assert!(part < 0.005, "{count}, {a}: {part}");
             assert!(rate <= ratio + 1.0, "{count}, {a}: {rate} of {ratio}");
             assert!(count < 60 || rate < 10.0, "{count}, {a}: {rate}");
@@ -350,7 +350,7 @@ fn any_fleet_keeps_the_bound() {
         let switches = world.switches();
         world.run(24.0);
         let (part, _) = world.worst(3.0);
-        // All turns together are off by a slice of the fleet's work at the most, which counts most in a short time.
+        // All turns together are off by at most a slice of the fleet's work, which matters most over a short time.
         let most = 0.005 + rules.slice / (3.0 * 3600.0);
         assert!(part < most, "{seed}: {part} of {most}");
         let smaller = rules.share_a.min(1.0 - rules.share_a);
@@ -388,7 +388,7 @@ fn miners_come_and_go() {
                 world.leave(gone);
                 let size = sizes[random.below(count) as usize];
                 world.join(size, 120.0);
-                // A machine that runs hot, or cold again.
+                // A machine that gets hot, or cools down.
                 let other = random.below(world.rigs.len() as u64) as usize;
                 let factor = if random.below(2) == 0 { 0.5 } else { 1.5 };
                 world.rigs[other].hashrate *= factor;
@@ -432,7 +432,7 @@ fn what_fixed_workers_make_impossible_is_not_made_up_for() {
     world.run(10.0);
     let view = world.fleet().view();
     assert_eq!(view.own.len(), 6);
-    // The rest does what it can.
+    // The others do what they can.
     let on_b = view
         .assigned
         .iter()
@@ -455,7 +455,7 @@ fn what_fixed_workers_make_impossible_is_not_made_up_for() {
     }
     world.run(10.0);
     assert!(world.error().abs() < 60.0);
-    // Others that are fixed are made up for at once.
+    // Further miners with own settings are made up for immediately.
     world.rigs[0].own = Some(0.0);
     world.rigs[1].own = Some(0.5);
     let from = world.books.len() as f64 * TICK as f64 / 3600.0;
@@ -466,7 +466,7 @@ fn what_fixed_workers_make_impossible_is_not_made_up_for() {
     assert!(part < 0.003, "{part}");
 }
 
-/// The places of members with these hashrates, all known, at their first look.
+/// The places of members with these hashrates, all known, after the first update.
 fn places(sizes: &[f64], change: impl Fn(&mut Member), rules: &FleetRules) -> Vec<Place> {
     let start = Instant::now();
     let mut members: Vec<_> = (1..)
@@ -503,7 +503,7 @@ fn one_miner_alone_splits_its_time() {
         slice: 10.0,
     };
     assert_eq!(places(&[5e12], |_| (), &share(0.7)), [turns]);
-    // One that must not stays where more is meant to be done.
+    // A miner that must not take turns stays on the pool with the larger part.
     let never = |it: &mut Member| it.may_take_turns = false;
     assert_eq!(
         places(&[5e12], never, &share(0.3)),
@@ -534,7 +534,7 @@ fn those_that_must_not_or_do_not_follow_are_spared() {
 
 #[test]
 fn as_many_take_turns_as_the_owner_allows() {
-    // Two cannot be enough for three of this kind.
+    // Two turn-takers are not enough for three of this kind.
     let sizes = [1e15, 1e15, 1e15, 1e12, 1e12, 1e12, 1e12];
     for most in 1..4 {
         let rules = FleetRules {
@@ -569,7 +569,7 @@ fn the_rest_of_a_fleet_keeps_its_places() {
     let mut world = fleet_of(&[1e12; 60], 300.0, share(0.7), 1);
     world.run(3.0);
     let before: BTreeMap<_, _> = world.fleet().view().assigned.into_iter().collect();
-    // A tenth of the fleet goes, and new ones come.
+    // A tenth of the fleet leaves, and new miners connect.
     for _ in 0..6 {
         world.leave(0);
         world.join(1e12, 300.0);
@@ -580,7 +580,7 @@ fn the_rest_of_a_fleet_keeps_its_places() {
         .iter()
         .filter(|(id, slot)| before.get(id).is_some_and(|it| it != slot));
     assert!(moved.count() <= 3);
-    // New weights move as many as they have to.
+    // New weights move as many miners as necessary.
     world.rules.share_a = 0.5;
     let moves = world.moves;
     world.run(1.0);
