@@ -25,7 +25,7 @@ pub mod store;
 pub mod timetable;
 pub mod watch;
 
-/// Elsewhere every connection has a writer of its own.
+/// On other systems, every connection has its own writer.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub mod flush {
     use std::io;
@@ -34,7 +34,7 @@ pub mod flush {
 
     use crate::shell::socket::Socket;
 
-    /// Nothing.
+    /// Does nothing.
     #[derive(Debug)]
     pub struct Flush;
 

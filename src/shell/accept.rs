@@ -25,11 +25,11 @@ use crate::system::room::{Load, Room};
 use crate::system::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::units::MinerId;
 
-/// The open door. Dropping it does not close it: call [`stop`](Self::stop).
+/// An open port for miners. Dropping it does not close it: call [`stop`](Self::stop).
 #[derive(Debug)]
 pub struct Door(Port);
 
-/// Opens a port for miners, that of this key.
+/// Opens a port for miners; `key` is its setting.
 ///
 /// # Errors
 /// If the port is taken or not allowed.
@@ -39,7 +39,7 @@ pub fn listen(address: SocketAddr, key: &str) -> anyhow::Result<Port> {
 }
 
 impl Door {
-    /// Starts to accept; with a `certificate` from miners that encrypt.
+    /// Starts accepting; with a `certificate`, encrypted connections.
     ///
     /// # Errors
     /// If there is no room for the thread.
@@ -67,7 +67,7 @@ impl Door {
     }
 }
 
-/// Who is let in, whichever door it is.
+/// The rules for accepting miners, on all ports.
 #[derive(Clone)]
 pub struct Reception {
     room: Room,
@@ -77,7 +77,7 @@ pub struct Reception {
 }
 
 impl Reception {
-    /// For all doors; `room` is how many miners the system can bear.
+    /// The rules for all ports; `room`: how many miners the system can serve.
     pub fn new(room: Room, shared: Shared) -> Self {
         Self {
             room,
@@ -87,7 +87,7 @@ impl Reception {
         }
     }
 
-    /// A connection that may stay; of one that may not is told why.
+    /// Accepts a connection, or reports why not.
     fn admit(
         &self,
         stream: TcpStream,
@@ -103,7 +103,7 @@ impl Reception {
             return None;
         }
         let seat = self.seats.take(config).and_then(|mut seat| {
-            // Who is behind a balancer has still to be read.
+            // The address behind a load balancer is not known yet.
             if !from_balancer {
                 seat.belongs_to(peer.ip(), config)?;
             }
@@ -131,13 +131,13 @@ impl Reception {
         });
     }
 
-    /// Connections that are not let in may come at any rate: the scheduler is spared them.
+    /// Refused connections can come at any rate, so the scheduler does not see them.
     fn tell(&self, fact: &Fact) {
         self.shared.observer.observe(fact, now());
     }
 }
 
-/// What a miner takes at most.
+/// The most resources that a miner takes.
 pub fn load(config: &Config) -> Load {
     let encrypts = |pool: &PoolConfig| pool.tls.enabled || pool.backups.iter().any(|it| it.tls);
     let pools = config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
@@ -189,17 +189,17 @@ fn accept(port: &Port, certificate: Option<&Arc<Certificate>>, reception: &Recep
     }
 }
 
-/// A connection that was accepted, in its reader's hands.
+/// An accepted connection, owned by its reader.
 struct Newcomer {
     miner: MinerId,
     peer: SocketAddr,
     stream: TcpStream,
-    /// Given back at the connection's end.
+    /// Released when the connection ends.
     seat: Seat,
 }
 
 impl Newcomer {
-    /// Takes the steps before the first line of Stratum, and serves the miner.
+    /// Does everything before the first line of Stratum, then serves the miner.
     fn come_in(
         mut self,
         from_balancer: bool,
@@ -220,7 +220,7 @@ impl Newcomer {
             }
         }
         if prepare(&self.stream).is_err() {
-            // It is gone before it has begun.
+            // The connection ended before it began.
             return;
         }
         let session = certificate.map(|certificate| {
@@ -266,7 +266,7 @@ impl Newcomer {
         let reading = LineSource {
             socket: &socket,
             longest_line: config.listen.max_line_bytes,
-            // Far above what a good miner sends; each line within it gets its answer.
+            // Far more than a good miner sends; each line within the limit gets an answer.
             lines_per_second: config.listen.submits_per_second.saturating_mul(4),
             metrics: &shared.observer.metrics,
             side: Side::Downstream,

@@ -21,31 +21,31 @@ use crate::system::files::{self, Backup, write_atomic};
 use crate::system::thread::spawn_writer;
 use crate::units::Now;
 
-/// How many are kept; the oldest make room. Only a test network has more of them.
+/// How many files are kept; the oldest are removed. Only test networks have more.
 const MOST_FILES: usize = 200;
 
-/// How many notes may wait for the disk. The next ones are dropped: a test network may find them faster than a disk
-/// takes them.
+/// How many notes may wait for the disk. Further ones are dropped, because a test network may find blocks faster than
+/// the disk can write.
 const MOST_WAITING: usize = 64;
 
-/// The largest file that is read, in bytes; a coinbase of the largest size takes a quarter of it.
+/// The largest file that is read, in bytes; the largest coinbase takes a quarter of it.
 const LARGEST_FILE: usize = 1024 * 1024;
 
-/// Something about a candidate that is to be kept.
+/// A note about a candidate that should be saved.
 #[derive(Debug)]
 pub enum Note {
     /// It was found.
     Found(Arc<Candidate>),
-    /// What became of it.
+    /// The result of its share.
     Answered {
-        /// Which one.
+        /// The block's hash.
         hash: BlockHash,
-        /// When, in milliseconds since 1970.
+        /// The time, in milliseconds since 1970.
         unix_ms: u64,
         /// As text for people.
         answer: String,
     },
-    /// That it was found, to be told now that it is kept. It happened at this time.
+    /// It was found at this time. Reported once it is saved.
     Tell(Box<Fact>, Now),
 }
 
@@ -54,8 +54,8 @@ pub fn folder(config: &Path) -> PathBuf {
     config.with_file_name("blocks")
 }
 
-/// Starts the thread that writes; it ends when the sender is dropped. `tell` hears what was found, `report` of trouble,
-/// once until it is over.
+/// Starts the thread that writes; it ends when the sender is dropped. `tell` gets the blocks, `report` gets problems,
+/// each once until it is over.
 ///
 /// # Errors
 /// If there is no room for the thread.
@@ -87,7 +87,7 @@ fn keep(folder: &Path, note: &Note) -> anyhow::Result<()> {
             answer,
         } => {
             let end = format!("-{hash}.json");
-            // It may have made room already.
+            // The other one may already have been removed.
             let Some(path) = find(folder, |name| name.ends_with(&end))? else {
                 return Ok(());
             };
@@ -100,7 +100,7 @@ fn keep(folder: &Path, note: &Note) -> anyhow::Result<()> {
     }
 }
 
-/// All that are kept, the newest first, each with the name of its file. Files that cannot be read are left out.
+/// All kept files, newest first, with their names. Unreadable files are left out.
 ///
 /// # Errors
 /// If the folder cannot be read; one that does not exist is empty.
@@ -116,12 +116,12 @@ pub fn list(folder: &Path) -> io::Result<Vec<(String, Value)>> {
     Ok(found.iter().rev().filter_map(read).collect())
 }
 
-/// The file of one candidate, as it is; `None` if there is none of this name.
+/// The file of one candidate; `None` if there is none with this name.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn read(folder: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
-    // Only what is in the folder has a name, so no name leads out of it.
+    // Only names of files in the folder are used, so no name leads out of it.
     match find(folder, |known| known == name) {
         Ok(path) => path
             .map(|path| files::read(&path, LARGEST_FILE))
@@ -196,7 +196,7 @@ fn forget_oldest(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For its owner alone.
+/// Readable by its owner only.
 fn create(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

@@ -17,31 +17,31 @@ use crate::system::clock::clock;
 use crate::system::net;
 use crate::system::thread::{WRITER_STACK, spawn};
 
-/// A write that makes no progress for this long means that the peer is gone.
+/// If a write makes no progress for this long, the peer is gone.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The time in which a reader's lines are counted.
+/// The time over which a reader's lines are counted.
 const PACE_WINDOW: Duration = Duration::from_secs(1);
 
-/// How long a pausing reader sleeps before it looks whether its connection is over.
+/// How long a pausing reader sleeps before it checks whether its connection has ended.
 const PACE_NAP: Duration = Duration::from_millis(50);
 
-/// What a reader is to do.
+/// What a reader needs.
 pub struct LineSource<'a> {
     /// The connection.
     pub socket: &'a Arc<Socket>,
     /// The longest line, in bytes.
     pub longest_line: usize,
-    /// The most lines in a second; the reader pauses beyond it, and so does the peer when its
-    /// socket is full. 0: no limit.
+    /// The maximum number of lines per second. Beyond that, the reader pauses, and so does the peer when its socket is
+    /// full. 0: no limit.
     pub lines_per_second: u32,
     /// For counting.
     pub metrics: &'a Metrics,
-    /// Which side the peer is on.
+    /// The peer's side.
     pub side: Side,
 }
 
-/// Sets up a connected socket as both sides need it.
+/// Sets up a connected socket as needed for both sides.
 ///
 /// # Errors
 /// If the connection is already gone.
@@ -50,7 +50,7 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_write_timeout(Some(WRITE_PATIENCE))
 }
 
-/// The scheduler's end of a connection. If the connection needs a writer, that is started, with `-tx` behind its name.
+/// Creates the scheduler's end of a connection, and starts a writer if needed, with `-tx` after its name.
 ///
 /// # Errors
 /// If there is no room for another thread.
@@ -66,10 +66,11 @@ pub fn open_link(name: &str, socket: &Arc<Socket>) -> io::Result<Link> {
     Ok(Link::new(Arc::clone(socket)))
 }
 
-/// How many lines of a miner that was disconnected because it did not read are heard at the most.
+/// How many lines are still processed from a miner that was disconnected because it did not read.
 const MOST_LATE: u32 = 1000;
 
-/// Reads a connection to its end; `take` gets each line and says whether to go on. Returns why it ended.
+/// Reads a connection to its end. `take` gets each line and returns whether to continue. Returns why the connection
+/// ended.
 pub fn read_lines(reading: &LineSource<'_>, mut take: impl FnMut(&[u8]) -> bool) -> CloseReason {
     let socket = reading.socket;
     let mut lines = LineReader::new(socket.reader(), reading.longest_line);
@@ -77,23 +78,23 @@ pub fn read_lines(reading: &LineSource<'_>, mut take: impl FnMut(&[u8]) -> bool)
     let mut left = MOST_LATE;
     loop {
         if reading.side == Side::Downstream {
-            // A miner that does not read is not heard for ever either: so it cannot pile up answers.
+            // If a miner does not read, DPMP stops reading from it, so answers cannot pile up.
             socket.wait_for_room();
         }
-        // What comes after we have ended the connection is read on, though nobody wants to hear it:
-        // left unread it would make the system throw away what was written last. Only shares of a miner that did not
-        // read count all the same: they came before.
+        // After DPMP has ended the connection, it keeps reading and ignores the input. Otherwise the system would
+        // discard what was written last. Only shares from a miner that did not read still count, because they came
+        // before.
         let late = reading.side == Side::Downstream && socket.is_unread() && left > 0;
         left -= u32::from(late);
         let ended = socket.has_ended() && !late;
-        // An empty line keeps the connection alive, and says nothing.
+        // An empty line only keeps the connection alive.
         match lines.next_line(|line| ended || line.is_empty() || take(line)) {
             Ok(Some(true)) if ended => (),
             Ok(Some(true)) => {
                 reading.metrics.line_read(reading.side);
                 pace.step(socket);
             }
-            // The scheduler is gone: so is the process.
+            // Without the scheduler, the process is ending.
             Ok(Some(false)) => return CloseReason::ByUs,
             Ok(None) => return socket.reason(CloseReason::ByPeer),
             Err(LineError::Io(error)) => {
@@ -109,7 +110,7 @@ pub fn read_lines(reading: &LineSource<'_>, mut take: impl FnMut(&[u8]) -> bool)
     }
 }
 
-/// Keeps a flood from crowding everybody else out of the scheduler's inbox.
+/// Keeps a flood from filling the scheduler's inbox.
 struct Pace {
     limit: u32,
     count: u32,

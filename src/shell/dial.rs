@@ -20,23 +20,23 @@ use crate::system::net::Deadline;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 use crate::units::PoolConn;
 
-/// How long a look-up of the pool's name may take.
+/// How long looking up the pool's name may take.
 const LOOK_UP: Duration = Duration::from_secs(4);
 
-/// How long a pool may take to accept a connection, at all its addresses together: a lost packet is sent again after 1
-/// and 3 s.
+/// How long a pool may take to accept a connection, over all its addresses. A lost packet is sent again after 1 and 3
+/// s.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How long the next address waits for the one before, which goes on meanwhile (RFC 8305 recommends this).
+/// How long the next address waits for the previous one, which continues in the meantime (as RFC 8305 recommends).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// How many of a name's addresses are tried.
+/// How many addresses of a name are tried.
 const MOST_ADDRESSES: usize = 6;
 
 /// How long a TLS handshake may take.
 const SHAKE_HANDS: Duration = Duration::from_secs(10);
 
-/// Far above what a pool sends on one connection; beyond it the reader pauses.
+/// Far more than a pool sends on one connection; beyond that, the reader pauses.
 const LINES_PER_SECOND: u32 = 500;
 
 /// Starts the thread that dials and then reads. It reports `PoolOpened` or `PoolDialFailed`, once.
@@ -60,8 +60,8 @@ pub fn resolve(target: &DialTarget, names: &Names, until: Instant) -> io::Result
     names.look_up(&target.host, target.port, until)
 }
 
-/// Connects to the first of a name's addresses that answers, before `until`. Each gets a head start, so that one
-/// that swallows everything costs a moment and not the whole time (compat Q50).
+/// Connects to the first of a name's addresses that answers, before `until`. Each gets a head start, so an address that
+/// does not answer costs only a moment (compat Q50).
 ///
 /// # Errors
 /// If none of them answers in time; the last one's error.
@@ -79,7 +79,7 @@ pub fn connect(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream
         if let Some(address) = next {
             let results = results.clone();
             spawn("dial", WRITER_STACK, move || {
-                // Nobody waits for the second one that answers.
+                // The second answer is not needed.
                 let _ = results.send(connect_to(address, until));
             })?;
             under_way += 1;
@@ -88,7 +88,7 @@ pub fn connect(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream
         }
         let head_start = match next {
             Some(_) => clock() + HEAD_START,
-            // The threads keep to the time themselves.
+            // The threads keep the time limit themselves.
             None => until + HEAD_START,
         };
         match arrived.recv_deadline(head_start) {
@@ -112,7 +112,7 @@ fn connect_to(address: SocketAddr, until: Instant) -> io::Result<TcpStream> {
         .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
 }
 
-/// Makes a new connection what the target asks for: encrypted, before `until`, or left as it is.
+/// Encrypts a new connection before `until`, if the target requires it.
 ///
 /// # Errors
 /// If the handshake fails, with the reason in words for the owner.
@@ -129,8 +129,7 @@ pub fn secure(
     Ok(Socket::encrypted(stream, session))
 }
 
-/// The addresses of both families in turn, so that a family without a route costs one attempt
-/// and not all (compat Q50).
+/// The addresses of both families alternately, so that a family without a route costs only one attempt (compat Q50).
 fn in_turn(addresses: &[SocketAddr]) -> impl Iterator<Item = SocketAddr> + use<> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut first, mut second): (Vec<_>, Vec<_>) = addresses
@@ -159,7 +158,7 @@ fn reach(target: &DialTarget, context: &Context) -> Result<Arc<Socket>, DialErro
     let until = clock() + SHAKE_HANDS;
     secure(stream, target, &context.tls, until).map_err(|error| {
         let text = error.to_string();
-        // Of all that goes wrong only this has a kind of its own: see tls::pool.
+        // Only this error has a separate kind: see tls::pool.
         if error.kind() == io::ErrorKind::PermissionDenied {
             DialError::Certificate(text)
         } else {
@@ -218,7 +217,7 @@ fn run(conn: PoolConn, target: &DialTarget, context: &Context) {
 mod tests {
     use super::*;
 
-    /// A place where connections are neither accepted nor refused, as behind a firewall: its queue is full.
+    /// An address that neither accepts nor refuses connections, as behind a firewall: its queue is full.
     #[cfg(target_os = "linux")]
     fn swallower() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
         use socket2::{Domain, Socket, Type};
@@ -243,12 +242,12 @@ mod tests {
         let stream = connect(&addresses, began + PATIENCE).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
         assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-        // With no other it ends in time.
+        // Without others, it ends in time.
         addresses.pop();
         let until = clock() + Duration::from_secs(1);
         let error = connect(&addresses, until).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
-        // One that refuses does not keep the others from being tried.
+        // An address that refuses does not keep others from being tried.
         let refusing = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -40,12 +40,12 @@ struct Orders {
 /// A connection whose outbox is not empty.
 struct Backlog {
     socket: Arc<Socket>,
-    /// When it is disconnected, unless it takes something before.
+    /// When it is disconnected, unless it accepts something before.
     until: Instant,
 }
 
 impl Flush {
-    /// Starts the thread. A peer that takes nothing for so long is gone.
+    /// Starts the thread. A peer that accepts nothing for this long is gone.
     ///
     /// # Errors
     /// If the system has no room for it.
@@ -59,7 +59,7 @@ impl Flush {
         Ok(Self(shared))
     }
 
-    /// Has the outbox of a connection written, which was empty until now.
+    /// Writes a connection's outbox, which was empty until now.
     pub fn add(&self, socket: Arc<Socket>) {
         self.0.order(|orders| orders.new.push(socket));
     }
@@ -74,7 +74,7 @@ impl Drop for Flush {
 impl Shared {
     fn order(&self, order: impl FnOnce(&mut Orders)) {
         order(&mut self.orders.lock());
-        // It fails only if the thread has been woken 2⁶⁴ times and has not looked.
+        // This only fails if the thread was woken 2⁶⁴ times without a reaction.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 }
@@ -113,7 +113,7 @@ fn run(shared: &Shared, patience: Duration) {
     }
 }
 
-/// Waits until a connection takes more or a peer's time is over; which ones take more.
+/// Waits until connections accept more or a peer's time is over. Returns the ones that accept more.
 fn wait(wake: &OwnedFd, backlogs: &[Backlog]) -> Vec<bool> {
     let mut sockets = vec![PollFd::new(wake, PollFlags::IN)];
     sockets.extend(

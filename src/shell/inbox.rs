@@ -21,10 +21,10 @@ use crate::stratum::codec::DecodeError;
 use crate::stratum::message::{FromMiner, FromPool};
 use crate::units::{MinerId, PoolConn, PoolSlot};
 
-/// How many inputs wait for the scheduler; readers pause when it is full, and so do their peers.
+/// How many inputs may wait for the scheduler. If it is full, readers pause, and so do their peers.
 const INBOX: usize = 4096;
 
-/// The configuration in force, for threads that read it now and then, and the one that is to be in force next.
+/// The configuration in force, for threads that read it now and then, and the next one.
 #[derive(Clone, Debug)]
 pub struct Live(Arc<RwLock<Configs>>);
 
@@ -32,7 +32,7 @@ pub struct Live(Arc<RwLock<Configs>>);
 struct Configs {
     in_force: Arc<Config>,
     wanted: Arc<Config>,
-    /// Who wants it.
+    /// Its source.
     by: Source,
 }
 
@@ -51,18 +51,18 @@ impl Live {
         Arc::clone(&self.0.read().in_force)
     }
 
-    /// The newest configuration, whether or not the scheduler has put it into force.
+    /// The newest configuration, even if the scheduler has not applied it yet.
     pub fn wanted(&self) -> Arc<Config> {
         Arc::clone(&self.0.read().wanted)
     }
 
-    /// Makes another one the newest. It waits for [`Input::Config`].
+    /// Sets the newest configuration. It waits for [`Input::Config`].
     pub fn want(&self, config: Arc<Config>, by: Source) {
         let mut configs = self.0.write();
         (configs.wanted, configs.by) = (config, by);
     }
 
-    /// Puts the newest one into force; it is returned, with who wanted it, if it was not so already. For the
+    /// Puts the newest configuration into force. Returns it with its source, unless it already was in force. For the
     /// scheduler.
     pub fn put_into_force(&self) -> Option<(Arc<Config>, Source)> {
         let mut configs = self.0.write();
@@ -74,7 +74,7 @@ impl Live {
     }
 }
 
-/// What every thread of a connection shares.
+/// What all connection threads share.
 #[derive(Clone)]
 pub struct Context {
     /// The scheduler's inbox.
@@ -87,7 +87,7 @@ pub struct Context {
     pub names: Names,
     /// For encrypted connections to pools.
     pub tls: Tls,
-    /// What pools have just sent.
+    /// The pools' latest jobs.
     pub jobs: Arc<LatestJobs>,
 }
 
@@ -107,7 +107,7 @@ pub enum Input {
     MinerLine {
         /// The miner.
         miner: MinerId,
-        /// What it says.
+        /// The message.
         line: Result<FromMiner, DecodeError>,
         /// When it was read.
         received: Instant,
@@ -116,28 +116,28 @@ pub enum Input {
     MinerClosed {
         /// The miner.
         miner: MinerId,
-        /// Why.
+        /// The reason.
         reason: CloseReason,
     },
-    /// A dialed connection stands.
+    /// A dialed connection is established.
     PoolOpened {
         /// The connection.
         conn: PoolConn,
         /// For writing to it.
         link: Link,
     },
-    /// A dial came to nothing.
+    /// A dial failed.
     PoolDialFailed {
         /// The connection.
         conn: PoolConn,
-        /// Why.
+        /// The reason.
         error: DialError,
     },
     /// A pool's line.
     PoolLine {
         /// The connection.
         conn: PoolConn,
-        /// What it says.
+        /// The message.
         line: Result<FromPool, DecodeError>,
         /// When it was read.
         received: Instant,
@@ -146,47 +146,47 @@ pub enum Input {
     PoolClosed {
         /// The connection.
         conn: PoolConn,
-        /// Why.
+        /// The reason.
         reason: CloseReason,
     },
-    /// The owner changed the configuration; the newest one is in [`Live`]. (It is not in here, so that the order in
-    /// which two changes arrive makes no difference.)
+    /// The owner changed the configuration; the newest one is in [`Live`]. (It is not in here, so that the order of two
+    /// changes makes no difference.)
     Config {
-        /// Where to answer when it is in force. There has to be room for the answer.
+        /// Where to answer once it is in force. There must be room for the answer.
         done: Sender<()>,
     },
-    /// The owner has seen that a pool's earnings go elsewhere, since this time (milliseconds since 1970).
+    /// The owner dismissed the notice that a pool's earnings go elsewhere since this time (milliseconds since 1970).
     PayoutSeen(PoolSlot, u64),
-    /// The owner has seen the block that was found for a pool at this time (milliseconds since 1970).
+    /// The owner dismissed the notice of a pool's block that was found at this time (milliseconds since 1970).
     BlockSeen(PoolSlot, u64),
-    /// The owner has seen that this worker is missing.
+    /// The owner dismissed the notice that this worker is missing.
     MissingSeen(String),
     /// The owner wants a temporary change.
     Override {
         /// Which.
         change: Override,
-        /// Where to answer when it is in force and published. There has to be room for the answer.
+        /// Where to answer once it is in force and published. There must be room for the answer.
         done: Sender<()>,
     },
     /// The owner ends the temporary change for these workers.
     OverrideEnded {
-        /// Which, sorted.
+        /// The workers, sorted.
         workers: Vec<String>,
-        /// Where to answer when that is published. There has to be room for the answer.
+        /// Where to answer once that is published. There must be room for the answer.
         done: Sender<()>,
     },
-    /// A program has put prices of coins, in upper case.
+    /// A program sent prices of coins.
     PricesSet {
-        /// By coin; those that are not named stay.
+        /// By coin in upper case; coins that are left out keep their prices.
         prices: BTreeMap<String, f64>,
-        /// Where to answer when they count and that is published. There has to be room for the answer.
+        /// Where to answer once they count and are published. There must be room for the answer.
         done: Sender<()>,
     },
-    /// What the timetable says has changed, or the clock that it goes by was set.
+    /// The timetable says something new, or its clock was set.
     Timetable(TimetableNow),
-    /// Something that another thread has to tell.
+    /// A fact from another thread.
     Report(Fact),
-    /// The process is to stop.
+    /// The process should stop.
     Stop(Stop),
 }
 
@@ -244,7 +244,7 @@ pub fn inbox() -> (Sender<Input>, Receiver<Input>) {
 
 #[cfg(test)]
 impl Context {
-    /// What threads share in a test, with the other end of the inbox. Nothing is logged.
+    /// What threads share in a test, with the receiving end of the inbox. Nothing is logged.
     pub(crate) fn for_tests(config: Arc<Config>) -> (Self, Receiver<Input>) {
         let folder = tempfile::tempdir().unwrap();
         let mut logging = config.logging.clone();

@@ -9,12 +9,12 @@ use crate::shell::flush::Flush;
 use crate::shell::socket::{OutboxFull, Socket};
 use crate::units::later;
 
-/// How long a closed connection waits for what is owed to be written and for the peer to close its side, so that what
-/// was written last is not lost with unread input.
+/// How long a closed connection waits until everything is written and the peer has closed its side, so that the last
+/// output is not lost because of unread input.
 pub const LINGER: Duration = Duration::from_secs(1);
 
-/// What the scheduler holds of a connection. Dropping it lets what waits be written and then shuts the connection down
-/// for writing; the peer is to close its side, and [`Linger`] cuts it off if it does not.
+/// The scheduler's end of a connection. If it is dropped, waiting data is still written, then the connection is shut
+/// down for writing. The peer should close its side; otherwise [`Linger`] ends the connection.
 #[derive(Debug)]
 pub struct Link(Arc<Socket>);
 
@@ -24,8 +24,8 @@ impl Link {
         Self(socket)
     }
 
-    /// Writes messages, never waiting: what the socket does not take now waits in the outbox. A connection that fails is
-    /// ended, so that its reader announces the end.
+    /// Writes messages without waiting: bytes that the socket does not accept now go to the outbox. A connection that
+    /// fails is ended, so that its reader announces the end.
     ///
     /// # Errors
     /// If too much waits. Messages of any length are taken when nothing does.
@@ -36,7 +36,7 @@ impl Link {
         Ok(())
     }
 
-    /// Ends the connection at once.
+    /// Ends the connection immediately.
     pub fn abort(self, reason: CloseReason) {
         self.0.end(reason);
     }
@@ -48,7 +48,7 @@ impl Drop for Link {
     }
 }
 
-/// Connections that are being closed: each is disconnected [a while](LINGER) later, unless it is over by then.
+/// Connections that are being closed. Each is cut [a while](LINGER) later, unless it has ended by then.
 #[derive(Debug, Default)]
 pub struct Linger(VecDeque<(Instant, Weak<Socket>)>);
 
@@ -59,12 +59,12 @@ impl Linger {
         self.0.push_back((until, Arc::downgrade(&link.0)));
     }
 
-    /// When one has to be cut off next.
+    /// When the next one must be cut.
     pub fn next_deadline(&self) -> Option<Instant> {
         Some(self.0.front()?.0)
     }
 
-    /// Cuts off those whose time is over.
+    /// Cuts the connections whose time is over.
     pub fn cut_off(&mut self, now: Instant) {
         while self.next_deadline().is_some_and(|until| until <= now) {
             if let Some(socket) = self.0.pop_front().and_then(|(_, socket)| socket.upgrade()) {

@@ -14,18 +14,18 @@ use crate::config::{is_link_local, leads_nowhere, why_nowhere};
 use crate::system::clock::clock;
 use crate::system::thread::{WRITER_STACK, spawn};
 
-/// How many may wait for one look-up.
+/// How many may wait for one lookup.
 const MOST_WAITING: usize = 256;
 
-/// Looks names up. Clones share their look-ups.
+/// Looks up names. Clones share their lookups.
 #[derive(Clone, Debug, Default)]
 pub struct Names(Arc<Mutex<HashMap<String, Vec<Sender<Answer>>>>>);
 
-/// What came of a look-up: addresses, or the error's kind and text, so that several can have it.
+/// The result of a lookup: addresses, or the error's kind and text, so that several can have it.
 type Answer = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
 impl Names {
-    /// The addresses at which a pool may be: an address as it is, or what a name leads to.
+    /// The addresses of a pool: an address itself, or those of a name.
     ///
     /// # Errors
     /// If there are none, or no answer comes before `until`, in words for the owner.
@@ -75,7 +75,7 @@ impl Names {
             )),
         };
         for waiting in self.0.lock().remove(&name).unwrap_or_default() {
-            // Whoever gave up is not there any more.
+            // Callers that gave up are gone.
             let _ = waiting.send(answer.clone());
         }
     }
@@ -86,7 +86,7 @@ fn too_slow(host: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
-/// Without the addresses at which no pool can be.
+/// Removes addresses that cannot belong to a pool.
 fn usable(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
     let unusable = |text| Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
     let (usable, useless): (Vec<_>, Vec<_>) = found
@@ -104,7 +104,7 @@ fn usable(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Multicast DNS is not known in containers, and on many systems neither.
+/// Containers and many systems do not support multicast DNS.
 fn hint(name: &str) -> &'static str {
     let is_local = name
         .trim_end_matches('.')
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_name_server_that_hangs() {
         let names = Names::default();
-        // As if a look-up were under way that never ends.
+        // As if a lookup were under way that never ends.
         names.0.lock().insert("hangs.example".into(), Vec::new());
         for _ in 0..MOST_WAITING + 10 {
             let error = names.look_up("hangs.example", 1, clock()).unwrap_err();

@@ -16,7 +16,7 @@ const PANICKED: u8 = 70;
 /// How long the log line of the panic may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// How long the orderly end may take before the process ends without it.
+/// How long an orderly stop may take before the process exits without it.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Whether any thread has panicked.
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub struct Panics(Arc<AtomicBool>);
 
 impl Panics {
-    /// From now on a panic is logged and calls `stop`, which asks the proxy to stop in order. If it has not ended
-    /// then in eight seconds, the process ends all the same.
+    /// Logs panics from now on and calls `stop`, which asks the proxy to stop in order. If it has not stopped after
+    /// eight seconds, the process exits anyway.
     pub fn watch(observer: Arc<Observer>, stop: impl Fn() + Send + Sync + 'static) -> Self {
         let panics = Self::default();
         let noted = panics.clone();
@@ -40,7 +40,7 @@ impl Panics {
             observer.observe(&fact, now());
             observer.log.flush(LAST_LINES);
             if noted.0.swap(true, Ordering::SeqCst) {
-                // The end is under way.
+                // The process is already stopping.
                 return;
             }
             let guarded = spawn("last-resort", WRITER_STACK, || {
@@ -55,7 +55,7 @@ impl Panics {
         panics
     }
 
-    /// What the process ends with after an orderly stop.
+    /// The exit code after an orderly stop.
     pub fn exit_code(&self) -> u8 {
         if self.0.load(Ordering::SeqCst) {
             PANICKED

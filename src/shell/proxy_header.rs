@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::system::net::Deadline;
 
-/// How long the whole header may take. A balancer sends it at once.
+/// How long the whole header may take. A load balancer sends it immediately.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Both versions are at least this long, in bytes; it is also the length of version 2's signature.
@@ -21,20 +21,20 @@ const SIGNATURE: [u8; SHORTEST] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest header of version 1, in bytes, with its line end.
 const LONGEST_V1: usize = 107;
 
-/// The longest body of version 2 that is read, in bytes: addresses and room for a good many extras.
+/// The longest body of version 2 that is read, in bytes: addresses and room for many extras.
 const LONGEST_V2: usize = 4096;
 
 /// Why there was no header.
 #[derive(Debug)]
 pub enum NoHeader {
-    /// The connection ended without a byte: somebody only looked whether the port is open.
+    /// The connection ended without a byte: something only checked whether the port is open.
     Empty,
-    /// What is wrong, to be put behind "it sent".
+    /// What is wrong, to be put after "it sent".
     Bad(String),
 }
 
-/// Reads the header off a connection and nothing behind it. The address is the miner's; `None`: the balancer speaks
-/// for itself (`UNKNOWN`, `LOCAL`), as in its health checks.
+/// Reads the header from a connection, and nothing after it. The address is the miner's; `None`: the load balancer
+/// itself connects (`UNKNOWN`, `LOCAL`), as for health checks.
 ///
 /// # Errors
 /// If the connection does not begin with a header, or takes more than five seconds for it.
@@ -44,12 +44,12 @@ pub fn read(stream: &TcpStream) -> Result<Option<SocketAddr>, NoHeader> {
         until: Deadline::after(PATIENCE),
     };
     let header = read_from(source);
-    // A reader of lines waits as long as it takes.
+    // The reader of lines has no time limit.
     let _ = stream.set_read_timeout(None);
     header
 }
 
-/// A connection that is not waited for beyond some time.
+/// A connection with a time limit for reading.
 struct Patient<'a> {
     stream: &'a TcpStream,
     until: Deadline,
@@ -61,7 +61,7 @@ impl Read for Patient<'_> {
     }
 }
 
-/// The same from anything that can be read: nothing behind the header is.
+/// The same for any source; nothing after the header is read.
 ///
 /// # Errors
 /// If it does not begin with a header.
@@ -91,7 +91,7 @@ fn read_v1(mut source: impl Read, start: &[u8]) -> Result<Option<SocketAddr>, No
         if line.len() >= LONGEST_V1 {
             return Err(bad("a PROXY header of version 1 that does not end"));
         }
-        // One byte at a time: what is behind the header belongs to the miner.
+        // One byte at a time, because what follows the header belongs to the miner.
         let mut byte = [0];
         fill(&mut source, &mut byte)?;
         line.extend(byte);
@@ -179,7 +179,7 @@ fn bad(what: &str) -> NoHeader {
 mod tests {
     use super::*;
 
-    /// What is understood, and what is left behind for the miner.
+    /// The result, and the number of bytes left for the miner.
     fn parse(bytes: &[u8]) -> (String, usize) {
         let mut rest = bytes;
         let said = match read_from(&mut rest) {

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::random::secret;
 use crate::system::files::{self, Backup, write_atomic};
 
-/// More than it is ever long, in bytes.
+/// The maximum length, in bytes; more than it ever has.
 const MOST_BYTES: usize = 4096;
 
-/// A program that runs.
+/// A running program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
-    /// Another one at each start; `/healthz` answers with it.
+    /// A new number for each start; `/healthz` answers with it.
     pub instance: String,
     /// Where miners connect.
     pub listen: SocketAddr,
@@ -26,7 +26,7 @@ pub struct Instance {
     pub gui: Option<SocketAddr>,
 }
 
-/// The header in which `/healthz` says which instance answers.
+/// The header in which `/healthz` names its instance.
 pub const HEADER: &str = "X-DPMP-Instance";
 
 /// A number for a program that starts.
@@ -37,7 +37,7 @@ pub fn new_instance() -> anyhow::Result<String> {
     Ok(hex::encode(secret::<16>()?))
 }
 
-/// Where it is for this configuration file.
+/// The path for this configuration file.
 pub fn path(config: &Path) -> PathBuf {
     config.with_file_name("running.json")
 }
@@ -50,13 +50,13 @@ pub fn write(path: &Path, running: &Instance) -> anyhow::Result<()> {
     write_atomic(path, &serde_json::to_vec(running)?, Backup::None)
 }
 
-/// Reads it; `None` if there is none that can be used.
+/// Reads it; `None` if there is no usable one.
 pub fn read(path: &Path) -> Option<Instance> {
     let text = files::read(path, MOST_BYTES).ok()?;
     serde_json::from_slice(&text).ok()
 }
 
-/// Removes it, if it is still of this instance: another one may have begun in the meantime.
+/// Removes it, if it still belongs to this instance: another one may have started in the meantime.
 pub fn remove(path: &Path, instance: &str) {
     if read(path).is_some_and(|running| running.instance == instance) {
         let _ = fs::remove_file(path);

@@ -34,19 +34,19 @@ use crate::stratum::job::StableHasher;
 use crate::system::clock::{clock, now};
 use crate::units::{LinkId, MinerId, Now, PoolConn};
 
-/// How often the state is published for readers outside, also if nothing happened: rates and times change with time.
+/// How often the state is published for readers outside, even if nothing happened, because rates and times change.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
-/// How often what is kept across restarts is handed to the store.
+/// How often the memory is passed to the store.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// A turn that takes longer is reported.
 const SLOW_TURN: Duration = Duration::from_millis(50);
 
-/// The buffer for what is written is given back down to this size, in bytes.
+/// The write buffer shrinks to this size, in bytes.
 const USUAL_WRITE: usize = 64 * 1024;
 
-/// Starts to dial a pool without waiting for it: [`dial`](crate::shell::dial::dial).
+/// Starts dialing a pool without waiting for it: [`dial`](crate::shell::dial::dial).
 pub type DialFn = Box<dyn Fn(PoolConn, Arc<DialTarget>, &Context) -> io::Result<()> + Send>;
 
 /// The scheduler thread's own state.
@@ -60,7 +60,7 @@ pub struct Scheduler {
     linger: Linger,
     flush: Flush,
     outgoing: Outgoing,
-    /// Pool connections whose last event has not come yet.
+    /// Pool connections whose last event has not arrived yet.
     standing: HashSet<PoolConn>,
     published: Arc<LatestSnapshot>,
     store: Sender<Memory>,
@@ -69,14 +69,14 @@ pub struct Scheduler {
     ledger: Arc<Ledger>,
     actions: Vec<Action>,
     publish_at: Instant,
-    /// Who is to be told when what happened is published.
+    /// Who gets an answer once the changes are published.
     unanswered: Vec<Sender<()>>,
     save_at: Instant,
     /// Whether anything happened since the last save.
     unsaved: bool,
 }
 
-/// Messages of one event for one peer, which are written together.
+/// Messages from one event to one peer, which are written together.
 #[derive(Default)]
 struct Outgoing {
     to: Option<LinkId>,
@@ -84,11 +84,11 @@ struct Outgoing {
     messages: u32,
 }
 
-/// What a scheduler is made of.
+/// The parts of a scheduler.
 pub struct Parts {
-    /// The configuration to begin with.
+    /// The initial configuration.
     pub config: Arc<Config>,
-    /// What is remembered.
+    /// The memory of earlier runs.
     pub memory: Memory,
     /// Where inputs arrive.
     pub inbox: Receiver<Input>,
@@ -96,22 +96,22 @@ pub struct Parts {
     pub context: Context,
     /// How a pool is dialed.
     pub dial: DialFn,
-    /// What writes the rest of what sockets do not take.
+    /// Writes the rest that sockets do not accept.
     pub flush: Flush,
-    /// The port for miners, closed at the stop.
+    /// The ports for miners, closed when DPMP stops.
     pub doors: Vec<Door>,
     /// Where the state is published.
     pub published: Arc<LatestSnapshot>,
-    /// Where what is kept across restarts is sent.
+    /// Where the memory is sent.
     pub store: Sender<Memory>,
     /// Where block candidates are sent.
     pub blocks: Sender<Note>,
-    /// Takes in what became of shares.
+    /// Gets the results of shares.
     pub ledger: Arc<Ledger>,
 }
 
 impl Scheduler {
-    /// Puts it together and does what the core wants first.
+    /// Creates the scheduler and carries out the core's first actions.
     pub fn new(parts: Parts) -> Self {
         let now = now();
         let mut actions = Vec::new();
@@ -140,10 +140,10 @@ impl Scheduler {
         }
     }
 
-    /// Runs until a stop is complete; what has to be kept is returned. After a panic here, which has been reported,
-    /// that is what was known up to then.
+    /// Runs until a stop is complete, and returns the memory to save. After a panic here, which was reported, it is the
+    /// memory up to then.
     pub fn run(mut self) -> Memory {
-        // What the panic may have left half done is at worst one event's part of the totals.
+        // At worst, the panic left one event's part of the totals incomplete.
         let _ = catch_unwind(AssertUnwindSafe(|| self.serve()));
         self.core.memory().corrected(now())
     }
@@ -158,9 +158,9 @@ impl Scheduler {
         self.published.set(self.core.snapshot(now()));
     }
 
-    /// Does what is to be done now: at most one input is taken in.
+    /// Does one round: handles at most one input.
     fn round(&mut self, input: Option<Input>, now: Now) {
-        // Looked at every time: on a busy inbox no wait ever times out.
+        // Checked every time, because with a busy inbox no wait ever times out.
         let due = self.core.next_deadline();
         let heard = input.is_some();
         if self.standstill.may_judge(due, heard, now.at) {
@@ -208,7 +208,7 @@ impl Scheduler {
         }
     }
 
-    /// Keeps what the core must not see and passes on the rest.
+    /// Handles what the core must not see, and passes on the rest.
     fn event_of(&mut self, input: Input, now: Now) -> Option<Event> {
         Some(match input {
             Input::MinerOpened { miner, peer, link } => {
@@ -255,7 +255,7 @@ impl Scheduler {
                 Event::PoolClosed { conn, reason }
             }
             Input::Config { done } => {
-                // The core takes it over in this same turn, before anybody else is heard.
+                // The core applies it in this same turn, before any other input.
                 let config = self.context.live.put_into_force();
                 let _ = done.try_send(());
                 let (config, by) = config?;
@@ -286,8 +286,8 @@ impl Scheduler {
         })
     }
 
-    /// Carries out what the core decided, and what it decides about dials that could not even be started. A loop: after
-    /// an outage each of thousands of dials may fail in the turn in which the one before has failed.
+    /// Carries out the core's actions, including those that follow from dials that could not be started. This is a loop
+    /// because after an outage, thousands of dials may fail one after another.
     fn perform(&mut self, now: Now) {
         let mut failed = VecDeque::new();
         loop {
@@ -342,7 +342,7 @@ impl Scheduler {
                     door.stop();
                 }
             }
-            // It is told once the file is on the disk.
+            // It is reported once the file is on the disk.
             Action::Report(fact @ Fact::BlockFound { .. }) => {
                 let sent = self.blocks.try_send(Note::Tell(Box::new(fact), now));
                 if let Err(error) = sent {
@@ -355,12 +355,12 @@ impl Scheduler {
         }
     }
 
-    /// A disk that is too slow for a test network's blocks misses some.
+    /// If the disk is too slow for a test network's blocks, some are missed.
     fn keep_block(&self, note: Note) {
         let _ = self.blocks.try_send(note);
     }
 
-    /// Has a message written, together with those before and after it for the same peer.
+    /// Queues a message, to be written together with others for the same peer.
     fn send(&mut self, link: LinkId, message: &impl Encode, now: Now) {
         if self.outgoing.to != Some(link) {
             self.write(now);
@@ -370,7 +370,7 @@ impl Scheduler {
         self.outgoing.messages += 1;
     }
 
-    /// Writes what there is to write.
+    /// Writes the queued messages.
     fn write(&mut self, now: Now) {
         let Outgoing {
             to,
@@ -393,7 +393,7 @@ impl Scheduler {
         match sent {
             Some(Ok(())) => self.context.observer.metrics.lines_written(side, count),
             Some(Err(OutboxFull)) => self.cut_off(id, now),
-            // Its last event has been heard.
+            // Its last event has arrived.
             None => (),
         }
     }
@@ -406,7 +406,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells that a miner was disconnected because it does not read.
+    /// Reports that a miner was disconnected because it does not read.
     fn tell_unread(&mut self, miner: MinerId, now: Now) {
         if let Some(peer) = self.core.peer(miner) {
             let limit = Limit::OutboxFull;
@@ -450,7 +450,7 @@ impl Scheduler {
         }
         if self.unsaved && self.save_at <= now.at {
             if self.store.is_full() {
-                // It is still busy with the last one.
+                // It is still busy with the previous one.
                 self.save_at = now.at + PUBLISH_EVERY;
             } else {
                 let _ = self.store.try_send(self.core.memory().corrected(now));
@@ -460,7 +460,7 @@ impl Scheduler {
         }
     }
 
-    /// Closes all connections, and waits a moment for the pools to have read what they were sent last.
+    /// Closes all connections, and waits a moment until the pools have read the last messages.
     fn last_words(&mut self) {
         self.links.clear();
         let until = clock() + LINGER;

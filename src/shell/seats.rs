@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::core::fact::Limit;
 
-/// Who is in, so that neither one address nor all together take too much.
+/// The connected miners, so that neither one address nor all together exceed the limits.
 #[derive(Clone, Debug, Default)]
 pub struct Seats(Arc<Mutex<Counts>>);
 
@@ -19,7 +19,7 @@ struct Counts {
     by_address: HashMap<IpAddr, u32>,
 }
 
-/// A place among the connected miners; given back when dropped.
+/// A place among the connected miners; released when dropped.
 #[derive(Debug)]
 pub struct Seat {
     seats: Seats,
@@ -27,12 +27,12 @@ pub struct Seat {
 }
 
 impl Seats {
-    /// How many are taken.
+    /// How many places are taken.
     pub fn taken(&self) -> u32 {
         self.0.lock().total
     }
 
-    /// A place for somebody whose address may still have to be learnt.
+    /// A place for a miner whose address may still be unknown.
     ///
     /// # Errors
     /// If all are taken.
@@ -52,7 +52,7 @@ impl Seats {
 }
 
 impl Seat {
-    /// Counts it among those of an address.
+    /// Counts it for an address.
     ///
     /// # Errors
     /// If the address has as many as it may.

@@ -21,33 +21,33 @@ use crate::observe::log::warn_of_unknown_names;
 use crate::shell::inbox::{Context, Input};
 use crate::system::files::{self, Backup, write_atomic};
 
-/// How long a change that was saved may take to be in force. Usually it is a millisecond.
+/// How long it may take until a saved change is in force. Usually it takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The configuration file, and who is told of its changes.
+/// The configuration file, and the receivers of its changes.
 pub struct Settings {
     path: PathBuf,
     context: Context,
-    /// What the file was like. Whoever holds this may write it.
+    /// The last known state of the file. The holder of this lock may write the file.
     seen: Mutex<FileRecord>,
 }
 
-/// What was last found in the file.
+/// The last known state of the file.
 #[derive(Debug, Default)]
 struct FileRecord {
-    /// The contents that were last applied or refused. At first nothing: what was written since the program read the
-    /// file is not missed.
+    /// The contents that were last applied or refused. None at first, so that changes since the program read the file
+    /// are not missed.
     contents: Option<Vec<u8>>,
     /// Whether they were refused.
     refused: bool,
-    /// Whether the owner was told that the file cannot be used, and not yet that it can.
+    /// Whether the file was last reported as unusable.
     in_trouble: bool,
-    /// What the owner was told about the present contents.
+    /// The warnings reported about the current contents.
     warnings: Vec<String>,
 }
 
 impl FileRecord {
-    /// The warnings that the owner has not seen yet.
+    /// The warnings that have not been reported yet.
     fn news(&mut self, warnings: &[String]) -> Vec<Fact> {
         let new = warnings.iter().filter(|text| !self.warnings.contains(text));
         let facts = new.map(|text| Fact::ConfigWarning { text: text.clone() });
@@ -56,7 +56,7 @@ impl FileRecord {
         facts
     }
 
-    /// The file can be used: what there is to tell if it could not before and if nothing changes.
+    /// The file can be used: returns the report if it could not be used before and nothing changes.
     fn recovered(&mut self, changes: bool) -> Option<Fact> {
         self.refused = false;
         let recovered = std::mem::take(&mut self.in_trouble);
@@ -70,30 +70,30 @@ impl FileRecord {
     }
 }
 
-/// What a change did.
+/// The result of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SaveReport {
-    /// Of the file as it is now.
+    /// The version of the file now.
     pub version: Version,
-    /// What is different now from what was in force.
+    /// The differences from the configuration in force before.
     pub changes: Vec<Change>,
-    /// What the owner should know about the configuration, a sentence each.
+    /// Warnings about the configuration, one sentence each.
     pub warnings: Vec<String>,
 }
 
 /// Why a change was not made.
 #[derive(Debug)]
 pub enum SaveError {
-    /// The configuration would not be valid; the file is as it was.
+    /// The configuration would be invalid; the file is unchanged.
     Invalid(ConfigErrors),
-    /// The file could not be read or written; it is as it was.
+    /// The file could not be read or written; it is unchanged.
     Failed(anyhow::Error),
-    /// It is saved, but the scheduler has not taken it over in time.
+    /// It is saved, but the scheduler did not apply it in time.
     NotInForce,
 }
 
 impl Settings {
-    /// For this file. `warnings`: what the owner was told about it at the start.
+    /// Settings for this file. `warnings`: those reported at the start.
     pub fn new(path: PathBuf, context: Context, warnings: Vec<String>) -> Self {
         let seen = Mutex::new(FileRecord {
             warnings,
@@ -119,8 +119,8 @@ impl Settings {
         files::read(&self.path, config::LARGEST_FILE)
     }
 
-    /// Replaces the configuration by what `edit` makes of the file's present contents, and waits until it is in
-    /// force. It tells the same facts as if the owner had written the file.
+    /// Replaces the configuration with what `edit` makes of the file's current contents, and waits until it is in
+    /// force. It reports the same facts as if the owner had edited the file.
     ///
     /// # Errors
     /// What `edit` says against it, or why it was not done.
@@ -140,14 +140,14 @@ impl Settings {
         Ok(saved)
     }
 
-    /// Takes over what the owner has written into the file, if anything.
+    /// Applies the owner's changes in the file, if there are any.
     pub fn reload(&self) {
         if let Some(facts) = self.read_again() {
             let _ = self.announce(facts);
         }
     }
 
-    /// Tells the owner that there is no file any more; what is in force stays so.
+    /// Reports that the file is gone; the configuration in force stays.
     pub fn tell_loss(&self) {
         let problem = format!("{} has vanished", self.path.display());
         let facts = self.seen.lock().trouble(problem);
@@ -168,7 +168,7 @@ impl Settings {
             )
         })?;
         let text = config::text(&edit(&present)?);
-        // What is judged is what will be read: the text.
+        // The text is judged, because that is what will be read.
         let loaded = self.judge(&text).map_err(SaveError::Invalid)?;
         write_atomic(&self.path, text.as_bytes(), Backup::KeepOne).map_err(failed)?;
         let version = Version::of(text.as_bytes());
@@ -183,12 +183,12 @@ impl Settings {
         Ok((saved, facts))
     }
 
-    /// What there is to tell about a file that has changed; `None` if it has not.
+    /// The facts about a file that has changed; `None` if it has not.
     fn read_again(&self) -> Option<Vec<Fact>> {
         let mut seen = self.seen.lock();
         let bytes = match self.read() {
             Ok(bytes) => bytes,
-            // A file that has vanished meanwhile is not made anew: that would take the pools away.
+            // A file that has disappeared is not created again, because that would remove the pools.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 let problem = format!("{} cannot be read: {error}", self.path.display());
@@ -196,7 +196,7 @@ impl Settings {
             }
         };
         if seen.contents.as_ref() == Some(&bytes) {
-            // Put back as it was, it is as good, or as bad, as it was.
+            // If the old contents are put back, they are as usable as before.
             let usable = !seen.refused;
             return usable
                 .then(|| seen.recovered(false).into_iter().collect())
@@ -206,7 +206,7 @@ impl Settings {
             .map_err(|error| error.to_string())
             .and_then(|text| self.judge(text).map_err(|errors| errors.to_string()));
         let facts = match loaded {
-            // The owner was told at the start what is wrong with it.
+            // The mistakes were already reported at the start.
             Err(_) if seen.contents.is_none() && self.started_with(&bytes) => {
                 seen.refused = true;
                 seen.in_trouble = true;
@@ -222,7 +222,7 @@ impl Settings {
         Some(facts)
     }
 
-    /// Whether a start with this file gives what is in force.
+    /// Whether a start with this file results in the configuration in force.
     fn started_with(&self, bytes: &[u8]) -> bool {
         std::str::from_utf8(bytes)
             .ok()
@@ -230,7 +230,7 @@ impl Settings {
             .is_some_and(|loaded| loaded.config == *self.context.live.wanted())
     }
 
-    /// What a file would mean, if it may take the place of what is in force.
+    /// The configuration in a file, if it may replace the one in force.
     ///
     /// # Errors
     /// With all that is wrong with it.
@@ -241,8 +241,8 @@ impl Settings {
         Ok(loaded)
     }
 
-    /// Makes a configuration the one that the scheduler is to put into force next; what it changes, and what there
-    /// is to tell about it. Only for who holds the lock, so that the last one saved is the one that holds.
+    /// Sets the configuration that the scheduler should apply next. Returns its changes, and the facts to report. Only
+    /// for the holder of the lock, so that the last one saved applies.
     fn adopt(
         &self,
         loaded: config::LoadedConfig,
@@ -271,7 +271,7 @@ impl Settings {
         }
     }
 
-    /// Has the scheduler put the wanted configuration into force; the answer comes when it is. `None` if there is no
+    /// Lets the scheduler apply the wanted configuration; the answer comes when it is in force. `None` if there is no
     /// scheduler any more.
     fn announce(&self, facts: Vec<Fact>) -> Option<Receiver<()>> {
         let (done, answer) = bounded(1);
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// Settings of a file in a folder of its own, and what the scheduler is told.
+    /// Settings of a file in a separate folder, and the scheduler's inbox.
     struct Rig {
         settings: Settings,
         inputs: Receiver<Input>,
@@ -346,8 +346,8 @@ mod tests {
             })
         }
 
-        /// Reads what the owner has written; the names of the facts that are told, or `config` where a configuration is
-        /// announced.
+        /// Reads the owner's changes. Returns the names of the reported facts, or `config` for an announced
+        /// configuration.
         fn reload(&self) -> Vec<&'static str> {
             self.settings.reload();
             self.told()
@@ -376,7 +376,7 @@ mod tests {
         assert_eq!(saved.version, Version::of(&contents));
         let again = config::parse(std::str::from_utf8(&contents).unwrap());
         assert_eq!(again.unwrap().config, *parsed(&text(70)));
-        // Its own writing is no news, and the same once more is no change.
+        // Its own writing is not a change, and neither are the same contents again.
         rig.told();
         assert_eq!(rig.reload(), [""; 0]);
         let same = rig.change(&text(70)).unwrap();
@@ -390,7 +390,7 @@ mod tests {
         assert!(matches!(error, Err(SaveError::Invalid(_))), "{error:?}");
         assert_eq!(rig.settings.read().unwrap(), text(50).into_bytes());
         assert_eq!(rig.told(), [""; 0]);
-        // Nor does an edit that is given up, or a file that is gone.
+        // Neither does an edit that is given up, or a missing file.
         let given_up = |_: &[u8]| Err(SaveError::NotInForce);
         let error = rig.settings.change(Source::File, given_up);
         assert!(matches!(error, Err(SaveError::NotInForce)), "{error:?}");
@@ -429,7 +429,7 @@ mod tests {
             assert_eq!(rig.reload(), [""; 0]);
         }
         assert_eq!(*rig.settings.context.live.wanted(), *parsed(&text(60)));
-        // As it was before: all is well again, and nothing changes.
+        // With the previous contents, everything is fine again and nothing changes.
         rig.write(text(60));
         assert_eq!(rig.reload(), ["config", "usable"]);
         let unknown = text(60).replacen('{', r#"{"unknown": 1, "#, 1);

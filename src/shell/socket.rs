@@ -17,38 +17,38 @@ use socket2::SockRef;
 use crate::core::event::CloseReason;
 use crate::shell::tls;
 
-/// How much waits for a peer that does not read, in bytes; the connection of a peer that lets more pile up is cut. What
-/// the system's socket buffer holds comes on top.
+/// How much may wait for a peer that does not read, in bytes, in addition to the system's socket buffer. Beyond that,
+/// the connection is cut.
 pub(super) const OUTBOX: usize = 256 * 1024;
 
-/// While more than this waits for a miner, in bytes, nothing more of it is read, so that it cannot pile up answers. The
-/// shares of one that is slow to read are heard until then.
+/// While more than this waits for a miner, in bytes, DPMP does not read from it, so that answers cannot pile up. Until
+/// then, the shares of a slow reader still count.
 pub(super) const HEARD: usize = OUTBOX / 2;
 
-/// The system's buffer for what we send on a connection, in bytes. (Linux takes twice that, and on its own would let the
-/// buffer grow to megabytes for a peer that never reads.)
+/// The system's send buffer of a connection, in bytes. (Linux doubles it, and would otherwise let it grow to megabytes
+/// for a peer that never reads.)
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// How much of an outbox is written at once, in bytes.
+/// How much of an outbox is written in one call, in bytes.
 pub(super) const PIECE: usize = 32 * 1024;
 
-/// The buffer of a connection's own writer is given back down to this size, in bytes.
+/// The buffer of a connection's own writer shrinks to this size, in bytes.
 const USUAL_MESSAGE: usize = 1024;
 
-/// A connection that several threads use, and which of them ended it first.
+/// A connection that several threads use, and the first reason for its end.
 #[derive(Debug)]
 pub struct Socket {
     /// The connection.
     pub stream: TcpStream,
-    /// If it is encrypted.
+    /// Its encryption, if any.
     tls: Option<Box<tls::Session>>,
     ended: OnceLock<CloseReason>,
     pub(super) outbox: Mutex<Outbox>,
-    /// Bytes came into an empty outbox, or the outbox became empty, or nothing more will be sent.
+    /// Signals that an empty outbox got bytes, that the outbox became empty, or that nothing more will be sent.
     changed: Condvar,
 }
 
-/// What waits to be written.
+/// The data that waits to be written.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     pub(super) bytes: Vec<u8>,
@@ -68,7 +68,7 @@ impl Socket {
     }
 
     fn with(stream: TcpStream, tls: Option<Box<tls::Session>>) -> Arc<Self> {
-        // It fails only if the connection is gone already.
+        // This only fails if the connection has already ended.
         let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         Arc::new(Self {
             stream,
@@ -79,15 +79,16 @@ impl Socket {
         })
     }
 
-    /// Whether every connection needs a writer: elsewhere than on Linux a write may wait though it is told not to.
+    /// Whether every connection needs a writer: on systems other than Linux, a write may wait even if it should not.
     pub const ALWAYS_WRITER: bool = !cfg!(any(target_os = "linux", target_os = "android"));
 
-    /// Whether a thread of the connection's own has to write all. The lock of an encrypted one may be held by its reader.
+    /// Whether the connection needs its own writer thread. An encrypted connection does, because its reader may hold
+    /// the lock.
     pub fn needs_writer(&self) -> bool {
         self.tls.is_some() || Self::ALWAYS_WRITER
     }
 
-    /// Writes bytes, and waits until the system has taken all of them. Only for one thread.
+    /// Writes bytes, and waits until the system has accepted all of them. Only for one thread.
     ///
     /// # Errors
     /// If the peer is gone or does not read.
@@ -98,7 +99,8 @@ impl Socket {
         }
     }
 
-    /// Writes what the system takes without waiting, of a connection that needs no writer; how many bytes that is.
+    /// Writes as much as the system accepts without waiting, if the connection needs no writer. Returns the number of
+    /// bytes.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
         use rustix::io::Errno;
@@ -121,9 +123,9 @@ impl Socket {
         Ok(0)
     }
 
-    /// Writes messages, never waiting: what the system does not take now waits in the outbox. Whether that is to be
-    /// [flushed](crate::shell::flush). A connection that fails is ended, so that its reader announces the end. Only for
-    /// the scheduler.
+    /// Writes messages without waiting: bytes that the system does not accept now go to the outbox. Returns whether
+    /// that must be [flushed](crate::shell::flush). A connection that fails is ended, so that its reader announces the
+    /// end. Only for the scheduler.
     ///
     /// # Errors
     /// If too much waits. Messages of any length are taken when nothing does.
@@ -132,7 +134,7 @@ impl Socket {
             return Ok(false);
         }
         let mut rest = messages;
-        // Nobody else fills the outbox: if it is empty now it stays so.
+        // Nothing else fills the outbox: if it is empty now, it stays empty.
         if !self.needs_writer() && self.outbox.lock().bytes.is_empty() {
             match self.write_now(messages) {
                 Ok(written) => rest = &messages[written..],
@@ -158,8 +160,8 @@ impl Socket {
         Ok(begins && !self.needs_writer())
     }
 
-    /// Writes what waits, as far as the system takes it without waiting; whether nothing waits any more. Only for the
-    /// thread `flush`, whose buffer `piece` is.
+    /// Writes as much of the outbox as the system accepts without waiting. Returns whether the outbox is empty. Only
+    /// for the thread `flush`, with its buffer `piece`.
     ///
     /// # Errors
     /// If the peer is gone.
@@ -169,7 +171,7 @@ impl Socket {
         Ok(self.written(written))
     }
 
-    /// Writes what waits, and waits for more, until nothing more will be sent. Only for a connection's own writer.
+    /// Writes the outbox and waits for more, until nothing more will be sent. Only for a connection's own writer.
     ///
     /// # Errors
     /// If the peer is gone or does not read.
@@ -193,7 +195,7 @@ impl Socket {
         }
     }
 
-    /// Takes bytes that were written out of the outbox; whether it is empty now.
+    /// Removes written bytes from the outbox. Returns whether it is empty now.
     fn written(&self, bytes: usize) -> bool {
         let mut outbox = self.outbox.lock();
         outbox.bytes.drain(..bytes);
@@ -205,7 +207,7 @@ impl Socket {
             }
             return false;
         }
-        // The memory is given back: few connections ever need it again.
+        // The memory is released, because few connections ever need it again.
         outbox.bytes = Vec::new();
         let closing = outbox.closing;
         drop(outbox);
@@ -216,12 +218,12 @@ impl Socket {
         true
     }
 
-    /// Waits until there is room for answers in the outbox, or the connection is over.
+    /// Waits until there is room for answers in the outbox, or the connection has ended.
     pub fn wait_for_room(&self) {
         self.wait_until_left(HEARD);
     }
 
-    /// Waits until no more than so many bytes wait to be written, or the connection is over.
+    /// Waits until at most this many bytes wait to be written, or the connection has ended.
     pub(super) fn wait_until_left(&self, most: usize) {
         let mut outbox = self.outbox.lock();
         while outbox.bytes.len() > most && !self.has_ended() {
@@ -237,7 +239,7 @@ impl Socket {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Nothing more will be sent: what waits is written, and then the peer is told.
+    /// Nothing more will be sent: waiting data is written, then the peer is told.
     pub(super) fn close(&self) {
         self.note(CloseReason::ByUs);
         let mut outbox = self.outbox.lock();
@@ -258,7 +260,7 @@ impl Socket {
         }
     }
 
-    /// How it is encrypted, if it is.
+    /// Its encryption as text, if any.
     pub fn encryption(&self) -> Option<String> {
         Some(self.tls.as_ref()?.describe())
     }
@@ -266,9 +268,9 @@ impl Socket {
     /// Cuts the connection: a thread that reads or writes it returns at once.
     pub fn end(&self, reason: CloseReason) {
         self.note(reason);
-        // It fails only if the connection is gone already.
+        // This only fails if the connection has already ended.
         let _ = self.stream.shutdown(Shutdown::Both);
-        // Under the lock, so that nobody who has just looked misses it.
+        // Under the lock, so that a thread that has just checked does not miss it.
         drop(self.outbox.lock());
         self.changed.notify_all();
     }
@@ -279,29 +281,29 @@ impl Socket {
         self.reason(reason)
     }
 
-    /// Notes why the connection is about to end; the first reason counts.
+    /// Records why the connection is about to end; the first reason counts.
     fn note(&self, reason: CloseReason) {
         let _ = self.ended.set(reason);
     }
 
-    /// Whether the connection is over, or about to be.
+    /// Whether the connection has ended or is about to.
     pub fn has_ended(&self) -> bool {
         self.ended.get().is_some()
     }
 
-    /// Whether it was ended because the peer does not read. What the peer has sent is worth hearing all the same.
+    /// Whether it was ended because the peer does not read. The peer's earlier messages still count.
     pub fn is_unread(&self) -> bool {
         self.ended.get() == Some(&CloseReason::NotReading)
     }
 
-    /// Why the connection ended: what was noted, or else `otherwise`.
+    /// Why the connection ended: the recorded reason, or `otherwise`.
     pub fn reason(&self, otherwise: CloseReason) -> CloseReason {
         self.ended.get().cloned().unwrap_or(otherwise)
     }
 }
 
 impl Outbox {
-    /// Replaces a buffer's contents by what is to be written next.
+    /// Replaces a buffer's contents with the next piece to write.
     fn copy_piece(&self, piece: &mut Vec<u8>) {
         piece.clear();
         piece.extend_from_slice(&self.bytes[..self.bytes.len().min(PIECE)]);
@@ -312,12 +314,12 @@ impl Outbox {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxFull;
 
-/// What is read of a socket.
+/// The reading end of a socket.
 #[derive(Debug)]
 pub enum ReadHalf<'a> {
-    /// As it comes.
+    /// Unencrypted.
     Plain(&'a TcpStream),
-    /// Decrypted.
+    /// Encrypted.
     Encrypted(tls::ReadHalf<'a>),
 }
 

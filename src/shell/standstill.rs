@@ -5,29 +5,29 @@ use std::time::{Duration, Instant};
 
 use crate::units::later;
 
-/// A deadline that is looked at this late means that the process stood still.
+/// If a deadline is this late, the process was suspended.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Everything has been read when nothing comes for this long.
+/// Everything has been read when nothing arrives for this long.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// Reading takes no longer than this: deadlines have to be kept.
+/// Reading takes no longer than this, because deadlines must be kept.
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// Whether the process has just stood still.
+/// Whether the process was just suspended.
 #[derive(Debug, Default)]
 pub struct Standstill(Option<Reading>);
 
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    /// When something came last.
+    /// When something last arrived.
     heard: Instant,
     until: Instant,
 }
 
 impl Standstill {
-    /// Whether what is due first, at `due`, may be judged now; `heard`: something has just come. To be asked in every
-    /// turn: what comes may move the deadlines, and the reading has to end all the same.
+    /// Whether the first deadline, at `due`, may be handled now; `heard`: something has just arrived. Call it in every
+    /// turn: input may move the deadlines, but the reading must end at some time.
     pub fn may_judge(&mut self, due: Option<Instant>, heard: bool, now: Instant) -> bool {
         let due = due.filter(|due| *due <= now);
         if let Some(reading) = &mut self.0 {
@@ -48,7 +48,7 @@ impl Standstill {
         due.is_some()
     }
 
-    /// When to ask again, if the process has just stood still.
+    /// When to ask again, if the process was just suspended.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.0.map(Self::over)
     }
@@ -78,20 +78,20 @@ mod tests {
         };
         assert_eq!(may_judge(10, false, 0), (false, None), "not due");
         assert_eq!(may_judge(10, false, 900), (true, None));
-        // It stood still for 40 s.
+        // It was suspended for 40 s.
         assert!(!may_judge(1000, true, 41_000).0);
         assert!(!may_judge(1000, true, 41_200).0);
         let again = Some(at(41_450, start));
         assert_eq!(may_judge(1000, false, 41_400), (false, again));
         assert_eq!(may_judge(1000, false, 41_450), (true, None));
-        // Peers that never stop talking do not keep it from judging.
+        // Peers that never stop sending do not prevent this.
         assert!(!may_judge(42_000, true, 50_000).0);
         let asked = (0..100).map(|step| 50_000 + step * 100);
         let judged = asked.filter(|now| may_judge(42_000, true, *now).0);
         assert_eq!(judged.take(1).collect::<Vec<_>>(), [53_000]);
     }
 
-    /// What is read moves the deadlines, or ends the connections that they belong to.
+    /// Input moves the deadlines, or ends their connections.
     #[test]
     fn the_reading_ends_though_nothing_is_due_any_more() {
         let start = clock();

@@ -13,7 +13,7 @@ use crate::core::work::handed_out::KeptWork;
 use crate::system::files::{self, Backup, set_aside, write_atomic};
 use crate::system::thread::spawn_writer;
 
-/// The longest name of a worker that is taken from there, in bytes; miners may send no longer one.
+/// The longest worker name that is imported from there, in bytes; miners cannot send a longer one.
 const LONGEST_WORKER: usize = 512;
 
 /// The state file that belongs to a configuration file.
@@ -21,12 +21,12 @@ pub fn state_path(config: &Path) -> PathBuf {
     config.with_file_name("state.json")
 }
 
-/// What the Python version calls its file of workers' best shares.
+/// The Python version's file of workers' best shares.
 const OLD_BEST_SHARES: &str = "best_shares.json";
 
-/// Reads the state. A missing file is an empty state, but for the best shares that the Python version may have left
-/// beside it; one that cannot be read is set aside as `state.json.unreadable`, never overwritten, and what was wrong is
-/// returned as well.
+/// Reads the state. A missing file means an empty state, except for best shares of the Python version next to it. A
+/// file that cannot be read is renamed to `state.json.unreadable`, never overwritten, and the problem is returned as
+/// well.
 pub fn load(path: &Path) -> (Memory, Option<String>) {
     let problem = match files::read_text(path, files::LARGEST_OWN) {
         Ok(text) => match serde_json::from_str(&text) {
@@ -53,7 +53,7 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
     (memory, Some(problem))
 }
 
-/// The difficulty of each worker's best share, as far as the file can be understood.
+/// The difficulty of each worker's best share, as far as the file is readable.
 fn best_shares(path: &Path) -> Vec<(String, f64)> {
     /// In bytes; there are a few for each worker.
     const LARGEST: usize = 1024 * 1024;
@@ -80,8 +80,8 @@ pub fn save(path: &Path, memory: &Memory) -> anyhow::Result<()> {
     write_atomic(path, &text, Backup::None)
 }
 
-/// Notes in the file that work is handed out from now on: if this run does not end in order, the next one cannot know
-/// what it was. Trouble with the file is for the thread that writes to report.
+/// Marks in the file that work is being handed out: if this run does not end in order, the next one cannot know which
+/// work. The thread that writes reports problems with the file.
 pub fn mark_running(path: &Path, memory: &Memory) {
     if memory.handed_out.complete {
         let mut running = memory.clone();
@@ -90,8 +90,7 @@ pub fn mark_running(path: &Path, memory: &Memory) {
     }
 }
 
-/// Starts the thread that writes; it ends when the sender is dropped. `report` hears of trouble,
-/// once until it is over.
+/// Starts the thread that writes; it ends when the sender is dropped. `report` gets problems, once until they are over.
 ///
 /// # Errors
 /// If there is no room for the thread.

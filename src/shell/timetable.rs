@@ -21,16 +21,16 @@ use crate::timetable::LocalTimetable;
 use crate::timetable::clock_check::ClockProblem;
 use crate::units::Now;
 
-/// How often it looks.
+/// How often it checks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// By how many milliseconds the wall clock has to leave the other one to count as set.
+/// How many milliseconds the wall clock must deviate from the other one to count as set.
 const JUMP_MS: u64 = 2000;
 
 /// How long an answer is kept, in milliseconds. The system's time zone may change, too.
 const KEPT_MS: u64 = 60_000;
 
-/// Starts to tell; the thread ends when the returned sender is dropped. The first word is in the inbox before this
+/// Starts the thread, which ends when the returned sender is dropped. The first message is in the inbox before this
 /// returns, so that no miner is served without it.
 ///
 /// # Errors
@@ -53,7 +53,7 @@ pub fn start(
     Ok((stop, thread))
 }
 
-/// What was told.
+/// What was sent.
 #[derive(Default)]
 struct Teller {
     told: Option<Told>,
@@ -61,16 +61,16 @@ struct Teller {
 
 struct Told {
     what: TimetableNow,
-    /// By which configuration.
+    /// The configuration for it.
     config: Arc<Config>,
-    /// When it was worked out, in milliseconds since 1970.
+    /// When it was calculated, in milliseconds since 1970.
     worked_out_ms: u64,
-    /// What both clocks showed when it was told.
+    /// Both clocks when it was sent.
     told_at: Now,
 }
 
 impl Teller {
-    /// What there is to tell, if anything.
+    /// The news, if there is any.
     fn look(
         &mut self,
         config: &Arc<Config>,
@@ -113,7 +113,7 @@ impl Told {
             && self.what.until_ms.is_none_or(|until| now.unix_ms < until)
     }
 
-    /// Whether the wall clock has not gone on as the other one since; also if it was moved bit by bit.
+    /// Whether the wall clock has deviated from the other one since then, even if bit by bit.
     fn clock_was_set(&self, now: Now) -> bool {
         let passed = now
             .at
@@ -140,7 +140,7 @@ mod tests {
     /// A Monday at 12:00 in UTC.
     const NOON: u64 = MADE_MS - MADE_MS % 86_400_000 + 7 * 86_400_000 + 12 * HOUR;
 
-    /// A teller with clocks that are moved by hand.
+    /// The thread's state with clocks that the test moves.
     struct Rig {
         teller: Teller,
         config: Arc<Config>,
@@ -190,7 +190,7 @@ mod tests {
             self
         }
 
-        /// A pool's job comes, with this time in its header.
+        /// A pool's job arrives, with this time in its header.
         fn job(&mut self, slot: PoolSlot, ntime_ms: u64) {
             self.snapshot.pools[slot] = PoolView {
                 job_at: Some(self.now.unix_ms),
@@ -203,7 +203,7 @@ mod tests {
             self.teller.look(&self.config, &self.snapshot, self.now)
         }
 
-        /// The entry in force, if there is something to tell.
+        /// The current entry, if there is news.
         fn entry(&mut self) -> Option<Option<usize>> {
             let told = self.look()?;
             assert!(!told.clock_is_wrong);
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(rig.entry(), Some(Some(0)));
     }
 
-    /// After a start nobody may mine, by the timetable or by a temporary change, so that no job comes.
+    /// After a start no miner may work, because of the timetable or a temporary change, so no job arrives.
     #[test]
     fn a_clock_that_was_wrong_before_a_start_stays_so_until_it_is_set_or_confirmed() {
         let ahead = ClockMark {
@@ -312,7 +312,7 @@ mod tests {
         let mut confirmed = started();
         confirmed.job(PoolSlot::A, NOON + HOUR);
         assert_eq!(confirmed.entry(), Some(Some(0)));
-        // Without any pool a pause has to end all the same.
+        // Without any pool, a pause must end anyway.
         let mut alone = started();
         alone.snapshot.uptime_seconds = 3600;
         assert_eq!(alone.entry(), Some(Some(0)));

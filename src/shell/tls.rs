@@ -23,7 +23,7 @@ use crate::system::net::Deadline;
 /// How long a peer may take for the handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How much is read from the socket at once, in bytes; rustls takes in no more.
+/// How much is read from the socket in one call, in bytes; rustls accepts no more.
 const PIECE: usize = 4096;
 
 /// An encrypted connection after its handshake.
@@ -36,23 +36,23 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Shakes hands over a new connection, before `until`. It leaves the socket without a read timeout.
-    /// (Not inlined, and boxed: the stack of whoever calls stays small, and a farm has thousands of them.)
+    /// Does the TLS handshake on a new connection, before `until`. It leaves the socket without a read timeout. (Not
+    /// inlined, and boxed, so that the caller's stack stays small; a farm has thousands of them.)
     #[inline(never)]
     fn begin(
         mut tls: Connection,
         stream: &TcpStream,
         until: Instant,
     ) -> Result<Box<Self>, NoSession> {
-        // What is written at once is bounded by the writer.
+        // The writer limits the size of a write.
         tls.set_buffer_limit(None);
         shake_hands(&mut tls, stream, Deadline(until))?;
         stream.set_read_timeout(None)?;
         Ok(Box::new(Self(Mutex::new(tls))))
     }
 
-    /// Encrypts; returns all that is to be written now. Only for the writer, and it has to write it before it calls
-    /// again.
+    /// Encrypts, and returns everything that must be written now. Only for the writer, which must write it before the
+    /// next call.
     ///
     /// # Errors
     /// If the session cannot go on.
@@ -62,7 +62,7 @@ impl Session {
         take_out(&mut tls)
     }
 
-    /// What says that nothing more will come. Only for the writer.
+    /// The message that nothing more will come. Only for the writer.
     ///
     /// # Errors
     /// If the session cannot go on.
@@ -72,7 +72,7 @@ impl Session {
         take_out(&mut tls)
     }
 
-    /// Protocol and cipher, in words.
+    /// Protocol and cipher, as text.
     pub fn describe(&self) -> String {
         let tls = self.0.lock();
         let version = tls.protocol_version().and_then(|version| version.as_str());
@@ -92,14 +92,14 @@ impl Session {
 pub struct ReadHalf<'a> {
     session: &'a Session,
     stream: &'a TcpStream,
-    /// `piece[start..end]` was read from the socket and not decrypted yet.
+    /// `piece[start..end]` was read from the socket but is not decrypted yet.
     piece: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl<'a> ReadHalf<'a> {
-    /// Only one may read.
+    /// Only one reader is allowed.
     pub fn new(session: &'a Session, stream: &'a TcpStream) -> Self {
         Self {
             session,
@@ -110,7 +110,7 @@ impl<'a> ReadHalf<'a> {
         }
     }
 
-    /// Decrypts what is there already; `None` if that is not enough for a single byte.
+    /// Decrypts the data that is there; `None` if it is not enough for a single byte.
     fn open(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let mut tls = self.session.0.lock();
         loop {
@@ -129,8 +129,7 @@ impl<'a> ReadHalf<'a> {
 }
 
 impl Read for ReadHalf<'_> {
-    /// A connection that ends without the proper farewell is an end like any other: what a line lacks of its end is
-    /// dropped anyway.
+    /// A connection that ends without a TLS close message has simply ended: an incomplete line is dropped anyway.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(read) = self.open(buffer)? {
@@ -145,7 +144,7 @@ impl Read for ReadHalf<'_> {
     }
 }
 
-/// What ends a session, in words for the owner.
+/// What ends a session, as text for the owner.
 fn broken(error: Error) -> io::Error {
     io::Error::other(if let Error::AlertReceived(alert) = error {
         format!("the other side ended the TLS connection: {alert:?}")
@@ -154,10 +153,10 @@ fn broken(error: Error) -> io::Error {
     })
 }
 
-/// Why there is no session. Each side has its own words for it.
+/// Why there is no session. Each side describes it differently.
 #[derive(Debug)]
 enum NoSession {
-    /// The peer's first byte is no TLS.
+    /// The peer's first byte is not TLS.
     PlainText,
     TooSlow,
     /// The peer closed the connection.
@@ -169,7 +168,7 @@ enum NoSession {
 impl From<io::Error> for NoSession {
     fn from(error: io::Error) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, WouldBlock};
-        // The second is that of a write.
+        // The second kind comes from writes.
         if matches!(error.kind(), TimedOut | WouldBlock) {
             Self::TooSlow
         } else if matches!(error.kind(), ConnectionReset | BrokenPipe) {
@@ -180,7 +179,7 @@ impl From<io::Error> for NoSession {
     }
 }
 
-/// All that waits to be written.
+/// Everything that waits to be written.
 fn take_out(tls: &mut Connection) -> io::Result<Vec<u8>> {
     let mut sealed = Vec::new();
     while tls.wants_write() {
@@ -212,7 +211,7 @@ fn shake_hands(
         let mut unread = &piece[..read];
         while !unread.is_empty() && tls.read_tls(&mut unread)? > 0 {
             if let Err(error) = tls.process_new_packets() {
-                // The peer's own log is to say why, too.
+                // The peer's log should also say why.
                 let alert = take_out(tls)?;
                 let _ = stream.write_all(&alert);
                 return Err(NoSession::Refused(error));
@@ -221,7 +220,7 @@ fn shake_hands(
     }
 }
 
-/// Whether a TLS record can begin so: with an alert or a part of the handshake.
+/// Whether a TLS record can begin like this: with an alert or a part of the handshake.
 fn is_tls(first: u8) -> bool {
     matches!(first, 0x15 | 0x16)
 }
@@ -244,7 +243,7 @@ pub(super) mod tests {
     /// How much goes through a connection in each direction, in bytes.
     const LOAD: usize = 8 * 1024 * 1024;
 
-    /// A pool's end of a connection, which still has to shake hands.
+    /// A pool's end of a connection, before its handshake.
     pub(in crate::shell) fn server() -> ServerConnection {
         let made = rcgen::generate_simple_self_signed(vec!["pool".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -262,14 +261,14 @@ pub(super) mod tests {
         Tls::default().begin(stream, "pool", Trust::Anyone, until)
     }
 
-    /// Bytes that show if one is missing, twice there or out of place.
+    /// Bytes that show if one is missing, repeated or out of order.
     fn load() -> Vec<u8> {
         let numbers = (0_u32..).flat_map(u32::to_be_bytes);
         numbers.take(LOAD).collect()
     }
 
-    /// Both directions at full speed, in pieces of all sizes, while the pool changes its keys again and again and asks
-    /// for ours. rustls on the other end fails at the first record that comes out of its order.
+    /// Both directions at full speed, in pieces of all sizes, while the pool keeps changing its keys and asking for
+    /// ours. rustls on the other end fails at the first record that is out of order.
     #[test]
     fn records_reach_the_pool_in_the_order_in_which_they_were_made() {
         let (ours, mut theirs) = loopback(None);

@@ -12,25 +12,25 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use crate::shell::settings::Settings;
 use crate::system::thread::{SERVICE_STACK, spawn};
 
-/// How often the file is looked at. (A file that is replaced, as editors and container tools do,
-/// is lost to most notification interfaces.)
+/// How often the file is checked. (Most notification interfaces lose a file that is replaced, as editors and container
+/// tools do.)
 const EVERY: Duration = Duration::from_secs(1);
 
-/// After so many looks in vain the file is gone; one may fall between the steps of a replacement.
+/// After this many failed checks, the file is gone. A single one may fall between the steps of a replacement.
 const SURELY_MISSING: u32 = 2;
 
-/// What tells one version of the file from another without reading it.
+/// What distinguishes versions of the file without reading it.
 type Stamp = Option<(SystemTime, u64)>;
 
-/// What was seen of the file.
+/// The last known state of the file.
 #[derive(Default)]
 struct Watch {
     seen: Stamp,
-    /// How often in a row it was not there.
+    /// How often in a row it was missing.
     missing: u32,
 }
 
-/// Starts to watch; the thread ends when the returned sender is dropped.
+/// Starts watching; the thread ends when the returned sender is dropped.
 ///
 /// # Errors
 /// If there is no room for the thread.
@@ -55,7 +55,7 @@ impl Watch {
         };
         if self.missing == SURELY_MISSING {
             settings.tell_loss();
-            // Whatever comes back is to be looked at.
+            // Anything that comes back must be checked.
             self.seen = None;
         }
         if now != self.seen && now.is_some() {
@@ -101,7 +101,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(look(), 0, "it may be on its way");
         assert_eq!([look(), look()], [1, 0], "it has vanished");
-        // Also if it comes back just as it was, to the moment.
+        // Even if it comes back exactly as it was.
         fs::write(&path, &other).unwrap();
         assert_eq!([look(), look()], [1, 0], "all is well");
     }

@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::units::Now;
 
-/// The time, for what is measured and waited for.
+/// The time for measuring and waiting.
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub fn clock() -> Instant {
     Instant::now()

@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Whether the contents that are replaced are kept.
+/// Whether the replaced contents are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backup {
-    /// They are gone.
+    /// They are not kept.
     None,
-    /// They become `<name>.bak`, in place of an earlier one.
+    /// They become `<name>.bak`, replacing an earlier one.
     KeepOne,
 }
 
-/// The most that is read of what the program has written itself (state, history), in bytes: several times what it writes.
+/// The size limit for files that DPMP wrote itself (state, history), in bytes: several times what it writes.
 pub const LARGEST_OWN: usize = 64 * 1024 * 1024;
 
-/// The most that is read of certificates and keys, in bytes.
+/// The size limit for certificates and keys, in bytes.
 pub const LARGEST_PEM: usize = 16 * 1024 * 1024;
 
 /// Reads a whole file of at most `limit` bytes. Links are followed.
@@ -41,7 +41,7 @@ pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same of a text in UTF-8.
+/// The same for a text in UTF-8.
 ///
 /// # Errors
 /// As [`read`], and if it is no UTF-8.
@@ -50,7 +50,7 @@ pub fn read_text(path: &Path, limit: usize) -> io::Result<String> {
         .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not text in UTF-8"))
 }
 
-/// Opens a regular file to read it. It never waits, whatever stands under the name.
+/// Opens a regular file for reading. It never waits, even if the path is something else.
 ///
 /// # Errors
 /// If it is no regular file or cannot be opened.
@@ -68,7 +68,7 @@ pub fn open(path: &Path) -> io::Result<File> {
                 .unwrap_or(error));
         }
     };
-    // What was opened counts, and not what stands under its name by now.
+    // The opened file counts, not what has its name by now.
     match no_file(file.metadata()?.file_type()) {
         Some(error) => Err(error),
         None => Ok(file),
@@ -99,13 +99,13 @@ fn too_large(limit: usize) -> io::Error {
 
 /// Replaces the contents of a file, or creates it.
 ///
-/// They are written to a temporary file in the same folder, brought to the disk, and renamed, so that a crash or
-/// a full disk leaves the old file whole. A symbolic link stays one; its target is replaced. The file keeps its
-/// permission bits, and its owner as far as the system lets us; a new one is for its owner alone (0600), since
-/// there may be passwords in it. Contents that are the same are not written, and the backup stays as it is.
+/// The contents are written to a temporary file in the same folder, synced to the disk, and renamed, so that a crash or
+/// a full disk leaves the old file intact. A symbolic link stays one; its target is replaced. The file keeps its
+/// permission bits, and its owner as far as the system allows. A new file is readable by its owner only (0600), because
+/// there may be passwords in it. If the contents are the same, nothing is written, and the backup stays as it is.
 ///
-/// A file that is mounted on its own, as is common with containers, cannot be renamed over. It is then written in
-/// place, which is the one case that is not atomic.
+/// A file that is itself a mount, as is common with containers, cannot be replaced by renaming. It is then written in
+/// place, which is the only case that is not atomic.
 ///
 /// # Errors
 /// With the path, if any step fails. Temporary files are removed.
@@ -115,13 +115,13 @@ pub fn write_atomic(path: &Path, contents: &[u8], backup: Backup) -> anyhow::Res
         .with_context(|| format!("failed to write {}", path.display()))
 }
 
-/// The name under which the contents are kept that [`write_atomic`] replaces.
+/// The name under which [`write_atomic`] keeps the replaced contents.
 pub fn backup_path(path: &Path) -> PathBuf {
     with_suffix(path, ".bak")
 }
 
-/// Renames a file that cannot be read to `<name>.unreadable`, without overwriting what was set aside before, so that
-/// a new one can be begun and nothing is lost. What was done is returned, as the end of a sentence.
+/// Renames an unreadable file to `<name>.unreadable` without overwriting an earlier one, so that a new file can be
+/// started and nothing is lost. Returns what was done, as the end of a sentence.
 pub fn set_aside(path: &Path) -> String {
     let plain = with_suffix(path, ".unreadable");
     let numbered = (2..1000).map(|number| with_suffix(path, &format!(".unreadable.{number}")));
@@ -137,7 +137,7 @@ fn replace(target: &Path, contents: &[u8], backup: Backup) -> anyhow::Result<()>
     let old = match read(target, LARGEST_OWN) {
         Ok(old) => Some(old),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
-        // Whatever it is, it is not what is to be written.
+        // Whatever it is, its contents are not the ones to write.
         Err(error) if error.kind() == ErrorKind::FileTooLarge && backup == Backup::None => None,
         Err(error) => return Err(error).context("failed to read the current contents"),
     };
@@ -152,7 +152,7 @@ fn replace(target: &Path, contents: &[u8], backup: Backup) -> anyhow::Result<()>
     put(target, contents, target)
 }
 
-/// Writes one file by way of a temporary one, with the permissions of `like` if that exists.
+/// Writes a file through a temporary one, with the permissions of `like` if that exists.
 fn put(target: &Path, contents: &[u8], like: &Path) -> anyhow::Result<()> {
     let (temporary, mut file) =
         create_beside(target).context("failed to create a temporary file")?;
@@ -167,18 +167,17 @@ fn put(target: &Path, contents: &[u8], like: &Path) -> anyhow::Result<()> {
         other => other,
     };
     if let Err(error) = written {
-        // The temporary file is worthless now; that it may be stuck is not what the caller has to know.
-        // After a rename its name is free for other writers, so nothing is removed then.
+        // The temporary file is worthless now, so a failure to remove it does not matter. After a rename, its name is
+        // free for other writers, so nothing is removed then.
         let _ = fs::remove_file(&temporary);
         return Err(error.into());
     }
     platform::sync_folder(target).context("failed to write the folder to the disk")
 }
 
-/// Opens a new file in the same folder. No other writer can have the same one, and a link that someone else put
-/// there is not followed.
+/// Opens a new file in the same folder. No other writer can have the same one, and links are not followed.
 fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
-    /// More can only be left over from as many crashes.
+    /// More can only be left over after as many crashes.
     const TRIES: u32 = 100;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -231,7 +230,7 @@ mod platform {
         options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     }
 
-    /// What is neither a file nor a folder.
+    /// Special files: neither a file nor a folder.
     pub(super) fn special(found: FileType) -> &'static str {
         if found.is_fifo() {
             "a named pipe"
@@ -248,7 +247,7 @@ mod platform {
         };
         let own = to.metadata()?;
         if (like.uid(), like.gid()) != (own.uid(), own.gid()) {
-            // Only root may give a file away; anyone else's file then becomes ours.
+            // Only root can change a file's owner; otherwise the file becomes ours.
             let _ = fchown(to, Some(like.uid()), Some(like.gid()));
         }
         to.set_permissions(fs::Permissions::from_mode(like.mode() & 0o777))
@@ -260,7 +259,7 @@ mod platform {
             Some(_) | None => Path::new("."),
         };
         match File::open(folder).and_then(|folder| folder.sync_all()) {
-            // Some network file systems have no such thing.
+            // Some network file systems do not support this.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -338,7 +337,7 @@ mod tests {
         let error = format!("{:#}", write_atomic(&path, b"x", Backup::None).unwrap_err());
         assert!(error.contains("missing/c.json"), "{error}");
 
-        // A folder under the backup's name lets the backup fail, before the file is touched.
+        // A folder with the backup's name makes the backup fail before the file is touched.
         let path = folder.path().join("c.json");
         write_atomic(&path, b"old", Backup::None).unwrap();
         fs::create_dir(backup_path(&path)).unwrap();
@@ -381,7 +380,7 @@ mod tests {
         assert_eq!(names(folder.path()), ["c.json"]);
     }
 
-    /// What may stand under a file's name and is none.
+    /// Things that may have a file's name but are not files.
     #[cfg(unix)]
     fn put_no_files(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         let at = |name: &str| folder.join(name);
@@ -430,7 +429,7 @@ mod tests {
         const MIB: usize = 1024 * 1024;
         fs::write(&path, vec![b'x'; MIB]).unwrap();
         assert_eq!(read(&path, MIB).unwrap().len(), MIB);
-        // A hole of a gigabyte.
+        // A sparse gigabyte.
         File::options()
             .write(true)
             .open(&path)
@@ -443,7 +442,7 @@ mod tests {
             error.to_string(),
             "it is larger than 1 MiB, the limit for this file"
         );
-        // It is not what is to be written, so it makes room, unless it would have to be kept.
+        // Its contents are not the ones to write, so it is replaced, unless it would have to be kept.
         assert!(write_atomic(&path, b"x", Backup::KeepOne).is_err());
         write_atomic(&path, b"x", Backup::None).unwrap();
         assert_eq!(read_text(&path, MIB).unwrap(), "x");

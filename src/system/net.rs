@@ -18,22 +18,22 @@ use crate::units::later;
 /// How long to wait after a failed accept; it is usually a lack of descriptors.
 pub const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// How many connections the system may hold for us: a farm comes back all at once after a restart.
+/// How many connections the system may queue: a farm returns all at the same time after a restart.
 const BACKLOG: i32 = 1024;
 
-/// How long our own connection, which ends the wait in accept, may take.
+/// How long DPMP's own connection, which ends the wait in `accept`, may take.
 const WAKE_UP: Duration = Duration::from_millis(100);
 
-/// Without any traffic the system asks the peer after this long whether it is still there.
+/// After this long without traffic, the system checks whether the peer is still there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
 /// And then this often.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 
-/// Sent data that the peer's system does not acknowledge for this long means that it is gone.
+/// If the peer's system does not acknowledge sent data for this long, the peer is gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
-/// An open port. A clone is the same port, which closes with the last one.
+/// An open port. Clones share it, and it closes with the last one.
 #[derive(Clone, Debug)]
 pub struct Port {
     listener: Arc<TcpListener>,
@@ -67,13 +67,13 @@ impl Port {
         })
     }
 
-    /// Where it listens; the port is the real one if 0 was asked for.
+    /// The address it listens on; the real port if 0 was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits for the next connection; `None` once the port is stopped. An IPv4 peer of a port that serves both is seen
-    /// as what it is.
+    /// Waits for the next connection; `None` once the port is stopped. On a port for both families, an IPv4 peer has
+    /// its IPv4 address.
     pub fn accept(&self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         let accepted = self.listener.accept();
         if self.stopped.load(Ordering::SeqCst) {
@@ -85,10 +85,10 @@ impl Port {
         }))
     }
 
-    /// Lets nobody in any more, and ends the wait of whoever accepts.
+    /// Accepts no more connections, and ends a wait in `accept`.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // On Linux this is enough, and it waits for nothing; elsewhere a connection of our own ends the wait.
+        // On Linux this is enough and does not wait; on other systems, a connection to ourselves ends the wait.
         let closed = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
         let linux = cfg!(any(target_os = "linux", target_os = "android"));
         if !(linux && closed.is_ok()) {
@@ -97,7 +97,7 @@ impl Port {
     }
 }
 
-/// Why a port cannot be opened, in words that help.
+/// Why a port cannot be opened, with advice.
 fn with_reason(error: io::Error, port: u16) -> io::Error {
     let reason = if error.kind() == ErrorKind::AddrInUse {
         match owner_of(port) {
@@ -119,10 +119,10 @@ fn with_reason(error: io::Error, port: u16) -> io::Error {
     io::Error::new(error.kind(), reason)
 }
 
-/// By which addresses others know this machine: those from which it would reach the Internet, IPv4 first. Nothing is
-/// sent for that.
+/// The addresses under which others can reach this machine: those from which it would reach the Internet, IPv4 first.
+/// Nothing is sent for this.
 pub fn own_addresses() -> Vec<IpAddr> {
-    // Addresses for documentation (RFC 5737, RFC 3849): they only choose the route.
+    // Addresses for documentation (RFC 5737, RFC 3849): they only select the route.
     let everywhere: [(IpAddr, IpAddr); 2] = [
         (
             Ipv4Addr::UNSPECIFIED.into(),
@@ -152,7 +152,7 @@ pub fn local(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Has a new connection send without delay, and end if its peer has vanished.
+/// Makes a new connection send without delay, and end if its peer has vanished.
 ///
 /// # Errors
 /// If the connection is gone.
@@ -168,12 +168,12 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// When something has to be done, in however small steps a peer lets us.
+/// A deadline for an operation, in however many small steps a peer allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(pub Instant);
 
 impl Deadline {
-    /// So long from now on.
+    /// This long from now.
     pub fn after(patience: Duration) -> Self {
         Self(later(clock(), patience))
     }
@@ -190,7 +190,7 @@ impl Deadline {
         Ok(left)
     }
 
-    /// Reads what is there, or waits for it. It leaves the connection with a read timeout.
+    /// Reads available data, or waits for it. It leaves the connection with a read timeout.
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`] if nothing comes in time, or what the connection fails with.
@@ -204,7 +204,7 @@ impl Deadline {
         }
     }
 
-    /// Writes all of it. It leaves the connection with a write timeout.
+    /// Writes all bytes. It leaves the connection with a write timeout.
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`] if the peer does not take it in time, or what the connection fails with.
@@ -222,7 +222,7 @@ impl Deadline {
     }
 }
 
-/// Whether to try again: a signal came in between, or the time may be over, which the clock decides.
+/// Whether to try again: there was a signal, or the time may be over, which the clock decides.
 fn passes(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -238,7 +238,7 @@ pub(crate) mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(50);
 
-    /// The two ends of a connection; the second receives into a buffer of so many bytes, if that is said.
+    /// The two ends of a connection; the second has a receive buffer of this many bytes, if given.
     pub(crate) fn loopback(receives: Option<usize>) -> (TcpStream, TcpStream) {
         let port = Port::open((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         if let Some(bytes) = receives {
@@ -285,7 +285,7 @@ pub(crate) mod tests {
                 .unwrap(),
             3
         );
-        // Nobody reads it.
+        // The data is not read.
         let much = vec![0; 64 << 20];
         assert!(late(Deadline::after(SHORT).write_all(&client, &much)));
         assert!(late(Deadline(clock()).write_all(&client, b"x")));

@@ -6,19 +6,19 @@
 use std::fs;
 use std::path::Path;
 
-/// The state of a socket that listens, as `/proc/net/tcp` has it.
+/// The state of a listening socket in `/proc/net/tcp`.
 const LISTENS: &str = "0A";
 
-/// A program that runs.
+/// A running program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Its name, as the system has it (15 bytes at most).
+    /// Its name in the system (at most 15 bytes).
     pub name: String,
     /// Its process.
     pub process: u32,
 }
 
-/// Who listens on a TCP port of this machine, if that can be known.
+/// The program that listens on a TCP port of this machine, if known.
 pub fn owner_of(port: u16) -> Option<Program> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let sockets: Vec<_> = tables
@@ -43,21 +43,21 @@ pub fn owner_of(port: u16) -> Option<Program> {
         .next()
 }
 
-/// The inodes of the sockets that listen on a port, of a table as `/proc/net/tcp` is one.
+/// The inodes of the sockets that listen on a port, from a table like `/proc/net/tcp`.
 fn listening(table: &str, port: u16) -> Vec<String> {
     let inode = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
         let (_, found) = fields.nth(1)?.rsplit_once(':')?;
         let state = fields.nth(1)?;
         let is_it = state == LISTENS && u16::from_str_radix(found, 16) == Ok(port);
-        // The user and the counters are of no use here.
+        // The user and the counters are not needed.
         let inode = fields.nth(5)?;
         is_it.then(|| inode.to_owned())
     };
     table.lines().skip(1).filter_map(inode).collect()
 }
 
-/// Whether a process has one of the sockets among its descriptors.
+/// Whether one of a process's descriptors is one of the sockets.
 fn has_one_of(process: &Path, sockets: &[String]) -> bool {
     let Ok(descriptors) = fs::read_dir(process.join("fd")) else {
         return false;

@@ -4,31 +4,31 @@
 use std::fs;
 use std::path::Path;
 
-/// Where Linux tells what it allows. A service may be forbidden to look: the kernel's own default counts then.
+/// Where Linux shows its limits. A service may not be allowed to read them; then the kernel's default counts.
 const PROC: &str = "/proc/sys";
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// What the system gives a process a limited number of.
+/// A resource that the system limits for a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bound {
-    /// As it is told.
+    /// Its description for the owner.
     what: &'static str,
-    /// How many the process may have.
+    /// How many the process may use.
     allowed: u64,
-    /// How many the program takes without a miner.
+    /// How many DPMP needs without a miner.
     own: u64,
-    /// How many a miner takes beside its connections.
+    /// How many a miner needs in addition to its connections.
     per_miner: u64,
-    /// How many each of its connections takes, the one to us and those to pools.
+    /// How many each of its connections needs, including those to pools.
     per_connection: u64,
     /// How many more for each connection that has a writer.
     per_writer: u64,
 }
 
-/// What a miner takes. Pool connections that many share count for nobody.
+/// What a miner needs. Shared pool connections do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Its connections, to us and to the pools.
+    /// Its connections, including those to pools.
     pub connections: u64,
     /// How many of these have a writer.
     pub writers: u64,
@@ -47,7 +47,7 @@ impl Bound {
         }
     }
 
-    /// Of each thread the kernel counts the stack, the stack for signals, and the guard before either.
+    /// For each thread, the kernel counts the stack, the signal stack, and the guard page before each.
     const fn maps(allowed: u64) -> Self {
         Self {
             what: "memory areas (vm.max_map_count)",
@@ -70,7 +70,7 @@ impl Bound {
         }
     }
 
-    /// In KiB. With a thousand miners a process was seen to have 85 MB.
+    /// In KiB. With a thousand miners, a process had 85 MB.
     const fn memory(allowed: u64) -> Self {
         Self {
             what: "KiB of memory (memory.max of the container or MemoryMax of the service)",

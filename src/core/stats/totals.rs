@@ -251,7 +251,7 @@ impl Totals {
         }
     }
 
-    /// The totals of the pool that was in a slot before the present one. It may be in the other slot now.
+    /// The totals of the pool that was in a slot before the current one. It may be in the other slot now.
     fn before(&mut self, slot: PoolSlot) -> Option<&mut PoolTotals> {
         let was_here = |former: &&mut FormerPool| former.slot == slot;
         let former = self.former.iter_mut().find(was_here)?;
@@ -265,11 +265,11 @@ impl Totals {
         Some(&mut self.pools[slot])
     }
 
-    /// Takes in which pools are configured; which slots have another one than before.
+    /// Records which pools are configured. Returns which slots have a different one than before.
     pub fn set_pools(&mut self, pools: PerPool<Option<PoolId>>, unix_ms: u64) -> PerPool<bool> {
         let mut is_new = PerPool::from_fn(|_| false);
         for slot in PoolSlot::ALL {
-            // Without a pool nothing is taken. What comes next may be the old one.
+            // Without a pool nothing changes. The next one may be the old one.
             let (Some(old), Some(new)) = (&self.present[slot], &pools[slot]) else {
                 continue;
             };
@@ -306,7 +306,7 @@ impl Totals {
         is_new
     }
 
-    /// Puts a share among the best, if it is one of them.
+    /// Adds a share to the best ones, if it belongs there.
     fn rank(&mut self, share: &ShareResult, now: Now) {
         let Some(best) = BestShare::of(share, now) else {
             return;
@@ -334,7 +334,7 @@ impl Totals {
         }
     }
 
-    /// The owner has seen the block of a pool that was found at this time, in milliseconds since 1970.
+    /// The owner dismissed the notice of a pool's block that was found at this time, in milliseconds since 1970.
     pub fn block_seen(&mut self, slot: PoolSlot, found: u64, now: Now) {
         if let Some(block) = &mut self.pools[slot].last_block {
             // The wall clock may have been corrected since.
@@ -342,8 +342,7 @@ impl Totals {
         }
     }
 
-    /// Takes over what another program has seen: the difficulty of each worker's best share. Workers beyond
-    /// `MOST_WORKERS` are left out.
+    /// Imports each worker's best share from another program. Workers beyond `MOST_WORKERS` are left out.
     pub fn remember_best(&mut self, shares: impl IntoIterator<Item = (String, f64)>) {
         for (worker, difficulty) in shares {
             if self.workers.len() >= MOST_WORKERS && !self.workers.contains_key(&worker) {
@@ -355,7 +354,7 @@ impl Totals {
         }
     }
 
-    /// Has all times as the wall clock counts now, to be written down.
+    /// Converts all times to the current wall clock, for saving.
     pub fn correct(&mut self, now: Now) {
         let correct_best = |best: &mut Option<BestShare>| {
             if let Some(best) = best {
@@ -379,10 +378,10 @@ impl Totals {
         }
     }
 
-    /// Whose totals the share counts in, if its worker is remembered.
+    /// The totals in which the share counts, if its worker is remembered.
     fn worker(&mut self, share: &ShareResult, now: Now) -> Option<&mut WorkerTotals> {
         if !self.workers.contains_key(&share.worker) {
-            // A name is worth remembering once it has shown work.
+            // A name is remembered once it has shown work.
             BestShare::of(share, now)?;
             if self.workers.len() >= MOST_WORKERS {
                 let silent = self
@@ -405,7 +404,7 @@ mod tests {
     use crate::stratum::reject::RejectReason;
     use crate::units::{Difficulty, MinerId};
 
-    /// A share of difficulty 4 at pool A, for which the miner was asked for `work`.
+    /// A share of difficulty 4 at pool A, for which `work` was required.
     fn share(outcome: ShareOutcome, work: f64) -> ShareResult {
         ShareResult {
             miner: MinerId(1),
@@ -446,7 +445,7 @@ mod tests {
             (of(PoolSlot::A), of(PoolSlot::B))
         };
         let mut totals = Totals::default();
-        // A file of an older version does not say whose the totals are: of those that are configured.
+        // A file from an older version does not say which pools the totals belong to: the configured ones.
         add(&mut totals, ShareOutcome::Accepted, 4.0);
         let set = |totals: &mut Totals, a, b| {
             let is_new = totals.set_pools(PerPool::new(a, b), 5);
@@ -464,7 +463,7 @@ mod tests {
         add(&mut totals, ShareOutcome::Accepted, 4.0);
         add(&mut totals, ShareOutcome::Accepted, 4.0);
 
-        // Exchanged, they take their totals along, over a restart and without a pool for a while, too.
+        // Swapped pools keep their totals, even across a restart and without a pool for a while.
         assert_eq!(set(&mut totals, id("y"), id("z")), (true, true));
         assert_eq!(accepted(&totals), (0, 2));
         assert_eq!(set(&mut totals, None, id("z")), (false, false));
@@ -521,7 +520,7 @@ mod tests {
             "what the pool credits is another thing"
         );
         assert_eq!(totals.workers["rig"].work[PoolSlot::A], 7.0);
-        // A block is one whatever became of the share.
+        // A block counts regardless of the share's result.
         let block = pool.last_block.as_ref().unwrap();
         assert_eq!(
             (pool.blocks, block.worker.as_str(), u64::from(block.when)),

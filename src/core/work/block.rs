@@ -9,11 +9,11 @@ use crate::units::PoolSlot;
 /// A share that meets the network's target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// Its hash.
+    /// The block's hash.
     pub hash: BlockHash,
     /// The pool whose job it was.
     pub slot: PoolSlot,
-    /// What the owner calls that pool.
+    /// The pool's name in the settings.
     pub pool: String,
     /// The coin.
     pub chain: String,
@@ -21,7 +21,7 @@ pub struct Candidate {
     pub address: Arc<str>,
     /// The worker that found it.
     pub worker: String,
-    /// When, in milliseconds since 1970.
+    /// When it was found, in milliseconds since 1970.
     pub unix_ms: u64,
     /// The header that was hashed.
     pub header: [u8; 80],
@@ -29,8 +29,8 @@ pub struct Candidate {
     pub coinbase: Vec<u8>,
     /// The pool's job, with the merkle branches.
     pub job: Arc<PoolJob>,
-    /// What the pool is sent.
+    /// The message to the pool.
     pub submit: PoolSubmit,
-    /// The same in the other form of version bits, if it is not known which one the pool takes.
+    /// The same in the other form of version bits, if it is unknown which one the pool accepts.
     pub second: Option<PoolSubmit>,
 }

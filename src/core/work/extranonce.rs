@@ -2,32 +2,31 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The smallest extranonce2 of a pool that can be used, in bytes: below it work would repeat within
-/// minutes (compat Q35).
+/// The smallest extranonce2 of a usable pool, in bytes. With less, work would repeat within minutes (compat Q35).
 pub const SMALLEST_E2: u8 = 2;
 
-/// The smallest extranonce2 of a pool that leaves room for an extranonce1 of each miner, in bytes.
+/// The smallest extranonce2 of a pool with room for an extranonce1 for each miner, in bytes.
 pub const SMALLEST_SHARED: u8 = 3;
 
-/// The size that is assumed of a pool that was never reached, in bytes: no common pool has less,
-/// so that its first answer seldom forces a miner to subscribe again.
+/// The size that is assumed for a pool that was never reached, in bytes. No common pool has less, so its first answer
+/// seldom forces a miner to subscribe again.
 pub const ASSUMED_E2: u8 = 4;
 
-/// The longest extranonce1 that a miner is given, in bytes.
+/// The longest extranonce1 for a miner, in bytes.
 pub const LONGEST_E1: u8 = 4;
 
-/// The longest extranonce2 that a miner is given, in bytes: cgminer and what is built on it take no more (compat Q74).
+/// The longest extranonce2 for a miner, in bytes. cgminer and its derivatives support no more (compat Q74).
 pub const LONGEST_E2: u8 = 8;
 
-/// From this size on every miner has room for an extranonce1 of its own whatever its software needs, in bytes.
+/// From this size on, there is room for each miner's extranonce1, regardless of its software, in bytes.
 pub const ROOMY_E2: u8 = 5;
 
 /// What a miner's software needs, beyond what Stratum says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firmware {
-    /// Nothing is known: any size, but an empty extranonce1 only if there is no other way.
+    /// Unknown: any size, but an empty extranonce1 only if there is no other way.
     Unknown,
-    /// An empty extranonce1 was tried with it (compat Q66).
+    /// It was tested with an empty extranonce1 (compat Q66).
     EmptyE1,
     /// NerdMiner: 2, 4 or 8 bytes of extranonce2, and never an empty extranonce1 (compat Q70).
     NerdMiner,
@@ -36,7 +35,7 @@ pub enum Firmware {
 }
 
 impl Firmware {
-    /// What is known of a software, by the name it gives itself.
+    /// What is known about a software, by its name.
     pub fn of(user_agent: Option<&str>) -> Self {
         let name = user_agent.unwrap_or_default().trim().to_ascii_lowercase();
         let is_one_of = |names: &[&str]| names.iter().any(|known| name.starts_with(known));
@@ -54,7 +53,7 @@ impl Firmware {
     }
 }
 
-/// AxeOS before 2.5 (`bitaxe/BM1366/v2.4.1`) writes 4 bytes where it was told to write fewer.
+/// AxeOS before 2.5 (`bitaxe/BM1366/v2.4.1`) writes 4 bytes even if it should write fewer.
 fn is_old_axeos(name: &str) -> bool {
     let Some((_, version)) = name.strip_prefix("bitaxe").and_then(|rest| {
         rest.rsplit_once(['/', ' '])
@@ -72,18 +71,18 @@ fn is_old_axeos(name: &str) -> bool {
     (major, minor) < (2, 5)
 }
 
-/// What all the pools leave for the miners.
+/// The extranonce bytes that all pools leave for the miners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// The smallest extranonce2 of the addresses that were ever reached, backups included, in bytes: with less than
-    /// that nothing has to change when a backup comes into use.
+    /// The smallest extranonce2 of all addresses that were ever reached, including backups, in bytes. So nothing has to
+    /// change when a backup is used.
     pub smallest: u8,
-    /// Whether each connection to each of them has an extranonce1 of its own. Only then can miners do without.
+    /// Whether each connection to each of them has a different extranonce1. Only then can miners have an empty one.
     pub e1_differs: bool,
 }
 
 impl Room {
-    /// Whether it matters that each connection has an extranonce1 of its own: some miner may be given an empty one.
+    /// Whether it matters that each connection has a different extranonce1, because a miner may get an empty one.
     pub fn may_do_without_e1(&self, wanted: Option<u8>) -> bool {
         self.smallest < ROOMY_E2 || wanted == Some(self.smallest)
     }
@@ -91,8 +90,8 @@ impl Room {
 
 /// The sizes of a miner's own extranonce1 and extranonce2, in bytes.
 ///
-/// `wanted` is a size of extranonce2 that the owner has set, or that the miner was seen to use; it is given where it
-/// fits. An empty extranonce1 is given only where each connection to a pool has one of its own.
+/// `wanted` is an extranonce2 size that the owner has set, or that the miner was seen to use; it is used if it fits. A
+/// miner only gets an empty extranonce1 if each connection to a pool has a different one.
 pub fn sizes(room: Room, firmware: Firmware, wanted: Option<u8>) -> (u8, u8) {
     let Room {
         smallest,
@@ -121,17 +120,17 @@ pub fn sizes(room: Room, firmware: Firmware, wanted: Option<u8>) -> (u8, u8) {
 /// How many sizes that miners were seen to use are remembered.
 const MOST_HABITS: usize = 256;
 
-/// The longest name of a software that is remembered, in characters.
+/// The longest software name that is remembered, in characters.
 const LONGEST_AGENT: usize = 80;
 
-/// A miner is not made to subscribe again more often than this, in milliseconds, however its sizes vary.
+/// A miner does not have to subscribe again more often than this, in milliseconds, even if its sizes vary.
 const LEARN_EVERY_MS: u64 = 600_000;
 
 /// Sizes of extranonce2 that miners use regardless of what DPMP offers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SizeHabits {
-    /// The latest last.
+    /// Latest last.
     habits: Vec<SizeHabit>,
 }
 
@@ -146,14 +145,14 @@ struct SizeHabit {
 }
 
 impl SizeHabits {
-    /// The size that a miner with this software was seen to use. Its worker has no name yet when it has to be told.
+    /// The size that a miner with this software was seen to use. Its worker is still unknown at that time.
     pub fn size(&self, user_agent: Option<&str>) -> Option<u8> {
         let agent = agent_name(user_agent);
         let habit = self.habits.iter().rfind(|habit| habit.agent == agent)?;
         Some(habit.size).filter(|size| (1..=LONGEST_E2).contains(size))
     }
 
-    /// Notes a size that a worker used; `false` if it was noted with another one a moment ago.
+    /// Records a size that a worker used; `false` if a different one was recorded a moment ago.
     pub fn learn(&mut self, user_agent: Option<&str>, worker: &str, size: u8, now_ms: u64) -> bool {
         let agent = agent_name(user_agent);
         let known = self
@@ -205,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_sizes_are_what_the_documents_say() {
-        // By the smallest extranonce2 from 2 to 9: unknown, empty extranonce1 tried, NerdMiner, always four bytes.
+        // By the smallest extranonce2 from 2 to 9: unknown, empty extranonce1 tested, NerdMiner, always four bytes.
         let differing = [
             [(0, 2), (0, 2), (0, 2), (0, 2)],
             [(1, 2), (0, 3), (1, 2), (1, 2)],
@@ -220,7 +219,7 @@ mod tests {
             for (firmware, expected) in ALL.into_iter().zip(row) {
                 let found = sizes(room(smallest, true), firmware, None);
                 assert_eq!(found, expected, "{smallest} bytes, {firmware:?}");
-                // An empty extranonce1 is only for pools that tell connections apart, where there is a choice.
+                // An empty extranonce1 is only for pools with different extranonce1, if there is a choice.
                 let (e1, e2) = sizes(room(smallest, false), firmware, None);
                 assert!(e1 > 0 || smallest == 2, "{smallest} bytes, {firmware:?}");
                 assert!(e1 + e2 <= smallest && e2 >= 2);

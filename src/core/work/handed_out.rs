@@ -15,45 +15,45 @@ use crate::core::work::jobs::NTIME_ROOM;
 use crate::stratum::job::{PoolJob, StableHasher, WorkKey};
 use crate::units::MinerExtranonce;
 
-/// For how long a pool's place is surely remembered. No pool keeps a job so long.
+/// How long a pool's place is certainly remembered. No pool keeps a job that long.
 const SURELY: Duration = Duration::from_secs(3600);
 
-/// How many places at the most, twice.
+/// The maximum number of places, twice.
 const MOST_PLACES: usize = 32_768;
 
-/// How many templates of a place are remembered.
+/// How many templates are remembered per place.
 const MOST_TEMPLATES: usize = 16;
 
-/// How many places, and templates of each, are kept over a restart.
+/// How many places, and templates per place, are kept across a restart.
 const MOST_KEPT: (usize, usize) = (1024, 4);
 
-/// How far ahead work begins, in seconds of header time, if what was handed out last is not known for certain. It covers
-/// what happens between two writes of the state file.
+/// How far ahead work begins, in seconds of header time, if it is uncertain what was handed out last. It covers the
+/// time between two writes of the state file.
 const RESERVE: u32 = 60;
 
-/// A template whose time is so far after our start, in seconds, is newer, however the clocks differ.
+/// A template whose time is this many seconds after DPMP's start is newer, even if the clocks differ.
 const CLOCKS_DIFFER: u32 = 60;
 
-/// The work that was handed out, and up to which time in the header. In bounded memory.
+/// The work that was handed out, and up to which header time. Memory is bounded.
 #[derive(Clone, Debug, Default)]
 pub struct HandedOut {
     newer: Places,
     older: Places,
     since: Option<Instant>,
-    /// How many times anything was noted.
+    /// The number of records so far.
     count: u64,
-    /// When this program started, in seconds since 1970, if an earlier run may have handed out more than is known.
+    /// When DPMP started, in seconds since 1970, if an earlier run may have handed out more than is known.
     uncertain_before: Option<u32>,
 }
 
-/// What was handed out in each place of a coinbase, by [`WorkKey::place`].
+/// The work handed out in each place of a coinbase, by [`WorkKey::place`].
 type Places = HashMap<u64, Place, BuildHasherDefault<StableHasher>>;
 
 #[derive(Clone, Debug, Default)]
 struct Place {
-    /// Each with the latest time in the header, the one that was used last at the end.
+    /// Each with its latest header time, most recently used last.
     templates: VecDeque<(u64, u32)>,
-    /// Which note was the last.
+    /// The number of the last record.
     noted: u64,
 }
 
@@ -64,11 +64,11 @@ impl Place {
     }
 }
 
-/// What the state file keeps of it.
+/// What is kept in the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeptWork {
-    /// Whether nothing is missing: it was written at an orderly stop. Earlier versions had places of another kind, under
+    /// Whether it is complete, because it was written at an orderly stop. Earlier versions had different places, under
     /// another name.
     #[serde(rename = "whole", default)]
     pub complete: bool,
@@ -78,7 +78,7 @@ pub struct KeptWork {
 }
 
 impl Default for KeptWork {
-    /// Nothing was handed out, for certain.
+    /// Certainly nothing was handed out.
     fn default() -> Self {
         Self {
             complete: true,
@@ -88,7 +88,7 @@ impl Default for KeptWork {
 }
 
 impl KeptWork {
-    /// Nobody knows what was handed out.
+    /// It is unknown what was handed out.
     pub fn unknown() -> Self {
         Self {
             complete: false,
@@ -98,7 +98,7 @@ impl KeptWork {
 }
 
 impl HandedOut {
-    /// Goes on from what an earlier run has handed out. `unix` is the time now, in seconds since 1970.
+    /// Continues from what an earlier run handed out. `unix`: the current time, in seconds since 1970.
     pub fn remembering(handed_out: KeptWork, unix: u32) -> Self {
         let places = handed_out.places.into_iter();
         let places = places.take(MOST_PLACES).map(|(place, templates)| {
@@ -113,7 +113,7 @@ impl HandedOut {
         }
     }
 
-    /// The latest time in the header with which a job's work was handed out, or may have been, in a miner's place.
+    /// The latest header time with which a job's work was or may have been handed out in a miner's place.
     pub fn last_ntime(&self, job: &PoolJob, miner: &MinerExtranonce) -> Option<u32> {
         self.last(job.work_of(miner), job.notify.ntime)
     }
@@ -121,7 +121,7 @@ impl HandedOut {
     fn last(&self, key: WorkKey, own: u32) -> Option<u32> {
         let of = |places: &Places| places.get(&key.place)?.get(key.template);
         let (now, before) = (of(&self.newer), of(&self.older));
-        // What was only taken over with its place is no newer than it was.
+        // A template that only moved with its place is not newer.
         let now = now.filter(|now| before != Some(*now));
         let started = self
             .uncertain_before
@@ -129,7 +129,7 @@ impl HandedOut {
         let Some(started) = started else {
             return now.max(before);
         };
-        // Work is handed out with the pool's time advanced by the seconds since: until the start, at the most. An old
+        // Work is handed out with the pool's time advanced by the seconds since then, at most up to the start. An old
         // time in a new job says nothing about that.
         let elapsed = started.saturating_sub(own);
         let until = if elapsed <= NTIME_ROOM / 2 {
@@ -146,7 +146,7 @@ impl HandedOut {
         }
     }
 
-    /// Notes that a job's work was handed out, or tried, with a time in the header, in a miner's place.
+    /// Records that a job's work was handed out or tried, with a header time, in a miner's place.
     pub fn note(&mut self, job: &PoolJob, miner: &MinerExtranonce, ntime: u32, now: Instant) {
         self.note_key(job.work_of(miner), ntime, now);
     }
@@ -179,14 +179,14 @@ impl HandedOut {
         place.templates.push_back((template, ntime));
     }
 
-    /// What is to be kept over a restart. `over`: nothing more is handed out.
+    /// What to keep across a restart. `over`: nothing more will be handed out.
     pub fn kept(&self, over: bool) -> KeptWork {
         let (most_places, most_templates) = MOST_KEPT;
         let older = self.older.iter();
         let older = older.filter(|(place, _)| !self.newer.contains_key(place));
         let mut places: Vec<_> = self.newer.iter().chain(older).collect();
         let all = places.len() <= most_places;
-        // The latest first, and always in the same order.
+        // Newest first, and always in the same order.
         places.sort_unstable_by_key(|(key, place)| (std::cmp::Reverse(place.noted), **key));
         places.truncate(most_places);
         let places = places.into_iter().map(|(key, place)| {
@@ -292,10 +292,10 @@ mod tests {
         );
         again.note_key(unknown, OWN + 161, start());
         assert_eq!(again.last(unknown, OWN), Some(OWN + 161));
-        // A time long ago leaves room for the reserve only.
+        // A time long ago only leaves room for the reserve.
         let late = HandedOut::remembering(kept.clone(), OWN + 1_000_000);
         assert_eq!(late.last(unknown, OWN), Some(OWN + RESERVE));
-        // Nor is the room used up.
+        // The room is not used up, either.
         let mut full = HandedOut::default();
         full.note_key(key, OWN + NTIME_ROOM - 10, start());
         let full = HandedOut::remembering(full.kept(false), OWN);

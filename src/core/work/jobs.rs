@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 use crate::stratum::job::{BlockHash, PoolJob};
 use crate::units::{Difficulty, JobId, MinerExtranonce, PoolConn, VersionMask};
 
-/// How many jobs of a pool connection are valid at a time; an older one counts as stale.
+/// How many jobs of a pool connection are valid at a time; older ones count as stale.
 const MOST_HELD: usize = 16;
 
 /// How many sent jobs a miner's shares are matched against.
 const MOST_SENT: usize = 64;
 
-/// How many shares of a miner are surely remembered, to find duplicates.
+/// How many shares of a miner are certainly remembered, to find duplicates.
 const SURELY_SEEN: usize = 4096;
 
-/// How far a share's time may be after the time of the pool's job, in seconds (ckpool's limit;
-/// no pool seen is stricter).
+/// How far a share's time may be after the time of the pool's job, in seconds (ckpool's limit; no known pool is
+/// stricter).
 pub const NTIME_ROOM: u32 = 7000;
 
-/// How long a pool has to name a difficulty before its first job goes out under difficulty 1.
+/// How long a pool has to name a difficulty before its first job is sent with difficulty 1.
 const DIFFICULTY_GRACE: Duration = Duration::from_secs(1);
 
-/// Which job of a pool connection, counted up from 0.
+/// The number of a job on its pool connection, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Serial(u64);
 
-/// A job that is still good at its pool.
+/// A job that is still valid at its pool.
 #[derive(Clone, Debug)]
 struct ValidJob {
     serial: Serial,
@@ -35,14 +35,14 @@ struct ValidJob {
     received: Instant,
 }
 
-/// A job that can be sent to a miner as work that it never had.
+/// A job that can be sent to a miner as fresh work.
 #[derive(Clone, Debug)]
 pub struct FreshWork {
-    /// Which of the connection's jobs.
+    /// The job's number on the connection.
     pub serial: Serial,
     /// The job.
     pub job: Arc<PoolJob>,
-    /// The time for the header.
+    /// The header time.
     pub ntime: u32,
     /// How long ago the pool sent it.
     pub age: Duration,
@@ -53,18 +53,18 @@ pub struct FreshWork {
 pub struct HeldJobs {
     jobs: VecDeque<ValidJob>,
     next: u64,
-    /// When the connection's first one came.
+    /// When the connection's first job arrived.
     first: Option<Instant>,
 }
 
 impl HeldJobs {
-    /// Takes in a job; a clean one makes all earlier ones stale.
+    /// Adds a job; a clean one makes all earlier ones stale.
     pub fn push(&mut self, job: PoolJob, now: Instant) {
         let same_work = |held: &ValidJob| held.job.work == job.work;
         let name = &job.notify.job_id;
         self.jobs.retain(|held| {
             if held.job.notify.job_id == *name {
-                // The pool says that it is still good; or that the name stands for something else now.
+                // Either it is still valid, or the pool reuses its name.
                 same_work(held)
             } else {
                 !job.notify.clean
@@ -83,7 +83,7 @@ impl HeldJobs {
         });
     }
 
-    /// Puts every held job under a changed condition, such as the connection's first difficulty.
+    /// Applies a change of conditions to every held job, such as the connection's first difficulty.
     pub fn change(&mut self, change: impl Fn(&PoolJob) -> PoolJob) {
         for held in &mut self.jobs {
             held.job = Arc::new(change(&held.job));
@@ -95,21 +95,21 @@ impl HeldJobs {
         self.jobs.back().map(|held| &held.job)
     }
 
-    /// Whether the pool still takes shares of a job.
+    /// Whether the pool still accepts shares of a job.
     pub fn holds(&self, serial: Serial) -> bool {
         self.jobs
             .binary_search_by_key(&serial, |held| held.serial)
             .is_ok()
     }
 
-    /// Until when jobs wait for the connection's first difficulty.
+    /// How long jobs wait for the connection's first difficulty.
     pub fn patience(&self) -> Option<Instant> {
         self.first?.checked_add(DIFFICULTY_GRACE)
     }
 
-    /// The newest job as work that was never handed out in a place where that happened until `handed_out`, a time in
-    /// the header: the first time with the pool's own; later ones advanced by the seconds since, and never the same twice,
-    /// so that a miner that starts its extranonce2 anew does not do the same work again.
+    /// The newest job as fresh work, in a place where it was handed out up to the header time `handed_out`. The first
+    /// time it has the pool's own time, later that time plus the seconds since then, and never the same one twice. So a
+    /// miner that restarts its extranonce2 does not repeat work.
     pub fn fresh(&self, handed_out: Option<u32>, now: Instant) -> Option<FreshWork> {
         let ntime = self.fresh_ntime(handed_out, now)?;
         let held = self.jobs.back()?;
@@ -121,7 +121,7 @@ impl HeldJobs {
         })
     }
 
-    /// The time in the header that [`fresh`](Self::fresh) would give, if there is fresh work.
+    /// The header time that [`fresh`](Self::fresh) would use, if there is fresh work.
     pub fn fresh_ntime(&self, handed_out: Option<u32>, now: Instant) -> Option<u32> {
         let held = self.jobs.back()?;
         let own = held.job.notify.ntime;
@@ -136,9 +136,9 @@ impl HeldJobs {
         (ntime - own <= NTIME_ROOM).then_some(ntime)
     }
 
-    /// Whether the time in the header of a share has to be minded. A miner may move the time itself: the job is sent
-    /// again only with later times, so that no share can be found a second time. A miner that moves it far ahead is not
-    /// followed; the job could not be sent again for long.
+    /// Whether the header time of a share must be remembered. A miner may change the time itself. The job is only sent
+    /// again with later times, so no share can be found twice. If a miner moves the time far ahead, this is ignored;
+    /// otherwise the job could not be sent again for long.
     pub fn minds(&self, serial: Serial, ntime: u32) -> bool {
         self.jobs.back().is_some_and(|held| {
             let ahead = ntime.saturating_sub(held.job.notify.ntime);
@@ -146,23 +146,23 @@ impl HeldJobs {
         })
     }
 
-    /// Takes no shares of them any more.
+    /// Accepts no more shares for them.
     pub fn clear(&mut self) {
         self.jobs.clear();
     }
 
-    /// Whether the newest one has made all others stale.
+    /// Whether the newest job has made all others stale.
     pub fn are_new(&self) -> bool {
         self.jobs.len() == 1 && self.latest().is_some_and(|job| job.notify.clean)
     }
 
-    /// Whether there are none.
+    /// Whether there are no jobs.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
 }
 
-/// A job as it was sent to a miner: everything that decides about a share of it.
+/// A job as it was sent to a miner, with everything that matters for its shares.
 #[derive(Clone, Debug)]
 pub struct SentJob {
     /// The miner's name for it.
@@ -171,24 +171,24 @@ pub struct SentJob {
     pub conn: PoolConn,
     /// The host and port of that connection.
     pub address: Arc<str>,
-    /// Which of that connection's jobs.
+    /// The job's number on that connection.
     pub serial: Serial,
     /// The pool's job.
     pub job: Arc<PoolJob>,
     /// The miner's place in the coinbase.
     pub extranonce: MinerExtranonce,
-    /// The bits that the miner may roll in it.
+    /// The version bits that the miner may roll.
     pub mask: VersionMask,
-    /// The difficulty that came with it. A share that meets it stands for so much work, whether or not the miner applies
-    /// a lower one, told later, to it: weaker shares then stand for none.
+    /// The difficulty that was sent with it. A share that meets it represents this much work. If the miner applies a
+    /// lower difficulty that was sent later, weaker shares represent no work.
     pub told: Difficulty,
-    /// The lowest difficulty that the miner was told since it got the job. Much software applies
-    /// a new difficulty to what it already works on.
+    /// The lowest difficulty that the miner was sent since it got the job. Much software applies a new difficulty to
+    /// its current work.
     pub lowest_told: Difficulty,
 }
 
 impl SentJob {
-    /// The work that a share of this difficulty stands for, as a difficulty.
+    /// The work that a share of this difficulty represents, as a difficulty.
     pub fn work(&self, share: f64) -> f64 {
         if share >= self.told.get() {
             self.told.get()
@@ -198,7 +198,7 @@ impl SentJob {
     }
 }
 
-/// The jobs that a miner was sent, oldest first, bounded.
+/// The last jobs that a miner was sent, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct SentJobs {
     jobs: VecDeque<SentJob>,
@@ -206,7 +206,7 @@ pub struct SentJobs {
 }
 
 impl SentJobs {
-    /// The id for the next job, never given before.
+    /// The id for the next job, never used before.
     pub fn next_id(&mut self) -> JobId {
         self.last_id += 1;
         JobId(self.last_id)
@@ -231,7 +231,7 @@ impl SentJobs {
         self.jobs.back()
     }
 
-    /// Notes that the miner was told another difficulty.
+    /// Records that the miner was sent another difficulty.
     pub fn told(&mut self, difficulty: Difficulty) {
         for sent in &mut self.jobs {
             sent.lowest_told = sent.lowest_told.min(difficulty);
@@ -248,12 +248,12 @@ pub struct SeenShares {
 }
 
 impl SeenShares {
-    /// Whether the share was there before.
+    /// Whether the share was sent before.
     pub fn contains(&self, hash: &BlockHash) -> bool {
         self.newer.contains(&hash.key()) || self.older.contains(&hash.key())
     }
 
-    /// There is a new block: what was found before the one before can hardly come again.
+    /// There is a new block: shares from before the previous one can hardly be repeated.
     pub fn age(&mut self) {
         self.older = std::mem::take(&mut self.newer);
     }

@@ -6,19 +6,19 @@ use crate::stratum::message::Submit;
 use crate::stratum::reject::RejectReason;
 use crate::units::VersionMask;
 
-/// What is known about a share's surroundings, besides its job.
+/// What is known about a share's context, apart from its job.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
     /// Whether the user was authorized on this miner's connection.
     pub authorized: bool,
-    /// Whether the pool still takes shares of the job.
+    /// Whether the pool still accepts shares of the job.
     pub fresh: bool,
 }
 
-/// What a share turned out to be.
+/// The result of checking a share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assessment {
-    /// What is to be done with it.
+    /// What to do with it.
     pub verdict: Verdict,
     /// The version of the header that was hashed.
     pub version: u32,
@@ -28,18 +28,18 @@ pub struct Assessment {
     pub block: bool,
 }
 
-/// What is to be done with a share.
+/// What to do with a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes to its pool.
+    /// Forward it to its pool.
     Forward,
-    /// It met what the miner was told and not what the pool wants: answered `true`, not forwarded.
+    /// It met the miner's difficulty but not the pool's: answer `true`, and do not forward it.
     BelowPool,
-    /// It is answered with this reason.
+    /// Block it with this reason.
     Refuse(RejectReason),
 }
 
-/// Judges a share of a job that the miner was sent. `seen` tells whether the pool was sent a hash before.
+/// Judges a share of a job that the miner was sent. `seen`: whether a hash was already sent to the pool.
 pub fn assess(
     submit: &Submit,
     sent: &SentJob,
@@ -48,7 +48,7 @@ pub fn assess(
 ) -> Assessment {
     let job_version = sent.job.notify.version;
     let bits = submit.version_bits;
-    // What lies outside the mask may only repeat the job's own bits.
+    // Bits outside the mask must be the job's own.
     let outside = bits.map_or(0, |bits| bits & !sent.mask.0);
     let bits_fit = outside == 0 || outside == job_version & !sent.mask.0;
     let size_fits = submit.e2.len() == usize::from(sent.extranonce.e2_size);
@@ -79,7 +79,7 @@ pub fn assess(
         .filter(|(_, hash)| hash.difficulty() >= wanted)
         .or_else(|| tried.iter().find(|(_, hash)| is_block(hash)))
         .copied();
-    // Perhaps the miner rolled under the mask of the pool that it worked for before.
+    // The miner may have rolled under the mask of its previous pool.
     let wide = if bits_fit || good.is_some_and(|(_, hash)| is_block(&hash)) {
         None
     } else {

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::stratum::message::FromMiner;
 
-/// Longer than anything here takes.
+/// Longer than anything in these tests takes.
 const LONG: Duration = Duration::from_secs(60);
 
 const PING: &[u8] = b"{\"id\":1,\"method\":\"mining.ping\"}\n";
 
-/// A door with these settings of `listen`, and the scheduler's inbox.
+/// A port with these settings of `listen`, and the scheduler's inbox.
 fn door(settings: Value) -> (Door, Receiver<Input>) {
     let config = json!({"listen": settings}).to_string();
     let config = Arc::new(crate::config::parse(&config).unwrap().config);
@@ -50,11 +50,11 @@ fn closed(inputs: &Receiver<Input>) -> (MinerId, CloseReason) {
     }
 }
 
-/// Whether the door has closed the connection, without a word.
+/// Whether the connection was closed without an answer.
 fn is_refused(mut stream: &TcpStream) -> bool {
     match stream.read(&mut [0]) {
         Ok(read) => read == 0,
-        // A reset is an end as well.
+        // A reset is also an end.
         Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
     }
 }
@@ -104,7 +104,7 @@ fn a_line_without_end_ends_the_connection_and_is_told() {
     let (door, inputs) = door(json!({}));
     let mut stream = connect(&door);
     let (miner, _, _link) = opened(&inputs);
-    // It is disconnected on the way.
+    // It is disconnected in the meantime.
     let _ = stream.write_all(&vec![b'x'; 1024 * 1024]);
     let told = next(&inputs);
     let is_told = matches!(
@@ -129,7 +129,7 @@ fn a_seat_is_given_back_when_its_miner_has_gone() {
         assert!(is_refused(&connect(&door)), "{limit}");
         drop(first);
         assert_eq!(closed(&inputs).0, miner);
-        // The seat is free a moment after its end was told.
+        // The seat is free a moment after the end was announced.
         while !is_let_in(&connect(&door), &inputs) {}
     }
 }
@@ -148,7 +148,7 @@ fn who_comes_through_a_balancer_is_who_it_says() {
         next(&inputs),
         Input::MinerLine { line: Ok(_), .. }
     ));
-    // One that only looks whether the port is open, and one that sends no header, are no miners.
+    // A connection that only checks whether the port is open, and one without a header, are not miners.
     drop(connect(&door));
     let mut stream = connect(&door);
     stream.write_all(PING).unwrap();

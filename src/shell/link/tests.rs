@@ -17,7 +17,7 @@ use crate::system::clock::clock;
 use crate::system::net::tests::loopback;
 use crate::system::thread::{PARSER_STACK, spawn};
 
-/// Longer than anything here takes.
+/// Longer than anything in these tests takes.
 const LONG: Duration = Duration::from_secs(60);
 
 /// How often writing passes on and back.
@@ -45,7 +45,7 @@ fn plain() -> (Arc<Socket>, Link, TcpStream) {
     (socket, link, theirs)
 }
 
-/// A line that shows if it is torn or out of place.
+/// A line that shows if it is damaged or out of order.
 fn line(number: usize) -> String {
     format!("{number} {}", "x".repeat(number * 7919 % 3000))
 }
@@ -54,7 +54,7 @@ fn waits(socket: &Socket) -> usize {
     socket.outbox.lock().bytes.len()
 }
 
-/// Sends numbered lines until more waits than is written at once; the number of the next line.
+/// Sends numbered lines until more is waiting than one write takes. Returns the number of the next line.
 fn pile_up(socket: &Socket, link: &Link, flush: &Flush, next: usize) -> usize {
     pile_up_to(PIECE, socket, link, flush, next)
 }
@@ -69,7 +69,7 @@ fn pile_up_to(least: usize, socket: &Socket, link: &Link, flush: &Flush, mut nex
     next
 }
 
-/// Checks lines, each when it may be read.
+/// Checks lines, each once it may be read.
 fn check(stream: impl Read, may_read: &Receiver<usize>) {
     let mut lines = BufReader::new(stream).lines();
     let mut next = 0;
@@ -103,7 +103,7 @@ fn pass_on_and_back(socket: &Socket, link: Link, peer: impl Read + Send + 'stati
     }
     next = pile_up(socket, &link, &flush, next);
     permit.send(next).unwrap();
-    // What is owed is written, and then comes the end.
+    // Waiting data is written, then the connection ends.
     drop((permit, link));
     peer.join().unwrap();
 }
@@ -152,7 +152,7 @@ fn peers_that_do_not_read_cost_nobody_else_anything() {
     });
     // In the middle of a line.
     (&stops.2).read_exact(&mut [0; 5000]).unwrap();
-    // All that was sent before and is sent now reaches the one that reads.
+    // The peer that reads gets everything.
     let (socket, link, peer) = good;
     let (permit, may_read) = sync_channel(10);
     let checking = spawn("peer", PARSER_STACK, move || check(peer, &may_read));
@@ -166,7 +166,7 @@ fn peers_that_do_not_read_cost_nobody_else_anything() {
     checking.unwrap().join().unwrap();
     drop(stop);
     reading.unwrap().join().unwrap();
-    // What waits for the others is bounded.
+    // The data that waits for the others is limited.
     for (socket, link, _) in [&never, &stops] {
         let mut sent = 0;
         while link.send(&[b'x'; 5000], &flush).is_ok() {
@@ -190,7 +190,7 @@ fn a_peer_that_takes_nothing_is_cut_off_and_its_reader_hears_of_it() {
         0,
         "it reads on no more"
     );
-    // Nothing more is kept for it.
+    // No more data is kept for it.
     let waiting = waits(&socket);
     assert_eq!(link.send(b"more\n", &flush), Ok(()));
     assert_eq!(waits(&socket), waiting);
@@ -219,7 +219,7 @@ fn what_is_owed_is_written_before_the_end_and_not_waited_for_for_ever() {
     let flush = Flush::start(LONG).unwrap();
     let mut linger = Linger::default();
     let start = clock();
-    // One reads all that it is owed and keeps its side open, one reads nothing, and one is gone.
+    // One reads everything and keeps its side open, one reads nothing, and one is gone.
     let (reads, does_not, gone) = (plain(), plain(), plain());
     let owed = pile_up(&reads.0, &reads.1, &flush, 0);
     pile_up(&does_not.0, &does_not.1, &flush, 0);
@@ -262,7 +262,7 @@ fn an_abort_leaves_out_what_waits() {
     assert!(read.len() < sent.len());
 }
 
-/// The line is there all the time; it is heard when the answers before it were read.
+/// The line is there all the time; it is processed once the answers before it were read.
 #[test]
 fn a_miner_that_does_not_read_is_not_heard() {
     let flush = Flush::start(LONG).unwrap();

@@ -18,10 +18,10 @@ use crate::system::net::tests::loopback;
 use crate::system::thread::{SERVICE_STACK, spawn};
 use crate::units::{MinerId, PoolSlot};
 
-/// More of these, each in a call of the one before, than the scheduler's stack holds.
+/// More nested calls than the scheduler's stack could hold.
 const MINERS: u64 = 5000;
 
-/// Longer than anything here takes.
+/// Longer than anything in these tests takes.
 const LONG: Duration = Duration::from_secs(60);
 
 const SUBSCRIBE: &str = r#"{"id":1,"method":"mining.subscribe","params":["rig"]}"#;
@@ -45,7 +45,7 @@ fn config(weight: u32) -> Arc<Config> {
 }
 
 impl Rig {
-    /// Whose dials come to this, as far as they can be started.
+    /// A rig whose dials have this result.
     fn new(dial: fn() -> io::Result<()>) -> Self {
         let config = config(50);
         let (context, inbox) = Context::for_tests(Arc::clone(&config));
@@ -86,12 +86,12 @@ impl Rig {
         self.it.round(Some(input), self.now);
     }
 
-    /// Lets so much time pass, in steps of a second.
+    /// Lets this much time pass, in steps of a second.
     fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.now.at += Duration::from_secs(1);
             self.now.unix_ms += 1000;
-            // Twice: what is overdue is judged only after another look at the inbox.
+            // Twice, because overdue deadlines are only judged after another look at the inbox.
             self.it.round(None, self.now);
             self.it.round(None, self.now);
         }
@@ -117,7 +117,7 @@ impl Rig {
         });
     }
 
-    /// A connection to a pool stands; the pool's end.
+    /// A connection to a pool is established. Returns the pool's end.
     fn opened(&mut self, conn: PoolConn) -> TcpStream {
         let (ours, theirs) = loopback(None);
         theirs.set_read_timeout(Some(LONG)).unwrap();
@@ -133,7 +133,7 @@ fn line(stream: &TcpStream) -> String {
     line
 }
 
-/// Whether the connection has ended, with what was still to be read.
+/// Waits for the end of the connection, and returns what could still be read.
 fn ended(mut stream: &TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
@@ -174,7 +174,7 @@ fn a_miner_that_does_not_read_is_cut_off_and_nobody_else_waits() {
     rig.says(2, SUBSCRIBE);
     assert!(line(&other).contains("mining.notify"));
     assert!(clock() - begun < LONG, "the scheduler waited");
-    // What the system had taken is there, and then comes the end.
+    // What the system had accepted arrives, then the connection ends.
     assert!(ended(&deaf).len() < pings * 200);
     assert!(
         rig.it.core.peer(MinerId(1)).is_some(),
@@ -276,7 +276,7 @@ fn a_stop_ends_the_loop_and_a_panic_too_with_what_was_known() {
             })
             .unwrap();
     }
-    // If nothing is dialed, it goes on for ever.
+    // If nothing is dialed, it goes on forever.
     assert_eq!(rig.it.run().pools.len(), 1);
 }
 

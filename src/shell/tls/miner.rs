@@ -22,8 +22,8 @@ use crate::shell::tls::{NoSession, PATIENCE, Session};
 use crate::system::clock::{clock, now};
 use crate::system::files;
 
-/// The certificate of `listen.tls_certificate`, with its key. It is read anew when a file has changed, since
-/// certificates are renewed more often than DPMP is started.
+/// The certificate of `listen.tls_certificate`, with its key. It is read again when a file has changed, because
+/// certificates are renewed more often than DPMP is restarted.
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
@@ -38,7 +38,7 @@ struct Files {
 
 #[derive(Debug)]
 struct LoadedFiles {
-    /// When the files were last changed, as far as was known.
+    /// When the files were last changed, as far as known.
     changed: [Option<SystemTime>; 2],
     config: Arc<ServerConfig>,
     /// The server's own certificate.
@@ -62,14 +62,14 @@ impl Certificate {
         Ok(Self { files, loaded })
     }
 
-    /// What is wrong with the time in which the certificate is valid, in words for the owner: miners that look at it
-    /// refuse such a certificate.
+    /// What is wrong with the certificate's validity period, as text for the owner. Miners that check it refuse such a
+    /// certificate.
     pub fn out_of_date(&self) -> Option<String> {
         out_of_date(&self.loaded.lock().own, &self.files.certificate)
     }
 
-    /// Shakes hands over a new connection. `complain` hears of it if a changed certificate cannot be
-    /// used; then the one before still counts.
+    /// Does the TLS handshake on a new connection. If a changed certificate cannot be used, `complain` gets the reason,
+    /// and the previous one still counts.
     ///
     /// # Errors
     /// With the reason in words for the owner.
@@ -94,7 +94,7 @@ impl Certificate {
         loaded.changed = changed;
         let before = Arc::clone(&loaded.config);
         drop(loaded);
-        // Without the lock: the others go on with the one before.
+        // Without the lock, so that others continue with the previous one.
         match self.files.read() {
             Ok((own, config)) => {
                 if let Some(problem) = out_of_date(&own, &self.files.certificate) {
@@ -118,7 +118,7 @@ impl Files {
         [changed(&self.certificate), changed(&self.key)]
     }
 
-    /// The server's own certificate, and what connections are made with.
+    /// The server's own certificate, and the configuration for connections.
     fn read(&self) -> anyhow::Result<(CertificateDer<'static>, Arc<ServerConfig>)> {
         let Self { certificate, key } = self;
         let chain = read_chain(certificate)
@@ -137,20 +137,20 @@ impl Files {
                     key.display()
                 )
             })?;
-        // Nothing is kept of a miner that has gone.
+        // Nothing is kept of a miner that has left.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok((own, Arc::new(config)))
     }
 }
 
-/// What is wrong with a certificate's time, judged as a miner would.
+/// What is wrong with a certificate's validity period, judged as a miner would.
 fn out_of_date(own: &CertificateDer<'_>, file: &Path) -> Option<String> {
     const DAY: u64 = 86_400;
     let certificate = ParsedCertificate::try_from(own).ok()?;
     let now = UnixTime::since_unix_epoch(Duration::from_millis(now().unix_ms));
     let algorithms = ring::default_provider().signature_verification_algorithms;
-    // That no authority is known is what it ends with at best; the time is looked at before.
+    // At best, the result is an unknown authority; the time is checked before that.
     let judged = verify_server_cert_signed_by_trust_anchor(
         &certificate,
         &RootCertStore::empty(),
@@ -204,7 +204,7 @@ fn read_key(file: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
     }
 }
 
-/// What there is in a file instead of what is looked for, and what to do about it.
+/// What a file contains instead of the expected data, and what to do about it.
 fn contents(bytes: &[u8]) -> &'static str {
     let text = String::from_utf8_lossy(bytes);
     if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
@@ -228,7 +228,7 @@ fn contents(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// What is wrong with a PEM file, in words for the owner.
+/// What is wrong with a PEM file, as text for the owner.
 fn in_file(error: pem::Error) -> anyhow::Error {
     if let pem::Error::Io(error) = error {
         error.into()
@@ -237,7 +237,7 @@ fn in_file(error: pem::Error) -> anyhow::Error {
     }
 }
 
-/// Why a certificate and a key cannot be used together, in words for the owner.
+/// Why a certificate and a key cannot be used together, as text for the owner.
 fn together(error: Error) -> anyhow::Error {
     if let Error::InconsistentKeys(_) = error {
         anyhow!(
@@ -253,7 +253,7 @@ fn together(error: Error) -> anyhow::Error {
     }
 }
 
-/// Why there is no session, in words for the owner.
+/// Why there is no session, as text for the owner.
 fn fault(why: NoSession) -> TlsFault {
     let (kind, text) = match why {
         NoSession::PlainText => {

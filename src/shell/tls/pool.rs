@@ -26,23 +26,23 @@ use crate::config::{Fingerprint, Trust};
 use crate::shell::tls::{NoSession, PATIENCE, Session};
 use crate::system::clock::clock;
 
-/// Names a file of certificates, which then takes the place of the system's.
+/// Names a file of certificates that replaces the system's.
 const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// How many kinds of trust are remembered; two pools need two.
 const MOST_CONFIGS: usize = 8;
 
-/// How many of a certificate's names are told.
+/// How many of a certificate's names are shown.
 const MOST_NAMES: usize = 3;
 
-/// Begins encrypted connections. What they have in common is made when it is first needed and shared.
+/// Starts encrypted connections. Shared data is created when it is first needed.
 #[derive(Clone, Debug, Default)]
 pub struct Tls(Arc<Mutex<Configs>>);
 
 type Configs = Vec<(Trust, Arc<ClientConfig>)>;
 
 impl Tls {
-    /// Shakes hands over a new connection, before `until`. It leaves the socket without a read timeout.
+    /// Does the TLS handshake on a new connection, before `until`. It leaves the socket without a read timeout.
     ///
     /// # Errors
     /// With the reason in words for the owner.
@@ -65,7 +65,7 @@ impl Tls {
         if let Some((_, config)) = known {
             return Ok(config);
         }
-        // Without the lock, since files are read: at first several may do it.
+        // Without the lock, because files are read. At first, several threads may do so.
         let config = Arc::new(client_config(trust)?);
         let mut configs = self.0.lock();
         if configs.len() >= MOST_CONFIGS {
@@ -76,7 +76,7 @@ impl Tls {
     }
 }
 
-/// Why there is no session, in words for the owner.
+/// Why there is no session, as text for the owner.
 fn in_words(why: NoSession) -> io::Error {
     match why {
         NoSession::PlainText => io::Error::other(
@@ -94,7 +94,7 @@ fn in_words(why: NoSession) -> io::Error {
     }
 }
 
-/// An error of rustls in words for the owner.
+/// An error of rustls, as text for the owner.
 fn explained(error: Error) -> io::Error {
     let old = matches!(
         error,
@@ -102,7 +102,7 @@ fn explained(error: Error) -> io::Error {
             AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure
         ) | Error::PeerIncompatible(_)
     );
-    // By this kind the certificate is told from all else that goes wrong.
+    // This kind distinguishes certificate errors from all others.
     let kind = if let Error::InvalidCertificate(_) = error {
         io::ErrorKind::PermissionDenied
     } else {
@@ -121,7 +121,7 @@ fn explained(error: Error) -> io::Error {
     io::Error::new(kind, text)
 }
 
-/// What the certificate has to be for. An IPv6 zone is nobody's business but this machine's.
+/// The name that the certificate must be for. An IPv6 zone only matters on this machine.
 fn server_name(host: &str) -> io::Result<ServerName<'static>> {
     let address = host.split('%').next().unwrap_or(host);
     if let Ok(address) = address.parse::<std::net::IpAddr>() {
@@ -140,7 +140,7 @@ fn client_config(trust: Trust) -> io::Result<ClientConfig> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    // A full handshake each time: the certificate is looked at each time, and nothing has to be kept.
+    // A full handshake each time, so that the certificate is always checked and nothing has to be kept.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
@@ -181,7 +181,7 @@ impl Verifier {
 }
 
 impl Verifier {
-    /// That the server has the certificate's key is proved by its signature, also of a pinned certificate.
+    /// The signature proves that the server has the certificate's key, even for a pinned certificate.
     fn judge_signature(
         &self,
         verify: impl FnOnce(&WebPkiSupportedAlgorithms) -> Result<HandshakeSignatureValid, Error>,
@@ -248,14 +248,14 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
     Fingerprint(Sha256::digest(certificate).into())
 }
 
-/// What is wrong with a certificate, in words for the owner.
+/// What is wrong with a certificate, as text for the owner.
 fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<'_>) -> String {
     let Error::InvalidCertificate(fault) = error else {
         return format!("the pool's certificate was not accepted: {error}");
     };
     let name = name.to_str();
     if let CertificateError::NotValidForNameContext { presented, .. } = fault {
-        // They come as `DnsName("pool.com")`.
+        // They have the form `DnsName("pool.com")`.
         let names = presented.iter().take(MOST_NAMES).map(|presented| {
             let inner = presented.split_once('(').map_or("", |(_, inner)| inner);
             inner.trim_end_matches(')').trim_matches('"')
@@ -290,7 +290,7 @@ fn objection(error: &Error, name: &ServerName<'_>, certificate: &CertificateDer<
     )
 }
 
-/// An error that keeps its words on its way through rustls.
+/// An error that keeps its text on its way through rustls.
 fn refused(reason: String) -> Error {
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Refusal(
         reason,
@@ -308,7 +308,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// The known authorities: those of `SSL_CERT_FILE` if it is set, else the system's, else those that were built in.
+/// The known authorities: those of `SSL_CERT_FILE` if it is set, otherwise the system's, otherwise the built-in ones.
 fn roots() -> io::Result<RootCertStore> {
     let named = env::var_os(ROOTS_VARIABLE).filter(|path| !path.is_empty());
     let found = match &named {
