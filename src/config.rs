@@ -57,8 +57,8 @@ pub use self::start::parse_for_start;
 use self::steering::{Balance, Group, Timetable, WorkerSettings};
 pub use self::user_name::UserName;
 
-/// Everything that can be set. [`Default`] is what an empty file means: all defaults and no pool. The default and the
-/// range of each setting stand in the table of keys, [`key_infos`], and nowhere else.
+/// All settings. [`Default`] is the meaning of an empty file: all defaults and no pool. The default and the range of
+/// each setting are only in the table of keys, [`key_infos`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where and how miners are served.
@@ -67,25 +67,25 @@ pub struct Config {
     pub metrics: Endpoint,
     /// The web pages.
     pub gui: Gui,
-    /// The pools. `None`: not set up yet, that is without a host or a wallet, or with the sample's.
+    /// The pools. `None`: not set up yet, which means without a host or a wallet, or with the sample's.
     pub pools: PerPool<Option<PoolConfig>>,
-    /// Pools that are only kept, by name.
+    /// Saved pools, by name.
     pub saved_pools: BTreeMap<String, SavedPool>,
     /// How work is split between the pools.
     pub scheduler: Scheduling,
-    /// Settings of single workers, by name.
+    /// Settings of individual workers, by name.
     pub workers: BTreeMap<String, WorkerSettings>,
-    /// Workers that have a setting in common.
+    /// Groups of workers with the same setting.
     pub groups: Vec<Group>,
-    /// What is to be done at which time of the week.
+    /// What to do at which time of the week.
     pub timetable: Timetable,
-    /// Whether the split follows what a hash earns.
+    /// Whether the split follows the earnings.
     pub balance: Balance,
-    /// What share difficulty the miners are given while they work for a pool.
+    /// Limits of the share difficulty for miners while they work for a pool.
     pub downstream_diff: PerPool<DifficultyLimits>,
-    /// To whom messages about troubles are sent.
+    /// Where messages about troubles are sent.
     pub notify: Notify,
-    /// What is logged, and where to.
+    /// What is logged, and where.
     pub logging: Logging,
 }
 
@@ -100,7 +100,7 @@ impl Config {
                 .all(|(slot, pool)| pool.is_some() || weights[slot] <= 0.0)
     }
 
-    /// The part of the work that a pool is to get, from 0.0 to 1.0, whether or not it is set up. Both add up to 1.
+    /// A pool's part of the work, from 0.0 to 1.0, even if it is not set up. Both add up to 1.
     pub fn share(&self, slot: PoolSlot) -> f64 {
         let weights = &self.scheduler.weights;
         let sum = weights[slot] + weights[slot.other()];
@@ -113,7 +113,7 @@ impl Config {
         own.unwrap_or(self.scheduler.failover)
     }
 
-    /// A pool that is set up and has a weight above zero, so that it is to be connected to.
+    /// A pool that is set up and has a weight above zero, so that DPMP connects to it.
     pub fn pool_in_use(&self, slot: PoolSlot) -> Option<&PoolConfig> {
         self.pools[slot]
             .as_ref()
@@ -140,7 +140,7 @@ pub struct Listen {
     pub max_miners_per_address: u32,
     /// How long a miner may take to authorize. Key: `authorize_seconds`.
     pub authorize: Duration,
-    /// How many submits of one connection are looked at in a second; 0: no limit.
+    /// How many submits per second one connection may send; 0: no limit.
     pub submits_per_second: u32,
     /// The longest line that a miner may send, in bytes. Key: `max_line_kib`.
     pub max_line_bytes: usize,
@@ -148,25 +148,26 @@ pub struct Listen {
     pub pool_max_line_bytes: usize,
     /// The size of the miners' extranonce2, in bytes; `None` (`"auto"`): by software and pools.
     pub extranonce2_size: Option<u8>,
-    /// Load balancers, whose connections begin with a PROXY header that names the miner.
+    /// Load balancers, whose connections begin with a PROXY header that contains the miner's address.
     pub proxy_protocol_from: Vec<IpNet>,
-    /// The TCP port for miners that encrypt. It is open if there is a certificate. Needs a restart.
+    /// The TCP port for encrypted connections from miners. It is open if there is a certificate. Needs a restart.
     pub tls_port: u16,
-    /// The file with the certificate (PEM) that they are shown; empty: none. Needs a restart.
+    /// The file with the certificate (PEM) for them; empty: none. Needs a restart.
     pub tls_certificate: PathBuf,
     /// The file with its key; empty: it is in the same file. Needs a restart.
     pub tls_key: PathBuf,
-    /// Over how long the miners are let go at a stop; 0: all at once. Key: `drain_seconds`.
+    /// How long it takes to disconnect the miners when DPMP stops; 0: all immediately. Key: `drain_seconds`.
     pub drain: Duration,
 }
 
 impl Listen {
-    /// Whether miners may encrypt.
+    /// Whether miners can use TLS.
     pub fn has_certificate(&self) -> bool {
         !is_empty(&self.tls_certificate)
     }
 
-    /// The files of the certificate and of its key, if miners may encrypt: relative ones stand beside the config file.
+    /// The files of the certificate and its key, if miners can use TLS. Relative paths start at the config file's
+    /// folder.
     pub fn certificate_beside(&self, config_file: &Path) -> Option<(PathBuf, PathBuf)> {
         let certificate = Some(&self.tls_certificate).filter(|file| !is_empty(file))?;
         let key = Some(&self.tls_key).filter(|file| !is_empty(file));
@@ -175,7 +176,7 @@ impl Listen {
     }
 }
 
-/// A path as the config file means it: a relative one stands beside that file.
+/// A path in the config file: a relative one starts at that file's folder.
 fn beside(config_file: &Path, path: &Path) -> PathBuf {
     config_file.parent().unwrap_or(Path::new("")).join(path)
 }
@@ -187,7 +188,7 @@ fn is_empty(path: &Path) -> bool {
 /// A plain HTTP service: `metrics`. All of it needs a restart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
-    /// Whether it is there at all.
+    /// Whether it is served.
     pub enabled: bool,
     /// The address to listen on.
     pub host: IpAddr,
@@ -198,37 +199,37 @@ pub struct Endpoint {
 /// The web pages: `gui`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gui {
-    /// Whether they are there at all. Needs a restart.
+    /// Whether they are served. Needs a restart.
     pub enabled: bool,
     /// The address to listen on. Needs a restart.
     pub host: IpAddr,
     /// The TCP port. Needs a restart.
     pub port: u16,
-    /// Host names, in lower case, under which a browser may ask for them, besides IP addresses and the names that
+    /// Host names, in lower case, under which browsers may open them, in addition to IP addresses and the names that
     /// are always allowed.
     pub allowed_hosts: Vec<String>,
-    /// The password as an argon2id hash in PHC form; `None`: no password is asked for.
+    /// The password as an argon2id hash in PHC form; `None`: no password is required.
     pub password_hash: Option<Hidden>,
     /// Tokens of programs that may use the API, by the programs' names.
     pub tokens: BTreeMap<String, ApiToken>,
-    /// The address of the pages as the owner calls it, for links in messages; empty: none.
+    /// The address under which the owner opens the pages, for links in messages; empty: none.
     pub public_url: String,
 }
 
-/// What a program signs in with.
+/// A program's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiToken {
     /// The token's SHA-256, 64 hex digits in lower case.
     pub hash: Hidden,
-    /// What it is for.
+    /// What it allows.
     pub may: May,
 }
 
 named! {
-    /// What a program may do, each with what the one before may.
+    /// What a program may do. Each level includes the previous one.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum May {
-        /// Read what goes on.
+        /// Read the state.
         View = "view",
         /// Change the split, temporary changes and prices.
         Steer = "steer",
@@ -241,7 +242,7 @@ pub const MOST_TOKENS: usize = 32;
 /// The longest name of a token, in characters.
 pub const LONGEST_TOKEN_NAME: usize = 64;
 
-/// A text that is not shown.
+/// A secret text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hidden(pub String);
 
@@ -262,7 +263,7 @@ impl Deref for Hidden {
 /// A pool that is set up: `pools.A` or `pools.B`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolConfig {
-    /// What it is called in logs and pages; never empty.
+    /// Its name in logs and on pages; never empty.
     pub name: String,
     /// Its host name in lower case, or its IP address without brackets.
     pub host: String,
@@ -270,36 +271,38 @@ pub struct PoolConfig {
     pub port: u16,
     /// Whether and how the connection is encrypted.
     pub tls: Tls,
-    /// Other addresses, tried in this order while this one fails.
+    /// Other addresses, tried in order while this one fails.
     pub backups: Vec<Backup>,
     /// The account that the pool credits; never empty.
     pub wallet: String,
-    /// The form of the user name that the pool sees.
+    /// The format of the user name that the pool sees.
     pub user_name: UserName,
-    /// The coin, in upper case. Shown, and what the balance goes by.
+    /// The coin, in upper case. It is shown, and the balance uses it.
     pub chain: String,
     /// The password that the pool gets; `None`: the miner's own.
     pub password: Option<Hidden>,
-    /// A pool that sends nothing at all for so long is down. Key: `stall_seconds`.
+    /// A pool that sends nothing for this long is down. Key: `stall_seconds`.
     pub stall: Duration,
-    /// A pool that leaves a share unanswered for so long is down. Key: `answer_seconds`.
+    /// A pool has this long to answer a share. Key: `answer_seconds`.
     pub answer: Duration,
-    /// A pool that gives nothing new for so long, though it used to, is not worked for. Key: `job_seconds`.
+    /// If a pool sends no new job for this long, although it used to, miners work for the other pool. Key:
+    /// `job_seconds`.
     pub job: Duration,
-    /// Whether each miner has a connection of its own. Key: `connections`.
+    /// Whether each miner has its own connection. Key: `connections`.
     pub connections: Connections,
-    /// How many miners share a connection at most, where they do. Key: `miners_per_connection`.
+    /// The maximum number of miners on a shared connection. Key: `miners_per_connection`.
     pub miners_per_connection: usize,
     /// What the pool keeps of the earnings, in percent. Key: `fee_percent`.
     pub fee_percent: f64,
-    /// Whom its blocks are to pay. Key: `payout`.
+    /// Who its blocks should pay. Key: `payout`.
     pub payout: PayoutRule,
-    /// The owner's least part of the reward where its blocks are to pay the owner, in percent. Key: `payout_min_percent`.
+    /// The minimum part of the reward for the owner if its blocks should pay the owner, in percent. Key:
+    /// `payout_min_percent`.
     pub payout_min: f64,
 }
 
 impl PoolConfig {
-    /// How many miners may share a connection; `None`: each has its own.
+    /// The maximum number of miners on a connection; `None`: each has its own.
     pub fn most_members(&self) -> Option<usize> {
         match self.connections {
             Connections::Own => None,
@@ -316,12 +319,12 @@ impl PoolConfig {
         }
     }
 
-    /// How many addresses there are: the first one and its backups.
+    /// The number of addresses: the first one and its backups.
     pub fn addresses(&self) -> usize {
         1 + self.backups.len()
     }
 
-    /// The pool as it is at one of its addresses; 0 is the first one, as is a number that there is not.
+    /// The pool's settings at one of its addresses; 0, or a number that is too large, means the first one.
     pub fn at(&self, site: usize) -> Self {
         let backup = site
             .checked_sub(1)
@@ -334,7 +337,7 @@ impl PoolConfig {
             port: backup.port,
             tls: Tls {
                 enabled: backup.tls,
-                // Both are about the certificate of the first address.
+                // Both apply to the certificate of the first address.
                 fingerprint: None,
                 insecure: false,
             },
@@ -344,20 +347,20 @@ impl PoolConfig {
     }
 }
 
-/// Whether connections to a pool are encrypted, and which certificate of the pool is taken: `tls`, `tls_fingerprint`,
+/// Whether connections to a pool are encrypted, and which certificate is accepted: `tls`, `tls_fingerprint`,
 /// `tls_insecure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Whether they are encrypted. Also set by a host that begins with `stratum+ssl://`.
     pub enabled: bool,
-    /// The one certificate that is taken; `None`: any that a known authority vouches for.
+    /// The only certificate that is accepted; `None`: any from a known authority.
     pub fingerprint: Option<Fingerprint>,
-    /// Whether any certificate is taken if none is named.
+    /// Whether any certificate is accepted if there is no fingerprint.
     pub insecure: bool,
 }
 
 impl Tls {
-    /// Which certificate is taken; `None` if connections are not encrypted.
+    /// Which certificate is accepted; `None` if connections are not encrypted.
     pub fn trust(&self) -> Option<Trust> {
         self.enabled
             .then_some(match (self.fingerprint, self.insecure) {
@@ -368,12 +371,12 @@ impl Tls {
     }
 }
 
-/// Which certificate is taken of a pool.
+/// Which certificate is accepted from a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// One for its name that a known authority vouches for.
+    /// One for its name from a known authority.
     Authorities,
-    /// This one and no other, whatever name and dates are in it.
+    /// Only this one, regardless of its name and dates.
     Pinned(Fingerprint),
     /// Any.
     Anyone,
@@ -382,34 +385,34 @@ pub enum Trust {
 /// How work is split between the pools: `scheduler`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scheduling {
-    /// By what rule.
+    /// The mode.
     pub mode: Mode,
-    /// The pools' weights; 0: the pool is not even connected to, and never are both 0. Only their ratio counts: see
-    /// [`Config::share`].
+    /// The pools' weights; 0: DPMP does not connect to the pool. They are never both 0. Only their proportion counts:
+    /// see [`Config::share`].
     pub weights: PerPool<f64>,
     /// The shorter pool's turn, never below `min_switch`. Key: `slice_seconds`.
     pub slice: Duration,
     /// The shortest turn of all. Key: `min_switch_seconds`.
     pub min_switch: Duration,
-    /// How far a pool that was down may catch up. Key: `catch_up_seconds`.
+    /// How much missed time a pool gets back after an outage. Key: `catch_up_seconds`.
     pub catch_up: Duration,
-    /// Whether every switch tells the miner to drop the work at hand.
+    /// Whether miners must drop their current work at every switch.
     pub clean_on_switch: bool,
-    /// A miner that no pool has work for is closed after so long; `None`: never. Key: `no_work_seconds`, 0 for never.
+    /// A miner without work is disconnected after this long; `None`: never. Key: `no_work_seconds`, 0 for never.
     pub no_work: Option<Duration>,
-    /// Whether workers work for the other pool while the one that they are meant for is down.
+    /// Whether workers work for the other pool while their own is down.
     pub failover: bool,
-    /// How many miners take turns in [`Mode::Fleet`]; 0: all.
+    /// The maximum number of miners that take turns in [`Mode::Fleet`]; 0: all.
     pub max_slicers: u32,
     /// The shortest time between two moves of a miner in [`Mode::Fleet`]. Key: `assign_seconds`.
     pub assign: Duration,
 }
 
 named! {
-    /// Whom a pool's blocks are to pay.
+    /// Who a pool's blocks should pay.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum PayoutRule {
-        /// Whom they pay at first.
+        /// Whoever they pay at first.
         Auto = "auto",
         /// The owner's address.
         Mine = "mine",
@@ -419,10 +422,10 @@ named! {
 }
 
 named! {
-    /// How miners are connected to a pool.
+    /// How miners connect to a pool.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Connections {
-        /// Each miner has a connection of its own.
+        /// Each miner has its own connection.
         Own = "own",
         /// Many miners share one.
         Shared = "shared",
@@ -430,18 +433,18 @@ named! {
 }
 
 named! {
-    /// The rule by which work is split.
+    /// The mode in which work is split.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Mode {
-        /// Each miner splits its own time in the ratio of the weights.
+        /// Each miner splits its own time by the weights.
         Ratio = "ratio",
-        /// The fleet as a whole meets the ratio, with the fewest switches.
+        /// The split applies to the fleet as a whole, with as few switches as possible.
         Fleet = "fleet",
     }
 }
 
-/// Bounds of the share difficulty that miners are given for one pool: `downstream_diff`, where `poolA_min` goes
-/// before `default_min`. `min` is never above `max`.
+/// Bounds of the share difficulty for miners at one pool: `downstream_diff`, where `poolA_min` overrides `default_min`.
+/// `min` is never above `max`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DifficultyLimits {
     /// Never lower than this; `None`: the pool's own.
@@ -451,52 +454,52 @@ pub struct DifficultyLimits {
 }
 
 impl DifficultyLimits {
-    /// The pool's difficulty, brought within the limits.
+    /// The pool's difficulty, limited to the bounds.
     pub fn hold(&self, difficulty: Difficulty) -> Difficulty {
         let raised = self.min.map_or(difficulty, |min| difficulty.max(min));
         self.max.map_or(raised, |max| raised.min(max))
     }
 
     /// The part of a miner's work, from 0 to 1, that a pool with this difficulty does not pay: it credits each share
-    /// with its own difficulty, and never sees those below the minimum here.
+    /// with its own difficulty, and never gets shares below the minimum.
     pub fn unpaid(&self, pool: Difficulty) -> f64 {
         let told = self.hold(pool).for_miner();
         (1.0 - pool.get() / told.get()).max(0.0)
     }
 }
 
-/// What is logged, and where to: `logging`.
+/// What is logged, and where: `logging`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logging {
-    /// What is less important than this is not logged.
+    /// The lowest level that is logged.
     pub level: Level,
-    /// Only events of these names are logged; all if it is empty.
+    /// Only events with these names are logged; all if empty.
     pub allow: Vec<String>,
-    /// Events of these names are not logged.
+    /// Events with these names are not logged.
     pub deny: Vec<String>,
-    /// What is less important than this is not written to standard output. See [`stdout`](Self::stdout).
+    /// The lowest level that is written to standard output. See [`stdout`](Self::stdout).
     pub stdout: Level,
-    /// The log files' folder as it was written; `None`: no files. See [`directory_beside`](Self::directory_beside).
-    /// Needs a restart.
+    /// The log files' folder as written in the file; `None`: no files. See
+    /// [`directory_beside`](Self::directory_beside). Needs a restart.
     pub directory: Option<PathBuf>,
-    /// The size at which a new log file is begun, in MB. Needs a restart.
+    /// The size at which a new log file is started, in MB. Needs a restart.
     pub max_file_mb: u32,
     /// How many full log files are kept. Needs a restart.
     pub keep_files: u32,
-    /// Whether wallets are written out in logs, and not shortened.
+    /// Whether logs contain full payout addresses.
     pub show_wallets: bool,
 }
 
 impl Logging {
-    /// What is less important than this is not written to standard output. The environment variable `DPMP_LOG_STDOUT`
-    /// goes before the configuration: who starts a container knows whether somebody keeps what it prints.
+    /// The lowest level that is written to standard output. The environment variable `DPMP_LOG_STDOUT` overrides the
+    /// configuration, because the person who starts a container knows whether its output is kept.
     pub fn stdout(&self) -> Level {
         let wanted = env::var("DPMP_LOG_STDOUT").unwrap_or_default();
         let wanted = Level::ALL.into_iter().find(|level| level.name() == wanted);
         wanted.unwrap_or(self.stdout)
     }
 
-    /// The log files' folder: a relative one stands beside the config file.
+    /// The log files' folder. A relative path starts at the config file's folder.
     pub fn directory_beside(&self, config_file: &Path) -> Option<PathBuf> {
         let directory = self.directory.as_ref()?;
         Some(beside(config_file, directory))
@@ -504,18 +507,18 @@ impl Logging {
 }
 
 named! {
-    /// How important an event must be to be logged.
+    /// Log levels.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Level {
-        /// Nothing is.
+        /// Nothing is logged.
         Off = "off",
-        /// What the owner has to act on.
+        /// The owner has to act.
         Error = "error",
-        /// What the owner should know.
+        /// The owner should know.
         Warn = "warn",
-        /// What happens.
+        /// Normal events.
         Info = "info",
-        /// Why it happens.
+        /// Reasons.
         Debug = "debug",
         /// Every message.
         Trace = "trace",
@@ -535,31 +538,31 @@ impl From<Level> for log::LevelFilter {
     }
 }
 
-/// A config that was read without a fault.
+/// A configuration that was read without mistakes.
 #[derive(Clone, PartialEq)]
 pub struct LoadedConfig {
-    /// What it means.
+    /// Its meaning.
     pub config: Config,
-    /// What the owner should know about it, a sentence each.
+    /// Warnings about it, one sentence each.
     pub warnings: Vec<String>,
-    /// Those of the warnings that keep something of the config, or an old one, from being used. Only at a start.
+    /// The warnings about parts of the configuration, or of an old one, that cannot be used. Only when DPMP starts.
     pub troubles: Vec<StartTrouble>,
-    /// What was written, in its order and with the keys that mean nothing to us, so that a change of one value
-    /// can be saved without losing anything. It holds passwords.
+    /// The JSON of the file, in its order and with unknown keys, so that a change of one value can be saved without
+    /// losing anything. It contains passwords.
     pub raw: Value,
 }
 
-/// Something that could not be used at a start.
+/// Something that could not be used when DPMP started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartTrouble {
     /// The pool that is not used because of it, if any.
     pub pool: Option<PoolSlot>,
-    /// What is wrong with which key.
+    /// The key and its mistake.
     pub text: String,
 }
 
 impl fmt::Debug for LoadedConfig {
-    /// Without the raw JSON, since there are passwords in it.
+    /// Without the raw JSON, because it contains passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoadedConfig")
             .field("config", &self.config)
@@ -568,7 +571,7 @@ impl fmt::Debug for LoadedConfig {
     }
 }
 
-/// Reads a config. What is missing or null has its default.
+/// Reads a configuration. Missing or null values get their defaults.
 ///
 /// # Errors
 /// Every value that is not allowed, or where the text stops being JSON.
@@ -587,7 +590,7 @@ pub fn parse(text: &str) -> Result<LoadedConfig, ConfigErrors> {
     }
 }
 
-/// Reads the JSON of a config, whatever it says; for those who change a part of it. It may hold passwords.
+/// Reads the JSON of a configuration without checking it, for code that changes a part of it. It may contain passwords.
 ///
 /// # Errors
 /// Where the text stops being one JSON object, and keys that stand twice.
@@ -600,8 +603,8 @@ pub fn lookup<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     raw::lookup(json, path)
 }
 
-/// Sets a value, such as `scheduler.poolA_weight`, making the sections that it stands in. Where something else stands
-/// than a section nothing is done; such a configuration is not valid anyway.
+/// Sets a value, such as `scheduler.poolA_weight`, and creates its sections. If there is something other than a
+/// section, nothing is done; such a configuration is not valid anyway.
 pub fn set(json: &mut Value, path: &str, value: Value) {
     raw::set(json, path, value);
 }

@@ -16,7 +16,7 @@ pub use self::catalogue::CATALOGUE;
 
 use crate::units::PoolSlot;
 
-/// A trouble that there is now, in words for the owner.
+/// A trouble that there is now, as text for the owner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alert {
     /// Its name, and what tells it from another case of it, after colons: the pool, the worker, the time of an event.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::kind::number::parse_port;
 use super::kind::{Form, FormKind, Kind};
 
-/// A pool's host, perhaps with its port. In the config it is text.
+/// A pool's host, with or without port. In the file it is text.
 pub(super) struct PoolHost {
     /// A placeholder.
     pub(super) default: &'static str,
@@ -18,14 +18,14 @@ pub(super) struct PoolHost {
 pub(super) struct HostPort {
     /// In lower case; an IPv6 address without brackets.
     pub(super) host: String,
-    /// If there was one.
+    /// The port, if there was one.
     pub(super) port: Option<u16>,
-    /// Whether it began as those of encrypted ports do.
+    /// Whether its scheme means an encrypted port.
     pub(super) tls: bool,
 }
 
 impl Kind for PoolHost {
-    /// `None`: the owner has not said yet.
+    /// `None`: not entered yet.
     type Meaning = Option<HostPort>;
 
     fn read(&self, value: &Value) -> Result<Self::Meaning, String> {
@@ -65,7 +65,7 @@ impl Kind for PoolHost {
     }
 }
 
-/// What the pool pays: the first part of the user name.
+/// The account that the pool pays: the first part of the user name.
 pub(super) struct Wallet {
     /// A placeholder.
     pub(super) default: &'static str,
@@ -74,12 +74,12 @@ pub(super) struct Wallet {
 }
 
 impl Wallet {
-    /// The longest that any pool is given, in characters.
+    /// The longest one for any pool, in characters.
     pub(super) const LONGEST: usize = 256;
 }
 
 impl Kind for Wallet {
-    /// `None`: the owner has not said yet.
+    /// `None`: not entered yet.
     type Meaning = Option<String>;
 
     fn read(&self, value: &Value) -> Result<Self::Meaning, String> {
@@ -114,7 +114,7 @@ impl Kind for Wallet {
     }
 }
 
-/// Text that is there to be replaced: ours, the Python version's, and what people write in examples.
+/// Placeholder text: ours, the Python version's, and common examples.
 fn is_placeholder(text: &str) -> bool {
     text.is_empty() || text.starts_with("YOUR_") || text.starts_with('<')
 }
@@ -123,7 +123,7 @@ fn is_wallet_placeholder(text: &str) -> bool {
     is_placeholder(text) || ["POOL_A_WALLET", "POOL_B_WALLET"].contains(&text)
 }
 
-/// Also the names that are set aside for examples (RFC 2606), under which no pool can be.
+/// Including names reserved for examples (RFC 2606), which no pool can have.
 fn is_host_placeholder(text: &str) -> bool {
     let name = text.trim_end_matches('.').to_ascii_lowercase();
     let example = ["example", "example.com", "example.org", "example.net"]
@@ -135,7 +135,7 @@ fn is_host_placeholder(text: &str) -> bool {
     is_placeholder(text) || example || ["pool_a_host", "pool_b_host"].contains(&name.as_str())
 }
 
-/// Takes off what pools write in front of their address (compat Q51); whether it means an encrypted port.
+/// Removes the scheme before a pool's address (compat Q51). Returns whether it means an encrypted port.
 fn strip_scheme(text: &str) -> Result<(bool, &str), String> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Ok((false, text));
@@ -191,12 +191,12 @@ fn ipv6(text: &str) -> Option<String> {
 }
 
 fn name_or_ipv4(text: &str) -> Option<String> {
-    /// Of a host name, in bytes (RFC 1035).
+    /// The longest host name, in bytes (RFC 1035).
     const LONGEST: usize = 253;
     let name = text.strip_suffix('.').unwrap_or(text);
     let last = name.rsplit('.').next()?;
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
-        // No top-level domain is a number, so it must be an address, whole and right.
+        // No top-level domain is a number, so it must be a complete, valid address.
         return name
             .parse::<Ipv4Addr>()
             .ok()
@@ -206,7 +206,7 @@ fn name_or_ipv4(text: &str) -> Option<String> {
     good.then(|| name.to_ascii_lowercase())
 }
 
-/// A part of a host name. Underscores are against the rules, and in use.
+/// A part of a host name. Underscores are against the rules, but in use.
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && label
@@ -214,8 +214,8 @@ fn is_label(label: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-/// Whether no pool can be there. The unspecified address means this very machine when it is dialed, where another pool
-/// may listen (compat Q80); a link-local one without its interface leads nowhere.
+/// Whether no pool can have this address. Dialing the unspecified address reaches this machine, where another pool may
+/// listen (compat Q80). A link-local address without its interface leads nowhere.
 pub fn leads_nowhere(address: &SocketAddr) -> bool {
     match address {
         SocketAddr::V4(address) => is_unspecified(*address.ip()),
@@ -237,7 +237,7 @@ fn is_unspecified(address: Ipv4Addr) -> bool {
     address.octets()[0] == 0
 }
 
-/// Why no pool can be at an address for which [`leads_nowhere`] holds, in words for the owner.
+/// Why no pool can be at an address for which [`leads_nowhere`] holds, as text for the owner.
 pub fn why_nowhere(address: IpAddr) -> String {
     if is_link_local(address) {
         format!(
@@ -248,7 +248,7 @@ pub fn why_nowhere(address: IpAddr) -> String {
     }
 }
 
-/// Whether an address is meant for one network only, and so may exist in each.
+/// Whether an address is only valid within one network, and so may exist in each.
 pub fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

@@ -11,18 +11,18 @@ use super::kind::{Form, FormKind, Kind, list, one_line};
 /// Another address of a pool, or another pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
-    /// As [`PoolConfig::host`](super::PoolConfig::host).
+    /// Like [`PoolConfig::host`](super::PoolConfig::host).
     pub host: String,
     /// Its TCP port.
     pub port: u16,
-    /// Whether the connection is encrypted, with a certificate that the authorities vouch for.
+    /// Whether the connection is encrypted, with a certificate from a known authority.
     pub tls: bool,
     /// The wallet or account there; `None`: the pool's own.
     pub wallet: Option<String>,
 }
 
 impl fmt::Display for Backup {
-    /// In the form in which it can be written.
+    /// In the format of the file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls {
             "stratum+ssl"
@@ -51,11 +51,11 @@ const WALLET: Wallet = Wallet {
 pub(super) struct Backups;
 
 impl Backups {
-    /// How many.
+    /// The maximum number.
     pub(super) const MOST: usize = 8;
-    /// What one may be.
+    /// The allowed format.
     pub(super) const ONE: &str = "an address with its port, such as \"pool.com:3333\"";
-    /// Each, in characters.
+    /// The maximum length of each, in characters.
     const LONGEST: usize = 600;
 }
 
@@ -100,7 +100,7 @@ impl Kind for Backups {
     }
 }
 
-/// Why an entry is no backup.
+/// Why an entry is not a valid backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BackupFault {
     NoText,
@@ -128,7 +128,7 @@ impl fmt::Display for BackupFault {
     }
 }
 
-/// One of the list.
+/// Reads one entry of the list.
 pub(super) fn read_item(item: &Value) -> Result<Backup, BackupFault> {
     let text = item
         .as_str()
@@ -159,7 +159,7 @@ fn read_one(text: &str) -> Result<Backup, BackupFault> {
         port: place.port.ok_or(BackupFault::NoPort)?,
         tls: place.tls,
         wallet: match wallet {
-            // As that of a pool, and one that is there to be replaced is none.
+            // Like that of a pool, and a placeholder is not valid.
             Some(wallet) => Some(
                 WALLET
                     .read(&json!(wallet))

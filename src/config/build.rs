@@ -27,15 +27,15 @@ use crate::units::{Difficulty, PerPool, PoolSlot};
 /// How many unknown keys are named in the warning.
 const MOST_UNKNOWN: usize = 20;
 
-/// What became of some JSON.
+/// The result of reading some JSON.
 pub(super) struct BuildResult {
-    /// Right if there is no fault. What is wrong has its default.
+    /// Correct if there are no faults. Wrong values have their defaults.
     pub(super) config: Config,
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<String>,
 }
 
-/// Makes a config of a JSON object. Null is as good as an empty one.
+/// Builds a configuration from a JSON object. Null counts as an empty object.
 pub(super) fn build(root: &Value) -> BuildResult {
     let mut reader = Reader {
         root,
@@ -68,7 +68,7 @@ pub(super) fn build(root: &Value) -> BuildResult {
     }
 }
 
-/// Goes through the JSON and takes notes.
+/// Reads the JSON and collects faults and warnings.
 struct Reader<'a> {
     root: &'a Value,
     faults: Vec<Fault>,
@@ -81,7 +81,7 @@ impl Reader<'_> {
         self.given(key).unwrap_or_else(|| key.kind.default())
     }
 
-    /// The value of a key if there is a right one.
+    /// The value of a key, if there is a valid one.
     fn given<K: Kind>(&mut self, key: &Key<K>) -> Option<K::Meaning> {
         let value = lookup(self.root, key.path)?;
         match key.kind.read(value) {
@@ -95,7 +95,7 @@ impl Reader<'_> {
     }
 
     fn refuse<K: Kind>(&mut self, key: &Key<K>, allowed: String) {
-        // None of the keys that this can be said of is a secret.
+        // None of these keys is a secret.
         self.faults.push(Fault {
             path: key.path.to_owned(),
             found: lookup(self.root, key.path).map_or("nothing".to_owned(), quote),
@@ -162,7 +162,7 @@ impl Reader<'_> {
 
     fn pool(&mut self, slot: PoolSlot) -> Option<PoolConfig> {
         let keys = keys::pool(slot);
-        // All of it is read, so that the faults of a pool that is not set up are known, too.
+        // Everything is read, so that faults of a pool that is not set up are found, too.
         let name = self.get(&keys.name);
         let place = self.get(&keys.host);
         let port = self.given(&keys.port);
@@ -181,7 +181,7 @@ impl Reader<'_> {
         let payout = self.get(&keys.payout);
         let payout_min = self.get(&keys.payout_min_percent);
         let tls = Tls {
-            // The sample has a false in each file, so that it cannot mean more than silence.
+            // The sample puts `false` into each file, so it cannot mean more than a missing key.
             enabled: self.get(&keys.tls) || place.as_ref().is_some_and(|place| place.tls),
             fingerprint: self.get(&keys.tls_fingerprint),
             insecure: self.get(&keys.tls_insecure),
@@ -268,7 +268,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The other pool goes on, so this is no reason not to start.
+    /// The other pool still works, so this does not keep DPMP from starting.
     fn warn_of_host(&mut self, path: &str, host: &str) {
         let Ok(address) = host.parse::<IpAddr>() else {
             return;
@@ -384,7 +384,7 @@ impl Reader<'_> {
             let (min_key, min) = own(min_key, self.get(min_key), default_min);
             let (max_key, max) = own(max_key, self.get(max_key), default_max);
             if let (Some(low), Some(high)) = (min, max) {
-                // Of two defaults one word is enough.
+                // One warning is enough for the two defaults.
                 if low > high && told.insert((min_key.path, max_key.path)) {
                     let allowed = format!("at most {}, which is {}", max_key.path, high.get());
                     self.refuse(min_key, allowed);
@@ -451,7 +451,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A pool that is the proxy itself would make it connect to itself without end.
+    /// A pool that is DPMP itself would make it connect to itself endlessly.
     fn check_loops(&mut self, config: &Config) {
         let listening = &config.listen;
         let own = |host: &str, port: u16| {
@@ -482,7 +482,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes each section that is not an object. Its keys count as missing.
+    /// Records each section that is not an object. Its keys count as missing.
     fn check_sections(&mut self) {
         for path in sections() {
             let Some(value) = lookup(self.root, path) else {

@@ -10,18 +10,18 @@ use crate::units::PoolSlot;
 /// One setting that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The key, such as `scheduler.poolA_weight`. Of `downstream_diff` only the keys of the pools are named: a
-    /// changed default is a change of every pool that follows it.
+    /// The key, such as `scheduler.poolA_weight`. For `downstream_diff`, only the pools' keys are named: a changed
+    /// default is a change for each pool that uses it.
     pub path: &'static str,
-    /// What it was and what it is to be, in the unit of the key; the first is empty if there was none. Of a table, the
-    /// entries that differ. `None` for a secret.
+    /// The old and the new value, in the key's unit; the old one is empty if there was none. For a table, the entries
+    /// that differ. `None` for a secret.
     pub values: Option<[String; 2]>,
     /// Whether it waits for a restart.
     pub needs_restart: bool,
 }
 
 impl Change {
-    /// What it was and what it is to be, for people: of a secret only that it changed.
+    /// The old and the new value for people; for a secret only that it changed.
     pub fn shown(&self) -> [&str; 2] {
         match &self.values {
             Some([before, after]) => [before, after],
@@ -29,7 +29,7 @@ impl Change {
         }
     }
 
-    /// Whether it sends the earnings elsewhere, or lets others on the way do so.
+    /// Whether it sends the earnings elsewhere, or allows others in between to do so.
     pub fn moves_money(&self) -> bool {
         let is = |key: &str| self.path.ends_with(key);
         let [_, after] = self.shown();
@@ -70,9 +70,9 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     keys::all().into_iter().filter_map(change).collect()
 }
 
-/// Of two tables, the entries that only one of them has. If they have the same in another order, those that have moved.
+/// The entries that only one of two tables has. If they have the same in a different order, the ones that moved.
 fn differing(tables: &[String; 2]) -> [String; 2] {
-    /// How many entries of a table are told.
+    /// How many entries of a table are shown.
     const MOST: usize = 10;
     let lists = tables
         .each_ref()
@@ -122,8 +122,8 @@ fn differing(tables: &[String; 2]) -> [String; 2] {
     })
 }
 
-/// Whether a config may take the place of one that is in force. A pool that is set up and mined for is not lost by a
-/// slip of the pen: whoever wants to do without it sets its weight to 0.
+/// Whether a configuration may replace the one in force. A slip must not remove a pool that is set up and in use: to
+/// turn it off, the owner sets its weight to 0.
 ///
 /// # Errors
 /// Names each pool that would have a weight and no host or wallet any more.

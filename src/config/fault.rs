@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// How much of what was found is shown, in characters.
+/// How much of the found value is shown, in characters.
 const LONGEST_QUOTE: usize = 80;
 
 /// One value that is not allowed.
@@ -12,9 +12,9 @@ const LONGEST_QUOTE: usize = 80;
 pub struct Fault {
     /// The key, such as `scheduler.poolA_weight`, or `the file`.
     pub path: String,
-    /// What stands there, as JSON and shortened; never a password.
+    /// The found value, as JSON and shortened; never a password.
     pub found: String,
-    /// What may stand there.
+    /// What is allowed.
     pub allowed: String,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything that is wrong with a config, at least one fault.
+/// All faults of a configuration; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     /// The faults.
@@ -52,7 +52,7 @@ impl ConfigErrors {
 }
 
 impl fmt::Display for ConfigErrors {
-    /// One fault a line.
+    /// One fault per line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.faults.iter().enumerate() {
             if index > 0 {
@@ -66,7 +66,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// A value in a message: JSON on one line, and no more of it than helps.
+/// A value for a message: JSON on one line, not too long.
 pub(super) fn quote(value: &Value) -> String {
     match value {
         Value::Object(_) => "an object".to_owned(),
@@ -77,7 +77,7 @@ pub(super) fn quote(value: &Value) -> String {
     }
 }
 
-/// A key in a path. Odd ones are quoted, so that a message stays on its line.
+/// A key in a path. Unusual ones are quoted, so that a message stays on its line.
 pub(super) fn quote_key(key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-$/".contains(c);
     if !key.is_empty() && key.chars().all(plain) {

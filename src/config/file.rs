@@ -16,11 +16,11 @@ use super::raw::{self, LARGEST_FILE};
 use super::{ConfigErrors, LoadedConfig, StartTrouble, parse, parse_for_start};
 use crate::system::files::{self, Backup, write_atomic};
 
-/// What the Python version calls its config.
+/// The Python version's configuration file.
 const OLD_NAME: &str = "config_v2.json";
 
-/// Where the config is: as the command line says, else the environment variable `DPMP_CONFIG`, else
-/// `./config.json`.
+/// The path of the configuration file: from the command line, otherwise from the environment variable `DPMP_CONFIG`,
+/// otherwise `./config.json`.
 pub fn locate(cli: Option<PathBuf>) -> PathBuf {
     choose(cli, env::var_os("DPMP_CONFIG"))
 }
@@ -30,11 +30,11 @@ fn choose(cli: Option<PathBuf>, variable: Option<OsString>) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("config.json"))
 }
 
-/// Reads the config. If there is none, it is made: from the Python version's `config_v2.json` if that stands
-/// beside it, which then stays as it is, otherwise from the [sample]. Either is told in a warning.
+/// Reads the configuration. If there is none, it is created from the Python version's `config_v2.json` in the same
+/// folder, which stays unchanged, otherwise from the [sample]. A warning says which.
 ///
-/// Something wrong in a pool does not end the start, see [`parse_for_start`]. A file of the
-/// Python version, also under our name, never keeps DPMP from starting: what cannot be used has its default.
+/// A mistake in a pool does not prevent a start, see [`parse_for_start`]. A file of the Python version, even under our
+/// name, never does: unusable values get their defaults.
 ///
 /// # Errors
 /// With the path, if a file cannot be read, is not valid in anything but a pool, or cannot be written.
@@ -69,8 +69,8 @@ pub fn load_or_create(path: &Path) -> anyhow::Result<LoadedConfig> {
     Ok(loaded)
 }
 
-/// Our settings for a file of the Python version, with what the owner should know about it, a sentence each; `None` if
-/// the file is none. For one that is restored on the web pages.
+/// Our settings for a file of the Python version, with warnings, one sentence each; `None` if it is not such a file.
+/// For a file that is restored on the web pages.
 pub fn imported(file: &Value) -> Option<(Value, Vec<String>)> {
     if !may_be_python(file) || !has_python_key(file) {
         return None;
@@ -80,7 +80,7 @@ pub fn imported(file: &Value) -> Option<(Value, Vec<String>)> {
     Some((converted.raw, converted.notes))
 }
 
-/// Makes a config where there is none.
+/// Creates a configuration file.
 fn create(path: &Path) -> anyhow::Result<LoadedConfig> {
     let old = path.with_file_name(OLD_NAME);
     let found = match files::read(&old, LARGEST_FILE) {
@@ -133,8 +133,8 @@ fn create(path: &Path) -> anyhow::Result<LoadedConfig> {
     Ok(loaded)
 }
 
-/// A file of the Python version that we are told to use as ours becomes ours, and is kept as it was under another name.
-/// `None` if it is none.
+/// Converts a file of the Python version that DPMP should use as its own. The original is kept under another name.
+/// `None` if it is not such a file.
 fn take_over(path: &Path, bytes: &[u8]) -> Option<LoadedConfig> {
     let text_there = String::from_utf8_lossy(bytes);
     let raw = match raw::read_any(&text_there) {
@@ -176,8 +176,8 @@ fn take_over(path: &Path, bytes: &[u8]) -> Option<LoadedConfig> {
     Some(loaded)
 }
 
-/// The old file that we are told to use is no JSON: it is kept under another name, and the pools have to be set up.
-/// `None` if its name is ours, or if it became ours before.
+/// If an old file that DPMP should use is not JSON, it is kept under another name, and the pools must be set up. `None`
+/// if it has our name, or was already converted.
 fn start_anew(path: &Path, bytes: &[u8], errors: &ConfigErrors) -> Option<LoadedConfig> {
     let mut copy = path.as_os_str().to_owned();
     copy.push(".python");
@@ -199,12 +199,12 @@ fn start_anew(path: &Path, bytes: &[u8], errors: &ConfigErrors) -> Option<Loaded
     Some(loaded)
 }
 
-/// Makes our settings of a file of the Python version, and of what it kept beside it.
+/// Converts a file of the Python version and the other files in its folder.
 ///
 /// # Errors
 /// If it is no JSON object.
 fn import(old: &Path, bytes: &[u8]) -> Result<ConvertedConfig, String> {
-    // As Python reads it.
+    // Like Python reads it.
     let text = String::from_utf8_lossy(bytes);
     let (raw, twice) = raw::read_any(&text).map_err(|errors| errors.to_string())?;
     let mut unusable = Vec::new();
@@ -226,7 +226,7 @@ fn import(old: &Path, bytes: &[u8]) -> Result<ConvertedConfig, String> {
             }
         }
     };
-    // Imported with the totals, but here is where the owner is told of a bad one.
+    // This is imported with the totals, but a bad file is reported here.
     beside("best_shares.json");
     let mut converted = convert(
         &raw,
@@ -250,7 +250,7 @@ fn import(old: &Path, bytes: &[u8]) -> Result<ConvertedConfig, String> {
     Ok(converted)
 }
 
-/// An address that this machine does not have would prevent the start: the old file may come from another one.
+/// An address that this machine does not have would prevent the start. The old file may come from another machine.
 fn listen_here(converted: &mut ConvertedConfig) {
     for section in ["listen", "metrics"] {
         let host = &mut converted.raw[section]["host"];
@@ -268,8 +268,8 @@ fn listen_here(converted: &mut ConvertedConfig) {
     }
 }
 
-/// Writes a config, and keeps the one before as `<name>.bak`. Whether it is valid is for the caller to know, who
-/// has it through [`parse`].
+/// Writes a configuration, and keeps the previous one as `<name>.bak`. The caller has already checked it with
+/// [`parse`].
 ///
 /// # Errors
 /// With the path, if it cannot be written; the old file is then still there.
@@ -277,16 +277,16 @@ pub fn save(path: &Path, raw: &Value) -> anyhow::Result<()> {
     write_atomic(path, text(raw).as_bytes(), Backup::KeepOne)
 }
 
-/// A config as it is saved.
+/// The text of a configuration file.
 pub fn text(raw: &Value) -> String {
     format!("{raw:#}\n")
 }
 
-/// A config with every key at its default and placeholders where the owner has to say something.
+/// A configuration with all keys at their defaults, and placeholders for what the owner must enter.
 pub fn sample() -> String {
     let mut root = Value::Null;
     for key in key_infos() {
-        // Null becomes an object when it is indexed, and no key is above another one.
+        // Null becomes an object when it is indexed, and no key contains another one.
         let place = key
             .path
             .split('.')
@@ -378,7 +378,7 @@ mod tests {
         );
         assert_eq!(fs::read_to_string(&old).unwrap(), OLD);
 
-        // From now on the old one means nothing.
+        // From now on, the old one is ignored.
         fs::write(&old, "{").unwrap();
         let again = load_or_create(&path).unwrap();
         assert_eq!(again.config, loaded.config);
@@ -401,7 +401,7 @@ mod tests {
         assert!(load_or_create(&path).unwrap().config.pools[PoolSlot::A].is_some());
     }
 
-    /// Two good pools, with this instead in one of them, as JSON text; its own pages are on port 8900.
+    /// Two good pools with one changed setting, as JSON text; the pages are on port 8900.
     fn with(slot: PoolSlot, key: &str, value: &Value) -> String {
         let mut config = serde_json::json!({"gui": {"port": 8900}, "pools": {
             "A": {"host": "a.pool.com", "wallet": "w"}, "B": {"host": "b.pool.com", "wallet": "w"}}});
@@ -506,7 +506,7 @@ mod tests {
                     text,
                     "the file is the owner's"
                 );
-                // Saved or written while DPMP runs, it is refused as ever.
+                // If it is saved while DPMP runs, it is refused as always.
                 assert!(parse(&text).is_err());
             }
         }
@@ -547,7 +547,7 @@ mod tests {
                 "nothing goes out in the clear by a slip"
             );
         }
-        // A pin that cannot be read does not open the door to every certificate.
+        // An unreadable fingerprint does not mean that every certificate is accepted.
         let mut config: Value =
             serde_json::from_str(&with(PoolSlot::A, "tls_fingerprint", &json!("abc"))).unwrap();
         config["pools"]["A"]["tls"] = true.into();

@@ -22,7 +22,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// A fingerprint in hex, with or without colons, also behind the words with which openssl writes it; none by default.
+/// A fingerprint in hex, with or without colons, also after the words that openssl prints; none by default.
 pub(super) struct CertificateHash;
 
 impl CertificateHash {

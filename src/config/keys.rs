@@ -23,24 +23,24 @@ use super::user_name::UserNameForm;
 use super::{ApiToken, Config, Connections, Level, PayoutRule};
 use crate::units::{Difficulty, PoolSlot};
 
-/// What an owner can be told about a key.
+/// Information about a key for the owner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyInfo {
-    /// Where it stands, such as `scheduler.poolA_weight`.
+    /// Its path, such as `scheduler.poolA_weight`.
     pub path: &'static str,
-    /// What the pages call it.
+    /// Its title on the pages.
     pub title: String,
-    /// What it is for, with its unit.
+    /// Its meaning, with the unit.
     pub meaning: &'static str,
-    /// What may be written.
+    /// The allowed values.
     pub allowed: String,
-    /// What a missing value means.
+    /// The default.
     pub default: Value,
-    /// Whether a change waits for a restart. All others apply at once.
+    /// Whether a change needs a restart. All others apply immediately.
     pub needs_restart: bool,
     /// Whether the value must not be shown.
     pub is_secret: bool,
-    /// How it is asked for in a form.
+    /// Its field in a form.
     pub form: Form,
 }
 
@@ -51,12 +51,12 @@ pub fn key_infos() -> impl Iterator<Item = KeyInfo> {
 
 /// A key whose values are of one kind.
 pub(super) struct Key<K> {
-    /// Where it stands.
+    /// Its path.
     pub(super) path: &'static str,
     pub(super) kind: K,
     meaning: &'static str,
     needs_restart: bool,
-    /// What it is set to, as text that differs if the setting does.
+    /// Its value as text, for comparing settings.
     shown: fn(&Config) -> String,
 }
 
@@ -70,10 +70,10 @@ pub(super) trait AnyKey {
     /// Whether a value that is neither missing nor null may be written; otherwise what is allowed instead.
     fn check(&self, value: &Value) -> Result<(), String>;
 
-    /// All that is wrong with a value that is neither missing nor null.
+    /// All mistakes in a value that is neither missing nor null.
     fn wrong(&self, value: &Value) -> Vec<Wrong>;
 
-    /// What it is set to, even if it is a secret: to be compared. Of a table, one line for each entry.
+    /// Its value as text, even if it is a secret, for comparing. For a table, one line for each entry.
     fn setting(&self, config: &Config) -> String;
 }
 
@@ -110,8 +110,7 @@ impl<K: Kind> AnyKey for Key<K> {
     }
 }
 
-/// Makes the keys of a section. Of each it says: when a change applies, its name, its kind, what
-/// it is set to, and what it is for.
+/// Creates the keys of a section. Each has: when a change applies, the name, the kind, the value, and the meaning.
 macro_rules! section {
     ($(#[$about:meta])* $section:ident $path:literal {
         $($applies:ident $key:ident $name:literal: $type:ty = $kind:expr, $shown:expr, $meaning:literal;)*
@@ -222,7 +221,7 @@ section! {
     }
 }
 
-/// Makes the keys of the pools: as in a section, where two kinds are one for each pool.
+/// Creates the keys of the pools, as in a section. Two kinds mean one for each pool.
 macro_rules! pool_keys {
     (@A $kind:expr $(, $other:expr)?) => { $kind };
     (@B $kind:expr) => { $kind };
@@ -447,7 +446,7 @@ section! {
 }
 
 section! {
-    /// The keys of `downstream_diff`. A default is not seen by itself: it is part of what each pool has.
+    /// The keys of `downstream_diff`. A default does not count separately: it is part of each pool's value.
     diff "downstream_diff" {
         AT_ONCE DEFAULT_MIN "default_min": Bound = Bound, |_| String::new(),
             "Lowest share difficulty for miners, at pools without their own limit.";
@@ -566,7 +565,7 @@ fn backups(list: &[Backup]) -> String {
     names(&texts)
 }
 
-/// As JSON, since a name can have any character in it.
+/// As JSON, because a name can contain any character.
 fn names(list: &[String]) -> String {
     Value::from(list).to_string()
 }

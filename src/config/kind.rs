@@ -13,13 +13,13 @@ use crate::units::named;
 
 /// A kind of value.
 pub(super) trait Kind {
-    /// What it means to the program.
+    /// Its meaning in the program.
     type Meaning;
 
     /// What a value that is neither missing nor null means; otherwise what is allowed instead.
     fn read(&self, value: &Value) -> Result<Self::Meaning, String>;
 
-    /// All that is wrong with a value that is neither missing nor null.
+    /// All mistakes in a value that is neither missing nor null.
     fn wrong(&self, value: &Value) -> Vec<Wrong> {
         let refused = self.read(value).err().map(|allowed| Wrong {
             place: String::new(),
@@ -30,34 +30,34 @@ pub(super) trait Kind {
         refused.into_iter().collect()
     }
 
-    /// What may be written, as it is told to the owner.
+    /// The allowed values, as text for the owner.
     fn allowed(&self) -> String;
 
-    /// What a missing value means.
+    /// The default.
     fn default(&self) -> Self::Meaning;
 
-    /// The same as the sample has it.
+    /// The default as JSON, for the sample.
     fn default_json(&self) -> Value;
 
-    /// How it is asked for in a form.
+    /// Its field in a form.
     fn form(&self) -> Form;
 }
 
-/// Something wrong with a value.
+/// A mistake in a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
-    /// Where in it, such as `2.form`; empty: the value itself.
+    /// The place in it, such as `2.form`; empty: the value itself.
     pub(super) place: String,
-    /// What stands there.
+    /// The found value.
     pub(super) found: String,
-    /// What may stand there.
+    /// What is allowed.
     pub(super) allowed: String,
-    /// Which entries of a table cannot be used because of it.
+    /// The entries of a table that are unusable because of it.
     pub(super) entries: Range<usize>,
 }
 
 impl Wrong {
-    /// As a fault of the key at this path.
+    /// Converts it to a fault of the key at this path.
     pub(super) fn at(self, path: &str) -> Fault {
         Fault {
             path: match self.place.as_str() {
@@ -70,18 +70,18 @@ impl Wrong {
     }
 }
 
-/// How a value is asked for in a form. It is a help: what is allowed is what [`parse`](super::parse) takes.
+/// The field for a value in a form. It only helps; [`parse`](super::parse) decides what is allowed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Form {
     /// The kind of field.
     pub kind: FormKind,
     /// The smallest number, or the shortest text in characters.
     pub min: Option<f64>,
-    /// The largest number, or the longest text in characters, or the most items of a list.
+    /// The largest number, the longest text in characters, or the maximum number of items in a list.
     pub max: Option<f64>,
-    /// What can be chosen.
+    /// The choices.
     pub choices: Vec<&'static str>,
-    /// Whether null says something else than the default.
+    /// Whether null means something other than the default.
     pub nullable: bool,
 }
 
@@ -132,7 +132,7 @@ named! {
         List = "list",
         /// Text that is not shown.
         Secret = "secret",
-        /// Entries, each an object or a value of its own, that a form of one field cannot ask for.
+        /// A table, which a single field cannot show.
         Table = "table",
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn list<T>(
     items.iter().map(read_one).collect()
 }
 
-/// The text, if it has no more characters than that and none that would break a line of a log or of a protocol.
+/// The text, if it is not longer than that and has no characters that would break a line in the log or the protocol.
 pub(super) fn one_line(text: &str, longest: usize) -> Option<&str> {
     let fits = text.chars().count() <= longest && !text.chars().any(char::is_control);
     fits.then_some(text)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// A pool that is known.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownPool {
-    /// What people call it.
+    /// Its common name.
     pub name: &'static str,
     /// Its host name.
     pub host: &'static str,
@@ -16,15 +16,15 @@ pub struct KnownPool {
     pub port: u16,
     /// The coin.
     pub chain: &'static str,
-    /// Whether it wants the name of an account in place of a payout address.
+    /// Whether it wants an account name instead of a payout address.
     pub is_account: bool,
-    /// The form of the user name.
+    /// The format of the user name.
     pub user_name: &'static str,
-    /// What it keeps of the earnings, in percent, if the source says so.
+    /// Its fee in percent, if the source names it.
     pub fee_percent: Option<f64>,
-    /// What else an owner should know.
+    /// Other useful information.
     pub note: &'static str,
-    /// Where it was looked up.
+    /// The source.
     pub source: &'static str,
 }
 

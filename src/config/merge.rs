@@ -16,7 +16,7 @@ pub const COMMANDED: [&str; 3] = [
     "workers",
 ];
 
-/// Which version of the file something is: two fingerprints in hex, of the commanded settings and of all others.
+/// A version of the file: two fingerprints in hex, of the commanded settings and of all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     /// Of all other settings.
@@ -26,7 +26,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// Of what a file contains. What is no configuration is fingerprinted as it is.
+    /// The version of a file's contents. If they are not a configuration, the fingerprint is of the bytes.
     pub fn of(contents: &[u8]) -> Self {
         let text = std::str::from_utf8(contents).ok();
         match text.and_then(|text| read(text).ok()) {
@@ -38,7 +38,7 @@ impl Version {
         }
     }
 
-    /// Of a file's JSON.
+    /// The version of a file's JSON.
     pub fn of_json(mut file: Value) -> Self {
         let commanded = Value::Object(take_commanded(&mut file));
         Self {
@@ -47,12 +47,12 @@ impl Version {
         }
     }
 
-    /// As a client gets it.
+    /// As text for a client.
     pub fn etag(&self) -> String {
         format!("{}{}", self.others, self.commanded)
     }
 
-    /// What a client sends back. Anything else is a version that nothing has.
+    /// Reads what a client sends back. Anything else is a version that nothing has.
     pub fn of_etag(etag: &str) -> Self {
         let (others, commanded) = etag.split_at_checked(etag.len() / 2).unwrap_or_default();
         Self {
@@ -66,7 +66,7 @@ fn fingerprint(bytes: &[u8]) -> String {
     hex::encode(&Sha256::digest(bytes)[..16])
 }
 
-/// Removes the commanded settings, and sections that have nothing else; gives them by path.
+/// Removes the commanded settings, and sections without other settings. Returns them by path.
 pub fn take_commanded(root: &mut Value) -> Map<String, Value> {
     let mut taken = Map::new();
     for path in COMMANDED {
@@ -77,7 +77,7 @@ pub fn take_commanded(root: &mut Value) -> Map<String, Value> {
     taken
 }
 
-/// Removes a setting, and its sections if they have nothing else; `None` if there was none.
+/// Removes a setting, and its sections if they are empty then; `None` if there was none.
 fn take(root: &mut Value, path: &str) -> Option<Value> {
     let object = root.as_object_mut()?;
     let Some((section, rest)) = path.split_once('.') else {
@@ -91,7 +91,7 @@ fn take(root: &mut Value, path: &str) -> Option<Value> {
     taken
 }
 
-/// Brings together what two sides have made of the commanded settings.
+/// Merges two sides' changes of the commanded settings.
 ///
 /// # Errors
 /// With the path at which they contradict each other.

@@ -49,7 +49,7 @@ impl Kind for ListenAddress {
 
 /// A list of IP addresses and networks; empty by default.
 pub(super) struct Networks {
-    /// How many.
+    /// The maximum number.
     pub(super) most: usize,
 }
 
@@ -80,11 +80,11 @@ impl Kind for Networks {
     }
 }
 
-/// An address alone is a network of one. Of a network, the bits behind the prefix do not count.
+/// A single address is a network of one. In a network, the bits after the prefix do not count.
 fn read_one(value: &Value) -> Option<IpNet> {
     let text = value.as_str()?.trim();
     match text.parse::<IpAddr>() {
-        // As addresses are compared: IPv4 that is written as IPv6 is IPv4.
+        // In the form for comparing: IPv4 written as IPv6 counts as IPv4.
         Ok(address) => Some(address.to_canonical().into()),
         Err(_) => text.parse::<IpNet>().ok().map(|network| network.trunc()),
     }

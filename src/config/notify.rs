@@ -11,13 +11,13 @@ use super::Hidden;
 use crate::trouble::Level;
 use crate::units::named;
 
-/// How many targets there may be.
+/// The maximum number of targets.
 pub const MOST_TARGETS: usize = 16;
 
 /// Messages: `notify`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notify {
-    /// How long a worker may be gone before it is missing; `None`: nobody is told. Key: `miner_missing_minutes`.
+    /// How long a worker may be gone before it counts as missing; `None`: never. Key: `miner_missing_minutes`.
     pub miner_missing: Option<Duration>,
     /// Where messages are sent, by name.
     pub targets: BTreeMap<String, Target>,
@@ -27,7 +27,7 @@ named! {
     /// The services that messages can be sent to.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum TargetKind {
-        /// ntfy.sh, or a server of one's own.
+        /// ntfy.sh, or another ntfy server.
         Ntfy = "ntfy",
         /// A Telegram bot.
         Telegram = "telegram",
@@ -37,15 +37,15 @@ named! {
         Gotify = "gotify",
         /// Pushover.
         Pushover = "pushover",
-        /// Any server that takes a POST.
+        /// Any server that accepts a POST.
         Webhook = "webhook",
-        /// A server that raises the alarm when nothing comes any more.
+        /// A server that raises an alarm when requests stop.
         Heartbeat = "heartbeat",
     }
 }
 
 impl TargetKind {
-    /// Where the service is, if that is the same for everybody.
+    /// The service's address, if it is the same for everyone.
     pub fn usual_url(self) -> Option<&'static str> {
         match self {
             Self::Telegram => Some("https://api.telegram.org"),
@@ -54,7 +54,7 @@ impl TargetKind {
         }
     }
 
-    /// The keys besides `url` that it needs.
+    /// The keys that it needs in addition to `url`.
     pub fn needs(self) -> &'static [&'static str] {
         match self {
             Self::Telegram => &["token", "chat_id"],
@@ -65,38 +65,38 @@ impl TargetKind {
     }
 }
 
-/// A place that messages are sent to. All that could let somebody else send there is hidden.
+/// A target of messages. Everything that would allow others to send there is hidden.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// The service.
     pub kind: TargetKind,
     /// Whether anything is sent there.
     pub enabled: bool,
-    /// Its address; what follows the host is as secret as a token.
+    /// Its address; the part after the host is as secret as a token.
     pub url: Hidden,
-    /// What DPMP shows to the service; empty: nothing.
+    /// The token for the service; empty: none.
     pub token: Hidden,
-    /// To whom the service passes it on: `chat_id` or `user`.
+    /// The service's recipient: `chat_id` or `user`.
     pub to: Hidden,
     /// Further headers of a webhook.
     pub headers: Vec<(String, Hidden)>,
     /// The body of a webhook, with placeholders; empty: ours.
     pub body: Hidden,
-    /// The least grave that is sent.
+    /// The lowest level that is sent.
     pub level: Level,
     /// Troubles that are not sent, by name.
     pub except: Vec<String>,
-    /// When only what is graver is sent.
+    /// When only higher levels are sent.
     pub quiet: Option<QuietHours>,
 }
 
 impl Target {
-    /// The address without what is secret in it.
+    /// The address without its secret part.
     pub fn shown_url(&self) -> String {
         shown_url(&self.url)
     }
 
-    /// As it stands in the configuration file, with its secrets.
+    /// As in the configuration file, with its secrets.
     pub fn json(&self) -> Value {
         let Self {
             kind,
@@ -142,11 +142,11 @@ impl Target {
     }
 }
 
-/// What is allowed where an address of the Web is wanted.
+/// The allowed format of a web address.
 pub(super) const WEB_ADDRESS: &str =
     "an address that begins with https:// or http://, without spaces or a user name";
 
-/// Whether a text is an address of the Web: scheme, host, perhaps a port and more.
+/// Whether a text is a web address: scheme, host, optional port and more.
 pub(super) fn is_web_address(text: &str) -> bool {
     let rest = ["https://", "http://"]
         .iter()
@@ -163,7 +163,7 @@ pub(super) fn is_web_address(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// An address as far as its host, and whether there is more.
+/// An address up to its host, and whether there is more.
 fn shown_url(url: &str) -> String {
     let (scheme, host, path) = split(url);
     let more = if path.len() > 1 { "/…" } else { "" };
@@ -195,12 +195,12 @@ pub struct QuietHours {
     pub from: u16,
     /// When it ends; at or before the beginning: on the next day.
     pub to: u16,
-    /// The least grave that is sent all the same.
+    /// The lowest level that is sent anyway.
     pub level: Level,
 }
 
 impl QuietHours {
-    /// Whether it is quiet at this second of the day.
+    /// Whether this second of the day is within quiet hours.
     pub fn contains(&self, second: i64) -> bool {
         let [from, to] = [self.from, self.to].map(|minutes| i64::from(minutes) * 60);
         if from < to {

@@ -44,10 +44,10 @@ const ONLY_PYTHON: [&str; 17] = [
 /// Workers that its scheduler did not let take turns.
 const EXCLUSIONS: &str = "scheduler.sr_recruit_exclusions";
 
-/// How many workers' names that cannot be used are told one by one.
+/// How many unusable worker names are reported one by one.
 const MOST_NOTES: usize = 20;
 
-/// Keys of ours that the Python version has, too. A file with any other key of ours was written by us or for us.
+/// Keys that the Python version has, too. A file with any other of our keys was written by or for this DPMP.
 const SHARED: [&str; 27] = [
     "downstream_diff.default_max",
     "downstream_diff.default_min",
@@ -78,7 +78,7 @@ const SHARED: [&str; 27] = [
     "scheduler.slice_seconds",
 ];
 
-/// And those of the scheduler that mean something else there, or nothing.
+/// And keys of the scheduler that mean something else there, or nothing.
 const SHARED_SCHEDULER: [&str; 3] = [
     "scheduler.min_switch_seconds",
     "scheduler.poolA_weight",
@@ -88,7 +88,7 @@ const SHARED_SCHEDULER: [&str; 3] = [
 /// Levels that only the Python version has.
 const PYTHON_LEVELS: [&str; 4] = ["normal", "full", "none", "quiet"];
 
-/// Where its page kept the keys that stand in a section now.
+/// Keys that older files have outside of their section.
 const MOVED: [(&str, &str); 5] = [
     ("listen_host", listen::HOST.path),
     ("listen_port", listen::PORT.path),
@@ -97,32 +97,32 @@ const MOVED: [(&str, &str); 5] = [
     ("metrics_port", metrics::PORT.path),
 ];
 
-/// What the Python version kept in other files and in its environment.
+/// What the Python version keeps in other files and its environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SideFiles {
-    /// `weights_override.json`: where the slider of its page stands, or what its oracle has reckoned.
+    /// `weights_override.json`: the position of its page's slider, or what its oracle calculated.
     pub(super) weights: Option<Value>,
     /// `oracle_mode.json`: whether the oracle or the slider is in control.
     pub(super) oracle: Option<Value>,
     /// `manual_mode.json`: whether each miner has a fixed pool.
     pub(super) manual: Option<Value>,
-    /// `pinned_assignments.json`: which pool that is, by worker; A where it does not say.
+    /// `pinned_assignments.json`: that pool, by worker; A if it is missing.
     pub(super) pinned: Option<Value>,
     /// `miner_paused.json`: workers that do not mine.
     pub(super) paused: Option<Value>,
-    /// `DPMP_LOG_LEVEL`, which goes before `logging.level`.
+    /// `DPMP_LOG_LEVEL`, which overrides `logging.level`.
     pub(super) log_level: Option<String>,
 }
 
-/// Settings that were made of a file of the Python version.
+/// Settings converted from a file of the Python version.
 pub(super) struct ConvertedConfig {
-    /// A whole and valid configuration.
+    /// A complete, valid configuration.
     pub(super) raw: Value,
-    /// What the owner should know about it, a sentence each.
+    /// Notes for the owner, one sentence each.
     pub(super) notes: Vec<String>,
 }
 
-/// Whether this can be a file of the Python version: no key in it is ours alone.
+/// Whether this can be a file of the Python version: it has no key that only this DPMP has.
 pub(super) fn may_be_python(raw: &Value) -> bool {
     let shared: BTreeSet<&str> = SHARED.into_iter().chain(SHARED_SCHEDULER).collect();
     keys::all()
@@ -133,7 +133,7 @@ pub(super) fn may_be_python(raw: &Value) -> bool {
         && lookup(raw, "gui").is_none()
 }
 
-/// Whether there is a key in it that only the Python version has, or one of the levels that its page wrote.
+/// Whether it has a key that only the Python version has, or one of its page's levels.
 pub(super) fn has_python_key(raw: &Value) -> bool {
     let level = lookup(raw, logging::LEVEL.path).and_then(Value::as_str);
     let level = level.map(|level| level.trim().to_lowercase());
@@ -141,7 +141,7 @@ pub(super) fn has_python_key(raw: &Value) -> bool {
         || level.is_some_and(|level| PYTHON_LEVELS.contains(&level.as_str()))
 }
 
-/// Makes our settings of the Python version's, whatever stands there.
+/// Converts the Python version's settings, whatever they contain.
 pub(super) fn convert(old: &Value, beside: &SideFiles) -> ConvertedConfig {
     let new: Value = serde_json::from_str(&sample()).unwrap_or_default();
     let mut conversion = Conversion {
@@ -160,7 +160,7 @@ pub(super) fn convert(old: &Value, beside: &SideFiles) -> ConvertedConfig {
     conversion.workers(beside);
     conversion.other_keys();
     conversion.mend();
-    // Only of the bounds that are kept.
+    // Only for bounds that are kept.
     conversion.downstream_diff();
     ConvertedConfig {
         raw: conversion.new,
@@ -216,7 +216,7 @@ impl Conversion {
         ));
     }
 
-    /// Its oldest files have a few keys outside of all sections, which count if the section does not have them.
+    /// Its oldest files have a few keys outside of their sections, which count if the section does not have them.
     fn move_old_keys(&mut self) {
         for (from, to) in MOVED {
             if self.old(to).is_some() {
@@ -253,7 +253,7 @@ impl Conversion {
         self.notes.extend(wrong);
     }
 
-    /// Whatever can be used as it is, or means the same in another form.
+    /// Copies what can be used as it is, or means the same in another form.
     fn copy_keys(&mut self) {
         const ELSEWHERE: [&str; 6] = [
             logging::LEVEL.path,
@@ -282,7 +282,7 @@ impl Conversion {
         }
     }
 
-    /// Its levels are words of its own. Its events are others: a list of them would only hide ours.
+    /// Its levels have different names. Its events are different, so a list of them would only hide ours.
     fn logging(&mut self, environment: Option<&str>) {
         let path = logging::LEVEL.path;
         let written = self.old(path).cloned();
@@ -319,8 +319,8 @@ impl Conversion {
         }
     }
 
-    /// A pool is used only if all that says where the work goes could be understood: work for one at a guessed place
-    /// could go to a stranger.
+    /// A pool is only used if everything that determines where the work goes is understood: a guess could send work to
+    /// a stranger.
     fn pool(&mut self, slot: PoolSlot) {
         let keys = keys::pool(slot);
         if self
@@ -338,7 +338,7 @@ impl Conversion {
         }) {
             self.reset(keys.host.path);
         }
-        // A host may have its port inside; the sample's must not contradict it.
+        // A host may include its port; the sample's must not contradict it.
         let place = lookup(&self.new, keys.host.path).map(|host| keys.host.kind.read(host));
         if let (Some(Ok(Some(place))), None) = (place, self.old(keys.port.path)) {
             if let Some(port) = place.port {
@@ -376,7 +376,7 @@ impl Conversion {
         }
     }
 
-    /// Workers that take no turns, that have a fixed pool and that do not mine.
+    /// Workers that take no turns, have a fixed pool, or are paused.
     fn workers(&mut self, beside: &SideFiles) {
         let mut table = lookup(&self.new, keys::WORKERS.path).cloned();
         let mut give = |worker: &str, key: &str, value: &str| {
@@ -432,7 +432,7 @@ impl Conversion {
         }
     }
 
-    /// Where the slider stands, unless the oracle was in control, whose weights are of the moment.
+    /// The slider's position, unless the oracle was in control, whose weights are only temporary.
     fn slider(&mut self, beside: &SideFiles, weights: &[Option<Value>; 2]) -> Option<[Value; 2]> {
         let written = truth(self.old("scheduler.auto_balance"));
         let oracle = match &beside.oracle {
@@ -447,7 +447,7 @@ impl Conversion {
             );
             return None;
         }
-        // With one of the weights at 0 its page had no slider.
+        // If one of the weights is 0, its page has no slider.
         if weights.iter().flatten().any(is_zero) {
             return None;
         }
@@ -481,7 +481,7 @@ impl Conversion {
         None
     }
 
-    /// A bound that is above what the pool asks for costs money.
+    /// A bound above the pool's own difficulty costs money.
     fn downstream_diff(&mut self) {
         for path in [diff::DEFAULT_MIN.path, diff::MIN_A.path, diff::MIN_B.path] {
             let min = lookup(&self.new, path).and_then(Value::as_f64);
@@ -494,7 +494,7 @@ impl Conversion {
         }
     }
 
-    /// Keys that are nobody's stay; those of the Python version have no meaning here.
+    /// Unknown keys stay; those of the Python version mean nothing here.
     fn other_keys(&mut self) {
         let unused: Vec<_> = ONLY_PYTHON
             .into_iter()
@@ -518,9 +518,9 @@ impl Conversion {
         }
     }
 
-    /// What cannot be together: each round gives the default to what is at fault.
+    /// Resolves contradictions: each round sets a wrong value to its default.
     fn mend(&mut self) {
-        /// Each round mends a key at least.
+        /// Each round corrects at least one key.
         const ROUNDS: usize = 100;
         for _ in 0..ROUNDS {
             let Some(fault) = build(&self.new).faults.into_iter().next() else {
@@ -544,7 +544,7 @@ impl Conversion {
         self.new = serde_json::from_str(&sample()).unwrap_or_default();
     }
 
-    /// The first one from the usual port on that no other service has.
+    /// The first free port, starting with the default.
     fn free_port(&self, path: &str) -> u16 {
         let usual = match path {
             path if path == metrics::PORT.path => metrics::PORT.kind.default(),
@@ -562,7 +562,7 @@ impl Conversion {
     }
 }
 
-/// A value as it stands, and what else it can mean: Python takes a number in quotes, and 0 or 1 for false or true.
+/// A value, and what else it can mean: Python accepts a number in quotes, and 0 or 1 for false or true.
 fn forms(value: &Value) -> impl Iterator<Item = Value> + use<> {
     let text = value.as_str().map(str::trim);
     let number = text
@@ -581,7 +581,7 @@ fn forms(value: &Value) -> impl Iterator<Item = Value> + use<> {
             .map(Value::from),
         number.and_then(Number::from_f64).map(Value::Number),
         flag.map(Value::Bool),
-        // A list that is written as one text.
+        // A list written as one text.
         text.map(|text| {
             let items = text.split(',').map(str::trim);
             items
@@ -589,14 +589,14 @@ fn forms(value: &Value) -> impl Iterator<Item = Value> + use<> {
                 .collect::<Vec<_>>()
                 .into()
         }),
-        // An account or a name of digits only.
+        // An account or a name with digits only.
         value.is_number().then(|| value.to_string().into()),
     ]
     .into_iter()
     .flatten()
 }
 
-/// The names in a list of them, also one that is written as one text.
+/// The names in a list, which may be written as one text.
 fn names_in(list: &Value) -> Vec<String> {
     let lists = || forms(list).filter_map(|form| form.as_array().cloned());
     let names = lists().next().unwrap_or_default();
@@ -615,7 +615,7 @@ fn has_or_have(workers: usize) -> String {
     }
 }
 
-/// What Python takes for true.
+/// What counts as true in Python.
 fn truth(value: Option<&Value>) -> bool {
     match value {
         Some(Value::Bool(flag)) => *flag,

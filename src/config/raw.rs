@@ -7,10 +7,10 @@ use serde_json::{Map, Number, Value};
 
 use super::fault::{ConfigErrors, Fault, quote, quote_key};
 
-/// More than any config needs, and little enough to be read without a thought. In bytes.
+/// More than any configuration needs, but small enough to read. In bytes.
 pub(crate) const LARGEST_FILE: usize = 1024 * 1024;
 
-/// Reads the one object that a config is. A byte order mark, as some editors write it, is skipped.
+/// Reads a configuration's JSON object. A byte order mark, as some editors write it, is skipped.
 pub(super) fn read(text: &str) -> Result<Value, ConfigErrors> {
     if text.len() > LARGEST_FILE {
         return Err(too_large());
@@ -23,7 +23,7 @@ pub(super) fn read(text: &str) -> Result<Value, ConfigErrors> {
     }
 }
 
-/// The same, but of a key that stands twice the last one counts, as for Python; each is a fault to be told.
+/// The same, but the last one of a repeated key counts, as in Python; each is reported.
 pub(super) fn read_any(text: &str) -> Result<(Value, Vec<Fault>), ConfigErrors> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut twice = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn read_any(text: &str) -> Result<(Value, Vec<Fault>), ConfigErrors> 
     Ok((value, twice))
 }
 
-/// What is said of a file that is too large to be read.
+/// The error for a file that is too large.
 pub(super) fn too_large() -> ConfigErrors {
     ConfigErrors::of_file(
         format!("more than {LARGEST_FILE} bytes"),
@@ -62,14 +62,14 @@ pub(super) fn lookup<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
         .filter(|value| !value.is_null())
 }
 
-/// Sets a value, making the sections that it stands in. Where something else stands than a section nothing is done.
+/// Sets a value, and creates its sections. If there is something other than a section, nothing is done.
 pub(super) fn set(root: &mut Value, path: &str, value: Value) {
     if let Some((section, key)) = section_of(root, path) {
         section.insert(key.to_owned(), value);
     }
 }
 
-/// The section that a key stands in, made if there is none.
+/// The section of a key, created if there is none.
 fn section_of<'a, 'b>(
     root: &'a mut Value,
     path: &'b str,
@@ -99,8 +99,8 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// Reads any JSON value. Unlike serde_json's own reader it notices a key that stands twice in one object: the
-/// owner sees the first wallet, and the second one gets the money.
+/// Reads any JSON value. Unlike serde_json's own reader, it notices a repeated key in an object. Otherwise the owner
+/// could see the first wallet while the second one gets the money.
 struct AnyValue<'a> {
     path: String,
     twice: &'a mut Vec<Fault>,

@@ -17,16 +17,16 @@ use super::kind::{Form, FormKind, Kind, Wrong, one_line};
 use super::raw::join;
 use crate::units::PoolSlot;
 
-/// Where they are in the configuration.
+/// Their path in the configuration.
 pub const PATH: &str = "saved_pools";
 
-/// How many there may be.
+/// The maximum number.
 const MOST: usize = 100;
 
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// The settings of a pool that is only kept, as they stand in the file.
+/// The settings of a saved pool, as in the file.
 #[derive(Clone, PartialEq)]
 pub struct SavedPool(pub Map<String, Value>);
 
@@ -39,12 +39,12 @@ impl fmt::Debug for SavedPool {
 
 /// The table of saved pools, by name.
 pub(super) struct SavedPools {
-    /// What is allowed instead, if a setting of a pool cannot have this value.
+    /// Checks a pool's setting; otherwise returns what is allowed.
     pub(super) check: fn(&str, &Value) -> Result<(), String>,
 }
 
 impl SavedPools {
-    /// What is wrong with an entry: where in it, what was found, what is allowed.
+    /// The mistakes in an entry: place, found value, what is allowed.
     fn faults(&self, name: &str, entry: &Value) -> Vec<(String, String, String)> {
         let fits = one_line(name, LONGEST_NAME).is_some_and(|name| !name.trim().is_empty());
         if !fits {
@@ -134,13 +134,13 @@ impl Kind for SavedPools {
     }
 }
 
-/// The saved pools, one a line, with what must not be shown: to be compared.
+/// The saved pools, one per line, including secrets, for comparing.
 pub(super) fn compared(pools: &BTreeMap<String, SavedPool>) -> String {
     let line = |(name, pool): (&String, &SavedPool)| format!("{}: {}", json!(name), json!(pool.0));
     pools.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The saved pools of a configuration file without their passwords, and the names of those that have one.
+/// The saved pools of a configuration file without their passwords, and the names of those with a password.
 pub fn without_passwords(saved: &Value) -> (Value, Vec<String>) {
     let mut with_password = Vec::new();
     let pools = saved.as_object().into_iter().flatten();
@@ -164,8 +164,8 @@ fn shown(entry: &Map<String, Value>) -> Map<String, Value> {
     entry
 }
 
-/// Puts the passwords that a client has left out into its saved pools, and into those of `pools` that were another one
-/// before. One of `pools` that is known nowhere keeps its password if its host or its wallet is still the same.
+/// Restores passwords that a client left out, in its saved pools and in `pools` that were exchanged. An unknown pool in
+/// `pools` keeps its password if its host or its wallet is still the same.
 pub fn put_back(new: &mut Value, old: &Value) {
     let old_pools: Vec<_> = [old.get("pools"), old.get(PATH)]
         .into_iter()
@@ -248,18 +248,18 @@ fn password(pool: &Map<String, Value>) -> Option<&str> {
         .filter(|password| !password.is_empty())
 }
 
-/// What tells one pool from another.
+/// What distinguishes pools.
 #[derive(PartialEq, Eq)]
 struct Place {
     host: String,
     port: u16,
     wallet: String,
-    /// Whether its host begins like that of an encrypted port.
+    /// Whether its host's scheme means an encrypted port.
     tls: bool,
 }
 
 impl Place {
-    /// `None`: there is no host in it.
+    /// `None`: it has no host.
     fn of(pool: &Map<String, Value>) -> Option<Self> {
         let found = PoolHost { default: "" }.read(pool.get("host")?).ok()??;
         let port = pool.get("port");
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(with, ["c"]);
         let kept = saved(|_| ());
         assert_eq!(kept[PATH], file()[PATH]);
-        // The caller keeps that of an unchanged pool.
+        // The caller keeps the password of an unchanged pool.
         assert_eq!(kept["pools"]["A"].get("password"), None);
     }
 
@@ -336,7 +336,7 @@ mod tests {
         let a = |pool: Value| saved(|new| new["pools"]["A"] = pool)["pools"]["A"].take();
         let other = a(json!({"host": "e.pool.com", "wallet": "eve"}));
         assert_eq!(other["password"], "");
-        // Another server for the same account, another account of the same server.
+        // Another server for the same account, another account on the same server.
         for same in [
             json!({"host": "eu.pool.com", "wallet": "alice"}),
             json!({"host": "A.pool.com", "wallet": "al"}),

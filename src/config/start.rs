@@ -13,16 +13,16 @@ use super::raw::{self, lookup};
 use super::{ConfigErrors, LoadedConfig, StartTrouble, saved_pools, tables};
 use crate::units::PoolSlot;
 
-/// The sections of what steers the work.
+/// The sections that steer the work.
 const STEERING: [&str; 4] = ["workers", "groups", "timetable", "balance"];
 
-/// Each round of mending takes away a key, and a pool has fewer.
+/// Each round removes a key, and a pool has fewer keys.
 const ROUNDS: usize = 64;
 
-/// Reads a config for a start. Wrong backups are left out, and the other optional settings of a pool have their
-/// defaults. A pool of which the host, port or wallet is wrong counts as not set up. So are wrong entries left out of
-/// what steers the work (`workers`, `groups`, `timetable`, `balance`), of targets of messages and of saved pools; a worker's
-/// entry keeps what can be read of it. The owner hears of each.
+/// Reads a configuration when DPMP starts. Wrong backups are left out, and other wrong optional settings of a pool get
+/// their defaults. A pool with a wrong host, port or wallet counts as not set up. Wrong entries of `workers`, `groups`,
+/// `timetable`, `balance`, targets and saved pools are left out; a worker's entry keeps what can be read. Each is
+/// reported.
 ///
 /// # Errors
 /// Every value that is not allowed, if one of them is of something else.
@@ -45,7 +45,7 @@ pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
         let told = if fault.path == keys.backups.path {
             leave_out_backups(&mut mended, keys, &fault)
         } else if fault.path == keys.tls.path {
-            // Work must not go out in the clear because of a slip.
+            // A slip must not turn off encryption.
             set(&mut mended, &fault.path, true.into());
             vec![format!(
                 "{fault}. DPMP encrypts the connection until you correct this."
@@ -53,7 +53,7 @@ pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
         } else {
             set(&mut mended, &fault.path, Value::Null);
             if fault.path == keys.tls_fingerprint.path {
-                // It has no effect beside a fingerprint, and must not get one now.
+                // It has no effect together with a fingerprint, and must not get one now.
                 set(&mut mended, keys.tls_insecure.path, Value::Null);
             }
             vec![format!(
@@ -100,7 +100,7 @@ fn is_of(fault: &Fault, slot: PoolSlot) -> bool {
     fault.path == "pools" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The keys of the pool that can do without this one.
+/// The keys of the pool for which this one is optional.
 fn pool_without(path: &str) -> Option<&'static PoolKeys> {
     PoolSlot::ALL.into_iter().find_map(|slot| {
         let keys = keys::pool(slot);
@@ -110,9 +110,9 @@ fn pool_without(path: &str) -> Option<&'static PoolKeys> {
     })
 }
 
-/// Makes what steers the work, and who may, usable; a sentence about each thing that is not.
+/// Makes the settings that steer the work, and tokens, usable. Returns a sentence about each mistake.
 fn mend_steering(root: &mut Value) -> Vec<String> {
-    /// How many entries of a table are told one by one.
+    /// How many entries of a table are reported one by one.
     const MOST: usize = 20;
     let mut told = Vec::new();
     for section in STEERING {
@@ -148,7 +148,7 @@ fn mend_steering(root: &mut Value) -> Vec<String> {
             set(root, info.path, kept);
             "This is left out"
         } else {
-            // Without one of its settings it would do something else than what is wanted.
+            // Without one of its settings, it would do something unintended.
             set(root, info.path, Value::Null);
             for enabled in [timetable::ENABLED.path, balance::ENABLED.path] {
                 if enabled.starts_with(section) {
@@ -169,7 +169,7 @@ fn mend_steering(root: &mut Value) -> Vec<String> {
     told
 }
 
-/// Takes out the backups that cannot be used; a sentence about each.
+/// Removes unusable backups. Returns a sentence about each.
 fn leave_out_backups(root: &mut Value, keys: &PoolKeys, fault: &Fault) -> Vec<String> {
     let path = keys.backups.path;
     let Some(Value::Array(items)) = lookup(root, path).cloned() else {
@@ -186,7 +186,7 @@ fn leave_out_backups(root: &mut Value, keys: &PoolKeys, fault: &Fault) -> Vec<St
         let why = match backup::read_item(item) {
             Err(wrong) => format!("found {found}, which {wrong}; allowed: {}", Backups::ONE),
             Ok(_) => {
-                // A backup that can be read may still be DPMP itself.
+                // A readable backup may still be DPMP itself.
                 set(root, path, Value::Array(vec![item.clone()]));
                 match build(root)
                     .faults

@@ -9,26 +9,26 @@ use serde_json::{Value, json};
 
 use crate::units::{PerPool, PoolSlot, named};
 
-/// The longest worker name, in bytes: as pools are told it (compat Q33).
+/// The longest worker name, in bytes, as pools get it (compat Q33).
 pub const LONGEST_WORKER: usize = 128;
 
-/// What a worker is to do.
+/// What a worker should do.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub enum Work {
-    /// It works for the pools in the ratio of these weights, of which one at least is above 0. Only A is 100:0.
+    /// It works for the pools by these weights, at least one of which is above 0. Only A is 100:0.
     Split(PerPool<f64>),
-    /// It does not mine here.
+    /// It is paused.
     Pause,
 }
 
 impl Work {
-    /// All of it for one pool.
+    /// All work for one pool.
     pub fn only(slot: PoolSlot) -> Self {
         Self::Split(PerPool::from_fn(|it| if it == slot { 100.0 } else { 0.0 }))
     }
 
-    /// The part of the work for each pool, from 0 to 1; `None`: it pauses.
+    /// The part of the work for each pool, from 0 to 1; `None`: paused.
     pub fn shares(self) -> Option<PerPool<f64>> {
         let Self::Split(weights) = self else {
             return None;
@@ -37,14 +37,14 @@ impl Work {
         Some(weights.map(|_, weight| weight / sum))
     }
 
-    /// What may be written.
+    /// The allowed values.
     pub const ALLOWED: &str = "\"A\", \"B\", \"pause\", or the weights of both pools, from 0 to 1000000 and not both 0, \
                                such as {\"A\": 70, \"B\": 30}";
 
     /// The largest weight.
     const HEAVIEST: f64 = 1_000_000.0;
 
-    /// What is written in the configuration, in the state file or in a request.
+    /// Reads it from the configuration, the state file or a request.
     ///
     /// # Errors
     /// What is allowed instead.
@@ -96,16 +96,16 @@ impl From<Work> for Value {
     }
 }
 
-/// Settings of a worker: `workers`, by its exact name. Two miners of one name share them.
+/// Settings of a worker: `workers`, by its exact name. Two miners with the same name share them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkerSettings {
-    /// What it is called on the pages; empty: as the worker.
+    /// Its name on the pages; empty: the worker's name.
     pub name: String,
-    /// What it is to do; `None`: as the others.
+    /// Its work; `None`: like the others.
     pub work: Option<Work>,
-    /// Whether it takes turns on both pools where the fleet as a whole meets the split.
+    /// Whether it takes turns in the mode `fleet`.
     pub turns: Turns,
-    /// Whether it works for the other pool while its own is down; `None`: as [`Scheduling::failover`] says.
+    /// Whether it works for the other pool while its own is down; `None`: as in [`Scheduling::failover`].
     ///
     /// [`Scheduling::failover`]: super::Scheduling::failover
     pub failover: Option<bool>,
@@ -123,14 +123,14 @@ named! {
     }
 }
 
-/// Workers that have a setting in common: an entry of `groups`. Of several that match a worker the first one counts.
+/// Workers with the same setting: an entry of `groups`. If several match a worker, the first one counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// What it is called; never empty.
+    /// Its name; never empty.
     pub name: String,
-    /// Patterns of workers' names, one of which has to match.
+    /// Patterns of workers' names, one of which must match.
     pub patterns: Vec<glob::Pattern>,
-    /// What its workers are to do; `None`: as the others.
+    /// Its workers' work; `None`: like the others.
     pub work: Option<Work>,
 }
 
@@ -141,19 +141,19 @@ impl Group {
     }
 }
 
-/// What is to be done at which time of the week: `timetable`.
+/// What to do at which time of the week: `timetable`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timetable {
-    /// Whether it counts at all.
+    /// Whether it is used.
     pub enabled: bool,
-    /// The name of the time zone in which it is meant, such as `Europe/Berlin`; empty: the system's.
+    /// The name of its time zone, such as `Europe/Berlin`; empty: the system's.
     pub time_zone: String,
-    /// Of those in force at a moment the first one counts.
+    /// If several apply at a moment, the first one counts.
     pub entries: Vec<TimetableEntry>,
 }
 
-/// An entry of the timetable. It is in force from one time of the day to another; one that does not end after its
-/// beginning ends on the next day.
+/// An entry of the timetable. It applies from one time of day to another. If its end is not after its beginning, it
+/// ends on the next day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimetableEntry {
     /// The days on which it begins, Monday first.
@@ -162,20 +162,20 @@ pub struct TimetableEntry {
     pub from: u16,
     /// Its end, in minutes after midnight; the same as its beginning: after 24 hours.
     pub to: u16,
-    /// What is to be done meanwhile.
+    /// The work during that time.
     pub work: Work,
 }
 
-/// Whether and how far the split follows what a hash earns at either pool: `balance`.
+/// Whether and how far the split follows the earnings: `balance`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Balance {
-    /// Whether it does.
+    /// Whether it is on.
     pub enabled: bool,
-    /// At which difference of the earnings the whole deviation is used, in percent.
+    /// The difference in earnings at which the full deviation is used, in percent.
     pub full_at_percent: f64,
-    /// How far the split may be moved from the usual one, in points.
+    /// How far the split may move from the usual one, in points.
     pub max_deviation: f64,
-    /// What a coin costs, by coin, all in one currency; 0: not known.
+    /// Prices by coin, all in one currency; 0: unknown.
     pub prices: BTreeMap<String, f64>,
 }
 

@@ -24,11 +24,11 @@ use crate::units::PoolSlot;
 
 /// A table.
 pub(super) struct Table<T> {
-    /// What it is.
+    /// Its description.
     allowed: &'static str,
-    /// Whether its entries stand in a list, in an order that counts, and not under names.
+    /// Whether its entries are an ordered list, without names.
     is_list: bool,
-    /// How many entries it may have.
+    /// The maximum number of entries.
     most: usize,
     read: fn(&mut Reading<'_>) -> T,
 }
@@ -152,7 +152,7 @@ pub(super) const PRICES: Table<BTreeMap<String, f64>> = Table {
     read: prices,
 };
 
-/// The most patterns of a group.
+/// The maximum number of patterns in a group.
 const MOST_PATTERNS: usize = 100;
 /// The longest name that is only shown, in characters.
 const LONGEST_NAME: usize = 64;
@@ -172,7 +172,7 @@ fn workers(reading: &mut Reading<'_>) -> BTreeMap<String, WorkerSettings> {
             reading.note(number, place, quote(&json!(name)), allowed);
             return None;
         }
-        // As good as missing.
+        // Counts as missing.
         if value.is_null() {
             return Some((name.to_owned(), WorkerSettings::default()));
         }
@@ -301,7 +301,7 @@ fn prices(reading: &mut Reading<'_>) -> BTreeMap<String, f64> {
     })
 }
 
-/// What a coin may cost.
+/// The allowed prices.
 const PRICE: Number = Number {
     default: 0,
     min: 0.0,
@@ -381,7 +381,7 @@ fn time(value: &Value, is_end: bool) -> Result<u16, String> {
                 .filter(|number| digits && *number <= most)
         };
         match (hours, minutes) {
-            // The same moment as the next day's beginning.
+            // The same moment as the beginning of the next day.
             ("24", "00") if is_end => Some(0),
             _ => Some(number(hours, 23)? * 60 + number(minutes, 59)?),
         }
@@ -393,7 +393,7 @@ fn time(value: &Value, is_end: bool) -> Result<u16, String> {
 /// A table while it is read.
 #[derive(Default)]
 struct Reading<'a> {
-    /// Name or number, and what stands there.
+    /// Name or number, and the value.
     entries: Vec<(String, &'a Value)>,
     wrong: Vec<Wrong>,
 }
@@ -420,7 +420,7 @@ impl<'a> Reading<'a> {
         });
     }
 
-    /// An entry that has no other keys than these.
+    /// An entry with only these keys.
     fn entry<'r>(
         &'r mut self,
         number: usize,
@@ -463,17 +463,17 @@ impl<'a> Reading<'a> {
 
 /// An entry while it is read.
 struct Entry<'r, 'a> {
-    /// Its keys; `None`: it is no object.
+    /// Its keys; `None`: it is not an object.
     map: Option<&'a Map<String, Value>>,
     place: String,
     number: usize,
-    /// How many faults there were before it.
+    /// The number of faults before it.
     before: usize,
     reading: &'r mut Reading<'a>,
 }
 
 impl Entry<'_, '_> {
-    /// The value of a key if there is a right one.
+    /// The value of a key, if there is a valid one.
     fn get<T>(&mut self, key: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
         let value = self.map?.get(key).filter(|value| !value.is_null())?;
         match read(value) {
@@ -486,7 +486,7 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// The same of a key that must be there.
+    /// The same for a required key.
     fn need<T>(&mut self, key: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
         if self.map?.get(key).is_none_or(Value::is_null) {
             let allowed = read(&Value::Null).err()?;
@@ -498,13 +498,13 @@ impl Entry<'_, '_> {
         self.get(key, read)
     }
 
-    /// Whether nothing is wrong with it.
+    /// Whether it has no mistakes.
     fn is_right(&self) -> bool {
         self.reading.wrong.len() == self.before
     }
 }
 
-/// The workers' settings, one a line.
+/// The workers' settings, one per line.
 pub(super) fn workers_shown(workers: &BTreeMap<String, WorkerSettings>) -> String {
     let line = |(worker, settings): (&String, &WorkerSettings)| {
         let WorkerSettings {
@@ -527,7 +527,7 @@ pub(super) fn workers_shown(workers: &BTreeMap<String, WorkerSettings>) -> Strin
     lines(workers.iter().map(line))
 }
 
-/// The tokens, one a line, with what must not be shown: to be compared.
+/// The tokens, one per line, including secrets, for comparing.
 pub(super) fn tokens_compared(tokens: &BTreeMap<String, ApiToken>) -> String {
     let line = |(name, token): (&String, &ApiToken)| {
         format!("{}: {} {}", json!(name), token.may.name(), &*token.hash)
@@ -535,7 +535,7 @@ pub(super) fn tokens_compared(tokens: &BTreeMap<String, ApiToken>) -> String {
     lines(tokens.iter().map(line))
 }
 
-/// The groups, one a line.
+/// The groups, one per line.
 pub(super) fn groups_shown(groups: &[Group]) -> String {
     lines(groups.iter().map(|group| {
         let Group {
@@ -552,7 +552,7 @@ pub(super) fn groups_shown(groups: &[Group]) -> String {
     }))
 }
 
-/// The entries of the timetable, one a line.
+/// The entries of the timetable, one per line.
 pub(super) fn timetable_shown(entries: &[TimetableEntry]) -> String {
     lines(entries.iter().map(|entry| {
         let TimetableEntry {
@@ -574,7 +574,7 @@ pub(super) fn timetable_shown(entries: &[TimetableEntry]) -> String {
     }))
 }
 
-/// The prices, one a line.
+/// The prices, one per line.
 pub(super) fn prices_shown(prices: &BTreeMap<String, f64>) -> String {
     lines(prices.iter().map(|(coin, price)| format!("{coin} {price}")))
 }
@@ -588,7 +588,7 @@ fn work_shown(work: Work) -> String {
     }
     match work {
         Work::Pause => "pause".to_owned(),
-        // A 0 may have been written as -0.0.
+        // A 0 may be written as -0.0.
         Work::Split(weights) => {
             let [a, b] = PoolSlot::ALL.map(|slot| weights[slot].abs());
             format!("{a}:{b}")
@@ -600,7 +600,7 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A table without the entries of these ranges; null if it has no others.
+/// A table without the entries in these ranges; null if there are no others.
 pub(super) fn without(table: &Value, wrong: &[Range<usize>]) -> Value {
     let stays = |number: &usize| !wrong.iter().any(|range| range.contains(number));
     let kept: Value = match table {
@@ -621,8 +621,8 @@ pub(super) fn without(table: &Value, wrong: &[Range<usize>]) -> Value {
     if is_empty { Value::Null } else { kept }
 }
 
-/// The workers' settings as far as they can be understood: an entry loses its unknown keys, and one that cannot be used
-/// all the same keeps its pause, so that no miner begins to mine that is not to.
+/// The workers' settings as far as they are readable: unknown keys are removed, and an entry that is still unusable
+/// keeps its pause, so that no paused miner starts mining.
 pub(super) fn usable_workers(table: &Value) -> Value {
     let mut table = table.clone();
     for entry in table.as_object_mut().into_iter().flat_map(Map::values_mut) {
@@ -646,11 +646,11 @@ pub(super) fn usable_workers(table: &Value) -> Value {
     without(&table, &kept.collect::<Vec<_>>())
 }
 
-/// The zone in which a timetable is meant; by default the system's.
+/// The timetable's time zone; by default the system's.
 pub(super) struct TimeZone;
 
 impl TimeZone {
-    /// In characters; the longest name that there is has 32.
+    /// In characters; the longest existing name has 32.
     const LONGEST: usize = 64;
 }
 

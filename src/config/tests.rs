@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::units::PoolSlot::{A, B};
 
-/// As the Python version writes it, with keys that only that one knows.
+/// A file of the Python version, with keys that only it has.
 const PYTHON: &str = r#"{
   "downstream_diff": { "default_min": 1, "poolA_min": 1024, "poolB_max": 65536.5 },
   "listen": { "host": "0.0.0.0", "port": 3351 },
@@ -39,7 +39,7 @@ fn errors(value: &Value) -> Vec<String> {
     errors.to_string().lines().map(str::to_owned).collect()
 }
 
-/// A config with two pools, to be changed.
+/// A configuration with two pools, for changing.
 fn two_pools() -> Value {
     json!({"pools": {
         "A": {"host": "a.pool.com", "wallet": "wallet-a"},
@@ -242,7 +242,7 @@ fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
         json!({"host": "a.com", "tls": true}),
         json!({"host": "stratum+tcp://a.com", "tls": true}),
         json!({"host": "stratum+ssl://a.com"}),
-        // As the sample has it when somebody pastes an address.
+        // Like the sample after someone pastes an address.
         json!({"host": "stratum+ssl://a.com", "tls": false}),
     ] {
         assert_eq!(
@@ -510,7 +510,7 @@ fn log_files_stand_beside_the_config() {
     );
 }
 
-/// Of some password, with parameters that cost nothing.
+/// The hash of a password, with cheap parameters.
 const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$LIo0ghBQpq6fXYAYPXjSuQ";
 
 #[test]
@@ -545,7 +545,7 @@ fn a_form_offers_what_is_allowed() {
                 let bounds = [form.min.unwrap(), form.max.unwrap_or(1e6)];
                 for number in bounds {
                     let config = with(key.path, json!(number)).to_string();
-                    // Whatever else may be wrong (two equal ports, two weights of 0), the number is not.
+                    // Other things may be wrong (two equal ports, two weights of 0), but not the number.
                     let refused = parse(&config).err().is_some_and(|errors| {
                         let of_key = |fault: &&Fault| fault.path == key.path;
                         errors
@@ -822,7 +822,7 @@ fn what_steers_the_work_is_off_at_a_start_if_it_is_not_even_a_table() {
     let loaded = start(json!({"workers": Value::Object(wrong.collect())}));
     assert_eq!(loaded.troubles.len(), 21, "not one for each");
     assert_eq!(loaded.troubles[20].text, "workers: 30 more mistakes.");
-    // Anything else still ends a start, and says all that is wrong.
+    // Anything else still prevents a start, and all mistakes are listed.
     let errors = parse_for_start(r#"{"workers": 5, "scheduler": {"failover": 5}}"#).unwrap_err();
     assert_eq!(errors.faults.len(), 2, "{errors}");
 }
@@ -1007,7 +1007,7 @@ fn the_reference_has_every_key() {
     );
 }
 
-/// Any JSON, of a size that is quick to read.
+/// Any JSON of a small size.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -54,7 +54,7 @@ pub fn dial(conn: PoolConn, target: Arc<DialTarget>, context: &Context) -> io::R
 /// The addresses at which a pool may be, found before `until`.
 ///
 /// # Errors
-/// If there is none, in words for the owner.
+/// If there is none, as text for the owner.
 pub fn resolve(target: &DialTarget, names: &Names, until: Instant) -> io::Result<Vec<SocketAddr>> {
     let until = until.min(clock() + LOOK_UP);
     names.look_up(&target.host, target.port, until)
@@ -115,7 +115,7 @@ fn connect_to(address: SocketAddr, until: Instant) -> io::Result<TcpStream> {
 /// Encrypts a new connection before `until`, if the target requires it.
 ///
 /// # Errors
-/// If the handshake fails, with the reason in words for the owner.
+/// If the handshake fails, with the reason, as text for the owner.
 pub fn secure(
     stream: TcpStream,
     target: &DialTarget,

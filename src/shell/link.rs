@@ -28,7 +28,7 @@ impl Link {
     /// fails is ended, so that its reader announces the end.
     ///
     /// # Errors
-    /// If too much waits. Messages of any length are taken when nothing does.
+    /// If too much is waiting. If nothing is waiting, messages of any length are accepted.
     pub fn send(&self, messages: &[u8], flush: &Flush) -> Result<(), OutboxFull> {
         if self.0.offer(messages)? {
             flush.add(Arc::clone(&self.0));

@@ -28,7 +28,7 @@ impl Names {
     /// The addresses of a pool: an address itself, or those of a name.
     ///
     /// # Errors
-    /// If there are none, or no answer comes before `until`, in words for the owner.
+    /// If there are none, or no answer comes before `until`, as text for the owner.
     pub fn look_up(&self, host: &str, port: u16, until: Instant) -> io::Result<Vec<SocketAddr>> {
         let found = match host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],

@@ -233,7 +233,7 @@ impl Settings {
     /// The configuration in a file, if it may replace the one in force.
     ///
     /// # Errors
-    /// With all that is wrong with it.
+    /// With all mistakes.
     pub fn judge(&self, text: &str) -> Result<config::LoadedConfig, ConfigErrors> {
         let mut loaded = config::parse(text)?;
         warn_of_unknown_names(&mut loaded);

@@ -128,7 +128,7 @@ impl Socket {
     /// end. Only for the scheduler.
     ///
     /// # Errors
-    /// If too much waits. Messages of any length are taken when nothing does.
+    /// If too much is waiting. If nothing is waiting, messages of any length are accepted.
     pub fn offer(&self, messages: &[u8]) -> Result<bool, OutboxFull> {
         if self.has_ended() {
             return Ok(false);

@@ -55,7 +55,7 @@ impl Session {
     /// next call.
     ///
     /// # Errors
-    /// If the session cannot go on.
+    /// If the session cannot continue.
     pub fn seal(&self, plain: &[u8]) -> io::Result<Vec<u8>> {
         let mut tls = self.0.lock();
         tls.writer().write_all(plain)?;
@@ -65,7 +65,7 @@ impl Session {
     /// The message that nothing more will come. Only for the writer.
     ///
     /// # Errors
-    /// If the session cannot go on.
+    /// If the session cannot continue.
     pub fn seal_end(&self) -> io::Result<Vec<u8>> {
         let mut tls = self.0.lock();
         tls.send_close_notify();

@@ -28,7 +28,7 @@ pub const LARGEST_PEM: usize = 16 * 1024 * 1024;
 /// Reads a whole file of at most `limit` bytes. Links are followed.
 ///
 /// # Errors
-/// If it is no regular file, holds more, or cannot be read; [`ErrorKind::NotFound`] if there is none.
+/// If it is not a regular file, holds more, or cannot be read; [`ErrorKind::NotFound`] if there is none.
 pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let most = u64::try_from(limit).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
@@ -44,7 +44,7 @@ pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 /// The same for a text in UTF-8.
 ///
 /// # Errors
-/// As [`read`], and if it is no UTF-8.
+/// As [`read`], and if it is not UTF-8.
 pub fn read_text(path: &Path, limit: usize) -> io::Result<String> {
     String::from_utf8(read(path, limit)?)
         .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not text in UTF-8"))
@@ -53,7 +53,7 @@ pub fn read_text(path: &Path, limit: usize) -> io::Result<String> {
 /// Opens a regular file for reading. It never waits, even if the path is something else.
 ///
 /// # Errors
-/// If it is no regular file or cannot be opened.
+/// If it is not a regular file or cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);

@@ -193,7 +193,7 @@ impl Deadline {
     /// Reads available data, or waits for it. It leaves the connection with a read timeout.
     ///
     /// # Errors
-    /// [`ErrorKind::TimedOut`] if nothing comes in time, or what the connection fails with.
+    /// [`ErrorKind::TimedOut`] if nothing comes in time, or the error of the connection.
     pub fn read(self, mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             stream.set_read_timeout(Some(self.left()?))?;
@@ -207,7 +207,7 @@ impl Deadline {
     /// Writes all bytes. It leaves the connection with a write timeout.
     ///
     /// # Errors
-    /// [`ErrorKind::TimedOut`] if the peer does not take it in time, or what the connection fails with.
+    /// [`ErrorKind::TimedOut`] if the peer does not take it in time, or the error of the connection.
     pub fn write_all(self, mut stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             stream.set_write_timeout(Some(self.left()?))?;

@@ -76,7 +76,7 @@ impl<T: Copy> Kind for Word<T> {
     }
 }
 
-/// A log level, in any case and also by the names that Python has for it.
+/// A log level, in upper or lower case, also with Python's names.
 pub(in crate::config) struct LogLevel(pub(in crate::config) Level);
 
 impl Kind for LogLevel {

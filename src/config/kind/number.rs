@@ -109,7 +109,7 @@ impl Kind for Port {
     }
 }
 
-/// A port as text, digits only. It can still be 0.
+/// Parses a port as text with digits only. It can still be 0.
 pub(in crate::config) fn parse_port(text: &str) -> Option<u16> {
     // `parse` alone would take a sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -184,7 +184,7 @@ impl Kind for SecondsOrNever {
     }
 }
 
-/// A pool's weight. So small that it could not be told from zero, or so large that ratios get lost, it cannot be.
+/// A pool's weight. It cannot be so small that it would equal zero, or so large that proportions get lost.
 pub(in crate::config) struct Weight(pub(in crate::config) u32);
 
 impl Weight {
@@ -261,7 +261,7 @@ impl Kind for Bound {
     }
 }
 
-/// A whole number that fits 32 bits, also if it is written with a fraction of zero.
+/// A whole number that fits into 32 bits, even if it is written with a fraction of zero.
 fn whole(value: &Value) -> Option<u32> {
     if let Some(number) = value.as_u64() {
         return u32::try_from(number).ok();

@@ -6,7 +6,7 @@ use super::text::*;
 use super::*;
 use crate::config::Level;
 
-/// What a kind makes of some JSON, in the words of its `Debug`; `-` if it refuses it.
+/// What a kind makes of some JSON, as its `Debug` text; `-` if it refuses it.
 fn check<K: Kind<Meaning: std::fmt::Debug>>(kind: &K, json: &str) -> String {
     let value: Value = serde_json::from_str(json).unwrap();
     kind.read(&value)

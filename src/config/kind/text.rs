@@ -8,7 +8,7 @@ use super::{Form, FormKind, Kind, list, one_line};
 /// Text on one line; spaces around it do not count.
 pub(in crate::config) struct Text {
     pub(in crate::config) default: &'static str,
-    /// If it is not just any text: what a form offers.
+    /// The choices in a form, if it is not just any text.
     pub(in crate::config) choices: &'static [&'static str],
     /// In characters.
     pub(in crate::config) longest: usize,
@@ -48,7 +48,7 @@ impl Kind for Text {
     }
 }
 
-/// Something secret, kept to the last space; none by default.
+/// A secret, kept including spaces; none by default.
 pub(in crate::config) struct Secret {
     /// In characters.
     pub(in crate::config) longest: usize,
@@ -82,12 +82,12 @@ impl Kind for Secret {
     }
 }
 
-/// A password's argon2id hash in PHC form; none by default. What could not be checked against is refused, so that a
-/// slip never opens the pages to everybody.
+/// A password's argon2id hash in PHC form; none by default. A hash that cannot be checked is refused, so that a slip
+/// never opens the pages to everyone.
 pub(in crate::config) struct PasswordHash;
 
 impl PasswordHash {
-    /// In characters; salts and hashes of any sensible size fit.
+    /// In characters; salts and hashes of any reasonable size fit.
     const LONGEST: usize = 256;
     /// The most memory that a check may take, in KiB.
     const MOST_MEMORY: u32 = 64 * 1024;
@@ -135,9 +135,9 @@ impl Kind for PasswordHash {
 
 /// A list of names; empty by default.
 pub(in crate::config) struct Names {
-    /// How many.
+    /// The maximum number.
     pub(in crate::config) most: usize,
-    /// Each, in characters.
+    /// The maximum length of each, in characters.
     pub(in crate::config) longest: usize,
 }
 

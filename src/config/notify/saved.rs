@@ -9,16 +9,16 @@ use super::{TargetKind, origin, shown_url};
 use crate::config::Fault;
 use crate::config::raw::join;
 
-/// Where the targets are in the configuration.
+/// The path of the targets in the configuration.
 pub const PATH: &str = "notify.targets";
 
-/// What stands in the place of a secret.
+/// What replaces a secret.
 pub const SAVED: &str = "…";
 
-/// The secrets besides the address and the headers.
+/// The secrets in addition to the address and the headers.
 const SECRETS: [&str; 4] = ["token", "chat_id", "user", "body"];
 
-/// The targets of a configuration file with [`SAVED`] in the place of secrets, also if they are not valid.
+/// The targets of a configuration file with secrets replaced by [`SAVED`], even if they are not valid.
 pub fn without_secrets(targets: &Value) -> Value {
     let shown = |(name, target): (&String, &Value)| {
         let keys = target.as_object()?.iter();
@@ -49,7 +49,7 @@ fn shown(key: &str, value: &Value) -> Option<Value> {
     }
 }
 
-/// Puts the saved secrets in the place of each [`SAVED`], and the saved address in the place of a shortened one.
+/// Replaces each [`SAVED`] with the saved secret, and a shortened address with the saved one.
 ///
 /// # Errors
 /// Every secret that is not saved, or not for this kind and host.
@@ -97,7 +97,7 @@ pub fn put_back(new: &mut Value, old: &Value) -> Result<(), Vec<Fault>> {
     }
 }
 
-/// For what a secret was saved: the kind of service, and its scheme, host and port.
+/// What a secret belongs to: the kind of service, and its scheme, host and port.
 type Place = (TargetKind, String);
 
 fn place(target: &Map<String, Value>) -> Option<Place> {
@@ -210,7 +210,7 @@ mod tests {
         refused("bot", "url", own, &["bot.token", "bot.chat_id"]);
         let hook = ["hook.body", "hook.headers.X-Key"];
         refused("hook", "url", json!("http://10.0.0.2:8081/hook"), &hook);
-        // Another name has nothing saved.
+        // Nothing is saved under another name.
         let renamed = changed(|new| new["new"] = new["bot"].clone());
         assert_eq!(
             renamed,

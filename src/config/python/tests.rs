@@ -10,7 +10,7 @@ use crate::config::steering::Work;
 use crate::config::{Config, LoadedConfig, load_or_create, parse};
 use crate::units::PoolSlot::{A, B};
 
-/// Version 1, with the ports of its time.
+/// Version 1, with its default ports.
 fn version_1() -> Value {
     json!({
         "downstream_diff": {"default_min": 1, "poolA_min": 1, "poolB_min": 8192},
@@ -85,7 +85,7 @@ fn start_in(folder: &Path, config: &str, files: &[(&str, &[u8])]) -> LoadedConfi
     }
     let path = folder.join(config);
     let loaded = load_or_create(&path).unwrap_or_else(|error| panic!("{error:#}"));
-    // What was made is a file of ours, which means the same and is left alone from then on.
+    // The result is a file of this DPMP that means the same and is left alone from then on.
     let saved = fs::read_to_string(&path).unwrap();
     assert_eq!(parse(&saved).unwrap().config, loaded.config);
     let again = load_or_create(&path).unwrap();
@@ -284,7 +284,7 @@ fn what_stays_behind_is_told() {
     warned(&loaded, "scheduler.min_switch_seconds");
     warned(&loaded, "scheduler.auto_balance");
     warned(&loaded, "logging.json");
-    // And keys of nobody stay.
+    // And unknown keys stay.
     let loaded = imported(&with("scheduler.mine", json!({"a": [1]})));
     assert_eq!(loaded.raw["scheduler"]["mine"], json!({"a": [1]}));
     assert_eq!(loaded.raw["scheduler"].get("oracle_url"), None);
@@ -400,7 +400,7 @@ fn workers_that_took_no_turns_were_pinned_or_paused_stay_so() {
     );
     warned(&loaded, "workers.\"*\": found \"*\"");
 
-    // While the slider was in control pinned assignments meant nothing.
+    // While the slider was in control, pinned assignments meant nothing.
     for inactive in [&b"{}"[..], b"[]", br#"{"manual_active": false}"#] {
         let loaded = with_files(&[("manual_mode.json", inactive), pinned]);
         assert!(loaded.config.groups.is_empty());
@@ -477,7 +477,7 @@ fn a_broken_file_under_the_old_name_leads_to_the_set_up_and_is_kept() {
     assert!(loaded.troubles[0].text.contains("could not be imported"));
     let copy = folder.path().join("config_v2.json.python");
     assert_eq!(fs::read_to_string(copy).unwrap(), "{");
-    // Once it is ours, a slip of the pen does not take the settings away.
+    // Once it is converted, a slip does not remove the settings.
     let path = folder.path().join("config_v2.json");
     fs::write(&path, "{").unwrap();
     assert!(load_or_create(&path).is_err());
@@ -488,7 +488,7 @@ fn a_broken_file_under_the_old_name_leads_to_the_set_up_and_is_kept() {
 fn a_file_of_ours_is_none_of_the_python_versions() {
     let ours: Value = serde_json::from_str(&sample()).unwrap();
     assert!(!may_be_python(&ours));
-    // Their keys beside one that is ours alone: it is as the owner left it.
+    // With a key that only this DPMP has, the file stays as the owner left it.
     let mut kept = version_3();
     kept["scheduler"]["min_switch_seconds"] = json!(7);
     kept["gui"] = json!({"port": 8855});

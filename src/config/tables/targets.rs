@@ -16,10 +16,10 @@ use crate::trouble::{CATALOGUE, Level};
 const LONGEST: usize = 1024;
 /// The longest body of a webhook, in characters.
 const LONGEST_BODY: usize = 8192;
-/// The most headers of a webhook.
+/// The maximum number of headers of a webhook.
 const MOST_HEADERS: usize = 16;
 
-/// Headers that every request has of its own.
+/// Headers that every request already has.
 const OWN_HEADERS: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
 
 /// `notify.targets`
@@ -106,7 +106,7 @@ fn url(value: &Value) -> Result<String, String> {
         .ok_or_else(|| WEB_ADDRESS.to_owned())
 }
 
-/// The address of a topic: DPMP sends to the server, and names the topic.
+/// The address of a topic: DPMP sends to the server and names the topic.
 fn topic_url(value: &Value) -> Result<String, String> {
     let url = url(value)?;
     let path = url.splitn(4, '/').nth(3).unwrap_or_default();
@@ -217,7 +217,7 @@ fn quiet(entry: &mut Entry<'_, '_>) -> Option<QuietHours> {
     })
 }
 
-/// The targets, one a line, with what must not be shown: to be compared.
+/// The targets, one per line, including secrets, for comparing.
 pub(in crate::config) fn compared(targets: &BTreeMap<String, Target>) -> String {
     let line = |(name, target): (&String, &Target)| format!("{}: {}", json!(name), target.json());
     super::lines(targets.iter().map(line))

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What is wrong with a table: place, what was found and what is allowed.
+/// The mistakes in a table: place, found value, what is allowed.
 fn faults<T: Default>(table: &Table<T>, value: Value) -> Vec<String> {
     let told = table.wrong(&value).into_iter().map(|wrong| wrong.at("t"));
     told.map(|fault| fault.to_string()).collect()

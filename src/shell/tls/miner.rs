@@ -72,7 +72,7 @@ impl Certificate {
     /// and the previous one still counts.
     ///
     /// # Errors
-    /// With the reason in words for the owner.
+    /// With the reason, as text for the owner.
     #[inline(never)]
     pub fn accept(
         &self,

@@ -45,7 +45,7 @@ impl Tls {
     /// Does the TLS handshake on a new connection, before `until`. It leaves the socket without a read timeout.
     ///
     /// # Errors
-    /// With the reason in words for the owner.
+    /// With the reason, as text for the owner.
     pub fn begin(
         &self,
         stream: &TcpStream,
