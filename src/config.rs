@@ -412,7 +412,7 @@ named! {
     /// Who a pool's blocks should pay.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum PayoutRule {
-        /// Whoever they pay at first.
+        /// The same as at first.
         Auto = "auto",
         /// The owner's address.
         Mine = "mine",
