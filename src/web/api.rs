@@ -43,17 +43,17 @@ use crate::units::{Now, PerPool, PoolSlot};
 use crate::web::error::ApiError;
 use crate::web::json;
 
-/// What is true at the moment of a request.
+/// The state at the moment of a request.
 pub struct Moment<'a> {
-    /// The newest picture of the state.
+    /// The newest snapshot.
     pub snapshot: &'a Arc<Snapshot>,
     /// The configuration in force.
     pub config: &'a Arc<Config>,
-    /// The time. The picture may be older: none is made while nothing happens.
+    /// The time. The snapshot may be older, because none is made while nothing happens.
     pub now: Now,
 }
 
-/// What the owner calls the pools; with their letters, if both have the same name.
+/// The pools' names; with their letters, if both have the same name.
 fn pool_names(config: &Config) -> PerPool<String> {
     let name = |slot: PoolSlot| {
         let pool = config.pools[slot].as_ref();
@@ -65,7 +65,7 @@ fn pool_names(config: &Config) -> PerPool<String> {
     })
 }
 
-/// The pool that a worker waits for: it is down, and the worker may not work for the other one.
+/// The pool that a worker waits for, because it is down and the worker may not work for the other one.
 fn waits_for(worker: &str, work: Work, moment: &Moment<'_>) -> Option<PoolSlot> {
     let source = AimSource::Worker;
     let pool = Aim { work, source }.only()?;
@@ -73,24 +73,24 @@ fn waits_for(worker: &str, work: Work, moment: &Moment<'_>) -> Option<PoolSlot> 
     (is_down && !moment.config.may_stand_in(worker)).then_some(pool)
 }
 
-/// An answer that many ask for at the same time: it is made once for a picture of the state and a second.
+/// An answer that many clients request at the same time. It is made once per snapshot and second.
 #[derive(Debug, Default)]
 pub struct SharedAnswer(Mutex<Option<CachedAnswer>>);
 
 #[derive(Debug)]
 struct CachedAnswer {
-    /// What it was made of, without keeping a whole farm in memory when the last page is closed.
+    /// Its snapshot, without keeping a whole farm in memory when the last page is closed.
     snapshot: Weak<Snapshot>,
     config: Arc<Config>,
     second: u64,
-    /// Counts what was dismissed, which changes an answer at once.
+    /// Counts dismissals, which change an answer immediately.
     version: u64,
     body: Arc<Vec<u8>>,
 }
 
 impl SharedAnswer {
-    /// The answer of this moment. `make` is called if there is none yet; others wait for it meanwhile instead of
-    /// making their own.
+    /// The current answer. `make` is called if there is none yet; other clients wait for it instead of making their
+    /// own.
     pub fn answer<T: Serialize>(
         &self,
         moment: &Moment<'_>,
@@ -107,7 +107,7 @@ impl SharedAnswer {
         let body = match made.as_ref().filter(|made| is_of(made)) {
             Some(made) => Arc::clone(&made.body),
             None => {
-                // The last one is given back first: memory for two is not needed, and the next is about as long.
+                // The previous one is released first: memory for two is not needed, and the next one is about as long.
                 let length = made.take().map_or(0, |made| made.body.len());
                 let mut bytes = Vec::with_capacity(length + length / 16);
                 if let Err(error) = serde_json::to_writer(&mut bytes, &make()) {
@@ -142,12 +142,12 @@ impl AsRef<[u8]> for Bytes {
     }
 }
 
-/// The sum of two values of which one may be unknown; unknown if both are.
+/// The sum of values of which some may be unknown; unknown if all are.
 fn sum(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     values.flatten().reduce(|a, b| a + b)
 }
 
-/// A part of a whole, if there is a whole.
+/// A part of a whole, if the whole is not zero.
 fn part(of: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| of / whole)
 }

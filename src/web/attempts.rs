@@ -19,45 +19,45 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::system::clock::clock;
 
-/// For how long wrong tries are remembered.
+/// How long wrong attempts are remembered.
 const MEMORY: Duration = Duration::from_secs(3600);
 
-/// How many wrong tries slow nothing down: everybody mistypes.
+/// How many wrong attempts cause no delay, because everyone mistypes.
 const FREE: usize = 5;
 
-/// How long the next try has to wait after more wrong ones, for each of them, and between which limits.
+/// The delay of the next attempt for each further wrong one, and its limits.
 const PACE: Duration = Duration::from_micros(2500);
 const SHORTEST_PACE: Duration = Duration::from_millis(250);
 const LONGEST_PACE: Duration = Duration::from_secs(2);
 
-/// All strangers together may try so many times as often as one address.
+/// All strangers together may try this many times as often as one address.
 const ALL_OF_THEM: u32 = 8;
 
-/// How many wrong tries are remembered of each: more make nothing slower.
+/// How many wrong attempts are remembered for each; more cause no longer delay.
 const MOST_WRONG: usize = 1000;
 
-/// Of how many addresses and browsers wrong tries are remembered.
+/// For how many addresses and browsers wrong attempts are remembered.
 const MOST_TALLIES: usize = 1000;
 
-/// How many tries may wait: of strangers in all, of one address, and of a known browser.
+/// How many attempts may wait: from all strangers, from one address, and from a known browser.
 const MOST_WAITING: usize = 192;
 const MOST_WAITING_OF_ONE: usize = 96;
 const MOST_WAITING_OF_KNOWN: usize = 4;
 
-/// How long a try may wait.
+/// How long an attempt may wait.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// What stands for a cookie's value.
+/// The digest of a cookie's value.
 pub(super) type Mark = [u8; 32];
 
-/// Who tries a password.
+/// The source of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) from: IpAddr,
     pub(super) browser: Browser,
 }
 
-/// What is known of the browser.
+/// What is known about the browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Browser {
     /// It has given the right password before.
@@ -71,15 +71,15 @@ pub(super) enum Browser {
 /// Wrong passwords of the last hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongTries {
-    /// How many; many of them are not all counted.
+    /// Their number; not all are counted if there are very many.
     pub count: usize,
     /// Where the last one came from.
     pub from: IpAddr,
-    /// When it came.
+    /// When it arrived.
     pub last: Instant,
 }
 
-/// Tries that wait, and wrong ones of late.
+/// Waiting attempts, and recent wrong ones.
 #[derive(Default)]
 pub(super) struct Attempts {
     state: Mutex<State>,
@@ -102,7 +102,7 @@ struct Entry {
     caller: Caller,
 }
 
-/// Whose wrong tries are counted together.
+/// Groups whose wrong attempts are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Strangers,
@@ -111,10 +111,10 @@ enum Key {
     Known(Mark),
 }
 
-/// When there were wrong tries, the oldest first.
+/// The times of wrong attempts, oldest first.
 type Tries = VecDeque<Instant>;
 
-/// Permits one try; the next one may be made when this is dropped.
+/// Permits one attempt; the next one is allowed when this is dropped.
 pub(super) struct Permit<'a> {
     attempts: &'a Attempts,
     caller: Caller,
@@ -150,7 +150,7 @@ impl Attempts {
                         caller,
                     });
                 }
-                // Its own thread knows of it when it wakes up.
+                // Its own thread notices when it wakes up.
                 Ok(_) => until,
                 Err(due) => due.unwrap_or(until).min(until),
             };
@@ -187,7 +187,7 @@ impl Drop for Permit<'_> {
 }
 
 impl State {
-    /// Has a try wait; `None` if there are too many.
+    /// Queues an attempt; `None` if there are too many.
     fn queue(&mut self, caller: Caller) -> Option<u64> {
         let is_known = |caller: &Caller| matches!(caller.browser, Browser::Known(_));
         let alike = |other: &&Entry| match caller.browser {
@@ -216,7 +216,7 @@ impl State {
         self.waiting.retain(|waiting| waiting.ticket != ticket);
     }
 
-    /// Who may try now; if nobody, when somebody may.
+    /// The attempt that may be checked now; if there is none, when the next one may.
     fn next(&mut self, now: Instant) -> Result<u64, Option<Instant>> {
         if self.busy {
             return Err(None);
@@ -244,7 +244,7 @@ impl State {
         best.map(|(_, ticket)| ticket).ok_or(soonest)
     }
 
-    /// From when on a caller's password may be checked.
+    /// When a caller's password may be checked.
     fn due(&mut self, caller: Caller, now: Instant) -> Instant {
         let mut after = |key, divisor| {
             let (count, last) = self.wrong_of(key, now);
@@ -274,7 +274,7 @@ impl State {
         }
     }
 
-    /// How many wrong tries there were lately, and when the last one was.
+    /// The number of recent wrong attempts, and the time of the last one.
     fn wrong_of(&mut self, key: Key, now: Instant) -> (usize, Option<Instant>) {
         let Some(tries) = self.wrong.get_mut(&key) else {
             return (0, None);
@@ -293,7 +293,7 @@ impl State {
                 last.is_none_or(|last| now.saturating_duration_since(*last) >= MEMORY)
             };
             self.wrong.retain(|_, tries| !is_old(tries));
-            // Those of one wrong try, if need be: many addresses are slowed down together.
+            // Those with one wrong attempt, if necessary: many addresses are slowed down together.
             if self.wrong.len() >= MOST_TALLIES {
                 let fewest = self.wrong.iter().filter(|(key, _)| **key != Key::Strangers);
                 let fewest = fewest.min_by_key(|(_, tries)| tries.len());
@@ -306,7 +306,7 @@ impl State {
     }
 }
 
-/// How long after the last of so many wrong tries the next one may be made.
+/// How long after this many wrong attempts the next one is allowed.
 fn pace(wrong: usize) -> Duration {
     if wrong < FREE {
         return Duration::ZERO;
@@ -316,7 +316,7 @@ fn pace(wrong: usize) -> Duration {
         .clamp(SHORTEST_PACE, LONGEST_PACE)
 }
 
-/// Whoever has one IPv6 address has 2^64 of them.
+/// Anyone with one IPv6 address has 2^64 of them.
 fn household(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -333,7 +333,7 @@ mod tests {
         Caller { from, browser }
     }
 
-    /// The order in which callers have their turns, each a wrong try; and how long they took.
+    /// The order in which callers get their turns, each with a wrong attempt, and how long that took.
     fn order(state: &mut State, callers: &[Caller], mut now: Instant) -> (Vec<usize>, Duration) {
         let start = now;
         let tickets: Vec<_> = callers.iter().map(|it| state.queue(*it).unwrap()).collect();
@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(order(&mut state, &[one; 5], start).1, Duration::ZERO);
         let (_, took) = order(&mut state, &[one; 10], start);
         assert_eq!(took, SHORTEST_PACE * 10);
-        // A day of it, as fast as it goes.
+        // A day of attempts, as fast as possible.
         let mut now = start + took;
         let mut tries = 0;
         while now < start + MEMORY * 24 {
@@ -385,7 +385,7 @@ mod tests {
         let mut all = vec![stranger; 20];
         all.push(known);
         assert_eq!(order(&mut state, &all, now + SHORTEST_PACE).0[0], 20);
-        // Nor does a stranger's number keep it from waiting in line.
+        // Neither do many strangers keep it from queuing.
         for _ in 0..MOST_WAITING_OF_ONE {
             assert!(state.queue(stranger).is_some());
         }
@@ -430,7 +430,7 @@ mod tests {
             .collect();
         let (_, took) = order(&mut state, &all, now);
         assert!(took >= SHORTEST_PACE / ALL_OF_THEM * 95, "{took:?}");
-        // A network of IPv6 is one address.
+        // An IPv6 network counts as one address.
         let neighbor = |last: u32| caller(&format!("2001:db8::{last}"), Browser::Unknown);
         assert_eq!(neighbor(1), neighbor(2));
         assert_ne!(neighbor(1), caller("2001:db8:0:1::1", Browser::Unknown));

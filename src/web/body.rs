@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::web::error::{ApiError, Code};
 
-/// Reads the body of a request, which the server has kept within its limits.
+/// Reads the body of a request, whose size the server has limited.
 ///
 /// # Errors
 /// If it is not JSON of this form.
@@ -21,7 +21,7 @@ pub(super) fn read<T: DeserializeOwned>(request: &Request) -> Result<T, ApiError
     serde_json::from_slice(&bytes).map_err(|error| ApiError::bad_request(explain(&error, &bytes)))
 }
 
-/// What is wrong with a body, in words that need no knowledge of its reader.
+/// What is wrong with a body, in plain words.
 fn explain(error: &serde_json::Error, body: &[u8]) -> String {
     if !error.is_data() {
         return format!("The body is not valid JSON: {error}.");
@@ -71,7 +71,7 @@ fn explain(error: &serde_json::Error, body: &[u8]) -> String {
     }
 }
 
-/// A value or a kind of one, as people call it.
+/// A value or a type, in plain words.
 fn plain(kind: &str) -> &str {
     let (word, rest) = kind.split_once(' ').unwrap_or((kind, ""));
     let is_integer = |kind: &str| {
@@ -87,12 +87,12 @@ fn plain(kind: &str) -> &str {
         _ if word == "struct" => "an object",
         _ if is_integer(kind) => "a whole number",
         _ if word == "string" => rest,
-        // Such as: integer `5`.
+        // For example: integer `5`.
         _ => kind.split('`').nth(1).unwrap_or(kind),
     }
 }
 
-/// The keys that lead to a place in a JSON text, which is well formed up to there.
+/// The path to a place in a JSON text, which is valid up to there.
 fn place(body: &[u8], line: usize, column: usize) -> String {
     let text = String::from_utf8_lossy(body);
     let lines = text.split_inclusive('\n');

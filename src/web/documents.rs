@@ -61,7 +61,7 @@ pub(super) struct Document {
     text: &'static str,
 }
 
-/// The page under a path, if it is that of a document or of their list.
+/// The page at a path, if it is a document or the list of documents.
 pub(super) fn page(path: &str) -> Option<String> {
     let name = path.strip_prefix(LIST)?;
     if name.is_empty() {
@@ -92,7 +92,7 @@ fn list() -> String {
 }
 
 impl Document {
-    /// What its first line says.
+    /// Its title, from the first line.
     fn title(&self) -> &'static str {
         let first = self.text.lines().next().unwrap_or_default();
         first.trim_start_matches('#').trim()
@@ -118,7 +118,7 @@ impl Document {
     }
 }
 
-/// Whether a link leads to something that a browser gets from here or from the Web.
+/// Whether a browser can follow a link, here or on the web.
 fn is_here(link: &str) -> bool {
     let (path, _) = link.split_once('#').unwrap_or((link, ""));
     path.is_empty() || path.starts_with("https://") || named(path).is_some()
@@ -128,7 +128,7 @@ fn named(name: &str) -> Option<&'static Document> {
     DOCUMENTS.iter().find(|document| document.name == name)
 }
 
-/// Gives each heading its id: its text in lower case, hyphens for blanks, nothing for other signs.
+/// Gives each heading its id: its text in lower case, with hyphens for spaces, without other signs.
 fn name_headings(events: &mut [Event<'_>]) {
     let mut taken: HashMap<String, usize> = HashMap::new();
     for at in 0..events.len() {
@@ -164,7 +164,7 @@ fn of_an_id(character: char) -> Option<char> {
     }
 }
 
-/// A table in a frame that scrolls: many are wider than a phone.
+/// Puts a table into a scrolling frame, because many are wider than a phone.
 fn in_a_frame(event: Event<'_>) -> impl Iterator<Item = Event<'_>> {
     let begins = matches!(event, Event::Start(Tag::Table(_)));
     let ends = matches!(event, Event::End(TagEnd::Table));
@@ -180,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    /// What stands behind each `attribute="`.
+    /// The values after each `attribute="`.
     fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
         let begin = format!(" {attribute}=\"");
         let pieces = page.split(begin.as_str()).skip(1);

@@ -16,42 +16,42 @@ use crate::web::{html, json};
 pub type Answer = Result<Response, ApiError>;
 
 named! {
-    /// What kind of refusal it is. Clients decide by the name, which never changes.
+    /// The kind of error. Clients use its name, which never changes.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Code {
-        /// The request cannot be understood.
+        /// The request is invalid.
         BadRequest = "bad_request",
-        /// A password is set and this client has not given it.
+        /// A password is set, and this client is not logged in.
         LoginRequired = "login_required",
-        /// The password is not the one that is set.
+        /// The password is wrong.
         WrongPassword = "wrong_password",
-        /// A program's token is none that there is.
+        /// A program's token is unknown.
         WrongToken = "wrong_token",
-        /// The page was asked for under a name that is not ours: a name has to be allowed.
+        /// The Host of the request is not one of our names; names must be allowed.
         BadHost = "bad_host",
-        /// Another web site is behind the request.
+        /// The request comes from another web site.
         BadOrigin = "bad_origin",
         /// The token of `GET /api/v1/session` is missing or old.
         BadToken = "bad_token",
-        /// A program's token is not for this.
+        /// A program's token does not allow this.
         NotPermitted = "not_permitted",
-        /// There is no such thing.
+        /// It does not exist.
         NotFound = "not_found",
-        /// It cannot be asked for in this way.
+        /// The method is not allowed.
         MethodNotAllowed = "method_not_allowed",
-        /// What is to be changed is not what the client has seen.
+        /// It has changed since the client read it.
         Conflict = "conflict",
         /// The body is too long.
         TooLarge = "too_large",
-        /// The body is not called JSON.
+        /// The content type is not JSON.
         NotJson = "not_json",
-        /// The configuration would not be valid.
+        /// The configuration would be invalid.
         InvalidConfig = "invalid_config",
         /// A single value is not allowed.
         InvalidValue = "invalid_value",
-        /// Not so often, or not so many at a time.
+        /// Too often, or too many at a time.
         TooMany = "too_many",
-        /// It should have worked; the fault is on our side.
+        /// An error in DPMP or the system.
         Failed = "failed",
         /// Not at the moment.
         Unavailable = "unavailable",
@@ -78,23 +78,23 @@ impl Code {
     }
 }
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
-    /// What kind of refusal it is.
+    /// The kind of error.
     pub code: Code,
     /// A sentence for people, without secrets.
     pub message: Cow<'static, str>,
-    /// The key of the configuration, or the field of the request, that is at fault.
+    /// The wrong key of the configuration, or field of the request.
     pub field: Option<String>,
-    /// Every fault, if it is a configuration that was refused.
+    /// All faults, if a configuration was refused.
     pub details: Vec<Fault>,
-    /// After how many seconds it may be tried again.
+    /// After how many seconds the client may try again.
     pub retry_after: Option<u64>,
 }
 
 impl ApiError {
-    /// A refusal with its reason.
+    /// Creates an error with its message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
@@ -105,12 +105,12 @@ impl ApiError {
         }
     }
 
-    /// The request cannot be understood.
+    /// The request is invalid.
     pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::BadRequest, message)
     }
 
-    /// There is no such thing.
+    /// It does not exist.
     pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::NotFound, message)
     }
@@ -136,7 +136,7 @@ impl ApiError {
         }
     }
 
-    /// Not before so many seconds have passed.
+    /// Not before this many seconds have passed.
     pub fn too_many(message: impl Into<Cow<'static, str>>, retry_after: u64) -> Self {
         Self {
             retry_after: Some(retry_after),
@@ -144,12 +144,12 @@ impl ApiError {
         }
     }
 
-    /// It failed on our side, with all causes.
+    /// It failed in DPMP or the system, with all causes.
     pub fn failed(error: &anyhow::Error) -> Self {
         Self::new(Code::Failed, format!("{error:#}"))
     }
 
-    /// What the client gets: a page if a browser wants to show one, else JSON.
+    /// The answer to the client: a page if a browser wants one, otherwise JSON.
     pub fn response_to(&self, request: &Request) -> Response {
         let wants_page = request
             .header("Accept")
@@ -161,7 +161,7 @@ impl ApiError {
         }
     }
 
-    /// The refusal in words.
+    /// The error as a page.
     fn page(&self) -> Response {
         let message = html::escaped(&self.message);
         let title = if self.code == Code::NotFound {
@@ -181,7 +181,7 @@ impl ApiError {
         response.with_unique_header("Cache-Control", "no-store")
     }
 
-    /// What the client gets.
+    /// The answer to the client.
     pub fn response(&self) -> Response {
         let mut error = json!({
             "code": self.code.name(),
@@ -200,7 +200,7 @@ impl ApiError {
     }
 }
 
-/// The answer in the same form to what is no request that the API could be asked.
+/// The answer in the same format to an invalid HTTP request.
 pub fn refusal(status: u16) -> Response {
     let (code, message) = match status {
         408 => ("too_slow", "The request took too long to arrive."),
@@ -254,7 +254,7 @@ impl From<SaveError> for ApiError {
     }
 }
 
-/// A fault of a configuration as the API tells it.
+/// A fault of a configuration in the API's format.
 pub fn fault_json(fault: &Fault) -> Value {
     json!({
         "field": fault.path,

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::web::documents::PICTURES;
 
-/// Under these paths the browser gets the one page, which shows what the path says.
+/// At these paths, the browser gets the single page, which shows what the path names.
 const PAGES: &[&str] = &[
     "/",
     "/miners",
@@ -23,7 +23,7 @@ const PAGES: &[&str] = &[
 /// The file that they get.
 const INDEX: &str = "/index.html";
 
-/// The path and the content of each file; a test compares the list with the folder.
+/// The path and the contents of each file; a test compares the list with the folder.
 macro_rules! embedded {
     ($($path:literal,)*) => {
         [$(($path, include_bytes!(concat!("../../html", $path)).as_slice()),)*]
@@ -85,13 +85,13 @@ const FILES: &[(&str, &[u8])] = &embedded![
     "/js/workers.js",
 ];
 
-/// What a home screen is told of the pages. Without a `start_url` it opens the page that was added.
+/// The manifest for home screens. Without a `start_url`, it opens the page that was added.
 const MANIFEST: (&str, &[u8]) = (
     "/app.webmanifest",
     br##"{"name":"DPMP","short_name":"DPMP","display":"standalone","background_color":"#12161d","icons":[{"src":"/icon.png","sizes":"180x180","type":"image/png"},{"src":"/icon.svg","sizes":"any","type":"image/svg+xml"}]}"##,
 );
 
-/// The files with what a browser needs to know of them.
+/// The files with their headers.
 #[derive(Debug)]
 pub(super) struct Files(Vec<File>);
 
@@ -100,7 +100,7 @@ struct File {
     path: &'static str,
     content: &'static [u8],
     kind: &'static str,
-    /// Its name as a version: a browser that has it is not sent it again.
+    /// Its version tag: a browser that has this version does not get it again.
     tag: String,
 }
 
@@ -124,7 +124,7 @@ impl Default for Files {
 }
 
 impl Files {
-    /// The answer to a request for a file or a page, if there is one under this path.
+    /// The answer to a request for a file or a page, if there is one at this path.
     pub(super) fn answer(&self, path: &str, request: &Request) -> Option<Response> {
         let path = if PAGES.contains(&path) { INDEX } else { path };
         let file = self.0.iter().find(|file| file.path == path)?;
@@ -135,7 +135,7 @@ impl Files {
         } else {
             Response::from_data(file.kind, file.content)
         };
-        // It is asked each time whether the file is still the same, so that a new version is seen at once.
+        // The browser checks each time whether the file is still the same, so a new version appears immediately.
         let response = response
             .with_unique_header("Cache-Control", "no-cache")
             .with_unique_header("ETag", file.tag.clone());
@@ -143,7 +143,7 @@ impl Files {
     }
 }
 
-/// The content type by the name's end.
+/// The content type, by the extension.
 fn kind(path: &str) -> &'static str {
     match path.rsplit_once('.').map(|(_, end)| end) {
         Some("html") => "text/html; charset=utf-8",
@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// The paths of all files below a folder, as the browser calls them.
+    /// The paths of all files below a folder, as in the browser.
     fn below(folder: &Path, root: &Path, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -20,7 +20,7 @@ use crate::web::pages::Access;
 /// The header with the token of `GET /api/v1/session`.
 const TOKEN: &str = "X-DPMP-Token";
 
-/// Lets a request pass, or says why not. `allowed_hosts` is `gui.allowed_hosts`, `password` the one in force.
+/// Allows a request, or returns why not. `allowed_hosts`: `gui.allowed_hosts`; `password`: the one in force.
 ///
 /// # Errors
 /// The first check that it fails.
@@ -61,8 +61,8 @@ pub(super) fn admit(
     Ok(())
 }
 
-/// The name by which we were called, if it is one of ours: an IP address, a name that cannot be an outsider's, or one
-/// of `allowed`.
+/// The Host of the request, if it is one of ours: an IP address, a name that an outsider cannot have, or one of
+/// `allowed`.
 fn check_host<'a>(host: Option<&'a str>, allowed: &[String]) -> Result<&'a str, ApiError> {
     let refused = |message: String| ApiError::new(Code::BadHost, message);
     let Some(host) = host.filter(|host| !host.is_empty()) else {
@@ -87,7 +87,7 @@ fn check_host<'a>(host: Option<&'a str>, allowed: &[String]) -> Result<&'a str, 
     }
 }
 
-/// The page behind a request has to be ours: of the same scheme-less origin as the name that was called.
+/// A request must come from one of our pages: its origin without the scheme must equal the Host.
 fn check_origin(origin: Option<&str>, host: &str) -> Result<(), ApiError> {
     let Some(origin) = origin else { return Ok(()) };
     let ours = origin
@@ -106,7 +106,7 @@ fn check_origin(origin: Option<&str>, host: &str) -> Result<(), ApiError> {
     }
 }
 
-/// What browsers say of the page behind a request besides `Origin`, above all when they send none.
+/// What browsers send about the source of a request in addition to `Origin`, especially if they send none.
 fn check_site(site: Option<&str>) -> Result<(), ApiError> {
     match site {
         // `none`: the owner typed the address.
@@ -171,8 +171,8 @@ fn is_address(name: &str) -> bool {
 }
 
 /// Domains that do not exist in the public DNS, so that no outsider can have a name in them: those of multicast DNS and
-/// of Tor, those that are reserved for homes and companies (RFC 8375, ICANN's `internal`), and those that routers use.
-/// A router maker's own domain (`fritz.box`) or a VPN's (`ts.net`) is public, and names in it can be had.
+/// Tor, those reserved for homes and companies (RFC 8375, ICANN's `internal`), and those that routers use. A router
+/// maker's own domain (`fritz.box`) or a VPN's (`ts.net`) is public, and anyone can get a name in it.
 const PRIVATE_DOMAINS: [&str; 8] = [
     "local",
     "onion",
@@ -184,8 +184,8 @@ const PRIVATE_DOMAINS: [&str; 8] = [
     "localdomain",
 ];
 
-/// Whether `name` is one that no outsider can have: a single word, such as `localhost` or `umbrel`, which a router or
-/// the machine itself knows, or a name in a private domain.
+/// Whether no outsider can have this name: a single word, such as `localhost` or `umbrel`, which the router or the
+/// machine resolves, or a name in a private domain.
 fn is_of_this_network(name: &str) -> bool {
     let plain = |part: &str| {
         let mut letters = part.bytes();
@@ -203,7 +203,7 @@ fn is_of_this_network(name: &str) -> bool {
     }
 }
 
-/// Browsers leave out the port that goes without saying.
+/// Browsers leave out the default port.
 fn without_usual_port<'a>(place: &'a str, scheme: &str) -> &'a str {
     let usual = if scheme == "https" { ":443" } else { ":80" };
     place.strip_suffix(usual).unwrap_or(place)

@@ -21,7 +21,7 @@ use crate::web::pages::{Access, Call, Pages};
 use crate::web::{body, documents, guard, json, tokens};
 
 impl Pages {
-    /// Lets a request pass, or says why not.
+    /// Allows a request, or returns why not.
     fn admit(
         &self,
         request: &Request,
@@ -48,7 +48,7 @@ impl Pages {
         guard::admit(request, access, hosts, &self.login, password.as_ref())
     }
 
-    /// Answers on the ground of what is true now.
+    /// Answers with the current state.
     fn at_this_moment<T>(&self, answer: impl FnOnce(&Moment<'_>) -> T) -> T {
         let (snapshot, config) = (self.published.get(), self.context.live.get());
         answer(&Moment {
@@ -73,7 +73,7 @@ impl Pages {
         }
     }
 
-    /// What there is for those who send messages.
+    /// The input for sending messages.
     pub fn scene(&self, at: Now) -> Scene {
         let (snapshot, config) = (self.published.get(), self.context.live.get());
         let moment = Moment {
@@ -155,7 +155,7 @@ impl Pages {
     }
 }
 
-/// What may be asked for, in the order of the API's description (`docs/api.md`).
+/// All routes, in the order of the API's documentation (`docs/api.md`).
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
     Route::new("GET", "/api/v1/session", Access::Visitor, api::session::show),
@@ -202,18 +202,18 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("GET", "/widgets/stats", Access::Anyone, |pages, _| Ok(pages.widget())),
 ];
 
-/// A method and a path, who may ask for it, and who answers.
+/// A method and a path, the required access, and the handler.
 pub(super) struct Route {
     pub(super) method: &'static str,
-    /// The path; one part of it may be `{name}`, which stands for anything without a slash.
+    /// The path; one part may be `{name}`, which matches anything without a slash.
     pub(super) path: &'static str,
     pub(super) access: Access,
-    /// What a program's token has to be for; `None`: no program may ask.
+    /// What a program's token must allow; `None`: not for programs.
     program: Option<May>,
     answer: Handler,
 }
 
-/// What a route leads to.
+/// A route's handler.
 type Handler = fn(&Pages, &Call<'_>) -> Answer;
 
 impl Route {
@@ -232,7 +232,7 @@ impl Route {
         }
     }
 
-    /// The same, also for programs that may do this.
+    /// The same route, also for programs with this permission.
     const fn or(self, may: May) -> Self {
         Self {
             program: Some(may),
@@ -240,7 +240,7 @@ impl Route {
         }
     }
 
-    /// Whether this is the path; if so what stands in the place of its `{name}`, or nothing.
+    /// Whether the path matches. If so, returns the part for `{name}`, or an empty one.
     fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
         let Some((before, rest)) = self.path.split_once('{') else {
             return (self.path == path).then_some("");
@@ -261,11 +261,11 @@ pub fn handler(pages: Arc<Pages>) -> impl Fn(&Request) -> Response + Send + Sync
     }
 }
 
-/// The description of the API, as OpenAPI 3.1 has it.
+/// The description of the API in OpenAPI 3.1.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// What every answer carries. Nothing comes from another host, nothing runs that is not in a file of ours, and nobody
-/// may put our pages into a frame.
+/// Headers of all answers. Nothing is loaded from other hosts, only scripts in our files run, and no one can put our
+/// pages into a frame.
 const HEADERS: [(&str, &str); 4] = [
     (
         "Content-Security-Policy",
@@ -279,7 +279,7 @@ const HEADERS: [(&str, &str); 4] = [
 
 fn answer(pages: &Pages, request: &Request) -> Answer {
     let path = request.url();
-    // A HEAD is a GET of which the server writes only the head.
+    // For HEAD, which is a GET, the server only writes the head.
     let method = match request.method() {
         "HEAD" => "GET",
         other => other,

@@ -1,6 +1,6 @@
 //! Pages that are created here and need no script: documents and error pages.
 
-/// What HTML takes for text.
+/// Escapes text for HTML.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -8,7 +8,7 @@ pub(super) fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// A whole page with a title, its text, and the way to the other pages. `body` is HTML.
+/// A whole page with a title, a body, and links to the other pages. `body` is HTML.
 pub(super) fn page(title: &str, body: &str) -> String {
     let title = escaped(title);
     format!(

@@ -3,12 +3,12 @@
 use rouille::Response;
 use serde::Serialize;
 
-/// An answer in JSON. What it says is of the moment, so nobody may keep it.
+/// An answer in JSON. It must not be cached, because it describes the current state.
 pub fn respond(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(bytes) => Response::from_data("application/json; charset=utf-8", bytes)
             .with_unique_header("Cache-Control", "no-store"),
-        // Only a map whose keys are no texts could not be written; we have none.
+        // Only a map with keys other than texts cannot be written, and there is none.
         Err(error) => Response::text(format!("{error}\n")).with_status_code(500),
     }
 }

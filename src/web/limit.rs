@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// So many places. Who finds none is sent away and does not wait: a thread that waits is a place, too.
+/// A number of places. Callers without a place are refused and do not wait, because a waiting thread would also take a
+/// place.
 #[derive(Clone, Debug)]
 pub struct Places(Arc<AtomicUsize>);
 
-/// A place that was taken; given back when dropped.
+/// A taken place; released when dropped.
 #[derive(Debug)]
 pub struct Place(Arc<AtomicUsize>);
 
 impl Places {
-    /// So many.
+    /// This many places.
     pub fn new(number: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(number)))
     }

@@ -27,47 +27,48 @@ const COOKIE: &str = "dpmp_session";
 /// How long a session lasts.
 const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How many sessions there are at a time; the oldest one makes room.
+/// The maximum number of sessions; the oldest one makes room.
 const MOST_SESSIONS: usize = 100;
 
-/// The cookie by which a browser is known again, and how long it lasts: as long as browsers allow.
+/// The cookie by which a browser is recognized, and how long it lasts: as long as browsers allow.
 const BROWSER: &str = "dpmp_browser";
 const BROWSER_LASTS: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// The environment variable that may give a password.
+/// The environment variable that may contain a password.
 pub const VARIABLE: &str = "DPMP_PASSWORD";
 
-/// How long a password may be, in characters.
+/// The allowed lengths of a password, in characters.
 const SHORTEST: usize = 8;
 const LONGEST: usize = 128;
 
-/// Of a hash: memory in KiB, passes, lanes. Half a second on a small board, with memory that it can spare.
+/// The parameters of a hash: memory in KiB, passes, lanes. It takes half a second on a small board, with memory that it
+/// can spare.
 const MEMORY: u32 = 8 * 1024;
 const PASSES: u32 = 5;
 const LANES: u32 = 1;
 
-/// Who is logged in, and what a page needs to change anything.
+/// Logins, and the token that a page needs to change anything.
 pub struct Login {
     token: String,
-    /// What the environment gives.
+    /// The password from the environment.
     given: Option<String>,
     sessions: Mutex<VecDeque<Session>>,
     attempts: Attempts,
-    /// Of this run of the program: signs the cookies of visitors.
+    /// A secret of this run that signs the cookies of visitors.
     secret: Digest,
 }
 
 /// The password in force.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Password {
-    /// Of the configuration, as a hash in PHC form.
+    /// From the configuration, as a hash in PHC form.
     Hashed(String),
-    /// Of the environment.
+    /// From the environment.
     Given(String),
 }
 
 impl Password {
-    /// What tells it from others.
+    /// A digest that identifies it.
     fn mark(&self) -> Digest {
         match self {
             Self::Hashed(hash) => digest(hash),
@@ -83,11 +84,11 @@ impl Password {
     }
 }
 
-/// Somebody who is logged in.
+/// A client that is logged in.
 struct Session {
-    /// Of the secret in the cookie, which is thus compared without telling anything by the time it takes.
+    /// The digest of the cookie's secret. Comparing digests reveals nothing through the time that it takes.
     id: Digest,
-    /// Of the password at the login.
+    /// The digest of the password at login.
     password: Digest,
     ends: Instant,
 }
@@ -95,7 +96,7 @@ struct Session {
 type Digest = Mark;
 
 impl Login {
-    /// Nobody is logged in. The environment may give a password.
+    /// Creates a state without logins. The environment may contain a password.
     ///
     /// # Errors
     /// If the system has no random numbers.
@@ -118,14 +119,14 @@ impl Login {
         }
     }
 
-    /// The password in force: the configuration's own, else the environment's.
+    /// The password in force: the configuration's, otherwise the environment's.
     pub fn password(&self, config: &Config) -> Option<Password> {
         let own = config.gui.password_hash.clone();
         let own = own.map(|hash| Password::Hashed(hash.0));
         own.or_else(|| self.given.clone().map(Password::Given))
     }
 
-    /// What is left if the configuration's own password is removed.
+    /// Whether there is a password in the environment.
     pub fn has_given(&self) -> bool {
         self.given.is_some()
     }
@@ -135,12 +136,12 @@ impl Login {
         self.attempts.wrong_lately()
     }
 
-    /// What a page has to send with whatever changes something. It holds until the program ends.
+    /// The token that a page must send with every change. It is valid until DPMP stops.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Whether this client may see and change what is the owner's. `password`: the one in force.
+    /// Whether this client has the owner's access. `password`: the one in force.
     pub fn is_logged_in(&self, request: &Request, password: Option<&Password>) -> bool {
         password.is_none_or(|password| self.session(request, password).is_some())
     }
@@ -156,7 +157,7 @@ impl Login {
         })
     }
 
-    /// Begins a session; the values of its `Set-Cookie`. `password`: the one in force.
+    /// Starts a session. Returns the values of its `Set-Cookie`. `password`: the one in force.
     ///
     /// # Errors
     /// If the system has no random numbers.
@@ -179,7 +180,7 @@ impl Login {
         Ok([cookie(COOKIE, &secret, SESSION), known])
     }
 
-    /// The `Set-Cookie` for a browser that opened the pages and has none by which it is known.
+    /// The `Set-Cookie` for a browser that opened the pages and has no cookie yet.
     pub fn greet(&self, request: &Request, password: &Password) -> Option<String> {
         match self.browser(request, password) {
             Browser::Known(_) | Browser::Visitor(_) => None,
@@ -208,7 +209,7 @@ impl Login {
         visitor
     }
 
-    /// Ends the client's session; the value of the `Set-Cookie` that removes it.
+    /// Ends the client's session. Returns the value of the `Set-Cookie` that removes it.
     pub fn end_session(&self, request: &Request) -> String {
         for id in marks(request, COOKIE) {
             self.sessions.lock().retain(|session| session.id != id);
@@ -236,7 +237,7 @@ impl Login {
                 wait,
             )
         })?;
-        // What is longer than any password need not be hashed.
+        // Text that is longer than any password does not need hashing.
         let fits = match password {
             Password::Hashed(_) => sent.chars().count() <= LONGEST,
             Password::Given(_) => true,
@@ -263,13 +264,13 @@ impl Login {
     }
 }
 
-/// Whether both are the same, in a time that does not tell where they differ.
+/// Whether both are equal, in a time that does not reveal where they differ.
 pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     digest(one) == digest(other)
 }
 
-/// The digests of the client's cookies of this name. There may be several, of which one is right, if another program of
-/// this machine sets one.
+/// The digests of the client's cookies with this name. There may be several if another program on this machine sets
+/// one.
 fn marks<'a>(request: &'a Request, name: &'static str) -> impl Iterator<Item = Digest> + 'a {
     rouille::input::cookies(request)
         .filter(move |(found, value)| *found == name && !value.is_empty())
@@ -277,7 +278,7 @@ fn marks<'a>(request: &'a Request, name: &'static str) -> impl Iterator<Item = D
         .take(4)
 }
 
-/// Not for scripts, and not sent along when another site links or posts to us.
+/// Not for scripts, and not sent when another site links or posts to us.
 fn cookie(name: &str, value: &str, lasts: Duration) -> String {
     format!(
         "{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict",
@@ -285,14 +286,15 @@ fn cookie(name: &str, value: &str, lasts: Duration) -> String {
     )
 }
 
-/// What signs the cookies of browsers that gave this password: the same after a restart, another with a new password.
+/// The key that signs the cookies of browsers that entered this password: the same after a restart, a new one with a
+/// new password.
 fn known_key(password: &Password) -> Digest {
     let mut text = b"known browser ".to_vec();
     text.extend(password.mark());
     digest(text)
 }
 
-/// A cookie for a browser, with a name of its own: a random number and its signature.
+/// A unique cookie for a browser: a random number and its signature.
 fn signed_cookie(key: &Digest) -> anyhow::Result<String> {
     let id = random_hex()?;
     let value = format!("{id}.{}", hex::encode(signature(&id, key)));
@@ -308,7 +310,7 @@ fn is_signed(value: &str, key: &Digest) -> bool {
     })
 }
 
-/// The outer digest keeps anybody from continuing a signed text.
+/// The outer digest prevents extending a signed text.
 fn signature(id: &str, key: &Digest) -> Digest {
     digest(
         [
@@ -340,9 +342,9 @@ fn hash(password: &str) -> anyhow::Result<String> {
     Ok(hashed.to_string())
 }
 
-/// Whether a hash is of this password. The comparison takes the same time wherever they differ.
+/// Whether a hash belongs to this password. The comparison takes the same time regardless of where they differ.
 fn is_password(password: &str, hash: &str) -> bool {
-    // Memory and passes are those of the hash, which the configuration has kept within limits.
+    // Memory and passes come from the hash, which the configuration limits.
     PasswordHash::new(hash).is_ok_and(|hash| {
         Argon2::default()
             .verify_password(password.as_bytes(), &hash)
@@ -454,7 +456,7 @@ mod tests {
             Browser::Known(_)
         ));
         assert!(!login.is_logged_in(&known, Some(&password)));
-        // Known also after a restart, but not under another password.
+        // Recognized even after a restart, but not with another password.
         let restarted = Login::with_token("u");
         assert!(matches!(
             restarted.browser(&known, &password),

@@ -11,7 +11,7 @@ use crate::observe::metrics::{CONTENT_TYPE, Metrics};
 use crate::shell::running::HEADER;
 use crate::web::error::{ApiError, Code};
 
-/// What `/` says.
+/// The answer at `/`.
 const INDEX: &str =
     "DPMP: /metrics for Prometheus, /healthz for programs that restart containers\n";
 
@@ -50,7 +50,7 @@ fn figures(metrics: &Metrics, snapshot: &Snapshot) -> Response {
     }
 }
 
-/// The answer to `/healthz`, with the number by which this instance is known.
+/// The answer to `/healthz`, with this instance's number.
 pub(super) fn healthz(snapshot: &Snapshot, instance: &str) -> Response {
     let answer = match health(snapshot) {
         Ok(()) => Response::text("ok\n"),
@@ -59,8 +59,7 @@ pub(super) fn healthz(snapshot: &Snapshot, instance: &str) -> Response {
     answer.with_unique_header(HEADER, instance.to_owned())
 }
 
-/// Whether miners can be served. Pools that were not tried yet, as after a start without miners, are no reason to say
-/// no.
+/// Whether miners can be served. Untested pools, as after a start without miners, count as usable.
 ///
 /// # Errors
 /// The reason, in a sentence.

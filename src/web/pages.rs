@@ -23,80 +23,80 @@ use crate::web::limit::{Pace, Places};
 use crate::web::login::Login;
 use crate::web::tokens::{self, Tokens};
 
-/// How many tests of pools run at a time.
+/// The maximum number of pool tests at a time.
 pub const MOST_POOL_TESTS: usize = 2;
 
-/// How many test messages are sent at a time.
+/// The maximum number of test messages at a time.
 pub const MOST_TEST_MESSAGES: usize = 4;
 
-/// How many archives of the log are made at a time.
+/// The maximum number of log downloads at a time.
 pub const MOST_DOWNLOADS: usize = 1;
 
-/// How many searches of the log run at a time.
+/// The maximum number of log searches at a time.
 pub const MOST_LOG_SEARCHES: usize = 4;
 
-/// Everything that the functions behind the routes may use.
+/// Everything that the functions behind the routes can use.
 pub struct Pages {
-    /// The newest picture of the state.
+    /// The newest snapshot.
     pub published: Arc<LatestSnapshot>,
-    /// What was done in the last minutes, hours and days.
+    /// The history of the last minutes, hours and days.
     pub history: Arc<History>,
-    /// What was done on each day.
+    /// The ledger of each day's work.
     pub ledger: Arc<Ledger>,
-    /// What was sent to the owner.
+    /// The messages sent to the owner.
     pub journal: Arc<Journal>,
-    /// The scheduler's inbox, the configuration in force, the log and the figures.
+    /// The scheduler's inbox, the configuration in force, the log and the metrics.
     pub context: Context,
-    /// The configuration file, and how it is changed.
+    /// The configuration file and its changes.
     pub settings: Arc<Settings>,
-    /// Who is logged in.
+    /// The logins.
     pub login: Login,
-    /// Programs that sign in.
+    /// The programs' tokens.
     pub tokens: Tokens,
-    /// Tests of pools that may run.
+    /// Places for pool tests.
     pub pool_tests: Places,
-    /// Test messages that may be under way.
+    /// Places for test messages.
     pub test_messages: Places,
-    /// Downloads of the log that may run.
+    /// Places for downloads of the log.
     pub downloads: Places,
-    /// Searches of the log that may run.
+    /// Places for searches of the log.
     pub log_searches: Places,
-    /// The configuration of the start: what needs a restart is still as it says.
+    /// The configuration at the start, which still applies to settings that need a restart.
     pub started_with: Arc<Config>,
-    /// Where miners are served.
+    /// Where miners connect.
     pub miners: SocketAddr,
-    /// By what this run of the program is known.
+    /// The number of this run of DPMP.
     pub instance: Arc<str>,
-    /// What belongs to these pages alone.
+    /// State that only the pages use.
     pub own: PagesState,
 }
 
-/// What the pages keep for themselves.
+/// State that only the pages use.
 #[derive(Debug, Default)]
 pub struct PagesState {
     pub(super) files: Files,
-    /// What pages have read of the configuration.
+    /// The versions of the configuration that pages have read.
     pub(super) copies: Copies,
     /// When test messages were sent.
     pub(super) test_messages: Pace,
     /// Alerts that were dismissed.
     pub(super) seen: Dismissals,
-    /// Answers that all open pages ask for again and again.
+    /// Answers that all open pages keep requesting.
     pub(super) status: SharedAnswer,
     pub(super) miners: SharedAnswer,
     pub(super) steering: SharedAnswer,
 }
 
-/// What a route's function gets to know of the request.
+/// A request, as a route's function sees it.
 pub struct Call<'a> {
     /// The request.
     pub request: &'a Request,
-    /// What stood in the place of `{…}` in the route's path.
+    /// The part for `{…}` in the route's path.
     pub part: &'a str,
 }
 
 impl Call<'_> {
-    /// Who is behind a change: a program with a token has a name, and a browser says which page a request comes from.
+    /// The source of a change: a program with a token has a name, and a browser says which page a request comes from.
     pub(super) fn source(&self, pages: &Pages) -> Source {
         let from = self.request.remote_addr().ip();
         let config = pages.context.live.get();
@@ -112,16 +112,16 @@ impl Call<'_> {
     }
 }
 
-/// Who may ask, each with what is asked of the one before.
+/// Levels of access. Each includes the previous one's checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Programs, too, that call us by a name that we do not know: nothing is told that could hurt.
+    /// Also programs that use an unknown Host: the answer contains nothing sensitive.
     Anyone,
-    /// Whoever calls us by one of our names, also by a link on another page: it gets files that hold no data.
+    /// Clients that use one of our names, even from a link on another page: for files without data.
     Link,
-    /// Whoever calls us by one of our names and is not a page of another site.
+    /// Clients that use one of our names and are not a page of another site.
     Visitor,
-    /// With JSON, from a page of ours and with its token: something changes, but nobody has to be logged in.
+    /// With JSON, from one of our pages and with its token: for changes without a login.
     Guest,
     /// A visitor who is logged in, if there is a password.
     Reader,

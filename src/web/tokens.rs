@@ -18,16 +18,16 @@ use crate::random::secret;
 use crate::web::attempts::{Attempts, Browser, Caller};
 use crate::web::error::{ApiError, Code};
 
-/// What every token begins with: it is known again in a file or a log where it should not be.
+/// The prefix of all tokens, so that they are recognized in a file or a log where they should not be.
 const PREFIX: &str = "dpmp_";
 
-/// The sign-in of programs.
+/// Checks programs' tokens.
 #[derive(Default)]
 pub struct Tokens {
     wrong: Attempts,
 }
 
-/// A new token, which is shown once, and what the configuration keeps of it.
+/// A new token, which is shown once, and its entry in the configuration.
 ///
 /// # Errors
 /// If the system has no random numbers.
@@ -45,7 +45,7 @@ pub(super) fn sent(request: &Request) -> Option<&str> {
 }
 
 impl Tokens {
-    /// Lets a program pass that sends this token, if it may do what is `needed`; `None`: no program may.
+    /// Allows a request with this token, if the token allows what is `needed`; `None`: not for programs.
     ///
     /// # Errors
     /// `wrong_token` after a while, `too_many` if many wrong ones wait already, or `not_permitted`.
@@ -94,7 +94,7 @@ impl Tokens {
     }
 }
 
-/// What the owner has called the token that a request carries.
+/// The name of the token in a request.
 pub(super) fn name_of<'a>(
     request: &Request,
     known: &'a BTreeMap<String, ApiToken>,
@@ -102,8 +102,8 @@ pub(super) fn name_of<'a>(
     find(sent(request)?, known).map(|(name, _)| name)
 }
 
-/// The name of a token and what it may do. All hashes are compared, and hashes of what was sent: how long that takes says
-/// nothing of how much of a token is right.
+/// The name of a token and what it allows. All hashes are compared, so the time reveals nothing about how much of a
+/// token is right.
 fn find<'a>(token: &str, known: &'a BTreeMap<String, ApiToken>) -> Option<(&'a str, May)> {
     let sent = hash(token);
     known

@@ -33,38 +33,38 @@ use crate::web::json;
 /// How many dismissed alerts are remembered.
 const MOST_SEEN: usize = 100;
 
-/// For how long at least it is known that a missing worker was dismissed. Until then nobody sees it any more, also in
-/// an older picture of the state, and nobody takes it for one that came back.
+/// How long a dismissed missing worker is remembered at least. Until then it is not shown, even with an older snapshot,
+/// and it is not mistaken for one that came back.
 const SETTLES: Duration = Duration::from_secs(30);
 
-/// What alerts follow from.
+/// The input from which alerts follow.
 pub struct Grounds<'a> {
     /// State, configuration and time.
     pub moment: &'a Moment<'a>,
-    /// What went wrong lately.
+    /// Recent problems.
     pub notices: BTreeMap<Trouble, Notice>,
     /// The last ten minutes.
     pub lately: Window,
-    /// Shares that were refused here in the last ten minutes, by reason.
+    /// Shares that DPMP blocked in the last ten minutes, by reason.
     pub refused_by: BTreeMap<RejectReason, u64>,
     /// Whether the pages ask for a password.
     pub password_set: bool,
-    /// Wrong passwords of the last hour.
+    /// Wrong passwords in the last hour.
     pub wrong_passwords: Option<WrongTries>,
 }
 
 impl Grounds<'_> {
-    /// What the owner calls a pool.
+    /// A pool's name.
     fn pool_name(&self, slot: PoolSlot) -> String {
         pool_names(self.moment.config)[slot].clone()
     }
 }
 
-/// What was dismissed, until the program ends.
+/// Dismissed alerts, until DPMP stops.
 #[derive(Debug, Default)]
 pub struct Dismissals {
     ids: Mutex<BTreeSet<String>>,
-    /// Those that are forgotten when they are over, with the time when they were dismissed.
+    /// Those that are forgotten when they end, with the time when they were dismissed.
     for_now: Mutex<BTreeMap<String, Instant>>,
     version: AtomicU64,
 }
@@ -79,7 +79,7 @@ impl Dismissals {
         self.ids.lock().contains(id) || self.for_now.lock().contains_key(id)
     }
 
-    /// A worker that is missing or slow no more may be another time.
+    /// A worker that is no longer missing or slow may be so again.
     fn forget_over(&self, alerts: &[Alert], now: Instant) {
         self.for_now.lock().retain(|id, dismissed| {
             let lasts = alerts.iter().any(|alert| alert.id == *id);
@@ -103,12 +103,12 @@ impl Dismissals {
     }
 }
 
-/// All alerts that were not dismissed, the gravest first.
+/// All alerts that were not dismissed, most serious first.
 pub fn alerts(grounds: &Grounds<'_>, seen: &Dismissals) -> Vec<Alert> {
     shown_and_hidden(grounds, seen).0
 }
 
-/// The same, and the ids of those that are left out: dismissed, or only following from another one.
+/// The same, and the ids of those that are left out: dismissed ones, and those that only follow from another one.
 pub fn shown_and_hidden(
     grounds: &Grounds<'_>,
     seen: &Dismissals,
@@ -135,7 +135,7 @@ pub struct DismissBody {
     id: String,
 }
 
-/// Dismisses an alert. One that has another occasion meanwhile stays.
+/// Dismisses an alert. If there has been another event in the meantime, it stays.
 ///
 /// # Errors
 /// If there is no such alert that can be dismissed, or the proxy is stopping.
@@ -233,7 +233,7 @@ fn all(grounds: &Grounds<'_>) -> Vec<Alert> {
     alerts
 }
 
-/// The pool as it is seen, if it is to get work.
+/// The pool's view, if it is in use.
 fn in_use<'a>(grounds: &'a Grounds<'_>, slot: PoolSlot) -> Option<&'a PoolView> {
     let pool = &grounds.moment.snapshot.pools[slot];
     (pool.in_use && grounds.moment.config.pools[slot].is_some()).then_some(pool)

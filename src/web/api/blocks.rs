@@ -9,7 +9,7 @@ use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 use crate::web::pages::{Call, Pages};
 
-/// What the list tells of each; the rest is in the file.
+/// The fields in the list; the rest is in the file.
 const SHOWN: [&str; 11] = [
     "hash",
     "found_ms",
@@ -35,7 +35,7 @@ pub(in crate::web) fn list(pages: &Pages, _: &Call<'_>) -> Answer {
     Ok(json::respond(&json!({ "blocks": blocks })))
 }
 
-/// Files of older versions lack some of it.
+/// Files of older versions lack some fields.
 fn shown(name: &str, block: &Value) -> Value {
     let fields = SHOWN.map(|field| (field.to_owned(), block[field].clone()));
     let mut shown = Value::Object(fields.into_iter().collect());
@@ -44,7 +44,7 @@ fn shown(name: &str, block: &Value) -> Value {
     shown
 }
 
-/// Where the network's view of it can be seen.
+/// Where to look up the block.
 fn explorer(block: &Value) -> Option<String> {
     let (chain, hash) = (block["chain"].as_str()?, block["hash"].as_str()?);
     let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());

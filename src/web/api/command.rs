@@ -8,10 +8,10 @@ use crate::shell::inbox::Input;
 use crate::web::error::{ApiError, Code};
 use crate::web::pages::Pages;
 
-/// How long the scheduler may take. Usually it is a millisecond.
+/// How long the scheduler may take. Usually it takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Has the scheduler do something, and waits until that is published.
+/// Gives the scheduler a command, and waits until the result is published.
 pub(super) fn command(
     pages: &Pages,
     input: impl FnOnce(Sender<()>) -> Input,

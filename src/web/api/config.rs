@@ -28,11 +28,11 @@ use crate::web::error::{Answer, ApiError, Code, fault_json};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
 
-/// The secrets that are changed elsewhere, where the present password is asked for.
+/// The secrets that are changed elsewhere, where the current password is required.
 const PASSWORD_HASH: &str = "gui.password_hash";
 const TOKENS: &str = "gui.tokens";
 
-/// Reads the file's contents, for those who change one value in it.
+/// Reads the file's contents, for code that changes one value in it.
 ///
 /// # Errors
 /// If it is not valid: then only a whole new one helps.
@@ -60,7 +60,7 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
             let changes = config::changes(&pages.started_with, &loaded.config);
             (loaded.warnings, changes)
         }
-        // The owner has written it and was told in the log; the form is where it can be mended.
+        // The owner edited it, and the log has the mistake; it can be corrected in the form.
         Err(errors) => (
             errors.faults.iter().map(ToString::to_string).collect(),
             config::changes(&pages.started_with, &pages.context.live.get()),
@@ -86,15 +86,15 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     })))
 }
 
-/// A configuration as text, so that a key that stands in it twice is noticed.
+/// A configuration as text, so that repeated keys are noticed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfigBody {
     config: Box<RawValue>,
-    /// Whether it is a file that is to be restored, which may be one of the Python version.
+    /// Whether it is a file to restore, which may come from the Python version.
     #[serde(default)]
     restore: bool,
-    /// Of what the client has read, if it is to be saved as a change of that.
+    /// The version that the client has read, if it will be saved as a change of that.
     etag: Option<String>,
 }
 
@@ -114,7 +114,7 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
             }
         })
         .map(|new| match &body.etag {
-            // What has to be chosen is asked for when it is saved.
+            // Conflicts are resolved when it is saved.
             Some(etag) => pages
                 .own
                 .copies
@@ -150,11 +150,11 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     }
 }
 
-/// What there is to tell of the pools' wallets, by their keys. Nothing else has to be right for that.
+/// Remarks about the pools' payout addresses, by their keys. Other settings may be wrong.
 fn wallet_remarks(sent: &Value) -> Map<String, Value> {
     let remarks = PoolSlot::ALL.into_iter().filter_map(|slot| {
         let text = |key| config::lookup(sent, &format!("pools.{slot}.{key}"))?.as_str();
-        // The default of a key that is left out.
+        // The default of a missing key.
         let remark = remark(text("wallet")?, text("chain").unwrap_or(Coin::Btc.name()))?;
         let told = json!({
             "text": remark.text,
@@ -184,7 +184,7 @@ pub(in crate::web) fn save(pages: &Pages, call: &Call<'_>) -> Answer {
             .bring_up(&body.etag, sent.clone(), contents)?;
         completed(new, &old_of(contents, pages))
     })?;
-    // The client knows what it has sent, and not what came together with that.
+    // The client knows what it has sent, but not what it was merged with.
     let known = Version {
         commanded: Version::of_json(sent.clone()).commanded,
         ..saved.version.clone()
@@ -220,18 +220,18 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
         let mut new = imported(read_json(&body.text)?, &mut notes);
         let old = old_of(contents, pages);
         let restored = take(&mut new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
-        // Nobody is to get in by a token of another time.
+        // Old tokens must not become valid again.
         take(&mut new, TOKENS);
         let mut new = completed(new, &old)?;
         match (
             config::lookup(&new, PASSWORD_HASH).filter(|hash| !is_empty(hash)),
             restored,
         ) {
-            // A file of a time without a password, or with another one, must not be a way round the present one.
+            // A file without a password, or with another one, must not bypass the current one.
             (Some(kept), restored) if restored.as_ref() != Some(kept) => {
                 warning = Some("The password of these pages does not change; it is not restored.");
             }
-            // Nor round one that the environment gives.
+            // Neither one from the environment.
             (None, Some(_)) if pages.login.has_given() => {
                 warning = Some("The password of these pages does not change; it is not restored.");
             }
@@ -248,8 +248,7 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     Ok(json::respond(&saved_json(&saved, &saved.version)))
 }
 
-/// A file as it is to be restored: one of the Python version is made into ours, and what the owner should know of that
-/// is added to the notes.
+/// A file to restore: one of the Python version is converted, and warnings are added to the notes.
 fn imported(file: Value, notes: &mut Vec<String>) -> Value {
     match config::imported(&file) {
         Some((ours, told)) => {
@@ -260,7 +259,7 @@ fn imported(file: Value, notes: &mut Vec<String>) -> Value {
     }
 }
 
-/// What is to be saved when a client sends `new`: with the secrets that it left out, and in the file's order.
+/// What to save when a client sends `new`: with the secrets that it left out, in the file's order.
 ///
 /// # Errors
 /// If it would change the password of the pages or the tokens of programs, or send a target's secret elsewhere.
@@ -307,7 +306,7 @@ fn completed(mut new: Value, old: &Value) -> Result<Value, ApiError> {
     Ok(in_order_of(old, new))
 }
 
-/// The same JSON with its keys in the order of another one; what that does not have comes last.
+/// The same JSON with its keys in the order of another one; new keys come last.
 fn in_order_of(old: &Value, new: Value) -> Value {
     match (old, new) {
         (Value::Object(old), Value::Object(mut new)) => {
@@ -324,7 +323,7 @@ fn in_order_of(old: &Value, new: Value) -> Value {
     }
 }
 
-/// What the file says. Of one that cannot be read any more, the secrets that are in force.
+/// The file's settings. If it can no longer be read, the secrets in force.
 fn old_of(contents: &[u8], pages: &Pages) -> Value {
     text_of(contents).and_then(read_json).unwrap_or_else(|_| {
         let config = pages.context.live.wanted();
@@ -355,8 +354,8 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
     })
 }
 
-/// A file's JSON for a client, and the secrets that it does not get, by their paths. Of saved pools only the passwords
-/// are left out.
+/// A file's JSON for a client, and the paths of the secrets that it does not get. For saved pools, only passwords are
+/// left out.
 fn without_secrets(text: &str) -> Result<(Value, BTreeMap<&'static str, Value>), ApiError> {
     let mut view = config::read_json(text).map_err(broken)?;
     let saved = config::lookup(&view, saved_pools::PATH);
@@ -369,7 +368,7 @@ fn without_secrets(text: &str) -> Result<(Value, BTreeMap<&'static str, Value>),
     Ok((view, taken))
 }
 
-/// Which secrets of a file are set: their paths, and the saved pools that have a password.
+/// The secrets that are set in a file: their paths, and the saved pools with a password.
 fn secrets_of(file: &Value) -> Vec<String> {
     let is_set = |path: &&str| config::lookup(file, path).is_some_and(|secret| !is_empty(secret));
     let paths = secret_paths().filter(is_set).map(str::to_owned);
@@ -508,13 +507,13 @@ mod tests {
         assert!(!sent.to_string().contains("secret-a"));
         assert!(!sent.to_string().contains("argon2"));
         assert_eq!(complete(sent).unwrap().to_string(), old().to_string());
-        // null is as good as left out.
+        // null counts as left out.
         let sent = json!({"pools": {"A": {"password": null}}});
         assert_eq!(
             complete(sent).unwrap()["pools"]["A"]["password"],
             "secret-a"
         );
-        // A section that is left out comes back with its secret alone.
+        // A section that is left out comes back with only its secret.
         let kept = complete(json!({"x": 1})).unwrap();
         assert_eq!(kept["pools"]["A"], json!({"password": "secret-a"}));
     }
@@ -536,7 +535,7 @@ mod tests {
         }
         let same = complete(json!({"gui": {"password_hash": HASH}})).unwrap();
         assert_eq!(same["gui"]["password_hash"], HASH);
-        // Nor is one set.
+        // Neither is one set.
         let set = completed(json!({"gui": {"password_hash": HASH}}), &json!({}));
         assert!(set.is_err());
         let none = completed(json!({"gui": {"password_hash": ""}}), &json!({}));

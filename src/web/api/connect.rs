@@ -8,8 +8,8 @@ use crate::web::error::Answer;
 use crate::web::json;
 use crate::web::pages::{Call, Pages};
 
-/// Miners by their firmware: the names of their fields, and what else to do. The fields are for the pool (host and port
-/// apart, or both in one), the user and the password.
+/// Miners by their firmware: the names of their fields, and other steps. The fields are for the pool (host and port in
+/// separate fields, or in one), the user and the password.
 const MINERS: [(&str, &[&str], &str); 8] = [
     ("Any miner", &["Pool or URL", "User", "Password"], ""),
     (

@@ -17,13 +17,13 @@ use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 use crate::web::pages::{Call, Pages};
 
-/// How many events an answer has if the client does not say.
+/// The default number of events in an answer.
 const USUAL: usize = 200;
 
-/// How many it has at most.
+/// The maximum number.
 const MOST: usize = 1000;
 
-/// How long a client may wait for news, in seconds.
+/// How long a client may wait for events, in seconds.
 const LONGEST_WAIT: u64 = 25;
 
 /// `GET /api/v1/events`

@@ -8,10 +8,10 @@ use crate::history::{History, Range};
 use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 
-/// Which chart, if nothing is said.
+/// The default range.
 const USUAL: Range = Range::Day;
 
-/// Answers with a chart of all miners, or of the worker that is asked for.
+/// Answers with a chart for all miners, or for the requested worker.
 ///
 /// # Errors
 /// If there is no such range, or no such worker.
@@ -24,7 +24,7 @@ pub fn history(request: &Request, history: &History, snapshot: &Snapshot, now_ms
     let series = history
         .series(range, worker.as_deref(), now_ms)
         .or_else(|| {
-            // One that has just come has no history yet, which is no error.
+            // A worker that has just connected has no history yet, which is not an error.
             let all = history.series(range, None, now_ms)?;
             let name = worker.as_deref()?;
             let is_here = snapshot.miners.iter().any(|miner| miner.worker == name);

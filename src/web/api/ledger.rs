@@ -11,7 +11,7 @@ use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 use crate::web::pages::{Call, Pages};
 
-/// How many days are told if nothing is said.
+/// The default number of days.
 const USUAL_DAYS: usize = 31;
 
 /// The columns of the table.
@@ -79,7 +79,7 @@ pub(in crate::web) fn csv(pages: &Pages, call: &Call<'_>) -> Answer {
         ))
 }
 
-/// The time zone and the days that are asked for, up to this moment.
+/// The time zone and the requested days, up to now.
 fn days(pages: &Pages, request: &Request) -> Result<(String, Vec<(String, Day)>), ApiError> {
     let most = match request.get_param("days") {
         None => USUAL_DAYS,
@@ -103,7 +103,7 @@ fn days(pages: &Pages, request: &Request) -> Result<(String, Vec<(String, Day)>)
     Ok((timetable.zone().name().to_owned(), pages.ledger.days(most)))
 }
 
-/// What was done, worker by worker; those without an entry of their own have no name.
+/// The work by worker; workers without their own entry have no name.
 fn rows(day: &Day) -> impl Iterator<Item = (Option<&str>, PoolSlot, &Entry)> {
     let named = day
         .workers

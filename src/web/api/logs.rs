@@ -25,10 +25,10 @@ use crate::web::json;
 use crate::web::limit::Place;
 use crate::web::pages::{Call, Pages};
 
-/// How long the lines that are still to be written are waited for.
+/// How long to wait for lines that are not written yet.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// What a tar archive is made of.
+/// The block size of a tar archive.
 const BLOCK: usize = 512;
 
 /// How much of a file is compressed at a time, in bytes.
@@ -37,7 +37,7 @@ const PIECE: usize = 64 * 1024;
 /// The last moment of a year of four digits, in milliseconds since 1970.
 const END_OF_TIME: u64 = 253_402_300_799_999;
 
-/// How many events an answer has if the client does not say, and at the most.
+/// The default and the maximum number of events in an answer.
 const USUAL: usize = 200;
 const MOST: usize = 1000;
 
@@ -138,30 +138,30 @@ pub(in crate::web) fn download(pages: &Pages, call: &Call<'_>) -> Answer {
     ))
 }
 
-/// The files that the log writes, the oldest first.
+/// The log's uncompressed files, oldest first.
 fn plain_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let files = kept::log_files(folder)?.into_values();
     let plain = files.filter(|file| !file.packed);
     Ok(plain.map(|file| file.path).collect())
 }
 
-/// A compressed archive in the making: a reader that makes what it is asked for.
+/// A compressed archive that is created while it is read.
 struct Archive {
-    /// Still to be put in, the next one last.
+    /// Files to add, the next one last.
     files: Vec<PathBuf>,
     redactor: Option<Redactor>,
     entry: Option<Entry>,
-    /// Compresses into memory; what it has made is given out at once.
+    /// Compresses into memory; the output is passed on immediately.
     packer: Option<GzEncoder<Vec<u8>>>,
     ready: Vec<u8>,
     given: usize,
     _place: Place,
 }
 
-/// A file that is being put in.
+/// The file that is being added.
 struct Entry {
     lines: BufReader<io::Take<File>>,
-    /// What the archive's directory says is still to come, in bytes.
+    /// How many bytes are left, according to the archive's header.
     left: u64,
     padding: usize,
 }
@@ -198,7 +198,7 @@ impl Archive {
                     packer.write_all(header.as_bytes())?;
                     self.entry = (entry.left > 0).then_some(entry);
                 }
-                // It was the oldest one and made room for a new one.
+                // It was the oldest one and was removed for a new one.
                 Err(error) if error.kind() == ErrorKind::NotFound => (),
                 Err(error) => return Err(error),
             }
@@ -230,15 +230,14 @@ impl Read for Archive {
     }
 }
 
-/// Opens a file and makes its head in the archive. Its length there is what it has now: lines that are written from
-/// here on are not part of it.
+/// Opens a file and writes its header in the archive, with its current length: later lines are not included.
 fn begin(path: &Path, redactor: Option<&Redactor>) -> io::Result<(Header, Entry)> {
     let mut file = files::open(path)?;
     let about = file.metadata()?;
     let length = about.len();
     let size = match redactor {
         None => length,
-        // Redacted lines have another length, which has to be known beforehand: so they are made twice.
+        // Redacted lines have a different length, which must be known in advance, so they are made twice.
         Some(redactor) => {
             let mut lines = BufReader::with_capacity(PIECE, (&mut file).take(length));
             let mut size = 0;
@@ -289,7 +288,7 @@ impl Entry {
             }
         }
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        // A file that has become shorter: somebody else writes it. The client sees that the archive breaks off.
+        // The file has become shorter, because another program writes it. The client sees an incomplete archive.
         self.left = match self.left.checked_sub(length) {
             Some(left) if length > 0 => left,
             Some(_) | None => return Err(ErrorKind::UnexpectedEof.into()),

@@ -132,7 +132,7 @@ pub fn one(moment: &Moment<'_>, history: &History, id: &str) -> Answer {
     }))
 }
 
-/// `GET /api/v1/miners.csv`: all miners, with those that left.
+/// `GET /api/v1/miners.csv`: all miners, including those that left.
 pub fn csv(moment: &Moment<'_>, history: &History) -> Response {
     let Miners { miners, left, .. } = miners(moment, history);
     let mut text = String::new();
@@ -149,7 +149,7 @@ pub fn csv(moment: &Moment<'_>, history: &History) -> Response {
         )
 }
 
-/// Those that left and whose machine has not come back.
+/// Miners that left and have not come back.
 fn missing(snapshot: &Snapshot) -> impl Iterator<Item = (&MinerView, When)> {
     let rigs: std::collections::BTreeSet<_> = snapshot
         .miners
@@ -170,7 +170,7 @@ fn miner<'a>(
     moment: &Moment<'_>,
 ) -> Miner<'a> {
     let now = moment.now;
-    // One that has left may have been told to pause.
+    // A miner that left may have been paused.
     let aim = match left {
         Some(_) => moment.snapshot.steering.aim(&view.worker, moment.config),
         None => view.aim,
@@ -179,7 +179,7 @@ fn miner<'a>(
         let (a, b) = (values[PoolSlot::A], values[PoolSlot::B]);
         part(a, a + b)
     };
-    // What has left has no pool, and its five minutes are over.
+    // A miner that left has no pool, and its five minutes are over.
     let is_here = left.is_none();
     Miner {
         id: view.id,
@@ -232,17 +232,17 @@ fn share(share: &RecentShare, now: Now) -> Share {
         outcome: share.outcome,
         reason: share.reason,
         difficulty: share.difficulty,
-        // JSON has no infinity, which a hash of zero would be worth.
+        // JSON has no infinity, which would be the difficulty of a zero hash.
         true_difficulty: share.true_difficulty.filter(|value| value.is_finite()),
         latency_ms: share.latency.map(|latency| latency.as_secs_f64() * 1000.0),
         block: share.block,
     }
 }
 
-/// What a column holds.
+/// The contents of a column.
 type Cell = fn(&Miner<'_>) -> String;
 
-/// The columns of the table; what is unknown is empty.
+/// The columns of the table; unknown values are empty.
 const COLUMNS: [(&str, Cell); 20] = [
     ("id", |miner| miner.id.to_string()),
     ("worker", |miner| text(miner.worker)),
@@ -276,7 +276,7 @@ fn number(value: Option<impl std::fmt::Display>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// What a miner said of itself. A spreadsheet takes a text that begins like a formula for one, and would run it.
+/// Text from a miner. A spreadsheet would run a text that begins like a formula.
 fn text(said: &str) -> String {
     if said.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{said}")
@@ -285,8 +285,7 @@ fn text(said: &str) -> String {
     }
 }
 
-/// A row as RFC 4180 has it.
-/// Adds a row of CSV.
+/// A row in the format of RFC 4180. Adds a row of CSV.
 pub(super) fn push_row(out: &mut String, cells: &[String]) {
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {

@@ -30,7 +30,7 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     })))
 }
 
-/// Each kind of target: its name, where to find what it needs, and its fields with examples.
+/// Each kind of target: its name, where to find the necessary data, and its fields with examples.
 fn services() -> Value {
     json!({
         "ntfy": {
@@ -124,7 +124,7 @@ pub(in crate::web) fn test(pages: &Pages, call: &Call<'_>) -> Answer {
     ))
 }
 
-/// The target as it would be in force if it were saved, judged by the configuration's own rules.
+/// The target as if it were saved, checked by the configuration's rules.
 fn target_of(body: Body, config: &Config) -> Result<(String, Target), ApiError> {
     let name = body.name;
     let Some(target) = body.target else {

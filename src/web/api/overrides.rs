@@ -87,7 +87,7 @@ pub(in crate::web) fn end_early(pages: &Pages, call: &Call<'_>) -> Answer {
     Ok(json::respond(&json!({"ok": true})))
 }
 
-/// The workers in the form in which they are compared.
+/// The workers in the form for comparing.
 fn sorted(mut workers: Vec<String>) -> Result<Vec<String>, ApiError> {
     workers.sort_unstable();
     workers.dedup();
@@ -104,7 +104,7 @@ fn sorted(mut workers: Vec<String>) -> Result<Vec<String>, ApiError> {
     Ok(workers)
 }
 
-/// A name with a wildcard, which no worker has.
+/// A name with a wildcard, which cannot be a worker's.
 fn pattern_in(workers: &[String]) -> Option<&String> {
     let is_pattern = |name: &&String| *name != ALL_WORKERS && name.contains(['*', '?']);
     workers.iter().find(is_pattern)

@@ -10,8 +10,8 @@ use crate::units::PoolSlot;
 use crate::web::error::{Answer, ApiError};
 use crate::web::pages::{Call, Pages};
 
-/// Pools by their domain, and what the payout address follows. Looked up on 2026-11-30 in the links that AxeOS, the
-/// software of the Bitaxe, shows for its pools.
+/// Pools by their domain, and the link before the payout address. Looked up on 2026-11-30 in the links that AxeOS, the
+/// Bitaxe's software, shows for its pools.
 const SITES: [(&str, &str); 15] = [
     ("solo.ckpool.org", "stats.ckpool.org/users/"),
     ("eusolo.ckpool.org", "stats.ckpool.org/users/"),
@@ -67,7 +67,7 @@ fn page(pool: &PoolConfig) -> Option<String> {
     };
     let (_, start) = SITES.into_iter().find(|(domain, _)| is_of(domain))?;
     let wallet = &pool.wallet;
-    // The name of an account, or what means something else in a link, is no address.
+    // An account name, or text with a special meaning in a link, is not an address.
     let is_plain = wallet.len() >= 20 && wallet.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let user = pool.user_name.of(wallet, "", "");
     (is_plain && user == *wallet).then(|| format!("{start}{wallet}"))

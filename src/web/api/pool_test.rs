@@ -22,13 +22,13 @@ struct Body {
     host: Value,
     port: Value,
     wallet: Value,
-    /// Null or left out, as the two below: what it is by default.
+    /// Null or missing, like the two below: the default.
     tls: Option<Value>,
     tls_fingerprint: Option<Value>,
     tls_insecure: Option<Value>,
-    /// Null or left out: the one that is set.
+    /// Null or missing: the saved one.
     user_name: Option<Value>,
-    /// Null or left out: the one that is set.
+    /// Null or missing: the saved one.
     password: Option<Value>,
 }
 
@@ -53,7 +53,7 @@ pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
     });
     let problem = visited.err().map(|Failure { during, error }| {
         let problem = format!("{error:#}");
-        // A refusal is the step's own outcome.
+        // A refusal is the step's own result.
         if steps.last().is_none_or(|step: &Step| step.ok) {
             add(&mut steps, failed(during, &problem));
         }
@@ -66,7 +66,7 @@ pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
     })))
 }
 
-/// The pool as it would be in force if it were saved, judged by the configuration's own rules.
+/// The pool as if it were saved, checked by the configuration's rules.
 fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, ApiError> {
     let (no_form, no_password) = (body.user_name.is_none(), body.password.is_none());
     let no_wallet = body
@@ -74,7 +74,7 @@ fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, Ap
         .as_str()
         .is_some_and(|text| text.trim().is_empty());
     let text = json!({
-        // Where we listen ourselves, since that can be no pool.
+        // Where DPMP itself listens, because that cannot be a pool.
         "listen": {"host": config.listen.host, "port": config.listen.port},
         "metrics": {"enabled": false},
         "gui": {"enabled": false},
@@ -99,7 +99,7 @@ fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, Ap
         if no_form {
             pool.user_name.clone_from(&stored.user_name);
         }
-        // What was stored for one pool is not told to another.
+        // A password that is saved for one pool is not sent to another.
         if no_password && stored.address() == pool.address() {
             pool.password.clone_from(&stored.password);
         }
@@ -107,7 +107,7 @@ fn pool_of(slot: PoolSlot, body: Body, config: &Config) -> Result<PoolConfig, Ap
     Ok(pool)
 }
 
-/// The first fault, by the request's name of the field.
+/// The first fault, with the request's name for the field.
 fn with_own_field(faults: Vec<config::Fault>) -> ApiError {
     let Some(fault) = faults.into_iter().next() else {
         return ApiError::invalid_value("host", "This is not a pool.");
@@ -137,7 +137,7 @@ fn failed(during: &'static str, problem: &str) -> Finding {
     })
 }
 
-/// What people call a step that went well or did not.
+/// The title of a step that succeeded or failed.
 fn title(step: &Step) -> &'static str {
     let (done, failed) = match step.name {
         "resolve" => ("Address found", "Address not found"),

@@ -13,10 +13,10 @@ use crate::units::{Now, PerPool, PoolSlot};
 use crate::web::error::Answer;
 use crate::web::json;
 
-/// Over how many minutes the hashrate is taken.
+/// The time over which the hashrate is measured, in minutes.
 const MINUTES: u64 = 1440;
 
-/// How many seconds of that have to be known.
+/// How many seconds of that must be known.
 const LEAST_KNOWN: f64 = 60.0;
 
 /// What to expect.
@@ -74,7 +74,7 @@ pub fn records(moment: &Moment<'_>, history: &History) -> Answer {
     })))
 }
 
-/// The chance of a block in a day for each pool, as far as it is known.
+/// The chance of a block in a day for each pool, as far as known.
 pub fn chances_per_day(snapshot: &Snapshot, history: &History, now: Now) -> PerPool<Option<f64>> {
     let hashrates = hashrates(&history.window(MINUTES, snapshot, now));
     rates(snapshot, hashrates).map(|_, rate| rate.map(|rate| rate.chance_in(DAY)))
@@ -94,7 +94,7 @@ fn rates(snapshot: &Snapshot, hashrates: PerPool<Option<f64>>) -> PerPool<Option
     })
 }
 
-/// Of the pools of which something is known.
+/// For the pools with known values.
 fn both(rates: PerPool<Option<BlockRate>>) -> Option<BlockRate> {
     match (rates[PoolSlot::A], rates[PoolSlot::B]) {
         (Some(a), Some(b)) => Some(a.and(b)),
@@ -102,7 +102,7 @@ fn both(rates: PerPool<Option<BlockRate>>) -> Option<BlockRate> {
     }
 }
 
-/// The work since the last block as a part of what a block takes on average at the present difficulty.
+/// The work since the last block as a part of the average work for a block at the current difficulty.
 fn effort(totals: &PoolTotals, network_difficulty: Option<f64>) -> Option<f64> {
     let difficulty = network_difficulty.filter(|difficulty| *difficulty > 0.0)?;
     Some(totals.work_since_block()? / difficulty)
@@ -146,7 +146,7 @@ mod tests {
             (effort(&totals, None), effort(&totals, Some(0.0))),
             (None, None)
         );
-        // An older version has not counted since its block.
+        // An older version did not count since its block.
         totals.blocks = 1;
         assert_eq!(effort(&totals, Some(100.0)), None);
     }

@@ -13,10 +13,10 @@ use crate::web::login::{Password, VARIABLE};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
 
-/// The key that the hash stands under.
+/// The key of the hash.
 const KEY: &str = "gui.password_hash";
 
-/// `GET /api/v1/session`: what a page needs to begin with.
+/// `GET /api/v1/session`: what a page needs first.
 pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
     let password = in_force(pages);
     let logged_in = pages.login.is_logged_in(call.request, password.as_ref());
@@ -63,7 +63,7 @@ pub(in crate::web) fn login(pages: &Pages, call: &Call<'_>) -> Answer {
     with_session(pages, answer, &password)
 }
 
-/// Checks a password when it is the client's turn, and tells of a refusal.
+/// Checks a password when it is the client's turn, and reports a refusal.
 fn check(pages: &Pages, call: &Call<'_>, sent: &str, password: &Password) -> Result<(), ApiError> {
     let checked = pages.login.check_password(sent, password, call.request);
     let from = call.request.remote_addr().ip();
@@ -84,7 +84,7 @@ fn with_session(pages: &Pages, answer: Response, password: &Password) -> Answer 
     }))
 }
 
-/// Makes sure that it is the owner who asks, by the password, if there is one.
+/// Makes sure that the request is from the owner, by the password, if there is one.
 ///
 /// # Errors
 /// `wrong_password`, also if there is none, or `too_many`.
@@ -109,7 +109,7 @@ fn confirm_as(
 #[serde(deny_unknown_fields)]
 struct PasswordBody {
     current: Option<String>,
-    /// Has to be there: a password is not removed because of a slip in its name.
+    /// Required, so that a typo in its name does not remove the password.
     new: Value,
 }
 
@@ -139,7 +139,7 @@ pub(in crate::web) fn change_password(pages: &Pages, call: &Call<'_>) -> Answer 
     };
     pages.settings.change(call.source(pages), |contents| {
         let mut file = present(contents)?;
-        // If somebody else has set one in the meantime, theirs stays.
+        // If someone else has set one in the meantime, theirs stays.
         if pages.login.password(&file.config) != old {
             return Err(ApiError::new(
                 Code::Conflict,

@@ -22,7 +22,7 @@ use crate::web::error::Answer;
 use crate::web::metrics::health;
 use crate::web::pages::{Call, Pages};
 
-/// The windows over which the split is measured: minutes, and what they are called.
+/// The windows over which the split is measured: minutes and label.
 const WINDOWS: [(u64, &str); 3] = [(10, "10 min"), (60, "1 hour"), (1440, "24 hours")];
 
 /// The answer.
@@ -97,7 +97,7 @@ struct Former {
     until_ms: u64,
 }
 
-/// What a pool's jobs say.
+/// Information from a pool's jobs.
 #[derive(Debug, Serialize)]
 struct Insight {
     height: Option<u32>,
@@ -109,7 +109,7 @@ struct Insight {
     payout: Payout,
 }
 
-/// Whom they pay.
+/// Who they pay.
 #[derive(Debug, Serialize)]
 struct Payout {
     kind: &'static str,
@@ -119,7 +119,7 @@ struct Payout {
     text: String,
 }
 
-/// The best share of a pool. Older versions did not remember whose it was.
+/// The best share of a pool. Older versions did not remember its worker.
 #[derive(Debug, Serialize)]
 struct BestShare {
     difficulty: f64,
@@ -130,19 +130,19 @@ struct BestShare {
 #[derive(Debug, Serialize)]
 struct Split {
     target: PerPool<f64>,
-    /// The part of the work that is meant for A now: what each miner is to do, by its hashrate.
+    /// The part of the work that should go to A now, by each miner's aim and hashrate.
     meant_share_a: Option<f64>,
     time: Time,
     measured: SplitSummary,
     windows: Vec<SplitWindow>,
 }
 
-/// The split to be shown: by time, or by work where the two differ by more than chance.
+/// The split to show: by time, or by work if the two differ by more than chance.
 #[derive(Debug, PartialEq, Serialize)]
 struct SplitSummary {
     share_a: Option<f64>,
     by: &'static str,
-    /// Over how long, in seconds; `None`: since the start.
+    /// Its time span, in seconds; `None`: since the start.
     seconds: Option<u64>,
 }
 
@@ -163,7 +163,7 @@ struct SplitWindow {
     meant_share_a: Option<f64>,
 }
 
-/// Puts the answer together. `miners`: where they are served.
+/// Creates the answer. `miners`: where miners connect.
 pub fn status(
     moment: &Moment<'_>,
     history: &History,
@@ -209,7 +209,7 @@ pub fn status(
     }
 }
 
-/// `GET /healthz`: for whoever restarts containers.
+/// `GET /healthz`: for programs that restart containers.
 pub(in crate::web) fn healthz(pages: &Pages, _: &Call<'_>) -> Answer {
     let answer = crate::web::metrics::healthz(&pages.published.get(), &pages.instance);
     Ok(answer.with_unique_header("Cache-Control", "no-store"))
@@ -221,7 +221,7 @@ pub(super) fn working(snapshot: &Snapshot) -> usize {
     snapshot.miners.iter().filter(works).count()
 }
 
-/// Hashes a second over five minutes, both pools together. Without a miner it is known to be zero.
+/// Hashes per second over five minutes, both pools together; zero without miners.
 pub(super) fn hashrate(snapshot: &Snapshot) -> Option<f64> {
     sum(PoolSlot::ALL
         .into_iter()
@@ -253,7 +253,8 @@ fn meant_share_a(snapshot: &Snapshot) -> Option<f64> {
     part(a, a + b)
 }
 
-/// By work as far back as it differs from the time by more than three standard deviations, and by more than a point.
+/// By work over the longest window in which it differs from the time by more than three standard deviations and more
+/// than a point.
 fn shown(windows: &[SplitWindow], time: Option<f64>) -> SplitSummary {
     let differs = |window: &&SplitWindow| match (
         window.share_a,
@@ -386,7 +387,7 @@ fn insight(view: &InsightView, config: Option<&PoolConfig>) -> Insight {
     }
 }
 
-/// How old the present job is, in seconds. A pool without a connection has no present job.
+/// The age of the current job, in seconds. A pool without a connection has none.
 fn job_age(view: &PoolView, now_ms: u64) -> Option<f64> {
     let at = view.job_at.filter(|_| view.connections > 0)?;
     let age = u32::try_from(now_ms.saturating_sub(at)).unwrap_or(u32::MAX);

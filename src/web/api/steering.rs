@@ -25,13 +25,13 @@ use crate::web::json;
 
 const DAY_MS: u64 = 86_400_000;
 
-/// How far ahead the next change is looked for.
+/// How far ahead the next change is searched.
 const NEXT_MS: u64 = 8 * DAY_MS;
 
 /// How far a preview reaches.
 const PREVIEW_MS: u64 = 2 * DAY_MS;
 
-/// What each worker does, and all that decides it.
+/// What each worker does, and everything that decides it.
 #[derive(Debug, Serialize)]
 pub struct Steering<'a> {
     usual: PerPool<f64>,
@@ -177,7 +177,7 @@ pub fn steering<'a>(moment: &Moment<'a>) -> Steering<'a> {
     }
 }
 
-/// What is said besides the configuration, and whether the clock is right.
+/// The owner's changes apart from the configuration, and whether the clock is right.
 fn said_now(snapshot: &Snapshot, problem: Option<ClockProblem>) -> Said {
     let mut said = snapshot.steering.clone();
     said.timetable.clock_is_wrong = problem.is_some();
@@ -205,7 +205,7 @@ fn balance(view: &BalanceView) -> Balance {
     }
 }
 
-/// By the names of workers; two miners of one name count as one.
+/// By worker names; two miners with the same name count as one.
 fn fleet<'a>(view: &FleetView, snapshot: &'a Snapshot) -> Fleet<'a> {
     let miners = snapshot.miners.iter();
     let names: BTreeMap<u64, &str> = miners.map(|it| (it.id, it.worker.as_str())).collect();
@@ -224,7 +224,7 @@ fn fleet<'a>(view: &FleetView, snapshot: &'a Snapshot) -> Fleet<'a> {
     }
 }
 
-/// All workers that are connected, were here lately or are named by the owner, in the order of their names.
+/// All workers that are connected, were connected recently or have settings, in the order of their names.
 fn workers<'a>(moment: &Moment<'a>, said: &Said, forecast: &Forecast) -> Vec<Worker<'a>> {
     let Moment {
         snapshot, config, ..
@@ -245,7 +245,7 @@ fn workers<'a>(moment: &Moment<'a>, said: &Said, forecast: &Forecast) -> Vec<Wor
         .filter(|name| *name != ALL_WORKERS);
     let mut names: BTreeSet<&str> = left.chain(named).chain(changed).collect();
     names.extend(connected.keys());
-    // One that has not said its name is none yet.
+    // A miner that has not sent its name does not count yet.
     names.remove("");
     let one = |worker: &'a str| {
         let miners = connected.get(worker).map_or(&[][..], Vec::as_slice);
@@ -287,7 +287,7 @@ fn workers<'a>(moment: &Moment<'a>, said: &Said, forecast: &Forecast) -> Vec<Wor
     names.into_iter().map(one).collect()
 }
 
-/// What the workers without a setting of their own can still reach of the usual split, if that is too little.
+/// How close workers without their own settings can get to the usual split, if they cannot reach it.
 fn reach(snapshot: &Snapshot, config: &Config) -> Option<Reach> {
     let nothing = Said::default();
     let (mut all, mut fixed, mut fixed_a) = (0.0, 0.0, 0.0);
@@ -297,7 +297,7 @@ fn reach(snapshot: &Snapshot, config: &Config) -> Option<Reach> {
         if work == Some(Work::Pause) {
             continue;
         }
-        // A sum of which a part is not known says nothing.
+        // A sum with an unknown part means nothing.
         let hashrate = sum(miner.hashrate.iter().map(|(_, rate)| *rate))?;
         if let Some(shares) = work.and_then(Work::shares) {
             fixed += hashrate;
@@ -308,7 +308,7 @@ fn reach(snapshot: &Snapshot, config: &Config) -> Option<Reach> {
     let wanted_a = config.share(PoolSlot::A);
     let low_a = super::part(fixed_a, all)?;
     let high_a = super::part(fixed_a + all - fixed, all)?;
-    // Hashrates are sums: one of all fixed workers is as good as the whole.
+    // Hashrates are sums, so rounding must not count as a difference.
     let is_within = low_a - 1e-9 <= wanted_a && wanted_a <= high_a + 1e-9;
     (!is_within).then_some(Reach {
         wanted_a,
@@ -317,7 +317,7 @@ fn reach(snapshot: &Snapshot, config: &Config) -> Option<Reach> {
     })
 }
 
-/// What is to be tried: settings as they are in the file, and whose work is asked for.
+/// The settings to try, as in the file, and the worker.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewBody {

@@ -11,10 +11,10 @@ use crate::web::error::{Answer, ApiError, Code};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json, tokens};
 
-/// The key that they stand under.
+/// The key of the tokens.
 const KEY: &str = "gui.tokens";
 
-/// `GET /api/v1/tokens`: who has one, and what for.
+/// `GET /api/v1/tokens`: the tokens' names and what they allow.
 pub(in crate::web) fn list(pages: &Pages, _: &Call<'_>) -> Answer {
     let config = pages.context.live.get();
     let tokens = config.gui.tokens.iter();
@@ -104,7 +104,7 @@ pub(in crate::web) fn revoke(pages: &Pages, call: &Call<'_>) -> Answer {
     Ok(json::respond(&json!({"ok": true})))
 }
 
-/// Those in a file that is valid.
+/// The tokens in a valid file.
 fn table(raw: &Value) -> Map<String, Value> {
     let found = config::lookup(raw, KEY).and_then(Value::as_object);
     found.cloned().unwrap_or_default()

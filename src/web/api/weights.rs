@@ -15,7 +15,7 @@ use crate::web::{body, json};
 struct Body {
     a: Value,
     b: Value,
-    /// The weights that the client has seen; others are not overwritten.
+    /// The weights that the client has seen. If they have changed, they are not overwritten.
     #[serde(default, rename = "before")]
     before: Option<PerPool<f64>>,
 }
@@ -76,7 +76,7 @@ fn key(slot: PoolSlot) -> &'static str {
     }
 }
 
-/// The file was valid before, so that what is wrong with it now is the weights.
+/// The file was valid before, so a mistake must be in the weights.
 fn with_own_fields(error: ApiError) -> ApiError {
     let fault = PoolSlot::ALL.into_iter().find_map(|slot| {
         let of_slot = |fault: &&config::Fault| fault.path == key(slot);

@@ -8,10 +8,10 @@ use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::units::PoolSlot;
 
-/// What is shown for what is not known.
+/// What is shown for unknown values.
 const UNKNOWN: &str = "–";
 
-/// The units of hashrates, each a thousand of the one before.
+/// The units of hashrates, each a thousand times the previous one.
 const UNITS: &[&str] = &["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"];
 
 /// The answer.
@@ -51,7 +51,7 @@ fn percent(part: f64) -> String {
     format!("{:.1}%", 100.0 * part)
 }
 
-/// A number with three digits, and its unit. Each of the `units` is a thousand of the one before.
+/// A number with three digits, and its unit. Each of the `units` is a thousand times the previous one.
 pub(super) fn scaled(number: f64, units: &[&'static str]) -> (String, &'static str) {
     let (mut value, mut index) = (number, 0);
     while value >= 999.5 && index + 1 < units.len() {

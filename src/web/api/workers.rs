@@ -11,10 +11,10 @@ use crate::web::error::{Answer, ApiError};
 use crate::web::pages::{Call, Pages};
 use crate::web::{body, json};
 
-/// What can be set for a worker.
+/// The settings of a worker.
 const KEYS: [&str; 4] = ["name", "work", "turns", "failover"];
 
-/// What is new, by worker; `None`: without any setting from now on.
+/// New settings by worker; `None`: all settings are removed.
 type NewSettings = BTreeMap<String, Option<Map<String, Value>>>;
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
     Ok(json::respond(&json!({ "workers": now })))
 }
 
-/// The settings of all workers with what is new. `null` removes a setting; a worker without any is removed, too.
+/// The settings of all workers with the new ones. `null` removes a setting; a worker without any is removed, too.
 fn merged(present: Option<&Value>, new: &NewSettings) -> Value {
     let mut workers = present
         .and_then(Value::as_object)

@@ -6,7 +6,7 @@ use crate::core::outage::Health;
 use crate::core::snapshot::PoolView;
 use crate::units::{PoolSlot, When};
 
-/// How long the other pool has left a block before it is told, in milliseconds.
+/// How long the other pool must have moved on from a block before an alert, in milliseconds.
 const LEFT_SHOWN: u64 = 30_000;
 
 pub(super) fn of_findings<'a>(grounds: &'a Grounds<'_>) -> impl Iterator<Item = Alert> + use<'a> {
@@ -14,11 +14,11 @@ pub(super) fn of_findings<'a>(grounds: &'a Grounds<'_>) -> impl Iterator<Item = 
     found.filter_map(|found| alert(grounds, found))
 }
 
-/// The other pool has gone on to a newer block.
+/// The other pool has moved on to a newer block.
 pub(super) fn left_behind(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let since = good(grounds, slot)?.left_since?;
     let age = grounds.moment.now.unix_ms.saturating_sub(since);
-    // From a block of another chain nothing follows, unless both pools are on that chain.
+    // A block of another chain proves nothing, unless both pools are on that chain.
     let is_wrong = |slot| {
         let mut found = grounds.moment.snapshot.findings.iter();
         found.any(|it| matches!(it.finding, Finding::WrongChain(it, _) if it == slot))
@@ -136,7 +136,7 @@ fn alert(grounds: &Grounds<'_>, found: &Found) -> Option<Alert> {
             minutes,
             is_certain,
         } => {
-            // Of two clocks that differ, one notice is enough.
+            // One notice is enough if two clocks differ.
             if !is_certain && slot != PoolSlot::A {
                 return None;
             }

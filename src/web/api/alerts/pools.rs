@@ -14,10 +14,10 @@ use crate::observe::wallet::shorten;
 use crate::units::PoolSlot;
 use crate::web::api::{Moment, waits_for};
 
-/// How long a pool may take miners and give them no job, in milliseconds, before it is an alert.
+/// How long a pool may accept miners without sending a job before there is an alert, in milliseconds.
 const PATIENCE_FOR_JOB: u64 = 30_000;
 
-/// With more miners than this, shared connections are worth a hint.
+/// With more miners than this, shared connections are suggested.
 const MANY_MINERS: usize = 300;
 
 pub(super) fn not_set_up(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
@@ -75,7 +75,7 @@ pub(super) fn payout_id(slot: PoolSlot, at: u64) -> String {
     format!("payout_changed:{slot}:{at}")
 }
 
-/// Its jobs pay the owner less than they should. What is wrong with the address comes first.
+/// Its jobs pay the owner less than they should. A mistake in the address comes first.
 pub(super) fn pays_other(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot)?;
@@ -126,7 +126,7 @@ pub(super) fn pays_other_id(slot: PoolSlot, since: u64) -> String {
     format!("coinbase_pays_other:{slot}:{since}")
 }
 
-/// A refused wallet is told instead of "down": it is the cause.
+/// A refused payout address is reported instead of "down", because it is the cause.
 pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot)?;
@@ -200,10 +200,10 @@ pub(super) fn pool_trouble(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
     })
 }
 
-/// Who waits for the pool, as it may not work for the other one; and what the others do.
+/// The workers that wait for the pool because they may not work for the other one, and what the others do.
 fn waiting(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<String> {
     let name = grounds.pool_name(slot);
-    /// How many are named.
+    /// How many workers are named.
     const MOST: usize = 3;
     let Moment {
         snapshot, config, ..
@@ -237,12 +237,12 @@ fn waiting(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<String> {
     })
 }
 
-/// What the other pool is good for while one is not.
+/// The state of the other pool while this one is down.
 enum Other {
     Works,
-    /// Without a miner nobody is connected to it.
+    /// Without miners, there is no connection to it.
     Untried,
-    /// It has a flaw, and is worked for because there is nothing better.
+    /// It has a flaw, but miners work for it because there is nothing better.
     LastResort,
     Useless,
 }
@@ -256,7 +256,7 @@ fn other(grounds: &Grounds<'_>, slot: PoolSlot) -> Other {
     }
 }
 
-/// Why nobody can work for a pool; `None`: somebody can, or may be about to.
+/// Why no miner can work for a pool; `None`: some can, or may be about to.
 fn unusable(pool: &PoolView) -> Option<String> {
     if pool.health != Health::Down || pool.flaw().is_some() {
         return None;
@@ -279,7 +279,7 @@ pub(super) fn nothing_mined(grounds: &Grounds<'_>) -> Option<Alert> {
         .collect();
     let reasons = reasons.filter(|reasons| !reasons.is_empty())?;
     let refused = used().any(|(_, pool)| pool.refusal.is_some());
-    // The other pool may be well, and not for these workers.
+    // The other pool may work, but not for these workers.
     let waiting = used().find_map(|(slot, _)| {
         let other = slot.other();
         let is_set_up = grounds.moment.config.pools[other].is_some();
@@ -303,7 +303,7 @@ pub(super) fn nothing_mined(grounds: &Grounds<'_>) -> Option<Alert> {
     })
 }
 
-/// A pool that can be reached and is no good.
+/// A pool that can be reached but is not worth working for.
 fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -> Alert {
     let name = grounds.pool_name(slot);
     let title = match flaw {
@@ -338,7 +338,7 @@ fn of_flaw(grounds: &Grounds<'_>, slot: PoolSlot, pool: &PoolView, flaw: Flaw) -
     }
 }
 
-/// It takes miners and gives them nothing to do.
+/// It accepts miners but sends them no work.
 pub(super) fn no_job(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
     let pool = in_use(grounds, slot)?;
@@ -385,7 +385,7 @@ pub(super) fn on_backup(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> 
     })
 }
 
-/// With one pool that lets miners roll the version and one that does not, miners lose time or shares at the latter.
+/// If one pool allows version rolling and the other does not, miners lose time or shares at the latter.
 pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
     let has_mask = |slot| {

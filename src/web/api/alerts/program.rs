@@ -9,10 +9,10 @@ use crate::notify::plan::in_words;
 use crate::observe::notices::{Notice, Trouble};
 use crate::units::PoolSlot;
 
-/// From how many wrong passwords on in an hour it is not the owner who mistypes.
+/// After this many wrong passwords in an hour, it is not just the owner mistyping.
 const MANY_WRONG: usize = 20;
 
-/// For how long miners that were turned away are shown, in milliseconds: they try again within minutes.
+/// How long turned-away miners are shown, in milliseconds; they try again within minutes.
 const TURNED_AWAY_SHOWN: u64 = 10 * 60 * 1000;
 
 /// The trouble of a worker that is missing.
@@ -23,14 +23,14 @@ pub(super) const SLOW: &str = "miner_slow";
 
 pub(super) fn no_miner(grounds: &Grounds<'_>) -> Option<Alert> {
     let snapshot = grounds.moment.snapshot;
-    // Miners that were let go because no pool can be used are not missing.
+    // Miners that were disconnected because no pool can be used are not missing.
     let mut used = PoolSlot::ALL
         .into_iter()
         .filter_map(|slot| in_use(grounds, slot));
     if used.all(|pool| pool.health == Health::Down) {
         return None;
     }
-    // Nor are those that pause.
+    // Neither are paused ones.
     let config = grounds.moment.config;
     let pauses = |worker: &str| snapshot.steering.aim(worker, config).pauses();
     let left = snapshot.left.iter();
@@ -89,7 +89,7 @@ pub(super) fn missing(grounds: &Grounds<'_>) -> Vec<Alert> {
     missing.collect()
 }
 
-/// Workers that have done less than half of what they usually do.
+/// Workers that have done less than half of their usual work.
 pub(super) fn slow(grounds: &Grounds<'_>) -> Vec<Alert> {
     let alert = |(worker, at_ms): (&str, Option<u64>)| Alert {
         id: format!("{SLOW}:{worker}"),
@@ -104,7 +104,7 @@ pub(super) fn slow(grounds: &Grounds<'_>) -> Vec<Alert> {
     slow.into_iter().map(alert).collect()
 }
 
-/// Workers with a connection that has work and brings no shares.
+/// Workers with a connection that has work but sends no shares.
 pub(super) fn hanging(grounds: &Grounds<'_>) -> Vec<Alert> {
     let alert = |(worker, at_ms): (&str, Option<u64>)| Alert {
         id: format!("miner_hangs:{worker}"),
@@ -134,7 +134,7 @@ fn in_condition<'a>(grounds: &Grounds<'a>, condition: Condition) -> BTreeMap<&'a
     found
 }
 
-/// Miners that are turned away at the door, as long as they come back.
+/// Miners that are turned away, as long as they keep trying.
 pub(super) fn too_many_miners(grounds: &Grounds<'_>, trouble: Trouble) -> Option<Alert> {
     let notice = grounds.notices.get(&trouble)?;
     let age = grounds.moment.now.unix_ms.saturating_sub(notice.unix_ms);
@@ -196,7 +196,7 @@ pub(super) fn wrong_passwords(grounds: &Grounds<'_>) -> Option<Alert> {
     })
 }
 
-/// A line for each trouble, not too many of them.
+/// One line for each problem, up to a limit.
 fn first_lines(text: &str) -> String {
     const MOST: usize = 5;
     let more = text.lines().count().saturating_sub(MOST);
@@ -254,7 +254,7 @@ pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice
             ),
             "DPMP ignored it, because this is a way to steal hashrate. If it continues, contact the pool or choose another one.",
         ),
-        // Told with what is true now.
+        // Reported together with the current state.
         Trouble::MinersPerAddress
         | Trouble::Miners
         | Trouble::Backup(_)

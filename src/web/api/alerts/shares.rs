@@ -6,22 +6,22 @@ use crate::core::stats::totals::BlockFate;
 use crate::stratum::reject::RejectReason;
 use crate::units::{PerPool, PoolSlot};
 
-/// From how many refused shares on in ten minutes it is not chance.
+/// This many blocked or rejected shares in ten minutes are no coincidence.
 const MANY_REFUSED: f64 = 20.0;
 
-/// From how many rejected shares on in ten minutes, with none accepted, it is not chance.
+/// This many rejected shares in ten minutes, with none accepted, are no coincidence.
 const MANY_OF_ALL: f64 = 5.0;
 
-/// From which part of refused shares on something is wrong.
+/// Above this part of blocked or rejected shares, something is wrong.
 const PART_REFUSED: f64 = 0.05;
 
-/// From how many shares without an answer on in ten minutes it is not chance.
+/// This many unanswered shares in ten minutes are no coincidence.
 const MANY_LOST: f64 = 3.0;
 
-/// From which part of them on it is worth an alert.
+/// Above this part of them, there is an alert.
 const PART_LOST: f64 = 0.02;
 
-/// For how long shares that were blocked for their version bits are spoken of, in milliseconds.
+/// How long shares blocked for their version bits are reported, in milliseconds.
 pub(super) const FORM_BLOCKED_SHOWN: u64 = 3600 * 1000;
 
 pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
@@ -39,7 +39,7 @@ pub(super) fn rejects(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     })
 }
 
-/// It can be reached and has accepted nothing: too few shares for a verdict, and still no income.
+/// It can be reached but has accepted nothing: too few shares for a verdict, but no income.
 pub(super) fn rejects_all(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
     let lately = in_use(grounds, slot)?.lately;
@@ -68,7 +68,7 @@ pub(super) fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
     let pool_failed = PoolSlot::ALL
         .into_iter()
         .any(|slot| in_use(grounds, slot).is_some_and(|pool| pool.health == Health::Down));
-    // Then the pool has a notice already.
+    // Then the pool already has a notice.
     if for_pool && pool_failed {
         return None;
     }
@@ -111,7 +111,7 @@ pub(super) fn reason_in_words(reason: RejectReason) -> &'static str {
     }
 }
 
-/// What to do, by the reason that most shares were blocked for.
+/// What to do, by the most frequent reason.
 fn advice(reason: Option<RejectReason>) -> &'static str {
     match reason {
         Some(RejectReason::TooMany) => {
@@ -204,7 +204,7 @@ pub(super) fn unpaid(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     })
 }
 
-/// A pool that takes a miner's version bits in no form.
+/// A pool that rejects a miner's version bits in any form.
 pub(super) fn form_blocked(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert> {
     let name = grounds.pool_name(slot);
     let blocked = in_use(grounds, slot)?.form_blocked?;

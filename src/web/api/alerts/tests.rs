@@ -131,7 +131,7 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
         |it| it.snapshot.pools[A].health = Health::Down,
         &["pool_down:A"],
     );
-    // Nobody needs it.
+    // It is not needed.
     let off = |it: &mut World| {
         it.snapshot.pools[A].health = Health::Down;
         it.snapshot.pools[A].in_use = false;
@@ -346,7 +346,7 @@ fn what_the_jobs_say_of_the_chain_is_told() {
         found(it, &[lower]);
     };
     expect(behind, &["pool_old_block:A"]);
-    // Nobody is behind a block of another chain.
+    // A block of another chain puts no pool behind.
     let invented = |it: &mut World| {
         left(it);
         found(it, &[wrong]);
@@ -376,7 +376,7 @@ fn one_cause_makes_one_notice() {
             pool.health = Health::Down;
         }
     };
-    // What both pools' end brings along: shares that were lost, backups in use, miners that went to their own fallback.
+    // The consequences of both pools being down: unanswered shares, backups in use, miners at their fallback pools.
     let with_consequences = |it: &mut World| {
         both_down(it);
         it.snapshot.miners.clear();
@@ -411,7 +411,7 @@ fn one_cause_makes_one_notice() {
         it.snapshot.pools[A].lately.rejected = 100.0;
     };
     expect(rejecting, &["pool_rejecting:A"]);
-    // The last pool is worked for though it rejects, so that something is mined.
+    // Miners work for the last pool although it rejects, so something is being mined.
     let last_resort = |it: &mut World| {
         rejecting(it);
         it.snapshot.pools[B].health = Health::Down;

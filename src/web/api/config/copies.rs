@@ -10,11 +10,11 @@ use crate::config;
 use crate::config::merge::{Version, merge, take_commanded};
 use crate::web::error::{ApiError, Code};
 
-/// How many versions are remembered; a page with an older one has to load the configuration again, if anything was
-/// commanded since.
+/// How many versions are remembered. A page with an older one must reload the configuration, if there have been
+/// commands since then.
 const MOST: usize = 16;
 
-/// The commanded settings of the latest versions that pages have read, the newest last.
+/// The commanded settings of the latest versions that pages have read, newest last.
 #[derive(Debug, Default)]
 pub(in crate::web) struct Copies(Mutex<VecDeque<(String, Map<String, Value>)>>);
 
@@ -30,7 +30,7 @@ impl Copies {
         }
     }
 
-    /// A configuration that a client made of what it had read, with what was commanded since.
+    /// A client's changed configuration, merged with later commands.
     ///
     /// # Errors
     /// If something else has changed since, or both sides have changed the same.

@@ -48,7 +48,7 @@ const SECTIONS: [(&str, &str, &str); 14] = [
     ("notify", "Notifications", ""),
 ];
 
-/// What most owners set; the pools' settings without the slot.
+/// Settings that most owners change; the pools' settings without the slot.
 const EVERYDAY: [&str; 12] = [
     "name",
     "host",
@@ -64,7 +64,7 @@ const EVERYDAY: [&str; 12] = [
     "scheduler.poolB_weight",
 ];
 
-/// What has a place outside the form.
+/// Settings with a place outside the form.
 const ELSEWHERE: [&str; 4] = [
     "gui.password_hash",
     "gui.tokens",
@@ -88,14 +88,14 @@ pub(super) fn section_of(path: &str) -> &'static str {
     paths.find(is_its).unwrap_or_default()
 }
 
-/// Whether most owners set it; `None`: it has a place outside the form.
+/// Whether most owners change it; `None`: it has a place outside the form.
 pub(super) fn is_everyday(path: &str) -> Option<bool> {
     let everyday =
         EVERYDAY.contains(&path) || of_pool(path).is_some_and(|it| EVERYDAY.contains(&it));
     (!ELSEWHERE.contains(&path)).then_some(everyday)
 }
 
-/// A short explanation for the set-up, of what it asks for.
+/// A short explanation for the set-up.
 pub(super) fn hint(path: &str) -> Option<&'static str> {
     Some(match of_pool(path)? {
         "host" => {

@@ -25,21 +25,21 @@ struct Body {
     edit: Edit,
 }
 
-/// What to do.
+/// The edit.
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 enum Edit {
-    /// Put a saved or known pool in the place of A or B.
+    /// Replace A or B with a saved or known pool.
     Use { slot: Slot, name: String },
     /// Add it to the backups of A or B.
     Backup { slot: Slot, name: String },
-    /// Keep A or B among the saved pools.
+    /// Save A or B as a saved pool.
     Save { slot: Slot },
     /// Give a saved pool another name.
     Rename { name: String, to: String },
     /// Forget a saved pool.
     Delete { name: String },
-    /// Put A in the place of B and B in the place of A.
+    /// Swap A and B.
     Swap,
 }
 
@@ -147,7 +147,7 @@ fn apply(config: &mut Value, edit: Edit) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Swaps all that is one pool's, with the difficulty for its miners. The split says A and B as before.
+/// Swaps all of the pools' settings, including the difficulty for miners. The split stays as it is.
 fn swap(config: &mut Value) {
     for (a, b) in [
         ("pools.A", "pools.B"),
@@ -172,7 +172,7 @@ fn chosen(config: &Value, slot: PoolSlot, name: &str) -> Result<Map<String, Valu
     Ok(std::iter::once(name).chain(saved.clone()).collect())
 }
 
-/// A known pool, with the payout address that a pool had if it fits.
+/// A known pool, with the slot's payout address if it fits.
 fn known_pool(config: &Value, slot: PoolSlot, name: &str) -> Result<Map<String, Value>, ApiError> {
     let known = KNOWN.into_iter().find(|pool| pool.name == name);
     let known = known.ok_or_else(|| ApiError::not_found("This pool does not exist."))?;

@@ -20,7 +20,7 @@ const LONGEST: usize = 300;
 /// How many workers a sentence names.
 const MOST_NAMES: usize = 3;
 
-/// A line of the log as a sentence. `names`: what the owner calls the pools.
+/// A line of the log as a sentence. `names`: the pools' names.
 pub(in crate::web::api) fn sentence(line: &str, names: &PerPool<String>) -> String {
     let fields: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
     let line = Line { fields, names };
@@ -273,7 +273,7 @@ impl Line<'_> {
         self.number(key).map_or("unknown difficulty".into(), large)
     }
 
-    /// The reason behind a colon, if there is one.
+    /// The reason after a colon, if there is one.
     fn why(&self, key: &str) -> String {
         match self.text(key) {
             "" => String::new(),
@@ -324,7 +324,7 @@ impl Line<'_> {
             .collect()
     }
 
-    /// Who is to do what.
+    /// Which workers should do what.
     fn order(&self) -> String {
         let workers = self.texts("workers");
         let whom = match workers.as_slice() {
@@ -381,7 +381,7 @@ fn cause(name: &str) -> String {
     }
 }
 
-/// A name of the API in words.
+/// A name from the API as words.
 fn spaced(name: &str) -> String {
     name.replace('_', " ")
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::core::miner::view::MinerView;
 
-/// How many names a hint has at the most.
+/// The maximum number of names in a hint.
 const MOST_NAMES: usize = 5;
 
 /// A hint, for people.
@@ -17,7 +17,7 @@ pub(super) struct Hint {
     text: String,
 }
 
-/// The hints for these connected miners. One that never sent a share may be the rest of a connection that broke off.
+/// The hints for these connected miners. A miner that never sent a share may be left from a broken connection.
 pub(super) fn hints(miners: &[MinerView]) -> Vec<Hint> {
     let mut by_name = BTreeMap::<&str, usize>::new();
     let mut undotted = Vec::new();

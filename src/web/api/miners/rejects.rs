@@ -14,7 +14,7 @@ pub(super) struct Reject<'a> {
     said: Option<&'a str>,
 }
 
-/// The reasons, the most frequent first.
+/// The reasons, most frequent first.
 pub(super) fn rejects(miner: &MinerView) -> Vec<Reject<'_>> {
     let mut rejects: Vec<_> = miner
         .rejected_by
