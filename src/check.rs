@@ -16,7 +16,7 @@ use crate::system::files;
 use crate::units::PoolSlot;
 use crate::visit::{Finding, Step, visit};
 
-/// How long a pool may take for everything.
+/// How long a visit to a pool may take in all.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Checks the file and both pools; exit code 0 only if everything works.
@@ -100,7 +100,7 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The configuration, also if it is one of the Python version, which is converted at a start.
+/// The configuration. One of the Python version is accepted, because DPMP converts it when it starts.
 fn understand(text: &str) -> Result<LoadedConfig, ConfigErrors> {
     let read = config::parse(text);
     let Err(errors) = read else { return read };

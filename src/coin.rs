@@ -8,7 +8,7 @@ pub mod remark;
 use crate::units::named;
 
 named! {
-    /// A coin that DPMP knows. All others are mined as well, without what depends on the coin.
+    /// A coin that DPMP knows. All others can be mined as well, but without the features that depend on the coin.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Coin {
         /// Bitcoin.
@@ -25,7 +25,7 @@ named! {
 }
 
 impl Coin {
-    /// What people call it.
+    /// The name people use.
     pub fn long_name(self) -> &'static str {
         match self {
             Self::Btc => "Bitcoin",
@@ -55,22 +55,22 @@ impl Coin {
 }
 
 named! {
-    /// Whether a coin is worth something.
+    /// Whether the coins are worth anything.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum Network {
-        /// The real one.
+        /// The main network.
         Main = "main",
-        /// One to try things.
+        /// A test network.
         Test = "test",
     }
 }
 
-/// A coin's chain, as far as it matters to miners.
+/// A coin's chain, as far as it matters for mining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// Its coin.
     pub coin: Coin,
-    /// Of which network.
+    /// Its network.
     pub network: Network,
 }
 
@@ -94,7 +94,7 @@ impl Chain {
         Some(Self { coin, network })
     }
 
-    /// The usual name; `None` if it has none by which it is known.
+    /// The usual name; `None` if there is none.
     pub fn name(self) -> Option<&'static str> {
         match (self.coin, self.network) {
             (coin, Network::Main) => Some(coin.name()),
@@ -105,8 +105,8 @@ impl Chain {
         }
     }
 
-    /// Whether a block's hash shows that it took the work which `nbits` ask for. Test networks have blocks for which that
-    /// is waived, and DigiByte has blocks of several algorithms.
+    /// Whether a block's hash must meet the target in `nbits`. Test networks waive that for some blocks, and DigiByte
+    /// has blocks of several algorithms.
     pub fn hash_shows_work(self) -> bool {
         match (self.coin, self.network) {
             (Coin::Btc | Coin::Bch | Coin::Bsv | Coin::Xec, Network::Main) => true,
@@ -114,7 +114,7 @@ impl Chain {
         }
     }
 
-    /// A page about a block, by its hash as explorers write it.
+    /// The page about a block in an explorer, by its hash as explorers write it.
     pub fn block_page(self, hash: &str) -> Option<String> {
         let site = match (self.coin, self.network) {
             (Coin::Btc, Network::Main) => "https://mempool.space/block/",

@@ -29,7 +29,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(3);
 /// The weights of the two pools.
 const WEIGHTS: (u32, u32) = (70, 30);
 
-/// The length of the smaller pool's turns, in seconds: short, so that there is something to see.
+/// The length of the smaller pool's turns, in seconds; short, so that the switches can be watched.
 const TURN: u32 = 3;
 
 /// Runs until Ctrl-C, or for `seconds`.
@@ -101,7 +101,7 @@ fn ckpool_like() -> PoolOptions {
     }
 }
 
-/// Like public-pool: four bytes of extranonce2, a difficulty with a fraction that wanders.
+/// Like public-pool: four bytes of extranonce2 and a fractional difficulty that changes.
 fn public_pool_like() -> PoolOptions {
     PoolOptions {
         seed: 2,
@@ -159,7 +159,7 @@ fn miners(address: SocketAddr) -> Vec<MinerOptions> {
     ]
 }
 
-/// Where the demo's proxy listens.
+/// The ports of the demo's proxy.
 struct Ports {
     miners: u16,
     metrics: u16,
@@ -188,7 +188,8 @@ fn write_config(path: &Path, pools: &[SimPool; 2], ports: &Ports) -> anyhow::Res
     std::fs::write(path, config.to_string()).context("failed to write the demo's configuration")
 }
 
-/// The usual port if it is free, else any. The config cannot say "any": a miner needs to know it.
+/// The usual port if it is free, otherwise any. The configuration cannot say "any", because miners need to know the
+/// port.
 fn free_port(usual: u16) -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, usual))
         .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
@@ -229,7 +230,7 @@ fn introduce(proxy: &Proxy, pools: &[SimPool; 2], config: &Path) -> io::Result<(
     )
 }
 
-/// One line: how long, how fast, the split, and what became of the shares.
+/// One line: the time, the hashrate, the split and the results of the shares.
 fn status(snapshot: &Snapshot, began: Instant) -> io::Result<()> {
     let seconds = began.elapsed().as_secs();
     let total: f64 = snapshot
@@ -307,7 +308,7 @@ fn finish(proxy: Proxy, miners: Vec<SimMiner>, pools: [SimPool; 2]) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-/// A folder of the demo's own, gone when it ends.
+/// A folder just for the demo, deleted when it ends.
 struct Folder(PathBuf);
 
 impl Folder {

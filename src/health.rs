@@ -33,12 +33,12 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the proxy should be, and by what its answers are known.
+/// Where the proxy should be, and how its answers are recognized.
 struct Place {
     listen: SocketAddr,
-    /// The pages that can be asked, the best first.
+    /// Addresses that can be asked, best first.
     pages: Vec<SocketAddr>,
-    /// `None`: any DPMP will do.
+    /// `None`: any DPMP is accepted.
     instance: Option<String>,
 }
 
@@ -55,8 +55,8 @@ impl From<Instance> for Place {
     }
 }
 
-/// Where the configuration has it, or the one before, if the present one cannot be used: a proxy that runs has refused
-/// it. The usual ports are no guess: there may be anybody.
+/// The place according to the configuration, or to the previous one if the present one cannot be used, because a
+/// running proxy has rejected it. The usual ports are not tried: another program may listen there.
 fn configured(path: &Path) -> anyhow::Result<Place> {
     let read = |path: &Path| {
         let text = files::read_text(path, config::LARGEST_FILE)?;
@@ -83,7 +83,7 @@ fn configured(path: &Path) -> anyhow::Result<Place> {
     })
 }
 
-/// What the first page says that answers.
+/// The answer of the first address that answers.
 fn ask(place: &Place) -> anyhow::Result<String> {
     if place.pages.is_empty() {
         // At least the port for miners has to be open.
@@ -103,7 +103,7 @@ fn ask(place: &Place) -> anyhow::Result<String> {
     Err(anyhow!(problems.join("; ")))
 }
 
-/// What the proxy says of itself.
+/// What the proxy reports about itself.
 #[derive(Debug)]
 enum Health {
     Well(String),
@@ -125,7 +125,7 @@ fn answer_of(address: SocketAddr, instance: Option<&str>) -> anyhow::Result<Heal
         None => said.is_some(),
     };
     if !is_ours {
-        // It may also be the proxy itself, with all seats taken.
+        // It may also be the proxy itself, with all connections in use.
         bail!(
             "the answer from http://{address}/healthz is not from the DPMP of this configuration: {}",
             head.lines().next().unwrap_or_default()
@@ -160,7 +160,7 @@ mod tests {
 
     const OURS: &str = "1";
 
-    /// A page that answers everybody so.
+    /// A page that gives everyone this answer.
     fn page(status: &'static str, instance: &'static str, words: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -175,7 +175,7 @@ mod tests {
         address
     }
 
-    /// A port at which nobody listens.
+    /// A port on which nothing listens.
     fn closed() -> SocketAddr {
         TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(said(closed(), &[well, ill]), Ok("ok".into()));
         let not_healthy = Err("not healthy: no pool works".to_owned());
         assert_eq!(said(closed(), &[ill, well]), not_healthy);
-        // One that cannot be reached, or is somebody else's, has nothing to say.
+        // One that cannot be reached or belongs to another program does not count.
         assert_eq!(said(closed(), &[closed(), other, well]), Ok("ok".into()));
         let problems = said(closed(), &[closed(), other]).unwrap_err();
         assert!(problems.contains("no answer from http"), "{problems}");
@@ -211,7 +211,7 @@ mod tests {
     fn without_pages_the_miners_port_has_to_be_open() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = port.local_addr().unwrap();
-        // Where it listens on every address, this machine's own is asked.
+        // If it listens on every address, the local one is asked.
         let everywhere = SocketAddr::new([0, 0, 0, 0].into(), address.port());
         for listen in [address, everywhere] {
             assert_eq!(said(listen, &[]), Ok("ok".into()));

@@ -31,13 +31,13 @@ use crate::system::clock::now;
 use crate::system::thread::Keeper;
 use crate::units::{FIRST_PLAUSIBLE_MS, Now, PerPool, PoolSlot, named};
 
-/// A minute, for a day.
+/// One-minute steps for a day.
 const MINUTES: Scale = Scale {
     step_ms: 60_000,
     steps: 1440,
 };
 
-/// A quarter of an hour, for thirty days.
+/// Quarter-hour steps for thirty days.
 const QUARTERS: Scale = Scale {
     step_ms: 900_000,
     steps: 2880,
@@ -46,25 +46,25 @@ const QUARTERS: Scale = Scale {
 /// How many workers have a history of their own.
 const MOST_WORKERS: usize = 256;
 
-/// From how many known seconds on an average over an hour says something.
+/// How many seconds must be known for an average over an hour to be meaningful.
 const LEAST_OF_HOUR: f64 = 600.0;
 
-/// From how many known seconds on an average over a day says something.
+/// How many seconds must be known for an average over a day to be meaningful.
 const LEAST_OF_DAY: f64 = 3600.0;
 
-/// By how many minutes the wall clock may be behind what is recorded already.
+/// How many minutes the wall clock may be behind the latest record.
 const USUAL_CORRECTION: u64 = 5;
 
-/// A clock that would have much of the history forgotten is believed after this time.
+/// How long to wait before trusting a clock that would erase much of the history.
 const DOUBT: Duration = Duration::from_secs(3600);
 
-/// How many steps wait for a clock that can be believed.
+/// How many steps wait for a trustworthy clock.
 const MOST_UNSETTLED: usize = 240;
 
-/// How soon to look again as long as no state was published.
+/// How soon to look again while no state has been published.
 const BEFORE_THE_FIRST: Duration = Duration::from_millis(200);
 
-/// The history, for one thread that writes and many that read.
+/// The history, with one writing thread and many readers.
 #[derive(Debug, Default)]
 pub struct History(Mutex<Recorder>);
 
@@ -73,15 +73,15 @@ pub struct History(Mutex<Recorder>);
 struct Recorder {
     rings: Rings,
     last: Option<Totals>,
-    /// Steps that are not in the rings yet, since the wall clock is doubted.
+    /// Steps that are not in the rings yet, because the wall clock is doubtful.
     unsettled: VecDeque<Backlog>,
-    /// Since when it is.
+    /// Since when it has been doubtful.
     doubted: Option<Instant>,
     /// Whether anything was recorded in this run of the program.
     has_settled: bool,
 }
 
-/// What was done up to a moment that is only known by the clock that never jumps.
+/// What was done up to a moment that is known only on the monotonic clock.
 #[derive(Debug)]
 struct Backlog {
     end: Instant,
@@ -95,11 +95,11 @@ struct Backlog {
 struct Rings {
     pools: Pair<Step>,
     workers: BTreeMap<String, Pair<WorkerStep>>,
-    /// By quarters of an hour: each is the median of a day.
+    /// By quarter hours; each is the median of a day.
     values: Ring<ValueStep>,
 }
 
-/// The same in two scales.
+/// The same data in two scales.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(bound = "T: serde::Serialize + serde::de::DeserializeOwned")]
 struct Pair<T> {
@@ -165,21 +165,21 @@ pub struct Series {
     pub start_ms: u64,
     /// Hashes a second, by shares.
     pub hashrate: PerPool<Vec<Option<f64>>>,
-    /// The part of the miners' time that went to A; of a single worker it is not recorded.
+    /// The part of the miners' time that went to A; not recorded for single workers.
     pub time_share_a: Vec<Option<f64>>,
-    /// The part of the work that was meant for A; of a single worker it is not recorded.
+    /// The part of the work that was meant for A; not recorded for single workers.
     pub meant_share_a: Vec<Option<f64>>,
-    /// What became of all shares; not of a single worker.
+    /// The results of all shares; not recorded for single workers.
     pub shares: Option<ShareSeries>,
-    /// The part of the step that a pool was down, from 0 to 1; not of a single worker.
+    /// The part of the step during which a pool was down, from 0 to 1; not recorded for single workers.
     pub down: Option<PerPool<Vec<Option<f64>>>>,
-    /// What a terahash a second earned in a day, in the currency that the prices had then; not of a single worker. It is
-    /// recorded once in a quarter of an hour.
+    /// What a terahash per second earned in a day, in the currency of the prices at that time; not recorded for single
+    /// workers. It is recorded once per quarter hour.
     pub value: Option<PerPool<Vec<Option<f64>>>>,
 }
 
 impl Series {
-    /// The same steps without anything that is known.
+    /// The same steps with everything unknown.
     pub fn unknown(self) -> Self {
         let nothing = |values: Vec<Option<f64>>| vec![None; values.len()];
         Self {
@@ -194,12 +194,12 @@ impl Series {
     }
 }
 
-/// How many shares had which end in each step.
+/// How many shares had each result in each step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareSeries {
-    /// Taken by a pool.
+    /// Accepted by a pool.
     pub accepted: PerPool<Vec<Option<f64>>>,
-    /// Refused by a pool.
+    /// Rejected by a pool.
     pub rejected: PerPool<Vec<Option<f64>>>,
     /// Refused here.
     pub refused: Vec<Option<f64>>,
@@ -238,7 +238,7 @@ pub struct Averages {
 }
 
 impl History {
-    /// Whether there was a state to look at.
+    /// Whether there has been a state to look at.
     fn has_begun(&self) -> bool {
         self.0.lock().last.is_some()
     }
@@ -253,7 +253,7 @@ impl History {
         self.0.lock().rings.series(range, worker, unix_ms)
     }
 
-    /// What was measured over the last `minutes` and since the last full one.
+    /// What was measured over the last `minutes` and in the current, incomplete one.
     pub fn window(&self, minutes: u64, snapshot: &Snapshot, at: Now) -> Window {
         self.0.lock().window(minutes, snapshot, at)
     }
@@ -275,7 +275,7 @@ impl History {
 impl Recorder {
     fn look(&mut self, snapshot: &Snapshot, at: Now) {
         if snapshot.unix_ms == 0 {
-            // Nothing was published yet.
+            // Nothing has been published yet.
             return;
         }
         let totals = Totals::of(snapshot, self.last.as_ref(), at);
@@ -300,8 +300,8 @@ impl Recorder {
         self.last = Some(totals);
     }
 
-    /// Whether the wall clock says what is hard to believe: that it is long ago, or a time that would have a day's
-    /// minutes forgotten. (After a stop the latter is how long it took.)
+    /// Whether the wall clock is hard to believe: it shows a time long ago, or one that would erase a day of minutes.
+    /// (After a restart, the latter may just be the length of the stop.)
     fn doubts(&mut self, at: Now) -> bool {
         if at.unix_ms < FIRST_PLAUSIBLE_MS {
             return true;
@@ -320,7 +320,7 @@ impl Recorder {
         at.at.saturating_duration_since(since) < DOUBT
     }
 
-    /// Records what waited, each at the time that it was as the wall clock counts now.
+    /// Records the waiting steps, each at its time according to the present wall clock.
     fn settle(&mut self, at: Now) {
         self.has_settled = true;
         self.doubted = None;
@@ -333,7 +333,7 @@ impl Recorder {
             } = waited;
             let age = at.at.saturating_duration_since(end).as_millis();
             let age = u64::try_from(age).unwrap_or(u64::MAX);
-            // The step that has just ended, if this is its end.
+            // The step that has just ended, if `at` is its end.
             let unix_ms = at.unix_ms.saturating_sub(age).saturating_sub(1);
             self.rings.pools.add(unix_ms, step);
             for (worker, step) in workers {
@@ -392,7 +392,7 @@ impl Rings {
         pair.add(unix_ms, step);
     }
 
-    /// Most owners enter no prices: nothing is kept then.
+    /// Most owners enter no prices; then nothing is kept.
     fn add_value(&mut self, unix_ms: u64, value: ValueStep) {
         if PoolSlot::ALL
             .into_iter()
@@ -402,8 +402,8 @@ impl Rings {
         }
     }
 
-    /// Makes room for another worker in place of the one that was silent longest; whether there is room. Those that
-    /// were there a moment ago stay: more workers than places must not push each other out.
+    /// Replaces the worker that has been silent longest with a new one; returns whether there is room. Workers seen a
+    /// moment ago stay, so that too many workers do not keep replacing each other.
     fn make_room(&mut self, unix_ms: u64) -> bool {
         if self.workers.len() < MOST_WORKERS {
             return true;
@@ -429,7 +429,7 @@ impl Rings {
             Some(name) => Some(self.workers.get(name)?),
             None => None,
         };
-        // The present minute is not looked at before it is over, the present quarter is.
+        // The current minute is left out until it ends; the current quarter hour is included.
         let end = match range {
             Range::Hour | Range::Day => scale.number(unix_ms),
             Range::Week | Range::Month => scale.number(unix_ms) + 1,
@@ -495,7 +495,7 @@ impl Rings {
             return Averages::default();
         };
         let present = MINUTES.number(unix_ms);
-        // What the worker did, over the time that is known since it came: while it is away it hashes nothing.
+        // The worker's work over the known time since it came; while it is away, it hashes nothing.
         let average = |minutes: u64, least: f64| {
             let oldest = present.saturating_sub(minutes).max(pair.minutes.first());
             let (mut work, mut span) = (0.0, 0.0);
@@ -518,9 +518,9 @@ fn part_of_a(values: PerPool<f64>) -> Option<f64> {
     (sum > 0.0).then(|| values[PoolSlot::A] / sum)
 }
 
-/// One standard deviation of the part of the work that goes to A, if shares come by chance: of independent shares the
-/// variance of a sum is the sum of the squares, and the quotient's follows from its derivatives. Of a pool without a
-/// share nothing can be said.
+/// One standard deviation of A's part of the work, if shares come at random. For independent shares, the variance of a
+/// sum is the sum of the squares, and that of the quotient follows from its derivatives. Nothing can be said about a
+/// pool without shares.
 fn expected_error(work: PerPool<f64>, squares: PerPool<f64>) -> Option<f64> {
     let (a, b) = (work[PoolSlot::A], work[PoolSlot::B]);
     let sum = a + b;
@@ -528,8 +528,8 @@ fn expected_error(work: PerPool<f64>, squares: PerPool<f64>) -> Option<f64> {
     (a > 0.0 && b > 0.0).then(|| variance.sqrt() / (sum * sum))
 }
 
-/// Reads the history that belongs to a configuration file and starts the thread that goes on with it. `report` hears
-/// of trouble with the file, once until it is over.
+/// Reads the history that belongs to a configuration file and starts the thread that continues it. `report` is called
+/// once when a problem with the file begins.
 ///
 /// # Errors
 /// If there is no room for the thread.
@@ -581,7 +581,7 @@ pub fn start(
 }
 
 fn save(history: &History, path: &std::path::Path, pace: &mut Pace) -> anyhow::Result<()> {
-    // The lock is held for the formatting only: the disk may be slow.
+    // The lock is held only for the formatting, because the disk may be slow.
     let text = file::format(&history.0.lock().rings)?;
     pace.saved(now().at, text.len());
     file::save(path, &text)

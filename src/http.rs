@@ -39,42 +39,42 @@ use crate::system::clock::clock;
 use crate::system::net::{AFTER_FAILURE, Port};
 use crate::system::thread::{SERVICE_STACK, spawn};
 
-/// Failures to accept are reported at most this often.
+/// How often failures to accept connections are reported at most.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// How long a connection that has to give up its seat may take.
+/// How long a connection may take to release its place.
 const GIVE_UP: Duration = Duration::from_millis(200);
 
-/// What clients are answered.
+/// How clients are answered.
 struct Answers {
     /// Makes the answer to a request.
     handler: Box<dyn Fn(&Request) -> Response + Send + Sync>,
-    /// Makes the answer where none is asked of the handler, or where it fails; with this status.
+    /// Makes the answer with this status if the handler is not called or fails.
     refusal: fn(u16) -> Response,
 }
 
-/// How much clients may take.
+/// The limits for clients.
 #[derive(Clone, Debug)]
 struct Limits {
-    /// Connections at a time.
+    /// Simultaneous connections.
     connections: usize,
-    /// Connections at a time from one address, so that one client cannot take them all.
+    /// Simultaneous connections from one address, so that one client cannot take all of them.
     per_address: usize,
-    /// For the head of a request from its first byte on, or from the connection's beginning.
+    /// For the head of a request, from its first byte or from the beginning of the connection.
     head: Duration,
     /// For the body of a request.
     body: Duration,
     /// For writing an answer of known length.
     answer: Duration,
-    /// For writing a piece of an answer, of any answer.
+    /// For writing one piece of any answer.
     write: Duration,
     /// For the next request to begin.
     idle: Duration,
-    /// For the client to close after we did, so that it can read what we wrote last.
+    /// For the client to close after us, so that it can read our last bytes.
     linger: Duration,
-    /// For a client that has no request complete, if another one waits for its seat.
+    /// For a client without a complete request, if another one waits for its place.
     spare: Duration,
-    /// For answers that are on the way when the server is stopped.
+    /// For answers that are being sent when the server is stopped.
     finish: Duration,
     /// For threads to end after that.
     end: Duration,
@@ -83,17 +83,17 @@ struct Limits {
     body_bytes: usize,
 }
 
-/// How many clients a port serves at a time.
+/// How many clients a port serves simultaneously.
 #[derive(Clone, Copy, Debug)]
 pub struct Seats {
     /// Connections in all.
     pub connections: usize,
-    /// Connections from one address, so that one client cannot take them all.
+    /// Connections from one address, so that one client cannot take all of them.
     pub per_address: usize,
 }
 
 impl Default for Seats {
-    /// Enough for programs that ask now and then.
+    /// Enough for programs that send a request now and then.
     fn default() -> Self {
         Self {
             connections: 32,
@@ -172,7 +172,7 @@ fn serve_within(
     })
 }
 
-/// A server that runs. Dropping it stops it.
+/// A running server. Dropping it stops it.
 pub struct ServerHandle {
     port: Port,
     hall: Arc<Hall>,
@@ -180,13 +180,13 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Where it listens; the port is the real one if 0 was asked for.
+    /// The address it listens on, with the real port if 0 was requested.
     pub fn addr(&self) -> SocketAddr {
         self.port.address()
     }
 
-    /// Stops it within a second. Answers that are on the way have a moment to be read, then their connections are cut.
-    /// Threads that are still in a handler or its reader after that are left to themselves.
+    /// Stops it within a second. Clients have a moment to read answers that are being sent, then their connections are
+    /// cut. Threads still busy in a handler or its reader after that are abandoned.
     pub fn stop(self) {
         drop(self);
     }
@@ -214,7 +214,7 @@ impl fmt::Debug for ServerHandle {
     }
 }
 
-/// The acceptor: gives each connection a seat and a thread.
+/// The acceptor: gives each connection a place and a thread.
 fn accept(name: &'static str, port: &Port, hall: &Arc<Hall>, answers: &Arc<Answers>) {
     let mut reported: Option<Instant> = None;
     while let Some(accepted) = port.accept() {
@@ -240,7 +240,7 @@ fn start(
 ) -> std::io::Result<()> {
     let stream = Arc::new(stream);
     let seat = hall.take(peer.ip(), &stream).or_else(|| {
-        // Half a request, or none, must not keep others out.
+        // A client with half a request, or none, must not keep others out.
         hall.free_a_seat(peer.ip(), clock()).then_some(())?;
         hall.take(peer.ip(), &stream)
     });
@@ -251,24 +251,25 @@ fn start(
     let answers = Arc::clone(answers);
     spawn(format!("{name}-{}", seat.index), SERVICE_STACK, move || {
         connection::attend(&stream, peer, &seat, &answers);
-        // The connection ends before its seat is free again.
+        // The connection ends before its place is free again.
         let _ = stream.shutdown(Shutdown::Both);
         drop(seat);
     })
     .map(drop)
 }
 
-/// Tells a client that there is no seat. It waits for nothing: the answer fits into an empty socket's buffer.
+/// Tells a client that there is no free place. It never blocks, because the answer fits into the buffer of a new
+/// socket.
 fn turn_away(mut stream: &TcpStream, limits: &Limits, answers: &Answers) {
     let _ = answer::refuse(stream, limits, (answers.refusal)(503));
     let _ = stream.shutdown(Shutdown::Write);
-    // Closing with unread input would reset the connection, and the answer might be lost.
+    // Closing with unread input would reset the connection, and the answer could be lost.
     if stream.set_nonblocking(true).is_ok() {
         let _ = stream.read(&mut [0; 4096]);
     }
 }
 
-/// The connections that are open, and whether there may be more.
+/// The open connections, and whether more are allowed.
 struct Hall {
     limits: Limits,
     state: Mutex<State>,
@@ -277,20 +278,20 @@ struct Hall {
 
 struct State {
     seats: Vec<Option<Guest>>,
-    /// The acceptor has not ended.
+    /// The acceptor is still running.
     door_open: bool,
     stopping: bool,
 }
 
 struct Guest {
     address: IpAddr,
-    /// To cut the connection at the stop.
+    /// To cut the connection when the server stops.
     stream: Arc<TcpStream>,
-    /// Since when it has no request complete; `None` while it is answered.
+    /// Since when it has had no complete request; `None` while it is answered.
     waiting: Option<Instant>,
 }
 
-/// A place among the open connections; given back when dropped.
+/// A place among the open connections; released when dropped.
 struct Seat {
     index: usize,
     hall: Arc<Hall>,
@@ -329,8 +330,9 @@ impl Hall {
         })
     }
 
-    /// Cuts the connection that has been without a complete request for longest, and waits until it has gone. If this
-    /// address has as many as it may, it has to be one of its own. Whether there may be a seat now.
+    /// Cuts the connection that has been without a complete request longest, and waits until it has ended. If this
+    /// address has reached its limit, it must be one of its own connections. Returns whether there may be a free place
+    /// now.
     fn free_a_seat(&self, address: IpAddr, now: Instant) -> bool {
         let mut state = self.state.lock();
         let of_this = state.guests().filter(|guest| guest.address == address);
@@ -355,7 +357,7 @@ impl Hall {
             .timed_out()
     }
 
-    /// No connection is let in from here on, and none is read any further: those that wait for a request end.
+    /// No more connections are accepted and none is read any further; those waiting for a request end.
     fn begin_to_stop(&self) {
         self.state.lock().stopping = true;
         self.changed.notify_all();
@@ -368,7 +370,7 @@ impl Hall {
         }
     }
 
-    /// Waits, but not on if the server is to stop or a connection has ended.
+    /// Waits until the server is to stop, a connection has ended or the time is up.
     fn wait_for_change(&self, patience: Duration) {
         let mut state = self.state.lock();
         if !state.stopping {
@@ -381,7 +383,7 @@ impl Hall {
         self.changed.notify_all();
     }
 
-    /// Waits until neither the acceptor nor a connection is left; whether that is so.
+    /// Waits until the acceptor and all connections have ended; returns whether they have.
     fn wait_until_empty(&self, until: Instant) -> bool {
         let mut state = self.state.lock();
         let occupied = |state: &mut State| state.door_open || state.guests().next().is_some();
@@ -403,7 +405,7 @@ impl Seat {
         &self.hall.limits
     }
 
-    /// Says whether the client waits for an answer, or has yet to send its request.
+    /// Records whether the client is waiting for an answer or has yet to send its request.
     fn set_answering(&self, answering: bool) {
         let waiting = (!answering).then(clock);
         if let Some(guest) = &mut self.hall.state.lock().seats[self.index] {

@@ -27,34 +27,34 @@ use crate::units::{FIRST_PLAUSIBLE_MS, PerPool, PoolSlot};
 /// How many days are kept: ten years.
 pub const MOST_DAYS: usize = 3653;
 
-/// How many workers a past day has by name.
+/// How many workers are listed by name on a past day.
 const MOST_WORKERS: usize = 32;
 
-/// How many the present day has, and what waits to be added to it.
+/// How many workers are listed on the current day and in what waits to be added to it.
 const MOST_WORKERS_TODAY: usize = 256;
 
 /// The longest name that is kept, in bytes; a longer one is cut.
 const LONGEST_NAME: usize = 64;
 
-/// Nothing is larger, so that no sum becomes infinite, which a file could not hold.
+/// The largest value, so that no sum becomes infinite, which the file could not hold.
 const LARGEST: f64 = 1e30;
 
-/// How often a day is added to and written.
+/// How often work is added to the day and written.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// What was done for one pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(f64, u64, u64, u64, f64)", into = "(f64, u64, u64, u64, f64)")]
 pub struct Entry {
-    /// The sum of the difficulties that miners were asked for, over good shares.
+    /// The sum of the difficulties that miners were given, over good shares.
     pub work: f64,
     /// Shares that the pool accepted.
     pub accepted: u64,
-    /// Shares that the pool rejected or that were refused here.
+    /// Shares that the pool rejected or DPMP blocked.
     pub rejected: u64,
-    /// Hashes that met the network's target.
+    /// Hashes that met the network target.
     pub blocks: u64,
-    /// Time that miners worked for it, in seconds, all together.
+    /// The total time that miners worked for it, in seconds.
     pub seconds: f64,
 }
 
@@ -73,7 +73,7 @@ impl Entry {
     }
 }
 
-/// As a row of the file.
+/// A row of the file.
 impl From<(f64, u64, u64, u64, f64)> for Entry {
     fn from((work, accepted, rejected, blocks, seconds): (f64, u64, u64, u64, f64)) -> Self {
         Self {
@@ -96,16 +96,16 @@ impl From<Entry> for (f64, u64, u64, u64, f64) {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Day {
-    /// What the pools were called at last.
+    /// The pools' latest names.
     pub pools: PerPool<String>,
     /// By worker.
     pub workers: BTreeMap<String, PerPool<Entry>>,
-    /// All that have no entry of their own, together.
+    /// All workers without an entry of their own, together.
     pub others: PerPool<Entry>,
 }
 
 impl Day {
-    /// What there is of one worker; of all without an entry of their own if it has no name.
+    /// One worker's entry; the shared one if it has none of its own.
     fn of(&mut self, worker: &str) -> &mut PerPool<Entry> {
         if worker.is_empty() {
             return &mut self.others;
@@ -128,11 +128,11 @@ impl Day {
             add(self.of(worker), entries);
         }
         add(&mut self.others, &other.others);
-        // Names that have done little make room for others the next time.
+        // Workers that have done little are replaced by others the next time.
         self.reduce(MOST_WORKERS_TODAY - 1);
     }
 
-    /// Keeps so many workers by name, those with the most work.
+    /// Keeps this many workers by name, those with the most work.
     fn reduce(&mut self, most: usize) {
         while self.workers.len() > most {
             let work =
@@ -159,11 +159,11 @@ fn shortened(worker: &str) -> &str {
     &worker[..end]
 }
 
-/// The ledger, for the scheduler that notes and others that read. They have locks of their own, so that the scheduler
-/// never waits for a reader.
+/// The ledger: the scheduler writes, others read. Each side has its own lock, so that the scheduler never waits for a
+/// reader.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// What is not added to a day yet.
+    /// Work that has not been added to a day yet.
     pending: Mutex<Day>,
     books: Mutex<Books>,
 }
@@ -171,16 +171,16 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Books {
     days: BTreeMap<String, Day>,
-    /// What each miner had worked for each pool at the last look, in seconds, by id.
+    /// How long each miner had worked for each pool at the last look, in seconds, by id.
     seconds: BTreeMap<u64, PerPool<f64>>,
-    /// The day that was last added to.
+    /// The day to which work was added last.
     today: String,
-    /// Whether today has to be written, and whether the days before have to be.
+    /// Whether today must be written, and whether the days before must be.
     unsaved: (bool, bool),
 }
 
 impl Ledger {
-    /// Reads the ledger that belongs to a configuration file. What is wrong with its files is returned as well.
+    /// Reads the ledger that belongs to a configuration file. Problems with its files are returned as well.
     pub fn load(config: &std::path::Path) -> (Self, Vec<String>) {
         let (days, problems) = file::load(config);
         let books = Books {
@@ -194,13 +194,13 @@ impl Ledger {
         (ledger, problems)
     }
 
-    /// Writes what has changed. The lock is held for the formatting only: the disk may be slow.
+    /// Writes what has changed. The lock is held only for the formatting, because the disk may be slow.
     fn save(&self, config: &std::path::Path) -> anyhow::Result<()> {
         let mut books = self.books.lock();
         let (today, past) = std::mem::take(&mut books.unsaved);
         let of_today = |(name, _): &(&String, &Day)| **name == books.today;
         let (new, old): (BTreeMap<_, _>, BTreeMap<_, _>) = books.days.iter().partition(of_today);
-        // Past days first: until today's file is replaced it has the day that has just ended.
+        // Past days first, because today's file has the day that just ended until it is replaced.
         let texts = [
             (past, file::past(config), &old),
             (today, file::today(config), &new),
@@ -222,7 +222,7 @@ impl Ledger {
         saved
     }
 
-    /// Notes what became of a share. One for a job that is not known is for no pool.
+    /// Notes the result of a share. One for an unknown job counts for no pool.
     pub fn note(&self, share: &ShareResult) {
         let Some(slot) = share.slot else { return };
         let (accepted, rejected) = match &share.outcome {
@@ -239,7 +239,7 @@ impl Ledger {
         });
     }
 
-    /// Adds what was done since the last look to the day.
+    /// Adds the work since the last look to the day.
     pub fn look(&self, snapshot: &Snapshot, zone: &Zone, unix_ms: u64) {
         let mut books = self.books.lock();
         if unix_ms >= FIRST_PLAUSIBLE_MS {
@@ -249,7 +249,7 @@ impl Ledger {
         }
     }
 
-    /// The last days, the newest first.
+    /// The latest days, newest first.
     pub fn days(&self, most: usize) -> Vec<(String, Day)> {
         let books = self.books.lock();
         let newest_first = books.days.iter().rev().take(most);
@@ -259,13 +259,13 @@ impl Ledger {
     }
 }
 
-/// The day, such as `2026-11-30`. The minute that has just ended belongs to the day before.
+/// The day, such as `2026-11-30`. At midnight, the minute that just ended belongs to the previous day.
 fn day_of(zone: &Zone, unix_ms: u64) -> String {
     zone.date(i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX) - 1)
 }
 
 impl Books {
-    /// Adds the time that miners worked since the last look.
+    /// Adds the time that miners have worked since the last look.
     fn add_time(&mut self, snapshot: &Snapshot, to: &mut Day) {
         let left = snapshot.left.iter().map(|left| &left.miner);
         let miners: Vec<&MinerView> = snapshot.miners.iter().chain(left).collect();
@@ -288,7 +288,7 @@ impl Books {
             return;
         }
         if self.today != today {
-            // A day that is over is written with the others before it.
+            // A finished day is written together with earlier ones.
             if let Some(day) = self.days.get_mut(&self.today) {
                 day.reduce(MOST_WORKERS);
                 self.unsaved.1 = true;
@@ -307,8 +307,7 @@ impl Books {
     }
 }
 
-/// Starts the thread that adds to the day. `look` does that; `report` hears of trouble with the files, once until it is
-/// over.
+/// Starts the thread that calls `look` to add to the day. `report` is called once when a problem with the files begins.
 ///
 /// # Errors
 /// If there is no room for the thread.
@@ -386,7 +385,7 @@ mod tests {
         ] {
             ledger.note(&share(worker, PoolSlot::B, work, outcome));
         }
-        // As long as the clock says what cannot be, it waits.
+        // It waits while the clock shows an impossible time.
         ledger.look(&snapshot, &utc(), 5000);
         assert_eq!(ledger.days(9), []);
         ledger.look(&snapshot, &utc(), NOON);
@@ -405,7 +404,7 @@ mod tests {
         assert!(day.workers["rig"][PoolSlot::A].is_empty());
         assert_eq!(day.others[PoolSlot::B].work, 4.0);
 
-        // The program is killed here and started again: the day goes on.
+        // The program is killed here and started again; the day continues.
         let (ledger, problems) = Ledger::load(&config);
         assert_eq!((ledger.days(9), problems.len()), (days, 0));
         let one = || share("rig", PoolSlot::B, 1.0, ShareOutcome::Accepted);
@@ -419,7 +418,7 @@ mod tests {
         assert_eq!(days[1].1.workers["rig"][PoolSlot::B].accepted, 3);
         assert_eq!(Ledger::load(&config).0.days(9), days);
 
-        // Each file is set aside by itself if it cannot be read.
+        // Each file is renamed separately if it cannot be read.
         fs::write(file::today(&config), "{").unwrap();
         let (ledger, problems) = Ledger::load(&config);
         assert_eq!((ledger.days(9).len(), problems.len()), (1, 1));
@@ -434,7 +433,7 @@ mod tests {
         let name = |number: u32| format!("{number:0100}");
         for day in 0..2_u64 {
             for number in 0..1000_u32 {
-                // In reverse: the number is disconnected the long name, so it is put in front.
+                // Names that count down. The number comes first, because long names are cut.
                 let worker = format!("{number}-{}", name(number));
                 let work = f64::from(number);
                 ledger.note(&share(&worker, PoolSlot::A, work, ShareOutcome::Accepted));

@@ -41,23 +41,23 @@ use self::outbox::Outbox;
 use self::plan::{Change, Event, Message, Plan, Scene};
 use self::send::{Outcome, Sender};
 
-/// How often the troubles are looked at.
+/// How often the alerts are checked.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// How often a heartbeat is sent.
 const BEAT: Duration = Duration::from_secs(60);
 
-/// What a look at the troubles needs.
+/// What checking the alerts needs.
 pub struct Parts {
-    /// The file with what waits.
+    /// The file with the waiting messages.
     pub file: PathBuf,
     /// The configuration in force.
     pub live: Live,
-    /// Who hears of what is sent.
+    /// Receives a fact for each message sent.
     pub observer: Arc<Observer>,
-    /// Where the pages see it.
+    /// Where the pages read the messages.
     pub journal: Arc<Journal>,
-    /// What there is now.
+    /// Returns the current scene.
     pub look: Box<dyn Fn(Now) -> Scene + Send>,
 }
 
@@ -113,13 +113,13 @@ struct Finished {
 struct Notifier {
     parts: Parts,
     kept: Kept,
-    /// What the file has.
+    /// The content of the file.
     written: Kept,
     sender: Arc<Sender>,
     finished: Channel<Finished>,
     /// Targets that have a request under way.
     busy: BTreeSet<String>,
-    /// What has worked since the start.
+    /// Which pools have worked since the start.
     pool_worked: PerPool<bool>,
     miner_seen: bool,
     /// When each heartbeat was last sent.
@@ -173,7 +173,7 @@ impl Notifier {
         }
     }
 
-    /// One look, and one request at most to each target.
+    /// One check, and at most one request to each target.
     fn turn(&mut self) {
         let config = self.parts.live.get();
         let mut scene = (self.parts.look)(now());
@@ -196,7 +196,7 @@ impl Notifier {
         self.beats.retain(|name, _| targets.contains_key(name));
     }
 
-    /// Sends a message or a heartbeat, if nothing else is under way to this target.
+    /// Sends a message or a heartbeat, unless another request to this target is under way.
     fn send(&mut self, name: &str, target: &Target, message: Option<Message>, link: &str) {
         if self.busy.len() >= MOST_TARGETS || self.busy.contains(name) {
             return;
@@ -209,7 +209,7 @@ impl Notifier {
                 Some(message) => sender.send(&target, message, &link),
                 None => sender.beat(&target),
             };
-            // Nobody listens any more at a stop.
+            // During a stop, nobody receives this any more.
             let _ = finished.send(Finished {
                 name,
                 target,
@@ -217,7 +217,7 @@ impl Notifier {
                 outcome,
             });
         });
-        // Without room for the thread it is tried again at the next look.
+        // If the thread cannot be started, the next check tries again.
         if started.is_ok() {
             self.busy.insert(name.to_owned());
             if target.kind == TargetKind::Heartbeat {
@@ -299,7 +299,7 @@ impl Notifier {
     }
 }
 
-/// Tells the log and the figures what became of a request.
+/// Reports the result of a request to the log and the metrics.
 pub fn tell(observer: &Observer, name: &str, target: &Target, outcome: &Outcome, given_up: bool) {
     let (target, kind) = (name.to_owned(), target.kind.name());
     let fact = match outcome {
@@ -314,7 +314,7 @@ pub fn tell(observer: &Observer, name: &str, target: &Target, outcome: &Outcome,
     observer.observe(&fact, now());
 }
 
-/// `dpmp notify --test NAME`: exit code 0 only if the target takes a message.
+/// `dpmp notify --test NAME`: exit code 0 only if the target accepts a message.
 ///
 /// # Errors
 /// If the configuration cannot be used, or has no such target.
@@ -338,7 +338,7 @@ pub fn run(file: &Path, name: &str) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Sends a test message to a target at once, without the thread.
+/// Sends a test message to a target immediately, without the thread.
 pub fn test(target: &Target, link: &str) -> Outcome {
     let sender = Sender::default();
     if target.kind == TargetKind::Heartbeat {

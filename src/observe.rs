@@ -26,19 +26,19 @@ use crate::observe::metrics::Metrics;
 use crate::observe::notices::{Notice, Notices, Trouble};
 use crate::units::Now;
 
-/// Tells every fact to all who want to know. It never waits and does no I/O.
+/// Passes every fact to the log, the metrics and the notices. It never waits and does no I/O.
 #[derive(Clone, Debug)]
 pub struct Observer {
-    /// Where lines are written.
+    /// The log.
     pub log: LogHandle,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// What went wrong lately.
+    /// Recent problems.
     pub notices: Arc<Notices>,
 }
 
 impl Observer {
-    /// Counts a fact and has it logged, if there are not too many of its kind. `now`: when it happened.
+    /// Counts a fact and logs it, unless there are too many of its kind. `now`: when it happened.
     pub fn observe(&self, fact: &Fact, now: Now) {
         self.metrics.record(fact);
         self.notices.note(fact, now.unix_ms);
@@ -47,7 +47,7 @@ impl Observer {
         }
     }
 
-    /// What went wrong lately, and what still does.
+    /// Recent and ongoing problems.
     pub fn troubles(&self) -> BTreeMap<Trouble, Notice> {
         let mut troubles = self.notices.all();
         let log_files = self.log.file_problem();

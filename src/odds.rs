@@ -9,44 +9,44 @@ pub const DAY: f64 = 86_400.0;
 /// A year, in seconds.
 pub const YEAR: f64 = 365.25 * DAY;
 
-/// How many blocks are found in a second, on average. Never negative, never infinite.
+/// How many blocks are found per second, on average. Never negative or infinite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BlockRate(f64);
 
 impl BlockRate {
-    /// At so many hashes a second and this difficulty of the network; `None` if either makes no sense.
+    /// For this hashrate in hashes per second and this network difficulty; `None` if either makes no sense.
     pub fn of(hashrate: f64, network_difficulty: f64) -> Option<Self> {
         let rate = hashrate / (network_difficulty * HASHES_PER_DIFFICULTY);
         let makes_sense = network_difficulty > 0.0 && rate.is_finite() && rate >= 0.0;
         makes_sense.then_some(Self(rate))
     }
 
-    /// Of both together, whatever their coins are.
+    /// The rate of both together, whatever their coins are.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self((self.0 + other.0).min(f64::MAX))
     }
 
-    /// The chance of at least one block in so many seconds, from 0 to 1.
+    /// The chance of at least one block in this many seconds, from 0 to 1.
     pub fn chance_in(self, seconds: f64) -> f64 {
-        // Exact also where the chance is tiny.
+        // Exact even if the chance is tiny.
         -(-self.0 * seconds).exp_m1()
     }
 
-    /// How long a block takes on average, in seconds; `None`: there will be none.
+    /// The average time for a block, in seconds; `None`: there will be none.
     pub fn seconds_per_block(self) -> Option<f64> {
         Some(1.0 / self.0).filter(|seconds| seconds.is_finite())
     }
 }
 
-/// Which difficulty the best share of so much work (a sum of difficulties) exceeds in half of all cases; `None` without
-/// work.
+/// The difficulty that the best share for this work (a sum of difficulties) exceeds in half of all cases; `None`
+/// without work.
 pub fn usual_best(work: f64) -> Option<f64> {
     let best = work / std::f64::consts::LN_2;
     (best > 0.0 && best.is_finite()).then_some(best)
 }
 
-/// The chance that the best share of so much work would have been lower than this, from 0 to 1; `None` without work.
+/// The chance that the best share for this work would have been lower than this one, from 0 to 1; `None` without work.
 pub fn luck(best: f64, work: f64) -> Option<f64> {
     (work > 0.0 && best > 0.0).then(|| (-work / best).exp())
 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_small_miner_has_a_small_chance() {
-        // 1 TH/s at a difficulty of 100 T: 4.3e23 hashes are one block on average.
+        // 1 TH/s at a difficulty of 100 T: one block takes 4.3e23 hashes on average.
         let rate = BlockRate::of(1e12, 1e14).unwrap();
         near(rate.seconds_per_block().unwrap(), 4.294_967_296e11);
         near(rate.chance_in(DAY), DAY / 4.294_967_296e11);

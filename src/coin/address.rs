@@ -12,14 +12,14 @@ use bech32::segwit;
 use super::cashaddr::{self, Kind};
 use super::{Chain, Coin, Network};
 
-/// An address that was understood.
+/// An address that could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The script of an output that pays it.
     pub script: Vec<u8>,
     /// The coins whose addresses look like this; never none.
     pub coins: &'static [Coin],
-    /// Of which network.
+    /// Its network.
     pub network: Network,
 }
 
@@ -28,11 +28,11 @@ pub struct Address {
 pub enum AddressFault {
     /// A character is wrong, missing or too many.
     Checksum,
-    /// It has small and capital letters, of which such an address has one kind only.
+    /// It mixes lower and upper case, which such an address must not.
     MixedCase,
-    /// It has a character that such an address never has.
+    /// It has a character that is not allowed in such an address.
     Character(char),
-    /// It is well-formed and of a kind that pays nobody.
+    /// It is well-formed, but no coin pays this kind.
     Unknown,
 }
 
@@ -54,14 +54,14 @@ impl fmt::Display for AddressFault {
     }
 }
 
-/// What the owner wrote as a pool's wallet.
+/// What the owner entered as a pool's payout address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wallet {
     /// An address.
     Address(Address),
-    /// It begins like an address and is none.
+    /// It begins like an address but is not one.
     Wrong(AddressFault),
-    /// The name of an account, as far as can be told.
+    /// Probably the name of an account.
     Account,
 }
 
@@ -74,11 +74,11 @@ const BITCOINS: &[Coin] = &[Coin::Btc, Coin::Bch, Coin::Bsv, Coin::Xec];
 const BASE58: [(u8, Kind, &[Coin], Network); 10] = [
     (0x3f, Kind::ScriptHash, &[Coin::Dgb], Network::Main),
     (0x00, Kind::KeyHash, BITCOINS, Network::Main),
-    // DigiByte's nodes take this one as well.
+    // DigiByte's nodes accept this one as well.
     (0x05, Kind::ScriptHash, &Coin::ALL, Network::Main),
     (0x6f, Kind::KeyHash, BITCOINS, Network::Test),
     (0xc4, Kind::ScriptHash, BITCOINS, Network::Test),
-    // The form of Bitpay's wallet, from before CashAddr.
+    // The form of BitPay's wallet, from before CashAddr.
     (0x1c, Kind::KeyHash, &[Coin::Bch], Network::Main),
     (0x28, Kind::ScriptHash, &[Coin::Bch], Network::Main),
     (0x1e, Kind::KeyHash, &[Coin::Dgb], Network::Main),
@@ -110,12 +110,12 @@ const CASHADDR: [(&str, &[Coin], Network); 6] = [
 const CASHADDR_LENGTH: usize = 42;
 
 impl Wallet {
-    /// Reads a wallet. What follows a dot is the name of a worker and does not count.
+    /// Reads a payout address. What follows a dot is a worker's name and is ignored.
     pub fn read(text: &str) -> Self {
         let text = text.trim();
         let text = text.split_once('.').map_or(text, |(before, _)| before);
         if let Some(foreign) = text.chars().find(|it| !it.is_ascii()) {
-            // A letter of another alphabet, or one that nobody sees, hides in an address that was copied.
+            // A copied address may contain letters of another alphabet, or invisible ones.
             let ascii: String = text.chars().filter(char::is_ascii).collect();
             return match Self::read(&ascii) {
                 Self::Account => Self::Account,
@@ -133,12 +133,12 @@ impl Wallet {
 }
 
 impl Address {
-    /// Whether a chain's blocks can pay it in this form.
+    /// Whether a chain's blocks can pay to it in this form.
     pub fn is_of(&self, chain: Chain) -> bool {
         self.network == chain.network && self.coins.contains(&chain.coin)
     }
 
-    /// The coin, if the form leaves no choice.
+    /// The coin, if only one has this form.
     pub fn only_coin(&self) -> Option<Coin> {
         match self.coins {
             [coin] => Some(*coin),
@@ -147,7 +147,7 @@ impl Address {
     }
 }
 
-/// `None`: it does not look like one.
+/// `None`: it does not look like an address.
 type Read = Option<Result<Address, AddressFault>>;
 
 fn read_bech32(text: &str) -> Read {
@@ -173,7 +173,7 @@ fn read_cashaddr(text: &str) -> Read {
             let known = CASHADDR.into_iter().find(|known| known.0 == prefix)?;
             (Some(known), payload)
         }
-        // Without its prefix, which the checksum tells.
+        // Without its prefix, which follows from the checksum.
         None => {
             let payload = lower.as_str();
             let digits = payload.chars().all(|c| bech32::Fe32::from_char(c).is_ok());
@@ -214,7 +214,8 @@ fn read_cashaddr(text: &str) -> Read {
 }
 
 fn read_base58(text: &str) -> Read {
-    // As an address of the two usual beginnings even with a character that is never in one.
+    // Text with one of the two usual beginnings counts as an address even if it has a character that is not allowed in
+    // one.
     let is_like_one = text.starts_with(['1', '3'])
         && (26..=35).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_alphanumeric());
@@ -266,7 +267,7 @@ fn is_mixed(text: &str) -> bool {
     text.chars().any(|c| c.is_ascii_lowercase()) && text.chars().any(|c| c.is_ascii_uppercase())
 }
 
-/// What people call the form of an address, by its script.
+/// The usual name for an address's form, by its script.
 pub(super) fn form(script: &[u8]) -> &'static str {
     match (hash_of_script(script), script) {
         (Some((Kind::KeyHash, _)), _) => "P2PKH",
@@ -295,7 +296,7 @@ fn hash_script(kind: Kind, hash: &[u8]) -> Option<Vec<u8>> {
     Some([before, hash, after].concat())
 }
 
-/// The other way.
+/// The reverse.
 fn hash_of_script(script: &[u8]) -> Option<(Kind, &[u8])> {
     HASH_SCRIPTS
         .into_iter()

@@ -7,7 +7,7 @@ use bech32::Fe32;
 use bech32::primitives::checksum::{Checksum, Engine};
 use bech32::primitives::iter::{ByteIterExt, Fe32IterExt};
 
-/// The checksum's generator; its residue is 1 when all is well.
+/// The checksum's generator; the residue is 1 if the checksum is correct.
 struct CashAddr;
 
 impl Checksum for CashAddr {
@@ -24,7 +24,7 @@ impl Checksum for CashAddr {
     const TARGET_RESIDUE: u64 = 1;
 }
 
-/// What an address says.
+/// The kind of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The hash of a public key.
@@ -48,7 +48,7 @@ pub(super) fn has_checksum(prefix: &str, payload: &str) -> bool {
     }
 }
 
-/// The kind and hash of a payload in lower case whose checksum is right; `None` if it means nothing.
+/// The kind and hash of a payload in lower case with a correct checksum; `None` if it has no meaning.
 pub(super) fn read(prefix: &str, payload: &str) -> Option<(Kind, Vec<u8>)> {
     if !has_checksum(prefix, payload) {
         return None;
@@ -56,7 +56,7 @@ pub(super) fn read(prefix: &str, payload: &str) -> Option<(Kind, Vec<u8>)> {
     let mut digits = digits(payload)?;
     digits.truncate(digits.len().checked_sub(CashAddr::CHECKSUM_LENGTH)?);
     let bytes: Vec<u8> = digits.iter().copied().fes_to_bytes().collect();
-    // The bits that fill up the last digit are zeros.
+    // The padding bits in the last digit are zeros.
     if !bytes.iter().copied().bytes_to_fes().eq(digits) {
         return None;
     }
@@ -87,7 +87,7 @@ pub(super) fn write(prefix: &str, kind: Kind, hash: &[u8]) -> Option<String> {
         engine.input_fe(digit);
         text.push(digit.to_char());
     }
-    // The checksum is what brings the residue to its target.
+    // The checksum brings the residue to its target.
     for _ in 0..CashAddr::CHECKSUM_LENGTH {
         engine.input_fe(Fe32::Q);
     }

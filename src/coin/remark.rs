@@ -6,7 +6,7 @@
 use super::address::{Address, Wallet, form};
 use super::{Chain, Network};
 
-/// What is told.
+/// A remark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
     /// As text for people.
@@ -17,7 +17,7 @@ pub struct Remark {
     pub chain: Option<&'static str>,
 }
 
-/// What there is to tell of a wallet, with the coin that the owner's `chain` names; `None` for an account.
+/// A remark about a payout address, given the coin that the owner's `chain` names; `None` for an account.
 pub fn remark(wallet: &str, chain: &str) -> Option<Remark> {
     let address = match Wallet::read(wallet) {
         Wallet::Account => return None,
@@ -45,8 +45,8 @@ pub fn remark(wallet: &str, chain: &str) -> Option<Remark> {
     })
 }
 
-/// What is wrong with a wallet for the coin that the owner's `chain` names, as a sentence; `None` if nothing is, as far as
-/// can be told.
+/// What is wrong with a payout address for the coin that the owner's `chain` names, as a sentence; `None` if no mistake
+/// can be found.
 pub fn wallet_problem(wallet: &str, chain: &str) -> Option<String> {
     remark(wallet, chain)
         .filter(|remark| remark.is_problem)
@@ -56,7 +56,7 @@ pub fn wallet_problem(wallet: &str, chain: &str) -> Option<String> {
 fn mismatch(address: &Address, chain: Chain) -> Option<String> {
     let named = chain.coin.name();
     if !address.coins.contains(&chain.coin) {
-        // Bitcoin stands for all that share its form.
+        // Bitcoin represents all coins that share its form.
         let coin = address.coins.first().map_or("", |coin| coin.long_name());
         let article = article(coin);
         Some(format!(
@@ -179,7 +179,7 @@ mod tests {
             (BCH, "BCH", None),
             (BTC, "BCH", Some("BTC")),
             (TEST, "BTC", Some("TBTC")),
-            // Nothing is known of that coin.
+            // DPMP does not know that coin.
             (BTC, "LTC", None),
             (OLD, "DGB", None),
             ("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5", "BCH", None),

@@ -13,14 +13,14 @@ use super::ring::Ring;
 use super::{MINUTES, MOST_WORKERS, Pair, QUARTERS, Rings};
 use crate::system::files::{self, Backup, set_aside, write_atomic};
 
-/// What the numbers in the file mean.
+/// The version of the file's format.
 const FORMAT: u32 = 1;
 
-/// It is not written more often.
+/// The shortest time between two writes.
 const LEAST_PAUSE: Duration = Duration::from_secs(300);
 
-/// A large one, of many workers, less often still: on average not more than this is written in a second, in bytes, so
-/// that a memory card lasts.
+/// A large file with many workers is written even less often: on average at most this many bytes per second, so that a
+/// memory card lasts.
 const BYTES_A_SECOND: usize = 2048;
 
 /// The file that belongs to a configuration file.
@@ -41,8 +41,8 @@ struct Content<P, W, V> {
 
 type OwnContent = Content<Pair<Step>, BTreeMap<String, Pair<WorkerStep>>, Ring<ValueStep>>;
 
-/// Reads the file. A missing one is an empty history; one that cannot be read is set aside, never overwritten, and
-/// what was wrong is returned as well.
+/// Reads the file. A missing file is an empty history. One that cannot be read is renamed, never overwritten, and the
+/// problem is returned as well.
 pub(super) fn load(path: &Path) -> (Rings, Option<String>) {
     let problem = match files::read(path, files::LARGEST_OWN) {
         Ok(bytes) => match serde_json::from_slice::<OwnContent>(&bytes) {
@@ -105,7 +105,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Not at once: there is nothing new at the start.
+    /// Not immediately, because there is nothing new at the start.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             due: now + LEAST_PAUSE,
@@ -116,7 +116,7 @@ impl Pace {
         self.due <= now
     }
 
-    /// Notes that so many bytes were written.
+    /// Notes how many bytes were written.
     pub(super) fn saved(&mut self, now: Instant, bytes: usize) {
         let seconds = u64::try_from(bytes / BYTES_A_SECOND).unwrap_or(u64::MAX);
         self.due = now + LEAST_PAUSE.max(Duration::from_secs(seconds));

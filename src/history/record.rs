@@ -10,10 +10,10 @@ use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::units::{Now, PerPool, PoolSlot};
 
-/// How many workers' totals are remembered from look to look.
+/// How many workers' totals are remembered from one look to the next.
 const MOST_REMEMBERED: usize = 4096;
 
-/// Nothing is larger, so that no sum over a month becomes infinite, which a file could not hold.
+/// The largest value, so that no sum over a month becomes infinite, which the file could not hold.
 const LARGEST: f64 = 1e30;
 
 /// How many numbers a step has in the file.
@@ -25,7 +25,7 @@ const NUMBERS: usize = 16;
 pub(super) struct Step {
     /// How much of the step is known, in seconds.
     pub(super) span: f32,
-    /// Shares that were refused here.
+    /// Shares that DPMP blocked.
     pub(super) refused: f32,
     pub(super) pools: PerPool<PoolStep>,
 }
@@ -33,16 +33,16 @@ pub(super) struct Step {
 /// What happened at one pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct PoolStep {
-    /// The sum of the difficulties that miners were asked for.
+    /// The sum of the difficulties that miners were given.
     pub(super) work: f32,
     /// The sum of their squares.
     pub(super) work_squares: f32,
     pub(super) accepted: f32,
-    /// Shares that the pool refused.
+    /// Shares that the pool rejected.
     pub(super) rejected: f32,
-    /// Time that miners worked for it, all together.
+    /// The total time that miners worked for it.
     pub(super) seconds: f32,
-    /// What miners were meant to do for it: hashes in 10^12.
+    /// The work that was meant for it, in units of 10^12 hashes.
     pub(super) meant: f32,
     /// Time that it was down.
     pub(super) down: f32,
@@ -82,8 +82,8 @@ impl PoolStep {
     };
 }
 
-/// As it stands in the file: span, refused, five numbers for each pool, what was meant for A and for B, and how long each
-/// was down. An older file does not have the last two, or the last four.
+/// As in the file: span, blocked, five numbers for each pool, the work that was meant for A and for B, and how long
+/// each was down. Older files lack the last two or the last four.
 impl TryFrom<Vec<f32>> for Step {
     type Error = &'static str;
 
@@ -146,7 +146,7 @@ impl From<Step> for [f32; NUMBERS] {
 pub(super) struct WorkerStep(pub(super) [f32; 2]);
 
 impl Slot for WorkerStep {
-    /// JSON has no number for "unknown"; no work is below zero.
+    /// JSON has no number for "unknown", and work is never negative.
     const UNKNOWN: Self = Self([-1.0, -1.0]);
 
     fn add(&mut self, other: Self) {
@@ -169,10 +169,10 @@ impl WorkerStep {
 pub(super) struct ValueStep([f32; 2]);
 
 impl Slot for ValueStep {
-    /// JSON has no number for "unknown"; no value is below zero.
+    /// JSON has no number for "unknown", and a value is never negative.
     const UNKNOWN: Self = Self([-1.0, -1.0]);
 
-    /// The last one that is known counts.
+    /// The last known value counts.
     fn add(&mut self, other: Self) {
         for (own, other) in self.0.iter_mut().zip(other.0) {
             if other >= 0.0 {
@@ -197,17 +197,17 @@ impl ValueStep {
     }
 }
 
-/// The totals of the published state at a moment. What happened between two moments is their difference.
+/// The totals of the published state at one moment. The difference of two totals is what happened in between.
 #[derive(Clone, Debug)]
 pub(super) struct Totals {
     pub(super) sums: Sums,
-    /// What each worker was asked for in all.
+    /// The total work of each worker.
     pub(super) workers: BTreeMap<String, PerPool<f64>>,
-    /// The workers that are connected, or left since the last look.
+    /// The workers that are connected or have left since the last look.
     present: Vec<String>,
 }
 
-/// Those of the pools.
+/// The totals of the pools.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sums {
     at: Now,
@@ -222,14 +222,14 @@ struct PoolSums {
     accepted: u64,
     rejected: u64,
     seconds: f64,
-    /// Hashes a second that are meant for it at this moment.
+    /// Hashes per second that are meant for it now.
     meant: f64,
-    /// Since when it is down, if it is: milliseconds since 1970.
+    /// When it went down, if it is down, in milliseconds since 1970.
     down_since: Option<u64>,
 }
 
 impl Totals {
-    /// Reads the totals. `before`: of the last look, whose workers are remembered.
+    /// Reads the totals. `before`: those of the last look, whose workers are remembered.
     pub(super) fn of(snapshot: &Snapshot, before: Option<&Self>, at: Now) -> Self {
         let mut workers = BTreeMap::new();
         let since = before.map(|before| at.at.saturating_duration_since(before.sums.at.at));
@@ -242,13 +242,13 @@ impl Totals {
         for miner in miners.filter(|miner| !miner.worker.is_empty()) {
             let work = miner.worker_work.unwrap_or_default();
             let known = workers.entry(miner.worker.clone()).or_insert(work);
-            // Of two connections of a worker one may have ended a while ago.
+            // If a worker has two connections, one may have ended a while ago.
             if work[PoolSlot::A] + work[PoolSlot::B] > known[PoolSlot::A] + known[PoolSlot::B] {
                 *known = work;
             }
         }
         let present = workers.keys().cloned().collect();
-        // One that comes back goes on where it was.
+        // A worker that comes back continues where it was.
         let gone = before.into_iter().flat_map(|before| &before.workers);
         for (worker, work) in gone {
             if workers.len() < MOST_REMEMBERED && !workers.contains_key(worker) {
@@ -262,8 +262,8 @@ impl Totals {
         }
     }
 
-    /// What each worker that was there did since an earlier look. One that was not there then is left out: how much of
-    /// its total it did since is not known.
+    /// What each worker has done since an earlier look. One that was not there at that time is left out, because it is
+    /// not known how much of its total is new.
     pub(super) fn workers_since<'a>(
         &'a self,
         before: &'a Self,
@@ -295,7 +295,7 @@ impl Sums {
         }
     }
 
-    /// What happened at the pools since an earlier look.
+    /// What has happened at the pools since an earlier look.
     pub(super) fn since(&self, before: &Self) -> Step {
         let span = self.at.at.saturating_duration_since(before.at.at);
         Step {
@@ -316,7 +316,8 @@ impl Sums {
         }
     }
 
-    /// How much of the last `span` a pool was down that is down now. A shorter outage between two looks is not seen.
+    /// How much of the last `span` a pool was down that is down now. An outage that began and ended between two looks
+    /// is not seen.
     fn down(&self, pool: &PoolSums, span: Duration) -> Duration {
         pool.down_since.map_or(Duration::ZERO, |since| {
             Duration::from_millis(self.at.unix_ms.saturating_sub(since)).min(span)
@@ -324,8 +325,8 @@ impl Sums {
     }
 }
 
-/// A difference as it is kept: seven digits are enough. It is never below zero; a total that shrank is one that was
-/// forgotten.
+/// A difference as it is kept; seven digits are enough. It is never negative: a total that shrank was forgotten and
+/// started again.
 #[expect(
     clippy::as_conversions,
     reason = "the standard library has no other way to round to f32"

@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// What a step holds.
+/// The content of a step.
 pub(super) trait Slot: Copy {
-    /// What is held of a time of which nothing is known.
+    /// The value of an unknown step.
     const UNKNOWN: Self;
 
     /// Joins two parts of the same step.
     fn add(&mut self, other: Self);
 }
 
-/// How a ring divides the time.
+/// How a ring divides time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scale {
     /// The length of a step, in milliseconds.
@@ -23,13 +23,13 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// The step that a time lies in, counted from 1970. `unix_ms`: milliseconds since 1970.
+    /// The number of the step that contains a time, counted from 1970. `unix_ms`: milliseconds since 1970.
     pub(super) fn number(self, unix_ms: u64) -> u64 {
         unix_ms / self.step_ms
     }
 }
 
-/// The last steps, one after the other without a hole.
+/// The latest steps, without gaps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Ring<T> {
     /// The number of the oldest step.
@@ -47,8 +47,8 @@ impl<T> Default for Ring<T> {
 }
 
 impl<T: Slot> Ring<T> {
-    /// Adds to a step; what lies between it and the last one is unknown. If the wall clock was set back, what is
-    /// later than the step is forgotten: it has not happened yet.
+    /// Adds to a step; steps between it and the last one are unknown. If the wall clock was set back, later steps are
+    /// forgotten, because they have not happened yet.
     pub(super) fn add(&mut self, number: u64, value: T, scale: Scale) {
         let far = u64::try_from(scale.steps).unwrap_or(u64::MAX);
         if number < self.first || number.saturating_sub(self.end()) >= far {
@@ -69,7 +69,7 @@ impl<T: Slot> Ring<T> {
         self.keep(scale.steps);
     }
 
-    /// Forgets the oldest beyond so many.
+    /// Forgets the oldest steps beyond this number.
     pub(super) fn keep(&mut self, steps: usize) {
         while self.slots.len() > steps {
             self.slots.pop_front();
@@ -77,7 +77,7 @@ impl<T: Slot> Ring<T> {
         }
     }
 
-    /// A step, unknown if it is not held.
+    /// A step; unknown if it is not kept.
     pub(super) fn get(&self, number: u64) -> T {
         let index = number.checked_sub(self.first);
         let index = index.and_then(|index| usize::try_from(index).ok());
@@ -91,13 +91,13 @@ impl<T: Slot> Ring<T> {
         self.first
     }
 
-    /// The number after that of the newest step.
+    /// The number after the newest step.
     pub(super) fn end(&self) -> u64 {
         let length = u64::try_from(self.slots.len()).unwrap_or(u64::MAX);
         self.first.saturating_add(length)
     }
 
-    /// Whether nothing is held.
+    /// Whether the ring is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::core::miner::view::sample_miner;
 use crate::core::outage::Health;
 
-/// A minute's beginning, which is a quarter's as well.
+/// The beginning of a minute and of a quarter hour.
 const START: u64 = 1_800_000_000_000;
 
 /// A world in which work is done evenly.
@@ -63,7 +63,7 @@ impl World {
         self.history.series(range, worker, unix_ms).unwrap()
     }
 
-    /// Looks at the beginning of each of so many minutes, with work in between.
+    /// Looks at the beginning of each minute, with work in between.
     fn minutes(&mut self, from: u64, count: u64) {
         self.look(from * 60);
         for minute in from..from + count {
@@ -73,7 +73,7 @@ impl World {
     }
 }
 
-/// The hashrate of so much work in so many seconds.
+/// The hashrate for this work in this time.
 fn rate(work: f64, seconds: f64) -> Option<f64> {
     Some(work * HASHES_PER_DIFFICULTY / seconds)
 }
@@ -169,7 +169,8 @@ fn the_time_while_it_did_not_run_is_unknown() {
     assert_eq!(known, [true, true, false, false, true]);
 }
 
-/// A board without a clock: it starts in 1970, gets the time, is two weeks behind for a while, and then years ahead.
+/// A board without a clock: it starts in 1970, gets the time, falls two weeks behind for a while, and is then years
+/// ahead.
 #[test]
 fn a_clock_that_jumps_costs_no_history() {
     let mut world = World::new();
@@ -213,7 +214,7 @@ fn a_clock_that_jumps_costs_no_history() {
     world.work(3);
     world.look(30 * 60);
     assert_eq!(known(&world, 30), 29);
-    // One that stays is right.
+    // A clock that stays that way is right.
     wrong(&mut world, 31..100, START - 14 * 24 * 3_600_000);
     let ring_end = world.history.0.lock().rings.pools.minutes.end();
     assert!(ring_end < MINUTES.number(START), "{ring_end}");
@@ -244,7 +245,7 @@ fn a_worker_has_a_history_of_its_own() {
     assert_eq!(averages["one"].hour, rate(8.0, 60.0));
     assert_eq!(averages["one"].day, rate(8.0, 60.0));
 
-    // While it is away it hashes nothing, but that is not shown as a measurement.
+    // While it is away, it hashes nothing, but that is not shown as a measurement.
     world.snapshot.miners.remove(0);
     for minute in 66..=95 {
         world.look(minute * 60);
@@ -264,7 +265,7 @@ fn workers_are_bounded_and_do_not_push_each_other_out() {
     }
     assert_eq!(rings.workers.len(), MOST_WORKERS);
     assert!(rings.workers.contains_key("rig0"));
-    // Later the one that was silent longest makes room.
+    // Later, the one that has been silent longest is replaced.
     for number in 1..256 {
         rings.add_worker(&format!("rig{number}"), START + 3_600_000, step);
     }
@@ -280,7 +281,7 @@ fn a_window_knows_the_split_and_how_much_of_it_is_luck() {
     let empty = world.history.window(10, &world.snapshot, world.at(0));
     assert_eq!(empty, Window::default());
     world.minutes(0, 20);
-    // What came since the last look counts, too.
+    // Work since the last look counts, too.
     world.work(3);
     let window = world
         .history
@@ -289,7 +290,7 @@ fn a_window_knows_the_split_and_how_much_of_it_is_luck() {
     assert_eq!(window.share_a, Some(0.75));
     assert_eq!(window.time_share_a, Some(0.75));
     assert_eq!(window.rejected[PoolSlot::A], 11.0);
-    // 33 and 11 shares of difficulty 2: the error of the share is that of 44 throws of a coin.
+    // 33 and 11 shares of difficulty 2: the error is that of 44 coin tosses.
     let throws = (0.75f64 * 0.25 / 44.0).sqrt();
     assert!((window.expected_error.unwrap() - throws).abs() < 1e-9);
 }

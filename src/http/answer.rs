@@ -9,10 +9,10 @@ use super::Limits;
 use super::head::{Version, is_field_value, is_token};
 use crate::system::net::Deadline;
 
-/// How much of a body is read and written at a time, in bytes.
+/// How many bytes of a body are read and written at a time.
 const PIECE: usize = 16 * 1024;
 
-/// Headers that say how an answer is sent, which is not for the handler to say.
+/// Headers that say how an answer is sent; handlers must not set them.
 const OURS: [&str; 6] = [
     "Connection",
     "Content-Length",
@@ -22,7 +22,7 @@ const OURS: [&str; 6] = [
     "Upgrade",
 ];
 
-/// What of the request decides how its answer is sent.
+/// The properties of a request that decide how its answer is sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery {
     pub(super) version: Version,
@@ -34,14 +34,14 @@ pub(super) struct Delivery {
 /// How the client knows where the body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
-    /// This status has no body, nor a length of it.
+    /// This status has neither a body nor a length.
     Bodiless,
     Length(usize),
     Chunked,
     UntilClose,
 }
 
-/// Writes the answer to what was not understood, after which there is no other one.
+/// Writes the last answer, to a request that was not understood.
 ///
 /// # Errors
 /// If the client is gone or too slow.
@@ -54,7 +54,7 @@ pub(super) fn refuse(stream: &TcpStream, limits: &Limits, response: Response) ->
     write(stream, limits, asked, response).map(drop)
 }
 
-/// Writes an answer; whether the connection may be used for another one.
+/// Writes an answer; returns whether the connection may be used for another one.
 ///
 /// # Errors
 /// If the client is gone or too slow, or the body could not be read to its end.
@@ -96,7 +96,7 @@ pub(super) fn write(
             within_total(limits).write_all(stream, &out)?;
         }
         Framing::Chunked | Framing::UntilClose if !asked.head_only => {
-            // The body's first piece may be long in coming.
+            // The first piece of the body may take a while.
             Deadline::after(limits.write).write_all(stream, &out)?;
             stream_body(stream, limits, framing, &mut body)?;
         }
@@ -107,7 +107,7 @@ pub(super) fn write(
     Ok(keep_alive)
 }
 
-/// Each piece on its way before the next one is waited for, and no limit to them all.
+/// Each piece is sent before waiting for the next one, with no limit for the whole.
 fn stream_body(
     stream: &TcpStream,
     limits: &Limits,
@@ -120,7 +120,7 @@ fn stream_body(
         out.clear();
         let length = read(body, PIECE, &mut piece)?;
         if framing == Framing::Chunked {
-            // The last chunk is the one without content.
+            // The last chunk is empty.
             write!(out, "{length:x}\r\n")?;
             piece.extend_from_slice(b"\r\n");
         }
@@ -132,7 +132,7 @@ fn stream_body(
     }
 }
 
-/// The head of an answer. Headers that would not be headers, by a line's end within or otherwise, are left out.
+/// The head of an answer. Invalid headers, such as those with a line break, are left out.
 fn head<V: AsRef<str>>(
     status: u16,
     headers: &[(V, V)],
@@ -165,7 +165,7 @@ fn head<V: AsRef<str>>(
     head.into_bytes()
 }
 
-/// Appends what one read returns, at most `most` bytes; how many.
+/// Appends the result of one read, at most `most` bytes; returns how many.
 fn read(body: &mut impl Read, most: usize, out: &mut Vec<u8>) -> io::Result<usize> {
     let before = out.len();
     out.resize(before + most, 0);
@@ -179,7 +179,7 @@ fn read(body: &mut impl Read, most: usize, out: &mut Vec<u8>) -> io::Result<usiz
     Ok(piece)
 }
 
-/// For people who look at the traffic; clients go by the number.
+/// For people who look at the traffic; clients use the number.
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -15,11 +15,11 @@ use crate::system::net::{Deadline, prepare};
 /// How much is read at a time, in bytes.
 const PIECE: usize = 8 * 1024;
 
-/// Serves a client until one of the two has had enough.
+/// Serves a client until either side ends the connection.
 pub(super) fn attend(stream: &TcpStream, peer: SocketAddr, seat: &Seat, answers: &Answers) {
     let limits = seat.limits();
     if prepare(stream).is_err() {
-        // It is gone before it has begun.
+        // It has gone before it began.
         return;
     }
     let mut client = Client {
@@ -53,15 +53,15 @@ struct Client<'a> {
     limits: &'a Limits,
     seat: &'a Seat,
     answers: &'a Answers,
-    /// What was read and not yet used: a part of a request, or requests sent before they were asked for.
+    /// Bytes that were read but not used yet: a part of a request, or requests sent ahead.
     ahead: Vec<u8>,
 }
 
-/// Why there is no next request.
+/// Why there are no more requests.
 enum End {
-    /// It cannot be had as it is; the client is told.
+    /// The request cannot be accepted; the client gets an answer.
     Refused(Refusal),
-    /// The client is, or has nothing to say for too long, or does not read.
+    /// The client has gone, was silent for too long, or does not read.
     Gone,
 }
 
@@ -78,7 +78,8 @@ impl From<io::Error> for End {
 }
 
 impl Client<'_> {
-    /// A request and its answer; whether there can be another one. `patience`: how long the request may be in coming.
+    /// Handles a request and its answer; returns whether there can be another one. `patience`: how long to wait for the
+    /// request.
     fn turn(&mut self, patience: Duration) -> Result<bool, End> {
         let head = self.read_head(patience)?;
         let body = self.read_body(&head)?;
@@ -90,11 +91,10 @@ impl Client<'_> {
         };
         let request =
             Request::fake_http_from(self.peer, head.method, head.target, head.headers, body);
-        // The request is not used after a panic, and a handler that left its own things half done is as bad off as
-        // with any other error of ours.
+        // The request is not used after a panic, and a handler's own state is no worse off than after any other bug.
         let response = catch_unwind(AssertUnwindSafe(|| (self.answers.handler)(&request)));
         let response = match response {
-            // Interim answers and what is none at all would leave the client waiting.
+            // Interim or invalid statuses would leave the client waiting.
             Ok(response) if (200..=599).contains(&response.status_code) => response,
             Ok(_) | Err(_) => {
                 asked.keep_alive = false;
@@ -150,7 +150,7 @@ impl Client<'_> {
         }
     }
 
-    /// Reads what is there; false at the end of what the client sends.
+    /// Reads the available bytes; false at the end of the client's stream.
     fn read_more(&mut self, until: Deadline) -> io::Result<bool> {
         let mut piece = [0; PIECE];
         let length = until.read(self.stream, &mut piece)?;
@@ -158,8 +158,8 @@ impl Client<'_> {
         Ok(length > 0)
     }
 
-    /// Closes our side and lets the client close his: a connection that is closed with unread input is reset, and the
-    /// answer might be lost with it.
+    /// Closes our side and lets the client close its own. Closing a connection with unread input would reset it, and
+    /// the answer could be lost.
     fn linger(&self) {
         let until = Deadline::after(self.limits.linger);
         if self.stream.shutdown(Shutdown::Write).is_ok() {

@@ -6,18 +6,18 @@ use httparse::{EMPTY_HEADER, Error, Request};
 
 use super::Limits;
 
-/// A status to refuse a request with.
+/// The status with which a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) u16);
 
-/// The protocol's version, without others.
+/// The only supported major version of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     Http10,
     Http11,
 }
 
-/// What stands before a request's body.
+/// The part of a request before its body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) method: String,
@@ -27,19 +27,19 @@ pub(super) struct Head {
     pub(super) headers: Vec<(String, String)>,
     /// How long the body is.
     pub(super) length: usize,
-    /// Whether the client waits to be told that its body is welcome.
+    /// Whether the client waits for permission to send its body.
     pub(super) expects_continue: bool,
     /// Whether the connection may be used for another request.
     pub(super) keep_alive: bool,
 }
 
-/// Empty lines before a request are ignored; how long they are.
+/// The length of the empty lines before a request, which are ignored.
 pub(super) fn blank(bytes: &[u8]) -> usize {
     let pairs = bytes.chunks_exact(2);
     pairs.take_while(|pair| pair == b"\r\n").count() * 2
 }
 
-/// How long the head at the beginning of `bytes` is with its empty line, if all of it is there.
+/// The length of the head at the beginning of `bytes`, including its empty line, if it is complete.
 ///
 /// # Errors
 /// If a line ends with anything but CR LF, even where the rest is still missing.
@@ -70,12 +70,12 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
         Err(Error::Version) if is_version(bytes) => return Err(Refusal(505)),
         Err(_) => return Err(Refusal(400)),
     }
-    // What is missing was not there to its end.
+    // A missing part was incomplete.
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
     else {
         return Err(Refusal(400));
     };
-    // It lets pass what is no ASCII.
+    // It accepts characters that are not ASCII.
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Refusal(400));
     }
@@ -120,7 +120,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
     })
 }
 
-/// Whether a request line ends with a version of the protocol, which is not one of ours.
+/// Whether a request line ends with a version of the protocol that is not supported.
 fn is_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\r').next();
     let version = line.and_then(|line| line.rsplit(|byte| *byte == b' ').next());
@@ -130,8 +130,8 @@ fn is_version(bytes: &[u8]) -> bool {
     )
 }
 
-/// The path of a target that is a whole address, too, if it is the one in the header `Host`: who looks at that header
-/// must not be deceived.
+/// The path of a target, also if it is a complete URL that matches the header `Host`: handlers must be able to trust
+/// that header.
 fn origin_form(target: String, host: Option<&str>, method: &str) -> Result<String, Refusal> {
     if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
         return Ok(target);
@@ -175,7 +175,7 @@ fn all<'a>(headers: &'a [(String, String)], name: &'a str) -> impl Iterator<Item
     named.map(|(_, value)| value.as_str())
 }
 
-/// The value of a header that must not come twice, not even with the same value.
+/// The value of a header that must not be repeated, not even with the same value.
 fn single<'a>(headers: &'a [(String, String)], name: &'a str) -> Result<Option<&'a str>, Refusal> {
     let mut values = all(headers, name);
     match (values.next(), values.next()) {
@@ -190,7 +190,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(allowed)
 }
 
-/// Whether it can be a header's value: no control characters, above all neither CR nor LF.
+/// Whether it can be a header's value: no control characters, especially no CR or LF.
 pub(super) fn is_field_value(bytes: &[u8]) -> bool {
     bytes
         .iter()

@@ -12,10 +12,10 @@ use socket2::SockRef;
 use super::*;
 use crate::system::net::tests::loopback;
 
-/// Nothing takes that long unless it has failed.
+/// Anything that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A deadline that is to pass.
+/// A deadline that is meant to pass.
 const SHORT: Duration = Duration::from_millis(150);
 
 /// Sends a request and returns the whole answer.
@@ -35,7 +35,7 @@ pub(crate) fn refusal(status: u16) -> Response {
     Response::text("").with_status_code(status)
 }
 
-/// A server whose limits are changed.
+/// A server with changed limits.
 fn server(
     change: impl FnOnce(&mut Limits),
     handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
@@ -49,7 +49,7 @@ fn server(
     serve_within(limits, "web", any_port(), answers).unwrap()
 }
 
-/// Answers with what was asked for.
+/// Answers with the request.
 fn echo(request: &Request) -> Response {
     let mut body = String::new();
     let data = request.data().unwrap().read_to_string(&mut body);
@@ -107,7 +107,7 @@ impl Client {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// All up to the connection's end.
+    /// Everything up to the end of the connection.
     fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.0.read_to_string(&mut rest).unwrap();
@@ -173,7 +173,7 @@ impl Answer {
     }
 }
 
-/// Waits until no more than so many are connected.
+/// Waits until no more than `left` are connected.
 fn wait_until_left(server: &ServerHandle, left: usize) {
     let mut state = server.hall.state.lock();
     let until = clock() + PATIENCE;
@@ -321,7 +321,7 @@ fn requests_that_were_sent_ahead_are_answered_in_order() {
     for n in 0..200 {
         assert_eq!(client.answer().body, format!("POST /{n} {n:04}"));
     }
-    // The client's last word is no reason not to answer.
+    // A client that closes its side is answered all the same.
     client.get("/last");
     client.0.get_ref().shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.answer().body, "GET /last ");
@@ -373,7 +373,7 @@ fn the_old_version_is_spoken() {
     let answer = client.answer();
     assert_eq!(answer.header("Connection"), Some("close"));
     assert!(client.is_closed());
-    // There are no chunks in this version: the body ends with the connection.
+    // This version has no chunks: the body ends with the connection.
     let mut client = Client::new(server.addr());
     client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     let answer = client.answer();
@@ -472,13 +472,13 @@ fn who_dawdles_is_dropped() {
         echo,
     );
     let addr = server.addr();
-    // A client that never begins, and one that has nothing more to ask for.
+    // A client that never sends a request, and one that sends no more.
     assert_eq!(Client::new(addr).rest(), "");
     let mut idle = Client::new(addr);
     idle.get("/");
     assert_eq!(idle.answer().status, 200);
     assert!(idle.is_closed());
-    // Each byte is in time, the whole is not.
+    // Each byte is in time, but the whole is not.
     for begin in [
         "GET / HTTP/1.1\r\nX: ",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n",
@@ -500,7 +500,7 @@ fn who_dawdles_is_dropped() {
 
 #[test]
 fn who_never_reads_an_endless_answer_is_dropped() {
-    /// Tells when it is dropped.
+    /// Reports when it is dropped.
     struct Endless(Sender<()>);
     impl Read for Endless {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -592,7 +592,7 @@ fn seats_are_counted_by_address_and_in_all() {
 
 #[test]
 fn who_resets_his_connection_harms_nobody() {
-    // Seats for all of them: some still wait to be accepted when the last one is gone.
+    // Places for all of them: some are still waiting to be accepted when the last one has gone.
     let server = server(
         |limits| (limits.connections, limits.per_address) = (128, 128),
         echo,
@@ -617,19 +617,19 @@ fn bodies_have_a_length_and_a_limit() {
     let mut client = Client::new(addr);
     client.send(&format!("{}\r\n{body}", post(body.len())));
     assert!(client.answer().body == format!("POST / {body}"));
-    // It asks first, and is told to go on.
+    // It asks first and is told to continue.
     client.send(&format!("{}Expect: 100-continue\r\n\r\n", post(5)));
     assert_eq!(client.head().status, 100);
     client.send("later");
     assert_eq!(client.answer().body, "POST / later");
-    // It asks and does not wait for the answer.
+    // It asks but does not wait for the answer.
     client.send(&format!("{}Expect: 100-continue\r\n\r\nearly", post(5)));
     assert_eq!(client.answer().body, "POST / early");
     // It asks and is told not to.
     client.send(&format!("{}Expect: 100-continue\r\n\r\n", post(100_001)));
     assert_eq!(client.answer().status, 413);
     assert!(client.is_closed());
-    // The answer is read although the body was sent nevertheless.
+    // The answer can be read even though the body was sent.
     let mut client = Client::new(addr);
     client.send(&format!("{}\r\n{body}!", post(100_001)));
     assert_eq!(client.answer().status, 413);

@@ -30,12 +30,12 @@ struct Content<D> {
     days: D,
 }
 
-/// Reads both files. A missing one has no days; one that cannot be read is set aside, never overwritten, and what was
-/// wrong is returned as well.
+/// Reads both files. A missing one has no days. One that cannot be read is renamed, never overwritten, and the problem
+/// is returned as well.
 pub(super) fn load(config: &Path) -> (BTreeMap<String, Day>, Vec<String>) {
     let mut days = BTreeMap::new();
     let mut problems = Vec::new();
-    // Today's is the newer one if both have a day.
+    // If both have a day, today's file is newer.
     for path in [past(config), today(config)] {
         match read(&path) {
             Ok(found) => days.extend(found),

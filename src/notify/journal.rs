@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use crate::notify::plan::Message;
 use crate::units::named;
 
-/// How many messages are remembered after they were sent or given up.
+/// How many messages are remembered after they were sent or abandoned.
 const MOST: usize = 100;
 
 named! {
-    /// What became of a message.
+    /// The result of a message.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum Fate {
-        /// The service has it.
+        /// The service has accepted it.
         Sent = "sent",
-        /// It was given up.
+        /// It was abandoned.
         Failed = "failed",
-        /// It is to be sent.
+        /// It is waiting to be sent.
         Waits = "waits",
     }
 }
@@ -28,15 +28,15 @@ named! {
 /// A message to one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When it was sent or given up, or when it happened if it waits, in milliseconds since 1970.
+    /// When it was sent or abandoned, or, if it is waiting, when the event happened, in milliseconds since 1970.
     pub at_ms: u64,
     /// The target's name.
     pub target: String,
-    /// The trouble's id.
+    /// The alert's id.
     pub id: String,
     /// The message's title.
     pub title: String,
-    /// What became of it.
+    /// Its result.
     pub fate: Fate,
     /// Why the last attempt failed, without secrets.
     pub problem: Option<String>,
@@ -60,7 +60,7 @@ impl Record {
     }
 }
 
-/// Messages that were sent or given up, the newest last. It is kept across a restart.
+/// Messages that were sent or abandoned, newest last. It is kept across restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Done(VecDeque<Record>);
 
@@ -77,12 +77,12 @@ impl Done {
     }
 }
 
-/// What the pages are shown.
+/// What the pages show.
 #[derive(Debug, Default)]
 pub struct Journal(Mutex<Vec<Record>>);
 
 impl Journal {
-    /// The newest messages first, those that wait before them.
+    /// Waiting messages, followed by the others, newest first.
     pub fn records(&self) -> Vec<Record> {
         self.0.lock().clone()
     }

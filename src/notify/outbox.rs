@@ -10,25 +10,25 @@ use crate::notify::plan::{Event, Message, in_words};
 use crate::notify::send::Outcome;
 use crate::trouble::{self, Level};
 
-/// How many messages wait for one target.
+/// How many messages can wait for one target.
 const MOST_WAITING: usize = 50;
 
-/// After which times a message is tried again, in milliseconds; then every [`LATER_MS`].
+/// The delays before a message is tried again, in milliseconds; then every [`LATER_MS`].
 const RETRIES_MS: [u64; 3] = [5_000, 25_000, 125_000];
 
-/// How often a message is tried that could not be delivered for a while, in milliseconds.
+/// The time between later attempts to deliver a message, in milliseconds.
 const LATER_MS: u64 = 600_000;
 
-/// When a message is given up, in milliseconds.
+/// When a message is abandoned, in milliseconds.
 const LONGEST_MS: u64 = 24 * 3_600_000;
 
-/// From what age on a message says how old it is, in milliseconds.
+/// A message that is at least this old says how old it is, in milliseconds.
 const OLD_MS: u64 = 300_000;
 
-/// How many lines of a summary there are.
+/// How many lines a summary has at most.
 const MOST_LINES: usize = 20;
 
-/// All that waits, by the target's name. It is kept across a restart.
+/// All waiting messages, by the target's name. It is kept across restarts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outbox(BTreeMap<String, Waiting>);
 
@@ -37,7 +37,7 @@ struct Waiting {
     queue: VecDeque<Message>,
     /// Messages for the summary at the end of quiet hours.
     held: Vec<Message>,
-    /// How often the first one was tried.
+    /// How often the first message was tried.
     tries: usize,
     /// Why the last attempt failed.
     #[serde(default)]
@@ -46,7 +46,7 @@ struct Waiting {
     not_before_ms: u64,
 }
 
-/// Whether a message is for a target at all.
+/// Whether a target wants a message.
 fn is_wanted(target: &Target, message: &Message) -> bool {
     let grave = message.level == Level::Good || message.level <= target.level;
     let name = trouble::name(&message.id);
@@ -57,7 +57,7 @@ fn is_wanted(target: &Target, message: &Message) -> bool {
 }
 
 impl Outbox {
-    /// Takes in a message for a target; `second`: the local time of the day.
+    /// Adds a message for a target; `second`: the local time of day.
     pub fn add(&mut self, name: &str, target: &Target, message: &Message, second: i64) {
         if !is_wanted(target, message) {
             return;
@@ -76,7 +76,7 @@ impl Outbox {
         }
     }
 
-    /// Forgets targets that are gone or switched off, and ends quiet hours.
+    /// Forgets targets that were removed or switched off, and ends quiet hours.
     pub fn look(&mut self, targets: &BTreeMap<String, Target>, now_ms: u64, second: i64) {
         let is_on = |name: &String| targets.get(name).is_some_and(|target| target.enabled);
         self.0.retain(|name, _| is_on(name));
@@ -96,7 +96,7 @@ impl Outbox {
         let waiting = self.0.get(name).filter(|it| it.not_before_ms <= now_ms)?;
         let mut message = waiting.queue.front()?.clone();
         let age = now_ms.saturating_sub(message.at_ms);
-        // An ongoing trouble is told late on purpose, by two minutes.
+        // An ongoing problem is reported two minutes late on purpose.
         if age >= OLD_MS && message.event != Event::Summary {
             message
                 .text
@@ -105,7 +105,7 @@ impl Outbox {
         Some(message)
     }
 
-    /// What became of a message that was due. Its record if that is all there is to do.
+    /// Handles the result of sending a message. Returns its record if it is finished.
     pub fn settle(
         &mut self,
         name: &str,
@@ -114,7 +114,7 @@ impl Outbox {
         now_ms: u64,
     ) -> Option<Record> {
         let waiting = self.0.get_mut(name)?;
-        // The target may have been removed and added since.
+        // The target may have been removed and added again in the meantime.
         let first = waiting.queue.front().filter(|it| it.is_same(message))?;
         let is_old = now_ms.saturating_sub(first.at_ms) > LONGEST_MS;
         let (fate, problem, pause) = match outcome {
@@ -144,7 +144,7 @@ impl Outbox {
         })
     }
 
-    /// All messages that wait.
+    /// All waiting messages.
     pub fn waiting(&self) -> impl Iterator<Item = Record> {
         self.0.iter().flat_map(|(name, waiting)| {
             let all = waiting.queue.iter().chain(&waiting.held).enumerate();
@@ -155,7 +155,7 @@ impl Outbox {
         })
     }
 
-    /// After a restart the clock may have been set: no pause is longer than it can be.
+    /// After a restart, the clock may have changed, so pauses are limited to their longest possible length.
     pub fn wake(&mut self, now_ms: u64) {
         for waiting in self.0.values_mut() {
             waiting.not_before_ms = waiting.not_before_ms.min(now_ms);
@@ -173,7 +173,7 @@ impl Waiting {
     }
 }
 
-/// One message for those that waited.
+/// One message for all that waited.
 fn summary(mut held: Vec<Message>, now_ms: u64) -> Option<Message> {
     if held.len() < 2 {
         return held.pop();
@@ -237,7 +237,7 @@ mod tests {
         Outcome::Retry(problem, pause.map(Duration::from_secs))
     }
 
-    /// Settles what is due; what became of it.
+    /// Handles the message that is due; returns its result.
     fn settle(outbox: &mut Outbox, name: &str, outcome: &Outcome, now_ms: u64) -> Fate {
         let message = outbox.0[name].queue[0].clone();
         let record = outbox.settle(name, &message, outcome, now_ms);

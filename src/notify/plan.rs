@@ -15,54 +15,54 @@ use serde::{Deserialize, Serialize};
 use crate::trouble::{self, Alert, Level, Push};
 use crate::units::{PerPool, PoolSlot};
 
-/// How long most troubles last, and are gone, before that is told, in milliseconds.
+/// How long most problems must last, or be over, before a message is sent, in milliseconds.
 const SETTLES_MS: u64 = 120_000;
 
-/// How long what comes and goes lasts before it is told that it stays, in milliseconds.
+/// How long an intermittent problem must last before a message says that it stays, in milliseconds.
 const STAYS_MS: u64 = 600_000;
 
-/// How long after a start nothing is told of what has not worked since, in milliseconds.
+/// How long after a start no messages are sent about things that have not worked yet, in milliseconds.
 const GRACE_MS: u64 = 600_000;
 
-/// Over how long changes are counted, in milliseconds.
+/// The period over which changes are counted, in milliseconds.
 const HOUR_MS: u64 = 3_600_000;
 
-/// From how many changes on within an hour it comes and goes.
+/// This many changes within an hour make a problem intermittent.
 const MANY_CHANGES: usize = 3;
 
-/// The trouble of a worker that is gone.
+/// The alert for a missing worker.
 const MISSING: &str = "miner_missing";
 
-/// One that was missing for so long has not come back when that ends: it is forgotten after a week without it.
+/// If an alert that lasted this long ends, the worker has not come back; it was forgotten after a week.
 const FORGOTTEN_MS: u64 = 6 * 24 * HOUR_MS;
 
-/// How many troubles are followed.
+/// How many problems are tracked.
 const MOST: usize = 1000;
 
-/// What there is at a moment.
+/// The situation at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Scene {
     /// The time in milliseconds since 1970.
     pub now_ms: u64,
-    /// How long the program runs, in milliseconds.
+    /// How long the program has been running, in milliseconds.
     pub uptime_ms: u64,
-    /// The troubles that are shown.
+    /// The alerts that are shown.
     pub alerts: Vec<Alert>,
-    /// The ids of those that only follow from others.
+    /// The ids of alerts that only follow from others.
     pub hidden: BTreeSet<String>,
     /// Whether each pool has worked since the start.
     pub pool_worked: PerPool<bool>,
-    /// Whether a miner was there since the start.
+    /// Whether a miner has been connected since the start.
     pub miner_seen: bool,
-    /// Whether something is mined.
+    /// Whether anything is being mined.
     pub mining: bool,
 }
 
 impl Scene {
-    /// Whether what this trouble is about may only be slow to begin.
+    /// Whether the cause of this alert may just be slow to start.
     fn is_starting(&self, id: &str) -> bool {
         let worked = match (trouble::name(id), trouble::pool(id)) {
-            // Miners come back one after the other.
+            // Miners come back one by one.
             (MISSING | "miner_hangs", _) => false,
             (_, Some(slot)) => self.pool_worked[slot],
             ("nothing_mined", None) => PoolSlot::ALL.into_iter().any(|slot| self.pool_worked[slot]),
@@ -73,17 +73,17 @@ impl Scene {
     }
 }
 
-/// What a message says of a trouble.
+/// What a message says about a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// It is there.
+    /// It began.
     Began,
-    /// It is gone.
+    /// It is over.
     Over,
-    /// It was there and gone several times.
+    /// It began and ended several times.
     ComesAndGoes,
-    /// Several messages that waited for the end of quiet hours.
+    /// Several messages that waited until the end of quiet hours.
     Summary,
     /// Only a test.
     Test,
@@ -96,69 +96,69 @@ pub struct Message {
     pub event: Event,
     /// The trouble's id.
     pub id: String,
-    /// How grave it is.
+    /// How serious it is.
     pub level: Level,
     /// In a few words.
     pub title: String,
     /// More about it.
     pub text: String,
-    /// When that was, in milliseconds since 1970.
+    /// When it happened, in milliseconds since 1970.
     pub at_ms: u64,
 }
 
 impl Message {
-    /// Whether the other one is this one, perhaps with another text.
+    /// Whether the other message is the same one, perhaps with another text.
     pub fn is_same(&self, other: &Self) -> bool {
         self.id == other.id && self.event == other.event && self.at_ms == other.at_ms
     }
 }
 
-/// What was told so far.
+/// What has been reported so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     cases: BTreeMap<String, Case>,
 }
 
-/// A trouble that is there, or was within the last hour.
+/// A problem that exists, or existed within the last hour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Case {
     level: Level,
     title: String,
     /// When it began.
     since_ms: u64,
-    /// When it ended; `None`: it has not.
+    /// When it ended; `None`: not yet.
     ended_ms: Option<u64>,
-    /// Whether the owner was told that it is there.
+    /// Whether the owner was notified that it began.
     told: bool,
-    /// Whether the owner was told that it comes and goes.
+    /// Whether the owner was notified that it comes and goes.
     restless: bool,
     /// When it began and ended within the last hour.
     changes: Vec<u64>,
-    /// Whether it may only have been slow to begin after a start.
+    /// Whether it may just have been slow to start.
     #[serde(default)]
     at_start: bool,
 }
 
-/// A trouble began or ended: for the log, which hears of every one.
+/// A problem began or ended; the log gets every one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// It is there.
+    /// It began.
     Began(Alert),
-    /// It is gone after so many milliseconds.
+    /// It ended after this many milliseconds.
     Over(String, u64),
 }
 
-/// What a look brought.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub struct News {
-    /// What the owner is told.
+    /// Messages for the owner.
     pub messages: Vec<Message>,
-    /// What the log is told.
+    /// Changes for the log.
     pub changes: Vec<Change>,
 }
 
 impl Plan {
-    /// Compares what there is with what there was.
+    /// Compares the present situation with the last one.
     pub fn look(&mut self, scene: &Scene) -> News {
         let mut news = News::default();
         let now = scene.now_ms;
@@ -178,7 +178,7 @@ impl Plan {
                 }
                 continue;
             }
-            // After a start it takes a while until a trouble is found again.
+            // After a start, it takes a while until a problem is found again.
             if case.ended_ms.is_none() && !scene.is_starting(id) {
                 case.ended_ms = Some(now);
                 if !case.at_start {
@@ -267,7 +267,7 @@ impl Plan {
 }
 
 impl Case {
-    /// It has come and gone, and did not for an hour.
+    /// It came and went, but has not for an hour.
     fn rest(&mut self, now: u64) {
         let moved = self
             .changes
@@ -291,7 +291,7 @@ impl Case {
         self.told = false;
         let lasted = ended.saturating_sub(self.since_ms);
         let is_forgotten = trouble::name(id) == MISSING && lasted >= FORGOTTEN_MS;
-        // What was dismissed needs no message.
+        // A dismissed alert needs no message.
         (!is_event(id) && !is_forgotten).then(|| Message {
             event: Event::Over,
             id: id.to_owned(),
@@ -303,21 +303,22 @@ impl Case {
     }
 }
 
-/// Whether a worker is missed no more though it has not come back: its trouble is hidden, and not for another one.
+/// Whether a worker is no longer missed although it has not come back: its alert is hidden, but not because of another
+/// one.
 fn is_dismissed(id: &str, there: &BTreeSet<&str>) -> bool {
     let kind = trouble::kind(id).filter(|kind| kind.name == MISSING);
     let is_cause = |other: &&str| kind.is_some_and(|it| it.follows.contains(&trouble::name(other)));
     kind.is_some() && !there.iter().any(is_cause)
 }
 
-/// Whether a trouble is one that happened once, and has the time in its name.
+/// Whether an alert is a one-time event, with the time in its id.
 fn is_event(id: &str) -> bool {
     id.rsplit(':')
         .next()
         .is_some_and(|part| part.len() >= 10 && part.parse::<u64>().is_ok())
 }
 
-/// A time for people, to the minute from an hour on.
+/// A duration in words; rounded to minutes if it is an hour or more.
 pub fn in_words(ms: u64) -> String {
     let seconds = ms / 1000;
     let counted =
@@ -338,7 +339,7 @@ mod tests {
 
     const MINUTE: u64 = 60_000;
 
-    /// A plan with simulated time, which passes second by second.
+    /// A plan with simulated time that passes second by second.
     struct Rig {
         plan: Plan,
         scene: Scene,
@@ -462,7 +463,7 @@ mod tests {
     fn nothing_mined_is_told_at_once_and_hides_what_follows() {
         let mut rig = Rig::new();
         rig.begin("pool_down:A").pass(3 * MINUTE);
-        // The other one follows: A's notice is hidden, and no end of it.
+        // The other alert follows: A's is hidden, which is not its end.
         rig.end("pool_down:A").begin("nothing_mined");
         rig.scene.hidden = ["pool_down:A".to_owned(), "pool_down:B".to_owned()].into();
         rig.pass(10 * MINUTE);
@@ -491,7 +492,7 @@ mod tests {
         rig.pass(3 * 60 * MINUTE);
         let events: Vec<_> = rig.told.iter().map(|(_, event, _)| *event).collect();
         assert_eq!(events, [Began, ComesAndGoes, Over]);
-        // Afterwards it is told as usual.
+        // Afterwards, it is reported as usual.
         rig.begin("pool_down:B").pass(3 * MINUTE);
         assert_eq!(rig.told.last().unwrap().1, Began);
     }
@@ -506,7 +507,7 @@ mod tests {
         rig.expect(&[(0, Began, "wrong_passwords")]);
         rig.pass(2 * MINUTE);
         assert_eq!(rig.told.len(), 3);
-        // One that worked is told as usual.
+        // A pool that worked is reported as usual.
         let mut rig = Rig::started(0, false);
         rig.scene.pool_worked = PerPool::new(true, false);
         rig.begin("pool_down:A").pass(3 * MINUTE);
@@ -538,7 +539,7 @@ mod tests {
         rig.begin("miner_slow:attic").pass(60 * MINUTE);
         let id = "miner_hangs:attic";
         rig.expect(&[(2, Began, id), (9, Over, id)]);
-        // A restart neither ends it nor tells it once more.
+        // A restart neither ends it nor reports it again.
         rig.begin(id).pass(3 * MINUTE);
         let mut next = Rig::started(0, false);
         next.scene.now_ms = rig.scene.now_ms;
@@ -552,7 +553,7 @@ mod tests {
         let id = "miner_missing:attic";
         let mut rig = Rig::new();
         rig.begin(id).pass(MINUTE).end(id);
-        // Others hide it for a while, which is another thing.
+        // Others hide it for a while, which is not a dismissal.
         rig.begin("no_miner").scene.hidden = [id.to_owned()].into();
         rig.pass(MINUTE).end("no_miner").scene.hidden.clear();
         rig.begin(id).pass(MINUTE).end(id).pass(70 * MINUTE);

@@ -21,20 +21,20 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 /// How much of an answer is read, in bytes.
 const MOST_READ: u64 = 64 * 1024;
 
-/// How many characters of a service's words are told.
+/// How many characters of a service's answer are quoted.
 const LONGEST_WORDS: usize = 200;
 
-/// The longest pause that a service can ask for.
+/// The longest pause that a service can request.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// The service has it.
+    /// The service accepted it.
     Sent(u16),
-    /// Try again, after this time if the service named one.
+    /// Try again, after this time if the service gave one.
     Retry(Problem, Option<Duration>),
-    /// It will never take this.
+    /// It will never accept this.
     Refused(Problem),
 }
 
@@ -43,7 +43,7 @@ pub enum Outcome {
 pub struct Problem {
     /// The status of its answer; `None`: there was none.
     pub status: Option<u16>,
-    /// What is wrong, with the status.
+    /// What is wrong, including the status.
     pub text: String,
 }
 
@@ -57,7 +57,7 @@ impl Problem {
     }
 }
 
-/// What sends requests.
+/// Sends requests.
 #[derive(Debug)]
 pub struct Sender(Agent);
 
@@ -99,7 +99,7 @@ impl Sender {
         }
     }
 
-    /// Says that the program lives.
+    /// Reports that the program is running.
     pub fn beat(&self, target: &Target) -> Outcome {
         let request = Request {
             url: target.url.to_string(),
@@ -136,7 +136,7 @@ impl Sender {
     }
 }
 
-/// What the address and the message make, in the service's way.
+/// Builds the request that this service expects.
 fn request(target: &Target, message: &Message, link: &str) -> Option<Request> {
     let base = target.url.trim_end_matches('/');
     let title = cut(&message.title, 200);
@@ -223,7 +223,7 @@ fn request(target: &Target, message: &Message, link: &str) -> Option<Request> {
     })
 }
 
-/// Ours, or the owner's with placeholders filled in so that it stays JSON.
+/// Our body, or the owner's with placeholders filled in so that it stays valid JSON.
 fn webhook_body(target: &Target, message: &Message) -> String {
     let over = message.event == Event::Over;
     let event = match message.event {
@@ -254,7 +254,7 @@ fn webhook_body(target: &Target, message: &Message) -> String {
     fill_in(&target.body, &values)
 }
 
-/// Replaces `{name}` in one go, so that what is filled in is not looked at again.
+/// Replaces `{name}` in a single pass, so that inserted values are not searched again.
 fn fill_in(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = template;
@@ -336,7 +336,7 @@ fn judge(target: &Target, status: u16, retry_after: Option<f64>, body: &str) -> 
     };
     match status {
         200..=299 => Outcome::Sent(status),
-        // Each names the pause in its own way; Pushover's means that the month's messages are used up.
+        // Each service gives the pause in its own way; Pushover's means that the month's messages are used up.
         429 if target.kind != TargetKind::Pushover => {
             Outcome::Retry(problem, pause(target.kind, retry_after, body))
         }
@@ -362,7 +362,7 @@ fn pause(kind: TargetKind, retry_after: Option<f64>, body: &str) -> Option<Durat
     ))
 }
 
-/// What a known service says is wrong.
+/// A known service's own description of the problem.
 fn words(target: &Target, body: &str) -> String {
     let answer: Value = serde_json::from_str(body).unwrap_or_default();
     let text = match target.kind {
@@ -403,7 +403,7 @@ fn in_words(error: &Error) -> String {
     } else if let Error::Tls(problem) = error {
         format!("TLS: {problem}")
     } else {
-        // Others may quote the address.
+        // Other errors may quote the address.
         "the request failed".to_owned()
     }
 }

@@ -12,8 +12,8 @@ use crate::core::fact::Fact;
 use fields::Fields;
 pub use name::{Name, level, name};
 
-/// The line of a fact, without a line end. `unix_ms`: when it happened, in milliseconds since 1970. `count`: how many
-/// events it stands for, of which it is the newest.
+/// The line for a fact, without a line end. `unix_ms`: when it happened, in milliseconds since 1970. `count`: how many
+/// events it represents, of which it is the newest.
 pub fn line(fact: &Fact, unix_ms: u64, count: u64, show_wallets: bool) -> String {
     let mut fields = Fields::new(name(fact), level(fact), unix_ms, show_wallets);
     fields.add_fact(fact);
@@ -23,7 +23,7 @@ pub fn line(fact: &Fact, unix_ms: u64, count: u64, show_wallets: bool) -> String
     fields.into_line()
 }
 
-/// The line of what a library says. It is not one of our facts, but it must not spoil the log's form either.
+/// The line for a library's message. It is not one of our facts, but must still fit the log's format.
 pub(super) fn library_line(
     level: Level,
     target: &str,

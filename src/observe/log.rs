@@ -37,26 +37,26 @@ use limiter::{Limiter, Line};
 use outputs::Outputs;
 pub use outputs::complain;
 
-/// How many facts wait to be written. When it is full the newest is dropped and counted.
+/// How many facts can wait to be written. When the queue is full, new ones are dropped and counted.
 const QUEUE: usize = 4096;
 
-/// For so many more there is room if they are warnings or errors: a flood of others must not crowd them out.
+/// Extra room for warnings and errors, so that a flood of other facts does not crowd them out.
 const IMPORTANT: usize = 1024;
 
-/// After each write the thread rests for so long. What is told meanwhile costs nobody a wake-up and goes out with one
-/// write: a busy proxy logs every share, and a write for each would cost more than the share.
+/// How long the thread rests after each write. Facts that arrive in the meantime need no wake-up and are written
+/// together. A busy proxy logs every share, and a write for each would cost more than the share itself.
 const REST: Duration = Duration::from_millis(25);
 
 /// Lines are written together up to this size, in bytes.
 const LARGEST_WRITE: usize = 64 * 1024;
 
-/// How often the thread looks for events that were counted and not written.
+/// How often the thread looks for events that were counted but not written.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// How long the guard's end waits for the last lines.
+/// How long dropping the guard waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Libraries' chatter below this is not logged, whatever the configuration says of our own events.
+/// Libraries' messages below this level are not logged, whatever the configuration says about our own events.
 const LOUDEST_OF_LIBRARIES: Level = Level::Warn;
 
 /// Begins to log. With `to_stdout` false, standard output is left alone.
@@ -75,15 +75,15 @@ pub fn start(
     let mut outputs = Outputs::open(logging, directory, to_stdout, Arc::clone(&shared));
     let write = move |lines: &str, printed: &str| outputs.write(lines, printed);
     let (log, guard) = start_thread(shared, write)?;
-    // Only the first log of a process gets what libraries say.
+    // Only the first log of a process gets the messages of libraries.
     if let Ok(()) = log::set_boxed_logger(Box::new(log.clone())) {
         log::set_max_level(LOUDEST_OF_LIBRARIES.to_level_filter());
     }
     Ok((log, guard))
 }
 
-/// Adds a warning for each name in `logging.allow` and `logging.deny` that no event has: the owner should know, as a
-/// wrong name filters nothing out, or everything. (What events there are is not known where configurations are read.)
+/// Adds a warning for each name in `logging.allow` and `logging.deny` that is not an event: a wrong name filters out
+/// nothing, or everything. (The code that reads configurations does not know the events.)
 pub fn warn_of_unknown_names(loaded: &mut LoadedConfig) {
     let logging = &loaded.config.logging;
     let lists = logging.allow.iter().chain(&logging.deny);
@@ -94,7 +94,7 @@ pub fn warn_of_unknown_names(loaded: &mut LoadedConfig) {
     }));
 }
 
-/// Where facts are told. Cheap to clone, and cheap to use.
+/// Accepts facts. Cheap to clone and to use.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
     queue: Sender<Item>,
@@ -102,8 +102,9 @@ pub struct LogHandle {
 }
 
 impl LogHandle {
-    /// Has a fact written, if it passes the filter and there are not too many of its kind; those are counted, and told
-    /// later. `now` is when it happened. It never waits; false if there was no room and the line is lost.
+    /// Queues a fact if it passes the filter and there are not too many of its kind; surplus facts are counted and
+    /// summed up later. `now` is when it happened. It never waits; returns false if there was no room and the line is
+    /// lost.
     pub fn tell(&self, fact: &Fact, now: Now) -> bool {
         if !self.shared.filter.passes(fact) {
             return true;
@@ -119,28 +120,28 @@ impl LogHandle {
         self.enqueue(Item::Line(line), event::level(fact))
     }
 
-    /// Applies `level`, `allow`, `deny` and `show_wallets` of a new configuration; they hold for the facts told from
-    /// now on, `show_wallets` for those in the queue, too.
+    /// Applies `level`, `allow`, `deny` and `show_wallets` of a new configuration. They apply to facts from now on;
+    /// `show_wallets` also applies to those in the queue.
     pub fn set_filter(&self, logging: &Logging) {
         self.shared.filter.set(logging);
     }
 
-    /// Waits until all that was told is written, but not beyond `patience`; whether it is.
+    /// Waits up to `patience` until everything so far is written; returns whether it is.
     pub fn flush(&self, patience: Duration) -> bool {
         self.ask(Item::Flush, patience)
     }
 
-    /// Why log files cannot be written, as long as they cannot.
+    /// Why log files cannot be written, while that is so.
     pub fn file_problem(&self) -> Option<Notice> {
         self.shared.file_problem.lock().clone()
     }
 
-    /// The newest lines that were written.
+    /// The newest lines.
     pub fn tail(&self) -> &Tail {
         &self.shared.tail
     }
 
-    /// Never waits; false if there was no room for what is of this level.
+    /// Never waits; returns false if there was no room for this level.
     fn enqueue(&self, item: Item, level: Level) -> bool {
         let full = level > Level::Warn && self.queue.len() >= QUEUE;
         let queued = !full && self.queue.try_send(item).is_ok();
@@ -152,13 +153,13 @@ impl LogHandle {
 
     fn ask(&self, item: impl FnOnce(Sender<()>) -> Item, patience: Duration) -> bool {
         let (done, answer) = bounded(1);
-        // Twice the patience at most: usually there is room at once.
+        // At most twice the patience; usually there is room immediately.
         self.queue.send_timeout(item(done), patience).is_ok()
             && answer.recv_timeout(patience).is_ok()
     }
 }
 
-/// What libraries say.
+/// Messages of libraries.
 impl Log for LogHandle {
     fn enabled(&self, about: &Metadata<'_>) -> bool {
         let level = about.level();
@@ -184,11 +185,11 @@ impl Log for LogHandle {
         self.enqueue(item, level);
     }
 
-    /// It would wait.
+    /// It would block.
     fn flush(&self) {}
 }
 
-/// Sees to an orderly end: when it is dropped, the last lines are written, within two seconds.
+/// Ensures an orderly end: when it is dropped, the last lines are written within two seconds.
 #[derive(Debug)]
 pub struct LogGuard {
     log: LogHandle,
@@ -205,31 +206,31 @@ impl Drop for LogGuard {
     }
 }
 
-/// What waits in the queue.
+/// An item in the queue.
 #[derive(Debug)]
 enum Item {
     /// A line.
     Line(Line),
-    /// What a library says, as a line.
+    /// A library's message, as a line.
     OfLibrary {
         level: Level,
         line: String,
         unix_ms: u64,
     },
-    /// Answer when all before this is written.
+    /// Reply when everything before this is written.
     Flush(Sender<()>),
-    /// Answer and end.
+    /// Reply and end.
     End(Sender<()>),
 }
 
-/// What handles and thread share.
+/// Shared by the handles and the thread.
 #[derive(Debug)]
 struct Shared {
     filter: Filter,
     limiter: Limiter,
     /// Lines that were lost since the last `log_dropped`.
     dropped: AtomicU64,
-    /// Why the files cannot be written, as long as they cannot.
+    /// Why the files cannot be written, while that is so.
     file_problem: Mutex<Option<Notice>>,
     /// The newest lines.
     tail: Tail,
@@ -252,7 +253,7 @@ impl Shared {
     }
 }
 
-/// `write` is given whole lines, and those of them that are for standard output, too.
+/// `write` receives complete lines, and separately those that also go to standard output.
 fn start_thread(
     shared: Arc<Shared>,
     mut write: impl FnMut(&str, &str) + Send + 'static,
@@ -270,11 +271,11 @@ fn start_thread(
     Ok((log, guard))
 }
 
-/// The thread's life.
+/// The thread's main loop.
 fn write_all(items: &Receiver<Item>, shared: &Shared, write: &mut impl FnMut(&str, &str)) {
     let mut batch = Batch::default();
     let mut look_at = clock::clock() + LOOK_EVERY;
-    // The queue ends with its last handle; a rest is cut short by nothing, which is why it is short.
+    // The queue ends with its last handle. Nothing interrupts a rest, which is why it is short.
     loop {
         let first = match items.recv_timeout(LOOK_EVERY) {
             Ok(first) => Some(first),
@@ -298,7 +299,7 @@ fn write_all(items: &Receiver<Item>, shared: &Shared, write: &mut impl FnMut(&st
                 Item::Flush(done) => (Some(done), false),
                 Item::End(done) => (Some(done), true),
             };
-            // Not before there is room again, or the news would come once per line.
+            // Only once there is room again; otherwise, this would be reported once per line.
             if done.is_some() || items.len() < QUEUE / 2 {
                 batch.add_dropped(shared);
             }
@@ -329,9 +330,9 @@ fn write_all(items: &Receiver<Item>, shared: &Shared, write: &mut impl FnMut(&st
 #[derive(Default)]
 struct Batch {
     lines: String,
-    /// Those of them that go to standard output as well.
+    /// Those that also go to standard output.
     printed: String,
-    /// The time of the last of them.
+    /// The time of the last one.
     last_ms: u64,
 }
 

@@ -29,7 +29,7 @@ use crate::units::{PerPool, named};
 pub const CONTENT_TYPE: &str = TEXT_FORMAT;
 
 named! {
-    /// On which side of the proxy a connection is.
+    /// The side of the proxy that a connection is on.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Side {
         /// Miners.
@@ -39,7 +39,7 @@ named! {
     }
 }
 
-/// All figures of the process. Counting what is frequent takes no lock.
+/// All metrics of the process. Counting frequent events takes no lock.
 pub struct Metrics {
     registry: Registry,
     traffic: Traffic,
@@ -48,18 +48,18 @@ pub struct Metrics {
     pools: Pools,
     program: Program,
     state: State,
-    /// Held while the gauges are set and read, so that two scrapes at once do not mix.
+    /// Held while the gauges are set and read, so that two simultaneous scrapes do not mix.
     scrape: Mutex<()>,
 }
 
 impl Metrics {
-    /// All figures at zero.
+    /// All metrics at zero.
     ///
     /// # Errors
     /// Never, if the names below are valid and differ, which the tests see to.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        // What the process takes up. Only Linux tells it.
+        // The resources that the process uses. Only available on Linux.
         #[cfg(target_os = "linux")]
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let make = Make(&registry);
@@ -92,8 +92,7 @@ impl Metrics {
         self.program.log_dropped.inc();
     }
 
-    /// Takes in how long the scheduler was busy with one input, and how long that had waited for it, if it was read
-    /// from a peer.
+    /// Records how long the scheduler was busy with one input and, if it was read from a peer, how long it had waited.
     pub fn turn(&self, duration: Duration, lag: Option<Duration>) {
         self.program.turn.observe(duration.as_secs_f64());
         if let Some(lag) = lag {
@@ -101,12 +100,12 @@ impl Metrics {
         }
     }
 
-    /// Takes in the chance of a block in a day for each pool, as far as it is known.
+    /// Records the chance of a block in a day for each pool, as far as it is known.
     pub fn chances(&self, chances: &PerPool<Option<f64>>) {
         self.state.show_chances(chances);
     }
 
-    /// Takes in the troubles that are shown now.
+    /// Records the alerts that are shown now.
     pub fn troubles(&self, alerts: &[Alert]) {
         self.state.show_troubles(alerts);
     }
@@ -145,7 +144,7 @@ impl Metrics {
             Fact::MessageSent { kind, .. } => self.program.message(kind, true),
             Fact::MessageFailed { kind, .. } => self.program.message(kind, false),
             Fact::StateProblem { .. } => self.program.state_problems.inc(),
-            // What these say is a gauge, a histogram, or counted where it happens.
+            // These are covered by a gauge or a histogram, or counted where they happen.
             Fact::MinerAuthorized { .. }
             | Fact::WorkerPaused { .. }
             | Fact::WorkerResumed { .. }

@@ -9,10 +9,10 @@ use crate::core::fact::{Fact, Limit, ShareOutcome};
 use crate::stratum::reject::RejectReason;
 use crate::units::PoolSlot;
 
-/// A kind of trouble that an owner has to know of.
+/// A kind of problem that the owner must know about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
-    /// What is remembered could not be read or written.
+    /// Saved data could not be read or written.
     State,
     /// Log lines were dropped.
     Log,
@@ -20,17 +20,17 @@ pub enum Trouble {
     LogFiles,
     /// Miners could not be accepted.
     Accept,
-    /// The configuration file was changed to something unusable.
+    /// The configuration file was changed, but cannot be used.
     Config,
-    /// Something could not be used at the start, and DPMP does without it.
+    /// Something could not be used at the start, and DPMP runs without it.
     Start,
-    /// A pool is not used, because a setting of it could not be used at the start.
+    /// A pool is not used, because one of its settings could not be used at the start.
     PoolSetting(PoolSlot),
     /// A pool wanted to send miners elsewhere.
     Redirect(PoolSlot),
-    /// Miners were turned away since there were too many from one address.
+    /// Miners were turned away because there were too many from one address.
     MinersPerAddress,
-    /// Miners were turned away since there were too many in all.
+    /// Miners were turned away because there were too many in all.
     Miners,
     /// A pool's first address is not used.
     Backup(PoolSlot),
@@ -41,17 +41,17 @@ pub enum Trouble {
 pub struct Notice {
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// What, in the words of the log.
+    /// What happened, in the words of the log.
     pub text: String,
 }
 
-/// For how many minutes it is remembered why shares were refused here.
+/// For how many minutes the reasons for blocked shares are remembered.
 const MINUTES: u64 = 10;
 
-/// Shares that were refused here in a minute, by reason.
+/// Shares that DPMP blocked in a minute, by reason.
 type BlockCounts = BTreeMap<RejectReason, u64>;
 
-/// The last trouble of each kind, until it is over or was seen; and why shares were refused here lately.
+/// The last problem of each kind, until it is over or was seen; and why DPMP recently blocked shares.
 #[derive(Debug, Default)]
 pub struct Notices {
     troubles: Mutex<BTreeMap<Trouble, Notice>>,
@@ -60,7 +60,7 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// Takes note of a fact, if it is trouble, or the end of it.
+    /// Notes a fact if it begins or ends a problem.
     pub fn note(&self, fact: &Fact, unix_ms: u64) {
         if matches!(fact, Fact::ConfigApplied { .. } | Fact::ConfigUsable) {
             for over in [
@@ -93,7 +93,7 @@ impl Notices {
             .insert(trouble, Notice { unix_ms, text });
     }
 
-    /// Takes note of what could not be used at the start.
+    /// Notes what could not be used at the start.
     pub fn note_start(&self, troubles: &[StartTrouble], unix_ms: u64) {
         let mut noted = self.troubles.lock();
         for StartTrouble { pool, text } in troubles {
@@ -124,11 +124,11 @@ impl Notices {
             .or_default()
             .entry(reason)
             .or_default() += 1;
-        // Also those that a clock which was wrong has put into the future.
+        // Also those that a wrong clock has put into the future.
         refused.retain(|at, _| at.abs_diff(minute) < MINUTES);
     }
 
-    /// Shares that were refused here in the last ten minutes, by reason.
+    /// Shares that DPMP blocked in the last ten minutes, by reason.
     pub fn refused_lately(&self, unix_ms: u64) -> BTreeMap<RejectReason, u64> {
         let minute = unix_ms / 60_000;
         let mut sum = BlockCounts::new();
@@ -145,7 +145,7 @@ impl Notices {
         sum
     }
 
-    /// Somebody has seen it.
+    /// The owner has seen it.
     pub fn forget(&self, trouble: Trouble) {
         self.troubles.lock().remove(&trouble);
     }

@@ -19,10 +19,10 @@ use crate::units::{
     VersionForm, VersionMask,
 };
 
-/// A wallet that must not be seen in a line.
+/// A payout address that must not appear in a line.
 pub(crate) const ADDRESS: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
 
-/// A share with this fate.
+/// A share with this result.
 pub(crate) fn share(outcome: ShareOutcome) -> Fact {
     Fact::ShareResult(Box::new(ShareResult {
         miner: MinerId(3),
@@ -57,7 +57,7 @@ fn temporary() -> Override {
     }
 }
 
-/// A refusal by a pool that quotes the wallet.
+/// A pool's error that quotes the payout address.
 fn reject() -> Reject {
     Reject {
         code: 24,
@@ -65,7 +65,7 @@ fn reject() -> Reject {
     }
 }
 
-/// One of every kind, and of those with several levels one of each.
+/// One of every kind, and one of each level for kinds with several levels.
 pub(crate) fn samples() -> Vec<Fact> {
     let miner = MinerId(3);
     let peer = "192.168.1.20:51234".parse().unwrap();

@@ -16,23 +16,23 @@ use parking_lot::{Condvar, Mutex};
 use crate::observe::event::Name;
 use crate::system::clock::clock;
 
-/// How many lines are remembered, of whatever kind.
+/// How many lines of any kind are remembered.
 pub const MOST_LINES: usize = 2000;
 
-/// How many older ones of each kind are.
+/// How many older lines of each kind are remembered.
 const MOST_OF_KIND: usize = 20;
 
-/// An answer with so many lines has room for one of each kind. There are fewer kinds.
+/// An answer with this many lines has room for one of each kind, because there are fewer kinds.
 const ROOM_FOR_KINDS: usize = 50;
 
-/// How much of them, in bytes.
+/// The maximum size of all lines, in bytes.
 const MOST_BYTES: usize = 1024 * 1024;
 
-/// How long lines are gathered for a reader that waits. A hundred open pages ask four times a second each at most, and
-/// not for each of hundreds of shares.
+/// How long lines are collected for a waiting reader. Each open page asks at most four times a second instead of once
+/// for each share.
 pub const GATHER: Duration = Duration::from_millis(250);
 
-/// What a line is about, and how important it is: one name may stand for both.
+/// A line's event and level; one event can have several levels.
 pub type Kind = (Name, Level);
 
 /// The newest lines. Each has a number, counted up from 0 at the start of the program.
@@ -47,7 +47,7 @@ pub struct Tail {
 struct State {
     lines: VecDeque<Entry>,
     bytes: usize,
-    /// What is older than those, the last of each kind.
+    /// Older lines: the last ones of each kind.
     kept: BTreeMap<Kind, VecDeque<Entry>>,
     /// The number of the next line.
     next: u64,
@@ -64,11 +64,11 @@ struct Entry {
 /// A part of the tail.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The lines with their numbers, the oldest first, without line ends.
+    /// The lines with their numbers, oldest first, without line ends.
     pub lines: Vec<(u64, Arc<str>)>,
     /// The number that the line after the last one of these has or will have.
     pub next: u64,
-    /// How many lines that were asked for are not remembered any more.
+    /// How many of the requested lines are no longer remembered.
     pub missed: u64,
 }
 
@@ -96,7 +96,7 @@ impl Tail {
         self.news.notify_all();
     }
 
-    /// The newest lines, at most so many, and among them the last ones of each kind.
+    /// The newest lines, up to `limit`, including the last ones of each kind.
     pub fn newest(&self, limit: usize) -> Excerpt {
         let state = self.state.lock();
         let all = state.from(0);
@@ -148,14 +148,14 @@ impl Tail {
         let enough = number.saturating_add(u64::try_from(limit).unwrap_or(u64::MAX));
         if state.next < enough {
             let gathered = until.min(clock() + GATHER);
-            // Not woken by every line.
+            // It is not woken by every line.
             let open = |state: &mut State| !state.closed;
             self.end.wait_while_until(&mut state, open, gathered);
         }
         state.excerpt(number, limit)
     }
 
-    /// Nobody waits any more from here on.
+    /// From now on, nobody waits.
     pub fn close(&self) {
         self.state.lock().closed = true;
         self.news.notify_all();
@@ -164,7 +164,7 @@ impl Tail {
 }
 
 impl State {
-    /// All that is remembered from a number on, the oldest first.
+    /// All remembered lines from a number on, oldest first.
     fn from(&self, number: u64) -> Vec<&Entry> {
         let mut entries: Vec<_> = self.kept.values().flatten().collect();
         entries.sort_by_key(|entry| entry.number);
@@ -234,7 +234,7 @@ mod tests {
     fn what_is_forgotten_is_counted() {
         let lines = u64::try_from(MOST_LINES).unwrap();
         let tail = filled(lines + 50);
-        // Thirty are gone, and of those that came after them the last of their kind are not.
+        // Thirty are gone, except for the last ones of each kind.
         let excerpt = tail.from(20, 1, clock());
         assert_eq!(excerpt.lines, numbered(30, 31));
         assert_eq!((excerpt.next, excerpt.missed), (31, 10));

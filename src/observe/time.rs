@@ -9,8 +9,8 @@ pub(super) fn rfc3339(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
-/// Year, month and day of a count of days since 1970-01-01, as in Howard Hinnant's "chrono-Compatible Low-Level
-/// Date Algorithms": years begin in March, so that the leap day is their last.
+/// Year, month and day for a number of days since 1970-01-01, as in Howard Hinnant's "chrono-Compatible Low-Level Date
+/// Algorithms": years begin in March, so that the leap day is their last.
 fn civil(days: u64) -> (u64, u64, u64) {
     const DAYS_IN_400_YEARS: u64 = 146_097;
     // From 0000-03-01.

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// From so many letters and digits on, without anything between, a word is taken for an address. The shortest Bitcoin
-/// addresses have 26.
+/// A word with at least this many letters and digits in a row counts as an address. The shortest Bitcoin addresses have
+/// 26.
 const SHORTEST_ADDRESS: usize = 26;
 
-/// Longer names keep four characters at each end; of shorter ones that would be nearly everything.
+/// Longer names keep four characters at each end; for shorter ones that would be nearly everything.
 const SHORT_NAME: usize = 12;
 
-/// Shortens what is known to be a wallet or an account.
+/// Shortens a known payout address or account.
 pub(crate) fn shorten(wallet: &str) -> String {
     let length = wallet.chars().count();
     let (head, tail) = if length > SHORT_NAME { (4, 4) } else { (2, 0) };
@@ -24,7 +24,7 @@ pub(crate) fn shorten(wallet: &str) -> String {
     format!("{start}…{end}")
 }
 
-/// Shortens the wallet in the user name of a pool connection, `<wallet>.<worker>`.
+/// Shortens the payout address in the user name of a pool connection, `<wallet>.<worker>`.
 pub(super) fn shorten_user(user: &str) -> String {
     match user.split_once('.') {
         Some((wallet, worker)) => format!("{}.{}", shorten(wallet), shorten_addresses(worker)),
@@ -32,13 +32,13 @@ pub(super) fn shorten_user(user: &str) -> String {
     }
 }
 
-/// Shortens whatever looks like an address in a text: a worker's name may be the miner's whole wallet, and pools
-/// quote it in their messages.
+/// Shortens everything that looks like an address: a worker's name may be a complete payout address, and pools quote it
+/// in their messages.
 pub(super) fn shorten_addresses(text: &str) -> Cow<'_, str> {
     shorten_words(text, SHORTEST_ADDRESS)
 }
 
-/// Shortens the wallets in the value of a setting, which may be short names if the setting is for wallets.
+/// Shortens the payout addresses in a setting's value. If the setting is for payout addresses, they may be short names.
 pub(super) fn shorten_setting<'a>(path: &str, value: &'a str) -> Cow<'a, str> {
     if path.ends_with(".wallet") {
         shorten_words(value, 5)
@@ -49,7 +49,7 @@ pub(super) fn shorten_setting<'a>(path: &str, value: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Shortens what stands between `://` and the last `@` of each address: a wallet, or the name of an account.
+/// Shortens the part between `://` and the last `@` of each URL: a payout address or the name of an account.
 fn shorten_before_at(value: &str) -> String {
     let mut parts = value.split("://");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -70,15 +70,16 @@ fn shorten_before_at(value: &str) -> String {
     out
 }
 
-/// Shortens the wallets in lines that are already written, perhaps when they were to be written out.
+/// Shortens the payout addresses in lines that were already written, perhaps while they were to be shown in full.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    /// As they stand in JSON, the longest first, each with what stands in its place.
+    /// As written in JSON, longest first, each with its replacement.
     known: Vec<(String, String)>,
 }
 
 impl Redactor {
-    /// Knows these wallets, which may be short names of accounts; whatever looks like an address is found without.
+    /// Knows these payout addresses, which may be short names of accounts; everything that looks like an address is
+    /// found anyway.
     pub fn new<'a>(wallets: impl IntoIterator<Item = &'a str>) -> Self {
         let in_json = |text: &str| {
             let quoted = Value::from(text).to_string();
@@ -94,7 +95,7 @@ impl Redactor {
         Self { known }
     }
 
-    /// The line with every wallet shortened. What is no text is left as it is.
+    /// The line with every payout address shortened. Anything that is not text stays as it is.
     pub fn line<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
         let Ok(text) = std::str::from_utf8(line) else {
             return Cow::Borrowed(line);
@@ -105,7 +106,7 @@ impl Redactor {
                 text = Cow::Owned(replace_words(&text, wallet, short));
             }
         }
-        // A change of a wallet names an earlier one, too, which may be a short name.
+        // A change of a payout address also names the earlier one, which may be a short name.
         if text.contains(".wallet: ") || text.contains(".backups: ") {
             if let Some(redacted) = redact_changes(&text) {
                 text = Cow::Owned(redacted);
@@ -129,7 +130,7 @@ fn looks_like_an_address(word: &str) -> bool {
     word.len() >= SHORTEST_ADDRESS && !word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Replaces a text where it stands by itself and not as a part of a longer word.
+/// Replaces a text where it is a whole word and not part of a longer one.
 fn replace_words(text: &str, word: &str, by: &str) -> String {
     let is_of_word = |c: char| c.is_alphanumeric();
     let mut out = String::with_capacity(text.len());
@@ -149,7 +150,7 @@ fn replace_words(text: &str, word: &str, by: &str) -> String {
     out
 }
 
-/// A line of `config_applied` with the values of changed wallets shortened.
+/// A line of `config_applied` with the values of changed payout addresses shortened.
 fn redact_changes(line: &str) -> Option<String> {
     let mut event: Value = serde_json::from_str(line).ok()?;
     for change in event.get_mut("changes")?.as_array_mut()? {
@@ -161,12 +162,12 @@ fn redact_changes(line: &str) -> Option<String> {
     Some(format!("{event}{end}"))
 }
 
-/// Shortens every run of ASCII letters and digits of at least `from`.
+/// Shortens every run of at least `from` ASCII letters and digits.
 fn shorten_words(text: &str, from: usize) -> Cow<'_, str> {
     shorten_words_if(text, |word| word.len() >= from)
 }
 
-/// Shortens every run of ASCII letters and digits that is long in the sense of `is_long`.
+/// Shortens every run of ASCII letters and digits for which `is_long` is true.
 fn shorten_words_if(text: &str, is_long: impl Fn(&str) -> bool) -> Cow<'_, str> {
     let is_word = |c: char| c.is_ascii_alphanumeric();
     if !text.split(|c| !is_word(c)).any(&is_long) {

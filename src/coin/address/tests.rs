@@ -157,7 +157,7 @@ fn addresses_of_the_old_form_are_read() {
         address("3P14159f73E4gFr7JterCCQh9QjiTjiZrG").script[0],
         0xa9
     );
-    // A name of the chain, and how its addresses begin.
+    // A chain's name, and how its addresses begin.
     for (name, first) in [
         ("DGB", ["D", "S"]),
         ("BSV", ["1", "3"]),
@@ -180,7 +180,7 @@ fn addresses_of_the_old_form_are_read() {
     );
 }
 
-/// Whom the blocks 227,836 and 300,000 paid.
+/// The addresses that blocks 227,836 and 300,000 paid.
 #[test]
 fn scripts_of_real_blocks_have_the_addresses_that_explorers_show() {
     for (text, wanted) in [
@@ -220,7 +220,7 @@ fn accounts_are_left_alone() {
         "solo:bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
         "0x52908400098527886E0F7030069857D2E4169EE7",
         "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9",
-        // As long as an address, and of another alphabet or without digits.
+        // As long as an address, but with another alphabet or without digits.
         "Solo_Miner_Number_1_In_The_Garage_",
         "miningForTheFamilyAndAllTheirKids",
         "d9428888122b11e1b85cc2a9f5b9a4d10",

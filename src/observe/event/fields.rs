@@ -23,10 +23,10 @@ use crate::units::{
 
 use super::name::Name;
 
-/// The longest text of a peer in a line, in characters.
+/// The maximum length of a peer's text in a line, in characters.
 pub(super) const LONGEST_TEXT: usize = 500;
 
-/// How many workers are named in a line.
+/// How many workers are named in a line at most.
 const MOST_NAMES: usize = 20;
 
 /// A level in lower case.
@@ -40,8 +40,8 @@ pub(super) fn level_text(level: Level) -> &'static str {
     }
 }
 
-/// Adds the fields of each fact in this order: `field as "key" = value`, where the key is else the field's name and the
-/// value is the field's.
+/// Adds the fields of each fact in this order: `field as "key" = value`. By default, the key is the field's name and
+/// the value is the field's value.
 macro_rules! add_fields {
     ($line:ident, $fact:ident, $($name:ident {
         $($field:ident $(as $key:literal)? $(= $value:expr)?),* $(,)?
@@ -60,7 +60,7 @@ macro_rules! add_fields {
     (@key $field:ident as $key:literal) => { $key };
 }
 
-/// A line in the making.
+/// A line that is being built.
 pub(super) struct Fields {
     map: Map<String, Value>,
     show_wallets: bool,
@@ -178,7 +178,7 @@ impl Fields {
         self.map.insert(key.to_owned(), value.into());
     }
 
-    /// Words that a peer chose, or that may quote some of it.
+    /// Text that a peer chose, or that may quote a peer.
     pub(super) fn text(&mut self, key: &str, text: &str) {
         if self.show_wallets {
             self.put(key, cut(text));
@@ -196,12 +196,12 @@ impl Fields {
     }
 }
 
-/// A value that a line has under the name of a fact's field, or under names of its own.
+/// A value that appears in a line under the name of a fact's field or under its own names.
 trait Field {
     fn add_to(&self, line: &mut Fields, key: &'static str);
 }
 
-/// How values are written, by their types.
+/// How values of each type are written.
 macro_rules! field_types {
     ($($line:ident $key:ident: $($type:ty),+ => |$value:pat_param| $add:expr;)*) => {
         $($(impl Field for $type {
@@ -213,7 +213,7 @@ macro_rules! field_types {
     };
 }
 
-/// A text that is cut and has no wallets in it.
+/// Text that is cut but contains no payout addresses.
 struct Verbatim<'a>(&'a str);
 
 field_types! {
@@ -249,7 +249,7 @@ field_types! {
         line.put("code", reject.map(|reject| reject.code));
         reject.map(|reject| reject.message.to_string()).add_to(line, "message");
     };
-    // A reason in a word and in a sentence.
+    // A reason as a keyword and as a sentence.
     line key: (&'static str, String) => |(name, text)| {
         line.put(key, *name);
         line.text("text", text);
@@ -296,7 +296,7 @@ field_types! {
     };
 }
 
-/// A peer's text, not longer than a line can bear.
+/// A peer's text, cut to the maximum length.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -304,7 +304,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// Milliseconds with the microseconds as fraction, a whole number from a minute on.
+/// Milliseconds with microseconds as the fraction; a whole number if it is a minute or more.
 fn milliseconds(duration: Duration) -> Value {
     if duration >= Duration::from_secs(60) {
         return json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
@@ -312,7 +312,7 @@ fn milliseconds(duration: Duration) -> Value {
     rounded(duration.as_secs_f64() * 1000.0)
 }
 
-/// Three digits after the point are enough.
+/// Three decimal places are enough.
 fn rounded(value: f64) -> Value {
     json!((value * 1000.0).round() / 1000.0)
 }

@@ -9,12 +9,12 @@ use crate::core::fact::{Eviction, Fact};
 
 macro_rules! events {
     ($($name:ident $text:literal $level:ident,)*) => {
-        /// The name of an event, by which lines are found and filtered.
+        /// The name of an event, used to find and filter lines.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[expect(missing_docs, reason = "each is documented in docs/events.md, which a test compares")]
         pub enum Name {
             $($name,)*
-            /// What a library says, which is no fact of ours.
+            /// A library's message, which is not one of our facts.
             LibraryMessage,
         }
 
@@ -22,7 +22,7 @@ macro_rules! events {
             /// All of them, in the order of the docs.
             pub const ALL: &'static [Self] = &[$(Self::$name,)* Self::LibraryMessage];
 
-            /// As it stands in a line and in `logging.allow` and `logging.deny`.
+            /// As written in a line and in `logging.allow` and `logging.deny`.
             pub fn text(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
@@ -30,7 +30,7 @@ macro_rules! events {
                 }
             }
 
-            /// The bit that stands for this name in a set of names.
+            /// The bit for this name in a set of names.
             pub(in crate::observe) fn bit(self) -> u64 {
                 let place = Self::ALL.iter().position(|name| *name == self);
                 place.map_or(0, |place| 1 << place)
@@ -48,8 +48,8 @@ macro_rules! events {
     };
 }
 
-// The name, how it is written, and how important it usually is: error, what the owner has to act on; warn, what they
-// should know; info, what happens; debug, why it happens.
+// The name, how it is written, and its usual level. Error: the owner has to act. Warn: the owner should know. Info:
+// what happens. Debug: why it happens.
 events! {
     Started "started" Info,
     Stopping "stopping" Info,
@@ -130,7 +130,7 @@ pub fn level(fact: &Fact) -> Level {
         Level::Debug
     } else if matches!(fact, Fact::VersionForm { form: None, .. })
         || matches!(fact, Fact::ShareResult(share) if !share.outcome.is_good())
-        // Where the money goes: whoever did not change it has to see that somebody did.
+        // This decides where the money goes: an owner who did not change it must see that somebody did.
         || matches!(fact, Fact::ConfigApplied { changes, .. } if changes.iter().any(Change::moves_money))
     {
         Level::Warn

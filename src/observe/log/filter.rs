@@ -8,15 +8,15 @@ use crate::config::{Change, Logging};
 use crate::core::fact::Fact;
 use crate::observe::event::{self, Name};
 
-/// What is logged. Reading it takes no lock; that its parts change one after another does no harm.
+/// What is logged. Reading it takes no lock; it is harmless that its parts change one after another.
 #[derive(Debug)]
 pub(super) struct Filter {
-    /// A [`LevelFilter`] as number.
+    /// A [`LevelFilter`] as a number.
     level: AtomicUsize,
     /// The [bits](Name::bit) of the names that are logged.
     names: AtomicU64,
     show_wallets: AtomicBool,
-    /// A [`LevelFilter`] as number: what goes to standard output as well.
+    /// A [`LevelFilter`] as a number: what also goes to standard output.
     stdout: AtomicUsize,
 }
 
@@ -52,13 +52,13 @@ impl Filter {
         self.show_wallets.load(Ordering::Relaxed)
     }
 
-    /// Whether what is logged goes to standard output as well.
+    /// Whether a logged line also goes to standard output.
     pub(super) fn prints(&self, level: Level) -> bool {
         number(level.to_level_filter()) <= self.stdout.load(Ordering::Relaxed)
     }
 
     pub(super) fn passes(&self, fact: &Fact) -> bool {
-        // Where the earnings go is never changed in silence, whatever the filter says.
+        // A change of where the earnings go is always logged, whatever the filter says.
         let moves_money = matches!(fact, Fact::ConfigApplied { changes, .. } if changes.iter().any(Change::moves_money));
         moves_money || self.lets_pass(event::level(fact), event::name(fact))
     }
@@ -69,7 +69,7 @@ impl Filter {
     }
 }
 
-/// A level's rank, the quietest first.
+/// A level's rank, quietest first.
 fn number(level: LevelFilter) -> usize {
     match level {
         LevelFilter::Off => 0,

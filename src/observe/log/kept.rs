@@ -20,22 +20,22 @@ use serde_json::value::RawValue;
 use crate::observe::time::rfc3339;
 use crate::system::files;
 
-/// A longer line is none of ours, in bytes.
+/// The longest line that DPMP writes, in bytes.
 const LONGEST_LINE: usize = 256 * 1024;
 
-/// How much is read from a file at a time, in bytes.
+/// How many bytes are read from a file at a time.
 const PIECE: usize = 64 * 1024;
 
-/// After so many bytes a search pauses, and the next one goes on.
+/// After this many bytes a search stops, and the next one continues.
 const MOST_READ: usize = 16 * 1024 * 1024;
 
-/// How much is found in one search at the most, in bytes.
+/// How many bytes one search finds at most.
 const MOST_FOUND: usize = 1024 * 1024;
 
-/// How much of a compressed file is unpacked, in bytes: it can be read from its beginning only.
+/// How many bytes of a compressed file are unpacked; it can only be read from the beginning.
 const MOST_UNPACKED: u64 = 128 * 1024 * 1024;
 
-/// What every line of ours begins with; its time follows, as long as [`TIME`] is.
+/// The beginning of every line that DPMP writes; its time follows, as long as [`TIME`].
 const START: &[u8] = b"{\"ts\":\"";
 const TIME: usize = "2026-11-23T10:11:12.345Z".len();
 
@@ -48,31 +48,31 @@ pub struct Search {
     pub to_ms: u64,
     /// This level and above.
     pub level: Level,
-    /// Only events of this name; empty: of all.
+    /// Only events with this name; empty: all.
     pub event: String,
-    /// None of these names.
+    /// No events with these names.
     pub without: Vec<String>,
-    /// Only what names this pool; empty: all.
+    /// Only events that name this pool; empty: all.
     pub pool: String,
     /// Only lines with this text, in lower case; empty: all.
     pub text: String,
-    /// So many at the most.
+    /// The maximum number of events.
     pub limit: usize,
 }
 
-/// A place in the log: a file's number, and a byte in it.
+/// A position in the log: a file's number and a byte in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     file: u64,
     byte: u64,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug)]
 pub struct Found {
-    /// Events, the newest first. Each is a JSON object.
+    /// Events, newest first. Each is a JSON object.
     pub events: Vec<Box<RawValue>>,
-    /// Where older ones begin; `None`: there are none.
+    /// Where older events begin; `None`: there are none.
     pub next: Option<Mark>,
     /// The time of the oldest line that is kept.
     pub oldest: Option<String>,
@@ -104,8 +104,8 @@ pub struct LogFile {
     pub packed: bool,
 }
 
-/// The log files in a folder by their numbers, the oldest first. Links are not followed, and nothing else in the folder is
-/// taken.
+/// The log files in a folder by their numbers, oldest first. Links are not followed, and everything else in the folder
+/// is ignored.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -131,7 +131,7 @@ pub fn log_files(folder: &Path) -> io::Result<BTreeMap<u64, LogFile>> {
         if number == "CURRENT" && !packed {
             current = Some(file);
         } else if let Ok(number) = number.parse::<u32>() {
-            // While a file is being compressed, the compressed one is not whole.
+            // While a file is being compressed, the compressed copy is incomplete.
             let known = found
                 .entry(u64::from(number))
                 .or_insert_with(|| file.clone());
@@ -148,7 +148,7 @@ pub fn log_files(folder: &Path) -> io::Result<BTreeMap<u64, LogFile>> {
     Ok(found)
 }
 
-/// Searches a folder's files, from `start` on toward the past, or from the newest line.
+/// Searches a folder's files backward from `start`, or from the newest line.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -169,7 +169,7 @@ pub fn search(folder: &Path, search: &Search, start: Option<Mark>) -> io::Result
         }
         let byte = start.filter(|start| start.file == *number);
         let byte = byte.map_or(u64::MAX, |start| start.byte);
-        // It was the oldest one and made room for a new one, or nobody may read it.
+        // It was the oldest file and has been deleted, or it may not be read.
         let stopped = taker.take_file(file, byte).ok().flatten();
         if let Some(byte) = stopped {
             next = Some(Mark {
@@ -186,18 +186,18 @@ pub fn search(folder: &Path, search: &Search, start: Option<Mark>) -> io::Result
     })
 }
 
-/// Takes lines, the newest first.
+/// Collects lines, newest first.
 struct Taker<'a> {
     search: &'a Search,
     from: String,
     to: String,
     events: Vec<Box<RawValue>>,
-    /// How much was found and read, in bytes.
+    /// How many bytes were found and read.
     found: usize,
     read: usize,
 }
 
-/// What is looked at in a line.
+/// The fields of a line that a search looks at.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -230,7 +230,8 @@ impl<'a> Taker<'a> {
         self.events.len() >= self.search.limit || self.found >= MOST_FOUND || self.read >= MOST_READ
     }
 
-    /// Takes the lines before a byte of a file. If it stops before the file's beginning: the byte where it did.
+    /// Collects the lines before a byte of a file. If it stops before the beginning of the file, it returns the byte
+    /// where it stopped.
     fn take_file(&mut self, file: &LogFile, before: u64) -> io::Result<Option<u64>> {
         let changed = fs::metadata(&file.path)?.modified().ok();
         let changed = changed.and_then(|changed| changed.duration_since(UNIX_EPOCH).ok());
@@ -257,13 +258,13 @@ impl<'a> Taker<'a> {
         Ok(None)
     }
 
-    /// The same of a compressed file: it is read from its beginning, and the last of what is wanted is kept.
+    /// The same for a compressed file: it is read from the beginning, and the last matching lines are kept.
     fn take_packed(&mut self, file: &LogFile, before: u64) -> io::Result<Option<u64>> {
         let mut lines = unpacked(file, MOST_UNPACKED)?;
         let (mut kept, mut bytes, mut dropped) = (VecDeque::new(), 0, false);
         let room = self.search.limit.saturating_sub(self.events.len());
         let mut byte = 0;
-        // What is damaged ends there.
+        // A damaged file ends there.
         while let Ok(Some(line)) = next_line(&mut lines) {
             if byte >= before {
                 break;
@@ -278,7 +279,7 @@ impl<'a> Taker<'a> {
                 dropped = true;
             }
         }
-        // It costs as much as a search may.
+        // It uses up the limit of one search.
         self.read = MOST_READ;
         let first = kept.front().map(|(byte, _)| *byte);
         kept.into_iter()
@@ -292,12 +293,12 @@ impl<'a> Taker<'a> {
         self.events.push(event);
     }
 
-    /// The event in a line, if it is one that is wanted.
+    /// The event in a line, if it matches.
     fn wanted(&self, line: &[u8]) -> Option<Box<RawValue>> {
         let line = line.trim_ascii();
         let search = self.search;
         let is_within = |ts: &[u8]| (self.from.as_bytes()..self.to.as_bytes()).contains(&ts);
-        // Most lines of other days are told by their time.
+        // Most lines of other days are recognized by their time.
         let time = line.strip_prefix(START).and_then(|rest| rest.get(..TIME));
         if !line.starts_with(b"{") || !time.is_none_or(is_within) {
             return None;
@@ -355,15 +356,15 @@ pub fn next_line(lines: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     Ok((!line.is_empty()).then_some(line))
 }
 
-/// The lines of a file, the last one first.
+/// The lines of a file, last one first.
 struct BackwardLines {
     file: File,
     /// How much of the file is before `buffer`.
     before: u64,
     buffer: Vec<u8>,
-    /// The line that was given out is behind this in `buffer`.
+    /// The last returned line begins here in `buffer`.
     end: usize,
-    /// Whether what ends with `buffer` belongs to a line that is too long.
+    /// Whether the end of `buffer` belongs to a line that is too long.
     too_long: bool,
 }
 
@@ -408,7 +409,7 @@ impl BackwardLines {
         }
     }
 
-    /// Puts the piece of the file in front that is before the buffer.
+    /// Reads the piece of the file before the buffer and puts it in front.
     fn read_more(&mut self) -> io::Result<()> {
         let length = self.before.min(u64::try_from(PIECE).unwrap_or(u64::MAX));
         self.before -= length;

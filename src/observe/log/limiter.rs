@@ -15,13 +15,13 @@ use crate::observe::event::{self, Name};
 use crate::stratum::reject::RejectClass;
 use crate::units::{Allowance, MinerId, Now, PoolConn, PoolSlot, Rate};
 
-/// How often what was not written is summed up.
+/// How often events that were not written are summed up.
 const SUM_UP: Duration = Duration::from_secs(60);
 
-/// How many sources and kinds are watched by themselves.
+/// How many sources and kinds are tracked separately.
 const MOST_WATCHED: usize = 4096;
 
-/// How many lines there may be of a kind of event.
+/// How many lines a kind of event may have.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
     /// From one source.
@@ -30,28 +30,28 @@ struct Pace {
     all: Rate,
 }
 
-/// A farm may come back all at once, and it is no farm that goes on like that.
+/// A whole farm may come back at the same time, but then it does not go on like that.
 const ALL: Rate = a_minute(2500.0, 60.0);
 
-/// For what a peer can repeat as often as it likes: a line at once, then one a minute.
+/// For events that a peer can repeat as often as it likes: one line immediately, then one a minute.
 const ONE: Pace = Pace {
     each: a_minute(1.0, 1.0),
     all: ALL,
 };
 
-/// For what comes in small numbers when something is wrong.
+/// For events that come in small numbers when something is wrong.
 const FEW: Pace = Pace {
     each: a_minute(20.0, 1.0),
     all: ALL,
 };
 
-/// For what all miners behind one address may do at the same time.
+/// For events that all miners behind one address may cause at the same time.
 const CROWD: Pace = Pace {
     each: a_minute(300.0, 6.0),
     all: ALL,
 };
 
-/// For what goes on all the time for every miner.
+/// For events that every miner causes all the time.
 const STREAM: Pace = Pace {
     each: a_minute(300.0, 120.0),
     all: a_minute(100_000.0, 60_000.0),
@@ -64,24 +64,24 @@ const fn a_minute(burst: f64, per_minute: f64) -> Rate {
     }
 }
 
-/// Who causes an event.
+/// The source of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     /// A miner's connection.
     Miner(MinerId),
-    /// A miner's connections to a pool, one after the other, or those that are no single miner's.
+    /// A miner's successive connections to a pool, or those that belong to no single miner.
     Connection(Option<MinerId>, PoolSlot),
-    /// Whoever comes from an address.
+    /// Any peer from an address.
     Address(IpAddr),
     /// A pool as a whole.
     Pool(PoolSlot),
     /// The program itself.
     Program,
-    /// All that are not watched by themselves.
+    /// All that are not tracked separately.
     Others,
 }
 
-/// Events that are alike: the name, and what sets apart those of one name.
+/// Similar events: the name, and what distinguishes events with the same name.
 type Kind = (Name, &'static str);
 
 /// A fact that is about to be written.
@@ -90,7 +90,7 @@ pub(super) struct Line {
     pub(super) fact: Fact,
     /// When it happened, in milliseconds since 1970.
     pub(super) unix_ms: u64,
-    /// How many events it stands for.
+    /// How many events it represents.
     pub(super) count: u64,
 }
 
@@ -101,7 +101,7 @@ pub(super) struct Limiter {
     library: Mutex<Library>,
 }
 
-/// What libraries say, whatever it is.
+/// All messages of libraries.
 #[derive(Debug, Default)]
 struct Library {
     allowance: Option<Allowance>,
@@ -130,7 +130,7 @@ struct HeldLine {
 }
 
 impl Limiter {
-    /// Whether a fact is to be written now, and for how many events it then stands. `None`: it is counted for later.
+    /// Whether a fact is written now, and how many events it then represents. `None`: it is counted for later.
     pub(super) fn admit(&self, fact: &Fact, now: Now) -> Option<u64> {
         let Some((source, what, pace)) = limit(fact) else {
             return Some(1);
@@ -149,13 +149,13 @@ impl Limiter {
             unix_ms: now.unix_ms,
             count: 1,
         };
-        // Many sources with a line each are a flood, too, and are summed up in one.
+        // Many sources with one line each are a flood, too, and are summed up in one.
         let source = if within_own { Source::Others } else { source };
         state.hold(source, kind, line, now.at);
         None
     }
 
-    /// For how many messages of libraries a line is to be written now; `None`: it is counted for the next one.
+    /// How many library messages the line written now represents; `None`: it is counted for the next one.
     pub(super) fn admit_library(&self, now: Instant) -> Option<u64> {
         let mut library = self.library.lock();
         let Library { allowance, held } = &mut *library;
@@ -166,14 +166,14 @@ impl Limiter {
             .then(|| std::mem::take(held))
     }
 
-    /// What has waited for its minute to be over, the oldest first.
+    /// The sums whose minute is over, oldest first.
     pub(super) fn due(&self, now: Instant) -> Vec<Line> {
         self.take(now, |held| {
             now.saturating_duration_since(held.since) >= SUM_UP
         })
     }
 
-    /// All that waits, at the end.
+    /// Everything that is still waiting, at the end.
     pub(super) fn rest(&self, now: Instant) -> Vec<Line> {
         self.take(now, |_| true)
     }
@@ -204,7 +204,7 @@ impl Limiter {
 }
 
 impl State {
-    /// Under which source an event is counted: its own if there is room.
+    /// The source under which an event is counted: its own if there is room.
     fn place(&self, source: Source, kind: Kind) -> Source {
         let full = self.watched.len() >= MOST_WATCHED;
         if full && !self.watched.contains_key(&(source, kind)) {
@@ -224,7 +224,7 @@ impl State {
             })
     }
 
-    /// There are as many kinds as the program knows.
+    /// The number of kinds is fixed by the program.
     fn within_all(&mut self, kind: Kind, pace: Pace, now: Instant) -> bool {
         self.kinds
             .entry(kind)
@@ -244,8 +244,8 @@ impl State {
     }
 }
 
-/// Who causes a fact, what sets it apart from others of its name, and how many lines there may be of it. `None`: all
-/// are written, since nobody outside can cause them in numbers.
+/// The source of a fact, what distinguishes it from others with its name, and how many lines it may have. `None`: all
+/// are written, because nobody outside can cause many of them.
 fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
     let miner = |id: &MinerId| Source::Miner(*id);
     let pool = |conn: &PoolConn, miner: &Option<MinerId>| Source::Connection(*miner, conn.slot);
@@ -259,7 +259,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
                 | Eviction::ExtranonceChanged
                 | Eviction::ExtranonceSize
                 | Eviction::Stopping => (reason.label(), CROWD),
-                // The owner's setting is at fault, not the peer: other protocols that it spoke must not hide that.
+                // The owner's setting is at fault, not the peer; other protocols from the same peer must not hide that.
                 Eviction::OtherProtocol(what) if what.starts_with("no PROXY header") => {
                     ("no_proxy_header", ONE)
                 }
@@ -314,7 +314,7 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         Fact::ShareResult(share) => {
             let source = Source::Miner(share.miner);
             match &share.outcome {
-                // Each is the work of a machine, and what the owner earns.
+                // Each is work done by a miner, and the owner's earnings.
                 ShareOutcome::Accepted | ShareOutcome::BelowPool => return None,
                 ShareOutcome::RefusedHere(reason) => (source, reason.name(), ONE),
                 ShareOutcome::RejectedByPool(reject) => {
@@ -396,10 +396,10 @@ mod tests {
         assert_eq!(limiter.due(later(now, 59).at), []);
         let minute = later(now, 60);
         assert_eq!(summed_up(&limiter.due(minute.at)), [499]);
-        // It goes on: the line of this minute has been.
+        // It continues: this minute's line was already written.
         assert_eq!(limiter.admit(&useless(1), minute), None);
         assert_eq!(summed_up(&limiter.due(later(now, 120).at)), [1]);
-        // Calm for a while, and it counts as new.
+        // After a quiet time it counts as new.
         assert_eq!(limiter.admit(&useless(1), later(now, 300)), Some(1));
         assert_eq!(limiter.rest(later(now, 300).at), []);
     }
@@ -453,7 +453,7 @@ mod tests {
             events += of + summed_up(&due).iter().sum::<u64>();
             assert!(limiter.state.lock().watched.len() <= MOST_WATCHED + 1);
         }
-        // The first ones, and then as many as all together may have, and those that are counted together.
+        // The first ones, then as many as are allowed in all, and the ones that are summed up.
         assert!(lines <= 2500 + 600 + 20, "{lines}");
         let rest = limiter.rest(later(start, 600).at);
         assert_eq!(events + summed_up(&rest).iter().sum::<u64>(), told);

@@ -13,19 +13,19 @@ use crate::system::files::{self, no_file};
 
 use super::Shared;
 
-/// The file that is written; when it is full it gets a number instead of the word.
+/// The current file; when it is full, the word in its name is replaced by a number.
 const CURRENT: &str = "dpmp_rCURRENT.log";
 const BASENAME: &str = "dpmp";
 const SUFFIX: &str = "log";
 
-/// Where lines end up. A trouble with either is told once, until it works again.
+/// Where lines are written. A problem with an output is reported once, until it works again.
 pub(super) struct Outputs {
     stdout: Option<Trouble>,
     file: Option<LogFile>,
     shared: Arc<Shared>,
 }
 
-/// What a log file's name leads to.
+/// What a log file's name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PathTarget {
     Nothing,
@@ -44,7 +44,7 @@ fn takes_characters(_: fs::FileType) -> bool {
 
 struct LogFile {
     folder: PathBuf,
-    /// Whether the last write broke off.
+    /// Whether the last write was incomplete.
     torn: bool,
     writer: ArcFileLogWriter,
     _handle: FileLogWriterHandle,
@@ -75,7 +75,7 @@ impl Outputs {
         }
     }
 
-    /// Writes whole lines to the file, and some of them to standard output.
+    /// Writes complete lines to the file, and some of them to standard output.
     pub(super) fn write(&mut self, lines: &str, printed: &str) {
         if let (Some(trouble), false) = (&mut self.stdout, printed.is_empty()) {
             let mut out = io::stdout().lock();
@@ -97,8 +97,8 @@ impl LogFile {
     fn open(logging: &Logging, directory: &Path) -> anyhow::Result<Self> {
         const MB: u64 = 1_000_000;
         Self::look_at(&directory.join(CURRENT))?;
-        // A file that cannot be rotated would be told on standard error with each write. To build a logger is the one way
-        // to change that for the writer.
+        // A file that cannot be rotated would be reported on standard error with each write. Building a logger is the
+        // only way to change that for the writer.
         Logger::with(LogSpecification::warn())
             .do_not_log()
             .error_channel(ErrorChannel::DevNull)
@@ -116,12 +116,12 @@ impl LogFile {
                 Naming::Numbers,
                 Cleanup::KeepLogFiles(keep),
             )
-            // We are on a thread of our own already.
+            // This already runs on a thread of its own.
             .cleanup_in_background_thread(false)
             .try_build_with_handle()?;
         Ok(Self {
             folder: directory.to_owned(),
-            // After a crash or a full disk the file may end in the middle of a line.
+            // After a crash or a full disk, the file may end in the middle of a line.
             torn: ends_torn(&directory.join(CURRENT)),
             writer,
             _handle: handle,
@@ -130,13 +130,12 @@ impl LogFile {
     }
 
     fn write(&mut self, lines: &str) -> io::Result<()> {
-        // Who tidies up deletes a file that is written, or its folder. Lines would go on into nothing until the next
-        // rotation.
+        // Somebody may delete the current file or its folder. Lines would be lost until the next rotation.
         if Self::look_at(&self.folder.join(CURRENT))? == PathTarget::Nothing {
             fs::create_dir_all(&self.folder)?;
             self.writer.reopen_outputfile().map_err(io::Error::other)?;
         }
-        // A disk that was full took half a line. What comes next must not become a part of it.
+        // A full disk may have stored half a line. The next line must not become part of it.
         if self.torn && ends_torn(&self.folder.join(CURRENT)) {
             self.writer.write_all(b"\n")?;
         }
@@ -146,8 +145,8 @@ impl LogFile {
         written
     }
 
-    /// What stands under the name of the file that is written. To open a named pipe would wait for ever; a device that
-    /// takes characters takes lines as well.
+    /// What the current file's name refers to. Opening a named pipe would wait forever; a character device accepts
+    /// lines as well.
     fn look_at(path: &Path) -> io::Result<PathTarget> {
         match fs::metadata(path) {
             Ok(found) => match no_file(found.file_type()) {
@@ -172,7 +171,7 @@ fn ends_torn(path: &Path) -> bool {
     last().is_some_and(|last| last != *b"\n")
 }
 
-/// Whether an output failed the last time, so that it is told only when it begins.
+/// Whether an output failed the last time, so that only the first failure is reported.
 struct Trouble {
     output: String,
     failing: bool,
@@ -200,14 +199,14 @@ impl Trouble {
     }
 }
 
-/// What a write means for a trouble.
+/// How a write changes a problem.
 enum Change {
     None,
     Begins(String),
     Ends,
 }
 
-/// Says something where the log cannot. Standard error may be closed, too, and that is no reason to panic.
+/// Reports a problem that the log cannot. Standard error may be closed, too, which is no reason to panic.
 pub fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "{what}");
 }

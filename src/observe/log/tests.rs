@@ -11,7 +11,7 @@ use crate::observe::samples::{ADDRESS, samples, share};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Now, under the name of another time.
+/// Now, with another wall-clock time.
 fn at(unix_ms: u64) -> Now {
     let at = clock::clock();
     Now { at, unix_ms }
@@ -29,7 +29,7 @@ fn open(logging: &Logging, folder: &Path) -> (LogHandle, LogGuard) {
     start(logging, &folder.join("config.json"), false).unwrap()
 }
 
-/// What a library would say.
+/// A message as a library would send it.
 fn say(log: &LogHandle, level: Level, text: &str) {
     let mut record = Record::builder();
     record.level(level).target("http");
@@ -71,7 +71,7 @@ fn every_fact_ends_up_in_the_file_in_order() {
             .iter()
             .all(|line| !line.to_string().contains(ADDRESS))
     );
-    // After the end a line is lost, and nothing else happens.
+    // After the end, a line is lost and nothing else happens.
     assert!(!log.tell(&Fact::Stopping, at(0)));
     assert!(!log.flush(Duration::from_millis(10)));
 }
@@ -198,7 +198,7 @@ fn a_full_queue_drops_lines_and_says_how_many() {
     let (sender, written) = bounded(2 * (QUEUE + IMPORTANT));
     let (open, gate) = bounded::<()>(0);
     let (arrived, busy) = bounded(1);
-    // It stands still until it is let go.
+    // It blocks until it is released.
     let write = move |lines: &str, _: &str| {
         let _ = arrived.try_send(());
         let _ = gate.recv();
@@ -280,7 +280,7 @@ fn files_that_are_deleted_are_begun_anew() {
     assert_eq!([tell(), tell()], [1, 2]);
     fs::remove_dir_all(folder.path().join("logs")).unwrap();
     assert_eq!([tell(), tell()], [1, 2]);
-    // What stands in the way is told, and that it no longer does so is noticed.
+    // An obstacle is reported, and so is its removal.
     fs::remove_dir_all(folder.path().join("logs")).unwrap();
     fs::write(folder.path().join("logs"), "a file").unwrap();
     assert!(log.tell(&Fact::Stopping, at(0)) && log.flush(PATIENCE));

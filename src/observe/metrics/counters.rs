@@ -8,17 +8,17 @@ use crate::core::fact::{Eviction, Limit, ShareOutcome, ShareResult, SwitchCause,
 use crate::stratum::reject::{RejectClass, RejectReason};
 use crate::units::{PerPool, PoolSlot};
 
-/// How long answers of pools take, in seconds: 5 ms is a pool next door, 30 s is when a share is given up.
+/// How long pools take to answer, in seconds: 5 ms is a pool nearby, and after 30 s a share is abandoned.
 const LATENCY: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
-/// How long jobs are on their way through, in seconds. The upper ones are jobs that wait for their pool's turn.
+/// How long jobs take to pass through DPMP, in seconds. The upper buckets are for jobs that wait for their pool's turn.
 const JOB_DELAY: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 10.0, 30.0, 60.0,
 ];
 
-/// How long the scheduler takes for an input, and how long that waited for it, in seconds.
+/// How long the scheduler takes for an input, and how long the input waited, in seconds.
 const TURN: &[f64] = &[
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.25, 1.0,
 ];
@@ -79,7 +79,7 @@ impl Shares {
                 self.rejected[slot].inc();
                 self.classes.with_label_values(&[slot.name(), reason]).inc();
             }
-            // There was no answer whose time could be taken.
+            // There was no answer to measure.
             ShareOutcome::BelowPool => return self.below_pool[slot].inc(),
             ShareOutcome::Lost(_) => return self.lost[slot].inc(),
             ShareOutcome::RefusedHere(_) => return,
@@ -91,7 +91,7 @@ impl Shares {
 }
 
 figures! {
-    /// Miners that come, go and are held back.
+    /// Miners that connect, leave and are turned away.
     Miners {
         connected: IntCounter = count("dpmp_miners_connected_total", "Miner connections so far");
         refused: IntCounter = count(
@@ -112,7 +112,7 @@ figures! {
 }
 
 impl Miners {
-    /// Looked up by its label each time, since it is rare.
+    /// Looked up by its label each time, because it is rare.
     pub(super) fn turned_away(&self, reason: &Eviction) -> IntCounter {
         self.turned_away.with_label_values(&[reason.label()])
     }
@@ -213,7 +213,7 @@ impl Program {
         })
     }
 
-    /// A message was sent to a target, or could not be.
+    /// A message was sent to a target, or sending failed.
     pub(super) fn message(&self, kind: &str, sent: bool) {
         let result = if sent { "sent" } else { "failed" };
         self.notifications.with_label_values(&[kind, result]).inc();

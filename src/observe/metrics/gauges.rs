@@ -12,11 +12,11 @@ use crate::observe::wallet::shorten_addresses;
 use crate::trouble::{self, Alert, CATALOGUE};
 use crate::units::{PerPool, PoolSlot};
 
-/// Most workers that have series of their own: names are chosen by miners, and every new one costs Prometheus memory.
+/// The maximum number of workers with their own series: miners choose names, and each new one costs Prometheus memory.
 pub(super) const MAX_WORKERS: usize = 100;
 
 figures! {
-    /// The gauges of the state.
+    /// Gauges for the state.
     State {
         miners: Gauge = gauge("dpmp_downstream_connections", "Connected miners");
         difficulty: Gauge = gauge(
@@ -78,14 +78,14 @@ figures! {
 }
 
 impl State {
-    /// Takes in the chance of a block in a day for each pool; unknown is 0.
+    /// Records the chance of a block in a day for each pool; unknown is 0.
     pub(super) fn show_chances(&self, chances: &PerPool<Option<f64>>) {
         for (slot, chance) in chances.iter() {
             self.chance[slot].set(chance.unwrap_or(0.0));
         }
     }
 
-    /// Takes in the troubles that are shown now.
+    /// Records the alerts that are shown now.
     pub(super) fn show_troubles(&self, alerts: &[Alert]) {
         for kind in CATALOGUE {
             let count = alerts
@@ -98,7 +98,7 @@ impl State {
         }
     }
 
-    /// Takes over what the state says now.
+    /// Sets the gauges from the current state.
     pub(super) fn show(&self, snapshot: &Snapshot) {
         let miners = &snapshot.miners;
         self.miners.set(number(miners.len()));
@@ -165,8 +165,8 @@ impl State {
     }
 }
 
-/// The hashrates of the first [`MAX_WORKERS`] workers, on all their connections together. A name that no pool has
-/// accepted a share of does not count, so that nobody fills the table with inventions.
+/// The hashrates of the first [`MAX_WORKERS`] workers, each on all its connections together. A name without a share
+/// accepted by a pool does not count, so that nobody can fill the table with made-up names.
 fn worker_hashrates(miners: &[MinerView]) -> BTreeMap<String, PerPool<f64>> {
     let mut workers = BTreeMap::<String, PerPool<f64>>::new();
     for miner in miners {
@@ -185,8 +185,8 @@ fn worker_hashrates(miners: &[MinerView]) -> BTreeMap<String, PerPool<f64>> {
     workers
 }
 
-/// A pool's part of the mining time: the mean over the connected miners, as every miner is split for itself. Without
-/// any it is the part of all the time that is remembered.
+/// A pool's part of the mining time: the mean over the connected miners, because each miner is split by itself. Without
+/// miners, it is the part of all the remembered time.
 fn share(snapshot: &Snapshot, slot: PoolSlot) -> f64 {
     let part = |of: f64, other: f64| (of + other > 0.0).then(|| of / (of + other));
     let of_miner = |miner: &MinerView| part(miner.seconds[slot], miner.seconds[slot.other()]);

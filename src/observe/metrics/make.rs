@@ -9,7 +9,7 @@ use prometheus::{
 use super::Side;
 use crate::units::{PerPool, PoolSlot};
 
-/// Makes a group of figures, each of which is made by a function of [`Make`].
+/// Makes a group of metrics, each made by a function of [`Make`].
 macro_rules! figures {
     ($(#[$about:meta])* $group:ident {
         $($figure:ident: $type:ty = $make:ident($($argument:expr),*);)*
@@ -51,7 +51,7 @@ impl PerSide {
     }
 }
 
-/// The registry, as a place where figures come from.
+/// The registry in which metrics are made.
 pub(super) struct Make<'a>(pub(super) &'a Registry);
 
 impl Make<'_> {
@@ -144,7 +144,7 @@ fn options(name: &str, help: &str, bounds: &[f64]) -> HistogramOpts {
     HistogramOpts::new(name, help).buckets(bounds.to_vec())
 }
 
-/// Looks both pools' figures up once and for all, so that counting is an addition and nothing else.
+/// Looks up both pools' metrics once, so that counting is just an addition.
 fn by_pool<T>(find: impl Fn(&str) -> T) -> PerPool<T> {
     PerPool::from_fn(|slot: PoolSlot| find(slot.name()))
 }

@@ -290,7 +290,7 @@ fn worker(id: u64, name: &str, accepted: u64, hashrate: f64) -> MinerView {
     }
 }
 
-/// The series of workers' hashrates that are there.
+/// The existing series of workers' hashrates.
 fn workers(metrics: &Metrics, snapshot: &Snapshot) -> BTreeMap<String, f64> {
     let mut values = values(metrics, snapshot);
     values.retain(|series, _| series.starts_with("dpmp_worker_hashrate"));
@@ -320,7 +320,7 @@ fn connected_workers_have_their_hashrate() {
         (series(rig, "B"), 0.0),
     ];
     assert_eq!(workers(&metrics, &snapshot), BTreeMap::from(expected));
-    // Who left has no series.
+    // A worker that left has no series.
     snapshot.miners.clear();
     assert_eq!(workers(&metrics, &snapshot), BTreeMap::new());
 }
@@ -332,7 +332,7 @@ fn there_is_a_bound_to_the_series_of_workers() {
     for id in (0..).take(3 * MAX_WORKERS) {
         snapshot.miners.push(worker(id, &format!("w{id}"), 1, 1.0));
     }
-    // Another connection of one that is in is counted still.
+    // Another connection of a worker that has a series still counts.
     snapshot.miners.push(worker(9999, "w0", 1, 1.0));
     let workers = workers(&metrics, &snapshot);
     assert_eq!(workers.len(), 2 * MAX_WORKERS);
@@ -356,7 +356,7 @@ fn the_process_is_measured_where_the_system_tells() {
     }
 }
 
-/// What the docs list: name and type, as in "- `name` (counter by `pool`): ".
+/// The names and types in the docs, as in "- `name` (counter by `pool`): ".
 fn documented() -> BTreeSet<(String, String)> {
     let items = DOCS.lines().filter_map(|line| line.strip_prefix("- `"));
     items

@@ -232,7 +232,7 @@ fn reject(error: Option<Value>, reason: Option<Value>) -> Reject {
     }
 }
 
-/// A whole number that fits 32 bits; a fraction is disconnected, as it is noise of the peer's number format.
+/// A whole number that fits 32 bits; a fraction is dropped, because it is noise of the peer's number format.
 fn to_whole(number: f64) -> Option<u32> {
     let fits = number >= 0.0 && number <= f64::from(u32::MAX);
     #[expect(

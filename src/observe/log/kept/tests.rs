@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// An event of the minute `at`, as the log has it.
+/// An event of the minute `at`, as it is in the log.
 fn event(at: u64, level: &str, name: &str) -> String {
     let ts = rfc3339(at * 60_000);
     format!("{{\"ts\":\"{ts}\",\"level\":\"{level}\",\"event\":\"{name}\",\"n\":{at}}}\n")
