@@ -46,7 +46,7 @@ use crate::core::miner::former::FormerMiners;
 use crate::core::miner::roster::Roster;
 use crate::core::miner::silence::Silence;
 use crate::core::miner::vardiff::KnownDifficulties;
-use crate::core::past_splits::PastSplits;
+use crate::core::past_splits::{Courses, PastSplits};
 use crate::core::payout::Payout;
 use crate::core::pool::Pool;
 use crate::core::pool::dialer::Dial;
@@ -97,6 +97,7 @@ pub struct Core {
     /// Whether the pools' jobs pay what they should.
     watches: PerPool<PayoutWatch>,
     past_splits: PastSplits,
+    courses: Courses,
     departed: FormerMiners,
     /// The workers that are usually connected.
     roster: Roster,
@@ -188,6 +189,7 @@ impl Core {
             payouts: memory.payouts,
             watches: memory.watches,
             past_splits: memory.past_splits,
+            courses: memory.courses,
             departed: FormerMiners::default(),
             roster: memory.roster,
             silence: Silence::default(),

@@ -226,6 +226,8 @@ pub struct Window {
     pub rejected: PerPool<f64>,
     /// Shares that were refused here.
     pub refused: f64,
+    /// How long each pool was down, in seconds.
+    pub down: PerPool<f64>,
 }
 
 /// A worker's hashrates, in hashes a second; `None` as long as too little is known.
@@ -379,6 +381,7 @@ impl Window {
             accepted: of(|pool| pool.accepted),
             rejected: of(|pool| pool.rejected),
             refused: f64::from(sum.refused),
+            down: of(|pool| pool.down),
         }
     }
 }

@@ -96,7 +96,7 @@ impl From<Entry> for (f64, u64, u64, u64, f64) {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Day {
-    /// The pools' latest names.
+    /// The pools' names; several if they changed on that day.
     pub pools: PerPool<String>,
     /// By worker.
     pub workers: BTreeMap<String, PerPool<Entry>>,
@@ -298,7 +298,13 @@ impl Books {
         let day = self.days.entry(today).or_default();
         day.add(new);
         for (slot, pool) in snapshot.pools.iter() {
-            day.pools[slot] = shortened(&pool.name).to_owned();
+            let (name, known) = (shortened(&pool.name), &mut day.pools[slot]);
+            if known.is_empty() {
+                name.clone_into(known);
+            } else if !known.ends_with(name) && known.len() < 4 * LONGEST_NAME {
+                known.push_str(", ");
+                known.push_str(name);
+            }
         }
         self.unsaved.0 = true;
         while self.days.len() > MOST_DAYS {

@@ -12,7 +12,7 @@ pub mod notices;
 pub mod tail;
 pub mod wallet;
 
-mod time;
+pub(crate) mod time;
 
 #[cfg(test)]
 pub(crate) mod samples;

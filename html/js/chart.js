@@ -20,7 +20,7 @@ export function areaChart({ label, height, say, tick, top = null, least = 0 }) {
 		const width = box.clientWidth;
 		if (!data || width === 0) return;
 		const scale = makeScale(data, width, height, top, least);
-		picture.replaceChildren(...outages(data, scale), ...axes(scale, tick), ...areas(data, scale), ...marks(data, scale), cursor(data, scale, at));
+		picture.replaceChildren(...outages(data, scale), ...axes(scale, tick), ...cuts(data, scale), ...areas(data, scale), ...marks(data, scale), cursor(data, scale, at));
 	}
 
 	function point(index) {
@@ -49,7 +49,7 @@ export function areaChart({ label, height, say, tick, top = null, least = 0 }) {
 
 	return {
 		element: h("div", { class: "chart" }, readout, box),
-		/** `next`: { times: [ms], series: [{ name, values }], lines: [{ name, values }], down: [[0..1]], marks: [{ at_ms, text }] }. */
+		/** `next`: { times: [ms], series: [{ name, values }], lines: [{ name, values }], down: [[0..1]], cuts: [ms], marks: [{ at_ms, text }] }. */
 		show(next) {
 			data = next;
 			box.setAttribute("aria-valuemax", String(Math.max(0, data.times.length - 1)));
@@ -76,12 +76,15 @@ function makeScale(data, width, height, top, least) {
 	const lines = (data.lines ?? []).flatMap((line) => line.values);
 	const most = top ?? niceTop(Math.max(...sums, ...lines, least));
 	const last = Math.max(1, data.times.length - 1);
+	const [start, end] = [data.times[0], data.times.at(-1)];
+	const x = (i) => MARGIN.left + (i / last) * (width - MARGIN.left - MARGIN.right);
 	return {
 		width,
 		height,
 		top: most,
 		times: data.times,
-		x: (i) => MARGIN.left + (i / last) * (width - MARGIN.left - MARGIN.right),
+		x,
+		at: (ms) => x(((ms - start) / (end - start)) * last),
 		y: (value) => height - MARGIN.bottom - (value / most) * (height - MARGIN.top - MARGIN.bottom),
 	};
 }
@@ -117,26 +120,36 @@ function timeTicks(scale) {
 	const offset = new Date(start).getTimezoneOffset() * MINUTE;
 	const ticks = [{ x: scale.x(times.length - 1), text: "now", anchor: "end" }];
 	for (let at = Math.ceil((start - offset) / step) * step + offset; at < end; at += step) {
-		const x = scale.x(((at - start) / (end - start)) * (times.length - 1));
+		const x = scale.at(at);
 		if (x < 20 || ticks[0].x - x < 56) continue;
 		ticks.push({ x, text: step >= 1440 * MINUTE ? day(at) : clock(at).split(", ").at(-1), anchor: "middle" });
 	}
 	return ticks;
 }
 
-/** Steps in which a pool was down. */
+/** The part of each step in which a pool was down: the first part if it was down before, else the last one. */
 function outages(data, scale) {
 	const step = scale.x(1) - scale.x(0);
-	const bar = (part, i) => part > 0 && svg("rect", { class: "outage", x: scale.x(i) - step / 2, y: MARGIN.top, width: step, height: scale.y(0) - MARGIN.top });
+	const end = scale.x(data.times.length - 1);
+	const bar = (part, i, all) => {
+		const width = Math.max(1, part * step);
+		const x = scale.x(i) - step / 2 + (all[i - 1] > 0 ? 0 : step - width);
+		return part > 0 && svg("rect", { class: "outage", x: Math.max(MARGIN.left, Math.min(x, end - width)), y: MARGIN.top, width, height: scale.y(0) - MARGIN.top });
+	};
 	return (data.down ?? []).flatMap((values) => values.map(bar).filter(Boolean));
+}
+
+/** Times at which something was changed. */
+function cuts({ cuts = [], times }, scale) {
+	const seen = cuts.filter((at) => at > times[0] && at <= times.at(-1));
+	return seen.map((at) => svg("line", { class: "cursor cut", x1: scale.at(at), x2: scale.at(at), y1: MARGIN.top, y2: scale.y(0) }));
 }
 
 /** Signs at the upper edge. */
 function marks(data, scale) {
 	const { times } = data;
-	const span = times.at(-1) - times[0];
 	const seen = (data.marks ?? []).filter(({ at_ms: at }) => at >= times[0] && at <= times.at(-1));
-	return seen.map(({ at_ms: at, text }) => svg("text", { class: "tick mark", "text-anchor": "middle", x: scale.x(((at - times[0]) / span) * (times.length - 1)), y: MARGIN.top + 2 }, text));
+	return seen.map(({ at_ms: at, text }) => svg("text", { class: "tick mark", "text-anchor": "middle", x: scale.at(at), y: MARGIN.top + 2 }, text));
 }
 
 function areas(data, scale) {

@@ -109,8 +109,8 @@ export function upcoming(atMs, nowMs, timeZone = undefined) {
 	return `${date.toLocaleDateString("en-GB", { ...front, timeZone })} ${time}`;
 }
 
-/** What a pool's place was called at a time. `pool`: of GET /status. */
-const nameAt = (pool, ms) => pool.former.findLast((it) => it.until_ms > ms)?.name ?? pool.name;
+/** What the pool in a place was called at a time. `pool`: of GET /status. */
+export const nameAt = (pool, ms) => pool.former.findLast((it) => it.until_ms > ms)?.name ?? pool.name;
 export const namesAt = ({ A, B }, ms) => ({ A: nameAt(A, ms), B: nameAt(B, ms) });
 
 export function day(atMs) {

@@ -1,9 +1,10 @@
 // The past as charts: hashrate of both pools and the split, of all miners or of one worker.
 import * as api from "./api.js";
 import { areaChart } from "./chart.js";
-import { clock, count, hashrate, percent, ratio } from "./format.js";
+import { clock, count, hashrate, nameAt, namesAt, percent, ratio } from "./format.js";
 import { poll } from "./live.js";
 import { card, failure, h, segmented, setFigure, setText } from "./ui.js";
+import { orderWords } from "./work.js";
 
 /** Points are put together so that luck does not hide the line; how many, and in words. */
 const RANGES = {
@@ -15,7 +16,7 @@ const TABLE_ROWS = 12;
 
 export function historyCard({ title, worker = null, level = 2, range: first = "1h" }) {
 	let range = first;
-	let names = { A: "Pool A", B: "Pool B" };
+	let pools = { A: { name: "Pool A", former: [] }, B: { name: "Pool B", former: [] } };
 	let points = null;
 	let blocks = [];
 	let stop = null;
@@ -50,31 +51,49 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 		if (worker) points.time = points.a.map((a, i) => (a + points.b[i] > 0 ? a / (a + points.b[i]) : null));
 		const known = points.times.length > 0;
 		past.hidden = !known;
-		setText(about, !known ? "The first minute is not over yet." : `Each point is the mean of ${RANGES[answer.range].words}. A gap means that DPMP did not run, or that nothing is known.${worker ? "" : " Red: a pool was down. ★: a block was found. Gray: shares that DPMP refused."}`);
+		setText(about, !known ? "No work is known yet." : `Each point is the mean of ${RANGES[answer.range].words}. A gap: DPMP did not run, or nothing is known.${worker ? "" : " Red: a pool was down. Vertical line: the split or a pool was changed. ★: a block was found. Gray: shares that DPMP blocked."}`);
 		render();
 		fillTable();
 	}
 
 	function render() {
+		for (const slot of ["A", "B"]) setText(element.querySelector(`.name-${slot.toLowerCase()}`), placeName(slot));
 		if (!points?.times.length) return;
 		const { times, a, b, time, meant } = points;
+		const cuts = changes().map(({ at }) => at);
 		const down = points.down ? [points.down.A, points.down.B] : [];
 		const marks = blocks.map((block) => ({ at_ms: block.found_ms, text: "★" }));
-		rate.show({ times, down, marks, series: [{ name: "a", values: a }, { name: "b", values: b }] });
-		if (points.not) lost.show({ times, down, series: ["a", "b", "c"].map((name, i) => ({ name, values: points.not.map((not, at) => (points.all[at] > 0 ? not[i] / points.all[at] : null)) })) });
-		split.show({ times, down, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines: [{ name: "target", values: meant }] });
+		rate.show({ times, down, cuts, marks, series: [{ name: "a", values: a }, { name: "b", values: b }] });
+		if (points.not) lost.show({ times, down, cuts, series: ["a", "b", "c"].map((name, i) => ({ name, values: points.not.map((not, at) => (points.all[at] > 0 ? not[i] / points.all[at] : null)) })) });
+		split.show({ times, down, cuts, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines: [{ name: "target", values: meant }] });
 	}
 
-	/** What happened in a point's time: outages and blocks. */
+	/** A place that had another pool in the time shown is called by its letter. */
+	function placeName(slot) {
+		const { former, name } = pools[slot];
+		return former[0]?.until_ms > points?.times[0] ? `Pool ${slot}` : name;
+	}
+
+	/** When a place got another pool, or the split was changed, and that in words. */
+	function changes() {
+		const moves = ["A", "B"].flatMap((slot) => pools[slot].former.map(({ name, until_ms: at }) => ({ at, text: `; ${nameAt(pools[slot], at)} took the place of ${name}` })));
+		return [...moves, ...points.courses.map(({ from_ms: at, work }) => ({ at, text: `; new split: ${orderWords(work, namesAt(pools, at), "paused")}` }))];
+	}
+
+	const namesOf = (i) => namesAt(pools, points.times[i]);
+
+	/** What happened in a point's time: outages, changes and blocks. */
 	function events(i) {
 		const [from, to] = [points.times[i], points.times[i + 1] ?? Infinity];
+		const names = namesOf(i);
+		const changed = changes().filter(({ at }) => at >= from && at < to).map(({ text }) => text);
 		const down = ["A", "B"].filter((slot) => points.down?.[slot][i] > 0).map((slot) => `; ${names[slot]} was down`);
 		const found = blocks.filter((block) => block.found_ms >= from && block.found_ms < to).map((block) => `; ${block.worker} found a block`);
-		return [...down, ...found].join("");
+		return [...down, ...changed, ...found].join("");
 	}
 
 	function sayRate(i) {
-		const [a, b] = [points.a[i], points.b[i]];
+		const [a, b, names] = [points.a[i], points.b[i], namesOf(i)];
 		const rates = a === null && b === null ? "not known" : `${hashrate((a ?? 0) + (b ?? 0))}, of it ${names.A} ${hashrate(a) ?? "not known"}, ${names.B} ${hashrate(b) ?? "not known"}`;
 		return `${clock(points.times[i])}: ${rates}${events(i)}`;
 	}
@@ -82,14 +101,16 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	function sayShares(i) {
 		if (!points.not || !points.all[i]) return `${clock(points.times[i])}: no shares`;
 		const [a, b, here] = points.not[i].map(count);
+		const names = namesOf(i);
 		return `${clock(points.times[i])}: ${count(points.all[i])} shares; not accepted by ${names.A} ${a}, by ${names.B} ${b}, by DPMP ${here}`;
 	}
 
 	function saySplit(i) {
 		const time = points.time[i];
 		if (time === null) return `${clock(points.times[i])}: not known`;
+		const names = namesOf(i);
 		const meant = points.meant[i] === null ? "" : `, target ${ratio(points.meant[i])}`;
-		return `${clock(points.times[i])}: ${names.A} ${percent(time)}, ${names.B} ${percent(1 - time)}${meant}`;
+		return `${clock(points.times[i])}: ${names.A} ${percent(time)}, ${names.B} ${percent(1 - time)}${meant}${events(i)}`;
 	}
 
 	/** The same in figures, for whoever cannot or does not want to read the picture. */
@@ -102,7 +123,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 			setFigure(td, text);
 			return td;
 		};
-		const head = h("tr", {}, ...["Time", names.A, names.B, "Time to A"].map((text) => h("th", { scope: "col" }, text)));
+		const head = h("tr", {}, ...["Time", placeName("A"), placeName("B"), "Time to A"].map((text) => h("th", { scope: "col" }, text)));
 		const body = rows.map((i) => h("tr", {}, h("th", { scope: "row" }, clock(points.times[i])), cell(hashrate(points.a[i])), cell(hashrate(points.b[i])), cell(percent(points.time[i]))));
 		table.querySelector("table")?.remove();
 		table.append(h("table", { class: "plain" }, h("thead", {}, head), h("tbody", {}, ...body)));
@@ -117,9 +138,10 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 		element,
 		/** Takes the pools' names from the status. */
 		show(status) {
-			names = { A: status.pools.A.name, B: status.pools.B.name };
-			setText(element.querySelector(".name-a"), names.A);
-			setText(element.querySelector(".name-b"), names.B);
+			const names = ({ A, B }) => JSON.stringify([A.name, A.former, B.name, B.former]);
+			const same = names(pools) === names(status.pools);
+			pools = status.pools;
+			if (!same) render();
 		},
 		leave() {
 			stop?.();
@@ -131,12 +153,12 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 }
 
 /**
- * Puts `size` points each together to their mean; a mean of nothing is not known. Begins with the first that is known: a
- * program that has run for ten minutes has no past of a day.
+ * Puts `size` points each together to their mean; a mean of nothing is not known. Begins with the first work: a program
+ * that has run for ten minutes has no past of a day.
  */
-function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_share_a: shares, meant_share_a: meant, accepted, rejected, refused, down }, size) {
-	const points = { times: [], a: [], b: [], time: [], meant: [], ...(accepted && { all: [], not: [], down: { A: [], B: [] } }) };
-	const first = rates.A.findIndex((rate, i) => rate !== null || rates.B[i] !== null);
+function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_share_a: shares, meant_share_a: meant, accepted, rejected, refused, down, courses }, size) {
+	const points = { courses: courses ?? [], times: [], a: [], b: [], time: [], meant: [], ...(accepted && { all: [], not: [], down: { A: [], B: [] } }) };
+	const first = rates.A.findIndex((rate, i) => rate || rates.B[i]);
 	for (let from = first < 0 ? shares.length : first; from < shares.length; from += size) {
 		points.times.push(start + from * step * 1000);
 		points.a.push(mean(rates.A, from, size));

@@ -1,6 +1,6 @@
 // Target against measured. Shares come by chance, so what is measured strays from the target; how far
 // luck alone explains it is drawn as a band and said in words, so that nobody takes luck for a fault.
-import { count, duration, percent, ratio } from "./format.js";
+import { duration, ratio } from "./format.js";
 import { card, h, setFigure, setText, svg } from "./ui.js";
 
 const LABELS = { 600: "10 minutes", 3600: "1 hour", 86400: "24 hours" };
@@ -81,24 +81,10 @@ function windowRow() {
 				band.setAttribute("width", `${Math.min(100, (50 * 2 * BAND * sigma) / span)}%`);
 			}
 			if (window.share_a !== null) dot.setAttribute("cx", x(window.share_a));
-			const { kind, text, why } = judge(window, targetShare);
+			const { kind, text, why } = window.verdict;
 			verdict.className = `verdict ${kind}`;
 			setText(verdict, text);
 			setText(detail, why);
 		},
 	};
-}
-
-/** Says in words what a measured split means. */
-export function judge(window, target) {
-	const { share_a: share, expected_error: sigma, shares, known_seconds: known } = window;
-	if (known < 60) return { kind: "quiet", text: "Not measured yet", why: "Less than a minute is known." };
-	if (share === null || sigma === null) return { kind: "quiet", text: "Not known yet", why: "Too few shares so far." };
-	const middle = reference(window, target);
-	const off = Math.abs(share - middle);
-	const size = `${count(shares)} shares, luck: ± ${percent(BAND * sigma)}`;
-	if (off > 3 * sigma && off > 0.001) return { kind: "bad", text: "More than luck", why: `${size}. Rejected shares or a pool's outage may be why; see Logs.` };
-	if (Math.abs(middle - target) > Math.max(0.02, BAND * sigma)) return { kind: "quiet", text: "Another split was in force", why: `${ratio(middle)} by time: the split was changed, or a pool could not be used.` };
-	if (off > BAND * sigma) return { kind: "fair", text: "Rare, but still luck", why: size };
-	return { kind: "good", text: "Within luck", why: size };
 }

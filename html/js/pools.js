@@ -1,5 +1,6 @@
 // The card of a pool: how it is, what it did, and what it said.
 import { ago, clock, count, duration, hashrateParts, large, milliseconds, percent, reasons } from "./format.js";
+import { stateOf } from "./state.js";
 import { h, poolBadge, setFigure, setText, unknown } from "./ui.js";
 
 const STATES = {
@@ -59,8 +60,8 @@ export function poolCard(slot) {
 		/** `paused`: why nobody mines, or null. */
 		show(status, paused) {
 			const pool = status.pools[slot];
-			const rejectsAll = status.alerts.some((it) => it.id === `pool_rejects_all:${slot}`);
-			const [kind, words] = rejectsAll ? ["error", "Rejects every share"] : (STATES[pool.state] ?? STATES.unknown);
+			const rejects = status.alerts.some((it) => [`pool_rejects_all:${slot}`, `pool_rejecting:${slot}`].includes(it.id));
+			const [kind, words] = rejects ? ["error", "Rejects shares"] : (STATES[pool.state] ?? STATES.unknown);
 			setText(name, pool.name);
 			setText(coin, pool.chain);
 			coin.hidden = !pool.chain;
@@ -69,12 +70,12 @@ export function poolCard(slot) {
 			page.hidden = !pool.page;
 			setText(page, `My page at ${pool.page}`);
 			state.className = `state ${kind}`;
-			setText(state, paused && pool.state === "unknown" ? "Paused" : rejectsAll ? words : stateWords(pool, words));
+			setText(state, paused && pool.state === "unknown" ? "Paused" : rejects && pool.state === "up" ? words : stateWords(pool, words));
 			setText(reason, explanation(pool));
-			const parts = hashrateParts(pool.state === "down" ? 0 : pool.hashrate);
+			const parts = hashrateParts(stateOf(status).kind === "error" ? 0 : pool.hashrate);
 			setFigure(number, parts?.[0] ?? null);
 			setText(unit, parts?.[1] ?? "");
-			setText(part, `target ${percent(targetOf(slot, status))}`);
+			setText(part, `${pool.state === "down" && pool.hashrate ? "mean of 5 minutes, " : ""}target ${percent(targetOf(slot, status))}`);
 			setText(insight, jobWords(pool, status.now_ms));
 			[...facts, ...technical].forEach((f) => f.show(pool, status.now_ms));
 		},

@@ -1,6 +1,6 @@
 // Records: the odds of a block, the blocks and best shares that were found, the work of each day.
 import * as api from "./api.js";
-import { ago, clock, count, duration, hashrate, large, percent } from "./format.js";
+import { ago, clock, count, duration, hashrate, large, nameAt, percent } from "./format.js";
 import { poll, watchStatus } from "./live.js";
 import { card, failure, h, icon, pageHead, poolBadge, setText, unknown } from "./ui.js";
 
@@ -15,13 +15,15 @@ function mount(host) {
 	const shared = h("p", { class: "note" });
 	odds.element.append(shared, h("p", { class: "note" }, "Past work does not bring the next block closer."));
 	host.append(pageHead("Records"), odds.element, blocks.element, best.element, days.element);
-	let names = {};
+	let slots = null;
 	const showRecords = ({ best_shares: shares, pools, both }) => {
 		odds.show(oddsRows(pools, both));
-		best.show(shares.map((share) => ({ of: [share, names], cells: () => [large(share.difficulty), share.worker, pool(share.pool, names[share.pool]), clock(share.at_ms)] })));
+		const rows = shares.map((share) => [share, slots && nameAt(slots[share.pool], share.at_ms)]);
+		best.show(rows.map((of) => ({ of, cells: () => [large(of[0].difficulty), of[0].worker, pool(of[0].pool, of[1]), clock(of[0].at_ms)] })));
 	};
-	const stops = [watchStatus(({ pools: { A, B } }) => {
-		names = { A: A.name, B: B.name };
+	const stops = [watchStatus(({ pools }) => {
+		slots = pools;
+		const { A, B } = pools;
 		setText(shared, [A, B].map(sharing).join(" ").trim());
 	}), poll(api.records, 10_000, showRecords, odds.fail), poll(api.blocks, 5000, (answer) => blocks.show(answer.blocks.map(blockRow)), blocks.fail), poll(api.ledger, 60_000, (answer) => days.show(answer.days.flatMap(dayRows)), days.fail)];
 	return () => stops.forEach((stop) => stop());

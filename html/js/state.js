@@ -1,6 +1,5 @@
 // What DPMP does at this moment, in one word for the light and one sentence for Home.
-import { clock, percent, ratio } from "./format.js";
-import { judge } from "./measured.js";
+import { clock, ratio } from "./format.js";
 
 const UNUSABLE = new Set(["down", "not_set_up"]);
 
@@ -28,8 +27,6 @@ export function forcedSplit({ pools, miners_working: working }) {
 export function measuredWords({ split }) {
 	const window = split.windows.find((it) => it.seconds === 3600);
 	if (!window || window.share_a === null || window.known_seconds < 60) return "Not measured yet";
-	const { kind, text } = judge(window, window.meant_share_a ?? split.target.A);
 	const known = window.known_seconds < 0.95 * window.seconds ? `${Math.round(window.known_seconds / 60)} min` : "hour";
-	const luck = kind === "good" ? `, within luck (± ${percent(2 * window.expected_error)})` : `: ${text.toLowerCase()}`;
-	return `Last ${known} ${ratio(window.share_a)}${luck}`;
+	return `Last ${known} ${ratio(window.share_a)}, ${window.verdict.short}`;
 }

@@ -8,7 +8,7 @@ use crate::core::balance::Balancer;
 use crate::core::insight::watch::PayoutWatch;
 use crate::core::miner::roster::Roster;
 use crate::core::miner::vardiff::KnownDifficulties;
-use crate::core::past_splits::PastSplits;
+use crate::core::past_splits::{Courses, PastSplits};
 use crate::core::payout::Payout;
 use crate::core::pool::facts::PoolFacts;
 use crate::core::stats::totals::Totals;
@@ -36,6 +36,8 @@ pub struct Memory {
     pub watches: PerPool<PayoutWatch>,
     /// Earlier usual splits.
     pub past_splits: PastSplits,
+    /// When the split in force changed.
+    pub courses: Courses,
     /// Temporary changes.
     pub overrides: Vec<Override>,
     /// The pools' latest time.

@@ -173,6 +173,8 @@ pub struct Pool {
     pub health: Health,
     /// Since when it has been in this state.
     pub health_since: When,
+    /// How long it was down, as far as that was noted, and when that was, if it is down.
+    noted_down: (Duration, Option<Instant>),
     /// Why it is down.
     pub trouble: Option<Loss>,
     /// When it is dialed.
@@ -222,6 +224,7 @@ impl Pool {
             told_jobless: None,
             health: Health::Unknown,
             health_since: now.into(),
+            noted_down: (Duration::ZERO, None),
             trouble: None,
             dialer: Dialer::new(now.at),
             in_use: false,
@@ -954,6 +957,15 @@ impl Pool {
             (Health::Unknown | Health::Down, _, Some(loss)) => Outage::Lost(loss.clone()),
             (Health::Unknown | Health::Down, _, None) => Outage::Unknown,
         }
+    }
+
+    /// Notes whether it is down; how long it has been in all, in seconds.
+    pub fn note_down(&mut self, is_down: bool, now: Instant) -> f64 {
+        let (all, noted) = &mut self.noted_down;
+        if let Some(since) = std::mem::replace(noted, is_down.then_some(now)) {
+            *all += now.saturating_duration_since(since);
+        }
+        all.as_secs_f64()
     }
 
     /// How many connections are authorized.

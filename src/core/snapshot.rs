@@ -14,7 +14,7 @@ use crate::core::miner::former::FormerMiners;
 use crate::core::miner::roster::MissingWorker;
 use crate::core::miner::view::MinerView;
 use crate::core::outage::{ConnectionState, Flaw, Health, Outage};
-use crate::core::past_splits::PastSplit;
+use crate::core::past_splits::{Course, PastSplit};
 use crate::core::pool::Lately;
 use crate::core::pool::Pool;
 use crate::core::pool::both;
@@ -61,6 +61,8 @@ pub struct Snapshot {
     pub fleet: Option<FleetView>,
     /// Earlier usual splits, newest first.
     pub past_splits: Vec<PastSplit>,
+    /// Changes of the split in force, newest first.
+    pub courses: Vec<Course>,
     /// Problems with the chain, as shown by the pools' jobs.
     pub findings: Vec<Found>,
     /// The best shares of all, best first.
@@ -89,6 +91,8 @@ pub struct PoolView {
     pub health: Health,
     /// Since when, in milliseconds since 1970.
     pub health_since: u64,
+    /// How long it has been down since the start, in seconds.
+    pub down: f64,
     /// Why it is down.
     pub outage: Option<Outage>,
     /// Since when connections have been authorized without a job, in milliseconds since 1970.
@@ -221,13 +225,18 @@ impl Core {
         };
         let miners: Vec<_> = shown.map(|miner| view(miner)).collect();
         let clock_is_wrong = self.steering.timetable.clock_is_wrong;
+        let mut pools = PerPool::from_fn(|slot| self.pool_view(slot, &miners, now));
+        for slot in PoolSlot::ALL {
+            let is_down = pools[slot].health == Health::Down;
+            pools[slot].down = self.pools[slot].note_down(is_down, now.at);
+        }
         Snapshot {
             unix_ms: now.unix_ms,
             started_ms: When::from(self.started).unix_ms(now),
             uptime_seconds: now.at.saturating_duration_since(self.started.at).as_secs(),
             set_up: self.config.is_set_up(),
             stopping: self.stopping.is_some(),
-            pools: PerPool::from_fn(|slot| self.pool_view(slot, &miners, now)),
+            pools,
             refused: self.totals.refused.clone(),
             left: self.departed.clone(),
             missing: self.roster.missing(),
@@ -240,6 +249,7 @@ impl Core {
                 Mode::Ratio => None,
             },
             past_splits: self.past_splits.past().to_vec(),
+            courses: self.courses.changes().to_vec(),
             findings: self.chain_findings(now),
             best_shares: self.totals.best.clone(),
             miners,
@@ -305,6 +315,7 @@ impl Core {
             payouts: self.payouts.clone(),
             watches: self.watches.clone(),
             past_splits: self.past_splits.clone(),
+            courses: self.courses.clone(),
             overrides: self.steering.overrides.clone(),
             clock: self.clock,
             balance: self.balancer.clone(),
@@ -352,6 +363,7 @@ impl Core {
                 .or(no_job)
                 .map_or(pool.health_since, When::from)
                 .unix_ms(now),
+            down: 0.0,
             outage: match flaw {
                 Some((flaw, _)) => Some(Outage::Flaw(flaw)),
                 None if no_job.is_some() => Some(Outage::NoJob),

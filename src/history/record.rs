@@ -224,8 +224,8 @@ struct PoolSums {
     seconds: f64,
     /// Hashes per second that are meant for it now.
     meant: f64,
-    /// When it went down, if it is down, in milliseconds since 1970.
-    down_since: Option<u64>,
+    /// How long it was down.
+    down: f64,
 }
 
 impl Totals {
@@ -280,6 +280,7 @@ impl Totals {
 impl Sums {
     /// Reads them.
     pub(super) fn of(snapshot: &Snapshot, at: Now) -> Self {
+        let since = Duration::from_millis(at.unix_ms.saturating_sub(snapshot.unix_ms));
         Self {
             at,
             refused: snapshot.refused.values().sum(),
@@ -290,7 +291,11 @@ impl Sums {
                 rejected: pool.run.shares.rejected.values().sum(),
                 seconds: pool.totals.seconds,
                 meant: pool.meant,
-                down_since: (pool.health == Health::Down).then_some(pool.health_since),
+                down: match pool.health {
+                    // Nothing is published while nothing happens.
+                    Health::Down => pool.down + since.as_secs_f64(),
+                    Health::Up | Health::Unknown => pool.down,
+                },
             }),
         }
     }
@@ -310,18 +315,10 @@ impl Sums {
                     rejected: count(sums.rejected, old.rejected),
                     seconds: single(sums.seconds - old.seconds),
                     meant: single(sums.meant * span.as_secs_f64() / 1e12),
-                    down: self.down(sums, span).as_secs_f32(),
+                    down: single((sums.down - old.down).min(span.as_secs_f64())),
                 }
             }),
         }
-    }
-
-    /// How much of the last `span` a pool was down that is down now. An outage that began and ended between two looks
-    /// is not seen.
-    fn down(&self, pool: &PoolSums, span: Duration) -> Duration {
-        pool.down_since.map_or(Duration::ZERO, |since| {
-            Duration::from_millis(self.at.unix_ms.saturating_sub(since)).min(span)
-        })
     }
 }
 

@@ -300,16 +300,21 @@ fn an_outage_is_recorded_with_its_length() {
     let mut world = World::new();
     world.look(0);
     world.work(3);
-    let a = &mut world.snapshot.pools[PoolSlot::A];
-    (a.health, a.health_since) = (Health::Down, START + 45_000);
+    let state = |world: &mut World, seconds: u64, health, down| {
+        world.snapshot.unix_ms = world.at(seconds).unix_ms;
+        let a = &mut world.snapshot.pools[PoolSlot::A];
+        (a.health, a.down) = (health, down);
+    };
+    state(&mut world, 60, Health::Down, 15.0);
     world.look(60);
+    // Nothing is published in this minute.
     world.look(120);
-    world.snapshot.pools[PoolSlot::A].health = Health::Up;
+    state(&mut world, 180, Health::Up, 90.0);
     world.look(180);
     let series = world.series(Range::Hour, None, 190);
     let down = series.down.unwrap();
     let of_a = &down[PoolSlot::A][56..];
-    assert_eq!(of_a, [None, Some(0.25), Some(1.0), Some(0.0)]);
+    assert_eq!(of_a, [None, Some(0.25), Some(1.0), Some(0.25)]);
     assert_eq!(down[PoolSlot::B][57..], [Some(0.0); 3]);
     let shares = series.shares.unwrap();
     assert_eq!(shares.rejected[PoolSlot::A][57], Some(1.0));

@@ -1,7 +1,7 @@
 //! Formats times as RFC 3339 text in UTC. Pure arithmetic; nothing here reads a clock.
 
 /// `2026-11-23T10:11:12.345Z` for milliseconds since 1970.
-pub(super) fn rfc3339(unix_ms: u64) -> String {
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
     let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);

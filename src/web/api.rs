@@ -12,6 +12,7 @@ pub(super) mod events;
 pub mod history;
 pub(super) mod ledger;
 pub(super) mod logs;
+mod measured;
 pub mod miners;
 pub(super) mod notify;
 pub(super) mod overrides;
@@ -39,6 +40,7 @@ use crate::config::steering::Work;
 use crate::core::outage::Health;
 use crate::core::snapshot::Snapshot;
 use crate::core::steering::{Aim, AimSource};
+use crate::observe::time::rfc3339;
 use crate::units::{Now, PerPool, PoolSlot};
 use crate::web::error::ApiError;
 use crate::web::json;
@@ -63,6 +65,36 @@ fn pool_names(config: &Config) -> PerPool<String> {
         own if own == name(slot.other()) => format!("{own} ({slot})"),
         own => own,
     })
+}
+
+/// What the pools are called, and what they were called before.
+struct PoolNames {
+    now: PerPool<String>,
+    /// By slot: until when, as the log writes times, and the name; the latest first.
+    former: PerPool<Vec<(String, String)>>,
+}
+
+impl PoolNames {
+    fn of(config: &Config, snapshot: &Snapshot) -> Self {
+        let former = |slot| {
+            let former = snapshot.pools[slot].former.iter();
+            let former = former.map(|it| (rfc3339(it.until_ms), it.id.name.clone()));
+            former.collect()
+        };
+        Self {
+            now: pool_names(config),
+            former: PerPool::from_fn(former),
+        }
+    }
+
+    /// At a time of the log.
+    fn at(&self, time: &str) -> PerPool<String> {
+        self.former.map(|slot, former| {
+            let mut oldest_first = former.iter().rev();
+            let then = oldest_first.find(|(until, _)| until.as_str() > time);
+            then.map_or_else(|| self.now[slot].clone(), |(_, name)| name.clone())
+        })
+    }
 }
 
 /// The pool that a worker waits for, because it is down and the worker may not work for the other one.

@@ -12,20 +12,27 @@ let browser;
 let demo;
 useDemo((...both) => ([browser, demo] = both));
 
-/** A day with an outage of A from its 300th to its 420th minute; DPMP itself did not run before minute 120. */
+/** The first minute with work. */
+const FIRST = 135;
+
+/**
+ * A day with an outage of A from its 300th to its 420th minute, a short one of B, another pool in place A from minute 605
+ * on, and a changed split. DPMP itself did not run before minute 120.
+ */
 function past(real) {
   const steps = Array.from({ length: real.time_share_a.length }, (_, i) => i);
   const of = (value) => steps.map((i) => (i < 120 ? null : value(i)));
   const isDown = (i) => i >= 300 && i < 420;
   return {
     ...real,
-    hashrate: { A: of((i) => (isDown(i) ? 0 : 0.7e12 + 1e10 * (i % 7))), B: of((i) => (isDown(i) ? 1e12 : 0.3e12)) },
+    hashrate: { A: of((i) => (i < FIRST || isDown(i) ? 0 : 0.7e12 + 1e10 * (i % 7))), B: of((i) => (i < FIRST ? 0 : isDown(i) ? 1e12 : 0.3e12)) },
     time_share_a: of((i) => (isDown(i) ? 0 : 0.7)),
     meant_share_a: of((i) => (i < 900 ? 0.7 : 0.6)),
     accepted: { A: of((i) => (isDown(i) ? 0 : 14)), B: of(() => 6) },
     rejected: { A: of((i) => (i % 200 < 30 ? 1 : 0)), B: of(() => 0) },
     refused: of((i) => (i % 500 < 20 ? 2 : 0)),
-    down: { A: of((i) => (isDown(i) ? 1 : 0)), B: of(() => 0) },
+    down: { A: of((i) => (isDown(i) ? 1 : 0)), B: of((i) => (i === 1000 ? 0.2 : 0)) },
+    courses: [{ work: { A: 60, B: 40 }, from_ms: real.start_ms + 900 * MINUTE }],
   };
 }
 
@@ -36,6 +43,11 @@ async function home(options) {
     const response = await route.fetch();
     return route.fulfill({ response, json: past(await response.json()) });
   });
+  await page.route(/\/api\/v1\/status$/, async (route) => {
+    const json = await (await route.fetch()).json();
+    json.pools.A.former = [{ name: "Old pool", until_ms: start + 605 * MINUTE }];
+    return route.fulfill({ json });
+  });
   await page.route(/\/api\/v1\/blocks$/, (route) => route.fulfill({ json: { blocks: [{ found_ms: start + 800 * MINUTE, worker: "garage", pool: "B" }] } }));
   await page.goto(demo.base);
   await page.getByRole("button", { name: "24 h" }).click();
@@ -44,12 +56,12 @@ async function home(options) {
 }
 
 const chart = (page, label) => page.getByRole("slider", { name: new RegExp(label) });
-/** Where a minute of the day is in a chart, which begins with minute 120. */
+/** Where a minute of the day is in a chart. */
 async function place(box, minute) {
   await box.scrollIntoViewIfNeeded();
   const { x, y, width, height } = await box.boundingBox();
-  const last = 120 + 15 * (Math.ceil((1440 - 120) / 15) - 1);
-  return [x + 4 + ((width - 60) * (minute - 120)) / (last - 120), y + height / 2];
+  const last = FIRST + 15 * (Math.ceil((1440 - FIRST) / 15) - 1);
+  return [x + 4 + ((width - 60) * (minute - FIRST)) / (last - FIRST), y + height / 2];
 }
 
 test("a finger reads what happened, and the value stays once it is lifted", async () => {
@@ -60,6 +72,13 @@ test("a finger reads what happened, and the value stays once it is lifted", asyn
   assert.match(await rate.getAttribute("aria-valuetext"), /^[^;]+: 1\.00 TH\/s, of it .*; .* was down$/);
   await page.touchscreen.tap(...(await place(rate, 802)));
   await page.getByText("garage found a block").waitFor();
+  assert.match(await rate.getAttribute("aria-valuetext"), /of it Simulated A/);
+  const split = chart(page, "Split by time");
+  await page.touchscreen.tap(...(await place(split, 600)));
+  assert.match(await split.getAttribute("aria-valuetext"), /: Old pool 70%.*; Simulated A took the place of Old pool$/);
+  await page.touchscreen.tap(...(await place(split, 901)));
+  assert.match(await split.getAttribute("aria-valuetext"), /; new split: 60:40$/);
+  await page.locator(".legend").getByText("Pool A", { exact: true }).waitFor();
   const lost = chart(page, "Shares not accepted");
   await page.touchscreen.tap(...(await place(lost, 501)));
   assert.match(await lost.getAttribute("aria-valuetext"), /: 320 shares; not accepted by .* 0, by .* 0, by DPMP 20$/);
@@ -71,9 +90,12 @@ test("a finger reads what happened, and the value stays once it is lifted", asyn
 test("outages are bands, blocks are stars, and the past before the start is not drawn", async () => {
   const page = await home({ viewport: { width: 1280, height: 900 } });
   const svgs = page.locator(".history .chart-svg");
-  assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => [svg.querySelectorAll(".outage").length, svg.querySelectorAll(".mark").length])), [[8, 1], [8, 0], [8, 0]]);
+  assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => [svg.querySelectorAll(".outage").length, svg.querySelectorAll(".mark").length])), [[9, 1], [9, 0], [9, 0]]);
+  assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => svg.querySelectorAll(".cut").length)), [2, 2, 2]);
+  const widths = await svgs.first().locator(".outage").evaluateAll((all) => all.map((bar) => bar.width.baseVal.value));
+  assert.ok(Math.min(...widths) <= 1 && Math.max(...widths) > 5, `a short outage is a thin line: ${widths}`);
   const rate = chart(page, "Hashrate of both pools");
-  assert.equal(Number(await rate.getAttribute("aria-valuemax")) + 1, Math.ceil((1440 - 120) / 15));
+  assert.equal(Number(await rate.getAttribute("aria-valuemax")) + 1, Math.ceil((1440 - FIRST) / 15));
   await rate.hover({ position: { x: 60, y: 60 } });
   assert.match(await rate.getAttribute("aria-valuetext"), /of it/);
   if (process.env.SCREENSHOTS) {

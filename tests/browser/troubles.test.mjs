@@ -60,6 +60,10 @@ test("all is well, then a pool is down, then both", async () => {
   await home.expect("healthy", [], ["Mining", "2 miners working", "Target"]);
   home.pools[0].stop();
   await home.expect("a-down", ["CKPool is down"], ["Mining", /No work for CKPool since .* Target 50:50/]);
+  // What was done for it counts in the total, so its card shows it, too.
+  await home.page.getByRole("region", { name: "CKPool" }).getByText("mean of 5 minutes, target 50%").waitFor();
+  await home.page.locator(".hero").getByText(/, not judged: CKPool was down$/).waitFor({ timeout: 120_000 });
+  await home.page.locator(".outage").first().waitFor({ state: "attached", timeout: 120_000 });
   // However many notices there are, a phone's first screen says what is mined.
   await home.page.setViewportSize({ width: 390, height: 844 });
   const line = home.page.locator(".connection").getByText(/^Mining, .*H\/s$/);
@@ -74,7 +78,28 @@ test("a pool that rejects everything is told once, and left", async () => {
   const home = await start();
   home.pools[0].rejects = true;
   await home.expect("a-rejects-all", ["CKPool rejects most shares"], ["Mining", /No work for CKPool since/]);
+  await home.page.getByRole("region", { name: "CKPool" }).getByText(/^Rejects shares since/).waitFor();
   await home.end();
+});
+
+test("another pool in a place has a past of its own", async () => {
+  const home = await start();
+  const pool = await startPool();
+  const { etag, config } = await home.dpmp.get("config");
+  Object.assign(config.pools.A, { name: "Braiins", port: pool.port });
+  const changed = Date.now();
+  await home.dpmp.send("PUT", "config", { etag, config });
+  const { A } = await until("shares at the new pool", async () => {
+    const { pools } = await home.dpmp.get("status");
+    return pools.A.name === "Braiins" && pools.A.accepted > 0 && pools;
+  });
+  assert.ok(A.best_share.at_ms >= changed - 1000);
+  assert.deepEqual(A.former.map(({ name }) => name), ["CKPool"]);
+  await home.page.goto(`${home.dpmp.base}/logs`);
+  await home.page.getByRole("button", { name: "Events", exact: true }).click();
+  for (const name of ["CKPool", "Braiins"]) await home.page.locator(".log-text").getByText(`${name} works`).first().waitFor();
+  await home.end();
+  pool.stop();
 });
 
 test("no miner has come yet, or all have gone", async () => {

@@ -85,6 +85,8 @@ impl Core {
     /// Updates every miner's aim from the owner's settings.
     pub(in crate::core) fn renew_aims(&mut self, now: Now, out: &mut Vec<Action>) {
         self.meant = PerPool::from_fn(|slot| self.steering.may_mean(slot, &self.wanted));
+        let common = self.steering.common(&self.wanted);
+        self.courses.follow(common.work, now.unix_ms);
         self.renew_use(now, out);
         let (steering, config) = (&self.steering, &self.wanted);
         let over = self

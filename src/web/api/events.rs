@@ -9,10 +9,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::sentence::sentence;
-use super::pool_names;
+use super::PoolNames;
 use crate::observe::tail::Excerpt;
 use crate::system::clock::clock;
-use crate::units::PerPool;
 use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 use crate::web::pages::{Call, Pages};
@@ -37,7 +36,7 @@ pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
         Some(after) => tail.from(after, limit, clock() + Duration::from_secs(wait)),
         None => tail.newest(limit),
     };
-    let names = pool_names(&pages.context.live.get());
+    let names = PoolNames::of(&pages.context.live.get(), &pages.published.get());
     Ok(respond(&excerpt, &names))
 }
 
@@ -55,7 +54,7 @@ struct Event<'a> {
     event: &'a RawValue,
 }
 
-fn respond(excerpt: &Excerpt, names: &PerPool<String>) -> Response {
+fn respond(excerpt: &Excerpt, names: &PoolNames) -> Response {
     json::respond(&Body {
         // The lines of the log are JSON.
         events: excerpt

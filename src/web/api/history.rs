@@ -43,6 +43,7 @@ pub fn history(request: &Request, history: &History, snapshot: &Snapshot, now_ms
         "rejected": shares.map(|it| &it.rejected),
         "refused": shares.map(|it| &it.refused),
         "down": series.down,
+        "courses": shares.map(|_| &snapshot.courses),
         "value": series.value,
     })))
 }

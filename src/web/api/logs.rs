@@ -17,9 +17,9 @@ use tar::Header;
 use crate::observe::log::kept::{self, Mark, Search, next_line};
 use crate::observe::wallet::Redactor;
 use crate::system::files;
+use crate::web::api::PoolNames;
 use crate::web::api::events::number;
 use crate::web::api::events::sentence::sentence;
-use crate::web::api::pool_names;
 use crate::web::error::{Answer, ApiError};
 use crate::web::json;
 use crate::web::limit::Place;
@@ -77,7 +77,7 @@ pub(in crate::web) fn show(pages: &Pages, call: &Call<'_>) -> Answer {
         return Err(ApiError::too_many(message, 1));
     };
     let found = kept::search(&folder, &search, before).map_err(|error| unreadable(&error))?;
-    let names = pool_names(&pages.context.live.get());
+    let names = PoolNames::of(&pages.context.live.get(), &pages.published.get());
     let events = found.events.iter();
     let texts: Vec<_> = events.map(|event| sentence(event.get(), &names)).collect();
     Ok(json::respond(&json!({

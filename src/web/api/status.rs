@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Serialize;
 
 use super::alerts::Alert;
+use super::measured::Verdict;
 use super::{Moment, part, pool_page, sum};
 use crate::coin::Coin;
 use crate::config::PoolConfig;
@@ -161,6 +162,7 @@ struct SplitWindow {
     shares: f64,
     time_share_a: Option<f64>,
     meant_share_a: Option<f64>,
+    verdict: Verdict,
 }
 
 /// Creates the answer. `miners`: where miners connect.
@@ -175,7 +177,7 @@ pub fn status(
     let now_ms = moment.now.unix_ms;
     let windows = WINDOWS.map(|(minutes, label)| {
         let window = history.window(minutes, snapshot, moment.now);
-        measured(minutes, label, &window)
+        measured(minutes, label, &window, moment)
     });
     Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -278,7 +280,12 @@ fn shown(windows: &[SplitWindow], time: Option<f64>) -> SplitSummary {
     }
 }
 
-fn measured(minutes: u64, label: &'static str, window: &Window) -> SplitWindow {
+fn measured(
+    minutes: u64,
+    label: &'static str,
+    window: &Window,
+    moment: &Moment<'_>,
+) -> SplitWindow {
     SplitWindow {
         seconds: minutes * 60,
         label,
@@ -288,6 +295,7 @@ fn measured(minutes: u64, label: &'static str, window: &Window) -> SplitWindow {
         shares: window.accepted[PoolSlot::A] + window.accepted[PoolSlot::B],
         time_share_a: window.time_share_a,
         meant_share_a: window.meant_share_a,
+        verdict: Verdict::of(window, minutes, moment),
     }
 }
 
@@ -409,6 +417,7 @@ mod tests {
             shares: 100.0,
             time_share_a: Some(0.5),
             meant_share_a: Some(0.5),
+            verdict: Verdict::default(),
         };
         let by_time = shown(&[window(600, 0.62, 0.05)], Some(0.5));
         assert_eq!((by_time.by, by_time.share_a), ("time", Some(0.5)));

@@ -1,7 +1,7 @@
 //! Log events as sentences, for the Logs page.
 //!
 //! - A sentence is made from a log line, which an earlier version may have written. Missing fields are left out.
-//! - Pools have their current names.
+//! - Pools have the names that they had then.
 //! - The page adds the end of a temporary change, because it knows the reader's time zone.
 
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::core::steering::AimSource;
 use crate::notify::plan::in_words;
 use crate::observe::event::Name;
 use crate::units::{PerPool, PoolSlot};
+use crate::web::api::PoolNames;
 use crate::web::api::widgets::scaled;
 
 /// The longest sentence, in characters. The whole text is in the event's fields.
@@ -20,9 +21,11 @@ const LONGEST: usize = 300;
 /// How many workers a sentence names.
 const MOST_NAMES: usize = 3;
 
-/// A line of the log as a sentence. `names`: the pools' names.
-pub(in crate::web::api) fn sentence(line: &str, names: &PerPool<String>) -> String {
+/// A line of the log as a sentence.
+pub(in crate::web::api) fn sentence(line: &str, names: &PoolNames) -> String {
     let fields: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
+    let time = fields.get("ts").and_then(Value::as_str);
+    let names = names.at(time.unwrap_or_default());
     let line = Line { fields, names };
     let event = line.text("event");
     let text = match Name::ALL.iter().find(|name| name.text() == event) {
@@ -35,12 +38,13 @@ pub(in crate::web::api) fn sentence(line: &str, names: &PerPool<String>) -> Stri
     }
 }
 
-struct Line<'a> {
+struct Line {
     fields: Map<String, Value>,
-    names: &'a PerPool<String>,
+    /// What the pools were called.
+    names: PerPool<String>,
 }
 
-impl Line<'_> {
+impl Line {
     fn told(&self, name: Name) -> String {
         let (who, pool, of_miner) = (self.who(), self.pool("pool"), self.of_miner());
         let miner = format!("Miner {}", self.shown("miner"));
@@ -424,8 +428,31 @@ mod tests {
     use crate::observe::event;
     use crate::observe::samples::samples;
 
-    fn names() -> PerPool<String> {
-        PerPool::from_fn(|slot| format!("Pool of {slot}"))
+    fn names() -> PoolNames {
+        PoolNames {
+            now: PerPool::from_fn(|slot| format!("Pool of {slot}")),
+            former: PerPool::default(),
+        }
+    }
+
+    #[test]
+    fn a_pool_has_the_name_that_it_had_then() {
+        let former =
+            |hour: u32, name: &str| (format!("2026-11-30T{hour:02}:00:00.000Z"), name.into());
+        let names = PoolNames {
+            former: PerPool::new(vec![former(14, "Second"), former(12, "First")], vec![]),
+            ..names()
+        };
+        let told = |hour: u32| {
+            let ts = format!("2026-11-30T{hour:02}:30:00.000Z");
+            sentence(
+                &json!({"ts": ts, "event": "pool_up", "pool": "A"}).to_string(),
+                &names,
+            )
+        };
+        assert!(told(11).contains("First"));
+        assert!(told(12).contains("Second"));
+        assert!(told(14).contains("Pool of A"));
     }
 
     fn of(line: Value) -> String {
