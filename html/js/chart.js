@@ -84,7 +84,8 @@ function makeScale(data, width, height, top, least) {
 		top: most,
 		times: data.times,
 		x,
-		at: (ms) => x(((ms - start) / (end - start)) * last),
+		// What came after the last point began is drawn at the edge.
+		at: (ms) => x(Math.min(last, ((ms - start) / (end - start)) * last || 0)),
 		y: (value) => height - MARGIN.bottom - (value / most) * (height - MARGIN.top - MARGIN.bottom),
 	};
 }
@@ -141,14 +142,14 @@ function outages(data, scale) {
 
 /** Times at which something was changed. */
 function cuts({ cuts = [], times }, scale) {
-	const seen = cuts.filter((at) => at > times[0] && at <= times.at(-1));
+	const seen = cuts.filter((at) => at > times[0]);
 	return seen.map((at) => svg("line", { class: "cursor cut", x1: scale.at(at), x2: scale.at(at), y1: MARGIN.top, y2: scale.y(0) }));
 }
 
 /** Signs at the upper edge. */
 function marks(data, scale) {
 	const { times } = data;
-	const seen = (data.marks ?? []).filter(({ at_ms: at }) => at >= times[0] && at <= times.at(-1));
+	const seen = (data.marks ?? []).filter(({ at_ms: at }) => at >= times[0]);
 	return seen.map(({ at_ms: at, text }) => svg("text", { class: "tick mark", "text-anchor": "middle", x: scale.at(at), y: MARGIN.top + 2 }, text));
 }
 
