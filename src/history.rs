@@ -224,7 +224,7 @@ pub struct Window {
     pub accepted: PerPool<f64>,
     /// Shares that each pool refused.
     pub rejected: PerPool<f64>,
-    /// Shares that were refused here.
+    /// Shares that DPMP blocked.
     pub refused: f64,
     /// How long each pool was down, in seconds.
     pub down: PerPool<f64>,

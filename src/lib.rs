@@ -14,7 +14,7 @@
     )
 )]
 
-// In the order in which they are best read.
+// In the best order for reading.
 pub mod random;
 pub mod units;
 

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match dpmp::run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            // Where nobody can be told, the exit code still tells.
+            // Even if this cannot be written, there is still the exit code.
             let _ = writeln!(io::stderr(), "dpmp: {error:#}");
             ExitCode::FAILURE
         }

@@ -52,16 +52,16 @@ use crate::web::pages::{
 use crate::web::tokens::Tokens;
 use crate::welcome::{self, Greeting};
 
-/// How long a request to stop may wait for the scheduler.
+/// How long a stop request may wait for the scheduler.
 const STOP_REQUEST: Duration = Duration::from_secs(1);
 
-/// Signals that come within this time of the first are one request.
+/// Signals within this time after the first one count as one request.
 const SAME_REQUEST: Duration = Duration::from_millis(50);
 
-/// How soon a request to stop is tried again.
+/// The pause before a stop request is repeated.
 const STOP_RETRY: Duration = Duration::from_millis(5);
 
-/// A page keeps a connection or two open, and a household behind one address may have many pages open.
+/// A page keeps one or two connections open, and a household behind one address may have many pages open.
 const PAGE_SEATS: Seats = Seats {
     connections: 512,
     per_address: 256,
@@ -81,7 +81,7 @@ pub struct Proxy {
     is_set_up: bool,
     store: JoinHandle<()>,
     blocks: JoinHandle<()>,
-    /// The threads that only look at something once a second.
+    /// The threads that only check something once a second.
     lookers: [(Sender<()>, JoinHandle<()>); 3],
     history: Keeper,
     ledger: Keeper,
@@ -89,7 +89,7 @@ pub struct Proxy {
     log: LogGuard,
 }
 
-/// Runs the proxy until it is told to stop.
+/// Runs the proxy until it is stopped.
 ///
 /// # Errors
 /// If the configuration is unusable or a port is taken.
@@ -111,7 +111,7 @@ impl Proxy {
         let mut loaded = config::load_or_create(path)?;
         log::warn_of_unknown_names(&mut loaded);
         let config = Arc::new(loaded.config);
-        // The usual limit of 1,024 files is soon reached.
+        // The usual limit of 1,024 open files is soon reached.
         let files = rlimit::increase_nofile_limit(u64::MAX);
         let room = Room::of_this_system(files.ok());
         let listener = listen(
@@ -141,7 +141,7 @@ impl Proxy {
             tell(&state_problem(problem));
         }
         store::mark_running(&state, &memory);
-        // The timetable looks at the clock before the scheduler publishes anything.
+        // The timetable reads the clock before the scheduler publishes anything.
         published.set(Snapshot {
             clock: memory.clock,
             ..Snapshot::default()
@@ -309,7 +309,7 @@ impl Proxy {
         self.pages.as_ref().map(ServerHandle::addr)
     }
 
-    /// Where a person finds it all.
+    /// What a person needs to find everything.
     fn greeting(&self, config: &Path) -> Greeting {
         Greeting {
             miners: self.miners,
@@ -319,13 +319,13 @@ impl Proxy {
         }
     }
 
-    /// The state as it was last published.
+    /// The last published state.
     pub fn published(&self) -> Arc<LatestSnapshot> {
         Arc::clone(&self.published)
     }
 
-    /// A function that asks the proxy to stop; [`wait`](Self::wait) returns when it has. It says
-    /// whether the request got through.
+    /// A function that asks the proxy to stop; [`wait`](Self::wait) returns when it has. It returns whether the request
+    /// was accepted.
     pub fn stopper(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<> {
         let inbox = self.inbox.clone();
         move || ask_to_stop(&inbox, Stop::Drained)
@@ -342,7 +342,7 @@ impl Proxy {
             let now = clock();
             match asked {
                 None if stop() => asked = Some(now),
-                // A supervisor that tells the process and its group means one request.
+                // A supervisor that signals both the process and its group means one request.
                 Some(first) if now.duration_since(first) < SAME_REQUEST => (),
                 None | Some(_) => std::process::exit(1),
             }
@@ -370,10 +370,10 @@ impl Proxy {
             .map_err(|_| anyhow!("the scheduler failed"))?;
         for (stop, thread) in self.lookers {
             drop(stop);
-            // It may wait for the inbox, which nobody reads any more: its end is not awaited.
+            // It may be waiting for the inbox, which nobody reads any more, so it is not joined.
             drop(thread);
         }
-        // The scheduler held the only sender, so that the store has ended or is about to.
+        // The scheduler held the only sender, so the store has ended or is about to.
         let _ = self.store.join();
         let (running, instance) = self.running;
         running::remove(&running, &instance);
@@ -381,7 +381,7 @@ impl Proxy {
         let saved = store::save(&self.state, &memory)
             .and(self.history.stop())
             .and(self.ledger.stop());
-        // Pages that wait for news are not to hold up the stop.
+        // Pages that wait for news must not delay the stop.
         self.observer.log.tail().close();
         for port in [self.pages, self.metrics].into_iter().flatten() {
             port.stop();
@@ -393,13 +393,13 @@ impl Proxy {
     }
 }
 
-/// Trouble with what is remembered. Also said on standard error: the log may be on the same disk.
+/// A problem with saved data. It is also written to standard error, because the log may be on the same disk.
 fn state_problem(problem: String) -> Fact {
     log::complain(&format!("dpmp: {problem}"));
     Fact::StateProblem { problem }
 }
 
-/// Whether the scheduler's inbox took the request; it is full only for moments.
+/// Whether the scheduler's inbox accepted the request; it is full only for moments.
 fn ask_to_stop(inbox: &Sender<Input>, how: Stop) -> bool {
     let until = clock() + STOP_REQUEST;
     while clock() < until {
@@ -438,7 +438,7 @@ fn start_pages(config: &Config, pages: Arc<Pages>) -> anyhow::Result<Option<Serv
     serve("gui", address, PAGE_SEATS, refusal, handler).map(Some)
 }
 
-/// What miners that encrypt are shown, if there is anything. The others are served without it, too.
+/// The certificate for encrypted miners, if there is one. All others are served without it, too.
 fn open_certificate(
     config: &Config,
     path: &Path,
@@ -460,7 +460,7 @@ fn open_certificate(
     }
 }
 
-/// Only who asked for more miners than usual is told at once; all others when it matters.
+/// Only owners who set more miners than usual are warned immediately; all others when it matters.
 fn warn_of_little_room(config: &Config, room: &Room, tell: impl Fn(&Fact)) {
     let most = config.listen.max_miners;
     let load = load(config);

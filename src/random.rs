@@ -8,7 +8,7 @@ use anyhow::anyhow;
 pub struct Random(u64);
 
 impl Random {
-    /// Starts the sequence of a seed. Neighbouring seeds give unrelated sequences.
+    /// Starts the sequence for a seed. Neighboring seeds give unrelated sequences.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -38,7 +38,7 @@ impl Random {
         f64::from(self.next_u32()) / (f64::from(u32::MAX) + 1.0)
     }
 
-    /// A number between two positive ones, every order of magnitude equally likely.
+    /// A number between two positive ones, with every order of magnitude equally likely.
     pub fn log_between(&mut self, low: f64, high: f64) -> f64 {
         (low.ln() + (high.ln() - low.ln()) * self.unit()).exp()
     }

@@ -75,7 +75,7 @@ macro_rules! ledger {
 }
 use ledger;
 
-/// Appends a record; whether the oldest one had to go, since there were `most`.
+/// Appends a record; returns whether the oldest one was dropped because there were `most`.
 fn keep<T>(most: usize, records: &mut std::collections::VecDeque<T>, record: T) -> bool {
     let full = records.len() == most;
     if full {
@@ -85,7 +85,7 @@ fn keep<T>(most: usize, records: &mut std::collections::VecDeque<T>, record: T) 
     full
 }
 
-/// Takes complete lines out of what was read, each without its end.
+/// Takes a complete line out of the bytes read, without its line end.
 fn take_line(pending: &mut Vec<u8>) -> Option<Vec<u8>> {
     let end = pending.iter().position(|byte| *byte == b'\n')?;
     let rest = pending.split_off(end + 1);

@@ -20,16 +20,16 @@ const HORIZON: i64 = 8 * DAY;
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
-/// A timetable in the time zone that it is meant in.
+/// A timetable in its time zone.
 pub struct LocalTimetable<'a> {
     timetable: &'a Timetable,
     zone: Zone,
-    /// The times of the day at which entries begin and end, in seconds after midnight, the earliest first.
+    /// The times of day at which entries begin and end, in seconds after midnight, earliest first.
     boundaries: Vec<i64>,
 }
 
 impl<'a> LocalTimetable<'a> {
-    /// With the system's time zone if the timetable names none, or one that is not known.
+    /// Uses the system's time zone if the timetable names none, or an unknown one.
     pub fn new(timetable: &'a Timetable) -> Self {
         let zone = Zone::named(&timetable.time_zone).unwrap_or_else(Zone::of_the_system);
         let ends = timetable.entries.iter().flat_map(|it| [it.from, it.to]);
@@ -48,12 +48,13 @@ impl<'a> LocalTimetable<'a> {
         &self.zone
     }
 
-    /// What it says at a time in milliseconds since 1970, if the clock is right. One that is not enabled says nothing.
+    /// What it says at a time in milliseconds since 1970, if the clock is right. A timetable that is not enabled says
+    /// nothing.
     pub fn at(&self, unix_ms: u64) -> TimetableNow {
         if !self.timetable.enabled {
             return TimetableNow::default();
         }
-        // So many seconds always fit.
+        // This number of seconds always fits.
         let now = i64::try_from(unix_ms / 1000).unwrap_or_default();
         let entry = |at| {
             let entry = self.entry_at(at)?;
@@ -92,7 +93,8 @@ impl<'a> LocalTimetable<'a> {
         }
     }
 
-    /// The next time at which an entry may begin or end: when the local clock shows a boundary, or is put on or back.
+    /// The next time at which an entry may begin or end: when the local clock shows a boundary, or when the clocks
+    /// change.
     fn next_step(&self, at: i64) -> Option<i64> {
         let second = self.zone.local(at).second;
         let today = self.boundaries.iter().find(|it| **it > second);

@@ -16,48 +16,49 @@ pub use self::catalogue::CATALOGUE;
 
 use crate::units::PoolSlot;
 
-/// A trouble that there is now, as text for the owner.
+/// A current problem, as text for the owner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alert {
-    /// Its name, and what tells it from another case of it, after colons: the pool, the worker, the time of an event.
+    /// Its name and, after colons, what distinguishes it from other alerts of the same kind: the pool, the worker, the
+    /// time of an event.
     pub id: String,
-    /// How grave it is.
+    /// How serious it is.
     pub level: Level,
-    /// What is the matter, in a few words.
+    /// What is wrong, in a few words.
     pub title: String,
     /// More about it.
     pub text: String,
     /// What to do.
     pub action: String,
-    /// Since when, in milliseconds since 1970, if that is known.
+    /// When it began, in milliseconds since 1970, if that is known.
     pub at_ms: Option<u64>,
     /// Whether it can be dismissed.
     pub dismissable: bool,
 }
 
 impl Alert {
-    /// What the catalog says of it.
+    /// Its entry in the catalog.
     pub fn kind(&self) -> Option<&'static Kind> {
         kind(&self.id)
     }
 }
 
-/// How grave an alert is, the gravest first.
+/// How serious an alert is, most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Money is being lost, or may be.
     Error,
-    /// Something is not as it should be.
+    /// Something is wrong.
     Warning,
-    /// Something to be glad of.
+    /// Good news.
     Good,
-    /// Something to know.
+    /// Information.
     Info,
 }
 
 impl Level {
-    /// All, the gravest first.
+    /// All levels, most serious first.
     pub const ALL: [Self; 4] = [Self::Error, Self::Warning, Self::Good, Self::Info];
 
     /// As it is written in the API and the configuration.
@@ -71,7 +72,7 @@ impl Level {
     }
 }
 
-/// When a message about a trouble goes out.
+/// When a message about an alert is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Push {
     /// As soon as it is found.
@@ -93,16 +94,16 @@ impl Push {
     }
 }
 
-/// A kind of trouble.
+/// A kind of alert.
 #[derive(Debug)]
 pub struct Kind {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// How grave it is.
+    /// How serious it is.
     pub level: Level,
-    /// When a message goes out.
+    /// When a message is sent.
     pub push: Push,
-    /// Troubles that it follows from. It is left out while one of them lasts at the same pool, or everywhere.
+    /// Alerts that it follows from. It is left out while one of them lasts at the same pool, or everywhere.
     pub follows: &'static [&'static str],
     /// When it begins.
     pub begins: &'static str,
@@ -114,16 +115,16 @@ pub struct Kind {
     pub action: &'static str,
 }
 
-/// The name of a trouble, from an alert's id.
+/// The name of an alert's kind, from its id.
 pub fn name(id: &str) -> &str {
     let name = id.split(':').next().unwrap_or(id);
-    // Of these the pool is part of the first word.
+    // In these, the pool is part of the first word.
     name.strip_suffix("_A")
         .or_else(|| name.strip_suffix("_B"))
         .unwrap_or(name)
 }
 
-/// What the catalog says of the trouble with this id.
+/// The catalog's entry for the alert with this id.
 pub fn kind(id: &str) -> Option<&'static Kind> {
     let name = name(id);
     CATALOGUE.iter().find(|kind| kind.name == name)
@@ -137,7 +138,7 @@ pub fn pool(id: &str) -> Option<PoolSlot> {
         .find(|slot| slot.to_string() == part)
 }
 
-/// Takes out what only follows from something else that is there, and returns the ids.
+/// Removes alerts that only follow from another one, and returns their ids.
 pub fn one_notice_a_cause(alerts: &mut Vec<Alert>) -> BTreeSet<String> {
     let mut hidden = BTreeSet::new();
     let there: Vec<String> = alerts.iter().map(|alert| alert.id.clone()).collect();
@@ -164,7 +165,7 @@ mod tests {
 
     const DOCS: &str = include_str!("../docs/troubles.md");
 
-    /// A kind's part of the docs.
+    /// The docs' section about a kind.
     fn documented(kind: &Kind) -> String {
         format!(
             "### `{}`\n\nLevel: {}. Message: {}. {}\n\n- **Begins:** {}\n- **Over:** {}\n- **What to do:** {}\n",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// Makes an enum whose values have names for programs: in log, metrics, API and files.
+/// Makes an enum whose values have names for programs: in the log, the metrics, the API and files.
 macro_rules! named {
     ($(#[$about:meta])* pub enum $type:ident { $($(#[$doc:meta])* $value:ident = $name:literal,)* }) => {
         $(#[$about])*
@@ -27,41 +27,41 @@ macro_rules! named {
 }
 pub(crate) use named;
 
-/// The time, on both clocks. The core is told it with each event and never reads a clock itself.
+/// The time, on both clocks. The core receives it with each event and never reads a clock itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// For everything that is measured or waited for.
+    /// For all measurements and waiting.
     pub at: Instant,
-    /// For what a person reads: milliseconds since 1970. It may jump.
+    /// For people: milliseconds since 1970. It may jump.
     pub unix_ms: u64,
 }
 
-/// Before this time, the beginning of 2025, no wall clock is right: a small computer without a clock of its own begins
-/// in 1970, and keeps to it until it has a network. In milliseconds since 1970.
+/// A wall clock that shows a time before this, the beginning of 2025, is wrong: a small computer without a
+/// battery-backed clock starts in 1970 and stays there until it has a network. In milliseconds since 1970.
 pub const FIRST_PLAUSIBLE_MS: u64 = 1_735_689_600_000;
 
-/// The time after a while, or the same if a clock cannot tell it.
+/// The time after a while, or the same if a clock cannot represent it.
 #[must_use]
 pub fn later(now: Instant, time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now)
 }
 
-/// When something happened, for a person to read. A small computer without a clock of its own begins in 1970 and
-/// learns the time later: what happened before is shown at the time that it had really been.
+/// When something happened, for people. A small computer without a battery-backed clock starts in 1970 and gets the
+/// time later; earlier events are then shown at their real time.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "u64", into = "u64")]
 pub struct When {
-    /// What the wall clock said, in milliseconds since 1970.
+    /// The wall clock's time, in milliseconds since 1970.
     unix_ms: u64,
     /// `None`: in an earlier run of the program.
     at: Option<Instant>,
 }
 
 impl When {
-    /// By how much the wall clock is corrected little by little, in milliseconds. It jumps by more.
+    /// The largest gradual correction of the wall clock, in milliseconds. Anything more is a jump.
     const SLEW_MS: i64 = 2000;
 
-    /// In milliseconds since 1970, as the wall clock counts now.
+    /// In milliseconds since 1970, according to the present wall clock.
     pub fn unix_ms(self, now: Now) -> u64 {
         let Some(at) = self.at else {
             return self.unix_ms;
@@ -74,7 +74,7 @@ impl When {
         if jump.abs() < Self::SLEW_MS {
             return self.unix_ms;
         }
-        // Whole seconds, so that it is the same each time when it is asked.
+        // Whole seconds, so that the result is the same each time.
         let jump = jump
             .saturating_add(500)
             .div_euclid(1000)
@@ -82,7 +82,7 @@ impl When {
         u64::try_from(ms(self.unix_ms).saturating_add(jump)).unwrap_or(0)
     }
 
-    /// The same as the wall clock counts now, to be written down.
+    /// The same according to the present wall clock, for saving.
     #[must_use]
     pub fn corrected(self, now: Now) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl When {
         }
     }
 
-    /// How long ago it was; `None`: it was in an earlier run.
+    /// How long ago it was; `None`: in an earlier run.
     pub fn age(self, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.at?))
     }
@@ -106,7 +106,7 @@ impl From<Now> for When {
     }
 }
 
-/// Of an earlier run.
+/// From an earlier run.
 impl From<u64> for When {
     fn from(unix_ms: u64) -> Self {
         Self { unix_ms, at: None }
@@ -119,19 +119,19 @@ impl From<When> for u64 {
     }
 }
 
-/// Two are the same if the wall clock said the same.
+/// Two are equal if the wall clock showed the same.
 impl PartialEq for When {
     fn eq(&self, other: &Self) -> bool {
         self.unix_ms == other.unix_ms
     }
 }
 
-/// So many at once, and so many more as time passes.
+/// A burst, and more as time passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// How many at once, when there were none for long.
+    /// How many at once after a long pause.
     pub burst: f64,
-    /// How many more a second.
+    /// How many more per second.
     pub per_second: f64,
 }
 
@@ -143,7 +143,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Nothing was used yet.
+    /// With nothing used yet.
     pub fn full(rate: Rate, now: Instant) -> Self {
         Self {
             left: rate.burst,
@@ -151,7 +151,7 @@ impl Allowance {
         }
     }
 
-    /// Uses one, if one is left; whether it was.
+    /// Uses one if one is left; returns whether it was.
     pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
         self.left = self.left_at(rate, now);
         self.at = now;
@@ -162,7 +162,7 @@ impl Allowance {
         within
     }
 
-    /// Whether all is there again.
+    /// Whether everything is available again.
     pub fn is_full(&self, rate: Rate, now: Instant) -> bool {
         self.left_at(rate, now) >= rate.burst
     }
@@ -174,7 +174,8 @@ impl Allowance {
 }
 
 named! {
-    /// One of the two pools that the owner configured. Its name stands in config keys, metric labels and log fields.
+    /// One of the two pools that the owner configured. Its name is used in configuration keys, metric labels and log
+    /// fields.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     pub enum PoolSlot {
         /// The first pool, `pools.A` in the config.
@@ -202,8 +203,7 @@ impl fmt::Display for PoolSlot {
 
 /// One value for each pool.
 ///
-/// It is indexed with a [`PoolSlot`], so that no code can name "the A field" where it means
-/// "the field of the pool at hand".
+/// It is indexed with a [`PoolSlot`], so that code cannot use "the A field" when it means "the field of this pool".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerPool<T> {
     #[serde(rename = "A")]
@@ -229,7 +229,7 @@ impl<T> PerPool<T> {
         }
     }
 
-    /// The two values, turned into something else one by one.
+    /// Converts the two values one by one.
     pub fn map<U>(&self, mut f: impl FnMut(PoolSlot, &T) -> U) -> PerPool<U> {
         PerPool::from_fn(|slot| f(slot, &self[slot]))
     }
@@ -239,7 +239,7 @@ impl<T> PerPool<T> {
         PoolSlot::ALL.into_iter().map(|slot| (slot, &self[slot]))
     }
 
-    /// The two values to be changed, A first.
+    /// The two values for changing, A first.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         [&mut self.first, &mut self.second].into_iter()
     }
@@ -264,7 +264,7 @@ impl<T> IndexMut<PoolSlot> for PerPool<T> {
     }
 }
 
-/// A miner's connection. Counted up from 1 by the acceptor and never used again.
+/// A miner's connection. Counted up from 1 by the acceptor and never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MinerId(pub u64);
 
@@ -274,12 +274,12 @@ impl fmt::Display for MinerId {
     }
 }
 
-/// A line to a pool: what brings its members to one connection after the other. Counted up for each pool.
+/// A link to a pool, which gives its members one connection after another. Counted up for each pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LineId(pub u64);
 
-/// One connection to a pool. Its number is never used again, so that whatever still arrives from an earlier one can be
-/// told apart.
+/// One connection to a pool. Its number is never reused, so that input still arriving from an earlier one can be
+/// recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolConn {
     /// The pool at its other end.
@@ -324,16 +324,16 @@ impl fmt::Display for JobId {
     }
 }
 
-/// How rare a hash has to be, in units of the Bitcoin difficulty 1 (`0x00000000FFFF0000…`, compat Q23).
-/// Always above zero, and never more than any hash is worth, so that sums and squares of many stay finite.
+/// How rare a hash must be, in units of the Bitcoin difficulty 1 (`0x00000000FFFF0000…`, compat Q23). Always above zero
+/// and never more than a hash can reach, so that sums and squares of many stay finite.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Difficulty(f64);
 
 impl Difficulty {
-    /// What holds on a connection whose pool has not said anything.
+    /// The difficulty on a connection whose pool has not sent one.
     pub const ONE: Self = Self(1.0);
 
-    /// What the smallest hash above zero is worth.
+    /// The difficulty of the smallest hash above zero.
     pub const HIGHEST: Self = Self(2.695953529101131e67);
 
     /// `None` if the value is not above zero, or above [`HIGHEST`](Self::HIGHEST).
@@ -346,9 +346,9 @@ impl Difficulty {
         self.0
     }
 
-    /// What a miner is told: from 1 on a whole number, since much firmware truncates (compat Q22);
-    /// below 1 the value itself. It is rounded down: what the miner then sends too much is kept
-    /// here, while rounding up would have it throw away shares that the pool pays for.
+    /// The value for a miner: a whole number from 1 on, because much firmware truncates (compat Q22); below 1, the
+    /// value itself. It is rounded down: DPMP holds back surplus shares, while rounding up would make the miner discard
+    /// shares that the pool pays for.
     pub fn for_miner(self) -> Self {
         if self.0 >= 1.0 {
             Self(self.0.floor())
@@ -369,7 +369,7 @@ impl Difficulty {
 }
 
 impl fmt::Display for Difficulty {
-    /// A JSON number; a whole number has no fraction, so that firmware without floats can read it.
+    /// A JSON number; whole numbers have no fraction, so that firmware without floats can read them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.fract() == 0.0 {
             write!(f, "{:.0}", self.0)
@@ -382,13 +382,14 @@ impl fmt::Display for Difficulty {
 }
 
 named! {
-    /// How the version bits of a share are written where the job's version has some of its own (compat Q57).
+    /// How the version bits of a share are written if the job's version already has some set (compat Q57).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum VersionForm {
-        /// The header's bits under the mask, as BIP 310 says.
+        /// The header's bits under the mask, according to BIP 310.
         Bits = "bits",
-        /// Those in which the header differs from the job's version: AxeOS and NerdQAxe send it so, public-pool takes it so.
+        /// The bits in which the header differs from the job's version: AxeOS and NerdQAxe send this form, and
+        /// public-pool accepts it.
         Delta = "delta",
     }
 }
@@ -410,7 +411,7 @@ pub struct VersionMask(pub u32);
 impl VersionMask {
     /// No bit may be changed.
     pub const NONE: Self = Self(0);
-    /// The sixteen bits that BIP 320 sets aside for miners.
+    /// The sixteen bits that BIP 320 reserves for miners.
     pub const BIP320: Self = Self(0x1fff_e000);
 
     /// The bits that both masks allow (compat Q12).
@@ -477,7 +478,7 @@ macro_rules! extranonce {
                 ShortBytes::new(bytes).map(Self)
             }
 
-            /// `None` if the text is not hex or stands for more than [`MAX_EXTRANONCE`] bytes.
+            /// `None` if the text is not hex or represents more than [`MAX_EXTRANONCE`] bytes.
             pub fn from_hex(text: &str) -> Option<Self> {
                 ShortBytes::from_hex(text).map(Self)
             }
@@ -492,7 +493,7 @@ macro_rules! extranonce {
                 usize::from(self.0.len)
             }
 
-            /// Whether there are none, which some pools do (compat Q66).
+            /// Whether there are none, as with some pools (compat Q66).
             pub fn is_empty(&self) -> bool {
                 self.0.len == 0
             }
@@ -513,19 +514,19 @@ macro_rules! extranonce {
 }
 
 extranonce! {
-    /// The part of the coinbase that the server of a connection chooses.
+    /// The part of the coinbase that a connection's server chooses.
     Extranonce1
 }
 extranonce! {
-    /// The part of the coinbase that the client of a connection varies.
+    /// The part of the coinbase that a connection's client varies.
     Extranonce2
 }
 
-/// The part of the coinbase that a miner gets for itself: the extranonce1 that it was given and the
-/// size of its extranonce2. Fixed for the life of its connection, whichever pool it works for.
+/// A miner's own part of the coinbase: its extranonce1 and the size of its extranonce2. It stays the same while the
+/// miner is connected, whichever pool it works for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinerExtranonce {
-    /// What the miner was told as its extranonce1 (k bytes).
+    /// The miner's extranonce1 (k bytes).
     pub e1: Extranonce1,
     /// The size of the extranonce2 that it sends (m bytes).
     pub e2_size: u8,
@@ -553,7 +554,7 @@ mod tests {
         // In 1970, a minute after the start.
         let when = When::from(at(60, 60_000));
         assert_eq!(when.unix_ms(at(100, 100_000)), 60_000);
-        // Corrected little by little it stays, after a jump it moves along.
+        // It stays during gradual corrections and moves with a jump.
         assert_eq!(when.unix_ms(at(100, 101_500)), 60_000);
         let now = at(100, 1_795_428_672_345);
         assert_eq!(when.unix_ms(now), 1_795_428_632_000);
@@ -564,7 +565,7 @@ mod tests {
         assert_eq!(when.unix_ms(at(110, 1_794_000_010_000)), 1_794_000_000_345);
         assert_eq!(when.unix_ms(at(200, 5)), 0);
         assert_eq!(when.age(at(110, 7).at), Some(Duration::from_secs(10)));
-        // Of an earlier run nothing else is known.
+        // Nothing else is known about an earlier run.
         assert_eq!(When::from(5).unix_ms(now), 5);
         assert_eq!(When::from(5).age(now.at), None);
     }

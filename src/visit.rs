@@ -41,16 +41,16 @@ use crate::system::clock::clock;
 use crate::system::net::Deadline;
 use crate::units::{Difficulty, LineId, PoolConn, PoolSlot};
 
-/// How often a pool may hang up on `mining.configure` before it is given up.
+/// How often a pool may hang up on `mining.configure` before the visit ends.
 const MOST_ATTEMPTS: usize = 6;
 
 /// The longest line that a pool may send, in bytes.
 const LONGEST_LINE: usize = 1024 * 1024;
 
-/// How many lines that are no use, or texts for people, are told.
+/// How many useless lines or texts for people are reported.
 const MOST_NOTES: u32 = 20;
 
-/// Miners that take only a small coinbase transaction, and how large, in bytes (compat Q31, Q32).
+/// Miners that accept only a small coinbase transaction, and its largest size in bytes (compat Q31, Q32).
 const SMALL_MINERS: [(&str, usize); 4] = [
     ("NerdMiner", 512),
     ("Antminer with stock firmware", 750),
@@ -58,15 +58,15 @@ const SMALL_MINERS: [(&str, usize); 4] = [
     ("Whatsminer", 6500),
 ];
 
-/// Under which name the pools see the visitor.
+/// The visitor's worker name at the pools.
 const WORKER: &str = "check";
 
-/// What a visitor is told on the way.
+/// What a visit reports along the way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
     /// A step is done.
     Step(Step),
-    /// Something worth knowing between the steps.
+    /// A note between the steps.
     Note(String),
 }
 
@@ -75,18 +75,18 @@ pub enum Finding {
 pub struct Step {
     /// `resolve`, `connect`, `encrypt` (if it is), `configure`, `subscribe`, `authorize` or `first job`.
     pub name: &'static str,
-    /// Whether it went as it should.
+    /// Whether it succeeded.
     pub ok: bool,
     /// How long it took.
     pub took: Duration,
-    /// What came of it.
+    /// Its result.
     pub text: String,
 }
 
 /// Why a visit did not get to a job.
 #[derive(Debug)]
 pub struct Failure {
-    /// The step that it was at.
+    /// The step during which it failed.
     pub during: &'static str,
     /// What happened.
     pub error: anyhow::Error,
@@ -115,7 +115,7 @@ pub fn visit(
 /// One pool, visited until it has given a job.
 struct Visit<'a> {
     pool: &'a PoolConfig,
-    /// What miners are given of the pool's difficulty.
+    /// The limits on the difficulty that miners are given.
     limits: DifficultyLimits,
     tls: &'a Tls,
     slot: PoolSlot,
@@ -128,20 +128,20 @@ struct Visit<'a> {
     patience: Duration,
     /// The step that is under way.
     during: &'static str,
-    /// What was asked and when, by id.
+    /// What was requested and when, by id.
     asked: BTreeMap<u64, (&'static str, Instant)>,
     progress: Progress,
     tell: &'a mut dyn FnMut(Finding) -> anyhow::Result<()>,
     notes: u32,
 }
 
-/// Reads until a moment and no longer, however slowly bytes come.
+/// Reads until a fixed moment, however slowly bytes come.
 struct Patient<'a> {
     socket: &'a Socket,
     incoming: ReadHalf<'a>,
     /// The end of the visit, or earlier if something is due before.
     until: &'a Cell<Instant>,
-    /// How many bytes came.
+    /// How many bytes were received.
     bytes: &'a Cell<u64>,
 }
 
@@ -156,7 +156,7 @@ impl Read for Patient<'_> {
     }
 }
 
-/// How far a pool got on a connection: what is said of one that stops.
+/// How far a pool got on a connection, for describing one that stops.
 #[derive(Debug, Default)]
 struct Progress {
     /// Whether the connection is encrypted.
@@ -167,13 +167,12 @@ struct Progress {
     messages: u64,
     /// The last step that the pool has answered.
     answered: Option<&'static str>,
-    /// What was wrong with the last job that could not be read.
+    /// What was wrong with the last unreadable job.
     bad_job: Option<String>,
 }
 
 impl Progress {
-    /// What there is to say of a pool that has not come to a job, where `waiting` is what it owes and `bytes` is how
-    /// many came.
+    /// Describes a pool that has not sent a job; `waiting` is what it still owes, and `bytes` is how many bytes came.
     fn describe(&self, waiting: &str, bytes: u64, patience: Duration) -> String {
         let time = patience.as_secs();
         if bytes == 0 && self.encrypted {
@@ -286,7 +285,7 @@ impl<'a> Visit<'a> {
         (self.tell)(Finding::Note(text.to_string()))
     }
 
-    /// One connection: whether a job came, or the pool hung up on `mining.configure` and wants to be
+    /// Makes one connection; returns whether a job came, or whether the pool hung up on `mining.configure` and must be
     /// asked in another way.
     fn attempt(&mut self, addresses: &[SocketAddr]) -> anyhow::Result<bool> {
         let began = clock();
@@ -343,7 +342,7 @@ impl<'a> Visit<'a> {
             let heard = bytes.get() > 0;
             let ended = |reason: CloseReason| reason.of_pool(heard, target.tls.is_some());
             match line {
-                // A blank one, to keep the connection alive.
+                // A blank line, to keep the connection alive.
                 Ok(Some(None)) => (),
                 Ok(Some(Some(Ok(message)))) => {
                     self.progress.lines += 1;
@@ -372,7 +371,7 @@ impl<'a> Visit<'a> {
                         step => format!("it answered {step}"),
                     }
                 ),
-                // The time limit of the socket has struck, which it tells in words of its own.
+                // The socket's time limit has passed; each system reports that in its own way.
                 Err(LineError::Io(_)) if clock() >= wake.get() => {
                     if self.something_is_due(connection, &socket, bytes.get())? {
                         return Ok(true);
@@ -386,8 +385,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Does what is due without a word of the pool, as it would be done for a miner: goes on without an answer to
-    /// configure, takes the difficulty of a first job for 1. Whether everything is known now.
+    /// Does what is due without input from the pool, as for a miner: continues without an answer to configure, assumes
+    /// a difficulty of 1 for a first job. Returns whether everything is known now.
     fn something_is_due(
         &mut self,
         connection: &mut Connection,
@@ -419,7 +418,7 @@ impl<'a> Visit<'a> {
         self.job_is_there(connection, clock())
     }
 
-    /// Has the connection act, and sends what it says.
+    /// Runs an action of the connection and sends its output.
     fn talk<T>(
         &mut self,
         socket: &Socket,
@@ -437,7 +436,7 @@ impl<'a> Visit<'a> {
         Ok(done)
     }
 
-    /// Takes in a line; whether everything is known now.
+    /// Handles a line; returns whether everything is known now.
     fn on_message(
         &mut self,
         connection: &mut Connection,
@@ -499,7 +498,7 @@ impl<'a> Visit<'a> {
         self.job_is_there(connection, clock())
     }
 
-    /// What a shared connection would give, if connections are to be shared.
+    /// Reports what a shared connection would offer, if connections are to be shared.
     fn tell_sharing(&mut self, smallest: u8) -> anyhow::Result<()> {
         let Some(most) = self.pool.most_members() else {
             return Ok(());
@@ -515,7 +514,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Whether there is a job that a miner could be sent; it is shown.
+    /// Returns whether there is a job that could be sent to a miner, and reports it.
     fn job_is_there(&mut self, connection: &Connection, now: Instant) -> anyhow::Result<bool> {
         let job = connection.jobs.latest();
         let Some(job) = job.filter(|_| connection.has_work(now)) else {
@@ -574,7 +573,7 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// What a job says of its block: its height, whom it pays, and its size.
+/// What a job says about its block: its height, the address it pays, and its size.
 fn about_block(job: &PoolJob, pool: &PoolConfig) -> Vec<String> {
     let Some(coinbase) = Coinbase::of_job(job) else {
         return vec!["the job's coinbase cannot be read; your miners mine it anyway".to_owned()];
@@ -606,7 +605,7 @@ fn about_block(job: &PoolJob, pool: &PoolConfig) -> Vec<String> {
     lines
 }
 
-/// What of the reward goes to the owner's address, if it is one.
+/// How much of the reward goes to the owner's address, if it is one.
 fn whom_it_pays(coinbase: &Coinbase, pool: &PoolConfig) -> String {
     let share = match Payee::of(Some(coinbase), &pool.wallet, &pool.chain) {
         Payee::Known(payment) => payment.share,
@@ -641,7 +640,7 @@ fn amount(units: u64, coin: Option<Coin>) -> String {
     format!("{}.{:0width$} {}", units / one, units % one, coin.name())
 }
 
-/// Whether the handshake goes on after this answer: no pool has to agree to anything in configure.
+/// Whether the handshake continues after this answer; a pool does not have to agree to anything in configure.
 fn goes_on(step: &str, outcome: &Outcome) -> bool {
     match step {
         "subscribe" => matches!(outcome, Outcome::Subscribed(_)),
@@ -682,7 +681,7 @@ mod tests {
     use crate::coin::address::Wallet;
     use crate::units::{Extranonce1, VersionMask};
 
-    /// Block 840,000 with a tag, which pays outputs of these values and scripts.
+    /// Block 840,000 with a tag, paying outputs with these values and scripts.
     fn job(outputs: &[(u64, Vec<u8>)]) -> PoolJob {
         let before = [&[1, 0, 0, 0, 1][..], &[0; 32], &[0xff; 4]].concat();
         let script = b"\x03\x40\xd1\x0c/a pool/";

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::system::net::{local, own_addresses};
 
-/// What a person needs to begin.
+/// What a person needs to get started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Greeting {
     /// Where miners connect.

@@ -74,7 +74,7 @@ pub const MOST_DESERTED: usize = 64;
 /// The weight of a new answer in the average latency.
 const LATENCY_WEIGHT: f64 = 1.0 / 16.0;
 
-/// What became of shares that a pool was sent in the last minutes.
+/// The results of shares sent to a pool in the last minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lately<T> {
     /// It accepted them.
@@ -145,7 +145,7 @@ pub struct Pool {
     pub addresses: Addresses,
     /// Since when it is in its slot.
     pub since: Instant,
-    /// What became of the shares that it was sent in the last minutes.
+    /// The results of the shares sent to it in the last minutes.
     pub lately: Lately<Meter>,
     /// How it answers shares.
     pub answers: Answers,

@@ -99,7 +99,7 @@ pub struct PoolView {
     pub jobless_since: Option<u64>,
     /// Since when the other pool has moved on from the block of its jobs, in milliseconds since 1970.
     pub left_since: Option<u64>,
-    /// What became of the shares that it was sent in the last ten minutes.
+    /// The results of the shares sent to it in the last ten minutes.
     pub lately: Lately<f64>,
     /// Its message, if it refused to authorize the last worker.
     pub refusal: Option<String>,

@@ -61,7 +61,7 @@ const LOUDEST_OF_LIBRARIES: Level = Level::Warn;
 
 /// Begins to log. With `to_stdout` false, standard output is left alone.
 ///
-/// A folder that cannot be written is told on standard error, and there are no files then.
+/// If the folder cannot be written, that is reported on standard error and there are no files.
 ///
 /// # Errors
 /// If the system has no room for a thread.

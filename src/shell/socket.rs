@@ -239,7 +239,7 @@ impl Socket {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Nothing more will be sent: waiting data is written, then the peer is told.
+    /// Nothing more will be sent: waiting data is written, then the sending half is closed.
     pub(super) fn close(&self) {
         self.note(CloseReason::ByUs);
         let mut outbox = self.outbox.lock();

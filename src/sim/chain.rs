@@ -20,11 +20,11 @@ const LONGEST_TAG: usize = 24;
 pub enum JobIds {
     /// Counted up from 1 in hex. Two such pools use the same names for different jobs.
     Counter,
-    /// Text that no one else would use, and that is no hex number.
+    /// Text that nothing else uses and that is not a hex number.
     Random,
 }
 
-/// Makes one pool's jobs, each plausible and none like another.
+/// Makes one pool's jobs, each plausible and each different.
 #[derive(Clone, Debug)]
 pub struct JobFactory {
     rng: Random,
@@ -32,22 +32,22 @@ pub struct JobFactory {
     made: u64,
     height: u32,
     prevhash: [u8; 32],
-    /// Whether no job of the present block was made yet.
+    /// Whether no job for the current block has been made yet.
     fresh_block: bool,
 }
 
 /// Where a pool's blocks come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocks {
-    /// Nobody else has them.
+    /// From the pool's own chain.
     Own,
     /// From the chain with this number, which has one block at each height.
     Of(u64),
-    /// They took no work.
+    /// Invented, without proof of work.
     Invented,
 }
 
-/// What a pool says about the network for a job.
+/// A job's network values from a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// The header's version.
@@ -60,7 +60,7 @@ pub struct Network {
     pub witness: bool,
 }
 
-/// A job before it is made out to a connection.
+/// A job before it is adapted to a connection.
 #[derive(Clone, Debug)]
 pub struct Template {
     /// The pool's name for the job.
@@ -71,24 +71,24 @@ pub struct Template {
     prevhash: [u8; 32],
     branches: Vec<[u8; 32]>,
     height: u32,
-    /// What the coinbase pays: satoshis and scripts.
+    /// The outputs of the coinbase: satoshis and scripts.
     outputs: Vec<(u64, Vec<u8>)>,
     tag: String,
 }
 
-/// The place that a connection's extranonces take in the coinbase.
+/// The space for a connection's extranonces in the coinbase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
     /// The size of extranonce1, in bytes.
     pub e1_size: usize,
     /// The size of extranonce2, in bytes.
     pub e2_size: usize,
-    /// What tells the coinbases of connections apart where extranonce1 is empty and cannot.
+    /// Makes the coinbases of connections differ if extranonce1 is empty.
     pub salt: Option<u32>,
 }
 
 impl JobFactory {
-    /// A factory whose jobs carry this tag, so that [`tag_of`] tells whose they are.
+    /// A factory whose jobs carry this tag, so that [`tag_of`] shows which pool made them.
     pub fn new(seed: u64, tag: &str, blocks: Blocks) -> Self {
         let mut factory = Self {
             rng: Random::new(seed),
@@ -102,7 +102,7 @@ impl JobFactory {
         factory
     }
 
-    /// Somebody found a block: later jobs build on it.
+    /// A block was found: later jobs build on it.
     pub fn new_block(&mut self, blocks: Blocks) {
         self.go_to(self.height + 1, blocks);
     }
@@ -113,7 +113,8 @@ impl JobFactory {
             Blocks::Own | Blocks::Invented => self.rng.bytes(),
             Blocks::Of(chain) => Random::new((chain << 32) | u64::from(height)).bytes(),
         };
-        // In the order of the wire the last words hold the zeros. So many prove the work for the usual target.
+        // In the order in which the hash is sent, the last words hold the zeros. This many prove the work for the usual
+        // target.
         hash[24..].fill(0);
         hash[20..22].fill(if blocks == Blocks::Invented { 0xff } else { 0 });
         self.prevhash = hash;
@@ -143,7 +144,7 @@ impl JobFactory {
             prevhash: self.prevhash,
             branches: (0..branches).map(|_| self.rng.bytes()).collect(),
             height: self.height,
-            // An address of the pool's own, another one in every job.
+            // An address of the pool, different in every job.
             outputs: vec![(
                 312_500_000,
                 [[0, 20].to_vec(), self.rng.bytes::<20>().to_vec()].concat(),
@@ -165,7 +166,7 @@ impl Template {
         }
     }
 
-    /// The job as a connection with this much room for extranonces gets it.
+    /// The job as sent to a connection with this much space for extranonces.
     pub fn notify(&self, space: Space, clean: bool) -> Notify {
         let height = self.height.to_le_bytes();
         let salt = space.salt.map(u32::to_be_bytes);
@@ -208,7 +209,7 @@ impl Template {
     }
 }
 
-/// A count or a length as transactions have it.
+/// A count or length as written in transactions.
 fn count(number: usize) -> Vec<u8> {
     match u16::try_from(number).unwrap_or(u16::MAX) {
         small @ 0..0xfd => vec![small.to_le_bytes()[0]],

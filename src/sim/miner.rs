@@ -33,7 +33,7 @@ pub struct SimMiner {
 }
 
 impl SimMiner {
-    /// Starts to dial.
+    /// Starts connecting.
     ///
     /// # Errors
     /// If the system has no room for a thread.
@@ -53,22 +53,22 @@ impl SimMiner {
         })
     }
 
-    /// What it saw.
+    /// Its records.
     pub fn ledger(&self) -> MinerLedger {
         self.ledger.clone()
     }
 
-    /// Sends a line as it is; its answer goes to the [replies](MinerLedger::replies).
+    /// Sends a line unchanged; its answer goes to the [replies](MinerLedger::replies).
     pub fn inject(&self, line: &str) {
         let _ = self.inbox.send(Input::Inject(line.to_owned()));
     }
 
-    /// Stops or resumes work; a paused miner goes on listening.
+    /// Stops or resumes work; a paused miner still listens.
     pub fn pause(&self, paused: bool) {
         let _ = self.inbox.send(Input::Pause(paused));
     }
 
-    /// Closes the connection; what comes next is up to `MinerOptions::reconnect`.
+    /// Closes the connection; `MinerOptions::reconnect` decides what follows.
     pub fn hang_up(&self) {
         let _ = self.inbox.send(Input::HangUp);
     }

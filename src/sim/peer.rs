@@ -11,12 +11,12 @@ use crate::units::PoolConn;
 
 /// A pool without sockets.
 pub trait PoolPeer {
-    /// A client connected; the connection's number.
+    /// A client connected; returns the connection's number.
     fn open(&mut self, now: Instant) -> u64;
-    /// What the proxy calls the connection, if a test is to know.
+    /// The proxy's name for the connection, for tests that need it.
     fn named(&mut self, _number: u64, _conn: PoolConn) {}
-    /// A client sent a line. Lines that were read from the socket together have the same `batch` number, by which
-    /// pipelined requests are known.
+    /// A client sent a line. Lines that were read from the socket together have the same `batch` number, which shows
+    /// whether requests were pipelined.
     fn line(
         &mut self,
         connection: u64,
@@ -35,11 +35,11 @@ pub trait PoolPeer {
     }
     /// A line with a job is on its way.
     fn job_written(&mut self, _job: JobRecord) {}
-    /// The first thing that a client did and must not.
+    /// A client's first violation.
     fn violation(&self) -> Option<String> {
         None
     }
-    /// The hash of the header that it rebuilt from the last share, if a miner must have hashed just that.
+    /// The hash of the header that it rebuilt from the last share, if the miner must have hashed exactly that one.
     fn rebuilt(&self) -> Option<[u8; 32]> {
         None
     }
@@ -47,26 +47,26 @@ pub trait PoolPeer {
 
 /// A miner without a socket.
 pub trait MinerPeer {
-    /// A connection stands.
+    /// A connection was made.
     fn connected(&mut self, now: Instant, out: &mut Vec<MinerOutput>);
     /// The server sent a line.
     fn line(&mut self, line: &[u8], now: Instant, out: &mut Vec<MinerOutput>);
     /// The connection ended.
     fn closed(&mut self, now: Instant, ending: Ending);
-    /// After which time it dials again when a connection has ended, if it does.
+    /// How long after the end of a connection it reconnects, if it does.
     fn redials_after(&mut self, _now: Instant, ending: Ending) -> Option<Duration> {
         Some(match ending {
             Ending::ByServer => Duration::from_millis(500),
             Ending::ByMiner => Duration::from_secs(1),
         })
     }
-    /// Works for as long as it was not called.
+    /// Does the work for the time since the last call.
     fn turn(&mut self, _now: Instant, _out: &mut Vec<MinerOutput>) {}
-    /// The first thing that the server did and must not.
+    /// The server's first violation.
     fn violation(&self) -> Option<String> {
         None
     }
-    /// The hashes of the last shares that it sent, so many at most.
+    /// The hashes of the last shares that it sent, up to a limit.
     fn mined(&self, _most: usize) -> Vec<[u8; 32]> {
         Vec::new()
     }

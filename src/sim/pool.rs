@@ -36,7 +36,7 @@ impl SimPool {
         Net::start(options).map(|net| Self { net })
     }
 
-    /// Where it listens; the same even while it does not.
+    /// The address it listens on; it stays the same even while the pool does not listen.
     pub fn address(&self) -> SocketAddr {
         self.net.address()
     }
@@ -46,17 +46,17 @@ impl SimPool {
         self.net.address().port()
     }
 
-    /// What it saw.
+    /// Its records.
     pub fn ledger(&self) -> PoolLedger {
         self.net.drive(|model, _, _| model.ledger().clone())
     }
 
-    /// The habits it has now.
+    /// Its current habits.
     pub fn options(&self) -> PoolOptions {
         self.net.drive(|model, _, _| model.options().clone())
     }
 
-    /// Changes habits. A new difficulty or mask is announced at once, and holds from the next job on.
+    /// Changes habits. A new difficulty or mask is announced immediately and applies from the next job on.
     pub fn change(&self, change: impl FnOnce(&mut PoolOptions)) {
         self.net
             .drive(|model, now, out| model.change(change, now, out));
@@ -67,7 +67,7 @@ impl SimPool {
         self.net.drive(|model, now, out| model.new_job(now, out));
     }
 
-    /// Gives all clients a job with `clean_jobs` upon a new block.
+    /// Gives all clients a job with `clean_jobs` on a new block.
     pub fn new_block(&self) {
         self.net.drive(|model, now, out| model.new_block(now, out));
     }
@@ -84,23 +84,23 @@ impl SimPool {
             .drive(|model, now, out| model.reconnect(params, now, out));
     }
 
-    /// Sends any text to all clients; a line has to bring its end along.
+    /// Sends any text to all clients; a line must include its line end.
     pub fn say(&self, text: &str) {
         self.net.drive(|model, now, out| model.say(text, now, out));
     }
 
-    /// Closes all connections, and goes on accepting new ones.
+    /// Closes all connections, but still accepts new ones.
     pub fn kill_connections(&self) {
         self.net.kill_connections();
     }
 
-    /// Closes all connections and accepts no more, so that dialing is refused.
+    /// Closes all connections and accepts no more, so that new ones are refused.
     pub fn go_down(&self) {
         self.net.stop_listening();
         self.net.kill_connections();
     }
 
-    /// Accepts no more connections; those that stand go on.
+    /// Accepts no more connections; existing ones continue.
     pub fn stop_listening(&self) {
         self.net.stop_listening();
     }

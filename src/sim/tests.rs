@@ -10,7 +10,7 @@ use crate::sim::pool::model::PoolModel;
 use crate::sim::pool::options::PoolOptions;
 use crate::sim::pool::output::PoolOutput;
 
-/// A pool, a miner, and a wire between them that takes no time.
+/// A pool and a miner with an instantaneous connection.
 struct Duet {
     pool: PoolModel,
     miner: MinerModel,
@@ -41,7 +41,7 @@ impl Duet {
         duet
     }
 
-    /// Goes from one thing that is due to the next.
+    /// Goes from one due event to the next.
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {

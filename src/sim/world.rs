@@ -37,19 +37,19 @@ use crate::units::{LinkId, MinerId, Now, PerPool, PoolConn, PoolSlot};
 /// When the virtual world begins, in seconds since 1970.
 pub const UNIX_START: u32 = 1_790_000_000;
 
-/// Where the pools are; all other hosts are one with the pool that is dialed.
+/// The pools' hosts; any other host leads to the pool that is dialed.
 pub const HOSTS: PerPool<&str> = PerPool::new("127.0.0.1", "127.0.0.2");
 
-/// How often the world moves on without time passing before that counts as endless.
+/// How many steps without time passing count as an endless loop.
 const MOST_SPINS: u64 = 100_000;
 
-/// After how many steps it is looked whether anything is overdue.
+/// After this many steps, the world checks whether anything is overdue.
 const LOOK_EVERY: u64 = 64;
 
-/// How long things are under way, in microseconds; where it is a range, at random.
+/// How long messages take, in microseconds; random within a range.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// A line between a miner and the proxy. Constant, so that the miner's clock shows what the core meant.
+    /// A line between a miner and the proxy. Constant, so that the miner's times show what the core intended.
     pub miner: u64,
     /// A line between the proxy and a pool.
     pub pool: Range<u64>,
@@ -58,13 +58,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// Miners at home, pools somewhere on the internet.
+    /// Miners at home and pools somewhere on the internet.
     pub const HOME: Self = Self {
         miner: 1000,
         pool: 200..40_200,
         dial: 500..80_500,
     };
-    /// Everything is there at once.
+    /// Everything arrives immediately.
     pub const NONE: Self = Self {
         miner: 0,
         pool: 0..0,
@@ -72,18 +72,18 @@ impl Network {
     };
 }
 
-/// Something that will happen.
+/// A future event.
 #[derive(Debug)]
 enum Scheduled {
     /// To the core.
     Core(Event),
     /// A message reaches a miner.
     ToMiner(usize, MinerId, ToMiner),
-    /// The proxy's close reaches a miner.
+    /// The proxy's closing of the connection reaches a miner.
     MinerCut(usize, MinerId),
     /// A message reaches a pool, on the connection that has this number there.
     ToPool(PoolSlot, u64, ToPool),
-    /// The proxy's close reaches a pool.
+    /// The proxy's closing of the connection reaches a pool.
     PoolCut(PoolSlot, u64),
     /// A miner works.
     MinerTurn(usize),
@@ -123,7 +123,7 @@ pub struct Site<P> {
     pub dials: u64,
     /// Connected, but nothing gets through in either direction.
     pub frozen: bool,
-    /// How much longer its messages are under way than usual, and those to it.
+    /// How much longer than usual messages from and to it take.
     pub far: Duration,
     held: Vec<PoolConn>,
     by_number: BTreeMap<u64, PoolConn>,
@@ -131,34 +131,34 @@ pub struct Site<P> {
     tick: Option<Instant>,
 }
 
-/// When the next message to the core and from it may arrive on a connection: TCP keeps the order.
+/// The earliest arrival of the next message to the core and from it on a connection, because TCP keeps the order.
 type Order = [Instant; 2];
 
-/// The core, its peers, and what is under way between them.
+/// The core, its peers, and the messages between them.
 #[derive(Debug)]
 pub struct World<P, M> {
     /// The present moment.
     pub now: Instant,
     start: Instant,
-    /// What it all turns around.
+    /// The core.
     pub core: Core,
     /// The miners, in the order in which they were added.
     pub rigs: Vec<Rig<M>>,
     /// The pools.
     pub sites: PerPool<Site<P>>,
-    /// For the network and whoever else needs chance in this world.
+    /// Random numbers for the network and everything else in this world.
     pub rng: Random,
-    /// What the core told while `keep_facts` was set.
+    /// The facts that the core reported while `keep_facts` was set.
     pub facts: Vec<Fact>,
     /// Whether [`facts`](Self::facts) are kept.
     pub keep_facts: bool,
-    /// How often anything happened.
+    /// How many events there were.
     pub steps: u64,
     network: Network,
     queue: BTreeMap<(Instant, u64), Scheduled>,
     sequence: u64,
     last_miner: u64,
-    /// The connections that nobody has ended.
+    /// The open connections.
     miners: BTreeMap<MinerId, (usize, Order)>,
     pools: BTreeMap<PoolConn, (PoolSlot, u64, Order)>,
     /// What the core has promised so far.
@@ -169,7 +169,7 @@ pub struct World<P, M> {
 }
 
 impl<P: PoolPeer, M: MinerPeer> World<P, M> {
-    /// A core with this memory between two pools, and no miner yet.
+    /// A core with this memory and two pools, but no miners yet.
     #[expect(
         clippy::disallowed_methods,
         reason = "any moment will do as the start of virtual time"
@@ -181,7 +181,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         network: Network,
         seed: u64,
     ) -> Self {
-        // Some room for what is reckoned back.
+        // Some room for calculating backward.
         let start = Instant::now() + Duration::from_secs(1000);
         let mut actions = Vec::new();
         let now = Now {
@@ -228,7 +228,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         world
     }
 
-    /// Adds a miner, which is not connected yet; its place among the rigs.
+    /// Adds a miner that is not connected yet; returns its place among the rigs.
     pub fn add(&mut self, model: M) -> usize {
         self.rigs.push(Rig {
             model,
@@ -245,7 +245,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         self.now - self.start
     }
 
-    /// The present moment as the core is told it.
+    /// The present time as passed to the core.
     pub fn clock(&self) -> Now {
         let passed = self.elapsed();
         let seconds = u64::from(UNIX_START) + passed.as_secs();
@@ -289,7 +289,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         }
     }
 
-    /// Every submit is answered in time, also if its pool does not.
+    /// Every submit is answered in time, even if its pool does not answer.
     fn look(&self) {
         let pools = self.core.config().pools.iter();
         let answer = pools
@@ -376,7 +376,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
 
     fn dial(&mut self, conn: PoolConn, target: &DialTarget) {
         let other = conn.slot.other();
-        // A backup may lead from one to the other.
+        // A backup may lead from one pool to the other.
         let slot = if target.host == HOSTS[other] {
             other
         } else {
@@ -437,7 +437,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         }
     }
 
-    /// A miner's connection was ended, which the core is told.
+    /// A miner's connection was ended; the core receives that as an event.
     fn end_miner(&mut self, miner: MinerId, reason: CloseReason) {
         let coming = Scheduled::Core(Event::MinerClosed { miner, reason });
         self.deliver(LinkId::Miner(miner), false, coming);
@@ -537,7 +537,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         }
     }
 
-    /// A miner connects, unless it is.
+    /// A miner connects, unless it is connected.
     pub fn connect(&mut self, index: usize) {
         if self.rigs[index].id.is_some() {
             return;
@@ -563,7 +563,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         self.end_miner(miner, CloseReason::ByPeer);
     }
 
-    /// A miner's connection has ended: it dials again when it wants to.
+    /// A miner's connection has ended; it reconnects when it wants to.
     fn ended(&mut self, index: usize, ending: Ending) {
         let model = &mut self.rigs[index].model;
         model.closed(self.now, ending);
@@ -605,7 +605,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
         }
     }
 
-    /// Does something to a pool and carries out what it does then; the latency of its answers is left to the network.
+    /// Does something to a pool and carries out its actions; the latency of its answers comes from the network.
     pub fn pool(
         &mut self,
         slot: PoolSlot,

@@ -17,29 +17,29 @@ const SMALLEST_OUTPUT: usize = 8 + 1;
 const MERGED_MINING: [u8; 4] = *b"\xfa\xbemm";
 const MERGED_MINING_SIZE: usize = 4 + 32 + 4 + 4;
 
-/// What the script of a witness commitment begins with; a hash of 32 bytes follows.
+/// The beginning of a witness commitment's script; a hash of 32 bytes follows.
 const WITNESS_COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
 
-/// Text of fewer characters may be chance.
+/// Shorter text may be coincidence.
 const SHORTEST_TAG: usize = 4;
 
-/// A coinbase transaction that was understood.
+/// A coinbase transaction that could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coinbase {
     bytes: Vec<u8>,
     script: Range<usize>,
     outputs: Vec<Output>,
     reward: u64,
-    /// Where the extranonces stand, as far as that is known: what they happen to spell is not the pool's.
+    /// Where the extranonces are, if that is known: text that they happen to spell is not the pool's.
     extranonces: Range<usize>,
 }
 
 /// An output of the transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// What it pays, in the coin's smallest units.
+    /// The amount it pays, in the coin's smallest units.
     pub value: u64,
-    /// Where its script stands in the transaction, see [`Coinbase::script_of`].
+    /// Where its script is in the transaction; see [`Coinbase::script_of`].
     pub script: Range<usize>,
 }
 
@@ -84,7 +84,7 @@ impl Coinbase {
         let mut reward = 0u64;
         for _ in 0..count {
             let value = rest.number()?;
-            // A value is a signed number everywhere else.
+            // Everywhere else, values are signed numbers.
             reward = reward
                 .checked_add(value)
                 .filter(|sum| i64::try_from(*sum).is_ok())?;
@@ -101,7 +101,7 @@ impl Coinbase {
         })
     }
 
-    /// The script of its input: the height, the pool's words and the extranonces.
+    /// The script of its input: the height, the pool's text and the extranonces.
     pub fn script(&self) -> &[u8] {
         self.bytes.get(self.script.clone()).unwrap_or_default()
     }
@@ -111,12 +111,12 @@ impl Coinbase {
         &self.outputs
     }
 
-    /// The script that an output of it pays.
+    /// The script that one of its outputs pays.
     pub fn script_of(&self, output: &Output) -> &[u8] {
         self.bytes.get(output.script.clone()).unwrap_or_default()
     }
 
-    /// What the pool has written into it to be known by: the longest readable text, without the mark of merged mining.
+    /// The name that the pool wrote into it: the longest readable text, without the mark of merged mining.
     pub fn tag(&self) -> Option<String> {
         let mut script = self.script().to_vec();
         let own = self.extranonces.start.saturating_sub(self.script.start)
@@ -162,7 +162,7 @@ impl Coinbase {
         self.bytes.len()
     }
 
-    /// What a script is paid, in the coin's smallest units.
+    /// The amount paid to a script, in the coin's smallest units.
     pub fn paid_to(&self, script: &[u8]) -> u64 {
         let paid = self
             .outputs
@@ -171,13 +171,13 @@ impl Coinbase {
         paid.map(|output| output.value).sum()
     }
 
-    /// What all outputs pay together, in the coin's smallest units.
+    /// The sum of all outputs, in the coin's smallest units.
     pub fn reward(&self) -> u64 {
         self.reward
     }
 }
 
-/// What is still to be read of a transaction.
+/// The unread rest of a transaction.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -188,7 +188,7 @@ impl Reader<'_> {
         self.bytes.len().saturating_sub(self.at)
     }
 
-    /// Where the next bytes are, if there are so many.
+    /// The range of the next bytes, if there are enough.
     fn take(&mut self, size: usize) -> Option<Range<usize>> {
         let end = self.at.checked_add(size)?;
         let taken = self.at..end;
@@ -197,7 +197,7 @@ impl Reader<'_> {
         Some(taken)
     }
 
-    /// The next bytes as a number, the lowest byte first.
+    /// The next bytes as a little-endian number.
     fn little_endian(&mut self, size: usize) -> Option<u64> {
         let taken = self.take(size)?;
         let bytes = self.bytes.get(taken)?.iter().rev();
@@ -208,7 +208,7 @@ impl Reader<'_> {
         self.little_endian(8)
     }
 
-    /// A count or a length in as few bytes as it takes, which is the only way that nodes accept.
+    /// A count or length in the fewest possible bytes, which is the only form that nodes accept.
     fn count(&mut self) -> Option<usize> {
         let (number, least) = match self.little_endian(1)? {
             0xfd => (self.little_endian(2)?, 0xfd),
@@ -293,7 +293,7 @@ pub(crate) mod tests {
             assert_eq!(whole.script_of(output), script);
         }
 
-        // Within the input's script, which then ends behind the extranonces, and within outputs'.
+        // In the input's script, which then ends with the extranonces, and in an output's script.
         let e1 = Extranonce1::new(&[9; 4]).unwrap();
         let roomy = |output: &&Output| output.script.len() >= 8;
         let in_outputs = whole.outputs().iter().filter(roomy).step_by(100);

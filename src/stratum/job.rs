@@ -16,15 +16,16 @@ use sha2::{Digest, Sha256};
 
 use crate::units::{Difficulty, Extranonce1, Extranonce2, MinerExtranonce, VersionMask};
 
-/// How much easier than a network target the one of the block before may be: it changes by no more at once.
+/// How much easier than a network target that of the previous block may be; a target does not change by more in one
+/// step.
 const EASIER: f64 = 4.0;
 
-/// What a pool says in `mining.notify`, checked.
+/// The checked content of a pool's `mining.notify`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notify {
-    /// The pool's own id for the job; opaque, two pools may use the same.
+    /// The pool's own id for the job; opaque, and two pools may use the same one.
     pub job_id: String,
-    /// The hash of the block before, in the order of the wire (each four bytes reversed).
+    /// The previous block's hash as it is sent (every four bytes reversed).
     pub prevhash: [u8; 32],
     /// The coinbase before extranonce1.
     pub coinb1: Vec<u8>,
@@ -34,7 +35,7 @@ pub struct Notify {
     pub branches: Vec<[u8; 32]>,
     /// The header's version.
     pub version: u32,
-    /// The network target in its compact form.
+    /// The network target in compact form.
     pub nbits: u32,
     /// The header's time, in seconds since 1970.
     pub ntime: u32,
@@ -43,7 +44,7 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// The hash of the block before.
+    /// The previous block's hash.
     pub fn previous(&self) -> BlockHash {
         let mut hash = [0; 32];
         let words = self.prevhash.chunks_exact(4).rev();
@@ -53,13 +54,13 @@ impl Notify {
         BlockHash(hash)
     }
 
-    /// The height of the block to be, if the coinbase begins with it (BIP 34).
+    /// The height of the future block, if the coinbase begins with it (BIP 34).
     pub fn height(&self) -> Option<u32> {
         height(&self.coinb1)
     }
 }
 
-/// The height of the block that a coinbase belongs to, if it begins with it (BIP 34). Its first half is enough.
+/// The height of a coinbase's block, if the coinbase begins with it (BIP 34). The first half of the coinbase is enough.
 pub fn height(coinbase: &[u8]) -> Option<u32> {
     // Version, number of inputs, the empty outpoint, and the size of the script.
     let script = coinbase.get(4 + 1 + 36 + 1..)?;
@@ -78,40 +79,40 @@ pub fn height(coinbase: &[u8]) -> Option<u32> {
     }
 }
 
-/// A pool's job together with everything that was in force on the pool connection when it came.
-/// It never changes: what happens to the connection later concerns later jobs (compat Q40).
+/// A pool's job together with the settings of the pool connection when it came. It never changes: later changes of the
+/// connection affect later jobs (compat Q40).
 #[derive(Clone)]
 pub struct PoolJob {
-    /// What the pool said; shared by all connections that were told the same.
+    /// The pool's message; shared by all connections that received the same one.
     pub notify: Arc<Notify>,
     /// The extranonce1 that the pool gave to this connection.
     pub e1: Extranonce1,
     /// The size of the extranonce2 that the pool expects, in bytes.
     pub e2_size: u8,
-    /// The difficulty that a share of this job has to meet at the pool.
+    /// The difficulty that a share for this job must meet at the pool.
     pub difficulty: Difficulty,
     /// The version bits that the pool lets this connection change.
     pub mask: VersionMask,
-    /// What the work is made of before it is a miner's: the same under another name has the same.
+    /// Identifies the work before it is given to a miner: the same work under another job id has the same key.
     pub work: WorkKey,
     /// SHA-256 after `coinb1 | E1`: the same for every share of the job.
     coinbase_start: Sha256,
 }
 
-/// What a miner's work is made of but the header's time. Under the same time a miner that starts its extranonce2 anew
-/// would find the same shares for two jobs that have it in common. A pool may send one template under several job ids,
-/// or the same one after a reconnect with an unchanged extranonce1 (compat Q54).
+/// Identifies a miner's work except for the header's time. If two jobs have the same key and time, a miner that
+/// restarts its extranonce2 finds the same shares for both. A pool may send one template under several job ids, or the
+/// same one after a reconnect with an unchanged extranonce1 (compat Q54).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkKey {
-    /// Stands for all that comes before the miner's extranonce2: the pool's extranonce1, zeros, the miner's extranonce1.
+    /// Represents everything before the miner's extranonce2: the pool's extranonce1, zeros and the miner's extranonce1.
     pub place: u64,
-    /// Stands for all else, and the pool's extranonces.
+    /// Represents everything else, and the pool's extranonces.
     pub template: u64,
 }
 
 impl WorkKey {
-    /// Of anything, the same in every run of the program. That two different things have the same is possible and does
-    /// no harm.
+    /// The key of anything; it is the same in every run of the program. Two different things can have the same key,
+    /// which does no harm.
     pub fn of(place: impl Hash, what: impl Hash) -> Self {
         let mut hasher = StableHasher::default();
         place.hash(&mut hasher);
@@ -125,8 +126,8 @@ impl WorkKey {
 /// Spreads a number over all 64 bits: the golden ratio.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A hash that is the same in every run: what the standard library hashes with may change with its version. Eight bytes
-/// at a time, since each connection of a farm hashes each job.
+/// A hash that is the same in every run: the standard library's may change with its version. It handles eight bytes at
+/// a time, because each connection of a farm hashes each job.
 #[derive(Clone, Copy, Default)]
 pub struct StableHasher(u64);
 
@@ -168,7 +169,7 @@ impl PartialEq for PoolJob {
     }
 }
 
-/// What a miner varies to find a share.
+/// The values that a miner varies to find a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Solution {
     /// The miner's part of the extranonce2.
@@ -182,7 +183,7 @@ pub struct Solution {
 }
 
 impl PoolJob {
-    /// Binds a pool's job to the connection it came on.
+    /// Ties a pool's job to the connection it came on.
     pub fn new(
         notify: Arc<Notify>,
         e1: Extranonce1,
@@ -215,7 +216,7 @@ impl PoolJob {
         }
     }
 
-    /// The same job under another difficulty.
+    /// The same job with another difficulty.
     pub fn with_difficulty(&self, difficulty: Difficulty) -> Self {
         Self {
             difficulty,
@@ -223,7 +224,7 @@ impl PoolJob {
         }
     }
 
-    /// The same job under another version mask.
+    /// The same job with another version mask.
     pub fn with_mask(&self, mask: VersionMask) -> Self {
         Self {
             mask,
@@ -231,13 +232,13 @@ impl PoolJob {
         }
     }
 
-    /// How many zero bytes stand between the pool's extranonce1 and the miner's, or `None` if the
-    /// miner's extranonces do not fit into the pool's extranonce2.
+    /// How many zero bytes are between the pool's extranonce1 and the miner's; `None` if the miner's extranonces do not
+    /// fit into the pool's extranonce2.
     pub fn padding(&self, miner: &MinerExtranonce) -> Option<usize> {
         usize::from(self.e2_size).checked_sub(miner.size())
     }
 
-    /// What a miner's work on this job is made of.
+    /// The key of a miner's work on this job.
     pub fn work_of(&self, miner: &MinerExtranonce) -> WorkKey {
         let e1 = miner.e1.as_slice().iter();
         let own = e1.fold(u64::from(miner.e2_size) + 1, |sum, byte| {
@@ -249,7 +250,7 @@ impl PoolJob {
         }
     }
 
-    /// The extranonce2 that the pool has to be sent: zeros, the miner's extranonce1, its extranonce2.
+    /// The extranonce2 for the pool: zeros, the miner's extranonce1, the miner's extranonce2.
     pub fn pool_extranonce2(
         &self,
         miner: &MinerExtranonce,
@@ -261,12 +262,12 @@ impl PoolJob {
         Extranonce2::new(&bytes)
     }
 
-    /// The hash of the header that a miner makes of this job, or `None` if its extranonces do not fit.
+    /// The hash of the header that a miner builds from this job; `None` if its extranonces do not fit.
     pub fn hash(&self, miner: &MinerExtranonce, solution: &Solution) -> Option<BlockHash> {
         self.header(miner, solution).as_ref().map(header_hash)
     }
 
-    /// The header that a miner makes of this job, or `None` if its extranonces do not fit.
+    /// The header that a miner builds from this job; `None` if its extranonces do not fit.
     pub fn header(&self, miner: &MinerExtranonce, solution: &Solution) -> Option<[u8; 80]> {
         let zeros = [0u8; crate::units::MAX_EXTRANONCE];
         let coinbase = self
@@ -299,7 +300,7 @@ impl PoolJob {
         ))
     }
 
-    /// The coinbase with an extranonce2 as the pool gets it.
+    /// The coinbase with an extranonce2 as sent to the pool.
     pub fn coinbase(&self, e2: &Extranonce2) -> Vec<u8> {
         let notify = &self.notify;
         let parts = [
@@ -312,12 +313,12 @@ impl PoolJob {
     }
 }
 
-/// Applies version bits as BIP 310 says: the masked bits are replaced, the others stay the job's.
+/// Applies version bits according to BIP 310: the masked bits are replaced, the others stay as in the job.
 pub fn roll_version(job_version: u32, mask: VersionMask, bits: u32) -> u32 {
     (job_version & !mask.0) | (bits & mask.0)
 }
 
-/// Puts a block header together. `prevhash` is in the order of the wire, `root` as SHA-256 gave it.
+/// Builds a block header. `prevhash` is in the order in which it is sent, `root` as SHA-256 returned it.
 pub fn header(
     version: u32,
     prevhash: &[u8; 32],
@@ -342,7 +343,7 @@ pub fn header(
     header
 }
 
-/// SHA-256 twice over a header.
+/// The double SHA-256 of a header.
 pub fn header_hash(header: &[u8; 80]) -> BlockHash {
     let mut hash = twice(Sha256::digest(header));
     hash.reverse();
@@ -359,7 +360,7 @@ fn twice(first: impl AsRef<[u8]>) -> [u8; 32] {
 pub struct BlockHash(pub [u8; 32]);
 
 impl BlockHash {
-    /// The difficulty that this hash would just meet. Infinite for a hash of zero.
+    /// The highest difficulty that this hash meets. Infinite for a hash of zero.
     pub fn difficulty(&self) -> f64 {
         difficulty_of(&self.0)
     }
@@ -369,14 +370,13 @@ impl BlockHash {
         self.0 <= target(nbits)
     }
 
-    /// Whether it took work enough for a block under `nbits` to stand on it.
+    /// Whether it took enough work to be the block before one under `nbits`.
     pub fn may_precede(&self, nbits: u32) -> bool {
         let needed = network_difficulty(nbits);
         needed.is_finite() && self.difficulty() * EASIER >= needed
     }
 
-    /// Eight bytes that differ between any two shares (the least significant ones, which difficulty
-    /// leaves random).
+    /// Eight bytes that differ between any two shares (the least significant ones, which are random at any difficulty).
     pub fn key(&self) -> u64 {
         self.0[24..]
             .iter()
@@ -396,7 +396,7 @@ impl fmt::Debug for BlockHash {
     }
 }
 
-/// The difficulty of the network under a compact target; infinite if nothing can meet it.
+/// The network difficulty for a compact target; infinite if nothing can meet it.
 pub fn network_difficulty(nbits: u32) -> f64 {
     difficulty_of(&target(nbits))
 }
@@ -410,14 +410,14 @@ fn difficulty_of(value: &[u8; 32]) -> f64 {
     one / value
 }
 
-/// Expands a compact target. What is negative or overflows gives zero, which no hash meets.
+/// Expands a compact target. A negative or overflowing one gives zero, which no hash meets.
 fn target(nbits: u32) -> [u8; 32] {
     let [exponent, high, middle, low] = nbits.to_be_bytes();
     let mut target = [0; 32];
     if high & 0x80 != 0 {
         return target;
     }
-    // The mantissa's lowest byte stands `exponent` - 3 bytes from the right end.
+    // The mantissa's lowest byte is `exponent` - 3 bytes from the right end.
     for (byte, from_right) in [(high, 1), (middle, 2), (low, 3)] {
         let place = usize::from(exponent).checked_sub(from_right);
         match place.map(|place| 31usize.checked_sub(place)) {
@@ -444,7 +444,7 @@ mod tests {
     #[test]
     fn the_block_before_and_the_height_are_read_from_a_job() {
         let mut prevhash = [0; 32];
-        // The wire has the hash of block 99,999 with its words in reverse order.
+        // Pools send the hash of block 99,999 with its words in reverse order.
         let hash = "000000000002d01c1fccc21636b607dfd930d31d01c3a62104612a1719011250";
         let bytes = hex::decode(hash).unwrap();
         for (to, from) in prevhash
@@ -477,7 +477,7 @@ mod tests {
             notify.coinb1 = hex::decode(format!("{start}64{script}")).unwrap();
             notify.height()
         };
-        // Block 227,836 was the first that had to have one.
+        // Block 227,836 was the first that had to include its height.
         for (script, known) in [
             ("03fc79032f503253482f", 227_836),
             ("0340d10c", 840_000),

@@ -3,39 +3,39 @@
 use std::fmt;
 use std::io::{self, Read};
 
-/// Where the buffer starts, and what it shrinks to after an unusually long line, in bytes.
+/// The initial size of the buffer, to which it also shrinks after an unusually long line, in bytes.
 const USUAL_LINE: usize = 2048;
 
 /// The first byte of a TLS handshake; no JSON begins with it (compat Q60).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// The first byte of what a TLS server answers to plain text, if it answers.
+/// The first byte of a TLS server's answer to plain text, if it answers.
 const TLS_ALERT: u8 = 0x15;
 
-/// Reads lines from a peer, keeping at most one longest line in memory.
+/// Reads lines from a peer, keeping at most one line of the maximum length in memory.
 #[derive(Debug)]
 pub struct LineReader<R> {
     source: R,
-    /// `buffer[start..end]` was read and not handed out yet.
+    /// `buffer[start..end]` was read but not returned yet.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// How far from `start` there is no line end.
+    /// How many bytes from `start` on are known to have no line end.
     scanned: usize,
     /// The longest line that is accepted, in bytes.
     limit: usize,
-    /// Whether nothing was read so far.
+    /// Whether nothing has been read yet.
     fresh: bool,
 }
 
 /// Why there are no more lines.
 #[derive(Debug)]
 pub enum LineError {
-    /// The line is longer than the limit, in bytes.
+    /// The line is longer than this limit, in bytes.
     TooLong(usize),
-    /// The peer speaks TLS on a port that does not.
+    /// The peer uses TLS on a port without it.
     Tls,
-    /// The peer speaks TLS and was spoken to without.
+    /// The peer expects TLS, but the connection is without.
     TlsAlert,
     /// The socket failed.
     Io(io::Error),
@@ -66,10 +66,10 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Calls `take` with the next line, without its end and without the space around it, and returns what it makes of
-    /// it; `None` at the end of the stream (what stands there without a line end is dropped: it may be cut off).
-    /// Space is all that no JSON begins or ends with and peers put there: blanks, the NUL that C programs send behind
-    /// a line, a byte order mark. A line that is nothing else is empty: some peers send such to keep a connection alive.
+    /// Calls `take` with the next line, without its line end and surrounding space, and returns the result; `None` at
+    /// the end of the stream. (A last line without a line end is dropped, because it may be incomplete.) Space is
+    /// everything that peers put around JSON: blanks, the NUL that C programs send after a line, a byte order mark. A
+    /// line of only space counts as empty; some peers send such lines to keep a connection alive.
     ///
     /// # Errors
     /// If the line is too long, the peer speaks TLS, or the source fails.
@@ -98,7 +98,7 @@ impl<R: Read> LineReader<R> {
         Ok(Some(taken))
     }
 
-    /// Makes room and reads once; the number of bytes read.
+    /// Makes room and reads once; returns the number of bytes read.
     fn fill(&mut self) -> Result<usize, LineError> {
         let kept = self.end - self.start;
         if self.start > 0 {
@@ -150,7 +150,7 @@ fn trim(mut line: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// Hands out its text in pieces of a given size.
+    /// Returns its text in pieces of a given size.
     struct Pieces(Vec<u8>, usize);
 
     impl Read for Pieces {

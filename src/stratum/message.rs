@@ -12,7 +12,7 @@ use crate::units::{Difficulty, Extranonce1, Extranonce2, JobId, MinerExtranonce,
 pub struct RequestId(pub(super) Box<str>);
 
 impl RequestId {
-    /// The id of an answer to what has none.
+    /// The id of an answer to a message without an id.
     pub fn null() -> Self {
         Self("null".into())
     }
@@ -22,7 +22,7 @@ impl RequestId {
         &self.0
     }
 
-    /// The id as one of our own counters, also where the number is in a string.
+    /// The id as one of our own counters, even if the number is in a string.
     pub fn as_counter(&self) -> Option<u64> {
         self.0.trim_matches('"').parse().ok()
     }
@@ -37,25 +37,25 @@ impl fmt::Debug for RequestId {
 /// A line from a miner.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromMiner {
-    /// Something that wants exactly one answer.
+    /// A message that needs exactly one answer.
     Request {
-        /// To be echoed in the answer.
+        /// Repeated in the answer.
         id: RequestId,
-        /// What is asked.
+        /// The request itself.
         call: MinerCall,
     },
-    /// Something that wants none: an answer to us, or AxeOS's method `pong` (compat Q27).
+    /// A message that needs no answer: an answer to us, or AxeOS's method `pong` (compat Q27).
     NoAnswer,
 }
 
-/// What a miner can ask.
+/// The requests of a miner.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MinerCall {
     /// `mining.configure` (BIP 310).
     Configure(Configure),
     /// `mining.subscribe`.
     Subscribe {
-        /// The miner's software, if it says.
+        /// The miner's software, if it gives one.
         user_agent: Option<String>,
     },
     /// `mining.authorize`.
@@ -71,31 +71,31 @@ pub enum MinerCall {
     SuggestDifficulty(Difficulty),
     /// `mining.submit`.
     Submit(Submit),
-    /// `mining.submit` with parameters that cannot be read; it still is a share that wants its answer.
+    /// `mining.submit` with unreadable parameters; it is still a share that needs an answer.
     UnreadableSubmit {
         /// What was wrong.
         problem: String,
     },
     /// `mining.ping`.
     Ping,
-    /// A known method with parameters that cannot be read.
+    /// A known method with unreadable parameters.
     Invalid {
         /// The method's name.
         method: &'static str,
         /// What was wrong.
         problem: String,
     },
-    /// A method that this proxy does not know.
+    /// A method that DPMP does not know.
     Unknown {
         /// The method's name, shortened.
         method: String,
     },
 }
 
-/// The extensions that a miner asks for in `mining.configure`.
+/// The extensions that a miner requests in `mining.configure`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configure {
-    /// `version-rolling`, with the mask that the miner can roll.
+    /// `version-rolling`, with the mask of bits that the miner can roll.
     pub version_rolling: Option<VersionMask>,
     /// `subscribe-extranonce`.
     pub subscribe_extranonce: bool,
@@ -103,10 +103,10 @@ pub struct Configure {
     pub unsupported: Vec<String>,
 }
 
-/// A share as the miner sends it. The user name is left out: the pool is sent ours, so it decides nothing.
+/// A share as the miner sends it. The user name is left out, because the pool gets our own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submit {
-    /// The job, if the text is an id that this proxy could have given out.
+    /// The job, if the text is an id that DPMP could have given out.
     pub job: Option<JobId>,
     /// The miner's part of the extranonce2.
     pub e2: Extranonce2,
@@ -128,7 +128,7 @@ pub enum ToMiner {
         /// The answer.
         reply: Reply,
     },
-    /// A job with all that has to come before it.
+    /// A job with everything that must come before it.
     Work(Box<Work>),
 }
 
@@ -143,9 +143,9 @@ pub enum Reply {
     Subscribed(MinerExtranonce),
     /// The answer to `mining.configure`.
     Configured {
-        /// What the miner asked for.
+        /// What the miner requested.
         asked: Configure,
-        /// The bits that it may roll; none means that version rolling is refused.
+        /// The bits that it may roll; none: version rolling is refused.
         mask: VersionMask,
     },
     /// `"result": null` with the error.
@@ -154,14 +154,14 @@ pub enum Reply {
     Refused(Reject),
 }
 
-/// A job for a miner, and what changes with it, in the order in which it is written.
+/// A job for a miner and the changes that come with it, in the order in which they are written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Work {
-    /// `mining.set_extranonce`, only after a renegotiation and only to a miner that subscribed to it.
+    /// `mining.set_extranonce`, only after a renegotiation and only for a miner that subscribed to it.
     pub set_extranonce: bool,
-    /// `mining.set_difficulty`, if it differs from what the miner was told last.
+    /// `mining.set_difficulty`, if it differs from the last one sent to the miner.
     pub difficulty: Option<Difficulty>,
-    /// `mining.set_version_mask`, if it differs from what the miner was told last.
+    /// `mining.set_version_mask`, if it differs from the last one sent to the miner.
     pub mask: Option<VersionMask>,
     /// The id for `mining.notify`.
     pub job: JobId,
@@ -171,7 +171,7 @@ pub struct Work {
     pub extranonce: MinerExtranonce,
     /// The time for the header.
     pub ntime: u32,
-    /// Whether the miner is to drop what it works on.
+    /// Whether the miner must drop its current work.
     pub clean: bool,
 }
 
@@ -182,14 +182,14 @@ pub enum FromPool {
     Response {
         /// One of our own counters.
         id: u64,
-        /// What was answered.
+        /// The answer.
         outcome: Outcome,
     },
-    /// `mining.set_difficulty`: for the next job.
+    /// `mining.set_difficulty`, for the next job.
     SetDifficulty(Difficulty),
     /// `mining.notify`.
     Notify(Arc<Notify>),
-    /// `mining.set_extranonce`: for later jobs.
+    /// `mining.set_extranonce`, for later jobs.
     SetExtranonce(Extranonces),
     /// `mining.set_version_mask`.
     SetVersionMask(VersionMask),
@@ -199,30 +199,30 @@ pub enum FromPool {
         host: Option<String>,
         /// At which port, if the pool says.
         port: Option<u16>,
-        /// How long to wait before, in seconds.
+        /// How long to wait before reconnecting, in seconds.
         wait_seconds: u32,
     },
     /// `client.show_message`.
     ShowMessage(String),
-    /// `client.get_version`, which wants an answer.
+    /// `client.get_version`, which needs an answer.
     GetVersion(RequestId),
-    /// `mining.ping`, which wants an answer.
+    /// `mining.ping`, which needs an answer.
     Ping(RequestId),
-    /// A known method with parameters that cannot be read.
+    /// A known method with unreadable parameters.
     Invalid {
         /// The method's name.
         method: &'static str,
         /// What was wrong.
         problem: String,
     },
-    /// A method or an answer that means nothing to us.
+    /// A method or answer that DPMP does not know.
     Unknown {
         /// The method's name, shortened; empty for an answer without a usable id.
         method: String,
     },
 }
 
-/// What a pool answered.
+/// A pool's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// `"result": true`.
@@ -253,7 +253,7 @@ pub enum ToPool {
     Request {
         /// Counted up from 1 on the connection.
         id: u64,
-        /// What is asked.
+        /// The request itself.
         call: PoolCall,
     },
     /// The answer to `client.get_version`.
@@ -270,7 +270,7 @@ pub enum ToPool {
     },
 }
 
-/// What this proxy asks a pool.
+/// The requests to a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PoolCall {
     /// `mining.configure` with version rolling, for this mask.
@@ -293,14 +293,14 @@ pub enum PoolCall {
     Submit(Box<PoolSubmit>),
 }
 
-/// A share as the pool gets it.
+/// A share as it is sent to the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSubmit {
     /// The name that was authorized on the connection.
     pub user: Arc<str>,
     /// The pool's job id, untouched.
     pub job_id: String,
-    /// The whole of the extranonce2 that the pool expects.
+    /// The complete extranonce2 that the pool expects.
     pub e2: Extranonce2,
     /// The header's time.
     pub ntime: u32,

@@ -5,12 +5,12 @@ use std::fmt;
 
 use crate::units::named;
 
-/// A refusal as it goes to a miner: `[code, "message", null]`, whatever form a pool gave it (compat Q21, Q56).
+/// An error as sent to a miner: `[code, "message", null]`, in whatever form the pool sent it (compat Q21, Q56).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
     /// The Stratum error code.
     pub code: i64,
-    /// The text, as the pool said it or as [`RejectReason`] has it.
+    /// The text, from the pool or from [`RejectReason`].
     pub message: Cow<'static, str>,
 }
 
@@ -21,12 +21,12 @@ impl fmt::Display for Reject {
 }
 
 named! {
-    /// Why this proxy itself refuses something.
+    /// Why DPMP itself refuses something.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum RejectReason {
-        /// The request lacks a parameter or has one of the wrong form.
+        /// A parameter is missing or has the wrong form.
         Malformed = "malformed",
-        /// The method is none that this proxy knows.
+        /// DPMP does not know the method.
         UnknownMethod = "unknown_method",
         /// The miner has not subscribed yet.
         NotSubscribed = "not_subscribed",
@@ -40,21 +40,21 @@ named! {
         Duplicate = "duplicate",
         /// Version bits outside the mask in force for the job.
         VersionBits = "version_bits",
-        /// The pool takes such version bits in no form (compat Q57).
+        /// The pool accepts such version bits in no form (compat Q57).
         VersionForm = "version_form",
-        /// The ntime is before the job's or too far after it.
+        /// The ntime is earlier than the job's or too much later.
         Ntime = "ntime",
-        /// The extranonce2 has not the announced size.
+        /// The extranonce2 does not have the announced size.
         ExtranonceSize = "extranonce_size",
         /// The hash does not meet the lowest difficulty in force for the job.
         LowDifficulty = "low_difficulty",
-        /// More submits a second than `listen.submits_per_second`, or more of anything than can wait.
+        /// More submits per second than `listen.submits_per_second`, or more messages than can wait.
         TooMany = "too_many",
         /// The pool's connection was lost while the share waited for its answer.
         PoolLost = "pool_lost",
         /// The pool did not answer within `pools.X.answer_seconds`.
         NoAnswer = "no_answer",
-        /// The proxy is about to stop.
+        /// DPMP is about to stop.
         Stopping = "stopping",
     }
 }
@@ -98,13 +98,13 @@ impl From<RejectReason> for Reject {
 }
 
 named! {
-    /// What a pool's refusal comes down to: the metric label under which it is counted.
-    /// Pools word the same thing in many ways, and a label must not have unbounded values.
+    /// The kind of a pool's rejection: the metric label under which it is counted. Pools word the same thing in many
+    /// ways, and a label must not have unlimited values.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
     pub enum RejectClass {
         /// The pool does not know the job or has replaced it.
         Stale = "stale",
-        /// The pool has seen the share before.
+        /// The pool has already seen the share.
         Duplicate = "duplicate",
         /// The hash is not good enough for the pool.
         LowDifficulty = "low_difficulty",
@@ -116,7 +116,7 @@ named! {
 }
 
 impl RejectClass {
-    /// Sorts a pool's refusal by its code, or by its words where the code says nothing.
+    /// Classifies a pool's rejection by its code, or by its text if the code says nothing.
     pub fn of(reject: &Reject) -> Self {
         match reject.code {
             21 => return Self::Stale,

@@ -13,39 +13,40 @@ use std::fmt;
 
 use crate::core::snapshot::{PoolView, Snapshot};
 
-/// No clock is right that says less: 2026-11-30, in milliseconds since 1970. It is put forward with each release.
+/// A clock that shows an earlier time is wrong: 2026-11-30, in milliseconds since 1970. It is moved forward with each
+/// release.
 pub const MADE_MS: u64 = 1_795_996_800_000;
 
 /// How far the clock may be from the pools', in milliseconds. The header's time may itself be up to two hours ahead.
 const TOLERANCE_MS: u64 = 2 * 3_600_000;
 
-/// For how long after the start a clock counts as wrong because it was before, in seconds.
+/// How long after the start a clock still counts as wrong because it was wrong before, in seconds.
 const DOUBT_SECONDS: u64 = 3600;
 
-/// Why the clock is not believed.
+/// Why the clock is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockProblem {
-    /// It says a time before this program was made.
+    /// It shows a time before this program was made.
     BeforeMade,
-    /// It is too far from the pools'.
+    /// It is too far from the pools' clocks.
     FarFromPools {
         /// How many minutes it is ahead of the pool that is closest; below 0: behind.
         ahead_minutes: i64,
     },
-    /// It says a time before a job that a pool sent in the last run.
+    /// It shows a time before a job that a pool sent in the last run.
     BeforeLastRun,
-    /// It was ahead in the last run and was not set back since.
+    /// It was ahead in the last run and has not been set back since.
     WasAhead,
 }
 
 impl ClockProblem {
-    /// What is wrong with a clock that says this many milliseconds since 1970, with what was known of the pools at that
-    /// moment.
+    /// What is wrong with a clock that shows this time in milliseconds since 1970, given what is known about the pools
+    /// at that moment.
     pub fn find(unix_ms: u64, snapshot: &Snapshot) -> Option<Self> {
         if unix_ms < MADE_MS {
             return Some(Self::BeforeMade);
         }
-        // What the clock showed when the job came, as it is set now: so a job may be old.
+        // The time when the job came, according to the present clock, so that a job may be old.
         let ahead = |pool: &PoolView| {
             let pools_ms = u64::from(pool.job_ntime?) * 1000;
             let ours = i64::try_from(pool.job_at?).ok()?;
@@ -111,7 +112,7 @@ mod tests {
     const NOW: u64 = MADE_MS + 1_000_000_000;
     const HOUR: u64 = 3_600_000;
 
-    /// Pools whose last job came a day ago, each with this many hours between its time and the clock's.
+    /// Pools whose last job came a day ago, each with this many hours between its time and the clock.
     fn pools(ahead: [Option<i64>; 2]) -> Snapshot {
         let job_at = NOW - 24 * HOUR;
         let pools = PerPool::from_fn(|slot| {
@@ -173,7 +174,7 @@ mod tests {
         assert!(problem.to_string().contains("10 hours behind"), "{problem}");
     }
 
-    /// A release has a date in the changelog.
+    /// A release's date is in the changelog.
     #[test]
     fn the_constant_is_as_new_as_the_newest_release() {
         let changelog = include_str!("../../CHANGELOG.md");

@@ -7,19 +7,19 @@ use crate::config::steering::Work;
 use crate::core::steering::{AimSource, Steering, TimetableNow};
 use crate::timetable::LocalTimetable;
 
-/// The most moments that are looked at: nobody has more entries than this in a week.
+/// The maximum number of moments to look at; nobody has more entries than this in a week.
 const MOST_MOMENTS: usize = 5000;
 
-/// What holds at some time and after, in general.
+/// The steering from some time on.
 #[derive(Clone, Debug)]
 pub struct Forecast {
-    /// When something changes, in milliseconds since 1970, and what holds then. The first is now.
+    /// When something changes, in milliseconds since 1970, and the steering from then on. The first is now.
     moments: Vec<(u64, Steering)>,
     /// How far it reaches, in milliseconds since 1970.
     end_ms: u64,
 }
 
-/// A time in which a worker does the same.
+/// A period in which a worker does the same thing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
     /// Its beginning, in milliseconds since 1970.
@@ -30,13 +30,13 @@ pub struct Span {
     pub work: Work,
     /// Why.
     pub source: AimSource,
-    /// The entry of the timetable that says so, counted from 0.
+    /// The timetable entry that causes it, counted from 0.
     pub entry: Option<usize>,
 }
 
 impl Forecast {
-    /// From a time in milliseconds since 1970 for so many milliseconds. `steering`: what holds besides the
-    /// configuration; of the timetable only whether the clock is right: if it is not, nothing is foreseen.
+    /// From a time in milliseconds since 1970, for a number of milliseconds. `steering`: the present state besides the
+    /// configuration. Of its timetable, only whether the clock is right is used; if it is not, nothing is forecast.
     pub fn new(config: &Config, steering: &Steering, from_ms: u64, length_ms: u64) -> Self {
         let end_ms = from_ms.saturating_add(length_ms);
         let mut now = steering.clone();
@@ -64,14 +64,13 @@ impl Forecast {
         Self { moments, end_ms }
     }
 
-    /// What the timetable says at the beginning.
+    /// The state of the timetable at the beginning.
     pub fn timetable(&self) -> TimetableNow {
         let first = self.moments.first();
         first.map(|(_, first)| first.timetable).unwrap_or_default()
     }
 
-    /// What a worker does one after the other, without a gap. `worker`: its name; an empty one stands for those of
-    /// which nothing is said in particular.
+    /// What a worker does, in order and without gaps. `worker`: its name; empty: workers without settings of their own.
     pub fn spans(&self, worker: &str, config: &Config) -> impl Iterator<Item = Span> {
         let mut words = self
             .moments
@@ -114,11 +113,11 @@ impl Forecast {
         })
     }
 
-    /// What a worker does now, with its end if that can be foreseen, and what it does next.
+    /// What a worker does now, with its end if that is known, and what it does next.
     pub fn now_and_next(&self, worker: &str, config: &Config) -> Option<(Span, Option<Span>)> {
         let mut spans = self.spans(worker, config);
         let now = spans.next()?;
-        // Another entry that says the same is no change for the worker.
+        // Another entry with the same effect is no change for the worker.
         let next = spans.find(|it| (it.work, it.source) != (now.work, now.source));
         Some((now, next))
     }
@@ -133,7 +132,7 @@ mod tests {
 
     const HOUR: u64 = 3_600_000;
 
-    /// Monday, the 30th of November 2026, at 00:00 in UTC.
+    /// Monday, 30 November 2026, at 00:00 UTC.
     const MONDAY: u64 = 1_795_996_800_000;
 
     const A: Work = Work::Split(crate::units::PerPool::new(100.0, 0.0));

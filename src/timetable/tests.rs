@@ -58,7 +58,7 @@ fn ms(seconds: i64) -> u64 {
     u64::try_from(seconds).unwrap() * 1000
 }
 
-/// What holds at each minute of a week, worked out by marking all minutes that each entry covers.
+/// The entry in force at each minute of a week, found by marking all minutes that each entry covers.
 struct Oracle {
     zone: TimeZone,
     week: Vec<Option<usize>>,
@@ -93,7 +93,7 @@ impl Oracle {
         self.week[usize::try_from(i32::from(day) * 1440 + minute).unwrap()]
     }
 
-    /// Looked for minute by minute.
+    /// Searched minute by minute.
     fn change(&self, now: i64) -> Option<i64> {
         let before = self.entry(now);
         let first = now - now.rem_euclid(MINUTE) + MINUTE;
@@ -103,7 +103,7 @@ impl Oracle {
     }
 }
 
-/// That the answer at each minute between two times is the oracle's.
+/// Checks that the answer at each minute between two times is the oracle's.
 fn agrees_between(timetable: &Timetable, from: i64, to: i64) {
     let local = LocalTimetable::new(timetable);
     let oracle = Oracle::new(timetable);
@@ -123,7 +123,7 @@ fn agrees_between(timetable: &Timetable, from: i64, to: i64) {
     }
 }
 
-/// The moments at which clocks are put on or back in these zones, and one that left out a day.
+/// The moments at which clocks change in these zones, and one at which a day was left out.
 fn moments() -> [(&'static str, i64); 8] {
     let utc = |text| instant("UTC", text);
     [
@@ -131,7 +131,7 @@ fn moments() -> [(&'static str, i64); 8] {
         ("Europe/Berlin", utc("2026-10-25T01:00")),
         ("America/New_York", utc("2026-03-08T07:00")),
         ("America/New_York", utc("2026-11-01T06:00")),
-        // By half an hour.
+        // Changes by half an hour.
         ("Australia/Lord_Howe", utc("2026-04-04T15:00")),
         ("Australia/Lord_Howe", utc("2026-10-03T15:30")),
         // Friday, the 30th, was left out.
@@ -147,7 +147,7 @@ fn each_minute_around_a_change_of_the_clock_is_right() {
         let name = Zone::named(zone).unwrap();
         let changes = name.next_transition(moment - 1) == Some(moment);
         assert_eq!(changes, zone != "Asia/Kolkata", "{zone} at {moment}");
-        // All minutes of the hour that is missing or comes twice, with entries that begin and end in it.
+        // All minutes of the hour that is skipped or repeated, with entries that begin and end in it.
         let entries = vec![
             on(6, "02:10", "02:20"),
             daily("02:30", "02:50"),
@@ -173,7 +173,7 @@ fn what_lies_in_the_missing_hour_does_not_happen() {
     assert_eq!(now.next, Some(Work::Pause));
 }
 
-/// What begins in the missing hour begins at its end, what ends in it ends at its beginning.
+/// An entry that begins in the skipped hour begins at its end; one that ends in it ends at its beginning.
 #[test]
 fn the_edges_of_the_missing_hour_count() {
     let timetable = timetable(
@@ -310,7 +310,7 @@ fn a_zone_is_called_as_it_is_usually_written() {
 }
 
 fn any_entry() -> impl Strategy<Value = TimetableEntry> {
-    // Few different times, so that some coincide.
+    // Only a few different times, so that some coincide.
     let time = || prop_oneof![0_u16..1440, (0_u16..8).prop_map(|it| it * 180)];
     (any::<[bool; 7]>(), time(), time()).prop_map(|(days, from, to)| TimetableEntry {
         days,

@@ -6,7 +6,7 @@ use std::env;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Where systems say what their time zone is.
+/// The file that defines the system's time zone.
 const SYSTEM_FILE: &str = "/etc/localtime";
 
 /// A time zone.
@@ -16,7 +16,7 @@ pub struct Zone {
     name: String,
 }
 
-/// What calendar and clock show.
+/// What the calendar and the clock show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Local {
     /// The day of the week, Monday: 0.
@@ -29,24 +29,24 @@ impl Zone {
     /// The zone of a name such as `Europe/Berlin`; `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
         let zone = TimeZone::get(name).ok()?;
-        // As it is usually written: any case is understood.
+        // As it is usually written; any case is accepted.
         let name = zone.iana_name().unwrap_or(name).to_owned();
         Some(Self { zone, name })
     }
 
-    /// The system's: what `TZ` in the environment says, else `/etc/localtime`; UTC if there is neither. A change takes
-    /// five minutes to be noticed.
+    /// The system's time zone: `TZ` in the environment, otherwise `/etc/localtime`, otherwise UTC. A change is noticed
+    /// within five minutes.
     pub fn of_the_system() -> Self {
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
         let name = match zone.iana_name() {
             Some(name) => name.to_owned(),
-            // Rules without a name, or a file that says nothing of its name.
+            // Rules without a name, or a file that does not say its name.
             None => env::var("TZ").unwrap_or_else(|_| SYSTEM_FILE.to_owned()),
         };
         Self { zone, name }
     }
 
-    /// What it is called; where that is not known, where it comes from.
+    /// Its name; if that is not known, where it comes from.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -71,7 +71,7 @@ impl Zone {
         self.zone.to_datetime(at).date().to_string()
     }
 
-    /// When the clock is put on or back next after a time, in seconds since 1970; `None`: never.
+    /// When the clocks change next after a time, in seconds since 1970; `None`: never.
     pub fn next_transition(&self, after: i64) -> Option<i64> {
         let after = Timestamp::from_second(after).ok()?;
         let next = self.zone.following(after).next()?;

@@ -5,7 +5,7 @@ use super::{Kind, Level, Push};
 /// Makes an entry of each: name, level, push, `[causes]`, begins, over, meaning, action.
 macro_rules! catalogue {
     ($($name:literal $level:ident $push:ident [$($cause:expr),*] $begins:literal, $over:literal, $meaning:literal, $action:literal;)*) => {
-        /// Every kind of trouble, the same in all places where one is told of.
+        /// Every kind of alert, with the same texts wherever one is reported.
         pub const CATALOGUE: &[Kind] = &[$(Kind {
             name: $name,
             level: Level::$level,

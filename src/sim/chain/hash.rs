@@ -11,7 +11,7 @@ pub fn sha256d(parts: &[&[u8]]) -> [u8; 32] {
     Sha256::digest(first.finalize()).into()
 }
 
-/// Climbs from the coinbase transaction to the merkle root.
+/// Computes the merkle root from the coinbase transaction.
 pub fn merkle_root(coinbase: &[u8], branches: &[[u8; 32]]) -> [u8; 32] {
     branches.iter().fold(sha256d(&[coinbase]), |node, branch| {
         sha256d(&[&node, branch])
@@ -23,15 +23,15 @@ pub fn merkle_root(coinbase: &[u8], branches: &[[u8; 32]]) -> [u8; 32] {
 pub struct Header {
     /// The version, rolled bits included.
     pub version: u32,
-    /// The block before, as it stands in `mining.notify`.
+    /// The previous block's hash as in `mining.notify`.
     pub prevhash: [u8; 32],
-    /// The merkle root as SHA-256 gave it.
+    /// The merkle root as SHA-256 returned it.
     pub root: [u8; 32],
     /// Seconds since 1970.
     pub ntime: u32,
     /// The compact target.
     pub nbits: u32,
-    /// What was tried.
+    /// The nonce that was tried.
     pub nonce: u32,
 }
 
@@ -40,7 +40,7 @@ impl Header {
     pub fn bytes(&self) -> [u8; 80] {
         let mut bytes = Vec::with_capacity(80);
         bytes.extend(self.version.to_le_bytes());
-        // Stratum sends each four bytes of the hash the wrong way round.
+        // Stratum sends every four bytes of the hash in reverse order.
         for word in self.prevhash.chunks_exact(4) {
             bytes.extend(word.iter().rev());
         }
@@ -53,13 +53,13 @@ impl Header {
         header
     }
 
-    /// The hash as SHA-256 gives it: its value is a number with the least significant byte first.
+    /// The hash as SHA-256 returns it: a number with the least significant byte first.
     pub fn hash(&self) -> [u8; 32] {
         sha256d(&[&self.bytes()])
     }
 }
 
-/// The difficulty that a hash (least significant byte first) would just meet.
+/// The highest difficulty that a hash (least significant byte first) meets.
 pub fn difficulty_of(hash: &[u8; 32]) -> f64 {
     let value = hash
         .iter()

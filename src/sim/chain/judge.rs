@@ -23,14 +23,14 @@ pub struct Judge {
     seen_before: HashSet<[u8; 32]>,
 }
 
-/// What holds for a job on a connection. It never changes, whatever is agreed later (compat Q40).
+/// The terms of a job on a connection. They never change, whatever is agreed later (compat Q40).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Terms {
     /// The extranonce1 of the connection.
     pub e1: Vec<u8>,
     /// The size of the extranonce2 that the connection sends, in bytes.
     pub e2_size: usize,
-    /// The difficulty that a share has to meet.
+    /// The difficulty that a share must meet.
     pub difficulty: f64,
     /// The version bits that may be changed, if that was negotiated.
     pub mask: Option<u32>,
@@ -39,16 +39,16 @@ pub struct Terms {
 /// How a pool applies version bits to a job's version (compat Q57).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VersionBits {
-    /// The masked bits are replaced, as BIP 310 says.
+    /// The masked bits are replaced, according to BIP 310.
     #[default]
     Replace,
-    /// As public-pool does it.
+    /// Like public-pool.
     Xor,
-    /// As DATUM does it.
+    /// Like DATUM.
     Or,
 }
 
-/// How a pool judges.
+/// A pool's rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// How version bits are applied.
@@ -72,7 +72,7 @@ pub struct Claim {
     pub version_bits: Option<u32>,
 }
 
-/// What a share is worth.
+/// The verdict on a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Good.
@@ -83,9 +83,9 @@ pub enum Verdict {
     NotSubscribed,
     /// The worker was not authorized.
     Unauthorized,
-    /// Another worker than the one that was authorized (ckpool).
+    /// A different worker from the one that was authorized (ckpool).
     WorkerMismatch,
-    /// The connection was never given such a job.
+    /// The connection never received such a job.
     UnknownJob,
     /// The job has been replaced.
     Stale,
@@ -101,14 +101,14 @@ pub enum Verdict {
     Duplicate,
 }
 
-/// A verdict with what was measured.
+/// A verdict with the measured values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
     /// The header's hash, least significant byte first, if the header could be rebuilt.
     pub hash: Option<[u8; 32]>,
-    /// The difficulty of that hash, else zero.
+    /// The difficulty of that hash, otherwise zero.
     pub difficulty: f64,
     /// The difficulty that the job asked for, if there is such a job.
     pub job_difficulty: Option<f64>,
@@ -125,7 +125,7 @@ struct Job {
 }
 
 impl Judge {
-    /// A connection was given a job. One with `clean_jobs` makes its former ones stale.
+    /// A job was sent to a connection. One with `clean_jobs` makes its earlier jobs stale.
     pub fn add_job(&mut self, connection: u64, notify: Notify, terms: Terms, now: Instant) {
         let jobs = self.jobs.entry(connection).or_default();
         if notify.clean {
@@ -143,20 +143,20 @@ impl Judge {
         });
     }
 
-    /// Version rolling was negotiated only now, in the middle of the handshake: what was sent ahead
-    /// is under the mask as well.
+    /// Version rolling was negotiated only now, in the middle of the handshake: jobs sent before are under the mask as
+    /// well.
     pub fn grant(&mut self, connection: u64, mask: u32) {
         for job in self.jobs.entry(connection).or_default() {
             job.terms.mask.get_or_insert(mask);
         }
     }
 
-    /// A block was found: headers of the block before the last cannot come again.
+    /// A block was found: headers of the one before the last can no longer be repeated.
     pub fn new_block(&mut self) {
         self.seen_before = mem::take(&mut self.seen);
     }
 
-    /// A connection is gone, and its jobs with it.
+    /// A connection has gone, and its jobs with it.
     pub fn forget(&mut self, connection: u64) {
         self.jobs.remove(&connection);
     }
@@ -170,7 +170,7 @@ impl Judge {
         now: Instant,
     ) -> Judgement {
         let jobs = self.jobs.get(&connection);
-        // The latest of that name: a pool may use a name again.
+        // The latest job with that name, because a pool may reuse names.
         let job = jobs.and_then(|jobs| {
             jobs.iter()
                 .rev()
@@ -197,7 +197,7 @@ impl Judge {
 }
 
 impl Judgement {
-    /// A verdict on a share whose header is not known.
+    /// A verdict on a share whose header is unknown.
     pub fn without_hash(verdict: Verdict) -> Self {
         Self {
             verdict,
@@ -210,8 +210,7 @@ impl Judgement {
 }
 
 impl Job {
-    /// Rebuilds and hashes the header, as far as the claim has a meaning; does not know about time
-    /// or about other shares.
+    /// Rebuilds and hashes the header, if the claim makes sense; ignores time and other shares.
     fn measure(&self, claim: &Claim, rules: Rules) -> Judgement {
         let mut judgement = Judgement::without_hash(Verdict::Accepted);
         judgement.job_difficulty = Some(self.terms.difficulty);
@@ -264,7 +263,7 @@ impl Job {
         }
     }
 
-    /// A sixth parameter where it was negotiated, none elsewhere (compat Q13, Q53).
+    /// A sixth parameter if it was negotiated, otherwise none (compat Q13, Q53).
     fn version_bits_allowed(&self, bits: Option<u32>) -> bool {
         match (self.terms.mask, bits) {
             (None, None) => true,
@@ -279,7 +278,7 @@ mod tests {
     use super::*;
     use crate::sim::chain::{Blocks, JobFactory, JobIds, Network, Space};
 
-    /// A pool with one connection and one job that every hash meets.
+    /// A pool with one connection and one job that any hash meets.
     struct World {
         factory: JobFactory,
         judge: Judge,

@@ -16,19 +16,19 @@ use crate::sim::miner::options::{Handshake, MinerOptions};
 use crate::sim::miner::output::MinerOutput;
 use crate::sim::peer::MinerPeer;
 
-/// After so many failures in a row AxeOS changes the pool.
+/// After this many failures in a row, AxeOS changes the pool.
 const AXEOS_ATTEMPTS: u32 = 3;
 
-/// For how long AxeOS waits for an answer when it looks for its first pool.
+/// How long AxeOS waits for an answer when it checks its first pool.
 const AXEOS_PROBE: Duration = Duration::from_secs(5);
 
-/// How often AxeOS looks for its first pool.
+/// How often AxeOS checks its first pool.
 const AXEOS_HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// How long NerdQAxe waits before each new connection, and how often it looks whether it is to use a pool.
+/// How long NerdQAxe waits before each new connection, and how often it checks which pool to use.
 const NERDQAXE_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long NerdQAxe's first pool is gone before the other may be used.
+/// How long NerdQAxe's first pool must be down before the other may be used.
 const NERDQAXE_TIMER: Duration = Duration::from_secs(30);
 
 /// How long cgminer waits for an answer of the handshake.
@@ -37,22 +37,22 @@ const CGMINER_ANSWER: Duration = Duration::from_secs(60);
 /// How long cgminer waits for a line after that.
 const CGMINER_SILENCE: Duration = Duration::from_secs(90);
 
-/// How long cgminer waits before it dials a pool again that has failed, and how often it looks at its pools.
+/// How long cgminer waits before it tries a failed pool again, and how often it checks its pools.
 const CGMINER_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a better pool has to be well before cgminer changes to it.
+/// How long a better pool must work before cgminer changes to it.
 const CGMINER_STABLE: Duration = Duration::from_secs(120);
 
-/// Whose habits.
+/// The firmware whose habits are simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firmware {
-    /// AxeOS while it had a task of its own that looks for the first pool.
+    /// Older AxeOS, with a separate task that checks the first pool.
     Axeos,
-    /// AxeOS since its pools were rewritten.
+    /// AxeOS since its pool code was rewritten.
     AxeosNew,
     /// NerdQAxe and its relatives in failover mode.
     Nerdqaxe,
-    /// cgminer with its default strategy, and what is made of it.
+    /// cgminer with its default strategy, and its derivatives.
     Cgminer,
 }
 
@@ -76,9 +76,9 @@ impl Firmware {
 /// A connection to this server.
 #[derive(Debug)]
 struct Link {
-    /// Whether it only looks.
+    /// Whether it is only a check.
     probes: bool,
-    /// When it was made, or heard anything last.
+    /// When it was made or last received anything.
     heard: Instant,
     subscribed: Option<Instant>,
     authorized: bool,
@@ -93,10 +93,10 @@ pub struct FallbackMiner {
     user: String,
     started: Instant,
     link: Option<Link>,
-    /// What the end of the last connection was like: whether it only looked, or had worked.
+    /// About the last connection: whether it was only a check, and whether it had worked.
     was: (bool, bool),
     failures: u32,
-    /// NerdQAxe: since when its first pool is gone.
+    /// NerdQAxe: since when its first pool has been down.
     gone: Option<Instant>,
     moves: Vec<(Instant, bool)>,
     dials: Vec<Instant>,
@@ -129,12 +129,12 @@ impl FallbackMiner {
         }
     }
 
-    /// Whose habits it has.
+    /// The firmware that it simulates.
     pub fn firmware(&self) -> Firmware {
         self.firmware
     }
 
-    /// The miner as it is at this server.
+    /// The miner as this server sees it.
     pub fn model(&self) -> &MinerModel {
         &self.model
     }
@@ -144,7 +144,7 @@ impl FallbackMiner {
         self.moves.last().is_some_and(|(_, away)| *away)
     }
 
-    /// When it changed its pool, and whether it was to its fallback pool.
+    /// When it changed pools, and whether it was to its fallback pool.
     pub fn moves(&self) -> &[(Instant, bool)] {
         &self.moves
     }
@@ -165,7 +165,7 @@ impl FallbackMiner {
         }
     }
 
-    /// The next time, from `at` on, that a timer of the firmware that goes off every so often does.
+    /// The next time, from `at` on, that a periodic timer of the firmware fires.
     fn tick(&self, every: Duration, at: Instant) -> Instant {
         let passed = at.saturating_duration_since(self.started).as_nanos();
         let every = every.as_nanos();
@@ -173,7 +173,7 @@ impl FallbackMiner {
         at + Duration::from_nanos(u64::try_from(behind).unwrap_or(u64::MAX))
     }
 
-    /// It has looked for its first pool: is that what it takes for a pool?
+    /// It has checked its first pool: does it accept the answer?
     fn finds(&self, line: &[u8], message: &Value) -> bool {
         match self.firmware {
             Firmware::Axeos => String::from_utf8_lossy(line).contains("mining.notify"),
@@ -225,7 +225,7 @@ impl MinerPeer for FallbackMiner {
         let is_verdict = message["result"].is_boolean() || message["error"].is_array();
         link.authorized |= message["result"] == true;
         match self.firmware {
-            // Whatever the answer is; those to subscribe and configure do not count.
+            // Whatever the answer is, except for those to subscribe and configure.
             Firmware::Axeos if is_verdict => self.failures = 0,
             Firmware::Nerdqaxe => {
                 self.gone = None;

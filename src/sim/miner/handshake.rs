@@ -16,7 +16,7 @@ pub(super) enum Call {
     SuggestDifficulty,
 }
 
-/// The steps of a handshake; each is one write, and waits for all answers to the one before.
+/// The steps of a handshake; each is one write and waits for all answers to the previous one.
 pub(super) fn plan(options: &MinerOptions) -> VecDeque<Vec<Call>> {
     use Call::{Authorize, Configure, Subscribe, SubscribeExtranonce, SuggestDifficulty};
     let steps: &[&[Call]] = match options.handshake {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::sim::{keep, ledger};
 
-/// How many records of a kind are kept; counts go on for ever.
+/// How many records of a kind are kept; counts continue.
 const RECORDS_KEPT: usize = 20_000;
 
 ledger! {
@@ -21,7 +21,7 @@ ledger! {
         jobs: JobRecord,
         /// Every share, oldest first.
         submits: SubmitRecord,
-        /// What the server did that it must not.
+        /// The server's violations.
         violations: MinerViolation,
         /// The ends of connections, oldest first.
         endings: (Instant, Ending),
@@ -35,7 +35,7 @@ ledger! {
         submitted: u64,
         /// How many shares were accepted.
         accepted: u64,
-        /// How many shares were refused.
+        /// How many shares were rejected.
         rejected: u64,
         /// How many `mining.set_extranonce` came.
         set_extranonces: u64,
@@ -72,7 +72,7 @@ pub struct JobRecord {
     pub id: String,
     /// The tag of the simulated pool that made it.
     pub tag: Option<String>,
-    /// Whether former jobs are void.
+    /// Whether earlier jobs are void.
     pub clean: bool,
     /// The difficulty that was in force when it came.
     pub difficulty: f64,
@@ -93,11 +93,11 @@ pub struct SubmitRecord {
     pub job_id: String,
     /// The tag of the simulated pool that made the job.
     pub tag: Option<String>,
-    /// Whether the job was not the latest one any more.
+    /// Whether the job was no longer the latest one.
     pub late: bool,
     /// The header's hash, least significant byte first.
     pub hash: [u8; 32],
-    /// The answer, if it came. Where ids are no different, answers are taken in their order.
+    /// The answer, if it came. If all ids are the same, answers are matched in order.
     pub answer: Option<AnswerRecord>,
 }
 
@@ -114,22 +114,22 @@ pub struct AnswerRecord {
     pub text: String,
 }
 
-/// A thing that a server must not do to a miner (compat Q59).
+/// Something that a server must not do to a miner (compat Q59).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MinerViolation {
     /// A method came before the subscription was answered.
     BeforeSubscribeAnswer(String),
     /// A method came between authorize and its answer.
     BeforeAuthorizeAnswer(String),
-    /// Something else than a job came after a difficulty, a mask or an extranonce.
+    /// Something other than a job came after a difficulty, a mask or an extranonce.
     NotFollowedByJob(String),
-    /// An answer to a request that was not made, or was answered before.
+    /// An answer to a request that was not made or was already answered.
     UnknownAnswer(String),
     /// A job id that was used on the connection before.
     RepeatedJobId(String),
-    /// A line that is no JSON object.
+    /// A line that is not a JSON object.
     NotJson(String),
-    /// An answer without `id`, `result` or `error`, or with an error that is no `[code, text, null]`.
+    /// An answer without `id`, `result` or `error`, or with an error that is not `[code, text, null]`.
     OddAnswer(String),
     /// A job or a setting that cannot be read.
     OddNotification(String),
@@ -150,7 +150,7 @@ impl MinerLedger {
         self.records.lock().jobs.back().cloned()
     }
 
-    /// For each job the time until the next one, or until `now` or the end of its connection.
+    /// For each job, the time until the next one, `now`, or the end of its connection.
     pub fn job_times(&self, now: Instant) -> Vec<(JobRecord, Duration)> {
         let records = self.records.lock();
         let jobs = records.jobs.iter();
@@ -163,14 +163,14 @@ impl MinerLedger {
         jobs.zip(ends).map(time).collect()
     }
 
-    /// The hashes of the last shares, so many at most.
+    /// The hashes of the last shares, up to a limit.
     pub fn last_hashes(&self, most: usize) -> Vec<[u8; 32]> {
         let records = self.records.lock();
         let last = records.submits.iter().rev().take(most);
         last.map(|submit| submit.hash).collect()
     }
 
-    /// The shares that were refused.
+    /// The shares that were rejected.
     pub fn rejections(&self) -> Vec<SubmitRecord> {
         let refused = |submit: &&SubmitRecord| {
             let answer = submit.answer.as_ref();
@@ -180,8 +180,7 @@ impl MinerLedger {
         records.submits.iter().filter(refused).cloned().collect()
     }
 
-    /// How many shares have no answer although they were submitted at least so long before `now`,
-    /// on whatever connection.
+    /// How many shares on any connection have no answer, although they were submitted at least `patience` before `now`.
     pub fn unanswered(&self, now: Instant, patience: Duration) -> usize {
         let overdue = |submit: &&SubmitRecord| {
             let age = now.saturating_duration_since(submit.at);
@@ -190,7 +189,7 @@ impl MinerLedger {
         self.records.lock().submits.iter().filter(overdue).count()
     }
 
-    /// Drops the records of what is over, so that a run of days fits into memory; counts go on.
+    /// Drops old records so that a run of several days fits into memory; counts continue.
     pub fn forget(&self) {
         let mut records = self.records.lock();
         records.lines.clear();
@@ -207,7 +206,7 @@ impl MinerLedger {
         }
     }
 
-    /// How many shares of the present connection have no answer.
+    /// How many shares on the current connection have no answer.
     pub fn open_submits(&self) -> usize {
         let records = self.records.lock();
         let present = records.connections;

@@ -16,13 +16,13 @@ use crate::sim::miner::output::MinerOutput;
 use crate::sim::miner::work::{self, Share, Work};
 use crate::sim::peer::MinerPeer;
 
-/// How many headers are tried for one share at [`Pace::Shares`] before the miner gives it up.
+/// How many headers are tried for one share at [`Pace::Shares`] before the miner gives up.
 const MOST_TRIES: u32 = 50_000;
 
-/// Above this difficulty a simulated miner finds nothing however long it tries, so it does not.
+/// Above this difficulty, a simulated miner does not even try.
 const HOPELESS: f64 = 1e6;
 
-/// The longest and the shortest time between two turns of work.
+/// The longest and shortest time between two turns of work.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
 const SHORTEST_TURN: Duration = Duration::from_millis(2);
 
@@ -33,7 +33,7 @@ pub struct MinerModel {
     ledger: MinerLedger,
     conversation: Option<Conversation>,
     last_turn: Instant,
-    /// Hashes or shares that time has earned and that were not tried yet.
+    /// Hashes or shares that are due by now but were not tried yet.
     credit: f64,
     paused: bool,
 }
@@ -43,7 +43,7 @@ pub struct MinerModel {
 struct Conversation {
     number: u32,
     half_closed: bool,
-    /// The steps of the handshake that are left; each is one write.
+    /// The remaining steps of the handshake; each is one write.
     plan: VecDeque<Vec<Call>>,
     next_id: u64,
     /// Requests of the handshake without an answer.
@@ -54,18 +54,18 @@ struct Conversation {
     /// The difficulty for the next job.
     difficulty: f64,
     current: Option<Job>,
-    /// The job that waits for the end of the present scan, and when that is at the latest.
+    /// The job that waits for the end of the current scan, and the latest time of that end.
     next: Option<(Job, Instant)>,
-    /// The job before, while it is still worked on.
+    /// The previous job, while it is still worked on.
     former: Option<(Job, Instant)>,
-    /// Whose turn it is when there are two jobs.
+    /// Which of two jobs is next.
     late_turn: bool,
     /// Shares without an answer: the id and the number in the ledger.
     pending: VecDeque<(Value, u64)>,
     seen_jobs: HashSet<String>,
     /// Ids of injected requests.
     injected: Vec<Value>,
-    /// Whether a job has to follow what came last.
+    /// Whether a job must come next.
     job_expected: bool,
 }
 
@@ -74,7 +74,7 @@ struct Job {
     work: Work,
     difficulty: f64,
     received: Instant,
-    /// When the present scan of it began.
+    /// When its current scan began.
     scanned: Instant,
     tag: Option<String>,
 }
@@ -107,8 +107,7 @@ impl MinerModel {
         self.paused = paused;
     }
 
-    /// Sends a line as it is. If it is a request, its answer goes to the
-    /// [replies](MinerLedger::replies).
+    /// Sends a line unchanged. If it is a request, its answer goes to the [replies](MinerLedger::replies).
     pub fn inject(&mut self, line: &str, out: &mut Vec<MinerOutput>) {
         if let Some(conversation) = &mut self.conversation {
             let id = serde_json::from_str::<Value>(line)
@@ -119,7 +118,7 @@ impl MinerModel {
         }
     }
 
-    /// Finds a share now, whatever its pace: for whoever paces many miners together.
+    /// Finds a share now, whatever its pace; for code that paces many miners together.
     pub fn find_one(&mut self, now: Instant, out: &mut Vec<MinerOutput>) {
         if let Some(conversation) = &mut self.conversation {
             let mut turn = Turn {
@@ -207,7 +206,7 @@ impl MinerPeer for MinerModel {
         match self.options.pace {
             Pace::Idle => (),
             Pace::Shares(rate) => {
-                // Lost time is not made up for by a burst of shares.
+                // A burst of shares does not make up for lost time.
                 self.credit = (self.credit + rate * passed.as_secs_f64()).min(2.0);
                 while self.credit >= 1.0 {
                     self.credit -= 1.0;
@@ -235,7 +234,7 @@ impl MinerPeer for MinerModel {
     }
 }
 
-/// What a conversation works with in one turn.
+/// The context of a conversation in one turn.
 struct Turn<'a> {
     options: &'a MinerOptions,
     ledger: &'a MinerLedger,
@@ -410,7 +409,7 @@ impl Conversation {
             turn.hang_up();
             return Some(());
         }
-        // Who did not subscribe to it goes on with the old one (compat Q62).
+        // A miner that did not subscribe to it continues with the old one (compat Q62).
         if turn.options.extranonce_subscribe {
             self.subscription = Some((
                 hex::decode(params.first()?.as_str()?).ok()?,
@@ -486,7 +485,7 @@ impl Conversation {
         }
     }
 
-    /// A scan is over when a share was found or its time is up: then the newest job is taken.
+    /// A scan ends when a share is found or its time is up; then the newest job is used.
     fn end_scan(&mut self, now: Instant, found: bool) {
         if self
             .next
@@ -500,7 +499,7 @@ impl Conversation {
         }
     }
 
-    /// Tries so many headers of the job, or in turns of the one before, and submits what it finds.
+    /// Tries a number of headers of the job, alternating with the previous one, and submits the shares it finds.
     fn mine(&mut self, turn: &mut Turn<'_>, tries: u32) {
         self.late_turn = !self.late_turn && self.former.is_some();
         let newest = self.difficulty;

@@ -22,7 +22,7 @@ use crate::sim::peer::MinerPeer;
 use crate::sim::take_line;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
-/// How many lines wait for the working thread at most; then the reader waits.
+/// How many lines can wait for the working thread; beyond that, the reader waits.
 const QUEUE: usize = 256;
 
 /// How long dialing and one write may take.
@@ -35,7 +35,7 @@ const LONGEST_LINE: usize = 1 << 20;
 /// The receive buffer of a miner that stops reading, in bytes.
 const SMALL_BUFFER: usize = 4096;
 
-/// What reaches the working thread.
+/// Input for the working thread.
 #[derive(Debug)]
 pub(super) enum Input {
     /// A line, and when it was read.
@@ -64,13 +64,13 @@ pub(super) fn start(mut model: MinerModel) -> io::Result<(Sender<Input>, JoinHan
     Ok((inbox, worker))
 }
 
-/// What a connection came to.
+/// The outcome of a connection.
 enum Next {
     Redial(Ending),
     Stop,
 }
 
-/// The life of a miner: connection after connection.
+/// A miner's main loop: one connection after another.
 fn run(model: &mut MinerModel, inbox: &Sender<Input>, inputs: &Receiver<Input>) {
     for dial in 0.. {
         if let Ok(stream) = connect(model.options()) {
@@ -94,14 +94,14 @@ fn connect(options: &MinerOptions) -> io::Result<TcpStream> {
     let address = options.address;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if options.stops_reading {
-        // So that it does not take megabytes until the server notices.
+        // So that the server notices before megabytes have been sent.
         socket.set_recv_buffer_size(SMALL_BUFFER)?;
     }
     socket.connect_timeout(&address.into(), DIAL_TIMEOUT)?;
     Ok(socket.into())
 }
 
-/// Waits until it is time to dial again; `false` at the end of it all.
+/// Waits until it is time to connect again; `false` at the end.
 fn wait(model: &mut MinerModel, inputs: &Receiver<Input>) -> bool {
     let until = model
         .options()
@@ -115,7 +115,7 @@ fn wait(model: &mut MinerModel, inputs: &Receiver<Input>) -> bool {
         match input {
             Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
             Ok(Input::Pause(paused)) => model.pause(paused),
-            // What is left over from the connection that ended.
+            // Leftovers of the connection that ended.
             Ok(Input::Line { .. } | Input::Closed { .. } | Input::Inject(_) | Input::HangUp) => (),
             Err(RecvTimeoutError::Timeout) => return true,
         }
@@ -161,7 +161,7 @@ fn converse(
             Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break Next::Stop,
             Err(RecvTimeoutError::Timeout) => (),
         }
-        // Looked at every time: on a busy connection there may be no timeout at all.
+        // Read every time: on a busy connection there may be no timeout at all.
         let now = Instant::now();
         if model.next_turn() <= now {
             model.turn(now, &mut out);
@@ -173,8 +173,8 @@ fn converse(
     Ok(if stopped { Next::Stop } else { next })
 }
 
-/// Takes what still comes until the reader has ended, which may be waiting for room in the queue;
-/// whether the miner was told to stop meanwhile.
+/// Empties the queue until the reader, which may be waiting for room in it, has ended; returns whether the miner was
+/// stopped in the meantime.
 fn drain(inputs: &Receiver<Input>, reader: &JoinHandle<()>) -> bool {
     let mut stopped = false;
     while !reader.is_finished() {
@@ -185,7 +185,7 @@ fn drain(inputs: &Receiver<Input>, reader: &JoinHandle<()>) -> bool {
     stopped
 }
 
-/// Carries out what the model wants; what the connection came to, if it is over.
+/// Carries out the model's actions; returns the outcome of the connection if it has ended.
 fn perform(
     out: &mut Vec<MinerOutput>,
     mut stream: &TcpStream,
@@ -208,14 +208,14 @@ fn perform(
     None
 }
 
-/// Hands lines to the working thread, as long as it wants any.
+/// Passes lines to the working thread as long as it accepts them.
 fn read_lines(mut stream: TcpStream, inbox: &Sender<Input>, dial: u64, wanted: &AtomicBool) {
     let mut buffer = vec![0; 8192];
     let mut pending: Vec<u8> = Vec::new();
     while let Some(read) = read_some(&mut stream, &mut buffer) {
         let at = Instant::now();
         if !wanted.load(Ordering::SeqCst) {
-            // The end is left to be noticed by writing.
+            // Writing will notice the end.
             return;
         }
         pending.extend(&buffer[..read]);

@@ -21,9 +21,9 @@ habits! {
         pub handshake: Handshake = Handshake::Cgminer,
         /// Whether it sends `mining.extranonce.subscribe`.
         pub extranonce_subscribe: bool = false,
-        /// The difficulty that it suggests, if it does.
+        /// The difficulty that it suggests, if any.
         pub suggest: Option<f64> = None,
-        /// The version bits that it can roll, if it can.
+        /// The version bits that it can roll, if any.
         pub rolling: Option<u32> = Some(0x1fff_e000),
         /// How it rolls them.
         pub rolling_style: RollingStyle = RollingStyle::Replace,
@@ -34,15 +34,16 @@ habits! {
         pub pace: Pace = Pace::Shares(10.0),
         /// The size of the extranonce2 that it sends.
         pub e2_size: Extranonce2Use = Extranonce2Use::AsTold,
-        /// What it refuses in an answer to its subscription: then it closes the connection.
+        /// What it does not accept in the answer to its subscription; it then closes the connection.
         pub refuses: Refusals = Refusals::default(),
         /// Where its extranonce2 starts with a new job.
         pub counter: Counter = Counter::Restarts,
-        /// Whether it advances a job's time by the seconds that it works on it.
+        /// Whether it advances a job's time by the seconds that it has worked on it.
         pub rolls_ntime: bool = false,
-        /// For how long it goes on with the job before, when a new one does not ask for clean work.
+        /// How long it continues with the previous job if a new one does not require clean work.
         pub late: Duration = Duration::from_millis(200),
-        /// If set, a job that is not clean waits until the present one has given a share, or for so long (compat Q76).
+        /// If set, a job that is not clean waits until the current one has yielded a share, or for this long (compat
+        /// Q76).
         pub scan: Option<Duration> = None,
         /// To which work a new difficulty applies.
         pub difficulty_use: DifficultyUse = DifficultyUse::NextJob,
@@ -53,11 +54,11 @@ habits! {
         /// Whether a job whose id it has seen is ignored (AxeOS, compat Q37).
         pub ignores_seen_jobs: bool = false,
 
-        /// How long after the end of a connection it dials again, if it does.
+        /// How long after the end of a connection it reconnects, if it does.
         pub reconnect: Option<Duration> = Some(Duration::from_millis(200)),
-        /// Whether it stops reading after its first job, but not submitting.
+        /// Whether it stops reading after its first job but keeps submitting.
         pub stops_reading: bool = false,
-        /// After how many accepted shares it closes its sending half and only listens.
+        /// After this many accepted shares, it closes its sending half and only listens.
         pub half_close_after: Option<u64> = None,
     }
 }
@@ -65,9 +66,9 @@ habits! {
 /// How a miner begins a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handshake {
-    /// subscribe, authorize, each after the answer to the one before; no configure (cpuminer).
+    /// subscribe, authorize, each after the answer to the previous one; no configure (cpuminer).
     Cpuminer,
-    /// configure, subscribe, authorize, each after the answer to the one before (cgminer).
+    /// configure, subscribe, authorize, each after the answer to the previous one (cgminer).
     Cgminer,
     /// configure, subscribe, authorize, suggest_difficulty in one write (AxeOS, compat Q3).
     Axeos,
@@ -77,18 +78,18 @@ pub enum Handshake {
     ConfigureLast,
 }
 
-/// How a miner rolls version bits, and what it sends of them (compat Q57). It makes a difference where the job's version
-/// has bits of the mask set.
+/// How a miner rolls version bits and which ones it sends (compat Q57). It makes a difference if the job's version has
+/// bits of the mask set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RollingStyle {
-    /// The masked bits are replaced and sent, as BIP 310 says.
+    /// The masked bits are replaced and sent, according to BIP 310.
     #[default]
     Replace,
-    /// They are added to the job's, and sent is in what the header differs from the job (AxeOS, NerdQAxe).
+    /// They are added to the job's; the bits in which the header differs from the job are sent (AxeOS, NerdQAxe).
     Delta,
-    /// They are added to the job's, and sent is what was added (cgminer).
+    /// They are added to the job's; the added bits are sent (cgminer).
     Add,
-    /// The job's own version is hashed, and nothing sent, though rolling was negotiated.
+    /// The job's own version is hashed and no bits are sent, although rolling was negotiated.
     Never,
 }
 
@@ -106,9 +107,9 @@ pub enum Ids {
 /// How fast a miner works.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// So many hashes a second; what meets the difficulty is a share.
+    /// This many hashes per second; those that meet the difficulty are shares.
     Hashes(f64),
-    /// So many shares a second, as long as the difficulty is so tiny that they are found at once.
+    /// This many shares per second, as long as the difficulty is tiny enough to find them immediately.
     Shares(f64),
     /// Nothing: it only listens.
     Idle,
@@ -117,11 +118,11 @@ pub enum Pace {
 /// The size of the extranonce2 that a miner sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extranonce2Use {
-    /// What it was told.
+    /// The announced size.
     AsTold,
-    /// Always so many bytes.
+    /// Always this many bytes.
     Always(usize),
-    /// What it was told if that is 2, 4 or 8, else 4 (NerdMiner, compat Q70).
+    /// The announced size if that is 2, 4 or 8, otherwise 4 (NerdMiner, compat Q70).
     TwoFourEight,
 }
 
@@ -137,7 +138,7 @@ impl Extranonce2Use {
     }
 }
 
-/// Extranonces that a miner does not work with.
+/// Extranonces that a miner does not accept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
     /// An extranonce1 of no bytes (NerdMiner, compat Q70).
@@ -149,9 +150,9 @@ pub struct Refusals {
 /// Where a miner's extranonce2 starts with a new job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// At zero, as most do: the same work sent twice gives the same shares twice.
+    /// At zero, as with most miners: the same work sent twice yields the same shares twice.
     Restarts,
-    /// Where it was.
+    /// Where it stopped.
     Continues,
 }
 

@@ -1,14 +1,14 @@
 //! What a miner does, for the code that runs it.
 
-/// What a miner does.
+/// An action of a miner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MinerOutput {
-    /// Write these lines at once.
+    /// Write these lines in one go.
     Write(String),
     /// Close the connection.
     HangUp,
     /// Close the sending half.
     CloseSending,
-    /// Do not read any more.
+    /// Stop reading.
     StopReading,
 }

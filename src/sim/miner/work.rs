@@ -7,12 +7,12 @@ use crate::sim::chain::hash::{self, Header};
 use crate::sim::miner::options::RollingStyle;
 use crate::stratum::job::Notify;
 
-/// How many headers have the same version, and how many the same extranonce2. Real miners try far
-/// more of each; few make the simulation use all that can vary.
+/// How many headers have the same version, and how many the same extranonce2. Real miners try far more of each; low
+/// numbers make the simulation vary everything.
 const HEADERS_A_VERSION: u64 = 16;
 const HEADERS_A_ROOT: u64 = 64;
 
-/// A job and how far it has been tried.
+/// A job, and how far it has been tried.
 #[derive(Clone, Debug)]
 pub struct Work {
     /// The job.
@@ -62,7 +62,7 @@ impl Work {
         }
     }
 
-    /// Tries at most so many headers; stops at the first one whose difficulty is in `wanted`.
+    /// Tries at most `tries` headers; stops at the first one whose difficulty is in `wanted`.
     pub fn search(
         &mut self,
         wanted: impl Fn(f64) -> bool,
@@ -98,7 +98,7 @@ impl Work {
         None
     }
 
-    /// The extranonce2 that comes after all that were tried.
+    /// The extranonce2 after all that were tried.
     pub fn next_e2(&self) -> u64 {
         self.first_e2 + self.tried / HEADERS_A_ROOT + 1
     }

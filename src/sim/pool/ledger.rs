@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::sim::chain::judge::{Judgement, Verdict};
 use crate::sim::{keep, ledger};
 
-/// How many records of a kind are kept; counts go on for ever.
+/// How many records of a kind are kept; counts continue.
 const RECORDS_KEPT: usize = 50_000;
 
 ledger! {
@@ -23,17 +23,17 @@ ledger! {
         shares: ShareRecord,
         /// Every job that was written, oldest first.
         jobs: JobRecord,
-        /// What clients did that they must not, with the line or what was wrong with it.
+        /// The clients' violations, with the line or what was wrong with it.
         violations: (PoolViolation, String),
-        /// What clients said that was no request: their answers to the pool.
+        /// The clients' messages that were not requests: their answers to the pool.
         replies: String,
     }
     values {
         /// How many connections there were.
         connections_opened: u64,
-        /// How many shares were blocks, refused ones included.
+        /// How many shares were blocks, including rejected ones.
         blocks: u64,
-        /// The difficulties of the jobs whose shares were accepted, added up.
+        /// The sum of the difficulties of accepted shares.
         work: f64,
         /// How many jobs were written.
         jobs_written: u64,
@@ -65,7 +65,7 @@ pub struct ConnectionRecord {
     pub methods: Vec<String>,
 }
 
-/// A share and what became of it.
+/// A share and its result.
 #[derive(Clone, Debug)]
 pub struct ShareRecord {
     /// The connection it came on.
@@ -76,7 +76,7 @@ pub struct ShareRecord {
     pub job_id: String,
     /// When it came.
     pub at: Instant,
-    /// What it was found to be worth.
+    /// The verdict on it.
     pub judgement: Judgement,
 }
 
@@ -89,22 +89,22 @@ pub struct JobRecord {
     pub job_id: String,
     /// The difficulty that holds for it.
     pub difficulty: f64,
-    /// Whether former jobs are stale.
+    /// Whether earlier jobs are stale.
     pub clean: bool,
     /// When it was written.
     pub written: Instant,
 }
 
-/// A thing that a client must not do to a pool.
+/// Something that a client must not do to a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PoolViolation {
-    /// A request before the answer to a former one of the handshake (compat Q3).
+    /// A request before the answer to an earlier one of the handshake (compat Q3).
     Pipelined,
     /// The id is null or missing (compat Q53).
     NullId,
     /// The id is text.
     TextId,
-    /// The id is neither null, text nor a whole number from 0 on.
+    /// The id is not null, text or a whole number from 0 on.
     OddId,
     /// The id was used before on the connection.
     RepeatedId,
@@ -120,18 +120,18 @@ pub enum PoolViolation {
     ExtranonceSize,
     /// A line of more than 1024 bytes (compat Q29).
     LongLine,
-    /// A line that is no JSON object.
+    /// A line that is not a JSON object.
     NotJson,
     /// Parameters are missing or of the wrong form.
     BadParameters,
     /// A method that pools do not know.
     UnknownMethod,
-    /// A method at a time when the pool does not take it.
+    /// A method at a time when the pool does not accept it.
     WrongOrder,
 }
 
 impl PoolLedger {
-    /// How many connections there are.
+    /// How many connections are open.
     pub fn connections_open(&self) -> u64 {
         let records = self.records.lock();
         records
@@ -139,7 +139,7 @@ impl PoolLedger {
             .saturating_sub(records.connections_closed)
     }
 
-    /// The hash that the last share was found to have.
+    /// The hash of the last share.
     pub fn last_hash(&self) -> Option<[u8; 32]> {
         self.records.lock().shares.back()?.judgement.hash
     }
@@ -155,7 +155,7 @@ impl PoolLedger {
         self.count(Verdict::Accepted)
     }
 
-    /// How many shares were refused.
+    /// How many shares were rejected.
     pub fn refused(&self) -> u64 {
         let records = self.records.lock();
         let refused =
@@ -204,7 +204,7 @@ impl PoolLedger {
 
     pub(super) fn change_connection(&self, id: u64, change: impl FnOnce(&mut ConnectionRecord)) {
         let mut records = self.records.lock();
-        // Recent ones are asked for most.
+        // Recent ones are needed most often.
         if let Some(connection) = records.connections.iter_mut().rev().find(|c| c.id == id) {
             change(connection);
         }

@@ -51,7 +51,7 @@ impl PoolModel {
         self.hand_out(false, now, out);
     }
 
-    /// Somebody found a block: gives all clients a job with `clean_jobs` upon it.
+    /// A block was found: gives all clients a job with `clean_jobs` on it.
     pub fn new_block(&mut self, now: Instant, out: &mut Vec<PoolOutput>) {
         self.last_block = now;
         self.last_job = now;
@@ -59,7 +59,7 @@ impl PoolModel {
         self.hand_out(true, now, out);
     }
 
-    /// Goes to another height, from whatever height it was at: gives all clients a job with `clean_jobs` for it.
+    /// Goes to any other height and gives all clients a job with `clean_jobs` for it.
     pub fn go_to(&mut self, height: u32, now: Instant, out: &mut Vec<PoolOutput>) {
         self.last_block = now;
         self.last_job = now;
@@ -67,7 +67,7 @@ impl PoolModel {
         self.hand_out(true, now, out);
     }
 
-    /// Changes habits. A new difficulty or mask is announced at once, and holds from the next job on.
+    /// Changes habits. A new difficulty or mask is announced immediately and applies from the next job on.
     pub fn change(
         &mut self,
         change: impl FnOnce(&mut PoolOptions),
@@ -212,7 +212,7 @@ impl PoolPeer for PoolModel {
         violations.first().map(|violation| format!("{violation:?}"))
     }
 
-    /// Where the job's version has bits that may be rolled, miners mean different headers (compat Q57).
+    /// If the job's version has bits that may be rolled, miners mean different headers (compat Q57).
     fn rebuilt(&self) -> Option<[u8; 32]> {
         let plain = self.shared.options.version & VersionMask::BIP320.0 == 0;
         self.shared.ledger.last_hash().filter(|_| plain)

@@ -23,13 +23,13 @@ use crate::sim::take_line;
 use crate::system::net::Port;
 use crate::system::thread::{PARSER_STACK, WRITER_STACK, spawn};
 
-/// How many lines wait for one client at most; when there are more, it is closed.
+/// How many lines can wait for one client; if there are more, it is disconnected.
 const QUEUE: usize = 4096;
 
 /// How long one write may take before the client counts as stuck.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest line that is read at all, in bytes.
+/// The longest line that is read, in bytes.
 const LONGEST_LINE: usize = 1 << 20;
 
 /// The threads of a pool, stopped and joined when this is dropped.
@@ -111,7 +111,7 @@ impl Net {
         self.address
     }
 
-    /// Lets the model do something, and carries out what comes of it.
+    /// Runs an action of the model and carries out its output.
     pub(super) fn drive<T>(
         &self,
         act: impl FnOnce(&mut PoolModel, Instant, &mut Vec<PoolOutput>) -> T,
@@ -142,7 +142,7 @@ impl Net {
         let (shared, accepting) = (Arc::clone(&self.shared), port.clone());
         let acceptor = spawn("simpool-accept", WRITER_STACK, move || {
             while let Some(accepted) = accepting.accept() {
-                // Without a descriptor or a thread left for it, the client is closed.
+                // If no descriptor or thread is left, the client is disconnected.
                 let _ = accepted.and_then(|(stream, _)| begin(&shared, stream));
             }
         })?;
@@ -167,7 +167,7 @@ impl Drop for Net {
     }
 }
 
-/// Registers a connection, so that it is not missed when all are closed, and starts its threads.
+/// Registers a connection, so that it is included when all are closed, and starts its threads.
 fn begin(shared: &Arc<Shared>, stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
@@ -224,7 +224,7 @@ fn tick(shared: &Shared, woken: &Receiver<()>) {
     }
 }
 
-/// Hands lines to the model. All lines of one packet belong to one batch.
+/// Passes lines to the model. All lines of one packet belong to one batch.
 fn read_lines(shared: &Shared, connection: u64, mut stream: &TcpStream) {
     let mut buffer = vec![0; 16_384];
     let mut pending: Vec<u8> = Vec::new();
@@ -277,7 +277,7 @@ fn write_lines(mut stream: TcpStream, queued: &Receiver<QueuedLine>, ledger: &Po
                 waiting.insert((line.due, number), line);
             }
             Err(RecvTimeoutError::Timeout) => (),
-            // What is not due yet is lost with the connection, as on a real network.
+            // Lines that are not due yet are lost with the connection, as on a real network.
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }

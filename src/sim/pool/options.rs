@@ -9,25 +9,25 @@ use crate::sim::chain::{Blocks, JobIds};
 use crate::sim::habits;
 
 habits! {
-    /// The habits of a [`SimPool`](super::SimPool). All but `port` and `seed` can be changed while it
-    /// runs; what concerns the handshake then holds for later connections.
+    /// The habits of a [`SimPool`](super::SimPool). All but `port` and `seed` can be changed while it runs; changes to
+    /// the handshake apply to later connections.
     pub struct PoolOptions {
         /// The port on 127.0.0.1; 0 takes a free one.
         pub port: u16 = 0,
-        /// What its jobs and extranonces are made from.
+        /// The seed for its jobs and extranonces.
         pub seed: u64 = 1,
-        /// Stands in every coinbase, so that [`tag_of`](crate::sim::chain::tag_of) tells whose job it is.
+        /// The tag in every coinbase, so that [`tag_of`](crate::sim::chain::tag_of) shows which pool made a job.
         pub tag: String = "pool".into(),
-        /// What its blocks pay, as satoshis and scripts; nothing: all to an address of its own.
+        /// The outputs of its blocks, as satoshis and scripts; empty: everything goes to its own address.
         pub pays: Vec<(u64, Vec<u8>)> = Vec::new(),
-        /// What the coinbase pays instead on a connection with this first user (solo.ckpool).
+        /// The coinbase's outputs on a connection with this first user instead (solo.ckpool).
         pub pays_user: Option<fn(&str) -> Vec<(u64, Vec<u8>)>> = None,
-        /// Whether the coinbase is no transaction.
+        /// Whether the coinbase is not a valid transaction.
         pub odd_coinbase: bool = false,
 
         /// The size of extranonce1, in bytes (0 to 16).
         pub e1_size: usize = 4,
-        /// Whether connections that follow each other get the same extranonce1.
+        /// Whether successive connections get the same extranonce1.
         pub e1_reuse: ExtranonceReuse = ExtranonceReuse::Never,
         /// The size of extranonce2, in bytes.
         pub e2_size: usize = 8,
@@ -36,11 +36,11 @@ habits! {
         pub difficulty: f64 = 1e-9,
         /// How difficulties are written.
         pub difficulty_form: DifficultyForm = DifficultyForm::Plain,
-        /// From where to where each connection's difficulty moves at random with its jobs, if it does.
+        /// The range in which each connection's difficulty changes randomly with its jobs, if it does.
         pub wander: Option<(f64, f64)> = None,
         /// How each connection's difficulty follows its shares, if it does.
         pub vardiff: Option<Vardiff> = None,
-        /// Whether a change of difficulty is followed at once by a job with `clean_jobs` (public-pool).
+        /// Whether a change of difficulty is followed immediately by a job with `clean_jobs` (public-pool).
         pub clean_after_difficulty: bool = false,
         /// Whether `mining.suggest_difficulty` is followed.
         pub honours_suggestion: bool = false,
@@ -51,10 +51,10 @@ habits! {
         pub configure: ConfigureHabit = ConfigureHabit::Answer,
         /// When `mining.configure` may come.
         pub configure_order: ConfigureOrder = ConfigureOrder::Any,
-        /// Whether `mining.set_version_mask` is pushed unasked after `mining.configure` (Braiins).
+        /// Whether `mining.set_version_mask` is sent unprompted after `mining.configure` (Braiins).
         pub pushes_mask: bool = false,
 
-        /// How many subscriptions are answered with the text "Initialising" before one is taken (ckpool).
+        /// How many subscriptions are answered with the text "Initialising" before one is accepted (ckpool).
         pub initialising: u32 = 0,
         /// How a subscription is answered.
         pub subscription: SubscriptionForm = SubscriptionForm::Usual,
@@ -62,7 +62,7 @@ habits! {
         pub authorize: AuthorizeRule = AuthorizeRule::Everyone,
         /// When a connection gets its first job.
         pub first_job: FirstJob = FirstJob::AfterAuthorize,
-        /// Whether submits under another name than the first authorized one are refused, and a second
+        /// Whether submits under a name other than the first authorized one are rejected and a second
         /// `mining.authorize` is not answered (ckpool).
         pub one_worker: bool = false,
 
@@ -89,27 +89,28 @@ habits! {
 
         /// How shares are judged.
         pub rules: Rules = Rules::default(),
-        /// How refused shares are answered.
+        /// How rejected shares are answered.
         pub reject_form: RejectForm = RejectForm::Array,
-        /// Refuses every share with this verdict, whatever it is worth.
+        /// Rejects every share with this verdict, whatever its quality.
         pub refuse_all: Option<Verdict> = None,
-        /// Refuses only those of users whose name ends so.
+        /// Rejects only those of users whose name ends with this text.
         pub refuse_only: Option<String> = None,
-        /// Refuses those whose extranonce2 begins so.
+        /// Rejects those whose extranonce2 begins with these bytes.
         pub refuse_e2: Option<Vec<u8>> = None,
         /// Whether shares are answered at all.
         pub answers_shares: bool = true,
-        /// What part of the shares is answered, picked at random, if shares are answered at all.
+        /// Which part of the shares, picked at random, is answered, if shares are answered at all.
         pub answered_part: f64 = 1.0,
-        /// How long answers take; jobs are sent at once.
+        /// How long answers take; jobs are sent immediately.
         pub answer_latency: Duration = Duration::ZERO,
-        /// Whether nothing at all is sent, with sockets open.
+        /// Whether nothing at all is sent although sockets stay open.
         pub silent: bool = false,
         /// Methods on which it hangs up.
         pub hangs_up_on: &'static [&'static str] = &[],
         /// How long an authorized worker may go without a share before it is dropped, if there is a limit.
         pub idle: Option<Duration> = None,
-        /// The longest line that is taken, in bytes; a client that sends more is closed (ckpool: 1024).
+        /// The longest line that is accepted, in bytes; a client that sends a longer one is disconnected (ckpool:
+        /// 1024).
         pub longest_line: usize = 65_536,
     }
 }
@@ -119,17 +120,17 @@ habits! {
 pub struct Vardiff {
     /// How often it may change.
     pub every: Duration,
-    /// How many shares are wanted in that time. Half as many, or twice, are taken for chance; the difficulty changes to
-    /// a quarter or to four times as much at most.
+    /// How many shares are wanted in that time. Half or twice as many count as coincidence; the difficulty at most
+    /// quarters or quadruples.
     pub shares: f64,
 }
 
 /// Which extranonce1 a new connection gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtranonceReuse {
-    /// One that no connection had before.
+    /// One that no connection has had before.
     Never,
-    /// The one of the lowest free slot, so that a client that comes back has its old one (DATUM, compat Q54).
+    /// That of the lowest free slot, so that a returning client gets its old one (DATUM, compat Q54).
     Slots,
     /// The same for all.
     Always,
@@ -166,10 +167,10 @@ pub enum ConfigureHabit {
 pub enum ConfigureOrder {
     /// At any time.
     Any,
-    /// Before `mining.subscribe`, else error 21 (Braiins, compat Q1).
+    /// Before `mining.subscribe`, otherwise error 21 (Braiins, compat Q1).
     BeforeSubscribe,
-    /// Between subscribe and authorize: earlier it closes the connection, later there is no answer
-    /// (ckpool, compat Q52, Q55).
+    /// Between subscribe and authorize: earlier, it closes the connection; later, there is no answer (ckpool, compat
+    /// Q52, Q55).
     AfterSubscribe,
 }
 
@@ -180,7 +181,7 @@ pub enum SubscriptionForm {
     Usual,
     /// `[[["mining.notify",s]],e1,size]`.
     NotifyOnly,
-    /// `[["mining.notify",s],e1,size]`: a list too few.
+    /// `[["mining.notify",s],e1,size]`: one list too few.
     Flat,
     /// `[null,e1,size]`.
     Null,
@@ -212,11 +213,11 @@ pub enum FirstJob {
     AfterSubscribe,
     /// Even before that answer.
     BeforeSubscribeAnswer,
-    /// Not at all: its node has nothing to work on.
+    /// Not at all: its node has no work.
     Never,
 }
 
-/// How a refused share is answered (compat Q21, Q56).
+/// How a rejected share is answered (compat Q21, Q56).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectForm {
     /// `"result":null,"error":[code,text,null]`.

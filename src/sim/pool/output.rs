@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::sim::pool::ledger::JobRecord;
 
-/// What a pool does.
+/// An action of a pool.
 #[derive(Clone, Debug)]
 pub enum PoolOutput {
     /// Write a line.
@@ -15,8 +15,8 @@ pub enum PoolOutput {
         line: String,
         /// Not before this moment.
         due: Instant,
-        /// The job that is in the line, to be [recorded](super::ledger::PoolLedger::job_written) once it is
-        /// written; its time of writing is filled in then.
+        /// The job in the line, to be [recorded](super::ledger::PoolLedger::job_written) with its time once it is
+        /// written.
         job: Option<JobRecord>,
     },
     /// Close a connection.

@@ -12,14 +12,14 @@ use crate::sim::pool::output::PoolOutput;
 use crate::sim::pool::shared::Shared;
 use crate::sim::pool::wire;
 
-/// What ckpool takes at most, in bytes (compat Q29); longer lines are recorded.
+/// The longest line that ckpool accepts, in bytes (compat Q29); longer ones are recorded.
 const USUAL_LINE: usize = 1024;
 
 /// How many methods of a connection are recorded, and how many of its request ids.
 const METHODS_KEPT: usize = 64;
 const IDS_KEPT: usize = 100_000;
 
-/// What a session works with in one turn.
+/// The context of a session in one turn.
 pub(super) struct Turn<'a> {
     pub(super) shared: &'a mut Shared,
     pub(super) now: Instant,
@@ -42,9 +42,9 @@ pub(super) struct Session {
     /// The version bits that were agreed on.
     mask: Option<u32>,
     workers: Vec<String>,
-    /// What the client was told last; 1 if nothing.
+    /// The last difficulty sent to the client; 1 if none.
     difficulty: f64,
-    /// This connection's own difficulty, by suggestion or by wandering.
+    /// This connection's own difficulty, from a suggestion or random changes.
     own_difficulty: Option<f64>,
     /// Whether it gets jobs.
     works: bool,
@@ -119,14 +119,14 @@ impl Session {
         }
     }
 
-    /// The connection ended: gives back what it held.
+    /// The connection ended: releases what it held.
     pub(super) fn end(self, shared: &mut Shared) {
         if let Some(subscription) = self.subscription {
             shared.free_slot(subscription.slot);
         }
     }
 
-    /// Sends the present job, with its difficulty before it if that is new.
+    /// Sends the current job, preceded by its difficulty if that is new.
     pub(super) fn next_job(&mut self, turn: &mut Turn<'_>, clean: bool) {
         let Some(subscription) = &self.subscription else {
             return;
@@ -152,7 +152,7 @@ impl Session {
         self.push(turn, line, Some(record));
     }
 
-    /// Tells the client of a difficulty or a mask that has changed, for its next job.
+    /// Announces a changed difficulty or mask for the client's next job.
     pub(super) fn announce_changes(&mut self, turn: &mut Turn<'_>) {
         let offered = turn.shared.options.mask.unwrap_or(0);
         let mask = self.asked_mask.map(|asked| asked & offered);
@@ -184,7 +184,7 @@ impl Session {
         self.push(turn, line, None);
     }
 
-    /// Sends a text as it is.
+    /// Sends a text unchanged.
     pub(super) fn say(&mut self, turn: &mut Turn<'_>, text: String) {
         self.push(turn, text, None);
     }
@@ -243,7 +243,7 @@ impl Session {
 
     fn configure(&mut self, turn: &mut Turn<'_>, request: &Request<'_>) {
         if turn.shared.options.silent {
-            // What was never said was not granted.
+            // Rolling that was never negotiated was not granted.
             return;
         }
         let subscribed = self.subscription.is_some();
@@ -465,7 +465,7 @@ impl Session {
         self.write(turn, line, None, due);
     }
 
-    /// Sends what was not asked for, without overtaking the answers of the handshake.
+    /// Sends a notification without overtaking the answers of the handshake.
     fn push(&mut self, turn: &mut Turn<'_>, line: String, job: Option<JobRecord>) {
         let settled = self.answer_due.into_iter().chain(self.settled).max();
         let due = settled.map_or(turn.now, |settled| settled.max(turn.now));
@@ -483,12 +483,12 @@ impl Session {
         }
     }
 
-    /// When its difficulty may follow its shares next.
+    /// When its difficulty may next follow its shares.
     pub(super) fn retarget_at(&self, vardiff: Option<Vardiff>) -> Option<Instant> {
         self.counted?.0.checked_add(vardiff?.every)
     }
 
-    /// Has the difficulty follow the shares since the last time.
+    /// Adjusts the difficulty to the shares since the last time.
     pub(super) fn retarget(&mut self, vardiff: Vardiff, turn: &mut Turn<'_>) {
         let Some((_, shares)) = self.counted.replace((turn.now, 0.0)) else {
             return;
@@ -502,7 +502,7 @@ impl Session {
         self.announce_changes(turn);
     }
 
-    /// When it is dropped for having done nothing.
+    /// When it is dropped because it was idle.
     pub(super) fn idle_until(&self, idle: Option<Duration>) -> Option<Instant> {
         self.busy_at?.checked_add(idle?)
     }

@@ -10,7 +10,7 @@ use crate::sim::pool::ledger::{JobRecord, PoolLedger};
 use crate::sim::pool::options::{ExtranonceReuse, PoolOptions};
 use crate::sim::pool::wire;
 
-/// What all connections of a pool have in common.
+/// Shared by all connections of a pool.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: PoolOptions,
@@ -29,7 +29,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Of a pool that starts now; `unix` are the seconds since 1970.
+    /// For a pool that starts now; `unix` are the seconds since 1970.
     pub(super) fn new(options: PoolOptions, now: Instant, unix: u32) -> Self {
         let mut rng = Random::new(options.seed);
         let mut factory = JobFactory::new(rng.next_u64(), &options.tag, options.blocks);
@@ -75,7 +75,7 @@ impl Shared {
         self.slots.remove(&slot);
     }
 
-    /// Makes the present job out to a connection, whose first user is this one.
+    /// Adapts the current job to a connection with this first user.
     pub(super) fn give_job(
         &mut self,
         (connection, user): (u64, Option<&str>),
@@ -107,14 +107,14 @@ impl Shared {
         (line, record)
     }
 
-    /// The network has a new block: older jobs are stale.
+    /// The network has a new block, so older jobs are stale.
     pub(super) fn new_block(&mut self, now: Instant) {
         self.factory.new_block(self.options.blocks);
         self.judge.new_block();
         self.next_template(now);
     }
 
-    /// The node has gone to this height: back to old blocks, or on to blocks that it had missed.
+    /// The node has gone to this height: back to old blocks, or forward to blocks that it had missed.
     pub(super) fn go_to(&mut self, height: u32, now: Instant) {
         self.factory.go_to(height, self.options.blocks);
         self.judge.new_block();

@@ -28,7 +28,7 @@ pub(super) fn refusal(
     )
 }
 
-/// The answer to a share that is refused.
+/// The answer to a rejected share.
 pub(super) fn share_refusal(options: &PoolOptions, id: &Value, verdict: Verdict) -> String {
     let (code, text) = reason(verdict);
     let rest = match options.reject_form {
@@ -65,7 +65,7 @@ pub(super) fn subscription(form: SubscriptionForm, e1: &[u8], e2_size: usize) ->
     }
 }
 
-/// A message that wants no answer.
+/// A message that needs no answer.
 pub(super) fn push(options: &PoolOptions, method: &str, params: &str) -> String {
     object(
         options,
@@ -103,7 +103,7 @@ pub(super) fn notify(options: &PoolOptions, notify: &Notify) -> String {
     push(options, "mining.notify", &Value::Array(params).to_string())
 }
 
-/// The code and the text of a refusal.
+/// The code and text of a rejection.
 fn reason(verdict: Verdict) -> (i64, &'static str) {
     match verdict {
         Verdict::Accepted => (20, "Refused without a reason"),

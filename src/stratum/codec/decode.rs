@@ -12,24 +12,24 @@ use crate::stratum::message::RequestId;
 /// The longest request id that is echoed, in bytes of JSON.
 const LONGEST_ID: usize = 256;
 
-/// How much of a peer's text goes into messages and logs, in characters.
+/// How many characters of a peer's text go into messages and logs.
 const LONGEST_QUOTE: usize = 80;
 
-/// Why a line is no message.
+/// Why a line is not a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Not a JSON object; the parser's words.
+    /// Not a JSON object; with the parser's words.
     NotJson(String),
-    /// An id that is neither number, string nor null, or is too long.
+    /// An id that is not a number, string or null, or is too long.
     BadId,
     /// A web browser, a proxy or a scanner speaks HTTP (compat Q26).
     Http,
-    /// A load balancer's introduction, from an address that may not introduce anybody.
+    /// A load balancer's PROXY header, from an address that may not send one.
     ProxyHeader,
 }
 
 impl DecodeError {
-    /// Whether there is no point in reading on.
+    /// Whether reading on is pointless.
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::Http | Self::ProxyHeader => true,
@@ -53,7 +53,7 @@ impl fmt::Display for DecodeError {
     }
 }
 
-/// A line taken apart, its values still raw.
+/// A line split into its parts; the values are still raw.
 #[derive(Deserialize)]
 pub(super) struct Envelope<'a> {
     #[serde(borrow, default)]
@@ -65,7 +65,7 @@ pub(super) struct Envelope<'a> {
     /// Present in an answer.
     #[serde(borrow, default)]
     pub(super) result: Option<&'a RawValue>,
-    /// Present in an answer, null or missing if there is none.
+    /// Present in an answer; null or missing if there is no error.
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
     /// ckpool's reason for a refusal.
@@ -89,7 +89,7 @@ impl<'a> Envelope<'a> {
         {
             return Err(DecodeError::Http);
         }
-        // Version 1 of the header, and what is not blank in version 2's signature.
+        // Version 1 of the header, and the non-blank part of version 2's signature.
         if line.starts_with(b"PROXY ") || line == b"QUIT" {
             return Err(DecodeError::ProxyHeader);
         }
@@ -102,7 +102,7 @@ impl<'a> Envelope<'a> {
         serde_json::from_str(text).map_err(|error| DecodeError::NotJson(error.to_string()))
     }
 
-    /// The id as it stands, `null` if there is none.
+    /// The id as written; `null` if there is none.
     pub(super) fn id(&self) -> Result<RequestId, DecodeError> {
         let Some(id) = self.id else {
             return Ok(RequestId("null".into()));
@@ -114,12 +114,12 @@ impl<'a> Envelope<'a> {
         Ok(RequestId(id.into()))
     }
 
-    /// The id as one of our own counters; AntPool and others answer with the number in a string.
+    /// The id as one of our own counters; AntPool and others return the number as a string.
     pub(super) fn counter(&self) -> Option<u64> {
         self.id?.get().trim_matches('"').parse().ok()
     }
 
-    /// The method's name; `None` in an answer, also one that repeats the method of its request.
+    /// The method's name; `None` in an answer, even one that repeats the method of its request.
     pub(super) fn method(&self) -> Option<Cow<'a, str>> {
         let answers = self.result.is_some() || self.error.is_some();
         if answers && self.params.is_none() {
@@ -128,7 +128,7 @@ impl<'a> Envelope<'a> {
         serde_json::from_str(self.method?.get()).ok()
     }
 
-    /// The parameters; empty if there are none or they are no list.
+    /// The parameters; empty if there are none or they are not a list.
     pub(super) fn params(&self) -> Params<'a> {
         let list = self
             .params
@@ -137,8 +137,8 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A list of parameters as it stands in the line, with readers that say what is wrong. What is read
-/// in each share and job is read without a copy.
+/// A list of parameters as written in the line, with readers that say what is wrong. The parameters of shares and jobs
+/// are read without copies.
 pub(super) struct Params<'a>(pub(super) Vec<&'a RawValue>);
 
 impl<'a> Params<'a> {
@@ -155,7 +155,7 @@ impl<'a> Params<'a> {
         text_of(raw).ok_or_else(|| format!("{name} is no string"))
     }
 
-    /// Eight hex digits at most, as in ntime, nonce, version, nbits and masks.
+    /// At most eight hex digits, as in ntime, nonce, version, nbits and masks.
     pub(super) fn word(&self, index: usize, name: &str) -> Result<u32, String> {
         let text = self.text(index, name)?;
         parse_word(&text)
@@ -167,7 +167,7 @@ impl<'a> Params<'a> {
             .map_err(|error| format!("{name} is not hex: {error}"))
     }
 
-    /// A number, also where the peer wrote it as a string or put it into a list (compat Q5, Q22).
+    /// A number, even if the peer wrote it as a string or put it into a list (compat Q5, Q22).
     pub(super) fn number(&self, index: usize, name: &str) -> Result<f64, String> {
         let value = self.value(index);
         let value = match &value {
@@ -178,7 +178,7 @@ impl<'a> Params<'a> {
     }
 }
 
-/// What a JSON string says; `None` if it is none.
+/// The text of a JSON string; `None` if it is not one.
 pub(super) fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     let json = raw.get();
     let inside = json.strip_prefix('"')?.strip_suffix('"')?;
@@ -207,8 +207,8 @@ pub(super) fn parse_word(text: &str) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok()
 }
 
-/// The text of a line. Names and messages that are not UTF-8 must not cost a peer its request: what is not is taken for
-/// Latin-1, as older firmware writes it, so that two names stay two.
+/// The text of a line. Names and messages that are not UTF-8 must not make a request fail: other bytes are read as
+/// Latin-1, which older firmware writes, so that different names stay different.
 pub(super) fn readable(line: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(line) {
         Ok(text) => Cow::Borrowed(text),
@@ -221,7 +221,7 @@ fn from_latin1(line: &[u8]) -> String {
     for chunk in line.utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|byte| match byte {
-            // Control characters, which no text has.
+            // Control characters, which do not occur in text.
             0..=0x9f => char::REPLACEMENT_CHARACTER,
             letter => char::from(*letter),
         }));
@@ -229,8 +229,8 @@ fn from_latin1(line: &[u8]) -> String {
     text
 }
 
-/// The same for text in GBK or another encoding of two bytes a character, of which the second one may be a backslash
-/// that is none: each such character is replaced.
+/// The same for text in GBK or another two-byte encoding, in which a character's second byte may look like a backslash:
+/// each such character is replaced.
 pub(super) fn without_double_bytes(line: &[u8]) -> String {
     let mut text = String::with_capacity(line.len());
     let mut bytes = line.iter();
@@ -245,7 +245,7 @@ pub(super) fn without_double_bytes(line: &[u8]) -> String {
     text
 }
 
-/// A peer's text, cut to what a log line can bear.
+/// A peer's text, cut to fit a log line.
 pub(super) fn quote(text: &str) -> String {
     text.chars().take(LONGEST_QUOTE).collect()
 }

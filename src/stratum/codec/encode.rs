@@ -5,16 +5,16 @@ use std::io::Write as _;
 use crate::stratum::message::{PoolCall, Reply, ToMiner, ToPool, Work};
 use crate::stratum::reject::Reject;
 
-/// Writes into memory, which does not fail.
+/// Writes into memory, which cannot fail.
 macro_rules! put {
     ($out:ident, $($what:tt)*) => {{
         let _ = write!($out, $($what)*);
     }};
 }
 
-/// A message that has a form on the wire.
+/// A message that can be sent.
 pub trait Encode {
-    /// Appends the message, every line of it with its end.
+    /// Appends the message, each line with its line end.
     fn encode(&self, out: &mut Vec<u8>);
 }
 
@@ -22,7 +22,7 @@ impl Encode for ToMiner {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Reply { id, reply } => {
-                // All three keys always: some firmware needs them (compat Q20).
+                // Always all three keys: some firmware needs them (compat Q20).
                 put!(out, r#"{{"id":{},"result":"#, id.as_json());
                 encode_reply(reply, out);
                 out.extend_from_slice(b"}\n");

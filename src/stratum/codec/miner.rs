@@ -6,10 +6,10 @@ use super::decode::{DecodeError, Envelope, Params, parse_word, quote};
 use crate::stratum::message::{Configure, FromMiner, MinerCall, Submit};
 use crate::units::{Difficulty, Extranonce2, JobId, VersionMask};
 
-/// The longest user name, password or user agent that is taken, in bytes (compat Q33).
+/// The longest user name, password or user agent that is accepted, in bytes (compat Q33).
 pub(super) const LONGEST_NAME: usize = 512;
 
-/// How many extensions one `mining.configure` may ask for.
+/// How many extensions one `mining.configure` may request.
 const MOST_EXTENSIONS: usize = 16;
 
 pub(super) fn decode(line: &Envelope<'_>) -> Result<FromMiner, DecodeError> {
@@ -30,7 +30,7 @@ pub(super) fn decode(line: &Envelope<'_>) -> Result<FromMiner, DecodeError> {
         "mining.suggest_difficulty" => {
             valid("mining.suggest_difficulty", suggest_difficulty(&params))
         }
-        // ckpool takes the number there, too (compat Q5).
+        // ckpool accepts the number there, too (compat Q5).
         other if other.starts_with("mining.suggest_difficulty(") => valid(
             "mining.suggest_difficulty",
             suggested(other.split('(').nth(1).and_then(number_in)),
@@ -52,7 +52,7 @@ fn valid(method: &'static str, call: Result<MinerCall, String>) -> MinerCall {
 
 fn submit(params: &Params<'_>) -> Result<Submit, String> {
     let e2 = params.text(2, "extranonce2")?;
-    // The user name in front decides nothing, so anything may stand there (compat Q67).
+    // The first parameter, the user name, is ignored, so it can be anything (compat Q67).
     Ok(Submit {
         job: job_id(&params.text(1, "job id")?),
         e2: Extranonce2::from_hex(&e2)
@@ -66,7 +66,7 @@ fn submit(params: &Params<'_>) -> Result<Submit, String> {
     })
 }
 
-/// Our own ids are plain hex; whatever is not cannot be one of ours.
+/// Our own ids are plain hex; anything else cannot be one of ours.
 fn job_id(text: &str) -> Option<JobId> {
     let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     plain.then(|| u64::from_str_radix(text, 16).ok().map(JobId))?
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(user(b"B\xfcro"), "w.Büro");
         assert_eq!(user(b"caf\xe9"), "w.café");
         assert_eq!(user(b"\x81\xff"), "w.\u{fffd}ÿ");
-        // GBK, where the second byte is a backslash that is none.
+        // GBK, where the second byte looks like a backslash.
         assert_eq!(user(b"\x81\\\x81\\"), "w.\u{fffd}\u{fffd}");
     }
 

@@ -12,13 +12,13 @@ use crate::stratum::message::{Extranonces, FromPool, Outcome};
 use crate::stratum::reject::Reject;
 use crate::units::{Difficulty, Extranonce1, MAX_EXTRANONCE, VersionMask};
 
-/// More merkle branches than this no miner can take (compat Q30); a block has fewer.
+/// No miner can handle more merkle branches than this (compat Q30); a block has fewer.
 const MOST_BRANCHES: usize = 32;
 
-/// The longest coinbase half that is taken, in bytes (compat Q32: the largest seen have 16 KB).
+/// The longest coinbase half that is accepted, in bytes (compat Q32: the largest seen have 16 KB).
 const LONGEST_COINBASE: usize = 65_536;
 
-/// The longest job id that is taken, in bytes.
+/// The longest job id that is accepted, in bytes.
 const LONGEST_JOB_ID: usize = 256;
 
 pub(super) fn decode(line: &Envelope<'_>) -> Result<FromPool, DecodeError> {
@@ -91,7 +91,7 @@ fn notify(params: &Params<'_>) -> Result<FromPool, String> {
         version: params.word(5, "version")?,
         nbits: params.word(6, "nbits")?,
         ntime: params.word(7, "ntime")?,
-        // Further fields may stand before it (compat Q25).
+        // There may be further fields before it (compat Q25).
         clean: params
             .0
             .get(8..)
@@ -149,7 +149,7 @@ fn extranonces(e1: Option<&Value>, e2_size: Option<&Value>) -> Result<Extranonce
             quote(text)
         )
     })?;
-    // Lumerin writes it as a float, others negative or huge (compat Q24).
+    // Lumerin writes it as a float; others send negative or huge values (compat Q24).
     let size = as_number(e2_size).ok_or("the size of extranonce2 is no number")?;
     let e2_size = to_whole(size)
         .and_then(|size| u8::try_from(size).ok())
@@ -194,7 +194,7 @@ fn subscription(list: &[Value]) -> Outcome {
     let [.., e1, e2_size] = list else {
         return Outcome::Other(format!("a list of {}", list.len()));
     };
-    // Of two elements both may be strings, the second the size in hex or decimal.
+    // If there are two elements, both may be strings, with the size in hex or decimal as the second.
     extranonces(Some(e1), Some(e2_size)).map_or_else(Outcome::Other, Outcome::Subscribed)
 }
 

@@ -4,10 +4,10 @@
 use super::miner::{LONGEST_NAME, authorize_as};
 use crate::stratum::message::{FromMiner, MinerCall, RequestId};
 
-/// The longest number that is taken for an id, in bytes.
+/// The longest number that is accepted as an id, in bytes.
 const LONGEST_NUMBER: usize = 20;
 
-/// Methods whose parameters are text of the owner or of the firmware.
+/// Methods whose parameters are text from the owner or the firmware.
 const METHODS: [&str; 6] = [
     "mining.authorize",
     "mining.subscribe",
@@ -17,12 +17,12 @@ const METHODS: [&str; 6] = [
     "mining.extranonce.subscribe",
 ];
 
-/// The request that a line was meant to be; `None` if its id or its method cannot be made out.
+/// The request that a line was meant to be; `None` if its id or method cannot be recognized.
 pub(super) fn request(line: &str, problem: &str) -> Option<FromMiner> {
     if !line.starts_with('{') {
         return None;
     }
-    // What stands behind the parameters may be part of them.
+    // What follows the parameters may be part of them.
     let (head, params) = line.split_once("\"params\"").unwrap_or((line, ""));
     let id = RequestId(id(head)?.into());
     let method = value_of(head, "\"method\"")?
@@ -44,7 +44,7 @@ pub(super) fn request(line: &str, problem: &str) -> Option<FromMiner> {
     Some(FromMiner::Request { id, call })
 }
 
-/// The id, as it stands: a whole number, or a text without anything odd in it.
+/// The id as written: a whole number, or plain text.
 fn id(head: &str) -> Option<&str> {
     let value = value_of(head, "\"id\"")?;
     if let Some(rest) = value.strip_prefix('"') {
@@ -65,13 +65,14 @@ fn id(head: &str) -> Option<&str> {
     (usable && ends.starts_with([',', '}'])).then_some(number)
 }
 
-/// What stands behind a key.
+/// What follows a key.
 fn value_of<'a>(head: &'a str, key: &str) -> Option<&'a str> {
     let (_, rest) = head.split_once(key)?;
     Some(rest.trim_start().strip_prefix(':')?.trim_start())
 }
 
-/// A list of two texts, whatever is between their quotes, as long as it is clear where one ends and the other begins.
+/// A list of two strings with anything between their quotes, as long as it is clear where one ends and the other
+/// begins.
 fn two_texts(params: &str) -> Option<(&str, &str)> {
     let inside = params
         .trim_start()

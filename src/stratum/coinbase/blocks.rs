@@ -61,7 +61,7 @@ fn the_mark_of_merged_mining_is_no_tag() {
     );
 }
 
-/// Block 481,824, the first that could have witnesses. Pools send its coinbase without the one that it has.
+/// Block 481,824, the first that could have witnesses. Pools send its coinbase without its witness.
 #[test]
 fn a_witness_commitment_is_seen_and_a_witness_is_not_read() {
     let text = "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff6403205a07f4d3f9da09acf878c2c9c96c410d69758f0eae0e479184e0564589052e832c42899c867100010000000000000000db9901006052ce25d80acfde2f425443432f20537570706f7274202f4e59412f00000000000000000000000000000000000000000000025d322c57000000001976a9142c30a6aaac6d96687291475d7d52f4b469f665a688ac0000000000000000266a24aa21a9ed6c3c4dff76b5760d58694147264d208689ee07823e5694c4872f856eacf5a5d800000000";
@@ -81,7 +81,7 @@ fn a_witness_commitment_is_seen_and_a_witness_is_not_read() {
         ]
     );
     assert!(coinbase.has_witness_commitment());
-    // As the block has it: with a mark behind the version and a witness before the lock time.
+    // As it is in the block: with a marker after the version and a witness before the lock time.
     let (version, rest) = text.split_at(8);
     let (outputs, lock_time) = rest.split_at(rest.len() - 8);
     let witness = "0120".to_owned() + &"00".repeat(32);
@@ -91,7 +91,7 @@ fn a_witness_commitment_is_seen_and_a_witness_is_not_read() {
 
 #[test]
 fn other_chains_commit_to_no_witness() {
-    // Of the test network of Bitcoin Cash.
+    // From the test network of Bitcoin Cash.
     let coinbase = real(
         "e940672576b56e4659fcb823e2d07487ef1b4587e950b9457b7f24ae4bba5ce1",
         "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff48031310170c0b2f454233322f414431322f04589ae7620421ab08120c89a1286200000000000000000a626368706f6f6c172f20626974636f696e636173682e6e6574776f726b202fffffffff01e31d5402000000001976a914158b5d181552c9f4f267c0de68aae4963043993988ac00000000",
@@ -100,7 +100,7 @@ fn other_chains_commit_to_no_witness() {
     assert_eq!((height, reward), (Some(1_511_443), 39_067_107));
     assert_eq!(tag.as_deref(), Some("/ bitcoincash.network /"));
     assert!(!coinbase.has_witness_commitment());
-    // Of Bitcoin SV.
+    // From Bitcoin SV.
     let coinbase = real(
         "52feca65c7ecab1e76f5bae91c0b58ad734ba4cefe7461ce78cba8d13bb061e1",
         "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff1c039b82083337653730346f696c696733363e063311b59538f8ec0000ffffffff01e040834a000000001976a9145adf1b1272dcfbfc2f6d3e794020c9f6d19de8b088ac00000000",
@@ -111,7 +111,7 @@ fn other_chains_commit_to_no_witness() {
     assert!(!coinbase.has_witness_commitment());
 }
 
-/// Block 1,260,985 of the test network of Bitcoin Cash, made by software that thinks of Bitcoin as well: nobody looks at
+/// Block 1,260,985 of the test network of Bitcoin Cash, made by software that also supports Bitcoin: nobody looks at
 /// such an output there.
 #[test]
 fn a_block_without_witnesses_may_commit_to_some() {
@@ -158,7 +158,7 @@ fn a_block_without_witnesses_may_commit_to_some() {
     assert!(coinbase.has_witness_commitment());
 }
 
-/// Block 881,423, from a pool's halves to the hash that explorers show.
+/// Block 881,423, from the pool's coinbase halves to the hash that explorers show.
 #[test]
 fn a_job_becomes_the_block_that_was_found() {
     let branches = [
