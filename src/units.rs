@@ -173,6 +173,12 @@ impl Allowance {
     }
 }
 
+/// Whether a character cannot be seen and can change how the text around it looks: a control character, or one that
+/// turns the direction of writing round.
+pub fn is_hidden(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 named! {
     /// One of the two pools that the owner configured. Its name is used in configuration keys, metric labels and log
     /// fields.

@@ -14,4 +14,5 @@ pub mod limit;
 pub mod login;
 pub mod metrics;
 pub mod pages;
+mod plain;
 pub mod tokens;

@@ -42,6 +42,7 @@ fn words(greeting: &Greeting, own: &[IpAddr]) -> String {
             Some(_) | None => local(address),
         }
     };
+    let is_known = !seen(greeting.miners).ip().is_loopback() || greeting.miners.ip().is_loopback();
     let mut text = format!(
         "\nDPMP {} is running. Press Ctrl-C to stop it.\n\n",
         env!("CARGO_PKG_VERSION")
@@ -53,8 +54,20 @@ fn words(greeting: &Greeting, own: &[IpAddr]) -> String {
     if let Some(pages) = greeting.pages {
         line("Pages", &format!("http://{}", seen(pages)));
     }
-    let miners = seen(greeting.miners);
-    line("Miners", &format!("stratum+tcp://{miners}"));
+    if is_known {
+        line(
+            "Miners",
+            &format!("stratum+tcp://{}", seen(greeting.miners)),
+        );
+    } else {
+        let port = greeting.miners.port();
+        line("Miners", &format!("stratum+tcp://ADDRESS:{port}"));
+        line(
+            "",
+            "ADDRESS: this computer's address in your network, such as 192.168.1.10.",
+        );
+        line("", "Your router lists it.");
+    }
     line("", "User: any name, such as garage.bitaxe1. Password: x");
     line("Settings", &greeting.config);
     let next = match (greeting.is_set_up, greeting.pages) {
@@ -106,6 +119,16 @@ mod tests {
         let own = ["192.168.1.20".parse().unwrap()];
         let text = words(&greeting("127.0.0.1", true, true), &own);
         assert!(text.contains("http://127.0.0.1:8855\n"), "{text}");
-        assert!(words(&greeting("0.0.0.0", true, true), &[]).contains("http://127.0.0.1:8855\n"));
+    }
+
+    #[test]
+    fn miners_are_not_sent_to_an_address_that_only_this_machine_has() {
+        let text = words(&greeting("0.0.0.0", true, true), &[]);
+        assert!(text.contains("http://127.0.0.1:8855\n"), "{text}");
+        assert!(text.contains("stratum+tcp://ADDRESS:3351\n"), "{text}");
+        assert!(text.contains("address in your network"), "{text}");
+        // The owner wants it so.
+        let text = words(&greeting("127.0.0.1", true, true), &[]);
+        assert!(text.contains("stratum+tcp://127.0.0.1:3351\n"), "{text}");
     }
 }

@@ -15,6 +15,8 @@ const view = location.hash.match(/^#view=(dpmp_\w+)$/)?.[1];
 
 export const viewing = () => view !== undefined;
 export const leaveView = () => location.replace("/");
+/** Whether a link that only shows led here, and is revoked. */
+export const linkEnded = location.search === "?ended";
 
 let token = null;
 const listeners = { login: new Set(), password: new Set() };
@@ -77,7 +79,7 @@ async function request(method, path, body, options = {}) {
 	}
 	if (answer.ok) return data;
 	const error = failed(answer, data);
-	if (error.code === "wrong_token") leaveView();
+	if (error.code === "wrong_token" && view) location.replace("/?ended");
 	if (error.code === "login_required") listeners.login.forEach((listener) => listener());
 	throw error;
 }

@@ -8,11 +8,12 @@ import { Draft, titleOf } from "./draft.js";
 import { passwordCard } from "./password.js";
 import { reveal } from "./router.js";
 import { tokensCard } from "./tokens.js";
+import { counted } from "./work.js";
 import { button, copyText, debounce, failure, h, loading, notice, openDialog, pageHead, segmented, setText, toast } from "./ui.js";
 
 const CHECK_AFTER_MS = 400;
 
-/** The draft outlives the page; null if there is nothing to keep. */
+/** It outlives the page. */
 let draft = null;
 let mode = "form";
 
@@ -52,6 +53,7 @@ function show(body, page, reload) {
 	const notices = h("div", { class: "notices" });
 	const editor = h("div", {});
 	const bar = saveBar({ review, discard });
+	const cards = [passwordCard(), backupCard(saved), tokensCard()];
 	let view = null;
 	let checking = null;
 
@@ -80,12 +82,12 @@ function show(body, page, reload) {
 
 	function showMode(next) {
 		if (next === "form" && view?.text && draft.unusable.has("JSON")) {
-			toast("The text is not valid JSON yet; correct it first.", { level: "warning" });
+			toast("Correct the JSON first.", { level: "warning" });
 			return false;
 		}
 		mode = next;
 		if (next === "json") draft.unusable.clear();
-		view = next === "form" ? configForm(draft, changed, () => showMode("form")) : jsonEditor(draft, changed);
+		view = next === "form" ? configForm(draft, changed, () => showMode("form"), cards) : jsonEditor(draft, changed);
 		editor.replaceChildren(view.element);
 		changed();
 		return true;
@@ -98,20 +100,33 @@ function show(body, page, reload) {
 	function showNotices() {
 		const pending = draft.pendingRestart;
 		notices.replaceChildren(
-			...draft.warnings.map((text) => notice("warning", "The configuration has a flaw", text)),
-			pending.length ? notice("info", "Waits for a restart", "These settings are saved and take effect when DPMP restarts:", changeList(pending)) : "",
+			...draft.warnings.map((text) => notice("warning", "Check the configuration", text)),
+			pending.length ? notice("info", "Waits for a restart", "These settings are saved. They take effect after a restart:", changeList(pending)) : "",
 		);
 	}
 
 	async function review() {
+		if (draft.unusable.size) return jump([...draft.unusable.keys()][0]);
 		try {
 			const answer = await api.validate(draft.etag, draft.wanted);
-			if (!answer.valid) return view.faults(answer.faults, { focus: true });
+			if (answer.conflict) return conflict();
+			if (!answer.valid) return refused(answer.faults);
 			if (answer.changes.length === 0) return toast("Nothing has changed.", { level: "info" });
 			confirmChanges(answer, save);
 		} catch (error) {
 			toast(error.message, { level: "error" });
 		}
+	}
+
+	function refused(faults) {
+		view.faults(faults);
+		jump(faults[0].field);
+	}
+
+	/** Leads to a setting that cannot be used. What has no field has a notice at the top. */
+	function jump(path) {
+		view.showAll?.();
+		reveal(document.getElementById(`setting-${path.replaceAll(".", "-")}`) ?? editor.querySelector(".sections > div > .error, [aria-invalid=true]"));
 	}
 
 	async function save() {
@@ -121,7 +136,7 @@ function show(body, page, reload) {
 			return true;
 		} catch (error) {
 			if (error.code === "conflict") conflict();
-			else if (error.details.length) view.faults(error.details, { focus: true });
+			else if (error.details.length) setTimeout(refused, 0, error.details);
 			else toast(`Not saved: ${error.message}`, { level: "error" });
 			return error.code === "conflict" || error.details.length > 0;
 		}
@@ -129,8 +144,7 @@ function show(body, page, reload) {
 
 	async function saved(answer) {
 		const restart = answer.restart_needed.map(titleOf);
-		const count = answer.changes.length === 1 ? "1 change is" : `${answer.changes.length} changes are`;
-		toast(restart.length ? `Saved. ${count} taken over; after a restart also: ${restart.join(", ")}.` : `Saved. ${count} in force.`, { level: restart.length ? "warning" : "good" });
+		toast(restart.length ? `Saved. After a restart these apply, too: ${restart.join(", ")}.` : `Saved. ${counted(answer.changes.length, "change")} in force.`, { level: restart.length ? "warning" : "good" });
 		answer.warnings.forEach((text) => toast(text, { level: "warning" }));
 		await reload();
 	}
@@ -141,13 +155,13 @@ function show(body, page, reload) {
 			close();
 			try {
 				const both = draft.rebase(await api.config());
-				toast(both.length ? `Your changes are on top of the new file. Changed on both sides: ${both.map(titleOf).join(", ")}. Yours stand here; check them and save again.` : "Your changes are on top of the new file now. Save again.", { level: "warning" });
+				toast(both.length ? `Both sides changed ${both.map(titleOf).join(", ")}. The form shows your values. Check them, then save again.` : "The form has both changes. Save again.", { level: "warning" });
 				show(body, page, reload);
 			} catch (error) {
 				toast(error.message, { level: "error" });
 			}
 		};
-		const close = openDialog("The file has changed since you opened it", h("p", {}, "Somebody, or an editor, has saved the configuration since this page read it. What you typed is still here."), {
+		const close = openDialog("The file has changed since you opened it", h("p", {}, "Another tab, program or editor saved it. Your changes are still here."), {
 			actions: [button("Drop my changes", () => (close(), reload()), { kind: "danger" }), button("Keep my changes", keep, { kind: "primary" })],
 		});
 	}
@@ -161,7 +175,7 @@ function show(body, page, reload) {
 		check.cancel();
 		checking?.abort();
 	};
-	body.replaceChildren(h("div", { class: "config-tools" }, choose, h("p", { class: "note" }, "File: ", h("code", {}, draft.path))), notices, editor, bar.element, h("div", { class: "pair" }, passwordCard(), backupCard(saved)), h("div", { class: "pair" }, tokensCard()));
+	body.replaceChildren(h("div", { class: "config-tools" }, choose, h("p", { class: "note" }, "File: ", h("code", {}, draft.path))), notices, editor, bar.element, h("div", { class: "pair" }, ...cards));
 	showNotices();
 	showMode(mode);
 	reveal();
@@ -173,23 +187,22 @@ function saveBar({ review, discard }) {
 	const save = button("Review and save", review, { kind: "primary" });
 	const drop = button("Discard", discard, { kind: "ghost" });
 	const element = h("div", { class: "save-bar", hidden: true }, text, h("div", { class: "actions" }, drop, save));
-	const count = (n) => (n === 1 ? "1 change" : `${n} changes`);
+	const count = (n) => `${counted(n, "change")} not saved yet`;
+	const wrong = "Some settings cannot be used yet";
 	let number = 0;
 	return {
 		element,
 		typing(draft) {
 			number = draft.changed().length;
 			element.hidden = !draft.dirty();
-			save.disabled = draft.unusable.size > 0;
-			setText(text, draft.unusable.size > 0 ? "Something cannot be used yet; see the message at its field." : `${count(number)} not saved yet`);
+			setText(text, draft.unusable.size > 0 ? wrong : count(number));
 		},
-		checked({ valid, changes = [] }) {
-			save.disabled = !valid;
+		checked({ valid, conflict, changes = [] }) {
+			if (conflict) changes = [];
 			const restart = changes.filter((change) => change.needs_restart).length;
-			if (!valid) setText(text, "Something cannot be used yet; see the message at its field.");
-			else setText(text, `${count(changes.length || number)} not saved yet${restart ? `, ${restart} of them ${restart === 1 ? "needs" : "need"} a restart` : ""}`);
+			setText(text, valid ? `${count(changes.length || number)}${restart ? `, ${restart} of them ${restart === 1 ? "needs" : "need"} a restart` : ""}` : wrong);
 		},
-		failed: (error) => setText(text, `${count(number)} not saved yet; they could not be checked: ${error.message}`),
+		failed: (error) => setText(text, `${count(number)}. They could not be checked: ${error.message}`),
 	};
 }
 
@@ -200,11 +213,11 @@ function confirmChanges({ changes, warnings }, save) {
 		go.disabled = false;
 	}, { kind: "primary" });
 	const restart = changes.some((change) => change.needs_restart);
-	const body = [changeList(changes), h("p", { class: "note" }, restart ? "What needs a restart is saved now and waits for it. Everything else applies immediately." : "Everything applies immediately. No miner is dropped."), ...warnings.map((text) => notice("warning", "Mind", text))];
+	const body = [changeList(changes), h("p", { class: "note" }, restart ? "Settings marked “needs a restart” take effect after one. The rest applies immediately." : "This applies immediately. No miner is disconnected."), ...warnings.map((text) => notice("warning", "Check this", text))];
 	const close = openDialog(changes.length === 1 ? "Save this change?" : `Save these ${changes.length} changes?`, body, { actions: [button("Keep editing", () => close(), { kind: "ghost" }), go] });
 }
 
-/** The configuration as text, for whoever prefers that. */
+/** The configuration as text. */
 function jsonEditor(draft, changed) {
 	const error = h("p", { class: "field-error", id: "json-error", "aria-live": "polite" });
 	const list = h("ul", { class: "field-error-list" });
@@ -212,7 +225,7 @@ function jsonEditor(draft, changed) {
 	area.addEventListener("input", () => {
 		try {
 			const parsed = JSON.parse(area.value);
-			if (parsed === null || typeof parsed !== "object" || Array.isArray(parsed)) throw new Error("it must be an object: { … }");
+			if (parsed === null || typeof parsed !== "object" || Array.isArray(parsed)) throw new Error("it must be an object, such as {}.");
 			draft.wanted = parsed;
 			draft.unusable.delete("JSON");
 			setText(error, "");
@@ -226,12 +239,11 @@ function jsonEditor(draft, changed) {
 	const copy = button("Copy", async () => toast((await copyText(area.value)) ? "Copied." : "Copying is not possible here."), { image: "copy", kind: "small" });
 	return {
 		text: true,
-		element: h("section", { class: "card" }, h("header", { class: "card-head" }, h("label", { for: "json", class: "label" }, "Configuration as JSON"), h("div", { class: "actions" }, copy)), error, list, area, h("p", { class: "note", id: "json-help" }, "Passwords of pools are not shown. One that is left out stays as it is; \"\" removes it.")),
-		faults(faults, { focus = false } = {}) {
+		element: h("section", { class: "card" }, h("header", { class: "card-head" }, h("label", { for: "json", class: "label" }, "Configuration as JSON"), h("div", { class: "actions" }, copy)), error, list, area, h("p", { class: "note", id: "json-help" }, "Passwords of pools are not shown. If you leave one out, it stays. \"\" removes it.")),
+		faults(faults) {
 			list.replaceChildren(...faults.map((f) => h("li", {}, h("code", {}, f.field), ` is ${f.found}. Allowed: ${f.allowed}.`)));
 			if (faults.length) area.setAttribute("aria-invalid", "true");
 			else if (!draft.unusable.has("JSON")) area.removeAttribute("aria-invalid");
-			if (focus) area.focus();
 		},
 	};
 }

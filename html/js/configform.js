@@ -4,8 +4,11 @@ import { poolChoice, savedCard } from "./poolbook.js";
 import { poolTest } from "./pooltest.js";
 import { card, h, notice, poolBadge, setText } from "./ui.js";
 
-/** The form of a draft. `changed()` is called when something was typed, `rebuild()` when pools came from elsewhere. */
-export function configForm(draft, changed, rebuild) {
+/**
+ * The form of a draft. `changed()` is called when something was typed, `rebuild()` when pools came from elsewhere.
+ * `cards`: what the search finds besides.
+ */
+export function configForm(draft, changed, rebuild, cards) {
 	const fields = draft.schema.filter((key) => key.everyday !== null).map((key) => settingField(key, draft, changed));
 	const byPath = new Map(fields.map((field) => [field.key.path, field]));
 	const others = h("div", {});
@@ -21,34 +24,35 @@ export function configForm(draft, changed, rebuild) {
 	const all = h("details", { id: "all-settings" }, h("summary", {}, "All settings"), h("div", { class: "sections" }, ...rest.map((it) => it.element)));
 	const found = h("p", { class: "note", role: "status" });
 	const search = h("input", { type: "search", placeholder: "Search settings", "aria-label": "Search settings" });
-	search.addEventListener("input", () => {
-		const text = search.value.trim().toLowerCase();
-		let count = 0;
-		for (const it of [...first, ...rest]) {
-			const here = it.fields.filter((field) => !(field.element.hidden = !field.text.includes(text)));
-			it.element.hidden = !here.length && text !== "";
-			count += here.length;
+	function find(text) {
+		let some = false;
+		for (const { fields: own, element } of [...first, ...rest, ...cards.map((card) => ({ fields: [], element: card }))]) {
+			// A section is found by its heading, too.
+			const whole = element.firstElementChild.textContent.toLowerCase().includes(text);
+			const here = own.filter((field) => !(field.element.hidden = !whole && !field.text.includes(text)));
+			element.hidden = !whole && !here.length;
+			some ||= !element.hidden;
 		}
 		all.open = text !== "";
-		setText(found, count ? "" : "No setting matches.");
-	});
+		setText(found, some ? "" : "No setting matches.");
+	}
+	search.addEventListener("input", () => find(search.value.trim().toLowerCase()));
 	return {
 		element: h("div", { class: "sections" }, search, found, others, ...first.map((it) => it.element), all),
 		wallets: (answer) => notes.forEach((note) => note(answer)),
+		/** Shows all, whatever was searched. */
+		showAll() {
+			if (search.value) find((search.value = ""));
+		},
 		/** Shows the server's messages at their fields; those without a field at the top. */
-		faults(faults, { focus = false } = {}) {
+		faults(faults) {
 			fields.forEach((field) => {
 				field.mark();
 				if (!draft.unusable.has(field.key.path)) field.say("");
 			});
-			const fieldOf = (fault) => byPath.get(fault.field) ?? fields.find(({ key }) => key.kind === "table" && fault.field.startsWith(`${key.path}.`));
 			const homeless = faults.filter((fault) => !byPath.has(fault.field));
 			faults.filter((fault) => byPath.has(fault.field)).forEach((fault) => byPath.get(fault.field).say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`));
 			others.replaceChildren(...homeless.map((fault) => notice("error", fault.field, `It is ${fault.found}. Allowed: ${fault.allowed}.`)));
-			if (!focus || !faults.length) return;
-			const field = fieldOf(faults[0]);
-			if (field && rest.some((it) => it.fields.includes(field))) all.open = true;
-			field?.input.focus();
 		},
 	};
 }
@@ -59,7 +63,9 @@ function sectionCard(section, fields, draft, rebuild, more) {
 	const title = more ? `${section.title}: more` : section.title;
 	if (slot) fromHost(fields);
 	const id = `section-${section.path.replace(".", "-").toLowerCase()}${more ? "-more" : ""}`;
-	const element = card(title, { id, note: !more && section.note, actions: slot ? [poolBadge(slot)] : [], className: slot ? `pool-${slot.toLowerCase()}-edge` : "" }, slot && poolChoice(slot, draft, rebuild, true), h("div", { class: "fields" }, ...fields.map((field) => field.element)), slot && poolTest(() => poolOf(slot, draft)).element);
+	const test = slot && poolTest(() => poolOf(slot, draft));
+	const element = card(title, { id, note: !more && section.note, actions: slot ? [poolBadge(slot)] : [], className: slot ? `pool-${slot.toLowerCase()}-edge` : "" }, slot && poolChoice(slot, draft, rebuild, true), h("div", { class: "fields" }, ...fields.map((field) => field.element)), test?.element);
+	element.addEventListener("input", () => test?.forget());
 	return { fields, element };
 }
 

@@ -9,6 +9,14 @@ function mount(host) {
 	return () => {};
 }
 
+export const isLocal = (host) => /^(localhost$|127\.|\[::1\])/.test(host);
+
+/** What others call these pages: as the owner has set it, or else with an address of this machine's. */
+export async function pagesAddress() {
+	const { public_url: set, pages } = await api.connect();
+	return (set || (isLocal(location.hostname) && pages) || location.origin).replace(/\/+$/, "");
+}
+
 /** The fields to copy, for a page that has them among other things. */
 export function connectFields() {
 	const body = h("div", { class: "stack" }, loading());
@@ -16,19 +24,22 @@ export function connectFields() {
 	return body;
 }
 
-function fields({ port, addresses, miners }) {
+function fields({ port, addresses, miners, fallback_note: fallbackNote }) {
 	const lines = h("div", {});
 	const hint = h("p", { class: "note" });
 	const asked = location.hostname;
-	const local = /^(localhost|127\.|\[::1\])/.test(asked);
-	// A container knows only its own address, so that it has to be checked.
+	const local = isLocal(asked);
 	const own = addresses.map((it) => (it.includes(":") ? `[${it}]` : it));
 	const hosts = [...new Set(local && own.length ? own : [asked, ...own])];
 	let [host] = hosts;
 	let [miner] = miners;
+	// A container knows only its own address, mostly one of these.
+	const check = notice("warning", "Check the address", "Your miners need this computer's address in your network, such as 192.168.1.10.");
 	const show = () => {
 		const pool = miner.fields.length === 4 ? [host, String(port)] : [`stratum+tcp://${host}:${port}`];
-		lines.replaceChildren(...[...pool, "me.rig1", "x"].map((value, i) => copyField(miner.fields[i], value)));
+		const fallback = miner.fallback && h("div", { class: "copy-field" }, h("span", { class: "copy-label" }, miner.fallback), h("span", {}, fallbackNote));
+		lines.replaceChildren(...[...pool, "me.rig1", "x"].map((value, i) => copyField(miner.fields[i], value)), fallback || "");
+		check.hidden = !local || !(isLocal(host) || /^172\.(1[6-9]|2\d|3[01])\./.test(host));
 		hint.textContent = miner.note;
 	};
 	show();
@@ -37,7 +48,7 @@ function fields({ port, addresses, miners }) {
 		hosts.length > 1 && select("Address", hosts.map((it) => [it, it]), host, (chosen) => ((host = chosen), show())),
 		lines,
 		hint,
-		local && notice("warning", "Check the address", "You opened this page on the machine itself. Your miners need its address in your network, such as 192.168.1.10."),
+		check,
 		h("p", { class: "note" }, "rig1 is the worker's name: give each miner its own. ", h("a", { href: "/docs/miners.md", target: "_blank", rel: "noopener" }, "More about miners")),
 	].filter(Boolean);
 }

@@ -155,7 +155,7 @@ function secretState(key, draft, input, changed) {
 	const removal = h("button", { type: "button", class: "ghost small" });
 	const removing = () => draft.value(key) === "" && draft.secretsSet.has(key.path) && draft.changed().includes(key.path);
 	const show = () => {
-		setText(text, !draft.secretsSet.has(key.path) ? "None is set." : removing() ? "It will be removed." : "One is set; leave the field empty to keep it.");
+		setText(text, !draft.secretsSet.has(key.path) ? "None is saved." : removing() ? "It will be removed." : "One is saved. Leave this empty to keep it.");
 		setText(removal, removing() ? "Keep it" : "Remove it");
 		removal.hidden = !draft.secretsSet.has(key.path);
 	};

@@ -28,7 +28,7 @@ export function loginPage(done) {
 		{ class: "lone" },
 		h("img", { src: "/icon.svg", alt: "", width: "56", height: "56" }),
 		h("h1", {}, "DPMP"),
-		h("p", { class: "note" }, "These pages are protected by a password."),
+		h("p", { class: "note" }, api.linkEnded ? "This link is no longer valid. Ask for a new one, or log in." : "These pages are protected by a password."),
 		h("form", { onsubmit: send }, h("label", { for: "password" }, "Password"), input, error, submit),
 		h("details", {}, h("summary", {}, "Password forgotten?"), h("p", {}, "Remove the line ", h("code", {}, "password_hash"), " in the section ", h("code", {}, "gui"), " of ", h("code", {}, "config.json"), ". Then there is no password, or the one that came with the app works again.")),
 	);

@@ -62,7 +62,7 @@ function mount(host) {
 		if (!answer) return;
 		const all = withSteering(answer, steering);
 		const shown = all.filter((miner) => fits(miner, filter));
-		table.show(shown, answer.now_ms, keepOrder, names());
+		table.show(shown, answer, keepOrder, names());
 		totals.show(answer);
 		setText(found, all.length === 0 ? "No miner has connected yet. Enter this machine's address in your miner; Config and Set-up show the exact line." : shown.length === all.length ? `${count(all.length)} in the table` : `${count(shown.length)} of ${count(all.length)} fit`);
 	}

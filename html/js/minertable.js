@@ -1,6 +1,6 @@
 // The table of miners. Only the rows in sight exist, and they are updated in place, so that a
 // thousand miners every two seconds cost no more than twenty.
-import { ago, clock, count, hashrate, large, percent, ratio, reasons, trimmed } from "./format.js";
+import { ago, clock, count, hashrate, large, percent, ratio, reasons, trimmed, words } from "./format.js";
 import { h, poolBadge, setFigure, setText } from "./ui.js";
 import { percentA, reasonWords, shownName, workWords } from "./work.js";
 
@@ -20,7 +20,7 @@ export const COLUMNS = [
 	{ key: "work", title: "Work", width: 136, value: (m) => (m.steering ? (percentA(m.steering.work) ?? 200) : null), text: (m) => m.steering && workWords(m.steering.work, names), more: (m) => m.steering && whyOf(m.steering), upwards: true },
 	{ key: "hashrate_5m", title: "Hashrate", width: 112, value: (m) => m.hashrate_5m, text: (m) => hashrate(m.hashrate_5m), more: (m) => hashrate(m.hashrate_1h)?.replace(/^/, "1 h: "), number: true },
 	{ key: "last", title: "Last share", width: 130, value: (m) => m.last_share_ms, text: (m) => ago(m.last_share_ms, nowMs), more: (m) => conditionOf(m) || (m.shares_per_minute ? `${trimmed(m.shares_per_minute, 1)} a minute` : ""), number: true },
-	{ key: "rejected", title: "Rejected", width: 116, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), number: true },
+	{ key: "rejected", title: "Rejected", width: 116, value: (m) => m.rejected, text: (m) => rejected(m), more: (m) => reasons(m.rejected_by), about: (m) => Object.keys(m.rejected_by ?? {}).map((it) => `${words(it)}: ${meanings[it]}`).join("\n"), number: true },
 	{ key: "accepted", title: "Accepted", width: 108, value: (m) => m.accepted.A + m.accepted.B, text: (m) => count(m.accepted.A + m.accepted.B), more: (m) => `A ${count(m.accepted.A)}, B ${count(m.accepted.B)}`, number: true },
 	{ key: "split", title: "Split", width: 86, value: (m) => m.share_a, text: (m) => ratio(m.share_a, 0), more: (m) => ratio(m.time_share_a, 0)?.replace(/^/, "time "), number: true },
 	{ key: "difficulty", title: "Difficulty", width: 92, value: (m) => m.difficulty, text: (m) => large(m.difficulty), number: true, wide: true },
@@ -56,6 +56,9 @@ function whyOf(steering) {
 let nowMs = 0;
 
 let names = { A: "Pool A", B: "Pool B" };
+
+/** What the reasons for rejects mean. */
+let meanings = {};
 
 /**
  * `open(miner)`: its name was pressed; `steer(miner)`: its work was; `sorted(sort)`: the order has changed;
@@ -164,8 +167,9 @@ export function minerTable({ open, steer, sorted, selected }) {
 		sort,
 		sortBy,
 		/** `keepOrder`: these are the same miners a little later; their order rests while one points at them. */
-		show(miners, now, keepOrder, poolNames) {
+		show(miners, { now_ms: now, reasons: why }, keepOrder, poolNames) {
 			nowMs = now;
+			meanings = why;
 			names = poolNames;
 			const resting = keepOrder && region.matches(":focus-within, :hover");
 			list = resting ? inOrderOf(list, miners) : miners;
@@ -239,7 +243,7 @@ function makeCell(column, open) {
 			setFigure(main, text);
 			if (column.key === "work") main.setAttribute("aria-label", `Set the work of ${nameOf(miner)}, now ${text ?? "not known"}`);
 			if (more) setText(more, column.more(miner) ?? "");
-			if (more) more.title = more.textContent;
+			if (more) more.title = column.about?.(miner) || more.textContent;
 		},
 	};
 }

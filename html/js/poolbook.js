@@ -50,5 +50,5 @@ export function savedCard(draft, changed) {
 		const field = h("input", { type: "text", value: name, maxlength: "64", autocomplete: "off", "aria-label": `Name of ${name}`, onchange: () => edit({ action: "rename", name, to: field.value }) });
 		return h("li", {}, h("div", { class: "group-text" }, field, h("p", { class: "note ellipsis" }, about(entry))), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Delete ${name}`, title: "Delete", onclick: () => edit({ action: "delete", name }) }, icon("trash")));
 	};
-	return card("Saved pools", { id: "section-saved_pools", note: "Pools to choose from. DPMP mines for none of them until you choose it.", actions: [action("Save pool A", { action: "save", slot: "A" }), action("Save pool B", { action: "save", slot: "B" }), action("Swap A and B", { action: "swap" })] }, h("ol", { class: "rows" }, ...saved(draft).map(row)));
+	return card("Saved pools", { id: "section-saved_pools", note: "An address book: DPMP mines for none of them until you choose it.", actions: [action("Add pool A", { action: "save", slot: "A" }), action("Add pool B", { action: "save", slot: "B" }), action("Swap A and B", { action: "swap" })] }, h("ol", { class: "rows" }, ...saved(draft).map(row)));
 }

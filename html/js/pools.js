@@ -68,7 +68,7 @@ export function poolCard(slot) {
 			setText(address, pool.configured ? pool.address : "no address yet");
 			setText(wallet, pool.configured ? pool.wallet_short : "");
 			page.hidden = !pool.page;
-			setText(page, `My page at ${pool.page}`);
+			setText(page, pool.page ? `My page at ${pool.page}` : "");
 			state.className = `state ${kind}`;
 			setText(state, paused && pool.state === "unknown" ? "Paused" : rejects && pool.state === "up" ? words : stateWords(pool, words));
 			setText(reason, explanation(pool));

@@ -10,24 +10,31 @@ export function poolTest(pool) {
 	const now = () => JSON.stringify(pool());
 	let tested = null;
 	let ok = false;
+	/** A result for other settings than the present ones disappears. */
+	const forget = () => {
+		if (tested === null || tested === now()) return;
+		tested = null;
+		ok = false;
+		result.replaceChildren();
+		setText(start.lastChild, "Test this pool");
+	};
 	async function run() {
 		start.disabled = true;
 		setText(start.lastChild, "Testing…");
 		result.replaceChildren(h("p", { class: "note" }, "Talking to the pool; this takes up to 20 seconds."));
-		tested = now();
+		const mine = (tested = now());
 		ok = false;
-		try {
-			const answer = await api.testPool(JSON.parse(tested));
-			ok = answer.ok;
-			result.replaceChildren(report(answer));
-		} catch (error) {
-			result.replaceChildren(notice("error", "The test could not be made", error.message));
-		}
+		const answer = await api.testPool(JSON.parse(mine)).catch((error) => error);
 		start.disabled = false;
 		setText(start.lastChild, "Test again");
+		if (tested === mine) forget();
+		if (tested !== mine) return setText(start.lastChild, "Test this pool");
+		ok = answer.ok === true;
+		result.replaceChildren(answer instanceof Error ? notice("error", "The test failed", answer.message) : report(answer));
 	}
 	return {
 		element: h("div", { class: "pool-test" }, start, result),
+		forget,
 		/** Whether the pool passes as it is now; tests it if that is not known. */
 		async passes() {
 			if (tested !== now()) await run();

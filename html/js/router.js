@@ -32,15 +32,15 @@ export function titlePrefix(text) {
 	document.title = text ? `${text} · ${title}` : title;
 }
 
-/** Opens and scrolls to what the address names after its `#`, once the page has it. */
-export function reveal() {
-	const target = document.getElementById(location.hash.slice(1));
+/** Opens and scrolls to an element: to what the address names after its `#`, unless another is given. */
+export function reveal(target = document.getElementById(location.hash.slice(1))) {
 	const box = target?.closest("details");
 	if (box) box.open = true;
 	if (!target) return;
-	target.tabIndex = -1;
+	// What can be typed into already has a place in the order of the Tab key.
+	if (target.tabIndex < 0) target.tabIndex = -1;
 	target.focus({ preventScroll: true });
-	target.scrollIntoView();
+	target.scrollIntoView({ block: target.tabIndex < 0 ? "start" : "center" });
 }
 
 export function go(path) {

@@ -75,7 +75,7 @@ function poolStep(slot, draft, wizard, { back, next, again }) {
 	const key = (name) => draft.schema.find((k) => k.path === `pools.${slot}.${name}`);
 	const make = (name) => settingField(key(name), draft, changed, key(name).hint);
 	const check = debounce(() => validate().catch(() => {}), 400);
-	const changed = () => (setText(go.lastChild, "Next"), check());
+	const changed = () => (setText(go.lastChild, "Next"), problem.replaceChildren(), check());
 	const needed = NEEDED.map(make);
 	const optional = OPTIONAL.map(make);
 	const fields = [...needed, ...optional];
@@ -86,10 +86,10 @@ function poolStep(slot, draft, wizard, { back, next, again }) {
 	const pool = () => poolOf(slot, draft);
 	const now = () => JSON.stringify(pool());
 	const test = poolTest(pool);
-	/** The pool that goes on though it failed its test. */
+	/** The pool that the owner may use anyway. */
 	let anyway = null;
 	const go = button("Next", goOn, { kind: "primary" });
-	const form = h("div", { hidden: slot === "B" && wizard.onlyA }, poolChoice(slot, draft, again), h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), test.element);
+	const form = h("div", { oninput: test.forget, hidden: slot === "B" && wizard.onlyA }, poolChoice(slot, draft, again), h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), test.element);
 
 	async function validate() {
 		const asked = JSON.stringify(draft.wanted);
@@ -108,21 +108,24 @@ function poolStep(slot, draft, wizard, { back, next, again }) {
 		try {
 			const answer = await validate();
 			const mine = (answer.faults ?? []).filter((fault) => fault.field.startsWith(`pools.${slot}.`));
-			if (mine.length === 0) return answer.news || tested();
+			// What a warning names is both pools, not a setting of one.
+			if (mine.length === 0) return answer.news || tested(answer.warnings?.some((it) => it.startsWith("pools: ")));
 			for (const fault of mine) fields.find((f) => f.key.path === fault.field)?.say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`);
 		} catch (error) {
 			problem.replaceChildren(notice("error", "This could not be checked", error.message));
 		}
 	}
 
-	async function tested() {
+	/** `twin`: it is the other pool once more. */
+	async function tested(twin) {
 		const asked = now();
 		if (asked === anyway) return next();
+		if (twin) problem.replaceChildren(notice("warning", "Both slots use the same pool and account", "The split then changes nothing. Enter another pool, or use it anyway."));
 		go.disabled = true;
 		const ok = await test.passes();
 		go.disabled = false;
 		if (asked !== now()) return;
-		if (ok) return next();
+		if (ok && !twin) return next();
 		anyway = asked;
 		setText(go.lastChild, "Use it anyway");
 	}
@@ -130,7 +133,7 @@ function poolStep(slot, draft, wizard, { back, next, again }) {
 	return [
 		h("h2", { tabindex: "-1" }, poolBadge(slot), ` Your ${slot === "A" ? "first" : "second"} pool`),
 		h("p", { class: "note" }, "Choose a pool, or enter the address from its page."),
-		onlyA && h("label", { class: "check-line", for: "only-a" }, onlyA, "Only one pool for now; the second can be set later in Config"),
+		onlyA && h("label", { class: "check-line", for: "only-a" }, onlyA, "Only one pool for now. You can add the second later in Config"),
 		form,
 		problem,
 		foot(back, go),
@@ -142,6 +145,7 @@ function splitStep(draft, wizard, { back, next }) {
 	const names = { A: name("A"), B: name("B") };
 	const problem = h("div", { role: "alert" });
 	const words = h("p", { class: "note" });
+	const error = h("p", { class: "field-error", role: "alert" });
 	const big = h("p", { class: "huge-line setup-split" });
 	const edit = (percent) => ((wizard.percent = percent), show(false));
 	// A drag counts once it has ended in order.
@@ -153,12 +157,14 @@ function splitStep(draft, wizard, { back, next }) {
 		big.replaceChildren(h("span", { class: "huge text-a" }, trimmed(a, 1)), h("span", { class: "huge colon" }, ":"), h("span", { class: "huge text-b" }, trimmed(100 - a, 1)));
 		slider.show(a, `${trimmed(a)} percent to ${names.A}, ${trimmed(100 - a)} percent to ${names.B}`);
 		if (!typing) field.value = trimmed(a);
+		const wrong = parsePercent(field.value) === null;
+		field.setAttribute("aria-invalid", String(wrong));
+		setText(error, wrong ? "Enter a number from 0 to 100, such as 70." : "");
 		setText(words, inWords(a, names));
 	};
 	slider.input.addEventListener("input", () => edit((kept = Number(slider.input.value))));
 	field.addEventListener("input", () => {
 		const value = parsePercent(field.value);
-		field.setAttribute("aria-invalid", String(value === null));
 		if (value !== null) wizard.percent = kept = value;
 		show(true);
 	});
@@ -167,6 +173,7 @@ function splitStep(draft, wizard, { back, next }) {
 	show(false);
 
 	const save = button("Save and start", async () => {
+		if (parsePercent(field.value) === null) return field.focus();
 		const a = wizard.onlyA ? 100 : wizard.percent;
 		draft.set("scheduler.poolA_weight", a);
 		draft.set("scheduler.poolB_weight", Number((100 - a).toFixed(6)));
@@ -176,7 +183,7 @@ function splitStep(draft, wizard, { back, next }) {
 			next();
 		} catch (error) {
 			if (error.code === "conflict") draft.rebase(await api.config());
-			const text = error.code === "conflict" ? "The file has changed since you opened it. Your entries are kept. Press the button once more." : error.message;
+			const text = error.code === "conflict" ? "The file has changed since you opened it. Your entries are kept. Press the button again." : error.message;
 			problem.replaceChildren(notice("error", "Not saved", text, ...error.details.map((d) => h("p", {}, h("code", {}, d.field), ` is ${d.found}. Allowed: ${d.allowed}.`))));
 			save.disabled = false;
 		}
@@ -184,9 +191,10 @@ function splitStep(draft, wizard, { back, next }) {
 
 	return [
 		h("h2", { tabindex: "-1" }, "How the work is split"),
-		h("p", { class: "note" }, "You can move this at any time on Home."),
+		h("p", { class: "note" }, "You can change this at any time on Home."),
 		big,
 		h("div", { class: "split-control" }, h("div", { class: "split-names" }, h("span", { class: "text-a" }, poolBadge("A"), names.A), h("span", { class: "text-b" }, names.B, poolBadge("B"))), slider.element, h("div", { class: "split-tools" }, h("label", { for: "setup-percent" }, h("span", { class: "sr-only" }, "Percent for pool A"), field, h("span", { class: "note" }, "% to A")))),
+		error,
 		words,
 		problem,
 		foot(back, save),
@@ -201,7 +209,7 @@ function minerStep(wizard) {
 	});
 	wizard.stop = stop;
 	return [
-		h("h2", { tabindex: "-1" }, "Now your miner"),
+		h("h2", { tabindex: "-1" }, "Connect your miner"),
 		h("p", { class: "note" }, "Enter this in the settings of each miner."),
 		connectFields(),
 		waiting,

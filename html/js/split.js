@@ -365,7 +365,7 @@ function build(pointer) {
 		apply.className = use.hidden ? "primary" : "";
 		if (a === null) return;
 		const split = `${trimmed(a)}:${trimmed(remainder(a))}`;
-		setText(use.querySelector("span"), `Use ${split} ${inForce?.until}`);
+		setText(use.querySelector("span"), inForce ? `Use ${split} ${inForce.until}` : "");
 		setText(apply.querySelector("span"), inForce ? `Save ${split} as usual split` : `Apply ${split}`);
 	};
 	return { root, slider: slider.input, fields, swap, undo, earlier, use, apply, cancel, proposed, error, show, showBig, force, propose, fact };

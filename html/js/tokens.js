@@ -1,5 +1,6 @@
 // Tokens of programs that use the API: made, shown once, revoked.
 import * as api from "./api.js";
+import { isLocal, pagesAddress } from "./connect.js";
 import { button, card, copyField, field, h, loading, notice, openDialog, setText, toast } from "./ui.js";
 
 const MAY = { view: "read only", steer: "read, and change the split and prices" };
@@ -11,7 +12,7 @@ export function tokensCard() {
 		body.replaceChildren(list(tokens, set, show), form(set, show));
 	};
 	show().catch((error) => setText(body, error.message));
-	return card("Programs", { id: "tokens-section", note: "A token lets a program, such as Home Assistant or a wall display, use the API without the password." }, body);
+	return card("Tokens for programs", { id: "tokens-section", note: "A token lets a program, such as Home Assistant or a wall display, use the API without the password." }, body);
 }
 
 function list(tokens, set, show) {
@@ -30,7 +31,7 @@ function form(set, show) {
 		fields.forEach((f) => f.say(""));
 		try {
 			const { token } = await api.makeToken(name.input.value.trim(), may.value, set ? password.input.value : null);
-			showToken(name.input.value.trim(), token, may.value);
+			showToken(name.input.value.trim(), token, may.value, await pagesAddress());
 			await show();
 		} catch (error) {
 			(set && error.code === "wrong_password" ? password : name).say(error.message);
@@ -40,8 +41,8 @@ function form(set, show) {
 	return h("form", { class: "password-form", onsubmit: make }, ...fields.map((f) => f.element), h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Create a token")));
 }
 
-function showToken(name, token, may) {
-	const link = may === "view" && [copyField("Link", `${location.origin}/#view=${token}`), h("p", { class: "note" }, "This link shows Home, Miners and Records without the password, and can change nothing. Anyone who has it can look.")];
+function showToken(name, token, may, pages) {
+	const link = may === "view" && [copyField("Link", `${pages}/#view=${token}`), h("p", { class: "note" }, `This link shows Home, Miners and Records without the password, and can change nothing. Anyone who has it can look.${isLocal(new URL(pages).hostname) ? " It works on this computer only." : ""}`)];
 	const close = openDialog(`Token for ${name}`, [notice("warning", "Copy it now", "It is not shown again."), ...(link || []), copyField("Token", token), h("p", { class: "note" }, "A program sends it with each request, behind ", h("code", {}, "Authorization: Bearer"), ".")], {
 		actions: [button("Done", () => close(), { kind: "primary" })],
 	});

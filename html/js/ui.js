@@ -21,19 +21,29 @@ function fill(element, props, children) {
 		else if (name === "value" || name === "checked") element[name] = value;
 		else element.setAttribute(name, value === true ? "" : value);
 	}
-	element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+	const shown = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+	element.append(...(element.namespaceURI === SVG ? shown : shown.flatMap((it) => (it instanceof Node ? it : isolated(String(it))))));
 	return element;
+}
+
+/** Letters written from right to left, and characters that turn the direction of writing: our own texts have none. */
+const LETTERS = "[\\u0590-\\u08ff\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ufb1d-\\ufdff\\ufe70-\\ufefe\\u{10800}-\\u{10fff}\\u{1e800}-\\u{1efff}]+";
+const FOREIGN = new RegExp(`(${LETTERS}(?:[ .'_-]+${LETTERS})*)`, "u");
+
+/** The parts of a text. What strangers wrote cannot turn our words round; `textContent` stays the same. */
+function isolated(text) {
+	if (!FOREIGN.test(text)) return [text];
+	return text.split(FOREIGN).map((part, i) => (i % 2 ? Object.assign(document.createElement("bdi"), { textContent: part }) : part));
 }
 
 /** Sets a text only if it differs, so that a selection and the layout are left alone. */
 export function setText(element, text) {
-	if (element.textContent !== text) element.textContent = text;
+	if (element.textContent !== text) element.replaceChildren(...isolated(text ?? ""));
 }
 
 /** Sets a figure. `null` is shown as unknown and never as 0. */
 export function setFigure(element, text) {
 	if (text !== null && text !== undefined) {
-		if (element.firstElementChild) element.replaceChildren();
 		setText(element, text);
 	} else if (!element.querySelector(".unknown")) {
 		element.replaceChildren(unknown());

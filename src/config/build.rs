@@ -25,7 +25,7 @@ use crate::coin::remark::wallet_problem;
 use crate::units::{Difficulty, PerPool, PoolSlot};
 
 /// How many unknown keys are named in the warning.
-const MOST_UNKNOWN: usize = 20;
+const MOST_UNKNOWN: usize = 5;
 
 /// The result of reading some JSON.
 pub(super) struct BuildResult {
@@ -61,6 +61,7 @@ pub(super) fn build(root: &Value) -> BuildResult {
     };
     reader.check_ports(&config);
     reader.check_loops(&config);
+    reader.warn_of_twins(&config);
     BuildResult {
         config,
         faults: reader.faults,
@@ -265,6 +266,18 @@ impl Reader<'_> {
                     "{path}: number {index} is {what}, so it cannot help when that fails"
                 ));
             }
+        }
+    }
+
+    fn warn_of_twins(&mut self, config: &Config) {
+        let place = |slot| {
+            let pool = config.pool_in_use(slot)?;
+            Some((&pool.host, pool.port, &pool.wallet, &pool.user_name))
+        };
+        if place(PoolSlot::A).is_some_and(|a| place(PoolSlot::B) == Some(a)) {
+            let warning =
+                "pools: A and B are the same pool and account, so the split changes nothing";
+            self.warnings.push(warning.to_owned());
         }
     }
 
@@ -505,10 +518,15 @@ impl Reader<'_> {
         if unknown.is_empty() {
             return;
         }
-        let more = unknown.len().saturating_sub(MOST_UNKNOWN);
+        let count = unknown.len();
+        let more = count.saturating_sub(MOST_UNKNOWN);
         unknown.truncate(MOST_UNKNOWN);
+        let counted = match count {
+            1 => "1 unknown key".to_owned(),
+            count => format!("{count} unknown keys"),
+        };
         let mut warning = format!(
-            "unknown keys (ignored, kept in the file): {}",
+            "{counted} (ignored, kept in the file): {}",
             unknown.join(", ")
         );
         if more > 0 {

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
+
 use super::keys::{self, AnyKey};
 use super::kind::FormKind;
-use super::{Config, ConfigErrors, Fault};
+use super::saved_pools::{self, SavedPool};
+use super::{Config, ConfigErrors, Fault, parse};
 use crate::units::PoolSlot;
 
 /// One setting that differs.
@@ -18,6 +21,8 @@ pub struct Change {
     pub values: Option<[String; 2]>,
     /// Whether it waits for a restart.
     pub needs_restart: bool,
+    /// Whether a saved pool would now send the earnings elsewhere once it is chosen.
+    pub moves_saved: bool,
 }
 
 impl Change {
@@ -29,17 +34,18 @@ impl Change {
         }
     }
 
-    /// Whether it sends the earnings elsewhere, or allows others in between to do so.
+    /// Whether it sends the earnings elsewhere, now or once a saved pool is chosen, or allows others in between to do so.
     pub fn moves_money(&self) -> bool {
         let is = |key: &str| self.path.ends_with(key);
         let [_, after] = self.shown();
-        self.path.starts_with("pools.")
+        let moves_now = self.path.starts_with("pools.")
             && ([".host", ".port", ".backups", ".wallet", ".user_name"]
                 .into_iter()
                 .any(is)
                 || is(".tls_fingerprint")
                 || is(".tls") && after == "false"
-                || is(".tls_insecure") && after == "true")
+                || is(".tls_insecure") && after == "true");
+        moves_now || self.moves_saved
     }
 }
 
@@ -49,7 +55,13 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
         let values = [key.setting(old), key.setting(new)];
         (values[0] != values[1]).then(|| {
             let info = key.info();
+            let is_saved_pools = info.path == saved_pools::PATH;
             let values = match info.form.kind {
+                FormKind::Table if is_saved_pools => {
+                    let shown =
+                        [old, new].map(|config| saved_pools::compared_openly(&config.saved_pools));
+                    (shown[0] != shown[1]).then(|| differing(&shown))
+                }
                 FormKind::Table if info.is_secret => None,
                 FormKind::Secret => None,
                 FormKind::Table => Some(differing(&values)),
@@ -64,10 +76,53 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
                 path: info.path,
                 values,
                 needs_restart: info.needs_restart,
+                moves_saved: is_saved_pools && moves_saved(old, new),
             }
         })
     };
     keys::all().into_iter().filter_map(change).collect()
+}
+
+/// Whether a saved pool of the new config sends the earnings where no pool of the old one did.
+fn moves_saved(old: &Config, new: &Config) -> bool {
+    const DECIDES: [&str; 8] = [
+        "host",
+        "port",
+        "backups",
+        "wallet",
+        "user_name",
+        "tls",
+        "tls_fingerprint",
+        "tls_insecure",
+    ];
+    let of = |config: &Config, slot: PoolSlot| {
+        let decides = |path: &str| {
+            let key = path
+                .strip_prefix("pools.")
+                .and_then(|rest| rest.strip_prefix(slot.name()));
+            key.and_then(|key| key.strip_prefix('.'))
+                .is_some_and(|key| DECIDES.contains(&key))
+        };
+        let deciding = keys::all()
+            .into_iter()
+            .filter(|key| decides(key.info().path));
+        deciding.map(|key| key.setting(config)).collect::<Vec<_>>()
+    };
+    // As it would be in the place of pool A.
+    let of_saved = |pool: &SavedPool| {
+        let file = json!({"pools": {"A": pool.0}}).to_string();
+        parse(&file)
+            .ok()
+            .map(|loaded| of(&loaded.config, PoolSlot::A))
+    };
+    let before: Vec<_> = PoolSlot::ALL
+        .into_iter()
+        .map(|slot| Some(of(old, slot)))
+        .chain(old.saved_pools.values().map(of_saved))
+        .collect();
+    new.saved_pools
+        .values()
+        .any(|pool| !before.contains(&of_saved(pool)))
 }
 
 /// The entries that only one of two tables has. If they have the same in a different order, the ones that moved.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::units::is_hidden;
+
 /// How much of the found value is shown, in characters.
 const LONGEST_QUOTE: usize = 80;
 
@@ -88,14 +90,20 @@ pub(super) fn quote_key(key: &str) -> String {
 }
 
 fn shorten(text: &str) -> String {
-    // JSON leaves a few control characters as they are.
+    // JSON leaves a few hidden characters as they are.
     let mut short: String = text
         .chars()
         .take(LONGEST_QUOTE)
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| if is_hidden(c) { '?' } else { c })
         .collect();
     if text.chars().count() > LONGEST_QUOTE {
         short.push('…');
+    }
+    if let Some(hidden) = text.chars().find(|c| is_hidden(*c)) {
+        short.push_str(&format!(
+            " with the hidden character U+{:04X}",
+            u32::from(hidden)
+        ));
     }
     short
 }
@@ -108,7 +116,14 @@ mod tests {
     #[test]
     fn what_was_found_is_one_short_line() {
         assert_eq!(quote(&json!("a\nb")), r#""a\nb""#);
-        assert_eq!(quote(&json!("\u{7f}\u{85}")), r#""??""#);
+        assert_eq!(
+            quote(&json!("\u{7f}\u{85}")),
+            r#""??" with the hidden character U+007F"#
+        );
+        assert_eq!(
+            quote(&json!("a\u{202e}b")),
+            r#""a?b" with the hidden character U+202E"#
+        );
         assert_eq!(quote(&json!([1, 2])), "a list");
         assert_eq!(
             quote(&json!("é".repeat(1000))).chars().count(),

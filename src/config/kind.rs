@@ -9,7 +9,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::fault::{Fault, quote};
-use crate::units::named;
+use crate::units::{is_hidden, named};
 
 /// A kind of value.
 pub(super) trait Kind {
@@ -147,9 +147,10 @@ pub(super) fn list<T>(
     items.iter().map(read_one).collect()
 }
 
-/// The text, if it is not longer than that and has no characters that would break a line in the log or the protocol.
+/// The text, if it is not longer than that and has no characters that would break a line in the log or the protocol, or
+/// turn the text around it.
 pub(super) fn one_line(text: &str, longest: usize) -> Option<&str> {
-    let fits = text.chars().count() <= longest && !text.chars().any(char::is_control);
+    let fits = text.chars().count() <= longest && !text.chars().any(is_hidden);
     fits.then_some(text)
 }
 

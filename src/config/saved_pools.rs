@@ -140,6 +140,20 @@ pub(super) fn compared(pools: &BTreeMap<String, SavedPool>) -> String {
     pools.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The same with what may be shown.
+pub(super) fn compared_openly(pools: &BTreeMap<String, SavedPool>) -> String {
+    let line = |(name, pool): (&String, &SavedPool)| {
+        let url = Place::of(&pool.0).map(|place| place.url(&pool.0).to_string());
+        let is_other = |key: &str| !["host", "port", "wallet", "tls", "password"].contains(&key);
+        let others = pool.0.iter().filter(|(key, _)| is_other(key));
+        let others: Vec<_> = others
+            .map(|(key, value)| format!(", {key} {value}"))
+            .collect();
+        format!("{name}: {}{}", url.unwrap_or_default(), others.concat())
+    };
+    pools.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The saved pools of a configuration file without their passwords, and the names of those with a password.
 pub fn without_passwords(saved: &Value) -> (Value, Vec<String>) {
     let mut with_password = Vec::new();
@@ -221,15 +235,11 @@ pub fn put_back(new: &mut Value, old: &Value) {
 
 /// A pool as a backup of one with this wallet; `None` if it has no host or no wallet.
 pub fn as_backup(pool: &Map<String, Value>, own_wallet: &str) -> Option<Backup> {
-    let place = Place::of(pool)?;
-    let tls = pool.get("tls") == Some(&json!(true)) || place.tls;
-    let is_own = place.wallet == own_wallet.trim();
-    let wallet = Some(place.wallet).filter(|wallet| !wallet.is_empty())?;
+    let backup = Place::of(pool)?.url(pool);
+    let wallet = backup.wallet?;
     Some(Backup {
-        host: place.host,
-        port: place.port,
-        tls,
-        wallet: Some(wallet).filter(|_| !is_own),
+        wallet: Some(wallet).filter(|wallet| wallet != own_wallet.trim()),
+        ..backup
     })
 }
 
@@ -272,6 +282,16 @@ impl Place {
             tls: found.tls,
         })
     }
+
+    /// The pool as one line.
+    fn url(self, pool: &Map<String, Value>) -> Backup {
+        Backup {
+            host: self.host,
+            port: self.port,
+            tls: pool.get("tls") == Some(&json!(true)) || self.tls,
+            wallet: Some(self.wallet).filter(|wallet| !wallet.is_empty()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -302,6 +322,54 @@ mod tests {
         change(&mut new);
         put_back(&mut new, &file());
         new
+    }
+
+    #[test]
+    fn a_change_of_where_a_saved_pool_pays_is_told_and_shown() {
+        let config = |change: &dyn Fn(&mut Value)| {
+            let mut file = file();
+            file[PATH]["c"]["user_name"] = json!("{wallet}");
+            change(&mut file);
+            crate::config::parse(&file.to_string()).unwrap().config
+        };
+        let of = |change: &dyn Fn(&mut Value)| {
+            let mut changes = crate::config::changes(&config(&|_| ()), &config(change));
+            assert_eq!(changes.len(), 1, "{changes:?}");
+            changes.remove(0)
+        };
+        for (key, value) in [
+            ("wallet", json!("mallory")),
+            ("user_name", json!("mallory")),
+            ("host", json!("other.com")),
+            ("backups", json!(["mallory@other.com:3333"])),
+        ] {
+            let change = of(&|file| file[PATH]["c"][key] = value.clone());
+            assert!(change.moves_money(), "{key}");
+        }
+        let other = of(&|file| file[PATH]["c"]["wallet"] = json!("mallory"));
+        assert_eq!(
+            other.shown(),
+            [
+                "c: stratum+tcp://carol@c.pool.com:5555, user_name \"{wallet}\"",
+                "c: stratum+tcp://mallory@c.pool.com:5555, user_name \"{wallet}\""
+            ]
+        );
+        // Under another name, too.
+        assert!(
+            of(&|file| file[PATH] = json!({"new": {"host": "c.pool.com", "wallet": "m"}}))
+                .moves_money()
+        );
+        let quiet: [&dyn Fn(&mut Value); 4] = [
+            &|file| file[PATH]["c"]["fee_percent"] = json!(2),
+            &|file| file[PATH]["a"] = file["pools"]["A"].clone(),
+            &|file| file[PATH] = json!({"renamed": file[PATH]["c"]}),
+            &|file| file[PATH] = json!({}),
+        ];
+        for change in quiet {
+            assert!(!of(change).moves_money());
+        }
+        let password = of(&|file| file[PATH]["c"]["password"] = json!("new"));
+        assert_eq!(password.shown(), ["", "changed"]);
     }
 
     #[test]

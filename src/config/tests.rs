@@ -141,7 +141,7 @@ fn the_python_versions_file_works_as_it_is() {
     assert_eq!(
         warnings,
         [
-            "unknown keys (ignored, kept in the file): listen_port, logging.json, scheduler.auto_balance, \
+            "4 unknown keys (ignored, kept in the file): listen_port, logging.json, scheduler.auto_balance, \
              scheduler.oracle_url",
             "scheduler.mode: \"ratio_time\" is unknown; DPMP uses `ratio`",
             "scheduler.slice_seconds: 10 is raised to scheduler.min_switch_seconds, which is 30",
@@ -451,6 +451,60 @@ fn addresses_with_a_mistake_or_of_another_coin_are_told() {
 }
 
 #[test]
+fn names_cannot_turn_the_text_around_them() {
+    let name = "CK\u{202e}looP";
+    for (path, value) in [
+        ("pools.A.name", json!({"pools": {"A": {"name": name}}})),
+        (
+            "saved_pools",
+            json!({"saved_pools": {name: {"host": "a.pool.com"}}}),
+        ),
+        ("workers", json!({"workers": {"rig": {"name": name}}})),
+        ("workers", json!({"workers": {name: {"work": "A"}}})),
+        (
+            "groups",
+            json!({"groups": [{"name": name, "workers": ["a*"], "work": "A"}]}),
+        ),
+    ] {
+        let error = parse(&value.to_string()).unwrap_err().to_string();
+        assert!(error.starts_with(path), "{error}");
+        assert!(error.contains("hidden character U+202E"), "{error}");
+        assert!(!error.contains('\u{202e}'), "{error}");
+    }
+    // Letters that are written from right to left are letters like others.
+    assert_eq!(
+        loaded(&json!({"pools": {"A": {"host": "a.test", "wallet": "w", "name": "בריכה"}}}))
+            .config
+            .pools[A]
+            .as_ref()
+            .unwrap()
+            .name,
+        "בריכה"
+    );
+}
+
+#[test]
+fn the_same_pool_and_account_twice_is_told() {
+    let warnings = |b: Value| {
+        let a = json!({"host": "a.test", "port": 3333, "wallet": "w"});
+        loaded(&json!({"pools": {"A": a, "B": b}})).warnings
+    };
+    let twins = warnings(json!({"host": "stratum+tcp://A.test:3333", "wallet": "w"}));
+    assert!(
+        twins[0].starts_with("pools: A and B are the same pool and account"),
+        "{twins:?}"
+    );
+    for other in [
+        json!({"host": "a.test", "port": 3334, "wallet": "w"}),
+        json!({"host": "a.test", "wallet": "v"}),
+        json!({"host": "a.test", "wallet": "w", "user_name": "{wallet}"}),
+        json!({}),
+    ] {
+        assert!(warnings(other).is_empty());
+    }
+}
+
+#[test]
 fn unknown_keys_are_named_up_to_a_number() {
     let warnings = |value: Value| loaded(&value).warnings;
     assert!(warnings(json!({"pools": {"A": {}, "B": null}})).is_empty());
@@ -458,14 +512,14 @@ fn unknown_keys_are_named_up_to_a_number() {
         warnings(
             json!({"pools": {"C": {"host": "x"}}, "a\nb": 1, "listen": {"port": 1, "ports": 2}})
         ),
-        ["unknown keys (ignored, kept in the file): pools.C, \"a\\nb\", listen.ports"]
+        ["3 unknown keys (ignored, kept in the file): pools.C, \"a\\nb\", listen.ports"]
     );
     let many: Value = (0..100)
         .map(|i| (format!("k{i}"), json!(i)))
         .collect::<serde_json::Map<_, _>>()
         .into();
     let warning = warnings(many).remove(0);
-    assert!(warning.ends_with("k19 and 80 more"), "{warning}");
+    assert!(warning.ends_with("k4 and 95 more"), "{warning}");
 }
 
 #[test]
@@ -836,7 +890,7 @@ fn unknown_keys_beside_the_tables_are_told_and_those_in_them_are_names() {
     }));
     assert_eq!(
         loaded.warnings,
-        ["unknown keys (ignored, kept in the file): timetable.entrys"]
+        ["1 unknown key (ignored, kept in the file): timetable.entrys"]
     );
 }
 

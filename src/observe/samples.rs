@@ -44,6 +44,7 @@ fn change(path: &'static str, values: [&str; 2]) -> Change {
         path,
         values: Some(values.map(str::to_owned)),
         needs_restart: false,
+        moves_saved: false,
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) fn shorten_setting<'a>(path: &str, value: &'a str) -> Cow<'a, str> {
         shorten_words(value, 5)
     } else if path.ends_with(".backups") {
         Cow::Owned(shorten_before_at(value))
+    } else if path == "saved_pools" {
+        Cow::Owned(shorten_addresses(&shorten_before_at(value)).into_owned())
     } else {
         shorten_addresses(value)
     }

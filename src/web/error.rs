@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::config::Fault;
 use crate::shell::settings::SaveError;
 use crate::units::named;
+use crate::web::plain::without_codes;
 use crate::web::{html, json};
 
 /// What a handler of the API returns.
@@ -96,9 +97,13 @@ pub struct ApiError {
 impl ApiError {
     /// Creates an error with its message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
         Self {
             code,
-            message: message.into(),
+            message: match without_codes(&message) {
+                Cow::Borrowed(_) => message,
+                Cow::Owned(plain) => plain.into(),
+            },
             field: None,
             details: Vec::new(),
             retry_after: None,

@@ -24,7 +24,9 @@ pub(super) fn page(title: &str, body: &str) -> String {
 <script src="/js/early.js"></script>
 </head>
 <body class="document">
-<nav aria-label="Pages"><a href="/">DPMP</a> › <a href="/docs/">Documents</a></nav>
+<nav aria-label="Pages"><a href="/">Home</a> · <a href="/miners">Miners</a> · <a href="/timetable">Timetable</a> · 
+<a href="/records">Records</a> · <a href="/config">Config</a> · <a href="/connect">Connect</a> · <a href="/logs">Logs</a> · 
+<a href="/about">About</a> · <a href="/docs/">Documents</a></nav>
 <main>
 {body}</main>
 </body>

@@ -54,9 +54,9 @@ for (const options of SIZES) {
   test(`a pool is saved, renamed, chosen, a backup, deleted: ${size}`, async () => {
     const page = await configPage(options);
     const book = page.getByRole("region", { name: "Saved pools" });
-    await page.press1("Save pool A");
+    await page.press1("Add pool A");
     await book.getByLabel("Name of Alpha").waitFor();
-    await page.press1("Save pool B");
+    await page.press1("Add pool B");
     await book.getByLabel("Name of Beta").waitFor();
     await book.getByLabel("Name of Alpha").fill("Home node");
     await book.getByLabel("Name of Alpha").press("Tab");
@@ -76,6 +76,19 @@ for (const options of SIZES) {
     const shown = await save(page);
     assert.match(shown, /decides where the money goes/);
     assert.match(shown, /Pool B: Password/);
+    // Also if only the address book has it yet.
+    await page.getByRole("button", { name: "JSON" }).click();
+    const json = page.locator("#json");
+    const book2 = JSON.parse(await json.inputValue());
+    book2.saved_pools.Beta.wallet = "mallory";
+    await json.fill(JSON.stringify(book2));
+    await page.press1("Review and save");
+    await page.getByRole("dialog").getByText("decides where the money goes").waitFor();
+    await page.getByRole("dialog").getByText("mallory@127.0.0.1:2").waitFor();
+    await page.press1("Keep editing", page.getByRole("dialog"));
+    await page.press1("Discard");
+    await page.getByRole("button", { name: "Form" }).click();
+    await page.locator("#setting-pools-A-host").waitFor();
     assert.equal((await file()).pools.B.name, "Home node");
     // The alert about a new payout address comes as after any other change.
     await until("the alert", async () => (await dpmp.get("status")).alerts.some((it) => it.id.startsWith("payout_changed:B")));
@@ -120,6 +133,12 @@ for (const options of SIZES) {
     assert.equal(await page.locator("#setting-pools-A-host").isVisible(), false);
     await scan(page, "search");
     await fits(page, "search");
+    for (const [text, heading] of [["saved pools", "Saved pools"], ["tokens", "Tokens for programs"], ["password", "Password of these pages"]]) {
+      await page.getByLabel("Search settings").fill(text);
+      await until("what does not fit to go", async () => !(await field.isVisible()));
+      assert.ok(await page.getByRole("heading", { name: heading, exact: true }).isVisible(), text);
+      assert.equal(await page.getByRole("heading", { name: "Back-up", exact: true }).isVisible(), text === "password", text);
+    }
     await page.getByLabel("Search settings").fill("no such thing");
     await page.getByText("No setting matches.").waitFor();
     await page.getByLabel("Search settings").fill("");

@@ -52,10 +52,39 @@ test("a known pool has a link to the owner's page there, and the address is in n
     const answer = await fetch(new URL(await link.getAttribute("href"), program.base), { redirect: "manual" });
     assert.equal(answer.headers.get("location"), `https://ocean.xyz/stats/${WALLET}`);
     assert.ok(!JSON.stringify(await program.get("status")).includes(WALLET));
+    // Screen readers and searches find hidden texts, too.
+    assert.doesNotMatch(await page.locator("main").textContent(), /null|undefined/);
     await fits(page, "Home");
     await scan(page, "Home with a link");
     await closePage(page);
   }
+  await program.stop();
+});
+
+test("a name from right to left does not turn our words round", async () => {
+  const name = "בריכה 7";
+  const program = await startKnown({ pools: { A: { name, host: "127.0.0.1", port: 1, wallet: "me" }, B: { host: "127.0.0.1", port: 2, wallet: WALLET } }, saved_pools: { [name]: { host: "127.0.0.1", port: 1, wallet: "me" } } });
+  const page = await openPage(browser, program.base);
+  // A program that does not refuse what ours does.
+  await page.route("**/api/v1/status", async (route) => {
+    const answer = await (await route.fetch()).json();
+    answer.pools.B.name = "a\u202eb";
+    await route.fulfill({ json: answer });
+  });
+  for (const path of ["/", "/config", "/miners", "/timetable", "/logs", "/records"]) {
+    await page.goto(program.base + path);
+    await page.getByRole("heading", { level: 1 }).waitFor({ state: "attached" });
+    if (["/", "/config", "/logs"].includes(path)) await page.locator("main bdi").first().waitFor({ state: "attached" });
+    const loose = await page.evaluate(() => {
+      const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      const found = [];
+      while (texts.nextNode()) if (/[\u0590-\u08ff\u202e]/.test(texts.currentNode.data) && !texts.currentNode.parentElement.closest("bdi")) found.push(texts.currentNode.data);
+      return found;
+    });
+    assert.deepEqual(loose, [], path);
+    await scan(page, `${path} with a name from right to left`);
+  }
+  await closePage(page);
   await program.stop();
 });
 
@@ -125,7 +154,7 @@ test("a link for a wall display shows and changes nothing, until it is revoked",
   await owner.getByRole("button", { name: "Revoke the token of hall" }).click();
   await owner.getByRole("dialog").getByLabel("Password of these pages").fill(PASSWORD);
   await owner.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
-  await wall.getByText("These pages are protected by a password.").waitFor();
+  await wall.getByText("This link is no longer valid.").waitFor();
   assert.equal(new URL(wall.url()).hash, "");
   await closePage(wall);
   await closePage(owner);

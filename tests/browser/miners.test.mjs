@@ -34,10 +34,10 @@ test("a reason for rejections is explained where it stands, with the pool's own 
     const real = await demo.get("miners");
     const miners = real.miners.map((it) => ({ ...it, rejected: 3, rejected_by: { stale: 2, other: 1 } }));
     const rejects = [{ reason: "stale", count: 2, meaning: "These came late.", said: "Job not found" }, { reason: "other", count: 1, meaning: "See `x`.", said: null }];
-    await page.route(/\/api\/v1\/miners$/, (route) => route.fulfill({ json: { ...real, miners } }));
+    await page.route(/\/api\/v1\/miners$/, (route) => route.fulfill({ json: { ...real, miners, reasons: { stale: "These came late.", other: "Others." } } }));
     await page.route(/\/api\/v1\/miners\/\d+$/, (route) => route.fulfill({ json: { miner: miners[0], rejects, recent: [] } }));
     await page.goto(`${demo.base}/miners`);
-    if (size === SIZES[1280]) await page.getByText("2 stale, 1 other").first().waitFor();
+    if (size === SIZES[1280]) assert.equal(await page.getByText("2 stale, 1 other").first().getAttribute("title"), "stale: These came late.\nother: Others.");
     await page.getByRole("button", { name: "bitaxe", exact: true }).click();
     const card = page.getByRole("region", { name: "Rejected shares" });
     await card.getByText("2 stale").waitFor();

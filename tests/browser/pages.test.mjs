@@ -195,13 +195,20 @@ test("a wrong setting is refused at its field, a right one is saved and in force
   await turn.fill("99999");
   await page.getByText("Enter a number from 1 to 3600.").waitFor();
   assert.equal(await turn.getAttribute("aria-invalid"), "true");
-  assert.ok(await page.getByRole("button", { name: "Review and save" }).isDisabled());
+  // What is wrong is shown again, wherever it is.
+  await page.getByLabel("Search settings").fill("host");
+  await turn.waitFor({ state: "hidden" });
+  await page.getByRole("button", { name: "Review and save" }).click();
+  await until("the focus", () => turn.evaluate((it) => it === document.activeElement && it.checkVisibility()));
   await turn.fill("2");
   const host = page.getByLabel("Host", { exact: true }).first();
   const good = await host.inputValue();
   const goodPort = await page.getByLabel("Port", { exact: true }).first().inputValue();
   await host.fill("stratum2+tcp://pool.test");
   await page.getByText(/This cannot be "stratum2\+tcp/).waitFor();
+  await turn.focus();
+  await page.getByRole("button", { name: "Review and save" }).click();
+  await until("the field", () => host.evaluate((it) => it === document.activeElement));
   const encrypted = page.getByLabel("Encrypted (TLS)", { exact: true }).first();
   assert.ok(!(await encrypted.isChecked()));
   await host.fill("stratum+ssl://pool.test:4430");
@@ -231,11 +238,13 @@ test("what somebody else changed meanwhile is not overwritten", async () => {
   const other = await fetch(`${demo.base}/api/v1/config`, { method: "PUT", headers, body: JSON.stringify({ etag, config }) });
   assert.equal(other.status, 200);
   await page.getByRole("button", { name: "Review and save" }).click();
-  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText("The file has changed since you opened it").waitFor();
   assert.equal(await turn.inputValue(), "4", "what was typed is still there");
   await page.getByRole("button", { name: "Keep my changes" }).click();
   await page.getByRole("button", { name: "Review and save" }).click();
+  const changes = page.getByRole("dialog").locator(".change-name");
+  await changes.first().waitFor();
+  assert.match((await changes.allInnerTexts()).join(), /^[^,]*Length of a turn$/, "only what was changed here");
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await until("both changes", async () => {
     const { scheduler } = (await demo.get("config")).config;
@@ -278,7 +287,15 @@ test("what to type into a miner has the names of its firmware", async () => {
   const texts = await values.allInnerTexts();
   ["Pool url", "Pool port", "Your BTC address", "Pool password"].forEach((label, i) => assert.ok(texts[i].startsWith(label), texts[i]));
   assert.ok(texts[1].includes(String(listen.port)));
-  await page.getByText("Check the address").waitFor();
+  await page.getByLabel("Miner", { exact: true }).selectOption({ label: "Bitaxe (AxeOS)" });
+  await page.locator(".copy-field").filter({ hasText: "Fallback Pool Configuration" }).getByText("One of your pools directly").waitFor();
+  for (const [addresses, shown] of [[["192.168.1.10"], false], [[], true], [["172.17.0.2"], true]]) {
+    await page.route("**/api/v1/connect", async (route) => route.fulfill({ json: { ...(await (await route.fetch()).json()), addresses } }));
+    await page.reload();
+    await page.locator(".copy-field").first().waitFor();
+    assert.equal(await page.getByText("Check the address").isVisible(), shown, addresses.join());
+    await page.unroute("**/api/v1/connect");
+  }
   await closePage(page);
 });
 
@@ -299,7 +316,8 @@ test("documents are pages, also on a phone, and a wrong address is one", async (
   assert.equal(answer.status(), 404);
   await page.getByRole("heading", { name: "No such page" }).waitFor();
   await scan(page, "no such page");
-  await page.getByRole("link", { name: "DPMP", exact: true }).click();
+  await page.getByRole("link", { name: "Miners", exact: true }).waitFor();
+  await page.getByRole("link", { name: "Home", exact: true }).click();
   await page.locator("main .hero").waitFor();
   await closePage(page);
 });
@@ -316,6 +334,19 @@ test("from nothing to mining in the browser alone", async () => {
   await page.getByText("This is needed.").first().waitFor();
   for (const [slot, name] of ["A", "B"].entries()) {
     await page.getByRole("heading", { name: name === "A" ? /first pool/ : /second pool/ }).waitFor();
+    if (name === "B") {
+      await host.fill(`127.0.0.1:${demo.pools[0]}`);
+      await wallet.fill("walletA");
+      await page.getByRole("button", { name: "Next" }).click();
+      await page.getByText("Both slots use the same pool and account").waitFor();
+      await page.getByRole("button", { name: "Use it anyway" }).waitFor();
+      await page.getByText("This pool works").waitFor();
+      // Neither is true any more.
+      await wallet.fill("another");
+      await page.getByText("This pool works").waitFor({ state: "detached" });
+      await page.getByText("Both slots use").waitFor({ state: "detached" });
+      await page.getByRole("button", { name: "Next" }).waitFor();
+    }
     // As pools publish it: the port is taken from it.
     await host.fill(`stratum+tcp://127.0.0.1:${demo.pools[slot]}`);
     await until("the port", async () => (await port.inputValue()) === demo.pools[slot]);
@@ -324,7 +355,14 @@ test("from nothing to mining in the browser alone", async () => {
     await page.getByText("This pool works").waitFor();
     await page.getByRole("button", { name: "Next" }).click();
   }
+  for (const wrong of ["half", "", "101"]) {
+    await page.locator("#setup-percent").fill(wrong);
+    await page.getByText("Enter a number from 0 to 100, such as 70.").waitFor();
+    await page.getByRole("button", { name: "Save and start" }).click();
+    assert.equal(await page.getByRole("heading", { name: "How the work is split" }).count(), 1, wrong);
+  }
   await page.locator("#setup-percent").fill("80");
+  assert.equal(await page.getByText("Enter a number from 0").isVisible(), false);
   await scan(page, "the split");
   await page.getByRole("button", { name: "Save and start" }).click();
   await page.getByText(new RegExp(`^stratum\\+tcp://[0-9.]+:${dpmp.listen}$`)).waitFor();

@@ -482,6 +482,7 @@ fn a_page_that_saves_does_not_undo_what_was_commanded_meanwhile() {
     for answer in [&checked, &saved] {
         assert_eq!(paths(&answer["changes"]), ["scheduler.slice_seconds"]);
     }
+    assert_eq!(checked["conflict"], false);
     let scheduler = &config_file(&proxy)["scheduler"];
     assert_eq!(
         (&scheduler["poolA_weight"], &scheduler["slice_seconds"]),
@@ -504,6 +505,8 @@ fn a_page_that_saves_does_not_undo_what_was_commanded_meanwhile() {
     let mut mine = shown["config"].clone();
     mine["scheduler"]["poolA_weight"] = json!(50);
     let body = json!({"etag": shown["etag"], "config": mine});
+    let checked = ok(&page.post("/api/v1/config/validate", &body));
+    assert_eq!(checked["conflict"], true);
     let answer = page.put("/api/v1/config", &body);
     refused(&answer, 409, "conflict");
     assert_eq!(answer.json()["error"]["field"], "scheduler.poolA_weight");

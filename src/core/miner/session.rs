@@ -7,7 +7,7 @@ use crate::config::PoolConfig;
 use crate::config::steering::LONGEST_WORKER;
 use crate::core::pool::connection::Identity;
 use crate::stratum::message::{MinerCall, RequestId};
-use crate::units::{Difficulty, MinerExtranonce, VersionMask};
+use crate::units::{Difficulty, MinerExtranonce, VersionMask, is_hidden};
 
 /// How many user names a connection may authorize.
 const MOST_USERS: usize = 16;
@@ -177,7 +177,7 @@ impl Session {
 /// The worker's name in a user name, without invalid characters, and not longer than pools accept.
 pub fn worker_of(user: &str) -> String {
     let worker = user.split_once('.').map_or(user, |(_, worker)| worker);
-    let worker = worker.replace(char::is_control, "");
+    let worker = worker.replace(is_hidden, "");
     let mut end = worker.len().min(LONGEST_WORKER);
     while !worker.is_char_boundary(end) {
         end -= 1;

@@ -29,6 +29,7 @@ use crate::units::PoolSlot;
 use crate::web::attempts::WrongTries;
 use crate::web::error::{Answer, ApiError, Code};
 use crate::web::json;
+use crate::web::plain::without_codes;
 
 /// How many dismissed alerts are remembered.
 const MOST_SEEN: usize = 100;
@@ -114,6 +115,9 @@ pub fn shown_and_hidden(
     seen: &Dismissals,
 ) -> (Vec<Alert>, BTreeSet<String>) {
     let mut alerts = all(grounds);
+    for alert in &mut alerts {
+        alert.text = without_codes(&alert.text).into_owned();
+    }
     seen.forget_over(&alerts, grounds.moment.now.at);
     let mut hidden = trouble::one_notice_a_cause(&mut alerts);
     hidden.extend(seen.for_now.lock().keys().cloned());

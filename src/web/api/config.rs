@@ -103,6 +103,8 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: ConfigBody = body::read(call.request)?;
     let contents = read(pages)?;
     let mut notes = Vec::new();
+    // Conflicts are resolved when it is saved.
+    let mut conflict = false;
     let sent = read_json(body.config.get());
     let wallets = sent.as_ref().map(wallet_remarks).unwrap_or_default();
     let loaded = sent
@@ -114,12 +116,13 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
             }
         })
         .map(|new| match &body.etag {
-            // Conflicts are resolved when it is saved.
-            Some(etag) => pages
-                .own
-                .copies
-                .bring_up(etag, new.clone(), &contents)
-                .unwrap_or(new),
+            Some(etag) => {
+                let brought = pages.own.copies.bring_up(etag, new.clone(), &contents);
+                brought.unwrap_or_else(|_| {
+                    conflict = true;
+                    new
+                })
+            }
             None => new,
         })
         .and_then(|new| completed(new, &old_of(&contents, pages)))
@@ -135,6 +138,7 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
             notes.extend(loaded.warnings);
             Ok(json::respond(&json!({
                 "valid": true,
+                "conflict": conflict,
                 "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
                 "warnings": notes,
                 "wallets": wallets,
@@ -142,9 +146,12 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
         }
         Err(error) if error.code == Code::InvalidConfig => {
             let faults: Vec<_> = error.details.iter().map(fault_json).collect();
-            Ok(json::respond(
-                &json!({"valid": false, "faults": faults, "wallets": wallets}),
-            ))
+            Ok(json::respond(&json!({
+                "valid": false,
+                "conflict": conflict,
+                "faults": faults,
+                "wallets": wallets,
+            })))
         }
         Err(error) => Err(error),
     }

@@ -3,6 +3,8 @@
 mod hints;
 mod rejects;
 
+use std::collections::BTreeMap;
+
 use rouille::Response;
 use serde::Serialize;
 
@@ -26,6 +28,8 @@ pub struct Miners<'a> {
     miners: Vec<Miner<'a>>,
     left: Vec<Miner<'a>>,
     hints: Vec<Hint>,
+    /// What each reason for a reject means that any of them has.
+    reasons: BTreeMap<&'a str, &'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,6 +107,13 @@ pub fn miners<'a>(moment: &Moment<'a>, history: &History) -> Miners<'a> {
             .map(|(view, left)| miner(view, Some(left), of(view), moment))
             .collect(),
         hints: hints::hints(&snapshot.miners),
+        reasons: snapshot
+            .miners
+            .iter()
+            .chain(missing(snapshot).map(|(view, _)| view))
+            .flat_map(|view| view.rejected_by.iter())
+            .map(|(reason, _)| (reason.as_str(), rejects::meaning(reason)))
+            .collect(),
     }
 }
 

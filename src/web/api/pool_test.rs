@@ -10,6 +10,7 @@ use crate::units::PoolSlot;
 use crate::visit::{Failure, Finding, Step, visit};
 use crate::web::error::{Answer, ApiError};
 use crate::web::pages::{Call, Pages};
+use crate::web::plain::without_codes;
 use crate::web::{body, json};
 
 /// How long a test may take.
@@ -52,7 +53,7 @@ pub(in crate::web) fn run(pages: &Pages, call: &Call<'_>) -> Answer {
         Ok(())
     });
     let problem = visited.err().map(|Failure { during, error }| {
-        let problem = format!("{error:#}");
+        let problem = without_codes(&format!("{error:#}")).into_owned();
         // A refusal is the step's own result.
         if steps.last().is_none_or(|step: &Step| step.ok) {
             add(&mut steps, failed(during, &problem));
@@ -158,7 +159,7 @@ fn step_json(step: &Step) -> Value {
         "title": title(step),
         "ok": step.ok,
         "ms": (step.took.as_secs_f64() * 10_000.0).round() / 10.0,
-        "text": step.text,
+        "text": without_codes(&step.text),
     })
 }
 

@@ -12,7 +12,6 @@ use crate::config::PoolConfig;
 use crate::core::insight::InsightView;
 use crate::core::insight::payee::{self, Payee};
 use crate::core::miner::view::MinerView;
-use crate::core::outage::Outage;
 use crate::core::snapshot::{PoolView, Snapshot};
 use crate::core::stats::tally::ByReason;
 use crate::history::{History, Window};
@@ -22,6 +21,7 @@ use crate::units::{PerPool, PoolSlot};
 use crate::web::error::Answer;
 use crate::web::metrics::health;
 use crate::web::pages::{Call, Pages};
+use crate::web::plain::without_codes;
 
 /// The windows over which the split is measured: minutes and label.
 const WINDOWS: [(u64, &str); 3] = [(10, "10 min"), (60, "1 hour"), (1440, "24 hours")];
@@ -331,7 +331,7 @@ fn pool(slot: PoolSlot, moment: &Moment<'_>) -> Pool {
             .outage
             .as_ref()
             .filter(|_| is_tried)
-            .map(Outage::to_string),
+            .map(|outage| without_codes(&outage.to_string()).into_owned()),
         weight,
         target_share: moment.config.share(slot),
         connections_ready: view.connections,

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{self, LONGEST_TOKEN_NAME, MOST_TOKENS, May};
 use crate::core::fact::Fact;
+use crate::units::is_hidden;
 use crate::web::api::config::present;
 use crate::web::api::session::{confirm, tell};
 use crate::web::error::{Answer, ApiError, Code};
@@ -37,9 +38,10 @@ pub(in crate::web) fn make(pages: &Pages, call: &Call<'_>) -> Answer {
     let body: NewToken = body::read(call.request)?;
     let name = body.name.trim();
     let length = name.chars().count();
-    if !(1..=LONGEST_TOKEN_NAME).contains(&length) || name.chars().any(char::is_control) {
-        let message =
-            format!("A name must have 1 to {LONGEST_TOKEN_NAME} characters, on one line.");
+    if !(1..=LONGEST_TOKEN_NAME).contains(&length) || name.chars().any(is_hidden) {
+        let message = format!(
+            "A name must have 1 to {LONGEST_TOKEN_NAME} characters, on one line and none of them hidden."
+        );
         return Err(ApiError::invalid_value("name", message));
     }
     let Some(may) = May::ALL.into_iter().find(|may| may.name() == body.may) else {

@@ -14,6 +14,7 @@ use crate::observe::event::Name;
 use crate::units::{PerPool, PoolSlot};
 use crate::web::api::PoolNames;
 use crate::web::api::widgets::scaled;
+use crate::web::plain::without_codes;
 
 /// The longest sentence, in characters. The whole text is in the event's fields.
 const LONGEST: usize = 300;
@@ -32,9 +33,10 @@ pub(in crate::web::api) fn sentence(line: &str, names: &PoolNames) -> String {
         Some(name) => line.told(*name),
         None => spaced(event),
     };
+    let text = without_codes(&text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+        None => text.into_owned(),
     }
 }
 
@@ -538,6 +540,8 @@ mod tests {
             "A connection to a pool ended"
         );
         assert_eq!(of(json!([1])), "");
+        let code = json!({"event": "pool_down", "reason": "refused (os error 111)"});
+        assert_eq!(of(code), "a pool is down: refused");
         let long = of(json!({"event": "config_warning", "text": "ä".repeat(1000)}));
         assert_eq!(long.chars().count(), LONGEST + 1);
     }

@@ -30,7 +30,7 @@ pub(super) fn rejects(miner: &MinerView) -> Vec<Reject<'_>> {
     rejects
 }
 
-fn meaning(reason: &str) -> &'static str {
+pub(super) fn meaning(reason: &str) -> &'static str {
     let known = RejectReason::ALL.into_iter().find(|it| it.name() == reason);
     known.map_or(
         "The pool gave its own reason. Its web site may explain it.",
