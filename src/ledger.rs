@@ -434,6 +434,18 @@ mod tests {
     }
 
     #[test]
+    fn a_day_names_all_pools_that_a_slot_had() {
+        let ledger = Ledger::default();
+        let mut snapshot = Snapshot::default();
+        for (minute, name) in (0..).zip(["One", "One", "Two", "Two"]) {
+            snapshot.pools[PoolSlot::A].name = name.into();
+            ledger.note(&share("rig", PoolSlot::A, 1.0, ShareOutcome::Accepted));
+            ledger.look(&snapshot, &utc(), NOON + 60_000 * minute);
+        }
+        assert_eq!(ledger.days(1)[0].1.pools[PoolSlot::A], "One, Two");
+    }
+
+    #[test]
     fn many_workers_do_not_make_it_grow() {
         let ledger = Ledger::default();
         let name = |number: u32| format!("{number:0100}");
