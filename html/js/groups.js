@@ -6,7 +6,7 @@ import { counted, workChoice, workWords } from "./work.js";
 
 /** What is wrong with a pattern, if that is the mistake. */
 function badPattern({ details }) {
-	const [, pattern, why] = details.map((it) => it.allowed.match(/; (".*") is none(.*)$/)).find(Boolean) ?? [];
+	const [, pattern, why] = details.map((it) => it.allowed.match(/; (".*") is not one(.*)$/)).find(Boolean) ?? [];
 	return pattern ? `The pattern ${pattern} cannot be used${why}. Use one such as garage-*.` : null;
 }
 
