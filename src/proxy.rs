@@ -331,7 +331,7 @@ impl Proxy {
         move || ask_to_stop(&inbox, Stop::Drained)
     }
 
-    /// The first SIGINT or SIGTERM stops in order, the second one at once.
+    /// The first SIGINT or SIGTERM stops it in an orderly way, the second one immediately.
     ///
     /// # Errors
     /// If the handler cannot be set.

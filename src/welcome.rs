@@ -24,7 +24,7 @@ pub struct Greeting {
 /// Says where everything is, if a person is there to read it.
 pub fn greet(greeting: &Greeting) {
     if io::stdout().is_terminal() && io::stderr().is_terminal() {
-        // Nobody can be told that nobody can be told.
+        // If this cannot be written, there is no way to report it.
         let _ = io::Write::write_all(
             &mut io::stderr(),
             words(greeting, &own_addresses()).as_bytes(),

@@ -105,7 +105,7 @@ impl Form {
         }
     }
 
-    /// Text of at most so many characters.
+    /// Text of at most this many characters.
     pub(super) fn text(kind: FormKind, longest: usize) -> Self {
         Self {
             max: u32::try_from(longest).ok().map(f64::from),

@@ -27,7 +27,7 @@ enum Piece {
 }
 
 impl UserName {
-    /// `None` if a brace stands for nothing that is known.
+    /// `None` if a placeholder in braces is unknown.
     fn parse(form: &str) -> Option<Self> {
         let mut pieces = Vec::new();
         let mut rest = form;

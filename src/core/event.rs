@@ -69,7 +69,7 @@ pub enum Event {
         /// The reason, in words.
         reason: CloseReason,
     },
-    /// A dialed pool connection stands. The first event of the connection.
+    /// A pool connection was made. The first event of the connection.
     PoolOpened {
         /// The connection.
         conn: PoolConn,

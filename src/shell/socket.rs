@@ -265,7 +265,7 @@ impl Socket {
         Some(self.tls.as_ref()?.describe())
     }
 
-    /// Cuts the connection: a thread that reads or writes it returns at once.
+    /// Cuts the connection: a thread that is reading or writing it returns immediately.
     pub fn end(&self, reason: CloseReason) {
         self.note(reason);
         // This only fails if the connection has already ended.

@@ -146,7 +146,7 @@ fn a_token_opens_what_it_was_made_for_until_it_is_revoked() {
     refused(&unknown, 400, "bad_request");
     let told = unknown.text();
     assert!(
-        told.contains("There is no field until here. Allowed: A, B."),
+        told.contains("There is no field until here. Allowed: A, B, before."),
         "{told}"
     );
     let pool = get(&view, "/api/v1/status").json()["pools"]["A"]["target_share"].clone();
