@@ -195,6 +195,7 @@ mod tests {
         assert_eq!(worker_of("bitaxe"), "bitaxe");
         assert_eq!(worker_of("wallet."), "");
         assert_eq!(worker_of("wallet.\u{1b}[2Jrig\n1"), "[2Jrig1");
+        assert_eq!(worker_of("wallet.rig\u{202e}1\u{2066}"), "rig1");
         assert_eq!(worker_of(&"ä".repeat(100)).len(), 128);
     }
 
