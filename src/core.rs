@@ -299,6 +299,7 @@ impl Core {
         self.renew_use(now, out);
         self.look_at_verdicts(now, out);
         self.look_at_addresses(now, out);
+        self.look_at_names(now, out);
         for slot in PoolSlot::ALL {
             let mut moment = Moment::new(now, &mut self.random, out);
             for line in self.pools[slot].send_held_blocks(&mut moment) {
@@ -590,6 +591,7 @@ impl Core {
                 self.pools[slot].facts = facts_of(&self.known, &config, slot);
                 self.pools[slot].forget_address();
                 self.close_look(Look::Reach, slot, now, out);
+                self.close_look(Look::Names, slot, now, out);
                 self.look_for(slot, now, out);
             }
             renewed[slot] = match (before, after) {
@@ -651,7 +653,7 @@ impl Core {
         out.push(Action::Report(Fact::Stopping));
         out.push(Action::StopListening);
         for slot in PoolSlot::ALL {
-            for look in [Look::Reach, Look::Return, Look::Survey] {
+            for look in [Look::Reach, Look::Return, Look::Survey, Look::Names] {
                 self.close_look(look, slot, now, out);
             }
         }

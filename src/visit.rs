@@ -22,6 +22,7 @@ use crate::core::event::CloseReason;
 use crate::core::insight::payee::{Obstacle, Payee, Percent};
 use crate::core::miner::session::OWN_USER_AGENT;
 use crate::core::outage::Loss;
+use crate::core::pool::connection::names::SecondName;
 use crate::core::pool::connection::received::PoolNews;
 use crate::core::pool::connection::{Connection, Identity, Talk};
 use crate::core::pool::facts::PoolFacts;
@@ -60,6 +61,9 @@ const SMALL_MINERS: [(&str, usize); 4] = [
 
 /// The visitor's worker name at the pools.
 const WORKER: &str = "check";
+
+/// What is asked for when everything else is known.
+const SECOND_NAME: &str = "second name";
 
 /// What a visit reports along the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +135,10 @@ struct Visit<'a> {
     /// What was requested and when, by id.
     asked: BTreeMap<u64, (&'static str, Instant)>,
     progress: Progress,
+    /// Whether it has given a job.
+    has_job: bool,
+    /// The name that it is asked for then, if miners share connections and may have names of their own.
+    second_name: Option<Arc<str>>,
     tell: &'a mut dyn FnMut(Finding) -> anyhow::Result<()>,
     notes: u32,
 }
@@ -219,6 +227,10 @@ impl<'a> Visit<'a> {
         patience: Duration,
         tell: &'a mut dyn FnMut(Finding) -> anyhow::Result<()>,
     ) -> Self {
+        let user = pool.user_name.of(&pool.wallet, WORKER, WORKER);
+        let of_all = pool.user_name.of_all(&pool.wallet);
+        let is_shared = pool.most_members().is_some();
+        let second_name = (is_shared && user != of_all).then(|| Arc::from(user.as_str()));
         Self {
             pool,
             limits: DifficultyLimits::default(),
@@ -230,10 +242,7 @@ impl<'a> Visit<'a> {
             identity: Identity {
                 address: Arc::from(pool.address()),
                 user_agent: OWN_USER_AGENT.to_owned(),
-                user: match pool.most_members() {
-                    Some(_) => Arc::from(pool.user_name.of_all(&pool.wallet)),
-                    None => Arc::from(pool.user_name.of(&pool.wallet, WORKER, WORKER)),
-                },
+                user: Arc::from(if is_shared { of_all } else { user }),
                 has_worker: true,
                 password: pool.password.as_deref().unwrap_or("x").to_owned(),
                 version_rolling: true,
@@ -244,6 +253,8 @@ impl<'a> Visit<'a> {
             during: "resolve",
             asked: BTreeMap::new(),
             progress: Progress::default(),
+            has_job: false,
+            second_name,
             tell,
             notes: 0,
         }
@@ -329,6 +340,9 @@ impl<'a> Visit<'a> {
         loop {
             self.during = self.waiting_for();
             let now = clock();
+            if now >= until && self.has_job {
+                return self.tell_names(false);
+            }
             if now >= until {
                 bail!(
                     "{}",
@@ -363,6 +377,7 @@ impl<'a> Visit<'a> {
                     )?;
                     return Ok(false);
                 }
+                Ok(None) if self.has_job => return self.tell_names(false),
                 Ok(None) if !heard => bail!("{}", ended(CloseReason::ByPeer)),
                 Ok(None) => bail!(
                     "the pool closed the connection before {}",
@@ -377,6 +392,7 @@ impl<'a> Visit<'a> {
                         return Ok(true);
                     }
                 }
+                Err(LineError::Io(_)) if self.has_job => return self.tell_names(false),
                 Err(LineError::Io(error)) => {
                     bail!("{}", ended(CloseReason::Failed(error.to_string())))
                 }
@@ -415,7 +431,7 @@ impl<'a> Visit<'a> {
             }
             None => (),
         }
-        self.job_is_there(connection, clock())
+        self.is_all_known(connection, socket)
     }
 
     /// Runs an action of the connection and sends its output.
@@ -455,7 +471,8 @@ impl<'a> Visit<'a> {
         }
         let mut answer = String::new();
         if let FromPool::Response { id, outcome } = &message {
-            if let Some((name, began)) = self.asked.remove(id) {
+            let asked = self.asked.remove(id);
+            if let Some((name, began)) = asked.filter(|(name, _)| *name != SECOND_NAME) {
                 self.progress.answered = Some(name);
                 answer = describe(outcome);
                 self.step(name, goes_on(name, outcome), began, &answer)?;
@@ -495,7 +512,7 @@ impl<'a> Visit<'a> {
             | PoolNews::AnsweredLate(..)
             | PoolNews::Reconnect { host: None, .. } => (),
         }
-        self.job_is_there(connection, clock())
+        self.is_all_known(connection, socket)
     }
 
     /// Reports what a shared connection would offer, if connections are to be shared.
@@ -512,6 +529,41 @@ impl<'a> Visit<'a> {
             None => self
                 .note("miners cannot share connections, because that needs 3 bytes of extranonce2"),
         }
+    }
+
+    /// Whether there is a job, and it is known whether the pool takes a second name, where that matters.
+    fn is_all_known(
+        &mut self,
+        connection: &mut Connection,
+        socket: &Socket,
+    ) -> anyhow::Result<bool> {
+        let now = clock();
+        if !self.has_job {
+            self.has_job = self.job_is_there(connection, now)?;
+        }
+        let name = self.second_name.clone().filter(|_| self.has_job);
+        let Some(name) = name else {
+            return Ok(self.has_job);
+        };
+        match connection.second_name(now) {
+            SecondName::Unasked => {
+                self.talk(socket, |talk| connection.introduce(&name, talk))?;
+                Ok(false)
+            }
+            SecondName::Open(_) if !connection.knows(&name) => Ok(false),
+            SecondName::Open(_) | SecondName::Taken => self.tell_names(true),
+            SecondName::Refused => self.tell_names(false),
+        }
+    }
+
+    /// The end: whether the pool takes several names.
+    fn tell_names(&mut self, several: bool) -> anyhow::Result<bool> {
+        self.note(if several {
+            "takes several user names on one connection, so it can list each miner"
+        } else {
+            "takes one user name on each connection, so it lists one worker for all miners"
+        })?;
+        Ok(true)
     }
 
     /// Returns whether there is a job that could be sent to a miner, and reports it.
@@ -557,7 +609,12 @@ impl<'a> Visit<'a> {
         for action in out {
             if let Action::SendPool { message, .. } = action {
                 if let ToPool::Request { id, call } = &message {
-                    self.asked.insert(*id, (name_of(call), clock()));
+                    let name = if self.has_job {
+                        SECOND_NAME
+                    } else {
+                        name_of(call)
+                    };
+                    self.asked.insert(*id, (name, clock()));
                 }
                 message.encode(&mut buffer);
             }

@@ -319,7 +319,7 @@ pool_keys! {
         [Word { all: &Connections::ALL, name: Connections::name, default: Connections::Own }],
         |pool| pool.connections.name().to_owned(),
         "How miners connect to the pool. `own`: each miner has its own connection. `shared`: many miners share \
-         one, under one user name.";
+         one.";
     miners_per_connection "miners_per_connection": Whole = [Whole { default: 250, min: 2, max: 65_536 }],
         |pool| pool.miners_per_connection.to_string(),
         "If `connections` is `shared`: maximum number of miners on one connection. If connections to both pools are \

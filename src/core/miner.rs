@@ -75,6 +75,8 @@ pub struct Miner {
     pub(super) session: Session,
     /// Its line to each pool, once it has asked to be authorized.
     pub(super) lines: PerPool<Option<LineId>>,
+    /// Its own name on a shared connection to each pool, once the pool was told it.
+    introduced: PerPool<Option<(PoolConn, Arc<str>)>>,
     /// The line to each pool that it moves to as soon as that has work.
     next_lines: PerPool<Option<LineId>>,
     /// Whether it has its own connections although others share theirs, because most of its shares were rejected.
@@ -255,6 +257,7 @@ impl Miner {
             session: Session::default(),
             lines: PerPool::default(),
             next_lines: PerPool::default(),
+            introduced: PerPool::default(),
             apart: PerPool::default(),
             vardiff: Vardiff::default(),
             former: Vec::new(),
@@ -628,6 +631,7 @@ impl Miner {
                 self.follow_schedule(cx);
                 // Its turn, and therefore the connections that it needs, may have changed.
                 self.join_pools(cx);
+                self.introduce(cx);
                 self.follow_shares(cx);
             }
             Life::Leaving { until, reason } => self.leave(until, reason, cx),

@@ -42,9 +42,9 @@ use crate::core::pool::addresses::Addresses;
 use crate::core::pool::blocks::HeldBlocks;
 use crate::core::pool::connection::{Connection, Identity, Talk, WaitingShare};
 use crate::core::pool::dialer::{AttemptEnd, Dial, Dialer};
-use crate::core::pool::facts::PoolFacts;
+use crate::core::pool::facts::{NameHabit, PoolFacts};
 use crate::core::pool::line::{Line, Look, MOST_RETIRED, Purpose};
-use crate::core::pool::look::{AddressLook, Survey};
+use crate::core::pool::look::{AddressLook, NamesLook, Survey};
 use crate::core::pool::moment::Moment;
 use crate::core::pool::verdict::Answers;
 use crate::core::pool::verdict::news::{LeftBlock, News};
@@ -123,6 +123,12 @@ pub struct Pool {
     pub reach: LineId,
     /// The look at the first address while a backup is in use.
     pub return_look: Option<AddressLook>,
+    /// The look at whether it takes several names.
+    pub names_look: Option<NamesLook>,
+    /// When that may be tried next.
+    pub names_next: Option<Instant>,
+    /// What was known of it when the members were last told.
+    pub told_names: NameHabit,
     /// What is known about the pool.
     pub facts: PoolFacts,
     /// Which forms of version bits work at its address.
@@ -199,6 +205,9 @@ impl Pool {
             orphans: VecDeque::new(),
             reach,
             return_look: None,
+            names_look: None,
+            names_next: None,
+            told_names: NameHabit::Unknown,
             facts,
             forms: Forms::default(),
             blocks: HeldBlocks::default(),
@@ -435,7 +444,9 @@ impl Pool {
         let look = match self.lines.get(&line)?.purpose {
             Purpose::Look(Look::Return) => &self.return_look,
             Purpose::Look(Look::Survey) => &self.survey.look,
-            Purpose::Look(Look::Reach) | Purpose::Mining => return config.map(target),
+            Purpose::Look(Look::Reach | Look::Names) | Purpose::Mining => {
+                return config.map(target);
+            }
         };
         look.as_ref().map(|look| Arc::clone(&look.target))
     }
@@ -643,7 +654,8 @@ impl Pool {
         let failures = self.lines.get(&line).map_or(0, Line::failures);
         if matches!(loss, Loss::Closed(_)) {
             self.talk(conn, moment, |it, talk| {
-                it.suspect_extras(failures, talk.facts, now)
+                it.suspect_extras(failures, talk.facts, now);
+                it.suspect_names(talk);
             });
         }
         let connection = self.connections.get(&conn);
@@ -753,6 +765,7 @@ impl Pool {
     pub fn forget_address(&mut self) {
         self.forms = Forms::default();
         self.failed_looks = 0;
+        self.names_next = None;
         self.sought = None;
         self.latest = None;
         self.job_at = None;
@@ -1001,7 +1014,7 @@ fn place<'a>(
     let look = match purpose {
         Some(Purpose::Look(Look::Return)) => return_look.as_mut(),
         Some(Purpose::Look(Look::Survey)) => survey.look.as_mut(),
-        Some(Purpose::Look(Look::Reach) | Purpose::Mining) | None => None,
+        Some(Purpose::Look(Look::Reach | Look::Names) | Purpose::Mining) | None => None,
     };
     match look {
         Some(look) => Place {

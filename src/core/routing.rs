@@ -6,5 +6,6 @@ mod connections;
 mod fleet;
 mod insight;
 mod looks;
+mod names;
 mod roster;
 mod verdicts;

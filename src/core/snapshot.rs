@@ -116,6 +116,8 @@ pub struct PoolView {
     /// The smallest extranonce2 of all addresses, in bytes, if it is too small for shared connections that are
     /// configured.
     pub cannot_share: Option<u8>,
+    /// Whether it takes several names on one connection, if that is known and its connections are shared.
+    pub several_names: Option<bool>,
     /// Miners that work for it now.
     pub active_miners: usize,
     /// The size of its extranonce2, in bytes, if known.
@@ -391,6 +393,9 @@ impl Core {
                 .iter()
                 .filter(|miner| miner.connections[slot] == ConnectionState::Ready)
                 .count(),
+            several_names: config
+                .filter(|config| config.most_members().is_some())
+                .and_then(|_| pool.facts.names.takes_several()),
             active_miners: miners
                 .iter()
                 .filter(|miner| miner.pool == Some(slot))

@@ -1,6 +1,7 @@
 //! `dpmp check`: what it says of a configuration and its pools, and when it is content.
 
 use dpmp::coin::address::Wallet;
+use dpmp::sim::pool::options::SecondName;
 use serde_json::{Value, json};
 
 use crate::support::proxy;
@@ -40,6 +41,23 @@ fn it_says_how_many_miners_can_share_a_connection() {
         a["miners_per_connection"] = json!(miners);
         let only_a = json!({"pools": {"A": a}, "scheduler": {"poolB_weight": 0}});
         says(&only_a, true, &[says_so]);
+    }
+}
+
+#[test]
+fn it_says_whether_a_pool_takes_several_names() {
+    let several = "takes several user names on one connection";
+    let one = "takes one user name on each connection";
+    for (second_name, says_so) in [
+        (SecondName::Taken, several),
+        (SecondName::Refused, one),
+        (SecondName::HangUp, one),
+    ] {
+        let pool = pool("A", |options| options.second_name = second_name);
+        let mut a = at(pool.address().port());
+        a["connections"] = json!("shared");
+        let only_a = json!({"pools": {"A": a}, "scheduler": {"poolB_weight": 0}});
+        says(&only_a, true, &[says_so, "first job"]);
     }
 }
 

@@ -31,6 +31,7 @@ mod notify;
 mod panics;
 mod restart;
 mod rubbish;
+mod shared;
 mod shares;
 mod split;
 mod steering;

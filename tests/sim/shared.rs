@@ -1,5 +1,6 @@
 //! Many miners on few pool connections.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dpmp::config::{Config, Connections};
@@ -7,7 +8,7 @@ use dpmp::core::fact::Fact;
 use dpmp::observe::event;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace};
-use dpmp::sim::pool::options::PoolOptions;
+use dpmp::sim::pool::options::{PoolOptions, SecondName};
 use dpmp::units::{PerPool, PoolSlot};
 use log::Level;
 
@@ -475,4 +476,112 @@ fn what_happens_to_all_members_is_told_once() {
     assert_eq!(idle.sum::<usize>(), 60);
     let log = in_log(&world);
     assert!(!log.contains(&"miner_idle".to_owned()), "{log:?}");
+}
+
+/// A farm at pools that do this with a second name, after ten minutes.
+fn named_farm(miners: u64, options: PoolOptions) -> World {
+    let pools = [options.clone(), PoolOptions { seed: 2, ..options }];
+    let mut world = farm(miners, 250, pools);
+    world.run(Duration::from_secs(600), |_| ());
+    assert_eq!(standing(&world), [1, 1]);
+    assert_eq!(world.connected(), miners as usize);
+    for rig in &world.rigs {
+        let ledger = rig.model.ledger();
+        assert_eq!(ledger.connections(), 1);
+        assert!(ledger.accepted() > 20, "{}", ledger.accepted());
+    }
+    world
+}
+
+/// Under how many names the pool was sent shares in the last minutes.
+fn names(world: &mut World, slot: PoolSlot) -> BTreeSet<String> {
+    let start = world.now;
+    world.run(Duration::from_secs(200), |_| ());
+    let shares = world.sites[slot].model.ledger().shares();
+    let late = shares.into_iter().filter(|share| share.at >= start);
+    late.map(|share| share.worker).collect()
+}
+
+fn takes_several(world: &mut World) -> [Option<bool>; 2] {
+    let snapshot = world.core.snapshot(world.clock());
+    PoolSlot::ALL.map(|slot| snapshot.pools[slot].several_names)
+}
+
+/// Each member's shares go out under its own name, and more than fifty names are used, since shares are accepted.
+#[test]
+fn members_have_their_own_names_where_a_pool_takes_several() {
+    let mut world = named_farm(120, PoolOptions::default());
+    assert_eq!(takes_several(&mut world), [Some(true); 2]);
+    for slot in PoolSlot::ALL {
+        let names = names(&mut world, slot);
+        assert!((110..=120).contains(&names.len()), "{slot}: {names:?}");
+        assert!(names.iter().all(|name| name.contains(".rig")), "{names:?}");
+        assert_eq!(world.sites[slot].model.ledger().refused(), 0, "{slot}");
+    }
+    // Those that come later, too, and on the connection after an outage.
+    world.kill_connections(PoolSlot::A);
+    let options = MinerOptions {
+        user: "wallet.late".into(),
+        pace: Pace::Shares(0.1),
+        ..MinerOptions::default()
+    };
+    world.add_miner(options, Duration::from_secs(1));
+    world.run(Duration::from_secs(60), |_| ());
+    let names = names(&mut world, PoolSlot::A);
+    assert!(
+        names.iter().any(|name| name.ends_with(".late")),
+        "{names:?}"
+    );
+    assert_eq!(takes_several(&mut world), [Some(true); 2]);
+}
+
+/// A look finds out, and no miner's connection is at risk.
+#[test]
+fn a_pool_that_takes_one_name_gets_one() {
+    let ways = [SecondName::Refused, SecondName::HangUp, SecondName::Taken];
+    for second_name in ways {
+        let mut world = named_farm(
+            20,
+            PoolOptions {
+                second_name,
+                // One does not even answer.
+                one_worker: second_name == SecondName::Taken,
+                ..PoolOptions::default()
+            },
+        );
+        assert_eq!(
+            takes_several(&mut world),
+            [Some(false); 2],
+            "{second_name:?}"
+        );
+        for slot in PoolSlot::ALL {
+            assert_eq!(names(&mut world, slot).len(), 1, "{second_name:?}");
+            let ledger = world.sites[slot].model.ledger();
+            assert_eq!(ledger.refused(), 0, "{}", ledger.summary());
+        }
+        // It is not tried again, as long as the pool has the same address.
+        let dials = PoolSlot::ALL.map(|slot| world.sites[slot].dials);
+        assert_eq!(dials, [3, 3], "with the one to learn the sizes");
+        world.kill_connections(PoolSlot::A);
+        world.run(Duration::from_secs(2000), |_| ());
+        assert_eq!(world.sites[PoolSlot::A].dials, 4);
+    }
+}
+
+/// A pool that says yes to each name and knows only the last one rejects a few shares, until all have the first one again.
+#[test]
+fn a_pool_that_knows_only_the_last_name_gets_one() {
+    let mut world = named_farm(
+        20,
+        PoolOptions {
+            second_name: SecondName::Replaces,
+            ..PoolOptions::default()
+        },
+    );
+    assert_eq!(takes_several(&mut world), [Some(false); 2]);
+    for slot in PoolSlot::ALL {
+        assert_eq!(names(&mut world, slot).len(), 1, "{slot}");
+        let ledger = world.sites[slot].model.ledger();
+        assert!(ledger.refused() <= 20, "{}", ledger.summary());
+    }
 }

@@ -1,5 +1,6 @@
 //! The miner's lines to the two pools. It joins them when it authorizes and leaves them when it disconnects.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Life, Miner, Trial};
@@ -119,6 +120,33 @@ impl Miner {
         let group = self.group.filter(|_| shares);
         let lines = group.and_then(|it| cx.groups.lines(it));
         cx.pools[slot].join(self.id, lines.map(|lines| &mut lines[slot]))
+    }
+
+    /// Has pools that take several names on a shared connection told its own.
+    pub(super) fn introduce(&mut self, cx: &mut Context<'_>) {
+        for slot in PoolSlot::ALL {
+            let pool = &cx.pools[slot];
+            let takes = pool.facts.names.takes_several() == Some(true) && self.is_member(pool);
+            let connection = self.connection(pool).filter(|it| takes && it.is_ready());
+            let Some(conn) = connection.map(|it| it.conn) else {
+                continue;
+            };
+            let known = self.introduced[slot].as_ref();
+            let known = known.is_some_and(|(introduced, _)| *introduced == conn);
+            let Some(config) = cx.config.pools[slot].as_ref().filter(|_| !known) else {
+                continue;
+            };
+            let name: Arc<str> = self.session.user_at(config).into();
+            let (pool, mut moment) = cx.pool(slot);
+            pool.talk(conn, &mut moment, |it, talk| it.introduce(&name, talk));
+            self.introduced[slot] = Some((conn, name));
+        }
+    }
+
+    /// Its own name, if the pool takes shares under it on this connection.
+    pub(super) fn name_on(&self, connection: &Connection) -> Option<&Arc<str>> {
+        let (conn, name) = self.introduced[connection.conn.slot].as_ref()?;
+        (*conn == connection.conn && connection.knows(name)).then_some(name)
     }
 
     /// The established connection to a pool.

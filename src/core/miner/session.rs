@@ -111,17 +111,21 @@ impl Session {
         self.users.clear();
     }
 
+    /// What a pool calls the miner.
+    pub fn user_at(&self, pool: &PoolConfig) -> String {
+        let own = self.users.first().map_or("", String::as_str);
+        pool.user_name.of(&pool.wallet, self.worker(), own)
+    }
+
     /// The user name and password for a pool.
     pub fn identity(&self, pool: &PoolConfig) -> Identity {
-        let own = self.users.first().map_or("", String::as_str);
-        let user = pool.user_name.of(&pool.wallet, self.worker(), own);
         Identity {
             address: Arc::from(pool.address()),
             user_agent: self
                 .user_agent
                 .clone()
                 .unwrap_or_else(|| OWN_USER_AGENT.to_owned()),
-            user: Arc::from(user),
+            user: Arc::from(self.user_at(pool)),
             has_worker: true,
             password: pool
                 .password

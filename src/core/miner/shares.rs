@@ -172,6 +172,7 @@ impl Miner {
         let form = ways.zip(sending.and_then(SendPlan::first));
         let pool = &mut cx.pools[slot];
         let connection = pool.connections.get_mut(&sent.conn);
+        let name = connection.as_ref().and_then(|it| self.name_on(it)).cloned();
         let composed = compose(
             submit,
             sent,
@@ -180,13 +181,18 @@ impl Miner {
             sending,
             connection.as_ref().map(|it| &***it),
         );
-        let (Some(hash), Some((first, second)), Some(connection)) =
+        let (Some(hash), Some((mut first, mut second)), Some(connection)) =
             (found.hash, composed, connection)
         else {
             // Only a share with a hash on a live connection gets here, and its job was sent because it fits.
             self.refuse(id, RejectReason::Stale, submit.job, None, cx);
             return;
         };
+        if let Some(name) = &name {
+            for submit in [&mut first].into_iter().chain(&mut second) {
+                submit.user = Arc::clone(name);
+            }
+        }
         self.seen[slot].insert(&hash);
         let minded = connection.jobs.minds(sent.serial, submit.ntime);
         let miner = self.id;
@@ -201,6 +207,7 @@ impl Miner {
             sent: cx.now.at,
             form: form.map(|(ways, form)| (ways.kind, form)),
             answers_due: 1,
+            name,
             outlived: false,
             former: false,
         };

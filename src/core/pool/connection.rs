@@ -1,6 +1,7 @@
 //! An established connection to a pool: its state, what DPMP requests and sends, and what is overdue. It serves the
 //! members of its [line](crate::core::pool::line); each waiting share knows its miner.
 
+pub mod names;
 pub mod received;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,8 @@ use crate::units::{
     Allowance, Difficulty, Extranonce1, JobId, LineId, MinerId, PoolConn, Rate, VersionForm,
     VersionMask, later,
 };
+
+use names::Names;
 
 /// How long a pool may take to answer subscribe or authorize.
 const STEP_PATIENCE: Duration = Duration::from_secs(10);
@@ -127,6 +130,8 @@ pub struct Connection {
     silence: Silence,
     sent_shares: bool,
     pub(super) identity: Identity,
+    /// What else the pool calls the members.
+    names: Names,
     /// The request of the last suggested difficulty.
     suggestion: Option<u64>,
     /// When anything was last sent to the pool.
@@ -210,6 +215,8 @@ pub struct WaitingShare {
     pub form: Option<(Kind, VersionForm)>,
     /// How many answers will arrive: two if it was sent in both forms.
     pub answers_due: u8,
+    /// The name of its member, if it was sent under that and not under the first one.
+    pub name: Option<Arc<str>>,
     /// Whether its connection was replaced in the meantime, so that its result says nothing about the pool's current
     /// address.
     pub outlived: bool,
@@ -267,6 +274,7 @@ impl Connection {
             silence: Silence::default(),
             sent_shares: false,
             identity,
+            names: Names::default(),
             suggestion: None,
             said: now,
             extras: Vec::new(),
@@ -496,6 +504,7 @@ impl Connection {
                 sent: now,
                 form: None,
                 answers_due: 1,
+                name: None,
                 outlived: false,
                 former: false,
             };
@@ -626,7 +635,11 @@ impl Connection {
             Stage::Ready { .. } if self.stall_deadline(limits).is_some_and(|due| due <= now) => {
                 Some(Loss::Stalled)
             }
-            Stage::Asking { .. } | Stage::Ready { .. } => None,
+            Stage::Ready { .. } => {
+                self.give_up_names(talk);
+                None
+            }
+            Stage::Asking { .. } => None,
         }
     }
 
@@ -643,6 +656,7 @@ impl Connection {
                 let held = self.held.as_ref().map(|held| held.until);
                 [
                     held,
+                    self.name_due(now),
                     self.answer_due(limits.answer),
                     self.stall_deadline(limits),
                     patience.filter(|until| *until > now),

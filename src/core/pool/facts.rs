@@ -52,6 +52,32 @@ pub enum E1s {
     Repeat,
 }
 
+/// Whether a pool takes several names on one connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameHabit {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// It refuses a second one, does not answer it, or closes the connection.
+    One,
+    /// A look's connection has lived with two.
+    Several,
+    /// It has accepted a share under a name that was not the connection's first.
+    Proven,
+}
+
+impl NameHabit {
+    /// Whether the pool takes several names, if that is known.
+    pub fn takes_several(self) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::One => Some(false),
+            Self::Several | Self::Proven => Some(true),
+        }
+    }
+}
+
 /// What is known about a pool and kept across restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -67,6 +93,8 @@ pub struct PoolFacts {
     pub configure: ConfigureHabit,
     /// The form in which it expects version bits.
     pub forms: KnownForms,
+    /// Whether it takes several names on one connection.
+    pub names: NameHabit,
     /// Optional messages that are left out because the pool closes the connection on them.
     pub hangs_up_on: Tolerances,
     /// How often in a row it closed the connection on `mining.configure`.

@@ -39,6 +39,8 @@ pub enum Look {
     Return,
     /// Which extranonces an address gives that was not used yet.
     Survey,
+    /// Whether the address in use takes several names on one connection.
+    Names,
 }
 
 /// A line: gets its members a connection to a pool.

@@ -31,6 +31,15 @@ pub struct AddressLook {
     pub latest: Option<Arc<Notify>>,
 }
 
+/// A look that is under way at whether a pool takes several names.
+#[derive(Debug)]
+pub struct NamesLook {
+    /// Its line.
+    pub line: LineId,
+    /// The second name, which is some miner's.
+    pub name: Arc<str>,
+}
+
 /// The looks at all of a pool's addresses, including backups, one after another.
 #[derive(Debug, Default)]
 pub struct Survey {

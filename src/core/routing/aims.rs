@@ -117,6 +117,7 @@ impl Core {
             } else if was && !needed {
                 self.close_look(Look::Reach, slot, now, out);
                 self.close_look(Look::Survey, slot, now, out);
+                self.close_look(Look::Names, slot, now, out);
             }
         }
     }

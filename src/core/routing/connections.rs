@@ -638,6 +638,7 @@ impl Core {
                     ..session.identity(config)
                 }))
             }
+            Purpose::Look(Look::Names) => Some(shared_identity(self.config.pools[slot].as_ref()?)),
             Purpose::Look(Look::Reach | Look::Survey) => Some(own_identity()),
         }
     }

@@ -91,7 +91,7 @@ impl Core {
             // A miner's attempt finds out the same.
             Look::Reach if pool.dialer.is_wanted() => pool.dial(line),
             Look::Reach => self.look_for(slot, now, out),
-            Look::Return | Look::Survey => pool.queue(line),
+            Look::Return | Look::Survey | Look::Names => pool.queue(line),
         }
     }
 
@@ -109,6 +109,9 @@ impl Core {
         let Some(conn) = pool.lines.get(&line).and_then(Line::conn) else {
             return;
         };
+        if look == Look::Names {
+            return self.lose_names_look(slot, line, now, out);
+        }
         let mut moment = Moment::new(now, &mut self.random, out);
         if pool.connections.remove(&conn).is_some() && !matches!(loss, Loss::Closed(_)) {
             moment.abort(conn);
@@ -124,6 +127,7 @@ impl Core {
             }
             Look::Return => self.end_return_look(slot, false, now, out),
             Look::Survey => self.end_survey_look(slot, now, out),
+            Look::Names => (),
         }
     }
 
@@ -146,6 +150,7 @@ impl Core {
                 }
             }
             Look::Survey => self.judge_survey(slot, now, out),
+            Look::Names => self.judge_names(slot, now, out),
         }
     }
 
@@ -354,15 +359,22 @@ impl Core {
     ) {
         let pool = &mut self.pools[slot];
         let mut moment = Moment::new(now, &mut self.random, out);
+        let lines = |look: Option<AddressLook>| look.map(|look| look.lines).unwrap_or_default();
         let ended = match look {
             Look::Reach => {
                 pool.rest(pool.reach, &mut moment);
-                None
+                Vec::new()
             }
-            Look::Return => pool.return_look.take(),
-            Look::Survey => pool.survey.look.take(),
+            Look::Return => lines(pool.return_look.take()),
+            Look::Survey => lines(pool.survey.look.take()),
+            Look::Names => pool
+                .names_look
+                .take()
+                .map(|look| look.line)
+                .into_iter()
+                .collect(),
         };
-        for line in ended.map(|look| look.lines).unwrap_or_default() {
+        for line in ended {
             pool.remove_line(line, &mut moment);
         }
     }

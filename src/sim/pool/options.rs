@@ -65,6 +65,8 @@ habits! {
         /// Whether submits under a name other than the first authorized one are rejected and a second
         /// `mining.authorize` is not answered (ckpool).
         pub one_worker: bool = false,
+        /// What a further `mining.authorize` does, if it is answered.
+        pub second_name: SecondName = SecondName::Taken,
 
         /// How jobs are named.
         pub job_ids: JobIds = JobIds::Counter,
@@ -202,6 +204,19 @@ pub enum AuthorizeRule {
     NoOne,
     /// Nobody gets an answer.
     NoAnswer,
+}
+
+/// What a further `mining.authorize` does on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondName {
+    /// The connection has one more name.
+    Taken,
+    /// It is refused.
+    Refused,
+    /// The connection has this name instead of the one before.
+    Replaces,
+    /// The connection is closed.
+    HangUp,
 }
 
 /// When a connection gets its first job (compat Q6).

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::sim::chain::judge::{Claim, Judgement, Terms, Verdict};
 use crate::sim::pool::ledger::{JobRecord, PoolViolation, ShareRecord};
-use crate::sim::pool::options::{AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob, Vardiff};
+use crate::sim::pool::options::{
+    AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob, SecondName, Vardiff,
+};
 use crate::sim::pool::output::PoolOutput;
 use crate::sim::pool::shared::Shared;
 use crate::sim::pool::wire;
@@ -94,10 +96,12 @@ impl Session {
         };
         let id = message.get("id").cloned().unwrap_or(Value::Null);
         self.check_id(turn, &id, &text);
-        let handshake = matches!(
-            method,
-            "mining.configure" | "mining.subscribe" | "mining.authorize"
-        );
+        // Further names may come several at a time.
+        let handshake = self.workers.is_empty()
+            && matches!(
+                method,
+                "mining.configure" | "mining.subscribe" | "mining.authorize"
+            );
         let pipelined = self
             .unanswered
             .is_some_and(|(until, former)| turn.now < until || former == batch);
@@ -328,7 +332,16 @@ impl Session {
         if turn.shared.options.one_worker && !self.workers.is_empty() {
             return;
         }
+        let is_second = !self.workers.is_empty() && !self.workers.iter().any(|it| it == user);
+        let second_name = turn.shared.options.second_name;
+        match second_name {
+            SecondName::Taken | SecondName::Refused => (),
+            SecondName::Replaces => self.workers.clear(),
+            SecondName::HangUp if is_second => return self.close(turn),
+            SecondName::HangUp => (),
+        }
         let accepted = match &turn.shared.options.authorize {
+            _ if is_second && second_name == SecondName::Refused => false,
             AuthorizeRule::Everyone => true,
             AuthorizeRule::Prefix(prefix) => user.starts_with(prefix.as_str()),
             AuthorizeRule::NoOne => false,

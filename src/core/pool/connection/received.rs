@@ -146,9 +146,13 @@ impl Connection {
             {
                 PoolNews::Nothing
             }
+            Stage::Asking { .. } | Stage::Ready { .. } if self.on_name(id, &outcome, talk) => {
+                PoolNews::Nothing
+            }
             Stage::Asking { .. } | Stage::Ready { .. } => match self.settle(id, &outcome) {
                 Some(share) => {
                     self.silence.answered(share.sent);
+                    self.learn_names(&share, &outcome, talk);
                     PoolNews::Answered(share, outcome)
                 }
                 None => {
