@@ -36,6 +36,13 @@ use crate::process::{Proxy, Usage};
 /// How many miners there are if the command line does not say. More than about 4,800 need wider bounds of the kernel.
 const FARMS: [usize; 4] = [1, 10, 100, 1000];
 
+/// How many open files this process allows itself: both ends of each direct connection are in it, and for some more
+/// than 9,900 miners that is more than the 20,000 that some machines allow.
+const OPEN_FILES: u64 = 65_536;
+
+/// What it needs besides.
+const SPARE_FILES: u64 = 200;
+
 /// Shares a second while shares are measured, of all miners together and at most of one, and for how long.
 const SHARE_RATES: [u32; 2] = [250, 500];
 const SHARE_RATE_OF_ONE: u32 = 50;
@@ -73,7 +80,13 @@ struct Cost {
 }
 
 fn main() {
-    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    // Who may raise the hard limit does so.
+    if rlimit::Resource::NOFILE
+        .set(OPEN_FILES, OPEN_FILES)
+        .is_err()
+    {
+        rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    }
     let (latency_us, cpu_us) = hop();
     println!(
         "one message from a thread to a sleeping one: {latency_us:.0} µs, {cpu_us:.0} µs of CPU\n"
@@ -92,8 +105,14 @@ fn main() {
         "| miners | notify direct | notify proxied | share direct | share proxied | block direct | block proxied | two blocks proxied |"
     );
     println!("|{}", " --- |".repeat(8));
+    let files = rlimit::Resource::NOFILE.get_soft().unwrap();
     let mut costs = Vec::new();
     for miners in farms {
+        let needed = 2 * miners as u64 + SPARE_FILES;
+        assert!(
+            files >= needed,
+            "{miners} miners need {needed} open files, and {files} are allowed: ulimit -n"
+        );
         let direct = {
             let pools = Pools::start().unwrap();
             let farm = connect(miners, pools.addresses[PoolSlot::A]);

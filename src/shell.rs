@@ -11,6 +11,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod link;
 pub mod names;
+pub mod pace;
 pub mod panics;
 pub mod proxy_header;
 pub mod scheduler;

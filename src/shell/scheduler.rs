@@ -27,15 +27,13 @@ use crate::shell::blocks::Note;
 use crate::shell::flush::Flush;
 use crate::shell::inbox::{Context, Input};
 use crate::shell::link::{LINGER, Linger, Link};
+use crate::shell::pace::{self, Pace};
 use crate::shell::socket::OutboxFull;
 use crate::shell::standstill::Standstill;
 use crate::stratum::codec::Encode;
 use crate::stratum::job::StableHasher;
 use crate::system::clock::{clock, now};
 use crate::units::{LinkId, MinerId, Now, PoolConn};
-
-/// How often the state is published for readers outside, even if nothing happened, because rates and times change.
-const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the memory is passed to the store.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
@@ -68,7 +66,7 @@ pub struct Scheduler {
     blocks: Sender<Note>,
     ledger: Arc<Ledger>,
     actions: Vec<Action>,
-    publish_at: Instant,
+    pace: Pace,
     /// Who gets an answer once the changes are published.
     unanswered: Vec<Sender<()>>,
     save_at: Instant,
@@ -133,7 +131,7 @@ impl Scheduler {
             blocks: parts.blocks,
             ledger: parts.ledger,
             actions,
-            publish_at: now.at,
+            pace: Pace::new(now.at),
             unanswered: Vec::new(),
             save_at: now.at + SAVE_EVERY,
             unsaved: false,
@@ -183,7 +181,7 @@ impl Scheduler {
             .next_deadline()
             .or(self.core.next_deadline());
         let linger = self.linger.next_deadline();
-        let deadline = [core, Some(self.publish_at), save, linger]
+        let deadline = [core, Some(self.pace.due()), save, linger]
             .into_iter()
             .flatten()
             .min();
@@ -334,7 +332,8 @@ impl Scheduler {
                 answer: outcome.answer(),
             }),
             Action::SaveState => {
-                (self.save_at, self.publish_at) = (now.at, now.at);
+                self.save_at = now.at;
+                self.pace.hurry(now.at);
                 self.unsaved = true;
             }
             Action::StopListening => {
@@ -441,9 +440,10 @@ impl Scheduler {
     }
 
     fn publish(&mut self, now: Now) {
-        if self.publish_at <= now.at || !self.unanswered.is_empty() {
+        if self.pace.due() <= now.at || !self.unanswered.is_empty() {
+            let began = clock();
             self.published.set(self.core.snapshot(now));
-            self.publish_at = now.at + PUBLISH_EVERY;
+            self.pace.made(began, clock());
             for done in self.unanswered.drain(..) {
                 let _ = done.try_send(());
             }
@@ -451,7 +451,7 @@ impl Scheduler {
         if self.unsaved && self.save_at <= now.at {
             if self.store.is_full() {
                 // It is still busy with the previous one.
-                self.save_at = now.at + PUBLISH_EVERY;
+                self.save_at = now.at + pace::EVERY;
             } else {
                 let _ = self.store.try_send(self.core.memory().corrected(now));
                 self.save_at = now.at + SAVE_EVERY;

@@ -25,6 +25,10 @@ const SHORTEST: f64 = 1.0;
 /// The factor that counts as far off, and by which it falls if no share comes.
 const FAR: f64 = 4.0;
 
+/// With a difficulty this many times too low, a miner gets a higher one before its pool has a new job. Otherwise
+/// `submits_per_second` would reject some of its shares.
+const FLOOD: f64 = 64.0;
+
 /// The factor by which a difficulty may be off for long.
 const NEAR: f64 = 2.0;
 
@@ -76,7 +80,7 @@ pub enum Change {
     None,
     /// The miner should get another difficulty now.
     Now,
-    /// The miner should get a slightly higher difficulty with its next job.
+    /// The miner should get a higher difficulty with its next job.
     Later,
 }
 
@@ -179,7 +183,7 @@ impl Vardiff {
         self.count = Count::default();
         if before == Some(power) {
             Change::None
-        } else if power < told.get() || power >= told.get() * FAR {
+        } else if power < told.get() || power >= told.get() * FLOOD {
             Change::Now
         } else {
             Change::Later
@@ -302,6 +306,31 @@ mod tests {
             1000.0,
             "not above the pool's"
         );
+    }
+
+    #[test]
+    fn a_lower_one_comes_at_once_and_a_higher_one_with_a_job_unless_it_is_a_flood() {
+        for (part, expected) in [
+            (1.0 / 16.0, Change::Now),
+            (1.0, Change::None),
+            (10.0, Change::Later),
+            (30.0, Change::Later),
+            (200.0, Change::Now),
+        ] {
+            let mut vardiff = Vardiff::default();
+            let (pool, mut now) = (difficulty(1e9), Instant::now());
+            vardiff.begin(Some(1024.0));
+            vardiff.works(true, now);
+            let told = vardiff.of(pool);
+            let pause = Duration::from_secs_f64(INTERVAL / part);
+            let changes = (0..60).map(|_| {
+                now += pause;
+                vardiff.share(told.get(), now);
+                vardiff.look(told, 1.0, now)
+            });
+            let change = changes.into_iter().find(|change| *change != Change::None);
+            assert_eq!(change.unwrap_or(Change::None), expected, "{part}");
+        }
     }
 
     #[test]

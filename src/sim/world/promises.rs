@@ -12,8 +12,13 @@ use std::time::{Duration, Instant};
 
 use crate::core::action::Action;
 use crate::core::event::Event;
-use crate::stratum::message::{FromMiner, MinerCall, PoolCall, Reply, ToMiner, ToPool, Work};
-use crate::units::{Extranonce1, LinkId, MinerExtranonce, MinerId, PoolConn, PoolSlot};
+use crate::stratum::message::{
+    Extranonces, FromMiner, FromPool, MinerCall, Outcome, PoolCall, Reply, ToMiner, ToPool, Work,
+};
+use crate::units::{Extranonce1, JobId, LinkId, MinerExtranonce, MinerId, PoolConn, PoolSlot};
+
+/// How many jobs of a miner are remembered: more than the core keeps.
+const JOBS_KEPT: usize = 100;
 
 /// What the core was told and what it has done.
 #[derive(Debug, Default)]
@@ -23,8 +28,10 @@ pub struct Promises {
     dialled: BTreeSet<PoolConn>,
     /// All work that was handed out: what it is made of, whose it is and its time.
     work: HashSet<(u64, u64, Extranonce1, u32)>,
-    /// Whose share is at hand.
-    submitter: Option<MinerId>,
+    /// Whose share is at hand, and of which of its places.
+    submitter: Option<(MinerId, usize)>,
+    /// How many places were given so far, or given up.
+    moves: u64,
     /// Whether a line that is no message is at hand, which may be answered without an id.
     malformed: bool,
 }
@@ -37,6 +44,10 @@ struct Miner {
     authorizing: BTreeSet<String>,
     authorized: bool,
     extranonce: Option<MinerExtranonce>,
+    /// Where it has worked, the present place last.
+    places: Vec<Place>,
+    /// The place of each job that it was sent.
+    jobs: BTreeMap<JobId, usize>,
     last_job: u64,
     sent_away: bool,
 }
@@ -51,14 +62,54 @@ struct Debt {
 #[derive(Debug)]
 enum Conn {
     Dialling,
-    /// With the range of each miner whose shares went out on it.
-    Open(BTreeMap<MinerId, Range>),
+    Open(Standing),
     /// The core has ended it.
     Ended,
 }
 
-/// The size of the extranonce2, and the bytes with which a miner's begin.
-type Range = (usize, Vec<u8>);
+/// A miner's place in the coinbase, from its first work there until it was given up.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    extranonce: MinerExtranonce,
+    since: u64,
+    until: Option<u64>,
+}
+
+impl Place {
+    /// Whether one was given up before the other was given: then their work differs in its time only.
+    fn meets(&self, other: &Self) -> bool {
+        let before = |one: &Self, next: &Self| one.until.is_some_and(|until| until < next.since);
+        !before(self, other) && !before(other, self)
+    }
+}
+
+/// What both extranonces in the coinbase together begin with, and how many bytes they are together: with another
+/// length it is another coinbase.
+#[derive(Debug, PartialEq)]
+struct Range {
+    length: usize,
+    begin: Vec<u8>,
+}
+
+/// What is known of a connection that stands.
+#[derive(Debug, Default)]
+struct Standing {
+    /// The pool's extranonce1, by the size of the extranonce2 that it leaves.
+    e1s: BTreeMap<usize, Extranonce1>,
+    /// The ranges of each miner whose shares went out on it, by the number of its place.
+    ranges: BTreeMap<(MinerId, usize), Range>,
+}
+
+impl Standing {
+    fn told(&mut self, extranonces: &Extranonces) {
+        let size = usize::from(extranonces.e2_size);
+        if self.e1s.insert(size, extranonces.e1) != Some(extranonces.e1) {
+            // Shares of earlier jobs cannot be told from others of this size.
+            let length = extranonces.e1.len() + size;
+            self.ranges.retain(|_, range| range.length != length);
+        }
+    }
+}
 
 impl Promises {
     /// The core is about to be told of something; whether it may be: after a connection's end nothing comes from it.
@@ -75,7 +126,10 @@ impl Promises {
                 };
                 if let FromMiner::Request { id, call } = message {
                     it.asks(id.as_json(), call, now);
-                    self.submitter = matches!(call, MinerCall::Submit(_)).then_some(*miner);
+                    if let MinerCall::Submit(submit) = call {
+                        let place = submit.job.and_then(|job| it.jobs.get(&job));
+                        self.submitter = place.map(|place| (*miner, *place));
+                    }
                 }
             }
             Event::MinerMalformed { miner, .. } => {
@@ -87,14 +141,26 @@ impl Promises {
                 self.conns.values_mut().for_each(|conn| conn.forget(*miner));
             }
             Event::PoolOpened { conn } => {
-                self.conns.insert(*conn, Conn::Open(BTreeMap::new()));
+                self.conns.insert(*conn, Conn::Open(Standing::default()));
             }
             Event::PoolDialFailed { conn, .. } | Event::PoolClosed { conn, .. } => {
                 self.conns.remove(conn);
             }
-            Event::PoolSent { conn, .. } | Event::PoolMalformed { conn, .. } => {
+            Event::PoolSent { conn, message } => {
+                if let (
+                    Some(Conn::Open(standing)),
+                    FromPool::SetExtranonce(extranonces)
+                    | FromPool::Response {
+                        outcome: Outcome::Subscribed(extranonces),
+                        ..
+                    },
+                ) = (self.conns.get_mut(conn), message)
+                {
+                    standing.told(extranonces);
+                }
                 return self.conns.contains_key(conn);
             }
+            Event::PoolMalformed { conn, .. } => return self.conns.contains_key(conn),
             Event::ConfigChanged(..)
             | Event::PayoutSeen { .. }
             | Event::BlockSeen { .. }
@@ -122,10 +188,8 @@ impl Promises {
                     }
                     ToMiner::Reply { id, reply } => it.answered(id.as_json(), reply),
                     ToMiner::Work(work) => {
-                        it.work(work);
-                        if work.set_extranonce {
-                            self.conns.values_mut().for_each(|conn| conn.forget(*miner));
-                        }
+                        self.moves += 1;
+                        it.work(work, self.moves);
                         let key = work.pool_job.work_of(&work.extranonce);
                         let e1 = work.extranonce.e1;
                         let work = (key.place, key.template, e1, work.ntime);
@@ -134,35 +198,37 @@ impl Promises {
                 }
             }
             Action::SendPool { conn, message } => {
-                let Some(Conn::Open(members)) = self.conns.get_mut(conn) else {
+                let Some(Conn::Open(standing)) = self.conns.get_mut(conn) else {
                     panic!("{message:?} to {conn}, which does not stand");
                 };
-                let miner = self
-                    .submitter
-                    .and_then(|id| Some((id, self.miners.get(&id)?.extranonce?)));
                 if let (
                     ToPool::Request {
                         call: PoolCall::Submit(submit),
                         ..
                     },
-                    Some((id, extranonce)),
-                ) = (message, miner)
+                    Some((id, number)),
+                ) = (message, self.submitter)
                 {
+                    let place = |id: &MinerId, number: usize| {
+                        self.miners.get(id)?.places.get(number).copied()
+                    };
                     let e2 = submit.e2.as_slice();
-                    let own = e2.len().saturating_sub(extranonce.e2_size.into());
-                    let range = (e2.len(), e2[..own].to_vec());
-                    // A late share of the place that it had before says nothing of the one that it has.
-                    if range.1.ends_with(extranonce.e1.as_slice()) {
-                        // With another size it is of another coinbase.
-                        let same = |(other, taken): &(&MinerId, &Range)| {
-                            **other != id && taken.0 == range.0
+                    let e1 = standing.e1s.get(&e2.len());
+                    if let Some((own, e1)) = place(&id, number).zip(e1) {
+                        let before = e2.len().saturating_sub(own.extranonce.e2_size.into());
+                        let range = Range {
+                            length: e1.len() + e2.len(),
+                            begin: [e1.as_slice(), &e2[..before]].concat(),
                         };
-                        for (other, taken) in members.iter().filter(same) {
-                            let apart =
-                                !range.1.starts_with(&taken.1) && !taken.1.starts_with(&range.1);
-                            assert!(apart, "{id} and {other} share a range on {conn}");
+                        for ((other, theirs), taken) in &standing.ranges {
+                            let meets = place(other, *theirs).is_some_and(|it| it.meets(&own));
+                            if *other != id && meets && taken.length == range.length {
+                                let apart = !range.begin.starts_with(&taken.begin)
+                                    && !taken.begin.starts_with(&range.begin);
+                                assert!(apart, "{id} and {other} share a range on {conn}");
+                            }
                         }
-                        members.insert(id, range);
+                        standing.ranges.insert((id, number), range);
                     }
                 }
             }
@@ -233,10 +299,10 @@ impl Promises {
 }
 
 impl Conn {
-    /// A miner has another place in the coinbase from now on, or is gone.
+    /// A miner is gone.
     fn forget(&mut self, miner: MinerId) {
-        if let Self::Open(members) = self {
-            members.remove(&miner);
+        if let Self::Open(standing) = self {
+            standing.ranges.retain(|(other, _), _| *other != miner);
         }
     }
 }
@@ -284,11 +350,27 @@ impl Miner {
         }
     }
 
-    fn work(&mut self, work: &Work) {
+    /// It is sent a job; `moves` counts the places that were given or given up.
+    fn work(&mut self, work: &Work, moves: u64) {
         assert!(self.authorized, "work before the answer to authorize");
         let told = work.set_extranonce || self.extranonce == Some(work.extranonce);
         assert!(told, "work with an extranonce that the miner was not told");
         self.extranonce = Some(work.extranonce);
+        let present = self.places.last_mut();
+        if present.as_ref().map(|it| it.extranonce) != Some(work.extranonce) {
+            if let Some(place) = present {
+                place.until = Some(moves);
+            }
+            self.places.push(Place {
+                extranonce: work.extranonce,
+                since: moves,
+                until: None,
+            });
+        }
+        self.jobs.insert(work.job, self.places.len() - 1);
+        if self.jobs.len() > JOBS_KEPT {
+            self.jobs.pop_first();
+        }
         assert!(work.job.0 > self.last_job, "a job's id is used again");
         self.last_job = work.job.0;
     }
@@ -450,10 +532,8 @@ mod tests {
             work(promises, 100, 5)
         }));
         assert!(is_noticed(|promises, conn, now| {
-            for miner in [1, 2] {
-                let extranonce = promises.miners[&MinerId(1)].extranonce;
-                promises.miners.get_mut(&MinerId(miner)).unwrap().extranonce = extranonce;
-            }
+            let places = promises.miners[&MinerId(1)].places.clone();
+            promises.miners.get_mut(&MinerId(2)).unwrap().places = places;
             says(promises, 1, SUBMIT, now);
             promises.after(&share(conn));
             says(promises, 2, SUBMIT, now);
@@ -462,6 +542,32 @@ mod tests {
         assert!(is_noticed(|promises, conn, _| {
             let link = LinkId::Pool(conn);
             assert!(promises.after(&Action::Abort { link }));
+            share(conn)
+        }));
+        // Also where the first one has another place by now, which it gave up after the other had come.
+        assert!(is_noticed(|promises, conn, now| {
+            let places = promises.miners[&MinerId(1)].places.clone();
+            promises.miners.get_mut(&MinerId(2)).unwrap().places = places;
+            says(promises, 1, SUBMIT, now);
+            promises.after(&share(conn));
+            promises.moves += 1;
+            let first = promises.miners.get_mut(&MinerId(1)).unwrap();
+            first.places[0].until = Some(promises.moves);
+            says(promises, 2, SUBMIT, now);
+            share(conn)
+        }));
+        // But not if the other had it only then.
+        assert!(!is_noticed(|promises, conn, now| {
+            let places = promises.miners[&MinerId(1)].places.clone();
+            promises.miners.get_mut(&MinerId(2)).unwrap().places = places;
+            says(promises, 1, SUBMIT, now);
+            promises.after(&share(conn));
+            promises.moves += 1;
+            let first = promises.miners.get_mut(&MinerId(1)).unwrap();
+            first.places[0].until = Some(promises.moves);
+            let second = promises.miners.get_mut(&MinerId(2)).unwrap();
+            second.places[0].since = promises.moves + 1;
+            says(promises, 2, SUBMIT, now);
             share(conn)
         }));
         // And what is right is right.
