@@ -1,6 +1,6 @@
 //! Many miners on few pool connections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dpmp::config::{Config, Connections};
@@ -613,9 +613,10 @@ fn a_thousand_miners_come_back_with_a_few_dials() {
     world.sites[PoolSlot::A].up = true;
     let dials = world.sites[PoolSlot::A].dials;
     world.run(Duration::from_secs(120), |_| ());
-    assert_eq!(standing(&world), [4, 4]);
+    // They make up for it, and need no connection to the other one meanwhile.
+    assert_eq!(standing(&world)[0], 4);
     let dialled = world.sites[PoolSlot::A].dials - dials;
-    assert!((4..=most(4)).contains(&dialled), "{dialled}");
+    assert!(dialled <= most(4), "{dialled}");
 }
 
 /// The sizes of extranonce2 that pools give: each leaves room for members of its own kind.
@@ -642,68 +643,5 @@ fn pools_with_extranonce2_of_4_6_and_8_bytes_are_shared() {
             assert_eq!(ledger.refused(), 0, "{sizes:?}: {}", ledger.summary());
             assert!(ledger.accepted() > 3000, "{sizes:?}: {}", ledger.summary());
         }
-    }
-}
-
-/// A lower difficulty comes at once, with the present job as fresh work. A higher one waits for the pool's next job.
-#[test]
-fn a_higher_difficulty_waits_for_a_job() {
-    let pools = [0, 1].map(|seed| PoolOptions {
-        seed,
-        difficulty: 1e-5,
-        block_interval: None,
-        job_interval: Some(Duration::from_secs(45)),
-        ..PoolOptions::default()
-    });
-    let mut config = sharing([Some(250); 2]);
-    config.scheduler.weights = PerPool::new(100.0, 0.0);
-    let mut world = World::new(config, pools, 8);
-    world.keep_facts = true;
-    // What they suggest is 20 times too low, or too high.
-    for (index, suggest) in [1e-6, 1e-6, 4e-4, 4e-4].into_iter().enumerate() {
-        let options = MinerOptions {
-            user: format!("wallet.rig{index}"),
-            pace: Pace::Hashes(1e4),
-            suggest: Some(suggest),
-            ..MinerOptions::default()
-        };
-        world.add_miner(options, Duration::from_millis(200));
-    }
-    world.pool(PoolSlot::A, |pool, now, out| {
-        pool.change(|options| options.difficulty = 1.0, now, out);
-    });
-    world.run(Duration::from_secs(600), |_| ());
-    let mut told = BTreeMap::new();
-    let (mut higher, mut lower_at_once) = (0, 0);
-    for fact in &world.facts {
-        if let Fact::JobForwarded {
-            miner,
-            difficulty,
-            delay,
-            ..
-        } = fact
-        {
-            let before = told.insert(*miner, difficulty.get());
-            match before {
-                Some(before) if difficulty.get() > before => {
-                    assert!(delay.is_some(), "{miner}: {before} to {difficulty}");
-                    higher += 1;
-                }
-                Some(before) if difficulty.get() < before => {
-                    lower_at_once += u32::from(delay.is_none());
-                }
-                _ => (),
-            }
-        }
-    }
-    assert!(
-        higher >= 2 && lower_at_once >= 2,
-        "{higher} {lower_at_once}"
-    );
-    for rig in &world.rigs {
-        // Those for jobs that were out at the lower difficulty, too.
-        assert_eq!(rig.model.ledger().rejected(), 0);
-        let accepted = rig.model.ledger().accepted();
-        assert!((30..400).contains(&accepted), "{accepted}");
     }
 }

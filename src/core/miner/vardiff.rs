@@ -309,9 +309,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_one_comes_at_once_and_a_higher_one_with_a_job_unless_it_is_a_flood() {
+    fn a_higher_one_waits_for_a_job_unless_it_is_a_flood() {
         for (part, expected) in [
-            (1.0 / 16.0, Change::Now),
             (1.0, Change::None),
             (10.0, Change::Later),
             (30.0, Change::Later),
