@@ -75,7 +75,7 @@ fn a_pool_with_one_byte_of_extranonce2_is_not_used() {
     assert!(world.sites[PoolSlot::A].model.ledger().accepted() > 40);
     assert_eq!(world.sites[PoolSlot::B].model.ledger().accepted(), 0);
     let said = world.facts.iter().any(|fact| match fact {
-        Fact::PoolLost { reason, .. } => reason.to_string().contains("1 bytes of extranonce2"),
+        Fact::PoolLost { reason, .. } => reason.to_string().contains("its size is 1,"),
         _ => false,
     });
     assert!(said);
