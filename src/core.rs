@@ -54,7 +54,7 @@ use crate::core::pool::facts::{ConfigureHabit, PoolFacts};
 use crate::core::pool::groups::Groups;
 use crate::core::pool::line::{Line, Look, Purpose};
 use crate::core::pool::moment::Moment;
-use crate::core::pool::verdict::{Answers, LastAnswers};
+use crate::core::pool::verdict::Answers;
 use crate::core::split::fleet::Fleet;
 use crate::core::stats::totals::{PoolId, Totals};
 use crate::core::steering::{ClockMark, Steering};
@@ -633,7 +633,7 @@ impl Core {
                     miner.regroup(cx);
                 }
                 for slot in PoolSlot::ALL.into_iter().filter(|slot| renewed[*slot]) {
-                    miner.last_answers[slot] = LastAnswers::default();
+                    miner.forgive(slot);
                 }
             });
         }

@@ -66,6 +66,12 @@ const NAME: Duration = Duration::from_secs(2);
 /// How long a miner that is being disconnected may wait for the answers to its shares.
 const LEAVE: Duration = Duration::from_secs(2);
 
+/// How much it counts that a pool closed the connection, possibly because of the miner's share.
+pub const HANGUP: u8 = 4;
+
+/// From so many strikes on, a member gets its own connection.
+pub const MOST_STRIKES: u8 = 8;
+
 /// A miner's connection and everything that belongs to it.
 #[derive(Debug)]
 pub struct Miner {
@@ -79,8 +85,12 @@ pub struct Miner {
     introduced: PerPool<Option<(PoolConn, Arc<str>)>>,
     /// The line to each pool that it moves to as soon as that has work.
     next_lines: PerPool<Option<LineId>>,
-    /// Whether it has its own connections although others share theirs, because most of its shares were rejected.
+    /// Whether it has its own connections although others share theirs, because most of its shares were rejected, or
+    /// because of its strikes.
     pub(super) apart: PerPool<bool>,
+    /// How suspicious it is, since a pool last accepted one of its shares: a share without an answer counts 1, one with
+    /// which the pool closed the connection counts [`HANGUP`].
+    pub(super) strikes: PerPool<u8>,
     /// Its difficulty on shared connections.
     vardiff: Vardiff,
     /// Shared lines that it left for another group's, on which answers to its shares may still arrive.
@@ -259,6 +269,7 @@ impl Miner {
             next_lines: PerPool::default(),
             introduced: PerPool::default(),
             apart: PerPool::default(),
+            strikes: PerPool::default(),
             vardiff: Vardiff::default(),
             former: Vec::new(),
             group: None,
@@ -865,6 +876,7 @@ impl Miner {
             Authorization::None => {
                 self.session.authorization = Authorization::Asked(vec![id]);
                 self.trials = PerPool::default();
+                self.choose_group(cx);
                 self.set_aim(cx.aim(self.session.worker()), None, cx);
                 self.hurry_pools(cx);
             }

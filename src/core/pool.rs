@@ -277,6 +277,7 @@ impl Pool {
             line.members.insert(miner);
             line.is_shared = of_group.is_some();
         }
+        self.deserted.remove(&id);
         if let Some(of_group) = of_group {
             *of_group = Some(id);
         }
@@ -488,6 +489,7 @@ impl Pool {
     pub fn remove_line(&mut self, line: LineId, moment: &mut Moment<'_>) {
         self.rest(line, moment);
         let removed = self.lines.remove(&line);
+        self.deserted.remove(&line);
         for conn in removed.map(|line| line.retired).unwrap_or_default() {
             self.release(conn, moment);
         }

@@ -83,11 +83,9 @@ pub fn save(path: &Path, memory: &Memory) -> anyhow::Result<()> {
 /// Marks in the file that work is being handed out: if this run does not end in order, the next one cannot know which
 /// work. The thread that writes reports problems with the file.
 pub fn mark_running(path: &Path, memory: &Memory) {
-    if memory.handed_out.complete {
-        let mut running = memory.clone();
-        running.handed_out.complete = false;
-        let _ = save(path, &running);
-    }
+    let mut running = memory.clone();
+    running.handed_out = memory.handed_out.running();
+    let _ = save(path, &running);
 }
 
 /// Starts the thread that writes; it ends when the sender is dropped. `report` gets problems, once until they are over.

@@ -238,12 +238,12 @@ impl PoolJob {
         usize::from(self.e2_size).checked_sub(miner.size())
     }
 
-    /// The key of a miner's work on this job.
+    /// The key of a miner's work on this job. With the zeros before it, an extranonce1 is a number: `0003` and `00000003`
+    /// make the same coinbase.
     pub fn work_of(&self, miner: &MinerExtranonce) -> WorkKey {
         let e1 = miner.e1.as_slice().iter();
-        let own = e1.fold(u64::from(miner.e2_size) + 1, |sum, byte| {
-            sum.rotate_left(8) ^ u64::from(*byte)
-        });
+        let number = e1.fold(0_u64, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
+        let own = number.rotate_left(8) ^ u64::from(miner.e2_size);
         WorkKey {
             place: (self.work.place ^ own).wrapping_mul(MIX),
             template: self.work.template,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dpmp::config::Connections;
 use dpmp::units::PerPool;
 use dpmp::units::PoolSlot::{A, B};
 use serde_json::{Value, json};
@@ -17,6 +18,15 @@ fn seconds(seconds: u64) -> Duration {
 
 fn even() -> dpmp::config::Config {
     config([50.0, 50.0], 10.0)
+}
+
+/// Both pools are shared.
+fn shared() -> dpmp::config::Config {
+    let mut config = even();
+    for pool in config.pools.values_mut().flatten() {
+        pool.connections = Connections::Shared;
+    }
+    config
 }
 
 fn reconnect(script: &mut Script, wait: u64) {
@@ -284,28 +294,52 @@ fn a_miner_that_is_refused_version_rolling_is_told_the_empty_mask() {
 /// compat Q13: hired machines send version bits and have never asked.
 #[test]
 fn a_miner_that_rolls_without_having_asked_can_from_its_second_share_on() {
-    let mut script = Script::new(even(), |_| ());
-    script.connect(false);
-    script.authorize(3, "w.rig");
-    let work = script.work_for(A);
-    script.submit(4, &work, 1, Some(0x0040_2000));
-    assert_eq!(script.answer(4)["error"][0], 20);
-    script.run(seconds(3));
-    for (request, slot) in [(5, A), (6, B), (7, A)] {
-        let work = script.work_for(slot);
-        script.submit(request, &work, request as u32, Some(0x0040_2000));
-        assert_eq!(script.answer(request)["result"], true);
-        let share = script.forwarded(slot).pop().unwrap();
-        assert_eq!(
-            share.params[4..],
-            [format!("{request:08x}"), "00402000".into()]
-        );
+    for config in [even(), shared()] {
+        let mut script = Script::new(config, |_| ());
+        script.connect(false);
+        script.authorize(3, "w.rig");
+        let work = script.work_for(A);
+        script.submit(4, &work, 1, Some(0x0040_2000));
+        assert_eq!(script.answer(4)["error"][0], 20);
         script.run(seconds(3));
+        for (request, slot) in [(5, A), (6, B), (7, A)] {
+            let work = script.work_for(slot);
+            script.submit(request, &work, request as u32, Some(0x0040_2000));
+            assert_eq!(script.answer(request)["result"], true);
+            let share = script.forwarded(slot).pop().unwrap();
+            assert_eq!(
+                share.params[4..],
+                [format!("{request:08x}"), "00402000".into()]
+            );
+            script.run(seconds(3));
+        }
+        assert!(
+            script.masks().is_empty(),
+            "it would not know what to do with it"
+        );
     }
-    assert!(
-        script.masks().is_empty(),
-        "it would not know what to do with it"
-    );
+}
+
+/// Some software authorizes first.
+#[test]
+fn a_miner_that_authorizes_before_it_subscribes_shares_connections_as_others_do() {
+    let mut script = Script::new(shared(), |_| ());
+    script.open();
+    script.authorize(3, "w.rig");
+    script.say(4, "mining.subscribe", json!(["simulated"]));
+    script.run(seconds(20));
+    for slot in [A, B] {
+        script.work_for(slot);
+        let heard = &script.pool(slot).heard;
+        let called = |method: &str| {
+            heard
+                .iter()
+                .filter(|(_, line)| line["method"] == method)
+                .count()
+        };
+        assert_eq!(called("mining.subscribe"), 1, "{slot}");
+        assert_eq!(called("mining.authorize"), 1, "{slot}");
+    }
 }
 
 /// compat Q24: whatever it wanted to say, shares under the old extranonce1 may be no good any more.

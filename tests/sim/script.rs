@@ -60,9 +60,14 @@ impl Script {
         script
     }
 
+    /// The miner connects.
+    pub(crate) fn open(&mut self) {
+        self.world.connect(0);
+    }
+
     /// The miner connects and subscribes; with requests 1 to 3.
     pub(crate) fn connect(&mut self, rolling: bool) {
-        self.world.connect(0);
+        self.open();
         if rolling {
             self.configure(1);
         }

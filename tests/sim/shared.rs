@@ -8,7 +8,7 @@ use dpmp::core::fact::Fact;
 use dpmp::observe::event;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace};
-use dpmp::sim::pool::options::{PoolOptions, SecondName};
+use dpmp::sim::pool::options::{PoolOptions, Refusal, SecondName};
 use dpmp::units::{PerPool, PoolSlot};
 use log::Level;
 
@@ -361,6 +361,31 @@ fn one_whose_shares_are_rejected_has_a_connection_of_its_own() {
     let rejected: Vec<u64> = rejected.filter(|rejected| *rejected > 0).collect();
     assert_eq!(rejected.len(), 1);
     assert!(rejected[0] > 30, "{rejected:?}");
+}
+
+/// Some pools close the connection because of a share, or do not answer it. The others must not suffer.
+#[test]
+fn one_whose_shares_close_the_connection_has_one_of_its_own() {
+    for refusal in [Refusal::HangUp, Refusal::AnswerAndHangUp, Refusal::Silence] {
+        let bad = PoolOptions {
+            refuse_all: Some(Verdict::LowDifficulty),
+            refuse_e2: Some(vec![0, 0, 0, 1]),
+            refusal,
+            ..PoolOptions::default()
+        };
+        let good = PoolOptions {
+            seed: 2,
+            ..PoolOptions::default()
+        };
+        let mut world = farm(12, 250, [bad, good]);
+        world.run(Duration::from_secs(1800), |_| ());
+        let credited = |world: &World| world.sites[PoolSlot::A].model.ledger().accepted();
+        let before = credited(&world);
+        world.run(Duration::from_secs(600), |_| ());
+        // Eleven find a share every ten seconds, and work for this pool half of the time.
+        let more = credited(&world) - before;
+        assert!(more > 240, "{refusal:?}: {more}");
+    }
 }
 
 /// A backup that leaves less room is known of in advance: nobody has to connect again.

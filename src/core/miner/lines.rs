@@ -10,16 +10,14 @@ use crate::core::miner::session::Authorization;
 use crate::core::outage::{Loss, Step};
 use crate::core::pool::Pool;
 use crate::core::pool::connection::Connection;
+use crate::core::pool::verdict::LastAnswers;
 use crate::core::stats::meter::Meter;
 use crate::core::work::handed_out::HandedOut;
 use crate::stratum::reject::RejectReason;
-use crate::units::{LineId, MinerExtranonce, PerPool, PoolSlot, later};
+use crate::units::{LineId, MinerExtranonce, MinerId, PerPool, PoolSlot, later};
 
 /// If a miner asks for authorization again, its pools are dialed again after this time at the latest.
 const RETRY_SOON: Duration = Duration::from_secs(2);
-
-/// How many lines that it left a miner still expects answers from.
-const MOST_FORMER: usize = 4;
 
 impl Miner {
     /// Joins the lines to the pools that it needs, dials them if necessary, and leaves the others.
@@ -54,13 +52,12 @@ impl Miner {
         let Some(line) = self.lines[slot] else {
             return;
         };
-        let shares = self.shares(slot, cx);
-        if cx.pools[slot].is_shared(line) == shares {
+        if self.is_right(line, slot, cx) {
             self.stay(slot, cx);
             return;
         }
         let next = match self.next_lines[slot] {
-            Some(next) if cx.pools[slot].is_shared(next) == shares => next,
+            Some(next) if self.is_right(next, slot, cx) => next,
             Some(_) | None => {
                 self.stay(slot, cx);
                 let next = self.join(slot, cx);
@@ -79,6 +76,27 @@ impl Miner {
                 self.send_work(slot, cx);
             }
         }
+    }
+
+    /// Whether a line is the one that it should have: its group's, or its own.
+    fn is_right(&self, line: LineId, slot: PoolSlot, cx: &mut Context<'_>) -> bool {
+        let group = self.group.filter(|_| self.shares(slot, cx));
+        match group.and_then(|group| cx.groups.lines(group)) {
+            Some(lines) => lines[slot] == Some(line),
+            None => !cx.pools[slot].is_shared(line),
+        }
+    }
+
+    /// Counts against the miner at a pool.
+    pub fn strike(&mut self, slot: PoolSlot, weight: u8) {
+        self.strikes[slot] = self.strikes[slot].saturating_add(weight);
+    }
+
+    /// Another pool takes the slot, or the same one under other settings: what it did to the miner is forgotten.
+    pub fn forgive(&mut self, slot: PoolSlot) {
+        self.last_answers[slot] = LastAnswers::default();
+        self.strikes[slot] = 0;
+        self.apart[slot] = false;
     }
 
     /// Cancels a move to another line.
@@ -108,10 +126,11 @@ impl Miner {
         let (pool, mut moment) = cx.pool(slot);
         pool.part(line, self.id, &mut moment);
         self.former.retain(|former| *former != (slot, line));
-        if self.former.len() == MOST_FORMER {
-            self.former.remove(0);
-        }
         self.former.push((slot, line));
+        // As many as shares wait: each waits for a limited time.
+        let id = self.id;
+        self.former
+            .retain(|(slot, line)| waiting_on(&cx.pools[*slot], *line, id) > 0);
     }
 
     /// Joins a line: its group's if the pool is shared, otherwise its own.
@@ -288,14 +307,16 @@ impl Miner {
 
     /// How many of its shares wait for a pool's answer.
     pub(super) fn waiting_shares(&self, cx: &Context<'_>) -> usize {
-        let on_line = |(slot, line): (PoolSlot, LineId)| {
-            let pool = &cx.pools[slot];
-            let connections = pool.connections_of(line);
-            let connections = connections.filter_map(|conn| pool.connections.get(&conn));
-            connections
-                .map(|it| it.pending_of(self.id).count())
-                .sum::<usize>()
-        };
-        self.all_lines().map(on_line).sum()
+        let lines = self.all_lines();
+        lines
+            .map(|(slot, line)| waiting_on(&cx.pools[slot], line, self.id))
+            .sum()
     }
+}
+
+/// How many of a miner's shares wait for an answer on a line.
+fn waiting_on(pool: &Pool, line: LineId, miner: MinerId) -> usize {
+    let connections = pool.connections_of(line);
+    let connections = connections.filter_map(|conn| pool.connections.get(&conn));
+    connections.map(|it| it.pending_of(miner).count()).sum()
 }

@@ -19,18 +19,27 @@ impl Miner {
         let sizes = self.sizes(seen.or(cx.config.listen.extranonce2_size), cx);
         let most = cx.most_members();
         let (extranonce, group) = cx.groups.take(self.id, &self.machine(), sizes, most);
-        self.set_group(group, false, cx);
+        self.set_group(group, cx);
         extranonce
     }
 
-    /// The number of miners per connection has changed: the miner keeps its place in the coinbase.
+    /// Chooses the group of a miner that authorizes before it subscribes: it would dial its own connections otherwise.
+    pub(super) fn choose_group(&mut self, cx: &mut Context<'_>) {
+        let is_shared = PoolSlot::ALL.into_iter().any(|slot| cx.is_shared(slot));
+        if self.session.extranonce.is_none() && is_shared {
+            // It may get another place when it subscribes, and DPMP knows its software.
+            self.new_extranonce(cx);
+        }
+    }
+
+    /// The number of miners per connection has changed: the miner keeps its place in the coinbase, and its line until
+    /// the new one has work.
     pub fn regroup(&mut self, cx: &mut Context<'_>) {
         let Some(extranonce) = self.session.extranonce else {
             return;
         };
         let most = cx.most_members();
-        let group = cx.groups.keep(self.id, &self.machine(), extranonce, most);
-        self.set_group(group, group.is_none(), cx);
+        self.group = cx.groups.keep(self.id, &self.machine(), extranonce, most);
     }
 
     fn machine(&self) -> Machine {
@@ -40,10 +49,10 @@ impl Miner {
         }
     }
 
-    /// Moves it to another group, or to none. `stays`: whether its place in the old group stays reserved.
-    fn set_group(&mut self, group: Option<GroupId>, stays: bool, cx: &mut Context<'_>) {
+    /// Moves it to another group, or to none. With another place it cannot go on working on the old group's lines.
+    fn set_group(&mut self, group: Option<GroupId>, cx: &mut Context<'_>) {
         let before = std::mem::replace(&mut self.group, group);
-        if before == group || stays {
+        if before == group {
             return;
         }
         for slot in PoolSlot::ALL {

@@ -112,6 +112,10 @@ impl Miner {
         if rolls && self.session.rolling.is_none() && !self.session.was_configured {
             self.session.rolling = Some(VersionMask::BIP320);
             self.renew_without_rolling(cx);
+            // Where the connection has version rolling already, no new job would come.
+            if let Some(slot) = self.schedule.on() {
+                self.send_work(slot, cx);
+            }
         }
     }
 
@@ -146,6 +150,14 @@ impl Miner {
             return;
         };
         self.reply(id, outcome.reply(), cx);
+        match outcome {
+            ShareOutcome::Accepted => self.strikes[slot] = 0,
+            ShareOutcome::Lost(RejectReason::NoAnswer) => self.strike(slot, 1),
+            ShareOutcome::BelowPool
+            | ShareOutcome::RejectedByPool(_)
+            | ShareOutcome::RefusedHere(_)
+            | ShareOutcome::Lost(_) => (),
+        }
         if let (Some(accepted), false) = (judged(&outcome), share.outlived) {
             self.last_answers[slot].push(accepted);
         }

@@ -122,6 +122,8 @@ pub struct Connection {
     /// The jobs for which the pool accepts shares.
     pub jobs: HeldJobs,
     pending: BTreeMap<u64, WaitingShare>,
+    /// Whose share the last answer rejected, if it did.
+    rejected: Option<MinerId>,
     /// Blocks that were sent in a second form: its request, and the request of the first form.
     seconds: BTreeMap<u64, u64>,
     /// The last shares that DPMP answered instead of the pool, by request: their miner, and when they were sent.
@@ -269,6 +271,7 @@ impl Connection {
             early: None,
             jobs: HeldJobs::default(),
             pending: BTreeMap::new(),
+            rejected: None,
             seconds: BTreeMap::new(),
             given_up: BTreeMap::new(),
             silence: Silence::default(),
@@ -350,6 +353,13 @@ impl Connection {
     /// The shares that wait for an answer.
     pub fn pending(&self) -> impl ExactSizeIterator<Item = &WaitingShare> {
         self.pending.values()
+    }
+
+    /// The miners whose shares may have made the pool close the connection: shares that wait for an answer, or one that
+    /// was rejected just before.
+    pub fn suspects(&self) -> BTreeSet<MinerId> {
+        let askers = self.pending().filter_map(|share| share.asker.as_ref());
+        askers.map(|it| it.miner).chain(self.rejected).collect()
     }
 
     /// The shares of one miner that wait for an answer.
@@ -528,6 +538,8 @@ impl Connection {
         }
         self.seconds.retain(|_, of| *of != first);
         let mut share = self.pending.remove(&first)?;
+        let asker = share.asker.as_ref().filter(|_| *outcome != Outcome::True);
+        self.rejected = asker.map(|it| it.miner);
         if request != first {
             share.form = share.form.map(|(kind, form)| (kind, form.other()));
         }

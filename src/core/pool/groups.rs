@@ -33,8 +33,9 @@ pub struct Machine {
 /// All groups and extranonces.
 #[derive(Debug, Default)]
 pub struct Groups {
-    /// Miners with their own connections.
-    alone: Allocator,
+    /// All miners. Two groups have ranges in common only if there are no others left: some pools give all connections
+    /// the same extranonce1 (compat Q44).
+    all: Allocator,
     groups: BTreeMap<GroupId, Group>,
     last: u64,
 }
@@ -62,9 +63,10 @@ impl Groups {
         sizes: Sizes,
         most: Option<usize>,
     ) -> (MinerExtranonce, Option<GroupId>) {
-        self.leave(miner);
+        self.free(miner);
         let Some(most) = most_of(sizes, most) else {
-            return (self.alone.take(miner, sizes, u128::from(miner.0)), None);
+            self.forget_empty();
+            return (self.all.take(miner, sizes, u128::from(miner.0)), None);
         };
         let with_room = self
             .groups
@@ -73,7 +75,13 @@ impl Groups {
         let fullest = with_room.max_by_key(|(_, group)| group.members.len());
         let id = fullest.map(|(id, _)| *id);
         let (id, group) = self.group(id, sizes);
-        (group.join(miner, machine), Some(id))
+        let wanted = group.wanted(machine);
+        let number = self.all.first_free(sizes, wanted);
+        let (_, group) = self.group(Some(id), sizes);
+        let extranonce = group.join(miner, machine, number.unwrap_or(wanted));
+        self.all.insert(miner, extranonce);
+        self.forget_empty();
+        (extranonce, Some(id))
     }
 
     /// Finds another place for a miner that keeps its extranonce1: its own group if that is not too large, otherwise
@@ -90,7 +98,7 @@ impl Groups {
         let Some(most) = most_of(sizes, most) else {
             if self.groups.values().any(|it| it.has(miner)) {
                 self.leave(miner);
-                self.alone.insert(miner, extranonce);
+                self.all.insert(miner, extranonce);
             }
             return None;
         };
@@ -108,6 +116,7 @@ impl Groups {
         let (id, group) = self.group(id, sizes);
         group.extranonces.insert(miner, extranonce);
         group.members.insert(miner, machine.clone());
+        self.all.insert(miner, extranonce);
         Some(id)
     }
 
@@ -128,10 +137,18 @@ impl Groups {
 
     /// A miner has left.
     pub fn leave(&mut self, miner: MinerId) {
-        self.alone.leave(miner);
+        self.free(miner);
+        self.forget_empty();
+    }
+
+    fn free(&mut self, miner: MinerId) {
+        self.all.leave(miner);
         for group in self.groups.values_mut() {
             group.leave(miner);
         }
+    }
+
+    fn forget_empty(&mut self) {
         self.groups.retain(|_, group| !group.members.is_empty());
     }
 
@@ -153,8 +170,9 @@ impl Group {
         self.members.contains_key(&miner)
     }
 
-    /// Adds a miner: a returning machine gets its number back, others get the one that has been free the longest.
-    fn join(&mut self, miner: MinerId, machine: &Machine) -> MinerExtranonce {
+    /// The number for the next member: a returning machine gets its number back, others get the one that has been free
+    /// the longest.
+    fn wanted(&mut self, machine: &Machine) -> u128 {
         let count = numbers(self.sizes.0);
         let before = self.freed.iter().position(|(_, whose)| whose == machine);
         let number = match before {
@@ -162,10 +180,12 @@ impl Group {
             None if self.next < count => None,
             None => self.freed.pop_front().map(|(number, _)| number),
         };
-        let number = number.unwrap_or_else(|| {
-            self.next += 1;
-            self.next - 1
-        });
+        number.unwrap_or(self.next)
+    }
+
+    /// Adds a miner with this number, or the next one that is free in the group.
+    fn join(&mut self, miner: MinerId, machine: &Machine, number: u128) -> MinerExtranonce {
+        self.next = self.next.max(number + 1);
         self.members.insert(miner, machine.clone());
         self.extranonces.take(miner, self.sizes, number)
     }
@@ -193,27 +213,34 @@ struct Allocator {
 impl Allocator {
     /// Gives a miner an unused extranonce1 of `e1_size` bytes, replacing its current one: `wanted`, or the next free
     /// one. If all are taken, it gets one that another miner has. Then the pool decides whether their work differs.
-    fn take(&mut self, miner: MinerId, (e1_size, e2_size): Sizes, wanted: u128) -> MinerExtranonce {
+    fn take(&mut self, miner: MinerId, sizes: Sizes, wanted: u128) -> MinerExtranonce {
         self.leave(miner);
-        let e1_size = e1_size.min(LONGEST_E1);
+        let number = self.first_free(sizes, wanted);
+        let (e1_size, e2_size) = sizes;
+        let own = number.unwrap_or(wanted % numbers(e1_size));
+        let extranonce = extranonce(own, e1_size.min(LONGEST_E1), e2_size);
+        if number.is_some() {
+            self.insert(miner, extranonce);
+        }
+        extranonce
+    }
+
+    /// The first free number from this one on, if there is one. Without an extranonce1, there is nothing to choose.
+    fn first_free(&self, (e1_size, e2_size): Sizes, wanted: u128) -> Option<u128> {
         let each = length(e2_size);
         let count = numbers(e1_size);
-        let own = wanted % count;
-        let mut own_number = own;
+        let mut number = wanted % count;
         let mut left = count;
-        // Without an extranonce1, there is nothing to choose.
         while e1_size > 0 && left > 0 {
-            let first = own_number * each;
+            let first = number * each;
             let Some(last_taken) = self.last_in_the_way(first, first + each - 1) else {
-                self.taken.insert(first, (first + each - 1, miner));
-                self.by_miner.insert(miner, (first, each));
-                return extranonce(own_number, e1_size, e2_size);
+                return Some(number);
             };
             let next = last_taken / each + 1;
-            left = left.saturating_sub(next - own_number);
-            own_number = if next < count { next } else { 0 };
+            left = left.saturating_sub(next - number);
+            number = if next < count { next } else { 0 };
         }
-        extranonce(own, e1_size, e2_size)
+        None
     }
 
     /// Records a miner's extranonce1, if no other has it.
@@ -371,6 +398,31 @@ mod tests {
     }
 
     #[test]
+    fn groups_have_no_ranges_in_common_while_there_are_others() {
+        let mut groups = Groups::default();
+        let mut apart = Allocator::default();
+        let all = [(4, 4), (4, 4), (2, 4), (4, 4)];
+        for (miner, sizes) in (0..700).zip(all.into_iter().cycle()) {
+            let most = (miner % 5 > 0).then_some(250);
+            let (given, _) = groups.take(MinerId(miner), &machine(1), sizes, most);
+            assert!(apart.is_free(given), "{miner}: {given:?}");
+            apart.insert(MinerId(miner), given);
+            if miner % 3 == 0 {
+                groups.leave(MinerId(miner));
+                apart.leave(MinerId(miner));
+            }
+        }
+        // Of 256 numbers, the second group has to use some again.
+        let mut groups = Groups::default();
+        let given = (0..500).map(|miner| joins(&mut groups, miner, 1));
+        let (e1s, ids): (Vec<_>, Vec<_>) = given.unzip();
+        let mut first = e1s[..256].to_vec();
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first.len(), 256, "{ids:?}");
+    }
+
+    #[test]
     fn those_that_are_alone_come_together_with_the_extranonces_that_they_have() {
         let mut groups = Groups::default();
         let all: Vec<_> = (0..600)
@@ -392,6 +444,6 @@ mod tests {
             assert_eq!(groups.keep(*miner, &machine(1), *extranonce, None), None);
         }
         assert!(groups.groups.is_empty());
-        assert_eq!(groups.alone.taken.len(), 256);
+        assert_eq!(groups.all.taken.len(), 256);
     }
 }

@@ -1,6 +1,7 @@
 //! Handles events on pool connections for the members: a job goes to each of them, an answer to the one that asked, and
 //! after a loss they work elsewhere.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use crate::config::PoolConfig;
 use crate::core::action::Action;
 use crate::core::event::{CloseReason, DialError};
 use crate::core::fact::{Fact, ShareOutcome};
-use crate::core::miner::Miner;
 use crate::core::miner::context::Context;
 use crate::core::miner::session::OWN_USER_AGENT;
+use crate::core::miner::{HANGUP, MOST_STRIKES, Miner};
 use crate::core::outage::Loss;
 use crate::core::pool::connection::received::PoolNews;
 use crate::core::pool::connection::{Identity, WaitingShare};
@@ -357,12 +358,13 @@ impl Core {
         match share.asker.as_ref().map(|asker| asker.miner) {
             None => self.totals.block_answered(slot, &outcome),
             Some(miner) if self.miners.contains_key(&miner) => {
-                let rejected = judged(&outcome) == Some(false);
+                let bad = judged(&outcome) == Some(false)
+                    || outcome == ShareOutcome::Lost(RejectReason::NoAnswer);
                 self.with_miner(miner, now, out, |it, cx| {
                     it.on_settled(slot, share, outcome, cx);
                 });
-                if rejected {
-                    self.look_at_rejects(slot, miner, now, out);
+                if bad {
+                    self.look_at_member(slot, miner, now, out);
                 }
             }
             // The miner has left, but the share counts for its worker.
@@ -374,9 +376,9 @@ impl Core {
         }
     }
 
-    /// If most of a member's shares are rejected while another's are accepted, the member may be the cause, and pools
-    /// drop such a connection. So it gets its own connection there.
-    fn look_at_rejects(&mut self, slot: PoolSlot, id: MinerId, now: Now, out: &mut Vec<Action>) {
+    /// If most of a member's shares are rejected or unanswered, or the pool closes the connection because of them, while
+    /// another's are accepted, the member is the cause. So it gets its own connection there.
+    fn look_at_member(&mut self, slot: PoolSlot, id: MinerId, now: Now, out: &mut Vec<Action>) {
         let pool = &self.pools[slot];
         let Some(miner) = self.miners.get(&id) else {
             return;
@@ -387,9 +389,11 @@ impl Core {
         };
         let good = |id: &MinerId| {
             let member = self.miners.get(id);
-            member.is_some_and(|it| it.last_answers[slot].are_good())
+            member.is_some_and(|it| it.last_answers[slot].are_good() && it.strikes[slot] == 0)
         };
-        if miner.last_answers[slot].are_bad() && line.members.iter().any(good) {
+        let suspicious = miner.strikes[slot] >= MOST_STRIKES && !pool.answers.is_mute();
+        let is_bad = miner.last_answers[slot].are_bad() || suspicious;
+        if is_bad && line.members.iter().any(good) {
             self.with_miner(id, now, out, |it, _| it.apart[slot] = true);
         }
     }
@@ -579,6 +583,9 @@ impl Core {
     ) {
         let patience = self.config.pools[slot].as_ref().map(|pool| pool.answer);
         let pool = &mut self.pools[slot];
+        let connection = pool.connections.get(&conn);
+        let closed = connection.filter(|_| matches!(loss, Loss::Closed(_)));
+        let suspects = closed.map(|it| it.suspects()).unwrap_or_default();
         let mut moment = Moment::new(now, &mut self.random, out);
         pool.fail(line, conn, loss, &mut moment);
         if let Some(connection) = pool.connections.get(&conn) {
@@ -607,6 +614,28 @@ impl Core {
         self.settle_orphans(now, out);
         self.with_each_member(slot, line, now, out, |it, _| it.on_pool_lost(slot, loss));
         self.sum_up(slot, line, start, out);
+        self.blame(slot, &suspects, now, out);
+    }
+
+    /// A pool has closed a connection: that counts against the miners whose shares may be the reason. At most one of
+    /// them gets its own connection, the most suspicious one.
+    fn blame(
+        &mut self,
+        slot: PoolSlot,
+        suspects: &BTreeSet<MinerId>,
+        now: Now,
+        out: &mut Vec<Action>,
+    ) {
+        let mut worst = None;
+        for id in suspects {
+            if let Some(miner) = self.miners.get_mut(id) {
+                miner.strike(slot, HANGUP);
+                worst = worst.max(Some((miner.strikes[slot], *id)));
+            }
+        }
+        if let Some((_, worst)) = worst {
+            self.look_at_member(slot, worst, now, out);
+        }
     }
 
     /// The names with which a line's members connect to its pool.

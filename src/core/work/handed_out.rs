@@ -42,8 +42,17 @@ pub struct HandedOut {
     since: Option<Instant>,
     /// The number of records so far.
     count: u64,
-    /// When DPMP started, in seconds since 1970, if an earlier run may have handed out more than is known.
-    uncertain_before: Option<u32>,
+    /// If earlier runs may have handed out more than is known.
+    uncertain: Option<Uncertain>,
+}
+
+/// What is unknown about earlier runs.
+#[derive(Clone, Copy, Debug)]
+struct Uncertain {
+    /// When DPMP started, in seconds since 1970.
+    started: u32,
+    /// How many runs did not end in order since the file was complete. Each began one [`RESERVE`] further ahead.
+    crashes: u32,
 }
 
 /// The work handed out in each place of a coinbase, by [`WorkKey::place`].
@@ -68,10 +77,12 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KeptWork {
-    /// Whether it is complete, because it was written at an orderly stop. Earlier versions had different places, under
-    /// another name.
-    #[serde(rename = "whole", default)]
+    /// Whether it is complete, because it was written at an orderly stop. Earlier versions had different places, and
+    /// other names for this.
+    #[serde(default)]
     pub complete: bool,
+    /// How many runs did not end in order since it was complete, with the one that writes this.
+    pub crashes: u32,
     /// Each place with its latest templates and their times.
     #[serde(rename = "slots")]
     pub places: Vec<(u64, Vec<(u64, u32)>)>,
@@ -82,6 +93,7 @@ impl Default for KeptWork {
     fn default() -> Self {
         Self {
             complete: true,
+            crashes: 0,
             places: Vec::new(),
         }
     }
@@ -92,7 +104,18 @@ impl KeptWork {
     pub fn unknown() -> Self {
         Self {
             complete: false,
+            crashes: 1,
             places: Vec::new(),
+        }
+    }
+
+    /// What has to be in the file while a run hands out work: if it does not end in order, the next one cannot know
+    /// which work, and has to begin further ahead.
+    pub fn running(&self) -> Self {
+        Self {
+            complete: false,
+            crashes: self.crashes.saturating_add(1),
+            places: self.places.clone(),
         }
     }
 }
@@ -108,7 +131,10 @@ impl HandedOut {
         });
         Self {
             older: places.collect(),
-            uncertain_before: (!handed_out.complete).then_some(unix),
+            uncertain: (!handed_out.complete).then_some(Uncertain {
+                started: unix,
+                crashes: handed_out.crashes.max(1),
+            }),
             ..Self::default()
         }
     }
@@ -123,10 +149,10 @@ impl HandedOut {
         let (now, before) = (of(&self.newer), of(&self.older));
         // A template that only moved with its place is not newer.
         let now = now.filter(|now| before != Some(*now));
-        let started = self
-            .uncertain_before
-            .filter(|started| now.is_none() && own <= started.saturating_add(CLOCKS_DIFFER));
-        let Some(started) = started else {
+        let uncertain = self
+            .uncertain
+            .filter(|it| now.is_none() && own <= it.started.saturating_add(CLOCKS_DIFFER));
+        let Some(Uncertain { started, crashes }) = uncertain else {
             return now.max(before);
         };
         // Work is handed out with the pool's time advanced by the seconds since then, at most up to the start. An old
@@ -138,7 +164,7 @@ impl HandedOut {
             own
         };
         let latest = before.unwrap_or(own).max(until);
-        let reserved = latest.saturating_add(RESERVE);
+        let reserved = latest.saturating_add(RESERVE.saturating_mul(crashes));
         if reserved.saturating_sub(own) < NTIME_ROOM {
             Some(reserved)
         } else {
@@ -158,7 +184,7 @@ impl HandedOut {
             self.since = Some(now);
         }
         if now.saturating_duration_since(since) >= SURELY {
-            self.uncertain_before = None;
+            self.uncertain = None;
         }
         let Self { newer, older, .. } = self;
         let place = newer
@@ -196,8 +222,11 @@ impl HandedOut {
                 place.templates.iter().skip(skipped).copied().collect(),
             )
         });
+        let crashes = self.uncertain.map_or(0, |it| it.crashes);
+        let complete = over && all && self.uncertain.is_none();
         KeptWork {
-            complete: over && all && self.uncertain_before.is_none(),
+            complete,
+            crashes: if over { crashes } else { crashes + 1 },
             places: places.collect(),
         }
     }
@@ -268,6 +297,27 @@ mod tests {
         let mut again = HandedOut::remembering(templates.kept(false), OWN + 100);
         again.note_key(new, OWN + 170, start());
         assert_eq!(again.last(known, OWN), Some(OWN + 300 + RESERVE));
+    }
+
+    #[test]
+    fn each_crash_begins_further_ahead_though_the_file_was_not_written_since() {
+        let mut templates = HandedOut::default();
+        let key = WorkKey::of(1, 1);
+        templates.note_key(key, OWN + 300, start());
+        let mut file = templates.kept(false);
+        let mut seen = Vec::new();
+        for run in 0..6 {
+            let mut again = HandedOut::remembering(file.clone(), OWN);
+            let first = again.last(key, OWN).unwrap() + 1;
+            assert!(seen.iter().all(|before| first > *before), "{run} {seen:?}");
+            seen.push(first);
+            file = file.running();
+            again.note_key(key, first, start());
+            // The fourth run stops in order, the others do not even write.
+            if run == 3 {
+                file = again.kept(true);
+            }
+        }
     }
 
     #[test]

@@ -99,6 +99,8 @@ habits! {
         pub refuse_only: Option<String> = None,
         /// Rejects those whose extranonce2 begins with these bytes.
         pub refuse_e2: Option<Vec<u8>> = None,
+        /// How it refuses a share.
+        pub refusal: Refusal = Refusal::Answer,
         /// Whether shares are answered at all.
         pub answers_shares: bool = true,
         /// Which part of the shares, picked at random, is answered, if shares are answered at all.
@@ -149,6 +151,19 @@ pub enum DifficultyForm {
     Long,
     /// In a string.
     Text,
+}
+
+/// How a pool refuses a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Answers with an error.
+    Answer,
+    /// Answers with an error and closes the connection.
+    AnswerAndHangUp,
+    /// Closes the connection.
+    HangUp,
+    /// Does not answer.
+    Silence,
 }
 
 /// What a pool does with `mining.configure`.

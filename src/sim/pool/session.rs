@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::sim::chain::judge::{Claim, Judgement, Terms, Verdict};
 use crate::sim::pool::ledger::{JobRecord, PoolViolation, ShareRecord};
 use crate::sim::pool::options::{
-    AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob, SecondName, Vardiff,
+    AuthorizeRule, ConfigureHabit, ConfigureOrder, FirstJob, Refusal, SecondName, Vardiff,
 };
 use crate::sim::pool::output::PoolOutput;
 use crate::sim::pool::shared::Shared;
@@ -396,8 +396,14 @@ impl Session {
             }
             return self.answer(turn, request, &Value::Bool(true));
         }
-        let line = wire::share_refusal(&turn.shared.options, &request.id, judgement.verdict);
-        self.respond(turn, line);
+        let refusal = turn.shared.options.refusal;
+        if matches!(refusal, Refusal::Answer | Refusal::AnswerAndHangUp) {
+            let line = wire::share_refusal(&turn.shared.options, &request.id, judgement.verdict);
+            self.respond(turn, line);
+        }
+        if matches!(refusal, Refusal::HangUp | Refusal::AnswerAndHangUp) {
+            self.close(turn);
+        }
     }
 
     fn judge(&self, turn: &mut Turn<'_>, request: &Request<'_>) -> Judgement {
