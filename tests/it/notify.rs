@@ -377,7 +377,7 @@ fn a_saved_secret_is_used_only_for_the_host_it_was_saved_for() {
             assert_eq!(answer.status, 422, "{}", answer.text());
             let text = answer.text();
             assert!(text.contains("notify.targets.phone.token"), "{text}");
-            assert!(text.contains("once more"), "{text}");
+            assert!(text.contains("the whole text again"), "{text}");
             assert!(
                 SECRETS.iter().all(|secret| !text.contains(secret)),
                 "{text}"
