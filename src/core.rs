@@ -399,6 +399,13 @@ impl Core {
     }
 
     fn look_at_payouts(&mut self, now: Now) {
+        let pools = &self.wanted.pools;
+        let new = PerPool::from_fn(|slot| pools[slot].as_ref().map(Payout::place));
+        // Pools that swap places take with them what is known of them.
+        if Payout::are_swapped(&self.payouts, &new) {
+            let [a, b] = PoolSlot::ALL.map(|slot| self.payouts[slot].clone());
+            self.payouts = PerPool::new(b, a);
+        }
         for slot in PoolSlot::ALL {
             let pool = self.wanted.pools[slot].as_ref();
             self.payouts[slot].update(pool, now.unix_ms);

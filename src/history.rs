@@ -348,13 +348,19 @@ impl Recorder {
     fn window(&self, minutes: u64, snapshot: &Snapshot, at: Now) -> Window {
         let present = MINUTES.number(at.unix_ms);
         let ring = &self.rings.pools.minutes;
+        // What another pool did in a slot says nothing of the present one.
+        let former = snapshot.pools.iter().flat_map(|(_, pool)| &pool.former);
+        let changed = former.map(|it| it.until_ms).max();
+        let since_change = changed.map(|ms| Duration::from_millis(at.unix_ms.saturating_sub(ms)));
         let oldest = present.saturating_sub(minutes).max(ring.first());
+        let oldest = changed.map_or(oldest, |ms| oldest.max(MINUTES.number(ms) + 1));
         let mut sum = Step::UNKNOWN;
         for number in oldest..=present {
             sum.add(ring.get(number));
         }
         let length =
             Duration::from_secs(60).saturating_mul(u32::try_from(minutes).unwrap_or(u32::MAX));
+        let length = since_change.map_or(length, |since| length.min(since));
         let recent = |it: &&Backlog| at.at.saturating_duration_since(it.end) < length;
         for unsettled in self.unsettled.iter().filter(recent) {
             sum.add(unsettled.step);

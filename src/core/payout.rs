@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::PoolConfig;
+use crate::units::{PerPool, PoolSlot};
 
 /// Where one pool's earnings go. It is kept across restarts, so that neither a restart nor a change while DPMP was
 /// stopped hides anything.
@@ -21,13 +22,23 @@ pub struct Payout {
 }
 
 impl Payout {
+    /// Where a pool's earnings go.
+    pub fn place(pool: &PoolConfig) -> String {
+        let first = format!("{} {} {}", pool.address(), pool.wallet, pool.user_name);
+        let backups = pool.backups.iter().map(|backup| format!(" {backup}"));
+        backups.fold(first, |all, backup| all + &backup)
+    }
+
+    /// Whether both pools only swap places.
+    pub fn are_swapped(payouts: &PerPool<Self>, new: &PerPool<Option<String>>) -> bool {
+        let is_same = |slot: PoolSlot| payouts[slot].present == new[slot.other()];
+        new[PoolSlot::A] != new[PoolSlot::B]
+            && new.iter().all(|(slot, new)| new.is_some() && is_same(slot))
+    }
+
     /// Records the configuration, at the start and after each change.
     pub fn update(&mut self, pool: Option<&PoolConfig>, unix_ms: u64) {
-        let new = pool.map(|pool| {
-            let first = format!("{} {} {}", pool.address(), pool.wallet, pool.user_name);
-            let backups = pool.backups.iter().map(|backup| format!(" {backup}"));
-            backups.fold(first, |all, backup| all + &backup)
-        });
+        let new = pool.map(Self::place);
         let proven = pool.map(|pool| pool.tls.enabled && !pool.tls.insecure);
         let exposed = self.known_proven == Some(true) && proven == Some(false);
         if proven.is_some() && !exposed {
@@ -66,7 +77,6 @@ impl Payout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::PoolSlot;
 
     fn pool(wallet: &str) -> PoolConfig {
         let text = format!(r#"{{"pools":{{"A":{{"host":"pool","wallet":"{wallet}"}}}}}}"#);
@@ -97,6 +107,30 @@ mod tests {
             payout.update(Some(exposed), 6);
             assert_eq!(payout.changed(), Some(6));
         }
+    }
+
+    #[test]
+    fn pools_that_swap_places_are_no_news() {
+        let mut payouts = PerPool::<Payout>::default();
+        let set = |payouts: &mut PerPool<Payout>, wallets: [&str; 2], ms| {
+            for (slot, wallet) in PoolSlot::ALL.into_iter().zip(wallets) {
+                payouts[slot].update(Some(&pool(wallet)), ms);
+            }
+        };
+        let places = |wallets: [&str; 2]| {
+            let [a, b] = wallets.map(|wallet| Some(Payout::place(&pool(wallet))));
+            PerPool::new(a, b)
+        };
+        set(&mut payouts, ["mine", "other"], 1);
+        assert!(Payout::are_swapped(&payouts, &places(["other", "mine"])));
+        for wallets in [["mine", "other"], ["other", "third"], ["third", "mine"]] {
+            assert!(
+                !Payout::are_swapped(&payouts, &places(wallets)),
+                "{wallets:?}"
+            );
+        }
+        set(&mut payouts, ["mine", "mine"], 2);
+        assert!(!Payout::are_swapped(&payouts, &places(["mine", "mine"])));
     }
 
     #[test]

@@ -293,6 +293,16 @@ fn a_window_knows_the_split_and_how_much_of_it_is_luck() {
     // 33 and 11 shares of difficulty 2: the error is that of 44 coin tosses.
     let throws = (0.75f64 * 0.25 / 44.0).sqrt();
     assert!((window.expected_error.unwrap() - throws).abs() < 1e-9);
+
+    // What the pool before did is not this one's.
+    let former = serde_json::json!({
+        "account": "", "name": "", "slot": "A", "until_ms": START + (15 * 60 + 10) * 1000
+    });
+    world.snapshot.pools[PoolSlot::B].former = vec![serde_json::from_value(former).unwrap()];
+    let window = world
+        .history
+        .window(10, &world.snapshot, world.at(20 * 60 + 30));
+    assert_eq!(window.known_seconds, 270.0);
 }
 
 #[test]

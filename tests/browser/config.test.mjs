@@ -113,7 +113,9 @@ for (const options of SIZES) {
     const before = await file();
     await page.press1("Swap A and B");
     await until("the swap", async () => (await page.locator("#setting-pools-A-name").inputValue()) === "Beta");
-    assert.match(await save(page), /Pool A: Port/);
+    const review = await save(page);
+    assert.match(review, /Pool A: Port/);
+    assert.match(review, /A and B swap places\. The split/);
     const now = await file();
     assert.deepEqual([now.pools.A.host, now.pools.B.host], [before.pools.B.host, before.pools.A.host]);
     assert.deepEqual([now.downstream_diff.poolB_min, now.downstream_diff.poolA_min], [5, null]);

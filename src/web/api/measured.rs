@@ -1,7 +1,7 @@
 //! What the measured split means, in words. Shares come by chance, so what is measured strays from the target. A figure is
 //! only judged if nothing else can explain that.
 //!
-//! - If a pool was down, or the split or a pool was changed in the time that was measured, that is said instead.
+//! - If a pool was down, or the split was changed in the time that was measured, that is said instead.
 
 use serde::Serialize;
 
@@ -52,7 +52,6 @@ impl Verdict {
 
 /// What else than luck there was, in a few words and in a sentence.
 fn disturbance(window: &Window, minutes: u64, moment: &Moment<'_>) -> Option<(String, String)> {
-    let snapshot = &**moment.snapshot;
     let down = window.down.iter().find(|(_, seconds)| **seconds >= 1.0);
     if let Some((slot, seconds)) = down {
         let config = moment.config.pools[slot].as_ref();
@@ -60,21 +59,13 @@ fn disturbance(window: &Window, minutes: u64, moment: &Moment<'_>) -> Option<(St
         let why = format!("{name} was down for {} of this time.", span(*seconds));
         return Some((format!("{name} was down"), why));
     }
-    let ago = |ms: u64| {
-        let age = moment.now.unix_ms.saturating_sub(ms) / 1000;
-        (age < minutes * 60).then(|| span(f64::from(u32::try_from(age).unwrap_or(u32::MAX))))
-    };
-    let moved = snapshot.pools.iter().flat_map(|(_, pool)| &pool.former);
-    let moved = moved.map(|former| former.until_ms).max().and_then(ago);
-    let split = snapshot.courses.first();
-    let split = split.and_then(|course| ago(course.from_ms));
-    let (what, ago) = match (split, moved) {
-        (Some(ago), _) => ("the split was changed", ago),
-        (None, Some(ago)) => ("a pool was changed", ago),
-        (None, None) => return None,
-    };
-    let why = format!("{}{} {ago} ago.", what[..1].to_uppercase(), &what[1..]);
-    Some((what.to_owned(), why))
+    let changed = moment.snapshot.courses.first()?.from_ms;
+    let age = moment.now.unix_ms.saturating_sub(changed) / 1000;
+    (age < minutes * 60).then(|| {
+        let age = f64::from(u32::try_from(age).unwrap_or(u32::MAX));
+        let why = format!("The split was changed {} ago.", span(age));
+        ("the split was changed".to_owned(), why)
+    })
 }
 
 fn judge(window: &Window, target: f64) -> Verdict {

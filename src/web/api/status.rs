@@ -239,8 +239,15 @@ fn hashrate_of(snapshot: &Snapshot, slot: PoolSlot) -> Option<f64> {
     }
 }
 
-/// The part of the miners' time since the start that went to A.
+/// The part of the miners' time since the start that went to A; unknown if A or B was another pool for a part of it.
 pub(super) fn time_share_a(snapshot: &Snapshot) -> Option<f64> {
+    if snapshot
+        .pools
+        .iter()
+        .any(|(_, pool)| !pool.former.is_empty())
+    {
+        return None;
+    }
     let (a, b) = (
         snapshot.pools[PoolSlot::A].seconds,
         snapshot.pools[PoolSlot::B].seconds,
