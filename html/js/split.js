@@ -140,7 +140,7 @@ export function splitControl() {
 		try {
 			const answer = await api.weights(weights.A, weights.B, seen ?? server);
 			if (!undoing) before.push(answer.previous);
-			server = { A: answer.A, B: answer.B };
+			seen = server = { A: answer.A, B: answer.B };
 			const back = undoing ? null : { label: "Undo", run: pressedUndo };
 			toast(`${force ? "The usual split" : "The split"} is now ${ratio(percentOf(server) / 100)}. ${force ? savedWords() : "It takes effect at each miner's next turn."}`, { action: back });
 			steeringChanged();
@@ -178,6 +178,7 @@ export function splitControl() {
 	function release() {
 		draft = null;
 		proposal = null;
+		setText(view.error, "");
 		render();
 	}
 
@@ -231,11 +232,8 @@ export function splitControl() {
 		field.setAttribute("aria-invalid", String(value === null));
 		// A number that cannot be used stays in the field until the owner leaves it.
 		if (value === null) {
-			draft = current();
-			proposal = null;
-			view.propose(null);
-			setText(view.error, "Enter a number from 0 to 100.");
-			return;
+			edit(current());
+			return setText(view.error, "Enter a number from 0 to 100.");
 		}
 		propose(pool === "A" ? value : remainder(value));
 	}
@@ -251,7 +249,6 @@ export function splitControl() {
 	}
 
 	function abandon() {
-		setText(view.error, "");
 		release();
 		view.show(percentOf(server), names, null);
 		Object.values(view.fields).forEach((field) => field.removeAttribute("aria-invalid"));

@@ -127,6 +127,13 @@ test("a split that another page has set is not replaced unseen", async () => {
   await scan(page, "a split that was changed");
   await page.getByRole("button", { name: "Apply 55:45" }).click();
   await weightsAre(55, 45);
+  await page.getByText(/^Not applied/).first().waitFor({ state: "hidden" });
+  // A field that cannot be used forgets what it was based on.
+  await field.fill("abc");
+  await field.press("Enter");
+  await field.fill("61");
+  await field.press("Enter");
+  await weightsAre(61, 39);
   await demo.send("PUT", "weights", { A: before[0], B: before[1] });
   await closePage(page);
 });
@@ -289,6 +296,12 @@ test("what to type into a miner has the names of its firmware", async () => {
   assert.ok(texts[1].includes(String(listen.port)));
   await page.getByLabel("Miner", { exact: true }).selectOption({ label: "Bitaxe (AxeOS)" });
   await page.locator(".copy-field").filter({ hasText: "Fallback Pool Configuration" }).getByText("One of your pools directly").waitFor();
+  for (const width of [390, 1280]) {
+    await page.setViewportSize({ width, height: 844 });
+    const label = await page.getByText("Fallback Pool Configuration").boundingBox();
+    assert.ok(label.width > 80 && label.height < 80, `at ${width}: ${JSON.stringify(label)}`);
+    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/connect-${width}.png` });
+  }
   for (const [addresses, shown] of [[["192.168.1.10"], false], [[], true], [["172.17.0.2"], true]]) {
     await page.route("**/api/v1/connect", async (route) => route.fulfill({ json: { ...(await (await route.fetch()).json()), addresses } }));
     await page.reload();
