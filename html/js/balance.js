@@ -40,7 +40,7 @@ export function balanceCard() {
 
 	const stop = poll(() => api.history("7d"), 300_000, ({ value: { A: a, B: b }, start_ms: start, step_seconds: step }) => {
 		past = [{ name: "a", values: a }, { name: "b", values: b }];
-		times = a.map((_, i) => start + i * step * 1000);
+		times = [...a, null].map((_, i) => start + i * step * 1000);
 		history.hidden = [...a, ...b].every((v) => v === null);
 		chart.show({ times, series: [], lines: past });
 	});

@@ -1,5 +1,5 @@
 // Charts as SVG: stacked areas of the pools with a read-out for pointer and keyboard.
-import { clock, day } from "./format.js";
+import { day, timeOnly } from "./format.js";
 import { h, setText, svg } from "./ui.js";
 
 const MARGIN = { left: 4, right: 56, top: 10, bottom: 24 };
@@ -15,31 +15,32 @@ export function areaChart({ label, height, say, tick, top = null, least = 0 }) {
 	const box = h("div", { class: "chart-box", tabindex: "0", role: "slider", "aria-label": `${label}: read with the arrow keys`, "aria-valuemin": "0", "aria-valuenow": "0" }, picture);
 	let data = null;
 	let at = null;
+	const last = () => (data?.times.length ?? 2) - 2;
 
 	function draw() {
 		const width = box.clientWidth;
 		if (!data || width === 0) return;
 		const scale = makeScale(data, width, height, top, least);
-		picture.replaceChildren(...outages(data, scale), ...axes(scale, tick), ...cuts(data, scale), ...areas(data, scale), ...marks(data, scale), cursor(data, scale, at));
+		picture.replaceChildren(outages(data, scale), ...axes(scale, tick), ...cuts(data, scale), ...areas(data, scale), ...marks(data, scale), cursor(data, scale, at));
 	}
 
 	function point(index) {
 		at = index;
-		const spoken = data ? say(at ?? data.times.length - 1) : "";
+		const spoken = data ? say(at ?? last()) : "";
 		setText(readout, spoken);
-		box.setAttribute("aria-valuenow", String(at ?? Math.max(0, (data?.times.length ?? 1) - 1)));
+		box.setAttribute("aria-valuenow", String(at ?? last()));
 		box.setAttribute("aria-valuetext", spoken);
 		draw();
 	}
 
-	const follow = (event) => data && point(indexAt(event, box, data.times.length));
+	const follow = (event) => data && point(indexAt(event, box, data.times));
 	box.addEventListener("pointerdown", follow);
 	box.addEventListener("pointermove", follow);
 	// What a finger has pointed at stays readable once it is lifted.
 	box.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && point(null));
 	box.addEventListener("blur", () => point(null));
 	box.addEventListener("keydown", (event) => {
-		const next = data && steered(event.key, at ?? data.times.length - 1, data.times.length);
+		const next = data && steered(event.key, at ?? last(), last());
 		if (next === null || next === undefined) return;
 		event.preventDefault();
 		point(next);
@@ -49,43 +50,47 @@ export function areaChart({ label, height, say, tick, top = null, least = 0 }) {
 
 	return {
 		element: h("div", { class: "chart" }, readout, box),
-		/** `next`: { times: [ms], series: [{ name, values }], lines: [{ name, values }], down: [[0..1]], cuts: [ms], marks: [{ at_ms, text }] }. */
+		/**
+		 * `next`: { times, series: [{ name, values }], lines: [{ name, values }], down: [[from, to]], cuts: [ms], marks:
+		 * [{ at_ms, text }] }. `times`: when each step begins, and when the last one ends.
+		 */
 		show(next) {
 			data = next;
-			box.setAttribute("aria-valuemax", String(Math.max(0, data.times.length - 1)));
-			point(at === null ? null : Math.min(at, data.times.length - 1));
+			box.setAttribute("aria-valuemax", String(last()));
+			point(at === null ? null : Math.min(at, last()));
 		},
 		leave: () => observer.disconnect(),
 	};
 }
 
-function indexAt(event, box, length) {
+function indexAt(event, box, times) {
 	const { left, width } = box.getBoundingClientRect();
 	const part = (event.clientX - left - MARGIN.left) / (width - MARGIN.left - MARGIN.right);
-	return Math.round(Math.min(1, Math.max(0, part)) * (length - 1));
+	const ms = times[0] + part * (times.at(-1) - times[0]);
+	return Math.max(0, times.slice(0, -1).findLastIndex((from) => from <= ms));
 }
 
-function steered(key, at, length) {
-	const page = Math.max(1, Math.round(length / 10));
-	const moves = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - page, PageUp: at + page, Home: 0, End: length - 1 };
-	return key in moves ? Math.min(length - 1, Math.max(0, moves[key])) : null;
+function steered(key, at, last) {
+	const page = Math.max(1, Math.round(last / 10));
+	const moves = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - page, PageUp: at + page, Home: 0, End: last };
+	return key in moves ? Math.min(last, Math.max(0, moves[key])) : null;
 }
 
 function makeScale(data, width, height, top, least) {
-	const sums = data.times.map((_, i) => data.series.reduce((sum, s) => sum + (s.values[i] ?? 0), 0));
+	const { times } = data;
+	const sums = times.map((_, i) => data.series.reduce((sum, s) => sum + (s.values[i] ?? 0), 0));
 	const lines = (data.lines ?? []).flatMap((line) => line.values);
 	const most = top ?? niceTop(Math.max(...sums, ...lines, least));
-	const last = Math.max(1, data.times.length - 1);
-	const [start, end] = [data.times[0], data.times.at(-1)];
-	const x = (i) => MARGIN.left + (i / last) * (width - MARGIN.left - MARGIN.right);
+	// What came after the last step is drawn at the edge.
+	const at = (ms) => MARGIN.left + Math.min(1, (ms - times[0]) / (times.at(-1) - times[0])) * (width - MARGIN.left - MARGIN.right);
 	return {
 		width,
 		height,
 		top: most,
-		times: data.times,
-		x,
-		// What came after the last point began is drawn at the edge.
-		at: (ms) => x(Math.min(last, ((ms - start) / (end - start)) * last || 0)),
+		times,
+		at,
+		/** The middle of a step. */
+		x: (i) => at((times[i] + times[i + 1]) / 2),
 		y: (value) => height - MARGIN.bottom - (value / most) * (height - MARGIN.top - MARGIN.bottom),
 	};
 }
@@ -111,7 +116,7 @@ function axes(scale, tick) {
 const MINUTE = 60_000;
 const TICK_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880].map((minutes) => minutes * MINUTE);
 
-/** Round times of the viewer's clock, and "now" at the end. */
+/** Round times of the viewer's clock, and the end. */
 function timeTicks(scale) {
 	const { times } = scale;
 	const [start, end] = [times[0], times.at(-1)];
@@ -119,25 +124,19 @@ function timeTicks(scale) {
 	const room = Math.max(2, Math.floor(scale.width / 90));
 	const step = TICK_STEPS.find((size) => (end - start) / size <= room) ?? TICK_STEPS.at(-1);
 	const offset = new Date(start).getTimezoneOffset() * MINUTE;
-	const ticks = [{ x: scale.x(times.length - 1), text: "now", anchor: "end" }];
+	const ticks = [{ x: scale.at(end), text: timeOnly(end), anchor: "end" }];
 	for (let at = Math.ceil((start - offset) / step) * step + offset; at < end; at += step) {
 		const x = scale.at(at);
 		if (x < 20 || ticks[0].x - x < 56) continue;
-		ticks.push({ x, text: step >= 1440 * MINUTE ? day(at) : clock(at).split(", ").at(-1), anchor: "middle" });
+		ticks.push({ x, text: step >= 1440 * MINUTE ? day(at) : timeOnly(at), anchor: "middle" });
 	}
 	return ticks;
 }
 
-/** The part of each step in which a pool was down: the first part if it was down before, else the last one. */
-function outages(data, scale) {
-	const step = scale.x(1) - scale.x(0);
-	const end = scale.x(data.times.length - 1);
-	const bar = (part, i, all) => {
-		const width = Math.max(1, part * step);
-		const x = scale.x(i) - step / 2 + (all[i - 1] > 0 ? 0 : step - width);
-		return part > 0 && svg("rect", { class: "outage", x: Math.max(MARGIN.left, Math.min(x, end - width)), y: MARGIN.top, width, height: scale.y(0) - MARGIN.top });
-	};
-	return (data.down ?? []).flatMap((values) => values.map(bar).filter(Boolean));
+/** When a pool was down: one group, so that what overlaps is not darker. */
+function outages({ down = [] }, scale) {
+	const bar = ([from, to]) => svg("rect", { x: scale.at(from), y: MARGIN.top, width: Math.max(1, scale.at(to) - scale.at(from)), height: scale.y(0) - MARGIN.top });
+	return svg("g", { class: "outage" }, ...down.map(bar));
 }
 
 /** Times at which something was changed. */
@@ -182,11 +181,12 @@ function runs(values) {
 	return found;
 }
 
+/** Through the middles of the steps, and level to the ends of the first and the last one. */
 function path(values, from, to, scale, backwards = false) {
-	const points = [];
-	for (let i = from; i <= to; i += 1) points.push(`${scale.x(i).toFixed(1)} ${scale.y(values[i]).toFixed(1)}`);
-	// A single known point would be invisible without some width.
-	if (from === to) points.push(`${(scale.x(from) + 2).toFixed(1)} ${scale.y(values[from]).toFixed(1)}`);
+	const point = (x, i) => `${x.toFixed(1)} ${scale.y(values[i]).toFixed(1)}`;
+	const points = [point(scale.at(scale.times[from]), from)];
+	for (let i = from; i <= to; i += 1) points.push(point(scale.x(i), i));
+	points.push(point(scale.at(scale.times[to + 1]), to));
 	return (backwards ? points.reverse() : points).join("L");
 }
 

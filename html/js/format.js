@@ -98,6 +98,8 @@ export function clock(atMs, { seconds = false } = {}) {
 	return dayOf(date) === dayOf(new Date()) ? time : `${date.toLocaleDateString("en-GB", DAY)}, ${time}`;
 }
 
+export const timeOnly = (atMs) => clock(atMs).split(", ").at(-1);
+
 /** A time to come, in the browser's zone or another one: "07:00" within 23 hours, "Tue 07:00" within 6 days, else with its date. */
 export function upcoming(atMs, nowMs, timeZone = undefined) {
 	if (missing(atMs)) return null;

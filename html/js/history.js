@@ -1,7 +1,7 @@
 // The past as charts: hashrate of both pools and the split, of all miners or of one worker.
 import * as api from "./api.js";
 import { areaChart } from "./chart.js";
-import { clock, count, hashrate, nameAt, namesAt, percent, ratio } from "./format.js";
+import { clock, count, hashrate, nameAt, namesAt, percent, ratio, timeOnly } from "./format.js";
 import { poll } from "./live.js";
 import { card, failure, h, segmented, setFigure, setText } from "./ui.js";
 import { orderWords } from "./work.js";
@@ -49,7 +49,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 		problem.replaceChildren();
 		points = gather(answer, RANGES[answer.range].together);
 		if (worker) points.time = points.a.map((a, i) => (a + points.b[i] > 0 ? a / (a + points.b[i]) : null));
-		const known = points.times.length > 0;
+		const known = points.a.length > 0;
 		past.hidden = !known;
 		setText(about, !known ? "No work is known yet." : `Each point is the mean of ${RANGES[answer.range].words}. A gap: DPMP did not run, or nothing is known.${worker ? "" : " Red: a pool was down. Vertical line: the split or a pool was changed. ★: a block was found. Gray: shares that DPMP blocked."}`);
 		render();
@@ -58,66 +58,70 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 
 	function render() {
 		for (const slot of ["A", "B"]) setText(element.querySelector(`.name-${slot.toLowerCase()}`), placeName(slot));
-		if (!points?.times.length) return;
-		const { times, a, b, time, meant } = points;
-		const cuts = changes().map(({ at }) => at);
-		const down = points.down ? [points.down.A, points.down.B] : [];
+		if (!points?.a.length) return;
+		const { times, down, a, b, time, meant } = points;
+		const cuts = changes();
 		const marks = blocks.map((block) => ({ at_ms: block.found_ms, text: "★" }));
 		rate.show({ times, down, cuts, marks, series: [{ name: "a", values: a }, { name: "b", values: b }] });
 		if (points.not) lost.show({ times, down, cuts, series: ["a", "b", "c"].map((name, i) => ({ name, values: points.not.map((not, at) => (points.all[at] > 0 ? not[i] / points.all[at] : null)) })) });
 		split.show({ times, down, cuts, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines: [{ name: "target", values: meant }] });
 	}
 
-	/** A place that had another pool in the time shown is called by its letter. */
+	/** Names both pools of a place that got another one in the time shown. */
 	function placeName(slot) {
-		const { former, name } = pools[slot];
-		return former[0]?.until_ms > points?.times[0] ? `Pool ${slot}` : name;
+		const { name } = pools[slot];
+		const first = nameAt(pools[slot], points?.times[0] ?? Infinity);
+		return first === name ? name : `${first}, now ${name}`;
 	}
 
-	/** When a place got another pool, or the split was changed, and that in words. */
+	/** When a place got a pool of another name, or the split was changed. */
 	function changes() {
-		const moves = ["A", "B"].flatMap((slot) => pools[slot].former.map(({ name, until_ms: at }) => ({ at, text: `; ${nameAt(pools[slot], at)} took the place of ${name}` })));
-		return [...moves, ...points.courses.map(({ from_ms: at, work }) => ({ at, text: `; new split: ${orderWords(work, namesAt(pools, at), "paused")}` }))];
+		const moves = Object.values(pools).flatMap((pool) => pool.former.filter((it) => it.name !== nameAt(pool, it.until_ms)).map((it) => it.until_ms));
+		return [...moves, ...points.courses.map((it) => it.from_ms)];
 	}
 
+	const when = (i) => `${clock(points.times[i])} to ${timeOnly(points.times[i + 1])}`;
 	const namesOf = (i) => namesAt(pools, points.times[i]);
 
 	/** What happened in a point's time: outages, changes and blocks. */
 	function events(i) {
-		const [from, to] = [points.times[i], points.times[i + 1] ?? Infinity];
-		const names = namesOf(i);
-		const changed = changes().filter(({ at }) => at >= from && at < to).map(({ text }) => text);
-		const down = ["A", "B"].filter((slot) => points.down?.[slot][i] > 0).map((slot) => `; ${names[slot]} was down`);
+		// The last step has what came since, too.
+		const [from, to] = [points.times[i], points.a.length > i + 1 ? points.times[i + 1] : Infinity];
+		const [names, later] = [namesOf(i), namesAt(pools, to)];
+		const moved = ["A", "B"].filter((slot) => later[slot] !== names[slot]).map((slot) => `; ${later[slot]} took the place of ${names[slot]}`);
+		const [course, ...more] = points.courses.filter((it) => it.from_ms >= from && it.from_ms < to);
+		const changed = course ? `; new split: ${orderWords(course.work, later, "paused")}${more.length ? ` (${more.length + 1} changes)` : ""}` : "";
+		const down = ["A", "B"].filter((slot) => points.was[slot][i] > 0).map((slot) => `; ${names[slot]} was down`);
 		const found = blocks.filter((block) => block.found_ms >= from && block.found_ms < to).map((block) => `; ${block.worker} found a block`);
-		return [...down, ...changed, ...found].join("");
+		return [...down, ...moved, changed, ...found].join("");
 	}
 
 	function sayRate(i) {
 		const [a, b, names] = [points.a[i], points.b[i], namesOf(i)];
 		const rates = a === null && b === null ? "not known" : `${hashrate((a ?? 0) + (b ?? 0))}, of it ${names.A} ${hashrate(a) ?? "not known"}, ${names.B} ${hashrate(b) ?? "not known"}`;
-		return `${clock(points.times[i])}: ${rates}${events(i)}`;
+		return `${when(i)}: ${rates}${events(i)}`;
 	}
 
 	function sayShares(i) {
-		if (!points.not || !points.all[i]) return `${clock(points.times[i])}: no shares`;
+		if (!points.not || !points.all[i]) return `${when(i)}: no shares`;
 		const [a, b, here] = points.not[i].map(count);
 		const names = namesOf(i);
-		return `${clock(points.times[i])}: ${count(points.all[i])} shares; not accepted by ${names.A} ${a}, by ${names.B} ${b}, by DPMP ${here}`;
+		return `${when(i)}: ${count(points.all[i])} shares; not accepted by ${names.A} ${a}, by ${names.B} ${b}, by DPMP ${here}`;
 	}
 
 	function saySplit(i) {
 		const time = points.time[i];
-		if (time === null) return `${clock(points.times[i])}: not known`;
+		if (time === null) return `${when(i)}: not known`;
 		const names = namesOf(i);
 		const meant = points.meant[i] === null ? "" : `, target ${ratio(points.meant[i])}`;
-		return `${clock(points.times[i])}: ${names.A} ${percent(time)}, ${names.B} ${percent(1 - time)}${meant}${events(i)}`;
+		return `${when(i)}: ${names.A} ${percent(time)}, ${names.B} ${percent(1 - time)}${meant}${events(i)}`;
 	}
 
 	/** The same in figures, for whoever cannot or does not want to read the picture. */
 	function fillTable() {
 		if (!table.open || !points) return;
-		const every = Math.max(1, Math.floor(points.times.length / TABLE_ROWS));
-		const rows = points.times.map((_, i) => i).filter((i) => i % every === 0).reverse();
+		const every = Math.max(1, Math.floor(points.a.length / TABLE_ROWS));
+		const rows = points.a.map((_, i) => i).filter((i) => i % every === 0).reverse();
 		const cell = (text) => {
 			const td = h("td", {});
 			setFigure(td, text);
@@ -157,10 +161,11 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
  * that has run for ten minutes has no past of a day.
  */
 function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_share_a: shares, meant_share_a: meant, accepted, rejected, refused, down, courses }, size) {
-	const points = { courses: courses ?? [], times: [], a: [], b: [], time: [], meant: [], ...(accepted && { all: [], not: [], down: { A: [], B: [] } }) };
+	const points = { courses: courses ?? [], times: [], a: [], b: [], time: [], meant: [], was: { A: [], B: [] }, down: [], ...(accepted && { all: [], not: [] }) };
+	const at = (i) => start + i * step * 1000;
 	const first = rates.A.findIndex((rate, i) => rate || rates.B[i]);
 	for (let from = first < 0 ? shares.length : first; from < shares.length; from += size) {
-		points.times.push(start + from * step * 1000);
+		points.times.push(at(from));
 		points.a.push(mean(rates.A, from, size));
 		points.b.push(mean(rates.B, from, size));
 		points.time.push(mean(shares, from, size));
@@ -169,9 +174,23 @@ function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_sha
 		const [good, ...not] = [[accepted.A, accepted.B], [rejected.A], [rejected.B], [refused]].map((lists) => lists.reduce((sum, list) => sum + list.slice(from, from + size).reduce((a, b) => a + b, 0), 0));
 		points.not.push(not);
 		points.all.push(not.reduce((a, b) => a + b, good));
-		for (const slot of ["A", "B"]) points.down[slot].push(mean(down[slot], from, size));
+		for (const slot of ["A", "B"]) points.was[slot].push(mean(down[slot], from, size));
 	}
+	points.times.push(at(shares.length));
+	for (const slot of ["A", "B"]) points.down.push(...outages(down?.[slot] ?? [], first).map((it) => it.map(at)));
 	return points;
+}
+
+/** When a pool was down, in steps: at the end of the first step, and at the begin of the last; in the middle of a lone one. */
+function outages(parts, first) {
+	const found = [];
+	parts.forEach((part, i) => {
+		if (!part || i < first) return;
+		const from = parts[i - 1] ? i : i + (1 - part) / (parts[i + 1] ? 1 : 2);
+		if (from - found.at(-1)?.[1] < 1e-6) found.at(-1)[1] = from + part;
+		else found.push([from, from + part]);
+	});
+	return found;
 }
 
 function mean(values, from, size) {

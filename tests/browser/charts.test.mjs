@@ -17,7 +17,7 @@ const FIRST = 135;
 
 /**
  * A day with an outage of A from its 300th to its 420th minute, a short one of B, another pool in place A from minute 605
- * on, and a changed split. DPMP itself did not run before minute 120.
+ * on with its payout address changed at 700, and a changed split. DPMP itself did not run before minute 120.
  */
 function past(real) {
   const steps = Array.from({ length: real.time_share_a.length }, (_, i) => i);
@@ -32,7 +32,7 @@ function past(real) {
     rejected: { A: of((i) => (i % 200 < 30 ? 1 : 0)), B: of(() => 0) },
     refused: of((i) => (i % 500 < 20 ? 2 : 0)),
     down: { A: of((i) => (isDown(i) ? 1 : 0)), B: of((i) => (i === 1000 ? 0.2 : 0)) },
-    courses: [{ work: { A: 60, B: 40 }, from_ms: real.start_ms + 900 * MINUTE }],
+    courses: [[60, 905], [80, 903], [60, 900], [70, 850]].map(([A, at]) => ({ work: { A, B: 100 - A }, from_ms: real.start_ms + at * MINUTE })),
   };
 }
 
@@ -45,13 +45,14 @@ async function home(options) {
   });
   await page.route(/\/api\/v1\/status$/, async (route) => {
     const json = await (await route.fetch()).json();
-    json.pools.A.former = [{ name: "Old pool", until_ms: start + 605 * MINUTE }];
+    const { name } = json.pools.A;
+    json.pools.A.former = [{ name, until_ms: start + 700 * MINUTE }, { name: "Old pool", until_ms: start + 605 * MINUTE }];
     return route.fulfill({ json });
   });
   await page.route(/\/api\/v1\/blocks$/, (route) => route.fulfill({ json: { blocks: [{ found_ms: start + 800 * MINUTE, worker: "garage", pool: "B" }] } }));
   await page.goto(demo.base);
   await page.getByRole("button", { name: "24 h" }).click();
-  await page.locator(".outage").first().waitFor({ state: "attached" });
+  await page.locator(".outage rect").first().waitFor({ state: "attached" });
   return page;
 }
 
@@ -60,8 +61,7 @@ const chart = (page, label) => page.getByRole("slider", { name: new RegExp(label
 async function place(box, minute) {
   await box.scrollIntoViewIfNeeded();
   const { x, y, width, height } = await box.boundingBox();
-  const last = FIRST + 15 * (Math.ceil((1440 - FIRST) / 15) - 1);
-  return [x + 4 + ((width - 60) * (minute - FIRST)) / (last - FIRST), y + height / 2];
+  return [x + 4 + ((width - 60) * (minute - FIRST)) / (1440 - FIRST), y + height / 2];
 }
 
 test("a finger reads what happened, and the value stays once it is lifted", async () => {
@@ -74,11 +74,15 @@ test("a finger reads what happened, and the value stays once it is lifted", asyn
   await page.getByText("garage found a block").waitFor();
   assert.match(await rate.getAttribute("aria-valuetext"), /of it Simulated A/);
   const split = chart(page, "Split by time");
-  await page.touchscreen.tap(...(await place(split, 600)));
+  await page.touchscreen.tap(...(await place(split, 602)));
   assert.match(await split.getAttribute("aria-valuetext"), /: Old pool 70%.*; Simulated A took the place of Old pool$/);
+  await page.touchscreen.tap(...(await place(split, 701)));
+  assert.match(await split.getAttribute("aria-valuetext"), /\d\d to \d\d:\d\d: Simulated A 70%, [^;]*$/);
+  await page.touchscreen.tap(...(await place(split, 851)));
+  assert.match(await split.getAttribute("aria-valuetext"), /; new split: 70:30$/);
   await page.touchscreen.tap(...(await place(split, 901)));
-  assert.match(await split.getAttribute("aria-valuetext"), /; new split: 60:40$/);
-  await page.locator(".legend").getByText("Pool A", { exact: true }).waitFor();
+  assert.match(await split.getAttribute("aria-valuetext"), /; new split: 60:40 \(3 changes\)$/);
+  await page.locator(".legend").getByText("Old pool, now Simulated A", { exact: true }).waitFor();
   const lost = chart(page, "Shares not accepted");
   await page.touchscreen.tap(...(await place(lost, 501)));
   assert.match(await lost.getAttribute("aria-valuetext"), /: 320 shares; not accepted by .* 0, by .* 0, by DPMP 20$/);
@@ -90,10 +94,18 @@ test("a finger reads what happened, and the value stays once it is lifted", asyn
 test("outages are bands, blocks are stars, and the past before the start is not drawn", async () => {
   const page = await home({ viewport: { width: 1280, height: 900 } });
   const svgs = page.locator(".history .chart-svg");
-  assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => [svg.querySelectorAll(".outage").length, svg.querySelectorAll(".mark").length])), [[9, 1], [9, 0], [9, 0]]);
-  assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => svg.querySelectorAll(".cut").length)), [2, 2, 2]);
-  const widths = await svgs.first().locator(".outage").evaluateAll((all) => all.map((bar) => bar.width.baseVal.value));
-  assert.ok(Math.min(...widths) <= 1 && Math.max(...widths) > 5, `a short outage is a thin line: ${widths}`);
+  assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => [svg.querySelectorAll(".outage rect").length, svg.querySelectorAll(".mark").length])), [[2, 1], [2, 0], [2, 0]]);
+  assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => svg.querySelectorAll(".cut").length)), [5, 5, 5]);
+  const bars = await svgs.first().locator(".outage rect").evaluateAll((all) => all.map(({ x, width }) => [x, width].map((it) => it.baseVal.value)));
+  assert.equal(bars[1][1], 1, "a short outage is a thin line");
+  // Bands, lines and points are where their time is on the axis.
+  const width = await svgs.first().evaluate((svg) => svg.clientWidth);
+  const at = (minute) => 4 + ((width - 60) * (minute - FIRST)) / (1440 - FIRST);
+  const cuts = await svgs.first().locator(".cut").evaluateAll((all) => all.map((it) => it.x1.baseVal.value));
+  const [begin, ...points] = (await svgs.first().locator("path.line.a").first().getAttribute("d")).match(/[ML][\d.]+/g).map((it) => Number(it.slice(1)));
+  const found = [bars[0][0], bars[0][0] + bars[0][1], bars[1][0], cuts[0], begin, points[0], points.at(-1)];
+  const wanted = [300, 420, 1000.4, 605, FIRST, FIRST + 7.5, 1440].map(at);
+  found.forEach((it, i) => assert.ok(Math.abs(it - wanted[i]) < 0.2, `${i}: ${it}, not ${wanted[i]}`));
   const rate = chart(page, "Hashrate of both pools");
   assert.equal(Number(await rate.getAttribute("aria-valuemax")) + 1, Math.ceil((1440 - FIRST) / 15));
   await rate.hover({ position: { x: 60, y: 60 } });

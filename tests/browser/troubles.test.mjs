@@ -63,7 +63,7 @@ test("all is well, then a pool is down, then both", async () => {
   // What was done for it counts in the total, so its card shows it, too.
   await home.page.getByRole("region", { name: "CKPool" }).getByText("mean of 5 minutes, target 50%").waitFor();
   await home.page.locator(".hero").getByText(/, not judged: CKPool was down$/).waitFor({ timeout: 120_000 });
-  await home.page.locator(".outage").first().waitFor({ state: "attached", timeout: 120_000 });
+  await home.page.locator(".outage rect").first().waitFor({ state: "attached", timeout: 120_000 });
   // However many notices there are, a phone's first screen says what is mined.
   await home.page.setViewportSize({ width: 390, height: 844 });
   const line = home.page.locator(".connection").getByText(/^Mining, .*H\/s$/);
