@@ -168,7 +168,7 @@ mod tests {
     /// The docs' section about a kind.
     fn documented(kind: &Kind) -> String {
         format!(
-            "### `{}`\n\nLevel: {}. Message: {}. {}\n\n- **Begins:** {}\n- **Over:** {}\n- **What to do:** {}\n",
+            "### `{}`\n\nLevel: {}. Message: {}. {}\n\n- **Begins:** {}\n- **Ends:** {}\n- **What to do:** {}\n",
             kind.name,
             kind.level.name(),
             kind.push.words(),
@@ -183,7 +183,7 @@ mod tests {
     fn the_docs_have_every_trouble() {
         let parts: Vec<_> = CATALOGUE.iter().map(documented).collect();
         let expected = parts.join("\n");
-        let (_, found) = DOCS.split_once("## All troubles\n\n").unwrap();
+        let (_, found) = DOCS.split_once("## All problems\n\n").unwrap();
         assert!(
             found == expected,
             "docs/troubles.md has to end with:\n{expected}"

@@ -210,11 +210,11 @@ section! {
             "Additional host names under which browsers may open the web pages, such as `dpmp.my-lan`.";
         AT_ONCE PASSWORD_HASH "password_hash": PasswordHash = PasswordHash,
             |c| c.gui.password_hash.as_deref().unwrap_or_default().to_owned(),
-            "Hash of the password for the web pages, which set it. If empty, there is no password.";
+            "Hash of the password for the web pages. The web pages set it. If empty, there is no password.";
         AT_ONCE TOKENS "tokens": Table<BTreeMap<String, ApiToken>> = tables::TOKENS,
             |c| tables::tokens_compared(&c.gui.tokens),
-            "Programs that may use the API, by name: `hash` is the hash of their token, `may` what they may do. The \
-             web pages set it.";
+            "Programs that may use the API, by name. For each, `hash` is the hash of its token, and `may` is what it \
+             may do. The web pages set it.";
         AT_ONCE PUBLIC_URL "public_url": Text = Text { default: "", choices: &[], longest: 1024 },
             |c| c.gui.public_url.clone(),
             "Address at which your phone reaches these pages, for links in messages. Leave empty for no links.";
@@ -276,8 +276,8 @@ pool_keys! {
         "The pool's name in logs and on the web pages.";
     host "host": PoolHost = [PoolHost { default: "pool-a.example.com" }, PoolHost { default: "pool-b.example.com" }],
         |pool| pool.host.clone(),
-        "The pool's host name or IP address, also with `stratum+tcp://` or `stratum+ssl://` before it and `:port` \
-         after it. The default means that the pool is not set up.";
+        "The pool's host name or IP address, optionally with `stratum+tcp://` or `stratum+ssl://` before it and \
+         `:port` after it. The default means that the pool is not set up.";
     port "port": Port = [Port(3333)], |pool| pool.port.to_string(),
         "The pool's TCP port.";
     tls "tls": Flag = [Flag(false)], |pool| pool.tls.enabled.to_string(),
@@ -305,8 +305,9 @@ pool_keys! {
         |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
         "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
-        "Seconds of silence after which a connection to the pool counts as dead. A waiting share first gets its \
-         `answer_seconds`. While no share is waiting, the limit is three times as long.";
+        "Seconds of silence after which a connection to the pool counts as dead. If a share is waiting for an answer, \
+         DPMP first waits until its `answer_seconds` (at most `stall_seconds`) are over. While no share is waiting, \
+         the limit is three times as long.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \
          down.";
@@ -323,7 +324,7 @@ pool_keys! {
     miners_per_connection "miners_per_connection": Whole = [Whole { default: 250, min: 2, max: 65_536 }],
         |pool| pool.miners_per_connection.to_string(),
         "If `connections` is `shared`: maximum number of miners on one connection. If connections to both pools are \
-         shared, the smaller number counts.";
+         shared, the smaller number applies.";
     payout "payout": Word<PayoutRule> =
         [Word { all: &PayoutRule::ALL, name: PayoutRule::name, default: PayoutRule::Auto }], |pool| pool.payout.name().to_owned(),
         "Who the pool's blocks should pay. `auto`: DPMP learns it from the first jobs and warns when you get less. \
@@ -374,7 +375,7 @@ section! {
             "Shortest time between two switches of a miner, in seconds.";
         AT_ONCE CATCH_UP "catch_up_seconds": Seconds = Seconds { default: 600, min: 0.0, max: 86_400 },
             |c| seconds(c.scheduler.catch_up),
-            "Seconds of missed mining time that a pool gets back after an outage, at most; 0: none.";
+            "Maximum number of seconds of missed mining time that a pool gets back after an outage; 0: none.";
         AT_ONCE CLEAN_ON_SWITCH "clean_on_switch": Flag = Flag(false), |c| c.scheduler.clean_on_switch.to_string(),
             "Whether miners drop old work at every switch.";
         AT_ONCE NO_WORK "no_work_seconds": SecondsOrNever =
@@ -386,10 +387,10 @@ section! {
             "Whether miners work for the other pool while their own is down. A worker can have its own setting.";
         AT_ONCE MAX_SLICERS "max_slicers": Whole = Whole { default: 4, ..COUNT },
             |c| c.scheduler.max_slicers.to_string(),
-            "Mode `fleet`: maximum number of miners that take turns; the others stay on one pool. 0: no limit.";
+            "In `fleet` mode: maximum number of miners that take turns; the others stay on one pool. 0: no limit.";
         AT_ONCE ASSIGN "assign_seconds": Seconds = Seconds { default: 600, min: 10.0, max: 86_400 },
             |c| seconds(c.scheduler.assign),
-            "Mode `fleet`: minimum time, in seconds, before a miner that stays on one pool moves to the other.";
+            "In `fleet` mode: minimum time, in seconds, before a miner that stays on one pool moves to the other.";
     }
 }
 
@@ -408,7 +409,7 @@ pub(super) const GROUPS: Key<Table<Vec<Group>>> = Key {
     path: "groups",
     kind: tables::GROUPS,
     meaning: "Groups of workers with the same setting: `name`, `match` (patterns of workers' names) and `work`. The \
-              first group that matches a worker counts.",
+              first group that matches a worker applies.",
     needs_restart: AT_ONCE,
     shown: |c| tables::groups_shown(&c.groups),
 };
@@ -423,7 +424,7 @@ section! {
         AT_ONCE ENTRIES "entries": Table<Vec<TimetableEntry>> = tables::TIMETABLE,
             |c| tables::timetable_shown(&c.timetable.entries),
             "What to do at which time of the week: `days`, `from`, `to` and `work`. The first entry that covers the \
-             current time counts.";
+             current time applies.";
     }
 }
 
@@ -473,7 +474,7 @@ section! {
             "Minutes after which a worker that has left counts as missing; 0: never.";
         AT_ONCE TARGETS "targets": Table<BTreeMap<String, Target>> = tables::targets::TARGETS,
             |c| tables::targets::compared(&c.notify.targets),
-            "Where DPMP sends messages about troubles, by name: `kind`, `url`, `token` and so on. It sends nothing \
+            "Where DPMP sends messages about problems, by name: `kind`, `url`, `token` and so on. It sends nothing \
              unless you add a target.";
     }
 }

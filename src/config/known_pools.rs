@@ -56,14 +56,14 @@ pub const KNOWN: [KnownPool; 15] = [
         name: "CKPool solo",
         host: "solo.ckpool.org",
         fee_percent: Some(2.0),
-        note: "Solo. The fee is part of a block you find.",
+        note: "Solo. The fee is taken out of any block you find.",
         ..SOLO
     },
     KnownPool {
         name: "CKPool solo, Europe",
         host: "eusolo.ckpool.org",
         fee_percent: Some(2.0),
-        note: "Solo. The fee is part of a block you find.",
+        note: "Solo. The fee is taken out of any block you find.",
         source: "https://github.com/mweinberg/stratum-speed-test",
         ..SOLO
     },

@@ -30,7 +30,7 @@ catalogue! {
         "Complete the pool's settings, or set its weight to 0.";
     "pool_setting" Error AtOnce []
         "when DPMP starts with a pool whose settings are wrong.", "when a correct configuration is saved.",
-        "DPMP left the pool out, so it serves no miner.",
+        "DPMP does not use this pool because a setting is wrong, and serves no miner until it can.",
         "Correct the setting on the Config page.";
     "payout_changed" Warning AtOnce []
         "when a pool's payout address, address or encryption changes.", "when you dismiss it.",
@@ -55,7 +55,7 @@ catalogue! {
         "If it continues, see the pool's own page.";
     "pool_mute" Error Later ["nothing_mined"]
         "when a pool does not answer shares.", "when it answers again.",
-        "The pool probably doesn't pay for these shares.",
+        "The pool probably doesn't pay for shares that it does not answer.",
         "If it continues, see the pool's own page, or set up a backup.";
     "pool_rejecting" Error Later ["nothing_mined"]
         "when a pool rejects more than half of the last 20 shares from all miners, not counting stale ones.",
@@ -97,8 +97,8 @@ catalogue! {
         "Check the pool's coin on the Config page. If it is right, contact the pool.";
     "no_new_block" Warning Later ["nothing_mined", "pool_down", "pool_no_job", "pool_behind", "pool_without_news", "pool_old_block", "wrong_chain"]
         "when a pool's jobs have built on the same block for 3 hours.", "with the next block.",
-        "This is rare with the coins that DPMP knows.",
-        "Look for newer blocks in a block explorer. If there are any, the pool's node may hang.";
+        "Such a long time without a block is rare with the coins that DPMP knows.",
+        "Look for newer blocks in a block explorer. If there are any, the pool's node may be stuck.";
     "pool_clock" Warning Later ["nothing_mined"]
         "when the time in a pool's jobs has been off by more than 10 minutes for 10 minutes.", "when the time is correct again.",
         "The network rejects blocks whose time is too far off.",
@@ -113,11 +113,11 @@ catalogue! {
         "If it continues, test the first address on the Config page.";
     "mask_missing" Warning Never ["nothing_mined"]
         "when one pool allows version rolling and the other doesn't.", "when both do, or neither.",
-        "Some miners have shares rejected at that pool.",
+        "Some miners have shares rejected at the pool without version rolling.",
         "Use two pools that both allow it.";
     "version_form" Warning Later ["nothing_mined"]
         "when a pool rejects both ways of writing a share's version bits.", "an hour after the last blocked share.",
-        "DPMP blocks these shares, because the pool would reject them.",
+        "DPMP blocks shares with such version bits, because the pool would reject them.",
         "The Miners page shows which miners are affected.";
     "cannot_share" Warning Never ["nothing_mined"]
         "when `connections` is `shared`, but a pool's extranonce2 has less than 3 bytes.",
@@ -142,14 +142,14 @@ catalogue! {
         "See the reasons next to the pool on Home.";
     "pool_old_block" Warning Never ["nothing_mined", "no_miner", "pool_behind"]
         "when the other pool moved on from this pool's block 30 seconds ago, or has been at a greater height for 90 seconds.", "with its first job on a new block.",
-        "The pool's node may hang.",
+        "The pool's node may be stuck.",
         "If it continues, see the pool's own page.";
     "shares_lost" Warning Later ["nothing_mined", "no_miner", "pool_down", "pool_mute"]
         "when a pool did not answer 3 shares or more, and more than 2%, within 10 minutes.", "when it is below these limits again.",
         "The pool may not pay for these shares.",
         "See `pool_lost` in the log for the reasons.";
     "block_found" Good AtOnce []
-        "when a share is a block.", "when you dismiss it.",
+        "when a share solves a block.", "when you dismiss it.",
         "A miner found a block.",
         "Check on the pool's page whether the network accepted it.";
     "block_rejected" Warning AtOnce []
@@ -166,11 +166,11 @@ catalogue! {
         "The Miners page shows which miner sends them.";
     "miners_per_address" Warning Never []
         "when more miners than `listen.max_miners_per_address` connect from one address.", "10 minutes after the last one.",
-        "DPMP turns these miners away.",
+        "DPMP turns away the miners above the limit.",
         "If they are your miners, raise the limit.";
     "max_miners" Warning Later []
         "when more miners than `listen.max_miners` connect.", "10 minutes after the last one.",
-        "DPMP turns these miners away.",
+        "DPMP turns away the miners above the limit.",
         "If they are your miners, raise the limit.";
     "no_miner" Warning Later ["nothing_mined"]
         "when no miner is connected, though the pools are ready.", "when a miner connects.",
@@ -185,7 +185,7 @@ catalogue! {
         "The miner is connected, but it doesn't mine.",
         "Restart the miner.";
     "miner_slow" Warning Never ["nothing_mined"]
-        "when a worker has done less than half of its usual hashrate for an hour.", "when it has done more for an hour, or when you dismiss it.",
+        "when a worker's hashrate over an hour is less than half of its usual one.", "when it is higher over an hour, or when you dismiss it.",
         "The miner earns less than usual.",
         "Check temperature, fans and settings on the miner's own page.";
     "no_password" Warning Never []
@@ -222,6 +222,6 @@ catalogue! {
         "Correct the setting on the Config page.";
     "redirect" Warning Later []
         "when a pool tries to send your miners to another server.", "when you dismiss it.",
-        "DPMP ignored it, because this is a way to steal hashrate.",
+        "DPMP ignored the request, because such requests can be used to steal hashrate.",
         "If it continues, contact the pool or choose another one.";
 }

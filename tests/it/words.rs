@@ -165,7 +165,7 @@ fn of_markdown(source: &str) -> Vec<Text> {
 fn own_words(name: &str, source: &str) -> String {
     let mut quotes = false;
     let lines = source.lines().map(|line| {
-        quotes |= name == "docs/troubles.md" && line == "## All troubles";
+        quotes |= name == "docs/troubles.md" && line == "## All problems";
         let quoted = quotes || name == "docs/configuration.md" && line.contains("` (default `");
         if quoted { "" } else { line }
     });

@@ -120,7 +120,7 @@ fn alert(grounds: &Grounds<'_>, found: &Found) -> Option<Alert> {
             Level::Warning,
             format!("{} has had no new block for 3 hours", name(slot)),
             format!("All its jobs since then build on the same block, which is rare on {}.", coin(slot)),
-            "Look for newer blocks in a block explorer. If there are any, the pool's node may hang.",
+            "Look for newer blocks in a block explorer. If there are any, the pool's node may be stuck.",
         ),
         Finding::Lower { slot, blocks } => {
             let is_told = good(grounds, slot).is_none() || left_behind(grounds, slot).is_some();
