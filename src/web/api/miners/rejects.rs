@@ -5,6 +5,10 @@ use serde::Serialize;
 use crate::core::miner::view::MinerView;
 use crate::stratum::reject::RejectReason;
 
+/// About shares that the pool rejected for their difficulty: DPMP forwards none below it.
+const BY_POOL: &str = "The pool rejected these, although they met its difficulty. It may have raised the difficulty just \
+                       before. If there are many, ask the pool.";
+
 /// One reason.
 #[derive(Debug, Serialize)]
 pub(super) struct Reject<'a> {
@@ -19,11 +23,15 @@ pub(super) fn rejects(miner: &MinerView) -> Vec<Reject<'_>> {
     let mut rejects: Vec<_> = miner
         .rejected_by
         .iter()
-        .map(|(reason, count)| Reject {
-            reason,
-            count: *count,
-            meaning: meaning(reason),
-            said: miner.said.get(reason.as_str()).map(String::as_str),
+        .map(|(reason, count)| {
+            let said = miner.said.get(reason.as_str()).map(String::as_str);
+            let checked = said.is_some() && reason == RejectReason::LowDifficulty.name();
+            Reject {
+                reason,
+                count: *count,
+                meaning: if checked { BY_POOL } else { meaning(reason) },
+                said,
+            }
         })
         .collect();
     rejects.sort_by_key(|reject| std::cmp::Reverse(reject.count));
@@ -106,5 +114,15 @@ mod tests {
         assert_eq!(parts, [("stale", 5, None), ("other", 2, Some("No thanks"))]);
         assert!(found[0].meaning.contains("new block"));
         assert!(found[1].meaning.contains("its own reason"));
+        // It is not the miner's fault if a pool does not want what DPMP has checked.
+        let low = |said: Option<&str>| {
+            let mut miner = sample_miner(1, "rig");
+            miner.rejected_by = Arc::new([("low_difficulty".to_owned(), 3)].into());
+            let said = said.map(|said| ("low_difficulty", said.to_owned()));
+            miner.said = Arc::new(said.into_iter().collect());
+            rejects(&miner)[0].meaning
+        };
+        assert!(low(None).contains("firmware"));
+        assert_eq!(low(Some("Above target")), BY_POOL);
     }
 }
