@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dpmp::config::steering::{Work, WorkerSettings};
 use dpmp::config::{Config, Connections};
 use dpmp::core::fact::Fact;
 use dpmp::observe::event;
@@ -361,6 +362,75 @@ fn one_whose_shares_are_rejected_has_a_connection_of_its_own() {
     let rejected: Vec<u64> = rejected.filter(|rejected| *rejected > 0).collect();
     assert_eq!(rejected.len(), 1);
     assert!(rejected[0] > 30, "{rejected:?}");
+}
+
+/// Those that move to another connection go on at the old one until the new one has work.
+#[test]
+fn miners_work_on_while_their_new_connection_is_opened() {
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        block_interval: None,
+        ..PoolOptions::default()
+    });
+    let mut world = farm(6, 250, pools);
+    world.run(Duration::from_secs(60), |_| ());
+    for slot in PoolSlot::ALL {
+        world.sites[slot].far = Duration::from_secs(3);
+    }
+    let mut settings = (**world.core.config()).clone();
+    share(&mut settings, [Some(2); 2]);
+    world.configure(settings);
+    for second in 1..=12 {
+        world.run(Duration::from_secs(1), |_| ());
+        let now = world.clock();
+        let miners = world.core.snapshot(now).miners;
+        let idle = miners.iter().filter(|it| it.pool.is_none()).count();
+        assert_eq!((miners.len(), idle), (6, 0), "after {second} s");
+    }
+    world.run(Duration::from_secs(120), |_| ());
+    assert_eq!(standing(&world), [3, 3]);
+}
+
+/// However often the only member of a line leaves with a share under way and returns: each share counts.
+#[test]
+fn the_shares_of_one_that_comes_and_goes_count_each_time() {
+    let mut settings = sharing([Some(250); 2]);
+    for (worker, slot) in [("stays", PoolSlot::B), ("comes", PoolSlot::A)] {
+        let own = WorkerSettings {
+            work: Some(Work::only(slot)),
+            ..WorkerSettings::default()
+        };
+        settings.workers.insert(worker.to_owned(), own);
+    }
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        ..PoolOptions::default()
+    });
+    let mut world = World::new(settings, pools, 7);
+    for worker in ["stays", "comes"] {
+        let options = MinerOptions {
+            user: format!("wallet.{worker}"),
+            pace: Pace::Shares(2.0),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_millis(700));
+    }
+    world.sites[PoolSlot::A].far = Duration::from_secs(1);
+    for _ in 0..80 {
+        // With shares under way, and before there were any.
+        for seconds in [15, 5] {
+            world.run(Duration::from_secs(seconds), |_| ());
+            world.hang_up(1);
+            world.connect(1);
+        }
+    }
+    world.run(Duration::from_secs(60), |_| ());
+    let accepted = world.sites[PoolSlot::A].model.ledger().accepted();
+    assert!(accepted > 200, "{accepted}");
+    world.hang_up(1);
+    world.run(Duration::from_secs(60), |_| ());
+    let shares = &world.core.memory().totals.pools[PoolSlot::A].shares;
+    assert_eq!(shares.lost, 0);
 }
 
 /// Some pools close the connection because of a share, or do not answer it. The others must not suffer.
