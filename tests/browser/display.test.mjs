@@ -142,6 +142,13 @@ test("a link for a wall display shows and changes nothing, until it is revoked",
       await closePage(wall);
     }
   }
+  const cut = await openPage(browser, program.base, { forgive: /Failed to load/ });
+  let loads = 0;
+  await cut.route("**/js/home.js", (route) => (loads++ ? route.continue() : route.abort()));
+  await cut.goto(link);
+  await cut.getByRole("region", { name: "Ocean" }).waitFor();
+  assert.equal(loads, 2, "the page loads again what the network has cut off");
+  await closePage(cut);
   const token = link.split("=")[1];
   const ask = async (method, path) => (await fetch(`${program.base}/api/v1/${path}`, { method, headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" }, body: method === "GET" ? undefined : "{}" })).status;
   for (const [method, path] of [["PUT", "weights"], ["PUT", "override"], ["PUT", "config"], ["PUT", "workers"], ["POST", "alerts/seen"], ["POST", "password"], ["GET", "config"], ["GET", "logs"], ["GET", "events"], ["GET", "pools/B/page"], ["GET", "tokens"]]) {

@@ -167,7 +167,8 @@ export async function openPage(browser, base, { forgive = /$^/, ...options } = {
   page.goto = async (...args) => {
     for (let tries = 3; ; tries -= 1) {
       interrupted = false;
-      const response = await go(...args).catch((error) => {
+      // To an address with a part behind "#" that is open already, the browser does not go again.
+      const response = await (tries < 3 && page.url() === args[0] ? page.reload() : go(...args)).catch((error) => {
         if (!interrupted) throw error;
       });
       if (!interrupted || tries === 0) return response;
