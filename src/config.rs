@@ -590,7 +590,7 @@ pub fn parse(text: &str) -> Result<LoadedConfig, ConfigErrors> {
     }
 }
 
-/// Reads the JSON of a configuration without checking it, for code that changes a part of it. It may contain passwords.
+/// Parses a configuration's JSON without checking it, for code that edits a part of it. It may contain passwords.
 ///
 /// # Errors
 /// Where the text stops being one JSON object, and keys that stand twice.

@@ -52,7 +52,7 @@ pub(super) struct Wrong {
     pub(super) found: String,
     /// What is allowed.
     pub(super) allowed: String,
-    /// The entries of a table that are unusable because of it.
+    /// The table entries that this makes unusable.
     pub(super) entries: Range<usize>,
 }
 

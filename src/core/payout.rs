@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::PoolConfig;
+use crate::core::stats::totals::PoolId;
 use crate::units::{PerPool, PoolSlot};
 
 /// Where one pool's earnings go. It is kept across restarts, so that neither a restart nor a change while DPMP was
@@ -24,7 +25,7 @@ pub struct Payout {
 impl Payout {
     /// Where a pool's earnings go.
     pub fn place(pool: &PoolConfig) -> String {
-        let first = format!("{} {} {}", pool.address(), pool.wallet, pool.user_name);
+        let first = PoolId::of(pool).account;
         let backups = pool.backups.iter().map(|backup| format!(" {backup}"));
         backups.fold(first, |all, backup| all + &backup)
     }

@@ -127,7 +127,7 @@ pub struct Pool {
     pub names_look: Option<NamesLook>,
     /// When that may be tried next.
     pub names_next: Option<Instant>,
-    /// What was known of it when the members were last told.
+    /// What the members were last told about it.
     pub told_names: NameHabit,
     /// What is known about the pool.
     pub facts: PoolFacts,

@@ -146,7 +146,7 @@ impl Context<'_> {
         both::are_known(self.pools, self.config, self.now)
     }
 
-    /// Whether no pool has worked for so long that miners are disconnected.
+    /// Whether all pools have been down long enough to disconnect the miners.
     pub(in crate::core) fn pools_gone(&self) -> bool {
         both::are_gone(self.pools, self.config, self.now)
     }

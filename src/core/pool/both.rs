@@ -18,8 +18,8 @@ pub(in crate::core) fn are_known(pools: &PerPool<Pool>, config: &Config, now: No
         && !are_gone(pools, config, now)
 }
 
-/// Whether no pool has worked for so long that miners are disconnected. An answer to their subscribe would lure them
-/// away from their fallback pool, where they have work (compat Q17).
+/// Whether all pools have been down long enough to disconnect the miners. An answer to their subscribe would lure
+/// them away from their fallback pool, where they have work (compat Q17).
 pub(in crate::core) fn are_gone(pools: &PerPool<Pool>, config: &Config, now: Now) -> bool {
     let Some(patience) = config.scheduler.no_work else {
         return false;

@@ -222,7 +222,7 @@ pub struct WaitingShare {
     /// Whether its connection was replaced in the meantime, so that its result says nothing about the pool's current
     /// address.
     pub outlived: bool,
-    /// Whether another pool has taken the slot meanwhile.
+    /// Whether another pool has taken the slot since.
     pub former: bool,
 }
 
@@ -437,7 +437,7 @@ impl Connection {
         let Some(order) = self.is_configuring() else {
             return false;
         };
-        // A pool that has granted it before does not close because of it, unless it is a different pool now.
+        // A pool that granted it before does not close the connection because of it, unless it is now a different pool.
         if facts.granted && failures < ENOUGH_FAILURES {
             return false;
         }

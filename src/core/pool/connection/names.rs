@@ -1,8 +1,8 @@
 //! The names of a shared connection's members, besides the one that it was authorized with.
 //!
-//! A pool that takes several names is told each member's own, a few at a time. A share is sent under its member's name
-//! once the pool has accepted that, and until then, or if it is refused, under the first one. What is learnt on the way
-//! is in [`NameHabit`].
+//! DPMP tells a pool that takes several names each member's own, a few at a time. Once the pool has accepted a name,
+//! its member's shares are sent under it; until then, or if the pool refuses it, under the first one. [`NameHabit`]
+//! keeps what DPMP learns about the pool.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const MOST: usize = 1024;
 /// How long a pool may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A connection that has lived for this long with a second name is not closed because of it.
+/// A second name cannot be why a connection closes that has had it for this long.
 const SURVIVES: Duration = Duration::from_secs(30);
 
 /// Where a name stands.
@@ -158,7 +158,7 @@ impl Connection {
         }
     }
 
-    /// When a name has to be looked at.
+    /// The next deadline of a name.
     pub(super) fn name_due(&self, now: Instant) -> Option<Instant> {
         let asked = self.names.asked().map(|(_, since)| later(since, PATIENCE));
         asked
@@ -278,7 +278,7 @@ mod tests {
             }
         }
 
-        /// The names that the pool is asked for meanwhile, by request.
+        /// The names that the pool is being asked about, by request.
         fn act(&mut self, act: impl FnOnce(&mut Connection, &mut Talk<'_>)) -> Vec<(u64, String)> {
             let mut out = Vec::new();
             let mut talk = Talk {
