@@ -1,5 +1,4 @@
-// Sets the theme before the first paint. Not a module, since modules run too late for that and the
-// page would flash; theme.js has the switch.
+// Sets the theme before the first paint. Modules run too late for that; theme.js has the switch.
 (function () {
 	// A script that a weak network has cut off would leave the page empty.
 	addEventListener("error", (event) => event.target.tagName === "SCRIPT" && setTimeout(() => location.reload(), 2000), true);

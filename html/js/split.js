@@ -1,9 +1,9 @@
 // The usual split: what is set, and the control that sets it live. While the owner drags, types or waits for the
 // answer, updates from the server do not touch the control.
 //
-// A split moves money, so nothing is applied by accident: a typed number, Swap and, on a touch screen, the slider and
-// Undo only propose a split until the owner presses Apply. The large figures stay with what is in force. While a temporary change or the timetable is in force,
-// every change is only proposed: the owner chooses whether to use it now or to save it as the usual split.
+// A split moves money, so a typed number, Swap and, on a touch screen, the slider and Undo only propose a split until
+// the owner presses Apply. The large figures show what is in force. During a temporary change or an entry of the
+// timetable, the owner chooses whether to use the new split now or save it as the usual one.
 import * as api from "./api.js";
 import { setTemporary } from "./commands.js";
 import { clock, ratio, trimmed, upcoming } from "./format.js";

@@ -1,5 +1,4 @@
-// Timetable: what is done at which time of the week, drawn as a week and as the next 48 hours before it is saved; and
-// the balance.
+// Timetable: what is done at which time of the week, with a preview of the next 48 hours; and the balance.
 import * as api from "./api.js";
 import { balanceCard } from "./balance.js";
 import { changeConfig, mistakes } from "./commands.js";
