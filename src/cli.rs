@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_reads_a_configuration_takes_one() {
+    fn only_commands_that_read_a_configuration_accept_one() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         for line in [
             "dpmp check --config a",

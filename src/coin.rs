@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_is_known_by_its_usual_names() {
+    fn chains_are_recognized_by_their_usual_names() {
         let chain = |name| Chain::of_name(name).map(|it| (it.coin, it.network));
         assert_eq!(chain("btc"), Some((Coin::Btc, Network::Main)));
         assert_eq!(chain(" eCash "), Some((Coin::Xec, Network::Main)));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn only_real_chains_of_one_algorithm_show_their_work() {
+    fn only_hashes_of_real_single_algorithm_chains_show_proof_of_work() {
         let shows = |name| Chain::of_name(name).unwrap().hash_shows_work();
         for (name, wanted) in [
             ("BTC", true),

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn without_pages_the_miners_port_has_to_be_open() {
+    fn without_pages_the_mining_port_has_to_be_open() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = port.local_addr().unwrap();
         // If it listens on every address, the local one is asked.

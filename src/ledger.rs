@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn days_add_up_and_survive_on_the_disk() {
+    fn days_add_up_and_survive_on_disk() {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config.json");
         let (ledger, problems) = Ledger::load(&config);
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_names_all_pools_that_a_slot_had() {
+    fn a_day_names_every_pool_a_slot_had() {
         let ledger = Ledger::default();
         let mut snapshot = Snapshot::default();
         for (minute, name) in (0..).zip(["One", "One", "Two", "Two"]) {
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn many_workers_do_not_make_it_grow() {
+    fn many_workers_do_not_make_the_ledger_grow() {
         let ledger = Ledger::default();
         let name = |number: u32| format!("{number:0100}");
         for day in 0..2_u64 {
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_cut_between_letters() {
+    fn names_are_cut_between_characters() {
         assert_eq!(shortened(&"ä".repeat(50)).len(), 64);
         assert_eq!(shortened(&format!("x{}", "ä".repeat(50))).len(), 63);
     }

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_time_that_a_block_takes_there_is_one_in_63_of_100_cases() {
+    fn within_the_expected_time_a_block_is_found_in_63_percent_of_cases() {
         let rate = BlockRate::of(HASHES_PER_DIFFICULTY, 600.0).unwrap();
         near(rate.chance_in(600.0), 1.0 - (-1.0_f64).exp());
         assert_eq!(rate.chance_in(1e9), 1.0);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes_are_numbers() {
+    fn extreme_inputs_give_finite_numbers() {
         let none = BlockRate::of(0.0, 1e14).unwrap();
         assert_eq!(none.chance_in(YEAR), 0.0);
         assert_eq!(none.seconds_per_block(), None);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_best_share_is_measured_by_the_work() {
+    fn a_best_share_is_judged_by_the_work_done() {
         let usual = usual_best(1000.0).unwrap();
         near(luck(usual, 1000.0).unwrap(), 0.5);
         assert!(luck(1e9, 1000.0).unwrap() > 0.999);

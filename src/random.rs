@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_gives_the_same_numbers_within_their_bounds() {
+    fn the_same_seed_gives_the_same_numbers_within_bounds() {
         let (mut a, mut b) = (Random::new(7), Random::new(7));
         assert_eq!(a.bytes::<33>(), b.bytes::<33>());
         for _ in 0..1000 {

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_docs_have_every_trouble() {
+    fn the_docs_list_every_trouble() {
         let parts: Vec<_> = CATALOGUE.iter().map(documented).collect();
         let expected = parts.join("\n");
         let (_, found) = DOCS.split_once("## All problems\n\n").unwrap();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn names_differ_and_causes_exist() {
+    fn trouble_names_differ_and_their_causes_exist() {
         let names: BTreeSet<_> = CATALOGUE.iter().map(|kind| kind.name).collect();
         assert_eq!(names.len(), CATALOGUE.len());
         for kind in CATALOGUE {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_what_stands_before_the_case() {
+    fn the_name_is_the_part_before_the_case() {
         assert_eq!(name("pool_down:A"), "pool_down");
         assert_eq!(name("redirect_B:17"), "redirect");
         assert_eq!(name("no_miner"), "no_miner");

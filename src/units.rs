@@ -551,7 +551,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any instant will do")]
-    fn a_time_is_shown_as_the_wall_clock_counts_now() {
+    fn a_time_is_shown_by_the_present_wall_clock() {
         let start = Instant::now();
         let at = |seconds: u64, unix_ms: u64| Now {
             at: start + Duration::from_secs(seconds),
@@ -577,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn difficulty_is_written_as_firmware_can_read_it() {
+    fn difficulty_is_written_in_a_form_firmware_can_read() {
         let text = |value: f64| Difficulty::new(value).unwrap().for_miner().to_string();
         assert_eq!(text(1.0), "1");
         assert_eq!(text(9427.960695338843), "9427");
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn extranonces_keep_their_bytes_and_refuse_what_does_not_fit() {
+    fn extranonces_keep_their_bytes_and_refuse_a_wrong_size() {
         let e1 = Extranonce1::from_hex("00ff10").unwrap();
         assert_eq!(e1.to_string(), "00ff10");
         assert_eq!(e1.len(), 3);

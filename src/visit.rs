@@ -775,7 +775,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_says_what_its_block_pays_and_to_whom() {
+    fn a_job_shows_what_its_block_pays_and_to_whom() {
         let wallet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
         let Wallet::Address(mine) = Wallet::read(wallet) else {
             panic!("an address");
@@ -821,7 +821,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coinbase_that_cannot_be_read_is_no_failure() {
+    fn an_unreadable_coinbase_is_not_a_failure() {
         let mut job = job(&[(1, vec![])]);
         let mut notify = Notify::clone(&job.notify);
         notify.coinb2.pop();

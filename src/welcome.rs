@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_where_to_go_and_what_to_type() {
+    fn the_welcome_says_where_to_go_and_what_to_type() {
         let own = [
             "192.168.1.20".parse().unwrap(),
             "2001:db8::5".parse().unwrap(),
@@ -115,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_set_is_not_replaced() {
+    fn a_configured_address_is_not_replaced() {
         let own = ["192.168.1.20".parse().unwrap()];
         let text = words(&greeting("127.0.0.1", true, true), &own);
         assert!(text.contains("http://127.0.0.1:8855\n"), "{text}");
     }
 
     #[test]
-    fn miners_are_not_sent_to_an_address_that_only_this_machine_has() {
+    fn miners_are_not_sent_to_a_loopback_address() {
         let text = words(&greeting("0.0.0.0", true, true), &[]);
         assert!(text.contains("http://127.0.0.1:8855\n"), "{text}");
         assert!(text.contains("stratum+tcp://ADDRESS:3351\n"), "{text}");

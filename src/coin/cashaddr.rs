@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_of_all_sizes_come_back() {
+    fn hashes_of_all_sizes_survive_the_round_trip() {
         for (size, kind) in SIZES
             .into_iter()
             .zip([Kind::KeyHash, Kind::ScriptHash].into_iter().cycle())
@@ -140,7 +140,7 @@ mod tests {
 
     /// From the list of test vectors in the specification: a payload of 20 and one of 64 bytes.
     #[test]
-    fn the_specification_s_vectors_are_read() {
+    fn the_test_vectors_of_the_specification_can_be_read() {
         let hash = hex::decode("f5bf48b397dae70be82b3cca4793f8eb2b6cdac9").unwrap();
         assert_eq!(
             read("bitcoincash", "qr6m7j9njldwwzlg9v7v53unlr4jkmx6eylep8ekg2"),

@@ -106,7 +106,7 @@ mod tests {
     const TEST: &str = "tb1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3q0sl5k7";
 
     #[test]
-    fn the_owner_is_told_what_is_wrong_with_a_wallet() {
+    fn the_remark_says_what_is_wrong_with_a_wallet() {
         for (wallet, chain) in [
             (BTC, "BTC"),
             (BCH, "BCH"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_address_is_told_by_its_kind_and_accounts_are_not() {
+    fn a_good_address_gets_a_remark_with_its_kind_and_an_account_gets_none() {
         let told = |wallet, chain| remark(wallet, chain).unwrap().text;
         for (wallet, chain, wanted) in [
             (BTC, "BTC", "A Bitcoin address (P2WPKH)"),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_names_its_coin_unless_several_share_it() {
+    fn an_address_names_its_coin_unless_several_coins_share_its_form() {
         let named = |wallet, chain| remark(wallet, chain).unwrap().chain;
         for (wallet, chain, wanted) in [
             (BCH, "BTC", Some("BCH")),

@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_is_not_whole_is_told_what_it_lacks() {
+    fn an_incomplete_address_is_refused_with_what_is_missing() {
         for text in ["0", "0.0", "1.2.3.456"] {
             assert!(host(text).contains("four numbers"), "{}", host(text));
         }
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_taken_as_they_are_pasted() {
+    fn pasted_hosts_are_accepted_in_any_usual_form() {
         for (text, expected) in [
             ("solo.ckpool.org", "solo.ckpool.org"),
             ("Solo.CKPool.org.", "solo.ckpool.org"),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_is_no_host() {
+    fn a_placeholder_is_not_a_host() {
         for text in [
             "",
             "  ",
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn text_that_is_not_a_host_is_refused() {
         for text in [
             "a b",
             "host:",
@@ -364,13 +364,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_spoken_is_refused_by_name() {
+    fn unsupported_protocols_are_refused_by_name() {
         assert!(host("stratum2+tcp://p.com:3336/key").contains("Stratum v2 is not supported"));
         assert!(host("https://p.com").contains("a Stratum v1 address"));
     }
 
     #[test]
-    fn wallets() {
+    fn wallets_are_read_and_placeholders_count_as_empty() {
         let wallet = Wallet {
             default: "",
             longest: 20,

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_as_they_are_pasted() {
+    fn pasted_addresses_are_accepted() {
         for (text, expected) in [
             ("Pool.com:3333", "stratum+tcp://pool.com:3333"),
             (
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn text_that_is_not_an_address_is_refused() {
         for wrong in [
             json!("pool.com:3333"),
             json!([5]),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_entry_is_named_with_what_it_lacks() {
+    fn a_wrong_entry_is_named_with_what_it_is_missing() {
         for (wrong, why) in [
             (
                 json!(["a.com:1", "pool.com"]),

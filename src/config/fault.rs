@@ -114,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_was_found_is_one_short_line() {
+    fn the_value_found_is_shown_on_one_short_line() {
         assert_eq!(quote(&json!("a\nb")), r#""a\nb""#);
         assert_eq!(
             quote(&json!("\u{7f}\u{85}")),

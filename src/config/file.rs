@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_goes_before_the_environment() {
+    fn the_command_line_overrides_the_environment() {
         let (cli, variable) = (|| Some(PathBuf::from("a")), || Some(OsString::from("b")));
         assert_eq!(choose(cli(), variable()), Path::new("a"));
         assert_eq!(choose(None, variable()), Path::new("b"));
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_config_is_made_from_the_sample() {
+    fn a_missing_config_is_created_from_the_sample() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         let made = load_or_create(&path).unwrap();
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_config_that_stands_alone_is_imported() {
+    fn an_old_config_is_imported_if_there_is_no_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let (path, old) = (
             folder.path().join("config.json"),
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_old_config_leads_to_the_set_up_and_stays_to_be_corrected() {
+    fn a_broken_old_config_opens_the_set_up_and_stays_for_correction() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         let old = folder.path().join("config_v2.json");
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_with_a_mistake_leads_to_the_set_up_and_any_other_mistake_ends_the_start() {
+    fn a_pool_mistake_opens_the_set_up_and_any_other_mistake_stops_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         for (key, wrong, slot) in [
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn backups_that_cannot_be_used_are_left_out_at_a_start() {
+    fn unusable_backups_are_left_out_at_a_start() {
         use serde_json::json;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
@@ -513,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_an_optional_setting_of_a_pool_stops_no_mining() {
+    fn a_mistake_in_an_optional_pool_setting_does_not_stop_mining() {
         use serde_json::json;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
@@ -597,7 +597,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_fault() {
+    fn a_byte_order_mark_is_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         fs::write(&path, format!("\u{feff}{OLD}")).unwrap();

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fingerprints_are_taken_as_they_are_pasted() {
+    fn pasted_fingerprints_are_accepted() {
         let plain = "00ff".repeat(16);
         let pairs: Vec<_> = plain
             .as_bytes()
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sha256_fingerprint_is_refused() {
+    fn text_that_is_not_a_sha256_fingerprint_is_refused() {
         for wrong in [
             json!("00ff"),
             json!("00ff".repeat(10)),

@@ -229,7 +229,7 @@ mod tests {
     use crate::units::PoolSlot;
 
     #[test]
-    fn each_known_pool_is_a_pool_with_a_date_and_a_source() {
+    fn each_known_pool_is_valid_and_has_a_date_and_a_source() {
         let parts: Vec<_> = LOOKED_UP.split('-').map(str::len).collect();
         assert_eq!(parts, [4, 2, 2]);
         for pool in KNOWN {

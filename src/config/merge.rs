@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_commands_write_does_not_change_the_rest() {
+    fn settings_written_by_commands_do_not_change_the_rest() {
         let before = Version::of_json(file());
         let commands = [
             changed(|it| it["scheduler"]["poolA_weight"] = json!(50)),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn any_contents_have_a_version() {
+    fn any_file_contents_have_a_version() {
         let text = file().to_string();
         assert_eq!(Version::of(text.as_bytes()), Version::of_json(file()));
         assert_ne!(Version::of(b"{"), Version::of(b"["));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_side_has_changed_holds() {
+    fn a_change_made_by_only_one_side_is_kept() {
         let mine = changed(|it| {
             it["workers"]["a"]["name"] = json!("Cellar");
             // As a browser writes it.
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_have_changed_has_to_be_the_same() {
+    fn changes_made_by_both_sides_have_to_agree() {
         let weight = |weight: i32| changed(|it| it["scheduler"]["poolA_weight"] = json!(weight));
         assert!(merged(weight(50), weight(50)).is_ok());
         assert_eq!(

@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_shown_up_to_its_host() {
+    fn an_address_is_shown_only_up_to_its_host() {
         assert_eq!(
             shown_url("https://discord.com/api/webhooks/1/secret"),
             "https://discord.com/…"
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_may_go_over_midnight() {
+    fn quiet_hours_may_span_midnight() {
         let quiet = |from: u16, to: u16| QuietHours {
             from: from * 60,
             to: to * 60,

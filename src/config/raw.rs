@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn any_json_is_read_as_serde_json_reads_it() {
+    fn any_json_is_read_the_way_serde_json_reads_it() {
         for text in [
             r#"{"a":{"b":[1,-2,3.5,1e300,"x",null,true,{}]},"c":18446744073709551615,"é\n":"\u00e9"}"#,
             "{}",
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_has_a_line_and_a_column() {
+    fn errors_in_broken_json_have_a_line_and_a_column() {
         for (text, place) in [
             ("", "line 1 column 0"),
             ("{\n  \"a\": 1,\n}", "line 3 column 1"),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_config_is_refused() {
+    fn json_that_is_not_a_config_is_refused() {
         for (text, part) in [
             ("[]", "found a list"),
             ("\"a\"", "found \"a\""),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_named() {
+    fn a_duplicate_key_is_named() {
         let text = r#"{"pools":{"A":{"wallet":"a","wallet":"b"}},"x":[{"y":1,"y":1}],"pools":{}}"#;
         let error = error(text);
         let lines: Vec<&str> = error.lines().collect();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_as_good_as_missing() {
+    fn null_means_missing() {
         let root = json!({"a": {"b": 1, "c": null}, "d": 5});
         assert_eq!(lookup(&root, "a.b"), Some(&json!(1)));
         for path in ["a.c", "a.x", "d.e", "x.y"] {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_set_where_there_is_a_place_for_them() {
+    fn values_are_set_where_the_path_exists() {
         let mut root = json!({"a": null, "c": 5});
         set(&mut root, "a.b", json!(1));
         set(&mut root, "x.y.z", json!(2));

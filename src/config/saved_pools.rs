@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_where_a_saved_pool_pays_is_told_and_shown() {
+    fn a_changed_payout_of_a_saved_pool_is_logged_and_shown() {
         let config = |change: &dyn Fn(&mut Value)| {
             let mut file = file();
             file[PATH]["c"]["user_name"] = json!("{wallet}");
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_not_shown_and_come_back() {
+    fn passwords_are_hidden_and_restored_on_saving() {
         let (view, with) = without_passwords(&file()[PATH]);
         assert!(!view.to_string().contains("of-c"));
         assert_eq!(with, ["c"]);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_goes_with_its_pool() {
+    fn a_password_stays_with_its_pool() {
         let swapped = saved(|new| {
             let (a, b) = (new["pools"]["A"].take(), new["pools"]["B"].take());
             new["pools"] = json!({"A": b, "B": a});
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pool_is_told_the_password_of_another() {
+    fn no_pool_gets_the_password_of_another() {
         let a = |pool: Value| saved(|new| new["pools"]["A"] = pool)["pools"]["A"].take();
         let other = a(json!({"host": "e.pool.com", "wallet": "eve"}));
         assert_eq!(other["password"], "");

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_read_as_it_is_written() {
+    fn work_can_be_read_back_as_written() {
         for written in [
             json!("A"),
             json!("B"),

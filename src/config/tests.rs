@@ -58,7 +58,7 @@ fn with(path: &str, new: Value) -> Value {
 }
 
 #[test]
-fn an_empty_file_means_the_defaults() {
+fn an_empty_file_gives_the_defaults() {
     let config = config(&json!({}));
     assert_eq!(config, Config::default());
     assert_eq!(config.listen.host.to_string(), "0.0.0.0");
@@ -97,7 +97,7 @@ fn an_empty_file_means_the_defaults() {
 }
 
 #[test]
-fn the_python_versions_file_works_as_it_is() {
+fn a_file_of_the_python_version_works_as_is() {
     let LoadedConfig {
         config,
         warnings,
@@ -151,7 +151,7 @@ fn the_python_versions_file_works_as_it_is() {
 }
 
 #[test]
-fn the_python_versions_example_has_no_pools() {
+fn the_example_of_the_python_version_has_no_pools() {
     let config = config(&json!({"pools": {
         "A": {"host": "POOL_A_HOST", "name": "POOL_A", "port": 3333, "wallet": "POOL_A_WALLET"},
         "B": {"host": "b.pool.com", "name": "POOL_B", "port": 3333, "wallet": "POOL_B_WALLET"},
@@ -160,7 +160,7 @@ fn the_python_versions_example_has_no_pools() {
 }
 
 #[test]
-fn a_pool_counts_if_it_is_set_up_and_has_a_weight() {
+fn a_pool_is_in_use_if_it_is_set_up_and_has_a_weight() {
     let both = config(&two_pools());
     assert!(both.is_set_up() && both.pool_in_use(A).is_some() && both.pool_in_use(B).is_some());
 
@@ -198,7 +198,7 @@ fn a_pool_counts_if_it_is_set_up_and_has_a_weight() {
 }
 
 #[test]
-fn a_pools_port_comes_from_either_place() {
+fn a_pools_port_may_be_in_its_host_or_its_own_key() {
     let port = |pool: Value| {
         config(&with("pools.A", pool)).pools[A]
             .as_ref()
@@ -296,7 +296,7 @@ fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
 }
 
 #[test]
-fn an_ipv6_pool_is_written_in_brackets() {
+fn an_ipv6_pool_address_is_written_in_brackets() {
     let config = config(&with("pools.A.host", json!("[2001:db8::1]:3333")));
     assert_eq!(
         config.pools[A].as_ref().unwrap().address(),
@@ -305,7 +305,7 @@ fn an_ipv6_pool_is_written_in_brackets() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_faults_are_reported_together() {
     let lines = errors(&json!({
         "listen": {"port": "abc", "max_miners": -1},
         "gui": [],
@@ -335,7 +335,7 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
-fn difficulty_bounds_must_not_cross() {
+fn the_minimum_difficulty_must_not_exceed_the_maximum() {
     let crossed = |diff: Value| errors(&json!({"downstream_diff": diff}));
     assert_eq!(
         crossed(json!({"default_min": 10, "default_max": 5})).len(),
@@ -372,7 +372,7 @@ fn two_services_cannot_share_a_port() {
 }
 
 #[test]
-fn a_certificate_stands_beside_the_file_and_may_hold_its_key() {
+fn a_certificate_path_is_relative_to_the_file_and_may_hold_the_key() {
     let files = |listen: Value| {
         let listen = config(&json!({ "listen": listen })).listen;
         listen.certificate_beside(Path::new("/data/config.json"))
@@ -390,7 +390,7 @@ fn a_certificate_stands_beside_the_file_and_may_hold_its_key() {
 }
 
 #[test]
-fn a_pool_is_not_the_proxy_itself() {
+fn a_pool_must_not_be_the_proxy_itself() {
     for host in ["localhost", "127.0.0.1", "[::1]", "0.0.0.0"] {
         let mut value = with("pools.A.host", json!(host));
         set(&mut value, "pools.A.port", json!(3351));
@@ -411,7 +411,7 @@ fn a_pool_is_not_the_proxy_itself() {
 }
 
 #[test]
-fn backups_that_repeat_an_address_are_told() {
+fn backups_that_repeat_an_address_are_reported() {
     let warnings = |backups: Value| {
         let pool = json!({"host": "one.com", "port": 3333, "wallet": "w", "backups": backups});
         loaded(&json!({"pools": {"A": pool}})).warnings
@@ -432,7 +432,7 @@ fn backups_that_repeat_an_address_are_told() {
 }
 
 #[test]
-fn addresses_with_a_mistake_or_of_another_coin_are_told() {
+fn mistyped_addresses_and_those_of_another_coin_are_reported() {
     let pool = json!({
         "host": "one.com",
         "wallet": "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5",
@@ -451,7 +451,7 @@ fn addresses_with_a_mistake_or_of_another_coin_are_told() {
 }
 
 #[test]
-fn names_cannot_turn_the_text_around_them() {
+fn names_cannot_reverse_the_text_around_them() {
     let name = "CK\u{202e}looP";
     for (path, value) in [
         ("pools.A.name", json!({"pools": {"A": {"name": name}}})),
@@ -484,7 +484,7 @@ fn names_cannot_turn_the_text_around_them() {
 }
 
 #[test]
-fn the_same_pool_and_account_twice_is_told() {
+fn the_same_pool_and_account_twice_is_reported() {
     let warnings = |b: Value| {
         let a = json!({"host": "a.test", "port": 3333, "wallet": "w"});
         loaded(&json!({"pools": {"A": a, "B": b}})).warnings
@@ -505,7 +505,7 @@ fn the_same_pool_and_account_twice_is_told() {
 }
 
 #[test]
-fn unknown_keys_are_named_up_to_a_number() {
+fn a_limited_number_of_unknown_keys_is_named() {
     let warnings = |value: Value| loaded(&value).warnings;
     assert!(warnings(json!({"pools": {"A": {}, "B": null}})).is_empty());
     assert_eq!(
@@ -545,7 +545,7 @@ fn passwords_are_not_shown() {
 }
 
 #[test]
-fn log_files_stand_beside_the_config() {
+fn log_files_are_saved_next_to_the_config() {
     let directory = |value: Value| {
         let logging = config(&json!({"logging": {"directory": value}})).logging;
         logging.directory_beside(Path::new("/data/config.json"))
@@ -568,7 +568,7 @@ fn log_files_stand_beside_the_config() {
 const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$LIo0ghBQpq6fXYAYPXjSuQ";
 
 #[test]
-fn a_hash_that_nothing_could_be_checked_against_is_a_fault_and_not_shown() {
+fn an_unusable_password_hash_is_a_fault_and_is_not_shown() {
     let read = |hash: &str| parse(&with("gui.password_hash", json!(hash)).to_string());
     assert!(read(HASH).is_ok());
     assert_eq!(read("  ").unwrap().config.gui.password_hash, None);
@@ -591,7 +591,7 @@ fn a_hash_that_nothing_could_be_checked_against_is_a_fault_and_not_shown() {
 }
 
 #[test]
-fn a_form_offers_what_is_allowed() {
+fn a_form_offers_the_allowed_values() {
     for key in key_infos() {
         let form = &key.form;
         match form.kind {
@@ -636,7 +636,7 @@ fn a_form_offers_what_is_allowed() {
 }
 
 #[test]
-fn a_change_of_any_key_is_seen() {
+fn a_change_to_any_key_is_noticed() {
     let old = config(&two_pools());
     assert_eq!(changes(&old, &old), []);
     for key in key_infos() {
@@ -703,7 +703,7 @@ fn a_change_of_any_key_is_seen() {
 }
 
 #[test]
-fn a_change_says_what_was_and_what_is() {
+fn a_change_shows_the_old_and_the_new_value() {
     let old = config(&two_pools());
     let mut new = with("scheduler.poolA_weight", json!(70));
     set(&mut new, "listen.port", json!(3352));
@@ -723,7 +723,7 @@ fn a_change_says_what_was_and_what_is() {
 }
 
 #[test]
-fn a_change_of_a_table_names_the_entries_that_differ() {
+fn a_changed_table_names_the_entries_that_differ() {
     let told = |old: Value, new: Value| {
         let found = changes(&config(&old), &config(&new));
         let [change] = &found[..] else {
@@ -780,7 +780,7 @@ fn a_change_of_a_table_names_the_entries_that_differ() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_used_is_left_out_at_a_start() {
+fn an_unusable_entry_is_left_out_at_a_start() {
     let file = json!({
         "pools": two_pools()["pools"],
         "scheduler": {"poolA_weight": 70, "poolB_weight": 30},
@@ -839,7 +839,7 @@ fn an_entry_that_cannot_be_used_is_left_out_at_a_start() {
 }
 
 #[test]
-fn what_steers_the_work_is_off_at_a_start_if_it_is_not_even_a_table() {
+fn steering_is_off_at_a_start_if_it_is_not_a_table() {
     let start = |value: Value| parse_for_start(&value.to_string()).unwrap();
     for (file, path) in [
         (json!({"workers": []}), "workers"),
@@ -882,7 +882,7 @@ fn what_steers_the_work_is_off_at_a_start_if_it_is_not_even_a_table() {
 }
 
 #[test]
-fn unknown_keys_beside_the_tables_are_told_and_those_in_them_are_names() {
+fn unknown_keys_next_to_tables_are_reported_and_keys_in_them_are_names() {
     let loaded = loaded(&json!({
         "workers": {"rig": {"work": "A"}},
         "timetable": {"entrys": []},
@@ -895,7 +895,7 @@ fn unknown_keys_beside_the_tables_are_told_and_those_in_them_are_names() {
 }
 
 #[test]
-fn the_pools_fee_may_have_a_fraction_and_is_mended_at_a_start() {
+fn a_pool_fee_may_have_decimals_and_a_wrong_one_is_reset_at_a_start() {
     let fee = |value: Value| with("pools.A.fee_percent", value);
     let of = |config: Config| config.pools[A].as_ref().map(|pool| pool.fee_percent);
     assert_eq!(of(config(&fee(json!(1.5)))), Some(1.5));
@@ -909,7 +909,7 @@ fn the_pools_fee_may_have_a_fraction_and_is_mended_at_a_start() {
 }
 
 #[test]
-fn whom_a_pools_blocks_are_to_pay() {
+fn the_expected_payee_of_a_pools_blocks_is_read() {
     let rule = |value: Value| with("pools.A.payout", value);
     let of = |config: Config| config.pools[A].as_ref().map(|pool| pool.payout);
     assert_eq!(of(config(&json!({}))), None);
@@ -931,7 +931,7 @@ fn whom_a_pools_blocks_are_to_pay() {
 }
 
 #[test]
-fn tokens_are_not_shown_and_wrong_ones_left_out_at_a_start() {
+fn tokens_are_hidden_and_wrong_ones_are_left_out_at_a_start() {
     let hash = "AB".repeat(32);
     let file = json!({"gui": {"tokens": {
         "ha": {"hash": hash, "may": "steer"},
@@ -970,7 +970,7 @@ fn tokens_are_not_shown_and_wrong_ones_left_out_at_a_start() {
 }
 
 #[test]
-fn modes_are_known_in_any_case() {
+fn modes_are_recognized_in_upper_and_lower_case() {
     let mode = |word: &str| config(&json!({"scheduler": {"mode": word}})).scheduler.mode;
     assert_eq!(mode("Fleet"), Mode::Fleet);
     assert_eq!(mode("ratio"), Mode::Ratio);
@@ -978,7 +978,7 @@ fn modes_are_known_in_any_case() {
 }
 
 #[test]
-fn what_needs_a_restart_is_as_documented() {
+fn the_keys_that_need_a_restart_are_documented() {
     for key in key_infos() {
         let expected = key.path.starts_with("metrics.")
             || [
@@ -1000,7 +1000,7 @@ fn what_needs_a_restart_is_as_documented() {
 }
 
 #[test]
-fn every_default_is_allowed_and_means_the_default() {
+fn every_default_is_allowed_and_gives_the_default() {
     let loaded = parse(&sample()).unwrap();
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert_eq!(loaded.config, Config::default());
@@ -1133,7 +1133,7 @@ fn check(text: &str) {
 
 proptest! {
     #[test]
-    fn no_json_is_too_odd(mutations in prop::collection::vec((any_path(), any_json()), 1..6)) {
+    fn no_json_makes_it_panic(mutations in prop::collection::vec((any_path(), any_json()), 1..6)) {
         let mut value: Value = serde_json::from_str(PYTHON).unwrap();
         for (path, new) in mutations {
             let mut place = &mut value;
@@ -1149,7 +1149,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_too_odd(at in 0..PYTHON.len(), cut in 0..20_usize, new in any::<String>()) {
+    fn no_text_makes_it_panic(at in 0..PYTHON.len(), cut in 0..20_usize, new in any::<String>()) {
         let mut text = PYTHON.to_owned();
         text.replace_range(at..(at + cut).min(PYTHON.len()), &new);
         check(&text);
@@ -1158,7 +1158,7 @@ proptest! {
 }
 
 #[test]
-fn a_pool_that_is_mined_for_is_not_lost_by_a_slip() {
+fn a_typo_does_not_lose_a_pool_in_use() {
     let both = config(&two_pools());
     let slip = config(&with("pools.A.wallet", json!("")));
     let errors = may_replace(&both, &slip).unwrap_err().to_string();
@@ -1176,7 +1176,7 @@ fn a_pool_that_is_mined_for_is_not_lost_by_a_slip() {
 }
 
 #[test]
-fn an_address_at_which_no_pool_can_be_is_warned_of_and_no_reason_not_to_start() {
+fn an_impossible_pool_address_gives_a_warning_and_does_not_stop_the_start() {
     for (host, why) in [
         ("0.0.0.0", "not a pool's address"),
         ("::", "not a pool's address"),
@@ -1194,7 +1194,7 @@ fn an_address_at_which_no_pool_can_be_is_warned_of_and_no_reason_not_to_start() 
 }
 
 #[test]
-fn the_page_on_messages_has_an_example_for_each_service() {
+fn the_docs_page_on_messages_has_an_example_for_each_service() {
     let page = project_file("docs/notify.md");
     let blocks = page
         .split("\n\n")
@@ -1212,7 +1212,7 @@ fn the_page_on_messages_has_an_example_for_each_service() {
 }
 
 #[test]
-fn addresses_that_lead_nowhere_are_refused() {
+fn addresses_that_can_reach_nothing_are_refused() {
     let wrong = |target: Value| {
         let file = json!({"notify": {"targets": {"it": target}}});
         parse(&file.to_string()).is_err()
@@ -1254,7 +1254,7 @@ fn addresses_that_lead_nowhere_are_refused() {
 }
 
 #[test]
-fn wrong_targets_of_messages_are_left_out_at_a_start_and_not_shown() {
+fn wrong_message_targets_are_left_out_at_a_start_and_not_shown() {
     let file = json!({"notify": {"targets": {
         "phone": {"kind": "ntfy", "url": "https://ntfy.sh/my-topic"},
         "bad": {"kind": "discord", "url": "discord.com/secret"},

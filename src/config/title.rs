@@ -101,7 +101,7 @@ mod tests {
     use crate::config::key_infos;
 
     #[test]
-    fn every_title_is_that_of_a_key() {
+    fn every_title_belongs_to_a_key() {
         let paths: Vec<_> = key_infos().map(|key| key.path).collect();
         for (path, title) in TITLES {
             assert!(paths.contains(path), "{title}: no key {path}");
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_path_comes_first_then_its_last_part_then_its_words() {
+    fn titles_go_by_the_full_path_then_its_last_part_then_its_words() {
         assert_eq!(title("listen.host"), "Address for miners");
         assert_eq!(title("pools.A.host"), "Host");
         assert_eq!(title("logging.level"), "Level");

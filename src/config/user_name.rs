@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_made_as_pools_want_them() {
+    fn user_names_are_built_the_way_pools_want_them() {
         for (form, with, without) in [
             (USUAL, "bc1q.rig", "bc1q"),
             ("{wallet}_{worker}", "bc1q_rig", "bc1q"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_nothing_is_refused() {
+    fn unknown_placeholders_are_refused() {
         for form in [
             "",
             "{wallet",

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_of_the_split_in_force_are_remembered() {
+    fn changes_of_the_active_split_are_remembered() {
         let split = |a| Work::Split(PerPool::new(a, 30.0));
         let mut courses = Courses::default();
         courses.follow(split(70.0), 0);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ones_are_remembered_and_what_stays_the_same_is_not_news() {
+    fn only_the_latest_splits_are_kept_and_an_unchanged_one_is_not_new() {
         let weights = |a| PerPool::new(a, 30.0);
         let mut splits = PastSplits::default();
         assert!(

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_need_not_prove_who_it_is_any_more_is_news() {
+    fn a_pool_that_no_longer_proves_its_identity_is_reported() {
         let mut proven = pool("mine");
         proven.tls.enabled = true;
         let mut insecure = proven.clone();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn pools_that_swap_places_are_no_news() {
+    fn swapping_the_two_pools_is_not_reported() {
         let mut payouts = PerPool::<Payout>::default();
         let set = |payouts: &mut PerPool<Payout>, wallets: [&str; 2], ms| {
             for (slot, wallet) in PoolSlot::ALL.into_iter().zip(wallets) {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_news_until_it_is_seen() {
+    fn a_change_is_reported_until_it_is_dismissed() {
         let mut payout = Payout::default();
         payout.update(None, 1);
         payout.update(Some(&pool("mine")), 2);

@@ -310,7 +310,7 @@ mod tests {
 
     /// Every pair of settings and the result, calculated in a different way than in the code.
     #[test]
-    fn the_first_word_counts_and_any_pause_does() {
+    fn the_first_setting_counts_and_so_does_any_pause() {
         let said = [
             None,
             Some(split(100.0, 0.0)),
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_for_named_workers_goes_before_one_for_all() {
+    fn a_change_for_named_workers_overrides_one_for_all() {
         let mut steering = Steering::default();
         steering.set(change(&["*"], Work::only(PoolSlot::A), 1, None));
         steering.set(change(&["b"], Work::Pause, 2, Some(50)));
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_ends_by_a_clock_that_is_wrong() {
+    fn nothing_ends_while_the_clock_is_wrong() {
         let mut steering = Steering::default();
         steering.set(change(&["*"], Work::Pause, 4, Some(40)));
         steering.timetable.clock_is_wrong = true;

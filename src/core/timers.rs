@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_out_in_the_order_of_their_latest_deadlines() {
+    fn keys_come_out_in_order_of_their_latest_deadlines() {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);

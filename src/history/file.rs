@@ -133,7 +133,7 @@ mod tests {
     use crate::units::PerPool;
 
     #[test]
-    fn the_history_survives_and_an_unreadable_one_is_set_aside() {
+    fn the_history_survives_and_an_unreadable_file_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let path = path(&folder.path().join("config.json"));
         assert_eq!(load(&path), (Rings::default(), None));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_written_seldom_and_a_large_one_more_seldom() {
+    fn a_file_is_rarely_written_and_a_large_one_even_less_often() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut pace = Pace::new(start);

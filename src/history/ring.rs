@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_unknown_and_the_oldest_goes() {
+    fn gaps_are_unknown_and_the_oldest_entry_is_dropped() {
         let mut ring = Ring::default();
         assert_eq!(ring.get(100), -1);
         ring.add(100, 1, SCALE);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_does_not_leave_a_future() {
+    fn setting_the_clock_back_leaves_no_future_entries() {
         let mut ring = Ring::default();
         for number in 100..104 {
             ring.add(number, 1, SCALE);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_says_may_be_anything() {
+    fn any_file_contents_are_handled() {
         let text = r#"{"first": 18446744073709551615, "slots": [1, 2, 3, 4, 5, 6, 7]}"#;
         let mut ring: Ring<i32> = serde_json::from_str(text).unwrap();
         assert_eq!(ring.get(u64::MAX), 1);

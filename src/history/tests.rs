@@ -79,7 +79,7 @@ fn rate(work: f64, seconds: f64) -> Option<f64> {
 }
 
 #[test]
-fn each_minute_has_what_was_done_in_it() {
+fn each_minute_has_the_work_done_in_it() {
     let mut world = World::new();
     world.minutes(0, 5);
     let series = world.series(Range::Hour, None, 5 * 60 + 10);
@@ -115,7 +115,7 @@ fn each_minute_has_what_was_done_in_it() {
 }
 
 #[test]
-fn a_part_of_a_minute_counts_as_the_part_that_it_is() {
+fn part_of_a_minute_counts_in_proportion() {
     let mut world = World::new();
     world.look(45);
     world.work(3);
@@ -125,7 +125,7 @@ fn a_part_of_a_minute_counts_as_the_part_that_it_is() {
 }
 
 #[test]
-fn what_a_hash_was_worth_is_kept_by_quarters() {
+fn the_value_of_a_hash_is_kept_per_quarter_hour() {
     let mut world = World::new();
     world.minutes(0, 5);
     assert!(world.history.0.lock().rings.values.is_empty());
@@ -151,7 +151,7 @@ fn what_a_hash_was_worth_is_kept_by_quarters() {
 }
 
 #[test]
-fn the_time_while_it_did_not_run_is_unknown() {
+fn the_time_while_dpmp_did_not_run_is_unknown() {
     let mut world = World::new();
     world.minutes(0, 2);
     // A restart: the rings come from the file, the totals do not.
@@ -172,7 +172,7 @@ fn the_time_while_it_did_not_run_is_unknown() {
 /// A board without a clock: it starts in 1970, gets the time, falls two weeks behind for a while, and is then years
 /// ahead.
 #[test]
-fn a_clock_that_jumps_costs_no_history() {
+fn a_clock_jump_loses_no_history() {
     let mut world = World::new();
     world.minutes(0, 5);
     let rings = world.history.0.lock().rings.clone();
@@ -221,7 +221,7 @@ fn a_clock_that_jumps_costs_no_history() {
 }
 
 #[test]
-fn a_worker_has_a_history_of_its_own() {
+fn each_worker_has_its_own_history() {
     let mut world = World::new();
     world.minutes(0, 5);
     let series = world.series(Range::Hour, Some("one"), 5 * 60);
@@ -257,7 +257,7 @@ fn a_worker_has_a_history_of_its_own() {
 }
 
 #[test]
-fn workers_are_bounded_and_do_not_push_each_other_out() {
+fn workers_are_bounded_and_do_not_displace_each_other() {
     let mut rings = Rings::default();
     let step = WorkerStep([1.0, 1.0]);
     for number in 0..300 {
@@ -276,7 +276,7 @@ fn workers_are_bounded_and_do_not_push_each_other_out() {
 }
 
 #[test]
-fn a_window_knows_the_split_and_how_much_of_it_is_luck() {
+fn a_window_has_the_split_and_how_much_of_it_is_luck() {
     let mut world = World::new();
     let empty = world.history.window(10, &world.snapshot, world.at(0));
     assert_eq!(empty, Window::default());
@@ -332,7 +332,7 @@ fn an_outage_is_recorded_with_its_length() {
 }
 
 #[test]
-fn steps_of_older_files_are_read() {
+fn steps_in_older_files_can_be_read() {
     for length in [12, 14, 16] {
         let step: Step = serde_json::from_value(serde_json::json!(vec![2.0; length])).unwrap();
         assert_eq!(step.pools[PoolSlot::B].seconds, 2.0);

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_header_can_bring_another_one_in() {
+    fn no_header_value_can_inject_another_header() {
         let headers = [
             ("X-Good", "caf\u{e9}\tb"),
             ("X-Bad", "a\r\nSet-Cookie: b"),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connections_future_is_told_as_the_version_needs() {
+    fn the_connection_header_follows_the_http_version() {
         let says = |version, keep_alive| {
             let head = head::<&str>(204, &[], Framing::Bodiless, version, keep_alive);
             String::from_utf8(head).unwrap()

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_read() {
+    fn a_request_can_be_read() {
         let head = read(
             "POST /a%20b?c=d HTTP/1.1\r\nhost: x\r\nContent-Length:  12\t\r\nX-Empty:\r\nExpect: 100-Continue\r\n\r\n",
         )
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_path_or_names_this_host() {
+    fn a_request_target_is_a_path_or_names_this_host() {
         let target = |target: &str| {
             let head = read(&format!("GET {target} HTTP/1.1\r\nHost: box:80\r\n\r\n"));
             head.map(|head| head.target)
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_kept_by_the_versions_rules() {
+    fn connections_stay_open_by_the_rules_of_the_http_version() {
         let kept = |version: &str, says: &str| {
             read(&format!(
                 "GET / HTTP/{version}\r\nHost: x\r\nConnection: {says}\r\n\r\n"
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_or_unclear_is_refused() {
+    fn malformed_or_ambiguous_requests_are_refused() {
         for (head, status) in [
             ("GET /\r\n\r\n", 400),
             ("GET  / HTTP/1.1\r\nHost: x\r\n\r\n", 400),

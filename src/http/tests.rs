@@ -191,7 +191,7 @@ fn stop(server: ServerHandle) -> Duration {
 }
 
 #[test]
-fn it_answers_and_stops_whatever_is_open() {
+fn it_answers_and_can_stop_with_connections_open() {
     let server = server(|_| (), echo);
     let addr = server.addr();
     assert!(ask(addr, "GET /here").ends_with("\r\n\r\nGET /here "));
@@ -210,7 +210,7 @@ fn it_answers_and_stops_whatever_is_open() {
 }
 
 #[test]
-fn the_stop_lets_an_answer_be_read() {
+fn a_stop_lets_the_answer_be_read() {
     let (entered, in_handler) = bounded(1);
     let (release, wait) = bounded::<()>(1);
     let server = server(
@@ -239,7 +239,7 @@ fn the_stop_lets_an_answer_be_read() {
 }
 
 #[test]
-fn the_stop_cuts_endless_answers() {
+fn a_stop_cuts_off_endless_answers() {
     let server = server(|_| (), |_| streamed(io::repeat(b'x')));
     let mut endless = Client::new(server.addr());
     endless.get("/");
@@ -249,7 +249,7 @@ fn the_stop_cuts_endless_answers() {
 }
 
 #[test]
-fn the_stop_does_not_wait_for_a_reader_that_waits() {
+fn a_stop_does_not_wait_for_an_idle_reader() {
     let (news, silence) = bounded::<Vec<u8>>(0);
     let server = server(|_| (), move |_| streamed(Pieces(silence.clone())));
     let mut client = Client::new(server.addr());
@@ -262,7 +262,7 @@ fn the_stop_does_not_wait_for_a_reader_that_waits() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_a_clear_error() {
+fn a_port_in_use_gives_a_clear_error() {
     let other = TcpListener::bind(any_port()).unwrap();
     let addr = other.local_addr().unwrap();
     let error = serve("metrics", addr, Seats::default(), refusal, |_| {
@@ -275,7 +275,7 @@ fn a_port_that_is_taken_is_a_clear_error() {
 }
 
 #[test]
-fn a_handler_sees_who_asks_and_runs_on_a_named_thread() {
+fn a_handler_sees_the_client_and_runs_on_a_named_thread() {
     let server = server(
         |_| (),
         |request| {
@@ -295,7 +295,7 @@ fn a_handler_sees_who_asks_and_runs_on_a_named_thread() {
 }
 
 #[test]
-fn a_connection_serves_many_requests_and_ends_when_it_is_to() {
+fn a_connection_serves_many_requests_and_ends_when_it_should() {
     let server = server(|_| (), echo);
     let mut client = Client::new(server.addr());
     for path in ["/1", "/2", "/3"] {
@@ -311,7 +311,7 @@ fn a_connection_serves_many_requests_and_ends_when_it_is_to() {
 }
 
 #[test]
-fn requests_that_were_sent_ahead_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     let server = server(|_| (), echo);
     let mut client = Client::new(server.addr());
     let requests: String = (0..200)
@@ -329,7 +329,7 @@ fn requests_that_were_sent_ahead_are_answered_in_order() {
 }
 
 #[test]
-fn answers_without_body_leave_the_connection_in_step() {
+fn answers_without_a_body_keep_the_connection_in_sync() {
     let server = server(
         |_| (),
         |request| match request.url().as_str() {
@@ -357,7 +357,7 @@ fn answers_without_body_leave_the_connection_in_step() {
 }
 
 #[test]
-fn the_old_version_is_spoken() {
+fn http_1_0_is_supported() {
     let server = server(
         |_| (),
         |request| match request.url().as_str() {
@@ -394,7 +394,7 @@ impl Read for Pieces {
 }
 
 #[test]
-fn pieces_of_a_streamed_answer_come_at_once_and_it_has_no_deadline() {
+fn pieces_of_a_stream_arrive_immediately_and_it_has_no_deadline() {
     let (news, pieces): (Sender<Vec<u8>>, _) = bounded(0);
     let server = server(
         |limits| limits.answer = SHORT,
@@ -435,7 +435,7 @@ fn long_answers_arrive_whole() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_seen_as_such() {
+fn a_truncated_answer_is_recognized() {
     let server = server(
         |_| (),
         |_| Response {
@@ -449,7 +449,7 @@ fn an_answer_that_breaks_off_is_seen_as_such() {
 }
 
 #[test]
-fn a_handlers_panic_is_a_500_and_the_end_of_the_connection() {
+fn a_handler_panic_gives_a_500_and_ends_the_connection() {
     let server = server(
         |_| (),
         |request| {
@@ -466,7 +466,7 @@ fn a_handlers_panic_is_a_500_and_the_end_of_the_connection() {
 }
 
 #[test]
-fn who_dawdles_is_dropped() {
+fn slow_clients_are_dropped() {
     let server = server(
         |limits| (limits.head, limits.body, limits.idle) = (SHORT, SHORT, SHORT),
         echo,
@@ -499,7 +499,7 @@ fn who_dawdles_is_dropped() {
 }
 
 #[test]
-fn who_never_reads_an_endless_answer_is_dropped() {
+fn a_client_that_never_reads_an_endless_answer_is_dropped() {
     /// Reports when it is dropped.
     struct Endless(Sender<()>);
     impl Read for Endless {
@@ -539,7 +539,7 @@ fn who_never_reads_an_endless_answer_is_dropped() {
 }
 
 #[test]
-fn one_too_many_is_turned_away_until_somebody_leaves() {
+fn one_client_too_many_is_turned_away_until_another_leaves() {
     let by_limit: [fn(&mut Limits); 2] = [
         |limits| limits.connections = 2,
         |limits| limits.per_address = 2,
@@ -571,7 +571,7 @@ fn one_too_many_is_turned_away_until_somebody_leaves() {
 }
 
 #[test]
-fn seats_are_counted_by_address_and_in_all() {
+fn seats_are_counted_per_address_and_in_total() {
     let hall = Arc::new(Hall::new(Limits {
         connections: 3,
         per_address: 2,
@@ -591,7 +591,7 @@ fn seats_are_counted_by_address_and_in_all() {
 }
 
 #[test]
-fn who_resets_his_connection_harms_nobody() {
+fn a_connection_reset_harms_no_other_client() {
     // Places for all of them: some are still waiting to be accepted when the last one has gone.
     let server = server(
         |limits| (limits.connections, limits.per_address) = (128, 128),
@@ -640,7 +640,7 @@ fn bodies_have_a_length_and_a_limit() {
 }
 
 #[test]
-fn malformed_requests_are_refused_and_what_follows_them_is_not_heeded() {
+fn malformed_requests_are_refused_and_the_rest_is_ignored() {
     let heeded = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&heeded);
     let server = server(

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_kept_and_what_waits_comes_first() {
+    fn the_newest_entries_are_kept_and_waiting_ones_come_first() {
         let mut done = Done::default();
         for at in 0..150 {
             done.add(record(at, Fate::Sent));

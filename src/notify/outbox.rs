@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_grave_enough_and_not_excepted_is_sent() {
+    fn only_severe_enough_messages_without_an_exception_are_sent() {
         let targets = targets(|it| {
             it.level = Level::Error;
             it.except = vec!["pool_down".to_owned()];
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_tried_again_after_5_25_and_125_seconds_and_then_seldom() {
+    fn sending_is_retried_after_5_25_and_125_seconds_and_then_rarely() {
         let targets = targets(|_| ());
         let mut outbox = Outbox::default();
         outbox.add(
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_can_ask_for_a_longer_pause_and_nothing_else_waits_for_it() {
+    fn a_service_can_ask_for_a_longer_pause_and_delays_no_other() {
         let mut targets = targets(|_| ());
         targets.insert("other".to_owned(), sample(TargetKind::Ntfy, "http://x/z"));
         let mut outbox = Outbox::default();
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_and_goes_with_its_target() {
+    fn waiting_messages_are_bounded_and_removed_with_their_target() {
         let targets = targets(|_| ());
         let mut outbox = Outbox::default();
         for number in 0..200 {

@@ -413,7 +413,7 @@ mod tests {
     use Event::{Began, ComesAndGoes, Over};
 
     #[test]
-    fn a_pool_that_is_down_is_told_after_two_minutes_and_its_return_too() {
+    fn a_pool_outage_is_sent_after_two_minutes_and_so_is_its_end() {
         let mut rig = Rig::new();
         rig.begin("pool_down:A")
             .pass(5 * MINUTE)
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_after_it_came_and_went_is_told() {
+    fn a_problem_that_comes_and_goes_and_then_stays_is_sent() {
         for id in ["pool_down:A", "nothing_mined"] {
             let mut rig = Rig::new();
             rig.begin(id).pass(10_000).end(id).pass(10_000).begin(id);
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn restarts_are_no_changes() {
+    fn a_restart_is_not_a_change() {
         let mut rig = Rig::started(0, false);
         for _ in 0..4 {
             rig.scene.uptime_ms = 0;
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_soon_over_is_not_told() {
+    fn a_short_problem_is_not_sent() {
         let mut rig = Rig::new();
         rig.begin("pool_down:A")
             .pass(MINUTE)
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_mined_is_told_at_once_and_hides_what_follows() {
+    fn nothing_mined_is_sent_immediately_and_hides_its_consequences() {
         let mut rig = Rig::new();
         rig.begin("pool_down:A").pass(3 * MINUTE);
         // The other alert follows: A's is hidden, which is not its end.
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn what_flaps_makes_three_messages() {
+    fn a_flapping_problem_makes_three_messages() {
         let mut rig = Rig::new();
         for _ in 0..20 {
             rig.begin("pool_down:B")
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_start_what_has_not_worked_yet_has_ten_minutes() {
+    fn things_that_have_not_worked_since_a_start_get_ten_minutes() {
         let mut rig = Rig::started(0, false);
         rig.begin("pool_down:A")
             .begin("nothing_mined")
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_tells_no_end_before_the_pool_works() {
+    fn a_restart_sends_no_all_clear_before_the_pool_works() {
         let mut rig = Rig::new();
         rig.begin("pool_down:A").pass(3 * MINUTE);
         let kept = serde_json::to_string(&rig.plan).unwrap();
@@ -530,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn a_miner_that_hangs_is_told_and_so_is_its_next_share() {
+    fn a_hung_miner_is_sent_and_so_is_its_next_share() {
         let mut rig = Rig::new();
         rig.begin("miner_hangs:attic")
             .pass(7 * MINUTE)
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_worker_that_is_dismissed_is_not_told_to_be_back() {
+    fn a_dismissed_missing_worker_is_not_announced_as_back() {
         let id = "miner_missing:attic";
         let mut rig = Rig::new();
         rig.begin(id).pass(MINUTE).end(id);
@@ -567,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_told_once_and_has_no_end() {
+    fn an_event_is_sent_once_and_has_no_end() {
         let mut rig = Rig::new();
         rig.begin("block_found:A:1800000000000").pass(MINUTE);
         rig.end("block_found:A:1800000000000").pass(3 * MINUTE);
@@ -576,7 +576,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_words() {
+    fn times_are_written_in_words() {
         assert_eq!(in_words(1000), "1 second");
         assert_eq!(in_words(90 * MINUTE), "1 hour 30 minutes");
         assert_eq!(in_words(49 * 60 * MINUTE), "2 days 1 hour");

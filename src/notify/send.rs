@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn each_service_gets_what_it_wants() {
+    fn each_service_gets_its_own_format() {
         let (it, body) = made(TargetKind::Ntfy, "https://ntfy.sh/my-topic");
         assert_eq!(
             (it.url.as_str(), &body["topic"]),
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_stays_json() {
+    fn a_filled_in_template_is_still_valid_json() {
         let mut target = sample(TargetKind::Webhook, "http://x");
         target.body =
             Hidden(r#"{"a": "{title}", "b": {over}, "c": "{text} {other}", "d": {}}"#.to_owned());
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn each_service_names_a_pause_in_its_own_way() {
+    fn each_services_way_of_asking_for_a_pause_is_understood() {
         let pause = |kind, header, body| match judge(&sample(kind, "http://x/y"), 429, header, body)
         {
             Outcome::Retry(_, pause) => pause.map(|it| it.as_secs_f64()),
@@ -522,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_secrets() {
+    fn errors_are_described_without_secrets() {
         let target = sample(TargetKind::Telegram, "http://x");
         let told = judge(
             &target,

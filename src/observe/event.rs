@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fact_is_a_json_object_with_time_level_and_event() {
+    fn every_fact_becomes_a_json_object_with_time_level_and_event() {
         for fact in samples() {
             let fields = parsed(&fact, false);
             let first: Vec<_> = fields.keys().take(3).map(String::as_str).collect();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn no_sample_shows_a_wallet_unless_that_is_wanted() {
+    fn no_sample_shows_a_wallet_unless_asked_to() {
         let mut hidden = 0;
         for fact in samples() {
             assert!(!line(&fact, 0, 1, false).contains(ADDRESS), "{fact:?}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_says_is_cut() {
+    fn text_from_a_peer_is_cut() {
         let fact = Fact::ConfigWarning {
             text: "ä ".repeat(100_000),
         };
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_reads_as_documented() {
+    fn a_share_event_reads_as_documented() {
         let share = samples()
             .into_iter()
             .find(|fact| name(fact) == Name::ShareResult)

@@ -184,7 +184,7 @@ mod tests {
     use crate::observe::samples;
 
     #[test]
-    fn trouble_stays_until_it_is_over_or_seen() {
+    fn a_trouble_stays_until_it_is_over_or_dismissed() {
         let notices = Notices::default();
         notices.note(&Fact::Stopping, 1);
         assert!(notices.all().is_empty());
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_remembered_why_shares_were_refused_here_lately() {
+    fn reasons_for_recently_blocked_shares_are_remembered() {
         let notices = Notices::default();
         let refused = |reason| samples::share(ShareOutcome::RefusedHere(reason));
         for minute in 0..100 {

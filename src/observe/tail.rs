@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_gets_every_line_once() {
+    fn each_reader_gets_every_line_once() {
         let tail = filled(10);
         let newest = tail.newest(3);
         assert_eq!(newest.next, 10);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_counted() {
+    fn dropped_lines_are_counted() {
         let lines = u64::try_from(MOST_LINES).unwrap();
         let tail = filled(lines + 50);
         // Thirty are gone, except for the last ones of each kind.
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_pushes_nothing_out_but_its_own_kind() {
+    fn a_flood_displaces_only_lines_of_its_own_kind() {
         let tail = filled(5);
         let change: Kind = (Name::ConfigApplied, Level::Warn);
         tail.push(change, "the wallet was changed");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_waits_for_news_and_no_longer_than_it_wants() {
+    fn a_reader_waits_for_new_lines_up_to_its_timeout() {
         let tail = Arc::new(filled(1));
         let long = clock() + Duration::from_secs(60);
         let wait = |from| {

@@ -200,7 +200,7 @@ mod tests {
     const ADDRESS: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
 
     #[test]
-    fn a_wallet_keeps_its_ends() {
+    fn a_shortened_wallet_keeps_its_first_and_last_characters() {
         assert_eq!(shorten(ADDRESS), "bc1q…5mdq");
         assert_eq!(shorten("satoshi"), "sa…");
         assert_eq!(shorten("ab"), "ab");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_found_in_texts() {
+    fn addresses_are_found_inside_text() {
         let text = |text: &str| shorten_addresses(text).into_owned();
         assert_eq!(text("rig1"), "rig1");
         assert_eq!(text(ADDRESS), "bc1q…5mdq");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn wallets_in_written_lines_are_shortened() {
+    fn wallets_in_stored_lines_are_shortened() {
         let hash = "00ff".repeat(16);
         let line = format!("{{\"user\":\"{ADDRESS}.rig\",\"hash\":\"{hash}\"}}\n");
         assert_eq!(redacted(&[], &line), line.replace(ADDRESS, "bc1q…5mdq"));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_wallets_in_changes_are_shortened() {
+    fn old_wallets_in_logged_changes_are_shortened() {
         let line = "{\"event\":\"config_applied\",\"changes\":[\"pools.A.wallet: satoshi -> nakamoto\"]}\n";
         let short = "{\"event\":\"config_applied\",\"changes\":[\"pools.A.wallet: sa… -> na…\"]}\n";
         assert_eq!(redacted(&["nakamoto"], line), short);

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn candidates_are_kept_with_their_answers_and_the_oldest_make_room() {
+    fn block_candidates_are_kept_with_answers_and_the_oldest_are_dropped() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("blocks");
         fs::create_dir(&folder).unwrap();

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_line_is_the_same_job_and_another_one_is_not() {
+    fn the_same_line_is_the_same_job_and_a_different_line_is_not() {
         let jobs = LatestJobs::default();
         let read = |slot, line: &str| match jobs.read(slot, line.as_bytes()) {
             Ok(FromPool::Notify(job)) => job,

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_ask_at_the_same_time_share_a_look_up() {
+    fn simultaneous_requests_share_one_lookup() {
         let names = Names::default();
         let until = clock() + Duration::from_secs(30);
         let ask = || names.look_up("localhost", 3333, until).unwrap();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_name_server_that_hangs() {
+    fn nothing_waits_for_a_name_server_that_hangs() {
         let names = Names::default();
         // As if a lookup were under way that never ends.
         names.0.lock().insert("hangs.example".into(), Vec::new());

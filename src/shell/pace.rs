@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_take_a_hundredth_of_the_time_at_most() {
+    fn snapshots_take_at_most_a_hundredth_of_the_time() {
         for (milliseconds, expected) in [(0, 600), (2, 600), (10, 600), (30, 200), (120, 50)] {
             let (count, spent) = in_ten_minutes(Duration::from_millis(milliseconds));
             assert_eq!(count, expected, "{milliseconds} ms");

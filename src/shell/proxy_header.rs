@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1() {
+    fn a_version_1_header_can_be_read() {
         let good = [
             (
                 "PROXY TCP4 10.1.2.3 10.0.0.1 4711 3351\r\n",
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2() {
+    fn a_version_2_header_can_be_read() {
         let four = [10, 1, 2, 3, 10, 0, 0, 1, 0x12, 0x67, 0x0d, 0x17];
         let mut six = [0; 36];
         (six[0], six[15]) = (0xfd, 7);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header() {
+    fn other_bytes_are_not_a_header() {
         assert_eq!(parse(b"").0, "empty");
         let (said, _) = parse(b"{\"id\":1,\"method\":\"mining.subscribe\"}\n");
         assert!(said.starts_with("no PROXY header, though"), "{said}");

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_as_written_and_removed_by_its_own_instance() {
+    fn the_file_is_read_back_as_written_and_removed_by_its_own_instance() {
         let folder = tempfile::tempdir().unwrap();
         let path = path(&folder.path().join("config.json"));
         assert_eq!(read(&path), None);

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seats_are_limited_in_all_and_by_address_and_given_back() {
+    fn seats_are_limited_in_total_and_per_address_and_freed_again() {
         let mut config = Config::default();
         (
             config.listen.max_miners,

@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_saved_and_in_force_when_it_is_done() {
+    fn a_finished_change_is_saved_and_in_force() {
         let rig = Rig::new();
         let saved = rig.change(&text(70)).unwrap();
         assert_eq!(saved.changes.len(), 1, "{:?}", saved.changes);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_leaves_the_file_as_it_was() {
+    fn an_invalid_change_leaves_the_file_as_it_was() {
         let rig = Rig::new();
         let error = rig.change(&text(-1));
         assert!(matches!(error, Err(SaveError::Invalid(_))), "{error:?}");
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_no_scheduler_takes_over_is_saved_and_not_in_force() {
+    fn a_change_the_scheduler_does_not_apply_is_saved_but_not_in_force() {
         let Rig {
             settings,
             inputs,
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_owner_writes_is_told_once() {
+    fn each_edit_of_the_file_is_reported_once() {
         let rig = Rig::new();
         assert_eq!(rig.reload(), ["config"], "nothing to tell at the start");
         rig.write(text(60));

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_read_before_anything_is_judged() {
+    fn queued_input_is_read_before_anything_is_judged() {
         let start = clock();
         let mut it = Standstill::default();
         let mut may_judge = |due, heard, now| {
@@ -93,7 +93,7 @@ mod tests {
 
     /// Input moves the deadlines, or ends their connections.
     #[test]
-    fn the_reading_ends_though_nothing_is_due_any_more() {
+    fn reading_ends_even_if_no_deadline_is_left() {
         let start = clock();
         for due in [None, Some(at(90_000, start))] {
             let mut it = Standstill::default();

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn best_shares_of_the_python_version_are_taken_over_at_first() {
+    fn best_shares_of_the_python_version_are_imported_on_the_first_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let old = folder.path().join("best_shares.json");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_survives_and_an_unreadable_one_is_kept_aside() {
+    fn the_state_survives_and_an_unreadable_file_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         assert_eq!(load(&path), (Memory::default(), None));

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_at_first_and_then_what_changes() {
+    fn the_first_answer_is_sent_and_then_every_change() {
         let mut rig = Rig::new(NOON);
         let first = rig.look().unwrap();
         assert_eq!(first.entry, None);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_is_told_of_even_if_the_answer_stays() {
+    fn a_set_clock_is_reported_even_if_the_answer_stays_the_same() {
         let mut rig = Rig::new(NOON);
         assert!(rig.look().is_some());
         assert!(rig.pass(1000).look().is_none());
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_moved_bit_by_bit_is_told_of_too() {
+    fn a_clock_moved_in_small_steps_is_reported_too() {
         let mut rig = Rig::new(NOON);
         assert!(rig.look().is_some());
         let mut told = 0;
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_configuration_counts_at_once() {
+    fn a_new_configuration_applies_immediately() {
         let mut rig = Rig::new(NOON);
         assert_eq!(rig.entry(), Some(None));
         let mut config = (*rig.config).clone();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_decided_before_a_clock_that_begins_in_1970_is_set() {
+    fn nothing_is_decided_while_the_clock_still_shows_1970() {
         let mut rig = Rig::new(13 * HOUR);
         let first = rig.look().unwrap();
         assert!(first.clock_is_wrong);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_far_from_the_pools_waits_too() {
+    fn nothing_is_decided_while_the_clock_is_far_from_the_pools() {
         let mut rig = Rig::new(NOON + HOUR);
         assert_eq!(rig.entry(), Some(Some(0)), "no pool was heard yet");
         rig.job(PoolSlot::A, NOON + 9 * HOUR);
@@ -295,7 +295,7 @@ mod tests {
 
     /// After a start no miner may work, because of the timetable or a temporary change, so no job arrives.
     #[test]
-    fn a_clock_that_was_wrong_before_a_start_stays_so_until_it_is_set_or_confirmed() {
+    fn a_clock_wrong_before_a_start_stays_wrong_until_set_or_confirmed() {
         let ahead = ClockMark {
             pools_ms: NOON - 8 * HOUR,
             wrong_ms: Some(NOON + HOUR),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_is_there_at_once_and_the_thread_ends() {
+    fn the_first_answer_is_there_immediately_and_the_thread_ends() {
         let (context, inputs) = Context::for_tests(Arc::clone(&Rig::new(NOON).config));
         let (stop, thread) = start(&context, Arc::default()).unwrap();
         assert!(matches!(inputs.try_recv(), Ok(Input::Timetable(_))));

@@ -270,7 +270,7 @@ pub(super) mod tests {
     /// Both directions at full speed, in pieces of all sizes, while the pool keeps changing its keys and asking for
     /// ours. rustls on the other end fails at the first record that is out of order.
     #[test]
-    fn records_reach_the_pool_in_the_order_in_which_they_were_made() {
+    fn records_reach_the_pool_in_the_order_they_were_created() {
         let (ours, mut theirs) = loopback(None);
         let mut tls = server();
         let pool = spawn("pool", PARSER_STACK, move || {

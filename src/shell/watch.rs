@@ -79,7 +79,7 @@ mod tests {
         "B": {"host": "b.test", "port": 1, "wallet": "w"}}}"#;
 
     #[test]
-    fn each_version_is_read_once_and_a_loss_is_told_once() {
+    fn each_file_version_is_read_once_and_a_missing_file_reported_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         let config = Arc::new(crate::config::parse(POOLS).unwrap().config);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_when_it_is_told_to() {
+    fn the_watcher_ends_when_told_to_stop() {
         let config = Arc::new(crate::config::parse(POOLS).unwrap().config);
         let (context, _inputs) = Context::for_tests(config);
         let nowhere = Settings::new("nowhere.json".into(), context, Vec::new());

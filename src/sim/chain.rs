@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_block_changes_the_prevhash_and_starts_afresh() {
+    fn a_new_block_changes_the_prevhash_and_sets_clean_jobs() {
         let mut factory = JobFactory::new(5, "A", Blocks::Own);
         let first = factory.next_job(NETWORK, JobIds::Random);
         let second = factory.next_job(NETWORK, JobIds::Random);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn pools_of_one_chain_have_its_blocks_and_all_but_invented_ones_prove_their_work() {
+    fn pools_of_a_chain_share_its_blocks_and_only_fake_ones_lack_proof() {
         let mut a = JobFactory::new(1, "A", Blocks::Of(7));
         let mut b = JobFactory::new(2, "B", Blocks::Of(7));
         let mut job = |factory: &mut JobFactory| {

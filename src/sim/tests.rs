@@ -126,7 +126,7 @@ fn six_hours_of_mining_without_a_fault() {
 }
 
 #[test]
-fn hashes_become_shares_as_often_as_the_difficulty_says() {
+fn shares_come_as_often_as_the_difficulty_implies() {
     // Difficulty 1e-6 is one share in about 4295 hashes.
     let pool = PoolOptions {
         difficulty: 1e-6,

@@ -263,7 +263,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_first_coinbase_ever_is_read() {
+    fn the_first_coinbase_ever_can_be_read() {
         let text = "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff4d04ffff001d0104455468652054696d65732030332f4a616e2f32303039204368616e63656c6c6f72206f6e206272696e6b206f66207365636f6e64206261696c6f757420666f722062616e6b73ffffffff0100f2052a01000000434104678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb649f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d5fac00000000";
         let coinbase = Coinbase::read(hex::decode(text).unwrap()).unwrap();
         assert_eq!(coinbase.reward(), 50 * 100_000_000);
@@ -280,7 +280,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_job_is_read_wherever_its_halves_meet() {
+    fn a_job_is_read_wherever_its_coinbase_is_split() {
         let outputs: Vec<_> = (0..700u64)
             .map(|n| (n * 1000, vec![0x6a; usize::try_from(n % 300).unwrap()]))
             .collect();
@@ -337,7 +337,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_extranonces_spell_is_no_tag() {
+    fn text_inside_extranonces_is_not_a_tag() {
         let bytes = transaction(b"\x03\xfc\x79\x03/pool/ABCDEFGHIJKL", &[(1, vec![])]);
         let start = bytes.windows(4).position(|it| it == b"ABCD").unwrap();
         let notify = Notify {
@@ -358,7 +358,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn payments_to_a_script_add_up_and_a_witness_commitment_is_seen() {
+    fn payments_to_one_script_add_up_and_a_witness_commitment_is_found() {
         let commitment = [&WITNESS_COMMITMENT[..], &[7; 32]].concat();
         let mine = vec![0x51];
         let outputs = [
@@ -379,7 +379,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_odd_is_no_coinbase() {
+    fn malformed_data_is_not_a_coinbase() {
         let good = transaction(b"\x03abc", &[(5, vec![1]), (6, vec![])]);
         assert_eq!(Coinbase::read(good.clone()).unwrap().reward(), 11);
         for end in 0..good.len() {

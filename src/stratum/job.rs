@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn the_block_before_and_the_height_are_read_from_a_job() {
+    fn the_previous_block_and_the_height_are_read_from_a_job() {
         let mut prevhash = [0; 32];
         // Pools send the hash of block 99,999 with its words in reverse order.
         let hash = "000000000002d01c1fccc21636b607dfd930d31d01c3a62104612a1719011250";
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn no_hash_is_worth_more_than_the_highest_difficulty() {
+    fn no_hash_exceeds_the_highest_difficulty() {
         let mut smallest = [0; 32];
         smallest[31] = 1;
         let highest = BlockHash(smallest).difficulty();
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn compact_targets_at_the_edges() {
+    fn extreme_compact_targets_are_decoded() {
         assert_eq!(network_difficulty(0x1d00_ffff), 1.0);
         assert_eq!(target(0x207f_ffff)[0], 0x7f);
         assert_eq!(target(0x0180_0000), [0; 32], "negative");
@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_the_one_that_the_pool_rebuilds() {
+    fn the_header_matches_the_one_the_pool_rebuilds() {
         let notify = Notify {
             job_id: "j".into(),
             prevhash: std::array::from_fn(|i| u8::try_from(i).unwrap()),

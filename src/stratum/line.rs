@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_whole_however_they_are_cut() {
+    fn lines_arrive_whole_however_the_data_is_cut() {
         let long = "x".repeat(5000);
         let text = format!("one\r\n\n{long}\ntwo\nthree\ncut of");
         for piece in [1, 2, 7, 4096, 100_000] {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn space_around_a_line_does_not_count() {
+    fn space_around_a_line_is_ignored() {
         let text = b"\xef\xbb\xbf{a}\r\n\0{b}\n\0\n \t\n\r\r\n  {c} \0\r\n";
         let (found, error) = lines(text, 3, 100);
         assert_eq!(found, ["{a}", "{b}", "", "", "", "{c}"]);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_refused_at_the_limit() {
+    fn an_endless_line_is_refused_at_the_limit() {
         for piece in [1, 100, 100_000] {
             let (found, error) = lines(&[b'a'; 10_000], piece, 4096);
             assert!(found.is_empty());
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tls_hello_is_known_by_its_first_byte() {
+    fn a_tls_hello_is_recognized_by_its_first_byte() {
         let (_, error) = lines(&[0x16, 3, 1, 2, 0], 100, 100);
         assert_eq!(
             error.as_deref(),

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pools_refusal_is_sorted_by_code_then_by_words() {
+    fn rejections_are_sorted_by_code_and_then_by_text() {
         let class = |code, message: &'static str| {
             RejectClass::of(&Reject {
                 code,

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_contents_but_one_are_kept_if_asked_for() {
+    fn the_previous_contents_are_kept_if_requested() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.json");
         for text in ["one", "two", "three"] {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_behind_is_in_nobodys_way() {
+    fn leftovers_of_a_crash_cause_no_problem() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.json");
         fs::write(folder.path().join("c.json.0.tmp"), "half a fi").unwrap();
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn writers_at_the_same_time_leave_one_whole_file() {
+    fn simultaneous_writers_leave_one_whole_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.json");
         std::thread::scope(|scope| {
@@ -409,7 +409,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_file_is_neither_read_nor_replaced() {
+    fn anything_but_a_regular_file_is_neither_read_nor_replaced() {
         let folder = tempfile::tempdir().unwrap();
         for (path, what) in put_no_files(folder.path()) {
             let error = read(&path, 100).unwrap_err().to_string();
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_read_than_a_file_may_hold() {
+    fn a_file_over_the_size_limit_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.json");
         const MIB: usize = 1024 * 1024;
@@ -459,7 +459,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn permissions_stay_and_new_files_are_private() {
+    fn permissions_are_kept_and_new_files_are_private() {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let folder = tempfile::tempdir().unwrap();

@@ -269,7 +269,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn reads_and_writes_end_in_time() {
+    fn reads_and_writes_time_out() {
         let (client, server) = loopback(None);
         let mut buffer = [0; 4];
         let late = |result: io::Result<()>| result.unwrap_err().kind() == ErrorKind::TimedOut;

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_of_the_system_is_read() {
+    fn a_system_socket_table_can_be_read() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
                      0: 0100007F:0D17 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100\n   \
                      1: 0100007F:0D17 0100007F:C001 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100\n   \
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_port_of_our_own_has_us_as_its_owner() {
+    fn this_process_is_the_owner_of_its_own_port() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let owner = owner_of(port).unwrap();

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_that_is_reached_first_counts() {
+    fn the_lowest_limit_counts() {
         let room = |maps, threads, files| {
             Room(vec![
                 Bound::maps(maps),

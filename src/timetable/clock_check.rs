@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_begins_in_1970_is_wrong() {
+    fn a_clock_that_starts_in_1970_is_wrong() {
         let none = Snapshot::default();
         let wrong = Some(ClockProblem::BeforeMade);
         assert_eq!(ClockProblem::find(0, &none), wrong);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn both_pools_have_to_differ_if_both_are_heard() {
+    fn if_both_pools_send_times_both_have_to_differ() {
         let ahead = |ahead| ClockProblem::find(NOW, &pools(ahead));
         let far = |hours: i64| {
             Some(ClockProblem::FarFromPools {
@@ -176,7 +176,7 @@ mod tests {
 
     /// A release's date is in the changelog.
     #[test]
-    fn the_constant_is_as_new_as_the_newest_release() {
+    fn the_built_in_date_is_not_older_than_the_latest_release() {
         let changelog = include_str!("../../CHANGELOG.md");
         let headings = changelog
             .lines()

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_timetable_and_the_usual_split_take_turns() {
+    fn the_forecast_alternates_between_timetable_and_usual_split() {
         let usual = Work::Split(config().scheduler.weights);
         let expected = [
             (0, 2, usual, AimSource::Usual, None),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_change_ends_in_between_and_lifts_the_timetables_pause() {
+    fn a_temporary_change_overrides_a_timetable_pause_until_it_ends() {
         let mut steering = Steering::default();
         let end = MONDAY + 24 * HOUR + 6 * HOUR + HOUR / 2;
         steering.set(change(&[ALL_WORKERS], A, Some(end)));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_worker_in_particular_goes_first() {
+    fn a_workers_own_setting_comes_first() {
         let mut config = config();
         let own = WorkerSettings {
             work: Some(A),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn two_entries_that_say_the_same_are_no_change_for_a_worker() {
+    fn two_identical_entries_are_no_change_for_a_worker() {
         let mut config = config();
         config.timetable.entries[1].work = B;
         let start = MONDAY + 23 * HOUR;
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn by_a_clock_that_is_wrong_nothing_is_foreseen() {
+    fn a_wrong_clock_gives_no_forecast() {
         let mut steering = Steering::default();
         steering.set(change(&[ALL_WORKERS], A, Some(MONDAY)));
         steering.timetable.clock_is_wrong = true;

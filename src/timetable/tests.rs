@@ -142,7 +142,7 @@ fn moments() -> [(&'static str, i64); 8] {
 }
 
 #[test]
-fn each_minute_around_a_change_of_the_clock_is_right() {
+fn every_minute_around_a_daylight_saving_change_is_right() {
     for (zone, moment) in moments() {
         let name = Zone::named(zone).unwrap();
         let changes = name.next_transition(moment - 1) == Some(moment);
@@ -162,7 +162,7 @@ fn each_minute_around_a_change_of_the_clock_is_right() {
 
 /// The clock goes from 02:00 to 03:00.
 #[test]
-fn what_lies_in_the_missing_hour_does_not_happen() {
+fn entries_inside_the_skipped_hour_do_not_happen() {
     let timetable = timetable("Europe/Berlin", vec![daily("02:10", "02:50")]);
     let local = LocalTimetable::new(&timetable);
     let before = instant("Europe/Berlin", "2026-03-29T01:59");
@@ -175,7 +175,7 @@ fn what_lies_in_the_missing_hour_does_not_happen() {
 
 /// An entry that begins in the skipped hour begins at its end; one that ends in it ends at its beginning.
 #[test]
-fn the_edges_of_the_missing_hour_count() {
+fn the_edges_of_the_skipped_hour_are_right() {
     let timetable = timetable(
         "Europe/Berlin",
         vec![daily("01:00", "02:30"), daily("02:30", "04:00")],
@@ -189,7 +189,7 @@ fn the_edges_of_the_missing_hour_count() {
 
 /// The clock goes from 03:00 back to 02:00.
 #[test]
-fn what_lies_in_the_repeated_hour_happens_twice() {
+fn entries_inside_the_repeated_hour_happen_twice() {
     let timetable = timetable("Europe/Berlin", vec![daily("02:10", "02:50")]);
     let local = LocalTimetable::new(&timetable);
     let mut at = instant("Europe/Berlin", "2026-10-25T02:00");
@@ -203,7 +203,7 @@ fn what_lies_in_the_repeated_hour_happens_twice() {
 }
 
 #[test]
-fn the_day_that_was_left_out_did_not_happen() {
+fn a_day_skipped_by_a_time_zone_does_not_happen() {
     // Thursday, the 29th, was followed by Saturday, the 31st.
     let timetable = timetable("Pacific/Apia", vec![on(4, "00:00", "00:00")]);
     let local = LocalTimetable::new(&timetable);
@@ -214,7 +214,7 @@ fn the_day_that_was_left_out_did_not_happen() {
 }
 
 #[test]
-fn an_entry_over_midnight_belongs_to_the_day_on_which_it_begins() {
+fn an_entry_across_midnight_belongs_to_the_day_it_starts_on() {
     let timetable = timetable("UTC", vec![on(0, "22:00", "06:00")]);
     let local = LocalTimetable::new(&timetable);
     // The 30th is a Monday.
@@ -231,7 +231,7 @@ fn an_entry_over_midnight_belongs_to_the_day_on_which_it_begins() {
 }
 
 #[test]
-fn the_same_beginning_and_end_are_24_hours() {
+fn the_same_start_and_end_mean_24_hours() {
     let timetable = timetable("UTC", vec![on(6, "10:00", "10:00")]);
     let local = LocalTimetable::new(&timetable);
     let sunday = instant("UTC", "2026-11-29T10:00");
@@ -242,7 +242,7 @@ fn the_same_beginning_and_end_are_24_hours() {
 }
 
 #[test]
-fn the_first_in_the_list_counts() {
+fn the_first_matching_entry_counts() {
     let entries = vec![
         entry(EVERY_DAY, "12:00", "13:00", Work::only(PoolSlot::A)),
         entry(EVERY_DAY, "11:00", "14:00", Work::only(PoolSlot::B)),
@@ -259,7 +259,7 @@ fn the_first_in_the_list_counts() {
 }
 
 #[test]
-fn what_never_changes_has_no_end() {
+fn a_timetable_that_never_changes_has_no_end() {
     for entries in [
         vec![],
         vec![daily("00:00", "00:00")],
@@ -277,7 +277,7 @@ fn what_never_changes_has_no_end() {
 }
 
 #[test]
-fn one_that_is_not_enabled_says_nothing() {
+fn a_disabled_timetable_gives_nothing() {
     let mut timetable = timetable("UTC", vec![daily("00:00", "00:00")]);
     timetable.enabled = false;
     let now = LocalTimetable::new(&timetable).at(ms(instant("UTC", "2026-11-30T12:00")));
@@ -298,7 +298,7 @@ fn any_time_gets_an_answer() {
 }
 
 #[test]
-fn a_zone_is_called_as_it_is_usually_written() {
+fn a_zone_has_its_usual_spelling() {
     assert_eq!(
         Zone::named("europe/berlin").unwrap().name(),
         "Europe/Berlin"
@@ -324,7 +324,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_next_change_is_the_one_that_looking_at_each_minute_finds(
+    fn the_next_change_matches_a_search_minute_by_minute(
         entries in proptest::collection::vec(any_entry(), 0..5),
         (zone, moment) in proptest::sample::select(moments().to_vec()),
         before in 0_i64..9 * 24 * 3600,

@@ -190,7 +190,7 @@ mod tests {
     use crate::system::clock::now;
 
     #[test]
-    fn a_shared_answer_is_made_once_a_second() {
+    fn a_shared_answer_is_built_once_per_second() {
         let shared = SharedAnswer::default();
         let snapshot = Arc::new(Snapshot::default());
         let config = Arc::new(Config::default());

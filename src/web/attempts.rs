@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_locked_out_and_wrong_tries_slow_down_what_follows() {
+    fn wrong_attempts_slow_later_ones_and_lock_nobody_out() {
         let mut state = State::default();
         let one = caller("10.0.0.1", Browser::Unknown);
         let start = clock();
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_browser_waits_for_no_stranger() {
+    fn a_known_browser_does_not_wait_for_strangers() {
         let mut state = State::default();
         let stranger = caller("10.0.0.1", Browser::Unknown);
         let known = caller("10.0.0.1", Browser::Known([1; 32]));
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_that_opened_the_page_goes_before_programs_that_post() {
+    fn a_browser_that_opened_the_page_is_served_before_bare_posts() {
         let mut state = State::default();
         let program = caller("10.0.0.1", Browser::Unknown);
         let visitor = caller("10.0.0.1", Browser::Visitor([1; 32]));
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_wrong_tries_goes_before_others() {
+    fn an_address_without_wrong_attempts_is_served_first() {
         let mut state = State::default();
         let flood = caller("10.0.0.1", Browser::Unknown);
         let other = caller("10.0.0.2", Browser::Unknown);
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_checked_at_a_time() {
+    fn one_password_is_checked_at_a_time() {
         let attempts = Attempts::default();
         let me = caller("10.0.0.1", Browser::Unknown);
         let permit = attempts.wait(me).unwrap();

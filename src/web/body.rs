@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_words() {
+    fn errors_are_explained_in_words() {
         let said = |text: &str| read_body(text).unwrap_err().message.into_owned();
         assert_eq!(
             said("{"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_a_text_is_named_by_its_keys() {
+    fn a_location_is_named_by_its_keys() {
         let text = b"{\"a\": {\"x\": 1, \"y:\": [\"{\\\"\"]}, \"b\":\n {\"c\": 2}}";
         assert_eq!(place(text, 1, 13), "a.x");
         assert_eq!(place(text, 1, 24), "a.y:");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_has_to_have_its_form() {
+    fn a_body_must_have_the_expected_form() {
         assert_eq!(read_body(r#"{"number": 5}"#), Ok(Body { number: 5 }));
         for wrong in [
             "",

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn every_picture_is_in_the_program() {
+    fn every_image_is_embedded_in_the_program() {
         for document in DOCUMENTS {
             for source in values(&document.page(), "src") {
                 let known = |(path, _): &(&str, &[u8])| path.ends_with(source);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_out_of_the_documents_is_only_text() {
+    fn a_link_outside_the_documents_becomes_plain_text() {
         let document = Document {
             name: "a.md",
             text: "# A & B\n\nSee [the sample](../config.sample.json), [`miners`](miners.md#x) and <https://rustup.rs>.\n",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_has_every_document() {
+    fn the_list_contains_every_document() {
         let html = page(LIST).unwrap();
         for document in DOCUMENTS {
             assert!(html.contains(document.name));

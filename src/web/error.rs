@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_all_different_and_statuses_are_errors() {
+    fn error_names_differ_and_their_statuses_are_errors() {
         let mut names = Code::ALL.map(Code::name).to_vec();
         names.sort_unstable();
         names.dedup();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_the_form_of_the_contract() {
+    fn an_error_has_the_documented_form() {
         let error = ApiError::invalid_value("A", "The weight must be a number.");
         assert_eq!(error.response().status_code, 422);
         assert_eq!(
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused_in_the_same_form() {
+    fn an_invalid_request_is_refused_in_the_same_form() {
         for status in [400, 408, 411, 413, 417, 431, 500, 503, 505] {
             let response = refusal(status);
             assert_eq!(response.status_code, status);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_gets_a_page_in_words_and_a_program_json() {
+    fn a_browser_gets_an_error_page_and_a_program_gets_json() {
         let error = ApiError::new(Code::BadHost, "Not <b>here</b>, \"you\" & me.");
         let asks = |accept: &str| {
             let headers = vec![("Accept".to_owned(), accept.to_owned())];
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_config_is_told() {
+    fn every_config_fault_is_listed() {
         let fault = |path: &str| Fault {
             path: path.into(),
             found: "5".into(),

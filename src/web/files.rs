@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_embedded_and_they_are_small() {
+    fn every_file_is_embedded_and_all_are_small() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("html");
         let mut found = Vec::new();
         below(&root, &root, &mut found);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_that_has_a_file_is_not_sent_it_again() {
+    fn a_cached_file_is_not_sent_again() {
         let files = Files::default();
         let ask = |tag: Option<&str>| {
             let tag = tag.map(|tag| ("If-None-Match".to_owned(), tag.to_owned()));

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_has_to_be_one_of_ours() {
+    fn the_host_header_must_name_this_proxy() {
         let allowed = ["dpmp.my-lan".to_owned(), "other.example:8855".to_owned()];
         for good in [
             "192.168.1.5",
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_has_to_be_the_host() {
+    fn the_origin_must_match_the_host() {
         for (origin, host) in [
             ("http://umbrel.local:8855", "umbrel.local:8855"),
             ("http://Umbrel.local:8855", "umbrel.local:8855"),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_call_another_site_is_refused() {
+    fn cross_site_requests_are_refused() {
         for good in [None, Some("same-origin"), Some("none")] {
             assert_eq!(check_site(good), Ok(()));
         }
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn only_json_is_taken() {
+    fn only_json_is_accepted() {
         for good in [
             "application/json",
             "application/json; charset=utf-8",
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_has_to_be_the_whole_token() {
+    fn a_token_must_match_in_full() {
         assert_eq!(check_token(Some("abc"), "abc"), Ok(()));
         for bad in [None, Some(""), Some("ab"), Some("abcd"), Some("abd")] {
             assert_eq!(check_token(bad, "abc").unwrap_err().code, Code::BadToken);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_access_asks_for_its_checks() {
+    fn each_kind_of_access_requires_its_checks() {
         const HOST: (&str, &str) = ("Host", "localhost");
         const JSON: (&str, &str) = ("Content-Type", "application/json");
         const TOKEN: (&str, &str) = ("X-DPMP-Token", "t");

@@ -338,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_may_have_a_part_that_is_anything() {
+    fn a_path_may_contain_a_wildcard() {
         let route = Route::new("GET", "/miners/{id}", Access::Reader, |_, _| Ok(openapi()));
         assert_eq!(route.matches("/miners/7"), Some("7"));
         for other in ["/miners/", "/miners/7/8", "/miners", "/miners.csv"] {
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_is_never_open_to_whoever_calls() {
+    fn requests_that_change_anything_are_never_open_to_everyone() {
         for route in ROUTES {
             let changes = matches!(route.access, Access::Guest | Access::Owner);
             assert_eq!(changes, route.method != "GET", "{}", route.path);
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_opens_settings_secrets_or_logs() {
+    fn no_token_gives_access_to_settings_secrets_or_logs() {
         const OWNERS: [&str; 11] = [
             "config",
             "tokens",
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_of_the_description_leads_somewhere() {
+    fn every_reference_in_the_api_description_resolves() {
         let description: Value = serde_json::from_str(OPENAPI).unwrap();
         for rest in OPENAPI.split("\"$ref\":\"#").skip(1) {
             let pointer = rest.split('"').next().unwrap();

@@ -19,7 +19,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn nobody_keeps_an_answer() {
+    fn answers_must_not_be_cached() {
         let response = respond(&json!({"a": 1}));
         assert_eq!(response.status_code, 200);
         assert!(

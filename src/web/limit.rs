@@ -68,7 +68,7 @@ mod tests {
     use crate::system::clock::clock;
 
     #[test]
-    fn so_often_and_no_more() {
+    fn requests_are_allowed_up_to_the_limit() {
         let (pace, start) = (Pace::default(), clock());
         let minute = Duration::from_secs(60);
         let take = |seconds| pace.take(2, minute, start + Duration::from_secs(seconds));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_given_back() {
+    fn freed_places_can_be_used_again() {
         let places = Places::new(2);
         let first = places.take().unwrap();
         let _second = places.take().unwrap();

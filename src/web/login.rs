@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_of_its_password_alone_and_the_config_takes_it() {
+    fn a_hash_fits_only_its_password_and_is_valid_in_the_config() {
         let login = Login::new().unwrap();
         let hash = login.hash(PASSWORD).unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=8192,t=5,p=1$"), "{hash}");
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_have_a_length() {
+    fn passwords_have_a_length_limit() {
         let login = Login::new().unwrap();
         for wrong in ["", "1234567", "äöüäöüä", &"x".repeat(129)] {
             let error = login.hash(wrong).unwrap_err();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_lasts_until_its_end_or_another_password() {
+    fn a_session_ends_at_its_limit_or_with_a_new_password() {
         let login = Login::new().unwrap();
         let nobody = Request::fake_http("GET", "/", vec![], Vec::new());
         assert!(login.is_logged_in(&nobody, None));
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_bounded() {
+    fn the_number_of_sessions_is_bounded() {
         let login = Login::new().unwrap();
         let hash = hashed("hash");
         let first = with_cookie(&login.begin_session(&hash).unwrap()[0]);
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_is_known_by_a_cookie_that_only_the_password_gives() {
+    fn a_known_browser_has_a_cookie_that_only_the_password_gives() {
         let login = Login::with_token("t");
         let password = hashed("hash");
         let nobody = Request::fake_http("GET", "/", vec![], Vec::new());
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configurations_password_goes_before_the_environments() {
+    fn the_config_password_overrides_the_environment() {
         let login = Login {
             given: Some("of the app".into()),
             ..Login::with_token("t")
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_password_is_let_in_after_any_number_of_wrong_ones() {
+    fn the_right_password_works_after_any_number_of_wrong_ones() {
         let login = Login::with_token("t");
         let password = hashed(&hash(PASSWORD).unwrap());
         let nobody = Request::fake_http("POST", "/", vec![], Vec::new());

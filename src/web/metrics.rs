@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn health_is_whether_miners_can_be_served() {
+    fn health_says_whether_miners_can_be_served() {
         let with = |change: fn(&mut Snapshot)| {
             let mut snapshot = ready();
             change(&mut snapshot);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_answers_over_http() {
+    fn the_metrics_port_answers_over_http() {
         let metrics = Arc::new(Metrics::new().unwrap());
         let published = Arc::new(LatestSnapshot::default());
         let server = serve(

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_numbers_go() {
+    fn only_the_numbers_are_removed() {
         for (text, plain) in [
             (
                 "a: Connection refused (os error 111), b: No route to host (os error 113)",

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_where_programs_put_it() {
+    fn a_token_is_found_wherever_programs_put_it() {
         for (header, token) in [
             ("Bearer dpmp_1", Some("dpmp_1")),
             ("bearer  dpmp_1 ", Some("dpmp_1")),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_may_do_what_it_was_made_for() {
+    fn a_token_allows_only_what_it_was_created_for() {
         let tokens = Tokens::default();
         let (view, of_view) = make(May::View).unwrap();
         let (steer, of_steer) = make(May::Steer).unwrap();

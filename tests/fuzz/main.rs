@@ -88,17 +88,17 @@ fn check(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
-fn lines_are_cut_as_they_should() {
+fn lines_are_split_correctly() {
     check("line", targets::line::run);
 }
 
 #[test]
-fn what_miners_say_is_understood_or_refused() {
+fn messages_from_miners_are_understood_or_refused() {
     check("from_miner", targets::from_miner::run);
 }
 
 #[test]
-fn what_pools_say_is_understood_or_refused() {
+fn messages_from_pools_are_understood_or_refused() {
     check("from_pool", targets::from_pool::run);
 }
 
@@ -108,7 +108,7 @@ fn a_coinbase_is_read_whole_or_not_at_all() {
 }
 
 #[test]
-fn an_address_is_read_and_written_as_the_same() {
+fn an_address_survives_reading_and_writing() {
     check("address", targets::address::run);
 }
 
@@ -118,12 +118,12 @@ fn the_core_keeps_its_promises_whatever_happens() {
 }
 
 #[test]
-fn a_configuration_is_good_or_refused() {
+fn a_configuration_is_valid_or_refused() {
     check("config", targets::config::run);
 }
 
 #[test]
-fn the_api_leaves_a_good_configuration_behind() {
+fn the_api_always_leaves_a_valid_configuration() {
     check("api", targets::api::run);
 }
 

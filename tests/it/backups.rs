@@ -96,7 +96,7 @@ impl Scene {
 }
 
 #[test]
-fn a_dead_pool_is_replaced_by_its_backup_until_the_owner_takes_it_away() {
+fn a_dead_pool_is_replaced_by_its_backup_until_the_owner_removes_it() {
     let mut scene = Scene::new(|_| ());
     wait_until(SOON, "shares for both", || {
         scene.a.ledger().accepted() > 10 && scene.b.ledger().accepted() > 10

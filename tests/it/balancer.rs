@@ -22,7 +22,7 @@ fn behind(proxy: &Proxy, header: &[u8]) -> Client {
 }
 
 #[test]
-fn a_balancer_says_who_the_miner_is_and_limits_are_the_miners() {
+fn a_balancer_names_the_miner_and_limits_apply_to_the_miner() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let proxy = Setup::new(&a, &b)
         .set("listen.proxy_protocol_from", json!(["127.0.0.0/8"]))
@@ -91,7 +91,7 @@ fn a_header_counts_only_from_a_balancer_and_a_balancer_must_send_one() {
 }
 
 #[test]
-fn an_instance_that_drains_is_unhealthy_and_serves_until_it_lets_go() {
+fn a_draining_instance_is_unhealthy_but_serves_until_it_disconnects() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let mut proxy = Setup::new(&a, &b).set("listen.drain_seconds", 3).start();
     // Those that came last go first.

@@ -29,7 +29,7 @@ fn says(config: &Value, good: bool, parts: &[&str]) {
 }
 
 #[test]
-fn it_says_how_many_miners_can_share_a_connection() {
+fn check_says_how_many_miners_can_share_a_connection() {
     for (e2_size, miners, says_so) in [
         (8, 600, "up to 600 miners can share a connection"),
         (4, 600, "up to 256 miners can share a connection"),
@@ -45,7 +45,7 @@ fn it_says_how_many_miners_can_share_a_connection() {
 }
 
 #[test]
-fn it_says_whether_a_pool_takes_several_names() {
+fn check_says_whether_a_pool_accepts_several_names() {
     let several = "takes several user names on one connection";
     let one = "takes one user name on each connection";
     for (second_name, says_so) in [
@@ -62,7 +62,7 @@ fn it_says_whether_a_pool_takes_several_names() {
 }
 
 #[test]
-fn each_pool_is_visited_and_all_have_to_work() {
+fn check_visits_each_pool_and_all_have_to_work() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let [a, b] = [&a, &b].map(|pool| at(pool.address().port()));
     let nowhere = at(free_port());
@@ -130,7 +130,7 @@ fn a_backup_has_to_work_too() {
 }
 
 #[test]
-fn what_is_odd_is_a_warning_and_what_is_wrong_ends_it() {
+fn oddities_are_warnings_and_errors_end_the_check() {
     let a = pool("A", |_| ());
     let mut config =
         json!({"pools": {"A": at(a.address().port())}, "scheduler": {"poolB_weight": 0}});
@@ -146,7 +146,7 @@ fn what_is_odd_is_a_warning_and_what_is_wrong_ends_it() {
 
 /// What of the checks of a pool's first job goes through the whole program: its block, whom that pays, its size.
 #[test]
-fn a_job_s_block_is_told() {
+fn the_block_of_a_job_is_shown() {
     let wallet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
     let Wallet::Address(mine) = Wallet::read(wallet) else {
         panic!("an address");

@@ -37,7 +37,7 @@ fn wait_for_answers(ledger: &MinerLedger, count: u64) {
 }
 
 #[test]
-fn all_good_shares_are_accepted_whatever_the_pool_is_like() {
+fn all_good_shares_are_accepted_by_every_kind_of_pool() {
     let habits: [fn(&mut PoolOptions); 6] = [
         |_| (),
         |pool| {
@@ -188,7 +188,7 @@ fn bad_shares_are_refused_in_every_form() {
 }
 
 #[test]
-fn the_miner_sees_what_a_server_must_not_do() {
+fn the_test_miner_notices_forbidden_server_behavior() {
     let pool = pool(|options| options.job_interval = None);
     let miner = miner(&pool, |options| {
         options.reconnect = None;
@@ -222,7 +222,7 @@ fn the_miner_sees_what_a_server_must_not_do() {
 }
 
 #[test]
-fn a_pool_goes_away_and_comes_back_and_a_block_makes_shares_stale() {
+fn a_pool_comes_back_and_a_block_makes_shares_stale() {
     let pool = pool(|options| {
         options.e1_reuse = ExtranonceReuse::Slots;
         options.rules = Rules {
@@ -282,7 +282,7 @@ fn a_farm_of_two_hundred_fits_into_one_process() {
 }
 
 #[test]
-fn a_miner_that_closes_its_sending_half_is_seen_to_go() {
+fn a_miner_that_closes_its_sending_half_counts_as_gone() {
     let pool = pool(|_| ());
     let miner = miner(&pool, |options| {
         options.half_close_after = Some(3);

@@ -28,7 +28,7 @@ fn hired(options: &mut MinerOptions) {
 }
 
 #[test]
-fn firmware_that_needs_certain_sizes_mines_at_pools_that_leave_four_bytes() {
+fn firmware_that_needs_certain_sizes_mines_at_pools_with_four_bytes() {
     let [a, b] = ["A", "B"].map(|tag| {
         pool(tag, |options| {
             options.e2_size = 4;
@@ -60,7 +60,7 @@ fn firmware_that_needs_certain_sizes_mines_at_pools_that_leave_four_bytes() {
 
 /// What was seen of a miner that always sends the same size outlives a restart.
 #[test]
-fn a_size_that_a_miner_insists_on_is_remembered_across_a_restart() {
+fn a_size_a_miner_insists_on_is_remembered_across_a_restart() {
     let [a, b] = ["A", "B"].map(|tag| pool(tag, |options| options.e2_size = 4));
     let odd = |options: &mut MinerOptions| {
         options.user_agent = "oddminer/1".into();

@@ -37,7 +37,7 @@ fn first_job_after(ledger: &MinerLedger, moment: Instant, pool: &str) -> Option<
 }
 
 #[test]
-fn miners_of_a_pool_that_dies_go_on_at_the_other_and_return() {
+fn miners_of_a_dead_pool_continue_at_the_other_and_return() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).start();
@@ -91,7 +91,7 @@ fn miners_of_a_pool_that_dies_go_on_at_the_other_and_return() {
 }
 
 #[test]
-fn a_pool_that_falls_silent_is_found_out() {
+fn a_pool_that_falls_silent_is_detected() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).set("pools.A.stall_seconds", 5).start();
@@ -125,7 +125,7 @@ fn a_pool_that_falls_silent_is_found_out() {
 }
 
 #[test]
-fn shares_that_a_lost_pool_owes_an_answer_are_answered() {
+fn shares_left_unanswered_by_a_lost_pool_get_an_answer() {
     let a = pool("A", |options| options.answers_shares = false);
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).set("scheduler.poolB_weight", 0).start();
@@ -176,7 +176,7 @@ fn a_pool_that_leaves_a_share_unanswered_is_down() {
 }
 
 #[test]
-fn a_reconnect_to_another_host_is_refused_and_to_the_same_is_made() {
+fn a_reconnect_to_another_host_is_refused_and_to_the_same_followed() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let thief = pool("T", |_| ());
@@ -205,7 +205,7 @@ fn a_reconnect_to_another_host_is_refused_and_to_the_same_is_made() {
 }
 
 #[test]
-fn a_pool_that_was_away_is_worked_for_within_seconds() {
+fn a_returning_pool_gets_work_within_seconds() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).start();
@@ -242,7 +242,7 @@ fn a_pool_that_was_away_is_worked_for_within_seconds() {
 }
 
 #[test]
-fn a_proxy_that_stood_still_reads_before_it_judges_silence() {
+fn a_proxy_that_was_suspended_reads_before_it_judges_silence() {
     let often = |options: &mut dpmp::sim::pool::options::PoolOptions| {
         options.job_interval = Some(Duration::from_secs(1));
     };
@@ -299,7 +299,7 @@ fn a_pool_may_change_its_extranonce_under_the_miners() {
 }
 
 #[test]
-fn miners_that_do_not_go_when_they_are_told_hold_nobody_up() {
+fn miners_that_ignore_a_disconnect_delay_no_other() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b)
@@ -326,7 +326,7 @@ fn miners_that_do_not_go_when_they_are_told_hold_nobody_up() {
 }
 
 #[test]
-fn a_pool_that_offers_the_same_work_again_gets_no_share_twice() {
+fn a_pool_that_repeats_work_gets_no_share_twice() {
     // As DATUM does it: who comes back has the extranonce1 and the job that it had before.
     let a = pool("A", |options| {
         options.e1_reuse = ExtranonceReuse::Slots;

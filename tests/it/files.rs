@@ -51,7 +51,7 @@ fn config_alert(page: &Http) -> bool {
 }
 
 #[test]
-fn a_config_that_is_no_file_is_refused_until_it_is_one_again() {
+fn a_config_that_is_not_a_file_is_refused_until_it_is_one_again() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let mut proxy = Setup::new(&a, &b).start();
     let page = Http::new(proxy.pages_address()).with_token();
@@ -89,7 +89,7 @@ fn a_config_that_is_no_file_is_refused_until_it_is_one_again() {
 }
 
 #[test]
-fn states_logs_and_certificates_that_are_no_files_do_not_keep_it_from_starting() {
+fn it_starts_though_state_logs_and_certificates_are_not_files() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let mut proxy = Setup::new(&a, &b)
         .set("listen.tls_port", 1)
@@ -123,7 +123,7 @@ fn states_logs_and_certificates_that_are_no_files_do_not_keep_it_from_starting()
 }
 
 #[test]
-fn a_config_that_is_no_file_is_told_at_the_start() {
+fn a_config_that_is_not_a_file_is_reported_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
     for (put, what) in NO_FILES {
@@ -144,7 +144,7 @@ fn a_config_that_is_no_file_is_told_at_the_start() {
 
 /// A disk that was full leaves half a line.
 #[test]
-fn a_line_after_a_torn_one_begins_on_a_line_of_its_own() {
+fn a_log_line_after_a_torn_one_starts_on_a_new_line() {
     let mut proxy: Proxy = Setup::bare().start();
     proxy.stop();
     let log = proxy.file("logs/dpmp_rCURRENT.log");

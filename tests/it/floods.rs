@@ -37,7 +37,7 @@ fn counted(proxy: &Proxy, name: &str, least: f64) {
 }
 
 #[test]
-fn a_miners_floods_are_a_line_each_and_counted() {
+fn each_flood_from_a_miner_is_one_line_with_a_count() {
     let (_a, _b, mut proxy) = scene();
     let (mut client, mut work) = Client::working(proxy.address());
     let share = client.find(&mut work);
@@ -81,7 +81,7 @@ fn a_miners_floods_are_a_line_each_and_counted() {
 }
 
 #[test]
-fn pings_between_useless_lines_do_not_help() {
+fn pings_between_useless_lines_do_not_save_a_miner() {
     let (_a, _b, proxy) = scene();
     let mut client = Client::connect(proxy.address());
     for _ in 0..200 {
@@ -95,7 +95,7 @@ fn pings_between_useless_lines_do_not_help() {
 }
 
 #[test]
-fn a_pools_floods_hide_no_change_of_the_configuration() {
+fn floods_from_a_pool_do_not_hide_config_changes() {
     let (a, _b, mut proxy) = scene();
     let page = Http::new(proxy.pages_address()).with_token();
     let (_client, _) = Client::working(proxy.address());
@@ -126,7 +126,7 @@ fn a_pools_floods_hide_no_change_of_the_configuration() {
 }
 
 #[test]
-fn connections_that_come_and_go_are_counted_and_not_told_one_by_one() {
+fn short_connections_are_counted_not_logged_one_by_one() {
     let (_a, _b, proxy) = scene();
     // Not all at once: an address has a limit of its own.
     wait_until(SOON, "connections", || {
@@ -139,7 +139,7 @@ fn connections_that_come_and_go_are_counted_and_not_told_one_by_one() {
 }
 
 #[test]
-fn every_refusal_counts() {
+fn every_refused_connection_is_counted() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let proxy = Setup::new(&a, &b).set("listen.max_miners", 1).start();
     let mut crowd = Vec::new();
@@ -172,7 +172,7 @@ fn never_reads(proxy: SocketAddr) -> TcpStream {
 }
 
 #[test]
-fn miners_that_do_not_read_are_not_heard_and_cost_the_others_nothing() {
+fn miners_that_do_not_read_are_not_read_and_cost_others_nothing() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     // With a limit, so that fewer lines are on their way to the scheduler than the outbox has room for answers.
     let mut proxy = Setup::new(&a, &b)

@@ -59,7 +59,7 @@ fn usual() -> (SimPool, SimPool, Proxy) {
 }
 
 #[test]
-fn miners_of_every_style_between_braiins_and_ckpool() {
+fn every_style_of_miner_works_between_braiins_and_ckpool() {
     let pools = [
         pool("A", |braiins| {
             braiins.configure_order = ConfigureOrder::BeforeSubscribe;
@@ -88,7 +88,7 @@ fn miners_of_every_style_between_braiins_and_ckpool() {
 }
 
 #[test]
-fn pools_that_refuse_configure() {
+fn miners_work_at_pools_that_refuse_configure() {
     check_pools(
         "false and an error",
         |a| a.mask = None,
@@ -97,7 +97,7 @@ fn pools_that_refuse_configure() {
 }
 
 #[test]
-fn pools_that_hang_up_on_configure_or_do_not_answer_it() {
+fn miners_work_at_pools_that_hang_up_on_or_ignore_configure() {
     check_pools(
         "hang-up and silence",
         |a| a.configure = ConfigureHabit::HangUp,
@@ -106,7 +106,7 @@ fn pools_that_hang_up_on_configure_or_do_not_answer_it() {
 }
 
 #[test]
-fn pools_that_send_work_too_early() {
+fn miners_work_at_pools_that_send_work_too_early() {
     check_pools(
         "early work",
         |a| a.first_job = FirstJob::AfterSubscribe,
@@ -115,7 +115,7 @@ fn pools_that_send_work_too_early() {
 }
 
 #[test]
-fn pools_that_answer_subscribe_oddly() {
+fn miners_work_at_pools_that_answer_subscribe_oddly() {
     check_pools(
         "odd subscriptions",
         |a| {
@@ -132,7 +132,7 @@ fn pools_that_answer_subscribe_oddly() {
 }
 
 #[test]
-fn a_pool_that_is_still_starting_is_waited_for() {
+fn dpmp_waits_for_a_pool_that_is_still_starting() {
     // Its extranonce2 is so small that a miner which was served without it would have to start over.
     check_pools(
         "Initialising",
@@ -145,7 +145,7 @@ fn a_pool_that_is_still_starting_is_waited_for() {
 }
 
 #[test]
-fn the_worker_that_no_pool_wants_is_refused() {
+fn a_worker_that_no_pool_accepts_is_refused() {
     let refuse = |options: &mut PoolOptions| {
         options.authorize = AuthorizeRule::Prefix("wallet?".into());
     };
@@ -159,7 +159,7 @@ fn the_worker_that_no_pool_wants_is_refused() {
 }
 
 #[test]
-fn one_pool_that_accepts_is_enough() {
+fn one_accepting_pool_is_enough() {
     for rule in [AuthorizeRule::NoOne, AuthorizeRule::NoAnswer] {
         let a = pool("A", |options| options.authorize = rule);
         let b = pool("B", |_| ());
@@ -173,7 +173,7 @@ fn one_pool_that_accepts_is_enough() {
 }
 
 #[test]
-fn pools_see_their_own_wallet_and_the_miners_worker() {
+fn pools_see_their_own_wallet_and_the_miners_worker_name() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b)
@@ -207,7 +207,7 @@ fn pools_see_their_own_wallet_and_the_miners_worker() {
 }
 
 #[test]
-fn a_miner_may_ask_in_any_order_and_with_any_id() {
+fn a_miner_may_send_requests_in_any_order_and_with_any_id() {
     let (_a, _b, proxy) = usual();
     let mut client = Client::connect(proxy.address());
     let lines = [
@@ -250,7 +250,7 @@ fn a_miner_may_ask_in_any_order_and_with_any_id() {
 }
 
 #[test]
-fn pools_are_not_bothered_by_who_does_not_authorize() {
+fn miners_that_do_not_authorize_open_no_pool_connection() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b)

@@ -44,7 +44,7 @@ fn impostor() -> SocketAddr {
 }
 
 #[test]
-fn half_requests_do_not_make_the_proxy_ill() {
+fn incomplete_requests_do_not_make_the_proxy_unhealthy() {
     let (a, b) = (pool("a", |_| ()), pool("b", |_| ()));
     // With and without another port to ask.
     for gui in [false, true] {
@@ -64,7 +64,7 @@ fn half_requests_do_not_make_the_proxy_ill() {
 }
 
 #[test]
-fn it_asks_where_the_proxy_is_and_not_where_the_file_says() {
+fn health_asks_the_running_proxy_not_the_port_in_the_file() {
     let (a, b) = (pool("a", |_| ()), pool("b", |_| ()));
     let mut proxy = Setup::new(&a, &b).start();
     let file = proxy.file("config.json");
@@ -88,7 +88,7 @@ fn it_asks_where_the_proxy_is_and_not_where_the_file_says() {
 }
 
 #[test]
-fn another_program_does_not_speak_for_the_proxy() {
+fn another_program_cannot_answer_for_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.json");
     let other = impostor();

@@ -23,7 +23,7 @@ fn as_the_python_version(setup: Setup) -> Setup {
 }
 
 #[test]
-fn an_old_folder_is_mined_with_as_it_is() {
+fn an_old_folder_works_as_is() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let setup = as_the_python_version(Setup::new(&a, &b))
         .named("config_v2.json")
@@ -58,7 +58,7 @@ fn an_old_folder_is_mined_with_as_it_is() {
 }
 
 #[test]
-fn a_pool_with_a_mistake_in_it_leads_to_the_set_up() {
+fn a_pool_with_a_mistake_opens_the_set_up() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let setup = Setup::new(&a, &b).set("pools.A.wallet", "two words");
     let mut proxy = setup.start();
@@ -78,7 +78,7 @@ fn a_pool_with_a_mistake_in_it_leads_to_the_set_up() {
 }
 
 #[test]
-fn a_start_does_without_a_backup_it_cannot_use() {
+fn a_start_leaves_out_an_unusable_backup() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let setup = Setup::new(&a, &b).set("pools.A.backups", json!(["pool.com"]));
     let mut proxy = setup.start();
@@ -110,7 +110,7 @@ fn a_start_does_without_a_backup_it_cannot_use() {
 }
 
 #[test]
-fn the_pages_take_an_old_file() {
+fn the_pages_accept_an_old_file() {
     let proxy = Setup::bare().start();
     let page = Http::new(proxy.pages_address()).with_token();
     let config: Value =

@@ -44,7 +44,7 @@ fn check_undisturbed(miners: &[SimMiner]) {
 }
 
 #[test]
-fn new_weights_hold_without_a_reconnect() {
+fn new_weights_apply_without_a_reconnect() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let mut proxy = Setup::new(&a, &b).start();
@@ -87,7 +87,7 @@ fn new_weights_hold_without_a_reconnect() {
 }
 
 #[test]
-fn a_new_wallet_and_a_new_address_hold_without_dropping_a_miner() {
+fn a_new_wallet_and_a_new_address_apply_without_dropping_a_miner() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let c = pool("C", |_| ());
@@ -132,7 +132,7 @@ fn a_new_wallet_and_a_new_address_hold_without_dropping_a_miner() {
 }
 
 #[test]
-fn a_config_with_a_fault_is_refused_and_the_old_one_goes_on() {
+fn a_faulty_config_is_refused_and_the_old_one_stays_in_force() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let mut proxy = Setup::new(&a, &b).start();
@@ -176,7 +176,7 @@ fn a_config_with_a_fault_is_refused_and_the_old_one_goes_on() {
 }
 
 #[test]
-fn without_pools_it_serves_its_pages_and_closes_miners() {
+fn without_pools_it_serves_its_pages_and_disconnects_miners() {
     let mut sample: Value = serde_json::from_str(include_str!("../../config.sample.json")).unwrap();
     let ports = Setup::bare().config;
     for section in ["listen", "metrics", "gui", "logging"] {
@@ -208,7 +208,7 @@ fn without_pools_it_serves_its_pages_and_closes_miners() {
 }
 
 #[test]
-fn it_stops_in_time_and_answers_what_it_owes() {
+fn it_stops_in_time_and_answers_pending_shares() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let mut proxy = Setup::new(&a, &b).start();
@@ -244,7 +244,7 @@ fn it_stops_in_time_and_answers_what_it_owes() {
 }
 
 #[test]
-fn it_stops_with_pools_that_are_down_and_miners_that_wait() {
+fn it_stops_while_pools_are_down_and_miners_wait() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     a.go_down();

@@ -29,7 +29,7 @@ fn cookie(answer: &Answer, name: &str) -> String {
 }
 
 #[test]
-fn a_flood_of_wrong_passwords_keeps_nobody_out_and_is_told() {
+fn a_flood_of_wrong_passwords_locks_nobody_out_and_is_reported() {
     let proxy = Setup::bare().start();
     let mut owner = page(&proxy);
     let set = json!({"current": null, "new": PASSWORD});
@@ -91,7 +91,7 @@ fn a_flood_of_wrong_passwords_keeps_nobody_out_and_is_told() {
 }
 
 #[test]
-fn a_change_is_told_with_where_it_came_from() {
+fn a_change_is_logged_with_its_origin() {
     let mut proxy = Setup::bare().start();
     let page = page(&proxy);
     let weights = |page: &Http, a: u32| page.put("/api/v1/weights", &json!({"A": a, "B": 1}));

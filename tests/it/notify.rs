@@ -185,7 +185,7 @@ fn each_service_gets_a_message_and_nobody_sees_a_secret() {
 }
 
 #[test]
-fn what_failed_is_sent_later_also_after_a_restart() {
+fn failed_messages_are_sent_later_even_after_a_restart() {
     let service = Service::new(500);
     let target = json!({"kind": "ntfy", "url": service.url("/topic-k3j9")});
     let (_a, _b, mut proxy) = both(&target);
@@ -213,7 +213,7 @@ fn what_failed_is_sent_later_also_after_a_restart() {
 }
 
 #[test]
-fn a_target_that_hangs_holds_up_neither_mining_nor_others() {
+fn a_hanging_target_delays_neither_mining_nor_other_targets() {
     let (hanging, good) = (Service::new(HANG), Service::new(200));
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let targets = json!({
@@ -245,7 +245,7 @@ fn a_target_that_hangs_holds_up_neither_mining_nor_others() {
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_named_and_tried_again() {
+fn an_untrusted_certificate_is_named_and_sending_is_retried() {
     let plain = Service::new(200);
     let front = Front::new(&Identity::self_signed(), plain.address());
     let url = format!("https://localhost:{}/topic-k3j9", front.port());
@@ -405,7 +405,7 @@ fn a_saved_secret_is_used_only_for_the_host_it_was_saved_for() {
 }
 
 #[test]
-fn what_was_sent_and_what_waits_is_told_also_after_a_restart() {
+fn sent_and_waiting_messages_are_listed_even_after_a_restart() {
     let service = Service::new(200);
     let target = json!({"kind": "ntfy", "url": service.url("/topic-k3j9")});
     let (_a, _b, mut proxy) = both(&target);

@@ -50,12 +50,12 @@ fn restarts(how: impl Fn(&mut Proxy)) {
 }
 
 #[test]
-fn a_restart_in_order_hands_out_no_work_again() {
+fn a_clean_restart_repeats_no_work() {
     restarts(Proxy::restart);
 }
 
 /// It was killed before the state was ever written, but for the note at the start.
 #[test]
-fn a_crash_hands_out_no_work_again() {
+fn a_crash_repeats_no_work() {
     restarts(Proxy::crash);
 }

@@ -53,7 +53,7 @@ impl Scene {
 }
 
 #[test]
-fn other_protocols_are_closed_at_once() {
+fn other_protocols_are_disconnected_immediately() {
     let scene = Scene::new(|setup| setup);
     let hellos: [&[u8]; 5] = [
         // A TLS ClientHello: bfgminer waits up to 20 s for an answer to it.
@@ -75,7 +75,7 @@ fn other_protocols_are_closed_at_once() {
 }
 
 #[test]
-fn lines_that_are_no_requests_get_an_error_and_harm_nobody() {
+fn lines_that_are_not_requests_get_an_error_and_do_no_harm() {
     let scene = Scene::new(|setup| setup);
     let (mut client, mut work) = Client::working(scene.proxy.address());
     let deep = format!(
@@ -109,7 +109,7 @@ fn lines_that_are_no_requests_get_an_error_and_harm_nobody() {
 }
 
 #[test]
-fn half_open_handshakes_end() {
+fn half_open_handshakes_time_out() {
     let scene = Scene::new(|setup| setup.set("listen.authorize_seconds", 1));
     let mut clients: Vec<Client> = (0..20)
         .map(|_| Client::connect(scene.proxy.address()))
@@ -161,7 +161,7 @@ fn a_miner_that_does_not_read_is_cut_off() {
 }
 
 #[test]
-fn a_flood_of_submits_is_answered_and_not_passed_on() {
+fn a_flood_of_submits_is_answered_and_not_forwarded() {
     let scene = Scene::new(|setup| setup.set("listen.submits_per_second", 50));
     let (mut client, work) = Client::working(scene.proxy.address());
     let before = scene.a.ledger().shares().len() + scene.b.ledger().shares().len();
@@ -197,7 +197,7 @@ fn a_flood_of_submits_is_answered_and_not_passed_on() {
 }
 
 #[test]
-fn rubbish_from_a_pool_does_not_reach_the_miner() {
+fn invalid_lines_from_a_pool_do_not_reach_the_miner() {
     let scene = Scene::new(|setup| setup);
     for rubbish in [
         "{ id: null, result: [], error: true }\n",
@@ -258,7 +258,7 @@ fn an_endless_line_from_a_pool_costs_only_that_connection() {
 }
 
 #[test]
-fn no_more_miners_get_in_than_the_system_has_room_for() {
+fn no_more_miners_are_let_in_than_the_system_can_serve() {
     // 60 files, less a tenth and the program's own, three a miner.
     let scene = Scene::new(|setup| setup.open_files(60));
     let mut crowd: Vec<Client> = (1..7)

@@ -17,7 +17,7 @@ fn names(pool: &SimPool) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_pool_that_takes_several_names_sees_each_worker_and_another_one_sees_one() {
+fn a_pool_sees_each_worker_if_it_accepts_several_names_and_else_one() {
     let a = pool("A", |_| ());
     let b = pool("B", |options| options.second_name = SecondName::Refused);
     let proxy = Setup::new(&a, &b)

@@ -46,7 +46,7 @@ fn assert_accepted(answer: &Value) {
 }
 
 #[test]
-fn what_is_wrong_with_a_share_is_said_here() {
+fn dpmp_itself_says_what_is_wrong_with_a_share() {
     let (a, _b, proxy) = only_a(|_| ());
     let (mut client, mut work) = Client::working(proxy.address());
     let good = client.find(&mut work);
@@ -95,7 +95,7 @@ fn what_is_wrong_with_a_share_is_said_here() {
 
 /// The pool is sent our name for the worker anyway, so the miner's share counts whatever name it comes under.
 #[test]
-fn the_name_in_a_submit_decides_nothing() {
+fn the_name_in_a_submit_is_ignored() {
     let (a, _b, proxy) = only_a(|options| options.one_worker = true);
     let (mut client, mut work) = Client::working(proxy.address());
     let second = client.ask("mining.authorize", &json!(["wallet.second", "x"]));
@@ -129,7 +129,7 @@ fn the_name_in_a_submit_decides_nothing() {
 }
 
 #[test]
-fn a_job_comes_back_with_a_time_that_no_share_had_yet() {
+fn a_repeated_job_gets_a_time_no_share_has_used() {
     let tag = |work: &Work| tag_of(&work.notify.coinb2);
     let pools = ["A", "B"].map(|name| {
         pool(name, |options| {
@@ -160,7 +160,7 @@ fn a_job_comes_back_with_a_time_that_no_share_had_yet() {
 }
 
 #[test]
-fn version_bits_are_passed_on_or_filled_in() {
+fn version_bits_are_forwarded_or_filled_in() {
     let (a, _b, proxy) = only_a(|options| options.version = 0x2000_2000);
     let (mut client, mut work) = Client::working(proxy.address());
     assert_eq!(client.mask, Some(0x1fff_e000));
@@ -178,7 +178,7 @@ fn version_bits_are_passed_on_or_filled_in() {
 }
 
 #[test]
-fn a_block_is_forwarded_whatever_else_is_wrong_with_it() {
+fn a_block_is_forwarded_even_with_other_faults() {
     let (a, _b, proxy) = only_a(|options| {
         // Every second hash is a block.
         options.nbits = 0x207f_ffff;
@@ -229,7 +229,7 @@ fn a_late_share_reaches_the_pool_that_owns_its_job() {
 }
 
 #[test]
-fn a_share_of_the_other_pools_old_block_is_stale() {
+fn a_share_for_the_other_pools_old_block_is_stale() {
     let a = pool("A", |options| options.job_interval = None);
     let b = pool("B", |options| options.job_interval = None);
     let proxy = Setup::new(&a, &b).start();
@@ -249,7 +249,7 @@ fn a_share_of_the_other_pools_old_block_is_stale() {
 }
 
 #[test]
-fn every_form_of_a_pools_refusal_becomes_a_list() {
+fn every_form_of_a_pools_rejection_becomes_a_list() {
     // The code that a form has no room for is 20.
     let forms = [
         (RejectForm::Array, 21, "Stale"),
@@ -271,7 +271,7 @@ fn every_form_of_a_pools_refusal_becomes_a_list() {
 }
 
 #[test]
-fn difficulty_holds_for_the_next_job_only_and_comes_with_it() {
+fn a_new_difficulty_is_sent_with_the_next_job_and_applies_from_it() {
     let (a, _b, proxy) = only_a(|options| {
         options.rules = Rules {
             stale_grace: Duration::from_secs(60),
@@ -298,7 +298,7 @@ fn difficulty_holds_for_the_next_job_only_and_comes_with_it() {
 }
 
 #[test]
-fn a_share_below_the_pools_difficulty_is_the_miners_own() {
+fn a_share_below_the_pools_difficulty_is_accepted_but_not_forwarded() {
     let a = pool("A", |options| {
         options.job_interval = None;
         options.difficulty = 1e-6;
@@ -321,7 +321,7 @@ fn a_share_below_the_pools_difficulty_is_the_miners_own() {
 
 /// A pool credits its own difficulty, so a higher one here costs income; that is said with the number.
 #[test]
-fn a_minimum_above_what_the_pool_asks_for_is_told() {
+fn a_minimum_above_the_pools_difficulty_is_reported() {
     let pools = ["A", "B"].map(|name| pool(name, |options| options.difficulty = 1e-9));
     let proxy = Setup::new(&pools[0], &pools[1])
         .set("downstream_diff", json!({"poolB_min": 1e-8}))
@@ -352,7 +352,7 @@ fn archived(page: &Http, fits: impl Fn(&Value) -> bool) -> Value {
 
 /// Each block candidate stays on the disk, with what its pool said.
 #[test]
-fn a_block_is_kept_as_a_file_from_which_it_can_be_rebuilt() {
+fn a_block_is_saved_in_a_file_that_can_rebuild_it() {
     let (_a, _b, mut proxy) = only_a(|options| options.nbits = 0x207f_ffff);
     let page = Http::new(proxy.pages_address()).with_token();
     assert_eq!(page.get("/api/v1/blocks").json(), json!({"blocks": []}));

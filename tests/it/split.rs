@@ -23,7 +23,7 @@ const DELAY: f64 = 0.2;
 const WATCH: Duration = Duration::from_secs(6);
 
 #[test]
-fn half_and_half_with_extranonce2_of_8_and_4() {
+fn a_50_50_split_holds_with_extranonce2_of_8_and_4_bytes() {
     split(
         [50.0, 50.0],
         |a| {
@@ -42,7 +42,7 @@ fn half_and_half_with_extranonce2_of_8_and_4() {
 }
 
 #[test]
-fn seventy_and_thirty_with_extranonce2_of_8_and_2() {
+fn a_70_30_split_holds_with_extranonce2_of_8_and_2_bytes() {
     split(
         [70.0, 30.0],
         |a| {
@@ -64,7 +64,7 @@ fn seventy_and_thirty_with_extranonce2_of_8_and_2() {
 }
 
 #[test]
-fn half_and_half_with_extranonce2_of_3_and_12() {
+fn a_50_50_split_holds_with_extranonce2_of_3_and_12_bytes() {
     split(
         [1.0, 1.0],
         |a| {

@@ -60,7 +60,7 @@ fn wait_for_only(miners: &[&SimMiner], pool: &str) {
 }
 
 #[test]
-fn a_temporary_change_holds_until_it_is_ended_also_over_a_restart() {
+fn a_temporary_change_lasts_until_ended_even_across_a_restart() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let mut proxy = Setup::new(&a, &b).start();
     let page_before = page(&proxy);
@@ -107,7 +107,7 @@ fn a_temporary_change_holds_until_it_is_ended_also_over_a_restart() {
 }
 
 #[test]
-fn a_temporary_change_ends_by_itself_and_goes_before_one_for_all() {
+fn a_temporary_change_ends_by_itself_and_overrides_one_for_all() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let proxy = Setup::new(&a, &b).start();
     let page = page(&proxy);
@@ -131,7 +131,7 @@ fn a_temporary_change_ends_by_itself_and_goes_before_one_for_all() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_with_the_reason() {
+fn impossible_settings_are_refused_with_the_reason() {
     let proxy = Setup::bare().start();
     let page = page(&proxy);
     let put = |body: Value| page.put("/api/v1/override", &body);
@@ -207,7 +207,7 @@ fn what_cannot_be_meant_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_workers_own_setting_counts_at_once_and_leaves_the_rest_of_the_file() {
+fn a_workers_own_setting_applies_immediately_and_keeps_the_file() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let proxy = Setup::new(&a, &b).set("notes", "kept").start();
     let page = page(&proxy);
@@ -279,7 +279,7 @@ fn daily(from: &str, to: &str, work: &str) -> Value {
 }
 
 #[test]
-fn the_timetable_is_in_force_at_once_and_is_previewed_before() {
+fn the_timetable_can_be_previewed_and_applies_immediately() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let mut proxy = Setup::new(&a, &b).env("TZ", "Asia/Kolkata").start();
     let page = page(&proxy);
@@ -344,7 +344,7 @@ fn the_timetable_is_in_force_at_once_and_is_previewed_before() {
 }
 
 #[test]
-fn the_last_splits_can_be_gone_back_to_also_after_a_restart() {
+fn earlier_splits_can_be_restored_even_after_a_restart() {
     let mut proxy = Setup::bare().start();
     let undo = |proxy: &Proxy| {
         let undo = steering(&page(proxy))["undo"].clone();

@@ -302,7 +302,7 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
-fn modules_name_only_what_they_may() {
+fn modules_use_only_allowed_modules() {
     let mut wrong = Vec::new();
     for path in sources("src") {
         let module = module(&path);
@@ -351,7 +351,7 @@ fn named_files(path: &Path, files: &BTreeSet<String>) -> BTreeSet<String> {
 
 /// Whoever understands a file needs only those below it.
 #[test]
-fn no_files_name_each_other_in_a_circle() {
+fn files_do_not_use_each_other_in_a_circle() {
     let files: BTreeSet<String> = sources("src").iter().map(|path| path_of(path)).collect();
     let mut names: BTreeMap<String, BTreeSet<String>> = sources("src")
         .iter()
@@ -374,7 +374,7 @@ fn no_files_name_each_other_in_a_circle() {
 }
 
 #[test]
-fn nobody_imports_a_list_of_modules_from_the_root() {
+fn no_file_imports_a_list_of_modules_from_the_root() {
     // `use crate::{a, b}` would pass by the rules.
     for path in sources("src") {
         let text = text(&path);
@@ -387,7 +387,7 @@ fn nobody_imports_a_list_of_modules_from_the_root() {
 }
 
 #[test]
-fn only_the_shell_and_the_simulated_world_have_the_core() {
+fn only_the_shell_and_the_simulation_own_the_core() {
     for path in sources("src") {
         let module = module(&path);
         let text = text(&path);
@@ -400,7 +400,7 @@ fn only_the_shell_and_the_simulated_world_have_the_core() {
 }
 
 #[test]
-fn the_core_knows_no_socket_no_clock_no_thread_and_no_log() {
+fn the_core_uses_no_socket_clock_thread_or_log() {
     for path in sources("src") {
         if module(&path) != "core" || path.ends_with("tests.rs") {
             continue;
@@ -419,7 +419,7 @@ fn the_core_knows_no_socket_no_clock_no_thread_and_no_log() {
 }
 
 #[test]
-fn the_protocol_knows_nothing_of_two_pools() {
+fn the_protocol_layer_knows_nothing_about_two_pools() {
     for path in sources("src") {
         let text = text(&path);
         let speaks = |thing: &str| code(&text).any(|line| line.contains(thing));
@@ -534,7 +534,7 @@ fn all_tests() -> BTreeSet<String> {
 }
 
 #[test]
-fn nothing_names_a_place_on_the_machine_it_was_written_on() {
+fn no_file_contains_a_path_of_the_development_machine() {
     // Put together, so that this file does not hold them itself.
     let places = ["root", "work", "home"].map(|folder| format!("/{folder}/"));
     for path in files_below("") {

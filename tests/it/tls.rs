@@ -41,7 +41,7 @@ fn check_refused(settings: Value, expected: &str) {
 }
 
 #[test]
-fn certificates_of_a_known_authority_for_the_right_name_are_taken() {
+fn certificates_of_a_known_authority_for_the_right_name_are_accepted() {
     let pool = pool("tlsgood", |_| ());
     let front = Front::new(&Identity::good(), pool.address());
     let old = Front::old(&Identity::good(), pool.address());
@@ -59,7 +59,7 @@ fn certificates_of_a_known_authority_for_the_right_name_are_taken() {
 }
 
 #[test]
-fn authorities_that_cannot_be_read_are_told() {
+fn unreadable_authorities_are_reported() {
     let pool = pool("tlsroots", |_| ());
     let front = Front::new(&Identity::good(), pool.address());
     let empty = tempfile::NamedTempFile::new().unwrap();
@@ -111,7 +111,7 @@ fn certificates_that_prove_nothing_are_refused_with_the_reason() {
 }
 
 #[test]
-fn a_pinned_certificate_is_taken_and_no_other() {
+fn only_the_pinned_certificate_is_accepted() {
     let pool = pool("tlspin", |_| ());
     // It is for another name and has expired; its fingerprint is all that counts.
     let own = Identity::self_signed_and_expired();
@@ -133,7 +133,7 @@ fn a_pinned_certificate_is_taken_and_no_other() {
 }
 
 #[test]
-fn any_certificate_is_taken_if_the_owner_wants_it_so() {
+fn any_certificate_is_accepted_if_the_owner_says_so() {
     let pool = pool("tlsany", |_| ());
     for identity in [Identity::self_signed(), Identity::unknown()] {
         let front = Front::new(&identity, pool.address());
@@ -149,7 +149,7 @@ fn any_certificate_is_taken_if_the_owner_wants_it_so() {
 }
 
 #[test]
-fn what_speaks_no_tls_is_told_from_what_does() {
+fn servers_without_tls_are_distinguished_from_those_with_it() {
     for (front, expected) in [
         (
             Front::saying(b"{\"id\":null}\n"),
@@ -190,7 +190,7 @@ fn what_speaks_no_tls_is_told_from_what_does() {
 }
 
 #[test]
-fn a_pool_that_stalls_in_the_handshake_is_given_up() {
+fn a_pool_that_stalls_in_the_handshake_is_dropped() {
     let front = Front::saying(b"\x16\x03\x03");
     check_refused(
         json!({"port": front.port()}),
@@ -232,7 +232,7 @@ fn check_ledgers(pools: [&SimPool; 2], miners: &[SimMiner]) {
 }
 
 #[test]
-fn miners_work_for_two_encrypted_pools_through_new_keys_and_cut_connections() {
+fn mining_at_two_encrypted_pools_survives_rekeying_and_lost_connections() {
     let (a, b) = (pool("tlsA", |_| ()), pool("tlsB", |_| ()));
     let own = Identity::self_signed();
     let fronts = [

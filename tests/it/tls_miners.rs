@@ -24,7 +24,7 @@ fn encrypted(setup: Setup, folder: &TempDir, identity: &Identity) -> (Proxy, Soc
 }
 
 #[test]
-fn miners_may_encrypt_or_not_and_behind_a_balancer_too() {
+fn miners_may_use_tls_or_plain_text_even_behind_a_balancer() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::new(&a, &b);
@@ -53,7 +53,7 @@ fn miners_may_encrypt_or_not_and_behind_a_balancer_too() {
 }
 
 #[test]
-fn a_balancer_may_stand_before_it() {
+fn a_balancer_may_stand_in_front_of_tls() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::new(&a, &b).set("listen.proxy_protocol_from", json!(["127.0.0.0/8"]));
@@ -69,7 +69,7 @@ fn a_balancer_may_stand_before_it() {
 }
 
 #[test]
-fn a_renewed_certificate_is_shown_without_a_restart() {
+fn a_renewed_certificate_is_used_without_a_restart() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (Identity::good(), Identity::good());
@@ -92,7 +92,7 @@ fn a_renewed_certificate_is_shown_without_a_restart() {
 }
 
 #[test]
-fn what_goes_wrong_is_told() {
+fn tls_failures_are_reported() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let folder = tempfile::tempdir().unwrap();
     let (proxy, address) = encrypted(Setup::new(&a, &b), &folder, &Identity::good());
@@ -121,7 +121,7 @@ fn what_goes_wrong_is_told() {
 }
 
 #[test]
-fn without_a_usable_certificate_plain_text_goes_on() {
+fn plain_text_still_works_without_a_usable_certificate() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let port = free_port();
     let proxy = Setup::new(&a, &b)
@@ -141,7 +141,7 @@ fn without_a_usable_certificate_plain_text_goes_on() {
 }
 
 #[test]
-fn check_looks_at_the_certificate() {
+fn check_examines_the_certificate() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
@@ -166,7 +166,7 @@ fn check_looks_at_the_certificate() {
 }
 
 #[test]
-fn a_certificate_that_is_out_of_date_is_warned_about() {
+fn an_expired_certificate_gives_a_warning() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
@@ -196,7 +196,7 @@ fn a_certificate_that_is_out_of_date_is_warned_about() {
 }
 
 #[test]
-fn a_file_with_something_else_in_it_is_explained() {
+fn a_file_with_other_contents_is_explained() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");

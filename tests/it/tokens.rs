@@ -55,7 +55,7 @@ fn refused(answer: &Answer, status: u16, code: &str) {
 }
 
 #[test]
-fn a_token_opens_what_it_was_made_for_until_it_is_revoked() {
+fn a_token_gives_its_access_until_it_is_revoked() {
     let mut proxy = Setup::bare().start();
     let page = owner(&proxy);
     // Only the owner makes one, with the password.

@@ -19,7 +19,7 @@ fn alerts(proxy: &Proxy) -> String {
 }
 
 #[test]
-fn a_pool_that_answers_no_share_gets_no_time_until_an_answer_comes() {
+fn a_pool_that_answers_no_share_gets_no_time_until_it_answers() {
     let a = pool("A", |options| options.answers_shares = false);
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).set("pools.A.answer_seconds", 2).start();

@@ -151,7 +151,7 @@ fn notes(all: &[Finding]) -> Vec<&str> {
 }
 
 #[test]
-fn each_place_where_a_pool_stops_has_its_own_sentence() {
+fn each_step_where_a_pool_fails_has_its_own_sentence() {
     let handshake = [
         ("configure", CONFIGURED),
         ("subscribe", SUBSCRIBED),
@@ -260,7 +260,7 @@ const HANDSHAKE: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn the_steps_are_told_as_they_are_done() {
+fn steps_are_reported_as_they_finish() {
     let script = Script::answering(&HANDSHAKE).then(&[DIFFICULTY.to_owned(), job().to_string()]);
     let (all, visited) = told(script.serve().port(), Value::Null);
     assert_eq!(visited, Ok(()));
@@ -315,7 +315,7 @@ fn a_pool_that_hangs_up_on_configure_is_asked_again() {
 }
 
 #[test]
-fn what_else_a_pool_says_is_told_too() {
+fn other_messages_from_a_pool_are_shown_too() {
     let with = |lines: &[Value], settings: Value| {
         let mut then: Vec<String> = lines.iter().map(Value::to_string).collect();
         then.extend([DIFFICULTY.to_owned(), job().to_string()]);

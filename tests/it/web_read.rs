@@ -39,7 +39,7 @@ fn wait_for_alert(proxy: &Proxy, id: &str) {
 }
 
 #[test]
-fn what_is_not_there_is_an_error_in_the_form_of_the_api() {
+fn missing_pages_give_an_error_in_the_form_of_the_api() {
     let proxy = Setup::bare().start();
     let http = http(&proxy);
     let answer = http.get("/api/v1/nothing");
@@ -69,7 +69,7 @@ fn what_is_not_there_is_an_error_in_the_form_of_the_api() {
 }
 
 #[test]
-fn the_status_is_what_happens() {
+fn the_status_matches_what_happens() {
     let a = pool("A", |options| options.e2_size = 8);
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b)
@@ -173,7 +173,7 @@ fn the_status_is_what_happens() {
 }
 
 #[test]
-fn each_miner_is_told_of_also_when_it_has_left() {
+fn each_miner_is_listed_even_after_it_left() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).start();
@@ -243,7 +243,7 @@ fn each_miner_is_told_of_also_when_it_has_left() {
 }
 
 #[test]
-fn charts_say_what_is_not_known_and_survive_a_restart() {
+fn charts_show_gaps_and_survive_a_restart() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let mut proxy = Setup::new(&a, &b).start();
@@ -290,7 +290,7 @@ fn charts_say_what_is_not_known_and_survive_a_restart() {
 }
 
 #[test]
-fn alerts_say_what_is_wrong_and_go_when_it_is_over() {
+fn alerts_say_what_is_wrong_and_end_with_it() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let mut proxy = Setup::new(&a, &b).start();
@@ -352,7 +352,7 @@ fn alerts_say_what_is_wrong_and_go_when_it_is_over() {
 }
 
 #[test]
-fn a_pool_whose_blocks_pay_another_is_told_of() {
+fn a_pool_whose_blocks_pay_another_address_raises_an_alert() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let mut proxy = Setup::new(&a, &b).start();
     proxy.rewrite_config(|config| {
@@ -384,7 +384,7 @@ fn a_pool_whose_blocks_pay_another_is_told_of() {
 }
 
 #[test]
-fn a_wallet_that_the_pool_refuses_is_told_as_such() {
+fn a_wallet_the_pool_rejects_is_reported_as_such() {
     let a = pool("A", |_| ());
     let b = pool("B", |options| options.authorize = AuthorizeRule::NoOne);
     let proxy = Setup::new(&a, &b).start();
@@ -399,7 +399,7 @@ fn a_wallet_that_the_pool_refuses_is_told_as_such() {
 }
 
 #[test]
-fn without_pools_it_says_so() {
+fn the_status_says_when_there_are_no_pools() {
     let proxy = Setup::bare().start();
     wait_until(SOON, "the first picture of the state", || {
         status(&proxy)["started_ms"] != 0
@@ -421,7 +421,7 @@ fn without_pools_it_says_so() {
 }
 
 #[test]
-fn programs_that_call_by_any_name_get_health_and_widget_and_nothing_else() {
+fn requests_under_any_host_name_get_only_health_and_widget() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).start();
@@ -455,7 +455,7 @@ fn programs_that_call_by_any_name_get_health_and_widget_and_nothing_else() {
 }
 
 #[test]
-fn the_pages_are_served_with_what_protects_them() {
+fn the_pages_are_served_with_security_headers() {
     let proxy = Setup::bare().start();
     let http = http(&proxy);
     let home = http.get("/");
@@ -507,7 +507,7 @@ fn the_pages_are_served_with_what_protects_them() {
 }
 
 #[test]
-fn a_link_leads_to_the_page_at_a_pool_that_is_known() {
+fn a_link_leads_to_the_miners_page_at_a_known_pool() {
     const WALLET: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
     let a = pool("A", |_| ());
     // Never dialled: no work is meant for it.
@@ -536,7 +536,7 @@ fn a_link_leads_to_the_page_at_a_pool_that_is_known() {
 }
 
 #[test]
-fn a_hundred_open_pages_are_served_and_cost_the_miners_nothing() {
+fn a_hundred_open_pages_work_and_cost_the_miners_nothing() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).start();

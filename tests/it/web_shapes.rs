@@ -118,7 +118,7 @@ fn in_mode_fleet(page: &Http) -> Value {
 }
 
 #[test]
-fn answers_are_as_they_are_described() {
+fn answers_match_the_api_description() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let proxy = Setup::new(&a, &b).start();
     let page = Http::new(proxy.pages_address()).with_token();
@@ -199,7 +199,7 @@ fn answers_are_as_they_are_described() {
 
 /// A check that finds nothing could as well be none.
 #[test]
-fn what_does_not_fit_is_found() {
+fn mismatches_with_the_description_are_found() {
     let description = Description(json!({"s": {"type": ["string", "null"]}}));
     let shape = json!({
         "type": "object",

@@ -55,7 +55,7 @@ fn take_cookie(page: &mut Http, answer: &Answer) {
 }
 
 #[test]
-fn other_sites_and_foreign_names_change_nothing_and_read_nothing() {
+fn other_sites_and_host_names_can_neither_read_nor_change_anything() {
     let proxy = Setup::bare().start();
     let before = fs::read(proxy.file("config.json")).unwrap();
     let good = page(&proxy);
@@ -120,7 +120,7 @@ fn other_sites_and_foreign_names_change_nothing_and_read_nothing() {
 }
 
 #[test]
-fn a_password_shuts_the_pages_until_somebody_knows_it() {
+fn a_password_locks_the_pages_until_it_is_entered() {
     let mut proxy = Setup::bare().start();
     let mut owner = page(&proxy);
     let session = ok(&owner.get("/api/v1/session"));
@@ -218,7 +218,7 @@ fn a_password_shuts_the_pages_until_somebody_knows_it() {
 }
 
 #[test]
-fn a_password_is_removed_by_who_knows_it() {
+fn removing_the_password_requires_the_password() {
     let proxy = Setup::bare().start();
     let mut owner = page(&proxy);
     let set = owner.post(
@@ -279,7 +279,7 @@ fn check_undisturbed(miners: &[SimMiner]) {
 }
 
 #[test]
-fn weights_move_the_split_and_drop_no_miner() {
+fn new_weights_change_the_split_and_drop_no_miner() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let proxy = Setup::new(&a, &b).start();
     let miners = farm(&proxy);
@@ -336,7 +336,7 @@ fn weights_move_the_split_and_drop_no_miner() {
 }
 
 #[test]
-fn tables_are_saved_in_their_order_and_a_wrong_entry_is_named() {
+fn tables_keep_their_order_and_a_wrong_entry_is_named() {
     let proxy = Setup::bare().start();
     let page = page(&proxy);
     let read = ok(&page.get("/api/v1/config"));
@@ -468,7 +468,7 @@ fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
 }
 
 #[test]
-fn a_page_that_saves_does_not_undo_what_was_commanded_meanwhile() {
+fn saving_a_page_does_not_undo_a_newer_command() {
     let proxy = Setup::bare().start();
     let page = page(&proxy);
     let shown = ok(&page.get("/api/v1/config"));
@@ -514,7 +514,7 @@ fn a_page_that_saves_does_not_undo_what_was_commanded_meanwhile() {
 }
 
 #[test]
-fn a_wrong_configuration_is_refused_at_its_fields_and_nothing_is_touched() {
+fn a_wrong_configuration_is_refused_by_field_and_changes_nothing() {
     let proxy = Setup::bare().start();
     let page = page(&proxy);
     let before = fs::read(proxy.file("config.json")).unwrap();
@@ -572,7 +572,7 @@ fn a_wrong_configuration_is_refused_at_its_fields_and_nothing_is_touched() {
 }
 
 #[test]
-fn a_backup_restores_what_was_and_mends_a_broken_file() {
+fn a_backup_restores_the_settings_and_repairs_a_broken_file() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let setup = Setup::new(&a, &b)
         .set("listen.max_miners", 7)
@@ -622,7 +622,7 @@ fn a_backup_restores_what_was_and_mends_a_broken_file() {
 }
 
 #[test]
-fn pages_and_an_editor_that_write_at_the_same_time_agree_in_the_end() {
+fn pages_and_an_editor_writing_together_agree_in_the_end() {
     let proxy = Setup::bare().start();
     let page = page(&proxy);
     std::thread::scope(|scope| {
@@ -738,7 +738,7 @@ fn a_pool_is_tested_before_it_is_saved() {
 }
 
 #[test]
-fn events_are_told_as_they_happen() {
+fn events_are_streamed_as_they_happen() {
     let mut proxy = Setup::bare().start();
     let page = page(&proxy);
     // Starting the proxy takes a connection to the miners' port, and its end is the last event for now.
@@ -821,7 +821,7 @@ fn unpacked(answer: &Answer) -> String {
 }
 
 #[test]
-fn the_log_is_read_back_to_before_a_restart() {
+fn the_log_can_be_read_back_past_a_restart() {
     let mut proxy = Setup::bare().start();
     proxy.restart();
     let page = page(&proxy);
@@ -849,7 +849,7 @@ fn the_log_is_read_back_to_before_a_restart() {
 }
 
 #[test]
-fn the_log_is_downloaded_with_wallets_or_without() {
+fn the_log_can_be_downloaded_with_or_without_wallets() {
     const WALLET: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let setup = Setup::new(&a, &b)

@@ -75,7 +75,7 @@ fn check_whole(world: &mut World) {
 }
 
 #[test]
-fn a_backup_is_used_while_the_first_address_is_down_and_five_minutes_longer() {
+fn a_backup_is_used_until_five_minutes_after_the_first_address_returns() {
     let mut world = world(PoolOptions::default());
     world.run(seconds(60), |_| ());
     world.take_down(A);
@@ -106,7 +106,7 @@ fn a_backup_is_used_while_the_first_address_is_down_and_five_minutes_longer() {
 }
 
 #[test]
-fn an_address_that_refuses_the_wallet_or_most_shares_is_left() {
+fn an_address_that_rejects_the_wallet_or_most_shares_is_left() {
     let refuses = PoolOptions {
         authorize: AuthorizeRule::NoOne,
         ..PoolOptions::default()
@@ -215,7 +215,7 @@ fn an_address_that_stays_in_the_list_stays_in_use() {
 }
 
 #[test]
-fn the_owners_change_begins_with_the_first_address_again() {
+fn a_change_by_the_owner_starts_with_the_first_address_again() {
     let mut world = world(PoolOptions::default());
     world.take_down(A);
     world.run(seconds(60), |_| ());
@@ -242,7 +242,7 @@ fn the_owners_change_begins_with_the_first_address_again() {
 
 /// Many miners have shares under way when an address is left: what becomes of them is not the next one's fault.
 #[test]
-fn a_farm_leaves_an_address_that_rejects_its_shares_once() {
+fn a_farm_leaves_an_address_that_rejects_its_shares_only_once() {
     let rejects = PoolOptions {
         refuse_all: Some(Verdict::LowDifficulty),
         ..PoolOptions::default()
@@ -258,7 +258,7 @@ fn a_farm_leaves_an_address_that_rejects_its_shares_once() {
 
 /// What was found out before the owner set a weight to 0 says nothing about the time when it is wanted again.
 #[test]
-fn a_pool_that_was_not_wanted_for_a_while_is_looked_at_anew() {
+fn a_pool_unused_for_a_while_is_examined_again() {
     let weights = |a, b| {
         let mut config = with_backup();
         (config.scheduler.weights[A], config.scheduler.weights[B]) = (a, b);

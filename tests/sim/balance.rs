@@ -181,7 +181,7 @@ fn two_pools_of_one_coin_are_left_alone() {
 }
 
 #[test]
-fn a_pool_whose_jobs_tell_nothing_is_mined_for_all_the_same() {
+fn a_pool_whose_jobs_reveal_nothing_is_still_mined() {
     let mut pools = pools();
     // A target that nothing can meet.
     pools[1].nbits = 0;

@@ -18,7 +18,7 @@ fn seconds(seconds: u64) -> Duration {
 /// A pool that comes back with the same extranonce1 and job gets the blocks that were found while it was away; one that
 /// gives another extranonce1 could not make them out, and is not bothered with them.
 #[test]
-fn a_pool_that_comes_back_gets_the_blocks_found_meanwhile() {
+fn a_returning_pool_gets_the_blocks_found_in_the_meantime() {
     for (reuse, comes) in [
         (ExtranonceReuse::Slots, true),
         (ExtranonceReuse::Never, false),

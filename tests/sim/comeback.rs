@@ -114,7 +114,7 @@ fn the_first_miner_works_within_six_seconds_of_a_pools_return() {
 
 /// Then the miners are let go, and it is the proxy's own looks that find the pools again.
 #[test]
-fn the_same_when_both_pools_were_away() {
+fn the_first_miner_works_just_as_fast_if_both_pools_were_away() {
     let mut comebacks = Comebacks::default();
     for miners in [1, 20, 300] {
         let mut world = world(miners, 12);
@@ -163,7 +163,7 @@ fn a_refused_worker_does_not_keep_the_others_out() {
 
 /// A pool that accepts connections and gives no work sees an attempt in half a minute.
 #[test]
-fn a_pool_that_gives_no_work_is_tried_seldom() {
+fn a_pool_that_gives_no_work_is_rarely_tried() {
     let mut world = world(20, 14);
     world.take_down(PoolSlot::A);
     world.pool(PoolSlot::A, |pool, now, out| {

@@ -94,7 +94,7 @@ fn told(world: &World) -> Vec<MinerExtranonce> {
 }
 
 #[test]
-fn software_that_wants_certain_sizes_gets_them_at_pools_with_little_room() {
+fn software_that_wants_certain_sizes_gets_them_where_room_is_scarce() {
     for n in 4..=8 {
         for sizes in [[n, n], [8, n], [n, 8]] {
             let mut world = World::new(
@@ -124,7 +124,7 @@ fn nerdminer_works_where_three_bytes_are_left() {
 
 /// With an empty extranonce1 two miners on the same extranonce1 of a pool would do the same work.
 #[test]
-fn nobody_goes_without_an_extranonce1_at_pools_that_give_all_the_same() {
+fn every_miner_gets_an_extranonce1_at_pools_that_give_all_the_same() {
     for reuse in [[true, true], [true, false], [false, true]] {
         let [mut a, mut b] = pools([4, 8], ExtranonceReuse::Never);
         for (pool, same) in [&mut a, &mut b].into_iter().zip(reuse) {
@@ -154,7 +154,7 @@ fn nobody_goes_without_an_extranonce1_at_pools_that_give_all_the_same() {
 }
 
 #[test]
-fn an_extranonce1_that_comes_twice_takes_the_empty_one_back_for_later_miners() {
+fn a_repeated_extranonce1_withdraws_the_empty_one_for_later_miners() {
     let mut world = World::new(
         config([50.0, 50.0], 10.0),
         pools([4, 4], ExtranonceReuse::Never),
@@ -188,7 +188,7 @@ fn an_extranonce1_that_comes_twice_takes_the_empty_one_back_for_later_miners() {
 }
 
 #[test]
-fn a_miner_that_sends_another_size_gets_it_after_three_shares_and_at_once_when_it_comes_back() {
+fn a_miner_gets_the_size_it_sends_after_three_shares_and_on_return() {
     for (n, sends, subscribes) in [
         (8, 3, false),
         (8, 3, true),
@@ -321,7 +321,7 @@ fn a_backup_with_a_shorter_extranonce2_changes_nothing_when_it_is_used() {
 
 /// More miners than an extranonce1 of one byte can tell apart, at pools that give all the same: the first 256 are.
 #[test]
-fn two_hundred_and_fifty_six_miners_have_an_extranonce1_each_where_pools_give_all_the_same() {
+fn all_256_miners_get_an_extranonce1_where_pools_give_all_the_same() {
     let mut world = World::new(
         config([50.0, 50.0], 10.0),
         pools([4, 4], ExtranonceReuse::Always),

@@ -44,7 +44,7 @@ fn opened(world: &World) -> u64 {
 
 /// compat Q77 (Miningcore, MiningRigRentals).
 #[test]
-fn a_pool_that_hangs_up_on_suggestions_is_worked_for_without() {
+fn a_pool_that_hangs_up_on_suggestions_is_mined_without_them() {
     for miners in [1, 30] {
         let mut world = world(miners, &[SUGGEST]);
         world.run(seconds(60), |_| ());
@@ -103,7 +103,7 @@ fn heard(script: &mut Script, slot: PoolSlot, method: &str) -> usize {
 
 /// compat Q78: NerdMiner's keep-alive, and pools that hear from a miner once in hours.
 #[test]
-fn a_repeated_suggestion_keeps_both_connections_alive() {
+fn a_repeated_suggestion_keeps_both_connections_open() {
     let mut script = Script::new(config([50.0, 50.0], 60.0), |_| ());
     script.connect(false);
     script.authorize(3, "w.nerd");
@@ -128,7 +128,7 @@ fn a_repeated_suggestion_keeps_both_connections_alive() {
 
 /// compat Q79: a pool's own request has the number of a share that waits.
 #[test]
-fn what_a_pool_says_to_our_answer_is_not_the_answer_to_a_share() {
+fn a_pools_reply_to_our_answer_is_not_taken_for_a_share_answer() {
     let ack = |id: u64| json!({"id": id, "result": true, "error": null});
     let refusal = |id: u64| json!({"id": id, "result": null, "error": [23, "low", null]});
     for method in ["mining.ping", "client.get_version"] {

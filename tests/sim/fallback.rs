@@ -217,7 +217,7 @@ fn a_paused_miner_goes_to_its_fallback_pool_and_comes_back() {
 
 /// AxeOS takes an answer to `mining.subscribe` for a pool that is back, NerdQAxe any line.
 #[test]
-fn a_paused_miner_stays_away_though_another_one_at_its_address_works() {
+fn a_paused_miner_stays_away_while_another_at_its_address_works() {
     for firmware in Firmware::ALL {
         for other in [Firmware::Axeos, Firmware::Cgminer] {
             let mut world = world(&[firmware, other], true);
@@ -232,7 +232,7 @@ fn a_paused_miner_stays_away_though_another_one_at_its_address_works() {
 }
 
 #[test]
-fn paused_miners_behind_one_address_all_get_to_their_fallback_pools() {
+fn paused_miners_behind_one_address_all_reach_their_fallback_pools() {
     let firmwares = Firmware::ALL.repeat(3);
     let names: Vec<_> = (0..firmwares.len()).map(|it| format!("m{it}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -247,7 +247,7 @@ fn paused_miners_behind_one_address_all_get_to_their_fallback_pools() {
 
 /// Also if nobody was seen at its address before, as after a restart of DPMP.
 #[test]
-fn a_miner_that_starts_while_it_is_paused_gets_to_its_fallback_pool() {
+fn a_miner_that_starts_while_paused_reaches_its_fallback_pool() {
     for firmware in Firmware::ALL {
         let mut world = world(&[], true);
         pause_first(&mut world);
@@ -263,7 +263,7 @@ fn a_miner_that_starts_while_it_is_paused_gets_to_its_fallback_pool() {
 /// A worker that was seen at an address is forgotten after a day, and a miner that is always closed at once does not say
 /// who it is.
 #[test]
-fn a_pause_of_more_than_a_day_lures_nobody_back() {
+fn a_pause_longer_than_a_day_draws_no_miner_back() {
     let names = ["m0", "m1", "m2", "m3"];
     let mut world = world(&Firmware::ALL, false);
     pause(&mut world, &names);

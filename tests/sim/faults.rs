@@ -265,7 +265,7 @@ fn run(seed: u64, hours: u64, pace: Pace) {
 }
 
 #[test]
-fn days_of_trouble() {
+fn promises_hold_through_days_of_trouble() {
     for seed in 0..2 {
         run(seed, 6, BUSY);
     }
@@ -274,7 +274,7 @@ fn days_of_trouble() {
 /// Many miners on few connections keep every promise that one on its own does, also where only one pool is shared and
 /// where the groups are smaller than the farm.
 #[test]
-fn days_of_trouble_on_shared_connections() {
+fn promises_hold_through_days_of_trouble_on_shared_connections() {
     for (seed, members) in [(300, [250, 250]), (301, [1, 250]), (302, [3, 2])] {
         let farm = Pace {
             miners: 12,
@@ -286,7 +286,7 @@ fn days_of_trouble_on_shared_connections() {
 }
 
 #[test]
-fn days_of_trouble_of_a_fleet() {
+fn promises_hold_through_days_of_trouble_for_a_fleet() {
     for (seed, members) in [(400, [1, 1]), (401, [1, 1]), (402, [3, 2])] {
         let fleet = Pace {
             miners: 9,
@@ -299,6 +299,6 @@ fn days_of_trouble_of_a_fleet() {
 }
 
 #[test]
-fn months_of_trouble() {
+fn promises_hold_through_months_of_trouble() {
     run(100, 1000, SLOW);
 }

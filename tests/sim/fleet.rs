@@ -108,7 +108,7 @@ fn switches(world: &World) -> u64 {
 }
 
 #[test]
-fn a_day_of_seven_and_of_sixty() {
+fn fleets_of_seven_and_sixty_keep_the_split_for_a_day() {
     for (count, weights, most) in [(7, [70.0, 30.0], 200.0), (60, [50.0, 50.0], 20.0)] {
         let paces = paces(count);
         let mut world = world(fleet(weights), &paces);
@@ -143,7 +143,7 @@ fn a_day_of_seven_and_of_sixty() {
 }
 
 #[test]
-fn a_day_with_faults() {
+fn a_fleet_keeps_the_split_through_a_day_with_faults() {
     let paces = paces(20);
     let mut world = world(fleet([70.0, 30.0]), &paces);
     let mut books = Books::default();
@@ -192,7 +192,7 @@ fn share_of_a(world: &mut World, paces: &[f64], time: Duration) -> f64 {
 }
 
 #[test]
-fn what_the_owner_says_goes_before_the_fleet() {
+fn the_owners_settings_override_the_fleet() {
     let paces = [0.1; 10];
     let mut config = fleet([70.0, 30.0]);
     let work = |work: Work| WorkerSettings {
@@ -377,7 +377,7 @@ fn measure(mode: Mode, hashes: &[f64]) -> Measured {
 
 /// The table in docs/performance.md: cargo test --test sim vardiff -- --nocapture
 #[test]
-fn pools_with_vardiff_retarget_less_often() {
+fn pools_retarget_less_often_for_a_fleet() {
     let mut random = Random::new(3);
     let hashes: Vec<_> = (0..7).map(|_| random.log_between(40.0, 200.0)).collect();
     let [ratio, fleet] = [Mode::Ratio, Mode::Fleet].map(|mode| measure(mode, &hashes));

@@ -58,7 +58,7 @@ fn run(user_agent: &str, scan: Option<Duration>, clean: bool) -> (f64, bool) {
 }
 
 #[test]
-fn a_miner_that_finishes_its_scan_first_works_by_time_all_the_same() {
+fn a_miner_that_finishes_its_scan_first_still_splits_by_time() {
     // About 360 shares at A: one standard deviation of the share is 0.013.
     let minute = Some(seconds(60));
     for (user_agent, is_noticed) in [("scanminer/1", true), ("cpuminer/2.5.1", false)] {

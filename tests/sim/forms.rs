@@ -85,7 +85,7 @@ fn check_blocks(world: &World, what: &str) {
 }
 
 #[test]
-fn every_style_of_miner_at_every_form_of_pool() {
+fn every_style_of_miner_works_with_every_form_of_pool() {
     for version in VERSIONS {
         for form in POOLS {
             for style in STYLES {
@@ -128,7 +128,7 @@ fn every_style_of_miner_at_every_form_of_pool() {
 
 /// compat Q57: AxeOS and others in turns between two pools that differ, one of them without version rolling at times.
 #[test]
-fn miners_of_all_styles_between_pools_of_different_forms() {
+fn miners_of_all_styles_work_between_pools_of_different_forms() {
     for a in POOLS {
         for b in [
             Some(VersionBits::Replace),
@@ -172,7 +172,7 @@ fn miners_of_all_styles_between_pools_of_different_forms() {
 
 /// What was learnt is remembered by address over a restart, and a pool that becomes another one is learnt anew.
 #[test]
-fn a_form_is_remembered_and_learnt_anew() {
+fn a_form_is_remembered_and_learned_again() {
     let [one, other] = [VersionBits::Xor, VersionBits::Replace];
     let pools = || [pool(one, VERSIONS[0]), pool(one, VERSIONS[0])];
     let mut world = World::new(config([100.0, 0.0], 10.0), pools(), 3);

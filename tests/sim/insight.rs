@@ -124,7 +124,7 @@ fn is_wrong(world: &mut World, slot: PoolSlot) -> bool {
 }
 
 #[test]
-fn one_key_is_paid_at_two_coins() {
+fn one_key_may_be_paid_in_two_coins() {
     let pays = [thousandths(980), thousandths(990)];
     let mut world = started(&one_key(PayoutRule::Auto), pays, Memory::default());
     for (slot, share, coin) in [(A, 0.98, Coin::Btc), (B, 0.99, Coin::Bch)] {
@@ -151,7 +151,7 @@ fn one_key_is_paid_at_two_coins() {
 }
 
 #[test]
-fn a_pool_that_begins_to_pay_less_is_wrong_from_the_second_block_on() {
+fn a_pool_that_pays_less_is_wrong_from_the_second_block_on() {
     for less in [thousandths(969), thousandths(0), POOL_ITSELF] {
         let mut world = with_a(thousandths(980), PayoutRule::Auto);
         blocks(&mut world, A, 2);
@@ -171,7 +171,7 @@ fn a_pool_that_begins_to_pay_less_is_wrong_from_the_second_block_on() {
 }
 
 #[test]
-fn what_the_owner_has_seen_is_usual() {
+fn a_dismissed_payout_becomes_usual() {
     let mut world = with_a(thousandths(980), PayoutRule::Auto);
     blocks(&mut world, A, 2);
     pay(&mut world, A, thousandths(900));
@@ -186,7 +186,7 @@ fn what_the_owner_has_seen_is_usual() {
 }
 
 #[test]
-fn what_is_usual_outlives_a_restart() {
+fn the_usual_payout_survives_a_restart() {
     let mut world = with_a(thousandths(980), PayoutRule::Auto);
     blocks(&mut world, A, 2);
     let text = serde_json::to_string(&world.core.memory()).unwrap();
@@ -206,7 +206,7 @@ fn what_is_usual_outlives_a_restart() {
 }
 
 #[test]
-fn another_payee_from_the_beginning_is_wrong_only_if_the_owner_said_so() {
+fn another_payee_from_the_start_is_wrong_only_if_the_owner_set_one() {
     for (payout, wrong) in [
         (PayoutRule::Auto, false),
         (PayoutRule::Mine, true),
@@ -236,7 +236,7 @@ fn a_satoshi_does_not_count_as_paying_me() {
 }
 
 #[test]
-fn pools_that_share_may_pay_whom_they_like() {
+fn shared_payout_pools_may_pay_any_address() {
     let among = |count: u16, to_me: u64| {
         let mut outputs: Vec<_> = (1..count).map(|at| (500_000, other(at))).collect();
         outputs.push((to_me, mine()));
@@ -259,7 +259,7 @@ fn pools_that_share_may_pay_whom_they_like() {
 }
 
 #[test]
-fn the_empty_jobs_that_begin_a_block_are_not_judged() {
+fn empty_jobs_at_the_start_of_a_block_are_not_judged() {
     let mut world = with_a(thousandths(1000), PayoutRule::Mine);
     for _ in 0..4 {
         pay(&mut world, A, POOL_ITSELF);
@@ -278,7 +278,7 @@ fn the_empty_jobs_that_begin_a_block_are_not_judged() {
 }
 
 #[test]
-fn a_coinbase_that_cannot_be_read_is_mined_all_the_same() {
+fn an_unreadable_coinbase_is_still_mined() {
     let odd = PoolOptions {
         odd_coinbase: true,
         ..PoolOptions::default()
@@ -297,7 +297,7 @@ fn a_coinbase_that_cannot_be_read_is_mined_all_the_same() {
 }
 
 #[test]
-fn one_connection_is_listened_to_until_its_miner_leaves() {
+fn one_connection_is_watched_until_its_miner_leaves() {
     fn by_worker(user: &str) -> Outputs {
         thousandths(if user.ends_with("first") { 980 } else { 0 })
     }

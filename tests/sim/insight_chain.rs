@@ -97,7 +97,7 @@ fn nothing_is_moved(world: &mut World) {
 }
 
 #[test]
-fn a_pool_that_falls_behind_on_a_chain_with_proof_is_set_aside() {
+fn a_pool_that_falls_behind_on_a_proven_chain_is_set_aside() {
     let mut world = started(coins(["BTC", "BTC"]), |_| ());
     new_block(&mut world, A);
     world.run(seconds(95), |_| ());
@@ -109,7 +109,7 @@ fn a_pool_that_falls_behind_on_a_chain_with_proof_is_set_aside() {
 }
 
 #[test]
-fn a_fork_is_told_and_nothing_is_moved() {
+fn a_fork_is_reported_and_nothing_is_moved() {
     let mut world = started(coins(["BTC", "BTC"]), |_| ());
     change(&mut world, B, |options| options.blocks = Blocks::Of(8));
     for block in 1..=3 {
@@ -129,7 +129,7 @@ fn a_fork_is_told_and_nothing_is_moved() {
 }
 
 #[test]
-fn quick_blocks_without_work_are_told_and_nothing_is_moved() {
+fn fast_blocks_without_proof_are_reported_and_nothing_is_moved() {
     let wrong = Finding::WrongChain(B, Mismatch::Work);
     for (coin, told) in [
         ("BTC", Some(wrong)),
@@ -152,7 +152,7 @@ fn quick_blocks_without_work_are_told_and_nothing_is_moved() {
 }
 
 #[test]
-fn a_replay_of_old_blocks_is_told_of_the_pool_that_replays() {
+fn a_replay_of_old_blocks_is_reported_for_the_pool_that_replays() {
     let mut world = started(coins(["BTC", "BTC"]), |_| ());
     for height in 899_000..899_030 {
         world.pool(B, |pool, now, out| pool.go_to(height, now, out));
@@ -165,7 +165,7 @@ fn a_replay_of_old_blocks_is_told_of_the_pool_that_replays() {
 }
 
 #[test]
-fn two_coins_side_by_side_are_ordinary_and_a_witness_commitment_is_not() {
+fn two_coins_side_by_side_are_normal_but_a_witness_commitment_is_not() {
     let mut world = started(coins(["BTC", "BCH"]), |[_, b]| {
         (b.blocks, b.witness) = (Blocks::Of(9), false);
     });
@@ -187,7 +187,7 @@ fn two_coins_side_by_side_are_ordinary_and_a_witness_commitment_is_not() {
 }
 
 #[test]
-fn a_bitcoin_pool_without_witness_commitments_is_told_after_ten_jobs() {
+fn a_bitcoin_pool_without_commitments_is_reported_after_ten_jobs() {
     let mut world = started(coins(["BTC", "BCH"]), |[a, b]| {
         // Each height but the first has an empty job, which need have none.
         (a.witness, a.blocks) = (false, Blocks::Of(9));
@@ -201,7 +201,7 @@ fn a_bitcoin_pool_without_witness_commitments_is_told_after_ten_jobs() {
 }
 
 #[test]
-fn pools_of_different_names_on_one_chain_are_told() {
+fn pools_under_two_coin_names_on_one_chain_are_reported() {
     let mut settings = coins(["BTC", "BTC"]);
     let mut world = started(settings.clone(), |[_, b]| b.witness = false);
     settings.pools[B].as_mut().unwrap().chain = "BCH".to_owned();
@@ -212,7 +212,7 @@ fn pools_of_different_names_on_one_chain_are_told() {
 }
 
 #[test]
-fn one_block_with_two_targets_is_told() {
+fn one_block_with_two_targets_is_reported() {
     let mut world = started(coins(["BTC", "BTC"]), |_| ());
     change(&mut world, B, |options| options.nbits += 1);
     world.run(seconds(40), |_| ());
@@ -221,7 +221,7 @@ fn one_block_with_two_targets_is_told() {
 }
 
 #[test]
-fn a_wrong_time_in_the_jobs_is_told_after_ten_minutes() {
+fn a_wrong_time_in_jobs_is_reported_after_ten_minutes() {
     let mut world = started(coins(["BTC", "BTC"]), |_| ());
     change(&mut world, B, |options| options.clock_off = 1500);
     world.run(seconds(560), |_| ());
@@ -249,7 +249,7 @@ fn a_wrong_time_in_the_jobs_is_told_after_ten_minutes() {
 }
 
 #[test]
-fn hours_without_a_block_are_told() {
+fn hours_without_a_block_are_reported() {
     let mut world = started(coins(["BTC", "TBTC"]), |[_, b]| b.blocks = Blocks::Of(9));
     world.run(seconds(3 * 3600 - 120), |_| ());
     assert_eq!(findings(&mut world), []);
@@ -324,7 +324,7 @@ fn jobs(slot: PoolSlot, chain: u64, blocks: &[f64], rng: &mut Random) -> Vec<Arr
 }
 
 #[test]
-fn a_month_of_ordinary_life_raises_nothing() {
+fn a_month_of_normal_mining_raises_nothing() {
     for seed in 1..=10 {
         for coins in [["BTC", "BTC"], ["BTC", "BCH"]] {
             let mut rng = Random::new(seed);
@@ -388,7 +388,7 @@ fn ordinary(all: &[Arrival], away: Range<f64>, coins: [&str; 2], seed: u64) {
 }
 
 #[test]
-fn a_month_of_the_whole_core_raises_nothing() {
+fn a_month_with_the_whole_core_raises_nothing() {
     let mut settings = coins(["BTC", "BTC"]);
     settings.scheduler.slice = seconds(120);
     settings.pools[B].as_mut().unwrap().stall = seconds(36_000);

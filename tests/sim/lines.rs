@@ -36,7 +36,7 @@ fn reconnect(script: &mut Script, wait: u64) {
 
 /// A pool without version rolling and one with a narrow mask: a miner that rolls on under the other pool's finds a block.
 #[test]
-fn a_block_rolled_beyond_the_mask_reaches_its_pool_as_it_was_found() {
+fn a_block_rolled_outside_the_mask_reaches_its_pool_unchanged() {
     for mask in [None, Some(0x00ff_e000)] {
         let mut script = Script::new(even(), |pools| {
             pools[B].model.mask = mask;
@@ -64,7 +64,7 @@ fn a_block_rolled_beyond_the_mask_reaches_its_pool_as_it_was_found() {
 
 /// compat Q13: some ask for version rolling when they work already.
 #[test]
-fn a_miner_that_asks_for_version_rolling_at_work_can_roll_at_once() {
+fn a_miner_that_asks_for_version_rolling_late_can_roll_immediately() {
     let mut script = Script::new(even(), |_| ());
     script.connect(false);
     script.authorize(3, "w.rig");
@@ -91,7 +91,7 @@ fn a_miner_that_asks_for_version_rolling_at_work_can_roll_at_once() {
 }
 
 #[test]
-fn answers_on_a_replaced_connection_may_take_as_long_as_any() {
+fn answers_on_a_replaced_connection_may_take_as_long_as_others() {
     let mut script = Script::new(even(), |pools| pools[A].model.answers = false);
     script.connect(false);
     script.authorize(3, "w.rig");
@@ -121,7 +121,7 @@ fn answers_on_a_replaced_connection_may_take_as_long_as_any() {
 }
 
 #[test]
-fn another_name_may_be_tried_after_a_refused_one() {
+fn another_name_can_be_tried_after_a_refused_one() {
     let only = |name| {
         Script::new(even(), |pools| {
             pools
@@ -153,7 +153,7 @@ fn a_miner_without_a_name_is_authorized_by_its_pool() {
 }
 
 #[test]
-fn a_job_that_is_sent_again_stays_good_and_one_whose_name_is_taken_does_not() {
+fn a_job_sent_again_stays_valid_unless_its_name_is_reused() {
     let mut script = Script::new(even(), |_| ());
     script.connect(false);
     script.authorize(3, "w.rig");
@@ -185,7 +185,7 @@ fn a_job_that_is_sent_again_stays_good_and_one_whose_name_is_taken_does_not() {
 
 /// compat Q54: a pool may give out an extranonce1 again, and go on with the job that it had.
 #[test]
-fn work_is_not_handed_out_again_under_an_extranonce1_that_comes_back() {
+fn work_is_not_repeated_under_a_returning_extranonce1() {
     let mut script = Script::new(even(), |pools| {
         pools[A].model.e1 = |number| ["0a", "0b"][usize::from(number % 2 == 0)].to_owned();
     });
@@ -228,7 +228,7 @@ fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
 
 /// What a pool accepted is not told of the next one in its slot, and found again when it is back.
 #[test]
-fn the_totals_of_a_pool_stay_with_it() {
+fn a_pools_totals_stay_with_it() {
     let mut script = Script::new(even(), |_| ());
     script.connect(false);
     script.authorize(3, "w.rig");
@@ -278,7 +278,7 @@ fn the_totals_of_a_pool_stay_with_it() {
 
 /// compat Q11: AxeOS takes no notice of a plain refusal.
 #[test]
-fn a_miner_that_is_refused_version_rolling_is_told_the_empty_mask() {
+fn a_miner_refused_version_rolling_gets_the_empty_mask() {
     let mut script = Script::new(even(), |pools| {
         pools.values_mut().for_each(|pool| pool.model.mask = None);
     });
@@ -293,7 +293,7 @@ fn a_miner_that_is_refused_version_rolling_is_told_the_empty_mask() {
 
 /// compat Q13: hired machines send version bits and have never asked.
 #[test]
-fn a_miner_that_rolls_without_having_asked_can_from_its_second_share_on() {
+fn a_miner_that_rolls_without_asking_can_from_its_second_share_on() {
     for config in [even(), shared()] {
         let mut script = Script::new(config, |_| ());
         script.connect(false);
@@ -341,7 +341,7 @@ fn a_miner_that_authorizes_before_it_subscribes_shares_connections_as_others_do(
 
 /// compat Q24: whatever it wanted to say, shares under the old extranonce1 may be no good any more.
 #[test]
-fn an_extranonce_that_cannot_be_read_costs_a_reconnect() {
+fn an_unreadable_extranonce_causes_a_reconnect() {
     let mut script = Script::new(even(), |_| ());
     script.connect(false);
     script.authorize(3, "w.rig");
@@ -356,7 +356,7 @@ fn an_extranonce_that_cannot_be_read_costs_a_reconnect() {
 
 /// What the pool works on by then is not known.
 #[test]
-fn a_pool_whose_jobs_cannot_be_used_is_left() {
+fn a_pool_with_unusable_jobs_is_left() {
     let mut script = Script::new(even(), |_| ());
     script.connect(false);
     script.authorize(3, "w.rig");
@@ -378,7 +378,7 @@ fn a_pool_whose_jobs_cannot_be_used_is_left() {
 
 /// compat Q54: a pool that gives the same extranonce1 again can use a block whose own connection is gone.
 #[test]
-fn a_block_of_a_replaced_connection_goes_out_on_its_successor() {
+fn a_block_of_a_replaced_connection_is_sent_on_its_successor() {
     let mut script = Script::new(even(), |pools| {
         pools[A].model.e1 = |_| "aabbccdd".to_owned();
         pools[A].model.job = job_at(A, "easy", true, "207fffff");
@@ -400,7 +400,7 @@ fn a_block_of_a_replaced_connection_goes_out_on_its_successor() {
 /// Found before the switch and sent after it: it stands for the work of its own pool's difficulty, though the miner has
 /// been told a lower one since.
 #[test]
-fn a_share_that_comes_after_a_switch_counts_with_the_difficulty_of_its_job() {
+fn a_share_after_a_switch_counts_with_its_jobs_difficulty() {
     let mut script = Script::new(even(), |_| ());
     script.connect(false);
     script.authorize(3, "w.rig");

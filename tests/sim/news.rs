@@ -65,7 +65,7 @@ fn jobs_in(script: &mut Script, time: Duration) -> (bool, bool) {
 }
 
 #[test]
-fn a_pool_that_stays_on_an_old_block_is_not_worked_for_until_it_goes_on() {
+fn a_pool_stuck_on_an_old_block_gets_no_work_until_it_moves_on() {
     let mut script = started(config([50.0, 50.0], 10.0));
     goes_on(&mut script, B, 2);
     assert_eq!(jobs_in(&mut script, seconds(80)), (true, true));
@@ -100,7 +100,7 @@ fn a_pool_that_stays_on_an_old_block_is_not_worked_for_until_it_goes_on() {
 }
 
 #[test]
-fn the_last_pool_with_work_is_kept_though_it_is_behind() {
+fn the_last_pool_with_work_is_kept_even_if_it_is_behind() {
     let mut script = started(config([50.0, 50.0], 10.0));
     goes_on(&mut script, B, 2);
     script.run(seconds(100));
@@ -110,7 +110,7 @@ fn the_last_pool_with_work_is_kept_though_it_is_behind() {
 }
 
 #[test]
-fn pools_that_speak_only_at_new_blocks_may_be_silent_for_hours() {
+fn pools_that_send_jobs_only_for_new_blocks_may_be_silent_for_hours() {
     let mut script = started(config([50.0, 50.0], 10.0));
     for number in 2..14 {
         script.run(seconds(600));
@@ -129,7 +129,7 @@ fn pools_that_speak_only_at_new_blocks_may_be_silent_for_hours() {
 }
 
 #[test]
-fn another_coin_and_a_race_are_no_verdict() {
+fn another_coin_or_a_block_race_gives_no_verdict() {
     // One has blocks and the other none, which are of another chain.
     let mut script = started(config([50.0, 50.0], 10.0));
     goes_on(&mut script, A, 1000);
@@ -157,7 +157,7 @@ fn another_coin_and_a_race_are_no_verdict() {
 }
 
 #[test]
-fn a_pool_that_gave_new_jobs_every_so_often_and_gives_none_is_not_worked_for() {
+fn a_pool_that_stops_refreshing_its_jobs_gets_no_work() {
     let mut settings = config([50.0, 50.0], 10.0);
     settings.pools[A].as_mut().unwrap().job = seconds(300);
     let mut script = started(settings);

@@ -72,7 +72,7 @@ fn a_miner_without_work_is_kept_quiet() {
 
 /// The one share that counts in an outage is still asked for.
 #[test]
-fn a_miner_without_work_is_asked_for_blocks() {
+fn a_miner_without_work_is_asked_only_for_blocks() {
     // A network of difficulty 1/128: higher than what the pools ask for.
     let mut world = world(Some(60), 0x1d7f_ff80);
     both_down(&mut world);
@@ -83,7 +83,7 @@ fn a_miner_without_work_is_asked_for_blocks() {
 
 /// compat Q69: AxeOS goes to its fallback after three connections that end without an answer.
 #[test]
-fn a_miner_that_comes_back_in_vain_finds_a_dead_server_and_then_waits() {
+fn a_miner_that_returns_in_vain_meets_a_dead_server_and_is_then_held() {
     let mut world = world(Some(60), 0x1702_3a04);
     world.facts.clear();
     both_down(&mut world);
@@ -109,7 +109,7 @@ fn a_miner_that_comes_back_in_vain_finds_a_dead_server_and_then_waits() {
 }
 
 #[test]
-fn a_miner_that_was_held_in_vain_is_not_said_to_be_unauthorized() {
+fn a_miner_that_waited_in_vain_is_not_called_unauthorized() {
     let mut world = world(Some(60), 0x1702_3a04);
     both_down(&mut world);
     world.run(seconds(75), |_| ());

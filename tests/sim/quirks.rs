@@ -30,7 +30,7 @@ fn miner() -> MinerOptions {
 
 /// compat Q34, Q36: a pool that leaves less room than before.
 #[test]
-fn a_smaller_extranonce2_is_told_to_who_can_be_told_and_the_others_subscribe_anew() {
+fn a_smaller_extranonce2_is_announced_or_the_miner_subscribes_again() {
     for told in [true, false] {
         let mut world = World::new(config([50.0, 50.0], 10.0), pools(), 1);
         let options = MinerOptions {
@@ -83,7 +83,7 @@ fn a_pool_with_one_byte_of_extranonce2_is_not_used() {
 
 /// compat Q65: some miners give up a server that has nothing new for 90 seconds.
 #[test]
-fn a_silent_pools_job_is_sent_again_as_fresh_work() {
+fn a_silent_pools_job_is_sent_again_as_new_work() {
     let [a, b] = pools();
     let quiet = |pool| PoolOptions {
         job_interval: None,
@@ -104,7 +104,7 @@ fn a_silent_pools_job_is_sent_again_as_fresh_work() {
 
 /// compat Q64: some software never connects when it is told a mask of zero.
 #[test]
-fn the_mask_of_the_other_pool_is_offered_where_one_has_none() {
+fn the_other_pools_mask_is_offered_if_one_pool_has_none() {
     for without in [PoolSlot::A, PoolSlot::B] {
         let [mut a, mut b] = pools();
         if without == PoolSlot::A {
@@ -161,7 +161,7 @@ const FULL: Option<u32> = Some(0x1fff_e000);
 
 /// compat Q1, Q52: a pool that was down for a moment is not taken for one that hangs up on configure.
 #[test]
-fn an_outage_during_configure_does_not_cost_version_rolling() {
+fn an_outage_during_configure_does_not_lose_version_rolling() {
     for miners in [1, 30, 100] {
         let mut world = farm(miners, ConfigureOrder::BeforeSubscribe);
         world.run(seconds(60), |_| ());
@@ -196,7 +196,7 @@ fn an_outage_during_configure_does_not_cost_version_rolling() {
 
 /// compat Q52: a whole farm meets it at once, and finds out once.
 #[test]
-fn a_pool_that_hangs_up_on_an_early_configure_is_asked_after_subscribe_by_all() {
+fn after_a_hang_up_on_configure_all_miners_ask_after_subscribe() {
     for miners in [1, 30, 100] {
         let mut world = farm(0, ConfigureOrder::AfterSubscribe);
         world.take_down(PoolSlot::A);
@@ -217,7 +217,7 @@ fn a_pool_that_hangs_up_on_an_early_configure_is_asked_after_subscribe_by_all() 
 
 /// compat Q11, Q55: the first look at the pool came at a bad moment.
 #[test]
-fn a_pool_that_does_not_answer_configure_once_is_asked_again() {
+fn a_pool_that_once_ignored_configure_is_asked_again() {
     for habit in [ConfigureHabit::Ignore, ConfigureHabit::Error] {
         let [a, b] = pools();
         let a = PoolOptions {
@@ -268,7 +268,7 @@ fn dials(
 
 /// compat Q18, Q41, Q46: pools ban who dials in a hurry.
 #[test]
-fn a_pool_that_lets_in_and_closes_or_sends_away_is_not_dialled_in_a_hurry() {
+fn a_pool_that_accepts_and_then_closes_is_not_redialed_in_a_hurry() {
     for miners in [1, 30] {
         let half = Duration::from_millis(500);
         let dialled = dials(miners, half, 300, |world| {
@@ -284,7 +284,7 @@ fn a_pool_that_lets_in_and_closes_or_sends_away_is_not_dialled_in_a_hurry() {
 
 /// With no pool for a while the miner is let go, so that it can use its own fallback.
 #[test]
-fn a_miner_without_work_is_let_go_in_time() {
+fn a_miner_without_work_is_disconnected_in_time() {
     let mut world = World::new(config([50.0, 50.0], 10.0), pools(), 6);
     world.keep_facts = true;
     world.add_miner(miner(), seconds(2));
@@ -305,7 +305,7 @@ fn a_miner_without_work_is_let_go_in_time() {
 
 /// compat Q17: AxeOS takes any answer to a subscribe as a sign that its first pool is back, and leaves its fallback.
 #[test]
-fn nobody_is_lured_from_a_fallback_while_no_pool_is_there() {
+fn no_miner_is_drawn_from_its_fallback_while_no_pool_is_up() {
     for keep in [false, true] {
         let mut config = config([50.0, 50.0], 10.0);
         if keep {
@@ -335,7 +335,7 @@ fn nobody_is_lured_from_a_fallback_while_no_pool_is_there() {
 
 /// A pool that is new to the proxy, and silent, must not keep shares for the other from their answers.
 #[test]
-fn shares_do_not_wait_for_a_pool_that_nobody_has_seen() {
+fn shares_do_not_wait_for_a_pool_that_was_never_reached() {
     let mut world = World::new(config([0.0, 100.0], 10.0), pools(), 7);
     world.add_miner(miner(), seconds(2));
     world.run(seconds(60), |_| ());
@@ -407,7 +407,7 @@ fn version_rolling_may_be_granted_late() {
 
 /// The answers of a connection that is being let go still count.
 #[test]
-fn late_shares_of_a_pool_that_is_let_go_get_their_answers() {
+fn late_shares_for_a_pool_being_left_get_their_answers() {
     for reconnect in [false, true] {
         let mut world = World::new(config([50.0, 50.0], 10.0), pools(), 8);
         let options = MinerOptions {
@@ -453,7 +453,7 @@ fn late_shares_of_a_pool_that_is_let_go_get_their_answers() {
 
 /// Behind a load balancer, an instance that stops sends its miners to the others little by little.
 #[test]
-fn at_a_stop_miners_are_let_go_evenly_over_the_drain_time_and_mine_until_then() {
+fn a_stop_disconnects_miners_evenly_and_they_mine_until_then() {
     let mut slowly = config([50.0, 50.0], 10.0);
     slowly.listen.drain = seconds(100);
     let mut world = World::new(slowly, pools(), 1);

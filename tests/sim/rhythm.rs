@@ -85,7 +85,7 @@ const LIVES: [(f64, u64); 9] = [
 ];
 
 #[test]
-fn luck_a_halved_hashrate_and_new_difficulties_are_no_hangs() {
+fn luck_half_the_hashrate_and_new_difficulties_are_not_hangs() {
     let mut days = 0;
     let mut alarms = Vec::new();
     for (interval, lives) in LIVES {
@@ -218,7 +218,7 @@ fn run(world: &mut World, seconds: u64) -> Snapshot {
 }
 
 #[test]
-fn the_core_sees_a_miner_that_hangs_until_its_next_share() {
+fn the_core_reports_a_hung_miner_until_its_next_share() {
     let mut world = world(Memory::default(), true);
     assert_eq!(run(&mut world, 900).miners[0].condition, Condition::Ok);
     // It stays connected and finds nothing for a while.
@@ -237,7 +237,7 @@ fn the_core_sees_a_miner_that_hangs_until_its_next_share() {
 }
 
 #[test]
-fn a_miner_that_comes_back_and_finds_nothing_hangs_and_one_that_stays_away_is_missing() {
+fn a_returned_miner_without_shares_hangs_and_an_absent_one_is_missing() {
     let mut before = world(Memory::default(), true);
     let all = run(&mut before, 4000);
     assert!(all.missing.is_empty());

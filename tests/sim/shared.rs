@@ -52,7 +52,7 @@ fn farm(miners: u64, most: usize, pools: [PoolOptions; 2]) -> World {
 /// No job for two hours: what is sent again at each turn is fresh work for each member, and the header's time does not
 /// run ahead of the clock, as it would if the members used it up together.
 #[test]
-fn two_hundred_and_fifty_on_one_job() {
+fn two_hundred_and_fifty_miners_share_one_job() {
     let pools = [0, 1].map(|seed| PoolOptions {
         seed,
         block_interval: None,
@@ -106,7 +106,7 @@ fn a_farm_needs_few_connections() {
 
 /// Shares wait on a line when its last member leaves. Nothing brings it back to life.
 #[test]
-fn a_line_that_all_have_left_is_not_dialled_again() {
+fn a_connection_that_all_miners_left_is_not_dialed_again() {
     let mute = PoolOptions {
         answers_shares: false,
         ..PoolOptions::default()
@@ -128,7 +128,7 @@ fn a_line_that_all_have_left_is_not_dialled_again() {
 /// Shares that were sent count for their worker when the miner has left, and a pool that is taken out answers those that
 /// it has.
 #[test]
-fn what_is_under_way_is_waited_for() {
+fn shares_in_flight_are_waited_for() {
     let mut world = farm(
         2,
         1,
@@ -165,7 +165,7 @@ fn what_is_under_way_is_waited_for() {
 
 /// Whatever the owner wants, nobody is dropped, no share is refused, and work never stops for longer than a dial takes.
 #[test]
-fn miners_change_between_shared_connections_and_their_own() {
+fn miners_move_between_shared_connections_and_their_own() {
     let pools = [0, 1].map(|seed| PoolOptions {
         seed,
         block_interval: None,
@@ -216,7 +216,7 @@ fn accepted(world: &World) -> Vec<u64> {
 
 /// What a miner is credited is what it has hashed, whatever difficulty suits it, and the pool pays for all of it.
 #[test]
-fn slow_and_fast_miners_are_credited_alike() {
+fn slow_and_fast_miners_are_credited_fairly() {
     const D: f64 = 1e-5;
     const HASHES: f64 = 4_294_967_296.0;
     let mut config = sharing([Some(250); 2]);
@@ -280,7 +280,7 @@ fn slow_and_fast_miners_are_credited_alike() {
 /// Miners come and go all the time, so that each place in the coinbase is another one's every minute; some know only
 /// some sizes.
 #[test]
-fn places_change_hands_every_minute() {
+fn seats_can_change_hands_every_minute() {
     let pools = [0, 1].map(|seed| PoolOptions {
         seed,
         e2_size: 4,
@@ -330,7 +330,7 @@ fn places_change_hands_every_minute() {
 
 /// A pool that leaves too little room is worked for as ever: on connections of its miners' own.
 #[test]
-fn a_pool_without_room_gets_own_connections() {
+fn a_pool_without_room_gets_one_connection_per_miner() {
     let pools = [2, 8].map(|e2_size| PoolOptions {
         seed: e2_size as u64,
         e2_size,
@@ -345,7 +345,7 @@ fn a_pool_without_room_gets_own_connections() {
 
 /// The pool rejects what one of them sends, and may drop the connection for it: it gets another one.
 #[test]
-fn one_whose_shares_are_rejected_has_a_connection_of_its_own() {
+fn a_miner_with_rejected_shares_gets_its_own_connection() {
     let bad = PoolOptions {
         refuse_all: Some(Verdict::LowDifficulty),
         refuse_e2: Some(vec![0, 0, 0, 1]),
@@ -393,7 +393,7 @@ fn miners_work_on_while_their_new_connection_is_opened() {
 
 /// However often the only member of a line leaves with a share under way and returns: each share counts.
 #[test]
-fn the_shares_of_one_that_comes_and_goes_count_each_time() {
+fn shares_of_a_miner_that_comes_and_goes_count_each_time() {
     let mut settings = sharing([Some(250); 2]);
     for (worker, slot) in [("stays", PoolSlot::B), ("comes", PoolSlot::A)] {
         let own = WorkerSettings {
@@ -435,7 +435,7 @@ fn the_shares_of_one_that_comes_and_goes_count_each_time() {
 
 /// Some pools close the connection because of a share, or do not answer it. The others must not suffer.
 #[test]
-fn one_whose_shares_close_the_connection_has_one_of_its_own() {
+fn a_miner_whose_shares_close_the_connection_gets_its_own() {
     for refusal in [Refusal::HangUp, Refusal::AnswerAndHangUp, Refusal::Silence] {
         let bad = PoolOptions {
             refuse_all: Some(Verdict::LowDifficulty),
@@ -509,7 +509,7 @@ fn a_backup_with_a_shorter_extranonce_takes_over_the_groups() {
 
 /// A new job for all, or the loss of a connection, is one line in the log with counts, and not one for each miner.
 #[test]
-fn what_happens_to_all_members_is_told_once() {
+fn an_event_for_all_members_is_logged_once() {
     let pools = [0, 1].map(|seed| PoolOptions {
         seed,
         ..PoolOptions::default()
@@ -604,7 +604,7 @@ fn takes_several(world: &mut World) -> [Option<bool>; 2] {
 
 /// Each member's shares go out under its own name, and more than fifty names are used, since shares are accepted.
 #[test]
-fn members_have_their_own_names_where_a_pool_takes_several() {
+fn members_keep_their_names_if_a_pool_accepts_several() {
     let mut world = named_farm(120, PoolOptions::default());
     assert_eq!(takes_several(&mut world), [Some(true); 2]);
     for slot in PoolSlot::ALL {
@@ -632,7 +632,7 @@ fn members_have_their_own_names_where_a_pool_takes_several() {
 
 /// A look finds out, and no miner's connection is at risk.
 #[test]
-fn a_pool_that_takes_one_name_gets_one() {
+fn a_pool_that_accepts_one_name_gets_one() {
     let ways = [SecondName::Refused, SecondName::HangUp, SecondName::Taken];
     for second_name in ways {
         let mut world = named_farm(
@@ -683,7 +683,7 @@ fn a_pool_that_knows_only_the_last_name_gets_one() {
 
 /// After an outage there are as many dials as connections, and not as many as miners.
 #[test]
-fn a_thousand_miners_come_back_with_a_few_dials() {
+fn a_thousand_miners_return_with_a_few_dials() {
     let pools = [0, 1].map(|seed| PoolOptions {
         seed,
         ..PoolOptions::default()
@@ -716,7 +716,7 @@ fn a_thousand_miners_come_back_with_a_few_dials() {
 
 /// The sizes of extranonce2 that pools give: each leaves room for members of its own kind.
 #[test]
-fn pools_with_extranonce2_of_4_6_and_8_bytes_are_shared() {
+fn connections_are_shared_with_extranonce2_of_4_6_and_8_bytes() {
     for (sizes, most, expected) in [
         ([4, 6], 250, 2),
         ([6, 6], 400, 1),

@@ -173,7 +173,7 @@ fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, see
 }
 
 #[test]
-fn extranonces_of_eight_and_four() {
+fn the_split_holds_with_extranonce2_of_eight_and_four() {
     for (seed, e1) in (1..=12).enumerate() {
         let pools = [
             pool(1, e1, 8, Some(0x1fff_e000)),
@@ -184,7 +184,7 @@ fn extranonces_of_eight_and_four() {
 }
 
 #[test]
-fn extranonces_of_eight_and_two_with_masks_that_differ() {
+fn the_split_holds_with_extranonce2_of_eight_and_two_and_two_masks() {
     for (seed, mask) in [
         Some(0x00ff_e000),
         None,
@@ -200,7 +200,7 @@ fn extranonces_of_eight_and_two_with_masks_that_differ() {
 }
 
 #[test]
-fn extranonces_of_three_and_twelve() {
+fn the_split_holds_with_extranonce2_of_three_and_twelve() {
     for seed in 0..4 {
         let pools = [pool(5, 1, 3, None), pool(6, 12, 12, Some(0x1fff_e000))];
         check([70.0, 30.0], 5.0, pools, 6, 200 + seed);
@@ -208,7 +208,7 @@ fn extranonces_of_three_and_twelve() {
 }
 
 #[test]
-fn uneven_weights_and_odd_pools() {
+fn the_split_holds_with_uneven_weights_and_odd_pools() {
     let ckpool = PoolOptions {
         configure_order: ConfigureOrder::AfterSubscribe,
         one_worker: true,

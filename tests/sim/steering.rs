@@ -103,7 +103,7 @@ fn answered(world: &World) {
 }
 
 #[test]
-fn each_worker_has_its_own_setting_and_the_others_the_usual_split() {
+fn workers_follow_their_own_settings_and_the_others_the_usual_split() {
     let mut config = with_work(config([70.0, 30.0], 10.0), "only-a", Work::only(A));
     config = with_work(config, "own", split(10.0, 90.0));
     config.groups.push(Group {
@@ -158,7 +158,7 @@ fn a_temporary_change_ends_by_itself_and_leaves_no_debt() {
 }
 
 #[test]
-fn what_the_pools_say_of_the_time_outlives_a_restart() {
+fn the_time_known_from_the_pools_survives_a_restart() {
     let mut world = world(config([70.0, 30.0], 10.0), &["one"]);
     world.run(minutes(2), |_| ());
     let mark = |world: &mut World| {
@@ -179,7 +179,7 @@ fn what_the_pools_say_of_the_time_outlives_a_restart() {
 
 /// AxeOS gives up after three connections that end, cgminer asks again and again.
 #[test]
-fn a_pause_is_silence_and_ends_at_once() {
+fn a_pause_stops_all_messages_and_ends_immediately() {
     for handshake in [Handshake::Axeos, Handshake::Cgminer, Handshake::Cpuminer] {
         let mut world = World::new(config([50.0, 50.0], 10.0), [pool(1), pool(2)], 1);
         world.keep_facts = true;
@@ -246,7 +246,7 @@ fn a_pause_is_silence_and_ends_at_once() {
 }
 
 #[test]
-fn the_timetable_pauses_and_a_temporary_change_lifts_that() {
+fn a_temporary_change_lifts_a_pause_of_the_timetable() {
     let mut config = config([50.0, 50.0], 10.0);
     config.timetable.enabled = true;
     let mut world = world(config, &["one"]);
@@ -273,7 +273,7 @@ fn the_timetable_pauses_and_a_temporary_change_lifts_that() {
 }
 
 #[test]
-fn a_fixed_pool_that_fails_is_stood_in_for_until_it_is_well() {
+fn the_other_pool_replaces_a_failed_fixed_pool_until_it_recovers() {
     let config = with_work(config([0.0, 100.0], 10.0), "fixed", Work::only(A));
     let mut world = world(config, &["fixed", "other"]);
     world.run(minutes(5), |_| ());
@@ -311,7 +311,7 @@ fn a_fixed_pool_that_fails_is_stood_in_for_until_it_is_well() {
 }
 
 #[test]
-fn without_failover_a_fixed_pool_is_waited_for() {
+fn without_failover_a_worker_waits_for_its_fixed_pool() {
     let mut config = with_work(config([50.0, 50.0], 10.0), "fixed", Work::only(A));
     config.workers.get_mut("fixed").unwrap().failover = Some(false);
     let mut world = world(config, &["fixed", "other"]);
@@ -330,7 +330,7 @@ fn without_failover_a_fixed_pool_is_waited_for() {
 
 /// Pools drop workers that are idle for ten minutes: nobody is idle for so long, and nobody misses a turn.
 #[test]
-fn nobody_is_idle_at_a_pool_for_long() {
+fn no_miner_is_idle_at_a_pool_for_long() {
     for weights in [[95.0, 5.0], [99.0, 1.0], [1.0, 99.0], [100.0, 0.0]] {
         let drops = |seed| PoolOptions {
             idle: Some(minutes(10)),

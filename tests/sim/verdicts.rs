@@ -135,7 +135,7 @@ fn a_pool_that_answers_no_share_gets_no_more_time() {
 }
 
 #[test]
-fn a_mute_pool_is_taken_again_with_its_first_answer_and_its_time_is_not_made_up_for() {
+fn a_mute_pool_is_used_again_from_its_first_answer_without_catch_up() {
     let mut world = world(4, 0.5, PoolOptions::default());
     world.run(minutes(10), |_| ());
     set_a(&mut world, |options| options.answers_shares = false);
@@ -159,7 +159,7 @@ fn a_mute_pool_is_taken_again_with_its_first_answer_and_its_time_is_not_made_up_
 }
 
 #[test]
-fn an_answer_that_comes_late_ends_the_verdict_at_once() {
+fn a_late_answer_ends_the_verdict_immediately() {
     let speaks = PoolOptions {
         job_interval: Some(seconds(10)),
         ..PoolOptions::default()
@@ -258,7 +258,7 @@ fn a_pool_that_loses_every_fifth_share_keeps_its_part() {
 
 /// Every answer takes longer than shares are waited for.
 #[test]
-fn a_slow_pool_is_taken_again_with_its_late_answers() {
+fn a_slow_pool_is_used_again_once_its_late_answers_arrive() {
     let slow = PoolOptions {
         answered_part: 0.3,
         ..PoolOptions::default()
@@ -281,7 +281,7 @@ fn a_slow_pool_is_taken_again_with_its_late_answers() {
 
 /// Every 40th share has no answer: each is lost, and that is all.
 #[test]
-fn a_share_that_is_lost_now_and_then_is_no_verdict() {
+fn an_occasional_lost_share_gives_no_verdict() {
     for rate in [10.0, 0.05] {
         let mut world = world(1, rate, PoolOptions::default());
         let mut next = seconds(100);
@@ -390,7 +390,7 @@ fn a_pool_that_says_nothing_after_its_first_job_is_set_aside() {
 
 /// compat Q47: such a pool is silent for longer than `stall_seconds` time and again, and answers each share.
 #[test]
-fn a_pool_that_speaks_every_two_minutes_loses_nothing() {
+fn a_pool_that_sends_a_line_every_two_minutes_loses_nothing() {
     let slow = || PoolOptions {
         job_interval: Some(seconds(125)),
         ..PoolOptions::default()
@@ -415,7 +415,7 @@ fn a_pool_that_speaks_every_two_minutes_loses_nothing() {
 
 /// compat Q47: a pool that owes no answer has longer, and is found out all the same.
 #[test]
-fn a_pool_that_is_silent_for_long_is_given_up() {
+fn a_pool_that_is_silent_too_long_is_dropped() {
     let silent = PoolOptions {
         job_interval: None,
         ..PoolOptions::default()
@@ -450,7 +450,7 @@ fn a_pool_that_rejects_most_shares_is_set_aside_and_tried() {
 
 /// Stale shares say nothing of a pool but that it is far away.
 #[test]
-fn stale_shares_are_no_verdict() {
+fn stale_shares_give_no_verdict() {
     let mut world = world(
         2,
         0.5,
@@ -465,7 +465,7 @@ fn stale_shares_are_no_verdict() {
 }
 
 #[test]
-fn a_pool_that_gives_no_job_is_not_worked_for() {
+fn a_pool_that_gives_no_job_gets_no_miners() {
     let idle = PoolOptions {
         first_job: FirstJob::Never,
         job_interval: None,
@@ -528,7 +528,7 @@ fn a_broken_miner_does_not_condemn_a_pool_for_the_others() {
 
 /// What a pool said to it was good, and long ago.
 #[test]
-fn a_miner_that_hangs_does_not_vouch_for_a_pool() {
+fn a_hung_miner_does_not_vouch_for_a_pool() {
     let mut world = world(3, 0.5, PoolOptions::default());
     world.run(minutes(10), |_| ());
     world.rigs[0].pause = Duration::from_secs(100_000);
@@ -541,7 +541,7 @@ fn a_miner_that_hangs_does_not_vouch_for_a_pool() {
 
 /// The second share of a small miner comes minutes after the first.
 #[test]
-fn a_pool_that_rejected_everything_is_taken_again_by_a_small_miner() {
+fn a_small_miner_brings_back_a_pool_that_rejected_everything() {
     let mut world = world(1, 1.0 / 120.0, rejecting());
     world.run(minutes(120), |_| ());
     assert_ne!(health(&mut world, A), Health::Up);
@@ -554,7 +554,7 @@ fn a_pool_that_rejected_everything_is_taken_again_by_a_small_miner() {
 
 /// With no miner connected nobody hears a pool's jobs, which says nothing about the pool.
 #[test]
-fn a_pool_that_nobody_listens_to_is_not_judged() {
+fn an_unwatched_pool_is_not_judged() {
     let mut world = world(1, 0.5, PoolOptions::default());
     for slot in PoolSlot::ALL {
         world.pool(slot, |pool, now, out| {

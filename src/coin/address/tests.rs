@@ -28,7 +28,7 @@ fn chain(name: &str) -> Chain {
 
 /// The vectors of BIP 173 and BIP 350.
 #[test]
-fn witness_addresses_of_all_versions_are_read() {
+fn witness_addresses_of_all_versions_can_be_read() {
     for (text, wanted) in [
         (
             "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4",
@@ -87,7 +87,7 @@ fn witness_addresses_of_all_versions_are_read() {
 
 /// The pairs of the CashAddr specification.
 #[test]
-fn both_forms_of_a_bitcoin_cash_address_are_one_script() {
+fn both_forms_of_a_bitcoin_cash_address_give_the_same_script() {
     for (old, new) in [
         (
             "1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu",
@@ -134,7 +134,7 @@ fn both_forms_of_a_bitcoin_cash_address_are_one_script() {
 }
 
 #[test]
-fn an_address_that_takes_tokens_is_the_same_script() {
+fn a_token_aware_address_gives_the_same_script() {
     let plain = address("bitcoincash:qr7fzmep8g7h7ymfxy74lgc0v950j3r2959lhtxxsl");
     let token = address("bitcoincash:zr7fzmep8g7h7ymfxy74lgc0v950j3r295z4y4gq0v");
     assert_eq!(plain, token);
@@ -145,7 +145,7 @@ fn an_address_that_takes_tokens_is_the_same_script() {
 }
 
 #[test]
-fn addresses_of_the_old_form_are_read() {
+fn legacy_addresses_can_be_read() {
     let genesis = address("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa");
     assert_eq!(
         hex::encode(&genesis.script),
@@ -182,7 +182,7 @@ fn addresses_of_the_old_form_are_read() {
 
 /// The addresses that blocks 227,836 and 300,000 paid.
 #[test]
-fn scripts_of_real_blocks_have_the_addresses_that_explorers_show() {
+fn scripts_of_real_blocks_give_the_addresses_that_explorers_show() {
     for (text, wanted) in [
         (
             "1MejoVXRvsmwyDpTpkw3VJ82NsjjT8SyEw",
@@ -200,7 +200,7 @@ fn scripts_of_real_blocks_have_the_addresses_that_explorers_show() {
 }
 
 #[test]
-fn a_worker_after_a_dot_does_not_count() {
+fn a_worker_name_after_a_dot_is_ignored() {
     let address = address("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.garage.1");
     assert_eq!(address.only_coin(), Some(Coin::Btc));
 }
@@ -231,7 +231,7 @@ fn accounts_are_left_alone() {
 }
 
 #[test]
-fn letters_of_other_alphabets_hide_in_no_address() {
+fn letters_of_other_alphabets_are_found_in_addresses() {
     let address = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
     let hidden = |with: char| format!("{}{with}{}", &address[..4], &address[4..]);
     for foreign in ['\u{200b}', '\u{43e}'] {
@@ -244,7 +244,7 @@ fn letters_of_other_alphabets_hide_in_no_address() {
 }
 
 #[test]
-fn a_slip_is_seen_wherever_it_is() {
+fn a_typo_is_found_anywhere_in_an_address() {
     for text in [
         "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
         "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a",
@@ -273,7 +273,7 @@ fn a_slip_is_seen_wherever_it_is() {
 }
 
 #[test]
-fn a_slip_is_seen_in_addresses_that_begin_like_accounts() {
+fn a_typo_is_found_in_addresses_that_begin_like_account_names() {
     for (name, kind) in [
         ("TBTC", Kind::KeyHash),
         ("TBTC", Kind::ScriptHash),
@@ -295,7 +295,7 @@ fn a_slip_is_seen_in_addresses_that_begin_like_accounts() {
 
 proptest! {
     #[test]
-    fn scripts_come_back(hash: [u8; 20], of_script_hash: bool, coin in 0..Coin::ALL.len()) {
+    fn scripts_survive_the_round_trip_through_addresses(hash: [u8; 20], of_script_hash: bool, coin in 0..Coin::ALL.len()) {
         let kind = if of_script_hash { Kind::ScriptHash } else { Kind::KeyHash };
         let script = hash_script(kind, &hash).unwrap();
         let chain = Chain { coin: Coin::ALL[coin], network: Network::Main };
@@ -305,14 +305,14 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_too_odd(text in "\\PC{0,100}", prefix in 0..CASHADDR.len()) {
+    fn no_input_makes_it_panic(text in "\\PC{0,100}", prefix in 0..CASHADDR.len()) {
         let _ = Wallet::read(&text);
         let _ = Wallet::read(&format!("{}:{text}", CASHADDR[prefix].0));
         let _ = Wallet::read(&format!("bc1{text}"));
     }
 
     #[test]
-    fn any_script_may_be_asked_for(script: Vec<u8>, coin in 0..Coin::ALL.len()) {
+    fn any_script_can_be_turned_into_an_address_without_a_panic(script: Vec<u8>, coin in 0..Coin::ALL.len()) {
         let chain = Chain { coin: Coin::ALL[coin], network: Network::Main };
         let _ = of_script(&script, chain);
     }

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_has_no_secret_and_can_be_saved_as_it_is() {
+    fn the_shown_form_has_no_secrets_and_can_be_saved_as_is() {
         let shown = without_secrets(&saved());
         assert_eq!(shown["phone"]["url"], "https://ntfy.sh/…");
         assert_eq!(shown["hook"]["headers"], json!({"X-Key": "…"}));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_secret_goes_nowhere_else() {
+    fn a_saved_secret_is_not_sent_to_another_host() {
         let refused = |target: &str, key: &str, value: Value, paths: &[&str]| {
             let done = changed(|new| new[target][key] = value.clone());
             let paths: Vec<_> = paths

@@ -115,7 +115,7 @@ fn with(path: &str, value: Value) -> Value {
 }
 
 #[test]
-fn each_version_is_imported() {
+fn every_version_can_be_imported() {
     for old in versions() {
         let Config {
             pools, scheduler, ..
@@ -143,7 +143,7 @@ fn each_version_is_imported() {
 }
 
 #[test]
-fn the_levels_of_its_page_are_known() {
+fn the_log_levels_of_its_page_are_known() {
     for (word, level) in [
         ("normal", Level::Info),
         ("full", Level::Debug),
@@ -163,7 +163,7 @@ fn the_levels_of_its_page_are_known() {
 }
 
 #[test]
-fn keys_outside_the_sections_count_where_a_section_is_silent() {
+fn keys_outside_the_sections_count_if_the_section_lacks_them() {
     let old = json!({"listen_port": 4444, "metrics_enabled": 0, "logging": {"json": true}});
     let config = imported(&old).config;
     assert_eq!(config.listen.port, 4444);
@@ -172,7 +172,7 @@ fn keys_outside_the_sections_count_where_a_section_is_silent() {
 }
 
 #[test]
-fn a_number_in_quotes_is_one() {
+fn a_number_in_quotes_is_a_number() {
     let loaded = imported(&with("scheduler.poolA_weight", json!("90")));
     assert_eq!(loaded.config.share(A), 0.75);
     let loaded = imported(&with("downstream_diff.poolA_min", json!(" 512 ")));
@@ -188,7 +188,7 @@ fn a_number_in_quotes_is_one() {
 }
 
 #[test]
-fn a_weight_that_cannot_be_read_makes_the_split_even() {
+fn an_unreadable_weight_makes_the_split_even() {
     for wrong in [json!("x"), json!(-1), json!([1])] {
         let loaded = imported(&with("scheduler.poolA_weight", wrong));
         assert_eq!(loaded.config.share(A), 0.5);
@@ -197,7 +197,7 @@ fn a_weight_that_cannot_be_read_makes_the_split_even() {
 }
 
 #[test]
-fn no_work_goes_to_a_guessed_pool() {
+fn a_pool_is_never_guessed() {
     for (path, wrong) in [
         ("pools.A.host", json!("a b")),
         ("pools.A.host", json!(5)),
@@ -230,7 +230,7 @@ fn no_work_goes_to_a_guessed_pool() {
 }
 
 #[test]
-fn services_that_would_be_in_each_others_way_get_other_ports() {
+fn services_with_conflicting_ports_get_other_ports() {
     let mut old = with("listen.port", json!(8855));
     old["metrics"]["port"] = json!(8855);
     let config = imported(&old).config;
@@ -241,14 +241,14 @@ fn services_that_would_be_in_each_others_way_get_other_ports() {
 }
 
 #[test]
-fn an_address_of_another_machine_does_not_prevent_the_start() {
+fn an_address_of_another_machine_does_not_stop_the_start() {
     let loaded = imported(&with("listen.host", json!("192.0.2.77")));
     assert!(loaded.config.listen.host.is_unspecified());
     warned(&loaded, "192.0.2.77");
 }
 
 #[test]
-fn a_minimum_above_one_is_warned_about() {
+fn a_minimum_above_one_gives_a_warning() {
     let loaded = imported(&version_1());
     warned(
         &loaded,
@@ -263,7 +263,7 @@ fn a_minimum_above_one_is_warned_about() {
 }
 
 #[test]
-fn a_minimum_that_is_not_kept_is_not_warned_about() {
+fn a_minimum_that_is_dropped_gives_no_warning() {
     let mut old = with("downstream_diff.poolA_min", json!(8192));
     old["downstream_diff"]["poolA_max"] = json!(1);
     old["downstream_diff"]["poolB_min"] = Value::Null;
@@ -277,7 +277,7 @@ fn a_minimum_that_is_not_kept_is_not_warned_about() {
 }
 
 #[test]
-fn what_stays_behind_is_told() {
+fn settings_that_are_not_imported_are_reported() {
     let mut old = version_307();
     old["scheduler"]["auto_balance"] = json!(true);
     let loaded = imported(&old);
@@ -291,7 +291,7 @@ fn what_stays_behind_is_told() {
 }
 
 #[test]
-fn the_slider_beside_it_counts_unless_the_oracle_had_it() {
+fn the_saved_slider_counts_unless_the_oracle_controlled_it() {
     let share = |old: &Value, files: &[(&str, &[u8])]| {
         let old = old.to_string();
         let all = [&[("config_v2.json", old.as_bytes())], files].concat();
@@ -352,7 +352,7 @@ fn the_slider_beside_it_counts_unless_the_oracle_had_it() {
 }
 
 #[test]
-fn workers_that_took_no_turns_were_pinned_or_paused_stay_so() {
+fn workers_that_were_pinned_or_paused_or_took_no_turns_stay_so() {
     let mut old = version_307();
     old["scheduler"]["max_slicers"] = json!(2);
     let loaded = imported(&old);
@@ -432,7 +432,7 @@ fn workers_that_took_no_turns_were_pinned_or_paused_stay_so() {
 }
 
 #[test]
-fn a_file_that_is_none_leads_to_the_set_up() {
+fn a_file_that_is_not_a_config_opens_the_set_up() {
     for bytes in [
         &b"{"[..],
         b"",
@@ -456,7 +456,7 @@ fn a_file_that_is_none_leads_to_the_set_up() {
 }
 
 #[test]
-fn under_any_name_it_becomes_ours_once_and_is_kept() {
+fn a_file_of_any_name_is_converted_once_and_kept() {
     for name in ["config_v2.json", "config.json"] {
         let folder = tempfile::tempdir().unwrap();
         let old = version_307().to_string();
@@ -470,7 +470,7 @@ fn under_any_name_it_becomes_ours_once_and_is_kept() {
 }
 
 #[test]
-fn a_broken_file_under_the_old_name_leads_to_the_set_up_and_is_kept() {
+fn a_broken_file_with_the_old_name_opens_the_set_up_and_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let loaded = start_in(folder.path(), "config_v2.json", &[("config_v2.json", b"{")]);
     assert_eq!(loaded.config, Config::default());
@@ -485,7 +485,7 @@ fn a_broken_file_under_the_old_name_leads_to_the_set_up_and_is_kept() {
 }
 
 #[test]
-fn a_file_of_ours_is_none_of_the_python_versions() {
+fn our_own_file_is_not_mistaken_for_a_python_file() {
     let ours: Value = serde_json::from_str(&sample()).unwrap();
     assert!(!may_be_python(&ours));
     // With a key that only this DPMP has, the file stays as the owner left it.
@@ -506,7 +506,7 @@ fn a_file_of_ours_is_none_of_the_python_versions() {
 }
 
 #[test]
-fn its_file_under_our_name_is_imported_also_if_each_value_is_allowed_here() {
+fn a_python_file_under_our_name_is_imported_even_if_it_is_valid_here() {
     // Nothing in it is wrong here, and what it says means something else there.
     let old = version_3();
     assert!(parse(&old.to_string()).is_ok());
@@ -533,7 +533,7 @@ fn its_file_under_our_name_is_imported_also_if_each_value_is_allowed_here() {
 }
 
 #[test]
-fn a_weight_that_is_too_large_is_told_with_the_limit() {
+fn too_large_a_weight_is_reported_with_the_limit() {
     let loaded = imported(&with("scheduler.poolA_weight", json!(1e300)));
     warned(&loaded, "1000000");
 }
@@ -572,7 +572,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn whatever_is_wrong_it_starts(
+    fn it_starts_with_any_wrong_value(
         version in 0..4_usize,
         mutations in prop::collection::vec((any::<prop::sample::Index>(), any_value()), 1..5),
     ) {
@@ -593,7 +593,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_was_cut_or_pasted_it_starts(at in 0..900_usize, cut in 0..30_usize, new in any::<String>()) {
+    fn it_starts_with_any_cut_or_pasted_file(at in 0..900_usize, cut in 0..30_usize, new in any::<String>()) {
         let mut text = format!("{:#}", version_307());
         let at = at.min(text.len());
         text.replace_range(at..(at + cut).min(text.len()), &new);

@@ -15,7 +15,7 @@ fn fault<T: Default>(table: &Table<T>, value: Value) -> String {
 }
 
 #[test]
-fn workers_are_read_and_null_is_as_good_as_missing() {
+fn workers_are_read_and_null_means_missing() {
     let read = WORKERS
         .read(&json!({
             "bitaxe-1": {"name": " Garage left ", "work": "A", "turns": "never", "failover": false},
@@ -43,7 +43,7 @@ fn workers_are_read_and_null_is_as_good_as_missing() {
 }
 
 #[test]
-fn wrong_settings_of_workers_are_refused_with_their_place() {
+fn wrong_worker_settings_are_refused_with_their_location() {
     for (settings, expected) in [
         (
             json!({"wrok": "A"}),
@@ -121,7 +121,7 @@ fn wrong_settings_of_workers_are_refused_with_their_place() {
 }
 
 #[test]
-fn groups_are_read_in_their_order() {
+fn groups_keep_their_order() {
     let read = GROUPS
         .read(&json!([
             {"name": "Garage", "match": ["garage-*", "rig-[0-9]"], "work": "pause"},
@@ -136,7 +136,7 @@ fn groups_are_read_in_their_order() {
 }
 
 #[test]
-fn wrong_groups_are_refused_with_their_place() {
+fn wrong_groups_are_refused_with_their_location() {
     for (group, expected) in [
         (
             json!({"match": ["a"]}),
@@ -208,7 +208,7 @@ fn wrong_groups_are_refused_with_their_place() {
 }
 
 #[test]
-fn times_of_the_week_are_read() {
+fn times_of_the_week_can_be_read() {
     let read = TIMETABLE
         .read(&json!([
             {"days": ["mon", "sun", "mon"], "from": "00:00", "to": "24:00", "work": {"A": 1, "B": 1}},
@@ -225,7 +225,7 @@ fn times_of_the_week_are_read() {
 }
 
 #[test]
-fn wrong_times_of_the_week_are_refused_with_their_place() {
+fn wrong_times_of_the_week_are_refused_with_their_location() {
     let entry = |key: &str, value: Value| {
         let mut entry = json!({"days": ["mon"], "from": "22:00", "to": "06:00", "work": "B"});
         entry[key] = value;
@@ -285,7 +285,7 @@ fn wrong_times_of_the_week_are_refused_with_their_place() {
 }
 
 #[test]
-fn prices_are_by_coin_in_upper_case() {
+fn prices_are_keyed_by_coin_in_upper_case() {
     let read = PRICES
         .read(&json!({"btc": 100_000.5, " Bch ": 0, "XEC": 0.000_03}))
         .unwrap();
@@ -335,7 +335,7 @@ fn prices_are_by_coin_in_upper_case() {
 }
 
 #[test]
-fn only_the_entries_at_fault_are_left_out() {
+fn only_the_faulty_entries_are_left_out() {
     let mend = |value: Value| {
         let wrong = WORKERS.wrong(&value).into_iter().map(|wrong| wrong.entries);
         without(&value, &wrong.collect::<Vec<_>>())
@@ -352,7 +352,7 @@ fn only_the_entries_at_fault_are_left_out() {
 }
 
 #[test]
-fn names_of_time_zones() {
+fn time_zone_names_are_checked() {
     for name in [
         "",
         "UTC",

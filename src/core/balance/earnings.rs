@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn coins_are_counted_in_the_units_of_the_coin() {
+    fn earnings_are_counted_in_the_units_of_the_coin() {
         // At difficulty 1: 86400e12 / 2^32 blocks a day.
         let blocks = 86_400.0 * 1e12 / HASHES;
         let close = |coins: Option<f64>, expected: f64| {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn each_job_counts_by_its_time() {
+    fn each_job_counts_for_as_long_as_it_lasted() {
         let start = start();
         let mut earnings = Earnings::default();
         assert_eq!(earnings.median(BTC, start), None);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_is_silent_or_cannot_be_read_does_not_count() {
+    fn a_silent_or_unreadable_pool_does_not_count() {
         let start = start();
         let mut earnings = Earnings::default();
         earnings.hear(BTC, Some(5.0), start);
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_does_no_harm() {
+    fn a_clock_jump_does_no_harm() {
         let start = start();
         let mut earnings = Earnings::default();
         let booted = Now {
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_the_same_median_and_takes_little_room() {
+    fn the_stored_form_is_small_and_has_the_same_median() {
         let start = start();
         let mut random = Random::new(7);
         let mut earnings = Earnings::default();
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_in_a_great_hurry_takes_no_more_room() {
+    fn a_pool_with_very_frequent_jobs_takes_no_more_room() {
         let start = start();
         let mut earnings = Earnings::default();
         for n in 0..100_000u64 {

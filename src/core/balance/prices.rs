@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
-    fn the_newer_of_what_was_typed_and_what_was_put_counts() {
+    fn the_newer_of_the_typed_and_the_posted_price_counts() {
         let start = Now {
             at: Instant::now(),
             unix_ms: 1_700_000_000_000,

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reversal_takes_a_day_from_the_one_before() {
+    fn reversals_are_at_least_a_day_apart() {
         let start = start();
         let mut steps = Steps::default();
         let mut step = |shift: f64, hours: u64| {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_end_at_nothing_and_at_all() {
+    fn steps_end_at_0_and_at_100_percent() {
         let start = start();
         let mut steps = Steps::default();
         let step = steps.advance(&to(95.0, 20.0), start).unwrap();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_ahead_holds_nothing_up() {
+    fn a_time_in_the_future_delays_nothing() {
         let start = start();
         let mut steps = Steps::default();
         let wrong = Now {

@@ -335,7 +335,7 @@ impl World {
 }
 
 #[test]
-fn weeks_of_two_coins_have_few_steps_and_few_reversals() {
+fn weeks_with_two_coins_have_few_steps_and_few_reversals() {
     for seed in 1..=2 {
         let mut world = World::new(seed);
         world.put_prices();
@@ -376,7 +376,7 @@ fn weeks_of_two_coins_have_few_steps_and_few_reversals() {
 }
 
 #[test]
-fn the_shift_comes_to_what_the_formula_says() {
+fn the_shift_reaches_the_value_of_the_formula() {
     for (seed, advantage) in [
         (1, 0.0),
         (2, 0.05),
@@ -406,7 +406,7 @@ fn the_shift_comes_to_what_the_formula_says() {
 }
 
 #[test]
-fn what_is_wanted_is_the_formula_of_exact_medians() {
+fn the_target_is_the_formula_applied_to_exact_medians() {
     for seed in 1..=2 {
         let mut world = World::new(seed);
         world.prices[0] *= 1.03;
@@ -434,7 +434,7 @@ fn watched(world: &mut World) {
 }
 
 #[test]
-fn values_are_what_a_terahash_earns_in_a_day_after_the_fee() {
+fn values_are_daily_earnings_per_terahash_after_the_fee() {
     let mut world = World::new(1);
     for pool in world.config.pools.values_mut() {
         pool.as_mut().unwrap().fee_percent = 2.0;
@@ -448,7 +448,7 @@ fn values_are_what_a_terahash_earns_in_a_day_after_the_fee() {
 }
 
 #[test]
-fn nothing_is_shifted_before_the_pools_were_watched() {
+fn nothing_is_shifted_before_the_pools_were_watched_long_enough() {
     let mut world = World::new(1);
     world.prices[0] *= 2.0;
     world.put_prices();
@@ -466,7 +466,7 @@ fn nothing_is_shifted_before_the_pools_were_watched() {
 }
 
 #[test]
-fn what_the_owner_takes_away_ends_the_shift_at_once() {
+fn removing_a_setting_ends_the_shift_immediately() {
     let mut world = World::new(1);
     world.prices[0] *= 2.0;
     type Change = fn(&mut Config);
@@ -512,7 +512,7 @@ fn what_the_owner_takes_away_ends_the_shift_at_once() {
 }
 
 #[test]
-fn the_shift_is_held_while_it_is_not_known() {
+fn the_shift_is_held_while_earnings_are_unknown() {
     let mut world = World::new(1);
     world.prices[0] *= 2.0;
     watched(&mut world);
@@ -552,7 +552,7 @@ fn the_shift_is_held_while_it_is_not_known() {
 }
 
 #[test]
-fn a_job_is_worth_what_its_coinbase_and_its_target_say() {
+fn a_jobs_value_follows_from_its_coinbase_and_target() {
     let mut world = World::new(1);
     let now = world.now();
     let job = job(3.25, BTC_DIFFICULTY);
@@ -583,7 +583,7 @@ fn a_long_stop_changes_nothing() {
 }
 
 #[test]
-fn odd_jobs_and_odd_settings_do_nothing() {
+fn odd_jobs_and_settings_have_no_effect() {
     let mut world = World::new(1);
     watched(&mut world);
     let now = world.now();
@@ -605,7 +605,7 @@ fn odd_jobs_and_odd_settings_do_nothing() {
 }
 
 #[test]
-fn problems_are_told_in_plain_words() {
+fn problems_are_described_in_plain_words() {
     let texts = [
         (
             Problem::SameCoin("BTC".into()),

@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn pools_of_one_coin_are_forked_two_blocks_after_the_first_that_differs() {
+    fn a_fork_is_reported_two_blocks_after_the_first_different_block() {
         let mut world = World::new(["BTC", "Bitcoin"]);
         world.both(0, 100);
         for (number, seconds) in [(101, 600), (102, 1200)] {
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn races_are_no_fork() {
+    fn a_block_race_is_not_a_fork() {
         let mut world = World::new(["BTC", "BTC"]);
         for number in 100..140 {
             let seconds = u32::from(number) * 600;
@@ -541,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn one_block_of_two_coins_and_one_block_with_two_targets_are_told() {
+    fn one_block_under_two_coins_or_two_targets_is_reported() {
         let mut world = World::new(["BTC", "BCH"]);
         world.hear(A, 0, job(100));
         world.hear(
@@ -593,14 +593,14 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_commitment_says_nothing_on_a_test_network() {
+    fn a_witness_commitment_proves_nothing_on_a_test_network() {
         let mut world = World::new(["BTC", "BCHTEST"]);
         world.hear(B, 1, job(1));
         assert_eq!(world.found(0), []);
     }
 
     #[test]
-    fn a_witness_commitment_tells_the_chain() {
+    fn a_witness_commitment_identifies_the_chain() {
         for coin in ["BCH", "BSV", "XEC"] {
             let mut world = World::new(["BTC", coin]);
             world.hear(
@@ -657,7 +657,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_without_work_are_of_another_chain() {
+    fn blocks_without_proof_of_work_belong_to_another_chain() {
         let invented = |number| Glimpse {
             previous: BlockHash([0x11; 32]),
             ..job(number)
@@ -685,7 +685,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_without_a_block_are_told_of_real_chains() {
+    fn hours_without_a_block_are_reported_on_real_chains() {
         for (coin, told) in [
             ("BTC", true),
             ("DGB", true),
@@ -709,7 +709,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_height_under_one_target_is_told_after_90_seconds() {
+    fn a_lower_height_with_the_same_target_is_reported_after_90_seconds() {
         let mut world = World::new(["BTC", "BTC"]);
         world.hear(A, 0, job(100));
         world.hear(B, 0, job(103));
@@ -731,7 +731,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_wrong_that_is_far_from_the_middle_one() {
+    fn a_clock_far_from_the_median_is_wrong() {
         let behind = |job: Glimpse| Glimpse {
             ntime: START - 900,
             ..job

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_half_of_the_reward_is_paid() {
+    fn the_payee_is_the_address_with_at_least_half_of_the_reward() {
         let commitment = (0, vec![0x6a; 38]);
         let fee = (6_250_000, other(1));
         let most = (306_250_000, mine());
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fund_and_the_staker_of_ecash_are_not_the_pools_to_give() {
+    fn ecash_fund_and_staking_outputs_are_not_counted_as_the_pools_own() {
         let fund = (200_000_327, ECASH_FUND.to_vec());
         let staker = (62_500_102, other(9));
         let rest = 625_001_021 - fund.0 - staker.0;

@@ -25,7 +25,7 @@ fn on_block(number: u8) -> Notify {
 }
 
 #[test]
-fn a_block_is_as_old_as_was_seen() {
+fn a_blocks_age_counts_from_when_it_was_first_seen() {
     #[expect(clippy::disallowed_methods, reason = "any instant will do")]
     let start = Instant::now();
     let at = |seconds| Now {
@@ -51,7 +51,7 @@ fn a_block_is_as_old_as_was_seen() {
 }
 
 #[test]
-fn what_the_coinbase_says_is_known_or_not() {
+fn the_coinbase_is_shown_only_if_it_can_be_read() {
     let job = on_block(20);
     let mut insight = Insight::default();
     assert_eq!(insight.hear_once(&job, None), (Some(20), None));

@@ -232,7 +232,7 @@ mod tests {
     use PayoutKind::{Mine, Pool, Shared};
 
     #[test]
-    fn what_is_usual_is_learnt_from_three_jobs_that_agree() {
+    fn the_usual_payout_is_learned_from_three_matching_jobs() {
         let mut world = World::new(PayoutRule::Auto);
         for (kind, share) in [(Mine, 0.98), (Mine, 0.981), (Pool, 0.0), (Mine, 0.98)] {
             assert_eq!(world.block(kind, share), None);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_remembered_for_an_address_and_a_wallet() {
+    fn the_usual_payout_is_remembered_per_address_and_wallet() {
         let mut world = World::new(PayoutRule::Auto);
         for _ in 0..3 {
             world.job(Mine, 1.0);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn better_is_never_wrong_and_the_owner_may_be_content_with_less() {
+    fn higher_pay_is_never_wrong_and_the_owner_may_accept_less() {
         let mut world = World::new(PayoutRule::Auto);
         for share in [0.0, 0.01, 0.3, 0.0, 0.2, 0.001] {
             assert_eq!(world.block(Shared, share), None, "it swings");
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_owner_may_say_what_is_to_be_paid() {
+    fn the_owner_may_set_the_expected_payee() {
         let mut world = World::new(PayoutRule::Mine);
         assert_eq!(world.block(Mine, 0.9), None);
         assert_eq!(world.block(Mine, 0.899), None);

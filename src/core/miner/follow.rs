@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_miner_that_goes_on_with_the_turn_before_is_found_out() {
+    fn a_miner_that_keeps_working_on_the_previous_turn_is_detected() {
         assert!(lags_after(3, |_| 6.0));
         assert!(!lags_after(2, |_| 6.0), "twice may be chance");
         // Only after turns on one of the pools, whose shares take longer.
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn pipelines_latency_and_a_network_that_hangs_are_not_taken_for_it() {
+    fn pipelining_latency_and_network_stalls_are_not_mistaken_for_it() {
         assert!(!lags_after(10_000, |_| 4.0));
         assert!(!lags_after(10_000, |turn| if turn % 30 == 0 {
             9.0
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn known_software_needs_no_proof() {
+    fn known_software_is_recognized_without_proof() {
         for (agent, lags) in [
             ("cpuminer/2.5.1", true),
             ("cpuminer-multi/1.3.7", true),

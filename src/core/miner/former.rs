@@ -60,7 +60,7 @@ mod tests {
     use crate::units::Now;
 
     #[test]
-    fn they_are_bounded_and_a_rig_that_comes_and_goes_is_there_once() {
+    fn former_miners_are_bounded_and_a_returning_rig_is_listed_once() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let when = |seconds| {

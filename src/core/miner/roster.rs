@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_was_here_for_an_hour_is_missing_until_it_is_back() {
+    fn a_worker_seen_for_an_hour_is_missing_until_it_is_back() {
         let mut rig = Rig::new();
         rig.pass(HOUR - MINUTE, 1, 1.0).pass(20 * MINUTE, 0, 0.0);
         assert_eq!(rig.missing(), None);
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_connections_one_may_be_missing() {
+    fn one_of_two_connections_can_be_missing() {
         let mut rig = Rig::new();
         rig.pass(2 * HOUR, 1, 1.0).pass(HOUR - MINUTE, 2, 1.0);
         rig.pass(11 * MINUTE, 1, 1.0);
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dismissed_or_long_gone_is_forgotten_for_good() {
+    fn dismissed_and_long_gone_workers_are_forgotten_for_good() {
         let mut rig = Rig::new();
         rig.pass(2 * HOUR, 2, 1.0).pass(HOUR / 2, 1, 1.0);
         rig.roster.dismiss("w");
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dpmp_let_go_is_missing_only_some_time_after() {
+    fn a_worker_dpmp_disconnected_is_missing_only_after_a_while() {
         let mut rig = Rig::new();
         rig.pass(2 * HOUR, 1, 1.0);
         rig.let_go = true;
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_what_it_usually_does_is_slow_until_that_is_usual() {
+    fn half_the_usual_rate_is_slow_until_it_becomes_usual() {
         let mut rig = Rig::new();
         rig.pass(30 * HOUR, 1, 1.0).pass(3 * HOUR, 1, 0.6);
         assert!(!rig.is_slow());
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_without_work_or_with_too_few_shares_says_nothing() {
+    fn an_hour_without_work_or_with_too_few_shares_proves_nothing() {
         let mut rig = Rig::new();
         rig.pass(30 * HOUR, 1, 1.0);
         for _ in 0..180 {
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rhythm_goes_on_only_on_the_same_machine() {
+    fn a_rhythm_continues_only_on_the_same_machine() {
         let mut rig = Rig::new();
         rig.pass(2 * HOUR, 1, 1.0);
         let home = IpAddr::from([10, 0, 0, 1]);
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_names_does_not_grow_the_memory() {
+    fn a_flood_of_names_does_not_use_more_memory() {
         let mut roster = Roster::default();
         let names: Vec<_> = (0..2 * MOST).map(|number| number.to_string()).collect();
         let seen = names.iter().map(|name| {

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worker_is_what_follows_the_first_dot() {
+    fn the_worker_name_is_the_text_after_the_first_dot() {
         assert_eq!(worker_of("wallet.rig.1"), "rig.1");
         assert_eq!(worker_of("bitaxe"), "bitaxe");
         assert_eq!(worker_of("wallet."), "");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_name_stays_the_workers() {
+    fn the_first_name_remains_the_worker_name() {
         let mut session = Session::default();
         assert!(session.add_user("w.one".into(), "x".into()));
         assert!(session.add_user("w.two".into(), "y".into()));

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_address_is_turned_away_three_times_a_minute_for_each_miner() {
+    fn an_address_is_turned_away_three_times_a_minute_per_miner() {
         let (mut silence, now) = (Silence::default(), Instant::now());
         let [one, other] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
         assert_eq!(closed(&mut silence, one, now), 3);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_does_not_grow_the_memory() {
+    fn a_flood_of_addresses_does_not_use_more_memory() {
         let (mut silence, now) = (Silence::default(), Instant::now());
         for number in 0..20_000_u32 {
             silence.hangs_up(IpAddr::from(number.to_be_bytes()), now);

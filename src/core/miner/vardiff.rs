@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn every_miner_comes_to_a_share_every_few_seconds() {
+    fn every_miner_settles_at_a_share_every_few_seconds() {
         let mut random = Random::new(5);
         for rate in [20.0, 500.0, 9e4, 3e7] {
             for start in [1.0, 1000.0, 1e6] {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_over_after_a_second() {
+    fn a_flood_of_shares_ends_within_a_second() {
         let mut vardiff = Vardiff::default();
         let mut random = Random::new(6);
         let now = Instant::now();
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_one_waits_for_a_job_unless_it_is_a_flood() {
+    fn a_higher_difficulty_waits_for_a_job_unless_shares_flood_in() {
         for (part, expected) in [
             (1.0, Change::None),
             (10.0, Change::Later),
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_silent_has_no_less_than_it_can_have() {
+    fn the_difficulty_of_a_silent_miner_stops_at_its_lowest_value() {
         let mut vardiff = Vardiff::default();
         let mut now = Instant::now();
         vardiff.works(true, now);

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_left_out_after_two_connections_and_tried_again_by_one() {
+    fn a_message_is_skipped_after_two_failures_and_retried_on_one_connection() {
         let start = Instant::now();
         let mut it = Tolerance::default();
         for second in [0, 10] {

@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_miners_have_a_number_in_common() {
+    fn no_two_miners_share_a_number() {
         let mut extranonces = Allocator::default();
         let mut held: BTreeMap<MinerId, (u128, u128)> = BTreeMap::new();
         for number in 1..=600u64 {
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_256_seats_are_given_before_one_is_given_twice() {
+    fn all_256_seats_are_used_before_one_is_reused() {
         let mut extranonces = Allocator::default();
         let mut e1s: Vec<_> = (0..256)
             .map(|index| extranonces.take(MinerId(index * 256 + 7), (1, 3), 7).e1)
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_comes_back_has_its_old_number_and_others_the_one_free_longest() {
+    fn a_returning_machine_gets_its_old_number_others_the_longest_free_one() {
         let mut groups = Groups::default();
         let one = GroupId(1);
         for number in 0..=255u8 {
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_group_is_followed_by_another_one() {
+    fn a_full_group_is_followed_by_a_new_one() {
         let mut groups = Groups::default();
         let ids = (0..600).map(|miner| joins(&mut groups, miner, 1).1);
         let mut ids: Vec<_> = ids.collect();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_have_no_ranges_in_common_while_there_are_others() {
+    fn groups_share_no_range_while_unused_ranges_exist() {
         let mut groups = Groups::default();
         let mut apart = Allocator::default();
         let all = [(4, 4), (4, 4), (2, 4), (4, 4)];
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_alone_come_together_with_the_extranonces_that_they_have() {
+    fn miners_alone_join_groups_and_keep_their_extranonces() {
         let mut groups = Groups::default();
         let all: Vec<_> = (0..600)
             .map(|id| {

@@ -576,7 +576,7 @@ mod tests {
     }
 
     #[test]
-    fn only_shares_that_follow_each_other_count() {
+    fn only_consecutive_shares_count() {
         let clock = clock();
         let mut answers = Answers::default();
         // Every third one is answered before the others are given up.
@@ -598,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_and_are_longer_after_a_trial_that_took_long() {
+    fn pauses_double_and_are_longer_after_a_long_trial() {
         let clock = clock();
         let mut answers = mute(&clock);
         let mut now = 33;
@@ -628,7 +628,7 @@ mod tests {
     }
 
     #[test]
-    fn any_answer_makes_a_mute_pool_good_and_what_was_sent_before_does_not_count_any_more() {
+    fn any_answer_clears_a_mute_pool_and_earlier_shares_no_longer_count() {
         let clock = clock();
         let mut answers = mute(&clock);
         answers.answered(MINER, clock.at(1), clock.at(41));
@@ -657,7 +657,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_of_a_farm_that_end_together_are_one_occasion() {
+    fn a_farms_connections_that_end_together_count_once() {
         let clock = clock();
         let mut answers = Answers::default();
         for miner in 0..40 {
@@ -687,7 +687,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_condemn_a_pool_only_if_nobody_speaks_for_it() {
+    fn rejections_condemn_a_pool_only_if_no_miner_has_accepted_shares() {
         let heard = |members: &[LastAnswers]| {
             let clock = clock();
             let mut answers = Answers::default();

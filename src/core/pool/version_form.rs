@@ -294,7 +294,7 @@ mod tests {
     const ANSWER: Duration = Duration::from_secs(30);
 
     #[test]
-    fn forms_differ_only_where_the_job_has_bits_in_the_mask() {
+    fn forms_differ_only_if_the_job_has_bits_inside_the_mask() {
         assert_eq!(Ways::of(0x2000_6000, &job(0x2000_0000), Some(0x6000)), None);
         let axeos = Ways::of(0x2080_6000, &job(0x2080_0000), Some(0x6000)).unwrap();
         assert_eq!(axeos.written(VersionForm::Bits), 0x0080_6000);
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pool_takes_in_no_form_is_tried_once_a_minute_in_turns() {
+    fn if_a_pool_takes_no_form_one_is_tried_each_minute_in_turn() {
         let mut now = Instant::now();
         let ways = Ways::of(0x2000_6000, &job(0x2080_0000), Some(0x6000)).unwrap();
         let (mut forms, mut known) = (Forms::default(), KnownForms::default());

@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_as_long_as_the_design_says() {
+    fn turns_have_the_intended_length() {
         for (share, a, b) in [
             (0.5, 10.0, 10.0),
             (0.7, 70.0 / 3.0, 10.0),
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_is_spread_over_the_cycle() {
+    fn a_fleets_switches_are_spread_over_the_cycle() {
         // In the long run, the number of miners on A is close to its share at every moment.
         for share in [0.5, 0.7, 0.9] {
             let rules = rules(share, 10.0, 1.0);
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_does_not_switch_in_step_after_an_outage() {
+    fn a_fleet_does_not_switch_all_together_after_an_outage() {
         for (share, catch_up, lost) in [
             (0.5, 0.0, PoolSlot::B),
             (0.7, 30.0, PoolSlot::A),
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_turn_keeps_the_bound_too() {
+    fn the_second_turn_stays_within_the_bound_too() {
         let rules = rules(0.7, 1.0, 1.0);
         for index in 0..50 {
             run(index, &rules, 1);
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_nothing_never_gets_a_turn() {
+    fn a_pool_with_a_weight_of_zero_never_gets_a_turn() {
         let rules = rules(1.0, 10.0, 1.0);
         let start = Instant::now();
         let mut schedule = Schedule::new(0, start);
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_keep_the_minimum_when_the_weights_move() {
+    fn turns_keep_their_minimum_length_when_the_weights_change() {
         let start = Instant::now();
         let mut schedule = Schedule::new(0, start);
         let wide = rules(0.5, 100.0, 5.0);

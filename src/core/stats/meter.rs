@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_steady_rate_is_measured_and_an_end_noticed() {
+    fn a_steady_rate_and_its_end_are_measured() {
         let start = Instant::now();
         let mut meter: Meter = Meter::new(start);
         assert_eq!(meter.hashrate(Duration::from_secs(60), start), None);

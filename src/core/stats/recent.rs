@@ -70,7 +70,7 @@ mod tests {
     use crate::units::MinerId;
 
     #[test]
-    fn the_last_twenty_are_kept_and_a_clone_stays_as_it_was() {
+    fn the_last_twenty_are_kept_and_a_clone_does_not_change() {
         let mut shares = RecentShares::default();
         let mut clone = shares.clone();
         for unix_ms in 0..30 {

@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pool_took_stays_with_the_pool() {
+    fn accepted_shares_stay_with_their_pool() {
         let id = |account: &str| {
             Some(PoolId {
                 account: account.into(),
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_what_miners_were_asked_for_where_it_was_good_enough() {
+    fn work_counts_the_assigned_difficulty_of_good_shares() {
         let mut totals = Totals::default();
         add(&mut totals, ShareOutcome::Accepted, 4.0);
         add(&mut totals, ShareOutcome::BelowPool, 3.0);
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ten_best_are_kept_with_their_workers() {
+    fn the_ten_best_shares_are_kept_with_their_workers() {
         let mut totals = Totals::default();
         for number in (0..30_u32).map(|number| (number * 7) % 30) {
             let slot = PoolSlot::ALL[usize::from(number % 2 == 0)];
@@ -573,7 +573,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_before_us_counts_until_it_is_beaten() {
+    fn an_earlier_best_share_counts_until_it_is_beaten() {
         let mut totals = Totals::default();
         totals.remember_best([("rig".to_owned(), 4.5), ("other".to_owned(), 9.0)]);
         assert_eq!(totals.workers["rig"].best_ever(), Some(4.5));
@@ -585,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_file_of_before_is_read_and_keeps_its_form() {
+    fn an_older_state_file_is_read_and_keeps_its_form() {
         let text = r#"{
             "pools": {
                 "A": {

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sizes_are_what_the_documents_say() {
+    fn extranonce_sizes_match_the_docs() {
         // By the smallest extranonce2 from 2 to 9: unknown, empty extranonce1 tested, NerdMiner, always four bytes.
         let differing = [
             [(0, 2), (0, 2), (0, 2), (0, 2)],
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_is_wanted_is_given_where_it_fits() {
+    fn a_wanted_size_is_given_where_it_fits() {
         let given = |smallest, size| sizes(room(smallest, true), Firmware::Unknown, Some(size));
         assert_eq!(given(8, 2), (4, 2));
         assert_eq!(given(8, 8), (0, 8));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn software_is_known_by_its_name() {
+    fn software_is_recognized_by_its_name() {
         for (agent, firmware) in [
             ("NerdMinerV2", Firmware::NerdMiner),
             ("HAN_SOLOminer", Firmware::NerdMiner),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn habits_are_remembered_by_software_and_worker_and_in_bounds() {
+    fn habits_are_remembered_by_software_and_worker_within_bounds() {
         let mut habits = SizeHabits::default();
         assert!(habits.learn(Some("odd/1"), "rig", 4, 1_000_000));
         assert!(

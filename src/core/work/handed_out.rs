@@ -245,7 +245,7 @@ mod tests {
     const OWN: u32 = 1000;
 
     #[test]
-    fn work_is_remembered_for_an_hour_and_not_for_ever() {
+    fn work_is_remembered_for_an_hour_and_no_longer() {
         let mut templates = HandedOut::default();
         let start = start();
         let [one, other] = [WorkKey::of(1, 1), WorkKey::of(2, 1)];
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_remembers_its_latest_templates() {
+    fn a_seat_remembers_its_latest_templates() {
         let mut templates = HandedOut::default();
         for number in 0..100_u32 {
             templates.note_key(WorkKey::of(1, number), number, start());
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_orderly_stop_work_goes_on_where_it_was() {
+    fn after_an_orderly_stop_work_continues_where_it_was() {
         let mut templates = HandedOut::default();
         let key = WorkKey::of(1, 1);
         templates.note_key(key, OWN + 5, start());
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_crash_new_work_in_a_place_makes_nothing_else_there_certain() {
+    fn after_a_crash_new_work_in_a_seat_makes_no_other_work_certain() {
         let mut templates = HandedOut::default();
         let [known, new] = [WorkKey::of(1, 1), WorkKey::of(1, 2)];
         templates.note_key(known, OWN + 300, start());
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn each_crash_begins_further_ahead_though_the_file_was_not_written_since() {
+    fn each_crash_starts_further_ahead_even_with_an_unchanged_file() {
         let mut templates = HandedOut::default();
         let key = WorkKey::of(1, 1);
         templates.note_key(key, OWN + 300, start());
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_crash_work_begins_behind_all_that_may_have_been_handed_out() {
+    fn after_a_crash_work_starts_past_all_work_possibly_handed_out() {
         let mut templates = HandedOut::default();
         let [key, unknown] = [WorkKey::of(1, 1), WorkKey::of(1, 2)];
         templates.note_key(key, OWN + 300, start());

@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_a_line_at_once_and_one_a_minute_with_its_count() {
+    fn a_flood_gives_one_line_at_first_and_one_per_minute_with_a_count() {
         let limiter = Limiter::default();
         let now = clock::now();
         assert_eq!(written(&limiter, (0..500).map(|_| useless(1)), now), (1, 1));
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_and_sources_hide_nothing_of_each_other() {
+    fn kinds_and_sources_are_limited_independently() {
         let limiter = Limiter::default();
         let now = clock::now();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_sources_there_are_lines_and_memory_are_bounded_and_nothing_is_lost() {
+    fn lines_and_memory_stay_bounded_and_all_is_counted_for_many_sources() {
         let limiter = Limiter::default();
         let start = clock::now();
         let (mut lines, mut events, mut told) = (0, 0, 0);
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_bounded_too() {
+    fn log_lines_of_libraries_are_limited_too() {
         let limiter = Limiter::default();
         let now = clock::now();
         let lines = (0..100).filter(|_| limiter.admit_library(now.at).is_some());
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_farm_that_comes_back_is_told_miner_by_miner() {
+    fn a_returning_farm_is_logged_miner_by_miner() {
         let limiter = Limiter::default();
         let now = clock::now();
         let connected = (1..=2000).map(|id: u32| Fact::MinerConnected {

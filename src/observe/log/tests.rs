@@ -50,7 +50,7 @@ fn events(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn every_fact_ends_up_in_the_file_in_order() {
+fn every_fact_reaches_the_file_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let logging = Logging {
         level: config::Level::Debug,
@@ -119,7 +119,7 @@ fn the_filter_can_be_changed_while_it_runs() {
 }
 
 #[test]
-fn standard_output_has_what_is_important_enough_for_it() {
+fn standard_output_has_only_lines_of_its_level_and_above() {
     let logging = Logging {
         stdout: config::Level::Warn,
         ..logging()
@@ -136,7 +136,7 @@ fn standard_output_has_what_is_important_enough_for_it() {
 }
 
 #[test]
-fn names_that_no_event_has_are_told() {
+fn unknown_event_names_are_reported() {
     let text = r#"{"logging": {"allow": ["share_result", "old_name"], "deny": ["pool_dialling"]}}"#;
     let mut loaded = config::parse(text).unwrap();
     loaded.warnings.clear();
@@ -148,7 +148,7 @@ fn names_that_no_event_has_are_told() {
 }
 
 #[test]
-fn wallets_are_shown_if_that_is_wanted() {
+fn wallets_are_shown_if_the_config_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let logging = Logging {
         show_wallets: true,
@@ -167,7 +167,7 @@ fn wallets_are_shown_if_that_is_wanted() {
 }
 
 #[test]
-fn files_rotate_and_old_ones_go() {
+fn files_rotate_and_old_ones_are_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let logging = Logging {
         max_file_mb: 1,
@@ -235,7 +235,7 @@ fn a_full_queue_drops_lines_and_says_how_many() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_stops_nothing() {
+fn an_unwritable_folder_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("logs"), "a file").unwrap();
     let (log, guard) = open(&logging(), folder.path());
@@ -267,7 +267,7 @@ fn a_full_disk_stops_nothing() {
 }
 
 #[test]
-fn files_that_are_deleted_are_begun_anew() {
+fn deleted_files_are_created_again() {
     let folder = tempfile::tempdir().unwrap();
     let (log, _guard) = open(&logging(), folder.path());
     let tell = || {
@@ -291,7 +291,7 @@ fn files_that_are_deleted_are_begun_anew() {
 }
 
 #[test]
-fn what_libraries_say_is_json_too() {
+fn log_lines_of_libraries_are_json_too() {
     let folder = tempfile::tempdir().unwrap();
     let (log, _guard) = open(&logging(), folder.path());
     say(&log, Level::Error, "failed to accept \"new\" connection");

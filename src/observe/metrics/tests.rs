@@ -55,7 +55,7 @@ fn check(fact: Fact, expected: &[(&str, f64)]) {
 }
 
 #[test]
-fn shares_are_counted_by_their_fate() {
+fn shares_are_counted_by_outcome() {
     let submitted = ("dpmp_shares_submitted_total", 1.0);
     let latency = ("dpmp_share_latency_seconds_sum{pool=\"A\"}", 0.04825);
     let answers = ("dpmp_share_latency_seconds_count{pool=\"A\"}", 1.0);
@@ -103,7 +103,7 @@ fn shares_are_counted_by_their_fate() {
 }
 
 #[test]
-fn all_facts_together_leave_no_new_series() {
+fn facts_create_no_new_series() {
     let counted = counted(&samples());
     let get = |series: &str| counted.get(series).copied().unwrap_or(0.0);
     assert_eq!(
@@ -228,7 +228,7 @@ fn gauges_show_the_state() {
 }
 
 #[test]
-fn pools_have_names() {
+fn series_have_the_names_of_the_pools() {
     let metrics = Metrics::new().unwrap();
     let mut snapshot = Snapshot::default();
     snapshot.pools[PoolSlot::A].name = "Solo".into();
@@ -326,7 +326,7 @@ fn connected_workers_have_their_hashrate() {
 }
 
 #[test]
-fn there_is_a_bound_to_the_series_of_workers() {
+fn the_number_of_worker_series_is_bounded() {
     let metrics = Metrics::new().unwrap();
     let mut snapshot = Snapshot::default();
     for id in (0..).take(3 * MAX_WORKERS) {
@@ -343,7 +343,7 @@ fn there_is_a_bound_to_the_series_of_workers() {
 }
 
 #[test]
-fn the_process_is_measured_where_the_system_tells() {
+fn the_process_is_measured_where_the_system_allows_it() {
     let metrics = Metrics::new().unwrap();
     let values = values(&metrics, &Snapshot::default());
     if cfg!(target_os = "linux") {

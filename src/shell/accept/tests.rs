@@ -100,7 +100,7 @@ fn a_miner_is_announced_first_and_its_end_last() {
 }
 
 #[test]
-fn a_line_without_end_ends_the_connection_and_is_told() {
+fn an_endless_line_closes_the_connection_and_is_logged() {
     let (door, inputs) = door(json!({}));
     let mut stream = connect(&door);
     let (miner, _, _link) = opened(&inputs);
@@ -121,7 +121,7 @@ fn a_line_without_end_ends_the_connection_and_is_told() {
 }
 
 #[test]
-fn a_seat_is_given_back_when_its_miner_has_gone() {
+fn a_seat_is_freed_when_its_miner_leaves() {
     for limit in ["max_miners", "max_miners_per_address"] {
         let (door, inputs) = door(json!({limit: 1}));
         let first = connect(&door);
@@ -135,7 +135,7 @@ fn a_seat_is_given_back_when_its_miner_has_gone() {
 }
 
 #[test]
-fn who_comes_through_a_balancer_is_who_it_says() {
+fn the_balancer_names_the_miners_address() {
     let (door, inputs) = door(json!({"proxy_protocol_from": ["127.0.0.1"]}));
     let mut stream = connect(&door);
     stream
@@ -160,7 +160,7 @@ fn who_comes_through_a_balancer_is_who_it_says() {
 }
 
 #[test]
-fn a_door_that_was_stopped_lets_nobody_in_and_throws_nobody_out() {
+fn a_closed_listener_lets_no_miner_in_and_disconnects_none() {
     let (door, inputs) = door(json!({}));
     let address = door.address();
     let mut stream = connect(&door);

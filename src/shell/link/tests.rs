@@ -109,7 +109,7 @@ fn pass_on_and_back(socket: &Socket, link: Link, peer: impl Read + Send + 'stati
 }
 
 #[test]
-fn lines_stay_whole_and_in_order_when_writing_passes_on_and_back() {
+fn lines_stay_whole_and_in_order_when_the_writer_changes() {
     let (socket, link, peer) = plain();
     pass_on_and_back(&socket, link, peer);
 }
@@ -132,7 +132,7 @@ fn encrypted_lines_stay_whole_and_in_order() {
 }
 
 #[test]
-fn peers_that_do_not_read_cost_nobody_else_anything() {
+fn peers_that_do_not_read_cost_others_nothing() {
     let flush = Flush::start(LONG).unwrap();
     let (never, byte_by_byte, stops, good) = (plain(), plain(), plain(), plain());
     let mut next = 0;
@@ -179,7 +179,7 @@ fn peers_that_do_not_read_cost_nobody_else_anything() {
 
 #[test]
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn a_peer_that_takes_nothing_is_cut_off_and_its_reader_hears_of_it() {
+fn a_peer_that_reads_nothing_is_cut_off_and_its_reader_ends() {
     let flush = Flush::start(Duration::from_millis(100)).unwrap();
     let (socket, link, _peer) = plain();
     pile_up(&socket, &link, &flush, 0);
@@ -197,7 +197,7 @@ fn a_peer_that_takes_nothing_is_cut_off_and_its_reader_hears_of_it() {
 }
 
 #[test]
-fn a_message_of_any_length_is_taken_when_nothing_waits() {
+fn a_message_of_any_length_is_accepted_by_an_empty_queue() {
     let flush = Flush::start(LONG).unwrap();
     let (socket, link, mut peer) = plain();
     let long = vec![b'x'; OUTBOX * 4];
@@ -215,7 +215,7 @@ fn a_message_of_any_length_is_taken_when_nothing_waits() {
 }
 
 #[test]
-fn what_is_owed_is_written_before_the_end_and_not_waited_for_for_ever() {
+fn queued_messages_are_written_before_closing_within_a_time_limit() {
     let flush = Flush::start(LONG).unwrap();
     let mut linger = Linger::default();
     let start = clock();
@@ -248,7 +248,7 @@ fn what_is_owed_is_written_before_the_end_and_not_waited_for_for_ever() {
 }
 
 #[test]
-fn an_abort_leaves_out_what_waits() {
+fn an_abort_discards_queued_messages() {
     let flush = Flush::start(LONG).unwrap();
     let (socket, link, mut peer) = plain();
     let mut sent = Vec::new();
@@ -264,7 +264,7 @@ fn an_abort_leaves_out_what_waits() {
 
 /// The line is there all the time; it is processed once the answers before it were read.
 #[test]
-fn a_miner_that_does_not_read_is_not_heard() {
+fn a_miner_that_does_not_read_its_answers_is_not_read_either() {
     let flush = Flush::start(LONG).unwrap();
     let (socket, link, mut peer) = plain();
     let sent = pile_up_to(HEARD, &socket, &link, &flush, 0);
@@ -291,7 +291,7 @@ fn a_miner_that_does_not_read_is_not_heard() {
 
 #[test]
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn what_a_miner_said_before_it_was_cut_off_is_heard() {
+fn messages_sent_before_a_cut_off_are_still_handled() {
     let flush = Flush::start(Duration::from_millis(100)).unwrap();
     let (socket, link, mut peer) = plain();
     pile_up_to(HEARD, &socket, &link, &flush, 0);

@@ -141,7 +141,7 @@ fn ended(mut stream: &TcpStream) -> Vec<u8> {
 }
 
 #[test]
-fn a_message_is_written_in_the_round_that_it_comes_of() {
+fn a_message_is_written_in_the_round_that_produced_it() {
     let mut rig = Rig::new(|| Ok(()));
     let miner = rig.miner(1, None);
     rig.says(1, SUBSCRIBE);
@@ -156,7 +156,7 @@ fn a_message_is_written_in_the_round_that_it_comes_of() {
 }
 
 #[test]
-fn a_miner_that_does_not_read_is_cut_off_and_nobody_else_waits() {
+fn a_miner_that_does_not_read_is_cut_off_and_delays_no_other() {
     let mut rig = Rig::new(|| Ok(()));
     let deaf = rig.miner(1, Some(4096));
     let other = rig.miner(2, None);
@@ -186,7 +186,7 @@ fn a_miner_that_does_not_read_is_cut_off_and_nobody_else_waits() {
 }
 
 #[test]
-fn a_dial_that_cannot_be_started_is_a_dial_that_failed() {
+fn a_dial_that_cannot_start_counts_as_failed() {
     let mut rig = Rig::new(|| Err(io::Error::other("no room for a thread")));
     let first = rig.dials.try_iter().count();
     assert!(first > 0);
@@ -197,7 +197,7 @@ fn a_dial_that_cannot_be_started_is_a_dial_that_failed() {
 }
 
 #[test]
-fn a_connection_that_nobody_wants_any_more_is_closed() {
+fn a_connection_that_is_no_longer_needed_is_closed() {
     let mut rig = Rig::new(|| Ok(()));
     let own = rig.dials.try_iter().count();
     assert!(own > 0, "the pools are looked at");
@@ -219,7 +219,7 @@ fn a_connection_that_nobody_wants_any_more_is_closed() {
 }
 
 #[test]
-fn a_configuration_is_in_force_when_that_is_answered() {
+fn a_configuration_is_in_force_once_the_answer_arrives() {
     let mut rig = Rig::new(|| Ok(()));
     for change in [true, false] {
         if change {
@@ -234,7 +234,7 @@ fn a_configuration_is_in_force_when_that_is_answered() {
 }
 
 #[test]
-fn what_is_to_be_kept_is_handed_over_now_and_then_and_a_busy_store_waited_for_by_nobody() {
+fn state_is_saved_regularly_and_nothing_waits_for_a_busy_store() {
     let mut rig = Rig::new(|| Ok(()));
     rig.pass(120);
     assert_eq!(rig.saved.len(), 0, "nothing has happened");
@@ -256,7 +256,7 @@ fn what_is_to_be_kept_is_handed_over_now_and_then_and_a_busy_store_waited_for_by
 }
 
 #[test]
-fn a_stop_ends_the_loop_and_a_panic_too_with_what_was_known() {
+fn a_stop_or_a_panic_ends_the_loop_and_saves_the_state() {
     let rig = Rig::new(|| Ok(()));
     let inbox = rig.it.context.inbox.clone();
     inbox.send(Input::Stop(Stop::AtOnce)).unwrap();
@@ -281,7 +281,7 @@ fn a_stop_ends_the_loop_and_a_panic_too_with_what_was_known() {
 }
 
 #[test]
-fn thousands_of_dials_may_fail_in_one_turn() {
+fn thousands_of_dials_may_fail_in_one_round() {
     let run = || {
         let mut rig = Rig::new(|| Err(io::Error::other("no room for a thread")));
         let (start, it) = (rig.now, &mut rig.it);

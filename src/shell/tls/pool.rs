@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_named_as_its_host_is() {
+    fn the_server_name_is_the_host() {
         for (host, expected) in [
             ("pool.com", "pool.com"),
             ("pool_1.my-lan", "pool_1.my-lan"),
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_roots_without_any_file() {
+    fn root_certificates_are_built_in() {
         assert!(webpki_roots::TLS_SERVER_ROOTS.len() > 50);
     }
 }

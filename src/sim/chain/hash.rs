@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn compact_targets_at_the_edges() {
+    fn extreme_compact_targets_are_decoded() {
         let mut one = [0; 32];
         one[26..28].fill(0xff);
         assert_eq!(difficulty_of(&one), 1.0);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn it_agrees_with_the_code_that_it_judges() {
+    fn the_hash_code_agrees_with_the_code_it_judges() {
         let mut rng = crate::random::Random::new(1);
         for _ in 0..200 {
             let header = Header {

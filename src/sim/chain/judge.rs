@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_job_makes_the_former_stale_after_the_grace() {
+    fn a_clean_job_makes_the_previous_one_stale_after_the_grace_period() {
         let mut world = World::new();
         world.rules.stale_grace = Duration::from_secs(2);
         world.job(true);
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_are_remembered_across_a_block() {
+    fn duplicates_are_remembered_across_blocks() {
         let mut world = World::new();
         assert_eq!(world.judge(|_| ()), Verdict::Accepted);
         world.judge.new_block();
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn it_accepts_exactly_the_headers_that_the_proxy_would_forward() {
+    fn the_judge_accepts_exactly_the_headers_the_proxy_would_forward() {
         use crate::stratum::job::{PoolJob, Solution, roll_version};
         use crate::units::{Difficulty, Extranonce1, Extranonce2, MinerExtranonce, VersionMask};
 

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_finds_is_what_the_header_says() {
+    fn shares_found_match_their_header() {
         let mut work = work();
         let mut bits = Vec::new();
         for _ in 0..200 {

@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_promise_is_noticed() {
+    fn every_broken_promise_is_detected() {
         let miner = LinkId::Miner(MinerId(1));
         assert!(is_noticed(|promises, _, now| {
             says(promises, 1, SUBMIT, now);

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_always_carry_id_result_and_error() {
+    fn answers_always_contain_id_result_and_error() {
         assert_eq!(
             reply(Reply::True),
             "{\"id\":\"a\",\"result\":true,\"error\":null}\n"
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_written_in_the_order_that_miners_need() {
+    fn work_is_written_in_the_order_miners_need() {
         let notify = Notify {
             job_id: "pool".into(),
             prevhash: [0xab; 32],
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_escaped_and_version_bits_only_where_negotiated() {
+    fn names_are_escaped_and_version_bits_sent_only_if_negotiated() {
         let mut submit = PoolSubmit {
             user: "w\"\\.x".into(),
             job_id: "j".into(),

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_id_is_echoed_as_it_was() {
+    fn every_id_is_echoed_unchanged() {
         for id in ["1", "\"xnsub\"", "null", "-7", "1.50", "\"\\u00e4\""] {
             let line = format!(r#"{{"id":{id},"method":"mining.ping","params":[]}}"#);
             match decode_miner(line.as_bytes()) {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_with_five_and_six_parameters() {
+    fn shares_with_five_or_six_parameters_are_read() {
         let share = |params: &str| {
             call(&format!(
                 r#"{{"id":4,"method":"mining.submit","params":{params}}}"#
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_named_and_http_ends_the_conversation() {
+    fn invalid_input_is_named_and_http_closes_the_connection() {
         for bad in [
             "",
             "[]",
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_utf8_are_understood() {
+    fn names_that_are_not_utf8_are_accepted() {
         let user = |name: &[u8]| {
             let line = [
                 &b"{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w."[..],
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn suggestions_come_in_many_forms() {
+    fn suggestions_are_read_in_all_forms() {
         let suggested = |params: &str| {
             let line =
                 format!(r#"{{"id":1,"method":"mining.suggest_difficulty","params":{params}}}"#);

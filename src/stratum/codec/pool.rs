@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_refusal_becomes_one() {
+    fn every_form_of_rejection_is_read_as_one() {
         let refusal = |rest: &str| match answer(rest) {
             Outcome::Rejected(reject) => (reject.code, reject.message.into_owned()),
             other => panic!("{other:?}"),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_as_pools_answer_them() {
+    fn every_form_of_subscribe_answer_is_read() {
         let got = |rest: &str| match answer(&format!(r#""result":{rest},"error":null"#)) {
             Outcome::Subscribed(e) => Some((e.e1.to_string(), e.e2_size)),
             _ => None,
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notify_is_checked_in_every_part() {
+    fn every_part_of_a_notify_is_checked() {
         let hash = "00".repeat(32);
         let line = |job: &str, hash: &str, branches: &str, rest: &str| {
             read(&format!(
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn reconnects_with_and_without_a_place() {
+    fn reconnects_with_and_without_an_address_are_read() {
         let to = |params: &str| match read(&format!(
             r#"{{"method":"client.reconnect","params":{params}}}"#
         )) {
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn difficulties_in_any_form_but_positive() {
+    fn difficulties_may_have_any_form_but_must_be_positive() {
         let got = |params: &str| match read(&format!(
             r#"{{"method":"mining.set_difficulty","params":{params}}}"#
         )) {

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_a_quote_or_a_backslash_in_it_is_made_out() {
+    fn a_name_with_a_quote_or_a_backslash_is_recovered() {
         for (params, user, password) in [
             (r#"["wallet.ri"g", "x"]"#, r#"wallet.ri"g"#, "x"),
             (r#"["wallet.rig", "p"w"]"#, "wallet.rig", r#"p"w"#),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ambiguous_is_answered() {
+    fn an_ambiguous_line_gets_an_error_answer() {
         for params in [
             r#"["a", "b", "c"d"]"#,
             r#"["a"b"]"#,

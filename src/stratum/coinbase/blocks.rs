@@ -30,7 +30,7 @@ fn read(coinbase: &Coinbase) -> (Option<u32>, Option<String>, u64, Vec<String>) 
 }
 
 #[test]
-fn the_first_block_with_its_height_in_it() {
+fn the_first_block_with_a_height_is_read() {
     let coinbase = real(
         "0f3601a5da2f516fa9d3f80c9bf6e530f1afb0c90da73e8f8ad0630c5483afe5",
         "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2703fc7903062f503253482f04ac204f510858029a11000003550d3363646164312f736c7573682f0000000001207e6295000000001976a914e285a29e0704004d4e95dbb7c57a98563d9fb2eb88ac00000000",
@@ -47,7 +47,7 @@ fn the_first_block_with_its_height_in_it() {
 }
 
 #[test]
-fn the_mark_of_merged_mining_is_no_tag() {
+fn the_merged_mining_mark_is_not_a_tag() {
     let coinbase = real(
         "b39fa6c39b99683ac8f456721b270786c627ecb246700888315991877024b983",
         "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff4803e09304062f503253482f0403c86d53087ceca141295a00002e522cfabe6d6d7561cf262313da1144026c8f7a43e3899c44f6145f39a36507d36679a8b7006104000000000000000000000001c8704095000000001976a91480ad90d403581fa3bf46086a91b2d9d4125db6c188ac00000000",
@@ -63,7 +63,7 @@ fn the_mark_of_merged_mining_is_no_tag() {
 
 /// Block 481,824, the first that could have witnesses. Pools send its coinbase without its witness.
 #[test]
-fn a_witness_commitment_is_seen_and_a_witness_is_not_read() {
+fn a_witness_commitment_is_found_and_the_witness_is_skipped() {
     let text = "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff6403205a07f4d3f9da09acf878c2c9c96c410d69758f0eae0e479184e0564589052e832c42899c867100010000000000000000db9901006052ce25d80acfde2f425443432f20537570706f7274202f4e59412f00000000000000000000000000000000000000000000025d322c57000000001976a9142c30a6aaac6d96687291475d7d52f4b469f665a688ac0000000000000000266a24aa21a9ed6c3c4dff76b5760d58694147264d208689ee07823e5694c4872f856eacf5a5d800000000";
     let coinbase = real(
         "da917699942e4a96272401b534381a75512eeebe8403084500bd637bd47168b3",
@@ -90,7 +90,7 @@ fn a_witness_commitment_is_seen_and_a_witness_is_not_read() {
 }
 
 #[test]
-fn other_chains_commit_to_no_witness() {
+fn other_chains_have_no_witness_commitment() {
     // From the test network of Bitcoin Cash.
     let coinbase = real(
         "e940672576b56e4659fcb823e2d07487ef1b4587e950b9457b7f24ae4bba5ce1",
@@ -114,7 +114,7 @@ fn other_chains_commit_to_no_witness() {
 /// Block 1,260,985 of the test network of Bitcoin Cash, made by software that also supports Bitcoin: nobody looks at
 /// such an output there.
 #[test]
-fn a_block_without_witnesses_may_commit_to_some() {
+fn a_block_without_witnesses_may_have_a_witness_commitment() {
     let bytes = |text: &str| hex::decode(text).unwrap();
     let hash = |text: &str| bytes(text).try_into().unwrap();
     let branches = [
@@ -160,7 +160,7 @@ fn a_block_without_witnesses_may_commit_to_some() {
 
 /// Block 881,423, from the pool's coinbase halves to the hash that explorers show.
 #[test]
-fn a_job_becomes_the_block_that_was_found() {
+fn a_job_and_its_share_rebuild_the_block_that_was_found() {
     let branches = [
         "4282357ab0a2f4e8e562c8c5eae1d63b559068f9072374b72e26b88ac841908f",
         "c2bbae90d06f8025ade3516ca2e42d79318b6e56fccb9609df85a654a8341068",

@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_are_left_out_stay_where_they_were() {
+    fn omitted_secrets_stay_as_they_were() {
         let mut sent = old();
         for path in secret_paths() {
             take(&mut sent, path);
@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_of_the_pages_is_not_changed_here() {
+    fn the_page_password_cannot_be_changed_here() {
         for new in [json!(""), json!("  "), json!("x"), json!(5)] {
             let error = complete(json!({"gui": {"password_hash": new}})).unwrap_err();
             assert_eq!(error.code, Code::InvalidConfig);
@@ -550,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_not_changed_here_and_stay_if_left_out() {
+    fn tokens_cannot_be_changed_here_and_stay_if_omitted() {
         let tokens = json!({"ha": {"hash": "ab".repeat(32), "may": "view"}});
         let old = json!({"gui": {"tokens": tokens, "port": 1}});
         let done = |new: Value| completed(new, &old);
@@ -570,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_keeps_its_order_and_new_keys_come_last() {
+    fn the_file_keeps_its_order_and_new_keys_are_appended() {
         let sent = json!({
             "new": {"b": 1, "a": 2},
             "gui": {"port": 2},
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_named_and_accounts_are_not() {
+    fn addresses_get_a_remark_and_accounts_do_not() {
         let bch = "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a";
         let told = |pool: Value| wallet_remarks(&json!({"pools": {"B": pool}}));
         assert_eq!(
@@ -615,7 +615,7 @@ mod tests {
     }
 
     #[test]
-    fn every_secret_key_is_taken_out() {
+    fn every_secret_is_removed() {
         let paths: Vec<_> = secret_paths().collect();
         assert_eq!(
             paths,

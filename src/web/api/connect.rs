@@ -102,7 +102,7 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn others_reach_the_pages_by_an_address_of_this_machine() {
+    fn the_pages_link_uses_an_address_of_this_machine() {
         let own: [IpAddr; 2] = [
             "192.168.1.20".parse().unwrap(),
             "2001:db8::5".parse().unwrap(),

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_has_every_file_whole() {
+    fn the_archive_contains_every_file_whole() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         let line = format!(
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_be_longer_than_is_sensible() {
+    fn very_long_lines_are_handled() {
         let folder = tempfile::tempdir().unwrap();
         let long = "ab ".repeat(300_000);
         fs::write(folder.path().join("dpmp_r0.log"), &long).unwrap();
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_is_an_empty_archive() {
+    fn an_empty_folder_gives_an_empty_archive() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(unpacked(folder.path(), None), []);
     }

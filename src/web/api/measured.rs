@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn luck_is_told_from_the_rest() {
+    fn luck_is_separated_from_real_differences() {
         let words = |share, time| {
             let verdict = judge(&window(share, time), 0.7);
             (verdict.text, verdict.short)
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_in_an_outage_or_before_a_change_is_not_judged() {
+    fn times_of_outage_and_before_a_change_are_not_judged() {
         let config =
             crate::config::parse(r#"{"pools":{"A":{"host":"p","wallet":"w","name":"One"}}}"#);
         let config = Arc::new(config.unwrap().config);

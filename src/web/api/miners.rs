@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_came_back_is_not_missing_any_more() {
+    fn a_returned_machine_is_no_longer_missing() {
         let mut snapshot = Snapshot::default();
         snapshot.left.push(sample_miner(1, "back"), 5.into());
         snapshot.left.push(sample_miner(2, "gone"), 6.into());
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_csv_is_safe_whatever_miners_call_themselves() {
+    fn the_csv_is_safe_with_any_worker_name() {
         let mut snapshot = Snapshot::default();
         let mut miner = sample_miner(1, "=1+1");
         miner.user_agent = Some("a \"b\",\r\nc".into());

@@ -148,7 +148,7 @@ mod tests {
     use crate::config::notify::TargetKind;
 
     #[test]
-    fn each_kind_says_what_it_needs() {
+    fn each_kind_lists_what_it_needs() {
         let services = services();
         let kinds: Vec<_> = TargetKind::ALL.iter().map(|kind| kind.name()).collect();
         let told: Vec<_> = services.as_object().unwrap().keys().collect();

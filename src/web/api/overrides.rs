@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_lies_in_the_future_and_not_too_far() {
+    fn the_end_must_be_in_the_future_and_not_too_far_away() {
         let now = 1_000_000;
         assert_eq!(end(None, None, now), Ok(None));
         assert_eq!(end(Some(now + 1), None, now), Ok(Some(now + 1)));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_are_named_or_all_of_them() {
+    fn a_change_is_for_named_workers_or_for_all() {
         let names = |names: &[&str]| sorted(names.iter().map(|it| (*it).to_owned()).collect());
         assert_eq!(names(&["b", "a", "b"]).unwrap(), ["a", "b"]);
         assert_eq!(names(&["*"]).unwrap(), ["*"]);

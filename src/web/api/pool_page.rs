@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_has_one() {
+    fn an_unknown_pool_has_no_page() {
         for (host, wallet, user_name) in [
             ("pool.net", WALLET, USUAL),
             ("evilocean.xyz", WALLET, USUAL),

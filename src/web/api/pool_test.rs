@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_judged_as_in_the_configuration() {
+    fn values_are_checked_by_the_rules_of_the_configuration() {
         let good = pool_of(
             PoolSlot::B,
             body("stratum+tcp://Pool.Test.net:4444", 4444, " wallet "),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_the_stored_one_unless_another_is_given() {
+    fn the_stored_password_is_used_unless_another_is_given() {
         let text =
             r#"{"pools": {"A": {"host": "a.test.net", "wallet": "w", "password": "stored"}}}"#;
         let config = config::parse(text).unwrap().config;

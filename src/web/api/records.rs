@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_is_not_guessed() {
+    fn unknown_values_are_not_guessed() {
         let mut window = Window {
             known_seconds: 59.0,
             work: PerPool::new(60.0, 0.0),

@@ -416,7 +416,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_split_is_shown_by_work_where_it_differs_from_time_by_more_than_chance() {
+    fn the_split_is_shown_by_work_if_it_differs_from_time_beyond_chance() {
         let window = |seconds, work: f64, error: f64| SplitWindow {
             seconds,
             label: "",

@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn each_worker_says_what_it_does_why_and_until_when() {
+    fn each_worker_shows_its_work_the_reason_and_the_end() {
         let mut snapshot = Snapshot {
             miners: vec![
                 sample_miner(1, "a"),
@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_is_told_by_the_names_of_its_workers() {
+    fn a_fleet_is_described_by_its_worker_names() {
         let snapshot = Snapshot {
             miners: vec![
                 sample_miner(1, "a"),
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn by_a_wrong_clock_nothing_is_foreseen() {
+    fn a_wrong_clock_gives_no_forecast() {
         let mut snapshot = Snapshot {
             miners: vec![sample_miner(1, "a")],
             ..Snapshot::default()
@@ -557,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn past_splits_are_told_with_their_end() {
+    fn past_splits_are_listed_with_their_end() {
         let snapshot = Snapshot {
             past_splits: vec![PastSplit {
                 weights: PerPool::new(70.0, 30.0),
@@ -572,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_rest_can_reach_is_told_if_it_is_not_enough() {
+    fn an_unreachable_split_is_reported_with_what_is_possible() {
         let snapshot = || Snapshot {
             miners: vec![
                 hashing(1, "fixed", 60.0),
@@ -609,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_have_the_names_of_the_description() {
+    fn sources_have_the_names_in_the_api_description() {
         let names = AimSource::ALL.map(AimSource::name);
         assert_eq!(
             names,

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_merged_and_null_removes_one() {
+    fn settings_are_merged_and_null_removes_a_setting() {
         let present = json!({"a": {"work": "A", "name": "Attic"}, "b": {"work": "B"}, "c": {"work": "pause"}, "f": {"work": "A"}});
         let new = json!({"a": {"work": "pause", "failover": true}, "b": {"work": null}, "d": {"name": "Den"}, "e": {}, "f": null, "g": null});
         assert_eq!(

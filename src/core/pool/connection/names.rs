@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_are_asked_for_at_a_time_and_fifty_until_a_share_was_accepted() {
+    fn eight_names_are_tried_at_a_time_and_fifty_before_the_first_share() {
         let mut test = Test::new();
         let mut asked: VecDeque<_> = (0..200)
             .flat_map(|number| test.introduce(&format!("w.{number}")))
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_name_is_not_asked_for_again_but_after_a_refusal() {
+    fn the_first_name_is_sent_again_only_after_a_refusal() {
         let mut test = Test::new();
         assert_eq!(test.introduce("w"), []);
         let asked = test.introduce("w.bad");
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_an_answer_is_given_up_and_the_next_ones_are_asked_for() {
+    fn an_unanswered_name_is_dropped_and_the_next_ones_are_sent() {
         let mut test = Test::new();
         let asked = (0..20).flat_map(|number| test.introduce(&format!("w.{number}")));
         assert_eq!(asked.count(), MOST_ASKED);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_waits_for_the_answer_and_whether_the_connection_lives_on() {
+    fn a_look_waits_for_the_answer_and_for_the_connection_to_survive() {
         let mut test = Test::new();
         assert_eq!(test.connection.second_name(test.now), SecondName::Unasked);
         let asked = test.introduce("w.second");
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_hangs_up_while_it_is_asked_takes_one_name() {
+    fn a_pool_that_hangs_up_when_asked_accepts_one_name() {
         let mut test = Test::new();
         test.act(|it, talk| it.suspect_names(talk));
         assert_eq!(test.facts.names, NameHabit::Several);

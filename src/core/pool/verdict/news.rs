@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_is_behind_90_seconds_after_the_other_has_left_its_block() {
+    fn a_pool_is_behind_90_seconds_after_the_other_moved_to_a_new_block() {
         let mut world = World::new();
         world.a(0, 1, 1);
         world.b(5, 1);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_need_proof() {
+    fn blocks_need_proof_of_work() {
         for (provable, worked) in [(true, false), (false, true), (false, false)] {
             let mut world = World::new();
             world.a(0, 1, 1);
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_of_old_blocks_is_no_verdict() {
+    fn a_replay_of_old_blocks_gives_no_verdict() {
         // B returns to blocks with enough work that were there before A's.
         let mut world = World::new();
         world.a(0, 100, 1);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn other_coins_races_and_forks_are_no_verdict() {
+    fn other_coins_block_races_and_forks_give_no_verdict() {
         // Nothing in common: another coin, or a pool that was reached later.
         let mut world = World::new();
         world.a(0, 1, 1);
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_pool_that_refreshes_can_be_without_news() {
+    fn only_a_pool_that_refreshes_jobs_can_stop_refreshing() {
         // New jobs only at new blocks, and a gap of two hours.
         let mut world = World::new();
         for number in 1..20 {
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_proven_depends_on_the_coin() {
+    fn the_coin_decides_what_can_be_proven() {
         for name in ["BTC", "bch", "XEC", "Bitcoin", "xbt", "eCash"] {
             assert!(can_be_proven(name), "{name}");
         }

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn most_shares_have_to_be_lost_for_a_while() {
+    fn most_shares_must_be_lost_for_a_while() {
         for every in [1, 10, 400] {
             let share = |second: u64| second / every;
             assert!(
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn late_answers_are_answers() {
+    fn late_answers_count_as_answers() {
         let start = Instant::now();
         let at = |second| start + Duration::from_secs(second);
         let mut record = Record::default();

@@ -361,7 +361,7 @@ fn any_fleet_keeps_the_bound() {
 }
 
 #[test]
-fn hashrates_that_waver_move_hardly_anybody() {
+fn fluctuating_hashrates_move_hardly_any_miner() {
     for (seed, shares) in [(1, 30.0), (2, 60.0), (3, 300.0)] {
         let mut world = fleet_of(&[1e12; 60], shares, share(0.7), seed);
         world.run(3.0);
@@ -401,7 +401,7 @@ fn miners_come_and_go() {
 }
 
 #[test]
-fn an_outage_is_made_up_for_within_limits_by_moves() {
+fn an_outage_is_made_up_for_by_moves_within_limits() {
     for count in [1, 2, 7, 60] {
         for lost in PoolSlot::ALL {
             let mut world = fleet_of(&sizes(count), 120.0, share(0.6), count);
@@ -424,7 +424,7 @@ fn an_outage_is_made_up_for_within_limits_by_moves() {
 }
 
 #[test]
-fn what_fixed_workers_make_impossible_is_not_made_up_for() {
+fn a_shortfall_caused_by_fixed_workers_is_not_made_up_for() {
     let mut world = fleet_of(&[1e12; 10], 120.0, share(0.7), 1);
     for rig in &mut world.rigs[..6] {
         rig.own = Some(0.0);
@@ -497,7 +497,7 @@ fn takes_turns(place: &Place) -> bool {
 }
 
 #[test]
-fn one_miner_alone_splits_its_time() {
+fn a_single_miner_splits_its_time() {
     let turns = Place::Turns {
         share_a: 0.7,
         slice: 10.0,
@@ -521,7 +521,7 @@ fn a_giant_among_dwarfs_takes_turns() {
 }
 
 #[test]
-fn those_that_must_not_or_do_not_follow_are_spared() {
+fn miners_that_must_not_or_cannot_follow_are_left_alone() {
     let spared = |it: &mut Member| match it.id.0 {
         1..=3 => it.may_take_turns = false,
         4..=7 => it.lags = true,
@@ -533,7 +533,7 @@ fn those_that_must_not_or_do_not_follow_are_spared() {
 }
 
 #[test]
-fn as_many_take_turns_as_the_owner_allows() {
+fn no_more_miners_take_turns_than_the_owner_allows() {
     // Two turn-takers are not enough for three of this kind.
     let sizes = [1e15, 1e15, 1e15, 1e12, 1e12, 1e12, 1e12];
     for most in 1..4 {
@@ -565,7 +565,7 @@ fn nothing_is_done_for_a_pool_without_weight() {
 }
 
 #[test]
-fn the_rest_of_a_fleet_keeps_its_places() {
+fn the_rest_of_a_fleet_stays_where_it_is() {
     let mut world = fleet_of(&[1e12; 60], 300.0, share(0.7), 1);
     world.run(3.0);
     let before: BTreeMap<_, _> = world.fleet().view().assigned.into_iter().collect();

@@ -97,7 +97,7 @@ fn all_files_are_read_back_whether_compressed_or_not() {
 }
 
 #[test]
-fn a_time_and_the_other_filters_are_kept() {
+fn time_and_the_other_filters_are_obeyed() {
     let text: String = (0..60)
         .map(|at| match at % 6 {
             0 => event(at, "warn", "pool_down"),
@@ -150,7 +150,7 @@ fn a_time_and_the_other_filters_are_kept() {
 }
 
 #[test]
-fn whatever_is_in_a_file_the_events_around_it_are_found() {
+fn events_are_found_around_any_garbage_in_a_file() {
     let long = format!("{{\"ts\":\"{}\"}}", "x".repeat(3 * LONGEST_LINE));
     for rubbish in [
         "",
@@ -188,7 +188,7 @@ fn whatever_is_in_a_file_the_events_around_it_are_found() {
 }
 
 #[test]
-fn a_search_reads_and_finds_no_more_than_it_may() {
+fn a_search_stays_within_its_limits() {
     let filler = format!("{}\n", "x".repeat(999));
     let many = filler.repeat(2 * MOST_READ / filler.len());
     let text = format!("{}{many}", shares(0..3));
@@ -204,7 +204,7 @@ fn a_search_reads_and_finds_no_more_than_it_may() {
 }
 
 #[test]
-fn a_place_stays_right_when_the_file_gets_its_number() {
+fn a_position_stays_valid_when_the_file_is_rotated() {
     let folder = folder(&[
         ("dpmp_r00004.log", shares(0..5).as_bytes()),
         ("dpmp_rCURRENT.log", shares(5..10).as_bytes()),
@@ -221,7 +221,7 @@ fn a_place_stays_right_when_the_file_gets_its_number() {
 }
 
 #[test]
-fn a_mark_is_read_as_it_is_written() {
+fn a_mark_can_be_read_back_as_written() {
     let mark = Mark { file: 3, byte: 45 };
     assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
     for wrong in ["", "3", "3:", ":4", "-1:4", "3:4:5", "a:b"] {

@@ -109,7 +109,7 @@ fn expect(change: impl FnOnce(&mut World), ids: &[&str]) {
 }
 
 #[test]
-fn there_is_an_alert_for_each_trouble_and_none_without() {
+fn each_trouble_has_an_alert_and_there_is_none_without_trouble() {
     use PoolSlot::{A, B};
     expect(|_| (), &[]);
     expect(|it| it.password_set = false, &["no_password"]);
@@ -297,7 +297,7 @@ fn there_is_an_alert_for_each_trouble_and_none_without() {
 }
 
 #[test]
-fn what_the_jobs_say_of_the_chain_is_told() {
+fn findings_about_the_chain_raise_alerts() {
     use PoolSlot::{A, B};
     let found = |it: &mut World, findings: &[Finding]| {
         let since = now();
@@ -369,7 +369,7 @@ fn what_the_jobs_say_of_the_chain_is_told() {
 }
 
 #[test]
-fn one_cause_makes_one_notice() {
+fn one_cause_gives_one_alert() {
     use PoolSlot::{A, B};
     let both_down = |it: &mut World| {
         for pool in it.snapshot.pools.values_mut() {
@@ -430,7 +430,7 @@ fn one_cause_makes_one_notice() {
 }
 
 #[test]
-fn a_worker_that_is_gone_for_some_time_is_missing() {
+fn a_worker_gone_for_a_while_is_missing() {
     let gone = |it: &mut World, worker: &str, [here, usual]: [u32; 2], minutes: u64| {
         it.snapshot.missing.push(MissingWorker {
             worker: worker.to_owned(),
@@ -464,7 +464,7 @@ fn a_worker_that_is_gone_for_some_time_is_missing() {
 }
 
 #[test]
-fn a_missing_worker_that_was_dismissed_may_be_missing_another_time() {
+fn a_dismissed_worker_can_be_reported_missing_again() {
     let seen = Dismissals::default();
     let alert = |id: &str| Alert {
         id: id.to_owned(),
@@ -487,7 +487,7 @@ fn a_missing_worker_that_was_dismissed_may_be_missing_another_time() {
 }
 
 #[test]
-fn a_worker_with_a_connection_that_hangs_has_one_notice() {
+fn a_worker_with_a_hung_connection_has_one_alert() {
     let hang = |it: &mut World, id: u64, worker: &str, since: u64| {
         let mut miner = sample_miner(id, worker);
         miner.condition = Condition::Hangs;
@@ -522,7 +522,7 @@ fn a_worker_with_a_connection_that_hangs_has_one_notice() {
 }
 
 #[test]
-fn a_spike_is_many_and_a_large_part() {
+fn a_spike_needs_many_rejections_and_a_large_share() {
     use PoolSlot::A;
     let with = |good: f64, bad: f64| {
         move |it: &mut World| {
@@ -541,7 +541,7 @@ fn a_spike_is_many_and_a_large_part() {
 }
 
 #[test]
-fn the_gravest_comes_first() {
+fn the_most_severe_alert_comes_first() {
     let several = |it: &mut World| {
         it.password_set = false;
         it.snapshot.pools[PoolSlot::B].health = Health::Down;
@@ -560,7 +560,7 @@ fn only(change: impl FnOnce(&mut World)) -> Alert {
 }
 
 #[test]
-fn blocked_shares_are_told_with_the_true_reason() {
+fn the_alert_for_blocked_shares_gives_the_true_reason() {
     let because = |reason| {
         let alert = only(|it| {
             it.lately.refused = 100.0;
@@ -586,7 +586,7 @@ fn blocked_shares_are_told_with_the_true_reason() {
 }
 
 #[test]
-fn a_backup_is_told_with_its_reason_and_its_payout() {
+fn the_alert_for_a_backup_gives_its_reason_and_payout() {
     let on_backup = |backup: &str, why: Option<&str>| {
         only(|it| {
             let text = format!(
@@ -615,7 +615,7 @@ fn a_backup_is_told_with_its_reason_and_its_payout() {
 }
 
 #[test]
-fn miners_that_are_turned_away_are_told_with_the_key() {
+fn the_alert_for_miners_turned_away_names_the_config_key() {
     let turned_away = |trouble, unix_ms| {
         let mut world = World::new();
         world.notice(trouble, "172.17.0.1", unix_ms);
@@ -634,7 +634,7 @@ fn miners_that_are_turned_away_are_told_with_the_key() {
 }
 
 #[test]
-fn workers_that_wait_for_their_pool_are_named() {
+fn workers_waiting_for_their_pool_are_named() {
     use crate::config::steering::WorkerSettings;
     let mut world = World::new();
     world.snapshot.pools[PoolSlot::A].health = Health::Down;
@@ -656,7 +656,7 @@ fn workers_that_wait_for_their_pool_are_named() {
 }
 
 #[test]
-fn many_troubles_of_a_start_are_a_short_list() {
+fn many_start_problems_give_a_short_list() {
     let mut world = World::new();
     let text: Vec<_> = (1..=9).map(|it| format!("trouble {it}")).collect();
     world.notice(Trouble::Start, &text.join("\n"), 5);

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_commanded_since_stays() {
+    fn settings_commanded_in_the_meantime_stay() {
         let copies = Copies::default();
         let read = file(70, 10);
         let version = Version::of_json(read.clone());
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_nobody_remembers_has_to_be_the_present_one() {
+    fn a_forgotten_version_is_accepted_only_if_it_is_the_current_one() {
         let copies = Copies::default();
         let read = file(70, 10);
         let etag = Version::of_json(read.clone()).etag();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_latest_are_remembered() {
+    fn only_the_latest_versions_are_remembered() {
         let copies = Copies::default();
         for weight in 0..40 {
             let read = file(weight, 10);

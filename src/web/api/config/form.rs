@@ -125,7 +125,7 @@ mod tests {
     use crate::config::key_infos;
 
     #[test]
-    fn all_that_is_named_exists() {
+    fn every_key_named_in_the_form_exists() {
         let is_key =
             |name: &str| key_infos().any(|key| key.path == name || of_pool(key.path) == Some(name));
         for name in EVERYDAY {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_their_place() {
+    fn every_key_has_a_place_in_the_form() {
         assert_eq!(section_of("pools.A.tls"), "pools.A");
         assert_eq!(section_of("workers"), "workers");
         assert_eq!(is_everyday("pools.A.host"), Some(true));

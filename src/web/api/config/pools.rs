@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn pools_are_saved_renamed_deleted_and_used() {
+    fn pools_can_be_saved_renamed_deleted_and_used() {
         let saved = done(file(), json!({"action": "save", "slot": "A"})).unwrap();
         let saved = done(saved, json!({"action": "save", "slot": "B"})).unwrap();
         let names = |config: &Value| {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_becomes_a_backup_with_its_own_wallet() {
+    fn a_saved_pool_can_become_a_backup_with_its_own_wallet() {
         let saved = done(file(), json!({"action": "save", "slot": "B"})).unwrap();
         let backup = |config: Value, name: &str| {
             done(
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_swap_swaps_all_that_is_of_a_pool() {
+    fn a_swap_moves_everything_that_belongs_to_a_pool() {
         let swap = json!({"action": "swap"});
         let swapped = done(file(), swap.clone()).unwrap();
         assert_eq!(swapped["pools"]["A"], file()["pools"]["B"]);

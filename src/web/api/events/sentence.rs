@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_has_the_name_that_it_had_then() {
+    fn a_pool_has_the_name_it_had_at_the_time() {
         let former =
             |hour: u32, name: &str| (format!("2026-11-30T{hour:02}:00:00.000Z"), name.into());
         let names = PoolNames {
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn every_event_has_a_sentence_without_gaps() {
+    fn every_event_has_a_complete_sentence() {
         for fact in samples() {
             let line = event::line(&fact, 0, 1, false);
             let told = sentence(&line, &names());
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_told_by_their_outcome() {
+    fn shares_are_described_by_their_outcome() {
         let share = |more: Value| {
             let mut line =
                 json!({"event": "share_result", "miner": 3, "worker": "rig1", "pool": "A"});
@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_name_workers_and_work() {
+    fn temporary_changes_name_workers_and_work() {
         let change = |workers: Value, work: Value| {
             of(json!({"event": "override_set", "workers": workers, "work": work}))
         };
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_unknown_or_damaged_have_a_text_too() {
+    fn unknown_and_damaged_lines_have_a_text_too() {
         assert_eq!(of(json!({"event": "an_event_of_old"})), "an event of old");
         assert_eq!(
             of(json!({"event": "pool_lost", "pool": 5, "reason": []})),

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn one_name_for_two_miners_is_pointed_out_once_both_work() {
+    fn two_miners_with_one_name_are_pointed_out_once_both_work() {
         let mut miners = vec![works(1, "rig"), works(2, "other"), sample_miner(3, "rig")];
         assert!(hints(&miners).is_empty());
         miners.push(works(4, "rig"));

@@ -101,7 +101,7 @@ mod tests {
     use crate::core::miner::view::sample_miner;
 
     #[test]
-    fn each_reason_has_its_meaning_and_the_words_of_the_pool() {
+    fn each_reason_has_an_explanation_and_the_pools_own_words() {
         let mut miner = sample_miner(1, "rig");
         let counts = [("other", 2), ("stale", 5)];
         miner.rejected_by = Arc::new(counts.map(|(name, n)| (name.to_owned(), n)).into());
