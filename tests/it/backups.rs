@@ -1,5 +1,5 @@
-//! A pool's other addresses: when they take over, and how the owner sees it. The return to the first address takes
-//! five minutes and is tested in simulated time.
+//! Backup addresses of a pool: when they take over, and what the owner sees. Returning to the first address takes five
+//! minutes and is tested in simulated time.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::support::http::Http;
 use crate::support::proxy::{self, Proxy, Setup};
 use crate::support::{SOON, miner, pool, settle, wait_until};
 
-/// An address that is of no use is left after 20 s.
+/// DPMP leaves a useless address after 20 s.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Two pools, of which A has a backup with a wallet of its own.
+/// Two pools; A has a backup with its own wallet.
 struct Scene {
     a: SimPool,
     b: SimPool,
@@ -70,7 +70,7 @@ impl Scene {
         self.proxy.metric("dpmp_pool_backup{pool=\"A\"}")
     }
 
-    /// No miner noticed anything, and no pool got what is not meant for it.
+    /// No miner noticed anything, and no pool got a name or share meant for another.
     #[track_caller]
     fn check(self) {
         settle(&self.miners);
@@ -102,7 +102,7 @@ fn a_dead_pool_is_replaced_by_its_backup_until_the_owner_removes_it() {
         scene.a.ledger().accepted() > 10 && scene.b.ledger().accepted() > 10
     });
     assert_eq!(scene.on_backup(), Some(0.0));
-    // It was only looked at, by nobody's name.
+    // A test connection may have examined it, without a worker name.
     let looks = scene.spare.ledger().connections();
     assert!(looks.len() <= 1 && looks.iter().all(|look| look.worker.is_none()));
     scene.a.go_down();

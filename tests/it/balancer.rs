@@ -1,4 +1,4 @@
-//! Behind a load balancer: who a miner is, and how an instance is taken out of service.
+//! Behind a load balancer: how DPMP identifies a miner, and how an instance is taken out of service.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{AT_ONCE, SOON, http_get, pool, wait_until};
 
-/// A PROXY header of version 2 for a miner at this IPv4 address and port 4711.
+/// A version 2 PROXY header for a miner at this IPv4 address and port 4711.
 fn version_2(address: [u8; 4]) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
     header.extend(address);
@@ -14,7 +14,7 @@ fn version_2(address: [u8; 4]) -> Vec<u8> {
     header
 }
 
-/// Connects as a balancer does for a miner.
+/// Connects the way a balancer does for a miner.
 fn behind(proxy: &Proxy, header: &[u8]) -> Client {
     let mut client = Client::connect(proxy.address());
     client.send_bytes(header);
@@ -50,7 +50,7 @@ fn a_balancer_names_the_miner_and_limits_apply_to_the_miner() {
         proxy.logged("limit_reached", "10.9.8.7")
     });
 
-    // The balancer speaks for itself.
+    // The balancer itself connects, for its health check.
     let mut own = behind(&proxy, b"PROXY UNKNOWN\r\n");
     own.subscribe();
     wait_until(SOON, "the address in the log", || {
@@ -75,7 +75,7 @@ fn a_header_counts_only_from_a_balancer_and_a_balancer_must_send_one() {
         proxy.logged("miner_turned_away", "listen.proxy_protocol_from")
     });
 
-    // It is asked for from the next connection on.
+    // The header is required from the next connection on.
     proxy.rewrite_config(|config| {
         config["listen"]["proxy_protocol_from"] = json!(["127.0.0.1"]);
     });
@@ -94,7 +94,7 @@ fn a_header_counts_only_from_a_balancer_and_a_balancer_must_send_one() {
 fn a_draining_instance_is_unhealthy_but_serves_until_it_disconnects() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let mut proxy = Setup::new(&a, &b).set("listen.drain_seconds", 3).start();
-    // Those that came last go first.
+    // The newest connections are closed first.
     let (mut stays, mut work) = Client::working(proxy.address());
     let (mut goes, _) = Client::working(proxy.address());
     proxy.ask_to_stop();

@@ -1,4 +1,4 @@
-//! `dpmp check`: what it says of a configuration and its pools, and when it is content.
+//! `dpmp check`: what it reports about a configuration and its pools, and when it succeeds.
 
 use dpmp::coin::address::Wallet;
 use dpmp::sim::pool::options::SecondName;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::proxy;
 use crate::support::{free_port, pool};
 
-/// What it says of this file, and whether everything works.
+/// The output for this file, and whether everything works.
 fn check(config: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
@@ -88,7 +88,7 @@ fn check_visits_each_pool_and_all_have_to_work() {
         false,
         &["FAILED: could not connect", "not everything works"],
     );
-    // Also one at weight 0 is looked at, if there is one.
+    // A pool with weight 0 is tested, too.
     let idle =
         |pool: &Value| json!({"pools": {"A": a, "B": pool}, "scheduler": {"poolB_weight": 0}});
     says(&idle(&nowhere), false, &["0.0% of the work"]);
@@ -144,7 +144,7 @@ fn oddities_are_warnings_and_errors_end_the_check() {
     assert!(!check("{").0);
 }
 
-/// What of the checks of a pool's first job goes through the whole program: its block, whom that pays, its size.
+/// The checks of a pool's first job, run through the whole program: its block, the payee, and its size.
 #[test]
 fn the_block_of_a_job_is_shown() {
     let wallet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
@@ -174,7 +174,7 @@ fn the_block_of_a_job_is_shown() {
             " branches",
         ],
     );
-    // The old form of an address of the pool's own is that of its script.
+    // A legacy address stands for the same script.
     told(
         wallet,
         "BTC",

@@ -1,4 +1,4 @@
-//! The simulators against each other, without the proxy: what one does wrong, the other must see.
+//! The simulators against each other, without the proxy: each must notice what the other does wrong.
 
 use std::time::{Duration, Instant};
 
@@ -111,7 +111,7 @@ fn handshakes_of_all_styles_get_work() {
         assert_eq!(miner.ledger().authorized(), Some(true));
         let violations = pool.ledger().violations();
         let saw = |wanted| violations.iter().any(|(kind, _)| *kind == wanted);
-        // What a pool must not see is seen where it happens.
+        // Each kind of violation is noticed only where it happens.
         let pipelines = matches!(style, Handshake::Axeos | Handshake::ConfigureLast);
         assert_eq!(saw(PoolViolation::Pipelined), pipelines, "{style:?}");
         assert_eq!(saw(PoolViolation::TextId), ids == Ids::Text);
@@ -181,7 +181,7 @@ fn bad_shares_are_refused_in_every_form() {
         );
         let odd = ledger.violations().len();
         let expected = if form == RejectForm::Array { 0 } else { 6 };
-        // An error that is only a `false` result still is a usual answer in form.
+        // An error that is only a `false` result is still an answer in the usual form.
         let bare = matches!(form, RejectForm::Bare | RejectForm::RejectReason);
         assert_eq!(odd, if bare { 0 } else { expected }, "{form:?}");
     }
@@ -248,7 +248,7 @@ fn a_pool_comes_back_and_a_block_makes_shares_stale() {
     });
     let accepted = ledger.accepted();
     pool.change(|options| options.silent = true);
-    // What it had taken before may still come.
+    // Answers to shares it received before may still arrive.
     let unanswered = || ledger.unanswered(Instant::now(), Duration::ZERO);
     wait_until(SOON, "shares without an answer", || unanswered() > 10);
     let silent_at = ledger.accepted();

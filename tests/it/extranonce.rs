@@ -1,4 +1,4 @@
-//! Firmware that needs certain extranonce sizes, at pools that leave four bytes: it mines, and nothing is rejected.
+//! Firmware that needs certain extranonce sizes mines at pools that leave four bytes, and nothing is rejected.
 
 use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Refusals};
 use dpmp::sim::pool::options::ExtranonceReuse;
@@ -58,7 +58,7 @@ fn firmware_that_needs_certain_sizes_mines_at_pools_with_four_bytes() {
     }
 }
 
-/// What was seen of a miner that always sends the same size outlives a restart.
+/// A size that a miner always sends is still known after a restart.
 #[test]
 fn a_size_a_miner_insists_on_is_remembered_across_a_restart() {
     let [a, b] = ["A", "B"].map(|tag| pool(tag, |options| options.e2_size = 4));

@@ -28,7 +28,7 @@ fn farm(proxy: &Proxy, size: usize) -> Vec<SimMiner> {
     miners
 }
 
-/// When a miner first got work of a pool after a moment.
+/// When a miner first got work from a pool after this time.
 fn first_job_after(ledger: &MinerLedger, moment: Instant, pool: &str) -> Option<Instant> {
     let jobs = ledger.jobs().into_iter();
     jobs.filter(|job| job.tag.as_deref() == Some(pool))
@@ -80,7 +80,7 @@ fn miners_of_a_dead_pool_continue_at_the_other_and_return() {
         assert_eq!(ledger.violations(), []);
         assert_eq!(ledger.set_extranonces(), 0);
         for refused in ledger.rejections() {
-            // What was on its way to the pool when it died, or was found before the new job came.
+            // Shares on their way when the pool died, or found before the new job arrived.
             let code = refused.answer.as_ref().and_then(|answer| answer.code);
             assert!(matches!(code, Some(20 | 21)), "{refused:?}");
             assert!(refused.at < died + AT_ONCE, "{refused:?}");
@@ -98,7 +98,7 @@ fn a_pool_that_falls_silent_is_detected() {
     let miners = farm(&proxy, 2);
     a.change(|options| options.silent = true);
     let fell_silent = Instant::now();
-    // Not yet found out, miners still take turns at it; afterwards they stay away.
+    // Until DPMP notices, miners still take turns at A. Afterwards they stay away.
     wait_until(SOON, "A to be found out", || {
         proxy.logged("pool_down", "\"pool\":\"A\"")
     });
@@ -212,7 +212,7 @@ fn a_returning_pool_gets_work_within_seconds() {
     let miners = farm(&proxy, 6);
     let opened = a.ledger().connections_opened();
     a.go_down();
-    // One of them tries now and then.
+    // One of the miners keeps trying.
     wait_until(SOON, "six attempts", || {
         let log = proxy.log();
         let failed = |line: &&str| line.contains("pool_lost") && line.contains("refused");
@@ -232,7 +232,7 @@ fn a_returning_pool_gets_work_within_seconds() {
         "the first has work {} ms after the pool's return",
         took.as_millis()
     );
-    // 6 s, and what a busy machine may add.
+    // 6 s, plus what a busy machine may add.
     assert!(took < Duration::from_secs(9), "{took:?}");
     wait_until(SOON, "work from A for all", || {
         let returned = |miner: &SimMiner| first_job_after(&miner.ledger(), back, "A").is_some();
@@ -305,7 +305,7 @@ fn miners_that_ignore_a_disconnect_delay_no_other() {
     let proxy = Setup::new(&a, &b)
         .set("scheduler.no_work_seconds", 1)
         .start();
-    // They are closed about when their pools are due to be dialled again, and leave the socket open.
+    // They are disconnected about when the pools are due to be dialed again, and keep their sockets open.
     let mut stubborn: Vec<Client> = (0..30)
         .map(|_| Client::working(proxy.address()).0)
         .collect();
@@ -316,7 +316,7 @@ fn miners_that_ignore_a_disconnect_delay_no_other() {
     }
     a.come_back().unwrap();
     b.come_back().unwrap();
-    // A newcomer may be sent to its fallback before it is known that the pools are back.
+    // A new miner may be sent to its fallback before DPMP knows that the pools are back.
     let miner = miner(proxy.address(), |options| {
         options.reconnect = Some(Duration::from_millis(100));
     });
@@ -327,7 +327,7 @@ fn miners_that_ignore_a_disconnect_delay_no_other() {
 
 #[test]
 fn a_pool_that_repeats_work_gets_no_share_twice() {
-    // As DATUM does it: who comes back has the extranonce1 and the job that it had before.
+    // As DATUM does it: a returning client gets its old extranonce1 and its old job.
     let a = pool("A", |options| {
         options.e1_reuse = ExtranonceReuse::Slots;
         options.job_interval = None;

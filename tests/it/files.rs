@@ -1,4 +1,5 @@
-//! What stands under a file's name and is no file, or too large: it is named, and neither hangs nor kills anything.
+//! Paths that hold something other than a file, or a file that is too large: DPMP names them, and neither hangs nor
+//! crashes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -18,7 +19,7 @@ fn pipe(path: &Path) {
 
 type Put = fn(&Path);
 
-/// What may stand there instead of a file, and what is said of it.
+/// What may be there instead of a file, and the words that describe it.
 const NO_FILES: [(Put, &str); 4] = [
     (pipe, "it is a named pipe, not a regular file"),
     (
@@ -62,24 +63,24 @@ fn a_config_that_is_not_a_file_is_refused_until_it_is_one_again() {
         put(&path);
         wait_until(SOON, what, || proxy.logged("config_refused", what));
         wait_until(SOON, "the alert", || config_alert(&page));
-        // Nobody who wants to save waits for ever.
+        // A request to save does not wait forever.
         let answer = page.put("/api/v1/weights", &json!({"A": 1, "B": 3}));
         assert_eq!(answer.status, 500, "{}", answer.text());
         let (good_file, _) = check(&path);
         assert!(!good_file);
         remove(&path);
-        // The same bytes as before.
+        // Restore the same bytes.
         fs::write(&path, &good).unwrap();
         wait_until(SOON, "the end of the alert", || !config_alert(&page));
     }
     assert!(proxy.logged("config_usable", ""));
-    // Moved away and back it has the time of before.
+    // A file that is moved away and back keeps its old modification time.
     let aside = proxy.file("aside");
     fs::rename(&path, &aside).unwrap();
     wait_until(SOON, "the alert", || config_alert(&page));
     fs::rename(&aside, &path).unwrap();
     wait_until(SOON, "the end of the alert", || !config_alert(&page));
-    // A key that means nothing changes nothing, but its owner should know.
+    // An unknown key changes nothing, but the owner should know about it.
     proxy.rewrite_config(|config| config["listen"]["prot"] = json!(1));
     wait_until(SOON, "the warning", || {
         proxy.logged("config_warning", "listen.prot")
@@ -142,7 +143,7 @@ fn a_config_that_is_not_a_file_is_reported_at_the_start() {
     }
 }
 
-/// A disk that was full leaves half a line.
+/// A disk that was full leaves a partial line.
 #[test]
 fn a_log_line_after_a_torn_one_starts_on_a_new_line() {
     let mut proxy: Proxy = Setup::bare().start();

@@ -1,4 +1,4 @@
-//! Floods from outside: they fill no log, hide nothing that matters, and every event of them is counted.
+//! Floods from outside: they do not fill the log or hide anything important, and every event is counted.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -62,14 +62,14 @@ fn each_flood_from_a_miner_is_one_line_with_a_count() {
             .filter(|line| line.contains("duplicate"))
             .count()
     };
-    // The log is written by a thread of its own.
+    // A separate thread writes the log.
     wait_until(SOON, "a line of each", || {
         (
             lines_of(&proxy, "miner_message_bad"),
             rejected(&proxy.log()),
         ) == (1, 1)
     });
-    // What was not written is summed up, at the latest at the end.
+    // Suppressed lines are summed up, at the latest when DPMP stops.
     proxy.stop();
     assert_eq!(lines_of(&proxy, "miner_message_bad"), 2);
     assert!(proxy.logged("miner_message_bad", "\"count\":299"));
@@ -115,7 +115,7 @@ fn floods_from_a_pool_do_not_hide_config_changes() {
     let events = page.get("/api/v1/events").json();
     let is_change = |event: &Value| event["event"]["event"] == "config_applied";
     assert!(events["events"].as_array().unwrap().iter().any(is_change));
-    // One that goes on with it is given up.
+    // DPMP drops a pool that keeps flooding.
     let opened = a.ledger().connections_opened();
     wait_until(SOON, "a new connection to the pool", || {
         a.say(&"useless\n".repeat(100));
@@ -128,7 +128,7 @@ fn floods_from_a_pool_do_not_hide_config_changes() {
 #[test]
 fn short_connections_are_counted_not_logged_one_by_one() {
     let (_a, _b, proxy) = scene();
-    // Not all at once: an address has a limit of its own.
+    // Not all at once, because each address has its own limit.
     wait_until(SOON, "connections", || {
         (0..50).for_each(|_| drop(TcpStream::connect(proxy.address()).unwrap()));
         let connected = proxy.metric("dpmp_miners_connected_total");
@@ -155,7 +155,7 @@ fn every_refused_connection_is_counted() {
     assert_eq!(lines_of(&proxy, "limit_reached"), 1);
 }
 
-/// A miner that has asked as much as the proxy would hear, and has read nothing.
+/// A miner that has sent as much as the proxy will read, and has read nothing.
 fn never_reads(proxy: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -174,12 +174,12 @@ fn never_reads(proxy: SocketAddr) -> TcpStream {
 #[test]
 fn miners_that_do_not_read_are_not_read_and_cost_others_nothing() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
-    // With a limit, so that fewer lines are on their way to the scheduler than the outbox has room for answers.
+    // The limit keeps fewer lines on their way to the scheduler than the outbox can hold answers.
     let mut proxy = Setup::new(&a, &b)
         .set("listen.submits_per_second", 500)
         .start();
     let [_never, mut byte_by_byte, mut stops] = [(); 3].map(|()| never_reads(proxy.address()));
-    // In the middle of a line.
+    // It stops reading in the middle of a line.
     stops.read_exact(&mut [0; 10_000]).unwrap();
     let (mut client, mut work) = Client::working(proxy.address());
     for _ in 0..20 {
@@ -187,7 +187,7 @@ fn miners_that_do_not_read_are_not_read_and_cost_others_nothing() {
         let share = client.find(&mut work);
         assert_eq!(client.submit(&share)["result"], true);
     }
-    // What they were answered until then is whole.
+    // All answers sent so far are whole.
     let mut answers = vec![0; 100_000];
     byte_by_byte.read_exact(&mut answers).unwrap();
     let answers = String::from_utf8(answers).unwrap();

@@ -1,4 +1,4 @@
-//! How conversations begin, on both sides.
+//! How conversations with miners and pools begin.
 
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ fn miners_work_at_pools_that_answer_subscribe_oddly() {
 
 #[test]
 fn dpmp_waits_for_a_pool_that_is_still_starting() {
-    // Its extranonce2 is so small that a miner which was served without it would have to start over.
+    // Its extranonce2 is so small that a miner served without this pool would have to start over.
     check_pools(
         "Initialising",
         |a| {

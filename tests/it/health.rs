@@ -1,4 +1,4 @@
-//! `dpmp healthcheck`: it asks the proxy that runs, and nobody else.
+//! `dpmp healthcheck`: it asks the running proxy, and nothing else.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{SOON, pool, serve, wait_until};
 
-/// Whether it says that the proxy of this configuration is well, and its words.
+/// Whether it reports this configuration's proxy as healthy, and its output.
 fn healthcheck(config: &Path) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
         .arg("--config")
@@ -34,7 +34,7 @@ fn is_well(proxy: &Proxy) {
     assert_eq!(said, "ok\n");
 }
 
-/// Another program that calls itself well.
+/// Another program that claims to be healthy.
 fn impostor() -> SocketAddr {
     let port = serve(|mut stream| {
         let _ = stream.read(&mut [0; 1024]);
@@ -46,7 +46,7 @@ fn impostor() -> SocketAddr {
 #[test]
 fn incomplete_requests_do_not_make_the_proxy_unhealthy() {
     let (a, b) = (pool("a", |_| ()), pool("b", |_| ()));
-    // With and without another port to ask.
+    // With and without a second port to ask.
     for gui in [false, true] {
         let proxy = Setup::new(&a, &b).set("gui.enabled", gui).start();
         is_well(&proxy);
@@ -56,7 +56,7 @@ fn incomplete_requests_do_not_make_the_proxy_unhealthy() {
             let _ = stream.write_all(b"GET /metr");
             half.push(stream);
         }
-        // A seat is given up once its client had half a second for its request.
+        // A client that has not sent its request after half a second loses its seat.
         wait_until(SOON, "it to be well", || {
             healthcheck(&proxy.file("config.json")).0
         });
@@ -69,7 +69,7 @@ fn health_asks_the_running_proxy_not_the_port_in_the_file() {
     let mut proxy = Setup::new(&a, &b).start();
     let file = proxy.file("config.json");
     let right = fs::read_to_string(&file).unwrap();
-    // Ports that wait for a restart, and a file that cannot be used.
+    // Ports that wait for a restart, and an unusable file.
     let nowhere = crate::support::free_port();
     let elsewhere = right.replace(
         &proxy.metrics_address().port().to_string(),
@@ -97,12 +97,12 @@ fn another_program_cannot_answer_for_the_proxy() {
     fs::write(&config, text.to_string()).unwrap();
     let (well, words) = healthcheck(&config);
     assert!(!well && words.contains("not from the DPMP"), "{words}");
-    // Nor another DPMP, after this one was killed.
+    // Nor can another DPMP, after this one was killed.
     let running = json!({"instance": "0", "listen": other, "metrics": other, "gui": null});
     fs::write(folder.path().join("running.json"), running.to_string()).unwrap();
     let (well, words) = healthcheck(&config);
     assert!(!well && words.contains("not from the DPMP"), "{words}");
-    // Where nothing says which port to ask none is asked.
+    // If nothing says which port to ask, it asks none.
     fs::remove_file(folder.path().join("running.json")).unwrap();
     fs::write(&config, "{").unwrap();
     let (well, words) = healthcheck(&config);

@@ -1,4 +1,4 @@
-//! The Python version's files: imported at a start and on the pages, and never a reason not to start.
+//! Files of the Python version: imported at a start or through the pages, and never a reason not to start.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::http::Http;
 use crate::support::proxy::Setup;
 use crate::support::{SOON, miner, pool, settle, wait_until};
 
-/// What its page writes besides the usual settings.
+/// What its page writes in addition to the usual settings.
 fn as_the_python_version(setup: Setup) -> Setup {
     setup
         .set(
@@ -50,7 +50,7 @@ fn an_old_folder_works_as_is() {
     assert!(proxy.logged("config_warning", "weights_override.json"));
     settle(&[rig]);
 
-    // From then on it is ours.
+    // From now on the file is in our own format.
     let saved = fs::read(proxy.file("config.json")).unwrap();
     proxy.restart();
     assert_eq!(fs::read(proxy.file("config.json")).unwrap(), saved);
@@ -96,7 +96,7 @@ fn a_start_leaves_out_an_unusable_backup() {
         alerts.iter().any(|alert| is_it(&alert))
     };
     assert!(alert());
-    // Whoever saves or edits it now is told as ever, and a good file ends it.
+    // Saving and editing work as usual now, and a valid file clears the alert.
     proxy.rewrite_config(|config| config["gui"]["allowed_hosts"] = json!(5));
     wait_until(SOON, "the refusal of another mistake", || {
         proxy.log().contains("config_refused")

@@ -1,4 +1,4 @@
-//! Changes while it runs, the very first start, and the end.
+//! Changes while DPMP runs, the very first start, and the stop.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn farm(proxy: &Proxy, size: usize) -> Vec<SimMiner> {
     (0..size).map(start).collect()
 }
 
-/// The time that the miners worked for A since a moment, as a part of their time.
+/// The part of their time that the miners have worked for A since this moment.
 fn share_of_a(miners: &[SimMiner], since: Instant) -> f64 {
     let now = Instant::now();
     let mut time = [0.0, 0.0];
@@ -61,7 +61,7 @@ fn new_weights_apply_without_a_reconnect() {
         let enough = Instant::now() > changed + Duration::from_secs(3);
         enough && (share_of_a(&miners, changed) - 0.75).abs() < 0.06
     });
-    // Weight 0: not even connected.
+    // With weight 0, DPMP does not even connect.
     proxy.rewrite_config(|config| {
         config["scheduler"]["poolA_weight"] = json!(0);
         config["scheduler"]["poolB_weight"] = json!(1);
@@ -78,7 +78,7 @@ fn new_weights_apply_without_a_reconnect() {
         assert_eq!(miner.ledger().connections(), 1);
         assert_eq!(miner.ledger().violations(), []);
         let late = miner.ledger().rejections();
-        // The connection to A was given up, perhaps with a late share under way.
+        // The connection to A was closed, perhaps with a late share in flight.
         assert!(late.len() <= 3, "{late:?}");
         let of_a = late.iter().all(|share| share.tag.as_deref() == Some("A"));
         assert!(of_a, "{late:?}");
@@ -168,7 +168,7 @@ fn a_faulty_config_is_refused_and_the_old_one_stays_in_force() {
     proxy.check_running();
     check_undisturbed(&miners);
     assert!(!proxy.file("config.json").exists(), "it is not made anew");
-    // As unreadable as a file of somebody else, also for root.
+    // As unreadable as another user's file, even for root.
     fs::create_dir(proxy.file("config.json")).unwrap();
     wait_until(SOON, "the reason in the log", || {
         proxy.logged("config_refused", "config.json cannot be read")
@@ -194,7 +194,7 @@ fn without_pools_it_serves_its_pages_and_disconnects_miners() {
     client.send(r#"{"id":1,"method":"mining.subscribe","params":["x"]}"#);
     assert!(client.is_closed_within(AT_ONCE));
 
-    // The owner fills it in.
+    // The owner fills in the pools.
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     proxy.rewrite_config(|config| {

@@ -1,4 +1,4 @@
-//! Passwords that somebody guesses, and what is told of who changes something.
+//! Password guessing, and what is reported about the origin of a change.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn login(page: &Http, password: &str) -> Answer {
     page.post("/api/v1/login", &json!({"password": password}))
 }
 
-/// The name and value of a cookie that an answer sets.
+/// The name and value of a cookie set by an answer.
 fn cookie(answer: &Answer, name: &str) -> String {
     let set = answer.all_headers("set-cookie");
     let found = set.iter().find(|set| set.starts_with(name));
@@ -51,11 +51,11 @@ fn a_flood_of_wrong_passwords_locks_nobody_out_and_is_reported() {
             });
         }
         wait_until(SOON, "the flood", || wrong.load(Ordering::Relaxed) >= 10);
-        // From the same address, without anything that tells the owner from the flood.
+        // From the flood's own address, with nothing to tell the owner apart.
         for _ in 0..2 {
             assert_eq!(login(&page(&proxy), PASSWORD).status, 200);
         }
-        // A browser that has opened the page, one that is known, and one that is logged in do not wait for the flood.
+        // A browser that has opened the page, a known one, and one that is logged in do not wait for the flood.
         let mut visitor = page(&proxy);
         let session = visitor.get("/api/v1/session");
         visitor.cookie = Some(cookie(&session, "dpmp_browser"));

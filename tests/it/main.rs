@@ -1,7 +1,7 @@
 //! The real binary over real sockets, between simulated pools and miners.
 //!
-//! Each file is about one behaviour; what they share is in `support`. `direct` tests the simulators
-//! against each other, without the proxy, so that a failure elsewhere is the proxy's.
+//! Each file tests one behavior; `support` holds what they share. `direct` tests the simulators against each other,
+//! without the proxy, so that a failure elsewhere is the proxy's.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

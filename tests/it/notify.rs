@@ -1,4 +1,4 @@
-//! Messages to the owner: what services get, what becomes of failures, and that mining does not notice.
+//! Messages to the owner: what the services receive, how failures are handled, and that mining is not affected.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,17 +16,17 @@ use crate::support::proxy::{self, Proxy, Setup};
 use crate::support::tls::{Front, Identity};
 use crate::support::{SOON, miner, pool, serve, wait_until};
 
-/// What must be seen nowhere.
+/// Text that must never be shown.
 const SECRETS: [&str; 3] = ["topic-k3j9", "tok-secret", "hook-secret"];
 
-/// A service that answers everything alike, and remembers what it was sent.
+/// A service that answers every request alike and remembers what it received.
 struct Service {
     port: Port,
     status: Arc<AtomicU16>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// Instead of a status: never answers.
+/// In place of a status: never answers.
 const HANG: u16 = 0;
 
 impl Service {
@@ -46,7 +46,7 @@ impl Service {
             seen.lock().push(request);
             let status = answers.load(Ordering::SeqCst);
             if status == HANG {
-                // Until the other side gives up.
+                // Until the other side closes the connection.
                 let _ = stream.read(&mut [0; 1]);
                 return;
             }
@@ -80,7 +80,7 @@ impl Service {
     }
 }
 
-/// A request with its body.
+/// A request and its body.
 fn read(stream: &mut TcpStream) -> Option<String> {
     let mut text = String::new();
     let mut buffer = [0; 4096];
@@ -107,7 +107,7 @@ fn read(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// Has something happen that is told at once.
+/// Causes something that is sent immediately.
 fn change_wallet(proxy: &mut Proxy, wallet: &str) {
     proxy.rewrite_config(|config| config["pools"]["B"]["wallet"] = json!(wallet));
 }
@@ -166,7 +166,7 @@ fn each_service_gets_a_message_and_nobody_sees_a_secret() {
     wait_until(SOON, "the log line", || {
         proxy.logged("trouble_began", "payout_changed:B")
     });
-    // A change of the targets is in the log without them.
+    // The log reports a change of the targets without showing them.
     proxy.rewrite_config(|config| config["notify"]["targets"]["n"]["level"] = json!("error"));
     wait_until(SOON, "the change", || {
         proxy.logged("config_applied", "notify.targets")
@@ -229,7 +229,7 @@ fn a_hanging_target_delays_neither_mining_nor_other_targets() {
     change_wallet(&mut proxy, "other");
     wait_until(SOON, "the request", || hanging.got("POST /x"));
     wait_until(SOON, "the message", || good.count() == 1);
-    // While they hang, the next trouble is seen and told.
+    // While they hang, the next trouble is still noticed and sent.
     change_wallet(&mut proxy, "third");
     wait_until(SOON, "the next message", || good.count() == 2);
     assert!(!proxy.logged("message_failed", "a-hangs"), "it still hangs");
@@ -310,12 +310,12 @@ fn a_test_message_shows_what_the_service_says() {
         false,
         "HTTP 429",
     );
-    // No redirect is followed: the secret would go with it.
+    // Redirects are not followed, since they would carry the secret along.
     let elsewhere = Service::new(200);
     let location: &'static str = format!("Location: {}\r\n", elsewhere.url("/x")).leak();
     says(&Service::with(302, location, ""), false, "it redirects");
     assert_eq!(elsewhere.count(), 0);
-    // No TLS is spoken there.
+    // This server does not speak TLS.
     let plain = Service::new(200);
     let url = plain.url("/topic-k3j9").replace("http://", "https://");
     let (good, text) = test_message(&json!({"kind": "ntfy", "url": url}));
@@ -323,7 +323,7 @@ fn a_test_message_shows_what_the_service_says() {
     assert_eq!(plain.count(), 0);
 }
 
-/// Saves a change of the targets as they are shown.
+/// Saves a change to the targets as shown.
 fn save(pages: &Http, change: impl FnOnce(&mut Value)) -> Answer {
     let mut file = pages.get("/api/v1/config").json();
     change(&mut file["config"]["notify"]["targets"]);
@@ -353,7 +353,7 @@ fn a_saved_secret_is_used_only_for_the_host_it_was_saved_for() {
     let shown = || pages.get("/api/v1/notify").json()["targets"]["phone"].clone();
     wait_until(SOON, "the target", || shown()["token"] == "…");
     let file = || std::fs::read_to_string(proxy.file("config.json")).unwrap();
-    // A setting beside it is changed, and the secrets stay.
+    // Changing another setting keeps the secrets.
     let saved = save(&pages, |it| it["phone"]["level"] = json!("error"));
     assert_eq!(saved.status, 200, "{}", saved.text());
     assert_eq!(shown()["level"], "error");
@@ -362,7 +362,7 @@ fn a_saved_secret_is_used_only_for_the_host_it_was_saved_for() {
     let wanted = json!({"ok": false, "status": 401, "problem": "HTTP 401: unauthorized for …"});
     assert_eq!(answer, wanted);
     assert!(good.got("tok-secret"));
-    // Neither saved nor tested it goes to another host, or to the same as another kind.
+    // Neither saving nor testing sends the secret to another host, or to the same host as another kind.
     let before = file();
     for (key, value) in [
         ("url", json!(evil.url("/topic-k3j9"))),
@@ -386,7 +386,7 @@ fn a_saved_secret_is_used_only_for_the_host_it_was_saved_for() {
     }
     assert_eq!(file(), before);
     assert_eq!((evil.count(), good.count()), (0, 1));
-    // Typed again it does.
+    // With the secret typed again, it works.
     let new = json!({"kind": "ntfy", "url": evil.url("/x"), "token": "new-token"});
     let body = json!({"name": "phone", "target": new});
     assert_eq!(test_on_page(&pages, &body)["ok"], true);

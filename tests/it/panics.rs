@@ -1,4 +1,4 @@
-//! A panic in any thread: it is reported, nothing that was earned is forgotten, and a supervisor starts anew.
+//! A panic in any thread: it is reported, no counted work is lost, and a supervisor can restart DPMP.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::support::proxy::Setup;
 use crate::support::{SOON, local, miner, pool, settle, wait_until};
 
-/// Names the folder of the child's configuration.
+/// Names the folder that holds the child's configuration.
 const CHILD: &str = "DPMP_TEST_PANICS_IN";
 
-/// What the child does: runs the proxy as `dpmp` does, with one thread more, which panics when it is told to.
+/// The child runs the proxy as `dpmp` does, with one extra thread that panics on request.
 fn child(folder: &Path) -> u8 {
     let proxy = Proxy::start(&folder.join("config.json"), true).unwrap();
     let panics = proxy.stop_on_panic();
@@ -50,7 +50,7 @@ fn a_panic_is_logged_and_the_state_is_saved_before_the_process_ends_with_70() {
     let miners = [miner(local(u16::try_from(port).unwrap()), |_| ())];
     let accepted = || a.ledger().accepted() + b.ledger().accepted();
     wait_until(SOON, "shares", || accepted() > 10);
-    // A share that is under way when a connection ends may count at the pool only.
+    // A share in flight when a connection ends may be counted only by the pool.
     settle(&miners);
     std::fs::write(file("panic"), "").unwrap();
     let mut status = None;
@@ -68,7 +68,7 @@ fn a_panic_is_logged_and_the_state_is_saved_before_the_process_ends_with_70() {
     for part in ["m7", "a fault that nobody has foreseen", "panics.rs"] {
         assert!(said.contains(part), "{said}");
     }
-    // Well before the half minute after which the state is written anyway.
+    // Well before the state would have been written anyway, after half a minute.
     let state: Value = serde_json::from_slice(&std::fs::read(file("state.json")).unwrap()).unwrap();
     let saved = |pool: &str| state["ledger"]["pools"][pool]["accepted"].as_u64().unwrap();
     assert_eq!(saved("A") + saved("B"), accepted(), "{state}");

@@ -1,6 +1,6 @@
-//! What strangers meet first: one version everywhere, and links of the documents that lead somewhere.
+//! What newcomers see first: the same version everywhere, and links in the documents that work.
 //!
-//! The workflows are checked by `.ci/scripts`, which needs Node.
+//! `.ci/scripts` checks the workflows; it needs Node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::tidy::{files_below, name, root, text, with_extension};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The versions that follow a mark in a text, as far as they look like one.
+/// The version numbers that follow a mark in a text.
 fn versions_after<'a>(text: &'a str, mark: &str) -> Vec<&'a str> {
     let rests = text.split(mark).skip(1);
     let versions = rests.map(|rest| {
@@ -127,7 +127,7 @@ fn every_link_between_files_leads_somewhere() {
     assert!(count > 100, "only {count} links were found");
 }
 
-/// A document that no other one names is never read.
+/// Nobody finds a document that no other one links.
 #[test]
 fn every_document_is_linked() {
     let mut linked = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! After a restart, in order or not, no work is handed out that was handed out before.
+//! After a restart, clean or not, DPMP hands out no work twice.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use dpmp::sim::pool::options::{ExtranonceReuse, PoolOptions};
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{miner, pool, wait_until};
 
-/// A pool that gives each client its old extranonce1 again, and has one job all the time.
+/// A pool that gives each client its old extranonce1 again and always has the same job.
 fn steady(tag: &str, e1_size: usize) -> SimPool {
     pool(tag, |options: &mut PoolOptions| {
         options.e1_size = e1_size;
@@ -18,7 +18,7 @@ fn steady(tag: &str, e1_size: usize) -> SimPool {
     })
 }
 
-/// Two miners that begin each job at its start work on through restarts.
+/// Two miners that start each job from its beginning keep working through restarts.
 fn restarts(how: impl Fn(&mut Proxy)) {
     let pools = [steady("A", 4), steady("B", 0)];
     let mut proxy = Setup::new(&pools[0], &pools[1]).start();
@@ -41,7 +41,7 @@ fn restarts(how: impl Fn(&mut Proxy)) {
             assert_eq!(duplicates, 0, "round {round}: {}", ledger.summary());
             assert_eq!(ledger.count(Verdict::Ntime), 0, "{}", ledger.summary());
         }
-        // It must be at work before it is stopped for good.
+        // It must be working before the final stop.
         if round < 3 {
             how(&mut proxy);
         }
@@ -54,7 +54,7 @@ fn a_clean_restart_repeats_no_work() {
     restarts(Proxy::restart);
 }
 
-/// It was killed before the state was ever written, but for the note at the start.
+/// DPMP was killed before it ever wrote its state, except for the note at the start.
 #[test]
 fn a_crash_repeats_no_work() {
     restarts(Proxy::crash);

@@ -1,4 +1,4 @@
-//! Whatever comes in from either side: a clear answer or a clean close, and nobody else loses anything.
+//! Whatever arrives from either side gets a clear answer or a clean close, and nobody else loses anything.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{AT_ONCE, SOON, miner, pool, settle, wait_until};
 
-/// The proxy with a well-behaved miner.
+/// The proxy with well-behaved miners.
 struct Scene {
     a: SimPool,
     b: SimPool,
@@ -32,7 +32,7 @@ impl Scene {
         scene
     }
 
-    /// The well-behaved miner has lost nothing, and goes on.
+    /// The well-behaved miners have lost nothing and keep working.
     #[track_caller]
     fn check(mut self) {
         self.proxy.check_running();
@@ -98,9 +98,9 @@ fn lines_that_are_not_requests_get_an_error_and_do_no_harm() {
         let answer = client.answer_to(&id);
         assert_eq!(answer["error"][0], 20, "{line}: {answer}");
     }
-    // Neither do lines that say nothing, however many.
+    // Empty lines do not disconnect it either, however many.
     client.send_bytes(&b"\n\r\n\0\n \n".repeat(100));
-    // In between all the rubbish it is still a miner.
+    // After all this rubbish it can still mine.
     let share = client.find(&mut work);
     assert_eq!(client.submit(&share)["result"], true);
     client.send_bytes(&[0xff, 0x00, 0xfe, b'\n'].repeat(200));
@@ -140,7 +140,7 @@ fn a_miner_that_does_not_read_is_cut_off() {
     let mut stuck = Client::connect(scene.proxy.address());
     stuck.subscribe();
     stuck.authorize();
-    // Answers to these fill every buffer on the way, if nobody fetches them.
+    // The answers to these fill every buffer on the way if the client does not read them.
     let flood = r#"{"id":"0123456789012345678901234567890123456789012345678901234567890123456789","method":"mining.unheard-of"}"#;
     let flood = format!("{flood}\n").repeat(1000);
     let connections = || scene.proxy.metric("dpmp_downstream_connections");
@@ -190,7 +190,7 @@ fn a_flood_of_submits_is_answered_and_not_forwarded() {
     let after = scene.a.ledger().shares().len() + scene.b.ledger().shares().len();
     let good = scene.good[0].ledger().submitted();
     assert!(u64::try_from(after - before).unwrap() <= good);
-    // Who does not even wait for answers may be cut off, but harms nobody.
+    // A miner that does not even wait for answers may be cut off, but harms nobody.
     let flood: String = (0..20_000).map(|id| line(id) + "\n").collect();
     client.send_bytes(flood.as_bytes());
     scene.check();
@@ -223,8 +223,8 @@ fn invalid_lines_from_a_pool_do_not_reach_the_miner() {
     wait_until(SOON, "answers to the pool's questions", || {
         scene.a.ledger().replies().len() == 2
     });
-    // Of this one nobody knows what it has changed, so that the connection is given up: with no share under way,
-    // since that would be lost.
+    // Nobody knows what this line was meant to change, so DPMP closes the connection. No share may be in flight then,
+    // since it would be lost.
     settle(&scene.good);
     let opened = scene.a.ledger().connections_opened();
     scene

@@ -10,7 +10,7 @@ use dpmp::sim::pool::options::SecondName;
 use crate::support::proxy::Setup;
 use crate::support::{SOON, http_get, miner, pool, wait_until};
 
-/// The names under which a pool was sent shares.
+/// The worker names on the shares a pool received.
 fn names(pool: &SimPool) -> BTreeSet<String> {
     let shares = pool.ledger().shares().into_iter();
     shares.map(|share| share.worker).collect()
@@ -32,7 +32,7 @@ fn a_pool_sees_each_worker_if_it_accepts_several_names_and_else_one() {
             })
         })
         .collect();
-    // The look's connection has to live for half a minute.
+    // The test connection has to survive for half a minute.
     wait_until(
         SOON + Duration::from_secs(30),
         "a share of each worker",

@@ -1,4 +1,4 @@
-//! Every share gets one answer, and the right one.
+//! Every share gets exactly one answer, and the right one.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::support::{SOON, pool, wait_until};
 /// What makes a good share a bad one.
 type Change = fn(&mut Share);
 
-/// The proxy with only pool A in use, so that a miner stays where it is.
+/// The proxy with only pool A in use, so that a miner never switches.
 fn only_a(change: impl FnOnce(&mut PoolOptions)) -> (SimPool, SimPool, Proxy) {
     let a = pool("A", |options| {
         options.job_interval = None;
-        // One hash in about 43 is a share.
+        // About one hash in 43 is a share.
         options.difficulty = 1e-8;
         change(options);
     });
@@ -87,13 +87,13 @@ fn dpmp_itself_says_what_is_wrong_with_a_share() {
     let share = client.find(&mut fresh);
     assert_accepted(&client.submit(&share));
 
-    // Of all these the pool saw only the two good ones.
+    // Of all these, the pool saw only the two good ones.
     assert_eq!(a.ledger().accepted(), 2, "{}", a.ledger().summary());
     assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
     assert_eq!(a.ledger().violations(), []);
 }
 
-/// The pool is sent our name for the worker anyway, so the miner's share counts whatever name it comes under.
+/// The pool always gets DPMP's name for the worker, so the name in the miner's share does not matter.
 #[test]
 fn the_name_in_a_submit_is_ignored() {
     let (a, _b, proxy) = only_a(|options| options.one_worker = true);
@@ -121,7 +121,7 @@ fn the_name_in_a_submit_is_ignored() {
     assert_eq!(accepted, names.len(), "{}", a.ledger().summary());
     assert_eq!(a.ledger().violations(), []);
 
-    // Only a connection that never authorized is refused.
+    // Only a connection that never authorized is rejected.
     let mut stranger = Client::connect(proxy.address());
     stranger.configure();
     stranger.subscribe();
@@ -141,7 +141,7 @@ fn a_repeated_job_gets_a_time_no_share_has_used() {
         .set("scheduler.slice_seconds", 1)
         .start();
     let (mut client, mut work) = Client::working(proxy.address());
-    // The miner moves the time of its headers itself, once by little and once by very much.
+    // The miner changes the time in its headers, once by a little and once by a lot.
     for ahead in [40, 4000] {
         let own = work.notify.ntime;
         let pool = tag(&work);
@@ -153,7 +153,7 @@ fn a_repeated_job_gets_a_time_no_share_has_used() {
         work = client.job_where("from the same pool", |work| tag(work) == pool);
         let again = work.notify.ntime;
         assert!(again > own, "{again} {own}");
-        // Who moves it very far is not followed: the pool's own limit would be reached too soon.
+        // DPMP does not follow a very large change: it would soon reach the pool's own limit.
         assert_eq!(again > own + ahead, ahead == 40, "{again} {own}");
     }
     assert_eq!(pools[0].ledger().refused() + pools[1].ledger().refused(), 0);
@@ -168,7 +168,7 @@ fn version_bits_are_forwarded_or_filled_in() {
         let share = client.find(&mut work);
         assert_accepted(&client.submit(&share));
     }
-    // Five parameters: the job's own bits.
+    // Five parameters: the job's own version bits.
     let mut plain = Work::new(work.notify.clone(), work.e1.clone(), work.e2_size, None);
     plain.first_e2 = 77;
     let share = client.find(&mut plain);
@@ -238,7 +238,7 @@ fn a_share_for_the_other_pools_old_block_is_stale() {
     let late = client.find(&mut of_a);
     client.job_of("B");
     a.new_block();
-    // The proxy knows of the block when it sends work on it.
+    // The proxy knows about the block once it sends work on it.
     let before = of_a.notify.prevhash;
     client.job_where("the new block", |work| {
         tag_of(&work.notify.coinb2).as_deref() == Some("A") && work.notify.prevhash != before
@@ -250,7 +250,7 @@ fn a_share_for_the_other_pools_old_block_is_stale() {
 
 #[test]
 fn every_form_of_a_pools_rejection_becomes_a_list() {
-    // The code that a form has no room for is 20.
+    // If a form has no room for a code, the code is 20.
     let forms = [
         (RejectForm::Array, 21, "Stale"),
         (RejectForm::Object, 21, "Stale"),
@@ -319,7 +319,7 @@ fn a_share_below_the_pools_difficulty_is_accepted_but_not_forwarded() {
     assert_eq!(a.ledger().refused(), 0, "{}", a.ledger().summary());
 }
 
-/// A pool credits its own difficulty, so a higher one here costs income; that is said with the number.
+/// A pool credits its own difficulty, so a higher one here costs income. The warning gives the number.
 #[test]
 fn a_minimum_above_the_pools_difficulty_is_reported() {
     let pools = ["A", "B"].map(|name| pool(name, |options| options.difficulty = 1e-9));
@@ -340,7 +340,7 @@ fn a_minimum_above_the_pools_difficulty_is_reported() {
     assert!(text.contains("90% of the work"), "{text}");
 }
 
-/// The first block that the archive shows, once it fits.
+/// The first matching block in the archive.
 fn archived(page: &Http, fits: impl Fn(&Value) -> bool) -> Value {
     let mut found = Value::Null;
     wait_until(SOON, "a block in the archive", || {
@@ -350,7 +350,7 @@ fn archived(page: &Http, fits: impl Fn(&Value) -> bool) -> Value {
     found
 }
 
-/// Each block candidate stays on the disk, with what its pool said.
+/// Each block candidate stays on disk together with the pool's answer.
 #[test]
 fn a_block_is_saved_in_a_file_that_can_rebuild_it() {
     let (_a, _b, mut proxy) = only_a(|options| options.nbits = 0x207f_ffff);
@@ -368,7 +368,7 @@ fn a_block_is_saved_in_a_file_that_can_rebuild_it() {
         (&json!("worker"), &json!("A"))
     );
 
-    // The download is the file, and the file is enough to rebuild the header.
+    // The download is the same file, and it is enough to rebuild the header.
     let name = block["name"].as_str().unwrap();
     let answer = page.get(&format!("/api/v1/blocks/{name}"));
     let file = std::fs::read(proxy.file("blocks").join(name)).unwrap();
@@ -390,7 +390,7 @@ fn a_block_is_saved_in_a_file_that_can_rebuild_it() {
     assert_eq!(sha256d(&[&header]), share.hash);
     assert_eq!(page.get("/api/v1/blocks/..%2Fstate.json").status, 404);
 
-    // The banner stays over a restart until it is dismissed, and then stays away.
+    // The banner survives a restart until it is dismissed, and then stays away.
     let banner = |page: &Http| {
         let status = page.get("/api/v1/status").json();
         let alerts = status["alerts"].as_array().unwrap();
@@ -417,7 +417,7 @@ fn a_block_is_saved_in_a_file_that_can_rebuild_it() {
     assert_eq!(archived(&page, |_| true)["name"], name);
 }
 
-/// With the simulated pools and miners that the demo has.
+/// With the same simulated pools and miners as the demo.
 #[test]
 fn a_block_is_in_the_archive_within_a_second() {
     let a = pool("A", |options| options.nbits = 0x2000_ffff);

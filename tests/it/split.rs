@@ -1,4 +1,4 @@
-//! The work is split as the owner asked, and neither a miner nor a pool notices.
+//! The work is split as the owner asked, and neither miners nor pools notice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::support::{SOON, miner, pool, settle, wait_until};
 /// How much later than the proxy's clock a miner may see a switch, in seconds.
 const DELAY: f64 = 0.2;
 
-/// How long each split is watched.
+/// How long each split is observed.
 const WATCH: Duration = Duration::from_secs(6);
 
 #[test]
@@ -74,7 +74,7 @@ fn a_50_50_split_holds_with_extranonce2_of_3_and_12_bytes() {
             a.one_worker = true;
             a.reject_form = RejectForm::RejectReason;
             a.e1_reuse = ExtranonceReuse::Slots;
-            // Between two of its jobs the miners come back to it more than once.
+            // The miners return to it more than once between two of its jobs.
             a.job_interval = Some(Duration::from_secs(5));
         },
         |b| {
@@ -131,8 +131,8 @@ fn split(
     }
 }
 
-/// How late this machine wakes a thread that has something to do: on a busy one a switch, which goes through three of
-/// them, comes that much later.
+/// How late this machine wakes a thread. On a busy one, a switch is that much later, since it passes through three
+/// threads.
 struct Lag {
     longest: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -158,7 +158,7 @@ impl Lag {
         watch
     }
 
-    /// So far, in seconds.
+    /// The longest delay so far, in seconds.
     fn longest(&self) -> f64 {
         Duration::from_micros(self.longest.load(Ordering::Relaxed)).as_secs_f64()
     }
@@ -170,7 +170,7 @@ impl Drop for Lag {
     }
 }
 
-/// Miners of four kinds, as different as can be.
+/// Miners of four very different kinds.
 fn four_miners(address: std::net::SocketAddr) -> [SimMiner; 4] {
     [
         miner(address, |options| {
@@ -202,7 +202,7 @@ fn four_miners(address: std::net::SocketAddr) -> [SimMiner; 4] {
     ]
 }
 
-/// No share was refused, each reached the pool whose job it was, and the conversation was as it must be.
+/// No share was rejected, each reached the pool its job came from, and the conversation followed the rules.
 fn check_miner(number: usize, miner: &SimMiner, pools: &[SimPool; 2]) {
     let ledger = miner.ledger();
     assert_eq!(ledger.violations(), [], "miner {number}");
@@ -236,7 +236,7 @@ fn check_miner(number: usize, miner: &SimMiner, pools: &[SimPool; 2]) {
     assert!(late > 0, "miner {number} sent no late share");
 }
 
-/// At no moment the time on pool A is further from what it should be than h, and a delay.
+/// At every moment, the time on pool A is within h, plus a delay, of what it should be.
 fn check_error(number: usize, miner: &SimMiner, weights: [f64; 2], until: Instant, delay: f64) {
     let share_of_a = weights[0] / (weights[0] + weights[1]);
     let bound = share_of_a.max(1.0 - share_of_a) / 2.0;

@@ -1,4 +1,4 @@
-//! Steering over HTTP: temporary changes, settings of single workers, the preview, and the way back to an earlier split.
+//! Steering over HTTP: temporary changes, own settings of workers, the preview, and restoring an earlier split.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn steering(page: &Http) -> Value {
     ok(&page.get("/api/v1/steering"))
 }
 
-/// What the steering says of a worker.
+/// How the steering page describes a worker.
 fn worker(page: &Http, name: &str) -> Value {
     let steering = steering(page);
     let workers = steering["workers"].as_array().unwrap();
@@ -44,7 +44,7 @@ fn rig(proxy: &Proxy, name: &str) -> SimMiner {
     })
 }
 
-/// Waits until the miners have had work from this pool only, from now on for so many turns that chance is no matter.
+/// Waits until the miners have had work only from this pool, for enough turns from now on to rule out chance.
 #[track_caller]
 fn wait_for_only(miners: &[&SimMiner], pool: &str) {
     const TURNS: usize = 12;
@@ -77,7 +77,7 @@ fn a_temporary_change_lasts_until_ended_even_across_a_restart() {
         (&json!("B"), &Value::Null)
     );
     assert!(set["by"].as_str().unwrap().contains("127.0.0.1"), "{set}");
-    // It is there as soon as that is answered.
+    // It is there as soon as the request is answered.
     assert_eq!(steering(&page_before)["overrides"], json!([set]));
     let one = worker(&page_before, "one");
     assert_eq!(
@@ -229,12 +229,12 @@ fn a_workers_own_setting_applies_immediately_and_keeps_the_file() {
         json!(["Garage left", "B", "worker", "B", null, "auto", null])
     );
     wait_for_only(&[&one], "B");
-    // A change for all leaves it where it is.
+    // A change for all does not move it.
     ok(&page.put("/api/v1/override", &json!({"work": "A", "workers": ["*"]})));
     assert_eq!(worker(&page, "one")["work"], "B");
     ok(&page.delete("/api/v1/override", &json!({"workers": ["*"]})));
 
-    // A Config page that was open before saves without undoing it.
+    // Saving a Config page that was opened earlier does not undo it.
     let mut mine = open["config"].clone();
     mine["scheduler"]["slice_seconds"] = json!(2);
     ok(&page.put(
@@ -272,7 +272,7 @@ fn a_workers_own_setting_applies_immediately_and_keeps_the_file() {
     refused(&wrong, 422, "invalid_value");
 }
 
-/// An entry of the timetable for every day.
+/// A timetable entry for every day.
 fn daily(from: &str, to: &str, work: &str) -> Value {
     let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     json!({"days": days, "from": from, "to": to, "work": work})
@@ -300,7 +300,7 @@ fn the_timetable_can_be_previewed_and_applies_immediately() {
     let number = |span: &Value, key: &str| span[key].as_u64().unwrap();
     for pair in spans.windows(2) {
         assert_eq!(pair[0]["to_ms"], pair[1]["from_ms"]);
-        // India is five hours and a half ahead.
+        // India is five and a half hours ahead.
         assert_eq!(
             number(&pair[1], "from_ms") % (12 * 3_600_000),
             6 * 3_600_000 + 1_800_000
@@ -375,7 +375,7 @@ fn earlier_splits_can_be_restored_even_after_a_restart() {
     });
     proxy.crash();
     assert_eq!(undo(&proxy).len(), 2);
-    // Written while it is stopped.
+    // The file is written while DPMP is stopped.
     let (_, status) = proxy.stop();
     assert!(status.success());
     proxy.rewrite_config(|config| config["scheduler"] = json!({"poolA_weight": 80}));

@@ -1,5 +1,5 @@
-//! What the tests share: waiting, ports, the config, HTTP. The proxy as a process is in `proxy`, a
-//! miner that does exactly what a test says in `client`, a browser in `http`.
+//! What the tests share: waiting, ports, the config, HTTP. `proxy` runs the proxy as a process, `client` is a miner
+//! that does exactly what a test says, and `http` is a browser.
 
 pub(crate) mod client;
 pub(crate) mod http;
@@ -18,14 +18,14 @@ use dpmp::sim::pool::SimPool;
 use dpmp::sim::pool::options::PoolOptions;
 use dpmp::system::net::Port;
 
-/// How long a test waits for what happens in a moment on a calm machine. Tests have to hold on one that does many
-/// other things as well, and only one that fails waits so long.
+/// How long a test waits for something that takes a moment on an idle machine. Tests have to pass on busy machines,
+/// too, and only a failing test waits this long.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// The same for what one of the proxy's own time limits, 30 s or more, would bring about in the end.
+/// The same for things that one of the proxy's own time limits, 30 s or more, would cause in the end.
 pub(crate) const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// Waits until a condition holds, and fails with what was waited for if it does not within `patience`.
+/// Waits for a condition. If it does not hold within `patience`, fails with what the test was waiting for.
 #[track_caller]
 pub(crate) fn wait_until(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;
@@ -35,11 +35,11 @@ pub(crate) fn wait_until(patience: Duration, what: &str, mut holds: impl FnMut()
     }
 }
 
-/// A port of this machine that is free, outside the range from which the system takes those of
-/// outgoing connections, so that nobody else gets it before it is used.
+/// A free port of this machine. It is outside the range the system uses for outgoing connections, so nobody else gets
+/// it first.
 pub(crate) fn free_port() -> u16 {
-    // Test processes that run at the same time share out the ports among them: who holds the first
-    // port of a block may use the rest of it.
+    // Test processes that run at the same time divide the ports among them: the one holding a block's first port may
+    // use the rest.
     static BLOCK: OnceLock<(TcpListener, u16)> = OnceLock::new();
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const SIZE: u16 = 500;
@@ -61,7 +61,7 @@ pub(crate) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// A port of this machine on which each connection has a thread of its own, until the port is stopped.
+/// A port where each connection has its own thread, until the port is stopped.
 pub(crate) fn serve(handle: impl Fn(TcpStream) + Clone + Send + 'static) -> Port {
     let port = Port::open(local(0)).unwrap();
     let accepting = port.clone();
@@ -74,7 +74,7 @@ pub(crate) fn serve(handle: impl Fn(TcpStream) + Clone + Send + 'static) -> Port
     port
 }
 
-/// A simulated pool whose jobs carry `tag`, with a fresh job several times a second.
+/// A simulated pool whose jobs carry `tag`, with several new jobs a second.
 pub(crate) fn pool(tag: &str, change: impl FnOnce(&mut PoolOptions)) -> SimPool {
     let mut options = PoolOptions {
         port: free_port(),
@@ -87,7 +87,7 @@ pub(crate) fn pool(tag: &str, change: impl FnOnce(&mut PoolOptions)) -> SimPool 
     SimPool::start(options).unwrap()
 }
 
-/// How miners begin, and how they number their requests.
+/// How miners start a conversation and number their requests.
 pub(crate) const STYLES: [(Handshake, Ids); 5] = [
     (Handshake::Cpuminer, Ids::SubmitsAreFour),
     (Handshake::Cgminer, Ids::Counted),
@@ -107,7 +107,7 @@ pub(crate) fn miner(address: SocketAddr, change: impl FnOnce(&mut MinerOptions))
     SimMiner::start(options).unwrap()
 }
 
-/// The tag of the pool that a miner works for.
+/// The tag of the pool that a miner is working for.
 pub(crate) fn tag(miner: &SimMiner) -> Option<String> {
     miner.ledger().last_job()?.tag
 }
@@ -118,7 +118,7 @@ pub(crate) fn settle(miners: &[SimMiner]) {
     for miner in miners {
         miner.pause(true);
     }
-    // A pause takes effect within a turn of the miner's thread.
+    // A pause takes effect within one round of the miner's thread.
     let mut before = None;
     wait_until(SOON, "the answers to all shares", || {
         let count = |miner: &SimMiner| {

@@ -1,12 +1,11 @@
-//! The repository itself: who imports whom, what files begin with, and whether the documents tell the truth
-//! about names that a reader will look for.
+//! The repository itself: which module imports which, how files begin, and whether the names in the documents exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Which of our modules a module may name, and which parts of them. Modules that are not listed
-/// (the program, its commands) may name all.
+/// Which of our modules, or parts of them, a module may name. Modules that are not listed (the program, its commands)
+/// may name all of them.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("random", &[]),
@@ -15,7 +14,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &["system"]),
     ("stratum", &["units"]),
     ("coin", &["units"]),
-    // Saving is atomic with the same function as the state file's.
+    // Config files are saved atomically, with the same function as the state file.
     (
         "config",
         &[
@@ -27,7 +26,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("core", &["coin", "config", "random", "stratum", "units"]),
-    // What comes out of it goes into the core as data.
+    // Its results enter the core as data.
     (
         "timetable",
         &["config", "core::steering", "core::snapshot", "units"],
@@ -56,7 +55,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "shell",
         &[
             "core",
-            // What became of shares.
+            // The outcomes of shares.
             "ledger",
             "observe",
             "config",
@@ -67,7 +66,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "units",
         ],
     ),
-    // It reads the published state and keeps a file of its own.
+    // It reads the published state and keeps its own file.
     (
         "history",
         &[
@@ -82,7 +81,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("odds", &["core::stats::meter"]),
-    // Shares come to it from the scheduler, the rest from the published state.
+    // Shares come to it from the scheduler; everything else comes from the published state.
     (
         "ledger",
         &[
@@ -95,7 +94,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "system",
         ],
     ),
-    // It reads the published state, keeps a file of its own and sends.
+    // It reads the published state, keeps its own file, and sends messages.
     (
         "notify",
         &[
@@ -112,11 +111,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            // What a snapshot is made of.
+            // The parts of a snapshot.
             "core::balance",
             "core::event",
             "core::insight",
-            // What the pages have to tell.
+            // What the pages show.
             "core::fact",
             "core::outage",
             "core::steering",
@@ -144,18 +143,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "system",
             "random",
             "http",
-            // Why shares were refused.
+            // The reasons for rejected shares.
             "stratum::reject",
             // The pages send commands to the scheduler and change the configuration.
             "shell::blocks",
             "shell::inbox",
             "shell::running",
             "shell::settings",
-            // The same visit to a pool that `dpmp check` makes.
+            // The same test of a pool that `dpmp check` makes.
             "visit",
         ],
     ),
-    // The judges share no protocol code with what they judge.
+    // The judges share no protocol code with the code they judge.
     (
         "sim",
         &[
@@ -168,7 +167,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "system::thread",
         ],
     ),
-    // It drives the core as the shell does, and reads and writes its lines for scripts.
+    // It drives the core as the shell does, and reads and writes the core's lines for scripts.
     (
         "sim::world",
         &[
@@ -184,7 +183,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What has no place in the core, outside its tests.
+/// What must not appear in the core outside its tests.
 const NOT_IN_CORE: [&str; 15] = [
     "std::net::Tcp",
     "TcpStream",
@@ -203,14 +202,14 @@ const NOT_IN_CORE: [&str; 15] = [
     "random::secret",
 ];
 
-/// How many quirks there are at least.
+/// The minimum number of quirks.
 const QUIRKS: usize = 66;
 
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All files below a folder of the repository, without what is built.
+/// All files below a folder of the repository, without build output.
 pub(crate) fn files_below(folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -247,14 +246,14 @@ pub(crate) fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// A path as it is called in the repository.
+/// A path relative to the repository.
 pub(crate) fn name(path: &Path) -> String {
     let inside = path.strip_prefix(root()).unwrap();
     inside.to_string_lossy().replace('\\', "/")
 }
 
-/// The top module that a source file belongs to: `core` for `src/core.rs` and `src/core/pool.rs`. The world of the
-/// simulators has rules of its own.
+/// The top module that a source file belongs to: `core` for `src/core.rs` and `src/core/pool.rs`. The simulated world
+/// has its own rules.
 fn module(path: &Path) -> String {
     let inside = name(path);
     let inside = inside.trim_start_matches("src/");
@@ -265,13 +264,13 @@ fn module(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The lines of code, without comments.
+/// The lines of code without comments.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.lines().map(str::trim);
     lines.filter(|line| !line.starts_with("//"))
 }
 
-/// What stands before the tests of a file.
+/// The part of a file before its tests.
 fn without_tests(text: &str) -> &str {
     text.split("\n#[cfg(test)]").next().unwrap()
 }
@@ -288,7 +287,7 @@ fn named_paths(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a path is a thing or lies in it.
+/// Whether a path is this item or lies inside it.
 fn lies_in(path: &str, thing: &str) -> bool {
     let rest = path.strip_prefix(thing);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -312,7 +311,7 @@ fn modules_use_only_allowed_modules() {
             for named in named_paths(line) {
                 let allowed = lies_in(named, &module)
                     || may_name.iter().any(|thing| lies_in(named, thing))
-                    // A list in braces names its parts on the next lines.
+                    // A list in braces names its parts on the following lines.
                     || named.is_empty();
                 if !allowed {
                     wrong.push(format!("{}: {line}", name(&path)));
@@ -323,14 +322,14 @@ fn modules_use_only_allowed_modules() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A file as others name it, such as `core::pool::line`.
+/// A file as others refer to it, such as `core::pool::line`.
 fn path_of(path: &Path) -> String {
     let inside = name(path).replace('/', "::");
     let inside = inside.trim_start_matches("src::");
     inside.trim_end_matches(".rs").to_owned()
 }
 
-/// The other files that a file names.
+/// The other files that a file refers to.
 fn named_files(path: &Path, files: &BTreeSet<String>) -> BTreeSet<String> {
     let text = text(path);
     let code = code(without_tests(&text)).filter(|line| !line.trim_start().starts_with("//"));
@@ -342,14 +341,14 @@ fn named_files(path: &Path, files: &BTreeSet<String>) -> BTreeSet<String> {
             .map(str::to_owned)
     };
     let named = code.flat_map(|line| {
-        // Who may see something is no use of it.
+        // A visibility restriction is not a use.
         let line = line.replace("pub(in crate::", "");
         named_paths(&line).filter_map(file_of).collect::<Vec<_>>()
     });
     named.filter(|file| *file != path_of(path)).collect()
 }
 
-/// Whoever understands a file needs only those below it.
+/// To understand a file, one needs to know only the files below it.
 #[test]
 fn files_do_not_use_each_other_in_a_circle() {
     let files: BTreeSet<String> = sources("src").iter().map(|path| path_of(path)).collect();
@@ -357,7 +356,7 @@ fn files_do_not_use_each_other_in_a_circle() {
         .iter()
         .map(|path| (path_of(path), named_files(path, &files)))
         .collect();
-    // Whatever names nothing that is left is in no circle, nor is what nothing names.
+    // A file that uses no remaining file is in no circle, and neither is one that no file uses.
     loop {
         let named: BTreeSet<String> = names.values().flatten().cloned().collect();
         let before = names.len();
@@ -375,7 +374,7 @@ fn files_do_not_use_each_other_in_a_circle() {
 
 #[test]
 fn no_file_imports_a_list_of_modules_from_the_root() {
-    // `use crate::{a, b}` would pass by the rules.
+    // `use crate::{a, b}` would bypass the rules.
     for path in sources("src") {
         let text = text(&path);
         assert!(
@@ -409,7 +408,7 @@ fn the_core_uses_no_socket_clock_thread_or_log() {
         for line in code(without_tests(&text)) {
             for thing in NOT_IN_CORE {
                 let found = line.match_indices(thing).any(|(at, _)| {
-                    // Not the end of a longer name.
+                    // Not at the end of a longer name.
                     !line[..at].ends_with(is_of_name)
                 });
                 assert!(!found, "{}: {line}", name(&path));
@@ -439,7 +438,7 @@ fn the_architecture_names_files_that_exist() {
     let named = text.split('`').skip(1).step_by(2);
     let files = named.filter(|named| named.ends_with(".rs") && !named.contains(' '));
     let places = files_below("");
-    // A row that names its folder first names its files from there.
+    // In a row that names its folder first, file names are relative to it.
     let missing: Vec<_> = files
         .filter(|file| !places.iter().any(|path| path.ends_with(file)))
         .collect();
@@ -516,7 +515,7 @@ fn the_table_of_quirks_names_tests_that_exist() {
     }
 }
 
-/// The names of all functions that are tests.
+/// The names of all test functions.
 fn all_tests() -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     for path in sources("src").into_iter().chain(sources("tests")) {
@@ -535,13 +534,13 @@ fn all_tests() -> BTreeSet<String> {
 
 #[test]
 fn no_file_contains_a_path_of_the_development_machine() {
-    // Put together, so that this file does not hold them itself.
+    // Assembled, so that this file does not contain them.
     let places = ["root", "work", "home"].map(|folder| format!("/{folder}/"));
     for path in files_below("") {
         let bytes = fs::read(&path).unwrap();
         let text = String::from_utf8_lossy(&bytes);
         for place in &places {
-            // A folder of this repository may have such a name too.
+            // A folder of this repository may have the same name.
             let is_place =
                 |at: usize| !text[..at].ends_with(|it: char| it.is_alphanumeric() || it == '.');
             let mut found = text.match_indices(place).map(|(at, _)| at);

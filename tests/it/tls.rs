@@ -1,4 +1,4 @@
-//! Encrypted connections to pools: whom they are opened to, what is said when they are not, and that they carry.
+//! Encrypted connections to pools: which pools are trusted, what is reported if one is not, and that mining works.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::support::proxy::{self, Proxy, Setup};
 use crate::support::tls::{self, Front, Identity};
 use crate::support::{SOON, miner, pool, settle, wait_until};
 
-/// What `dpmp check` says of pool A with these settings, and whether it liked it.
+/// The output of `dpmp check` for pool A with these settings, and whether it succeeded.
 fn check(settings: Value) -> (bool, String) {
     check_with(settings, &tls::roots_file())
 }
@@ -113,7 +113,7 @@ fn certificates_that_prove_nothing_are_refused_with_the_reason() {
 #[test]
 fn only_the_pinned_certificate_is_accepted() {
     let pool = pool("tlspin", |_| ());
-    // It is for another name and has expired; its fingerprint is all that counts.
+    // It is for another name and has expired, but only its fingerprint counts.
     let own = Identity::self_signed_and_expired();
     let front = Front::new(&own, pool.address());
     let old = Front::old(&own, pool.address());
@@ -126,7 +126,7 @@ fn only_the_pinned_certificate_is_accepted() {
         settings(&good),
         "the pool's certificate does not match tls_fingerprint",
     );
-    // Not even if it is to take any.
+    // Even accepting any certificate does not override the fingerprint.
     let mut both = settings(&good);
     both["tls_insecure"] = true.into();
     check_refused(both, "the pool's certificate does not match");
@@ -179,7 +179,7 @@ fn servers_without_tls_are_distinguished_from_those_with_it() {
     ] {
         check_refused(json!({"port": front.port()}), expected);
     }
-    // The other way round: an unencrypted connection to such a port.
+    // The opposite mistake: an unencrypted connection to such a port.
     let pool = pool("tlsplain", |_| ());
     let front = Front::new(&Identity::good(), pool.address());
     let settings = json!({"port": front.port(), "tls": false});
@@ -253,7 +253,7 @@ fn mining_at_two_encrypted_pools_survives_rekeying_and_lost_connections() {
     check_ledgers([&a, &b], &miners);
     proxy.check_running();
     drop(miners);
-    // The end of each connection is said and not only done.
+    // Each connection ends with a close notification.
     wait_until(SOON, "farewells", || {
         fronts.iter().all(|front| front.farewells() >= 3)
     });
@@ -274,7 +274,7 @@ fn the_log_and_the_page_say_why_an_encrypted_pool_is_down() {
     wait_until(SOON, "work for the other pool", || {
         b.ledger().accepted() > 0
     });
-    // Set right, it works without a restart; and a switch to any certificate is told.
+    // Once corrected, it works without a restart, and accepting any certificate is reported.
     proxy.rewrite_config(|config| config["pools"]["A"]["tls_insecure"] = true.into());
     wait_until(SOON, "the warning", || {
         proxy.logged(

@@ -1,4 +1,5 @@
-//! Miners that encrypt: what they are shown, that nothing else changes for them, and what is said when it fails.
+//! Miners that use TLS: which certificate they see, that nothing else changes for them, and what is reported if it
+//! fails.
 
 use std::net::SocketAddr;
 
@@ -12,7 +13,7 @@ use crate::support::proxy::{self, Proxy, Setup};
 use crate::support::tls::{Front, Identity, distrust, shown_fingerprint};
 use crate::support::{AT_ONCE, SOON, free_port, local, miner, pool, settle, wait_until};
 
-/// A proxy with a certificate, and where its port for TLS is.
+/// A proxy with a certificate, and the address of its TLS port.
 fn encrypted(setup: Setup, folder: &TempDir, identity: &Identity) -> (Proxy, SocketAddr) {
     let file = folder.path().join("own.pem");
     std::fs::write(&file, identity.pem()).unwrap();
@@ -83,7 +84,7 @@ fn a_renewed_certificate_is_used_without_a_restart() {
     });
     std::fs::write(&file, second.pem()).unwrap();
     assert_eq!(shown_fingerprint(address), second.fingerprint());
-    // The key of another certificate.
+    // The key belongs to another certificate.
     let [mixed, key] = [&first, &second].map(Identity::pem);
     let certificate = mixed.split_inclusive("-----END CERTIFICATE-----\n").next();
     let key = key.split_inclusive("-----END CERTIFICATE-----\n").last();

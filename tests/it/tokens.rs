@@ -1,4 +1,4 @@
-//! Programs that use the API: what their tokens open, and that nothing else does.
+//! Programs that use the API: what their tokens give access to, and nothing more.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::support::{SOON, wait_until};
 const PASSWORD: &str = "correct horse battery";
 const TOKENS: &str = "/api/v1/tokens";
 
-/// A page whose owner has set a password and is logged in.
+/// The page of an owner who has set a password and logged in.
 fn owner(proxy: &Proxy) -> Http {
     let mut page = Http::new(proxy.pages_address()).with_token();
     let set = page.post(
@@ -25,7 +25,7 @@ fn owner(proxy: &Proxy) -> Http {
     page
 }
 
-/// Makes a token.
+/// Creates a token.
 #[track_caller]
 fn make(page: &Http, name: &str, may: &str) -> String {
     let wanted = json!({"name": name, "may": may, "password": PASSWORD});
@@ -34,7 +34,7 @@ fn make(page: &Http, name: &str, may: &str) -> String {
     made.json()["token"].as_str().unwrap().to_owned()
 }
 
-/// What a program asks, which knows nothing of cookies and calls us by a name of its own.
+/// A request from a program that has no cookies and uses its own name for this host.
 fn ask(proxy: &Proxy, token: &str, method: &str, path: &str, body: &Value) -> Answer {
     let mut program = Http::new(proxy.pages_address());
     program.host = "miner-proxy.example".into();
@@ -58,7 +58,7 @@ fn refused(answer: &Answer, status: u16, code: &str) {
 fn a_token_gives_its_access_until_it_is_revoked() {
     let mut proxy = Setup::bare().start();
     let page = owner(&proxy);
-    // Only the owner makes one, with the password.
+    // Only the owner can create one, with the password.
     let wanted = |password: Value| json!({"name": "ha", "may": "view", "password": password});
     for wrong in [Value::Null, json!("not the password")] {
         refused(&page.post(TOKENS, &wanted(wrong)), 401, "wrong_password");
@@ -156,12 +156,12 @@ fn a_token_gives_its_access_until_it_is_revoked() {
     let pool = get(&view, "/api/v1/status").json()["pools"]["A"]["target_share"].clone();
     assert_eq!(pool, 0.7);
 
-    // What is no token of ours is nothing, and what looks like one is refused, also where nobody needs to log in.
+    // Other text is ignored, but a wrong token is refused, even where no login is needed.
     refused(&get("of-a-proxy", "/api/v1/status"), 403, "bad_host");
     refused(&get(&view[..20], "/api/v1/status"), 401, "wrong_token");
     assert_eq!(get(&view[..20], "/healthz").status, 503);
 
-    // A page that saves the whole configuration keeps them, and so does a restart.
+    // Saving the whole configuration keeps the tokens, and so does a restart.
     let read = page.get("/api/v1/config").json();
     let mut config = read["config"].clone();
     config["scheduler"]["slice_seconds"] = json!(20);

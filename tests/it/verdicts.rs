@@ -1,4 +1,4 @@
-//! Pools that can be reached and give work, and are no good.
+//! Pools that are reachable and send work, but are useless.
 
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ fn a_pool_that_answers_no_share_gets_no_time_until_it_answers() {
     wait_until(SOON, "the alert", || {
         alerts(&proxy).contains("\"pool_mute:A\"")
     });
-    // The lost shares follow from it: one cause, one notice.
+    // The lost shares are a consequence, so there is only one alert.
     assert!(!alerts(&proxy).contains("\"shares_lost:A\""));
     assert!(proxy.logged("pool_down", "it does not answer shares"));
     let (taken, mined) = (a.ledger().accepted(), ledger.accepted());
     wait_until(SOON, "shares at B", || ledger.accepted() > mined + 50);
-    // What was under way at the switch.
+    // Shares in flight at the switch.
     assert!(a.ledger().accepted() <= taken + 3);
     assert_eq!(status(&proxy)["pools"]["A"]["state"], "down");
     assert_eq!(ledger.connections(), 1);

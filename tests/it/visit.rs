@@ -1,5 +1,5 @@
-//! A visit to a pool, as `dpmp check` and the pages make it: each place at which a pool can stop has its own sentence,
-//! and what works is not called a failure.
+//! The test of a pool, as `dpmp check` and the pages run it: each step where a pool can fail has its own sentence, and
+//! working steps are not called failures.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::serve;
 
-/// How long a visit may take here; more than a pool is given for configure.
+/// How long a test may take here; longer than a pool gets for configure.
 const PATIENCE: Duration = Duration::from_secs(9);
 
 const CONFIGURED: &str =
@@ -31,15 +31,15 @@ fn job() -> Value {
 /// What a pool does.
 #[derive(Clone, Default)]
 struct Script {
-    /// Answers by the method's last part: configure, subscribe, authorize. What is not there is not answered.
+    /// Answers by the last part of the method: configure, subscribe, authorize. Other methods get no answer.
     answers: Vec<(&'static str, String)>,
-    /// What follows the answer to authorize.
+    /// What it sends after the answer to authorize.
     then: Vec<String>,
-    /// What it says at once.
+    /// What it sends immediately.
     greeting: &'static str,
-    /// How often it says that, with a pause before each.
+    /// How often it sends that, with a pause before each.
     times: usize,
-    /// After which method it hangs up.
+    /// The method after which it hangs up.
     hangs_up_on: &'static str,
 }
 
@@ -99,7 +99,7 @@ impl Script {
     }
 }
 
-/// What is told on a visit to a pool at this port, and what went wrong.
+/// The steps reported while testing a pool at this port, and the error, if any.
 fn told(port: u16, settings: Value) -> (Vec<Finding>, Result<(), String>) {
     let mut text = json!({"pools": {"A": {"host": "127.0.0.1", "port": port, "wallet": "w"}}});
     for (key, value) in settings.as_object().into_iter().flatten() {
@@ -124,14 +124,14 @@ fn told(port: u16, settings: Value) -> (Vec<Finding>, Result<(), String>) {
     (all, visited)
 }
 
-/// What comes of a visit: the text of its last step if it went well, else what went wrong.
+/// The result of a test: the text of its last step, or the error.
 fn outcome(script: Script) -> Result<String, String> {
     let (all, visited) = told(script.serve().port(), Value::Null);
     visited?;
     Ok(steps(&all).pop().unwrap().1)
 }
 
-/// The names and texts of the steps that were told.
+/// The names and texts of the reported steps.
 fn steps(all: &[Finding]) -> Vec<(&'static str, String)> {
     let step = |found: &Finding| match found {
         Finding::Step(step) => Some((step.name, step.text.clone())),
@@ -224,7 +224,7 @@ fn each_step_where_a_pool_fails_has_its_own_sentence() {
             hanging_up("authorize"),
             Err("closed the connection before it answered authorize"),
         ),
-        // What works.
+        // The steps that work.
         (
             Script::answering(&handshake).then(&[DIFFICULTY.to_owned(), job().to_string()]),
             Ok("difficulty 512,"),
@@ -285,7 +285,7 @@ fn steps_are_reported_as_they_finish() {
         steps[3].1,
         "extranonce1 08000002 (4 bytes), extranonce2 8 bytes"
     );
-    // Nobody at home.
+    // Nothing listens on this port.
     let (all, visited) = told(crate::support::free_port(), Value::Null);
     assert!(
         visited
@@ -295,7 +295,7 @@ fn steps_are_reported_as_they_finish() {
     );
 }
 
-/// compat Q52: what hangs up on configure is asked in another order, and not for ever.
+/// compat Q52: a pool that hangs up on configure is asked in another order, but not forever.
 #[test]
 fn a_pool_that_hangs_up_on_configure_is_asked_again() {
     let script = Script {
@@ -343,7 +343,7 @@ fn other_messages_from_a_pool_are_shown_too() {
     assert!(notes_.len() == 4 && are_told, "{notes_:?}");
     let (_, visited) = with(&vec![useless; 21], Value::Null);
     assert!(visited.unwrap_err().contains("too many unusable lines"));
-    // A minimum above what the pool asks for is work that nobody pays.
+    // A minimum above the pool's difficulty is work that nobody pays for.
     let limits = json!({"downstream_diff": {"poolA_min": 2048}});
     let (all, visited) = with(&[], limits);
     assert_eq!(visited, Ok(()));

@@ -1,4 +1,4 @@
-//! What the pages' port tells, over HTTP: state, miners, charts, alerts, and the files of the pages.
+//! What the pages' port reports over HTTP: state, miners, charts, alerts, and the files of the pages.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn status(proxy: &Proxy) -> Value {
     answer.json()
 }
 
-/// The name of each alert, without the time of the occasion.
+/// The name of each alert, without the time it began.
 fn alerts(proxy: &Proxy) -> Vec<String> {
     let status = status(proxy);
     let ids = status["alerts"].as_array().unwrap().iter();
@@ -76,7 +76,7 @@ fn the_status_matches_what_happens() {
         .set("scheduler.poolA_weight", 75)
         .set("scheduler.poolB_weight", 25)
         .start();
-    // The look whether it serves is a connection, too.
+    // The check whether the port is open is a connection, too.
     wait_until(SOON, "nobody", || {
         let status = status(&proxy);
         status["started_ms"] != 0 && status["miners_connected"] == 0
@@ -99,7 +99,7 @@ fn the_status_matches_what_happens() {
         accepted("A") > 20
             && accepted("B") > 5
             && status["split"]["windows"][0]["expected_error"].is_f64()
-            // Known after a second.
+            // This is known after a second.
             && status["hashrate"].is_f64()
             && status["pools"]["A"]["insight"].is_object()
     });
@@ -161,7 +161,7 @@ fn the_status_matches_what_happens() {
     );
     drop(miners);
 
-    // What is changed by a page is told at once, not when the next second has come.
+    // A change made on a page is shown immediately, not a second later.
     let owner = http(&proxy).with_token();
     for weight in [30, 60, 90] {
         let weights = json!({"A": weight, "B": 10});
@@ -235,7 +235,7 @@ fn each_miner_is_listed_even_after_it_left() {
         .collect();
     assert_eq!(names, ["worker", "busy", "worker"]);
 
-    // It comes back, and is not missing any more.
+    // It comes back and is no longer missing.
     let _again = Client::working(proxy.address());
     wait_until(SOON, "nobody to be missing", || {
         find("left", "worker").is_none()
@@ -272,16 +272,16 @@ fn charts_show_gaps_and_survive_a_restart() {
             "it did not run then"
         );
     }
-    // The stop takes a last look and saves; the present quarter of an hour is known then.
+    // Stopping takes one last sample and saves, so the current quarter of an hour is known then.
     proxy.restart();
     assert!(proxy.file("history.json").exists());
     let chart = http(&proxy).get("/api/v1/history?range=7d").json();
     let last = &chart["hashrate"]["A"][671];
     let before = &chart["hashrate"]["A"][670];
-    // Unless a quarter has ended in between.
+    // Unless a quarter of an hour has just ended.
     assert!(last.as_f64().or(before.as_f64()).unwrap() > 0.0, "{last}");
 
-    // One that cannot be read is kept, and told of.
+    // An unreadable file is kept and reported.
     proxy.stop();
     fs::write(proxy.file("history.json"), "{").unwrap();
     proxy.start_again();
@@ -311,13 +311,13 @@ fn alerts_say_what_is_wrong_and_end_with_it() {
         !alerts(&proxy).contains(&"pool_down:A".into())
     });
 
-    // The money goes elsewhere: that is news, also after a restart.
+    // A new payout address is reported, even after a restart.
     proxy.rewrite_config(|config| config["pools"]["B"]["wallet"] = json!("other"));
     wait_for_alert(&proxy, "payout_changed:B");
     proxy.restart();
     wait_for_alert(&proxy, "payout_changed:B");
     assert!(!alerts(&proxy).contains(&"payout_changed:A".into()));
-    // The owner says that it was he.
+    // The owner confirms the change.
     let owner = http(&proxy).with_token();
     let told = status(&proxy);
     let told = told["alerts"].as_array().unwrap().iter();
@@ -346,7 +346,7 @@ fn alerts_say_what_is_wrong_and_end_with_it() {
         "and for ever"
     );
 
-    // Back is another change.
+    // Changing it back is another change.
     proxy.rewrite_config(|config| config["pools"]["B"]["wallet"] = json!("walletB"));
     wait_for_alert(&proxy, "payout_changed:B");
 }
@@ -361,7 +361,7 @@ fn a_pool_whose_blocks_pay_another_address_raises_an_alert() {
         pool["payout"] = json!("mine");
     });
     let _miner = miner(proxy.address(), |_| ());
-    // Two blocks in a row pay someone else, and not only in their first job.
+    // Two blocks in a row pay someone else, and not only in their first jobs.
     for reward in [1000, 2000] {
         let insight = || status(&proxy)["pools"]["A"]["insight"].clone();
         let before = insight()["height"].clone();
@@ -496,7 +496,7 @@ fn the_pages_are_served_with_security_headers() {
     assert_eq!(http.post("/", &json!({})).status, 405);
     assert_eq!(http.get("/../Cargo.toml").status, 404);
     assert_eq!(http.get("/js/../../Cargo.toml").status, 404);
-    // A link on another page leads here; its scripts get no data.
+    // A link on another site leads here, but the site's scripts get no data.
     let from_elsewhere = [("Sec-Fetch-Site", "cross-site")];
     assert_eq!(http.send("GET", "/", &from_elsewhere, b"").status, 200);
     let refused = http.send("GET", "/api/v1/status", &from_elsewhere, b"");
@@ -510,7 +510,7 @@ fn the_pages_are_served_with_security_headers() {
 fn a_link_leads_to_the_miners_page_at_a_known_pool() {
     const WALLET: &str = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
     let a = pool("A", |_| ());
-    // Never dialled: no work is meant for it.
+    // This pool is never dialed, because it gets no work.
     let proxy = Setup::new(&a, &a)
         .set("pools.B.host", "mine.ocean.xyz")
         .set("pools.B.wallet", WALLET)
@@ -555,7 +555,7 @@ fn a_hundred_open_pages_work_and_cost_the_miners_nothing() {
     assert_eq!(miner.ledger().connections(), 1);
 }
 
-/// What is known of a day is kept over a restart; a file that cannot be read is set aside, told, and costs nothing else.
+/// A day's ledger survives a restart. An unreadable file is set aside and reported, and costs nothing else.
 #[test]
 fn the_ledger_counts_each_day_and_survives() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));

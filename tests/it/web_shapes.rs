@@ -1,4 +1,4 @@
-//! Answers of the API have the shape that its description promises, and nothing that is not described.
+//! API answers have the shape that their description promises, and contain nothing that is not described.
 
 use serde_json::{Map, Value, json};
 
@@ -6,11 +6,11 @@ use crate::support::http::{Answer, Http};
 use crate::support::proxy::Setup;
 use crate::support::{SOON, miner, pool, wait_until};
 
-/// The description of the API, as much of JSON Schema as it uses.
+/// The API description, with as much of JSON Schema as it uses.
 struct Description(Value);
 
 impl Description {
-    /// Checks the answer to a request; which route that was is said as in the description.
+    /// Checks the answer to a request; the route is given as in the description.
     #[track_caller]
     fn check(&self, method: &str, path: &str, answer: &Answer) {
         let operation = &self.0["paths"][path][method.to_lowercase()];
@@ -110,7 +110,7 @@ fn is_of_type(name: &str, value: &Value) -> bool {
     }
 }
 
-/// What has to be saved for the fleet as a whole to meet the split.
+/// What has to be saved so that the fleet as a whole follows the split.
 fn in_mode_fleet(page: &Http) -> Value {
     let mut config = page.get("/api/v1/config").json();
     config["config"]["scheduler"]["mode"] = json!("fleet");
@@ -186,7 +186,7 @@ fn answers_match_the_api_description() {
     );
     let end = page.delete("/api/v1/override", &json!({"workers": ["rig"]}));
     description.check("DELETE", "/api/v1/override", &end);
-    // Refusals have one form, too.
+    // Errors have the same form everywhere, too.
     let end = page.delete("/api/v1/override", &json!({"workers": ["rig"]}));
     assert_eq!(end.status, 404);
     description.check("DELETE", "/api/v1/override", &end);
@@ -197,7 +197,7 @@ fn answers_match_the_api_description() {
     drop(rig);
 }
 
-/// A check that finds nothing could as well be none.
+/// A check that never finds anything would be useless.
 #[test]
 fn mismatches_with_the_description_are_found() {
     let description = Description(json!({"s": {"type": ["string", "null"]}}));

@@ -1,4 +1,4 @@
-//! What the pages' port changes, over HTTP: who is refused, the password, the configuration, weights, pool tests, the
+//! What the pages' port can change over HTTP: who is refused, the password, the configuration, weights, pool tests, the
 //! live log and its download.
 
 use std::fs;
@@ -37,7 +37,7 @@ fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!(found, (status, code.to_owned()), "{}", answer.text());
 }
 
-/// The settings that changes are of.
+/// The settings that a list of changes refers to.
 fn paths(changes: &Value) -> Vec<String> {
     let paths = changes.as_array().unwrap().iter();
     paths
@@ -45,7 +45,7 @@ fn paths(changes: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Logs in and takes the cookie.
+/// Logs in and keeps the cookie.
 #[track_caller]
 fn take_cookie(page: &mut Http, answer: &Answer) {
     ok(answer);
@@ -62,7 +62,7 @@ fn other_sites_and_host_names_can_neither_read_nor_change_anything() {
     let change = json!({"A": 1, "B": 99});
     let put = |page: &Http| page.put("/api/v1/weights", &change);
 
-    // DNS rebinding: a foreign name that leads here.
+    // DNS rebinding: a foreign host name that leads here.
     let mut foreign = good.clone();
     foreign.host = "evil.example:8855".into();
     foreign.origin = Some("http://evil.example:8855".into());
@@ -88,7 +88,7 @@ fn other_sites_and_host_names_can_neither_read_nor_change_anything() {
     );
     refused(&embedded, 403, "bad_origin");
 
-    // A form, and a page that never asked for the token.
+    // A form, and a page that never requested the token.
     let body = change.to_string();
     for kind in ["text/plain", "application/x-www-form-urlencoded"] {
         let headers = [("Content-Type", kind)];
@@ -145,7 +145,7 @@ fn a_password_locks_the_pages_until_it_is_entered() {
     assert_eq!(shown["secrets_set"], json!(["gui.password_hash"]));
     assert!(!shown.to_string().contains("$argon2id$v="));
 
-    // Everybody else stands outside.
+    // Everyone else is locked out.
     let mut other = page(&proxy);
     let session = ok(&other.get("/api/v1/session"));
     assert_eq!(
@@ -184,7 +184,7 @@ fn a_password_locks_the_pages_until_it_is_entered() {
     take_cookie(&mut other, &right);
     ok(&other.get("/api/v1/config"));
 
-    // Who leaves is out; a new password puts everybody out.
+    // Logging out ends a session, and a new password ends all of them.
     let mut third = page(&proxy);
     let right = login(&third, PASSWORD);
     take_cookie(&mut third, &right);
@@ -204,13 +204,13 @@ fn a_password_locks_the_pages_until_it_is_entered() {
     refused(&other.get("/api/v1/config"), 401, "login_required");
     ok(&owner.get("/api/v1/config"));
 
-    // However often somebody was wrong: the right one is let in.
+    // Wrong attempts never lock out the right password.
     for _ in 2..6 {
         refused(&login(&third, "wrong"), 401, "wrong_password");
     }
     ok(&login(&third, "another password"));
 
-    // The owner has the file: no password is needed for it.
+    // The owner has access to the file, so no password is needed to edit it.
     proxy.rewrite_config(|config| config["gui"]["password_hash"] = json!(""));
     wait_until(SOON, "the pages to be open", || {
         page(&proxy).get("/api/v1/config").status == 200
@@ -226,7 +226,7 @@ fn removing_the_password_requires_the_password() {
         &json!({"current": null, "new": PASSWORD}),
     );
     take_cookie(&mut owner, &set);
-    // Not by a configuration or a backup of a time without one.
+    // Saving a configuration or restoring a backup without a password does not remove it.
     let mut shown = ok(&owner.get("/api/v1/config"));
     shown["config"]["gui"]["password_hash"] = json!("");
     let save = json!({"etag": shown["etag"], "config": shown["config"]});
@@ -242,7 +242,7 @@ fn removing_the_password_requires_the_password() {
     );
     refused(&page(&proxy).get("/api/v1/config"), 401, "login_required");
 
-    // Nor by a file that was broken meanwhile.
+    // Neither does restoring over a file that is broken at the moment.
     proxy.write_config("{");
     wait_until(SOON, "the refusal", || {
         proxy.log().contains("config_refused")
@@ -293,7 +293,7 @@ fn new_weights_change_the_split_and_drop_no_miner() {
         set,
         json!({"A": 0, "B": 2.5, "previous": {"A": 50.0, "B": 50.0}})
     );
-    // It is in force with the answer, and nothing else of the file has changed.
+    // It is in force once the request is answered, and nothing else in the file has changed.
     let mut expected = before;
     expected["scheduler"]["poolA_weight"] = json!(0);
     expected["scheduler"]["poolB_weight"] = json!(2.5);
@@ -322,7 +322,7 @@ fn new_weights_change_the_split_and_drop_no_miner() {
         400,
         "bad_request",
     );
-    // Somebody who has seen other weights replaces nothing.
+    // A page that has seen other weights must not replace these.
     let seen = |a: f64| json!({"A": 1, "B": 1, "before": {"A": a, "B": 2.5}});
     let answer = page.put("/api/v1/weights", &seen(50.0));
     refused(&answer, 409, "conflict");
@@ -429,7 +429,7 @@ fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
     });
     check_undisturbed(&miners);
 
-    // The file's watcher sees the new file, too, and has nothing to add.
+    // The file's watcher notices the new file, too, and has nothing to add.
     std::thread::sleep(Duration::from_millis(2500));
     let log = proxy.log();
     let applied: Vec<_> = log
@@ -439,7 +439,7 @@ fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
     assert_eq!(applied.len(), 1, "{applied:#?}");
     assert!(applied[0].contains("\"level\":\"warn\"") && applied[0].contains("\"payout\":true"));
 
-    // What was read before is out of date now.
+    // The version read earlier is out of date now.
     let answer = page.put(
         "/api/v1/config",
         &json!({"etag": shown["etag"], "config": new}),
@@ -448,7 +448,7 @@ fn a_configuration_is_saved_and_in_force_without_dropping_a_miner() {
     let now = ok(&page.get("/api/v1/config"));
     assert_eq!(now["etag"], saved["etag"]);
     assert_eq!(paths(&now["pending_restart"]), ["listen.port"]);
-    // Saving what is there changes nothing; "" clears a secret.
+    // Saving the same contents changes nothing; "" clears a secret.
     let mut same = now["config"].clone();
     let again = ok(&page.put(
         "/api/v1/config",
@@ -489,7 +489,7 @@ fn saving_a_page_does_not_undo_a_newer_command() {
         (&json!(80), &json!(2))
     );
 
-    // It still has the weights that it read first, and goes on with the version that it was told.
+    // The page still has the weights it read first, and continues with the version it got from saving.
     mine["scheduler"]["slice_seconds"] = json!(3);
     let body = json!({"etag": saved["etag"], "config": mine});
     ok(&page.put("/api/v1/config", &body));
@@ -499,7 +499,7 @@ fn saving_a_page_does_not_undo_a_newer_command() {
         (&json!(80), &json!(3))
     );
 
-    // Both sides have changed the same.
+    // Both sides have changed the same key.
     let shown = ok(&page.get("/api/v1/config"));
     ok(&page.put("/api/v1/weights", &json!({"A": 10, "B": 20})));
     let mut mine = shown["config"].clone();
@@ -544,7 +544,7 @@ fn a_wrong_configuration_is_refused_by_field_and_changes_nothing() {
         (&json!(false), &details)
     );
 
-    // Of two wallets the owner sees one, and the other gets the money.
+    // With two wallets, the owner would see one while the other gets paid.
     let twice = format!(
         r#"{{"etag": {}, "config": {{"pools": {{"A": {{"wallet": "mine", "wallet": "thine"}}}}}}}}"#,
         shown["etag"]
@@ -711,7 +711,7 @@ fn a_pool_is_tested_before_it_is_saved() {
     none["slot"] = json!("C");
     refused(&page.post("/api/v1/pool-test", &none), 422, "invalid_value");
 
-    // Not too many at a time: a silent pool keeps a test busy.
+    // Not too many at a time, because a silent pool keeps a test busy.
     let silent = pool("S", |options| options.silent = true);
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -741,7 +741,7 @@ fn a_pool_is_tested_before_it_is_saved() {
 fn events_are_streamed_as_they_happen() {
     let mut proxy = Setup::bare().start();
     let page = page(&proxy);
-    // Starting the proxy takes a connection to the miners' port, and its end is the last event for now.
+    // Starting the proxy opens a connection to the mining port; its end is the last event for now.
     wait_until(SOON, "quiet", || proxy.logged("miner_disconnected", ""));
     let first = ok(&page.get("/api/v1/events"));
     let events = first["events"].as_array().unwrap();
@@ -784,7 +784,7 @@ fn events_are_streamed_as_they_happen() {
         );
     }
 
-    // Whoever waits does not hold up the stop, even if it makes no news for him.
+    // A waiting reader does not delay the stop, even if it gets no new event.
     ok(&page.put("/api/v1/config", &{
         let mut shown = ok(&page.get("/api/v1/config"));
         shown["config"]["logging"]["level"] = json!("off");
@@ -808,7 +808,7 @@ fn events_are_streamed_as_they_happen() {
     });
 }
 
-/// The files in a compressed archive, as one text.
+/// The files of a compressed archive, as one text.
 fn unpacked(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/gzip"));

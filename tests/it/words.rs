@@ -1,7 +1,7 @@
-//! Every text that a person reads is plain English: short sentences, no worn habits, one term for each thing.
+//! Every text that people read is plain English: short sentences, no worn-out habits, one term for each thing.
 //!
-//! The test reads the documents, the pages, the program's messages and its help, the dashboards and the alerts.
-//! It cannot tell good English from bad; it only catches what a pattern can find.
+//! The test reads the documents, the pages, the program's messages and help, the dashboards and the alerts. It cannot
+//! tell good English from bad; it only catches what a pattern can find.
 
 use std::fs;
 use std::ops::Range;
@@ -9,10 +9,10 @@ use std::path::Path;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// Longest sentence, in words.
+/// The longest sentence allowed, in words.
 const LONGEST: usize = 30;
 
-/// What to avoid, and what to write instead. `|` stands between alternatives of a word.
+/// What to avoid, and what to write instead. `|` separates alternatives.
 const AVOID: &[(&str, &str)] = &[
     // Habits.
     ("whoever|whosoever", "anyone who, people who, or name them"),
@@ -96,17 +96,17 @@ const LABELS: &[(&str, &str)] = &[
     ("Take any certificate", "Accept any certificate"),
 ];
 
-/// A participle before one of these at the end of a sentence: "is not connected to."
+/// A participle before one of these at the end of a sentence, as in "is not connected to."
 const PREPOSITIONS: &[&str] = &["to", "at", "of", "from", "for", "with", "upon", "into"];
 
 const IS: &[&str] = &[
     "is", "are", "was", "were", "be", "been", "being", "not", "it", "never",
 ];
 
-/// The keys of YAML files whose values are texts.
+/// YAML keys whose values are texts.
 const TEXT_KEYS: &[&str] = &["summary", "description", "tagline", "releaseNotes", "title"];
 
-/// A text and the line that it begins on.
+/// A text and the line where it begins.
 struct Text {
     line: usize,
     text: String,
@@ -123,7 +123,7 @@ fn flush(texts: &mut Vec<Text>, line: usize, text: &mut String) {
     }
 }
 
-/// Paragraphs, headings, items and cells. Code is one word, and so is what the text quotes.
+/// Paragraphs, headings, list items and table cells. Code and quoted text each count as one word.
 fn of_markdown(source: &str) -> Vec<Text> {
     let mut texts = Vec::new();
     let mut text = String::new();
@@ -161,7 +161,7 @@ fn of_markdown(source: &str) -> Vec<Text> {
     texts
 }
 
-/// A document without what another test compares with the program, where its texts come from.
+/// A document without the parts that another test compares with the program.
 fn own_words(name: &str, source: &str) -> String {
     let mut quotes = false;
     let lines = source.lines().map(|line| {
@@ -172,7 +172,7 @@ fn own_words(name: &str, source: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Replaces what is between two marks by a word.
+/// Replaces the text between two marks with a word.
 fn without(text: &str, mark: char, word: &str) -> String {
     let mut kept = String::new();
     for (at, piece) in text.split(mark).enumerate() {
@@ -188,7 +188,7 @@ fn without(text: &str, mark: char, word: &str) -> String {
     kept
 }
 
-/// The literals of Rust, JavaScript and JSON. What is put into a literal counts as one word.
+/// The literals of Rust, JavaScript and JSON. A value inserted into a literal counts as one word.
 struct Literals<'a> {
     source: &'a str,
     letters: Vec<(usize, char)>,
@@ -247,7 +247,7 @@ impl Literals<'_> {
         }
     }
 
-    /// Reads code up to the end, or to the brace that closes what a template holds.
+    /// Reads code up to the end, or to the brace that closes a template's placeholder.
     fn code(&mut self, in_template: bool) {
         let mut depth = 0;
         let mut before = ';';
@@ -346,7 +346,7 @@ fn is_of_name(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '_'
 }
 
-/// What is between the tags, and the attributes.
+/// The text between tags, and the text of attributes.
 fn of_html(source: &str) -> Vec<Text> {
     let mut texts = Vec::new();
     let mut offset = 0;
@@ -397,7 +397,7 @@ fn of_yaml(source: &str) -> Vec<Text> {
     texts
 }
 
-/// The help of the command line: its documentation comments.
+/// The command line's help, from its documentation comments.
 fn of_help(source: &str) -> Vec<Text> {
     let mut texts = Vec::new();
     let (mut text, mut begin) = (String::new(), 1);
@@ -542,7 +542,7 @@ fn findings(name: &str, source: &str) -> Vec<String> {
     findings
 }
 
-/// The files with texts that a person reads.
+/// The files with texts that people read.
 fn files() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();

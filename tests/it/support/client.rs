@@ -1,4 +1,4 @@
-//! A miner that does exactly what a test says, one step after the other.
+//! A miner that does exactly what a test says, step by step.
 
 use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use super::SOON;
 
-/// A connection to the proxy and what was agreed on it.
+/// A connection to the proxy and what was negotiated on it.
 pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
     last_id: u64,
-    /// What came without being asked for, and was not looked at yet.
+    /// Lines that arrived without a request and were not read yet.
     pushed: Vec<Value>,
-    /// Answers that came before they were waited for: those of a pipeline may come in another order.
+    /// Answers that arrived before a test waited for them; pipelined ones may come in another order.
     answers: Vec<Value>,
     e1: Vec<u8>,
     e2_size: usize,
@@ -46,7 +46,7 @@ impl Client {
         }
     }
 
-    /// Connects and gets as far as the first job.
+    /// Connects and continues up to the first job.
     #[track_caller]
     pub(crate) fn working(address: SocketAddr) -> (Self, Work) {
         let mut client = Self::connect(address);
@@ -125,7 +125,7 @@ impl Client {
         }
     }
 
-    /// Finds the next share of some work that meets the present difficulty.
+    /// Finds the next share for this work at the current difficulty.
     pub(crate) fn find(&self, work: &mut Work) -> Share {
         self.find_where(work, |found| found >= self.difficulty)
     }
@@ -151,7 +151,7 @@ impl Client {
         self.answer_to(&id)
     }
 
-    /// Waits for the answer to a request; what else comes is kept.
+    /// Waits for the answer to a request and keeps everything else that arrives.
     #[track_caller]
     pub(crate) fn answer_to(&mut self, id: &Value) -> Value {
         let deadline = Instant::now() + SOON;
@@ -173,7 +173,7 @@ impl Client {
         self.send_bytes(format!("{line}\n").as_bytes());
     }
 
-    /// Sends any bytes; whether that was possible is not this side's business.
+    /// Sends any bytes and ignores errors.
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
@@ -182,7 +182,7 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Whether the server closes the connection within `patience`; what it says before is dropped.
+    /// Whether the server closes the connection within `patience`. Anything it sends before is dropped.
     pub(crate) fn is_closed_within(&mut self, patience: Duration) -> bool {
         let deadline = Deadline::after(patience);
         let mut bytes = [0; 4096];
@@ -195,7 +195,7 @@ impl Client {
         }
     }
 
-    /// The next line as JSON; `None` at the deadline or the end.
+    /// The next line as JSON; `None` at the deadline or the end of the stream.
     pub(crate) fn read(&mut self, deadline: Instant) -> Option<Value> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {

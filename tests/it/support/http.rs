@@ -1,4 +1,4 @@
-//! A browser without a screen: HTTP/1.1 as the pages speak it, one connection a request.
+//! A browser without a screen: it speaks HTTP/1.1 as the pages do, with one connection per request.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The longest that a test waits for an answer; a pool test may take 20 seconds.
+/// The longest time a test waits for an answer; a pool test may take 20 seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Somebody who asks the pages' port. It sends a token and a cookie once it has them.
+/// A client of the pages' port. It sends a token and a cookie once it has them.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     address: SocketAddr,
@@ -23,7 +23,7 @@ pub(crate) struct Http {
     pub(crate) cookie: Option<String>,
 }
 
-/// What came back.
+/// An answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -32,7 +32,7 @@ pub(crate) struct Answer {
 }
 
 impl Http {
-    /// Somebody who has asked for nothing yet.
+    /// A client that has sent no request yet.
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -78,7 +78,7 @@ impl Http {
         self.send(method, path, &json, body.to_string().as_bytes())
     }
 
-    /// Sends a request with these headers besides those that every request has.
+    /// Sends a request with these headers in addition to the usual ones.
     #[track_caller]
     pub(crate) fn send(
         &self,
@@ -110,7 +110,7 @@ impl Http {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
-        // Who is refused may be told so before the whole body is read.
+        // The answer to a refused request may arrive before the whole body is read.
         let _ = stream.write_all(body);
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
@@ -124,7 +124,7 @@ impl Http {
 }
 
 impl Answer {
-    /// Takes a whole answer apart.
+    /// Splits an answer into its parts.
     fn read(bytes: &[u8]) -> Option<Self> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).ok()?;
@@ -152,7 +152,7 @@ impl Answer {
         named.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// A header by its name in lower case; the first one.
+    /// The first header with this lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(known, _)| known == name);
         found.next().map(|(_, value)| value.as_str())

@@ -1,4 +1,4 @@
-//! The real binary as a process in a folder of its own.
+//! The real binary as a process in its own folder.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
@@ -15,12 +15,12 @@ use super::{SOON, free_port, http_get, local, tls, wait_until};
 /// How long the proxy may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What `dpmp check` says of a configuration file, and whether it liked it.
+/// The output of `dpmp check` for a configuration file, and whether it succeeded.
 pub(crate) fn check(path: &Path) -> (bool, String) {
     check_with(path, &tls::roots_file())
 }
 
-/// The same where this file has the known authorities.
+/// The same with the known authorities in this file.
 pub(crate) fn check_with(path: &Path, roots: &Path) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
         .arg("--config")
@@ -33,7 +33,7 @@ pub(crate) fn check_with(path: &Path, roots: &Path) -> (bool, String) {
     (output.status.success(), text)
 }
 
-/// What a command with a configuration file says, and whether it succeeded.
+/// The output of a command with a configuration file, and whether it succeeded.
 pub(crate) fn command(path: &Path, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_dpmp"))
         .arg("--config")
@@ -45,21 +45,21 @@ pub(crate) fn command(path: &Path, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8(text).unwrap())
 }
 
-/// A config that is to be started.
+/// A config to start the proxy with.
 pub(crate) struct Setup {
     pub(crate) config: Value,
-    /// How many files the process may open, if not as many as we.
+    /// How many files the process may open; by default as many as this one.
     open_files: Option<u32>,
-    /// Variables of its environment.
+    /// Environment variables.
     env: Vec<(&'static str, &'static str)>,
-    /// What the file of the config is called; the process looks for `config.json`.
+    /// The name of the config file; the process looks for `config.json`.
     named: &'static str,
-    /// Other files beside it, and what is in them.
+    /// Other files in the folder, with their contents.
     files: Vec<(&'static str, String)>,
 }
 
 impl Setup {
-    /// Two pools half and half, in turns of a second, with everything that is slow made quick.
+    /// Two pools at 50:50 in turns of a second, with all long delays shortened.
     pub(crate) fn new(a: &SimPool, b: &SimPool) -> Self {
         let pool = |pool: &SimPool, name: &str| {
             json!({
@@ -81,7 +81,7 @@ impl Setup {
         setup
     }
 
-    /// Only free ports and a place for the logs.
+    /// Only free ports and a log folder.
     pub(crate) fn bare() -> Self {
         let config = json!({
             "listen": {"host": "127.0.0.1", "port": free_port()},
@@ -98,19 +98,19 @@ impl Setup {
         }
     }
 
-    /// Sets a variable of the process's environment.
+    /// Sets an environment variable of the process.
     pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
         self.env.push((name, value));
         self
     }
 
-    /// Gives the config's file another name.
+    /// Renames the config file.
     pub(crate) fn named(mut self, name: &'static str) -> Self {
         self.named = name;
         self
     }
 
-    /// Puts another file beside it.
+    /// Adds another file to the folder.
     pub(crate) fn file(mut self, name: &'static str, text: impl ToString) -> Self {
         self.files.push((name, text.to_string()));
         self
@@ -128,13 +128,13 @@ impl Setup {
         self
     }
 
-    /// Lets the process open no more files than this.
+    /// Lets the process open at most this many files.
     pub(crate) fn open_files(mut self, most: u32) -> Self {
         self.open_files = Some(most);
         self
     }
 
-    /// Starts the binary and waits until it serves.
+    /// Starts the binary and waits until it accepts connections.
     #[track_caller]
     pub(crate) fn start(self) -> Proxy {
         let mut proxy = Proxy::spawn(self);
@@ -143,7 +143,7 @@ impl Setup {
     }
 }
 
-/// The running binary. When it is dropped it is stopped, and has to end well.
+/// The running binary. Dropping it stops it, and the process has to exit cleanly.
 pub(crate) struct Proxy {
     child: Child,
     folder: TempDir,
@@ -178,7 +178,7 @@ impl Proxy {
         }
     }
 
-    /// Stops the process, which has to end well, and starts it anew in the same folder.
+    /// Stops the process, which has to exit cleanly, and starts it again in the same folder.
     #[track_caller]
     pub(crate) fn restart(&mut self) {
         let (_, status) = self.stop();
@@ -186,7 +186,7 @@ impl Proxy {
         self.start_again();
     }
 
-    /// Starts it anew in the same folder after it was stopped, and waits until it serves.
+    /// Starts it again in the same folder after a stop, and waits until it accepts connections.
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
         self.child = spawn_in(&self.folder, self.open_files, &self.env);
@@ -206,10 +206,10 @@ impl Proxy {
         });
     }
 
-    /// Whether it has begun to wait for signals, which it does last. Before that one ends it at once.
+    /// Whether it waits for signals yet, its last step at a start. Before that, a signal kills it immediately.
     fn minds_signals(&self) -> bool {
         let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else {
-            // Not Linux: there is no telling.
+            // Not on Linux, so there is no way to know.
             return true;
         };
         let names = threads.flatten().map(|thread| thread.path().join("comm"));
@@ -218,17 +218,17 @@ impl Proxy {
             .any(|name| name.trim() == "ctrl-c")
     }
 
-    /// Where miners connect.
+    /// The address miners connect to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.port_of("listen")
     }
 
-    /// Where the metrics are.
+    /// The address of the metrics.
     pub(crate) fn metrics_address(&self) -> SocketAddr {
         self.port_of("metrics")
     }
 
-    /// Where the pages are.
+    /// The address of the pages.
     pub(crate) fn pages_address(&self) -> SocketAddr {
         self.port_of("gui")
     }
@@ -248,7 +248,7 @@ impl Proxy {
         self.output("stdout")
     }
 
-    /// Whether the log has an event with this text in it.
+    /// Whether the log has this event with this text in it.
     pub(crate) fn logged(&self, event: &str, text: &str) -> bool {
         let event = format!("\"event\":\"{event}\"");
         let log = self.log();
@@ -256,25 +256,25 @@ impl Proxy {
             .any(|line| line.contains(&event) && line.contains(text))
     }
 
-    /// The path of a file in its folder.
+    /// The path of a file in the proxy's folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Writes a changed config in place of the old one, as editors do.
+    /// Replaces the config with a changed one, as editors do.
     pub(crate) fn rewrite_config(&mut self, change: impl FnOnce(&mut Value)) {
         change(&mut self.config);
         self.write_config(&serde_json::to_string_pretty(&self.config).unwrap());
     }
 
-    /// Writes any text in place of the config.
+    /// Replaces the config with any text.
     pub(crate) fn write_config(&self, text: &str) {
         let new = self.file("config.json.new");
         fs::write(&new, text).unwrap();
         fs::rename(new, self.file("config.json")).unwrap();
     }
 
-    /// Fails if the process has ended.
+    /// Fails if the process has exited.
     #[track_caller]
     pub(crate) fn check_running(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
@@ -283,7 +283,7 @@ impl Proxy {
         }
     }
 
-    /// Asks the process to stop; how long it took, and how it ended.
+    /// Asks the process to stop, and returns how long it took and its exit status.
     #[track_caller]
     pub(crate) fn stop(&mut self) -> (Duration, ExitStatus) {
         let started = Instant::now();
@@ -292,19 +292,19 @@ impl Proxy {
         (started.elapsed(), status)
     }
 
-    /// Asks the process to stop and goes on.
+    /// Asks the process to stop without waiting.
     pub(crate) fn ask_to_stop(&self) {
         self.signal("-TERM");
     }
 
-    /// Lets the process stand still for a while, as a paused container does.
+    /// Suspends the process for a while, like a paused container.
     pub(crate) fn pause(&self, time: Duration) {
         self.signal("-STOP");
         std::thread::sleep(time);
         self.signal("-CONT");
     }
 
-    /// Waits until the process has ended, and how.
+    /// Waits for the process to exit, and returns its status.
     #[track_caller]
     pub(crate) fn wait_for_end(&mut self, patience: Duration) -> ExitStatus {
         let deadline = Instant::now() + patience;
@@ -321,7 +321,7 @@ impl Proxy {
         }
     }
 
-    /// Kills the process, as a power cut would end it, and starts it anew in the same folder.
+    /// Kills the process, like a power cut, and starts it again in the same folder.
     #[track_caller]
     pub(crate) fn crash(&mut self) {
         self.kill();
@@ -349,7 +349,7 @@ impl Proxy {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The end of what it wrote.
+    /// The last part of its output.
     fn tail(&self) -> String {
         let log = self.output("stdout");
         let shares = "\"event\":\"share_result\"";

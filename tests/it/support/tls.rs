@@ -1,5 +1,5 @@
-//! Encrypted connections: certificates made for the test, a front that speaks TLS before a simulated pool, and a
-//! tunnel through which simulated miners speak TLS.
+//! Encrypted connections: certificates made for the test, a front that adds TLS to a simulated pool, and a tunnel
+//! through which simulated miners use TLS.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -22,10 +22,10 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// How long one direction waits before it looks at the other.
+/// How long one direction waits before it checks the other.
 const NAP: Duration = Duration::from_millis(2);
 
-/// An authority that the proxy knows, in the file that it is started with.
+/// An authority that the proxy knows, from the file it was started with.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -41,7 +41,7 @@ fn authority() -> &'static Authority {
     })
 }
 
-/// The known authorities' file.
+/// The file of known authorities.
 pub(crate) fn roots_file() -> PathBuf {
     authority().folder.path().join("roots.pem")
 }
@@ -64,7 +64,7 @@ impl Identity {
         Self::known(|_| ())
     }
 
-    /// From the known authority, changed in some way.
+    /// From the known authority, with a change.
     pub(crate) fn known(change: impl FnOnce(&mut CertificateParams)) -> Self {
         Self::issued_by(&authority().issuer, "localhost", change)
     }
@@ -74,17 +74,17 @@ impl Identity {
         Self::issued_by(&authority().issuer, name, |_| ())
     }
 
-    /// From an authority that nobody knows.
+    /// From an unknown authority.
     pub(crate) fn unknown() -> Self {
         Self::issued_by(&new_issuer(), "localhost", |_| ())
     }
 
-    /// As people make one for themselves: signed with its own key, for some name, and an authority by its own word.
+    /// As people make them at home: self-signed, for some name, and marked as an authority.
     pub(crate) fn self_signed() -> Self {
         Self::signed_by_itself(|_| ())
     }
 
-    /// The same, and it has expired.
+    /// The same, but expired.
     pub(crate) fn self_signed_and_expired() -> Self {
         Self::signed_by_itself(|params| params.not_after = date_time_ymd(2001, 1, 1))
     }
@@ -123,7 +123,7 @@ impl Identity {
         hex::encode(Sha256::digest(self.certificate.der()))
     }
 
-    /// The certificate and its key, as in a file.
+    /// The certificate and its key, as in a PEM file.
     pub(crate) fn pem(&self) -> String {
         self.certificate.pem() + &self.key.serialize_pem()
     }
@@ -144,7 +144,7 @@ fn trusting() -> Arc<ClientConfig> {
     trusting_in(authority().issuer.der())
 }
 
-/// Trusts only one that has nothing to do with it.
+/// Trusts only an unrelated authority.
 fn distrusting() -> Arc<ClientConfig> {
     trusting_in(new_issuer().der())
 }
@@ -160,7 +160,7 @@ fn trusting_in(authority: &CertificateDer<'static>) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Shakes hands with a server at localhost.
+/// Does a TLS handshake with a server at localhost.
 fn begin(config: Arc<ClientConfig>, stream: &mut TcpStream) -> std::io::Result<ClientConnection> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut tls = ClientConnection::new(config, name).unwrap();
@@ -170,31 +170,31 @@ fn begin(config: Arc<ClientConfig>, stream: &mut TcpStream) -> std::io::Result<C
     Ok(tls)
 }
 
-/// The fingerprint of the certificate that a server shows to one who trusts it.
+/// The fingerprint of the certificate that a server shows to a client that trusts it.
 pub(crate) fn shown_fingerprint(server: SocketAddr) -> String {
     let mut stream = TcpStream::connect(server).unwrap();
     let tls = begin(trusting(), &mut stream).unwrap();
     hex::encode(Sha256::digest(&tls.peer_certificates().unwrap()[0]))
 }
 
-/// Comes to a server without trusting it.
+/// Connects to a server without trusting it.
 pub(crate) fn distrust(server: SocketAddr) {
     let mut stream = TcpStream::connect(server).unwrap();
     begin(distrusting(), &mut stream).unwrap_err();
 }
 
-/// What a front does with those that come.
+/// What a front does with its clients.
 #[derive(Clone)]
 enum Manner {
     Serve(Arc<ServerConfig>, SocketAddr),
-    /// Sends the bytes as they are, and encrypts what follows.
+    /// Sends these bytes unencrypted and encrypts everything after them.
     Encrypt(&'static [u8], SocketAddr),
-    /// Sends this and then nothing more.
+    /// Sends these bytes and nothing more.
     Say(&'static [u8]),
     HangUp,
 }
 
-/// A port that speaks TLS and passes everything on to a pool's plain port.
+/// A port that speaks TLS and forwards everything to a pool's plain port.
 pub(crate) struct Front {
     door: Port,
     state: Arc<State>,
@@ -205,48 +205,48 @@ struct State {
     stop: AtomicBool,
     /// Connections so far.
     count: AtomicUsize,
-    /// Connections that ended with a proper farewell of the client.
+    /// Connections that the client closed with a proper TLS close notification.
     farewells: AtomicUsize,
-    /// A new key after each message, and the client has to follow suit.
+    /// Renew the keys after each message; the client has to follow.
     new_keys: AtomicBool,
-    /// Raised to cut all connections.
+    /// Increased to cut all connections.
     cut: AtomicUsize,
 }
 
 impl Front {
-    /// In TLS 1.3 and 1.2.
+    /// With TLS 1.3 and 1.2.
     pub(crate) fn new(identity: &Identity, pool: SocketAddr) -> Self {
         Self::start(Manner::Serve(identity.config(&[&TLS13, &TLS12]), pool))
     }
 
-    /// In TLS 1.2 only.
+    /// With TLS 1.2 only.
     pub(crate) fn old(identity: &Identity, pool: SocketAddr) -> Self {
         Self::start(Manner::Serve(identity.config(&[&TLS12]), pool))
     }
 
-    /// In TLS 1.3 and with new keys after each message.
+    /// With TLS 1.3, and new keys after each message.
     pub(crate) fn with_new_keys(identity: &Identity, pool: SocketAddr) -> Self {
         let front = Self::start(Manner::Serve(identity.config(&[&TLS13]), pool));
         front.state.new_keys.store(true, Ordering::SeqCst);
         front
     }
 
-    /// The other way round: it takes plain text and has it encrypted, for the proxy's port for TLS.
+    /// The other direction: it accepts plain text and encrypts it for the proxy's TLS port.
     pub(crate) fn tunnel(proxy: SocketAddr) -> Self {
         Self::start(Manner::Encrypt(b"", proxy))
     }
 
-    /// A tunnel that is a load balancer, too.
+    /// A tunnel that is also a load balancer.
     pub(crate) fn balancer(header: &'static [u8], proxy: SocketAddr) -> Self {
         Self::start(Manner::Encrypt(header, proxy))
     }
 
-    /// It says something to everybody, and nothing more.
+    /// Sends these bytes to every client, and nothing more.
     pub(crate) fn saying(bytes: &'static [u8]) -> Self {
         Self::start(Manner::Say(bytes))
     }
 
-    /// It closes every connection when the first bytes come.
+    /// Closes every connection when its first bytes arrive.
     pub(crate) fn hanging_up() -> Self {
         Self::start(Manner::HangUp)
     }
@@ -340,7 +340,7 @@ fn tunnel(
     pipe(tls.into(), &mut proxy, miner, state)
 }
 
-/// Carries what comes on either side over to the other.
+/// Copies data in both directions.
 fn pipe(
     mut tls: Connection,
     encrypted: &mut TcpStream,
@@ -365,7 +365,7 @@ fn pipe(
         loop {
             match tls.reader().read(&mut buffer) {
                 Ok(0) => {
-                    // The other end said farewell.
+                    // The other end closed its TLS session.
                     state.farewells.fetch_add(1, Ordering::SeqCst);
                     return Ok(());
                 }
