@@ -1,4 +1,4 @@
-//! A pool with a backup, which here is the other pool's server: when it is used, and for how long.
+//! A pool with a backup, which here is the other pool's server: when DPMP uses it, and for how long.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn world_of(miners: usize, shares_a_second: f64, first: PoolOptions) -> World {
     world
 }
 
-/// The moves so far: to which address, and why.
+/// The moves so far: the new address, and the reason.
 fn moves(world: &World) -> Vec<(usize, String)> {
     let moves = world.facts.iter().filter_map(|fact| match fact {
         Fact::PoolFailover {
@@ -62,7 +62,7 @@ fn moves(world: &World) -> Vec<(usize, String)> {
     moves.collect()
 }
 
-/// Every miner has a connection to both pools, wherever they are.
+/// Every miner has a connection to both pools, wherever they are at the moment.
 fn check_whole(world: &mut World) {
     let snapshot = world.core.snapshot(world.clock());
     for slot in [A, B] {
@@ -88,7 +88,7 @@ fn a_backup_is_used_until_five_minutes_after_the_first_address_returns() {
     check_whole(&mut world);
     let before = world.sites[B].model.ledger().accepted();
     world.run(seconds(600), |_| ());
-    // It gets all the work now: that of A, too.
+    // The backup gets all the work now, including A's.
     let fresh = world.sites[B].model.ledger().accepted() - before;
     assert!(fresh > 700, "{fresh} of about 900");
 
@@ -115,7 +115,7 @@ fn an_address_that_rejects_the_wallet_or_most_shares_is_left() {
     with_refusals.run(seconds(120), |_| ());
     assert_eq!(moves(&with_refusals).len(), 1);
     check_whole(&mut with_refusals);
-    // It talks to whoever does not name a wallet; that is not enough to be trusted again.
+    // The address accepts a client without a wallet, but that is not enough to be trusted again.
     with_refusals.run(seconds(3600), |_| ());
     assert_eq!(moves(&with_refusals).len(), 1);
 
@@ -132,7 +132,7 @@ fn an_address_that_rejects_the_wallet_or_most_shares_is_left() {
         "{moves_made:?}"
     );
     check_whole(&mut with_rejects);
-    // It answers, so that it is tried again, but each time it has to answer for twice as long.
+    // It answers, so DPMP tries it again, but each time it has to work twice as long first.
     with_rejects.run(seconds(6 * 3600), |_| ());
     let moves_made = moves(&with_rejects);
     assert!((6..=14).contains(&moves_made.len()), "{moves_made:?}");
@@ -169,7 +169,7 @@ fn an_address_that_answers_no_share_or_gives_no_work_is_left() {
     check_whole(&mut without_work);
 }
 
-/// A share in 90 s: it takes half an hour, and not for ever, until there is enough to judge by.
+/// With a share every 90 s, it takes half an hour, not forever, until there is enough to judge by.
 #[test]
 fn a_single_small_miner_leaves_an_address_that_rejects_its_shares() {
     let rejects = PoolOptions {
@@ -183,7 +183,7 @@ fn a_single_small_miner_leaves_an_address_that_rejects_its_shares() {
     let mut world = World::new(with_backup(), [rejects, second], 1);
     world.keep_facts = true;
     let options = MinerOptions {
-        // Half of them go to the other pool.
+        // Half of the shares go to the other pool.
         pace: Pace::Shares(2.0 / 90.0),
         ..MinerOptions::default()
     };
@@ -220,13 +220,13 @@ fn a_change_by_the_owner_starts_with_the_first_address_again() {
     world.take_down(A);
     world.run(seconds(60), |_| ());
     assert_eq!(moves(&world).len(), 1);
-    // A change of something else leaves it where it is.
+    // Changing something else does not move it.
     let mut config = with_backup();
     config.scheduler.weights[A] = 70.0;
     world.configure(config);
     world.run(seconds(30), |_| ());
     check_whole(&mut world);
-    // The backup is taken away.
+    // The owner removes the backup.
     let mut config = with_backup();
     config.pools[A].as_mut().unwrap().backups.clear();
     world.configure(config);
@@ -240,7 +240,7 @@ fn a_change_by_the_owner_starts_with_the_first_address_again() {
     assert!(world.sites[A].model.ledger().accepted() > accepted);
 }
 
-/// Many miners have shares under way when an address is left: what becomes of them is not the next one's fault.
+/// Many miners have shares in flight when DPMP leaves an address. Their loss must not be blamed on the next one.
 #[test]
 fn a_farm_leaves_an_address_that_rejects_its_shares_only_once() {
     let rejects = PoolOptions {
@@ -256,7 +256,7 @@ fn a_farm_leaves_an_address_that_rejects_its_shares_only_once() {
     }
 }
 
-/// What was found out before the owner set a weight to 0 says nothing about the time when it is wanted again.
+/// What DPMP found out before the owner set the weight to 0 says nothing about the pool when it is used again.
 #[test]
 fn a_pool_unused_for_a_while_is_examined_again() {
     let weights = |a, b| {

@@ -1,4 +1,4 @@
-//! The split as it follows what a hash earns: from the pools' jobs to the miners' turns.
+//! The split follows what a hash earns: from the pools' jobs to the miners' turns.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ fn prices(btc: f64, bch: f64) -> BTreeMap<String, f64> {
     [("BTC".to_owned(), btc), ("BCH".to_owned(), bch)].into()
 }
 
-/// 70:30, A mines BTC and B another coin. The simulated pools say the same difficulty and reward, so that only the
-/// prices matter.
+/// 70:30. A mines BTC and B another coin. The simulated pools have the same difficulty and reward, so only the prices
+/// matter.
 fn balanced(coin_of_b: &str) -> Config {
     let mut config = config([70.0, 30.0], 10.0);
     config.balance.enabled = true;
@@ -69,7 +69,7 @@ fn moves(world: &World) -> Vec<Move> {
     moves.collect()
 }
 
-/// The part of each worker's time that goes to A in ten minutes.
+/// The part of each worker's time that A gets in ten minutes.
 fn shares_a(world: &mut World) -> BTreeMap<String, f64> {
     let of = |world: &mut World| {
         let now = world.clock();
@@ -112,7 +112,7 @@ fn miners_follow_what_a_hash_earns_and_those_with_own_settings_do_not() {
     world.run(minutes(46), |_| ());
     let known = view(&mut world);
     assert_eq!((known.problem, known.next_step_ms), (None, None));
-    // Earnings that differ by 10 % use all of it.
+    // A 10 % difference in earnings uses the whole range.
     let shift = known.shift.unwrap();
     assert!((shift - 20.0).abs() < 0.01, "{shift}");
     let values = known.values.map(|_, value| value.unwrap());
@@ -122,7 +122,7 @@ fn miners_follow_what_a_hash_earns_and_those_with_own_settings_do_not() {
     close(shares["other"], 0.9);
     close(shares["own"], 0.5);
 
-    // A program puts other prices: 30 minutes after the last step the split follows.
+    // A program sends other prices; the split follows 30 minutes after the last step.
     let put = world.clock().unix_ms;
     world.tell(Event::PricesSet(prices(100.0, 103.0)));
     let known = view(&mut world);
@@ -174,7 +174,7 @@ fn two_pools_of_one_coin_are_left_alone() {
     assert_eq!(known.problem, Some(Problem::SameCoin("BTC".to_owned())));
     assert_eq!((known.shift, known.wanted), (Some(0.0), None));
     assert!(moves(&world).is_empty());
-    // From now on it is another one.
+    // From now on it is a different coin.
     world.configure(balanced("BCH"));
     world.run(minutes(65), |_| ());
     assert_eq!(moves(&world).len(), 1);
@@ -183,7 +183,7 @@ fn two_pools_of_one_coin_are_left_alone() {
 #[test]
 fn a_pool_whose_jobs_reveal_nothing_is_still_mined() {
     let mut pools = pools();
-    // A target that nothing can meet.
+    // A target that no hash can meet.
     pools[1].nbits = 0;
     let mut world = world(&balanced("BCH"), pools, Memory::default());
     world.run(minutes(65), |_| ());

@@ -1,4 +1,4 @@
-//! A block candidate found while its pool is away is not thrown away.
+//! A block candidate found while its pool is away is kept.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,8 +15,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A pool that comes back with the same extranonce1 and job gets the blocks that were found while it was away; one that
-/// gives another extranonce1 could not make them out, and is not bothered with them.
+/// A pool that comes back with the same extranonce1 and job gets the blocks found while it was away. A pool with
+/// another extranonce1 could not rebuild them, so it gets none.
 #[test]
 fn a_returning_pool_gets_the_blocks_found_in_the_meantime() {
     for (reuse, comes) in [
@@ -44,13 +44,13 @@ fn a_returning_pool_gets_the_blocks_found_in_the_meantime() {
         world.sites[PoolSlot::A].up = false;
         world.kill_connections(PoolSlot::A);
         world.facts.clear();
-        // Long enough to find some, and short enough for a miner to stay.
+        // Long enough to find some blocks, and short enough for a miner to stay.
         world.run(seconds(30), |_| ());
         let found: BTreeSet<[u8; 32]> = world
             .facts
             .iter()
             .filter_map(|fact| match fact {
-                // Some were on their way when the pool went.
+                // Some were in flight when the pool went away.
                 Fact::BlockFound { hash, .. } => Some(hash.0),
                 _ => None,
             })
@@ -77,7 +77,7 @@ fn a_returning_pool_gets_the_blocks_found_in_the_meantime() {
             .iter()
             .filter(|fact| matches!(fact, Fact::KeptBlock { outcome, .. } if outcome.is_good()));
         if comes {
-            // The latest 16 are kept.
+            // Only the latest 16 are kept.
             assert_eq!(taken.intersection(&found).count(), found.len().min(16));
             assert_eq!(told.count(), found.len().min(16));
         } else {

@@ -1,4 +1,4 @@
-//! How soon a pool that was away is worked for again, and how often it is dialled while it is gone.
+//! How soon a returning pool gets work, and how often DPMP dials it while it is away.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ fn world(miners: usize, seed: u64) -> World {
     world
 }
 
-/// Takes pools away for a while; how long it takes until one of them gives work again, and how often one of them was
-/// dialled in a second.
+/// Takes pools away for a while. Returns the time until one of them gives work again, and the most dials to one pool
+/// within a second.
 fn outage(world: &mut World, slots: &[PoolSlot], time: Duration) -> (Duration, f64) {
     let before = world.sites[slots[0]].dials;
     for slot in slots {
@@ -52,7 +52,7 @@ fn outage(world: &mut World, slots: &[PoolSlot], time: Duration) -> (Duration, f
         assert!(world.elapsed() - back < seconds(100), "no work");
     }
     let took = world.elapsed() - back;
-    // All others follow.
+    // All other miners follow.
     let connections =
         |world: &World, slot: PoolSlot| world.sites[slot].model.ledger().connections_open();
     world.run(seconds(2), |_| ());
@@ -68,12 +68,12 @@ fn outage(world: &mut World, slots: &[PoolSlot], time: Duration) -> (Duration, f
     (took, f64::from(dials) / time.as_secs_f64())
 }
 
-/// What became of many outages.
+/// The results of many outages.
 #[derive(Default)]
 struct Comebacks(Vec<Duration>);
 
 impl Comebacks {
-    /// Takes pools away again and again for about as long.
+    /// Takes pools away repeatedly, for about the same time each.
     fn measure(&mut self, world: &mut World, slots: &[PoolSlot], time: u64, times: u64) {
         let miners = world.rigs.len();
         let (mut slowest, mut most) = (Duration::ZERO, 0.0f64);
@@ -85,7 +85,7 @@ impl Comebacks {
         }
         println!("{miners} miners, {slots:?} {time} s away: {slowest:?} at most, {most:.3}/s");
         assert!(slowest <= seconds(6), "{slowest:?}");
-        // In the first seconds it is tried more often.
+        // In the first seconds, DPMP dials more often.
         assert!(time < 60 || most <= 0.25, "{most}");
     }
 
@@ -112,7 +112,7 @@ fn the_first_miner_works_within_six_seconds_of_a_pools_return() {
     assert!(median <= seconds(3), "{median:?}");
 }
 
-/// Then the miners are let go, and it is the proxy's own looks that find the pools again.
+/// The miners are disconnected in that case, so DPMP's own test connections have to find the pools.
 #[test]
 fn the_first_miner_works_just_as_fast_if_both_pools_were_away() {
     let mut comebacks = Comebacks::default();
@@ -126,7 +126,7 @@ fn the_first_miner_works_just_as_fast_if_both_pools_were_away() {
     assert!(median <= seconds(3), "{median:?}");
 }
 
-/// What only the owner can mend is the worker's own: the others are not kept from trying.
+/// If a pool refuses one worker, which only the owner can correct, DPMP still tries the others.
 #[test]
 fn a_refused_worker_does_not_keep_the_others_out() {
     let mut world = world(0, 13);
@@ -152,7 +152,7 @@ fn a_refused_worker_does_not_keep_the_others_out() {
     let good =
         |fact: &Fact| matches!(fact, Fact::JobReceived { conn, .. } if conn.slot == PoolSlot::A);
     assert!(world.facts.iter().any(good));
-    // Those who are refused wait for a minute each.
+    // Each refused worker waits for a minute.
     let dials = world.sites[PoolSlot::A].dials - before;
     assert!(dials <= 45, "{dials}");
     let before = world.sites[PoolSlot::A].dials;
@@ -161,7 +161,7 @@ fn a_refused_worker_does_not_keep_the_others_out() {
     assert!(dials <= 19 * 14, "{dials}");
 }
 
-/// A pool that accepts connections and gives no work sees an attempt in half a minute.
+/// A pool that accepts connections but gives no work sees one attempt every half minute.
 #[test]
 fn a_pool_that_gives_no_work_is_rarely_tried() {
     let mut world = world(20, 14);

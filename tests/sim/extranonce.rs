@@ -1,5 +1,5 @@
-//! Miners that need certain sizes of extranonce, at pools that leave little room: what they are told fits their
-//! software, and no share is lost for it.
+//! Miners that need certain extranonce sizes, at pools that leave little room: the sizes fit their software, and no
+//! share is lost because of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -68,7 +68,7 @@ fn hired() -> MinerOptions {
     }
 }
 
-/// Runs miners for some minutes and checks that each kept its one connection and lost nothing.
+/// Runs miners for some minutes and checks that each kept its only connection and lost nothing.
 fn all_is_well(world: &mut World, minutes: u64) {
     world.run(seconds(60 * minutes), |_| ());
     for rig in &world.rigs {
@@ -84,7 +84,7 @@ fn all_is_well(world: &mut World, minutes: u64) {
     }
 }
 
-/// What the miners were told, in the order in which they were authorized.
+/// The extranonces the miners got, in the order they were authorized.
 fn told(world: &World) -> Vec<MinerExtranonce> {
     let told = world.facts.iter().filter_map(|fact| match fact {
         Fact::MinerAuthorized { extranonce, .. } => *extranonce,
@@ -122,7 +122,7 @@ fn nerdminer_works_where_three_bytes_are_left() {
     all_is_well(&mut world, 5);
 }
 
-/// With an empty extranonce1 two miners on the same extranonce1 of a pool would do the same work.
+/// With an empty extranonce1, two miners with the same pool extranonce1 would do the same work.
 #[test]
 fn every_miner_gets_an_extranonce1_at_pools_that_give_all_the_same() {
     for reuse in [[true, true], [true, false], [false, true]] {
@@ -174,7 +174,7 @@ fn a_repeated_extranonce1_withdraws_the_empty_one_for_later_miners() {
             out,
         );
     });
-    // The second connection at which the pool names the same is what tells.
+    // DPMP notices at the second connection that gets the same extranonce1.
     world.add_miner(plain(), seconds(2));
     world.add_miner(plain(), seconds(2));
     world.run(seconds(30), |_| ());
@@ -221,7 +221,7 @@ fn a_miner_gets_the_size_it_sends_after_three_shares_and_on_return() {
             "{case}"
         );
         let refused = ledger.rejected();
-        // Some were under way before it heard of it. With all eight bytes the pools have to be looked at first.
+        // Some shares were in flight before it got the size. For all eight bytes, DPMP has to test the pools first.
         let most = if n == 8 && sends == 8 { 7 } else { 4 };
         assert!((3..=most).contains(&refused), "{case}: {refused}");
         assert!(ledger.accepted() > 40, "{case}");
@@ -241,7 +241,7 @@ fn a_miner_gets_the_size_it_sends_after_three_shares_and_on_return() {
     }
 }
 
-/// A miner whose sizes vary, or for which there is no room, is not sent away again and again.
+/// A miner whose sizes vary, or that there is no room for, is not disconnected again and again.
 #[test]
 fn a_miner_that_cannot_be_helped_is_left_alone() {
     for (sends, reuse, most) in [
@@ -283,7 +283,7 @@ fn the_owner_may_set_the_size() {
     }
 }
 
-/// A backup with less room than the first address: its size counts from the start, so nothing changes when it is used.
+/// The size of a backup with less room counts from the start, so nothing changes when DPMP uses it.
 #[test]
 fn a_backup_with_a_shorter_extranonce2_changes_nothing_when_it_is_used() {
     let mut config = config([100.0, 0.0], 10.0);
@@ -319,7 +319,8 @@ fn a_backup_with_a_shorter_extranonce2_changes_nothing_when_it_is_used() {
     }
 }
 
-/// More miners than an extranonce1 of one byte can tell apart, at pools that give all the same: the first 256 are.
+/// More miners than a one-byte extranonce1 can tell apart, at pools that give all clients the same: the first 256 get
+/// one.
 #[test]
 fn all_256_miners_get_an_extranonce1_where_pools_give_all_the_same() {
     let mut world = World::new(
@@ -332,7 +333,7 @@ fn all_256_miners_get_an_extranonce1_where_pools_give_all_the_same() {
         world.add_miner(plain(), seconds(20));
     }
     world.run(seconds(30), |_| ());
-    // Their numbers go on, and all but some leave.
+    // Their numbers keep increasing, and most of them leave.
     for round in 0..8 {
         for index in 0..30 {
             world.hang_up(index);

@@ -1,4 +1,4 @@
-//! What a pool could do without: left out where it hangs up on it, and repeated where that keeps a connection alive.
+//! Optional messages: left out if the pool hangs up on them, and repeated if that keeps a connection open.
 
 use std::time::Duration;
 
@@ -53,12 +53,12 @@ fn a_pool_that_hangs_up_on_suggestions_is_mined_without_them() {
         let fair = 60 * miners / 4;
         assert!(accepted * 2 > fair, "{accepted} of {fair}");
         let lost = opened(&world) - miners;
-        // With a look at the pool, and those that were under way.
+        // Including a test of the pool, and the connections already being opened.
         assert!(lost <= 2 * miners + 1, "{lost}");
         let kept = serde_json::to_value(world.core.memory()).unwrap();
         let facts = &kept["pools"]["127.0.0.1:3333"]["hangs_up_on"];
         assert_eq!(facts["suggestion"], true, "it is kept over a restart");
-        // Later connections do not find it out again.
+        // Later connections do not have to find out again.
         let before = opened(&world);
         world.kill_connections(PoolSlot::A);
         world.run(seconds(60), |_| ());
@@ -81,7 +81,7 @@ fn an_outage_is_not_blamed_on_suggestions() {
             kept["pools"]["127.0.0.1:3333"]["hangs_up_on"]["suggestion"],
             false
         );
-        // Nor is a pool that accepts connections and closes them.
+        // Nor are pools that accept and then close connections.
         let mut world = self::world(miners, &["mining.authorize"]);
         world.run(seconds(60), |_| ());
         world.pool(PoolSlot::A, |pool, now, out| {
@@ -101,7 +101,7 @@ fn heard(script: &mut Script, slot: PoolSlot, method: &str) -> usize {
     lines.filter(|(_, line)| line["method"] == method).count()
 }
 
-/// compat Q78: NerdMiner's keep-alive, and pools that hear from a miner once in hours.
+/// compat Q78: NerdMiner's keep-alive, and pools that get a message from a miner only every few hours.
 #[test]
 fn a_repeated_suggestion_keeps_both_connections_open() {
     let mut script = Script::new(config([50.0, 50.0], 60.0), |_| ());
@@ -115,7 +115,7 @@ fn a_repeated_suggestion_keeps_both_connections_open() {
         let sent = heard(&mut script, slot, SUGGEST);
         assert!((58..=60).contains(&sent), "{slot}: {sent}");
     }
-    // A flood is not passed on.
+    // A flood is not forwarded.
     for number in 0..600 {
         script.say(1000 + number, SUGGEST, json!([0.00015]));
         script.run(Duration::from_millis(100));
@@ -126,7 +126,7 @@ fn a_repeated_suggestion_keeps_both_connections_open() {
     }
 }
 
-/// compat Q79: a pool's own request has the number of a share that waits.
+/// compat Q79: a pool's own request uses the id of a pending share.
 #[test]
 fn a_pools_reply_to_our_answer_is_not_taken_for_a_share_answer() {
     let ack = |id: u64| json!({"id": id, "result": true, "error": null});
@@ -150,13 +150,13 @@ fn a_pools_reply_to_our_answer_is_not_taken_for_a_share_answer() {
             match verdict {
                 Some(true) => script.pool_says(share.conn, &ack(id)),
                 Some(false) => script.pool_says(share.conn, &refusal(id)),
-                // It says nothing to our answer: that was for the share.
+                // The pool does not reply to our answer, so this is the answer to the share.
                 None => (),
             }
             script.run(seconds(5));
             let accepted = script.answer(4)["result"] == true;
             assert_eq!(accepted, verdict != Some(false), "{method}");
-            // The next one is as usual.
+            // The next one is normal again.
             script.submit(5, &job, 2, None);
             let share = script.forwarded(PoolSlot::A).pop().unwrap();
             script.pool_says(share.conn, &refusal(share.request));

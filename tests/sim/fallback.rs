@@ -1,4 +1,4 @@
-//! How miners get to their own fallback pool while there is nothing for them here, and how they come back.
+//! How miners reach their own fallback pool when DPMP has no work for them, and how they come back.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -16,20 +16,20 @@ use crate::world::config;
 
 type World = dpmp::sim::world::World<PoolModel, FallbackMiner>;
 
-/// The slowest way to a fallback pool, and back, that the firmware itself allows.
+/// The longest way to a fallback pool and back that the firmware itself allows, in seconds.
 const fn limits(firmware: Firmware) -> (u64, u64) {
     match firmware {
-        // Three closed connections; a look for the first pool each minute.
+        // Three closed connections; it checks the first pool every minute.
         Firmware::Axeos => (4, 66),
         Firmware::AxeosNew => (6, 66),
-        // A timer of 30 s, looked at each 10 s; 10 s between connections.
+        // A timer of 30 s, checked every 10 s; 10 s between connections.
         Firmware::Nerdqaxe => (42, 12),
-        // The first failed connection; 5 s between connections, then 120 s to prove itself, looked at each 5 s.
+        // The first failed connection; 5 s between connections, then a test of 120 s, checked every 5 s.
         Firmware::Cgminer => (3, 134),
     }
 }
 
-/// How often one miner may connect in any minute.
+/// How often a miner may connect in any minute.
 const MOST_IN_A_MINUTE: usize = 4;
 
 fn seconds(seconds: u64) -> Duration {
@@ -40,7 +40,7 @@ fn minutes(minutes: u64) -> Duration {
     seconds(60 * minutes)
 }
 
-/// Miners `m0`, `m1` … with these firmwares, all at one address or each at its own, at work.
+/// Working miners `m0`, `m1` … with these firmwares, all at one address or each at its own.
 fn world(miners: &[Firmware], one_address: bool) -> World {
     let pool = |seed| PoolOptions {
         seed,
@@ -89,7 +89,7 @@ fn miner(world: &World, index: usize) -> &FallbackMiner {
     &world.rigs[index].model
 }
 
-/// How long it takes until something is so, within a limit.
+/// How long it takes until a condition holds, within a limit.
 fn until(world: &mut World, limit: Duration, what: &str, so: impl Fn(&World) -> bool) -> Duration {
     let begin = world.now;
     while !so(world) {
@@ -100,21 +100,21 @@ fn until(world: &mut World, limit: Duration, what: &str, so: impl Fn(&World) -> 
     world.now - begin
 }
 
-/// What a time without work here was like for a miner.
+/// How a miner experienced a time without work here.
 #[derive(Debug, Default)]
 struct Measured {
-    /// How long it took to its fallback pool.
+    /// The time until it reached its fallback pool.
     away: Duration,
-    /// How often it connected in a minute, at most.
+    /// Its largest number of connections in a minute.
     most: usize,
-    /// How long it took from the end of that time to its first share here.
+    /// The time from the end of the pause to its first share here.
     back: Duration,
-    /// How many lines it was sent while it was away.
+    /// How many lines it got while it was away.
     lines: u32,
 }
 
-/// Sends miners away, sees that they stay there for a time, and has them back. How long the way there and the way back
-/// may take beyond what the firmware needs is in `grace`.
+/// Sends miners away, checks that they stay away for a time, and lets them return. `grace` is the extra time allowed
+/// for each way, on top of the firmware's own.
 fn send_away(
     world: &mut World,
     miners: &[usize],
@@ -204,7 +204,7 @@ fn resume_first(world: &mut World) {
 fn a_paused_miner_goes_to_its_fallback_pool_and_comes_back() {
     for firmware in Firmware::ALL {
         let mut world = world(&[firmware], true);
-        // The end finds it at different moments between two looks for its first pool.
+        // The pause ends at different moments between two checks of the first pool.
         for number in 0..9 {
             let time = minutes(9) + seconds(13 * number);
             let measured = send_away(&mut world, &[0], time, NO_GRACE, pause_first, resume_first);
@@ -215,7 +215,7 @@ fn a_paused_miner_goes_to_its_fallback_pool_and_comes_back() {
     }
 }
 
-/// AxeOS takes an answer to `mining.subscribe` for a pool that is back, NerdQAxe any line.
+/// AxeOS takes an answer to `mining.subscribe` as a sign that the pool is back; NerdQAxe takes any line.
 #[test]
 fn a_paused_miner_stays_away_while_another_at_its_address_works() {
     for firmware in Firmware::ALL {
@@ -245,7 +245,7 @@ fn paused_miners_behind_one_address_all_reach_their_fallback_pools() {
     }
 }
 
-/// Also if nobody was seen at its address before, as after a restart of DPMP.
+/// This works even if DPMP has seen nobody at the address before, as after a restart.
 #[test]
 fn a_miner_that_starts_while_paused_reaches_its_fallback_pool() {
     for firmware in Firmware::ALL {
@@ -253,15 +253,14 @@ fn a_miner_that_starts_while_paused_reaches_its_fallback_pool() {
         pause_first(&mut world);
         world.run(minutes(1), |_| ());
         let begin = |world: &mut World| add(world, firmware, true);
-        // cgminer says who it is only after two answers.
+        // cgminer gives its name only after two answers.
         let grace = [seconds(3), Duration::ZERO];
         let measured = send_away(&mut world, &[0], minutes(30), grace, begin, resume_first);
         assert!(measured[0].most <= MOST_IN_A_MINUTE);
     }
 }
 
-/// A worker that was seen at an address is forgotten after a day, and a miner that is always closed at once does not say
-/// who it is.
+/// DPMP forgets a worker at an address after a day, and a miner that is always closed immediately cannot give its name.
 #[test]
 fn a_pause_longer_than_a_day_draws_no_miner_back() {
     let names = ["m0", "m1", "m2", "m3"];
@@ -281,7 +280,7 @@ fn a_pause_longer_than_a_day_draws_no_miner_back() {
     });
 }
 
-/// How pools may be gone.
+/// How a pool can be unreachable.
 #[derive(Clone, Copy, Debug)]
 enum Outage {
     Refused,
@@ -307,7 +306,7 @@ impl Outage {
         }
     }
 
-    /// In how many seconds pools are found dead, and found again.
+    /// How many seconds DPMP needs to notice that pools are down, and that they are back.
     const fn found(self) -> (u64, u64) {
         match self {
             Self::Refused | Self::Swallowed => (5, 6),

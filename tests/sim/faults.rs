@@ -1,4 +1,4 @@
-//! Everything fails now and then: each promise holds after every step, in thousands of hours.
+//! Everything fails now and then, and each promise still holds after every step, for thousands of hours.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ struct Pace {
     mode: Mode,
 }
 
-/// As at home: turns of ten seconds, a share now and then, and trouble every minute.
+/// As in a home: turns of ten seconds, few shares, and a fault every minute.
 const BUSY: Pace = Pace {
     miners: 6,
     share: 10.0,
@@ -43,7 +43,7 @@ const BUSY: Pace = Pace {
     mode: Mode::Ratio,
 };
 
-/// Slow enough for months to pass while one waits.
+/// Slow enough to simulate months in a short time.
 const SLOW: Pace = Pace {
     miners: 3,
     share: 240.0,
@@ -112,7 +112,7 @@ fn miner(index: u64, pace: Pace) -> MinerOptions {
     }
 }
 
-/// One fault or change, at random.
+/// One random fault or change.
 fn trouble(world: &mut World, weights: &mut [f64; 2], pace: Pace) {
     let slot = if world.rng.below(2) == 0 {
         PoolSlot::A
@@ -189,14 +189,14 @@ fn trouble(world: &mut World, weights: &mut [f64; 2], pace: Pace) {
 }
 
 fn check(world: &mut World, seed: u64) {
-    // Looking at everything after each step would take longer than the steps.
+    // Checking everything after each step would take longer than the steps.
     if world.steps % 64 != 0 {
         return;
     }
     let at = format!("seed {seed} after {:?}", world.elapsed());
     for slot in PoolSlot::ALL {
         let ledger = world.sites[slot].model.ledger();
-        // Only a share that crosses a new block on its way may be refused.
+        // Only a share that meets a new block on its way may be rejected.
         let stale = ledger.count(Verdict::Stale);
         assert_eq!(
             ledger.refused(),
@@ -224,7 +224,7 @@ fn run(seed: u64, hours: u64, pace: Pace) {
         world.run(quiet, |world| check(world, seed));
         trouble(&mut world, &mut weights, pace);
     }
-    // All is well again: so is every miner, within the time that a catch-up may take.
+    // Everything works again, and every miner recovers within the time that a catch-up may take.
     for slot in PoolSlot::ALL {
         world.sites[slot].up = true;
         world.thaw(slot);
@@ -271,8 +271,8 @@ fn promises_hold_through_days_of_trouble() {
     }
 }
 
-/// Many miners on few connections keep every promise that one on its own does, also where only one pool is shared and
-/// where the groups are smaller than the farm.
+/// Many miners on few connections keep every promise of a single miner, even if only one pool is shared or the groups
+/// are smaller than the farm.
 #[test]
 fn promises_hold_through_days_of_trouble_on_shared_connections() {
     for (seed, members) in [(300, [250, 250]), (301, [1, 250]), (302, [3, 2])] {

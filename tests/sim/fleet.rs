@@ -1,4 +1,4 @@
-//! The mode `fleet`: the fleet as a whole meets the split, for days and through faults, with few switches.
+//! Mode `fleet`: the fleet as a whole follows the split with few switches, for days and through faults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn fleet(weights: [f64; 2]) -> Config {
     config
 }
 
-/// A pool whose jobs come seldom, to save time.
+/// A pool that rarely sends jobs, to save time.
 fn pool(seed: u64) -> PoolOptions {
     PoolOptions {
         seed,
@@ -37,7 +37,7 @@ fn pool(seed: u64) -> PoolOptions {
     }
 }
 
-/// Miners called `w0`, `w1` … with so many shares a second, all of the same difficulty.
+/// Miners `w0`, `w1` … with these share rates per second, all at the same difficulty.
 fn world(config: Config, paces: &[f64]) -> World {
     let mut world = World::new(config, [pool(1), pool(2)], 1);
     for (index, pace) in paces.iter().enumerate() {
@@ -52,7 +52,7 @@ fn world(config: Config, paces: &[f64]) -> World {
     world
 }
 
-/// Up to ten times as fast as others.
+/// Some are up to ten times as fast as others.
 fn paces(count: u64) -> Vec<f64> {
     let mut random = Random::new(count);
     (0..count).map(|_| random.log_between(0.01, 0.1)).collect()
@@ -62,18 +62,18 @@ fn snapshot(world: &mut World) -> Snapshot {
     world.core.snapshot(world.clock())
 }
 
-/// What is kept beside the core: seconds of each connection on each pool, at the true hashrates.
+/// Separate records: seconds of each connection on each pool, at the true hashrates.
 #[derive(Default)]
 struct Books {
     before: BTreeMap<u64, [f64; 2]>,
-    /// The work that A got too much of, and all work.
+    /// The excess work that A got, and all work.
     now: [f64; 2],
-    /// Both at each look, with its time in seconds.
+    /// Both values at each sample, with its time in seconds.
     looks: Vec<(f64, [f64; 2])>,
 }
 
 impl Books {
-    /// Runs for a time, looking once a minute.
+    /// Runs for a time and takes a sample every minute.
     fn run(&mut self, world: &mut World, paces: &[f64], share_a: f64, time: Duration) {
         for _ in 0..time.as_secs() / 60 {
             world.run(Duration::from_secs(60), |_| ());
@@ -89,12 +89,12 @@ impl Books {
         }
     }
 
-    /// The largest error since the hour, as a part of all work since.
+    /// The largest error since this hour, in proportion to all work since then.
     fn worst_since(&self, from: f64) -> f64 {
         let from = from * 3600.0;
         let mut looks = self.looks.iter().filter(|(at, _)| *at >= from);
         let (_, first) = looks.next().unwrap();
-        // At first it is a part of nothing.
+        // At first there is too little work to compare with.
         let later = looks.filter(|(at, _)| *at >= from + 7200.0);
         let part = |now: &[f64; 2]| (now[0] - first[0]).abs() / (now[1] - first[1]);
         later.map(|(_, now)| part(now)).fold(0.0, f64::max)
@@ -119,7 +119,7 @@ fn fleets_of_seven_and_sixty_keep_the_split_for_a_day() {
         books.run(&mut world, &paces, share_a, hours(24.0));
         let rate = switches(&world) as f64 / 24.0;
         assert!(rate < most, "{count}: {rate} switches an hour");
-        // These miners find shares without luck.
+        // These miners find shares at a steady rate, without luck.
         let part = books.worst_since(2.0);
         println!("{count}: {rate} switches an hour, error {part}");
         assert!(part < 0.01, "{count}: {part}");
@@ -129,7 +129,7 @@ fn fleets_of_seven_and_sixty_keep_the_split_for_a_day() {
         assert!(error.abs() < bound, "{error} of {bound}");
         assert!((1..=4).contains(&view.turn_takers.len()));
         assert!(view.moves < 50, "{count}: {} moves", view.moves);
-        // Nobody keeps a connection that it does not need.
+        // No miner keeps a connection that it does not need.
         let connections: usize = snapshot
             .pools
             .iter()
@@ -150,7 +150,7 @@ fn a_fleet_keeps_the_split_through_a_day_with_faults() {
     let mut random = Random::new(5);
     books.run(&mut world, &paces, 0.7, hours(3.0));
     for round in 0..6_u64 {
-        // A pool fails, miners come and go, a connection is lost.
+        // A pool fails, miners come and go, and a connection is lost.
         let lost = if round % 2 == 0 { A } else { B };
         world.take_down(lost);
         books.run(&mut world, &paces, 0.7, hours(0.25));
@@ -172,7 +172,7 @@ fn a_fleet_keeps_the_split_through_a_day_with_faults() {
     let seconds = view.error_seconds.unwrap();
     assert!(seconds.abs() < 700.0, "{seconds} s");
     books.run(&mut world, &paces, 0.7, hours(6.0));
-    // 15 minutes at the other pool are within what is made up for.
+    // 15 minutes at the other pool are within the limit for catching up.
     let part = books.worst_since(3.0);
     assert!(part < 0.04, "{part}");
     let quiet = books.looks.last().unwrap().0 / 3600.0 - 4.0;
@@ -211,7 +211,7 @@ fn the_owners_settings_override_the_fleet() {
     let mut world = world(config, &paces);
     world.keep_facts = true;
     world.run(hours(2.0), |_| ());
-    // Fixed ones count: of the others nearly all work for A.
+    // Fixed miners count, so nearly all others work for A.
     let share = share_of_a(&mut world, &paces, hours(2.0));
     assert!((share - 0.7).abs() < 0.02, "{share}");
     let on = |snapshot: &Snapshot, worker: &str| {
@@ -232,7 +232,7 @@ fn the_owners_settings_override_the_fleet() {
         assert!(["w6", "w7", "w8", "w9"].contains(&name.as_str()), "{name}");
     }
 
-    // A temporary change for all, and back: everybody returns to the place it had.
+    // A temporary change for all, and back: every miner returns to its place.
     let to_b = Override {
         work: Work::only(B),
         workers: vec!["*".into()],
@@ -251,7 +251,7 @@ fn the_owners_settings_override_the_fleet() {
     let share = share_of_a(&mut world, &paces, hours(2.0));
     assert!((share - 0.7).abs() < 0.03, "{share}");
 
-    // The owner moves the split: the fleet moves miners for it, and says so.
+    // The owner moves the split: the fleet moves miners and reports it.
     world.facts.clear();
     let mut config = (**world.core.config()).clone();
     config.scheduler.weights[A] = 40.0;
@@ -273,7 +273,7 @@ fn the_owners_settings_override_the_fleet() {
     let share = share_of_a(&mut world, &paces, hours(2.0));
     assert!((share - 0.4).abs() < 0.03, "{share}");
 
-    // And without the mode everybody takes turns again, but those with a setting of their own.
+    // Without the mode, all miners take turns again, except those with their own settings.
     let mut config = (**world.core.config()).clone();
     config.scheduler.mode = Mode::Ratio;
     world.configure(config);
@@ -295,7 +295,7 @@ fn the_owners_settings_override_the_fleet() {
     assert_eq!(takers.len(), 8);
 }
 
-/// What a mode comes to at pools whose vardiff retargets every minute.
+/// The cost of a mode at pools whose vardiff retargets every minute.
 struct Measured {
     switches: f64,
     retargets: f64,

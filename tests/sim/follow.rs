@@ -1,4 +1,4 @@
-//! A miner that takes a new job only when its scan ends, unless the job is clean: its work goes by time all the same.
+//! A miner that takes a new job only at the end of its scan, unless the job is clean: its work still follows the time.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The part of a miner's work that went to A, in the hour after the first ten minutes, and whether it was told clean
-/// jobs at switches.
+/// The part of a miner's work that A got in the hour after the first ten minutes, and whether switches sent it clean
+/// jobs.
 fn run(user_agent: &str, scan: Option<Duration>, clean: bool) -> (f64, bool) {
     // 400 hashes a second: a share takes 40 s at A and 1 s at B.
     let pools = [(1, 16_000.0), (2, 400.0)].map(|(seed, hashes)| PoolOptions {
@@ -66,7 +66,7 @@ fn a_miner_that_finishes_its_scan_first_still_splits_by_time() {
         assert!((share - 0.5).abs() < 0.05, "{user_agent}: {share}");
         assert_eq!(lags, is_noticed, "{user_agent}");
     }
-    // One that follows at once is not bothered with clean jobs.
+    // A miner that follows immediately does not get clean jobs.
     let (share, lags) = run("quick/1", None, false);
     assert!((share - 0.5).abs() < 0.05, "{share}");
     assert!(!lags);

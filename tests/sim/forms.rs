@@ -1,5 +1,5 @@
-//! Version bits where the job's version has bits inside the mask: every style of miner at every form of pool, alone and
-//! between two pools of different forms (compat Q57).
+//! Version bits when the job's version has bits inside the mask: every style of miner with every form of pool, alone
+//! and between two pools of different forms (compat Q57).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const STYLES: [RollingStyle; 4] = [
     RollingStyle::Never,
 ];
 
-/// One bit inside the mask, and nine.
+/// One bit inside the mask, and nine bits.
 const VERSIONS: [u32; 2] = [0x2000_4202, 0x32ef_0000];
 
 fn seconds(seconds: u64) -> Duration {
@@ -34,8 +34,7 @@ fn pool(form: VersionBits, version: u32) -> PoolOptions {
     let mut options = PoolOptions {
         seed: u64::from(version) + form as u64,
         version,
-        // One header in 1,074 is a share, and one share in 15 a block: another form meets that by chance too seldom to
-        // matter.
+        // One header in 1,074 is a share, and one share in 15 a block. Another form rarely meets the target by chance.
         difficulty: 2.5e-7,
         nbits: 0x1f03_ffff,
         ..PoolOptions::default()
@@ -52,7 +51,7 @@ fn miner(style: RollingStyle) -> MinerOptions {
     }
 }
 
-/// Whether a pool of this form can rebuild what such a miner hashes.
+/// Whether a pool of this form can rebuild the header that such a miner hashes.
 fn fits(style: RollingStyle, form: VersionBits) -> bool {
     !(style == RollingStyle::Replace && form == VersionBits::Or)
 }
@@ -99,12 +98,12 @@ fn every_style_of_miner_works_with_every_form_of_pool() {
                 let ledger = world.rigs[0].model.ledger();
                 assert!(ledger.submitted() > 120, "{what}: {}", ledger.submitted());
                 if fits(style, form) {
-                    // What it costs to learn: three rejects at most, and a block of each in the other form.
+                    // The cost of learning: at most three rejects, and one block in the other form for each.
                     let lost = ledger.rejected();
                     assert!(lost <= 4, "{what}: {lost} lost, {}", site.summary());
                     check_blocks(&world, &what);
                 } else {
-                    // Straight at the pool all of these were rejected. Now they are blocked, but a few.
+                    // Directly at the pool, all of these would be rejected. DPMP blocks all but a few.
                     let rejects = site.refused();
                     let told = world
                         .facts
@@ -117,7 +116,7 @@ fn every_style_of_miner_works_with_every_form_of_pool() {
                         let blocks = 2 * site.blocks() + 2 * ledger.submitted() / 15;
                         assert!(rejects <= 20 + blocks, "{what}: {}", site.summary());
                     } else {
-                        // The half that has the job's bit by chance is accepted, the other blocked.
+                        // The half that happens to have the job's bit is accepted, and the other half blocked.
                         assert!(site.accepted() > 40, "{what}: {}", site.summary());
                     }
                 }
@@ -126,7 +125,7 @@ fn every_style_of_miner_works_with_every_form_of_pool() {
     }
 }
 
-/// compat Q57: AxeOS and others in turns between two pools that differ, one of them without version rolling at times.
+/// compat Q57: AxeOS and others take turns between two different pools, one of them sometimes without version rolling.
 #[test]
 fn miners_of_all_styles_work_between_pools_of_different_forms() {
     for a in POOLS {
@@ -170,7 +169,7 @@ fn miners_of_all_styles_work_between_pools_of_different_forms() {
     }
 }
 
-/// What was learnt is remembered by address over a restart, and a pool that becomes another one is learnt anew.
+/// The form is remembered per address across a restart. If another pool is at the address, DPMP learns it again.
 #[test]
 fn a_form_is_remembered_and_learned_again() {
     let [one, other] = [VersionBits::Xor, VersionBits::Replace];

@@ -1,4 +1,4 @@
-//! Whom the pools' jobs pay, as the core sees it, and when it is less than it should be.
+//! Which payees the core sees in the pools' jobs, and when they get less than they should.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use dpmp::units::PoolSlot::{A, B};
 
 use crate::world::{World, config};
 
-/// One key in the forms of two coins.
+/// One key in the address forms of two coins.
 const AS_BTC: &str = "1BpEi6DfDAUFd7GtittLSdBeYJvcoaVggu";
 const AS_BCH: &str = "bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a";
 
@@ -34,12 +34,12 @@ fn other(number: u16) -> Vec<u8> {
     [&[0, 20, high, low][..], &[7; 18]].concat()
 }
 
-/// Values and scripts; none: all to an address of the pool, another one in each job.
+/// Amounts and scripts. Empty: everything goes to an address of the pool, a new one in each job.
 type Outputs = Vec<(u64, Vec<u8>)>;
 
 const POOL_ITSELF: Outputs = Vec::new();
 
-/// This many thousandths to the owner, the rest to the pool.
+/// This many thousandths for the owner, the rest for the pool.
 fn thousandths(part: u64) -> Outputs {
     let fee = (312_500 * (1000 - part), other(1));
     vec![fee, (312_500 * part, mine())]
@@ -56,7 +56,7 @@ fn one_key(payout: PayoutRule) -> Config {
     config
 }
 
-/// Two miners that work for two pools which pay so.
+/// Two miners that work for two pools with these payouts.
 fn started(config: &Config, pays: [Outputs; 2], memory: Memory) -> World {
     let pools = pays.map(|pays| PoolOptions {
         seed: 3,
@@ -94,7 +94,7 @@ fn new_block(world: &mut World, slot: PoolSlot) {
     world.pool(slot, |pool, now, out| pool.new_block(now, out));
 }
 
-/// So many blocks of a pool, each with an empty job first.
+/// This many blocks of a pool, each with an empty job first.
 fn blocks(world: &mut World, slot: PoolSlot, count: u32) {
     for _ in 0..count {
         new_block(world, slot);
@@ -196,7 +196,7 @@ fn the_usual_payout_survives_a_restart() {
     blocks(&mut world, A, 1);
     assert!(is_wrong(&mut world, A));
     assert!(!is_wrong(&mut world, B));
-    // At another wallet it is not known.
+    // With another wallet it is unknown.
     let mut moved = config;
     moved.pools[A].as_mut().unwrap().wallet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4".into();
     world.configure(moved);
@@ -242,10 +242,10 @@ fn shared_payout_pools_may_pay_any_address() {
         outputs.push((to_me, mine()));
         outputs
     };
-    // B has another address of its own in each job.
+    // B uses a new address in each job.
     let mut world = with_a(among(600, 500_000), PayoutRule::Auto);
     let coinbase = insight(&mut world, A).coinbase.unwrap();
-    // Theirs, and the commitment to witnesses.
+    // The miners' outputs, and the witness commitment.
     assert_eq!(coinbase.outputs, 601);
     assert_eq!(payment(&mut world, A).kind, PayoutKind::Shared);
     for (count, to_me) in [(500, 9_000_000), (300, 0), (600, 100_000_000), (20, 1)] {
@@ -263,7 +263,7 @@ fn empty_jobs_at_the_start_of_a_block_are_not_judged() {
     let mut world = with_a(thousandths(1000), PayoutRule::Mine);
     for _ in 0..4 {
         pay(&mut world, A, POOL_ITSELF);
-        // Blocks that follow each other soon.
+        // Blocks in quick succession.
         for _ in 0..3 {
             new_block(&mut world, A);
             world.run(Duration::from_secs(5), |_| ());

@@ -1,5 +1,5 @@
-//! What the pools' jobs say of the chain: it is told, and no work is moved for it without proof. A month of ordinary life
-//! raises nothing.
+//! What the pools' jobs reveal about the chain: DPMP reports it, and moves no work without proof. A month of normal
+//! mining raises nothing.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::world::{UNIX_START, World, config};
 const DAY: f64 = 86_400.0;
 const MONTH: f64 = 30.0 * DAY;
 
-/// The chain of both pools, unless a story says otherwise.
+/// The chain of both pools, unless a test says otherwise.
 const SAME: Blocks = Blocks::Of(7);
 
 fn seconds(seconds: u64) -> Duration {
@@ -42,7 +42,7 @@ fn started(config: Config, change: impl FnOnce(&mut [PoolOptions; 2])) -> World 
     started_at(0.1, config, change)
 }
 
-/// The same with so many shares a second.
+/// The same with this many shares per second.
 fn started_at(shares: f64, config: Config, change: impl FnOnce(&mut [PoolOptions; 2])) -> World {
     let mut pools = [1, 2].map(|seed| PoolOptions {
         seed,
@@ -189,7 +189,7 @@ fn two_coins_side_by_side_are_normal_but_a_witness_commitment_is_not() {
 #[test]
 fn a_bitcoin_pool_without_commitments_is_reported_after_ten_jobs() {
     let mut world = started(coins(["BTC", "BCH"]), |[a, b]| {
-        // Each height but the first has an empty job, which need have none.
+        // Each height but the first starts with an empty job, which needs no commitment.
         (a.witness, a.blocks) = (false, Blocks::Of(9));
         b.witness = false;
     });
@@ -240,7 +240,7 @@ fn a_wrong_time_in_jobs_is_reported_after_ten_minutes() {
     };
     nothing_is_moved(&mut world);
     change(&mut world, B, |options| options.clock_off = 0);
-    // A job with an earlier time is news only on a new block.
+    // An earlier time in a job is new only on a new block.
     for slot in PoolSlot::ALL {
         new_block(&mut world, slot);
     }
@@ -258,14 +258,14 @@ fn hours_without_a_block_are_reported() {
     nothing_is_moved(&mut world);
 }
 
-/// A job that comes at a time, in seconds, on a connection of a pool.
+/// A job that arrives at this time, in seconds, on a connection to a pool.
 struct Arrival {
     at: f64,
     conn: PoolConn,
     job: Glimpse,
 }
 
-/// A block of one of several chains, with work enough for any target. `tip`: which one of its height.
+/// A block of one of several chains, with enough work for any target. `tip` selects one of its height.
 fn block(chain: u64, height: u32, tip: u8) -> BlockHash {
     let mut hash = [0; 32];
     let random: [u8; 8] = Random::new((chain << 32) | u64::from(height)).bytes();
@@ -274,7 +274,7 @@ fn block(chain: u64, height: u32, tip: u8) -> BlockHash {
     BlockHash(hash)
 }
 
-/// When blocks are found, in seconds.
+/// The times when blocks are found, in seconds.
 fn blocks(rng: &mut Random) -> Vec<f64> {
     let mut times = vec![0.0];
     while let Some(last) = times.last().filter(|last| **last < MONTH) {
@@ -283,20 +283,20 @@ fn blocks(rng: &mut Random) -> Vec<f64> {
     times
 }
 
-/// A pool's jobs on a chain. It hears of each block up to 20 seconds later, begins with an empty job, and now and then
-/// works on the other one of two tips until the next block. Each day it is connected to anew.
+/// A pool's jobs on a chain. It receives each block up to 20 seconds late, starts with an empty job, and sometimes
+/// works on the other of two tips until the next block. Its connection is renewed every day.
 fn jobs(slot: PoolSlot, chain: u64, blocks: &[f64], rng: &mut Random) -> Vec<Arrival> {
     let mut all = Vec::new();
     let (mut number, mut reconnect, mut heard) = (1, DAY * rng.unit(), 0.0f64);
     for (height, span) in (900_000..).zip(blocks.windows(2)) {
         let tip = u8::from(slot == B && rng.unit() < 0.01);
-        // Blocks that come in quick succession are heard in their order.
+        // Blocks in quick succession arrive in order.
         let first = span[0].max(heard) + 20.0 * rng.unit();
         let mut at = first;
         heard = first;
         let mut ntime = 0;
         while at < span[1] {
-            // A's jobs are made every half minute. B's have the time of their block, also on a new connection.
+            // A makes a job every half minute. B's jobs have the time of their block, even on a new connection.
             if slot == A || ntime == 0 {
                 ntime = UNIX_START + (at + 50.0 * rng.unit()) as u32 - 40;
             }
@@ -337,7 +337,7 @@ fn a_month_of_normal_mining_raises_nothing() {
                 all.extend(jobs(B, 2, &found, &mut rng));
             }
             all.sort_by(|a, b| a.at.total_cmp(&b.at));
-            // B is away for some hours.
+            // B is away for several hours.
             let away = MONTH * rng.unit();
             let away = away..away + 10.0 * 3600.0 * rng.unit();
             ordinary(&all, away, coins, seed);
@@ -363,7 +363,7 @@ fn ordinary(all: &[Arrival], away: Range<f64>, coins: [&str; 2], seed: u64) {
                 at: start + Duration::from_secs_f64(at),
                 unix_ms: u64::from(UNIX_START) * 1000 + (at * 1000.0) as u64,
             };
-            // The first job of the new connection is the one that was missed.
+            // The first job on the new connection is the missed one.
             if let Some(job) = missed.take_if(|_| !is_away) {
                 sights[B].hear(conn(B, 1000), &job, now);
             }
@@ -433,7 +433,7 @@ fn a_month_with_the_whole_core_raises_nothing() {
             }
             ordinary(&mut world, is_away);
         }
-        // Now and then B works on the other one of two tips.
+        // Sometimes B works on the other of two tips.
         let tip = if rng.unit() < 0.01 { Blocks::Own } else { SAME };
         change(&mut world, B, |options| options.blocks = tip);
         let [first, second] = if rng.unit() < 0.5 { [A, B] } else { [B, A] };

@@ -1,4 +1,4 @@
-//! Stories in which single lines of pools and miners decide about a share, each line written out.
+//! Tests in which single lines of pools and miners decide about a share; each line is written out.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn even() -> dpmp::config::Config {
     config([50.0, 50.0], 10.0)
 }
 
-/// Both pools are shared.
+/// Both pools use shared connections.
 fn shared() -> dpmp::config::Config {
     let mut config = even();
     for pool in config.pools.values_mut().flatten() {
@@ -34,7 +34,7 @@ fn reconnect(script: &mut Script, wait: u64) {
     script.pool_says(conn, &json!({"method": RECONNECT, "params": ["", 0, wait]}));
 }
 
-/// A pool without version rolling and one with a narrow mask: a miner that rolls on under the other pool's finds a block.
+/// One pool has no version rolling and one a narrow mask. A miner that keeps using the other pool's mask finds a block.
 #[test]
 fn a_block_rolled_outside_the_mask_reaches_its_pool_unchanged() {
     for mask in [None, Some(0x00ff_e000)] {
@@ -53,7 +53,7 @@ fn a_block_rolled_outside_the_mask_reaches_its_pool_unchanged() {
         let [block] = forwarded.as_slice() else {
             panic!("{forwarded:?}")
         };
-        // A pool that does not check puts them in place of its own.
+        // A pool that does not check would replace the bits with its own.
         assert_eq!(u32_of(&block.params[5]) & bits, bits);
         assert_eq!(script.answer(4)["result"], true);
         script.submit(5, &work, nonce, Some(bits));
@@ -62,7 +62,7 @@ fn a_block_rolled_outside_the_mask_reaches_its_pool_unchanged() {
     }
 }
 
-/// compat Q13: some ask for version rolling when they work already.
+/// compat Q13: some miners ask for version rolling while they are already working.
 #[test]
 fn a_miner_that_asks_for_version_rolling_late_can_roll_immediately() {
     let mut script = Script::new(even(), |_| ());
@@ -77,7 +77,7 @@ fn a_miner_that_asks_for_version_rolling_late_can_roll_immediately() {
         script.submit(request, &work, 7, Some(0x0000_2000));
         assert_eq!(script.answer(request)["result"], true, "{slot}");
     }
-    // And if the pools had granted it before.
+    // The same if the pools had granted it before.
     let mut script = Script::new(even(), |pools| pools[A].model.mask = None);
     script.connect(true);
     script.authorize(3, "w.rig");
@@ -110,7 +110,7 @@ fn answers_on_a_replaced_connection_may_take_as_long_as_others() {
     );
     assert_eq!(script.answer(4)["result"], true);
     assert_ne!(script.conn(A), share.conn);
-    // One that is never answered is given up as everywhere.
+    // DPMP drops a connection that never answers, as it does elsewhere.
     let work = script.work_for(A);
     script.submit(6, &work, 3, None);
     reconnect(&mut script, 0);
@@ -138,7 +138,7 @@ fn another_name_can_be_tried_after_a_refused_one() {
     assert_eq!(script.answer(4)["result"], true);
 }
 
-/// The name of a miner may be empty; only our own looks at a pool go without a worker.
+/// A miner's name may be empty. Only DPMP's own test connections have no worker at all.
 #[test]
 fn a_miner_without_a_name_is_authorized_by_its_pool() {
     let mut config = even();
@@ -183,7 +183,7 @@ fn a_job_sent_again_stays_valid_unless_its_name_is_reused() {
     assert_eq!(script.answer(8)["result"], true);
 }
 
-/// compat Q54: a pool may give out an extranonce1 again, and go on with the job that it had.
+/// compat Q54: a pool may reuse an extranonce1 and continue with its old job.
 #[test]
 fn work_is_not_repeated_under_a_returning_extranonce1() {
     let mut script = Script::new(even(), |pools| {
@@ -206,7 +206,7 @@ fn work_is_not_repeated_under_a_returning_extranonce1() {
     }
 }
 
-/// The owner has entered another address: what the old one says on meanwhile is not about it.
+/// The owner has entered another address, so later messages from the old one say nothing about it.
 #[test]
 fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
     let mut script = Script::new(even(), |_| ());
@@ -226,7 +226,7 @@ fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
     assert_eq!(snapshot.pools[A].e2_size, Some(8));
 }
 
-/// What a pool accepted is not told of the next one in its slot, and found again when it is back.
+/// A pool's accepted shares are not credited to the next pool in its slot, and are there again when it returns.
 #[test]
 fn a_pools_totals_stay_with_it() {
     let mut script = Script::new(even(), |_| ());
@@ -276,7 +276,7 @@ fn a_pools_totals_stay_with_it() {
     assert_eq!((totals.shares.accepted, rejected), (1, 2));
 }
 
-/// compat Q11: AxeOS takes no notice of a plain refusal.
+/// compat Q11: AxeOS ignores a plain refusal.
 #[test]
 fn a_miner_refused_version_rolling_gets_the_empty_mask() {
     let mut script = Script::new(even(), |pools| {
@@ -291,7 +291,7 @@ fn a_miner_refused_version_rolling_gets_the_empty_mask() {
     assert_eq!(script.masks().len(), 1, "once");
 }
 
-/// compat Q13: hired machines send version bits and have never asked.
+/// compat Q13: rented machines send version bits without ever asking for them.
 #[test]
 fn a_miner_that_rolls_without_asking_can_from_its_second_share_on() {
     for config in [even(), shared()] {
@@ -330,7 +330,7 @@ fn a_miner_that_authorizes_before_it_subscribes_shares_connections_as_others_do(
     script.run(seconds(20));
     for slot in [A, B] {
         script.work_for(slot);
-        // The group's connection, and DPMP's own look at whether the pool takes several names.
+        // The group's connection, and DPMP's own test of whether the pool accepts several names.
         let heard = script.pool(slot).heard.iter();
         let named = heard.filter(|(_, line)| line["method"] == "mining.authorize");
         let mut conns: Vec<_> = named.map(|(conn, _)| *conn).collect();
@@ -339,7 +339,7 @@ fn a_miner_that_authorizes_before_it_subscribes_shares_connections_as_others_do(
     }
 }
 
-/// compat Q24: whatever it wanted to say, shares under the old extranonce1 may be no good any more.
+/// compat Q24: whatever the pool meant, shares under the old extranonce1 may be invalid now.
 #[test]
 fn an_unreadable_extranonce_causes_a_reconnect() {
     let mut script = Script::new(even(), |_| ());
@@ -354,7 +354,7 @@ fn an_unreadable_extranonce_causes_a_reconnect() {
     assert_ne!(script.conn(A), old);
 }
 
-/// What the pool works on by then is not known.
+/// Nobody knows which job the pool is working on by then.
 #[test]
 fn a_pool_with_unusable_jobs_is_left() {
     let mut script = Script::new(even(), |_| ());
@@ -376,7 +376,7 @@ fn a_pool_with_unusable_jobs_is_left() {
     assert_ne!(script.conn(A), conn);
 }
 
-/// compat Q54: a pool that gives the same extranonce1 again can use a block whose own connection is gone.
+/// compat Q54: a pool that gives the same extranonce1 again can accept a block whose own connection is gone.
 #[test]
 fn a_block_of_a_replaced_connection_is_sent_on_its_successor() {
     let mut script = Script::new(even(), |pools| {
@@ -397,8 +397,8 @@ fn a_block_of_a_replaced_connection_is_sent_on_its_successor() {
     assert_eq!(script.answer(4)["error"][0], 21);
 }
 
-/// Found before the switch and sent after it: it stands for the work of its own pool's difficulty, though the miner has
-/// been told a lower one since.
+/// The share is found before the switch and sent after it. It counts with the difficulty of its own pool, although the
+/// miner has a lower one by then.
 #[test]
 fn a_share_after_a_switch_counts_with_its_jobs_difficulty() {
     let mut script = Script::new(even(), |_| ());

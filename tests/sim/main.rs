@@ -1,8 +1,8 @@
-//! The core in simulated time: real pools and miners as models, real lines through the real codec,
-//! seeded faults, and after every step the promises that DPMP makes.
+//! The core in simulated time: models of real pools and miners, real lines through the real codec, seeded faults, and a
+//! check of every promise of DPMP after each step.
 //!
-//! One file a property; [`world`] is the clock and the network, [`script`] a world whose lines stand in
-//! the test.
+//! One file per property. [`world`] is the clock and the network; [`script`] is a world whose lines are written in the
+//! test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

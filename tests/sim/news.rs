@@ -1,4 +1,4 @@
-//! A pool whose node hangs: it can be reached, answers shares, and gives no new job.
+//! A pool whose node hangs: it is reachable and answers shares, but sends no new job.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A job on a block with work enough for any target.
+/// A job on a block with enough work for any target.
 fn on_block(slot: PoolSlot, number: u32) -> Value {
     let mut job = job(slot, &format!("on{number}"), true);
     job[1] = format!("{number:08x}{}", "00".repeat(28)).into();
     job
 }
 
-/// Both pools are on block 1, and the miner works.
+/// Both pools are on block 1, and the miner is working.
 fn started(mut config: Config) -> Script {
     for pool in config.pools.values_mut().flatten() {
-        // These pools say nothing between their jobs.
+        // These pools are silent between their jobs.
         pool.stall = seconds(36_000);
     }
     let mut script = Script::new(config, |pools| {
@@ -40,7 +40,7 @@ fn started(mut config: Config) -> Script {
     script
 }
 
-/// A pool goes on to another block, on its connections and for those that come.
+/// A pool moves on to another block, on present and future connections.
 fn goes_on(script: &mut Script, slot: PoolSlot, number: u32) {
     let job = on_block(slot, number);
     script.pool(slot).job = job.clone();
@@ -51,7 +51,7 @@ fn view(script: &mut Script, slot: PoolSlot) -> PoolView {
     script.snapshot().pools[slot].clone()
 }
 
-/// Whose jobs the miner was sent in a time.
+/// The pools whose jobs the miner got during this time.
 fn jobs_in(script: &mut Script, time: Duration) -> (bool, bool) {
     let before = script.jobs().len();
     script.run(time);
@@ -80,7 +80,7 @@ fn a_pool_stuck_on_an_old_block_gets_no_work_until_it_moves_on() {
     assert_eq!(view(&mut script, B).flaw(), None);
     assert_eq!(jobs_in(&mut script, seconds(100)), (false, true));
 
-    // It brings the same job on a new connection, and with a later time in the header.
+    // It repeats the same job on a new connection, and with a later time in the header.
     let old = script.conn(A);
     script.pool_says(
         old,
@@ -118,7 +118,7 @@ fn pools_that_send_jobs_only_for_new_blocks_may_be_silent_for_hours() {
         script.run(seconds(2));
         goes_on(&mut script, B, number);
     }
-    // As long as the header's time may be moved.
+    // As long as the header's time may still change.
     for _ in 0..68 {
         script.run(seconds(100));
         assert_eq!(view(&mut script, A).flaw(), None);
@@ -130,7 +130,7 @@ fn pools_that_send_jobs_only_for_new_blocks_may_be_silent_for_hours() {
 
 #[test]
 fn another_coin_or_a_block_race_gives_no_verdict() {
-    // One has blocks and the other none, which are of another chain.
+    // One pool has blocks and the other has none, since it is on another chain.
     let mut script = started(config([50.0, 50.0], 10.0));
     goes_on(&mut script, A, 1000);
     for number in 2..40 {
@@ -143,7 +143,7 @@ fn another_coin_or_a_block_race_gives_no_verdict() {
     }
     assert_eq!(jobs_in(&mut script, seconds(60)), (true, true));
 
-    // Two tips: each pool has its own until the next block.
+    // Two tips: each pool keeps its own until the next block.
     let mut script = started(config([50.0, 50.0], 10.0));
     goes_on(&mut script, A, 20);
     goes_on(&mut script, B, 21);

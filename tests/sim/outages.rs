@@ -1,4 +1,4 @@
-//! No pool has work: what becomes of the miners until one is back.
+//! No pool has work: what happens to the miners until one is back.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn a_miner_without_work_is_kept_quiet() {
         let parked = ledger.last_job().unwrap();
         assert_eq!(parked.difficulty, 2_147_483_647.0);
         assert!(parked.clean, "what it has is worth nothing any more");
-        // compat Q65: some leave after 90 seconds without a line.
+        // compat Q65: some miners leave after 90 seconds without a line.
         let sent = ledger.jobs_received() - jobs;
         assert!(sent >= outage / 61 && sent <= outage / 60 + 3, "{sent}");
 
@@ -70,10 +70,10 @@ fn a_miner_without_work_is_kept_quiet() {
     }
 }
 
-/// The one share that counts in an outage is still asked for.
+/// DPMP still asks for the only shares that matter in an outage: blocks.
 #[test]
 fn a_miner_without_work_is_asked_only_for_blocks() {
-    // A network of difficulty 1/128: higher than what the pools ask for.
+    // The network difficulty is 1/128, which is higher than the pools' difficulty.
     let mut world = world(Some(60), 0x1d7f_ff80);
     both_down(&mut world);
     world.run(seconds(5), |_| ());
@@ -91,7 +91,7 @@ fn a_miner_that_returns_in_vain_meets_a_dead_server_and_is_then_held() {
     let ledger = world.rigs[0].model.ledger().clone();
     let before = ledger.replies().len();
     world.run(seconds(14), |_| ());
-    // It was let go, came back at once three times, and is held now.
+    // It was disconnected, returned immediately three times, and is held now.
     assert_eq!(ledger.connections(), 5);
     assert_eq!(ledger.replies().len(), before, "not a word");
     let turned_away = |world: &World| {
@@ -114,7 +114,7 @@ fn a_miner_that_waited_in_vain_is_not_called_unauthorized() {
     both_down(&mut world);
     world.run(seconds(75), |_| ());
     world.facts.clear();
-    // To the end of the minute, and at least half of one.
+    // Until the end of the minute, and at least for half of one.
     world.run(seconds(50), |_| ());
     assert!(world.facts.iter().any(|fact| matches!(
         fact,

@@ -60,7 +60,7 @@ fn a_smaller_extranonce2_is_announced_or_the_miner_subscribes_again() {
     }
 }
 
-/// compat Q35: with less than two bytes work would repeat; the pool is not used, and that is said.
+/// compat Q35: with less than two bytes, work would repeat. DPMP does not use the pool and reports why.
 #[test]
 fn a_pool_with_one_byte_of_extranonce2_is_not_used() {
     let [a, b] = pools();
@@ -81,7 +81,7 @@ fn a_pool_with_one_byte_of_extranonce2_is_not_used() {
     assert!(said);
 }
 
-/// compat Q65: some miners give up a server that has nothing new for 90 seconds.
+/// compat Q65: some miners leave a server that has sent nothing new for 90 seconds.
 #[test]
 fn a_silent_pools_job_is_sent_again_as_new_work() {
     let [a, b] = pools();
@@ -102,7 +102,7 @@ fn a_silent_pools_job_is_sent_again_as_new_work() {
     assert_eq!(world.sites[PoolSlot::A].model.ledger().refused(), 0);
 }
 
-/// compat Q64: some software never connects when it is told a mask of zero.
+/// compat Q64: some software never connects if it gets a mask of zero.
 #[test]
 fn the_other_pools_mask_is_offered_if_one_pool_has_none() {
     for without in [PoolSlot::A, PoolSlot::B] {
@@ -130,7 +130,7 @@ fn the_other_pools_mask_is_offered_if_one_pool_has_none() {
     }
 }
 
-/// The version mask of the last job that each miner got of A.
+/// The version mask of the last job from A that each miner got.
 fn masks_on_a(world: &World) -> Vec<Option<u32>> {
     let of = |rig: &Rig| {
         let mut jobs = rig.model.ledger().jobs().into_iter().rev();
@@ -159,13 +159,13 @@ fn farm(miners: usize, order: ConfigureOrder) -> World {
 
 const FULL: Option<u32> = Some(0x1fff_e000);
 
-/// compat Q1, Q52: a pool that was down for a moment is not taken for one that hangs up on configure.
+/// compat Q1, Q52: a pool that was down for a moment is not mistaken for one that hangs up on configure.
 #[test]
 fn an_outage_during_configure_does_not_lose_version_rolling() {
     for miners in [1, 30, 100] {
         let mut world = farm(miners, ConfigureOrder::BeforeSubscribe);
         world.run(seconds(60), |_| ());
-        // Connections are accepted and closed at once, as by a front whose pool is being restarted.
+        // Connections are accepted and closed immediately, as by a front whose pool is restarting.
         for cut in [5, 60] {
             for _ in 0..20 {
                 world.run(Duration::from_millis(cut), |_| ());
@@ -181,7 +181,7 @@ fn an_outage_during_configure_does_not_lose_version_rolling() {
                 .all(|rig| rig.model.ledger().connections() == 1)
         );
     }
-    // Also not if it happens every day.
+    // Not even if it happens every day.
     let mut world = farm(1, ConfigureOrder::BeforeSubscribe);
     world.run(seconds(60), |_| ());
     for day in 1..=5 {
@@ -194,7 +194,7 @@ fn an_outage_during_configure_does_not_lose_version_rolling() {
     }
 }
 
-/// compat Q52: a whole farm meets it at once, and finds out once.
+/// compat Q52: a whole farm runs into it at the same time, and DPMP learns it once.
 #[test]
 fn after_a_hang_up_on_configure_all_miners_ask_after_subscribe() {
     for miners in [1, 30, 100] {
@@ -215,7 +215,7 @@ fn after_a_hang_up_on_configure_all_miners_ask_after_subscribe() {
     }
 }
 
-/// compat Q11, Q55: the first look at the pool came at a bad moment.
+/// compat Q11, Q55: the first test of the pool came at a bad moment.
 #[test]
 fn a_pool_that_once_ignored_configure_is_asked_again() {
     for habit in [ConfigureHabit::Ignore, ConfigureHabit::Error] {
@@ -245,7 +245,7 @@ fn a_pool_that_once_ignored_configure_is_asked_again() {
     }
 }
 
-/// How many connections A gets in so many seconds, while `trouble` happens again and again.
+/// How many connections A gets in this many seconds while `trouble` keeps happening.
 fn dials(
     miners: usize,
     every: Duration,
@@ -266,7 +266,7 @@ fn dials(
     usize::try_from(opened(&world) - before).unwrap()
 }
 
-/// compat Q18, Q41, Q46: pools ban who dials in a hurry.
+/// compat Q18, Q41, Q46: pools ban clients that reconnect too fast.
 #[test]
 fn a_pool_that_accepts_and_then_closes_is_not_redialed_in_a_hurry() {
     for miners in [1, 30] {
@@ -282,7 +282,7 @@ fn a_pool_that_accepts_and_then_closes_is_not_redialed_in_a_hurry() {
     }
 }
 
-/// With no pool for a while the miner is let go, so that it can use its own fallback.
+/// After a while without a pool, DPMP disconnects the miner so that it can use its own fallback.
 #[test]
 fn a_miner_without_work_is_disconnected_in_time() {
     let mut world = World::new(config([50.0, 50.0], 10.0), pools(), 6);
@@ -326,14 +326,14 @@ fn no_miner_is_drawn_from_its_fallback_while_no_pool_is_up() {
             keep,
             "{answers} lines; the owner wants to keep miners: {keep}"
         );
-        // And whoever waits has work soon after one is back.
+        // And a waiting miner gets work soon after a pool is back.
         world.sites[PoolSlot::A].up = true;
         world.run(seconds(12), |_| ());
         assert!(!world.rigs[newcomer].model.ledger().jobs().is_empty());
     }
 }
 
-/// A pool that is new to the proxy, and silent, must not keep shares for the other from their answers.
+/// A pool that is new to the proxy, and silent, must not delay the answers to shares for the other pool.
 #[test]
 fn shares_do_not_wait_for_a_pool_that_was_never_reached() {
     let mut world = World::new(config([0.0, 100.0], 10.0), pools(), 7);
@@ -349,7 +349,7 @@ fn shares_do_not_wait_for_a_pool_that_was_never_reached() {
     assert!(world.sites[PoolSlot::B].model.ledger().accepted() > before + 10);
 }
 
-/// At the very first start one pool accepts connections and says nothing.
+/// At the very first start, one pool accepts connections and then sends nothing.
 #[test]
 fn a_mute_pool_does_not_keep_a_new_farm_from_the_other() {
     let [a, b] = pools();
@@ -364,8 +364,7 @@ fn a_mute_pool_does_not_keep_a_new_farm_from_the_other() {
     assert!(world.sites[PoolSlot::B].model.ledger().accepted() > 20);
 }
 
-/// compat Q53: version rolling that is granted without a single bit is granted; the pool waits for
-/// the sixth parameter.
+/// compat Q53: version rolling granted without a single bit is still granted; the pool expects the sixth parameter.
 #[test]
 fn a_mask_of_zero_is_a_mask() {
     let [a, b] = pools();
@@ -384,7 +383,7 @@ fn a_mask_of_zero_is_a_mask() {
     }
 }
 
-/// compat Q53, Q55: a pool that grants version rolling when nobody waits for its answer any more has granted it.
+/// compat Q53, Q55: version rolling granted after DPMP stopped waiting for the answer still counts.
 #[test]
 fn version_rolling_may_be_granted_late() {
     let mut world = World::new(config([50.0, 50.0], 30.0), pools(), 13);
@@ -405,7 +404,7 @@ fn version_rolling_may_be_granted_late() {
     assert_eq!(on_a.next().unwrap().mask, Some(0x1fff_e000));
 }
 
-/// The answers of a connection that is being let go still count.
+/// Answers on a connection that is being closed still count.
 #[test]
 fn late_shares_for_a_pool_being_left_get_their_answers() {
     for reconnect in [false, true] {
@@ -451,7 +450,7 @@ fn late_shares_for_a_pool_being_left_get_their_answers() {
     }
 }
 
-/// Behind a load balancer, an instance that stops sends its miners to the others little by little.
+/// Behind a load balancer, an instance that stops sends its miners to the others gradually.
 #[test]
 fn a_stop_disconnects_miners_evenly_and_they_mine_until_then() {
     let mut slowly = config([50.0, 50.0], 10.0);

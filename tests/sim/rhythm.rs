@@ -1,5 +1,5 @@
-//! Miners that hang or are missing are found, and those that only had bad luck, got slower or got another difficulty
-//! are left alone.
+//! DPMP finds hung and missing miners. It leaves alone those that only had bad luck, became slower or got another
+//! difficulty.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ struct Life {
     rhythm: Rhythm,
     random: Random,
     now: Instant,
-    /// Its mean time between shares at difficulty 1, in seconds.
+    /// The mean time between its shares at difficulty 1, in seconds.
     interval: f64,
     difficulty: f64,
 }
@@ -45,20 +45,20 @@ impl Life {
 
     /// The time until the next share.
     fn pause(&mut self) -> Duration {
-        // With all bits that there are: the largest of a hundred million must not be cut off.
+        // With all available bits, so that the largest of a hundred million values is not cut off.
         let luck = (self.random.next_u64() >> 11) as f64 + 0.5;
         let luck = -(luck / (1_u64 << 53) as f64).ln();
         Duration::from_secs_f64(luck * self.interval * self.difficulty)
     }
 
-    /// Works for a time; how many silences were taken for a hang.
+    /// Works for a time, and returns how many silences were mistaken for a hang.
     fn work(&mut self, time: Duration) -> u32 {
         let end = self.now + time;
         let mut alarms = 0;
         loop {
             let next = self.now + self.pause();
             if next >= end {
-                // What would have come then comes as likely later: luck has no memory.
+                // A share that was due later is just as likely to come later: luck has no memory.
                 self.now = end;
                 return alarms;
             }
@@ -71,7 +71,7 @@ impl Life {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Mean times between shares in seconds, and how many miners with each live for a hundred days.
+/// Mean times between shares in seconds, and how many miners with each run for a hundred days.
 const LIVES: [(f64, u64); 9] = [
     (5.0, 6),
     (15.0, 15),
@@ -97,7 +97,7 @@ fn luck_half_the_hashrate_and_new_difficulties_are_not_hangs() {
                     life.interval *= 2.0;
                 }
                 found += life.work(DAY / 2);
-                // The pool changes it, there and back.
+                // The pool changes the difficulty, and changes it back.
                 if day % 2 == 0 {
                     let factor = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
                     let which = usize::try_from(life.random.below(6)).unwrap();
@@ -140,7 +140,7 @@ fn a_hang_is_found_in_time_whatever_the_interval() {
             let (early, late) = (after(due - 1.0), after(due + 30.0));
             assert!(!life.rhythm.hangs(early), "{interval} s, seed {seed}");
             assert!(life.rhythm.hangs(late), "{interval} s, seed {seed}");
-            // A share ends it, and the next hang is found, too.
+            // A share ends the hang, and the next one is found, too.
             life.rhythm.heard(true, late);
             assert!(!life.rhythm.hangs(late), "{interval} s, seed {seed}");
             let next = late + Duration::from_secs_f64(3.0 * due);
@@ -162,24 +162,24 @@ fn only_time_with_work_counts_and_twenty_shares_are_needed() {
     assert!(!life.rhythm.hangs(life.now + hour));
     hear(&mut life);
     assert!(life.rhythm.hangs(life.now + hour));
-    // No pool has work, or it pauses.
+    // No pool has work, or the worker is paused.
     life.rhythm.works_at(None, life.now);
     life.now += hour;
     assert!(!life.rhythm.hangs(life.now));
     life.difficulty(1.0);
     assert!(!life.rhythm.hangs(life.now + 299 * second));
     assert!(life.rhythm.hangs(life.now + 301 * second));
-    // At a difficulty that it needs an hour for, ten minutes say nothing.
+    // At a difficulty that takes it an hour per share, ten minutes prove nothing.
     life.difficulty(3600.0);
     assert!(!life.rhythm.hangs(life.now + 10 * 60 * second));
-    // A pool may ask for anything, and the state file has to be readable.
+    // A pool may set any difficulty, and the state file has to stay readable.
     let mut odd = Life::new(1.0, 1);
     odd.difficulty(f64::MIN_POSITIVE);
     odd.now += hour;
     odd.rhythm.heard(true, odd.now);
     let text = serde_json::to_string(&odd.rhythm).unwrap();
     serde_json::from_str::<Rhythm>(&text).unwrap();
-    // What is no share is a sign of life all the same.
+    // A rejected share is still a sign of life.
     life.difficulty(1.0);
     life.now += hour;
     life.rhythm.heard(false, life.now);
@@ -206,7 +206,7 @@ fn world(memory: Memory, works: bool) -> World {
     world
 }
 
-/// Runs for a time, looked at every ten seconds; the last picture.
+/// Runs for a time with a snapshot every ten seconds, and returns the last one.
 fn run(world: &mut World, seconds: u64) -> Snapshot {
     for _ in 0..seconds / 10 {
         world.run(Duration::from_secs(10), |_| ());
@@ -248,7 +248,7 @@ fn a_returned_miner_without_shares_hangs_and_an_absent_one_is_missing() {
     assert_eq!(hung.condition, Condition::Hangs);
     let since = hung.condition_since.map(u64::from).unwrap();
     assert!(since.abs_diff(last_share) < 1000, "{since} {last_share}");
-    // A new connection is no share.
+    // A new connection is not a share.
     after.hang_up(0);
     after.rigs[0].wants_in = true;
     after.connect(0);

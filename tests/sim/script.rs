@@ -1,4 +1,4 @@
-//! One miner and two pools whose lines stand in the test: for stories in which each line counts.
+//! One miner and two pools whose lines are written in the test, for tests in which each line matters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::world::UNIX_START;
 
-/// A share as it reached a pool.
+/// A share as a pool received it.
 #[derive(Clone, Debug)]
 pub(crate) struct Forwarded {
     pub(crate) conn: PoolConn,
@@ -26,12 +26,12 @@ pub(crate) struct Script {
     world: World<ScriptPool, ScriptMiner>,
 }
 
-/// A job whose every hash is a share; its coinbase tells the pool.
+/// A job whose every hash is a share. Its coinbase identifies the pool.
 pub(crate) fn job(slot: PoolSlot, name: &str, clean: bool) -> Value {
     job_at(slot, name, clean, "1702a1b2")
 }
 
-/// The same under another network target.
+/// The same with another network target.
 pub(crate) fn job_at(slot: PoolSlot, name: &str, clean: bool, nbits: &str) -> Value {
     let coinb1 = if slot == PoolSlot::A { "01aa" } else { "01bb" };
     let (prevhash, ntime) = ("ab".repeat(32), format!("{UNIX_START:08x}"));
@@ -65,7 +65,7 @@ impl Script {
         self.world.connect(0);
     }
 
-    /// The miner connects and subscribes; with requests 1 to 3.
+    /// The miner connects and subscribes, with requests 1 to 3.
     pub(crate) fn connect(&mut self, rolling: bool) {
         self.open();
         if rolling {
@@ -84,7 +84,7 @@ impl Script {
         self.run(Duration::from_millis(1500));
     }
 
-    /// The miner sends a share of a job that it was sent.
+    /// The miner sends a share for a job it got.
     pub(crate) fn submit(&mut self, request: u64, job: &Value, nonce: u32, bits: Option<u32>) {
         let (_, e2_size) = self.miner().extranonce;
         let (e2, nonce) = ("07".repeat(e2_size), format!("{nonce:08x}"));
@@ -96,7 +96,7 @@ impl Script {
         self.say(request, "mining.submit", params);
     }
 
-    /// A nonce with which the miner's hash is a block under one version and none under the other.
+    /// A nonce with which the miner's hash is a block under one version but not under the other.
     pub(crate) fn block(&self, job: &Value, version: u32, not: u32) -> u32 {
         let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
         let (e1, e2_size) = &self.miner().extranonce;
@@ -123,17 +123,17 @@ impl Script {
         &self.world.rigs[0].model
     }
 
-    /// The parameters of each job that the miner was sent.
+    /// The parameters of each job that the miner got.
     pub(crate) fn jobs(&self) -> &[Value] {
         &self.miner().jobs
     }
 
-    /// Each mask that it was told without having asked just then.
+    /// Each mask that the miner got without asking for it.
     pub(crate) fn masks(&self) -> &[Value] {
         &self.miner().masks
     }
 
-    /// What the miner was answered.
+    /// The miner's answers.
     #[track_caller]
     pub(crate) fn answer(&self, request: u64) -> &Value {
         let answers = self.miner().answers.get(&request.to_string());
@@ -147,7 +147,7 @@ impl Script {
         self.miner().answers.contains_key(&request.to_string())
     }
 
-    /// The latest connection of the miner to a pool.
+    /// The miner's latest connection to a pool.
     pub(crate) fn conn(&self, slot: PoolSlot) -> PoolConn {
         let pool = &self.world.sites[slot].model;
         let mut standing = self.world.standing(slot);
@@ -158,7 +158,7 @@ impl Script {
         &mut self.world.sites[slot].model
     }
 
-    /// The shares that a pool got.
+    /// The shares that a pool received.
     pub(crate) fn forwarded(&self, slot: PoolSlot) -> Vec<Forwarded> {
         let heard = self.world.sites[slot].model.heard.iter();
         let shares = heard.filter(|(_, line)| line["method"] == "mining.submit");
@@ -170,7 +170,7 @@ impl Script {
         shares.map(share).collect()
     }
 
-    /// A pool says something.
+    /// A pool sends a line.
     pub(crate) fn pool_says(&mut self, conn: PoolConn, line: &Value) {
         self.world.pool_says(conn, &line.to_string());
         self.run(Duration::ZERO);
@@ -183,7 +183,7 @@ impl Script {
         );
     }
 
-    /// Goes on until the miner works for the pool; its job.
+    /// Continues until the miner works for this pool, and returns its job.
     pub(crate) fn work_for(&mut self, slot: PoolSlot) -> Value {
         let coinb1 = &job(slot, "", true)[2];
         let starts = coinb1.as_str().unwrap().to_owned();

@@ -15,7 +15,7 @@ use log::Level;
 
 use crate::world::{HOSTS, World, config};
 
-/// A configuration in which so many miners share a connection to each pool.
+/// A configuration in which this many miners share a connection to each pool.
 fn sharing(most: [Option<usize>; 2]) -> Config {
     let mut config = config([50.0, 50.0], 10.0);
     share(&mut config, most);
@@ -29,12 +29,12 @@ fn share(config: &mut Config, most: [Option<usize>; 2]) {
     }
 }
 
-/// How many connections stand at each pool.
+/// How many connections each pool has.
 fn standing(world: &World) -> [usize; 2] {
     PoolSlot::ALL.map(|slot| world.standing(slot).count())
 }
 
-/// So many miners, at most `most` of them on a connection, each with a share every ten seconds on average.
+/// This many miners, with at most `most` of them per connection, each with a share every ten seconds on average.
 fn farm(miners: u64, most: usize, pools: [PoolOptions; 2]) -> World {
     let config = sharing([Some(most); 2]);
     let mut world = World::new(config, pools, 7);
@@ -49,8 +49,8 @@ fn farm(miners: u64, most: usize, pools: [PoolOptions; 2]) -> World {
     world
 }
 
-/// No job for two hours: what is sent again at each turn is fresh work for each member, and the header's time does not
-/// run ahead of the clock, as it would if the members used it up together.
+/// Without a job for two hours, each turn sends the old one as new work for each member. The header's time must not run
+/// ahead of the clock, as it would if the members used it up together.
 #[test]
 fn two_hundred_and_fifty_miners_share_one_job() {
     let pools = [0, 1].map(|seed| PoolOptions {
@@ -75,8 +75,7 @@ fn two_hundred_and_fifty_miners_share_one_job() {
     }
 }
 
-/// As many connections as are needed and no more, also after an outage, and whoever comes later joins those that have
-/// room.
+/// As many connections as needed and no more, even after an outage. Later miners join those that have room.
 #[test]
 fn a_farm_needs_few_connections() {
     let pools = [0, 1].map(|seed| PoolOptions {
@@ -104,7 +103,7 @@ fn a_farm_needs_few_connections() {
     assert_eq!(snapshot.miners.len(), 100);
 }
 
-/// Shares wait on a line when its last member leaves. Nothing brings it back to life.
+/// Shares are pending on a connection when its last member leaves. Nothing revives it.
 #[test]
 fn a_connection_that_all_miners_left_is_not_dialed_again() {
     let mute = PoolOptions {
@@ -125,8 +124,7 @@ fn a_connection_that_all_miners_left_is_not_dialed_again() {
     assert_eq!(world.standing(PoolSlot::B).count(), 0);
 }
 
-/// Shares that were sent count for their worker when the miner has left, and a pool that is taken out answers those that
-/// it has.
+/// Shares in flight count for their worker after the miner has left, and a removed pool still answers the ones it has.
 #[test]
 fn shares_in_flight_are_waited_for() {
     let mut world = farm(
@@ -163,7 +161,8 @@ fn shares_in_flight_are_waited_for() {
     }
 }
 
-/// Whatever the owner wants, nobody is dropped, no share is refused, and work never stops for longer than a dial takes.
+/// Whatever the owner sets, no miner is dropped, no share is rejected, and work never stops for longer than a dial
+/// takes.
 #[test]
 fn miners_move_between_shared_connections_and_their_own() {
     let pools = [0, 1].map(|seed| PoolOptions {
@@ -179,7 +178,7 @@ fn miners_move_between_shared_connections_and_their_own() {
         ([None, None], [40, 40]),
         ([Some(25), None], [2, 40]),
         ([None, Some(10)], [40, 4]),
-        // Those that have the same extranonce1 by now cannot come together.
+        // Miners that have the same extranonce1 by now cannot share a connection.
         ([Some(250), Some(250)], [4, 4]),
         ([Some(7), Some(250)], [6, 6]),
         ([None, None], [40, 40]),
@@ -214,7 +213,7 @@ fn accepted(world: &World) -> Vec<u64> {
     rigs.map(|rig| rig.model.ledger().accepted()).collect()
 }
 
-/// What a miner is credited is what it has hashed, whatever difficulty suits it, and the pool pays for all of it.
+/// A miner is credited with what it has hashed, whatever difficulty suits it, and the pool pays for all of it.
 #[test]
 fn slow_and_fast_miners_are_credited_fairly() {
     const D: f64 = 1e-5;
@@ -262,7 +261,7 @@ fn slow_and_fast_miners_are_credited_fairly() {
     let hashed: f64 = rates.iter().sum();
     assert!((paid / hashed - 1.0).abs() < 0.3, "{paid} of {hashed}");
     assert_eq!(world.sites[PoolSlot::A].model.ledger().refused(), 0);
-    // The pool asks for 1,000 times as much at once: nobody notices.
+    // The pool suddenly asks for 1,000 times the difficulty, and no miner notices.
     world.pool(PoolSlot::A, |pool, now, out| {
         pool.change(|options| options.difficulty = 1000.0 * D, now, out);
         pool.new_job(now, out);
@@ -277,8 +276,8 @@ fn slow_and_fast_miners_are_credited_fairly() {
     }
 }
 
-/// Miners come and go all the time, so that each place in the coinbase is another one's every minute; some know only
-/// some sizes.
+/// Miners come and go all the time, so each seat in the coinbase changes hands every minute. Some know only certain
+/// sizes.
 #[test]
 fn seats_can_change_hands_every_minute() {
     let pools = [0, 1].map(|seed| PoolOptions {
@@ -328,7 +327,7 @@ fn seats_can_change_hands_every_minute() {
     assert!(standing(&world)[0] <= 2 + 15, "{:?}", standing(&world));
 }
 
-/// A pool that leaves too little room is worked for as ever: on connections of its miners' own.
+/// A pool that leaves too little room works as usual: each miner has its own connection.
 #[test]
 fn a_pool_without_room_gets_one_connection_per_miner() {
     let pools = [2, 8].map(|e2_size| PoolOptions {
@@ -343,7 +342,7 @@ fn a_pool_without_room_gets_one_connection_per_miner() {
     assert!(accepted(&world).iter().all(|accepted| *accepted > 30));
 }
 
-/// The pool rejects what one of them sends, and may drop the connection for it: it gets another one.
+/// The pool rejects one miner's shares and may drop the connection because of them. The miner gets another one.
 #[test]
 fn a_miner_with_rejected_shares_gets_its_own_connection() {
     let bad = PoolOptions {
@@ -364,7 +363,7 @@ fn a_miner_with_rejected_shares_gets_its_own_connection() {
     assert!(rejected[0] > 30, "{rejected:?}");
 }
 
-/// Those that move to another connection go on at the old one until the new one has work.
+/// Miners that move to another connection keep working on the old one until the new one has work.
 #[test]
 fn miners_work_on_while_their_new_connection_is_opened() {
     let pools = [0, 1].map(|seed| PoolOptions {
@@ -391,7 +390,7 @@ fn miners_work_on_while_their_new_connection_is_opened() {
     assert_eq!(standing(&world), [3, 3]);
 }
 
-/// However often the only member of a line leaves with a share under way and returns: each share counts.
+/// However often the only member of a connection leaves with a share in flight and returns, each share counts.
 #[test]
 fn shares_of_a_miner_that_comes_and_goes_count_each_time() {
     let mut settings = sharing([Some(250); 2]);
@@ -417,7 +416,7 @@ fn shares_of_a_miner_that_comes_and_goes_count_each_time() {
     }
     world.sites[PoolSlot::A].far = Duration::from_secs(1);
     for _ in 0..80 {
-        // With shares under way, and before there were any.
+        // With shares in flight, and before there were any.
         for seconds in [15, 5] {
             world.run(Duration::from_secs(seconds), |_| ());
             world.hang_up(1);
@@ -452,13 +451,13 @@ fn a_miner_whose_shares_close_the_connection_gets_its_own() {
         let credited = |world: &World| world.sites[PoolSlot::A].model.ledger().accepted();
         let before = credited(&world);
         world.run(Duration::from_secs(600), |_| ());
-        // Eleven find a share every ten seconds, and work for this pool half of the time.
+        // Eleven miners find a share every ten seconds and work for this pool half of the time.
         let more = credited(&world) - before;
         assert!(more > 240, "{refusal:?}: {more}");
     }
 }
 
-/// A backup that leaves less room is known of in advance: nobody has to connect again.
+/// DPMP knows in advance that a backup leaves less room, so no miner has to reconnect.
 #[test]
 fn a_backup_with_a_shorter_extranonce_takes_over_the_groups() {
     let mut config = sharing([Some(20), Some(20)]);
@@ -507,7 +506,7 @@ fn a_backup_with_a_shorter_extranonce_takes_over_the_groups() {
     }
 }
 
-/// A new job for all, or the loss of a connection, is one line in the log with counts, and not one for each miner.
+/// A new job for all, or a lost connection, is one log line with counts instead of one for each miner.
 #[test]
 fn an_event_for_all_members_is_logged_once() {
     let pools = [0, 1].map(|seed| PoolOptions {
@@ -533,13 +532,13 @@ fn an_event_for_all_members_is_logged_once() {
             moved[2] += idle;
         }
     }
-    // Half of them worked for it.
+    // Half of them were working for it.
     assert!((20..=40).contains(&moved[1]), "{moved:?}");
     assert_eq!((moved[0], moved[2]), (0, 0));
     let log = in_log(&world);
     let count = |name: &str| log.iter().filter(|it| *it == name).count();
     assert_eq!(count("members_switched"), 2, "{log:?}");
-    // Those whose turn ended in this second.
+    // Members whose turn ended in this second.
     assert!(count("pool_switched") <= 10, "{log:?}");
 
     world.run(Duration::from_secs(60), |_| ());
@@ -559,7 +558,7 @@ fn an_event_for_all_members_is_logged_once() {
     assert!((60..=240).contains(&sent), "{shared:?}");
     assert!(!in_log(&world).contains(&"job_forwarded".to_owned()));
 
-    // Without any pool, too.
+    // The same without any pool.
     world.facts.clear();
     world.take_down(PoolSlot::A);
     world.take_down(PoolSlot::B);
@@ -573,7 +572,7 @@ fn an_event_for_all_members_is_logged_once() {
     assert!(!log.contains(&"miner_idle".to_owned()), "{log:?}");
 }
 
-/// A farm at pools that do this with a second name, after ten minutes.
+/// A farm at pools that treat a second name this way, after ten minutes.
 fn named_farm(miners: u64, options: PoolOptions) -> World {
     let pools = [options.clone(), PoolOptions { seed: 2, ..options }];
     let mut world = farm(miners, 250, pools);
@@ -588,7 +587,7 @@ fn named_farm(miners: u64, options: PoolOptions) -> World {
     world
 }
 
-/// Under how many names the pool was sent shares in the last minutes.
+/// The worker names on the shares the pool received in the last minutes.
 fn names(world: &mut World, slot: PoolSlot) -> BTreeSet<String> {
     let start = world.now;
     world.run(Duration::from_secs(200), |_| ());
@@ -602,7 +601,7 @@ fn takes_several(world: &mut World) -> [Option<bool>; 2] {
     PoolSlot::ALL.map(|slot| snapshot.pools[slot].several_names)
 }
 
-/// Each member's shares go out under its own name, and more than fifty names are used, since shares are accepted.
+/// Each member's shares have its own name. More than fifty names are used, since shares are accepted.
 #[test]
 fn members_keep_their_names_if_a_pool_accepts_several() {
     let mut world = named_farm(120, PoolOptions::default());
@@ -613,7 +612,7 @@ fn members_keep_their_names_if_a_pool_accepts_several() {
         assert!(names.iter().all(|name| name.contains(".rig")), "{names:?}");
         assert_eq!(world.sites[slot].model.ledger().refused(), 0, "{slot}");
     }
-    // Those that come later, too, and on the connection after an outage.
+    // This includes members that come later, and those on the connection after an outage.
     world.kill_connections(PoolSlot::A);
     let options = MinerOptions {
         user: "wallet.late".into(),
@@ -630,7 +629,7 @@ fn members_keep_their_names_if_a_pool_accepts_several() {
     assert_eq!(takes_several(&mut world), [Some(true); 2]);
 }
 
-/// A look finds out, and no miner's connection is at risk.
+/// A test connection finds out, so no miner's connection is at risk.
 #[test]
 fn a_pool_that_accepts_one_name_gets_one() {
     let ways = [SecondName::Refused, SecondName::HangUp, SecondName::Taken];
@@ -639,7 +638,7 @@ fn a_pool_that_accepts_one_name_gets_one() {
             20,
             PoolOptions {
                 second_name,
-                // One does not even answer.
+                // One of them does not even answer.
                 one_worker: second_name == SecondName::Taken,
                 ..PoolOptions::default()
             },
@@ -654,7 +653,7 @@ fn a_pool_that_accepts_one_name_gets_one() {
             let ledger = world.sites[slot].model.ledger();
             assert_eq!(ledger.refused(), 0, "{}", ledger.summary());
         }
-        // It is not tried again, as long as the pool has the same address.
+        // DPMP does not try again as long as the pool has the same address.
         let dials = PoolSlot::ALL.map(|slot| world.sites[slot].dials);
         assert_eq!(dials, [3, 3], "with the one to learn the sizes");
         world.kill_connections(PoolSlot::A);
@@ -663,7 +662,7 @@ fn a_pool_that_accepts_one_name_gets_one() {
     }
 }
 
-/// A pool that says yes to each name and knows only the last one rejects a few shares, until all have the first one again.
+/// A pool that accepts each name but knows only the last one rejects a few shares, until all have the first one again.
 #[test]
 fn a_pool_that_knows_only_the_last_name_gets_one() {
     let mut world = named_farm(
@@ -681,7 +680,7 @@ fn a_pool_that_knows_only_the_last_name_gets_one() {
     }
 }
 
-/// After an outage there are as many dials as connections, and not as many as miners.
+/// After an outage there are as many dials as connections, not as many as miners.
 #[test]
 fn a_thousand_miners_return_with_a_few_dials() {
     let pools = [0, 1].map(|seed| PoolOptions {
@@ -692,14 +691,14 @@ fn a_thousand_miners_return_with_a_few_dials() {
     world.run(Duration::from_secs(120), |_| ());
     assert_eq!(standing(&world), [4, 4]);
     let most = |connections: u64| connections + connections.div_ceil(5);
-    // All connections end, and the pool is there at once.
+    // All connections end, and the pool is available immediately.
     let dials = world.sites[PoolSlot::A].dials;
     world.kill_connections(PoolSlot::A);
     world.run(Duration::from_secs(120), |_| ());
     assert_eq!(standing(&world), [4, 4]);
     let dialled = world.sites[PoolSlot::A].dials - dials;
     assert!((4..=most(4)).contains(&dialled), "{dialled}");
-    // It is away for ten minutes: one line at a time tries.
+    // The pool is away for ten minutes, and one connection at a time tries to reach it.
     world.take_down(PoolSlot::A);
     let dials = world.sites[PoolSlot::A].dials;
     world.run(Duration::from_secs(600), |_| ());
@@ -708,13 +707,13 @@ fn a_thousand_miners_return_with_a_few_dials() {
     world.sites[PoolSlot::A].up = true;
     let dials = world.sites[PoolSlot::A].dials;
     world.run(Duration::from_secs(120), |_| ());
-    // They make up for it, and need no connection to the other one meanwhile.
+    // The miners make up for it, and need no connection to the other pool in the meantime.
     assert_eq!(standing(&world)[0], 4);
     let dialled = world.sites[PoolSlot::A].dials - dials;
     assert!(dialled <= most(4), "{dialled}");
 }
 
-/// The sizes of extranonce2 that pools give: each leaves room for members of its own kind.
+/// The sizes of extranonce2 that pools give. Each leaves room for members of a different kind.
 #[test]
 fn connections_are_shared_with_extranonce2_of_4_6_and_8_bytes() {
     for (sizes, most, expected) in [

@@ -56,7 +56,7 @@ fn pool(seed: u64, e1_size: usize, e2_size: usize, mask: Option<u32>) -> PoolOpt
     }
 }
 
-/// What was worked before the weights changed was worked under the former ones.
+/// Work done before the weights changed was split by the old weights.
 #[test]
 fn new_weights_do_not_apply_to_the_past() {
     let quiet = |seed| PoolOptions {
@@ -81,18 +81,18 @@ fn new_weights_do_not_apply_to_the_past() {
     let (miner, seconds) = view(&mut world);
     let worked = miner.seconds[PoolSlot::A];
     assert!((43.0..45.0).contains(&worked), "{worked} s on A");
-    // It began on B if B's work came first.
+    // It started on B if B's work came first.
     let expected = (worked - miner.seconds[PoolSlot::B]) / 2.0;
     let error = miner.error_seconds;
     assert!((error - expected).abs() < 1e-6, "{error}, {expected}");
     assert!((seconds - worked).abs() < 1e-6);
-    // From now on the new ones hold.
+    // The new weights apply from now on.
     world.run(Duration::from_secs(10), |_| ());
     let (later, _) = view(&mut world);
     assert!((later.error_seconds - miner.error_seconds - 0.1).abs() < 1e-6);
 }
 
-/// Runs four miners for a time and checks everything that was promised.
+/// Runs four miners for a time and checks every promise.
 fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, seed: u64) {
     let config = config(weights, slice);
     let share_a = config.share(PoolSlot::A);
@@ -102,7 +102,7 @@ fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, see
         world.add_miner(options, Duration::from_secs(5));
     }
     world.run(Duration::from_secs(hours * 3600), |_| ());
-    // Whatever is on its way arrives; nobody sends any more.
+    // Everything in flight arrives, and nobody sends any more.
     for rig in &mut world.rigs {
         rig.model.pause(true);
     }
@@ -119,7 +119,7 @@ fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, see
             0,
             "seed {seed}: {who}"
         );
-        // A share may cross a new block on its way; then it is stale and nobody's fault.
+        // A share may meet a new block on its way. It is stale then, and nobody is to blame.
         for refused in ledger.rejections() {
             let answer = refused.answer.as_ref().unwrap();
             assert_eq!(answer.code, Some(21), "seed {seed}: {who}: {refused:?}");
@@ -141,7 +141,7 @@ fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, see
             } else {
                 -seconds * share_a
             };
-            // The records may not reach back to the beginning: then twice the bound is the span.
+            // The records may not go back to the start; the allowed span is then twice the bound.
             let most = if ledger.jobs_received() == jobs.len() as u64 {
                 bound
             } else {

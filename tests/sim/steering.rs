@@ -1,5 +1,5 @@
-//! What the owner wants of single workers and at single times: for whom they work, when they pause, and what becomes of
-//! their shares meanwhile.
+//! The owner's settings for single workers and times: which pool they work for, when they pause, and what happens to
+//! their shares.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn pool(seed: u64) -> PoolOptions {
     }
 }
 
-/// Miners of these names, each with a share in two seconds.
+/// Miners with these names, each with a share every two seconds.
 fn world(config: Config, workers: &[&str]) -> World {
     world_at(config, [pool(1), pool(2)], workers)
 }
@@ -68,7 +68,7 @@ fn snapshot(world: &mut World) -> Snapshot {
     world.core.snapshot(now)
 }
 
-/// The part of a worker's time that went to A while the world went on.
+/// The part of a worker's time that A got while the world ran.
 fn share_a(world: &mut World, worker: &str, time: Duration) -> f64 {
     let of = |world: &mut World| {
         let snapshot = snapshot(world);
@@ -111,7 +111,7 @@ fn workers_follow_their_own_settings_and_the_others_the_usual_split() {
         patterns: vec![glob::Pattern::new("garage-*").unwrap()],
         work: Some(Work::only(B)),
     });
-    // Its own setting goes before its group's.
+    // Its own setting overrides its group's.
     config = with_work(config, "garage-2", split(50.0, 50.0));
     let workers = ["only-a", "own", "garage-1", "garage-2", "other"];
     let mut world = world(config, &workers);
@@ -144,7 +144,7 @@ fn a_temporary_change_ends_by_itself_and_leaves_no_debt() {
     }
     let ended = |fact: &&Fact| matches!(fact, Fact::OverrideEnded { in_time: true, .. });
     assert_eq!(world.facts.iter().filter(ended).count(), 2);
-    // Over a restart.
+    // This survives a restart.
     change(&mut world, &["*"], Work::only(A), None);
     let memory = world.core.memory();
     assert_eq!(memory.overrides.len(), 1);
@@ -177,7 +177,7 @@ fn the_time_known_from_the_pools_survives_a_restart() {
     assert_eq!(wrong.wrong_ms, Some(now_ms));
 }
 
-/// AxeOS gives up after three connections that end, cgminer asks again and again.
+/// AxeOS gives up after three connections that end; cgminer keeps asking.
 #[test]
 fn a_pause_stops_all_messages_and_ends_immediately() {
     for handshake in [Handshake::Axeos, Handshake::Cgminer, Handshake::Cpuminer] {
@@ -235,7 +235,7 @@ fn a_pause_stops_all_messages_and_ends_immediately() {
         );
         let told = |name: fn(&Fact) -> bool| world.facts.iter().filter(|fact| name(fact)).count();
         assert_eq!(told(|fact| matches!(fact, Fact::WorkerResumed { .. })), 1);
-        // But for one that was on its way when the connection was closed; the world watches over all others.
+        // Except for one that was in flight when the connection was closed; the world checks all others.
         let crossed = world.rigs[0]
             .model
             .ledger()
@@ -286,7 +286,7 @@ fn the_other_pool_replaces_a_failed_fixed_pool_until_it_recovers() {
         "it works for B"
     );
     world.sites[A].up = true;
-    // Its own is seen within seconds, and has to be good for half a minute.
+    // DPMP notices within seconds that its own pool is back, but the pool has to work for half a minute first.
     world.run(seconds(45), |_| ());
     assert_eq!(
         share_a(&mut world, "fixed", minutes(10)),
@@ -328,7 +328,7 @@ fn without_failover_a_worker_waits_for_its_fixed_pool() {
     assert_eq!(share_a(&mut world, "fixed", minutes(5)), 1.0);
 }
 
-/// Pools drop workers that are idle for ten minutes: nobody is idle for so long, and nobody misses a turn.
+/// Pools drop workers that are idle for ten minutes. No miner is idle that long, and none misses a turn.
 #[test]
 fn no_miner_is_idle_at_a_pool_for_long() {
     for weights in [[95.0, 5.0], [99.0, 1.0], [1.0, 99.0], [100.0, 0.0]] {

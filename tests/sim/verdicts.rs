@@ -1,4 +1,4 @@
-//! Pools that can be reached and give work, and are no good: when miners stay away from them, and for how long.
+//! Pools that are reachable and send work, but are useless: when miners stay away from them, and for how long.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
 }
 
-/// Miners that find so many shares a second each.
+/// Miners that each find this many shares per second.
 fn world(miners: u64, rate: f64, a: PoolOptions) -> World {
     world_with([50.0, 50.0], miners, rate, a)
 }
@@ -66,7 +66,7 @@ fn set_a(world: &mut World, change: impl FnOnce(&mut PoolOptions)) {
     world.pool(A, |pool, now, out| pool.change(change, now, out));
 }
 
-/// What became of the shares: how many each pool accepted, rejected and lost.
+/// The outcomes of shares: how many each pool accepted, rejected and lost.
 fn outcomes(world: &World) -> PerPool<[u64; 3]> {
     let mut all = PerPool::<[u64; 3]>::default();
     for fact in &world.facts {
@@ -115,7 +115,7 @@ fn a_pool_that_answers_no_share_gets_no_more_time() {
         let [a, b] = [outcomes(&world)[A], outcomes(&world)[B]];
         let all = miners as f64 * rate * 3600.0;
         assert_eq!(a[..2], [0, 0]);
-        // Until it is found out half of the work is in vain, afterwards what the trials cost.
+        // Until DPMP notices, half of the work is wasted, and afterwards the cost of the trials.
         let found_out = 0.5 * miners as f64 * rate * 30.0;
         let lost = a[2] as f64;
         assert!(
@@ -143,7 +143,7 @@ fn a_mute_pool_is_used_again_from_its_first_answer_without_catch_up() {
     assert_eq!(health(&mut world, A), Health::Down);
     let before = outcomes(&world);
     set_a(&mut world, |options| options.answers_shares = true);
-    // The longest pause by then is of 16 minutes.
+    // The longest pause so far lasts 16 minutes.
     world.run(minutes(17), |_| ());
     assert_eq!(health(&mut world, A), Health::Up);
     world.facts.clear();
@@ -188,7 +188,7 @@ fn a_late_answer_ends_the_verdict_immediately() {
     check_miners(&world);
 }
 
-/// It answers some shares, which would be a new start each time.
+/// It answers some shares, and each of them could give it a new start.
 #[test]
 fn a_pool_that_answers_few_shares_gets_little_time() {
     for (one_in, miners, rate, answer_seconds) in [
@@ -209,7 +209,7 @@ fn a_pool_that_answers_few_shares_gets_little_time() {
             pool.answer = seconds(answer_seconds);
         }
         world.configure(config);
-        // 20 shares of half the time, and two `answer_seconds`.
+        // 20 shares at half the time, and twice `answer_seconds`.
         world.run(
             seconds(180).max(Duration::from_secs_f64(80.0 / rate)),
             |_| (),
@@ -256,7 +256,7 @@ fn a_pool_that_loses_every_fifth_share_keeps_its_part() {
     }
 }
 
-/// Every answer takes longer than shares are waited for.
+/// Every answer takes longer than DPMP waits.
 #[test]
 fn a_slow_pool_is_used_again_once_its_late_answers_arrive() {
     let slow = PoolOptions {
@@ -279,7 +279,7 @@ fn a_slow_pool_is_used_again_once_its_late_answers_arrive() {
     check_miners(&world);
 }
 
-/// Every 40th share has no answer: each is lost, and that is all.
+/// Every 40th share gets no answer. Each is lost, and nothing else happens.
 #[test]
 fn an_occasional_lost_share_gives_no_verdict() {
     for rate in [10.0, 0.05] {
@@ -288,7 +288,7 @@ fn an_occasional_lost_share_gives_no_verdict() {
         world.run(minutes(300), |world| {
             let since = world.elapsed();
             if since >= next {
-                // It swallows what comes within a moment.
+                // The pool drops everything that arrives within a moment.
                 let swallows = since < next + Duration::from_secs_f64(1.2 / rate);
                 if !swallows {
                     next += Duration::from_secs_f64(60.0 / rate);
@@ -310,7 +310,7 @@ fn an_occasional_lost_share_gives_no_verdict() {
     }
 }
 
-/// Less than a share in ten minutes: it would cost too much to try it again.
+/// With less than a share in ten minutes, trying the pool again would cost too much.
 #[test]
 fn a_pool_that_gets_few_shares_is_not_judged() {
     let mut world = world(1, 1.0 / 900.0, mute());
@@ -341,7 +341,7 @@ fn the_last_pool_that_has_work_is_never_taken_away() {
     assert_eq!(health(&mut world, A), Health::Up, "every share tries it");
     assert!(idle(&world) <= 1, "while the connection is made anew");
 
-    // Both are mute, then one of them is gone.
+    // Both pools are mute, then one of them is down.
     let mut world = self::world(2, 0.5, mute());
     world.pool(B, |pool, now, out| {
         pool.change(|options| options.answers_shares = false, now, out);
@@ -370,7 +370,7 @@ fn answers_that_stop_while_jobs_go_on_are_noticed() {
     check_miners(&world);
 }
 
-/// It gives one job and then nothing but connections: they are given up, and that is noticed, too.
+/// The pool sends one job and then only accepts connections. DPMP drops them, and notices that, too.
 #[test]
 fn a_pool_that_says_nothing_after_its_first_job_is_set_aside() {
     let quiet = PoolOptions {
@@ -388,7 +388,7 @@ fn a_pool_that_says_nothing_after_its_first_job_is_set_aside() {
     }
 }
 
-/// compat Q47: such a pool is silent for longer than `stall_seconds` time and again, and answers each share.
+/// compat Q47: such a pool is often silent for longer than `stall_seconds`, but answers each share.
 #[test]
 fn a_pool_that_sends_a_line_every_two_minutes_loses_nothing() {
     let slow = || PoolOptions {
@@ -413,7 +413,7 @@ fn a_pool_that_sends_a_line_every_two_minutes_loses_nothing() {
     check_miners(&world);
 }
 
-/// compat Q47: a pool that owes no answer has longer, and is found out all the same.
+/// compat Q47: a pool that owes no answer gets more time, but DPMP still notices.
 #[test]
 fn a_pool_that_is_silent_too_long_is_dropped() {
     let silent = PoolOptions {
@@ -448,7 +448,7 @@ fn a_pool_that_rejects_most_shares_is_set_aside_and_tried() {
     }
 }
 
-/// Stale shares say nothing of a pool but that it is far away.
+/// Stale shares only show that a pool is far away.
 #[test]
 fn stale_shares_give_no_verdict() {
     let mut world = world(
@@ -503,7 +503,7 @@ fn a_pool_that_gives_no_job_gets_no_miners() {
     check_miners(&world);
 }
 
-/// Everything that one miner finds is rejected, by its own fault; it finds more than all others.
+/// All shares of one miner are rejected because of its own fault, and it finds more than all others together.
 #[test]
 fn a_broken_miner_does_not_condemn_a_pool_for_the_others() {
     for good in [1, 3] {
@@ -526,7 +526,7 @@ fn a_broken_miner_does_not_condemn_a_pool_for_the_others() {
     }
 }
 
-/// What a pool said to it was good, and long ago.
+/// The pool accepted its shares, but a long time ago.
 #[test]
 fn a_hung_miner_does_not_vouch_for_a_pool() {
     let mut world = world(3, 0.5, PoolOptions::default());
@@ -552,7 +552,7 @@ fn a_small_miner_brings_back_a_pool_that_rejected_everything() {
     assert!(accepted >= 2, "{accepted}");
 }
 
-/// With no miner connected nobody hears a pool's jobs, which says nothing about the pool.
+/// With no miner connected, nobody receives the pool's jobs, which proves nothing about the pool.
 #[test]
 fn an_unwatched_pool_is_not_judged() {
     let mut world = world(1, 0.5, PoolOptions::default());

@@ -1,4 +1,4 @@
-//! Worlds of models, and a configuration for them.
+//! Worlds made of models, and a configuration for them.
 
 use dpmp::config::Config;
 use dpmp::sim::miner::model::MinerModel;
@@ -21,7 +21,7 @@ pub(crate) fn config(weights: [f64; 2], slice: f64) -> Config {
     dpmp::config::parse(&text.to_string()).unwrap().config
 }
 
-/// A configuration in which nobody ever works for B.
+/// A configuration in which no miner ever works for B.
 pub(crate) fn only_a() -> Config {
     let mut config = config([100.0, 0.0], 10.0);
     config.scheduler.failover = false;
