@@ -1,6 +1,6 @@
-//! The core alone: what an event costs in time and in allocations, without threads, sockets and bytes.
+//! The core alone: the cost of an event in time and allocations, without threads, sockets or parsing.
 //!
-//! `cargo bench --bench core`; figures and how to read them are in `docs/performance.md`.
+//! `cargo bench --bench core`; `docs/performance.md` has results and explains them.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use crate::farm::Farm;
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
-/// How many miners there are.
+/// The number of miners.
 const FARMS: [usize; 5] = [1, 10, 100, 1000, 4000];
 
 fn main() {
@@ -41,7 +41,7 @@ fn share_and_answer(bencher: Bencher<'_, '_>, miners: usize) {
         .bench_local_values(|share| farm.borrow_mut().round_trip(share));
 }
 
-/// A new block on one pool, whose connections all tell it: so many events, and a job for each miner that works there.
+/// A new block on one pool: each of its connections sends a job, and each miner working there gets one.
 #[divan::bench(args = FARMS)]
 fn new_block_to_all(bencher: Bencher<'_, '_>, miners: usize) {
     let farm = RefCell::new(Farm::new(miners));

@@ -1,10 +1,10 @@
-//! The program end to end: how much later a notify and a share arrive than on a direct connection to the pool, what a
-//! share costs in processor time, what a miner costs in memory and threads, and how soon all have work after a block.
+//! The whole program: the delay it adds to notifies and shares compared with a direct connection, processor time per
+//! share, memory and threads per miner, and how soon all miners have work after a block.
 //!
-//! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`; figures and how
-//! to read them are in `docs/performance.md`. With the argument `shared` miners share connections to the pools. With `DPMP_PROGRAM` another build than this one is measured. Pools and
-//! miners are those of `src/sim`: they hash and judge for real. They run in this process, on a thread each, and share
-//! the machine with the proxy.
+//! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`;
+//! `docs/performance.md` has results and explains them. With the argument `shared`, miners share pool connections.
+//! `DPMP_PROGRAM` names another build to measure. Pools and miners come from `src/sim`: they hash and judge for real.
+//! They run in this process, each on its own thread, and share the machine with the proxy.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -33,46 +33,46 @@ use crate::miners::Miners;
 use crate::pools::Pools;
 use crate::process::{Proxy, Usage};
 
-/// How many miners there are if the command line does not say. More than about 4,800 need wider bounds of the kernel.
+/// The number of miners if the command line does not give one. More than about 4,800 need higher kernel limits.
 const FARMS: [usize; 4] = [1, 10, 100, 1000];
 
-/// How many open files this process allows itself: both ends of each direct connection are in it, and for some more
-/// than 9,900 miners that is more than the 20,000 that some machines allow.
+/// The most open files this process allows itself, for both ends of each direct connection. More than about 9,900
+/// miners need over 20,000, which is the limit of some machines.
 const OPEN_FILES: u64 = 65_536;
 
-/// What it needs besides.
+/// Files needed for everything else.
 const SPARE_FILES: u64 = 200;
 
-/// Shares a second while shares are measured, of all miners together and at most of one, and for how long.
+/// For measuring shares: shares per second of all miners together, the most per miner, and for how long.
 const SHARE_RATES: [u32; 2] = [250, 500];
 const SHARE_RATE_OF_ONE: u32 = 50;
 const SHARE_TIME: Duration = Duration::from_secs(15);
 
-/// How many single notifies are measured at least, and the pause between two.
+/// The minimum number of single notifies to measure, and the pause between them.
 const NOTIFIES: usize = 400;
 const NOTIFY_PAUSE: Duration = Duration::from_millis(4);
 
 /// How many new blocks are measured.
 const BLOCKS: usize = 9;
 
-/// How long anything may take that has to happen.
+/// The time limit for anything that has to happen.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What was measured with so many miners on one way to the pools; times in milliseconds, sorted. A notify's is from the
-/// pool's write to the miner's read, a share's from the miner's write to the answer, a block's from its beginning until
-/// the last miner that works for the pool has work on it.
+/// Results for one number of miners and one way to the pools; times in milliseconds, sorted. A notify's time is from
+/// the pool's write to the miner's read, a share's from the miner's write to the answer. A block's time ends when the
+/// last miner of the pool has work on it.
 struct Figures {
     notify: Vec<f64>,
     /// At the lowest rate.
     share: Vec<f64>,
-    /// One pool's, and both pools' at once.
+    /// For one pool, and for both pools at the same time.
     block: [Vec<f64>; 2],
-    /// Of processor time for a share, at each rate, in microseconds.
+    /// Processor time per share at each rate, in microseconds.
     share_us: Vec<f64>,
     refused: Vec<String>,
 }
 
-/// What the proxy took for it: before the first miner came, and at the end.
+/// What the proxy used: before the first miner connected, and at the end.
 struct Cost {
     empty: Usage,
     full: Usage,
@@ -80,7 +80,7 @@ struct Cost {
 }
 
 fn main() {
-    // Who may raise the hard limit does so.
+    // Raises the hard limit where that is allowed.
     if rlimit::Resource::NOFILE
         .set(OPEN_FILES, OPEN_FILES)
         .is_err()
@@ -158,8 +158,8 @@ fn main() {
     }
 }
 
-/// What this machine takes to hand a message to a thread that sleeps, and to have that go to sleep again: the proxy does
-/// it twice a share. Latency and processor time in microseconds.
+/// What it costs this machine to hand a message to a sleeping thread that then sleeps again; the proxy does it twice
+/// per share. Latency and processor time in microseconds.
 fn hop() -> (f64, f64) {
     const THREADS: u32 = 20;
     const MESSAGES: u32 = 400;
@@ -228,7 +228,7 @@ fn connect(count: usize, address: std::net::SocketAddr) -> Miners {
     miners
 }
 
-/// Measures everything, on the way to these pools. `cpu` is how long the proxy has run on a processor.
+/// Measures everything on the way to these pools. `cpu` is the processor time the proxy has used.
 fn measure(
     pools: &Pools,
     miners: &Miners,
@@ -237,7 +237,7 @@ fn measure(
 ) -> Figures {
     let count = miners.ledgers.len();
     let answered = || miners.ledgers.iter().flat_map(|ledger| ledger.submits());
-    // First, so that the miners have come to rest on their pools when single jobs are timed.
+    // This comes first, so that the miners have settled on their pools when single jobs are measured.
     let (mut share, mut share_us) = (Vec::new(), Vec::new());
     for rate in SHARE_RATES {
         let (before, shares) = (cpu(), answered().count());
@@ -255,7 +255,7 @@ fn measure(
     }
     let mut notify = Vec::new();
     for round in 0..NOTIFIES.div_ceil(count) {
-        // The first ones find cold caches and sleeping buffers.
+        // The first ones meet cold caches and unused buffers.
         let times = hand_out(miners, pools, both, |pools| pools.new_job(NOTIFY_PAUSE));
         if round > 0 || count > 1 {
             notify.extend(times);
@@ -280,7 +280,7 @@ fn measure(
     }
 }
 
-/// How long blocks of these pools take until the last of their miners has work, in milliseconds.
+/// How long it takes after a block of these pools until the last of their miners has work, in milliseconds.
 fn new_blocks(miners: &Miners, pools: &Pools, slots: &[PoolSlot]) -> Vec<f64> {
     let last = || {
         let last = miners.ledgers.iter().filter_map(|ledger| ledger.last_job());
@@ -296,7 +296,7 @@ fn new_blocks(miners: &Miners, pools: &Pools, slots: &[PoolSlot]) -> Vec<f64> {
     (0..BLOCKS).map(time).collect()
 }
 
-/// The pool whose job a miner has.
+/// The pool whose job a miner is working on.
 fn works_for(ledger: &MinerLedger) -> PoolSlot {
     let tag = ledger.last_job().unwrap().tag;
     let mut slots = PoolSlot::ALL.into_iter();
@@ -305,7 +305,7 @@ fn works_for(ledger: &MinerLedger) -> PoolSlot {
         .unwrap()
 }
 
-/// Has these pools send jobs; the times from the pool's write to the read of each miner that works for it, in
+/// Makes these pools send jobs. Returns the times from the pool's write to the read of each miner working for it, in
 /// milliseconds.
 fn hand_out(
     miners: &Miners,
@@ -354,7 +354,7 @@ fn hand_out(
     let mut times = Vec::new();
     for (number, ledger, slot, _) in theirs {
         let job = ledger.last_job().unwrap();
-        // One that has come to the end of its turn meanwhile got its job by that.
+        // A miner whose turn has just ended got its job because of that.
         let stayed = works_for(ledger) == slot;
         let of_all = || written[slot].get("wallet");
         let written = written[slot]

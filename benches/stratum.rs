@@ -1,6 +1,6 @@
-//! Lines to messages, messages to lines, and the verification of a share.
+//! Parsing lines, writing lines, and checking a share.
 //!
-//! `cargo bench --bench stratum`; figures and how to read them are in `docs/performance.md`.
+//! `cargo bench --bench stratum`; `docs/performance.md` has results and explains them.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -25,10 +25,10 @@ fn main() {
     divan::main();
 }
 
-/// What a Bitaxe sends for a share.
+/// A share as a Bitaxe sends it.
 const SUBMIT: &str = r#"{"id": 12, "method": "mining.submit", "params": ["bc1qexampleexampleexampleexampleexample.bitaxe", "1f", "00000000", "6523a1b2", "8d3c1f02", "00c62000"]}"#;
 
-/// What a pool answers to it.
+/// The pool's answer.
 const ANSWER: &str = r#"{"id":12,"result":true,"error":null}"#;
 
 /// A job of a full block, as pools send it.
@@ -40,7 +40,7 @@ fn notify_line() -> String {
     )
 }
 
-/// The same job as the pool connection holds it.
+/// The same job as the pool connection stores it.
 fn pool_job() -> PoolJob {
     let FromPool::Notify(notify) = decode_pool(notify_line().as_bytes()).unwrap() else {
         unreachable!("it is a notify");
@@ -61,7 +61,7 @@ fn miner_extranonce() -> MinerExtranonce {
     }
 }
 
-/// A hundred lines cut out of what a socket gave, a kilobyte at a time.
+/// A hundred lines cut out of socket data that comes a kilobyte at a time.
 #[divan::bench]
 fn cut_lines(bencher: Bencher<'_, '_>) {
     let stream = format!("{SUBMIT}\n").repeat(100);

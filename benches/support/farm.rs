@@ -1,5 +1,5 @@
-//! A core with miners at work on both pools, without sockets: the pools answer whatever is asked. What is timed is what
-//! the core does with an event, and not the world around it.
+//! A core with working miners on both pools, without sockets. The pools answer everything. What is timed is the core's
+//! handling of an event, not the world around it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 /// Every hash is a share: the lowest difficulty that a hash can have is 2⁻³².
 const DIFFICULTY: f64 = 1e-10;
 
-/// The merkle branches of a full block.
+/// The number of merkle branches in a full block.
 const BRANCHES: usize = 12;
 
 /// A core among its peers.
@@ -31,12 +31,12 @@ pub(crate) struct Farm {
     out: Vec<Action>,
     factories: PerPool<JobFactory>,
     nonce: u32,
-    /// When the pools last had a new job, and the time of day then, which stands still meanwhile.
+    /// When the pools last sent a new job, and the time of day then, which does not change in between.
     heard: Instant,
     unix_ms: u64,
 }
 
-/// A miner that remembers its last job and no more, so that what the core remembers lies together as in the program.
+/// A miner that keeps only its last job, so that the core's own data lies together in memory as in the program.
 #[derive(Default)]
 struct Rig {
     job: String,
@@ -45,7 +45,7 @@ struct Rig {
 }
 
 impl Farm {
-    /// So many miners, each with work.
+    /// This many miners, each with work.
     pub(crate) fn new(miners: usize) -> Self {
         let text = r#"{"pools": {"A": {"host": "a.test", "port": 1, "wallet": "wa"},
             "B": {"host": "b.test", "port": 1, "wallet": "wb"}}}"#;
@@ -76,7 +76,7 @@ impl Farm {
         farm
     }
 
-    /// A job of a pool, as it is read from each of its connections.
+    /// A job of a pool, as it arrives on each of its connections.
     pub(crate) fn notifies(&mut self, slot: PoolSlot, clean: bool) -> Vec<Event> {
         let notify = self.notify(slot, clean);
         let conns = self.world.standing(slot);
@@ -88,7 +88,7 @@ impl Farm {
             .collect()
     }
 
-    /// A share of one of the miners, taking turns, that no pool had yet.
+    /// A new share from one of the miners in turn.
     pub(crate) fn share(&mut self) -> Event {
         self.nonce += 1;
         let turn = usize::try_from(self.nonce).unwrap() % self.world.rigs.len();
@@ -107,7 +107,7 @@ impl Farm {
         }
     }
 
-    /// The core takes in an event; returns how many messages came of it.
+    /// Gives the core an event, and returns how many messages resulted.
     pub(crate) fn handle(&mut self, event: Event) -> usize {
         let now = self.now();
         self.world.core.handle(event, now, &mut self.out);
@@ -121,12 +121,12 @@ impl Farm {
         }
     }
 
-    /// How many messages the core wants sent, which nobody sends.
+    /// The number of messages the core wants to send; they are dropped.
     fn count_messages(&mut self) -> usize {
         self.out.drain(..).filter(is_message).count()
     }
 
-    /// A share on its way there and its answer on its way back.
+    /// A share on its way to the pool, and the answer on its way back.
     pub(crate) fn round_trip(&mut self, share: Event) {
         let now = self.now();
         self.world.core.handle(share, now, &mut self.out);
@@ -145,7 +145,7 @@ impl Farm {
         assert_eq!(self.handle(Event::PoolSent { conn, message }), 1);
     }
 
-    /// Lets time pass until a miner switches, and has it switch.
+    /// Lets time pass until a miner's turn ends, and makes it switch.
     pub(crate) fn switch(&mut self) {
         loop {
             let next = self.world.core.next_deadline();
@@ -158,7 +158,7 @@ impl Farm {
         }
     }
 
-    /// Lets everybody be heard before they count as gone.
+    /// Lets all miners send something before they count as gone.
     pub(crate) fn hear_from_all(&mut self) {
         if self.world.now.duration_since(self.heard) < Duration::from_secs(20) {
             return;
@@ -203,7 +203,7 @@ impl Farm {
         self.say(index, "mining.configure", &rolling);
         self.say(index, "mining.subscribe", &json!(["bitaxe/BM1370/v2.9.0"]));
         self.say(index, "mining.authorize", &json!(["wallet.worker", "x"]));
-        // Not all switch in the same moment.
+        // Not all of them switch at the same moment.
         self.pass(Duration::from_millis(10));
     }
 

@@ -1,4 +1,4 @@
-//! Many sockets on one thread, so that the measuring side takes little from what is measured.
+//! Many sockets on one thread, so that measuring takes little processor time from what is measured.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-/// The token of whoever wants the thread to look at its orders.
+/// The token that wakes the thread to read its orders.
 const WAKER: Token = Token(usize::MAX);
 
-/// Sockets with numbers.
+/// Numbered sockets.
 pub(crate) struct Hub {
     poll: Poll,
     events: Events,
@@ -27,11 +27,11 @@ struct Peer {
     unwritten: Vec<u8>,
 }
 
-/// What happened on a socket.
+/// An event on a socket.
 pub(crate) enum Heard {
     /// A listener has a new connection.
     Accepted { listener: usize, peer: usize },
-    /// A connection said something.
+    /// A connection sent a line.
     Line {
         peer: usize,
         line: Vec<u8>,
@@ -42,7 +42,7 @@ pub(crate) enum Heard {
 }
 
 impl Hub {
-    /// No sockets yet, and what wakes [`wait`](Self::wait).
+    /// An empty hub, and a waker that ends [`wait`](Self::wait).
     pub(crate) fn new() -> io::Result<(Self, Arc<Waker>)> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
@@ -75,7 +75,7 @@ impl Hub {
         self.add(TcpStream::from_std(stream))
     }
 
-    /// Writes at once what the socket takes, and the rest later.
+    /// Writes immediately what the socket accepts, and the rest later.
     pub(crate) fn write(&mut self, peer: usize, bytes: &[u8]) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.unwritten.extend_from_slice(bytes);
@@ -83,7 +83,7 @@ impl Hub {
         }
     }
 
-    /// Waits for something to happen, at most for so long.
+    /// Waits until something happens, up to this long.
     pub(crate) fn wait(&mut self, patience: Duration, heard: &mut Vec<Heard>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(patience)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
@@ -129,7 +129,7 @@ impl Hub {
 }
 
 impl Peer {
-    /// A socket that fails is found out by reading.
+    /// Reading shows whether a socket has failed.
     fn flush(&mut self) {
         while !self.unwritten.is_empty() {
             match self.stream.write(&self.unwritten) {
@@ -139,7 +139,7 @@ impl Peer {
         }
     }
 
-    /// Reads what there is; `false` at the end.
+    /// Reads the available data; `false` at the end.
     fn read(&mut self, number: usize, heard: &mut Vec<Heard>) -> bool {
         let mut chunk = [0; 16 * 1024];
         loop {

@@ -16,7 +16,7 @@ use dpmp::sim::peer::MinerPeer;
 
 use crate::hub::{Heard, Hub};
 
-/// The longest time in which a change of pace is noticed.
+/// The longest time until a new share rate takes effect.
 const NAP: Duration = Duration::from_millis(20);
 
 /// The running miners.
@@ -28,14 +28,14 @@ pub(crate) struct Miners {
 
 #[derive(Default)]
 struct Shared {
-    /// Shares a second, of all together.
+    /// Shares per second of all miners together.
     rate: AtomicU32,
     stop: AtomicBool,
     lost: AtomicUsize,
 }
 
 impl Miners {
-    /// Connects so many miners.
+    /// Connects this many miners.
     pub(crate) fn start(count: usize, address: SocketAddr) -> io::Result<Self> {
         let (mut hub, _waker) = Hub::new()?;
         let mut rigs = Vec::new();
@@ -69,12 +69,12 @@ impl Miners {
         })
     }
 
-    /// From now on all together send so many shares a second.
+    /// Sets the number of shares per second for all miners together.
     pub(crate) fn set_rate(&self, shares_per_second: u32) {
         self.shared.rate.store(shares_per_second, Ordering::SeqCst);
     }
 
-    /// How many have lost their connection.
+    /// The number of miners that have lost their connection.
     pub(crate) fn lost(&self) -> usize {
         self.shared.lost.load(Ordering::SeqCst)
     }
@@ -132,7 +132,7 @@ impl Driver {
             if rate == 0 {
                 next = now;
             } else if next <= now {
-                // No burst makes up for lost time.
+                // Lost time is not made up for with a burst.
                 next = next.max(now - NAP) + Duration::from_secs(1) / rate;
                 turn = (turn + 1) % self.rigs.len();
                 self.rigs[turn].model.find_one(now, &mut out);

@@ -18,13 +18,13 @@ use mio::Waker;
 
 use crate::hub::{Heard, Hub};
 
-/// What the pools are told to do.
+/// An order to the pools.
 enum Order {
-    /// A new job for every connection, one connection after the other with this pause between two.
+    /// Send each connection a new job, one after the other, with this pause in between.
     Job {
         pause: Duration,
     },
-    /// A new block of a pool for each of its connections at once.
+    /// Send all connections of a pool a new block at the same time.
     Block(PoolSlot),
     Stop,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// Starts both.
+    /// Starts both pools.
     pub(crate) fn start() -> io::Result<Self> {
         let (mut hub, waker) = Hub::new()?;
         let mut listeners = HashMap::new();
@@ -81,12 +81,12 @@ impl Pools {
         })
     }
 
-    /// Has each connection get a new job, one after the other.
+    /// Sends each connection a new job, one after the other.
     pub(crate) fn new_job(&self, pause: Duration) {
         self.order(Order::Job { pause });
     }
 
-    /// Has each connection to a pool get a new block, all at once.
+    /// Sends all connections of a pool a new block at the same time.
     pub(crate) fn new_block(&self, slot: PoolSlot) {
         self.order(Order::Block(slot));
     }
@@ -108,7 +108,7 @@ struct Driver {
     hub: Hub,
     listeners: HashMap<usize, PoolSlot>,
     models: PerPool<PoolModel>,
-    /// Whose connection a socket is, and the model's number for it.
+    /// The pool a socket belongs to, and the model's number for the connection.
     peers: HashMap<usize, (PoolSlot, u64)>,
     connections: HashMap<(PoolSlot, u64), usize>,
     /// Jobs that are not due yet.

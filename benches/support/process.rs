@@ -1,4 +1,4 @@
-//! The release binary as a process, and what the system says about it (Linux).
+//! The release binary as a process, with the system's information about it (Linux).
 
 use std::env;
 use std::fs;
@@ -11,27 +11,27 @@ use dpmp::units::{PerPool, PoolSlot};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// How long the proxy may take to listen.
+/// How long the proxy may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running proxy. It is stopped when this is dropped.
+/// A running proxy. Dropping this stops it.
 pub(crate) struct Proxy {
     child: Child,
     pub(crate) address: SocketAddr,
     _folder: TempDir,
 }
 
-/// What a process takes.
+/// What a process uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// Memory of its own that is resident, in KiB.
+    /// Its own resident memory, in KiB.
     pub(crate) memory_kib: u64,
     pub(crate) threads: u64,
 }
 
 impl Proxy {
-    /// Starts it between miners and these pools, half and half, in the longest turns during which a connection
-    /// to the other pool is kept. `connections`: whether miners share them.
+    /// Starts it between miners and these pools at 50:50, in the longest turns that keep a connection to the other
+    /// pool. `connections`: whether miners share pool connections.
     pub(crate) fn start(pools: &PerPool<SocketAddr>, connections: &str) -> io::Result<Self> {
         let port = || Ok::<_, io::Error>(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
         let listen = port()?;
@@ -73,7 +73,7 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Memory and threads now.
+    /// Current memory and threads.
     pub(crate) fn usage(&self) -> io::Result<Usage> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let number = |key: &str| {
@@ -87,13 +87,13 @@ impl Proxy {
         })
     }
 
-    /// How long its threads have run on a processor, all together.
+    /// The processor time of all its threads together.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         cpu(&self.child.id().to_string())
     }
 }
 
-/// How long the threads of a process (a number, or `self`) have run on a processor, all together.
+/// The processor time of all threads of a process (a number, or `self`).
 pub(crate) fn cpu(process: &str) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for entry in fs::read_dir(format!("/proc/{process}/task"))? {

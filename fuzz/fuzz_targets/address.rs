@@ -1,4 +1,4 @@
-//! Fuzzes wallets and the addresses of scripts.
+//! Fuzzes wallets and addresses of scripts.
 #![no_main]
 
 dpmp_fuzz::program!(address);

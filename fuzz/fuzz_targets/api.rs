@@ -1,4 +1,4 @@
-//! Fuzzes the API's bodies.
+//! Fuzzes the bodies of API requests.
 #![no_main]
 
 dpmp_fuzz::program!(api);

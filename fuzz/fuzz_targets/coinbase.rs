@@ -1,4 +1,4 @@
-//! Fuzzes the coinbases of jobs.
+//! Fuzzes coinbases of jobs.
 #![no_main]
 
 dpmp_fuzz::program!(coinbase);

@@ -1,4 +1,4 @@
-//! Fuzzes the core, a script of events.
+//! Fuzzes the core with a script of events.
 #![no_main]
 
 dpmp_fuzz::program!(core);

@@ -1,4 +1,4 @@
-//! Fuzzes what miners say.
+//! Fuzzes messages from miners.
 #![no_main]
 
 dpmp_fuzz::program!(from_miner);

@@ -1,4 +1,4 @@
-//! Fuzzes what pools say.
+//! Fuzzes messages from pools.
 #![no_main]
 
 dpmp_fuzz::program!(from_pool);

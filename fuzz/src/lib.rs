@@ -1,4 +1,4 @@
-//! The fuzz targets for cargo-fuzz. What they do stands in `tests/fuzz/targets`, which `cargo test` runs as well.
+//! The fuzz targets for cargo-fuzz. Their code is in `tests/fuzz/targets`, which `cargo test` runs, too.
 #![allow(missing_docs, reason = "it is no library for anybody else")]
 
 #[path = "../../tests/fuzz/targets/mod.rs"]
@@ -6,7 +6,7 @@ pub mod targets;
 
 use dpmp::random::Random;
 
-/// Changes the input in `data[..size]`, in our way or in libFuzzer's; the length of the new one.
+/// Changes the input in `data[..size]`, in our way or libFuzzer's, and returns the new length.
 pub fn mutate(data: &mut [u8], size: usize, longest: usize, seed: u32) -> usize {
     let mut rng = Random::new(seed.into());
     if rng.below(2) == 0 {

@@ -1,5 +1,5 @@
-//! The fuzz targets without a fuzzer: every input in `fuzz/seeds` and `fuzz/regressions`, then for a second or so inputs
-//! made of them, the same ones in every run. `docs/fuzzing.md` says how to run them longer.
+//! The fuzz targets without a fuzzer: every input in `fuzz/seeds` and `fuzz/regressions`, then about a second of inputs
+//! derived from them, the same in every run. `docs/fuzzing.md` explains longer runs.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 
 use dpmp::random::Random;
 
-/// How long inputs are made for each target, if `DPMP_FUZZ_SECONDS` does not say.
+/// How long to derive inputs for each target, unless `DPMP_FUZZ_SECONDS` is set.
 const USUAL_TIME: Duration = Duration::from_millis(1000);
 
-/// The first number of the sequence, if `DPMP_FUZZ_SEED` does not say.
+/// The random seed, unless `DPMP_FUZZ_SEED` is set.
 const USUAL_SEED: u64 = 1;
 
 fn number(variable: &str) -> Option<u64> {
@@ -34,7 +34,7 @@ fn number(variable: &str) -> Option<u64> {
     )
 }
 
-/// The files of one target, in the order of their names.
+/// The files of one target, sorted by name.
 fn inputs(kind: &str, target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz")
@@ -50,7 +50,7 @@ fn inputs(kind: &str, target: &str) -> Vec<(PathBuf, Vec<u8>)> {
         .collect()
 }
 
-/// Runs a target; if it fails it is said on what.
+/// Runs a target, and reports the input if it fails.
 fn attempt(run: fn(&[u8]), input: &[u8], origin: &str) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(input))) {
         println!("failed on {origin}:\n{}", String::from_utf8_lossy(input));

@@ -1,4 +1,4 @@
-//! What is done to the proxy. Each fault is a function; most begin something that ends by itself a while later.
+//! The faults. Each one is a function; most start something that ends by itself a while later.
 
 use std::fs;
 use std::sync::atomic::Ordering;
@@ -17,10 +17,10 @@ use super::slow::Slow;
 use super::vanish::vanish;
 use super::world::{World, config};
 
-/// A fault: whether it could be done now.
+/// A fault; returns whether it was possible.
 type Fault = fn(&mut World) -> bool;
 
-/// All faults but the guests' acts and SIGKILL.
+/// All faults except the guests' acts and SIGKILL.
 const FAULTS: [(&str, Fault); 26] = [
     ("pool dies", pool_dies),
     ("pool takes no more connections", pool_closes_door),
@@ -50,10 +50,10 @@ const FAULTS: [(&str, Fault); 26] = [
     ("config file is rubbish", config_rubbish),
 ];
 
-/// What ends a fault, or puts things back, with a pool's number where it is about one.
+/// Ends a fault or restores something, with the pool's number if it concerns one.
 pub(crate) type End = fn(&mut World, usize);
 
-/// The names of all faults, dealt like cards: each comes once before any comes again.
+/// All faults, dealt like cards: each comes once before any comes again.
 pub(crate) struct Deck {
     rng: Random,
     left: Vec<usize>,
@@ -67,7 +67,7 @@ impl Deck {
         }
     }
 
-    /// Does the next fault that can be done now.
+    /// Starts the next possible fault.
     pub(crate) fn deal(&mut self, world: &mut World) {
         if self.left.is_empty() {
             self.left = (0..FAULTS.len() + ACTS.len()).collect();
@@ -87,7 +87,7 @@ impl Deck {
     }
 }
 
-/// A guest comes.
+/// A guest connects.
 fn guest(world: &mut World, act: Act) -> bool {
     world.guests.retain(|guest| !guest.is_finished());
     let mut guest = Guest {
@@ -100,20 +100,20 @@ fn guest(world: &mut World, act: Act) -> bool {
     };
     world.stop_guests.store(false, Ordering::SeqCst);
     let run = move || {
-        // Being cut off is what a guest has to expect.
+        // A guest has to expect being cut off.
         let _ = act(&mut guest);
     };
     world.guests.push(std::thread::spawn(run));
     true
 }
 
-/// A pool that has no lasting fault now.
+/// A pool without a lasting fault.
 fn idle_pool(world: &mut World) -> Option<usize> {
     let pool = usize::from(world.rng.below(2) == 1);
     (!world.pools[pool].busy).then_some(pool)
 }
 
-/// Begins a lasting fault of a pool.
+/// Starts a lasting fault of a pool.
 fn lasting(world: &mut World, begin: fn(&mut World, usize), end: End) -> bool {
     let Some(pool) = idle_pool(world) else {
         return false;
@@ -161,7 +161,7 @@ fn pool_slows_down(world: &mut World) -> bool {
     lasting(world, begin, come_back)
 }
 
-/// A lasting change of a pool's options.
+/// Changes a pool's options for a while.
 fn changed(world: &mut World, change: fn(&mut PoolOptions)) -> bool {
     let Some(pool) = idle_pool(world) else {
         return false;
@@ -172,7 +172,7 @@ fn changed(world: &mut World, change: fn(&mut PoolOptions)) -> bool {
     true
 }
 
-/// Gives a pool its first options again, as far as they do not concern jobs.
+/// Restores a pool's first options, except those for jobs.
 fn put_right(world: &mut World, pool: usize) {
     let pool = &mut world.pools[pool];
     pool.busy = false;
@@ -213,7 +213,7 @@ fn pool_locks_out(world: &mut World) -> bool {
     done
 }
 
-/// Something that a pool does and that is over at once.
+/// A momentary fault of a pool.
 fn at_once(world: &mut World, act: fn(&mut World, usize)) -> bool {
     let pool = idle_pool(world);
     pool.into_iter().for_each(|pool| act(world, pool));
@@ -321,7 +321,7 @@ fn pool_habits(world: &mut World) -> bool {
             options.pushes_mask = rng.below(2) == 0;
             options.clean_after_difficulty = rng.below(2) == 0;
         });
-        // They show with the next handshake.
+        // These show at the next handshake.
         world.pools[pool].sim.kill_connections();
     })
 }
@@ -408,13 +408,13 @@ fn config_rubbish(world: &mut World) -> bool {
     true
 }
 
-/// Writes the first configuration again.
+/// Restores the first configuration.
 pub(crate) fn restore_config(world: &mut World, _: usize) {
     let config = config(world.proxy.ports).to_string();
     write_config(world, &config);
 }
 
-/// As an editor does; that the folder may be read-only is part of the game.
+/// Writes like an editor does. The folder may be read-only, which is part of the test.
 fn write_config(world: &World, text: &str) {
     let folder = world.proxy.disk.folder();
     let new = folder.join("config.json.new");
@@ -426,7 +426,7 @@ pub(crate) fn end_all(world: &mut World) {
     for (_, end, pool) in std::mem::take(&mut world.ends) {
         end(world, pool);
     }
-    // What could not be removed while the folder was read-only.
+    // Files that could not be removed while the folder was read-only.
     world.proxy.disk.make_room();
     world.stop_guests.store(true, Ordering::SeqCst);
     for guest in world.guests.drain(..) {
@@ -437,7 +437,7 @@ pub(crate) fn end_all(world: &mut World) {
         let first = pool.first.clone();
         pool.sim.set_extranonce(first.e1_size, first.e2_size);
         pool.sim.change(|options| *options = first);
-        // What concerns the handshake holds for new connections only.
+        // Handshake options apply only to new connections.
         pool.sim.kill_connections();
     }
 }

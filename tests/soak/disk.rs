@@ -1,7 +1,7 @@
-//! The folder of the proxy, on small disks of its own that can be full or read-only.
+//! The proxy's folder, on small disks of its own that can be full or read-only.
 //!
-//! Root gets a `tmpfs` for the folder and another one for the logs in it. Anyone else has an ordinary folder, which
-//! can be made unwritable but not full.
+//! Root gets a `tmpfs` for the folder, and another one for its logs. Other users get an ordinary folder, which can be
+//! made read-only but not full.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// The folder. Dropping it unmounts what is mounted.
+/// The folder. Dropping it unmounts its disks.
 pub(crate) struct Disk {
     outside: TempDir,
     mounted: Vec<PathBuf>,
@@ -34,12 +34,12 @@ impl Disk {
         Self { outside, mounted }
     }
 
-    /// Where config and state are.
+    /// The folder of the config and the state.
     pub(crate) fn folder(&self) -> PathBuf {
         self.outside.path().join("dpmp")
     }
 
-    /// Where nothing is ever full or read-only.
+    /// A folder that is never full or read-only.
     pub(crate) fn outside(&self) -> &Path {
         self.outside.path()
     }
@@ -57,7 +57,7 @@ impl Disk {
         }
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     pub(crate) fn make_room(&self) {
         for ballast in self.ballast() {
             let _ = fs::remove_file(ballast);
@@ -73,7 +73,7 @@ impl Disk {
             } else {
                 "remount,ro,bind"
             };
-            // It fails while the proxy has a file there open: then it is written once more.
+            // This fails while the proxy has a file open for writing there, so it is tried again.
             while !mount(&["-o", how], &folder) {
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }

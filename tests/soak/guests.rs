@@ -1,4 +1,4 @@
-//! Those who connect and do not behave: each comes, does one thing for a while, and goes.
+//! Clients that misbehave: each connects, does one thing for a while, and leaves.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-/// How long an answer may take.
+/// The longest time for an answer.
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// How long a write may take before a guest gives up.
@@ -21,10 +21,10 @@ pub(crate) const SUBSCRIBE: &str = r#"{"id":1,"method":"mining.subscribe","param
 pub(crate) const AUTHORIZE: &str =
     r#"{"id":2,"method":"mining.authorize","params":["wallet.guest","x"]}"#;
 
-/// What a guest does.
+/// What a guest does. An error of the connection just ends the visit.
 pub(crate) type Act = fn(&mut Guest) -> std::io::Result<()>;
 
-/// All of them.
+/// All acts.
 pub(crate) const ACTS: [(&str, Act); 10] = [
     ("miner floods with shares", flood),
     ("miner half-closes", half_close),
@@ -38,7 +38,7 @@ pub(crate) const ACTS: [(&str, Act); 10] = [
     ("browser is silent", silent_browser),
 ];
 
-/// A guest at work.
+/// A working guest.
 pub(crate) struct Guest {
     pub(crate) miners: SocketAddr,
     pub(crate) web: [SocketAddr; 2],
@@ -67,7 +67,7 @@ impl Guest {
     }
 }
 
-/// Sends shares as fast as they are answered. Each has one answer, as long as the connection stands.
+/// Sends shares as fast as they are answered. Each gets exactly one answer as long as the connection is open.
 fn flood(guest: &mut Guest) -> std::io::Result<()> {
     const BURST: u64 = 300;
     let mut stream = guest.connect()?;
@@ -147,7 +147,7 @@ fn reset(guest: &mut Guest) -> std::io::Result<()> {
         (&stream).write_all(words.as_bytes())?;
         std::thread::sleep(Duration::from_millis(guest.rng.below(300)));
         let socket = Socket::from(stream);
-        // With no time to linger the end is a reset instead of a FIN.
+        // Without time to linger, closing sends a reset instead of a FIN.
         socket.set_linger(Some(Duration::ZERO))?;
     }
     Ok(())

@@ -1,19 +1,19 @@
-//! The real program for hours, with hundreds of miners, while all that can go wrong does.
+//! The real program for hours, with hundreds of miners, while everything that can go wrong does.
 //!
 //! ```text
 //! cargo test --test soak -- --minutes 120 --miners 300      [--seed N] [--round SECONDS]
 //! ```
 //!
-//! Not run by a plain `cargo test`. A run is made of rounds, an hour each if there is time for it. In a round faults
-//! are dealt from a deck ([`chaos`], [`guests`]) in an order that the seed decides; then all faults end, and what is
-//! left has to be as it was before the first one: threads and descriptors no more, every share answered once, the
-//! state file whole and its totals not less than before, the split on target, no panic. The memory is compared with
-//! what the same process had after its first whole round, and may have grown by [`MOST_GROWTH`]. Every fourth round,
-//! beginning with the first, the process is killed with SIGKILL, too; then its totals may lack the last 30 s. Each
-//! round is a line on standard output; the exit code is 0 if nothing was violated.
+//! A plain `cargo test` does not run it. A run consists of rounds, of an hour each if there is time. In a round, faults
+//! are dealt from a deck ([`chaos`], [`guests`]) in an order given by the seed. Then all faults end, and everything has
+//! to be as before the first one: no more threads or descriptors, one answer per share, a whole state file with totals
+//! no lower than before, the split on target, and no panic. Memory is compared with the same process after its first
+//! whole round, and may have grown by [`MOST_GROWTH`]. Every fourth round, starting with the first, the process is also
+//! killed with SIGKILL; its totals may then lack the last 30 s. Each round is one line on standard output; the exit
+//! code is 0 if nothing was violated.
 //!
-//! As root (a full disk needs a small `tmpfs`, a miner that vanishes a network of its own) and with `libfaketime` and
-//! `iproute2` installed it does everything; otherwise it says what it leaves out. Pools do not vanish; they are
+//! It can do everything as root (a full disk needs a small `tmpfs`, a vanishing miner its own network), with
+//! `libfaketime` and `iproute2` installed. Otherwise it reports what it leaves out. Pools do not vanish; they are
 //! silent, slow, or reset.
 #![allow(
     clippy::unwrap_used,
@@ -44,18 +44,18 @@ use chaos::{Deck, end_all};
 use proxy::Size;
 use world::{Shares, World, comes_true};
 
-/// By how much the resident memory may differ between two rounds' ends, in bytes for the whole and for each miner:
-/// the allocator keeps what a storm has needed, in an arena for each of a few threads, and a log of the latest events
-/// and the rings of the history fill up slowly.
+/// How much the resident memory may differ between the ends of two rounds, in bytes for the whole and for each miner.
+/// The allocator keeps what a storm has needed, in an arena for each of a few threads, and the event log and the
+/// history fill up slowly.
 const MOST_GROWTH: (u64, u64) = (24 << 20, 32 << 10);
 
-/// The longest turn of the scheduler that is put down to a busy machine, in milliseconds.
+/// The longest scheduler round, in milliseconds, that may be explained by a busy machine.
 const SLOWEST_TURN: f64 = 3000.0;
 
-/// How many faults a round has at least.
+/// The minimum number of faults in a round.
 const FAULTS_A_ROUND: u32 = 30;
 
-/// The longest that a round waits between two faults, and that a fault lasts.
+/// The longest pause between two faults, and the longest fault.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 const LONGEST_FAULT: Duration = Duration::from_secs(40);
 
@@ -68,13 +68,13 @@ struct Options {
     /// How long, in seconds, on top of the minutes.
     #[arg(long, default_value_t = 0)]
     seconds: u64,
-    /// How many well-behaved miners there are.
+    /// The number of well-behaved miners.
     #[arg(long, default_value_t = 200)]
     miners: u32,
-    /// What decides which fault comes when; the time of day if left out.
+    /// The seed that decides the order of faults; the time of day if left out.
     #[arg(long)]
     seed: Option<u64>,
-    /// How long a round's faults last, in seconds; a third of the whole, an hour at most, if left out.
+    /// How long the faults of a round last, in seconds. Default: a third of the whole run, at most an hour.
     #[arg(long)]
     round: Option<u64>,
 }
@@ -122,13 +122,13 @@ fn main() -> ExitCode {
     soak.verdict(seed)
 }
 
-/// A run.
+/// A soak run.
 struct Soak {
     world: World,
     deck: Deck,
     /// The process's size before the first fault.
     first: Option<Size>,
-    /// The resident bytes of this very process after its first round.
+    /// The resident bytes of this process after its first round.
     grown_from: Option<u64>,
     /// The counts at the end of the last round; none after a SIGKILL.
     shares: Option<Shares>,
@@ -148,7 +148,7 @@ impl Soak {
         }
     }
 
-    /// No faults: what all that follows is compared with.
+    /// A round without faults, to compare the others with.
     fn quiet_round(&mut self) {
         self.world.reunite();
         let share = self.world.split(Duration::from_secs(6));
@@ -208,14 +208,14 @@ impl Soak {
         );
     }
 
-    /// Compares the process's size with what it was; memory only of a process that has lived through whole rounds.
+    /// Compares the process's size with its first size; memory only for a process that has lived through whole rounds.
     fn compare(&mut self, lived: bool) -> Size {
         let proxy = &self.world.proxy;
         let mut size = proxy.size();
         let Some(first) = self.first else {
             return size;
         };
-        // Those who asked last may not have been taken leave of yet.
+        // The last clients may not have been disconnected yet.
         let fits = comes_true(|| {
             size = proxy.size();
             size.threads <= first.threads && size.descriptors <= first.descriptors

@@ -1,4 +1,5 @@
-//! The real binary: started, killed and started again in one folder; what it says, and what the system says of it.
+//! The real binary: started, killed and started again in one folder, with its log and the system's information about
+//! it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,17 +15,17 @@ use serde_json::Value;
 
 use super::disk::Disk;
 
-/// How long anything may take that is done at once on an idle machine.
+/// The time limit for anything that an idle machine does immediately.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the binary has said, over all its lives.
+/// The output of the binary, over all its lives.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
-    /// How many events there were of each name.
+    /// The number of events of each name.
     pub(crate) events: BTreeMap<String, u64>,
-    /// The events that must not be.
+    /// Events that must not happen.
     pub(crate) alarms: Vec<String>,
-    /// The longest turn of the scheduler that was told, in milliseconds.
+    /// The longest scheduler round that was logged, in milliseconds.
     pub(crate) slowest_ms: f64,
     /// Standard error.
     pub(crate) errors: Vec<String>,
@@ -48,7 +49,7 @@ pub(crate) struct Proxy {
     pub(crate) since: Instant,
 }
 
-/// Where it listens. They lie outside the range from which the system takes those of outgoing connections.
+/// The ports it listens on. They are outside the range the system uses for outgoing connections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
     pub(crate) miners: u16,
@@ -58,10 +59,10 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Free ones.
+    /// Chooses free ports.
     pub(crate) fn choose() -> Self {
         let is_free = |port: u16| TcpListener::bind(local(port)).is_ok();
-        // Another run at the same time shall not choose the same.
+        // Another run at the same time must not choose the same ones.
         let skipped = usize::try_from(std::process::id() % 200).unwrap();
         let mut blocks = (10_000..12_000).step_by(10).cycle().skip(skipped).take(200);
         let first = blocks
@@ -76,14 +77,14 @@ impl Ports {
     }
 }
 
-/// The wall clock of the process, which libfaketime reads from a file.
+/// The process's wall clock, which libfaketime reads from a file.
 struct Clock {
     library: PathBuf,
     file: PathBuf,
 }
 
 impl Proxy {
-    /// Starts it with this configuration.
+    /// Starts the binary with this configuration.
     pub(crate) fn start(disk: Disk, ports: Ports, config: &Value) -> Self {
         let clock = find_faketime().map(|library| Clock {
             library,
@@ -107,20 +108,20 @@ impl Proxy {
         proxy
     }
 
-    /// SIGKILL.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Starts it anew after it was killed.
+    /// Starts it again after it was killed.
     pub(crate) fn start_again(&mut self) {
         self.child = spawn(&self.disk, self.clock.as_ref(), &self.said);
         self.since = Instant::now();
         self.wait_until_it_serves();
     }
 
-    /// Asks it to stop; whether it did, in time and with exit code 0.
+    /// Asks it to stop, and returns whether it did so in time and with exit code 0.
     pub(crate) fn stop(mut self) -> Result<(), String> {
         let id = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status().unwrap();
@@ -136,7 +137,7 @@ impl Proxy {
         Err(format!("it did not stop within {PATIENCE:?}"))
     }
 
-    /// How it ended, if it did although nobody asked for it.
+    /// Its exit status, if it has exited without being asked to.
     pub(crate) fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().unwrap()?;
         let said = self.said.lock();
@@ -148,7 +149,7 @@ impl Proxy {
         self.clock.is_some()
     }
 
-    /// Sets its wall clock so many seconds ahead of the real one.
+    /// Sets its wall clock this many seconds ahead of the real one.
     pub(crate) fn set_clock(&self, seconds: i64) {
         if let Some(clock) = &self.clock {
             fs::write(&clock.file, format!("{seconds:+}")).unwrap();
@@ -165,7 +166,7 @@ impl Proxy {
         serde_json::from_str(&body).ok()
     }
 
-    /// The value of a figure without labels.
+    /// The value of a metric without labels.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let page = http_get(self.ports.metrics, "/metrics")?;
         let line = page
@@ -174,7 +175,7 @@ impl Proxy {
         line.parse().ok()
     }
 
-    /// What the system says of the process.
+    /// The system's information about the process.
     pub(crate) fn size(&self) -> Size {
         let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
         let count = |name: &str| fs::read_dir(folder.join(name)).map_or(0, Iterator::count);

@@ -1,4 +1,4 @@
-//! A pool at the end of a line that carries some bytes a second.
+//! A pool behind a line that carries a few bytes per second.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,23 +11,23 @@ use dpmp::sim::pool::SimPool;
 
 use super::proxy::local;
 
-/// How often bytes go.
+/// How often bytes are forwarded.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// The line, until it is dropped.
+/// The slow line, until it is dropped.
 pub(crate) struct Slow {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// One connection's two halves, and what has not gone on yet in either direction.
+/// Both ends of a connection, and the data waiting in each direction.
 struct Pair {
     ends: [TcpStream; 2],
     waiting: [Vec<u8>; 2],
 }
 
 impl Slow {
-    /// Listens on `port`, as soon as it is free, and passes on to `pool` at `bytes` a beat in each direction.
+    /// Listens on `port` once it is free, and forwards `bytes` per beat to `pool` in each direction.
     pub(crate) fn start(port: u16, pool: &SimPool, bytes: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, to) = (Arc::clone(&stop), pool.port());
@@ -77,7 +77,7 @@ fn pair(client: TcpStream, to: u16) -> Option<Pair> {
 }
 
 impl Pair {
-    /// Passes bytes on in both directions; false at the end.
+    /// Forwards bytes in both directions; `false` at the end.
     fn beat(&mut self, bytes: usize) -> bool {
         for (from, to) in [(0, 1), (1, 0)] {
             let waiting = &mut self.waiting[from];

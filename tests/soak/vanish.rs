@@ -1,5 +1,5 @@
-//! Miners that vanish without a word: each is in a network of its own, and its cable is pulled. Only root can do so,
-//! with Debian's iproute2.
+//! Miners that vanish without a word: each has its own network, and its cable is pulled. This needs root and Debian's
+//! iproute2.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::guests::{AUTHORIZE, Guest, SUBSCRIBE};
 
-/// Whether it can be done here.
+/// Whether this machine can do it.
 pub(crate) fn is_possible() -> bool {
     Network::new().is_ok()
 }
 
-/// Gets work, and is not there any more. The proxy has to notice by itself, which shows when all are counted.
+/// Gets work and then vanishes. The proxy has to notice by itself, which shows when all miners are counted.
 pub(crate) fn vanish(guest: &mut Guest) -> io::Result<()> {
     let network = Network::new()?;
     let mut miner = network.connect(guest.miners.port())?;
     let mut lines = BufReader::new(miner.0.stdout.take().unwrap()).lines();
-    // The connection may end before there is work: a pool is down.
+    // The connection may end before there is work, if a pool is down.
     if lines.any(|line| line.is_ok_and(|line| line.contains("mining.notify"))) {
         network.pull_cable()?;
         guest.stay();
@@ -25,13 +25,13 @@ pub(crate) fn vanish(guest: &mut Guest) -> io::Result<()> {
     Ok(())
 }
 
-/// A network of two hosts, this one and a miner's.
+/// A network of two hosts: this one and a miner's.
 struct Network {
     name: String,
     number: u8,
 }
 
-/// The miner's process; it ends with this.
+/// The miner's process; dropping this kills it.
 struct Miner(Child);
 
 impl Network {
@@ -40,7 +40,7 @@ impl Network {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("soak{}-{number}", std::process::id() % 100_000);
         ip(&["netns", "add", &name])?;
-        // What is there is removed if the rest fails.
+        // If the rest fails, dropping this removes what exists already.
         let network = Self { name, number };
         let name = &network.name;
         let [here, there] = [network.address(1), network.address(2)].map(|ip| format!("{ip}/30"));
@@ -54,7 +54,7 @@ impl Network {
         Ok(network)
     }
 
-    /// In the range that is set apart for benchmarks.
+    /// In the address range reserved for benchmarks.
     fn address(&self, host: u8) -> String {
         format!("198.18.{}.{host}", self.number)
     }
@@ -73,7 +73,7 @@ impl Network {
             .map(Miner)
     }
 
-    /// From now on nobody answers there, neither to TCP nor to ARP.
+    /// From now on nothing answers there, neither to TCP nor to ARP.
     fn pull_cable(&self) -> io::Result<()> {
         ip(&["-n", &self.name, "address", "flush", "dev", "eth0"])
     }

@@ -1,4 +1,4 @@
-//! The proxy between its pools and miners, and what has to hold whenever nothing is done to it.
+//! The proxy between its pools and miners, and what has to hold whenever there is no fault.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -22,27 +22,28 @@ use super::proxy::{PATIENCE, Ports, Proxy};
 use super::slow::Slow;
 use super::vanish;
 
-/// Shares a second of all miners together, and most of one.
+/// Shares per second of all miners together, and the most per miner.
 const RATE: f64 = 60.0;
 const MOST_OF_ONE: f64 = 2.0;
 
-/// The weights of the pools, and the smaller one's turn in seconds.
+/// The pools' weights, and the smaller pool's turn in seconds.
 pub(crate) const WEIGHTS: [u32; 2] = [60, 40];
 pub(crate) const SLICE: u32 = 1;
 
-/// How long miners and pools may need to be all together again: pool connections are made anew after a minute at most.
+/// How long miners and pools may take until all are together again. Pool connections are opened again after at most a
+/// minute.
 const REUNION: Duration = Duration::from_secs(180);
 
-/// How long a pool that swallowed or refused shares again and again may be set aside before it is tried once more.
+/// How long a pool that kept losing or rejecting shares may be set aside before it is tried again.
 const PROBATION: Duration = Duration::from_secs(31 * 60);
 
-/// How long replaced pool connections are kept by the proxy, and some more.
+/// How long the proxy keeps replaced pool connections, with a margin.
 const RETIRING: Duration = Duration::from_secs(7);
 
-/// The totals of that long ago are on the disk at least: the state is written every 30 s.
+/// Totals this old are on the disk, since the state is written every 30 s.
 const SAVED_WITHIN: Duration = Duration::from_secs(45);
 
-/// Everything.
+/// Everything that takes part.
 pub(crate) struct World {
     pub(crate) rng: Random,
     pub(crate) proxy: Proxy,
@@ -50,36 +51,36 @@ pub(crate) struct World {
     pub(crate) miners: Vec<SimMiner>,
     pub(crate) guests: Vec<JoinHandle<()>>,
     pub(crate) stop_guests: Arc<AtomicBool>,
-    /// What ends the faults that last, and when, with a pool's number.
+    /// What ends each lasting fault, when, and the pool's number.
     pub(crate) ends: Vec<(Instant, End, usize)>,
-    /// How many faults there were of each kind.
+    /// The number of faults of each kind.
     pub(crate) faults: BTreeMap<&'static str, u64>,
-    /// Whether networks can be made for miners.
+    /// Whether miners can have their own networks.
     pub(crate) miners_can_vanish: bool,
     pub(crate) violations: Arc<Mutex<Vec<String>>>,
-    /// The longest that a fault lasts.
+    /// The longest duration of a fault.
     longest: Duration,
-    /// Accepted shares by the proxy's own count, once in a while.
+    /// Samples of the accepted shares by the proxy's own count.
     samples: VecDeque<(Instant, u64)>,
-    /// When the disk was last in trouble.
+    /// The time of the last disk fault.
     disk_trouble: Option<Instant>,
-    /// The totals that were last found in the state file.
+    /// The totals last found in the state file.
     saved: u64,
 }
 
 /// A simulated pool.
 pub(crate) struct Pool {
     pub(crate) sim: SimPool,
-    /// The options that it has whenever nothing is done to it.
+    /// Its options while it has no fault.
     pub(crate) first: PoolOptions,
-    /// The pool at the end of the slow line, which stands in for the other.
+    /// The pool behind the slow line, which replaces the other for a while.
     pub(crate) behind: SimPool,
     pub(crate) slow: Option<Slow>,
-    /// Whether a fault of it lasts.
+    /// Whether it has a lasting fault.
     pub(crate) busy: bool,
 }
 
-/// Shares by three counts: those that the pools took, those that the proxy knows they took, those that it gave up.
+/// Three counts of shares: accepted by the pools, known to the proxy as accepted, and given up by the proxy.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shares {
     taken: u64,
@@ -87,7 +88,7 @@ pub(crate) struct Shares {
     given_up: u64,
 }
 
-/// What the proxy is started with: everything that is slow is made quick.
+/// The configuration the proxy is started with, with all long delays shortened.
 pub(crate) fn config(ports: Ports) -> Value {
     let pool = |number: usize| {
         json!({
@@ -111,7 +112,7 @@ pub(crate) fn config(ports: Ports) -> Value {
 }
 
 impl World {
-    /// Starts it all.
+    /// Starts everything.
     pub(crate) fn start(seed: u64, miners: u32, longest: Duration) -> Self {
         let mut rng = Random::new(seed);
         let ports = Ports::choose();
@@ -159,25 +160,25 @@ impl World {
         }
     }
 
-    /// Notes what must not be.
+    /// Records a violation.
     pub(crate) fn violation(&self, text: impl Into<String>) {
         let text = text.into();
         println!("violated: {text}");
         self.violations.lock().push(text);
     }
 
-    /// How long a fault lasts.
+    /// The duration of a fault.
     pub(crate) fn a_while(&mut self) -> Duration {
         self.longest.mul_f64(0.1 + 0.9 * self.rng.unit())
     }
 
-    /// Has a fault end after a while.
+    /// Ends a fault after a while.
     pub(crate) fn end_later(&mut self, end: End, pool: usize) {
         let at = Instant::now() + self.a_while();
         self.ends.push((at, end, pool));
     }
 
-    /// Ends what is due.
+    /// Ends faults that are due.
     pub(crate) fn end_due(&mut self) {
         let now = Instant::now();
         let (due, later) = std::mem::take(&mut self.ends)
@@ -194,7 +195,7 @@ impl World {
         self.disk_trouble = Some(Instant::now());
     }
 
-    /// Looks whether the proxy lives, and takes note of its totals.
+    /// Checks that the proxy is running, and samples its totals.
     pub(crate) fn watch(&mut self) {
         if let Some(end) = self.proxy.has_ended() {
             self.violation(end);
@@ -208,14 +209,14 @@ impl World {
         self.forget();
     }
 
-    /// Has the simulated miners drop what they remember of the past, which would fill the memory.
+    /// Clears the simulated miners' records, which would fill the memory.
     pub(crate) fn forget(&self) {
         for miner in &self.miners {
             miner.ledger().forget();
         }
     }
 
-    /// SIGKILL, a look at what is on the disk, and a new start.
+    /// Kills the proxy with SIGKILL, checks the files on disk, and starts it again.
     pub(crate) fn kill(&mut self) {
         self.proxy.kill();
         let now = Instant::now();
@@ -236,7 +237,7 @@ impl World {
             ));
         }
         self.samples.clear();
-        // It does not start with a configuration that it cannot read: its owner has to mend the file.
+        // DPMP does not start with a configuration it cannot read; the owner has to correct the file.
         let config = fs::read_to_string(self.proxy.disk.folder().join("config.json"));
         if !config.is_ok_and(|text| dpmp::config::parse(&text).is_ok()) {
             self.proxy.disk.make_room();
@@ -252,7 +253,7 @@ impl World {
         }
     }
 
-    /// Reads the state file: it is whole, and its totals have not become less. How many accepted shares it has.
+    /// Reads the state file: it is whole, and its totals are not lower. Returns the number of accepted shares.
     pub(crate) fn check_state(&mut self) -> u64 {
         let folder = self.proxy.disk.folder();
         for name in ["state.json", "history.json"] {
@@ -282,7 +283,7 @@ impl World {
         self.saved
     }
 
-    /// Waits until every miner is connected and works at both pools, and nothing else is left.
+    /// Waits until every miner is connected and works at both pools, and nothing else is left over.
     pub(crate) fn reunite(&self) -> bool {
         let count = Some(self.miners.len() as u64);
         let start = Instant::now();
@@ -322,7 +323,7 @@ impl World {
         false
     }
 
-    /// Watches the split for a while in which nothing is done: the part of the miners' time that went to pool A.
+    /// Watches the split for a while without faults. Returns the part of the miners' time that went to pool A.
     pub(crate) fn split(&self, quiet: Duration) -> f64 {
         let from = Instant::now();
         std::thread::sleep(quiet);
@@ -342,10 +343,10 @@ impl World {
         }
         let share = on_a / all;
         let target = f64::from(WEIGHTS[0]) / f64::from(WEIGHTS[0] + WEIGHTS[1]);
-        // A miner's error lies within the same bound before and after; on a busy machine switches come late.
+        // A miner's error is within the same bound before and after; on a busy machine switches come late.
         let bound = f64::from(SLICE) * target / 2.0;
         let allowed = 2.0 * bound / quiet.as_secs_f64() + 0.03;
-        // No time at all is not right either.
+        // Having measured no time at all is wrong, too.
         let fits = (share - target).abs() <= allowed;
         if !fits {
             self.violation(format!(
@@ -355,7 +356,7 @@ impl World {
         share
     }
 
-    /// Lets all miners rest until their shares are answered, and compares the counts; then they go on.
+    /// Pauses all miners until their shares are answered, compares the counts, and lets them continue.
     pub(crate) fn settle_accounts(&self, before: Option<Shares>) -> Shares {
         self.miners.iter().for_each(|miner| miner.pause(true));
         std::thread::sleep(Duration::from_millis(500));
@@ -375,7 +376,7 @@ impl World {
             let accepted = shares.accepted.saturating_sub(before.accepted);
             accepted <= taken && taken <= accepted + shares.given_up.saturating_sub(before.given_up)
         };
-        // The proxy publishes its figures once a second.
+        // The proxy publishes its totals once per second.
         let fit = comes_true(|| {
             std::thread::sleep(Duration::from_millis(300));
             shares = self.shares();
@@ -406,7 +407,7 @@ impl World {
         }
     }
 
-    /// What the simulators have on record against the proxy.
+    /// Violations of the proxy that the simulators recorded.
     fn check_manners(&self) {
         for miner in &self.miners {
             if let Some(first) = miner.ledger().violations().first() {
@@ -414,7 +415,7 @@ impl World {
             }
         }
         for pool in &self.pools {
-            // A pool that wants to be asked in another order than yesterday is asked in the wrong one once.
+            // A pool whose handshake order has just changed gets the old order once.
             let violations = pool.sim.ledger().violations();
             let mut violations = violations
                 .iter()
@@ -425,7 +426,7 @@ impl World {
         }
     }
 
-    /// A full disk is said once, shown, and stops nobody.
+    /// A full disk is logged once, shown on the pages, and stops nothing.
     pub(crate) fn drill_full_disk(&mut self) {
         if !self.proxy.disk.can_be_full() {
             return;
@@ -458,7 +459,7 @@ impl World {
         }
     }
 
-    /// A folder that cannot be written is said once, shown, and stops nobody. The state is written every 30 s.
+    /// A read-only folder is logged once, shown on the pages, and stops nothing. The state is written every 30 s.
     pub(crate) fn drill_read_only(&mut self) {
         let complaints = |world: &Self| {
             let said = world.proxy.said.lock();
@@ -467,7 +468,7 @@ impl World {
                 .filter(|line| line.contains("state.json"))
                 .count()
         };
-        // Trouble that is not over yet would not be told again.
+        // A trouble that has not ended would not be logged again.
         let begin = SystemTime::now();
         if !comes_true(|| self.saved_after(begin)) {
             self.violation("the state is not written though it could be");
@@ -495,7 +496,7 @@ impl World {
         state.is_ok_and(|file| file.modified().unwrap() > begin)
     }
 
-    /// How many shares were answered to the miners.
+    /// The number of shares answered to the miners.
     pub(crate) fn answered(&self) -> u64 {
         let answered = |miner: &SimMiner| miner.ledger().accepted() + miner.ledger().rejected();
         self.miners.iter().map(answered).sum()
@@ -526,7 +527,7 @@ pub(crate) fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Miners of all sorts.
+/// Miners of different kinds.
 fn miner(proxy: &Proxy, number: u32, rate: f64) -> MinerOptions {
     use Handshake::{Axeos, Cgminer, ConfigureLast, Cpuminer, SubscribeFirst};
     let turn = |every: u32| number % every == 0;

@@ -1,5 +1,5 @@
-//! A pool's wallet: the input is its text, and it is taken for an output's script as well. What is read as an address
-//! becomes a script, which is written as an address again and read as the same; a slip in it is noticed.
+//! A pool's wallet: the input is its text, and also serves as an output's script. An address that can be read becomes a
+//! script, which gives the same address again. A typo in it is noticed.
 
 use dpmp::coin::address::{Address, Wallet, of_script};
 use dpmp::coin::remark::{remark, wallet_problem};
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
         }
     }
     check_script(data, data);
-    // Most inputs are no script that has an address: these are.
+    // Most inputs are not a script with an address, but these are.
     for (before, size, after) in [
         (&[0x76, 0xa9, 20][..], 20, &[0x88, 0xac][..]),
         (&[0xa9, 20], 20, &[0x87]),
@@ -42,7 +42,7 @@ fn chains() -> impl Iterator<Item = Chain> {
         .flat_map(|coin| Network::ALL.map(|network| Chain { coin, network }))
 }
 
-/// An address that was read can be written for each chain that it is of, and says nothing bad about these.
+/// An address that was read can be written for each of its chains, and gives no bad remark about them.
 fn check_address(text: &str, address: &Address) {
     assert!(!address.coins.is_empty() && !address.script.is_empty());
     for chain in chains() {
@@ -65,7 +65,7 @@ fn check_address(text: &str, address: &Address) {
     }
 }
 
-/// A script that has an address is paid by it.
+/// A script that has an address is paid through it.
 fn check_script(script: &[u8], data: &[u8]) {
     for chain in chains() {
         let Some(written) = of_script(script, chain) else {
@@ -89,7 +89,7 @@ fn check_written(written: &str, address: &Address, chain: Chain) {
     assert_eq!(of_script(&again.script, chain).as_deref(), Some(written));
 }
 
-/// One other character, which the input chooses.
+/// One different character, chosen by the input.
 fn check_slip(written: &str, data: &[u8]) {
     const OTHERS: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz0";
     let pick = |at: usize| usize::from(data.get(at).copied().unwrap_or_default());

@@ -1,7 +1,8 @@
-//! The API's bodies: the input is one or more requests that change something, with a line `---` between them, each a
-//! method and a path in its first line and its body in the others. `ETAG` in a body stands for the present one.
+//! The API's bodies: the input is one or more changing requests separated by a line `---`. The first line of each has
+//! the method and path, the others the body. `ETAG` in a body means the current one.
 //!
-//! Whatever is asked, the configuration file stays one that DPMP can start with, and says what is in force.
+//! Whatever the requests are, DPMP can start with the resulting configuration file, and the file matches the settings
+//! in force.
 
 use std::fs;
 use std::io::Read as _;
@@ -33,10 +34,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How many requests of an input are made.
+/// The most requests made from one input.
 const MOST_REQUESTS: usize = 8;
 
-/// The file that every input begins with.
+/// The file each input starts with.
 const FILE: &str = r#"{
   "pools": {
     "A": {"host": "a.test.net", "wallet": "walletA", "password": "opensesame"},
@@ -50,7 +51,7 @@ const FILE: &str = r#"{
 
 type Handler = Box<dyn Fn(&Request) -> Response + Send + Sync>;
 
-/// The pages, without a scheduler behind them but what it does with a new configuration.
+/// The pages without a scheduler, except that a new configuration is put into force.
 struct Stage {
     handler: Handler,
     path: PathBuf,
@@ -125,7 +126,7 @@ impl Stage {
             context,
             login,
             tokens: Tokens::default(),
-            // Nobody is to be visited.
+            // Pool tests are disabled.
             pool_tests: Places::new(0),
             journal: Arc::default(),
             test_messages: Places::new(0),
@@ -146,7 +147,7 @@ impl Stage {
         }
     }
 
-    /// As if nothing had been asked so far.
+    /// Resets everything, as if there had been no requests.
     fn begin(&self) {
         fs::write(&self.path, FILE).expect("the configuration file");
         self.live.want(Arc::new(first_config()), Source::File);
@@ -200,7 +201,7 @@ impl Stage {
         )
     }
 
-    /// The file can be read, and says what is in force.
+    /// The file can be read and matches the settings in force.
     fn check(&self) {
         let file = String::from_utf8(self.file()).expect("the file is UTF-8");
         let loaded = config::parse(&file)
@@ -208,7 +209,7 @@ impl Stage {
         assert_eq!(loaded.config, *self.live.wanted());
     }
 
-    /// What was judged to be good is saved, and nothing else.
+    /// The API saves a configuration exactly if it judged it valid.
     fn saved_as_judged(&self, body: &str, judged: &Value, cookie: &mut Option<String>) {
         #[derive(Deserialize)]
         struct Body {
@@ -221,7 +222,7 @@ impl Stage {
             body.config
         );
         let (status, answer) = self.ask("PUT", "/api/v1/config", &body, cookie);
-        // 503: the scheduler's place is taken by a thread that had no time for too long.
+        // 503: a thread stands in for the scheduler, and had no time for too long.
         assert!(
             status == 503 || judged["valid"] == (status == 200),
             "judged {judged}, saved {answer}"

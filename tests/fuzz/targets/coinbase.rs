@@ -1,5 +1,5 @@
-//! The coinbase of a job: the input is a transaction as it is serialized. What is read must be in it, and all of it:
-//! written again it is the same.
+//! The coinbase of a job: the input is a serialized transaction. What is read must be all of it: written again, it
+//! gives the same bytes.
 
 use dpmp::coin::address::{Wallet, of_script};
 use dpmp::coin::{Chain, Coin, Network};
@@ -40,17 +40,17 @@ pub fn run(data: &[u8]) {
     assert_eq!(written, data);
     assert!(!coinbase.outputs().is_empty(), "it has no output");
     assert_eq!(coinbase.reward(), reward);
-    // None of these panics.
+    // None of these may panic.
     let _ = (
         height(data),
         coinbase.tag(),
         coinbase.has_witness_commitment(),
     );
-    // Less of it is no coinbase.
+    // A shorter part is not a coinbase.
     assert_eq!(Coinbase::read(data[..data.len() - 1].to_vec()), None);
 }
 
-/// A count or length as nodes write it.
+/// A count or length as nodes encode it.
 fn count(number: usize) -> Vec<u8> {
     let number = number as u64;
     let bytes = number.to_le_bytes();

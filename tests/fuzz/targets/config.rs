@@ -1,12 +1,12 @@
-//! The configuration: the input is the file. It is read, saved, read again, compared with another one, and taken
-//! over from a `config_v2.json`.
+//! The configuration: the input is the file. It is read, saved, read again, compared with another one, and imported as
+//! a `config_v2.json`.
 
 use std::fs;
 
 use dpmp::config::{self, Config, changes, load_or_create, may_replace, parse};
 use dpmp::units::PoolSlot;
 
-/// What is told of a single wrong value, in bytes.
+/// The longest message about a single wrong value, in bytes.
 const LONGEST_FAULT: usize = 16 * 1024;
 
 pub fn run(data: &[u8]) {
@@ -24,7 +24,7 @@ pub fn run(data: &[u8]) {
     taken_over(data);
 }
 
-/// What holds of every configuration that was read.
+/// What is true for every valid configuration.
 fn good(config: &Config, text: &str) {
     let again = parse(text).expect("what was read can be saved and read");
     assert_eq!(again.config, *config);
@@ -45,7 +45,7 @@ fn good(config: &Config, text: &str) {
     }
 }
 
-/// A program that finds only the Python version's file starts, whatever is in it.
+/// DPMP starts if it finds only the Python version's file, whatever it contains.
 fn taken_over(data: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder");
     let (old, new) = (

@@ -1,27 +1,27 @@
-//! The core between miners and pools, in virtual time. The input is a script of what happens, a line for each event:
+//! The core between miners and pools, in virtual time. The input is a script with one event per line:
 //!
 //! ```text
 //! miner                     a miner connects: m1, then m2 …
 //! m1 {"id":1,…}             it sends this line
-//! m1 share 0                it sends a share of the job that it was sent last (1: of the one before …)
+//! m1 share 0                it sends a share for its latest job (1: for the one before …)
 //! m1 share 0 1fffe000       the same with version bits
 //! m1 leave                  it closes its connection
 //! A {"method":…}            pool A sends this line on its newest connection
-//! A:1 {"method":…}          the same on the oldest that stands (2: on the one after …)
-//! A close, A:1 close        it closes all its connections, or that one
-//! A up, A down, A hang      from now on it accepts connections, refuses them, does not answer
-//! A plain, A mute           it answers everything with yes and sends a job, or says nothing of its own
-//! wait 1500                 so many milliseconds pass
+//! A:1 {"method":…}          the same on its oldest open connection (2: on the one after …)
+//! A close, A:1 close        it closes all its connections, or the oldest
+//! A up, A down, A hang      from now on it accepts connections, refuses them, or does not answer
+//! A plain, A mute           it answers yes to everything and sends a job, or sends nothing
+//! wait 1500                 this many milliseconds pass
 //! weights 30 70             the owner changes the configuration
 //! wallet A text, host A text
-//! override pause 5000       all workers pause for so many milliseconds (0: until the next; A, B: work for that pool)
-//! worker A, timetable A     the same as the worker's own setting, or by the timetable; `none`: nothing
-//! prices 100000 500         a program puts the prices of A's coin and of B's
-//! failover off              nobody works for the other pool while its own is down
+//! override pause 5000       all workers pause for this many milliseconds (0: until the next; A, B: work for that pool)
+//! worker A, timetable A     the same as the worker's own setting, or in the timetable; `none`: removes it
+//! prices 100000 500         a program sends the prices of A's and B's coins
+//! failover off              no miner works for the other pool while its own is down
 //! stop                      the proxy is asked to stop
 //! ```
 //!
-//! A line that says none of this is skipped.
+//! Any other line is skipped.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
@@ -47,19 +47,19 @@ use super::check_object;
 /// The longest script, in lines.
 const MOST_LINES: usize = 300;
 
-/// How many miners connect in one script.
+/// The most miners that connect in one script.
 const MOST_MINERS: usize = 5;
 
-/// How long a script may wait in all.
+/// The longest total wait in a script.
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 
-/// After this time everything is answered or given up, under the configuration below.
+/// After this time everything is answered or given up, with the configuration below.
 const ALL_OVER: Duration = Duration::from_secs(60);
 
-/// How many dials to one pool may be under way.
+/// The most simultaneous dials to one pool.
 const MOST_DIALS: usize = 16;
 
-/// How many connections a miner may hold at most: at each pool one, and four that were replaced.
+/// The most connections a miner may hold: one at each pool, and four that were replaced.
 const MOST_OF_ONE: usize = 10;
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics::new().expect("metrics"));
@@ -83,18 +83,18 @@ struct Story {
     stopped: bool,
 }
 
-/// What the script can change in the configuration.
+/// The parts of the configuration that the script can change.
 struct Settings {
     weights: [f64; 2],
     wallets: PerPool<String>,
     hosts: PerPool<String>,
-    /// What the worker `rig` is to do.
+    /// The work assigned to the worker `rig`.
     worker: Option<Work>,
     failover: bool,
 }
 
 impl Settings {
-    /// `None` if it cannot be.
+    /// `None` if the value is not allowed.
     fn config(&self) -> Option<Config> {
         let pool = |slot| {
             json!({
@@ -120,7 +120,7 @@ impl Settings {
     }
 }
 
-/// What is remembered: that both pools were watched for an hour, so that only prices are missing for a balance.
+/// Remembered state: both pools were watched for an hour, so the balance lacks only prices.
 fn memory() -> Memory {
     const HALF_HOUR: u64 = 1800;
     let present = u64::from(UNIX_START) / HALF_HOUR;
@@ -133,7 +133,7 @@ fn memory() -> Memory {
     serde_json::from_value(memory).expect("it is as it was written")
 }
 
-/// A pool that answers everything with yes, and whose every hash is good enough.
+/// A pool that answers yes to everything, and accepts every hash.
 fn pool(slot: PoolSlot) -> ScriptPool {
     let prevhash = "11".repeat(32);
     let job = json!([
@@ -149,7 +149,7 @@ fn pool(slot: PoolSlot) -> ScriptPool {
     ]);
     let mut pool = ScriptPool::new(job);
     pool.difficulty = 1e-10;
-    // Two connections each have the same.
+    // Every two connections get the same one.
     pool.e1 = match slot {
         PoolSlot::A => |number| format!("aa{:06x}", number / 2),
         PoolSlot::B => |number| format!("bb{:06x}", number / 2),
@@ -237,7 +237,7 @@ impl Story {
                     return;
                 };
                 self.change(|settings| match word {
-                    // A dot is how the connections of miners are known here.
+                    // A dot in the name marks the connections of miners.
                     "wallet" => settings.wallets[slot] = text.replace('.', "-"),
                     _ => settings.hosts[slot] = text.to_owned(),
                 });
@@ -287,7 +287,7 @@ impl Story {
         }
     }
 
-    /// The line with a share that is good, if the job is still: `which` is how many jobs back, and version bits.
+    /// The line with a share that is good if its job still is: `which` counts jobs back; with version bits if given.
     fn share(&mut self, index: usize, which: &str) -> Option<String> {
         let (back, bits) = which.split_once(' ').unwrap_or((which, ""));
         let miner = &self.world.rigs[index].model;
@@ -330,7 +330,7 @@ impl Story {
         }
     }
 
-    /// The open connections that a line of the script means, the newest last.
+    /// The open connections that a script line refers to, the newest last.
     fn chosen(&self, slot: PoolSlot, which: &str) -> Vec<PoolConn> {
         let mut standing = self.world.standing(slot);
         match which.parse::<usize>() {
@@ -353,17 +353,17 @@ impl Story {
         }
     }
 
-    /// What holds after every line of the script.
+    /// What must hold after every line of the script.
     fn look(&mut self) {
         let now = self.world.clock();
         let snapshot = Arc::new(self.world.core.snapshot(now));
-        // One that is kept waiting is not shown.
+        // A miner held without work is not shown.
         assert!(snapshot.miners.len() <= self.world.connected());
         for slot in PoolSlot::ALL {
             assert!(self.world.promises.dialling(slot) <= MOST_DIALS);
         }
         let of_miners = self.of_miners();
-        // Besides those on which answers to miners that left are awaited.
+        // In addition to connections that wait for answers for miners that left.
         let most = MOST_OF_ONE * self.world.connected() + 2 * MOST_DESERTED;
         assert!(of_miners.len() <= most, "{of_miners:?} for {most}");
         self.history.look(&snapshot, now);
@@ -379,7 +379,7 @@ impl Story {
         serde_json::to_string(&miners).expect("the miners can be shown");
     }
 
-    /// The connections that stand and on which a miner was authorized.
+    /// The open connections on which a miner was authorized.
     fn of_miners(&self) -> Vec<PoolConn> {
         let of = |slot| {
             let pool = &self.world.sites[slot].model;
@@ -389,8 +389,7 @@ impl Story {
         PoolSlot::ALL.into_iter().flat_map(of).collect()
     }
 
-    /// Everything comes to its end: what was asked is answered, what was opened is closed, what is remembered can be
-    /// read again.
+    /// Ends everything: requests are answered, connections are closed, and the saved state can be read again.
     fn finish(mut self) {
         for slot in PoolSlot::ALL {
             self.pool_does(slot, "", "up");

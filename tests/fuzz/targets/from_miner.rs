@@ -1,5 +1,5 @@
-//! What miners say: each line of the input is a miner's. What was understood must survive being written and read
-//! again, and every answer must be a line of JSON with the id that the miner gave.
+//! Messages from miners, one per line of the input. Messages that were understood must survive writing and reading, and
+//! every answer must be a line of JSON with the miner's id.
 
 use dpmp::stratum::codec::{decode_miner, decode_pool};
 use dpmp::stratum::message::{
@@ -19,7 +19,7 @@ pub fn run(data: &[u8]) {
             Ok(FromMiner::NoAnswer) => (),
             Err(error) => assert!(error.to_string().len() < 500, "{error}"),
         }
-        // A pool may say it as well.
+        // A pool may send it, too.
         if let Ok(FromPool::Ping(id) | FromPool::GetVersion(id)) = decode_pool(line) {
             answered(&id, &written(&ToPool::Pong { id: id.clone() }));
         }
@@ -109,7 +109,7 @@ fn read_again(call: PoolCall) -> MinerCall {
     }
 }
 
-/// One line, with the id as it was.
+/// One line, with the id unchanged.
 fn answered(id: &RequestId, lines: &[String]) {
     let [line] = lines else {
         panic!("an answer is one line: {lines:?}");

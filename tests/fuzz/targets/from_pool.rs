@@ -1,4 +1,4 @@
-//! What pools say: each line of the input is a pool's. What goes on to the miner must be JSON that says the same.
+//! Messages from pools, one per line of the input. What is forwarded to the miner must be JSON with the same meaning.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use dpmp::units::{Difficulty, Extranonce1, Extranonce2, JobId, MinerExtranonce, 
 
 use super::written;
 
-/// More is not kept of a pool's text, escaped as it may be, in characters.
+/// The most characters kept of a pool's text, including escapes.
 const LONGEST_TEXT: usize = 1000;
 
 pub fn run(data: &[u8]) {
@@ -56,7 +56,7 @@ fn short(text: &str) {
     assert!(text.chars().count() <= LONGEST_TEXT, "{text:?}");
 }
 
-/// The job as a miner would get it, read back.
+/// The job as a miner would receive it, read back.
 fn passed_on(job: PoolJob) {
     let size = usize::from(job.e2_size);
     let extranonce = MinerExtranonce {

@@ -1,7 +1,6 @@
 //! The line reader, compared with a plain split of the whole stream.
 //!
-//! The input's first byte chooses the limit, the second one how long the pieces are in which the stream comes; the
-//! rest is the stream.
+//! The first byte of the input selects the limit, and the second the size of the pieces; the rest is the stream.
 
 use std::io::{self, Read};
 
@@ -67,7 +66,7 @@ fn expected(stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, End) {
     }
 }
 
-/// Without the space around it, byte by byte.
+/// Without leading and trailing space, byte by byte.
 fn trimmed(line: &[u8]) -> Vec<u8> {
     let mut line = line.to_vec();
     while line.last().is_some_and(|byte| *byte <= b' ') {
@@ -84,11 +83,11 @@ fn trimmed(line: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A stream that comes in pieces.
+/// A stream that arrives in pieces.
 struct Pieces<'a> {
     rest: &'a [u8],
     longest: usize,
-    /// Whether each piece is preceded by an interruption.
+    /// Whether an interruption comes before each piece.
     interrupt: bool,
 }
 

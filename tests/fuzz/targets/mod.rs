@@ -1,5 +1,5 @@
-//! What the fuzz targets do with an input, and how inputs are changed. This folder is part of two programs:
-//! `cargo test` (`tests/fuzz/main.rs`) and cargo-fuzz (`fuzz/`). See `docs/fuzzing.md`.
+//! How the fuzz targets use an input, and how inputs are changed. This folder is part of two programs: `cargo test`
+//! (`tests/fuzz/main.rs`) and cargo-fuzz (`fuzz/`). See `docs/fuzzing.md`.
 
 pub mod address;
 pub mod api;
@@ -15,7 +15,7 @@ pub mod proxy_header;
 use dpmp::stratum::codec::Encode;
 use serde::de::IgnoredAny;
 
-/// The lines that a message is written as. Each must be one JSON object.
+/// The lines of a message. Each must be one JSON object.
 pub fn written(message: &impl Encode) -> Vec<String> {
     let mut bytes = Vec::new();
     message.encode(&mut bytes);
@@ -28,7 +28,7 @@ pub fn written(message: &impl Encode) -> Vec<String> {
     lines
 }
 
-/// A line of ours must be a JSON object. (What a peer's id says in it is not looked at: it goes back as it came.)
+/// One of our lines must be a JSON object. (A peer's id is not checked: it is returned as it came.)
 pub fn check_object(line: &str) {
     if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
         panic!("we wrote what is no JSON: {error}: {line:?}");

@@ -1,14 +1,14 @@
-//! Changes an input a little: in its lines (our inputs are dialogues), in its words and numbers, in its bytes.
+//! Makes small changes to an input: to its lines (our inputs are dialogs), its words and numbers, and its bytes.
 
 use dpmp::random::Random;
 
-/// The longest input that is made, in bytes.
+/// The longest derived input, in bytes.
 pub const LONGEST: usize = 64 * 1024;
 
-/// What has a meaning to some reader, and what often goes wrong.
+/// Words that some reader understands, and values that often cause trouble.
 #[rustfmt::skip]
 const WORDS: &[&str] = &[
-    // The script of the core's target.
+    // The script of the core target.
     "\nminer\n", "\nm1 share 0\n", "\nm2 share 1\n", "\nm1 leave\n", "\nA close\n", "\nB:1 close\n", "\nA down\n",
     "\nA up\n", "\nB mute\n", "\nB plain\n", "\nA hang\n", "\nwait 1000\n", "\nwait 31000\n", "\nweights 0 1\n",
     "\noverride pause 5000\n", "\noverride A 0\n", "\noverride none\n", "\nworker B\n", "\nworker pause\n",
@@ -35,7 +35,7 @@ const WORDS: &[&str] = &[
     "\r\n", "\n", "\0", "\u{16}", "\u{ff}", "PROXY TCP4 ", "PROXY UNKNOWN\r\n", "\r\n\r\n\0\r\nQUIT\n\u{21}",
 ];
 
-/// Another input, made of one and sometimes a part of a second one.
+/// Derives another input from one, sometimes with a part of a second one.
 pub fn mutate(input: &[u8], other: &[u8], rng: &mut Random) -> Vec<u8> {
     let mut made = input.to_vec();
     for _ in 0..=rng.below(4) {
@@ -66,7 +66,7 @@ fn change(input: &mut Vec<u8>, other: &[u8], rng: &mut Random) {
         3 | 4 => {
             let word = WORDS[below(WORDS.len(), rng)].as_bytes();
             let at = place(input, rng);
-            // Often in the place of something else.
+            // Often replaces something.
             let end = at + below(word.len().min(input.len() - at) + 1, rng);
             input.splice(at..end, word.iter().copied());
         }
@@ -80,7 +80,7 @@ fn change(input: &mut Vec<u8>, other: &[u8], rng: &mut Random) {
     }
 }
 
-/// Puts another number in the place of one.
+/// Replaces one number with another.
 fn number(input: &mut Vec<u8>, rng: &mut Random) {
     let from = place(input, rng);
     let digit = |byte: &u8| byte.is_ascii_digit();
@@ -98,7 +98,7 @@ fn number(input: &mut Vec<u8>, rng: &mut Random) {
     input.splice(start..start + length, new.into_bytes());
 }
 
-/// Removes, repeats, moves or takes over a line.
+/// Removes, repeats, moves or copies a line.
 fn lines(input: &mut Vec<u8>, other: &[u8], rng: &mut Random) {
     let split = |bytes: &[u8]| -> Vec<Vec<u8>> {
         bytes

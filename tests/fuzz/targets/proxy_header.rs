@@ -1,8 +1,8 @@
-//! The PROXY header: the input is what a load balancer sends first. Nothing behind the header may be read.
+//! The PROXY header: the input is the first data from a load balancer. Nothing after the header may be read.
 
 use dpmp::shell::proxy_header::{NoHeader, read_from};
 
-/// Version 2 with the longest body that is read, in bytes.
+/// The length of a version 2 header with the longest body allowed, in bytes.
 const LONGEST: usize = 12 + 4 + 4096;
 
 pub fn run(data: &[u8]) {
@@ -15,7 +15,7 @@ pub fn run(data: &[u8]) {
             if let Some(address) = address {
                 assert_eq!(address.ip(), address.ip().to_canonical());
             }
-            // What follows makes no difference.
+            // Data after the header makes no difference.
             let again = read_from(header).expect("the header was good");
             assert_eq!(again, address);
         }
