@@ -294,7 +294,7 @@ fn a_window_has_the_split_and_how_much_of_it_is_luck() {
     let throws = (0.75f64 * 0.25 / 44.0).sqrt();
     assert!((window.expected_error.unwrap() - throws).abs() < 1e-9);
 
-    // What the pool before did is not this one's.
+    // The previous pool did this, not the present one.
     let former = serde_json::json!({
         "account": "", "name": "", "slot": "A", "until_ms": START + (15 * 60 + 10) * 1000
     });

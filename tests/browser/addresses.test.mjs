@@ -31,13 +31,13 @@ async function fields(path) {
 }
 
 for (const path of ["/setup", "/config"]) {
-  test(`a typed address is named, sets the coin and shows a slip: ${path}`, async () => {
+  test(`a typed address is identified, sets the coin and shows a typo: ${path}`, async () => {
     const { page, wallet, coin, says } = await fields(path);
     assert.equal(await coin.inputValue(), "BTC");
     await wallet.fill(BCH);
     await says(/^A Bitcoin Cash address \(P2PKH\)$/);
     assert.equal(await coin.inputValue(), "BCH");
-    // Several coins share it: the coin stays.
+    // Several coins share this address: the chosen coin stays.
     await wallet.fill(SHARED);
     await says(/^A Bitcoin Cash address \(P2PKH\)$/);
     await wallet.fill(BTC);
@@ -46,7 +46,7 @@ for (const path of ["/setup", "/config"]) {
     await wallet.fill(`${BTC.slice(0, -1)}5`);
     await says(SLIP);
     assert.equal(await wallet.getAttribute("aria-invalid"), "true");
-    // An answer comes also for an account, and says nothing of it.
+    // An account name gets an answer, too, but no remark.
     const [answer] = await Promise.all([page.waitForResponse(/config\/validate$/), wallet.fill("alice.rig")]);
     assert.deepEqual((await answer.json()).wallets, {});
     await says(/^$/);
@@ -55,7 +55,7 @@ for (const path of ["/setup", "/config"]) {
   });
 }
 
-test("a coin that somebody has chosen stays, and the address is said to be of another", async () => {
+test("a chosen coin stays, and a remark says the address is for another one", async () => {
   const { page, wallet, coin, says } = await fields("/config");
   await coin.fill("BTC ");
   await coin.fill("BTC");
@@ -65,10 +65,10 @@ test("a coin that somebody has chosen stays, and the address is said to be of an
   await closePage(page);
 });
 
-test("Set-up does not go on before a slip was seen", async () => {
+test("Set-up does not continue before a typo was pointed out", async () => {
   const { page, wallet, says } = await fields("/setup");
   await page.getByLabel("Host", { exact: true }).fill("127.0.0.1:1");
-  // In one go, before anything was said while typing.
+  // Fill it in at once, so that nothing was said while typing.
   await wallet.evaluate((input, slip) => {
     input.value = slip;
     input.dispatchEvent(new Event("input", { bubbles: true }));

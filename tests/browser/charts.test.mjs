@@ -1,5 +1,5 @@
-// Home's charts: outages, blocks and shares that were not accepted, and values that a finger can read. A past of a day is
-// made up, since no test runs for so long; the pages and the server are real.
+// Home's charts: outages, blocks and shares that were not accepted, and values that a finger can read. The past day is
+// made up, since no test runs that long; the pages and the server are real.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { test } from "node:test";
@@ -64,7 +64,7 @@ async function place(box, minute) {
   return [x + 4 + ((width - 60) * (minute - FIRST)) / (1440 - FIRST), y + height / 2];
 }
 
-test("a finger reads what happened, and the value stays once it is lifted", async () => {
+test("a finger shows the values, and they stay when it is lifted", async () => {
   const page = await home(PHONE);
   const rate = chart(page, "Hashrate of both pools");
   await page.touchscreen.tap(...(await place(rate, 360)));
@@ -98,7 +98,7 @@ test("outages are bands, blocks are stars, and the past before the start is not 
   assert.deepEqual(await svgs.evaluateAll((all) => all.map((svg) => svg.querySelectorAll(".cut").length)), [5, 5, 5]);
   const bars = await svgs.first().locator(".outage rect").evaluateAll((all) => all.map(({ x, width }) => [x, width].map((it) => it.baseVal.value)));
   assert.equal(bars[1][1], 1, "a short outage is a thin line");
-  // Bands, lines and points are where their time is on the axis.
+  // Bands, lines and points are at their time on the axis.
   const width = await svgs.first().evaluate((svg) => svg.clientWidth);
   const at = (minute) => 4 + ((width - 60) * (minute - FIRST)) / (1440 - FIRST);
   const cuts = await svgs.first().locator(".cut").evaluateAll((all) => all.map((it) => it.x1.baseVal.value));

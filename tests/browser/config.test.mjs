@@ -51,7 +51,7 @@ async function save(page) {
 for (const options of SIZES) {
   const size = options.hasTouch ? "touch" : "mouse";
 
-  test(`a pool is saved, renamed, chosen, a backup, deleted: ${size}`, async () => {
+  test(`a pool is saved, renamed, chosen, made a backup and deleted: ${size}`, async () => {
     const page = await configPage(options);
     const book = page.getByRole("region", { name: "Saved pools" });
     await page.press1("Add pool A");
@@ -67,7 +67,7 @@ for (const options of SIZES) {
     assert.deepEqual(Object.keys((await file()).saved_pools), ["Home node", "Beta"]);
     const { secrets_set: secrets } = await dpmp.get("config");
     assert.ok(secrets.includes("saved_pools.Home node") && !secrets.includes("saved_pools.Beta"), secrets);
-    // Nothing is chosen before it is saved, and the owner sees that it moves money.
+    // Nothing is in use before it is saved, and the owner sees that it moves money.
     const b = page.getByRole("region", { name: "Pool B", exact: true });
     await b.getByLabel("Choose a pool").selectOption("Home node");
     await page.press1("Use", b);
@@ -76,7 +76,7 @@ for (const options of SIZES) {
     const shown = await save(page);
     assert.match(shown, /decides where the money goes/);
     assert.match(shown, /Pool B: Password/);
-    // Also if only the address book has it yet.
+    // This works even if so far only the address book has it.
     await page.getByRole("button", { name: "JSON" }).click();
     const json = page.locator("#json");
     const book2 = JSON.parse(await json.inputValue());
@@ -125,7 +125,7 @@ for (const options of SIZES) {
     await closePage(page);
   });
 
-  test(`everyday settings come first, the others are found: ${size}`, async () => {
+  test(`everyday settings come first, and the others can be found: ${size}`, async () => {
     const page = await configPage(options);
     const field = page.getByLabel("Length of a turn");
     assert.equal(await field.isVisible(), false);
@@ -162,7 +162,7 @@ for (const options of SIZES) {
     }
     const page = await configPage(options);
     await page.locator("#setting-pools-A-name").fill("typed");
-    // A link of the page itself.
+    // A link on the page itself.
     await page.evaluate(() => document.querySelector("h1").append(Object.assign(document.createElement("a"), { href: "#section-logging", textContent: "Log" })));
     await page.getByRole("link", { name: "Log", exact: true }).click();
     await inSight(page, "section-logging");
@@ -178,7 +178,7 @@ for (const options of SIZES) {
     return options.hasTouch ? button.tap() : button.click();
   };
 
-  test(`a known pool fills in the form, with where it was looked up: ${size}`, async () => {
+  test(`a known pool fills in the form and shows its source: ${size}`, async () => {
     const page = await configPage(options);
     const a = page.getByRole("region", { name: "Pool A", exact: true });
     await a.getByLabel("Choose a pool").selectOption("OCEAN");
@@ -209,7 +209,7 @@ for (const options of SIZES) {
     await page.getByRole("heading", { name: "Your first pool" }).waitFor();
     const anyway = page.getByRole("button", { name: "Use it anyway", exact: true });
     await anyway.waitFor();
-    // Another pool is tested again.
+    // Another pool is tested separately.
     await page.getByLabel("Port", { exact: true }).fill("2");
     await page.getByRole("button", { name: "Next", exact: true }).waitFor();
     await press(page, "Next");
@@ -221,7 +221,7 @@ for (const options of SIZES) {
     await empty.stop();
   });
 
-  test(`the line for the miner has this machine's addresses: ${size}`, async () => {
+  test(`the settings for the miner contain this machine's addresses: ${size}`, async () => {
     const page = await openPage(browser, dpmp.base, options);
     const two = ["192.168.1.10", "10.0.0.5"];
     await page.route("**/api/v1/connect", async (route) => {

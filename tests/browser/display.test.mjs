@@ -1,4 +1,4 @@
-// What is shown elsewhere than in a tab of its owner's: on a home screen, at a pool.
+// What is shown outside the owner's browser tab: on a home screen, and at a pool.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { closePage, fits, openPage, scan, startBrowser, startEmpty } from "./support.mjs";
@@ -41,7 +41,7 @@ test("a home screen gets a name and an icon", async () => {
   await program.stop();
 });
 
-test("a known pool has a link to the owner's page there, and the address is in no answer", async () => {
+test("a known pool has a link to the owner's page there, and no answer contains the address", async () => {
   const program = await startKnown();
   for (const size of [{}, PHONE]) {
     const page = await openPage(browser, program.base, size);
@@ -52,7 +52,7 @@ test("a known pool has a link to the owner's page there, and the address is in n
     const answer = await fetch(new URL(await link.getAttribute("href"), program.base), { redirect: "manual" });
     assert.equal(answer.headers.get("location"), `https://ocean.xyz/stats/${WALLET}`);
     assert.ok(!JSON.stringify(await program.get("status")).includes(WALLET));
-    // Screen readers and searches find hidden texts, too.
+    // Screen readers and searches find hidden text, too.
     assert.doesNotMatch(await page.locator("main").textContent(), /null|undefined/);
     await fits(page, "Home");
     await scan(page, "Home with a link");
@@ -61,11 +61,11 @@ test("a known pool has a link to the owner's page there, and the address is in n
   await program.stop();
 });
 
-test("a name from right to left does not turn our words round", async () => {
+test("a right-to-left name does not reverse the text around it", async () => {
   const name = "בריכה 7";
   const program = await startKnown({ pools: { A: { name, host: "127.0.0.1", port: 1, wallet: "me" }, B: { host: "127.0.0.1", port: 2, wallet: WALLET } }, saved_pools: { [name]: { host: "127.0.0.1", port: 1, wallet: "me" } } });
   const page = await openPage(browser, program.base);
-  // A program that does not refuse what ours does.
+  // A program that accepts names which ours refuses.
   await page.route("**/api/v1/status", async (route) => {
     const answer = await (await route.fetch()).json();
     answer.pools.B.name = "a\u202eb";
@@ -90,7 +90,7 @@ test("a name from right to left does not turn our words round", async () => {
 
 const PASSWORD = "correct horse";
 
-test("a link for a wall display shows and changes nothing, until it is revoked", async () => {
+test("a wall display link shows the pages read-only until it is revoked", async () => {
   const program = await startKnown();
   const { token: pageToken } = await program.get("session");
   const headers = { "Content-Type": "application/json", "X-DPMP-Token": pageToken };

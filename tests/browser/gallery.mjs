@@ -1,12 +1,12 @@
-// Makes the pictures of the app store's gallery: node gallery.mjs FOLDER [MINUTES]
-// The demo runs for MINUTES first (10 if not said), so that the charts have something to show. Make them small before
-// they go into umbrel/dpmp-proxy/gallery: pngquant --strip --quality 70-95
+// Makes the images for the app store's gallery: node gallery.mjs FOLDER [MINUTES]
+// The demo runs for MINUTES first (10 by default), so that the charts have something to show. Compress the images
+// before they go into umbrel/dpmp-proxy/gallery: pngquant --strip --quality 70-95
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { closePage, openPage, startBrowser, startDemo, until } from "./support.mjs";
 
 const [folder, minutes = "10"] = process.argv.slice(2);
-if (!folder) throw new Error("say into which folder the pictures go");
+if (!folder) throw new Error("name the folder for the images");
 
 /** The pages in the gallery's order, and what each shows when it is complete. */
 const PAGES = [
@@ -57,7 +57,7 @@ try {
     }
     await page.screenshot({ path: join(folder, `${index + 1}.png`) });
   }
-  // The logs' page waits for events.
+  // The Logs page waits for events.
   await page.unrouteAll({ behavior: "ignoreErrors" });
   await closePage(page);
 } finally {

@@ -1,4 +1,4 @@
-// The Logs page: what matters first, shares on request, and past days from the files that are kept.
+// The Logs page: important events first, shares on request, and past days from the stored files.
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ before(async () => {
 
 after(() => browser?.close());
 
-test("what matters comes first; shares and switches come when they are asked for", async () => {
+test("important events come first; shares and switches appear on request", async () => {
   const demo = await startDemo();
   const page = await openPage(browser, demo.base);
   await page.goto(`${demo.base}/logs`);
@@ -36,7 +36,7 @@ test("what matters comes first; shares and switches come when they are asked for
   await demo.stop();
 });
 
-test("past days are read back from the files, also those of an earlier run and compressed ones", async () => {
+test("past days can be read from the files, even from an earlier run or compressed", async () => {
   const program = await startEmpty();
   const noon = new Date();
   noon.setUTCHours(12, 0, 0, 0);

@@ -1,4 +1,5 @@
-// The Miners page: what matters fits without scrolling sideways, reasons are explained, names that mislead are pointed out.
+// The Miners page: the important columns fit without scrolling sideways, reasons are explained, and misleading names
+// are pointed out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { closePage, fits, openPage, scan, until, useDemo } from "./support.mjs";
@@ -9,7 +10,7 @@ let browser;
 let demo;
 useDemo((...both) => ([browser, demo] = both));
 
-test("everything that matters is in sight at every width", async () => {
+test("every important column is visible at every width", async () => {
   for (const [width, size] of Object.entries(SIZES)) {
     const page = await openPage(browser, demo.base, size);
     await page.goto(`${demo.base}/miners`);
@@ -28,7 +29,7 @@ test("everything that matters is in sight at every width", async () => {
   }
 });
 
-test("a reason for rejections is explained where it stands, with the pool's own words", async () => {
+test("a reason for rejections is explained next to it, with the pool's own words", async () => {
   for (const size of [SIZES[390], SIZES[1280]]) {
     const page = await openPage(browser, demo.base, size);
     const real = await demo.get("miners");
@@ -48,7 +49,7 @@ test("a reason for rejections is explained where it stands, with the pool's own 
   }
 });
 
-test("two miners with one name, and a user without a dot, are pointed out with what to do", async () => {
+test("two miners with one name and a user without a dot are pointed out with advice", async () => {
   const real = await demo.get("miners");
   assert.deepEqual(real.hints, [], "the demo's miners have names of their own");
   for (const size of [SIZES[390], SIZES[1280]]) {

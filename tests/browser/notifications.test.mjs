@@ -38,7 +38,7 @@ async function startNtfy() {
   return { got, base: `http://127.0.0.1:${server.address().port}`, stop: () => server.close() };
 }
 
-test("a target is added, tested and changed by touch, and its secrets do not come back", async () => {
+test("a target is added, tested and changed by touch, and its secrets are never shown", async () => {
   const ntfy = await startNtfy();
   const page = await openPage(browser, dpmp.base, { ...PHONE, forgive: /422/ });
   const button = (name) => page.getByRole("button", { name, exact: true });
@@ -81,7 +81,7 @@ test("a target is added, tested and changed by touch, and its secrets do not com
   await page.getByText("Sent to phone. Check that it has arrived.").waitFor();
   assert.equal(ntfy.got[0].topic, TOPIC, "the address was kept while the token changed");
 
-  // One setting is changed without the secrets, and a reloaded page has none of them.
+  // One setting changes without the secrets, and a reloaded page has none of them.
   await button("Edit phone").tap();
   await page.getByLabel("Send", { exact: true }).selectOption("error");
   await scan(page, "a target with secrets");
@@ -113,7 +113,7 @@ test("a target is added, tested and changed by touch, and its secrets do not com
   ntfy.stop();
 });
 
-test("what was sent is listed with what became of it", async () => {
+test("sent messages are listed with their result", async () => {
   const page = await openPage(browser, dpmp.base, PHONE);
   const record = (result, problem) => ({ at_ms: 1790000000000, target: "phone", id: "pool_down:A", title: `Pool A is down (${result}) <b>`, result, problem });
   const history = [record("waits", "HTTP 500"), record("sent", null), record("failed", "HTTP 401: unauthorized")];

@@ -1,5 +1,5 @@
-// The pages in a real browser against the real program, with the demo's pools and miners behind it.
-// SCREENSHOTS=folder also makes the pictures for the README there.
+// The pages in a real browser against the real program, with the demo's pools and miners behind it. SCREENSHOTS=folder
+// also saves the images for the README there.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -53,7 +53,7 @@ const ALIVE = {
 };
 
 for (const theme of ["light", "dark"]) {
-  test(`every page is alive, accessible and fits a phone, ${theme}`, async () => {
+  test(`every page works, is accessible and fits a phone, ${theme}`, async () => {
     for (const size of [{}, PHONE]) {
       const page = await openPage(browser, demo.base, { colorScheme: theme, ...size });
       for (const [name, path] of Object.entries(PAGES)) {
@@ -77,7 +77,7 @@ test("the slider, the field, swap and undo move the real split", async () => {
   await page.mouse.down();
   await page.mouse.move(x + width * 0.4, y + height / 2, { steps: 5 });
   const held = await slider.inputValue();
-  // While it is held, pictures of the state come and go and change nothing.
+  // While the thumb is held, status updates change nothing.
   const polls = [1, 2, 3].map(() => page.waitForResponse(/status/));
   await Promise.all(polls);
   assert.equal(await slider.inputValue(), held);
@@ -103,7 +103,7 @@ test("the slider, the field, swap and undo move the real split", async () => {
   await page.getByText("Enter a number from 0 to 100.").waitFor();
   await field.press("Escape");
   assert.equal(await field.inputValue(), "66.6");
-  // It is the real split: the proxy works by it, without having dropped a miner.
+  // The real split has changed: the proxy works by it, and has not dropped a miner.
   const { miners, left } = await demo.get("miners");
   assert.deepEqual([miners.length, left.length], [4, 0]);
   const { split } = await demo.get("status");
@@ -114,7 +114,7 @@ test("the slider, the field, swap and undo move the real split", async () => {
   await closePage(page);
 });
 
-test("a split that another page has set is not replaced unseen", async () => {
+test("a split set on another page is not replaced unseen", async () => {
   const before = await weights();
   const page = await demoPage("/", { forgive: /409/ });
   const field = page.getByLabel("Percent for pool A");
@@ -128,7 +128,7 @@ test("a split that another page has set is not replaced unseen", async () => {
   await page.getByRole("button", { name: "Apply 55:45" }).click();
   await weightsAre(55, 45);
   await page.getByText(/^Not applied/).first().waitFor({ state: "hidden" });
-  // A field that cannot be used forgets what it was based on.
+  // A field with an unusable value forgets the split it was based on.
   await field.fill("abc");
   await field.press("Enter");
   await field.fill("61");
@@ -138,7 +138,7 @@ test("a split that another page has set is not replaced unseen", async () => {
   await closePage(page);
 });
 
-test("the miners' table finds, sorts, opens and exports", async () => {
+test("the miners table searches, sorts, opens and exports", async () => {
   const page = await demoPage("/miners");
   const rows = page.locator(".miners tbody tr:not(.spacer)");
   await until("all miners", async () => (await rows.count()) === 4);
@@ -160,7 +160,7 @@ test("the miners' table finds, sorts, opens and exports", async () => {
   await closePage(page);
 });
 
-test("a miner that hangs is marked, also on a phone", async () => {
+test("a hung miner is marked, even on a phone", async () => {
   const real = await demo.get("miners");
   const [first, second, ...others] = real.miners;
   const since = Date.now() - 1000;
@@ -179,7 +179,7 @@ test("a miner that hangs is marked, also on a phone", async () => {
   }
 });
 
-test("a thousand miners stay fluent", async () => {
+test("the page stays fast with a thousand miners", async () => {
   const page = await openPage(browser, demo.base);
   const real = await demo.get("miners");
   const many = Array.from({ length: 1000 }, (_, i) => ({ ...real.miners[i % 4], id: 1000 + i, worker: `rig-${String(i).padStart(4, "0")}` }));
@@ -196,13 +196,13 @@ test("a thousand miners stay fluent", async () => {
   await closePage(page);
 });
 
-test("a wrong setting is refused at its field, a right one is saved and in force", async () => {
+test("a wrong setting is refused at its field, and a right one is saved and applied", async () => {
   const page = await demoPage("/config#all-settings");
   const turn = page.getByLabel("Length of a turn");
   await turn.fill("99999");
   await page.getByText("Enter a number from 1 to 3600.").waitFor();
   assert.equal(await turn.getAttribute("aria-invalid"), "true");
-  // What is wrong is shown again, wherever it is.
+  // The page shows a mistake wherever it is.
   await page.getByLabel("Search settings").fill("host");
   await turn.waitFor({ state: "hidden" });
   await page.getByRole("button", { name: "Review and save" }).click();
@@ -234,7 +234,7 @@ test("a wrong setting is refused at its field, a right one is saved and in force
   await closePage(page);
 });
 
-test("what somebody else changed meanwhile is not overwritten", async () => {
+test("changes made elsewhere in the meantime are not overwritten", async () => {
   const page = await demoPage("/config#all-settings", { forgive: /409/ });
   const turn = page.getByLabel("Length of a turn");
   await turn.fill("4");
@@ -260,7 +260,7 @@ test("what somebody else changed meanwhile is not overwritten", async () => {
   await closePage(page);
 });
 
-test("the log runs, can be filtered, stopped, opened and downloaded", async () => {
+test("the log is live and can be filtered, stopped, opened and downloaded", async () => {
   const page = await demoPage("/logs");
   await page.getByRole("button", { name: "All", exact: true }).click();
   const lines = page.locator(".log li");
@@ -285,7 +285,7 @@ test("the log runs, can be filtered, stopped, opened and downloaded", async () =
   await closePage(page);
 });
 
-test("what to type into a miner has the names of its firmware", async () => {
+test("the settings for a miner have the names its firmware uses", async () => {
   const page = await demoPage("/connect");
   const { listen } = await demo.get("status");
   await page.getByLabel("Miner", { exact: true }).selectOption({ label: "NerdMiner" });
@@ -312,7 +312,7 @@ test("what to type into a miner has the names of its firmware", async () => {
   await closePage(page);
 });
 
-test("documents are pages, also on a phone, and a wrong address is one", async () => {
+test("documents are pages, even on a phone, and a wrong address shows an error page", async () => {
   const page = await openPage(browser, demo.base, { ...PHONE, forgive: /404/ });
   await page.goto(`${demo.base}/docs/`);
   await scan(page, "the list of documents");
@@ -354,13 +354,13 @@ test("from nothing to mining in the browser alone", async () => {
       await page.getByText("Both slots use the same pool and account").waitFor();
       await page.getByRole("button", { name: "Use it anyway" }).waitFor();
       await page.getByText("This pool works").waitFor();
-      // Neither is true any more.
+      // Neither is true any longer.
       await wallet.fill("another");
       await page.getByText("This pool works").waitFor({ state: "detached" });
       await page.getByText("Both slots use").waitFor({ state: "detached" });
       await page.getByRole("button", { name: "Next" }).waitFor();
     }
-    // As pools publish it: the port is taken from it.
+    // As pools publish it: the port is read from the address.
     await host.fill(`stratum+tcp://127.0.0.1:${demo.pools[slot]}`);
     await until("the port", async () => (await port.inputValue()) === demo.pools[slot]);
     await wallet.fill(`wallet${name}`);
@@ -392,7 +392,7 @@ test("from nothing to mining in the browser alone", async () => {
   await dpmp.stop();
 });
 
-test("Records says when a block of one's own makes no difference", async () => {
+test("Records says when finding a block makes no difference to the owner", async () => {
   const page = await openPage(browser, demo.base);
   await page.route(/\/api\/v1\/status$/, async (route) => {
     const answer = await (await route.fetch()).json();
@@ -436,7 +436,7 @@ test("a password keeps others out", async () => {
   await dpmp.stop();
 });
 
-test("a server that is gone is told, and found again", async () => {
+test("a lost connection to the server is shown and recovers", async () => {
   const page = await demoPage("/", { forgive: /ERR_|Failed to load/ });
   await page.route(/\/api\//, (route) => route.abort());
   await page.getByText(/DPMP does not answer/).waitFor();
@@ -445,7 +445,7 @@ test("a server that is gone is told, and found again", async () => {
   await closePage(page);
 });
 
-test("the theme follows the system until it is chosen, and is remembered", async () => {
+test("the theme follows the system until one is chosen, and is remembered", async () => {
   const page = await demoPage("/about", { colorScheme: "dark" });
   const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
   assert.equal(await theme(), "dark");
@@ -469,7 +469,7 @@ test("pictures", { skip: !process.env.SCREENSHOTS }, async () => {
   await closePage(page);
 });
 
-test("a block that was found is on Records and can be downloaded, also by touch", async () => {
+test("a found block is on Records and can be downloaded, even by touch", async () => {
   const program = await startEmpty();
   const hash = "00".repeat(8) + "ab".repeat(24);
   const name = `1790000000000-${hash}.json`;

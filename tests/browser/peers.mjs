@@ -1,4 +1,5 @@
-// A pool and a miner that a test can put into any trouble. The miner hashes for real; the pool says what it is told to.
+// A pool and a miner that a test can bring into any kind of trouble. The miner hashes for real; the test scripts the
+// pool.
 import { createHash } from "node:crypto";
 import { createConnection, createServer } from "node:net";
 import { createInterface } from "node:readline";
@@ -39,7 +40,7 @@ export async function startPool() {
       answer(true);
       if (method !== "mining.authorize") return;
       send(socket, { id: null, method: "mining.set_difficulty", params: [DIFFICULTY] });
-      // The block before has the work that Bitcoin asks for.
+      // The previous block has the work that Bitcoin requires.
       const job = ["1", `00000001${"0".repeat(56)}`, COINB1, COINB2, [], "20000000", "1d00ffff", Math.floor(Date.now() / 1000).toString(16), true];
       send(socket, { id: null, method: "mining.notify", params: job });
     });

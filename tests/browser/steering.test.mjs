@@ -1,4 +1,4 @@
-// Steering the work from the pages: temporary changes, own settings, groups, the timetable and the balance, with a
+// Steering the work from the pages: temporary changes, own settings, groups, the timetable and the balance. With a
 // mouse, a keyboard and a finger, against the real program.
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -62,7 +62,7 @@ test("two taps send all miners to a pool for a while, and one brings them back",
   await closePage(page);
 });
 
-test("a change until a time, and one without an end", async () => {
+test("a temporary change lasts until a set time or until it is changed", async () => {
   const page = await at("/");
   await button(page, "Pause").click();
   await page.getByLabel("Or until").fill("");
@@ -73,7 +73,7 @@ test("a change until a time, and one without an end", async () => {
   assert.equal(new Date((await forAll()).until_ms).toISOString().slice(11, 16), "23:59");
   await page.getByText("Paused", { exact: true }).first().waitFor();
   await page.getByText(/^Paused until .*23:59$/).first().waitFor();
-  // An empty page would look as if something were wrong.
+  // An empty page would look like a failure.
   await page.getByText(/^All miners are paused by a temporary change until .*23:59$/).waitFor();
   await page.getByRole("link", { name: "Miners" }).first().click();
   await page.getByText(/^All miners are paused by a temporary change until/).waitFor();
@@ -82,7 +82,7 @@ test("a change until a time, and one without an end", async () => {
   await button(page, "Until I change it").click();
   await works("cpu", "B");
   await page.getByText(`All to ${B} until you change it`, { exact: true }).waitFor();
-  // The way back that the message offers leads to what held before.
+  // The undo in the message leads back to the work before.
   await page.locator(".toast").last().getByRole("button", { name: "Undo" }).click();
   await works("cpu", "pause");
   await button(page, "Back to 70:30 now").click();
@@ -90,7 +90,7 @@ test("a change until a time, and one without an end", async () => {
   await closePage(page);
 });
 
-test("all to a pool leaves workers with own settings alone until they are moved, too", async () => {
+test("sending all to a pool leaves workers with own settings until they are moved, too", async () => {
   await send("PUT", "workers", { workers: { cpu: { work: "B" } } });
   const page = await at("/");
   await page.getByText("1 worker has its own setting and only follows Pause.").waitFor();
@@ -111,7 +111,7 @@ test("all to a pool leaves workers with own settings alone until they are moved,
   await closePage(page);
 });
 
-test("while a change is in force the slider asks whether to use a split now or to save it", async () => {
+test("during a temporary change the slider asks whether to use a split now or save it", async () => {
   await send("PUT", "override", { work: "A", workers: ["*"], for_seconds: 7200 });
   const page = await at("/");
   await page.getByText(/^Usual split 70:30, again from/).waitFor();
@@ -123,7 +123,7 @@ test("while a change is in force the slider asks whether to use a split now or t
   await works("bitaxe", { A: 55, B: 45 });
   assert.deepEqual((await steering()).usual, { A: 70, B: 30 }, "the usual split stays");
   await until("the field to show the usual split again", async () => (await field.inputValue()) === "70");
-  // A drag by mouse asks, too.
+  // Dragging with the mouse asks, too.
   const slider = page.getByRole("slider", { name: /Part of the work for pool A/ });
   const { x, y, width, height } = await slider.boundingBox();
   const place = (percent) => x + 18 + ((width - 36) * percent) / 100;
@@ -138,7 +138,7 @@ test("while a change is in force the slider asks whether to use a split now or t
   await save.click();
   await until("the usual split", async () => (await steering()).usual.A < 50);
   assert.deepEqual((await worker("bitaxe")).work, { A: 55, B: 45 }, "what is in force stays");
-  // Undo is for the usual split, also on a page that was opened later.
+  // Undo restores the usual split, even on a page that was opened later.
   await page.reload();
   await button(page, "Undo").click();
   await until("the usual split of before", async () => (await steering()).usual.A === 70);
@@ -151,7 +151,7 @@ test("while a change is in force the slider asks whether to use a split now or t
   await closePage(page);
 });
 
-test("a miner is set to one pool, named, paused and released", async () => {
+test("a miner can be set to one pool, named, paused and released", async () => {
   const page = await at("/miners");
   const work = (name) => page.getByRole("button", { name: new RegExp(`^Set the work of ${name}, now`) });
   await work("avalon").click();
@@ -166,7 +166,7 @@ test("a miner is set to one pool, named, paused and released", async () => {
   const row = page.locator(".miners tbody tr", { hasText: "Garage left" });
   await row.getByText(`Only ${A}`).waitFor();
   await row.getByText("own setting").waitFor();
-  // Paused, it hangs up, and is listed as paused and not as gone.
+  // A paused miner disconnects, and is listed as paused, not as gone.
   await work("Garage left").click();
   await page.getByLabel("Pause", { exact: true }).check();
   await button(page, "Apply").click();
@@ -184,7 +184,7 @@ test("a miner is set to one pool, named, paused and released", async () => {
   await closePage(page);
 });
 
-test("several miners are set at a time, for good and for a while, by finger", async () => {
+test("several miners can be set together by touch, for good and for a while", async () => {
   const page = await at("/miners", PHONE);
   const pick = (name) => page.getByRole("checkbox", { name: `Select ${name}`, exact: true });
   await pick("bitaxe").tap();
@@ -203,7 +203,7 @@ test("several miners are set at a time, for good and for a while, by finger", as
   await works("bitaxe", { A: 25, B: 75 });
   await works("cpu", { A: 25, B: 75 });
   await page.getByText("2 workers selected").waitFor({ state: "hidden" });
-  // For a while: own settings would go first, so they are removed.
+  // A temporary change: own settings would override it, so they are removed.
   await pick("cpu").tap();
   await button(page, "Set work").tap();
   await page.getByLabel("How long").selectOption("3600");
@@ -221,7 +221,7 @@ test("several miners are set at a time, for good and for a while, by finger", as
   await closePage(page);
 });
 
-test("a group is added, changed and deleted, and own settings that prevent the split are told", async () => {
+test("a group is added, changed and deleted, and settings that prevent the split are reported", async () => {
   const page = await at("/miners", { forgive: /422/ });
   await button(page, "Add group").click();
   await button(page, "Save").click();
@@ -241,7 +241,7 @@ test("a group is added, changed and deleted, and own settings that prevent the s
   await page.locator(".miners").getByText("group Fast").first().waitFor();
   await page.getByText("The usual split 70:30 cannot be reached").waitFor();
   await scan(page, "a split out of reach");
-  // From Home the group's work can be removed with the same two taps.
+  // On Home, the same two taps remove the group's work.
   await page.getByRole("link", { name: "Home" }).first().click();
   await page.getByText(/^The usual split, for \d of \d workers$/).waitFor();
   await button(page, `All to ${A}`).click();
@@ -263,11 +263,11 @@ test("a group is added, changed and deleted, and own settings that prevent the s
   await closePage(page);
 });
 
-test("a timetable is made by keyboard, previewed before it is saved, and in force after", async () => {
+test("a timetable is created by keyboard, previewed before saving, and in force afterward", async () => {
   const page = await at("/timetable");
   await button(page, "Add entry").focus();
   await page.keyboard.press("Enter");
-  // The first day of the new entry has the focus; it begins each day.
+  // The first day of the new entry has the focus.
   const days = page.getByRole("group", { name: "Entry 1: days on which it begins" });
   assert.ok(await days.getByRole("button", { name: "Monday" }).evaluate((it) => it === document.activeElement));
   const entry = page.locator(".entry").first();
@@ -287,7 +287,7 @@ test("a timetable is made by keyboard, previewed before it is saved, and in forc
   await works("bitaxe", "B");
   const { timetable } = await steering();
   assert.deepEqual([timetable.enabled, timetable.time_zone, timetable.entry], [true, "Europe/Berlin", 0]);
-  // Home says so first, and how to leave it.
+  // Home shows the temporary change first, and how to end it.
   await page.getByRole("link", { name: "Home" }).first().click();
   const strip = page.getByRole("region", { name: "In force now" });
   await strip.getByText(`All to ${B}`).waitFor();
@@ -303,7 +303,7 @@ test("a timetable is made by keyboard, previewed before it is saved, and in forc
   await closePage(page);
 });
 
-test("a timetable on a phone: mistakes are told, the order counts, a name of a zone is proposed", async () => {
+test("a timetable on a phone: mistakes are shown, the order counts, a time zone is suggested", async () => {
   const page = await at("/timetable", { ...PHONE, timezoneId: "America/Lima" });
   await page.getByRole("button", { name: "Use America/Lima" }).tap();
   assert.equal(await page.getByLabel("Time zone").inputValue(), "America/Lima");
@@ -339,7 +339,7 @@ async function altered(page, more) {
   });
 }
 
-test("the fleet: who takes turns, who stays, and how far the work is off", async () => {
+test("the fleet shows which miners take turns, which stay, and the error of the split", async () => {
   const page = await openPage(browser, demo.base);
   await altered(page, { fleet: { turn_takers: ["bitaxe"], fixed: ["cpu"], assigned: { avalon: "A", nerdqaxe: "B" }, moves_24h: 3, error_seconds: -41, error_work: -3.1e9, bound_work: 12.4e9 } });
   await page.goto(`${demo.base}/miners`);
@@ -353,7 +353,7 @@ test("the fleet: who takes turns, who stays, and how far the work is off", async
   await closePage(page);
 });
 
-test("the balance says what it would do before it is on", async () => {
+test("the balance shows what it would do before it is turned on", async () => {
   const page = await openPage(browser, demo.base);
   await altered(page, { balance: { enabled: false, shift: 0, wanted: 6, value: { A: 0.052, B: 0.05 }, problem: null, next_step_ms: null } });
   await page.goto(`${demo.base}/timetable`);
@@ -362,7 +362,7 @@ test("the balance says what it would do before it is on", async () => {
   await closePage(page);
 });
 
-test("what a hash earned is drawn, once there are prices", async () => {
+test("the chart of earnings per hash appears once there are prices", async () => {
   const page = await openPage(browser, demo.base);
   const chart = page.getByRole("slider", { name: "What 1 TH/s earns in a day" });
   await page.goto(`${demo.base}/timetable`);
@@ -387,7 +387,7 @@ test("what a hash earned is drawn, once there are prices", async () => {
   await closePage(page);
 });
 
-test("a clock that is wrong is told", async () => {
+test("a wrong clock is reported", async () => {
   const page = await openPage(browser, demo.base);
   const real = await steering();
   await altered(page, { clock: { ...real.clock, plausible: false, problem: "The clock says 1970. It is to be set." } });

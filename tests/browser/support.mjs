@@ -1,5 +1,5 @@
-// What the browser tests need: the real program with its demo, a program without pools, a browser, and
-// waiting for conditions. Nothing here knows what the pages look like.
+// What the browser tests need: the real program with its demo, a program without pools, a browser, and waiting for
+// conditions. This file knows nothing about what the pages look like.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -160,14 +160,14 @@ export async function openPage(browser, base, { forgive = /$^/, ...options } = {
   page.setDefaultTimeout(SOON);
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(`error: ${error.stack}`));
-  // When this machine's own network changes, the browser gives up what it was loading: that is no fault of a page.
+  // When this machine's network changes, the browser cancels requests. That is not a fault of the page.
   let interrupted = false;
   page.on("requestfailed", (request) => (interrupted ||= request.failure()?.errorText === CHANGED));
   const go = page.goto.bind(page);
   page.goto = async (...args) => {
     for (let tries = 3; ; tries -= 1) {
       interrupted = false;
-      // To an address with a part behind "#" that is open already, the browser does not go again.
+      // The browser does not load an open address again if only the part after "#" differs.
       const response = await (tries < 3 && page.url() === args[0] ? page.reload() : go(...args)).catch((error) => {
         if (!interrupted) throw error;
       });
@@ -194,7 +194,7 @@ export async function closePage(page) {
 
 /** Has the accessibility of what is shown checked. */
 export async function scan(page, name) {
-  // Colours that are on their way to others are no finding.
+  // Colors in transition are not findings.
   await page.evaluate(() => Promise.all(document.getAnimations().filter((it) => it.effect?.getTiming().iterations !== Infinity).map((it) => it.finished.catch(() => {}))));
   const { violations } = await page.evaluate(`${AXE};axe.run(document, { resultTypes: ["violations"] })`);
   const found = violations.map((it) => `${it.id}: ${it.help}: ${it.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" / ")}`);

@@ -1,4 +1,4 @@
-// A phone's page is scrolled by fingers that land anywhere, also on what moves money. Real touches, at 360 px.
+// Fingers that scroll a phone's page land anywhere, even on controls that move money. Real touches, at 360 px.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { closePage, openPage, scan, startEmpty, until, useDemo } from "./support.mjs";
@@ -82,7 +82,7 @@ test("a finger that scrolls over the slider leaves the split as it is", async ()
     await until("the page to scroll", async () => (await hands.scrolled()) > from + 50);
     await hands.unmoved(`scrolled from ${percent}`, before);
   }
-  // As the browser's own gesture, which is nearest to a real finger.
+  // The browser's own gesture is closest to a real finger.
   await hands.top();
   const at = await hands.place();
   const cdp = await hands.page.context().newCDPSession(hands.page);
@@ -93,7 +93,7 @@ test("a finger that scrolls over the slider leaves the split as it is", async ()
 
 test("a flick that starts on the thumb and is not clearly sideways changes and proposes nothing", async () => {
   const before = await weights();
-  // Each gesture's moves, one after the other, in pixels to the right and down.
+  // The moves of each gesture in order, in pixels to the right and down.
   const gestures = [
     ["up and left at 45 degrees", 60, [-104, -96]],
     ["40 px sideways and 20 px up, then up", 60, [40, -20], [0, -180]],
@@ -132,13 +132,13 @@ test("a canceled drag keeps the split that was proposed before it", async () => 
   await hands.swipe([x(proposed), y], [x(proposed) + 60, y], [x(proposed) + 60, y - 120]);
   await apply(proposed).waitFor();
   assert.equal(Number(await hands.slider.inputValue()), proposed);
-  // By mouse: Chromium takes a tap right after a flick for the end of its momentum.
+  // With the mouse: Chromium takes a tap right after a flick as the end of its momentum.
   await hands.page.getByRole("button", { name: "Cancel" }).click();
   await hands.unmoved("after Cancel", before);
   await hands.close();
 });
 
-test("a tap on the slider's track, or beside the thumb, is no change", async () => {
+test("a tap on the slider's track, or next to the thumb, changes nothing", async () => {
   const before = await weights();
   const hands = await phone();
   const at = await hands.place();
@@ -151,7 +151,7 @@ test("a tap on the slider's track, or beside the thumb, is no change", async () 
   await hands.close();
 });
 
-test("what the browser takes away is put back", async () => {
+test("a drag that the browser interrupts is undone", async () => {
   const before = await weights();
   const hands = await phone();
   const at = await hands.place();
@@ -188,7 +188,7 @@ test("a finger that drags the thumb sideways proposes a split, and Apply sets it
   await weightsAre(dragged, 100 - dragged);
   await hands.page.getByText(`The split is now ${dragged}:${100 - dragged}.`).waitFor();
   await apply.waitFor({ state: "hidden" });
-  // By finger, undo and swap ask first, too.
+  // With a finger, undo and swap ask first, too.
   const set = await weights();
   const tap = (name) => hands.page.getByRole("button", { name, exact: true }).first().tap();
   const quiet = hands.changes.length;
@@ -210,7 +210,7 @@ test("a finger that drags the thumb sideways proposes a split, and Apply sets it
   await hands.close();
 });
 
-test("a number is applied when it is confirmed, not when its field is left", async () => {
+test("a number applies when it is confirmed, not when its field is left", async () => {
   const before = await weights();
   const hands = await phone();
   const field = hands.page.getByLabel("Percent for pool A");
@@ -233,7 +233,7 @@ test("a number is applied when it is confirmed, not when its field is left", asy
   await hands.close();
 });
 
-test("scrolling with the wheel or the keys moves nothing that moves money", async () => {
+test("scrolling with the wheel or the keys changes no setting that moves money", async () => {
   const before = await weights();
   const page = await openPage(browser, demo.base, { viewport: { width: 360, height: 740 } });
   const changes = [];
@@ -243,7 +243,7 @@ test("scrolling with the wheel or the keys moves nothing that moves money", asyn
   await slider.waitFor();
   await slider.scrollIntoViewIfNeeded();
   const { x, y, width, height } = await slider.boundingBox();
-  // A click on the thumb leaves no focus behind in which the next Page Down would be a change.
+  // After a click on the thumb it must not keep the focus, or the next Page Down would be a change.
   await page.mouse.click(x + 18 + ((width - 36) * before[0]) / 100, y + height / 2);
   for (const key of ["PageDown", "PageUp", "ArrowDown", "End", "Home", " "]) await page.keyboard.press(key);
   await slider.scrollIntoViewIfNeeded();
@@ -258,11 +258,11 @@ test("scrolling with the wheel or the keys moves nothing that moves money", asyn
   await closePage(page);
 });
 
-test("the slider of the set-up is as steady", async () => {
+test("the slider in Set-up is just as steady", async () => {
   const dpmp = await startEmpty();
   const page = await openPage(browser, dpmp.base, PHONE);
   await page.goto(`${dpmp.base}/setup`);
-  // "Next" tests the pool first: the next pool's fields are typed into once its step is there.
+  // "Next" tests the pool first, so the next pool's fields can be filled in only once that step is shown.
   for (const [name, step] of [["A", "Your first pool"], ["B", "Your second pool"]]) {
     await page.getByRole("heading", { name: step }).waitFor();
     await page.getByLabel("Host", { exact: true }).fill("127.0.0.1");

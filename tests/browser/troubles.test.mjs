@@ -1,4 +1,5 @@
-// Home in trouble: one notice for one cause, and the large figures say what is mined. SCREENSHOTS=folder keeps pictures.
+// Home in trouble: one cause raises one notice, and the large numbers show what is mined. SCREENSHOTS=folder keeps
+// images.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +25,7 @@ async function start({ miners = 2 } = {}) {
       return status.pools.A.accepted > 0 && status.pools.B.accepted > 0;
     });
   }
-  // A picture is to show what an owner sees who looks later.
+  // The image should show what an owner sees who looks later.
   if (folder && miners > 0) await until("a minute of the split", async () => (await dpmp.get("status")).split.windows[0].known_seconds > 70, 120_000);
   const page = await openPage(browser, dpmp.base, { forgive: /ERR_CONNECTION_REFUSED/ });
   await page.goto(dpmp.base);
@@ -55,16 +56,16 @@ async function start({ miners = 2 } = {}) {
   };
 }
 
-test("all is well, then a pool is down, then both", async () => {
+test("Home shows that all is well, then one pool down, then both", async () => {
   const home = await start();
   await home.expect("healthy", [], ["Mining", "2 miners working", "Target"]);
   home.pools[0].stop();
   await home.expect("a-down", ["CKPool is down"], ["Mining", /No work for CKPool since .* Target 50:50/]);
-  // What was done for it counts in the total, so its card shows it, too.
+  // The work done for it counts in the total, so its card shows that, too.
   await home.page.getByRole("region", { name: "CKPool" }).getByText("mean of 5 minutes, target 50%").waitFor();
   await home.page.locator(".hero").getByText(/, not judged: CKPool was down$/).waitFor({ timeout: 120_000 });
   await home.page.locator(".outage rect").first().waitFor({ state: "attached", timeout: 120_000 });
-  // However many notices there are, a phone's first screen says what is mined.
+  // However many notices there are, a phone's first screen shows what is mined.
   await home.page.setViewportSize({ width: 390, height: 844 });
   const line = home.page.locator(".connection").getByText(/^Mining, .*H\/s$/);
   await until("the line to be in sight", async () => ((await line.boundingBox())?.y ?? 999) < 100);
@@ -74,7 +75,7 @@ test("all is well, then a pool is down, then both", async () => {
   await home.end();
 });
 
-test("a pool that rejects everything is told once, and left", async () => {
+test("a pool that rejects everything is reported once and left", async () => {
   const home = await start();
   home.pools[0].rejects = true;
   await home.expect("a-rejects-all", ["CKPool rejects most shares"], ["Mining", /No work for CKPool since/]);
@@ -82,7 +83,7 @@ test("a pool that rejects everything is told once, and left", async () => {
   await home.end();
 });
 
-test("another pool in a place has a past of its own", async () => {
+test("another pool in the same slot has its own history", async () => {
   const home = await start();
   const pool = await startPool();
   const { etag, config } = await home.dpmp.get("config");
@@ -102,7 +103,7 @@ test("another pool in a place has a past of its own", async () => {
   pool.stop();
 });
 
-test("no miner has come yet, or all have gone", async () => {
+test("Home says when no miner has connected yet, or all have left", async () => {
   const home = await start({ miners: 0 });
   await home.expect("no-miner", ["No miner is connected"], ["Ready, no miner"]);
   await home.page.getByRole("link", { name: "Connect a miner" }).waitFor();
@@ -113,7 +114,7 @@ test("no miner has come yet, or all have gone", async () => {
   await home.end();
 });
 
-test("a DPMP that has stopped is told by the page itself", async () => {
+test("the page itself reports that DPMP has stopped", async () => {
   const home = await start();
   home.running.forEach((miner) => miner.stop());
   home.dpmp.child.kill("SIGKILL");
