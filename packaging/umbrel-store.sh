@@ -17,7 +17,7 @@ if grep -q '@sha256:0\{64\}' umbrel/*/docker-compose.yml; then
     echo "umbrel-store.sh: the image in docker-compose.yml has no digest yet; make a release first" >&2
     exit 1
 fi
-# A list of the apps that this script put there; nothing else is ever deleted.
+# The list of apps this script has added; nothing else is ever deleted.
 list=$folder/.dpmp-store
 if [ -e "$folder" ] && [ ! -f "$list" ] && [ ! -f "$folder/umbrel-app-store.yml" ] &&
     [ -n "$(find "$folder" -mindepth 1 -maxdepth 1 ! -name '.*' ! -name 'README*' ! -name 'LICENSE*' -print -quit)" ]; then

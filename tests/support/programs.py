@@ -1,4 +1,4 @@
-"""What the checks with other people's programs share: installing them, running them, asking Prometheus."""
+"""Shared by the checks that use other programs: installing and running them, and querying Prometheus."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 90  # seconds within which whatever is waited for has to come
+PATIENCE = 90  # seconds; the time limit for everything
 
 
 def say(text):
@@ -25,7 +25,7 @@ def demand(condition, problem):
 
 
 def install(*packages):
-    """Installs those of these Debian packages that are missing."""
+    """Installs these Debian packages if they are missing."""
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}\n"]
     missing = [
         package
@@ -48,7 +48,7 @@ def free_port():
 
 
 class Processes:
-    """Programs that run beside the test, and end with it."""
+    """Programs that run during the test and end with it."""
 
     def __enter__(self):
         self.running = []
@@ -67,7 +67,7 @@ class Processes:
     def demand_all_run(self):
         for process, output in self.running:
             has_ended = process.poll() is not None and process not in self.ending
-            demand(not has_ended, f"{process.args[0]} ended:\n{Path(output).read_text()}")
+            demand(not has_ended, f"{process.args[0]} exited:\n{Path(output).read_text()}")
 
     def __exit__(self, *_):
         for process, _ in self.running:
@@ -88,11 +88,11 @@ def wait(processes, what, probe, missing=str):
         if answer is not None:
             return answer
         time.sleep(0.2)
-    sys.exit(f"FAILED: {what} within {PATIENCE} s\n{missing()}")
+    sys.exit(f"FAILED: after {PATIENCE} s, still waiting for {what}\n{missing()}")
 
 
 class Prometheus:
-    """A Prometheus that runs with a configuration of the test's."""
+    """A Prometheus with the test's configuration."""
 
     def __init__(self, processes, config, data):
         self.processes = processes
@@ -118,7 +118,7 @@ class Prometheus:
             sys.exit(f"FAILED: {parameters}: {error.read().decode()}")
 
     def query(self, expression, is_range):
-        """The series with at least one value that is a number."""
+        """The series with at least one numeric value."""
         if is_range:
             now = time.time()
             answer = self.get(
@@ -135,6 +135,6 @@ class Prometheus:
         ]
 
     def value(self, expression):
-        """The one value of an expression; None if there is none."""
+        """The single value of an expression; None if there is none."""
         result = self.get("/api/v1/query", query=expression)["result"]
         return float(result[0]["value"][1]) if len(result) == 1 else None

@@ -1,4 +1,4 @@
-"""A small Stratum pool and a small miner, which hash for real at a tiny difficulty and know nothing of DPMP."""
+"""A small Stratum pool and a small miner. They hash for real at a tiny difficulty and know nothing about DPMP."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ def sha256d(data):
 
 
 def header_of(job, extranonce1, extranonce2, ntime, nonce):
-    """The block header of a job; `job` is the list of a mining.notify, the rest is hex as it stands in messages."""
+    """The block header of a job; `job` is the parameter list of mining.notify, and the rest is hex as in messages."""
     _, prevhash, coinb1, coinb2, branches, version, nbits = job[:7]
     root = sha256d(bytes.fromhex(coinb1 + extranonce1 + extranonce2 + coinb2))
     for branch in branches:
@@ -36,7 +36,7 @@ def meets_target(header):
 
 
 def lines_of(connection):
-    """Each message that comes, until the connection ends."""
+    """Each message received until the connection ends."""
     with contextlib.suppress(OSError), connection.makefile("rb") as file:
         for line in file:
             yield json.loads(line)
@@ -47,7 +47,7 @@ def send(connection, **message):
 
 
 class Pool:
-    """Answers each share after a moment, so that some are always under way."""
+    """Answers each share after a moment, so that some are always pending."""
 
     ANSWER_AFTER = 0.1
 
@@ -107,7 +107,7 @@ class Pool:
 
 
 class Miner:
-    """Sends shares from an address of its own, and connects anew whenever it is let go."""
+    """Sends shares from its own address, and reconnects whenever it is disconnected."""
 
     SHARE_EVERY = 0.15
 
@@ -153,7 +153,7 @@ class Miner:
         self.extranonce1, self.job, buffer = None, None, b""
         next_share = 0.0
         for number in itertools.count(3):
-            # At its end whatever was sent is waited for.
+            # At the end, it waits for the answers to all shares.
             if self.stopping and not self.waiting:
                 return
             pause = max(next_share - time.monotonic(), 0) if self.job and not self.stopping else 1
