@@ -113,7 +113,7 @@ fn a_dead_pool_is_replaced_by_its_backup_until_the_owner_removes_it() {
         config["pools"]["A"]["backups"] = json!([]);
     });
     let before = scene.a.ledger().accepted();
-    wait_until(PATIENCE, "shares for the first again", || {
+    wait_until(PATIENCE, "shares for the first address again", || {
         scene.a.ledger().accepted() > before + 10
     });
     wait_until(SOON, "the backup to be left", || {

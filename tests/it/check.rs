@@ -140,7 +140,7 @@ fn oddities_are_warnings_and_errors_end_the_check() {
     says(&config, false, &["encrypted, for miners", "FAILED: "]);
     config["listen"] = json!({"port": "many"});
     let (good, text) = check(&config.to_string());
-    assert!(!good && text.is_empty(), "nothing is visited: {text}");
+    assert!(!good && text.is_empty(), "no pool is tested: {text}");
     assert!(!check("{").0);
 }
 

@@ -209,7 +209,7 @@ fn the_test_miner_notices_forbidden_server_behavior() {
         ]
     ));
     pool.set_extranonce(4, 4);
-    wait_until(SOON, "the miner to hang up", || {
+    wait_until(SOON, "the miner to disconnect", || {
         ledger
             .endings()
             .iter()
@@ -276,7 +276,7 @@ fn a_farm_of_two_hundred_fits_into_one_process() {
     assert_eq!(pool.ledger().connections_open(), 200);
     assert_eq!(pool.ledger().refused(), 0, "{}", pool.ledger().summary());
     drop(miners);
-    wait_until(SOON, "all to be gone", || {
+    wait_until(SOON, "all of them to be gone", || {
         pool.ledger().connections_open() == 0
     });
 }
@@ -292,7 +292,7 @@ fn a_miner_that_closes_its_sending_half_counts_as_gone() {
     assert!(miner.ledger().accepted() > 0);
     let ended = miner.ledger().endings()[0].1;
     assert_eq!(ended, Ending::ByServer);
-    wait_until(SOON, "the pool to see it go", || {
+    wait_until(SOON, "the pool to notice", || {
         pool.ledger().connections_open() == 0
     });
 }

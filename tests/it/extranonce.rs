@@ -68,7 +68,7 @@ fn a_size_a_miner_insists_on_is_remembered_across_a_restart() {
     };
     let mut proxy = Setup::new(&a, &b).start();
     let first = miner(proxy.address(), odd);
-    wait_until(SOON * 2, "it is given what it sends", || {
+    wait_until(SOON * 2, "the size that it sends", || {
         first.ledger().accepted() > 5
     });
     assert_eq!(first.ledger().connections(), 2);
@@ -76,7 +76,7 @@ fn a_size_a_miner_insists_on_is_remembered_across_a_restart() {
     drop(first);
     proxy.restart();
     let second = miner(proxy.address(), odd);
-    wait_until(SOON * 2, "shares are accepted", || {
+    wait_until(SOON * 2, "accepted shares", || {
         second.ledger().accepted() > 5
     });
     assert_eq!(second.ledger().rejected(), 0);

@@ -76,7 +76,7 @@ fn miners_of_a_dead_pool_continue_at_the_other_and_return() {
     );
     for miner in &miners {
         let ledger = miner.ledger();
-        assert_eq!(ledger.connections(), 1, "no miner has to notice");
+        assert_eq!(ledger.connections(), 1, "no miner may notice");
         assert_eq!(ledger.violations(), []);
         assert_eq!(ledger.set_extranonces(), 0);
         for refused in ledger.rejections() {
@@ -99,7 +99,7 @@ fn a_pool_that_falls_silent_is_detected() {
     a.change(|options| options.silent = true);
     let fell_silent = Instant::now();
     // Until DPMP notices, miners still take turns at A. Afterwards they stay away.
-    wait_until(SOON, "A to be found out", || {
+    wait_until(SOON, "DPMP to notice A", || {
         proxy.logged("pool_down", "\"pool\":\"A\"")
     });
     let found = fell_silent.elapsed();
@@ -186,7 +186,7 @@ fn a_reconnect_to_another_host_is_refused_and_to_the_same_followed() {
     a.reconnect(&format!("[\"127.0.0.1\",{},0]", thief.port()));
     a.reconnect("[\"pool.example.com\",3333,0]");
     let asked = Instant::now();
-    wait_until(SOON, "both pools to go on", || {
+    wait_until(SOON, "both pools to continue", || {
         let again = |name| first_job_after(&ledger, asked, name).is_some();
         again("A") && again("B")
     });
@@ -320,7 +320,7 @@ fn miners_that_ignore_a_disconnect_delay_no_other() {
     let miner = miner(proxy.address(), |options| {
         options.reconnect = Some(Duration::from_millis(100));
     });
-    wait_until(SOON, "a share of a newcomer", || {
+    wait_until(SOON, "a share of a new miner", || {
         miner.ledger().accepted() > 0
     });
 }

@@ -243,7 +243,7 @@ fn a_miner_may_send_requests_in_any_order_and_with_any_id() {
     let again = client.subscribe();
     assert_eq!(
         again["result"][1], subscribed["result"][1],
-        "the extranonce stays"
+        "the extranonce does not change"
     );
     assert_eq!(client.authorize()["result"], true);
     client.job();
@@ -266,6 +266,6 @@ fn miners_that_do_not_authorize_open_no_pool_connection() {
     }
     assert_eq!(opened(), before);
     let idle = miner(proxy.address(), |options| options.pace = Pace::Idle);
-    wait_until(SOON, "both pools to be dialled", || opened() == before + 2);
+    wait_until(SOON, "both pools to be dialed", || opened() == before + 2);
     wait_until(SOON, "work", || idle.ledger().jobs_received() > 0);
 }

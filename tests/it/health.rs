@@ -26,7 +26,7 @@ fn healthcheck(config: &Path) -> (bool, String) {
 #[track_caller]
 fn is_well(proxy: &Proxy) {
     let mut said = String::new();
-    wait_until(SOON, "it to be well", || {
+    wait_until(SOON, "it to be healthy", || {
         let (well, words) = healthcheck(&proxy.file("config.json"));
         said = words;
         well
@@ -57,7 +57,7 @@ fn incomplete_requests_do_not_make_the_proxy_unhealthy() {
             half.push(stream);
         }
         // A client that has not sent its request after half a second loses its seat.
-        wait_until(SOON, "it to be well", || {
+        wait_until(SOON, "it to be healthy", || {
             healthcheck(&proxy.file("config.json")).0
         });
     }

@@ -40,7 +40,7 @@ fn an_old_folder_works_as_is() {
         [&a, &b].iter().all(|pool| pool.ledger().accepted() > 0)
     });
     let page = Http::new(proxy.pages_address()).with_token();
-    wait_until(SOON, "the best share of before", || {
+    wait_until(SOON, "the earlier best share", || {
         let shown = page.get("/api/v1/miners").json();
         shown["miners"][0]["best_share_ever"] == 4.5e12
     });
@@ -106,7 +106,7 @@ fn a_start_leaves_out_an_unusable_backup() {
         config["gui"]["allowed_hosts"] = json!([]);
         config["pools"]["A"]["backups"] = json!([]);
     });
-    wait_until(SOON, "the alert to go", || !alert());
+    wait_until(SOON, "the end of the alert", || !alert());
 }
 
 #[test]

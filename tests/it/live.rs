@@ -66,7 +66,7 @@ fn new_weights_apply_without_a_reconnect() {
         config["scheduler"]["poolA_weight"] = json!(0);
         config["scheduler"]["poolB_weight"] = json!(1);
     });
-    wait_until(SOON * 2, "nobody at A", || {
+    wait_until(SOON * 2, "no connections to A", || {
         a.ledger().connections_open() == 0
     });
     let accepted = b.ledger().accepted();
@@ -108,7 +108,7 @@ fn a_new_wallet_and_a_new_address_apply_without_dropping_a_miner() {
         let new = |rig: &str| shares.iter().any(|share| share.worker == rig);
         new("walletB.rig0") && new("walletB.rig1")
     });
-    wait_until(SOON, "nobody at the old pool", || {
+    wait_until(SOON, "no connections to the old pool", || {
         b.ledger().connections_open() == 0
     });
     settle(&miners);
@@ -155,19 +155,19 @@ fn a_faulty_config_is_refused_and_the_old_one_stays_in_force() {
         });
         proxy.check_running();
         let accepted = [a.ledger().accepted(), b.ledger().accepted()];
-        wait_until(SOON, "both pools to go on", || {
+        wait_until(SOON, "both pools to continue", || {
             a.ledger().accepted() > accepted[0] && b.ledger().accepted() > accepted[1]
         });
     }
     let left = fs::read_to_string(proxy.file("config.json")).unwrap();
-    assert!(left.contains("-50"), "the owner's file is not touched");
+    assert!(left.contains("-50"), "the owner's file does not change");
     fs::remove_file(proxy.file("config.json")).unwrap();
     wait_until(SOON, "the loss in the log", || {
         proxy.log().contains("config.json has vanished")
     });
     proxy.check_running();
     check_undisturbed(&miners);
-    assert!(!proxy.file("config.json").exists(), "it is not made anew");
+    assert!(!proxy.file("config.json").exists(), "it is not created again");
     // As unreadable as another user's file, even for root.
     fs::create_dir(proxy.file("config.json")).unwrap();
     wait_until(SOON, "the reason in the log", || {
@@ -200,7 +200,7 @@ fn without_pools_it_serves_its_pages_and_disconnects_miners() {
     proxy.rewrite_config(|config| {
         config["pools"] = Setup::new(&a, &b).config["pools"].clone();
     });
-    wait_until(SOON, "the config to hold", || {
+    wait_until(SOON, "the config to apply", || {
         a.ledger().connections_opened() > 0 && b.ledger().connections_opened() > 0
     });
     let miner = miner(proxy.address(), |_| ());
@@ -252,7 +252,7 @@ fn it_stops_while_pools_are_down_and_miners_wait() {
     let mut proxy = Setup::new(&a, &b).start();
     let _miners = farm(&proxy, 3);
     let _open = Client::connect(proxy.address());
-    wait_until(SOON, "the silent pool to be dialled", || {
+    wait_until(SOON, "the silent pool to be dialed", || {
         b.ledger().connections_opened() > 0
     });
     let (_, status) = proxy.stop();

@@ -191,7 +191,7 @@ fn failed_messages_are_sent_later_even_after_a_restart() {
     let (_a, _b, mut proxy) = both(&target);
     let _miner = miner(proxy.address(), |_| ());
     change_wallet(&mut proxy, "other");
-    wait_until(SOON * 2, "a try", || {
+    wait_until(SOON * 2, "an attempt", || {
         proxy.logged("message_failed", "HTTP 500")
     });
     proxy.stop();
@@ -233,7 +233,7 @@ fn a_hanging_target_delays_neither_mining_nor_other_targets() {
     change_wallet(&mut proxy, "third");
     wait_until(SOON, "the next message", || good.count() == 2);
     assert!(!proxy.logged("message_failed", "a-hangs"), "it still hangs");
-    assert_eq!(hanging.count(), 2, "one request at a time to each");
+    assert_eq!(hanging.count(), 2, "one request at a time for each");
     let accepted = || a.ledger().count(Verdict::Accepted) + b.ledger().count(Verdict::Accepted);
     let before = accepted();
     wait_until(SOON, "shares", || accepted() > before + 20);

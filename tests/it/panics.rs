@@ -19,7 +19,7 @@ fn child(folder: &Path) -> u8 {
     let panics = proxy.stop_on_panic();
     let sign = folder.join("panic");
     spawn("m7", WRITER_STACK, move || {
-        wait_until(SOON * 6, "the sign to panic", || sign.exists());
+        wait_until(SOON * 6, "the signal to panic", || sign.exists());
         panic!("a fault that nobody has foreseen");
     })
     .unwrap();

@@ -104,7 +104,7 @@ fn lines_that_are_not_requests_get_an_error_and_do_no_harm() {
     let share = client.find(&mut work);
     assert_eq!(client.submit(&share)["result"], true);
     client.send_bytes(&[0xff, 0x00, 0xfe, b'\n'].repeat(200));
-    assert!(client.is_closed_within(AT_ONCE), "after so much rubbish");
+    assert!(client.is_closed_within(AT_ONCE), "after this much rubbish");
     scene.check();
 }
 
@@ -277,7 +277,7 @@ fn no_more_miners_are_let_in_than_the_system_can_serve() {
             .logged("accept_failed", "this system can serve 7 miners")
     });
     drop(crowd);
-    wait_until(SOON, "a place", || {
+    wait_until(SOON, "a free seat", || {
         let mut next = Client::connect(scene.proxy.address());
         !next.is_closed_within(Duration::from_millis(300))
     });

@@ -254,6 +254,6 @@ fn check_error(number: usize, miner: &SimMiner, weights: [f64; 2], until: Instan
     println!("miner {number}: worst error {worst:.3} s of {bound:.3} s");
     assert!(
         worst <= bound + delay,
-        "miner {number}: {worst:.3} s, allowed are {bound:.3} s and {delay:.3} s for the way"
+        "miner {number}: {worst:.3} s, allowed are {bound:.3} s plus a delay of {delay:.3} s"
     );
 }

@@ -117,7 +117,7 @@ fn a_temporary_change_ends_by_itself_and_overrides_one_for_all() {
     let set = put(json!({"work": "B", "workers": ["two"], "for_seconds": 4}));
     let until = set["until_ms"].as_u64().unwrap();
     assert_eq!(until, set["set_ms"].as_u64().unwrap() + 4000);
-    wait_until(SOON, "what comes next", || {
+    wait_until(SOON, "the next event", || {
         let two = worker(&page, "two");
         two["next"] == json!({"at_ms": until, "work": "A", "source": "override"})
             && two["until_ms"] == until
@@ -259,7 +259,7 @@ fn a_workers_own_setting_applies_immediately_and_keeps_the_file() {
     wait_until(SOON, "work from A again", || {
         tag(&one).as_deref() == Some("A")
     });
-    assert_eq!(one.ledger().connections(), 1, "no miner has to notice");
+    assert_eq!(one.ledger().connections(), 1, "no miner may notice");
 
     let set = json!({"BTC": 100_000, "BCH": 500});
     ok(&page.put("/api/v1/prices", &set));

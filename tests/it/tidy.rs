@@ -507,7 +507,7 @@ fn the_table_of_quirks_names_tests_that_exist() {
         let named: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
         assert!(
             !named.is_empty() || cell.contains("no test"),
-            "Q{number} says nothing of a test"
+            "Q{number} names no test"
         );
         for test in named {
             assert!(tests.contains(test), "Q{number}: there is no test {test}");

@@ -106,7 +106,7 @@ fn certificates_that_prove_nothing_are_refused_with_the_reason() {
     assert_eq!(
         pool.ledger().connections_opened(),
         0,
-        "nothing was said to it"
+        "it received nothing"
     );
 }
 
@@ -245,7 +245,7 @@ fn mining_at_two_encrypted_pools_survives_rekeying_and_lost_connections() {
     for front in &fronts {
         let before = front.connections();
         front.cut();
-        wait_until(SOON * 2, "the connections anew", || {
+        wait_until(SOON * 2, "the new connections", || {
             front.connections() >= before + 3
         });
     }
@@ -254,7 +254,7 @@ fn mining_at_two_encrypted_pools_survives_rekeying_and_lost_connections() {
     proxy.check_running();
     drop(miners);
     // Each connection ends with a close notification.
-    wait_until(SOON, "farewells", || {
+    wait_until(SOON, "close notifications", || {
         fronts.iter().all(|front| front.farewells() >= 3)
     });
 }

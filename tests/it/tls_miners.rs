@@ -50,7 +50,7 @@ fn miners_may_use_tls_or_plain_text_even_behind_a_balancer() {
     let started = format!("\"listen_tls\":\"{address}\"");
     assert!(proxy.logged("started", &started), "{}", proxy.log());
     drop(proxy);
-    wait_until(SOON, "a proper farewell", || tunnel.farewells() == 2);
+    wait_until(SOON, "a close notification", || tunnel.farewells() == 2);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn tls_failures_are_reported() {
     plain.send_bytes(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n");
     assert!(plain.is_closed_within(AT_ONCE));
     refused("it sends plain text to the TLS port");
-    wait_until(SOON, "distrust to be told", || {
+    wait_until(SOON, "the warning about the certificate", || {
         distrust(address);
         proxy.logged(
             "miner_turned_away",

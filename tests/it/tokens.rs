@@ -269,6 +269,6 @@ fn a_flood_of_wrong_tokens_slows_nobody_else_down() {
         .filter(|line| line.contains("\"token_refused\""));
     assert!(
         (1..=3).contains(&refusals.count()),
-        "counted, not each a line"
+        "counted, without a line for each"
     );
 }

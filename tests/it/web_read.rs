@@ -82,7 +82,7 @@ fn the_status_matches_what_happens() {
         status["started_ms"] != 0 && status["miners_connected"] == 0
     });
     let before = status(&proxy);
-    assert_eq!(before["hashrate"], 0.0, "without a miner it is known");
+    assert_eq!(before["hashrate"], 0.0, "this is known without a miner");
     assert_eq!(before["split"]["windows"][0]["share_a"], Value::Null);
     assert_eq!(before["pools"]["A"]["difficulty"], Value::Null);
 
@@ -201,7 +201,7 @@ fn each_miner_is_listed_even_after_it_left() {
     assert_eq!(miner["rejected_by"], json!({"duplicate": 1}));
     assert_eq!(miner["software"], "client/1");
     assert_eq!(miner["left_ms"], Value::Null);
-    assert_eq!(miner["hashrate_24h"], Value::Null, "not known so soon");
+    assert_eq!(miner["hashrate_24h"], Value::Null, "too early to know");
     assert!(miner["best_share"]["difficulty"].is_number());
     assert!(miner["last_share_ms"].is_number());
 
@@ -215,7 +215,7 @@ fn each_miner_is_listed_even_after_it_left() {
     assert!(recent[1]["latency_ms"].as_f64().unwrap() > 0.0);
 
     drop(client);
-    wait_until(SOON, "the miner to have left", || {
+    wait_until(SOON, "the miner to leave", || {
         find("left", "worker").is_some()
     });
     let (_, miner) = find("left", "worker").unwrap();
@@ -237,7 +237,7 @@ fn each_miner_is_listed_even_after_it_left() {
 
     // It comes back and is no longer missing.
     let _again = Client::working(proxy.address());
-    wait_until(SOON, "nobody to be missing", || {
+    wait_until(SOON, "no missing miner", || {
         find("left", "worker").is_none()
     });
 }
@@ -269,7 +269,7 @@ fn charts_show_gaps_and_survive_a_restart() {
         assert_eq!(
             chart["hashrate"]["A"][0],
             Value::Null,
-            "it did not run then"
+            "DPMP did not run then"
         );
     }
     // Stopping takes one last sample and saves, so the current quarter of an hour is known then.
@@ -343,7 +343,7 @@ fn alerts_say_what_is_wrong_and_end_with_it() {
     proxy.restart();
     assert!(
         !alerts(&proxy).contains(&"payout_changed:B".into()),
-        "and for ever"
+        "and forever"
     );
 
     // Changing it back is another change.
@@ -401,7 +401,7 @@ fn a_wallet_the_pool_rejects_is_reported_as_such() {
 #[test]
 fn the_status_says_when_there_are_no_pools() {
     let proxy = Setup::bare().start();
-    wait_until(SOON, "the first picture of the state", || {
+    wait_until(SOON, "the first snapshot", || {
         status(&proxy)["started_ms"] != 0
     });
     let status = status(&proxy);
@@ -597,6 +597,6 @@ fn the_ledger_counts_each_day_and_survives() {
         b"{"
     );
     let rig = miner(proxy.address(), |options| options.user = "x.rig".into());
-    wait_until(SOON, "mining goes on", || accepted(&proxy) > Some(0));
+    wait_until(SOON, "mining to continue", || accepted(&proxy) > Some(0));
     drop(rig);
 }

@@ -298,7 +298,7 @@ fn new_weights_change_the_split_and_drop_no_miner() {
     expected["scheduler"]["poolA_weight"] = json!(0);
     expected["scheduler"]["poolB_weight"] = json!(2.5);
     assert_eq!(config_file(&proxy).to_string(), expected.to_string());
-    wait_until(SOON, "everybody at B", || {
+    wait_until(SOON, "all miners at B", || {
         miners
             .iter()
             .all(|miner| tag(miner).as_deref() == Some("B"))
@@ -641,7 +641,7 @@ fn pages_and_an_editor_writing_together_agree_in_the_end() {
         let weight = |key: &str| value[key].as_f64().unwrap();
         weight("poolA_weight") / (weight("poolA_weight") + weight("poolB_weight"))
     };
-    wait_until(SOON, "what is in force to be what is saved", || {
+    wait_until(SOON, "the saved configuration to be in force", || {
         let now = status()["pools"]["A"]["target_share"].as_f64().unwrap();
         (now - share(&file)).abs() < 1e-9
     });

@@ -94,7 +94,7 @@ fn a_backup_is_used_until_five_minutes_after_the_first_address_returns() {
 
     world.sites[A].up = true;
     world.run(seconds(290), |_| ());
-    assert_eq!(moves(&world).len(), 1, "it has to prove itself");
+    assert_eq!(moves(&world).len(), 1, "it has to work for a while first");
     world.run(seconds(60), |_| ());
     let all = moves(&world);
     assert_eq!(all.len(), 2, "{all:?}");
@@ -164,7 +164,7 @@ fn an_address_that_answers_no_share_or_gives_no_work_is_left() {
     assert_eq!(
         moves(&without_work).len(),
         1,
-        "it gives none to a scout either"
+        "a scout gets none either"
     );
     check_whole(&mut without_work);
 }

@@ -161,7 +161,7 @@ fn a_restart_keeps_the_shift_and_switching_it_off_ends_it() {
     assert_eq!(known.shift, None);
     assert!(
         (known.wanted.unwrap() - 20.0).abs() < 0.01,
-        "it still says what it would do"
+        "it still reports what it would do"
     );
     close(shares_a(&mut world)["other"], 0.7);
 }

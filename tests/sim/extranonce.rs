@@ -148,7 +148,7 @@ fn every_miner_gets_an_extranonce1_at_pools_that_give_all_the_same() {
             .iter()
             .map(|told| told.e1.to_string())
             .collect();
-        assert_eq!(e1s.len(), 4, "each has its own");
+        assert_eq!(e1s.len(), 4, "each miner has its own");
         assert!(!e1s.contains(""));
     }
 }
@@ -341,7 +341,7 @@ fn all_256_miners_get_an_extranonce1_where_pools_give_all_the_same() {
         }
         world.run(seconds(10 + round), |_| ());
     }
-    assert!(told(&world).len() > 256, "the numbers have begun again");
+    assert!(told(&world).len() > 256, "the numbers have started over");
     let mut held = BTreeMap::new();
     for fact in &world.facts {
         match fact {

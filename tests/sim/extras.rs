@@ -57,7 +57,7 @@ fn a_pool_that_hangs_up_on_suggestions_is_mined_without_them() {
         assert!(lost <= 2 * miners + 1, "{lost}");
         let kept = serde_json::to_value(world.core.memory()).unwrap();
         let facts = &kept["pools"]["127.0.0.1:3333"]["hangs_up_on"];
-        assert_eq!(facts["suggestion"], true, "it is kept over a restart");
+        assert_eq!(facts["suggestion"], true, "it survives a restart");
         // Later connections do not have to find out again.
         let before = opened(&world);
         world.kill_connections(PoolSlot::A);

@@ -209,7 +209,7 @@ fn a_paused_miner_goes_to_its_fallback_pool_and_comes_back() {
             let time = minutes(9) + seconds(13 * number);
             let measured = send_away(&mut world, &[0], time, NO_GRACE, pause_first, resume_first);
             assert!(measured[0].most <= MOST_IN_A_MINUTE);
-            assert_eq!(measured[0].lines, 0, "not a word");
+            assert_eq!(measured[0].lines, 0, "it gets no line");
             world.run(minutes(2), |_| ());
         }
     }
@@ -225,7 +225,7 @@ fn a_paused_miner_stays_away_while_another_at_its_address_works() {
             let measured = send_away(&mut world, &[0], time, NO_GRACE, pause_first, resume_first);
             assert!(measured[0].most <= MOST_IN_A_MINUTE);
             let neighbor = miner(&world, 1);
-            assert_eq!(neighbor.dials().len(), 1, "it is left alone");
+            assert_eq!(neighbor.dials().len(), 1, "it stays connected");
             assert!(!neighbor.is_away());
         }
     }
@@ -241,7 +241,7 @@ fn paused_miners_behind_one_address_all_reach_their_fallback_pools() {
     let begin = |world: &mut World| pause(world, &names);
     let end = |world: &mut World| resume(world, &names);
     for measured in send_away(&mut world, &all, minutes(30), NO_GRACE, begin, end) {
-        assert_eq!(measured.lines, 0, "not a word");
+        assert_eq!(measured.lines, 0, "it gets no line");
     }
 }
 
@@ -330,7 +330,7 @@ fn without_work_from_any_pool_miners_go_to_their_fallback_pools_and_come_back() 
                 let time = minutes(30);
                 for measured in send_away(&mut world, &all, time, grace, begin, Outage::end) {
                     assert!(count > 1 || measured.most <= MOST_IN_A_MINUTE);
-                    assert_eq!(measured.lines, 0, "not a word");
+                    assert_eq!(measured.lines, 0, "it gets no line");
                 }
             }
         }

@@ -86,7 +86,7 @@ fn a_miner_that_asks_for_version_rolling_late_can_roll_immediately() {
     assert_eq!(
         script.jobs().len(),
         jobs + 1,
-        "a job under the new conditions"
+        "a job under the new settings"
     );
 }
 
@@ -102,7 +102,7 @@ fn answers_on_a_replaced_connection_may_take_as_long_as_others() {
     script.run(seconds(20));
     assert!(!script.is_answered(4));
     script.submit(5, &work, 2, None);
-    assert_eq!(script.answer(5)["error"][0], 21, "its time is over");
+    assert_eq!(script.answer(5)["error"][0], 21, "its time has passed");
     let share = script.forwarded(A).pop().unwrap();
     script.pool_says(
         share.conn,
@@ -161,7 +161,7 @@ fn a_job_sent_again_stays_valid_unless_its_name_is_reused() {
     let conn = script.conn(A);
     script.notify(conn, &job(A, "first", true));
     let again = script.jobs().last().unwrap().clone();
-    assert_ne!(again[7], first[7], "the same work is not sent twice");
+    assert_ne!(again[7], first[7], "the same work is never sent twice");
     script.submit(4, &first, 1, None);
     script.submit(5, &again, 1, None);
     script.submit(6, &first, 1, None);
@@ -176,7 +176,7 @@ fn a_job_sent_again_stays_valid_unless_its_name_is_reused() {
     assert_eq!(
         script.answer(7)["error"][0],
         21,
-        "the pool would take it for the other"
+        "the pool would mistake it for the other"
     );
     let work = script.jobs().last().unwrap().clone();
     script.submit(8, &work, 2, None);
@@ -315,7 +315,7 @@ fn a_miner_that_rolls_without_asking_can_from_its_second_share_on() {
         }
         assert!(
             script.masks().is_empty(),
-            "it would not know what to do with it"
+            "it could not use it"
         );
     }
 }

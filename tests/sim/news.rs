@@ -72,7 +72,7 @@ fn a_pool_stuck_on_an_old_block_gets_no_work_until_it_moves_on() {
     assert_eq!(view(&mut script, A).flaw(), None);
     assert!(
         view(&mut script, A).left_since.is_some(),
-        "it is told before"
+        "it is reported earlier"
     );
     script.run(seconds(15));
     assert_eq!(view(&mut script, A).flaw(), Some(Flaw::Behind));
@@ -92,7 +92,7 @@ fn a_pool_stuck_on_an_old_block_gets_no_work_until_it_moves_on() {
     (later[0], later[7]) = ("later".into(), "6ab14000".into());
     script.notify(script.conn(A), &later);
     assert_eq!(jobs_in(&mut script, seconds(100)), (false, true));
-    assert_eq!(view(&mut script, A).connections, 1, "it is heard");
+    assert_eq!(view(&mut script, A).connections, 1, "DPMP hears it");
 
     goes_on(&mut script, A, 2);
     assert_eq!(view(&mut script, A).flaw(), None);

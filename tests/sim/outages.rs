@@ -54,7 +54,7 @@ fn a_miner_without_work_is_kept_quiet() {
         assert_eq!(ledger.connections(), 1);
         let parked = ledger.last_job().unwrap();
         assert_eq!(parked.difficulty, 2_147_483_647.0);
-        assert!(parked.clean, "what it has is worth nothing any more");
+        assert!(parked.clean, "its work is worthless now");
         // compat Q65: some miners leave after 90 seconds without a line.
         let sent = ledger.jobs_received() - jobs;
         assert!(sent >= outage / 61 && sent <= outage / 60 + 3, "{sent}");
@@ -93,7 +93,7 @@ fn a_miner_that_returns_in_vain_meets_a_dead_server_and_is_then_held() {
     world.run(seconds(14), |_| ());
     // It was disconnected, returned immediately three times, and is held now.
     assert_eq!(ledger.connections(), 5);
-    assert_eq!(ledger.replies().len(), before, "not a word");
+    assert_eq!(ledger.replies().len(), before, "it gets no line");
     let turned_away = |world: &World| {
         let reasons = world.facts.iter().filter_map(|fact| match fact {
             Fact::MinerTurnedAway { reason, .. } => Some(reason.clone()),
@@ -104,7 +104,7 @@ fn a_miner_that_returns_in_vain_meets_a_dead_server_and_is_then_held() {
     assert_eq!(turned_away(&world), vec![Eviction::NoWork; 4]);
     world.sites[PoolSlot::A].up = true;
     world.run(seconds(12), |_| ());
-    assert_eq!(ledger.connections(), 5, "whoever waits is served");
+    assert_eq!(ledger.connections(), 5, "waiting miners get work");
     assert!(ledger.last_job().unwrap().difficulty < 1.0);
 }
 

@@ -50,7 +50,7 @@ fn a_smaller_extranonce2_is_announced_or_the_miner_subscribes_again() {
         if told {
             let jobs = ledger.jobs();
             let first = jobs.iter().rposition(|job| job.clean).unwrap();
-            assert!(first > 0, "the job with the new extranonce is a clean one");
+            assert!(first > 0, "the job with the new extranonce is clean");
         }
         for slot in PoolSlot::ALL {
             let ledger = world.sites[slot].model.ledger();

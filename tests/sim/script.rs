@@ -212,7 +212,7 @@ impl Script {
         self.world.run(time, |_| ());
         let was_let_in = !self.miner().answers.is_empty();
         let is_gone = was_let_in && self.world.rigs[0].id.is_none();
-        assert!(!is_gone, "the miner is sent away");
+        assert!(!is_gone, "the miner is disconnected");
     }
 
     pub(crate) fn say(&mut self, request: u64, method: &str, params: Value) {

@@ -168,7 +168,7 @@ fn check(weights: [f64; 2], slice: f64, pools: [PoolOptions; 2], hours: u64, see
     assert!(accepted > 0);
     assert_eq!(
         accepted, submitted,
-        "seed {seed}: what miners were told is what pools took"
+        "seed {seed}: the miners' answers match the pools' counts"
     );
 }
 

@@ -135,7 +135,7 @@ fn a_temporary_change_ends_by_itself_and_leaves_no_debt() {
     world.run(seconds(11), |_| ());
     assert!(
         share_a(&mut world, "two", minutes(29)) < 0.01,
-        "as the others"
+        "like the others"
     );
     world.run(minutes(2), |_| ());
     for worker in ["one", "two"] {
@@ -223,7 +223,7 @@ fn a_pause_stops_all_messages_and_ends_immediately() {
                     | Fact::MinerTurnedAway { .. }
             )
         });
-        assert_eq!(lines.count(), 0, "nothing is told of it");
+        assert_eq!(lines.count(), 0, "it is not reported");
         let seen = snapshot(&mut world);
         let workers: Vec<_> = seen.miners.iter().map(|it| it.worker.as_str()).collect();
         assert_eq!(workers, ["two"]);
@@ -264,7 +264,7 @@ fn a_temporary_change_lifts_a_pause_of_the_timetable() {
     world.run(minutes(2), |_| ());
     assert_eq!(share_a(&mut world, "one", minutes(5)), 0.0);
     world.run(minutes(24), |_| ());
-    assert!(snapshot(&mut world).miners.is_empty(), "it pauses again");
+    assert!(snapshot(&mut world).miners.is_empty(), "it is paused again");
     world.tell(Event::Timetable(TimetableNow::default()));
     world.run(minutes(2), |_| ());
     let share = share_a(&mut world, "one", minutes(20));
@@ -291,7 +291,7 @@ fn the_other_pool_replaces_a_failed_fixed_pool_until_it_recovers() {
     assert_eq!(
         share_a(&mut world, "fixed", minutes(10)),
         1.0,
-        "and is not made up for"
+        "without catching up"
     );
     let causes: Vec<_> = world
         .facts
@@ -321,7 +321,7 @@ fn without_failover_a_worker_waits_for_its_fixed_pool() {
     world.run(minutes(3), |_| ());
     let seen = snapshot(&mut world);
     let workers: Vec<_> = seen.miners.iter().map(|it| it.worker.as_str()).collect();
-    assert_eq!(workers, ["other"], "it is let go, to its own fallback");
+    assert_eq!(workers, ["other"], "it is disconnected and goes to its own fallback");
     assert_eq!(world.sites[B].dials, dials);
     world.sites[A].up = true;
     world.run(minutes(2), |_| ());

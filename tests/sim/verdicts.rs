@@ -103,7 +103,7 @@ fn health(world: &mut World, slot: PoolSlot) -> Health {
 fn check_miners(world: &World) {
     for rig in &world.rigs {
         let ledger = rig.model.ledger();
-        assert_eq!(ledger.connections(), 1, "no miner has to notice");
+        assert_eq!(ledger.connections(), 1, "no miner may notice");
     }
 }
 
@@ -177,7 +177,7 @@ fn a_late_answer_ends_the_verdict_immediately() {
     assert_eq!(
         health(&mut world, A),
         Health::Up,
-        "long before the first trial"
+        "well before the first trial"
     );
     assert_eq!(downs(&world, A).0, 1);
     world.facts.clear();
@@ -304,7 +304,7 @@ fn an_occasional_lost_share_gives_no_verdict() {
         assert_eq!(
             world.sites[A].model.ledger().connections_opened(),
             2,
-            "and the probe's"
+            "and those of the test"
         );
         check_miners(&world);
     }
@@ -339,7 +339,7 @@ fn the_last_pool_that_has_work_is_never_taken_away() {
     world.facts.clear();
     world.run(minutes(2), |_| ());
     assert_eq!(health(&mut world, A), Health::Up, "every share tries it");
-    assert!(idle(&world) <= 1, "while the connection is made anew");
+    assert!(idle(&world) <= 1, "while the connection is opened again");
 
     // Both pools are mute, then one of them is down.
     let mut world = self::world(2, 0.5, mute());

@@ -145,7 +145,7 @@ fn come_back(world: &mut World, pool: usize) {
     while let Err(error) = pool.sim.come_back() {
         assert!(
             Instant::now() < deadline,
-            "the port of a pool is lost: {error}"
+            "a pool could not get its port back: {error}"
         );
         std::thread::sleep(Duration::from_millis(20));
     }

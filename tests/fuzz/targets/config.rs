@@ -56,6 +56,6 @@ fn taken_over(data: &[u8]) {
     let found = load_or_create(&new).expect("an import never prevents a start");
     assert_eq!(fs::read(&old).expect("it stays"), data);
     good(&found.config, &config::text(&found.raw));
-    let again = load_or_create(&new).expect("what was imported is good");
+    let again = load_or_create(&new).expect("what was imported is valid");
     assert_eq!(again.config, found.config);
 }

@@ -403,18 +403,18 @@ impl Story {
         }
         self.advance(ALL_OVER);
         self.look();
-        assert_eq!(self.of_miners(), [], "connections for nobody");
+        assert_eq!(self.of_miners(), [], "connections without a miner");
         assert!(
             self.world.links() <= 2,
             "{} connections",
             self.world.links()
         );
         let memory = self.world.core.memory();
-        let text = serde_json::to_string(&memory).expect("the memory can be written");
+        let text = serde_json::to_string(&memory).expect("the memory can be saved");
         let again: Memory = serde_json::from_str(&text).unwrap_or_else(|error| {
-            panic!("the state file cannot be read any more: {error}: {text}");
+            panic!("the state file can no longer be read: {error}: {text}");
         });
-        let again = serde_json::to_string(&again).expect("the memory can be written");
+        let again = serde_json::to_string(&again).expect("the memory can be saved");
         assert_eq!(again, text);
     }
 }

@@ -47,7 +47,7 @@ fn understood(id: &RequestId, call: MinerCall) {
             let again = PoolCall::Configure(mask);
             if asked.version_rolling.is_some() {
                 let MinerCall::Configure(read) = read_again(again) else {
-                    panic!("no configure any more");
+                    panic!("configure was lost");
                 };
                 assert_eq!(read.version_rolling, Some(mask));
             }

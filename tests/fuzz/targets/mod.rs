@@ -31,7 +31,7 @@ pub fn written(message: &impl Encode) -> Vec<String> {
 /// One of our lines must be a JSON object. (A peer's id is not checked: it is returned as it came.)
 pub fn check_object(line: &str) {
     if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
-        panic!("we wrote what is no JSON: {error}: {line:?}");
+        panic!("we wrote invalid JSON: {error}: {line:?}");
     }
-    assert!(line.starts_with('{'), "we wrote no object: {line:?}");
+    assert!(line.starts_with('{'), "we wrote something other than an object: {line:?}");
 }
