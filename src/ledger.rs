@@ -451,7 +451,7 @@ mod tests {
         let name = |number: u32| format!("{number:0100}");
         for day in 0..2_u64 {
             for number in 0..1000_u32 {
-                // Names that count down. The number comes first, because long names are cut.
+                // Names that count down. The number comes first, because long names are cut off.
                 let worker = format!("{number}-{}", name(number));
                 let work = f64::from(number);
                 ledger.note(&share(&worker, PoolSlot::A, work, ShareOutcome::Accepted));

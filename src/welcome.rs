@@ -127,7 +127,7 @@ mod tests {
         assert!(text.contains("http://127.0.0.1:8855\n"), "{text}");
         assert!(text.contains("stratum+tcp://ADDRESS:3351\n"), "{text}");
         assert!(text.contains("address in your network"), "{text}");
-        // The owner wants it so.
+        // The owner has set it.
         let text = words(&greeting("127.0.0.1", true, true), &[]);
         assert!(text.contains("stratum+tcp://127.0.0.1:3351\n"), "{text}");
     }

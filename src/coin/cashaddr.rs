@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(write("bitcoincash", Kind::KeyHash, &[0; 21]), None);
     }
 
-    /// From the list of test vectors in the specification: a payload of 20 and one of 64 bytes.
+    /// From the test vectors of the specification: a payload of 20 bytes and one of 64.
     #[test]
     fn the_test_vectors_of_the_specification_can_be_read() {
         let hash = hex::decode("f5bf48b397dae70be82b3cca4793f8eb2b6cdac9").unwrap();

@@ -354,7 +354,7 @@ mod tests {
                 "c: stratum+tcp://mallory@c.pool.com:5555, user_name \"{wallet}\""
             ]
         );
-        // Under another name, too.
+        // Even under another name.
         assert!(
             of(&|file| file[PATH] = json!({"new": {"host": "c.pool.com", "wallet": "m"}}))
                 .moves_money()

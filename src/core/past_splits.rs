@@ -109,7 +109,7 @@ mod tests {
         courses.follow(split(70.0), 10_000);
         courses.follow(Work::Pause, 20_000);
         courses.follow(split(70.0), 40_000);
-        // At a start the timetable is heard of a moment later.
+        // At a start, the timetable arrives a moment later.
         courses.follow(split(1.0), 60_000);
         courses.follow(split(70.0), 60_500);
         let at: Vec<_> = courses.changes().iter().map(|it| it.from_ms).collect();

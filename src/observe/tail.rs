@@ -240,7 +240,7 @@ mod tests {
         assert_eq!((excerpt.next, excerpt.missed), (31, 10));
         let page = tail.from(31, 1000, clock());
         assert_eq!((page.lines.len(), page.missed), (1000, 0));
-        // Of another run of the program.
+        // A position from another run of the program.
         let excerpt = tail.from(1_000_000, 2, clock());
         assert_eq!((excerpt.lines, excerpt.missed), (numbered(30, 32), 0));
     }

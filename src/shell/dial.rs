@@ -242,12 +242,12 @@ mod tests {
         let stream = connect(&addresses, began + PATIENCE).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), good.local_addr().unwrap());
         assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-        // Without others, it ends in time.
+        // Without other addresses, it ends in time.
         addresses.pop();
         let until = clock() + Duration::from_secs(1);
         let error = connect(&addresses, until).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
-        // An address that refuses does not keep others from being tried.
+        // An address that refuses does not prevent trying others.
         let refusing = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

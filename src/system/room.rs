@@ -186,7 +186,7 @@ fn limit_of_group(file: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// With a connection of its own to each pool.
+    /// With its own connection to each pool.
     fn own(writers: u64) -> Load {
         Load {
             connections: 3,

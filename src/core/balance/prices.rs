@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(price(&put, 5.0, 10_000).unwrap().age, PriceAge::Fresh);
 
         put.put(&prices(7.0), &prices(5.0), start);
-        // Also after a restart.
+        // Even after a restart.
         let text = serde_json::to_string(&put).unwrap();
         let mut put: Prices = serde_json::from_str(&text).unwrap();
         for (hours, age) in [

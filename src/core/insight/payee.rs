@@ -268,7 +268,7 @@ mod tests {
             PayoutKind::Pool,
             0.0,
         );
-        // A satoshi is no payment.
+        // A satoshi is not a payment.
         check(
             &[(312_499_999, other(1)), (1, mine())],
             "BTC",

@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(world.block(Mine, 0.98), None);
         assert_eq!(world.block(Pool, 0.0), None);
         assert_eq!(world.block(Mine, 0.98), None);
-        // On two.
+        // On two blocks.
         assert_eq!(world.block(Mine, 0.969), None);
         let since = world.block(Mine, 0.969);
         assert_eq!(since, Some(world.time));

@@ -376,7 +376,7 @@ mod tests {
         }
     }
 
-    /// How many lines and how many events these facts are.
+    /// The number of log lines and of events for these facts.
     fn written(limiter: &Limiter, facts: impl IntoIterator<Item = Fact>, now: Now) -> (u64, u64) {
         let counts = facts
             .into_iter()
@@ -453,7 +453,7 @@ mod tests {
             events += of + summed_up(&due).iter().sum::<u64>();
             assert!(limiter.state.lock().watched.len() <= MOST_WATCHED + 1);
         }
-        // The first ones, then as many as are allowed in all, and the ones that are summed up.
+        // The first lines, then as many as are allowed in total, and the summaries.
         assert!(lines <= 2500 + 600 + 20, "{lines}");
         let rest = limiter.rest(later(start, 600).at);
         assert_eq!(events + summed_up(&rest).iter().sum::<u64>(), told);

@@ -95,7 +95,7 @@ figures! {
     Miners {
         connected: IntCounter = count("dpmp_miners_connected_total", "Miner connections so far");
         refused: IntCounter = count(
-            "dpmp_miners_refused_total", "Miners whose user name every reachable pool refused");
+            "dpmp_miners_refused_total", "Miners whose user name every reachable pool rejected");
         idle: IntCounter = count(
             "dpmp_miners_idle_total", "How often a miner had no pool with work");
         turned_away: IntCounterVec = counts_by(

@@ -395,7 +395,7 @@ mod tests {
 
     const SUBMIT: &str = r#"{"id":9,"method":"mining.submit","params":["w","1","0000","0","0"]}"#;
 
-    /// A run in which all is well so far: two miners are at work, on the same connection for all that is known.
+    /// A run in which everything is fine so far: two miners are working, on the same connection as far as anyone knows.
     fn kept() -> (Promises, PoolConn, Instant) {
         let text = r#"{"pools": {"A": {"host": "a.test", "port": 1, "wallet": "w"}}, "scheduler": {"poolB_weight": 0}}"#;
         let config = Arc::new(crate::config::parse(text).unwrap().config);
@@ -487,7 +487,7 @@ mod tests {
         Action::SendPool { conn, message }
     }
 
-    /// Whether it is noticed when the core ends with the last of these actions, and only then.
+    /// Whether the fault is noticed exactly when the core ends with the last of these actions.
     fn is_noticed(steps: impl FnOnce(&mut Promises, PoolConn, Instant) -> Action) -> bool {
         let (mut promises, conn, now) = kept();
         let wrong = steps(&mut promises, conn, now);
@@ -544,7 +544,7 @@ mod tests {
             assert!(promises.after(&Action::Abort { link }));
             share(conn)
         }));
-        // Also where the first one has another place by now, which it gave up after the other had come.
+        // Even if the first one has another seat by now, which it left after the other came.
         assert!(is_noticed(|promises, conn, now| {
             let places = promises.miners[&MinerId(1)].places.clone();
             promises.miners.get_mut(&MinerId(2)).unwrap().places = places;
@@ -556,7 +556,7 @@ mod tests {
             says(promises, 2, SUBMIT, now);
             share(conn)
         }));
-        // But not if the other had it only then.
+        // But not if the other had it only at that time.
         assert!(!is_noticed(|promises, conn, now| {
             let places = promises.miners[&MinerId(1)].places.clone();
             promises.miners.get_mut(&MinerId(2)).unwrap().places = places;
@@ -570,7 +570,7 @@ mod tests {
             says(promises, 2, SUBMIT, now);
             share(conn)
         }));
-        // And what is right is right.
+        // Correct behavior raises nothing.
         assert!(!is_noticed(|promises, _, now| {
             says(promises, 1, SUBMIT, now);
             answer("9")

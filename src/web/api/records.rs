@@ -146,7 +146,7 @@ mod tests {
             (effort(&totals, None), effort(&totals, Some(0.0))),
             (None, None)
         );
-        // An older version did not count since its block.
+        // An older version did not count work since its last block.
         totals.blocks = 1;
         assert_eq!(effort(&totals, Some(100.0)), None);
     }
