@@ -82,7 +82,7 @@ fn check(target: &str, run: fn(&[u8])) {
         count += 1;
     }
     println!(
-        "{target}: {} inputs of ours, {count} made of them",
+        "{target}: {} fixed inputs, {count} derived ones",
         known.len()
     );
 }

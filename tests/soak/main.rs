@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let whole = Duration::from_secs(options.minutes * 60 + options.seconds);
     if whole.is_zero() {
-        println!("soak: nothing to do; say how long, for example --minutes 120 --miners 300");
+        println!("soak: nothing to do; give a duration, for example --minutes 120 --miners 300");
         return ExitCode::SUCCESS;
     }
     let round = options.round.map(Duration::from_secs);
@@ -138,13 +138,13 @@ struct Soak {
 impl Soak {
     fn say_what_is_left_out(&self) {
         if !self.world.proxy.disk.can_be_full() {
-            println!("left out: full disks (only root can mount a small one)");
+            println!("skipped: full disks (only root can mount a small disk)");
         }
         if !self.world.miners_can_vanish {
-            println!("left out: miners that vanish (only root can make networks, with iproute2)");
+            println!("skipped: miners that vanish (only root can create networks, with iproute2)");
         }
         if !self.world.proxy.has_clock() {
-            println!("left out: clock jumps (libfaketime is not installed)");
+            println!("skipped: clock jumps (libfaketime is not installed)");
         }
     }
 
@@ -195,7 +195,7 @@ impl Soak {
         let saved = self.world.check_state();
         let said = self.world.proxy.said.lock();
         println!(
-            "round {number}: {} s, {} faults; {} shares answered, {saved} saved; {}; split {:.1} %; slow turns {}, the \
+            "round {number}: {} s, {} faults; {} shares answered, {saved} saved; {}; split {:.1} %; slow rounds {}, the \
              longest {:.0} ms; {} violations",
             began.elapsed().as_secs(),
             faults(&self.world) - faults_before,
@@ -223,7 +223,7 @@ impl Soak {
         if !fits {
             let (now, then) = (in_words(size), in_words(first));
             self.world
-                .violation(format!("something is left over: {now}; it was: {then}"));
+                .violation(format!("something is left over: {now}; before: {then}"));
         }
         if !lived {
             return size;
@@ -271,7 +271,7 @@ impl Soak {
         }
         drop(pools);
         println!(
-            "shares: {submitted} sent, {accepted} accepted, {rejected} refused; the rest was under way when a connection ended"
+            "shares: {submitted} sent, {accepted} accepted, {rejected} rejected; the rest was in flight when a connection ended"
         );
         for (name, count) in &faults {
             println!("  {count:>5}  {name}");

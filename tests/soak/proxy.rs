@@ -129,7 +129,7 @@ impl Proxy {
         while Instant::now() < deadline {
             match self.child.try_wait().unwrap() {
                 Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(format!("the stop ended with {status}")),
+                Some(status) => return Err(format!("it exited with {status} when asked to stop")),
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
         }
@@ -141,7 +141,7 @@ impl Proxy {
     pub(crate) fn has_ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().unwrap()?;
         let said = self.said.lock();
-        Some(format!("it ended with {status}: {:?}", said.errors.last()))
+        Some(format!("it exited with {status}: {:?}", said.errors.last()))
     }
 
     /// Whether the wall clock can be set.
@@ -253,7 +253,7 @@ fn spawn(disk: &Disk, clock: Option<&Clock>, said: &Arc<Mutex<Said>>) -> Child {
 fn note_event(said: &mut Said, line: String) {
     let after = |key: &str| line.split_once(key).map(|(_, rest)| rest);
     let Some(name) = after("\"event\":\"").and_then(|rest| rest.split('"').next()) else {
-        return said.alarms.push(format!("no event: {line}"));
+        return said.alarms.push(format!("not an event: {line}"));
     };
     if name == "slow_turn" {
         let took = after("\"took_ms\":").and_then(|rest| rest.split(['}', ',']).next());

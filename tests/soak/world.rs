@@ -233,7 +233,7 @@ impl World {
         let saved = self.check_state();
         if disk_was_well && saved < known {
             self.violation(format!(
-                "after SIGKILL the state has {saved} accepted shares; {known} were known {SAVED_WITHIN:?} before"
+                "after SIGKILL the state has {saved} accepted shares; {SAVED_WITHIN:?} before there were {known}"
             ));
         }
         self.samples.clear();
@@ -248,7 +248,7 @@ impl World {
         let first = accepted(&self.proxy.status().unwrap_or_default());
         if first < saved {
             self.violation(format!(
-                "it started with {first} accepted shares, {saved} were saved"
+                "it started with {first} accepted shares, but {saved} were saved"
             ));
         }
     }
@@ -268,7 +268,7 @@ impl World {
                     if saved < self.saved {
                         let before = self.saved;
                         self.violation(format!(
-                            "the state has {saved} accepted shares, after {before}"
+                            "the state has {saved} accepted shares, but had {before} before"
                         ));
                     }
                     self.saved = saved;
@@ -318,7 +318,7 @@ impl World {
         });
         let connected = &status["miners_connected"];
         self.violation(format!(
-            "not together again within {patience:?}: {connected} miners; {pools:?}"
+            "not all back within {patience:?}: {connected} miners; {pools:?}"
         ));
         false
     }
@@ -350,7 +350,7 @@ impl World {
         let fits = (share - target).abs() <= allowed;
         if !fits {
             self.violation(format!(
-                "{share:.3} of the time went to A in {quiet:?}, {target} ± {allowed:.3} is right"
+                "{share:.3} of the time went to A in {quiet:?}, expected {target} ± {allowed:.3}"
             ));
         }
         share
@@ -384,7 +384,7 @@ impl World {
         });
         if !fit {
             self.violation(format!(
-                "the counts do not fit: {before:?}, then {shares:?}"
+                "the counts do not match: {before:?}, then {shares:?}"
             ));
         }
         self.miners.iter().for_each(|miner| miner.pause(false));
@@ -411,7 +411,7 @@ impl World {
     fn check_manners(&self) {
         for miner in &self.miners {
             if let Some(first) = miner.ledger().violations().first() {
-                self.violation(format!("to a miner: {first:?}"));
+                self.violation(format!("seen by a miner: {first:?}"));
             }
         }
         for pool in &self.pools {
@@ -421,7 +421,7 @@ impl World {
                 .iter()
                 .filter(|(what, _)| *what != PoolViolation::WrongOrder);
             if let Some(first) = violations.next() {
-                self.violation(format!("to a pool: {first:?}"));
+                self.violation(format!("seen by a pool: {first:?}"));
             }
         }
     }
@@ -441,7 +441,7 @@ impl World {
         let before = (complaints(self), self.answered());
         self.proxy.disk.fill();
         if !comes_true(|| self.has_alert("log_files")) {
-            self.violation("a full disk is not among the alerts");
+            self.violation("there is no alert about the full disk");
         }
         if !comes_true(|| self.answered() > before.1 + 20) {
             self.violation("no shares while the disk is full");
@@ -449,13 +449,13 @@ impl World {
         if complaints(self) != before.0 + 1 {
             let times = complaints(self) - before.0;
             self.violation(format!(
-                "a full disk was said {times} times on standard error"
+                "a full disk was reported {times} times on standard error"
             ));
         }
         self.proxy.disk.make_room();
         self.disk_troubled();
         if !comes_true(|| !self.has_alert("log_files")) {
-            self.violation("the alert of a full disk does not go");
+            self.violation("the alert about the full disk does not end");
         }
     }
 
@@ -471,12 +471,12 @@ impl World {
         // A trouble that has not ended would not be logged again.
         let begin = SystemTime::now();
         if !comes_true(|| self.saved_after(begin)) {
-            self.violation("the state is not written though it could be");
+            self.violation("the state is not saved although it could be");
         }
         let before = (complaints(self), self.answered());
         self.proxy.disk.set_writable(false);
         if !comes_true(|| complaints(self) > before.0 && self.has_alert("state_trouble")) {
-            self.violation("a read-only folder is not told");
+            self.violation("a read-only folder is not reported");
         }
         if !comes_true(|| self.answered() > before.1 + 20) {
             self.violation("no shares while the folder is read-only");
@@ -486,7 +486,7 @@ impl World {
         if complaints(self) != before.0 + 1 {
             let times = complaints(self) - before.0;
             self.violation(format!(
-                "a read-only folder was said {times} times on standard error"
+                "a read-only folder was reported {times} times on standard error"
             ));
         }
     }
