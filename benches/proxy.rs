@@ -137,7 +137,7 @@ fn main() {
     );
     let [low, high] = SHARE_RATES;
     println!(
-        "| miners | CPU a share, {low}/s | CPU a share, {high}/s | memory | memory a miner | threads | threads a miner |"
+        "| miners | CPU per share, {low}/s | CPU per share, {high}/s | memory | memory per miner | threads | threads per miner |"
     );
     println!("|{}", " --- |".repeat(7));
     for (miners, cost) in costs {

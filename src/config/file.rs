@@ -605,7 +605,7 @@ mod tests {
     }
 
     #[test]
-    fn saving_keeps_order_unknown_keys_and_one_backup() {
+    fn saving_keeps_the_order_unknown_keys_and_one_backup() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         let text = "{\n  \"z\": 1,\n  \"pools\": {},\n  \"a\": [\n    1.5\n  ]\n}\n";

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_networks() {
+    fn addresses_and_networks_are_read() {
         let read = |value: Value| Networks { most: 3 }.read(&value);
         let list = read(json!(["10.0.0.5", " 192.168.1.7/24 ", "fd00::/8"])).unwrap();
         let holds = |address: &str| {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_to_listen_on() {
+    fn addresses_to_listen_on_are_read() {
         let read = |text: &str| {
             let address = ListenAddress(Ipv4Addr::UNSPECIFIED).read(&json!(text));
             address.map_or("refused".to_owned(), |address| address.to_string())

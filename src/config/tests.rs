@@ -229,7 +229,7 @@ fn a_pools_port_may_be_in_its_host_or_its_own_key() {
 }
 
 #[test]
-fn a_pool_is_encrypted_if_its_key_or_its_host_says_so() {
+fn a_pool_is_encrypted_if_its_key_or_host_says_so() {
     let loaded = |pool: Value| {
         let mut pool = pool;
         pool["wallet"] = json!("w");

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_come_in_the_order_of_their_ids() {
+    fn values_come_in_order_of_their_ids() {
         let mut map = IdMap::default();
         for id in [3_u64, 1, 1000, 2, 70_000] {
             map.insert(id, id + 1);

@@ -306,7 +306,7 @@ fn a_window_has_the_split_and_how_much_of_it_is_luck() {
 }
 
 #[test]
-fn an_outage_is_recorded_with_its_length() {
+fn an_outage_is_recorded_with_its_duration() {
     let mut world = World::new();
     world.look(0);
     world.work(3);

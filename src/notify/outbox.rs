@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_end_in_a_summary_over_midnight() {
+    fn quiet_hours_across_midnight_end_with_a_summary() {
         let targets = targets(|it| {
             it.quiet = Some(QuietHours {
                 from: 23 * 60,

@@ -94,7 +94,7 @@ impl Duet {
 }
 
 #[test]
-fn six_hours_of_mining_without_a_fault() {
+fn six_hours_of_mining_have_no_fault() {
     for (counter, handshake) in [
         (Counter::Restarts, Handshake::Cgminer),
         (Counter::Continues, Handshake::SubscribeFirst),

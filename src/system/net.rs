@@ -251,7 +251,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_stop_ends_the_wait_for_a_connection() {
+    fn a_stop_ends_waiting_for_a_connection() {
         for host in [
             IpAddr::from(Ipv4Addr::LOCALHOST),
             Ipv4Addr::UNSPECIFIED.into(),

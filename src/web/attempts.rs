@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn many_addresses_are_slowed_down_together() {
+    fn many_addresses_together_are_slowed_down() {
         let mut state = State::default();
         let now = clock();
         let all: Vec<_> = (0..100)

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_link_of_every_page_leads_to_a_heading_that_exists() {
+    fn every_link_of_every_page_leads_to_an_existing_heading() {
         let of = |name: &str| page(&format!("{LIST}{name}")).unwrap();
         for document in DOCUMENTS {
             let html = of(document.name);

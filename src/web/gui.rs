@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_is_described_and_nothing_else() {
+    fn the_api_description_has_every_route_and_no_other() {
         let routes: BTreeSet<_> = ROUTES
             .iter()
             .map(|route| (route.method.to_owned(), route.path.to_owned()))

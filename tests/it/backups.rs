@@ -124,7 +124,7 @@ fn a_dead_pool_is_replaced_by_its_backup_until_the_owner_removes_it() {
 }
 
 #[test]
-fn a_pool_that_refuses_the_wallet_is_replaced() {
+fn a_pool_that_rejects_the_wallet_is_replaced() {
     let scene = Scene::new(|options| options.authorize = AuthorizeRule::NoOne);
     scene.wait_until_the_backup_has_the_work("refused");
     assert_eq!(scene.a.ledger().accepted(), 0);

@@ -261,7 +261,7 @@ fn a_pool_comes_back_and_a_block_makes_shares_stale() {
 }
 
 #[test]
-fn a_farm_of_two_hundred_fits_into_one_process() {
+fn a_farm_of_two_hundred_fits_in_one_process() {
     let pool = pool(|_| ());
     let start = |number| {
         miner(&pool, |options| {

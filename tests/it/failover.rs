@@ -266,7 +266,7 @@ fn a_proxy_that_was_suspended_reads_before_it_judges_silence() {
 }
 
 #[test]
-fn a_pool_may_change_its_extranonce_under_the_miners() {
+fn a_pool_may_change_its_extranonce_while_miners_work() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).start();

@@ -167,7 +167,10 @@ fn a_faulty_config_is_refused_and_the_old_one_stays_in_force() {
     });
     proxy.check_running();
     check_undisturbed(&miners);
-    assert!(!proxy.file("config.json").exists(), "it is not created again");
+    assert!(
+        !proxy.file("config.json").exists(),
+        "it is not created again"
+    );
     // As unreadable as another user's file, even for root.
     fs::create_dir(proxy.file("config.json")).unwrap();
     wait_until(SOON, "the reason in the log", || {

@@ -28,7 +28,7 @@ fn child(folder: &Path) -> u8 {
 }
 
 #[test]
-fn a_panic_is_logged_and_the_state_is_saved_before_the_process_ends_with_70() {
+fn a_panic_is_logged_and_the_state_saved_before_the_exit_with_code_70() {
     if let Some(folder) = std::env::var_os(CHILD) {
         std::process::exit(child(Path::new(&folder)).into());
     }
@@ -40,7 +40,7 @@ fn a_panic_is_logged_and_the_state_is_saved_before_the_process_ends_with_70() {
     let log = std::fs::File::create(file("stdout")).unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
-        .arg("panics::a_panic_is_logged_and_the_state_is_saved_before_the_process_ends_with_70")
+        .arg("panics::a_panic_is_logged_and_the_state_saved_before_the_exit_with_code_70")
         .env(CHILD, folder.path())
         .stdout(log)
         .stderr(Stdio::null())

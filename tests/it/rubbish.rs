@@ -238,7 +238,7 @@ fn invalid_lines_from_a_pool_do_not_reach_the_miner() {
 }
 
 #[test]
-fn an_endless_line_from_a_pool_costs_only_that_connection() {
+fn an_endless_line_from_a_pool_closes_only_that_connection() {
     let scene = Scene::new(|setup| setup);
     let opened = scene.a.ledger().connections_opened();
     for _ in 0..20 {

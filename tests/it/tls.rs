@@ -74,7 +74,7 @@ fn unreadable_authorities_are_reported() {
 }
 
 #[test]
-fn certificates_that_prove_nothing_are_refused_with_the_reason() {
+fn invalid_certificates_are_refused_with_the_reason() {
     let pool = pool("tlsbad", |_| ());
     let refused = |identity: &Identity, expected: &str| {
         let front = Front::new(identity, pool.address());
@@ -103,11 +103,7 @@ fn certificates_that_prove_nothing_are_refused_with_the_reason() {
         );
         refused(&identity, &hint);
     }
-    assert_eq!(
-        pool.ledger().connections_opened(),
-        0,
-        "it received nothing"
-    );
+    assert_eq!(pool.ledger().connections_opened(), 0, "it received nothing");
 }
 
 #[test]
@@ -286,7 +282,7 @@ fn the_log_and_the_page_say_why_an_encrypted_pool_is_down() {
 }
 
 #[test]
-fn the_log_hints_at_tls_if_a_pool_hangs_up_without_a_word() {
+fn the_log_suggests_tls_if_a_pool_hangs_up_without_an_answer() {
     let (a, b) = (pool("tlshintA", |_| ()), pool("tlshintB", |_| ()));
     let front = Front::hanging_up();
     let proxy = Setup::new(&a, &b).set("pools.A.port", front.port()).start();

@@ -41,7 +41,7 @@ fn a_pool_that_answers_no_share_gets_no_time_until_it_answers() {
 }
 
 #[test]
-fn a_late_answer_brings_a_pool_back_at_once() {
+fn a_late_answer_brings_a_pool_back_immediately() {
     let a = pool("A", |_| ());
     let b = pool("B", |_| ());
     let proxy = Setup::new(&a, &b).set("pools.A.answer_seconds", 2).start();

@@ -557,7 +557,7 @@ fn a_hundred_open_pages_work_and_cost_the_miners_nothing() {
 
 /// A day's ledger survives a restart. An unreadable file is set aside and reported, and costs nothing else.
 #[test]
-fn the_ledger_counts_each_day_and_survives() {
+fn the_ledger_counts_each_day_and_survives_a_restart() {
     let (a, b) = (pool("A", |_| ()), pool("B", |_| ()));
     let mut proxy = Setup::new(&a, &b).start();
     let rig = miner(proxy.address(), |options| options.user = "x.rig".into());

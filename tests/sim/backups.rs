@@ -161,11 +161,7 @@ fn an_address_that_answers_no_share_or_gives_no_work_is_left() {
     let made = moves(&without_work);
     assert_eq!(made, [(1, "it sends no work".to_owned())]);
     without_work.run(seconds(3600), |_| ());
-    assert_eq!(
-        moves(&without_work).len(),
-        1,
-        "a scout gets none either"
-    );
+    assert_eq!(moves(&without_work).len(), 1, "a scout gets none either");
     check_whole(&mut without_work);
 }
 

@@ -93,7 +93,7 @@ fn close(found: f64, expected: f64) {
 }
 
 #[test]
-fn miners_follow_what_a_hash_earns_and_those_with_own_settings_do_not() {
+fn miners_follow_earnings_unless_they_have_their_own_settings() {
     let mut config = balanced("BCH");
     let settings = WorkerSettings {
         work: Some(Work::Split(PerPool::new(50.0, 50.0))),
@@ -139,7 +139,7 @@ fn miners_follow_what_a_hash_earns_and_those_with_own_settings_do_not() {
 }
 
 #[test]
-fn a_restart_keeps_the_shift_and_switching_it_off_ends_it() {
+fn a_restart_keeps_the_shift_and_turning_it_off_ends_it() {
     let mut config = balanced("BCH");
     let mut before = world(&config, pools(), Memory::default());
     before.run(minutes(62), |_| ());

@@ -317,7 +317,7 @@ impl Outage {
 
 /// After `scheduler.no_work_seconds`, 60.
 #[test]
-fn without_work_from_any_pool_miners_go_to_their_fallback_pools_and_come_back() {
+fn without_any_work_miners_go_to_their_fallback_pools_and_come_back() {
     for outage in [Outage::Refused, Outage::Swallowed, Outage::Frozen] {
         for firmware in Firmware::ALL {
             for count in [1, 4] {

@@ -224,7 +224,7 @@ fn another_payee_from_the_start_is_wrong_only_if_the_owner_set_one() {
 }
 
 #[test]
-fn a_satoshi_does_not_count_as_paying_me() {
+fn a_satoshi_does_not_count_as_a_payment() {
     let dust = vec![(312_499_999, other(1)), (1, mine())];
     let mut world = with_a(thousandths(1000), PayoutRule::Auto);
     blocks(&mut world, A, 2);

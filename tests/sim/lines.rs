@@ -208,7 +208,7 @@ fn work_is_not_repeated_under_a_returning_extranonce1() {
 
 /// The owner has entered another address, so later messages from the old one say nothing about it.
 #[test]
-fn a_replaced_connection_teaches_nothing_about_the_new_pool() {
+fn a_replaced_connection_says_nothing_about_the_new_pool() {
     let mut script = Script::new(even(), |_| ());
     script.connect(false);
     script.authorize(3, "w.rig");
@@ -313,16 +313,13 @@ fn a_miner_that_rolls_without_asking_can_from_its_second_share_on() {
             );
             script.run(seconds(3));
         }
-        assert!(
-            script.masks().is_empty(),
-            "it could not use it"
-        );
+        assert!(script.masks().is_empty(), "it could not use it");
     }
 }
 
 /// Some software authorizes first.
 #[test]
-fn a_miner_that_authorizes_before_it_subscribes_shares_connections_as_others_do() {
+fn a_miner_that_authorizes_before_subscribing_can_share_connections() {
     let mut script = Script::new(shared(), |_| ());
     script.open();
     script.authorize(3, "w.rig");

@@ -351,7 +351,7 @@ fn shares_do_not_wait_for_a_pool_that_was_never_reached() {
 
 /// At the very first start, one pool accepts connections and then sends nothing.
 #[test]
-fn a_mute_pool_does_not_keep_a_new_farm_from_the_other() {
+fn a_mute_pool_does_not_keep_a_new_farm_from_the_other_pool() {
     let [a, b] = pools();
     let mute = PoolOptions { silent: true, ..a };
     let mut world = World::new(config([50.0, 50.0], 10.0), [mute, b], 10);

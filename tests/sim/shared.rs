@@ -365,7 +365,7 @@ fn a_miner_with_rejected_shares_gets_its_own_connection() {
 
 /// Miners that move to another connection keep working on the old one until the new one has work.
 #[test]
-fn miners_work_on_while_their_new_connection_is_opened() {
+fn miners_keep_working_while_their_new_connection_opens() {
     let pools = [0, 1].map(|seed| PoolOptions {
         seed,
         block_interval: None,

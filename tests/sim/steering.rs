@@ -321,7 +321,11 @@ fn without_failover_a_worker_waits_for_its_fixed_pool() {
     world.run(minutes(3), |_| ());
     let seen = snapshot(&mut world);
     let workers: Vec<_> = seen.miners.iter().map(|it| it.worker.as_str()).collect();
-    assert_eq!(workers, ["other"], "it is disconnected and goes to its own fallback");
+    assert_eq!(
+        workers,
+        ["other"],
+        "it is disconnected and goes to its own fallback"
+    );
     assert_eq!(world.sites[B].dials, dials);
     world.sites[A].up = true;
     world.run(minutes(2), |_| ());

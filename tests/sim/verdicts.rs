@@ -355,7 +355,7 @@ fn the_last_pool_that_has_work_is_never_taken_away() {
 }
 
 #[test]
-fn answers_that_stop_while_jobs_go_on_are_noticed() {
+fn answers_that_stop_while_jobs_continue_are_noticed() {
     let mut world = world(3, 0.5, PoolOptions::default());
     world.run(minutes(10), |_| ());
     set_a(&mut world, |options| options.answers_shares = false);
@@ -372,7 +372,7 @@ fn answers_that_stop_while_jobs_go_on_are_noticed() {
 
 /// The pool sends one job and then only accepts connections. DPMP drops them, and notices that, too.
 #[test]
-fn a_pool_that_says_nothing_after_its_first_job_is_set_aside() {
+fn a_pool_that_sends_nothing_after_its_first_job_is_set_aside() {
     let quiet = PoolOptions {
         job_interval: None,
         ..mute()
@@ -428,7 +428,7 @@ fn a_pool_that_is_silent_too_long_is_dropped() {
 }
 
 #[test]
-fn a_pool_that_rejects_most_shares_is_set_aside_and_tried() {
+fn a_pool_that_rejects_most_shares_is_set_aside_and_tried_again() {
     for (miners, rate) in [(1, 2.0), (20, 0.2)] {
         let mut world = world(miners, rate, rejecting());
         world.run(minutes(60), |_| ());

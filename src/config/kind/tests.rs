@@ -20,7 +20,7 @@ fn table<K: Kind<Meaning: std::fmt::Debug>>(kind: &K, rows: &[(&str, &str)]) {
 }
 
 #[test]
-fn whole_numbers() {
+fn whole_numbers_are_checked() {
     let kind = Whole {
         default: 5,
         min: 1,
@@ -51,7 +51,7 @@ fn whole_numbers() {
 }
 
 #[test]
-fn ports() {
+fn ports_are_checked() {
     table(
         &Port(3333),
         &[
@@ -73,7 +73,7 @@ fn ports() {
 }
 
 #[test]
-fn seconds() {
+fn durations_are_checked() {
     let kind = || Seconds {
         default: 10,
         min: 0.1,
@@ -110,7 +110,7 @@ fn seconds() {
 }
 
 #[test]
-fn weights_and_bounds() {
+fn weights_and_bounds_are_checked() {
     table(
         &Weight(50),
         &[
@@ -142,7 +142,7 @@ fn weights_and_bounds() {
 }
 
 #[test]
-fn texts() {
+fn texts_are_checked() {
     let kind = Text {
         choices: &[],
         default: "x",
@@ -187,7 +187,7 @@ fn texts() {
 }
 
 #[test]
-fn levels() {
+fn levels_are_checked() {
     table(
         &LogLevel(Level::Info),
         &[

@@ -77,7 +77,7 @@ fn every_fact_reaches_the_file_in_order() {
 }
 
 #[test]
-fn the_filter_can_be_changed_while_it_runs() {
+fn the_filter_can_be_changed_while_dpmp_runs() {
     let folder = tempfile::tempdir().unwrap();
     let mut logging = logging();
     let (log, _guard) = open(&logging, folder.path());

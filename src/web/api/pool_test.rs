@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_added_to_the_step_before() {
+    fn notes_are_added_to_the_previous_step() {
         let mut steps = Vec::new();
         add(&mut steps, Finding::Note("lost".into()));
         add(&mut steps, failed("connect", "no"));

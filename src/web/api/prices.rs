@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prices_are_numbers_of_coins() {
+    fn prices_are_read_by_coin() {
         let check = |body: Value| checked(body.as_object().unwrap().clone());
         let good = check(json!({"btc": 100_000, "BCH": 0})).unwrap();
         let expected = [("BCH".to_owned(), 0.0), ("BTC".to_owned(), 100_000.0)];

@@ -33,5 +33,8 @@ pub fn check_object(line: &str) {
     if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
         panic!("we wrote invalid JSON: {error}: {line:?}");
     }
-    assert!(line.starts_with('{'), "we wrote something other than an object: {line:?}");
+    assert!(
+        line.starts_with('{'),
+        "we wrote something other than an object: {line:?}"
+    );
 }

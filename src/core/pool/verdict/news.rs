@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_whose_coinbase_never_changes_its_height_can_leave_a_block() {
+    fn a_pool_that_never_changes_the_coinbase_height_can_leave_a_block() {
         let mut world = World::new();
         world.a(0, 1, 1);
         world.b(0, 1);

@@ -327,7 +327,7 @@ fn the_bound_holds_with_few_switches() {
 }
 
 #[test]
-fn any_fleet_keeps_the_bound() {
+fn any_fleet_stays_within_the_bound() {
     let mut random = Random::new(99);
     fn any<T: Copy>(random: &mut Random, of: &[T]) -> T {
         of[random.below(of.len() as u64) as usize]
@@ -512,7 +512,7 @@ fn a_single_miner_splits_its_time() {
 }
 
 #[test]
-fn a_giant_among_dwarfs_takes_turns() {
+fn a_very_large_miner_among_small_ones_takes_turns() {
     let mut sizes = vec![1e12; 20];
     sizes.push(1e15);
     let places = places(&sizes, |_| (), &share(0.5));
@@ -557,7 +557,7 @@ fn no_more_miners_take_turns_than_the_owner_allows() {
 }
 
 #[test]
-fn nothing_is_done_for_a_pool_without_weight() {
+fn a_pool_without_weight_gets_no_work() {
     for (a, slot) in [(1.0, PoolSlot::A), (0.0, PoolSlot::B)] {
         let places = places(&[1e12, 3e12, 1e13], |_| (), &share(a));
         assert_eq!(places, [Place::Stay(slot); 3]);
