@@ -186,7 +186,7 @@ mod tests {
         let (_, found) = DOCS.split_once("## All problems\n\n").unwrap();
         assert!(
             found == expected,
-            "docs/troubles.md has to end with:\n{expected}"
+            "docs/troubles.md must end with:\n{expected}"
         );
     }
 

@@ -409,7 +409,11 @@ mod tests {
             json!({"host": "eu.pool.com", "wallet": "alice"}),
             json!({"host": "A.pool.com", "wallet": "al"}),
         ] {
-            assert_eq!(a(same).get("password"), None, "the caller keeps it");
+            assert_eq!(
+                a(same).get("password"),
+                None,
+                "the caller keeps the password"
+            );
         }
         let moved = saved(|new| new[PATH]["c"]["host"] = json!("e.pool.com"));
         assert_eq!(moved[PATH]["c"].get("password"), None);

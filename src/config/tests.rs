@@ -1048,7 +1048,7 @@ fn the_reference_has_every_key() {
         .collect();
     assert!(
         missing.is_empty(),
-        "docs/configuration.md is to have these rows:\n{missing}"
+        "docs/configuration.md needs these rows:\n{missing}"
     );
     let keys = reference
         .lines()
@@ -1057,7 +1057,7 @@ fn the_reference_has_every_key() {
     assert_eq!(
         keys,
         rows.len(),
-        "docs/configuration.md has keys that are not there"
+        "docs/configuration.md has keys that do not exist"
     );
 }
 

@@ -139,7 +139,7 @@ mod tests {
         let mut payout = Payout::default();
         payout.update(None, 1);
         payout.update(Some(&pool("mine")), 2);
-        assert_eq!(payout.changed(), None, "the first one is the owner's");
+        assert_eq!(payout.changed(), None, "the first one is set by the owner");
         payout.update(Some(&pool("other")), 3);
         assert_eq!(payout.changed(), Some(3));
         payout.update(Some(&pool("other")), 4);

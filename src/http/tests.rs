@@ -487,7 +487,7 @@ fn slow_clients_are_dropped() {
         slow.send(begin);
         let until = clock() + PATIENCE;
         while slow.try_send("x").is_ok() {
-            assert!(clock() < until, "it may go on for ever");
+            assert!(clock() < until, "it may continue forever");
             std::thread::sleep(SHORT / 15);
         }
         let mut slow = Client::new(addr);

@@ -397,7 +397,7 @@ mod tests {
         fs::remove_file(rig.settings.path()).unwrap();
         let error = rig.change(&text(60));
         assert!(matches!(error, Err(SaveError::Failed(_))), "{error:?}");
-        assert!(!rig.settings.path().exists(), "it is not made anew");
+        assert!(!rig.settings.path().exists(), "it is not created again");
     }
 
     #[test]
@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn each_edit_of_the_file_is_reported_once() {
         let rig = Rig::new();
-        assert_eq!(rig.reload(), ["config"], "nothing to tell at the start");
+        assert_eq!(rig.reload(), ["config"], "nothing to report at the start");
         rig.write(text(60));
         assert_eq!(rig.reload(), ["config", "applied"]);
         assert_eq!(rig.reload(), [""; 0]);

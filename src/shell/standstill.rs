@@ -101,7 +101,7 @@ mod tests {
             assert!(!it.may_judge(due, true, at(40_100, start)));
             assert_eq!(it.next_deadline(), Some(at(40_350, start)));
             assert!(!it.may_judge(due, false, at(40_350, start)));
-            assert_eq!(it.next_deadline(), None, "no deadline is left in the past");
+            assert_eq!(it.next_deadline(), None, "no deadline remains in the past");
         }
     }
 }

@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(rig.entry(), Some(None));
         let mut config = (*rig.config).clone();
         rig.config = Arc::new(config.clone());
-        assert_eq!(rig.entry(), None, "it says the same");
+        assert_eq!(rig.entry(), None, "the answer is the same");
         config.timetable.entries[0].from = 12 * 60;
         rig.config = Arc::new(config.clone());
         assert_eq!(rig.entry(), Some(Some(0)));
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn nothing_is_decided_while_the_clock_is_far_from_the_pools() {
         let mut rig = Rig::new(NOON + HOUR);
-        assert_eq!(rig.entry(), Some(Some(0)), "no pool was heard yet");
+        assert_eq!(rig.entry(), Some(Some(0)), "no job from a pool yet");
         rig.job(PoolSlot::A, NOON + 9 * HOUR);
         assert!(rig.look().unwrap().clock_is_wrong);
         // The other pool agrees with the clock.

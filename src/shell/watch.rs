@@ -103,7 +103,7 @@ mod tests {
         assert_eq!([look(), look()], [1, 0], "it has vanished");
         // Even if it comes back exactly as it was.
         fs::write(&path, &other).unwrap();
-        assert_eq!([look(), look()], [1, 0], "all is well");
+        assert_eq!([look(), look()], [1, 0], "everything is fine");
     }
 
     #[test]

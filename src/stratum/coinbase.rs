@@ -393,15 +393,15 @@ pub(crate) mod tests {
         assert_eq!(Coinbase::read([&good[..], &[0]].concat()), None, "more");
         assert_eq!(changed(4, 0), None, "no input, or the mark of a witness");
         assert_eq!(changed(4, 2), None, "two inputs");
-        assert_eq!(changed(5, 1), None, "it spends something");
-        assert_eq!(changed(40, 0xfe), None, "it spends something");
+        assert_eq!(changed(5, 1), None, "it spends an output");
+        assert_eq!(changed(40, 0xfe), None, "it spends an output");
         assert_eq!(changed(41, 5), None, "a longer script");
         let outputs = 42 + 4 + 4;
         assert_eq!(good[outputs], 2);
         assert_eq!(changed(outputs, 0), None, "no output");
-        assert_eq!(changed(outputs, 1), None, "less outputs than there are");
+        assert_eq!(changed(outputs, 1), None, "fewer outputs than there are");
         assert_eq!(changed(outputs, 0xff), None, "more than there is room for");
-        assert_eq!(changed(outputs + 8, 0x80), None, "less than nothing");
+        assert_eq!(changed(outputs + 8, 0x80), None, "a negative length");
         let highest = u64::MAX / 2;
         let sum = |values: &[u64]| {
             let outputs: Vec<_> = values.iter().map(|value| (*value, vec![])).collect();

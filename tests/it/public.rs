@@ -49,7 +49,7 @@ fn the_version_is_the_same_everywhere() {
     assert_eq!(newest.first(), Some(&VERSION), "CHANGELOG.md");
 }
 
-/// The ids that code hosts give the headings of a document.
+/// The ids that code hosts give to a document's headings.
 fn anchors(markdown: &str) -> BTreeSet<String> {
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
     let mut anchors = BTreeSet::new();

@@ -169,7 +169,7 @@ fn a_flood_of_submits_is_answered_and_not_forwarded() {
         client.user,
         work.notify.job_id,
         "00".repeat(work.e2_size),
-        // Out of range.
+        // Numbers out of range.
         "00000000",
         "00000000"
     ]);
@@ -259,7 +259,7 @@ fn an_endless_line_from_a_pool_closes_only_that_connection() {
 
 #[test]
 fn no_more_miners_are_let_in_than_the_system_can_serve() {
-    // 60 files, less a tenth and the program's own, three a miner.
+    // 60 files, minus a tenth and the program's own, at three per miner.
     let scene = Scene::new(|setup| setup.open_files(60));
     let mut crowd: Vec<Client> = (1..7)
         .map(|_| Client::connect(scene.proxy.address()))

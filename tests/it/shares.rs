@@ -15,7 +15,7 @@ use crate::support::http::Http;
 use crate::support::proxy::{Proxy, Setup, check};
 use crate::support::{SOON, pool, wait_until};
 
-/// What makes a good share a bad one.
+/// Turns a good share into a bad one.
 type Change = fn(&mut Share);
 
 /// The proxy with only pool A in use, so that a miner never switches.

@@ -279,7 +279,7 @@ fn is_of_name(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// The paths that a line names after `crate::`, such as `core::fact::Fact` or `shell`.
+/// The paths after `crate::` in a line, such as `core::fact::Fact` or `shell`.
 fn named_paths(line: &str) -> impl Iterator<Item = &str> {
     line.split("crate::").skip(1).map(|rest| {
         let end = rest.find(|next: char| !is_of_name(next) && next != ':');
@@ -431,7 +431,7 @@ fn the_protocol_layer_knows_nothing_about_two_pools() {
     }
 }
 
-/// The cells of the rows `| Q1 | … |` of the table of quirks.
+/// The cells of the rows `| Q1 | … |` in the table of quirks.
 #[test]
 fn the_architecture_names_files_that_exist() {
     let text = text(&root().join("ARCHITECTURE.md"));

@@ -28,7 +28,7 @@ fn job() -> Value {
     ]})
 }
 
-/// What a pool does.
+/// A scripted pool.
 #[derive(Clone, Default)]
 struct Script {
     /// Answers by the last part of the method: configure, subscribe, authorize. Other methods get no answer.

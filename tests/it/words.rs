@@ -182,7 +182,7 @@ fn without(text: &str, mark: char, word: &str) -> String {
         }
         kept.push_str(word);
         kept.extend(piece.chars().filter(|letter| *letter == '\n'));
-        // A sentence may end in its quote.
+        // A sentence may end in its quotation mark.
         kept.extend(piece.chars().last().filter(|last| ".!?".contains(*last)));
     }
     kept

@@ -8,7 +8,7 @@ use dpmp::units::PoolSlot;
 
 use crate::world::{World, config};
 
-/// Miners with different habits.
+/// Miners with different behavior.
 fn miners() -> Vec<MinerOptions> {
     let base = MinerOptions {
         pace: Pace::Shares(0.2),

@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 /// The longest time for an answer.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// How long a write may take before a guest gives up.
+/// The longest write before a guest gives up.
 const WRITE: Duration = Duration::from_secs(2);
 
 pub(crate) const SUBSCRIBE: &str = r#"{"id":1,"method":"mining.subscribe","params":["guest"]}"#;
@@ -45,7 +45,7 @@ pub(crate) struct Guest {
     pub(crate) until: Instant,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) rng: Random,
-    /// What the proxy did wrong.
+    /// Faults of the proxy.
     pub(crate) complaints: Arc<Mutex<Vec<String>>>,
 }
 

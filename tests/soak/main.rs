@@ -62,10 +62,10 @@ const LONGEST_FAULT: Duration = Duration::from_secs(40);
 /// Runs DPMP between simulated pools and miners that misbehave.
 #[derive(Debug, Parser)]
 struct Options {
-    /// How long, in minutes.
+    /// The duration of the run, in minutes.
     #[arg(long, default_value_t = 0)]
     minutes: u64,
-    /// How long, in seconds, on top of the minutes.
+    /// Seconds to add to the minutes.
     #[arg(long, default_value_t = 0)]
     seconds: u64,
     /// The number of well-behaved miners.

@@ -515,7 +515,7 @@ fn accepted(status: &Value) -> u64 {
     of("A") + of("B")
 }
 
-/// Whether a condition holds within [`PATIENCE`].
+/// Whether a condition comes true within [`PATIENCE`].
 pub(crate) fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {

@@ -152,8 +152,8 @@ mod tests {
             assert_eq!((found.price, found.age), (7.0, age), "{hours}");
             assert_eq!(found.put_ms, Some(start.unix_ms));
         }
-        assert_eq!(price(&put, 6.0, 1).unwrap().price, 6.0, "typed in since");
-        assert_eq!(price(&put, 0.0, 1), None, "taken away since");
+        assert_eq!(price(&put, 6.0, 1).unwrap().price, 6.0, "entered since");
+        assert_eq!(price(&put, 0.0, 1), None, "removed since");
         assert_eq!(put.of("BCH", &prices(5.0), start), None);
 
         put.put(&prices(0.0), &prices(5.0), start);

@@ -198,8 +198,8 @@ mod tests {
         };
         assert!(step(10.0, 0));
         assert!(step(5.0, 1), "the first reversal");
-        assert!(step(2.0, 2), "on in the same direction");
-        assert!(!step(10.0, 3), "the second one within a day");
+        assert!(step(2.0, 2), "another step in the same direction");
+        assert!(!step(10.0, 3), "the second reversal within a day");
         assert!(step(-10.0, 4));
         assert!(!step(10.0, 24));
         assert!(step(10.0, 25));

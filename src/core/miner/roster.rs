@@ -496,7 +496,7 @@ mod tests {
         rig.pass(24 * HOUR, 1, 0.3);
         assert!(rig.is_slow());
         rig.pass(4 * 24 * HOUR, 1, 0.3);
-        assert!(!rig.is_slow(), "it is usual by now");
+        assert!(!rig.is_slow(), "this is usual by now");
     }
 
     #[test]

@@ -373,11 +373,7 @@ mod tests {
         }
         assert_eq!(joins(&mut groups, 2000, 77).0, 77);
         let stranger = joins(&mut groups, 2001, 1);
-        assert_eq!(
-            stranger,
-            (3, Some(one)),
-            "of those that left it is free longest"
-        );
+        assert_eq!(stranger, (3, Some(one)), "it has been free longest");
         groups.leave(MinerId(0));
         assert_eq!(joins(&mut groups, 2002, 0).0, 0);
     }

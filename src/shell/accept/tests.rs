@@ -155,7 +155,7 @@ fn the_balancer_names_the_miners_address() {
     assert!(is_refused(&stream));
     assert!(
         inputs.try_recv().is_err(),
-        "the scheduler is not told of them"
+        "the scheduler does not hear of them"
     );
 }
 

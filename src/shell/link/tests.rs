@@ -188,7 +188,7 @@ fn a_peer_that_reads_nothing_is_cut_off_and_its_reader_ends() {
     assert_eq!(
         (&socket.stream).read(&mut [0]).unwrap(),
         0,
-        "it reads on no more"
+        "it no longer reads"
     );
     // No more data is kept for it.
     let waiting = waits(&socket);

@@ -178,7 +178,7 @@ fn a_miner_that_does_not_read_is_cut_off_and_delays_no_other() {
     assert!(ended(&deaf).len() < pings * 200);
     assert!(
         rig.it.core.peer(MinerId(1)).is_some(),
-        "until its reader says so"
+        "until its reader ends"
     );
     let (miner, reason) = (MinerId(1), CloseReason::NotReading);
     rig.round(Input::MinerClosed { miner, reason });
@@ -205,7 +205,7 @@ fn a_connection_that_is_no_longer_needed_is_closed() {
     rig.says(1, SUBSCRIBE);
     rig.says(1, AUTHORIZE);
     let conns: Vec<_> = rig.dials.try_iter().collect();
-    assert!(!conns.is_empty(), "nothing is dialled for the miner");
+    assert!(!conns.is_empty(), "nothing is dialed for the miner");
     let (miner, reason) = (MinerId(1), CloseReason::ByPeer);
     rig.round(Input::MinerClosed { miner, reason });
     for conn in conns {

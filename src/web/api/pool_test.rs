@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(password(Some("")), None);
         assert_eq!(password(Some("new")).as_deref(), Some("new"));
         let elsewhere = pool_of(PoolSlot::A, body("b.test.net", 3333, "w"), &config).unwrap();
-        assert_eq!(elsewhere.password, None, "it is not told to another pool");
+        assert_eq!(elsewhere.password, None, "another pool does not get it");
     }
 
     #[test]

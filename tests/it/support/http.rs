@@ -43,7 +43,7 @@ impl Http {
         }
     }
 
-    /// Takes the token of `GET /api/v1/session`, as a page does before it changes anything.
+    /// Fetches the token from `GET /api/v1/session`, as a page does before it changes anything.
     #[track_caller]
     pub(crate) fn with_token(mut self) -> Self {
         let session = self.get("/api/v1/session").json();

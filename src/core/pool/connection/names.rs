@@ -335,7 +335,7 @@ mod tests {
         }
         assert_eq!(answered, MOST_UNPROVEN - 1);
         test.facts.names = NameHabit::Proven;
-        assert_eq!(test.introduce("w.0").len(), MOST_ASKED, "it goes on");
+        assert_eq!(test.introduce("w.0").len(), MOST_ASKED, "it continues");
     }
 
     #[test]
@@ -347,8 +347,16 @@ mod tests {
         let again = test.answer(asked[0].0, &refused());
         assert_eq!(again[0].1, "w");
         assert!(!test.connection.knows("w.bad"));
-        assert_eq!(test.introduce("w.bad"), [], "and a refused one never again");
-        assert_eq!(test.facts.names, NameHabit::Several, "others may be taken");
+        assert_eq!(
+            test.introduce("w.bad"),
+            [],
+            "and a refused name never again"
+        );
+        assert_eq!(
+            test.facts.names,
+            NameHabit::Several,
+            "others may be accepted"
+        );
     }
 
     #[test]
