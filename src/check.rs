@@ -102,13 +102,13 @@ pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
 
 /// The configuration. One of the Python version is accepted, because DPMP converts it when it starts.
 fn understand(text: &str) -> Result<LoadedConfig, ConfigErrors> {
-    let read = config::parse(text);
+    let read = config::parse_file(text);
     let Err(errors) = read else { return read };
     let raw = config::read_json(text).ok();
     let Some((raw, mut notes)) = raw.and_then(|raw| config::imported(&raw)) else {
         return Err(errors);
     };
-    let mut loaded = config::parse(&config::text(&raw))?;
+    let mut loaded = config::parse_file(&config::text(&raw))?;
     notes.append(&mut loaded.warnings);
     loaded.warnings = notes;
     Ok(loaded)

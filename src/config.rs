@@ -576,7 +576,22 @@ impl fmt::Debug for LoadedConfig {
 /// # Errors
 /// Every value that is not allowed, or where the text stops being JSON.
 pub fn parse(text: &str) -> Result<LoadedConfig, ConfigErrors> {
-    let raw = raw::read(text)?;
+    of_json(raw::read(text)?)
+}
+
+/// The same for a file, which an earlier version may have written: characters that change the direction of text are left
+/// out, with a warning for each place.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_file(text: &str) -> Result<LoadedConfig, ConfigErrors> {
+    let (raw, mut warnings) = raw::read_file(text)?;
+    let mut loaded = of_json(raw)?;
+    warnings.append(&mut loaded.warnings);
+    Ok(LoadedConfig { warnings, ..loaded })
+}
+
+fn of_json(raw: Value) -> Result<LoadedConfig, ConfigErrors> {
     let built = build::build(&raw);
     if built.faults.is_empty() {
         Ok(LoadedConfig {
@@ -596,6 +611,14 @@ pub fn parse(text: &str) -> Result<LoadedConfig, ConfigErrors> {
 /// Where the text stops being one JSON object, and keys that stand twice.
 pub fn read_json(text: &str) -> Result<Value, ConfigErrors> {
     raw::read(text)
+}
+
+/// The same for a file, with warnings as from [`parse_file`].
+///
+/// # Errors
+/// As for [`read_json`].
+pub fn read_file(text: &str) -> Result<(Value, Vec<String>), ConfigErrors> {
+    raw::read_file(text)
 }
 
 /// The value at a path such as `pools.A.wallet`, unless it is null or missing.

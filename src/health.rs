@@ -60,7 +60,7 @@ impl From<Instance> for Place {
 fn configured(path: &Path) -> anyhow::Result<Place> {
     let read = |path: &Path| {
         let text = files::read_text(path, config::LARGEST_FILE)?;
-        anyhow::Ok(config::parse(&text)?.config)
+        anyhow::Ok(config::parse_file(&text)?.config)
     };
     let config = read(path).or_else(|error| read(&backup_path(path)).map_err(|_| error));
     let config = config.with_context(|| {

@@ -174,9 +174,14 @@ impl Allowance {
 }
 
 /// Whether a character cannot be seen and can change how the text around it looks: a control character, or one that
-/// turns the direction of writing round.
+/// [turns it](turns_text).
 pub fn is_hidden(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    letter.is_control() || turns_text(letter)
+}
+
+/// Whether a character changes the direction of the text around it.
+pub fn turns_text(letter: char) -> bool {
+    matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 named! {

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::keys::key_infos;
 use super::python::{ConvertedConfig, SideFiles, convert, has_python_key, may_be_python};
 use super::raw::{self, LARGEST_FILE};
-use super::{ConfigErrors, LoadedConfig, StartTrouble, parse, parse_for_start};
+use super::{ConfigErrors, LoadedConfig, StartTrouble, parse, parse_file, parse_for_start};
 use crate::system::files::{self, Backup, write_atomic};
 
 /// The Python version's configuration file.
@@ -47,7 +47,7 @@ pub fn load_or_create(path: &Path) -> anyhow::Result<LoadedConfig> {
                 .with_context(|| format!("failed to read the config {}", path.display()));
         }
     };
-    let strictly = text_of(&bytes).and_then(parse);
+    let strictly = text_of(&bytes).and_then(parse_file);
     if let Some(loaded) = take_over(path, &bytes) {
         return Ok(loaded);
     }
@@ -121,7 +121,7 @@ fn create(path: &Path) -> anyhow::Result<LoadedConfig> {
             (serde_json::from_str(&sample())?, origin, vec![note])
         }
     };
-    let mut loaded = parse(&text(&raw))?;
+    let mut loaded = parse_file(&text(&raw))?;
     notes.insert(0, format!("{} is new, {origin}", path.display()));
     if let Err(error) = save(path, &loaded.raw) {
         notes.push(format!(
@@ -146,7 +146,7 @@ fn take_over(path: &Path, bytes: &[u8]) -> Option<LoadedConfig> {
         return None;
     }
     let ConvertedConfig { raw, mut notes } = import(path, bytes).ok()?;
-    let mut loaded = parse(&text(&raw)).ok()?;
+    let mut loaded = parse_file(&text(&raw)).ok()?;
     let mut copy = path.as_os_str().to_owned();
     copy.push(".python");
     let copy = PathBuf::from(copy);

@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::fault::{ConfigErrors, Fault, quote, quote_key};
+use crate::units::turns_text;
 
 /// More than any configuration needs, but small enough to read. In bytes.
 pub(crate) const LARGEST_FILE: usize = 1024 * 1024;
@@ -20,6 +21,50 @@ pub(super) fn read(text: &str) -> Result<Value, ConfigErrors> {
         Ok(value)
     } else {
         Err(ConfigErrors::new(twice))
+    }
+}
+
+/// The same for a file, which an earlier version may have written: characters that change the direction of text are left
+/// out, and each place is reported.
+pub(super) fn read_file(text: &str) -> Result<(Value, Vec<String>), ConfigErrors> {
+    let mut value = read(text)?;
+    let mut warnings = Vec::new();
+    straighten(&mut value, "", &mut warnings);
+    Ok((value, warnings))
+}
+
+fn straighten(value: &mut Value, path: &str, warnings: &mut Vec<String>) {
+    let clean = |text: &mut String, path: &str, warnings: &mut Vec<String>| {
+        if text.contains(turns_text) {
+            text.retain(|letter| !turns_text(letter));
+            warnings.push(format!(
+                "{path}: DPMP leaves out a character that changes the direction of text"
+            ));
+        }
+    };
+    match value {
+        Value::String(text) => clean(text, path, warnings),
+        Value::Array(items) => {
+            for (number, item) in items.iter_mut().enumerate() {
+                straighten(item, &join(path, &number.to_string()), warnings);
+            }
+        }
+        Value::Object(entries) => {
+            let before = std::mem::take(entries);
+            for (name, mut entry) in before {
+                let mut straight = name.clone();
+                clean(&mut straight, &join(path, &name), warnings);
+                // Two names must not become one; the second one is then refused.
+                let name = if entries.contains_key(&straight) {
+                    name
+                } else {
+                    straight
+                };
+                straighten(&mut entry, &join(path, &name), warnings);
+                entries.insert(name, entry);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => (),
     }
 }
 
@@ -217,6 +262,26 @@ mod tests {
             );
             assert!(error.contains(place), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_file_is_read_without_characters_that_turn_text() {
+        let text = r#"{"pools":{"A":{"name":"O\u202ecean"}},"x":["a\u2066"],"w\u2069":{"rig":1},"k":1,"k\u202a":2}"#;
+        let (value, warnings) = read_file(text).unwrap();
+        assert_eq!(
+            value,
+            json!({"pools": {"A": {"name": "Ocean"}}, "x": ["a"], "w": {"rig": 1}, "k": 1, "k\u{202a}": 2})
+        );
+        let places: Vec<_> = warnings
+            .iter()
+            .map(|it| it.split(':').next().unwrap())
+            .collect();
+        assert_eq!(places.len(), 4);
+        assert_eq!(&places[..2], ["pools.A.name", "x.0"]);
+        assert_eq!(
+            read_file(r#"{"a":"b\n"}"#).unwrap(),
+            (json!({"a": "b\n"}), vec![])
+        );
     }
 
     #[test]

@@ -222,7 +222,11 @@ pub fn put_back(new: &mut Value, old: &Value) {
         };
         let before = old.get(PATH).and_then(|saved| saved.get(name));
         let before = before.and_then(Value::as_object);
-        let own = before.filter(|before| Place::of(before) == Place::of(entry));
+        // Another account there may have the same password; no other server gets it.
+        let own = before.filter(|before| match (Place::of(before), Place::of(entry)) {
+            (Some(there), Some(here)) => there.has_server_of(&here),
+            (there, here) => there.is_none() && here.is_none(),
+        });
         let found = match own {
             Some(own) => password(own),
             None => same_place(entry).flatten(),
@@ -281,6 +285,10 @@ impl Place {
             wallet: wallet.unwrap_or_default().trim().to_owned(),
             tls: found.tls,
         })
+    }
+
+    fn has_server_of(&self, other: &Self) -> bool {
+        (&self.host, self.port, self.tls) == (&other.host, other.port, other.tls)
     }
 
     /// The pool as one line.
@@ -417,6 +425,8 @@ mod tests {
         }
         let moved = saved(|new| new[PATH]["c"]["host"] = json!("e.pool.com"));
         assert_eq!(moved[PATH]["c"].get("password"), None);
+        let account = saved(|new| new[PATH]["c"]["wallet"] = json!("other"));
+        assert_eq!(account[PATH]["c"]["password"], "of-c", "the same server");
         let own = saved(|new| new[PATH]["c"]["password"] = json!(""));
         assert_eq!(own[PATH]["c"]["password"], "");
     }

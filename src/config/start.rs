@@ -27,7 +27,7 @@ const ROUNDS: usize = 64;
 /// # Errors
 /// Every value that is not allowed, if one of them is of something else.
 pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
-    let raw = raw::read(text)?;
+    let (raw, straightened) = raw::read_file(text)?;
     let mut mended = raw.clone();
     let mut troubles: Vec<_> = mend_steering(&mut mended)
         .into_iter()
@@ -86,7 +86,8 @@ pub fn parse_for_start(text: &str) -> Result<LoadedConfig, ConfigErrors> {
             });
         }
     }
-    warnings.splice(0..0, troubles.iter().map(|trouble| trouble.text.clone()));
+    let troubles_first = troubles.iter().map(|trouble| trouble.text.clone());
+    warnings.splice(0..0, troubles_first.chain(straightened));
     Ok(LoadedConfig {
         config,
         warnings,

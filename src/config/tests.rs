@@ -463,13 +463,21 @@ fn names_cannot_reverse_the_text_around_them() {
         ("workers", json!({"workers": {name: {"work": "A"}}})),
         (
             "groups",
-            json!({"groups": [{"name": name, "workers": ["a*"], "work": "A"}]}),
+            json!({"groups": [{"name": name, "match": ["a*"], "work": "A"}]}),
         ),
     ] {
         let error = parse(&value.to_string()).unwrap_err().to_string();
         assert!(error.starts_with(path), "{error}");
         assert!(error.contains("hidden character U+202E"), "{error}");
         assert!(!error.contains('\u{202e}'), "{error}");
+        // A file of an earlier version loads, with a warning.
+        let start = parse_for_start(&value.to_string()).unwrap();
+        assert_eq!(start.troubles, []);
+        for loaded in [parse_file(&value.to_string()).unwrap(), start] {
+            let warned = loaded.warnings.iter().any(|it| it.starts_with(path));
+            assert!(warned, "{:?}", loaded.warnings);
+            assert!(!loaded.raw.to_string().contains('\u{202e}'));
+        }
     }
     // Letters that are written from right to left are letters like others.
     assert_eq!(

@@ -204,7 +204,10 @@ impl Settings {
         }
         let loaded = std::str::from_utf8(&bytes)
             .map_err(|error| error.to_string())
-            .and_then(|text| self.judge(text).map_err(|errors| errors.to_string()));
+            .and_then(|text| {
+                let loaded = config::parse_file(text).and_then(|loaded| self.judged(loaded));
+                loaded.map_err(|errors| errors.to_string())
+            });
         let facts = match loaded {
             // The mistakes were already reported at the start.
             Err(_) if seen.contents.is_none() && self.started_with(&bytes) => {
@@ -235,7 +238,13 @@ impl Settings {
     /// # Errors
     /// With all mistakes.
     pub fn judge(&self, text: &str) -> Result<config::LoadedConfig, ConfigErrors> {
-        let mut loaded = config::parse(text)?;
+        self.judged(config::parse(text)?)
+    }
+
+    fn judged(
+        &self,
+        mut loaded: config::LoadedConfig,
+    ) -> Result<config::LoadedConfig, ConfigErrors> {
         warn_of_unknown_names(&mut loaded);
         config::may_replace(&self.context.live.wanted(), &loaded.config)?;
         Ok(loaded)

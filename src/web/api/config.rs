@@ -37,7 +37,7 @@ const TOKENS: &str = "gui.tokens";
 /// # Errors
 /// If it is not valid: then only a whole new one helps.
 pub(super) fn present(contents: &[u8]) -> Result<LoadedConfig, ApiError> {
-    config::parse(text_of(contents)?).map_err(|errors| {
+    config::parse_file(text_of(contents)?).map_err(|errors| {
         ApiError::new(
             Code::InvalidConfig,
             format!("The configuration file was changed and is no longer valid: {errors}"),
@@ -53,8 +53,8 @@ pub(in crate::web) fn show(pages: &Pages, _: &Call<'_>) -> Answer {
     if let Some(targets) = taken.get(saved::PATH) {
         config::set(&mut view, saved::PATH, saved::without_secrets(targets));
     }
-    let secrets_set = secrets_of(&config::read_json(text).map_err(broken)?);
-    let (warnings, pending) = match config::parse(text) {
+    let secrets_set = secrets_of(&config::read_file(text).map_err(broken)?.0);
+    let (warnings, pending) = match config::parse_file(text) {
         Ok(mut loaded) => {
             warn_of_unknown_names(&mut loaded);
             let changes = config::changes(&pages.started_with, &loaded.config);
@@ -105,7 +105,11 @@ pub(in crate::web) fn validate(pages: &Pages, call: &Call<'_>) -> Answer {
     let mut notes = Vec::new();
     // Conflicts are resolved when it is saved.
     let mut conflict = false;
-    let sent = read_json(body.config.get());
+    let sent = if body.restore {
+        read_file(body.config.get(), &mut notes)
+    } else {
+        read_json(body.config.get())
+    };
     let wallets = sent.as_ref().map(wallet_remarks).unwrap_or_default();
     let loaded = sent
         .map(|new| {
@@ -224,7 +228,7 @@ pub(in crate::web) fn restore(pages: &Pages, call: &Call<'_>) -> Answer {
     let mut warning = None;
     let mut notes = Vec::new();
     let mut saved = pages.settings.change(call.source(pages), |contents| {
-        let mut new = imported(read_json(&body.text)?, &mut notes);
+        let mut new = imported(read_file(&body.text, &mut notes)?, &mut notes);
         let old = old_of(contents, pages);
         let restored = take(&mut new, PASSWORD_HASH).filter(|hash| !is_empty(hash));
         // Old tokens must not become valid again.
@@ -332,7 +336,8 @@ fn in_order_of(old: &Value, new: Value) -> Value {
 
 /// The file's settings. If it can no longer be read, the secrets in force.
 fn old_of(contents: &[u8], pages: &Pages) -> Value {
-    text_of(contents).and_then(read_json).unwrap_or_else(|_| {
+    let file = text_of(contents).and_then(|text| read_file(text, &mut Vec::new()));
+    file.unwrap_or_else(|_| {
         let config = pages.context.live.wanted();
         let mut secrets = Value::Null;
         if let Some(hash) = config.gui.password_hash.as_deref() {
@@ -364,7 +369,7 @@ fn old_of(contents: &[u8], pages: &Pages) -> Value {
 /// A file's JSON for a client, and the paths of the secrets that it does not get. For saved pools, only passwords are
 /// left out.
 fn without_secrets(text: &str) -> Result<(Value, BTreeMap<&'static str, Value>), ApiError> {
-    let mut view = config::read_json(text).map_err(broken)?;
+    let (mut view, _) = config::read_file(text).map_err(broken)?;
     let saved = config::lookup(&view, saved_pools::PATH);
     let saved = saved.map(|saved| saved_pools::without_passwords(saved).0);
     let taken = secret_paths().filter_map(|path| Some((path, take(&mut view, path)?)));
@@ -427,6 +432,14 @@ fn text_of(contents: &[u8]) -> Result<&str, ApiError> {
 
 fn read_json(text: &str) -> Result<Value, ApiError> {
     config::read_json(text).map_err(|errors| ApiError::invalid_config(errors.faults))
+}
+
+/// A file, which may be of an earlier version. Warnings are added to the notes.
+fn read_file(text: &str, notes: &mut Vec<String>) -> Result<Value, ApiError> {
+    let (file, mut warnings) =
+        config::read_file(text).map_err(|errors| ApiError::invalid_config(errors.faults))?;
+    notes.append(&mut warnings);
+    Ok(file)
 }
 
 fn broken(errors: ConfigErrors) -> ApiError {

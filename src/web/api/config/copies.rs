@@ -54,7 +54,7 @@ impl Copies {
             found.map(|(_, base)| base.clone())
         };
         let file = std::str::from_utf8(contents).ok();
-        let file = file.and_then(|text| config::read_json(text).ok());
+        let file = file.and_then(|text| Some(config::read_file(text).ok()?.0));
         let same_rest = read.others == present.others;
         let Some((base, mut file)) = base.zip(file).filter(|_| same_rest) else {
             return Err(conflict("The configuration"));
