@@ -61,6 +61,9 @@ const DOUBT: Duration = Duration::from_secs(3600);
 /// How many steps wait for a trustworthy clock.
 const MOST_UNSETTLED: usize = 240;
 
+/// The middle of a usual step.
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+
 /// How soon to look again while no state has been published.
 const BEFORE_THE_FIRST: Duration = Duration::from_millis(200);
 
@@ -86,6 +89,7 @@ struct Recorder {
 struct Backlog {
     end: Instant,
     step: Step,
+    refused: ByReason,
     workers: Vec<(String, WorkerStep)>,
     value: ValueStep,
 }
@@ -97,7 +101,15 @@ struct Rings {
     workers: BTreeMap<String, Pair<WorkerStep>>,
     /// By quarter hours; each is the median of a day.
     values: Ring<ValueStep>,
+    /// Why DPMP blocked shares, by the minute. For the last minutes only, because that is all that notices need.
+    refused: BTreeMap<u64, ByReason>,
 }
+
+/// Shares that DPMP blocked, by the name of the reason.
+type ByReason = BTreeMap<String, u64>;
+
+/// How many minutes of these are kept.
+const REFUSED_MINUTES: u64 = 12;
 
 /// The same data in two scales.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -260,6 +272,11 @@ impl History {
         self.0.lock().window(minutes, snapshot, at)
     }
 
+    /// Why DPMP blocked shares in the same time.
+    pub fn refused_by(&self, minutes: u64, snapshot: &Snapshot, at: Now) -> BTreeMap<String, u64> {
+        self.0.lock().refused_by(minutes, snapshot, at)
+    }
+
     /// The hashrates of one worker.
     pub fn average(&self, worker: &str, unix_ms: u64) -> Averages {
         self.0.lock().rings.averages(worker, unix_ms)
@@ -286,6 +303,7 @@ impl Recorder {
             self.unsettled.push_back(Backlog {
                 end: at.at,
                 step: totals.sums.since(&before.sums),
+                refused: totals.refused_since(before),
                 workers: workers
                     .map(|(name, step)| (name.to_owned(), step))
                     .collect(),
@@ -330,14 +348,17 @@ impl Recorder {
             let Backlog {
                 end,
                 step,
+                refused,
                 workers,
                 value,
             } = waited;
-            let age = at.at.saturating_duration_since(end).as_millis();
+            // A look is always a little late, so its end lies in the next minute and its middle does not.
+            let middle = Duration::from_secs_f32(step.span / 2.0).min(HALF_A_MINUTE);
+            let age = (at.at.saturating_duration_since(end) + middle).as_millis();
             let age = u64::try_from(age).unwrap_or(u64::MAX);
-            // The step that has just ended, if `at` is its end.
-            let unix_ms = at.unix_ms.saturating_sub(age).saturating_sub(1);
+            let unix_ms = at.unix_ms.saturating_sub(age);
             self.rings.pools.add(unix_ms, step);
+            self.rings.add_refused(unix_ms, &refused);
             for (worker, step) in workers {
                 self.rings.add_worker(&worker, unix_ms, step);
             }
@@ -346,29 +367,85 @@ impl Recorder {
     }
 
     fn window(&self, minutes: u64, snapshot: &Snapshot, at: Now) -> Window {
-        let present = MINUTES.number(at.unix_ms);
+        let reach = Reach::of(minutes, snapshot, at);
         let ring = &self.rings.pools.minutes;
-        // What another pool did in a slot says nothing of the present one.
-        let former = snapshot.pools.iter().flat_map(|(_, pool)| &pool.former);
-        let changed = former.map(|it| it.until_ms).max();
-        let since_change = changed.map(|ms| Duration::from_millis(at.unix_ms.saturating_sub(ms)));
-        let oldest = present.saturating_sub(minutes).max(ring.first());
-        let oldest = changed.map_or(oldest, |ms| oldest.max(MINUTES.number(ms) + 1));
         let mut sum = Step::UNKNOWN;
-        for number in oldest..=present {
+        for number in reach.oldest.max(ring.first())..=reach.present {
             sum.add(ring.get(number));
         }
-        let length =
-            Duration::from_secs(60).saturating_mul(u32::try_from(minutes).unwrap_or(u32::MAX));
-        let length = since_change.map_or(length, |since| length.min(since));
-        let recent = |it: &&Backlog| at.at.saturating_duration_since(it.end) < length;
-        for unsettled in self.unsettled.iter().filter(recent) {
-            sum.add(unsettled.step);
+        for waiting in self.unsettled.iter().filter(|it| reach.has(it)) {
+            sum.add(waiting.step);
         }
-        if let Some(last) = self.last.as_ref().filter(|_| snapshot.unix_ms > 0) {
+        if let Some(last) = self.last.as_ref().filter(|last| reach.counts_from(last)) {
             sum.add(Sums::of(snapshot, at).since(&last.sums));
         }
         Window::of(&sum)
+    }
+
+    fn refused_by(&self, minutes: u64, snapshot: &Snapshot, at: Now) -> ByReason {
+        let reach = Reach::of(minutes, snapshot, at);
+        let settled = self.rings.refused.iter();
+        let settled = settled.filter(|(at, _)| (reach.oldest..=reach.present).contains(*at));
+        let waiting = self.unsettled.iter().filter(|it| reach.has(it));
+        let last = self.last.as_ref().filter(|last| reach.counts_from(last));
+        let present = last.map(|last| Totals::of(snapshot, None, at).refused_since(last));
+        let mut sum = ByReason::new();
+        settled
+            .map(|(_, by)| by)
+            .chain(waiting.map(|it| &it.refused))
+            .chain(&present)
+            .for_each(|by| add_reasons(&mut sum, by));
+        sum
+    }
+}
+
+/// Which steps count as the last minutes. What another pool did in a slot says nothing of the present one, so nothing
+/// counts that began before a slot got its pool.
+struct Reach {
+    at: Now,
+    /// The first and the last minute.
+    oldest: u64,
+    present: u64,
+    length: Duration,
+    /// When a slot last got another pool, in milliseconds since 1970.
+    changed: Option<u64>,
+    /// Whether anything has been published.
+    has_state: bool,
+}
+
+impl Reach {
+    fn of(minutes: u64, snapshot: &Snapshot, at: Now) -> Self {
+        let present = MINUTES.number(at.unix_ms);
+        let oldest = present.saturating_sub(minutes);
+        let former = snapshot.pools.iter().flat_map(|(_, pool)| &pool.former);
+        let changed = former.map(|it| it.until_ms).max();
+        let minutes = u32::try_from(minutes).unwrap_or(u32::MAX);
+        Self {
+            at,
+            oldest: changed.map_or(oldest, |ms| oldest.max(MINUTES.number(ms) + 1)),
+            present,
+            length: Duration::from_secs(60).saturating_mul(minutes),
+            changed,
+            has_state: snapshot.unix_ms > 0,
+        }
+    }
+
+    fn has(&self, waiting: &Backlog) -> bool {
+        let age = self.at.at.saturating_duration_since(waiting.end);
+        let since = |ms| Duration::from_millis(self.at.unix_ms.saturating_sub(ms));
+        let began = age + Duration::from_secs_f32(waiting.step.span);
+        age < self.length && self.changed.is_none_or(|ms| began <= since(ms))
+    }
+
+    /// Whether the current step, which began at the last look, counts.
+    fn counts_from(&self, last: &Totals) -> bool {
+        self.has_state && self.changed.is_none_or(|ms| last.is_since(ms))
+    }
+}
+
+fn add_reasons(sum: &mut ByReason, more: &ByReason) {
+    for (reason, count) in more {
+        *sum.entry(reason.clone()).or_default() += count;
     }
 }
 
@@ -393,6 +470,17 @@ impl Window {
 }
 
 impl Rings {
+    fn add_refused(&mut self, unix_ms: u64, refused: &ByReason) {
+        if refused.is_empty() {
+            return;
+        }
+        let number = MINUTES.number(unix_ms);
+        add_reasons(self.refused.entry(number).or_default(), refused);
+        // Also those that a wrong clock has put into the future.
+        self.refused
+            .retain(|at, _| at.abs_diff(number) < REFUSED_MINUTES);
+    }
+
     fn add_worker(&mut self, worker: &str, unix_ms: u64, step: WorkerStep) {
         if !self.workers.contains_key(worker) && !self.make_room(unix_ms) {
             return;

@@ -259,8 +259,9 @@ impl Notifier {
                     title: alert.title,
                     grave: alert.level == Level::Error,
                 },
-                Change::Over(id, lasted) => Fact::TroubleOver {
+                Change::Over { id, title, lasted } => Fact::TroubleOver {
                     id,
+                    title,
                     lasted: Duration::from_millis(lasted),
                 },
             };
@@ -321,7 +322,7 @@ pub fn tell(observer: &Observer, name: &str, target: &Target, outcome: &Outcome,
 pub fn run(file: &Path, name: &str) -> anyhow::Result<ExitCode> {
     let text = files::read_text(file, config::LARGEST_FILE)
         .with_context(|| format!("failed to read {}", file.display()))?;
-    let loaded = config::parse(&text)
+    let loaded = config::parse_file(&text)
         .map_err(|errors| anyhow!("{} is not valid:\n{errors}", file.display()))?;
     let config = loaded.config;
     let target = config.notify.targets.get(name);

@@ -458,6 +458,8 @@ pub enum Fact {
     TroubleOver {
         /// The trouble's name, with its pool, worker or time.
         id: String,
+        /// The notice's title when it was last shown.
+        title: String,
         /// How long it lasted.
         lasted: Duration,
     },

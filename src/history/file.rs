@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Step, ValueStep, WorkerStep};
 use super::ring::Ring;
-use super::{MINUTES, MOST_WORKERS, Pair, QUARTERS, Rings};
+use super::{ByReason, MINUTES, MOST_WORKERS, Pair, QUARTERS, Rings};
 use crate::system::files::{self, Backup, set_aside, write_atomic};
 
 /// The version of the file's format.
@@ -23,6 +23,9 @@ const LEAST_PAUSE: Duration = Duration::from_secs(300);
 /// memory card lasts.
 const BYTES_A_SECOND: usize = 2048;
 
+/// The maximum number of minutes with reasons for blocked shares that are read.
+const MOST_REFUSED: usize = 24;
+
 /// The file that belongs to a configuration file.
 pub fn path(config: &Path) -> PathBuf {
     config.with_file_name("history.json")
@@ -30,16 +33,23 @@ pub fn path(config: &Path) -> PathBuf {
 
 /// The content of the file.
 #[derive(Serialize, Deserialize)]
-struct Content<P, W, V> {
+struct Content<P, W, V, R> {
     format: u32,
     pools: P,
     workers: W,
     /// Older files have none.
     #[serde(default)]
     values: V,
+    #[serde(default)]
+    refused: R,
 }
 
-type OwnContent = Content<Pair<Step>, BTreeMap<String, Pair<WorkerStep>>, Ring<ValueStep>>;
+type OwnContent = Content<
+    Pair<Step>,
+    BTreeMap<String, Pair<WorkerStep>>,
+    Ring<ValueStep>,
+    BTreeMap<u64, ByReason>,
+>;
 
 /// Reads the file. A missing file is an empty history. One that cannot be read is renamed, never overwritten, and the
 /// problem is returned as well.
@@ -66,6 +76,7 @@ fn within_bounds(stored: OwnContent) -> Rings {
         pools: stored.pools,
         workers: stored.workers.into_iter().take(MOST_WORKERS).collect(),
         values: stored.values,
+        refused: stored.refused.into_iter().take(MOST_REFUSED).collect(),
     };
     rings.values.keep(QUARTERS.steps);
     rings.pools.keep();
@@ -89,6 +100,7 @@ pub(super) fn format(rings: &Rings) -> anyhow::Result<Vec<u8>> {
         pools: &rings.pools,
         workers: &rings.workers,
         values: &rings.values,
+        refused: &rings.refused,
     })
     .context("failed to format the history")
 }

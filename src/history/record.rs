@@ -201,6 +201,8 @@ impl ValueStep {
 #[derive(Clone, Debug)]
 pub(super) struct Totals {
     pub(super) sums: Sums,
+    /// Shares that DPMP blocked, by reason.
+    refused: BTreeMap<String, u64>,
     /// The total work of each worker.
     pub(super) workers: BTreeMap<String, PerPool<f64>>,
     /// The workers that are connected or have left since the last look.
@@ -257,9 +259,26 @@ impl Totals {
         }
         Self {
             sums: Sums::of(snapshot, at),
+            refused: snapshot.refused.clone(),
             present,
             workers,
         }
+    }
+
+    /// Whether they were read at this time or later, in milliseconds since 1970.
+    pub(super) fn is_since(&self, unix_ms: u64) -> bool {
+        self.sums.at.unix_ms >= unix_ms
+    }
+
+    /// Why DPMP has blocked shares since an earlier look.
+    pub(super) fn refused_since(&self, before: &Self) -> BTreeMap<String, u64> {
+        let since = |(reason, now): (&String, &u64)| {
+            let old = before.refused.get(reason).copied().unwrap_or(0);
+            now.checked_sub(old)
+                .filter(|new| *new > 0)
+                .map(|new| (reason.clone(), new))
+        };
+        self.refused.iter().filter_map(since).collect()
     }
 
     /// What each worker has done since an earlier look. One that was not there at that time is left out, because it is

@@ -306,6 +306,84 @@ fn a_window_has_the_split_and_how_much_of_it_is_luck() {
 }
 
 #[test]
+fn work_for_the_pool_before_a_swap_counts_nowhere() {
+    let mut world = World::new();
+    // Each look is a little late, as in practice.
+    let late = |world: &World, seconds: u64| {
+        let at = world.at(seconds);
+        Now {
+            unix_ms: at.unix_ms + 4,
+            ..at
+        }
+    };
+    for minute in 0..=10 {
+        world
+            .history
+            .look(&world.snapshot, late(&world, minute * 60));
+        world.work(3);
+    }
+    // In the middle of minute 10.
+    let former = serde_json::json!({
+        "account": "", "name": "", "slot": "A", "until_ms": START + (10 * 60 + 30) * 1000
+    });
+    world.snapshot.pools[PoolSlot::A].former = vec![serde_json::from_value(former).unwrap()];
+    let window = |world: &World, seconds| {
+        let at = late(world, seconds);
+        world.history.window(1440, &world.snapshot, at)
+    };
+    assert_eq!(window(&world, 10 * 60 + 59), Window::default());
+    let at = late(&world, 10 * 60 + 59);
+    let reasons = world.history.refused_by(10, &world.snapshot, at);
+    assert_eq!(reasons, ByReason::new());
+    world.history.look(&world.snapshot, late(&world, 11 * 60));
+    assert_eq!(window(&world, 11 * 60).work, PerPool::new(0.0, 0.0));
+    world.work(1);
+    let after = window(&world, 12 * 60 - 1);
+    assert_eq!(after.work, PerPool::new(2.0, 2.0));
+    assert_eq!(after.known_seconds, 59.0);
+}
+
+#[test]
+fn reasons_for_blocked_shares_last_ten_minutes_and_survive_a_restart() {
+    let mut world = World::new();
+    world.look(0);
+    let block = |world: &mut World, reason: &str, count| {
+        let refused = &mut world.snapshot.refused;
+        *refused.entry(reason.to_owned()).or_default() += count;
+    };
+    block(&mut world, "stale", 5);
+    world.look(60);
+    block(&mut world, "duplicate", 2);
+    let by = |world: &World, seconds| {
+        let at = world.at(seconds);
+        world.history.refused_by(10, &world.snapshot, at)
+    };
+    let both = [("duplicate".to_owned(), 2), ("stale".to_owned(), 5)];
+    assert_eq!(by(&world, 90), both.clone().into());
+    world.look(120);
+    assert_eq!(by(&world, 120), both.clone().into());
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder.path().join("config.json"));
+    let text = file::format(&world.history.0.lock().rings).unwrap();
+    file::save(&path, &text).unwrap();
+    world.history = History(Mutex::new(Recorder {
+        rings: file::load(&path).0,
+        ..Recorder::default()
+    }));
+    world.look(150);
+    assert_eq!(by(&world, 160), both.into());
+    block(&mut world, "stale", 1);
+    assert_eq!(by(&world, 11 * 60 + 30).get("stale"), Some(&1));
+    for minute in 3..60 {
+        block(&mut world, "stale", 1);
+        world.look(minute * 60);
+    }
+    assert_eq!(by(&world, 59 * 60), [("stale".to_owned(), 10)].into());
+    assert!(world.history.0.lock().rings.refused.len() <= 12);
+}
+
+#[test]
 fn an_outage_is_recorded_with_its_duration() {
     let mut world = World::new();
     world.look(0);

@@ -144,8 +144,15 @@ struct Case {
 pub enum Change {
     /// It began.
     Began(Alert),
-    /// It ended after this many milliseconds.
-    Over(String, u64),
+    /// It ended.
+    Over {
+        /// The trouble's id.
+        id: String,
+        /// The notice's title when it was last shown.
+        title: String,
+        /// How long it lasted, in milliseconds.
+        lasted: u64,
+    },
 }
 
 /// The result of a check.
@@ -173,8 +180,7 @@ impl Plan {
             if scene.hidden.contains(id) {
                 if case.ended_ms.is_none() && is_dismissed(id, &there) {
                     (case.ended_ms, case.told) = (Some(now), false);
-                    let lasted = now.saturating_sub(case.since_ms);
-                    news.changes.push(Change::Over(id.clone(), lasted));
+                    news.changes.push(case.over(id, now));
                 }
                 continue;
             }
@@ -184,8 +190,7 @@ impl Plan {
                 if !case.at_start {
                     case.changes.push(now);
                 }
-                let lasted = now.saturating_sub(case.since_ms);
-                news.changes.push(Change::Over(id.clone(), lasted));
+                news.changes.push(case.over(id, now));
             }
             news.messages.extend(case.end(id, now));
         }
@@ -267,6 +272,14 @@ impl Plan {
 }
 
 impl Case {
+    fn over(&self, id: &str, now: u64) -> Change {
+        Change::Over {
+            id: id.to_owned(),
+            title: self.title.clone(),
+            lasted: now.saturating_sub(self.since_ms),
+        }
+    }
+
     /// It came and went, but has not for an hour.
     fn rest(&mut self, now: u64) {
         let moved = self

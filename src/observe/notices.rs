@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 
 use crate::config::StartTrouble;
-use crate::core::fact::{Fact, Limit, ShareOutcome};
-use crate::stratum::reject::RejectReason;
+use crate::core::fact::{Fact, Limit};
 use crate::units::PoolSlot;
 
 /// A kind of problem that the owner must know about.
@@ -45,18 +44,10 @@ pub struct Notice {
     pub text: String,
 }
 
-/// For how many minutes the reasons for blocked shares are remembered.
-const MINUTES: u64 = 10;
-
-/// Shares that DPMP blocked in a minute, by reason.
-type BlockCounts = BTreeMap<RejectReason, u64>;
-
-/// The last problem of each kind, until it is over or was seen; and why DPMP recently blocked shares.
+/// The last problem of each kind, until it is over or was seen.
 #[derive(Debug, Default)]
 pub struct Notices {
     troubles: Mutex<BTreeMap<Trouble, Notice>>,
-    /// By the minute, counted from 1970.
-    refused: Mutex<BTreeMap<u64, BlockCounts>>,
 }
 
 impl Notices {
@@ -77,12 +68,6 @@ impl Notices {
         } = fact
         {
             self.forget(Trouble::Backup(*slot));
-            return;
-        }
-        if let Fact::ShareResult(share) = fact {
-            if let ShareOutcome::RefusedHere(reason) = share.outcome {
-                self.count_refused(reason, unix_ms);
-            }
             return;
         }
         let Some((trouble, text)) = trouble(fact) else {
@@ -114,35 +99,6 @@ impl Notices {
     /// All of them.
     pub fn all(&self) -> BTreeMap<Trouble, Notice> {
         self.troubles.lock().clone()
-    }
-
-    fn count_refused(&self, reason: RejectReason, unix_ms: u64) {
-        let minute = unix_ms / 60_000;
-        let mut refused = self.refused.lock();
-        *refused
-            .entry(minute)
-            .or_default()
-            .entry(reason)
-            .or_default() += 1;
-        // Also those that a wrong clock has put into the future.
-        refused.retain(|at, _| at.abs_diff(minute) < MINUTES);
-    }
-
-    /// Shares that DPMP blocked in the last ten minutes, by reason.
-    pub fn refused_lately(&self, unix_ms: u64) -> BTreeMap<RejectReason, u64> {
-        let minute = unix_ms / 60_000;
-        let mut sum = BlockCounts::new();
-        for (_, by_reason) in self
-            .refused
-            .lock()
-            .iter()
-            .filter(|it| it.0.abs_diff(minute) < MINUTES)
-        {
-            for (reason, count) in by_reason {
-                *sum.entry(*reason).or_default() += count;
-            }
-        }
-        sum
     }
 
     /// The owner has seen it.
@@ -181,7 +137,6 @@ fn trouble(fact: &Fact) -> Option<(Trouble, String)> {
 mod tests {
     use super::*;
     use crate::core::event::Source;
-    use crate::observe::samples;
 
     #[test]
     fn a_trouble_stays_until_it_is_over_or_dismissed() {
@@ -203,22 +158,5 @@ mod tests {
         assert!(!notices.all().contains_key(&Trouble::Config));
         notices.forget(Trouble::Log);
         assert!(notices.all().is_empty());
-    }
-
-    #[test]
-    fn reasons_for_recently_blocked_shares_are_remembered() {
-        let notices = Notices::default();
-        let refused = |reason| samples::share(ShareOutcome::RefusedHere(reason));
-        for minute in 0..100 {
-            notices.note(&refused(RejectReason::Stale), minute * 60_000);
-        }
-        notices.note(&refused(RejectReason::TooMany), 99 * 60_000);
-        notices.note(&samples::share(ShareOutcome::Accepted), 99 * 60_000);
-        let lately = notices.refused_lately(99 * 60_000);
-        assert_eq!(
-            lately,
-            [(RejectReason::Stale, 10), (RejectReason::TooMany, 1)].into()
-        );
-        assert!(notices.refused_lately(200 * 60_000).is_empty());
     }
 }

@@ -321,6 +321,7 @@ pub(crate) fn samples() -> Vec<Fact> {
         },
         Fact::TroubleOver {
             id: "pool_down:A".into(),
+            title: text(),
             lasted: second,
         },
         Fact::MessageSent {

@@ -60,6 +60,11 @@ named! {
 }
 
 impl RejectReason {
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// The text that the miner gets.
     pub fn message(self) -> &'static str {
         self.code_and_message().1

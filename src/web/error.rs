@@ -156,10 +156,7 @@ impl ApiError {
 
     /// The answer to the client: a page if a browser wants one, otherwise JSON.
     pub fn response_to(&self, request: &Request) -> Response {
-        let wants_page = request
-            .header("Accept")
-            .is_some_and(|kinds| kinds.contains("text/html"));
-        if wants_page {
+        if wants_page(request) {
             self.page()
         } else {
             self.response()
@@ -203,6 +200,12 @@ impl ApiError {
             None => response,
         }
     }
+}
+
+/// Whether it comes from a browser that wants to show a page.
+pub fn wants_page(request: &Request) -> bool {
+    let accepted = request.header("Accept");
+    accepted.is_some_and(|kinds| kinds.contains("text/html"))
 }
 
 /// The answer in the same format to an invalid HTTP request.

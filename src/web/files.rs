@@ -124,6 +124,13 @@ impl Default for Files {
 }
 
 impl Files {
+    /// The single page in answer to an address that does not exist: it says so in its usual frame.
+    pub(super) fn missing(&self) -> Option<Response> {
+        let file = self.0.iter().find(|file| file.path == INDEX)?;
+        let response = Response::from_data(file.kind, file.content).with_status_code(404);
+        Some(response.with_unique_header("Cache-Control", "no-store"))
+    }
+
     /// The answer to a request for a file or a page, if there is one at this path.
     pub(super) fn answer(&self, path: &str, request: &Request) -> Option<Response> {
         let path = if PAGES.contains(&path) { INDEX } else { path };

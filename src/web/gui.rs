@@ -16,9 +16,12 @@ use crate::system::clock::now;
 use crate::units::{Now, PerPool, PoolSlot};
 use crate::web::api::alerts::Grounds;
 use crate::web::api::{self, Moment};
-use crate::web::error::{Answer, ApiError, Code};
+use crate::web::error::{Answer, ApiError, Code, wants_page};
 use crate::web::pages::{Access, Call, Pages};
 use crate::web::{body, documents, guard, json, tokens};
+
+/// The time that notices about shares look back, in minutes.
+const LATELY: u64 = 10;
 
 impl Pages {
     /// Allows a request, or returns why not.
@@ -62,12 +65,8 @@ impl Pages {
         Grounds {
             moment,
             notices: self.context.observer.troubles(),
-            refused_by: self
-                .context
-                .observer
-                .notices
-                .refused_lately(moment.now.unix_ms),
-            lately: self.history.window(10, moment.snapshot, moment.now),
+            refused_by: self.history.refused_by(LATELY, moment.snapshot, moment.now),
+            lately: self.history.window(LATELY, moment.snapshot, moment.now),
             password_set: self.login.password(moment.config).is_some(),
             wrong_passwords: self.login.wrong_lately(),
         }
@@ -304,6 +303,10 @@ fn answer(pages: &Pages, request: &Request) -> Answer {
         Some(file) if method == "GET" => return Ok(file),
         Some(_) => allowed.push("GET"),
         None if allowed.is_empty() => {
+            let is_page = method == "GET" && !path.starts_with("/api/") && wants_page(request);
+            if let Some(page) = pages.own.files.missing().filter(|_| is_page) {
+                return Ok(page);
+            }
             return Err(ApiError::not_found("There is nothing at this address."));
         }
         None => (),

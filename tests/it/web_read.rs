@@ -47,6 +47,15 @@ fn missing_pages_give_an_error_in_the_form_of_the_api() {
         (answer.status, answer.error_code()),
         (404, "not_found".into())
     );
+    // A browser gets the single page, which says so, but not for the API.
+    let accept = [("Accept", "text/html,*/*;q=0.8")];
+    let answer = http.send("GET", "/nothing", &accept, b"");
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("/js/main.js"), "{}", answer.text());
+    assert_eq!(http.get("/nothing").error_code(), "not_found");
+    let answer = http.send("GET", "/api/v1/nothing", &accept, b"");
+    assert_eq!(answer.status, 404);
+    assert!(!answer.text().contains("/js/main.js"), "{}", answer.text());
     let answer = http.get("/api/v1/miners/77");
     assert_eq!(
         (answer.status, answer.error_code()),

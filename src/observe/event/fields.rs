@@ -144,7 +144,7 @@ impl Fields {
                 gui = gui.as_deref(), config = Verbatim(config),
             }
             TroubleBegan { id as "trouble", title, grave }
-            TroubleOver { id as "trouble", lasted }
+            TroubleOver { id as "trouble", title, lasted }
             MessageSent { target, kind }
             MessageFailed { target, kind, problem, given_up }
             Stopping {}

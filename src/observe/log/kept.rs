@@ -17,6 +17,7 @@ use log::Level;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::observe::event::Name;
 use crate::observe::time::rfc3339;
 use crate::system::files;
 
@@ -309,11 +310,14 @@ impl<'a> Taker<'a> {
             let value = value.and_then(|value| serde_json::from_str::<&str>(value.get()).ok());
             value == Some(search.pool.as_str())
         };
+        // Whoever looks for problems wants to know when they were over.
+        let level = if fields.event == Name::TroubleOver.text() {
+            Ok(Level::Warn)
+        } else {
+            fields.level.parse::<Level>()
+        };
         let fits = is_within(fields.ts.as_bytes())
-            && fields
-                .level
-                .parse::<Level>()
-                .is_ok_and(|level| level <= search.level)
+            && level.is_ok_and(|level| level <= search.level)
             && (search.event.is_empty() || search.event == fields.event)
             && !search.without.iter().any(|name| *name == fields.event)
             && (search.pool.is_empty()

@@ -22,7 +22,6 @@ use crate::core::snapshot::PoolView;
 use crate::history::Window;
 use crate::observe::notices::{Notice, Trouble};
 use crate::shell::inbox::{Context, Input};
-use crate::stratum::reject::RejectReason;
 use crate::trouble;
 pub use crate::trouble::{Alert, Level};
 use crate::units::PoolSlot;
@@ -47,7 +46,7 @@ pub struct Grounds<'a> {
     /// The last ten minutes.
     pub lately: Window,
     /// Shares that DPMP blocked in the last ten minutes, by reason.
-    pub refused_by: BTreeMap<RejectReason, u64>,
+    pub refused_by: BTreeMap<String, u64>,
     /// Whether the pages ask for a password.
     pub password_set: bool,
     /// Wrong passwords in the last hour.

@@ -96,6 +96,13 @@ fn all_files_are_read_back_whether_compressed_or_not() {
     assert_eq!(oldest.as_deref(), Some("1970-01-01T00:00:00.000Z"));
 }
 
+/// A problem, its end, and something else.
+fn folder_with_ends() -> TempDir {
+    let began = event(15, "error", "trouble_began");
+    let text = began + &event(16, "info", "trouble_over") + &event(17, "info", "pool_up");
+    folder(&[("dpmp_rCURRENT.log", text.as_bytes())])
+}
+
 #[test]
 fn time_and_the_other_filters_are_obeyed() {
     let text: String = (0..60)
@@ -126,7 +133,9 @@ fn time_and_the_other_filters_are_obeyed() {
         level: Level::Warn,
         ..minutes.clone()
     };
-    assert_eq!(find(troubles), [19, 18, 13, 12]);
+    assert_eq!(find(troubles.clone()), [19, 18, 13, 12]);
+    let over = folder_with_ends();
+    assert_eq!(pages(&over, &troubles.clone()).0, [16, 15]);
     let named = Search {
         event: "job_received".into(),
         ..minutes.clone()

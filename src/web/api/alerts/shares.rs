@@ -62,8 +62,9 @@ pub(super) fn refusals(grounds: &Grounds<'_>) -> Option<Alert> {
     let (main, count) = grounds
         .refused_by
         .iter()
-        .max_by_key(|(_, count)| **count)
-        .map_or((None, 0), |(reason, count)| (Some(*reason), *count));
+        .filter_map(|(name, count)| Some((RejectReason::named(name)?, *count)))
+        .max_by_key(|(_, count)| *count)
+        .map_or((None, 0), |(reason, count)| (Some(reason), count));
     let for_pool = matches!(main, Some(RejectReason::PoolLost | RejectReason::NoAnswer));
     let pool_failed = PoolSlot::ALL
         .into_iter()

@@ -16,6 +16,7 @@ use crate::core::pool::version_form::BlockedShares;
 use crate::core::snapshot::{Snapshot, UnpaidWork};
 use crate::core::stats::totals::{Block, BlockFate};
 use crate::core::steering::{ALL_WORKERS, Override};
+use crate::stratum::reject::RejectReason;
 use crate::system::clock::now;
 use crate::units::VersionMask;
 
@@ -27,7 +28,7 @@ struct World {
     notices: BTreeMap<Trouble, Notice>,
     password_set: bool,
     wrong_passwords: usize,
-    refused_by: BTreeMap<RejectReason, u64>,
+    refused_by: BTreeMap<String, u64>,
 }
 
 impl World {
@@ -381,7 +382,7 @@ fn one_cause_gives_one_alert() {
         both_down(it);
         it.snapshot.miners.clear();
         it.lately.refused = 100.0;
-        it.refused_by = [(RejectReason::PoolLost, 100)].into();
+        it.refused_by = [("pool_lost".into(), 100)].into();
         for slot in PoolSlot::ALL {
             let pool = &mut it.snapshot.pools[slot];
             pool.backup = 1;
@@ -561,10 +562,10 @@ fn only(change: impl FnOnce(&mut World)) -> Alert {
 
 #[test]
 fn the_alert_for_blocked_shares_gives_the_true_reason() {
-    let because = |reason| {
+    let because = |reason: RejectReason| {
         let alert = only(|it| {
             it.lately.refused = 100.0;
-            it.refused_by = [(RejectReason::Duplicate, 3), (reason, 97)].into();
+            it.refused_by = [("duplicate".into(), 3), (reason.name().into(), 97)].into();
         });
         (alert.text, alert.action)
     };

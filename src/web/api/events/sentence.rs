@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::core::steering::AimSource;
 use crate::notify::plan::in_words;
 use crate::observe::event::Name;
+use crate::trouble;
 use crate::units::{PerPool, PoolSlot};
 use crate::web::api::PoolNames;
 use crate::web::api::widgets::scaled;
@@ -32,6 +33,10 @@ pub(in crate::web::api) fn sentence(line: &str, names: &PoolNames) -> String {
     let text = match Name::ALL.iter().find(|name| name.text() == event) {
         Some(name) => line.told(*name),
         None => spaced(event),
+    };
+    let text = match line.number("count") {
+        Some(count) if count > 1.0 => format!("{text} ({count} times)"),
+        Some(_) | None => text,
     };
     let text = without_codes(&text);
     match text.char_indices().nth(LONGEST) {
@@ -193,7 +198,7 @@ impl Line {
             Name::StateProblem => format!("A state file has a problem{}", self.why("problem")),
             Name::AcceptFailed => format!("Miners cannot connect{}", self.why("problem")),
             Name::TroubleBegan => text("title").to_owned(),
-            Name::TroubleOver => format!("Over: {}", spaced(text("trouble"))),
+            Name::TroubleOver => format!("Over: {}", self.trouble()),
             Name::MessageSent => format!("A message was sent to {}", text("target")),
             Name::MessageFailed => format!(
                 "A message to {} failed{}",
@@ -233,6 +238,16 @@ impl Line {
         let is_block = self.fields.get("block") == Some(&Value::Bool(true));
         let block = if is_block { "A block! " } else { "" };
         format!("{block}{who}: {told}")
+    }
+
+    /// What the notice said. Lines of earlier versions only have the trouble's name.
+    fn trouble(&self) -> String {
+        let id = self.text("trouble");
+        match (self.text("title"), trouble::pool(id)) {
+            ("", Some(slot)) => format!("{} ({})", spaced(trouble::name(id)), self.names[slot]),
+            ("", None) => spaced(trouble::name(id)),
+            (title, _) => title.to_owned(),
+        }
     }
 
     fn has(&self, key: &str) -> bool {
@@ -544,6 +559,28 @@ mod tests {
         assert_eq!(of(code), "a pool is down: refused");
         let long = of(json!({"event": "config_warning", "text": "ä".repeat(1000)}));
         assert_eq!(long.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn a_trouble_that_is_over_has_its_title() {
+        let title = "CKPool rejects most shares";
+        let id = "pool_rejecting:A";
+        let line = json!({"event": "trouble_over", "trouble": id, "title": title});
+        assert_eq!(of(line), "Over: CKPool rejects most shares");
+        let line = json!({"event": "trouble_over", "trouble": id});
+        assert_eq!(of(line), "Over: pool rejecting (Pool of A)");
+        let line = json!({"event": "trouble_over", "trouble": "no_miner"});
+        assert_eq!(of(line), "Over: no miner");
+    }
+
+    #[test]
+    fn a_line_for_several_events_says_how_many() {
+        let line = |count: u64| {
+            of(json!({"event": "login_refused", "address": "10.0.0.7", "count": count}))
+        };
+        let once = "Someone entered a wrong password from 10.0.0.7";
+        assert_eq!(line(1), once);
+        assert_eq!(line(5), format!("{once} (5 times)"));
     }
 
     #[test]
