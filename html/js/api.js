@@ -1,32 +1,29 @@
-// Talks to the server: the API of docs/api.md. One place for the token and for errors.
+// The API of docs/api.md, with the token and all errors in one place.
 
 const BASE = "/api/v1";
 
-/** What the server, or the lack of one, had to say against a request. */
-export class ApiError extends Error {
+class ApiError extends Error {
 	constructor(status, code, message, { field = null, details = [], retryAfter = null } = {}) {
 		super(message);
 		Object.assign(this, { status, code, field, details, retryAfter });
 	}
 }
 
-/** The token of a link that only shows. It stands behind the #, which browsers never send. */
+/** The token of a view-only link. It is after the #, which browsers never send. */
 const view = location.hash.match(/^#view=(dpmp_\w+)$/)?.[1];
 
 export const viewing = () => view !== undefined;
 export const leaveView = () => location.replace("/");
-/** Whether a link that only shows led here, and is revoked. */
+/** Whether a revoked view-only link led here. */
 export const linkEnded = location.search === "?ended";
 
 let token = null;
 const listeners = { login: new Set(), password: new Set() };
 
-/** Calls `listener(set)` when it is learnt whether a password is set. */
 export function onPassword(listener) {
 	listeners.password.add(listener);
 }
 
-/** Calls `listener()` when the server wants a login. */
 export function onLoginRequired(listener) {
 	listeners.login.add(listener);
 }
@@ -73,7 +70,7 @@ async function request(method, path, body, options = {}) {
 	if (body !== undefined && token === null) await session();
 	let { answer, data } = await send(method, path, body, options);
 	if (data?.error?.code === "bad_token") {
-		// The server has restarted since the page was loaded, and has a new token.
+		// The server has restarted and has a new token.
 		await session();
 		({ answer, data } = await send(method, path, body, options));
 	}
@@ -97,7 +94,7 @@ export async function session() {
 	return data;
 }
 
-/** Passwords wait for their turn while somebody else tries many. */
+/** A password waits while someone else tries many. */
 const PASSWORD_SECONDS = { seconds: 60 };
 export const login = (password) => post("/login", { password }, PASSWORD_SECONDS);
 export const logout = () => post("/logout", {});
@@ -126,7 +123,7 @@ export const weights = (a, b, before) => put("/weights", { A: a, B: b, before })
 export const steering = () => get("/steering");
 export const preview = (wanted, signal) => post("/steering/preview", wanted, { signal });
 export const setOverride = (change) => put("/override", change);
-export const endOverride = (workers) => remove("/override", { workers });
+export const endOverride = (workers, before) => remove("/override", { workers, before_ms: before });
 export const setWorkers = (workers) => put("/workers", { workers });
 export const testPool = (pool) => post("/pool-test", pool, { seconds: 40 });
 export const notify = () => get("/notify");
@@ -135,7 +132,6 @@ export const alertSeen = (id) => post("/alerts/seen", { id });
 export const events = (after, wait, signal) => get(`/events?${after === null ? "limit=1000" : `after=${after}&wait=${wait}&limit=1000`}`, { seconds: wait + 10, signal });
 export const pastEvents = (query) => get(`/logs?${new URLSearchParams(query)}`);
 
-/** Addresses of what is downloaded rather than read. */
 export const downloads = {
 	block: (name) => `${BASE}/blocks/${name}`,
 	ledgerCsv: `${BASE}/ledger.csv?days=3653`,

@@ -3,7 +3,6 @@ import * as api from "./api.js";
 import { changeList } from "./changes.js";
 import { button, card, h, icon, notice, openDialog, toast } from "./ui.js";
 
-/** `saved(answer)` is called when a file was restored. */
 export function backupCard(saved) {
 	const result = h("div", { role: "status" });
 	const file = h("input", { type: "file", id: "restore-file", accept: ".json,application/json", class: "sr-only", tabindex: "-1", "aria-label": "File to restore" });
@@ -13,7 +12,6 @@ export function backupCard(saved) {
 		if (chosen) await offer(await chosen.text());
 	});
 
-	/** Shows what a file would change before it is restored. */
 	async function offer(text) {
 		result.replaceChildren();
 		try {

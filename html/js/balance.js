@@ -1,4 +1,4 @@
-// The balance: how far the split would follow what a hash earns at either pool, and the prices that it goes by.
+// The balance: how far the split follows the earnings, and the prices of coins.
 import * as api from "./api.js";
 import { areaChart } from "./chart.js";
 import { changeConfig, mistakes } from "./commands.js";
@@ -72,7 +72,7 @@ export function balanceCard() {
 			try {
 				await changeConfig((config) => (config.balance = { ...config.balance, prices: { ...config.balance?.prices, ...wanted } }));
 				toast("The prices are saved.");
-				// What follows of them is known a second later.
+				// Their effect is known a second later.
 				setTimeout(steeringChanged, 1500);
 				await read();
 			} catch (problem) {
@@ -102,7 +102,6 @@ export function balanceCard() {
 			stop();
 			chart.leave();
 		},
-		/** `pools`: of GET /status. */
 		show({ balance, usual, clock: time }, names, pools) {
 			labels = names;
 			const mined = [...new Set([pools.A.chain, pools.B.chain].filter(Boolean).map((coin) => coin.toUpperCase()))];

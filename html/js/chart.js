@@ -36,7 +36,7 @@ export function areaChart({ label, height, say, tick, top = null, least = 0 }) {
 	const follow = (event) => data && point(indexAt(event, box, data.times));
 	box.addEventListener("pointerdown", follow);
 	box.addEventListener("pointermove", follow);
-	// What a finger has pointed at stays readable once it is lifted.
+	// The value stays readable after the finger is lifted.
 	box.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && point(null));
 	box.addEventListener("blur", () => point(null));
 	box.addEventListener("keydown", (event) => {
@@ -81,7 +81,6 @@ function makeScale(data, width, height, top, least) {
 	const sums = times.map((_, i) => data.series.reduce((sum, s) => sum + (s.values[i] ?? 0), 0));
 	const lines = (data.lines ?? []).flatMap((line) => line.values);
 	const most = top ?? niceTop(Math.max(...sums, ...lines, least));
-	// What came after the last step is drawn at the edge.
 	const at = (ms) => MARGIN.left + Math.min(1, (ms - times[0]) / (times.at(-1) - times[0])) * (width - MARGIN.left - MARGIN.right);
 	return {
 		width,
@@ -89,13 +88,12 @@ function makeScale(data, width, height, top, least) {
 		top: most,
 		times,
 		at,
-		/** The middle of a step. */
 		x: (i) => at((times[i] + times[i + 1]) / 2),
 		y: (value) => height - MARGIN.bottom - (value / most) * (height - MARGIN.top - MARGIN.bottom),
 	};
 }
 
-/** The next of 1, 1.5, 2, 3, 4, 6, 8, 10 times a power of ten: these divide into even steps. */
+/** The next number that divides into even steps. */
 function niceTop(value) {
 	if (value <= 0) return 1;
 	const power = 10 ** Math.floor(Math.log10(value));
@@ -116,7 +114,6 @@ function axes(scale, tick) {
 const MINUTE = 60_000;
 const TICK_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880].map((minutes) => minutes * MINUTE);
 
-/** Round times of the viewer's clock, and the end. */
 function timeTicks(scale) {
 	const { times } = scale;
 	const [start, end] = [times[0], times.at(-1)];
@@ -133,19 +130,17 @@ function timeTicks(scale) {
 	return ticks;
 }
 
-/** When a pool was down: one group, so that what overlaps is not darker. */
+/** In one group, so that overlaps are not darker. */
 function outages({ down = [] }, scale) {
 	const bar = ([from, to]) => svg("rect", { x: scale.at(from), y: MARGIN.top, width: Math.max(1, scale.at(to) - scale.at(from)), height: scale.y(0) - MARGIN.top });
 	return svg("g", { class: "outage" }, ...down.map(bar));
 }
 
-/** Times at which something was changed. */
 function cuts({ cuts = [], times }, scale) {
 	const seen = cuts.filter((at) => at > times[0]);
 	return seen.map((at) => svg("line", { class: "cursor cut", x1: scale.at(at), x2: scale.at(at), y1: MARGIN.top, y2: scale.y(0) }));
 }
 
-/** Signs at the upper edge. */
 function marks(data, scale) {
 	const { times } = data;
 	const seen = (data.marks ?? []).filter(({ at_ms: at }) => at >= times[0]);
@@ -170,7 +165,7 @@ function areas(data, scale) {
 	return parts;
 }
 
-/** Where values are known without a break, as [first, last]; a gap is a gap. */
+/** Stretches without unknown values, as [first, last]. */
 function runs(values) {
 	const found = [];
 	values.forEach((value, i) => {
@@ -181,7 +176,6 @@ function runs(values) {
 	return found;
 }
 
-/** Through the middles of the steps, and level to the ends of the first and the last one. */
 function path(values, from, to, scale, backwards = false) {
 	const point = (x, i) => `${x.toFixed(1)} ${scale.y(values[i]).toFixed(1)}`;
 	const points = [point(scale.at(scale.times[from]), from)];

@@ -1,11 +1,11 @@
-// Commands that steer the work, each with a message about what now holds and a way back.
+// Commands that steer the work, each with a message and an undo.
 import * as api from "./api.js";
 import { upcoming } from "./format.js";
 import { steeringChanged } from "./live.js";
 import { toast } from "./ui.js";
 import { listWords, orderWords } from "./work.js";
 
-/** Runs a command; tells if it failed. Whether it worked. */
+/** Runs a command and shows an error. Returns whether it worked. */
 export async function command(run, { done, back = null, failed = "Not changed" } = {}) {
 	try {
 		await run();
@@ -30,11 +30,13 @@ export function endWords(untilMs, nowMs) {
 	return untilMs === null ? "until you change it" : `until ${upcoming(untilMs, nowMs)}`;
 }
 
-/** Puts back what held for a set of workers before a temporary change. */
 function backTo(steering, workers) {
 	const earlier = steering.overrides.find((change) => sameWorkers(change.workers, workers));
-	return () => (earlier ? api.setOverride(asSet(earlier)) : api.endOverride(workers));
+	return (before) => (earlier ? api.setOverride({ ...asSet(earlier), before_ms: before }) : api.endOverride(workers, before));
 }
+
+/** When the last change for one of these workers was made, so that nobody replaces one unseen. */
+const lastChange = (steering, workers) => Math.max(0, ...steering.overrides.filter((it) => it.workers.some((name) => workers.includes(name))).map((it) => it.set_ms));
 
 /**
  * Sets a temporary change. `end`: { until_ms } or { for_seconds }. `clear`: workers that lose their own work, so that
@@ -44,17 +46,24 @@ export function setTemporary({ work, workers, end, clear = [] }, steering, names
 	const now = steering.clock.now_ms;
 	const until = end.for_seconds ? now + 1000 * end.for_seconds : end.until_ms;
 	const back = backTo(steering, workers);
+	let set;
 	const own = Object.fromEntries(steering.workers.filter((it) => clear.includes(it.worker)).map((it) => [it.worker, { work: it.own }]));
 	const whom = workers.includes("*") ? "" : ` for ${listWords(workers)}`;
 	return command(
 		async () => {
-			await api.setOverride({ work, workers, ...end });
+			try {
+				({ set_ms: set } = await api.setOverride({ work, workers, ...end, before_ms: lastChange(steering, workers) }));
+			} catch (error) {
+				// The owner now knows that there is another change, and may replace it.
+				if (error.code === "conflict") steering.overrides = (await api.steering()).overrides;
+				throw error;
+			}
 			if (clear.length) await api.setWorkers(withoutWork(clear));
 		},
 		{
 			done: `${orderWords(work, names, "Paused")}${whom} ${endWords(until, now)}.`,
 			back: async () => {
-				await back();
+				await back(set);
 				if (clear.length) await api.setWorkers(own);
 			},
 		},
@@ -63,9 +72,8 @@ export function setTemporary({ work, workers, end, clear = [] }, steering, names
 
 const withoutWork = (workers) => Object.fromEntries(workers.map((worker) => [worker, { work: null }]));
 
-/** Ends a temporary change. */
 export function endTemporary(change, done) {
-	return command(() => api.endOverride(change.workers), { done, back: () => api.setOverride(asSet(change)) });
+	return command(() => api.endOverride(change.workers, change.set_ms), { done, back: () => api.setOverride(asSet(change)) });
 }
 
 /** Sets or removes settings of workers: { worker: { work, name, … } }; null removes a key. */
@@ -79,7 +87,7 @@ export function setWorkers(settings, steering, done) {
 	return command(() => api.setWorkers(settings), { done, back: () => api.setWorkers(before) });
 }
 
-/** Changes some keys of the configuration file and leaves the others as they are. `change(config)` edits it in place. */
+/** `change(config)` edits the configuration in place. */
 export async function changeConfig(change) {
 	for (let attempt = 0; ; attempt += 1) {
 		const file = await api.config();
@@ -87,7 +95,7 @@ export async function changeConfig(change) {
 		try {
 			return await api.saveConfig(file.etag, file.config);
 		} catch (error) {
-			// Someone saved between reading and writing: the change is made to what they saved.
+			// Someone saved in between: change what they saved.
 			if (error.code !== "conflict" || attempt === 2) throw error;
 		} finally {
 			steeringChanged();
@@ -95,7 +103,6 @@ export async function changeConfig(change) {
 	}
 }
 
-/** What the server found wrong, one sentence for each mistake. */
 export function mistakes(error) {
 	return error.details.length ? error.details.map((it) => `${it.field} cannot be ${it.found}. Allowed: ${it.allowed}.`) : [error.message];
 }

@@ -1,8 +1,8 @@
-// Config: every setting as a form or as JSON. The page reads the configuration once and never again by
-// itself, so that nothing reverts while one types; what is typed survives a visit to another page.
+// Config: every setting as a form or as JSON. It is read only once, so that nothing changes while you type.
+// Unsaved changes survive a visit to another page.
 import * as api from "./api.js";
 import { backupCard } from "./backup.js";
-import { changeList } from "./changes.js";
+import { changeList, reviewChanges } from "./changes.js";
 import { configForm } from "./configform.js";
 import { Draft, titleOf } from "./draft.js";
 import { passwordCard } from "./password.js";
@@ -13,7 +13,6 @@ import { button, copyText, debounce, failure, h, loading, notice, openDialog, pa
 
 const CHECK_AFTER_MS = 400;
 
-/** It outlives the page. */
 let draft = null;
 let mode = "form";
 
@@ -28,7 +27,7 @@ function mount(host) {
 	const page = { left: false };
 	host.append(pageHead("Config", "Every setting. Most changes apply immediately, without losing a miner.", h("a", { class: "button", href: "/notifications" }, "Notifications")), body);
 
-	/** `fresh`: with what the server has, whatever was typed. */
+	/** `fresh`: drops unsaved changes. */
 	async function open(fresh) {
 		try {
 			const answer = await api.config();
@@ -64,7 +63,7 @@ function show(body, page, reload) {
 		const asked = JSON.stringify(draft.wanted);
 		try {
 			const answer = await api.validate(draft.etag, draft.wanted, signal);
-			// An answer to what was wanted before says nothing about what is wanted now.
+			// The answer is about an older draft.
 			if (signal.aborted || asked !== JSON.stringify(draft.wanted)) return;
 			view.faults(answer.faults ?? []);
 			bar.checked(answer);
@@ -108,11 +107,7 @@ function show(body, page, reload) {
 	async function review() {
 		if (draft.unusable.size) return jump([...draft.unusable.keys()][0]);
 		try {
-			const answer = await api.validate(draft.etag, draft.wanted);
-			if (answer.conflict) return conflict();
-			if (!answer.valid) return refused(answer.faults);
-			if (answer.changes.length === 0) return toast("Nothing has changed.", { level: "info" });
-			confirmChanges(answer, save);
+			await reviewChanges(draft, { save, refused, conflict });
 		} catch (error) {
 			toast(error.message, { level: "error" });
 		}
@@ -123,7 +118,7 @@ function show(body, page, reload) {
 		jump(faults[0].field);
 	}
 
-	/** Leads to a setting that cannot be used. What has no field has a notice at the top. */
+	/** Leads to a wrong setting, or to the notice about one without a field. */
 	function jump(path) {
 		view.showAll?.();
 		reveal(document.getElementById(`setting-${path.replaceAll(".", "-")}`) ?? editor.querySelector(".sections > div > .error, [aria-invalid=true]"));
@@ -149,7 +144,6 @@ function show(body, page, reload) {
 		await reload();
 	}
 
-	/** The file has changed since you opened it: nothing typed is lost, whatever the owner decides. */
 	function conflict() {
 		const keep = async () => {
 			close();
@@ -181,7 +175,6 @@ function show(body, page, reload) {
 	reveal();
 }
 
-/** The bar at the foot: whether there is something to save, and whether it can be. */
 function saveBar({ review, discard }) {
 	const text = h("p", { role: "status" });
 	const save = button("Review and save", review, { kind: "primary" });
@@ -206,18 +199,6 @@ function saveBar({ review, discard }) {
 	};
 }
 
-function confirmChanges({ changes, warnings }, save) {
-	const go = button("Save", async () => {
-		go.disabled = true;
-		if (await save()) close();
-		go.disabled = false;
-	}, { kind: "primary" });
-	const restart = changes.some((change) => change.needs_restart);
-	const body = [changeList(changes), h("p", { class: "note" }, restart ? "Settings marked “needs a restart” take effect after one. The rest applies immediately." : "This applies immediately. No miner is disconnected."), ...warnings.map((text) => notice("warning", "Check this", text))];
-	const close = openDialog(changes.length === 1 ? "Save this change?" : `Save these ${changes.length} changes?`, body, { actions: [button("Keep editing", () => close(), { kind: "ghost" }), go] });
-}
-
-/** The configuration as text. */
 function jsonEditor(draft, changed) {
 	const error = h("p", { class: "field-error", id: "json-error", "aria-live": "polite" });
 	const list = h("ul", { class: "field-error-list" });

@@ -15,7 +15,7 @@ export function configForm(draft, changed, rebuild, cards) {
 	const notes = ["A", "B"].map((slot) => walletNote(fields.filter(({ key }) => key.section === `pools.${slot}`), draft));
 	const part = (everyday) =>
 		draft.sections.flatMap((section) => {
-			if (section.path === "saved_pools") return everyday ? [{ fields: [], element: savedCard(draft, rebuild) }] : [];
+			if (section.path === "saved_pools") return everyday ? [{ fields: [], element: savedCard(draft, changed, rebuild) }] : [];
 			const own = fields.filter(({ key }) => key.section === section.path && key.everyday === everyday);
 			const more = !everyday && fields.some(({ key }) => key.section === section.path && key.everyday);
 			return own.length ? [sectionCard(section, own, draft, rebuild, more)] : [];
@@ -27,7 +27,6 @@ export function configForm(draft, changed, rebuild, cards) {
 	function find(text) {
 		let some = false;
 		for (const { fields: own, element } of [...first, ...rest, ...cards.map((card) => ({ fields: [], element: card }))]) {
-			// A section is found by its heading, too.
 			const whole = element.firstElementChild.textContent.toLowerCase().includes(text);
 			const here = own.filter((field) => !(field.element.hidden = !whole && !field.text.includes(text)));
 			element.hidden = !whole && !here.length;
@@ -40,11 +39,9 @@ export function configForm(draft, changed, rebuild, cards) {
 	return {
 		element: h("div", { class: "sections" }, search, found, others, ...first.map((it) => it.element), all),
 		wallets: (answer) => notes.forEach((note) => note(answer)),
-		/** Shows all, whatever was searched. */
 		showAll() {
 			if (search.value) find((search.value = ""));
 		},
-		/** Shows the server's messages at their fields; those without a field at the top. */
 		faults(faults) {
 			fields.forEach((field) => {
 				field.mark();
@@ -57,19 +54,23 @@ export function configForm(draft, changed, rebuild, cards) {
 	};
 }
 
-/** The card of a section. `more`: the everyday settings have a card of their own. */
+/** `more`: the everyday settings have their own card. */
 function sectionCard(section, fields, draft, rebuild, more) {
 	const slot = section.path.startsWith("pools.") && !more ? section.path.at(-1) : null;
 	const title = more ? `${section.title}: more` : section.title;
 	if (slot) fromHost(fields);
 	const id = `section-${section.path.replace(".", "-").toLowerCase()}${more ? "-more" : ""}`;
 	const test = slot && poolTest(() => poolOf(slot, draft));
-	const element = card(title, { id, note: !more && section.note, actions: slot ? [poolBadge(slot)] : [], className: slot ? `pool-${slot.toLowerCase()}-edge` : "" }, slot && poolChoice(slot, draft, rebuild, true), h("div", { class: "fields" }, ...fields.map((field) => field.element)), test?.element);
-	element.addEventListener("input", () => test?.forget());
+	const choice = slot && poolChoice(slot, draft, rebuild, true);
+	const element = card(title, { id, note: !more && section.note, actions: slot ? [poolBadge(slot)] : [], className: slot ? `pool-${slot.toLowerCase()}-edge` : "" }, choice, h("div", { class: "fields" }, ...fields.map((field) => field.element)), test?.element);
+	element.addEventListener("input", (event) => {
+		test?.forget();
+		if (choice && !choice.contains(event.target)) choice.sync();
+	});
 	return { fields, element };
 }
 
-/** What is in the form of a pool now, saved or not. A password that was not typed is the stored one. */
+/** A pool as in the form. A password that was not typed is the saved one. */
 export function poolOf(slot, draft) {
 	const value = (name) => {
 		const key = draft.schema.find((k) => k.path === `pools.${slot}.${name}`);

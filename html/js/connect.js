@@ -11,13 +11,12 @@ function mount(host) {
 
 export const isLocal = (host) => /^(localhost$|127\.|\[::1\])/.test(host);
 
-/** What others call these pages: as the owner has set it, or else with an address of this machine's. */
+/** The address of these pages for others. */
 export async function pagesAddress() {
 	const { public_url: set, pages } = await api.connect();
 	return (set || (isLocal(location.hostname) && pages) || location.origin).replace(/\/+$/, "");
 }
 
-/** The fields to copy, for a page that has them among other things. */
 export function connectFields() {
 	const body = h("div", { class: "stack" }, loading());
 	api.connect().then((it) => body.replaceChildren(...fields(it)), (error) => body.replaceChildren(failure(error)));
@@ -33,7 +32,7 @@ function fields({ port, addresses, miners, fallback_note: fallbackNote }) {
 	const hosts = [...new Set(local && own.length ? own : [asked, ...own])];
 	let [host] = hosts;
 	let [miner] = miners;
-	// A container knows only its own address, mostly one of these.
+	// A container knows only its own address, usually one of these.
 	const check = notice("warning", "Check the address", "Your miners need this computer's address in your network, such as 192.168.1.10.");
 	const show = () => {
 		const pool = miner.fields.length === 4 ? [host, String(port)] : [`stratum+tcp://${host}:${port}`];

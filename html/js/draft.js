@@ -1,5 +1,5 @@
-// A draft of the configuration: what the server has, what the owner wants instead, and which inputs
-// hold something that cannot be used yet. Keys that no form knows are kept as they are.
+// A draft of the configuration: what is saved, what the owner wants, and which inputs are
+// unusable. Unknown keys stay as they are.
 
 const COPY = (value) => JSON.parse(JSON.stringify(value));
 const isSection = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
@@ -8,7 +8,7 @@ export function read(config, path) {
 	return path.split(".").reduce((at, part) => (isSection(at) ? at[part] : undefined), config);
 }
 
-export function write(config, path, value) {
+function write(config, path, value) {
 	const parts = path.split(".");
 	const last = parts.pop();
 	const section = parts.reduce((at, part) => (isSection(at[part]) ? at[part] : (at[part] = {})), config);
@@ -16,7 +16,7 @@ export function write(config, path, value) {
 	else section[last] = value;
 }
 
-/** The path of every setting of a configuration. A table counts as one: names in it may have dots. */
+/** All paths. A table counts as one, because names in it may have dots. */
 function settings(config, tables, front = "") {
 	return Object.entries(config).flatMap(([name, value]) => {
 		const path = front + name;
@@ -24,7 +24,6 @@ function settings(config, tables, front = "") {
 	});
 }
 
-/** The paths at which two configurations differ. */
 function differing(before, after, tables) {
 	const paths = new Set([...settings(before, tables), ...settings(after, tables)]);
 	return [...paths].filter((path) => JSON.stringify(read(before, path)) !== JSON.stringify(read(after, path)));
@@ -32,15 +31,13 @@ function differing(before, after, tables) {
 
 const titles = new Map();
 
-/** What people call a setting, with its section. */
 export const titleOf = (path) => titles.get(path) ?? path;
 
 export class Draft {
-	/** `answer`: what GET /config says. */
 	constructor(answer) {
 		this.take(answer);
 		this.wanted = COPY(answer.config);
-		/** Texts of inputs that cannot be used, by path. */
+		/** Unusable texts of inputs, by path. */
 		this.unusable = new Map();
 	}
 
@@ -58,7 +55,6 @@ export class Draft {
 		this.path = answer.path;
 	}
 
-	/** A setting as it is wanted; the default if the file does not have it. */
 	value(key) {
 		return read(this.wanted, key.path) ?? key.default;
 	}
@@ -75,7 +71,7 @@ export class Draft {
 		return this.unusable.size > 0 || this.changed().length > 0;
 	}
 
-	/** Puts what the owner changed on top of a newer configuration; gives what both have changed. */
+	/** Moves the owner's changes to a newer configuration. Returns what both have changed. */
 	rebase(answer) {
 		const mine = this.changed();
 		const theirs = new Set(differing(this.base, answer.config, this.tables));

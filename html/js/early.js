@@ -1,6 +1,6 @@
 // Sets the theme before the first paint. Modules run too late for that; theme.js has the switch.
 (function () {
-	// A script that a weak network has cut off would leave the page empty.
+	// A weak network may cut off a script, which leaves the page empty.
 	addEventListener("error", (event) => event.target.tagName === "SCRIPT" && setTimeout(() => location.reload(), 2000), true);
 	var wanted = "system";
 	try {

@@ -1,11 +1,11 @@
-// One setting as a labelled input with its meaning, default and limits, checked as one types.
+// One setting as an input with its meaning, default and limits, checked while you type.
 import { read } from "./draft.js";
 import { setting, typedNumber } from "./format.js";
 import { h, marked, setText } from "./ui.js";
 
 const UNITS = { seconds: "seconds", kib: "KiB", mb: "MB", percent: "%" };
 
-/** Reads what was typed for a key: { value } or { fault }. */
+/** Returns { value } or { fault }. */
 export function parse(key, text) {
 	if (key.kind === "flag") return { value: text };
 	if (key.kind === "list") return { value: text.split("\n").map((line) => line.trim()).filter(Boolean) };
@@ -19,7 +19,7 @@ function parseNumber(key, text) {
 	const fault = { fault: `Enter ${key.allowed}.` };
 	if (text === "" || !Number.isFinite(value)) return fault;
 	if (key.kind === "integer" && !Number.isInteger(value)) return fault;
-	// 0 may stand for "none" beside the limits.
+	// 0 may mean none.
 	if (value === 0 && (key.nullable || key.allowed.startsWith("0,"))) return { value };
 	if ((key.min !== null && value < key.min) || (key.max !== null && value > key.max)) return fault;
 	return { value };
@@ -41,7 +41,7 @@ export function settingField(key, draft, changed, hint = null) {
 		const { value, fault } = parse(key, key.kind === "flag" ? input.checked : input.value);
 		if (fault) draft.unusable.set(key.path, input.value);
 		else draft.unusable.delete(key.path);
-		// An emptied secret field means "as it was", since what is set is never shown.
+		// An empty secret field keeps the saved secret.
 		if (!fault) draft.set(key.path, key.kind === "secret" && value === "" ? undefined : value);
 		say(fault ?? "");
 		mark();
@@ -53,7 +53,7 @@ export function settingField(key, draft, changed, hint = null) {
 		error.classList.toggle("good", good);
 		if (text && !good) input.setAttribute("aria-invalid", "true");
 		else input.removeAttribute("aria-invalid");
-		// The message must not hide behind the bar at the foot.
+		// The bar at the foot must not hide the message.
 		if (text && input === document.activeElement) error.scrollIntoView({ block: "nearest" });
 	}
 
@@ -68,10 +68,9 @@ export function settingField(key, draft, changed, hint = null) {
 
 const textOf = (key) => `${key.title} ${key.path} ${key.meaning}`.toLowerCase();
 
-/** The pages on which tables are edited. */
 const TABLE_PAGES = { workers: ["/miners", "Miners"], groups: ["/miners", "Miners"], timetable: ["/timetable", "Timetable"], balance: ["/timetable", "Timetable"] };
 
-/** A table is too much for one field: the form shows how many entries it has and keeps them as they are. */
+/** A table is too much for one field, so the form only counts its entries. */
 function tableField(key, draft, id, hint) {
 	const error = h("p", { class: "field-error", id: `${id}-error`, "aria-live": "polite" });
 	const count = Object.keys(draft.value(key) ?? {}).length;
@@ -83,7 +82,7 @@ function tableField(key, draft, id, hint) {
 	return { key, element, input, say: (text) => setText(error, text), mark, text: textOf(key) };
 }
 
-/** Pools publish host and port as one; whoever pastes them so has named the port, too, and whether it is encrypted. */
+/** Pools publish host and port as one text, which also says whether to encrypt. */
 export function fromHost(fields) {
 	const of = (name) => fields.find((field) => field.key.path.endsWith(`.${name}`))?.input;
 	const [host, port, tls] = [of("host"), of("port"), of("tls")];
@@ -100,7 +99,7 @@ export function fromHost(fields) {
 	});
 }
 
-/** Shows what the server says of a wallet; a typed address sets a coin that nobody chose. Gives true for a new problem. */
+/** Shows remarks about a wallet, and sets its coin unless the owner has. Returns true for a new problem. */
 export function walletNote(fields, draft) {
 	const [{ key, input, say }, { key: coinKey, input: coin }] = ["wallet", "chain"].map((name) => fields.find((field) => field.key.path.endsWith(`.${name}`)));
 	let chosen = (read(draft.base, coinKey.path) || coinKey.default) !== coinKey.default;
@@ -149,7 +148,7 @@ function help(key, id) {
 	return h("div", { class: "field-help", id: `${id}-help` }, h("p", {}, marked(key.meaning + list)), h("p", { class: "limits" }, marked(`${standard}Allowed: ${key.allowed}.`)));
 }
 
-/** A secret is never shown; one sees whether it is set, and can remove it. */
+/** A secret is never shown, only whether there is one. */
 function secretState(key, draft, input, changed) {
 	const text = h("span", {});
 	const removal = h("button", { type: "button", class: "ghost small" });

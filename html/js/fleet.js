@@ -1,9 +1,8 @@
-// The fleet mode: who takes turns, who stays on one pool, and how well the whole meets the split.
+// The fleet mode: which miners take turns or stay, and how well the fleet meets the split.
 import { count, duration, large } from "./format.js";
 import { card, h, poolBadge, setText } from "./ui.js";
 import { counted, listWords, shownName } from "./work.js";
 
-/** So many names are listed; the table above has the rest. */
 const MOST = 12;
 
 export function fleetCard() {
@@ -30,7 +29,6 @@ export function fleetCard() {
 	};
 }
 
-/** Above 0, A got too much. */
 function errorWords({ error_seconds: seconds }, names) {
 	if (seconds === null) return null;
 	if (Math.abs(seconds) < 0.5) return "none";

@@ -1,15 +1,14 @@
-// Figures as people read them. Whatever is not known is null and stays null: the callers show it as
-// unknown, never as 0.
+// Figures for people. Unknown values are null and stay null;
+// callers never show them as 0.
 
 const RATE_UNITS = ["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"];
 const SCALES = ["", "k", "M", "G", "T", "P", "E"];
 
-/** Made once: to make one for each figure would take most of a table's time. */
+/** Made once, because making one is slow. */
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 const missing = (value) => value === null || value === undefined || Number.isNaN(value);
 
-/** Three significant digits, without an exponent. */
 function digits(value) {
 	const places = value >= 100 ? 0 : value >= 10 ? 1 : 2;
 	return value.toFixed(places);
@@ -25,7 +24,6 @@ function scaled(value, units) {
 	return [digits(value), units[step]];
 }
 
-/** A hashrate as number and unit, to be shown in different sizes. */
 export function hashrateParts(value) {
 	return missing(value) ? null : value === 0 ? ["0", "H/s"] : scaled(value, RATE_UNITS);
 }
@@ -51,7 +49,6 @@ export function percent(part, places = 1) {
 	return missing(part) ? null : `${trimmed(part * 100, places)}%`;
 }
 
-/** At most so many decimals, and no zeros at the end. */
 export function trimmed(value, places = 2) {
 	return String(Number(value.toFixed(places)));
 }
@@ -75,7 +72,7 @@ export function duration(seconds) {
 	return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
 }
 
-/** How long ago, in one unit, so that it changes seldom. */
+/** In one unit, so that it seldom changes. */
 export function ago(atMs, nowMs) {
 	if (missing(atMs)) return null;
 	const s = Math.max(0, (nowMs - atMs) / 1000);
@@ -100,7 +97,7 @@ export function clock(atMs, { seconds = false } = {}) {
 
 export const timeOnly = (atMs) => clock(atMs).split(", ").at(-1);
 
-/** A time to come, in the browser's zone or another one: "07:00" within 23 hours, "Tue 07:00" within 6 days, else with its date. */
+/** A time to come: "07:00" within 23 hours, "Tue 07:00" within 6 days, else with its date. */
 export function upcoming(atMs, nowMs, timeZone = undefined) {
 	if (missing(atMs)) return null;
 	const date = new Date(atMs);
@@ -111,7 +108,7 @@ export function upcoming(atMs, nowMs, timeZone = undefined) {
 	return `${date.toLocaleDateString("en-GB", { ...front, timeZone })} ${time}`;
 }
 
-/** What the pool in a place was called at a time. `pool`: of GET /status. */
+/** A slot's pool at a time. `pool`: of GET /status. */
 export const nameAt = (pool, ms) => pool.former.findLast((it) => it.until_ms > ms)?.name ?? pool.name;
 export const namesAt = ({ A, B }, ms) => ({ A: nameAt(A, ms), B: nameAt(B, ms) });
 
@@ -128,12 +125,11 @@ export function reasons(by) {
 		.join(", ");
 }
 
-/** A name of the API in words: "low_difficulty" is "low difficulty". */
 export function words(name) {
 	return String(name).replaceAll("_", " ");
 }
 
-/** A number as people type it: with a comma before each three digits, or a point or a comma before a fraction. NaN if it is none. */
+/** A typed number: 1,234.5 or 0,5. NaN if it is none. */
 export function typedNumber(text) {
 	const typed = text.trim();
 	if (typed === "") return NaN;
@@ -141,7 +137,6 @@ export function typedNumber(text) {
 	return Number(grouped ? typed.replaceAll(",", "") : typed.replace(",", "."));
 }
 
-/** A value of the configuration as text. */
 export function setting(value) {
 	if (value === null || value === undefined) return "none";
 	if (value === true) return "on";

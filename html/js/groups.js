@@ -1,16 +1,14 @@
-// Groups of workers: patterns for their names, and the work that they have in common.
+// Groups of workers: patterns for their names, and their work.
 import * as api from "./api.js";
 import { changeConfig, mistakes } from "./commands.js";
 import { button, card, failure, h, icon, openDialog, setText, toast } from "./ui.js";
 import { counted, workChoice, workWords } from "./work.js";
 
-/** What is wrong with a pattern, if that is the mistake. */
 function badPattern({ details }) {
 	const [, pattern, why] = details.map((it) => it.allowed.match(/; (".*") is not one(.*)$/)).find(Boolean) ?? [];
 	return pattern ? `The pattern ${pattern} cannot be used${why}. Use one such as garage-*.` : null;
 }
 
-/** The card of the groups; they are read from the configuration file. */
 export function groupsCard() {
 	let groups = null;
 	let names = null;
@@ -48,7 +46,7 @@ export function groupsCard() {
 		);
 	}
 
-	/** Changes the groups as they are in the file now. Whether that worked. */
+	/** Returns whether it worked. */
 	async function save(change, done = null) {
 		const before = JSON.stringify(groups);
 		await changeConfig((config) => {

@@ -1,4 +1,4 @@
-// The past as charts: hashrate of both pools and the split, of all miners or of one worker.
+// Charts of the hashrate and the split, of all miners or of one worker.
 import * as api from "./api.js";
 import { areaChart } from "./chart.js";
 import { clock, count, hashrate, nameAt, namesAt, percent, ratio, timeOnly } from "./format.js";
@@ -6,7 +6,7 @@ import { poll } from "./live.js";
 import { card, failure, h, segmented, setFigure, setText } from "./ui.js";
 import { orderWords } from "./work.js";
 
-/** Points are put together so that luck does not hide the line; how many, and in words. */
+/** How many points make one, so that luck does not hide the line. */
 const RANGES = {
 	"1h": { label: "1 h", together: 2, words: "2 minutes" },
 	"24h": { label: "24 h", together: 15, words: "15 minutes" },
@@ -41,7 +41,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	}
 
 	function fail(error) {
-		// A new worker has no past yet; that is no fault.
+		// A new worker has no past yet.
 		problem.replaceChildren(error.code === "not_found" ? h("p", { class: "note" }, "Nothing is known yet.") : failure(error));
 	}
 
@@ -67,14 +67,12 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 		split.show({ times, down, cuts, series: [{ name: "a", values: time }, { name: "b", values: time.map((t) => (t === null ? null : 1 - t)) }], lines: [{ name: "target", values: meant }] });
 	}
 
-	/** Names both pools of a place that got another one in the time shown. */
 	function placeName(slot) {
 		const { name } = pools[slot];
 		const first = nameAt(pools[slot], points?.times[0] ?? Infinity);
 		return first === name ? name : `${first}, now ${name}`;
 	}
 
-	/** When a place got a pool of another name, or the split was changed. */
 	function changes() {
 		const moves = Object.values(pools).flatMap((pool) => pool.former.filter((it) => it.name !== nameAt(pool, it.until_ms)).map((it) => it.until_ms));
 		return [...moves, ...points.courses.map((it) => it.from_ms)];
@@ -83,9 +81,7 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	const when = (i) => `${clock(points.times[i])} to ${timeOnly(points.times[i + 1])}`;
 	const namesOf = (i) => namesAt(pools, points.times[i]);
 
-	/** What happened in a point's time: outages, changes and blocks. */
 	function events(i) {
-		// The last step has what came since, too.
 		const [from, to] = [points.times[i], points.a.length > i + 1 ? points.times[i + 1] : Infinity];
 		const [names, later] = [namesOf(i), namesAt(pools, to)];
 		const moved = ["A", "B"].filter((slot) => later[slot] !== names[slot]).map((slot) => `; ${later[slot]} took the place of ${names[slot]}`);
@@ -117,7 +113,6 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 		return `${when(i)}: ${names.A} ${percent(time)}, ${names.B} ${percent(1 - time)}${meant}${events(i)}`;
 	}
 
-	/** The same in figures, for whoever cannot or does not want to read the picture. */
 	function fillTable() {
 		if (!table.open || !points) return;
 		const every = Math.max(1, Math.floor(points.a.length / TABLE_ROWS));
@@ -140,7 +135,6 @@ export function historyCard({ title, worker = null, level = 2, range: first = "1
 	load();
 	return {
 		element,
-		/** Takes the pools' names from the status. */
 		show(status) {
 			const names = ({ A, B }) => JSON.stringify([A.name, A.former, B.name, B.former]);
 			const same = names(pools) === names(status.pools);
@@ -181,7 +175,7 @@ function gather({ start_ms: start, step_seconds: step, hashrate: rates, time_sha
 	return points;
 }
 
-/** When a pool was down, in steps: at the end of the first step, and at the begin of the last; in the middle of a lone one. */
+/** When a pool was down: from the end of the first step to the beginning of the last, or in the middle of a single one. */
 function outages(parts, first) {
 	const found = [];
 	parts.forEach((part, i) => {

@@ -1,4 +1,3 @@
-// Home: what needs the owner's eye, the total, the split, both pools and the past.
 import { alertList } from "./alerts.js";
 import { count, hashrateParts, reasons } from "./format.js";
 import { historyCard } from "./history.js";
@@ -85,7 +84,7 @@ function totalHashrate() {
 		element: h("div", { class: "total" }, state, h("p", { class: "huge-line" }, number, " ", unit), miners),
 		show(status, paused) {
 			const { kind, words } = stateOf(status);
-			// The mean of five minutes goes on for a while after the work has ended.
+			// The mean of 5 minutes outlasts the work.
 			const parts = hashrateParts(kind === "error" ? 0 : status.hashrate);
 			setFigure(number, parts?.[0] ?? null);
 			setText(unit, parts?.[1] ?? "");

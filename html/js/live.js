@@ -1,10 +1,9 @@
-// Asks the server again and again, but only while somebody looks, and hands on the answers.
+// Polls the server while someone looks at the page.
 import * as api from "./api.js";
 
-/** After this time what could not be read is asked for again. */
 const RETRY_MS = 5000;
 
-/** Calls `read` every `everyMs` and gives its answers to `show`, until the function it returns is called. */
+/** Returns a function that ends it. */
 export function poll(read, everyMs, show, fail = () => {}) {
 	let timer = null;
 	let running = true;
@@ -20,7 +19,6 @@ export function poll(read, everyMs, show, fail = () => {}) {
 			const answer = await read();
 			if (running) show(answer);
 		} catch (error) {
-			// What is read seldom must not stay an error for long.
 			pause = Math.min(everyMs, RETRY_MS);
 			if (running) fail(error);
 		}
@@ -35,12 +33,11 @@ export function poll(read, everyMs, show, fail = () => {}) {
 		clearTimeout(timer);
 		document.removeEventListener("visibilitychange", wake);
 	};
-	// Asks without waiting for the next time, or again after the answer under way.
 	stop.soon = ask;
 	return stop;
 }
 
-/** An answer that takes longer than this is told; the status is asked for every two seconds. */
+/** A slower answer counts as a problem. */
 const SLOW_MS = 6000;
 const watchers = new Set();
 const troubled = new Set();
@@ -48,7 +45,7 @@ let latest = null;
 let latestMs = null;
 let stopStatus = null;
 
-/** Gives the status to `show` now, if it is known, and whenever it is read; returns how to stop that. */
+/** Calls `show` now if the status is known, and after each read. Returns a function that ends it. */
 export function watchStatus(show) {
 	watchers.add(show);
 	if (latest) show(latest);
@@ -63,7 +60,6 @@ export function watchTrouble(tell) {
 	troubled.add(tell);
 }
 
-/** Begins to read the status, for the frame and all pages together. */
 export function startStatus() {
 	const tell = (problem) => troubled.forEach((listener) => listener(problem, latestMs));
 	const ask = async () => {
@@ -99,7 +95,7 @@ const steered = new Set();
 let steering = null;
 let stopSteering = null;
 
-/** Gives what GET /steering says to `show`, now if it is known and whenever it is read; returns how to stop that. */
+/** The same for GET /steering. */
 export function watchSteering(show) {
 	steered.add(show);
 	if (steering) show(steering);
@@ -116,7 +112,6 @@ export function watchSteering(show) {
 	};
 }
 
-/** Reads the steering again after a command. */
 export function steeringChanged() {
 	stopSteering?.soon();
 }

@@ -1,8 +1,6 @@
-// The login, shown instead of the pages when a password is set.
 import * as api from "./api.js";
 import { h, setText } from "./ui.js";
 
-/** The page; calls `done` after a successful login. */
 export function loginPage(done) {
 	const input = h("input", { type: "password", id: "password", name: "password", autocomplete: "current-password", required: true, "aria-describedby": "login-error" });
 	const error = h("p", { class: "field-error", id: "login-error", role: "alert" });
@@ -10,7 +8,7 @@ export function loginPage(done) {
 	const send = async (event) => {
 		event.preventDefault();
 		submit.disabled = true;
-		// While others try passwords this one has to wait for its turn.
+		// It waits while others try passwords.
 		const slow = setTimeout(() => setText(error, "This can take up to 45 seconds while others are trying passwords."), 2000);
 		try {
 			await api.login(input.value);

@@ -1,15 +1,16 @@
-// Logs: what happens, live, as sentences that open to the JSON behind them.
 import * as api from "./api.js";
 import { clock, count } from "./format.js";
 import { button, card, debounce, h, icon, pageHead, poolBadge, segmented, select, setText } from "./ui.js";
 
-/** Events remembered here, and rows that exist at a time: the page must not grow with the days. */
+/** Limits of events and rows, so that the page does not grow with the days. */
 const KEPT = 4000;
 const ROWS = 300;
 const WAIT_SECONDS = 20;
 const RETRY_MS = 3000;
 const LEVELS = ["trace", "debug", "info", "warn", "error"];
-/** There are so many of these that they are shown on request only. */
+/** Whoever looks for problems wants to know when they were over. */
+const levelOf = ({ event, level }) => LEVELS.indexOf(event === "trouble_over" ? "warn" : level);
+/** Too many to show unless the owner asks. */
 const MANY = ["share_result", "pool_switched", "job_shared"];
 const PAGE = 200;
 
@@ -20,7 +21,7 @@ function mount(host) {
 	let kept = [];
 	let paused = false;
 	let whilePaused = 0;
-	/** The day that is shown; "" while the page is live. */
+	/** "" while the page is live. */
 	let day = "";
 	let next = null;
 	let oldest = "";
@@ -46,21 +47,30 @@ function mount(host) {
 	const fits = (entry) => matches(entry.event, filter);
 	const rowOf = (entry) => row(entry, day !== "");
 
+	/** Adds a row where its time belongs: a line that stands for several events is written later. */
+	function place(entry) {
+		const row = rowOf(entry);
+		const time = (it) => it.querySelector("time").dateTime;
+		const rows = [...list.children];
+		// Files are read from the newest line on, and live events come the other way round.
+		const next = day ? rows[rows.findLastIndex((it) => time(it) >= time(row)) + 1] : rows.find((it) => time(it) <= time(row));
+		list.insertBefore(row, next ?? null);
+	}
+
 	function showAll() {
-		const rows = kept.filter(fits).slice(-ROWS).reverse();
-		list.replaceChildren(...rows.map(rowOf));
+		list.replaceChildren();
+		kept.filter(fits).slice(-ROWS).forEach(place);
 		say();
 	}
 
 	function add(entries) {
-		kept = [...kept, ...entries].slice(-KEPT);
+		kept = [...kept, ...entries].sort((x, y) => (x.event.ts > y.event.ts) - (x.event.ts < y.event.ts)).slice(-KEPT);
 		if (day) return;
 		if (paused) {
 			whilePaused += entries.filter(fits).length;
 			return say();
 		}
-		const rows = entries.filter(fits).slice(-ROWS).map(rowOf);
-		list.prepend(...rows.reverse());
+		entries.filter(fits).slice(-ROWS).forEach(place);
 		while (list.children.length > ROWS) list.lastChild.remove();
 		say();
 	}
@@ -74,14 +84,13 @@ function mount(host) {
 		else setText(found, shown === ROWS ? `The newest ${ROWS} that fit` : `${count(shown)} that fit, of the last ${count(kept.length)}`);
 	}
 
-	/** Shows a day of the files, or live events. */
 	function choose(to) {
 		day = dayBox.value = to;
 		setPaused(false);
 		if (day) read();
 	}
 
-	/** Reads the files until there is a page of events, `on` from what is shown already. */
+	/** Reads the files until there is a page of events. `on`: adds to what is shown. */
 	async function read(on = false) {
 		const mine = ++reading;
 		const from = new Date(`${day}T00:00`);
@@ -96,7 +105,7 @@ function mount(host) {
 			for (let left = PAGE; left > 0 && (next !== null || left === PAGE); ) {
 				const answer = await api.pastEvents({ ...query, limit: left, before: next ?? "" });
 				if (mine !== reading) return;
-				list.append(...answer.events.map((event, i) => rowOf({ event, text: answer.texts[i] })));
+				answer.events.forEach((event, i) => place({ event, text: answer.texts[i] }));
 				left -= answer.events.length || (answer.next === null ? PAGE : 0);
 				next = answer.next;
 				oldest = dayOf(Date.parse(answer.oldest ?? new Date()));
@@ -120,7 +129,7 @@ function mount(host) {
 	}
 
 	const stopTail = tail((entries, missed) => {
-		if (missed > 0) entries = [{ text: `${count(missed)} lines are missing here`, event: { ts: new Date().toISOString(), level: "warn", event: "log_dropped", lines: missed } }, ...entries];
+		if (missed > 0) entries = [{ text: `${count(missed)} lines are missing here`, event: { ts: entries[0]?.event.ts ?? new Date().toISOString(), level: "warn", event: "log_dropped", lines: missed } }, ...entries];
 		add(entries);
 	}, () => (kept = []));
 	return () => {
@@ -130,13 +139,12 @@ function mount(host) {
 	};
 }
 
-/** A day as a date field has it. */
 function dayOf(ms) {
 	const date = new Date(ms);
 	return new Date(ms - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
 }
 
-/** Reads events as they come. `begin()` is called before the first ones, also after a break. */
+/** Calls `begin()` before the first events, also after a break. */
 function tail(take, begin) {
 	const stopped = new AbortController();
 	const { signal } = stopped;
@@ -146,7 +154,7 @@ function tail(take, begin) {
 			try {
 				if (after === null) begin();
 				const answer = await api.events(after, after === null ? 0 : WAIT_SECONDS, signal);
-				// A number that went back means that the server was started anew.
+				// Numbers start again when the server does.
 				after = after !== null && answer.next < after ? null : answer.next;
 				if (after !== null) take(answer.events, answer.missed);
 			} catch {
@@ -158,12 +166,11 @@ function tail(take, begin) {
 }
 
 function matches(event, filter) {
-	if (LEVELS.indexOf(event.level) < LEVELS.indexOf(filter.level) || (filter.level !== "trace" && MANY.includes(event.event))) return false;
+	if (levelOf(event) < LEVELS.indexOf(filter.level) || (filter.level !== "trace" && MANY.includes(event.event))) return false;
 	if (filter.pool && ![event.pool, event.from, event.to].includes(filter.pool)) return false;
 	return !filter.text || JSON.stringify(event).toLowerCase().includes(filter.text);
 }
 
-/** `past`: its day is known from the page. */
 function row({ event, text }, past) {
 	const raw = h("pre", { class: "mono" });
 	const time = clock(Date.parse(event.ts), { seconds: true });
@@ -173,7 +180,7 @@ function row({ event, text }, past) {
 		h("summary", {}, h("time", { class: "mono", datetime: event.ts }, past ? time.slice(-8) : time), h("span", { class: "log-level" }, event.level), event.pool || event.to ? poolBadge(event.pool ?? event.to) : h("span", { class: "badge-gap" }), h("span", { class: "log-text" }, event.event === "override_set" && event.until_ms ? `${text}, until ${clock(event.until_ms)}` : text), h("span", { class: "log-event mono" }, event.event)),
 		raw,
 	);
-	// Most rows are never opened, so their JSON is written when they are.
+	// Most rows are never opened.
 	details.addEventListener("toggle", () => details.open && setText(raw, JSON.stringify(event, null, 2)));
 	return h("li", {}, details);
 }

@@ -1,4 +1,3 @@
-// Starts the web interface: the frame with its navigation, the login if there is a password, the pages.
 import * as api from "./api.js";
 import { about } from "./about.js";
 import { config } from "./config.js";
@@ -16,9 +15,15 @@ import { setup } from "./setup.js";
 import { stateOf } from "./state.js";
 import { themeSwitch } from "./theme.js";
 import { timetable } from "./timetable.js";
-import { button, h, icon, setText, toast } from "./ui.js";
+import { button, h, icon, pageHead, setText, toast } from "./ui.js";
 
-const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/records": records, "/connect": connect, "/config": config, "/notifications": notifications, "/logs": logs, "/about": about, "/setup": setup };
+const missing = {
+	title: "No such page",
+	mount(host) {
+		host.append(pageHead("No such page", "There is nothing at this address."), h("a", { href: "/", class: "button" }, "Go to Home"));
+	},
+};
+const PAGES = { "/": home, "/miners": miners, "/timetable": timetable, "/records": records, "/connect": connect, "/config": config, "/notifications": notifications, "/logs": logs, "/about": about, "/setup": setup, "/index.html": home, missing };
 const NAVIGATION = [
 	["/", "home", "Home"],
 	["/miners", "miners", "Miners"],
@@ -29,8 +34,7 @@ const NAVIGATION = [
 	["/logs", "logs", "Logs"],
 	["/about", "about", "About"],
 ];
-/** What a link that only shows leads to. */
-const pages = api.viewing() ? { "/": home, "/miners": miners, "/records": records } : PAGES;
+const pages = api.viewing() ? { "/": home, "/miners": miners, "/records": records, missing: home } : PAGES;
 
 const app = document.getElementById("app");
 let ledToSetup = false;
@@ -87,7 +91,7 @@ function markCurrent(link, path) {
 	else link.removeAttribute("aria-current");
 }
 
-/** Whoever comes to Home before the pools are set up is led to the set-up, once. */
+/** Leads to the set-up once while DPMP is not set up. */
 function leadToSetup(status) {
 	if (status.set_up || ledToSetup || api.viewing()) return;
 	ledToSetup = true;
@@ -117,7 +121,6 @@ function connectionLine() {
 	watchStatus((status) => {
 		const { kind, words } = stateOf(status);
 		const rate = kind !== "error" && status.miners_working > 0 && hashrateParts(status.hashrate)?.join(" ");
-		// On a phone, notices may fill Home's first screen; the frame stays in sight.
 		show(kind, rate ? `${words}, ${rate}` : words);
 		titlePrefix([kind === "error" && "(!)", rate].filter(Boolean).join(" "));
 	});
@@ -129,7 +132,6 @@ function connectionLine() {
 	return h("p", { class: "connection" }, dot, text);
 }
 
-/** While the status cannot be read, the page says so and its figures lose their colour. */
 function offlineBanner() {
 	const text = h("span", {});
 	const banner = h("div", { class: "offline", role: "alert", hidden: true }, icon("warning"), text);

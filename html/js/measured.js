@@ -1,10 +1,9 @@
-// Target against measured. Shares come by chance, so what is measured strays from the target; how far
-// luck alone explains it is drawn as a band and said in words, so that nobody takes luck for a fault.
+// Target against measured. Shares arrive at random, so a band shows what luck alone would explain.
 import { duration, ratio } from "./format.js";
 import { card, h, setFigure, setText, svg } from "./ui.js";
 
 const LABELS = { 600: "10 minutes", 3600: "1 hour", 86400: "24 hours" };
-/** Two standard deviations hold 95 of 100 cases. */
+/** Two standard deviations: 95% of cases. */
 const BAND = 2;
 
 export function measuredCard() {
@@ -34,7 +33,7 @@ export function measuredCard() {
 	};
 }
 
-/** All rows have one scale, so that one sees how the band narrows with time. */
+/** One scale for all rows shows how the band narrows with time. */
 function commonSpan(split) {
 	const needs = split.windows.flatMap((w) => {
 		const target = targetOf(w, split);
@@ -43,15 +42,13 @@ function commonSpan(split) {
 	return Math.min(1, Math.max(0.02, ...needs));
 }
 
-/** What all miners were meant to do in a window, with their own settings and temporary changes; or the usual split. */
 const targetOf = (window, split) => window.meant_share_a ?? split.target.A;
 
-/** What luck scatters about: the time that really went to A, or the target if that is not known. */
 function reference(window, target) {
 	return window.time_share_a ?? target;
 }
 
-/** A figure of four minutes must not pass for one of a day. */
+/** Four minutes must not pass for a day. */
 function soFar({ seconds, known_seconds: known }) {
 	if (known === undefined || known > 0.95 * seconds) return "";
 	return ` (${duration(known)} known)`;

@@ -1,4 +1,3 @@
-// One miner: its chart, its figures and its last shares.
 import * as api from "./api.js";
 import { ago, clock, count, duration, hashrate, large, milliseconds, ratio, words } from "./format.js";
 import { historyCard } from "./history.js";
@@ -30,7 +29,6 @@ const FACTS = [
 	["Connections", (m) => Object.entries(m.connections).map(([pool, state]) => `${pool} ${words(state)}`).join(", ") || null],
 ];
 
-/** Opens the sheet of a miner of the table. `steer`: opens the dialog that sets its work. */
 export function openMiner({ id, worker, steering }, status, steer) {
 	const body = h("div", { class: "miner-sheet" }, loading());
 	let view = null;

@@ -1,4 +1,3 @@
-// Miners: all of them in a table that stays fluent with thousands, totals, filters, CSV.
 import * as api from "./api.js";
 import { changeForAll } from "./commands.js";
 import { fleetCard } from "./fleet.js";
@@ -32,7 +31,6 @@ function mount(host) {
 	let hinted = "";
 	const totals = totalLine();
 	const paused = h("p", { class: "note" });
-	/** A temporary change or the timetable, as far as it pauses all. */
 	const forAll = () => {
 		const change = changeForAll(steering);
 		if (change) return { work: change.work, source: "override", untilMs: change.until_ms };
@@ -116,7 +114,7 @@ function withSteering({ miners: here, left }, steering) {
 	const rows = here.map((miner) => ({ ...miner, steering: by.get(miner.worker) ?? null, paused: by.get(miner.worker)?.work === "pause" }));
 	for (const miner of left) {
 		const paused = !seen.has(miner.worker) && by.get(miner.worker)?.work === "pause";
-		// Of the connections that a paused worker had, the last one stands for it.
+		// A paused worker is shown with its last connection.
 		if (paused) seen.add(miner.worker);
 		rows.push({ ...miner, steering: by.get(miner.worker) ?? null, paused });
 	}
@@ -125,10 +123,8 @@ function withSteering({ miners: here, left }, steering) {
 	return [...rows, ...others.map((it, i) => ({ ...NOT_HERE, id: -1 - i, worker: it.worker, steering: it, paused: it.work === "pause" }))];
 }
 
-/** What the table shows of a worker without a connection. */
 const NOT_HERE = { address: "", connected_ms: null, left_ms: null, accepted: { A: 0, B: 0 }, rejected: 0 };
 
-/** The bar at the foot while miners are selected. */
 function selectionBar({ set, all, clear }) {
 	let workers = new Set();
 	const text = h("p", { role: "status" });
@@ -151,7 +147,7 @@ function fits(miner, { text, show, pool }) {
 	return [miner.worker, miner.steering?.name, miner.address, miner.software].some((part) => part?.toLowerCase().includes(text));
 }
 
-/** Sums over the connected miners. A sum of nothing known is not known. */
+/** Sums; unknown if all values are. */
 function totalLine() {
 	const entries = [
 		["Connected", (list) => count(list.length)],

@@ -1,10 +1,10 @@
-// The table of miners. Only the rows in sight exist, and they are updated in place, so that a
-// thousand miners every two seconds cost no more than twenty.
+// The table of miners. Only the rows in sight exist, and they are updated in place,
+// so that a thousand miners cost no more than twenty.
 import { ago, clock, count, hashrate, large, percent, ratio, reasons, trimmed, words } from "./format.js";
-import { h, poolBadge, setFigure, setText } from "./ui.js";
+import { h, isolate, poolBadge, setFigure, setText } from "./ui.js";
 import { percentA, reasonWords, shownName, workWords } from "./work.js";
 
-/** Rows beyond the edges that exist already when one scrolls. */
+/** Extra rows at both edges. */
 const SPARE = 6;
 const narrow = matchMedia("(max-width: 1099px)");
 const rowHeight = () => (narrow.matches ? 172 : 52);
@@ -52,12 +52,11 @@ function whyOf(steering) {
 	return reasonWords(steering, nowMs);
 }
 
-/** The server's clock at its last answer: ages are reckoned with it, since the browser's may be wrong. */
+/** The server's clock, because the browser's may be wrong. */
 let nowMs = 0;
 
 let names = { A: "Pool A", B: "Pool B" };
 
-/** What the reasons for rejects mean. */
 let meanings = {};
 
 /**
@@ -69,7 +68,7 @@ export function minerTable({ open, steer, sorted, selected }) {
 	const all = h("input", { type: "checkbox", "aria-label": "Select all miners in the table", onchange: () => selectAll(all.checked) });
 	const sort = { key: "worker", down: false };
 	let list = [];
-	/** The rows that exist, one after the other from the index `from`, and those out of use. */
+	/** Rows that exist, starting at the index `from`, and spare ones. */
 	const rows = [];
 	const spare = [];
 	let from = 0;
@@ -86,7 +85,7 @@ export function minerTable({ open, steer, sorted, selected }) {
 		return { element, column };
 	}
 
-	/** Sorts by a column; the same once more turns it round, unless a direction is given. */
+	/** Choosing the same column again reverses the order. */
 	function sortBy(key, turn = sort.key) {
 		sort.down = turn === key ? !sort.down : !COLUMNS.find((c) => c.key === key).upwards;
 		sort.key = key;
@@ -120,7 +119,7 @@ export function minerTable({ open, steer, sorted, selected }) {
 		below.style.height = `${(list.length - end) * height}px`;
 	}
 
-	/** Lets rows exist from `first` to before `end`. Those that stay are not moved, or they would lose the focus. */
+	/** Makes rows from `first` to before `end`. Moving the others would take away the focus. */
 	function moveRows(first, end) {
 		while (rows.length && (from < first || from >= end)) {
 			retire(rows.shift());
@@ -166,7 +165,7 @@ export function minerTable({ open, steer, sorted, selected }) {
 		element: region,
 		sort,
 		sortBy,
-		/** `keepOrder`: these are the same miners a little later; their order rests while one points at them. */
+		/** `keepOrder`: rows under the pointer do not move. */
 		show(miners, { now_ms: now, reasons: why }, keepOrder, poolNames) {
 			nowMs = now;
 			meanings = why;
@@ -188,17 +187,16 @@ export function minerTable({ open, steer, sorted, selected }) {
 	};
 }
 
-/** The miners of today in the order of yesterday; new ones at the end. */
+/** In the previous order, with new ones at the end. */
 function inOrderOf(before, miners) {
 	const places = new Map(before.map((miner, i) => [miner.id, i]));
 	const place = (miner) => places.get(miner.id) ?? before.length;
 	return [...miners].sort((x, y) => place(x) - place(y));
 }
 
-/** Connected and paused miners come first, then the others. */
 const rank = (m) => (m.paused || (m.left_ms === null && m.connected_ms !== null) ? 0 : 1);
 
-/** What is not known comes last, whichever way is sorted. */
+/** Unknown values always come last. */
 function compare(x = null, y = null, direction = 1) {
 	if (x === y) return 0;
 	if (x === null) return 1;
@@ -243,7 +241,7 @@ function makeCell(column, open) {
 			setFigure(main, text);
 			if (column.key === "work") main.setAttribute("aria-label", `Set the work of ${nameOf(miner)}, now ${text ?? "not known"}`);
 			if (more) setText(more, column.more(miner) ?? "");
-			if (more) more.title = column.about?.(miner) || more.textContent;
+			if (more) more.title = isolate(column.about?.(miner) || more.textContent);
 		},
 	};
 }

@@ -1,4 +1,3 @@
-// Notifications: where messages about troubles go, a test of each place, and what was sent.
 import * as api from "./api.js";
 import { changeConfig, mistakes } from "./commands.js";
 import { clock } from "./format.js";
@@ -11,7 +10,6 @@ export const notifications = { title: "Notifications", mount };
 
 function mount(host) {
 	let targets = {};
-	/** Each service: its name, where to find what it needs, and its fields with examples. */
 	let services = {};
 	const list = h("ul", { class: "rows" });
 	const history = h("ul", { class: "rows" });
@@ -65,7 +63,7 @@ function mount(host) {
 			box.replaceChildren(h("p", { class: "note" }, ...marked(help)), ...Object.values(fields).map(elementOf), ...when);
 		}
 
-		/** As it is to be saved. What is left empty stays as it was. */
+		/** To save. An empty field keeps its value. */
 		function target() {
 			const [from, to] = quiet.map((it) => it.input.value);
 			const typed = Object.entries(fields).map(([key, { input }]) => [key, input.value.trim()]);

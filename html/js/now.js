@@ -1,13 +1,11 @@
-// Home's temporary changes: what is in force instead of the usual split, what comes next, and the buttons for more.
+// Home's temporary changes: what is in force, what comes next, and the buttons.
 import * as api from "./api.js";
 import { changeConfig, changeForAll, command, endTemporary, endWords, isForAll, setTemporary } from "./commands.js";
 import { upcoming } from "./format.js";
 import { button, h, icon, openDialog, setText } from "./ui.js";
 import { counted, listWords, nextTime, orderWords, percentA, shownName, sourceWords, SPANS, splitWords } from "./work.js";
 
-/** The forecast is read again after this time even if nothing has changed. */
 const FORECAST_MS = 60_000;
-/** How many temporary changes of single workers Home shows. */
 const MOST = 4;
 
 /**
@@ -33,7 +31,6 @@ export function pausedWords({ workers, clock }, force) {
 	return workers.length ? "All miners are paused by their own settings" : null;
 }
 
-/** Reads the forecast when something has changed; `show(spans)`. */
 export function forecast(show) {
 	let asked = "";
 	let askedMs = 0;
@@ -54,7 +51,7 @@ export function forecast(show) {
 	};
 }
 
-/** The strip above everything else: a line for each thing that is in force instead of the usual split. */
+/** A line for each thing that is in force instead of the usual split. */
 export function nowStrip() {
 	const lines = h("ul", { class: "now-lines" });
 	const element = h("section", { class: "now", "aria-label": "In force now", hidden: true }, lines);
@@ -65,7 +62,7 @@ export function nowStrip() {
 		show(steering, spans, names) {
 			latest = linesOf(steering, spans, names);
 			element.hidden = latest.length === 0;
-			// Rebuilt only when a text has changed, so that the focus stays.
+			// Rebuilt only after changes, so that the focus stays.
 			const key = JSON.stringify(latest);
 			if (key === shown) return;
 			shown = key;
@@ -125,7 +122,6 @@ function nextWords(spans, names, nowMs) {
 	return `Next: ${work} (${sourceWords(next.source)}) at ${upcoming(next.from_ms, nowMs)}`;
 }
 
-/** The buttons for temporary changes of all workers. */
 export function temporaryButtons() {
 	let state = null;
 	const buttons = { A: button("", () => ask("A")), B: button("", () => ask("B")), pause: button("Pause", () => ask("pause"), { image: "pause" }) };
@@ -153,10 +149,9 @@ function stayWords(steering) {
 	return stay === 0 ? "" : `${counted(stay, "worker")} ${words}`;
 }
 
-/** Removes the work of groups. */
 const freeGroups = (groups) => command(() => changeConfig((config) => (config.groups ?? []).filter((it) => groups.includes(it.name)).forEach((it) => delete it.work)));
 
-/** Asks for how long; each answer is the second tap and applies the change. */
+/** Asks for how long. The answer applies the change. */
 function temporaryDialog(work, steering, names) {
 	const now = steering.clock.now_ms;
 	const own = work === "pause" ? [] : ownWork(steering);

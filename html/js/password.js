@@ -1,4 +1,3 @@
-// The password of these pages: set, change, remove, and a warning if there is none.
 import * as api from "./api.js";
 import { button, card, field, h, loading, notice, setText, toast } from "./ui.js";
 

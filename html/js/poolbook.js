@@ -1,11 +1,10 @@
-// Pools to choose from: saved ones and known ones. The server changes the draft, and nothing holds before that is saved.
+// Saved and known pools to choose from. The server edits the draft, which the owner then saves.
 import * as api from "./api.js";
 import { button, card, h, icon, setText, toast } from "./ui.js";
 
 const saved = (draft) => Object.entries(draft.wanted.saved_pools ?? {});
-const about = ([, pool]) => [pool.host, pool.port, pool.chain, pool.wallet].filter(Boolean).join(" · ");
+const about = (pool, ...more) => [pool.host, pool.port, pool.chain, ...more].filter(Boolean).join(" · ");
 
-/** A function that has pools of the draft changed; `changed()` is called when it has other values than the form. */
 const editor = (draft, changed) => async (edit) => {
 	if (draft.unusable.size) return toast("Correct the marked settings first.", { level: "warning" });
 	try {
@@ -18,37 +17,55 @@ const editor = (draft, changed) => async (edit) => {
 	changed();
 };
 
-/** Pools to put in the place of A or B, or to have as a backup. */
+/** Pools to put in the place of A or B, or to have as a backup. `sync()`: the form has other values. */
 export function poolChoice(slot, draft, changed, withBackup) {
 	const edit = editor(draft, changed);
-	const id = `choose-pool-${slot}`;
-	const group = (label, names) => names.length > 0 && h("optgroup", { label }, ...names.map((name) => h("option", {}, name)));
-	const box = h("select", { id }, group("Saved pools", saved(draft).map(([name]) => name)), group("Known pools", draft.knownPools.map(({ name }) => name)));
-	box.value = draft.wanted.pools?.[slot]?.name;
-	if (box.selectedIndex < 0) box.selectedIndex = 0;
+	const group = (label, names) => names.length > 0 && h("optgroup", { label }, ...names.map((value) => h("option", { value }, value)));
+	const chooser = (action, label, none) => {
+		const id = `${action}-pool-${slot}`;
+		const box = h("select", { id }, h("option", { value: "" }, none), group("Saved pools", saved(draft).map(([name]) => name)), group("Known pools", draft.knownPools.map(({ name }) => name)));
+		box.addEventListener("change", async () => {
+			if (box.value) await edit({ action, slot, name: box.value });
+			sync();
+			// The form is new, and the arrow keys shall go on.
+			document.getElementById(id)?.focus({ preventScroll: true });
+		});
+		return [h("div", { class: "field-label" }, h("label", { for: id }, label)), box];
+	};
+	const use = chooser("use", "Choose a pool", "None of these");
 	const text = h("span");
 	const source = h("a", { target: "_blank", rel: "noopener" }, "Source");
-	const show = () => {
-		const own = saved(draft).find(([name]) => name === box.value);
-		const known = draft.knownPools.find(({ name }) => name === box.value);
-		setText(text, own ? about(own) : `${known.about} `);
-		source.hidden = !!own;
+	const backup = withBackup ? chooser("backup", "Add a backup", "Choose a pool") : [];
+	function sync() {
+		const { name, host } = draft.wanted.pools?.[slot] ?? {};
+		const own = draft.wanted.saved_pools?.[name];
+		const known = !own && draft.knownPools.find((it) => it.name === name);
+		const chosen = host && (own || known)?.host === host;
+		use[1].value = chosen ? name : "";
+		if (withBackup) backup[1].value = "";
+		setText(text, !chosen ? "" : own ? about(own, own.wallet) : `${known.about} `);
+		source.hidden = !chosen || !known;
 		source.href = known?.source ?? "";
-	};
-	box.addEventListener("change", show);
-	show();
-	const action = (label, name) => button(label, () => edit({ action: name, slot, name: box.value }));
-	return h("div", { class: "field pool-choice" }, h("div", { class: "field-label" }, h("label", { for: id }, "Choose a pool")), h("div", { class: "actions" }, box, action("Use", "use"), withBackup && action("Add as backup", "backup")), h("p", { class: "note" }, text, source));
+	}
+	sync();
+	return Object.assign(h("div", { class: "field pool-choice" }, ...use, h("p", { class: "note" }, text, source), ...backup), { sync });
 }
 
-/** The card of the saved pools. */
-export function savedCard(draft, changed) {
+/** `typed()`: a setting has changed; `changed()`: the form has to be made again. */
+export function savedCard(draft, typed, changed) {
 	const edit = editor(draft, changed);
 	const action = (label, change) => button(label, () => edit(change), { kind: "small" });
-	const row = (entry) => {
-		const [name] = entry;
+	const row = ([name, pool]) => {
 		const field = h("input", { type: "text", value: name, maxlength: "64", autocomplete: "off", "aria-label": `Name of ${name}`, onchange: () => edit({ action: "rename", name, to: field.value }) });
-		return h("li", {}, h("div", { class: "group-text" }, field, h("p", { class: "note ellipsis" }, about(entry))), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Delete ${name}`, title: "Delete", onclick: () => edit({ action: "delete", name }) }, icon("trash")));
+		const setting = (key, label) => {
+			const input = h("input", { type: "text", value: pool[key] ?? "", autocomplete: "off", spellcheck: "false", autocapitalize: "off", "aria-label": `${label} of ${name}`, oninput: () => {
+				if (input.value.trim() || key === "wallet") pool[key] = input.value.trim();
+				else delete pool[key];
+				typed();
+			} });
+			return h("div", {}, h("span", { class: "note", "aria-hidden": "true" }, label), input);
+		};
+		return h("li", {}, h("div", { class: "group-text" }, field, h("p", { class: "note ellipsis" }, about(pool)), setting("wallet", "Payout address or account"), setting("user_name", "User name at the pool")), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Delete ${name}`, title: "Delete", onclick: () => edit({ action: "delete", name }) }, icon("trash")));
 	};
 	return card("Saved pools", { id: "section-saved_pools", note: "An address book: DPMP mines for none of them until you choose it.", actions: [action("Add pool A", { action: "save", slot: "A" }), action("Add pool B", { action: "save", slot: "B" }), action("Swap A and B", { action: "swap" })] }, h("ol", { class: "rows" }, ...saved(draft).map(row)));
 }

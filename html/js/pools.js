@@ -1,4 +1,3 @@
-// The card of a pool: how it is, what it did, and what it said.
 import { ago, clock, count, duration, hashrateParts, large, milliseconds, percent, reasons } from "./format.js";
 import { stateOf } from "./state.js";
 import { h, poolBadge, setFigure, setText, unknown } from "./ui.js";
@@ -11,7 +10,7 @@ const STATES = {
 	not_set_up: ["warning", "Not set up"],
 };
 
-/** The figures of the card: label, and how it is made of a pool (a text, or a text and a remark). */
+/** Labels and functions that return a text, perhaps with a remark. */
 const FACTS = [
 	["Accepted", (p) => [count(p.accepted)]],
 	["Rejected", (p) => [rejected(p), reasons(p.rejected_by)]],
@@ -24,7 +23,6 @@ const FACTS = [
 	["Lost", (p) => [count(p.lost), p.lost > 0 ? "sent, never answered" : ""]],
 ];
 
-/** What only few want to know. */
 const TECHNICAL = [
 	["Version mask", (p) => [p.version_mask]],
 	["Extranonce 2", (p) => [p.extranonce2_size === null ? null : `${p.extranonce2_size} bytes`]],
@@ -82,7 +80,6 @@ export function poolCard(slot) {
 	};
 }
 
-/** What all miners are meant to do for a pool now; without miners, the usual split. */
 function targetOf(slot, { pools, split }) {
 	const meant = split.meant_share_a ?? null;
 	if (meant === null) return pools[slot].target_share;
@@ -114,7 +111,6 @@ function explanation(pool) {
 	return "";
 }
 
-/** Whom its jobs pay, and how old their block is. */
 function jobWords({ insight: it }, now) {
 	if (!it) return "";
 	const age = ago(it.block_since_ms, now)?.replace("ago", "old");

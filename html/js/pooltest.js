@@ -1,4 +1,3 @@
-// Tests a pool before it is saved: address, connection, handshake, authorization, first job.
 import * as api from "./api.js";
 import { milliseconds } from "./format.js";
 import { button, h, icon, notice, setText } from "./ui.js";
@@ -10,7 +9,7 @@ export function poolTest(pool) {
 	const now = () => JSON.stringify(pool());
 	let tested = null;
 	let ok = false;
-	/** A result for other settings than the present ones disappears. */
+	/** Removes a result for other settings. */
 	const forget = () => {
 		if (tested === null || tested === now()) return;
 		tested = null;
@@ -35,7 +34,7 @@ export function poolTest(pool) {
 	return {
 		element: h("div", { class: "pool-test" }, start, result),
 		forget,
-		/** Whether the pool passes as it is now; tests it if that is not known. */
+		/** Tests the pool unless that is done already. */
 		async passes() {
 			if (tested !== now()) await run();
 			return ok;

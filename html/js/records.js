@@ -1,4 +1,3 @@
-// Records: the odds of a block, the blocks and best shares that were found, the work of each day.
 import * as api from "./api.js";
 import { ago, clock, count, duration, hashrate, large, nameAt, percent } from "./format.js";
 import { poll, watchStatus } from "./live.js";
@@ -29,13 +28,12 @@ function mount(host) {
 	return () => stops.forEach((stop) => stop());
 }
 
-/** A card with a table that scrolls sideways on its own. */
 function part(title, note, none, heads, actions = []) {
 	const place = h("div", { class: "as-table", role: "region", tabindex: "0", "aria-label": `${title}: table` });
 	let shown = null;
 	return {
 		element: card(title, { note, actions }, place),
-		/** `rows`: functions that make a row's cells, each with what they are made of, so that nothing is made anew in vain. */
+		/** `rows`: functions that make cells, each with its data, so that the table is only rebuilt after changes. */
 		show(rows) {
 			const now = JSON.stringify(rows.map((row) => row.of));
 			if (now === shown) return;
@@ -66,7 +64,7 @@ function oddsRows(pools, both) {
 	};
 	const odds = (say) => [(p) => p.odds && say(p.odds), both && say(both)];
 	return [
-		row("Hashrate", (p) => hashrate(p.hashrate)),
+		row("Hashrate", (p) => hashrate(p.hashrate) ?? "measuring"),
 		row("Network difficulty", (p) => large(p.network_difficulty)),
 		row("Chance in a day", ...odds((o) => chance(o.chance_per_day))),
 		row("Chance in a year", ...odds((o) => chance(o.chance_per_year))),
@@ -79,7 +77,6 @@ function oddsRows(pools, both) {
 	];
 }
 
-/** Whether a block of the owner's own matters there, by whom the pool's jobs pay. */
 function sharing({ name, insight }) {
 	const income = "your income does not depend on it.";
 	return { shared: `A block found at ${name} is shared; ${income}`, pool: `A block found at ${name} pays the pool. If the pool shares it, ${income}` }[insight?.payout.kind] ?? "";
@@ -97,7 +94,6 @@ function span(seconds) {
 
 const pool = (slot, name) => h("span", {}, poolBadge(slot), " ", name ?? "");
 
-/** A day's row for each pool, with the sums over all workers. */
 function dayRows({ day, rows }) {
 	return ["A", "B"].flatMap((slot) => {
 		const of = rows.filter((row) => row.pool === slot);

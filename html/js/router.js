@@ -1,4 +1,4 @@
-// Turns addresses into pages without loading anything anew; back and forward work as everywhere.
+// Shows pages by their addresses without loading anything again.
 
 let routes = {};
 let host = null;
@@ -6,7 +6,7 @@ let leave = null;
 let onroute = () => {};
 let prefix = "";
 let title = "DPMP";
-/** A link that only shows has its token in the address of each page. */
+/** A view-only link has its token in each page's address. */
 const view = location.hash.startsWith("#view=") ? location.hash : "";
 
 /** `pages`: { "/path": { title, mount(element) → leave }, … }. */
@@ -26,18 +26,17 @@ export function stopRouter() {
 	removeEventListener("popstate", showFocused);
 }
 
-/** What the tab shows in front of the page's title, so that it is seen among other tabs. */
+/** What the tab shows before the page's title. */
 export function titlePrefix(text) {
 	prefix = text;
 	document.title = text ? `${text} · ${title}` : title;
 }
 
-/** Opens and scrolls to an element: to what the address names after its `#`, unless another is given. */
 export function reveal(target = document.getElementById(location.hash.slice(1))) {
 	const box = target?.closest("details");
 	if (box) box.open = true;
 	if (!target) return;
-	// What can be typed into already has a place in the order of the Tab key.
+	// An input already has a place in the Tab order.
 	if (target.tabIndex < 0) target.tabIndex = -1;
 	target.focus({ preventScroll: true });
 	target.scrollIntoView({ block: target.tabIndex < 0 ? "start" : "center" });
@@ -65,7 +64,7 @@ function followLink(event) {
 }
 
 function show({ focus }) {
-	const path = routes[location.pathname] ? location.pathname : "/";
+	const path = routes[location.pathname] ? location.pathname : "missing";
 	const page = routes[path];
 	leave?.();
 	host.replaceChildren();
@@ -75,6 +74,6 @@ function show({ focus }) {
 	onroute(path);
 	if (!focus) return;
 	scrollTo(0, 0);
-	// Screen readers are told of the new page by its heading.
+	// So that screen readers announce the page.
 	host.querySelector("h1")?.focus({ preventScroll: true });
 }

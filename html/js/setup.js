@@ -1,5 +1,5 @@
-// The set-up in three steps, from nothing to the line to type into the miner.
 import * as api from "./api.js";
+import { reviewChanges } from "./changes.js";
 import { connectFields } from "./connect.js";
 import { Draft } from "./draft.js";
 import { fromHost, settingField, walletNote } from "./fields.js";
@@ -23,16 +23,16 @@ function mount(host) {
 	const body = h("div", { class: "setup" }, loading());
 	let stop = () => {};
 	host.append(pageHead("Set up DPMP", "Three steps, and your miners work for two pools."), body);
-	api.config().then(
-		(answer) => (stop = wizard(body, answer)),
+	Promise.all([api.config(), api.status()]).then(
+		([answer, status]) => (stop = wizard(body, answer, status.set_up)),
 		(error) => body.replaceChildren(failure(error)),
 	);
 	return () => stop();
 }
 
-function wizard(body, answer) {
+function wizard(body, answer, isSetUp) {
 	const draft = new Draft(answer);
-	const wizard = { onlyA: false, percent: percentOf(draft), stop: () => {} };
+	const wizard = { isSetUp, onlyA: false, percent: percentOf(draft), stop: () => {} };
 	forgetExamples(draft);
 	const panel = h("div", { class: "card setup-panel" });
 	const marks = STEPS.map((title, i) => h("li", {}, h("span", { class: "step-number", "aria-hidden": "true" }, String(i + 1)), title));
@@ -60,7 +60,7 @@ function percentOf(draft) {
 	return a + b > 0 ? (100 * a) / (a + b) : 50;
 }
 
-/** What only stands for an entry must not look like one. */
+/** An example must not look like an entry. */
 function forgetExamples(draft) {
 	for (const slot of ["A", "B"]) {
 		for (const name of ["host", "wallet"]) {
@@ -86,10 +86,11 @@ function poolStep(slot, draft, wizard, { back, next, again }) {
 	const pool = () => poolOf(slot, draft);
 	const now = () => JSON.stringify(pool());
 	const test = poolTest(pool);
-	/** The pool that the owner may use anyway. */
+	/** The pool whose test failed. */
 	let anyway = null;
 	const go = button("Next", goOn, { kind: "primary" });
-	const form = h("div", { oninput: test.forget, hidden: slot === "B" && wizard.onlyA }, poolChoice(slot, draft, again), h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), test.element);
+	const choice = poolChoice(slot, draft, again);
+	const form = h("div", { oninput: (event) => (test.forget(), !choice.contains(event.target) && choice.sync()), hidden: slot === "B" && wizard.onlyA }, choice, h("div", { class: "fields pool-fields" }, ...needed.map((f) => f.element)), h("details", {}, h("summary", {}, "Encryption, name, coin, password and user name"), h("div", { class: "fields" }, ...optional.map((f) => f.element))), test.element);
 
 	async function validate() {
 		const asked = JSON.stringify(draft.wanted);
@@ -108,7 +109,6 @@ function poolStep(slot, draft, wizard, { back, next, again }) {
 		try {
 			const answer = await validate();
 			const mine = (answer.faults ?? []).filter((fault) => fault.field.startsWith(`pools.${slot}.`));
-			// What a warning names is both pools, not a setting of one.
 			if (mine.length === 0) return answer.news || tested(answer.warnings?.some((it) => it.startsWith("pools: ")));
 			for (const fault of mine) fields.find((f) => f.key.path === fault.field)?.say(`This cannot be ${fault.found}. Allowed: ${fault.allowed}.`);
 		} catch (error) {
@@ -116,7 +116,7 @@ function poolStep(slot, draft, wizard, { back, next, again }) {
 		}
 	}
 
-	/** `twin`: it is the other pool once more. */
+	/** `twin`: same as the other pool. */
 	async function tested(twin) {
 		const asked = now();
 		if (asked === anyway) return next();
@@ -148,7 +148,7 @@ function splitStep(draft, wizard, { back, next }) {
 	const error = h("p", { class: "field-error", role: "alert" });
 	const big = h("p", { class: "huge-line setup-split" });
 	const edit = (percent) => ((wizard.percent = percent), show(false));
-	// A drag counts once it has ended in order.
+	// A canceled drag does not count.
 	let kept = wizard.percent;
 	const slider = percentSlider({ ondrag: edit, ondrop: () => (kept = wizard.percent), oncancel: () => edit(kept) });
 	const field = h("input", { type: "text", inputmode: "decimal", class: "percent-field pool-a-edge", size: "5", id: "setup-percent" });
@@ -175,19 +175,40 @@ function splitStep(draft, wizard, { back, next }) {
 	const save = button("Save and start", async () => {
 		if (parsePercent(field.value) === null) return field.focus();
 		const a = wizard.onlyA ? 100 : wizard.percent;
-		draft.set("scheduler.poolA_weight", a);
-		draft.set("scheduler.poolB_weight", Number((100 - a).toFixed(6)));
+		if (Math.abs(a - percentOf(draft)) > 1e-6) {
+			draft.set("scheduler.poolA_weight", a);
+			draft.set("scheduler.poolB_weight", Number((100 - a).toFixed(6)));
+		}
 		save.disabled = true;
+		try {
+			// The first set-up has nothing to compare with.
+			if (wizard.isSetUp) await reviewChanges(draft, { save: store, same: next, conflict, refused: (details) => failed("", details) });
+			else await store();
+		} catch (error) {
+			failed(error.message);
+		}
+		save.disabled = false;
+	}, { kind: "primary" });
+
+	async function store() {
 		try {
 			await api.saveConfig(draft.etag, draft.wanted);
 			next();
 		} catch (error) {
-			if (error.code === "conflict") draft.rebase(await api.config());
-			const text = error.code === "conflict" ? "The file has changed since you opened it. Your entries are kept. Press the button again." : error.message;
-			problem.replaceChildren(notice("error", "Not saved", text, ...error.details.map((d) => h("p", {}, h("code", {}, d.field), ` is ${d.found}. Allowed: ${d.allowed}.`))));
-			save.disabled = false;
+			if (error.code === "conflict") await conflict();
+			else failed(error.message, error.details);
 		}
-	}, { kind: "primary" });
+		return true;
+	}
+
+	async function conflict() {
+		draft.rebase(await api.config());
+		failed("The file has changed since you opened it. Your entries are kept. Press the button again.");
+	}
+
+	function failed(text, details = []) {
+		problem.replaceChildren(notice("error", "Not saved", text, ...details.map((d) => h("p", {}, h("code", {}, d.field), ` is ${d.found}. Allowed: ${d.allowed}.`))));
+	}
 
 	return [
 		h("h2", { tabindex: "-1" }, "How the work is split"),

@@ -6,15 +6,14 @@
 // instead of scrolling, although their owner may well want to scroll.
 import { h } from "./ui.js";
 
-/** Width of the thumb in pixels, as in app.css. */
+/** As in app.css. */
 const THUMB_PX = 36;
-/** A finger on the thumb may miss it by this many pixels. */
 const REACH_PX = 8;
-/** A finger that moves by fewer pixels than this taps. */
+/** Less is a tap. */
 const DRAG_PX = 10;
-/** A drag needs more than this many pixels sideways for each pixel up or down. */
+/** A drag moves more than this many pixels sideways per pixel up or down. */
 const FLAT = 2;
-/** A drag is canceled this many pixels above or below its start, however far it went sideways. */
+/** This far up or down, a drag is canceled. */
 const LEAVE_PX = 40;
 
 /**
@@ -38,7 +37,6 @@ export function percentSlider({ ondrag, ondrop, oncancel }) {
 
 	element.addEventListener("pointerdown", (event) => {
 		if (input.disabled || event.button !== 0) return;
-		// A second finger pinches or scrolls.
 		if (grip) return end(oncancel);
 		if (!event.isPrimary) return;
 		const percent = Number(input.value);

@@ -14,7 +14,6 @@ import { forcedSplit, measuredWords } from "./state.js";
 import { button, byTouch, debounce, h, openDialog, setText, toast } from "./ui.js";
 import { counted, orderWords, parsePercent, percentA, remainder, sameWork, sourceWords, splitWords } from "./work.js";
 
-/** Keys may be held down; the weights are sent when they rest. */
 const KEY_REST_MS = 500;
 
 export function splitControl() {
@@ -38,22 +37,22 @@ export function splitControl() {
 	});
 	let server = null;
 	let names = { A: "Pool A", B: "Pool B" };
-	/** What the owner is setting: the percent of pool A, or null. */
+	/** Pool A's percent as the owner sets it, or null. */
 	let draft = null;
-	/** The usual split when the draft was begun. */
+	/** The usual split at the draft's beginning. */
 	let seen = null;
-	/** Set while the draft waits for Apply; `undoing`: the weights to go back to, or null; `note`: what else it does. */
+	/** Set while the draft waits for Apply. `undoing`: the weights to go back to, or null. */
 	let proposal = null;
-	/** While a pointer holds the thumb: what was proposed before, as { proposal, a }. Otherwise null. */
+	/** While a pointer holds the thumb: the earlier { proposal, a }. */
 	let held = null;
 	let sending = false;
 	let before = [];
-	/** The percent that all miners together are meant to work for pool A, or null. */
+	/** Pool A's percent by all settings, or null. */
 	let meant = null;
 	let steering = null;
 	/** What is in force instead of the usual split, or null. */
 	let force = null;
-	/** What is mined instead because a pool is down, or null, and what was measured. */
+	/** What is mined while a pool is down, or null. */
 	let forced = null;
 	let measured = "";
 
@@ -76,10 +75,9 @@ export function splitControl() {
 		view.propose(proposal && !sending ? a : null, proposal?.note, force && { useNow: !proposal?.undoing, until: force.untilMs === null ? "now" : `until ${upcoming(force.untilMs, steering.clock.now_ms)}` });
 	}
 
-	/** The usual split before the present one: of this page, or else the last one that DPMP remembers. */
 	const previous = () => before.at(-1) ?? steering?.undo[0] ?? null;
 
-	/** Whether only some of the miners that are here do this, and how many: ", for 1 of 3 workers". */
+	/** Whether only some miners do this, and how many: ", for 1 of 3 workers". */
 	function followers(follows) {
 		const here = steering.workers.filter((it) => it.connected > 0);
 		const count = here.filter(follows).length;
@@ -97,7 +95,6 @@ export function splitControl() {
 		const again = force.againMs === null ? "" : `, again from ${upcoming(force.againMs, now)}`;
 		const a = percentA(force.work);
 		const [some, whom] = followers((it) => it.source === force.source && sameWork(it.work, force.work));
-		// The large figures say what is done already.
 		const what = a > 0 && a < 100 ? capital(sourceWords(force.source)) : orderWords(force.work, names, "Paused");
 		return { a: some && a !== null && meant !== null ? meant : a, order: `${what}${until}${a === null ? "" : whom}`, usual: `Usual split ${splitWords(server)}${again}` };
 	}
@@ -110,7 +107,6 @@ export function splitControl() {
 		render();
 	}
 
-	/** Shows a split that the owner has to confirm. */
 	function propose(a, undoing = null, note = "") {
 		rest.cancel();
 		edit(a);
@@ -151,12 +147,12 @@ export function splitControl() {
 		sending = false;
 		view.root.removeAttribute("aria-busy");
 		if (failed && draft === sent && !held) {
-			// The owner knows by now what is in force.
+			// The owner now knows what is in force.
 			seen = null;
 			propose(sent, undoing ? weights : null);
 			return setText(view.error, failed);
 		}
-		// If the owner has gone on dragging, the control stays with them.
+		// The owner may still be dragging.
 		if (draft === sent && !held) release();
 		else if (proposal === null) rest();
 		else render();
@@ -164,15 +160,16 @@ export function splitControl() {
 
 	const savedWords = () => (force.againMs === null ? "It is not in force yet." : `It takes effect at ${upcoming(force.againMs, steering.clock.now_ms)}.`);
 
-	/** Uses the proposed split for as long as something else than the usual split is meant to be in force. */
+	/** Uses the split until the usual one is next in force. */
 	async function useNow() {
 		rest.cancel();
 		if (draft === null || !force || sending) return;
 		sending = true;
 		render();
-		await setTemporary({ work: { A: draft, B: remainder(draft) }, workers: ["*"], end: { until_ms: force.untilMs } }, steering, names);
+		const done = await setTemporary({ work: { A: draft, B: remainder(draft) }, workers: ["*"], end: { until_ms: force.untilMs } }, steering, names);
 		sending = false;
-		release();
+		if (done) release();
+		else render();
 	}
 
 	function release() {
@@ -189,12 +186,11 @@ export function splitControl() {
 
 	function goBackTo(weights) {
 		propose(percentOf(weights), weights);
-		// From a message that outlived this page there is nothing to confirm on.
+		// A message may outlive the page.
 		if (!byTouch() || !view.root.isConnected) return commit();
 		view.root.scrollIntoView({ block: "nearest" });
 	}
 
-	/** The last values of the usual split, to go back to. */
 	function showEarlier() {
 		const items = steering.undo.map((weights) => {
 			const pick = () => {
@@ -206,10 +202,9 @@ export function splitControl() {
 		const close = openDialog("Earlier splits", h("ol", { class: "rows" }, ...items));
 	}
 
-	// What waits for Apply is never applied by a timer.
+	// No timer applies what waits for Apply.
 	const rest = debounce(() => proposal === null && settle(), KEY_REST_MS);
 	const settle = () => (force && draft !== null && !sending ? propose(draft) : commit());
-	// Only keys and screen readers reach the range input.
 	view.slider.addEventListener("input", () => edit(Number(view.slider.value)));
 	view.slider.addEventListener("change", rest);
 	view.slider.addEventListener("blur", () => proposal === null && settle());
@@ -230,7 +225,6 @@ export function splitControl() {
 		const value = parsePercent(text);
 		const field = view.fields[pool];
 		field.setAttribute("aria-invalid", String(value === null));
-		// A number that cannot be used stays in the field until the owner leaves it.
 		if (value === null) {
 			edit(current());
 			return setText(view.error, "Enter a number from 0 to 100.");
@@ -240,7 +234,7 @@ export function splitControl() {
 
 	function onFieldKey(event) {
 		if (event.key === "Enter" && valid(event.target)) {
-			// The same key must not press the button that it leads to.
+			// The key must not press the next button, too.
 			event.preventDefault();
 			if (force) view.use.focus();
 			else commit();
@@ -264,12 +258,11 @@ export function splitControl() {
 			if (!sending) server = { A: status.pools.A.weight, B: status.pools.B.weight };
 			render();
 		},
-		/** What holds besides: the answer of GET /steering and the forecast of the general work. */
 		steer(now, spans) {
 			steering = now;
 			const earlier = force;
 			force = inForce(now, spans);
-			// What was proposed for now means something else when that begins or ends.
+			// Then the proposal means something else.
 			if (proposal && (earlier === null) !== (force === null)) release();
 			else if (!held) render();
 		},
@@ -331,7 +324,7 @@ function build(pointer) {
 			fields[pool].removeAttribute("aria-invalid");
 		}
 	};
-	/** The large figures: a percent for pool A, or null for a pause. */
+	/** `a`: null for a pause. */
 	const showBig = (a, words) => {
 		[big.A, colon, big.B].forEach((part) => (part.hidden = a === null));
 		paused.hidden = a !== null;
@@ -339,14 +332,12 @@ function build(pointer) {
 		setText(big.B, a === null ? "" : trimmed(100 - a, 1));
 		setText(hint, words);
 	};
-	/** What is in force instead of the usual split, or null: then the slider says that it sets the usual split. */
 	const force = (now) => {
 		usual.hidden = now === null;
 		setText(title, now ? "Now" : "Target");
 		setText(usual, now?.usual ?? "");
 		if (now) showBig(now.a, now.order);
 	};
-	/** What is mined now: the large figures say it, and not what is set, if a pool is down. */
 	const fact = (forced, measured) => {
 		setText(proof, measured);
 		if (!forced) return;

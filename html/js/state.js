@@ -1,9 +1,7 @@
-// What DPMP does at this moment, in one word for the light and one sentence for Home.
 import { clock, ratio } from "./format.js";
 
 const UNUSABLE = new Set(["down", "not_set_up"]);
 
-/** Whether something is mined, and what the light shows: { kind, words }. */
 export function stateOf({ stopping, set_up: setUp, pools, miners_connected: connected, miners_working: working, alerts }) {
 	if (stopping) return { kind: "warning", words: "Stopping" };
 	if (!setUp) return { kind: "warning", words: "Not set up yet" };
@@ -14,7 +12,7 @@ export function stateOf({ stopping, set_up: setUp, pools, miners_connected: conn
 	return { kind: alerts.some((it) => it.level === "error" || it.id.startsWith("miner_hangs")) ? "warning" : "good", words: "Mining" };
 }
 
-/** What is mined if it is not what is set, else null: { a, why }; a: percent for A, left out if nothing is. */
+/** What is mined against the settings: { a, why }, or null. No `a`: nothing. */
 export function forcedSplit({ pools, miners_working: working }) {
 	if (working === 0) return { why: "Nothing is mined now." };
 	const [lost, other] = UNUSABLE.has(pools.A.state) ? [pools.A, pools.B] : [pools.B, pools.A];
@@ -23,7 +21,7 @@ export function forcedSplit({ pools, miners_working: working }) {
 	return { a: lost === pools.A ? 0 : 100, why: `No work for ${lost.name}${since && ` since ${since}`}` };
 }
 
-/** "Last hour 70.4:29.6, within luck (± 1.2%)": what was measured, as far as it is known. */
+/** "Last hour 70.4:29.6, within luck (± 1.2%)" */
 export function measuredWords({ split }) {
 	const window = split.windows.find((it) => it.seconds === 3600);
 	if (!window || window.share_a === null || window.known_seconds < 60) return "Not measured yet";

@@ -1,11 +1,11 @@
-// A forecast drawn as a bar: what is going to be done in the next hours, and the same in words.
+// A forecast as a bar and in words.
 import { upcoming } from "./format.js";
 import { h, svg } from "./ui.js";
 import { orderWords, percentA, sourceWords } from "./work.js";
 
 const HOUR = 3_600_000;
 
-/** How a stretch of work is drawn: pool A's part below B's, or hatched for a pause. All in percent of the width. */
+/** Pool A's part below B's, or hatched for a pause, in percent of the width. */
 export function workBars(work, x, width, top, height) {
 	const a = percentA(work);
 	const place = { x: `${x}%`, width: `${width}%` };
@@ -14,13 +14,11 @@ export function workBars(work, x, width, top, height) {
 	return [a > 0 && svg("rect", { class: "bar-a", ...place, y: top, height: part }), a < 100 && svg("rect", { class: "bar-b", ...place, y: top + part, height: height - part })].filter(Boolean);
 }
 
-/** A forecast of POST /steering/preview. */
 export function forecastStrip(label) {
 	const picture = svg("svg", { class: "strip", width: "100%", height: "58", "aria-hidden": "true" });
 	const list = h("ol", { class: "strip-list" });
 	return {
 		element: h("figure", { class: "forecast", "aria-label": label }, h("figcaption", { class: "label" }, label), picture, list),
-		/** `timeZone`: that of the times, or undefined for the browser's. */
 		show(spans, names, nowMs, timeZone) {
 			if (spans.length === 0) return;
 			const [start, end] = [spans[0].from_ms, spans.at(-1).to_ms];

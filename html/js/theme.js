@@ -1,4 +1,3 @@
-// The theme: follows the system until one is chosen, and remembers the choice in this browser.
 import { h, icon } from "./ui.js";
 
 const KEY = "dpmp-theme";
@@ -18,7 +17,7 @@ function remember(theme) {
 	try {
 		localStorage.setItem(KEY, theme);
 	} catch {
-		// Without storage the choice holds until the page is closed.
+		// Without storage, the choice ends with the page.
 	}
 }
 
@@ -27,7 +26,6 @@ function apply(theme) {
 	document.documentElement.dataset.theme = dark ? "dark" : "light";
 }
 
-/** A button that goes round: as the system, light, dark. */
 export function themeSwitch() {
 	let theme = wanted() in NAMES ? wanted() : "system";
 	const button = h("button", { class: "ghost theme-switch", type: "button" });

@@ -1,4 +1,3 @@
-// Timetable: what is done at which time of the week, with a preview of the next 48 hours; and the balance.
 import * as api from "./api.js";
 import { balanceCard } from "./balance.js";
 import { changeConfig, mistakes } from "./commands.js";
@@ -9,7 +8,6 @@ import { listWords, parsePercent, percentA, remainder, splitWords } from "./work
 import { DAY_NAMES, DAYS, hiddenEntries, minutesOf, weekPicture } from "./week.js";
 import { trimmed } from "./format.js";
 
-/** The forecast is asked for when the owner has stopped typing for so long. */
 const REST_MS = 400;
 const ZONES = Intl.supportedValuesOf?.("timeZone") ?? [];
 const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -35,7 +33,6 @@ function mount(host) {
 	};
 }
 
-/** With what the file may leave out, and midnight as inputs know it. */
 function complete({ enabled = false, time_zone: zone = "", entries = [] }) {
 	const copies = entries.map((entry) => ({ ...structuredClone(entry), to: entry.to === "24:00" ? "00:00" : entry.to }));
 	return { enabled, time_zone: zone, entries: copies };
@@ -140,7 +137,7 @@ function editor(saved) {
 		}
 	};
 
-	/** The present weekday in the timetable's zone, 0: Monday. */
+	/** In the timetable's zone; 0: Monday. */
 	function weekday() {
 		const name = new Date(steering.clock.now_ms).toLocaleDateString("en", { weekday: "long", timeZone: zoneUsed() });
 		return DAY_NAMES.indexOf(name);
@@ -149,7 +146,7 @@ function editor(saved) {
 	const look = debounce(async () => {
 		if (!usable()) return;
 		try {
-			// As if it were on, so that the owner sees it before turning it on.
+			// Shown before the owner turns it on.
 			const { spans } = await api.preview({ timetable: { ...draft, enabled: true } });
 			faults.replaceChildren();
 			if (names && steering) strip.show(spans, names, steering.clock.now_ms, zoneUsed());
@@ -219,7 +216,6 @@ function editor(saved) {
 	};
 }
 
-/** An entry of the list. */
 function entryRow(entry, index, length, names, { changed, move, remove }) {
 	const number = `Entry ${index + 1}`;
 	const toggles = DAYS.map((day, i) => h("button", { type: "button", class: "day", "aria-pressed": String(entry.days.includes(day)), onclick: () => toggle(day) }, h("span", { "aria-hidden": "true" }, DAY_NAMES[i].slice(0, 2)), h("span", { class: "sr-only" }, DAY_NAMES[i])));

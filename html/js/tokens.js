@@ -1,4 +1,3 @@
-// Tokens of programs that use the API: made, shown once, revoked.
 import * as api from "./api.js";
 import { isLocal, pagesAddress } from "./connect.js";
 import { button, card, copyField, field, h, loading, notice, openDialog, setText, toast } from "./ui.js";

@@ -1,6 +1,6 @@
-// Building blocks of all pages: elements, icons, notes, dialogs, copying.
-// Elements are made with h() and texts are set as text, never as HTML, since names of workers and
-// messages of pools come from strangers.
+// Building blocks of all pages.
+// Texts are never set as HTML, because names of workers and messages of pools come from
+// strangers.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -9,7 +9,6 @@ export function h(tag, props = {}, ...children) {
 	return fill(document.createElement(tag), props, children);
 }
 
-/** The same for SVG. */
 export function svg(tag, props = {}, ...children) {
 	return fill(document.createElementNS(SVG, tag), props, children);
 }
@@ -19,29 +18,34 @@ function fill(element, props, children) {
 		if (value === undefined || value === null || value === false) continue;
 		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
 		else if (name === "value" || name === "checked") element[name] = value;
-		else element.setAttribute(name, value === true ? "" : value);
+		else element.setAttribute(name, value === true ? "" : name === "title" ? isolate(value) : value);
 	}
 	const shown = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
-	element.append(...(element.namespaceURI === SVG ? shown : shown.flatMap((it) => (it instanceof Node ? it : isolated(String(it))))));
+	element.append(...shown.flatMap((it) => (it instanceof Node ? it : isolated(element, String(it)))));
 	return element;
 }
 
-/** Letters written from right to left, and characters that turn the direction of writing: our own texts have none. */
+/** Right-to-left letters, and characters that change the direction of text. Our own texts have none. */
 const LETTERS = "[\\u0590-\\u08ff\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ufb1d-\\ufdff\\ufe70-\\ufefe\\u{10800}-\\u{10fff}\\u{1e800}-\\u{1efff}]+";
 const FOREIGN = new RegExp(`(${LETTERS}(?:[ .'_-]+${LETTERS})*)`, "u");
 
-/** The parts of a text. What strangers wrote cannot turn our words round; `textContent` stays the same. */
-function isolated(text) {
+/** Isolates foreign parts, so that they cannot turn our words around. */
+function isolated(element, text) {
 	if (!FOREIGN.test(text)) return [text];
+	if (element.namespaceURI === SVG || element.tagName === "OPTION") return [isolate(text)];
 	return text.split(FOREIGN).map((part, i) => (i % 2 ? Object.assign(document.createElement("bdi"), { textContent: part }) : part));
 }
 
-/** Sets a text only if it differs, so that a selection and the layout are left alone. */
-export function setText(element, text) {
-	if (element.textContent !== text) element.replaceChildren(...isolated(text ?? ""));
+/** The same with characters, where elements do nothing. */
+export function isolate(text) {
+	return String(text).split(FOREIGN).map((part, i) => (i % 2 ? `\u2068${part.replace(/[\u202a-\u202e\u2066-\u2069]/g, "")}\u2069` : part)).join("");
 }
 
-/** Sets a figure. `null` is shown as unknown and never as 0. */
+/** Sets a text only if it differs, so that a selection survives. */
+export function setText(element, text) {
+	if (element.textContent !== text) element.replaceChildren(...isolated(element, text ?? ""));
+}
+
 export function setFigure(element, text) {
 	if (text !== null && text !== undefined) {
 		setText(element, text);
@@ -89,12 +93,11 @@ const ICONS = {
 	lock: "M6.5 11h11v8.5h-11zM9 11V8a3 3 0 0 1 6 0v3",
 };
 
-/** An icon, hidden from screen readers: the text beside it says the same. */
+/** Hidden from screen readers, because the text next to it says the same. */
 export function icon(name) {
 	return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
 }
 
-/** A text in which `code` stands between backticks. */
 export function marked(text) {
 	return text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
 }
@@ -103,13 +106,11 @@ export function button(label, onclick, { kind = "", image = null, ...props } = {
 	return h("button", { type: "button", class: kind, onclick, ...props }, image && icon(image), h("span", {}, label));
 }
 
-/** A letter in the pool's colour; the letter tells the pools apart where colours cannot. */
 export function poolBadge(pool) {
 	const known = pool === "A" || pool === "B";
 	return h("span", { class: `badge ${known ? `pool-${pool.toLowerCase()}` : "pool-none"}` }, known ? pool : "–");
 }
 
-/** A card with a heading. */
 export function card(title, { id, note, actions = [], level = 2, className = "" } = {}, ...children) {
 	const headingId = id ?? `card-${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
 	return h(
@@ -120,17 +121,16 @@ export function card(title, { id, note, actions = [], level = 2, className = "" 
 	);
 }
 
-/** A page's heading with what can be done beside it. */
 export function pageHead(title, note, ...actions) {
 	return h("header", { class: "page-head" }, h("div", {}, h("h1", { tabindex: "-1" }, title), note && h("p", { class: "note" }, note)), actions.length > 0 && h("div", { class: "actions" }, ...actions));
 }
 
-/** A box that says something about the whole page or a form. `level`: error, warning, info, good. */
+/** `level`: error, warning, info, good. */
 export function notice(level, title, text, ...more) {
 	return h("div", { class: `notice ${level}` }, icon(level), h("div", { class: "notice-body" }, h("p", { class: "notice-title" }, title), text && h("p", {}, text), ...more));
 }
 
-/** A row of buttons of which one is chosen. `options`: [[value, label], …]. */
+/** `options`: [[value, label], …]. */
 export function segmented(label, options, chosen, onchoose) {
 	const buttons = options.map(([value, text]) =>
 		h("button", { type: "button", "aria-pressed": String(value === chosen), onclick: () => choose(value) }, text),
@@ -142,7 +142,7 @@ export function segmented(label, options, chosen, onchoose) {
 	return h("div", { class: "segmented", role: "group", "aria-label": label }, ...buttons);
 }
 
-/** A select with a label. `options`: [[value, label], …]. */
+/** `options`: [[value, label], …]. */
 export function select(label, options, chosen, onchange) {
 	const id = `choose-${label.toLowerCase().replaceAll(" ", "-")}`;
 	const box = h("select", { id, onchange: () => onchange(box.value) }, ...options.map(([value, text]) => h("option", { value }, text)));
@@ -150,7 +150,6 @@ export function select(label, options, chosen, onchange) {
 	return h("div", { class: "inline-field" }, h("label", { for: id }, label), box);
 }
 
-/** Tells what happened, at the foot of the page and to screen readers. */
 export function toast(text, { level = "good", action = null } = {}) {
 	const box = document.getElementById("toasts");
 	const note = h("div", { class: `toast ${level}` }, icon(level), h("span", {}, text));
@@ -160,7 +159,7 @@ export function toast(text, { level = "good", action = null } = {}) {
 	setTimeout(() => note.remove(), level === "error" ? 12_000 : 6000);
 }
 
-/** A dialog; the browser keeps the focus in it and closes it with Escape. Gives its `close`. */
+/** Returns a function that closes it. */
 export function openDialog(title, body, { actions = [], className = "", onclose } = {}) {
 	const close = () => box.close();
 	const box = h(
@@ -174,14 +173,14 @@ export function openDialog(title, body, { actions = [], className = "", onclose 
 		box.remove();
 		onclose?.();
 	});
-	// A click beside the dialog closes it: only there the dialog itself is what is clicked.
+	// A click outside closes it: only there, the dialog itself is the target.
 	box.addEventListener("click", (event) => event.target === box && close());
 	document.body.append(box);
 	box.showModal();
 	return close;
 }
 
-/** Copies a text. The clipboard API exists only on https and localhost, so there is the old way too. */
+/** The clipboard API exists only on https and localhost, so there is the old way, too. */
 export async function copyText(text) {
 	try {
 		await navigator.clipboard.writeText(text);
@@ -196,7 +195,6 @@ export async function copyText(text) {
 	}
 }
 
-/** A text to copy, with its button. */
 export function copyField(label, text) {
 	const copy = async () => {
 		const done = await copyText(text);
@@ -205,7 +203,7 @@ export function copyField(label, text) {
 	return h("div", { class: "copy-field" }, h("span", { class: "copy-label" }, label), h("code", {}, text), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Copy ${label}`, title: "Copy", onclick: copy }, icon("copy")));
 }
 
-/** An input with its label and a place for what is wrong with it: `say(text)`. */
+/** `say(text)` shows a mistake. */
 export function field(id, label, input) {
 	const error = h("p", { class: "field-error", id: `${id}-error`, role: "alert" });
 	input.setAttribute("aria-describedby", `${id}-error`);
@@ -218,7 +216,6 @@ export function field(id, label, input) {
 	return { element: h("div", { class: "field" }, h("div", { class: "field-label" }, h("label", { for: id }, label)), input, error), input, say };
 }
 
-/** What a page shows until its first answer, and if that is an error. */
 export function loading() {
 	return h("p", { class: "empty", role: "status" }, "Loading…");
 }
@@ -227,7 +224,6 @@ export function failure(error) {
 	return notice("error", "This could not be loaded", error.message);
 }
 
-/** Calls `run` when there was no call for `ms`. */
 export function debounce(run, ms) {
 	let timer;
 	const later = (...args) => {
@@ -242,5 +238,5 @@ let touched = false;
 addEventListener("pointerdown", (event) => (touched = event.pointerType !== "mouse"), true);
 addEventListener("keydown", () => (touched = false), true);
 
-/** Whether the last press came from a finger or a pen, which hit things by mistake more often than a mouse does. */
+/** Whether a finger or a pen pressed last, which miss more often than a mouse. */
 export const byTouch = () => touched;

@@ -1,4 +1,4 @@
-// A timetable as a drawn week: for each day, what is in force at which hour.
+// A timetable as a drawn week.
 import { h, svg } from "./ui.js";
 import { workBars } from "./strip.js";
 import { orderWords } from "./work.js";
@@ -16,7 +16,7 @@ export function minutesOf(text) {
 const timeOf = (minutes) => `${String(Math.floor(minutes / 60) % 24).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
 
 /** The entry in force on a weekday (0: Monday) at a minute: the first that fits, or -1. */
-export function entryAt(entries, day, minute) {
+function entryAt(entries, day, minute) {
 	return entries.findIndex(({ days, from, to }) => {
 		const [begin, end] = [minutesOf(from), minutesOf(to)];
 		if (begin === null || end === null) return false;
@@ -27,8 +27,8 @@ export function entryAt(entries, day, minute) {
 	});
 }
 
-/** The stretches of a day: [{ from, to, entry }], in minutes, where an entry is in force. */
-export function stretches(entries, day) {
+/** Where an entry is in force: [{ from, to, entry }], in minutes. */
+function stretches(entries, day) {
 	const edges = new Set([0, DAY_MINUTES]);
 	entries.forEach(({ from, to }) => [minutesOf(from), minutesOf(to)].forEach((edge) => edge !== null && edges.add(edge)));
 	const sorted = [...edges].sort((x, y) => x - y);
@@ -42,12 +42,10 @@ export function stretches(entries, day) {
 	return found;
 }
 
-/** `pick(index)`: an entry in the drawing was pressed. */
 export function weekPicture(pick) {
 	const element = h("div", { class: "week" });
 	return {
 		element,
-		/** `usual`: what holds outside the entries; `today`: the weekday in the timetable's zone, or null. */
 		show(entries, usual, names, today) {
 			element.replaceChildren(...DAYS.map((_, day) => dayRow(entries, usual, names, day, day === today)), hours());
 		},
@@ -72,7 +70,7 @@ export function weekPicture(pick) {
 	}
 }
 
-/** Entries that can never be in force, since others before them always are. */
+/** Entries that others always override. */
 export function hiddenEntries(entries) {
 	const seen = new Set(DAYS.flatMap((_, day) => stretches(entries, day).map(({ entry }) => entry)));
 	return entries.map((_, i) => i).filter((i) => !seen.has(i));

@@ -1,8 +1,8 @@
-// What a worker does, why and until when, in words; and the controls to choose work and a time.
+// What a worker does, in words, and the controls to choose work and a time.
 import { count, trimmed, typedNumber, upcoming } from "./format.js";
 import { h, setText } from "./ui.js";
 
-/** The percent of the work for pool A; null for a pause. */
+/** null for a pause. */
 export function percentA(work) {
 	if (work === "pause") return null;
 	if (work === "A" || work === "B") return work === "A" ? 100 : 0;
@@ -52,10 +52,8 @@ export function listWords(names, most = 3) {
 
 export const counted = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
-/** The name that a worker is shown by. */
 export const shownName = (worker) => worker.name || worker.worker;
 
-/** How long a temporary change may last: seconds and words. */
 export const SPANS = [
 	[3600, "1 hour"],
 	[3 * 3600, "3 hours"],
@@ -72,14 +70,14 @@ export function nextTime(text, nowMs) {
 	return at.getTime();
 }
 
-/** A number from 0 to 100, with point or comma, or null. */
+/** A number from 0 to 100, or null. */
 export function parsePercent(text) {
 	const value = typedNumber(text.replace(/\s*%\s*$/, ""));
 	if (text.trim() === "" || !Number.isFinite(value) || value < 0 || value > 100) return null;
 	return value;
 }
 
-/** What pool B gets of 100. Rounded so that 100 - 66.6 does not become 33.400000000000006. */
+/** Rounded, because 100 - 66.6 is 33.400000000000006. */
 export const remainder = (a) => Number((100 - a).toFixed(6));
 
 let groups = 0;

@@ -208,6 +208,14 @@ impl Steering {
         named.or_else(|| self.overrides.iter().find(|it| it.is_for_all()))
     }
 
+    /// When the last temporary change was made that one for these workers would replace or override, in milliseconds
+    /// since 1970; 0: there is none.
+    pub fn last_change(&self, workers: &[String]) -> u64 {
+        let overlaps = |it: &&Override| it.workers.iter().any(|name| workers.contains(name));
+        let changes = self.overrides.iter().filter(overlaps);
+        changes.map(|it| it.set_ms).max().unwrap_or(0)
+    }
+
     /// Adds a temporary change, or replaces one for the same workers. `false` if there are too many.
     pub fn set(&mut self, new: Override) -> bool {
         self.overrides.retain(|it| it.workers != new.workers);

@@ -70,7 +70,6 @@ for (const options of SIZES) {
     // Nothing is in use before it is saved, and the owner sees that it moves money.
     const b = page.getByRole("region", { name: "Pool B", exact: true });
     await b.getByLabel("Choose a pool").selectOption("Home node");
-    await page.press1("Use", b);
     await until("the wallet", async () => (await page.locator("#setting-pools-B-wallet").inputValue()) === BTC);
     assert.equal((await file()).pools.B.wallet, "bob");
     const shown = await save(page);
@@ -93,10 +92,9 @@ for (const options of SIZES) {
     // The alert about a new payout address comes as after any other change.
     await until("the alert", async () => (await dpmp.get("status")).alerts.some((it) => it.id.startsWith("payout_changed:B")));
     await b.getByLabel("Choose a pool").selectOption("Beta");
-    await page.press1("Use", b);
     await until("the pool", async () => (await page.locator("#setting-pools-B-wallet").inputValue()) === "bob");
-    await b.getByLabel("Choose a pool").selectOption("Home node");
-    await page.press1("Add as backup", b);
+    assert.equal(await b.getByLabel("Choose a pool").inputValue(), "Beta");
+    await b.getByLabel("Add a backup").selectOption("Home node");
     await until("the backup", async () => (await page.locator("#setting-pools-B-backups").inputValue()) === `stratum+tcp://${BTC}@127.0.0.1:1`);
     await page.press1("Delete Home node");
     await page.getByLabel("Name of Home node").waitFor({ state: "detached" });
@@ -105,6 +103,28 @@ for (const options of SIZES) {
     await save(page);
     const { pools, saved_pools: saved } = await file();
     assert.deepEqual([pools.B.host, saved], ["stratum+ssl://127.0.0.1:2", {}]);
+    await closePage(page);
+  });
+
+  test(`the payout address of a saved pool is edited, with a review: ${size}`, async () => {
+    const page = await configPage(options);
+    await page.press1("Add pool A");
+    const wallet = page.getByLabel("Payout address or account of Alpha");
+    assert.equal(await wallet.inputValue(), BTC);
+    await save(page);
+    await wallet.fill("carol");
+    await page.getByLabel("User name at the pool of Alpha").fill("{wallet}");
+    await scan(page, "a saved pool that is edited");
+    await fits(page, "a saved pool that is edited");
+    const review = await save(page);
+    assert.match(review, /decides where the money goes/);
+    assert.match(review, /carol@/);
+    const { Alpha } = (await file()).saved_pools;
+    assert.deepEqual([Alpha.wallet, Alpha.user_name], ["carol", "{wallet}"]);
+    assert.ok((await dpmp.get("config")).secrets_set.includes("saved_pools.Alpha"), "the password stays");
+    await page.press1("Delete Alpha");
+    await wallet.waitFor({ state: "detached" });
+    await save(page);
     await closePage(page);
   });
 
@@ -181,14 +201,20 @@ for (const options of SIZES) {
   test(`a known pool fills in the form and shows its source: ${size}`, async () => {
     const page = await configPage(options);
     const a = page.getByRole("region", { name: "Pool A", exact: true });
-    await a.getByLabel("Choose a pool").selectOption("OCEAN");
+    const choice = a.getByLabel("Choose a pool");
+    assert.equal(await choice.inputValue(), "", "none of these is in the form");
+    await choice.selectOption("OCEAN");
     await a.getByText(/mine\.ocean\.xyz:3334, BTC\. User name: payout address and worker\. .*Looked up on \d{4}-\d\d-\d\d\./).waitFor();
     assert.match(await a.getByRole("link", { name: "Source" }).getAttribute("href"), /^https:/);
-    await press(page.locator(".pool-a-edge"), "Use");
     await until("the host", async () => (await page.locator("#setting-pools-A-host").inputValue()) === "mine.ocean.xyz");
+    assert.equal(await choice.inputValue(), "OCEAN");
+    await until("the focus", () => choice.evaluate((it) => it === document.activeElement));
     assert.equal(await page.locator("#setting-pools-A-wallet").inputValue(), BTC, "an address that fits stays");
     await scan(page, "a known pool");
     await fits(page, "a known pool");
+    // What is shown as chosen is what is in the form.
+    await page.locator("#setting-pools-A-host").fill("other.example.org");
+    assert.equal(await choice.inputValue(), "");
     await closePage(page);
   });
 
@@ -200,7 +226,6 @@ for (const options of SIZES) {
     await known.waitFor();
     assert.ok((await known.locator("option").count()) > 12);
     await known.selectOption("Dead");
-    await press(page, "Use");
     await until("the wallet", async () => (await page.getByLabel("Wallet or account").inputValue()) === "bob");
     await scan(page, "set-up");
     await fits(page, "set-up");

@@ -74,16 +74,28 @@ test("a right-to-left name does not reverse the text around it", async () => {
   for (const path of ["/", "/config", "/miners", "/timetable", "/logs", "/records"]) {
     await page.goto(program.base + path);
     await page.getByRole("heading", { level: 1 }).waitFor({ state: "attached" });
-    if (["/", "/config", "/logs"].includes(path)) await page.locator("main bdi").first().waitFor({ state: "attached" });
+    if (["/", "/logs"].includes(path)) await page.locator("main bdi").first().waitFor({ state: "attached" });
     const loose = await page.evaluate(() => {
       const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
       const found = [];
-      while (texts.nextNode()) if (/[\u0590-\u08ff\u202e]/.test(texts.currentNode.data) && !texts.currentNode.parentElement.closest("bdi")) found.push(texts.currentNode.data);
+      const turns = (text) => /[\u0590-\u08ff\u202e]/.test(text.replace(/\u2068[^\u2068\u2069\u202e]*\u2069/g, ""));
+      while (texts.nextNode()) if (turns(texts.currentNode.data) && !texts.currentNode.parentElement.closest("bdi")) found.push(texts.currentNode.data);
+      for (const it of document.querySelectorAll("[title]")) if (turns(it.title)) found.push(it.title);
+      // There, elements for other directions do nothing.
+      if (document.querySelector("svg bdi, option bdi")) found.push("bdi");
       return found;
     });
     assert.deepEqual(loose, [], path);
     await scan(page, `${path} with a name from right to left`);
   }
+  const parts = await page.evaluate(async () => {
+    const { h, setText, svg } = await import("/js/ui.js");
+    const text = svg("text", {}, "to a\u202eb\u2069");
+    const set = svg("text");
+    setText(set, "\u05d1\u05e8");
+    return [text.textContent, set.textContent, h("p", { title: "a \u05d1" }).title, h("option", { value: "x" }, "\u05d1").textContent, h("p", { title: "plain" }).title];
+  });
+  assert.deepEqual(parts, ["to a\u2068\u2069b\u2068\u2069", "\u2068בר\u2069", "a \u2068ב\u2069", "\u2068ב\u2069", "plain"]);
   await closePage(page);
   await program.stop();
 });

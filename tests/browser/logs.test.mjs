@@ -36,6 +36,31 @@ test("important events come first; shares and switches appear on request", async
   await demo.stop();
 });
 
+test("ends of problems are important, and rows stand in the order of time", async () => {
+  const program = await startEmpty();
+  const at = (seconds) => new Date(Date.now() - 3_600_000 + seconds * 1000).toISOString();
+  const fake = (seconds, level, event, text) => ({ seq: seconds, text, event: { ts: at(seconds), level, event } });
+  const first = [fake(10, "warn", "trouble_began", "CKPool is down"), fake(40, "info", "pool_up", "CKPool works"), fake(41, "info", "trouble_over", "Over: CKPool is down")];
+  // It stands for several wrong passwords and was written a minute after the last of them.
+  const late = [fake(50, "warn", "config_warning", "About the configuration"), fake(20, "warn", "login_refused", "Someone entered a wrong password (5 times)")];
+  const page = await openPage(browser, program.base);
+  let answers = 0;
+  await page.route("**/api/v1/events?**", async (route) => {
+    answers += 1;
+    if (answers > 2) return;
+    await route.fulfill({ json: { events: answers === 1 ? first : late, next: answers, missed: 0 } });
+  });
+  await page.goto(`${program.base}/logs`);
+  const texts = () => page.locator(".log-text").allInnerTexts();
+  const expected = ["About the configuration", "Over: CKPool is down", "Someone entered a wrong password (5 times)", "CKPool is down"];
+  await until("the rows", async () => String(await texts()) === String(expected));
+  await page.getByRole("button", { name: "Events", exact: true }).click();
+  await until("all rows", async () => String(await texts()) === String(expected.toSpliced(2, 0, "CKPool works")));
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+  await closePage(page);
+  await program.stop();
+});
+
 test("past days can be read from the files, even from an earlier run or compressed", async () => {
   const program = await startEmpty();
   const noon = new Date();

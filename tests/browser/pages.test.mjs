@@ -329,8 +329,10 @@ test("documents are pages, even on a phone, and a wrong address shows an error p
   assert.equal(answer.status(), 404);
   await page.getByRole("heading", { name: "No such page" }).waitFor();
   await scan(page, "no such page");
-  await page.getByRole("link", { name: "Miners", exact: true }).waitFor();
-  await page.getByRole("link", { name: "Home", exact: true }).click();
+  await fits(page, "no such page");
+  await page.locator(".side").getByRole("link", { name: "Miners", exact: true }).waitFor();
+  assert.equal(await page.locator(".nav-link[aria-current]").count(), 0);
+  await page.getByRole("link", { name: "Go to Home" }).click();
   await page.locator("main .hero").waitFor();
   await closePage(page);
 });
@@ -388,6 +390,33 @@ test("from nothing to mining in the browser alone", async () => {
     return set_up && pools.A.weight === 80 && pools.B.weight === 20;
   });
   hangUp();
+  await closePage(page);
+  await dpmp.stop();
+});
+
+test("an installation that is set up reviews what the set-up changes", async () => {
+  const [A, B] = demo.pools.map((port, i) => ({ host: "127.0.0.1", port: Number(port), wallet: `wallet${i}` }));
+  const dpmp = await startEmpty({ pools: { A, B }, scheduler: { poolA_weight: 7, poolB_weight: 3 } });
+  const page = await openPage(browser, dpmp.base);
+  await page.goto(`${dpmp.base}/setup`);
+  const press = (name) => page.getByRole("button", { name, exact: true }).click();
+  await page.getByLabel("Wallet or account").fill("mallory");
+  await press("Next");
+  await page.getByRole("heading", { name: /second pool/ }).waitFor();
+  await press("Next");
+  await page.getByRole("heading", { name: "How the work is split" }).waitFor();
+  await press("Save and start");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("decides where the money goes").waitFor();
+  assert.match(await dialog.innerText(), /wallet0[\s\S]*mallory/);
+  assert.doesNotMatch(await dialog.innerText(), /Weight/);
+  await scan(page, "the review in the set-up");
+  await dialog.getByRole("button", { name: "Keep editing" }).click();
+  assert.equal((await dpmp.get("config")).config.pools.A.wallet, "wallet0");
+  await press("Save and start");
+  await dialog.getByRole("button", { name: "Save", exact: true }).click();
+  await page.getByRole("heading", { name: "Connect your miner" }).waitFor();
+  assert.equal((await dpmp.get("config")).config.pools.A.wallet, "mallory");
   await closePage(page);
   await dpmp.stop();
 });

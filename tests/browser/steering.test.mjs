@@ -90,6 +90,22 @@ test("a temporary change lasts until a set time or until it is changed", async (
   await closePage(page);
 });
 
+test("a temporary change of another tab is not replaced unseen", async () => {
+  const page = await at("/", { forgive: /409/ });
+  await button(page, `All to ${A}`).click();
+  await send("PUT", "override", { work: "B", workers: ["*"] });
+  await button(page, "For 3 hours").click();
+  await page.getByText(/^Not changed: The temporary change was set or ended in the meantime/).waitFor();
+  assert.equal((await forAll()).work, "B");
+  // The owner has been told, and may replace it.
+  await button(page, "For 3 hours").click();
+  await until("the change", async () => (await forAll()).work === "A");
+  await page.getByRole("button", { name: "Undo" }).last().click();
+  await until("the other one", async () => (await forAll()).work === "B");
+  await send("DELETE", "override", { workers: ["*"] });
+  await closePage(page);
+});
+
 test("sending all to a pool leaves workers with own settings until they are moved, too", async () => {
   await send("PUT", "workers", { workers: { cpu: { work: "B" } } });
   const page = await at("/");

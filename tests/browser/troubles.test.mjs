@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { startMiner, startPool, WALLET } from "./peers.mjs";
-import { closePage, openPage, startBrowser, startEmpty, until } from "./support.mjs";
+import { closePage, openPage, scan, startBrowser, startEmpty, until } from "./support.mjs";
 
 const folder = process.env.SCREENSHOTS;
 let browser;
@@ -123,4 +123,40 @@ test("the page itself reports that DPMP has stopped", async () => {
   if (folder) await home.page.screenshot({ path: join(folder, "home-stopped.png") });
   await closePage(home.page);
   home.pools.forEach((pool) => pool.stop());
+});
+
+test("five notices leave the hashrate on a phone's first screen, and all can be reached", async () => {
+  const home = await start();
+  const notices = ["error", "error", "warning", "warning", "info"].map((level, i) => ({ id: `n${i}`, level, title: `Notice ${i}`, text: "It rejected 62 of 104 shares in the last 10 minutes, and may not pay for them.", action: "See the reasons next to the pool, and check its settings on the Config page.", at_ms: Date.now(), dismissable: i > 0 }));
+  for (const options of [{ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }, {}]) {
+    const page = await openPage(browser, home.dpmp.base, options);
+    await page.route("**/api/v1/status", async (route) => route.fulfill({ json: { ...(await (await route.fetch()).json()), alerts: notices } }));
+    await page.route("**/api/v1/alerts/seen", (route) => route.fulfill({ json: { ok: true } }));
+    await page.goto(home.dpmp.base);
+    const shown = () => page.locator(".alerts .notice:visible").count();
+    const more = page.getByRole("button", { name: "4 more notices" });
+    await more.waitFor();
+    assert.equal(await shown(), 1);
+    const { y, height } = await page.locator(".hero .huge-line").first().boundingBox();
+    assert.ok(y + height < 780, `the hashrate ends at ${y + height}`);
+    await scan(page, "folded notices");
+    if (options.hasTouch) await more.tap();
+    else {
+      await more.focus();
+      await page.keyboard.press("Enter");
+    }
+    assert.equal(await shown(), 5);
+    const fewer = page.getByRole("button", { name: "Show only the first notice" });
+    assert.equal(await fewer.getAttribute("aria-expanded"), "true");
+    await scan(page, "all notices");
+    // A dismissed one is gone at once.
+    await page.getByRole("button", { name: "Dismiss" }).last().click();
+    await until("it to go", async () => (await shown()) === 4);
+    await fewer.click();
+    await page.getByRole("button", { name: /^[34] more notices$/ }).waitFor();
+    assert.equal(await shown(), 1);
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await closePage(page);
+  }
+  await home.end();
 });

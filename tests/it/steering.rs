@@ -131,6 +131,33 @@ fn a_temporary_change_ends_by_itself_and_overrides_one_for_all() {
 }
 
 #[test]
+fn a_temporary_change_is_not_replaced_unseen() {
+    let proxy = Setup::bare().start();
+    let page = page(&proxy);
+    let put = |workers: Value, before_ms: Value| {
+        let body = json!({"work": "A", "workers": workers, "before_ms": before_ms});
+        page.put("/api/v1/override", &body)
+    };
+    let end = |workers: Value, before_ms: Value| {
+        let body = json!({"workers": workers, "before_ms": before_ms});
+        page.delete("/api/v1/override", &body)
+    };
+    let first = ok(&put(json!(["*"]), json!(0)))["set_ms"].clone();
+    refused(&put(json!(["*"]), json!(0)), 409, "conflict");
+    refused(&end(json!(["*"]), json!(1)), 409, "conflict");
+    // One for a worker is another one, and comes first for it.
+    let of_a = ok(&put(json!(["a"]), json!(0)))["set_ms"].clone();
+    refused(&put(json!(["a", "b"]), json!(0)), 409, "conflict");
+    ok(&put(json!(["a", "b"]), of_a.clone()));
+    ok(&end(json!(["a"]), of_a));
+    refused(&end(json!(["a"]), first.clone()), 409, "conflict");
+    let second = ok(&put(json!(["*"]), first.clone()))["set_ms"].clone();
+    ok(&end(json!(["*"]), second));
+    refused(&put(json!(["*"]), first), 409, "conflict");
+    ok(&put(json!(["*"]), Value::Null));
+}
+
+#[test]
 fn impossible_settings_are_refused_with_the_reason() {
     let proxy = Setup::bare().start();
     let page = page(&proxy);
@@ -139,7 +166,8 @@ fn impossible_settings_are_refused_with_the_reason() {
     let error = refused(&unknown, 400, "bad_request");
     let message = error["message"].as_str().unwrap();
     assert!(
-        message == "There is no field until here. Allowed: work, workers, until_ms, for_seconds.",
+        message
+            == "There is no field until here. Allowed: work, workers, until_ms, for_seconds, before_ms.",
         "{message}"
     );
     let work = put(json!({"work": "C", "workers": ["*"]}));

@@ -26,12 +26,14 @@ struct SetBody {
     workers: Vec<String>,
     until_ms: Option<u64>,
     for_seconds: Option<u64>,
+    before_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EndBody {
     workers: Vec<String>,
+    before_ms: Option<u64>,
 }
 
 /// `PUT /api/v1/override`
@@ -49,6 +51,9 @@ pub(in crate::web) fn set(pages: &Pages, call: &Call<'_>) -> Answer {
         ));
     }
     let until_ms = end(body.until_ms, body.for_seconds, now_ms)?;
+    let snapshot = pages.published.get();
+    is_as_seen(snapshot.steering.last_change(&workers), body.before_ms)?;
+    drop(snapshot);
     if until_ms.is_some() {
         if let Some(problem) = ClockProblem::find(now_ms, &pages.published.get()) {
             return Err(ApiError::new(Code::Unavailable, problem.to_string()));
@@ -78,13 +83,25 @@ pub(in crate::web) fn end_early(pages: &Pages, call: &Call<'_>) -> Answer {
     let workers = sorted(body.workers)?;
     let snapshot = pages.published.get();
     let mut present = snapshot.steering.overrides.iter();
-    if !present.any(|it| it.workers == workers) {
+    let present = present.find(|it| it.workers == workers);
+    is_as_seen(present.map_or(0, |it| it.set_ms), body.before_ms)?;
+    if present.is_none() {
         return Err(ApiError::not_found(
             "There is no temporary change for exactly these workers.",
         ));
     }
     command(pages, |done| Input::OverrideEnded { workers, done })?;
     Ok(json::respond(&json!({"ok": true})))
+}
+
+/// Checks that the last temporary change is the one that the client has seen, by the times when they were made. 0:
+/// there is none; `None`: the client does not care.
+fn is_as_seen(last_ms: u64, seen_ms: Option<u64>) -> Result<(), ApiError> {
+    if seen_ms.is_none_or(|seen_ms| seen_ms == last_ms) {
+        return Ok(());
+    }
+    let message = "The temporary change was set or ended in the meantime. Check what is in force, then try again.";
+    Err(ApiError::new(Code::Conflict, message))
 }
 
 /// The workers in the form for comparing.

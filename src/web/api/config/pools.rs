@@ -74,8 +74,7 @@ pub(in crate::web) fn edit(pages: &Pages, call: &Call<'_>) -> Answer {
 
 /// The known pools for a client.
 pub(super) fn known() -> Value {
-    let told =
-        |pool: KnownPool| json!({"name": pool.name, "about": pool.about(), "source": pool.source});
+    let told = |pool: KnownPool| json!({"name": pool.name, "host": pool.host, "about": pool.about(), "source": pool.source});
     KNOWN.into_iter().map(told).collect()
 }
 
