@@ -2,7 +2,8 @@
 //! share, memory and threads per miner, and how soon all miners have work after a block.
 //!
 //! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`;
-//! `docs/performance.md` has results and explains them. With the argument `shared`, miners share pool connections.
+//! `docs/performance.md` has results and explains them. With the argument `shared`, miners share pool connections;
+//! with `restart`, it measures how soon fast miners settle after a start.
 //! `DPMP_PROGRAM` names another build to measure. Pools and miners come from `src/sim`: they hash and judge for real.
 //! They run in this process, each on its own thread, and share the machine with the proxy.
 #![allow(
@@ -27,6 +28,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use dpmp::sim::miner::ledger::MinerLedger;
+use dpmp::sim::miner::options::Pace;
 use dpmp::units::{PerPool, PoolSlot};
 
 use crate::miners::Miners;
@@ -35,6 +37,9 @@ use crate::process::{Proxy, Usage};
 
 /// The number of miners if the command line does not give one. More than about 4,800 need higher kernel limits.
 const FARMS: [usize; 4] = [1, 10, 100, 1000];
+
+/// The pools' difficulty: a few hashes per share.
+const EASY: f64 = 1e-9;
 
 /// The most open files this process allows itself, for both ends of each direct connection. More than about 9,900
 /// miners need over 20,000, which is the limit of some machines.
@@ -54,6 +59,18 @@ const NOTIFY_PAUSE: Duration = Duration::from_millis(4);
 
 /// How many new blocks are measured.
 const BLOCKS: usize = 9;
+
+/// For a restart: the pools' difficulty, and the one that suits the miners, so low that each hash is a share. The
+/// miners suggest a thousandth of it.
+const FAR_DIFFICULTY: f64 = 1e-3;
+const RIGHT_DIFFICULTY: f64 = 1e-10;
+
+/// The usual time between a miner's shares on a shared connection, in seconds.
+const INTERVAL: f64 = 8.6;
+
+/// How long the miners are watched, and how often the pools send a new job.
+const WATCH: Duration = Duration::from_secs(60);
+const JOB_EVERY: Duration = Duration::from_secs(15);
 
 /// The time limit for anything that has to happen.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -101,6 +118,9 @@ fn main() {
     } else {
         asked
     };
+    if std::env::args().any(|arg| arg == "restart") {
+        return farms.into_iter().for_each(restart);
+    }
     println!(
         "| miners | notify direct | notify proxied | share direct | share proxied | block direct | block proxied | two blocks proxied |"
     );
@@ -114,7 +134,7 @@ fn main() {
             "{miners} miners need {needed} open files, and {files} are allowed: ulimit -n"
         );
         let direct = {
-            let pools = Pools::start().unwrap();
+            let pools = Pools::start(EASY).unwrap();
             let farm = connect(miners, pools.addresses[PoolSlot::A]);
             measure(&pools, &farm, &[PoolSlot::A], || Duration::ZERO)
         };
@@ -191,7 +211,7 @@ fn hop() -> (f64, f64) {
 }
 
 fn through_the_proxy(count: usize, shared: bool) -> (Figures, Cost) {
-    let pools = Pools::start().unwrap();
+    let pools = Pools::start(EASY).unwrap();
     let connections = if shared { "shared" } else { "own" };
     let proxy = Proxy::start(&pools.addresses, connections).unwrap();
     let least = if shared { count.div_ceil(250) } else { count };
@@ -214,6 +234,65 @@ fn through_the_proxy(count: usize, shared: bool) -> (Figures, Cost) {
             share_us,
         },
     )
+}
+
+/// Starts the proxy under so many fast miners at a difficulty that is 1,000 times too low, and once more with what it
+/// remembers.
+fn restart(count: usize) {
+    let pools = Pools::start(FAR_DIFFICULTY).unwrap();
+    let mut proxy = Proxy::start(&pools.addresses, "shared").unwrap();
+    println!(
+        "| {count} miners | all have work after | shares settled after | sent until then | rejected | unanswered at the end | CPU until then | a minute |"
+    );
+    println!("|{}", " --- |".repeat(8));
+    for what in ["first start", "restart"] {
+        let begin = Instant::now();
+        let cpu = || proxy.cpu().unwrap();
+        let idle = cpu();
+        let pace = Pace::Work(RIGHT_DIFFICULTY / INTERVAL);
+        let suggest = Some(RIGHT_DIFFICULTY / 1000.0);
+        let miners = Miners::working(count, proxy.address, pace, suggest).unwrap();
+        let sum = |of: fn(&MinerLedger) -> u64| miners.ledgers.iter().map(of).sum::<u64>();
+        let (mut ready, mut settled, mut next_job) = (None, None, begin + JOB_EVERY);
+        let mut last = (begin, 0);
+        while begin.elapsed() < WATCH {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = Instant::now();
+            if next_job <= now {
+                pools.new_job(Duration::ZERO);
+                next_job = now + JOB_EVERY;
+            }
+            let sent = sum(MinerLedger::submitted);
+            let seconds = now.duration_since(last.0).as_secs_f64();
+            let rate = (sent - last.1) as f64 / seconds / count as f64 * INTERVAL;
+            last = (now, sent);
+            let have_work = miners.ledgers.iter().all(|it| it.jobs_received() > 0);
+            if have_work {
+                ready.get_or_insert(begin.elapsed());
+            }
+            let is_right = have_work && (0.5..2.0).contains(&rate);
+            settled = is_right.then(|| settled.unwrap_or((begin.elapsed(), sent, cpu() - idle)));
+        }
+        let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+        let never = || "never".to_owned();
+        println!(
+            "| {what} | {} | {} | {} | {} | {} | {} | {} |",
+            ready.map_or_else(never, seconds),
+            settled.map_or_else(never, |(at, ..)| seconds(at)),
+            settled.map_or_else(never, |(_, sent, _)| sent.to_string()),
+            sum(MinerLedger::rejected),
+            miners
+                .ledgers
+                .iter()
+                .map(MinerLedger::open_submits)
+                .sum::<usize>(),
+            settled.map_or_else(never, |(.., cpu)| seconds(cpu)),
+            seconds(cpu() - idle),
+        );
+        assert_eq!(miners.lost(), 0, "no miner loses its connection");
+        drop(miners);
+        proxy.restart().unwrap();
+    }
 }
 
 fn connect(count: usize, address: std::net::SocketAddr) -> Miners {

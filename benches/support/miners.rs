@@ -1,6 +1,6 @@
 //! Many miners, driven by one thread.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,15 +35,26 @@ struct Shared {
 }
 
 impl Miners {
-    /// Connects this many miners.
+    /// Connects this many miners that send shares only as [`set_rate`](Self::set_rate) says.
     pub(crate) fn start(count: usize, address: SocketAddr) -> io::Result<Self> {
+        Self::working(count, address, Pace::Idle, None)
+    }
+
+    /// Connects so many miners that work at this pace and suggest this difficulty.
+    pub(crate) fn working(
+        count: usize,
+        address: SocketAddr,
+        pace: Pace,
+        suggest: Option<f64>,
+    ) -> io::Result<Self> {
         let (mut hub, _waker) = Hub::new()?;
         let mut rigs = Vec::new();
         for number in 0..count {
             let options = MinerOptions {
                 address,
                 user: format!("wallet.m{number}"),
-                pace: Pace::Idle,
+                pace,
+                suggest,
                 reconnect: None,
                 ..MinerOptions::default()
             };
@@ -58,9 +69,14 @@ impl Miners {
         let mut driver = Driver {
             by_peer: by_peer.collect(),
             hub,
+            turns: BTreeSet::new(),
             rigs,
             shared: Arc::clone(&shared),
         };
+        if pace != Pace::Idle {
+            let rigs = driver.rigs.iter().enumerate();
+            driver.turns = rigs.map(|(at, rig)| (rig.model.next_turn(), at)).collect();
+        }
         let thread = std::thread::spawn(move || driver.run());
         Ok(Self {
             ledgers,
@@ -91,6 +107,8 @@ struct Driver {
     hub: Hub,
     rigs: Vec<Rig>,
     by_peer: HashMap<usize, usize>,
+    /// When each of those that work by themselves has its next turn.
+    turns: BTreeSet<(Instant, usize)>,
     shared: Arc<Shared>,
 }
 
@@ -111,7 +129,10 @@ impl Driver {
             let rate = self.shared.rate.load(Ordering::SeqCst);
             let now = Instant::now();
             let patience = match rate {
-                0 => NAP,
+                0 => match self.turns.first() {
+                    Some((due, _)) => due.saturating_duration_since(now).min(NAP),
+                    None => NAP,
+                },
                 _ => next.saturating_duration_since(now).min(NAP),
             };
             self.hub.wait(patience, &mut heard).unwrap();
@@ -129,6 +150,12 @@ impl Driver {
                 }
             }
             let now = Instant::now();
+            while let Some((_, at)) = self.turns.first().copied().filter(|(due, _)| *due <= now) {
+                self.turns.pop_first();
+                self.rigs[at].model.turn(now, &mut out);
+                self.turns.insert((self.rigs[at].model.next_turn(), at));
+                self.perform(at, &mut out);
+            }
             if rate == 0 {
                 next = now;
             } else if next <= now {

@@ -39,8 +39,8 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// Starts both pools.
-    pub(crate) fn start() -> io::Result<Self> {
+    /// Starts both pools with this difficulty.
+    pub(crate) fn start(difficulty: f64) -> io::Result<Self> {
         let (mut hub, waker) = Hub::new()?;
         let mut listeners = HashMap::new();
         let mut addresses = Vec::new();
@@ -56,6 +56,7 @@ impl Pools {
                 seed: if slot == PoolSlot::A { 1 } else { 2 },
                 job_interval: None,
                 block_interval: None,
+                difficulty,
                 ..PoolOptions::default()
             };
             PoolModel::new(options, Instant::now(), u32::try_from(unix).unwrap())

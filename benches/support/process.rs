@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Proxy {
     child: Child,
     pub(crate) address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a process uses.
@@ -49,28 +49,34 @@ impl Proxy {
             "scheduler": {"slice_seconds": 600},
         });
         let folder = tempfile::tempdir()?;
-        let path = folder.path().join("config.json");
-        fs::write(&path, config.to_string())?;
-        let program = env::var_os("DPMP_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_dpmp").into());
-        let child = Command::new(program)
-            .arg("--config")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(fs::File::create(folder.path().join("log"))?)
-            .spawn()?;
+        fs::write(folder.path().join("config.json"), config.to_string())?;
         let proxy = Self {
-            child,
+            child: run(&folder)?,
             address: ([127, 0, 0, 1], listen).into(),
-            _folder: folder,
+            folder,
         };
+        proxy.wait()?;
+        Ok(proxy)
+    }
+
+    /// Stops it in order and starts it again with what it remembers.
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
+        let process = self.child.id().to_string();
+        Command::new("kill").arg(process).status()?;
+        self.child.wait()?;
+        self.child = run(&self.folder)?;
+        self.wait()
+    }
+
+    fn wait(&self) -> io::Result<()> {
         let started = Instant::now();
-        while TcpStream::connect(proxy.address).is_err() {
+        while TcpStream::connect(self.address).is_err() {
             if started.elapsed() > PATIENCE {
                 return Err(io::Error::other("the proxy does not listen"));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(proxy)
+        Ok(())
     }
 
     /// Current memory and threads.
@@ -91,6 +97,17 @@ impl Proxy {
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         cpu(&self.child.id().to_string())
     }
+}
+
+/// Runs the program with the configuration in a folder.
+fn run(folder: &TempDir) -> io::Result<Child> {
+    let program = env::var_os("DPMP_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_dpmp").into());
+    Command::new(program)
+        .arg("--config")
+        .arg(folder.path().join("config.json"))
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(folder.path().join("log"))?)
+        .spawn()
 }
 
 /// The processor time of all threads of a process (a number, or `self`).

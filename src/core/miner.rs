@@ -952,6 +952,12 @@ impl Miner {
 
     fn on_suggest(&mut self, id: RequestId, difficulty: Difficulty, cx: &mut Context<'_>) {
         self.session.suggested = Some(difficulty);
+        let is_news = self.session.is_authorized() && self.vardiff.begin(Some(difficulty.get()));
+        // It may have its first job already.
+        let slot = self.schedule.on().filter(|_| is_news);
+        if let Some(slot) = slot.filter(|slot| self.is_member(&cx.pools[*slot])) {
+            self.send_work(slot, cx);
+        }
         for slot in PoolSlot::ALL {
             let (pool, mut moment) = cx.pool(slot);
             // One member's suggestion does not apply to the others.

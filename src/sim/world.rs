@@ -43,6 +43,9 @@ pub const HOSTS: PerPool<&str> = PerPool::new("127.0.0.1", "127.0.0.2");
 /// How many steps without time passing count as an endless loop.
 const MOST_SPINS: u64 = 100_000;
 
+/// And so many more for each miner, because many may act at the same time.
+const SPINS_PER_MINER: u64 = 100;
+
 /// After this many steps, the world checks whether anything is overdue.
 const LOOK_EVERY: u64 = 64;
 
@@ -258,6 +261,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
     /// Runs for a time, calling `check` after every step.
     pub fn run(&mut self, time: Duration, mut check: impl FnMut(&mut Self)) {
         let until = self.now + time;
+        let most = MOST_SPINS + SPINS_PER_MINER * u64::try_from(self.rigs.len()).unwrap_or(0);
         let mut spins = 0;
         loop {
             let coming = self.queue.first_key_value().map(|((at, _), _)| *at);
@@ -269,10 +273,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
             };
             spins = if next > self.now { 0 } else { spins + 1 };
             let at = self.elapsed();
-            assert!(
-                spins < MOST_SPINS,
-                "the core is busy with nothing at {at:?}"
-            );
+            assert!(spins < most, "the core is busy with nothing at {at:?}");
             self.now = self.now.max(next);
             self.steps += 1;
             if deadline.is_some_and(|deadline| deadline <= self.now) {

@@ -1,11 +1,13 @@
 //! Many miners on few pool connections.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dpmp::config::steering::{Work, WorkerSettings};
 use dpmp::config::{Config, Connections};
 use dpmp::core::fact::Fact;
+use dpmp::core::memory::Memory;
 use dpmp::observe::event;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace};
@@ -738,4 +740,63 @@ fn connections_are_shared_with_extranonce2_of_4_6_and_8_bytes() {
             assert!(ledger.accepted() > 3000, "{sizes:?}: {}", ledger.summary());
         }
     }
+}
+
+/// Ten thousand come at once after a restart, each at a difficulty that is 1,000 times too low: from its suggestion, or
+/// as DPMP remembers it. A few shares show that, and no good one is refused.
+#[test]
+fn ten_thousand_fast_miners_settle_after_a_restart() {
+    const MINERS: usize = 10_000;
+    /// So tiny that each hash is a share, before and after.
+    const RIGHT: f64 = 1e-10;
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        difficulty: 1e-3,
+        ..PoolOptions::default()
+    });
+    let mut memory = Memory::default();
+    for index in (0..MINERS).step_by(2) {
+        let known = &mut memory.difficulties;
+        known.note(&format!("rig{index}"), RIGHT / 1000.0);
+    }
+    let config = Arc::new(sharing([Some(250); 2]));
+    let mut world = World::remembering(config, pools, memory, 7);
+    for index in 0..MINERS {
+        let known = index % 2 == 0;
+        let options = MinerOptions {
+            user: format!("wallet.rig{index}"),
+            suggest: Some(RIGHT / if known { 1e6 } else { 1000.0 }),
+            pace: Pace::Work(RIGHT / 8.6),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_millis(100));
+    }
+    let sent = |world: &World| {
+        let rigs = world.rigs.iter();
+        rigs.map(|rig| rig.model.ledger().submitted()).sum::<u64>()
+    };
+    let mut settled = None;
+    for second in 0..15 {
+        let before = sent(&world);
+        world.run(Duration::from_secs(1), |_| ());
+        let rate = (sent(&world) - before) as f64;
+        let is_right = (0.5..2.0).contains(&(rate * 8.6 / MINERS as f64));
+        settled = is_right.then(|| settled.unwrap_or(second));
+    }
+    assert!(settled.is_some_and(|second| second < 10), "{settled:?}");
+    let mut off = 0;
+    for rig in &world.rigs {
+        let ledger = rig.model.ledger();
+        assert_eq!((ledger.connections(), ledger.rejected()), (1, 0));
+        let (jobs, shares) = (ledger.jobs_received(), ledger.submitted());
+        assert!(jobs <= 12 && shares <= 80, "{jobs} jobs, {shares} shares");
+        let told = ledger.last_job().unwrap().difficulty / RIGHT;
+        off += usize::from(!(0.2..5.0).contains(&told));
+    }
+    assert!(off <= MINERS / 100, "{off}");
+    // At most one looks whether the pool takes several names.
+    let connections = standing(&world);
+    let enough = MINERS / 250;
+    let fits = |found: &usize| (enough..=enough + 1).contains(found);
+    assert!(connections.iter().all(fits), "{connections:?}");
 }

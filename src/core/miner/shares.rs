@@ -64,7 +64,9 @@ impl Miner {
         let line = connection.map(|it| it.line);
         let is_shared = line.is_some_and(|line| cx.pools[slot].is_shared(line));
         if let Some(hash) = found.hash.filter(|_| is_share && is_shared) {
-            self.vardiff.share(sent.work(hash.difficulty()), cx.now.at);
+            let is_present = Some(sent.told) >= self.told_difficulty;
+            let work = sent.work(hash.difficulty());
+            self.vardiff.share(work, is_present, cx.now.at);
         }
         let is_held = |hash: &_| cx.pools[slot].blocks.contains(hash);
         let hash = found

@@ -19,7 +19,7 @@ const INTERVAL: f64 = 8.6;
 /// After this many shares, a difficulty that is far off is changed immediately.
 const ENOUGH: f64 = 8.0;
 
-/// But it does not rise within this many seconds, because shares come in bursts.
+/// But it does not rise within this many seconds, because shares come in bursts. A flood cannot be one.
 const SHORTEST: f64 = 1.0;
 
 /// The factor that counts as far off, and by which it falls if no share comes.
@@ -69,6 +69,8 @@ struct Count {
     /// The time since the last share or the last change.
     silent: f64,
     shares: f64,
+    /// How many of them were found at the present difficulty or a higher one. Others may still be on their way.
+    present: f64,
     /// The work of the shares, in units of difficulty.
     work: f64,
 }
@@ -96,10 +98,15 @@ impl Vardiff {
         self.suits
     }
 
-    /// Starts with a known difficulty, if there is none yet.
-    pub fn begin(&mut self, known: Option<f64>) {
+    /// Starts with a known difficulty, if neither one nor any share has shown what suits the miner. Returns whether it
+    /// does.
+    pub fn begin(&mut self, known: Option<f64>) -> bool {
         let known = known.filter(|known| Difficulty::new(*known).is_some());
-        self.suits = self.suits.or(known);
+        let is_news = self.suits.is_none() && self.count.shares == 0.0 && known.is_some();
+        if is_news {
+            self.suits = known;
+        }
+        is_news
     }
 
     /// Records whether it now works on a shared connection.
@@ -113,10 +120,11 @@ impl Vardiff {
         self.at = works.then_some(now);
     }
 
-    /// Counts a share with this much work.
-    pub fn share(&mut self, work: f64, now: Instant) {
+    /// Counts a share with this much work. `is_present`: whether it was found at the present difficulty.
+    pub fn share(&mut self, work: f64, is_present: bool, now: Instant) {
         self.works(self.at.is_some(), now);
         self.count.shares += 1.0;
+        self.count.present += f64::from(u8::from(is_present));
         self.count.work += work;
         self.count.silent = 0.0;
     }
@@ -139,17 +147,25 @@ impl Vardiff {
         }
         let wanted = count.work / count.seconds.max(1e-3) * INTERVAL;
         let off = wanted / has;
-        let is_far = off >= FAR && count.seconds >= SHORTEST || off <= 1.0 / FAR;
-        if count.shares >= ENOUGH && is_far {
+        let is_low = off >= FAR && count.shares >= ENOUGH && count.seconds >= SHORTEST;
+        let is_clear = off >= FLOOD || off <= 1.0 / FAR;
+        if is_low || is_clear && count.present >= ENOUGH {
             return self.change(wanted, told, least);
         }
         if count.since_look < EVERY {
             return Change::None;
         }
         count.since_look = 0.0;
-        let is_off = count.shares >= ENOUGH && !(1.0 / NEAR..NEAR).contains(&off);
+        let is_off = count.present >= ENOUGH && !(1.0 / NEAR..NEAR).contains(&off);
         if count.seconds >= MEMORY {
-            for sum in [&mut count.seconds, &mut count.shares, &mut count.work] {
+            let Count {
+                seconds,
+                shares,
+                present,
+                work,
+                ..
+            } = count;
+            for sum in [seconds, shares, present, work] {
                 *sum /= 2.0;
             }
         }
@@ -261,7 +277,7 @@ mod tests {
             let due = vardiff.next_deadline(told).unwrap();
             now = share.min(due).max(now);
             if share <= due {
-                vardiff.share(told.get(), now);
+                vardiff.share(told.get(), true, now);
                 shares += 1;
             }
             changes += u32::from(vardiff.look(told, 1.0, now) != Change::None);
@@ -278,7 +294,8 @@ mod tests {
                 let mut vardiff = Vardiff::default();
                 vardiff.begin(Some(start));
                 let settled = work(&mut vardiff, rate, 1e12, now, 600.0, &mut random);
-                assert!(settled.1 > 0 || start == rate);
+                let suits = (0.5..2.0).contains(&(rate * INTERVAL / start));
+                assert!(settled.1 > 0 || suits, "{rate} {start}");
                 let now = now + Duration::from_secs(600);
                 let (shares, changes) = work(&mut vardiff, rate, 1e12, now, 36_000.0, &mut random);
                 let interval = 36_000.0 / f64::from(shares);
@@ -292,13 +309,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_shares_ends_within_a_second() {
+    fn a_flood_of_shares_ends_after_a_few() {
         let mut vardiff = Vardiff::default();
         let mut random = Random::new(6);
         let now = Instant::now();
         vardiff.begin(Some(1000.0));
         let (shares, _) = work(&mut vardiff, 1e5, 1e12, now, 3.0, &mut random);
-        assert!(shares < 160, "{shares}");
+        assert!(shares < 20, "{shares}");
         let d = vardiff.of(difficulty(1e12)).get();
         assert!((1e5..4e6).contains(&d), "{d}");
         assert_eq!(
@@ -306,6 +323,26 @@ mod tests {
             1000.0,
             "not above the pool's"
         );
+    }
+
+    #[test]
+    fn shares_in_flight_do_not_lower_it_again() {
+        let mut vardiff = Vardiff::default();
+        let (pool, mut now) = (difficulty(1e12), Instant::now());
+        vardiff.begin(Some(1.0));
+        vardiff.works(true, now);
+        for number in 0..100 {
+            now += Duration::from_millis(if number < 8 { 8 } else { 50 });
+            vardiff.share(1.0, number < 8, now);
+            vardiff.look(vardiff.of(pool), 1.0, now);
+        }
+        assert_eq!(vardiff.suits(), Some(1024.0));
+        for _ in 0..8 {
+            now += Duration::from_secs(36);
+            vardiff.share(1024.0, true, now);
+            vardiff.look(vardiff.of(pool), 1.0, now);
+        }
+        assert!(vardiff.suits() < Some(1024.0));
     }
 
     #[test]
@@ -324,7 +361,7 @@ mod tests {
             let pause = Duration::from_secs_f64(INTERVAL / part);
             let changes = (0..60).map(|_| {
                 now += pause;
-                vardiff.share(told.get(), now);
+                vardiff.share(told.get(), true, now);
                 vardiff.look(told, 1.0, now)
             });
             let change = changes.into_iter().find(|change| *change != Change::None);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
+use crate::random::Random;
 use crate::sim::chain::tag_of;
 use crate::sim::miner::answer::{is_usual_answer, share_answer};
 use crate::sim::miner::handshake::{self, Call};
@@ -18,6 +19,9 @@ use crate::sim::peer::MinerPeer;
 
 /// How many headers are tried for one share at [`Pace::Shares`] before the miner gives up.
 const MOST_TRIES: u32 = 50_000;
+
+/// And at [`Pace::Work`], where the first one is a share.
+const FEW_TRIES: u32 = 4;
 
 /// Above this difficulty, a simulated miner does not even try.
 const HOPELESS: f64 = 1e6;
@@ -35,6 +39,9 @@ pub struct MinerModel {
     last_turn: Instant,
     /// Hashes or shares that are due by now but were not tried yet.
     credit: f64,
+    /// At which credit the next share is found, if that is left to luck.
+    luck: Option<f64>,
+    random: Random,
     paused: bool,
 }
 
@@ -82,12 +89,16 @@ struct Job {
 impl MinerModel {
     /// A miner that is not connected yet.
     pub fn new(options: MinerOptions, now: Instant) -> Self {
+        let name = options.user.bytes();
+        let seed = name.fold(0, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte));
         Self {
             options,
             ledger: MinerLedger::default(),
             conversation: None,
             last_turn: now,
             credit: 0.0,
+            luck: None,
+            random: Random::new(seed),
             paused: false,
         }
     }
@@ -135,7 +146,7 @@ impl MinerModel {
     pub fn next_turn(&self) -> Instant {
         let pause = match self.options.pace {
             Pace::Shares(rate) if rate > 0.0 => Duration::try_from_secs_f64(1.0 / rate).ok(),
-            Pace::Hashes(_) => Some(LONGEST_TURN / 5),
+            Pace::Hashes(_) | Pace::Work(_) => Some(LONGEST_TURN / 5),
             Pace::Shares(_) | Pace::Idle => None,
         };
         let pause = pause.unwrap_or(LONGEST_TURN);
@@ -212,6 +223,22 @@ impl MinerPeer for MinerModel {
                     self.credit -= 1.0;
                     conversation.mine(&mut turn, MOST_TRIES);
                 }
+            }
+            Pace::Work(rate) => {
+                let Some(job) = &conversation.current else {
+                    return;
+                };
+                let passed = passed.min(now.saturating_duration_since(job.received));
+                let shares = rate / job.difficulty;
+                self.credit = (self.credit + shares * passed.as_secs_f64()).min(shares.max(10.0));
+                let mut luck = || -self.random.unit().max(1e-9).ln();
+                let mut next = self.luck.unwrap_or_else(&mut luck);
+                while self.credit >= next {
+                    self.credit -= next;
+                    next = luck();
+                    conversation.mine(&mut turn, FEW_TRIES);
+                }
+                self.luck = Some(next);
             }
             Pace::Hashes(rate) => {
                 self.credit = (self.credit + rate * passed.as_secs_f64()).min(rate);

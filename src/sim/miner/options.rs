@@ -111,6 +111,8 @@ pub enum Pace {
     Hashes(f64),
     /// This many shares per second, as long as the difficulty is tiny enough to find them immediately.
     Shares(f64),
+    /// Shares at random times, this much difficulty per second, as long as that is tiny enough, too.
+    Work(f64),
     /// Nothing: it only listens.
     Idle,
 }
