@@ -157,7 +157,7 @@ for (const options of SIZES) {
     await fits(page, "search");
     for (const [text, heading] of [["saved pools", "Saved pools"], ["tokens", "Tokens for programs"], ["password", "Password of these pages"]]) {
       await page.getByLabel("Search settings").fill(text);
-      await until("what does not fit to go", async () => !(await field.isVisible()));
+      await until("the other settings to disappear", async () => !(await field.isVisible()));
       assert.ok(await page.getByRole("heading", { name: heading, exact: true }).isVisible(), text);
       assert.equal(await page.getByRole("heading", { name: "Back-up", exact: true }).isVisible(), text === "password", text);
     }

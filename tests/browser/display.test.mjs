@@ -159,7 +159,7 @@ test("a wall display link shows the pages read-only until it is revoked", async 
   await cut.route("**/js/home.js", (route) => (loads++ ? route.continue() : route.abort()));
   await cut.goto(link);
   await cut.getByRole("region", { name: "Ocean" }).waitFor();
-  assert.equal(loads, 2, "the page loads again what the network has cut off");
+  assert.equal(loads, 2, "the page loads again what the network cut off");
   await closePage(cut);
   const token = link.split("=")[1];
   const ask = async (method, path) => (await fetch(`${program.base}/api/v1/${path}`, { method, headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" }, body: method === "GET" ? undefined : "{}" })).status;

@@ -41,7 +41,7 @@ const demo = await startDemo();
 const browser = await startBrowser();
 try {
   const oldEnough = async () => (await demo.get("status")).uptime_seconds >= 60 * Number(minutes);
-  await until("the demo's age", oldEnough, 60_000 * (Number(minutes) + 1));
+  await until("the demo to run long enough", oldEnough, 60_000 * (Number(minutes) + 1));
   mkdirSync(folder, { recursive: true });
   const page = await openPage(browser, demo.base, { colorScheme: "dark", viewport: { width: 1440, height: 900 } });
   for (const path of ["status", "miners", "events?**"]) await page.route(`**/api/v1/${path}`, scaleAnswer);

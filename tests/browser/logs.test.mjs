@@ -24,9 +24,9 @@ test("important events come first; shares and switches appear on request", async
   const names = () => page.locator(".log-event").allInnerTexts();
   const only = (wanted) => until(`events that are ${wanted}`, async () => (await names()).length > 0 && (await names()).every((name) => wanted.test(name)));
   await page.getByText(/fit/).first().waitFor();
-  assert.ok(!(await names()).some((name) => /share_result|pool_switched|started/.test(name)), "nothing usual");
+  assert.ok(!(await names()).some((name) => /share_result|pool_switched|started/.test(name)), "no routine events");
   await page.getByRole("button", { name: "Events", exact: true }).click();
-  await until("what happens", async () => (await names()).includes("miner_authorized"));
+  await until("the current events", async () => (await names()).includes("miner_authorized"));
   assert.ok(!(await names()).some((name) => /share_result|pool_switched|job_/.test(name)));
   await page.getByRole("button", { name: "All", exact: true }).click();
   await until("shares", async () => (await names()).includes("share_result"));

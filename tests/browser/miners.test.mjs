@@ -51,7 +51,7 @@ test("a reason for rejections is explained next to it, with the pool's own words
 
 test("two miners with one name and a user without a dot are pointed out with advice", async () => {
   const real = await demo.get("miners");
-  assert.deepEqual(real.hints, [], "the demo's miners have names of their own");
+  assert.deepEqual(real.hints, [], "the demo's miners have their own names");
   for (const size of [SIZES[390], SIZES[1280]]) {
     const page = await openPage(browser, demo.base, size);
     const hints = [{ kind: "shared_name", title: "Several miners have the same name: rig (2 miners)", text: "Give each its own." }];
@@ -59,7 +59,7 @@ test("two miners with one name and a user without a dot are pointed out with adv
     await page.goto(`${demo.base}/miners`);
     await page.getByText("Several miners have the same name: rig (2 miners)").waitFor();
     await page.getByText("Give each its own.").waitFor();
-    await until("no hint twice", async () => (await page.locator("main .notice").count()) === 1);
+    await until("a single hint", async () => (await page.locator("main .notice").count()) === 1);
     await scan(page, "a hint");
     await closePage(page);
   }

@@ -82,7 +82,7 @@ test("the slider, the field, swap and undo move the real split", async () => {
   await Promise.all(polls);
   assert.equal(await slider.inputValue(), held);
   assert.deepEqual(await weights(), before, "nothing is applied while it is held");
-  assert.equal(await page.locator(".split-big").innerText(), before.join(":"), "what is in force stays in sight");
+  assert.equal(await page.locator(".split-big").innerText(), before.join(":"), "the split in force stays visible");
   await page.mouse.up();
   await weightsAre(Number(held), 100 - held);
   await page.getByRole("button", { name: "Undo" }).first().click();
@@ -96,7 +96,7 @@ test("the slider, the field, swap and undo move the real split", async () => {
   const field = page.getByLabel("Percent for pool A");
   await field.fill("66.6");
   await page.waitForResponse(/status/);
-  assert.equal(await field.inputValue(), "66.6", "it does not revert while one types");
+  assert.equal(await field.inputValue(), "66.6", "it does not revert while you type");
   await field.press("Enter");
   await weightsAre(66.6, 33.4);
   await field.fill("much");
@@ -110,7 +110,7 @@ test("the slider, the field, swap and undo move the real split", async () => {
   assert.ok(Math.abs(split.target.A - 0.666) < 1e-9);
   await slider.focus();
   for (let press = 0; press < 3; press++) await page.keyboard.press("ArrowRight");
-  await until("the arrow keys to count", async () => (await weights())[0] > 68);
+  await until("the arrow keys to take effect", async () => (await weights())[0] > 68);
   await closePage(page);
 });
 
@@ -143,7 +143,7 @@ test("the miners table searches, sorts, opens and exports", async () => {
   const rows = page.locator(".miners tbody tr:not(.spacer)");
   await until("all miners", async () => (await rows.count()) === 4);
   await page.getByLabel("Find miners").fill("avalon");
-  await until("the one that is looked for", async () => (await rows.count()) === 1);
+  await until("the miner searched for", async () => (await rows.count()) === 1);
   const name = page.getByRole("button", { name: "avalon", exact: true });
   await name.focus();
   await page.keyboard.press("Enter");
@@ -246,12 +246,12 @@ test("changes made elsewhere in the meantime are not overwritten", async () => {
   assert.equal(other.status, 200);
   await page.getByRole("button", { name: "Review and save" }).click();
   await page.getByText("The file has changed since you opened it").waitFor();
-  assert.equal(await turn.inputValue(), "4", "what was typed is still there");
+  assert.equal(await turn.inputValue(), "4", "the typed value is still there");
   await page.getByRole("button", { name: "Keep my changes" }).click();
   await page.getByRole("button", { name: "Review and save" }).click();
   const changes = page.getByRole("dialog").locator(".change-name");
   await changes.first().waitFor();
-  assert.match((await changes.allInnerTexts()).join(), /^[^,]*Length of a turn$/, "only what was changed here");
+  assert.match((await changes.allInnerTexts()).join(), /^[^,]*Length of a turn$/, "only the changes made here");
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await until("both changes", async () => {
     const { scheduler } = (await demo.get("config")).config;
@@ -266,14 +266,14 @@ test("the log is live and can be filtered, stopped, opened and downloaded", asyn
   const lines = page.locator(".log li");
   const newest = () => lines.first().innerText();
   const first = await newest();
-  await until("news", async () => (await newest()) !== first);
+  await until("a new line", async () => (await newest()) !== first);
   await page.getByRole("button", { name: "Pause" }).click();
   await page.getByText(/Paused\. \d+ new/).waitFor();
   await page.locator(".log summary").first().click();
   await until("the whole line", async () => /"ts"/.test(await page.locator(".log pre").first().innerText()));
   await scan(page, "the log");
   await page.getByLabel("Text in the event").fill("pool_ready");
-  await until("only that event", async () => (await lines.count()) === (await lines.filter({ hasText: /pool/i }).count()));
+  await until("only events of that kind", async () => (await lines.count()) === (await lines.filter({ hasText: /pool/i }).count()));
   for (const choice of ["short", "full"]) {
     await page.getByRole("button", { name: choice === "full" ? "Wallets in full" : "Wallets shortened" }).click();
     const link = page.getByRole("link", { name: "Download all logs" });
@@ -385,7 +385,7 @@ test("from nothing to mining in the browser alone", async () => {
   const { hangUp } = await firstJob(dpmp.listen);
   await page.getByText(/1 miner is connected/).waitFor();
   await page.getByRole("link", { name: "Finish", exact: true }).click();
-  await until("it to count as set up", async () => {
+  await until("the set-up to be complete", async () => {
     const { set_up, pools } = await dpmp.get("status");
     return set_up && pools.A.weight === 80 && pools.B.weight === 20;
   });
@@ -446,7 +446,7 @@ test("a password keeps others out", async () => {
   await owner.getByLabel("Password", { exact: true }).last().fill("correct horse");
   await owner.getByLabel("The same once more").fill("correct horse");
   await owner.getByRole("button", { name: "Set the password" }).click();
-  await until("the API to be closed", async () => (await fetch(`${dpmp.base}/api/v1/status`)).status === 401);
+  await until("the API to be locked", async () => (await fetch(`${dpmp.base}/api/v1/status`)).status === 401);
   await owner.goto(`${dpmp.base}/logs`);
   await owner.getByText(/No event yet|None of the last|that fit/).waitFor();
   await closePage(owner);

@@ -153,11 +153,11 @@ test("during a temporary change the slider asks whether to use a split now or sa
   await scan(page, "a split to use or to save");
   await save.click();
   await until("the usual split", async () => (await steering()).usual.A < 50);
-  assert.deepEqual((await worker("bitaxe")).work, { A: 55, B: 45 }, "what is in force stays");
+  assert.deepEqual((await worker("bitaxe")).work, { A: 55, B: 45 }, "the split in force stays");
   // Undo restores the usual split, even on a page that was opened later.
   await page.reload();
   await button(page, "Undo").click();
-  await until("the usual split of before", async () => (await steering()).usual.A === 70);
+  await until("the previous usual split", async () => (await steering()).usual.A === 70);
   await button(page, "Earlier splits").click();
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: /^Use \d+:\d+$/ }).first().waitFor();
@@ -186,7 +186,7 @@ test("a miner can be set to one pool, named, paused and released", async () => {
   await work("Garage left").click();
   await page.getByLabel("Pause", { exact: true }).check();
   await button(page, "Apply").click();
-  await until("the miner to be let go", async () => (await worker("avalon")).connected === 0);
+  await until("the miner to be disconnected", async () => (await worker("avalon")).connected === 0);
   await button(page, "Paused").click();
   await row.getByText("Paused", { exact: true }).waitFor();
   await button(page, "Left").click();

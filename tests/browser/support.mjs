@@ -28,7 +28,7 @@ export async function until(what, probe, patience = SOON) {
   for (;;) {
     const found = await probe();
     if (found) return found;
-    assert.ok(Date.now() < deadline, `waited in vain for ${what}`);
+    assert.ok(Date.now() < deadline, `still waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -75,7 +75,7 @@ class Program {
     this.child.kill("SIGTERM");
     const code = await this.ended;
     rmSync(this.folder, { recursive: true, force: true });
-    assert.equal(code, 0, "it stops in order");
+    assert.equal(code, 0, "it stops cleanly");
   }
 }
 

@@ -285,7 +285,7 @@ test("the slider in Set-up is just as steady", async () => {
   await drag("touchStart", [middle]);
   for (let step = 1; step <= 10; step++) await drag("touchMove", [{ x: Math.round(middle.x + (step * (at(80) - at(50))) / 10), y: middle.y }]);
   await drag("touchEnd", []);
-  await until("the drag to count", async () => Math.abs(Number(await slider.inputValue()) - 80) <= 1);
+  await until("the drag to take effect", async () => Math.abs(Number(await slider.inputValue()) - 80) <= 1);
   await closePage(page);
   await dpmp.stop();
 });

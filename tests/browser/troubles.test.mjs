@@ -68,7 +68,7 @@ test("Home shows that all is well, then one pool down, then both", async () => {
   // However many notices there are, a phone's first screen shows what is mined.
   await home.page.setViewportSize({ width: 390, height: 844 });
   const line = home.page.locator(".connection").getByText(/^Mining, .*H\/s$/);
-  await until("the line to be in sight", async () => ((await line.boundingBox())?.y ?? 999) < 100);
+  await until("the line to be visible", async () => ((await line.boundingBox())?.y ?? 999) < 100);
   await home.page.setViewportSize({ width: 1280, height: 720 });
   home.pools[1].stop();
   await home.expect("both-down", ["Nothing is being mined"], ["Nothing is mined"]);

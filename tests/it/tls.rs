@@ -251,7 +251,7 @@ fn mining_at_two_encrypted_pools_survives_rekeying_and_lost_connections() {
     drop(miners);
     // Each connection ends with a close notification.
     wait_until(SOON, "close notifications", || {
-        fronts.iter().all(|front| front.farewells() >= 3)
+        fronts.iter().all(|front| front.clean_closes() >= 3)
     });
 }
 

@@ -50,7 +50,7 @@ fn miners_may_use_tls_or_plain_text_even_behind_a_balancer() {
     let started = format!("\"listen_tls\":\"{address}\"");
     assert!(proxy.logged("started", &started), "{}", proxy.log());
     drop(proxy);
-    wait_until(SOON, "a close notification", || tunnel.farewells() == 2);
+    wait_until(SOON, "a close notification", || tunnel.clean_closes() == 2);
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn answers_on_a_replaced_connection_may_take_as_long_as_others() {
     );
     assert_eq!(script.answer(4)["result"], true);
     assert_ne!(script.conn(A), share.conn);
-    // DPMP drops a connection that never answers, as it does elsewhere.
+    // DPMP gives up a share that is never answered after the usual time.
     let work = script.work_for(A);
     script.submit(6, &work, 3, None);
     reconnect(&mut script, 0);

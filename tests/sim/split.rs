@@ -184,7 +184,7 @@ fn the_split_holds_with_extranonce2_of_eight_and_four() {
 }
 
 #[test]
-fn the_split_holds_with_extranonce2_of_eight_and_two_and_two_masks() {
+fn the_split_holds_with_extranonce2_of_eight_and_two_and_different_masks() {
     for (seed, mask) in [
         Some(0x00ff_e000),
         None,

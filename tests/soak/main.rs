@@ -110,7 +110,7 @@ fn main() -> ExitCode {
         shares: None,
         stop,
     };
-    soak.say_what_is_left_out();
+    soak.print_what_is_skipped();
     let end = Instant::now() + whole;
     soak.quiet_round();
     for number in 1.. {
@@ -136,7 +136,7 @@ struct Soak {
 }
 
 impl Soak {
-    fn say_what_is_left_out(&self) {
+    fn print_what_is_skipped(&self) {
         if !self.world.proxy.disk.can_be_full() {
             println!("skipped: full disks (only root can mount a small disk)");
         }

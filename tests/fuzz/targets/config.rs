@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
         }
         None => (),
     }
-    taken_over(data);
+    imported(data);
 }
 
 /// What is true for every valid configuration.
@@ -46,7 +46,7 @@ fn good(config: &Config, text: &str) {
 }
 
 /// DPMP starts if it finds only the Python version's file, whatever it contains.
-fn taken_over(data: &[u8]) {
+fn imported(data: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder");
     let (old, new) = (
         folder.path().join("config_v2.json"),

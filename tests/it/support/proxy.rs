@@ -202,12 +202,12 @@ impl Proxy {
                 && TcpStream::connect(self.address()).is_ok()
                 && (self.config["gui"]["enabled"] == false
                     || TcpStream::connect(self.pages_address()).is_ok())
-                && self.minds_signals()
+                && self.handles_signals()
         });
     }
 
     /// Whether it waits for signals yet, its last step at a start. Before that, a signal kills it immediately.
-    fn minds_signals(&self) -> bool {
+    fn handles_signals(&self) -> bool {
         let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else {
             // Not on Linux, so there is no way to know.
             return true;

@@ -206,7 +206,7 @@ struct State {
     /// Connections so far.
     count: AtomicUsize,
     /// Connections that the client closed with a proper TLS close notification.
-    farewells: AtomicUsize,
+    clean_closes: AtomicUsize,
     /// Renew the keys after each message; the client has to follow.
     new_keys: AtomicBool,
     /// Increased to cut all connections.
@@ -273,8 +273,8 @@ impl Front {
         self.state.count.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn farewells(&self) -> usize {
-        self.state.farewells.load(Ordering::SeqCst)
+    pub(crate) fn clean_closes(&self) -> usize {
+        self.state.clean_closes.load(Ordering::SeqCst)
     }
 
     /// Cuts all connections.
@@ -366,7 +366,7 @@ fn pipe(
             match tls.reader().read(&mut buffer) {
                 Ok(0) => {
                     // The other end closed its TLS session.
-                    state.farewells.fetch_add(1, Ordering::SeqCst);
+                    state.clean_closes.fetch_add(1, Ordering::SeqCst);
                     return Ok(());
                 }
                 Ok(read) => plain.write_all(&buffer[..read])?,
