@@ -1,5 +1,5 @@
-//! The whole program: the delay it adds to notifies and shares compared with a direct connection, processor time per
-//! share, memory and threads per miner, and how soon all miners have work after a block.
+//! The whole program: the delay it adds to notifies and shares, compared with a direct connection. Also processor time
+//! per share, memory and threads per miner, and how soon all miners have work after a block.
 //!
 //! `cargo bench --bench proxy`, or with other numbers of miners `cargo bench --bench proxy -- 1 50`;
 //! `docs/performance.md` has results and explains them. With the argument `shared`, miners share pool connections;
