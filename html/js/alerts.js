@@ -16,7 +16,7 @@ const PLACES = [
 ];
 
 export function alertList() {
-	const list = h("ul", { class: "alerts", "aria-label": "What needs your eye", "aria-live": "polite" });
+	const list = h("ul", { class: "alerts", "aria-label": "What needs your attention", "aria-live": "polite" });
 	const more = h("button", { type: "button", onclick: () => fold(!open) });
 	let shown = "";
 	let open = false;

@@ -57,15 +57,17 @@ export function savedCard(draft, typed, changed) {
 	const action = (label, change) => button(label, () => edit(change), { kind: "small" });
 	const row = ([name, pool]) => {
 		const field = h("input", { type: "text", value: name, maxlength: "64", autocomplete: "off", "aria-label": `Name of ${name}`, onchange: () => edit({ action: "rename", name, to: field.value }) });
+		const words = h("p", { class: "note ellipsis" }, about(pool, pool.wallet));
 		const setting = (key, label) => {
 			const input = h("input", { type: "text", value: pool[key] ?? "", autocomplete: "off", spellcheck: "false", autocapitalize: "off", "aria-label": `${label} of ${name}`, oninput: () => {
 				if (input.value.trim() || key === "wallet") pool[key] = input.value.trim();
 				else delete pool[key];
+				setText(words, about(pool, pool.wallet));
 				typed();
 			} });
 			return h("div", {}, h("span", { class: "note", "aria-hidden": "true" }, label), input);
 		};
-		return h("li", {}, h("div", { class: "group-text" }, field, h("p", { class: "note ellipsis" }, about(pool)), setting("wallet", "Payout address or account"), setting("user_name", "User name at the pool")), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Delete ${name}`, title: "Delete", onclick: () => edit({ action: "delete", name }) }, icon("trash")));
+		return h("li", {}, h("div", { class: "group-text" }, field, words, h("details", {}, h("summary", {}, "Payout address and user name"), setting("wallet", "Payout address or account"), setting("user_name", "User name at the pool"))), h("button", { type: "button", class: "ghost icon-only", "aria-label": `Delete ${name}`, title: "Delete", onclick: () => edit({ action: "delete", name }) }, icon("trash")));
 	};
 	return card("Saved pools", { id: "section-saved_pools", note: "An address book: DPMP mines for none of them until you choose it.", actions: [action("Add pool A", { action: "save", slot: "A" }), action("Add pool B", { action: "save", slot: "B" }), action("Swap A and B", { action: "swap" })] }, h("ol", { class: "rows" }, ...saved(draft).map(row)));
 }

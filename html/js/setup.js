@@ -24,15 +24,15 @@ function mount(host) {
 	let stop = () => {};
 	host.append(pageHead("Set up DPMP", "Three steps, and your miners work for two pools."), body);
 	Promise.all([api.config(), api.status()]).then(
-		([answer, status]) => (stop = wizard(body, answer, status.set_up)),
+		([answer, status]) => (stop = wizard(body, answer, Object.values(status.pools).some((it) => it.configured))),
 		(error) => body.replaceChildren(failure(error)),
 	);
 	return () => stop();
 }
 
-function wizard(body, answer, isSetUp) {
+function wizard(body, answer, hasPool) {
 	const draft = new Draft(answer);
-	const wizard = { isSetUp, onlyA: false, percent: percentOf(draft), stop: () => {} };
+	const wizard = { hasPool, onlyA: false, percent: percentOf(draft), stop: () => {} };
 	forgetExamples(draft);
 	const panel = h("div", { class: "card setup-panel" });
 	const marks = STEPS.map((title, i) => h("li", {}, h("span", { class: "step-number", "aria-hidden": "true" }, String(i + 1)), title));
@@ -182,7 +182,7 @@ function splitStep(draft, wizard, { back, next }) {
 		save.disabled = true;
 		try {
 			// The first set-up has nothing to compare with.
-			if (wizard.isSetUp) await reviewChanges(draft, { save: store, same: next, conflict, refused: (details) => failed("", details) });
+			if (wizard.hasPool) await reviewChanges(draft, { save: store, same: next, conflict, refused: (details) => failed("", details) });
 			else await store();
 		} catch (error) {
 			failed(error.message);

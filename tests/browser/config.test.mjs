@@ -112,7 +112,9 @@ for (const options of SIZES) {
     const wallet = page.getByLabel("Payout address or account of Alpha");
     assert.equal(await wallet.inputValue(), BTC);
     await save(page);
+    await page.getByText("Payout address and user name", { exact: true }).click();
     await wallet.fill("carol");
+    await page.getByRole("region", { name: "Saved pools" }).getByText(/· carol$/).waitFor();
     await page.getByLabel("User name at the pool of Alpha").fill("{wallet}");
     await scan(page, "a saved pool that is edited");
     await fits(page, "a saved pool that is edited");

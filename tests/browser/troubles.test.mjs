@@ -29,7 +29,7 @@ async function start({ miners = 2 } = {}) {
   if (folder && miners > 0) await until("a minute of the split", async () => (await dpmp.get("status")).split.windows[0].known_seconds > 70, 120_000);
   const page = await openPage(browser, dpmp.base, { forgive: /ERR_CONNECTION_REFUSED/ });
   await page.goto(dpmp.base);
-  await page.getByRole("button", { name: "Dismiss" }).click();
+  await dpmp.send("POST", "alerts/seen", { id: "no_password" });
   return {
     pools,
     page,
