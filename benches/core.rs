@@ -66,3 +66,10 @@ fn switch(bencher: Bencher<'_, '_>, miners: usize) {
         .with_inputs(|| farm.borrow_mut().hear_from_all())
         .bench_local_values(|()| farm.borrow_mut().switch());
 }
+
+/// The state for the pages, with shared connections. DPMP spends 1% of its time on this.
+#[divan::bench(args = [1000, 10_000], sample_count = 20)]
+fn snapshot(bencher: Bencher<'_, '_>, miners: usize) {
+    let mut farm = Farm::with(miners, "shared");
+    bencher.bench_local(|| farm.snapshot());
+}

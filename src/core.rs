@@ -400,7 +400,7 @@ impl Core {
 
     fn look_at_payouts(&mut self, now: Now) {
         let pools = &self.wanted.pools;
-        let new = PerPool::from_fn(|slot| pools[slot].as_ref().map(Payout::place));
+        let mut new = PerPool::from_fn(|slot| pools[slot].as_ref().map(Payout::place));
         // Pools that swap places take with them what is known of them.
         if Payout::are_swapped(&self.payouts, &new) {
             let [a, b] = PoolSlot::ALL.map(|slot| self.payouts[slot].clone());
@@ -408,7 +408,7 @@ impl Core {
         }
         for slot in PoolSlot::ALL {
             let pool = self.wanted.pools[slot].as_ref();
-            self.payouts[slot].update(pool, now.unix_ms);
+            self.payouts[slot].update_to(new[slot].take(), pool, now.unix_ms);
         }
     }
 
@@ -510,7 +510,8 @@ impl Core {
                     let (conn, miner) = (dial.conn, pool.whose(dial.line));
                     pool.dialer.dial_started(dial);
                     out.push(Action::Report(Fact::PoolDialing { conn, miner }));
-                    out.push(Action::Dial { conn, target });
+                    let own = miner.is_some();
+                    out.push(Action::Dial { conn, target, own });
                 }
             }
             let deadline = self.pools[slot].dialer.next_deadline();

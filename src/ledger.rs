@@ -369,6 +369,7 @@ mod tests {
             latency: None,
             block: work > 1000.0,
             former: false,
+            together: false,
         }
     }
 

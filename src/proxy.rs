@@ -155,7 +155,7 @@ impl Proxy {
             tls: Tls::default(),
             jobs: Arc::default(),
         };
-        let reception = Reception::new(room, context.clone());
+        let reception = Reception::new(room.clone(), context.clone());
         let certificate = open_certificate(&config, path, tell);
         let tls_door = match certificate {
             None => None,
@@ -264,6 +264,7 @@ impl Proxy {
             dial: Box::new(dial),
             flush: Flush::start(WRITE_PATIENCE).context("failed to start the flush thread")?,
             doors: [door].into_iter().chain(tls_door).collect(),
+            room,
             published: Arc::clone(&published),
             store: memories,
             blocks: candidates,

@@ -552,7 +552,7 @@ impl<'a> Visit<'a> {
             }
             SecondName::Open(_) if !connection.knows(&name) => Ok(false),
             SecondName::Open(_) | SecondName::Taken => self.tell_names(true),
-            SecondName::Refused => self.tell_names(false),
+            SecondName::Refused | SecondName::Silent => self.tell_names(false),
         }
     }
 

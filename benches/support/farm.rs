@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use dpmp::core::action::Action;
 use dpmp::core::event::Event;
 use dpmp::core::memory::Memory;
+use dpmp::core::snapshot::Snapshot;
 use dpmp::sim::chain::{Blocks, JobFactory, JobIds, Network as Chain};
 use dpmp::sim::miner::ledger::Ending;
 use dpmp::sim::miner::output::MinerOutput;
@@ -47,9 +48,14 @@ struct Rig {
 impl Farm {
     /// This many miners, each with work.
     pub(crate) fn new(miners: usize) -> Self {
-        let text = r#"{"pools": {"A": {"host": "a.test", "port": 1, "wallet": "wa"},
-            "B": {"host": "b.test", "port": 1, "wallet": "wb"}}}"#;
-        let config = Arc::new(dpmp::config::parse(text).unwrap().config);
+        Self::with(miners, "own")
+    }
+
+    /// This many miners, with their own or shared connections.
+    pub(crate) fn with(miners: usize, connections: &str) -> Self {
+        let pool = |host: &str| json!({"host": host, "wallet": "w", "connections": connections});
+        let text = json!({"pools": {"A": pool("a.test"), "B": pool("b.test")}}).to_string();
+        let config = Arc::new(dpmp::config::parse(&text).unwrap().config);
         let pool = |_, _| {
             let mut pool = ScriptPool::new(Value::Null);
             pool.difficulty = DIFFICULTY;
@@ -112,6 +118,12 @@ impl Farm {
         let now = self.now();
         self.world.core.handle(event, now, &mut self.out);
         self.count_messages()
+    }
+
+    /// Takes a picture of the state, as for the pages.
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
+        let now = self.now();
+        self.world.core.snapshot(now)
     }
 
     fn now(&self) -> Now {

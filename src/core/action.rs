@@ -32,6 +32,8 @@ pub enum Action {
         conn: PoolConn,
         /// The address to connect to.
         target: Arc<DialTarget>,
+        /// Whether it is for one miner, and not DPMP's own or shared.
+        own: bool,
     },
     /// End a connection after everything that waits has been written.
     Close {

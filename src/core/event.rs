@@ -20,14 +20,17 @@ pub enum DialError {
     Unencrypted(String),
     /// The certificate is not trusted. Only the owner or the pool's operator can fix that.
     Certificate(String),
+    /// The system has no room for one more connection of a miner's own.
+    NoRoom(String),
 }
 
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(why) | Self::Unencrypted(why) | Self::Certificate(why) => {
-                f.write_str(why)
-            }
+            Self::Unreachable(why)
+            | Self::Unencrypted(why)
+            | Self::Certificate(why)
+            | Self::NoRoom(why) => f.write_str(why),
         }
     }
 }

@@ -345,6 +345,17 @@ pub enum Fact {
         /// How many have no pool with work.
         idle: usize,
     },
+    /// A shared connection was lost, and with it several shares.
+    SharesLost {
+        /// The connection's pool.
+        slot: PoolSlot,
+        /// How many miners share the connection.
+        members: usize,
+        /// How many of them lost shares.
+        miners: usize,
+        /// How many shares there were.
+        shares: usize,
+    },
     /// A miner has no pool with work.
     MinerIdle {
         /// The miner's id.
@@ -544,6 +555,8 @@ pub struct ShareResult {
     pub block: bool,
     /// Whether another pool has taken the slot since the share's job came.
     pub former: bool,
+    /// Whether it is one of many, which [`Fact::SharesLost`] counts.
+    pub together: bool,
 }
 
 impl ShareResult {

@@ -131,6 +131,24 @@ impl Loss {
     }
 }
 
+impl Loss {
+    /// Why the system had no room for it, if that is the reason.
+    pub fn lacks_room(&self) -> Option<&str> {
+        match self {
+            Self::DialFailed(DialError::NoRoom(why)) => Some(why),
+            Self::DialFailed(_)
+            | Self::Closed(_)
+            | Self::NoAnswerTo(_)
+            | Self::Refused(..)
+            | Self::BadSubscription(_)
+            | Self::BadMessage(_)
+            | Self::ExtranonceTooSmall(_)
+            | Self::Stalled
+            | Self::Unanswered => None,
+        }
+    }
+}
+
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

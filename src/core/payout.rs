@@ -39,7 +39,11 @@ impl Payout {
 
     /// Records the configuration, at the start and after each change.
     pub fn update(&mut self, pool: Option<&PoolConfig>, unix_ms: u64) {
-        let new = pool.map(Self::place);
+        self.update_to(pool.map(Self::place), pool, unix_ms);
+    }
+
+    /// The same, if its [place](Self::place) is known.
+    pub fn update_to(&mut self, new: Option<String>, pool: Option<&PoolConfig>, unix_ms: u64) {
         let proven = pool.map(|pool| pool.tls.enabled && !pool.tls.insecure);
         let exposed = self.known_proven == Some(true) && proven == Some(false);
         if proven.is_some() && !exposed {

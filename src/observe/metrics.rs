@@ -160,6 +160,7 @@ impl Metrics {
             | Fact::KeptBlock { .. }
             | Fact::JobShared { .. }
             | Fact::MembersSwitched { .. }
+            | Fact::SharesLost { .. }
             | Fact::PoolDialing { .. }
             | Fact::PoolReady { .. }
             | Fact::PoolUp { .. }

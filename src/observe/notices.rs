@@ -19,6 +19,8 @@ pub enum Trouble {
     LogFiles,
     /// Miners could not be accepted.
     Accept,
+    /// Miners could not get their own connection to a pool.
+    NoOwnConnection,
     /// The configuration file was changed, but cannot be used.
     Config,
     /// Something could not be used at the start, and DPMP runs without it.
@@ -114,6 +116,10 @@ fn trouble(fact: &Fact) -> Option<(Trouble, String)> {
         Some((Trouble::Log, format!("{lines} lines were lost")))
     } else if let Fact::AcceptFailed { error } = fact {
         Some((Trouble::Accept, error.clone()))
+    } else if let Fact::PoolLost { reason, .. } = fact {
+        reason
+            .lacks_room()
+            .map(|why| (Trouble::NoOwnConnection, why.to_owned()))
     } else if let Fact::ConfigRefused { problem } = fact {
         Some((Trouble::Config, problem.clone()))
     } else if let Fact::PoolRedirectRefused { conn, host, .. } = fact {

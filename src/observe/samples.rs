@@ -36,6 +36,7 @@ pub(crate) fn share(outcome: ShareOutcome) -> Fact {
         latency: Some(Duration::from_micros(48_250)),
         block: false,
         former: false,
+        together: false,
     }))
 }
 
@@ -258,6 +259,12 @@ pub(crate) fn samples() -> Vec<Fact> {
             members: 250,
             to: PerPool::new(0, 120),
             idle: 0,
+        },
+        Fact::SharesLost {
+            slot,
+            members: 250,
+            miners: 7,
+            shares: 9,
         },
         Fact::MinerIdle {
             miner,

@@ -21,7 +21,7 @@ use crate::shell::tls::miner::Certificate;
 use crate::stratum::codec::decode_miner;
 use crate::system::clock::{clock, now};
 use crate::system::net::{AFTER_FAILURE, Port};
-use crate::system::room::{Load, Room};
+use crate::system::room::{Load, Room, Usage};
 use crate::system::thread::{PARSER_STACK, SERVICE_STACK, spawn};
 use crate::units::MinerId;
 
@@ -102,6 +102,15 @@ impl Reception {
             });
             return None;
         }
+        let usage = usage(
+            config,
+            u64::from(self.seats.taken()) + 1,
+            self.room.pools().into(),
+        );
+        if let Err(error) = self.room.check(usage, FREE_FOR_MINERS) {
+            self.tell(&Fact::AcceptFailed { error });
+            return None;
+        }
         let seat = self.seats.take(config).and_then(|mut seat| {
             // The address behind a load balancer is not known yet.
             if !from_balancer {
@@ -137,9 +146,53 @@ impl Reception {
     }
 }
 
+/// One part in so many stays free when a miner is accepted.
+const FREE_FOR_MINERS: u64 = 20;
+
+/// And when a miner gets its own connection to a pool although there are too many for that. So those that work on
+/// shared connections can always come back.
+const FREE_FOR_OWN: u64 = 10;
+
+/// Whether one more miner may have its own connection to a pool.
+///
+/// # Errors
+/// If there are more miners than could have their own, and no room. The reason is text for the owner.
+pub fn check_own(room: &Room, config: &Config, miners: u64, pools: u64) -> Result<(), String> {
+    let Usage { writers, .. } = usage(config, 1, 2);
+    let all_own = Load {
+        connections: 3,
+        writers,
+    };
+    if miners <= u64::from(room.miners(all_own)) {
+        return Ok(());
+    }
+    room.check(usage(config, miners, pools + 1), FREE_FOR_OWN)
+}
+
+/// What so many miners and connections to pools take.
+fn usage(config: &Config, miners: u64, pools: u64) -> Usage {
+    let mut encrypted = config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
+    let encrypted = encrypted.any(encrypts);
+    let if_so = |count, so| {
+        if so || Socket::ALWAYS_WRITER {
+            count
+        } else {
+            0
+        }
+    };
+    Usage {
+        miners,
+        connections: miners + pools,
+        writers: if_so(miners, config.listen.has_certificate()) + if_so(pools, encrypted),
+    }
+}
+
+fn encrypts(pool: &PoolConfig) -> bool {
+    pool.tls.enabled || pool.backups.iter().any(|it| it.tls)
+}
+
 /// The most resources that a miner takes.
 pub fn load(config: &Config) -> Load {
-    let encrypts = |pool: &PoolConfig| pool.tls.enabled || pool.backups.iter().any(|it| it.tls);
     let pools = config.pools.iter().filter_map(|(_, pool)| pool.as_ref());
     let is_shared = |pool: &&PoolConfig| pool.most_members().is_some();
     let (shared, own): (Vec<_>, Vec<_>) = pools.partition(is_shared);

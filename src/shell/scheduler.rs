@@ -22,7 +22,7 @@ use crate::core::memory::Memory;
 use crate::ledger::Ledger;
 use crate::observe::latest::LatestSnapshot;
 use crate::observe::metrics::Side;
-use crate::shell::accept::Door;
+use crate::shell::accept::{Door, check_own};
 use crate::shell::blocks::Note;
 use crate::shell::flush::Flush;
 use crate::shell::inbox::{Context, Input};
@@ -33,6 +33,7 @@ use crate::shell::standstill::Standstill;
 use crate::stratum::codec::Encode;
 use crate::stratum::job::StableHasher;
 use crate::system::clock::{clock, now};
+use crate::system::room::Room;
 use crate::units::{LinkId, MinerId, Now, PoolConn};
 
 /// How often the memory is passed to the store.
@@ -60,6 +61,9 @@ pub struct Scheduler {
     outgoing: Outgoing,
     /// Pool connections whose last event has not arrived yet.
     standing: HashSet<PoolConn>,
+    /// Those that are being dialed.
+    dialing: HashSet<PoolConn>,
+    room: Room,
     published: Arc<LatestSnapshot>,
     store: Sender<Memory>,
     standstill: Standstill,
@@ -98,6 +102,8 @@ pub struct Parts {
     pub flush: Flush,
     /// The ports for miners, closed when DPMP stops.
     pub doors: Vec<Door>,
+    /// How many connections the system can serve.
+    pub room: Room,
     /// Where the state is published.
     pub published: Arc<LatestSnapshot>,
     /// Where the memory is sent.
@@ -125,6 +131,8 @@ impl Scheduler {
             flush: parts.flush,
             outgoing: Outgoing::default(),
             standing: HashSet::new(),
+            dialing: HashSet::new(),
+            room: parts.room,
             published: parts.published,
             store: parts.store,
             standstill: Standstill::default(),
@@ -169,6 +177,8 @@ impl Scheduler {
             self.take(input, now);
         }
         self.linger.cut_off(now.at);
+        self.room
+            .note_pools(self.standing.len() + self.dialing.len());
         self.publish(now);
     }
 
@@ -233,10 +243,14 @@ impl Scheduler {
             }
             Input::PoolOpened { conn, link } => {
                 self.links.insert(LinkId::Pool(conn), link);
+                self.dialing.remove(&conn);
                 self.standing.insert(conn);
                 Event::PoolOpened { conn }
             }
-            Input::PoolDialFailed { conn, error } => Event::PoolDialFailed { conn, error },
+            Input::PoolDialFailed { conn, error } => {
+                self.dialing.remove(&conn);
+                Event::PoolDialFailed { conn, error }
+            }
             Input::PoolLine {
                 conn,
                 line: Ok(message),
@@ -309,14 +323,10 @@ impl Scheduler {
                 self.send(LinkId::Miner(miner), &message, now);
             }
             Action::SendPool { conn, message } => self.send(LinkId::Pool(conn), &message, now),
-            Action::Dial { conn, target } => {
-                if let Err(error) = (self.dial)(conn, target, &self.context) {
-                    failed.push_back(Event::PoolDialFailed {
-                        conn,
-                        error: DialError::Unreachable(error.to_string()),
-                    });
-                }
-            }
+            Action::Dial { conn, target, own } => match self.dial(conn, target, own) {
+                Ok(()) => drop(self.dialing.insert(conn)),
+                Err(error) => failed.push_back(Event::PoolDialFailed { conn, error }),
+            },
             Action::Close { link } => {
                 self.write(now);
                 self.close(link, now);
@@ -352,6 +362,19 @@ impl Scheduler {
             }
             Action::Report(fact) => self.tell(&fact, now),
         }
+    }
+
+    /// Dials a pool. `own`: for one miner, which many may not have.
+    fn dial(&self, conn: PoolConn, target: Arc<DialTarget>, own: bool) -> Result<(), DialError> {
+        if own {
+            let pools = self.standing.len() + self.dialing.len();
+            let miners = self.links.len().saturating_sub(self.standing.len());
+            let [miners, pools] = [miners, pools].map(|it| u64::try_from(it).unwrap_or(u64::MAX));
+            check_own(&self.room, &self.context.live.get(), miners, pools)
+                .map_err(DialError::NoRoom)?;
+        }
+        let started = (self.dial)(conn, target, &self.context);
+        started.map_err(|error| DialError::Unreachable(error.to_string()))
     }
 
     /// If the disk is too slow for a test network's blocks, some are missed.

@@ -364,7 +364,7 @@ impl<P: PoolPeer, M: MinerPeer> World<P, M> {
                         self.deliver(LinkId::Pool(conn), true, coming);
                     }
                 }
-                Action::Dial { conn, target } => self.dial(conn, &target),
+                Action::Dial { conn, target, .. } => self.dial(conn, &target),
                 Action::Close { link } | Action::Abort { link } => self.close(link),
                 Action::SaveState
                 | Action::StopListening

@@ -123,6 +123,17 @@ impl WorkKey {
     }
 }
 
+/// Ranges of at most so many bytes have smaller ones inside: where pools leave more, all miners have the same size.
+const WIDEST_RANGE: u8 = 4;
+
+impl WorkKey {
+    /// The key of all work in smaller ranges inside this one.
+    pub fn inside(self) -> Self {
+        let place = self.place.rotate_left(1) ^ MIX;
+        Self { place, ..self }
+    }
+}
+
 /// Spreads a number over all 64 bits: the golden ratio.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -241,9 +252,20 @@ impl PoolJob {
     /// The key of a miner's work on this job. With the zeros before it, an extranonce1 is a number: `0003` and `00000003`
     /// make the same coinbase.
     pub fn work_of(&self, miner: &MinerExtranonce) -> WorkKey {
+        self.work_in(miner, 0)
+    }
+
+    /// The keys of the work in the larger ranges around a miner's: without the last bytes of its extranonce1, as
+    /// miners with longer extranonces2 have it.
+    pub fn work_around(&self, miner: &MinerExtranonce) -> impl Iterator<Item = WorkKey> {
+        (1..=WIDEST_RANGE.saturating_sub(miner.e2_size)).map(|bytes| self.work_in(miner, bytes))
+    }
+
+    fn work_in(&self, miner: &MinerExtranonce, bytes: u8) -> WorkKey {
         let e1 = miner.e1.as_slice().iter();
-        let number = e1.fold(0_u64, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte));
-        let own = number.rotate_left(8) ^ u64::from(miner.e2_size);
+        let number = e1.fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let number = number >> (8 * u32::from(bytes));
+        let own = number.rotate_left(8) ^ u64::from(miner.e2_size + bytes);
         WorkKey {
             place: (self.work.place ^ own).wrapping_mul(MIX),
             template: self.work.template,

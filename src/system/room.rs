@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where Linux shows its limits. A service may not be allowed to read them; then the kernel's default counts.
 const PROC: &str = "/proc/sys";
@@ -29,6 +31,17 @@ struct Bound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Its connections, including those to pools.
+    pub connections: u64,
+    /// How many of these have a writer.
+    pub writers: u64,
+}
+
+/// What is in use, or would be.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Connected miners.
+    pub miners: u64,
+    /// All connections, including those to pools.
     pub connections: u64,
     /// How many of these have a writer.
     pub writers: u64,
@@ -102,11 +115,27 @@ impl Bound {
     fn miners(&self, load: Load) -> u64 {
         (self.allowed - self.allowed / 10).saturating_sub(self.own) / self.of_a_miner(load)
     }
+
+    /// Whether there is room for all this if one part in `free` stays free.
+    fn has_room(&self, usage: Usage, free: u64) -> bool {
+        let Usage {
+            miners,
+            connections,
+            writers,
+        } = usage;
+        let of_miners = miners * self.per_miner;
+        let of_all = connections * self.per_connection + writers * self.per_writer;
+        self.own + of_miners + of_all <= self.allowed - self.allowed / free
+    }
 }
 
 /// What the system allows.
 #[derive(Clone, Debug)]
-pub struct Room(Vec<Bound>);
+pub struct Room {
+    bounds: Vec<Bound>,
+    /// The present number of connections to pools, from the scheduler.
+    pools: Arc<AtomicU32>,
+}
 
 impl Room {
     /// Asks the system. `files` is how many files the process may open.
@@ -125,12 +154,45 @@ impl Room {
             limit_of_group("memory.max").map(|bytes| Bound::memory(bytes / 1024)),
             limit_of_addresses().map(|bytes| Bound::addresses(bytes / 1024)),
         ];
-        Self(bounds.into_iter().flatten().collect())
+        Self::with(bounds.into_iter().flatten().collect())
+    }
+
+    fn with(bounds: Vec<Bound>) -> Self {
+        Self {
+            bounds,
+            pools: Arc::default(),
+        }
+    }
+
+    /// How many connections to pools there are.
+    pub fn pools(&self) -> u32 {
+        self.pools.load(Ordering::Relaxed)
+    }
+
+    /// Records how many connections to pools there are.
+    pub fn note_pools(&self, connections: usize) {
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+        self.pools.store(connections, Ordering::Relaxed);
+    }
+
+    /// Whether there is room for all this if one part in `free` stays free.
+    ///
+    /// # Errors
+    /// If there is not, with the reason, as text for the owner.
+    pub fn check(&self, usage: Usage, free: u64) -> Result<(), String> {
+        let mut bounds = self.bounds.iter();
+        let Some(bound) = bounds.find(|bound| !bound.has_room(usage, free)) else {
+            return Ok(());
+        };
+        let Bound { what, allowed, .. } = bound;
+        Err(format!(
+            "this system has no room for more connections: it allows {allowed} {what}"
+        ))
     }
 
     /// The bound that is reached first.
     fn first(&self, load: Load) -> Option<&Bound> {
-        self.0.iter().min_by_key(|bound| bound.miners(load))
+        self.bounds.iter().min_by_key(|bound| bound.miners(load))
     }
 
     /// How many miners may be connected at a time.
@@ -197,7 +259,7 @@ mod tests {
     #[test]
     fn the_lowest_limit_counts() {
         let room = |maps, threads, files| {
-            Room(vec![
+            Room::with(vec![
                 Bound::maps(maps),
                 Bound::threads(threads),
                 Bound::files(files),
@@ -217,15 +279,35 @@ mod tests {
             "this system can serve 296 miners: it allows 1024 open files (ulimit -n), and a miner takes 3"
         );
         assert_eq!(room(u64::MAX, u64::MAX, u64::MAX).miners(own(0)), u32::MAX);
-        let memory = Room(vec![Bound::memory(128 * 1024)]);
+        let memory = Room::with(vec![Bound::memory(128 * 1024)]);
         assert_eq!((memory.miners(own(0)), memory.miners(own(3))), (760, 532));
-        let addresses = Room(vec![Bound::addresses(1024 * 1024)]);
+        let addresses = Room::with(vec![Bound::addresses(1024 * 1024)]);
         assert_eq!(
             (addresses.miners(own(0)), addresses.miners(own(3))),
             (676, 369)
         );
         assert_eq!(room(65_530, 10, 1_024).miners(own(0)), 0);
-        assert_eq!(Room(Vec::new()).miners(own(0)), u32::MAX);
+        assert_eq!(Room::with(Vec::new()).miners(own(0)), u32::MAX);
+    }
+
+    #[test]
+    fn connections_beyond_the_usual_ones_are_counted() {
+        let room = Room::with(vec![Bound::maps(65_530), Bound::files(20_000)]);
+        let usage = |miners: u64, pools: u64, writers| Usage {
+            miners,
+            connections: miners + pools,
+            writers,
+        };
+        assert_eq!(room.check(usage(10_000, 4_616, 0), 10), Ok(()));
+        let full = room.check(usage(10_000, 4_617, 0), 10);
+        assert!(full.unwrap_err().contains("vm.max_map_count"));
+        assert_eq!(room.check(usage(10_000, 4_617, 0), 20), Ok(()));
+        assert!(room.check(usage(10_000, 4_000, 4_000), 20).is_err());
+        let files = Room::with(vec![Bound::files(100)]);
+        assert_eq!(files.check(usage(20, 38, 0), 10), Ok(()));
+        let full = files.check(usage(20, 39, 0), 10);
+        assert!(full.unwrap_err().contains("ulimit -n"));
+        assert_eq!(Room::with(Vec::new()).check(usage(9, 9, 9), 10), Ok(()));
     }
 
     #[test]

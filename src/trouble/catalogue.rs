@@ -212,6 +212,10 @@ catalogue! {
         "when a limit of the system prevents a miner's connection.", "when you dismiss it.",
         "Miners could not connect.",
         "Raise the system limit named in the notice.";
+    "no_own_connection" Error Later []
+        "when a limit of the system prevents a miner's own connection to a pool.", "when you dismiss it.",
+        "These miners work for the other pool, if it has room for them.",
+        "Set `connections` to `shared`, raise the system limit named in the notice, or run several instances.";
     "config_refused" Warning Later []
         "when the configuration file is changed to something unusable.", "when the file can be used again.",
         "The previous settings stay in force, but DPMP cannot restart with this file.",

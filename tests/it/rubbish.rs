@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{AT_ONCE, SOON, miner, pool, settle, wait_until};
+use crate::support::{AT_ONCE, SOON, http_get, miner, pool, settle, wait_until};
 
 /// The proxy with well-behaved miners.
 struct Scene {
@@ -282,4 +282,37 @@ fn no_more_miners_are_let_in_than_the_system_can_serve() {
         !next.is_closed_within(Duration::from_millis(300))
     });
     scene.check();
+}
+
+/// Too many miners share connections to have their own, and the pools turn out not to allow that: DPMP keeps running and
+/// says what is missing.
+#[test]
+fn miners_beyond_the_room_for_own_connections_do_not_bring_dpmp_down() {
+    let [a, b] = ["A", "B"].map(|name| pool(name, |options| options.e2_size = 2));
+    let proxy = Setup::new(&a, &b)
+        .set("pools.A.connections", "shared")
+        .set("pools.B.connections", "shared")
+        .open_files(60)
+        .start();
+    let mut crowd: Vec<Client> = (0..14).map(|_| Client::connect(proxy.address())).collect();
+    for client in &mut crowd {
+        client.subscribe();
+        client.send(r#"{"id":9,"method":"mining.authorize","params":["w.rig","x"]}"#);
+    }
+    let why = "no room for more connections: it allows 60 open files (ulimit -n)";
+    wait_until(SOON, "the reason in the log", || {
+        proxy.logged("pool_lost", why)
+    });
+    let open = || a.ledger().connections_open() + b.ledger().connections_open();
+    // DPMP's own test connections included.
+    assert!((1..14).contains(&open()), "{}", open());
+    let (_, status) = http_get(proxy.pages_address(), "/api/v1/status").unwrap();
+    assert!(status.contains("no_own_connection"), "{status}");
+    // Fewer miners all get theirs.
+    crowd.drain(4..);
+    wait_until(
+        SOON + Duration::from_secs(60),
+        "a connection for each",
+        || open() == 8,
+    );
 }

@@ -1,17 +1,17 @@
 //! Many miners on few pool connections.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dpmp::config::steering::{Work, WorkerSettings};
 use dpmp::config::{Config, Connections};
-use dpmp::core::fact::Fact;
+use dpmp::core::fact::{Fact, ShareOutcome};
 use dpmp::core::memory::Memory;
 use dpmp::observe::event;
 use dpmp::sim::chain::judge::Verdict;
 use dpmp::sim::miner::options::{Extranonce2Use, MinerOptions, Pace};
-use dpmp::sim::pool::options::{PoolOptions, Refusal, SecondName};
+use dpmp::sim::pool::options::{ExtranonceReuse, PoolOptions, Refusal, SecondName};
 use dpmp::units::{PerPool, PoolSlot};
 use log::Level;
 
@@ -657,10 +657,16 @@ fn a_pool_that_accepts_one_name_gets_one() {
         }
         // DPMP does not try again as long as the pool has the same address.
         let dials = PoolSlot::ALL.map(|slot| world.sites[slot].dials);
-        assert_eq!(dials, [3, 3], "with the one to learn the sizes");
+        // Without a clear answer, it tries twice, because the network may have failed.
+        let expected = if second_name == SecondName::Refused {
+            3
+        } else {
+            4
+        };
+        assert_eq!(dials, [expected; 2], "with the one to learn the sizes");
         world.kill_connections(PoolSlot::A);
         world.run(Duration::from_secs(2000), |_| ());
-        assert_eq!(world.sites[PoolSlot::A].dials, 4);
+        assert_eq!(world.sites[PoolSlot::A].dials, expected + 1);
     }
 }
 
@@ -765,7 +771,7 @@ fn ten_thousand_fast_miners_settle_after_a_restart() {
         let known = index % 2 == 0;
         let options = MinerOptions {
             user: format!("wallet.rig{index}"),
-            suggest: Some(RIGHT / if known { 1e6 } else { 1000.0 }),
+            suggest: Some(RIGHT / if known { 1500.0 } else { 1000.0 }),
             pace: Pace::Work(RIGHT / 8.6),
             ..MinerOptions::default()
         };
@@ -799,4 +805,228 @@ fn ten_thousand_fast_miners_settle_after_a_restart() {
     let enough = MINERS / 250;
     let fits = |found: &usize| (enough..=enough + 1).contains(found);
     assert!(connections.iter().all(fits), "{connections:?}");
+}
+
+/// A shared connection that closes is one line in the log, however many shares wait on it; each miner's counters and the
+/// pool's include its own.
+#[test]
+fn the_lost_shares_of_a_connection_are_reported_once() {
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        answers_shares: seed == 1,
+        ..PoolOptions::default()
+    });
+    let mut world = farm(60, 60, pools);
+    world.run(Duration::from_secs(20), |_| ());
+    world.keep_facts = true;
+    world.kill_connections(PoolSlot::A);
+    world.run(Duration::from_millis(900), |_| ());
+    let (mut lost, mut reports) = (BTreeMap::new(), Vec::new());
+    for fact in &world.facts {
+        match fact {
+            Fact::ShareResult(share) if matches!(share.outcome, ShareOutcome::Lost(_)) => {
+                assert_eq!(event::level(fact), Level::Debug);
+                *lost.entry(share.worker.clone()).or_insert(0) += 1;
+            }
+            Fact::SharesLost {
+                members,
+                miners,
+                shares,
+                ..
+            } => reports.push((*members, *miners, *shares)),
+            _ => (),
+        }
+    }
+    let shares: u64 = lost.values().sum();
+    assert!(shares > 20, "{shares}");
+    let all = usize::try_from(shares).unwrap();
+    assert_eq!(reports, [(60, lost.len(), all)]);
+    let snapshot = world.core.snapshot(world.clock());
+    for miner in &snapshot.miners {
+        let own = lost.get(&miner.worker).copied().unwrap_or(0);
+        assert_eq!(miner.lost, own, "{}", miner.worker);
+    }
+    let totals = world.core.memory().totals;
+    assert_eq!(totals.pools[PoolSlot::A].shares.lost, shares);
+    let rejected = world.rigs.iter().map(|rig| rig.model.ledger().rejected());
+    assert_eq!(rejected.sum::<u64>(), shares);
+}
+
+/// A miner's higher difficulty comes with the next job, unless its present one is 64 times too low. All its work counts.
+#[test]
+fn a_higher_difficulty_of_a_miner_waits_for_a_job() {
+    const RIGHT: f64 = 1e-10;
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        difficulty: 1e-3,
+        job_interval: None,
+        ..PoolOptions::default()
+    });
+    let mut config = sharing([Some(250); 2]);
+    config.scheduler.weights = PerPool::new(100.0, 0.0);
+    let mut world = World::new(config, pools, 7);
+    for (name, part) in [("slow", 1.0), ("some", 16.0), ("flood", 1000.0)] {
+        let options = MinerOptions {
+            user: format!("wallet.{name}"),
+            suggest: Some(RIGHT / part),
+            pace: Pace::Work(RIGHT / 8.6),
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_millis(20));
+    }
+    let told = |world: &World, index: usize| {
+        let job = world.rigs[index].model.ledger().last_job();
+        job.unwrap().difficulty / RIGHT
+    };
+    let close = |told: f64| (0.2..5.0).contains(&told);
+    world.run(Duration::from_secs(30), |_| ());
+    assert!((told(&world, 1) * 16.0 - 1.0).abs() < 1e-6);
+    assert!(close(told(&world, 2)), "{}", told(&world, 2));
+    let jobs = world.rigs[1].model.ledger().jobs_received();
+    world.pool(PoolSlot::A, |pool, now, out| pool.new_job(now, out));
+    world.run(Duration::from_secs(1), |_| ());
+    assert!(close(told(&world, 1)), "{}", told(&world, 1));
+    assert_eq!(world.rigs[1].model.ledger().jobs_received(), jobs + 1);
+    let seconds = 3000.0;
+    let before = world.core.memory().totals.pools[PoolSlot::A].work;
+    for _ in 0..100 {
+        world.run(Duration::from_secs(30), |_| ());
+        world.pool(PoolSlot::A, |pool, now, out| pool.new_job(now, out));
+    }
+    let work = world.core.memory().totals.pools[PoolSlot::A].work - before;
+    let done = work / (3.0 * RIGHT / 8.6 * seconds);
+    assert!((done - 1.0).abs() < 0.2, "{done}");
+    for rig in &world.rigs {
+        assert_eq!(rig.model.ledger().rejected(), 0);
+    }
+}
+
+/// The network fails while DPMP tests whether a pool accepts several names: that is no answer.
+#[test]
+fn an_outage_is_not_taken_for_an_answer_about_names() {
+    for is_frozen in [false, true] {
+        let pools = [0, 1].map(|seed| PoolOptions {
+            seed,
+            ..PoolOptions::default()
+        });
+        let mut world = farm(20, 250, pools);
+        // Two connections, for the sizes and for the miners; the third one is the test.
+        while world.sites[PoolSlot::A].dials < 3 {
+            world.run(Duration::from_millis(50), |_| ());
+        }
+        if is_frozen {
+            world.sites[PoolSlot::A].frozen = true;
+            world.run(Duration::from_secs(25), |_| ());
+            world.thaw(PoolSlot::A);
+        } else {
+            world.run(Duration::from_secs(5), |_| ());
+            world.kill_connections(PoolSlot::A);
+        }
+        world.run(Duration::from_secs(300), |_| ());
+        assert_eq!(takes_several(&mut world), [Some(true); 2], "{is_frozen}");
+        assert!(names(&mut world, PoolSlot::A).len() > 10);
+    }
+}
+
+/// Pools that give all connections the same extranonce1: miners with other sizes take over parts of a range that others
+/// had, and the other way round. The world notices work that is handed out twice.
+#[test]
+fn ranges_inside_others_are_not_handed_out_twice() {
+    let pools = [0, 1].map(|seed| PoolOptions {
+        seed,
+        e2_size: 4,
+        e1_reuse: ExtranonceReuse::Always,
+        block_interval: None,
+        job_interval: None,
+        ..PoolOptions::default()
+    });
+    let mut world = World::new(sharing([Some(250), Some(250)]), pools, 9);
+    for index in 0..10 {
+        let is_nerd = index >= 5;
+        let options = MinerOptions {
+            user: format!("wallet.rig{index}"),
+            user_agent: if is_nerd {
+                "NerdMinerV2"
+            } else {
+                "bitaxe/BM1370"
+            }
+            .to_owned(),
+            pace: Pace::Shares(1.0),
+            reconnect: None,
+            ..MinerOptions::default()
+        };
+        world.add_miner(options, Duration::from_secs(1));
+    }
+    for round in 0..20 {
+        world.run(Duration::from_secs(5), |_| ());
+        (0..10).for_each(|index| world.hang_up(index));
+        world.run(Duration::from_secs(1), |_| ());
+        let first = if round % 2 == 0 { 5 } else { 0 };
+        (first..first + 5).for_each(|index| world.connect(index));
+    }
+    for slot in PoolSlot::ALL {
+        let ledger = world.sites[slot].model.ledger();
+        assert_eq!(ledger.refused(), 0, "{slot}: {}", ledger.summary());
+        assert!(ledger.accepted() > 50, "{slot}: {}", ledger.accepted());
+    }
+}
+
+/// The owner changes the setting often, and the pool does not answer: at the end, shares on all connections that the miners
+/// have left are answered. The world notices a miner that is disconnected without.
+#[test]
+fn shares_on_many_former_connections_are_answered_at_the_end() {
+    let mute = PoolOptions {
+        answers_shares: false,
+        ..PoolOptions::default()
+    };
+    let mut world = farm(6, 250, [mute.clone(), mute]);
+    let mut settings = (**world.core.config()).clone();
+    for pool in settings.pools.values_mut().flatten() {
+        pool.answer = Duration::from_secs(300);
+    }
+    world.configure(settings);
+    for round in 0..12 {
+        world.run(Duration::from_secs(12), |_| ());
+        let mut settings = (**world.core.config()).clone();
+        share(&mut settings, [(round % 2 == 1).then_some(250); 2]);
+        world.configure(settings);
+    }
+    let sent: u64 = world
+        .rigs
+        .iter()
+        .map(|rig| rig.model.ledger().submitted())
+        .sum();
+    assert!(sent > 60, "{sent}");
+    world.rigs.iter_mut().for_each(|rig| rig.model.pause(true));
+    world.run(Duration::from_secs(1), |_| ());
+    world.shut_down();
+    world.run(Duration::from_secs(20), |_| ());
+    assert_eq!(world.connected(), 0);
+    for rig in &world.rigs {
+        let unanswered = rig.model.ledger().unanswered(world.now, Duration::ZERO);
+        assert_eq!(unanswered, 0);
+    }
+}
+
+/// The pools swap places: a miner that has its own connection at one of them shares again at the other.
+#[test]
+fn a_miner_apart_at_one_pool_shares_connections_to_another_in_its_place() {
+    let bad = PoolOptions {
+        refuse_all: Some(Verdict::LowDifficulty),
+        refuse_e2: Some(vec![0, 0, 0, 1]),
+        ..PoolOptions::default()
+    };
+    let good = PoolOptions {
+        seed: 2,
+        ..PoolOptions::default()
+    };
+    let mut world = farm(12, 250, [bad, good]);
+    world.run(Duration::from_secs(1800), |_| ());
+    assert_eq!(standing(&world), [2, 1]);
+    let mut settings = (**world.core.config()).clone();
+    let [a, b] = PoolSlot::ALL.map(|slot| settings.pools[slot].clone());
+    settings.pools = PerPool::new(b, a);
+    world.configure(settings);
+    world.run(Duration::from_secs(30), |_| ());
+    assert_eq!(standing(&world), [1, 1]);
 }

@@ -339,6 +339,7 @@ impl Miner {
             latency: None,
             block: false,
             former: false,
+            together: false,
         }
     }
 

@@ -47,6 +47,9 @@ const LEAST: f64 = 1.0 / 4096.0;
 /// The minimum for others, as a part of the pool's difficulty, if that is below 1.
 const SMALLEST_PART: f64 = 1.0 / 65_536.0;
 
+/// No suggestion below this counts: each hash is a share at 2^-32 already.
+const SMALLEST: f64 = 1.0 / 17_592_186_044_416.0;
+
 /// How many workers' difficulties are remembered.
 const MOST: usize = 16_384;
 
@@ -104,7 +107,7 @@ impl Vardiff {
         let known = known.filter(|known| Difficulty::new(*known).is_some());
         let is_news = self.suits.is_none() && self.count.shares == 0.0 && known.is_some();
         if is_news {
-            self.suits = known;
+            self.suits = known.map(|known| known.max(SMALLEST));
         }
         is_news
     }
@@ -216,7 +219,7 @@ pub fn least(pool: Difficulty, software: Option<&str>, suggested: Option<Difficu
         Firmware::EmptyE1 | Firmware::FourBytes | Firmware::Unknown => pool.get() * SMALLEST_PART,
     };
     let suggested = suggested.map_or(f64::INFINITY, Difficulty::get);
-    firmware.min(suggested).min(pool.get())
+    firmware.min(suggested.max(SMALLEST)).min(pool.get())
 }
 
 /// Whether a software mines on a CPU or a microcontroller.
@@ -382,6 +385,11 @@ mod tests {
         assert_eq!(vardiff.of(pool).get(), 1.0);
         assert_eq!(least(pool, Some("NerdMinerV2"), None), LEAST);
         assert_eq!(least(pool, Some("odd"), Some(difficulty(0.01))), 0.01);
+        let tiny = difficulty(1e-300);
+        assert_eq!(least(pool, Some("odd"), Some(tiny)), SMALLEST);
+        let mut vardiff = Vardiff::default();
+        assert!(vardiff.begin(Some(tiny.get())) && !vardiff.begin(Some(1.0)));
+        assert_eq!(vardiff.of(pool).get(), SMALLEST);
         assert_eq!(least(difficulty(0.5), Some("odd"), None), 0.5 / 65_536.0);
     }
 }

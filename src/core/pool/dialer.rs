@@ -54,7 +54,7 @@ impl AttemptEnd {
     /// What a loss means for the lines that wait for the pool.
     pub fn of(loss: &Loss) -> Self {
         match loss {
-            Loss::DialFailed(DialError::Unreachable(_)) => Self::Unreachable,
+            Loss::DialFailed(DialError::Unreachable(_) | DialError::NoRoom(_)) => Self::Unreachable,
             Loss::Refused(Step::Authorize, _) => Self::Refused,
             Loss::DialFailed(DialError::Unencrypted(_) | DialError::Certificate(_))
             | Loss::Closed(_)

@@ -103,6 +103,9 @@ pub struct PoolFacts {
     /// Whether it has granted version rolling in this order. If it closes later, it is only down for a moment.
     #[serde(skip)]
     pub granted: bool,
+    /// How often a connection was lost, or silent, when it was told a further name.
+    #[serde(skip)]
+    name_doubts: u8,
     /// Since when DPMP has not asked it.
     #[serde(skip)]
     gave_up: Option<Instant>,
@@ -178,6 +181,17 @@ impl PoolFacts {
                 self.give_up(now);
             }
         }
+    }
+
+    /// Records that a connection was lost, or silent, when it was told a further name. Only the second time counts,
+    /// because an outage looks the same.
+    pub fn doubt_names(&mut self) {
+        self.name_doubts = self.name_doubts.saturating_add(1);
+        self.names = if self.name_doubts > 1 {
+            NameHabit::One
+        } else {
+            NameHabit::Unknown
+        };
     }
 
     fn give_up(&mut self, now: Instant) {

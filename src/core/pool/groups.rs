@@ -74,10 +74,10 @@ impl Groups {
             .filter(|(_, group)| group.sizes == sizes && group.members.len() < most);
         let fullest = with_room.max_by_key(|(_, group)| group.members.len());
         let id = fullest.map(|(id, _)| *id);
-        let (id, group) = self.group(id, sizes);
+        let id = id.unwrap_or_else(|| self.next_id());
+        let group = self.groups.entry(id).or_insert_with(|| Group::new(sizes));
         let wanted = group.wanted(machine);
         let number = self.all.first_free(sizes, wanted);
-        let (_, group) = self.group(Some(id), sizes);
         let extranonce = group.join(miner, machine, number.unwrap_or(wanted));
         self.all.insert(miner, extranonce);
         self.forget_empty();
@@ -113,26 +113,18 @@ impl Groups {
         };
         let found = self.groups.iter().find(|(_, group)| suits(group));
         let id = found.map(|(id, _)| *id);
-        let (id, group) = self.group(id, sizes);
+        let id = id.unwrap_or_else(|| self.next_id());
+        let group = self.groups.entry(id).or_insert_with(|| Group::new(sizes));
         group.extranonces.insert(miner, extranonce);
         group.members.insert(miner, machine.clone());
         self.all.insert(miner, extranonce);
         Some(id)
     }
 
-    /// The group with this id, or a new one.
-    fn group(&mut self, id: Option<GroupId>, sizes: Sizes) -> (GroupId, &mut Group) {
-        let id = id.unwrap_or(GroupId(self.last + 1));
-        self.last = self.last.max(id.0);
-        let group = self.groups.entry(id).or_insert_with(|| Group {
-            sizes,
-            extranonces: Allocator::default(),
-            members: BTreeMap::new(),
-            next: 0,
-            freed: VecDeque::new(),
-            lines: PerPool::default(),
-        });
-        (id, group)
+    /// The id of a new group.
+    fn next_id(&mut self) -> GroupId {
+        self.last += 1;
+        GroupId(self.last)
     }
 
     /// A miner has left.
@@ -166,6 +158,17 @@ pub fn most_of((e1_size, _): Sizes, most: Option<usize>) -> Option<usize> {
 }
 
 impl Group {
+    fn new(sizes: Sizes) -> Self {
+        Self {
+            sizes,
+            extranonces: Allocator::default(),
+            members: BTreeMap::new(),
+            next: 0,
+            freed: VecDeque::new(),
+            lines: PerPool::default(),
+        }
+    }
+
     fn has(&self, miner: MinerId) -> bool {
         self.members.contains_key(&miner)
     }

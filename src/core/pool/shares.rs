@@ -139,6 +139,7 @@ impl WaitingShare {
             latency: Some(now.saturating_duration_since(self.sent)),
             block: self.block.is_some(),
             former: self.former,
+            together: false,
         }
     }
 }

@@ -102,6 +102,10 @@ impl Core {
                 pool.tell_learnt(before, &mut moment);
                 pool.note_job(conn, had.as_ref(), matches!(heard, PoolNews::Job), now);
                 let opens = begins && pool.work_begun(now);
+                if opens {
+                    // The outage may have ended the last look at its names.
+                    pool.names_next = None;
+                }
                 if has_job {
                     self.note_insight(conn, now);
                 }
@@ -702,14 +706,15 @@ impl Core {
         }
     }
 
-    /// Reports once, with counts, what several members of a shared connection do together. The reports of each remain
-    /// among the actions from `start` on, at level debug.
+    /// Reports once, with counts, what happens to several members of a shared connection together. The reports of each
+    /// remain among the actions from `start` on, at level debug.
     fn sum_up(&self, slot: PoolSlot, line: LineId, start: usize, out: &mut Vec<Action>) {
         let line = self.pools[slot].lines.get(&line);
         let Some(line) = line.filter(|line| line.is_shared) else {
             return;
         };
         let (mut to, mut idle, mut each) = (PerPool::new(0, 0), 0, Vec::new());
+        let (mut miners, mut lost) = (BTreeSet::new(), Vec::new());
         for action in out.iter_mut().skip(start) {
             if let Action::Report(Fact::PoolSwitched {
                 to: pool, together, ..
@@ -720,20 +725,35 @@ impl Core {
             } else if let Action::Report(Fact::MinerIdle { together, .. }) = action {
                 idle += 1;
                 each.push(together);
+            } else if let Action::Report(Fact::ShareResult(share)) = action {
+                if matches!(share.outcome, ShareOutcome::Lost(_)) {
+                    miners.insert(share.miner);
+                    lost.push(&mut share.together);
+                }
             }
         }
-        if each.len() < 2 {
-            return;
-        }
-        for together in each {
+        let (members, miners, shares) = (line.members.len(), miners.len(), lost.len());
+        let is_switch = each.len() > 1;
+        for together in each.into_iter().filter(|_| is_switch) {
             *together = true;
         }
-        out.push(Action::Report(Fact::MembersSwitched {
+        for together in lost.into_iter().filter(|_| shares > 1) {
+            *together = true;
+        }
+        let lost = Fact::SharesLost {
             slot,
-            members: line.members.len(),
+            members,
+            miners,
+            shares,
+        };
+        let switched = Fact::MembersSwitched {
+            slot,
+            members,
             to,
             idle,
-        }));
+        };
+        let facts = [(shares > 1).then_some(lost), is_switch.then_some(switched)];
+        out.extend(facts.into_iter().flatten().map(Action::Report));
     }
 
     /// Records a line's next deadline.

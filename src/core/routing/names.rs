@@ -16,6 +16,9 @@ use crate::units::{LineId, Now, PoolSlot, later};
 /// After a look that has shown nothing, or if there was nobody to look for.
 const TRY_AGAIN: Duration = Duration::from_secs(600);
 
+/// After a look whose connection was lost or silent, perhaps in an outage.
+const ONCE_MORE: Duration = Duration::from_secs(60);
+
 impl Core {
     /// Does what follows from what is known of the pools' names.
     pub(in crate::core) fn look_at_names(&mut self, now: Now, out: &mut Vec<Action>) {
@@ -92,12 +95,13 @@ impl Core {
                 pool.talk(conn, &mut moment, |it, talk| it.introduce(&name, talk));
             }
             SecondName::Open(_) => (),
-            SecondName::Taken => self.end_names_look(slot, NameHabit::Several, now, out),
-            SecondName::Refused => self.end_names_look(slot, NameHabit::One, now, out),
+            SecondName::Taken => self.end_names_look(slot, Some(NameHabit::Several), now, out),
+            SecondName::Refused => self.end_names_look(slot, Some(NameHabit::One), now, out),
+            SecondName::Silent => self.end_names_look(slot, None, now, out),
         }
     }
 
-    /// The look's connection was lost. If the pool had been told a second name, that is why.
+    /// The look's connection was lost. If the pool had been told a second name, that may be why.
     pub(in crate::core) fn lose_names_look(
         &mut self,
         slot: PoolSlot,
@@ -106,22 +110,25 @@ impl Core {
         out: &mut Vec<Action>,
     ) {
         let connection = self.pools[slot].standing(line);
-        let habit = if connection.is_some_and(|it| it.has_names()) {
-            NameHabit::One
-        } else {
-            NameHabit::Unknown
-        };
-        self.end_names_look(slot, habit, now, out);
+        let is_why = connection.is_some_and(|it| it.has_names());
+        self.end_names_look(slot, (!is_why).then_some(NameHabit::Unknown), now, out);
     }
 
+    /// The look has shown this; `None` if its connection was lost or silent.
     fn end_names_look(
         &mut self,
         slot: PoolSlot,
-        names: NameHabit,
+        names: Option<NameHabit>,
         now: Now,
         out: &mut Vec<Action>,
     ) {
         self.close_look(Look::Names, slot, now, out);
-        self.pools[slot].facts.names = names;
+        let pool = &mut self.pools[slot];
+        if let Some(names) = names {
+            pool.facts.names = names;
+        } else {
+            pool.facts.doubt_names();
+            pool.names_next = Some(later(now.at, ONCE_MORE));
+        }
     }
 }

@@ -87,6 +87,7 @@ mod tests {
                 latency: None,
                 block: false,
                 former: false,
+                together: false,
             };
             if unix_ms == 25 {
                 clone = shares.clone();

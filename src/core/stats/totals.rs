@@ -418,6 +418,7 @@ mod tests {
             true_difficulty: Some(5.0),
             latency: None,
             former: false,
+            together: false,
         }
     }
 
@@ -545,6 +546,7 @@ mod tests {
                 true_difficulty: Some(f64::from(number)),
                 latency: None,
                 former: false,
+                together: false,
             };
             totals.add(&share, now());
         }

@@ -141,7 +141,17 @@ impl HandedOut {
 
     /// The latest header time with which a job's work was or may have been handed out in a miner's place.
     pub fn last_ntime(&self, job: &PoolJob, miner: &MinerExtranonce) -> Option<u32> {
-        self.last(job.work_of(miner), job.notify.ntime)
+        let own = job.work_of(miner);
+        // In the ranges around it, and in those inside.
+        let others = job.work_around(miner).chain([own.inside()]);
+        let others = others.map(|key| self.known(key)).max();
+        self.last(own, job.notify.ntime).max(others.flatten())
+    }
+
+    /// The latest header time that is known of.
+    fn known(&self, key: WorkKey) -> Option<u32> {
+        let of = |places: &Places| places.get(&key.place)?.get(key.template);
+        of(&self.newer).max(of(&self.older))
     }
 
     fn last(&self, key: WorkKey, own: u32) -> Option<u32> {
@@ -175,6 +185,9 @@ impl HandedOut {
     /// Records that a job's work was handed out or tried, with a header time, in a miner's place.
     pub fn note(&mut self, job: &PoolJob, miner: &MinerExtranonce, ntime: u32, now: Instant) {
         self.note_key(job.work_of(miner), ntime, now);
+        for around in job.work_around(miner) {
+            self.note_key(around.inside(), ntime, now);
+        }
     }
 
     fn note_key(&mut self, key: WorkKey, ntime: u32, now: Instant) {

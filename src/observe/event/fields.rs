@@ -121,6 +121,7 @@ impl Fields {
                 error as "error_seconds" = rounded(*error), together,
             }
             MembersSwitched { slot, members, to, idle }
+            SharesLost { slot, members, miners, shares }
             WorkerPaused { worker, source = source.name() }
             WorkerResumed { worker }
             OverrideSet { change }

@@ -89,6 +89,7 @@ events! {
     JobForwarded "job_forwarded" Debug,
     PoolSwitched "pool_switched" Info,
     MembersSwitched "members_switched" Info,
+    SharesLost "shares_lost" Warn,
     ShareResult "share_result" Info,
     BlockFound "block_found" Warn,
     KeptBlock "kept_block" Warn,
@@ -126,7 +127,8 @@ pub fn level(fact: &Fact) -> Level {
     } else if matches!(
         fact,
         Fact::PoolSwitched { together: true, .. } | Fact::MinerIdle { together: true, .. }
-    ) {
+    ) || matches!(fact, Fact::ShareResult(share) if share.together)
+    {
         Level::Debug
     } else if matches!(fact, Fact::VersionForm { form: None, .. })
         || matches!(fact, Fact::ShareResult(share) if !share.outcome.is_good())

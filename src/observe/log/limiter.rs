@@ -307,7 +307,9 @@ fn limit(fact: &Fact) -> Option<(Source, &'static str, Pace)> {
         | Fact::BlockFound { slot, .. } => (Source::Pool(*slot), slot.name(), FEW),
         Fact::JobReceived { conn, miner, .. } => (pool(conn, miner), "", STREAM),
         Fact::JobShared { conn, .. } => (pool(conn, &None), "", STREAM),
-        Fact::MembersSwitched { slot, .. } => (Source::Pool(*slot), slot.name(), STREAM),
+        Fact::MembersSwitched { slot, .. } | Fact::SharesLost { slot, .. } => {
+            (Source::Pool(*slot), slot.name(), STREAM)
+        }
         Fact::JobForwarded { miner: id, .. } | Fact::PoolSwitched { miner: id, .. } => {
             (miner(id), "", STREAM)
         }

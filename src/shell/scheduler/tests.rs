@@ -15,6 +15,7 @@ use crate::shell::connection::WRITE_PATIENCE;
 use crate::shell::socket::Socket;
 use crate::stratum::codec::decode_miner;
 use crate::system::net::tests::loopback;
+use crate::system::room::Room;
 use crate::system::thread::{SERVICE_STACK, spawn};
 use crate::units::{MinerId, PoolSlot};
 
@@ -67,6 +68,7 @@ impl Rig {
             }),
             flush: Flush::start(WRITE_PATIENCE).unwrap(),
             doors: Vec::new(),
+            room: Room::of_this_system(None),
             published: Arc::default(),
             store,
             blocks: bounded(1).0,

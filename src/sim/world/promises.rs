@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::action::Action;
 use crate::core::event::Event;
+use crate::stratum::job::WorkKey;
 use crate::stratum::message::{
     Extranonces, FromMiner, FromPool, MinerCall, Outcome, PoolCall, Reply, ToMiner, ToPool, Work,
 };
@@ -28,6 +29,8 @@ pub struct Promises {
     dialled: BTreeSet<PoolConn>,
     /// All work that was handed out: what it is made of, whose it is and its time.
     work: HashSet<(u64, u64, Extranonce1, u32)>,
+    /// The same, but only where in the coinbase, together with the larger ranges in which it is.
+    ranges: HashSet<(u64, u64, u32)>,
     /// Whose share is at hand, and of which of its places.
     submitter: Option<(MinerId, usize)>,
     /// How many places were given so far, or given up.
@@ -191,8 +194,16 @@ impl Promises {
                         self.moves += 1;
                         it.work(work, self.moves);
                         let key = work.pool_job.work_of(&work.extranonce);
-                        let e1 = work.extranonce.e1;
-                        let work = (key.place, key.template, e1, work.ntime);
+                        let (e1, ntime) = (work.extranonce.e1, work.ntime);
+                        let of = |key: WorkKey| (key.place, key.template, ntime);
+                        let around = work.pool_job.work_around(&work.extranonce);
+                        let around: Vec<_> = around.collect();
+                        let mut others = around.iter().copied().chain([key.inside()]);
+                        let is_given = others.any(|other| self.ranges.contains(&of(other)));
+                        assert!(!is_given, "{miner} is given part of another's work");
+                        let markers = around.into_iter().map(WorkKey::inside);
+                        self.ranges.extend(markers.chain([key]).map(of));
+                        let work = (key.place, key.template, e1, ntime);
                         assert!(self.work.insert(work), "{miner} is given work again");
                     }
                 }
@@ -544,32 +555,24 @@ mod tests {
             assert!(promises.after(&Action::Abort { link }));
             share(conn)
         }));
-        // Even if the first one has another seat by now, which it left after the other came.
-        assert!(is_noticed(|promises, conn, now| {
-            let places = promises.miners[&MinerId(1)].places.clone();
-            promises.miners.get_mut(&MinerId(2)).unwrap().places = places;
-            says(promises, 1, SUBMIT, now);
-            promises.after(&share(conn));
-            promises.moves += 1;
-            let first = promises.miners.get_mut(&MinerId(1)).unwrap();
-            first.places[0].until = Some(promises.moves);
-            says(promises, 2, SUBMIT, now);
-            share(conn)
-        }));
-        // But not if the other had it only at that time.
-        assert!(!is_noticed(|promises, conn, now| {
-            let places = promises.miners[&MinerId(1)].places.clone();
-            promises.miners.get_mut(&MinerId(2)).unwrap().places = places;
-            says(promises, 1, SUBMIT, now);
-            promises.after(&share(conn));
-            promises.moves += 1;
-            let first = promises.miners.get_mut(&MinerId(1)).unwrap();
-            first.places[0].until = Some(promises.moves);
-            let second = promises.miners.get_mut(&MinerId(2)).unwrap();
-            second.places[0].since = promises.moves + 1;
-            says(promises, 2, SUBMIT, now);
-            share(conn)
-        }));
+        // Even if the first one has another seat by now, which it left after the other came, but not if the other had it
+        // only at that time.
+        for is_later in [false, true] {
+            let noticed = is_noticed(|promises, conn, now| {
+                let places = promises.miners[&MinerId(1)].places.clone();
+                promises.miners.get_mut(&MinerId(2)).unwrap().places = places;
+                says(promises, 1, SUBMIT, now);
+                promises.after(&share(conn));
+                promises.moves += 1;
+                let first = promises.miners.get_mut(&MinerId(1)).unwrap();
+                first.places[0].until = Some(promises.moves);
+                let second = promises.miners.get_mut(&MinerId(2)).unwrap();
+                second.places[0].since += u64::from(is_later) * (promises.moves + 1);
+                says(promises, 2, SUBMIT, now);
+                share(conn)
+            });
+            assert_eq!(noticed, !is_later);
+        }
         // Correct behavior raises nothing.
         assert!(!is_noticed(|promises, _, now| {
             says(promises, 1, SUBMIT, now);

@@ -42,6 +42,8 @@ enum State {
         since: Instant,
     },
     Refused,
+    /// The pool has not answered.
+    Silent,
 }
 
 /// The further names of a connection.
@@ -56,7 +58,7 @@ impl Names {
     fn asked(&self) -> impl Iterator<Item = (&Arc<str>, Instant)> {
         self.states.iter().filter_map(|(name, state)| match state {
             State::Asked { since, .. } => Some((name, *since)),
-            State::Accepted { .. } | State::Refused => None,
+            State::Accepted { .. } | State::Refused | State::Silent => None,
         })
     }
 }
@@ -70,8 +72,10 @@ pub enum SecondName {
     Open(Instant),
     /// The pool has accepted it, and the connection lives on for long enough.
     Taken,
-    /// The pool has refused it, or does not answer.
+    /// The pool has refused it.
     Refused,
+    /// The pool does not answer.
+    Silent,
 }
 
 impl Connection {
@@ -150,7 +154,7 @@ impl Connection {
         let before = self.names.asked().count();
         for state in self.names.states.values_mut() {
             if matches!(state, State::Asked { since, .. } if later(*since, PATIENCE) <= talk.now) {
-                *state = State::Refused;
+                *state = State::Silent;
             }
         }
         if self.names.asked().count() < before {
@@ -172,7 +176,7 @@ impl Connection {
         let only = states.next().filter(|_| self.names.states.len() == 1);
         match only {
             Some(State::Accepted { since }) => Some(later(*since, SURVIVES)),
-            Some(State::Asked { .. } | State::Refused) | None => None,
+            Some(State::Asked { .. } | State::Refused | State::Silent) | None => None,
         }
     }
 
@@ -215,7 +219,7 @@ impl Connection {
     pub fn suspect_names(&self, talk: &mut Talk<'_>) {
         let asked = self.names.asked().next().is_some();
         if asked && talk.facts.names == NameHabit::Several {
-            talk.facts.names = NameHabit::One;
+            talk.facts.doubt_names();
         }
     }
 
@@ -233,6 +237,7 @@ impl Connection {
                 }
             }
             Some(State::Refused) => SecondName::Refused,
+            Some(State::Silent) => SecondName::Silent,
         }
     }
 }
@@ -402,8 +407,11 @@ mod tests {
         test.facts.names = NameHabit::Proven;
         test.act(|it, talk| it.suspect_names(talk));
         assert_eq!(test.facts.names, NameHabit::Proven);
-        test.facts.names = NameHabit::Several;
-        test.act(|it, talk| it.suspect_names(talk));
-        assert_eq!(test.facts.names, NameHabit::One);
+        // The first time, it may be an outage.
+        for expected in [NameHabit::Unknown, NameHabit::One] {
+            test.facts.names = NameHabit::Several;
+            test.act(|it, talk| it.suspect_names(talk));
+            assert_eq!(test.facts.names, expected);
+        }
     }
 }

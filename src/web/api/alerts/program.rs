@@ -233,6 +233,13 @@ pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice
             "DPMP could not accept miners".to_owned(),
             "Raise the system limit that is named, or run several instances.",
         ),
+        Trouble::NoOwnConnection => (
+            "no_own_connection".to_owned(),
+            Level::Error,
+            "Some miners have no connection to a pool".to_owned(),
+            "They work for the other pool if it has room. Set connections to shared, raise the system limit that is \
+             named, or run several instances.",
+        ),
         Trouble::Config => (
             "config_refused".to_owned(),
             Level::Warning,

@@ -162,6 +162,11 @@ impl Line {
                 self.names[PoolSlot::B],
                 self.shown("idle")
             ),
+            Name::SharesLost => format!(
+                "A shared connection to {pool} was lost, and with it {} shares of {} miners",
+                self.shown("shares"),
+                self.shown("miners")
+            ),
             Name::JobForwarded => format!(
                 "{miner} got a job from {pool}, difficulty {}",
                 self.difficulty("difficulty")
